@@ -1,0 +1,162 @@
+"""The words that all of weft speaks: frozen data, no Kubernetes, no OVN, no I/O.
+
+Read from top to bottom, this is the way of the data: a network is declared, a pod asks to be
+attached, the cluster manager allocates, every zone that needs it makes a port of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+)
+
+Address = IPv4Address | IPv6Address
+Interface = IPv4Interface | IPv6Interface
+Subnet = IPv4Network | IPv6Network
+
+
+class Topology(StrEnum):
+    """NetConf `topology`."""
+
+    LAYER2 = "layer2"
+    LAYER3 = "layer3"
+    LOCALNET = "localnet"
+
+
+@dataclass(frozen=True, slots=True)
+class Dhcp:
+    """What OVN's DHCP servers say on a network beyond address, lease and MTU.
+
+    `enabled` False serves nothing. Empty tuples mean: do not send the option. No router is
+    ever sent unless configured, so that an overlay never steals a guest's default route.
+    """
+
+    enabled: bool = True
+    lease_seconds: int = 3600
+    routers: tuple[Address, ...] = ()
+    dns: tuple[Address, ...] = ()
+    domain: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSpec:
+    """What a NetworkAttachmentDefinition's config says about its network.
+
+    All definitions that share `name` must agree on every field: they are one network.
+    `subnets` holds at most one of each family for weft's own topologies; empty means that
+    weft assigns no addresses (the pod or guest brings its own).
+    `host_prefix` (layer3 only): length of the subnet that each node gets, by subnet position.
+    `mtu` is in bytes, as the guest sees it.
+    """
+
+    name: str
+    topology: Topology
+    mtu: int
+    subnets: tuple[Subnet, ...] = ()
+    exclude_subnets: tuple[Subnet, ...] = ()
+    host_prefix: tuple[int, ...] = ()
+    role: str = "secondary"
+    allow_persistent_ips: bool = False
+    vlan_id: int | None = None
+    physical_network: str = ""
+    dhcp: Dhcp = field(default_factory=Dhcp)
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network with the id that the cluster manager gave it (0 is the default network)."""
+
+    spec: NetworkSpec
+    id: int
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+
+@dataclass(frozen=True, slots=True)
+class PodRef:
+    """One incarnation of a pod: a pod that is made again under its name has another uid."""
+
+    namespace: str
+    name: str
+    uid: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """One element of a pod's network selection annotation.
+
+    `nad` is "<namespace>/<name>". `key` is what names this attachment in the pod's allocation
+    annotation: the same as `nad`, or "<nad>/<n>" for the n-th repetition of it in one pod
+    (n counts from 1 at the second).  `interface` is the name in the pod, "net<i+1>" unless asked.
+    """
+
+    nad: str
+    key: str
+    interface: str
+    mac: str = ""
+    addresses: tuple[Interface | Address, ...] = ()
+    default_route: tuple[Address, ...] = ()
+    ipam_claim: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """`dest` through `next_hop`."""
+
+    dest: Subnet
+    next_hop: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """What the cluster manager decided for one attachment: the annotation's entry.
+
+    `mac` in lower case with colons. `tunnel_id` is the port's key on the network's datapath
+    (1..32767), the same in every zone.
+    """
+
+    mac: str
+    addresses: tuple[Interface, ...] = ()
+    tunnel_id: int = 0
+    gateways: tuple[Address, ...] = ()
+    routes: tuple[Route, ...] = ()
+    role: str = "secondary"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeInfo:
+    """What a zone must know of a node to reach it: OVN chassis name and tunnel endpoints.
+
+    `id` (from 2) is what node-derived addresses and keys count from; 0 while not allocated.
+    """
+
+    name: str
+    chassis: str = ""
+    encap_ips: tuple[str, ...] = ()
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """One attachment of one pod as a zone sees it; `node` says where the pod runs."""
+
+    pod: PodRef
+    key: str
+    nad: str
+    network: str
+    node: str
+    allocation: Allocation
+    vm: str = ""

@@ -1,0 +1,81 @@
+"""Every name and key that weft derives, and the way back; no other file composes one.
+
+Annotation keys that outsiders rely on are ovn-kubernetes' and Multus' own; rows that weft
+writes carry its own prefix, so that it never takes another controller's rows for its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+CNI_TYPE = "ovn-k8s-cni-overlay"
+
+# Annotations of the field, to the letter.
+NETWORKS = "k8s.v1.cni.cncf.io/networks"
+NETWORK_STATUS = "k8s.v1.cni.cncf.io/network-status"
+POD_NETWORKS = "k8s.ovn.org/pod-networks"
+NETWORK_NAME = "k8s.ovn.org/network-name"
+NETWORK_ID = "k8s.ovn.org/network-id"
+NODE_CHASSIS_ID = "k8s.ovn.org/node-chassis-id"
+NODE_ENCAP_IPS = "k8s.ovn.org/node-encap-ips"
+NODE_ID = "k8s.ovn.org/node-id"
+
+# external_ids of the rows that weft owns. OWNER is "<Kind>/<namespace>/<name>" of the
+# Kubernetes object that a row stands for (namespace empty for cluster-wide objects).
+OWNER = "weft/owner"
+OWNER_UID = "weft/uid"
+NETWORK = "weft/network"
+ATTACHMENT = "weft/attachment"
+
+# Tunnel keys: datapaths from the range that northd never hands out by itself; port keys below
+# FIRST_POD_TUNNEL_KEY belong to the platform (router and advertiser ports).
+FIRST_DATAPATH_KEY = 16711683
+FIRST_POD_TUNNEL_KEY = 10
+LAST_TUNNEL_KEY = 32767
+MAX_NETWORKS = 4096
+
+
+def pod_owner(namespace: str, name: str) -> str:
+    return f"Pod/{namespace}/{name}"
+
+
+def network_owner(network: str) -> str:
+    return f"Network//{network}"
+
+
+def node_owner(node: str) -> str:
+    return f"Node//{node}"
+
+
+def owner_parts(owner: str) -> tuple[str, str, str]:
+    """(kind, namespace, name) of an OWNER value."""
+    kind, namespace, name = owner.split("/", 2)
+    return kind, namespace, name
+
+
+def prefix(key: str) -> str:
+    """The prefix of the rows of a network or attachment: `-` and `/` become `.`, then `_`.
+
+    Folding alone would merge `a-b/c` with `a/b-c`, and `a-b` with `a.b`; a key that is not the
+    plainest of those that fold alike carries a hash, so two keys never share a row.
+    """
+    folded = key.replace("-", ".").replace("/", ".")
+    first, *rest = key.split("/")
+    plain = "." not in key and len(rest) < 2 and not (rest and "-" in first)
+    if not plain:
+        folded += "." + hashlib.sha256(key.encode()).hexdigest()[:8]
+    return folded + "_"
+
+
+def layer2_switch(network: str) -> str:
+    return f"{prefix(network)}ovn_layer2_switch"
+
+
+def logical_port(attachment_key: str, namespace: str, pod: str) -> str:
+    """Name of a pod's logical switch port; also the iface-id of its OVS interface."""
+    return f"{prefix(attachment_key)}{namespace}_{pod}"
+
+
+def datapath_key(network_id: int) -> int:
+    """24-bit tunnel key of a network's switch, the same in every zone."""
+    return FIRST_DATAPATH_KEY + network_id
