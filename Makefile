@@ -1,0 +1,42 @@
+# One line each; the same commands in CI and by hand. VENV may point elsewhere.
+VENV ?= .venv
+PYTHON ?= python3
+RUN = $(VENV)/bin/python -m
+JOBS ?= 2
+
+.PHONY: demo down test lint check fix bench clean prepare prepare-dev
+
+demo: prepare            ## the three-VM demo, on this machine
+	@$(VENV)/bin/weft demo
+
+down: prepare            ## remove the demo's lab
+	@$(VENV)/bin/weft lab down
+
+test: prepare-dev lint   ## everything tested
+	$(RUN) pytest -q -n $(JOBS) -m "not lab"
+	$(RUN) pytest -q -m lab
+
+lint: prepare-dev        ## style, types, layers
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+	$(VENV)/bin/lint-imports --no-cache
+
+check: lint              ## lint and the fast tests
+	$(RUN) pytest -q -n $(JOBS) -m "not lab and not real"
+
+fix: prepare-dev         ## let ruff mend what it can
+	$(RUN) ruff check --fix .
+	$(RUN) ruff format .
+
+bench: prepare-dev       ## figures beside their limits and peers
+	$(RUN) bench
+
+clean:                   ## forget the virtual environment
+	rm -rf $(VENV)
+
+prepare:
+	@$(PYTHON) bootstrap.py $(VENV) requirements.txt
+
+prepare-dev:
+	@$(PYTHON) bootstrap.py $(VENV) requirements-dev.txt

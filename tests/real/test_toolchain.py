@@ -1,0 +1,41 @@
+import subprocess
+
+import pytest
+
+pytestmark = pytest.mark.real
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "ovsdb-server",
+        "ovs-vswitchd",
+        "ovn-northd",
+        "ovn-controller",
+        "ovn-nbctl",
+        "qemu-system-x86_64",
+        "qemu-img",
+    ],
+)
+def test_each_program_runs_and_tells_its_version(toolchain, program: str) -> None:
+    done = subprocess.run(
+        [toolchain.program(program), "--version"], capture_output=True, text=True, check=True
+    )
+    assert program.split("-system")[0].split("-img")[0] in done.stdout.lower()
+
+
+def test_kernel_modules_and_schemas_belong_together(toolchain) -> None:
+    assert toolchain.kernel.name.removeprefix("vmlinuz-") == toolchain.kernel_modules.name
+    for name in ("vswitch", "ovn-nb", "ovn-sb"):
+        assert toolchain.schema(name).stat().st_size > 1000
+
+
+def test_busybox_needs_no_library(toolchain) -> None:
+    done = subprocess.run(
+        [toolchain.program("busybox"), "echo", "here"],
+        capture_output=True,
+        text=True,
+        env={},
+        check=True,
+    )
+    assert done.stdout == "here\n"

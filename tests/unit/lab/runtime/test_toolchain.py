@@ -1,0 +1,70 @@
+import json
+
+import pytest
+
+from weft import errors
+from weft.lab.runtime import cache, debian, toolchain, wrappers
+
+
+@pytest.mark.parametrize(
+    ("said", "number"),
+    [
+        ("ovn-northd 25.03.0\nOpen vSwitch Library 3.5.0", (25, 3, 0)),
+        ("QEMU emulator version 10.0.13 (Debian 1:10.0.13+ds-0+deb13u1)", (10, 0, 13)),
+        ("Client Version: v1.32.4", (1, 32, 4)),
+        ("nothing of the kind", ()),
+    ],
+)
+def test_version_is_the_first_dotted_number(said: str, number: tuple[int, ...]) -> None:
+    assert toolchain.version(said) == number
+
+
+def test_an_unfinished_or_damaged_build_is_not_intact(tmp_path) -> None:
+    program = tmp_path / "ovn-northd"
+    program.write_text("program")
+    stamp = tmp_path / "complete.json"
+    assert not toolchain._intact(stamp)
+    stamp.write_text("{ half")
+    assert not toolchain._intact(stamp)
+    stamp.write_text(json.dumps({"sizes": {str(program): 7}}))
+    assert toolchain._intact(stamp)
+    program.write_text("prog")
+    assert not toolchain._intact(stamp)
+    program.unlink()
+    assert not toolchain._intact(stamp)
+
+
+@pytest.mark.parametrize("name", ["python3.13", "systemd", "udev", "perl-base", "dpkg"])
+def test_what_only_an_installed_system_needs_is_left_out(name: str) -> None:
+    assert debian.NOT_UNPACKED.match(name)
+
+
+@pytest.mark.parametrize("name", ["libsystemd0", "libc6", "ovn-common", "libudev1", "libmount1"])
+def test_libraries_are_kept(name: str) -> None:
+    assert not debian.NOT_UNPACKED.match(name)
+
+
+def test_the_first_complaint_of_apt_is_the_message() -> None:
+    error = debian._fetch_error("W: old\nE: Unable to locate package ovn-central\nE: more")
+    assert "Unable to locate package ovn-central" in error.what
+    assert "mirror" in error.hint
+
+
+def test_a_full_disk_is_named_before_anything_is_fetched(tmp_path) -> None:
+    with pytest.raises(errors.Unavailable, match="MB are free") as caught:
+        cache.require_space(tmp_path, 10**18)
+    assert "WEFT_CACHE" in caught.value.hint
+
+
+def test_the_cache_folder_follows_the_setting(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("WEFT_CACHE", str(tmp_path / "a" / "b"))
+    assert cache.folder() == tmp_path / "a" / "b"
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("WEFT_CACHE", str(tmp_path / "file" / "b"))
+    with pytest.raises(errors.Unavailable, match="cannot be made"):
+        cache.folder()
+
+
+def test_a_program_that_no_package_holds_is_named(tmp_path) -> None:
+    with pytest.raises(errors.Unavailable, match="ovn-northd"):
+        wrappers.locate(tmp_path, "ovn-northd")

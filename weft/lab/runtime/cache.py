@@ -1,0 +1,52 @@
+"""Where does the lab keep what it downloads, and who may change it at a time?
+
+Everything in the cache can be fetched again; nothing of a lab's state lives here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from weft import errors
+
+
+def folder() -> Path:
+    """`$WEFT_CACHE`, else `$XDG_CACHE_HOME/weft`, else `~/.cache/weft`; made if absent."""
+    chosen = os.environ.get("WEFT_CACHE")
+    if not chosen:
+        parent = os.environ.get("XDG_CACHE_HOME") or os.path.join(Path.home(), ".cache")
+        chosen = os.path.join(parent, "weft")
+    path = Path(chosen).absolute()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise errors.Unavailable(
+            f"the cache folder cannot be made ({error.strerror})",
+            where=str(path),
+            hint="set WEFT_CACHE to a folder that you can write to",
+        ) from error
+    return path
+
+
+@contextlib.contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Hold `path` for this process alone; a second one waits, and a dead one holds nothing."""
+    with open(path, "w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def require_space(path: Path, needed: int) -> None:
+    """Refuse to begin what would fill the disk. `needed` in bytes."""
+    free = shutil.disk_usage(path).free
+    if free < needed:
+        raise errors.Unavailable(
+            f"{needed / 1e6:.0f} MB are needed and {free / 1e6:.0f} MB are free",
+            where=str(path),
+            hint="free some space, or set WEFT_CACHE to a folder on another disk",
+        )
