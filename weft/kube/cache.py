@@ -1,0 +1,256 @@
+"""What are the objects of one kind right now, and who wants to know when they change?
+
+A list and then a watch, kept for as long as `run` runs; readers never wait for the network.
+What a change means is for the subscribers; nothing is written from here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from weft import errors
+from weft.kube import resources
+from weft.kube.client import ApiError, Client, Expired, Object
+from weft.kube.resources import Resource
+
+log = logging.getLogger(__name__)
+
+Subscriber = Callable[[str, Object | None, Object | None], None]
+Index = Callable[[Object], Iterable[str]]
+Predicate = Callable[[Object], bool]
+
+_PAUSES = (0.2, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """`old` None: the object is new. `new` None: it is gone."""
+
+    key: str
+    old: Object | None
+    new: Object | None
+
+
+def keep_all(obj: Object) -> Object:
+    """All but managedFields: the largest part of most objects, and nobody here reads it."""
+    obj["metadata"].pop("managedFields", None)
+    return obj
+
+
+def steps(key: str, old: Object | None, new: Object | None) -> tuple[Change, ...]:
+    """One change, or two where another incarnation took the name: the old one goes first."""
+    if old is None and new is None:
+        return ()
+    if old is not None and new is not None:
+        before, after = old["metadata"], new["metadata"]
+        if before.get("uid") != after.get("uid"):
+            return Change(key, old, None), Change(key, None, new)
+        if before.get("resourceVersion") == after.get("resourceVersion"):
+            return ()
+    return (Change(key, old, new),)
+
+
+def differences(have: Mapping[str, Object], listed: Mapping[str, Object]) -> Iterator[Change]:
+    """What happened between what a reader has and a new list; what vanished comes first."""
+    for key in [key for key in have if key not in listed]:
+        yield Change(key, have[key], None)
+    for key, new in listed.items():
+        yield from steps(key, have.get(key), new)
+
+
+class Cache:
+    """The objects of one kind, by key ("namespace/name" or "name") and by index.
+
+    `keep` slims an object before it is stored (it may change it in place); it must leave name,
+    namespace, uid and resourceVersion of the metadata. `indexes` see the slimmed object.
+    What `get` returns is shared: do not change it.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        res: Resource,
+        *,
+        namespace: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+        indexes: Mapping[str, Index] | None = None,
+        keep: Callable[[Object], Object] = keep_all,
+    ) -> None:
+        self._client = client
+        self.resource = res
+        self._namespace = namespace
+        self._labels, self._fields = label_selector, field_selector
+        self._functions = dict(indexes or {})
+        self._indexes: dict[str, dict[str, set[str]]] = {name: {} for name in self._functions}
+        self._keep = keep
+        self._objects: dict[str, Object] = {}
+        self._subscribers: list[Subscriber] = []
+        self._waiting: dict[str, set[asyncio.Future[Object]]] = {}
+        self._wanted: dict[asyncio.Future[Object], Predicate] = {}
+        self._synced = asyncio.Event()
+        self.trouble = ""  # why the view may be out of date; empty while all is well
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+    @property
+    def is_synced(self) -> bool:
+        return self._synced.is_set()
+
+    async def synced(self) -> None:
+        """Returns once the first list is in and its subscribers were called."""
+        await self._synced.wait()
+
+    def get(self, key: str) -> Object | None:
+        return self._objects.get(key)
+
+    def keys(self) -> Iterable[str]:
+        return self._objects.keys()
+
+    def objects(self) -> Iterable[Object]:
+        return self._objects.values()
+
+    def index(self, name: str, value: str) -> set[str]:
+        """Keys of the objects for which the index function gave `value`."""
+        return set(self._indexes[name].get(value, ()))
+
+    def subscribe(self, function: Subscriber) -> None:
+        """Calls function(key, old, new) for each change, and at once for what is there.
+
+        It is called in the cache's own task: it notes what to do (Queue.add) and returns.
+        """
+        self._subscribers.append(function)
+        for key, obj in list(self._objects.items()):
+            self._tell(function, Change(key, None, obj))
+
+    async def wait_for(self, key: str, predicate: Predicate, timeout: float | None) -> Object:
+        """The object, as soon as it is there and `predicate` holds; NotReady after `timeout`.
+
+        An exception that the predicate raises ends the wait and reaches the caller.
+        """
+        obj = self._objects.get(key)
+        if obj is not None and predicate(obj):
+            return obj
+        future: asyncio.Future[Object] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(key, set()).add(future)
+        self._wanted[future] = predicate
+        try:
+            async with asyncio.timeout(timeout):
+                return await future
+        except TimeoutError:
+            state = "not there" if key not in self._objects else "not yet as expected"
+            raise errors.NotReady(
+                f"still {state} after {timeout:g} s", where=f"{self.resource.kind} {key}"
+            ) from None
+        finally:
+            del self._wanted[future]
+            waiting = self._waiting.get(key)
+            if waiting is not None:
+                waiting.discard(future)
+                if not waiting:
+                    del self._waiting[key]
+
+    async def run(self) -> None:
+        """Follows the server until cancelled; any refusal is logged once and tried again."""
+        pause, longest = _PAUSES
+        while True:
+            try:
+                version = await self._relist()
+                pause = _PAUSES[0]
+                self._note("")
+                await self._follow(version)
+            except Expired as error:
+                log.info("%s: listing again: %s", self.resource.plural, error)
+                continue
+            except ApiError as error:
+                self._note(str(error))
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, longest)
+
+    async def _relist(self) -> str:
+        listing = await self._client.list(
+            self.resource,
+            self._namespace,
+            label_selector=self._labels,
+            field_selector=self._fields,
+        )
+        listed = {resources.key(obj): obj for obj in map(self._slim, listing)}
+        for change in list(differences(self._objects, listed)):
+            self._apply(change)
+        self._synced.set()
+        return listing.resource_version
+
+    async def _follow(self, version: str) -> None:
+        events = self._client.watch(
+            self.resource,
+            version,
+            self._namespace,
+            label_selector=self._labels,
+            field_selector=self._fields,
+        )
+        async with aclosing(events):
+            async for kind, raw in events:
+                obj = self._slim(raw)
+                key = resources.key(obj)
+                old = self._objects.get(key)
+                new = None if kind == "DELETED" else obj
+                if new is None and old is not None:
+                    # The last state counts: a pod may complete and be deleted in one event.
+                    old = obj if old["metadata"].get("uid") == obj["metadata"].get("uid") else old
+                for change in steps(key, old, new):
+                    self._apply(change)
+
+    def _slim(self, obj: Object) -> Object:
+        kind, version = obj["kind"], obj["apiVersion"]
+        kept = self._keep(obj)
+        kept["kind"], kept["apiVersion"] = kind, version
+        return kept
+
+    def _apply(self, change: Change) -> None:
+        stored = self._objects.get(change.key)
+        for name, function in self._functions.items():
+            index = self._indexes[name]
+            before = set(function(stored)) if stored is not None else set()
+            after = set(function(change.new)) if change.new is not None else set()
+            for value in before - after:
+                index[value].discard(change.key)
+                if not index[value]:
+                    del index[value]
+            for value in after - before:
+                index.setdefault(value, set()).add(change.key)
+        if change.new is None:
+            self._objects.pop(change.key, None)
+        else:
+            self._objects[change.key] = change.new
+        for subscriber in self._subscribers:
+            self._tell(subscriber, change)
+        if change.new is not None and change.key in self._waiting:
+            self._wake(change.key, change.new)
+
+    def _tell(self, subscriber: Subscriber, change: Change) -> None:
+        try:
+            subscriber(change.key, change.old, change.new)
+        except Exception:  # one reader's fault must not cost the others their view
+            log.exception("a reader of %s failed on %s", self.resource.plural, change.key)
+
+    def _wake(self, key: str, obj: Object) -> None:
+        for future in self._waiting[key]:
+            if future.done():
+                continue
+            try:
+                if self._wanted[future](obj):
+                    future.set_result(obj)
+            except Exception as error:  # it belongs to the waiter
+                future.set_exception(error)
+
+    def _note(self, trouble: str) -> None:
+        if trouble and trouble != self.trouble:
+            log.warning("cannot follow %s, trying again: %s", self.resource.plural, trouble)
+        elif self.trouble and not trouble:
+            log.info("following %s again", self.resource.plural)
+        self.trouble = trouble

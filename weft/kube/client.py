@@ -1,0 +1,297 @@
+"""What can be asked of the Kubernetes API: get, list, create, update, patch, delete, watch.
+
+Objects are plain dicts as the server gave them. Nothing is remembered here (see cache.py) and
+nothing is known of what an object means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncGenerator, Mapping
+from types import TracebackType
+from typing import Any, Self, cast
+
+import orjson
+
+from weft.kube import config, errors, transport
+from weft.kube.errors import (
+    AlreadyExists,
+    ApiError,
+    Conflict,
+    Expired,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Unauthorized,
+    Unreachable,
+)
+from weft.kube.resources import Resource
+
+__all__ = [
+    "AlreadyExists",
+    "ApiError",
+    "Client",
+    "Conflict",
+    "Expired",
+    "Forbidden",
+    "Invalid",
+    "Listing",
+    "NotFound",
+    "Object",
+    "Unauthorized",
+    "Unreachable",
+]
+
+Object = dict[str, Any]
+log = logging.getLogger(__name__)
+
+_PATCHES = {
+    "merge": "application/merge-patch+json",
+    "json": "application/json-patch+json",
+    "strategic": "application/strategic-merge-patch+json",
+    "apply": "application/apply-patch+yaml",
+}
+_WATCH_SECONDS = 300  # the server ends a watch after 1 to 2 times this; then it is taken up again
+_SILENCE = 30.0  # longer than the server's own end of the watch before it counts as broken
+_PAUSES = (0.05, 5.0)
+
+
+class Listing(list[Object]):
+    """The items of a list, and the resourceVersion from which a watch continues it."""
+
+    resource_version = ""
+
+
+class Client:
+    """An async context manager; one is enough for a whole process."""
+
+    def __init__(self, door: transport.Transport, *, namespace: str = "default") -> None:
+        self._door = door
+        self.namespace = namespace
+
+    @classmethod
+    def from_kubeconfig(cls, path: str | None, *, patience: float = transport.PATIENCE) -> Client:
+        """`path` None: the service account of the pod that this runs in."""
+        endpoint = config.load(path)
+        return cls(transport.Transport(endpoint, patience=patience), namespace=endpoint.namespace)
+
+    @property
+    def server(self) -> str:
+        return self._door.server
+
+    async def __aenter__(self) -> Self:
+        await self._door.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._door.__aexit__(kind, error, trace)
+
+    async def request(self, method: str, path: str, **options: Any) -> Any:
+        """Any path of the API, decoded: /version, /readyz, discovery."""
+        content = await self._door.request(method, path, **options)
+        return orjson.loads(content)
+
+    async def get(self, res: Resource, name: str, namespace: str = "") -> Object:
+        where = _where(res, namespace, name)
+        return _object(await self._door.request("GET", res.path(namespace, name), where=where))
+
+    async def list(
+        self,
+        res: Resource,
+        namespace: str = "",
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        limit: int = 500,
+    ) -> Listing:
+        """All objects, fetched in pages of `limit`; if a page token expires, from the start."""
+        try:
+            return await self._pages(res, namespace, label_selector, field_selector, limit)
+        except Expired:
+            return await self._pages(res, namespace, label_selector, field_selector, 0)
+
+    async def _pages(
+        self, res: Resource, namespace: str, label_selector: str, field_selector: str, limit: int
+    ) -> Listing:
+        query = _query(
+            labelSelector=label_selector,
+            fieldSelector=field_selector,
+            limit=str(limit) if limit else "",
+        )
+        listing = Listing()
+        while True:
+            page = orjson.loads(
+                await self._door.request(
+                    "GET", res.path(namespace), query=query, where=_where(res, namespace)
+                )
+            )
+            for item in page.get("items") or ():
+                # Items of a list come without their kind; Events and owners want to name it.
+                item.setdefault("kind", res.kind)
+                item.setdefault("apiVersion", res.api_version)
+                listing.append(item)
+            meta = page.get("metadata") or {}
+            listing.resource_version = meta.get("resourceVersion", "")
+            if not meta.get("continue"):
+                return listing
+            query = {**query, "continue": meta["continue"]}
+
+    async def create(self, res: Resource, obj: Mapping[str, Any]) -> Object:
+        meta = obj["metadata"]
+        namespace = meta.get("namespace", "")
+        return _object(
+            await self._door.request(
+                "POST",
+                res.path(namespace),
+                body=orjson.dumps(obj),
+                content_type="application/json",
+                repeatable=False,
+                where=_where(res, namespace, meta.get("name") or meta.get("generateName", "")),
+            ),
+        )
+
+    async def update(self, res: Resource, obj: Mapping[str, Any], subresource: str = "") -> Object:
+        meta = obj["metadata"]
+        namespace, name = meta.get("namespace", ""), meta["name"]
+        return _object(
+            await self._door.request(
+                "PUT",
+                res.path(namespace, name, subresource),
+                body=orjson.dumps(obj),
+                content_type="application/json",
+                where=_where(res, namespace, name),
+            ),
+        )
+
+    async def patch(
+        self,
+        res: Resource,
+        name: str,
+        namespace: str,
+        body: object,
+        *,
+        type: str = "merge",
+        subresource: str = "",
+        field_manager: str = "weft",
+        force: bool = False,
+    ) -> Object:
+        """`type` is merge, json, strategic or apply. `force` (apply) takes over others' fields."""
+        query = {"fieldManager": field_manager}
+        if type == "apply" and force:
+            query["force"] = "true"
+        return _object(
+            await self._door.request(
+                "PATCH",
+                res.path(namespace, name, subresource),
+                query=query,
+                body=orjson.dumps(body),
+                content_type=_PATCHES[type],
+                repeatable=type != "json",
+                where=_where(res, namespace, name),
+            ),
+        )
+
+    async def delete(
+        self,
+        res: Resource,
+        name: str,
+        namespace: str = "",
+        *,
+        uid: str = "",
+        grace: int | None = None,
+    ) -> None:
+        """With `uid`, only that incarnation: Conflict if another has taken the name."""
+        options: Object = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        if uid:
+            options["preconditions"] = {"uid": uid}
+        if grace is not None:
+            options["gracePeriodSeconds"] = grace
+        await self._door.request(
+            "DELETE",
+            res.path(namespace, name),
+            body=orjson.dumps(options),
+            content_type="application/json",
+            where=_where(res, namespace, name),
+        )
+
+    async def watch(
+        self,
+        res: Resource,
+        resource_version: str,
+        namespace: str = "",
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        bookmarks: bool = False,
+    ) -> AsyncGenerator[tuple[str, Object], None]:
+        """(type, object) from `resource_version` on, without end.
+
+        Taken up again where it stopped when the server ends it or the connection breaks. Raises
+        Expired when changes were lost and the caller must list again, and what the server
+        refuses for good. BOOKMARK events are yielded only if asked for.
+        """
+        version, (pause, longest) = resource_version, _PAUSES
+        while True:
+            seconds = random.randint(_WATCH_SECONDS, 2 * _WATCH_SECONDS)
+            query = _query(
+                watch="true",
+                allowWatchBookmarks="true",
+                resourceVersion=version,
+                timeoutSeconds=str(seconds),
+                labelSelector=label_selector,
+                fieldSelector=field_selector,
+            )
+            try:
+                async for kind, obj in self._events(res, namespace, query, seconds + _SILENCE):
+                    version = obj["metadata"]["resourceVersion"]
+                    pause = _PAUSES[0]
+                    if kind != "BOOKMARK" or bookmarks:
+                        yield kind, obj
+            except Unreachable as error:
+                log.debug("watch of %s broke and is taken up again: %s", res.plural, error)
+            # Also after an orderly end: a server that ends each watch at once is not hammered.
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+            pause = min(pause * 2, longest)
+
+    async def _events(
+        self, res: Resource, namespace: str, query: Mapping[str, str], silence: float
+    ) -> AsyncGenerator[tuple[str, Object], None]:
+        where = f"watch of {_where(res, namespace)}"
+        async with self._door.stream(
+            res.path(namespace), query, silence=silence, where=where
+        ) as content:
+            rest = b""
+            async for chunk in content.iter_any():
+                lines = (rest + chunk).split(b"\n") if rest else chunk.split(b"\n")
+                rest = lines.pop()
+                for line in lines:
+                    if not line:
+                        continue
+                    event = orjson.loads(line)
+                    obj = event["object"]
+                    if event["type"] == "ERROR":
+                        raise errors.from_status(obj, where=where)
+                    obj.setdefault("kind", res.kind)
+                    obj.setdefault("apiVersion", res.api_version)
+                    yield event["type"], obj
+
+
+def _object(content: bytes) -> Object:
+    return cast("Object", orjson.loads(content))
+
+
+def _query(**values: str) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value}
+
+
+def _where(res: Resource, namespace: str, name: str = "") -> str:
+    if not name:
+        return f"{res.plural} of {namespace}" if namespace else res.plural
+    return f"{res.kind} {namespace}/{name}" if namespace else f"{res.kind} {name}"

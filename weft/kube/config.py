@@ -1,0 +1,159 @@
+"""Where is the API server, and how does weft prove who it is?
+
+Reads a kubeconfig file or a pod's service account and gives an Endpoint; opens no connection.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import ssl
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from weft import errors
+
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """`server` is http(s)://host:port, or unix:///path for a local socket."""
+
+    server: str
+    tls: ssl.SSLContext | None = None
+    token: str = field(default="", repr=False)
+    token_file: str = ""
+    namespace: str = "default"
+    server_name: str = ""  # what the server's certificate is for, if not the host of `server`
+
+
+def load(path: str | None) -> Endpoint:
+    """The endpoint of a kubeconfig's current context, or of the pod that this runs in."""
+    return in_cluster() if path is None else from_file(Path(path).expanduser())
+
+
+def in_cluster(root: Path = SERVICE_ACCOUNT) -> Endpoint:
+    host = os.environ.get("KUBERNETES_SERVICE_HOST")
+    if not host:
+        raise errors.InvalidInput(
+            "in-cluster configuration",
+            "KUBERNETES_SERVICE_HOST",
+            None,
+            "is not set, so this does not run in a pod",
+            hint="name a kubeconfig file with --kubeconfig",
+        )
+    port = os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+    host = f"[{host}]" if ":" in host else host
+    namespace = root / "namespace"
+    return Endpoint(
+        server=f"https://{host}:{port}",
+        tls=ssl.create_default_context(cafile=str(root / "ca.crt")),
+        token_file=str(root / "token"),
+        namespace=namespace.read_text().strip() if namespace.exists() else "default",
+    )
+
+
+def from_file(path: Path) -> Endpoint:
+    try:
+        document = yaml.safe_load(path.read_bytes())
+    except OSError as error:
+        raise errors.InvalidInput(
+            f"kubeconfig {path}", "file", None, f"cannot be read: {error.strerror}"
+        ) from error
+    except yaml.YAMLError as error:
+        raise errors.InvalidInput(
+            f"kubeconfig {path}", "file", None, f"is not YAML: {error}"
+        ) from error
+    if not isinstance(document, dict):
+        raise errors.InvalidInput(f"kubeconfig {path}", "file", None, "is empty")
+    return from_document(document, path)
+
+
+def from_document(document: Mapping[str, Any], path: Path) -> Endpoint:
+    where = f"kubeconfig {path}"
+    name = document.get("current-context") or ""
+    context = _named(document, "contexts", "context", name, where)
+    cluster = _named(document, "clusters", "cluster", context.get("cluster", ""), where)
+    user: Mapping[str, Any] = {}
+    if context.get("user"):
+        user = _named(document, "users", "user", context["user"], where)
+    for refused in ("exec", "auth-provider"):
+        if user.get(refused):
+            raise errors.InvalidInput(
+                where,
+                f"users[{context['user']}].{refused}",
+                None,
+                "is not supported",
+                hint="use a service account's token or a client certificate",
+            )
+    server = str(cluster.get("server") or "")
+    if not server.startswith(("https://", "http://", "unix://")):
+        raise errors.InvalidInput(
+            where, "server", server, "must begin with https://, http:// or unix://"
+        )
+    return Endpoint(
+        server=server.rstrip("/"),
+        tls=_tls(cluster, user, path, where) if server.startswith("https://") else None,
+        token=str(user.get("token") or ""),
+        token_file=_beside(path, user.get("tokenFile")),
+        namespace=str(context.get("namespace") or "default"),
+        server_name=str(cluster.get("tls-server-name") or ""),
+    )
+
+
+def _named(
+    document: Mapping[str, Any], plural: str, kind: str, name: str, where: str
+) -> Mapping[str, Any]:
+    for entry in document.get(plural) or ():
+        if entry.get("name") == name:
+            found = entry.get(kind) or {}
+            return found if isinstance(found, dict) else {}
+    raise errors.InvalidInput(where, plural, name, "is not in the file")
+
+
+def _beside(path: Path, value: object) -> str:
+    """Relative paths in a kubeconfig count from the file itself."""
+    return str(path.parent / str(value)) if value else ""
+
+
+def _tls(
+    cluster: Mapping[str, Any], user: Mapping[str, Any], path: Path, where: str
+) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
+        if cluster.get("insecure-skip-tls-verify"):
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        elif cluster.get("certificate-authority-data"):
+            pem = base64.b64decode(cluster["certificate-authority-data"]).decode()
+            context = ssl.create_default_context(cadata=pem)
+        elif cluster.get("certificate-authority"):
+            context = ssl.create_default_context(
+                cafile=_beside(path, cluster["certificate-authority"])
+            )
+        _load_client_certificate(context, user, path)
+    except (ssl.SSLError, ValueError, OSError) as error:
+        raise errors.InvalidInput(
+            where, "certificates", None, f"cannot be loaded: {error}"
+        ) from error
+    return context
+
+
+def _load_client_certificate(context: ssl.SSLContext, user: Mapping[str, Any], path: Path) -> None:
+    if user.get("client-certificate-data"):
+        # OpenSSL takes a client certificate from a file only; this one lives for a moment, 0600.
+        with tempfile.NamedTemporaryFile() as pem:
+            pem.write(base64.b64decode(user["client-certificate-data"]) + b"\n")
+            pem.write(base64.b64decode(user.get("client-key-data") or ""))
+            pem.flush()
+            context.load_cert_chain(pem.name)
+    elif user.get("client-certificate"):
+        context.load_cert_chain(
+            _beside(path, user["client-certificate"]), _beside(path, user.get("client-key")) or None
+        )

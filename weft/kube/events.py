@@ -1,0 +1,175 @@
+"""How does a user hear of what happened to an object: the Events that kubectl describe shows.
+
+Telling never blocks and never fails its caller: what cannot be sent is dropped after a log line.
+The same news about the same object is one Event whose count grows, across restarts too, because
+an Event's name is derived from what it says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from weft import errors
+from weft.kube.client import AlreadyExists, Client, NotFound
+from weft.kube.resources import EVENTS
+
+log = logging.getLogger(__name__)
+
+_LONGEST = 1024  # the API server refuses longer messages
+_PENDING = 4096  # pieces of news that wait to be sent
+_KNOWN = 4096  # Events whose count is remembered
+_PER_SECOND = 50.0
+_QUIET = 5.0  # seconds between two updates of one Event
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What one Event says, and how often since it was last sent."""
+
+    about: tuple[tuple[str, str], ...]  # the involvedObject's fields
+    type: str
+    reason: str
+    message: str
+    count: int
+    first: str
+    last: str
+
+    @property
+    def namespace(self) -> str:
+        return dict(self.about).get("namespace") or "default"
+
+    def name(self, component: str) -> str:
+        said = repr((self.about, component, self.type, self.reason, self.message))
+        return f"{dict(self.about)['name']}.{hashlib.sha256(said.encode()).hexdigest()[:16]}"
+
+
+def now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def about(obj: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Which object, and which incarnation of it: the fields of an involvedObject."""
+    meta = obj["metadata"]
+    fields = {
+        "apiVersion": obj.get("apiVersion", ""),
+        "kind": obj.get("kind", ""),
+        "namespace": meta.get("namespace", ""),
+        "name": meta["name"],
+        "uid": meta.get("uid", ""),
+    }
+    return tuple((name, value) for name, value in fields.items() if value)
+
+
+class Recorder:
+    """`emit` from anywhere in the loop's thread; `run` sends, as one task of the process."""
+
+    def __init__(self, client: Client, component: str) -> None:
+        self._client = client
+        self._component = component
+        self._pending: OrderedDict[str, News] = OrderedDict()
+        self._known: OrderedDict[str, tuple[int, float]] = OrderedDict()  # count, when sent
+        self._arrived = asyncio.Event()
+
+    def emit(self, obj: Mapping[str, Any], type: str, reason: str, message: str) -> None:
+        """`type` is Normal or Warning; `obj` needs kind, apiVersion and metadata."""
+        time = now()
+        if len(message) > _LONGEST:
+            message = message[: _LONGEST - 1] + "…"
+        news = News(about(obj), type, reason, message, 1, time, time)
+        name = news.name(self._component)
+        earlier = self._pending.get(name)
+        if earlier is not None:
+            news = replace(earlier, count=earlier.count + 1, last=time)
+        elif len(self._pending) >= _PENDING:
+            _, dropped = self._pending.popitem(last=False)
+            log.warning("too much to tell: an Event was dropped: %s", dropped.message)
+        self._pending[name] = news
+        self._arrived.set()
+
+    async def run(self) -> None:
+        """Sends what is told until cancelled; then what is left is sent once, briefly."""
+        try:
+            while True:
+                await self._arrived.wait()
+                self._arrived.clear()
+                pause = await self._send_due()
+                if pause:
+                    # Something was told again too soon: come back when its quiet time is over.
+                    asyncio.get_running_loop().call_later(pause, self._arrived.set)
+        finally:
+            self._known.clear()
+
+    async def _send_due(self) -> float:
+        """Sends all that is due; seconds until the next is, or 0 if nothing is left."""
+        loop = asyncio.get_running_loop()
+        pause = 0.0
+        for name in list(self._pending):
+            _, sent = self._known.get(name, (0, -_QUIET))
+            quiet = sent + _QUIET - loop.time()
+            if quiet > 0:
+                pause = min(pause or quiet, quiet)
+                continue
+            news = self._pending.pop(name, None)
+            if news is None:
+                continue
+            try:
+                count = await self._send(name, news)
+            except errors.WeftError as error:
+                log.warning("an Event could not be written: %s: %s", news.message, error)
+                continue
+            self._remember(name, count, loop.time())
+            await asyncio.sleep(1 / _PER_SECOND)
+        return pause
+
+    def _remember(self, name: str, count: int, sent: float) -> None:
+        self._known[name] = (count, sent)
+        self._known.move_to_end(name)
+        while len(self._known) > _KNOWN:
+            self._known.popitem(last=False)
+
+    async def _send(self, name: str, news: News) -> int:
+        """Writes the Event; its count afterwards."""
+        count, _ = self._known.get(name, (0, 0.0))
+        if count:
+            try:
+                return await self._raise_count(name, news, count)
+            except NotFound:
+                pass  # the server forgets Events after an hour or so
+        try:
+            await self._client.create(EVENTS, render(name, news, self._component))
+        except AlreadyExists:
+            there = await self._client.get(EVENTS, name, news.namespace)
+            return await self._raise_count(name, news, int(there.get("count") or 1))
+        return news.count
+
+    async def _raise_count(self, name: str, news: News, before: int) -> int:
+        count = before + news.count
+        body = {"count": count, "lastTimestamp": news.last}
+        await self._client.patch(EVENTS, name, news.namespace, body)
+        return count
+
+
+def render(name: str, news: News, component: str) -> dict[str, Any]:
+    """The Event object for a first telling."""
+    return {
+        "apiVersion": EVENTS.api_version,
+        "kind": EVENTS.kind,
+        "metadata": {"name": name, "namespace": news.namespace},
+        "involvedObject": dict(news.about),
+        "type": news.type,
+        "reason": news.reason,
+        "message": news.message,
+        "count": news.count,
+        "firstTimestamp": news.first,
+        "lastTimestamp": news.last,
+        "source": {"component": component},
+        "reportingComponent": component,
+        "reportingInstance": "",
+    }

@@ -1,0 +1,192 @@
+"""Which of several copies of a process may act?
+
+One Lease object names the leader. Time is measured on this machine alone, from when a change of
+the Lease was seen here, so that clocks that disagree cannot make two leaders.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from weft import errors
+from weft.kube.cache import Cache
+from weft.kube.client import ApiError, Client, Conflict, NotFound, Object
+from weft.kube.resources import LEASES
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Seconds: how long a silent leader is believed, and how often a leader renews.
+
+    A leader that could not renew for `hold` stops; others wait for `valid`, which is longer.
+    """
+
+    valid: float = 15.0
+    hold: float = 10.0
+    renew: float = 2.0
+
+
+class Lost(errors.Unavailable):
+    """The lease could not be renewed, or somebody else took it: stop acting at once."""
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def claim(lease: Object | None, identity: str, terms: Terms, time: str) -> dict[str, Any]:
+    """The spec that says: `identity` leads since `time`, or renews at it."""
+    spec: dict[str, Any] = dict((lease or {}).get("spec") or {})
+    if spec.get("holderIdentity") != identity:
+        spec["leaseTransitions"] = int(spec.get("leaseTransitions") or 0) + (lease is not None)
+        spec["acquireTime"] = time
+    return {
+        **spec,
+        "holderIdentity": identity,
+        "leaseDurationSeconds": max(1, int(terms.valid)),
+        "renewTime": time,
+    }
+
+
+class Elector:
+    """`await Elector(...).lead(work)` waits until this copy leads and then does `work`.
+
+    Raises Lost if the lease goes while `work` runs (which is cancelled first); gives the lease
+    back when it ends or is cancelled, so that the next copy need not wait.
+    """
+
+    def __init__(
+        self, client: Client, name: str, namespace: str, identity: str, terms: Terms | None = None
+    ) -> None:
+        self._client = client
+        self._name, self._namespace = name, namespace
+        self._identity = identity
+        self._terms = terms or Terms()
+
+    async def lead(self, work: Callable[[], Awaitable[None]]) -> None:
+        held = await self._acquire()
+        log.info("leading as %s", self._identity)
+        loop = asyncio.get_running_loop()
+        tasks = {
+            loop.create_task(self._renew(held), name="lease"),
+            loop.create_task(_run(work), name="work"),
+        }
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._release()
+        for task in done:
+            task.result()
+
+    async def _acquire(self) -> Object:
+        """Watches the Lease until it is free, released or silent for its whole duration."""
+        cache = Cache(
+            self._client,
+            LEASES,
+            namespace=self._namespace,
+            field_selector=f"metadata.name={self._name}",
+        )
+        key = f"{self._namespace}/{self._name}"
+        watching = asyncio.get_running_loop().create_task(cache.run())
+        try:
+            await cache.synced()
+            while True:
+                lease = cache.get(key)
+                if lease is not None and not self._is_free(lease):
+                    duration = float(lease["spec"].get("leaseDurationSeconds") or 15)
+                    try:
+                        await cache.wait_for(key, _differs_from(lease), duration)
+                        continue
+                    except errors.NotReady:
+                        log.warning("%s was silent for %g s", _holder(lease), duration)
+                try:
+                    return await self._write(lease)
+                except (Conflict, NotFound):
+                    # Another copy was faster: its write is on its way to the cache.
+                    await asyncio.sleep(self._terms.renew / 10)
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+
+    def _is_free(self, lease: Object) -> bool:
+        return _holder(lease) in ("", self._identity)
+
+    async def _write(self, lease: Object | None) -> Object:
+        spec = claim(lease, self._identity, self._terms, _now())
+        if lease is None:
+            meta = {"name": self._name, "namespace": self._namespace}
+            return await self._client.create(
+                LEASES,
+                {
+                    "apiVersion": LEASES.api_version,
+                    "kind": LEASES.kind,
+                    "metadata": meta,
+                    "spec": spec,
+                },
+            )
+        return await self._client.update(LEASES, {**lease, "spec": spec})
+
+    async def _renew(self, lease: Object) -> None:
+        loop = asyncio.get_running_loop()
+        renewed = loop.time()
+        while True:
+            await asyncio.sleep(self._terms.renew)
+            left = renewed + self._terms.hold - loop.time()
+            try:
+                async with asyncio.timeout(max(left, 0)):
+                    started = loop.time()
+                    lease = await self._write(lease)
+                    renewed = started
+            except (Conflict, NotFound):
+                lease = await self._taken_over(lease)
+            except TimeoutError:
+                raise Lost(
+                    f"the lease {self._namespace}/{self._name} could not be renewed in time"
+                ) from None
+            except ApiError as error:
+                log.warning("the lease could not be renewed, trying again: %s", error)
+
+    async def _taken_over(self, lease: Object) -> Object:
+        """The Lease as it is now, if it is still ours."""
+        try:
+            lease = await self._client.get(LEASES, self._name, self._namespace)
+        except NotFound:
+            raise Lost(f"the lease {self._namespace}/{self._name} was deleted") from None
+        except ApiError:
+            return lease
+        if _holder(lease) != self._identity:
+            raise Lost(f"{_holder(lease) or 'nobody'} took the lease")
+        return lease
+
+    async def _release(self) -> None:
+        try:
+            async with asyncio.timeout(self._terms.renew):
+                lease = await self._client.get(LEASES, self._name, self._namespace)
+                if _holder(lease) == self._identity:
+                    lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1}
+                    await self._client.update(LEASES, lease)
+        except (ApiError, TimeoutError) as error:
+            log.info("the lease was not given back: %s", error)
+
+
+async def _run(work: Callable[[], Awaitable[None]]) -> None:
+    await work()
+
+
+def _differs_from(seen: Object) -> Callable[[Object], bool]:
+    version = seen["metadata"]["resourceVersion"]
+    return lambda lease: lease["metadata"]["resourceVersion"] != version
+
+
+def _holder(lease: Object) -> str:
+    return str((lease.get("spec") or {}).get("holderIdentity") or "")

@@ -1,0 +1,126 @@
+"""Which objects are due for a look, and who looks at each?
+
+Keys, never events: a key that is added ten times is looked at once, one worker at a time, and
+again if it was added meanwhile. Knows nothing of what a reconcile does but whether it failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from weft import errors
+
+log = logging.getLogger(__name__)
+
+Reconcile = Callable[[str], Awaitable[None]]
+OnError = Callable[[str, errors.WeftError], None]
+
+
+class Queue:
+    """`on_error(key, error)` hears of every WeftError; `error.retry` says if the key comes back.
+
+    A failed key comes back after `first_pause` seconds, doubled with each failure in a row up to
+    `longest_pause`; `add` brings it back at once, so a longest pause is a safety net and not the
+    way to wait for something.
+    """
+
+    def __init__(
+        self,
+        name: str = "",
+        *,
+        on_error: OnError | None = None,
+        first_pause: float = 0.02,
+        longest_pause: float = 30.0,
+    ) -> None:
+        self._name = name
+        self._on_error = on_error
+        self._pauses = (first_pause, longest_pause)
+        self._ready: asyncio.Queue[str] = asyncio.Queue()
+        self._queued: set[str] = set()
+        self._running: set[str] = set()
+        self._again: set[str] = set()
+        self._later: dict[str, asyncio.TimerHandle] = {}
+        self._failures: dict[str, int] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def __len__(self) -> int:
+        """Keys that are due or being looked at; those that wait for a later time do not count."""
+        return len(self._queued) + len(self._running)
+
+    def add(self, key: str, after: float = 0.0) -> None:
+        """Has `key` looked at, `after` seconds from now; of several times the earliest counts."""
+        if after > 0:
+            if key not in self._queued and key not in self._again:
+                self._add_later(key, after)
+            return
+        timer = self._later.pop(key, None)
+        if timer is not None:
+            timer.cancel()
+        if key in self._running:
+            self._again.add(key)
+        elif key not in self._queued:
+            self._queued.add(key)
+            self._idle.clear()
+            self._ready.put_nowait(key)
+
+    def _add_later(self, key: str, after: float) -> None:
+        loop = asyncio.get_running_loop()
+        timer = self._later.get(key)
+        if timer is not None:
+            if timer.when() <= loop.time() + after:
+                return
+            timer.cancel()
+        self._later[key] = loop.call_later(after, self.add, key)
+
+    async def idle(self) -> None:
+        """Returns when nothing is due and nobody is looking at anything."""
+        await self._idle.wait()
+
+    async def run(self, reconcile: Reconcile, workers: int = 1) -> None:
+        """Looks at keys until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(workers):
+                    group.create_task(self._work(reconcile))
+        finally:
+            for timer in self._later.values():
+                timer.cancel()
+            self._later.clear()
+
+    async def _work(self, reconcile: Reconcile) -> None:
+        while True:
+            key = await self._ready.get()
+            self._queued.discard(key)
+            self._running.add(key)
+            try:
+                await reconcile(key)
+            except errors.WeftError as error:
+                self._failed(key, error.retry)
+                if self._on_error is not None:
+                    self._on_error(key, error)
+                else:
+                    log.info("%s %s: %s", self._name, key, error)
+            except Exception:  # a mistake in the code: keep the other keys going, and say it
+                log.exception("%s %s: unexpected failure, trying again later", self._name, key)
+                self._failed(key, retry=True)
+            else:
+                self._failures.pop(key, None)
+            finally:
+                self._running.discard(key)
+            if key in self._again:
+                self._again.discard(key)
+                self.add(key)
+            if not self._queued and not self._running:
+                self._idle.set()
+
+    def _failed(self, key: str, retry: bool) -> None:
+        if not retry:
+            self._failures.pop(key, None)
+            return
+        count = self._failures.get(key, 0)
+        self._failures[key] = min(count + 1, 32)
+        first, longest = self._pauses
+        self._add_later(key, min(first * 2**count, longest))

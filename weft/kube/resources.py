@@ -1,0 +1,83 @@
+"""Which kinds of Kubernetes object does weft speak of, and at which path does each live?
+
+Data and path arithmetic only: no request is made here, and nothing is said about what an
+object means (that is weft.api's part).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One kind: where the API server keeps it (`plural`) and how its objects call it (`kind`)."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool = True
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
+        """URL path of a collection or, with `name`, of one object or its subresource."""
+        parts = ["/apis", self.group] if self.group else ["/api"]
+        parts.append(self.version)
+        if self.namespaced and namespace:
+            parts += ["namespaces", namespace]
+        parts.append(self.plural)
+        if name:
+            parts.append(name)
+        if subresource:
+            parts.append(subresource)
+        return "/".join(parts)
+
+
+PODS = Resource("", "v1", "pods", "Pod")
+NODES = Resource("", "v1", "nodes", "Node", namespaced=False)
+NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
+EVENTS = Resource("", "v1", "events", "Event")
+SECRETS = Resource("", "v1", "secrets", "Secret")
+CONFIGMAPS = Resource("", "v1", "configmaps", "ConfigMap")
+SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
+LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
+CRDS = Resource(
+    "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", False
+)
+NADS = Resource(
+    "k8s.cni.cncf.io", "v1", "network-attachment-definitions", "NetworkAttachmentDefinition"
+)
+IPAMCLAIMS = Resource("k8s.cni.cncf.io", "v1alpha1", "ipamclaims", "IPAMClaim")
+MULTINETWORKPOLICIES = Resource(
+    "k8s.cni.cncf.io", "v1beta1", "multi-networkpolicies", "MultiNetworkPolicy"
+)
+UDNS = Resource("k8s.ovn.org", "v1", "userdefinednetworks", "UserDefinedNetwork")
+CUDNS = Resource(
+    "k8s.ovn.org", "v1", "clusteruserdefinednetworks", "ClusterUserDefinedNetwork", False
+)
+VMS = Resource("kubevirt.io", "v1", "virtualmachines", "VirtualMachine")
+VMIS = Resource("kubevirt.io", "v1", "virtualmachineinstances", "VirtualMachineInstance")
+
+ALL = (
+    PODS, NODES, NAMESPACES, EVENTS, SECRETS, CONFIGMAPS, SERVICE_ACCOUNTS, LEASES, CRDS, NADS,
+    IPAMCLAIMS, MULTINETWORKPOLICIES, UDNS, CUDNS, VMS, VMIS,
+)  # fmt: skip
+
+
+def key(obj: Mapping[str, Any]) -> str:
+    """ "namespace/name", or "name" for an object of the whole cluster."""
+    meta = obj["metadata"]
+    namespace = meta.get("namespace")
+    return f"{namespace}/{meta['name']}" if namespace else str(meta["name"])
+
+
+def split_key(value: str) -> tuple[str, str]:
+    """(namespace, name) of a key; the namespace is empty for an object of the whole cluster."""
+    namespace, _, name = value.rpartition("/")
+    return namespace, name
