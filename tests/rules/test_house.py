@@ -1,0 +1,96 @@
+"""The rules of the house that no linter knows; each failure names the file and the rule."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = sorted((ROOT / "weft").rglob("*.py"))
+MODULES = [path for path in SOURCES if path.stat().st_size > 0]
+GRAB_BAGS = {"utils", "util", "helpers", "helper", "manager", "base", "common", "misc"}
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_a_module_is_read_in_one_sitting(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 400
+    for function in functions(path):
+        assert function.end_lineno is not None
+        length = function.end_lineno - function.lineno + 1
+        assert length <= 60, f"{function.name} has {length} lines"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_a_module_says_which_question_it_answers(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name)
+def test_rooms_are_named_after_their_subject(path: Path) -> None:
+    assert not GRAB_BAGS & {path.stem, path.parent.name}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_no_shell_between_weft_and_a_program(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            assert called not in {"os.system", "os.popen", "asyncio.create_subprocess_shell"}
+            assert not any(key.arg == "shell" for key in node.keywords), called
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_nothing_outside_the_lab_knows_the_lab(path: Path) -> None:
+    inside = path.relative_to(ROOT / "weft").parts[0]
+    if inside in {"lab", "cli"}:
+        return
+    assert not re.search(r"^\s*(from|import) weft\.(lab|console)", path.read_text(), re.M)
+
+
+def test_decisions_are_numbered_once() -> None:
+    numbers = [path.name[:4] for path in (ROOT / "docs/adr").glob("*.md")]
+    assert len(numbers) == len(set(numbers))
+    for path in (ROOT / "docs/adr").glob("*.md"):
+        text = path.read_text()
+        for heading in ("**Status**", "**Context", "**Decision", "**Consequences"):
+            assert heading in text, f"{path.name} lacks {heading}"
+
+
+def test_documents_link_to_files_that_exist() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    for page in pages:
+        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{name(page)} links to {target}"
+
+
+def test_the_lock_holds_no_address() -> None:
+    for lock in ROOT.glob("requirements*.txt"):
+        assert "://" not in lock.read_text()
+        assert "--hash=sha256:" in lock.read_text()
+
+
+def test_the_readme_is_one_screen_or_three() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) < 120
+    assert len((ROOT / "CONTRIBUTING.md").read_text().splitlines()) < 80
+
+
+def test_what_is_generated_is_not_committed() -> None:
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert not re.search(r"\.pyc$|^\.venv/|\.db$", tracked, re.M)
