@@ -26,6 +26,18 @@ OWNER = "weft/owner"
 OWNER_UID = "weft/uid"
 NETWORK = "weft/network"
 ATTACHMENT = "weft/attachment"
+# Key of rows in tables that have no name of their own (DHCP_Options).
+ROW_ID = "weft/id"
+
+# external_ids of OVS interfaces: what OVN and ovn-kubernetes' tools read, then weft's own.
+IFACE_ID = "iface-id"
+IFACE_VERSION = "iface-id-ver"
+ATTACHED_MAC = "attached_mac"
+SANDBOX = "sandbox"
+POD_INTERFACE = "pod-if-name"
+IP_ADDRESSES = "ip_addresses"
+OVN_INSTALLED = "ovn-installed"
+NETNS = "weft/netns"
 
 # Tunnel keys: datapaths from the range that northd never hands out by itself; port keys below
 # FIRST_POD_TUNNEL_KEY belong to the platform (router and advertiser ports).
@@ -33,6 +45,7 @@ FIRST_DATAPATH_KEY = 16711683
 FIRST_POD_TUNNEL_KEY = 10
 LAST_TUNNEL_KEY = 32767
 MAX_NETWORKS = 4096
+ADVERTISER_TUNNEL_KEY = 1
 
 
 def pod_owner(namespace: str, name: str) -> str:
@@ -76,6 +89,29 @@ def logical_port(attachment_key: str, namespace: str, pod: str) -> str:
     return f"{prefix(attachment_key)}{namespace}_{pod}"
 
 
+def advertiser_port(network: str) -> str:
+    """Name of the logical port that speaks IPv6 router advertisements on a network."""
+    return f"{prefix(network)}advertiser"
+
+
+def advertiser_device(network_id: int) -> str:
+    """Name of the OVS port behind it."""
+    return f"wra{network_id}"
+
+
+def dhcp_options(network: str, family: int) -> str:
+    """ROW_ID of what DHCP says on a network; `family` is 4 or 6."""
+    return f"dhcp{family}/{network}"
+
+
 def datapath_key(network_id: int) -> int:
     """24-bit tunnel key of a network's switch, the same in every zone."""
     return FIRST_DATAPATH_KEY + network_id
+
+
+def host_device(sandbox: str, interface: str) -> str:
+    """Name of the OVS port of one interface of one sandbox; Linux allows 15 characters.
+
+    Made of both alone, so that a DEL finds the port without any record of the ADD.
+    """
+    return "wp" + hashlib.sha256(f"{sandbox}/{interface}".encode()).hexdigest()[:13]

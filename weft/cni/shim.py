@@ -1,0 +1,123 @@
+"""The CNI plugin that a container runtime executes: standard input to the node agent and back.
+
+The question answered here: how does one CNI call reach the agent, and what does the runtime
+read when it cannot? Nothing of CNI's meaning may live here: the agent answers. A runtime starts
+this file for every call of every pod, so it pays for each import: only modules built into the
+interpreter, and `json` on the two paths that work without an agent. It imports nothing of weft,
+for it is installed as one file (`weft.cni.install`); `weft.cni.wire` is the other end of its
+messages.
+"""
+
+import sys
+from _socket import AF_UNIX, SO_SNDTIMEO, SOCK_STREAM, SOL_SOCKET, socket
+from posix import _exit, environ, read, write
+
+SOCKET = b"/run/weft/cni.sock"
+SOCKET_VARIABLE = b"WEFT_CNI_SOCKET"
+VERSIONS = ("0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
+MAX_REQUEST = 4 << 20
+TRY_LATER = 11
+UNAVAILABLE = 50
+# struct timeval: an agent that takes no bytes for this long is stuck.
+SEND_TIMEOUT = (10).to_bytes(8, sys.byteorder) + bytes(8)
+
+
+def read_all(fd: int) -> bytes:
+    """Standard input to its end, or as much as the agent would ever accept."""
+    chunks = []
+    size = 0
+    while size <= MAX_REQUEST:
+        chunk = read(fd, 65536)
+        if not chunk:
+            break
+        chunks.append(chunk)
+        size += len(chunk)
+    return b"".join(chunks)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    while data:
+        data = data[write(fd, data) :]
+
+
+def frame_request(env: dict[bytes, bytes], config: bytes) -> bytes:
+    """One line with both lengths, the CNI variables as NUL-ended pairs, the configuration."""
+    pairs = b"".join(
+        key + b"=" + value + b"\0" for key, value in env.items() if key.startswith(b"CNI_")
+    )
+    return b"weft-cni 1 %d %d\n" % (len(pairs), len(config)) + pairs + config
+
+
+def exchange(path: bytes, request: bytes) -> tuple[int, bytes]:
+    """The agent's exit status and output; OSError when there is no whole answer."""
+    sock = socket(AF_UNIX, SOCK_STREAM)
+    sock.setsockopt(SOL_SOCKET, SO_SNDTIMEO, SEND_TIMEOUT)
+    sock.connect(path)
+    try:
+        sock.sendall(request)
+    except BrokenPipeError:
+        # The agent refuses a request before it has read the whole: its answer says why.
+        pass
+    chunks = []
+    while chunk := sock.recv(65536):
+        chunks.append(chunk)
+    head, line_end, body = b"".join(chunks).partition(b"\n")
+    fields = head.split()
+    if not line_end or len(fields) != 2 or len(body) != int(fields[1]):
+        raise OSError(0, "it closed the connection before it had answered in full")
+    return int(fields[0]), body
+
+
+def config_version(config: bytes) -> str:
+    import json
+
+    try:
+        version = json.loads(config)["cniVersion"]
+    except (ValueError, KeyError, TypeError):
+        return VERSIONS[-1]
+    return version if isinstance(version, str) else VERSIONS[-1]
+
+
+def answer_version(config: bytes) -> bytes:
+    """VERSION needs no agent: installers ask for it before there is one."""
+    import json
+
+    answer = {"cniVersion": config_version(config), "supportedVersions": VERSIONS}
+    return json.dumps(answer).encode()
+
+
+def answer_failure(config: bytes, code: int, path: bytes, why: str) -> bytes:
+    import json
+
+    answer = {
+        "cniVersion": config_version(config),
+        "code": code,
+        "msg": f"weft's node agent does not answer at {path.decode(errors='replace')}: {why}",
+        "details": "Start `weft node` on this node, or see its log for why it ended; "
+        "the runtime tries again by itself.",
+    }
+    return json.dumps(answer).encode()
+
+
+def main() -> int:
+    env: dict[bytes, bytes] = environ
+    command = env.get(b"CNI_COMMAND", b"")
+    config = read_all(0)
+    if command == b"VERSION":
+        write_all(1, answer_version(config))
+        return 0
+    path = env.get(SOCKET_VARIABLE) or SOCKET
+    try:
+        status, body = exchange(path, frame_request(env, config))
+    except (OSError, ValueError) as error:
+        code = UNAVAILABLE if command == b"STATUS" else TRY_LATER
+        why = getattr(error, "strerror", None) or str(error)
+        write_all(1, answer_failure(config, code, path, why))
+        return 1
+    write_all(1, body)
+    return status
+
+
+if __name__ == "__main__":
+    # Nothing to flush or finalise: leaving at once saves the interpreter's own teardown.
+    _exit(main())

@@ -1,0 +1,57 @@
+"""The messages between the CNI plugin and the node agent, as the agent reads and writes them.
+
+The question answered here: which bytes cross the agent's socket? `weft.cni.shim` frames the
+other direction by itself because it is installed as a single file; tests hold the two together.
+No socket and no CNI meaning may live here.
+
+Request: ``weft-cni 1 <bytes of env> <bytes of config>\\n``, then the CNI variables as
+``NAME=value\\0`` pairs, then what the runtime wrote to standard input. Reply: ``<exit status>
+<bytes of output>\\n``, then what the plugin writes to standard output; then the agent closes.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+MAX_HEAD = 64
+MAX_ENV = 1 << 20
+MAX_CONFIG = 4 << 20
+
+
+class Malformed(Exception):
+    """The peer does not speak this protocol, or wants more than the agent takes."""
+
+
+class Head(NamedTuple):
+    """The sizes that a request's first line announces."""
+
+    env: int
+    config: int
+
+
+def parse_head(line: bytes) -> Head:
+    fields = line.split()
+    if len(fields) != 4 or fields[0] != b"weft-cni" or not line.endswith(b"\n"):
+        raise Malformed("the request does not begin with weft-cni's own first line")
+    if fields[1] != b"1":
+        version = fields[1].decode(errors="replace")
+        raise Malformed(f"the plugin speaks version {version} of the protocol, the agent 1")
+    if not (fields[2].isdigit() and fields[3].isdigit()):
+        raise Malformed("the request's sizes are not numbers")
+    head = Head(int(fields[2]), int(fields[3]))
+    if head.env > MAX_ENV or head.config > MAX_CONFIG:
+        raise Malformed(
+            f"the request holds {head.env} bytes of variables and {head.config} of configuration;"
+            f" at most {MAX_ENV} and {MAX_CONFIG} are taken"
+        )
+    return head
+
+
+def parse_env(data: bytes) -> dict[str, str]:
+    """The CNI variables; bytes that are not UTF-8 survive as replacement characters."""
+    pairs = (pair.partition(b"=") for pair in data.split(b"\0") if pair)
+    return {key.decode(errors="replace"): value.decode(errors="replace") for key, _, value in pairs}
+
+
+def frame_reply(status: int, body: bytes) -> bytes:
+    return b"%d %d\n" % (status, len(body)) + body

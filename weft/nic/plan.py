@@ -1,0 +1,160 @@
+"""What the network interface of a pod must be.
+
+The question answered here: which device, address, route and kernel setting does one allocation
+on one network come to inside the pod? How a device is made, and OVS, may not live here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Interface, IPv6Interface, ip_network
+
+from weft import errors, model, names
+
+MAX_DEVICE_NAME = 15
+# The smallest MTU with which Linux keeps IPv6 on a device (RFC 8200, section 5).
+MIN_IPV6_MTU = 1280
+
+
+class Kind(StrEnum):
+    """How the pod's interface is tied to the bridge.
+
+    INTERNAL is a port that OVS makes and weft moves into the pod: fastest in the userspace
+    datapath, but it ends when vswitchd ends. VETH is a pair that outlives vswitchd.
+    """
+
+    INTERNAL = "internal"
+    VETH = "veth"
+
+
+@dataclass(frozen=True, slots=True)
+class Sysctl:
+    """A setting below /proc/sys of the pod; an optional one may be unknown to the kernel."""
+
+    path: str
+    value: str
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Nic:
+    """One interface of a pod: `device` on the node's side, `interface` inside the pod.
+
+    `own_table`: the pod has several interfaces on this network, so what it sends from one's
+    address must leave by that one.
+    """
+
+    kind: Kind
+    device: str
+    interface: str
+    mac: str
+    mtu: int
+    addresses: tuple[model.Interface, ...] = ()
+    routes: tuple[model.Route, ...] = ()
+    gateways: tuple[model.Address, ...] = ()
+    sysctls: tuple[Sysctl, ...] = ()
+    own_table: bool = False
+
+
+def plan(
+    kind: Kind,
+    sandbox: str,
+    interface: str,
+    spec: model.NetworkSpec,
+    allocation: model.Allocation,
+    *,
+    shares_network: bool,
+) -> Nic:
+    """The interface for `allocation`; `shares_network`: the pod has another one on it."""
+    check_name(interface)
+    return Nic(
+        kind=kind,
+        device=names.host_device(sandbox, interface),
+        interface=interface,
+        mac=allocation.mac,
+        mtu=spec.mtu,
+        addresses=allocation.addresses,
+        routes=(*default_routes(allocation.gateways), *allocation.routes),
+        gateways=allocation.gateways,
+        sysctls=(
+            *ipv6_sysctls(interface, required=needs_ipv6(allocation.addresses)),
+            *(sharing_sysctls(interface) if shares_network else ()),
+        ),
+        own_table=shares_network,
+    )
+
+
+def check_name(interface: str) -> None:
+    """The rules of Linux for a device name, as a runtime may pass any."""
+    rule = ""
+    if not interface or len(interface) > MAX_DEVICE_NAME:
+        rule = f"an interface name has 1 to {MAX_DEVICE_NAME} characters"
+    elif interface in (".", "..") or any(c in "/:" or c.isspace() for c in interface):
+        rule = "an interface name has no blank, slash or colon and is neither . nor .."
+    elif not interface.isprintable():
+        rule = "an interface name has printable characters only"
+    if rule:
+        raise errors.InvalidInput("CNI call", "CNI_IFNAME", interface, rule)
+
+
+def needs_ipv6(addresses: Iterable[model.Interface]) -> bool:
+    return any(isinstance(address, IPv6Interface) for address in addresses)
+
+
+def default_routes(gateways: Iterable[model.Address]) -> Iterable[model.Route]:
+    for gateway in gateways:
+        everything = ip_network("0.0.0.0/0" if gateway.version == 4 else "::/0")
+        yield model.Route(dest=everything, next_hop=gateway)
+
+
+def ipv6_sysctls(interface: str, *, required: bool) -> tuple[Sysctl, ...]:
+    """Addresses are allocated, so nothing is probed, and nothing is learnt from advertisements.
+
+    The link-local address follows the MAC (mode 0): OVN's port security lets only that one pass.
+    """
+    conf = f"net/ipv6/conf/{interface}"
+    settings = {
+        "disable_ipv6": "0",
+        "addr_gen_mode": "0",
+        "accept_dad": "0",
+        "dad_transmits": "0",
+        "accept_ra": "0",
+    }
+    return tuple(
+        Sysctl(f"{conf}/{name}", value, optional=not required) for name, value in settings.items()
+    )
+
+
+def sharing_sysctls(interface: str) -> tuple[Sysctl, ...]:
+    """Two interfaces on one segment: each answers ARP for its own address only."""
+    conf = f"net/ipv4/conf/{interface}"
+    return (
+        Sysctl(f"{conf}/arp_ignore", "1"),
+        Sysctl(f"{conf}/arp_announce", "2"),
+        Sysctl(f"{conf}/rp_filter", "2"),
+    )
+
+
+def subnets(nic: Nic) -> tuple[model.Subnet, ...]:
+    return tuple(address.network for address in nic.addresses)
+
+
+def differences(
+    nic: Nic, *, mac: str, mtu: int, up: bool, addresses: Iterable[IPv4Interface | IPv6Interface]
+) -> list[str]:
+    """What a CHECK finds wrong with the interface as it is; empty when all is as planned.
+
+    Addresses that the pod gave itself are its own affair.
+    """
+    found = []
+    if mac.lower() != nic.mac.lower():
+        found.append(f"MAC {mac}, allocated {nic.mac}")
+    if mtu != nic.mtu:
+        found.append(f"MTU {mtu}, the network's is {nic.mtu}")
+    if not up:
+        found.append("the link is down")
+    present = set(addresses)
+    found += [f"address {a} is missing" for a in nic.addresses if a not in present]
+    return found

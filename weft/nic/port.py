@@ -1,0 +1,162 @@
+"""The OVS port of a pod's interface, as rows, and what its rows say in return.
+
+The question answered here: which rows of the Open_vSwitch database stand for one interface, and
+to which pod, sandbox and network does a row belong? How rows are sent may not live here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from weft import model, names, rows
+from weft.nic import plan
+
+DATABASE = "Open_vSwitch"
+BRIDGE = "br-int"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose interface a port is: everything that outlives the agent in OVS's own database."""
+
+    pod: model.PodRef
+    sandbox: str
+    netns: str
+    network: str
+    attachment: str
+    nad: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A pod's port as OVS's database remembers it."""
+
+    device: str
+    interface: str
+    sandbox: str
+    netns: str
+    network: str
+    attachment: str
+    iface_id: str
+    pod: model.PodRef
+
+
+def by_name(columns: Mapping[str, rows.Value]) -> str | None:
+    return str(columns["name"])
+
+
+def by_constant(columns: Mapping[str, rows.Value]) -> str | None:
+    """Open_vSwitch holds a single row."""
+    return "."
+
+
+TABLES = (
+    rows.Table("Open_vSwitch", ("external_ids", "other_config"), by_constant),
+    rows.Table("Bridge", ("name", "datapath_type"), by_name),
+    rows.Table("Port", ("name", "interfaces"), by_name),
+    rows.Table(
+        "Interface", ("name", "type", "ofport", "error", "external_ids", "mtu_request"), by_name
+    ),
+)
+
+
+def desired(nic: plan.Nic, owner: Owner, *, bridge: str = BRIDGE) -> tuple[rows.Row, ...]:
+    """Port and Interface; one transaction makes both.
+
+    `transient` has ovs-ctl drop the port at the next boot, when the pod is gone anyway.
+    """
+    external_ids: dict[str, rows.Atom] = {
+        names.IFACE_ID: names.logical_port(owner.attachment, owner.pod.namespace, owner.pod.name),
+        names.IFACE_VERSION: owner.pod.uid,
+        names.ATTACHED_MAC: nic.mac,
+        names.SANDBOX: owner.sandbox,
+        names.POD_INTERFACE: nic.interface,
+        names.IP_ADDRESSES: ",".join(str(address) for address in nic.addresses),
+        names.OWNER: names.pod_owner(owner.pod.namespace, owner.pod.name),
+        names.NETWORK: owner.network,
+        names.ATTACHMENT: owner.attachment,
+        names.NETNS: owner.netns,
+        "k8s.ovn.org/network": owner.network,
+        "k8s.ovn.org/nad": owner.nad,
+    }
+    interface: dict[str, rows.Value] = {"name": nic.device, "external_ids": external_ids}
+    if nic.kind is plan.Kind.INTERNAL:
+        # OVS sets it when it makes the device; once moved, the device is out of its sight.
+        interface |= {"type": "internal", "mtu_request": nic.mtu}
+    return (
+        rows.Row("Interface", nic.device, interface),
+        rows.Row(
+            "Port",
+            nic.device,
+            {
+                "name": nic.device,
+                "interfaces": frozenset({rows.Ref("Interface", nic.device)}),
+                "other_config": {"transient": "true"},
+                "external_ids": {names.OWNER: external_ids[names.OWNER]},
+            },
+            parent=rows.Ref("Bridge", bridge),
+            parent_column="ports",
+        ),
+    )
+
+
+def external_ids(columns: Mapping[str, rows.Value]) -> Mapping[str, rows.Atom]:
+    value = columns.get("external_ids")
+    return value if isinstance(value, Mapping) else {}
+
+
+def bound(columns: Mapping[str, rows.Value]) -> Bound | None:
+    """The pod's port that an Interface row stands for; None for all other interfaces."""
+    ids = {key: str(value) for key, value in external_ids(columns).items()}
+    if names.ATTACHMENT not in ids or names.SANDBOX not in ids:
+        return None
+    _, namespace, name = names.owner_parts(ids.get(names.OWNER, "Pod//"))
+    return Bound(
+        device=str(columns["name"]),
+        interface=ids.get(names.POD_INTERFACE, ""),
+        sandbox=ids[names.SANDBOX],
+        netns=ids.get(names.NETNS, ""),
+        network=ids.get(names.NETWORK, ""),
+        attachment=ids[names.ATTACHMENT],
+        iface_id=ids.get(names.IFACE_ID, ""),
+        pod=model.PodRef(namespace, name, ids.get(names.IFACE_VERSION, "")),
+    )
+
+
+def number(columns: Mapping[str, rows.Value]) -> int:
+    """OpenFlow port number; 0 while OVS has not come to it, -1 when it cannot open the device."""
+    return integer(columns.get("ofport"))
+
+
+def integer(value: rows.Value | None) -> int:
+    """An optional integer column, read as a set or as a plain value."""
+    if isinstance(value, frozenset):
+        value = next(iter(value), None)
+    return int(value) if isinstance(value, int | str) else 0
+
+
+def failure(columns: Mapping[str, rows.Value]) -> str:
+    """Why OVS cannot use the device, empty when it can."""
+    value = columns.get("error")
+    if isinstance(value, frozenset):
+        value = next(iter(value), "")
+    return str(value) if value else ""
+
+
+def installed(columns: Mapping[str, rows.Value]) -> bool:
+    """ovn-controller has bound the port and every flow of it is in the switch."""
+    return external_ids(columns).get(names.OVN_INSTALLED) == "true"
+
+
+def rivals(bounds: Iterable[Bound], iface_id: str, device: str) -> list[str]:
+    """Devices of older sandboxes that still claim the logical port; OVN would take either."""
+    return [b.device for b in bounds if b.iface_id == iface_id and b.device != device]
+
+
+def abandoned(
+    bounds: Iterable[Bound], network: str, valid: Iterable[tuple[str, str]]
+) -> list[Bound]:
+    """Ports of `network` whose (sandbox, interface) the runtime no longer knows (CNI GC)."""
+    keep = set(valid)
+    return [b for b in bounds if b.network == network and (b.sandbox, b.interface) not in keep]

@@ -1,0 +1,61 @@
+"""The CNI result of an attachment, in the form of each version of the specification.
+
+The question answered here: what does the runtime read after an ADD, and what did an earlier ADD
+say? Versions 0.3.0 to 0.4.0 name each address's family, 1.1.0 added the MTU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from weft.nic import plan
+
+VERSIONS = ("0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
+LATEST = VERSIONS[-1]
+_FAMILY_NAMED = ("0.3.0", "0.3.1", "0.4.0")
+
+Result = dict[str, Any]
+
+
+def render(
+    nic: plan.Nic, netns: str, version: str, previous: Mapping[str, Any] | None = None
+) -> Result:
+    """`previous` is the result of the plugin before this one in a chain; it is kept in front."""
+    before = previous or {}
+    interfaces = [*before.get("interfaces", ())]
+    if nic.kind is plan.Kind.VETH:
+        interfaces.append({"name": nic.device})
+    inside: dict[str, Any] = {"name": nic.interface, "mac": nic.mac, "sandbox": netns}
+    if version == "1.1.0":
+        inside["mtu"] = nic.mtu
+    interfaces.append(inside)
+    result: Result = {
+        "cniVersion": version,
+        "interfaces": interfaces,
+        "ips": [*before.get("ips", ()), *_addresses(nic, len(interfaces) - 1, version)],
+        "routes": [
+            *before.get("routes", ()),
+            *({"dst": str(route.dest), "gw": str(route.next_hop)} for route in nic.routes),
+        ],
+        "dns": before.get("dns", {}),
+    }
+    return result
+
+
+def _addresses(nic: plan.Nic, index: int, version: str) -> list[dict[str, Any]]:
+    found = []
+    for address in nic.addresses:
+        entry: dict[str, Any] = {"address": str(address), "interface": index}
+        if version in _FAMILY_NAMED:
+            entry["version"] = str(address.version)
+        gateway = next((g for g in nic.gateways if g.version == address.version), None)
+        if gateway is not None:
+            entry["gateway"] = str(gateway)
+        found.append(entry)
+    return found
+
+
+def failure(code: int, what: str, details: str, version: str) -> Result:
+    """The error that a plugin prints on standard output, with a non-zero exit status."""
+    return {"cniVersion": version, "code": code, "msg": what, "details": details}
