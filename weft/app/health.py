@@ -1,0 +1,97 @@
+"""Is this process alive, may work be sent to it, and what are its figures?
+
+/healthz, /readyz and /metrics over TCP or a unix socket; read only, no names of objects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import socket
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from aiohttp import web
+
+from weft import errors
+
+Figures = Callable[[], Mapping[str, float]]
+Reasons = Callable[[], list[str]]
+
+
+def render_figures(figures: Mapping[str, float]) -> str:
+    """Prometheus text: a gauge a line, names prefixed with weft_."""
+    lines = []
+    for name, value in sorted(figures.items()):
+        lines += [f"# TYPE weft_{name} gauge", f"weft_{name} {value:g}"]
+    return "\n".join(lines) + "\n"
+
+
+def process_figures(started: float) -> dict[str, float]:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return {
+        "process_uptime_seconds": time.monotonic() - started,
+        "process_cpu_seconds": usage.ru_utime + usage.ru_stime,
+        "process_peak_resident_bytes": usage.ru_maxrss * 1024,
+    }
+
+
+async def serve(address: str, not_ready: Reasons, figures: Figures) -> None:
+    """Answers until cancelled. `not_ready` gives why work should not come yet; empty: it may."""
+    started = time.monotonic()
+
+    async def healthz(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(_: web.Request) -> web.Response:
+        reasons = not_ready()
+        return web.Response(
+            text="\n".join(reasons or ["ok"]) + "\n", status=503 if reasons else 200
+        )
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(text=render_figures({**process_figures(started), **figures()}))
+
+    app = web.Application()
+    app.add_routes(
+        [web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)]
+    )
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await _site(runner, address).start()
+        await asyncio.Event().wait()
+    except OSError as error:
+        raise errors.Unavailable(
+            f"cannot be served at {address}: {error.strerror or error}",
+            where="health endpoint",
+            hint="choose another address with --health",
+        ) from error
+    finally:
+        await runner.cleanup()
+
+
+def _site(runner: web.AppRunner, address: str) -> web.BaseSite:
+    if address.startswith("unix:"):
+        return web.SockSite(runner, _private_socket(Path(address.removeprefix("unix:"))))
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise errors.InvalidInput(
+            "health endpoint", "address", address, "must be HOST:PORT or unix:PATH"
+        )
+    return web.TCPSite(runner, host.strip("[]"), int(port))
+
+
+def _private_socket(path: Path) -> socket.socket:
+    """A listening place that only its owner can open, from its first moment on."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(before)
+    return listener

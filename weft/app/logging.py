@@ -1,0 +1,65 @@
+"""How does a process of weft write its log: one line an entry, as text or as JSON, on stderr?
+
+Set up once, by the process; every other module only calls `logging.getLogger(__name__)`. Log
+calls name objects and errors, never tokens, keys or whole manifests: there is no filter to rely on.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import TextIO
+
+import orjson
+
+from weft import errors
+
+LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+FORMATS = ("text", "json")
+
+
+class Json(logging.Formatter):
+    """{"time", "level", "logger", "message"[, "trace"]} on one line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            entry["trace"] = self.formatException(record.exc_info)
+        return orjson.dumps(entry).decode()
+
+
+class Text(logging.Formatter):
+    """time LEVEL logger: message; a trace, where there is one, follows on its own lines."""
+
+    default_msec_format = "%s.%03d"
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+
+
+def set_up(level: str, format: str, stream: TextIO | None = None) -> None:
+    if level not in LEVELS:
+        raise errors.InvalidInput(
+            "log level", "log_level", level, f"is none of {', '.join(LEVELS)}"
+        )
+    if format not in FORMATS:
+        raise errors.InvalidInput(
+            "log format", "log_format", format, f"is none of {', '.join(FORMATS)}"
+        )
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(Json() if format == "json" else Text())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(LEVELS[level])
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)

@@ -1,0 +1,92 @@
+"""What can be set about weft's processes, and how is each setting called?
+
+One record for each setting: name, default, help, flag and environment variable. Command line,
+documentation and tests read these records; nobody else writes a flag's name or default.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T", str, int, bool)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting(Generic[T]):
+    """`name` as in code; flag and environment variable follow from it unless given."""
+
+    name: str
+    default: T
+    help: str
+    metavar: str = ""
+
+    @property
+    def flag(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def env(self) -> str:
+        return "WEFT_" + self.name.upper()
+
+
+KUBECONFIG = Setting(
+    "kubeconfig",
+    "",
+    "Kubeconfig file of the cluster. Without it: the service account of the pod this runs in.",
+    "FILE",
+)
+LOG_LEVEL = Setting("log_level", "info", "Least severity that is logged.", "LEVEL")
+LOG_FORMAT = Setting("log_format", "text", "How a log line looks: text or json.", "FORMAT")
+HEALTH = Setting(
+    "health",
+    "",
+    "Where /healthz, /readyz and /metrics are served: HOST:PORT or unix:PATH. Empty: nowhere.",
+    "ADDRESS",
+)
+DEFAULT_MTU = Setting(
+    "default_mtu", 1400, "MTU of a network whose definition does not name one.", "BYTES"
+)
+UNDERLAY_MTU = Setting(
+    "underlay_mtu",
+    1500,
+    "MTU of the network between the nodes; a larger overlay MTU is warned of. 0: do not check.",
+    "BYTES",
+)
+LEADER_ELECT = Setting(
+    "leader_elect", False, "Act only while holding the lease, so that several copies may run."
+)
+LEASE_NAME = Setting("lease_name", "weft-cluster-manager", "Name of the lease.", "NAME")
+LEASE_NAMESPACE = Setting(
+    "lease_namespace", "", "Namespace of the lease. Empty: the kubeconfig's.", "NAMESPACE"
+)
+WORKERS = Setting("workers", 48, "Pods that are annotated at the same time.", "COUNT")
+
+CLUSTER_MANAGER: tuple[Setting[str] | Setting[int] | Setting[bool], ...] = (
+    KUBECONFIG,
+    LOG_LEVEL,
+    LOG_FORMAT,
+    HEALTH,
+    DEFAULT_MTU,
+    UNDERLAY_MTU,
+    LEADER_ELECT,
+    LEASE_NAME,
+    LEASE_NAMESPACE,
+    WORKERS,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterManager:
+    """What the cluster manager was told; defaults are those of the records above."""
+
+    kubeconfig: str = KUBECONFIG.default
+    log_level: str = LOG_LEVEL.default
+    log_format: str = LOG_FORMAT.default
+    health: str = HEALTH.default
+    default_mtu: int = DEFAULT_MTU.default
+    underlay_mtu: int = UNDERLAY_MTU.default
+    leader_elect: bool = LEADER_ELECT.default
+    lease_name: str = LEASE_NAME.default
+    lease_namespace: str = LEASE_NAMESPACE.default
+    workers: int = WORKERS.default
