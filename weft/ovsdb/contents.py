@@ -1,0 +1,206 @@
+"""What the database holds, as far as weft monitors it: rows, found by UUID and by key.
+
+Pure: update2 messages in, changes out. It answers everything that `rows.plan` asks in O(1), which
+is why it keeps, beside the rows, an index by key and one from each row to the sets that hold it.
+
+A row's columns are a new mapping after each change, so what a reader holds stays as it was; only
+large sets and maps (`schema.LARGE`) change in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from weft import rows
+from weft.ovsdb import schema
+
+Json = Any
+Columns = dict[str, Any]
+
+
+class Change(NamedTuple):
+    """A row before and after; None where it did not or does not exist.
+
+    `old` lacks the columns that changed in place, so that it differs from `new` in them.
+    """
+
+    table: str
+    uuid: str
+    key: str | None
+    old: rows.Columns | None
+    new: rows.Columns | None
+
+
+class _Table:
+    """One monitored table: its compiled columns, its rows and its index."""
+
+    def __init__(self, table: rows.Table, scheme: schema.Schema) -> None:
+        self.name = table.name
+        self.key = table.key
+        self.columns = scheme.columns(table.name, table.columns)
+        self.decode = {name: column.decode for name, column in self.columns.items()}
+        self.defaults = {name: column.default for name, column in self.columns.items()}
+        self.keeping = {n: c for n, c in self.columns.items() if c.keeps}
+        self.root = table.name in scheme.roots
+        self.unique = frozenset(table.key.columns) in scheme.unique[table.name]
+        self.rows: dict[str, Columns] = {}
+        self.index: dict[str, str] = {}
+        # Further rows of a key that the index knows already: somebody made twins.
+        self.twins: dict[str, list[str]] = {}
+
+    def note(self, key: str | None, uuid: str) -> None:
+        if key is not None and self.index.setdefault(key, uuid) != uuid:
+            self.twins.setdefault(key, []).append(uuid)
+
+    def forget(self, key: str | None, uuid: str) -> None:
+        if key is None:
+            return
+        twins = self.twins.get(key)
+        if self.index[key] != uuid:
+            self.twins[key].remove(uuid)
+        elif twins:
+            self.index[key] = twins.pop(0)
+        else:
+            del self.index[key]
+        if twins is not None and not twins:
+            del self.twins[key]
+
+
+class Contents:
+    """The monitored rows of one database; a `rows.Snapshot`."""
+
+    def __init__(self, tables: Iterable[rows.Table], scheme: schema.Schema) -> None:
+        self._tables = {table.name: _Table(table, scheme) for table in tables}
+        self._holders: dict[str, tuple[rows.Holder, ...]] = {}
+        self.columns: Mapping[str, Mapping[str, schema.Column]] = {
+            name: table.columns for name, table in self._tables.items()
+        }
+
+    # What the plan asks.
+
+    def get(self, table: str, key: str, /) -> rows.Found | None:
+        this = self._table(table)
+        uuid = this.index.get(key)
+        return None if uuid is None else (uuid, this.rows[uuid])
+
+    def holders(self, table: str, uuid: str, /) -> tuple[rows.Holder, ...] | None:
+        return None if self._table(table).root else self._holders.get(uuid, ())
+
+    def guard(self, table: str, key: str, /) -> tuple[rows.Condition, ...] | None:
+        this = self._table(table)
+        return None if this.unique else this.key.conditions(key)
+
+    # What others ask.
+
+    def every(self, table: str) -> Mapping[str, rows.Columns]:
+        return MappingProxyType(self._table(table).rows)
+
+    def _table(self, name: str) -> _Table:
+        try:
+            return self._tables[name]
+        except KeyError:
+            raise ValueError(f"table {name} is not monitored") from None
+
+    # How it changes.
+
+    def patch(self, updates: Json) -> list[Change]:
+        """Take in the <table-updates2> of a notification or of the first reply."""
+        changes: list[Change] = []
+        for name, updated in updates.items():
+            table = self._tables[name]
+            for uuid, row in updated.items():
+                ((kind, raw),) = row.items()
+                if kind == "modify":
+                    changes.append(self._modify(table, uuid, raw))
+                elif kind == "delete":
+                    changes.append(self._delete(table, uuid))
+                else:
+                    changes.append(self._insert(table, uuid, raw))
+        return changes
+
+    def _insert(self, table: _Table, uuid: str, raw: Json) -> Change:
+        columns = table.defaults.copy()
+        decode = table.decode
+        for name, value in raw.items():
+            columns[name] = decode[name](value)
+        key = table.key(columns)
+        table.rows[uuid] = columns
+        table.note(key, uuid)
+        for name, column in table.keeping.items():
+            if name in raw:
+                self._hold(rows.Holder(table.name, uuid, name), column.members(raw[name]))
+        return Change(table.name, uuid, key, None, columns)
+
+    def _modify(self, table: _Table, uuid: str, raw: Json) -> Change:
+        old = table.rows[uuid]
+        columns = dict(old)
+        before: rows.Columns = old
+        for name, diff in raw.items():
+            column = table.columns[name]
+            columns[name] = column.merge(old[name], diff)
+            if columns[name] is old[name]:
+                before = {n: value for n, value in before.items() if n != name}
+            if column.keeps:
+                self._toggle(
+                    rows.Holder(table.name, uuid, name), column, old[name], columns[name], diff
+                )
+        table.rows[uuid] = columns
+        key, was = table.key(columns), table.key(old)
+        if key != was:
+            table.forget(was, uuid)
+            table.note(key, uuid)
+        return Change(table.name, uuid, key, before, columns)
+
+    def _delete(self, table: _Table, uuid: str) -> Change:
+        old = table.rows.pop(uuid)
+        key = table.key(old)
+        table.forget(key, uuid)
+        for name in table.keeping:
+            self._release(rows.Holder(table.name, uuid, name), _members(old[name]))
+        return Change(table.name, uuid, key, old, None)
+
+    def _toggle(
+        self, holder: rows.Holder, column: schema.Column, old: Any, new: Any, diff: Json
+    ) -> None:
+        """Follow a `modify` of a set of references, at the cost of the difference alone."""
+        if isinstance(new, str) or isinstance(old, str):
+            self._release(holder, _members(old))
+            self._hold(holder, _members(new))
+            return
+        toggled = column.members(diff)
+        self._hold(holder, [uuid for uuid in toggled if uuid in new])
+        self._release(holder, [uuid for uuid in toggled if uuid not in new])
+
+    def _hold(self, holder: rows.Holder, uuids: Iterable[str]) -> None:
+        alone = (holder,)
+        holders = self._holders
+        for uuid in uuids:
+            others = holders.get(uuid)
+            holders[uuid] = alone if others is None else others + alone
+
+    def _release(self, holder: rows.Holder, uuids: Iterable[str]) -> None:
+        for uuid in uuids:
+            rest = tuple(h for h in self._holders.get(uuid, ()) if h != holder)
+            if rest:
+                self._holders[uuid] = rest
+            else:
+                self._holders.pop(uuid, None)
+
+
+def _members(value: Any) -> Iterable[str]:
+    return (value,) if isinstance(value, str) else value
+
+
+def differences(old: Contents, new: Contents) -> Iterator[Change]:
+    """The changes that lead from one to the other: what a reader missed while disconnected."""
+    for name, after in new._tables.items():
+        before = old._tables[name]
+        for uuid, columns in before.rows.items():
+            if uuid not in after.rows:
+                yield Change(name, uuid, before.key(columns), columns, None)
+        for uuid, columns in after.rows.items():
+            was = before.rows.get(uuid)
+            if was != columns:
+                yield Change(name, uuid, after.key(columns), was, columns)

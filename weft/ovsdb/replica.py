@@ -1,0 +1,219 @@
+"""A live copy of some tables of one database, and the door through which weft writes to it.
+
+The copy follows the server's notifications. When the connection ends it is made again with
+back-off, everything is read anew, subscribers are told of the differences as if they had come one
+by one, and then `on_reset` is called. Reads answer from memory, also while disconnected.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Self
+
+from weft import errors
+from weft.ovsdb import contents, schema, session, transact
+from weft.rows import Columns, Found, Ident, Row, Table
+
+Json = Any
+Subscriber = Callable[[str, Columns | None, Columns | None], None]
+Predicate = Callable[[Columns | None], bool]
+
+FIRST_PAUSE = 0.02
+LONGEST_PAUSE = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class Replica:
+    """Made by `open`; an asynchronous context manager that closes it."""
+
+    def __init__(
+        self,
+        address: str,
+        database: str,
+        tables: Iterable[Table],
+        on_reset: Callable[[], None] | None = None,
+    ) -> None:
+        self.address = address
+        self.database = database
+        self._wanted = tuple(tables)
+        self._on_reset = on_reset
+        self._session: session.Session | None = None
+        self._contents: contents.Contents | None = None
+        # Notifications that came before the first reply was taken in; None once it was.
+        self._early: list[Json] | None = None
+        self._subscribers: dict[str, list[Subscriber]] = {}
+        self._waiting: dict[Ident, list[tuple[Predicate, asyncio.Future[None]]]] = {}
+        self._writer = transact.Writer(database, self._current)
+        self._keeper: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def open(
+        cls,
+        address: str,
+        database: str,
+        tables: Iterable[Table],
+        *,
+        on_reset: Callable[[], None] | None = None,
+        patience: float = 0.0,
+    ) -> Self:
+        """Connect and read everything; a server that is not there yet gets `patience` seconds."""
+        replica = cls(address, database, tables, on_reset)
+        try:
+            async with asyncio.timeout(patience or None):
+                await replica._synchronise(retry=patience > 0)
+        except TimeoutError:
+            raise errors.Unavailable(
+                f"no answer within {patience:g} s", where=f"{database} at {address}",
+                hint="is the database server running?",
+            ) from None  # fmt: skip
+        replica._keeper = asyncio.create_task(replica._keep(), name=f"replica of {database}")
+        return replica
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.wait([self._keeper])
+        if self._session is not None:
+            await self._session.close()
+
+    # Reading: from memory, at once.
+
+    def get(self, table: str, key: str) -> Found | None:
+        """A row's UUID and columns by its key."""
+        return self._known().get(table, key)
+
+    def uuid(self, table: str, key: str) -> str | None:
+        found = self._known().get(table, key)
+        return found and found[0]
+
+    def rows(self, table: str) -> Mapping[str, Columns]:
+        """All monitored rows of a table by UUID: a live, read-only view."""
+        return self._known().every(table)
+
+    def subscribe(self, table: str, fn: Subscriber) -> Callable[[], None]:
+        """Have `fn(uuid, old, new)` called for every change from now on; returns how to end it.
+
+        Called in order, after the whole transaction is in the replica. It must not block.
+        """
+        listeners = self._subscribers.setdefault(table, [])
+        listeners.append(fn)
+        return lambda: listeners.remove(fn)
+
+    async def wait_for(
+        self, table: str, key: str, predicate: Predicate, timeout: float | None = None
+    ) -> Found | None:
+        """Wait until `predicate` holds of the row's columns (None: no such row); the row then."""
+        found = self.get(table, key)
+        if predicate(found and found[1]):
+            return found
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiter = (predicate, woken)
+        waiters = self._waiting.setdefault((table, key), [])
+        waiters.append(waiter)
+        try:
+            async with asyncio.timeout(timeout):
+                await woken
+        except TimeoutError:
+            what = f"not as awaited within {timeout:g} s"
+            raise errors.NotReady(what, where=f"{self.database} {table} {key!r}") from None
+        finally:
+            waiters.remove(waiter)
+            if not waiters:
+                self._waiting.pop((table, key), None)
+        return self.get(table, key)
+
+    # Writing.
+
+    async def apply(self, desired: Iterable[Row], delete: Iterable[Ident] = ()) -> int:
+        """Make the rows as desired, in one transaction; 0 if they were so already.
+
+        When it returns, the replica knows what was done. Raises Conflict when another writer was
+        faster, weft.rows.Missing when a row that is referred to is not there, and Unavailable.
+        """
+        return await self._writer.apply(desired, delete)
+
+    async def transact(self, operations: Iterable[Json]) -> list[Json]:
+        """Send operations as they are, for what rows cannot say."""
+        return await self._current()[0].transact(self.database, list(operations))
+
+    # How the copy is kept.
+
+    def _known(self) -> contents.Contents:
+        assert self._contents is not None, "a replica is made by open()"
+        return self._contents
+
+    def _current(self) -> tuple[session.Session, contents.Contents]:
+        if self._session is None or self._session.lost.done():
+            raise errors.Unavailable("not connected", where=f"{self.database} at {self.address}")
+        return self._session, self._known()
+
+    async def _keep(self) -> None:
+        """Follow the connection for as long as the replica is open."""
+        while True:
+            assert self._session is not None
+            await self._session.lost
+            log.warning("%s at %s: connection ended, connecting again", self.database, self.address)
+            await self._synchronise(retry=True)
+            log.info("%s at %s: read anew", self.database, self.address)
+            if self._on_reset is not None:
+                self._on_reset()
+
+    async def _synchronise(self, *, retry: bool) -> None:
+        """Connect and read; with `retry` for as long as it takes."""
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                await self._read_all()
+                return
+            except errors.Unavailable:
+                if not retry:
+                    raise
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _read_all(self) -> None:
+        self._early = []
+        link = await session.Session.connect(self.address, self._notified)
+        try:
+            scheme = schema.Schema.parse(await link.call("get_schema", [self.database]))
+            fresh = contents.Contents(self._wanted, scheme)
+            asked = {table.name: [{"columns": list(table.columns)}] for table in self._wanted}
+            fresh.patch(await link.call("monitor_cond", [self.database, None, asked]))
+        except BaseException:
+            await link.close()
+            raise
+        before, self._contents, self._session = self._contents, fresh, link
+        early, self._early = self._early, None
+        if before is not None:
+            self._tell(contents.differences(before, fresh))
+        for updates in early:
+            self._tell(fresh.patch(updates))
+
+    def _notified(self, method: str, params: Json) -> None:
+        if method != "update2":
+            return
+        if self._early is not None:
+            self._early.append(params[1])
+        else:
+            self._tell(self._known().patch(params[1]))
+
+    def _tell(self, changes: Iterable[contents.Change]) -> None:
+        for change in changes:
+            for fn in tuple(self._subscribers.get(change.table, ())):
+                try:
+                    fn(change.uuid, change.old, change.new)
+                except Exception:
+                    log.exception("%s: a subscriber to %s failed", self.database, change.table)
+            if self._waiting and change.key is not None:
+                for predicate, woken in self._waiting.get((change.table, change.key), ()):
+                    if not woken.done() and predicate(change.new):
+                        woken.set_result(None)

@@ -1,0 +1,81 @@
+"""Desired rows into the database: plan, send, check, and never two plans over one row at a time.
+
+Applies of different rows are under way together (that is where the speed comes from); one that
+touches or needs a row which another is writing waits for it, and plans on what it left. This is
+safe because the server runs a connection's transactions in order and tells of their effects
+before it replies, so whoever has a reply has a replica that knows.
+
+Other processes may write too. Then the server refuses (unique index, guard, reference), or an
+operation finds its row gone: Conflict, and the caller plans again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from weft import errors, rows
+from weft.ovsdb import contents, session, wire
+
+Json = Any
+
+
+class Writer:
+    """Applies desired rows to one database; `current` gives the connection and its contents."""
+
+    def __init__(
+        self, database: str, current: Callable[[], tuple[session.Session, contents.Contents]]
+    ) -> None:
+        self._database = database
+        self._current = current
+        self._busy: dict[rows.Ident, asyncio.Future[Json]] = {}
+
+    async def apply(self, desired: Iterable[rows.Row], delete: Iterable[rows.Ident] = ()) -> int:
+        """Make it so; the number of operations that it took, 0 if nothing had to change."""
+        desired, delete = tuple(desired), tuple(delete)
+        touched = {(row.table, row.key) for row in desired}.union(delete)
+        while True:
+            await self._current()[0].writable()
+            if busy := [self._busy[ident] for ident in touched if ident in self._busy]:
+                await asyncio.wait(busy)
+                continue
+            link, actual = self._current()
+            try:
+                plan = rows.plan(desired, actual, delete)
+            except rows.Missing as missing:
+                reply = self._busy.get((missing.ref.table, missing.ref.key))
+                if reply is None:
+                    raise
+                await asyncio.wait([reply])
+                continue
+            return await self._send(link, actual, plan, touched) if plan else 0
+
+    async def _send(
+        self,
+        link: session.Session,
+        actual: contents.Contents,
+        plan: list[rows.Operation],
+        touched: set[rows.Ident],
+    ) -> int:
+        operations = [wire.operation(op, actual.columns) for op in plan]
+        reply = link.request("transact", [self._database, *operations])
+        self._busy.update(dict.fromkeys(touched, reply))
+
+        def release(_: asyncio.Future[Json]) -> None:
+            for ident in touched:
+                del self._busy[ident]
+            reply.exception()  # seen here, should the caller have gone away
+
+        # Not when the caller gives up, but when the outcome is known, may others plan on it.
+        reply.add_done_callback(release)
+        results = await asyncio.shield(reply)
+        wire.check(self._database, operations, results)
+        for op, result in zip(plan, results, strict=True):
+            if result.get("count") == 0 and not isinstance(op, rows.Delete):
+                raise errors.Conflict(
+                    f"{op.table} row went away while it was being written",
+                    where=self._database,
+                    hint="the rest of the transaction was done; apply again",
+                )
+        return len(plan)
