@@ -1,0 +1,308 @@
+"""Sequences of objects in, rows out: whatever way the objects came, the same rows are desired.
+
+The database is a dict with the one rule of OVSDB that matters here: a port without its switch
+does not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from ipaddress import ip_interface, ip_network
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from weft import model, names, rows
+from weft.control.zone import state
+
+OWN, OWN_CHASSIS = "node1", "chassis-1"
+Step = Callable[[state.Zone], None]
+
+
+class Database:
+    """The rows of both databases, by table and key."""
+
+    def __init__(self) -> None:
+        self.rows: dict[rows.Ident, rows.Row] = {}
+
+    def apply(self, changes: state.Changes) -> None:
+        for ident in (*changes.nb_gone, *changes.sb_gone):
+            self.rows.pop(ident, None)
+        for row in (*changes.nb, *changes.sb):
+            self.rows[row.table, row.key] = row
+        self.collect()
+
+    def collect(self) -> None:
+        held = {
+            (ref.table, ref.key)
+            for row in self.rows.values()
+            if row.table == "Chassis"
+            for ref in row.columns["encaps"]  # type: ignore[union-attr]
+        }
+        for ident, row in list(self.rows.items()):
+            orphan = row.parent and (row.parent.table, row.parent.key) not in self.rows
+            if orphan or (row.table == "Encap" and ident not in held):
+                del self.rows[ident]
+
+
+def network(name: str, id: int, *subnets: str, **more: object) -> model.Network:
+    spec = model.NetworkSpec(
+        name, model.Topology.LAYER2, 1300, tuple(ip_network(s) for s in subnets), **more
+    )
+    return model.Network(spec, id)
+
+
+def pod(
+    name: str, node: str, allocations: dict[str, tuple[int, str]], uid: str = "u1"
+) -> state.Pod:
+    made = {
+        key: model.Allocation(f"0a:58:00:00:00:{number:02x}", (ip_interface(address),), number)
+        for key, (number, address) in allocations.items()
+    }
+    return state.Pod(model.PodRef("default", name, uid), node, made)
+
+
+def node(name: str, chassis: str, *encaps: str) -> model.NodeInfo:
+    return model.NodeInfo(name, chassis, encaps)
+
+
+BLUE = network("blue", 1, "10.1.0.0/24")
+BLUE6 = network("blue", 1, "10.1.0.0/24", "fd00:1::/64")
+BLUE_NEW_ID = network("blue", 7, "10.1.0.0/24")
+RED = network("red", 2)
+L3 = model.Network(replace(RED.spec, topology=model.Topology.LAYER3), 2)
+
+DEFINITIONS: dict[str, list[model.Network | None]] = {
+    "default/blue": [BLUE, BLUE6, BLUE_NEW_ID, None],
+    "other/blue": [BLUE, BLUE6, RED, None],
+    "default/red": [RED, L3, BLUE, None],
+}
+PODS: dict[str, list[state.Pod | None]] = {
+    "default/a": [
+        None,
+        pod("a", OWN, {"default/blue": (11, "10.1.0.11/24")}),
+        pod("a", OWN, {"default/blue": (11, "10.1.0.11/24")}, uid="u2"),
+        pod("a", "node2", {"default/blue": (11, "10.1.0.11/24")}, uid="u3"),
+        pod(
+            "a", OWN, {"default/blue": (11, "10.1.0.11/24"), "default/blue/1": (12, "10.1.0.12/24")}
+        ),
+    ],
+    "default/b": [
+        None,
+        pod("b", "node2", {"other/blue": (21, "10.1.0.21/24"), "default/red": (11, "10.9.0.1/24")}),
+        pod("b", OWN, {"other/blue": (21, "10.1.0.21/24")}),
+    ],
+    "default/c": [
+        None,
+        pod("c", "node3", {"default/blue": (31, "fd00:1::31/64")}),
+        pod("c", OWN, {"default/red": (31, "10.9.0.3/24")}),
+    ],
+}
+NODES: dict[str, list[model.NodeInfo | None]] = {
+    "node1": [node("node1", OWN_CHASSIS, "192.0.2.1")],
+    "node2": [None, node("node2", ""), node("node2", "chassis-2", "192.0.2.2")],
+    "node3": [
+        None,
+        node("node3", "chassis-3", "192.0.2.3"),
+        node("node3", "chassis-3b", "192.0.2.3"),
+        node("node3", "chassis-2", "192.0.2.4", "192.0.2.5"),
+        node("node3", OWN_CHASSIS, "192.0.2.3"),
+        node("node3", "chassis-3"),
+    ],
+}
+
+
+def _definition(key: str, what: model.Network | None) -> Step:
+    return lambda zone: zone.set_definition(key, what)
+
+
+def _pod(key: str, what: state.Pod | None) -> Step:
+    return lambda zone: zone.set_pod(key, what)
+
+
+def _node(key: str, what: model.NodeInfo | None) -> Step:
+    return lambda zone: zone.set_node(key, what)
+
+
+# (what it is about, step): of two steps about one object, the later one counts.
+STEPS: list[tuple[str, Step]] = [
+    *((f"nad {key}", _definition(key, w)) for key, all in DEFINITIONS.items() for w in all),
+    *((f"pod {key}", _pod(key, w)) for key, all in PODS.items() for w in all),
+    *((f"node {key}", _node(key, w)) for key, all in NODES.items() for w in all),
+]
+
+
+def zone() -> state.Zone:
+    return state.Zone(OWN, OWN_CHASSIS)
+
+
+def play(steps: Iterable[Step]) -> state.Zone:
+    made = zone()
+    for step in steps:
+        step(made)
+    return made
+
+
+def wanted(made: state.Zone) -> dict[rows.Ident, rows.Row]:
+    nb, sb = made.desired()
+    return {(row.table, row.key): row for row in (*nb, *sb)}
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(range(len(STEPS))), st.booleans()), max_size=25),
+    st.randoms(use_true_random=False),
+)
+def test_any_way_to_the_same_objects_ends_in_the_same_rows(picks, random):
+    """Step by step, in one go, in another order or after a restart at any step."""
+    live, database = zone(), Database()
+    for index, flush in picks:
+        STEPS[index][1](live)
+        if flush:
+            database.apply(live.changes())
+            assert database.rows == wanted(live)
+    database.apply(live.changes())
+    assert database.rows == wanted(live)
+
+    last = {STEPS[index][0]: STEPS[index][1] for index, _ in picks}
+    others = list(last.values())
+    random.shuffle(others)
+    for order in (list(last.values()), list(reversed(last.values())), others):
+        again = play(order)
+        assert wanted(again) == database.rows
+        assert again.advertised() == live.advertised()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from(range(len(STEPS))), max_size=20))
+def test_what_is_repeated_changes_nothing(picks):
+    made = play(STEPS[index][1] for index in picks)
+    made.changes()
+    last = {STEPS[index][0]: STEPS[index][1] for index in picks}
+    for step in last.values():
+        step(made)
+    assert made.changes() == state.Changes()
+    assert len(made) == 0
+
+
+def scene() -> state.Zone:
+    made = zone()
+    made.set_definition("default/blue", BLUE6)
+    made.set_node("node2", node("node2", "chassis-2", "192.0.2.2"))
+    made.set_pod("default/far", pod("far", "node2", {"default/blue": (20, "10.1.0.20/24")}))
+    return made
+
+
+def keys(found: Iterable[rows.Row]) -> list[str]:
+    return sorted(f"{row.table} {row.key}" for row in found)
+
+
+def test_a_network_without_a_local_pod_has_no_rows():
+    changes = scene().changes()
+    assert changes.nb == ()
+    assert keys(changes.sb) == ["Chassis chassis-2", "Encap chassis-2 192.0.2.2"]
+
+
+def test_the_first_local_pod_brings_all_of_the_network_at_once():
+    made = scene()
+    made.changes()
+    made.set_pod("default/near", pod("near", OWN, {"default/blue": (21, "10.1.0.21/24")}))
+    changes = made.changes()
+    assert keys(changes.nb) == [
+        "DHCP_Options dhcp4/blue",
+        "DHCP_Options dhcp6/blue",
+        "Logical_Switch blue_ovn_layer2_switch",
+        "Logical_Switch_Port blue_advertiser",
+        "Logical_Switch_Port default.blue_default_far",
+        "Logical_Switch_Port default.blue_default_near",
+    ]
+    assert changes.nb_gone == ()
+    assert made.advertised()["blue"].macs == {"0a:58:00:00:00:15"}
+
+
+def test_one_more_pod_is_one_row():
+    made = scene()
+    made.set_pod("default/near", pod("near", OWN, {"default/blue": (21, "10.1.0.21/24")}))
+    for number in range(30, 200):
+        made.set_pod(
+            f"default/p{number}",
+            pod(f"p{number}", "node2", {"default/blue": (number, f"10.1.0.{number}/24")}),
+        )
+    made.changes()
+    made.set_pod("default/more", pod("more", "node2", {"default/blue": (22, "10.1.0.22/24")}))
+    changes = made.changes()
+    assert keys(changes.nb) == ["Logical_Switch_Port default.blue_default_more"]
+    assert changes.nb_gone == ()
+    made.set_pod("default/more", None)
+    changes = made.changes()
+    assert changes.nb == ()
+    assert changes.nb_gone == (("Logical_Switch_Port", "default.blue_default_more"),)
+
+
+def test_the_last_local_pod_takes_the_network_away():
+    made = scene()
+    made.set_pod("default/near", pod("near", OWN, {"default/blue": (21, "10.1.0.21/24")}))
+    made.changes()
+    made.set_pod("default/near", None)
+    changes = made.changes()
+    assert changes.nb == ()
+    assert ("Logical_Switch", "blue_ovn_layer2_switch") in changes.nb_gone
+    assert ("DHCP_Options", "dhcp6/blue") in changes.nb_gone
+    assert made.advertised() == {}
+
+
+def test_a_pod_made_again_under_its_name_keeps_its_row():
+    """In place: another uid there, never a delete and an insert that would unbind the port."""
+    made = scene()
+    made.set_pod("default/near", pod("near", OWN, {"default/blue": (21, "10.1.0.21/24")}))
+    made.changes()
+    made.set_pod("default/near", None)
+    made.set_pod("default/near", pod("near", OWN, {"default/blue": (21, "10.1.0.21/24")}, "u2"))
+    changes = made.changes()
+    assert changes.nb_gone == ()
+    (row,) = (row for row in changes.nb if row.key == "default.blue_default_near")
+    assert row.columns["options"]["iface-id-ver"] == "u2"
+
+
+def test_a_port_waits_for_its_nodes_chassis():
+    """A pod of a node that has not said its chassis is nowhere to be reached."""
+    made = scene()
+    made.set_pod("default/near", pod("near", OWN, {"default/blue": (21, "10.1.0.21/24")}))
+    made.set_pod("default/late", pod("late", "node9", {"default/blue": (22, "10.1.0.22/24")}))
+    assert "Logical_Switch_Port default.blue_default_late" not in keys(made.changes().nb)
+    made.set_node("node9", node("node9", "chassis-9", "192.0.2.9"))
+    changes = made.changes()
+    assert keys(changes.nb) == ["Logical_Switch_Port default.blue_default_late"]
+    assert changes.nb[0].columns["options"]["requested-chassis"] == "chassis-9,chassis-9"
+
+
+def test_a_node_with_a_new_chassis_moves_its_ports():
+    made = scene()
+    made.set_pod("default/near", pod("near", OWN, {"default/blue": (21, "10.1.0.21/24")}))
+    made.changes()
+    made.set_node("node2", node("node2", "chassis-2b", "192.0.2.2"))
+    changes = made.changes()
+    assert keys(changes.nb) == ["Logical_Switch_Port default.blue_default_far"]
+    assert keys(changes.sb) == ["Chassis chassis-2b", "Encap chassis-2b 192.0.2.2"]
+    assert changes.sb_gone == (("Chassis", "chassis-2"),)
+    made.set_node("node2", None)
+    changes = made.changes()
+    assert changes.nb_gone == (("Logical_Switch_Port", "default.blue_default_far"),)
+    assert changes.sb_gone == (("Chassis", "chassis-2b"),)
+
+
+def test_each_row_names_its_owner():
+    made = scene()
+    made.set_pod("default/near", pod("near", OWN, {"default/blue": (21, "10.1.0.21/24")}))
+    nb, sb = made.desired()
+    owned = [row for row in (*nb, *sb) if row.table != "Encap"]
+    assert all(row.columns["external_ids"][names.OWNER] for row in owned)
+
+
+def test_a_network_of_another_topology_has_no_layer2_rows():
+    made = zone()
+    made.set_definition("default/red", L3)
+    made.set_pod("default/c", pod("c", OWN, {"default/red": (31, "10.9.0.3/24")}))
+    assert made.changes().nb == ()
+    assert made.desired() == ((), ())

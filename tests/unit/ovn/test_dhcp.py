@@ -1,0 +1,78 @@
+"""What OVN's DHCP servers are told to say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import IPv6Address, ip_address, ip_interface, ip_network
+
+from weft import model, rows
+from weft.ovn import dhcp
+
+SPEC = model.NetworkSpec(
+    "blue", model.Topology.LAYER2, 1300, (ip_network("10.1.0.0/24"), ip_network("fd00:1::/64"))
+)
+
+
+def network(**said: object) -> model.Network:
+    return model.Network(replace(SPEC, dhcp=model.Dhcp(**said)), 3)
+
+
+def by_key(network: model.Network) -> dict[str, rows.Row]:
+    return {row.key: row for row in dhcp.options(network)}
+
+
+def test_lease_address_and_mtu_but_no_router():
+    found = by_key(network())
+    assert found["dhcp4/blue"].columns["cidr"] == "10.1.0.0/24"
+    assert found["dhcp4/blue"].columns["options"] == {
+        "server_id": "169.254.1.1",
+        "server_mac": "0a:58:a9:fe:01:01",
+        "lease_time": "3600",
+        "mtu": "1300",
+    }
+    assert found["dhcp6/blue"].columns["cidr"] == "fd00:1::/64"
+    assert found["dhcp6/blue"].columns["options"] == {"server_id": "0a:58:a9:fe:01:01"}
+
+
+def test_what_is_configured_is_said_in_its_own_family():
+    found = by_key(
+        network(
+            routers=(ip_address("10.1.0.1"),),
+            dns=(ip_address("10.1.0.2"), ip_address("10.1.0.3"), ip_address("fd00:1::2")),
+            domain="lab.example",
+            lease_seconds=60,
+        )
+    )
+    v4, v6 = found["dhcp4/blue"].columns["options"], found["dhcp6/blue"].columns["options"]
+    assert v4["router"] == "10.1.0.1"
+    assert v4["dns_server"] == "{10.1.0.2, 10.1.0.3}"
+    assert v4["domain_name"] == '"lab.example"'
+    assert v4["lease_time"] == "60"
+    assert v6["dns_server"] == "fd00:1::2"
+    assert v6["domain_search"] == '"lab.example"'
+
+
+def test_nothing_where_disabled():
+    off = network(enabled=False)
+    assert dhcp.options(off) == ()
+    allocation = model.Allocation("0a:58:0a:01:00:05", (ip_interface("10.1.0.5/24"),), 11)
+    assert dhcp.reference(off.spec, 4, allocation) == frozenset()
+
+
+def test_a_port_is_served_in_the_families_that_it_has():
+    allocation = model.Allocation("0a:58:0a:01:00:05", (ip_interface("fd00:1::5/64"),), 11)
+    assert dhcp.reference(SPEC, 4, allocation) == frozenset()
+    assert dhcp.reference(SPEC, 6, allocation) == {rows.Ref("DHCP_Options", "dhcp6/blue")}
+
+
+def test_an_address_outside_of_the_subnet_is_not_offered():
+    allocation = model.Allocation("0a:58:0a:01:00:05", (ip_interface("10.2.0.5/24"),), 11)
+    assert dhcp.reference(SPEC, 4, allocation) == frozenset()
+
+
+def test_link_local_address_follows_from_the_mac():
+    """OVN derives it by the same rule (RFC 4291, appendix A)."""
+    mac = bytes.fromhex(dhcp.SERVER_MAC.replace(":", ""))
+    identifier = bytes([mac[0] ^ 2]) + mac[1:3] + b"\xff\xfe" + mac[3:]
+    expected = IPv6Address(bytes.fromhex("fe80000000000000") + identifier)
+    assert IPv6Address(dhcp.SERVER_LINK_LOCAL) == expected

@@ -1,0 +1,46 @@
+"""What weft follows covers all that it writes."""
+
+from __future__ import annotations
+
+from ipaddress import ip_interface, ip_network
+
+from weft import model
+from weft.ovn import dhcp, interconnect, layer2, tables
+
+NETWORK = model.Network(
+    model.NetworkSpec("blue", model.Topology.LAYER2, 1300, (ip_network("10.1.0.0/24"),)), 3
+)
+PORT = model.Port(
+    model.PodRef("default", "web", "u"),
+    "default/blue",
+    "default/blue",
+    "blue",
+    "node1",
+    model.Allocation("0a:58:0a:01:00:05", (ip_interface("10.1.0.5/24"),), 11),
+)
+
+
+def test_each_written_column_is_followed_and_each_key_read_back():
+    known = {table.name: table for table in (*tables.NB, *tables.SB)}
+    written = (
+        layer2.switch(NETWORK),
+        layer2.local_port(NETWORK, PORT, "c1"),
+        layer2.advertiser(NETWORK),
+        *dhcp.options(NETWORK),
+        *interconnect.chassis(model.NodeInfo("node2", "c2", ("192.0.2.2",))),
+    )
+    for row in written:
+        table = known[row.table]
+        assert row.columns.keys() <= set(table.columns)
+        assert table.key(row.columns) == row.key
+        if row.parent:
+            assert row.parent_column in known[row.parent.table].columns
+
+
+def test_a_row_of_others_has_no_owner_and_no_key():
+    options = next(table for table in tables.NB if table.name == "DHCP_Options")
+    foreign = {"cidr": "10.0.0.0/24", "options": {}, "external_ids": {"a": "b"}}
+    assert options.key(foreign) is None
+    assert tables.owner(foreign) == ""
+    (row,) = dhcp.options(NETWORK)
+    assert tables.owner(row.columns) == "Network//blue"

@@ -1,0 +1,324 @@
+"""What must one zone's OVN databases say, given the networks, pods and nodes of the cluster?
+
+A function of the objects alone, kept incrementally: each `set_…` notes what it may have changed,
+`changes` turns just that into rows, and `desired` gives all of it. The order in which objects
+came, and objects that came and went, leave no trace. No I/O, no Kubernetes dicts, no clock.
+
+A network is realised here while a pod of this node is on it: then its switch, its DHCP and the
+ports of all its pods cluster-wide are desired, otherwise nothing of it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from weft import model, names, rows
+from weft.ovn import dhcp, interconnect, layer2
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod that holds allocations: scheduled, with the cluster manager's annotation, not done."""
+
+    ref: model.PodRef
+    node: str
+    allocations: Mapping[str, model.Allocation]
+    vm: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Advertised:
+    """What this zone's router advertisements must say on one network, and to whom."""
+
+    network: model.Network
+    port: str
+    prefixes: tuple[model.Subnet, ...]
+    macs: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Rows that should be as they are given here, and rows that should not be."""
+
+    nb: tuple[rows.Row, ...] = ()
+    nb_gone: tuple[rows.Ident, ...] = ()
+    sb: tuple[rows.Row, ...] = ()
+    sb_gone: tuple[rows.Ident, ...] = ()
+
+
+@dataclass(slots=True)
+class _Dirty:
+    """Keys of what may have changed since the last look."""
+
+    networks: set[str] = field(default_factory=set)
+    ports: dict[str, str] = field(default_factory=dict)  # port key -> network it was or is on
+    chassis: set[str] = field(default_factory=set)
+
+    def __len__(self) -> int:
+        return len(self.networks) + len(self.ports) + len(self.chassis)
+
+
+class Zone:
+    """The objects that one zone knows, indexed so that a pod's change costs O(1)."""
+
+    def __init__(
+        self,
+        node: str,
+        chassis: str,
+        *,
+        remote_ports: layer2.RemotePorts = layer2.RemotePorts.PLAIN,
+    ) -> None:
+        self._node, self._chassis, self._remote_ports = node, chassis, remote_ports
+        self._definitions: dict[str, model.Network] = {}  # by NAD key
+        self._same_name: dict[str, set[str]] = {}  # network name -> its NAD keys
+        self._pods: dict[str, Pod] = {}
+        self._pods_of_nad: dict[str, set[str]] = {}
+        self._ports_of_pod: dict[str, dict[str, model.Port]] = {}  # pod key -> port key -> port
+        self._ports: dict[str, dict[str, model.Port]] = {}  # network -> port key -> port
+        self._local: dict[str, set[str]] = {}  # network -> keys of this node's ports
+        self._ports_of_node: dict[str, dict[str, str]] = {}  # node -> port key -> network
+        self._nodes: dict[str, model.NodeInfo] = {}
+        self._claims: dict[str, set[str]] = {}  # chassis id -> nodes that say it is theirs
+        self._dirty = _Dirty()
+
+    def __len__(self) -> int:
+        """How many things may have changed since `changes` was last asked."""
+        return len(self._dirty)
+
+    # Objects in
+
+    def set_definition(self, nad: str, network: model.Network | None) -> None:
+        """What one definition says its network is; None: it is gone, or says nothing usable."""
+        old = self._definitions.get(nad)
+        if old == network:
+            return
+        for name in {n.name for n in (old, network) if n is not None}:
+            self._touch_network(name)
+        if old is not None:
+            del self._definitions[nad]
+            _discard(self._same_name, old.name, nad)
+        if network is not None:
+            self._definitions[nad] = network
+            self._same_name.setdefault(network.name, set()).add(nad)
+        if old is None or network is None or old.name != network.name:
+            for key in list(self._pods_of_nad.get(nad, ())):
+                self._place(key)
+
+    def set_pod(self, key: str, pod: Pod | None) -> None:
+        """A pod's present incarnation; None: it is gone, finished or holds nothing."""
+        old = self._pods.get(key)
+        if old == pod:
+            return
+        for nad in {nad_of(a) for a in old.allocations} if old else ():
+            _discard(self._pods_of_nad, nad, key)
+        if pod is None:
+            del self._pods[key]
+        else:
+            self._pods[key] = pod
+            for attachment in pod.allocations:
+                self._pods_of_nad.setdefault(nad_of(attachment), set()).add(key)
+        self._place(key)
+
+    def set_node(self, name: str, info: model.NodeInfo | None) -> None:
+        """What a node says of itself; None: it is gone."""
+        old = self._nodes.get(name)
+        if old == info or name == self._node:
+            return
+        if info is None:
+            del self._nodes[name]
+        else:
+            self._nodes[name] = info
+        before, after = old.chassis if old else "", info.chassis if info else ""
+        if before:
+            _discard(self._claims, before, name)
+        if after:
+            self._claims.setdefault(after, set()).add(name)
+        self._dirty.chassis |= {chassis for chassis in (before, after) if chassis}
+        if before != after:
+            self._dirty.ports.update(self._ports_of_node.get(name, {}))
+
+    # Rows out
+
+    def changes(self) -> Changes:
+        """Rows of all that was touched since the last call, and nothing else."""
+        dirty, self._dirty = self._dirty, _Dirty()
+        nb: list[rows.Row] = []
+        gone: list[rows.Ident] = []
+        for name in sorted(dirty.networks):
+            kept = self._network_rows(name)
+            nb += kept
+            there = {(row.table, row.key) for row in kept}
+            gone += [ident for ident in network_idents(name) if ident not in there]
+        for key, name in sorted(dirty.ports.items()):
+            port = self._ports.get(name, {}).get(key)
+            row = self._port_row(port) if port is not None else None
+            if row is not None:
+                nb.append(row)
+            else:
+                gone.append((layer2.PORT, key))
+        sb: list[rows.Row] = []
+        sb_gone: list[rows.Ident] = []
+        for chassis in sorted(dirty.chassis):
+            made = self._chassis_rows(chassis)
+            sb += made
+            if not made:
+                sb_gone.append((interconnect.CHASSIS, chassis))
+        return Changes(tuple(nb), tuple(gone), tuple(sb), tuple(sb_gone))
+
+    def desired(self) -> tuple[tuple[rows.Row, ...], tuple[rows.Row, ...]]:
+        """All Northbound and all Southbound rows that should be there."""
+        nb: list[rows.Row] = []
+        for name in sorted(self._local):
+            nb += self._network_rows(name)
+            if self.realised(name):
+                ports = self._ports[name]
+                nb += [row for key in sorted(ports) if (row := self._port_row(ports[key]))]
+        sb = [row for chassis in sorted(self._claims) for row in self._chassis_rows(chassis)]
+        return tuple(nb), tuple(sb)
+
+    def advertised(self) -> dict[str, Advertised]:
+        """By network: what to advertise where IPv6 is assigned and a guest may ask for it."""
+        return {
+            name: Advertised(
+                network=network,
+                port=names.advertiser_port(name),
+                prefixes=tuple(s for s in network.spec.subnets if s.version == 6),
+                macs=frozenset(self._ports[name][key].allocation.mac for key in self._local[name]),
+            )
+            for name in self._local
+            if (network := self.network(name)) is not None and has_advertiser(network)
+        }
+
+    def network(self, name: str) -> model.Network | None:
+        """The network of this name: what the first of its definitions says, by their keys."""
+        nads = self._same_name.get(name)
+        network = self._definitions[min(nads)] if nads else None
+        supported = network is not None and network.spec.topology is model.Topology.LAYER2
+        return network if supported else None
+
+    def realised(self, name: str) -> bool:
+        return bool(self._local.get(name)) and self.network(name) is not None
+
+    # Between
+
+    def _place(self, key: str) -> None:
+        """Bring the indexes in line with what the pod of this key holds now."""
+        old = self._ports_of_pod.get(key, {})
+        pod = self._pods.get(key)
+        new = {layer2.port_key(p): p for p in self._ports_from(pod)} if pod else {}
+        for port_key, port in old.items():
+            if new.get(port_key) != port:
+                self._forget(port_key, port)
+        for port_key, port in new.items():
+            if old.get(port_key) != port:
+                self._remember(port_key, port)
+        if new:
+            self._ports_of_pod[key] = new
+        else:
+            self._ports_of_pod.pop(key, None)
+        for name in {port.network for port in (*old.values(), *new.values())}:
+            if not self._local.get(name) and name in self._local:
+                del self._local[name]
+                self._touch_network(name)
+
+    def _ports_from(self, pod: Pod) -> Iterator[model.Port]:
+        for attachment, allocation in pod.allocations.items():
+            definition = self._definitions.get(nad_of(attachment))
+            if definition is not None and allocation.mac and allocation.tunnel_id:
+                yield model.Port(
+                    pod=pod.ref,
+                    key=attachment,
+                    nad=nad_of(attachment),
+                    network=definition.name,
+                    node=pod.node,
+                    allocation=allocation,
+                    vm=pod.vm,
+                )
+
+    def _remember(self, key: str, port: model.Port) -> None:
+        self._ports.setdefault(port.network, {})[key] = port
+        self._ports_of_node.setdefault(port.node, {})[key] = port.network
+        self._dirty.ports[key] = port.network
+        if port.node == self._node:
+            local = self._local.setdefault(port.network, set())
+            if not local:
+                self._touch_network(port.network)
+            local.add(key)
+
+    def _forget(self, key: str, port: model.Port) -> None:
+        """`_local` keeps an emptied set until `_place` is through: a pod may move in at once."""
+        _drop(self._ports, port.network, key)
+        _drop(self._ports_of_node, port.node, key)
+        self._dirty.ports[key] = port.network
+        if port.node == self._node:
+            self._local[port.network].discard(key)
+
+    def _touch_network(self, name: str) -> None:
+        """A network appears, changes or goes: its own rows and all its ports' may change."""
+        self._dirty.networks.add(name)
+        self._dirty.ports.update(dict.fromkeys(self._ports.get(name, ()), name))
+
+    def _network_rows(self, name: str) -> list[rows.Row]:
+        network = self.network(name)
+        if network is None or not self._local.get(name):
+            return []
+        own = [layer2.switch(network), *dhcp.options(network)]
+        return [*own, layer2.advertiser(network)] if has_advertiser(network) else own
+
+    def _port_row(self, port: model.Port) -> rows.Row | None:
+        network = self.network(port.network)
+        if network is None or not self._local.get(port.network):
+            return None
+        if port.node == self._node:
+            return layer2.local_port(network, port, self._chassis)
+        info = self._nodes.get(port.node)
+        if info is None or not info.chassis:
+            return None
+        return layer2.remote_port(network, port, info.chassis, self._remote_ports)
+
+    def _chassis_rows(self, chassis: str) -> tuple[rows.Row, ...]:
+        """Of several nodes that claim one chassis (a cloned disk), the first by name has it."""
+        claims = self._claims.get(chassis)
+        if not claims or chassis == self._chassis:
+            return ()
+        return interconnect.chassis(self._nodes[min(claims)])
+
+
+def nad_of(attachment: str) -> str:
+    """The definition's key in an attachment's: "<namespace>/<name>", then perhaps "/<n>"."""
+    return "/".join(attachment.split("/", 2)[:2])
+
+
+def has_advertiser(network: model.Network) -> bool:
+    """A guest that gets its address by DHCPv6 must hear the prefix from somewhere."""
+    return network.spec.dhcp.enabled and any(s.version == 6 for s in network.spec.subnets)
+
+
+def network_idents(name: str) -> Iterable[rows.Ident]:
+    """Every row that a network may have of its own."""
+    return (
+        (layer2.SWITCH, names.layer2_switch(name)),
+        (layer2.PORT, names.advertiser_port(name)),
+        (dhcp.OPTIONS, names.dhcp_options(name, 4)),
+        (dhcp.OPTIONS, names.dhcp_options(name, 6)),
+    )
+
+
+def _discard(index: dict[str, set[str]], key: str, value: str) -> None:
+    values = index.get(key)
+    if values is not None:
+        values.discard(value)
+        if not values:
+            del index[key]
+
+
+def _drop(index: dict[str, dict[str, T]], key: str, value: str) -> None:
+    values = index.get(key)
+    if values is not None:
+        values.pop(value, None)
+        if not values:
+            del index[key]

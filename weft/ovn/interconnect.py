@@ -1,0 +1,48 @@
+"""Which Southbound rows let a zone reach another zone's node: its Chassis and its Encaps.
+
+In an interconnect nobody but the zone's own controller writes these; ovn-controller makes its
+tunnels from them. This node's own Chassis is ovn-controller's and never touched.
+"""
+
+from __future__ import annotations
+
+from weft import model, names, rows
+
+CHASSIS = "Chassis"
+ENCAP = "Encap"
+
+
+def encap_key(chassis: str, address: str) -> str:
+    """As `tables.SB` reads it back."""
+    return f"{chassis} {address}"
+
+
+def chassis(node: model.NodeInfo) -> tuple[rows.Row, ...]:
+    """A remote node's rows; none until it has said its chassis and its tunnel endpoint."""
+    if not node.chassis or not node.encap_ips:
+        return ()
+    encaps = tuple(
+        rows.Row(
+            ENCAP,
+            encap_key(node.chassis, address),
+            {
+                "chassis_name": node.chassis,
+                "ip": address,
+                "type": "geneve",
+                "options": {"csum": "true"},
+            },
+        )
+        for address in node.encap_ips
+    )
+    row = rows.Row(
+        CHASSIS,
+        node.chassis,
+        {
+            "name": node.chassis,
+            "hostname": node.name,
+            "encaps": frozenset(rows.Ref(ENCAP, encap.key) for encap in encaps),
+            "other_config": {"is-remote": "true"},
+            "external_ids": {names.OWNER: names.node_owner(node.name)},
+        },
+    )
+    return (*encaps, row)

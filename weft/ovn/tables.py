@@ -1,0 +1,51 @@
+"""Which tables and columns of OVN's databases weft follows, and what is a row's key there.
+
+Only what the plan compares: every further column would be sent and parsed on each change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from weft import names, rows
+
+NORTHBOUND = "OVN_Northbound"
+SOUTHBOUND = "OVN_Southbound"
+
+NB = (
+    rows.Table("Logical_Switch", ("name", "other_config", "external_ids", "ports")),
+    rows.Table(
+        "Logical_Switch_Port",
+        (
+            "name",
+            "type",
+            "addresses",
+            "port_security",
+            "options",
+            "dhcpv4_options",
+            "dhcpv6_options",
+            "external_ids",
+        ),
+    ),
+    # Rows of others carry no id of ours, and so no key.
+    rows.Table(
+        "DHCP_Options",
+        ("cidr", "options", "external_ids"),
+        rows.ByEntry("external_ids", names.ROW_ID),
+    ),
+)
+
+SB = (
+    rows.Table("Chassis", ("name", "hostname", "encaps", "other_config", "external_ids")),
+    rows.Table(
+        "Encap",
+        ("chassis_name", "ip", "type", "options"),
+        rows.ByColumns(("chassis_name", "ip")),
+    ),
+)
+
+
+def owner(columns: rows.Columns) -> str:
+    """Whom a row stands for, by its external_ids; nothing for a row that is not weft's."""
+    external_ids = columns.get("external_ids")
+    return str(external_ids.get(names.OWNER, "")) if isinstance(external_ids, Mapping) else ""
