@@ -52,6 +52,8 @@ class NetworkSpec:
     All definitions that share `name` must agree on every field: they are one network.
     `subnets` holds at most one of each family for weft's own topologies; empty means that
     weft assigns no addresses (the pod or guest brings its own).
+    `reserved_subnets` are given only to who asks for an address in them; `exclude_subnets` are
+    somebody else's and given to nobody.
     `host_prefix` (layer3 only): length of the subnet that each node gets, by subnet position.
     `mtu` is in bytes, as the guest sees it.
     """
@@ -61,6 +63,7 @@ class NetworkSpec:
     mtu: int
     subnets: tuple[Subnet, ...] = ()
     exclude_subnets: tuple[Subnet, ...] = ()
+    reserved_subnets: tuple[Subnet, ...] = ()
     host_prefix: tuple[int, ...] = ()
     role: str = "secondary"
     allow_persistent_ips: bool = False
@@ -134,6 +137,21 @@ class Allocation:
     gateways: tuple[Address, ...] = ()
     routes: tuple[Route, ...] = ()
     role: str = "secondary"
+
+
+@dataclass(frozen=True, slots=True)
+class IpamClaim:
+    """A claim that keeps a VM's addresses on one network beyond the life of a pod.
+
+    `network` is the network's name, `addresses` what it holds, `owner_pod` who uses it now.
+    """
+
+    namespace: str
+    name: str
+    network: str
+    interface: str
+    addresses: tuple[Interface, ...] = ()
+    owner_pod: str = ""
 
 
 @dataclass(frozen=True, slots=True)

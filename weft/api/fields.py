@@ -1,0 +1,190 @@
+"""How is JSON that somebody else wrote read, so that what is wrong is named and nothing breaks?
+
+Text becomes JSON (`decode`), a JSON object becomes typed fields (`Fields`). A field of the wrong
+type is noted as a problem and reads as if it were absent, so that one pass finds every problem.
+Rules about networks or pods do not live here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+
+from weft import errors
+
+_LONGEST_SHOWN = 80
+
+
+class _Shown(str):
+    """A value as its author wrote it: JSON, not Python."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def shown(value: object) -> object:
+    """`value` for a message: short, and in JSON where it is not a plain string."""
+    if isinstance(value, str):
+        return value if len(value) <= _LONGEST_SHOWN else value[: _LONGEST_SHOWN - 3] + "..."
+    try:
+        text = json.dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        text = f"of type {type(value).__name__}"
+    return _Shown(text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 3] + "...")
+
+
+def kind_of(value: object) -> str:
+    """What JSON calls the type of `value`."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
+        case list() | tuple():
+            return "a list"
+        case Mapping():
+            return "an object"
+    return type(value).__name__
+
+
+def decode(subject: str, field: str, text: str) -> object:
+    """The JSON value in `text`; an error shows the place."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        rule = f"is not valid JSON: {_lowered(error.msg)} at {place}: {_excerpt(text, error.pos)}"
+        hint = "look there for a missing or extra comma, quote or bracket"
+        raise errors.InvalidInput(subject, field, None, rule, hint=hint) from None
+    except RecursionError:
+        raise errors.InvalidInput(
+            subject, field, None, "is not usable JSON: nested too deeply"
+        ) from None
+    except ValueError as error:
+        rule = f"is not usable JSON: {_lowered(str(error))}"
+        raise errors.InvalidInput(subject, field, None, rule) from None
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _lowered(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _excerpt(text: str, position: int) -> str:
+    """The line around `position`, on one line, with a mark at the place."""
+    start = text.rfind("\n", 0, position) + 1
+    end = text.find("\n", position)
+    end = len(text) if end < 0 else end
+    before = text[max(start, position - 40) : position].lstrip()
+    after = text[position : min(end, position + 40)].rstrip()
+    return f"{before}<here>{after}".encode("unicode_escape").decode("ascii")
+
+
+class Fields:
+    """An untrusted JSON object read field by field.
+
+    `subject` and `path` say where it stands; `problems` collects what is wrong. null reads as
+    absent. A name is found with any capitals when it is not there as written, as Go readers of
+    the same objects do.
+    """
+
+    def __init__(
+        self,
+        subject: str,
+        path: str,
+        raw: Mapping[str, object],
+        problems: list[errors.InvalidInput],
+    ) -> None:
+        self.subject = subject
+        self.path = path
+        self.raw = raw
+        self.problems = problems
+        self._folded = {key.lower(): value for key, value in raw.items()}
+
+    def refuse(self, name: str, value: object, rule: str, *, hint: str = "") -> None:
+        """Note that field `name` breaks `rule`; pass None as `value` when it is missing."""
+        said = None if value is None else shown(value)
+        field = f"{self.path}.{name}" if self.path else name
+        self.problems.append(errors.InvalidInput(self.subject, field, said, rule, hint=hint))
+
+    def value(self, name: str) -> object:
+        if name in self.raw:
+            return self.raw[name]
+        return self._folded.get(name.lower())
+
+    def has(self, name: str) -> bool:
+        return self.value(name) is not None
+
+    def _mistyped(self, name: str, value: object, wanted: str, hint: str = "") -> None:
+        self.refuse(name, value, f"must be {wanted}, not {kind_of(value)}", hint=hint)
+
+    def text(self, name: str) -> str:
+        value = self.value(name)
+        if value is None or isinstance(value, str):
+            return (value or "").strip()
+        self._mistyped(name, value, "a string")
+        return ""
+
+    def number(self, name: str) -> int | None:
+        value = self.value(name)
+        if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+            return value
+        digits = isinstance(value, str) and value.strip().isdecimal()
+        hint = "write the number without quotes" if digits else ""
+        self._mistyped(name, value, "a whole number", hint)
+        return None
+
+    def flag(self, name: str) -> bool | None:
+        value = self.value(name)
+        if value is None or isinstance(value, bool):
+            return value
+        quoted = isinstance(value, str) and value.strip().lower() in ("true", "false")
+        self._mistyped(name, value, "true or false", "write it without quotes" if quoted else "")
+        return None
+
+    def strings(self, name: str) -> Iterator[tuple[str, str]]:
+        """(name with index, string) for each item of a list of strings."""
+        value = self.value(name)
+        if value is None:
+            return
+        if not isinstance(value, list):
+            self._mistyped(name, value, "a list of strings", "put it into [ ]")
+            return
+        for index, item in enumerate(value):
+            if isinstance(item, str):
+                yield f"{name}[{index}]", item.strip()
+            else:
+                self._mistyped(f"{name}[{index}]", item, "a string")
+
+    def nested(self, name: str) -> Fields | None:
+        value = self.value(name)
+        if value is None:
+            return None
+        if not isinstance(value, Mapping):
+            self._mistyped(name, value, "an object")
+            return None
+        path = f"{self.path}.{name}" if self.path else name
+        return Fields(self.subject, path, value, self.problems)
+
+    def expect(self, names: Mapping[str, type]) -> None:
+        """Note each of `names` whose JSON type is another; for fields that are not used."""
+        for name, wanted in names.items():
+            if wanted is str:
+                self.text(name)
+            elif wanted is int:
+                self.number(name)
+            elif wanted is bool:
+                self.flag(name)
+            elif wanted is dict:
+                self.nested(name)
+            elif self.has(name) and not isinstance(self.value(name), wanted):
+                self._mistyped(name, self.value(name), "a list")

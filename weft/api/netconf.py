@@ -1,0 +1,318 @@
+"""What network does the configuration inside a NetworkAttachmentDefinition describe?
+
+One NetConf of type `ovn-k8s-cni-overlay` becomes a NetworkSpec, with every rule that
+ovn-kubernetes has for secondary networks and weft's own `dhcp`. Which object it came from, and
+the two forms it may take there, are `nad.py`'s.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+
+from weft import model
+from weft.api import cidrs, written
+from weft.api.fields import Fields
+
+MIN_MTU = 576
+MIN_MTU_IPV6 = 1280
+MAX_MTU = 65535
+# A localnet NIC is not tunnelled: by default it has back what a tunnel would take.
+LOCALNET_MTU_GAIN = 100
+
+_CNI_VERSIONS = ("0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,252}")
+_LABEL = "[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
+_DOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+_DHCP_KEYS = ("enabled", "leaseSeconds", "routers", "dns", "domain")
+
+_USED = (
+    "cniVersion",
+    "name",
+    "type",
+    "netAttachDefName",
+    "topology",
+    "role",
+    "mtu",
+    "subnets",
+    "excludeSubnets",
+    "reservedSubnets",
+    "infrastructureSubnets",
+    "allowPersistentIPs",
+    "vlanID",
+    "physicalNetworkName",
+    "transport",
+    "ipam",
+    "dhcp",
+)
+# Read by others or meaningless for a secondary network: only their types are checked.
+_UNUSED = {
+    "joinSubnet": str,
+    "transitSubnet": str,
+    "defaultGatewayIPs": str,
+    "outboundSNAT": str,
+    "uplink": str,
+    "deviceID": str,
+    "logFile": str,
+    "logLevel": str,
+    "logfile-maxsize": int,
+    "logfile-maxbackups": int,
+    "logfile-maxage": int,
+    "evpn": dict,
+    "capabilities": dict,
+    "runtimeConfig": dict,
+    "dns": dict,
+    "args": dict,
+}
+
+
+def read(
+    fields: Fields, nad: str, *, default_mtu: int, reserved: cidrs.Reserved
+) -> model.NetworkSpec | None:
+    """The network that `fields` describe; None if they say too little. Problems are in `fields`.
+
+    `nad` is the "<namespace>/<name>" of the definition that holds them.
+    """
+    _check_frame(fields, nad)
+    topology = _topology(fields)
+    if topology is None:
+        return None
+    role = fields.text("role")
+    _check_role(fields, role, topology)
+    _check_unsupported(fields, topology)
+    prefixes: tuple[int, ...] = ()
+    if topology is model.Topology.LAYER3:
+        subnets, prefixes = cidrs.routed(fields, reserved)
+    else:
+        # The physical network behind a localnet may well be the cluster's own.
+        elsewhere = () if topology is model.Topology.LOCALNET else reserved
+        subnets = cidrs.flat(fields, elsewhere)
+    spec = model.NetworkSpec(
+        name=_name(fields),
+        topology=topology,
+        mtu=_mtu(fields, topology, subnets, default_mtu),
+        subnets=subnets,
+        exclude_subnets=_part(fields, "excludeSubnets", topology, subnets),
+        reserved_subnets=_part(fields, "reservedSubnets", topology, subnets)
+        + _part(fields, "infrastructureSubnets", topology, subnets),
+        host_prefix=prefixes,
+        allow_persistent_ips=_persistent(fields, topology),
+        vlan_id=_vlan(fields, topology),
+        physical_network=_physical(fields, topology),
+        dhcp=_dhcp(fields, subnets),
+    )
+    _refuse_full_exclusion(fields, spec)
+    return spec
+
+
+def slips(fields: Fields) -> list[str]:
+    """Sentences about keys that nobody reads and that look like a known key with a slip."""
+    known = {key.lower(): key for key in (*_USED, *_UNUSED)}
+    found = []
+    for key in fields.raw:
+        near = difflib.get_close_matches(key.lower(), known, 1, 0.8)
+        if key.lower() not in known and near:
+            found.append(f"{fields.path}.{key} is ignored; did you mean {known[near[0]]}?")
+    return found
+
+
+def _check_frame(fields: Fields, nad: str) -> None:
+    version = fields.text("cniVersion")
+    if version and version not in _CNI_VERSIONS:
+        rule = f"is not a CNI version; known are {', '.join(_CNI_VERSIONS)}"
+        fields.refuse("cniVersion", version, rule)
+    named = fields.text("netAttachDefName")
+    if named != nad:
+        rule = f'must be "{nad}", the namespace and name of the definition itself'
+        fields.refuse(
+            "netAttachDefName", named or None, rule if named else f"is missing; it {rule}"
+        )
+    ipam = fields.nested("ipam")
+    if ipam is not None and ipam.raw:
+        hint = "remove ipam; name the addresses in subnets"
+        fields.refuse(
+            "ipam", ipam.raw, "is not supported: weft assigns addresses itself", hint=hint
+        )
+    fields.expect(_UNUSED)
+
+
+def _name(fields: Fields) -> str:
+    name = fields.text("name")
+    if not name:
+        fields.refuse("name", None, "is missing or empty", hint="name the network")
+    elif name in ("default", "ovn-kubernetes"):
+        rule = "is the name of the cluster's own network, which weft does not serve"
+        fields.refuse("name", name, rule, hint="choose another name")
+    elif not _NAME.fullmatch(name):
+        rule = "must be letters, digits, '_', '.', '-', begin with a letter or digit, at most 253"
+        fields.refuse("name", name, rule)
+    return name
+
+
+def _topology(fields: Fields) -> model.Topology | None:
+    text = fields.text("topology")
+    if text in list(model.Topology):
+        return model.Topology(text)
+    if not fields.has("topology") or isinstance(fields.value("topology"), str):
+        near = difflib.get_close_matches(text.lower(), list(model.Topology), 1)
+        rule = f"must be one of {', '.join(model.Topology)}"
+        fields.refuse(
+            "topology",
+            text or None,
+            rule if text else f"is missing; it {rule}",
+            hint=f"did you mean {near[0]}?" if near else "",
+        )
+    return None
+
+
+def _check_role(fields: Fields, role: str, topology: model.Topology) -> None:
+    if role in ("", "secondary"):
+        return
+    if role != "primary":
+        fields.refuse("role", role, "must be secondary, which is also the default")
+    elif topology is model.Topology.LOCALNET:
+        fields.refuse("role", role, "is impossible: a localnet network is always secondary")
+    else:
+        rule = "is not served: a pod's primary network belongs to the cluster's own network plugin"
+        fields.refuse("role", role, rule, hint="use role secondary")
+
+
+def _check_unsupported(fields: Fields, topology: model.Topology) -> None:
+    transport = fields.text("transport")
+    if transport not in ("", "geneve"):
+        rule = "is not served: weft carries networks between nodes over Geneve"
+        fields.refuse("transport", transport, rule, hint="remove transport")
+    if topology is model.Topology.LOCALNET and fields.text("joinSubnet"):
+        rule = "has no place on topology localnet"
+        fields.refuse("joinSubnet", fields.text("joinSubnet"), rule, hint="remove it")
+    if topology is not model.Topology.LAYER2 and fields.text("defaultGatewayIPs"):
+        rule = "has a place only on topology layer2"
+        fields.refuse("defaultGatewayIPs", fields.text("defaultGatewayIPs"), rule, hint="remove it")
+
+
+def _mtu(
+    fields: Fields,
+    topology: model.Topology,
+    subnets: tuple[model.Subnet, ...],
+    default_mtu: int,
+) -> int:
+    mtu = fields.number("mtu")
+    if mtu is None:
+        return default_mtu + (LOCALNET_MTU_GAIN if topology is model.Topology.LOCALNET else 0)
+    if mtu < MIN_MTU:
+        hint = "raise it, or leave mtu out for the default"
+        fields.refuse("mtu", mtu, f"must be at least {MIN_MTU}", hint=hint)
+    elif mtu < MIN_MTU_IPV6 and any(subnet.version == 6 for subnet in subnets):
+        rule = f"must be at least {MIN_MTU_IPV6} on a network with an IPv6 subnet"
+        fields.refuse("mtu", mtu, rule, hint="raise it, or remove the IPv6 subnet")
+    elif mtu > MAX_MTU:
+        fields.refuse("mtu", mtu, f"must be at most {MAX_MTU}")
+    return mtu
+
+
+def _part(
+    fields: Fields, name: str, topology: model.Topology, subnets: tuple[model.Subnet, ...]
+) -> tuple[model.Subnet, ...]:
+    allowed = (
+        ("layer2", "localnet") if name == "excludeSubnets" else ("layer2",)
+    )  # ovn-kubernetes knows the others on layer2 alone
+    if topology not in allowed:
+        if fields.text(name):
+            rule = f"has a place only on topology {' and '.join(allowed)}"
+            fields.refuse(name, fields.text(name), rule, hint="remove it")
+        return ()
+    return cidrs.parts(fields, name, subnets)
+
+
+def _refuse_full_exclusion(fields: Fields, spec: model.NetworkSpec) -> None:
+    for subnet in spec.subnets:
+        if any(written.within(subnet, excluded) for excluded in spec.exclude_subnets):
+            rule = f"leaves no address of {subnet}"
+            hint = "exclude less, or remove subnets if weft shall assign no addresses"
+            fields.refuse("excludeSubnets", fields.text("excludeSubnets"), rule, hint=hint)
+
+
+def _persistent(fields: Fields, topology: model.Topology) -> bool:
+    wanted = bool(fields.flag("allowPersistentIPs"))
+    if wanted and topology is model.Topology.LAYER3:
+        rule = "is impossible on topology layer3, where an address belongs to a node"
+        fields.refuse("allowPersistentIPs", True, rule, hint="remove it, or use layer2")
+    return wanted
+
+
+def _vlan(fields: Fields, topology: model.Topology) -> int | None:
+    vlan = fields.number("vlanID")
+    if vlan is None:
+        return None
+    if topology is not model.Topology.LOCALNET:
+        rule = f"has a place only on topology localnet, not on {topology}"
+        fields.refuse("vlanID", vlan, rule, hint="remove it")
+    elif not 1 <= vlan <= 4094:
+        hint = "leave vlanID out for untagged traffic"
+        fields.refuse("vlanID", vlan, "must be from 1 to 4094", hint=hint)
+    return vlan
+
+
+def _physical(fields: Fields, topology: model.Topology) -> str:
+    name = fields.text("physicalNetworkName")
+    if topology is not model.Topology.LOCALNET:
+        if name:
+            rule = f"has a place only on topology localnet, not on {topology}"
+            fields.refuse("physicalNetworkName", name, rule, hint="remove it")
+        return ""
+    if len(name) > 253 or "," in name or ":" in name:
+        rule = "must have at most 253 characters, none of them a comma or colon"
+        fields.refuse("physicalNetworkName", name, rule)
+    return name or fields.text("name")
+
+
+def _dhcp(outer: Fields, subnets: tuple[model.Subnet, ...]) -> model.Dhcp:
+    fields = outer.nested("dhcp")
+    if fields is None:
+        return model.Dhcp()
+    for key in fields.raw:
+        if key not in _DHCP_KEYS:
+            near = difflib.get_close_matches(key, _DHCP_KEYS, 1)
+            hint = f"did you mean {near[0]}?" if near else ""
+            fields.refuse(key, fields.raw[key], f"is none of {', '.join(_DHCP_KEYS)}", hint=hint)
+    enabled = fields.flag("enabled")
+    if enabled and not subnets:
+        rule = "needs subnets: there is no address to lease"
+        fields.refuse("enabled", enabled, rule, hint="add subnets, or remove dhcp")
+    lease = fields.number("leaseSeconds")
+    if lease is not None and not 60 <= lease < 2**32:
+        fields.refuse("leaseSeconds", lease, "must be from 60 to 4294967295")
+    domain = fields.text("domain")
+    if domain and (len(domain) > 253 or not _DOMAIN.fullmatch(domain)):
+        fields.refuse("domain", domain, "must be a DNS name such as example.org")
+    return model.Dhcp(
+        enabled=enabled is not False,
+        lease_seconds=model.Dhcp().lease_seconds if lease is None else lease,
+        routers=_servers(fields, "routers", subnets),
+        dns=_servers(fields, "dns", subnets),
+        domain=domain,
+    )
+
+
+def _servers(
+    fields: Fields, name: str, subnets: tuple[model.Subnet, ...]
+) -> tuple[model.Address, ...]:
+    found: list[model.Address] = []
+    for place, text in fields.strings(name):
+        try:
+            address = written.address(text)
+        except ValueError as error:
+            fields.refuse(place, text, str(error))
+            continue
+        own = [subnet for subnet in subnets if subnet.version == address.version]
+        if name == "routers" and address.version == 6:
+            fields.refuse(place, text, "is IPv6, and DHCPv6 cannot name a router")
+        elif not own:
+            fields.refuse(
+                place, text, f"is IPv{address.version}, but subnets has none of that family"
+            )
+        elif name == "routers" and address not in own[0]:
+            fields.refuse(place, text, f"must lie in subnet {own[0]}")
+        else:
+            found.append(address)
+    return tuple(found)

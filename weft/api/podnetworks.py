@@ -1,0 +1,143 @@
+"""What has been decided for a pod's attachments, as its annotation `k8s.ovn.org/pod-networks` says?
+
+    {"<namespace>/<nad>": {"ip_addresses": [...], "mac_address": "...", ...}, ...}
+
+Written and read as ovn-kubernetes does, so that its tools understand weft's pods and the other
+way round. The entry `default` is the cluster network's: neither read nor touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from ipaddress import ip_address, ip_interface, ip_network
+from typing import TypeVar
+
+import orjson
+
+from weft import errors, model, names
+from weft.api import fields, objects, written
+
+KIND = "Pod"
+_CLUSTER_NETWORK = "default"
+_Read = TypeVar("_Read")
+
+
+def parse(pod: object) -> dict[str, model.Allocation]:
+    """The allocations of `pod` by attachment key; an entry without a MAC is not made yet."""
+    text = objects.annotation(KIND, pod, names.POD_NETWORKS)
+    if not text:
+        return {}
+    subject = objects.subject(KIND, pod)
+    found: list[errors.InvalidInput] = []
+    decided = {}
+    for key, entry in _entries(subject, text).items():
+        if key == _CLUSTER_NETWORK:
+            continue
+        path = f"{names.POD_NETWORKS}[{key!r}]"
+        if not isinstance(entry, Mapping):
+            rule = f"must be an object, not {fields.kind_of(entry)}"
+            raise errors.InvalidInput(subject, path, fields.shown(entry), rule)
+        reader = fields.Fields(subject, path, entry, found)
+        allocation = _allocation(reader)
+        if found:
+            raise found[0]
+        if allocation.mac:
+            decided[key] = allocation
+    return decided
+
+
+def _entries(subject: str, text: str) -> Mapping[str, object]:
+    try:
+        entries = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        fields.decode(subject, names.POD_NETWORKS, text)  # says where it breaks, if it can
+        rule = f"is not usable JSON: {error}"
+        raise errors.InvalidInput(subject, names.POD_NETWORKS, None, rule) from None
+    if not isinstance(entries, Mapping):
+        rule = f"must hold a JSON object, not {fields.kind_of(entries)}"
+        raise errors.InvalidInput(subject, names.POD_NETWORKS, fields.shown(entries), rule)
+    return entries
+
+
+def _allocation(reader: fields.Fields) -> model.Allocation:
+    """One entry; its problems are left in the reader."""
+    listed = list(reader.strings("ip_addresses"))
+    if not listed and reader.text("ip_address"):
+        listed = [("ip_address", reader.text("ip_address"))]
+    tunnel_id = reader.number("tunnel_id") or 0
+    if not 0 <= tunnel_id <= names.LAST_TUNNEL_KEY:
+        rule = f"must be from 1 to {names.LAST_TUNNEL_KEY}"
+        reader.refuse("tunnel_id", tunnel_id, rule)
+    mac = reader.text("mac_address")
+    return model.Allocation(
+        mac=next(_each(reader, [("mac_address", mac)], written.mac), "") if mac else "",
+        addresses=tuple(_each(reader, listed, _interface)),
+        tunnel_id=tunnel_id,
+        gateways=tuple(_each(reader, reader.strings("gateway_ips"), ip_address)),
+        routes=tuple(_routes(reader)),
+        role=reader.text("role") or "secondary",
+    )
+
+
+def _interface(text: str) -> model.Interface:
+    if "/" not in text:
+        raise ValueError("must have a prefix length, as in 10.1.0.5/24")
+    return ip_interface(text)
+
+
+def _each(
+    reader: fields.Fields, listed: Iterable[tuple[str, str]], read: Callable[[str], _Read]
+) -> Iterator[_Read]:
+    for place, text in listed:
+        try:
+            yield read(text)
+        except ValueError as error:
+            reader.refuse(place, text, str(error))
+
+
+def _routes(reader: fields.Fields) -> Iterator[model.Route]:
+    routes = reader.value("routes")
+    if routes is None:
+        return
+    if not isinstance(routes, list) or not all(isinstance(route, Mapping) for route in routes):
+        reader.refuse("routes", routes, "must be a list of objects")
+        return
+    for index, route in enumerate(routes):
+        path = f"{reader.path}.routes[{index}]"
+        inner = fields.Fields(reader.subject, path, route, reader.problems)
+        dest, next_hop = inner.text("dest"), inner.text("nextHop")
+        for subnet in _each(inner, [("dest", dest)], ip_network):
+            if not subnet.prefixlen:
+                inner.refuse("dest", dest, "is a default route, whose place is gateway_ips")
+            for address in _each(inner, [("nextHop", next_hop)], ip_address):
+                yield model.Route(subnet, address)
+
+
+def render(allocations: Mapping[str, model.Allocation], *, onto: str = "") -> str:
+    """The annotation's text; entries of the text `onto` that are not in `allocations` stay."""
+    entries: dict[str, object] = {}
+    if onto:
+        entries.update(_entries("the pod to be annotated", onto))
+    for key, allocation in allocations.items():
+        entries[key] = _entry(allocation)
+    return orjson.dumps(dict(sorted(entries.items()))).decode()
+
+
+def _entry(allocation: model.Allocation) -> dict[str, object]:
+    """Fields in ovn-kubernetes' order; only the first two stand there even when empty."""
+    addresses = [str(address) for address in allocation.addresses]
+    gateways = [str(gateway) for gateway in allocation.gateways]
+    entry: dict[str, object] = {
+        "ip_addresses": addresses or None,
+        "mac_address": allocation.mac,
+        "gateway_ips": gateways,
+        "routes": [
+            {"dest": str(route.dest), "nextHop": str(route.next_hop)} for route in allocation.routes
+        ],
+        "ip_address": addresses[0] if len(addresses) == 1 else "",
+        "gateway_ip": gateways[0] if len(gateways) == 1 else "",
+        "tunnel_id": allocation.tunnel_id,
+        "role": allocation.role,
+    }
+    kept = ("ip_addresses", "mac_address")
+    return {name: value for name, value in entry.items() if value or name in kept}

@@ -1,0 +1,238 @@
+"""Which networks does a pod ask for, and what does it want of each?
+
+Reads both forms of the multi-network specification's selection annotation: the short one,
+`[namespace/]name[@interface], ...`, and the JSON list. Whether the networks exist and can give
+what is asked is not known here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from weft import errors, model, names
+from weft.api import objects, written
+from weft.api.fields import Fields, decode, kind_of, shown
+
+KIND = "Pod"
+
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+_INTERFACE = re.compile(r"[!-~]{1,15}")  # printable ASCII, as long as Linux allows
+_TAKEN_INTERFACES = {"lo": "the loopback interface", "eth0": "the pod's default interface"}
+_RATES = ("ingressRate", "ingressBurst", "egressRate", "egressBurst")
+
+
+def parse(pod: object) -> tuple[model.Attachment, ...]:
+    """The attachments that `pod` asks for, in order; raises the first problem."""
+    attachments, found = _read(pod)
+    if found:
+        raise found[0]
+    return attachments
+
+
+def problems(pod: object) -> list[errors.InvalidInput]:
+    """Everything that is wrong with the selection of `pod`."""
+    return _read(pod)[1]
+
+
+def _read(pod: object) -> tuple[tuple[model.Attachment, ...], list[errors.InvalidInput]]:
+    found: list[errors.InvalidInput] = []
+    try:
+        text = objects.annotation(KIND, pod, names.NETWORKS).strip()
+        elements = list(_elements(pod, text, found)) if text else []
+    except errors.InvalidInput as error:
+        return (), [error]
+    namespace = objects.key(pod)[0]
+    wishes = [_attachment(element, index, namespace) for index, element in enumerate(elements)]
+    _refuse_twins(elements, wishes)
+    _refuse_many_default_routes(elements, wishes)
+    return _keyed(wishes), found
+
+
+def _elements(pod: object, text: str, found: list[errors.InvalidInput]) -> Iterator[Fields]:
+    """Each element as fields, whichever form the annotation has."""
+    subject = objects.subject(KIND, pod)
+    items: list[object]
+    if any(mark in text for mark in '[{"'):
+        listed = decode(subject, names.NETWORKS, text)
+        if not isinstance(listed, list):
+            rule = f"must be a list of objects, not {kind_of(listed)}"
+            hint = "put the object into [ ]" if isinstance(listed, Mapping) else ""
+            raise errors.InvalidInput(subject, names.NETWORKS, shown(listed), rule, hint=hint)
+        items = listed
+    else:
+        items = [_short(subject, index, part) for index, part in enumerate(text.split(","))]
+    for index, item in enumerate(items):
+        path = f"{names.NETWORKS}[{index}]"
+        if not isinstance(item, Mapping):
+            rule = f"must be an object, not {kind_of(item)}"
+            raise errors.InvalidInput(subject, path, shown(item), rule)
+        yield Fields(subject, path, item, found)
+
+
+def _short(subject: str, index: int, part: str) -> dict[str, object]:
+    """`[namespace/]name[@interface]` as the JSON element that says the same."""
+    where, at, interface = part.strip().partition("@")
+    namespace, slash, name = where.rpartition("/")
+    field = f"{names.NETWORKS}[{index}]"
+    if not name or "/" in namespace or (slash and not namespace) or (at and not interface.strip()):
+        rule = "must have the form [namespace/]name[@interface]"
+        hint = "remove the extra comma" if not part.strip() else ""
+        raise errors.InvalidInput(subject, field, part.strip(), rule, hint=hint)
+    element: dict[str, object] = {"name": name.strip()}
+    if slash:
+        element["namespace"] = namespace.strip()
+    if at:
+        element["interface"] = interface.strip()
+    return element
+
+
+def _attachment(fields: Fields, index: int, pod_namespace: str) -> model.Attachment:
+    """One element; its key is still its NAD's name."""
+    nad = f"{_namespace(fields, pod_namespace)}/{_nad_name(fields)}"
+    claim = fields.text("ipam-claim-reference")
+    addresses = _addresses(fields)
+    if claim and addresses:
+        rule = "stands beside ips; a claim brings its own addresses"
+        fields.refuse("ipam-claim-reference", claim, rule, hint="remove one of the two")
+    elif claim and not _NAME.fullmatch(claim):
+        fields.refuse("ipam-claim-reference", claim, "must be the name of an IPAMClaim")
+    _check_unused(fields)
+    return model.Attachment(
+        nad=nad,
+        key=nad,
+        interface=_interface(fields, index),
+        mac=_mac(fields),
+        addresses=addresses,
+        default_route=_gateways(fields),
+        ipam_claim=claim,
+    )
+
+
+def _nad_name(fields: Fields) -> str:
+    name = fields.text("name")
+    if not name and not isinstance(fields.value("name"), (str, type(None))):
+        return ""  # already refused for its type
+    if not name:
+        rule = "is missing or empty"
+        fields.refuse("name", None, rule, hint="name a NetworkAttachmentDefinition")
+    elif "/" in name:
+        hint = "give the namespace in its own field, namespace"
+        fields.refuse("name", name, "must not contain a '/'", hint=hint)
+    elif not _NAME.fullmatch(name):
+        rule = "must be a Kubernetes name: small letters, digits, '-' and '.'"
+        fields.refuse("name", name, rule)
+    return name
+
+
+def _namespace(fields: Fields, pod_namespace: str) -> str:
+    namespace = fields.text("namespace")
+    if namespace and not _LABEL.fullmatch(namespace):
+        rule = "must be a namespace: small letters, digits and '-', at most 63"
+        fields.refuse("namespace", namespace, rule)
+    return namespace or pod_namespace
+
+
+def _interface(fields: Fields, index: int) -> str:
+    name = fields.text("interface")
+    if not name:
+        return f"net{index + 1}"
+    if len(name) > 15:
+        fields.refuse("interface", name, f"has {len(name)} characters; Linux allows 15")
+    elif (
+        not _INTERFACE.fullmatch(name) or any(mark in name for mark in "/:%") or name in (".", "..")
+    ):
+        rule = "must be an interface name: printable, without blanks, '/', ':' or '%'"
+        fields.refuse("interface", name, rule)
+    elif name in _TAKEN_INTERFACES:
+        rule = f"is {_TAKEN_INTERFACES[name]} already"
+        fields.refuse("interface", name, rule, hint="choose another name, such as net1")
+    return name
+
+
+def _mac(fields: Fields) -> str:
+    text = fields.text("mac")
+    if not text:
+        return ""
+    try:
+        return written.mac(text)
+    except ValueError as error:
+        fields.refuse("mac", text, str(error))
+        return ""
+
+
+def _addresses(fields: Fields) -> tuple[model.Interface | model.Address, ...]:
+    found: dict[model.Address, model.Interface | model.Address] = {}
+    for place, text in fields.strings("ips"):
+        try:
+            wish = written.interface(text) if "/" in text else written.address(text)
+        except ValueError as error:
+            fields.refuse(place, text, str(error))
+            continue
+        address = bare(wish)
+        if address in found:
+            fields.refuse(place, text, "is asked for twice", hint="remove one of them")
+        found[address] = wish
+    return tuple(found.values())
+
+
+def bare(wish: model.Interface | model.Address) -> model.Address:
+    """The address without its prefix length."""
+    return getattr(wish, "ip", wish)
+
+
+def _gateways(fields: Fields) -> tuple[model.Address, ...]:
+    found = []
+    for place, text in fields.strings("default-route"):
+        try:
+            found.append(written.address(text))
+        except ValueError as error:
+            fields.refuse(place, text, str(error))
+    return tuple(found)
+
+
+def _check_unused(fields: Fields) -> None:
+    """Types of what is carried for others: a slip would surface late, in the runtime."""
+    fields.expect({"infiniband-guid": str, "deviceID": str, "portMappings": list, "cni-args": dict})
+    bandwidth = fields.nested("bandwidth")
+    for name in _RATES if bandwidth else ():
+        assert bandwidth is not None
+        rate = bandwidth.number(name)
+        if rate is not None and rate < 0:
+            bandwidth.refuse(name, rate, "must not be negative")
+
+
+def _refuse_twins(elements: list[Fields], wishes: list[model.Attachment]) -> None:
+    """No two interfaces of one name, no two equal MACs asked for, within one pod."""
+    for what in ("interface", "mac"):
+        first: dict[str, int] = {}
+        for index, wish in enumerate(wishes):
+            value = getattr(wish, what)
+            if value and value in first:
+                rule = f"is that of element {first[value]} already"
+                if what == "interface" and not elements[index].has("interface"):
+                    rule += f"; an element that names none is called net{index + 1}"
+                elements[index].refuse(what, value, rule, hint="choose another for one of them")
+            first.setdefault(value, index)
+
+
+def _refuse_many_default_routes(elements: list[Fields], wishes: list[model.Attachment]) -> None:
+    asking = [index for index, wish in enumerate(wishes) if wish.default_route]
+    for index in asking[1:]:
+        rule = f"is asked for by element {asking[0]} already; one element may ask"
+        value = [str(address) for address in wishes[index].default_route]
+        elements[index].refuse("default-route", value, rule, hint="keep it in one element")
+
+
+def _keyed(wishes: list[model.Attachment]) -> tuple[model.Attachment, ...]:
+    """The n-th repetition of a NAD is called <nad>/<n>."""
+    seen: Counter[str] = Counter()
+    keyed = []
+    for wish in wishes:
+        repetition = seen[wish.nad]
+        seen[wish.nad] += 1
+        keyed.append(replace(wish, key=f"{wish.nad}/{repetition}") if repetition else wish)
+    return tuple(keyed)
