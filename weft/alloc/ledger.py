@@ -1,0 +1,252 @@
+"""Who holds what on one network: addresses, MACs and port keys?
+
+The pods' annotations are the truth; a ledger is rebuilt from them with `reserve`, in any order,
+and then answers `allocate` and `release`. A call changes all or nothing. No clock, no chance:
+the same calls give the same answers.
+
+An owner is "<attachment key>/<pod uid>"; `label` is what messages call it, such as
+"Pod default/web1".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Interface, IPv6Interface, ip_network
+
+from weft import errors, model
+from weft.alloc import ids, macs, pool
+
+
+class Ledger:
+    """Holders of one network's addresses, MACs and port keys."""
+
+    def __init__(self, network: model.Network) -> None:
+        self.network = network
+        spec = network.spec
+        # A router or DNS server that DHCP names is somebody's address, but whoever runs it as a
+        # pod may ask for it.
+        servers = tuple(ip_network(address) for address in (*spec.dhcp.routers, *spec.dhcp.dns))
+        reserved = (*spec.reserved_subnets, *servers)
+        self._pools = {
+            subnet.version: pool.Pool(subnet, spec.exclude_subnets, reserved)
+            for subnet in spec.subnets
+        }
+        self._keys = ids.port_keys()
+        self._allocations: dict[str, model.Allocation] = {}
+        self._labels: dict[str, str] = {}
+        self._by_address: dict[model.Address, str] = {}
+        self._by_mac: dict[str, str] = {}
+        self._by_key: dict[int, str] = {}
+
+    # What is held
+
+    def get(self, owner: str) -> model.Allocation | None:
+        return self._allocations.get(owner)
+
+    def __len__(self) -> int:
+        return len(self._allocations)
+
+    def holdings(self) -> dict[str, model.Allocation]:
+        """Every owner with what it holds."""
+        return dict(self._allocations)
+
+    def usage(self) -> tuple[pool.Usage, ...]:
+        """How full each subnet is."""
+        return tuple(each.usage for each in self._pools.values())
+
+    def holder(self, held: model.Address | str) -> str:
+        """The label of who holds an address or a MAC, "" if it is free."""
+        if isinstance(held, str):
+            return self._shown(self._by_mac.get(held, ""))
+        return self._shown(self._by_address.get(held, ""))
+
+    # What changes it
+
+    def reserve(self, owner: str, allocation: model.Allocation, *, label: str = "") -> None:
+        """Note what `owner` has been given before, whether today's rules would give it or not."""
+        known = self._allocations.get(owner)
+        if known is not None:
+            self._refuse_override(owner, label, known, allocation)
+            return
+        where = f"{label or owner} on network {self.network.name}"
+        for address in allocation.addresses:
+            self._refuse_held(where, "address", address.ip, self._by_address.get(address.ip))
+        self._refuse_held(where, "mac", allocation.mac, self._by_mac.get(allocation.mac))
+        holder = self._by_key.get(allocation.tunnel_id)
+        self._refuse_held(where, "tunnel_id", allocation.tunnel_id, holder)
+        self._hold(owner, label, allocation)
+
+    def allocate(
+        self, owner: str, attachment: model.Attachment, *, label: str = ""
+    ) -> model.Allocation:
+        """What `owner` gets for `attachment`; what it holds already if it holds something."""
+        known = self._allocations.get(owner)
+        if known is not None:
+            return known
+        where = f"{label or owner}, attachment {attachment.key} to network {self.network.name}"
+        if self.network.spec.topology is model.Topology.LAYER3:
+            rule = "is not served yet: weft attaches pods to layer2 and localnet networks"
+            raise errors.InvalidInput(where, "topology", "layer3", rule)
+        addresses = self._choose_addresses(where, attachment)
+        mac = self._choose_mac(where, owner, attachment, addresses)
+        key = self._keys.peek()
+        if key is None:
+            raise errors.Exhausted(
+                f"no port key is free: the network has {len(self)} attachments, the most it can",
+                where=where,
+                hint="remove pods from the network, or use a second one",
+            )
+        allocation = model.Allocation(mac, addresses, key, role=self.network.spec.role)
+        self._hold(owner, label, allocation, in_turn=True)
+        return allocation
+
+    def release(self, owner: str) -> model.Allocation | None:
+        """Free all that `owner` holds; None if it holds nothing, so that twice is as once."""
+        allocation = self._allocations.pop(owner, None)
+        if allocation is None:
+            return None
+        self._labels.pop(owner, None)
+        for address in allocation.addresses:
+            self._by_address.pop(address.ip, None)
+            if (own := self._pools.get(address.version)) and address.ip in own.subnet:
+                own.release(address.ip)
+        self._by_mac.pop(allocation.mac, None)
+        if allocation.tunnel_id:
+            self._by_key.pop(allocation.tunnel_id, None)
+            self._keys.release(allocation.tunnel_id)
+        return allocation
+
+    def _hold(
+        self, owner: str, label: str, allocation: model.Allocation, *, in_turn: bool = False
+    ) -> None:
+        self._allocations[owner] = allocation
+        if label:
+            self._labels[owner] = label
+        for address in allocation.addresses:
+            self._by_address[address.ip] = owner
+            # A network whose subnets were changed may still have pods with older addresses.
+            if (own := self._pools.get(address.version)) and address.ip in own.subnet:
+                own.take(address.ip, in_turn=in_turn)
+        if allocation.mac:
+            self._by_mac[allocation.mac] = owner
+        if allocation.tunnel_id:
+            self._by_key[allocation.tunnel_id] = owner
+            self._keys.take(allocation.tunnel_id, in_turn=in_turn)
+
+    # How it is chosen
+
+    def _choose_addresses(
+        self, where: str, attachment: model.Attachment
+    ) -> tuple[model.Interface, ...]:
+        asked = attachment.addresses
+        if not self._pools:
+            return tuple(self._free_standing(where, asked))
+        wishes = self._by_family(where, asked)
+        chosen: list[model.Interface] = []
+        for version, own in self._pools.items():
+            address = wishes.get(version) or own.peek()
+            if address is None:
+                total = own.usage.total
+                why = f"all {total} are taken" if total else "excludeSubnets leaves none"
+                raise errors.Exhausted(
+                    f"no address is free in subnet {own.subnet}: {why}",
+                    where=where,
+                    hint="remove pods from the network, exclude less, or widen subnets",
+                )
+            make = IPv4Interface if version == 4 else IPv6Interface
+            chosen.append(make((int(address), own.subnet.prefixlen)))
+        return tuple(chosen)
+
+    def _free_standing(
+        self, where: str, asked: Iterable[model.Interface | model.Address]
+    ) -> Iterator[model.Interface]:
+        """What is asked for on a network without subnets: weft only sees to it being one's own."""
+        for wish in asked:
+            if not isinstance(wish, (IPv4Interface, IPv6Interface)):
+                rule = "needs a prefix length: the network has no subnets to take it from"
+                example = f"{wish}/{24 if wish.version == 4 else 64}"
+                raise errors.InvalidInput(where, "ips", str(wish), rule, hint=f"write {example}")
+            self._refuse_held(where, "ips", wish.ip, self._by_address.get(wish.ip))
+            yield wish
+
+    def _by_family(
+        self, where: str, asked: Iterable[model.Interface | model.Address]
+    ) -> dict[int, model.Address]:
+        """What is asked for by family, every wish found good and free."""
+        wishes: dict[int, model.Address] = {}
+        for wish in asked:
+            own = self._pools.get(wish.version)
+            if own is None:
+                subnets = ", ".join(str(each.subnet) for each in self._pools.values())
+                rule = f"is IPv{wish.version}, but the network has only {subnets}"
+                raise errors.InvalidInput(where, "ips", str(wish), rule, hint="ask for another")
+            address = self._within(where, own, wish)
+            if wish.version in wishes:
+                rule = f"is a second IPv{wish.version} address beside {wishes[wish.version]}"
+                hint = "ask for one of each family; list the network twice for a second NIC"
+                raise errors.InvalidInput(where, "ips", str(wish), rule, hint=hint)
+            self._refuse_held(where, "ips", address, self._by_address.get(address))
+            wishes[wish.version] = address
+        return wishes
+
+    def _within(
+        self, where: str, own: pool.Pool, wish: model.Interface | model.Address
+    ) -> model.Address:
+        address: model.Address
+        if isinstance(wish, (IPv4Interface, IPv6Interface)):
+            address = wish.ip
+            length = own.subnet.prefixlen
+            if address in own.subnet and wish.network.prefixlen != length:
+                rule = f"has another prefix length than subnet {own.subnet}"
+                hint = f"write {address} or {address}/{length}"
+                raise errors.InvalidInput(where, "ips", str(wish), rule, hint=hint)
+        else:
+            address = wish
+        objection = own.objection(address)
+        if objection is not None:
+            rule, hint = objection
+            raise errors.InvalidInput(where, "ips", str(wish), rule, hint=hint)
+        return address
+
+    def _choose_mac(
+        self,
+        where: str,
+        owner: str,
+        attachment: model.Attachment,
+        addresses: tuple[model.Interface, ...],
+    ) -> str:
+        if attachment.mac:
+            self._refuse_held(where, "mac", attachment.mac, self._by_mac.get(attachment.mac))
+            return attachment.mac
+        candidates = macs.candidates(addresses, owner)
+        return next(mac for mac in candidates if mac not in self._by_mac)
+
+    # What is refused
+
+    def _shown(self, owner: str) -> str:
+        return self._labels.get(owner, owner)
+
+    def _refuse_held(self, where: str, field: str, value: object, holder: str | None) -> None:
+        if holder is not None:
+            raise errors.Conflict(
+                f"{field} '{value}': held by {self._shown(holder)}",
+                where=where,
+                hint="ask for another one, or wait until its holder is gone",
+            )
+
+    def _refuse_override(
+        self, owner: str, label: str, known: model.Allocation, new: model.Allocation
+    ) -> None:
+        """What a running pod has been given never changes."""
+        for field in ("addresses", "mac", "tunnel_id"):
+            before, after = getattr(known, field), getattr(new, field)
+            if before != after:
+                listed = [str(each) for each in after] if field == "addresses" else after
+                was = ", ".join(map(str, before)) if field == "addresses" else before
+                raise errors.InvalidInput(
+                    f"{label or self._shown(owner)} on network {self.network.name}",
+                    field,
+                    listed,
+                    f"differs from what the pod has been given before: {was or 'none'}",
+                    hint="restore the annotation, or delete the pod and make it again",
+                )

@@ -1,0 +1,89 @@
+"""Which addresses of one subnet are free, and which comes next?
+
+Knows addresses and ranges, not who holds them or why; `ledger.py` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+
+from weft import model
+from weft.alloc import ring, subnets
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How full a pool is; `total` and `free` count what is given in turn."""
+
+    subnet: model.Subnet
+    total: int
+    used: int
+    free: int
+
+
+class Pool:
+    """The addresses of `subnet` but for `excluded`; `reserved` ones only for who names them."""
+
+    __slots__ = ("_beyond", "_excluded", "_make", "_ranges", "_ring", "subnet")
+
+    def __init__(
+        self,
+        subnet: model.Subnet,
+        excluded: Iterable[model.Subnet] = (),
+        reserved: Iterable[model.Subnet] = (),
+    ) -> None:
+        self.subnet = subnet
+        self._make = IPv4Address if subnet.version == 4 else IPv6Address
+        self._excluded = tuple(part for part in excluded if part.version == subnet.version)
+        self._ranges = subnets.available(subnet, (*self._excluded, *reserved))
+        self._ring = ring.Ring(self._ranges.count)
+        self._beyond: set[int] = set()  # taken by name, where nothing is given in turn
+
+    def peek(self) -> model.Address | None:
+        """The address whose turn it is, None if none is free."""
+        number = self._ring.peek()
+        return None if number is None else self._make(self._ranges.at(number))
+
+    def take(self, address: model.Address, *, in_turn: bool = False) -> bool:
+        """Take `address`, False if it was taken already; `in_turn` if it comes from `peek`."""
+        value = int(address)
+        number = self._ranges.number(value)
+        if number is not None:
+            return self._ring.take(number, in_turn=in_turn)
+        if value in self._beyond:
+            return False
+        self._beyond.add(value)
+        return True
+
+    def release(self, address: model.Address) -> bool:
+        """Give `address` back, False if it was not taken."""
+        value = int(address)
+        number = self._ranges.number(value)
+        if number is not None:
+            return self._ring.free(number)
+        if value not in self._beyond:
+            return False
+        self._beyond.remove(value)
+        return True
+
+    def objection(self, address: model.Address) -> tuple[str, str] | None:
+        """(rule, remedy) where nobody may ask for `address`, taken or not."""
+        if address not in self.subnet:
+            return f"lies outside of subnet {self.subnet}", f"choose an address of {self.subnet}"
+        first, last = subnets.hosts(self.subnet)
+        if int(address) < first:
+            return f"is the address of subnet {self.subnet} itself", "choose another address"
+        if int(address) > last:
+            return f"is the broadcast address of subnet {self.subnet}", "choose another address"
+        for part in self._excluded:
+            if address in part:
+                rule = f"lies in {part}, which excludeSubnets keeps for somebody else"
+                return rule, "choose another address, or take it out of excludeSubnets"
+        return None
+
+    @property
+    def usage(self) -> Usage:
+        total, taken = self._ring.size, self._ring.taken
+        return Usage(self.subnet, total, taken + len(self._beyond), total - taken)

@@ -1,0 +1,86 @@
+"""Which number comes next? The numbers 0 to size-1, each free or taken, given in turn.
+
+A number that is freed comes up again only after all others had their turn. Bits of taken numbers
+lie in small leaves that exist only where something is taken: memory follows what is taken, not
+the size, and a step skips a full leaf, or any run of full leaves, at once.
+"""
+
+from __future__ import annotations
+
+_LEAF_BITS = 9
+_LEAF = 1 << _LEAF_BITS
+_FULL = (1 << _LEAF) - 1
+
+
+class Ring:
+    """`peek` names the next free number, `take` takes one, `free` gives it back."""
+
+    __slots__ = ("_cursor", "_full", "_leaves", "size", "taken")
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.taken = 0
+        self._cursor = 0
+        self._leaves: dict[int, int] = {}
+        self._full = 0  # bit n: leaf n has no free number
+        tail = size % _LEAF
+        if tail:  # numbers behind the last count as taken for ever
+            self._leaves[size >> _LEAF_BITS] = _FULL ^ ((1 << tail) - 1)
+
+    def __contains__(self, number: int) -> bool:
+        leaf = self._leaves.get(number >> _LEAF_BITS, 0)
+        return bool(leaf >> (number & (_LEAF - 1)) & 1)
+
+    def peek(self) -> int | None:
+        """The next free number in turn, None if all are taken."""
+        if self.taken >= self.size:
+            return None
+        leaf, offset = self._cursor >> _LEAF_BITS, self._cursor & (_LEAF - 1)
+        ahead = self._leaves.get(leaf, 0) >> offset
+        position = _lowest_zero(ahead)
+        if offset + position < _LEAF:
+            return self._cursor + position
+        leaf += 1 + _lowest_zero(self._full >> (leaf + 1))
+        if leaf << _LEAF_BITS >= self.size:
+            leaf = _lowest_zero(self._full)
+        return (leaf << _LEAF_BITS) + _lowest_zero(self._leaves.get(leaf, 0))
+
+    def take(self, number: int, *, in_turn: bool = False) -> bool:
+        """Take `number`, False if it was not free; `in_turn` moves the turn behind it.
+
+        The turn moves only for the number whose turn it is: one asked for by name changes nothing.
+        """
+        leaf, bit = number >> _LEAF_BITS, 1 << (number & (_LEAF - 1))
+        bits = self._leaves.get(leaf, 0)
+        if bits & bit:
+            return False
+        due = self.peek() if in_turn else None
+        bits |= bit
+        self._leaves[leaf] = bits
+        if bits == _FULL:
+            self._full |= 1 << leaf
+        self.taken += 1
+        if in_turn and number == due:
+            self._cursor = number + 1 if number + 1 < self.size else 0
+        return True
+
+    def free(self, number: int) -> bool:
+        """Give `number` back, False if it was free already."""
+        leaf, bit = number >> _LEAF_BITS, 1 << (number & (_LEAF - 1))
+        bits = self._leaves.get(leaf, 0)
+        if not bits & bit:
+            return False
+        if bits == _FULL:
+            self._full ^= 1 << leaf
+        bits ^= bit
+        if bits:
+            self._leaves[leaf] = bits
+        else:
+            del self._leaves[leaf]
+        self.taken -= 1
+        return True
+
+
+def _lowest_zero(bits: int) -> int:
+    """Position of the lowest bit that is not set."""
+    return (~bits & (bits + 1)).bit_length() - 1

@@ -1,0 +1,86 @@
+"""Which addresses of a subnet may be given to pods?
+
+Range arithmetic on integers: the cost follows the number of ranges, never the number of
+addresses. Who has which address is `pool.py`'s.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
+
+from weft import model
+
+# Of an IPv6 subnet, the addresses given in turn: the first that are free for it.
+MOST_IPV6 = 65536
+
+Range = tuple[int, int]  # first and last, both included
+
+
+class Ranges:
+    """Sorted, separate ranges whose members are numbered 0 to count-1."""
+
+    __slots__ = ("_befores", "_firsts", "_spans", "count")
+
+    def __init__(self, spans: Iterable[Range]) -> None:
+        self._spans = list(spans)
+        self._firsts = [first for first, _ in self._spans]
+        sizes = [last - first + 1 for first, last in self._spans]
+        *self._befores, self.count = accumulate(sizes, initial=0)
+
+    def at(self, number: int) -> int:
+        """The member with this number."""
+        index = bisect_right(self._befores, number) - 1
+        return self._firsts[index] + number - self._befores[index]
+
+    def number(self, value: int) -> int | None:
+        """The number of the member `value`, None if it is none."""
+        index = bisect_right(self._firsts, value) - 1
+        if index < 0 or value > self._spans[index][1]:
+            return None
+        return self._befores[index] + value - self._firsts[index]
+
+
+def hosts(subnet: model.Subnet) -> Range:
+    """First and last address that a host may have: not the subnet's own, no IPv4 broadcast."""
+    first, last = int(subnet.network_address), int(subnet.broadcast_address)
+    return first + 1, last - 1 if subnet.version == 4 else last
+
+
+def available(subnet: model.Subnet, withheld: Iterable[model.Subnet]) -> Ranges:
+    """What may be given in turn from `subnet`, leaving out the `withheld` ranges."""
+    first, last = hosts(subnet)
+    spans = _without(first, last, _merged(withheld, subnet.version))
+    return Ranges(_cut(spans, MOST_IPV6) if subnet.version == 6 else spans)
+
+
+def _merged(subnets: Iterable[model.Subnet], version: int) -> list[Range]:
+    merged: list[Range] = []
+    for first, last in sorted(
+        (int(subnet.network_address), int(subnet.broadcast_address))
+        for subnet in subnets
+        if subnet.version == version
+    ):
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
+        else:
+            merged.append((first, last))
+    return merged
+
+
+def _without(first: int, last: int, holes: Iterable[Range]) -> Iterator[Range]:
+    for hole_first, hole_last in holes:
+        if first < hole_first and first <= last:
+            yield first, min(last, hole_first - 1)
+        first = max(first, hole_last + 1)
+    if first <= last:
+        yield first, last
+
+
+def _cut(spans: Iterable[Range], most: int) -> Iterator[Range]:
+    for first, last in spans:
+        if most <= 0:
+            return
+        yield first, min(last, first + most - 1)
+        most -= last - first + 1
