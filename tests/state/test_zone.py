@@ -46,11 +46,11 @@ class Database:
                 del self.rows[ident]
 
 
-def network(name: str, id: int, *subnets: str, **more: object) -> model.Network:
+def network(name: str, id: int, *subnets: str, age: str = "2") -> state.Definition:
     spec = model.NetworkSpec(
-        name, model.Topology.LAYER2, 1300, tuple(ip_network(s) for s in subnets), **more
+        name, model.Topology.LAYER2, 1300, tuple(ip_network(s) for s in subnets)
     )
-    return model.Network(spec, id)
+    return state.Definition(model.Network(spec, id), (age,))
 
 
 def pod(
@@ -70,12 +70,16 @@ def node(name: str, chassis: str, *encaps: str) -> model.NodeInfo:
 BLUE = network("blue", 1, "10.1.0.0/24")
 BLUE6 = network("blue", 1, "10.1.0.0/24", "fd00:1::/64")
 BLUE_NEW_ID = network("blue", 7, "10.1.0.0/24")
+BLUE6_OLDER = network("blue", 1, "fd00:9::/64", age="1")
 RED = network("red", 2)
-L3 = model.Network(replace(RED.spec, topology=model.Topology.LAYER3), 2)
+L3 = replace(
+    RED,
+    network=model.Network(replace(RED.network.spec, topology=model.Topology.LAYER3), 2),
+)
 
-DEFINITIONS: dict[str, list[model.Network | None]] = {
+DEFINITIONS: dict[str, list[state.Definition | None]] = {
     "default/blue": [BLUE, BLUE6, BLUE_NEW_ID, None],
-    "other/blue": [BLUE, BLUE6, RED, None],
+    "other/blue": [BLUE, BLUE6_OLDER, RED, None],
     "default/red": [RED, L3, BLUE, None],
 }
 PODS: dict[str, list[state.Pod | None]] = {
@@ -113,7 +117,7 @@ NODES: dict[str, list[model.NodeInfo | None]] = {
 }
 
 
-def _definition(key: str, what: model.Network | None) -> Step:
+def _definition(key: str, what: state.Definition | None) -> Step:
     return lambda zone: zone.set_definition(key, what)
 
 
@@ -306,3 +310,26 @@ def test_a_network_of_another_topology_has_no_layer2_rows():
     made.set_pod("default/c", pod("c", OWN, {"default/red": (31, "10.9.0.3/24")}))
     assert made.changes().nb == ()
     assert made.desired() == ((), ())
+
+
+def test_the_oldest_definition_says_what_a_network_is():
+    made = scene()
+    made.set_definition("zoo/blue", BLUE6_OLDER)
+    made.set_pod("default/near", pod("near", OWN, {"default/blue": (21, "10.1.0.21/24")}))
+    assert made.network("blue") == BLUE6_OLDER.network
+    made.set_definition("zoo/blue", None)
+    assert made.network("blue") == BLUE6.network
+
+
+def test_a_row_that_somebody_else_took_away_comes_back():
+    made = scene()
+    made.set_pod("default/near", pod("near", OWN, {"default/blue": (21, "10.1.0.21/24")}))
+    made.changes()
+    for row in (*made.desired()[0], *made.desired()[1]):
+        made.touch(row.table, row.key, "blue")
+        changes = made.changes()
+        assert row in (*changes.nb, *changes.sb) or row.table == "Encap"
+    made.touch("Logical_Switch_Port", "somebody.elses", "blue")
+    made.touch("Logical_Switch", "red_ovn_layer2_switch", "red")
+    made.touch("Chassis", "chassis-1", "")
+    assert made.changes().nb == ()

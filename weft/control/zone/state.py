@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from weft import model, names, rows
-from weft.ovn import dhcp, interconnect, layer2
+from weft.ovn import advertisement, dhcp, interconnect, layer2
 
 T = TypeVar("T")
 
@@ -31,13 +31,11 @@ class Pod:
 
 
 @dataclass(frozen=True, slots=True)
-class Advertised:
-    """What this zone's router advertisements must say on one network, and to whom."""
+class Definition:
+    """One definition of a network; of several, the one of least `age` says what it is."""
 
     network: model.Network
-    port: str
-    prefixes: tuple[model.Subnet, ...]
-    macs: frozenset[str]
+    age: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,7 @@ class Zone:
         remote_ports: layer2.RemotePorts = layer2.RemotePorts.PLAIN,
     ) -> None:
         self._node, self._chassis, self._remote_ports = node, chassis, remote_ports
-        self._definitions: dict[str, model.Network] = {}  # by NAD key
+        self._definitions: dict[str, Definition] = {}  # by NAD key
         self._same_name: dict[str, set[str]] = {}  # network name -> its NAD keys
         self._pods: dict[str, Pod] = {}
         self._pods_of_nad: dict[str, set[str]] = {}
@@ -91,20 +89,22 @@ class Zone:
 
     # Objects in
 
-    def set_definition(self, nad: str, network: model.Network | None) -> None:
+    def set_definition(self, nad: str, definition: Definition | None) -> None:
         """What one definition says its network is; None: it is gone, or says nothing usable."""
         old = self._definitions.get(nad)
-        if old == network:
+        if old == definition:
             return
-        for name in {n.name for n in (old, network) if n is not None}:
-            self._touch_network(name)
-        if old is not None:
+        before = old.network.name if old else None
+        after = definition.network.name if definition else None
+        if before is not None:
+            self._touch_network(before)
+            _discard(self._same_name, before, nad)
             del self._definitions[nad]
-            _discard(self._same_name, old.name, nad)
-        if network is not None:
-            self._definitions[nad] = network
-            self._same_name.setdefault(network.name, set()).add(nad)
-        if old is None or network is None or old.name != network.name:
+        if definition is not None and after is not None:
+            self._touch_network(after)
+            self._same_name.setdefault(after, set()).add(nad)
+            self._definitions[nad] = definition
+        if before != after:
             for key in list(self._pods_of_nad.get(nad, ())):
                 self._place(key)
 
@@ -140,6 +140,18 @@ class Zone:
         self._dirty.chassis |= {chassis for chassis in (before, after) if chassis}
         if before != after:
             self._dirty.ports.update(self._ports_of_node.get(name, {}))
+
+    def touch(self, table: str, key: str, network: str) -> None:
+        """A row of ours was changed by somebody else: have it looked at again."""
+        if table == interconnect.CHASSIS:
+            if key in self._claims:
+                self._dirty.chassis.add(key)
+        elif table == layer2.PORT and key in self._ports.get(network, ()):
+            self._dirty.ports[key] = network
+        elif table == layer2.SWITCH and network in self._local:
+            self._touch_network(network)
+        elif network in self._local and (table, key) in network_idents(network):
+            self._dirty.networks.add(network)
 
     # Rows out
 
@@ -180,25 +192,25 @@ class Zone:
         sb = [row for chassis in sorted(self._claims) for row in self._chassis_rows(chassis)]
         return tuple(nb), tuple(sb)
 
-    def advertised(self) -> dict[str, Advertised]:
+    def advertised(self) -> dict[str, advertisement.Advertised]:
         """By network: what to advertise where IPv6 is assigned and a guest may ask for it."""
         return {
-            name: Advertised(
-                network=network,
-                port=names.advertiser_port(name),
-                prefixes=tuple(s for s in network.spec.subnets if s.version == 6),
-                macs=frozenset(self._ports[name][key].allocation.mac for key in self._local[name]),
+            name: advertisement.advertised(
+                network,
+                frozenset(self._ports[name][key].allocation.mac for key in self._local[name]),
             )
             for name in self._local
-            if (network := self.network(name)) is not None and has_advertiser(network)
+            if (network := self.network(name)) and advertisement.has_advertiser(network)
         }
 
     def network(self, name: str) -> model.Network | None:
-        """The network of this name: what the first of its definitions says, by their keys."""
+        """The network of this name, if weft can realise it: what its first definition says."""
         nads = self._same_name.get(name)
-        network = self._definitions[min(nads)] if nads else None
-        supported = network is not None and network.spec.topology is model.Topology.LAYER2
-        return network if supported else None
+        if not nads:
+            return None
+        lead = min((self._definitions[nad].age, nad) for nad in nads)[1]
+        network = self._definitions[lead].network
+        return network if network.spec.topology is model.Topology.LAYER2 else None
 
     def realised(self, name: str) -> bool:
         return bool(self._local.get(name)) and self.network(name) is not None
@@ -233,7 +245,7 @@ class Zone:
                     pod=pod.ref,
                     key=attachment,
                     nad=nad_of(attachment),
-                    network=definition.name,
+                    network=definition.network.name,
                     node=pod.node,
                     allocation=allocation,
                     vm=pod.vm,
@@ -267,7 +279,7 @@ class Zone:
         if network is None or not self._local.get(name):
             return []
         own = [layer2.switch(network), *dhcp.options(network)]
-        return [*own, layer2.advertiser(network)] if has_advertiser(network) else own
+        return [*own, layer2.advertiser(network)] if advertisement.has_advertiser(network) else own
 
     def _port_row(self, port: model.Port) -> rows.Row | None:
         network = self.network(port.network)
@@ -291,11 +303,6 @@ class Zone:
 def nad_of(attachment: str) -> str:
     """The definition's key in an attachment's: "<namespace>/<name>", then perhaps "/<n>"."""
     return "/".join(attachment.split("/", 2)[:2])
-
-
-def has_advertiser(network: model.Network) -> bool:
-    """A guest that gets its address by DHCPv6 must hear the prefix from somewhere."""
-    return network.spec.dhcp.enabled and any(s.version == 6 for s in network.spec.subnets)
 
 
 def network_idents(name: str) -> Iterable[rows.Ident]:

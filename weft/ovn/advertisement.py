@@ -1,0 +1,111 @@
+"""What IPv6 hosts on a network are told by router advertisement (RFC 4861), as bytes.
+
+OVN's own always names a default router, so weft speaks for itself (ADR 0004): addresses come
+from DHCPv6, this prefix is on the link, this is the MTU, and there is no router here.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+
+from weft import model, names
+from weft.ovn import dhcp
+
+ALL_NODES = IPv6Address("ff02::1")
+SOURCE = IPv6Address(dhcp.SERVER_LINK_LOCAL)
+# RFC 4861's default: guests keep the prefix while no agent speaks for days, but not for ever.
+VALID_SECONDS = 30 * 24 * 3600
+PREFERRED_SECONDS = 7 * 24 * 3600
+
+_ETHERTYPE = 0x86DD
+_ICMPV6 = 58
+_SOLICITATION, _ADVERTISEMENT = 133, 134
+_MANAGED_AND_OTHER = 0xC0
+_ON_LINK = 0x80
+
+
+@dataclass(frozen=True, slots=True)
+class Advertised:
+    """One network's advertisement, and the MACs of the local guests that it is meant for."""
+
+    network: str
+    port: str
+    device: str
+    mtu: int
+    prefixes: tuple[model.Subnet, ...]
+    macs: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Solicitation:
+    """A host asks for an advertisement."""
+
+    mac: str
+    address: IPv6Address
+
+
+def has_advertiser(network: model.Network) -> bool:
+    """A guest that gets its address by DHCPv6 must hear the prefix from somewhere."""
+    return network.spec.dhcp.enabled and any(s.version == 6 for s in network.spec.subnets)
+
+
+def advertised(network: model.Network, macs: frozenset[str]) -> Advertised:
+    return Advertised(
+        network=network.name,
+        port=names.advertiser_port(network.name),
+        device=names.advertiser_device(network.id),
+        mtu=network.spec.mtu,
+        prefixes=tuple(subnet for subnet in network.spec.subnets if subnet.version == 6),
+        macs=macs,
+    )
+
+
+def to_all(said: Advertised) -> bytes:
+    """The frame that every guest of this zone hears; the port keeps it from leaving the node."""
+    return _frame(said, b"\x33\x33\x00\x00\x00\x01", ALL_NODES)
+
+
+def answer(said: Advertised, asked: Solicitation) -> bytes:
+    """The frame that only the asking guest hears; one without an address yet is told as all are."""
+    to = ALL_NODES if asked.address.is_unspecified else asked.address
+    return _frame(said, _mac(asked.mac), to)
+
+
+def parse(frame: bytes) -> Solicitation | None:
+    """A solicitation from this link (RFC 4861, section 6.1.1), or None for anything else."""
+    if len(frame) < 62 or frame[12:14] != _ETHERTYPE.to_bytes(2, "big"):
+        return None
+    if frame[20] != _ICMPV6 or frame[21] != 255 or frame[54:56] != bytes((_SOLICITATION, 0)):
+        return None
+    return Solicitation(frame[6:12].hex(":"), IPv6Address(frame[22:38]))
+
+
+def _frame(said: Advertised, mac: bytes, to: IPv6Address) -> bytes:
+    own = _mac(dhcp.SERVER_MAC)
+    body = struct.pack("!BBHBBHII", _ADVERTISEMENT, 0, 0, 0, _MANAGED_AND_OTHER, 0, 0, 0)
+    body += struct.pack("!BB6s", 1, 1, own)
+    body += struct.pack("!BBHI", 5, 1, 0, said.mtu)
+    for prefix in said.prefixes:
+        body += struct.pack(
+            "!BBBBIII16s",
+            *(3, 4, prefix.prefixlen, _ON_LINK, VALID_SECONDS, PREFERRED_SECONDS, 0),
+            prefix.network_address.packed,
+        )
+    pseudo = SOURCE.packed + to.packed + struct.pack("!I3xB", len(body), _ICMPV6)
+    body = body[:2] + _checksum(pseudo + body).to_bytes(2, "big") + body[4:]
+    header = struct.pack("!IHBB", 6 << 28, len(body), _ICMPV6, 255) + SOURCE.packed + to.packed
+    return mac + own + _ETHERTYPE.to_bytes(2, "big") + header + body
+
+
+def _checksum(data: bytes) -> int:
+    """The Internet checksum of an even number of bytes."""
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def _mac(text: str) -> bytes:
+    return bytes.fromhex(text.replace(":", ""))
