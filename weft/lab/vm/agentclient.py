@@ -1,0 +1,179 @@
+"""What does the guest say of itself, and how is a command run in it? (QEMU guest agent)
+
+The agent serves one client at a time and others wait in line at the socket, so a session is
+short: connect, ask, leave.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from weft import errors
+from weft.lab.vm.jsonlines import Stream
+
+DEADLINE = 10.0
+FLUSH = b"\xff"  # makes the agent drop what an earlier client left half said
+_tickets = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a command in the guest ended."""
+
+    status: int
+    output: bytes
+    errors: bytes = b""
+
+    @property
+    def text(self) -> str:
+        return self.output.decode(errors="replace")
+
+
+@dataclass(frozen=True, slots=True)
+class GuestInterface:
+    """A card as the guest sees it; addresses are "<address>/<length>"."""
+
+    name: str
+    mac: str
+    addresses: tuple[str, ...]
+
+
+class Agent:
+    """A session with the agent in a guest. Raises Unavailable while none answers."""
+
+    def __init__(self, path: Path, deadline: float = DEADLINE) -> None:
+        self._path = path
+        self._deadline = deadline
+        self._stream: Stream | None = None
+
+    async def __aenter__(self) -> Self:
+        async with self._limit():
+            self._stream = await self._join()
+            ticket = next(_tickets)
+            request = {"execute": "guest-sync-delimited", "arguments": {"id": ticket}}
+            await self._stream.send(request, before=FLUSH)
+            while (await self._stream.receive()).get("return") != ticket:
+                pass  # answers to somebody who left before they came
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._stream is not None:
+            await self._stream.close()
+
+    async def ask(self, command: str, **arguments: Any) -> Any:
+        """One command's return value."""
+        if self._stream is None:
+            raise errors.Unavailable("the guest agent is not connected", where=str(self._path))
+        async with self._limit():
+            request: dict[str, Any] = {"execute": command}
+            if arguments:
+                request["arguments"] = {key.replace("_", "-"): arguments[key] for key in arguments}
+            await self._stream.send(request)
+            answer = await self._stream.receive()
+        if "error" in answer:
+            raise errors.Unavailable(
+                f"{command}: {answer['error'].get('desc')}", where=str(self._path)
+            )
+        return answer.get("return")
+
+    async def ping(self) -> None:
+        await self.ask("guest-ping")
+
+    async def hostname(self) -> str:
+        return str((await self.ask("guest-get-host-name")).get("host-name", ""))
+
+    async def system(self) -> dict[str, Any]:
+        """guest-get-osinfo as the agent gives it."""
+        return dict(await self.ask("guest-get-osinfo"))
+
+    async def interfaces(self) -> list[GuestInterface]:
+        """Every card with a MAC; the loopback interface is left out."""
+        found = await self.ask("guest-network-get-interfaces")
+        return [
+            GuestInterface(
+                name=entry["name"],
+                mac=entry["hardware-address"],
+                addresses=tuple(
+                    f"{address['ip-address']}/{address['prefix']}"
+                    for address in entry.get("ip-addresses") or ()
+                ),
+            )
+            for entry in found
+            if entry.get("hardware-address", "00:00:00:00:00:00") != "00:00:00:00:00:00"
+        ]
+
+    async def execute(
+        self, *argv: str, stdin: bytes = b"", deadline: float | None = None
+    ) -> Outcome:
+        """Run a program in the guest to its end. The agent tells of an end only when asked."""
+        program, *arguments = argv
+        request: dict[str, Any] = {"path": program, "arg": arguments, "capture_output": True}
+        started = await self.ask(
+            "guest-exec",
+            **request,
+            **({"input_data": base64.b64encode(stdin).decode()} if stdin else {}),
+        )
+        pause = 0.02
+        async with self._limit(deadline):
+            while not (state := await self.ask("guest-exec-status", pid=started["pid"]))["exited"]:
+                await asyncio.sleep(pause)
+                pause = min(pause * 1.5, 0.5)
+        status = state.get("exitcode", 128 + int(state.get("signal", 0)))
+        return Outcome(
+            status=int(status),
+            output=base64.b64decode(state.get("out-data", "")),
+            errors=base64.b64decode(state.get("err-data", "")),
+        )
+
+    async def _join(self) -> Stream:
+        """Connect; where another client is in line already the kernel refuses at once."""
+        pause = 0.02
+        while True:
+            try:
+                return await Stream.connect(self._path)
+            except errors.Unavailable as error:
+                if not isinstance(error.__cause__, BlockingIOError):
+                    raise
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, 0.5)
+
+    def _limit(self, seconds: float | None = None) -> _Limit:
+        return _Limit(seconds or self._deadline, self._path)
+
+
+class _Limit:
+    """A deadline whose passing is an error that says who did not answer."""
+
+    def __init__(self, seconds: float, path: Path) -> None:
+        self._timeout = asyncio.timeout(seconds)
+        self._seconds = seconds
+        self._path = path
+
+    async def __aenter__(self) -> None:
+        await self._timeout.__aenter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            await self._timeout.__aexit__(kind, error, traceback)
+        except TimeoutError as late:
+            raise errors.Unavailable(
+                f"the guest agent did not answer within {self._seconds:g} s",
+                where=str(self._path),
+                hint="the guest may still be booting, or has no agent",
+            ) from late

@@ -1,0 +1,164 @@
+"""How does a guest take over the pod's interface? Bridge and tap in the pod's namespace.
+
+Plain ioctls (netdevice(7), bridge and tun headers of the kernel): starting a netlink library
+would cost more than all that is done here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from weft import errors
+
+SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8913, 0x8914
+SIOCSIFADDR, SIOCGIFMTU, SIOCSIFMTU = 0x8916, 0x8921, 0x8922
+SIOCSIFHWADDR, SIOCGIFHWADDR = 0x8924, 0x8927
+SIOCBRADDBR, SIOCBRADDIF = 0x89A0, 0x89A2
+SIOCGIFINDEX = 0x8933
+TUNSETIFF, TUNSETPERSIST = 0x400454CA, 0x400454CB
+IFF_UP, ARPHRD_ETHER = 0x1, 1
+IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x0002, 0x1000, 0x4000
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What the pod's interface was: the guest inherits both."""
+
+    mac: str
+    mtu: int
+
+
+def take_over(interface: str, bridge: str, tap: str) -> Taken:
+    """Join `interface` and a new `tap` by a new `bridge`; none of them keeps an address.
+
+    The guest gets the interface's MAC, so the interface needs another. Doing it again to what is
+    done already changes nothing, but for the MAC, which then is the one that was made up.
+    """
+    with _socket() as handle:
+        taken = Taken(mac=_mac(handle, interface), mtu=_mtu(handle, interface))
+        _call(handle, SIOCBRADDBR, bridge.encode().ljust(16, b"\0"), bridge)
+        for name in (interface, bridge):
+            _forget_addresses(handle, name)
+        _add_tap(tap)
+        _forget_addresses(handle, tap)
+        _set_up(handle, interface, up=False)
+        _set_mac(handle, interface, other_mac(taken.mac))
+        for name in (tap, bridge):
+            _call(handle, SIOCSIFMTU, _request(name, struct.pack("<i", taken.mtu)), name)
+        _bridge_setting(bridge, "multicast_snooping", "0")
+        _set_mac(handle, bridge, other_mac(taken.mac, step=2))
+        for name in (interface, tap):
+            _call(
+                handle, SIOCBRADDIF, _request(bridge, struct.pack("<i", _index(handle, name))), name
+            )
+        for name in (interface, tap, bridge):
+            _set_up(handle, name, up=True)
+    return taken
+
+
+def other_mac(mac: str, step: int = 1) -> str:
+    """A locally administered MAC that differs from `mac`."""
+    first, *middle, last = (int(part, 16) for part in mac.split(":"))
+    changed = [(first | 0x02) ^ (step << 4), *middle, last]
+    return ":".join(f"{part:02x}" for part in changed)
+
+
+def exists(interface: str) -> bool:
+    return Path("/sys/class/net", interface).exists() or _listed(interface)
+
+
+def _listed(interface: str) -> bool:
+    """By the caller's own network namespace; /sys may show another one's."""
+    return any(name == interface for _, name in socket.if_nameindex())
+
+
+@contextlib.contextmanager
+def _socket() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
+        yield handle
+
+
+def _request(name: str, value: bytes = b"") -> bytes:
+    """struct ifreq: a name and 24 bytes of union."""
+    return name.encode().ljust(16, b"\0") + value.ljust(24, b"\0")
+
+
+def _call(handle: socket.socket, number: int, argument: bytes, name: str) -> bytes:
+    try:
+        return fcntl.ioctl(handle.fileno(), number, argument)
+    except OSError as error:
+        raise errors.Unavailable(
+            f"the pod's network interface cannot be set up ({error.strerror})",
+            where=name,
+            hint="the launcher must run in the pod's network namespace with CAP_NET_ADMIN",
+        ) from error
+
+
+def _mac(handle: socket.socket, name: str) -> str:
+    answer = _call(handle, SIOCGIFHWADDR, _request(name), name)
+    return answer[18:24].hex(":")
+
+
+def _mtu(handle: socket.socket, name: str) -> int:
+    (mtu,) = struct.unpack_from("<i", _call(handle, SIOCGIFMTU, _request(name), name), 16)
+    return int(mtu)
+
+
+def _index(handle: socket.socket, name: str) -> int:
+    (index,) = struct.unpack_from("<i", _call(handle, SIOCGIFINDEX, _request(name), name), 16)
+    return int(index)
+
+
+def _set_mac(handle: socket.socket, name: str, mac: str) -> None:
+    address = struct.pack("<H", ARPHRD_ETHER) + bytes.fromhex(mac.replace(":", ""))
+    _call(handle, SIOCSIFHWADDR, _request(name, address), name)
+
+
+def _set_up(handle: socket.socket, name: str, *, up: bool) -> None:
+    (flags,) = struct.unpack_from("<h", _call(handle, SIOCGIFFLAGS, _request(name), name), 16)
+    flags = flags | IFF_UP if up else flags & ~IFF_UP
+    _call(handle, SIOCSIFFLAGS, _request(name, struct.pack("<h", flags)), name)
+
+
+def _forget_addresses(handle: socket.socket, name: str) -> None:
+    """IPv6 off takes its addresses away; 0.0.0.0 takes the IPv4 one, and each after it."""
+    with contextlib.suppress(FileNotFoundError):  # a kernel without IPv6
+        Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text("1")
+    nothing = struct.pack("<HH4s", socket.AF_INET, 0, bytes(4))
+    with contextlib.suppress(OSError):  # EADDRNOTAVAIL: it had none
+        fcntl.ioctl(handle.fileno(), SIOCSIFADDR, _request(name, nothing))
+
+
+def _add_tap(name: str) -> None:
+    """A tap that stays when nobody holds it: QEMU opens it by name."""
+    try:
+        device = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        raise errors.Unavailable(
+            f"/dev/net/tun cannot be opened ({error.strerror})",
+            where=name,
+            hint="give your user access: chmod 0666 /dev/net/tun, as most distributions have it",
+        ) from error
+    try:
+        flags = struct.pack("<H", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)
+        fcntl.ioctl(device, TUNSETIFF, _request(name, flags))
+        fcntl.ioctl(device, TUNSETPERSIST, 1)
+    except OSError as error:
+        raise errors.Unavailable(
+            f"the tap device cannot be made ({error.strerror})", where=name
+        ) from error
+    finally:
+        os.close(device)
+
+
+def _bridge_setting(bridge: str, name: str, value: str) -> None:
+    """Through sysfs, where it shows this namespace; elsewhere the default must do."""
+    with contextlib.suppress(OSError):
+        Path(f"/sys/class/net/{bridge}/bridge/{name}").write_text(value)

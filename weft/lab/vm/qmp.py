@@ -1,0 +1,69 @@
+"""How is a running QEMU told what to do, and how does it tell what happened? (QMP)"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from weft import errors
+from weft.lab.vm.jsonlines import Stream
+
+
+class Monitor:
+    """One monitor connection. QEMU serves one client on each monitor socket at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stream: Stream | None = None
+        self._events: list[dict[str, Any]] = []
+
+    async def __aenter__(self) -> Self:
+        self._stream = await Stream.connect(self._path)
+        await self._stream.receive()  # the greeting
+        await self.execute("qmp_capabilities")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._connected().close()
+
+    async def execute(self, command: str, **arguments: Any) -> Any:
+        """The command's return value; events that come meanwhile are kept for `events`."""
+        stream = self._connected()
+        request: dict[str, Any] = {"execute": command}
+        if arguments:
+            request["arguments"] = {key.replace("_", "-"): arguments[key] for key in arguments}
+        await stream.send(request)
+        while True:
+            message = await stream.receive()
+            if "event" in message:
+                self._events.append(message)
+            elif "error" in message:
+                raise errors.Unavailable(
+                    f"{command}: {message['error'].get('desc')}", where=str(self._path)
+                )
+            else:
+                return message.get("return")
+
+    async def events(self) -> AsyncIterator[dict[str, Any]]:
+        """Events as they happen, until QEMU goes. No command may be executed meanwhile."""
+        while True:
+            while self._events:
+                yield self._events.pop(0)
+            try:
+                message = await self._connected().receive()
+            except errors.Unavailable:
+                return
+            if "event" in message:
+                yield message
+
+    def _connected(self) -> Stream:
+        if self._stream is None:
+            raise errors.Unavailable("the monitor is not connected", where=str(self._path))
+        return self._stream
