@@ -1,0 +1,114 @@
+"""The cluster manager as a process: how its parts are put together, started and stopped.
+
+Only composition: what is decided lives in weft.control.cluster.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Callable, Mapping
+
+from weft.app import health, settings
+from weft.control import loop
+from weft.control.cluster import holdings, networks, pods
+from weft.kube import cache, events, lease, resources
+from weft.kube.client import Client
+
+log = logging.getLogger(__name__)
+
+COMPONENT = "weft-cluster-manager"
+
+
+class Manager:
+    """One term of office: built anew, from the API alone, each time this copy becomes leader."""
+
+    def __init__(self, client: Client, options: settings.ClusterManager) -> None:
+        self._options = options
+        self.recorder = events.Recorder(client, COMPONENT)
+        self.nads = cache.Cache(client, resources.NADS)
+        self.pod_cache = pods.watch(client)
+        held = holdings.Holdings()
+        self.networks = networks.Networks(
+            client,
+            self.nads,
+            self.recorder,
+            held,
+            default_mtu=options.default_mtu,
+            underlay_mtu=options.underlay_mtu,
+        )
+        self.pods = pods.Pods(client, self.pod_cache, self.networks, held, self.recorder)
+        self.is_started = False
+
+    async def run(self) -> None:
+        await loop.together(
+            events=self.recorder.run(),
+            nads=self.nads.run(),
+            pods=self.pod_cache.run(),
+            control=self._control(),
+        )
+
+    async def _control(self) -> None:
+        await self.nads.synced()
+        await self.pod_cache.synced()
+        # No await from here to the end of the two starts: nothing may happen in between.
+        self.networks.start()
+        self.pods.start()
+        loop.settle()
+        self.is_started = True
+        log.info("in charge of %d networks, %d pods", len(self.networks), len(self.pod_cache))
+        await loop.together(networks=self.networks.run(), pods=self.pods.run(self._options.workers))
+
+    def not_ready(self) -> list[str]:
+        reasons = [] if self.is_started else ["not synced yet"]
+        return reasons + [each.trouble for each in (self.nads, self.pod_cache) if each.trouble]
+
+    def figures(self) -> Mapping[str, float]:
+        return {
+            "networks": len(self.networks),
+            "nads": len(self.nads),
+            "pods": len(self.pod_cache),
+            **self.pods.figures(),
+        }
+
+
+async def run(
+    options: settings.ClusterManager, on_start: Callable[[Manager], None] = lambda manager: None
+) -> None:
+    """The whole process, until cancelled."""
+    in_office: list[Manager] = []
+
+    def not_ready() -> list[str]:
+        # A copy that waits for the lease is ready: it serves by being there.
+        return in_office[0].not_ready() if in_office else []
+
+    def figures() -> Mapping[str, float]:
+        return {**(in_office[0].figures() if in_office else {}), "leading": float(bool(in_office))}
+
+    async with Client.from_kubeconfig(options.kubeconfig or None) as client:
+
+        async def govern() -> None:
+            manager = Manager(client, options)
+            in_office[:] = [manager]
+            on_start(manager)
+            await manager.run()
+
+        async def lead() -> None:
+            elector = lease.Elector(
+                client,
+                options.lease_name,
+                options.lease_namespace or client.namespace,
+                f"{socket.gethostname()}_{os.getpid()}",
+            )
+            await (elector.lead(govern) if options.leader_elect else govern())
+
+        parts = {"manager": lead()}
+        if options.health:
+            parts["health"] = health.serve(options.health, not_ready, figures)
+        await loop.together(**parts)
+
+
+def main(options: settings.ClusterManager) -> None:
+    """Blocks until the process is told to stop; raises what ended it otherwise."""
+    loop.run(lambda: run(options))

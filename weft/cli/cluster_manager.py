@@ -1,0 +1,40 @@
+"""`weft cluster-manager`: decides which pod gets what on which network, for the whole cluster."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from weft.app import cluster, logging, settings
+from weft.cli.options import option
+
+
+def command(
+    kubeconfig: Annotated[str, option(settings.KUBECONFIG)] = settings.KUBECONFIG.default,
+    leader_elect: Annotated[bool, option(settings.LEADER_ELECT)] = settings.LEADER_ELECT.default,
+    lease_name: Annotated[str, option(settings.LEASE_NAME)] = settings.LEASE_NAME.default,
+    lease_namespace: Annotated[
+        str, option(settings.LEASE_NAMESPACE)
+    ] = settings.LEASE_NAMESPACE.default,
+    default_mtu: Annotated[int, option(settings.DEFAULT_MTU)] = settings.DEFAULT_MTU.default,
+    underlay_mtu: Annotated[int, option(settings.UNDERLAY_MTU)] = settings.UNDERLAY_MTU.default,
+    workers: Annotated[int, option(settings.WORKERS)] = settings.WORKERS.default,
+    health: Annotated[str, option(settings.HEALTH)] = settings.HEALTH.default,
+    log_level: Annotated[str, option(settings.LOG_LEVEL)] = settings.LOG_LEVEL.default,
+    log_format: Annotated[str, option(settings.LOG_FORMAT)] = settings.LOG_FORMAT.default,
+) -> None:
+    """Run the cluster manager: networks get ids, pods get addresses, MACs and port keys."""
+    logging.set_up(log_level, log_format)
+    cluster.main(
+        settings.ClusterManager(
+            kubeconfig=kubeconfig,
+            log_level=log_level,
+            log_format=log_format,
+            health=health,
+            default_mtu=default_mtu,
+            underlay_mtu=underlay_mtu,
+            leader_elect=leader_elect,
+            lease_name=lease_name,
+            lease_namespace=lease_namespace,
+            workers=workers,
+        )
+    )

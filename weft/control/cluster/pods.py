@@ -1,0 +1,224 @@
+"""Which addresses, MAC and tunnel key does each attachment of each pod get?
+
+Joins the cache of pods with what is held of the networks: what is annotated is reserved, what is
+missing is allocated and written with one patch, and everything is released once when a pod goes
+or completes. What may be given to whom is decided in weft.alloc, what annotations mean in weft.api.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from weft import errors, model, names
+from weft.api import podnetworks
+from weft.control.cluster import wishes
+from weft.control.cluster.holdings import Holdings
+from weft.control.cluster.networks import Networks
+from weft.control.cluster.waiting import Waiting
+from weft.kube import cache, events, queue, resources
+from weft.kube.client import ApiError, Client, NotFound, Object
+
+log = logging.getLogger(__name__)
+
+SAFETY_NET = 30.0  # seconds after which a pod that waits for a change is looked at anyway
+BY_NAD = "nad"  # index of the pods' cache
+
+
+def watch(client: Client) -> cache.Cache:
+    """The cache that this part works from."""
+    return cache.Cache(client, resources.PODS, indexes={BY_NAD: wishes.nads}, keep=wishes.keep)
+
+
+class Pods:
+    """One reconcile a pod; everything but its patch happens between two awaits."""
+
+    def __init__(
+        self,
+        client: Client,
+        pods: cache.Cache,
+        networks: Networks,
+        holdings: Holdings,
+        recorder: events.Recorder,
+    ) -> None:
+        self._client, self._pods = client, pods
+        self._networks, self._holdings, self._recorder = networks, holdings, recorder
+        self._waiting = Waiting()
+        self._told: dict[str, str] = {}  # pod key: what its last Event said
+        self.queue = queue.Queue("Pod", on_error=self._on_error)
+        networks.listen(self._on_nad)
+
+    def start(self) -> None:
+        """Once, when NADs and pods are synced: all that is annotated comes before all else."""
+        for pod in self._pods.objects():
+            if not wishes.is_completed(pod):
+                self._observe(pod)
+        self._pods.subscribe(self._on_pod)
+
+    async def run(self, workers: int) -> None:
+        await self.queue.run(self._reconcile, workers=workers)
+
+    def figures(self) -> dict[str, float]:
+        return {
+            "attachments_held": len(self._holdings),
+            "pods_troubled": len(self._told),
+            "pods_queued": len(self.queue),
+        }
+
+    # What happened: notes it, at once
+
+    def _on_pod(self, key: str, old: Object | None, new: Object | None) -> None:
+        if new is None or wishes.is_completed(new):
+            gone = new or old
+            assert gone is not None
+            self._release(key, gone["metadata"]["uid"])
+            return
+        if old is None or wishes.annotation(old) != wishes.annotation(new):
+            self._observe(new, old)
+        if wishes.is_due(new):
+            self.queue.add(key)
+
+    def _on_nad(self, nad: str) -> None:
+        for key in self._pods.index(BY_NAD, nad):
+            pod = self._pods.get(key)
+            if pod is not None and not wishes.is_completed(pod):
+                self._observe(pod)
+                if wishes.is_due(pod):
+                    self.queue.add(key)
+
+    def _observe(self, pod: Object, before: Object | None = None) -> None:
+        """Reserves what the pod's annotation says, whoever wrote it."""
+        if not wishes.annotation(pod):
+            return
+        try:
+            annotated = podnetworks.parse(pod)
+            attachments = wishes.attachments(pod)
+        except errors.InvalidInput as error:
+            self._tell(pod, error)
+            return
+        for attachment in attachments:
+            allocation = annotated.get(attachment.key)
+            held = self._holdings.get(pod["metadata"]["uid"], attachment.key)
+            if allocation is not None and allocation != held:
+                try:
+                    self._reserve(pod, before, attachment, allocation)
+                except errors.WeftError as error:
+                    self._tell(pod, error)
+
+    def _reserve(
+        self,
+        pod: Object,
+        before: Object | None,
+        attachment: model.Attachment,
+        allocation: model.Allocation,
+    ) -> None:
+        try:
+            network = self._networks.lookup(attachment.nad)
+        except errors.WeftError:
+            return  # its NAD is gone or wrong: noted when it comes back
+        if network is None:
+            return
+        uid, key = pod["metadata"]["uid"], attachment.key
+        if before is None or key not in podnetworks.parse(before):
+            # What was decided here never got there: somebody else was faster.
+            for freed in self._holdings.release(uid, key):
+                self._wake(self._waiting.freed(freed))
+        self._holdings.reserve(network, uid, key, allocation, _label(pod))
+
+    def _release(self, key: str, uid: str) -> None:
+        self._told.pop(key, None)
+        self._waiting.forget(key)
+        self._wake(self._waiting.end_turn(key))
+        for network in self._holdings.release(uid):
+            self._wake(self._waiting.freed(network))
+            self._networks.release(network)
+
+    def _wake(self, keys: list[str]) -> None:
+        for key in keys:
+            self.queue.add(key)
+
+    # What is to be done about it
+
+    async def _reconcile(self, key: str) -> None:
+        pod = self._pods.get(key)
+        if pod is None or not wishes.is_due(pod):
+            self._wake(self._waiting.end_turn(key))
+            return
+        self._waiting.forget(key)
+        try:
+            missing = self._allocate(pod)
+        except (errors.NotReady, errors.Conflict) as error:
+            # Comes back when the NAD changes or something is released, long before this.
+            self._tell(pod, error)
+            self.queue.add(key, after=SAFETY_NET)
+            return
+        finally:
+            self._wake(self._waiting.end_turn(key))
+        if missing:
+            await self._write(pod, missing)
+        self._told.pop(key, None)
+
+    def _allocate(self, pod: Object) -> dict[str, model.Allocation]:
+        """What the pod's annotation lacks, by attachment key; all of it or an error."""
+        annotated = podnetworks.parse(pod)
+        wanted = [
+            (network, attachment)
+            for attachment in wishes.attachments(pod)
+            if attachment.key not in annotated
+            and (network := self._networks.lookup(attachment.nad)) is not None
+        ]
+        uid, label = pod["metadata"]["uid"], _label(pod)
+        missing: dict[str, model.Allocation] = {}
+        fresh: list[str] = []
+        for network, attachment in wanted:
+            held = self._holdings.get(uid, attachment.key)
+            if held is not None:  # decided earlier: its patch did not arrive, or not yet here
+                missing[attachment.key] = held
+                continue
+            try:
+                missing[attachment.key] = self._holdings.allocate(network, uid, attachment, label)
+                fresh.append(attachment.key)
+            except errors.WeftError as error:
+                for made in fresh:
+                    for freed in self._holdings.release(uid, made):
+                        self._wake(self._waiting.freed(freed))
+                if isinstance(error, errors.Conflict):
+                    exhausted = isinstance(error, errors.Exhausted)
+                    self._waiting.add(resources.key(pod), network.name, exhausted=exhausted)
+                raise
+        return missing
+
+    async def _write(self, pod: Object, missing: dict[str, model.Allocation]) -> None:
+        """One patch, for this incarnation as seen: anything newer is a conflict and read again."""
+        meta = pod["metadata"]
+        text = podnetworks.render(missing, onto=wishes.annotation(pod))
+        body = {
+            "metadata": {
+                "uid": meta["uid"],
+                "resourceVersion": meta["resourceVersion"],
+                "annotations": {names.POD_NETWORKS: text},
+            }
+        }
+        try:
+            await self._client.patch(resources.PODS, meta["name"], meta["namespace"], body)
+        except NotFound:
+            log.debug("%s went before it was annotated", _label(pod))
+
+    def _on_error(self, key: str, error: errors.WeftError) -> None:
+        pod = self._pods.get(key)
+        if isinstance(error, ApiError):
+            level = logging.DEBUG if error.status == 409 else logging.WARNING
+            log.log(level, "Pod %s could not be annotated: %s", key, error)
+        elif pod is not None:
+            self._tell(pod, error)
+
+    def _tell(self, pod: Object, error: errors.WeftError) -> None:
+        """An Event on the pod, unless it was the last that was said of it."""
+        message = f"{error} ({error.hint})" if error.hint else str(error)
+        key = resources.key(pod)
+        if self._told.get(key) != message:
+            self._told[key] = message
+            self._recorder.emit(pod, "Warning", "ErrorAllocatingPod", message)
+
+
+def _label(pod: Object) -> str:
+    return f"Pod {resources.key(pod)}"
