@@ -42,21 +42,13 @@ class Bound:
     pod: model.PodRef
 
 
-def by_name(columns: Mapping[str, rows.Value]) -> str | None:
-    return str(columns["name"])
-
-
-def by_constant(columns: Mapping[str, rows.Value]) -> str | None:
-    """Open_vSwitch holds a single row."""
-    return "."
-
-
 TABLES = (
-    rows.Table("Open_vSwitch", ("external_ids", "other_config"), by_constant),
-    rows.Table("Bridge", ("name", "datapath_type"), by_name),
-    rows.Table("Port", ("name", "interfaces"), by_name),
+    rows.Table("Open_vSwitch", ("external_ids", "other_config"), rows.ALONE),
+    rows.Table("Bridge", ("name", "ports", "datapath_type")),
+    rows.Table("Port", ("name", "interfaces", "other_config", "external_ids")),
     rows.Table(
-        "Interface", ("name", "type", "ofport", "error", "external_ids", "mtu_request"), by_name
+        "Interface",
+        ("name", "type", "ofport", "ifindex", "error", "external_ids", "mtu_request"),
     ),
 )
 
@@ -80,7 +72,11 @@ def desired(nic: plan.Nic, owner: Owner, *, bridge: str = BRIDGE) -> tuple[rows.
         "k8s.ovn.org/network": owner.network,
         "k8s.ovn.org/nad": owner.nad,
     }
-    interface: dict[str, rows.Value] = {"name": nic.device, "external_ids": external_ids}
+    # Keys, not the whole map: ovn-controller writes its own beside them.
+    interface: dict[str, rows.Wish] = {
+        "name": nic.device,
+        "external_ids": rows.Keys(external_ids),
+    }
     if nic.kind is plan.Kind.INTERNAL:
         # OVS sets it when it makes the device; once moved, the device is out of its sight.
         interface |= {"type": "internal", "mtu_request": nic.mtu}
@@ -92,8 +88,8 @@ def desired(nic: plan.Nic, owner: Owner, *, bridge: str = BRIDGE) -> tuple[rows.
             {
                 "name": nic.device,
                 "interfaces": frozenset({rows.Ref("Interface", nic.device)}),
-                "other_config": {"transient": "true"},
-                "external_ids": {names.OWNER: external_ids[names.OWNER]},
+                "other_config": rows.Keys({"transient": "true"}),
+                "external_ids": rows.Keys({names.OWNER: external_ids[names.OWNER]}),
             },
             parent=rows.Ref("Bridge", bridge),
             parent_column="ports",
@@ -101,12 +97,12 @@ def desired(nic: plan.Nic, owner: Owner, *, bridge: str = BRIDGE) -> tuple[rows.
     )
 
 
-def external_ids(columns: Mapping[str, rows.Value]) -> Mapping[str, rows.Atom]:
-    value = columns.get("external_ids")
+def external_ids(columns: rows.Columns) -> Mapping[str, rows.Atom]:
+    value = columns["external_ids"]
     return value if isinstance(value, Mapping) else {}
 
 
-def bound(columns: Mapping[str, rows.Value]) -> Bound | None:
+def bound(columns: rows.Columns) -> Bound | None:
     """The pod's port that an Interface row stands for; None for all other interfaces."""
     ids = {key: str(value) for key, value in external_ids(columns).items()}
     if names.ATTACHMENT not in ids or names.SANDBOX not in ids:
@@ -124,27 +120,19 @@ def bound(columns: Mapping[str, rows.Value]) -> Bound | None:
     )
 
 
-def number(columns: Mapping[str, rows.Value]) -> int:
+def number(columns: rows.Columns) -> int:
     """OpenFlow port number; 0 while OVS has not come to it, -1 when it cannot open the device."""
-    return integer(columns.get("ofport"))
+    value = columns["ofport"]
+    return value if isinstance(value, int) else 0
 
 
-def integer(value: rows.Value | None) -> int:
-    """An optional integer column, read as a set or as a plain value."""
-    if isinstance(value, frozenset):
-        value = next(iter(value), None)
-    return int(value) if isinstance(value, int | str) else 0
-
-
-def failure(columns: Mapping[str, rows.Value]) -> str:
+def failure(columns: rows.Columns) -> str:
     """Why OVS cannot use the device, empty when it can."""
-    value = columns.get("error")
-    if isinstance(value, frozenset):
-        value = next(iter(value), "")
-    return str(value) if value else ""
+    value = columns["error"]
+    return value if isinstance(value, str) else ""
 
 
-def installed(columns: Mapping[str, rows.Value]) -> bool:
+def installed(columns: rows.Columns) -> bool:
     """ovn-controller has bound the port and every flow of it is in the switch."""
     return external_ids(columns).get(names.OVN_INSTALLED) == "true"
 

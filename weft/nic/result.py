@@ -6,7 +6,8 @@ say? Versions 0.3.0 to 0.4.0 name each address's family, 1.1.0 added the MTU.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Interface, IPv6Interface
 from typing import Any
 
 from weft.nic import plan
@@ -54,6 +55,28 @@ def _addresses(nic: plan.Nic, index: int, version: str) -> list[dict[str, Any]]:
             entry["gateway"] = str(gateway)
         found.append(entry)
     return found
+
+
+def differences(
+    previous: Mapping[str, Any],
+    interface: str,
+    netns: str,
+    addresses: Iterable[IPv4Interface | IPv6Interface],
+) -> list[str]:
+    """What the earlier result says of this interface and is not there now."""
+    named = [
+        index
+        for index, entry in enumerate(previous.get("interfaces") or ())
+        if entry.get("name") == interface and entry.get("sandbox")
+    ]
+    if not named:
+        return [f"prevResult names no interface {interface} in netns {netns}"]
+    present = {str(address) for address in addresses}
+    return [
+        f"address {entry.get('address')} of prevResult is missing"
+        for entry in previous.get("ips") or ()
+        if entry.get("interface") == named[0] and entry.get("address") not in present
+    ]
 
 
 def failure(code: int, what: str, details: str, version: str) -> Result:

@@ -1,0 +1,124 @@
+"""Network namespaces: entering, making, naming and removing them.
+
+The question answered here: how does code run inside another network namespace of this machine?
+A namespace belongs to a thread, so work goes to a worker thread that enters, works and returns
+home; the event loop's own thread never moves. Devices and addresses are `weft.host.netlink`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from weft import errors
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_CLONE_NEWNET = 0x40000000
+_MS_BIND = 4096
+_MNT_DETACH = 2
+_HOME = "/proc/thread-self/ns/net"
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Gone(errors.WeftError):
+    """The namespace is not there (any more)."""
+
+
+def _call(name: str, *arguments: object) -> None:
+    if getattr(_LIBC, name)(*arguments) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{name}: {os.strerror(number)}")
+
+
+@contextlib.contextmanager
+def opened(path: str) -> Iterator[int]:
+    """A descriptor of the namespace at `path`."""
+    try:
+        target = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise Gone(f"cannot be opened: {error.strerror}", where=f"netns {path}") from error
+    try:
+        yield target
+    finally:
+        os.close(target)
+
+
+@contextlib.contextmanager
+def entered(path: str) -> Iterator[None]:
+    """This thread is inside the namespace at `path` until the block ends."""
+    home = os.open(_HOME, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with opened(path) as target:
+            try:
+                _call("setns", target, _CLONE_NEWNET)
+            except OSError as error:
+                what = f"is no network namespace: {error.strerror}"
+                raise Gone(what, where=f"netns {path}") from error
+        try:
+            yield
+        finally:
+            _call("setns", home, _CLONE_NEWNET)
+    finally:
+        os.close(home)
+
+
+async def run_inside(path: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call `work` in a thread inside the namespace; it runs to its end even if cancelled."""
+
+    def enter() -> T:
+        with entered(path):
+            return work(*args, **kwargs)
+
+    return await asyncio.to_thread(enter)
+
+
+def identity(path: str) -> tuple[int, int] | None:
+    """(device, inode) that tells namespaces apart, None if there is nothing at `path`."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def bind(source: str, path: Path) -> None:
+    """Give the namespace of `source` (below /proc) a name that keeps it alive."""
+    path.touch(mode=0o600)
+    try:
+        _call("mount", source.encode(), str(path).encode(), b"none", _MS_BIND, None)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def unbind(path: Path) -> None:
+    """Drop the name; the namespace ends with its last process. Nothing there is fine."""
+    with contextlib.suppress(OSError):
+        _call("umount2", str(path).encode(), _MNT_DETACH)
+    path.unlink(missing_ok=True)
+
+
+def make(path: Path) -> None:
+    """A new, empty namespace under this name (blocking: it takes a thread that then ends)."""
+    failure: list[OSError] = []
+
+    def work() -> None:
+        try:
+            _call("unshare", _CLONE_NEWNET)
+            bind(_HOME, path)
+        except OSError as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=work, name="netns")
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]

@@ -1,0 +1,121 @@
+"""Programs that weft starts: the only place that does.
+
+The question answered here: how does a program run, end in time, and fail in words? Arguments
+are lists, never a shell's line; every process belongs to a scope that ends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shlex
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from weft import errors
+
+GRACE = 3.0
+_SHOWN = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A program's end: `status` is negative for a signal, as everywhere in Python."""
+
+    argv: tuple[str, ...]
+    status: int
+    stdout: bytes
+    stderr: bytes
+
+
+class Failed(errors.Unavailable):
+    """A program ended with another status than 0, or not in time."""
+
+    def __init__(self, argv: Sequence[str], why: str, output: bytes = b"") -> None:
+        said = output.decode(errors="replace").strip()[-_SHOWN:]
+        super().__init__(
+            f"{why}: {said}" if said else why,
+            where=shlex.join(argv),
+            hint="run the command by hand to see all that it says",
+        )
+        self.output = output
+
+
+async def run(
+    argv: Sequence[str],
+    *,
+    data: bytes = b"",
+    env: Mapping[str, str] | None = None,
+    timeout: float | None = 60.0,
+    check: bool = True,
+) -> Completed:
+    """Run to the end; killed with all of its group if that takes longer or nobody waits."""
+    async with start(argv, env=env, stdin=bool(data)) as process:
+        try:
+            async with asyncio.timeout(timeout):
+                stdout, stderr = await process.communicate(data or None)
+        except TimeoutError:
+            raise Failed(argv, f"did not end within {timeout:g} s") from None
+    status = process.returncode or 0
+    if check and status:
+        raise Failed(argv, f"ended with status {status}", stderr or stdout)
+    return Completed(tuple(argv), status, stdout, stderr)
+
+
+@contextlib.asynccontextmanager
+async def start(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    stdin: bool = False,
+    stdout: int = asyncio.subprocess.PIPE,
+    stderr: int = asyncio.subprocess.PIPE,
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process that is ended when the scope is: SIGTERM to its group, then SIGKILL."""
+    process = await spawn(argv, env=env, stdin=stdin, stdout=stdout, stderr=stderr)
+    try:
+        yield process
+    finally:
+        await end(process)
+
+
+async def spawn(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    stdin: bool = False,
+    stdout: int = asyncio.subprocess.PIPE,
+    stderr: int = asyncio.subprocess.PIPE,
+) -> asyncio.subprocess.Process:
+    """A process that outlives the caller, in a session of its own."""
+    try:
+        return await asyncio.create_subprocess_exec(
+            *argv,
+            env=None if env is None else dict(env),
+            stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise Failed(argv, f"cannot be started: {error.strerror}") from error
+
+
+async def end(process: asyncio.subprocess.Process) -> None:
+    """End it if it still runs; returns when it has."""
+    if process.returncode is not None:
+        return
+    _signal_group(process.pid, signal.SIGTERM)
+    try:
+        async with asyncio.timeout(GRACE):
+            await process.wait()
+    except TimeoutError:
+        _signal_group(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+def _signal_group(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)

@@ -1,0 +1,63 @@
+"""STATUS: whether an ADD that came now could succeed.
+
+The question answered here: which of the agent's partners is missing? Asked, not remembered.
+"""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from weft import errors
+from weft.node import attach, call
+
+_ANSWER_PATIENCE = 2.0
+
+
+async def check(deps: attach.Dependencies) -> None:
+    """Raise with the specification's code 50 when the node cannot take an ADD."""
+    missing = []
+    if not deps.pods.is_synced:
+        missing.append("the agent has not read this node's pods yet")
+    elif deps.pods.trouble:
+        missing.append(f"the agent cannot follow this node's pods: {deps.pods.trouble}")
+    missing += await _check_ovs(deps)
+    if missing:
+        raise call.Refused(
+            call.Code.UNAVAILABLE,
+            "; ".join(missing),
+            where=f"node {deps.node}",
+            hint="see the logs of weft node, ovsdb-server, ovs-vswitchd and ovn-controller",
+        )
+
+
+async def _check_ovs(deps: attach.Dependencies) -> list[str]:
+    try:
+        # A transaction that changes nothing: the server has to answer it.
+        await deps.ovs.transact([{"op": "comment", "comment": "weft: STATUS"}])
+    except errors.WeftError as error:
+        return [f"OVS's database does not answer: {error}"]
+    if not _is_alive(deps.ovs.address):
+        return ["ovs-vswitchd does not run"]
+    if deps.ovs.get("Bridge", deps.settings.bridge) is None:
+        return [f"OVS bridge {deps.settings.bridge} does not exist; is ovn-controller running?"]
+    return []
+
+
+def _is_alive(address: str) -> bool:
+    """Whether vswitchd answers its control socket, which lies beside the database's.
+
+    None there means that it keeps its sockets elsewhere: then nothing is known against it.
+    """
+    folder = Path(address.removeprefix("unix:")).parent
+    sockets = list(folder.glob("ovs-vswitchd.*.ctl"))
+    return not sockets or any(_accepts(path) for path in sockets)
+
+
+def _accepts(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as sock:
+        try:
+            sock.connect(str(path))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,250 @@
+"""The agent's end of the CNI plugin: a socket that answers one call per connection.
+
+The question answered here: who may call, how much may they send, and how does whatever happens
+become the answer that the specification asks for? A caller that hangs up (its runtime gave up)
+cancels what it asked for, which undoes itself. What a call does is `attach.py`'s and `gc.py`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import struct
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from weft import errors
+from weft.cni import wire
+from weft.nic import result
+from weft.node import attach, call, gc, health
+from weft.node.attach import Dependencies, Settings
+
+__all__ = ["Dependencies", "Server", "Settings", "serve"]
+
+log = logging.getLogger(__name__)
+
+_CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
+_READ_PATIENCE = 10.0
+
+
+class Cancelled(errors.NotReady):
+    """What was asked for became pointless while it was being done."""
+
+
+async def serve(deps: Dependencies) -> None:
+    """Answer calls until cancelled."""
+    server = Server(deps)
+    swept = await gc.sweep(deps)
+    if swept:
+        log.info("removed %d ports of pods that are gone", swept)
+    async with listening(Path(deps.settings.socket), server):
+        log.info("answering CNI calls at %s", deps.settings.socket)
+        await asyncio.get_running_loop().create_future()
+
+
+@contextlib.asynccontextmanager
+async def listening(path: Path, server: Server) -> AsyncIterator[None]:
+    """Take calls at `path` for as long as the scope lasts."""
+    sock = bind(path)
+    mine = os.stat(path).st_ino
+    listener = await asyncio.start_unix_server(server.answer, sock=sock)
+    try:
+        yield
+    finally:
+        listener.close()
+        await server.finish()
+        unlink_own(path, mine)
+
+
+def bind(path: Path) -> socket.socket:
+    """A socket that is private from its first moment, and replaces an earlier agent's."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    sock.bind(str(fresh))
+    fresh.chmod(0o600)
+    sock.listen(512)
+    fresh.rename(path)
+    return sock
+
+
+def unlink_own(path: Path, inode: int) -> None:
+    """A newer agent's socket may stand there by now: that one stays."""
+    with contextlib.suppress(FileNotFoundError):
+        if path.stat().st_ino == inode:
+            path.unlink()
+
+
+class Server:
+    """Calls in progress, by what they are about."""
+
+    def __init__(self, deps: Dependencies) -> None:
+        self._deps = deps
+        # One call at a time for one interface of one sandbox.
+        self._locks: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._adds: dict[asyncio.Task[Any], call.Call] = {}
+        self._connections: set[asyncio.Task[Any]] = set()
+        deps.pods.subscribe(self._pod_changed)
+
+    async def finish(self) -> None:
+        """Cancel what is in progress and wait until it is undone."""
+        for task in self._connections:
+            task.cancel()
+        if self._connections:
+            await asyncio.wait(self._connections)
+
+    def _pod_changed(self, key: str, old: Any, new: Any) -> None:
+        """A pod that is gone needs no network: whoever waits for its annotation stops."""
+        if new is not None:
+            return
+        for task, asked in self._adds.items():
+            if asked.pod == key and asked.uid in ("", old["metadata"]["uid"]):
+                task.cancel(f"Pod {key} was deleted")
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection: one request, one reply."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        try:
+            status, body = await self._converse(reader, writer)
+            if body is not None:
+                writer.write(wire.frame_reply(status, body))
+                await writer.drain()
+        except (ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            self._connections.discard(task)
+            writer.close()
+
+    async def _converse(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> tuple[int, bytes | None]:
+        """Exit status and output; no output when the caller has gone."""
+        refusal = check_peer(writer.get_extra_info("socket"))
+        if refusal:
+            return refuse(call.Refused(call.Code.ENVIRONMENT, refusal), b"")
+        try:
+            async with asyncio.timeout(_READ_PATIENCE):
+                env, config = await read_request(reader)
+        except wire.Malformed as error:
+            return refuse(call.Refused(call.Code.IO, str(error)), b"")
+        except TimeoutError:
+            late = f"the request was not complete within {_READ_PATIENCE:g} s"
+            return refuse(call.Refused(call.Code.IO, late), b"")
+        except asyncio.IncompleteReadError:
+            return 1, None
+        work = asyncio.create_task(self._perform(env, config), name="CNI call")
+        hung_up = asyncio.create_task(reader.read(1), name="caller")
+        try:
+            await asyncio.wait({work, hung_up}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                work.cancel("the caller hung up")
+                await asyncio.wait({work})
+                return 1, None
+            return work.result()
+        finally:
+            for task in (work, hung_up):
+                task.cancel()
+            await asyncio.wait({work, hung_up})
+
+    async def _perform(self, env: dict[str, str], config: bytes) -> tuple[int, bytes]:
+        """The answer to a call, whatever happens."""
+        started = time.perf_counter()
+        subject = f"{env.get('CNI_COMMAND')} {env.get('CNI_IFNAME', '')}"
+        try:
+            asked = call.parse(env, config)
+            body = await self._carry_out(asked)
+        except errors.WeftError as error:
+            log.warning("%s refused: %s", subject, error)
+            return refuse(error, config)
+        except Exception:
+            log.exception("%s failed unexpectedly", subject)
+            what = "the node agent failed on this call"
+            return refuse(call.Refused(call.Code.INTERNAL, what, hint="see its log"), config)
+        log.info(
+            "%s for %s done in %.0f ms",
+            subject,
+            asked.sandbox or asked.config.get("name"),
+            1000 * (time.perf_counter() - started),
+        )
+        return 0, body
+
+    async def _carry_out(self, asked: call.Call) -> bytes:
+        deps = self._deps
+        match asked.command:
+            case "VERSION":
+                known = {"cniVersion": asked.version, "supportedVersions": result.VERSIONS}
+                return orjson.dumps(known)
+            case "STATUS":
+                await health.check(deps)
+                return b""
+            case "GC":
+                await gc.collect(asked, deps)
+                return b""
+        key = (asked.sandbox, asked.interface)
+        lock = self._locks[key]
+        try:
+            async with lock:
+                match asked.command:
+                    case "ADD":
+                        return orjson.dumps(await self._add(asked))
+                    case "DEL":
+                        await attach.delete(asked, deps)
+                    case _:
+                        await attach.check(asked, deps)
+                return b""
+        finally:
+            if not lock.locked():
+                self._locks.pop(key, None)
+
+    async def _add(self, asked: call.Call) -> result.Result:
+        task = asyncio.current_task()
+        assert task is not None
+        _ = asked.pod  # refuses a call that names no pod
+        self._adds[task] = asked
+        try:
+            return await attach.add(asked, self._deps)
+        except asyncio.CancelledError as error:
+            reason = str(error.args[0]) if error.args else ""
+            if not reason.startswith("Pod "):
+                raise
+            task.uncancel()
+            raise Cancelled(reason) from None
+        finally:
+            del self._adds[task]
+
+
+async def read_request(reader: asyncio.StreamReader) -> tuple[dict[str, str], bytes]:
+    try:
+        line = await reader.readuntil(b"\n")
+    except asyncio.LimitOverrunError:
+        raise wire.Malformed("the request's first line does not end") from None
+    head = wire.parse_head(line)
+    env = await reader.readexactly(head.env)
+    return wire.parse_env(env), await reader.readexactly(head.config)
+
+
+def check_peer(sock: Any) -> str:
+    """Why this caller may not ask; empty when it may. The socket's mode says the same."""
+    data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    pid, uid, _ = _CREDENTIALS.unpack(data)
+    if uid in (0, os.geteuid()):
+        return ""
+    return f"process {pid} of user {uid} calls; only root and the agent's own user may"
+
+
+def refuse(error: errors.WeftError, config: bytes) -> tuple[int, bytes]:
+    """Exit status and output for a call that failed."""
+    code = call.code_of(error)
+    version = call.requested_version(config)
+    return 1, orjson.dumps(result.failure(code, str(error), error.hint, version))

@@ -1,0 +1,96 @@
+"""A planned interface, made in the kernel and unmade again.
+
+The question answered here: which requests of `weft.host` does a `Nic` come to? Each function is
+one visit to a worker thread and either does all or leaves what `unmake` removes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+
+from weft.host import netlink, netns
+from weft.nic import plan
+
+
+class Taken(netlink.Failed):
+    """The pod has an interface of that name already."""
+
+    retry = False
+
+
+async def check_free(namespace: str, interface: str) -> None:
+    """The pod's namespace is there and has no such interface yet."""
+
+    def work() -> None:
+        if netlink.read(interface) is not None:
+            raise Taken(
+                f"the pod has an interface {interface} already",
+                where=f"netns {namespace}",
+                hint="a runtime calls DEL before it adds an interface again",
+            )
+
+    await netns.run_inside(namespace, work)
+
+
+async def make_veth(nic: plan.Nic, namespace: str) -> None:
+    """The pair, with the pod's end configured."""
+
+    def make(target: int) -> None:
+        netlink.remove(nic.device)  # of an agent that ended in the middle of an ADD
+        netlink.make_veth(nic.device, nic.interface, target, mtu=nic.mtu, mac=nic.mac)
+
+    await _make_inside(nic, namespace, make)
+
+
+async def move_internal(nic: plan.Nic, namespace: str) -> None:
+    """Move the device that OVS made into the pod and configure it there."""
+
+    def make(target: int) -> None:
+        netlink.move(nic.device, target, nic.interface)
+
+    await _make_inside(nic, namespace, make)
+
+
+async def _make_inside(nic: plan.Nic, namespace: str, make: Callable[[int], None]) -> None:
+    def work() -> None:
+        with netns.opened(namespace) as target:
+            make(target)
+        with netns.entered(namespace):
+            configure(nic)
+
+    await asyncio.to_thread(work)
+
+
+def configure(nic: plan.Nic) -> None:
+    """In the pod's namespace: everything but the device itself."""
+    netlink.configure(
+        nic.interface,
+        mac=nic.mac,
+        mtu=nic.mtu,
+        addresses=nic.addresses,
+        routes=[(str(route.dest), str(route.next_hop)) for route in nic.routes],
+        sysctls=[(s.path, s.value, s.optional) for s in nic.sysctls],
+        own_table=nic.own_table,
+    )
+
+
+async def unmake(device: str, interface: str, namespace: str) -> None:
+    """Remove both ends of whatever there is; a namespace that is gone took its own along."""
+
+    def work() -> None:
+        netlink.remove(device)
+        if namespace and os.path.exists(namespace):
+            try:
+                with netns.entered(namespace):
+                    netlink.remove(interface)
+            except netns.Gone:
+                pass
+
+    await asyncio.to_thread(work)
+
+
+async def read(namespace: str, interface: str) -> netlink.Link | None:
+    """The interface as it is in the pod."""
+    return await netns.run_inside(namespace, netlink.read, interface)
