@@ -1,0 +1,34 @@
+"""Where is everything inside a lab? Paths as seen from its processes; pure.
+
+The lab's own mount namespace has a private /run. Each node's /run is a folder of it, so that the
+supervisor sees every node's sockets, and a node sees only its own, at a real node's paths.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+HOME = PurePosixPath("/run/lab")
+KUBECONFIG = PurePosixPath("/run/weft/kubeconfig")  # in the lab's own /run and in each node's
+CNI_SOCKET = PurePosixPath("/run/weft/cni.sock")
+OVS_RUN = PurePosixPath("/run/openvswitch")
+OVN_RUN = PurePosixPath("/run/ovn")
+NODE_FOLDERS = ("openvswitch", "ovn", "weft", "netns", "lock")
+
+NAMESPACES = ("net", "uts", "mnt")  # in the order in which they are entered
+
+
+def node_run(node: str) -> PurePosixPath:
+    """What `node` has at /run."""
+    return HOME / node / "run"
+
+
+def namespace(node: str, kind: str) -> PurePosixPath:
+    """The file through which `node`'s namespace of `kind` is entered."""
+    return HOME / node / "ns" / kind
+
+
+def seen(node: str, path: PurePosixPath | str) -> PurePosixPath:
+    """The path in the lab's own mount namespace of what `node` has at `path` below /run."""
+    path = PurePosixPath(path)
+    return node_run(node) / path.relative_to("/run") if node else path

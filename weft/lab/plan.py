@@ -1,0 +1,154 @@
+"""What has to run for a lab? Pure: a spec in, services and links out.
+
+The order is in each service's `after`; nothing here acts, and nothing knows the host.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from weft.lab import layout, spec
+from weft.lab.runtime import daemons
+from weft.lab.service import Ready, Service
+
+MANAGEMENT_BRIDGE = "mgmt0"
+UNDERLAY_BRIDGE = "underlay0"
+NODE_LINK = "eth0"
+
+# Python parts, by the module that must be there for each.
+PARTS: Mapping[str, str] = {
+    "api": "weft.lab.apiserver.main",
+    "controllers": "weft.lab.controllers.main",
+    "cluster-manager": "weft.cli.cluster_manager",
+    "agent": "weft.cli.node",
+    "kubelet": "weft.lab.kubelet.main",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLinks:
+    """A node's two ways out: a veth to the management bridge, its switch's port to the underlay.
+
+    `tunnel` is the bridge that carries the Geneve address; `port` the link to be moved out.
+    """
+
+    node: str
+    veth: str
+    address: ipaddress.IPv4Interface
+    port: str
+    tunnel: str
+    tunnel_address: ipaddress.IPv4Interface
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    nodes: tuple[str, ...]
+    links: tuple[NodeLinks, ...]
+    services: tuple[Service, ...]
+
+
+def make(lab: spec.Lab, *, state: str, parts: Iterable[str] = PARTS) -> Plan:
+    """Everything that `lab` is; `state` is its folder on disk, `parts` the Python parts to run."""
+    chosen = frozenset(parts)
+    return Plan(
+        nodes=tuple(node.name for node in lab.members),
+        links=tuple(_links(node) for node in lab.members),
+        services=(
+            *_cluster(lab, state, chosen),
+            *(service for node in lab.members for service in daemons.zone(lab, node)),
+            *(service for node in lab.members for service in _node(lab, node, state, chosen)),
+        ),
+    )
+
+
+def missing(plan: Plan, running: Iterable[str]) -> tuple[Service, ...]:
+    """Services of `plan` that are not among the names `running`."""
+    known = frozenset(running)
+    return tuple(service for service in plan.services if service.name not in known)
+
+
+def cycle(services: Iterable[Service]) -> tuple[str, ...]:
+    """Names of services that can never start: they wait for each other or for nothing known."""
+    waiting = {service.name: set(service.after) for service in services}
+    while free := [name for name, after in waiting.items() if not after]:
+        for name in free:
+            del waiting[name]
+        for after in waiting.values():
+            after.difference_update(free)
+    return tuple(sorted(waiting))
+
+
+def _links(node: spec.Node) -> NodeLinks:
+    return NodeLinks(
+        node=node.name,
+        veth=f"mg-{node.name}",
+        address=_interface(node.address, spec.MANAGEMENT),
+        port=daemons.underlay_port(node),
+        tunnel=daemons.UNDERLAY_BRIDGE,
+        tunnel_address=_interface(node.underlay, spec.UNDERLAY),
+    )
+
+
+def _interface(
+    address: ipaddress.IPv4Address, network: ipaddress.IPv4Network
+) -> ipaddress.IPv4Interface:
+    return ipaddress.IPv4Interface(f"{address}/{network.prefixlen}")
+
+
+def _after(chosen: frozenset[str], *names: str) -> tuple[str, ...]:
+    """Those of the names whose part runs."""
+    return tuple(name for name in names if name.rpartition("/")[2] in chosen)
+
+
+def _cluster(lab: spec.Lab, state: str, chosen: frozenset[str]) -> Iterable[Service]:
+    """What the lab has once."""
+    kubeconfig = str(layout.KUBECONFIG)
+    if "api" in chosen:
+        yield Service(
+            "lab/api",
+            ("apiserver", "--state", state, "--address", str(lab.api)),
+            entry=f"{PARTS['api']}:main",
+            listening=True,
+        )
+    if "cluster-manager" in chosen:
+        yield Service(
+            "lab/cluster-manager",
+            ("weft", "cluster-manager", "--kubeconfig", kubeconfig),
+            entry="weft.cli.main:main",
+            after=_after(chosen, "lab/api"),
+        )
+    if "controllers" in chosen:
+        yield Service(
+            "lab/controllers",
+            ("controllers", "--kubeconfig", kubeconfig),
+            entry=f"{PARTS['controllers']}:main",
+            after=_after(chosen, "lab/api"),
+        )
+
+
+def _node(lab: spec.Lab, node: spec.Node, state: str, chosen: frozenset[str]) -> Iterable[Service]:
+    """weft's agent and the kubelet stand-in of one node."""
+    arguments = ("--node", node.name, "--kubeconfig", str(layout.KUBECONFIG))
+    if "agent" in chosen:
+        yield Service(
+            f"{node.name}/agent",
+            ("weft", "node", *arguments),
+            node=node.name,
+            entry="weft.cli.main:main",
+            after=(
+                *_after(chosen, "lab/api"),
+                *(f"{node.name}/{part}" for part in ("nb", "sb", "ovs-settings")),
+            ),
+            ready=Ready.LISTENS,
+            socket=str(layout.CNI_SOCKET),
+        )
+    if "kubelet" in chosen:
+        yield Service(
+            f"{node.name}/kubelet",
+            ("kubelet", *arguments),
+            node=node.name,
+            entry=f"{PARTS['kubelet']}:main",
+            after=_after(chosen, "lab/api"),
+        )

@@ -1,0 +1,34 @@
+"""What is one process of the lab? Data alone: plan.py makes them, services.py runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Ready(Enum):
+    """What makes a service ready, so that those after it may start."""
+
+    STARTED = "started"
+    ENDED = "ended"  # runs once to its end, which must be a good one
+    LISTENS = "listens"  # something accepts connections at `socket`
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """`argv` runs as a program; with `entry` ("module:function") as a fork of a warm Python.
+
+    `node` is "" for what runs in the lab's own namespaces. `socket` is a path as the service
+    sees it. `listening`: it inherits the API's listening sockets as descriptors 3 and 4.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    node: str = ""
+    entry: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+    after: tuple[str, ...] = ()
+    ready: Ready = Ready.STARTED
+    socket: str = ""
+    listening: bool = False

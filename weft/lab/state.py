@@ -1,0 +1,161 @@
+"""What does a lab keep on disk, and is it running now?
+
+One folder for each lab, only for its user: its spec, the API's store and kubeconfig, logs, and
+the socket on which a running supervisor listens. Whoever answers there is the lab; there is no
+process number in a file that could be somebody else's by now.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from weft import errors
+from weft.lab import spec
+
+
+def home() -> Path:
+    """The folder of all labs: `$XDG_STATE_HOME/weft`, else `~/.local/state/weft`."""
+    parent = os.environ.get("XDG_STATE_HOME") or os.path.join(Path.home(), ".local", "state")
+    return Path(parent).absolute() / "weft"
+
+
+def names() -> tuple[str, ...]:
+    """Labs that have a folder here, running or not."""
+    with contextlib.suppress(FileNotFoundError):
+        return tuple(sorted(path.parent.name for path in home().glob("*/lab.json")))
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """The files of the lab `name`; none of them need exist."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, name: str) -> Folder:
+        return cls(home() / spec.Lab(name=name).name)
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.path / "kubeconfig"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    @property
+    def control(self) -> Path:
+        return self.path / "control.sock"
+
+    def log(self, service: str) -> Path:
+        return self.logs / f"{service.replace('/', '-')}.log"
+
+    def make(self) -> None:
+        try:
+            for folder in (self.path, self.logs):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                folder.chmod(0o700)
+        except OSError as error:
+            raise errors.Unavailable(
+                f"the lab's folder cannot be made ({error.strerror})",
+                where=str(error.filename or self.path),
+                hint="set XDG_STATE_HOME to a folder that you can write to",
+            ) from error
+
+    def load(self) -> spec.Lab | None:
+        """The spec as last stored; None if there is none."""
+        try:
+            return spec.parse(json.loads((self.path / "lab.json").read_text()))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError) as error:
+            raise errors.Unavailable(
+                "the lab's record cannot be read",
+                where=str(self.path / "lab.json"),
+                hint=f"weft lab down --name {self.path.name} removes it",
+            ) from error
+
+    def store(self, lab: spec.Lab) -> None:
+        """Whole or not at all: a reader sees the old record or the new one."""
+        temporary = self.path / "lab.json.part"
+        try:
+            temporary.write_text(json.dumps(spec.render(lab), indent=1) + "\n")
+            temporary.replace(self.path / "lab.json")
+        except OSError as error:
+            raise errors.Unavailable(
+                f"the lab's record cannot be written ({error.strerror})",
+                where=str(self.path),
+                hint="free some space, or set XDG_STATE_HOME to a folder on another disk",
+            ) from error
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """One `up`, `stop` or `down` of a lab at a time; others wait their turn."""
+        home().mkdir(mode=0o700, parents=True, exist_ok=True)
+        with open(home() / f".{self.path.name}.lock", "w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    def connect(self) -> Peer | None:
+        """The running supervisor, or None."""
+        link = socket.socket(socket.AF_UNIX)
+        try:
+            with short(self.control) as path:
+                link.connect(path)
+        except OSError:
+            link.close()
+            return None
+        return Peer(link)
+
+
+class Peer:
+    """The supervisor at the other end of its socket; `pid` is its number in our PID namespace.
+
+    While the connection is open the number cannot become another process'.
+    """
+
+    def __init__(self, link: socket.socket) -> None:
+        self._link = link
+        size = struct.calcsize("=iII")
+        credentials = link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+        self.pid: int = struct.unpack("=iII", credentials)[0]
+        self._lines = link.makefile("rb")
+
+    def __enter__(self) -> Peer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._lines.close()
+        self._link.close()
+
+    def send(self, request: dict[str, object]) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            self._link.sendall(json.dumps(request).encode() + b"\n")
+
+    def answers(self) -> Iterator[dict[str, object]]:
+        """Until the supervisor has said all, or is gone."""
+        with contextlib.suppress(ConnectionResetError):
+            for line in self._lines:
+                yield json.loads(line)
+
+
+@contextlib.contextmanager
+def short(path: Path) -> Iterator[str]:
+    """`path` for a socket call, which takes 107 bytes at most, however long it really is."""
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)

@@ -1,0 +1,250 @@
+"""Process 1 of a lab: makes its namespaces, runs its services, answers on its control socket.
+
+Started by up.py with the listening socket of the API's host port. When it dies, by whatever
+means, the kernel takes every process of the lab and with them all namespaces, links and mounts.
+It holds no state that a new one would need.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import resource
+import shutil
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from weft import errors
+from weft.lab import control, layout, plan, spec, state, wiring
+from weft.lab.runtime import daemons, forks, namespaces
+from weft.lab.runtime.processes import Processes
+from weft.lab.service import Service
+from weft.lab.services import Running, Services
+
+PATIENCE = 3.0  # seconds that Python processes get to end well
+API_DESCRIPTORS = (3, 4)  # the API's sockets in its process: on the host, in the lab
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What up.py wants; sent as JSON on standard input."""
+
+    lab: spec.Lab
+    folder: state.Folder
+    databases: Path  # empty ones
+    parts: tuple[str, ...]
+    env: dict[str, str]  # of every service
+    api: int  # descriptor of the listening socket on the host's loopback
+
+
+def read_orders(text: str) -> Orders:
+    raw = json.loads(text)
+    return Orders(
+        lab=spec.parse(raw["lab"]),
+        folder=state.Folder(Path(raw["folder"])),
+        databases=Path(raw["databases"]),
+        parts=tuple(raw["parts"]),
+        env=raw["env"],
+        api=raw["api"],
+    )
+
+
+class Supervisor:
+    def __init__(self, orders: Orders) -> None:
+        self._orders = orders
+        self._lab = orders.lab
+        self._processes = Processes()
+        self._forks = forks.Forks(self._start_forkserver)
+        self._services = Services(self._processes, self._start, self._changed)
+        self._wiring = wiring.Wiring(self._lab, self._wired)
+        self._wired_nodes: set[str] = set()
+        self._listeners: set[asyncio.Queue[dict[str, object]]] = set()
+        self._stop = asyncio.Event()
+        self._api = (orders.api, self._listen_in_lab())
+        self._group: asyncio.TaskGroup
+
+    async def run(self, link: socket.socket) -> None:
+        """Until told to stop; then the caller ends, and everything with it."""
+        loop = asyncio.get_running_loop()
+        self._processes.install()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        async with asyncio.TaskGroup() as self._group:
+            serving = self._group.create_task(control.serve(link, self._handle))
+            self._grow(self._lab)
+            await self._stop.wait()
+            await self._services.stop(lambda service: bool(service.entry), PATIENCE)
+            serving.cancel()
+            os._exit(0)  # the kernel does the rest, and nothing needs an orderly end
+
+    def _grow(self, lab: spec.Lab) -> None:
+        """Start whatever `lab` has and is not there yet."""
+        wanted = plan.make(lab, state=str(self._orders.folder.path), parts=self._orders.parts)
+        new = plan.missing(wanted, self._services.running)
+        self._lab = lab
+        if any(service.entry for service in new):
+            self._forks.open()  # it imports while the databases start
+        known = {one.service.node for one in self._services.running.values()}
+        for node in wanted.links:
+            if node.node not in known:
+                self._wiring.add(node)
+                self._prepare(node.node)
+        self._services.add(new, self._group)
+
+    def _prepare(self, node: str) -> None:
+        """Empty databases and the kubeconfig in the node's /run."""
+        for _, path, schema, _ in daemons.DATABASES:
+            shutil.copyfile(self._orders.databases / f"{schema}.db", Path(layout.seen(node, path)))
+
+    async def _start(self, service: Service) -> int:
+        enter = (
+            [str(layout.namespace(service.node, kind)) for kind in layout.NAMESPACES]
+            if service.node
+            else []
+        )
+        env = {**self._orders.env, **service.env}
+        log = os.open(
+            self._orders.folder.log(service.name), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600
+        )
+        try:
+            if service.entry:
+                keep = dict(zip(API_DESCRIPTORS, self._api, strict=True))
+                return await self._forks.fork(
+                    service.entry,
+                    service.argv,
+                    env=env,
+                    enter=enter,
+                    log=log,
+                    keep=keep if service.listening else {},
+                )
+            program = shutil.which(service.argv[0], path=env["PATH"]) or service.argv[0]
+            return self._processes.start(
+                (program, *service.argv[1:]), env=env, log=log, enter=enter
+            )
+        finally:
+            os.close(log)
+
+    def _start_forkserver(self, far_end: int) -> asyncio.Future[int]:
+        log = os.open(
+            self._orders.folder.log("forkserver"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600
+        )
+        argv = (sys.executable, "-m", "weft.lab.runtime.forkserver", str(far_end))
+        pid = self._processes.start(argv, env=self._orders.env, log=log, keep=[far_end])
+        os.close(log)
+        return self._processes.watch(pid)
+
+    def _listen_in_lab(self) -> int:
+        """The API's socket on the management network; it outlives the API process."""
+        listening = socket.create_server((str(self._lab.api), spec.API_PORT), backlog=512)
+        return listening.detach()
+
+    def _wired(self, node: str) -> None:
+        self._wired_nodes.add(node)
+        self._publish({"node": node, "state": "wired"})
+
+    def _changed(self, one: Running) -> None:
+        self._publish({"service": one.service.name, "state": one.state})
+
+    def _publish(self, event: dict[str, object]) -> None:
+        for listener in self._listeners:
+            listener.put_nowait(event)
+
+    async def _handle(self, request: dict[str, object]) -> control.Answers:
+        match request.get("order"):
+            case "status":
+                yield self._status()
+            case "up":
+                self._grow(spec.parse(request["lab"]))  # type: ignore[arg-type]
+                async for event in self._until_up():
+                    yield event
+            case "stop":
+                self._stop.set()
+            case other:
+                raise errors.InvalidInput("control socket", "order", other, "is not known")
+
+    def _status(self) -> dict[str, object]:
+        return {
+            "lab": spec.render(self._lab),
+            "services": [one.describe() for one in self._services.running.values()],
+            "wired": sorted(self._wired_nodes),
+        }
+
+    async def _until_up(self) -> control.Answers:
+        """Every change, until all is ready; raises when something cannot become ready."""
+        mine: asyncio.Queue[dict[str, object]] = asyncio.Queue()
+        self._listeners.add(mine)
+        try:
+            total = len(self._services.running)
+            while True:
+                running = self._services.running.values()
+                ready = sum(one.ready.is_set() for one in running)
+                yield {"ready": ready, "total": total}
+                if ready == total and self._wired_nodes >= {n.name for n in self._lab.members}:
+                    return
+                for one in running:
+                    if one.hopeless.is_set():
+                        raise self._hopeless(one)
+                yield await mine.get()
+        finally:
+            self._listeners.discard(mine)
+
+    def _hopeless(self, one: Running) -> errors.Unavailable:
+        log = self._orders.folder.log(one.service.name)
+        return errors.Unavailable(
+            f"it ends again and again (status {one.last_exit}): {last_words(log)}",
+            where=one.service.name,
+            hint=f"the whole story is in {log}",
+        )
+
+
+def last_words(log: Path) -> str:
+    """The last line that says something."""
+    with contextlib.suppress(OSError):
+        lines = log.read_text(errors="replace").splitlines()
+        return next((line.strip() for line in reversed(lines) if line.strip()), "no output")
+    return "no output"
+
+
+def main() -> None:
+    """Leave the host, become process 1, run; report on standard output until it listens."""
+    orders = read_orders(sys.stdin.read())
+    try:
+        link = control.bind(orders.folder.control)
+        namespaces.leave_host()
+        if os.fork():
+            os._exit(0)
+        namespaces.rename_process(f"weft-{orders.lab.name}")
+        namespaces.mount_private()
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        Path(layout.KUBECONFIG).parent.mkdir(mode=0o700)
+        asyncio.run(_run(orders, link))
+    except errors.WeftError as error:
+        _report({"error": error.what, "where": error.where, "hint": error.hint})
+        os._exit(1)
+    except OSError as error:
+        _report({"error": f"the lab cannot start: {error}", "where": "", "hint": ""})
+        raise
+
+
+async def _run(orders: Orders, link: socket.socket) -> None:
+    supervisor = Supervisor(orders)
+    link.listen()
+    link.setblocking(False)
+    _report({"listening": True})
+    await supervisor.run(link)
+
+
+def _report(message: dict[str, object]) -> None:
+    """Tell up.py, then let go of its pipe; from here on both outputs are the log."""
+    os.write(1, json.dumps(message).encode())
+    os.dup2(2, 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,274 @@
+"""How does a lab come up, and go? The user's side of it: checks, starts the supervisor, asks it.
+
+Each function may be called at any time and again: what is already so stays so. What runs inside
+is the supervisor's affair; this process is gone when the command ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import weft
+from weft import errors
+from weft.lab import plan, spec, state
+from weft.lab.runtime import cache, databases, toolchain
+
+PATIENCE = 8.0  # seconds until a supervisor that was told to stop is killed
+
+Tell = Callable[[Mapping[str, object]], None]
+
+
+def up(
+    name: str,
+    wishes: spec.Wishes,
+    *,
+    tools: toolchain.Toolchain,
+    parts: tuple[str, ...] = (),
+    tell: Tell = lambda _: None,
+) -> dict[str, object]:
+    """Bring the lab `name` up, or complete it; its status, with `started` if it was not there.
+
+    `parts` are the Python parts to run; empty: all that there are. Raises when it cannot be.
+    """
+    folder = state.Folder.of(name)
+    with folder.lock():
+        peer = folder.connect()
+        stored = folder.load() or spec.Lab(name=name)
+        if peer is None:
+            lab = spec.change(stored, wishes, running=False)
+            _check_host(folder, lab)
+            folder.make()
+            lab = _start(folder, lab, tools, parts)
+            started = True
+        else:
+            peer.close()
+            lab = spec.change(stored, wishes, running=True)
+            started = False
+        folder.store(lab)
+        try:
+            _wait(folder, lab, tell)
+        except BaseException:
+            if started:  # half a lab is of no use, and its logs stay
+                _end(folder)
+            raise
+    return {**status(name), "started": started}
+
+
+def status(name: str) -> dict[str, object]:
+    """What the lab is now: its spec, services and paths; `running` is False when it is not."""
+    folder = state.Folder.of(name)
+    lab = folder.load()
+    answer: dict[str, object] = {
+        "name": name,
+        "exists": lab is not None,
+        "running": False,
+        "lab": spec.render(lab) if lab else None,
+        "folder": str(folder.path),
+        "kubeconfig": str(folder.kubeconfig),
+        "services": [],
+    }
+    peer = folder.connect()
+    if peer is not None:
+        with peer:
+            peer.send({"order": "status"})
+            answer.update(_answers(peer, lambda _: None))
+            answer.update(running=True, pid=peer.pid)
+    return answer
+
+
+def stop(name: str) -> bool:
+    """End the running lab and keep its folder, so that `up` finds its objects again."""
+    folder = state.Folder.of(name)
+    with folder.lock():
+        return _end(folder)
+
+
+def down(name: str) -> bool:
+    """End the running lab and remove its folder; False if there was neither."""
+    folder = state.Folder.of(name)
+    with folder.lock():
+        ended = _end(folder)
+        existed = folder.path.exists()
+        shutil.rmtree(folder.path, ignore_errors=True)
+        if folder.path.exists():
+            raise errors.Unavailable("the lab's folder cannot be removed", where=str(folder.path))
+        return ended or existed
+
+
+def running(name: str) -> state.Peer:
+    """The supervisor of the lab `name`; raises when it is not up."""
+    peer = state.Folder.of(name).connect()
+    if peer is None:
+        option = "" if name == spec.DEFAULT_NAME else f" --name {name}"
+        raise errors.Unavailable(
+            "this lab is not running", where=f"lab {name!r}", hint=f"weft lab up{option}"
+        )
+    return peer
+
+
+def _check_host(folder: state.Folder, lab: spec.Lab) -> None:
+    """What the lab needs of this machine and can be told beforehand."""
+    if lab.datapath == "netdev":
+        _check_tun()
+    for path in (folder.path, cache.folder(), Path(sys.prefix), Path(weft.__file__).resolve()):
+        if path.resolve().is_relative_to("/run"):
+            raise errors.Unavailable(
+                "this folder is below /run, which every lab has for itself",
+                where=str(path),
+                hint="choose another with XDG_STATE_HOME, WEFT_CACHE or another checkout",
+            )
+
+
+def _check_tun() -> None:
+    tun = "/dev/net/tun"
+    try:
+        os.close(os.open(tun, os.O_RDWR | os.O_CLOEXEC))
+    except FileNotFoundError:
+        raise errors.Unavailable(
+            "the device for virtual network links is not there",
+            where=tun,
+            hint="as root: modprobe tun; in a container: start it with --device /dev/net/tun",
+        ) from None
+    except OSError as error:
+        raise errors.Unavailable(
+            f"this user may not open it ({error.strerror})",
+            where=tun,
+            hint=f"as root: chmod 0666 {tun}, which is what udev sets on Debian",
+        ) from None
+
+
+def _start(
+    folder: state.Folder, lab: spec.Lab, tools: toolchain.Toolchain, parts: tuple[str, ...]
+) -> spec.Lab:
+    """Start the supervisor and return when it listens; the lab with its port chosen."""
+    empty = databases.ensure(tools)
+    with _listen(lab.port) as listening:
+        lab = replace(lab, port=listening.getsockname()[1])
+        orders = {
+            "lab": spec.render(lab),
+            "folder": str(folder.path),
+            "databases": str(empty),
+            "parts": list(parts or plan.PARTS),
+            "env": service_env(tools),
+            "api": listening.fileno(),
+        }
+        for old in folder.logs.glob("*.log"):
+            old.unlink()
+        with open(folder.log("supervisor"), "ab") as log:
+            done = subprocess.run(
+                [sys.executable, "-m", "weft.lab.supervisor"],
+                input=json.dumps(orders).encode(),
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=service_env(tools),
+                pass_fds=(listening.fileno(),),
+                start_new_session=True,
+                cwd="/",
+                check=False,
+            )
+    answer = json.loads(done.stdout or b"{}")
+    if not answer.get("listening"):
+        raise errors.Unavailable(
+            str(answer.get("error", "its first process ended at once")),
+            where=str(answer.get("where") or f"lab {lab.name!r}"),
+            hint=str(answer.get("hint") or f"see {folder.log('supervisor')}"),
+        )
+    return lab
+
+
+def _listen(port: int) -> socket.socket:
+    """The API's socket on the host's loopback; made here, where the host's network is."""
+    try:
+        return socket.create_server(("127.0.0.1", port), backlog=512)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise errors.Unavailable(
+            f"port {port}, which this lab's kubeconfig names, is taken by another program",
+            where="127.0.0.1",
+            hint="end that program, or choose another port: weft lab up --port 0",
+        ) from None
+
+
+def service_env(tools: toolchain.Toolchain) -> dict[str, str]:
+    """The environment of everything in the lab, and of what `exec` runs there."""
+    kept = ("HOME", "LANG", "LC_ALL", "TERM", "USER", "XDG_STATE_HOME", "WEFT_SUITE")
+    return {
+        **{name: os.environ[name] for name in kept if name in os.environ},
+        **tools.env,
+        "PATH": f"{tools.bin}:{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin",
+        "PYTHONPATH": str(Path(weft.__file__).resolve().parent.parent),
+        "PYTHONUNBUFFERED": "1",
+        "OVS_RUNDIR": "/run/openvswitch",
+        "OVN_RUNDIR": "/run/ovn",
+        "OVS_DBDIR": "/run/openvswitch",
+        "OVN_DBDIR": "/run/ovn",
+        "WEFT_CACHE": str(cache.folder()),
+    }
+
+
+def _wait(folder: state.Folder, lab: spec.Lab, tell: Tell) -> None:
+    """Have the supervisor start what is missing, and return when all is ready."""
+    peer = folder.connect()
+    if peer is None:
+        raise _died(folder)
+    with peer:
+        peer.send({"order": "up", "lab": spec.render(lab)})
+        _answers(peer, tell, lambda: _died(folder))
+
+
+def _died(folder: state.Folder) -> errors.WeftError:
+    return errors.Unavailable(
+        "its supervisor ended while it came up",
+        where=f"lab {folder.path.name!r}",
+        hint=f"see {folder.log('supervisor')}",
+    )
+
+
+def _answers(
+    peer: state.Peer, tell: Tell, gone: Callable[[], errors.WeftError] | None = None
+) -> dict[str, object]:
+    """Pass each answer on; all of them merged. Raises the error that the supervisor told."""
+    merged: dict[str, object] = {}
+    for answer in peer.answers():
+        if "end" in answer:
+            return merged
+        if "error" in answer:
+            raise errors.Unavailable(
+                str(answer["error"]), where=str(answer["where"]), hint=str(answer["hint"])
+            )
+        tell(answer)
+        merged.update(answer)
+    if gone:
+        raise gone()
+    return merged
+
+
+def _end(folder: state.Folder) -> bool:
+    """Ask the supervisor to end, and make sure: when it is gone, so is every process of the lab."""
+    peer = folder.connect()
+    if peer is None:
+        return False
+    with peer, contextlib.suppress(ProcessLookupError):
+        process = os.pidfd_open(peer.pid)
+        try:
+            peer.send({"order": "stop"})
+            if not select.select([process], [], [], PATIENCE)[0]:
+                signal.pidfd_send_signal(process, signal.SIGKILL)
+                select.select([process], [], [])
+        finally:
+            os.close(process)
+    folder.control.unlink(missing_ok=True)
+    return True

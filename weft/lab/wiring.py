@@ -1,0 +1,88 @@
+"""How do a lab's nodes reach each other? Acts: makes namespaces and links, and keeps them wired.
+
+Two bridges in the lab's own network namespace: one for management (a veth to each node's `eth0`),
+one as the underlay. A node's port to the underlay is a tap that its switch opens and holds; it is
+moved out of the node when it appears, again whenever the switch restarts: the kernel tells.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from weft.lab import layout, plan, spec
+from weft.lab.runtime import links, namespaces
+
+
+class Wiring:
+    """`wired(node)` is called each time a node's underlay is complete."""
+
+    def __init__(self, lab: spec.Lab, wired: Callable[[str], None]) -> None:
+        self._mtu = lab.mtu
+        self._wired = wired
+        self._here = links.Links()
+        self._home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        self._watches: list[links.Watch] = []
+        self._done: dict[str, set[str]] = {}
+        self._here.raise_up("lo")
+        api = ipaddress.IPv4Interface(f"{lab.api}/{spec.MANAGEMENT.prefixlen}")
+        for bridge, mtu in ((plan.MANAGEMENT_BRIDGE, 1500), (plan.UNDERLAY_BRIDGE, lab.mtu)):
+            self._here.add_bridge(bridge, mtu=mtu)
+            self._here.raise_up(bridge)
+        self._here.add_address(plan.MANAGEMENT_BRIDGE, api)
+
+    def add(self, node: plan.NodeLinks) -> None:
+        """Make the node's namespaces and its management link; wire its underlay when it comes."""
+        run = Path(layout.node_run(node.node))
+        for folder in layout.NODE_FOLDERS:
+            (run / folder).mkdir(mode=0o755, parents=True, exist_ok=True)
+        kept = namespaces.make(node.node, str(run), layout.NAMESPACES)
+        for kind, descriptor in kept.items():
+            # Mount namespaces cannot be bound to a file on every kernel; this process outlives
+            # all others here, so its descriptor table serves as the place of all kinds.
+            path = Path(layout.namespace(node.node, kind))
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            path.symlink_to(f"/proc/{os.getpid()}/fd/{descriptor}")
+        self._here.add_veth(node.veth, plan.NODE_LINK, kept["net"], mtu=1500)
+        self._here.enslave(node.veth, plan.MANAGEMENT_BRIDGE)
+        self._here.raise_up(node.veth)
+        with namespaces.inside(layout.namespace(node.node, "net")):
+            there, watch = links.Links(), links.Watch()
+        there.raise_up("lo")
+        there.add_address(plan.NODE_LINK, node.address)
+        there.raise_up(plan.NODE_LINK)
+        self._watches.append(watch)
+        self._done[node.node] = set()
+        asyncio.get_running_loop().add_reader(
+            watch.fileno(), lambda: self._appeared(node, there, watch)
+        )
+
+    def _appeared(self, node: plan.NodeLinks, there: links.Links, watch: links.Watch) -> None:
+        """Links are told of again for every change of theirs; act once for each new one."""
+        names = set(watch.appeared())
+        if not names & {"", node.tunnel, node.port}:
+            return
+        present = there.names()
+        done = self._done[node.node]
+        for name in (node.tunnel, node.port):
+            key = f"{name}#{present.get(name)}"
+            if name not in present or key in done:
+                continue
+            # The switch may take a link away while this looks at it; it will tell of the next.
+            with contextlib.suppress(OSError):
+                if name == node.tunnel:
+                    there.add_address(name, node.tunnel_address)
+                    there.raise_up(name)
+                else:
+                    there.move(name, self._home)
+                    self._here.set_mtu(name, self._mtu)
+                    self._here.enslave(name, plan.UNDERLAY_BRIDGE)
+                    self._here.raise_up(name)
+                self._done[node.node] = {one for one in done if not one.startswith(name)} | {key}
+                done = self._done[node.node]
+        if len(done) == 2:
+            self._wired(node.node)
