@@ -38,8 +38,7 @@ class Taken:
 def take_over(interface: str, bridge: str, tap: str) -> Taken:
     """Join `interface` and a new `tap` by a new `bridge`; none of them keeps an address.
 
-    The guest gets the interface's MAC, so the interface needs another. Doing it again to what is
-    done already changes nothing, but for the MAC, which then is the one that was made up.
+    The guest gets the interface's MAC, so the interface needs another.
     """
     with _socket() as handle:
         taken = Taken(mac=_mac(handle, interface), mtu=_mtu(handle, interface))

@@ -6,7 +6,10 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from weft.lab.vm import guest
+
 PROGRAM = "qemu-system-x86_64"
+SOCKETS = ("qmp", "monitor", "serial", "agent", "power")
 AGENT_PORT = "org.qemu.guest_agent.0"
 POWER_PORT = "org.weft.power.0"
 SEED_SERIAL = "weft-seed"
@@ -43,7 +46,11 @@ class Drive:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """All that decides the arguments. `kernel` set: direct boot; else firmware boots drive 0."""
+    """All that decides the arguments. `image` set: direct boot; else firmware boots drive 0.
+
+    `sockets` are (name of SOCKETS, descriptor of a listening socket): they are there before QEMU
+    is, so nobody has to wait for them.
+    """
 
     name: str
     folder: Path
@@ -52,9 +59,9 @@ class Launch:
     accelerator: str
     cards: tuple[Card, ...]
     drives: tuple[Drive, ...]
-    kernel: Path | None = None
-    initrd: Path | None = None
+    image: guest.Guest | None = None
     uuid: str = ""
+    sockets: tuple[tuple[str, int], ...] = ()
 
 
 def arguments(launch: Launch) -> list[str]:
@@ -78,15 +85,28 @@ def arguments(launch: Launch) -> list[str]:
         args += ["-chardev", _socket(launch, name)]
         args += ["-device", f"virtserialport,chardev={name},name={port}"]
     for index, card in enumerate(launch.cards):
-        args += _card(card, index, ports=launch.kernel is None)
+        args += _card(card, index, ports=launch.image is None)
     for index, drive in enumerate(launch.drives):
         args += _drive(drive, index)
-    if launch.kernel is not None:
+    if launch.image is not None:
         line = KERNEL_ARGUMENTS + ("" if kvm else KERNEL_ARGUMENTS_TCG)
-        args += ["-kernel", str(launch.kernel), "-initrd", str(launch.initrd), "-append", line]
+        args += ["-kernel", str(launch.image.kernel), "-initrd", str(launch.image.initrd)]
+        args += ["-append", line]
     else:
         args += ["-device", "virtio-rng-pci"]
     return args
+
+
+def probe(image: guest.Guest, accelerator: str, console: Path) -> list[str]:
+    """A guest that only says that it came up, and ends."""
+    kvm = accelerator == "kvm"
+    return [
+        *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-machine", "q35"),
+        *("-accel", accelerator, "-cpu", "host" if kvm else "max", "-m", "192M", "-smp", "1"),
+        *("-chardev", f"file,id=console,path={_escape(console)}", "-serial", "chardev:console"),
+        *("-kernel", str(image.kernel), "-initrd", str(image.initrd)),
+        *("-append", f"{KERNEL_ARGUMENTS} weft.probe"),
+    ]
 
 
 def user_mac(name: str, index: int) -> str:
@@ -129,8 +149,7 @@ def _drive(drive: Drive, index: int) -> list[str]:
 
 
 def _socket(launch: Launch, name: str) -> str:
-    path = _escape(launch.folder / f"{name}.sock")
-    return f"socket,id={name},path={path},server=on,wait=off"
+    return f"socket,id={name},fd={dict(launch.sockets)[name]},server=on,wait=off"
 
 
 def _escape(path: Path | str) -> str:

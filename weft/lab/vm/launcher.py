@@ -1,0 +1,230 @@
+"""What runs in a virt-launcher pod? One virtual machine, from its NICs to its end.
+
+    python -m weft.lab.vm.launcher      with the VirtualMachineInstance as JSON in $WEFT_VMI
+
+The pod's namespaces and interfaces are there when this starts. Its folder,
+/run/weft/vm/<namespace>_<name>/, holds the sockets that others use: serial (console), agent (guest
+agent), monitor (QMP for the handler); qmp and power are the launcher's own.
+
+Exit status: 0 the guest was shut down, by itself or by a signal; 1 QEMU failed; 2 the machine
+cannot be run as its object wants it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import uuid
+from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from weft import errors
+from weft.lab.runtime import toolchain
+from weft.lab.vm import accelerator, cloudinit, guest, links, machine, qemu, qmp, seed
+
+RUN = Path("/run/weft/vm")
+NAMESPACE_UUID = uuid.UUID("5d307ca9-b3ef-428c-8861-06e72d69f223")
+PR_SET_PDEATHSIG = 1
+QUIT_SECONDS = 5.0
+
+
+def folder(namespace: str, name: str, run: Path = RUN) -> Path:
+    """Where a virtual machine's sockets are, in its node's /run."""
+    return run / f"{namespace}_{name}"
+
+
+async def run(vmi: Mapping[str, Any], run_folder: Path = RUN) -> int:
+    """Run the machine until it ends; the exit status."""
+    vm = machine.read(vmi)
+    place = folder(vm.namespace, vm.name, run_folder)
+    place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    tools = await asyncio.to_thread(toolchain.ensure)
+    image = await asyncio.to_thread(guest.ensure, tools)
+    chosen = await asyncio.to_thread(accelerator.choose, tools, image)
+    cards = _cards(vm)
+    (place / "seed.iso").write_bytes(
+        seed.image(vm, vmi.get("spec") or {}, [card.mac for card in cards])
+    )
+    with _listening(place) as sockets:
+        launch = qemu.Launch(
+            name=f"{vm.namespace}_{vm.name}",
+            folder=place,
+            memory=vm.memory,
+            cpus=vm.cpus,
+            accelerator=chosen,
+            cards=cards,
+            drives=_drives(vm, place, tools),
+            image=None if vm.boot_disk else image,
+            uuid=str(uuid.uuid5(NAMESPACE_UUID, vm.uid or f"{vm.namespace}/{vm.name}")),
+            sockets=tuple((name, handle.fileno()) for name, handle in sockets.items()),
+        )
+        process = await asyncio.create_subprocess_exec(
+            tools.program(qemu.PROGRAM),
+            *qemu.arguments(launch),
+            stdin=subprocess.DEVNULL,
+            pass_fds=[handle.fileno() for handle in sockets.values()],
+            preexec_fn=_die_with_parent(),
+        )
+    _say(f"runs under {chosen} as process {process.pid}")
+    return await _attend(process, vm, place)
+
+
+async def _attend(process: asyncio.subprocess.Process, vm: machine.Machine, place: Path) -> int:
+    """Wait for the end of QEMU; a signal asks the guest to shut down first."""
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked.set)
+    ended = asyncio.ensure_future(process.wait())
+    waiting = asyncio.ensure_future(asked.wait())
+    await asyncio.wait({ended, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if not ended.done():
+        await _shut_down(ended, process, vm.grace_seconds, place)
+    status = await ended
+    _say(f"ended with status {status}")
+    return 0 if status == 0 or asked.is_set() else 1
+
+
+async def _shut_down(
+    ended: asyncio.Future[int], process: asyncio.subprocess.Process, grace: int, place: Path
+) -> None:
+    """Power button, then pulling the plug after the grace period, then the signal."""
+    try:
+        async with asyncio.timeout(grace + QUIT_SECONDS), qmp.Monitor(place / "qmp.sock") as qemu_:
+            if grace > 0:
+                _say(f"shutting down, at most {grace} s")
+                await qemu_.execute("system_powerdown")
+                async with _pressed(place / "power.sock"):
+                    await asyncio.wait({ended}, timeout=grace)
+            if not ended.done():
+                await qemu_.execute("quit")
+                await asyncio.wait({ended}, timeout=QUIT_SECONDS)
+    except (errors.Unavailable, TimeoutError, OSError):
+        pass  # it is going already, or does not listen: the signal below decides
+    if not ended.done():
+        process.kill()
+
+
+@contextlib.asynccontextmanager
+async def _pressed(path: Path) -> AsyncIterator[None]:
+    """The built-in guest has no ACPI daemon: its init reads a word from a port instead."""
+    _reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(b"off\n")
+    try:
+        yield  # what is not read yet when a client leaves, QEMU drops
+    finally:
+        writer.close()
+
+
+def _cards(vm: machine.Machine) -> tuple[qemu.Card, ...]:
+    """Take the pod's interfaces over for the guest; user networking needs nothing."""
+    cards = []
+    for index, nic in enumerate(vm.nics):
+        if nic.binding != "bridge":
+            mac = nic.mac or qemu.user_mac(f"{vm.namespace}/{vm.name}", index)
+            cards.append(qemu.Card(mac=mac, model=nic.model, forwards=nic.forwards))
+            continue
+        interface = _pod_interface(nic)
+        taken = links.take_over(interface, nic.bridge, nic.tap)
+        cards.append(
+            qemu.Card(mac=nic.mac or taken.mac, tap=nic.tap, mtu=taken.mtu, model=nic.model)
+        )
+    return tuple(cards)
+
+
+def _pod_interface(nic: machine.Nic) -> str:
+    """KubeVirt's name for it, or the meta-plugin's default name."""
+    for name in (nic.pod_interface, f"net{nic.position}"):
+        if links.exists(name):
+            return name
+    raise errors.NotReady(
+        f"the pod has no interface {nic.pod_interface} for network {nic.network}",
+        where=f"interface {nic.name}",
+        hint="see the pod's annotation k8s.v1.cni.cncf.io/network-status",
+    )
+
+
+def _drives(vm: machine.Machine, place: Path, tools: toolchain.Toolchain) -> tuple[qemu.Drive, ...]:
+    """The disks that are on this machine, then the seed."""
+    drives = []
+    for disk in vm.disks:
+        if disk.kind == "empty":
+            path = place / f"{disk.name}.raw"
+            with open(path, "wb") as handle:
+                handle.truncate(disk.size)
+            drives.append(qemu.Drive(str(path), serial=disk.name[:20]))
+        elif disk.path:
+            drives.append(qemu.Drive(disk.path, _format(tools, disk.path), disk.read_only))
+    drives.append(qemu.Drive(str(place / "seed.iso"), read_only=True, serial=qemu.SEED_SERIAL))
+    return tuple(drives)
+
+
+def _format(tools: toolchain.Toolchain, path: str) -> str:
+    """What kind of image a file is; raises InvalidInput when it cannot be read."""
+    argv = [tools.program("qemu-img"), "info", "--output=json", path]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise errors.InvalidInput(
+            "disk", "path", path, done.stderr.strip(), hint="name a readable raw or qcow2 image"
+        )
+    return str(json.loads(done.stdout)["format"])
+
+
+@contextlib.contextmanager
+def _listening(place: Path) -> Iterator[dict[str, socket.socket]]:
+    """Sockets for QEMU to serve; only their owner may connect."""
+    before = os.umask(0o177)
+    try:
+        sockets = {}
+        for name in qemu.SOCKETS:
+            path = place / f"{name}.sock"
+            path.unlink(missing_ok=True)
+            handle = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            handle.bind(str(path))
+            handle.listen(8)
+            sockets[name] = handle
+    finally:
+        os.umask(before)
+    try:
+        yield sockets
+    finally:
+        for handle in sockets.values():
+            handle.close()
+
+
+def _die_with_parent() -> Any:
+    """QEMU must not outlive a launcher that was killed; loaded before the fork, run after it."""
+    prctl = ctypes.CDLL(None).prctl
+    return lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _say(text: str) -> None:
+    print(f"virt-launcher: {text}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="virt-launcher", description="Run one virtual machine.")
+    parser.add_argument("--run-folder", type=Path, default=RUN, help="where its sockets are")
+    options = parser.parse_args()
+    try:
+        status = asyncio.run(run(json.loads(os.environ["WEFT_VMI"]), options.run_folder))
+    except KeyError:
+        sys.exit("virt-launcher: $WEFT_VMI must hold the VirtualMachineInstance as JSON")
+    except (errors.WeftError, cloudinit.Unreadable) as error:
+        _say(f"cannot run: {error}")
+        sys.exit(2)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()
