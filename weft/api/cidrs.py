@@ -6,6 +6,7 @@ The grammar and rules of `subnets`, `excludeSubnets`, `reservedSubnets` and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from weft import model
@@ -41,7 +42,7 @@ def flat(fields: Fields, reserved: Reserved) -> tuple[model.Subnet, ...]:
     """`subnets` of a layer2 or localnet network: at most one of each family."""
     found: list[model.Subnet] = []
     for text in _listed(fields, "subnets"):
-        if text.count("/") == 2:
+        if re.fullmatch("[^/]+/[0-9]+/[0-9]+", text):
             rule = "has two prefix lengths, which only topology layer3 knows"
             fields.refuse("subnets", text, rule, hint=f"write {text.rsplit('/', 1)[0]}")
             continue

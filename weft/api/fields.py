@@ -72,7 +72,7 @@ def decode(subject: str, field: str, text: str) -> object:
 
 
 def _refuse_constant(name: str) -> object:
-    raise ValueError(f"{name} is not a JSON number")
+    raise ValueError(f"the number {name} is none in JSON")
 
 
 def _lowered(text: str) -> str:
@@ -80,13 +80,10 @@ def _lowered(text: str) -> str:
 
 
 def _excerpt(text: str, position: int) -> str:
-    """The line around `position`, on one line, with a mark at the place."""
-    start = text.rfind("\n", 0, position) + 1
-    end = text.find("\n", position)
-    end = len(text) if end < 0 else end
-    before = text[max(start, position - 40) : position].lstrip()
-    after = text[position : min(end, position + 40)].rstrip()
-    return f"{before}<here>{after}".encode("unicode_escape").decode("ascii")
+    """The text around `position` on one line, with a mark at the place."""
+    before = " ".join(text[max(0, position - 40) : position].split())
+    after = " ".join(text[position : position + 40].split())
+    return f"{before} <here> {after}".encode("unicode_escape").decode("ascii").strip()
 
 
 class Fields:
@@ -123,6 +120,11 @@ class Fields:
 
     def has(self, name: str) -> bool:
         return self.value(name) is not None
+
+    def missing(self, name: str) -> bool:
+        """Absent or an empty string; a value of another type is not missing but wrong."""
+        value = self.value(name)
+        return value is None or (isinstance(value, str) and not value.strip())
 
     def _mistyped(self, name: str, value: object, wanted: str, hint: str = "") -> None:
         self.refuse(name, value, f"must be {wanted}, not {kind_of(value)}", hint=hint)

@@ -73,6 +73,7 @@ def read(
 
     `nad` is the "<namespace>/<name>" of the definition that holds them.
     """
+    name = _name(fields)
     _check_frame(fields, nad)
     topology = _topology(fields)
     if topology is None:
@@ -88,7 +89,7 @@ def read(
         elsewhere = () if topology is model.Topology.LOCALNET else reserved
         subnets = cidrs.flat(fields, elsewhere)
     spec = model.NetworkSpec(
-        name=_name(fields),
+        name=name,
         topology=topology,
         mtu=_mtu(fields, topology, subnets, default_mtu),
         subnets=subnets,
@@ -122,11 +123,11 @@ def _check_frame(fields: Fields, nad: str) -> None:
         rule = f"is not a CNI version; known are {', '.join(_CNI_VERSIONS)}"
         fields.refuse("cniVersion", version, rule)
     named = fields.text("netAttachDefName")
-    if named != nad:
-        rule = f'must be "{nad}", the namespace and name of the definition itself'
-        fields.refuse(
-            "netAttachDefName", named or None, rule if named else f"is missing; it {rule}"
-        )
+    rule = f'must be "{nad}", the namespace and name of the definition itself'
+    if fields.missing("netAttachDefName"):
+        fields.refuse("netAttachDefName", None, f"is missing; it {rule}")
+    elif named and named != nad:
+        fields.refuse("netAttachDefName", named, rule)
     ipam = fields.nested("ipam")
     if ipam is not None and ipam.raw:
         hint = "remove ipam; name the addresses in subnets"
@@ -138,12 +139,12 @@ def _check_frame(fields: Fields, nad: str) -> None:
 
 def _name(fields: Fields) -> str:
     name = fields.text("name")
-    if not name:
+    if fields.missing("name"):
         fields.refuse("name", None, "is missing or empty", hint="name the network")
     elif name in ("default", "ovn-kubernetes"):
         rule = "is the name of the cluster's own network, which weft does not serve"
         fields.refuse("name", name, rule, hint="choose another name")
-    elif not _NAME.fullmatch(name):
+    elif name and not _NAME.fullmatch(name):
         rule = "must be letters, digits, '_', '.', '-', begin with a letter or digit, at most 253"
         fields.refuse("name", name, rule)
     return name
@@ -153,7 +154,7 @@ def _topology(fields: Fields) -> model.Topology | None:
     text = fields.text("topology")
     if text in list(model.Topology):
         return model.Topology(text)
-    if not fields.has("topology") or isinstance(fields.value("topology"), str):
+    if text or fields.missing("topology"):
         near = difflib.get_close_matches(text.lower(), list(model.Topology), 1)
         rule = f"must be one of {', '.join(model.Topology)}"
         fields.refuse(

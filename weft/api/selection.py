@@ -114,15 +114,13 @@ def _attachment(fields: Fields, index: int, pod_namespace: str) -> model.Attachm
 
 def _nad_name(fields: Fields) -> str:
     name = fields.text("name")
-    if not name and not isinstance(fields.value("name"), (str, type(None))):
-        return ""  # already refused for its type
-    if not name:
+    if fields.missing("name"):
         rule = "is missing or empty"
         fields.refuse("name", None, rule, hint="name a NetworkAttachmentDefinition")
     elif "/" in name:
         hint = "give the namespace in its own field, namespace"
         fields.refuse("name", name, "must not contain a '/'", hint=hint)
-    elif not _NAME.fullmatch(name):
+    elif name and not _NAME.fullmatch(name):
         rule = "must be a Kubernetes name: small letters, digits, '-' and '.'"
         fields.refuse("name", name, rule)
     return name

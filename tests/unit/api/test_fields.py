@@ -1,0 +1,100 @@
+"""JSON of others: typed fields, the place of an error, and nothing but InvalidInput."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from weft import errors
+from weft.api import fields
+
+
+def reader(raw: dict[str, object]) -> fields.Fields:
+    return fields.Fields("Thing default/one", "spec", raw, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{\n "a": 1\n "b": 2}', 'at line 3, column 2: { "a": 1 <here> "b": 2}'),
+        ('{"a": 1,}', "at line 1, column 9"),
+        ("", "at line 1, column 1"),
+        ("{'a': 1}", "column 2"),
+        ('{"a": NaN}', "the number NaN is none in JSON"),
+        ("[" * 100_000, "nested too deeply"),
+        ("9" * 5000, "not usable JSON"),
+    ],
+)
+def test_decode_names_object_field_and_place(text: str, says: str) -> None:
+    with pytest.raises(errors.InvalidInput) as caught:
+        fields.decode("Thing default/one", "spec.config", text)
+    assert str(caught.value).startswith("Thing default/one: spec.config: ")
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@given(st.text())
+def test_decode_raises_nothing_else(text: str) -> None:
+    with contextlib.suppress(errors.InvalidInput):
+        fields.decode("Thing default/one", "spec", text)
+
+
+@pytest.mark.parametrize(
+    ("method", "value", "wanted"),
+    [
+        ("text", 5, "a string, not a number"),
+        ("text", ["a"], "a string, not a list"),
+        ("number", "5", "a whole number, not a string"),
+        ("number", 5.5, "a whole number, not a number"),
+        ("number", True, "a whole number, not a boolean"),
+        ("flag", "true", "true or false, not a string"),
+        ("flag", 1, "true or false, not a number"),
+        ("nested", "a", "an object, not a string"),
+        ("strings", "a", "a list of strings, not a string"),
+    ],
+)
+def test_a_wrong_type_is_named_and_reads_as_absent(method: str, value: object, wanted: str) -> None:
+    read = reader({"x": value})
+    found = getattr(read, method)("x")
+    assert not (list(found) if method == "strings" else found)
+    assert [problem.rule for problem in read.problems] == [f"must be {wanted}"]
+    assert read.problems[0].field == "spec.x"
+
+
+def test_quoted_numbers_and_booleans_come_with_a_remedy() -> None:
+    read = reader({"a": "1300", "b": "true"})
+    read.number("a")
+    read.flag("b")
+    assert all("without quotes" in problem.hint for problem in read.problems)
+
+
+def test_names_are_found_with_any_capitals_unless_written_exactly() -> None:
+    assert reader({"MTU": 1}).number("mtu") == 1
+    assert reader({"MTU": 1, "mtu": 2}).number("mtu") == 2
+
+
+def test_null_reads_as_absent() -> None:
+    read = reader({"a": None})
+    assert (read.text("a"), read.number("a"), read.flag("a"), read.nested("a")) == (
+        "",
+        None,
+        None,
+        None,
+    )
+    assert not read.problems
+
+
+def test_items_are_named_by_index() -> None:
+    read = reader({"a": ["x", 5]})
+    assert list(read.strings("a")) == [("a[0]", "x")]
+    assert read.problems[0].field == "spec.a[1]"
+
+
+def test_values_are_shown_short_and_as_json() -> None:
+    assert repr(fields.shown(True)) == "true"
+    assert repr(fields.shown({"a": None})) == '{"a": null}'
+    assert len(repr(fields.shown("x" * 500))) < 100
+    assert len(repr(fields.shown(list(range(500))))) < 100
