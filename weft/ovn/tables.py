@@ -46,6 +46,10 @@ SB = (
 
 
 def owner(columns: rows.Columns) -> str:
-    """Whom a row stands for, by its external_ids; nothing for a row that is not weft's."""
+    """Whom a row stands for; nothing for a row that is not weft's."""
+    return external_id(columns, names.OWNER)
+
+
+def external_id(columns: rows.Columns, key: str) -> str:
     external_ids = columns.get("external_ids")
-    return str(external_ids.get(names.OWNER, "")) if isinstance(external_ids, Mapping) else ""
+    return str(external_ids.get(key, "")) if isinstance(external_ids, Mapping) else ""

@@ -1,0 +1,163 @@
+"""Zones whose databases are kept by weft's zone writer, fed with objects by the test."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from ipaddress import ip_interface, ip_network
+from typing import Self
+
+import pytest
+
+from tests.support.zones import Guest, Wire, Zone
+from weft import model
+from weft.control.zone import state, writer
+from weft.ovn import layer2, tables
+from weft.ovsdb.replica import Replica
+
+PORT = layer2.PORT
+Stream = subprocess.Popen[str]
+
+
+def network(name: str, number: int, *subnets: str, mtu: int = 1300) -> state.Definition:
+    spec = model.NetworkSpec(
+        name, model.Topology.LAYER2, mtu, tuple(ip_network(subnet) for subnet in subnets)
+    )
+    return state.Definition(model.Network(spec, number))
+
+
+def info(zone: Zone) -> model.NodeInfo:
+    return model.NodeInfo(zone.name, zone.chassis, (zone.address,))
+
+
+class Kept:
+    """One zone, its state and its writer."""
+
+    def __init__(self, zone: Zone, nb: Replica, sb: Replica, style: layer2.RemotePorts) -> None:
+        self.zone, self.nb, self.sb = zone, nb, sb
+        self.state = state.Zone(zone.name, zone.chassis, remote_ports=style)
+        self.writer = writer.Writer(self.state, nb, sb)
+
+    @classmethod
+    async def open(cls, stack: AsyncExitStack, zone: Zone, style: layer2.RemotePorts) -> Self:
+        made: list[Self] = []
+
+        def again() -> None:
+            made[0].writer.reset()
+
+        nb = await stack.enter_async_context(
+            await Replica.open(zone.nb, tables.NORTHBOUND, tables.NB, on_reset=again)
+        )
+        sb = await stack.enter_async_context(
+            await Replica.open(
+                zone.sb,
+                tables.SOUTHBOUND,
+                (*tables.SB, *PORT_BINDINGS),
+                on_reset=again,
+            )
+        )
+        made.append(cls(zone, nb, sb, style))
+        return made[0]
+
+    async def bound(self, port: str, chassis: str) -> None:
+        """Returns when the port is bound to the chassis in this zone, and up if it is this one."""
+        await self.sb.wait_for("Chassis", chassis, lambda row: row is not None, timeout=10)
+        uuid = self.sb.uuid("Chassis", chassis)
+
+        def there(row: object) -> bool:
+            return (
+                isinstance(row, dict)
+                and row["chassis"] == uuid
+                and (chassis != self.zone.chassis or row["up"] is True)
+            )
+
+        await self.sb.wait_for("Port_Binding", port, there, timeout=10)
+
+
+def _bindings() -> tuple[object, ...]:
+    from weft import rows
+
+    return (
+        rows.Table(
+            "Port_Binding",
+            ("logical_port", "chassis", "up", "type", "tunnel_key"),
+            rows.ByColumns(("logical_port",)),
+        ),
+    )
+
+
+PORT_BINDINGS = _bindings()
+
+
+class Cluster:
+    """The same objects to every zone, as the API would bring them."""
+
+    def __init__(self, wire: Wire, stack: AsyncExitStack, group: asyncio.TaskGroup) -> None:
+        self._wire, self._stack, self._group = wire, stack, group
+        self.kept: list[Kept] = []
+        self._steps: list[Callable[[state.Zone], None]] = []
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def zone(self, style: layer2.RemotePorts = layer2.RemotePorts.PLAIN) -> Kept:
+        kept = await Kept.open(self._stack, self._wire.zone(), style)
+        for step in self._steps:
+            step(kept.state)
+        self.kept.append(kept)
+        self._tasks.append(self._group.create_task(kept.writer.run()))
+        await self.tell(lambda zone: zone.set_node(kept.zone.name, info(kept.zone)))
+        return kept
+
+    async def tell(self, step: Callable[[state.Zone], None]) -> None:
+        """One change of the cluster, written by every zone when this returns."""
+        self._steps.append(step)
+        for kept in self.kept:
+            step(kept.state)
+            kept.writer.poke()
+        for kept in self.kept:
+            async with asyncio.timeout(15):
+                await kept.writer.settled()
+
+    async def define(self, nad: str, definition: state.Definition | None) -> None:
+        await self.tell(lambda zone: zone.set_definition(nad, definition))
+
+    async def pod(
+        self, name: str, node: Kept, key: str, number: int, *addresses: str, uid: str = ""
+    ) -> model.Port:
+        """A pod with one attachment; number is its tunnel key and the end of its MAC."""
+        allocation = model.Allocation(
+            f"0a:58:00:00:{number >> 8:02x}:{number & 255:02x}",
+            tuple(ip_interface(address) for address in addresses),
+            number,
+        )
+        ref = model.PodRef("default", name, uid or f"uid-{name}")
+        pod = state.Pod(ref, node.zone.name, {key: allocation})
+        await self.tell(lambda zone: zone.set_pod(ref.key, pod))
+        return model.Port(ref, key, key, "", node.zone.name, allocation)
+
+    async def gone(self, name: str) -> None:
+        await self.tell(lambda zone: zone.set_pod(f"default/{name}", None))
+
+    async def guest(self, kept: Kept, port: model.Port) -> Guest:
+        """The pod's interface on its node, its port bound in every zone that has it."""
+        name = layer2.port_key(port)
+        guest = await asyncio.to_thread(
+            kept.zone.guest, name, port.allocation.mac, version=port.pod.uid
+        )
+        for each in self.kept:
+            if each.nb.get(PORT, name) is not None:
+                await each.bound(name, kept.zone.chassis)
+        return guest
+
+    def end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+
+@pytest.fixture
+async def cluster(wire: Wire) -> AsyncIterator[Cluster]:
+    async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+        made = Cluster(wire, stack, group)
+        yield made
+        made.end()

@@ -1,0 +1,280 @@
+"""OVN zones with guests on the wire, each in namespaces of its own.
+
+A `Wire` holds user, network, mount and PID namespaces; ending its one process removes everything.
+Each of its zones has the paths of a real node in a private /run, and its own OVS and OVN daemons.
+Nothing of weft is used here, so that what weft writes is judged by OVN alone.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from weft.lab.runtime.toolchain import Toolchain
+
+MTU = 1500
+_ENTER = ("nsenter", "--user", "--preserve-credentials", "--net", "--mount", "--pid")
+
+
+@dataclass
+class Space:
+    """A process that holds namespaces; it ends when its standard input does."""
+
+    holder: subprocess.Popen[str]
+    env: dict[str, str]
+    pid: int = 0
+
+    def __post_init__(self) -> None:
+        """Its first line says that it is ready; the process that is inside is its only child."""
+        assert self.holder.stdout is not None
+        assert self.holder.stdout.readline() == "ready\n"
+        children = Path(f"/proc/{self.holder.pid}/task/{self.holder.pid}/children").read_text()
+        self.pid = int(children.split()[0])
+
+    def inside(self, *command: str) -> list[str]:
+        return [*_ENTER, f"--target={self.pid}", *command]
+
+    def run(self, *command: str, check: bool = True, timeout: float = 60) -> str:
+        """Standard output of a command inside."""
+        done = subprocess.run(
+            self.inside(*command),
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        assert not check or done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def popen(self, *command: str, stdout: int | None = subprocess.PIPE) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            self.inside(*command), env=self.env, stdin=subprocess.PIPE, stdout=stdout, text=True
+        )
+
+    def fork(self, *unshare: str, first: str = "") -> Space:
+        """Another space below this one, which runs `first` before it is ready."""
+        shell = f"{first or ':'} && echo ready && exec cat >/dev/null"
+        holder = self.popen("unshare", *unshare, "sh", "-ec", shell)
+        return Space(holder, self.env)
+
+    def end(self) -> None:
+        """Let the holder go and wait until it is gone."""
+        assert self.holder.stdin is not None
+        self.holder.stdin.close()
+        self.holder.wait(10)
+
+
+@dataclass
+class Guest:
+    """A network namespace with one interface, `eth0`, that is an OVS port of its zone."""
+
+    space: Space
+    port: str
+    mac: str
+
+    def run(self, *command: str, check: bool = True, timeout: float = 60) -> str:
+        return self.space.run(*command, check=check, timeout=timeout)
+
+    def pings(self, address: str, count: int = 3) -> bool:
+        """Whether all are answered; one more goes ahead, as the first to a tunnel peer is lost."""
+        ping = ("busybox", "ping", "-i", "0.2", "-W", "2", address)
+        self.run(*ping, "-c", "1", check=False)
+        return f" {count} packets received" in self.run(*ping, "-c", str(count), check=False)
+
+
+@dataclass
+class Zone:
+    """One node: its daemons, and the guests on its integration bridge."""
+
+    name: str
+    chassis: str
+    address: str
+    space: Space
+    guests: dict[str, Guest] = field(default_factory=dict)
+
+    @property
+    def root(self) -> Path:
+        """The zone's own file system, as seen from outside."""
+        return Path(f"/proc/{self.space.pid}/root")
+
+    @property
+    def nb(self) -> str:
+        return f"unix:{self.root}/run/ovn/ovnnb_db.sock"
+
+    @property
+    def sb(self) -> str:
+        return f"unix:{self.root}/run/ovn/ovnsb_db.sock"
+
+    @property
+    def ovs(self) -> str:
+        return f"unix:{self.root}/run/openvswitch/db.sock"
+
+    def run(self, *command: str, check: bool = True) -> str:
+        return self.space.run(*command, check=check)
+
+    def start(self, *daemons: str) -> None:
+        for daemon in daemons:
+            self.run(*COMMANDS[daemon], "--pidfile", "--detach", "--no-chdir", *_logs(daemon))
+
+    def stop(self, daemon: str) -> None:
+        """Orderly, and gone when this returns."""
+        folder = "/run/openvswitch" if daemon in ("ovs", "ovs-vswitchd") else "/run/ovn"
+        pid = self.run("cat", f"{folder}/{_PIDFILES.get(daemon, daemon)}.pid").strip()
+        self.run(
+            "sh",
+            "-ec",
+            f"kill {pid}; while kill -0 {pid} 2>/dev/null; do busybox usleep 2000; done",
+        )
+
+    def guest(self, port: str, mac: str, *, version: str = "") -> Guest:
+        """A new guest behind logical port `port`, its interface up and without an IPv4 address."""
+        device = f"g{len(self.guests)}"
+        ids = [f"external_ids:iface-id={port}"]
+        ids += [f"external_ids:iface-id-ver={version}"] if version else []
+        self.run(
+            *("ovs-vsctl", "--", "add-port", "br-int", device, "--"),
+            *("set", "Interface", device, "type=internal", *ids),
+        )
+        space = self.space.fork("--net")
+        target = self.run("sh", "-c", f"readlink /proc/{self._inner(space)}/ns/net").strip()
+        assert target
+        ip = ("busybox", "ip", "link", "set", "dev")
+        self.run(*ip, device, "netns", self._inner(space))
+        space.run("busybox", "ip", "link", "set", device, "name", "eth0")
+        space.run(*ip, "lo", "up")
+        space.run(*ip, "eth0", "address", mac)
+        space.run(*ip, "eth0", "up")
+        self.guests[port] = Guest(space, port, mac)
+        return self.guests[port]
+
+    @staticmethod
+    def _inner(space: Space) -> str:
+        """A holder's PID as its own namespace counts."""
+        status = Path(f"/proc/{space.pid}/status").read_text()
+        return next(line for line in status.splitlines() if line.startswith("NSpid:")).split()[-1]
+
+
+NB, SB = "/run/ovn/ovnnb_db.sock", "/run/ovn/ovnsb_db.sock"
+OVS = "unix:/run/openvswitch/db.sock"
+_PIDFILES = {"ovs": "ovsdb-server", "nb": "nb", "sb": "sb"}
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "ovs": ("ovsdb-server", "--remote=punix:/run/openvswitch/db.sock", "/run/openvswitch/conf.db"),
+    "nb": ("ovsdb-server", f"--remote=punix:{NB}", "--unixctl=/run/ovn/nb.ctl", "/run/ovn/nb.db"),
+    "sb": ("ovsdb-server", f"--remote=punix:{SB}", "--unixctl=/run/ovn/sb.ctl", "/run/ovn/sb.db"),
+    "ovs-vswitchd": ("ovs-vswitchd", OVS),
+    "ovn-northd": ("ovn-northd", f"--ovnnb-db=unix:{NB}", f"--ovnsb-db=unix:{SB}"),
+    "ovn-controller": ("ovn-controller", OVS),
+}
+
+
+def _logs(daemon: str) -> tuple[str, ...]:
+    folder = "/run/openvswitch" if daemon.startswith("ovs") else "/run/ovn"
+    # Databases share a program, so their files are told apart by name.
+    pid = (f"--pidfile={folder}/{daemon}.pid",) if daemon in ("nb", "sb") else ()
+    return (f"--log-file={folder}/{daemon}.log", "-vconsole:off", "-vsyslog:off", *pid)
+
+
+class Wire:
+    """Zones that reach each other over one underlay."""
+
+    def __init__(self, toolchain: Toolchain) -> None:
+        env = {
+            **os.environ,
+            **toolchain.env,
+            "PATH": f"{toolchain.bin}:{os.environ['PATH']}",
+            "OVS_RUNDIR": "/run/openvswitch",
+            "OVN_RUNDIR": "/run/ovn",
+        }
+        command = ["unshare", "--user", "--map-root-user", "--net", "--mount", "--pid", "--fork"]
+        first = "mount -t proc proc /proc && echo ready && exec cat >/dev/null"
+        holder = subprocess.Popen(
+            [*command, "--kill-child", "sh", "-ec", first],
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.toolchain = toolchain
+        self.space = Space(holder, env)
+        self.zones: list[Zone] = []
+        self.space.run("busybox", "brctl", "addbr", "underlay")
+        self.space.run("busybox", "ip", "link", "set", "dev", "underlay", "up")
+
+    def zone(self, *, remote: Sequence[Zone] = ()) -> Zone:
+        """One more zone, running. Its databases hold nothing but what its daemons write."""
+        number = len(self.zones) + 1
+        folders = "mkdir /run/openvswitch /run/ovn /run/netns"
+        space = self.space.fork(
+            "--net", "--mount", "--uts", first=f"mount -t tmpfs tmpfs /run && {folders}"
+        )
+        zone = Zone(f"node{number}", f"chassis-{number}", f"192.0.2.{number}", space)
+        for schema, file in (
+            ("vswitch", "/run/openvswitch/conf.db"),
+            ("ovn-nb", "/run/ovn/nb.db"),
+            ("ovn-sb", "/run/ovn/sb.db"),
+        ):
+            zone.run("ovsdb-tool", "create", file, str(self.toolchain.schema(schema)))
+        zone.start("ovs", "nb", "sb")
+        zone.run("ovs-vsctl", "--no-wait", *_settings(zone))
+        zone.start("ovs-vswitchd", "ovn-northd", "ovn-controller")
+        self._plug(zone)
+        self.zones.append(zone)
+        return zone
+
+    def _plug(self, zone: Zone) -> None:
+        port = f"ul-{zone.name}"
+        zone.run("ovs-vsctl", "wait-until", "Interface", port, "ofport>0")
+        pid = "1"
+        zone.run("busybox", "ip", "link", "set", "dev", port, "netns", pid)
+        self.space.run("busybox", "brctl", "addif", "underlay", port)
+        self.space.run("busybox", "ip", "link", "set", "dev", port, "up")
+        zone.run("busybox", "ip", "link", "set", "dev", "lo", "up")
+        zone.run("busybox", "ip", "addr", "add", f"{zone.address}/24", "dev", "br-phy")
+        zone.run("busybox", "ip", "link", "set", "dev", "br-phy", "up")
+
+    def end(self) -> None:
+        self.space.holder.kill()
+        self.space.holder.wait(10)
+
+
+def _settings(zone: Zone) -> tuple[str, ...]:
+    ids = {
+        "system-id": zone.chassis,
+        "hostname": zone.name,
+        "ovn-encap-type": "geneve",
+        "ovn-encap-ip": zone.address,
+        "ovn-remote": f"unix:{SB}",
+        "ovn-is-interconn": "true",
+        "ovn-monitor-all": "true",
+        "ovn-bridge-datapath-type": "netdev",
+    }
+    port = f"ul-{zone.name}"
+    return (
+        *("add-br", "br-int", "--", "set", "Bridge", "br-int", "datapath_type=netdev", "--"),
+        *("set", "Bridge", "br-int", "fail-mode=secure", "--"),
+        *("add-br", "br-phy", "--", "set", "Bridge", "br-phy", "datapath_type=netdev", "--"),
+        *("add-port", "br-phy", port, "--", "set", "Interface", port, "type=internal", "--"),
+        *("set", "Open_vSwitch", ".", "other_config:userspace-tso-enable=true"),
+        *(f"external_ids:{key}={value}" for key, value in ids.items()),
+    )
+
+
+@pytest.fixture
+def wire(toolchain: Toolchain) -> Iterator[Wire]:
+    made = Wire(toolchain)
+    try:
+        yield made
+    finally:
+        made.end()
+
+
+@pytest.fixture
+def two_zones(wire: Wire) -> tuple[Zone, Zone]:
+    return wire.zone(), wire.zone()

@@ -1,0 +1,201 @@
+"""How does what the zone desires come into its databases: when, and in how many transactions?
+
+One task writes. What comes within a moment goes together; what comes while a transaction is
+under way goes with the next. At the start and after a connection was lost, everything is compared
+and rows of ours that nothing desires are removed. No meaning of rows lives here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from weft import errors, names, rows
+from weft.control.zone import state
+from weft.ovn import tables
+from weft.ovsdb import replica
+
+log = logging.getLogger(__name__)
+
+WINDOW = 0.003  # seconds in which changes are gathered, until there are BATCH of them
+BATCH = 100
+_PAUSES = (0.2, 10.0)
+
+
+@dataclass(slots=True)
+class Figures:
+    """What was done since the start."""
+
+    transactions: int = 0
+    operations: int = 0
+    rebuilds: int = 0
+    refused: int = 0
+
+
+class Writer:
+    """Keeps the databases of a zone as `zone` desires; `poke` it after each change of `zone`."""
+
+    def __init__(
+        self,
+        zone: state.Zone,
+        nb: replica.Replica,
+        sb: replica.Replica,
+        *,
+        on_written: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._zone, self._nb, self._sb = zone, nb, sb
+        self._on_written = on_written
+        self._due = asyncio.Event()
+        self._full = asyncio.Event()
+        self._all = True
+        self._pause = _PAUSES[0]
+        self._settled = asyncio.Event()
+        self.figures = Figures()
+        self.trouble = ""
+        for database, followed in ((nb, tables.NB), (sb, tables.SB)):
+            for table in followed:
+                database.subscribe(table.name, self._watcher(table))
+
+    def poke(self) -> None:
+        """The zone was changed."""
+        self._settled.clear()
+        self._due.set()
+        if len(self._zone) >= BATCH:
+            self._full.set()
+
+    def reset(self) -> None:
+        """What the databases hold is not known any more: compare everything."""
+        self._all = True
+        self._settled.clear()
+        self._due.set()
+        self._full.set()
+
+    async def settled(self) -> None:
+        """Returns when the databases say what the zone desires."""
+        await self._settled.wait()
+
+    async def run(self) -> None:
+        """Writes until cancelled; starts by comparing everything."""
+        self.reset()
+        while True:
+            await self._due.wait()
+            await self._gather()
+            self._due.clear()
+            self._full.clear()
+            try:
+                await self._write()
+            except errors.WeftError as error:
+                self._failed(error)
+            else:
+                self.trouble, self._pause = "", _PAUSES[0]
+                if not self._due.is_set():
+                    self._settled.set()
+            self._on_written()
+
+    async def _gather(self) -> None:
+        try:
+            async with asyncio.timeout(WINDOW):
+                await self._full.wait()
+        except TimeoutError:
+            pass
+
+    def _failed(self, error: errors.WeftError) -> None:
+        """Compare everything later; a new connection brings that at once (`reset`)."""
+        if str(error) != self.trouble:
+            log.warning("zone not written: %s", error)
+        self.trouble = str(error)
+        self._all = True
+        asyncio.get_running_loop().call_later(self._pause, self._due.set)
+        self._pause = min(self._pause * 2, _PAUSES[1])
+
+    async def _write(self) -> None:
+        """Chassis before the ports that name them, so that northd binds those at once."""
+        changes = self._zone.changes()
+        if self._all:
+            changes = self._rebuilt()
+            self.figures.rebuilds += 1
+        refused = [
+            *await self._apply(self._sb, changes.sb, changes.sb_gone),
+            *await self._apply(self._nb, changes.nb, changes.nb_gone),
+        ]
+        self._all = False
+        if refused:
+            raise refused[0]
+
+    def _rebuilt(self) -> state.Changes:
+        nb, sb = self._zone.desired()
+        return state.Changes(
+            nb,
+            tuple(_stale(self._nb, tables.NB, nb)),
+            sb,
+            tuple(_stale(self._sb, tables.SB, sb)),
+        )
+
+    async def _apply(
+        self, database: replica.Replica, desired: tuple[rows.Row, ...], gone: tuple[rows.Ident, ...]
+    ) -> list[errors.WeftError]:
+        """One transaction; where the server refuses it, halves of it, so that one bad row harms
+        no other. Gives what was refused in the end."""
+        if not desired and not gone:
+            return []
+        try:
+            operations = await database.apply(desired, gone)
+        except (errors.Conflict, errors.Unavailable) as error:
+            if len(desired) + len(gone) == 1 or not await _answers(database):
+                self.figures.refused += 1
+                return [error]
+        else:
+            self.figures.transactions += 1 if operations else 0
+            self.figures.operations += operations
+            return []
+        if gone and desired:
+            return [
+                *await self._apply(database, (), gone),
+                *await self._apply(database, desired, ()),
+            ]
+        half = (len(desired) + len(gone)) // 2
+        return [
+            *await self._apply(database, desired[:half], gone[:half]),
+            *await self._apply(database, desired[half:], gone[half:]),
+        ]
+
+    def _watcher(self, table: rows.Table) -> replica.Subscriber:
+        """Looks again at rows of ours that changed or went; our own doing finds nothing to do."""
+
+        def changed(_: str, old: rows.Columns | None, new: rows.Columns | None) -> None:
+            if old is None or not tables.owner(old):
+                return
+            if new is not None and all(
+                new[column] == old[column] for column in table.columns if column != "ports"
+            ):
+                return
+            key = table.key(old)
+            if key is not None:
+                self._zone.touch(table.name, key, tables.external_id(old, names.NETWORK))
+                if len(self._zone):
+                    self.poke()
+
+        return changed
+
+
+async def _answers(database: replica.Replica) -> bool:
+    """Whether the server still takes transactions, if not the one that it was given."""
+    try:
+        await database.transact(())
+    except errors.Unavailable:
+        return False
+    return True
+
+
+def _stale(
+    database: replica.Replica, followed: Iterable[rows.Table], desired: Iterable[rows.Row]
+) -> Iterator[rows.Ident]:
+    """Rows that say they are weft's, and that nothing desires."""
+    wanted = {(row.table, row.key) for row in desired}
+    for table in followed:
+        for columns in database.rows(table.name).values():
+            key = table.key(columns) if tables.owner(columns) else None
+            if key is not None and (table.name, key) not in wanted:
+                yield table.name, key
