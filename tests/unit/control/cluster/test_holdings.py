@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from ipaddress import ip_interface, ip_network
+
+import pytest
+
+from weft import errors, model
+from weft.control.cluster.holdings import Holdings
+
+
+def network(name: str = "blue", subnet: str = "10.1.0.0/29", mtu: int = 1400) -> model.Network:
+    spec = model.NetworkSpec(name, model.Topology.LAYER2, mtu, (ip_network(subnet),))
+    return model.Network(spec, 1)
+
+
+def attachment(key: str = "default/blue") -> model.Attachment:
+    return model.Attachment(nad="default/blue", key=key, interface="net1")
+
+
+def test_what_a_pod_holds_becomes_free_once() -> None:
+    held = Holdings()
+    first = held.allocate(network(), "u1", attachment(), "Pod a/1")
+    second = held.allocate(network(), "u1", attachment("default/blue/1"), "Pod a/1")
+    assert first.addresses != second.addresses
+    assert held.is_used("blue")
+    assert held.release("u1") == ["blue", "blue"]
+    assert held.release("u1") == []
+    assert not held.is_used("blue")
+    assert held.get("u1", "default/blue") is None
+
+
+def test_one_attachment_can_be_given_back_alone() -> None:
+    held = Holdings()
+    held.allocate(network(), "u1", attachment(), "Pod a/1")
+    held.allocate(network(), "u1", attachment("default/blue/1"), "Pod a/1")
+    assert held.release("u1", "default/blue") == ["blue"]
+    assert held.release("u1", "default/blue") == []
+    assert len(held) == 1
+
+
+def test_a_changed_network_keeps_its_holders_and_knows_their_names() -> None:
+    held = Holdings()
+    given = held.allocate(network(), "u1", attachment(), "Pod a/1")
+    wider = network(subnet="10.1.0.0/24")
+    twin = model.Attachment(
+        nad="default/blue", key="default/blue", interface="net1", addresses=given.addresses
+    )
+    with pytest.raises(errors.InvalidInput):  # the prefix length is another one now
+        held.allocate(wider, "u2", twin, "Pod a/2")
+    bare = model.Attachment(
+        nad="default/blue",
+        key="default/blue",
+        interface="net1",
+        addresses=(given.addresses[0].ip,),
+    )
+    with pytest.raises(errors.Conflict) as caught:
+        held.allocate(wider, "u2", bare, "Pod a/2")
+    assert "Pod a/1" in str(caught.value)
+    assert held.get("u1", "default/blue") == given
+
+
+def test_what_was_given_before_is_reserved_and_contradictions_are_named() -> None:
+    held = Holdings()
+    allocation = model.Allocation("0a:58:0a:01:00:05", (ip_interface("10.1.0.5/29"),), 17)
+    held.reserve(network(), "u1", "default/blue", allocation, "Pod a/1")
+    with pytest.raises(errors.Conflict) as caught:
+        held.reserve(network(), "u2", "default/blue", allocation, "Pod a/2")
+    assert "Pod a/1" in str(caught.value)
+    assert held.release("u2") == []
+    assert held.release("u1") == ["blue"]
+
+
+def test_a_network_that_is_no_more_is_forgotten_unless_it_is_used() -> None:
+    held = Holdings()
+    given = held.allocate(network(), "u1", attachment(), "Pod a/1")
+    held.drop("blue")
+    assert held.get("u1", "default/blue") == given
+    held.release("u1")
+    held.drop("blue")
+    assert held.allocate(network(), "u2", attachment(), "Pod a/2") == given

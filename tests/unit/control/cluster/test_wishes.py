@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from weft import errors, names
+from weft.control.cluster import wishes
+
+
+def pod(networks: str | None = "blue", **changes: Any) -> dict[str, Any]:
+    annotations = {"other": "x"} if networks is None else {names.NETWORKS: networks, "other": "x"}
+    meta = {
+        "name": "p",
+        "namespace": "a",
+        "uid": "u",
+        "resourceVersion": "1",
+        "labels": {"app": "web"},
+        "annotations": annotations,
+        **changes.pop("metadata", {}),
+    }
+    return {
+        "metadata": meta,
+        "spec": {"nodeName": "n1", "containers": [{"name": "c"}], **changes.pop("spec", {})},
+        "status": {"phase": "Pending", **changes.pop("status", {})},
+    }
+
+
+def test_only_what_counts_is_kept() -> None:
+    kept = wishes.keep(pod())
+    assert kept == {
+        "metadata": {
+            "name": "p",
+            "namespace": "a",
+            "uid": "u",
+            "resourceVersion": "1",
+            "annotations": {names.NETWORKS: "blue"},
+        },
+        "nodeName": "n1",
+    }
+    assert "annotations" not in wishes.keep(pod(None))["metadata"]
+
+
+@pytest.mark.parametrize(
+    ("seen", "due"),
+    [
+        (pod(), True),
+        (pod(None), False),
+        (pod(spec={"nodeName": ""}), False),
+        (pod(spec={"hostNetwork": True}), False),
+        (pod(status={"phase": "Succeeded"}), False),
+        (pod(status={"phase": "Failed"}), False),
+        (pod(metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"}), False),
+    ],
+)
+def test_who_is_due(seen: dict[str, Any], due: bool) -> None:
+    assert wishes.is_due(wishes.keep(seen)) is due
+
+
+def test_pods_are_found_by_the_definitions_that_they_name() -> None:
+    assert set(wishes.nads(wishes.keep(pod("blue, b/red, blue")))) == {"a/blue", "b/red"}
+    assert set(wishes.nads(wishes.keep(pod("not valid!")))) == set()
+    assert set(wishes.nads(wishes.keep(pod(None)))) == set()
+
+
+def test_what_cannot_be_read_names_this_very_pod() -> None:
+    with pytest.raises(errors.InvalidInput) as caught:
+        wishes.attachments(wishes.keep(pod("[{]")))
+    assert "Pod a/p" in str(caught.value)

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from weft import errors
+from weft.kube import config
+
+
+def document(**changes: Any) -> dict[str, Any]:
+    return {
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u", "namespace": "n"}}],
+        "clusters": [{"name": "k", "cluster": {"server": "http://127.0.0.1:1/"}}],
+        "users": [{"name": "u", "user": {"token": "secret"}}],
+        **changes,
+    }
+
+
+def write(path: Path, content: object) -> Path:
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def test_the_current_context_counts(tmp_path: Path) -> None:
+    endpoint = config.from_file(write(tmp_path / "config", document()))
+    assert endpoint.server == "http://127.0.0.1:1"
+    assert endpoint.token == "secret"
+    assert endpoint.namespace == "n"
+    assert endpoint.tls is None
+    assert "secret" not in repr(endpoint)
+
+
+def test_a_token_file_is_found_beside_the_kubeconfig(tmp_path: Path) -> None:
+    users = [{"name": "u", "user": {"tokenFile": "token"}}]
+    endpoint = config.from_file(write(tmp_path / "config", document(users=users)))
+    assert endpoint.token_file == str(tmp_path / "token")
+
+
+def test_a_unix_socket_is_a_server(tmp_path: Path) -> None:
+    clusters = [{"name": "k", "cluster": {"server": "unix:///run/api.sock"}}]
+    endpoint = config.from_file(write(tmp_path / "config", document(clusters=clusters)))
+    assert endpoint.server == "unix:///run/api.sock"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"current-context": "other"}, "contexts 'other': is not in the file"),
+        ({"clusters": None}, "clusters 'k': is not in the file"),
+        ({"clusters": [{"name": "k", "cluster": {"server": "here"}}]}, "server 'here': must begin"),
+        (
+            {"users": [{"name": "u", "user": {"exec": {"command": "aws"}}}]},
+            "exec: is not supported",
+        ),
+        (
+            {
+                "clusters": [
+                    {
+                        "name": "k",
+                        "cluster": {"server": "https://x", "certificate-authority-data": "AAAA"},
+                    }
+                ]
+            },
+            "certificates: cannot be loaded",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+    path = write(tmp_path / "config", document(**changes))
+    with pytest.raises(errors.InvalidInput) as caught:
+        config.from_file(path)
+    assert said in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["", "a: [", "- list"])
+def test_a_file_that_is_no_kubeconfig_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "config"
+    path.write_text(content)
+    with pytest.raises(errors.InvalidInput):
+        config.from_file(path)
+    with pytest.raises(errors.InvalidInput):
+        config.from_file(tmp_path / "absent")
+
+
+def test_outside_of_a_pod_a_kubeconfig_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with pytest.raises(errors.InvalidInput) as caught:
+        config.load(None)
+    assert "--kubeconfig" in caught.value.hint

@@ -1,0 +1,36 @@
+"""What an Event says; how it is sent is tested in tests/state and tests/real."""
+
+from __future__ import annotations
+
+from weft.kube import events
+
+POD = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "web", "namespace": "a", "uid": "u1", "resourceVersion": "7"},
+}
+
+
+def news(message: str = "no address is free") -> events.News:
+    return events.News(events.about(POD), "Warning", "Reason", message, 1, "t1", "t2")
+
+
+def test_an_event_names_its_object_and_lies_beside_it() -> None:
+    name = news().name("weft")
+    event = events.render(name, news(), "weft")
+    assert name.startswith("web.")
+    assert event["metadata"] == {"name": name, "namespace": "a"}
+    assert event["involvedObject"]["uid"] == "u1"
+    assert event["reportingComponent"] == "weft"
+
+
+def test_an_object_of_the_whole_cluster_has_its_events_in_default() -> None:
+    node = {"kind": "Node", "apiVersion": "v1", "metadata": {"name": "n1"}}
+    told = events.News(events.about(node), "Normal", "R", "m", 1, "t", "t")
+    assert told.namespace == "default"
+
+
+def test_the_same_news_has_the_same_name_and_other_news_another() -> None:
+    assert news().name("weft") == news().name("weft")
+    assert news().name("weft") != news("other").name("weft")
+    assert news().name("weft") != news().name("other")

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from weft import errors
+from weft.kube import queue
+
+
+@asynccontextmanager
+async def running(
+    due: queue.Queue, reconcile: queue.Reconcile, workers: int = 3
+) -> AsyncIterator[None]:
+    task = asyncio.create_task(due.run(reconcile, workers))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+class Times:
+    """Counts calls by key, and wakes who waits for a number of them."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[str] = Counter()
+        self.changed = asyncio.Condition()
+
+    async def note(self, key: str) -> None:
+        async with self.changed:
+            self.calls[key] += 1
+            self.changed.notify_all()
+
+    async def until(self, holds: Callable[[Counter[str]], bool]) -> None:
+        async with self.changed:
+            await self.changed.wait_for(lambda: holds(self.calls))
+
+
+async def test_a_key_added_often_is_looked_at_once() -> None:
+    due, times = queue.Queue(), Times()
+    for _ in range(10):
+        due.add("a")
+    async with running(due, times.note):
+        await due.idle()
+    assert times.calls == {"a": 1}
+
+
+async def test_one_worker_a_key_and_once_more_for_what_came_meanwhile() -> None:
+    due, times = queue.Queue(), Times()
+    go, inside = asyncio.Event(), 0
+
+    async def reconcile(key: str) -> None:
+        nonlocal inside
+        inside += 1
+        assert inside == 1
+        await times.note(key)
+        await go.wait()
+        inside -= 1
+
+    async with running(due, reconcile):
+        due.add("a")
+        await times.until(lambda calls: calls["a"] == 1)
+        for _ in range(5):
+            due.add("a")
+        assert times.calls == {"a": 1}
+        go.set()
+        await due.idle()
+    assert times.calls == {"a": 2}
+
+
+async def test_other_keys_go_on_beside_a_slow_one() -> None:
+    due, times = queue.Queue(), Times()
+    go = asyncio.Event()
+
+    async def reconcile(key: str) -> None:
+        if key == "slow":
+            await go.wait()
+        await times.note(key)
+
+    async with running(due, reconcile, workers=2):
+        due.add("slow")
+        for key in "abc":
+            due.add(key)
+        await times.until(lambda calls: calls.total() == 3)
+        assert len(due) == 1
+        go.set()
+        await due.idle()
+
+
+async def test_what_may_succeed_later_comes_back_and_what_may_not_is_dropped() -> None:
+    heard: list[tuple[str, str]] = []
+    due = queue.Queue(on_error=lambda key, error: heard.append((key, str(error))), first_pause=0)
+    times = Times()
+
+    async def reconcile(key: str) -> None:
+        await times.note(key)
+        if key == "wrong":
+            raise errors.InvalidInput("Pod a/b", "mac", "x", "is no MAC")
+        if times.calls[key] < 4:
+            raise errors.Unavailable("gone")
+
+    async with running(due, reconcile):
+        due.add("wrong")
+        due.add("later")
+        await times.until(lambda calls: calls["later"] == 4)
+        await due.idle()
+    assert times.calls == {"wrong": 1, "later": 4}
+    assert heard.count(("later", "gone")) == 3
+    assert heard.count(("wrong", "Pod a/b: mac 'x': is no MAC")) == 1
+
+
+async def test_a_mistake_in_the_code_stops_neither_the_key_nor_the_others() -> None:
+    due, times = queue.Queue(first_pause=0), Times()
+
+    async def reconcile(key: str) -> None:
+        await times.note(key)
+        if key == "bad" and times.calls[key] == 1:
+            raise KeyError("uid")
+
+    async with running(due, reconcile, workers=1):
+        due.add("bad")
+        due.add("good")
+        await times.until(lambda calls: calls == {"bad": 2, "good": 1})
+
+
+async def test_of_two_times_the_earlier_counts_and_now_beats_later() -> None:
+    due, times = queue.Queue(), Times()
+    async with running(due, times.note):
+        due.add("a", after=3600)
+        due.add("a", after=0.001)
+        await times.until(lambda calls: calls["a"] == 1)
+        due.add("b", after=3600)
+        due.add("b")
+        await times.until(lambda calls: calls["b"] == 1)
+        await due.idle()
+        due.add("c", after=3600)
+        await due.idle()  # what waits for its time is not due
+    assert times.calls == {"a": 1, "b": 1}
