@@ -316,6 +316,8 @@ class _Draft:
         there = self.actual.get(*ident)
         if there is None or there[0] in self.gone:
             raise Missing(parent, row)
+        if row.parent_column not in there[1]:
+            raise ValueError(f"{parent.table}.{row.parent_column} is a parent but not monitored")
         holder = Holder(parent.table, there[0], row.parent_column)
         if self.disown(row, child, holder):
             self.mutate(*holder, (), (child,))
@@ -327,7 +329,7 @@ class _Draft:
             for holder in self.actual.holders(row.table, child) or ():
                 if holder == keep:
                     absent = False
-                elif holder.column == row.parent_column:
+                elif holder.column == row.parent_column and holder.uuid not in self.gone:
                     self.mutate(*holder, (child,), ())
         return absent
 

@@ -47,6 +47,7 @@ class Replica:
         self._subscribers: dict[str, list[Subscriber]] = {}
         self._waiting: dict[Ident, list[tuple[Predicate, asyncio.Future[None]]]] = {}
         self._writer = transact.Writer(database, self._current)
+        self._trouble = f"{address} did not answer"
         self._keeper: asyncio.Task[None] | None = None
 
     @classmethod
@@ -63,12 +64,11 @@ class Replica:
         replica = cls(address, database, tables, on_reset)
         try:
             async with asyncio.timeout(patience or None):
-                await replica._synchronise(retry=patience > 0)
+                await replica._synchronise(errors.Unavailable if patience else ())
         except TimeoutError:
-            raise errors.Unavailable(
-                f"no answer within {patience:g} s", where=f"{database} at {address}",
-                hint="is the database server running?",
-            ) from None  # fmt: skip
+            what = f"no answer within {patience:g} s; {replica._trouble}"
+            hint = "is the database server running?"
+            raise errors.Unavailable(what, where=database, hint=hint) from None
         replica._keeper = asyncio.create_task(replica._keep(), name=f"replica of {database}")
         return replica
 
@@ -162,21 +162,21 @@ class Replica:
             assert self._session is not None
             await self._session.lost
             log.warning("%s at %s: connection ended, connecting again", self.database, self.address)
-            await self._synchronise(retry=True)
+            await self._synchronise(errors.WeftError)
             log.info("%s at %s: read anew", self.database, self.address)
             if self._on_reset is not None:
                 self._on_reset()
 
-    async def _synchronise(self, *, retry: bool) -> None:
-        """Connect and read; with `retry` for as long as it takes."""
+    async def _synchronise(self, passing: type[errors.WeftError] | tuple[()]) -> None:
+        """Connect and read; errors that are `passing` only mean to try again."""
         pause = FIRST_PAUSE
         while True:
             try:
                 await self._read_all()
                 return
-            except errors.Unavailable:
-                if not retry:
-                    raise
+            except passing as error:
+                self._trouble = str(error)
+                log.debug("%s", error)
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 

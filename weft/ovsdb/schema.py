@@ -46,6 +46,14 @@ class Column:
     keeps: str
 
 
+class Unsuitable(errors.WeftError):
+    """The database lacks what weft needs of it."""
+
+    def __init__(self, database: str, what: str) -> None:
+        hint = "is it of a version older than weft needs? The README names the oldest"
+        super().__init__(what, where=database, hint=hint)
+
+
 @dataclass(frozen=True, slots=True)
 class Schema:
     """The tables of one database: their columns, unique indexes, and which are roots."""
@@ -73,18 +81,12 @@ class Schema:
     def columns(self, table: str, names: Iterable[str]) -> dict[str, Column]:
         """Some columns of a table; says plainly what this database does not have."""
         if table not in self.tables:
-            raise errors.Unavailable(
-                f"the database has no table {table}", where=self.name, hint=_OLD
-            )
+            raise Unsuitable(self.name, f"the database has no table {table}")
         known = self.tables[table]
         for name in names:
             if name not in known:
-                what = f"table {table} has no column {name}"
-                raise errors.Unavailable(what, where=self.name, hint=_OLD)
+                raise Unsuitable(self.name, f"table {table} has no column {name}")
         return {name: known[name] for name in names}
-
-
-_OLD = "is the database of another version than weft needs? See the README for the oldest one"
 
 
 def _column(spec: Json, roots: Set[str]) -> Column:

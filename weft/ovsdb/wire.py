@@ -17,6 +17,8 @@ from weft.ovsdb import schema
 
 Json = Any
 
+# What the parser says of a message whose last brace is still to come.
+_UNFINISHED = "unexpected end of data"
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
 
 
@@ -59,8 +61,9 @@ class Framer:
                 messages.append(orjson.loads(memoryview(rest)[start:]))
                 start = len(rest)
                 self._inside = False
-            except orjson.JSONDecodeError:
-                pass  # not its last brace
+            except orjson.JSONDecodeError as error:
+                if error.msg != _UNFINISHED:
+                    raise
         if start:
             del rest[:start]
             self._seen = max(self._seen - start, 0)

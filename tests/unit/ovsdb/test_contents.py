@@ -1,0 +1,118 @@
+"""The copy of the rows: indexes, twins, renames, and what a change shows of before and after."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support import ovsdb_schema
+from weft import rows
+from weft.ovsdb import contents, schema
+
+SCHEMA = schema.Schema.parse(ovsdb_schema.SCHEMA)
+
+
+@pytest.fixture
+def copy() -> contents.Contents:
+    return contents.Contents(ovsdb_schema.TABLES, SCHEMA)
+
+
+def uuids(*names: str) -> Any:
+    return ["set", [["uuid", name] for name in names]]
+
+
+def test_a_row_is_complete_though_defaults_are_not_sent(copy: contents.Contents) -> None:
+    (change,) = copy.patch({"Port": {"p": {"initial": {"name": "a"}}}})
+    assert change == contents.Change(
+        "Port",
+        "p",
+        "a",
+        None,
+        {
+            "name": "a",
+            "addresses": frozenset(),
+            "options": {},
+            "tag": frozenset(),
+            "enabled": False,
+            "dhcp": frozenset(),
+        },
+    )
+
+
+def test_a_reader_keeps_what_it_read(copy: contents.Contents) -> None:
+    copy.patch({"Port": {"p": {"insert": {"name": "a", "tag": 1}}}})
+    before = copy.get("Port", "a")
+    (change,) = copy.patch({"Port": {"p": {"modify": {"tag": 2}}}})
+    assert before is not None
+    assert before[1]["tag"] == 1
+    assert change.old is before[1]
+    assert change.new == {**before[1], "tag": 2}
+
+
+def test_a_large_set_changes_in_place_and_the_change_still_shows(copy: contents.Contents) -> None:
+    many = [f"p{i}" for i in range(schema.LARGE + 1)]
+    copy.patch({"Switch": {"s": {"insert": {"name": "s", "ports": uuids(*many)}}}})
+    copy.patch({"Switch": {"s": {"modify": {"ports": uuids("x")}}}})
+    held = copy.every("Switch")["s"]["ports"]
+    (change,) = copy.patch({"Switch": {"s": {"modify": {"ports": uuids("y", "p0")}}}})
+    assert copy.every("Switch")["s"]["ports"] is held
+    assert held == {*many, "x", "y"} - {"p0"}
+    assert change.old is not None
+    assert "ports" not in change.old
+    assert copy.holders("Port", "y") == (rows.Holder("Switch", "s", "ports"),)
+    assert copy.holders("Port", "p0") == ()
+
+
+def test_a_row_held_twice_stays_held_when_one_lets_go(copy: contents.Contents) -> None:
+    for switch in "st":
+        copy.patch({"Switch": {switch: {"insert": {"name": switch, "ports": uuids("p")}}}})
+    assert len(copy.holders("Port", "p") or ()) == 2
+    copy.patch({"Switch": {"s": {"delete": None}}})
+    assert copy.holders("Port", "p") == (rows.Holder("Switch", "t", "ports"),)
+    copy.patch({"Switch": {"t": {"modify": {"ports": uuids("p")}}}})
+    assert copy.holders("Port", "p") == ()
+
+
+def test_a_renamed_row_is_found_by_its_new_key_alone(copy: contents.Contents) -> None:
+    copy.patch({"Port": {"p": {"insert": {"name": "a"}}}})
+    copy.patch({"Port": {"p": {"modify": {"name": "b"}}}})
+    assert copy.get("Port", "a") is None
+    assert copy.get("Port", "b") is not None
+
+
+@pytest.mark.parametrize("order", [["s", "t", "u"], ["u", "t", "s"], ["t", "s", "u"]])
+def test_twins_are_lived_with(copy: contents.Contents, order: list[str]) -> None:
+    for uuid in "stu":
+        copy.patch({"Switch": {uuid: {"insert": {"name": "same"}}}})
+    left = {"s", "t", "u"}
+    for uuid in order:
+        found = copy.get("Switch", "same")
+        assert found is not None
+        assert found[0] in left
+        copy.patch({"Switch": {uuid: {"delete": None}}})
+        left.remove(uuid)
+    assert copy.get("Switch", "same") is None
+
+
+def test_two_names_swapped_in_one_transaction(copy: contents.Contents) -> None:
+    copy.patch({"Port": {"p": {"insert": {"name": "a"}}, "q": {"insert": {"name": "b"}}}})
+    copy.patch({"Port": {"p": {"modify": {"name": "b"}}, "q": {"modify": {"name": "a"}}}})
+    assert copy.get("Port", "a") == ("q", copy.every("Port")["q"])
+    assert copy.get("Port", "b") == ("p", copy.every("Port")["p"])
+
+
+def test_differences_tell_what_was_missed(copy: contents.Contents) -> None:
+    copy.patch({"Port": {u: {"insert": {"name": u}} for u in ("gone", "same", "changed")}})
+    fresh = contents.Contents(ovsdb_schema.TABLES, SCHEMA)
+    fresh.patch(
+        {
+            "Port": {
+                "same": {"initial": {"name": "same"}},
+                "changed": {"initial": {"name": "changed", "tag": 1}},
+                "new": {"initial": {"name": "new"}},
+            }
+        }
+    )
+    said = {(c.uuid, c.old is None, c.new is None) for c in contents.differences(copy, fresh)}
+    assert said == {("gone", False, True), ("changed", False, False), ("new", True, False)}
