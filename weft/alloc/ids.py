@@ -49,6 +49,9 @@ class NetworkIds:
 
     def reserve(self, name: str, number: int) -> None:
         """Note that `name` has `number`, as its definitions' annotations say."""
+        if not 0 < number < names.MAX_NETWORKS:
+            rule = f"must be from 1 to {names.MAX_NETWORKS - 1}"
+            raise errors.InvalidInput(f"network {name}", names.NETWORK_ID, number, rule)
         if self._by_name.get(name, number) != number:
             raise errors.Conflict(
                 f"network id {number}: the network has id {self._by_name[name]} already",

@@ -204,17 +204,15 @@ def _check_unused(fields: Fields) -> None:
 
 
 def _refuse_twins(elements: list[Fields], wishes: list[model.Attachment]) -> None:
-    """No two interfaces of one name, no two equal MACs asked for, within one pod."""
-    for what in ("interface", "mac"):
-        first: dict[str, int] = {}
-        for index, wish in enumerate(wishes):
-            value = getattr(wish, what)
-            if value and value in first:
-                rule = f"is that of element {first[value]} already"
-                if what == "interface" and not elements[index].has("interface"):
-                    rule += f"; an element that names none is called net{index + 1}"
-                elements[index].refuse(what, value, rule, hint="choose another for one of them")
-            first.setdefault(value, index)
+    """No two interfaces of one name; equal MACs may be meant for different networks."""
+    first: dict[str, int] = {}
+    for index, wish in enumerate(wishes):
+        if wish.interface in first:
+            rule = f"is that of element {first[wish.interface]} already"
+            if not elements[index].has("interface"):
+                rule += f"; an element that names none is called net{index + 1}"
+            elements[index].refuse("interface", wish.interface, rule, hint="rename one of them")
+        first.setdefault(wish.interface, index)
 
 
 def _refuse_many_default_routes(elements: list[Fields], wishes: list[model.Attachment]) -> None:

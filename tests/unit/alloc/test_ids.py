@@ -1,0 +1,54 @@
+"""Port keys and network ids."""
+
+from __future__ import annotations
+
+import pytest
+
+from weft import errors, names
+from weft.alloc import ids
+
+
+def test_port_keys_leave_the_platforms_alone() -> None:
+    keys = ids.port_keys()
+    assert keys.peek() == names.FIRST_POD_TUNNEL_KEY
+    for key in range(names.FIRST_POD_TUNNEL_KEY, names.LAST_TUNNEL_KEY):
+        keys.take(key)
+    assert keys.peek() == names.LAST_TUNNEL_KEY
+    keys.take(names.LAST_TUNNEL_KEY)
+    assert keys.peek() is None
+    keys.take(1)
+    keys.release(1)
+    keys.release(99)
+    assert keys.peek() == 99
+
+
+def test_network_ids_count_from_one_and_stay() -> None:
+    networks = ids.NetworkIds()
+    assert [networks.allocate(name) for name in ("a", "b", "a")] == [1, 2, 1]
+    networks.release("a")
+    networks.release("a")
+    assert networks.get("a") is None
+    assert networks.allocate("c") == 3
+
+
+def test_reserved_network_ids_are_not_given_again() -> None:
+    networks = ids.NetworkIds()
+    networks.reserve("a", 1)
+    networks.reserve("a", 1)
+    assert networks.allocate("b") == 2
+    with pytest.raises(errors.Conflict, match="held by network a"):
+        networks.reserve("c", 1)
+    with pytest.raises(errors.Conflict, match="has id 1 already"):
+        networks.reserve("a", 3)
+    with pytest.raises(errors.InvalidInput, match="from 1 to 4095"):
+        networks.reserve("d", 0)
+
+
+def test_network_ids_run_out() -> None:
+    networks = ids.NetworkIds()
+    for number in range(1, names.MAX_NETWORKS):
+        assert networks.allocate(f"n{number}") == number
+    with pytest.raises(errors.Exhausted, match="network one-more: no network id is free"):
+        networks.allocate("one-more")
+    networks.release("n7")
+    assert networks.allocate("one-more") == 7

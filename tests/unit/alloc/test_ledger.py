@@ -1,0 +1,348 @@
+"""Who holds what: all or nothing, never twice, and the same again from the annotations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from ipaddress import ip_address, ip_interface, ip_network
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from weft import errors, model, names
+from weft.alloc import ledger
+
+BLUE = model.Attachment("shop/blue", "shop/blue", "net1")
+
+
+def network(*subnets: str, **changes: Any) -> model.Network:
+    for name in ("exclude_subnets", "reserved_subnets"):
+        if name in changes:
+            changes[name] = tuple(ip_network(text) for text in changes[name])
+    read = tuple(ip_network(text) for text in subnets)
+    return model.Network(model.NetworkSpec("blue", model.Topology.LAYER2, 1400, read, **changes), 1)
+
+
+def asking(*texts: str, mac: str = "") -> model.Attachment:
+    wishes = tuple(ip_interface(text) if "/" in text else ip_address(text) for text in texts)
+    return replace(BLUE, addresses=wishes, mac=mac)
+
+
+def shown(allocation: model.Allocation) -> list[str]:
+    return [str(address) for address in allocation.addresses]
+
+
+def test_first_come_first_served() -> None:
+    book = ledger.Ledger(network("10.100.200.0/24"))
+    assert book.allocate("a", BLUE) == model.Allocation(
+        "0a:58:0a:64:c8:01", (ip_interface("10.100.200.1/24"),), names.FIRST_POD_TUNNEL_KEY
+    )
+    assert shown(book.allocate("b", BLUE)) == ["10.100.200.2/24"]
+    assert book.usage()[0].used == 2
+    assert len(book) == 2
+
+
+def test_one_address_of_each_family_in_the_networks_order() -> None:
+    book = ledger.Ledger(network("fd00::/64", "10.1.0.0/24"))
+    first = book.allocate("a", BLUE)
+    assert shown(first) == ["fd00::1/64", "10.1.0.1/24"]
+    assert first.mac == "0a:58:0a:01:00:01"
+    assert shown(book.allocate("b", asking("10.1.0.10"))) == ["fd00::2/64", "10.1.0.10/24"]
+
+
+def test_the_same_owner_gets_the_same() -> None:
+    book = ledger.Ledger(network("10.1.0.0/24"))
+    first = book.allocate("a", BLUE)
+    assert book.allocate("a", BLUE) is first
+    assert book.allocate("a", asking("10.1.0.77")) is first
+    assert book.usage()[0].used == 1
+
+
+def test_released_once() -> None:
+    book = ledger.Ledger(network("10.1.0.0/24"))
+    first = book.allocate("a", BLUE)
+    assert book.release("a") == first
+    assert book.release("a") is None
+    assert book.get("a") is None
+    assert book.usage()[0].used == 0
+    assert shown(book.allocate("b", BLUE)) == ["10.1.0.2/24"], "the freed one waits for its turn"
+
+
+def test_released_comes_again_after_all_others() -> None:
+    book = ledger.Ledger(network("10.1.0.0/29"))
+    for owner in "abcdef":
+        book.allocate(owner, BLUE)
+    book.release("c")
+    assert shown(book.allocate("g", BLUE)) == ["10.1.0.3/29"]
+
+
+def test_holder_is_named_by_label() -> None:
+    book = ledger.Ledger(network("10.1.0.0/24"))
+    held = book.allocate("a", BLUE, label="Pod shop/web1")
+    assert book.holder(held.addresses[0].ip) == "Pod shop/web1"
+    assert book.holder(held.mac) == "Pod shop/web1"
+    assert book.holder(ip_address("10.1.0.9")) == ""
+
+
+def test_without_subnets_only_a_mac_and_a_key() -> None:
+    book = ledger.Ledger(network())
+    first, second = book.allocate("a", BLUE), book.allocate("b", BLUE)
+    assert first.addresses == ()
+    assert first.mac != second.mac
+    assert (first.tunnel_id, second.tunnel_id) == (10, 11)
+    wished = book.allocate("c", asking("192.0.2.10/24", "192.0.2.11/24", "fd00::1/64"))
+    assert shown(wished) == ["192.0.2.10/24", "192.0.2.11/24", "fd00::1/64"]
+
+
+def test_routers_and_dns_servers_go_only_to_who_asks() -> None:
+    dhcp = model.Dhcp(routers=(ip_address("10.1.0.1"),), dns=(ip_address("10.1.0.2"),))  # type: ignore[arg-type]
+    book = ledger.Ledger(network("10.1.0.0/24", dhcp=dhcp))
+    assert shown(book.allocate("a", BLUE)) == ["10.1.0.3/24"]
+    assert shown(book.allocate("router", asking("10.1.0.1"))) == ["10.1.0.1/24"]
+
+
+def test_a_mac_that_somebody_asked_for_is_not_derived_again() -> None:
+    book = ledger.Ledger(network("10.1.0.0/24"))
+    taken = book.allocate("a", asking("10.1.0.200", mac="0a:58:0a:01:00:01"))
+    assert taken.mac == "0a:58:0a:01:00:01"
+    other = book.allocate("b", BLUE)
+    assert shown(other) == ["10.1.0.1/24"]
+    assert other.mac != taken.mac
+
+
+HELD = ("10.1.0.50", "02:00:00:00:00:50")
+
+
+@pytest.mark.parametrize(
+    ("subnets", "wish", "kind", "says"),
+    [
+        (("10.1.0.0/24",), asking("10.1.0.50"), errors.Conflict, "held by Pod shop/holder"),
+        (("10.1.0.0/24",), asking("10.1.0.50/24"), errors.Conflict, "held by Pod shop/holder"),
+        (
+            ("10.1.0.0/24",),
+            asking(mac="02:00:00:00:00:50"),
+            errors.Conflict,
+            "mac '02:00:00:00:00:50': held by Pod shop/holder",
+        ),
+        (
+            ("10.1.0.0/24",),
+            asking("10.2.0.5"),
+            errors.InvalidInput,
+            "outside of subnet 10.1.0.0/24",
+        ),
+        (("10.1.0.0/24",), asking("10.1.0.17"), errors.InvalidInput, "excludeSubnets"),
+        (("10.1.0.0/24",), asking("10.1.0.0"), errors.InvalidInput, "itself"),
+        (("10.1.0.0/24",), asking("10.1.0.255"), errors.InvalidInput, "broadcast"),
+        (("10.1.0.0/24",), asking("10.1.0.5/16"), errors.InvalidInput, "another prefix length"),
+        (
+            ("10.1.0.0/24",),
+            asking("fd00::5"),
+            errors.InvalidInput,
+            "is IPv6, but the network has only 10.1.0.0/24",
+        ),
+        (
+            ("10.1.0.0/24", "fd00::/64"),
+            asking("10.1.0.5", "10.1.0.6"),
+            errors.InvalidInput,
+            "second IPv4 address beside 10.1.0.5",
+        ),
+        ((), asking("10.1.0.5"), errors.InvalidInput, "needs a prefix length"),
+        ((), asking("10.1.0.50/24"), errors.Conflict, "held by Pod shop/holder"),
+    ],
+)
+def test_refused_and_nothing_changed(
+    subnets: tuple[str, ...],
+    wish: model.Attachment,
+    kind: type[errors.WeftError],
+    says: str,
+) -> None:
+    excluded = {"exclude_subnets": ("10.1.0.16/28",)} if subnets else {}
+    book = ledger.Ledger(network(*subnets, **excluded))
+    held = asking(HELD[0] if subnets else f"{HELD[0]}/24", mac=HELD[1])
+    book.allocate("holder", held, label="Pod shop/holder")
+    before = book.holdings(), book.usage()
+    with pytest.raises(kind) as caught:
+        book.allocate("b", wish, label="Pod shop/web1")
+    assert says in str(caught.value)
+    assert str(caught.value).startswith("Pod shop/web1, attachment shop/blue to network blue: ")
+    assert caught.value.hint
+    assert (book.holdings(), book.usage()) == before
+
+
+def test_exhausted_in_one_family_takes_nothing_of_the_other() -> None:
+    book = ledger.Ledger(network("fd00::/64", "10.1.0.0/30"))
+    book.allocate("a", BLUE)
+    book.allocate("b", BLUE)
+    before = book.usage()
+    with pytest.raises(errors.Exhausted, match=r"subnet 10\.1\.0\.0/30: all 2 are taken"):
+        book.allocate("c", BLUE)
+    assert book.usage() == before
+    book.release("a")
+    assert shown(book.allocate("c", BLUE)) == ["fd00::3/64", "10.1.0.1/30"]
+
+
+def test_exhausted_by_exclusion() -> None:
+    book = ledger.Ledger(network("10.1.0.0/30", exclude_subnets=("10.1.0.0/31", "10.1.0.2/31")))
+    with pytest.raises(errors.Exhausted, match="excludeSubnets leaves none"):
+        book.allocate("a", BLUE)
+
+
+def test_exhausted_port_keys() -> None:
+    book = ledger.Ledger(network())
+    for key in range(names.FIRST_POD_TUNNEL_KEY, names.LAST_TUNNEL_KEY + 1):
+        book.reserve(
+            f"o{key}", model.Allocation(f"02:00:00:00:{key >> 8:02x}:{key & 255:02x}", (), key)
+        )
+    with pytest.raises(errors.Exhausted, match="no port key is free"):
+        book.allocate("a", BLUE)
+
+
+def test_layer3_is_told_apart() -> None:
+    routed = model.Network(
+        model.NetworkSpec("red", model.Topology.LAYER3, 1400, (ip_network("10.0.0.0/16"),)), 2
+    )
+    with pytest.raises(errors.InvalidInput, match="layer3"):
+        ledger.Ledger(routed).allocate("a", BLUE)
+
+
+def entry(text: str, mac: str = "02:00:00:00:00:01", key: int = 10) -> model.Allocation:
+    return model.Allocation(mac, (ip_interface(text),), key)
+
+
+@pytest.mark.parametrize(
+    ("second", "says"),
+    [
+        (entry("10.1.0.5/24", "02:00:00:00:00:02", 11), "address '10.1.0.5': held by Pod shop/a"),
+        (entry("10.1.0.6/24", key=11), "mac '02:00:00:00:00:01': held by Pod shop/a"),
+        (entry("10.1.0.6/24", "02:00:00:00:00:02"), "tunnel_id '10': held by Pod shop/a"),
+    ],
+)
+def test_two_annotations_that_contradict(second: model.Allocation, says: str) -> None:
+    book = ledger.Ledger(network("10.1.0.0/24"))
+    book.reserve("a", entry("10.1.0.5/24"), label="Pod shop/a")
+    with pytest.raises(errors.Conflict, match=says):
+        book.reserve("b", second, label="Pod shop/b")
+    assert list(book.holdings()) == ["a"]
+    assert book.usage()[0].used == 1
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [entry("10.1.0.6/24"), entry("10.1.0.5/24", "02:00:00:00:00:02"), entry("10.1.0.5/24", key=11)],
+)
+def test_what_a_pod_was_given_never_changes(changed: model.Allocation) -> None:
+    book = ledger.Ledger(network("10.1.0.0/24"))
+    book.reserve("a", entry("10.1.0.5/24"))
+    book.reserve("a", entry("10.1.0.5/24"))
+    with pytest.raises(errors.InvalidInput, match="has been given before"):
+        book.reserve("a", changed)
+
+
+def test_older_addresses_of_a_changed_network_are_held_and_released() -> None:
+    book = ledger.Ledger(network("10.1.0.0/24", exclude_subnets=("10.1.0.0/28",)))
+    book.reserve("old", entry("10.9.0.5/24"))
+    book.reserve("excluded", entry("10.1.0.5/24", "02:00:00:00:00:02", 3))
+    assert book.holder(ip_address("10.9.0.5")) == "old"
+    assert book.release("old")
+    assert book.release("excluded")
+    assert book.usage()[0].used == 0
+
+
+# The invariants, over any course of events.
+
+OWNERS = st.sampled_from([f"o{number}" for number in range(12)])
+WISHES = st.sampled_from(
+    [BLUE, BLUE, BLUE]
+    + [asking(f"10.1.0.{host}") for host in range(0, 16, 2)]
+    + [asking("fd00::5"), asking("10.1.0.6", "fd00::6/64"), asking(mac="0a:58:0a:01:00:03")]
+)
+EVENTS = st.lists(
+    st.one_of(
+        st.tuples(st.just("allocate"), OWNERS, WISHES),
+        st.tuples(st.just("release"), OWNERS, st.none()),
+    ),
+    max_size=40,
+)
+NETWORKS = st.sampled_from(
+    [
+        network("10.1.0.0/28", exclude_subnets=("10.1.0.4/31",), reserved_subnets=("10.1.0.8/31",)),
+        network("10.1.0.0/28", "fd00::/64"),
+        network("fd00::/125"),
+        network(),
+    ]
+)
+
+
+def played(book: ledger.Ledger, events: list[tuple[str, str, Any]]) -> None:
+    for event, owner, wish in events:
+        if event == "release":
+            book.release(owner)
+            continue
+        before = book.holdings(), book.usage()
+        try:
+            book.allocate(owner, wish)
+        except (errors.Conflict, errors.InvalidInput):
+            assert (book.holdings(), book.usage()) == before
+
+
+@settings(max_examples=200)
+@given(NETWORKS, EVENTS)
+def test_nothing_is_held_twice_and_nothing_given_that_is_excluded(
+    declared: model.Network, events: list[tuple[str, str, Any]]
+) -> None:
+    book = ledger.Ledger(declared)
+    played(book, events)
+    held = list(book.holdings().values())
+    addresses = [address.ip for each in held for address in each.addresses]
+    assert len(set(addresses)) == len(addresses)
+    assert len({each.mac for each in held}) == len(held)
+    assert len({each.tunnel_id for each in held}) == len(held)
+    for subnet in declared.spec.subnets:
+        edges = {subnet.network_address}
+        if subnet.version == 4:
+            edges.add(subnet.broadcast_address)
+        assert not edges & set(addresses)
+    for excluded in declared.spec.exclude_subnets:
+        assert not any(address in excluded for address in addresses)
+
+
+@given(NETWORKS, EVENTS, st.randoms(use_true_random=False))
+def test_rebuilt_in_any_order_it_is_the_same(
+    declared: model.Network, events: list[tuple[str, str, Any]], chance: Any
+) -> None:
+    book = ledger.Ledger(declared)
+    played(book, events)
+
+    def rebuilt(shuffle: Callable[[list[Any]], None]) -> ledger.Ledger:
+        entries = list(book.holdings().items())
+        shuffle(entries)
+        fresh = ledger.Ledger(declared)
+        for owner, allocation in entries:
+            fresh.reserve(owner, allocation)
+        return fresh
+
+    one, other = rebuilt(lambda entries: entries.reverse()), rebuilt(chance.shuffle)
+    assert one.holdings() == other.holdings() == book.holdings()
+    assert one.usage() == other.usage() == book.usage()
+    for owner in ("new1", "new2"):
+        answers = []
+        for each in (one, other):
+            try:
+                answers.append(repr(each.allocate(owner, BLUE)))
+            except errors.Exhausted as error:
+                answers.append(str(error))
+        assert answers[0] == answers[1]
+
+
+@given(NETWORKS, EVENTS)
+def test_when_all_have_gone_all_is_free(
+    declared: model.Network, events: list[tuple[str, str, Any]]
+) -> None:
+    book = ledger.Ledger(declared)
+    played(book, events)
+    for owner in list(book.holdings()):
+        book.release(owner)
+    assert book.usage() == ledger.Ledger(declared).usage()
+    assert len(book) == 0
