@@ -61,6 +61,29 @@ LEASE_NAMESPACE = Setting(
     "lease_namespace", "", "Namespace of the lease. Empty: the kubeconfig's.", "NAMESPACE"
 )
 WORKERS = Setting("workers", 48, "Pods that are annotated at the same time.", "COUNT")
+NODE = Setting("node", "", "Name of the Node object that this agent serves.", "NAME")
+OVS = Setting(
+    "ovs", "unix:/run/openvswitch/db.sock", "Open vSwitch's database on this node.", "ADDRESS"
+)
+NB = Setting(
+    "nb", "unix:/run/ovn/ovnnb_db.sock", "The Northbound database of this node's zone.", "ADDRESS"
+)
+SB = Setting(
+    "sb", "unix:/run/ovn/ovnsb_db.sock", "The Southbound database of this node's zone.", "ADDRESS"
+)
+CNI_SOCKET = Setting("cni_socket", "/run/weft/cni.sock", "Where the CNI plugin is heard.", "PATH")
+NIC_KIND = Setting(
+    "nic_kind",
+    "internal",
+    "What a pod's interface is made of: internal (an OVS port moved into the pod) or veth.",
+    "KIND",
+)
+REMOTE_PORTS = Setting(
+    "remote_ports",
+    "plain",
+    "How a pod of another node is written to the zone: plain (incremental) or remote.",
+    "KIND",
+)
 
 CLUSTER_MANAGER: tuple[Setting[str] | Setting[int] | Setting[bool], ...] = (
     KUBECONFIG,
@@ -90,3 +113,37 @@ class ClusterManager:
     lease_name: str = LEASE_NAME.default
     lease_namespace: str = LEASE_NAMESPACE.default
     workers: int = WORKERS.default
+
+
+AGENT: tuple[Setting[str] | Setting[int], ...] = (
+    KUBECONFIG,
+    NODE,
+    LOG_LEVEL,
+    LOG_FORMAT,
+    HEALTH,
+    DEFAULT_MTU,
+    OVS,
+    NB,
+    SB,
+    CNI_SOCKET,
+    NIC_KIND,
+    REMOTE_PORTS,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """What the node agent was told; defaults are those of the records above."""
+
+    node: str = NODE.default
+    kubeconfig: str = KUBECONFIG.default
+    log_level: str = LOG_LEVEL.default
+    log_format: str = LOG_FORMAT.default
+    health: str = HEALTH.default
+    default_mtu: int = DEFAULT_MTU.default
+    ovs: str = OVS.default
+    nb: str = NB.default
+    sb: str = SB.default
+    cni_socket: str = CNI_SOCKET.default
+    nic_kind: str = NIC_KIND.default
+    remote_ports: str = REMOTE_PORTS.default

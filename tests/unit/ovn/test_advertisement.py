@@ -23,7 +23,7 @@ SAID = advertisement.advertised(NETWORK, frozenset({"0a:58:0a:01:00:05"}))
 def solicitation(
     *, source: str = "fe80::1", kind: int = 133, code: int = 0, limit: int = 255
 ) -> bytes:
-    ethernet = bytes.fromhex("333300000002" "0a580a010005" "86dd")
+    ethernet = bytes.fromhex("3333000000020a580a01000586dd")
     body = bytes((kind, code)) + bytes(6)
     ip = struct.pack("!IHBB", 6 << 28, len(body), 58, limit)
     return ethernet + ip + IPv6Address(source).packed + IPv6Address("ff02::2").packed + body
@@ -56,7 +56,9 @@ def test_no_default_router_addresses_by_dhcp_prefix_on_link():
 def test_checksum_holds():
     for frame in (
         advertisement.to_all(SAID),
-        advertisement.answer(SAID, advertisement.Solicitation("0a:58:0a:01:00:05", IPv6Address("fe80::5"))),
+        advertisement.answer(
+            SAID, advertisement.Solicitation("0a:58:0a:01:00:05", IPv6Address("fe80::5"))
+        ),
     ):
         body = frame[54:]
         pseudo = frame[22:54] + struct.pack("!II", len(body), 58)

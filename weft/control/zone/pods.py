@@ -8,11 +8,14 @@ from typing import Any
 from weft import errors, model, names
 from weft.api import podnetworks
 from weft.control.zone import state
+from weft.kube import cache, resources
+from weft.kube.client import Client
 
 log = logging.getLogger(__name__)
 
 VM_LABEL = "vm.kubevirt.io/name"
 _DONE = ("Succeeded", "Failed")
+_NOTES = (names.NETWORKS, names.POD_NETWORKS)
 
 
 def read(obj: dict[str, Any]) -> state.Pod | None:
@@ -33,3 +36,27 @@ def read(obj: dict[str, Any]) -> state.Pod | None:
         return None
     ref = model.PodRef(meta["namespace"], meta["name"], meta.get("uid", ""))
     return state.Pod(ref, node, allocations, (meta.get("labels") or {}).get(VM_LABEL, ""))
+
+
+def watch(client: Client) -> cache.Cache:
+    """All pods of the cluster, each with no more than what a node's parts read of it."""
+    return cache.Cache(client, resources.PODS, keep=slim)
+
+
+def slim(obj: dict[str, Any]) -> dict[str, Any]:
+    """Identity, selection, allocations, place and end; a pod without a selection, hardly that."""
+    meta = obj["metadata"]
+    notes, labels = meta.get("annotations") or {}, meta.get("labels") or {}
+    kept = {key: meta[key] for key in ("name", "namespace", "uid", "resourceVersion")}
+    if names.NETWORKS not in notes and names.POD_NETWORKS not in notes:
+        return {"metadata": kept}
+    kept["annotations"] = {key: notes[key] for key in _NOTES if key in notes}
+    kept["labels"] = {key: labels[key] for key in (VM_LABEL,) if key in labels}
+    spec = obj.get("spec") or {}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": kept,
+        "spec": {key: spec[key] for key in ("nodeName", "hostNetwork") if key in spec},
+        "status": {"phase": (obj.get("status") or {}).get("phase", "")},
+    }

@@ -1,0 +1,246 @@
+"""The node agent as a process: how its parts are put together, started and stopped.
+
+Only composition: rows are weft.control.zone's, CNI calls and advertisements weft.node's.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+
+from weft import errors, model, rows
+from weft.api import nad
+from weft.app import health, settings
+from weft.control import loop
+from weft.control.zone import networks, nodes, pods, state, writer
+from weft.kube import cache, queue, resources
+from weft.kube.client import Client, Object
+from weft.nic import plan, port
+from weft.node import advertise, server
+from weft.ovn import layer2, tables
+from weft.ovsdb import replica
+
+log = logging.getLogger(__name__)
+
+# Seconds that a database server of this node may take to come up; then the process ends, says
+# which one is missing, and whoever runs it starts it again.
+PATIENCE = 300.0
+
+
+class Moved(errors.WeftError):
+    """The node became another chassis: everything starts anew."""
+
+    retry = True
+
+
+class Agent:
+    """What one node runs, once its three databases are there and its chassis is known."""
+
+    def __init__(
+        self,
+        client: Client,
+        options: settings.Agent,
+        own: model.NodeInfo,
+        *,
+        ovs: replica.Replica,
+        nb: replica.Replica,
+        sb: replica.Replica,
+    ) -> None:
+        self._client, self._options, self.own, self._ovs = client, options, own, ovs
+        self.nads = cache.Cache(client, resources.NADS)
+        self.pods = pods.watch(client)
+        self.nodes = nodes.watch(client)
+        self.zone = state.Zone(
+            own.name, own.chassis, remote_ports=layer2.RemotePorts(options.remote_ports)
+        )
+        self.writer = writer.Writer(self.zone, nb, sb, on_written=self._written)
+        self.speaker = advertise.Speaker(ovs)
+        self._announcer = queue.Queue("Node")
+        self.is_started = False
+
+    async def run(self) -> None:
+        await loop.together(
+            nads=self.nads.run(),
+            pods=self.pods.run(),
+            nodes=self.nodes.run(),
+            control=self._control(),
+            chassis=self._watch_chassis(),
+        )
+
+    async def _control(self) -> None:
+        for each in (self.nads, self.pods, self.nodes):
+            await each.synced()
+        self.nads.subscribe(self._nad_changed)
+        self.pods.subscribe(self._pod_changed)
+        self.nodes.subscribe(self._node_changed)
+        self._announcer.add(self.own.name)
+        loop.settle()
+        self.is_started = True
+        log.info("node %s, chassis %s: %d pods known", *self._names(), len(self.pods))
+        await loop.together(
+            zone=self.writer.run(),
+            announcer=self._announcer.run(self._announce),
+            advertiser=self.speaker.run(),
+            cni=server.serve(self._dependencies()),
+        )
+
+    def _names(self) -> tuple[str, str]:
+        return self.own.name, self.own.chassis
+
+    def _nad_changed(self, key: str, _: Object | None, new: Object | None) -> None:
+        read = networks.read(new, default_mtu=self._options.default_mtu) if new else None
+        self.zone.set_definition(key, read)
+        self._poke()
+
+    def _pod_changed(self, key: str, _: Object | None, new: Object | None) -> None:
+        self.zone.set_pod(key, pods.read(new) if new else None)
+        self._poke()
+
+    def _node_changed(self, key: str, _: Object | None, new: Object | None) -> None:
+        self.zone.set_node(key, nodes.read(new) if new else None)
+        if key == self.own.name:
+            self._announcer.add(key)
+        self._poke()
+
+    def _poke(self) -> None:
+        if len(self.zone):
+            self.writer.poke()
+
+    def _written(self) -> None:
+        self.speaker.update(self.zone.advertised())
+
+    async def _announce(self, _: str) -> None:
+        await nodes.announce(self._client, self.nodes, self.own)
+
+    async def _watch_chassis(self) -> None:
+        """Ends the process when the switch is given another identity or endpoint."""
+
+        def differs(columns: rows.Columns | None) -> bool:
+            return columns is not None and own_info(self.own.name, columns) != self.own
+
+        await self._ovs.wait_for("Open_vSwitch", "", differs)
+        raise Moved(
+            "chassis or tunnel endpoint was changed", where=f"Open vSwitch of node {self.own.name}"
+        )
+
+    def network_of(self, key: str) -> model.NetworkSpec | None:
+        """The network of a definition, for a CNI call; None if weft serves none of that name."""
+        obj = self.nads.get(key)
+        if obj is None:
+            return None
+        try:
+            return nad.parse(obj, default_mtu=self._options.default_mtu)
+        except errors.InvalidInput:
+            return None
+
+    def _dependencies(self) -> server.Dependencies:
+        options = self._options
+        return server.Dependencies(
+            node=self.own.name,
+            pods=self.pods,
+            network_of=self.network_of,
+            ovs=self._ovs,
+            settings=server.Settings(
+                socket=options.cni_socket, kind=plan.Kind(options.nic_kind), bridge=port.BRIDGE
+            ),
+        )
+
+    def not_ready(self) -> list[str]:
+        reasons = [] if self.is_started else ["not synced yet"]
+        troubles = (self.nads.trouble, self.pods.trouble, self.nodes.trouble, self.writer.trouble)
+        return reasons + [trouble for trouble in troubles if trouble]
+
+    def figures(self) -> Mapping[str, float]:
+        done = self.writer.figures
+        return {
+            "nads": len(self.nads),
+            "pods": len(self.pods),
+            "nodes": len(self.nodes),
+            "zone_pending": len(self.zone),
+            "zone_transactions": done.transactions,
+            "zone_operations": done.operations,
+            "zone_rebuilds": done.rebuilds,
+            "zone_refused": done.refused,
+            **self.speaker.figures(),
+        }
+
+
+def own_info(node: str, columns: rows.Columns) -> model.NodeInfo:
+    """This node's chassis and endpoints, as the Open_vSwitch row says them so far."""
+    ids = port.external_ids(columns)
+    endpoints = str(ids.get("ovn-encap-ip", "")).split(",")
+    return model.NodeInfo(
+        name=node,
+        chassis=str(ids.get("system-id", "")),
+        encap_ips=tuple(text.strip() for text in endpoints if text.strip()),
+    )
+
+
+async def await_own(ovs: replica.Replica, node: str) -> model.NodeInfo:
+    """Waits until the switch was told its chassis and endpoint."""
+
+    def told(columns: rows.Columns | None) -> bool:
+        info = own_info(node, columns) if columns is not None else None
+        return info is not None and bool(info.chassis and info.encap_ips)
+
+    found = await ovs.wait_for("Open_vSwitch", "", told)
+    assert found is not None
+    return own_info(node, found[1])
+
+
+def check(options: settings.Agent) -> None:
+    """Refuses what cannot work, in the setting's own words."""
+    if not options.node:
+        raise errors.InvalidInput(
+            "weft node", "--node", None, "must name the Node object that this agent serves"
+        )
+    for setting, value, kinds in (
+        (settings.NIC_KIND, options.nic_kind, plan.Kind),
+        (settings.REMOTE_PORTS, options.remote_ports, layer2.RemotePorts),
+    ):
+        known = [str(kind) for kind in kinds]
+        if value not in known:
+            raise errors.InvalidInput(
+                "weft node", setting.flag, value, f"must be one of {', '.join(known)}"
+            )
+
+
+async def run(options: settings.Agent) -> None:
+    """The whole process, until cancelled."""
+    check(options)
+    agents: list[Agent] = []
+
+    def again() -> None:
+        for agent in agents:
+            agent.writer.reset()
+
+    def not_ready() -> list[str]:
+        return agents[0].not_ready() if agents else ["waiting for this node's databases"]
+
+    async def serve(stack: AsyncExitStack) -> None:
+        async def opened(address: str, name: str, known: tuple[rows.Table, ...]) -> replica.Replica:
+            return await stack.enter_async_context(
+                await replica.Replica.open(address, name, known, on_reset=again, patience=PATIENCE)
+            )
+
+        client = await stack.enter_async_context(Client.from_kubeconfig(options.kubeconfig or None))
+        ovs = await opened(options.ovs, port.DATABASE, port.TABLES)
+        own = await await_own(ovs, options.node)
+        nb = await opened(options.nb, tables.NORTHBOUND, tables.NB)
+        sb = await opened(options.sb, tables.SOUTHBOUND, tables.SB)
+        agents.append(Agent(client, options, own, ovs=ovs, nb=nb, sb=sb))
+        await agents[0].run()
+
+    async with AsyncExitStack() as stack:
+        parts = {"agent": serve(stack)}
+        if options.health:
+            parts["health"] = health.serve(
+                options.health, not_ready, lambda: agents[0].figures() if agents else {}
+            )
+        await loop.together(**parts)
+
+
+def main(options: settings.Agent) -> None:
+    """Blocks until the process is told to stop; raises what ended it otherwise."""
+    loop.run(lambda: run(options))

@@ -1,0 +1,42 @@
+"""`weft node`: keeps one node's OVN zone, and answers its CNI plugin."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from weft.app import agent, logging, settings
+from weft.cli.options import option
+
+
+def command(
+    node: Annotated[str, option(settings.NODE)] = settings.NODE.default,
+    kubeconfig: Annotated[str, option(settings.KUBECONFIG)] = settings.KUBECONFIG.default,
+    default_mtu: Annotated[int, option(settings.DEFAULT_MTU)] = settings.DEFAULT_MTU.default,
+    ovs: Annotated[str, option(settings.OVS)] = settings.OVS.default,
+    nb: Annotated[str, option(settings.NB)] = settings.NB.default,
+    sb: Annotated[str, option(settings.SB)] = settings.SB.default,
+    cni_socket: Annotated[str, option(settings.CNI_SOCKET)] = settings.CNI_SOCKET.default,
+    nic_kind: Annotated[str, option(settings.NIC_KIND)] = settings.NIC_KIND.default,
+    remote_ports: Annotated[str, option(settings.REMOTE_PORTS)] = settings.REMOTE_PORTS.default,
+    health: Annotated[str, option(settings.HEALTH)] = settings.HEALTH.default,
+    log_level: Annotated[str, option(settings.LOG_LEVEL)] = settings.LOG_LEVEL.default,
+    log_format: Annotated[str, option(settings.LOG_FORMAT)] = settings.LOG_FORMAT.default,
+) -> None:
+    """Run the agent of one node: networks become rows of its zone, pods get their interfaces."""
+    logging.set_up(log_level, log_format)
+    agent.main(
+        settings.Agent(
+            node=node,
+            kubeconfig=kubeconfig,
+            log_level=log_level,
+            log_format=log_format,
+            health=health,
+            default_mtu=default_mtu,
+            ovs=ovs,
+            nb=nb,
+            sb=sb,
+            cni_socket=cni_socket,
+            nic_kind=nic_kind,
+            remote_ports=remote_ports,
+        )
+    )

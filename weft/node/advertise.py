@@ -1,0 +1,280 @@
+"""The voice of router advertisement on this node: one port on each local IPv6 network (ADR 0004).
+
+The question answered here: when is what `weft.ovn.advertisement` renders sent, and through which
+device? The port's device lives in a network namespace of its own without any address, so that no
+guest reaches the node through it; only router solicitations wake this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from weft import errors, names, rows
+from weft.host import netlink, netns, rawsocket
+from weft.kube import queue
+from weft.nic import port
+from weft.ovn import advertisement, dhcp
+from weft.ovsdb import replica
+
+log = logging.getLogger(__name__)
+
+NAMESPACE = Path("/run/netns/weft-advertiser")
+# Seconds between unsolicited advertisements: a random time from this range (RFC 4861, 6.2.4).
+INTERVAL = (200.0, 600.0)
+# Least seconds between answers to one guest, so that none can keep the agent busy.
+QUIET = 0.5
+_SOLICITATION = 133
+_PATIENCE = 10.0
+
+
+@dataclass(slots=True)
+class Voice:
+    """One network's open device."""
+
+    said: advertisement.Advertised
+    sock: socket.socket
+    answered: dict[str, float]
+    timer: asyncio.TimerHandle | None = None
+
+
+class Speaker:
+    """Speaks on the networks of the last `update`, as one task of the agent."""
+
+    def __init__(
+        self,
+        ovs: replica.Replica,
+        *,
+        bridge: str = port.BRIDGE,
+        namespace: Path = NAMESPACE,
+        interval: tuple[float, float] = INTERVAL,
+    ) -> None:
+        self._ovs, self._bridge, self._namespace = ovs, bridge, namespace
+        self._interval = interval
+        self._wanted: dict[str, advertisement.Advertised] = {}
+        self._voices: dict[str, Voice] = {}
+        self._queue = queue.Queue("router advertisement")
+        self._sent = self._answered = 0
+        ovs.subscribe("Interface", self._interface_changed)
+
+    def update(self, wanted: Mapping[str, advertisement.Advertised]) -> None:
+        """What to advertise from now on, by network."""
+        before, self._wanted = self._wanted, dict(wanted)
+        for name in {*before, *wanted}:
+            if before.get(name) != wanted.get(name):
+                self._queue.add(name)
+
+    async def run(self) -> None:
+        """Speaks until cancelled; its ports stay, so that a new agent finds them."""
+        await asyncio.to_thread(prepare, self._namespace)
+        await self._remove_strays()
+        try:
+            await self._queue.run(self._reconcile)
+        finally:
+            for name in list(self._voices):
+                self._silence(name)
+
+    def figures(self) -> dict[str, float]:
+        return {
+            "advertised_networks": len(self._voices),
+            "advertisements_sent": self._sent,
+            "solicitations_answered": self._answered,
+        }
+
+    async def _reconcile(self, name: str) -> None:
+        said, voice = self._wanted.get(name), self._voices.get(name)
+        if said is None:
+            if voice is not None:
+                self._silence(name)
+                await self._ovs.apply((), [("Port", voice.said.device)])
+            return
+        if voice is not None and voice.said.device == said.device:
+            news = replace(said, macs=frozenset()) != replace(voice.said, macs=frozenset())
+            voice.said = said
+            voice.answered = {m: t for m, t in voice.answered.items() if m in said.macs}
+            if not news:
+                return
+        else:
+            if voice is not None:
+                self._silence(name)
+                await self._ovs.apply((), [("Port", voice.said.device)])
+            await self._open(name, said)
+        self._speak(name)
+
+    async def _open(self, name: str, said: advertisement.Advertised) -> None:
+        """The port, its device and a socket on it: whatever is there of them already is used."""
+        await self._ovs.apply(desired(said, self._bridge))
+        found = await self._ovs.wait_for("Interface", said.device, _settled, _PATIENCE)
+        if found is None or port.failure(found[1]):
+            what = port.failure(found[1]) if found else "was removed while it was being made"
+            raise errors.Unavailable(what, where=f"OVS port {said.device}")
+        try:
+            sock = await asyncio.to_thread(settle, said, self._namespace)
+        except OSError as error:
+            raise errors.Unavailable(
+                f"cannot be listened on: {error.strerror}", where=f"device {said.device}"
+            ) from error
+        self._voices[name] = Voice(said, sock, {})
+        asyncio.get_running_loop().add_reader(sock.fileno(), self._heard, name)
+        log.info("advertising %s on network %s", ", ".join(map(str, said.prefixes)), name)
+
+    def _silence(self, name: str) -> None:
+        voice = self._voices.pop(name)
+        if voice.timer is not None:
+            voice.timer.cancel()
+        asyncio.get_running_loop().remove_reader(voice.sock.fileno())
+        voice.sock.close()
+
+    def _heard(self, name: str) -> None:
+        """Solicitations wait: answer those of local guests, each guest now and then."""
+        voice = self._voices[name]
+        now = asyncio.get_running_loop().time()
+        for _ in range(64):
+            try:
+                asked = advertisement.parse(voice.sock.recv(2048))
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._lost(name, error)
+                return
+            if asked is None or asked.mac not in voice.said.macs:
+                continue
+            if now - voice.answered.get(asked.mac, now - QUIET) < QUIET:
+                continue
+            voice.answered[asked.mac] = now
+            self._answered += 1
+            self._send(name, advertisement.answer(voice.said, asked))
+
+    def _speak(self, name: str) -> None:
+        """To all local guests, now and again after some time."""
+        voice = self._voices.get(name)
+        if voice is None:
+            return
+        if voice.timer is not None:
+            voice.timer.cancel()
+        pause = random.uniform(*self._interval)
+        voice.timer = asyncio.get_running_loop().call_later(pause, self._speak, name)
+        self._send(name, advertisement.to_all(voice.said))
+
+    def _send(self, name: str, frame: bytes) -> None:
+        try:
+            self._voices[name].sock.send(frame)
+            self._sent += 1
+        except BlockingIOError:
+            pass  # like a frame lost on the wire: the guest asks again
+        except OSError as error:
+            self._lost(name, error)
+
+    def _lost(self, name: str, error: OSError) -> None:
+        """The device is gone, with vswitchd say: open it anew."""
+        log.info("device of network %s: %s; opening it again", name, error.strerror)
+        self._silence(name)
+        self._queue.add(name)
+
+    def _interface_changed(
+        self, _: str, old: rows.Columns | None, new: rows.Columns | None
+    ) -> None:
+        """OVS lost a device of ours or made it again."""
+        known = new or old
+        if known is None or not str(known["name"]).startswith("wra"):
+            return
+        for name, voice in list(self._voices.items()):
+            if voice.said.device != known["name"]:
+                continue
+            if new is None or (old is not None and old["ofport"] != new["ofport"]):
+                self._silence(name)
+                self._queue.add(name)
+
+    async def _remove_strays(self) -> None:
+        """Ports of networks that went while no agent ran."""
+        kept = {said.device for said in self._wanted.values()}
+        strays = [
+            ("Port", str(columns["name"]))
+            for columns in self._ovs.rows("Interface").values()
+            if is_ours(columns) and columns["name"] not in kept
+        ]
+        await self._ovs.apply((), strays)
+
+
+def desired(said: advertisement.Advertised, bridge: str) -> tuple[rows.Row, ...]:
+    """The OVS port that is bound to the network's advertiser port."""
+    owner = names.network_owner(said.network)
+    return (
+        rows.Row(
+            "Interface",
+            said.device,
+            {
+                "name": said.device,
+                "type": "internal",
+                "external_ids": rows.Keys(
+                    {
+                        names.IFACE_ID: said.port,
+                        names.OWNER: owner,
+                        names.NETWORK: said.network,
+                    }
+                ),
+            },
+        ),
+        rows.Row(
+            "Port",
+            said.device,
+            {
+                "name": said.device,
+                "interfaces": frozenset({rows.Ref("Interface", said.device)}),
+            },
+            parent=rows.Ref("Bridge", bridge),
+            parent_column="ports",
+        ),
+    )
+
+
+def is_ours(columns: rows.Columns) -> bool:
+    """Whether an Interface row is an advertiser's."""
+    ids = port.external_ids(columns)
+    network = str(ids.get(names.NETWORK, ""))
+    return ids.get(names.IFACE_ID) == names.advertiser_port(network)
+
+
+def prepare(namespace: Path) -> None:
+    """The namespace, unless an earlier agent left it."""
+    namespace.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if not _is_namespace(namespace):
+        netns.unbind(namespace)
+        netns.make(namespace)
+
+
+def settle(said: advertisement.Advertised, namespace: Path) -> socket.socket:
+    """Bring the device into the namespace, without any protocol of its own, and listen on it."""
+    if netlink.read(said.device) is not None:
+        with netns.entered(str(namespace)):
+            netlink.remove(said.device)  # one that OVS has given up
+        with netns.opened(str(namespace)) as target:
+            netlink.move(said.device, target, said.device)
+    with netns.entered(str(namespace)):
+        netlink.configure(
+            said.device,
+            mac=dhcp.SERVER_MAC,
+            mtu=said.mtu,
+            addresses=(),
+            routes=(),
+            sysctls=((f"net/ipv6/conf/{said.device}/disable_ipv6", "1", True),),
+            own_table=False,
+        )
+        return rawsocket.open(said.device, rawsocket.icmpv6_of_type(_SOLICITATION))
+
+
+def _is_namespace(path: Path) -> bool:
+    try:
+        with netns.entered(str(path)):
+            return True
+    except netns.Gone:
+        return False
+
+
+def _settled(columns: rows.Columns | None) -> bool:
+    return columns is not None and (port.number(columns) > 0 or bool(port.failure(columns)))
