@@ -1,0 +1,54 @@
+"""How do a demo's manifests get to the API? Read from examples/, applied as kubectl would.
+
+What the manifests mean is for the controllers; what is checked afterwards, for the demo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import weft
+from weft import errors
+from weft.kube import client as kube
+from weft.kube import resources
+
+EXAMPLES = Path(weft.__file__).parents[1] / "examples"
+
+_KINDS = {(res.group, res.kind): res for res in resources.ALL}
+
+
+def read(name: str) -> list[dict[str, Any]]:
+    """The objects of examples/<name>/, files in order of their names."""
+    folder = EXAMPLES / name
+    files = sorted(folder.glob("*.yaml"))
+    if not files:
+        raise errors.Unavailable(
+            "the demo's manifests are not there",
+            where=str(folder),
+            hint="run weft from a checkout of its repository",
+        )
+    return [obj for file in files for obj in yaml.safe_load_all(file.read_text()) if obj]
+
+
+def resource(obj: Mapping[str, Any]) -> resources.Resource:
+    group = obj["apiVersion"].rpartition("/")[0]
+    return _KINDS[group, obj["kind"]]
+
+
+async def apply(client: kube.Client, objects: Iterable[Mapping[str, Any]]) -> None:
+    """Server-side apply, in order; running it again changes nothing."""
+    for obj in objects:
+        meta = obj["metadata"]
+        await client.patch(
+            resource(obj),
+            meta["name"],
+            meta.get("namespace", ""),
+            obj,
+            type="apply",
+            field_manager="weft-demo",
+            force=True,
+        )
