@@ -1,0 +1,115 @@
+"""`weft demo`: three virtual machines on one overlay network, checked from inside the guests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from weft.cli import output
+from weft.kube import client as kube
+from weft.lab import spec, up
+from weft.lab.demos import machines, stage, three_vms
+from weft.lab.runtime import toolchain
+
+
+def command(
+    name: Annotated[
+        str, typer.Option("--name", "-n", help="The lab to show it in.")
+    ] = spec.DEFAULT_NAME,
+    form: output.Option = output.Output.text,
+) -> None:
+    """Bring up a lab of three nodes, boot the demo's machines and check what they can do.
+
+    Exit status 0 only if every check holds. The lab stays.
+    """
+    with output.progress(form) as report:
+        tools = toolchain.ensure(report)
+
+        def tell(event: Mapping[str, object]) -> None:
+            ready, total = event.get("ready"), event.get("total")
+            if isinstance(ready, int) and isinstance(total, int):
+                report("starting the lab", ready / total)
+
+        lab = up.up(name, spec.Wishes(nodes=3), tools=tools, tell=tell)
+        vms, verdicts = asyncio.run(_show(lab, report))
+    holds = all(verdict.holds for verdict in verdicts)
+    data = {
+        "machines": [asdict(vm) for vm in vms.values()],
+        "checks": [asdict(verdict) for verdict in verdicts],
+        "holds": holds,
+        "kubeconfig": lab["kubeconfig"],
+    }
+    output.emit(form, data, lambda: _say(vms, verdicts, lab))
+    if not holds:
+        raise typer.Exit(1)
+
+
+async def _show(
+    lab: Mapping[str, Any], report: output.Report
+) -> tuple[dict[str, machines.Machine], list[three_vms.Verdict]]:
+    async with kube.Client.from_kubeconfig(lab["kubeconfig"]) as api:
+        vms = await stage.prepare(api, three_vms.NAME, report)
+
+        async def run(machine: machines.Machine, *argv: str) -> Any:
+            return await machines.run(lab["pid"], machine, *argv)
+
+        verdicts = []
+        async for verdict in three_vms.check(vms, run):
+            verdicts.append(verdict)
+            report(f"checking: {verdict.claim}"[:32], 1.0)
+        return vms, verdicts
+
+
+def _say(
+    vms: Mapping[str, machines.Machine],
+    verdicts: list[three_vms.Verdict],
+    lab: Mapping[str, Any],
+) -> None:
+    console = Console()
+    console.print(_machines(vms))
+    console.print(_checks(verdicts))
+    failed = sum(not verdict.holds for verdict in verdicts)
+    console.print(
+        f"[bold red]{failed} of {len(verdicts)} checks failed."
+        if failed
+        else f"[bold green]All {len(verdicts)} checks hold."
+    )
+    option = "" if lab["name"] == spec.DEFAULT_NAME else f" --name {lab['name']}"
+    for line in (
+        "\nThe lab is yours; try:",
+        f"  export KUBECONFIG={lab['kubeconfig']}; kubectl get vm,nad,pods -A",
+        f"  .venv/bin/weft lab console nico-demo-vm/web1{option}     (Ctrl-] leaves)",
+        f"  .venv/bin/weft lab exec node1{option} -- ovn-nbctl show",
+        f"and when you are done: make down{option and f', or weft lab down{option}'}",
+    ):
+        typer.echo(line)
+
+
+def _machines(vms: Mapping[str, machines.Machine]) -> Table:
+    table = Table(title="virtual machines", title_justify="left")
+    for column in ("namespace", "name", "node", "NIC", "MAC", "addresses", "model", "binding"):
+        table.add_column(column, no_wrap=column == "MAC")
+    for vm in vms.values():
+        for place, nic in enumerate(vm.nics):
+            who = (vm.namespace, vm.name, vm.node) if place == 0 else ("", "", "")
+            label = f"{nic.network} ({nic.device})" if nic.device else nic.network
+            routable = [text for text in nic.addresses if not text.startswith("fe80:")]
+            table.add_row(*who, label, nic.mac, "\n".join(routable), nic.model, nic.binding)
+    return table
+
+
+def _checks(verdicts: list[three_vms.Verdict]) -> Table:
+    table = Table(title="checks, from inside the guests", title_justify="left")
+    for column in ("", "check", "who", "seen"):
+        table.add_column(column)
+    for verdict in verdicts:
+        mark = Text("ok", style="green") if verdict.holds else Text("FAILED", style="bold red")
+        table.add_row(mark, verdict.claim, verdict.where, verdict.seen)
+    return table
