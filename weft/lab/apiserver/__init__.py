@@ -1,0 +1,1 @@
+"""A Kubernetes API server small enough to live inside a lab: one process, one SQLite file."""

@@ -1,0 +1,230 @@
+"""Which code answers a request? The edge: takes a request apart, calls, and writes the answer.
+
+Everything that decides lives in other modules; this one knows HTTP and their names.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from aiohttp import web
+
+from weft.lab.apiserver import (
+    answers,
+    auth,
+    deletes,
+    discovery,
+    logs,
+    patches,
+    reads,
+    request,
+    reviews,
+    status,
+    streams,
+    writes,
+)
+from weft.lab.apiserver.cluster import Cluster
+from weft.lab.apiserver.resources import Resource, Version
+
+_LOG = logging.getLogger(__name__)
+_HEALTH = {"/healthz", "/readyz", "/livez"}
+
+
+class Api:
+    """The handler of every connection, whichever socket it came in by."""
+
+    def __init__(
+        self, cluster: Cluster, tokens: dict[str, auth.User], log_files: logs.Files
+    ) -> None:
+        self._cluster = cluster
+        self._tokens = tokens
+        self._logs = log_files
+        self._pages = reads.Pages()
+
+    async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
+        """Never raises: an error is an answer."""
+        try:
+            if http.path in _HEALTH or http.path.startswith(("/healthz/", "/readyz/", "/livez/")):
+                return web.Response(text="ok")
+            user = auth.identify(self._tokens, http.headers.get("Authorization"))
+            route = request.parse_path(http.path)
+            if route is None:
+                return self._describe(http)
+            return await self._resource(http, route, user)
+        except status.ApiError as error:
+            return answers.error(error)
+        except (ConnectionResetError, web.HTTPException):
+            raise
+        except Exception:
+            _LOG.exception("%s %s", http.method, http.path)
+            return answers.error(status.internal("see the server's log"))
+
+    def _describe(self, http: web.BaseRequest) -> web.StreamResponse:
+        """What the server tells about itself."""
+        if http.method != "GET":
+            raise status.method_not_allowed()
+        registry = self._cluster.registry
+        match http.path.strip("/").split("/"):
+            case [""]:
+                return answers.json({"paths": ["/api", "/apis", "/openapi/v2", "/version"]})
+            case ["version"]:
+                return answers.json(discovery.VERSION)
+            case ["api"]:
+                return answers.json(discovery.core_versions(http.host))
+            case ["apis"]:
+                return answers.json(discovery.group_list(registry))
+            case ["api", version]:
+                found = discovery.resource_list(registry, "", version)
+            case ["apis", group]:
+                found = discovery.group_of(registry, group)
+                if found:
+                    found = {"kind": "APIGroup", "apiVersion": "v1", **found}
+            case ["apis", group, version]:
+                found = discovery.resource_list(registry, group, version)
+            case _:
+                found = None
+        if found is None:
+            raise status.no_such_path()
+        return answers.json(found)
+
+    async def _resource(
+        self, http: web.BaseRequest, route: request.Route, user: auth.User
+    ) -> web.StreamResponse:
+        found = self._cluster.registry.find(route.group, route.version, route.plural)
+        if found is None:
+            if http.method == "POST" and reviews.answers(route):
+                return answers.json(reviews.answer(route, await _body(http), user), 201)
+            raise status.no_such_path()
+        resource, version = found
+        if not resource.namespaced and route.namespace:
+            raise status.no_such_path()
+        target = writes.Target(resource, version, route.namespace, route.name, route.subresource)
+        if version.warning:
+            target.warnings.append(version.warning)
+        if route.subresource not in {"", "status"}:
+            return await self._subresource(http, target)
+        if route.subresource and not version.has_status:
+            raise status.no_such_path()
+        if not route.name:
+            return await self._many(http, target)
+        return await self._one(http, target)
+
+    async def _many(self, http: web.BaseRequest, target: writes.Target) -> web.StreamResponse:
+        """A whole collection: list, watch, create, delete by selector."""
+        resource, version, cluster = target.resource, target.version, self._cluster
+        if http.method == "GET":
+            return await self._read_many(http, resource, version, target.namespace)
+        if http.method == "POST":
+            if resource.namespaced and not target.namespace:
+                raise status.method_not_allowed()
+            obj = _object(await _body(http))
+            options = request.write_options(http.query, _agent(http))
+            item = writes.create(cluster, target, obj, options)
+            await cluster.journal.durable()
+            return self._item(http, target, item, 201)
+        if http.method == "DELETE" and "deletecollection" in resource.verbs:
+            asked = request.delete_options(await _body(http), http.query)
+            chosen = reads.selection(resource, target.namespace, http.query)
+            found = chosen.choose(cluster.collection(resource))
+            gone = deletes.delete_all(cluster, resource, found, asked)
+            await cluster.journal.durable()
+            page = reads.Page(gone, cluster.store.revision)
+            return answers.reply(answers.page(resource, version, page, request.Form()))
+        raise status.method_not_allowed()
+
+    async def _read_many(
+        self, http: web.BaseRequest, resource: Resource, version: Version, namespace: str
+    ) -> web.StreamResponse:
+        query, cluster = http.query, self._cluster
+        chosen = reads.selection(resource, namespace, query)
+        form = request.parse_accept(http.headers.get("Accept", ""), query.get("includeObject", ""))
+        if request.flag(query, "watch") or "/watch/" in http.path:
+            return await streams.serve(cluster, http, resource, version, chosen, form)
+        limit = reads.read_number(query, "limit")
+        if token := query.get("continue", ""):
+            page = self._pages.following(token, limit)
+        else:
+            reads.check_revision(query, cluster.store.revision)
+            found = chosen.choose(cluster.collection(resource))
+            page = self._pages.first(found, cluster.store.revision, limit)
+        return answers.reply(answers.page(resource, version, page, form))
+
+    async def _one(self, http: web.BaseRequest, target: writes.Target) -> web.StreamResponse:
+        """One object: get, update, patch, delete."""
+        cluster, resource = self._cluster, target.resource
+        if http.method == "GET":
+            if request.flag(http.query, "watch"):
+                raise status.bad_request("watch a list with fieldSelector=metadata.name=…")
+            return self._item(http, target, writes.find(cluster, target))
+        if http.method == "DELETE" and not target.subresource:
+            asked = request.delete_options(await _body(http), http.query)
+            item = writes.find(cluster, target)
+            item, gone = deletes.delete(cluster, resource, item, asked)
+            await cluster.journal.durable()
+            if gone and not resource.strategy.grace:
+                return answers.json(deletes.gone_body(resource, item))
+            return self._item(http, target, item)
+        options = request.write_options(http.query, _agent(http))
+        code = 200
+        if http.method == "PUT":
+            item = writes.update(cluster, target, _object(await _body(http)), options)
+        elif http.method == "PATCH":
+            body = await _body(http)
+            item, new = patches.patch(cluster, target, http.content_type, body, options)
+            code = 201 if new else 200
+        else:
+            raise status.method_not_allowed()
+        await cluster.journal.durable()
+        return self._item(http, target, item, code)
+
+    async def _subresource(
+        self, http: web.BaseRequest, target: writes.Target
+    ) -> web.StreamResponse:
+        cluster, name = self._cluster, target.subresource
+        if name not in target.resource.subresources:
+            raise status.no_such_path()
+        if name == "log" and http.method == "GET":
+            return await self._logs.serve(http, cluster, writes.find(cluster, target))
+        body = _object(await _body(http))
+        if name == "binding" and http.method == "POST":
+            deletes.bind(cluster, target, body)
+        elif name == "eviction" and http.method == "POST":
+            asked = request.delete_options(body.get("deleteOptions"), http.query)
+            deletes.delete(cluster, target.resource, writes.find(cluster, target), asked)
+        elif name == "finalize" and http.method == "PUT":
+            item = deletes.finalize_namespace(cluster, target, body)
+            await cluster.journal.durable()
+            return self._item(http, target, item)
+        else:
+            raise status.method_not_allowed()
+        await cluster.journal.durable()
+        return answers.json({**_SUCCESS}, 201)
+
+    def _item(
+        self, http: web.BaseRequest, target: writes.Target, item: Any, code: int = 200
+    ) -> web.Response:
+        form = request.parse_accept(
+            http.headers.get("Accept", ""), http.query.get("includeObject", "")
+        )
+        body = answers.one(target.resource, target.version, item, form)
+        return answers.reply(body, code, target.warnings)
+
+
+_SUCCESS = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+
+
+async def _body(http: web.BaseRequest) -> Any:
+    if not http.can_read_body:
+        return None
+    return request.parse_body(await http.read(), http.content_type)
+
+
+def _object(body: Any) -> dict[str, Any]:
+    if not isinstance(body, dict):
+        raise status.bad_request("the body must be an object")
+    return body
+
+
+def _agent(http: web.BaseRequest) -> str:
+    return http.headers.get("User-Agent", "")

@@ -1,0 +1,36 @@
+"""How does a client find this server? A kubeconfig with the address, the CA and a token."""
+
+from __future__ import annotations
+
+import base64
+import os
+from pathlib import Path
+
+import orjson
+
+
+def render(server: str, token: str, *, authority: bytes = b"", name: str = "weft") -> str:
+    """The file's text; JSON, which is YAML too."""
+    cluster: dict[str, str] = {"server": server}
+    if authority:
+        cluster["certificate-authority-data"] = base64.b64encode(authority).decode()
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": name, "cluster": cluster}],
+        "users": [{"name": name, "user": {"token": token}}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
+        "current-context": name,
+        "preferences": {},
+    }
+    return orjson.dumps(config, option=orjson.OPT_INDENT_2).decode() + "\n"
+
+
+def write(path: Path, text: str) -> None:
+    """Readable by its owner only: it holds a token. Replaced whole, never half written."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    fresh.replace(path)

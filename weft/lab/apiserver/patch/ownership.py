@@ -1,0 +1,80 @@
+"""Who owns which fields? The managedFields of an object, and how writes move them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from weft.lab.apiserver.patch import fields
+
+Entry = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Manager:
+    """Whoever writes: a name, Apply or Update, in which version, to which subresource."""
+
+    name: str
+    operation: str
+    api_version: str
+    subresource: str = ""
+
+    def is_of(self, entry: Entry) -> bool:
+        return (
+            entry.get("manager") == self.name
+            and entry.get("operation") == self.operation
+            and entry.get("subresource", "") == self.subresource
+            and (self.operation == "Apply" or entry.get("apiVersion") == self.api_version)
+        )
+
+
+def paths(entry: Entry) -> set[fields.Path]:
+    return fields.from_tree(entry.get("fieldsV1") or {})
+
+
+def entry_of(manager: Manager, owned: Iterable[fields.Path], now: str) -> Entry:
+    entry = {
+        "manager": manager.name,
+        "operation": manager.operation,
+        "apiVersion": manager.api_version,
+        "time": now,
+        "fieldsType": "FieldsV1",
+        "fieldsV1": fields.to_tree(owned),
+    }
+    if manager.subresource:
+        entry["subresource"] = manager.subresource
+    return entry
+
+
+def without(entry: Entry, lost: set[fields.Path]) -> Entry | None:
+    """An entry less some paths; None when nothing is left of it."""
+    held = paths(entry)
+    kept = held - lost
+    if kept == held:
+        return entry
+    return {**entry, "fieldsV1": fields.to_tree(kept)} if kept else None
+
+
+def after_update(
+    entries: list[Entry],
+    changed: set[fields.Path],
+    removed: set[fields.Path],
+    manager: Manager,
+    now: str,
+) -> list[Entry]:
+    """A plain write takes what it changed from everybody else."""
+    if not changed and not removed:
+        return entries
+    own = next((entry for entry in entries if manager.is_of(entry)), None)
+    found = []
+    for entry in entries:
+        if entry is own:
+            continue
+        kept = without(entry, changed | removed)
+        if kept is not None:
+            found.append(kept)
+    held = (paths(own) if own else set()) - removed | changed
+    if held:
+        found.append(entry_of(manager, held, now))
+    return found

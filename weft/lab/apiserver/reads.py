@@ -1,0 +1,126 @@
+"""What does a list answer? Selection, the revision it stands for, and its parts.
+
+A list with a limit keeps the chosen items until its parts are fetched: items never change, so
+that costs only references, and all parts together are one consistent moment.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import itertools
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import orjson
+
+from weft.lab.apiserver import items, selectors, status, store
+from weft.lab.apiserver.resources import Resource
+
+_KEPT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a client wants to see, parsed."""
+
+    namespace: str
+    labels: selectors.Predicate | None
+    fields: selectors.Predicate | None
+    name: str | None
+
+    def choose(self, collection: store.Collection) -> list[store.Item]:
+        if self.name is not None and (self.namespace or not collection.items):
+            item = collection.items.get((self.namespace, self.name))
+            found = [item] if item is not None else []
+        else:
+            found = collection.select(self.namespace)
+        if self.fields is not None:
+            found = [item for item in found if self.fields(item.fields)]
+        if self.labels is not None:
+            found = [item for item in found if self.labels(item.labels)]
+        return found
+
+
+def selection(resource: Resource, namespace: str, query: Mapping[str, str]) -> Selection:
+    text = query.get("fieldSelector", "")
+    return Selection(
+        namespace,
+        selectors.parse_labels(query.get("labelSelector", "")),
+        selectors.parse_fields(text, items.field_names(resource)),
+        selectors.exact_field(text, "metadata.name") if text else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One part of a list."""
+
+    items: list[store.Item]
+    revision: int
+    token: str = ""
+    remaining: int | None = None
+
+    def meta(self) -> dict[str, object]:
+        meta: dict[str, object] = {"resourceVersion": str(self.revision)}
+        if self.token:
+            meta["continue"] = self.token
+            if self.remaining:
+                meta["remainingItemCount"] = self.remaining
+        return meta
+
+
+class Pages:
+    """Lists that clients are in the middle of fetching."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+        self._kept: OrderedDict[int, tuple[int, list[store.Item]]] = OrderedDict()
+
+    def first(self, chosen: list[store.Item], revision: int, limit: int) -> Page:
+        if not limit or len(chosen) <= limit:
+            return Page(chosen, revision)
+        number = next(self._numbers)
+        self._kept[number] = revision, chosen
+        while len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+        return self._part(number, 0, limit)
+
+    def following(self, token: str, limit: int) -> Page:
+        try:
+            given = orjson.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+            number, start = int(given["list"]), int(given["start"])
+        except (binascii.Error, ValueError, KeyError, TypeError):
+            raise status.bad_request("continue key is not valid: use what the list gave") from None
+        if number not in self._kept:
+            raise status.gone(
+                "The provided continue parameter is too old to display a consistent list result."
+                " You must start a new list without the continue parameter."
+            )
+        return self._part(number, start, limit)
+
+    def _part(self, number: int, start: int, limit: int) -> Page:
+        revision, chosen = self._kept[number]
+        end = start + limit if limit else len(chosen)
+        if end >= len(chosen):
+            return Page(chosen[start:], revision)
+        token = base64.urlsafe_b64encode(orjson.dumps({"list": number, "start": end}))
+        return Page(chosen[start:end], revision, token.rstrip(b"=").decode(), len(chosen) - end)
+
+
+def read_number(query: Mapping[str, str], name: str) -> int:
+    text = query.get(name, "")
+    try:
+        return int(text or 0)
+    except ValueError:
+        raise status.bad_request(f"{name}={text!r} is not a number") from None
+
+
+def check_revision(query: Mapping[str, str], current: int) -> None:
+    """A list can be newer than asked, never older; the past is not kept."""
+    asked = read_number(query, "resourceVersion")
+    if asked > current:
+        raise status.too_new(asked, current)
+    if query.get("resourceVersionMatch") == "Exact" and 0 < asked < current:
+        raise status.gone(f"The resourceVersion for the provided list is too old: {asked}")

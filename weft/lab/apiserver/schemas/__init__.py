@@ -1,0 +1,1 @@
+"""What the built-in types look like: a compact notation, and the types written in it."""

@@ -1,0 +1,230 @@
+"""Does an object have the shape its type says? Unknown fields, wrong types, defaults.
+
+A schema is compiled once into nodes that are quick to walk: this runs for every write. The
+finer rules of CustomResourceDefinitions (patterns, bounds, oneOf) are in crdrules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+UNSET: Any = object()
+
+
+@dataclass(slots=True)
+class Node:
+    """One place in a schema. `kind` is a JSON type, `any` or `int-or-string`."""
+
+    kind: str = "any"
+    properties: dict[str, Node] = field(default_factory=dict)
+    extra: Node | None = None
+    items: Node | None = None
+    preserve: bool = False
+    embedded: bool = False
+    nullable: bool = False
+    atomic: bool = False
+    list_type: str = "atomic"
+    list_keys: tuple[str, ...] = ()
+    merge_key: str = ""
+    strategies: frozenset[str] = frozenset()
+    default: Any = UNSET
+    defaults: tuple[tuple[str, Node], ...] = ()
+    has_defaults: bool = False
+
+    def child(self, name: str) -> Node:
+        """The node of a property; an unknown one may hold anything."""
+        found = self.properties.get(name)
+        return found if found is not None else (self.extra or ANYTHING)
+
+    @property
+    def element(self) -> Node:
+        return self.items or ANYTHING
+
+
+ANYTHING = Node(preserve=True)
+Resolve = Callable[[str], Mapping[str, Any]]
+
+
+class Compiler:
+    """Turns schemas into nodes; a named schema is compiled once and may contain itself."""
+
+    def __init__(self, resolve: Resolve) -> None:
+        self._resolve = resolve
+        self._named: dict[str, Node] = {}
+
+    def compile(self, schema: Mapping[str, Any]) -> Node:
+        node = self._build(schema)
+        _note_defaults(node, set())
+        return node
+
+    def _build(self, schema: Mapping[str, Any]) -> Node:
+        ref, around = schema.get("$ref"), schema
+        if ref is None and "allOf" in schema and "$ref" in schema["allOf"][0]:
+            ref = schema["allOf"][0]["$ref"]
+        if ref is not None:
+            name = ref.rpartition("/")[2]
+            target = self._named.get(name)
+            if target is None:
+                target = self._named[name] = Node()
+                self._fill(target, self._resolve(name))
+            extras = {key for key in around if key.startswith("x-") or key == "default"}
+            if not extras:
+                return target
+            node = Node(**{slot: getattr(target, slot) for slot in Node.__slots__})
+            self._annotate(node, around)
+            return node
+        node = Node()
+        self._fill(node, schema)
+        return node
+
+    def _fill(self, node: Node, schema: Mapping[str, Any]) -> None:
+        if schema.get("x-kubernetes-int-or-string") or schema.get("format") == "int-or-string":
+            node.kind = "int-or-string"
+        else:
+            node.kind = schema.get("type", "any")
+        for name, inner in (schema.get("properties") or {}).items():
+            node.properties[name] = self._build(inner)
+        extra = schema.get("additionalProperties")
+        if isinstance(extra, Mapping):
+            node.extra = self._build(extra)
+        elif extra:
+            node.preserve = True
+        if isinstance(schema.get("items"), Mapping):
+            node.items = self._build(schema["items"])
+        node.nullable = bool(schema.get("nullable"))
+        if node.kind == "object" and not node.properties and node.extra is None:
+            node.preserve = node.preserve or (extra is None and "properties" not in schema)
+        if node.kind == "any" and not node.properties:
+            node.preserve = True
+        self._annotate(node, schema)
+
+    def _annotate(self, node: Node, schema: Mapping[str, Any]) -> None:
+        if schema.get("x-kubernetes-preserve-unknown-fields"):
+            node.preserve = True
+        node.embedded = bool(schema.get("x-kubernetes-embedded-resource")) or node.embedded
+        node.atomic = node.atomic or schema.get("x-kubernetes-map-type") == "atomic"
+        node.list_type = schema.get("x-kubernetes-list-type", node.list_type)
+        node.list_keys = tuple(schema.get("x-kubernetes-list-map-keys", node.list_keys))
+        node.merge_key = schema.get("x-kubernetes-patch-merge-key", node.merge_key)
+        strategy = schema.get("x-kubernetes-patch-strategy", "")
+        node.strategies = frozenset(part for part in strategy.split(",") if part) or node.strategies
+        node.default = schema.get("default", node.default)
+
+
+def _note_defaults(node: Node, seen: set[int]) -> bool:
+    """Mark the nodes below which a default waits, so that the rest is never walked for them."""
+    if id(node) in seen:
+        return node.has_defaults
+    seen.add(id(node))
+    for inner in node.properties.values():
+        _note_defaults(inner, seen)
+    for below in (node.extra, node.items):
+        if below is not None:
+            _note_defaults(below, seen)
+    node.defaults = tuple(
+        (name, inner) for name, inner in node.properties.items() if inner.default is not UNSET
+    )
+    below_any = [*node.properties.values(), node.extra, node.items]
+    node.has_defaults = bool(node.defaults) or any(
+        inner is not None and inner.has_defaults for inner in below_any
+    )
+    return node.has_defaults
+
+
+def apply_defaults(node: Node, value: Any) -> None:
+    """Fill in what is missing, in place."""
+    if not node.has_defaults:
+        return
+    if isinstance(value, dict):
+        for name, inner in node.defaults:
+            if name not in value or (value[name] is None and not inner.nullable):
+                value[name] = deepcopy(inner.default)
+        for name, below in value.items():
+            apply_defaults(node.child(name), below)
+    elif isinstance(value, list) and node.items is not None:
+        for below in value:
+            apply_defaults(node.items, below)
+
+
+_META = frozenset({"apiVersion", "kind", "metadata"})
+
+
+def prune(node: Node, value: Any, path: str = "", found: list[str] | None = None) -> list[str]:
+    """Drop nulls and the fields that the schema does not know, in place; tells the latter."""
+    found = [] if found is None else found
+    if isinstance(value, dict):
+        _prune_fields(node, value, path, found)
+    elif isinstance(value, list) and node.items is not None:
+        for place, below in enumerate(value):
+            if isinstance(below, dict | list):
+                prune(node.items, below, f"{path}[{place}]", found)
+    return found
+
+
+def _prune_fields(node: Node, value: dict[str, Any], path: str, found: list[str]) -> None:
+    properties, extra = node.properties, node.extra
+    unknown: list[str] | None = None
+    nulls: list[str] | None = None
+    for name, below in value.items():
+        inner = properties.get(name, extra)
+        if inner is None:
+            if not node.preserve and not (node.embedded and name in _META):
+                unknown = [*(unknown or ()), name]
+        elif isinstance(below, dict | list):
+            prune(inner, below, f"{path}.{name}" if path else name, found)
+        elif below is None and not inner.nullable and inner.kind != "any":
+            nulls = [*(nulls or ()), name]
+    for name in unknown or ():
+        del value[name]
+        found.append(f"{path}.{name}" if path else name)
+    for name in nulls or ():
+        del value[name]
+
+
+_SHOWN = {
+    str: "string",
+    bool: "bool",
+    int: "number",
+    float: "number",
+    dict: "object",
+    list: "array",
+}
+
+
+def mistyped(node: Node, value: Any, path: str = "") -> str:
+    """The first place whose JSON type the built-in type cannot hold, worded; empty when none."""
+    kind = node.kind
+    if value is None or kind == "any":
+        return ""
+    if not _fits(kind, value):
+        return f"cannot unmarshal {_SHOWN[type(value)]} into field {path or '.'} of type {kind}"
+    if isinstance(value, dict):
+        properties, extra = node.properties, node.extra
+        for name, below in value.items():
+            inner = properties.get(name, extra)
+            if inner is not None and (why := mistyped(inner, below, f"{path}.{name}")):
+                return why
+    elif isinstance(value, list) and node.items is not None:
+        for place, below in enumerate(value):
+            if why := mistyped(node.items, below, f"{path}[{place}]"):
+                return why
+    return ""
+
+
+def _fits(kind: str, value: Any) -> bool:
+    if kind == "string":
+        return isinstance(value, str)
+    if kind == "object":
+        return isinstance(value, dict)
+    if kind == "array":
+        return isinstance(value, list)
+    if kind == "boolean":
+        return isinstance(value, bool)
+    if kind == "integer":
+        return isinstance(value, int) and not isinstance(value, bool)
+    if kind == "int-or-string":
+        return isinstance(value, int | str | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool)
