@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 _LONGEST = 1024  # the API server refuses longer messages
 _PENDING = 4096  # pieces of news that wait to be sent
 _KNOWN = 4096  # Events whose count is remembered
-_PER_SECOND = 50.0
+_BURST, _REST = 25, 0.5  # so many in a row, then seconds of rest: 50 a second at most
 _QUIET = 5.0  # seconds between two updates of one Event
 
 
@@ -77,6 +77,11 @@ class Recorder:
         self._known: OrderedDict[str, tuple[int, float]] = OrderedDict()  # count, when sent
         self._arrived = asyncio.Event()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything that was told has not been sent."""
+        return bool(self._pending)
+
     def emit(self, obj: Mapping[str, Any], type: str, reason: str, message: str) -> None:
         """`type` is Normal or Warning; `obj` needs kind, apiVersion and metadata."""
         time = now()
@@ -94,38 +99,43 @@ class Recorder:
         self._arrived.set()
 
     async def run(self) -> None:
-        """Sends what is told until cancelled; then what is left is sent once, briefly."""
-        try:
-            while True:
-                await self._arrived.wait()
-                self._arrived.clear()
-                pause = await self._send_due()
-                if pause:
-                    # Something was told again too soon: come back when its quiet time is over.
-                    asyncio.get_running_loop().call_later(pause, self._arrived.set)
-        finally:
-            self._known.clear()
+        """Sends what is told until cancelled."""
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            pause = await self._send_due()
+            if pause:
+                # Something was told again too soon: come back when its quiet time is over.
+                asyncio.get_running_loop().call_later(pause, self._arrived.set)
 
     async def _send_due(self) -> float:
         """Sends all that is due; seconds until the next is, or 0 if nothing is left."""
         loop = asyncio.get_running_loop()
-        pause = 0.0
+        pause, sent_now = 0.0, 0
         for name in list(self._pending):
-            _, sent = self._known.get(name, (0, -_QUIET))
-            quiet = sent + _QUIET - loop.time()
+            known = self._known.get(name)
+            quiet = known[1] + _QUIET - loop.time() if known else 0.0
             if quiet > 0:
                 pause = min(pause or quiet, quiet)
                 continue
-            news = self._pending.pop(name, None)
+            news = self._pending.get(name)
             if news is None:
-                continue
+                continue  # dropped meanwhile
+            self._pending[name] = replace(news, count=0)
             try:
                 count = await self._send(name, news)
             except errors.WeftError as error:
                 log.warning("an Event could not be written: %s: %s", news.message, error)
                 continue
+            finally:
+                # Told again while it was sent: it stays, with what came since.
+                left = self._pending.get(name)
+                if left is not None and not left.count:
+                    del self._pending[name]
             self._remember(name, count, loop.time())
-            await asyncio.sleep(1 / _PER_SECOND)
+            sent_now += 1
+            if sent_now % _BURST == 0:
+                await asyncio.sleep(_REST)
         return pause
 
     def _remember(self, name: str, count: int, sent: float) -> None:

@@ -45,7 +45,6 @@ class Pods:
         self._waiting = Waiting()
         self._told: dict[str, str] = {}  # pod key: what its last Event said
         self.queue = queue.Queue("Pod", on_error=self._on_error)
-        networks.listen(self._on_nad)
 
     def start(self) -> None:
         """Once, when NADs and pods are synced: all that is annotated comes before all else."""
@@ -53,6 +52,7 @@ class Pods:
             if not wishes.is_completed(pod):
                 self._observe(pod)
         self._pods.subscribe(self._on_pod)
+        self._networks.listen(self._on_nad)
 
     async def run(self, workers: int) -> None:
         await self.queue.run(self._reconcile, workers=workers)
@@ -78,7 +78,7 @@ class Pods:
             self.queue.add(key)
 
     def _on_nad(self, nad: str) -> None:
-        for key in self._pods.index(BY_NAD, nad):
+        for key in sorted(self._pods.index(BY_NAD, nad)):
             pod = self._pods.get(key)
             if pod is not None and not wishes.is_completed(pod):
                 self._observe(pod)

@@ -1,0 +1,106 @@
+"""A cluster manager in front of a MemoryApi, and the objects to show it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from tests.support.memory_api import MemoryApi
+from weft import names
+from weft.app import settings
+from weft.app.cluster import Manager
+from weft.kube.resources import EVENTS, PODS
+
+Object = dict[str, Any]
+OPTIONS = settings.ClusterManager(workers=4)
+
+
+def nad(name: str, network: str = "", namespace: str = "default", **config: Any) -> Object:
+    conf = {
+        "cniVersion": "1.0.0",
+        "type": names.CNI_TYPE,
+        "name": network or name,
+        "topology": "layer2",
+        "netAttachDefName": f"{namespace}/{name}",
+        "subnets": "10.1.0.0/24",
+        **config,
+    }
+    text = json.dumps({field: value for field, value in conf.items() if value is not None})
+    return raw_nad(name, text, namespace)
+
+
+def raw_nad(
+    name: str, config: str, namespace: str = "default", created: str = "2026-01-01T00:00:00Z"
+) -> Object:
+    meta = {"name": name, "namespace": namespace, "uid": f"nad-{namespace}-{name}"}
+    return {"metadata": {**meta, "creationTimestamp": created}, "spec": {"config": config}}
+
+
+def pod(name: str, networks: object = "blue", uid: str = "", **spec: Any) -> Object:
+    text = networks if isinstance(networks, str) else json.dumps(networks)
+    return {
+        "metadata": {
+            "name": name,
+            "namespace": "default",
+            "uid": uid or f"pod-{name}",
+            "annotations": {names.NETWORKS: text},
+        },
+        "spec": {"nodeName": "node1", "containers": [{"name": "c", "image": "i"}], **spec},
+        "status": {"phase": "Pending"},
+    }
+
+
+def allocations(api: MemoryApi, key: str) -> dict[str, Any]:
+    """What a pod's annotation says by now."""
+    text = api.of(PODS, f"default/{key}")["metadata"]["annotations"].get(names.POD_NETWORKS)
+    return json.loads(text) if text else {}
+
+
+def address(api: MemoryApi, key: str, nad_key: str = "default/blue") -> str:
+    entry = allocations(api, key).get(nad_key, {})
+    return str(entry.get("ip_address", ""))
+
+
+def messages(api: MemoryApi, name: str) -> list[str]:
+    """What the Events of the object called `name` say: "Reason: message"."""
+    return [
+        f"{event['reason']}: {event['message']}"
+        for event in api.all(EVENTS).values()
+        if event["involvedObject"]["name"] == name
+    ]
+
+
+async def settled(api: MemoryApi, manager: Manager) -> None:
+    """Returns when everything was delivered and nobody has anything left to do now."""
+    quiet = 0
+    while quiet < 5:
+        await asyncio.sleep(0)
+        busy = (
+            not manager.is_started
+            or not api.is_drained()
+            or len(manager.networks.queue)
+            or len(manager.pods.queue)
+            or manager.recorder.is_busy
+        )
+        quiet = 0 if busy else quiet + 1
+
+
+@asynccontextmanager
+async def managed(api: MemoryApi) -> AsyncIterator[Manager]:
+    """A cluster manager from its start to its sudden end."""
+    manager = Manager(api, OPTIONS)
+    task = asyncio.create_task(manager.run())
+    try:
+        yield manager
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def manage(api: MemoryApi) -> None:
+    """Starts a cluster manager, lets it do all there is to do, and ends it."""
+    async with managed(api) as manager:
+        await settled(api, manager)

@@ -1,0 +1,162 @@
+"""An API server as one dict, for state tests: real semantics of the few calls that are made.
+
+resourceVersion rises with each write; uid and resourceVersion in a merge patch are preconditions;
+watches deliver from a version on, in order. `spoil` injects what a network does to a client:
+a call that is lost before or after it took effect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from weft.kube import errors, resources
+from weft.kube.client import Client, Listing
+from weft.kube.resources import Resource
+
+Object = dict[str, Any]
+Spoil = Callable[[str, Resource, str], str]  # verb, kind, key -> "", "before" or "after"
+
+
+def merge(target: Object, patch: Object) -> None:
+    for name, value in patch.items():
+        if value is None:
+            target.pop(name, None)
+        elif isinstance(value, dict):
+            merge(target.setdefault(name, {}), value)
+        else:
+            target[name] = value
+
+
+class MemoryApi(Client):
+    """Client in type and behaviour; there is no server."""
+
+    def __init__(self) -> None:
+        self.namespace = "default"
+        self.objects: dict[tuple[str, str], Object] = {}
+        self.history: list[tuple[int, str, str, Object]] = []  # version, kind, event, object
+        self.version = 0
+        self.writes: list[tuple[str, str, str]] = []  # verb, kind, key
+        self.spoil: Spoil = lambda verb, kind, key: ""
+        self._changed = asyncio.Event()
+        self._behind: dict[object, int] = {}
+
+    def of(self, res: Resource, key: str) -> Object:
+        return self.objects[res.kind, key]
+
+    def all(self, res: Resource) -> dict[str, Object]:
+        return {key: obj for (kind, key), obj in self.objects.items() if kind == res.kind}
+
+    def is_drained(self) -> bool:
+        """Whether every watch has been given everything."""
+        return all(seen == len(self.history) for seen in self._behind.values())
+
+    # What a user does
+
+    def put(self, res: Resource, obj: Object) -> Object:
+        """Creates or replaces, as a user or another controller would."""
+        obj = copy.deepcopy(obj)
+        key = resources.key(obj)
+        event = "MODIFIED" if (res.kind, key) in self.objects else "ADDED"
+        obj |= {"kind": res.kind, "apiVersion": res.api_version}
+        return self._store(res, key, event, obj)
+
+    def change(self, res: Resource, key: str, patch: Object) -> Object:
+        obj = copy.deepcopy(self.of(res, key))
+        merge(obj, patch)
+        return self._store(res, key, "MODIFIED", obj)
+
+    def remove(self, res: Resource, key: str) -> None:
+        obj = copy.deepcopy(self.objects.pop((res.kind, key)))
+        self._log(res, "DELETED", obj)
+
+    def _store(self, res: Resource, key: str, event: str, obj: Object) -> Object:
+        self._log(res, event, obj)
+        self.objects[res.kind, key] = obj
+        return obj
+
+    def _log(self, res: Resource, event: str, obj: Object) -> None:
+        self.version += 1
+        obj["metadata"]["resourceVersion"] = str(self.version)
+        self.history.append((self.version, res.kind, event, copy.deepcopy(obj)))
+        self._changed.set()
+
+    # What a client does
+
+    async def list(self, res: Resource, namespace: str = "", **_: Any) -> Listing:
+        await asyncio.sleep(0)
+        listing = Listing(copy.deepcopy(obj) for obj in self.all(res).values())
+        listing.resource_version = str(self.version)
+        return listing
+
+    async def get(self, res: Resource, name: str, namespace: str = "") -> Object:
+        await asyncio.sleep(0)
+        return copy.deepcopy(self._found(res, f"{namespace}/{name}"))
+
+    async def create(self, res: Resource, obj: Any) -> Object:
+        key = resources.key(obj)
+        async with self._effect("create", res, key):
+            if (res.kind, key) in self.objects:
+                raise errors.AlreadyExists(409, "AlreadyExists", f"{key} exists")
+            self.put(res, dict(obj))
+        return copy.deepcopy(self.of(res, key))
+
+    async def patch(self, res: Resource, name: str, namespace: str, body: Any, **_: Any) -> Object:
+        key = f"{namespace}/{name}"
+        async with self._effect("patch", res, key):
+            obj = copy.deepcopy(self._found(res, key))
+            for field in ("uid", "resourceVersion"):
+                wanted = body.get("metadata", {}).get(field, obj["metadata"].get(field))
+                if wanted != obj["metadata"].get(field):
+                    raise errors.Conflict(409, "Conflict", f"{field} of {key} is another")
+            merge(obj, body)
+            if obj != self.of(res, key):
+                self._store(res, key, "MODIFIED", obj)
+        return copy.deepcopy(self.of(res, key))
+
+    async def watch(  # type: ignore[override]
+        self, res: Resource, resource_version: str, namespace: str = "", **_: Any
+    ) -> AsyncIterator[tuple[str, Object]]:
+        me, since = object(), int(resource_version)
+        self._behind[me] = 0
+        try:
+            while True:
+                while self._behind[me] < len(self.history):
+                    version, kind, event, obj = self.history[self._behind[me]]
+                    self._behind[me] += 1
+                    if kind == res.kind and version > since:
+                        yield event, copy.deepcopy(obj)
+                self._changed.clear()
+                await self._changed.wait()
+        finally:
+            del self._behind[me]
+
+    def _found(self, res: Resource, key: str) -> Object:
+        if (res.kind, key) not in self.objects:
+            raise errors.NotFound(404, "NotFound", f"{res.kind} {key} not found")
+        return self.of(res, key)
+
+    def _effect(self, verb: str, res: Resource, key: str) -> _Effect:
+        return _Effect(self, verb, res, key)
+
+
+class _Effect:
+    """A write on its way: noted, and perhaps lost before or after it takes effect."""
+
+    def __init__(self, api: MemoryApi, verb: str, res: Resource, key: str) -> None:
+        self._api, self._call = api, (verb, res, key)
+
+    async def __aenter__(self) -> None:
+        await asyncio.sleep(0)
+        verb, res, key = self._call
+        self._fate = self._api.spoil(verb, res, key)
+        if self._fate == "before":
+            raise errors.Unreachable(0, "Unreachable", "the request was lost")
+        self._api.writes.append((verb, res.kind, key))
+
+    async def __aexit__(self, kind: object, error: object, trace: object) -> None:
+        await asyncio.sleep(0)
+        if error is None and self._fate == "after":
+            raise errors.Unreachable(0, "Unreachable", "the answer was lost")
