@@ -222,7 +222,7 @@ async def test_of_two_that_differ_the_newcomer_is_refused_and_its_pods_wait() ->
         for word in ("default/blue2", "default/blue,", "mtu"):
             assert word in said
             assert word in messages(api, "one")[-1]
-        assert names.NETWORK_ID not in api.of(NADS, "default/blue2")["metadata"]["annotations"]
+        assert "annotations" not in api.of(NADS, "default/blue2")["metadata"]
         assert not allocations(api, "one")
         assert messages(api, "blue") == []
         api.change(NADS, "default/blue2", {"spec": world.nad("blue2", "blue")["spec"]})
