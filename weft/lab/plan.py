@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from weft.lab import layout, spec
 from weft.lab.runtime import daemons
-from weft.lab.service import Ready, Service
+from weft.lab.service import API_DESCRIPTORS, TELL_DESCRIPTOR, Ready, Service
 
 MANAGEMENT_BRIDGE = "mgmt0"
 UNDERLAY_BRIDGE = "underlay0"
@@ -49,14 +49,15 @@ class Plan:
     services: tuple[Service, ...]
 
 
-def make(lab: spec.Lab, *, state: str, parts: Iterable[str] = PARTS) -> Plan:
-    """Everything that `lab` is; `state` is its folder on disk, `parts` the Python parts to run."""
+def make(lab: spec.Lab, *, state: str, crds: str, parts: Iterable[str] = PARTS) -> Plan:
+    """Everything that `lab` is; `state` is its folder on disk, `crds` that of the definitions
+    that the API starts with, `parts` the Python parts to run."""
     chosen = frozenset(parts)
     return Plan(
         nodes=tuple(node.name for node in lab.members),
         links=tuple(_links(node) for node in lab.members),
         services=(
-            *_cluster(lab, state, chosen),
+            *_cluster(lab, state, crds, chosen),
             *(service for node in lab.members for service in daemons.zone(lab, node)),
             *(service for node in lab.members for service in _node(lab, node, state, chosen)),
         ),
@@ -102,20 +103,25 @@ def _after(chosen: frozenset[str], *names: str) -> tuple[str, ...]:
     return tuple(name for name in names if name.rpartition("/")[2] in chosen)
 
 
-def _cluster(lab: spec.Lab, state: str, chosen: frozenset[str]) -> Iterable[Service]:
+def _cluster(lab: spec.Lab, state: str, crds: str, chosen: frozenset[str]) -> Iterable[Service]:
     """What the lab has once."""
     kubeconfig = str(layout.KUBECONFIG)
     if "api" in chosen:
         yield Service(
             "lab/api",
-            ("apiserver", "--state", state, "--address", str(lab.api)),
+            (
+                *("apiserver", "--state", state, "--logs", f"{state}/logs/pods"),
+                *(f"--listen=https:fd={number}" for number in API_DESCRIPTORS),
+                *("--name", str(lab.api), "--ready-fd", str(TELL_DESCRIPTOR), "--crds", crds),
+            ),
             entry=f"{PARTS['api']}:main",
+            ready=Ready.TELLS,
             listening=True,
         )
     if "cluster-manager" in chosen:
         yield Service(
             "lab/cluster-manager",
-            ("weft", "cluster-manager", "--kubeconfig", kubeconfig),
+            ("weft", "cluster-manager", "--kubeconfig", kubeconfig, "--underlay-mtu", str(lab.mtu)),
             entry="weft.cli.main:main",
             after=_after(chosen, "lab/api"),
         )

@@ -6,6 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+# Descriptors of services that are forked: the API's sockets on the host and in the lab, and where
+# a service tells that it is ready.
+API_DESCRIPTORS = (3, 4)
+TELL_DESCRIPTOR = 5
+
 
 class Ready(Enum):
     """What makes a service ready, so that those after it may start."""
@@ -13,6 +18,7 @@ class Ready(Enum):
     STARTED = "started"
     ENDED = "ended"  # runs once to its end, which must be a good one
     LISTENS = "listens"  # something accepts connections at `socket`
+    TELLS = "tells"  # it writes a line to descriptor TELL_DESCRIPTOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +26,7 @@ class Service:
     """`argv` runs as a program; with `entry` ("module:function") as a fork of a warm Python.
 
     `node` is "" for what runs in the lab's own namespaces. `socket` is a path as the service
-    sees it. `listening`: it inherits the API's listening sockets as descriptors 3 and 4.
+    sees it. `listening`: it inherits the API's listening sockets.
     """
 
     name: str

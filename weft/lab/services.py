@@ -7,6 +7,7 @@ it again with back-off when it ends. What runs at all is plan.py's decision.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
@@ -23,7 +24,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 STEADY = 20.0  # seconds after which an end is a first one again
 HOPELESS = 4  # ends in a row, before being ready once, after which `up` is told
 
-Start = Callable[[Service], Awaitable[int]]
+Start = Callable[[Service, int | None], Awaitable[int]]
 
 
 @dataclass(slots=True)
@@ -40,6 +41,11 @@ class Running:
     last_exit: int | None = None
     ready_after: float | None = None  # seconds from the supervisor's start
 
+    @property
+    def is_up(self) -> bool:
+        """Whether it is as it should be now; `ready` says that it once was."""
+        return self.state in ("running", "done")
+
     def describe(self) -> dict[str, object]:
         return {
             "name": self.service.name,
@@ -53,7 +59,9 @@ class Running:
 
 
 class Services:
-    """`start` begins a process and gives its number; `changed` is called after each change."""
+    """`start` begins a process and gives its number; its second argument is the descriptor to which
+    a service that tells of itself writes. `changed` is called after each change, before any
+    service that waited for it goes on."""
 
     def __init__(
         self,
@@ -87,13 +95,9 @@ class Services:
 
     async def _gone(self, one: Running) -> None:
         descriptor = os.pidfd_open(one.pid)
-        gone = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        loop.add_reader(descriptor, gone.set)
         try:
-            await gone.wait()
+            await _readable(descriptor)
         finally:
-            loop.remove_reader(descriptor)
             os.close(descriptor)
 
     async def _keep(self, one: Running) -> None:
@@ -120,47 +124,69 @@ class Services:
         """From start to end, once; its exit status."""
         one.since = time.monotonic()
         if one.service.socket:  # an old one would look like the new one that is slow
-            Path(layout.seen(one.service.node, one.service.socket)).unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(layout.seen(one.service.node, one.service.socket))
+        reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            one.pid = await self._start(one.service)
+            one.pid = await self._start(
+                one.service, writer if one.service.ready is Ready.TELLS else None
+            )
+            os.close(writer)
+            writer = -1
+            if one.pid == 0:  # it could not even be imported; its log says why
+                one.last_exit = 1
+                return 1
+            end = self._processes.watch(one.pid)
+            self._tell(one, "starting")
+            if await self._waited(one, end, reader):
+                self._become_ready(one)
+            one.last_exit = await end
         except OSError as error:
-            one.last_exit = error.errno
-            return error.errno or 1
-        if one.pid == 0:  # it could not even be imported; its log says why
-            one.last_exit = 1
-            return 1
-        end = self._processes.watch(one.pid)
-        self._tell(one, "starting")
-        try:
-            if one.service.ready is Ready.LISTENS:
-                await self._listens(one, end)
-            elif one.service.ready is Ready.STARTED:
-                self._become_ready(one)
-            code = await end
-            if one.service.ready is Ready.ENDED and code == 0:
-                self._become_ready(one)
+            one.last_exit = error.errno or 1
         finally:
             one.pid = 0
-        one.last_exit = code
-        return code
+            for descriptor in (reader, writer):
+                if descriptor >= 0:
+                    os.close(descriptor)
+        return one.last_exit
 
-    async def _listens(self, one: Running, end: asyncio.Future[int]) -> None:
-        path = Path(layout.seen(one.service.node, one.service.socket))
-        listens = asyncio.ensure_future(inotify.wait_socket(path))
+    async def _waited(self, one: Running, end: asyncio.Future[int], reader: int) -> bool:
+        """Wait until it is ready, or has ended; whether it is ready."""
+        match one.service.ready:
+            case Ready.STARTED:
+                return True
+            case Ready.ENDED:
+                return await end == 0
+            case Ready.LISTENS:
+                path = Path(layout.seen(one.service.node, one.service.socket))
+                waiting = asyncio.ensure_future(inotify.wait_socket(path))
+            case Ready.TELLS:
+                waiting = asyncio.ensure_future(_readable(reader))
+        either: list[asyncio.Future[int] | asyncio.Future[None]] = [waiting, end]
         try:
-            await asyncio.wait([listens, end], return_when=asyncio.FIRST_COMPLETED)
-            if listens.done() and not end.done():
-                listens.result()
-                self._become_ready(one)
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if waiting.done():
+                waiting.result()
+            return not end.done()
         finally:
-            listens.cancel()
+            waiting.cancel()
 
     def _become_ready(self, one: Running) -> None:
         one.ready_after = one.ready_after or round(time.monotonic() - self._began, 3)
-        one.ready.set()
         one.hopeless.clear()
         self._tell(one, "done" if one.service.ready is Ready.ENDED else "running")
+        one.ready.set()
 
     def _tell(self, one: Running, state: str) -> None:
         one.state = state
         self._changed(one)
+
+
+async def _readable(descriptor: int) -> None:
+    loop = asyncio.get_running_loop()
+    there = asyncio.Event()
+    loop.add_reader(descriptor, there.set)
+    try:
+        await there.wait()
+    finally:
+        loop.remove_reader(descriptor)

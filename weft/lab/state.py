@@ -144,11 +144,30 @@ class Peer:
         with contextlib.suppress(BrokenPipeError):
             self._link.sendall(json.dumps(request).encode() + b"\n")
 
+    def ask(self, request: dict[str, object]) -> dict[str, object]:
+        """All answers to one request, merged; raises the error that the supervisor told."""
+        self.send(request)
+        merged: dict[str, object] = {}
+        for answer in self.answers():
+            if "end" in answer:
+                break
+            raise_told(answer)
+            merged.update(answer)
+        return merged
+
     def answers(self) -> Iterator[dict[str, object]]:
         """Until the supervisor has said all, or is gone."""
         with contextlib.suppress(ConnectionResetError):
             for line in self._lines:
                 yield json.loads(line)
+
+
+def raise_told(answer: dict[str, object]) -> None:
+    """Raise the error in a supervisor's answer, if it is one."""
+    if "error" in answer:
+        raise errors.Unavailable(
+            str(answer["error"]), where=str(answer["where"]), hint=str(answer["hint"])
+        )
 
 
 @contextlib.contextmanager

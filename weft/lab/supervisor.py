@@ -23,11 +23,10 @@ from weft import errors
 from weft.lab import control, layout, plan, spec, state, wiring
 from weft.lab.runtime import daemons, forks, namespaces
 from weft.lab.runtime.processes import Processes
-from weft.lab.service import Service
+from weft.lab.service import API_DESCRIPTORS, TELL_DESCRIPTOR, Service
 from weft.lab.services import Running, Services
 
 PATIENCE = 3.0  # seconds that Python processes get to end well
-API_DESCRIPTORS = (3, 4)  # the API's sockets in its process: on the host, in the lab
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +83,12 @@ class Supervisor:
 
     def _grow(self, lab: spec.Lab) -> None:
         """Start whatever `lab` has and is not there yet."""
-        wanted = plan.make(lab, state=str(self._orders.folder.path), parts=self._orders.parts)
+        wanted = plan.make(
+            lab,
+            state=str(self._orders.folder.path),
+            crds=str(Path(__file__).with_name("crds")),
+            parts=self._orders.parts,
+        )
         new = plan.missing(wanted, self._services.running)
         self._lab = lab
         if any(service.entry for service in new):
@@ -101,7 +105,21 @@ class Supervisor:
         for _, path, schema, _ in daemons.DATABASES:
             shutil.copyfile(self._orders.databases / f"{schema}.db", Path(layout.seen(node, path)))
 
-    async def _start(self, service: Service) -> int:
+        self._spread_kubeconfig()
+
+    def _spread_kubeconfig(self) -> None:
+        """Each node, and the lab itself, gets the user's, with the API's address inside."""
+        with contextlib.suppress(FileNotFoundError):
+            config = json.loads(self._orders.folder.kubeconfig.read_text())
+            for cluster in config["clusters"]:
+                cluster["cluster"]["server"] = f"https://{self._lab.api}:{spec.API_PORT}"
+            for node in ("", *(node.name for node in self._lab.members)):
+                path = Path(layout.seen(node, layout.KUBECONFIG))
+                if path.parent.exists():
+                    path.touch(mode=0o600)
+                    path.write_text(json.dumps(config))
+
+    async def _start(self, service: Service, teller: int | None) -> int:
         enter = (
             [str(layout.namespace(service.node, kind)) for kind in layout.NAMESPACES]
             if service.node
@@ -113,14 +131,18 @@ class Supervisor:
         )
         try:
             if service.entry:
-                keep = dict(zip(API_DESCRIPTORS, self._api, strict=True))
+                keep = (
+                    dict(zip(API_DESCRIPTORS, self._api, strict=True)) if service.listening else {}
+                )
+                if teller is not None:
+                    keep[TELL_DESCRIPTOR] = teller
                 return await self._forks.fork(
                     service.entry,
                     service.argv,
                     env=env,
                     enter=enter,
                     log=log,
-                    keep=keep if service.listening else {},
+                    keep=keep,
                 )
             program = shutil.which(service.argv[0], path=env["PATH"]) or service.argv[0]
             return self._processes.start(
@@ -148,6 +170,8 @@ class Supervisor:
         self._publish({"node": node, "state": "wired"})
 
     def _changed(self, one: Running) -> None:
+        if one.service.listening and one.is_up:
+            self._spread_kubeconfig()
         self._publish({"service": one.service.name, "state": one.state})
 
     def _publish(self, event: dict[str, object]) -> None:
@@ -162,6 +186,8 @@ class Supervisor:
                 self._grow(spec.parse(request["lab"]))  # type: ignore[arg-type]
                 async for event in self._until_up():
                     yield event
+            case "env":
+                yield {"env": self._orders.env}
             case "stop":
                 self._stop.set()
             case other:
@@ -182,7 +208,7 @@ class Supervisor:
             total = len(self._services.running)
             while True:
                 running = self._services.running.values()
-                ready = sum(one.ready.is_set() for one in running)
+                ready = sum(one.is_up for one in running)
                 yield {"ready": ready, "total": total}
                 if ready == total and self._wired_nodes >= {n.name for n in self._lab.members}:
                     return

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import importlib.util
 import json
 import os
 import select
@@ -82,8 +83,7 @@ def status(name: str) -> dict[str, object]:
     peer = folder.connect()
     if peer is not None:
         with peer:
-            peer.send({"order": "status"})
-            answer.update(_answers(peer, lambda _: None))
+            answer.update(peer.ask({"order": "status"}))
             answer.update(running=True, pid=peer.pid)
     return answer
 
@@ -160,7 +160,7 @@ def _start(
             "lab": spec.render(lab),
             "folder": str(folder.path),
             "databases": str(empty),
-            "parts": list(parts or plan.PARTS),
+            "parts": list(parts or installed()),
             "env": service_env(tools),
             "api": listening.fileno(),
         }
@@ -202,6 +202,11 @@ def _listen(port: int) -> socket.socket:
         ) from None
 
 
+def installed() -> tuple[str, ...]:
+    """The Python parts that are there to be run."""
+    return tuple(part for part, module in plan.PARTS.items() if importlib.util.find_spec(module))
+
+
 def service_env(tools: toolchain.Toolchain) -> dict[str, str]:
     """The environment of everything in the lab, and of what `exec` runs there."""
     kept = ("HOME", "LANG", "LC_ALL", "TERM", "USER", "XDG_STATE_HOME", "WEFT_SUITE")
@@ -226,7 +231,12 @@ def _wait(folder: state.Folder, lab: spec.Lab, tell: Tell) -> None:
         raise _died(folder)
     with peer:
         peer.send({"order": "up", "lab": spec.render(lab)})
-        _answers(peer, tell, lambda: _died(folder))
+        for answer in peer.answers():
+            if "end" in answer:
+                return
+            state.raise_told(answer)
+            tell(answer)
+    raise _died(folder)
 
 
 def _died(folder: state.Folder) -> errors.WeftError:
@@ -235,25 +245,6 @@ def _died(folder: state.Folder) -> errors.WeftError:
         where=f"lab {folder.path.name!r}",
         hint=f"see {folder.log('supervisor')}",
     )
-
-
-def _answers(
-    peer: state.Peer, tell: Tell, gone: Callable[[], errors.WeftError] | None = None
-) -> dict[str, object]:
-    """Pass each answer on; all of them merged. Raises the error that the supervisor told."""
-    merged: dict[str, object] = {}
-    for answer in peer.answers():
-        if "end" in answer:
-            return merged
-        if "error" in answer:
-            raise errors.Unavailable(
-                str(answer["error"]), where=str(answer["where"]), hint=str(answer["hint"])
-            )
-        tell(answer)
-        merged.update(answer)
-    if gone:
-        raise gone()
-    return merged
 
 
 def _end(folder: state.Folder) -> bool:

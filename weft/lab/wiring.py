@@ -67,7 +67,7 @@ class Wiring:
         if not names & {"", node.tunnel, node.port}:
             return
         present = there.names()
-        done = self._done[node.node]
+        done = before = self._done[node.node]
         for name in (node.tunnel, node.port):
             key = f"{name}#{present.get(name)}"
             if name not in present or key in done:
@@ -84,5 +84,5 @@ class Wiring:
                     self._here.raise_up(name)
                 self._done[node.node] = {one for one in done if not one.startswith(name)} | {key}
                 done = self._done[node.node]
-        if len(done) == 2:
+        if len(done) == 2 and done != before:
             self._wired(node.node)

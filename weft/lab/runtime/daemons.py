@@ -65,16 +65,12 @@ def zone(lab: spec.Lab, node: spec.Node) -> tuple[Service, ...]:
 
 def _database(node: str, name: str, path: object, _schema: str, socket: object) -> Service:
     base = str(socket).removesuffix(".sock")
-    control = () if name == "ovsdb" else (f"--pidfile={base}.pid", f"--unixctl={base}.ctl")
+    control = [f"--pidfile={base}.pid", f"--unixctl={base}.ctl"]
+    if name == "ovsdb":
+        control = ["--pidfile"]
     return Service(
         f"{node}/{name}",
-        (
-            "ovsdb-server",
-            *(control or ("--pidfile",)),
-            *QUIET,
-            f"--remote=punix:{socket}",
-            str(path),
-        ),
+        ("ovsdb-server", *control, *QUIET, f"--remote=punix:{socket}", str(path)),
         node=node,
         ready=Ready.LISTENS,
         socket=str(socket),
@@ -84,7 +80,7 @@ def _database(node: str, name: str, path: object, _schema: str, socket: object) 
 def _settings(lab: spec.Lab, node: spec.Node) -> tuple[str, ...]:
     """Everything that the switch must know before it first starts; harmless when repeated."""
     kind = f"datapath_type={lab.datapath}"
-    port = underlay_port(node)
+    port, mac = underlay_port(node), node.underlay_mac
     externals = {
         "system-id": node.chassis,
         "hostname": node.name,
@@ -102,14 +98,7 @@ def _settings(lab: spec.Lab, node: spec.Node) -> tuple[str, ...]:
         *("set", "Bridge", BRIDGE, kind, "fail-mode=secure"),
         *("other-config:disable-in-band=true", "--"),
         *("--may-exist", "add-br", UNDERLAY_BRIDGE, "--"),
-        *(
-            "set",
-            "Bridge",
-            UNDERLAY_BRIDGE,
-            kind,
-            f'other-config:hwaddr="{node.underlay_mac}"',
-            "--",
-        ),
+        *("set", "Bridge", UNDERLAY_BRIDGE, kind, f'other-config:hwaddr="{mac}"', "--"),
         *("set", "Interface", UNDERLAY_BRIDGE, f"mtu_request={lab.mtu}", "--"),
         *("--may-exist", "add-port", UNDERLAY_BRIDGE, port, "--"),
         *("set", "Interface", port, "type=internal", f"mtu_request={lab.mtu}", "--"),

@@ -1,4 +1,4 @@
-"""When does a socket start to listen? Told by the kernel (inotify(7)), not asked again and again."""
+"""When does a socket start to listen? The kernel tells (inotify(7)); nobody asks twice."""
 
 from __future__ import annotations
 
@@ -33,15 +33,18 @@ async def wait_socket(path: Path) -> None:
             raise OSError(ctypes.get_errno(), f"cannot watch {path.parent}")
         loop.add_reader(descriptor, drain)
         while not _listens(path):
-            # A file that is there and does not answer is either an old one, to be replaced, or
-            # between its bind() and listen(), of which the kernel tells nothing: look again.
-            patience = 0.005 if path.exists() else None
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), patience)
+                await asyncio.wait_for(changed.wait(), _patience(path))
             changed.clear()
     finally:
         loop.remove_reader(descriptor)
         os.close(descriptor)
+
+
+def _patience(path: Path) -> float | None:
+    """A file that is there and does not answer is either an old one, to be replaced, or between
+    its bind() and listen(), of which the kernel tells nothing: look again."""
+    return 0.005 if path.exists() else None
 
 
 def _listens(path: Path) -> bool:

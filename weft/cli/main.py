@@ -1,0 +1,123 @@
+"""Which commands are there, and what does a user see when one fails?
+
+The one place where an error becomes words: one red sentence and a hint, or JSON; never a
+traceback. A command's module is imported when that command is called, so `weft --help` is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import itertools
+import json
+import os
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+
+import typer
+
+import weft
+from weft import errors
+
+# name: (module, what it does). The module has `app`, a group, or `command`, a function.
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "demo": ("weft.cli.demo", "Show three virtual machines on one overlay network."),
+    "lab": ("weft.cli.lab", "A cluster with OVN and virtual machines on this machine."),
+    "cluster-manager": ("weft.cli.cluster_manager", "Decide which pod gets what on which network."),
+    "node": ("weft.cli.node", "Run the agent of one node."),
+}
+
+
+def application(argv: Sequence[str]) -> typer.Typer:
+    """The command line as these arguments need it: one command for real, the rest as listed."""
+    app = typer.Typer(
+        name="weft",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_weft)
+    wanted = next((word for word in argv if not word.startswith("-")), "")
+    for name, (module, summary) in COMMANDS.items():
+        if name != wanted:
+            if importlib.util.find_spec(module):
+                app.command(name, help=summary)(_listed)
+            continue
+        loaded = importlib.import_module(module)
+        if hasattr(loaded, "app"):
+            app.add_typer(loaded.app, name=name, help=summary)
+        else:
+            app.command(name)(loaded.command)
+    return app
+
+
+def _listed() -> None:
+    """Stands for a command that these arguments do not call."""
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"weft {weft.__version__}")
+        raise typer.Exit
+
+
+def _weft(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
+    ),
+) -> None:
+    """Overlay networks for virtual machines and pods on Kubernetes, on OVN."""
+
+
+def wants_json(argv: Sequence[str]) -> bool:
+    """Whether these arguments ask for JSON; needed also when they cannot be parsed."""
+    own = list(argv[: argv.index("--")] if "--" in argv else argv)
+    pairs = itertools.pairwise(own)
+    return (
+        "--output=json" in own
+        or "-ojson" in own
+        or any(flag in ("--output", "-o") and value == "json" for flag, value in pairs)
+    )
+
+
+def fail(error: errors.WeftError, *, as_json: bool) -> None:
+    """Say what went wrong, where, and what to do about it."""
+    if as_json:
+        told = {"error": error.what, "where": error.where, "hint": error.hint, "retry": error.retry}
+        typer.echo(json.dumps(told))
+        return
+    typer.secho(f"Error: {error}", fg=typer.colors.RED, err=True)
+    if error.hint:
+        typer.echo(f"  {error.hint}", err=True)
+
+
+def main() -> int:
+    """Run the command line of this process; its exit status."""
+    argv = sys.argv[1:]
+    as_json = wants_json(argv)
+    try:
+        result = application(argv)(prog_name="weft", standalone_mode=not as_json)
+        return result if isinstance(result, int) else 0
+    except typer.TyperException as error:  # the arguments are wrong; otherwise said by typer
+        fail(errors.WeftError(error.format_message(), where="command line"), as_json=True)
+        return error.exit_code
+    except typer.Abort:
+        return 1
+    except errors.WeftError as error:
+        fail(error, as_json=as_json)
+        return 1
+    except Exception as error:
+        if os.environ.get("WEFT_DEBUG"):
+            traceback.print_exc()
+        surprise = errors.WeftError(
+            f"this should not have happened: {type(error).__name__}: {error}",
+            hint="run it again with WEFT_DEBUG=1 to see the place in the code, and report it",
+        )
+        fail(surprise, as_json=as_json)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

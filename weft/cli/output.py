@@ -1,0 +1,51 @@
+"""How does a command show what it found? As text for people or as one JSON document for scripts."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+
+class Output(StrEnum):
+    text = "text"
+    json = "json"
+
+
+Option = Annotated[Output, typer.Option("--output", "-o", help="For people, or for scripts.")]
+
+Report = Callable[[str, float], None]  # (what is being done, fraction done)
+
+
+def emit(output: Output, data: Any, text: Callable[[], None]) -> None:
+    """Print `data` as JSON, or call `text`, which prints."""
+    if output is Output.json:
+        typer.echo(json.dumps(data, indent=2, default=str))
+    else:
+        text()
+
+
+@contextlib.contextmanager
+def progress(output: Output) -> Iterator[Report]:
+    """A bar on standard error while something long goes on; silent in JSON and in pipes."""
+    if output is Output.json or not sys.stderr.isatty():
+        yield lambda _what, _fraction: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description:<32}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def report(what: str, fraction: float) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=1.0)
+            bar.update(tasks[what], completed=fraction)
+
+        yield report

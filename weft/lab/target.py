@@ -1,0 +1,154 @@
+"""Where in a lab does the user want to be? A node, a pod, the lab itself, or a console.
+
+Everything is found from outside, through the root directory of the lab's process 1.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from weft import errors
+from weft.lab import enter, layout, state
+
+ITSELF = "lab"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Join the namespaces of process `pid`, then `into`, then make `root` the root, if it is set.
+
+    The paths are as processes at the place before see them.
+    """
+
+    pid: int
+    env: Mapping[str, str]
+    into: tuple[str, ...] = ()
+    root: str = ""
+
+
+def find(peer: state.Peer, target: str) -> Place:
+    """The place that `target` names: `lab`, a node, or NAMESPACE/POD."""
+    env = peer.ask({"order": "env"})["env"]
+    assert isinstance(env, dict)
+    if target == ITSELF:
+        return Place(peer.pid, env)
+    nodes = sorted(path.parent.name for path in _outside(peer, layout.HOME).glob("*/run"))
+    if target in nodes:
+        return Place(peer.pid, env, enter.node(target))
+    namespace, slash, pod = target.partition("/")
+    if slash:
+        return _pod(peer, env, namespace, pod)
+    raise errors.InvalidInput(
+        "weft lab exec",
+        "TARGET",
+        target,
+        f"must be {ITSELF}, one of {', '.join(nodes)}, or a pod as NAMESPACE/POD",
+    )
+
+
+def run(place: Place, argv: Sequence[str]) -> int:
+    """Run it there, on this terminal; its exit status."""
+    return enter.run(place.pid, argv, env=place.env, into=place.into, root=place.root)
+
+
+def captured(place: Place, argv: Sequence[str]) -> dict[str, Any]:
+    """Run it there and return what it wrote. In a process of its own, as joining is for good."""
+    code = "import sys, json; from weft.lab import target; sys.exit(target.from_json(sys.argv[1]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps([_plain(place), list(argv)])],
+        env={**os.environ, "PYTHONPATH": place.env.get("PYTHONPATH", "")},
+        capture_output=True,
+        check=False,
+    )
+    return {
+        "exit": done.returncode,
+        "stdout": done.stdout.decode(errors="replace"),
+        "stderr": done.stderr.decode(errors="replace"),
+    }
+
+
+def from_json(text: str) -> int:
+    """The other half of `captured`."""
+    fields, argv = json.loads(text)
+    return run(Place(**fields), argv)
+
+
+def _plain(place: Place) -> dict[str, object]:
+    return {"pid": place.pid, "env": dict(place.env), "into": place.into, "root": place.root}
+
+
+def _outside(peer: state.Peer, path: os.PathLike[str]) -> Path:
+    """A path of the lab as this process can use it."""
+    return Path(f"/proc/{peer.pid}/root{os.fspath(path)}")
+
+
+def _runs(peer: state.Peer) -> list[Path]:
+    """Every node's /run."""
+    return sorted(_outside(peer, layout.HOME).glob("*/run"))
+
+
+def _pod(peer: state.Peer, env: Mapping[str, str], namespace: str, name: str) -> Place:
+    for run_folder in _runs(peer):
+        for record in run_folder.glob("weft/*/*/pod.json"):
+            about = json.loads(record.read_bytes())
+            if (about.get("namespace"), about.get("pod")) == (namespace, name):
+                return _container(record.with_name("init.sock"), env, f"{namespace}/{name}")
+    raise errors.Unavailable(
+        "no such pod runs in the lab", where=f"pod {namespace}/{name}", hint="kubectl get pods -A"
+    )
+
+
+def _container(door: Path, env: Mapping[str, str], pod: str) -> Place:
+    """The pod's first process listens at `door` and says at once which containers it runs."""
+    link = socket.socket(socket.AF_UNIX)
+    try:
+        with state.short(door) as path:
+            link.connect(path)
+    except OSError as error:
+        raise errors.Unavailable(
+            f"its first process does not answer ({error.strerror})", where=f"pod {pod}"
+        ) from None
+    with state.Peer(link) as init:
+        told: Any = next(iter(init.answers()), {})
+        pid = init.pid
+    for container in told.get("state", {}).values():
+        if container.get("pid") and container.get("status") is None:
+            inside = f"/proc/{container['pid']}"
+            return Place(pid, env, (f"{inside}/ns/mnt",), f"{inside}/root")
+    return Place(pid, env)
+
+
+def serial(peer: state.Peer, namespace: str, vm: str) -> dict[str, Any]:
+    """Where the serial console of a virtual machine is: its node, and a path that can be used."""
+    for run_folder in _runs(peer):
+        path = run_folder / "weft" / "vm" / f"{namespace}_{vm}" / "serial.sock"
+        if path.exists():
+            return {"namespace": namespace, "vm": vm, "node": path.parts[-6], "socket": str(path)}
+    raise errors.Unavailable(
+        "no such virtual machine runs in the lab",
+        where=f"virtual machine {namespace}/{vm}",
+        hint="kubectl get vmi -A shows those that run; --namespace says where to look",
+    )
+
+
+def connect_serial(peer: state.Peer, namespace: str, vm: str) -> socket.socket:
+    found = serial(peer, namespace, vm)
+    link = socket.socket(socket.AF_UNIX)
+    try:
+        with state.short(Path(found["socket"])) as path:
+            link.connect(path)
+    except OSError as error:
+        link.close()
+        raise errors.Unavailable(
+            f"its console does not answer ({error.strerror})",
+            where=f"virtual machine {namespace}/{vm}",
+        ) from None
+    return link

@@ -1,0 +1,67 @@
+"""How does a user talk to a guest's serial console? Bytes both ways, between two descriptors."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import termios
+import tty
+from collections.abc import Iterator
+
+ESCAPE = 0x1D  # Ctrl-]
+CHUNK = 1 << 16
+
+
+def talk(link: socket.socket, source: int, sink: int, *, quiet: float) -> str:
+    """Until the escape key, or the far end closes; says which: "left" or "closed".
+
+    When `source` ends (a pipe), it stays until nothing has come for `quiet` seconds: "ended".
+    """
+    with _raw(source):
+        reading = [source, link.fileno()]
+        while True:
+            ready, _, _ = select.select(reading, [], [], None if source in reading else quiet)
+            if not ready:
+                return "ended"
+            if link.fileno() in ready:
+                data = _received(link)
+                if not data:
+                    return "closed"
+                _write(sink, data)
+            if source in ready:
+                data = os.read(source, CHUNK)
+                before, escape, _ = data.partition(bytes([ESCAPE]))
+                if before:
+                    link.sendall(before)
+                if escape:
+                    return "left"
+                if not data:
+                    reading.remove(source)
+
+
+def _received(link: socket.socket) -> bytes:
+    try:
+        return link.recv(CHUNK)
+    except ConnectionResetError:
+        return b""
+
+
+def _write(sink: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(sink, data) :]
+
+
+@contextlib.contextmanager
+def _raw(source: int) -> Iterator[None]:
+    """Every key goes to the guest, if `source` is a terminal; as before when it ends."""
+    if not os.isatty(source):
+        yield
+        return
+    before = termios.tcgetattr(source)
+    try:
+        tty.setraw(source)
+        yield
+    finally:
+        termios.tcsetattr(source, termios.TCSADRAIN, before)
