@@ -16,6 +16,7 @@ from weft.lab.apiserver import (
     deletes,
     discovery,
     logs,
+    openapi,
     patches,
     reads,
     request,
@@ -41,6 +42,7 @@ class Api:
         self._tokens = tokens
         self._logs = log_files
         self._pages = reads.Pages()
+        self._documents = openapi.Documents(cluster.registry)
 
     async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
         """Never raises: an error is an answer."""
@@ -64,6 +66,8 @@ class Api:
         """What the server tells about itself."""
         if http.method != "GET":
             raise status.method_not_allowed()
+        if http.path.startswith("/openapi/"):
+            return self._document(http)
         registry = self._cluster.registry
         match http.path.strip("/").split("/"):
             case [""]:
@@ -87,6 +91,20 @@ class Api:
         if found is None:
             raise status.no_such_path()
         return answers.json(found)
+
+    def _document(self, http: web.BaseRequest) -> web.StreamResponse:
+        if http.path == "/openapi/v2":
+            protobuf = "proto-openapi" in http.headers.get("Accept", "")
+            body = self._documents.all(protobuf=protobuf)
+            if protobuf:
+                return web.Response(body=body, headers={"Content-Type": openapi.PROTOBUF})
+            return answers.reply(body)
+        if http.path.rstrip("/") == "/openapi/v3":
+            return answers.reply(self._documents.index())
+        document = self._documents.group(http.path.removeprefix("/openapi/v3/"))
+        if document is None:
+            raise status.no_such_path()
+        return answers.reply(document)
 
     async def _resource(
         self, http: web.BaseRequest, route: request.Route, user: auth.User

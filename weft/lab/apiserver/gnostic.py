@@ -1,0 +1,106 @@
+"""How is an OpenAPI v2 document written in protobuf? As older kubectls insist on reading it.
+
+Only the messages and fields that our own documents use; field numbers are those of the gnostic
+OpenAPI v2 messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+
+
+def encode(document: Mapping[str, Any]) -> bytes:
+    """The Document message."""
+    info = document["info"]
+    return b"".join(
+        (
+            _text(1, document["swagger"]),
+            _bytes(2, _text(1, info["title"]) + _text(2, info["version"])),
+            _bytes(8, _named(2, document["paths"], _path)),
+            _bytes(9, _named(1, document["definitions"], _schema)),
+        )
+    )
+
+
+def _varint(number: int) -> bytes:
+    found = bytearray()
+    while number > 0x7F:
+        found.append(number & 0x7F | 0x80)
+        number >>= 7
+    found.append(number)
+    return bytes(found)
+
+
+def _bytes(field: int, data: bytes) -> bytes:
+    return _varint(field << 3 | 2) + _varint(len(data)) + data
+
+
+def _text(field: int, text: str) -> bytes:
+    return _bytes(field, text.encode()) if text else b""
+
+
+def _named(field: int, found: Mapping[str, Any], write: Any) -> bytes:
+    """A map, as the list of its names and values."""
+    return b"".join(
+        _bytes(field, _text(1, name) + _bytes(2, write(value))) for name, value in found.items()
+    )
+
+
+def _any(value: Any) -> bytes:
+    return _text(2, orjson.dumps(value).decode())
+
+
+def _extensions(field: int, found: Mapping[str, Any]) -> bytes:
+    return _named(field, {k: v for k, v in found.items() if k.startswith("x-")}, _any)
+
+
+_OPERATIONS = {"get": 2, "put": 3, "post": 4, "delete": 5, "patch": 8}
+
+
+def _path(found: Mapping[str, Any]) -> bytes:
+    return b"".join(
+        _bytes(_OPERATIONS[verb], _operation(operation)) for verb, operation in found.items()
+    )
+
+
+def _operation(found: Mapping[str, Any]) -> bytes:
+    parameters = b"".join(_bytes(8, _parameter(one)) for one in found["parameters"])
+    responses = _bytes(9, _named(1, found["responses"], _response))
+    return parameters + responses + _extensions(13, found)
+
+
+def _parameter(found: Mapping[str, Any]) -> bytes:
+    """A query parameter, inside the three messages that say that it is one."""
+    query = _text(2, found["in"]) + _text(4, found["name"]) + _text(6, found["type"])
+    return _bytes(1, _bytes(2, _bytes(3, query)))
+
+
+def _response(found: Mapping[str, Any]) -> bytes:
+    return _bytes(1, _text(1, found["description"]))
+
+
+def _schema(found: Mapping[str, Any]) -> bytes:
+    parts = [
+        _text(1, found.get("$ref", "")),
+        _text(2, found.get("format", "")),
+        _text(4, found.get("description", "")),
+        *(_text(19, name) for name in found.get("required") or ()),
+        *(_bytes(20, _any(value)) for value in found.get("enum") or ()),
+    ]
+    if "additionalProperties" in found:
+        parts.append(_bytes(21, _bytes(1, _schema(found["additionalProperties"]))))
+    if "type" in found:
+        parts.append(_bytes(22, _texts(1, [found["type"]])))
+    if "items" in found:
+        parts.append(_bytes(23, _bytes(1, _schema(found["items"]))))
+    if "properties" in found:
+        parts.append(_bytes(25, _named(1, found["properties"], _schema)))
+    parts.append(_extensions(31, found))
+    return b"".join(parts)
+
+
+def _texts(field: int, found: Iterable[str]) -> bytes:
+    return b"".join(_text(field, one) for one in found)
