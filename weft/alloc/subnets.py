@@ -51,25 +51,17 @@ def hosts(subnet: model.Subnet) -> Range:
 def available(subnet: model.Subnet, withheld: Iterable[model.Subnet]) -> Ranges:
     """What may be given in turn from `subnet`, leaving out the `withheld` ranges."""
     first, last = hosts(subnet)
-    spans = _without(first, last, _merged(withheld, subnet.version))
+    holes = sorted(
+        (int(part.network_address), int(part.broadcast_address))
+        for part in withheld
+        if part.version == subnet.version
+    )
+    spans = _without(first, last, holes)
     return Ranges(_cut(spans, MOST_IPV6) if subnet.version == 6 else spans)
 
 
-def _merged(subnets: Iterable[model.Subnet], version: int) -> list[Range]:
-    merged: list[Range] = []
-    for first, last in sorted(
-        (int(subnet.network_address), int(subnet.broadcast_address))
-        for subnet in subnets
-        if subnet.version == version
-    ):
-        if merged and first <= merged[-1][1] + 1:
-            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
-        else:
-            merged.append((first, last))
-    return merged
-
-
 def _without(first: int, last: int, holes: Iterable[Range]) -> Iterator[Range]:
+    """What is left of a range; the holes are sorted and may overlap."""
     for hole_first, hole_last in holes:
         if first < hole_first and first <= last:
             yield first, min(last, hole_first - 1)

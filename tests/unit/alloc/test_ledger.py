@@ -70,6 +70,17 @@ def test_released_once() -> None:
     assert shown(book.allocate("b", BLUE)) == ["10.1.0.2/24"], "the freed one waits for its turn"
 
 
+def test_mac_and_port_key_are_free_again() -> None:
+    book = ledger.Ledger(network())
+    last = names.LAST_TUNNEL_KEY - names.FIRST_POD_TUNNEL_KEY
+    for number in range(last + 1):
+        book.allocate(f"o{number}", asking(mac=f"02:00:00:00:{number >> 8:02x}:{number & 255:02x}"))
+    gone = book.release("o7")
+    assert gone is not None
+    assert book.holder(gone.mac) == ""
+    assert book.allocate("new", asking(mac=gone.mac)) == gone
+
+
 def test_released_comes_again_after_all_others() -> None:
     book = ledger.Ledger(network("10.1.0.0/29"))
     for owner in "abcdef":
@@ -326,7 +337,9 @@ def test_rebuilt_in_any_order_it_is_the_same(
     one, other = rebuilt(lambda entries: entries.reverse()), rebuilt(chance.shuffle)
     assert one.holdings() == other.holdings() == book.holdings()
     assert one.usage() == other.usage() == book.usage()
-    for owner in ("new1", "new2"):
+    for owner in sorted(book.holdings())[::2]:
+        assert one.release(owner) == other.release(owner)
+    for owner in ("new1", "new2", "new3"):
         answers = []
         for each in (one, other):
             try:

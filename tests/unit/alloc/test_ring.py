@@ -62,6 +62,17 @@ def test_a_freed_number_waits_for_all_others() -> None:
     assert given == [*range(10, 1000), 3]
 
 
+def test_from_the_end_it_goes_on_behind_leaves_that_are_full() -> None:
+    numbers = ring.Ring(2000)
+    for number in range(2000):
+        numbers.take(number, in_turn=True)
+    numbers.free(1400)
+    assert numbers.peek() == 1400
+    numbers.take(1400, in_turn=True)
+    numbers.free(700)
+    assert numbers.peek() == 700
+
+
 def test_one_asked_for_by_name_does_not_move_the_turn() -> None:
     numbers = ring.Ring(1000)
     numbers.take(900)
