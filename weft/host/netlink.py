@@ -119,6 +119,11 @@ def move(device: str, namespace: int, name: str) -> None:
         route.link("set", index=index, net_ns_fd=namespace, ifname=name)
 
 
+def set_up(device: str) -> None:
+    with opened(f"device {device}") as route:
+        route.link("set", index=find(route, device), state="up")
+
+
 def remove(device: str) -> bool:
     """Whether there was one to remove."""
     with opened(f"device {device}") as route:

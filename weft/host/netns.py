@@ -21,6 +21,7 @@ from weft import errors
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWNET = 0x40000000
 _MS_BIND = 4096
+_MS_SHARED = 1 << 20
 _MNT_DETACH = 2
 _HOME = "/proc/thread-self/ns/net"
 
@@ -104,6 +105,20 @@ def unbind(path: Path) -> None:
     with contextlib.suppress(OSError):
         _call("umount2", str(path).encode(), _MNT_DETACH)
     path.unlink(missing_ok=True)
+
+
+def share(folder: Path) -> None:
+    """Make `folder` a mount of its own whose mounts come and go in all copies of it."""
+    target = str(folder).encode()
+    if str(folder) not in _mount_points():
+        _call("mount", target, target, b"none", _MS_BIND, None)
+    _call("mount", b"none", target, b"none", _MS_SHARED, None)
+
+
+def _mount_points() -> set[str]:
+    """A folder bound on itself is no mount point to a comparison of devices; this list knows."""
+    lines = Path("/proc/thread-self/mountinfo").read_text().splitlines()
+    return {line.split()[4] for line in lines}
 
 
 def make(path: Path) -> None:

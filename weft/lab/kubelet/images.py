@@ -1,0 +1,63 @@
+"""What stands in for a container image.
+
+The question answered here: which programs does a container find, and what runs when its manifest
+names no command? No image is pulled: one name means the node's own files, every other busybox.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+LAUNCHER = "lab.weft/virt-launcher"
+IDLE = ("sleep", "infinity")
+# Images whose entry point is a plain shell or program loader: their arguments are a command.
+_BARE = ("busybox", "alpine", "debian", "ubuntu", "fedora")
+
+
+def is_native(image: str) -> bool:
+    """Whether the container sees the node's own files."""
+    return image.partition("@")[0].partition(":")[0] == LAUNCHER
+
+
+def command(container: dict[str, Any]) -> tuple[str, ...]:
+    """What to run: the image's own entry point is not known here."""
+    given = container.get("command") or ()
+    args = container.get("args") or ()
+    if given:
+        return (*given, *args)
+    repository = str(container.get("image", "")).rpartition("/")[2].partition(":")[0]
+    return tuple(args) if args and repository in _BARE else IDLE
+
+
+def explanation(container: dict[str, Any]) -> str:
+    """What the user is told about the stand-in, empty when there is nothing to tell."""
+    image = container.get("image", "")
+    if is_native(image):
+        return ""
+    said = f'Image "{image}" is stood in for by busybox: the lab pulls no images'
+    if not container.get("command") and command(container) == IDLE:
+        said += "; without a command the container idles"
+    return said
+
+
+def ensure(folder: Path, busybox: Path) -> Path:
+    """The busybox root: every applet in `bin`; made once for a node."""
+    programs = folder / "bin"
+    if (programs / "sh").is_symlink():
+        return folder
+    programs.mkdir(parents=True, exist_ok=True)
+    (programs / "busybox").write_bytes(busybox.resolve().read_bytes())
+    (programs / "busybox").chmod(0o755)
+    for applet in sorted(_applets(busybox), key=lambda name: name == "sh"):
+        link = programs / applet
+        if applet != "busybox" and not link.is_symlink():
+            link.symlink_to("busybox")
+    return folder
+
+
+def _applets(busybox: Path) -> Sequence[str]:
+    listed = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True)
+    return listed.stdout.split()

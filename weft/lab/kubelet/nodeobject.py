@@ -1,0 +1,68 @@
+"""The Node object that a kubelet keeps.
+
+The question answered here: what does a node say of itself? Pure, but for what it is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Object = dict[str, Any]
+VERSION = "v1.32.0"
+PODS = 250
+
+
+def metadata(name: str, architecture: str) -> Object:
+    return {
+        "name": name,
+        "labels": {
+            "kubernetes.io/hostname": name,
+            "kubernetes.io/os": "linux",
+            "kubernetes.io/arch": architecture,
+            "kubevirt.io/schedulable": "true",
+        },
+    }
+
+
+def status(
+    name: str,
+    address: str,
+    *,
+    cpus: int,
+    memory_kib: int,
+    now: str,
+    system: Mapping[str, str],
+    earlier: Mapping[str, Any],
+) -> Object:
+    """`earlier` is the status so far, for the time of the last change."""
+    resources = {"cpu": str(cpus), "memory": f"{memory_kib}Ki", "pods": str(PODS)}
+    conditions: list[Object] = earlier.get("conditions") or []
+    before: Object = next((c for c in conditions if c["type"] == "Ready"), {})
+    ready = {
+        "type": "Ready",
+        "status": "True",
+        "reason": "KubeletReady",
+        "message": "kubelet is posting ready status",
+        "lastHeartbeatTime": now,
+        "lastTransitionTime": before["lastTransitionTime"]
+        if before.get("status") == "True"
+        else now,
+    }
+    return {
+        "capacity": resources,
+        "allocatable": resources,
+        "conditions": [ready],
+        "addresses": [
+            {"type": "InternalIP", "address": address},
+            {"type": "Hostname", "address": name},
+        ],
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
+        "nodeInfo": {
+            "kubeletVersion": VERSION,
+            "kubeProxyVersion": VERSION,
+            "containerRuntimeVersion": "weft-lab://1",
+            "operatingSystem": "linux",
+            **system,
+        },
+    }

@@ -1,0 +1,362 @@
+"""The pods of one node, from their binding to their end.
+
+The question answered here: what is the next step for this pod? One worker a pod reads the pod
+and its sandbox, takes the step, and writes the status. Everything that changes (the pod, a
+definition it waits for, a process of it) brings the pod back; nothing is polled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from weft import errors
+from weft.kube import cache, client, events, queue
+from weft.kube.resources import PODS, key
+from weft.lab.kubelet import containers, images, podstatus, sandbox
+from weft.lab.meta import attach, plugin
+
+log = logging.getLogger(__name__)
+
+Object = dict[str, Any]
+WORKERS = 256
+DEFAULT_GRACE = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What containers find. `native` and `plain` are the variables for the two kinds of image."""
+
+    folder: Path
+    logs: Path
+    image: Path
+    native: dict[str, str]
+    plain: dict[str, str]
+    host_ip: str
+
+
+class Pods:
+    """`clock` is wall time: it is what a status says."""
+
+    def __init__(
+        self,
+        api: client.Client,
+        pods: cache.Cache,
+        meta: attach.Meta,
+        recorder: events.Recorder,
+        environment: Environment,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._api, self._pods, self._meta = api, pods, meta
+        self._recorder, self._environment, self._clock = recorder, environment, clock
+        self._sandboxes: dict[str, sandbox.Sandbox] = {}
+        self._starting: dict[str, asyncio.Task[sandbox.Sandbox]] = {}
+        self._refused: set[str] = set()
+        self._deadlines: dict[str, float] = {}
+        self._queue = queue.Queue("pods", on_error=self._report, first_pause=1.0)
+
+    async def run(self) -> None:
+        """Until cancelled; the pods live on, for the next kubelet to find."""
+        await self._recover()
+        self._pods.subscribe(self._pod_changed)
+        self._meta.nads.subscribe(self._nad_changed)
+        try:
+            await self._queue.run(self.reconcile, workers=WORKERS)
+        finally:
+            for box in self._sandboxes.values():
+                await box.disconnect()
+
+    async def _recover(self) -> None:
+        """Take over what an earlier kubelet left; pods that are gone are cleaned up."""
+        await self._pods.synced()
+        await self._meta.nads.synced()
+        for box in await asyncio.to_thread(sandbox.find, self._environment.folder):
+            self._sandboxes[box.about.uid] = box
+            try:
+                if not box.ips:
+                    raise ConnectionResetError("its network was not finished")
+                await box.connect(lambda box=box: self._queue.add(_key(box)))  # type: ignore[misc]
+                box.ordered = {name: state.attempt for name, state in box.states.items()}
+            except OSError:
+                box.gone = True
+            self._queue.add(_key(box))
+
+    def _pod_changed(self, name: str, old: Object | None, new: Object | None) -> None:
+        if new is None or new["metadata"].get("deletionTimestamp"):
+            starting = self._starting.get(name)
+            if starting is not None:
+                starting.cancel()
+        self._queue.add(name)
+
+    def _nad_changed(self, name: str, old: Object | None, new: Object | None) -> None:
+        """A definition came or changed: pods that could not be attached try again now."""
+        for pod in self._refused:
+            self._queue.add(pod)
+
+    def _report(self, name: str, error: errors.WeftError) -> None:
+        log.warning("pod %s: %s", name, error)
+
+    async def reconcile(self, name: str) -> None:
+        """One step for the pod of this key."""
+        pod = self._pods.get(name)
+        uid = pod["metadata"]["uid"] if pod else ""
+        for box in [b for b in self._sandboxes.values() if _key(b) == name]:
+            if box.about.uid != uid:
+                await self._tear_down(box, None)
+        if pod is None:
+            self._refused.discard(name)
+        elif pod["metadata"].get("deletionTimestamp"):
+            await self._delete(pod)
+        else:
+            await self._keep_running(pod)
+
+    async def _keep_running(self, pod: Object) -> None:
+        uid = pod["metadata"]["uid"]
+        box = self._sandboxes.get(uid)
+        if box is not None and box.gone:
+            await self._tear_down(box, pod)
+            box = None
+        if box is None:
+            lost = lost_states(pod, self._clock())
+            if (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
+                return
+            if lost and containers.is_finished(pod, lost):
+                await self._write_status(pod, lost, None)
+                return
+            box = await self._start(pod, lost)
+        for step in containers.due(pod, box.states, self._clock()):
+            if isinstance(step, containers.Start):
+                self._start_container(pod, box, step)
+            else:
+                self._queue.add(key(pod), max(step.until - self._clock(), 0.05))
+                self._tell_backoff(pod, box)
+        await self._write_status(pod, box.states, box)
+        if containers.is_finished(pod, box.states):
+            await self._tear_down(box, pod)
+
+    async def _start(self, pod: Object, lost: dict[str, containers.State]) -> sandbox.Sandbox:
+        """A sandbox with all its interfaces, or an error and nothing left of it."""
+        name = key(pod)
+        task = asyncio.create_task(self._make_sandbox(pod, lost), name=f"sandbox of {name}")
+        self._starting[name] = task
+        try:
+            if "startTime" not in (pod.get("status") or {}):
+                await self._write_status(pod, {}, None)
+            return await task
+        except asyncio.CancelledError:
+            if not task.cancelled():
+                task.cancel()
+                await asyncio.wait([task])
+                raise
+            # Not this worker but the sandbox was cancelled: the pod is on its way out.
+            raise errors.NotReady("its start was given up: it is being deleted") from None
+        except errors.WeftError as error:
+            self._refused.add(name)
+            what = f"Failed to create pod sandbox: {describe(error)}"
+            self._recorder.emit(pod, "Warning", "FailedCreatePodSandBox", what)
+            raise errors.NotReady(str(error), hint=error.hint) from error
+        finally:
+            del self._starting[name]
+
+    async def _make_sandbox(
+        self, pod: Object, lost: dict[str, containers.State]
+    ) -> sandbox.Sandbox:
+        meta = pod["metadata"]
+        number = secrets.token_hex(32)
+        about = plugin.Sandbox(
+            id=number,
+            netns=str(sandbox.NETNS / number),
+            namespace=meta["namespace"],
+            pod=meta["name"],
+            uid=meta["uid"],
+        )
+        hostname = (pod["spec"].get("hostname") or meta["name"])[:63]
+        box = await sandbox.create(self._environment.folder / number[:13], about, hostname)
+        box.lost = lost
+        try:
+            box.ips = tuple(await attach.add(self._meta, pod, about, box.network))
+            box.started = self._clock()
+            box.save()
+            await box.connect(lambda: self._queue.add(_key(box)))
+        except BaseException as error:
+            # The network is undone already, unless only the connection failed.
+            failures = await attach.delete(self._meta, about, box.network)
+            if failures:
+                log.warning("sandbox %s: %s", number[:13], failures[0])
+            await sandbox.remove(box)
+            if isinstance(error, OSError):
+                raise errors.Unavailable(str(error), where="the pod's first process") from error
+            raise
+        self._sandboxes[about.uid] = box
+        self._refused.discard(_key(box))
+        return box
+
+    def _start_container(self, pod: Object, box: sandbox.Sandbox, step: containers.Start) -> None:
+        container, place = step.container, self._environment
+        name = container["name"]
+        native = images.is_native(container.get("image", ""))
+        seen = {**pod, "status": {"podIP": box.ips[0], "hostIP": place.host_ip}}
+        order: Object = {
+            "argv": [
+                containers.expand(part, containers.environment(container, seen, {}))
+                for part in images.command(container)
+            ],
+            "env": containers.environment(container, seen, place.native if native else place.plain),
+            "cwd": container.get("workingDir", "/"),
+            "log": str(place.logs / f"{box.about.namespace}_{box.about.pod}_{name}.log"),
+        }
+        if not native:
+            order |= {
+                "image": str(place.image),
+                "root": str(box.folder / f"root-{name}"),
+                "etc": etc_files(pod, box.ips[0]),
+            }
+        if not box.start(name, step.attempt, order):
+            return
+        told = images.explanation(container)
+        if told:
+            self._recorder.emit(pod, "Normal", "Pulled", told)
+        self._recorder.emit(pod, "Normal", "Created", f"Created container: {name}")
+        self._recorder.emit(pod, "Normal", "Started", f"Started container {name}")
+
+    def _tell_backoff(self, pod: Object, box: sandbox.Sandbox) -> None:
+        for name, state in box.states.items():
+            if state.status is not None and containers.restarts(pod, state):
+                what = (
+                    f"Back-off restarting failed container {name} in pod "
+                    f"{box.about.pod}_{box.about.namespace}({box.about.uid})"
+                )
+                self._recorder.emit(pod, "Warning", "BackOff", what)
+
+    async def _delete(self, pod: Object) -> None:
+        """Ask the containers to end, end them when their grace is over, then let the pod go."""
+        uid = pod["metadata"]["uid"]
+        box = self._sandboxes.get(uid)
+        if box is not None and box.running and not self._is_overdue(pod, box):
+            return
+        if box is not None:
+            states = await self._tear_down(box, pod)
+            await self._write_status(pod, states, None)
+        self._deadlines.pop(uid, None)
+        self._refused.discard(key(pod))
+        name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+        try:
+            await self._api.delete(PODS, name, namespace, uid=uid, grace=0)
+        except (client.NotFound, client.Conflict):
+            pass  # gone already, or its name has a new owner
+
+    def _is_overdue(self, pod: Object, box: sandbox.Sandbox) -> bool:
+        """Whether the grace is over; begins it if that is not done yet."""
+        grace = pod["metadata"].get("deletionGracePeriodSeconds")
+        now, uid = asyncio.get_running_loop().time(), box.about.uid
+        allowed = now + (DEFAULT_GRACE if grace is None else grace)
+        begun = uid in self._deadlines
+        deadline = self._deadlines[uid] = min(self._deadlines.get(uid, allowed), allowed)
+        if not begun:
+            for name in box.running:
+                self._recorder.emit(pod, "Normal", "Killing", f"Stopping container {name}")
+            box.signal(signal.SIGTERM)
+        if now < deadline:
+            self._queue.add(key(pod), deadline - now + 0.01)
+            return False
+        return True
+
+    async def _tear_down(
+        self, box: sandbox.Sandbox, pod: Object | None
+    ) -> dict[str, containers.State]:
+        """End everything of the sandbox; how its containers ended."""
+        states = {
+            name: state if state.status is not None else killed(state, self._clock())
+            for name, state in box.states.items()
+        }
+        await box.end()
+        box.states = states
+        failures = await attach.delete(self._meta, box.about, box.network)
+        if failures:
+            what = f"Failed to kill pod sandbox: {describe(failures[0])}"
+            if pod is not None:
+                self._recorder.emit(pod, "Warning", "FailedKillPod", what)
+            raise errors.Unavailable(what, where=f"Pod {_key(box)}")
+        await sandbox.remove(box)
+        self._sandboxes.pop(box.about.uid, None)
+        return states
+
+    async def _write_status(
+        self, pod: Object, states: dict[str, containers.State], box: sandbox.Sandbox | None
+    ) -> None:
+        """Patch the status where it differs from what the API has."""
+        current = self._pods.get(key(pod)) or pod
+        earlier = current.get("status") or {}
+        facts = podstatus.Facts(
+            host_ip=self._environment.host_ip,
+            sandbox=box.about.id[:13] if box else "",
+            ips=box.ips if box else tuple(entry["ip"] for entry in earlier.get("podIPs") or ()),
+            started=box.started if box else self._clock(),
+            last=box.last if box else None,
+            now=self._clock(),
+        )
+        status = podstatus.render(current, states, facts)
+        if "startTime" in earlier:
+            status["startTime"] = earlier["startTime"]
+        if all(earlier.get(name) == value for name, value in status.items()):
+            return
+        meta = pod["metadata"]
+        body = {"metadata": {"uid": meta["uid"]}, "status": status}
+        try:
+            await self._api.patch(
+                PODS,
+                meta["name"],
+                meta["namespace"],
+                body,
+                subresource="status",
+                field_manager="kubelet",
+            )
+        except (client.NotFound, client.Conflict):
+            pass  # the watch tells what became of it
+
+
+def _key(box: sandbox.Sandbox) -> str:
+    return f"{box.about.namespace}/{box.about.pod}"
+
+
+def killed(state: containers.State, now: float) -> containers.State:
+    return containers.State(state.attempt, state.started, -signal.SIGKILL, now)
+
+
+def lost_states(pod: Object, now: float) -> dict[str, containers.State]:
+    """Containers that ran before and of which nothing is left: the node was started anew."""
+    status = pod.get("status") or {}
+    found = {}
+    for entry in (
+        *(status.get("initContainerStatuses") or ()),
+        *(status.get("containerStatuses") or ()),
+    ):
+        if not entry.get("containerID"):
+            continue
+        ended = (entry.get("state") or {}).get("terminated")
+        code = ended.get("exitCode", 0) if ended else -signal.SIGKILL
+        found[entry["name"]] = containers.State(entry.get("restartCount", 0), now, code, now)
+    return found
+
+
+def describe(error: errors.WeftError) -> str:
+    """The error and what to do about it, for an event."""
+    return f"{error} ({error.hint})" if error.hint else str(error)
+
+
+def etc_files(pod: Object, address: str) -> dict[str, str]:
+    name = pod["spec"].get("hostname") or pod["metadata"]["name"]
+    return {
+        "hostname": f"{name}\n",
+        "hosts": f"127.0.0.1\tlocalhost\n::1\tlocalhost\n{address}\t{name}\n",
+        "resolv.conf": "",
+        "passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
+        "group": "root:x:0:\nnogroup:x:65534:\n",
+    }

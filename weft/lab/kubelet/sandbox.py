@@ -1,0 +1,196 @@
+"""A pod's namespaces and its first process, from the kubelet's side.
+
+The question answered here: how is a sandbox made, found again and removed? What runs in it is
+decided elsewhere; `init.py` is the process at the other end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from weft import errors
+from weft.host import netlink, netns, process
+from weft.lab.kubelet import containers
+from weft.lab.meta import plugin
+
+Object = dict[str, Any]
+NETNS = Path("/run/netns")
+INIT = Path(__file__).with_name("init.py")
+START_PATIENCE = 30.0
+
+
+@dataclass(slots=True)
+class Sandbox:
+    """A pod's sandbox. What outlives the kubelet is in `folder`; the rest is rebuilt from it."""
+
+    folder: Path
+    about: plugin.Sandbox
+    ips: tuple[str, ...] = ()
+    started: float = 0.0
+    states: dict[str, containers.State] = field(default_factory=dict)
+    last: dict[str, containers.State] = field(default_factory=dict)
+    # What ran in an earlier sandbox of the same pod, until it was started again in this one.
+    lost: dict[str, containers.State] = field(default_factory=dict)
+    ordered: dict[str, int] = field(default_factory=dict)
+    gone: bool = False
+    _writer: asyncio.StreamWriter | None = None
+    _reader: asyncio.Task[None] | None = None
+
+    @property
+    def network(self) -> Path:
+        """The meta-plugin's record of the interfaces."""
+        return self.folder / "network.json"
+
+    def save(self) -> None:
+        about = self.about
+        data = {
+            "id": about.id,
+            "netns": about.netns,
+            "namespace": about.namespace,
+            "pod": about.pod,
+            "uid": about.uid,
+            "ips": self.ips,
+            "started": self.started,
+        }
+        fresh = self.folder / "pod.fresh"
+        fresh.write_bytes(orjson.dumps(data))
+        fresh.replace(self.folder / "pod.json")
+
+    async def connect(self, on_change: Callable[[], None]) -> None:
+        """Follow the first process; raises OSError if there is none."""
+        reader, self._writer = await asyncio.open_unix_connection(
+            str(self.folder / "init.sock"), limit=1 << 22
+        )
+        self._take(await reader.readline())
+        self._reader = asyncio.create_task(self._follow(reader, on_change), name="pod's init")
+
+    async def _follow(self, reader: asyncio.StreamReader, on_change: Callable[[], None]) -> None:
+        try:
+            while line := await reader.readline():
+                self._take(line)
+                on_change()
+        except ConnectionError:
+            pass
+        self.gone = True
+        on_change()
+
+    def _take(self, line: bytes) -> None:
+        if not line:
+            raise ConnectionResetError("the pod's first process ended")
+        fresh = {**self.lost, **containers.parse(orjson.loads(line)["state"])}
+        for name, state in self.states.items():
+            if name in fresh and fresh[name].attempt > state.attempt:
+                self.last[name] = state
+        self.states = fresh
+
+    def send(self, order: Object) -> None:
+        """An order to the first process; lost if it has ended, which `gone` then tells."""
+        if self._writer is not None and not self._writer.is_closing():
+            self._writer.write(orjson.dumps(order) + b"\n")
+
+    def start(self, container: str, attempt: int, order: Object) -> bool:
+        """Order a container's start, once for each attempt; whether it was ordered now."""
+        if self.ordered.get(container, -1) >= attempt:
+            return False
+        self.ordered[container] = attempt
+        self.send({"op": "start", "name": container, "attempt": attempt, **order})
+        return True
+
+    def signal(self, number: int) -> None:
+        """Send every running container a signal."""
+        for name, state in self.states.items():
+            if state.status is None:
+                self.send({"op": "kill", "name": name, "signal": number})
+
+    @property
+    def running(self) -> list[str]:
+        return [name for name, state in self.states.items() if state.status is None]
+
+    async def disconnect(self) -> None:
+        """Leave the first process to itself."""
+        if self._reader is not None:
+            self._reader.cancel()
+            await asyncio.wait([self._reader])
+        if self._writer is not None:
+            self._writer.close()
+
+    async def end(self) -> None:
+        """End the first process, and with it all of the pod's."""
+        if self._writer is not None and self._reader is not None and not self.gone:
+            self.send({"op": "stop"})
+            with contextlib.suppress(ConnectionError):
+                await self._writer.drain()
+            await asyncio.wait([self._reader])
+        await self.disconnect()
+        self.gone = True
+
+
+async def create(folder: Path, about: plugin.Sandbox, hostname: str) -> Sandbox:
+    """Make the namespaces; the network namespace gets its name in /run/netns."""
+    await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True)
+    made = Sandbox(folder, about)
+    made.save()
+    try:
+        done = await process.run(
+            [sys.executable, "-ISE", str(INIT), str(folder), hostname], timeout=START_PATIENCE
+        )
+        await asyncio.to_thread(_name, int(done.stdout), Path(about.netns))
+        await netns.run_inside(about.netns, netlink.set_up, "lo")
+    except BaseException:
+        await remove(made)
+        raise
+    return made
+
+
+def _name(pid: int, path: Path) -> None:
+    try:
+        netns.bind(f"/proc/{pid}/ns/net", path)
+    except OSError as error:
+        raise errors.Unavailable(str(error), where=f"netns {path}") from error
+
+
+async def remove(sandbox: Sandbox) -> None:
+    """End what runs, drop the namespace's name and the folder. All of it may be gone already."""
+    if sandbox._writer is None:
+        with contextlib.suppress(OSError):
+            await sandbox.connect(lambda: None)
+    await sandbox.end()
+    await asyncio.to_thread(_erase, sandbox)
+
+
+def _erase(sandbox: Sandbox) -> None:
+    netns.unbind(Path(sandbox.about.netns))
+    shutil.rmtree(sandbox.folder, ignore_errors=True)
+
+
+def find(pods: Path) -> list[Sandbox]:
+    """The sandboxes that an earlier kubelet left."""
+    found = []
+    for path in sorted(pods.glob("*/pod.json")):
+        try:
+            data = orjson.loads(path.read_bytes())
+            about = plugin.Sandbox(
+                data["id"], data["netns"], data["namespace"], data["pod"], data["uid"]
+            )
+        except (OSError, ValueError, KeyError):
+            continue
+        found.append(Sandbox(path.parent, about, tuple(data["ips"]), data["started"]))
+    return found
+
+
+def share_names(folder: Path = NETNS) -> None:
+    """Make the folder of names a mount that passes changes on to the pods' copies of it.
+
+    Without it every pod would keep alive the namespaces that were named when it started.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    netns.share(folder)

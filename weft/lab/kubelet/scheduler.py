@@ -1,0 +1,180 @@
+"""Which node does a pod without one go to?
+
+`choose` is pure; `Scheduler` binds. It knows node names, selectors, readiness and spread, which is
+all that the lab's manifests ask for; what it cannot place says why in an event.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+
+from weft import errors
+from weft.kube import cache, client, events, queue
+from weft.kube.resources import PODS, key
+
+log = logging.getLogger(__name__)
+
+Object = dict[str, Any]
+
+
+class Unplaced(errors.NotReady):
+    """No node fits now."""
+
+
+def is_ready(node: Object) -> bool:
+    if (node.get("spec") or {}).get("unschedulable"):
+        return False
+    conditions = (node.get("status") or {}).get("conditions") or ()
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def fits(pod: Object, node: Object) -> bool:
+    """The node has all labels that the pod's selector and required affinity ask for."""
+    labels = node["metadata"].get("labels") or {}
+    wanted = pod["spec"].get("nodeSelector") or {}
+    if any(labels.get(name) != value for name, value in wanted.items()):
+        return False
+    affinity = ((pod["spec"].get("affinity") or {}).get("nodeAffinity") or {}).get(
+        "requiredDuringSchedulingIgnoredDuringExecution"
+    )
+    terms = (affinity or {}).get("nodeSelectorTerms") or ()
+    return not affinity or any(_matches(term, node, labels) for term in terms)
+
+
+def _matches(term: Object, node: Object, labels: Mapping[str, str]) -> bool:
+    fields = {"metadata.name": node["metadata"]["name"]}
+    return all(_holds(e, labels) for e in term.get("matchExpressions") or ()) and all(
+        _holds(e, fields) for e in term.get("matchFields") or ()
+    )
+
+
+def _holds(expression: Object, values: Mapping[str, str]) -> bool:
+    value, listed = values.get(expression["key"]), expression.get("values") or ()
+    match expression["operator"]:
+        case "In":
+            return value in listed
+        case "NotIn":
+            return value not in listed
+        case "Exists":
+            return value is not None
+        case "DoesNotExist":
+            return value is None
+    return False
+
+
+def choose(pod: Object, nodes: Iterable[Object], load: Mapping[str, int]) -> str:
+    """The fitting node with the fewest pods, by name among equals; raises Unplaced."""
+    nodes = list(nodes)
+    ready = [node for node in nodes if is_ready(node)]
+    fitting: list[str] = [node["metadata"]["name"] for node in ready if fits(pod, node)]
+    if fitting:
+        return min(fitting, key=lambda name: (load.get(name, 0), name))
+    reasons = []
+    if len(nodes) > len(ready):
+        reasons.append(f"{len(nodes) - len(ready)} node(s) were not ready")
+    if ready:
+        reasons.append(f"{len(ready)} node(s) didn't match Pod's node affinity/selector")
+    raise Unplaced(f"0/{len(nodes)} nodes are available: {', '.join(reasons) or 'no nodes'}.")
+
+
+def is_done(pod: Object) -> bool:
+    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+
+
+def node_of(pod: Object) -> Iterable[str]:
+    """Index: the node whose load a pod counts towards."""
+    name = pod["spec"].get("nodeName")
+    return (name,) if name and not is_done(pod) else ()
+
+
+class Scheduler:
+    """`pods` has the index `node` = node_of."""
+
+    def __init__(
+        self,
+        api: client.Client,
+        pods: cache.Cache,
+        nodes: cache.Cache,
+        recorder: events.Recorder,
+    ) -> None:
+        self._api, self._pods, self._nodes, self._recorder = api, pods, nodes, recorder
+        self._queue = queue.Queue("scheduler", first_pause=1.0)
+        self._unplaced: set[str] = set()
+        # Bound here, not seen in the cache yet: without it a burst would go to one node.
+        self._assumed: dict[str, str] = {}
+
+    async def run(self) -> None:
+        await self._pods.synced()
+        await self._nodes.synced()
+        self._pods.subscribe(self._pod_changed)
+        self._nodes.subscribe(self._node_changed)
+        await self._queue.run(self.reconcile, workers=16)
+
+    def _pod_changed(self, name: str, old: Object | None, new: Object | None) -> None:
+        if new is None or new["spec"].get("nodeName"):
+            self._assumed.pop(name, None)
+        if new is None:
+            self._unplaced.discard(name)
+        elif not new["spec"].get("nodeName"):
+            self._queue.add(name)
+
+    def _node_changed(self, name: str, old: Object | None, new: Object | None) -> None:
+        for pod in self._unplaced:
+            self._queue.add(pod)
+
+    def _load(self) -> dict[str, int]:
+        load = {name: len(self._pods.index("node", name)) for name in list(self._nodes.keys())}
+        for node in self._assumed.values():
+            load[node] = load.get(node, 0) + 1
+        return load
+
+    async def reconcile(self, name: str) -> None:
+        pod = self._pods.get(name)
+        if pod is None or pod["spec"].get("nodeName") or pod["metadata"].get("deletionTimestamp"):
+            return
+        if pod["spec"].get("schedulerName", "default-scheduler") != "default-scheduler":
+            return
+        try:
+            node = choose(pod, self._nodes.objects(), self._load())
+        except Unplaced as error:
+            self._unplaced.add(name)
+            self._recorder.emit(pod, "Warning", "FailedScheduling", error.what)
+            return  # a node that changes brings it back
+        self._unplaced.discard(name)
+        self._assumed[name] = node
+        try:
+            await self._bind(pod, node)
+        except (client.NotFound, client.Conflict):
+            self._assumed.pop(name, None)
+            return  # gone, or bound by somebody else
+        except BaseException:
+            self._assumed.pop(name, None)
+            raise
+        what = f"Successfully assigned {key(pod)} to {node}"
+        self._recorder.emit(pod, "Normal", "Scheduled", what)
+
+    async def _bind(self, pod: Object, node: str) -> None:
+        """The binding subresource, as every scheduler uses it."""
+        meta = pod["metadata"]
+        binding = {
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {
+                "name": meta["name"],
+                "namespace": meta["namespace"],
+                "uid": meta["uid"],
+            },
+            "target": {"apiVersion": "v1", "kind": "Node", "name": node},
+        }
+        path = PODS.path(meta["namespace"], meta["name"], "binding")
+        await self._api.request(
+            "POST",
+            path,
+            body=orjson.dumps(binding),
+            content_type="application/json",
+            repeatable=False,
+        )

@@ -1,0 +1,102 @@
+"""What a plugin reads on its standard input, as the meta-plugin and libcni put it together.
+
+The question answered here: which configurations does one definition come to, and how does the
+result of one plugin become the input of the next? Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from weft import errors, model
+
+Config = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Delegate:
+    """One attachment as a runtime handles it: a chain of plugins for one interface.
+
+    `name` is what events and network-status call it: "<namespace>/<definition>".
+    """
+
+    name: str
+    network: str
+    version: str
+    interface: str
+    plugins: tuple[Config, ...]
+
+
+def from_nad(nad: Mapping[str, Any], attachment: model.Attachment) -> Delegate:
+    """The chain that `nad` describes, with what this attachment asks for added."""
+    where = f"NetworkAttachmentDefinition {attachment.nad}"
+    text = (nad.get("spec") or {}).get("config") or ""
+    if not text:
+        rule = "is empty; this node has no configuration on disk to fall back to"
+        raise errors.InvalidInput(where, "spec.config", None, rule)
+    try:
+        config = orjson.loads(text)
+    except ValueError as error:
+        rule = f"is no JSON: {error}"
+        raise errors.InvalidInput(where, "spec.config", None, rule) from None
+    if not isinstance(config, dict):
+        raise errors.InvalidInput(where, "spec.config", None, "must hold a JSON object")
+    listed = config.get("plugins", [config])
+    if not isinstance(listed, list) or not listed or not all(isinstance(p, dict) for p in listed):
+        rule = "must be a list of at least one object"
+        raise errors.InvalidInput(where, "spec.config.plugins", None, rule)
+    name = config.get("name")
+    if not isinstance(name, str) or not name:
+        raise errors.InvalidInput(where, "spec.config.name", name, "must be the network's name")
+    version = str(config.get("cniVersion", ""))
+    plugins = tuple(_with_runtime(plugin, attachment) for plugin in listed)
+    return Delegate(attachment.nad, name, version, attachment.interface, plugins)
+
+
+def _with_runtime(plugin: Config, attachment: model.Attachment) -> Config:
+    """`runtimeConfig` holds of the wishes those that the plugin says it can grant."""
+    capabilities = plugin.get("capabilities")
+    if not isinstance(capabilities, dict):
+        return plugin
+    wishes: Config = {}
+    if attachment.mac and capabilities.get("mac"):
+        wishes["mac"] = attachment.mac
+    if attachment.addresses and capabilities.get("ips"):
+        wishes["ips"] = [str(address) for address in attachment.addresses]
+    kept = {key: value for key, value in plugin.items() if key != "capabilities"}
+    return {**kept, "runtimeConfig": wishes} if wishes else kept
+
+
+def render(delegate: Delegate, plugin: Config, previous: Mapping[str, Any] | None = None) -> bytes:
+    """Standard input for one plugin of the chain."""
+    config = {**plugin, "name": delegate.network, "cniVersion": delegate.version}
+    if previous is not None:
+        config["prevResult"] = previous
+    return orjson.dumps(config)
+
+
+def to_record(delegate: Delegate, result: Mapping[str, Any]) -> dict[str, Any]:
+    """What must be remembered to undo this without the definition, which may be gone by then."""
+    return {
+        "name": delegate.name,
+        "network": delegate.network,
+        "version": delegate.version,
+        "interface": delegate.interface,
+        "plugins": list(delegate.plugins),
+        "result": dict(result),
+    }
+
+
+def from_record(record: Mapping[str, Any]) -> tuple[Delegate, dict[str, Any]]:
+    delegate = Delegate(
+        name=record["name"],
+        network=record["network"],
+        version=record["version"],
+        interface=record["interface"],
+        plugins=tuple(record["plugins"]),
+    )
+    return delegate, record["result"]
