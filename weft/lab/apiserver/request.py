@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 import orjson
 
-from weft.lab.apiserver import deletion, status, writes
+from weft.lab.apiserver import deletion, protobuf, status, writes
 
 BODY_LIMIT = 3 * 1024 * 1024
 _TRUE = {"true", "1", "t", "True", "TRUE", ""}
@@ -58,7 +58,9 @@ def parse_body(body: bytes, media: str) -> Any:
     """JSON or YAML, by content type; an apply is JSON more often than it says."""
     if not body:
         return None
-    if "protobuf" in media or "cbor" in media:
+    if media == "application/vnd.kubernetes.protobuf":
+        return protobuf.decode(body)
+    if "cbor" in media:
         raise status.unsupported_media(media, "application/json", "application/yaml")
     try:
         return orjson.loads(body)
