@@ -23,7 +23,7 @@ import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,7 @@ async def run(vmi: Mapping[str, Any], run_folder: Path = RUN) -> int:
         seed.image(vm, vmi.get("spec") or {}, [card.mac for card in cards])
     )
     with _listening(place) as sockets:
+        _describe(place, vm, chosen, cards)  # after the sockets: who reads it may connect
         launch = qemu.Launch(
             name=f"{vm.namespace}_{vm.name}",
             folder=place,
@@ -84,19 +85,26 @@ async def _attend(process: asyncio.subprocess.Process, vm: machine.Machine, plac
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked.set)
+    # The built-in guest has no ACPI daemon: its init reads a word from a port instead, and finds
+    # that port closed unless somebody holds this end from the beginning.
+    _reader, button = await asyncio.open_unix_connection(place / "power.sock")
     ended = asyncio.ensure_future(process.wait())
     waiting = asyncio.ensure_future(asked.wait())
     await asyncio.wait({ended, waiting}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
     if not ended.done():
-        await _shut_down(ended, process, vm.grace_seconds, place)
+        await _shut_down(ended, process, vm.grace_seconds, place, button)
     status = await ended
     _say(f"ended with status {status}")
     return 0 if status == 0 or asked.is_set() else 1
 
 
 async def _shut_down(
-    ended: asyncio.Future[int], process: asyncio.subprocess.Process, grace: int, place: Path
+    ended: asyncio.Future[int],
+    process: asyncio.subprocess.Process,
+    grace: int,
+    place: Path,
+    button: asyncio.StreamWriter,
 ) -> None:
     """Power button, then pulling the plug after the grace period, then the signal."""
     try:
@@ -104,8 +112,8 @@ async def _shut_down(
             if grace > 0:
                 _say(f"shutting down, at most {grace} s")
                 await qemu_.execute("system_powerdown")
-                async with _pressed(place / "power.sock"):
-                    await asyncio.wait({ended}, timeout=grace)
+                button.write(b"off\n")
+                await asyncio.wait({ended}, timeout=grace)
             if not ended.done():
                 await qemu_.execute("quit")
                 await asyncio.wait({ended}, timeout=QUIT_SECONDS)
@@ -115,15 +123,12 @@ async def _shut_down(
         process.kill()
 
 
-@contextlib.asynccontextmanager
-async def _pressed(path: Path) -> AsyncIterator[None]:
-    """The built-in guest has no ACPI daemon: its init reads a word from a port instead."""
-    _reader, writer = await asyncio.open_unix_connection(path)
-    writer.write(b"off\n")
-    try:
-        yield  # what is not read yet when a client leaves, QEMU drops
-    finally:
-        writer.close()
+def _describe(place: Path, vm: machine.Machine, chosen: str, cards: tuple[qemu.Card, ...]) -> None:
+    """What the node's handler cannot see from outside; `uid` says whose sockets these are."""
+    facts = {"uid": vm.uid, "accelerator": chosen, "macs": [card.mac for card in cards]}
+    temporary = place / "vm.json.part"
+    temporary.write_text(json.dumps(facts))
+    temporary.replace(place / "vm.json")
 
 
 def _cards(vm: machine.Machine) -> tuple[qemu.Card, ...]:

@@ -83,7 +83,7 @@ def arguments(launch: Launch) -> list[str]:
     args += ["-serial", "chardev:serial", "-device", "virtio-serial-pci"]
     for name, port in (("agent", AGENT_PORT), ("power", POWER_PORT)):
         args += ["-chardev", _socket(launch, name)]
-        args += ["-device", f"virtserialport,chardev={name},name={port}"]
+        args += ["-device", f"virtserialport,chardev={name},name={port},id={name}-port"]
     for index, card in enumerate(launch.cards):
         args += _card(card, index, ports=launch.image is None)
     for index, drive in enumerate(launch.drives):

@@ -9,13 +9,15 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from weft.lab.vm import cloudinit, guestplan, iso9660, machine, networkdata
 
+Found = TypeVar("Found")
 LABEL = "cidata"
+NO_CARDS: tuple[networkdata.Ethernet, ...] = ()
 SOURCES = ("cloudInitNoCloud", "cloudInitConfigDrive")
 
 
@@ -44,10 +46,13 @@ def image(vm: machine.Machine, spec: Mapping[str, Any], macs: Sequence[str]) -> 
 
 def files(vm: machine.Machine, found: Data, macs: Sequence[str]) -> dict[str, bytes]:
     """The seed's files by name."""
-    config = cloudinit.parse(found.user, cloudinit.default_user(vm.image))
+    config = _readable(
+        lambda: cloudinit.parse(found.user, cloudinit.default_user(vm.image)),
+        cloudinit.CloudConfig(),
+    )
     if not config.hostname:
         config = cloudinit.with_hostname(config, vm.hostname)
-    ethernets = networkdata.parse(found.network)
+    ethernets = _readable(lambda: networkdata.parse(found.network), NO_CARDS)
     meta = {
         "instance-id": f"{vm.name}.{vm.namespace}.{vm.uid}",
         "local-hostname": vm.hostname,
@@ -59,6 +64,14 @@ def files(vm: machine.Machine, found: Data, macs: Sequence[str]) -> dict[str, by
     if found.network:
         standard["network-config"] = found.network.encode()
     return {**standard, **guestplan.write(config, ethernets, macs)}
+
+
+def _readable(read: Callable[[], Found], otherwise: Found) -> Found:
+    """A guest boots without data that nobody can read, as cloud-init has it; advice.py tells."""
+    try:
+        return read()
+    except cloudinit.Unreadable:
+        return otherwise
 
 
 def _text(entry: Mapping[str, Any], key: str) -> str:

@@ -1,0 +1,88 @@
+"""What should the owner of a virtual machine know that is not wrong, but not as elsewhere either?
+
+Pure but for the question whether a file exists, which the caller answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from weft.lab.vm import cloudinit, machine, networkdata, seed
+
+Told = tuple[str, str, str]  # type, reason, message of an Event
+OTHER_SOURCES = (
+    *("persistentVolumeClaim", "dataVolume", "ephemeral", "memoryDump", "secret", "configMap"),
+    *("serviceAccount", "sysprep", "downwardAPI", "downwardMetrics"),
+)
+
+
+def on(vmi: Mapping[str, Any], exists: Callable[[str], bool]) -> Iterator[Told]:
+    """Events for a VMI that is about to be started."""
+    vm = machine.read(vmi)
+    spec = vmi.get("spec") or {}
+    disk = vm.boot_disk
+    if disk is not None and not exists(disk.path):
+        yield (
+            "Warning",
+            "DiskNotFound",
+            f"disk {disk.name}: {disk.path} is not on this machine",
+        )
+    if disk is None:
+        what = (
+            f"container disk {vm.image} is not on this machine" if vm.image else "no disk to boot"
+        )
+        yield (
+            "Normal",
+            "BuiltInGuest",
+            f"{what}: the built-in guest (Debian's kernel, busybox, curl and the QEMU guest agent)"
+            f" serves instead; annotation {machine.DISK_ANNOTATION} names a local image to boot",
+        )
+        yield from _cloud_init(vm, spec)
+    for volume in spec.get("volumes") or ():
+        for source in OTHER_SOURCES:
+            if source in volume:
+                yield (
+                    "Warning",
+                    "VolumeIgnored",
+                    f"volume {volume['name']}: {source} is not available in the lab",
+                )
+    yield from _bindings(vm, spec)
+
+
+def _cloud_init(vm: machine.Machine, spec: Mapping[str, Any]) -> Iterator[Told]:
+    """What of the cloud-init data the built-in guest cannot follow."""
+    try:
+        found = seed.data(spec)
+        config = cloudinit.parse(found.user, cloudinit.default_user(vm.image))
+    except cloudinit.Unreadable as error:
+        yield "Warning", "CloudInitIgnored", f"cloud-init userData {error}"
+        return
+    if config.unknown:
+        keys = ", ".join(config.unknown)
+        yield "Warning", "CloudInitIgnored", f"the built-in guest does not follow: {keys}"
+    try:
+        ethernets = networkdata.parse(found.network)
+    except cloudinit.Unreadable as error:
+        yield "Warning", "CloudInitIgnored", f"cloud-init networkData {error}"
+        return
+    by_name = [ethernet for ethernet in ethernets if not ethernet.mac]
+    _, lost = networkdata.assign(by_name, [nic.mac for nic in vm.nics])
+    if lost:
+        yield (
+            "Warning",
+            "CloudInitIgnored",
+            f"cloud-init networkData names no card of this machine: {', '.join(lost)}",
+        )
+
+
+def _bindings(vm: machine.Machine, spec: Mapping[str, Any]) -> Iterator[Told]:
+    interfaces, _ = machine.interfaces_and_networks(spec)
+    for nic, interface in zip(vm.nics, interfaces, strict=False):
+        asked = machine.binding(interface)
+        if asked != nic.binding:
+            yield (
+                "Normal",
+                "BindingReplaced",
+                f"interface {nic.name}: {asked} on the pod's own network is served as masquerade",
+            )
