@@ -1,0 +1,56 @@
+"""Derived names: as the field knows them where that is safe, and never one for two."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from weft import names
+
+LABEL = st.from_regex(r"[ab]([ab-]{0,2}[ab])?", fullmatch=True)
+NAD_NAME = st.from_regex(r"[ab]([ab.-]{0,2}[ab])?", fullmatch=True)
+KEYS = st.builds(
+    lambda namespace, name, repetition: f"{namespace}/{name}{repetition}",
+    LABEL,
+    NAD_NAME,
+    st.sampled_from(("", "/1", "/2")),
+)
+NETWORKS = st.from_regex(r"[ab][ab._-]{0,4}", fullmatch=True)
+
+
+@pytest.mark.parametrize(
+    ("key", "prefix"),
+    [
+        ("ovn-k-1", "ovn.k.1_"),
+        ("default/ovn-k-1", "default.ovn.k.1_"),
+    ],
+)
+def test_plain_keys_fold_as_the_field_does(key: str, prefix: str) -> None:
+    assert names.prefix(key) == prefix
+
+
+@given(KEYS, LABEL, LABEL, KEYS, LABEL, LABEL)
+def test_two_attachments_never_share_a_port(
+    key: str, namespace: str, pod: str, other: str, other_namespace: str, other_pod: str
+) -> None:
+    same = names.logical_port(key, namespace, pod) == names.logical_port(
+        other, other_namespace, other_pod
+    )
+    assert same is ((key, namespace, pod) == (other, other_namespace, other_pod))
+
+
+@given(NETWORKS, NETWORKS)
+def test_two_networks_never_share_a_switch(one: str, other: str) -> None:
+    assert (names.layer2_switch(one) == names.layer2_switch(other)) is (one == other)
+
+
+def test_owners_read_back() -> None:
+    assert names.owner_parts(names.pod_owner("shop", "web1")) == ("Pod", "shop", "web1")
+    assert names.owner_parts(names.network_owner("a/b")) == ("Network", "", "a/b")
+    assert names.owner_parts(names.node_owner("node1")) == ("Node", "", "node1")
+
+
+def test_datapath_keys_stay_in_northds_free_range() -> None:
+    assert names.datapath_key(0) == 16711683
+    assert names.datapath_key(names.MAX_NETWORKS - 1) < 2**24
