@@ -12,6 +12,7 @@ import importlib.util
 import logging
 import os
 import platform
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +30,6 @@ from weft.host import netlink
 from weft.kube import cache, client, events, resources
 from weft.lab.kubelet import images, nodeobject, pods, sandbox
 from weft.lab.meta import attach, primary
-from weft.lab.runtime import toolchain
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +53,7 @@ class Config:
 
 async def run(config: Config) -> None:
     """Until cancelled; the node's pods live on."""
-    tools = await asyncio.to_thread(toolchain.ensure)
-    environment = await asyncio.to_thread(_prepare, config, tools)
+    environment = await asyncio.to_thread(_prepare, config)
     async with client.Client.from_kubeconfig(config.kubeconfig) as api:
         node = await _register(api, config, environment.host_ip)
         recorder = events.Recorder(api, "kubelet")
@@ -102,20 +101,26 @@ def _has_range(node: dict[str, Any]) -> bool:
     return bool(node["spec"].get("podCIDR"))
 
 
-def _prepare(config: Config, tools: toolchain.Toolchain) -> pods.Environment:
+def _prepare(config: Config) -> pods.Environment:
     """Folders, the stand-in image, the CNI plugin and what containers find in their environment."""
+    busybox = shutil.which("busybox")
+    if busybox is None:
+        raise errors.Unavailable(
+            "is not on PATH, and containers need it",
+            where="program busybox",
+            hint="put the lab's programs first on PATH, as `weft lab up` does",
+        )
     for folder in (config.run, config.run / "pods", config.logs):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     sandbox.share_names()
     install.install(config.run / "cni/bin")
-    programs = f"{Path(sys.executable).parent}:{tools.bin}:{os.environ.get('PATH', _PLAIN_PATH)}"
+    programs = f"{Path(sys.executable).parent}:{os.environ.get('PATH', _PLAIN_PATH)}"
     return pods.Environment(
         folder=config.run / "pods",
         logs=config.logs,
-        image=images.ensure(config.run / "image", tools.bin / "busybox"),
+        image=images.ensure(config.run / "image", Path(busybox)),
         native={
             **os.environ,
-            **tools.env,
             "PATH": programs,
             "PYTHONPATH": str(Path(weft.__file__).parents[1]),
             "PYTHONUNBUFFERED": "1",
