@@ -69,7 +69,7 @@ def _become(
             os.chroot(".")
         os.chdir("/")
         os.execvpe(argv[0], list(argv), dict(env))
-    except FileNotFoundError as error:
+    except FileNotFoundError:
         os.write(2, f"weft lab exec: {argv[0]}: not found there\n".encode())
         os._exit(NOT_FOUND)
     except OSError as error:

@@ -170,6 +170,8 @@ class Supervisor:
         self._publish({"node": node, "state": "wired"})
 
     def _changed(self, one: Running) -> None:
+        if one.service.name.endswith(daemons.SWITCH) and not one.is_up:
+            self._wired_nodes.discard(one.service.node)
         if one.service.listening and one.is_up:
             self._spread_kubeconfig()
         self._publish({"service": one.service.name, "state": one.state})

@@ -78,6 +78,9 @@ class Wiring:
                     there.add_address(name, node.tunnel_address)
                     there.raise_up(name)
                 else:
+                    # Taps outlive the switch that made them; the old one is of no use to anybody.
+                    if name in self._here.names():
+                        self._here.remove(name)
                     there.move(name, self._home)
                     self._here.set_mtu(name, self._mtu)
                     self._here.enslave(name, plan.UNDERLAY_BRIDGE)

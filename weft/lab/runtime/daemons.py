@@ -11,6 +11,7 @@ from weft.lab.service import Ready, Service
 
 QUIET = ("-vsyslog:off", "-vconsole:info")
 
+SWITCH = "/vswitchd"  # how the name of the service ends that holds a node's links
 BRIDGE = "br-int"
 UNDERLAY_BRIDGE = "br-phy"
 
@@ -41,7 +42,7 @@ def zone(lab: spec.Lab, node: spec.Node) -> tuple[Service, ...]:
             ready=Ready.ENDED,
         ),
         Service(
-            f"{name}/vswitchd",
+            f"{name}{SWITCH}",
             ("ovs-vswitchd", "--pidfile", *QUIET, "unix:/run/openvswitch/db.sock"),
             node=name,
             after=(f"{name}/ovs-settings",),

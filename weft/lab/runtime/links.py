@@ -73,6 +73,9 @@ class Links:
     def move(self, name: str, namespace: int) -> None:
         self._change(name, _number(IFLA_NET_NS_FD, namespace))
 
+    def remove(self, name: str) -> None:
+        self._request(RTM_DELLINK, 0, _LINK.pack(0, 0, 0, 0, 0) + _text(IFLA_IFNAME, name))
+
     def enslave(self, name: str, bridge: str) -> None:
         self._change(name, _number(IFLA_MASTER, self._index(bridge)))
 

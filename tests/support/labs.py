@@ -1,0 +1,69 @@
+"""Labs for tests: each under its own name and state folder, gone when its test ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from weft.lab import spec, up
+from weft.lab.runtime import toolchain as parts
+
+ROOT = Path(__file__).parents[2]
+ZONES_ONLY = ("none",)  # a lab of this part has its OVN zones and nothing of Python
+
+
+@dataclass
+class LabHouse:
+    """Where a test's labs live. `weft` runs the command line as a user would."""
+
+    tools: parts.Toolchain
+    state: Path
+    names: list[str] = field(default_factory=list)
+
+    def up(self, name: str, nodes: int, chosen: tuple[str, ...] = ZONES_ONLY) -> dict[str, Any]:
+        self.names.append(name)
+        return up.up(name, spec.Wishes(nodes=nodes), tools=self.tools, parts=chosen)
+
+    def run(
+        self, target: str, *argv: str, lab: str = "", check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command in a lab's node through `weft lab exec`."""
+        name = lab or self.names[0]
+        return self.weft("lab", "exec", "--name", name, target, "--", *argv, check=check)
+
+    def weft(
+        self, *argv: str, check: bool = True, stdin: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "weft.cli.main", *argv],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "WEFT_DEBUG": "1"},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if check:
+            assert done.returncode == 0, done.stderr + done.stdout
+        return done
+
+    def json(self, *argv: str, check: bool = True) -> Any:
+        return json.loads(self.weft(*argv, "--output", "json", check=check).stdout)
+
+
+@pytest.fixture
+def labs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toolchain: parts.Toolchain
+) -> Iterator[LabHouse]:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    house = LabHouse(toolchain, tmp_path / "state")
+    yield house
+    for name in house.names:
+        up.down(name)
