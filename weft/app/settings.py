@@ -60,7 +60,7 @@ LEASE_NAME = Setting("lease_name", "weft-cluster-manager", "Name of the lease.",
 LEASE_NAMESPACE = Setting(
     "lease_namespace", "", "Namespace of the lease. Empty: the kubeconfig's.", "NAMESPACE"
 )
-WORKERS = Setting("workers", 48, "Pods that are annotated at the same time.", "COUNT")
+WORKERS = Setting("workers", 64, "Pods that are annotated at the same time.", "COUNT")
 NODE = Setting("node", "", "Name of the Node object that this agent serves.", "NAME")
 OVS = Setting(
     "ovs", "unix:/run/openvswitch/db.sock", "Open vSwitch's database on this node.", "ADDRESS"

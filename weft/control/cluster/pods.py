@@ -43,6 +43,7 @@ class Pods:
         self._client, self._pods = client, pods
         self._networks, self._holdings, self._recorder = networks, holdings, recorder
         self._waiting = Waiting()
+        self._sent: dict[str, str] = {}  # pod uid: the annotation that is on its way
         self._told: dict[str, str] = {}  # pod key: what its last Event said
         self.queue = queue.Queue("Pod", on_error=self._on_error)
 
@@ -72,9 +73,12 @@ class Pods:
             assert gone is not None
             self._release(key, gone["metadata"]["uid"])
             return
-        if old is None or wishes.annotation(old) != wishes.annotation(new):
+        text = wishes.annotation(new)
+        if text and self._sent.pop(new["metadata"]["uid"], None) == text:
+            return  # this manager's own patch, come back
+        if old is None or wishes.annotation(old) != text:
             self._observe(new, old)
-        if wishes.is_due(new):
+        if wishes.is_due(new) and not (old and wishes.are_alike(old, new)):
             self.queue.add(key)
 
     def _on_nad(self, nad: str) -> None:
@@ -126,6 +130,7 @@ class Pods:
 
     def _release(self, key: str, uid: str) -> None:
         self._told.pop(key, None)
+        self._sent.pop(uid, None)
         self._waiting.forget(key)
         self._wake(self._waiting.end_turn(key))
         for network in self._holdings.release(uid):
@@ -198,6 +203,7 @@ class Pods:
                 "annotations": {names.POD_NETWORKS: text},
             }
         }
+        self._sent[meta["uid"]] = text
         try:
             await self._client.patch(resources.PODS, meta["name"], meta["namespace"], body)
         except NotFound:

@@ -60,6 +60,14 @@ def is_due(pod: Object) -> bool:
     )
 
 
+def are_alike(one: Object, other: Object) -> bool:
+    """Whether two states of a pod ask for the same."""
+    return {**one, "metadata": {**one["metadata"], "resourceVersion": ""}} == {
+        **other,
+        "metadata": {**other["metadata"], "resourceVersion": ""},
+    }
+
+
 def annotation(pod: Object) -> str:
     """What is annotated as allocated so far."""
     return str((pod["metadata"].get("annotations") or {}).get(names.POD_NETWORKS) or "")
