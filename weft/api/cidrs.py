@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 from weft import model
 from weft.api import written
@@ -109,10 +110,11 @@ def _host_prefix_fits(fields: Fields, text: str, subnet: model.Subnet, length: i
 
 
 def _refuse_overlaps(fields: Fields, found: list[model.Subnet], reserved: Reserved) -> None:
-    for index, subnet in enumerate(found):
-        for other in found[:index]:
-            if written.overlap(subnet, other):
-                fields.refuse("subnets", str(subnet), f"overlaps {other} of the same network")
+    widest_first = sorted(found, key=lambda each: (each.version, int(each[0]), each.prefixlen))
+    for other, subnet in pairwise(widest_first):
+        if written.overlap(other, subnet):
+            fields.refuse("subnets", str(subnet), f"overlaps {other} of the same network")
+    for subnet in found:
         for what, taken in reserved:
             if written.overlap(subnet, taken):
                 rule = f"overlaps {taken}, {what}"

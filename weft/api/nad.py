@@ -18,6 +18,8 @@ from weft.api import cidrs, fields, netconf, objects
 KIND = "NetworkAttachmentDefinition"
 _CONFIG = "spec.config"
 
+MOST_PROBLEMS = 10
+
 # What Geneve with OVN's option takes from each packet, inner Ethernet header included.
 TUNNEL_OVERHEAD = {4: 58, 6: 78}
 
@@ -60,8 +62,8 @@ def parse(
 def problems(
     nad: object, *, default_mtu: int = 1400, reserved: cidrs.Reserved = ()
 ) -> list[errors.InvalidInput]:
-    """Everything that is wrong with `nad`, in the order of its reading."""
-    return _read(nad, default_mtu, reserved)[1]
+    """What is wrong with `nad`, in the order of its reading; a message need not tell more."""
+    return _read(nad, default_mtu, reserved)[1][:MOST_PROBLEMS]
 
 
 def _read(
