@@ -242,6 +242,8 @@ def prepare(hostname: str) -> None:
 def main(folder: str, hostname: str) -> int:
     """Make the namespaces, leave process 1 behind in them, and print its number."""
     os.umask(0o022)
+    # Whatever the kubelet's process happened to have open would be held for the pod's life.
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     check(libc.unshare(NEWNET | NEWNS | NEWPID | NEWUTS | NEWIPC), "unshare")
     reader, writer = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
@@ -253,7 +255,7 @@ def main(folder: str, hostname: str) -> int:
             init = Init(folder)
             door = init.listen()
             null = os.open("/dev/null", os.O_RDWR)
-            for descriptor in (0, 1):
+            for descriptor in (0, 1, 2):
                 os.dup2(null, descriptor)
             os.write(writer, b"ready")
             os.close(writer)
