@@ -59,6 +59,14 @@ class Folder:
     def log(self, service: str) -> Path:
         return self.logs / f"{service.replace('/', '-')}.log"
 
+    def last_words(self, service: str) -> str:
+        """The last line of its log that says something."""
+        try:
+            lines = self.log(service).read_text(errors="replace").splitlines()
+        except OSError:
+            lines = []
+        return next((line.strip(" |") for line in reversed(lines) if line.strip(" |+-")), "no word")
+
     def make(self) -> None:
         try:
             for folder in (self.path, self.logs):

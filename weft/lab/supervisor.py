@@ -222,20 +222,13 @@ class Supervisor:
             self._listeners.discard(mine)
 
     def _hopeless(self, one: Running) -> errors.Unavailable:
-        log = self._orders.folder.log(one.service.name)
+        folder = self._orders.folder
+        words = folder.last_words(one.service.name)
         return errors.Unavailable(
-            f"it ends again and again (status {one.last_exit}): {last_words(log)}",
+            f"it ends again and again (status {one.last_exit}): {words}",
             where=one.service.name,
-            hint=f"the whole story is in {log}",
+            hint=f"the whole story is in {folder.log(one.service.name)}",
         )
-
-
-def last_words(log: Path) -> str:
-    """The last line that says something."""
-    with contextlib.suppress(OSError):
-        lines = log.read_text(errors="replace").splitlines()
-        return next((line.strip() for line in reversed(lines) if line.strip()), "no output")
-    return "no output"
 
 
 def main() -> None:

@@ -241,7 +241,7 @@ def _wait(folder: state.Folder, lab: spec.Lab, tell: Tell) -> None:
 
 def _died(folder: state.Folder) -> errors.WeftError:
     return errors.Unavailable(
-        "its supervisor ended while it came up",
+        f"its supervisor ended while it came up: {folder.last_words('supervisor')}",
         where=f"lab {folder.path.name!r}",
         hint=f"see {folder.log('supervisor')}",
     )

@@ -17,9 +17,11 @@ def ensure(tools: Toolchain) -> Path:
     schemas = [schema for _, _, schema, _ in daemons.DATABASES]
     mixed = hashlib.sha256(b"".join(tools.schema(name).read_bytes() for name in schemas))
     folder = cache.folder() / f"databases-{mixed.hexdigest()[:12]}"
-    with cache.lock(cache.folder() / "databases.lock"):
-        for name in schemas:
-            _create(tools, name, folder / f"{name}.db")
+    made = {name: folder / f"{name}.db" for name in schemas}
+    if not all(target.exists() for target in made.values()):
+        with cache.lock(cache.folder() / "databases.lock"):
+            for name, target in made.items():
+                _create(tools, name, target)
     return folder
 
 
@@ -42,4 +44,5 @@ def _create(tools: Toolchain, schema: str, target: Path) -> None:
             where=str(target),
             hint="free some space, or remove the cache folder and run it again",
         )
+    temporary.chmod(0o644)  # empty, and a cache may serve several users
     temporary.replace(target)

@@ -1,0 +1,144 @@
+"""Labs come, go, crash and live side by side; nothing of them stays."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.support import labs as support
+from weft import errors
+from weft.lab import spec, state, up
+
+pytestmark = pytest.mark.real
+
+
+def host_links() -> set[str]:
+    return {name for _, name in socket.if_nameindex()}
+
+
+def end_at_once(pid: int) -> None:
+    """SIGKILL process `pid`, and wait for the kernel to have cleaned up behind it."""
+    process = os.pidfd_open(pid)
+    signal.pidfd_send_signal(process, signal.SIGKILL)
+    select.select([process], [], [], 20)
+    os.close(process)
+
+
+def processes_of(pid: int) -> list[int]:
+    """Every process of the PID namespace whose first one is `pid`."""
+    space = os.readlink(f"/proc/{pid}/ns/pid")
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.readlink(path / "ns/pid") == space:
+                found.append(int(path.name))
+        except OSError:
+            continue
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    """A process that only waits for its parent to take note of its end is not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_up_twice_and_down_twice(labs: support.LabHouse) -> None:
+    before = host_links()
+    first = labs.up("twice", nodes=1)
+    second = labs.up("twice", nodes=1)
+    assert (first["started"], second["started"]) == (True, False)
+    assert first["pid"] == second["pid"]
+    assert host_links() == before
+    assert up.down("twice")
+    assert not up.down("twice")
+    assert not (labs.state / "weft" / "twice").exists()
+    assert host_links() == before
+
+
+def test_kill_of_the_supervisor_leaves_nothing(labs: support.LabHouse) -> None:
+    found = labs.up("killed", nodes=2)
+    everything = processes_of(found["pid"])
+    assert len(everything) > 10
+    end_at_once(found["pid"])
+    assert [pid for pid in everything if is_alive(pid)] == []
+    assert up.status("killed")["running"] is False
+    again = labs.up("killed", nodes=2)
+    assert again["started"]
+    assert again["lab"]["port"] == found["lab"]["port"], "the kubeconfig must stay valid"
+
+
+def test_two_labs_side_by_side(labs: support.LabHouse) -> None:
+    one, two = labs.up("left", nodes=1), labs.up("right", nodes=1)
+    assert one["lab"]["port"] != two["lab"]["port"]
+    names = {
+        lab: labs.run("node1", "ovs-vsctl", "get", "Open_vSwitch", ".", "external_ids", lab=lab)
+        for lab in ("left", "right")
+    }
+    assert names["left"].stdout != names["right"].stdout
+    up.down("left")
+    assert up.status("right")["running"]
+
+
+def test_running_lab_grows_and_does_not_shrink(labs: support.LabHouse) -> None:
+    labs.up("grows", nodes=1)
+    found = labs.up("grows", nodes=2)
+    assert found["lab"]["nodes"] == 2
+    assert not found["started"]
+    one, two = spec.Lab(name="grows", nodes=2).members
+    for near, far in ((one, two), (two, one)):
+        labs.run(near.name, "busybox", "ping", "-c1", "-W5", str(far.underlay))
+    with pytest.raises(errors.InvalidInput, match="only grows"):
+        labs.up("grows", nodes=1)
+
+
+def test_stop_keeps_the_folder(labs: support.LabHouse) -> None:
+    labs.up("kept", nodes=1)
+    folder = state.Folder.of("kept")
+    (folder.path / "note").write_text("here")
+    assert up.stop("kept")
+    assert not up.stop("kept")
+    assert up.status("kept")["exists"]
+    labs.up("kept", nodes=1)
+    assert (folder.path / "note").read_text() == "here"
+
+
+def test_daemon_that_ends_is_started_again(labs: support.LabHouse) -> None:
+    found = labs.up("repairs", nodes=1)
+    pid = next(s["pid"] for s in found["services"] if s["name"] == "node1/northd")
+    labs.run("lab", "busybox", "kill", "-9", str(pid))
+    found = labs.up("repairs", nodes=1)
+    northd = next(s for s in found["services"] if s["name"] == "node1/northd")
+    assert northd["pid"] not in (0, pid)
+    assert northd["restarts"] == 1
+
+
+def test_taken_port_is_named(labs: support.LabHouse) -> None:
+    port = labs.up("port", nodes=1)["lab"]["port"]
+    up.stop("port")
+    with (
+        socket.create_server(("127.0.0.1", port)),
+        pytest.raises(errors.Unavailable, match=f"port {port}"),
+    ):
+        labs.up("port", nodes=1)
+    labs.up("port", nodes=1)
+
+
+def test_exec_reports_what_the_command_did(labs: support.LabHouse) -> None:
+    labs.up("exec", nodes=1)
+    assert labs.run("node1", "hostname").stdout == "node1\n"
+    assert labs.run("node1", "sh", "-c", "exit 7", check=False).returncode == 7
+    assert labs.run("node1", "sh", "-c", "kill -9 $$", check=False).returncode == 137
+    assert labs.run("node1", "no-such-program", check=False).returncode == 127
+    assert "must be lab, one of node1" in labs.run("node7", "true", check=False).stderr
+    words = ("lab", "exec", "--name", "exec", "--output", "json", "node1", "--", "hostname")
+    found = json.loads(labs.weft(*words).stdout)
+    assert found == {"exit": 0, "stdout": "node1\n", "stderr": ""}

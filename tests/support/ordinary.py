@@ -1,0 +1,89 @@
+"""Running as an ordinary user, when the tests themselves run as root.
+
+In a mount namespace of its own, folders that such a user may not enter are opened as far as the
+interpreter, the checkout and the cache need it, and /dev/net/tun gets the mode that udev gives
+it. Nothing of the machine changes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from weft.lab.runtime import cache, namespaces
+
+NOBODY = 65534
+ROOT = Path(__file__).parents[2]
+
+
+def run(
+    argv: list[str], *, home: Path, env: Mapping[str, str], tun_mode: int = 0o666
+) -> subprocess.CompletedProcess[str]:
+    """Run a command as a user without any privilege, whose home is `home`."""
+    home.mkdir(exist_ok=True)
+    os.chown(home, NOBODY, NOBODY)
+    visible = [str(home), str(ROOT), sys.prefix, sys.base_prefix, str(cache.folder())]
+    order = {"argv": argv, "visible": visible, "tun_mode": tun_mode}
+    return subprocess.run(
+        [sys.executable, "-m", "tests.support.ordinary", json.dumps(order)],
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            "PYTHONPATH": str(ROOT),
+            "WEFT_CACHE": str(cache.folder()),
+            **env,
+        },
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def _closed(path: Path) -> Path | None:
+    """The first folder on the way to `path` that others may not enter."""
+    for parent in reversed(path.parents):
+        if not parent.stat().st_mode & stat.S_IXOTH:
+            return parent
+    return None
+
+
+def _open_ways(paths: list[Path]) -> None:
+    kept = {path: os.open(path, os.O_PATH | os.O_DIRECTORY) for path in paths}
+    ways = {path: _closed(path) for path in paths}
+    for closed in {way for way in ways.values() if way}:
+        namespaces.mount("tmpfs", str(closed), "tmpfs", data="mode=0755")
+    for path, way in ways.items():
+        if way:
+            path.mkdir(parents=True, exist_ok=True)
+            source = f"/proc/self/fd/{kept[path]}"
+            namespaces.mount(source, str(path), flags=namespaces.MS_BIND | namespaces.MS_REC)
+
+
+def _give_tun(mode: int) -> None:
+    namespaces.mount("tmpfs", "/mnt", "tmpfs")
+    os.mknod("/mnt/tun", stat.S_IFCHR, os.makedev(10, 200))
+    os.chmod("/mnt/tun", mode)
+    namespaces.mount("/mnt/tun", "/dev/net/tun", flags=namespaces.MS_BIND)
+
+
+def main() -> None:
+    order = json.loads(sys.argv[1])
+    namespaces.unshare(namespaces.CLONE_NEWNS)
+    namespaces.mount("none", "/", flags=namespaces.MS_REC | namespaces.MS_PRIVATE)
+    _open_ways([Path(path) for path in order["visible"]])
+    _give_tun(order["tun_mode"])
+    os.setgroups([])
+    os.setresgid(NOBODY, NOBODY, NOBODY)
+    os.setresuid(NOBODY, NOBODY, NOBODY)
+    os.chdir("/")
+    os.execvp(order["argv"][0], order["argv"])
+
+
+if __name__ == "__main__":
+    main()
