@@ -76,11 +76,17 @@ class Recorder:
         self._pending: OrderedDict[str, News] = OrderedDict()
         self._known: OrderedDict[str, tuple[int, float]] = OrderedDict()  # count, when sent
         self._arrived = asyncio.Event()
+        self._flushed = asyncio.Event()
+        self._flushed.set()
 
     @property
     def is_busy(self) -> bool:
         """Whether anything that was told has not been sent."""
         return bool(self._pending)
+
+    async def flushed(self) -> None:
+        """Returns when all that was told has been sent or dropped."""
+        await self._flushed.wait()
 
     def emit(self, obj: Mapping[str, Any], type: str, reason: str, message: str) -> None:
         """`type` is Normal or Warning; `obj` needs kind, apiVersion and metadata."""
@@ -96,6 +102,7 @@ class Recorder:
             _, dropped = self._pending.popitem(last=False)
             log.warning("too much to tell: an Event was dropped: %s", dropped.message)
         self._pending[name] = news
+        self._flushed.clear()
         self._arrived.set()
 
     async def run(self) -> None:
@@ -104,6 +111,8 @@ class Recorder:
             await self._arrived.wait()
             self._arrived.clear()
             pause = await self._send_due()
+            if not self._pending:
+                self._flushed.set()
             if pause:
                 # Something was told again too soon: come back when its quiet time is over.
                 asyncio.get_running_loop().call_later(pause, self._arrived.set)

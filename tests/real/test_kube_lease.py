@@ -1,0 +1,83 @@
+"""Two copies and one lease, on the embedded API server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support import apiserver
+from weft.kube import lease, resources
+from weft.kube.client import Client
+
+pytestmark = pytest.mark.real
+
+TERMS = lease.Terms(valid=1, hold=0.6, renew=0.1)
+
+
+class Copy:
+    """One copy of a process that wants to lead."""
+
+    def __init__(self, api: Client, name: str) -> None:
+        self.leading = asyncio.Event()
+        self._elector = lease.Elector(api, "boss", "default", name, TERMS)
+        self.task = asyncio.create_task(self._elector.lead(self._work))
+
+    async def _work(self) -> None:
+        self.leading.set()
+        await asyncio.Event().wait()
+
+    async def end(self) -> None:
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+
+
+@asynccontextmanager
+async def server(folder: Path) -> AsyncIterator[Client]:
+    async with (
+        apiserver.running(folder) as running,
+        Client.from_kubeconfig(str(running.kubeconfig)) as api,
+    ):
+        yield api
+
+
+async def holder(api: Client) -> str:
+    found = await api.get(resources.LEASES, "boss", "default")
+    return str(found["spec"]["holderIdentity"])
+
+
+async def test_the_second_leads_when_the_first_gives_up(tmp_path: Path) -> None:
+    async with server(tmp_path) as api:
+        first = Copy(api, "first")
+        await first.leading.wait()
+        second = Copy(api, "second")
+        assert await holder(api) == "first"
+        assert not second.leading.is_set()
+        await first.end()
+        await second.leading.wait()
+        assert await holder(api) == "second"
+        await second.end()
+        assert await holder(api) == ""
+
+
+async def test_a_silent_leader_is_replaced_and_a_robbed_one_stops(tmp_path: Path) -> None:
+    async with server(tmp_path) as api:
+        silent = {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": "boss", "namespace": "default"},
+            "spec": {"holderIdentity": "dead", "leaseDurationSeconds": 1},
+        }
+        await api.create(resources.LEASES, silent)
+        heir = Copy(api, "heir")
+        await heir.leading.wait()
+        found = await api.get(resources.LEASES, "boss", "default")
+        assert found["spec"]["leaseTransitions"] == 1
+        body = {"spec": {"holderIdentity": "thief"}}
+        await api.patch(resources.LEASES, "boss", "default", body)
+        with pytest.raises(lease.Lost):
+            await heir.task
+        assert await holder(api) == "thief"
