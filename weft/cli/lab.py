@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from weft import errors
-from weft.cli import lab_enter, output
+from weft.cli import lab_enter, lab_status, output
 from weft.lab import spec, state
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
@@ -68,40 +68,14 @@ def _say_up(found: Mapping[str, Any]) -> None:
 @app.command("status")
 def status_(name: Name = spec.DEFAULT_NAME, form: output.Option = output.Output.text) -> None:
     """Show what runs in the lab; exit status 1 if it does not run."""
-    from weft.lab import up
+    from weft.lab import cluster, up
 
     found = up.status(name)
-    output.emit(form, found, lambda: _say_status(found))
+    if any(service["name"] == "lab/api" for service in found["services"]):
+        found["cluster"] = cluster.look(found["kubeconfig"])
+    output.emit(form, found, lambda: lab_status.show(found))
     if not found["running"]:
         raise typer.Exit(1)
-
-
-def _say_status(found: Mapping[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    if not found["running"]:
-        fate = "stopped; its objects are kept" if found["exists"] else "not there"
-        typer.echo(f"Lab {found['name']!r} is {fate}.")
-        return
-    table = Table(title=f"lab {found['name']}", title_justify="left")
-    for column in ("node", "up", "not up", "restarts"):
-        table.add_column(column)
-    nodes: dict[str, list[dict[str, Any]]] = {}
-    for service in found["services"]:
-        nodes.setdefault(service["node"] or "lab", []).append(service)
-    for node, services in nodes.items():
-        short = {id(one): one["name"].rpartition("/")[2] for one in services}
-        ok = [one for one in services if one["state"] in ("running", "done")]
-        bad = [one for one in services if one not in ok]
-        table.add_row(
-            node,
-            " ".join(short[id(one)] for one in ok if one["state"] == "running"),
-            " ".join(f"{short[id(one)]} ({one['state']})" for one in bad),
-            str(sum(one["restarts"] for one in services)),
-        )
-    Console().print(table)
-    typer.echo(f"KUBECONFIG={found['kubeconfig']}   logs: {found['folder']}/logs")
 
 
 @app.command("down")
@@ -109,11 +83,7 @@ def down_(name: Name = spec.DEFAULT_NAME, form: output.Option = output.Output.te
     """Remove the lab: everything that runs, and its objects."""
     from weft.lab import up
 
-    removed = up.down(name)
-    words = "is removed" if removed else "was not there"
-    output.emit(
-        form, {"name": name, "removed": removed}, lambda: typer.echo(f"Lab {name!r} {words}.")
-    )
+    _say_end(form, name, "removed", up.down(name), "was not there")
 
 
 @app.command("stop")
@@ -121,11 +91,12 @@ def stop_(name: Name = spec.DEFAULT_NAME, form: output.Option = output.Output.te
     """End everything that runs and keep the lab's objects for the next `up`."""
     from weft.lab import up
 
-    stopped = up.stop(name)
-    words = "is stopped" if stopped else "was not running"
-    output.emit(
-        form, {"name": name, "stopped": stopped}, lambda: typer.echo(f"Lab {name!r} {words}.")
-    )
+    _say_end(form, name, "stopped", up.stop(name), "was not running")
+
+
+def _say_end(form: output.Output, name: str, verb: str, done: bool, otherwise: str) -> None:
+    words = f"is {verb}" if done else otherwise
+    output.emit(form, {"name": name, verb: done}, lambda: typer.echo(f"Lab {name!r} {words}."))
 
 
 @app.command("kubeconfig")

@@ -64,6 +64,11 @@ def make(lab: spec.Lab, *, state: str, crds: str, parts: Iterable[str] = PARTS) 
     )
 
 
+def pod_logs(state: str) -> str:
+    """Where every kubelet writes what its containers say, and the API reads it."""
+    return f"{state}/logs/pods"
+
+
 def missing(plan: Plan, running: Iterable[str]) -> tuple[Service, ...]:
     """Services of `plan` that are not among the names `running`."""
     known = frozenset(running)
@@ -110,7 +115,7 @@ def _cluster(lab: spec.Lab, state: str, crds: str, chosen: frozenset[str]) -> It
         yield Service(
             "lab/api",
             (
-                *("apiserver", "--state", state, "--logs", f"{state}/logs/pods"),
+                *("apiserver", "--state", state, "--logs", pod_logs(state)),
                 *(f"--listen=https:fd={number}" for number in API_DESCRIPTORS),
                 *("--name", str(lab.api), "--ready-fd", str(TELL_DESCRIPTOR), "--crds", crds),
             ),
@@ -153,7 +158,7 @@ def _node(lab: spec.Lab, node: spec.Node, state: str, chosen: frozenset[str]) ->
     if "kubelet" in chosen:
         yield Service(
             f"{node.name}/kubelet",
-            ("kubelet", *arguments),
+            ("kubelet", *arguments, "--logs", pod_logs(state)),
             node=node.name,
             entry=f"{PARTS['kubelet']}:main",
             after=_after(chosen, "lab/api"),

@@ -137,6 +137,7 @@ class Supervisor:
                 if teller is not None:
                     keep[TELL_DESCRIPTOR] = teller
                 return await self._forks.fork(
+                    service.name,
                     service.entry,
                     service.argv,
                     env=env,

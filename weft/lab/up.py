@@ -20,6 +20,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import weft
 from weft import errors
@@ -38,7 +39,7 @@ def up(
     tools: toolchain.Toolchain,
     parts: tuple[str, ...] = (),
     tell: Tell = lambda _: None,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Bring the lab `name` up, or complete it; its status, with `started` if it was not there.
 
     `parts` are the Python parts to run; empty: all that there are. Raises when it cannot be.
@@ -60,6 +61,7 @@ def up(
         folder.store(lab)
         try:
             _wait(folder, lab, tell)
+            _wait_for_nodes(folder, lab)
         except BaseException:
             if started:  # half a lab is of no use, and its logs stay
                 _end(folder)
@@ -67,11 +69,11 @@ def up(
     return {**status(name), "started": started}
 
 
-def status(name: str) -> dict[str, object]:
+def status(name: str) -> dict[str, Any]:
     """What the lab is now: its spec, services and paths; `running` is False when it is not."""
     folder = state.Folder.of(name)
     lab = folder.load()
-    answer: dict[str, object] = {
+    answer: dict[str, Any] = {
         "name": name,
         "exists": lab is not None,
         "running": False,
@@ -237,6 +239,16 @@ def _wait(folder: state.Folder, lab: spec.Lab, tell: Tell) -> None:
             state.raise_told(answer)
             tell(answer)
     raise _died(folder)
+
+
+def _wait_for_nodes(folder: state.Folder, lab: spec.Lab) -> None:
+    """Until the API shows each node as ready, if there are kubelets to say so."""
+    names = {service["name"] for service in status(lab.name)["services"]}
+    nodes = [node.name for node in lab.members if f"{node.name}/kubelet" in names]
+    if nodes:
+        from weft.lab import cluster  # a client is costly to load, and most commands need none
+
+        cluster.wait_ready(str(folder.kubeconfig), nodes)
 
 
 def _died(folder: state.Folder) -> errors.WeftError:

@@ -34,6 +34,7 @@ class Forks:
 
     async def fork(
         self,
+        name: str,
         entry: str,
         argv: Sequence[str],
         *,
@@ -52,7 +53,7 @@ class Forks:
         self._next += 1
         answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiting[self._next] = answer
-        request = forkserver.encode(self._next, entry, argv, env, enter, list(keep))
+        request = forkserver.encode(self._next, name, entry, argv, env, enter, list(keep))
         descriptors = array.array("i", [log, *keep.values()])
         self._link.sendmsg([request], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)])
         return await answer

@@ -28,17 +28,19 @@ MAX_DESCRIPTORS = 16
 
 def encode(
     identifier: int,
+    name: str,
     entry: str,
     argv: Sequence[str],
     env: dict[str, str],
     enter: Sequence[str],
     keep: Sequence[int],
 ) -> bytes:
-    """A request. `entry` is "module:function"; the first descriptor sent beside it is the log,
+    """A request. `name` is what `ps` shows. `entry` is "module:function"; the first descriptor sent beside it is the log,
     the others become numbers `keep` of the new process."""
     return json.dumps(
         {
             "id": identifier,
+            "name": name,
             "entry": entry,
             "argv": list(argv),
             "env": env,
@@ -118,7 +120,7 @@ def _become(run: Callable[[], Any], request: dict[str, Any], descriptors: list[i
         os.environ.clear()
         os.environ.update(request["env"])
         sys.argv = request["argv"]
-        namespaces.rename_process("-".join(("weft", *request["argv"][0].split("/")[-1:])))
+        namespaces.rename_process(request["name"])
         result = run()
         status = result if isinstance(result, int) else 0
     except SystemExit as end:

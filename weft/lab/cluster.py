@@ -1,0 +1,73 @@
+"""What does the lab's own API say: are the nodes ready, which virtual machines are there?
+
+Asked as any client would, with the user's kubeconfig.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+from weft import errors
+from weft.kube import cache, client, resources
+
+PATIENCE = 30.0
+ANSWER = 3.0  # seconds that a status waits for an answer
+
+
+def wait_ready(kubeconfig: str, nodes: Iterable[str]) -> None:
+    """Return when each of the nodes is ready."""
+    asyncio.run(_wait_ready(kubeconfig, tuple(nodes)))
+
+
+async def _wait_ready(kubeconfig: str, nodes: tuple[str, ...]) -> None:
+    async with client.Client.from_kubeconfig(kubeconfig) as api:
+        known = cache.Cache(api, resources.NODES)
+        watching = asyncio.ensure_future(known.run())
+        try:
+            await asyncio.gather(*(known.wait_for(name, is_ready, PATIENCE) for name in nodes))
+        finally:
+            watching.cancel()
+
+
+def is_ready(node: dict[str, Any]) -> bool:
+    conditions = (node.get("status") or {}).get("conditions") or []
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+
+def look(kubeconfig: str) -> dict[str, Any]:
+    """Nodes and virtual machines for `weft lab status`; `api` says whether it answers."""
+    try:
+        return asyncio.run(asyncio.wait_for(_look(kubeconfig), ANSWER))
+    except (errors.WeftError, OSError, TimeoutError) as error:
+        return {"api": str(error) or "does not answer", "nodes": [], "vms": []}
+
+
+async def _look(kubeconfig: str) -> dict[str, Any]:
+    async with client.Client.from_kubeconfig(kubeconfig, patience=ANSWER) as api:
+        nodes = await api.list(resources.NODES)
+        try:
+            machines = await api.list(resources.VMIS)
+        except client.NotFound:  # the kind is not defined: a lab without virtual machines
+            machines = client.Listing()
+    return {
+        "api": "ok",
+        "nodes": [{"name": one["metadata"]["name"], "ready": is_ready(one)} for one in nodes],
+        "vms": [_machine(one) for one in machines],
+    }
+
+
+def _machine(vmi: dict[str, Any]) -> dict[str, Any]:
+    status = vmi.get("status") or {}
+    return {
+        "namespace": vmi["metadata"]["namespace"],
+        "name": vmi["metadata"]["name"],
+        "phase": status.get("phase", ""),
+        "node": status.get("nodeName", ""),
+        "addresses": [
+            address
+            for nic in status.get("interfaces") or []
+            for address in nic.get("ipAddresses") or filter(None, [nic.get("ipAddress")])
+        ],
+    }
