@@ -25,6 +25,7 @@ SCRIPTS = Path(__file__).with_name("guest")
 MODULES = ("virtio_net", "virtio_blk", "isofs")
 PROGRAMS = (("bin/curl", "curl"), ("sbin/qemu-ga", "qemu-ga"))
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
+KEPT = 3
 LAYOUT = 1  # raise when the same files would be put together in another way
 FOLDERS = (
     *("bin", "dev", "etc", "home", "lib", "lib/modules", "lib64", "mnt", "proc", "root", "run"),
@@ -167,12 +168,20 @@ def _build(folder: Path, tools: toolchain.Toolchain) -> None:
         with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as stamp:
             stamp.write(" ".join(map(str, sizes)))
         os.replace(stamp.name, folder / "complete")
+        _prune(folder.parent)
     except OSError as error:
         raise errors.Unavailable(
             f"the guest image cannot be made ({error.strerror}: {error.filename})",
             where=str(folder),
             hint="free some space, or remove the cache folder and run it again",
         ) from error
+
+
+def _prune(parent: Path) -> None:
+    """Images of earlier content go; the latest few stay for a lab that still runs."""
+    folders = sorted(parent.glob("guest-*/"), key=lambda path: path.stat().st_mtime)
+    for folder in folders[:-KEPT]:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _gather(tools: toolchain.Toolchain) -> Parts:

@@ -29,7 +29,7 @@ from typing import Any
 
 from weft import errors
 from weft.lab.runtime import toolchain
-from weft.lab.vm import accelerator, cloudinit, guest, links, machine, qemu, qmp, seed
+from weft.lab.vm import cloudinit, links, machine, qemu, qmp, ready, seed
 
 RUN = Path("/run/weft/vm")
 NAMESPACE_UUID = uuid.UUID("5d307ca9-b3ef-428c-8861-06e72d69f223")
@@ -47,35 +47,35 @@ async def run(vmi: Mapping[str, Any], run_folder: Path = RUN) -> int:
     vm = machine.read(vmi)
     place = folder(vm.namespace, vm.name, run_folder)
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    tools = await asyncio.to_thread(toolchain.ensure)
-    image = await asyncio.to_thread(guest.ensure, tools)
-    chosen = await asyncio.to_thread(accelerator.choose, tools, image)
+    prepared = await asyncio.to_thread(ready.ensure)
     cards = _cards(vm)
     (place / "seed.iso").write_bytes(
         seed.image(vm, vmi.get("spec") or {}, [card.mac for card in cards])
     )
     with _listening(place) as sockets:
-        _describe(place, vm, chosen, cards)  # after the sockets: who reads it may connect
+        _describe(
+            place, vm, prepared.accelerator, cards
+        )  # after the sockets: who reads it may connect
         launch = qemu.Launch(
             name=f"{vm.namespace}_{vm.name}",
             folder=place,
             memory=vm.memory,
             cpus=vm.cpus,
-            accelerator=chosen,
+            accelerator=prepared.accelerator,
             cards=cards,
-            drives=_drives(vm, place, tools),
-            image=None if vm.boot_disk else image,
+            drives=_drives(vm, place, prepared.tools),
+            image=None if vm.boot_disk else prepared.image,
             uuid=str(uuid.uuid5(NAMESPACE_UUID, vm.uid or f"{vm.namespace}/{vm.name}")),
             sockets=tuple((name, handle.fileno()) for name, handle in sockets.items()),
         )
         process = await asyncio.create_subprocess_exec(
-            tools.program(qemu.PROGRAM),
+            prepared.tools.program(qemu.PROGRAM),
             *qemu.arguments(launch),
             stdin=subprocess.DEVNULL,
             pass_fds=[handle.fileno() for handle in sockets.values()],
             preexec_fn=_die_with_parent(),
         )
-    _say(f"runs under {chosen} as process {process.pid}")
+    _say(f"runs under {prepared.accelerator} as process {process.pid}")
     return await _attend(process, vm, place)
 
 

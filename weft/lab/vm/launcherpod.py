@@ -72,11 +72,16 @@ def render(vmi: Mapping[str, Any], python: str) -> Object:
                     "name": "compute",
                     "image": IMAGE,
                     "command": [python, "-m", "weft.lab.vm.launcher"],
-                    "env": [{"name": "WEFT_VMI", "value": json.dumps(essence(vmi))}],
+                    "env": [{"name": "WEFT_VMI", "value": _literal(essence(vmi))}],
                 }
             ],
         },
     }
+
+
+def _literal(value: Object) -> str:
+    """JSON in which no kubelet finds a variable to expand: user data are full of dollars."""
+    return json.dumps(value).replace("$", "$$")
 
 
 def owner(obj: Mapping[str, Any]) -> Object:
