@@ -1,0 +1,249 @@
+"""The cluster manager and the API server as processes: bursts, deaths, restarts, waits."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.support import apiserver, cluster_manager, cluster_world, relay
+from weft import names
+from weft.kube import cache, resources
+from weft.kube.client import Client, NotFound
+
+pytestmark = pytest.mark.real
+
+Object = dict[str, Any]
+
+
+class Cluster:
+    """A user of the cluster, who watches the pods."""
+
+    def __init__(self, api: Client, pods: cache.Cache, kubeconfig: Path) -> None:
+        self.api, self.pods, self.kubeconfig = api, pods, kubeconfig
+
+    async def declare(self, name: str, **config: Any) -> None:
+        nad = cluster_world.nad(name, **config)
+        del nad["metadata"]["uid"]
+        await self.api.create(
+            resources.NADS,
+            nad | {"apiVersion": resources.NADS.api_version, "kind": resources.NADS.kind},
+        )
+
+    async def start(self, name: str, networks: object = "blue") -> None:
+        pod = cluster_world.pod(name, networks)
+        del pod["metadata"]["uid"]
+        await self.api.create(resources.PODS, pod | {"apiVersion": "v1", "kind": "Pod"})
+
+    async def end(self, name: str) -> None:
+        await self.api.delete(resources.PODS, name, "default", grace=0)
+
+    async def annotated(self, name: str) -> Object:
+        """What the pod is given, as soon as it is."""
+        pod = await self.pods.wait_for(f"default/{name}", lambda pod: bool(text_of(pod)), 30)
+        found: Object = json.loads(text_of(pod))
+        return found
+
+    async def told(self, name: str, words: str) -> str:
+        """The first Event about `name` that contains `words`."""
+        listing = await self.api.list(resources.EVENTS, "default")
+        async with asyncio.timeout(30):
+            for event in listing:
+                if is_about(event, name, words):
+                    return str(event["message"])
+            async for _, event in self.api.watch(
+                resources.EVENTS, listing.resource_version, "default"
+            ):
+                if is_about(event, name, words):
+                    return str(event["message"])
+        raise AssertionError
+
+
+def text_of(pod: Object) -> str:
+    return str(pod["metadata"].get("annotations", {}).get(names.POD_NETWORKS, ""))
+
+
+def is_about(event: Object, name: str, words: str) -> bool:
+    return event["involvedObject"]["name"] == name and words in event["message"]
+
+
+@asynccontextmanager
+async def cluster(folder: Path) -> AsyncIterator[Cluster]:
+    async with (
+        apiserver.running(folder) as server,
+        Client.from_kubeconfig(str(server.kubeconfig)) as api,
+    ):
+        pods = cache.Cache(api, resources.PODS, namespace="default")
+        following = asyncio.create_task(pods.run())
+        await pods.synced()
+        try:
+            yield Cluster(api, pods, server.kubeconfig)
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+
+def check_unique(given: list[Object]) -> None:
+    entries = [entry for each in given for entry in each.values()]
+    for field in ("ip_address", "mac_address", "tunnel_id"):
+        values = [entry[field] for entry in entries]
+        assert len(values) == len(set(values))
+
+
+async def test_a_burst_of_a_hundred(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as user, cluster_manager.running(user.kubeconfig):
+        await user.declare("blue")
+        await asyncio.gather(*(user.start(f"p{number}") for number in range(100)))
+        check_unique([await user.annotated(f"p{number}") for number in range(100)])
+        nad = await user.api.get(resources.NADS, "blue", "default")
+        assert nad["metadata"]["annotations"][names.NETWORK_NAME] == "blue"
+        assert nad["metadata"]["annotations"][names.NETWORK_ID] == "1"
+
+
+async def test_killed_within_a_burst_and_started_again(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as user:
+        await user.declare("blue")
+        async with (
+            cluster_manager.running(user.kubeconfig) as manager,
+            asyncio.TaskGroup() as group,
+        ):
+            for number in range(100):
+                group.create_task(user.start(f"p{number}"))
+            await user.annotated("p0")
+            await manager.kill()
+        before = {resources.key(pod): text_of(pod) for pod in user.pods.objects()}
+        async with cluster_manager.running(user.kubeconfig):
+            check_unique([await user.annotated(f"p{number}") for number in range(100)])
+        for key, text in before.items():
+            pod = user.pods.get(key)
+            assert pod
+            assert not text or text_of(pod) == text
+
+
+async def test_a_static_address_a_second_pod_that_wants_it_and_a_late_definition(
+    tmp_path: Path,
+) -> None:
+    async with cluster(tmp_path) as user, cluster_manager.running(user.kubeconfig):
+        wish = [{"name": "blue", "ips": ["10.1.0.50"]}]
+        await user.start("first", wish)
+        assert "default/blue" in await user.told("first", "does not exist")
+        await user.declare("blue")
+        assert (await user.annotated("first"))["default/blue"]["ip_address"] == "10.1.0.50/24"
+        await user.start("second", wish)
+        assert "held by Pod default/first" in await user.told("second", "10.1.0.50")
+        await user.end("first")
+        assert (await user.annotated("second"))["default/blue"]["ip_address"] == "10.1.0.50/24"
+
+
+async def test_the_server_goes_and_comes_back(tmp_path: Path) -> None:
+    async with (
+        apiserver.running(tmp_path) as first,
+        relay.relaying(first.url) as between,
+    ):
+        document = {
+            "current-context": "c",
+            "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+            "clusters": [{"name": "k", "cluster": {"server": f"http://127.0.0.1:{between.port}"}}],
+            "users": [{"name": "u", "user": {"token": first.token}}],
+        }
+        kubeconfig = tmp_path / "through-relay"
+        kubeconfig.write_text(json.dumps(document))
+        async with Client.from_kubeconfig(str(first.kubeconfig)) as api:
+            user = Cluster(api, cache.Cache(api, resources.PODS), kubeconfig)
+            await user.declare("blue")
+            async with cluster_manager.running(kubeconfig):
+                await user.start("before")
+                await given(user, "before")
+                between.cut()
+                await user.start("meanwhile")
+                await user.end("before")
+                between.point_to(first.url)
+                await given(user, "meanwhile")
+                await user.start("after")
+                await given(user, "after")
+
+
+async def given(user: Cluster, name: str) -> Object:
+    """Like Cluster.annotated, without a cache."""
+    listing = await user.api.list(resources.PODS, "default")
+    for pod in listing:
+        if pod["metadata"]["name"] == name and text_of(pod):
+            return pod
+    async with asyncio.timeout(30):
+        async for _, pod in user.api.watch(resources.PODS, listing.resource_version, "default"):
+            if pod["metadata"]["name"] == name and text_of(pod):
+                return pod
+    raise AssertionError
+
+
+async def test_of_two_copies_one_acts_and_the_other_takes_over(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as user:
+        await user.declare("blue")
+        async with cluster_manager.running(user.kubeconfig, "--leader-elect") as one:
+            await one.says("in charge")
+            async with cluster_manager.running(user.kubeconfig, "--leader-elect") as two:
+                await user.start("p1")
+                await user.annotated("p1")
+                one.process.terminate()
+                await two.says("in charge")
+                await user.start("p2")
+                check_unique([await user.annotated("p1"), await user.annotated("p2")])
+        assert one.process.returncode == 0
+
+
+async def test_health_and_figures(tmp_path: Path) -> None:
+    socket = tmp_path / "private" / "health.sock"
+    async with (
+        cluster(tmp_path) as user,
+        cluster_manager.running(user.kubeconfig, "--health", f"unix:{socket}"),
+    ):
+        assert socket.stat().st_mode & 0o777 == 0o600
+        assert socket.parent.stat().st_mode & 0o777 == 0o700
+        await user.declare("blue")
+        await user.start("one")
+        await user.annotated("one")
+        connector = aiohttp.UnixConnector(str(socket))
+        async with aiohttp.ClientSession(connector=connector) as session:
+            for page, expected in [("healthz", "ok"), ("readyz", "ok"), ("metrics", "weft_pods 1")]:
+                async with session.get(f"http://localhost/{page}") as response:
+                    assert response.status == 200
+                    assert expected in (await response.text()).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--kubeconfig", "/absent"], "kubeconfig /absent: file: cannot be read"),
+        (["--kubeconfig", ""], "KUBERNETES_SERVICE_HOST: is not set"),
+        (["--log-format", "xml"], "log_format 'xml': is none of text, json"),
+    ],
+)
+async def test_what_cannot_be_started_ends_in_a_sentence(arguments: list[str], said: str) -> None:
+    command = [sys.executable, "-m", "weft.cli.main", "cluster-manager", *arguments]
+    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE)
+    _, told = await process.communicate()
+    assert process.returncode == 1
+    assert said in told.decode()
+    assert "Traceback" not in told.decode()
+
+
+async def test_a_definition_that_is_wrong_harms_no_other(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as user, cluster_manager.running(user.kubeconfig):
+        await user.declare("bad", mtu=70_000)
+        await user.declare("blue")
+        await user.start("one")
+        await user.annotated("one")
+        said = await user.told("bad", "Failed to parse network config: ")
+        assert "70000" in said
+        await user.start("two", "bad")
+        await user.told("two", "default/bad")
+        with pytest.raises(NotFound):
+            await user.api.get(resources.PODS, "absent", "default")
