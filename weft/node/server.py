@@ -21,10 +21,10 @@ from typing import Any
 
 import orjson
 
-from weft import errors
+from weft import errors, names
 from weft.cni import wire
 from weft.nic import result
-from weft.node import attach, call, gc, health
+from weft.node import attach, call, gc, health, repair
 from weft.node.attach import Dependencies, Settings
 
 __all__ = ["Dependencies", "Server", "Settings", "serve"]
@@ -47,7 +47,7 @@ async def serve(deps: Dependencies) -> None:
         log.info("removed %d ports of pods that are gone", swept)
     async with listening(Path(deps.settings.socket), server):
         log.info("answering CNI calls at %s", deps.settings.socket)
-        await asyncio.get_running_loop().create_future()
+        await repair.Repairer(deps, server.is_busy).run()
 
 
 @contextlib.asynccontextmanager
@@ -101,6 +101,10 @@ class Server:
             task.cancel()
         if self._connections:
             await asyncio.wait(self._connections)
+
+    def is_busy(self, device: str) -> bool:
+        """Whether a call is at work on this device."""
+        return any(names.host_device(*key) == device for key in self._locks)
 
     def _pod_changed(self, key: str, old: Any, new: Any) -> None:
         """A pod that is gone needs no network: whoever waits for its annotation stops."""

@@ -1,0 +1,139 @@
+"""A device's whole configuration, taken from one device and given to another.
+
+The question answered here: what must be read from an interface whose port is dead, so that a new
+one in its place makes no difference to the pod, whatever the pod did with it since? Works in the
+network namespace of its thread, like `weft.host.netlink`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyroute2.netlink.exceptions import NetlinkError
+
+from weft.host import netlink
+
+_SETTINGS = (
+    ("ipv6", ("disable_ipv6", "addr_gen_mode", "accept_dad", "dad_transmits", "accept_ra")),
+    ("ipv4", ("arp_ignore", "arp_announce", "rp_filter")),
+)
+_RTPROT_KERNEL = 2
+_IFA_F_NODAD = 0x02
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    family: int
+    table: int
+    destination: str
+    gateway: str
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Everything about a device but its index; `master` is the bridge that it belongs to."""
+
+    name: str
+    mac: str
+    mtu: int
+    up: bool
+    master: int
+    addresses: tuple[tuple[int, str, int], ...]
+    routes: tuple[Route, ...]
+    settings: tuple[tuple[str, str], ...]
+
+
+def capture(name: str) -> Device | None:
+    """The device as it is; None if there is none."""
+    with netlink.opened(f"device {name}") as route:
+        index = netlink.find(route, name)
+        if not index:
+            return None
+        link = next(iter(route.get_links(index)))
+        return Device(
+            name=name,
+            mac=link.get_attr("IFLA_ADDRESS"),
+            mtu=link.get_attr("IFLA_MTU"),
+            up=bool(link["flags"] & 1),
+            master=link.get_attr("IFLA_MASTER") or 0,
+            addresses=tuple(_addresses(route, index)),
+            routes=tuple(_routes(route, index)),
+            settings=tuple(_settings(name)),
+        )
+
+
+def _addresses(route: Any, index: int) -> list[tuple[int, str, int]]:
+    """Those that the kernel does not make by itself from the MAC."""
+    found = []
+    for entry in route.get_addr(index=index):
+        address = entry.get_attr("IFA_LOCAL") or entry.get_attr("IFA_ADDRESS")
+        if not address.startswith("fe80:"):
+            found.append((entry["family"], address, entry["prefixlen"]))
+    return found
+
+
+def _routes(route: Any, index: int) -> list[Route]:
+    found = []
+    for entry in route.get_routes(oif=index):
+        if entry["proto"] == _RTPROT_KERNEL:
+            continue
+        destination = entry.get_attr("RTA_DST")
+        found.append(
+            Route(
+                family=entry["family"],
+                table=entry.get_attr("RTA_TABLE") or entry["table"],
+                destination=f"{destination}/{entry['dst_len']}" if destination else "default",
+                gateway=entry.get_attr("RTA_GATEWAY") or "",
+            )
+        )
+    return found
+
+
+def _settings(name: str) -> list[tuple[str, str]]:
+    found = []
+    for family, settings in _SETTINGS:
+        for setting in settings:
+            path = f"net/{family}/conf/{name}/{setting}"
+            with contextlib.suppress(OSError):
+                found.append((path, Path("/proc/sys", path).read_text().strip()))
+    return found
+
+
+def restore(device: Device) -> None:
+    """Give the device that has this name now what was captured."""
+    for path, value in device.settings:
+        netlink.set_sysctl(path, value, optional=True)
+    with netlink.opened(f"device {device.name}") as route:
+        index = netlink.find(route, device.name)
+        route.link("set", index=index, address=device.mac, mtu=device.mtu)
+        if device.master:
+            route.link("set", index=index, master=device.master)
+        if device.up:
+            route.link("set", index=index, state="up")
+        for family, address, length in device.addresses:
+            _add(route.addr, "add", index=index, family=family, address=address, prefixlen=length)
+        for entry in sorted(device.routes, key=lambda r: bool(r.gateway)):
+            extra = {"gateway": entry.gateway} if entry.gateway else {}
+            _add(
+                route.route,
+                "add",
+                family=entry.family,
+                table=entry.table,
+                dst=entry.destination,
+                oif=index,
+                **extra,
+            )
+
+
+def _add(request: Any, *args: object, **fields: Any) -> None:
+    if ":" in str(fields.get("address", "")):
+        fields["flags"] = _IFA_F_NODAD
+    try:
+        request(*args, **fields)
+    except NetlinkError as error:
+        if error.code != errno.EEXIST:
+            raise
