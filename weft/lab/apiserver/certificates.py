@@ -47,7 +47,7 @@ def _make(folder: Path, names: list[str]) -> None:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import NameOID
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
     def key_bytes(key: Any) -> bytes:
         form = serialization.PrivateFormat.PKCS8
@@ -76,8 +76,13 @@ def _make(folder: Path, names: list[str]) -> None:
     else:
         ca_key = ec.generate_private_key(ec.SECP256R1())
         name = named("weft lab authority")
-        rule = x509.BasicConstraints(ca=True, path_length=0)
-        ca = begin(name, name, ca_key).add_extension(rule, True).sign(ca_key, hashes.SHA256())
+        ca = (
+            begin(name, name, ca_key)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), True)
+            .add_extension(_usage(x509, authority=True), True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), False)
+            .sign(ca_key, hashes.SHA256())
+        )
         _write(folder / "ca.key", key_bytes(ca_key))
         _write(folder / "ca.crt", ca.public_bytes(pem))
     key = ec.generate_private_key(ec.SECP256R1())
@@ -86,10 +91,30 @@ def _make(folder: Path, names: list[str]) -> None:
         begin(named("weft lab API server"), ca.subject, key)
         .add_extension(alternatives, False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), True)
+        .add_extension(_usage(x509, authority=False), True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), False
+        )
         .sign(ca_key, hashes.SHA256())
     )
     _write(folder / "server.key", key_bytes(key))
     _write(folder / "server.crt", certificate.public_bytes(pem))
+
+
+def _usage(x509: Any, *, authority: bool) -> Any:
+    """Strict clients refuse certificates that do not say what they are for."""
+    return x509.KeyUsage(
+        digital_signature=not authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=authority,
+        crl_sign=authority,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def _alternative(x509: Any, name: str) -> Any:

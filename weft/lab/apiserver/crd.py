@@ -112,6 +112,8 @@ def default(crd: Object) -> None:
         names.setdefault("singular", names["kind"].lower())
         names.setdefault("listKind", f"{names['kind']}List")
         spec.setdefault("conversion", {"strategy": "None"})
+    if isinstance(crd.get("status"), dict):
+        crd["status"]["acceptedNames"] = names
 
 
 def accepted(crd: Object, now: str) -> Object:

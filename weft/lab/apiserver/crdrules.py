@@ -36,8 +36,8 @@ def checker(schema: Mapping[str, Any]) -> Callable[[Object], list[status.Cause]]
         return jsonschema.Draft4Validator(to_json_schema(root))
 
     def check(obj: Object) -> list[status.Cause]:
-        causes = [cause for error in validator().iter_errors(obj) for cause in _causes(error)]
-        return causes + list(_duplicates(root, obj, ""))
+        found = [cause for error in validator().iter_errors(obj) for cause in _causes(error)]
+        return [*dict.fromkeys(found), *_duplicates(root, obj, "")]
 
     return check
 
@@ -92,7 +92,7 @@ def _causes(error: Any) -> Iterable[status.Cause]:
 
 
 def _missing(path: str, wanted: list[str], value: Any) -> Iterable[status.Cause]:
-    """The library tells each missing name by itself; each error is about the first not yet told."""
+    """The library tells of each missing name by itself; `check` drops what is told twice."""
     for name in wanted:
         if name not in value:
             yield status.required(f"{path}.{name}" if path else name)

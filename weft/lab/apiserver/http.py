@@ -10,6 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
+from weft import errors
 from weft.lab.apiserver import (
     answers,
     auth,
@@ -50,12 +51,14 @@ class Api:
             if http.path in _HEALTH or http.path.startswith(("/healthz/", "/readyz/", "/livez/")):
                 return web.Response(text="ok")
             user = auth.identify(self._tokens, http.headers.get("Authorization"))
-            route = request.parse_path(http.path)
+            route = request.parse_path(http.rel_url.raw_path)
             if route is None:
                 return self._describe(http)
             return await self._resource(http, route, user)
         except status.ApiError as error:
             return answers.error(error)
+        except errors.WeftError as error:
+            return answers.error(status.internal(str(error)))
         except (ConnectionResetError, web.HTTPException):
             raise
         except Exception:

@@ -30,6 +30,7 @@ def seal(resource: Resource, obj: Object, revision: int) -> store.Item:
         labels=meta.get("labels") or {},
         fields=fields,
         owners=tuple(owner["uid"] for owner in owners) if owners else (),
+        deleting="deletionTimestamp" in meta,
         converted={},
     )
 

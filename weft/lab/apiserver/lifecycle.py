@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from weft.lab.apiserver import crd, deletes, deletion, status, store
+from weft.lab.apiserver import crd, deletes, deletion, seed, status, store
 from weft.lab.apiserver.cluster import Cluster
 from weft.lab.apiserver.resources import Object, Resource
 
@@ -33,8 +33,9 @@ class Lifecycle:
             self._add(change.collection, change.item.key)
         if change.kind == "DELETED":
             self._after_deletion(change, namespace)
-        elif change.item.owners and (
-            change.before is None or change.before.owners != change.item.owners
+        elif change.item.deleting or (
+            change.item.owners
+            and (change.before is None or change.before.owners != change.item.owners)
         ):
             self._add(change.collection, change.item.key)
 
@@ -65,26 +66,30 @@ class Lifecycle:
         """After a restart nobody tells of what was left half done."""
         for collection in self._cluster.store.collections.values():
             for item in collection.items.values():
-                if (
-                    item.owners
-                    or collection.name in {"namespaces", _CRDS}
-                    or b'"deletionTimestamp"' in item.body
-                ):
+                special = collection.name in {"namespaces", _CRDS}
+                if item.owners or item.deleting or special:
                     self._add(collection.name, item.key)
 
     async def run(self) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            work, self._todo = self._todo, set()
-            for place, (collection, key) in enumerate(sorted(work)):
-                try:
-                    self._review(collection, key)
-                except status.ApiError as error:
-                    _LOG.warning("%s %s: %s", collection, "/".join(key), error)
-                if place % 100 == 99:
-                    await self._cluster.journal.durable()
-            await self._cluster.journal.durable()
+            while self._todo:
+                self.work()
+                await self._cluster.journal.durable()
+
+    @property
+    def pending(self) -> bool:
+        return bool(self._todo)
+
+    def work(self, most: int = 100) -> None:
+        """Review some of what waits, so few that requests do not wait long."""
+        for collection, key in sorted(self._todo)[:most]:
+            self._todo.discard((collection, key))
+            try:
+                self._review(collection, key)
+            except status.ApiError as error:
+                _LOG.warning("%s %s: %s", collection, "/".join(key), error)
 
     def _review(self, name: str, key: store.Key) -> None:
         """Whatever is due for one object now."""
@@ -103,6 +108,7 @@ class Lifecycle:
 
     def _review_namespace(self, resource: Resource, item: store.Item, obj: Object) -> None:
         if "deletionTimestamp" not in obj["metadata"]:
+            seed.account(self._cluster, item.key[1])
             return
         left = False
         for other in self._cluster.registry:
@@ -136,7 +142,7 @@ class Lifecycle:
     def _review_dependents(self, resource: Resource, name: str, key: store.Key) -> None:
         """Foreground deletion and orphaning wait for, or let go of, the dependents."""
         item = self._cluster.store.collection(name).items.get(key)
-        if item is None or b'"deletionTimestamp"' not in item.body:
+        if item is None or not item.deleting:
             return
         finalizers = item.parse()["metadata"].get("finalizers") or ()
         dependents = sorted(self._cluster.store.dependents.get(item.uid, ()))

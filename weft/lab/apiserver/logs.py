@@ -5,13 +5,14 @@ A log is the file `<namespace>_<pod>_<container>.log` in one folder.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-from weft.lab.apiserver import reads, status, store
+from weft.lab.apiserver import inotify, reads, request, status, store
 from weft.lab.apiserver.cluster import Cluster
 
 
@@ -28,10 +29,53 @@ class Files:
         container = choose_container(obj, http.query.get("container", ""))
         if self._folder is None:
             raise status.bad_request("this server keeps no logs")
+        if request.flag(http.query, "previous"):
+            text = f'previous terminated container "{container}" in pod "{pod.key[1]}" not found'
+            raise status.bad_request(text)
         path = self._folder / f"{pod.key[0]}_{pod.key[1]}_{container}.log"
         if not path.exists():
             raise status.bad_request(_waiting(obj, container))
+        if request.flag(http.query, "follow"):
+            return await _follow(http, cluster, pod, path, container)
         return web.Response(body=cut(path.read_bytes(), http.query), content_type="text/plain")
+
+
+async def _follow(
+    http: web.BaseRequest, cluster: Cluster, pod: store.Item, path: Path, container: str
+) -> web.StreamResponse:
+    """Send what is there and what comes, until the container has ended and all is sent."""
+    changed = asyncio.Event()
+
+    def listen(change: store.Change) -> None:
+        if change.item.uid == pod.uid:
+            changed.set()
+
+    response = web.StreamResponse(headers={"Content-Type": "text/plain"})
+    response.enable_chunked_encoding()
+    cluster.listeners.append(listen)
+    try:
+        with path.open("rb") as file, inotify.watching(path, changed):
+            await response.prepare(http)
+            await response.write(cut(file.read(), http.query))
+            while not _has_ended(cluster, pod, container):
+                await changed.wait()
+                changed.clear()
+                await response.write(file.read())
+            await response.write(file.read())
+    finally:
+        cluster.listeners.remove(listen)
+    await response.write_eof()
+    return response
+
+
+def _has_ended(cluster: Cluster, pod: store.Item, container: str) -> bool:
+    item = cluster.store.collection("pods").items.get(pod.key)
+    if item is None or item.uid != pod.uid:
+        return True
+    found = item.parse().get("status") or {}
+    kinds = ("containerStatuses", "initContainerStatuses")
+    states = [one for kind in kinds for one in found.get(kind) or () if one["name"] == container]
+    return any((one.get("state") or {}).get("terminated") for one in states)
 
 
 def choose_container(pod: dict[str, Any], asked: str) -> str:

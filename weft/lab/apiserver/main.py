@@ -68,31 +68,38 @@ async def run(config: Config) -> None:
     await seed.namespaces(cluster)
     api = http.Api(cluster, auth.read_tokens(config.tokens), logs.Files(config.logs))
     server = web.Server(api.handle, access_log=None, handler_cancellation=True)
-    runner = web.ServerRunner(server)
+    runner = web.ServerRunner(server, shutdown_timeout=1.0)
     await runner.setup()
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(lifecycle.run())
+            group.create_task(cluster.journal.failure())
             lifecycle.review_all()
-            running = await _listen(config, runner, token)
-            if config.kubeconfig is not None:
-                text = kubeconfig.render(
-                    running.urls[0], token, authority=running.authority, name=config.context
-                )
-                kubeconfig.write(config.kubeconfig, text)
-            if config.ready is not None:
-                config.ready(running)
+            _tell(config, await _listen(config, runner, token))
+    except* errors.WeftError as failed:
+        raise failed.exceptions[0] from None
     finally:
         cluster.hub.end_all()
         await runner.cleanup()
         await cluster.journal.close()
 
 
+def _tell(config: Config, running: Running) -> None:
+    """Write the kubeconfig, then say that the server is ready."""
+    if config.kubeconfig is not None:
+        text = kubeconfig.render(
+            running.urls[0], running.token, authority=running.authority, name=config.context
+        )
+        kubeconfig.write(config.kubeconfig, text)
+    if config.ready is not None:
+        config.ready(running)
+
+
 async def _listen(config: Config, runner: web.ServerRunner, token: str) -> Running:
     context: ssl.SSLContext | None = None
     authority = b""
     if any(one.tls for one in config.listeners):
-        context = certificates.context(config.tls, config.names)
+        context = certificates.context(config.tls, _names(config))
         authority = certificates.authority(config.tls)
     urls = []
     for one in config.listeners:
@@ -100,6 +107,16 @@ async def _listen(config: Config, runner: web.ServerRunner, token: str) -> Runni
         await web.SockSite(runner, sock, ssl_context=context if one.tls else None).start()
         urls.append(_url(sock, one.tls))
     return Running(tuple(urls), token, authority)
+
+
+def _names(config: Config) -> tuple[str, ...]:
+    """Every name and address by which clients may come, for the certificate."""
+    found = list(config.names)
+    for one in config.listeners:
+        host = one.sock.getsockname()[0] if one.sock else one.host
+        if host not in {"", "0.0.0.0", "::"}:
+            found.append(host)
+    return tuple(found)
 
 
 def _open(listener: Listener) -> socket.socket:
@@ -192,7 +209,7 @@ def main() -> None:
 
         uvloop.run(_run_until_signal(config))
     except errors.WeftError as error:
-        raise SystemExit(f"{error}\n{error.hint}".strip()) from error
+        raise SystemExit(f"{error}\n{error.hint}".strip()) from None
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ def _apply(
             raise status.conflict(
                 target.resource.group, target.resource.plural, target.name, status.MODIFIED
             )
-        return writes.create(cluster, target, result.obj, options), True
+        return writes.create(cluster, target, result.obj, options, applied=True), True
     if given:
         result.obj["metadata"]["resourceVersion"] = given
     return writes.replace(cluster, target, item, result.obj, options, applied=True), False

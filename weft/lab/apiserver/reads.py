@@ -28,11 +28,11 @@ class Selection:
     namespace: str
     labels: selectors.Predicate | None
     fields: selectors.Predicate | None
-    name: str | None
+    key: store.Key | None = None
 
     def choose(self, collection: store.Collection) -> list[store.Item]:
-        if self.name is not None and (self.namespace or not collection.items):
-            item = collection.items.get((self.namespace, self.name))
+        if self.key is not None:
+            item = collection.items.get(self.key)
             found = [item] if item is not None else []
         else:
             found = collection.select(self.namespace)
@@ -45,11 +45,13 @@ class Selection:
 
 def selection(resource: Resource, namespace: str, query: Mapping[str, str]) -> Selection:
     text = query.get("fieldSelector", "")
+    name = selectors.exact_field(text, "metadata.name") if text else None
+    whole = name is not None and (bool(namespace) or not resource.namespaced)
     return Selection(
         namespace,
         selectors.parse_labels(query.get("labelSelector", "")),
         selectors.parse_fields(text, items.field_names(resource)),
-        selectors.exact_field(text, "metadata.name") if text else None,
+        (namespace, name) if whole and name is not None else None,
     )
 
 

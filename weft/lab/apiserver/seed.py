@@ -33,6 +33,15 @@ async def namespaces(cluster: Cluster) -> None:
     await cluster.journal.durable()
 
 
+def account(cluster: Cluster, namespace: str) -> None:
+    """The service account that pods of a namespace run under unless they say otherwise."""
+    found = cluster.registry.find("", "v1", "serviceaccounts")
+    assert found is not None
+    if (namespace, "default") not in cluster.collection(found[0]).items:
+        obj = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
+        writes.create(cluster, writes.Target(*found, namespace), obj, _OPTIONS)
+
+
 async def manifests(cluster: Cluster, places: Iterable[Path]) -> None:
     """Install the definitions in these files and folders, unless they are as they were."""
     for path in sorted(file for place in places for file in _files(place)):

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from weft import errors
 from weft.lab.apiserver import store
 
-_SCHEMA = """
+SCHEMA = """
 CREATE TABLE IF NOT EXISTS objects (
     resource TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
     body BLOB NOT NULL, PRIMARY KEY (resource, namespace, name)) WITHOUT ROWID;
@@ -33,7 +33,7 @@ def open_database(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA wal_autocheckpoint=0")
-        connection.executescript(_SCHEMA)
+        connection.executescript(SCHEMA)
         path.chmod(0o600)
     except (sqlite3.Error, OSError) as error:
         raise errors.Unavailable(
@@ -56,6 +56,12 @@ class Journal:
         self._done: asyncio.Future[None] | None = None
         self._since_checkpoint = 0
         self._checkpoint: asyncio.Task[None] | None = None
+        self._failure: asyncio.Future[None] | None = None
+
+    async def failure(self) -> None:
+        """Raise when a write fails: what is in memory is then no longer what is stored."""
+        self._failure = asyncio.get_running_loop().create_future()
+        await self._failure
 
     def revision(self) -> int:
         return int(self.fact("revision") or 1)
@@ -89,14 +95,20 @@ class Journal:
         try:
             self._write(changes)
         except sqlite3.Error as error:
-            if done is not None:
-                done.set_exception(errors.Unavailable(f"the database refuses writes: {error}"))
-                done.exception()  # every waiter may have gone away
+            self._fail(done, error)
             return
         for change in changes:
             self._publish(change)
         if done is not None:
             done.set_result(None)
+
+    def _fail(self, done: asyncio.Future[None] | None, error: sqlite3.Error) -> None:
+        hint = "free the disk, then start the server again"
+        cause = errors.Unavailable(f"the database refuses writes: {error}", hint=hint)
+        for future in (done, self._failure):
+            if future is not None and not future.done():
+                future.set_exception(cause)
+                future.exception()  # every waiter may have gone away
 
     def _write(self, changes: list[store.Change]) -> None:
         run = self._connection.execute
@@ -123,11 +135,16 @@ class Journal:
         await asyncio.to_thread(checkpoint, path)
 
     async def close(self) -> None:
-        await self.durable()
-        if self._checkpoint is not None:
-            await self._checkpoint
-        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._connection.close()
+        """Store what is left; after a failure there is nothing more to save."""
+        try:
+            await self.durable()
+            if self._checkpoint is not None:
+                await self._checkpoint
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except (errors.Unavailable, sqlite3.Error):
+            pass
+        finally:
+            self._connection.close()
 
 
 def checkpoint(path: str) -> None:
@@ -137,9 +154,3 @@ def checkpoint(path: str) -> None:
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
     finally:
         connection.close()
-
-
-def drop(connection: sqlite3.Connection, resources: Iterable[str]) -> None:
-    """Remove all objects of resources that no longer exist."""
-    for resource in resources:
-        connection.execute("DELETE FROM objects WHERE resource = ?", (resource,))

@@ -30,6 +30,7 @@ class Item:
     labels: Mapping[str, str]
     fields: Mapping[str, str]
     owners: tuple[str, ...]
+    deleting: bool
     converted: dict[str, bytes]
 
     def parse(self) -> dict[str, Any]:
@@ -46,6 +47,7 @@ class Change:
     collection: str
     item: Item
     before: Item | None
+    frames: dict[tuple[str, str], bytes] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -33,6 +33,7 @@ async def serve(
         chosen.labels,
         chosen.fields,
         partial(answers.one, resource, version, form=form),
+        resource.api_version(version) if form.kind == "json" else "",
     )
     bookmarks = _Bookmarks(resource, version, request.flag(query, "allowWatchBookmarks"))
     head = _begin(cluster, resource, watcher, chosen, query, bookmarks)

@@ -24,7 +24,10 @@ def frame(kind: str, body: bytes) -> bytes:
 
 
 class Watcher:
-    """One open watch; `wake` is set when there is something to write, or the end is reached."""
+    """One open watch; `wake` is set when there is something to write, or the end is reached.
+
+    Watches of the same `form` read the same bytes; an empty one shares with nobody.
+    """
 
     def __init__(
         self,
@@ -32,11 +35,13 @@ class Watcher:
         labels: Predicate | None,
         fields: Predicate | None,
         encode: Encode,
+        form: str = "",
     ) -> None:
         self._namespace = namespace
         self._labels = labels
         self._fields = fields
         self.encode = encode
+        self._form = form
         self._buffer: list[bytes] = []
         self.revision = 0
         self.ended = False
@@ -57,10 +62,19 @@ class Watcher:
         kind = self._seen_as(change)
         if kind is None:
             return
-        self._buffer.append(frame(kind, self.encode(change.item)))
+        self._buffer.append(self._frame(kind, change))
         if len(self._buffer) > LIMIT:
             self.end()
         self.wake.set()
+
+    def _frame(self, kind: str, change: Change) -> bytes:
+        """The line for this event, made once for all watches of the same form."""
+        if not self._form:
+            return frame(kind, self.encode(change.item))
+        found = change.frames.get((self._form, kind))
+        if found is None:
+            found = change.frames[self._form, kind] = frame(kind, self.encode(change.item))
+        return found
 
     def _seen_as(self, change: Change) -> str | None:
         """An object that begins or ceases to match is seen to come or to go."""

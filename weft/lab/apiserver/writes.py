@@ -39,7 +39,9 @@ class Target:
     warnings: list[str] = field(default_factory=list)
 
 
-def create(cluster: Cluster, target: Target, obj: Object, options: Options) -> store.Item:
+def create(
+    cluster: Cluster, target: Target, obj: Object, options: Options, *, applied: bool = False
+) -> store.Item:
     """Take a new object in, or raise what Kubernetes would answer."""
     resource = target.resource
     check_identity(target, obj)
@@ -49,6 +51,8 @@ def create(cluster: Cluster, target: Target, obj: Object, options: Options) -> s
     metadata.prepare_create(resource, obj, target.namespace, clock.now(), str(uuid.uuid4()), chance)
     if target.version.has_status:
         obj.pop("status", None)
+    if not applied:
+        obj["metadata"].pop("managedFields", None)
     shape(cluster, target, obj, options)
     obj = items.to_storage(resource, target.version, obj)
     resource.strategy.create(obj)

@@ -37,16 +37,14 @@ def apply(
     wanted = fields.owned(node, applied)
     own = next((entry for entry in entries if manager.is_of(entry)), None)
     others = [entry for entry in entries if entry is not own]
-    taken = {
-        path for path in wanted if fields.read(node, live, path) != fields.read(node, applied, path)
-    }
+    taken = {path for path in wanted if _differs(node, live, applied, path)}
     conflicts = _conflicts(others, taken)
     if conflicts and not force:
         return Result({}, conflicts)
     others = [kept for entry in others if (kept := ownership.without(entry, taken)) is not None]
     merged = merge(node, deepcopy(live), applied)
     if own is not None:
-        _let_go(node, merged, ownership.paths(own) - wanted, others)
+        _let_go(node, merged, ownership.paths(own) - wanted, wanted, others)
     unchanged = own is not None and ownership.paths(own) == wanted and merged == live
     mine = own if unchanged and own else ownership.entry_of(manager, wanted, now)
     merged["metadata"]["managedFields"] = [*others, mine]
@@ -62,7 +60,8 @@ def _entries(node: Node, live: Any, manager: ownership.Manager) -> list[ownershi
         return []
     held = fields.owned(node, live) - _applied_before(node, live, manager)
     before = ownership.Manager("before-first-apply", "Update", live["apiVersion"])
-    return [ownership.entry_of(before, held, live["metadata"].get("creationTimestamp", ""))]
+    since = live["metadata"].get("creationTimestamp", "")
+    return [ownership.entry_of(before, held, since)] if held else []
 
 
 def _applied_before(node: Node, live: Any, manager: ownership.Manager) -> set[fields.Path]:
@@ -88,21 +87,30 @@ def _conflicts(others: list[ownership.Entry], taken: set[fields.Path]) -> tuple[
     return tuple(found)
 
 
+def _differs(node: Node, live: Any, applied: Any, path: fields.Path) -> bool:
+    """An empty map or list asks only that there be one."""
+    before, after = fields.read(node, live, path), fields.read(node, applied, path)
+    return before != after and not (after in ({}, []) and isinstance(before, type(after)))
+
+
 def _let_go(
-    node: Node, merged: Any, dropped: set[fields.Path], others: list[ownership.Entry]
+    node: Node,
+    merged: Any,
+    dropped: set[fields.Path],
+    wanted: set[fields.Path],
+    others: list[ownership.Entry],
 ) -> None:
-    """Fields that the manager no longer applies, and nobody else owns, go."""
-    held: set[fields.Path] = set()
+    """Fields that the manager no longer applies, and below which nobody owns anything, go."""
+    held = set(wanted)
     for entry in others:
         held |= ownership.paths(entry)
-    elements = {path[:-1] for path in dropped if path[-1] == "."}
-    kept = {path for path in elements if any(one[: len(path)] == path for one in held)}
+    parents = {path[:length] for path in held for length in range(1, len(path) + 1)}
+    whole = {path[:-1] for path in dropped if path[-1] == "."} - parents
+    for path in sorted(whole, key=len, reverse=True):
+        fields.erase(node, merged, (*path, "."), parents)
     for path in sorted(dropped, key=len, reverse=True):
-        if path in held:
-            continue
-        if path[-1] == "." and path[:-1] in kept:
-            continue
-        fields.erase(node, merged, path)
+        if path[-1] != "." and path not in parents and not fields.is_key(path):
+            fields.erase(node, merged, path, parents)
 
 
 def merge(node: Node, live: Any, applied: Any) -> Any:

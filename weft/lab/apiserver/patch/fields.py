@@ -88,6 +88,16 @@ def _sorted_key(node: Node, element: Any) -> list[Any]:
     return [value for _, value in pairs]
 
 
+def is_key(path: Path) -> bool:
+    """Whether a path is a key of a list element: it goes with the element, never alone."""
+    return (
+        len(path) > 1
+        and path[-2].startswith("k:")
+        and path[-1][:2] == "f:"
+        and path[-1][2:] in orjson.loads(path[-2][2:])
+    )
+
+
 def value_step(value: Any) -> str:
     return "v:" + orjson.dumps(value).decode()
 
@@ -127,8 +137,8 @@ def removed(node: Node, old: Any, new: Any) -> set[Path]:
     return owned(node, old) - owned(node, new)
 
 
-def erase(node: Node, obj: Any, path: Path) -> None:
-    """Take the value at a path out, and the containers that become empty by it."""
+def erase(node: Node, obj: Any, path: Path, keep: set[Path], above: Path = ()) -> None:
+    """Take the value at a path out, and what becomes empty by it, but for the paths to keep."""
     step, rest = path[0], path[1:]
     if not rest:
         _erase_last(node, obj, step)
@@ -141,8 +151,9 @@ def erase(node: Node, obj: Any, path: Path) -> None:
         if isinstance(obj, list):
             obj.remove(value)
         return
-    erase(inner, value, rest)
-    if value in ({}, []):
+    here = (*above, step)
+    erase(inner, value, rest, keep, here)
+    if value in ({}, []) and here not in keep:
         _erase_last(node, obj, step)
 
 

@@ -1,0 +1,132 @@
+from copy import deepcopy
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from weft.lab.apiserver import cluster, structural
+from weft.lab.apiserver.patch import apply, fields, ownership
+from weft.lab.apiserver.schemas import definitions
+
+POD = structural.Compiler(cluster.definition).compile(
+    definitions.reference(f"{definitions.CORE}.Pod")
+)
+LIVE = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "uid": "u"}}
+
+
+def run(live: Any, wanted: Any, name: str = "me", *, force: bool = False) -> apply.Result:
+    manager = ownership.Manager(name, "Apply", "v1")
+    applied = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, **wanted}
+    return apply.apply(POD, live, applied, manager, force=force, now="now")
+
+
+def labels(**found: str) -> dict[str, Any]:
+    return {"metadata": {"name": "p", "labels": found}}
+
+
+def containers(*found: Any) -> dict[str, Any]:
+    return {"spec": {"containers": list(found)}}
+
+
+def test_two_managers_share_an_object() -> None:
+    first = run(LIVE, labels(a="1"), "one").obj
+    second = run(first, labels(b="2"), "two").obj
+    assert second["metadata"]["labels"] == {"a": "1", "b": "2"}
+    assert [one["manager"] for one in second["metadata"]["managedFields"]] == ["one", "two"]
+
+
+def test_a_field_that_is_no_longer_applied_goes() -> None:
+    first = run(LIVE, labels(a="1", b="2")).obj
+    second = run(first, labels(a="1")).obj
+    assert second["metadata"]["labels"] == {"a": "1"}
+    third = run(second, {}).obj
+    assert "labels" not in third["metadata"]
+
+
+def test_a_field_that_somebody_else_also_owns_stays() -> None:
+    shared = run(run(LIVE, labels(a="1"), "one").obj, labels(a="1"), "two").obj
+    left = run(shared, {}, "one").obj
+    assert left["metadata"]["labels"] == {"a": "1"}
+
+
+def test_another_value_is_a_conflict_unless_forced() -> None:
+    first = run(LIVE, labels(a="1"), "one").obj
+    result = run(first, labels(a="2"), "two")
+    assert result.conflicts == (apply.Conflict("one", "Apply", ".metadata.labels.a"),)
+    forced = run(first, labels(a="2"), "two", force=True).obj
+    assert forced["metadata"]["labels"] == {"a": "2"}
+    assert [one["manager"] for one in forced["metadata"]["managedFields"]] == ["two"]
+
+
+def test_what_was_there_before_the_first_apply_is_owned() -> None:
+    live = {**LIVE, "metadata": {**LIVE["metadata"], "labels": {"a": "1"}}}
+    result = run(live, labels(a="2"))
+    assert [one.manager for one in result.conflicts] == ["before-first-apply"]
+
+
+def test_kubectl_takes_over_what_it_applied_from_the_client_side() -> None:
+    text = '{"metadata":{"labels":{"a":"1"}}}'
+    meta = {**LIVE["metadata"], "labels": {"a": "1"}, "annotations": {apply.LAST_APPLIED: text}}
+    assert run({**LIVE, "metadata": meta}, labels(a="2"), "kubectl").conflicts == ()
+
+
+def test_list_elements_are_owned_one_by_one() -> None:
+    first = run(LIVE, containers({"name": "a", "image": "1"}), "one").obj
+    second = run(first, containers({"name": "b", "image": "2"}), "two").obj
+    assert [one["name"] for one in second["spec"]["containers"]] == ["a", "b"]
+    third = run(second, containers(), "two").obj
+    assert [one["name"] for one in third["spec"]["containers"]] == ["a"]
+
+
+def test_an_update_takes_fields_over() -> None:
+    entries = run(LIVE, labels(a="1", b="1"), "one").obj["metadata"]["managedFields"]
+    manager = ownership.Manager("editor", "Update", "v1")
+    path = ("f:metadata", "f:labels", "f:a")
+    found = ownership.after_update(entries, {path}, set(), manager, "later")
+    owned = {entry["manager"]: ownership.paths(entry) for entry in found}
+    assert path in owned["editor"]
+    assert path not in owned["one"]
+
+
+def test_ports_are_told_apart_by_the_default_protocol() -> None:
+    live = run(LIVE, containers({"name": "a", "ports": [{"containerPort": 80}]})).obj
+    live["spec"]["containers"][0]["ports"][0]["protocol"] = "TCP"
+    again = run(live, containers({"name": "a", "ports": [{"containerPort": 80}]})).obj
+    assert again["spec"]["containers"][0]["ports"] == [{"containerPort": 80, "protocol": "TCP"}]
+
+
+maps = st.dictionaries(st.sampled_from("abcd"), st.sampled_from("12"), max_size=4)
+
+
+@given(maps, maps)
+def test_applying_twice_changes_nothing(first: dict[str, str], second: dict[str, str]) -> None:
+    live = run(LIVE, labels(**first)).obj
+    once = run(live, labels(**second)).obj
+    twice = run(deepcopy(once), labels(**second)).obj
+    assert once == twice
+    assert once["metadata"].get("labels", {}) == second
+
+
+@given(maps, maps, maps)
+def test_managers_never_take_from_each_other_unforced(
+    mine: dict[str, str], theirs: dict[str, str], later: dict[str, str]
+) -> None:
+    live = run(run(LIVE, labels(**theirs), "they").obj, labels(**mine), force=True).obj
+    held = ownership.paths(
+        next((e for e in live["metadata"]["managedFields"] if e["manager"] == "they"), {})
+    )
+    result = run(live, labels(**later))
+    if not result.conflicts:
+        for path in held - {("f:metadata", "f:labels")}:  # an empty map: what is in it is free
+            assert fields.read(POD, result.obj, path) == fields.read(POD, live, path)
+
+
+paths = st.sets(
+    st.lists(st.sampled_from(["f:a", "f:b", 'k:{"name":"x"}']), min_size=1, max_size=3).map(tuple)
+)
+
+
+@given(paths)
+def test_trees_hold_the_leaves_of_their_paths(found: set[fields.Path]) -> None:
+    leaves = {p for p in found if not any(q != p and q[: len(p)] == p for q in found)}
+    assert fields.from_tree(fields.to_tree(found)) == leaves

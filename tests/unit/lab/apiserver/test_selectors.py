@@ -1,0 +1,64 @@
+import pytest
+
+from weft.lab.apiserver import selectors, status
+
+LABELS = {"app": "web", "tier": "1", "k8s.io/x": ""}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("app=web", True),
+        ("app==web", True),
+        ("app!=web", False),
+        ("missing!=web", True),
+        ("app in (web, db)", True),
+        ("app notin (web,db)", False),
+        ("missing notin (a)", True),
+        ("app", True),
+        ("!app", False),
+        ("!missing", True),
+        ("k8s.io/x=", True),
+        ("tier>0", True),
+        ("tier<1", False),
+        ("app>0", False),
+        ("app=web,tier in (1,2),!nope", True),
+        ("app=web,tier=2", False),
+    ],
+)
+def test_label_selector(text: str, expected: bool) -> None:
+    predicate = selectors.parse_labels(text)
+    assert predicate is not None
+    assert predicate(LABELS) is expected
+
+
+def test_nothing_asked() -> None:
+    assert selectors.parse_labels("") is None
+    assert selectors.parse_fields("", ()) is None
+
+
+@pytest.mark.parametrize("text", ["a b", "a in web", "=x", "a in (x"])
+def test_label_selector_refused(text: str) -> None:
+    with pytest.raises(status.ApiError, match="requirement"):
+        selectors.parse_labels(text)
+
+
+def test_field_selector() -> None:
+    known = ("spec.nodeName", "status.phase")
+    predicate = selectors.parse_fields("spec.nodeName=n1,status.phase!=Failed", known)
+    assert predicate is not None
+    assert predicate({"spec.nodeName": "n1", "status.phase": "Running"})
+    assert not predicate({"spec.nodeName": "n1", "status.phase": "Failed"})
+    assert not predicate({"spec.nodeName": "n2", "status.phase": "Running"})
+
+
+def test_field_selector_names_the_unknown_field() -> None:
+    with pytest.raises(status.ApiError, match=r"spec\.colour") as caught:
+        selectors.parse_fields("spec.colour=red", ("status.phase",))
+    assert caught.value.code == 400
+
+
+def test_exact_field() -> None:
+    assert selectors.exact_field("a=b,metadata.name=web", "metadata.name") == "web"
+    assert selectors.exact_field("metadata.name==web", "metadata.name") == "web"
+    assert selectors.exact_field("metadata.name!=web", "metadata.name") is None

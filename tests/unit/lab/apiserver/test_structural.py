@@ -1,0 +1,58 @@
+from typing import Any
+
+from weft.lab.apiserver import cluster, structural
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "size": {"type": "integer", "default": 3},
+        "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+        "tags": {"type": "object", "additionalProperties": {"type": "string"}},
+        "maybe": {"type": "string", "nullable": True},
+        "port": {"x-kubernetes-int-or-string": True},
+        "items": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"on": {"type": "boolean", "default": True}},
+            },
+        },
+    },
+}
+NODE = structural.Compiler(cluster.definition).compile(SCHEMA)
+
+
+def pruned(value: Any) -> list[str]:
+    return structural.prune(NODE, value)
+
+
+def test_unknown_fields_go_and_are_told() -> None:
+    value = {"size": 1, "colour": "red", "items": [{"on": True, "off": 1}], "free": {"x": 1}}
+    assert pruned(value) == ["items[0].off", "colour"]
+    assert value == {"size": 1, "items": [{"on": True}], "free": {"x": 1}}
+
+
+def test_nulls_go_unless_they_are_allowed() -> None:
+    value = {"size": None, "maybe": None, "free": {"x": None}}
+    assert pruned(value) == []
+    assert value == {"maybe": None, "free": {"x": None}}
+
+
+def test_defaults_fill_what_is_missing() -> None:
+    value: dict[str, Any] = {"items": [{}, {"on": False}]}
+    structural.apply_defaults(NODE, value)
+    assert value == {"size": 3, "items": [{"on": True}, {"on": False}]}
+
+
+def test_types_are_checked() -> None:
+    assert "field .size of type integer" in structural.mistyped(NODE, {"size": "x"})
+    assert "cannot unmarshal bool" in structural.mistyped(NODE, {"size": True})
+    assert "field .tags.a" in structural.mistyped(NODE, {"tags": {"a": 1}})
+    assert structural.mistyped(NODE, {"port": "http", "size": 1, "maybe": None}) == ""
+    assert "field .port" in structural.mistyped(NODE, {"port": []})
+
+
+def test_schemas_may_contain_themselves() -> None:
+    tree = {"type": "object", "properties": {"child": {"$ref": "#/x/tree"}}}
+    node = structural.Compiler(lambda _: tree).compile({"$ref": "#/x/tree"})
+    assert structural.prune(node, {"child": {"child": {"leaf": 1}}}) == ["child.child.leaf"]
