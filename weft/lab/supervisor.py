@@ -21,7 +21,7 @@ from pathlib import Path
 
 from weft import errors
 from weft.lab import control, layout, plan, spec, state, wiring
-from weft.lab.runtime import daemons, forks, namespaces
+from weft.lab.runtime import daemons, forks, namespaces, unixctl
 from weft.lab.runtime.processes import Processes
 from weft.lab.service import API_DESCRIPTORS, TELL_DESCRIPTOR, Service
 from weft.lab.services import Running, Services
@@ -167,8 +167,24 @@ class Supervisor:
         return listening.detach()
 
     def _wired(self, node: str) -> None:
+        others = self._wired_nodes - {node}
         self._wired_nodes.add(node)
         self._publish({"node": node, "state": "wired"})
+        members = {one.name: one for one in self._lab.members}
+        for other in others:
+            for here, there in ((node, other), (other, node)):
+                self._group.create_task(self._introduce(members[here], members[there]))
+
+    async def _introduce(self, here: spec.Node, there: spec.Node) -> None:
+        """Tell a node's switch the MAC of its peer: else it drops a tunnel's first packet."""
+        pid = self._services.running[here.name + daemons.SWITCH].pid
+        control_socket = layout.OVS_RUN / f"ovs-vswitchd.{pid}.ctl"
+        arguments = (daemons.UNDERLAY_BRIDGE, str(there.underlay), there.underlay_mac)
+        try:
+            path = Path(layout.seen(here.name, control_socket))
+            await unixctl.call(path, "tnl/neigh/set", *arguments)
+        except errors.WeftError as error:  # the switch may be going; its next wiring does it anew
+            print(f"{here.name}: {error}", file=sys.stderr)
 
     def _changed(self, one: Running) -> None:
         if one.service.name.endswith(daemons.SWITCH) and not one.is_up:

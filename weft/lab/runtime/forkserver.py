@@ -35,8 +35,8 @@ def encode(
     enter: Sequence[str],
     keep: Sequence[int],
 ) -> bytes:
-    """A request. `name` is what `ps` shows. `entry` is "module:function"; the first descriptor sent beside it is the log,
-    the others become numbers `keep` of the new process."""
+    """A request. `name` is what `ps` shows, `entry` is "module:function". The first descriptor sent
+    beside it is the log, the others become numbers `keep` of the new process."""
     return json.dumps(
         {
             "id": identifier,
