@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import io
+import json
+import logging as stdlib
+from collections.abc import Iterator
+
+import pytest
+
+from weft import errors
+from weft.app import logging
+
+
+@pytest.fixture(autouse=True)
+def _root_as_before() -> Iterator[None]:
+    root = stdlib.getLogger()
+    before = root.handlers[:], root.level
+    yield
+    root.handlers[:], level = before
+    root.setLevel(level)
+
+
+def test_a_json_line_is_one_line_with_its_trace_inside() -> None:
+    stream = io.StringIO()
+    logging.set_up("info", "json", stream)
+    stdlib.getLogger("weft.x").info("two\nlines of %s", "text")
+    stdlib.getLogger("weft.x").debug("not shown")
+    try:
+        raise KeyError("uid")
+    except KeyError:
+        stdlib.getLogger("weft.x").exception("failed")
+    told, failed = map(json.loads, stream.getvalue().splitlines())
+    assert told["message"] == "two\nlines of text"
+    assert told["level"] == "info"
+    assert told["logger"] == "weft.x"
+    assert "KeyError" in failed["trace"]
+
+
+def test_a_text_line_names_level_and_place() -> None:
+    stream = io.StringIO()
+    logging.set_up("warning", "text", stream)
+    stdlib.getLogger("weft.x").warning("careful")
+    assert "WARNING weft.x: careful" in stream.getvalue()
+
+
+@pytest.mark.parametrize(("level", "form"), [("loud", "text"), ("info", "xml")])
+def test_what_is_unknown_is_refused_with_what_is_known(level: str, form: str) -> None:
+    with pytest.raises(errors.InvalidInput) as caught:
+        logging.set_up(level, form)
+    assert "is none of" in str(caught.value)

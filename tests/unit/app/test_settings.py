@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+
+from weft.app import settings
+
+
+def test_each_option_of_a_process_has_its_record_and_default() -> None:
+    records = {record.name: record.default for record in settings.CLUSTER_MANAGER}
+    assert asdict(settings.ClusterManager()) == records
+    assert [field.name for field in fields(settings.ClusterManager)] == list(records)
+
+
+def test_flag_and_variable_follow_from_the_name() -> None:
+    assert settings.LEADER_ELECT.flag == "--leader-elect"
+    assert settings.LEADER_ELECT.env == "WEFT_LEADER_ELECT"
+
+
+def test_each_record_says_what_it_is_for() -> None:
+    for record in settings.CLUSTER_MANAGER:
+        assert record.help.endswith(".")
