@@ -12,12 +12,17 @@ from typing import Self
 import pytest
 
 from tests.support.zones import Guest, Wire, Zone
-from weft import model
+from weft import model, rows
 from weft.control.zone import state, writer
 from weft.ovn import layer2, tables
 from weft.ovsdb.replica import Replica
 
 PORT = layer2.PORT
+PORT_BINDINGS = rows.Table(
+    "Port_Binding",
+    ("logical_port", "chassis", "up", "type", "tunnel_key"),
+    rows.ByColumns(("logical_port",)),
+)
 Stream = subprocess.Popen[str]
 
 
@@ -38,7 +43,8 @@ class Kept:
     def __init__(self, zone: Zone, nb: Replica, sb: Replica, style: layer2.RemotePorts) -> None:
         self.zone, self.nb, self.sb = zone, nb, sb
         self.state = state.Zone(zone.name, zone.chassis, remote_ports=style)
-        self.writer = writer.Writer(self.state, nb, sb)
+        self.on_written: Callable[[], object] = lambda: None
+        self.writer = writer.Writer(self.state, nb, sb, on_written=lambda: self.on_written())
 
     @classmethod
     async def open(cls, stack: AsyncExitStack, zone: Zone, style: layer2.RemotePorts) -> Self:
@@ -54,7 +60,7 @@ class Kept:
             await Replica.open(
                 zone.sb,
                 tables.SOUTHBOUND,
-                (*tables.SB, *PORT_BINDINGS),
+                (*tables.SB, PORT_BINDINGS),
                 on_reset=again,
             )
         )
@@ -76,32 +82,17 @@ class Kept:
         await self.sb.wait_for("Port_Binding", port, there, timeout=10)
 
 
-def _bindings() -> tuple[object, ...]:
-    from weft import rows
-
-    return (
-        rows.Table(
-            "Port_Binding",
-            ("logical_port", "chassis", "up", "type", "tunnel_key"),
-            rows.ByColumns(("logical_port",)),
-        ),
-    )
-
-
-PORT_BINDINGS = _bindings()
-
-
 class Cluster:
     """The same objects to every zone, as the API would bring them."""
 
     def __init__(self, wire: Wire, stack: AsyncExitStack, group: asyncio.TaskGroup) -> None:
-        self._wire, self._stack, self._group = wire, stack, group
+        self.wire, self._stack, self._group = wire, stack, group
         self.kept: list[Kept] = []
         self._steps: list[Callable[[state.Zone], None]] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     async def zone(self, style: layer2.RemotePorts = layer2.RemotePorts.PLAIN) -> Kept:
-        kept = await Kept.open(self._stack, self._wire.zone(), style)
+        kept = await Kept.open(self._stack, self.wire.zone(), style)
         for step in self._steps:
             step(kept.state)
         self.kept.append(kept)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -82,6 +82,10 @@ class Guest:
     def run(self, *command: str, check: bool = True, timeout: float = 60) -> str:
         return self.space.run(*command, check=check, timeout=timeout)
 
+    def take(self, address: str) -> None:
+        """Give the interface an address."""
+        self.run("busybox", "ip", "addr", "add", address, "dev", "eth0")
+
     def pings(self, address: str, count: int = 3) -> bool:
         """Whether all are answered; one more goes ahead, as the first to a tunnel peer is lost."""
         ping = ("busybox", "ping", "-i", "0.2", "-W", "2", address)
@@ -127,11 +131,7 @@ class Zone:
         """Orderly, and gone when this returns."""
         folder = "/run/openvswitch" if daemon in ("ovs", "ovs-vswitchd") else "/run/ovn"
         pid = self.run("cat", f"{folder}/{_PIDFILES.get(daemon, daemon)}.pid").strip()
-        self.run(
-            "sh",
-            "-ec",
-            f"kill {pid}; while kill -0 {pid} 2>/dev/null; do busybox usleep 2000; done",
-        )
+        self.run(sys.executable, "-I", "-c", _END, pid)
 
     def guest(self, port: str, mac: str, *, version: str = "") -> Guest:
         """A new guest behind logical port `port`, its interface up and without an IPv4 address."""
@@ -143,11 +143,11 @@ class Zone:
             *("set", "Interface", device, "type=internal", *ids),
         )
         space = self.space.fork("--net")
-        target = self.run("sh", "-c", f"readlink /proc/{self._inner(space)}/ns/net").strip()
-        assert target
         ip = ("busybox", "ip", "link", "set", "dev")
         self.run(*ip, device, "netns", self._inner(space))
-        space.run("busybox", "ip", "link", "set", device, "name", "eth0")
+        space.run(*ip, device, "name", "eth0")
+        # An IPv6 address is usable at once: OVN answers no duplicate detection anyway.
+        space.run("sh", "-c", "echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad")
         space.run(*ip, "lo", "up")
         space.run(*ip, "eth0", "address", mac)
         space.run(*ip, "eth0", "up")
@@ -161,6 +161,13 @@ class Zone:
         return next(line for line in status.splitlines() if line.startswith("NSpid:")).split()[-1]
 
 
+# Ends a process and waits until it has ended, reaped or not.
+_END = """
+import os, select, signal, sys
+process = os.pidfd_open(int(sys.argv[1]))
+signal.pidfd_send_signal(process, signal.SIGTERM)
+sys.exit(not select.select([process], [], [], 20)[0])
+"""
 NB, SB = "/run/ovn/ovnnb_db.sock", "/run/ovn/ovnsb_db.sock"
 OVS = "unix:/run/openvswitch/db.sock"
 _PIDFILES = {"ovs": "ovsdb-server", "nb": "nb", "sb": "sb"}
@@ -205,7 +212,8 @@ class Wire:
         self.space = Space(holder, env)
         self.zones: list[Zone] = []
         self.space.run("busybox", "brctl", "addbr", "underlay")
-        self.space.run("busybox", "ip", "link", "set", "dev", "underlay", "up")
+        for device in ("lo", "underlay"):
+            self.space.run("busybox", "ip", "link", "set", "dev", device, "up")
 
     def zone(self, *, remote: Sequence[Zone] = ()) -> Zone:
         """One more zone, running. Its databases hold nothing but what its daemons write."""

@@ -1,0 +1,173 @@
+"""What goes away and comes back in a zone: chassis, daemons, databases, the writer itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from tests.real.test_zone import build, pings
+from tests.support.realised import PORT, Cluster, Kept, info
+from weft.control.zone import writer
+from weft.ovn import layer2, tables
+
+pytestmark = pytest.mark.real
+
+TWO = "default.blue_default_two"
+
+
+async def test_a_chassis_leaves_and_returns(cluster: Cluster) -> None:
+    """As its Node does: gone from the zone with its ports, and back under another name."""
+    scene = await build(cluster)
+    one = scene.guests["one"]
+    assert await pings(one, "10.1.0.12")
+    name = scene.b.zone.name
+    await cluster.tell(lambda zone: zone.set_node(name, None))
+    assert scene.a.nb.get(PORT, TWO) is None
+    assert scene.a.sb.get("Chassis", scene.b.zone.chassis) is None
+    assert not await pings(one, "10.1.0.12", 1)
+    await cluster.tell(lambda zone: zone.set_node(name, info(scene.b.zone)))
+    await scene.a.bound(TWO, scene.b.zone.chassis)
+    assert await pings(one, "10.1.0.12")
+
+
+async def test_rows_that_somebody_removes_come_back(cluster: Cluster) -> None:
+    scene = await build(cluster)
+    one, a = scene.guests["one"], scene.a
+    assert await pings(one, "10.1.0.12")
+    for command in (
+        ("ovn-sbctl", "chassis-del", scene.b.zone.chassis),
+        ("ovn-nbctl", "lsp-del", TWO),
+        ("ovn-nbctl", "lsp-del", "default.blue_default_one"),
+        ("ovn-nbctl", "ls-del", "blue_ovn_layer2_switch"),
+        ("ovn-nbctl", "--all", "destroy", "DHCP_Options"),
+        ("ovn-nbctl", "lsp-set-addresses", TWO, "0a:58:00:00:00:77"),
+    ):
+        done = a.writer.figures.operations
+        await asyncio.to_thread(a.zone.run, *command)
+        await written(a, lambda: a.writer.figures.operations > done)  # noqa: B023
+        await a.nb.wait_for("Logical_Switch", "blue_ovn_layer2_switch", bool, 10)
+        await a.nb.wait_for("DHCP_Options", "dhcp4/blue", bool, 10)
+        await a.nb.wait_for(
+            PORT, TWO, lambda row: bool(row) and "10.1.0.12" in str(row["addresses"]), 10
+        )
+        await a.bound(TWO, scene.b.zone.chassis)
+        await a.bound("default.blue_default_one", a.zone.chassis)
+    assert await pings(one, "10.1.0.12")
+
+
+@pytest.mark.parametrize("daemon", ["ovn-northd", "ovn-controller"])
+async def test_a_daemon_restarts(cluster: Cluster, daemon: str) -> None:
+    """Nothing is written for it, what was wired works, and what came meanwhile works after."""
+    scene = await build(cluster)
+    assert await pings(scene.guests["one"], "10.1.0.12")
+    before = scene.a.writer.figures.operations
+    await asyncio.to_thread(scene.a.zone.stop, daemon)
+    late = await cluster.pod("late", scene.b, "default/blue", 20, "10.1.0.20/24")
+    wired = asyncio.create_task(cluster.guest(scene.b, late))
+    await asyncio.to_thread(scene.a.zone.start, daemon)
+    (await wired).take("10.1.0.20/24")
+    await scene.a.bound("default.blue_default_one", scene.a.zone.chassis)
+    assert await pings(scene.guests["one"], "10.1.0.12")
+    assert await pings(scene.guests["one"], "10.1.0.20")
+    assert scene.a.writer.figures.operations - before == 2  # the late port and its place
+    assert scene.a.writer.figures.rebuilds == 1
+
+
+async def test_a_new_writer_finds_nothing_to_do(cluster: Cluster) -> None:
+    scene = await build(cluster, subnets=("10.1.0.0/24", "fd00:1::/64"))
+    again = writer.Writer(scene.a.state, scene.a.nb, scene.a.sb)
+    task = asyncio.create_task(again.run())
+    await again.settled()
+    task.cancel()
+    assert again.figures.rebuilds == 1
+    assert again.figures.operations == 0
+
+
+async def test_rows_of_what_went_while_nobody_looked_are_removed(cluster: Cluster) -> None:
+    """And rows of others stay."""
+    scene = await build(cluster)
+    kept = scene.a
+    cluster.end()
+    await asyncio.to_thread(kept.zone.run, "ovn-nbctl", "ls-add", "theirs")
+    for name in ("one", "two", "three", "four"):
+        kept.state.set_pod(f"default/{name}", None)
+    kept.state.set_node(scene.b.zone.name, None)
+    kept.state.changes()
+    again = writer.Writer(kept.state, kept.nb, kept.sb)
+    task = asyncio.create_task(again.run())
+    await again.settled()
+    task.cancel()
+    names = {str(row["name"]) for row in kept.nb.rows("Logical_Switch").values()}
+    assert names == {"theirs"}
+    assert not kept.nb.rows(PORT)
+    assert not kept.nb.rows("DHCP_Options")
+    assert kept.sb.get("Chassis", scene.b.zone.chassis) is None
+    assert kept.sb.get("Chassis", kept.zone.chassis) is not None
+
+
+async def test_a_wiped_northbound_is_rebuilt(cluster: Cluster) -> None:
+    scene = await build(cluster)
+    zone, a = scene.a.zone, scene.a
+    assert await pings(scene.guests["one"], "10.1.0.12")
+    before = contents(a)
+    await asyncio.to_thread(zone.stop, "nb")
+    await asyncio.to_thread(zone.run, "rm", "/run/ovn/nb.db")
+    schema = str(cluster.wire.toolchain.schema("ovn-nb"))
+    await asyncio.to_thread(zone.run, "ovsdb-tool", "create", "/run/ovn/nb.db", schema)
+    rebuilds = a.writer.figures.rebuilds
+    await asyncio.to_thread(zone.start, "nb")
+    await written(a, lambda: a.writer.figures.rebuilds > rebuilds and not a.writer.trouble)
+    assert contents(a) == before
+    await a.bound("default.blue_default_one", zone.chassis)
+    await a.bound(TWO, scene.b.zone.chassis)
+    assert await pings(scene.guests["one"], "10.1.0.12")
+
+
+async def written(kept: Kept, done: Callable[[], bool]) -> None:
+    """Returns when something is done, looked at after each round of the writer."""
+    looked = asyncio.Event()
+    kept.on_written = looked.set
+    async with asyncio.timeout(15):
+        while not done():
+            await looked.wait()
+            looked.clear()
+
+
+def contents(kept: Kept) -> set[str]:
+    """All rows of ours without what differs from database to database: UUIDs."""
+    found = set()
+    for table in tables.NB:
+        for row in kept.nb.rows(table.name).values():
+            plain = {c: v for c, v in row.items() if c not in ("ports", *_REFERENCES)}
+            found.add(f"{table.name} {sorted(plain.items(), key=str)}")
+    return found
+
+
+_REFERENCES = ("dhcpv4_options", "dhcpv6_options")
+
+
+async def test_a_pod_that_moves_keeps_its_row(cluster: Cluster) -> None:
+    """Local becomes remote and the other way round, in place in both zones."""
+    scene = await build(cluster)
+    uuids = [kept.nb.uuid(PORT, TWO) for kept in (scene.a, scene.b)]
+    port = await cluster.pod("two", scene.a, "default/blue", 12, "10.1.0.12/24", uid="uid-new")
+    scene.b.zone.run("ovs-vsctl", "del-port", "g0")
+    guest = await cluster.guest(scene.a, port)
+    guest.take("10.1.0.12/24")
+    assert [kept.nb.uuid(PORT, TWO) for kept in (scene.a, scene.b)] == uuids
+    assert await pings(scene.guests["one"], "10.1.0.12")
+    assert await pings(scene.guests["three"], "10.1.0.12")
+
+
+@pytest.mark.parametrize("style", [layer2.RemotePorts.PLAIN])
+async def test_the_last_local_pod_takes_the_network_along(
+    cluster: Cluster, style: layer2.RemotePorts
+) -> None:
+    scene = await build(cluster, style)
+    await cluster.gone("one")
+    assert not scene.a.nb.rows(PORT)
+    assert not scene.a.nb.rows("Logical_Switch")
+    assert not scene.a.nb.rows("DHCP_Options")
+    assert len(scene.b.nb.rows(PORT)) == 3
