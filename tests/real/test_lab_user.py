@@ -54,3 +54,14 @@ def test_tun_that_may_not_be_opened_is_said(tmp_path: Path) -> None:
     assert told["where"] == "/dev/net/tun"
     assert "chmod 0666" in told["hint"]
     assert done.stderr == ""
+
+
+def test_forbidden_namespaces_are_said(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    argv = [*WEFT, "lab", "up", "--output", "json"]
+    done = ordinary.run(argv, home=tmp_path / "home", env={}, namespaces_allowed=False)
+    assert done.returncode == 1, done.stderr
+    told = json.loads(done.stdout)
+    assert "may not make user namespaces" in told["error"]
+    assert "sysctl -w user.max_user_namespaces=" in told["hint"]
+    assert done.stderr == ""

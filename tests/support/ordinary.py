@@ -22,13 +22,23 @@ ROOT = Path(__file__).parents[2]
 
 
 def run(
-    argv: list[str], *, home: Path, env: Mapping[str, str], tun_mode: int = 0o666
+    argv: list[str],
+    *,
+    home: Path,
+    env: Mapping[str, str],
+    tun_mode: int = 0o666,
+    namespaces_allowed: bool = True,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command as a user without any privilege, whose home is `home`."""
     home.mkdir(exist_ok=True)
     os.chown(home, NOBODY, NOBODY)
     visible = [str(home), str(ROOT), sys.prefix, sys.base_prefix, str(cache.folder())]
-    order = {"argv": argv, "visible": visible, "tun_mode": tun_mode}
+    order = {
+        "argv": argv,
+        "visible": visible,
+        "tun_mode": tun_mode,
+        "namespaces": namespaces_allowed,
+    }
     return subprocess.run(
         [sys.executable, "-m", "tests.support.ordinary", json.dumps(order)],
         env={
@@ -72,12 +82,30 @@ def _give_tun(mode: int) -> None:
     namespaces.mount("/mnt/tun", "/dev/net/tun", flags=namespaces.MS_BIND)
 
 
+def _forbid_namespaces() -> None:
+    """The machine's limit on user namespaces, lowered for those below a new one."""
+    ready, go = os.pipe()
+    outside = os.fork()
+    if outside == 0:  # maps of more than oneself are written from outside
+        os.close(go)
+        os.read(ready, 1)
+        for kind in ("uid_map", "gid_map"):
+            Path(f"/proc/{os.getppid()}/{kind}").write_text("0 0 65536")
+        os._exit(0)
+    namespaces.unshare(namespaces.CLONE_NEWUSER)
+    os.close(go)
+    os.waitpid(outside, 0)
+    Path("/proc/sys/user/max_user_namespaces").write_text("0")
+
+
 def main() -> None:
     order = json.loads(sys.argv[1])
     namespaces.unshare(namespaces.CLONE_NEWNS)
     namespaces.mount("none", "/", flags=namespaces.MS_REC | namespaces.MS_PRIVATE)
     _open_ways([Path(path) for path in order["visible"]])
     _give_tun(order["tun_mode"])
+    if not order["namespaces"]:
+        _forbid_namespaces()
     os.setgroups([])
     os.setresgid(NOBODY, NOBODY, NOBODY)
     os.setresuid(NOBODY, NOBODY, NOBODY)

@@ -37,7 +37,8 @@ def execute(
         del argv[0]
     with up.running(name) as peer:
         place = targets.find(peer, target)
-        argv = argv or [os.environ.get("SHELL", "/bin/sh")]
+        if not argv:  # a pod has its own programs, and no other shell than this
+            argv = ["sh"] if place.root else [os.environ.get("SHELL", "/bin/sh")]
         if form is output.Output.json:
             found = targets.captured(place, argv)
             output.emit(form, found, lambda: None)

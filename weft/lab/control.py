@@ -33,10 +33,12 @@ async def serve(link: socket.socket, handle: Handler) -> None:
     """Answer every connection until cancelled."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
-            async for line in reader:
-                await _answer(json.loads(line), handle, writer)
-        writer.close()
+        try:
+            with contextlib.suppress(ConnectionError):
+                async for line in reader:
+                    await _answer(json.loads(line), handle, writer)
+        finally:
+            writer.close()
 
     server = await asyncio.start_unix_server(talk, sock=link)
     async with server:
@@ -64,3 +66,5 @@ async def _guarded(
             await send(answer)
     except errors.WeftError as error:
         await send({"error": error.what, "where": error.where, "hint": error.hint})
+    except OSError as error:
+        await send({"error": str(error), "where": "the lab's supervisor", "hint": ""})

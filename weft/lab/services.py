@@ -73,6 +73,7 @@ class Services:
         self._start = start
         self._changed = changed
         self._began = time.monotonic()
+        self._sockets = inotify.Sockets()
         self._stopping = False
         self.running: dict[str, Running] = {}
 
@@ -159,7 +160,7 @@ class Services:
                 return await end == 0
             case Ready.LISTENS:
                 path = Path(layout.seen(one.service.node, one.service.socket))
-                waiting = asyncio.ensure_future(inotify.wait_socket(path))
+                waiting = asyncio.ensure_future(self._sockets.wait(path))
             case Ready.TELLS:
                 waiting = asyncio.ensure_future(_readable(reader))
         either: list[asyncio.Future[int] | asyncio.Future[None]] = [waiting, end]

@@ -27,13 +27,6 @@ def home() -> Path:
     return Path(parent).absolute() / "weft"
 
 
-def names() -> tuple[str, ...]:
-    """Labs that have a folder here, running or not."""
-    with contextlib.suppress(FileNotFoundError):
-        return tuple(sorted(path.parent.name for path in home().glob("*/lab.json")))
-    return ()
-
-
 @dataclass(frozen=True, slots=True)
 class Folder:
     """The files of the lab `name`; none of them need exist."""

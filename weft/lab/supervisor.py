@@ -256,11 +256,7 @@ def main() -> None:
         namespaces.leave_host()
         if os.fork():
             os._exit(0)
-        namespaces.rename_process(f"weft-{orders.lab.name}")
-        namespaces.mount_private()
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-        Path(layout.KUBECONFIG).parent.mkdir(mode=0o700)
+        _settle(orders.lab)
         asyncio.run(_run(orders, link))
     except errors.WeftError as error:
         _report({"error": error.what, "where": error.where, "hint": error.hint})
@@ -268,6 +264,18 @@ def main() -> None:
     except OSError as error:
         _report({"error": f"the lab cannot start: {error}", "where": "", "hint": ""})
         raise
+
+
+def _settle(lab: spec.Lab) -> None:
+    """In the new namespaces: mounts, limits, a name."""
+    namespaces.rename_process(f"weft-{lab.name}")
+    try:
+        namespaces.mount_private()
+    except PermissionError as error:
+        raise namespaces.refused(error) from error
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    Path(layout.KUBECONFIG).parent.mkdir(mode=0o700)
 
 
 async def _run(orders: Orders, link: socket.socket) -> None:

@@ -14,36 +14,41 @@ IN_CREATE, IN_MOVED_TO = 0x100, 0x80
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-async def wait_socket(path: Path) -> None:
-    """Return when something accepts connections at `path`, whose folder exists."""
-    loop = asyncio.get_running_loop()
-    descriptor = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-    if descriptor < 0:
-        raise OSError(ctypes.get_errno(), "inotify_init1")
-    changed = asyncio.Event()
+class Sockets:
+    """One descriptor for all waits: a user may have few of them."""
 
-    def drain() -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.read(descriptor, 1 << 16)
-        changed.set()
+    def __init__(self) -> None:
+        self._descriptor = -1
+        self._changed = asyncio.Event()
 
-    try:
-        folder = os.fsencode(path.parent)
-        if _libc.inotify_add_watch(descriptor, folder, IN_CREATE | IN_MOVED_TO) < 0:
-            raise OSError(ctypes.get_errno(), f"cannot watch {path.parent}")
-        loop.add_reader(descriptor, drain)
+    async def wait(self, path: Path) -> None:
+        """Return when something accepts connections at `path`, whose folder exists."""
+        self._watch(path.parent)
         while not _listens(path):
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), _patience(path))
-            changed.clear()
-    finally:
-        loop.remove_reader(descriptor)
-        os.close(descriptor)
+                await asyncio.wait_for(self._changed.wait(), _patience(path))
+
+    def _watch(self, folder: Path) -> None:
+        if self._descriptor < 0:
+            self._descriptor = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+            if self._descriptor < 0:
+                raise OSError(ctypes.get_errno(), "inotify_init1")
+            asyncio.get_running_loop().add_reader(self._descriptor, self._drain)
+        mask = IN_CREATE | IN_MOVED_TO
+        if _libc.inotify_add_watch(self._descriptor, os.fsencode(folder), mask) < 0:
+            raise OSError(ctypes.get_errno(), f"cannot watch {folder}")
+
+    def _drain(self) -> None:
+        """Whatever happened, everybody who waits looks again; those who come later start anew."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._descriptor, 1 << 16)
+        self._changed.set()
+        self._changed = asyncio.Event()
 
 
 def _patience(path: Path) -> float | None:
-    """A file that is there and does not answer is either an old one, to be replaced, or between
-    its bind() and listen(), of which the kernel tells nothing: look again."""
+    """A file that is there and does not answer is between its bind() and listen(), of which the
+    kernel tells nothing: look again."""
     return 0.005 if path.exists() else None
 
 

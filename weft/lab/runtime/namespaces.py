@@ -73,13 +73,33 @@ def leave_host() -> None:
         Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
         Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
     except OSError as error:
-        raise errors.Unavailable(
-            f"this user may not make namespaces ({error.strerror})",
-            where="user namespaces",
-            hint="as root: sysctl -w user.max_user_namespaces=10000 "
-            "kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0 "
-            "(those that exist here), or run weft as root; a container needs --privileged",
-        ) from error
+        raise refused(error) from error
+
+
+# Settings that forbid user namespaces: where each is, the value that forbids, one that allows.
+_SETTINGS = (
+    ("user.max_user_namespaces", "0", "10000"),
+    ("kernel.unprivileged_userns_clone", "0", "1"),
+    ("kernel.apparmor_restrict_unprivileged_userns", "1", "0"),
+)
+
+
+def refused(error: OSError) -> errors.Unavailable:
+    """Says why namespaces cannot be had, as far as the machine tells."""
+    wrong = []
+    for name, forbids, allows in _SETTINGS:
+        with contextlib.suppress(OSError):
+            if Path("/proc/sys", *name.split(".")).read_text().strip() == forbids:
+                wrong.append(f"{name}={allows}")
+    if wrong:
+        hint = f"as root: sysctl -w {' '.join(wrong)}; or run weft as root"
+    else:
+        hint = "run weft as root; in a container, start that with --privileged"
+    return errors.Unavailable(
+        f"this user may not make user namespaces here ({error.strerror or error})",
+        where="the lab's namespaces",
+        hint=hint,
+    )
 
 
 def mount_private(run: str = "") -> None:
