@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -96,6 +97,12 @@ class Whole:
 
     def start_agent(self, zone: Zone) -> subprocess.Popen[str]:
         return self.start(zone.space, zone.name, "node", "--node", zone.name)
+
+    def stop(self, process: subprocess.Popen[str]) -> int:
+        """Orderly; its exit status. The process itself is the only child of who entered for it."""
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+        os.kill(int(children.split()[0]), signal.SIGTERM)
+        return process.wait(20)
 
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text()

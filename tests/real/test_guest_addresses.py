@@ -1,0 +1,213 @@
+"""What a guest gets that only follows the standards: DHCPv4, router advertisement, DHCPv6.
+
+The agent runs as on a node; the guest is a kernel and busybox, given nothing but a NIC.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import frames
+from tests.support import routes as routing
+from tests.support.whole import Whole, nad, node, pod
+from tests.support.zones import Guest, Zone
+from weft import names
+from weft.api import podnetworks
+from weft.kube import cache, resources
+from weft.kube.client import Client
+
+pytestmark = pytest.mark.real
+
+SUBNETS = ("10.1.0.0/24", "fd00:1::/64")
+
+
+@dataclass
+class Cluster:
+    whole: Whole
+    api: Client
+    pods: cache.Cache
+    zones: tuple[Zone, ...]
+
+    async def guest(self, name: str, zone: Zone, network: str = "blue") -> Guest:
+        """A pod's NIC without any of the pod's own addresses: what a VM's guest has."""
+        made = await self.api.create(resources.PODS, pod(name, zone.name, network))
+        found = await self.pods.wait_for(
+            f"default/{name}", lambda obj: bool(podnetworks.parse(obj)), 15
+        )
+        ((key, allocation),) = podnetworks.parse(found).items()
+        port = names.logical_port(key, "default", name)
+        guest = await asyncio.to_thread(
+            zone.guest, port, allocation.mac, version=made["metadata"]["uid"]
+        )
+        await asyncio.to_thread(
+            zone.run,
+            *("ovs-vsctl", "--timeout=20", "wait-until", "Interface"),
+            *(f"g{len(zone.guests) - 1}", "external_ids:ovn-installed=true"),
+        )
+        return guest
+
+
+@pytest.fixture
+async def cluster(whole: Whole, api: Client) -> AsyncIterator[Cluster]:
+    zones = (whole.wire.zone(), whole.wire.zone())
+    for zone in zones:
+        await api.create(resources.NODES, node(zone))
+        whole.start_agent(zone)
+    await api.create(resources.NADS, nad("blue", *SUBNETS, mtu=1300))
+    pods = cache.Cache(api, resources.PODS)
+    following = asyncio.create_task(pods.run())
+    try:
+        yield Cluster(whole, api, pods, zones)
+    finally:
+        following.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await following
+
+
+def lease(guest: Guest, folder: Path, client: str, *options: str) -> dict[str, str]:
+    """What busybox's client was given, by its own names."""
+    script = folder / "script"
+    script.write_text('#!/bin/sh\n[ "$1" = bound ] && env > "$LEASE" || true\n')
+    script.chmod(0o755)
+    kept = folder / f"{guest.port}.lease"
+    guest.run(
+        *("env", f"LEASE={kept}", "busybox", client, "-f", "-n", "-q", "-i", "eth0"),
+        *("-s", str(script), *options),
+        timeout=90,
+    )
+    return dict(line.split("=", 1) for line in kept.read_text().splitlines() if "=" in line)
+
+
+async def routes(guest: Guest, family: str) -> list[str]:
+    said = await asyncio.to_thread(guest.run, "busybox", "ip", family, "route", "show")
+    return [" ".join(line.split()) for line in said.splitlines()]
+
+
+async def heard_prefix(guest: Guest) -> list[str]:
+    """The guest's IPv6 routes once its kernel has made one of an advertisement."""
+    await asyncio.to_thread(guest.run, sys.executable, "-I", routing.__file__, "fd00:1::/64", "15")
+    return await routes(guest, "-6")
+
+
+async def test_dhcp_v4_gives_address_and_mtu_and_no_router(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    guest = await cluster.guest("one", cluster.zones[0])
+    given = await asyncio.to_thread(lease, guest, tmp_path, "udhcpc", "-O", "mtu")
+    assert given["ip"] == "10.1.0.1"
+    assert given["mask"] == "24"
+    assert given["mtu"] == "1300"
+    assert given["lease"] == "3600"
+    assert given["serverid"] == "169.254.1.1"
+    assert "router" not in given
+    assert "staticroutes" not in given
+
+
+async def test_a_guest_that_follows_the_standards_gets_ipv6(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    """Address by DHCPv6, prefix on the link by advertisement, and no default route."""
+    one = await cluster.guest("one", cluster.zones[0])
+    two = await cluster.guest("two", cluster.zones[1])
+    for guest, address in ((one, "fd00:1::1"), (two, "fd00:1::2")):
+        found = await heard_prefix(guest)
+        assert [route for route in found if route.startswith("fd00:1::/64 dev eth0")]
+        assert not [route for route in found if "default" in route or "via" in route]
+        given = await asyncio.to_thread(lease, guest, tmp_path, "udhcpc6")
+        assert IPv6Address(given["ipv6"]) == IPv6Address(address)
+        guest.take(f"{given['ipv6']}/128")
+        mtu = await asyncio.to_thread(guest.run, "cat", "/proc/sys/net/ipv6/conf/eth0/mtu")
+        assert mtu.strip() == "1300"
+    assert await asyncio.to_thread(one.pings, "fd00:1::2")
+    for guest in (one, two):
+        assert not [route for route in await routes(guest, "-6") if "default" in route]
+        assert not [route for route in await routes(guest, "-4") if "default" in route]
+
+
+SOLICIT = "ff02::2", "33:33:00:00:00:02"
+
+
+def solicitation(mac: str, source: str) -> bytes:
+    """A router solicitation as RFC 4861 has it, with the source's own MAC as option."""
+    body = b"\x85\0\0\0\0\0\0\0\x01\x01" + bytes.fromhex(mac.replace(":", ""))
+    to = IPv6Address(SOLICIT[0])
+    pseudo = IPv6Address(source).packed + to.packed + len(body).to_bytes(4, "big") + b"\0\0\0\x3a"
+    body = body[:2] + frames.checksum(pseudo + body).to_bytes(2, "big") + body[4:]
+    head = b"\x60\0\0\0" + len(body).to_bytes(2, "big") + b"\x3a\xff"
+    macs = bytes.fromhex((SOLICIT[1] + mac).replace(":", ""))
+    return macs + b"\x86\xdd" + head + IPv6Address(source).packed + to.packed + body
+
+
+def link_local(mac: str) -> str:
+    parts = bytearray.fromhex(mac.replace(":", ""))
+    parts[0] ^= 2
+    return str(IPv6Address(b"\xfe\x80" + bytes(6) + parts[:3] + b"\xff\xfe" + parts[3:]))
+
+
+async def test_a_solicitation_is_answered_once_and_to_nobody_else(cluster: Cluster) -> None:
+    """By this node's advertiser alone; nothing that it says crosses to another node."""
+    one = await cluster.guest("one", cluster.zones[0])
+    near = await cluster.guest("near", cluster.zones[0])
+    far = await cluster.guest("far", cluster.zones[1])
+    for guest in (one, near, far):
+        await heard_prefix(guest)
+    assert await asyncio.to_thread(one.pings, link_local(far.mac) + "%eth0")
+    end = frames.udp(one.mac, far.mac, link_local(one.mac), link_local(far.mac), b"the end")
+    asked = solicitation(one.mac, link_local(one.mac))
+    with (
+        frames.ear(cluster.whole.wire.space, f"ul-{cluster.zones[1].name}") as tunnel,
+        frames.ear(one.space) as own,
+        frames.ear(near.space) as beside,
+        frames.ear(far.space) as beyond,
+    ):
+        frames.send(one.space, asked)
+        answered = own.until(lambda frame: frames.icmpv6_type(frame) == 134)
+        frames.send(one.space, end)
+        frames.send(
+            one.space,
+            frames.udp(one.mac, near.mac, link_local(one.mac), link_local(near.mac), b"the end"),
+        )
+        elsewhere = beside.until(lambda frame: b"the end" in frame)
+        elsewhere += beyond.until(lambda frame: b"the end" in frame)
+        crossed = [frames.inner(f) for f in tunnel.until(lambda frame: b"the end" in frame)]
+    assert frames.icmpv6_type(answered[-1]) == 134
+    assert answered[-1][:6] == bytes.fromhex(one.mac.replace(":", ""))
+    assert not [frame for frame in elsewhere if frames.icmpv6_type(frame) == 134]
+    assert not [frame for frame in crossed if frames.icmpv6_type(frame) == 134]
+    assert [frame for frame in crossed if frames.icmpv6_type(frame) == 133]  # the ear works
+
+
+async def test_the_node_is_not_reached_through_the_advertiser(cluster: Cluster) -> None:
+    one = await cluster.guest("one", cluster.zones[0])
+    await heard_prefix(one)
+    zone = cluster.zones[0]
+    assert not await asyncio.to_thread(one.pings, "fe80::858:a9ff:fefe:101%eth0", 1)
+    one.take("192.0.2.77/24")
+    assert not await asyncio.to_thread(one.pings, zone.address, 1)
+    inside = await asyncio.to_thread(
+        zone.run, "nsenter", "--net=/run/netns/weft-advertiser", "busybox", "ip", "addr"
+    )
+    assert "wra1" in inside
+    assert "inet6 fe80" not in inside
+
+
+async def test_an_agent_that_is_restarted_speaks_again(cluster: Cluster) -> None:
+    one = await cluster.guest("one", cluster.zones[0])
+    await heard_prefix(one)
+    agent = next(p for p in cluster.whole.processes if cluster.zones[0].name in p.args)
+    assert await asyncio.to_thread(cluster.whole.stop, agent) == 0
+    with frames.ear(one.space) as own:
+        cluster.whole.start_agent(cluster.zones[0])
+        heard: list[Any] = await asyncio.to_thread(
+            own.until, lambda frame: frames.icmpv6_type(frame) == 134, 20
+        )
+    assert heard[-1][:6] == bytes.fromhex("333300000001")
