@@ -22,7 +22,15 @@ class Server:
     token: str
     kubeconfig: Path
     logs: Path
-    pid: int
+    process: asyncio.subprocess.Process
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self.process.kill()
 
     @property
     def headers(self) -> dict[str, str]:
@@ -47,7 +55,7 @@ async def running(folder: Path, *, crds: Iterable[Path] = (CRDS,)) -> AsyncItera
         assert line, "the API server ended before it was ready: see its messages above"
         tls_url, url = line.split()
         token = (state / "tokens.csv").read_text().partition(",")[0]
-        yield Server(url, tls_url, token, state / "kubeconfig", logs, process.pid)
+        yield Server(url, tls_url, token, state / "kubeconfig", logs, process)
     finally:
         if process.returncode is None:
             process.terminate()
