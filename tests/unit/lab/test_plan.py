@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import importlib.util
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from weft.lab import plan, spec
+from weft.lab.service import Ready
+
+parts = st.sets(st.sampled_from(sorted(plan.PARTS)))
+
+
+def make(nodes: int = 3, chosen: set[str] | None = None) -> plan.Plan:
+    lab = spec.Lab(nodes=nodes)
+    names = plan.PARTS if chosen is None else chosen
+    return plan.make(lab, state="/state", crds="/crds", parts=names)
+
+
+@given(st.integers(1, 12), parts)
+def test_everything_can_start(nodes: int, chosen: set[str]) -> None:
+    """Whatever parts are there, nothing waits for what does not come."""
+    made = make(nodes, chosen)
+    names = [service.name for service in made.services]
+    assert len(names) == len(set(names))
+    assert plan.cycle(made.services) == ()
+
+
+@given(st.integers(1, 12), parts)
+def test_each_service_can_tell_that_it_is_ready(nodes: int, chosen: set[str]) -> None:
+    for service in make(nodes, chosen).services:
+        assert (service.ready is Ready.LISTENS) == bool(service.socket), service.name
+        assert service.node == "" or service.name.startswith(f"{service.node}/")
+
+
+def test_cycle_names_who_waits_for_ever() -> None:
+    services = make(1).services
+    broken = [one for one in services if one.name != "node1/ovsdb"]
+    stuck = plan.cycle(broken)
+    assert "node1/ovs-settings" in stuck
+    assert "node1/vswitchd" in stuck
+    assert "node1/nb" not in stuck
+
+
+@given(st.integers(1, 6), st.integers(0, 6))
+def test_growing_adds_and_moves_nothing(nodes: int, more: int) -> None:
+    before, after = make(nodes), make(nodes + more)
+    running = {service.name for service in before.services}
+    assert {one.name for one in before.services} <= {one.name for one in after.services}
+    added = plan.missing(after, running)
+    assert len(added) == len(after.services) - len(before.services)
+    assert all(service.node not in before.nodes for service in added)
+    assert plan.missing(after, [one.name for one in after.services]) == ()
+    assert after.links[:nodes] == before.links
+
+
+def test_link_names_fit_the_kernel() -> None:
+    for link in make(spec.MAX_NODES).links:
+        assert len(link.port) <= 15
+        assert len(link.veth) <= 15
+
+
+def test_parts_name_modules_of_this_package() -> None:
+    assert all(importlib.util.find_spec(module) for module in plan.PARTS.values())
+
+
+def test_agents_wait_for_their_databases_and_the_api() -> None:
+    agent = next(one for one in make().services if one.name == "node2/agent")
+    assert {"lab/api", "node2/nb", "node2/sb"} <= set(agent.after)
+    assert not any(name.startswith("node1/") for name in agent.after)

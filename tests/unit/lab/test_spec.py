@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from weft import errors
+from weft.lab import spec
+
+labs = st.builds(
+    spec.Lab,
+    name=st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True),
+    nodes=st.integers(1, spec.MAX_NODES),
+    mtu=st.integers(spec.MIN_MTU, spec.MAX_MTU),
+    datapath=st.sampled_from(spec.DATAPATHS),
+    port=st.integers(0, 65535),
+)
+
+
+@given(labs)
+def test_record_is_read_back(lab: spec.Lab) -> None:
+    assert spec.parse(spec.render(lab)) == lab
+    assert spec.parse({**spec.render(lab), "later": 1}) == lab
+
+
+@given(labs)
+def test_nodes_share_nothing(lab: spec.Lab) -> None:
+    members = lab.members
+    assert len(members) == lab.nodes
+    for field in ("name", "chassis", "address", "underlay", "underlay_mac"):
+        assert len({getattr(node, field) for node in members}) == lab.nodes
+    assert all(node.address in spec.MANAGEMENT for node in members)
+    assert all(node.underlay in spec.UNDERLAY for node in members)
+    assert lab.api not in {node.address for node in members}
+
+
+def test_chassis_is_stable_and_of_one_lab() -> None:
+    assert spec.Node("a", 1).chassis == spec.Node("a", 1).chassis
+    assert spec.Node("a", 1).chassis != spec.Node("b", 1).chassis
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", ""),
+        ("name", "Upper"),
+        ("name", "../escape"),
+        ("name", "-a"),
+        ("name", "a" * 33),
+        ("nodes", 0),
+        ("nodes", spec.MAX_NODES + 1),
+        ("mtu", spec.MIN_MTU - 1),
+        ("mtu", spec.MAX_MTU + 1),
+        ("datapath", "dpdk"),
+        ("port", -1),
+        ("port", 65536),
+    ],
+)
+def test_nonsense_is_refused_by_field(field: str, value: object) -> None:
+    with pytest.raises(errors.InvalidInput) as caught:
+        replace(spec.Lab(), **{field: value})
+    assert caught.value.field == field
+    assert repr(value) in str(caught.value)
+
+
+@given(labs)
+def test_no_wish_changes_nothing(lab: spec.Lab) -> None:
+    assert spec.change(lab, spec.Wishes(), running=True) == lab
+    assert spec.change(lab, spec.Wishes(), running=False) == lab
+
+
+def test_running_lab_only_grows() -> None:
+    lab = spec.Lab(nodes=3)
+    assert spec.change(lab, spec.Wishes(nodes=4), running=True).nodes == 4
+    assert spec.change(lab, spec.Wishes(nodes=2), running=False).nodes == 2
+    with pytest.raises(errors.InvalidInput, match="only grows") as caught:
+        spec.change(lab, spec.Wishes(nodes=2), running=True)
+    assert "weft lab stop" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "wishes", [spec.Wishes(mtu=9000), spec.Wishes(port=7), spec.Wishes(datapath="system")]
+)
+def test_running_lab_keeps_what_pods_rely_on(wishes: spec.Wishes) -> None:
+    lab = spec.Lab(port=6000)
+    with pytest.raises(errors.InvalidInput, match="the running lab has"):
+        spec.change(lab, wishes, running=True)
+    assert spec.change(lab, wishes, running=False) != lab
