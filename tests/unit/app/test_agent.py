@@ -1,0 +1,40 @@
+"""The agent's own part: reading the switch's identity, refusing what cannot work."""
+
+from __future__ import annotations
+
+import pytest
+
+from weft import errors
+from weft.app import agent, settings
+
+
+def test_identity_as_the_switch_has_it():
+    ids = {"system-id": "c1", "ovn-encap-ip": "192.0.2.1, 2001:db8::1"}
+    own = agent.own_info("node1", {"external_ids": ids})
+    assert (own.chassis, own.encap_ips) == ("c1", ("192.0.2.1", "2001:db8::1"))
+
+
+def test_identity_before_anybody_told_the_switch():
+    own = agent.own_info("node1", {"external_ids": {}})
+    assert (own.chassis, own.encap_ips) == ("", ())
+
+
+@pytest.mark.parametrize(
+    ("options", "flag"),
+    [
+        (settings.Agent(), "--node"),
+        (settings.Agent(node="n", nic_kind="tap"), "--nic-kind"),
+        (settings.Agent(node="n", remote_ports="some"), "--remote-ports"),
+    ],
+)
+def test_what_cannot_work_is_refused_by_its_flag(options, flag):
+    with pytest.raises(errors.InvalidInput, match=flag):
+        agent.check(options)
+    agent.check(settings.Agent(node="n"))
+
+
+def test_each_setting_is_a_field_with_its_default():
+    known = {setting.name: setting.default for setting in settings.AGENT}
+    assert known == {
+        name: field.default for name, field in settings.Agent.__dataclass_fields__.items()
+    }

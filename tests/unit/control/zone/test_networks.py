@@ -1,0 +1,58 @@
+"""Definitions as a zone reads them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from weft import names
+from weft.control.zone import networks
+
+
+def definition(config: object, **notes: str) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "name": "blue",
+            "namespace": "default",
+            "uid": "u",
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            "annotations": notes,
+        },
+        "spec": {"config": config if isinstance(config, str) else json.dumps(config)},
+    }
+
+
+CONFIG = {
+    "cniVersion": "1.0.0",
+    "name": "blue",
+    "type": "ovn-k8s-cni-overlay",
+    "topology": "layer2",
+    "netAttachDefName": "default/blue",
+    "subnets": "10.1.0.0/24",
+}
+NOTES = {names.NETWORK_NAME: "blue", names.NETWORK_ID: "3"}
+
+
+def test_a_definition_with_an_id_is_a_network():
+    read = networks.read(definition(CONFIG, **NOTES), default_mtu=1380)
+    assert read.network.name == "blue"
+    assert read.network.id == 3
+    assert read.network.spec.mtu == 1380
+    assert read.age == ("2026-01-01T00:00:00Z", "u")
+
+
+def test_nothing_before_the_cluster_manager_has_spoken():
+    for notes in (
+        {},
+        {names.NETWORK_NAME: "blue"},
+        {**NOTES, names.NETWORK_NAME: "other"},
+        {**NOTES, names.NETWORK_ID: "x"},
+        {**NOTES, names.NETWORK_ID: "0"},
+        {**NOTES, names.NETWORK_ID: str(names.MAX_NETWORKS)},
+    ):
+        assert networks.read(definition(CONFIG, **notes), default_mtu=1400) is None
+
+
+def test_nothing_of_what_is_wrong_or_anothers():
+    for config in ("{", {**CONFIG, "type": "macvlan"}, {**CONFIG, "subnets": "10.1.0.0/99"}):
+        assert networks.read(definition(config, **NOTES), default_mtu=1400) is None

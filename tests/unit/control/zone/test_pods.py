@@ -1,0 +1,75 @@
+"""Pods as a zone reads them, out of what its cache keeps."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from weft import names
+from weft.control.zone import pods
+
+DECIDED = {
+    "default/blue": {
+        "ip_addresses": ["10.1.0.5/24"],
+        "mac_address": "0a:58:0a:01:00:05",
+        "tunnel_id": 11,
+    }
+}
+
+
+def pod(**changed: Any) -> dict[str, Any]:
+    notes = {
+        names.NETWORKS: "blue",
+        names.POD_NETWORKS: json.dumps(DECIDED),
+        "other": "x" * 1000,
+    }
+    return {
+        "metadata": {
+            "name": "web",
+            "namespace": "default",
+            "uid": "u1",
+            "resourceVersion": "7",
+            "labels": {pods.VM_LABEL: "vm1", "app": "x"},
+            "annotations": changed.get("annotations", notes),
+            "managedFields": [{}],
+        },
+        "spec": {"nodeName": "node1", "containers": [{}], **changed.get("spec", {})},
+        "status": {"phase": changed.get("phase", "Running"), "conditions": [{}]},
+    }
+
+
+def test_a_pod_with_its_allocations_and_its_vm():
+    read = pods.read(pods.slim(pod()))
+    assert read.ref.key == "default/web"
+    assert read.ref.uid == "u1"
+    assert (read.node, read.vm) == ("node1", "vm1")
+    assert read.allocations["default/blue"].tunnel_id == 11
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"annotations": {names.NETWORKS: "blue"}},
+        {"annotations": {names.NETWORKS: "blue", names.POD_NETWORKS: "{"}},
+        {"annotations": {names.NETWORKS: "blue", names.POD_NETWORKS: "{}"}},
+        {"annotations": None},
+        {"spec": {"nodeName": ""}},
+        {"spec": {"hostNetwork": True}},
+        {"phase": "Succeeded"},
+        {"phase": "Failed"},
+    ],
+)
+def test_a_pod_that_holds_no_ports(changed):
+    assert pods.read(pods.slim(pod(**changed))) is None
+    assert pods.read(pod(**changed)) is None
+
+
+def test_what_is_kept_of_a_pod_is_little():
+    kept = pods.slim(pod())
+    assert len(json.dumps(kept)) < 500
+    assert set(kept["metadata"]["annotations"]) == {names.NETWORKS, names.POD_NETWORKS}
+    assert pods.slim(pod(annotations={})) == {
+        "metadata": {"name": "web", "namespace": "default", "uid": "u1", "resourceVersion": "7"}
+    }
