@@ -18,6 +18,8 @@ from weft.lab import spec, up
 from weft.lab.demos import machines, stage, three_vms
 from weft.lab.runtime import toolchain
 
+PIPE_WIDTH = 100  # characters a line, where no terminal says how many fit
+
 
 def command(
     name: Annotated[
@@ -73,6 +75,8 @@ def _say(
     lab: Mapping[str, Any],
 ) -> None:
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=PIPE_WIDTH)
     console.print(_machines(vms))
     console.print(_checks(verdicts))
     failed = sum(not verdict.holds for verdict in verdicts)
@@ -92,24 +96,27 @@ def _say(
         typer.echo(line)
 
 
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold", no_wrap=column not in ("check", "seen"))
+    return table
+
+
 def _machines(vms: Mapping[str, machines.Machine]) -> Table:
-    table = Table(title="virtual machines", title_justify="left")
-    for column in ("namespace", "name", "node", "NIC", "MAC", "addresses", "model", "binding"):
-        table.add_column(column, no_wrap=column == "MAC")
+    table = _table("machines", "name", "node", "NIC", "MAC", "addresses", "model", "binding")
     for vm in vms.values():
         for place, nic in enumerate(vm.nics):
-            who = (vm.namespace, vm.name, vm.node) if place == 0 else ("", "", "")
-            label = f"{nic.network} ({nic.device})" if nic.device else nic.network
+            who = (vm.key, vm.node) if place == 0 else ("", "")
             routable = [text for text in nic.addresses if not text.startswith("fe80:")]
-            table.add_row(*who, label, nic.mac, "\n".join(routable), nic.model, nic.binding)
+            name = nic.device or nic.network
+            table.add_row(*who, name, nic.mac, "\n".join(routable), nic.model, nic.binding)
     return table
 
 
 def _checks(verdicts: list[three_vms.Verdict]) -> Table:
-    table = Table(title="checks, from inside the guests", title_justify="left")
-    for column in ("", "check", "who", "seen"):
-        table.add_column(column)
+    table = _table("\nchecks, from inside the guests", "", "check", "who", "seen")
     for verdict in verdicts:
-        mark = Text("ok", style="green") if verdict.holds else Text("FAILED", style="bold red")
+        mark = Text("ok", style="green") if verdict.holds else Text("NO", style="bold red")
         table.add_row(mark, verdict.claim, verdict.where, verdict.seen)
     return table

@@ -25,17 +25,23 @@ PAGES = {
     "nico-demo-vm/web2": "Welcome to CIC demo - Server 2",
 }
 
+GATEWAY = "10.0.2.1"  # what masquerade shows a guest as its way out
+
 Run = Callable[..., Awaitable[Outcome]]  # (machine, *argv) in the guest
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One line of the demo's table."""
+    """One line of the demo's table: what is claimed, of which guest or pair, and what was seen."""
 
     claim: str
     where: str
     holds: bool
     seen: str
+
+
+def _pair(machine: Machine, peer: Machine) -> str:
+    return f"{machine.name} > {peer.name}"
 
 
 async def check(vms: Mapping[str, Machine], run: Run) -> AsyncIterator[Verdict]:
@@ -75,14 +81,16 @@ async def _leased(machine: Machine, run: Run) -> Verdict:
     lease = re.search(r"lease of (\S+) obtained", said)
     leased = lease.group(1) if lease else ""
     holds = bool(leased) and leased == address and ip_address(leased) in SUBNET
-    seen = f"{leased or 'no lease'}, the guest has {address or 'none'}"
-    return Verdict(f"address leased by DHCP from {SUBNET}", machine.key, holds, seen)
+    seen = f"{leased} of {SUBNET}" if leased else "no lease"
+    if leased != address:
+        seen += f", but the guest has {address or 'none'}"
+    return Verdict("leased by DHCP", machine.name, holds, seen)
 
 
 async def _mtu(machine: Machine, run: Run) -> Verdict:
     read = await run(machine, "cat", f"/sys/class/net/{_device(machine)}/mtu")
     value = read.text.strip()
-    return Verdict(f"MTU {MTU} in the guest", machine.key, value == str(MTU), value)
+    return Verdict(f"MTU {MTU} in the guest", machine.name, value == str(MTU), value)
 
 
 async def _pings(machine: Machine, peer: Machine, run: Run) -> Verdict:
@@ -91,22 +99,33 @@ async def _pings(machine: Machine, peer: Machine, run: Run) -> Verdict:
     address = peer.address(NETWORK)
     done = await run(machine, "ping", "-c", "3", "-W", "2", "-s", size, address)
     seen = _summary(done)
-    return Verdict("ping", f"{machine.key} to {peer.key}", "0% packet loss" in seen, seen)
+    return Verdict("ping", _pair(machine, peer), seen.endswith(", 0% lost"), seen)
 
 
 async def _serves(machine: Machine, peer: Machine, page: str, run: Run) -> Verdict:
     url = f"http://{peer.address(NETWORK)}/"
     done = await run(machine, "curl", "-sS", "-m", "10", url)
     seen = re.sub(r"<[^>]*>", "", (done.output or done.errors).decode(errors="replace")).strip()
-    return Verdict("curl", f"{machine.key} to {peer.key}", seen == page, seen)
+    return Verdict("curl", _pair(machine, peer), seen == page, seen)
 
 
 async def _silent(outsider: Machine, peer: Machine, run: Run) -> Verdict:
+    """A ping that nobody answers; that its own gateway answers proves that asking works.
+
+    busybox' ping may wait for ever where errors come back instead of silence: hence `timeout`.
+    """
     address = peer.address(NETWORK)
-    done = await run(outsider, "ping", "-c", "2", "-W", "1", address)
-    seen = _summary(done)
-    holds = bool(address) and "100% packet loss" in seen
-    return Verdict("not on the network: no answer", f"{outsider.key} to {peer.key}", holds, seen)
+    control = await run(outsider, "timeout", "6", "ping", "-c", "1", "-W", "4", GATEWAY)
+    done = await run(outsider, "timeout", "4", "ping", "-c", "2", "-W", "1", address)
+    answered, works = " bytes from " in done.text, " bytes from " in control.text
+    heard = "an answer" if answered else "no answer"
+    seen = f"{heard}; its own gateway {'answers' if works else 'is silent'}"
+    return Verdict(
+        "no answer to an outsider",
+        _pair(outsider, peer),
+        bool(address) and works and not answered,
+        seen,
+    )
 
 
 async def _unheard(liar: Machine, victim: Machine, witness: Machine, run: Run) -> Verdict:
@@ -124,11 +143,11 @@ async def _unheard(liar: Machine, victim: Machine, witness: Machine, run: Run) -
         after = await _echoes(witness, run)
     finally:
         await run(liar, "ip", "addr", "del", f"{stolen}/32", "dev", device)
-    seen = f"{honest - before} of 2 honest requests heard, {after - honest} of 3 forged ones"
+    seen = f"{honest - before} of 2 honest heard, {after - honest} of 3 forged"
     holds = honest - before == 2 and after == honest
     return Verdict(
-        "a forged sender address is not heard",
-        f"{liar.key} as {victim.name} to {witness.key}",
+        "forged sender unheard",
+        _pair(liar, witness),
         holds,
         seen,
     )
@@ -144,5 +163,9 @@ async def _echoes(machine: Machine, run: Run) -> int:
 def _summary(done: Outcome) -> str:
     """ping's line of counts."""
     text = (done.output + done.errors).decode(errors="replace")
-    found = re.search(r"\d+ packets transmitted.*", text)
-    return found.group(0) if found else text.strip().rpartition("\n")[2]
+    found = re.search(
+        r"(\d+) packets transmitted, (\d+) packets received, (\d+%) packet loss", text
+    )
+    if found is None:
+        return text.strip().rpartition("\n")[2]
+    return f"{found[2]} of {found[1]} answered, {found[3]} lost"
