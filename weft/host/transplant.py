@@ -21,6 +21,7 @@ _SETTINGS = (
     ("ipv6", ("disable_ipv6", "addr_gen_mode", "accept_dad", "dad_transmits", "accept_ra")),
     ("ipv4", ("arp_ignore", "arp_announce", "rp_filter")),
 )
+_IFF_UP, _IFF_LOWER_UP = 0x1, 0x10000
 _RTPROT_KERNEL = 2
 _IFA_F_NODAD = 0x02
 
@@ -35,12 +36,16 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Everything about a device but its index; `master` is the bridge that it belongs to."""
+    """Everything about a device but its index; `master` is the bridge that it belongs to.
+
+    `connected`: it has a carrier, so somebody holds its other end.
+    """
 
     name: str
     mac: str
     mtu: int
     up: bool
+    connected: bool
     master: int
     addresses: tuple[tuple[int, str, int], ...]
     routes: tuple[Route, ...]
@@ -58,7 +63,8 @@ def capture(name: str) -> Device | None:
             name=name,
             mac=link.get_attr("IFLA_ADDRESS"),
             mtu=link.get_attr("IFLA_MTU"),
-            up=bool(link["flags"] & 1),
+            up=bool(link["flags"] & _IFF_UP),
+            connected=bool(link["flags"] & _IFF_LOWER_UP),
             master=link.get_attr("IFLA_MASTER") or 0,
             addresses=tuple(_addresses(route, index)),
             routes=tuple(_routes(route, index)),

@@ -62,7 +62,13 @@ class Wanted:
 
 async def add(asked: call.Call, deps: Dependencies) -> result.Result:
     """Make the attachment; when this raises or is cancelled, nothing of it is left."""
-    await wiring.check_free(asked.netns, asked.interface)
+    if not await wiring.is_free(asked.netns, asked.interface):
+        raise call.Refused(
+            call.Code.ENVIRONMENT,
+            f"CNI_IFNAME {asked.interface!r}: the pod has an interface of that name already",
+            where=f"netns {asked.netns}",
+            hint="a runtime calls DEL before it adds an interface again",
+        )
     progress = Progress()
     try:
         async with asyncio.timeout(deps.settings.patience):
@@ -259,7 +265,7 @@ async def check(asked: call.Call, deps: Dependencies) -> None:
     where = f"interface {asked.interface} of Pod {asked.pod}"
     link = await wiring.read(asked.netns, asked.interface)
     if link is None:
-        raise call.Refused(call.Code.CONTAINER, "is not in the pod", where=where)
+        raise call.Refused(call.Code.CHANGED, "is not in the pod", where=where)
     pod = deps.pods.get(asked.pod)
     if pod is None or not is_decided(pod, asked):
         what = "is not there, or has no allocation for this attachment"
@@ -271,7 +277,7 @@ async def check(asked: call.Call, deps: Dependencies) -> None:
     found += _check_ovs(nic, deps)
     if found:
         hint = "delete the pod, so that it is wired anew"
-        raise call.Refused(call.Code.CONTAINER, "; ".join(found), where=where, hint=hint)
+        raise call.Refused(call.Code.CHANGED, "; ".join(found), where=where, hint=hint)
 
 
 def _check_ovs(nic: plan.Nic, deps: Dependencies) -> list[str]:

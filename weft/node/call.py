@@ -31,7 +31,7 @@ _SPECIFICATION = "Container Network Interface specification, version 1.1.0"
 
 
 class Code(IntEnum):
-    """Error codes that the specification gives a meaning."""
+    """Error codes of the specification; from 100 on they are weft's own."""
 
     VERSION = 1
     UNSUPPORTED_FIELD = 2
@@ -42,6 +42,7 @@ class Code(IntEnum):
     CONFIGURATION = 7
     TRY_LATER = 11
     UNAVAILABLE = 50
+    CHANGED = 100
     INTERNAL = 999
 
 
@@ -228,4 +229,4 @@ def code_of(error: errors.WeftError) -> Code:
         return error.code
     if isinstance(error, errors.InvalidInput):
         return Code.CONFIGURATION
-    return Code.TRY_LATER if error.retry else Code.CONTAINER
+    return Code.TRY_LATER if error.retry else Code.INTERNAL

@@ -64,8 +64,8 @@ def replace(bound: port.Bound) -> bool:
         return False
     with netns.entered(bound.netns):
         old = transplant.capture(bound.interface)
-        if old is None:
-            return False  # no ADD ended well for it: nothing is known to be put back
+        if old is None or old.connected:
+            return False  # no ADD ended well for it, or it is alive
         netlink.remove(bound.interface)
     with netns.opened(bound.netns) as target:
         netlink.move(bound.device, target, bound.interface)

@@ -23,6 +23,7 @@ import orjson
 
 from weft import errors, names
 from weft.cni import wire
+from weft.host import netns
 from weft.nic import result
 from weft.node import attach, call, gc, health, repair
 from weft.node.attach import Dependencies, Settings
@@ -168,6 +169,8 @@ class Server:
         try:
             asked = call.parse(env, config)
             body = await self._carry_out(asked)
+        except netns.Gone as error:
+            return refuse(call.Refused(call.Code.CONTAINER, error.what, where=error.where), config)
         except errors.WeftError as error:
             log.warning("%s refused: %s", subject, error)
             return refuse(error, config)

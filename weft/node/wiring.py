@@ -14,24 +14,9 @@ from weft.host import netlink, netns
 from weft.nic import plan
 
 
-class Taken(netlink.Failed):
-    """The pod has an interface of that name already."""
-
-    retry = False
-
-
-async def check_free(namespace: str, interface: str) -> None:
-    """The pod's namespace is there and has no such interface yet."""
-
-    def work() -> None:
-        if netlink.read(interface) is not None:
-            raise Taken(
-                f"the pod has an interface {interface} already",
-                where=f"netns {namespace}",
-                hint="a runtime calls DEL before it adds an interface again",
-            )
-
-    await netns.run_inside(namespace, work)
+async def is_free(namespace: str, interface: str) -> bool:
+    """Whether the pod's namespace has no such interface yet."""
+    return await netns.run_inside(namespace, netlink.read, interface) is None
 
 
 async def make_veth(nic: plan.Nic, namespace: str) -> None:

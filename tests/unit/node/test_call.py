@@ -110,7 +110,7 @@ def test_valid_attachments() -> None:
         (errors.InvalidInput("NAD x", "mtu", 1, "too small"), 7),
         (errors.NotReady("not yet"), 11),
         (errors.Unavailable("down"), 11),
-        (errors.WeftError("gone"), 3),
+        (errors.WeftError("odd"), 999),
         (call.Refused(call.Code.ENVIRONMENT, "x"), 4),
     ],
 )
