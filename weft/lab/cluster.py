@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 from weft import errors
@@ -16,24 +17,36 @@ PATIENCE = 30.0
 ANSWER = 3.0  # seconds that a status waits for an answer
 
 
-def wait_ready(kubeconfig: str, nodes: Iterable[str]) -> None:
-    """Return when each of the nodes is ready."""
-    asyncio.run(_wait_ready(kubeconfig, tuple(nodes)))
+def wait_ready(kubeconfig: str, nodes: Iterable[str], *, since: float) -> None:
+    """Return when each of the nodes is ready, and has said so after `since` (seconds of the epoch).
+
+    The objects of an earlier run are still there, and say that their nodes are ready.
+    """
+    oldest = datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    asyncio.run(_wait_ready(kubeconfig, tuple(nodes), oldest))
 
 
-async def _wait_ready(kubeconfig: str, nodes: tuple[str, ...]) -> None:
+async def _wait_ready(kubeconfig: str, nodes: tuple[str, ...], oldest: str) -> None:
+    def fresh(node: dict[str, Any]) -> bool:
+        return is_ready(node, oldest)
+
     async with client.Client.from_kubeconfig(kubeconfig) as api:
         known = cache.Cache(api, resources.NODES)
         watching = asyncio.ensure_future(known.run())
         try:
-            await asyncio.gather(*(known.wait_for(name, is_ready, PATIENCE) for name in nodes))
+            await asyncio.gather(*(known.wait_for(name, fresh, PATIENCE) for name in nodes))
         finally:
             watching.cancel()
 
 
-def is_ready(node: dict[str, Any]) -> bool:
+def is_ready(node: dict[str, Any], oldest: str = "") -> bool:
     conditions = (node.get("status") or {}).get("conditions") or []
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+    return any(
+        one["type"] == "Ready"
+        and one["status"] == "True"
+        and one.get("lastHeartbeatTime", "") >= oldest
+        for one in conditions
+    )
 
 
 def look(kubeconfig: str) -> dict[str, Any]:

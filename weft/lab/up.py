@@ -17,6 +17,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -45,6 +46,7 @@ def up(
     `parts` are the Python parts to run; empty: all that there are. Raises when it cannot be.
     """
     folder = state.Folder.of(name)
+    began = time.time()
     with folder.lock():
         peer = folder.connect()
         stored = folder.load() or spec.Lab(name=name)
@@ -61,7 +63,7 @@ def up(
         folder.store(lab)
         try:
             _wait(folder, lab, tell)
-            _wait_for_nodes(folder, lab)
+            _wait_for_nodes(folder, lab, began if started else 0.0)
         except BaseException:
             if started:  # half a lab is of no use, and its logs stay
                 _end(folder)
@@ -241,14 +243,14 @@ def _wait(folder: state.Folder, lab: spec.Lab, tell: Tell) -> None:
     raise _died(folder)
 
 
-def _wait_for_nodes(folder: state.Folder, lab: spec.Lab) -> None:
+def _wait_for_nodes(folder: state.Folder, lab: spec.Lab, since: float) -> None:
     """Until the API shows each node as ready, if there are kubelets to say so."""
     names = {service["name"] for service in status(lab.name)["services"]}
     nodes = [node.name for node in lab.members if f"{node.name}/kubelet" in names]
     if nodes:
         from weft.lab import cluster  # a client is costly to load, and most commands need none
 
-        cluster.wait_ready(str(folder.kubeconfig), nodes)
+        cluster.wait_ready(str(folder.kubeconfig), nodes, since=since)
 
 
 def _died(folder: state.Folder) -> errors.WeftError:
