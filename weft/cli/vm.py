@@ -123,11 +123,12 @@ def _say(rows: list[dict[str, Any]]) -> None:
 
     table = Table()
     for column in ("namespace", "name", "status", "node", "NIC", "MAC", "addresses"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=column == "MAC", overflow="fold")
     for row in rows:
         first = [row[field] for field in ("namespace", "name", "status", "node")]
         for nic in row["interfaces"] or [{}]:
             name = nic.get("interfaceName") or nic.get("name", "")
-            table.add_row(*first, name, nic.get("mac", ""), ", ".join(nic.get("ipAddresses") or ()))
+            addresses = [ip for ip in nic.get("ipAddresses") or () if not ip.startswith("fe80:")]
+            table.add_row(*first, name, nic.get("mac", ""), ", ".join(addresses))
             first = [""] * len(first)
     Console().print(table)
