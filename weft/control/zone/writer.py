@@ -1,8 +1,9 @@
 """How does what the zone desires come into its databases: when, and in how many transactions?
 
-One task writes. What comes within a moment goes together; what comes while a transaction is
-under way goes with the next. At the start and after a connection was lost, everything is compared
-and rows of ours that nothing desires are removed. No meaning of rows lives here.
+One task writes. What comes after a while of quiet goes at once; what comes soon after, or while a
+transaction is under way, goes together with the next. At the start and after a connection was
+lost, everything is compared and rows of ours that nothing desires are removed. No meaning of rows
+lives here.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from weft.ovsdb import replica
 
 log = logging.getLogger(__name__)
 
-WINDOW = 0.003  # seconds in which changes are gathered, until there are BATCH of them
+WINDOW = 0.003  # least seconds between two transactions, unless BATCH changes have come
 BATCH = 100
 _PAUSES = (0.2, 10.0)
 
@@ -51,6 +52,7 @@ class Writer:
         self._full = asyncio.Event()
         self._all = True
         self._pause = _PAUSES[0]
+        self._written = 0.0
         self._settled = asyncio.Event()
         self.figures = Figures()
         self.trouble = ""
@@ -92,11 +94,14 @@ class Writer:
                 self.trouble, self._pause = "", _PAUSES[0]
                 if not self._due.is_set():
                     self._settled.set()
+            self._written = asyncio.get_running_loop().time()
             self._on_written()
 
     async def _gather(self) -> None:
+        """Lets come what is coming: all of this turn of the loop, in a burst all of a moment."""
+        await asyncio.sleep(0)
         try:
-            async with asyncio.timeout(WINDOW):
+            async with asyncio.timeout_at(self._written + WINDOW):
                 await self._full.wait()
         except TimeoutError:
             pass
