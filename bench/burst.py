@@ -30,7 +30,7 @@ from weft.kube.resources import NADS, PODS
 
 BURST = 1000
 CROWD = 5000
-REPEATS = 3
+REPEATS = 5
 IN_FLIGHT = 32
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -125,12 +125,15 @@ async def burst(
         seen = await watch
         if fate == "removed":
             await each(lambda i: client.delete(PODS, f"{prefix}-{i}", "default", grace=0), count)
-    found = {"created_per_second": count / (end - begin)}
+    created = count / (end - begin)
     if not network:
-        return found
+        return {"created_per_second": created}
     times = sorted(seen[name] - sent[name] for name in sent)
-    return found | {
-        "annotated_per_second": count / (max(seen.values()) - begin),
+    told = count / (max(seen.values()) - begin)
+    return {
+        "created_per_second": created,
+        "annotated_per_second": told,
+        "kept_up": told / created,
         "p50_ms": 1000 * statistics.median(times),
         "p99_ms": 1000 * times[int(len(times) * 0.99)],
     }
@@ -150,8 +153,9 @@ def elsewhere(
     return found
 
 
-def median(runs: list[dict[str, float]]) -> dict[str, float]:
-    return {name: statistics.median(run[name] for run in runs) for name in runs[0]}
+def middle(runs: list[dict[str, float]], *, by: str) -> dict[str, float]:
+    """The run that is the median in one of its values."""
+    return sorted(runs, key=lambda run: run[by])[len(runs) // 2]
 
 
 @contextmanager
@@ -214,44 +218,31 @@ def run() -> Iterable[Figure]:
         kubeconfig = stack.enter_context(api_server(folder))
         asyncio.run(declare(kubeconfig, "burst"))
         alone = elsewhere(kubeconfig, "alone", BURST, "")
-        yield Figure("API server without a manager, creates", alone["created_per_second"], "pods/s")
+        yield Figure("creates, no manager", alone["created_per_second"], "pods/s")
         manager = stack.enter_context(cluster_manager(kubeconfig))
-        yield Figure("cluster manager, resident idle", resident(manager), "MiB")
+        yield Figure("manager's memory, idle", resident(manager), "MiB")
         elsewhere(kubeconfig, "warm", 100)
         first = []
         for number in range(REPEATS):
             first.append(elsewhere(kubeconfig, f"first-{number}", BURST))
             if not number:
-                memory = resident(manager)
-        yield Figure(f"cluster manager, resident after {BURST} pods", memory, "MiB")
-        empty = median(first)
-        yield from figures(empty, f"burst of {BURST}")
+                yield Figure(f"manager's memory, {BURST} pods", resident(manager), "MiB")
+        yield from figures(first, "burst")
         elsewhere(kubeconfig, "crowd", CROWD, fate="stay")
-        beside = f"burst of {BURST} beside {CROWD}"
         later = [elsewhere(kubeconfig, f"later-{i}", BURST) for i in range(REPEATS)]
-        crowded = median(later)
-        yield from figures(crowded, beside)
-        yield Figure(
-            f"{beside}, p99", crowded["p99_ms"], "ms", "beside none", empty["p99_ms"], at_most=1.2
-        )
-        rate, before = crowded["annotated_per_second"], empty["annotated_per_second"]
-        yield Figure(
-            f"{beside}, annotated", rate, "pods/s", "beside none", before, at_least=1 / 1.2
-        )
-        yield Figure(f"cluster manager, resident with {CROWD} pods", resident(manager), "MiB")
+        yield from figures(later, f"burst beside {CROWD}")
+        slow, before = middle(later, by="p99_ms")["p99_ms"], middle(first, by="p99_ms")["p99_ms"]
+        yield Figure(f"p99 beside {CROWD}", slow, "ms", "beside none", before, at_most=1.2)
+        yield Figure(f"manager's memory, {CROWD} pods", resident(manager), "MiB")
 
 
-def figures(found: dict[str, float], name: str) -> Iterator[Figure]:
-    yield Figure(f"{name}, create to annotation p50", found["p50_ms"], "ms")
-    yield Figure(f"{name}, create to annotation p99", found["p99_ms"], "ms", at_most=500)
-    yield Figure(
-        f"{name}, annotated",
-        found["annotated_per_second"],
-        "pods/s",
-        "created",
-        found["created_per_second"],
-        at_least=0.9,
-    )
+def figures(runs: list[dict[str, float]], name: str) -> Iterator[Figure]:
+    usual = middle(runs, by="p99_ms")
+    yield Figure(f"{name}: p50", usual["p50_ms"], "ms")
+    yield Figure(f"{name}: p99", usual["p99_ms"], "ms", at_most=500)
+    kept_up = middle(runs, by="kept_up")
+    rate, created = kept_up["annotated_per_second"], kept_up["created_per_second"]
+    yield Figure(f"{name}: annotated", rate, "pods/s", "created", created, at_least=0.9)
 
 
 if __name__ == "__main__":

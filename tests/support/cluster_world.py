@@ -82,6 +82,7 @@ async def settled(api: MemoryApi, manager: Manager) -> None:
             not manager.is_started
             or not api.is_drained()
             or len(manager.networks.queue)
+            or len(manager.claims.queue)
             or len(manager.pods.queue)
             or manager.recorder.is_busy
         )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 
 from weft.app import health, settings
 from weft.control import loop
-from weft.control.cluster import holdings, networks, pods
+from weft.control.cluster import claims, holdings, networks, pods
 from weft.kube import cache, events, lease, resources
 from weft.kube.client import Client
 
@@ -38,27 +38,37 @@ class Manager:
             default_mtu=options.default_mtu,
             underlay_mtu=options.underlay_mtu,
         )
-        self.pods = pods.Pods(client, self.pod_cache, self.networks, held, self.recorder)
+        self.claim_cache = claims.watch(client)
+        self.claims = claims.Claims(client, self.claim_cache, self.networks, held)
+        self.pods = pods.Pods(
+            client, self.pod_cache, self.networks, self.claims, held, self.recorder
+        )
         self.is_started = False
 
     async def run(self) -> None:
         await loop.together(
             events=self.recorder.run(),
             nads=self.nads.run(),
+            claims=self.claim_cache.run(),
             pods=self.pod_cache.run(),
             control=self._control(),
         )
 
     async def _control(self) -> None:
-        await self.nads.synced()
-        await self.pod_cache.synced()
-        # No await from here to the end of the two starts: nothing may happen in between.
+        for each in (self.nads, self.claim_cache, self.pod_cache):
+            await each.synced()
+        # No await from here to the end of the starts: nothing may happen in between.
         self.networks.start()
+        self.claims.start()
         self.pods.start()
         loop.settle()
         self.is_started = True
         log.info("in charge of %d networks, %d pods", len(self.networks), len(self.pod_cache))
-        await loop.together(networks=self.networks.run(), pods=self.pods.run(self._options.workers))
+        await loop.together(
+            networks=self.networks.run(),
+            claims=self.claims.run(),
+            pods=self.pods.run(self._options.workers),
+        )
 
     def not_ready(self) -> list[str]:
         reasons = [] if self.is_started else ["not synced yet"]

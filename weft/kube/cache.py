@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from weft import errors
 from weft.kube import resources
-from weft.kube.client import ApiError, Client, Expired, Object
+from weft.kube.client import ApiError, Client, Expired, NotFound, Object
 from weft.kube.resources import Resource
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,8 @@ class Cache:
     """The objects of one kind, by key ("namespace/name" or "name") and by index.
 
     `keep` slims an object before it is stored (it may change it in place); it must leave name,
-    namespace, uid and resourceVersion of the metadata. `indexes` see the slimmed object.
+    namespace, uid and resourceVersion of the metadata. `indexes` see the slimmed object. A kind
+    that `may_be_unknown` counts as synced, with no objects, while the server does not have it.
     What `get` returns is shared: do not change it.
     """
 
@@ -80,6 +81,7 @@ class Cache:
         field_selector: str = "",
         indexes: Mapping[str, Index] | None = None,
         keep: Callable[[Object], Object] = keep_all,
+        may_be_unknown: bool = False,
     ) -> None:
         self._client = client
         self.resource = res
@@ -88,6 +90,7 @@ class Cache:
         self._functions = dict(indexes or {})
         self._indexes: dict[str, dict[str, set[str]]] = {name: {} for name in self._functions}
         self._keep = keep
+        self._may_be_unknown = may_be_unknown
         self._objects: dict[str, Object] = {}
         self._subscribers: list[Subscriber] = []
         self._waiting: dict[str, set[asyncio.Future[Object]]] = {}
@@ -167,6 +170,11 @@ class Cache:
             except Expired as error:
                 log.info("%s: listing again: %s", self.resource.plural, error)
                 continue
+            except NotFound as error:
+                if self._may_be_unknown:
+                    self._synced.set()
+                else:
+                    self._note(str(error))
             except ApiError as error:
                 self._note(str(error))
             await asyncio.sleep(pause)

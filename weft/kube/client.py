@@ -54,8 +54,8 @@ _PATCHES = {
     "apply": "application/apply-patch+yaml",
 }
 _WATCH_SECONDS = 300  # the server ends a watch after 1 to 2 times this; then it is taken up again
-_SILENCE = 30.0  # longer than the server's own end of the watch before it counts as broken
-_PAUSES = (0.05, 5.0)
+_SILENCE = 100.0  # without as much as a bookmark: the connection may be dead without saying so
+_PAUSES = (0.05, 2.0)
 
 
 class Listing(list[Object]):
@@ -249,7 +249,7 @@ class Client:
                 fieldSelector=field_selector,
             )
             try:
-                async for kind, obj in self._events(res, namespace, query, seconds + _SILENCE):
+                async for kind, obj in self._events(res, namespace, query):
                     version = obj["metadata"]["resourceVersion"]
                     pause = _PAUSES[0]
                     if kind != "BOOKMARK" or bookmarks:
@@ -261,11 +261,11 @@ class Client:
             pause = min(pause * 2, longest)
 
     async def _events(
-        self, res: Resource, namespace: str, query: Mapping[str, str], silence: float
+        self, res: Resource, namespace: str, query: Mapping[str, str]
     ) -> AsyncGenerator[tuple[str, Object], None]:
         where = f"watch of {_where(res, namespace)}"
         async with self._door.stream(
-            res.path(namespace), query, silence=silence, where=where
+            res.path(namespace), query, silence=_SILENCE, where=where
         ) as content:
             rest = b""
             async for chunk in content.iter_any():

@@ -3,47 +3,92 @@
 Pure: keeps one ledger a network and, by pod uid, what was taken from which. A pod is released
 once, whatever happened to its NADs meanwhile; a network's changed definition carries its
 holders over. Whether a pod is to get anything is not decided here.
+
+What a pod gets through an IPAMClaim belongs to the claim: it stays when the pod goes, and the
+next pod of that claim gets the same, two at once while a VM moves.
 """
 
 from __future__ import annotations
 
-from weft import model
-from weft.alloc import ledger
+from dataclasses import dataclass, field, replace
+
+from weft import errors, model
+from weft.alloc import ledger, macs
+
+
+@dataclass(slots=True)
+class Claim:
+    """What is known of an IPAMClaim: whether it is there, and which attachments use it."""
+
+    network: str
+    is_there: bool = False
+    users: set[tuple[str, str]] = field(default_factory=set)  # pod uid, attachment key
 
 
 class Holdings:
-    """`uid` is a pod's, `label` what messages call it: "Pod default/web1"."""
+    """`uid` is a pod's, `label` what messages call a holder: "Pod default/web1"."""
 
     def __init__(self) -> None:
         self._ledgers: dict[str, ledger.Ledger] = {}
-        self._held: dict[str, dict[str, str]] = {}  # pod uid: attachment key: network name
+        self._held: dict[str, dict[str, tuple[str, str]]] = {}  # uid: key: network, owner
         self._labels: dict[str, str] = {}  # by owner, to carry them over to another ledger
-        self._users: dict[str, int] = {}  # network name: attachments that hold something of it
+        self._claims: dict[str, Claim] = {}  # by owner
 
     def __len__(self) -> int:
-        """Attachments that hold something."""
-        return sum(self._users.values())
+        """Holders of something: attachments and claims."""
+        return sum(map(len, self._ledgers.values()))
 
     def is_used(self, network: str) -> bool:
-        return network in self._users
+        return bool(self._ledgers.get(network))
 
     def get(self, uid: str, key: str) -> model.Allocation | None:
-        network = self._held.get(uid, {}).get(key)
-        return None if network is None else self._ledgers[network].get(_owner(key, uid))
+        network, owner = self._held.get(uid, {}).get(key, ("", ""))
+        return self._ledgers[network].get(owner) if network else None
 
     def reserve(
-        self, network: model.Network, uid: str, key: str, allocation: model.Allocation, label: str
+        self,
+        network: model.Network,
+        uid: str,
+        key: str,
+        allocation: model.Allocation,
+        label: str,
+        claim: model.IpamClaim | None = None,
     ) -> None:
         """Notes what was given before; Conflict or InvalidInput if that cannot be true."""
-        self._ledger(network).reserve(_owner(key, uid), allocation, label=label)
-        self._note(network.name, uid, key, label)
+        book = self._ledger(network)
+        if claim is None:
+            owner = _owner(key, uid)
+            book.reserve(owner, allocation, label=label)
+        else:
+            owner = self._enter(network, claim, uid, key)
+            known = book.get(owner)
+            if known is not None and not known.tunnel_id:
+                book.release(owner)  # so far its addresses were kept; now all is known
+            label = _claim_label(claim)
+            try:
+                book.reserve(owner, allocation, label=label)
+            except errors.WeftError:
+                if known is not None and book.get(owner) is None:
+                    book.reserve(owner, known, label=label)
+                raise
+        self._note(network.name, uid, key, owner, label)
 
     def allocate(
-        self, network: model.Network, uid: str, attachment: model.Attachment, label: str
+        self,
+        network: model.Network,
+        uid: str,
+        attachment: model.Attachment,
+        label: str,
+        claim: model.IpamClaim | None = None,
     ) -> model.Allocation:
-        owner = _owner(attachment.key, uid)
-        allocation = self._ledger(network).allocate(owner, attachment, label=label)
-        self._note(network.name, uid, attachment.key, label)
+        book = self._ledger(network)
+        if claim is None:
+            owner = _owner(attachment.key, uid)
+            allocation = book.allocate(owner, attachment, label=label)
+        else:
+            owner, label = self._enter(network, claim, uid, attachment.key), _claim_label(claim)
+            allocation = self._claimed(book, owner, attachment, claim)
+        self._note(network.name, uid, attachment.key, owner, label)
         return allocation
 
     def release(self, uid: str, key: str = "") -> list[str]:
@@ -53,30 +98,109 @@ class Holdings:
             return []
         freed = []
         for each in [key] if key else list(held):
-            network = held.pop(each, None)
-            if network is None:
-                continue
-            self._ledgers[network].release(_owner(each, uid))
-            self._labels.pop(_owner(each, uid), None)
-            self._users[network] -= 1
-            if not self._users[network]:
-                del self._users[network]
-            freed.append(network)
+            network, owner = held.pop(each, ("", ""))
+            claim = self._claims.get(owner)
+            if claim is not None:
+                claim.users.discard((uid, each))
+            if network and (claim is None or self._is_over(owner, claim)):
+                self._drop_owner(network, owner)
+                freed.append(network)
         if not held:
             del self._held[uid]
         return freed
+
+    # Claims
+
+    def keep(self, network: model.Network, claim: model.IpamClaim) -> None:
+        """The claim is there: what it says it holds is not given to others."""
+        owner = _claim_owner(claim)
+        self._claims.setdefault(owner, Claim(network.name)).is_there = True
+        book = self._ledger(network)
+        if book.get(owner) is None and claim.addresses:
+            mac = next(iter(macs.candidates(claim.addresses, owner)))
+            book.reserve(owner, model.Allocation(mac, claim.addresses), label=_claim_label(claim))
+            self._labels[owner] = _claim_label(claim)
+
+    def claimed(self, claim: model.IpamClaim) -> model.Allocation | None:
+        """What the claim holds, if it holds anything."""
+        owner = _claim_owner(claim)
+        there = self._claims.get(owner)
+        book = self._ledgers.get(there.network) if there else None
+        return book.get(owner) if book else None
+
+    def end_claim(self, namespace: str, name: str) -> list[str]:
+        """The claim is gone: what it held is free, unless a pod still runs with it."""
+        owner = f"{_CLAIM}/{namespace}/{name}"
+        claim = self._claims.get(owner)
+        if claim is None:
+            return []
+        claim.is_there = False
+        if not self._is_over(owner, claim):
+            return []
+        self._drop_owner(claim.network, owner)
+        return [claim.network]
+
+    def _enter(self, network: model.Network, claim: model.IpamClaim, uid: str, key: str) -> str:
+        owner = _claim_owner(claim)
+        users = self._claims.setdefault(owner, Claim(network.name)).users
+        if any(pod == uid and other != key for pod, other in users):
+            rule = "is used by another interface of the same pod already"
+            raise errors.InvalidInput(
+                _claim_label(claim),
+                "name",
+                claim.name,
+                rule,
+                hint="make a claim for each interface",
+            )
+        return owner
+
+    def _claimed(
+        self,
+        book: ledger.Ledger,
+        owner: str,
+        attachment: model.Attachment,
+        claim: model.IpamClaim,
+    ) -> model.Allocation:
+        known, label = book.get(owner), _claim_label(claim)
+        in_use = bool(self._claims[owner].users)
+        if known is not None and (
+            in_use or (known.tunnel_id and attachment.mac in ("", known.mac))
+        ):
+            return known
+        if known is not None:
+            book.release(owner)  # only its addresses were kept, or the VM has another MAC now
+        addresses = known.addresses if known is not None else claim.addresses
+        try:
+            return book.allocate(owner, replace(attachment, addresses=addresses), label=label)
+        except errors.WeftError:
+            if known is not None:
+                book.reserve(owner, known, label=label)
+            raise
+
+    def _is_over(self, owner: str, claim: Claim) -> bool:
+        if claim.is_there or claim.users:
+            return False
+        del self._claims[owner]
+        return True
+
+    # Ledgers
 
     def drop(self, network: str) -> None:
         """The network is no more; nobody may hold anything of it."""
         if not self.is_used(network):
             self._ledgers.pop(network, None)
 
-    def _note(self, network: str, uid: str, key: str, label: str) -> None:
-        held = self._held.setdefault(uid, {})
-        if key not in held:
-            held[key] = network
-            self._labels[_owner(key, uid)] = label
-            self._users[network] = self._users.get(network, 0) + 1
+    def _note(self, network: str, uid: str, key: str, owner: str, label: str) -> None:
+        self._held.setdefault(uid, {})[key] = (network, owner)
+        self._labels[owner] = label
+        claim = self._claims.get(owner)
+        if claim is not None:
+            claim.users.add((uid, key))
+
+    def _drop_owner(self, network: str, owner: str) -> None:
+        if network in self._ledgers:
+            self._ledgers[network].release(owner)
+        self._labels.pop(owner, None)
 
     def _ledger(self, network: model.Network) -> ledger.Ledger:
         there = self._ledgers.get(network.name)
@@ -92,5 +216,16 @@ class Holdings:
         return fresh
 
 
+_CLAIM = "IPAMClaim"
+
+
 def _owner(key: str, uid: str) -> str:
     return f"{key}/{uid}"
+
+
+def _claim_owner(claim: model.IpamClaim) -> str:
+    return f"{_CLAIM}/{claim.namespace}/{claim.name}"
+
+
+def _claim_label(claim: model.IpamClaim) -> str:
+    return f"{_CLAIM} {claim.namespace}/{claim.name}"

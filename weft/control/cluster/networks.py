@@ -44,14 +44,14 @@ class Networks:
         self._ids = ids.NetworkIds()
         self._no_id: dict[str, errors.Exhausted] = {}
         self._told: dict[str, tuple[str, str]] = {}
-        self._listener: Listener = lambda nad: None
+        self._listeners: list[Listener] = []
         self.queue = queue.Queue("NAD")
 
     def __len__(self) -> int:
         return len(self._networks)
 
     def listen(self, function: Listener) -> None:
-        self._listener = function
+        self._listeners.append(function)
 
     def start(self) -> None:
         """Once, when the NADs are synced: ids of earlier runs first, then everything else."""
@@ -84,6 +84,16 @@ class Networks:
             raise self._no_id[definition.spec.name]
         return network
 
+    def find(self, key: str) -> model.Network | None:
+        """The network of a NAD if it is in order, None for whatever reason otherwise."""
+        try:
+            return self.lookup(key)
+        except errors.WeftError:
+            return None
+
+    def get(self, name: str) -> model.Network | None:
+        return self._networks.get(name)
+
     def release(self, name: str) -> None:
         """Nothing of the network is held any more: forget it if no NAD declares it either."""
         if not self._members.get(name) and not self._holdings.is_used(name):
@@ -112,7 +122,8 @@ class Networks:
         for nad in touched:
             self.queue.add(nad)
             if nad != key or not _alike(before, after):
-                self._listener(nad)
+                for listener in self._listeners:
+                    listener(nad)
 
     def _resettle(self, name: str) -> set[str]:
         """Decides anew who is accepted; the NADs for which anything changed."""

@@ -12,6 +12,7 @@ import logging
 from weft import errors, model, names
 from weft.api import podnetworks
 from weft.control.cluster import wishes
+from weft.control.cluster.claims import Claims
 from weft.control.cluster.holdings import Holdings
 from weft.control.cluster.networks import Networks
 from weft.control.cluster.waiting import Waiting
@@ -21,12 +22,13 @@ from weft.kube.client import ApiError, Client, NotFound, Object
 log = logging.getLogger(__name__)
 
 SAFETY_NET = 30.0  # seconds after which a pod that waits for a change is looked at anyway
-BY_NAD = "nad"  # index of the pods' cache
+BY_NAD, BY_CLAIM = "nad", "claim"  # indexes of the pods' cache
 
 
 def watch(client: Client) -> cache.Cache:
     """The cache that this part works from."""
-    return cache.Cache(client, resources.PODS, indexes={BY_NAD: wishes.nads}, keep=wishes.keep)
+    indexes = {BY_NAD: wishes.nads, BY_CLAIM: wishes.claims}
+    return cache.Cache(client, resources.PODS, indexes=indexes, keep=wishes.keep)
 
 
 class Pods:
@@ -37,23 +39,26 @@ class Pods:
         client: Client,
         pods: cache.Cache,
         networks: Networks,
+        claims: Claims,
         holdings: Holdings,
         recorder: events.Recorder,
     ) -> None:
         self._client, self._pods = client, pods
-        self._networks, self._holdings, self._recorder = networks, holdings, recorder
+        self._networks, self._claims = networks, claims
+        self._holdings, self._recorder = holdings, recorder
         self._waiting = Waiting()
         self._sent: dict[str, str] = {}  # pod uid: the annotation that is on its way
         self._told: dict[str, str] = {}  # pod key: what its last Event said
         self.queue = queue.Queue("Pod", on_error=self._on_error)
 
     def start(self) -> None:
-        """Once, when NADs and pods are synced: all that is annotated comes before all else."""
+        """Once, when all are synced and claims started: what is annotated comes before all else."""
         for pod in self._pods.objects():
             if not wishes.is_completed(pod):
                 self._observe(pod)
         self._pods.subscribe(self._on_pod)
         self._networks.listen(self._on_nad)
+        self._claims.listen(self._on_claim)
 
     async def run(self, workers: int) -> None:
         await self.queue.run(self._reconcile, workers=workers)
@@ -74,7 +79,8 @@ class Pods:
             self._release(key, gone["metadata"]["uid"])
             return
         text = wishes.annotation(new)
-        if text and self._sent.pop(new["metadata"]["uid"], None) == text:
+        is_own = text and self._sent.pop(new["metadata"]["uid"], None) == text
+        if is_own and old and wishes.ask_alike(old, new):
             return  # this manager's own patch, come back
         if old is None or wishes.annotation(old) != text:
             self._observe(new, old)
@@ -82,7 +88,15 @@ class Pods:
             self.queue.add(key)
 
     def _on_nad(self, nad: str) -> None:
-        for key in sorted(self._pods.index(BY_NAD, nad)):
+        self._look_again(self._pods.index(BY_NAD, nad))
+
+    def _on_claim(self, claim: str, freed: list[str]) -> None:
+        self._look_again(self._pods.index(BY_CLAIM, claim))
+        for network in freed:
+            self._wake(self._waiting.freed(network))
+
+    def _look_again(self, keys: set[str]) -> None:
+        for key in sorted(keys):
             pod = self._pods.get(key)
             if pod is not None and not wishes.is_completed(pod):
                 self._observe(pod)
@@ -115,18 +129,20 @@ class Pods:
         attachment: model.Attachment,
         allocation: model.Allocation,
     ) -> None:
-        try:
-            network = self._networks.lookup(attachment.nad)
-        except errors.WeftError:
-            return  # its NAD is gone or wrong: noted when it comes back
+        network = self._networks.find(attachment.nad)
         if network is None:
+            return  # another plugin's; or its NAD is gone or wrong: noted when it comes back
+        meta, key = pod["metadata"], attachment.key
+        try:
+            claim = self._claims.lookup(attachment, network, meta["namespace"])
+        except errors.NotReady:
             return
-        uid, key = pod["metadata"]["uid"], attachment.key
         if before is None or key not in podnetworks.parse(before):
             # What was decided here never got there: somebody else was faster.
-            for freed in self._holdings.release(uid, key):
+            for freed in self._holdings.release(meta["uid"], key):
                 self._wake(self._waiting.freed(freed))
-        self._holdings.reserve(network, uid, key, allocation, _label(pod))
+        self._holdings.reserve(network, meta["uid"], key, allocation, _label(pod), claim)
+        self._tell_claim(claim)
 
     def _release(self, key: str, uid: str) -> None:
         self._told.pop(key, None)
@@ -165,22 +181,25 @@ class Pods:
     def _allocate(self, pod: Object) -> dict[str, model.Allocation]:
         """What the pod's annotation lacks, by attachment key; all of it or an error."""
         annotated = podnetworks.parse(pod)
+        uid, namespace, label = pod["metadata"]["uid"], pod["metadata"]["namespace"], _label(pod)
         wanted = [
-            (network, attachment)
+            (network, attachment, self._claims.lookup(attachment, network, namespace))
             for attachment in wishes.attachments(pod)
             if attachment.key not in annotated
             and (network := self._networks.lookup(attachment.nad)) is not None
         ]
-        uid, label = pod["metadata"]["uid"], _label(pod)
         missing: dict[str, model.Allocation] = {}
         fresh: list[str] = []
-        for network, attachment in wanted:
+        for network, attachment, claim in wanted:
             held = self._holdings.get(uid, attachment.key)
             if held is not None:  # decided earlier: its patch did not arrive, or not yet here
                 missing[attachment.key] = held
                 continue
             try:
-                missing[attachment.key] = self._holdings.allocate(network, uid, attachment, label)
+                missing[attachment.key] = self._holdings.allocate(
+                    network, uid, attachment, label, claim
+                )
+                self._tell_claim(claim)
                 fresh.append(attachment.key)
             except errors.WeftError as error:
                 for made in fresh:
@@ -208,6 +227,10 @@ class Pods:
             await self._client.patch(resources.PODS, meta["name"], meta["namespace"], body)
         except NotFound:
             log.debug("%s went before it was annotated", _label(pod))
+
+    def _tell_claim(self, claim: model.IpamClaim | None) -> None:
+        if claim is not None and not claim.addresses:
+            self._claims.queue.add(f"{claim.namespace}/{claim.name}")
 
     def _on_error(self, key: str, error: errors.WeftError) -> None:
         pod = self._pods.get(key)

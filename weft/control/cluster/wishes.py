@@ -68,6 +68,12 @@ def are_alike(one: Object, other: Object) -> bool:
     }
 
 
+def ask_alike(one: Object, other: Object) -> bool:
+    """Whether two states of a pod have the same selection of networks."""
+    texts = [(pod["metadata"].get("annotations") or {}).get(names.NETWORKS) for pod in (one, other)]
+    return bool(texts[0] == texts[1])
+
+
 def annotation(pod: Object) -> str:
     """What is annotated as allocated so far."""
     return str((pod["metadata"].get("annotations") or {}).get(names.POD_NETWORKS) or "")
@@ -98,3 +104,14 @@ def nads(pod: Object) -> Iterable[str]:
         return {attachment.nad for attachment in attachments(pod)}
     except errors.InvalidInput:
         return ()
+
+
+def claims(pod: Object) -> Iterable[str]:
+    """Index: the IPAMClaims that a pod may mean, each in its NAD's and in the pod's namespace."""
+    try:
+        named = [each for each in attachments(pod) if each.ipam_claim]
+    except errors.InvalidInput:
+        return ()
+    homes = {(each.nad.partition("/")[0], each.ipam_claim) for each in named}
+    homes |= {(pod["metadata"]["namespace"], each.ipam_claim) for each in named}
+    return {f"{namespace}/{name}" for namespace, name in homes}

@@ -1,0 +1,132 @@
+"""Addresses that stay with a VM: claims and pods in, annotations and statuses out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.support import cluster_world as world
+from tests.support.cluster_world import address, allocations, manage, managed, messages, settled
+from tests.support.memory_api import MemoryApi
+from weft.kube.resources import IPAMCLAIMS, NADS, PODS
+
+WISH = [{"name": "blue", "ipam-claim-reference": "vm.net1"}]
+
+
+def claim(name: str = "vm.net1", network: str = "blue") -> dict[str, Any]:
+    return {
+        "metadata": {"name": name, "namespace": "default", "uid": f"claim-{name}"},
+        "spec": {"network": network, "interface": "net1"},
+    }
+
+
+def kept(api: MemoryApi) -> list[str]:
+    status = api.of(IPAMCLAIMS, "default/vm.net1").get("status", {})
+    return list(status.get("ips", []))
+
+
+def persistent(**config: Any) -> dict[str, Any]:
+    return world.nad("blue", allowPersistentIPs=True, **config)
+
+
+async def test_a_vm_keeps_its_address_and_mac_from_pod_to_pod() -> None:
+    api = MemoryApi()
+    api.put(NADS, persistent(subnets="10.1.0.0/29"))
+    api.put(IPAMCLAIMS, claim())
+    async with managed(api) as manager:
+        api.put(PODS, world.pod("launcher-1", WISH))
+        await settled(api, manager)
+        given = allocations(api, "launcher-1")
+        assert kept(api) == [address(api, "launcher-1")]
+        api.remove(PODS, "default/launcher-1")
+        for number in range(4):
+            api.put(PODS, world.pod(f"other-{number}"))
+        await settled(api, manager)
+        others = {address(api, f"other-{number}") for number in range(4)}
+        assert kept(api)[0] not in others
+        api.put(PODS, world.pod("launcher-2", WISH))
+        await settled(api, manager)
+        assert allocations(api, "launcher-2") == given
+        api.remove(PODS, "default/launcher-2")
+        await settled(api, manager)
+    async with managed(api) as manager:  # nothing but the claim remembers
+        api.put(PODS, world.pod("other-5"))
+        await settled(api, manager)
+        api.put(PODS, world.pod("launcher-3", WISH))
+        await settled(api, manager)
+        assert [address(api, "launcher-3")] == kept(api)
+        again, first = allocations(api, "launcher-3"), given
+        assert again["default/blue"]["mac_address"] == first["default/blue"]["mac_address"]
+
+
+async def test_a_deleted_claim_frees_its_address_when_its_pod_is_gone_too() -> None:
+    api = MemoryApi()
+    api.put(NADS, persistent(subnets="10.1.0.0/30"))
+    api.put(IPAMCLAIMS, claim())
+    async with managed(api) as manager:
+        for name, wish in [("launcher", WISH), ("one", "blue")]:
+            api.put(PODS, world.pod(name, wish))
+            await settled(api, manager)
+        api.put(PODS, world.pod("two"))
+        api.remove(IPAMCLAIMS, "default/vm.net1")
+        await settled(api, manager)
+        assert not address(api, "two")
+        freed = address(api, "launcher")
+        api.remove(PODS, "default/launcher")
+        await settled(api, manager)
+        assert address(api, "two") == freed
+
+
+async def test_two_pods_of_one_vm_share_what_the_claim_holds() -> None:
+    api = MemoryApi()
+    api.put(NADS, persistent())
+    api.put(IPAMCLAIMS, claim())
+    for name in ("source", "target"):
+        api.put(PODS, world.pod(name, WISH))
+    await manage(api)
+    assert allocations(api, "source") == allocations(api, "target") != {}
+    writes = list(api.writes)
+    await manage(api)
+    assert api.writes == writes
+
+
+async def test_a_pod_waits_for_its_claim() -> None:
+    api = MemoryApi()
+    api.put(NADS, persistent())
+    api.put(PODS, world.pod("launcher", WISH))
+    async with managed(api) as manager:
+        await settled(api, manager)
+        assert not allocations(api, "launcher")
+        assert "IPAMClaim default/vm.net1" in messages(api, "launcher")[0]
+        api.put(IPAMCLAIMS, claim())
+        await settled(api, manager)
+        assert kept(api) == [address(api, "launcher")]
+
+
+async def test_a_claim_of_another_network_is_refused_by_name() -> None:
+    api = MemoryApi()
+    api.put(NADS, persistent())
+    api.put(IPAMCLAIMS, claim(network="red"))
+    api.put(PODS, world.pod("launcher", WISH))
+    await manage(api)
+    assert not allocations(api, "launcher")
+    (said,) = messages(api, "launcher")
+    assert "spec.network 'red'" in said
+    assert "'blue'" in said
+
+
+async def test_one_claim_does_not_serve_two_interfaces_of_a_pod() -> None:
+    api = MemoryApi()
+    api.put(NADS, persistent())
+    api.put(IPAMCLAIMS, claim())
+    api.put(PODS, world.pod("launcher", WISH * 2))
+    await manage(api)
+    assert not allocations(api, "launcher")
+    assert "is used by another interface" in messages(api, "launcher")[0]
+
+
+async def test_where_addresses_do_not_persist_a_claim_means_nothing() -> None:
+    api = MemoryApi()
+    api.put(NADS, world.nad("blue"))
+    api.put(PODS, world.pod("launcher", WISH))
+    await manage(api)
+    assert address(api, "launcher")
