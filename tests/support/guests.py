@@ -9,7 +9,6 @@ import asyncio
 import json
 import os
 import socket
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ option subnet 255.255.255.0
 option mtu 1300
 option lease 600
 """
-# Router advertisement: lifetime 0, flags managed and other; prefix fd09::/64 on-link, not autonomous.
+# Router advertisement: lifetime 0, flags managed and other; prefix fd09::/64 on-link, no SLAAC.
 ADVERTISEMENT = (
     bytes.fromhex("8600000040c000000000000000000000")
     + bytes.fromhex("0304408000000e1000000e1000000000")
@@ -91,24 +90,26 @@ def wire(ip: IPRoute, bridge: int, network: str, mac: str) -> None:
 
 
 async def start(vmi: dict[str, Any], folder: Path) -> asyncio.subprocess.Process:
+    """A launcher whose machine runs; its sockets are there."""
     command = [sys.executable, "-m", "weft.lab.vm.launcher", "--run-folder", str(folder)]
     env = {**os.environ, "WEFT_VMI": json.dumps(vmi)}
-    return await asyncio.create_subprocess_exec(*command, env=env, stdout=sys.stderr)
+    process = await asyncio.create_subprocess_exec(
+        *command, env=env, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    said = (await process.stdout.readline()).decode()
+    assert "runs under" in said, said
+    return process
 
 
-async def agent_of(folder: Path, name: str) -> agentclient.Agent:
-    path = launcher.folder("default", name, folder) / "agent.sock"
-    while not path.exists():
-        await asyncio.sleep(0.05)
-    return agentclient.Agent(path, deadline=90)
+def agent_of(folder: Path, name: str) -> agentclient.Agent:
+    return agentclient.Agent(launcher.folder("default", name, folder) / "agent.sock", deadline=90)
 
 
 async def until(agent: agentclient.Agent, command: str) -> str:
-    """The output of a command in the guest, as soon as it succeeds."""
-    async with asyncio.timeout(60):
-        while (outcome := await agent.execute("sh", "-c", command)).status:
-            await asyncio.sleep(0.2)
-    return outcome.text.strip()
+    """The output of a command in the guest, as soon as it succeeds there."""
+    script = f'until out=$({command}); do sleep 0.2; done; echo "$out"'
+    return (await agent.execute("sh", "-c", script)).text.strip()
 
 
 async def log_in(folder: Path, user: str, password: str) -> str:
@@ -164,15 +165,15 @@ async def scenario(folder: Path) -> dict[str, Any]:
     tools = toolchain.ensure()
     (folder / "leases").touch()
     (folder / "udhcpd.conf").write_text(DHCPD.format(folder=folder))
-    server = subprocess.Popen(
-        [tools.program("busybox"), "udhcpd", "-f", str(folder / "udhcpd.conf")], stdout=sys.stderr
+    server = await asyncio.create_subprocess_exec(
+        *(tools.program("busybox"), "udhcpd", "-f", str(folder / "udhcpd.conf")), stdout=sys.stderr
     )
     processes = [
         await start(instance("first", "one", USER_DATA), folder),
         await start(instance("second", "two", "", NETWORK_DATA), folder),
     ]
     seen: dict[str, Any] = {}
-    async with await agent_of(folder, "first") as agent:
+    async with agent_of(folder, "first") as agent:
         seen["hostname"] = await agent.hostname()
         seen["lease"] = await until(agent, "ip -4 addr show eth0 | grep 'inet 10.9.0'")
         seen["link"] = await until(agent, "ip link show eth0")
@@ -184,7 +185,7 @@ async def scenario(folder: Path) -> dict[str, Any]:
         await advertise()
         seen["dhcp6"] = await until(agent, "pidof udhcpc6 && ip -6 route")
     seen["console"] = await log_in(folder, "fedora", "it's secret")
-    async with await agent_of(folder, "second") as agent:
+    async with agent_of(folder, "second") as agent:
         lease = seen["lease"].split()[1].partition("/")[0]
         seen["static"] = await until(agent, "ip addr show eth0; ip route")
         seen["ping"] = await until(agent, f"ping -c 2 -w 10 {lease}")
@@ -193,7 +194,7 @@ async def scenario(folder: Path) -> dict[str, Any]:
         process.terminate()
     seen["ends"] = [await process.wait() for process in processes]
     server.terminate()
-    server.wait()
+    await server.wait()
     return seen
 
 

@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.lab.vm import manifests
+from weft.lab.vm import advice, guest, launcherpod, links, machine, qemu, quantity
+
+IMAGE = guest.Guest(Path("/k"), Path("/i"))
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("1024M", 1024 * 10**6), ("1Gi", 2**30), ("0.5Gi", 2**29), (64, 64), ("1e3", 1000), ("1m", 1)],
+)
+def test_quantities(text: Any, size: int) -> None:
+    assert quantity.parse(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "1GB", "-1", "Gi", "1 Gi", None, True])
+def test_what_is_no_quantity(text: Any) -> None:
+    with pytest.raises(ValueError, match="no quantity"):
+        quantity.parse(text)
+
+
+def test_an_instance_becomes_a_machine() -> None:
+    vm = machine.read(manifests.instance())
+    first, second = vm.nics
+    assert (first.binding, first.pod_interface, first.forwards) == (
+        "masquerade",
+        "",
+        (("tcp", 80),),
+    )
+    digest = hashlib.sha256(b"overlay").hexdigest()[:11]
+    assert second.pod_interface == f"pod{digest}"
+    assert (second.bridge, second.tap) == (f"k6t-{digest}", f"tap{digest}")
+    assert (second.network, second.mac) == ("demo/ovn-k-1", "02:00:00:aa:00:01")
+    assert (vm.memory, vm.image, vm.grace_seconds) == (1024 * 10**6, "quay.io/x/fedora:1", 0)
+    assert vm.boot_disk is None
+
+
+def test_a_small_guest_gets_what_the_kernel_needs() -> None:
+    path = "spec.domain.resources.requests.memory"
+    vm = machine.read(manifests.bent(manifests.instance(), path, "64Mi"))
+    assert vm.memory == machine.MEMORY_FLOOR
+
+
+def test_a_machine_without_interfaces_gets_the_pods_network() -> None:
+    vm = machine.read({"metadata": {"name": "a"}, "spec": {"domain": {}}})
+    assert [nic.binding for nic in vm.nics] == ["masquerade"]
+    devices = {"autoattachPodInterface": False}
+    vm = machine.read({"metadata": {"name": "a"}, "spec": {"domain": {"devices": devices}}})
+    assert vm.nics == ()
+
+
+def test_a_local_image_boots_and_is_named_in_two_ways() -> None:
+    path = "spec.volumes.0"
+    vmi = manifests.bent(manifests.instance(), path, {"name": "root", "hostDisk": {"path": "/img"}})
+    assert machine.read(vmi).boot_disk == machine.Disk("root", "image", "/img")
+    vmi = manifests.instance()
+    vmi["metadata"]["annotations"] = {machine.DISK_ANNOTATION: "/img"}
+    assert machine.read(vmi).boot_disk == machine.Disk("local", "image", "/img")
+
+
+def launch(**changes: Any) -> qemu.Launch:
+    fields: dict[str, Any] = {
+        "name": "demo_web1",
+        "folder": Path("/run/weft/vm/a,b"),
+        "memory": 200 << 20,
+        "cpus": 2,
+        "accelerator": "tcg",
+        "cards": (qemu.Card("02:00:00:00:00:01"), qemu.Card("02:00:00:00:00:02", "tap0", 1300)),
+        "drives": (qemu.Drive("/seed,1", read_only=True, serial=qemu.SEED_SERIAL),),
+        "image": IMAGE,
+        "sockets": tuple((name, 10 + at) for at, name in enumerate(qemu.SOCKETS)),
+        **changes,
+    }
+    return qemu.Launch(**fields)
+
+
+def option(args: list[str], name: str) -> list[str]:
+    return [args[at + 1] for at, arg in enumerate(args) if arg == name]
+
+
+def test_an_emulated_guest_has_one_processor_and_boots_directly() -> None:
+    args = qemu.arguments(launch())
+    assert option(args, "-smp") == ["1"]
+    assert option(args, "-m") == ["200M"]
+    assert option(args, "-kernel") == ["/k"]
+    assert "lpj=" in option(args, "-append")[0]
+    assert option(args, "-cpu") == ["max"]
+
+
+def test_kvm_gives_what_the_manifest_asks_for() -> None:
+    args = qemu.arguments(launch(accelerator="kvm"))
+    assert (option(args, "-smp"), option(args, "-cpu")) == (["2"], ["host"])
+    assert "lpj=" not in option(args, "-append")[0]
+
+
+def test_cards_keep_their_order_mac_and_mtu() -> None:
+    cards = [text for text in option(qemu.arguments(launch()), "-device") if "netdev=" in text]
+    assert ["mac=02:00:00:00:00:01" in cards[0], "mac=02:00:00:00:00:02" in cards[1]] == [True] * 2
+    assert "host_mtu=1300" in cards[1]
+    assert "host_mtu" not in cards[0]
+
+
+def test_masquerade_is_kubevirts_network() -> None:
+    card = qemu.Card("02:00:00:00:00:01", forwards=(("tcp", 80),))
+    (user,) = option(qemu.arguments(launch(cards=(card,))), "-netdev")
+    assert "net=10.0.2.0/24,host=10.0.2.1" in user
+    assert "dhcpstart=10.0.2.2" in user
+    assert "hostfwd=tcp::80-:80" in user
+
+
+def test_an_image_boots_through_firmware_with_kubevirts_names() -> None:
+    drives = (qemu.Drive("/img", "qcow2"), *launch().drives)
+    args = qemu.arguments(launch(image=None, drives=drives))
+    assert "-kernel" not in args
+    devices = option(args, "-device")
+    assert any(text.startswith("virtio-blk-pci,drive=drive0,bootindex=0") for text in devices)
+    assert sum(text.startswith("pcie-root-port") for text in devices) == 2
+
+
+def test_paths_with_commas_stay_one_path() -> None:
+    text = " ".join(qemu.arguments(launch()))
+    assert "/seed,,1" in text
+    assert "a,,b/console.log" in text
+
+
+def test_the_pod_is_kubevirts() -> None:
+    pod = launcherpod.render(manifests.instance(), "/py")
+    meta, spec = pod["metadata"], pod["spec"]
+    assert meta["labels"] == {
+        "app": "web",
+        "kubevirt.io": "virt-launcher",
+        "kubevirt.io/created-by": "vmi-uid",
+        "vm.kubevirt.io/name": "web1",
+    }
+    assert meta["annotations"]["kubevirt.io/domain"] == "web1"
+    assert json.loads(meta["annotations"]["k8s.v1.cni.cncf.io/networks"]) == [
+        {
+            "name": "ovn-k-1",
+            "namespace": "demo",
+            "interface": machine.pod_interface("overlay"),
+            "mac": "02:00:00:aa:00:01",
+        }
+    ]
+    (owner,) = meta["ownerReferences"]
+    assert (owner["kind"], owner["uid"]) == ("VirtualMachineInstance", "vmi-uid")
+    assert spec["nodeSelector"] == {"kubernetes.io/hostname": "node2"}
+    (container,) = spec["containers"]
+    assert container["command"] == ["/py", "-m", "weft.lab.vm.launcher"]
+    assert launcherpod.name(manifests.instance()) == meta["name"]
+
+
+@given(st.text(max_size=30))
+def test_no_kubelet_expands_what_a_user_wrote(text: str) -> None:
+    """Kubernetes reads `$$` as one dollar and `$(NAME)` as a variable."""
+    path = "spec.volumes.1.cloudInitNoCloud.userData"
+    pod = launcherpod.render(manifests.bent(manifests.instance(), path, text), "/py")
+    (entry,) = pod["spec"]["containers"][0]["env"]
+    assert "$(" not in entry["value"].replace("$$", "")
+    told = json.loads(entry["value"].replace("$$", "$"))
+    assert told["spec"]["volumes"][1]["cloudInitNoCloud"]["userData"] == text
+
+
+def test_a_machine_without_secondary_networks_asks_for_none() -> None:
+    vmi = manifests.instance()
+    vmi["spec"]["networks"].pop()
+    assert launcherpod.selection(vmi) == []
+    assert (
+        "k8s.v1.cni.cncf.io/networks"
+        not in launcherpod.render(vmi, "/py")["metadata"]["annotations"]
+    )
+
+
+@given(st.binary(min_size=6, max_size=6), st.integers(1, 2))
+def test_a_second_mac_is_another_local_unicast_one(raw: bytes, step: int) -> None:
+    mac = (bytes([raw[0] & 0xFE]) + raw[1:]).hex(":")
+    other = links.other_mac(mac, step)
+    first = int(other[:2], 16)
+    assert other != mac
+    assert not first & 1
+    assert first & 2
+
+
+def test_a_stand_in_is_told() -> None:
+    told = list(advice.on(manifests.instance(), lambda path: False))
+    assert [reason for _, reason, _ in told] == ["BuiltInGuest"]
+    assert "quay.io/x/fedora:1 is not on this machine" in told[0][2]
+
+
+def test_what_the_stand_in_cannot_do_is_told() -> None:
+    vmi = manifests.bent(
+        manifests.instance(),
+        "spec.volumes.1.cloudInitNoCloud",
+        {"userData": "#cloud-config\npackages: [x]", "networkData": "version: 9"},
+    )
+    messages = [message for _, _, message in advice.on(vmi, lambda path: True)]
+    assert any("does not follow: packages" in message for message in messages)
+    assert any("version is 9" in message for message in messages)
+
+
+def test_a_local_disk_that_is_missing_is_told() -> None:
+    vmi = manifests.instance()
+    vmi["metadata"]["annotations"] = {machine.DISK_ANNOTATION: "/no"}
+    assert [reason for _, reason, _ in advice.on(vmi, lambda path: False)] == ["DiskNotFound"]

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.lab.vm import manifests
+from weft.lab.vm import validation
+
+TEMPLATE = "spec.template.spec."
+DEVICES = TEMPLATE + "domain.devices."
+BAD = [
+    ("spec.runStrategy", "Sometimes", "spec.runStrategy", "Always, Halted"),
+    ("spec.running", True, "spec.running", "excludes spec.runStrategy"),
+    ("spec.runStrategy", None, "spec.runStrategy", "is required"),
+    ("spec.template", None, "spec.template", "is required"),
+    (TEMPLATE + "domain", None, "spec.domain", "is required"),
+    (TEMPLATE + "networks.1", None, "interfaces[overlay]", "has no network of its name"),
+    (DEVICES + "interfaces.1", None, "networks[overlay]", "has no interface of its name"),
+    (TEMPLATE + "networks.1.name", "default", "networks[default]", "a second network"),
+    (DEVICES + "interfaces.1.name", "default", "interfaces[default]", "a second interface"),
+    (TEMPLATE + "networks.1.multus.networkName", "a/b/c", "networkName", "NetworkAttachment"),
+    (TEMPLATE + "networks.1.multus.networkName", None, "networkName", "NetworkAttachment"),
+    (TEMPLATE + "networks.1.multus.default", True, "multus.default", "not available"),
+    (TEMPLATE + "networks.1.pod", {}, "networks[overlay]", "exactly one of pod and multus"),
+    (TEMPLATE + "networks.1", {"name": "overlay", "pod": {}}, "networks", "only one network"),
+    (DEVICES + "interfaces.1.masquerade", {}, "interfaces[overlay]", "one binding only"),
+    (DEVICES + "interfaces.1", {"name": "overlay", "masquerade": {}}, "masquerade", "pod's own"),
+    (DEVICES + "interfaces.1", {"name": "overlay", "sriov": {}}, "sriov", "no binding of the lab"),
+    (DEVICES + "interfaces.1.bridge", None, "overlay].binding", "no binding of the lab"),
+    (DEVICES + "interfaces.1.macAddress", "02:00", "macAddress", "six pairs"),
+    (DEVICES + "interfaces.1.macAddress", "03:00:00:00:00:01", "macAddress", "unicast"),
+    (DEVICES + "interfaces.1.model", "ne9", "model", "must be one of"),
+    (DEVICES + "interfaces.0.ports.0.port", 0, "ports[0].port", "1 to 65535"),
+    (DEVICES + "interfaces", "eth0", "interfaces", "must be a list"),
+    (DEVICES + "interfaces.1", {}, "interfaces[1]", "with a `name`"),
+    (TEMPLATE + "volumes.0", None, "disks[root]", "has no volume of its name"),
+    (TEMPLATE + "volumes.0.hostDisk", {}, "volumes[root]", "exactly one source"),
+    (
+        TEMPLATE + "volumes.0",
+        {"name": "root", "hostDisk": {"path": "img"}},
+        "hostDisk.path",
+        "absolute",
+    ),
+    (
+        TEMPLATE + "volumes.1.cloudInitNoCloud.userDataBase64",
+        "eA==",
+        "userDataBase64",
+        "excludes userData",
+    ),
+    (TEMPLATE + "domain.resources.requests.memory", "lots", "requests.memory", "512Mi"),
+    (TEMPLATE + "domain.resources.requests.memory", 0, "requests.memory", "above 0"),
+    (TEMPLATE + "domain.memory", {"guest": "1GB"}, "memory.guest", "512Mi"),
+    (TEMPLATE + "domain.cpu", {"cores": 0}, "cpu.cores", "from 1"),
+    (TEMPLATE + "terminationGracePeriodSeconds", -1, "GracePeriodSeconds", "from 0"),
+    (TEMPLATE + "hostname", "No Name", "hostname", "DNS label"),
+]  # fmt: skip
+
+
+def test_a_good_manifest_has_no_findings() -> None:
+    assert validation.machine_findings(manifests.machine()) == []
+    assert validation.instance_findings(manifests.instance()) == []
+
+
+@pytest.mark.parametrize(("path", "value", "field", "rule"), BAD, ids=lambda part: str(part)[:40])
+def test_a_bad_field_is_named_with_value_and_rule(
+    path: str, value: Any, field: str, rule: str
+) -> None:
+    findings = validation.machine_findings(manifests.bent(manifests.machine(), path, value))
+    matching = [one for one in findings if field in one.field and rule in one.rule]
+    assert matching, [str(one) for one in findings]
+    assert str(matching[0]).startswith("VirtualMachine demo/web1: ")
+
+
+def test_one_address_on_two_cards_is_refused() -> None:
+    vm = manifests.bent(
+        manifests.machine(), DEVICES + "interfaces.0.macAddress", "02:00:00:aa:00:01"
+    )
+    (finding,) = validation.machine_findings(vm)
+    assert "interface default" in finding.rule
+
+
+WHATEVER = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+PLACES = st.sampled_from(sorted({path for path, *_ in BAD if "ports.0" not in path}))
+
+
+@given(PLACES, WHATEVER.filter(lambda value: value is not None))
+def test_nothing_that_a_user_writes_breaks_the_check(path: str, value: Any) -> None:
+    try:
+        vm = manifests.bent(manifests.machine(), path, value)
+    except (KeyError, IndexError):
+        return
+    validation.machine_findings(vm)
