@@ -247,3 +247,26 @@ async def test_a_definition_that_is_wrong_harms_no_other(tmp_path: Path) -> None
         await user.told("two", "default/bad")
         with pytest.raises(NotFound):
             await user.api.get(resources.PODS, "absent", "default")
+
+
+async def test_a_claim_is_given_its_address_in_its_status(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as user, cluster_manager.running(user.kubeconfig):
+        await user.declare("blue", allowPersistentIPs=True)
+        claims = resources.IPAMCLAIMS
+        claim = {
+            "apiVersion": claims.api_version,
+            "kind": claims.kind,
+            "metadata": {"name": "vm.net1", "namespace": "default"},
+            "spec": {"network": "blue", "interface": "net1"},
+        }
+        listing = await user.api.list(claims, "default")
+        await user.start("launcher", [{"name": "blue", "ipam-claim-reference": "vm.net1"}])
+        await user.told("launcher", "IPAMClaim default/vm.net1")
+        await user.api.create(claims, claim)
+        given = await user.annotated("launcher")
+        async with asyncio.timeout(30):
+            async for _, obj in user.api.watch(claims, listing.resource_version, "default"):
+                if obj.get("status"):
+                    break
+        assert obj["status"]["ips"] == given["default/blue"]["ip_addresses"]
+        assert obj["status"]["conditions"][0]["status"] == "True"
