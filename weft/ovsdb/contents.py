@@ -74,8 +74,9 @@ class Contents:
     def __init__(self, tables: Iterable[rows.Table], scheme: schema.Schema) -> None:
         self._tables = {table.name: _Table(table, scheme) for table in tables}
         self._holders: dict[str, tuple[rows.Holder, ...]] = {}
-        self.columns: Mapping[str, Mapping[str, schema.Column]] = {
-            name: table.columns for name, table in self._tables.items()
+        self.encoders = {
+            name: {column: codec.encode for column, codec in table.columns.items()}
+            for name, table in self._tables.items()
         }
 
     # What the plan asks.

@@ -20,6 +20,8 @@ Json = Any
 # A set or map that is larger changes in place, so that an event never costs what the set holds.
 LARGE = 64
 
+Encode = Callable[[rows.Value], Json]
+
 EMPTY: frozenset[Any] = frozenset()
 ZERO = {
     "string": "",
@@ -38,7 +40,7 @@ class Column:
     `keeps` names the table whose rows live only while a column like this refers to them.
     """
 
-    encode: Callable[[rows.Value], Json]
+    encode: Encode
     decode: Callable[[Json], Any]
     merge: Callable[[Any, Json], Any]
     members: Callable[[Json], Set[Any]]
@@ -124,7 +126,7 @@ def _map_column(uuid_keys: bool, uuid_values: bool, single: bool) -> Column:
             return dict(raw[1])
 
     def encode(value: rows.Value) -> Json:
-        if isinstance(value, Mapping):
+        if type(value) is dict or isinstance(value, Mapping):
             pairs: list[Any] = list(value.items())
             if uuid_keys:
                 pairs = [(_reference(k), v) for k, v in pairs]
@@ -148,7 +150,13 @@ def _map_column(uuid_keys: bool, uuid_values: bool, single: bool) -> Column:
 
 
 def _encode_plain(value: rows.Value) -> Json:
-    return ("set", list(value)) if isinstance(value, Set) else value
+    kind = type(value)
+    if kind is str:
+        return value
+    if kind is frozenset or isinstance(value, Set):
+        atoms = list(value)  # type: ignore[arg-type]
+        return atoms[0] if len(atoms) == 1 else ("set", atoms)
+    return value
 
 
 def _encode_uuids(value: rows.Value) -> Json:

@@ -21,10 +21,14 @@ from weft.ovsdb import wire
 Json = Any
 Notify = Callable[[str, Json], None]
 
+# Bytes read at a time. Little enough that replies and new requests take turns: whoever decodes
+# all replies before it sends again has an idle server meanwhile.
+READ = 64 * 1024
+
 log = logging.getLogger(__name__)
 
 
-class Session(asyncio.Protocol):
+class Session(asyncio.BufferedProtocol):
     """`lost` is done when the connection has ended; its exception says why, if not by `close`."""
 
     def __init__(self, address: str, notify: Notify | None = None) -> None:
@@ -32,6 +36,7 @@ class Session(asyncio.Protocol):
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._notify = notify
         self._framer = wire.Framer()
+        self._buffer = memoryview(bytearray(READ))
         self._pending: dict[int, asyncio.Future[Json]] = {}
         self._last = 0
         self._transport: asyncio.Transport | None = None
@@ -120,9 +125,12 @@ class Session(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._writable.set()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         try:
-            for message in self._framer.feed(data):
+            for message in self._framer.feed(bytes(self._buffer[:nbytes])):
                 self._handle(message)
         except orjson.JSONDecodeError as error:
             log.error("%s: not JSON, closing the connection: %s", self.address, error)

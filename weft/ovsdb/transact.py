@@ -37,8 +37,8 @@ class Writer:
         touched = {(row.table, row.key) for row in desired}.union(delete)
         while True:
             await self._current()[0].writable()
-            if busy := [self._busy[ident] for ident in touched if ident in self._busy]:
-                await asyncio.wait(busy)
+            if not self._busy.keys().isdisjoint(touched):
+                await asyncio.wait({self._busy[i] for i in touched if i in self._busy})
                 continue
             link, actual = self._current()
             try:
@@ -58,7 +58,7 @@ class Writer:
         plan: list[rows.Operation],
         touched: set[rows.Ident],
     ) -> int:
-        operations = [wire.operation(op, actual.columns) for op in plan]
+        operations = [wire.operation(op, actual.encoders) for op in plan]
         reply = link.request("transact", [self._database, *operations])
         self._busy.update(dict.fromkeys(touched, reply))
 

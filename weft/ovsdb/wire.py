@@ -13,9 +13,11 @@ from typing import Any
 import orjson
 
 from weft import errors, rows
-from weft.ovsdb import schema
+from weft.ovsdb.schema import Encode
 
 Json = Any
+# By table, by column.
+Encoders = Mapping[str, Mapping[str, Encode]]
 
 # What the parser says of a message whose last brace is still to come.
 _UNFINISHED = "unexpected end of data"
@@ -23,81 +25,82 @@ _ESCAPE = re.compile(rb"\\.", re.DOTALL)
 
 
 class Framer:
-    """Cuts a stream of bytes into JSON objects, at the speed of `bytes.find` and `bytes.count`.
+    """Cuts a stream of bytes into JSON objects, at the speed of `bytes.find` and of the parser.
 
-    A message ends where a closing brace outside of every string is followed by `{` or by nothing:
-    `}{` cannot occur within JSON otherwise. Outside of strings means that an even number of
-    unescaped quotes came before. At the end of what has arrived the parser itself says whether
-    the message is whole.
+    A message can end only at a `}` that is followed by `{` or by nothing yet. Whether it does is
+    for the parser to say: no JSON object is the beginning of another. What speaks against asking
+    it each time is a string full of `}{`, so after a first "no" the quotes are counted.
     """
 
     def __init__(self) -> None:
-        self._rest = bytearray()
-        self._looked = 0  # no boundary starts before this
-        self._seen = 0  # the quotes before this are counted
-        self._inside = False  # and here a string is open
+        self._chunks: list[bytes] = []
 
     def feed(self, data: bytes) -> list[Json]:
         """Every message that `data` completes."""
-        if not self._rest and data[-1:] == b"}" and b"}{" not in data:
-            # The common case, with nothing to copy: one message came in one piece.
-            try:
-                return [orjson.loads(data)]
-            except orjson.JSONDecodeError:
-                pass
-        rest = self._rest
-        rest += data
+        self._chunks.append(data)
+        if data[-1:] != b"}" and b"}{" not in data:
+            return []
+        if len(self._chunks) > 1:
+            data = b"".join(self._chunks)
         messages: list[Json] = []
         start = 0
-        while (at := rest.find(b"}{", self._looked)) >= 0:
-            self._looked = at + 1
-            if self._outside(at):
-                messages.append(orjson.loads(memoryview(rest)[start : at + 1]))
-                start = self._seen = at + 1
-        self._looked = len(rest) - 1
-        # Count up to a brace only: elsewhere the end may cut an escape in two.
-        if rest[-1:] == b"}" and self._outside(len(rest) - 1):
-            try:
-                messages.append(orjson.loads(memoryview(rest)[start:]))
-                start = len(rest)
-                self._inside = False
-            except orjson.JSONDecodeError as error:
-                if error.msg != _UNFINISHED:
-                    raise
-        if start:
-            del rest[:start]
-            self._seen = max(self._seen - start, 0)
-            self._looked = max(self._looked - start, 0)
+        while start < len(data):
+            message, end = _first(data, start)
+            if not end:
+                break
+            messages.append(message)
+            start = end
+        self._chunks = [data[start:]] if start < len(data) else []
         return messages
 
-    def _outside(self, at: int) -> bool:
-        """Whether the brace at `at` stands outside of every string."""
-        part: bytes | bytearray = self._rest[self._seen : at]
-        if b"\\" in part:
-            part = _ESCAPE.sub(b"", part)
-        self._inside ^= part.count(b'"') % 2 == 1
-        self._seen = at
-        return not self._inside
+
+def _first(data: bytes, start: int) -> tuple[Json, int]:
+    """The message that begins at `start`, and its end; the end is 0 if it is not whole."""
+    view = memoryview(data)
+    end = data.find(b"}{", start) + 1
+    if end and (message := _parse(view[start:end])) is not None:
+        return message, end
+    seen, inside = start, False
+    while end:
+        part = data[seen:end]
+        seen = end
+        inside ^= (_ESCAPE.sub(b"", part) if b"\\" in part else part).count(b'"') % 2 == 1
+        if not inside and (message := _parse(view[start:end])) is not None:
+            return message, end
+        end = data.find(b"}{", end) + 1
+    if data[-1:] == b"}" and (message := _parse(view[start:])) is not None:
+        return message, len(data)
+    return None, 0
 
 
-def operation(op: rows.Operation, tables: Mapping[str, Mapping[str, schema.Column]]) -> Json:
+def _parse(data: memoryview) -> Json:
+    """The message, or None if its end is still to come."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        if error.msg != _UNFINISHED:
+            raise
+        return None
+
+
+def operation(op: rows.Operation, encoders: Encoders) -> Json:
     """One operation as JSON."""
-    columns = tables[op.table]
+    encode = encoders[op.table]
     if type(op) is rows.Insert:
-        row = {c: columns[c].encode(value) for c, value in op.columns.items()}
+        row = {column: encode[column](value) for column, value in op.columns.items()}
         return {"op": "insert", "table": op.table, "uuid-name": op.name, "row": row}
     if type(op) is rows.Absent:
-        where = [(c, how, columns[c].encode(value)) for c, how, value in op.conditions]
+        where = [(column, how, encode[column](value)) for column, how, value in op.conditions]
         return {
             "op": "wait", "timeout": 0, "table": op.table, "where": where,
             "columns": ["_uuid"], "until": "==", "rows": [],
         }  # fmt: skip
     this = [("_uuid", "==", ("uuid", op.uuid))]  # type: ignore[union-attr]
     if type(op) is rows.Update:
-        row = {c: columns[c].encode(value) for c, value in op.columns.items()}
+        row = {column: encode[column](value) for column, value in op.columns.items()}
         return {"op": "update", "table": op.table, "where": this, "row": row}
     if type(op) is rows.Mutate:
-        mutations = [(c, how, columns[c].encode(value)) for c, how, value in op.mutations]
+        mutations = [(column, how, encode[column](value)) for column, how, value in op.mutations]
         return {"op": "mutate", "table": op.table, "where": this, "mutations": mutations}
     return {"op": "delete", "table": op.table, "where": this}
 

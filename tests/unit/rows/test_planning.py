@@ -27,7 +27,7 @@ class World:
 
     def apply(self, *desired: rows.Row, delete: Any = ()) -> list[rows.Operation]:
         plan = self.plan(*desired, delete=delete)
-        self.run([wire.operation(op, self.contents.columns) for op in plan])
+        self.run([wire.operation(op, self.contents.encoders) for op in plan])
         return plan
 
     def run(self, operations: list[Any]) -> None:

@@ -1,0 +1,42 @@
+"""Several wishes for one row are one wish, as long as they do not contradict each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from weft.rows.words import Ident, Keys, Members, Row, Wish
+
+
+def merge(desired: Iterable[Row]) -> dict[Ident, Row]:
+    """The desired rows by table and key, each once."""
+    merged: dict[Ident, Row] = {}
+    for row in desired:
+        ident = (row.table, row.key)
+        merged[ident] = _merge(merged[ident], row) if ident in merged else row
+    return merged
+
+
+def _merge(first: Row, second: Row) -> Row:
+    """Two wishes for one row as one; they may add to each other but not contradict."""
+    columns = dict(first.columns)
+    for column, wish in second.columns.items():
+        columns[column] = _join(first, column, columns[column], wish) if column in columns else wish
+    parent = first.parent or second.parent
+    if second.parent not in (None, parent):
+        raise ValueError(f"{first.table} {first.key!r} is desired in two parents")
+    return Row(first.table, first.key, columns, parent, first.parent_column or second.parent_column)
+
+
+def _join(row: Row, column: str, one: Wish, two: Wish) -> Wish:
+    if isinstance(one, Keys) and isinstance(two, Keys):
+        joined: Wish = Keys({**one.present, **two.present}, one.absent | two.absent)
+        sound = {**two.present, **one.present} == joined.present  # type: ignore[union-attr]
+        if sound and joined.absent.isdisjoint(joined.present):  # type: ignore[union-attr]
+            return joined
+    elif isinstance(one, Members) and isinstance(two, Members):
+        joined = Members(one.present | two.present, one.absent | two.absent)
+        if joined.present.isdisjoint(joined.absent):
+            return joined
+    elif one == two:
+        return one
+    raise ValueError(f"{row.table} {row.key!r}: {column} is desired as {one!r} and as {two!r}")

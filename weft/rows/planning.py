@@ -1,0 +1,261 @@
+"""Desired minus actual: the operations that are left to do.
+
+What a plan costs depends on what it changes, never on how many rows are there already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Set
+
+from weft.rows import merging
+from weft.rows.words import (
+    Absent,
+    Atom,
+    Columns,
+    Delete,
+    Found,
+    Holder,
+    Ident,
+    Insert,
+    Keys,
+    Members,
+    Missing,
+    Mutate,
+    Named,
+    Operation,
+    Ref,
+    Row,
+    Snapshot,
+    Update,
+    Value,
+)  # fmt: skip
+
+
+def plan(desired: Iterable[Row], actual: Snapshot, delete: Iterable[Ident] = ()) -> list[Operation]:
+    """The operations after which every desired row is as it should be and no deleted one exists.
+
+    Empty when all is right already. A row that is both desired and deleted stays. Several
+    desired rows of one key are one row, as long as they do not contradict each other.
+    """
+    draft = _Draft(actual)
+    wanted = merging.merge(desired)
+    old: list[tuple[Row, Found]] = []
+    new: list[tuple[Row, Named]] = []
+    for ident, row in wanted.items():
+        found = actual.get(*ident)
+        if found is None:
+            name = draft.names[ident] = Named(f"row{len(new)}")
+            new.append((row, name))
+        else:
+            old.append((row, found))
+    gone = [
+        (ident[0], found[0])
+        for ident in delete
+        if ident not in wanted and (found := actual.get(*ident))
+    ]
+    draft.gone.update([uuid for _, uuid in gone])
+    for row, name in new:
+        draft.insert(row, name)
+    for row, found in old:
+        draft.change(row, *found)
+    for table, uuid in gone:
+        draft.remove(table, uuid)
+    return draft.operations()
+
+
+class _Draft:
+    """A plan in the making, collected by row so that no row is touched by two operations alike."""
+
+    def __init__(self, actual: Snapshot) -> None:
+        self.actual = actual
+        self.names: dict[Ident, Named] = {}
+        self.gone: set[str] = set()
+        self.guards: list[Operation] = []
+        self.inserts: dict[Named, Insert] = {}
+        self.updates: dict[Ident, dict[str, Value]] = {}
+        self.deletes: list[Operation] = []
+        # By row (table, UUID), then by column: what to take out and what to put in.
+        self.mutations: dict[Ident, dict[str, tuple[set[Atom], dict[Atom, Atom | None]]]] = {}
+        # By parent (table, key) and column: its new children, and one of them to name in errors.
+        self.children: dict[tuple[str, str, str], tuple[Row, list[Atom]]] = {}
+
+    def insert(self, row: Row, name: Named) -> None:
+        guard = self.actual.guard(row.table, row.key)
+        if guard is not None:
+            self.guards.append(Absent(row.table, guard))
+        columns: dict[str, Value] = {}
+        for column, wish in row.columns.items():
+            # A part of a column is all of it in a new row.
+            whole = wish.present if isinstance(wish, Keys | Members) else wish
+            columns[column] = whole if type(whole) is str else self.resolve(whole, row)
+        self.inserts[name] = Insert(row.table, name, columns)
+        if row.parent is not None:
+            self.bear(row, row.parent, name)
+
+    def change(self, row: Row, uuid: str, columns: Columns) -> None:
+        for column, wish in row.columns.items():
+            if column not in columns:
+                raise ValueError(f"{row.table}.{column} is desired but not monitored")
+            have = columns[column]
+            if isinstance(wish, Keys):
+                self.change_map(row, uuid, column, wish, have)
+            elif isinstance(wish, Members):
+                take = self.resolve_all(wish.absent, row) & _set(have)
+                put = self.resolve_all(wish.present, row) - _set(have)
+                self.mutate(row.table, uuid, column, take, put)
+            else:
+                want = self.resolve(wish, row)
+                if want != have and _bare(want) != _bare(have):
+                    self.replace(row, uuid, column, want, have)
+        if row.parent is not None:
+            self.settle(row, row.parent, uuid)
+
+    def change_map(self, row: Row, uuid: str, column: str, wish: Keys, have: Value) -> None:
+        assert isinstance(have, Mapping), f"{row.table}.{column} is no map"
+        wanted = self.resolve_map(wish.present, row)
+        put = {key: value for key, value in wanted.items() if have.get(key) != value}
+        # An insert leaves a key that is there as it is: what changes is taken out first.
+        take = {key for key in (*wish.absent, *put) if key in have}
+        self.mutate(row.table, uuid, column, take, put)
+
+    def replace(self, row: Row, uuid: str, column: str, want: Value, have: Value) -> None:
+        """Write a column that weft owns whole: by difference where that is less to send."""
+        if isinstance(want, Mapping) and isinstance(have, Mapping):
+            put = {k: v for k, v in want.items() if k not in have or have[k] != v}
+            take = {k for k in have if k not in want or k in put}
+            if len(put) + len(take) < len(want):
+                return self.mutate(row.table, uuid, column, take, put)
+        elif isinstance(want, Set) and isinstance(have, Set):
+            add, drop = want - have, have - want
+            if len(add) + len(drop) < len(want):
+                return self.mutate(row.table, uuid, column, drop, add)
+        self.updates.setdefault((row.table, uuid), {})[column] = want
+        return None
+
+    def bear(self, row: Row, parent: Ref, child: Atom) -> None:
+        """Put a row that no set holds yet into its parent's."""
+        family = (parent.table, parent.key, row.parent_column)
+        if family in self.children:
+            self.children[family][1].append(child)
+        else:
+            self.children[family] = (row, [child])
+
+    def settle(self, row: Row, parent: Ref, uuid: str) -> None:
+        """See to it that a row's parent holds it, and no other set like it does."""
+        found = self.actual.get(parent.table, parent.key)
+        home = found and Holder(parent.table, found[0], row.parent_column)
+        holders = self.actual.holders(row.table, uuid) or ()
+        for holder in holders:
+            # What goes lets go by itself.
+            if holder != home and holder.column == row.parent_column:
+                self.release(holder, uuid)
+        if home is None or home not in holders:
+            self.bear(row, parent, uuid)
+
+    def remove(self, table: str, uuid: str) -> None:
+        """Delete a row; one that lives by reference vanishes when no set holds it any more."""
+        holders = self.actual.holders(table, uuid)
+        if holders is None:
+            self.deletes.append(Delete(table, uuid))
+        else:
+            for holder in holders:
+                self.release(holder, uuid)
+
+    def release(self, holder: Holder, uuid: str) -> None:
+        """Take a row out of a set, unless the set goes in the same transaction."""
+        if holder.uuid not in self.gone:
+            self.mutate(*holder, (uuid,), ())
+
+    def mutate(
+        self,
+        table: str,
+        uuid: str,
+        column: str,
+        take: Iterable[Atom],
+        put: Iterable[Atom] | Mapping[str, Atom],
+    ) -> None:
+        if not take and not put:
+            return
+        row = self.mutations.setdefault((table, uuid), {})
+        taken, given = row.setdefault(column, (set(), {}))
+        taken.update(take)
+        given.update(put if isinstance(put, Mapping) else dict.fromkeys(put))
+
+    def resolve(self, value: Value, row: Row) -> Value:
+        """The value with every reference in it replaced by a UUID or by a new row's name."""
+        # In the order of frequency, and concrete types first: abstract ones are costly to ask for.
+        if isinstance(value, frozenset):
+            return self.resolve_all(value, row)
+        if isinstance(value, dict):
+            return self.resolve_map(value, row)
+        if isinstance(value, Ref):
+            return self.locate(value, row)
+        if isinstance(value, str | int | float):
+            return value
+        return (
+            self.resolve_all(value, row) if isinstance(value, Set) else self.resolve_map(value, row)
+        )
+
+    def resolve_all(self, atoms: Set[Atom], row: Row) -> Set[Atom]:
+        if Ref not in map(type, atoms):
+            return atoms
+        return frozenset([self.locate(a, row) if isinstance(a, Ref) else a for a in atoms])
+
+    def resolve_map(self, value: Mapping[str, Atom], row: Row) -> Mapping[str, Atom]:
+        if Ref not in map(type, value.values()):
+            return value
+        return {k: self.locate(v, row) if isinstance(v, Ref) else v for k, v in value.items()}
+
+    def locate(self, ref: Ref, row: Row) -> str:
+        ident = (ref.table, ref.key)
+        if ident in self.names:
+            return self.names[ident]
+        found = self.actual.get(*ident)
+        if found is None or found[0] in self.gone:
+            raise Missing(ref, row)
+        return found[0]
+
+    def place_children(self) -> None:
+        """Bring the new children to their parents: one operation for each, however many."""
+        for (table, key, column), (row, children) in self.children.items():
+            parent = self.locate(Ref(table, key), row)
+            if isinstance(parent, Named):
+                columns = self.inserts[parent].columns
+                columns[column] = _set(columns.get(column, frozenset())) | frozenset(children)
+                continue
+            found = self.actual.get(table, key)
+            if found is None or column not in found[1]:
+                raise ValueError(f"{table}.{column} is a parent but not monitored")
+            self.mutate(table, parent, column, (), children)
+
+    def operations(self) -> list[Operation]:
+        self.place_children()
+        done: list[Operation] = [*self.guards, *self.deletes, *self.inserts.values()]
+        done += [Update(table, uuid, columns) for (table, uuid), columns in self.updates.items()]
+        for (table, uuid), changes in self.mutations.items():
+            mutations: list[tuple[str, str, Value]] = []
+            for column, (taken, given) in changes.items():
+                if taken:
+                    mutations.append((column, "delete", frozenset(taken)))
+                if given:
+                    mutations.append((column, "insert", _given(given)))
+            done.append(Mutate(table, uuid, tuple(mutations)))
+        return done
+
+
+def _given(given: dict[Atom, Atom | None]) -> Value:
+    """What to put in: a map if the keys have values, else a set."""
+    if None in given.values():
+        return frozenset(given)
+    return given  # type: ignore[return-value]
+
+
+def _set(value: Value) -> Set[Atom]:
+    return value if isinstance(value, Set) else frozenset((value,))  # type: ignore[arg-type]
+
+
+def _bare(value: Value) -> Value:
+    """The element of a set of one, which is the same value; anything else as it is."""
+    if isinstance(value, Set) and len(value) == 1:
+        return next(iter(value))
+    return value
