@@ -122,12 +122,14 @@ def _cluster(lab: spec.Lab, state: str, crds: str, chosen: frozenset[str]) -> It
             entry=f"{PARTS['api']}:main",
             ready=Ready.TELLS,
             listening=True,
+            imports=("uvloop",),
         )
     if "cluster-manager" in chosen:
         yield Service(
             "lab/cluster-manager",
             ("weft", "cluster-manager", "--kubeconfig", kubeconfig, "--underlay-mtu", str(lab.mtu)),
             entry="weft.cli.main:main",
+            imports=(PARTS["cluster-manager"],),
             after=_after(chosen, "lab/api"),
         )
     if "controllers" in chosen:
@@ -135,6 +137,7 @@ def _cluster(lab: spec.Lab, state: str, crds: str, chosen: frozenset[str]) -> It
             "lab/controllers",
             ("controllers", "--kubeconfig", kubeconfig),
             entry=f"{PARTS['controllers']}:main",
+            imports=("weft.lab.vm.controller",),
             after=_after(chosen, "lab/api"),
         )
 
@@ -148,6 +151,7 @@ def _node(lab: spec.Lab, node: spec.Node, state: str, chosen: frozenset[str]) ->
             ("weft", "node", *arguments),
             node=node.name,
             entry="weft.cli.main:main",
+            imports=(PARTS["agent"],),
             after=(
                 *_after(chosen, "lab/api"),
                 *(f"{node.name}/{part}" for part in ("nb", "sb", "ovs-settings")),
@@ -161,5 +165,6 @@ def _node(lab: spec.Lab, node: spec.Node, state: str, chosen: frozenset[str]) ->
             ("kubelet", *arguments, "--logs", pod_logs(state)),
             node=node.name,
             entry=f"{PARTS['kubelet']}:main",
+            imports=("weft.lab.vm.handler",),
             after=_after(chosen, "lab/api"),
         )

@@ -27,6 +27,7 @@ class Service:
 
     `node` is "" for what runs in the lab's own namespaces. `socket` is a path as the service
     sees it. `listening`: it inherits the API's listening sockets.
+    `imports` are modules that `entry` will import later: shared if they are there before the fork.
     """
 
     name: str
@@ -38,3 +39,4 @@ class Service:
     ready: Ready = Ready.STARTED
     socket: str = ""
     listening: bool = False
+    imports: tuple[str, ...] = ()

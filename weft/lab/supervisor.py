@@ -120,42 +120,29 @@ class Supervisor:
                     path.write_text(json.dumps(config))
 
     async def _start(self, service: Service, teller: int | None) -> int:
-        enter = (
-            [str(layout.namespace(service.node, kind)) for kind in layout.NAMESPACES]
-            if service.node
-            else []
-        )
+        kinds = layout.NAMESPACES if service.node else ()
+        enter = tuple(str(layout.namespace(service.node, kind)) for kind in kinds)
         env = {**self._orders.env, **service.env}
-        log = os.open(
-            self._orders.folder.log(service.name), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600
-        )
+        log = self._log(service.name)
         try:
             if service.entry:
-                keep = (
-                    dict(zip(API_DESCRIPTORS, self._api, strict=True)) if service.listening else {}
-                )
+                sockets = self._api if service.listening else ()
+                keep = dict(zip(API_DESCRIPTORS, sockets, strict=False))
                 if teller is not None:
                     keep[TELL_DESCRIPTOR] = teller
-                return await self._forks.fork(
-                    service.name,
-                    service.entry,
-                    service.argv,
-                    env=env,
-                    enter=enter,
-                    log=log,
-                    keep=keep,
-                )
+                return await self._forks.fork(service, forks.Order(env, enter, log, keep))
             program = shutil.which(service.argv[0], path=env["PATH"]) or service.argv[0]
-            return self._processes.start(
-                (program, *service.argv[1:]), env=env, log=log, enter=enter
-            )
+            argv = (program, *service.argv[1:])
+            return self._processes.start(argv, env=env, log=log, enter=enter)
         finally:
             os.close(log)
 
+    def _log(self, service: str) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        return os.open(self._orders.folder.log(service), flags, 0o600)
+
     def _start_forkserver(self, far_end: int) -> asyncio.Future[int]:
-        log = os.open(
-            self._orders.folder.log("forkserver"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600
-        )
+        log = self._log("forkserver")
         argv = (sys.executable, "-m", "weft.lab.runtime.forkserver", str(far_end))
         pid = self._processes.start(argv, env=self._orders.env, log=log, keep=[far_end])
         os.close(log)

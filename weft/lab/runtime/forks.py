@@ -6,11 +6,26 @@ import array
 import asyncio
 import json
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 
 from weft.lab.runtime import forkserver
+from weft.lab.service import Service
 
 DESCRIPTOR = 3  # at which the forkserver finds its socket
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """How a service is started: its environment, the namespaces to join, its descriptors.
+
+    `keep` maps the number that a descriptor shall have there to the one that it has here.
+    """
+
+    env: dict[str, str]
+    enter: tuple[str, ...]
+    log: int
+    keep: dict[int, int]
 
 
 class Forks:
@@ -32,30 +47,29 @@ class Forks:
         asyncio.get_running_loop().add_reader(here.fileno(), self._answered, here)
         end.add_done_callback(lambda _: self._lost(here))
 
-    async def fork(
-        self,
-        name: str,
-        entry: str,
-        argv: Sequence[str],
-        *,
-        env: dict[str, str],
-        enter: Sequence[str],
-        log: int,
-        keep: dict[int, int],
-    ) -> int:
-        """The new process' number; 0 if what it should run cannot be imported.
-
-        `keep` maps the number that a descriptor shall have there to the one that it has here.
-        """
+    async def fork(self, service: Service, order: Order) -> int:
+        """The new process' number; 0 if what it should run cannot be imported."""
         if self._link is None:
             self.open()
         assert self._link is not None
         self._next += 1
         answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiting[self._next] = answer
-        request = forkserver.encode(self._next, name, entry, argv, env, enter, list(keep))
-        descriptors = array.array("i", [log, *keep.values()])
-        self._link.sendmsg([request], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)])
+        request = forkserver.Request(
+            id=self._next,
+            name=service.name,
+            entry=service.entry,
+            imports=service.imports,
+            argv=service.argv,
+            env=order.env,
+            enter=order.enter,
+            keep=tuple(order.keep),
+        )
+        descriptors = array.array("i", [order.log, *order.keep.values()])
+        self._link.sendmsg(
+            [json.dumps(asdict(request)).encode()],
+            [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)],
+        )
         return await answer
 
     def _answered(self, link: socket.socket) -> None:

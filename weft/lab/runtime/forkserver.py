@@ -18,6 +18,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from weft.lab.runtime import namespaces
@@ -26,28 +27,21 @@ LARGEST_REQUEST = 1 << 16
 MAX_DESCRIPTORS = 16
 
 
-def encode(
-    identifier: int,
-    name: str,
-    entry: str,
-    argv: Sequence[str],
-    env: dict[str, str],
-    enter: Sequence[str],
-    keep: Sequence[int],
-) -> bytes:
-    """A request. `name` is what `ps` shows, `entry` is "module:function". The first descriptor sent
-    beside it is the log, the others become numbers `keep` of the new process."""
-    return json.dumps(
-        {
-            "id": identifier,
-            "name": name,
-            "entry": entry,
-            "argv": list(argv),
-            "env": env,
-            "enter": list(enter),
-            "keep": list(keep),
-        }
-    ).encode()
+@dataclass(frozen=True, slots=True)
+class Request:
+    """`name` is what `ps` shows, `entry` is "module:function", `imports` what it will import.
+
+    The first descriptor sent beside it is the log, the others become numbers `keep`.
+    """
+
+    id: int
+    name: str
+    entry: str
+    imports: tuple[str, ...]
+    argv: tuple[str, ...]
+    env: dict[str, str]
+    enter: tuple[str, ...]
+    keep: tuple[int, ...]
 
 
 def serve(link: socket.socket) -> None:
@@ -61,27 +55,30 @@ def serve(link: socket.socket) -> None:
         descriptors = array.array("i")
         for _level, _kind, content in ancillary:
             descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
-        request = json.loads(data)
-        module, _, function = request["entry"].partition(":")
-        failure = ""
+        request = Request(**json.loads(data))
+        pid = 0
         try:
-            run = getattr(importlib.import_module(module), function)
+            run = _load(request)
         except Exception:
-            failure = traceback.format_exc()
-            run = None
-        if failure:
-            os.write(descriptors[0], failure.encode())
-            answer = {"id": request["id"], "pid": 0}
+            os.write(descriptors[0], traceback.format_exc().encode())
         else:
             gc.freeze()  # a collection in a child would copy every shared page
-            answer = {"id": request["id"], "pid": _fork(link, run, request, list(descriptors))}
+            pid = _fork(link, run, request, list(descriptors))
         for descriptor in descriptors:
             os.close(descriptor)
-        link.send(json.dumps(answer).encode())
+        link.send(json.dumps({"id": request.id, "pid": pid}).encode())
+
+
+def _load(request: Request) -> Callable[[], Any]:
+    for module in request.imports:
+        importlib.import_module(module)
+    module, _, function = request.entry.partition(":")
+    found: Callable[[], Any] = getattr(importlib.import_module(module), function)
+    return found
 
 
 def _fork(
-    link: socket.socket, run: Callable[[], Any], request: dict[str, Any], descriptors: list[int]
+    link: socket.socket, run: Callable[[], Any], request: Request, descriptors: list[int]
 ) -> int:
     """The number of the grandchild that runs `run`."""
     reader, writer = os.pipe()
@@ -104,7 +101,7 @@ def _fork(
     return pid
 
 
-def _become(run: Callable[[], Any], request: dict[str, Any], descriptors: list[int]) -> NoReturn:
+def _become(run: Callable[[], Any], request: Request, descriptors: list[int]) -> NoReturn:
     """Turn this fork into the process that was asked for; never returns to the caller's code."""
     status = 1
     try:
@@ -114,13 +111,13 @@ def _become(run: Callable[[], Any], request: dict[str, Any], descriptors: list[i
         null = os.open(os.devnull, os.O_RDONLY)
         for target, source in ((0, null), (1, descriptors[0]), (2, descriptors[0])):
             os.dup2(source, target)
-        _place(descriptors[1:], request["keep"])
-        namespaces.enter(request["enter"])
+        _place(descriptors[1:], request.keep)
+        namespaces.enter(request.enter)
         os.chdir("/")
         os.environ.clear()
-        os.environ.update(request["env"])
-        sys.argv = request["argv"]
-        namespaces.rename_process(request["name"])
+        os.environ.update(request.env)
+        sys.argv = list(request.argv)
+        namespaces.rename_process(request.name)
         result = run()
         status = result if isinstance(result, int) else 0
     except SystemExit as end:
@@ -133,7 +130,7 @@ def _become(run: Callable[[], Any], request: dict[str, Any], descriptors: list[i
         os._exit(status & 0xFF)
 
 
-def _place(sources: list[int], targets: list[int]) -> None:
+def _place(sources: Sequence[int], targets: Sequence[int]) -> None:
     """Give each descriptor its number; high copies first, so that none overwrites another."""
     high = [os.dup2(source, 1000 + place) for place, source in enumerate(sources)]
     for source, target in zip(high, targets, strict=True):
