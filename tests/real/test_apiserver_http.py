@@ -201,6 +201,13 @@ async def test_a_body_that_is_no_json(http: Http) -> None:
         assert response.status == 415
 
 
+async def test_bodies_have_a_limit(http: Http) -> None:
+    code, _ = await http("POST", MAPS, {**config("a"), "data": {"a": "x" * 2_000_000}})
+    assert code == 201
+    code, answer = await http("POST", MAPS, {**config("b"), "data": {"a": "x" * 4_000_000}})
+    assert (code, answer["reason"]) == (413, "RequestEntityTooLarge")
+
+
 async def test_only_those_with_a_token_come_in(http: Http) -> None:
     async with aiohttp.ClientSession() as stranger:
         async with stranger.get(http.server.url + "/healthz") as response:

@@ -28,8 +28,8 @@ WRITE = writes.Options(manager="test")
 class World:
     """A cluster with its collectors; make it inside a running loop, then `await settle()`."""
 
-    def __init__(self) -> None:
-        connection = sqlite3.connect(":memory:", isolation_level=None)
+    def __init__(self, connection: sqlite3.Connection | None = None) -> None:
+        connection = connection or sqlite3.connect(":memory:", isolation_level=None)
         connection.executescript(sqlite.SCHEMA)
         self.cluster = Cluster(connection)
         self.lifecycle = Lifecycle(self.cluster)

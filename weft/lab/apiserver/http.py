@@ -59,6 +59,8 @@ class Api:
             return answers.error(error)
         except errors.WeftError as error:
             return answers.error(status.internal(str(error)))
+        except web.HTTPRequestEntityTooLarge:
+            return answers.error(status.too_large(request.BODY_LIMIT))
         except (ConnectionResetError, web.HTTPException):
             raise
         except Exception:

@@ -12,11 +12,22 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
 from weft import errors
-from weft.lab.apiserver import auth, builtin, certificates, http, kubeconfig, logs, seed, sqlite
+from weft.lab.apiserver import (
+    auth,
+    builtin,
+    certificates,
+    http,
+    kubeconfig,
+    logs,
+    request,
+    seed,
+    sqlite,
+)
 from weft.lab.apiserver.cluster import Cluster
 from weft.lab.apiserver.lifecycle import Lifecycle
 
@@ -67,7 +78,9 @@ async def run(config: Config) -> None:
     await seed.manifests(cluster, config.crds)
     await seed.namespaces(cluster)
     api = http.Api(cluster, auth.read_tokens(config.tokens), logs.Files(config.logs))
-    server = web.Server(api.handle, access_log=None, handler_cancellation=True)
+    server = web.Server(
+        api.handle, request_factory=_request, access_log=None, handler_cancellation=True
+    )
     runner = web.ServerRunner(server, shutdown_timeout=1.0)
     await runner.setup()
     try:
@@ -82,6 +95,13 @@ async def run(config: Config) -> None:
         cluster.hub.end_all()
         await runner.cleanup()
         await cluster.journal.close()
+
+
+def _request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+    """As the library makes them, but for larger bodies."""
+    loop = asyncio.get_running_loop()
+    limit = request.BODY_LIMIT
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=limit)
 
 
 def _tell(config: Config, running: Running) -> None:

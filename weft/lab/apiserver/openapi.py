@@ -58,8 +58,9 @@ class Documents:
         """The v3 document of `api/v1` or `apis/<group>/<version>`; None if there is none."""
         kept = self._kept()
         if name not in kept:
-            group, _, version = name.removeprefix("apis/").removeprefix("api").rpartition("/")
-            entries = self._registry.of(group.strip("/"), version)
+            root, _, rest = name.partition("/")
+            group, _, version = rest.rpartition("/")
+            entries = self._registry.of(group, version) if root in {"api", "apis"} else []
             if not entries:
                 return None
             kept[name] = orjson.dumps(_document_v3(entries))

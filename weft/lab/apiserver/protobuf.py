@@ -62,8 +62,8 @@ def _read_messages() -> dict[str, Message]:
     found: dict[str, Message] = {}
     for line in _TEXT.replace("\n  ", " ").strip().splitlines():
         name, _, listed = line.partition(": ")
-        fields = (one.split() for one in listed.split(","))
-        found[name] = {int(number): (field, kind) for number, field, kind in fields}
+        entries = (one.split() for one in listed.split(","))
+        found[name] = {int(number): (field, kind) for number, field, kind in entries}
     return found
 
 
@@ -72,8 +72,8 @@ def decode(body: bytes) -> dict[str, Any]:
     try:
         if not body.startswith(_MAGIC):
             raise ValueError("it does not begin as Kubernetes' protobuf does")
-        envelope = dict(_fields(body[len(_MAGIC) :]))
-        about = {number: value.decode() for number, value in _fields(envelope[1])}
+        envelope = dict(fields(body[len(_MAGIC) :]))
+        about = {number: value.decode() for number, value in fields(envelope[1])}
         message = _read_messages().get(about.get(2, ""))
         if message is None:
             kind = f"application/vnd.kubernetes.protobuf of kind {about.get(2)}"
@@ -95,7 +95,7 @@ def _varint(data: bytes, place: int) -> tuple[int, int]:
             return number, place
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
+def fields(data: bytes) -> Iterator[tuple[int, Any]]:
     """Numbers and raw values: an int, or bytes for everything that has a length."""
     place = 0
     while place < len(data):
@@ -118,14 +118,14 @@ def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
 
 def _object(message: Message, data: bytes, known: dict[str, Message]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for number, raw in _fields(data):
+    for number, raw in fields(data):
         if number not in message:
             continue
         name, kind = message[number]
         if kind.startswith("["):
             found.setdefault(name, []).append(_value(kind[1:-1], raw, known))
         elif kind.startswith("{"):
-            pair = dict(_fields(raw))
+            pair = dict(fields(raw))
             key = pair.get(1, b"").decode()
             found.setdefault(name, {})[key] = _value(kind[1:-1], pair.get(2, b""), known)
         else:
@@ -147,6 +147,6 @@ def _value(kind: str, raw: Any, known: dict[str, Message]) -> Any:
     if kind == "time":
         return None  # the server sets all times of the types that come this way
     if kind == "port":
-        parts = dict(_fields(raw))
+        parts = dict(fields(raw))
         return parts.get(3, b"").decode() if parts.get(1) else parts.get(2, 0)
     return _object(known[kind], raw, known)

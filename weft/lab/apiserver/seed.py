@@ -43,19 +43,22 @@ def account(cluster: Cluster, namespace: str) -> None:
 
 
 async def manifests(cluster: Cluster, places: Iterable[Path]) -> None:
-    """Install the definitions in these files and folders, unless they are as they were."""
+    """Install the definitions in these files and folders that are not there as they are."""
     for path in sorted(file for place in places for file in _files(place)):
         text = path.read_bytes()
         fact, mark = f"manifest {path.name}", hashlib.sha256(text).hexdigest()
-        if cluster.journal.fact(fact) == mark:
+        known, *names = (cluster.journal.fact(fact) or " ").split(" ")
+        held = cluster.store.collection(_CRDS).items
+        if known == mark and all(("", name) in held for name in names):
             continue
+        names = []
         for obj in _documents(path, text):
             try:
-                _install(cluster, obj)
+                names.append(_install(cluster, obj))
             except status.ApiError as error:
                 raise errors.InvalidInput(str(path), "manifest", None, str(error)) from error
         await cluster.journal.durable()
-        cluster.journal.set_fact(fact, mark)
+        cluster.journal.set_fact(fact, " ".join((mark, *names)))
 
 
 def _files(place: Path) -> list[Path]:
@@ -72,13 +75,14 @@ def _documents(path: Path, text: bytes) -> list[dict[str, Any]]:
         raise errors.InvalidInput(str(path), "manifest", None, f"is no YAML: {error}") from error
 
 
-def _install(cluster: Cluster, obj: dict[str, Any]) -> None:
+def _install(cluster: Cluster, obj: dict[str, Any]) -> str:
     found = cluster.registry.find("apiextensions.k8s.io", "v1", "customresourcedefinitions")
     assert found is not None
-    name = obj["metadata"]["name"]
+    name = str(obj["metadata"]["name"])
     target = writes.Target(*found, name=name)
     held = cluster.collection(found[0]).items.get(("", name))
     if held is None:
         writes.create(cluster, target, obj, _OPTIONS)
     else:
         writes.replace(cluster, target, held, obj, _OPTIONS)
+    return name

@@ -1,0 +1,83 @@
+from typing import Any
+
+import orjson
+
+from weft.lab.apiserver import store, watch
+
+
+def item(revision: int, namespace: str = "a", **labels: str) -> store.Item:
+    body = b'{"r":%d}' % revision
+    return store.Item((namespace, "x"), "u", revision, body, labels, labels, (), False, {})
+
+
+def change(kind: str, found: store.Item, before: store.Item | None) -> store.Change:
+    return store.Change(found.revision, kind, "things", found, before)
+
+
+def events(watcher: watch.Watcher) -> list[tuple[str, Any]]:
+    lines = [orjson.loads(line) for line in watcher.take().splitlines()]
+    return [(line["type"], line["object"]["r"]) for line in lines]
+
+
+def chosen(namespace: str = "", **labels: str) -> watch.Watcher:
+    def matches(found: Any) -> bool:
+        return all(found.get(key) == value for key, value in labels.items())
+
+    return watch.Watcher(namespace, matches if labels else None, None, lambda one: one.body)
+
+
+async def test_objects_that_begin_or_cease_to_match_come_and_go() -> None:
+    watcher = chosen(x="1")
+    one, two, three, four = item(1), item(2, x="1"), item(3, x="1"), item(4)
+    for found in (
+        change("ADDED", one, None),
+        change("MODIFIED", two, one),
+        change("MODIFIED", three, two),
+        change("MODIFIED", four, three),
+        change("DELETED", item(5), four),
+    ):
+        watcher.offer(found)
+    assert events(watcher) == [("ADDED", 2), ("MODIFIED", 3), ("DELETED", 4)]
+    assert not watcher.wake.is_set()
+
+
+async def test_other_namespaces_are_not_told() -> None:
+    watcher = chosen("a")
+    watcher.offer(change("ADDED", item(1, "b"), None))
+    watcher.offer(change("ADDED", item(2, "a"), None))
+    assert events(watcher) == [("ADDED", 2)]
+
+
+async def test_nothing_is_told_twice() -> None:
+    watcher = chosen()
+    watcher.revision = 3
+    watcher.offer(change("ADDED", item(3), None))
+    watcher.offer(change("MODIFIED", item(4), item(3)))
+    assert events(watcher) == [("MODIFIED", 4)]
+
+
+async def test_a_watcher_that_does_not_keep_up_is_ended() -> None:
+    watcher = chosen()
+    for revision in range(1, watch.LIMIT + 1):
+        watcher.offer(change("ADDED", item(revision), None))
+    assert not watcher.ended
+    watcher.offer(change("ADDED", item(watch.LIMIT + 1), None))
+    assert watcher.ended
+
+
+async def test_an_event_is_encoded_once_for_all() -> None:
+    calls = []
+
+    def encode(one: store.Item) -> bytes:
+        calls.append(one.revision)
+        return one.body
+
+    hub = watch.Hub()
+    watchers = [watch.Watcher("", None, None, encode, "v1") for _ in range(5)]
+    for watcher in watchers:
+        hub.add("things", watcher)
+    hub.publish(change("ADDED", item(1), None))
+    assert calls == [1]
+    assert [events(watcher) for watcher in watchers] == [[("ADDED", 1)]] * 5
+    hub.end_all()
+    assert all(watcher.ended for watcher in watchers)
