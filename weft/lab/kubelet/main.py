@@ -112,6 +112,7 @@ def _prepare(config: Config) -> pods.Environment:
         )
     for folder in (config.run, config.run / "pods", config.logs):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
     sandbox.share_names()
     install.install(config.run / "cni/bin")
     programs = f"{Path(sys.executable).parent}:{os.environ.get('PATH', _PLAIN_PATH)}"

@@ -59,6 +59,8 @@ class Pods:
         self._sandboxes: dict[str, sandbox.Sandbox] = {}
         self._starting: dict[str, asyncio.Task[sandbox.Sandbox]] = {}
         self._refused: set[str] = set()
+        # Uids of pods that ended here: their status in the cache may be older than that.
+        self._ended: set[str] = set()
         self._deadlines: dict[str, float] = {}
         self._queue = queue.Queue("pods", on_error=self._report, first_pause=1.0)
 
@@ -89,6 +91,8 @@ class Pods:
             self._queue.add(_key(box))
 
     def _pod_changed(self, name: str, old: Object | None, new: Object | None) -> None:
+        if new is None and old is not None:
+            self._ended.discard(old["metadata"]["uid"])
         if new is None or new["metadata"].get("deletionTimestamp"):
             starting = self._starting.get(name)
             if starting is not None:
@@ -114,7 +118,7 @@ class Pods:
             self._refused.discard(name)
         elif pod["metadata"].get("deletionTimestamp"):
             await self._delete(pod)
-        else:
+        elif uid not in self._ended:
             await self._keep_running(pod)
 
     async def _keep_running(self, pod: Object) -> None:
@@ -131,6 +135,7 @@ class Pods:
                 await self._write_status(pod, lost, None)
                 return
             box = await self._start(pod, lost)
+        self._tell_failed(pod, box)
         for step in containers.due(pod, box.states, self._clock()):
             if isinstance(step, containers.Start):
                 self._start_container(pod, box, step)
@@ -139,7 +144,9 @@ class Pods:
                 self._tell_backoff(pod, box)
         await self._write_status(pod, box.states, box)
         if containers.is_finished(pod, box.states):
-            await self._tear_down(box, pod)
+            states = await self._tear_down(box, pod)
+            self._ended.add(uid)
+            await self._write_status(pod, states, None)
 
     async def _start(self, pod: Object, lost: dict[str, containers.State]) -> sandbox.Sandbox:
         """A sandbox with all its interfaces, or an error and nothing left of it."""
@@ -226,6 +233,14 @@ class Pods:
         self._recorder.emit(pod, "Normal", "Created", f"Created container: {name}")
         self._recorder.emit(pod, "Normal", "Started", f"Started container {name}")
 
+    def _tell_failed(self, pod: Object, box: sandbox.Sandbox) -> None:
+        """Once for each start that failed: the program is not there, say."""
+        for name, state in box.states.items():
+            if state.error and box.told.get(name, -1) < state.attempt:
+                box.told[name] = state.attempt
+                what = f"Error: failed to start container {name}: {state.error}"
+                self._recorder.emit(pod, "Warning", "Failed", what)
+
     def _tell_backoff(self, pod: Object, box: sandbox.Sandbox) -> None:
         for name, state in box.states.items():
             if state.status is not None and containers.restarts(pod, state):
@@ -245,6 +260,7 @@ class Pods:
             states = await self._tear_down(box, pod)
             await self._write_status(pod, states, None)
         self._deadlines.pop(uid, None)
+        self._ended.discard(uid)
         self._refused.discard(key(pod))
         name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
         try:

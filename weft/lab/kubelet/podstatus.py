@@ -145,7 +145,7 @@ def _conditions(
     done = "PodCompleted" if phase in ("Succeeded", "Failed") else ""
     unready = done or ("" if ready else "ContainersNotReady")
     wanted = {
-        "PodReadyToStartContainers": (bool(facts.ips) and not done, ""),
+        "PodReadyToStartContainers": (bool(facts.sandbox), ""),
         "Initialized": (initialized, done or ("" if initialized else "ContainersNotInitialized")),
         "Ready": (ready, unready),
         "ContainersReady": (ready, unready),

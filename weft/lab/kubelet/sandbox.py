@@ -40,7 +40,9 @@ class Sandbox:
     last: dict[str, containers.State] = field(default_factory=dict)
     # What ran in an earlier sandbox of the same pod, until it was started again in this one.
     lost: dict[str, containers.State] = field(default_factory=dict)
+    # By container: the last attempt that was ordered, and whose failure to start was told.
     ordered: dict[str, int] = field(default_factory=dict)
+    told: dict[str, int] = field(default_factory=dict)
     gone: bool = False
     _writer: asyncio.StreamWriter | None = None
     _reader: asyncio.Task[None] | None = None

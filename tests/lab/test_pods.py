@@ -1,0 +1,126 @@
+"""Pods in the lab, from manifest to packets and away again: kubelet, meta-plugin, CNI and OVN."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support import pods
+from tests.support.pods import Cluster, nad, pod
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture(scope="module")
+def cluster(pod_lab: Cluster) -> Iterator[Cluster]:
+    pod_lab.create(nad("blue"))
+    yield pod_lab
+    assert pod_lab.left() == pods.NOTHING
+
+
+def test_two_pods_reach_each_other_and_leave_nothing(cluster: Cluster) -> None:
+    cluster.create(pod("a", networks="blue"), pod("b", networks="blue"))
+    one, other = cluster.wait_ready("a"), cluster.wait_ready("b")
+    first, second = pods.network_status(other)
+    assert (first["interface"], first["default"]) == ("eth0", True)
+    assert (second["name"], second["interface"], second["mtu"]) == ("default/blue", "net1", 1300)
+    for address in (*second["ips"], other["status"]["podIP"]):
+        assert cluster.pings("a", address)
+    reasons = cluster.events("a")
+    assert reasons["Scheduled"] == ["Successfully assigned default/a to node1"]
+    net1 = next(said for said in reasons["AddedInterface"] if "net1" in said)
+    listed = pods.network_status(one)[1]["ips"]
+    assert net1.startswith(f"Add net1 [{listed[0]}/24 ")
+    assert net1.endswith("] from default/blue")
+    assert {"Pulled", "Created", "Started"} <= set(reasons)
+    cluster.delete("a", "b")
+    assert cluster.left() == pods.NOTHING
+
+
+def test_a_pod_waits_for_its_definition_and_starts_when_it_comes(cluster: Cluster) -> None:
+    cluster.create(pod("early", networks="blue,later@data0"))
+    cluster.wait_event("early", "NoNetworkFound")
+    assert "net1" not in str(cluster.get("early")["metadata"]["annotations"])
+    cluster.create(nad("later", subnets="10.9.0.0/24"))
+    made = cluster.wait_ready("early")
+    assert [entry["interface"] for entry in pods.network_status(made)] == ["eth0", "net1", "data0"]
+    cluster.delete("early")
+
+
+def test_all_interfaces_or_none(cluster: Cluster) -> None:
+    cluster.create(nad("odd", type="no-such-plugin", netAttachDefName=""))
+    cluster.create(pod("partial", networks="blue,odd"))
+    said = cluster.wait_event("partial", "FailedCreatePodSandBox")
+    assert 'failed to find plugin "no-such-plugin"' in said
+    cluster.delete("partial")
+    assert cluster.left() == pods.NOTHING
+
+
+@pytest.mark.parametrize(
+    ("policy", "status", "phase"),
+    [("Never", 0, "Succeeded"), ("Never", 3, "Failed"), ("OnFailure", 0, "Succeeded")],
+)
+def test_a_pod_that_ends(cluster: Cluster, policy: str, status: int, phase: str) -> None:
+    name = f"ends-{policy.lower()}-{status}"
+    script = f"echo bye; exit {status}"
+    cluster.create(pod(name, networks="blue", script=script, restartPolicy=policy))
+    ended = cluster.wait(name, pods.has_ended)
+    assert ended["status"]["phase"] == phase
+    state = ended["status"]["containerStatuses"][0]["state"]["terminated"]
+    assert state["exitCode"] == status
+    assert cluster.left() == pods.NOTHING
+    cluster.delete(name)
+
+
+def test_a_pod_that_crashes_is_started_again_with_pauses(cluster: Cluster) -> None:
+    cluster.create(pod("crash", script="exit 1"))
+
+    def waits(made: dict[str, Any]) -> bool:
+        entry = (made["status"].get("containerStatuses") or [{"state": {}}])[0]
+        reason = (entry["state"].get("waiting") or {}).get("reason")
+        return bool(reason == "CrashLoopBackOff" and entry["restartCount"])
+
+    cluster.wait("crash", waits)
+    cluster.delete("crash")
+
+
+def test_a_command_that_is_not_there(cluster: Cluster) -> None:
+    cluster.create(pod("nope", command=["/nope"], restartPolicy="Never"))
+    assert "/nope" in cluster.wait_event("nope", "Failed")
+    cluster.delete("nope")
+
+
+def test_grace(cluster: Cluster) -> None:
+    polite = "trap 'exit 0' TERM; echo up; while :; do sleep 0.1; done"
+    deaf = "trap '' TERM; echo up; while :; do sleep 0.1; done"
+    cluster.create(pod("polite", script=polite), pod("deaf", script=deaf))
+    for name in ("polite", "deaf"):
+        cluster.wait_ready(name)
+    cluster.delete("polite")  # its grace is 30 s: longer than this waits
+    cluster.delete("deaf", grace=1)
+    assert cluster.left() == pods.NOTHING
+
+
+def test_pods_outlive_their_kubelet(cluster: Cluster) -> None:
+    cluster.create(pod("survivor", networks="blue"))
+    before = cluster.wait_ready("survivor")
+    cluster.kill("kubelet")
+    cluster.create(pod("witness"))  # runs only when a new kubelet is at work
+    cluster.wait_ready("witness")
+    after = cluster.get("survivor")
+    assert after["status"]["containerStatuses"] == before["status"]["containerStatuses"]
+    cluster.delete("survivor", "witness")
+    assert cluster.left() == pods.NOTHING
+
+
+@pytest.mark.parametrize("victim", ["vswitchd", "agent", "ovn-controller"])
+def test_the_network_comes_back(cluster: Cluster, victim: str) -> None:
+    cluster.create(pod("a", networks="blue"), pod("b", networks="blue"))
+    cluster.wait_ready("a")
+    address = pods.network_status(cluster.wait_ready("b"))[1]["ips"][0]
+    assert cluster.pings("a", address)
+    cluster.kill(victim)
+    assert cluster.pings("a", address, patience=30)
+    cluster.delete("a", "b")
