@@ -107,6 +107,12 @@ class Controller:
         if problems and decision.step is lifecycle.Step.CREATE:
             decision = lifecycle.Decision(lifecycle.Step.NOTHING)
         await self._write(resources.VMS, vm, status.of_machine(vm, vmi, problems, decision, _now()))
+        before = (vm.get("status") or {}).get("startFailure")
+        if vmi is not None and decision.failure and decision.failure != before:
+            ready = status.condition(vmi, "Ready") or {}
+            self._tell(
+                vm, "Warning", "InstanceFailed", str(ready.get("message") or "no reason given")
+            )
         if decision.step is lifecycle.Step.CREATE:
             await self._create_instance(vm)
         elif decision.step is lifecycle.Step.DELETE and vmi is not None:

@@ -72,6 +72,8 @@ def render(vmi: Mapping[str, Any], python: str) -> Object:
                     "name": "compute",
                     "image": IMAGE,
                     "command": [python, "-m", "weft.lab.vm.launcher"],
+                    # The launcher's last words say why it failed, and reach the VM's events.
+                    "terminationMessagePolicy": "FallbackToLogsOnError",
                     "env": [{"name": "WEFT_VMI", "value": _literal(essence(vmi))}],
                 }
             ],
