@@ -211,3 +211,13 @@ async def test_an_agent_that_is_restarted_speaks_again(cluster: Cluster) -> None
             own.until, lambda frame: frames.icmpv6_type(frame) == 134, 20
         )
     assert heard[-1][:6] == bytes.fromhex("333300000001")
+
+
+async def test_a_switch_that_is_restarted_is_spoken_through_again(cluster: Cluster) -> None:
+    """Its devices are new ones then; a guest that comes later hears the prefix as ever."""
+    zone = cluster.zones[0]
+    await heard_prefix(await cluster.guest("one", zone))
+    await asyncio.to_thread(zone.stop, "ovs-vswitchd")
+    await asyncio.to_thread(zone.start, "ovs-vswitchd")
+    await asyncio.to_thread(cluster.whole.wire.plug, zone)
+    await heard_prefix(await cluster.guest("late", zone))

@@ -9,6 +9,7 @@ import pytest
 
 from tests.real.test_zone import build, pings
 from tests.support.realised import PORT, Cluster, Kept, info
+from weft import model
 from weft.control.zone import writer
 from weft.ovn import layer2, tables
 
@@ -171,3 +172,23 @@ async def test_the_last_local_pod_takes_the_network_along(
     assert not scene.a.nb.rows("Logical_Switch")
     assert not scene.a.nb.rows("DHCP_Options")
     assert len(scene.b.nb.rows(PORT)) == 3
+
+
+async def test_one_bad_node_harms_no_other(cluster: Cluster) -> None:
+    """Two nodes that claim one endpoint: the server refuses the second, all else is written."""
+    scene = await build(cluster)
+    kept = scene.a
+    for number in range(20, 30):
+        name = f"node{number}"
+        address = scene.b.zone.address if number == 25 else f"192.0.2.{number}"
+        made = model.NodeInfo(name, f"chassis-{number}", (address,))
+        kept.state.set_node(name, made)
+    kept.state.set_pod("default/more", None)
+    kept.writer.poke()
+    await written(kept, lambda: kept.writer.figures.refused > 0)
+    found = {str(row["name"]) for row in kept.sb.rows("Chassis").values()}
+    assert found == {"chassis-1", "chassis-2"} | {f"chassis-{n}" for n in range(20, 30) if n != 25}
+    assert "192.0.2.2" in kept.writer.trouble
+    kept.state.set_node("node25", None)
+    kept.writer.poke()
+    await written(kept, lambda: not kept.writer.trouble)

@@ -232,20 +232,23 @@ class Wire:
         zone.start("ovs", "nb", "sb")
         zone.run("ovs-vsctl", "--no-wait", *_settings(zone))
         zone.start("ovs-vswitchd", "ovn-northd", "ovn-controller")
-        self._plug(zone)
+        self.plug(zone)
         self.zones.append(zone)
         return zone
 
-    def _plug(self, zone: Zone) -> None:
+    def plug(self, zone: Zone) -> None:
+        """Wire the zone's switch. Started again, it makes anew the devices that were moved away,
+        and leaves the old ones behind, which hear nothing any more."""
         port = f"ul-{zone.name}"
+        ip = ("busybox", "ip")
         zone.run("ovs-vsctl", "wait-until", "Interface", port, "ofport>0")
-        pid = "1"
-        zone.run("busybox", "ip", "link", "set", "dev", port, "netns", pid)
+        self.space.run(*ip, "link", "del", port, check=False)
+        zone.run(*ip, "link", "set", "dev", port, "netns", "1")
         self.space.run("busybox", "brctl", "addif", "underlay", port)
-        self.space.run("busybox", "ip", "link", "set", "dev", port, "up")
-        zone.run("busybox", "ip", "link", "set", "dev", "lo", "up")
-        zone.run("busybox", "ip", "addr", "add", f"{zone.address}/24", "dev", "br-phy")
-        zone.run("busybox", "ip", "link", "set", "dev", "br-phy", "up")
+        self.space.run(*ip, "link", "set", "dev", port, "up")
+        zone.run(*ip, "link", "set", "dev", "lo", "up")
+        zone.run(*ip, "addr", "add", f"{zone.address}/24", "dev", "br-phy", check=False)
+        zone.run(*ip, "link", "set", "dev", "br-phy", "up")
 
     def end(self) -> None:
         self.space.holder.kill()

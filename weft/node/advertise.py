@@ -31,6 +31,7 @@ INTERVAL = (200.0, 600.0)
 QUIET = 0.5
 _SOLICITATION = 133
 _PATIENCE = 10.0
+_STRAYS = ""  # the queue's key for ports that no network wants; no network has this name
 
 
 @dataclass(slots=True)
@@ -60,10 +61,14 @@ class Speaker:
         self._voices: dict[str, Voice] = {}
         self._queue = queue.Queue("router advertisement")
         self._sent = self._answered = 0
+        self._told = False
         ovs.subscribe("Interface", self._interface_changed)
 
     def update(self, wanted: Mapping[str, advertisement.Advertised]) -> None:
         """What to advertise from now on, by network."""
+        if not self._told:
+            self._told = True
+            self._queue.add(_STRAYS)
         before, self._wanted = self._wanted, dict(wanted)
         for name in {*before, *wanted}:
             if before.get(name) != wanted.get(name):
@@ -71,8 +76,6 @@ class Speaker:
 
     async def run(self) -> None:
         """Speaks until cancelled; its ports stay, so that a new agent finds them."""
-        await asyncio.to_thread(prepare, self._namespace)
-        await self._remove_strays()
         try:
             await self._queue.run(self._reconcile)
         finally:
@@ -87,6 +90,9 @@ class Speaker:
         }
 
     async def _reconcile(self, name: str) -> None:
+        if name == _STRAYS:
+            await self._remove_strays()
+            return
         said, voice = self._wanted.get(name), self._voices.get(name)
         if said is None:
             if voice is not None:
@@ -179,16 +185,17 @@ class Speaker:
     def _interface_changed(
         self, _: str, old: rows.Columns | None, new: rows.Columns | None
     ) -> None:
-        """OVS lost a device of ours or made it again."""
+        """Opens again what OVS lost or made anew: a switch that starts again makes another device,
+        and the one that was moved away stays behind, up and dead."""
         known = new or old
-        if known is None or not str(known["name"]).startswith("wra"):
+        if known is None or not is_ours(known):
             return
-        for name, voice in list(self._voices.items()):
-            if voice.said.device != known["name"]:
-                continue
-            if new is None or (old is not None and old["ofport"] != new["ofport"]):
-                self._silence(name)
-                self._queue.add(name)
+        name = str(port.external_ids(known)[names.NETWORK])
+        if name in self._voices:
+            if new is not None and not _is_anew(old, new):
+                return
+            self._silence(name)
+        self._queue.add(name)
 
     async def _remove_strays(self) -> None:
         """Ports of networks that went while no agent ran."""
@@ -240,6 +247,13 @@ def is_ours(columns: rows.Columns) -> bool:
     return ids.get(names.IFACE_ID) == names.advertiser_port(network)
 
 
+def _is_anew(old: rows.Columns | None, new: rows.Columns) -> bool:
+    """Whether the device in this namespace is another one. OVS says 0 for one that was moved."""
+    if old is None or old["ofport"] != new["ofport"]:
+        return True
+    return old["ifindex"] != new["ifindex"] and new["ifindex"] not in (frozenset(), 0)
+
+
 def prepare(namespace: Path) -> None:
     """The namespace, unless an earlier agent left it."""
     namespace.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -250,6 +264,7 @@ def prepare(namespace: Path) -> None:
 
 def settle(said: advertisement.Advertised, namespace: Path) -> socket.socket:
     """Bring the device into the namespace, without any protocol of its own, and listen on it."""
+    prepare(namespace)
     if netlink.read(said.device) is not None:
         with netns.entered(str(namespace)):
             netlink.remove(said.device)  # one that OVS has given up

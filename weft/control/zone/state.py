@@ -181,6 +181,10 @@ class Zone:
                 sb_gone.append((interconnect.CHASSIS, chassis))
         return Changes(tuple(nb), tuple(gone), tuple(sb), tuple(sb_gone))
 
+    def forget_changes(self) -> None:
+        """For who goes by `desired`: what was touched so far is in there."""
+        self._dirty = _Dirty()
+
     def desired(self) -> tuple[tuple[rows.Row, ...], tuple[rows.Row, ...]]:
         """All Northbound and all Southbound rows that should be there."""
         nb: list[rows.Row] = []

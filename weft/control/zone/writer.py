@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from weft import errors, names, rows
 from weft.control.zone import state
-from weft.ovn import tables
+from weft.ovn import interconnect, tables
 from weft.ovsdb import replica
 
 log = logging.getLogger(__name__)
@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 WINDOW = 0.003  # least seconds between two transactions, unless BATCH changes have come
 BATCH = 100
 _PAUSES = (0.2, 10.0)
+
+Unit = tuple[rows.Row, ...]
 
 
 @dataclass(slots=True)
@@ -117,13 +119,14 @@ class Writer:
 
     async def _write(self) -> None:
         """Chassis before the ports that name them, so that northd binds those at once."""
-        changes = self._zone.changes()
         if self._all:
             changes = self._rebuilt()
             self.figures.rebuilds += 1
+        else:
+            changes = self._zone.changes()
         refused = [
-            *await self._apply(self._sb, changes.sb, changes.sb_gone),
-            *await self._apply(self._nb, changes.nb, changes.nb_gone),
+            *await self._apply(self._sb, tuple(_units(changes.sb)), changes.sb_gone),
+            *await self._apply(self._nb, tuple(_units(changes.nb)), changes.nb_gone),
         ]
         self._all = False
         if refused:
@@ -131,6 +134,7 @@ class Writer:
 
     def _rebuilt(self) -> state.Changes:
         nb, sb = self._zone.desired()
+        self._zone.forget_changes()
         return state.Changes(
             nb,
             tuple(_stale(self._nb, tables.NB, nb)),
@@ -139,15 +143,15 @@ class Writer:
         )
 
     async def _apply(
-        self, database: replica.Replica, desired: tuple[rows.Row, ...], gone: tuple[rows.Ident, ...]
+        self, database: replica.Replica, desired: tuple[Unit, ...], gone: tuple[rows.Ident, ...]
     ) -> list[errors.WeftError]:
         """One transaction; where the server refuses it, halves of it, so that one bad row harms
         no other. Gives what was refused in the end."""
         if not desired and not gone:
             return []
         try:
-            operations = await database.apply(desired, gone)
-        except (errors.Conflict, errors.Unavailable) as error:
+            operations = await database.apply([row for unit in desired for row in unit], gone)
+        except (errors.Conflict, errors.NotReady, errors.Unavailable) as error:
             if len(desired) + len(gone) == 1 or not await _answers(database):
                 self.figures.refused += 1
                 return [error]
@@ -183,6 +187,16 @@ class Writer:
                     self.poke()
 
         return changed
+
+
+def _units(desired: Iterable[rows.Row]) -> Iterator[Unit]:
+    """Rows that only live together: an Encap, and the Chassis that follows it."""
+    unit: list[rows.Row] = []
+    for row in desired:
+        unit.append(row)
+        if row.table != interconnect.ENCAP:
+            yield tuple(unit)
+            unit = []
 
 
 async def _answers(database: replica.Replica) -> bool:
