@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 from pathlib import Path
@@ -76,6 +77,26 @@ def test_kill_of_the_supervisor_leaves_nothing(labs: support.LabHouse) -> None:
     assert again["lab"]["port"] == found["lab"]["port"], "the kubeconfig must stay valid"
 
 
+def test_lab_whose_folder_is_removed_ends(labs: support.LabHouse) -> None:
+    found = labs.up("forgotten", nodes=1)
+    process = os.pidfd_open(found["pid"])
+    shutil.rmtree(found["folder"])
+    ended, _, _ = select.select([process], [], [], 20)
+    os.close(process)
+    assert ended
+
+
+def test_unreadable_record_is_named_and_removed_by_down(labs: support.LabHouse) -> None:
+    folder = state.Folder.of("broken")
+    folder.make()
+    (folder.path / "lab.json").write_text("{")
+    with pytest.raises(errors.Unavailable, match="record cannot be read") as caught:
+        labs.up("broken", nodes=1)
+    assert "weft lab down --name broken" in caught.value.hint
+    assert up.down("broken")
+    assert labs.up("broken", nodes=1)["started"]
+
+
 def test_two_labs_side_by_side(labs: support.LabHouse) -> None:
     one, two = labs.up("left", nodes=1), labs.up("right", nodes=1)
     assert one["lab"]["port"] != two["lab"]["port"]
@@ -95,7 +116,7 @@ def test_running_lab_grows_and_does_not_shrink(labs: support.LabHouse) -> None:
     assert not found["started"]
     one, two = spec.Lab(name="grows", nodes=2).members
     for near, far in ((one, two), (two, one)):
-        labs.run(near.name, "busybox", "ping", "-c1", "-W5", str(far.underlay))
+        labs.run(near.name, "busybox", "ping", "-c3", "-W2", str(far.underlay))
     with pytest.raises(errors.InvalidInput, match="only grows"):
         labs.up("grows", nodes=1)
 

@@ -68,12 +68,13 @@ class Services:
         processes: Processes,
         start: Start,
         changed: Callable[[Running], None],
+        folders: inotify.Folders,
     ) -> None:
         self._processes = processes
         self._start = start
         self._changed = changed
         self._began = time.monotonic()
-        self._sockets = inotify.Sockets()
+        self._folders = folders
         self._stopping = False
         self.running: dict[str, Running] = {}
 
@@ -160,7 +161,7 @@ class Services:
                 return await end == 0
             case Ready.LISTENS:
                 path = Path(layout.seen(one.service.node, one.service.socket))
-                waiting = asyncio.ensure_future(self._sockets.wait(path))
+                waiting = asyncio.ensure_future(self._folders.wait_socket(path))
             case Ready.TELLS:
                 waiting = asyncio.ensure_future(_readable(reader))
         either: list[asyncio.Future[int] | asyncio.Future[None]] = [waiting, end]

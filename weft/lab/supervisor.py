@@ -21,7 +21,7 @@ from pathlib import Path
 
 from weft import errors
 from weft.lab import control, layout, plan, spec, state, wiring
-from weft.lab.runtime import daemons, forks, namespaces, unixctl
+from weft.lab.runtime import daemons, forks, inotify, namespaces, unixctl
 from weft.lab.runtime.processes import Processes
 from weft.lab.service import API_DESCRIPTORS, TELL_DESCRIPTOR, Service
 from weft.lab.services import Running, Services
@@ -59,7 +59,8 @@ class Supervisor:
         self._lab = orders.lab
         self._processes = Processes()
         self._forks = forks.Forks(self._start_forkserver)
-        self._services = Services(self._processes, self._start, self._changed)
+        self._folders = inotify.Folders()
+        self._services = Services(self._processes, self._start, self._changed, self._folders)
         self._wiring = wiring.Wiring(self._lab, self._wired)
         self._wired_nodes: set[str] = set()
         self._listeners: set[asyncio.Queue[dict[str, object]]] = set()
@@ -75,11 +76,17 @@ class Supervisor:
             loop.add_signal_handler(number, self._stop.set)
         async with asyncio.TaskGroup() as self._group:
             serving = self._group.create_task(control.serve(link, self._handle))
+            self._group.create_task(self._stop_when_forgotten())
             self._grow(self._lab)
             await self._stop.wait()
             await self._services.stop(lambda service: bool(service.entry), PATIENCE)
             serving.cancel()
             os._exit(0)  # the kernel does the rest, and nothing needs an orderly end
+
+    async def _stop_when_forgotten(self) -> None:
+        """With its folder gone nobody could find this lab again, to stop it."""
+        await self._folders.wait_removed(self._orders.folder.control)
+        self._stop.set()
 
     def _grow(self, lab: spec.Lab) -> None:
         """Start whatever `lab` has and is not there yet."""
