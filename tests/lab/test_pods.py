@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -56,6 +57,17 @@ def test_all_interfaces_or_none(cluster: Cluster) -> None:
     assert 'failed to find plugin "no-such-plugin"' in said
     cluster.delete("partial")
     assert cluster.left() == pods.NOTHING
+
+
+def test_the_default_route_goes_where_it_is_asked_for(cluster: Cluster) -> None:
+    wish = [{"name": "blue", "default-route": ["10.100.0.250"]}]
+    cluster.create(pod("led", networks=json.dumps(wish)))
+    made = cluster.wait_ready("led")
+    assert [entry.get("default", False) for entry in pods.network_status(made)] == [False, True]
+    listed = cluster.run("led", "ip", "route").splitlines()
+    chosen = [line.split() for line in listed if line.startswith("default")]
+    assert chosen == [["default", "via", "10.100.0.250", "dev", "net1"]]
+    cluster.delete("led")
 
 
 @pytest.mark.parametrize(

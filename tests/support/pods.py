@@ -156,6 +156,10 @@ class Cluster:
         said: str = self.api(work)
         return said
 
+    def run(self, name: str, *argv: str) -> str:
+        """What a command says inside a pod."""
+        return self.house.run(f"default/{name}", *argv, lab=self.name).stdout
+
     def pings(self, name: str, address: str, *, patience: int = 5) -> bool:
         """Whether an answer comes within `patience` seconds."""
         argv = ("ping", "-c", "1", "-W", "1", address)

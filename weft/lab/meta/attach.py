@@ -20,7 +20,7 @@ from weft import errors, model, names
 from weft.api import selection, status
 from weft.kube import cache, client, events
 from weft.kube.resources import PODS
-from weft.lab.meta import delegate, plugin, primary
+from weft.lab.meta import delegate, plugin, primary, routes
 
 Object = dict[str, Any]
 DEFAULT_INTERFACE = "eth0"
@@ -44,7 +44,8 @@ async def add(meta: Meta, pod: Object, sandbox: plugin.Sandbox, record: Path) ->
     """
     done: list[Object] = []
     try:
-        chains = [_chain(meta, pod, attachment) for attachment in selection.parse(pod)]
+        wishes = selection.parse(pod)
+        chains = [_chain(meta, pod, attachment) for attachment in wishes]
         first = await meta.primary.add(sandbox, DEFAULT_INTERFACE)
         done.append({"interface": DEFAULT_INTERFACE, "name": primary.NAME, "result": first})
         _write(record, done)
@@ -56,7 +57,11 @@ async def add(meta: Meta, pod: Object, sandbox: plugin.Sandbox, record: Path) ->
             done.append(delegate.to_record(chain, result))
             _write(record, done)
             _tell_added(meta, pod, chain.interface, result, chain.name)
-        await _write_status(meta, pod, done)
+        leading = next((wish for wish in wishes if wish.default_route), None)
+        if leading is not None:
+            gateways = leading.default_route
+            await routes.move_default(sandbox.netns, leading.interface, gateways)
+        await _write_status(meta, pod, done, leading.interface if leading else DEFAULT_INTERFACE)
     except BaseException:
         await delete(meta, sandbox, record)
         raise
@@ -142,8 +147,8 @@ def _tell_added(
     )
 
 
-async def _write_status(meta: Meta, pod: Object, done: list[Object]) -> None:
-    listed = [_status(entry, default=not index) for index, entry in enumerate(done)]
+async def _write_status(meta: Meta, pod: Object, done: list[Object], leading: str) -> None:
+    listed = [_status(entry, default=entry["interface"] == leading) for entry in done]
     metadata = pod["metadata"]
     body = {
         "metadata": {
