@@ -1,0 +1,51 @@
+"""What the advertiser asks of OVS, and which of OVS's news make it open its device again."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+
+from weft import model, names, rows
+from weft.nic import port
+from weft.node import advertise
+from weft.ovn import advertisement
+
+SAID = advertisement.advertised(
+    model.Network(
+        model.NetworkSpec("blue", model.Topology.LAYER2, 1300, (ip_network("fd00:1::/64"),)), 3
+    ),
+    frozenset(),
+)
+
+
+def test_the_port_is_bound_to_the_networks_advertiser_and_its_own_kind():
+    interface, made = advertise.desired(SAID, "br-int")
+    assert interface.key == made.key == "wra3"
+    ids = interface.columns["external_ids"]
+    assert isinstance(ids, rows.Keys)
+    assert ids.present[names.IFACE_ID] == "blue_advertiser"
+    assert made.parent == rows.Ref("Bridge", "br-int")
+    read = {"external_ids": ids.present, "name": "wra3"}
+    assert advertise.is_ours(read)
+    assert port.bound(read) is None  # none of the pods' ports, so no clean-up of those takes it
+
+
+def test_the_longest_device_name_fits():
+    assert len(names.advertiser_device(names.MAX_NETWORKS)) <= 15
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "anew"),
+    [
+        ((4, 7), (4, 7), False),
+        ((4, 7), (4, 0), False),  # moved away by ourselves
+        ((4, 7), (4, frozenset()), False),
+        ((4, 0), (4, 9), True),  # the switch started again
+        ((4, 7), (5, 7), True),
+        ((frozenset(), frozenset()), (4, 7), True),
+    ],
+)
+def test_a_device_that_is_another_one(old, new, anew):
+    before, after = ({"ofport": o, "ifindex": i} for o, i in (old, new))
+    assert advertise._is_anew(before, after) is anew
