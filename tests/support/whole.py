@@ -40,7 +40,8 @@ class Whole:
 
     @property
     def env(self) -> dict[str, str]:
-        return {**self.wire.space.env, "PYTHONPATH": str(ROOT)}
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        return {**self.wire.space.env, "PYTHONPATH": path}
 
     @property
     def kubeconfig(self) -> Path:
