@@ -112,6 +112,9 @@ def default(crd: Object) -> None:
         names.setdefault("singular", names["kind"].lower())
         names.setdefault("listKind", f"{names['kind']}List")
         spec.setdefault("conversion", {"strategy": "None"})
+        for version in spec.get("versions") or ():
+            version.setdefault("served", False)
+            version.setdefault("storage", False)
     if isinstance(crd.get("status"), dict):
         crd["status"]["acceptedNames"] = names
 
@@ -136,7 +139,7 @@ def accepted(crd: Object, now: str) -> Object:
             },
         ],
         "acceptedNames": spec.get("names") or {},
-        "storedVersions": [v["name"] for v in spec.get("versions") or () if v.get("storage")],
+        "storedVersions": [v.get("name") for v in spec.get("versions") or () if v.get("storage")],
     }
 
 
@@ -179,13 +182,25 @@ def _check_versions(versions: list[Object]) -> list[status.Cause]:
             causes.append(
                 status.required(f"{field}.schema.openAPIV3Schema", "schemas are required")
             )
+        schema = (version.get("schema") or {}).get("openAPIV3Schema") or {}
+        causes += crdrules.broken(schema, f"{field}.schema.openAPIV3Schema")
         for number, column in enumerate(version.get("additionalPrinterColumns") or ()):
-            try:
-                jsonpath.compile(str(column.get("jsonPath", "")))
-            except ValueError as error:
-                at = f"{field}.additionalPrinterColumns[{number}].jsonPath"
-                causes.append(status.wrong(at, column.get("jsonPath"), str(error)))
+            causes += _check_column(f"{field}.additionalPrinterColumns[{number}]", column)
+        for number, one in enumerate(version.get("selectableFields") or ()):
+            if not one.get("jsonPath"):
+                causes.append(status.required(f"{field}.selectableFields[{number}].jsonPath"))
     return causes
+
+
+def _check_column(field: str, column: Object) -> list[status.Cause]:
+    missing = [name for name in ("name", "type", "jsonPath") if not column.get(name)]
+    if missing:
+        return [status.required(f"{field}.{name}") for name in missing]
+    try:
+        jsonpath.compile(column["jsonPath"])
+    except ValueError as error:
+        return [status.wrong(f"{field}.jsonPath", column["jsonPath"], str(error))]
+    return []
 
 
 def validate_change(new: Object, old: Object) -> list[status.Cause]:

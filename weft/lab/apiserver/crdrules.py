@@ -6,6 +6,7 @@ The library is loaded with the first custom resource that is written.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
@@ -61,6 +62,49 @@ def to_json_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     if schema.get("nullable"):
         return {"anyOf": [{"type": "null"}, found]} if found else {}
     return found
+
+
+_TYPES = ("object", "array", "string", "integer", "number", "boolean")
+
+
+def broken(schema: Any, path: str) -> Iterable[status.Cause]:
+    """What in a schema could not be worked with; every other keyword is passed over."""
+    if not isinstance(schema, Mapping):
+        yield status.wrong(path, schema, "must be an object")
+        return
+    kind = schema.get("type")
+    if kind is not None and kind not in _TYPES:
+        yield status.unsupported(f"{path}.type", kind, _TYPES)
+    for name in ("pattern", "format", "description"):
+        if not isinstance(schema.get(name, ""), str):
+            yield status.wrong(f"{path}.{name}", schema[name], "must be a string")
+    yield from _broken_values(schema, path)
+    for name in ("items", "additionalProperties", "not"):
+        if isinstance(schema.get(name, {}), Mapping):
+            yield from broken(schema[name], f"{path}.{name}") if name in schema else ()
+        elif name != "additionalProperties" or not isinstance(schema[name], bool):
+            yield status.wrong(f"{path}.{name}", schema[name], "must be a schema")
+    if isinstance(schema.get("properties", {}), Mapping):
+        for name, below in (schema.get("properties") or {}).items():
+            yield from broken(below, f"{path}.properties[{name}]")
+    else:
+        yield status.wrong(f"{path}.properties", schema["properties"], "must be an object")
+
+
+def _broken_values(schema: Mapping[str, Any], path: str) -> Iterable[status.Cause]:
+    try:
+        re.compile(schema.get("pattern") or "")
+    except (re.error, TypeError) as error:
+        yield status.wrong(f"{path}.pattern", schema["pattern"], f"no regular expression: {error}")
+    for name in sorted(_BOUNDS | _SIZES):
+        if name in schema and not isinstance(schema[name], int | float):
+            yield status.wrong(f"{path}.{name}", schema[name], "must be a number")
+    for name in ("enum", "required", *_ALL_OF_THEM, "x-kubernetes-list-map-keys"):
+        if name in schema and not isinstance(schema[name], list):
+            yield status.wrong(f"{path}.{name}", schema[name], "must be a list")
+        elif name in _ALL_OF_THEM:
+            for place, below in enumerate(schema.get(name) or ()):
+                yield from broken(below, f"{path}.{name}[{place}]")
 
 
 _NAMES = {str: "string", bool: "boolean", int: "integer", float: "number", dict: "object"}

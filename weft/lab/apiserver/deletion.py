@@ -44,12 +44,13 @@ def read_request(body: Any, query: dict[str, str]) -> Request:
     propagation = body.get("propagationPolicy") or query.get("propagationPolicy") or ""
     if not propagation and orphan is not None:
         propagation = "Orphan" if str(orphan).lower() == "true" else "Background"
-    if propagation not in {"", "Orphan", "Background", "Foreground"}:
+    if propagation not in ("", "Orphan", "Background", "Foreground"):
         cause = status.unsupported(
             "propagationPolicy", propagation, ("Foreground", "Background", "Orphan")
         )
         raise status.invalid("", "DeleteOptions", "", [cause])
-    demands = body.get("preconditions") or {}
+    demands = body.get("preconditions")
+    demands = demands if isinstance(demands, dict) else {}
     try:
         seconds = None if grace is None else int(grace)
     except (TypeError, ValueError):
@@ -57,8 +58,8 @@ def read_request(body: Any, query: dict[str, str]) -> Request:
     return Request(
         grace=seconds,
         propagation=propagation,
-        uid=demands.get("uid") or "",
-        resource_version=demands.get("resourceVersion") or "",
+        uid=str(demands.get("uid") or ""),
+        resource_version=str(demands.get("resourceVersion") or ""),
         dry_run=bool(body.get("dryRun") or query.get("dryRun")),
     )
 

@@ -53,7 +53,11 @@ class Lifecycle:
             self._add(_CRDS, definition.key)
 
     def _offer_type(self, item: store.Item) -> None:
-        resource = crd.to_resource(item.parse())
+        try:
+            resource = crd.to_resource(item.parse())
+        except Exception:  # a rule is missing in crd.validate; the definition stays unserved
+            _LOG.exception("%s cannot be served", item.key[1])
+            return
         known = self._cluster.registry.get(resource.id)
         if known is None or not known.custom or known != resource:
             self._cluster.install(resource)
@@ -90,6 +94,8 @@ class Lifecycle:
                 self._review(collection, key)
             except status.ApiError as error:
                 _LOG.warning("%s %s: %s", collection, "/".join(key), error)
+            except Exception:  # one odd object must not end the server for all the others
+                _LOG.exception("%s %s", collection, "/".join(key))
 
     def _review(self, name: str, key: store.Key) -> None:
         """Whatever is due for one object now."""

@@ -49,6 +49,8 @@ def _patched(cluster: Cluster, target: writes.Target, media: str, obj: Object, b
 def _json_patch(target: writes.Target, obj: Object, body: Any) -> Any:
     import jsonpatch  # only some patches need it
 
+    if not isinstance(body, list) or not all(isinstance(one, dict) for one in body):
+        raise status.bad_request("error decoding patch: the body must be a list of operations")
     try:
         return jsonpatch.apply_patch(obj, body, in_place=True)
     except (jsonpatch.JsonPatchTestFailed, jsonpatch.JsonPatchConflict) as error:

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 Key = tuple[str, str]
-HISTORY = 20_000
+HISTORY = 10_000
 
 
 @dataclass(frozen=True, slots=True)

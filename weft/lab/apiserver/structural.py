@@ -149,6 +149,7 @@ def apply_defaults(node: Node, value: Any) -> None:
             apply_defaults(node.items, below)
 
 
+_EMPTY: dict[str, Callable[[], Any]] = {"object": dict, "string": str}
 _META = frozenset({"apiVersion", "kind", "metadata"})
 
 
@@ -161,6 +162,8 @@ def prune(node: Node, value: Any, path: str = "", found: list[str] | None = None
         for place, below in enumerate(value):
             if isinstance(below, dict | list):
                 prune(node.items, below, f"{path}[{place}]", found)
+            elif below is None and not node.items.nullable and node.items.kind in _EMPTY:
+                value[place] = _EMPTY[node.items.kind]()
     return found
 
 
