@@ -160,3 +160,26 @@ async def test_two_networks_with_one_subnet_stay_apart(cluster: Cluster) -> None
     for guest, address in ((one, "10.1.0.11/24"), (two, "10.1.0.12/24")):
         guest.run("ip", "addr", "add", address, "dev", "eth0")
     assert not await pings(one, "10.1.0.12", 1)
+
+
+def recomputes(kept: Kept, node: str) -> int:
+    """How often northd has built a part of its work from nothing."""
+    said = kept.zone.run(
+        "ovn-appctl", "-t", "ovn-northd", "inc-engine/show-stats", node, "recompute"
+    )
+    return int(said.split()[-1])
+
+
+@pytest.mark.parametrize(
+    ("style", "is_incremental"),
+    [(layer2.RemotePorts.PLAIN, True), (layer2.RemotePorts.REMOTE, False)],
+)
+async def test_one_more_remote_pod_is_incremental_for_northd(
+    cluster: Cluster, style: layer2.RemotePorts, is_incremental: bool
+) -> None:
+    scene = await build(cluster, style)
+    before = {node: recomputes(scene.a, node) for node in ("northd", "lflow")}
+    port = await cluster.pod("more", scene.b, "default/blue", 20, "10.1.0.20/24")
+    await scene.a.bound(layer2.port_key(port), scene.b.zone.chassis)
+    after = {node: recomputes(scene.a, node) for node in before}
+    assert (after == before) is is_incremental
