@@ -114,16 +114,28 @@ def _on_host(part: Part) -> bool:
     """Whether the host's own programs serve for `part`."""
     if os.environ.get("WEFT_HOST_TOOLS") == "no" or not part.probe:
         return False
-    if any(shutil.which(program) is None for program in part.programs):
+    programs = {program: host_program(program) for program in part.programs}
+    if not all(programs.values()):
         return False
     verb = ["version", "--client"] if part.probe == "kubectl" else ["--version"]
     try:
         done = subprocess.run(
-            [part.probe, *verb], capture_output=True, text=True, check=False, timeout=10
+            [str(programs[part.probe]), *verb],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=10,
         )
     except (OSError, subprocess.TimeoutExpired):
         return False
     return version(done.stdout) >= part.minimum
+
+
+def host_program(name: str) -> str | None:
+    """Where the host has `name`; what a lab puts first on PATH out of our cache does not count."""
+    own = str(cache.folder())
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return shutil.which(name, path=os.pathsep.join(f for f in folders if not f.startswith(own)))
 
 
 def version(text: str) -> tuple[int, ...]:
@@ -133,7 +145,7 @@ def version(text: str) -> tuple[int, ...]:
 
 
 def _fingerprint(suite: str, parts: tuple[Part, ...]) -> str:
-    hosts = tuple(shutil.which(part.probe) for part in PARTS if part not in parts)
+    hosts = tuple(host_program(part.probe) for part in PARTS if part not in parts)
     text = repr((LAYOUT, suite, [asdict(part) for part in parts], hosts))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -188,7 +200,7 @@ def _assemble(folder: Path, root: Path, parts: tuple[Part, ...]) -> Toolchain:
             if part in parts:
                 wrappers.write(root, program, target / program)
             else:
-                (target / program).symlink_to(shutil.which(program) or program)
+                (target / program).symlink_to(host_program(program) or program)
     fetched = {part.name for part in parts}
     share = root / "usr/share" if "ovn" in fetched else Path("/usr/share")
     schemas = folder / "schemas"

@@ -68,3 +68,16 @@ def test_the_cache_folder_follows_the_setting(tmp_path, monkeypatch) -> None:
 def test_a_program_that_no_package_holds_is_named(tmp_path) -> None:
     with pytest.raises(errors.Unavailable, match="ovn-northd"):
         wrappers.locate(tmp_path, "ovn-northd")
+
+
+def test_what_a_lab_puts_on_path_is_not_the_hosts(tmp_path, monkeypatch) -> None:
+    for folder in ("cache/tools-1/bin", "host"):
+        (tmp_path / folder).mkdir(parents=True)
+        program = tmp_path / folder / "ovn-northd"
+        program.write_text("")
+        program.chmod(0o755)
+    monkeypatch.setenv("WEFT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", f"{tmp_path}/cache/tools-1/bin:{tmp_path}/host")
+    assert toolchain.host_program("ovn-northd") == str(tmp_path / "host/ovn-northd")
+    monkeypatch.setenv("PATH", f"{tmp_path}/cache/tools-1/bin")
+    assert toolchain.host_program("ovn-northd") is None
