@@ -163,3 +163,10 @@ def test_exec_reports_what_the_command_did(labs: support.LabHouse) -> None:
     words = ("lab", "exec", "--name", "exec", "--output", "json", "node1", "--", "hostname")
     found = json.loads(labs.weft(*words).stdout)
     assert found == {"exit": 0, "stdout": "node1\n", "stderr": ""}
+
+
+def test_full_disk_is_said(labs: support.LabHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(up, "ROOM", shutil.disk_usage(labs.state.parent).total + 1)
+    with pytest.raises(errors.Unavailable, match="MB are free"):
+        labs.up("full", nodes=1)
+    assert not up.status("full")["running"]

@@ -66,11 +66,7 @@ class Folder:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 folder.chmod(0o700)
         except OSError as error:
-            raise errors.Unavailable(
-                f"the lab's folder cannot be made ({error.strerror})",
-                where=str(error.filename or self.path),
-                hint="set XDG_STATE_HOME to a folder that you can write to",
-            ) from error
+            raise unusable(error, self.path) from error
 
     def load(self) -> spec.Lab | None:
         """The spec as last stored; None if there is none."""
@@ -78,6 +74,8 @@ class Folder:
             return spec.parse(json.loads((self.path / "lab.json").read_text()))
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise unusable(error, self.path) from error
         except (ValueError, TypeError) as error:
             raise errors.Unavailable(
                 "the lab's record cannot be read",
@@ -92,19 +90,21 @@ class Folder:
             temporary.write_text(json.dumps(spec.render(lab), indent=1) + "\n")
             temporary.replace(self.path / "lab.json")
         except OSError as error:
-            raise errors.Unavailable(
-                f"the lab's record cannot be written ({error.strerror})",
-                where=str(self.path),
-                hint="free some space, or set XDG_STATE_HOME to a folder on another disk",
-            ) from error
+            raise unusable(error, self.path) from error
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """One `up`, `stop` or `down` of a lab at a time; others wait their turn."""
-        home().mkdir(mode=0o700, parents=True, exist_ok=True)
-        with open(home() / f".{self.path.name}.lock", "w") as handle:
+        try:
+            home().mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle = os.open(home() / f".{self.path.name}.lock", os.O_WRONLY | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise unusable(error, self.path) from error
+        try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
+        finally:
+            os.close(handle)
 
     def connect(self) -> Peer | None:
         """The running supervisor, or None."""
@@ -161,6 +161,15 @@ class Peer:
         with contextlib.suppress(ConnectionResetError):
             for line in self._lines:
                 yield json.loads(line)
+
+
+def unusable(error: OSError, path: Path) -> errors.Unavailable:
+    """What to tell of a folder that cannot be made, read or written."""
+    return errors.Unavailable(
+        f"the lab's folder cannot be used ({error.strerror})",
+        where=str(error.filename or path),
+        hint="set XDG_STATE_HOME to a folder that you can write to, on a disk with space",
+    )
 
 
 def raise_told(answer: dict[str, object]) -> None:

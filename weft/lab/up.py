@@ -28,6 +28,7 @@ from weft import errors
 from weft.lab import plan, spec, state
 from weft.lab.runtime import cache, databases, toolchain
 
+ROOM = 64_000_000  # bytes for objects, certificates and logs
 PATIENCE = 8.0  # seconds until a supervisor that was told to stop is killed
 
 Tell = Callable[[Mapping[str, object]], None]
@@ -54,7 +55,11 @@ def up(
             lab = spec.change(stored, wishes, running=False)
             _check_host(folder, lab)
             folder.make()
-            lab = _start(folder, lab, tools, parts)
+            _check_room(folder)
+            try:
+                lab = _start(folder, lab, tools, parts)
+            except OSError as error:
+                raise state.unusable(error, folder.path) from error
             started = True
         else:
             peer.close()
@@ -133,6 +138,16 @@ def _check_host(folder: state.Folder, lab: spec.Lab) -> None:
                 where=str(path),
                 hint="choose another with XDG_STATE_HOME, WEFT_CACHE or another checkout",
             )
+
+
+def _check_room(folder: state.Folder) -> None:
+    free = shutil.disk_usage(folder.path).free
+    if free < ROOM:
+        raise errors.Unavailable(
+            f"a lab needs {ROOM / 1e6:.0f} MB, and {free / 1e6:.1f} MB are free",
+            where=str(folder.path),
+            hint="free some space, or set XDG_STATE_HOME to a folder on another disk",
+        )
 
 
 def _check_tun() -> None:
