@@ -18,6 +18,7 @@ import contextlib
 import ctypes
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -43,10 +44,18 @@ def folder(namespace: str, name: str, run: Path = RUN) -> Path:
 
 
 async def run(vmi: Mapping[str, Any], run_folder: Path = RUN) -> int:
-    """Run the machine until it ends; the exit status."""
+    """Run the machine until it ends; the exit status. Its folder goes with it: the seed in there
+    holds passwords."""
     vm = machine.read(vmi)
     place = folder(vm.namespace, vm.name, run_folder)
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        return await _run(vmi, vm, place)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+async def _run(vmi: Mapping[str, Any], vm: machine.Machine, place: Path) -> int:
     prepared = await asyncio.to_thread(ready.ensure)
     cards = _cards(vm)
     (place / "seed.iso").write_bytes(
@@ -169,7 +178,14 @@ def _drives(vm: machine.Machine, place: Path, tools: toolchain.Toolchain) -> tup
                 handle.truncate(disk.size)
             drives.append(qemu.Drive(str(path), serial=disk.name[:20]))
         elif disk.path:
-            drives.append(qemu.Drive(disk.path, _format(tools, disk.path), disk.read_only))
+            drives.append(
+                qemu.Drive(
+                    disk.path,
+                    _format(tools, disk.path),
+                    disk.read_only,
+                    snapshot=disk.ephemeral,
+                )
+            )
     drives.append(qemu.Drive(str(place / "seed.iso"), read_only=True, serial=qemu.SEED_SERIAL))
     return tuple(drives)
 

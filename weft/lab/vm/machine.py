@@ -47,13 +47,17 @@ class Nic:
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """A volume that a disk, CD or LUN of the domain shows. `path` is empty for a stand-in."""
+    """A volume that a disk, CD or LUN of the domain shows. `path` is empty for a stand-in.
+
+    What a guest writes to an `ephemeral` one is gone with it, as with a container disk.
+    """
 
     name: str
     kind: str
     path: str = ""
     read_only: bool = False
     size: int = 0
+    ephemeral: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +190,7 @@ def _disks(
     """Disks in the domain's order; the annotation puts a local image before them."""
     disks = []
     if annotations.get(DISK_ANNOTATION):
-        disks.append(Disk("local", "image", annotations[DISK_ANNOTATION]))
+        disks.append(Disk("local", "image", annotations[DISK_ANNOTATION], ephemeral=True))
     for disk in (domain.get("devices") or {}).get("disks") or ():
         volume = volumes.get(disk["name"], {})
         read_only = "cdrom" in disk

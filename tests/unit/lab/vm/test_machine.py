@@ -65,7 +65,7 @@ def test_a_local_image_boots_and_is_named_in_two_ways() -> None:
     assert machine.read(vmi).boot_disk == machine.Disk("root", "image", "/img")
     vmi = manifests.instance()
     vmi["metadata"]["annotations"] = {machine.DISK_ANNOTATION: "/img"}
-    assert machine.read(vmi).boot_disk == machine.Disk("local", "image", "/img")
+    assert machine.read(vmi).boot_disk == machine.Disk("local", "image", "/img", ephemeral=True)
 
 
 def launch(**changes: Any) -> qemu.Launch:
