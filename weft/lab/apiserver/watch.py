@@ -113,6 +113,7 @@ class Hub:
         self.revision = change.revision
         for watcher in self._watchers.get(change.collection, ()):
             watcher.offer(change)
+        change.frames.clear()  # history keeps the change for long
 
     def end(self, collection: str) -> None:
         for watcher in self._watchers.pop(collection, set()):
