@@ -84,6 +84,11 @@ def of_machine(
         conditions = with_condition(conditions, "Failure", "True", now, "InvalidSpec", text)
     else:
         conditions = without_condition(conditions, "Failure")
+    if _differs(vm, vmi):
+        text = "the template was changed; the running guest is as it was before"
+        conditions = with_condition(conditions, "RestartRequired", "True", now, message=text)
+    else:
+        conditions = without_condition(conditions, "RestartRequired")
     for kind in ("AgentConnected", "LiveMigratable"):
         there = condition(vmi, kind)
         conditions = without_condition(conditions, kind) + ([dict(there)] if there else [])
@@ -98,6 +103,12 @@ def of_machine(
         "observedGeneration": vm["metadata"].get("generation"),
         "desiredGeneration": vm["metadata"].get("generation"),
     }
+
+
+def _differs(vm: Object, vmi: Object | None) -> bool:
+    """Whether a restart would start another machine than the one that runs."""
+    template = (vm.get("spec") or {}).get("template") or {}
+    return vmi is not None and not lifecycle.is_final(vmi) and vmi["spec"] != template.get("spec")
 
 
 def printable(

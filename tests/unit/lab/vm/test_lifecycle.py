@@ -208,6 +208,17 @@ def test_an_invalid_machine_says_so_in_a_condition() -> None:
     assert failure["message"] == "VirtualMachine a/b: spec.x 1: must be 2"
 
 
+def test_a_changed_template_asks_for_a_restart() -> None:
+    def kinds(obj: dict[str, Any]) -> set[str]:
+        found = status.of_machine(obj, RUNNING, [], lifecycle.Decision(Step.NOTHING), STAMP)
+        return {one["type"] for one in found["conditions"]}
+
+    same = vm("Always")
+    assert "RestartRequired" not in kinds(same)
+    path = "spec.template.spec.domain.resources.requests.memory"
+    assert "RestartRequired" in kinds(manifests.bent(same, path, "2Gi"))
+
+
 def test_interfaces_join_domain_and_guest() -> None:
     vm_ = machine.read(manifests.instance())
     macs = ("02:00:00:00:00:01", "0A:58:0a:64:c8:01")
