@@ -49,10 +49,13 @@ class Machine:
         return next(found, "")
 
 
-def connected(vmi: Mapping[str, Any]) -> bool:
-    """Whether the guest's agent answers."""
+def settled(vmi: Mapping[str, Any]) -> bool:
+    """Whether the guest's agent answers and reports an IPv4 address on each of its NICs."""
     conditions = (vmi.get("status") or {}).get("conditions") or ()
-    return any(c["type"] == "AgentConnected" and c["status"] == "True" for c in conditions)
+    if not any(c["type"] == "AgentConnected" and c["status"] == "True" for c in conditions):
+        return False
+    machine = read(vmi)
+    return all(machine.address(nic.network) for nic in machine.nics)
 
 
 def read(vmi: Mapping[str, Any]) -> Machine:

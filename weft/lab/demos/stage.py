@@ -21,9 +21,9 @@ Report = Callable[[str, float], None]
 async def prepare(
     api: client.Client, example: str, report: Report, *, patience: float = BOOT_SECONDS
 ) -> dict[str, machines.Machine]:
-    """Apply examples/<example> and return its machines by "namespace/name", all booted.
+    """Apply examples/<example> and return its machines by "namespace/name", all booted and addressed.
 
-    Raises Unavailable when a guest's agent is silent for `patience` seconds; says which.
+    Raises Unavailable when a guest is not so within `patience` seconds; says which.
     """
     objects = manifests.read(example)
     await manifests.apply(api, objects)
@@ -45,7 +45,7 @@ async def _booted(
     report("booting the guests", 0.0)
 
     async def one(key: str) -> None:
-        vmi = await vmis.wait_for(key, machines.connected, patience)
+        vmi = await vmis.wait_for(key, machines.settled, patience)
         ready[key] = machines.read(vmi)
         report("booting the guests", len(ready) / len(wanted))
 

@@ -146,11 +146,24 @@ async def create(folder: Path, about: plugin.Sandbox, hostname: str) -> Sandbox:
             [sys.executable, "-ISE", str(INIT), str(folder), hostname], timeout=START_PATIENCE
         )
         await asyncio.to_thread(_name, int(done.stdout), Path(about.netns))
-        await netns.run_inside(about.netns, netlink.set_up, "lo")
+        await netns.run_inside(about.netns, _prepare_network)
     except BaseException:
         await remove(made)
         raise
     return made
+
+
+def _prepare_network() -> None:
+    """As container runtimes leave a new network namespace: lo up, echo requests for everybody.
+
+    Without the second, QEMU's user networking answers a guest's pings by itself. An unprivileged
+    user namespace maps no group but 0, which is then the whole range.
+    """
+    netlink.set_up("lo")
+    try:
+        netlink.set_sysctl("net/ipv4/ping_group_range", "0 2147483647")
+    except netlink.Failed:
+        netlink.set_sysctl("net/ipv4/ping_group_range", "0 0")
 
 
 def _name(pid: int, path: Path) -> None:
