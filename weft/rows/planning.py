@@ -85,9 +85,13 @@ class _Draft:
             self.guards.append(Absent(row.table, guard))
         columns: dict[str, Value] = {}
         for column, wish in row.columns.items():
+            kind = type(wish)
+            if kind is str:
+                columns[column] = wish  # type: ignore[assignment]
+                continue
             # A part of a column is all of it in a new row.
-            whole = wish.present if isinstance(wish, Keys | Members) else wish
-            columns[column] = whole if type(whole) is str else self.resolve(whole, row)
+            whole = wish.present if kind is Keys or kind is Members else wish  # type: ignore[union-attr]
+            columns[column] = self.resolve(whole, row)  # type: ignore[arg-type]
         self.inserts[name] = Insert(row.table, name, columns)
         if row.parent is not None:
             self.bear(row, row.parent, name)
@@ -184,10 +188,11 @@ class _Draft:
     def resolve(self, value: Value, row: Row) -> Value:
         """The value with every reference in it replaced by a UUID or by a new row's name."""
         # In the order of frequency, and concrete types first: abstract ones are costly to ask for.
-        if isinstance(value, frozenset):
-            return self.resolve_all(value, row)
-        if isinstance(value, dict):
-            return self.resolve_map(value, row)
+        kind = type(value)
+        if kind is frozenset or kind is set:
+            return self.resolve_all(value, row)  # type: ignore[arg-type]
+        if kind is dict:
+            return self.resolve_map(value, row)  # type: ignore[arg-type]
         if isinstance(value, Ref):
             return self.locate(value, row)
         if isinstance(value, str | int | float):
