@@ -19,6 +19,12 @@ NETWORK_ID = "k8s.ovn.org/network-id"
 NODE_CHASSIS_ID = "k8s.ovn.org/node-chassis-id"
 NODE_ENCAP_IPS = "k8s.ovn.org/node-encap-ips"
 NODE_ID = "k8s.ovn.org/node-id"
+NODE_SUBNETS = "k8s.ovn.org/node-subnets"
+NODE_TRANSIT = "k8s.ovn.org/node-transit-switch-port-ifaddr"
+NODE_GATEWAY = "k8s.ovn.org/l3-gateway-config"
+
+# The cluster's own network: its name, and its key in the annotations of pods and nodes.
+DEFAULT_NETWORK = "default"
 
 # external_ids of the rows that weft owns. OWNER is "<Kind>/<namespace>/<name>" of the
 # Kubernetes object that a row stands for (namespace empty for cluster-wide objects).
@@ -70,8 +76,11 @@ def prefix(key: str) -> str:
     """The prefix of the rows of a network or attachment: `-` and `/` become `.`, then `_`.
 
     Folding alone would merge `a-b/c` with `a/b-c`, and `a-b` with `a.b`; a key that is not the
-    plainest of those that fold alike carries a hash, so two keys never share a row.
+    plainest of those that fold alike carries a hash, so two keys never share a row. The cluster's
+    own network has none.
     """
+    if key == DEFAULT_NETWORK:
+        return ""
     folded = key.replace("-", ".").replace("/", ".")
     first, *rest = key.split("/")
     plain = "." not in key and len(rest) < 2 and not (rest and "-" in first)
