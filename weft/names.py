@@ -7,6 +7,7 @@ writes carry its own prefix, so that it never takes another controller's rows fo
 from __future__ import annotations
 
 import hashlib
+from ipaddress import IPv4Network, IPv6Network, ip_interface, ip_network
 
 CNI_TYPE = "ovn-k8s-cni-overlay"
 
@@ -20,6 +21,9 @@ NODE_CHASSIS_ID = "k8s.ovn.org/node-chassis-id"
 NODE_ENCAP_IPS = "k8s.ovn.org/node-encap-ips"
 NODE_ID = "k8s.ovn.org/node-id"
 NODE_SUBNETS = "k8s.ovn.org/node-subnets"
+NODE_TRANSIT_ADDRESSES = "k8s.ovn.org/node-transit-switch-port-ifaddr"
+NODE_GATEWAY = "k8s.ovn.org/l3-gateway-config"
+NODE_SUBNETS = "k8s.ovn.org/node-subnets"
 NODE_TRANSIT = "k8s.ovn.org/node-transit-switch-port-ifaddr"
 NODE_GATEWAY = "k8s.ovn.org/l3-gateway-config"
 
@@ -32,7 +36,7 @@ OWNER = "weft/owner"
 OWNER_UID = "weft/uid"
 NETWORK = "weft/network"
 ATTACHMENT = "weft/attachment"
-# Key of rows in tables that have no name of their own (DHCP_Options).
+# Key of rows in tables that have no name of their own (DHCP_Options, routes, NAT, ACLs).
 ROW_ID = "weft/id"
 
 # external_ids of OVS interfaces: what OVN and ovn-kubernetes' tools read, then weft's own.
@@ -44,6 +48,19 @@ POD_INTERFACE = "pod-if-name"
 IP_ADDRESSES = "ip_addresses"
 OVN_INSTALLED = "ovn-installed"
 NETNS = "weft/netns"
+
+# The cluster's own network: its name, the key of every pod's attachment to it, its id.
+DEFAULT_NETWORK = "default"
+DEFAULT_NETWORK_ID = 0
+# What its rows are called has no prefix; a network named like the beginning of one gets a hash.
+_BEGINNINGS = ("GR", "ext", "join", "ovn", "transit")
+
+# Links between routers: an address is the base of its family plus the node's id, which counts
+# from FIRST_NODE_ID; what is below belongs to the platform.
+TRANSIT_SUBNETS = (ip_network("100.88.0.0/16"), ip_network("fd97::/64"))
+JOIN_SUBNETS = (ip_network("100.64.0.0/16"), ip_network("fd98::/64"))
+FIRST_NODE_ID = 2
+CLUSTER_ROUTER_JOIN_ID = 1
 
 # Tunnel keys: datapaths from the range that northd never hands out by itself; port keys below
 # FIRST_POD_TUNNEL_KEY belong to the platform (router and advertiser ports).
@@ -81,9 +98,12 @@ def prefix(key: str) -> str:
     """
     if key == DEFAULT_NETWORK:
         return ""
+    if key == DEFAULT_NETWORK:
+        return ""
     folded = key.replace("-", ".").replace("/", ".")
     first, *rest = key.split("/")
     plain = "." not in key and len(rest) < 2 and not (rest and "-" in first)
+    plain = plain and key not in _BEGINNINGS
     if not plain:
         folded += "." + hashlib.sha256(key.encode()).hexdigest()[:8]
     return folded + "_"
@@ -91,6 +111,85 @@ def prefix(key: str) -> str:
 
 def layer2_switch(network: str) -> str:
     return f"{prefix(network)}ovn_layer2_switch"
+
+
+def node_switch(network: str, node: str) -> str:
+    """The switch of one node's pods on a layer-3 network."""
+    return f"{prefix(network)}{node}"
+
+
+def cluster_router(network: str) -> str:
+    """The router of a layer-3 network; each zone has its own under the same name."""
+    return f"{prefix(network)}ovn_cluster_router"
+
+
+def transit_switch(network: str) -> str:
+    """The switch that ties the cluster routers of all zones together."""
+    return f"{prefix(network)}transit_switch"
+
+
+def transit_router_port(network: str, node: str) -> str:
+    return f"{prefix(network)}rtots-{node}"
+
+
+def transit_switch_port(network: str, node: str) -> str:
+    return f"{prefix(network)}tstor-{node}"
+
+
+def router_port(switch: str) -> str:
+    """The cluster router's port towards a switch of pods."""
+    return f"rtos-{switch}"
+
+
+def switch_port(switch: str) -> str:
+    """The other end of it."""
+    return f"stor-{switch}"
+
+
+JOIN_SWITCH = "join"
+
+
+def gateway_router(node: str) -> str:
+    return f"GR_{node}"
+
+
+def join_router_port(router: str) -> str:
+    """A router's port towards the join switch."""
+    return f"rtoj-{router}"
+
+
+def join_switch_port(router: str) -> str:
+    return f"jtor-{router}"
+
+
+def external_switch(node: str) -> str:
+    return f"ext_{node}"
+
+
+def external_router_port(router: str) -> str:
+    """A gateway router's port towards the external switch."""
+    return f"rtoe-{router}"
+
+
+def external_switch_port(router: str) -> str:
+    return f"etor-{router}"
+
+
+def localnet_port(node: str) -> str:
+    """The external switch's port towards the physical network: the `interface-id` of a gateway."""
+    return f"physnet_{node}"
+
+
+def link_address(subnet: IPv4Network | IPv6Network, number: int) -> str:
+    """A router's address, with prefix length, on one of TRANSIT_SUBNETS or JOIN_SUBNETS."""
+    return f"{subnet.network_address + number}/{subnet.prefixlen}"
+
+
+def address_mac(address: str) -> str:
+    """The MAC that goes with an address, by the field's rule: from IPv4, else a hash of IPv6."""
+    ip = ip_interface(address).ip
+    tail = ip.packed if ip.version == 4 else hashlib.sha256(str(ip).encode()).digest()[:4]
+    return (b"\x0a\x58" + tail).hex(":")
 
 
 def logical_port(attachment_key: str, namespace: str, pod: str) -> str:
