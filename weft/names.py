@@ -7,13 +7,14 @@ writes carry its own prefix, so that it never takes another controller's rows fo
 from __future__ import annotations
 
 import hashlib
-from ipaddress import IPv4Network, IPv6Network, ip_interface, ip_network
+from ipaddress import ip_address
 
 CNI_TYPE = "ovn-k8s-cni-overlay"
 
 # Annotations of the field, to the letter.
 NETWORKS = "k8s.v1.cni.cncf.io/networks"
 NETWORK_STATUS = "k8s.v1.cni.cncf.io/network-status"
+CHOSEN_DEFAULT = "v1.multus-cni.io/default-network"
 POD_NETWORKS = "k8s.ovn.org/pod-networks"
 NETWORK_NAME = "k8s.ovn.org/network-name"
 NETWORK_ID = "k8s.ovn.org/network-id"
@@ -21,14 +22,14 @@ NODE_CHASSIS_ID = "k8s.ovn.org/node-chassis-id"
 NODE_ENCAP_IPS = "k8s.ovn.org/node-encap-ips"
 NODE_ID = "k8s.ovn.org/node-id"
 NODE_SUBNETS = "k8s.ovn.org/node-subnets"
-NODE_TRANSIT_ADDRESSES = "k8s.ovn.org/node-transit-switch-port-ifaddr"
-NODE_GATEWAY = "k8s.ovn.org/l3-gateway-config"
-NODE_SUBNETS = "k8s.ovn.org/node-subnets"
 NODE_TRANSIT = "k8s.ovn.org/node-transit-switch-port-ifaddr"
 NODE_GATEWAY = "k8s.ovn.org/l3-gateway-config"
 
-# The cluster's own network: its name, and its key in the annotations of pods and nodes.
+# The cluster's own network: its name, its key in the annotations of pods and nodes, what runtimes
+# call it in a CNI call, and its interface in every pod.
 DEFAULT_NETWORK = "default"
+DEFAULT_CNI_NAME = "ovn-kubernetes"
+DEFAULT_INTERFACE = "eth0"
 
 # external_ids of the rows that weft owns. OWNER is "<Kind>/<namespace>/<name>" of the
 # Kubernetes object that a row stands for (namespace empty for cluster-wide objects).
@@ -49,18 +50,9 @@ IP_ADDRESSES = "ip_addresses"
 OVN_INSTALLED = "ovn-installed"
 NETNS = "weft/netns"
 
-# The cluster's own network: its name, the key of every pod's attachment to it, its id.
-DEFAULT_NETWORK = "default"
-DEFAULT_NETWORK_ID = 0
-# What its rows are called has no prefix; a network named like the beginning of one gets a hash.
+# Rows of the cluster's own network have no prefix; a network whose prefix one of them begins with
+# carries a hash.
 _BEGINNINGS = ("GR", "ext", "join", "ovn", "transit")
-
-# Links between routers: an address is the base of its family plus the node's id, which counts
-# from FIRST_NODE_ID; what is below belongs to the platform.
-TRANSIT_SUBNETS = (ip_network("100.88.0.0/16"), ip_network("fd97::/64"))
-JOIN_SUBNETS = (ip_network("100.64.0.0/16"), ip_network("fd98::/64"))
-FIRST_NODE_ID = 2
-CLUSTER_ROUTER_JOIN_ID = 1
 
 # Tunnel keys: datapaths from the range that northd never hands out by itself; port keys below
 # FIRST_POD_TUNNEL_KEY belong to the platform (router and advertiser ports).
@@ -96,8 +88,6 @@ def prefix(key: str) -> str:
     plainest of those that fold alike carries a hash, so two keys never share a row. The cluster's
     own network has none.
     """
-    if key == DEFAULT_NETWORK:
-        return ""
     if key == DEFAULT_NETWORK:
         return ""
     folded = key.replace("-", ".").replace("/", ".")
@@ -180,14 +170,9 @@ def localnet_port(node: str) -> str:
     return f"physnet_{node}"
 
 
-def link_address(subnet: IPv4Network | IPv6Network, number: int) -> str:
-    """A router's address, with prefix length, on one of TRANSIT_SUBNETS or JOIN_SUBNETS."""
-    return f"{subnet.network_address + number}/{subnet.prefixlen}"
-
-
 def address_mac(address: str) -> str:
     """The MAC that goes with an address, by the field's rule: from IPv4, else a hash of IPv6."""
-    ip = ip_interface(address).ip
+    ip = ip_address(address)
     tail = ip.packed if ip.version == 4 else hashlib.sha256(str(ip).encode()).digest()[:4]
     return (b"\x0a\x58" + tail).hex(":")
 
