@@ -208,3 +208,8 @@ def host_device(sandbox: str, interface: str) -> str:
     Made of both alone, so that a DEL finds the port without any record of the ADD.
     """
     return "wp" + hashlib.sha256(f"{sandbox}/{interface}".encode()).hexdigest()[:13]
+
+
+def route_key(network: str, kind: str, family: int, node: str = "") -> str:
+    """ROW_ID of a route, NAT or ACL of a network; `node` where it leads to one node's part."""
+    return "/".join((kind + str(family), network, *([node] if node else [])))
