@@ -83,6 +83,11 @@ class Network:
     def name(self) -> str:
         return self.spec.name
 
+    @property
+    def is_default(self) -> bool:
+        """Whether this is the cluster's own network, which every pod is on."""
+        return self.id == 0
+
 
 @dataclass(frozen=True, slots=True)
 class PodRef:

@@ -165,9 +165,9 @@ def external_switch_port(router: str) -> str:
     return f"etor-{router}"
 
 
-def localnet_port(node: str) -> str:
-    """The external switch's port towards the physical network: the `interface-id` of a gateway."""
-    return f"physnet_{node}"
+def localnet_port(node: str, physical_network: str) -> str:
+    """The external switch's port to the physical network: the `interface-id` of a gateway."""
+    return f"{physical_network}_{node}"
 
 
 def address_mac(address: str) -> str:
@@ -210,6 +210,6 @@ def host_device(sandbox: str, interface: str) -> str:
     return "wp" + hashlib.sha256(f"{sandbox}/{interface}".encode()).hexdigest()[:13]
 
 
-def route_key(network: str, kind: str, family: int, node: str = "") -> str:
+def row_id(kind: str, which: object, network: str, node: str = "") -> str:
     """ROW_ID of a route, NAT or ACL of a network; `node` where it leads to one node's part."""
-    return "/".join((kind + str(family), network, *([node] if node else [])))
+    return "/".join((kind, str(which), network, *([node] if node else [])))

@@ -11,7 +11,7 @@ from tests.real.test_zone import build, pings
 from tests.support.realised import PORT, Cluster, Kept, info
 from weft import model
 from weft.control.zone import writer
-from weft.ovn import layer2, tables
+from weft.ovn import ports, tables
 
 pytestmark = pytest.mark.real
 
@@ -162,9 +162,9 @@ async def test_a_pod_that_moves_keeps_its_row(cluster: Cluster) -> None:
     assert await pings(scene.guests["three"], "10.1.0.12")
 
 
-@pytest.mark.parametrize("style", [layer2.RemotePorts.PLAIN])
+@pytest.mark.parametrize("style", [ports.RemotePorts.PLAIN])
 async def test_the_last_local_pod_takes_the_network_along(
-    cluster: Cluster, style: layer2.RemotePorts
+    cluster: Cluster, style: ports.RemotePorts
 ) -> None:
     scene = await build(cluster, style)
     await cluster.gone("one")

@@ -326,10 +326,15 @@ def test_a_row_that_somebody_else_took_away_comes_back():
     made.set_pod("default/near", pod("near", OWN, {"default/blue": (21, "10.1.0.21/24")}))
     made.changes()
     for row in (*made.desired()[0], *made.desired()[1]):
-        made.touch(row.table, row.key, "blue")
+        made.touch(
+            row.table,
+            row.key,
+            "blue",
+            str(row.columns.get("external_ids", {}).get(names.OWNER, "")),
+        )
         changes = made.changes()
         assert row in (*changes.nb, *changes.sb) or row.table == "Encap"
-    made.touch("Logical_Switch_Port", "somebody.elses", "blue")
-    made.touch("Logical_Switch", "red_ovn_layer2_switch", "red")
-    made.touch("Chassis", "chassis-1", "")
+    made.touch("Logical_Switch_Port", "somebody.elses", "blue", "Pod/a/b")
+    made.touch("Logical_Switch", "red_ovn_layer2_switch", "red", "Network//red")
+    made.touch("Chassis", "chassis-1", "", "")
     assert made.changes().nb == ()

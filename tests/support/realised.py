@@ -14,10 +14,10 @@ import pytest
 from tests.support.zones import Guest, Wire, Zone
 from weft import model, rows
 from weft.control.zone import state, writer
-from weft.ovn import layer2, tables
+from weft.ovn import ports, tables
 from weft.ovsdb.replica import Replica
 
-PORT = layer2.PORT
+PORT = ports.PORT
 PORT_BINDINGS = rows.Table(
     "Port_Binding",
     ("logical_port", "chassis", "up", "type", "tunnel_key"),
@@ -40,14 +40,14 @@ def info(zone: Zone) -> model.NodeInfo:
 class Kept:
     """One zone, its state and its writer."""
 
-    def __init__(self, zone: Zone, nb: Replica, sb: Replica, style: layer2.RemotePorts) -> None:
+    def __init__(self, zone: Zone, nb: Replica, sb: Replica, style: ports.RemotePorts) -> None:
         self.zone, self.nb, self.sb = zone, nb, sb
         self.state = state.Zone(zone.name, zone.chassis, remote_ports=style)
         self.on_written: Callable[[], object] = lambda: None
         self.writer = writer.Writer(self.state, nb, sb, on_written=lambda: self.on_written())
 
     @classmethod
-    async def open(cls, stack: AsyncExitStack, zone: Zone, style: layer2.RemotePorts) -> Self:
+    async def open(cls, stack: AsyncExitStack, zone: Zone, style: ports.RemotePorts) -> Self:
         made: list[Self] = []
 
         def again() -> None:
@@ -91,7 +91,7 @@ class Cluster:
         self._steps: list[Callable[[state.Zone], None]] = []
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def zone(self, style: layer2.RemotePorts = layer2.RemotePorts.PLAIN) -> Kept:
+    async def zone(self, style: ports.RemotePorts = ports.RemotePorts.PLAIN) -> Kept:
         kept = await Kept.open(self._stack, self.wire.zone(), style)
         for step in self._steps:
             step(kept.state)
@@ -132,7 +132,7 @@ class Cluster:
 
     async def guest(self, kept: Kept, port: model.Port) -> Guest:
         """The pod's interface on its node, its port bound in every zone that has it."""
-        name = layer2.port_key(port)
+        name = ports.port_key(port)
         guest = await asyncio.to_thread(
             kept.zone.guest, name, port.allocation.mac, version=port.pod.uid
         )

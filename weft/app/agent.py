@@ -18,7 +18,7 @@ from weft.kube import cache, queue, resources
 from weft.kube.client import Client, Object
 from weft.nic import plan, port
 from weft.node import advertise, server
-from weft.ovn import layer2, tables
+from weft.ovn import ports, tables
 from weft.ovsdb import replica
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class Agent:
         self.pods = pods.watch(client)
         self.nodes = nodes.watch(client)
         self.zone = state.Zone(
-            own.name, own.chassis, remote_ports=layer2.RemotePorts(options.remote_ports)
+            own.name, own.chassis, remote_ports=ports.RemotePorts(options.remote_ports)
         )
         self.writer = writer.Writer(self.zone, nb, sb, on_written=self._written)
         self.speaker = advertise.Speaker(ovs)
@@ -197,7 +197,7 @@ def check(options: settings.Agent) -> None:
         )
     for setting, value, kinds in (
         (settings.NIC_KIND, options.nic_kind, plan.Kind),
-        (settings.REMOTE_PORTS, options.remote_ports, layer2.RemotePorts),
+        (settings.REMOTE_PORTS, options.remote_ports, ports.RemotePorts),
     ):
         known = [str(kind) for kind in kinds]
         if value not in known:
