@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from weft import errors, model, names
-from weft.api import nad
+from weft.api import cidrs, nad
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +48,18 @@ class Settlement:
     refused: Mapping[str, str] = field(default_factory=dict)
 
 
-def read(obj: Mapping[str, Any], *, default_mtu: int, underlay_mtu: int) -> Definition:
+def read(
+    obj: Mapping[str, Any], *, default_mtu: int, underlay_mtu: int, reserved: cidrs.Reserved = ()
+) -> Definition:
     """A NAD object as a Definition; what is wrong with it becomes its `problem`."""
     meta = obj["metadata"]
     key = f"{meta['namespace']}/{meta['name']}"
     notes = meta.get("annotations") or {}
     spec, problem, warning = None, "", ""
     try:
-        spec = nad.parse(obj, default_mtu=default_mtu)
+        spec = nad.parse(obj, default_mtu=default_mtu, reserved=reserved)
     except errors.InvalidInput:
-        found = nad.problems(obj, default_mtu=default_mtu)
+        found = nad.problems(obj, default_mtu=default_mtu, reserved=reserved)
         problem = "Failed to parse network config: " + "; ".join(map(_told, found))
     if spec is not None and underlay_mtu:
         try:

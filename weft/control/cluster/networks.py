@@ -2,14 +2,15 @@
 
 Joins the cache of NADs with definitions.py: keeps the accepted networks, gives each an id, notes
 name and id on the NADs, and tells their authors what is wrong. A network that lost its last NAD
-stays while pods use it. What a definition means is decided in definitions.py.
+stays while pods use it. The cluster's own network has no NAD: it is there from the start where
+weft serves it. What a definition means is decided in definitions.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from weft import errors, model
+from weft import errors, model, names
 from weft.alloc import ids
 from weft.control.cluster import definitions
 from weft.control.cluster.definitions import Definition, Settlement
@@ -33,6 +34,7 @@ class Networks:
         *,
         default_mtu: int,
         underlay_mtu: int,
+        primary: model.Network | None = None,
     ) -> None:
         self._client, self._nads, self._recorder = client, nads, recorder
         self._holdings = holdings
@@ -40,11 +42,13 @@ class Networks:
         self._definitions: dict[str, Definition] = {}
         self._members: dict[str, set[str]] = {}
         self._settlements: dict[str, Settlement] = {}
-        self._networks: dict[str, model.Network] = {}
+        self.primary = primary
+        self._networks = {primary.name: primary} if primary is not None else {}
         self._ids = ids.NetworkIds()
         self._no_id: dict[str, errors.Exhausted] = {}
         self._told: dict[str, tuple[str, str]] = {}
         self._listeners: list[Listener] = []
+        self._mourners: list[Listener] = []
         self.queue = queue.Queue("NAD")
 
     def __len__(self) -> int:
@@ -52,6 +56,10 @@ class Networks:
 
     def listen(self, function: Listener) -> None:
         self._listeners.append(function)
+
+    def listen_end(self, function: Listener) -> None:
+        """function(network name) is called when a network is no more."""
+        self._mourners.append(function)
 
     def start(self) -> None:
         """Once, when the NADs are synced: ids of earlier runs first, then everything else."""
@@ -64,7 +72,12 @@ class Networks:
         await self.queue.run(self._write, workers=4)
 
     def lookup(self, key: str) -> model.Network | None:
-        """The network of a NAD; None if it is another plugin's; NotReady says why to wait."""
+        """The network of a NAD; None if it is another plugin's; NotReady says why to wait.
+
+        The key "" stands for the cluster's own.
+        """
+        if not key:
+            return self.primary
         definition = self._definitions.get(key)
         if definition is None:
             raise errors.NotReady(
@@ -96,13 +109,23 @@ class Networks:
 
     def release(self, name: str) -> None:
         """Nothing of the network is held any more: forget it if no NAD declares it either."""
-        if not self._members.get(name) and not self._holdings.is_used(name):
+        if name == names.DEFAULT_NETWORK or self._members.get(name):
+            return
+        if not self._holdings.is_used(name):
             self._networks.pop(name, None)
             self._holdings.drop(name)
             self._ids.release(name)
+            for listener in self._mourners:
+                listener(name)
 
     def _read(self, obj: Object) -> Definition:
-        return definitions.read(obj, default_mtu=self._default_mtu, underlay_mtu=self._underlay_mtu)
+        own = self.primary.spec.subnets if self.primary else ()
+        return definitions.read(
+            obj,
+            default_mtu=self._default_mtu,
+            underlay_mtu=self._underlay_mtu,
+            reserved=[("the cluster's own network", subnet) for subnet in own],
+        )
 
     def _on_nad(self, key: str, old: Object | None, new: Object | None) -> None:
         before = self._definitions.pop(key, None)
