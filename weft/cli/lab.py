@@ -36,13 +36,35 @@ def up_(
         str | None,
         typer.Option(help="OVS datapath: netdev, or system with the kernel's.  [default: netdev]"),
     ] = None,
+    primary: Annotated[
+        str | None,
+        typer.Option(
+            help="The pods' first network: weft, across nodes and to the outside; or none, a bridge"
+            " on each node.  [default: weft]"
+        ),
+    ] = None,
+    cluster_subnets: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SUBNETS",
+            help="Subnets of that network, with the length of a node's part; two for dual stack."
+            f"  [default: {spec.CLUSTER_SUBNETS}]",
+        ),
+    ] = None,
     form: output.Option = output.Output.text,
 ) -> None:
     """Bring the lab up, or complete it; a running lab with fewer nodes grows."""
     from weft.lab import up
     from weft.lab.runtime import toolchain
 
-    wishes = spec.Wishes(nodes=nodes, mtu=mtu, datapath=datapath, port=port)
+    wishes = spec.Wishes(
+        nodes=nodes,
+        mtu=mtu,
+        datapath=datapath,
+        port=port,
+        primary=primary,
+        cluster_subnets=cluster_subnets,
+    )
     spec.change(spec.Lab(name=name), wishes, running=False)  # refuse nonsense before downloading
     with output.progress(form) as report:
         tools = toolchain.ensure(report)

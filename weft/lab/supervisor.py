@@ -63,6 +63,7 @@ class Supervisor:
         self._services = Services(self._processes, self._start, self._changed, self._folders)
         self._wiring = wiring.Wiring(self._lab, self._wired)
         self._wired_nodes: set[str] = set()
+        self._hosts: set[str] = set()  # made so far, beside the nodes
         self._listeners: set[asyncio.Queue[dict[str, object]]] = set()
         self._stop = asyncio.Event()
         self._api = (orders.api, self._listen_in_lab())
@@ -101,6 +102,10 @@ class Supervisor:
         if any(service.entry for service in new):
             self._forks.open()  # it imports while the databases start
         known = {one.service.node for one in self._services.running.values()}
+        for host in wanted.hosts:
+            if host.name not in self._hosts:
+                self._hosts.add(host.name)
+                self._wiring.add_host(host)
         for node in wanted.links:
             if node.node not in known:
                 self._wiring.add(node)

@@ -37,16 +37,7 @@ class Wiring:
 
     def add(self, node: plan.NodeLinks) -> None:
         """Make the node's namespaces and its management link; wire its underlay when it comes."""
-        run = Path(layout.node_run(node.node))
-        for folder in layout.NODE_FOLDERS:
-            (run / folder).mkdir(mode=0o755, parents=True, exist_ok=True)
-        kept = namespaces.make(node.node, str(run), layout.NAMESPACES)
-        for kind, descriptor in kept.items():
-            # Mount namespaces cannot be bound to a file on every kernel; this process outlives
-            # all others here, so its descriptor table serves as the place of all kinds.
-            path = Path(layout.namespace(node.node, kind))
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            path.symlink_to(f"/proc/{os.getpid()}/fd/{descriptor}")
+        kept = self._make(node.node)
         self._here.add_veth(node.veth, plan.NODE_LINK, kept["net"], mtu=1500)
         self._here.enslave(node.veth, plan.MANAGEMENT_BRIDGE)
         self._here.raise_up(node.veth)
@@ -60,6 +51,36 @@ class Wiring:
         asyncio.get_running_loop().add_reader(
             watch.fileno(), lambda: self._appeared(node, there, watch)
         )
+
+    def add_host(self, host: plan.HostLinks) -> None:
+        """A host on the underlay that is no node: its namespaces and its one link."""
+        kept = self._make(host.name)
+        self._here.add_veth(host.veth, plan.NODE_LINK, kept["net"], mtu=self._mtu)
+        self._here.enslave(host.veth, plan.UNDERLAY_BRIDGE)
+        self._here.raise_up(host.veth)
+        with namespaces.inside(layout.namespace(host.name, "net")):
+            there = links.Links()
+            # Addresses are the lab's to give; a wait for their uniqueness would delay the host.
+            Path(f"/proc/sys/net/ipv6/conf/{plan.NODE_LINK}/accept_dad").write_text("0")
+        there.raise_up("lo")
+        for address in host.addresses:
+            there.add_address(plan.NODE_LINK, address)
+        there.raise_up(plan.NODE_LINK)
+        there.close()
+
+    def _make(self, name: str) -> dict[str, int]:
+        """The namespaces of a node or host, kept alive here, each with its file."""
+        run = Path(layout.node_run(name))
+        for folder in layout.NODE_FOLDERS:
+            (run / folder).mkdir(mode=0o755, parents=True, exist_ok=True)
+        kept = namespaces.make(name, str(run), layout.NAMESPACES)
+        for kind, descriptor in kept.items():
+            # Mount namespaces cannot be bound to a file on every kernel; this process outlives
+            # all others here, so its descriptor table serves as the place of all kinds.
+            path = Path(layout.namespace(name, kind))
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            path.symlink_to(f"/proc/{os.getpid()}/fd/{descriptor}")
+        return kept
 
     def _appeared(self, node: plan.NodeLinks, there: links.Links, watch: links.Watch) -> None:
         """Links are told of again for every change of theirs; act once for each new one."""
