@@ -178,7 +178,7 @@ class Wishes:
 def change(current: Lab, wishes: Wishes, *, running: bool) -> Lab:
     """`current` with what the user asked for.
 
-    A running lab may grow; all else that would pull a node from under its pods is refused.
+    A running lab may have nodes added and its last ones removed; all else waits for a stop.
     """
     said = {name: value for name, value in asdict(wishes).items() if value is not None}
     wanted = replace(current, **said)
@@ -188,10 +188,6 @@ def change(current: Lab, wishes: Wishes, *, running: bool) -> Lab:
                 raise _fixed(
                     current, wanted, field, f"the running lab has {getattr(current, field)}"
                 )
-        if wanted.nodes < current.nodes:
-            raise _fixed(
-                current, wanted, "nodes", f"the running lab has {current.nodes}, and only grows"
-            )
     return wanted
 
 

@@ -11,11 +11,22 @@ import asyncio
 import contextlib
 import ipaddress
 import os
+import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from weft.lab import layout, plan, spec
 from weft.lab.runtime import links, namespaces
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What keeps a node's namespaces alive, and looks into them."""
+
+    namespaces: tuple[int, ...]
+    there: links.Links
+    watch: links.Watch
 
 
 class Wiring:
@@ -26,7 +37,7 @@ class Wiring:
         self._wired = wired
         self._here = links.Links()
         self._home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        self._watches: list[links.Watch] = []
+        self._kept: dict[str, _Kept] = {}
         self._done: dict[str, set[str]] = {}
         self._here.raise_up("lo")
         api = ipaddress.IPv4Interface(f"{lab.api}/{spec.MANAGEMENT.prefixlen}")
@@ -46,11 +57,25 @@ class Wiring:
         there.raise_up("lo")
         there.add_address(plan.NODE_LINK, node.address)
         there.raise_up(plan.NODE_LINK)
-        self._watches.append(watch)
+        self._kept[node.node] = _Kept(tuple(kept.values()), there, watch)
         self._done[node.node] = set()
         asyncio.get_running_loop().add_reader(
             watch.fileno(), lambda: self._appeared(node, there, watch)
         )
+
+    def remove(self, node: plan.NodeLinks) -> None:
+        """Let go of a node of which nothing runs any more: its namespaces end, and its files."""
+        kept = self._kept.pop(node.node)
+        del self._done[node.node]
+        asyncio.get_running_loop().remove_reader(kept.watch.fileno())
+        kept.watch.close()
+        kept.there.close()
+        for name in (node.port, node.veth):
+            with contextlib.suppress(OSError):
+                self._here.remove(name)
+        for descriptor in kept.namespaces:
+            os.close(descriptor)
+        shutil.rmtree(Path(layout.node_run(node.node)).parent)
 
     def add_host(self, host: plan.HostLinks) -> None:
         """A host on the underlay that is no node: its namespaces and its one link."""
