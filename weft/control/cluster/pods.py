@@ -179,7 +179,7 @@ class Pods:
             return
         self._waiting.forget(key)
         try:
-            missing = {} if wishes.is_wired(pod) else self._allocate(pod)
+            missing = self._allocate(pod)
         except Pending:
             return  # the node is about to be annotated, which brings the pod back
         except (errors.NotReady, errors.Conflict) as error:
@@ -209,6 +209,8 @@ class Pods:
             )
             for attachment in wishes.attachments(pod)
             if attachment.key not in annotated
+            # A running pod's NADs stay as they are; its first interface may once be weft's.
+            and not (attachment.nad and wishes.is_wired(pod))
             and (network := self._networks.lookup(attachment.nad)) is not None
         ]
         missing: dict[str, model.Allocation] = {}
