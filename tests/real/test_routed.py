@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.real.test_guest_addresses import lease
 from tests.real.test_zone import recomputes
 from tests.support import frames
 from tests.support.realised import Cluster, Kept, network
@@ -95,6 +96,25 @@ async def test_the_outside_sees_the_gateway_alone(cluster: Cluster, tmp_path: Pa
         asked = ear.until(lambda frame: to_port(frame, 8080))[-1]
     assert body == (tmp_path / "body").read_text()
     assert ip_address(asked[26:30]) == gateway(1).addresses[0].ip
+
+
+async def test_a_guest_learns_its_way_by_dhcp(cluster: Cluster, tmp_path: Path) -> None:
+    """As VMs do: on a secondary network the way to the other nodes, and no default route."""
+    net = await routed(cluster, BLUE, KEY)
+    own = await routed(cluster, DEFAULT, "default")
+    a = cluster.kept[0]
+    for made, given_way in ((net, {"staticroutes": "10.64.0.0/16 10.64.2.1"}), (own, {})):
+        name = f"vm{len(given_way)}"
+        address = made.address(a, 11, 4)
+        port = await cluster.pod(name, a, made.key, 11, f"{address}/24")
+        guest = await cluster.guest(a, port)
+        given = await asyncio.to_thread(lease, guest, tmp_path, "udhcpc", "-O", "staticroutes")
+        assert given["ip"] == address
+        if given_way:
+            assert given["staticroutes"] == given_way["staticroutes"]
+            assert "router" not in given
+        else:
+            assert given["router"] == "10.128.2.1"
 
 
 def to_port(frame: bytes, port: int) -> bool:

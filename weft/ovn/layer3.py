@@ -8,7 +8,7 @@ of another zone, so a network's cost here follows its nodes.
 from __future__ import annotations
 
 from weft import model, names, ranges, rows
-from weft.ovn import ports, router
+from weft.ovn import dhcp, ports, router
 
 
 def own(network: model.Network, node: model.NodeInfo) -> tuple[rows.Row, ...]:
@@ -22,14 +22,20 @@ def own(network: model.Network, node: model.NodeInfo) -> tuple[rows.Row, ...]:
         router.switch(switch, owner, {"mcast_snoop": "false"}),
         router.router_port(towards, of, owner, router.mac(gateways), gateways),
         router.to_router(names.switch_port(switch), switch, owner, towards),
+        *dhcp.options(network, node.subnets_of(network.name)),
     )
 
 
-def pod_port(network: model.Network, port: model.Port, chassis: str) -> rows.Row:
+def pod_port(
+    network: model.Network, port: model.Port, node: model.NodeInfo, chassis: str
+) -> rows.Row:
     """A port of a pod of this node."""
+    served = node.subnets_of(network.name)
     return ports.row(
         names.node_switch(network.name, port.node),
         port,
         type="",
         options=ports.local_options(port, chassis),
+        dhcpv4_options=dhcp.reference(network.spec, 4, port.allocation, served),
+        dhcpv6_options=dhcp.reference(network.spec, 6, port.allocation, served),
     )

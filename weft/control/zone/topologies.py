@@ -96,9 +96,10 @@ class Layer3:
         return transit.peer(network, node, here.remote_ports) if transit.has(network, node) else ()
 
     def of_pod(self, network: model.Network, port: model.Port, here: Here) -> rows.Row | None:
-        if port.node != here.node or self._own(network, here) is None:
+        own = self._own(network, here)
+        if port.node != here.node or own is None:
             return None
-        return layer3.pod_port(network, port, here.chassis)
+        return layer3.pod_port(network, port, own, here.chassis)
 
     @staticmethod
     def _own(network: model.Network, here: Here) -> model.NodeInfo | None:
