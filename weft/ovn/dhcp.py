@@ -89,6 +89,8 @@ def _way(network: model.Network, gateway: str) -> dict[str, rows.Atom]:
     if network.is_default:
         return {"router": gateway}
     parts = [f"{s},{gateway}" for s in network.spec.subnets if s.version == 4]
+    # Who takes these takes no router beside them (RFC 3442).
+    parts += [f"0.0.0.0/0,{router}" for router in _of_family(network.spec.dhcp.routers, 4)[:1]]
     return {"classless_static_route": "{" + ", ".join(parts) + "}"}
 
 

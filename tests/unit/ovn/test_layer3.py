@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_interface
+from dataclasses import replace
+from ipaddress import ip_address, ip_interface
 
 from weft import model, rows
 from weft.ovn import layer3
@@ -56,3 +57,13 @@ def test_dhcp_leads_out_or_to_the_other_nodes_only(network, own, name):
     else:
         assert "router" not in said
         assert said["classless_static_route"] == "{10.128.0.0/14,10.128.4.1}"
+
+
+def test_a_router_that_is_configured_stands_among_the_ways(network, own, name):
+    configured = replace(network.spec, dhcp=model.Dhcp(routers=(ip_address("10.128.4.9"),)))
+    found = layer3.own(replace(network, spec=configured), own)
+    (row,) = (row for row in found if row.table == "DHCP_Options")
+    if name == "blue":
+        assert row.columns["options"]["classless_static_route"] == (
+            "{10.128.0.0/14,10.128.4.1, 0.0.0.0/0,10.128.4.9}"
+        )
