@@ -25,6 +25,9 @@ def test_identity_before_anybody_told_the_switch():
         (settings.Agent(), "--node"),
         (settings.Agent(node="n", nic_kind="tap"), "--nic-kind"),
         (settings.Agent(node="n", remote_ports="some"), "--remote-ports"),
+        (settings.Agent(node="n", cluster_subnets="10.128.0.0"), "--cluster-subnets"),
+        (settings.Agent(node="n", gateway_address="172.31.1.101"), "--gateway-address"),
+        (settings.Agent(node="n", gateway_next_hop="172.31.1.1"), "--gateway-next-hop"),
     ],
 )
 def test_what_cannot_work_is_refused_by_its_flag(options, flag):
