@@ -34,7 +34,7 @@ COLUMNS = ("name", "addresses", "port_security", "options", "external_ids")
 CHASSIS = ("requested-chassis", "node1")
 TABLES = (
     rows.Table("Logical_Switch", ("name", "ports")),
-    rows.Table("Logical_Switch_Port", COLUMNS),
+    rows.Table("Logical_Switch_Port", COLUMNS, echo=False),
 )
 
 

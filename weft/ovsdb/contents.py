@@ -9,9 +9,12 @@ large sets and maps (`schema.LARGE`) change in place.
 
 from __future__ import annotations
 
+import itertools
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 from weft import rows
 from weft.ovsdb import schema
@@ -39,10 +42,12 @@ class _Table:
     def __init__(self, table: rows.Table, scheme: schema.Schema) -> None:
         self.name = table.name
         self.key = table.key
+        self.echo = table.echo
         self.columns = scheme.columns(table.name, table.columns)
         self.decode = {name: column.decode for name, column in self.columns.items()}
         self.defaults = {name: column.default for name, column in self.columns.items()}
         self.keeping = {n: c for n, c in self.columns.items() if c.keeps}
+        self.weak = {n: c for n, c in self.columns.items() if c.weak}
         self.root = table.name in scheme.roots
         self.unique = frozenset(table.key.columns) in scheme.unique[table.name]
         self.rows: dict[str, Columns] = {}
@@ -74,6 +79,13 @@ class Contents:
     def __init__(self, tables: Iterable[rows.Table], scheme: schema.Schema) -> None:
         self._tables = {table.name: _Table(table, scheme) for table in tables}
         self._holders: dict[str, tuple[rows.Holder, ...]] = {}
+        # What rows of weft's own making will be, by UUID, until the server says that they are.
+        self._expected: dict[str, Json] = {}
+        # New rows, by UUID, of which nothing is known but their table: to be read by `selects`.
+        self._unread: dict[str, _Table] = {}
+        # The server hashes a UUID by its first 32 bits alone: those are counted.
+        self._serial = itertools.count(secrets.randbits(32))
+        self._tail = str(uuid4())[8:]
         self.encoders = {
             name: {column: codec.encode for column, codec in table.columns.items()}
             for name, table in self._tables.items()
@@ -93,6 +105,9 @@ class Contents:
         this = self._table(table)
         return None if this.unique else this.key.conditions(key)
 
+    def fresh(self) -> str:
+        return f"{next(self._serial) & 0xFFFFFFFF:08x}{self._tail}"
+
     # What others ask.
 
     def every(self, table: str) -> Mapping[str, rows.Columns]:
@@ -104,7 +119,44 @@ class Contents:
         except KeyError:
             raise ValueError(f"table {name} is not monitored") from None
 
+    def requests(self) -> Json:
+        """The <monitor-cond-requests> by which the server tells what this needs to know."""
+        return {name: _request(table) for name, table in self._tables.items()}
+
     # How it changes.
+
+    def expect(self, operations: Iterable[Json]) -> None:
+        """These operations are about to be sent."""
+        for op in operations:
+            if op["op"] == "insert" and not self._tables[op["table"]].echo:
+                self._expected[op["uuid"]] = op["row"]
+
+    def settle(self, operations: Iterable[Json]) -> None:
+        """These operations have been answered: what did not come of them will not come."""
+        for op in operations:
+            if op["op"] == "insert":
+                self._expected.pop(op["uuid"], None)
+
+    def selects(self) -> list[Json]:
+        """Operations that read what is unread; call it once, and `take_in` their results."""
+        unread, self._unread = self._unread, {}
+        return [
+            {
+                "op": "select",
+                "table": table.name,
+                "where": [["_uuid", "==", ["uuid", uuid]]],
+                "columns": ["_uuid", *table.columns],
+            }
+            for uuid, table in unread.items()
+        ]
+
+    def take_in(self, selects: Iterable[Json], results: Iterable[Json]) -> list[Change]:
+        """The rows that were selected; those that went meanwhile are no matter."""
+        return [
+            self._insert(self._tables[select["table"]], row.pop("_uuid")[1], row)
+            for select, result in zip(selects, results, strict=True)
+            for row in result["rows"]
+        ]
 
     def patch(self, updates: Json) -> list[Change]:
         """Take in the <table-updates2> of a notification or of the first reply."""
@@ -113,13 +165,36 @@ class Contents:
             table = self._tables[name]
             for uuid, row in updated.items():
                 ((kind, raw),) = row.items()
-                if kind == "modify":
-                    changes.append(self._modify(table, uuid, raw))
-                elif kind == "delete":
-                    changes.append(self._delete(table, uuid))
-                else:
+                if kind == "insert" and not table.echo:
+                    raw = self._own(table, uuid)
+                    if raw is None:
+                        self._unread[uuid] = table
+                        continue
+                if kind in ("insert", "initial"):
                     changes.append(self._insert(table, uuid, raw))
+                elif uuid not in table.rows:
+                    continue  # not read yet, and what will be read has this already
+                elif kind == "modify":
+                    changes.append(self._modify(table, uuid, raw))
+                else:
+                    changes.append(self._delete(table, uuid))
         return changes
+
+    def _own(self, table: _Table, uuid: str) -> Json:
+        """A new row as weft wrote it; None if another did, or the server may have changed it.
+
+        It does so in one way: it drops weak references to what is not there any more.
+        """
+        raw = self._expected.pop(uuid, None)
+        if raw is not None:
+            for name, column in table.weak.items():
+                if name in raw:
+                    target = self._tables.get(column.weak)
+                    for member in column.members(raw[name]):
+                        known = target and member in target.rows
+                        if not known and member not in self._expected:
+                            return None
+        return raw
 
     def _insert(self, table: _Table, uuid: str, raw: Json) -> Change:
         columns = table.defaults.copy()
@@ -188,6 +263,14 @@ class Contents:
                 self._holders[uuid] = rest
             else:
                 self._holders.pop(uuid, None)
+
+
+def _request(table: _Table) -> Json:
+    columns = list(table.columns)
+    if table.echo:
+        return [{"columns": columns}]
+    rest = {"initial": False, "modify": False, "delete": False}
+    return [{"columns": [], "select": rest}, {"columns": columns, "select": {"insert": False}}]
 
 
 def _members(value: Any) -> Iterable[str]:

@@ -37,7 +37,8 @@ class Column:
     """`merge(value, diff)` is the value after a `modify`: the same object if changed in place.
 
     `members(diff or value in JSON)` lists what a set column says, whatever its form.
-    `keeps` names the table whose rows live only while a column like this refers to them.
+    `keeps` names the table whose rows live only while a column like this refers to them, `weak`
+    the one whose rows the server drops from here when they go.
     """
 
     encode: Encode
@@ -45,7 +46,8 @@ class Column:
     merge: Callable[[Any, Json], Any]
     members: Callable[[Json], Set[Any]]
     default: Any
-    keeps: str
+    keeps: str = ""
+    weak: str = ""
 
 
 class Unsuitable(errors.WeftError):
@@ -99,8 +101,9 @@ def _column(spec: Json, roots: Set[str]) -> Column:
     value = value if isinstance(value, dict) or value is None else {"type": value}
     is_uuid = key["type"] == "uuid"
     single = spec.get("max", 1) == 1
-    target = key.get("refTable", "") if key.get("refType", "strong") == "strong" else ""
-    keeps = target if target not in roots else ""
+    target, is_strong = key.get("refTable", ""), key.get("refType", "strong") == "strong"
+    keeps = target if is_strong and target not in roots else ""
+    weak = "" if is_strong else target
     if value is not None:
         return _map_column(is_uuid, value["type"] == "uuid", single)
     members = _uuid_members if is_uuid else _members
@@ -108,9 +111,9 @@ def _column(spec: Json, roots: Set[str]) -> Column:
     encode = _encode_uuids if is_uuid else _encode_plain
     if single:
         decode = _decode_uuid if is_uuid else _decode_plain
-        return Column(encode, decode, lambda _, diff: decode(diff), members, zero, keeps)
+        return Column(encode, decode, lambda _, diff: decode(diff), members, zero, keeps, weak)
     default = zero if zero is EMPTY else frozenset((zero,))
-    return Column(encode, members, _merge_set(members), members, default, keeps)
+    return Column(encode, members, _merge_set(members), members, default, keeps, weak)
 
 
 def _map_column(uuid_keys: bool, uuid_values: bool, single: bool) -> Column:
@@ -129,10 +132,10 @@ def _map_column(uuid_keys: bool, uuid_values: bool, single: bool) -> Column:
         if type(value) is dict or isinstance(value, Mapping):
             pairs: list[Any] = list(value.items())
             if uuid_keys:
-                pairs = [(_reference(k), v) for k, v in pairs]
+                pairs = [(["uuid", k], v) for k, v in pairs]
             if uuid_values:
-                pairs = [(k, _reference(v)) for k, v in pairs]
-            return ("map", pairs)
+                pairs = [(k, ["uuid", v]) for k, v in pairs]
+            return ["map", pairs]
         # The keys alone, to be deleted.
         return _encode_uuids(value) if uuid_keys else _encode_plain(value)
 
@@ -146,7 +149,7 @@ def _map_column(uuid_keys: bool, uuid_values: bool, single: bool) -> Column:
         return changed
 
     replace: Callable[[Any, Json], Any] = (lambda _, diff: decode(diff)) if single else merge
-    return Column(encode, decode, replace, lambda _: EMPTY, {}, "")
+    return Column(encode, decode, replace, lambda _: EMPTY, {})
 
 
 def _encode_plain(value: rows.Value) -> Json:
@@ -155,18 +158,14 @@ def _encode_plain(value: rows.Value) -> Json:
         return value
     if kind is frozenset or isinstance(value, Set):
         atoms = list(value)  # type: ignore[arg-type]
-        return atoms[0] if len(atoms) == 1 else ("set", atoms)
+        return atoms[0] if len(atoms) == 1 else ["set", atoms]
     return value
 
 
 def _encode_uuids(value: rows.Value) -> Json:
     if isinstance(value, Set):
-        return ("set", [_reference(atom) for atom in value])
-    return _reference(value)
-
-
-def _reference(value: Any) -> Json:
-    return ("named-uuid" if type(value) is rows.Named else "uuid", value)
+        return ["set", [["uuid", atom] for atom in value]]
+    return ["uuid", value]
 
 
 def _decode_plain(raw: Json) -> Any:

@@ -21,7 +21,6 @@ from weft.rows.words import (
     Members,
     Missing,
     Mutate,
-    Named,
     Operation,
     Ref,
     Row,
@@ -40,12 +39,12 @@ def plan(desired: Iterable[Row], actual: Snapshot, delete: Iterable[Ident] = ())
     draft = _Draft(actual)
     wanted = merging.merge(desired)
     old: list[tuple[Row, Found]] = []
-    new: list[tuple[Row, Named]] = []
+    new: list[tuple[Row, str]] = []
     for ident, row in wanted.items():
         found = actual.get(*ident)
         if found is None:
-            name = draft.names[ident] = Named(f"row{len(new)}")
-            new.append((row, name))
+            uuid = draft.uuids[ident] = actual.fresh()
+            new.append((row, uuid))
         else:
             old.append((row, found))
     gone = [
@@ -54,8 +53,8 @@ def plan(desired: Iterable[Row], actual: Snapshot, delete: Iterable[Ident] = ())
         if ident not in wanted and (found := actual.get(*ident))
     ]
     draft.gone.update([uuid for _, uuid in gone])
-    for row, name in new:
-        draft.insert(row, name)
+    for row, uuid in new:
+        draft.insert(row, uuid)
     for row, found in old:
         draft.change(row, *found)
     for table, uuid in gone:
@@ -68,10 +67,11 @@ class _Draft:
 
     def __init__(self, actual: Snapshot) -> None:
         self.actual = actual
-        self.names: dict[Ident, Named] = {}
+        # Of the rows to be inserted.
+        self.uuids: dict[Ident, str] = {}
         self.gone: set[str] = set()
         self.guards: list[Operation] = []
-        self.inserts: dict[Named, Insert] = {}
+        self.inserts: dict[str, Insert] = {}
         self.updates: dict[Ident, dict[str, Value]] = {}
         self.deletes: list[Operation] = []
         # By row (table, UUID), then by column: what to take out and what to put in.
@@ -79,7 +79,7 @@ class _Draft:
         # By parent (table, key) and column: its new children, and one of them to name in errors.
         self.children: dict[tuple[str, str, str], tuple[Row, list[Atom]]] = {}
 
-    def insert(self, row: Row, name: Named) -> None:
+    def insert(self, row: Row, uuid: str) -> None:
         guard = self.actual.guard(row.table, row.key)
         if guard is not None:
             self.guards.append(Absent(row.table, guard))
@@ -92,9 +92,9 @@ class _Draft:
             # A part of a column is all of it in a new row.
             whole = wish.present if kind is Keys or kind is Members else wish  # type: ignore[union-attr]
             columns[column] = self.resolve(whole, row)  # type: ignore[arg-type]
-        self.inserts[name] = Insert(row.table, name, columns)
+        self.inserts[uuid] = Insert(row.table, uuid, columns)
         if row.parent is not None:
-            self.bear(row, row.parent, name)
+            self.bear(row, row.parent, uuid)
 
     def change(self, row: Row, uuid: str, columns: Columns) -> None:
         for column, wish in row.columns.items():
@@ -186,7 +186,7 @@ class _Draft:
         given.update(put if isinstance(put, Mapping) else dict.fromkeys(put))
 
     def resolve(self, value: Value, row: Row) -> Value:
-        """The value with every reference in it replaced by a UUID or by a new row's name."""
+        """The value with every reference in it replaced by a UUID."""
         # In the order of frequency, and concrete types first: abstract ones are costly to ask for.
         kind = type(value)
         if kind is frozenset or kind is set:
@@ -213,8 +213,8 @@ class _Draft:
 
     def locate(self, ref: Ref, row: Row) -> str:
         ident = (ref.table, ref.key)
-        if ident in self.names:
-            return self.names[ident]
+        if ident in self.uuids:
+            return self.uuids[ident]
         found = self.actual.get(*ident)
         if found is None or found[0] in self.gone:
             raise Missing(ref, row)
@@ -224,7 +224,7 @@ class _Draft:
         """Bring the new children to their parents: one operation for each, however many."""
         for (table, key, column), (row, children) in self.children.items():
             parent = self.locate(Ref(table, key), row)
-            if isinstance(parent, Named):
+            if parent in self.inserts:
                 columns = self.inserts[parent].columns
                 columns[column] = _set(columns.get(column, frozenset())) | frozenset(children)
                 continue
