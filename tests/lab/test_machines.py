@@ -200,7 +200,7 @@ def test_a_wrong_manifest_is_explained_and_harms_nothing(kubectl: Kubectl) -> No
         if one["type"] == "Failure"
     )
     assert "VirtualMachine default/wrong" in condition["message"]
-    assert "macAddress 'zz': must be six pairs" in condition["message"]
+    assert 'macAddress "zz": must be six pairs' in condition["message"]
     assert kubectl.json("vm", "one")["status"]["printableStatus"] == "Running"
     kubectl("delete", "vm", "wrong")
 

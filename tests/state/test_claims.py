@@ -110,7 +110,7 @@ async def test_a_claim_of_another_network_is_refused_by_name() -> None:
     await manage(api)
     assert not allocations(api, "launcher")
     (said,) = messages(api, "launcher")
-    assert "spec.network 'red'" in said
+    assert 'spec.network "red"' in said
     assert "'blue'" in said
 
 

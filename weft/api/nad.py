@@ -90,11 +90,11 @@ def _config(nad: object, found: list[errors.InvalidInput]) -> fields.Fields | No
         return None  # the runtime looks for a configuration on disk: none of ours
     if not isinstance(text, str):
         rule = f"must be a string that holds JSON, not {fields.kind_of(text)}"
-        raise errors.InvalidInput(subject, _CONFIG, fields.shown(text), rule)
+        raise errors.InvalidInput(subject, _CONFIG, text, rule)
     raw = fields.decode(subject, _CONFIG, text)
     if not isinstance(raw, Mapping):
         rule = f"must hold a JSON object, not {fields.kind_of(raw)}"
-        raise errors.InvalidInput(subject, _CONFIG, fields.shown(raw), rule)
+        raise errors.InvalidInput(subject, _CONFIG, raw, rule)
     config = fields.Fields(subject, _CONFIG, raw, found)
     if config.has("plugins"):
         return _from_list(config)

@@ -23,7 +23,7 @@ def parse(node: object) -> model.NodeInfo:
     chassis = objects.annotation(KIND, node, names.NODE_CHASSIS_ID).strip()
     if chassis and not _CHASSIS.fullmatch(chassis):
         rule = "must be a chassis name: printable and without blanks"
-        raise errors.InvalidInput(subject, names.NODE_CHASSIS_ID, fields.shown(chassis), rule)
+        raise errors.InvalidInput(subject, names.NODE_CHASSIS_ID, chassis, rule)
     return model.NodeInfo(
         name=objects.key(node)[1],
         chassis=chassis,
@@ -54,7 +54,7 @@ def _id(subject: str, text: str) -> int:
         return 0
     if not (text.isascii() and text.isdigit() and len(text) <= 6):
         rule = "must be a whole number"
-        raise errors.InvalidInput(subject, names.NODE_ID, fields.shown(text), rule)
+        raise errors.InvalidInput(subject, names.NODE_ID, text, rule)
     return int(text)
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from weft import errors, model, names
 from weft.api import objects, written
-from weft.api.fields import Fields, decode, kind_of, shown
+from weft.api.fields import Fields, decode, kind_of
 
 KIND = "Pod"
 
@@ -61,7 +61,7 @@ def _elements(pod: object, text: str, found: list[errors.InvalidInput]) -> Itera
         if not isinstance(listed, list):
             rule = f"must be a list of objects, not {kind_of(listed)}"
             hint = "put the object into [ ]" if isinstance(listed, Mapping) else ""
-            raise errors.InvalidInput(subject, names.NETWORKS, shown(listed), rule, hint=hint)
+            raise errors.InvalidInput(subject, names.NETWORKS, listed, rule, hint=hint)
         items = listed
     else:
         items = [_short(subject, index, part) for index, part in enumerate(text.split(","))]
@@ -69,7 +69,7 @@ def _elements(pod: object, text: str, found: list[errors.InvalidInput]) -> Itera
         path = f"{names.NETWORKS}[{index}]"
         if not isinstance(item, Mapping):
             rule = f"must be an object, not {kind_of(item)}"
-            raise errors.InvalidInput(subject, path, shown(item), rule)
+            raise errors.InvalidInput(subject, path, item, rule)
         yield Fields(subject, path, item, found)
 
 

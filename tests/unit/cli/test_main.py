@@ -55,7 +55,7 @@ def test_errors_become_one_sentence_and_a_hint(
     assert run(monkeypatch, "lab up --name Bad!") == 1
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert "name 'Bad!'" in shown.err
+    assert 'name "Bad!"' in shown.err
     assert "Traceback" not in shown.err
 
 
