@@ -31,6 +31,7 @@ UNDER_WAY = 8
 SLOW_PORTS = 1_000  # for the peer that would take minutes
 REPEATS = 5
 COLUMNS = ("name", "addresses", "port_security", "options", "external_ids")
+NET = rows.Ref("Logical_Switch", "net")
 CHASSIS = ("requested-chassis", "node1")
 TABLES = (
     rows.Table("Logical_Switch", ("name", "ports")),
@@ -85,10 +86,10 @@ def row(port: Port) -> rows.Row:
             "name": port.name,
             "addresses": frozenset({port.address}),
             "port_security": frozenset({port.address}),
-            "options": dict([("requested-tnl-key", port.tunnel_key), CHASSIS]),
+            "options": {"requested-tnl-key": port.tunnel_key, "requested-chassis": "node1"},
             "external_ids": {"weft/owner": f"Pod/ns/{port.name}"},
         },
-        rows.Ref("Logical_Switch", "net"),
+        NET,
         "ports",
     )
 

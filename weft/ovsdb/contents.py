@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -45,9 +45,10 @@ class _Table:
         self.echo = table.echo
         self.columns = scheme.columns(table.name, table.columns)
         self.decode = {name: column.decode for name, column in self.columns.items()}
+        self.keep = {name: column.keep for name, column in self.columns.items()}
         self.defaults = {name: column.default for name, column in self.columns.items()}
-        self.keeping = {n: c for n, c in self.columns.items() if c.keeps}
-        self.weak = {n: c for n, c in self.columns.items() if c.weak}
+        self.holding = tuple(name for name, column in self.columns.items() if column.holds)
+        self.weak = {name: column.weak for name, column in self.columns.items() if column.weak}
         self.root = table.name in scheme.roots
         self.unique = frozenset(table.key.columns) in scheme.unique[table.name]
         self.rows: dict[str, Columns] = {}
@@ -73,6 +74,17 @@ class _Table:
             del self.twins[key]
 
 
+class _Encoders(dict[str, schema.Encode]):
+    """How each column of a table is written; only what is monitored can be compared, so desired."""
+
+    def __init__(self, table: _Table) -> None:
+        super().__init__({name: column.encode for name, column in table.columns.items()})
+        self._table = table.name
+
+    def __missing__(self, column: str) -> schema.Encode:
+        raise ValueError(f"{self._table}.{column} is desired but not monitored")
+
+
 class Contents:
     """The monitored rows of one database; a `rows.Snapshot`."""
 
@@ -80,16 +92,13 @@ class Contents:
         self._tables = {table.name: _Table(table, scheme) for table in tables}
         self._holders: dict[str, tuple[rows.Holder, ...]] = {}
         # What rows of weft's own making will be, by UUID, until the server says that they are.
-        self._expected: dict[str, Json] = {}
+        self._expected: dict[str, rows.Columns] = {}
         # New rows, by UUID, of which nothing is known but their table: to be read by `selects`.
         self._unread: dict[str, _Table] = {}
         # The server hashes a UUID by its first 32 bits alone: those are counted.
         self._serial = itertools.count(secrets.randbits(32))
         self._tail = str(uuid4())[8:]
-        self.encoders = {
-            name: {column: codec.encode for column, codec in table.columns.items()}
-            for name, table in self._tables.items()
-        }
+        self.encoders = {name: _Encoders(table) for name, table in self._tables.items()}
 
     # What the plan asks.
 
@@ -125,17 +134,18 @@ class Contents:
 
     # How it changes.
 
-    def expect(self, operations: Iterable[Json]) -> None:
+    def expect(self, plan: Iterable[rows.Operation]) -> None:
         """These operations are about to be sent."""
-        for op in operations:
-            if op["op"] == "insert" and not self._tables[op["table"]].echo:
-                self._expected[op["uuid"]] = op["row"]
+        for op in plan:
+            if type(op) is rows.Insert and not self._tables[op.table].echo:
+                self._expected[op.uuid] = op.columns
 
-    def settle(self, operations: Iterable[Json]) -> None:
+    def settle(self, plan: Iterable[rows.Operation]) -> None:
         """These operations have been answered: what did not come of them will not come."""
-        for op in operations:
-            if op["op"] == "insert":
-                self._expected.pop(op["uuid"], None)
+        if self._expected:
+            for op in plan:
+                if type(op) is rows.Insert:
+                    self._expected.pop(op.uuid, None)
 
     def selects(self) -> list[Json]:
         """Operations that read what is unread; call it once, and `take_in` their results."""
@@ -153,7 +163,7 @@ class Contents:
     def take_in(self, selects: Iterable[Json], results: Iterable[Json]) -> list[Change]:
         """The rows that were selected; those that went meanwhile are no matter."""
         return [
-            self._insert(self._tables[select["table"]], row.pop("_uuid")[1], row)
+            self._read(self._tables[select["table"]], row.pop("_uuid")[1], row)
             for select, result in zip(selects, results, strict=True)
             for row in result["rows"]
         ]
@@ -165,13 +175,13 @@ class Contents:
             table = self._tables[name]
             for uuid, row in updated.items():
                 ((kind, raw),) = row.items()
-                if kind == "insert" and not table.echo:
-                    raw = self._own(table, uuid)
-                    if raw is None:
+                if kind == "initial" or (kind == "insert" and table.echo):
+                    changes.append(self._read(table, uuid, raw))
+                elif kind == "insert":
+                    if (own := self._own(table, uuid)) is not None:
+                        changes.append(self._insert(table, uuid, own))
+                    else:
                         self._unread[uuid] = table
-                        continue
-                if kind in ("insert", "initial"):
-                    changes.append(self._insert(table, uuid, raw))
                 elif uuid not in table.rows:
                     continue  # not read yet, and what will be read has this already
                 elif kind == "modify":
@@ -180,48 +190,55 @@ class Contents:
                     changes.append(self._delete(table, uuid))
         return changes
 
-    def _own(self, table: _Table, uuid: str) -> Json:
-        """A new row as weft wrote it; None if another did, or the server may have changed it.
-
-        It does so in one way: it drops weak references to what is not there any more.
-        """
-        raw = self._expected.pop(uuid, None)
-        if raw is not None:
-            for name, column in table.weak.items():
-                if name in raw:
-                    target = self._tables.get(column.weak)
-                    for member in column.members(raw[name]):
-                        known = target and member in target.rows
-                        if not known and member not in self._expected:
-                            return None
-        return raw
-
-    def _insert(self, table: _Table, uuid: str, raw: Json) -> Change:
+    def _read(self, table: _Table, uuid: str, raw: Json) -> Change:
+        """A new row as the server says it: without the columns that have their defaults."""
         columns = table.defaults.copy()
         decode = table.decode
         for name, value in raw.items():
             columns[name] = decode[name](value)
+        return self._insert(table, uuid, columns)
+
+    def _own(self, table: _Table, uuid: str) -> Columns | None:
+        """A new row as weft wrote it; None if another did, or the server may have changed it.
+
+        It does so in one way: it drops weak references to what is not there any more.
+        """
+        wrote = self._expected.pop(uuid, None)
+        if wrote is None:
+            return None
+        columns = table.defaults.copy()
+        keep = table.keep
+        for name, value in wrote.items():
+            columns[name] = keep[name](value)
+        for name, target in table.weak.items():
+            there = self._tables[target].rows if target in self._tables else ()
+            if not all(member in there for member in _members(columns[name])):
+                return None
+        return columns
+
+    def _insert(self, table: _Table, uuid: str, columns: Columns) -> Change:
         key = table.key(columns)
         table.rows[uuid] = columns
         table.note(key, uuid)
-        for name, column in table.keeping.items():
-            if name in raw:
-                self._hold(rows.Holder(table.name, uuid, name), column.members(raw[name]))
+        for name in table.holding:
+            if columns[name]:
+                self._hold(rows.Holder(table.name, uuid, name), _members(columns[name]))
         return Change(table.name, uuid, key, None, columns)
 
     def _modify(self, table: _Table, uuid: str, raw: Json) -> Change:
         old = table.rows[uuid]
         columns = dict(old)
         before: rows.Columns = old
-        for name, diff in raw.items():
+        for name, said in raw.items():
             column = table.columns[name]
-            columns[name] = column.merge(old[name], diff)
-            if columns[name] is old[name]:
+            diff = column.decode(said)
+            columns[name] = new = column.merge(old[name], diff)
+            if new is old[name]:
                 before = {n: value for n, value in before.items() if n != name}
-            if column.keeps:
-                self._toggle(
-                    rows.Holder(table.name, uuid, name), column, old[name], columns[name], diff
-                )
+            if column.holds:
+                # A set differs in what the difference says, a single reference wholly.
+                touched = diff if isinstance(new, Set) else {*_members(old[name]), *_members(new)}
+                self._toggle(rows.Holder(table.name, uuid, name), touched, _members(new))
         table.rows[uuid] = columns
         key, was = table.key(columns), table.key(old)
         if key != was:
@@ -233,21 +250,14 @@ class Contents:
         old = table.rows.pop(uuid)
         key = table.key(old)
         table.forget(key, uuid)
-        for name in table.keeping:
+        for name in table.holding:
             self._release(rows.Holder(table.name, uuid, name), _members(old[name]))
         return Change(table.name, uuid, key, old, None)
 
-    def _toggle(
-        self, holder: rows.Holder, column: schema.Column, old: Any, new: Any, diff: Json
-    ) -> None:
-        """Follow a `modify` of a set of references, at the cost of the difference alone."""
-        if isinstance(new, str) or isinstance(old, str):
-            self._release(holder, _members(old))
-            self._hold(holder, _members(new))
-            return
-        toggled = column.members(diff)
-        self._hold(holder, [uuid for uuid in toggled if uuid in new])
-        self._release(holder, [uuid for uuid in toggled if uuid not in new])
+    def _toggle(self, holder: rows.Holder, touched: Iterable[str], held: Set[str]) -> None:
+        """Follow a change at the cost of the difference alone."""
+        self._hold(holder, [uuid for uuid in touched if uuid in held])
+        self._release(holder, [uuid for uuid in touched if uuid not in held])
 
     def _hold(self, holder: rows.Holder, uuids: Iterable[str]) -> None:
         alone = (holder,)
@@ -273,8 +283,8 @@ def _request(table: _Table) -> Json:
     return [{"columns": [], "select": rest}, {"columns": columns, "select": {"insert": False}}]
 
 
-def _members(value: Any) -> Iterable[str]:
-    return (value,) if isinstance(value, str) else value
+def _members(value: Any) -> Set[str]:
+    return {value} if isinstance(value, str) else value
 
 
 def differences(old: Contents, new: Contents) -> Iterator[Change]:

@@ -59,14 +59,14 @@ class Writer:
         touched: set[rows.Ident],
     ) -> int:
         operations = [wire.operation(op, actual.encoders) for op in plan]
-        actual.expect(operations)
+        actual.expect(plan)
         reply = link.request("transact", [self._database, *operations])
         self._busy.update(dict.fromkeys(touched, reply))
 
         def release(_: asyncio.Future[Json]) -> None:
             for ident in touched:
                 del self._busy[ident]
-            actual.settle(operations)
+            actual.settle(plan)
             reply.exception()  # seen here, should the caller have gone away
 
         # Not when the caller gives up, but when the outcome is known, may others plan on it.

@@ -103,8 +103,8 @@ def test_two_names_swapped_in_one_transaction(copy: contents.Contents) -> None:
     assert copy.get("Port", "b") == ("p", copy.every("Port")["p"])
 
 
-def insert(uuid: str, **row: Any) -> list[Any]:
-    return [{"op": "insert", "table": "Port", "uuid": uuid, "row": row}]
+def insert(uuid: str, **columns: Any) -> list[rows.Operation]:
+    return [rows.Insert("Port", uuid, columns)]
 
 
 NEW: Any = {"insert": {}}
@@ -150,11 +150,11 @@ def test_a_row_that_was_refused_is_not_expected_any_more(copy: contents.Contents
 
 def test_an_own_row_is_read_when_the_server_may_have_changed_it(copy: contents.Contents) -> None:
     """It drops a weak reference to what went meanwhile."""
-    copy.expect(insert("p", name="a", dhcp=["uuid", "gone"]))
+    copy.expect(insert("p", name="a", dhcp="gone"))
     copy.patch({"Port": {"p": NEW}})
     assert len(copy.selects()) == 1
     copy.patch({"Dhcp": {"there": {"insert": {"ids": ["map", [["id", "x"]]]}}}})
-    copy.expect(insert("q", name="b", dhcp=["uuid", "there"]))
+    copy.expect(insert("q", name="b", dhcp="there"))
     copy.patch({"Port": {"q": NEW}})
     assert copy.get("Port", "b") is not None
 

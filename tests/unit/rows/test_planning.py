@@ -28,9 +28,9 @@ class World:
     def apply(self, *desired: rows.Row, delete: Any = ()) -> list[rows.Operation]:
         plan = self.plan(*desired, delete=delete)
         operations = [wire.operation(op, self.contents.encoders) for op in plan]
-        self.contents.expect(operations)
+        self.contents.expect(plan)
         self.run(operations)
-        self.contents.settle(operations)
+        self.contents.settle(plan)
         return plan
 
     def run(self, operations: list[Any]) -> None:
@@ -235,6 +235,8 @@ def test_the_only_row_of_a_table_needs_no_name(world: World) -> None:
 
 
 def test_what_is_not_monitored_cannot_be_desired(world: World) -> None:
+    with pytest.raises(ValueError, match=r"Switch\.colour"):
+        world.apply(rows.Row("Switch", "s", {"colour": "red"}))
     world.apply(switch("s"))
     with pytest.raises(ValueError, match=r"Switch\.colour"):
         world.plan(rows.Row("Switch", "s", {"colour": "red"}))
