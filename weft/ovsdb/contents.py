@@ -46,6 +46,7 @@ class _Table:
         self.columns = scheme.columns(table.name, table.columns)
         self.decode = {name: column.decode for name, column in self.columns.items()}
         self.keep = {name: column.keep for name, column in self.columns.items()}
+        self.kept = {name: column.kept for name, column in self.columns.items()}
         self.defaults = {name: column.default for name, column in self.columns.items()}
         self.holding = tuple(name for name, column in self.columns.items() if column.holds)
         self.weak = {name: column.weak for name, column in self.columns.items() if column.weak}
@@ -74,6 +75,11 @@ class _Table:
             del self.twins[key]
 
 
+class _Tables(dict[str, _Table]):
+    def __missing__(self, name: str) -> _Table:
+        raise ValueError(f"table {name} is not monitored")
+
+
 class _Encoders(dict[str, schema.Encode]):
     """How each column of a table is written; only what is monitored can be compared, so desired."""
 
@@ -89,10 +95,10 @@ class Contents:
     """The monitored rows of one database; a `rows.Snapshot`."""
 
     def __init__(self, tables: Iterable[rows.Table], scheme: schema.Schema) -> None:
-        self._tables = {table.name: _Table(table, scheme) for table in tables}
+        self._tables = _Tables({table.name: _Table(table, scheme) for table in tables})
         self._holders: dict[str, tuple[rows.Holder, ...]] = {}
         # What rows of weft's own making will be, by UUID, until the server says that they are.
-        self._expected: dict[str, rows.Columns] = {}
+        self._expected: dict[str, Columns] = {}
         # New rows, by UUID, of which nothing is known but their table: to be read by `selects`.
         self._unread: dict[str, _Table] = {}
         # The server hashes a UUID by its first 32 bits alone: those are counted.
@@ -103,15 +109,15 @@ class Contents:
     # What the plan asks.
 
     def get(self, table: str, key: str, /) -> rows.Found | None:
-        this = self._table(table)
+        this = self._tables[table]
         uuid = this.index.get(key)
         return None if uuid is None else (uuid, this.rows[uuid])
 
     def holders(self, table: str, uuid: str, /) -> tuple[rows.Holder, ...] | None:
-        return None if self._table(table).root else self._holders.get(uuid, ())
+        return None if self._tables[table].root else self._holders.get(uuid, ())
 
     def guard(self, table: str, key: str, /) -> tuple[rows.Condition, ...] | None:
-        this = self._table(table)
+        this = self._tables[table]
         return None if this.unique else this.key.conditions(key)
 
     def fresh(self) -> str:
@@ -120,13 +126,7 @@ class Contents:
     # What others ask.
 
     def every(self, table: str) -> Mapping[str, rows.Columns]:
-        return MappingProxyType(self._table(table).rows)
-
-    def _table(self, name: str) -> _Table:
-        try:
-            return self._tables[name]
-        except KeyError:
-            raise ValueError(f"table {name} is not monitored") from None
+        return MappingProxyType(self._tables[table].rows)
 
     def requests(self) -> Json:
         """The <monitor-cond-requests> by which the server tells what this needs to know."""
@@ -203,13 +203,16 @@ class Contents:
 
         It does so in one way: it drops weak references to what is not there any more.
         """
-        wrote = self._expected.pop(uuid, None)
-        if wrote is None:
+        columns = self._expected.pop(uuid, None)
+        if columns is None:
             return None
-        columns = table.defaults.copy()
-        keep = table.keep
-        for name, value in wrote.items():
-            columns[name] = keep[name](value)
+        # The plan made this mapping for this row alone: it becomes the row.
+        kept = table.kept
+        for name, value in columns.items():
+            if type(value) is not kept[name]:
+                columns[name] = table.keep[name](value)
+        if len(columns) < len(kept):
+            columns = {**table.defaults, **columns}
         for name, target in table.weak.items():
             there = self._tables[target].rows if target in self._tables else ()
             if not all(member in there for member in _members(columns[name])):
@@ -254,17 +257,18 @@ class Contents:
             self._release(rows.Holder(table.name, uuid, name), _members(old[name]))
         return Change(table.name, uuid, key, old, None)
 
-    def _toggle(self, holder: rows.Holder, touched: Iterable[str], held: Set[str]) -> None:
+    def _toggle(self, holder: rows.Holder, touched: Set[str], held: Set[str]) -> None:
         """Follow a change at the cost of the difference alone."""
-        self._hold(holder, [uuid for uuid in touched if uuid in held])
-        self._release(holder, [uuid for uuid in touched if uuid not in held])
+        added = touched & held
+        self._hold(holder, added)
+        if len(added) < len(touched):
+            self._release(holder, touched - added)
 
     def _hold(self, holder: rows.Holder, uuids: Iterable[str]) -> None:
-        alone = (holder,)
-        holders = self._holders
-        for uuid in uuids:
-            others = holders.get(uuid)
-            holders[uuid] = alone if others is None else others + alone
+        new: dict[str, tuple[rows.Holder, ...]] = dict.fromkeys(uuids, (holder,))
+        for uuid in self._holders.keys() & new.keys():
+            new[uuid] += self._holders[uuid]
+        self._holders.update(new)
 
     def _release(self, holder: rows.Holder, uuids: Iterable[str]) -> None:
         for uuid in uuids:

@@ -36,15 +36,17 @@ ZERO = {
 class Column:
     """One column's value: in JSON, as it is kept, and as it may be desired.
 
-    `keep` makes a desired value what `decode` would have made of it. `merge(value, diff)` is the
-    value after a `modify`, whose difference `decode` has read: the same object if it changed in
-    place. `holds` names the table whose rows live only while a column like this refers to them,
-    `weak` the one whose rows the server drops from here when they go.
+    `keep` makes a desired value what `decode` would have made of it, which a value of type `kept`
+    is already (a map never: whoever desired it may change it). `merge(value, diff)` is the value
+    after a `modify`, whose difference `decode` has read: the same object if it changed in place.
+    `holds` names the table whose rows live only while a column like this refers to them, `weak`
+    the one whose rows the server drops from here when they go.
     """
 
     encode: Encode
     decode: Callable[[Json], Any]
     keep: Callable[[Any], Any]
+    kept: type | None
     merge: Callable[[Any, Any], Any]
     default: Any
     holds: str = ""
@@ -109,10 +111,11 @@ def _column(spec: Json, roots: Set[str]) -> Column:
     encode = _encode_uuids if is_uuid else _encode_plain
     if single:
         decode = _decode_uuid if is_uuid else _decode_plain
-        return Column(encode, decode, _keep_single, _replace, zero, holds, weak)
+        kept = type(ZERO[key["type"]])
+        return Column(encode, decode, _keep_single, kept, _replace, zero, holds, weak)
     default = zero if zero is EMPTY else frozenset((zero,))
     members = _decode_uuids if is_uuid else _decode_set
-    return Column(encode, members, _keep_set, _merge_set, default, holds, weak)
+    return Column(encode, members, _keep_set, frozenset, _merge_set, default, holds, weak)
 
 
 def _base(spec: Json) -> dict[str, Any]:
@@ -122,7 +125,7 @@ def _base(spec: Json) -> dict[str, Any]:
 def _map_column(uuid_keys: bool, uuid_values: bool, single: bool) -> Column:
     merge = _replace if single else _merge_map
     if not uuid_keys and not uuid_values:
-        return Column(_encode_map, _decode_map, dict, merge, {})
+        return Column(_encode_map, _decode_map, dict, None, merge, {})
 
     def decode(raw: Json) -> dict[Any, Any]:
         return {(k[1] if uuid_keys else k): (v[1] if uuid_values else v) for k, v in raw[1]}
@@ -137,7 +140,7 @@ def _map_column(uuid_keys: bool, uuid_values: bool, single: bool) -> Column:
             pairs = [(k, ["uuid", v]) for k, v in pairs]
         return ["map", pairs]
 
-    return Column(encode, decode, dict, merge, {})
+    return Column(encode, decode, dict, None, merge, {})
 
 
 # Natural to JSON. Types are compared before they are asked for: that is the hot path.

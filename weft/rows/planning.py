@@ -5,7 +5,8 @@ What a plan costs depends on what it changes, never on how many rows are there a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
+from typing import Any
 
 from weft.rows import merging
 from weft.rows.words import (
@@ -85,13 +86,8 @@ class _Draft:
             self.guards.append(Absent(row.table, guard))
         columns: dict[str, Value] = {}
         for column, wish in row.columns.items():
-            kind = type(wish)
-            if kind is str:
-                columns[column] = wish  # type: ignore[assignment]
-                continue
-            # A part of a column is all of it in a new row.
-            whole = wish.present if kind is Keys or kind is Members else wish  # type: ignore[union-attr]
-            columns[column] = self.resolve(whole, row)  # type: ignore[arg-type]
+            resolve = _RESOLVE.get(type(wish), _ABSTRACT)
+            columns[column] = resolve(self, wish, row) if resolve else wish  # type: ignore[assignment]
         self.inserts[uuid] = Insert(row.table, uuid, columns)
         if row.parent is not None:
             self.bear(row, row.parent, uuid)
@@ -108,7 +104,8 @@ class _Draft:
                 put = self.resolve_all(wish.present, row) - _set(have)
                 self.mutate(row.table, uuid, column, take, put)
             else:
-                want = self.resolve(wish, row)
+                resolve = _RESOLVE.get(type(wish), _ABSTRACT)
+                want: Value = resolve(self, wish, row) if resolve else wish
                 if want != have and _bare(want) != _bare(have):
                     self.replace(row, uuid, column, want, have)
         if row.parent is not None:
@@ -185,21 +182,17 @@ class _Draft:
         taken.update(take)
         given.update(put if isinstance(put, Mapping) else dict.fromkeys(put))
 
-    def resolve(self, value: Value, row: Row) -> Value:
+    def resolve(self, value: Any, row: Row) -> Any:
         """The value with every reference in it replaced by a UUID."""
-        # In the order of frequency, and concrete types first: abstract ones are costly to ask for.
-        kind = type(value)
-        if kind is frozenset or kind is set:
-            return self.resolve_all(value, row)  # type: ignore[arg-type]
-        if kind is dict:
-            return self.resolve_map(value, row)  # type: ignore[arg-type]
-        if isinstance(value, Ref):
-            return self.locate(value, row)
-        if isinstance(value, str | int | float):
-            return value
-        return (
-            self.resolve_all(value, row) if isinstance(value, Set) else self.resolve_map(value, row)
-        )
+        if isinstance(value, Set):
+            return self.resolve_all(value, row)
+        if isinstance(value, Mapping):
+            return self.resolve_map(value, row)
+        return value
+
+    def resolve_part(self, wish: Keys | Members, row: Row) -> Any:
+        """A part of a column, which is all of it in a new row."""
+        return self.resolve(wish.present, row)
 
     def resolve_all(self, atoms: Set[Atom], row: Row) -> Set[Atom]:
         if Ref not in map(type, atoms):
@@ -246,6 +239,20 @@ class _Draft:
                     mutations.append((column, "insert", _given(given)))
             done.append(Mutate(table, uuid, tuple(mutations)))
         return done
+
+
+# By the type of a wish, since asking for abstract types is what the hot path cannot afford;
+# None for what stays as it is.
+_Resolve = Callable[[_Draft, Any, Row], Any]
+_ABSTRACT: _Resolve | None = _Draft.resolve
+_RESOLVE: dict[type, _Resolve | None] = {
+    **dict.fromkeys((str, int, float, bool)),
+    frozenset: _Draft.resolve_all,
+    dict: _Draft.resolve_map,
+    Keys: _Draft.resolve_part,
+    Members: _Draft.resolve_part,
+    Ref: _Draft.locate,
+}
 
 
 def _given(given: dict[Atom, Atom | None]) -> Value:
