@@ -79,4 +79,4 @@ async def test_an_image_that_is_not_there_is_named(tmp_path: Path) -> None:
     )
     said, _ = await process.communicate()
     assert process.returncode == 2
-    assert b"cannot run: disk: path '/no/disk.img'" in said
+    assert b'cannot run: disk: path "/no/disk.img"' in said

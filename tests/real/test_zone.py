@@ -161,7 +161,7 @@ async def test_two_networks_with_one_subnet_stay_apart(cluster: Cluster) -> None
     one = await cluster.guest(a, await cluster.pod("one", a, "default/blue", 11, "10.1.0.11/24"))
     two = await cluster.guest(a, await cluster.pod("two", a, "default/red", 12, "10.1.0.12/24"))
     for guest, address in ((one, "10.1.0.11/24"), (two, "10.1.0.12/24")):
-        guest.run("ip", "addr", "add", address, "dev", "eth0")
+        guest.run("busybox", "ip", "addr", "add", address, "dev", "eth0")
     assert not await pings(one, "10.1.0.12", 1)
 
 

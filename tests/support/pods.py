@@ -172,7 +172,7 @@ class Cluster:
         """End one of the node's services hard; the supervisor starts it again."""
         services = self.house.json("lab", "status", "--name", self.name)["services"]
         pid = next(s["pid"] for s in services if s["name"] == f"node1/{part}")
-        self.house.run("lab", "kill", "-9", str(pid), lab=self.name)
+        self.house.run("lab", "busybox", "kill", "-9", str(pid), lab=self.name)
 
     def left(self) -> dict[str, list[str]]:
         """What of pods is on the node: OVS ports, names of namespaces, folders, devices."""
