@@ -1,8 +1,10 @@
 """Writing and reading a Northbound database: weft beside bare JSON-RPC and beside ovsdbapp.
 
-Bare JSON-RPC is the limit: a loop on a blocking socket that builds, sends and reads, with no
-replica, no comparison and no check. It writes the same rows in the same batches with the same
-number of transactions under way. All start from the same list of ports and an empty switch.
+Bare JSON-RPC is the limit: a loop on a blocking socket that builds transactions, sends them and
+counts the replies, with no replica, no comparison and no check. It writes the same rows in the
+same batches with the same number of transactions under way. weft starts from desired rows and an
+open replica, and ends when the replica knows what was done. Loop and collector are set for all as
+they are in weft's own processes.
 """
 
 from __future__ import annotations
@@ -11,16 +13,18 @@ import asyncio
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
+import uvloop
 
 from bench import figures
 from tests.support.ovsdb import Server
 from weft import rows
+from weft.control import loop
 from weft.lab.runtime import toolchain
 from weft.ovsdb import contents, replica, schema, session, wire
 
@@ -32,6 +36,7 @@ SLOW_PORTS = 1_000  # for the peer that would take minutes
 REPEATS = 5
 COLUMNS = ("name", "addresses", "port_security", "options", "external_ids")
 NET = rows.Ref("Logical_Switch", "net")
+Result = TypeVar("Result")
 CHASSIS = ("requested-chassis", "node1")
 TABLES = (
     rows.Table("Logical_Switch", ("name", "ports")),
@@ -95,12 +100,16 @@ def row(port: Port) -> rows.Row:
 
 
 async def write(address: str, work: list[list[Port]], under_way: int) -> float:
+    """From desired rows to committed and known."""
+    desired = [[row(port) for port in batch] for batch in work]
     async with await replica.Replica.open(address, NB, TABLES) as nb:
-        todo = iter(work)
+        todo = iter(desired)
 
         async def worker() -> None:
             for batch in todo:
-                await nb.apply([row(port) for port in batch])
+                await nb.apply(batch)
+
+        loop.settle()
 
         start = time.perf_counter()
         async with asyncio.TaskGroup() as group:
@@ -155,23 +164,23 @@ def write_bare(address: str, work: list[list[Port]], under_way: int) -> float:
     with socket.socket(socket.AF_UNIX) as link:
         link.connect(address.removeprefix("unix:"))
         start = time.perf_counter()
-        replies = 0
+        replies, rest = 0, b""
         for number, batch in enumerate(work):
             request = {"method": "transact", "params": transaction(batch), "id": number}
             link.sendall(orjson.dumps(request))
             while replies <= number + 1 - under_way:
-                replies += read_bare(link)
+                replies, rest = read_bare(link, replies, rest)
         while replies < len(work):
-            replies += read_bare(link)
+            replies, rest = read_bare(link, replies, rest)
         return time.perf_counter() - start
 
 
-def read_bare(link: socket.socket) -> int:
-    """How many replies ended in what was read: each has one `"id":N`, at its very start."""
-    data = link.recv(1 << 18)
-    assert data, "the server hung up"
+def read_bare(link: socket.socket, replies: int, rest: bytes) -> tuple[int, bytes]:
+    """Count the replies, each of which has one `"id"`, and keep what may be the start of one."""
+    data = rest + link.recv(1 << 18)
+    assert len(data) > len(rest), "the server hung up"
     assert b'"details"' not in data, data
-    return data.count(b'"id"')
+    return replies + data.count(b'"id"'), data[-3:]
 
 
 # ovsdbapp
@@ -221,6 +230,11 @@ def synchronise_peer(address: str) -> float:
     return taken
 
 
+def run_loop(main: Coroutine[Any, Any, Result]) -> Result:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+
 def timed(measure: Callable[[str], float]) -> Callable[[], float]:
     """Measure against a server of its own."""
 
@@ -235,7 +249,7 @@ def rates(count: int, batch: int, under_way: int) -> dict[str, Callable[[], floa
     """Ports a second of weft and of the bare loop."""
     work = list(batched(ports(count), batch))
     return {
-        "weft": timed(lambda address: count / asyncio.run(write(address, work, under_way))),
+        "weft": timed(lambda address: count / run_loop(write(address, work, under_way))),
         "bare": timed(lambda address: count / write_bare(address, work, under_way)),
     }
 
@@ -263,10 +277,10 @@ def writing() -> Iterator[figures.Figure]:
 
 def reading() -> Iterator[figures.Figure]:
     with server() as running:
-        asyncio.run(write(running.address, list(batched(ports(PORTS), BATCH)), UNDER_WAY))
+        run_loop(write(running.address, list(batched(ports(PORTS), BATCH)), UNDER_WAY))
         taken = figures.interleave(
             3,
-            weft=lambda: 1 / asyncio.run(synchronise(running.address)),
+            weft=lambda: 1 / run_loop(synchronise(running.address)),
             peer=lambda: 1 / synchronise_peer(running.address),
         )
     name = f"first sync of {PORTS:,} ports"
@@ -276,7 +290,7 @@ def reading() -> Iterator[figures.Figure]:
 def arriving() -> Iterator[figures.Figure]:
     """The plan of one more port: what stands in the switch already must not matter."""
     with server() as running:
-        scheme = asyncio.run(read_schema(running.address))
+        scheme = run_loop(read_schema(running.address))
     there = {count: filled(scheme, count) for count in (100, PORTS)}
     new = row(Port("new", "0a:58:0a:ff:ff:ff 10.0.255.255", "9"))
 

@@ -37,13 +37,13 @@ class Server:
         """Return when it listens: a detaching daemon lets go of its parent only then."""
         self._run(
             "ovsdb-server",
+            "-vconsole:off",
             f"--remote=punix:{self.folder}/s",
             f"--unixctl={self.folder}/c",
             f"--pidfile={self.folder}/pid",
             f"--log-file={self.folder}/log",
             "--detach",
             "--no-chdir",
-            "-vconsole:off",
             str(self.database),
         )
         self.pid = int((self.folder / "pid").read_text())
@@ -74,7 +74,8 @@ class Server:
         self._run("ovsdb-client", "transact", self.address, said)
 
     def _run(self, program: str, *args: str) -> None:
-        subprocess.run([self._bin / program, *args], env=self._env, check=True)
+        command = [self._bin / program, *args]
+        subprocess.run(command, env=self._env, check=True, stdout=subprocess.DEVNULL)
 
 
 @pytest.fixture

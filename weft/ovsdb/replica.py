@@ -218,12 +218,15 @@ class Replica:
             log.warning("%s: what others inserted was not read: %s", self.database, failure)
 
     def _tell(self, changes: Iterable[contents.Change]) -> None:
+        if not self._subscribers and not self._waiting:
+            return
         for change in changes:
-            for fn in tuple(self._subscribers.get(change.table, ())):
-                try:
-                    fn(change.uuid, change.old, change.new)
-                except Exception:
-                    log.exception("%s: a subscriber to %s failed", self.database, change.table)
+            if change.table in self._subscribers:
+                for fn in tuple(self._subscribers[change.table]):
+                    try:
+                        fn(change.uuid, change.old, change.new)
+                    except Exception:
+                        log.exception("%s: a subscriber to %s failed", self.database, change.table)
             if self._waiting and change.key is not None:
                 for predicate, woken in self._waiting.get((change.table, change.key), ()):
                     if not woken.done() and predicate(change.new):
