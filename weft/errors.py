@@ -57,9 +57,13 @@ class InvalidInput(WeftError):
 
 
 class Conflict(WeftError):
-    """What was asked for is held by somebody else."""
+    """What was asked for is held by somebody else; `field` is what asked for it."""
 
     retry = True
+
+    def __init__(self, what: str, *, where: str = "", hint: str = "", field: str = "") -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.field = field
 
 
 class Exhausted(Conflict):

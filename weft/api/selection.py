@@ -139,7 +139,8 @@ def _interface(fields: Fields, index: int) -> str:
     if not name:
         return f"net{index + 1}"
     if len(name) > 15:
-        fields.refuse("interface", name, f"has {len(name)} characters; Linux allows 15")
+        rule = f"has {len(name)} characters; Linux allows 15"
+        fields.refuse("interface", name, rule, hint="choose a shorter name")
     elif (
         not _INTERFACE.fullmatch(name) or any(mark in name for mark in "/:%") or name in (".", "..")
     ):

@@ -135,7 +135,7 @@ HELD = ("10.1.0.50", "02:00:00:00:00:50")
             ("10.1.0.0/24",),
             asking(mac="02:00:00:00:00:50"),
             errors.Conflict,
-            "mac '02:00:00:00:00:50': held by Pod shop/holder",
+            'mac "02:00:00:00:00:50": is held by Pod shop/holder',
         ),
         (
             ("10.1.0.0/24",),
@@ -182,6 +182,15 @@ def test_refused_and_nothing_changed(
     assert (book.holdings(), book.usage()) == before
 
 
+def test_two_interfaces_of_one_pod_that_ask_for_the_same_are_told_so() -> None:
+    book = ledger.Ledger(network("10.1.0.0/24"))
+    book.allocate("shop/blue/uid-1", asking(mac="02:00:00:00:00:01"), label="Pod shop/a")
+    with pytest.raises(errors.Conflict, match="is held by attachment shop/blue of the same pod"):
+        book.allocate("shop/blue/1/uid-1", asking(mac="02:00:00:00:00:01"), label="Pod shop/a")
+    with pytest.raises(errors.Conflict, match="is held by Pod shop/a"):  # its earlier incarnation
+        book.allocate("shop/blue/uid-2", asking(mac="02:00:00:00:00:01"), label="Pod shop/a")
+
+
 def test_exhausted_in_one_family_takes_nothing_of_the_other() -> None:
     book = ledger.Ledger(network("fd00::/64", "10.1.0.0/30"))
     book.allocate("a", BLUE)
@@ -225,9 +234,12 @@ def entry(text: str, mac: str = "02:00:00:00:00:01", key: int = 10) -> model.All
 @pytest.mark.parametrize(
     ("second", "says"),
     [
-        (entry("10.1.0.5/24", "02:00:00:00:00:02", 11), "address '10.1.0.5': held by Pod shop/a"),
-        (entry("10.1.0.6/24", key=11), "mac '02:00:00:00:00:01': held by Pod shop/a"),
-        (entry("10.1.0.6/24", "02:00:00:00:00:02"), "tunnel_id '10': held by Pod shop/a"),
+        (
+            entry("10.1.0.5/24", "02:00:00:00:00:02", 11),
+            'address "10.1.0.5": is held by Pod shop/a',
+        ),
+        (entry("10.1.0.6/24", key=11), 'mac "02:00:00:00:00:01": is held by Pod shop/a'),
+        (entry("10.1.0.6/24", "02:00:00:00:00:02"), "tunnel_id 10: is held by Pod shop/a"),
     ],
 )
 def test_two_annotations_that_contradict(second: model.Allocation, says: str) -> None:
