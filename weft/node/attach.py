@@ -146,14 +146,27 @@ def is_decided(pod: Object, asked: call.Call) -> bool:
         return False
     attachment = attachment_of(pod, asked)
     if attachment is None:
-        raise errors.InvalidInput(
-            f"Pod {asked.pod}",
-            names.NETWORKS,
-            None,
-            f"has no element for {asked.nad} with interface {asked.interface}",
-            hint="the annotation was changed after the pod was made; make the pod anew",
-        )
+        raise mismatch(pod, asked)
     return attachment.key in podnetworks.parse(pod)
+
+
+def mismatch(pod: Object, asked: call.Call) -> errors.InvalidInput:
+    """Why no element of the pod's selection is what the runtime asks for."""
+    for element in selection.parse(pod):
+        if element.interface == asked.interface:
+            return errors.InvalidInput(
+                f"NetworkAttachmentDefinition {element.nad}",
+                "spec.config.netAttachDefName",
+                asked.nad,
+                f'must be "{element.nad}", the namespace and name of the definition itself',
+            )
+    return errors.InvalidInput(
+        f"Pod {asked.pod}",
+        names.NETWORKS,
+        None,
+        f"has no element for {asked.nad} with interface {asked.interface}",
+        hint="the annotation was changed after the pod was made; make the pod anew",
+    )
 
 
 def attachment_of(pod: Object, asked: call.Call) -> model.Attachment | None:
