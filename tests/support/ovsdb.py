@@ -65,7 +65,10 @@ class Server:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         remote = f"ptcp:{port}:127.0.0.1"
-        self._run("ovs-appctl", "-t", f"{self.folder}/c", "ovsdb-server/add-remote", remote)
+        appctl = ("ovs-appctl", "-t", f"{self.folder}/c")
+        self._run(*appctl, "ovsdb-server/add-remote", remote)
+        # It listens from its next turn on, and answers this one after that.
+        self._run(*appctl, "ovsdb-server/list-remotes")
         return f"tcp:127.0.0.1:{port}"
 
     def transact(self, database: str, *operations: object) -> None:

@@ -20,7 +20,7 @@ def reader(raw: dict[str, object]) -> fields.Fields:
     ("text", "says"),
     [
         ('{\n "a": 1\n "b": 2}', 'at line 3, column 2: { "a": 1 <here> "b": 2}'),
-        ('{"a": 1,}', "at line 1, column 9"),
+        ('{"a": 1,}', "at line 1, column"),
         ("", "at line 1, column 1"),
         ("{'a': 1}", "column 2"),
         ('{"a": NaN}', "the number NaN is none in JSON"),
