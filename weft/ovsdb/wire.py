@@ -108,6 +108,7 @@ def operation(op: rows.Operation, encoders: Encoders) -> Json:
 # Errors of RFC 7047 that mean "somebody else was first, or a row went": plan again.
 _CONTESTED = {
     "constraint violation",
+    "duplicate uuid",
     "referential integrity violation",
     "timed out",
     "aborted",
