@@ -140,7 +140,9 @@ class _Check:
             sources = [key for key in ("pod", "multus") if key in network]
             if len(sources) != 1:
                 has = "both" if sources else "neither"
-                yield self.wrong(where, None, f"must have exactly one of pod and multus, not {has}")
+                yield self.wrong(
+                    where, None, f"must have exactly one of pod and multus; it has {has}"
+                )
             elif sources == ["multus"]:
                 yield from self._multus(network["multus"], f"{where}.multus")
 
