@@ -20,6 +20,9 @@ NODE_CHASSIS_ID = "k8s.ovn.org/node-chassis-id"
 NODE_ENCAP_IPS = "k8s.ovn.org/node-encap-ips"
 NODE_ID = "k8s.ovn.org/node-id"
 
+# Finalizer of a definition that pods have an allocation on.
+NETWORK_IN_USE = "weft/network-in-use"
+
 # external_ids of the rows that weft owns. OWNER is "<Kind>/<namespace>/<name>" of the
 # Kubernetes object that a row stands for (namespace empty for cluster-wide objects).
 OWNER = "weft/owner"
@@ -46,6 +49,11 @@ FIRST_POD_TUNNEL_KEY = 10
 LAST_TUNNEL_KEY = 32767
 MAX_NETWORKS = 4096
 ADVERTISER_TUNNEL_KEY = 1
+
+
+def definition_of(attachment_key: str) -> str:
+    """The definition's key in an attachment's: "<namespace>/<name>", then perhaps "/<n>"."""
+    return "/".join(attachment_key.split("/", 2)[:2])
 
 
 def pod_owner(namespace: str, name: str) -> str:

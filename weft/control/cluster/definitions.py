@@ -7,7 +7,7 @@ it is refused, and told in which field.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,14 @@ class Definition:
     warning: str = ""
     noted_name: str = ""
     noted_id: str = ""
+    version: str = ""
+    finalizers: tuple[str, ...] = ()
+    is_deleting: bool = False
+
+    @property
+    def is_held(self) -> bool:
+        """Whether weft's finalizer keeps it."""
+        return names.NETWORK_IN_USE in self.finalizers
 
     @property
     def age(self) -> tuple[bool, str, str, str]:
@@ -73,6 +81,9 @@ def read(obj: Mapping[str, Any], *, default_mtu: int, underlay_mtu: int) -> Defi
         warning=warning,
         noted_name=notes.get(names.NETWORK_NAME, ""),
         noted_id=notes.get(names.NETWORK_ID, ""),
+        version=meta.get("resourceVersion", ""),
+        finalizers=tuple(meta.get("finalizers") or ()),
+        is_deleting="deletionTimestamp" in meta,
     )
 
 
@@ -133,3 +144,20 @@ def wanted_notes(definition: Definition, network: model.Network | None) -> dict[
     if (definition.noted_name, definition.noted_id) == (want_name, want_id):
         return {}
     return {names.NETWORK_NAME: want_name or None, names.NETWORK_ID: want_id or None}
+
+
+def wanted_finalizers(definition: Definition, *, used: bool) -> list[str] | None:
+    """The finalizers as they should be; None if they are, or may not be added to any more."""
+    if used == definition.is_held or (used and definition.is_deleting):
+        return None
+    others = [each for each in definition.finalizers if each != names.NETWORK_IN_USE]
+    return [*others, names.NETWORK_IN_USE] if used else others
+
+
+def in_use(definition: Definition, pods: Sequence[str], more: int) -> str:
+    """Why a definition that was deleted is still there."""
+    listed = ", ".join(pods) + (f" and {more} more" if more else "")
+    return (
+        f"NetworkAttachmentDefinition {definition.key}: is being deleted, and stays until the pods "
+        f"that use it are gone: {listed}"
+    )

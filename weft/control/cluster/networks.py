@@ -2,14 +2,17 @@
 
 Joins the cache of NADs with definitions.py: keeps the accepted networks, gives each an id, notes
 name and id on the NADs, and tells their authors what is wrong. A network that lost its last NAD
-stays while pods use it. What a definition means is decided in definitions.py.
+stays while pods use it; a NAD that pods use is held by a finalizer, and takes no new pods once
+it is being deleted. What a definition means is decided in definitions.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
+from typing import Any
 
-from weft import errors, model
+from weft import errors, model, names
 from weft.alloc import ids
 from weft.control.cluster import definitions
 from weft.control.cluster.definitions import Definition, Settlement
@@ -18,11 +21,14 @@ from weft.kube import cache, events, queue, resources
 from weft.kube.client import Client, NotFound, Object
 
 _KIND = resources.NADS.kind
+_NAMED = 10  # pods that one Event names
 Listener = Callable[[str], None]
 
 
 class Networks:
-    """`listen(function)`: function(nad key) is called when what `lookup` says may have changed."""
+    """`listen(function)`: function(nad key) is called when what `lookup` says may have changed;
+    `await_held(function)`: when `is_held` has become true.
+    """
 
     def __init__(
         self,
@@ -44,7 +50,10 @@ class Networks:
         self._ids = ids.NetworkIds()
         self._no_id: dict[str, errors.Exhausted] = {}
         self._told: dict[str, tuple[str, str]] = {}
+        self._named: dict[str, frozenset[str]] = {}  # NAD: uids of those it was said to wait for
+        self._let_go: dict[str, str] = {}  # NAD: its version when its finalizer was taken off
         self._listeners: list[Listener] = []
+        self._when_held: Listener = lambda nad: None
         self.queue = queue.Queue("NAD")
 
     def __len__(self) -> int:
@@ -53,18 +62,42 @@ class Networks:
     def listen(self, function: Listener) -> None:
         self._listeners.append(function)
 
+    def await_held(self, function: Listener) -> None:
+        self._when_held = function
+
     def start(self) -> None:
         """Once, when the NADs are synced: ids of earlier runs first, then everything else."""
         read = [self._read(nad) for nad in self._nads.objects()]
         for name, number in definitions.noted_ids(read).items():
             self._ids.reserve(name, number)
         self._nads.subscribe(self._on_nad)
+        self._holdings.listen(self._on_use)
 
     async def run(self) -> None:
         await self.queue.run(self._write, workers=4)
 
-    def lookup(self, key: str) -> model.Network | None:
-        """The network of a NAD; None if it is another plugin's; NotReady says why to wait."""
+    def lookup(self, key: str, *, known: bool = False) -> model.Network | None:
+        """The network of a NAD; None if it is another plugin's; NotReady says why to wait.
+
+        `known`: for who has something of it already, and keeps that when the NAD is deleted.
+        """
+        network, definition = self._settled(key), self._definitions[key]
+        if network is not None and definition.is_deleting and not (known and self.is_held(key)):
+            raise errors.NotReady(
+                "is being deleted and takes no new pods",
+                where=f"{_KIND} {key}",
+                hint="the pod goes on when it is created again",
+            )
+        return network
+
+    def find(self, key: str) -> model.Network | None:
+        """The network of a NAD if it is in order, None for whatever reason otherwise."""
+        try:
+            return self._settled(key)
+        except errors.WeftError:
+            return None
+
+    def _settled(self, key: str) -> model.Network | None:
         definition = self._definitions.get(key)
         if definition is None:
             raise errors.NotReady(
@@ -84,12 +117,14 @@ class Networks:
             raise self._no_id[definition.spec.name]
         return network
 
-    def find(self, key: str) -> model.Network | None:
-        """The network of a NAD if it is in order, None for whatever reason otherwise."""
-        try:
-            return self.lookup(key)
-        except errors.WeftError:
-            return None
+    def is_held(self, key: str) -> bool:
+        """Whether the NAD is sure to stay until the last of its pods has gone."""
+        definition = self._definitions.get(key)
+        return (
+            definition is not None
+            and definition.is_held
+            and self._let_go.get(key) != definition.version
+        )
 
     def get(self, name: str) -> model.Network | None:
         return self._networks.get(name)
@@ -105,12 +140,14 @@ class Networks:
         return definitions.read(obj, default_mtu=self._default_mtu, underlay_mtu=self._underlay_mtu)
 
     def _on_nad(self, key: str, old: Object | None, new: Object | None) -> None:
+        was_held = self.is_held(key)
         before = self._definitions.pop(key, None)
         after = self._read(new) if new is not None else None
         if after is not None:
             self._definitions[key] = after
         else:
-            self._told.pop(key, None)
+            for kept in (self._told, self._named, self._let_go):
+                kept.pop(key, None)
         touched = {key}
         for definition in (before, after):
             if definition is not None and definition.spec is not None:
@@ -124,6 +161,15 @@ class Networks:
             if nad != key or not _alike(before, after):
                 for listener in self._listeners:
                     listener(nad)
+        if self.is_held(key) and not was_held:
+            self._when_held(key)
+
+    def _on_use(self, key: str) -> None:
+        definition = self._definitions.get(key)
+        if definition is not None and (
+            definition.is_deleting or self.is_held(key) != bool(self._holdings.users(key))
+        ):
+            self.queue.add(key)
 
     def _resettle(self, name: str) -> set[str]:
         """Decides anew who is accepted; the NADs for which anything changed."""
@@ -145,26 +191,63 @@ class Networks:
         return set() if unchanged else set(members)
 
     async def _write(self, key: str) -> None:
-        """Brings a NAD's annotations and Events up to what is decided."""
+        """Brings a NAD's annotations, finalizer and Events up to what is decided."""
         definition, obj = self._definitions.get(key), self._nads.get(key)
         if definition is None or obj is None:
             return
-        network, refusal = None, ""
+        meta: dict[str, Any] = {}
+        if definition.spec is not None or definition.problem:  # else another plugin's
+            meta |= self._notes(definition, obj)
+        self._tell_users(definition, obj)
+        meta |= self._hold(definition)
+        if not meta:
+            return
+        body = {"metadata": {"uid": definition.uid, **meta}}
+        namespace, name = resources.split_key(key)
+        try:
+            await self._client.patch(resources.NADS, name, namespace, body)
+        except NotFound:
+            return  # deleted meanwhile: the cache is about to say so
+        if names.NETWORK_IN_USE in meta.get("finalizers", ()) and definition.is_held:
+            # It was not known whether the finalizer was off already: it is not.
+            self._let_go.pop(key, None)
+            self._when_held(key)
+
+    def _notes(self, definition: Definition, obj: Object) -> dict[str, Any]:
+        key, network, refusal = definition.key, None, ""
         if definition.spec is not None:
             name = definition.spec.name
             refusal = self._settlements[name].refused.get(key, "")
             network = None if refusal else self._networks.get(name)
-        elif not definition.problem:
-            return  # another plugin's: not ours to write to
         self._tell(key, obj, definition.problem or refusal, definition.warning)
         notes = definitions.wanted_notes(definition, network)
-        if notes:
-            meta = obj["metadata"]
-            body = {"metadata": {"uid": meta["uid"], "annotations": notes}}
-            try:
-                await self._client.patch(resources.NADS, meta["name"], meta["namespace"], body)
-            except NotFound:
-                pass  # deleted meanwhile: the cache is about to say so
+        return {"annotations": notes} if notes else {}
+
+    def _hold(self, definition: Definition) -> dict[str, Any]:
+        """The finalizer's part of a patch, which is for the NAD as it was seen and no other.
+
+        Once the finalizer is being taken off, the NAD counts as let go until it is seen anew.
+        """
+        key, used = definition.key, bool(self._holdings.users(definition.key))
+        wanted = definitions.wanted_finalizers(definition, used=used)
+        if wanted is None and used and definition.is_held and not self.is_held(key):
+            wanted = list(definition.finalizers)
+        if wanted is None:
+            return {}
+        if not used:
+            self._let_go[key] = definition.version
+        return {"finalizers": wanted, "resourceVersion": definition.version}
+
+    def _tell_users(self, definition: Definition, obj: Object) -> None:
+        """Names some of the pods that a deletion waits for; others when all of those are gone."""
+        users = self._holdings.users(definition.key)
+        if not (definition.is_deleting and users):
+            self._named.pop(definition.key, None)
+        elif not self._named.get(definition.key, frozenset()) & users.keys():
+            some = dict(islice(users.items(), _NAMED))
+            self._named[definition.key] = frozenset(some)
+            said = definitions.in_use(definition, list(some.values()), len(users) - len(some))
+            self._recorder.emit(obj, "Warning", "NetworkInUse", said)
 
     def _tell(self, key: str, obj: Object, problem: str, warning: str) -> None:
         if self._told.get(key, ("", "")) == (problem, warning):
@@ -180,4 +263,8 @@ def _alike(before: Definition | None, after: Definition | None) -> bool:
     """Whether a NAD's own part in `lookup` is as it was."""
     if before is None or after is None:
         return before is after
-    return (before.spec, before.problem) == (after.spec, after.problem)
+    return (before.spec, before.problem, before.is_deleting) == (
+        after.spec,
+        after.problem,
+        after.is_deleting,
+    )

@@ -49,6 +49,7 @@ class Pods:
         self._waiting = Waiting()
         self._sent: dict[str, str] = {}  # pod uid: the annotation that is on its way
         self._told: dict[str, str] = {}  # pod key: what its last Event said
+        self._unheld: set[str] = set()  # pods whose definitions are not sure to stay yet
         self.queue = queue.Queue("Pod", on_error=self._on_error)
 
     def start(self) -> None:
@@ -58,6 +59,7 @@ class Pods:
                 self._observe(pod)
         self._pods.subscribe(self._on_pod)
         self._networks.listen(self._on_nad)
+        self._networks.await_held(self._on_held)
         self._claims.listen(self._on_claim)
 
     async def run(self, workers: int) -> None:
@@ -89,6 +91,9 @@ class Pods:
 
     def _on_nad(self, nad: str) -> None:
         self._look_again(self._pods.index(BY_NAD, nad))
+
+    def _on_held(self, nad: str) -> None:
+        self._wake(sorted(self._unheld & self._pods.index(BY_NAD, nad)))
 
     def _on_claim(self, claim: str, freed: list[str]) -> None:
         self._look_again(self._pods.index(BY_CLAIM, claim))
@@ -147,6 +152,7 @@ class Pods:
     def _release(self, key: str, uid: str) -> None:
         self._told.pop(key, None)
         self._sent.pop(uid, None)
+        self._unheld.discard(key)
         self._waiting.forget(key)
         self._wake(self._waiting.end_turn(key))
         for network in self._holdings.release(uid):
@@ -174,6 +180,11 @@ class Pods:
             return
         finally:
             self._wake(self._waiting.end_turn(key))
+        if not all(self._networks.is_held(names.definition_of(each)) for each in missing):
+            self._unheld.add(key)  # comes back when they are: none goes under its first pod
+            self.queue.add(key, after=SAFETY_NET)
+            return
+        self._unheld.discard(key)
         if missing:
             await self._write(pod, missing)
         self._told.pop(key, None)
@@ -186,7 +197,7 @@ class Pods:
             (network, attachment, self._claims.lookup(attachment, network, namespace))
             for attachment in wishes.attachments(pod)
             if attachment.key not in annotated
-            and (network := self._networks.lookup(attachment.nad)) is not None
+            and (network := self._lookup(attachment, uid)) is not None
         ]
         missing: dict[str, model.Allocation] = {}
         fresh: list[str] = []
@@ -210,6 +221,10 @@ class Pods:
                     self._waiting.add(resources.key(pod), network.name, exhausted=exhausted)
                 raise
         return missing
+
+    def _lookup(self, attachment: model.Attachment, uid: str) -> model.Network | None:
+        is_given = self._holdings.get(uid, attachment.key) is not None
+        return self._networks.lookup(attachment.nad, known=is_given)
 
     async def _write(self, pod: Object, missing: dict[str, model.Allocation]) -> None:
         """One patch, for this incarnation as seen: anything newer is a conflict and read again."""

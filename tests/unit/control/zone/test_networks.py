@@ -41,6 +41,14 @@ def test_a_definition_with_an_id_is_a_network():
     assert read.age == ("2026-01-01T00:00:00Z", "u")
 
 
+def test_one_that_is_being_deleted_counts_until_it_is_gone():
+    obj = definition(CONFIG, **NOTES)
+    there = networks.read(obj, default_mtu=1400)
+    obj["metadata"] |= {"deletionTimestamp": "2026-01-02T00:00:00Z", "finalizers": ["a/b"]}
+    assert there is not None
+    assert networks.read(obj, default_mtu=1400) == there
+
+
 def test_nothing_before_the_cluster_manager_has_spoken():
     for notes in (
         {},
