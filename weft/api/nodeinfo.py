@@ -14,22 +14,28 @@ from weft import errors, model, names
 from weft.api import fields, objects, written
 
 KIND = "Node"
-_CHASSIS = re.compile(r"[!-~]{1,253}")
+_CHASSIS = re.compile(r"[!-+\--~]{1,253}")
 
 
 def parse(node: object) -> model.NodeInfo:
     """What is known so far; fields that nobody has written yet are empty."""
     subject = objects.subject(KIND, node)
     chassis = objects.annotation(KIND, node, names.NODE_CHASSIS_ID).strip()
-    if chassis and not _CHASSIS.fullmatch(chassis):
-        rule = "must be a chassis name: printable and without blanks"
-        raise errors.InvalidInput(subject, names.NODE_CHASSIS_ID, chassis, rule)
+    if chassis:
+        check_chassis(subject, names.NODE_CHASSIS_ID, chassis)
     return model.NodeInfo(
         name=objects.key(node)[1],
         chassis=chassis,
         encap_ips=_encap_ips(subject, objects.annotation(KIND, node, names.NODE_ENCAP_IPS)),
         id=_id(subject, objects.annotation(KIND, node, names.NODE_ID).strip()),
     )
+
+
+def check_chassis(subject: str, field: str, chassis: str) -> None:
+    """Refuses what OVN cannot bind a port to: it takes a list of names, with commas between."""
+    if not _CHASSIS.fullmatch(chassis):
+        rule = "must be a chassis name: printable, without blanks and without commas"
+        raise errors.InvalidInput(subject, field, chassis, rule)
 
 
 def _encap_ips(subject: str, text: str) -> tuple[str, ...]:

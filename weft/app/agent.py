@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
 from weft import errors, model, rows
-from weft.api import nad
+from weft.api import nad, nodeinfo
 from weft.app import health, settings
 from weft.control import loop
 from weft.control.zone import networks, nodes, pods, state, writer
@@ -186,7 +186,15 @@ async def await_own(ovs: replica.Replica, node: str) -> model.NodeInfo:
 
     found = await ovs.wait_for("Open_vSwitch", "", told)
     assert found is not None
-    return own_info(node, found[1])
+    own = own_info(node, found[1])
+    check_own(own)
+    return own
+
+
+def check_own(own: model.NodeInfo) -> None:
+    """Refuses an identity that no port can be bound to."""
+    subject = f"Open vSwitch of node {own.name}"
+    nodeinfo.check_chassis(subject, "external_ids:system-id", own.chassis)
 
 
 def check(options: settings.Agent) -> None:
