@@ -16,6 +16,9 @@ NETWORK_STATUS = "k8s.v1.cni.cncf.io/network-status"
 POD_NETWORKS = "k8s.ovn.org/pod-networks"
 NETWORK_NAME = "k8s.ovn.org/network-name"
 NETWORK_ID = "k8s.ovn.org/network-id"
+# weft's own, on a definition: the text of its configuration that was accepted last. Zones go by
+# it, so that an edit that breaks a definition does not break the pods that run with it.
+ACCEPTED_CONFIG = "weft/accepted-config"
 NODE_CHASSIS_ID = "k8s.ovn.org/node-chassis-id"
 NODE_ENCAP_IPS = "k8s.ovn.org/node-encap-ips"
 NODE_ID = "k8s.ovn.org/node-id"
@@ -49,6 +52,8 @@ FIRST_POD_TUNNEL_KEY = 10
 LAST_TUNNEL_KEY = 32767
 MAX_NETWORKS = 4096
 ADVERTISER_TUNNEL_KEY = 1
+# Where OVN's DHCP replies and the node's router advertisements come from, on every network.
+SERVER_MAC = "0a:58:a9:fe:01:01"
 
 
 def definition_of(attachment_key: str) -> str:

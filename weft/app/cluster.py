@@ -9,10 +9,12 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Mapping
+from ipaddress import ip_network
 
+from weft import errors
 from weft.app import health, settings
 from weft.control import loop
-from weft.control.cluster import claims, holdings, networks, pods
+from weft.control.cluster import claims, definitions, holdings, networks, pods
 from weft.kube import cache, events, lease, resources
 from weft.kube.client import Client
 
@@ -35,8 +37,7 @@ class Manager:
             self.nads,
             self.recorder,
             held,
-            default_mtu=options.default_mtu,
-            underlay_mtu=options.underlay_mtu,
+            rules(options),
         )
         self.claim_cache = claims.watch(client)
         self.claims = claims.Claims(client, self.claim_cache, self.networks, held)
@@ -81,6 +82,19 @@ class Manager:
             "pods": len(self.pod_cache),
             **self.pods.figures(),
         }
+
+
+def rules(options: settings.ClusterManager) -> definitions.Rules:
+    """What the options ask of definitions; raises InvalidInput for ranges that are none."""
+    setting = settings.RESERVED_SUBNETS
+    reserved = []
+    for text in filter(None, map(str.strip, options.reserved_subnets.split(","))):
+        try:
+            reserved.append(("a range of the cluster's own", ip_network(text)))
+        except ValueError:
+            rule = "must be subnets such as 10.244.0.0/16, with commas between them"
+            raise errors.InvalidInput("weft cluster-manager", setting.flag, text, rule) from None
+    return definitions.Rules(options.default_mtu, options.underlay_mtu, tuple(reserved))
 
 
 async def run(

@@ -53,6 +53,12 @@ UNDERLAY_MTU = Setting(
     "MTU of the network between the nodes; a larger overlay MTU is warned of. 0: do not check.",
     "BYTES",
 )
+RESERVED_SUBNETS = Setting(
+    "reserved_subnets",
+    "",
+    "Ranges that no overlay may overlap, as a comma list: the cluster's pods, services and nodes.",
+    "CIDRS",
+)
 LEADER_ELECT = Setting(
     "leader_elect", False, "Act only while holding the lease, so that several copies may run."
 )
@@ -92,6 +98,7 @@ CLUSTER_MANAGER: tuple[Setting[str] | Setting[int] | Setting[bool], ...] = (
     HEALTH,
     DEFAULT_MTU,
     UNDERLAY_MTU,
+    RESERVED_SUBNETS,
     LEADER_ELECT,
     LEASE_NAME,
     LEASE_NAMESPACE,
@@ -109,6 +116,7 @@ class ClusterManager:
     health: str = HEALTH.default
     default_mtu: int = DEFAULT_MTU.default
     underlay_mtu: int = UNDERLAY_MTU.default
+    reserved_subnets: str = RESERVED_SUBNETS.default
     leader_elect: bool = LEADER_ELECT.default
     lease_name: str = LEASE_NAME.default
     lease_namespace: str = LEASE_NAMESPACE.default

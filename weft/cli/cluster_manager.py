@@ -17,6 +17,9 @@ def command(
     ] = settings.LEASE_NAMESPACE.default,
     default_mtu: Annotated[int, option(settings.DEFAULT_MTU)] = settings.DEFAULT_MTU.default,
     underlay_mtu: Annotated[int, option(settings.UNDERLAY_MTU)] = settings.UNDERLAY_MTU.default,
+    reserved_subnets: Annotated[
+        str, option(settings.RESERVED_SUBNETS)
+    ] = settings.RESERVED_SUBNETS.default,
     workers: Annotated[int, option(settings.WORKERS)] = settings.WORKERS.default,
     health: Annotated[str, option(settings.HEALTH)] = settings.HEALTH.default,
     log_level: Annotated[str, option(settings.LOG_LEVEL)] = settings.LOG_LEVEL.default,
@@ -32,6 +35,7 @@ def command(
             health=health,
             default_mtu=default_mtu,
             underlay_mtu=underlay_mtu,
+            reserved_subnets=reserved_subnets,
             leader_elect=leader_elect,
             lease_name=lease_name,
             lease_namespace=lease_namespace,

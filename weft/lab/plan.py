@@ -127,7 +127,11 @@ def _cluster(lab: spec.Lab, state: str, crds: str, chosen: frozenset[str]) -> It
     if "cluster-manager" in chosen:
         yield Service(
             "lab/cluster-manager",
-            ("weft", "cluster-manager", "--kubeconfig", kubeconfig, "--underlay-mtu", str(lab.mtu)),
+            (
+                *("weft", "cluster-manager", "--kubeconfig", kubeconfig),
+                *("--underlay-mtu", str(lab.mtu)),
+                *("--reserved-subnets", f"{spec.PODS},{spec.MANAGEMENT}"),
+            ),
             entry="weft.cli.main:main",
             imports=(PARTS["cluster-manager"],),
             after=_after(chosen, "lab/api"),

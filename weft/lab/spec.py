@@ -20,6 +20,7 @@ MAX_NODES = 64
 # Both subnets exist inside the lab's own network namespaces alone.
 MANAGEMENT = ipaddress.IPv4Network("172.31.0.0/24")  # API server and node addresses
 UNDERLAY = ipaddress.IPv4Network("172.31.1.0/24")  # Geneve end points
+PODS = ipaddress.IPv4Network("10.244.0.0/16")  # the pods' own network, a part for each node
 API_PORT = 6443  # of the API server on the management network
 FIRST_NODE_HOST = 10  # node1 is .11
 

@@ -164,7 +164,7 @@ class Holdings:
 
     def end_claim(self, namespace: str, name: str) -> list[str]:
         """The claim is gone: what it held is free, unless a pod still runs with it."""
-        owner = f"{_CLAIM}/{namespace}/{name}"
+        owner = f"{_CLAIM}/{namespace}:{name}"
         claim = self._claims.get(owner)
         if claim is None:
             return []
@@ -258,7 +258,7 @@ def _owner(key: str, uid: str) -> str:
 
 
 def _claim_owner(claim: model.IpamClaim) -> str:
-    return f"{_CLAIM}/{claim.namespace}/{claim.name}"
+    return f"{_CLAIM}/{claim.namespace}:{claim.name}"
 
 
 def _claim_label(claim: model.IpamClaim) -> str:

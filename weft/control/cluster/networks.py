@@ -36,20 +36,18 @@ class Networks:
         nads: cache.Cache,
         recorder: events.Recorder,
         holdings: Holdings,
-        *,
-        default_mtu: int,
-        underlay_mtu: int,
+        rules: definitions.Rules,
     ) -> None:
         self._client, self._nads, self._recorder = client, nads, recorder
         self._holdings = holdings
-        self._default_mtu, self._underlay_mtu = default_mtu, underlay_mtu
+        self._rules = rules
         self._definitions: dict[str, Definition] = {}
         self._members: dict[str, set[str]] = {}
         self._settlements: dict[str, Settlement] = {}
         self._networks: dict[str, model.Network] = {}
         self._ids = ids.NetworkIds()
         self._no_id: dict[str, errors.Exhausted] = {}
-        self._told: dict[str, tuple[str, str]] = {}
+        self._told: dict[str, tuple[tuple[str, str], ...]] = {}
         self._named: dict[str, frozenset[str]] = {}  # NAD: uids of those it was said to wait for
         self._let_go: dict[str, str] = {}  # NAD: its version when its finalizer was taken off
         self._listeners: list[Listener] = []
@@ -91,11 +89,18 @@ class Networks:
         return network
 
     def find(self, key: str) -> model.Network | None:
-        """The network of a NAD if it is in order, None for whatever reason otherwise."""
+        """The network that pods which were attached through a NAD are on, None if on none.
+
+        One whose definition was broken since is still on what was accepted before.
+        """
         try:
-            return self._settled(key)
+            network = self._settled(key)
         except errors.WeftError:
-            return None
+            network = None
+        definition = self._definitions.get(key)
+        if network is None and definition is not None and definition.accepted is not None:
+            return self._networks.get(definition.accepted.name)
+        return network
 
     def _settled(self, key: str) -> model.Network | None:
         definition = self._definitions.get(key)
@@ -105,7 +110,9 @@ class Networks:
             )
         if definition.problem:
             raise errors.NotReady(
-                "is invalid", where=f"{_KIND} {key}", hint=f"correct it: {definition.problem}"
+                f"is invalid: {definition.problem}",
+                where=f"{_KIND} {key}",
+                hint="the pod goes on when it is corrected",
             )
         if definition.spec is None:
             return None
@@ -135,9 +142,12 @@ class Networks:
             self._networks.pop(name, None)
             self._holdings.drop(name)
             self._ids.release(name)
+            for key, definition in self._definitions.items():
+                if definition.noted_name == name:
+                    self.queue.add(key)  # its notes are to go
 
     def _read(self, obj: Object) -> Definition:
-        return definitions.read(obj, default_mtu=self._default_mtu, underlay_mtu=self._underlay_mtu)
+        return definitions.read(obj, self._rules)
 
     def _on_nad(self, key: str, old: Object | None, new: Object | None) -> None:
         was_held = self.is_held(key)
@@ -156,6 +166,9 @@ class Networks:
         for definition in (before, after):
             if definition is not None and definition.spec is not None:
                 touched |= self._resettle(definition.spec.name)
+        if after is not None and after.accepted and after.accepted.name not in self._networks:
+            # Not in order now, but it was: pods may run with that, here or from an earlier run.
+            self._remember(after.accepted)
         for nad in touched:
             self.queue.add(nad)
             if nad != key or not _alike(before, after):
@@ -175,7 +188,7 @@ class Networks:
         """Decides anew who is accepted; the NADs for which anything changed."""
         members = self._members.get(name, set())
         earlier = self._settlements.get(name, Settlement())
-        settled = definitions.settle(self._definitions[key] for key in members)
+        settled = definitions.settle((self._definitions[key] for key in members), earlier.accepted)
         if settled.spec is None:
             self._members.pop(name, None)
             self._settlements.pop(name, None)
@@ -183,12 +196,15 @@ class Networks:
             return set()
         self._settlements[name] = settled
         before = self._networks.get(name)
-        try:
-            self._networks[name] = model.Network(settled.spec, self._ids.allocate(name))
-        except errors.Exhausted as error:
-            self._no_id[name] = error
+        self._remember(settled.spec)
         unchanged = settled == earlier and before == self._networks.get(name)
         return set() if unchanged else set(members)
+
+    def _remember(self, spec: model.NetworkSpec) -> None:
+        try:
+            self._networks[spec.name] = model.Network(spec, self._ids.allocate(spec.name))
+        except errors.Exhausted as error:
+            self._no_id[spec.name] = error
 
     async def _write(self, key: str) -> None:
         """Brings a NAD's annotations, finalizer and Events up to what is decided."""
@@ -196,8 +212,7 @@ class Networks:
         if definition is None or obj is None:
             return
         meta: dict[str, Any] = {}
-        if definition.spec is not None or definition.problem:  # else another plugin's
-            meta |= self._notes(definition, obj)
+        meta |= self._notes(definition, obj)
         self._tell_users(definition, obj)
         meta |= self._hold(definition)
         if not meta:
@@ -214,13 +229,23 @@ class Networks:
             self._when_held(key)
 
     def _notes(self, definition: Definition, obj: Object) -> dict[str, Any]:
-        key, network, refusal = definition.key, None, ""
+        key, network, config, news = definition.key, None, definition.config, []
+        if definition.problem:
+            said = f"Failed to parse network config: {_KIND} {key}: {definition.problem}"
+            news.append(("InvalidConfig", said))
         if definition.spec is not None:
-            name = definition.spec.name
-            refusal = self._settlements[name].refused.get(key, "")
-            network = None if refusal else self._networks.get(name)
-        self._tell(key, obj, definition.problem or refusal, definition.warning)
-        notes = definitions.wanted_notes(definition, network)
+            settled = self._settlements[definition.spec.name]
+            if key in settled.refused:
+                news.append(("InvalidConfig", settled.refused[key]))
+            else:
+                network = self._networks.get(definition.spec.name)
+        if network is None and definition.accepted is not None:
+            self.release(definition.accepted.name)
+            network = self._networks.get(definition.accepted.name)
+            config = definition.noted_config
+        news += [(reason, f"{_KIND} {key}: {said}") for reason, said in definition.warnings]
+        self._tell(key, obj, tuple(news))
+        notes = definitions.wanted_notes(definition, network, config)
         return {"annotations": notes} if notes else {}
 
     def _hold(self, definition: Definition) -> dict[str, Any]:
@@ -249,14 +274,13 @@ class Networks:
             said = definitions.in_use(definition, list(some.values()), len(users) - len(some))
             self._recorder.emit(obj, "Warning", "NetworkInUse", said)
 
-    def _tell(self, key: str, obj: Object, problem: str, warning: str) -> None:
-        if self._told.get(key, ("", "")) == (problem, warning):
-            return
-        self._told[key] = (problem, warning)
-        if problem:
-            self._recorder.emit(obj, "Warning", "InvalidConfig", problem)
-        if warning:
-            self._recorder.emit(obj, "Warning", "MTUTooLarge", warning)
+    def _tell(self, key: str, obj: Object, news: tuple[tuple[str, str], ...]) -> None:
+        """Events, with reason and message, of what was not said last time."""
+        before = self._told.get(key, ())
+        self._told[key] = news
+        for reason, said in news:
+            if (reason, said) not in before:
+                self._recorder.emit(obj, "Warning", reason, said)
 
 
 def _alike(before: Definition | None, after: Definition | None) -> bool:

@@ -213,6 +213,8 @@ class Pods:
                 self._tell_claim(claim)
                 fresh.append(attachment.key)
             except errors.WeftError as error:
+                if claim is not None:
+                    self._claims.note(claim, error)
                 for made in fresh:
                     for freed in self._holdings.release(uid, made):
                         self._wake(self._waiting.freed(freed))
@@ -244,8 +246,8 @@ class Pods:
             log.debug("%s went before it was annotated", _label(pod))
 
     def _tell_claim(self, claim: model.IpamClaim | None) -> None:
-        if claim is not None and not claim.addresses:
-            self._claims.queue.add(f"{claim.namespace}/{claim.name}")
+        if claim is not None:
+            self._claims.note(claim)
 
     def _on_error(self, key: str, error: errors.WeftError) -> None:
         pod = self._pods.get(key)

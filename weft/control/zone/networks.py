@@ -1,7 +1,7 @@
 """What does a NetworkAttachmentDefinition mean to a zone?
 
-A definition counts once the cluster manager has given its network an id; what is wrong with one
-is the cluster manager's to tell.
+A definition counts once the cluster manager has given its network an id, and as it was when the
+cluster manager accepted it last; what is wrong with one is the cluster manager's to tell.
 """
 
 from __future__ import annotations
@@ -18,13 +18,16 @@ def read(obj: dict[str, Any], *, default_mtu: int) -> state.Definition | None:
     meta = obj["metadata"]
     notes = meta.get("annotations") or {}
     number = notes.get(names.NETWORK_ID, "")
+    current = (obj.get("spec") or {}).get("config")
+    config = notes.get(names.ACCEPTED_CONFIG) or current
     try:
-        spec = nad.parse(obj, default_mtu=default_mtu)
+        spec = nad.parse({"metadata": meta, "spec": {"config": config}}, default_mtu=default_mtu)
     except errors.InvalidInput:
         return None
     if spec is None or notes.get(names.NETWORK_NAME) != spec.name or not number.isdecimal():
         return None
     if not 0 < int(number) < names.MAX_NETWORKS:
         return None
-    age = (meta.get("creationTimestamp", ""), meta.get("uid", ""))
+    # One that was changed since, and not accepted, does not lead one that is as it was.
+    age = ("stale" if config != current else "current", meta.get("creationTimestamp", ""))
     return state.Definition(model.Network(spec, int(number)), age)

@@ -12,19 +12,18 @@ import logging
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network
 from typing import Any
 
 from weft import errors
 from weft.app import logging as logs
 from weft.control import loop
 from weft.kube import cache, client, events, queue, resources
+from weft.lab import spec
 from weft.lab.kubelet import scheduler
 
 log = logging.getLogger(__name__)
 
 VM_CONTROLLER = "weft.lab.vm.controller"
-POD_RANGE = IPv4Network("10.244.0.0/16")
 NODE_PREFIX = 24
 
 
@@ -94,12 +93,12 @@ class Ranges:
 def choose_range(taken: Iterable[str]) -> str:
     """The lowest free part, from the second on, so that node1 has 10.244.1.0/24."""
     used = set(taken)
-    parts = POD_RANGE.subnets(new_prefix=NODE_PREFIX)
+    parts = spec.PODS.subnets(new_prefix=NODE_PREFIX)
     next(parts)
     for part in parts:
         if str(part) not in used:
             return str(part)
-    raise errors.Exhausted(f"every /{NODE_PREFIX} of {POD_RANGE} belongs to a node")
+    raise errors.Exhausted(f"every /{NODE_PREFIX} of {spec.PODS} belongs to a node")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -38,7 +38,16 @@ def test_a_definition_with_an_id_is_a_network():
     assert read.network.name == "blue"
     assert read.network.id == 3
     assert read.network.spec.mtu == 1380
-    assert read.age == ("2026-01-01T00:00:00Z", "u")
+    assert read.age == ("current", "2026-01-01T00:00:00Z")
+
+
+def test_what_was_accepted_last_counts_whatever_it_says_now():
+    notes = {**NOTES, names.ACCEPTED_CONFIG: json.dumps(CONFIG)}
+    accepted = networks.read(definition(CONFIG, **notes), default_mtu=1400)
+    for config in ("{", {**CONFIG, "mtu": 5}, {**CONFIG, "name": "red"}, {"type": "macvlan"}):
+        read = networks.read(definition(config, **notes), default_mtu=1400)
+        assert read.network == accepted.network
+        assert read.age > accepted.age
 
 
 def test_one_that_is_being_deleted_counts_until_it_is_gone():
