@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Interface, IPv6Interface, ip_network
 
-from weft import errors, model
+from weft import errors, model, names
 from weft.alloc import ids, macs, pool
 
 
@@ -216,11 +216,15 @@ class Ledger:
         attachment: model.Attachment,
         addresses: tuple[model.Interface, ...],
     ) -> str:
+        if attachment.mac == names.SERVER_MAC:
+            rule = "is where the DHCP and router advertisements of every network come from"
+            raise errors.InvalidInput(where, "mac", attachment.mac, rule, hint="choose another one")
         if attachment.mac:
             self._refuse_held(where, "mac", attachment.mac, self._by_mac.get(attachment.mac), owner)
             return attachment.mac
         candidates = macs.candidates(addresses, owner)
-        return next(mac for mac in candidates if mac not in self._by_mac)
+        free = (mac for mac in candidates if mac not in self._by_mac)
+        return next(mac for mac in free if mac != names.SERVER_MAC)
 
     # What is refused
 

@@ -114,6 +114,14 @@ def test_routers_and_dns_servers_go_only_to_who_asks() -> None:
     assert shown(book.allocate("router", asking("10.1.0.1"))) == ["10.1.0.1/24"]
 
 
+def test_the_mac_of_the_networks_own_servers_is_nobodys() -> None:
+    book = ledger.Ledger(network())
+    with pytest.raises(errors.InvalidInput, match="router advertisements"):
+        book.allocate("a", asking(mac=names.SERVER_MAC))
+    given = book.allocate("b", asking("169.254.1.1/16"))  # whose MAC by rule is that one
+    assert given.mac != names.SERVER_MAC
+
+
 def test_a_mac_that_somebody_asked_for_is_not_derived_again() -> None:
     book = ledger.Ledger(network("10.1.0.0/24"))
     taken = book.allocate("a", asking("10.1.0.200", mac="0a:58:0a:01:00:01"))
