@@ -103,8 +103,11 @@ def logical_port(attachment_key: str, namespace: str, pod: str) -> str:
 
 
 def advertiser_port(network: str) -> str:
-    """Name of the logical port that speaks IPv6 router advertisements on a network."""
-    return f"{prefix(network)}advertiser"
+    """Name of the logical port that speaks IPv6 router advertisements on a network.
+
+    The colon tells it from every pod's: no name in Kubernetes has one.
+    """
+    return f"{prefix(network)}:advertiser"
 
 
 def advertiser_device(network_id: int) -> str:
