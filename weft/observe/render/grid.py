@@ -29,8 +29,9 @@ BAND = 34.0
 COLUMN = 12  # pods that stand above each other
 SPINE = 22.0  # where in the content the first slot is
 MIN_CONTENT, MAX_CONTENT = 196.0, 300.0
-MIN_CAPTION, MAX_CAPTION = 96.0, 210.0
+MAX_CAPTION = 210.0
 WORDS_GAP = 7.0
+PODS = "pods and machines"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +93,12 @@ def measure(sheet: Sheet, zones: Sequence[Zone]) -> Grid:
     drawn += [card for stack in sheet.pods.values() for card in stack]
     widest = max((card.width for card in drawn), default=0.0)
     content = max(min(max(widest, MIN_CONTENT), MAX_CONTENT), SPINE + slots * slot)
-    captions = [lettering.width(row.caption, "caption") for row in rows if row]
+    captions = [lettering.width(PODS, "caption")]
+    captions += [lettering.width(row.caption, "caption") for row in rows if row]
     for network in sheet.networks:
         captions.append(lettering.width(network.name, "heading"))
         captions += [lettering.width(text, "mono") for text in network.subnets]
-    caption = min(max(captions, default=0.0) + 12, MAX_CAPTION)
-    caption = max(caption, MIN_CAPTION)
+    caption = min(max(captions) + 12, MAX_CAPTION)
     columns = _columns(sheet, zones, lanes, content, MARGIN + caption + 14)
     right = max((column.frame.end for column in columns.values()), default=MARGIN + caption + 300)
     bottom = heights[-1].end + INSET
@@ -226,7 +227,7 @@ def _heights(sheet: Sheet, rows: Sequence[Row | None], ties: Iterable[Routed]) -
     for routed in ties:
         if routed.slot is not None:
             room[routed.gap] = max(room[routed.gap], len(routed.tie.words))
-    y = HEADER + ZONE_HEADER
+    y = HEADER + max(ZONE_HEADER, heading(sheet, sheet.upper) + 10)
     found: list[Span] = []
     before = rows[0].network if rows[0] else None
     for place, row in enumerate(rows):

@@ -73,6 +73,10 @@ def fit(words: str, style: str, room: float) -> str:
     return "…" if words else ""
 
 
+def counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def printable(words: str) -> str:
     """Without characters that move a cursor, end a line or are not allowed in XML."""
     return "".join(

@@ -45,7 +45,10 @@ def lay_out(graph: Graph) -> Drawing:
     draw_rails(canvas)
     _captions(canvas)
     spots = {id(box): box for box in canvas.boxes.values()}
-    counted = (_count(len(graph.zones), "zone"), _count(len(graph.networks), "network"))
+    counted = (
+        lettering.counted(len(graph.zones), "zone"),
+        lettering.counted(len(graph.networks), "network"),
+    )
     summary = ", ".join(counted)
     canvas.texts.append(Text(grid.MARGIN, 32, "Logical topology", "title"))
     canvas.texts.append(Text(grid.MARGIN, 51, summary, "muted"))
@@ -60,10 +63,6 @@ def lay_out(graph: Graph) -> Drawing:
         dots=tuple(canvas.dots),
         texts=tuple(canvas.texts),
     )
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _frame(zone: Zone, measured: grid.Grid) -> Box:
@@ -244,7 +243,7 @@ def _captions(canvas: Canvas) -> None:
     for row, span in zip(measured.rows, measured.heights, strict=True):
         middle = span.start + span.length / 2
         if row is None:
-            _caption(canvas, x, span.start + 12, "pods and machines", "caption")
+            _caption(canvas, x, span.start + 12, grid.PODS, "caption")
         elif row.network in (before, canvas.sheet.upper):
             _caption(canvas, x, middle + 4, row.caption, "caption")
         else:

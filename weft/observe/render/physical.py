@@ -11,11 +11,10 @@ from dataclasses import dataclass, replace
 
 from weft.observe.render import cards, lettering
 from weft.observe.render.drawing import Box, Dot, Drawing, Path, Shape, Stroke, Text
-from weft.observe.render.grid import INSET, MARGIN, ZONE_GAP, ZONE_HEADER, Span
+from weft.observe.render.grid import HEADER, INSET, MARGIN, ZONE_GAP, ZONE_HEADER, Span
 from weft.observe.render.logical import place
 from weft.observe.underlay import TUNNELS, Bridge, Node, State, Tunnel, Underlay
 
-HEADER = 66.0
 LANE = 22.0
 GAP = 26.0
 CAPTION = 130.0
@@ -57,7 +56,8 @@ def lay_out(underlay: Underlay) -> Drawing:
     wire = _wire(underlay, columns, rows)
     paths += _down(underlay, outer, boxes, wire)
     whole = sum(tunnel.state.works for tunnel in underlay.tunnels)
-    summary = f"{_count(len(underlay.nodes), 'node')}, {_count(len(underlay.tunnels), 'tunnel')}"
+    summary = lettering.counted(len(underlay.nodes), "node")
+    summary += ", " + lettering.counted(len(underlay.tunnels), "tunnel")
     if whole < len(underlay.tunnels):
         summary += f", {len(underlay.tunnels) - whole} of them broken"
     texts += [Text(MARGIN, 32, "Physical topology", "title"), Text(MARGIN, 51, summary, "muted")]
@@ -73,10 +73,6 @@ def lay_out(underlay: Underlay) -> Drawing:
         dots=tuple(dots),
         texts=(*texts, *_captions(rows)),
     )
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _inner(node: Node) -> list[Bridge]:
