@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
 from weft import errors, model, rows
-from weft.api import nad, nodeinfo
+from weft.api import nodeinfo
 from weft.app import health, settings
 from weft.control import loop
 from weft.control.zone import networks, nodes, pods, state, writer
@@ -125,14 +125,12 @@ class Agent:
         )
 
     def network_of(self, key: str) -> model.NetworkSpec | None:
-        """The network of a definition, for a CNI call; None if weft serves none of that name."""
+        """The network of a definition, for a CNI call; None if weft serves none of that name.
+
+        InvalidInput says what is wrong with it.
+        """
         obj = self.nads.get(key)
-        if obj is None:
-            return None
-        try:
-            return nad.parse(obj, default_mtu=self._options.default_mtu)
-        except errors.InvalidInput:
-            return None
+        return networks.spec(obj, default_mtu=self._options.default_mtu) if obj else None
 
     def _dependencies(self) -> server.Dependencies:
         options = self._options

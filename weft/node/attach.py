@@ -41,7 +41,8 @@ class Dependencies:
     """What the CNI server needs of its process.
 
     `pods` holds this node's pods with uid and annotations; `network_of` answers for a
-    "<namespace>/<name>" of a definition: its network, None if there is none that weft serves.
+    "<namespace>/<name>" of a definition: its network, None if there is none that weft serves;
+    InvalidInput says what is wrong with one.
     `ovs` is a replica of `port.TABLES`.
     """
 
@@ -193,8 +194,15 @@ def shares_network(
 ) -> bool:
     """Whether another interface of the pod is on the same network, by whichever definition."""
     others = {a.nad for a in selection.parse(pod) if a.key != attachment.key}
-    specs = (spec if nad == attachment.nad else deps.network_of(nad) for nad in others)
-    return any(other is not None and other.name == spec.name for other in specs)
+    return any(_network_name(nad, deps) == spec.name for nad in others)
+
+
+def _network_name(nad: str, deps: Dependencies) -> str:
+    try:
+        spec = deps.network_of(nad)
+    except errors.InvalidInput:
+        return ""  # the ADD for that one says it
+    return spec.name if spec else ""
 
 
 async def write_port(wanted: Wanted, deps: Dependencies) -> None:

@@ -18,16 +18,30 @@ def read(obj: dict[str, Any], *, default_mtu: int) -> state.Definition | None:
     meta = obj["metadata"]
     notes = meta.get("annotations") or {}
     number = notes.get(names.NETWORK_ID, "")
-    current = (obj.get("spec") or {}).get("config")
-    config = notes.get(names.ACCEPTED_CONFIG) or current
     try:
-        spec = nad.parse({"metadata": meta, "spec": {"config": config}}, default_mtu=default_mtu)
+        said = spec(obj, default_mtu=default_mtu)
     except errors.InvalidInput:
         return None
-    if spec is None or notes.get(names.NETWORK_NAME) != spec.name or not number.isdecimal():
+    if said is None or notes.get(names.NETWORK_NAME) != said.name or not number.isdecimal():
         return None
     if not 0 < int(number) < names.MAX_NETWORKS:
         return None
     # One that was changed since, and not accepted, does not lead one that is as it was.
-    age = ("stale" if config != current else "current", meta.get("creationTimestamp", ""))
-    return state.Definition(model.Network(spec, int(number)), age)
+    is_stale = _config(obj) != _current(obj)
+    age = ("stale" if is_stale else "current", meta.get("creationTimestamp", ""))
+    return state.Definition(model.Network(said, int(number)), age)
+
+
+def spec(obj: dict[str, Any], *, default_mtu: int) -> model.NetworkSpec | None:
+    """What a definition declares, None for another plugin's; InvalidInput says what is wrong."""
+    document = {"metadata": obj["metadata"], "spec": {"config": _config(obj)}}
+    return nad.parse(document, default_mtu=default_mtu)
+
+
+def _config(obj: dict[str, Any]) -> Any:
+    notes = obj["metadata"].get("annotations") or {}
+    return notes.get(names.ACCEPTED_CONFIG) or _current(obj)
+
+
+def _current(obj: dict[str, Any]) -> Any:
+    return (obj.get("spec") or {}).get("config")
