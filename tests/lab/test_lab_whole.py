@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from typing import Any
 
 import pytest
@@ -47,20 +45,10 @@ def manifest() -> str:
 
 class Kubectl:
     def __init__(self, labs: support.LabHouse, kubeconfig: str) -> None:
-        self._program = labs.tools.program("kubectl")
-        self._env = {**os.environ, "KUBECONFIG": kubeconfig}
+        self._labs, self._kubeconfig = labs, kubeconfig
 
     def __call__(self, *argv: str, stdin: str = "") -> str:
-        done = subprocess.run(
-            [self._program, *argv],
-            env=self._env,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return self._labs.kubectl(self._kubeconfig, *argv, stdin=stdin)
 
     def pod(self, name: str) -> Any:
         return json.loads(self("get", "pod", name, "-o", "json"))

@@ -168,6 +168,10 @@ class Cluster:
                 return True
         return False
 
+    def kubectl(self, *argv: str, stdin: str = "") -> str:
+        """What a user's kubectl says."""
+        return self.house.kubectl(self.kubeconfig, *argv, stdin=stdin)
+
     def kill(self, part: str) -> None:
         """End one of the node's services hard; the supervisor starts it again."""
         services = self.house.json("lab", "status", "--name", self.name)["services"]
