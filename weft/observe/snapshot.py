@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from weft import rows
+from weft import names, rows
 
 Rows = Mapping[str, rows.Columns]  # by UUID
 Tables = Mapping[str, Rows]
@@ -16,6 +16,9 @@ Tables = Mapping[str, Rows]
 NORTHBOUND = "OVN_Northbound"
 SOUTHBOUND = "OVN_Southbound"
 SWITCHES = "Open_vSwitch"
+
+# external_ids that name a row's network, weft's own first.
+NETWORK_IDS = (names.NETWORK, "k8s.ovn.org/network")
 
 # Nobody writes through these, so any key will do; rows that share one are kept all the same.
 TABLES: Mapping[str, tuple[rows.Table, ...]] = {

@@ -11,17 +11,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from weft import names, rows
+from weft import rows
 from weft.observe import chassis, networks, ports
 from weft.observe.graph import Graph, Kind, Link, Nat, Port, Role, Route, Router, Switch
-from weft.observe.snapshot import Snapshot, entries, members, text
+from weft.observe.snapshot import NETWORK_IDS, Snapshot, entries, members, text
 
 _DEFAULT = "default"
 # Names that ovn-kubernetes gives, with the network's prefix before them.
 _NAMED = re.compile(
     r"(?:(.+)_)?(?:ovn_cluster_router|transit_switch|ovn_layer2_switch|ovn_localnet_switch|join)"
 )
-_NETWORK_IDS = (names.NETWORK, "k8s.ovn.org/network")
 
 
 @dataclass
@@ -73,7 +72,7 @@ def _order(switch: Switch) -> tuple[Any, ...]:
 
 def _label(row: rows.Columns) -> str:
     external = entries(row, "external_ids")
-    return next((external[key] for key in _NETWORK_IDS if external.get(key)), "")
+    return next((external[key] for key in NETWORK_IDS if external.get(key)), "")
 
 
 def _routers(

@@ -13,7 +13,7 @@ from enum import StrEnum
 from weft import rows
 from weft.observe import chassis
 from weft.observe.graph import Owner, Zone
-from weft.observe.snapshot import Snapshot, entries, members, text
+from weft.observe.snapshot import NETWORK_IDS, Snapshot, entries, members, text
 
 TUNNELS = frozenset({"geneve", "vxlan", "stt"})
 
@@ -26,6 +26,7 @@ class Interface:
     type: str
     port: str = ""
     owner: Owner | None = None
+    network: str = ""
     mac: str = ""
     mtu: int = 0
     error: str = ""
@@ -123,7 +124,8 @@ def _node(zone: Zone, snapshot: Snapshot) -> Node:
 
 def _order(interface: Interface) -> tuple[bool, str, str]:
     owner = interface.owner
-    return owner is None, f"{owner.namespace}/{owner.name}" if owner else "", interface.name
+    whose = f"{owner.namespace}/{owner.name}" if owner else ""
+    return owner is None, f"{whose} {interface.network}", interface.name
 
 
 def _interfaces(snapshot: Snapshot, bridge: rows.Columns) -> Iterator[Interface]:
@@ -136,6 +138,7 @@ def _interfaces(snapshot: Snapshot, bridge: rows.Columns) -> Iterator[Interface]
                 type=text(row, "type") or "system",
                 port=port_name,
                 owner=chassis.owner(external, port_name),
+                network=next((external[key] for key in NETWORK_IDS if external.get(key)), ""),
                 mac=external.get("attached_mac") or text(row, "mac_in_use"),
                 mtu=mtu if isinstance(mtu, int) else 0,
                 error=next(iter(members(row, "error")), ""),

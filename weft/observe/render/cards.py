@@ -102,7 +102,8 @@ def leads_out(route: graph.Route) -> bool:
 def written(route: graph.Route) -> str:
     """A route as words."""
     source = "from " if route.policy == "src-ip" else ""
-    return f"{source}{route.prefix} via {route.via}"
+    way = "discarded" if route.via == "discard" else f"via {route.via}"
+    return f"{source}{route.prefix} {way}"
 
 
 def stand_in(one: Switch, port: Port, hue: int) -> Card:

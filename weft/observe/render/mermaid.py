@@ -97,7 +97,7 @@ def physical(underlay: Underlay) -> str:
             if one.owner is not None and one.type not in TUNNELS:
                 who = f"{one.owner.sort} {one.owner.namespace}/{one.owner.name}"
                 own = name(node.name, one.name)
-                lines.append(f"    {own}{_node(_BOX, who, one.name)} --- {bridge}")
+                lines.append(f"    {own}{_node(_BOX, who, one.network, one.name)} --- {bridge}")
         lines.append("  end")
         lines.append(f"  {bridge} --- {wire}")
     lines.append(f"  {wire}{_node(_BAND, 'underlay')}")

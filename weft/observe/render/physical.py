@@ -18,7 +18,7 @@ from weft.observe.underlay import TUNNELS, Bridge, Node, State, Tunnel, Underlay
 LANE = 22.0
 GAP = 26.0
 CAPTION = 130.0
-MIN_WIDTH, MAX_WIDTH = 220.0, 330.0
+MIN_WIDTH, MAX_WIDTH = 220.0, 380.0
 PITCH = 16.0  # between the ends of tunnels
 LABEL_ROOM = 66.0  # for a tunnel's word inside the frame of its left node
 INTEGRATION = "br-int"
@@ -101,7 +101,8 @@ def _card(node: Node, bridge: Bridge) -> cards.Card:
         about = f"{one.name} ({one.type})"
         if one.owner is not None:
             whose = f"{one.owner.namespace}/{one.owner.name}"
-            words += [cards.Words(whose, "plain"), cards.Words(one.name, end=True, beside=True)]
+            shown = f"{whose} on {one.network}" if one.network else whose
+            words += [cards.Words(shown, "plain"), cards.Words(one.name, end=True, beside=True)]
             about += f": {one.owner.sort} {whose}, port {one.port} {one.mac}"
         elif one.type not in TUNNELS and one.name != bridge.name:
             words.append(cards.Words(f"{one.name} {one.type}"))

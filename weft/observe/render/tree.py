@@ -181,8 +181,11 @@ def _egress(node: Node, bridge: Bridge) -> str:
 
 
 def _interface(one: Interface) -> str:
-    whose = f"{one.owner.sort} {one.owner.namespace}/{one.owner.name}" if one.owner else ""
-    return _spaced([one.name, one.type, whose, one.mac if one.owner else "", one.error])
+    if one.owner is None:
+        return _spaced([one.name, one.type, one.error])
+    whose = f"{one.owner.sort} {one.owner.namespace}/{one.owner.name}"
+    on = f"on {one.network}" if one.network else ""
+    return _spaced([one.name, one.type, whose, on, one.mac, one.error])
 
 
 def _tunnel(tunnel: Tunnel) -> Branch:
