@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 
 import pytest
 
@@ -30,6 +31,16 @@ def run(monkeypatch: pytest.MonkeyPatch, words: str) -> int:
         return main.main()
     except SystemExit as end:
         return int(end.code or 0)
+
+
+def test_the_module_ends_with_the_status_of_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["weft", "lab", "up", "--name", "Bad!"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("weft", run_name="__main__")
+    assert ended.value.code == 1
+    assert "Bad!" in capsys.readouterr().err
 
 
 def test_help_names_each_command(
