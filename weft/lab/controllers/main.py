@@ -6,6 +6,7 @@ The question answered here: who binds pods, gives nodes their pod range, and run
 from __future__ import annotations
 
 import argparse
+import asyncio
 import importlib
 import importlib.util
 import logging
@@ -24,6 +25,7 @@ from weft.lab.kubelet import scheduler
 log = logging.getLogger(__name__)
 
 VM_CONTROLLER = "weft.lab.vm.controller"
+GUESTS = "weft.lab.vm.ready"
 NODE_PREFIX = 24
 
 
@@ -47,8 +49,15 @@ async def run(config: Config) -> None:
         }
         if importlib.util.find_spec(VM_CONTROLLER) is not None:
             parts["vm controller"] = importlib.import_module(VM_CONTROLLER).run(api)
+            parts["guests"] = prepare_guests()
         log.info("scheduling")
         await loop.together(**parts)
+
+
+async def prepare_guests() -> None:
+    """The first guest finds ready what it needs, as far as it comes later than this ends."""
+    await importlib.import_module(GUESTS).prepare()
+    await asyncio.Event().wait()
 
 
 def keep_pod(pod: dict[str, Any]) -> dict[str, Any]:
