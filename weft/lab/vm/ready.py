@@ -1,6 +1,6 @@
 """What must be there before the first guest starts, and what does it cost to ask?
 
-    python -m weft.lab.vm.ready         makes it, after all others who want the processor
+    python -m weft.lab.vm.ready         makes it, behind others who want the processor
 
 Fetches nothing: the toolchain is there when a lab runs. Makes the guest image (once, under a
 second) and finds out about KVM (once, seconds where it hangs), so a lab runs this while it comes
@@ -18,7 +18,8 @@ from weft import errors
 from weft.lab.runtime import cache, toolchain
 from weft.lab.vm import accelerator, guest
 
-LAST = 19  # niceness
+# Behind what starts the lab, yet not starved: the first guest would wait for it.
+NICENESS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ async def prepare() -> None:
 
 
 def main() -> int:
-    os.nice(LAST)
+    os.nice(NICENESS)
     try:
         ensure()
     except errors.WeftError as error:  # the first guest that cannot run says it to its author
