@@ -29,12 +29,15 @@ def boot_sector() -> bytes:
 async def _hears(reader: asyncio.StreamReader, monitor: qmp.Monitor) -> None:
     """What was said before somebody listened is not said twice; a reset says it again.
 
-    QEMU may come to the reset before it comes to the listener: hence more than one.
+    QEMU may come to the reset before it comes to the listener: hence more than one, each with
+    more time than the one before for a slow machine's firmware.
     """
     heard = asyncio.ensure_future(reader.readuntil(WORDS))
+    patience = 5
     while not heard.done():
         await monitor.execute("system_reset")
-        await asyncio.wait({heard}, timeout=5)
+        await asyncio.wait({heard}, timeout=patience)
+        patience *= 2
     assert WORDS.strip() in heard.result()
 
 
@@ -61,7 +64,7 @@ async def test_a_local_image_boots(
         stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(150):
         assert b"runs under" in await process.stdout.readline()
         folder = launcher.folder("default", "local", tmp_path)
         reader, writer = await asyncio.open_unix_connection(folder / "serial.sock")
