@@ -2,8 +2,17 @@
 
 from pathlib import Path
 
+import pytest
+from hypothesis import settings
+
 pytest_plugins = [
     f"tests.support.{path.stem}"
     for path in sorted((Path(__file__).parent / "support").glob("*.py"))
     if path.stem != "__init__"
 ]
+# Before any of them is imported by another, or its assertions would tell less.
+pytest.register_assert_rewrite(*pytest_plugins)
+
+# A busy machine is no reason to fail: no test of ours is a timed one.
+settings.register_profile("weft", deadline=None)
+settings.load_profile("weft")

@@ -1,6 +1,8 @@
 """`python -m weft` is the weft command."""
 
+import sys
+
 from weft.cli.main import main
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -13,6 +13,22 @@ A command prints `str(error)` and `error.hint`; a controller makes an Event of t
 
 from __future__ import annotations
 
+import json
+
+_LONGEST_SHOWN = 80
+
+
+def as_written(value: object) -> str:
+    """A value as the authors of manifests write it: JSON, not Python, and short."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=str)
+        text.encode()
+    except (TypeError, ValueError, RecursionError):  # UnicodeEncodeError is a ValueError
+        text = ascii(value) if isinstance(value, str) else f"of type {type(value).__name__}"
+    if len(text) <= _LONGEST_SHOWN:
+        return text
+    return text[: _LONGEST_SHOWN - 3] + ('..."' if text.startswith('"') else "...")
+
 
 class WeftError(Exception):
     """`what` is a full sentence without its full stop; `where` names the object and field."""
@@ -33,7 +49,7 @@ class InvalidInput(WeftError):
     """A user's object breaks a rule: names object, field, value, rule and remedy."""
 
     def __init__(self, obj: str, field: str, value: object, rule: str, *, hint: str = "") -> None:
-        shown = "" if value is None else f" {value!r}"
+        shown = "" if value is None else f" {as_written(value)}"
         super().__init__(f"{field}{shown}: {rule}", where=obj, hint=hint)
         self.field = field
         self.value = value
@@ -41,9 +57,13 @@ class InvalidInput(WeftError):
 
 
 class Conflict(WeftError):
-    """What was asked for is held by somebody else."""
+    """What was asked for is held by somebody else; `field` is what asked for it."""
 
     retry = True
+
+    def __init__(self, what: str, *, where: str = "", hint: str = "", field: str = "") -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.field = field
 
 
 class Exhausted(Conflict):

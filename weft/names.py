@@ -18,6 +18,9 @@ CHOSEN_DEFAULT = "v1.multus-cni.io/default-network"
 POD_NETWORKS = "k8s.ovn.org/pod-networks"
 NETWORK_NAME = "k8s.ovn.org/network-name"
 NETWORK_ID = "k8s.ovn.org/network-id"
+# weft's own, on a definition: the text of its configuration that was accepted last. Zones go by
+# it, so that an edit that breaks a definition does not break the pods that run with it.
+ACCEPTED_CONFIG = "weft/accepted-config"
 NODE_CHASSIS_ID = "k8s.ovn.org/node-chassis-id"
 NODE_ENCAP_IPS = "k8s.ovn.org/node-encap-ips"
 NODE_ID = "k8s.ovn.org/node-id"
@@ -30,6 +33,9 @@ NODE_GATEWAY = "k8s.ovn.org/l3-gateway-config"
 DEFAULT_NETWORK = "default"
 DEFAULT_CNI_NAME = "ovn-kubernetes"
 DEFAULT_INTERFACE = "eth0"
+
+# Finalizer of a definition that pods have an allocation on.
+NETWORK_IN_USE = "weft/network-in-use"
 
 # external_ids of the rows that weft owns. OWNER is "<Kind>/<namespace>/<name>" of the
 # Kubernetes object that a row stands for (namespace empty for cluster-wide objects).
@@ -61,6 +67,13 @@ FIRST_POD_TUNNEL_KEY = 10
 LAST_TUNNEL_KEY = 32767
 MAX_NETWORKS = 4096
 ADVERTISER_TUNNEL_KEY = 1
+# Where OVN's DHCP replies and the node's router advertisements come from, on every network.
+SERVER_MAC = "0a:58:a9:fe:01:01"
+
+
+def definition_of(attachment_key: str) -> str:
+    """The definition's key in an attachment's: "<namespace>/<name>", then perhaps "/<n>"."""
+    return "/".join(attachment_key.split("/", 2)[:2])
 
 
 def pod_owner(namespace: str, name: str) -> str:
@@ -193,8 +206,11 @@ def logical_port(attachment_key: str, namespace: str, pod: str) -> str:
 
 
 def advertiser_port(network: str) -> str:
-    """Name of the logical port that speaks IPv6 router advertisements on a network."""
-    return f"{prefix(network)}advertiser"
+    """Name of the logical port that speaks IPv6 router advertisements on a network.
+
+    The colon tells it from every pod's: no name in Kubernetes has one.
+    """
+    return f"{prefix(network)}:advertiser"
 
 
 def advertiser_device(network_id: int) -> str:

@@ -184,7 +184,7 @@ def test_a_killed_guest_is_started_again_and_the_reason_told(
     kubectl.connected("one")
     before = kubectl.json("vmi", "one")["metadata"]["uid"]
     found = house.run("node1", "pgrep", "-f", "--", "-name default_one")
-    house.run("node1", "kill", "-9", found.stdout.split()[0])
+    house.run("node1", "busybox", "kill", "-9", found.stdout.split()[0])
     kubectl.wait("vm/one", "jsonpath={.status.printableStatus}=CrashLoopBackOff")
     kubectl.connected("one")
     assert kubectl.json("vmi", "one")["metadata"]["uid"] != before
@@ -200,7 +200,7 @@ def test_a_wrong_manifest_is_explained_and_harms_nothing(kubectl: Kubectl) -> No
         if one["type"] == "Failure"
     )
     assert "VirtualMachine default/wrong" in condition["message"]
-    assert "macAddress 'zz': must be six pairs" in condition["message"]
+    assert 'macAddress "zz": must be six pairs' in condition["message"]
     assert kubectl.json("vm", "one")["status"]["printableStatus"] == "Running"
     kubectl("delete", "vm", "wrong")
 

@@ -123,7 +123,7 @@ def test_fixed_address_and_mac() -> None:
         cluster.annotate(pod("thief", '[{"name": "office", "ips": ["10.40.0.10"]}]'))
     assert str(caught.value) == (
         "Pod default/thief, attachment default/office to network office: "
-        "ips '10.40.0.10': held by Pod default/printer"
+        'ips "10.40.0.10": is held by Pod default/printer'
     )
 
 

@@ -9,7 +9,9 @@ import aiohttp
 import pytest
 
 from tests.support import apiserver
-from tests.support.kubectl import Kubectl, programs
+from tests.support import kubectl as kubectls
+from tests.support.kubectl import Kubectl
+from weft.lab.runtime.toolchain import Toolchain
 
 pytestmark = pytest.mark.real
 
@@ -75,9 +77,14 @@ async def server(tmp_path: Path) -> AsyncIterator[apiserver.Server]:
         yield found
 
 
-@pytest.fixture(params=sorted(programs()) or [pytest.param("", marks=pytest.mark.skip)])
-def kubectl(request: pytest.FixtureRequest, server: apiserver.Server, tmp_path: Path) -> Kubectl:
-    return Kubectl(programs()[request.param], server.kubeconfig, tmp_path)
+@pytest.fixture(params=kubectls.NAMES)
+def kubectl(
+    request: pytest.FixtureRequest,
+    server: apiserver.Server,
+    tmp_path: Path,
+    toolchain: Toolchain,
+) -> Kubectl:
+    return Kubectl(kubectls.program(request.param, toolchain), server.kubeconfig, tmp_path)
 
 
 async def test_apply_get_describe_delete(kubectl: Kubectl) -> None:
@@ -249,8 +256,8 @@ async def test_a_wrong_token_is_refused(kubectl: Kubectl) -> None:
     assert "nauthorized" in found or "must be logged in" in found
 
 
-async def test_a_restarted_server_has_its_objects(tmp_path: Path) -> None:
-    program = next(iter(programs().values()))
+async def test_a_restarted_server_has_its_objects(tmp_path: Path, toolchain: Toolchain) -> None:
+    program = kubectls.program("lab", toolchain)
     async with apiserver.running(tmp_path) as server:
         kubectl = Kubectl(program, server.kubeconfig, tmp_path)
         await kubectl("create", "-f", "-", stdin=CRD)

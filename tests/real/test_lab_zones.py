@@ -106,7 +106,7 @@ def test_underlay_comes_back_with_the_switch(labs: support.LabHouse) -> None:
     labs.run(one.name, *ping(str(two.underlay)))
     found = labs.json("lab", "status", "--name", lab)
     pid = next(s["pid"] for s in found["services"] if s["name"] == "node1/vswitchd")
-    labs.run("lab", "kill", "-9", str(pid))
+    labs.run("lab", "busybox", "kill", "-9", str(pid))
     labs.up(lab, nodes=2)
     labs.run(one.name, *ping(str(two.underlay)))
     found = labs.json("lab", "status", "--name", lab)

@@ -27,6 +27,7 @@ TABLES = (
     rows.Table(
         "Logical_Switch_Port",
         ("name", "type", "addresses", "options", "up", "tag", "dhcpv4_options", "external_ids"),
+        echo=False,
     ),
     rows.Table("Port_Group", ("name", "ports", "external_ids")),
     rows.Table(
@@ -170,6 +171,30 @@ async def test_owned_keys_live_beside_those_of_others(server: Server, replica: R
     assert await replica.apply([wish]) == 1
     assert next(iter(replica.rows("NB_Global").values()))["options"] == {"theirs": "1", "ours": "2"}
     assert await replica.apply([wish]) == 0
+
+
+async def test_rows_of_others_come_though_new_rows_are_not_sent_back(
+    server: Server, replica: Replica
+) -> None:
+    """Two writers of one table, each of which hears of the other's rows and then changes them."""
+    async with await Replica.open(server.address, NB, TABLES) as other:
+        await replica.apply([switch(), port("mine", tag=1)])
+        await other.wait_for("Logical_Switch_Port", "mine", lambda columns: columns is not None, 5)
+        await other.apply([port("theirs", tag=2), port("mine", tag=3)])
+        for name, tag in (("theirs", 2), ("mine", 3)):
+            await replica.wait_for(
+                "Logical_Switch_Port", name, lambda c, tag=tag: bool(c and c["tag"] == tag), 5
+            )
+        await asyncio.gather(
+            *[replica.apply([port(f"a{i}")]) for i in range(50)],
+            *[other.apply([port(f"b{i}")]) for i in range(50)],
+        )
+        for i in range(50):
+            for reader, name in ((replica, f"b{i}"), (other, f"a{i}")):
+                await reader.wait_for("Logical_Switch_Port", name, lambda c: c is not None, 5)
+        assert dict(other.rows("Logical_Switch_Port")) == dict(replica.rows("Logical_Switch_Port"))
+    async with await Replica.open(server.address, NB, TABLES) as fresh:
+        assert dict(fresh.rows("Logical_Switch_Port")) == dict(replica.rows("Logical_Switch_Port"))
 
 
 async def test_group_membership_comes_and_goes_by_difference(replica: Replica) -> None:

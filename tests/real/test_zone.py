@@ -118,24 +118,27 @@ async def test_what_is_sent_with_anothers_address_is_not_heard(cluster: Cluster)
     assert await pings(scene.guests["one"], "10.1.0.12")
     mac, to = scene.mac("one"), scene.mac("two")
     own_lla, other_lla = "fe80::858:ff:fe00:b", "fe80::1:2:3:4"
-    for listener in ("two",):
-        with frames.ear(scene.guests[listener].space) as ear:
-            frames.send(
-                scene.guests["one"].space,
-                frames.udp(mac, to, "10.1.0.13", "10.1.0.12", b"stolen v4"),
-                frames.udp(mac, to, "10.1.0.200", "10.1.0.12", b"invented v4"),
-                frames.udp(mac, to, "fd00:1::13", "fd00:1::12", b"stolen v6"),
-                frames.udp(scene.mac("three"), to, "10.1.0.11", "10.1.0.12", b"stolen mac"),
-                frames.udp(mac, to, own_lla, "fd00:1::12", b"own link-local"),
-                frames.udp(mac, to, other_lla, "fd00:1::12", b"chosen link-local"),
-                frames.udp(mac, to, "fd00:1::11", "fd00:1::12", b"own v6"),
-                scene.frame("one", to, "10.1.0.12", b"the end"),
-            )
-            heard = b"".join(ear.until(lambda frame: b"the end" in frame))
+    own = (b"own link-local", b"chosen link-local", b"own v6")
+    one = scene.guests["one"].space
+    with frames.ear(scene.guests["two"].space) as ear:
+        frames.send(
+            one,
+            frames.udp(mac, to, "10.1.0.13", "10.1.0.12", b"stolen v4"),
+            frames.udp(mac, to, "10.1.0.200", "10.1.0.12", b"invented v4"),
+            frames.udp(mac, to, "fd00:1::13", "fd00:1::12", b"stolen v6"),
+            frames.udp(scene.mac("three"), to, "10.1.0.11", "10.1.0.12", b"stolen mac"),
+            frames.udp(mac, to, own_lla, "fd00:1::12", own[0]),
+            frames.udp(mac, to, other_lla, "fd00:1::12", own[1]),
+            frames.udp(mac, to, "fd00:1::11", "fd00:1::12", own[2]),
+        )
+        # A frame whose flow is known overtakes those of one burst whose flows are not: hence the
+        # end is sent when all that may be heard has been.
+        for word in own:
+            ear.until(lambda frame, word=word: word in frame)
+        frames.send(one, scene.frame("one", to, "10.1.0.12", b"the end"))
+        heard = b"".join(ear.until(lambda frame: b"the end" in frame))
     for word in (b"stolen", b"invented"):
         assert word not in heard
-    for word in (b"own link-local", b"chosen link-local", b"own v6"):
-        assert word in heard
 
 
 async def test_without_subnets_any_address_of_ones_own_mac(cluster: Cluster) -> None:
@@ -158,7 +161,7 @@ async def test_two_networks_with_one_subnet_stay_apart(cluster: Cluster) -> None
     one = await cluster.guest(a, await cluster.pod("one", a, "default/blue", 11, "10.1.0.11/24"))
     two = await cluster.guest(a, await cluster.pod("two", a, "default/red", 12, "10.1.0.12/24"))
     for guest, address in ((one, "10.1.0.11/24"), (two, "10.1.0.12/24")):
-        guest.run("ip", "addr", "add", address, "dev", "eth0")
+        guest.run("busybox", "ip", "addr", "add", address, "dev", "eth0")
     assert not await pings(one, "10.1.0.12", 1)
 
 

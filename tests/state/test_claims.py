@@ -7,6 +7,7 @@ from typing import Any
 from tests.support import cluster_world as world
 from tests.support.cluster_world import address, allocations, manage, managed, messages, settled
 from tests.support.memory_api import MemoryApi
+from weft.api import ipamclaim
 from weft.kube.resources import IPAMCLAIMS, NADS, PODS
 
 WISH = [{"name": "blue", "ipam-claim-reference": "vm.net1"}]
@@ -110,7 +111,7 @@ async def test_a_claim_of_another_network_is_refused_by_name() -> None:
     await manage(api)
     assert not allocations(api, "launcher")
     (said,) = messages(api, "launcher")
-    assert "spec.network 'red'" in said
+    assert 'spec.network "red"' in said
     assert "'blue'" in said
 
 
@@ -130,3 +131,62 @@ async def test_where_addresses_do_not_persist_a_claim_means_nothing() -> None:
     api.put(PODS, world.pod("launcher", WISH))
     await manage(api)
     assert address(api, "launcher")
+
+
+def condition(api: MemoryApi, name: str = "vm.net1") -> tuple[str, str, str]:
+    return ipamclaim.condition(api.of(IPAMCLAIMS, f"default/{name}"))
+
+
+async def test_a_claim_says_that_the_subnet_is_exhausted_until_it_is_not() -> None:
+    api = MemoryApi()
+    api.put(NADS, persistent(subnets="10.1.0.0/30"))
+    for name in ("one", "two"):
+        api.put(PODS, world.pod(name))
+    async with managed(api) as manager:
+        await settled(api, manager)
+        api.put(IPAMCLAIMS, claim())
+        api.put(PODS, world.pod("launcher", WISH))
+        await settled(api, manager)
+        status, reason, message = condition(api)
+        assert (status, reason) == ("False", "SubnetExhausted")
+        assert "no address is free in subnet 10.1.0.0/30" in message
+        assert not kept(api)
+        api.remove(PODS, "default/one")
+        await settled(api, manager)
+        assert condition(api)[:2] == ("True", "SuccessfulAllocation")
+        assert kept(api) == [address(api, "launcher")]
+
+
+async def test_a_claim_says_that_a_mac_is_taken() -> None:
+    api = MemoryApi()
+    api.put(NADS, persistent())
+    api.put(IPAMCLAIMS, claim())
+    mac = "02:00:00:00:00:01"
+    async with managed(api) as manager:
+        api.put(PODS, world.pod("one", [{"name": "blue", "mac": mac}]))
+        await settled(api, manager)
+        api.put(PODS, world.pod("launcher", [{**WISH[0], "mac": mac}]))
+        await settled(api, manager)
+        status, reason, message = condition(api)
+        assert (status, reason) == ("False", "MACAddressConflict")
+        assert "is held by Pod default/one" in message
+
+
+async def test_a_claim_whose_address_somebody_has_says_so() -> None:
+    api = MemoryApi()
+    api.put(NADS, persistent())
+    async with managed(api) as manager:
+        api.put(PODS, world.pod("one"))
+        await settled(api, manager)
+        late = {**claim(), "status": {"ips": [address(api, "one")]}}
+        api.put(IPAMCLAIMS, late)
+        await settled(api, manager)
+        status, reason, message = condition(api)
+        assert (status, reason) == ("False", "IPAddressConflict")
+        assert "is held by Pod default/one" in message
+        assert kept(api) == [address(api, "one")]  # what was promised is not taken back
+        api.remove(PODS, "default/one")
+        api.put(PODS, world.pod("launcher", WISH))
+        await settled(api, manager)
+        assert condition(api)[:2] == ("True", "SuccessfulAllocation")
+        assert [address(api, "launcher")] == kept(api)

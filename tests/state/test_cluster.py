@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable, Iterator
 from itertools import permutations
@@ -111,24 +110,12 @@ async def test_a_restart_with_nothing_to_do_writes_nothing() -> None:
 
 
 @pytest.mark.parametrize("fate", ["before", "after"])
-@pytest.mark.parametrize("victim", range(7))  # three definitions and four pods are written to
+@pytest.mark.parametrize("victim", range(10))  # three definitions, twice each, and four pods
 async def test_killed_at_each_write_whether_it_arrived_or_not(fate: str, victim: int) -> None:
     api = MemoryApi()
     for step in STEPS:
         step(api)
-    count, dead = 0, asyncio.Event()
-
-    def spoil(verb: str, kind: Resource, key: str) -> str:
-        nonlocal count
-        if dead.is_set():
-            return "before"
-        count += 1
-        if count <= victim:
-            return ""
-        dead.set()
-        return fate
-
-    api.spoil = spoil
+    dead = api.die_at(victim, fate)
     async with managed(api):
         await dead.wait()
     api.spoil = lambda verb, kind, key: ""
@@ -165,6 +152,8 @@ async def test_another_writer_was_faster() -> None:
         text = json.dumps({"default/blue": {**theirs, "tunnel_id": 55}})
 
         def spoil(verb: str, kind: Resource, key: str) -> str:
+            if kind is not PODS:
+                return ""
             api.spoil = lambda verb, kind, key: ""
             api.change(PODS, key, {"metadata": {"annotations": {names.POD_NETWORKS: text}}})
             return ""

@@ -267,7 +267,7 @@ def test_the_first_local_pod_brings_all_of_the_network_at_once():
         "DHCP_Options dhcp4/blue",
         "DHCP_Options dhcp6/blue",
         "Logical_Switch blue_ovn_layer2_switch",
-        "Logical_Switch_Port blue_advertiser",
+        "Logical_Switch_Port blue_:advertiser",
         "Logical_Switch_Port default.blue_default_far",
         "Logical_Switch_Port default.blue_default_near",
     ]

@@ -34,8 +34,10 @@ class Ear:
         assert self._next(10) == b""
 
     def until(self, wanted: Callable[[bytes], bool], timeout: float = 10) -> list[bytes]:
-        """All frames so far, the last of which is the first that is wanted."""
+        """All frames so far, up to one that is wanted; at once if it was heard before."""
         end = time.monotonic() + timeout
+        if any(wanted(frame) for frame in self.heard):
+            return self.heard
         while True:
             frame = self._next(end - time.monotonic())
             self.heard.append(frame)

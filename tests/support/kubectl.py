@@ -1,16 +1,17 @@
-"""A real kubectl for tests: every different one that is at hand, by its version."""
+"""A real kubectl for tests: the lab's own, and the oldest that is served."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import shutil
-import subprocess
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-import orjson
+from weft.lab.runtime import cache, debian, toolchain
+
+NAMES = ("lab", "oldest")
 
 
 @dataclass(frozen=True)
@@ -61,15 +62,22 @@ class _Process:
         await self._process.wait()
 
 
-@cache
-def programs() -> dict[str, str]:
-    """Version to program: those on the path, and those that WEFT_TEST_KUBECTLS lists."""
-    listed = os.environ.get("WEFT_TEST_KUBECTLS", "").split(os.pathsep)
-    found: dict[str, str] = {}
-    for program in (shutil.which("kubectl") or "", *listed):
-        if program:
-            command = [program, "version", "--client", "--output", "json"]
-            told = subprocess.run(command, capture_output=True, check=True).stdout
-            version = orjson.loads(told)["clientVersion"]["gitVersion"]
-            found.setdefault(version, program)
-    return found
+def program(name: str, tools: toolchain.Toolchain) -> str:
+    """`name`: "lab", the one that the lab uses, or "oldest", Debian 12's 1.20."""
+    return tools.program("kubectl") if name == "lab" else _oldest()
+
+
+@functools.cache
+def _oldest() -> str:
+    """Fetched once into the cache, as the lab fetches its programs."""
+    folder = cache.folder() / "kubectl-bookworm"
+    found = folder / "root/usr/bin/kubectl"
+    with cache.lock(cache.folder() / "kubectl.lock"):
+        if not found.exists():
+            apt = debian.Apt(folder / "apt", "bookworm")
+            apt.prepare()
+            archives = apt.resolve(["kubernetes-client"])
+            client = [archive for archive in archives if archive.name == "kubernetes-client"]
+            debian.unpack(apt.fetch(client), folder / "root")
+            shutil.rmtree(folder / "apt")
+    return str(found)

@@ -54,6 +54,19 @@ class LabHouse:
             assert done.returncode == 0, done.stderr + done.stdout
         return done
 
+    def kubectl(self, kubeconfig: str, *argv: str, stdin: str = "") -> str:
+        """What a user's kubectl says; it must succeed."""
+        done = subprocess.run(
+            [self.tools.program("kubectl"), *argv],
+            env={**os.environ, "KUBECONFIG": kubeconfig, "HOME": str(self.state)},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     def json(self, *argv: str, check: bool = True) -> Any:
         return json.loads(self.weft(*argv, "--output", "json", check=check).stdout)
 

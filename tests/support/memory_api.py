@@ -68,11 +68,42 @@ class MemoryApi(Client):
         merge(obj, patch)
         return self._store(res, key, "MODIFIED", obj)
 
+    def delete_kept(self, res: Resource, key: str) -> None:
+        """Deletes as a user does: what has finalizers goes when the last of them is taken off."""
+        change = {"metadata": {"deletionTimestamp": "2026-01-02T00:00:00Z"}}
+        self.change(res, key, change)
+
     def remove(self, res: Resource, key: str) -> None:
+        """It is gone, finalizers or not."""
         obj = copy.deepcopy(self.objects.pop((res.kind, key)))
         self._log(res, "DELETED", obj)
 
+    def die_at(self, victim: int, fate: str) -> asyncio.Event:
+        """The client's end at its write number `victim`, from 0: what follows never arrives."""
+        count, dead = 0, asyncio.Event()
+
+        def spoil(verb: str, res: Resource, key: str) -> str:
+            nonlocal count
+            if dead.is_set():
+                return "before"
+            count += 1
+            if count <= victim:
+                return ""
+            dead.set()
+            return fate
+
+        self.spoil = spoil
+        return dead
+
     def _store(self, res: Resource, key: str, event: str, obj: Object) -> Object:
+        meta = obj["metadata"]
+        if res.kind != resources.PODS.kind and "deletionTimestamp" in meta:
+            before = set(self.objects[res.kind, key]["metadata"].get("finalizers") or ())
+            if set(meta.get("finalizers") or ()) - before:
+                raise errors.Invalid(422, "Invalid", f"{key} is being deleted: no new finalizers")
+            if not meta.get("finalizers"):
+                self.remove(res, key)
+                return obj
         self._log(res, event, obj)
         self.objects[res.kind, key] = obj
         return obj

@@ -37,13 +37,13 @@ class Server:
         """Return when it listens: a detaching daemon lets go of its parent only then."""
         self._run(
             "ovsdb-server",
+            "-vconsole:off",
             f"--remote=punix:{self.folder}/s",
             f"--unixctl={self.folder}/c",
             f"--pidfile={self.folder}/pid",
             f"--log-file={self.folder}/log",
             "--detach",
             "--no-chdir",
-            "-vconsole:off",
             str(self.database),
         )
         self.pid = int((self.folder / "pid").read_text())
@@ -65,7 +65,10 @@ class Server:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         remote = f"ptcp:{port}:127.0.0.1"
-        self._run("ovs-appctl", "-t", f"{self.folder}/c", "ovsdb-server/add-remote", remote)
+        appctl = ("ovs-appctl", "-t", f"{self.folder}/c")
+        self._run(*appctl, "ovsdb-server/add-remote", remote)
+        # It listens from its next turn on, and answers this one after that.
+        self._run(*appctl, "ovsdb-server/list-remotes")
         return f"tcp:127.0.0.1:{port}"
 
     def transact(self, database: str, *operations: object) -> None:
@@ -74,7 +77,8 @@ class Server:
         self._run("ovsdb-client", "transact", self.address, said)
 
     def _run(self, program: str, *args: str) -> None:
-        subprocess.run([self._bin / program, *args], env=self._env, check=True)
+        command = [self._bin / program, *args]
+        subprocess.run(command, env=self._env, check=True, stdout=subprocess.DEVNULL)
 
 
 @pytest.fixture

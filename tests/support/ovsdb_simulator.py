@@ -8,7 +8,7 @@ real server is met in tests/real.
 from __future__ import annotations
 
 import copy
-import itertools
+from collections.abc import Set
 from typing import Any
 
 Json = Any
@@ -20,12 +20,15 @@ class Refused(Exception):
 
 
 class Database:
-    """`transact` returns (results, table-updates2) or raises Refused and changes nothing."""
+    """`transact` returns (results, table-updates2) or raises Refused and changes nothing.
 
-    def __init__(self, schema: Json) -> None:
+    Of new rows in the `quiet` tables it tells only that they are there.
+    """
+
+    def __init__(self, schema: Json, quiet: Set[str] = frozenset()) -> None:
         self.schema = schema
+        self._quiet = quiet
         self.tables: dict[str, dict[str, dict[str, Any]]] = {t: {} for t in schema["tables"]}
-        self._serial = itertools.count(1)
 
     def transact(self, operations: list[Json]) -> tuple[list[Json], Json]:
         before = copy.deepcopy(self.tables)
@@ -34,7 +37,11 @@ class Database:
         except Refused:
             self.tables = before
             raise
-        return results, self._updates(before, self.tables)
+        updates = self._updates(before, self.tables)
+        for table in self._quiet & updates.keys():
+            for uuid, change in updates[table].items():
+                updates[table][uuid] = {"insert": {}} if "insert" in change else change
+        return results, updates
 
     def dump(self) -> Json:
         empty: dict[str, Any] = {t: {} for t in self.tables}
@@ -45,21 +52,25 @@ class Database:
         }
 
     def _run(self, operations: list[Json]) -> list[Json]:
-        names = {
-            op["uuid-name"]: f"00000000-0000-0000-0000-{next(self._serial):012d}"
-            for op in operations
-            if op["op"] == "insert"
-        }
         results = []
         for op in operations:
             table = self.tables[op["table"]]
             if op["op"] == "insert":
                 row = {c: self._default(op["table"], c) for c in self._columns(op["table"])}
-                row |= {c: self._read(op["table"], c, v, names) for c, v in op["row"].items()}
-                table[names[op["uuid-name"]]] = row
-                results.append({"uuid": ["uuid", names[op["uuid-name"]]]})
+                row |= {c: self._read(op["table"], c, v) for c, v in op["row"].items()}
+                assert op["uuid"] not in table
+                table[op["uuid"]] = row
+                results.append({"uuid": ["uuid", op["uuid"]]})
                 continue
-            found = [u for u in table if self._meets(op["table"], u, op["where"], names)]
+            found = [u for u in table if self._meets(op["table"], u, op["where"])]
+            if op["op"] == "select":
+                said: list[Json] = [
+                    {"_uuid": ["uuid", u]}
+                    | {c: self._write(op["table"], c, table[u][c]) for c in op["columns"][1:]}
+                    for u in found
+                ]
+                results.append({"rows": said})
+                continue
             if op["op"] == "wait":
                 if found:
                     raise Refused("timed out")
@@ -70,37 +81,35 @@ class Database:
                     del table[uuid]
                 elif op["op"] == "update":
                     for c, v in op["row"].items():
-                        table[uuid][c] = self._read(op["table"], c, v, names)
+                        table[uuid][c] = self._read(op["table"], c, v)
                 else:
                     for c, how, v in op["mutations"]:
-                        self._mutate(op["table"], table[uuid], c, how, v, names)
+                        self._mutate(op["table"], table[uuid], c, how, v)
             results.append({"count": len(found)})
         self._collect()
         self._check()
         return results
 
-    def _mutate(
-        self, table: str, row: dict[str, Any], column: str, how: str, raw: Json, names: Json
-    ) -> None:
+    def _mutate(self, table: str, row: dict[str, Any], column: str, how: str, raw: Json) -> None:
         have = row[column]
         if isinstance(have, dict):
             if how == "insert":
-                row[column] = {**self._read(table, column, raw, names), **have}
+                row[column] = {**self._read(table, column, raw), **have}
             else:
                 keys = set(raw[1]) if isinstance(raw, list | tuple) else {raw}
                 row[column] = {k: v for k, v in have.items() if k not in keys}
         else:
-            value = self._read(table, column, raw, names)
+            value = self._read(table, column, raw)
             row[column] = have | value if how == "insert" else have - value
 
-    def _meets(self, table: str, uuid: str, where: Json, names: Json) -> bool:
+    def _meets(self, table: str, uuid: str, where: Json) -> bool:
         row = self.tables[table][uuid]
         for column, how, raw in where:
             if column == "_uuid":
                 if uuid != raw[1]:
                     return False
                 continue
-            value = self._read(table, column, raw, names)
+            value = self._read(table, column, raw)
             have = row[column]
             equal = have == value
             included = isinstance(have, dict) and value.items() <= have.items()
@@ -123,14 +132,14 @@ class Database:
             return {}
         return set() if least == 0 else {ZERO[key["type"]]}
 
-    def _read(self, table: str, column: str, raw: Json, names: Json) -> Any:
+    def _read(self, table: str, column: str, raw: Json) -> Any:
         """JSON to a dict or to a set of atoms, scalars included."""
         key, is_map, _, most = self._type(table, column)
 
         def atom(value: Json) -> Any:
             if key["type"] != "uuid" or is_map:
                 return value
-            return names[value[1]] if value[0] == "named-uuid" else value[1]
+            return value[1]
 
         if is_map:
             assert raw[0] == "map"

@@ -168,11 +168,15 @@ class Cluster:
                 return True
         return False
 
+    def kubectl(self, *argv: str, stdin: str = "") -> str:
+        """What a user's kubectl says."""
+        return self.house.kubectl(self.kubeconfig, *argv, stdin=stdin)
+
     def kill(self, part: str) -> None:
         """End one of the node's services hard; the supervisor starts it again."""
         services = self.house.json("lab", "status", "--name", self.name)["services"]
         pid = next(s["pid"] for s in services if s["name"] == f"node1/{part}")
-        self.house.run("lab", "kill", "-9", str(pid), lab=self.name)
+        self.house.run("lab", "busybox", "kill", "-9", str(pid), lab=self.name)
 
     def left(self) -> dict[str, list[str]]:
         """What of pods is on the node: OVS ports, names of namespaces, folders, devices."""

@@ -44,6 +44,9 @@ def info(zone: Zone) -> model.NodeInfo:
     return model.NodeInfo(zone.name, zone.chassis, (zone.address,), id=number, transit=transit)
 
 
+PATIENCE = 45.0  # seconds; not a limit of speed, only the end of hope
+
+
 class Kept:
     """One zone, its state and its writer."""
 
@@ -79,7 +82,7 @@ class Kept:
 
     async def bound(self, port: str, chassis: str) -> None:
         """Returns when the port is bound to the chassis in this zone, and up if it is this one."""
-        await self.sb.wait_for("Chassis", chassis, lambda row: row is not None, timeout=10)
+        await self.sb.wait_for("Chassis", chassis, lambda row: row is not None, timeout=PATIENCE)
         uuid = self.sb.uuid("Chassis", chassis)
 
         def there(row: object) -> bool:
@@ -89,7 +92,7 @@ class Kept:
                 and (chassis != self.zone.chassis or row["up"] is True)
             )
 
-        await self.sb.wait_for("Port_Binding", port, there, timeout=10)
+        await self.sb.wait_for("Port_Binding", port, there, timeout=PATIENCE)
 
 
 class Cluster:
@@ -122,7 +125,7 @@ class Cluster:
             step(kept.state)
             kept.writer.poke()
         for kept in self.kept:
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(PATIENCE):
                 await kept.writer.settled()
 
     async def define(self, nad: str, definition: state.Definition | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from weft import names
@@ -38,6 +38,15 @@ def test_two_attachments_never_share_a_port(
         other, other_namespace, other_pod
     )
     assert same is ((key, namespace, pod) == (other, other_namespace, other_pod))
+
+
+@given(NETWORKS, KEYS, LABEL, st.sampled_from(("advertiser", "a")))
+@example("a-b_c", "a/b", "c", "advertiser")
+@example("a-b", "a/b", "ovn", "advertiser")
+def test_no_pod_has_the_port_of_an_advertiser(
+    network: str, key: str, namespace: str, pod: str
+) -> None:
+    assert names.advertiser_port(network) != names.logical_port(key, namespace, pod)
 
 
 @given(NETWORKS, NETWORKS)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Interface, IPv6Interface, ip_network
 
-from weft import errors, model, ranges
+from weft import errors, model, names, ranges
 from weft.alloc import ids, macs, pool
 from weft.alloc.shares import Share
 
@@ -89,7 +89,7 @@ class Ledger:
         if known is not None:
             return known
         where = f"{label or owner}, attachment {attachment.key} to network {self.network.name}"
-        addresses = self._choose_addresses(where, attachment)
+        addresses = self._choose_addresses(where, owner, attachment)
         mac = self._choose_mac(where, owner, attachment, addresses)
         key = self._keys.peek() if self._keys else 0
         if key is None:
@@ -142,12 +142,12 @@ class Ledger:
     # How it is chosen
 
     def _choose_addresses(
-        self, where: str, attachment: model.Attachment
+        self, where: str, owner: str, attachment: model.Attachment
     ) -> tuple[model.Interface, ...]:
         asked = attachment.addresses
         if not self._pools and self.share is None:
-            return tuple(self._free_standing(where, asked))
-        wishes = self._by_family(where, asked)
+            return tuple(self._free_standing(where, owner, asked))
+        wishes = self._by_family(where, owner, asked)
         chosen: list[model.Interface] = []
         for version, own in self._pools.items():
             address = wishes.get(version) or own.peek()
@@ -184,7 +184,7 @@ class Ledger:
         return tuple(routers.values()) if is_primary else (), routes
 
     def _free_standing(
-        self, where: str, asked: Iterable[model.Interface | model.Address]
+        self, where: str, owner: str, asked: Iterable[model.Interface | model.Address]
     ) -> Iterator[model.Interface]:
         """What is asked for on a network without subnets: weft only sees to it being one's own."""
         for wish in asked:
@@ -192,11 +192,11 @@ class Ledger:
                 rule = "needs a prefix length: the network has no subnets to take it from"
                 example = f"{wish}/{24 if wish.version == 4 else 64}"
                 raise errors.InvalidInput(where, "ips", str(wish), rule, hint=f"write {example}")
-            self._refuse_held(where, "ips", wish.ip, self._by_address.get(wish.ip))
+            self._refuse_held(where, "ips", wish.ip, self._by_address.get(wish.ip), owner)
             yield wish
 
     def _by_family(
-        self, where: str, asked: Iterable[model.Interface | model.Address]
+        self, where: str, owner: str, asked: Iterable[model.Interface | model.Address]
     ) -> dict[int, model.Address]:
         """What is asked for by family, every wish found good and free."""
         wishes: dict[int, model.Address] = {}
@@ -205,13 +205,14 @@ class Ledger:
             if own is None:
                 subnets = ", ".join(str(each.subnet) for each in self._pools.values())
                 rule = f"is IPv{wish.version}, but the network has only {subnets}"
-                raise errors.InvalidInput(where, "ips", str(wish), rule, hint="ask for another")
+                hint = f"choose an address of {subnets}"
+                raise errors.InvalidInput(where, "ips", str(wish), rule, hint=hint)
             address = self._within(where, own, wish)
             if wish.version in wishes:
                 rule = f"is a second IPv{wish.version} address beside {wishes[wish.version]}"
                 hint = "ask for one of each family; list the network twice for a second NIC"
                 raise errors.InvalidInput(where, "ips", str(wish), rule, hint=hint)
-            self._refuse_held(where, "ips", address, self._by_address.get(address))
+            self._refuse_held(where, "ips", address, self._by_address.get(address), owner)
             wishes[wish.version] = address
         return wishes
 
@@ -243,24 +244,41 @@ class Ledger:
         attachment: model.Attachment,
         addresses: tuple[model.Interface, ...],
     ) -> str:
+        if attachment.mac == names.SERVER_MAC:
+            rule = "is where the DHCP and router advertisements of every network come from"
+            raise errors.InvalidInput(where, "mac", attachment.mac, rule, hint="choose another one")
         if attachment.mac:
-            self._refuse_held(where, "mac", attachment.mac, self._by_mac.get(attachment.mac))
+            self._refuse_held(where, "mac", attachment.mac, self._by_mac.get(attachment.mac), owner)
             return attachment.mac
         candidates = macs.candidates(addresses, owner)
-        return next(mac for mac in candidates if mac not in self._by_mac)
+        free = (mac for mac in candidates if mac not in self._by_mac)
+        return next(mac for mac in free if mac != names.SERVER_MAC)
 
     # What is refused
 
     def _shown(self, owner: str) -> str:
         return self._labels.get(owner, owner)
 
-    def _refuse_held(self, where: str, field: str, value: object, holder: str | None) -> None:
-        if holder is not None:
+    def _refuse_held(
+        self, where: str, field: str, value: object, holder: str | None, owner: str = ""
+    ) -> None:
+        if holder is None:
+            return
+        said = f"{field} {errors.as_written(value)}: is held by"
+        attachment, _, uid = holder.rpartition("/")
+        if owner.endswith(f"/{uid}"):
             raise errors.Conflict(
-                f"{field} '{value}': held by {self._shown(holder)}",
+                f"{said} attachment {attachment} of the same pod",
                 where=where,
-                hint="ask for another one, or wait until its holder is gone",
+                hint="ask for another one in one of the two",
+                field=field,
             )
+        raise errors.Conflict(
+            f"{said} {self._shown(holder)}",
+            where=where,
+            hint="ask for another one; the pod goes on when this one is free",
+            field=field,
+        )
 
     def _refuse_override(
         self, owner: str, label: str, known: model.Allocation, new: model.Allocation

@@ -12,28 +12,6 @@ from collections.abc import Iterator, Mapping
 
 from weft import errors
 
-_LONGEST_SHOWN = 80
-
-
-class _Shown(str):
-    """A value as its author wrote it: JSON, not Python."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return str(self)
-
-
-def shown(value: object) -> object:
-    """`value` for a message: short, and in JSON where it is not a plain string."""
-    if isinstance(value, str):
-        return value if len(value) <= _LONGEST_SHOWN else value[: _LONGEST_SHOWN - 3] + "..."
-    try:
-        text = json.dumps(value)
-    except (TypeError, ValueError, RecursionError):
-        text = f"of type {type(value).__name__}"
-    return _Shown(text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 3] + "...")
-
 
 def kind_of(value: object) -> str:
     """What JSON calls the type of `value`."""
@@ -42,8 +20,10 @@ def kind_of(value: object) -> str:
             return "null"
         case bool():
             return "a boolean"
-        case int() | float():
+        case int():
             return "a number"
+        case float():
+            return "a number with a fraction"
         case str():
             return "a string"
         case list() | tuple():
@@ -109,9 +89,8 @@ class Fields:
 
     def refuse(self, name: str, value: object, rule: str, *, hint: str = "") -> None:
         """Note that field `name` breaks `rule`; pass None as `value` when it is missing."""
-        said = None if value is None else shown(value)
         field = f"{self.path}.{name}" if self.path else name
-        self.problems.append(errors.InvalidInput(self.subject, field, said, rule, hint=hint))
+        self.problems.append(errors.InvalidInput(self.subject, field, value, rule, hint=hint))
 
     def value(self, name: str) -> object:
         if name in self.raw:

@@ -12,6 +12,7 @@ from weft.api import fields, objects, written
 
 KIND = "IPAMClaim"
 ALLOCATED = "IPsAllocated"
+SUCCESS = "SuccessfulAllocation"
 
 
 def parse(claim: object) -> model.IpamClaim:
@@ -47,16 +48,39 @@ def parse(claim: object) -> model.IpamClaim:
     )
 
 
+def reason_of(error: errors.WeftError) -> str:
+    """The condition's reason for what went wrong."""
+    match error:
+        case errors.Exhausted():
+            return "SubnetExhausted"
+        case errors.Conflict(field="mac"):
+            return "MACAddressConflict"
+        case errors.Conflict(field="ips" | "address" | "addresses"):
+            return "IPAddressConflict"
+    return "InternalError"
+
+
+def condition(claim: object) -> tuple[str, str, str]:
+    """Status, reason and message of the claim's condition; empty while it has none."""
+    status = claim.get("status") if isinstance(claim, Mapping) else None
+    listed = status.get("conditions") if isinstance(status, Mapping) else None
+    for each in listed if isinstance(listed, list) else ():
+        if isinstance(each, Mapping) and each.get("type") == ALLOCATED:
+            told = (str(each.get(key) or "") for key in ("status", "reason", "message"))
+            return tuple(told)  # type: ignore[return-value]
+    return "", "", ""
+
+
 def render_status(
     claim: model.IpamClaim, *, reason: str, message: str, now: str
 ) -> dict[str, object]:
-    """The status object; `reason` is SuccessfulAllocation or why there are no addresses.
+    """The status object; `reason` is SUCCESS, or why the addresses are not there to use.
 
     `now` is the time of the condition's change, RFC 3339.
     """
     condition = {
         "type": ALLOCATED,
-        "status": "True" if claim.addresses else "False",
+        "status": "True" if reason == SUCCESS else "False",
         "reason": reason,
         "message": message,
         "lastTransitionTime": now,

@@ -2,7 +2,8 @@
 
     parse        the NetworkSpec, None for another plugin's definition, or the first problem
     problems     all problems, for a linter or an event
-    difference   where two definitions of one network disagree
+    difference   where two definitions of one network disagree, and `declared` what each says
+    near_miss, ignored_keys   what is not wrong but hardly meant
     check_underlay   whether the nodes' own network can carry the declared MTU
 
 The rules of the configuration's fields are `netconf.py`'s.
@@ -10,6 +11,7 @@ The rules of the configuration's fields are `netconf.py`'s.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 
 from weft import errors, model, names
@@ -90,11 +92,11 @@ def _config(nad: object, found: list[errors.InvalidInput]) -> fields.Fields | No
         return None  # the runtime looks for a configuration on disk: none of ours
     if not isinstance(text, str):
         rule = f"must be a string that holds JSON, not {fields.kind_of(text)}"
-        raise errors.InvalidInput(subject, _CONFIG, fields.shown(text), rule)
+        raise errors.InvalidInput(subject, _CONFIG, text, rule)
     raw = fields.decode(subject, _CONFIG, text)
     if not isinstance(raw, Mapping):
         rule = f"must hold a JSON object, not {fields.kind_of(raw)}"
-        raise errors.InvalidInput(subject, _CONFIG, fields.shown(raw), rule)
+        raise errors.InvalidInput(subject, _CONFIG, raw, rule)
     config = fields.Fields(subject, _CONFIG, raw, found)
     if config.has("plugins"):
         return _from_list(config)
@@ -116,7 +118,7 @@ def _from_list(outer: fields.Fields) -> fields.Fields | None:
         outer.refuse("type", outer.value("type"), rule, hint="remove type or plugins")
         return None
     if len(plugins) > 1:
-        types = ", ".join(repr(plugin.get("type")) for plugin in objects_)
+        types = ", ".join(errors.as_written(plugin.get("type")) for plugin in objects_)
         rule = f"chains {len(plugins)} plugins ({types}); {names.CNI_TYPE} must stand alone"
         outer.refuse("plugins", None, rule, hint="leave one plugin in the list")
         return None
@@ -134,6 +136,17 @@ def difference(one: model.NetworkSpec, other: model.NetworkSpec) -> str | None:
         if getattr(one.dhcp, attribute) != getattr(other.dhcp, attribute):
             return key
     return None
+
+
+def declared(spec: model.NetworkSpec, key: str) -> str:
+    """What a definition says under a key that `difference` names, for a message."""
+    attributes = {other: attribute for attribute, other in reversed(_KEYS.items())}
+    attributes |= {other: attribute for attribute, other in _DHCP_KEYS.items()}
+    owner = spec.dhcp if key in _DHCP_KEYS.values() else spec
+    value = getattr(owner, attributes[key])
+    if isinstance(value, tuple):
+        value = ",".join(map(str, value))
+    return "none" if value is None or value == "" else errors.as_written(value)
 
 
 def _comparable(value: object) -> object:
@@ -158,7 +171,29 @@ def check_underlay(
         if not overhead:
             rule = f"is more than the underlay carries: its MTU is {underlay_mtu}"
         hint = f"set mtu to {most} or less, or raise the MTU of the nodes' network"
-        raise errors.InvalidInput(where or f"network {spec.name}", "mtu", spec.mtu, rule, hint=hint)
+        subject = where or f"network {spec.name}"
+        raise errors.InvalidInput(subject, f"{_CONFIG}.mtu", spec.mtu, rule, hint=hint)
+
+
+def near_miss(nad: object) -> str:
+    """A sentence about a definition that is not weft's but looks meant to be; "" otherwise."""
+    try:
+        if _config(nad, []) is not None:
+            return ""
+        raw = fields.decode("", "", nad["spec"]["config"])  # type: ignore[index]
+    except (errors.InvalidInput, TypeError, KeyError):
+        return ""
+    if not isinstance(raw, Mapping) or "plugins" in raw:
+        return ""
+    name = raw.get("type")
+    if not name and ("topology" in raw or "netAttachDefName" in raw):
+        return (
+            f'{_CONFIG}.type: is missing, so no plugin serves this (add "type": "{names.CNI_TYPE}")'
+        )
+    if isinstance(name, str) and difflib.get_close_matches(name.lower(), [names.CNI_TYPE], 1, 0.85):
+        shown = errors.as_written(name)
+        return f"{_CONFIG}.type {shown}: is not weft's (did you mean {names.CNI_TYPE}?)"
+    return ""
 
 
 def ignored_keys(nad: object) -> list[str]:

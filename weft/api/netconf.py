@@ -77,6 +77,7 @@ def read(
     _check_frame(fields, nad)
     topology = _topology(fields)
     if topology is None:
+        _mtu(fields, model.Topology.LAYER2, (), default_mtu)  # wrong in any topology
         return None
     role = fields.text("role")
     _check_role(fields, role, topology)
@@ -111,7 +112,9 @@ def slips(fields: Fields) -> list[str]:
     known = {key.lower(): key for key in (*_USED, *_UNUSED)}
     found = []
     for key in fields.raw:
+        # Short words are far from each other by ratio though only two letters changed places.
         near = difflib.get_close_matches(key.lower(), known, 1, 0.8)
+        near += [each for each in known if sorted(each) == sorted(key.lower())]
         if key.lower() not in known and near:
             found.append(f"{fields.path}.{key} is ignored; did you mean {known[near[0]]}?")
     return found

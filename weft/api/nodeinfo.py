@@ -17,7 +17,7 @@ from weft import errors, model, names
 from weft.api import fields, objects, written
 
 KIND = "Node"
-_CHASSIS = re.compile(r"[!-~]{1,253}")
+_CHASSIS = re.compile(r"[!-+\--~]{1,253}")
 _FAMILIES = ("ipv4", "ipv6")
 _Read = TypeVar("_Read")
 
@@ -26,9 +26,8 @@ def parse(node: object) -> model.NodeInfo:
     """What is known so far; fields that nobody has written yet are empty."""
     subject = objects.subject(KIND, node)
     chassis = objects.annotation(KIND, node, names.NODE_CHASSIS_ID).strip()
-    if chassis and not _CHASSIS.fullmatch(chassis):
-        rule = "must be a chassis name: printable and without blanks"
-        raise errors.InvalidInput(subject, names.NODE_CHASSIS_ID, fields.shown(chassis), rule)
+    if chassis:
+        check_chassis(subject, names.NODE_CHASSIS_ID, chassis)
     return model.NodeInfo(
         name=objects.key(node)[1],
         chassis=chassis,
@@ -38,6 +37,13 @@ def parse(node: object) -> model.NodeInfo:
         subnets=_subnets(subject, objects.annotation(KIND, node, names.NODE_SUBNETS)),
         gateway=_gateway(subject, objects.annotation(KIND, node, names.NODE_GATEWAY)),
     )
+
+
+def check_chassis(subject: str, field: str, chassis: str) -> None:
+    """Refuses what OVN cannot bind a port to: it takes a list of names, with commas between."""
+    if not _CHASSIS.fullmatch(chassis):
+        rule = "must be a chassis name: printable, without blanks and without commas"
+        raise errors.InvalidInput(subject, field, chassis, rule)
 
 
 def _encap_ips(subject: str, text: str) -> tuple[str, ...]:
@@ -110,7 +116,7 @@ def _object(subject: str, name: str, text: str, found: list[errors.InvalidInput]
     value = fields.decode(subject, name, text)
     if not isinstance(value, Mapping):
         rule = f"must hold a JSON object, not {fields.kind_of(value)}"
-        raise errors.InvalidInput(subject, name, fields.shown(value), rule)
+        raise errors.InvalidInput(subject, name, value, rule)
     return fields.Fields(subject, name, value, found)
 
 
@@ -136,7 +142,7 @@ def _id(subject: str, text: str) -> int:
         return 0
     if not (text.isascii() and text.isdigit() and len(text) <= 6):
         rule = "must be a whole number"
-        raise errors.InvalidInput(subject, names.NODE_ID, fields.shown(text), rule)
+        raise errors.InvalidInput(subject, names.NODE_ID, text, rule)
     return int(text)
 
 

@@ -38,4 +38,4 @@ def annotation(kind: str, obj: object, name: str) -> str:
     if value is None or isinstance(value, str):
         return value or ""
     rule = f"must be a string, not {fields.kind_of(value)}"
-    raise errors.InvalidInput(subject(kind, obj), name, fields.shown(value), rule)
+    raise errors.InvalidInput(subject(kind, obj), name, value, rule)

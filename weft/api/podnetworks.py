@@ -39,7 +39,7 @@ def parse(pod: object, *, primary: bool = False) -> dict[str, model.Allocation]:
         path = f"{names.POD_NETWORKS}[{key!r}]"
         if not isinstance(entry, Mapping):
             rule = f"must be an object, not {fields.kind_of(entry)}"
-            raise errors.InvalidInput(subject, path, fields.shown(entry), rule)
+            raise errors.InvalidInput(subject, path, entry, rule)
         reader = fields.Fields(subject, path, entry, found)
         allocation = _allocation(reader)
         if found:
@@ -58,7 +58,7 @@ def _entries(subject: str, text: str) -> Mapping[str, object]:
         raise errors.InvalidInput(subject, names.POD_NETWORKS, None, rule) from None
     if not isinstance(entries, Mapping):
         rule = f"must hold a JSON object, not {fields.kind_of(entries)}"
-        raise errors.InvalidInput(subject, names.POD_NETWORKS, fields.shown(entries), rule)
+        raise errors.InvalidInput(subject, names.POD_NETWORKS, entries, rule)
     return entries
 
 

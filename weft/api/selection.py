@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from weft import errors, model, names
 from weft.api import objects, written
-from weft.api.fields import Fields, decode, kind_of, shown
+from weft.api.fields import Fields, decode, kind_of
 
 KIND = "Pod"
 
@@ -89,7 +89,7 @@ def _elements(pod: object, name: str, found: list[errors.InvalidInput]) -> Itera
         if not isinstance(listed, list):
             rule = f"must be a list of objects, not {kind_of(listed)}"
             hint = "put the object into [ ]" if isinstance(listed, Mapping) else ""
-            raise errors.InvalidInput(subject, name, shown(listed), rule, hint=hint)
+            raise errors.InvalidInput(subject, name, listed, rule, hint=hint)
         items = listed
     else:
         parts = enumerate(text.split(","))
@@ -98,7 +98,7 @@ def _elements(pod: object, name: str, found: list[errors.InvalidInput]) -> Itera
         path = f"{name}[{index}]"
         if not isinstance(item, Mapping):
             rule = f"must be an object, not {kind_of(item)}"
-            raise errors.InvalidInput(subject, path, shown(item), rule)
+            raise errors.InvalidInput(subject, path, item, rule)
         yield Fields(subject, path, item, found)
 
 
@@ -167,7 +167,8 @@ def _interface(fields: Fields) -> str:
     if not name:
         return ""
     if len(name) > 15:
-        fields.refuse("interface", name, f"has {len(name)} characters; Linux allows 15")
+        rule = f"has {len(name)} characters; Linux allows 15"
+        fields.refuse("interface", name, rule, hint="choose a shorter name")
     elif (
         not _INTERFACE.fullmatch(name) or any(mark in name for mark in "/:%") or name in (".", "..")
     ):

@@ -58,14 +58,14 @@ def parse(pod: object) -> tuple[NetworkStatus, ...]:
     listed = fields.decode(subject, names.NETWORK_STATUS, text)
     if not isinstance(listed, list):
         rule = f"must be a list of objects, not {fields.kind_of(listed)}"
-        raise errors.InvalidInput(subject, names.NETWORK_STATUS, fields.shown(listed), rule)
+        raise errors.InvalidInput(subject, names.NETWORK_STATUS, listed, rule)
     found: list[errors.InvalidInput] = []
     statuses = []
     for index, item in enumerate(listed):
         path = f"{names.NETWORK_STATUS}[{index}]"
         if not isinstance(item, Mapping):
             rule = f"must be an object, not {fields.kind_of(item)}"
-            raise errors.InvalidInput(subject, path, fields.shown(item), rule)
+            raise errors.InvalidInput(subject, path, item, rule)
         statuses.append(_status(fields.Fields(subject, path, item, found)))
     if found:
         raise found[0]

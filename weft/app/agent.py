@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from weft import errors, model, names, rows
-from weft.api import clusternet, gateway, nad
+from weft.api import clusternet, gateway, nodeinfo
 from weft.app import health, settings
 from weft.control import loop
 from weft.control.zone import networks, nodes, pods, state, writer
@@ -137,17 +137,12 @@ class Agent:
     def network_of(self, key: str) -> model.NetworkSpec | None:
         """The network of a definition, for a CNI call; None if weft serves none of that name.
 
-        "" stands for the cluster's own network.
+        "" stands for the cluster's own network. InvalidInput says what is wrong with one.
         """
         if not key:
             return self._primary.spec if self._primary else None
         obj = self.nads.get(key)
-        if obj is None:
-            return None
-        try:
-            return nad.parse(obj, default_mtu=self._options.default_mtu)
-        except errors.InvalidInput:
-            return None
+        return networks.spec(obj, default_mtu=self._options.default_mtu) if obj else None
 
     def _dependencies(self) -> server.Dependencies:
         options = self._options
@@ -216,7 +211,15 @@ async def await_own(ovs: replica.Replica, node: str) -> model.NodeInfo:
 
     found = await ovs.wait_for("Open_vSwitch", "", told)
     assert found is not None
-    return own_info(node, found[1])
+    own = own_info(node, found[1])
+    check_own(own)
+    return own
+
+
+def check_own(own: model.NodeInfo) -> None:
+    """Refuses an identity that no port can be bound to."""
+    subject = f"Open vSwitch of node {own.name}"
+    nodeinfo.check_chassis(subject, "external_ids:system-id", own.chassis)
 
 
 def check(options: settings.Agent) -> None:

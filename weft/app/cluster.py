@@ -9,11 +9,13 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Mapping
+from ipaddress import ip_network
 
+from weft import errors, model
 from weft.api import clusternet
 from weft.app import health, settings
 from weft.control import loop
-from weft.control.cluster import claims, holdings, networks, nodes, pods
+from weft.control.cluster import claims, definitions, holdings, networks, nodes, pods
 from weft.kube import cache, events, lease, resources
 from weft.kube.client import Client
 
@@ -37,9 +39,8 @@ class Manager:
             self.nads,
             self.recorder,
             held,
-            default_mtu=options.default_mtu,
-            underlay_mtu=options.underlay_mtu,
-            primary=primary,
+            rules(options, primary),
+            primary,
         )
         self.node_cache = nodes.watch(client)
         self.nodes = nodes.Nodes(client, self.node_cache, self.networks, self.recorder)
@@ -91,6 +92,24 @@ class Manager:
             "pods": len(self.pod_cache),
             **self.pods.figures(),
         }
+
+
+def rules(
+    options: settings.ClusterManager, primary: model.Network | None = None
+) -> definitions.Rules:
+    """What the options ask of definitions; raises InvalidInput for ranges that are none."""
+    setting = settings.RESERVED_SUBNETS
+    own = primary.spec.subnets if primary is not None else ()
+    reserved: list[tuple[str, model.Subnet]] = [
+        ("the cluster's own network", subnet) for subnet in own
+    ]
+    for text in filter(None, map(str.strip, options.reserved_subnets.split(","))):
+        try:
+            reserved.append(("a range of the cluster's own", ip_network(text)))
+        except ValueError:
+            rule = "must be subnets such as 10.244.0.0/16, with commas between them"
+            raise errors.InvalidInput("weft cluster-manager", setting.flag, text, rule) from None
+    return definitions.Rules(options.default_mtu, options.underlay_mtu, tuple(reserved))
 
 
 async def run(

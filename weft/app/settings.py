@@ -60,6 +60,12 @@ CLUSTER_SUBNETS = Setting(
     "10.128.0.0/14/23. Empty: another plugin is the primary network.",
     "SUBNETS",
 )
+RESERVED_SUBNETS = Setting(
+    "reserved_subnets",
+    "",
+    "Ranges that no overlay may overlap, as a comma list: the cluster's pods, services and nodes.",
+    "CIDRS",
+)
 LEADER_ELECT = Setting(
     "leader_elect", False, "Act only while holding the lease, so that several copies may run."
 )
@@ -119,6 +125,7 @@ CLUSTER_MANAGER: tuple[Setting[str] | Setting[int] | Setting[bool], ...] = (
     DEFAULT_MTU,
     UNDERLAY_MTU,
     CLUSTER_SUBNETS,
+    RESERVED_SUBNETS,
     LEADER_ELECT,
     LEASE_NAME,
     LEASE_NAMESPACE,
@@ -137,6 +144,7 @@ class ClusterManager:
     default_mtu: int = DEFAULT_MTU.default
     underlay_mtu: int = UNDERLAY_MTU.default
     cluster_subnets: str = CLUSTER_SUBNETS.default
+    reserved_subnets: str = RESERVED_SUBNETS.default
     leader_elect: bool = LEADER_ELECT.default
     lease_name: str = LEASE_NAME.default
     lease_namespace: str = LEASE_NAMESPACE.default

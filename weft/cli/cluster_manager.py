@@ -20,6 +20,9 @@ def command(
     cluster_subnets: Annotated[
         str, option(settings.CLUSTER_SUBNETS)
     ] = settings.CLUSTER_SUBNETS.default,
+    reserved_subnets: Annotated[
+        str, option(settings.RESERVED_SUBNETS)
+    ] = settings.RESERVED_SUBNETS.default,
     workers: Annotated[int, option(settings.WORKERS)] = settings.WORKERS.default,
     health: Annotated[str, option(settings.HEALTH)] = settings.HEALTH.default,
     log_level: Annotated[str, option(settings.LOG_LEVEL)] = settings.LOG_LEVEL.default,
@@ -36,6 +39,7 @@ def command(
             default_mtu=default_mtu,
             underlay_mtu=underlay_mtu,
             cluster_subnets=cluster_subnets,
+            reserved_subnets=reserved_subnets,
             leader_elect=leader_elect,
             lease_name=lease_name,
             lease_namespace=lease_namespace,

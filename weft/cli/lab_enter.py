@@ -36,6 +36,10 @@ def execute(
     argv = list(command or [])
     if argv and argv[0] == "--":
         del argv[0]
+    elif argv and argv[0].startswith("-"):
+        rule = "is an option after TARGET, where the command begins"
+        hint = "put options before TARGET: weft lab exec --name LAB node1 -- COMMAND"
+        raise errors.InvalidInput("weft lab exec", argv[0], None, rule, hint=hint)
     with up.running(name) as peer:
         place = targets.find(peer, target)
         if not argv:  # a pod has its own programs, and no other shell than this

@@ -24,7 +24,9 @@ from weft import errors
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("weft.cli.demo", "Show three virtual machines on one overlay network."),
     "lab": ("weft.cli.lab", "A cluster with OVN and virtual machines on this machine."),
+    "check": ("weft.cli.check", "Find what is wrong with manifests before they are applied."),
     "vm": ("weft.cli.vm", "Start, stop, restart and list virtual machines."),
+    "topology": ("weft.cli.topology", "Draw the networks of a lab or node, or what carries them."),
     "cluster-manager": ("weft.cli.cluster_manager", "Decide which pod gets what on which network."),
     "node": ("weft.cli.node", "Run the agent of one node."),
 }

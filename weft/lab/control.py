@@ -40,7 +40,9 @@ async def serve(link: socket.socket, handle: Handler) -> None:
         finally:
             writer.close()
 
-    server = await asyncio.start_unix_server(talk, sock=link)
+    # start_unix_server would look for the socket's file at close (Python 3.13), and the name that
+    # it was bound to, through an open folder, is not there any more.
+    server = await asyncio.start_server(talk, sock=link)
     async with server:
         await server.serve_forever()
 

@@ -143,6 +143,7 @@ def _cluster(lab: spec.Lab, state: str, crds: str, chosen: frozenset[str]) -> It
             (
                 *("weft", "cluster-manager", "--kubeconfig", kubeconfig),
                 *("--underlay-mtu", str(lab.mtu), *_network(lab)),
+                *("--reserved-subnets", ",".join(map(str, lab.reserved))),
             ),
             entry="weft.cli.main:main",
             imports=(PARTS["cluster-manager"],),

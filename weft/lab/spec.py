@@ -22,6 +22,7 @@ MAX_NODES = 64
 MANAGEMENT = ipaddress.IPv4Network("172.31.0.0/24")  # API server and node addresses
 UNDERLAY = ipaddress.IPv4Network("172.31.1.0/24")  # Geneve end points, gateways, the outside host
 UNDERLAY_6 = ipaddress.IPv6Network("fd00:172:31:1::/64")  # gateways and the outside host alone
+PODS = ipaddress.IPv4Network("10.244.0.0/16")  # the pods' own network where weft's is not: a bridge
 API_PORT = 6443  # of the API server on the management network
 FIRST_NODE_HOST = 10  # node1 is .11
 FIRST_GATEWAY_HOST = 100  # node1's gateway is .101
@@ -138,6 +139,11 @@ class Lab:
     def pod_mtu(self) -> int:
         """What a network of pods carries where its definition does not say."""
         return min(1400, self.mtu - TUNNEL_OVERHEAD)
+
+    @property
+    def reserved(self) -> tuple[ipaddress.IPv4Network, ...]:
+        """What no overlay may overlap, beside weft's own network."""
+        return (MANAGEMENT,) if self.is_primary else (PODS, MANAGEMENT)
 
     @property
     def is_primary(self) -> bool:

@@ -19,7 +19,7 @@ from weft import errors, names, rows
 from weft.host import netlink, netns, rawsocket
 from weft.kube import queue
 from weft.nic import port
-from weft.ovn import advertisement, dhcp
+from weft.ovn import advertisement
 from weft.ovsdb import replica
 
 log = logging.getLogger(__name__)
@@ -273,7 +273,7 @@ def settle(said: advertisement.Advertised, namespace: Path) -> socket.socket:
     with netns.entered(str(namespace)):
         netlink.configure(
             said.device,
-            mac=dhcp.SERVER_MAC,
+            mac=names.SERVER_MAC,
             mtu=said.mtu,
             addresses=(),
             routes=(),

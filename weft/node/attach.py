@@ -42,7 +42,7 @@ class Dependencies:
 
     `pods` holds this node's pods with uid and annotations; `network_of` answers for a
     "<namespace>/<name>" of a definition, and for "", the cluster's own network: what it is, None
-    if there is none that weft serves.
+    if there is none that weft serves; InvalidInput says what is wrong with one.
     `ovs` is a replica of `port.TABLES`.
     """
 
@@ -147,13 +147,7 @@ def is_decided(pod: Object, asked: call.Call, deps: Dependencies) -> bool:
         return False
     attachment = attachment_of(pod, asked, deps)
     if attachment is None:
-        raise errors.InvalidInput(
-            f"Pod {asked.pod}",
-            names.NETWORKS,
-            None,
-            f"has no element for {shown(asked.nad)} with interface {asked.interface}",
-            hint="the annotation was changed after the pod was made; make the pod anew",
-        )
+        raise mismatch(pod, asked, deps)
     return attachment.key in allocations(pod, deps)
 
 
@@ -168,6 +162,25 @@ def allocations(pod: Object, deps: Dependencies) -> dict[str, model.Allocation]:
 
 def shown(nad: str) -> str:
     return nad or "the cluster's own network"
+
+
+def mismatch(pod: Object, asked: call.Call, deps: Dependencies) -> errors.InvalidInput:
+    """Why no element of the pod's selection is what the runtime asks for."""
+    for element in selected(pod, deps):
+        if element.interface == asked.interface and element.nad and asked.nad:
+            return errors.InvalidInput(
+                f"NetworkAttachmentDefinition {element.nad}",
+                "spec.config.netAttachDefName",
+                asked.nad,
+                f'must be "{element.nad}", the namespace and name of the definition itself',
+            )
+    return errors.InvalidInput(
+        f"Pod {asked.pod}",
+        names.NETWORKS,
+        None,
+        f"has no element for {shown(asked.nad)} with interface {asked.interface}",
+        hint="the annotation was changed after the pod was made; make the pod anew",
+    )
 
 
 def attachment_of(pod: Object, asked: call.Call, deps: Dependencies) -> model.Attachment | None:
@@ -198,8 +211,15 @@ def shares_network(
 ) -> bool:
     """Whether another interface of the pod is on the same network, by whichever definition."""
     others = {a.nad for a in selected(pod, deps) if a.key != attachment.key}
-    specs = (spec if nad == attachment.nad else deps.network_of(nad) for nad in others)
-    return any(other is not None and other.name == spec.name for other in specs)
+    return any(_network_name(nad, deps) == spec.name for nad in others)
+
+
+def _network_name(nad: str, deps: Dependencies) -> str:
+    try:
+        spec = deps.network_of(nad)
+    except errors.InvalidInput:
+        return ""  # the ADD for that one says it
+    return spec.name if spec else ""
 
 
 async def write_port(wanted: Wanted, deps: Dependencies) -> None:

@@ -85,9 +85,10 @@ class Call:
             return ""
         key = self.config.get("netAttachDefName")
         if not isinstance(key, str) or key.count("/") != 1:
+            said = "" if key is None else f" {errors.as_written(key)}"
             raise Refused(
                 Code.CONFIGURATION,
-                f"netAttachDefName {key!r}: must be <namespace>/<name> of the definition itself",
+                f"netAttachDefName{said}: must be <namespace>/<name> of the definition itself",
                 where=f"network {self.network}",
                 hint="add it to spec.config of the NetworkAttachmentDefinition",
             )

@@ -85,7 +85,7 @@ def parse(frame: bytes) -> Solicitation | None:
 
 
 def _frame(said: Advertised, mac: bytes, to: IPv6Address) -> bytes:
-    own = _mac(dhcp.SERVER_MAC)
+    own = _mac(names.SERVER_MAC)
     body = struct.pack("!BBHBBHII", _ADVERTISEMENT, 0, 0, 0, _MANAGED_AND_OTHER, 0, 0, 0)
     body += struct.pack("!BB6s", 1, 1, own)
     body += struct.pack("!BBHI", 5, 1, 0, said.mtu)

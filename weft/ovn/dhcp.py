@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from weft import model, names, ranges, rows
 
-# The server's identity lies outside of every subnet that a network can have assigned, so no pod
-# can hold it; unicast to it is answered by OVN on the asking port and goes nowhere else.
+# The server's identity lies outside of every subnet that a network can have assigned, and its MAC
+# is given to nobody; unicast to it is answered by OVN on the asking port and goes nowhere else.
 SERVER_IP = "169.254.1.1"
-SERVER_MAC = "0a:58:a9:fe:01:01"
-# What OVN derives from SERVER_MAC as the source of its DHCPv6 replies (modified EUI-64).
+# What OVN derives from names.SERVER_MAC as the source of its DHCPv6 replies (modified EUI-64).
 SERVER_LINK_LOCAL = "fe80::858:a9ff:fefe:101"
 
 OPTIONS = "DHCP_Options"
@@ -97,7 +96,7 @@ def _way(network: model.Network, gateway: str) -> dict[str, rows.Atom]:
 def _options_v4(spec: model.NetworkSpec) -> dict[str, rows.Atom]:
     said: dict[str, rows.Atom] = {
         "server_id": SERVER_IP,
-        "server_mac": SERVER_MAC,
+        "server_mac": names.SERVER_MAC,
         "lease_time": str(spec.dhcp.lease_seconds),
         "mtu": str(spec.mtu),
     }
@@ -112,7 +111,7 @@ def _options_v4(spec: model.NetworkSpec) -> dict[str, rows.Atom]:
 
 def _options_v6(spec: model.NetworkSpec) -> dict[str, rows.Atom]:
     """DHCPv6 has no option for MTU, router or prefix: those are the advertiser's."""
-    said: dict[str, rows.Atom] = {"server_id": SERVER_MAC}
+    said: dict[str, rows.Atom] = {"server_id": names.SERVER_MAC}
     if dns := _of_family(spec.dhcp.dns, 6):
         said["dns_server"] = _list(dns)
     if spec.dhcp.domain:

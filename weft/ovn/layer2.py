@@ -74,7 +74,7 @@ def advertiser(network: model.Network) -> rows.Row:
         {
             "name": name,
             "type": "localport",
-            "addresses": frozenset({f"{dhcp.SERVER_MAC} {dhcp.SERVER_LINK_LOCAL}"}),
+            "addresses": frozenset({f"{names.SERVER_MAC} {dhcp.SERVER_LINK_LOCAL}"}),
             "port_security": frozenset(),
             "options": {"requested-tnl-key": str(names.ADVERTISER_TUNNEL_KEY)},
             "external_ids": {

@@ -9,9 +9,12 @@ large sets and maps (`schema.LARGE`) change in place.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import itertools
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Set
 from types import MappingProxyType
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 from weft import rows
 from weft.ovsdb import schema
@@ -39,10 +42,14 @@ class _Table:
     def __init__(self, table: rows.Table, scheme: schema.Schema) -> None:
         self.name = table.name
         self.key = table.key
+        self.echo = table.echo
         self.columns = scheme.columns(table.name, table.columns)
         self.decode = {name: column.decode for name, column in self.columns.items()}
+        self.keep = {name: column.keep for name, column in self.columns.items()}
+        self.kept = {name: column.kept for name, column in self.columns.items()}
         self.defaults = {name: column.default for name, column in self.columns.items()}
-        self.keeping = {n: c for n, c in self.columns.items() if c.keeps}
+        self.holding = tuple(name for name, column in self.columns.items() if column.holds)
+        self.weak = {name: column.weak for name, column in self.columns.items() if column.weak}
         self.root = table.name in scheme.roots
         self.unique = frozenset(table.key.columns) in scheme.unique[table.name]
         self.rows: dict[str, Columns] = {}
@@ -68,43 +75,98 @@ class _Table:
             del self.twins[key]
 
 
+class _Tables(dict[str, _Table]):
+    def __missing__(self, name: str) -> _Table:
+        raise ValueError(f"table {name} is not monitored")
+
+
+class _Encoders(dict[str, schema.Encode]):
+    """How each column of a table is written; only what is monitored can be compared, so desired."""
+
+    def __init__(self, table: _Table) -> None:
+        super().__init__({name: column.encode for name, column in table.columns.items()})
+        self._table = table.name
+
+    def __missing__(self, column: str) -> schema.Encode:
+        raise ValueError(f"{self._table}.{column} is desired but not monitored")
+
+
 class Contents:
     """The monitored rows of one database; a `rows.Snapshot`."""
 
     def __init__(self, tables: Iterable[rows.Table], scheme: schema.Schema) -> None:
-        self._tables = {table.name: _Table(table, scheme) for table in tables}
+        self._tables = _Tables({table.name: _Table(table, scheme) for table in tables})
         self._holders: dict[str, tuple[rows.Holder, ...]] = {}
-        self.encoders = {
-            name: {column: codec.encode for column, codec in table.columns.items()}
-            for name, table in self._tables.items()
-        }
+        # What rows of weft's own making will be, by UUID, until the server says that they are.
+        self._expected: dict[str, Columns] = {}
+        # New rows, by UUID, of which nothing is known but their table: to be read by `selects`.
+        self._unread: dict[str, _Table] = {}
+        # The server hashes a UUID by its first 32 bits alone: those are counted.
+        self._serial = itertools.count(secrets.randbits(32))
+        self._tail = str(uuid4())[8:]
+        self.encoders = {name: _Encoders(table) for name, table in self._tables.items()}
 
     # What the plan asks.
 
     def get(self, table: str, key: str, /) -> rows.Found | None:
-        this = self._table(table)
+        this = self._tables[table]
         uuid = this.index.get(key)
         return None if uuid is None else (uuid, this.rows[uuid])
 
     def holders(self, table: str, uuid: str, /) -> tuple[rows.Holder, ...] | None:
-        return None if self._table(table).root else self._holders.get(uuid, ())
+        return None if self._tables[table].root else self._holders.get(uuid, ())
 
     def guard(self, table: str, key: str, /) -> tuple[rows.Condition, ...] | None:
-        this = self._table(table)
+        this = self._tables[table]
         return None if this.unique else this.key.conditions(key)
+
+    def fresh(self) -> str:
+        return f"{next(self._serial) & 0xFFFFFFFF:08x}{self._tail}"
 
     # What others ask.
 
     def every(self, table: str) -> Mapping[str, rows.Columns]:
-        return MappingProxyType(self._table(table).rows)
+        return MappingProxyType(self._tables[table].rows)
 
-    def _table(self, name: str) -> _Table:
-        try:
-            return self._tables[name]
-        except KeyError:
-            raise ValueError(f"table {name} is not monitored") from None
+    def requests(self) -> Json:
+        """The <monitor-cond-requests> by which the server tells what this needs to know."""
+        return {name: _request(table) for name, table in self._tables.items()}
 
     # How it changes.
+
+    def expect(self, plan: Iterable[rows.Operation]) -> None:
+        """These operations are about to be sent."""
+        for op in plan:
+            if type(op) is rows.Insert and not self._tables[op.table].echo:
+                self._expected[op.uuid] = op.columns
+
+    def settle(self, plan: Iterable[rows.Operation]) -> None:
+        """These operations have been answered: what did not come of them will not come."""
+        if self._expected:
+            for op in plan:
+                if type(op) is rows.Insert:
+                    self._expected.pop(op.uuid, None)
+
+    def selects(self) -> list[Json]:
+        """Operations that read what is unread; call it once, and `take_in` their results."""
+        unread, self._unread = self._unread, {}
+        return [
+            {
+                "op": "select",
+                "table": table.name,
+                "where": [["_uuid", "==", ["uuid", uuid]]],
+                "columns": ["_uuid", *table.columns],
+            }
+            for uuid, table in unread.items()
+        ]
+
+    def take_in(self, selects: Iterable[Json], results: Iterable[Json]) -> list[Change]:
+        """The rows that were selected; those that went meanwhile are no matter."""
+        return [
+            self._read(self._tables[select["table"]], row.pop("_uuid")[1], row)
+            for select, result in zip(selects, results, strict=True)
+            for row in result["rows"]
+        ]
 
     def patch(self, updates: Json) -> list[Change]:
         """Take in the <table-updates2> of a notification or of the first reply."""
@@ -113,40 +175,73 @@ class Contents:
             table = self._tables[name]
             for uuid, row in updated.items():
                 ((kind, raw),) = row.items()
-                if kind == "modify":
+                if kind == "initial" or (kind == "insert" and table.echo):
+                    changes.append(self._read(table, uuid, raw))
+                elif kind == "insert":
+                    if (own := self._own(table, uuid)) is not None:
+                        changes.append(self._insert(table, uuid, own))
+                    else:
+                        self._unread[uuid] = table
+                elif uuid not in table.rows:
+                    continue  # not read yet, and what will be read has this already
+                elif kind == "modify":
                     changes.append(self._modify(table, uuid, raw))
-                elif kind == "delete":
-                    changes.append(self._delete(table, uuid))
                 else:
-                    changes.append(self._insert(table, uuid, raw))
+                    changes.append(self._delete(table, uuid))
         return changes
 
-    def _insert(self, table: _Table, uuid: str, raw: Json) -> Change:
+    def _read(self, table: _Table, uuid: str, raw: Json) -> Change:
+        """A new row as the server says it: without the columns that have their defaults."""
         columns = table.defaults.copy()
         decode = table.decode
         for name, value in raw.items():
             columns[name] = decode[name](value)
+        return self._insert(table, uuid, columns)
+
+    def _own(self, table: _Table, uuid: str) -> Columns | None:
+        """A new row as weft wrote it; None if another did, or the server may have changed it.
+
+        It does so in one way: it drops weak references to what is not there any more.
+        """
+        columns = self._expected.pop(uuid, None)
+        if columns is None:
+            return None
+        # The plan made this mapping for this row alone: it becomes the row.
+        kept = table.kept
+        for name, value in columns.items():
+            if type(value) is not kept[name]:
+                columns[name] = table.keep[name](value)
+        if len(columns) < len(kept):
+            columns = {**table.defaults, **columns}
+        for name, target in table.weak.items():
+            there = self._tables[target].rows if target in self._tables else ()
+            if not all(member in there for member in _members(columns[name])):
+                return None
+        return columns
+
+    def _insert(self, table: _Table, uuid: str, columns: Columns) -> Change:
         key = table.key(columns)
         table.rows[uuid] = columns
         table.note(key, uuid)
-        for name, column in table.keeping.items():
-            if name in raw:
-                self._hold(rows.Holder(table.name, uuid, name), column.members(raw[name]))
+        for name in table.holding:
+            if columns[name]:
+                self._hold(rows.Holder(table.name, uuid, name), _members(columns[name]))
         return Change(table.name, uuid, key, None, columns)
 
     def _modify(self, table: _Table, uuid: str, raw: Json) -> Change:
         old = table.rows[uuid]
         columns = dict(old)
         before: rows.Columns = old
-        for name, diff in raw.items():
+        for name, said in raw.items():
             column = table.columns[name]
-            columns[name] = column.merge(old[name], diff)
-            if columns[name] is old[name]:
+            diff = column.decode(said)
+            columns[name] = new = column.merge(old[name], diff)
+            if new is old[name]:
                 before = {n: value for n, value in before.items() if n != name}
-            if column.keeps:
-                self._toggle(
-                    rows.Holder(table.name, uuid, name), column, old[name], columns[name], diff
-                )
+            if column.holds:
+                # A set differs in what the difference says, a single reference wholly.
+                touched = diff if isinstance(new, Set) else {*_members(old[name]), *_members(new)}
+                self._toggle(rows.Holder(table.name, uuid, name), touched, _members(new))
         table.rows[uuid] = columns
         key, was = table.key(columns), table.key(old)
         if key != was:
@@ -158,28 +253,22 @@ class Contents:
         old = table.rows.pop(uuid)
         key = table.key(old)
         table.forget(key, uuid)
-        for name in table.keeping:
+        for name in table.holding:
             self._release(rows.Holder(table.name, uuid, name), _members(old[name]))
         return Change(table.name, uuid, key, old, None)
 
-    def _toggle(
-        self, holder: rows.Holder, column: schema.Column, old: Any, new: Any, diff: Json
-    ) -> None:
-        """Follow a `modify` of a set of references, at the cost of the difference alone."""
-        if isinstance(new, str) or isinstance(old, str):
-            self._release(holder, _members(old))
-            self._hold(holder, _members(new))
-            return
-        toggled = column.members(diff)
-        self._hold(holder, [uuid for uuid in toggled if uuid in new])
-        self._release(holder, [uuid for uuid in toggled if uuid not in new])
+    def _toggle(self, holder: rows.Holder, touched: Set[str], held: Set[str]) -> None:
+        """Follow a change at the cost of the difference alone."""
+        added = touched & held
+        self._hold(holder, added)
+        if len(added) < len(touched):
+            self._release(holder, touched - added)
 
     def _hold(self, holder: rows.Holder, uuids: Iterable[str]) -> None:
-        alone = (holder,)
-        holders = self._holders
-        for uuid in uuids:
-            others = holders.get(uuid)
-            holders[uuid] = alone if others is None else others + alone
+        new: dict[str, tuple[rows.Holder, ...]] = dict.fromkeys(uuids, (holder,))
+        for uuid in self._holders.keys() & new.keys():
+            new[uuid] += self._holders[uuid]
+        self._holders.update(new)
 
     def _release(self, holder: rows.Holder, uuids: Iterable[str]) -> None:
         for uuid in uuids:
@@ -190,8 +279,16 @@ class Contents:
                 self._holders.pop(uuid, None)
 
 
-def _members(value: Any) -> Iterable[str]:
-    return (value,) if isinstance(value, str) else value
+def _request(table: _Table) -> Json:
+    columns = list(table.columns)
+    if table.echo:
+        return [{"columns": columns}]
+    rest = {"initial": False, "modify": False, "delete": False}
+    return [{"columns": [], "select": rest}, {"columns": columns, "select": {"insert": False}}]
+
+
+def _members(value: Any) -> Set[str]:
+    return {value} if isinstance(value, str) else value
 
 
 def differences(old: Contents, new: Contents) -> Iterator[Change]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
 
 from weft import errors
-from weft.ovsdb import contents, schema, session, transact
+from weft.ovsdb import contents, schema, session, transact, wire
 from weft.rows import Columns, Found, Ident, Row, Table
 
 Json = Any
@@ -42,8 +42,6 @@ class Replica:
         self._on_reset = on_reset
         self._session: session.Session | None = None
         self._contents: contents.Contents | None = None
-        # Notifications that came before the first reply was taken in; None once it was.
-        self._early: list[Json] | None = None
         self._subscribers: dict[str, list[Subscriber]] = {}
         self._waiting: dict[Ident, list[tuple[Predicate, asyncio.Future[None]]]] = {}
         self._writer = transact.Writer(database, self._current)
@@ -181,38 +179,54 @@ class Replica:
             pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _read_all(self) -> None:
-        self._early = []
         link = await session.Session.connect(self.address, self._notified)
         try:
             scheme = schema.Schema.parse(await link.call("get_schema", [self.database]))
             fresh = contents.Contents(self._wanted, scheme)
-            asked = {table.name: [{"columns": list(table.columns)}] for table in self._wanted}
-            fresh.patch(await link.call("monitor_cond", [self.database, None, asked]))
+
+            def install(everything: Json) -> None:
+                fresh.patch(everything)
+                before, self._contents, self._session = self._contents, fresh, link
+                if before is not None:
+                    self._tell(contents.differences(before, fresh))
+
+            await link.request(
+                "monitor_cond", [self.database, None, fresh.requests()], then=install
+            )
         except BaseException:
             await link.close()
             raise
-        before, self._contents, self._session = self._contents, fresh, link
-        early, self._early = self._early, None
-        if before is not None:
-            self._tell(contents.differences(before, fresh))
-        for updates in early:
-            self._tell(fresh.patch(updates))
 
     def _notified(self, method: str, params: Json) -> None:
         if method != "update2":
             return
-        if self._early is not None:
-            self._early.append(params[1])
-        else:
-            self._tell(self._known().patch(params[1]))
+        link, known = self._session, self._known()
+        self._tell(known.patch(params[1]))
+        selects = known.selects()
+        if selects and link is not None:
+
+            def take_in(results: Json) -> None:
+                wire.check(self.database, selects, results)
+                self._tell(known.take_in(selects, results))
+
+            reply = link.request("transact", [self.database, *selects], then=take_in)
+            reply.add_done_callback(self._read_others)
+
+    def _read_others(self, reply: asyncio.Future[Json]) -> None:
+        """A failure is no loss: it comes with the end of the link, and then all is read anew."""
+        if (failure := reply.exception()) is not None:
+            log.warning("%s: what others inserted was not read: %s", self.database, failure)
 
     def _tell(self, changes: Iterable[contents.Change]) -> None:
+        if not self._subscribers and not self._waiting:
+            return
         for change in changes:
-            for fn in tuple(self._subscribers.get(change.table, ())):
-                try:
-                    fn(change.uuid, change.old, change.new)
-                except Exception:
-                    log.exception("%s: a subscriber to %s failed", self.database, change.table)
+            if change.table in self._subscribers:
+                for fn in tuple(self._subscribers[change.table]):
+                    try:
+                        fn(change.uuid, change.old, change.new)
+                    except Exception:
+                        log.exception("%s: a subscriber to %s failed", self.database, change.table)
             if self._waiting and change.key is not None:
                 for predicate, woken in self._waiting.get((change.table, change.key), ()):
                     if not woken.done() and predicate(change.new):

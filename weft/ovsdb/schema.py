@@ -34,18 +34,23 @@ ZERO = {
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`merge(value, diff)` is the value after a `modify`: the same object if changed in place.
+    """One column's value: in JSON, as it is kept, and as it may be desired.
 
-    `members(diff or value in JSON)` lists what a set column says, whatever its form.
-    `keeps` names the table whose rows live only while a column like this refers to them.
+    `keep` makes a desired value what `decode` would have made of it, which a value of type `kept`
+    is already (a map never: whoever desired it may change it). `merge(value, diff)` is the value
+    after a `modify`, whose difference `decode` has read: the same object if it changed in place.
+    `holds` names the table whose rows live only while a column like this refers to them, `weak`
+    the one whose rows the server drops from here when they go.
     """
 
     encode: Encode
     decode: Callable[[Json], Any]
-    merge: Callable[[Any, Json], Any]
-    members: Callable[[Json], Set[Any]]
+    keep: Callable[[Any], Any]
+    kept: type | None
+    merge: Callable[[Any, Any], Any]
     default: Any
-    keeps: str
+    holds: str = ""
+    weak: str = ""
 
 
 class Unsuitable(errors.WeftError):
@@ -94,59 +99,51 @@ class Schema:
 def _column(spec: Json, roots: Set[str]) -> Column:
     """Compile one column's <type>, which is a bare name for the plainest columns."""
     spec = spec if isinstance(spec, dict) else {"key": spec}
-    key = spec["key"] if isinstance(spec["key"], dict) else {"type": spec["key"]}
-    value = spec.get("value")
-    value = value if isinstance(value, dict) or value is None else {"type": value}
+    key, value = _base(spec["key"]), _base(spec.get("value"))
     is_uuid = key["type"] == "uuid"
     single = spec.get("max", 1) == 1
-    target = key.get("refTable", "") if key.get("refType", "strong") == "strong" else ""
-    keeps = target if target not in roots else ""
-    if value is not None:
+    if value:
         return _map_column(is_uuid, value["type"] == "uuid", single)
-    members = _uuid_members if is_uuid else _members
+    target, is_strong = key.get("refTable", ""), key.get("refType", "strong") == "strong"
+    holds = target if is_strong and target not in roots else ""
+    weak = "" if is_strong else target
     zero: Any = EMPTY if spec.get("min", 1) == 0 else ZERO[key["type"]]
     encode = _encode_uuids if is_uuid else _encode_plain
     if single:
         decode = _decode_uuid if is_uuid else _decode_plain
-        return Column(encode, decode, lambda _, diff: decode(diff), members, zero, keeps)
+        kept = type(ZERO[key["type"]])
+        return Column(encode, decode, _keep_single, kept, _replace, zero, holds, weak)
     default = zero if zero is EMPTY else frozenset((zero,))
-    return Column(encode, members, _merge_set(members), members, default, keeps)
+    members = _decode_uuids if is_uuid else _decode_set
+    return Column(encode, members, _keep_set, frozenset, _merge_set, default, holds, weak)
+
+
+def _base(spec: Json) -> dict[str, Any]:
+    return spec if isinstance(spec, dict) else {"type": spec} if spec else {}
 
 
 def _map_column(uuid_keys: bool, uuid_values: bool, single: bool) -> Column:
-    if uuid_keys or uuid_values:
+    merge = _replace if single else _merge_map
+    if not uuid_keys and not uuid_values:
+        return Column(_encode_map, _decode_map, dict, None, merge, {})
 
-        def decode(raw: Json) -> dict[Any, Any]:
-            pairs = raw[1]
-            return {(k[1] if uuid_keys else k): (v[1] if uuid_values else v) for k, v in pairs}
-
-    else:
-
-        def decode(raw: Json) -> dict[Any, Any]:
-            return dict(raw[1])
+    def decode(raw: Json) -> dict[Any, Any]:
+        return {(k[1] if uuid_keys else k): (v[1] if uuid_values else v) for k, v in raw[1]}
 
     def encode(value: rows.Value) -> Json:
-        if type(value) is dict or isinstance(value, Mapping):
-            pairs: list[Any] = list(value.items())
-            if uuid_keys:
-                pairs = [(_reference(k), v) for k, v in pairs]
-            if uuid_values:
-                pairs = [(k, _reference(v)) for k, v in pairs]
-            return ("map", pairs)
-        # The keys alone, to be deleted.
-        return _encode_uuids(value) if uuid_keys else _encode_plain(value)
+        if not isinstance(value, Mapping):  # the keys alone, to be deleted
+            return _encode_uuids(value) if uuid_keys else _encode_plain(value)
+        pairs: list[Any] = list(value.items())
+        if uuid_keys:
+            pairs = [(["uuid", k], v) for k, v in pairs]
+        if uuid_values:
+            pairs = [(k, ["uuid", v]) for k, v in pairs]
+        return ["map", pairs]
 
-    def merge(current: dict[Any, Any], diff: Json) -> dict[Any, Any]:
-        changed = current if len(current) > LARGE else dict(current)
-        for key, value in decode(diff).items():
-            if changed.get(key) == value and key in changed:
-                del changed[key]
-            else:
-                changed[key] = value
-        return changed
+    return Column(encode, decode, dict, None, merge, {})
 
-    replace: Callable[[Any, Json], Any] = (lambda _, diff: decode(diff)) if single else merge
-    return Column(encode, decode, replace, lambda _: EMPTY, {}, "")
+
+# Natural to JSON. Types are compared before they are asked for: that is the hot path.
 
 
 def _encode_plain(value: rows.Value) -> Json:
@@ -155,18 +152,23 @@ def _encode_plain(value: rows.Value) -> Json:
         return value
     if kind is frozenset or isinstance(value, Set):
         atoms = list(value)  # type: ignore[arg-type]
-        return atoms[0] if len(atoms) == 1 else ("set", atoms)
+        return atoms[0] if len(atoms) == 1 else ["set", atoms]
     return value
 
 
 def _encode_uuids(value: rows.Value) -> Json:
     if isinstance(value, Set):
-        return ("set", [_reference(atom) for atom in value])
-    return _reference(value)
+        return ["set", [["uuid", atom] for atom in value]]
+    return ["uuid", value]
 
 
-def _reference(value: Any) -> Json:
-    return ("named-uuid" if type(value) is rows.Named else "uuid", value)
+def _encode_map(value: rows.Value) -> Json:
+    if type(value) is dict or isinstance(value, Mapping):
+        return ["map", list(value.items())]
+    return _encode_plain(value)  # the keys alone, to be deleted
+
+
+# JSON to natural.
 
 
 def _decode_plain(raw: Json) -> Any:
@@ -181,20 +183,53 @@ def _decode_uuid(raw: Json) -> Any:
     return raw[1][0][1] if raw[1] else EMPTY
 
 
-def _members(raw: Json) -> frozenset[Any]:
+def _decode_set(raw: Json) -> frozenset[Any]:
     return frozenset(raw[1]) if type(raw) is list else frozenset((raw,))
 
 
-def _uuid_members(raw: Json) -> frozenset[Any]:
+def _decode_uuids(raw: Json) -> frozenset[Any]:
     return frozenset((raw[1],)) if raw[0] == "uuid" else frozenset([uuid[1] for uuid in raw[1]])
 
 
-def _merge_set(members: Callable[[Json], Set[Any]]) -> Callable[[Any, Json], Any]:
-    def merge(current: Any, diff: Json) -> Any:
-        if len(current) <= LARGE:
-            return frozenset(current ^ members(diff))
-        changed = current if type(current) is set else set(current)
-        changed ^= members(diff)
-        return changed
+def _decode_map(raw: Json) -> dict[Any, Any]:
+    return dict(raw[1])
 
-    return merge
+
+# Desired to natural.
+
+
+def _keep_single(value: Any) -> Any:
+    if type(value) is str or not isinstance(value, Set):
+        return value
+    return next(iter(value)) if value else EMPTY
+
+
+def _keep_set(value: Any) -> frozenset[Any]:
+    if type(value) is frozenset:
+        return value
+    return frozenset(value) if isinstance(value, Set) else frozenset((value,))
+
+
+# What a `modify` does: toggle members, toggle or replace entries.
+
+
+def _replace(_: Any, new: Any) -> Any:
+    return new
+
+
+def _merge_set(current: Any, diff: frozenset[Any]) -> Any:
+    if len(current) <= LARGE:
+        return frozenset(current ^ diff)
+    changed = current if type(current) is set else set(current)
+    changed ^= diff
+    return changed
+
+
+def _merge_map(current: dict[Any, Any], diff: dict[Any, Any]) -> dict[Any, Any]:
+    changed = current if len(current) > LARGE else dict(current)
+    for key, value in diff.items():
+        if key in changed and changed[key] == value:
+            del changed[key]
+        else:
+            changed[key] = value
+    return changed

@@ -20,6 +20,7 @@ from weft.ovsdb import wire
 
 Json = Any
 Notify = Callable[[str, Json], None]
+Then = Callable[[Json], None]
 
 # Bytes read at a time. Little enough that replies and new requests take turns: whoever decodes
 # all replies before it sends again has an idle server meanwhile.
@@ -37,7 +38,7 @@ class Session(asyncio.BufferedProtocol):
         self._notify = notify
         self._framer = wire.Framer()
         self._buffer = memoryview(bytearray(READ))
-        self._pending: dict[int, asyncio.Future[Json]] = {}
+        self._pending: dict[int, tuple[asyncio.Future[Json], Then | None]] = {}
         self._last = 0
         self._transport: asyncio.Transport | None = None
         self._writable = asyncio.Event()
@@ -67,14 +68,20 @@ class Session(asyncio.BufferedProtocol):
             ) from error
         return session
 
-    def request(self, method: str, params: Sequence[Json]) -> asyncio.Future[Json]:
-        """Send a request now; the future is its result, or raises Unavailable."""
+    def request(
+        self, method: str, params: Sequence[Json], then: Then | None = None
+    ) -> asyncio.Future[Json]:
+        """Send a request now; the future is its result, or raises Unavailable.
+
+        `then` is called with the result before anything that the server sent after it is looked
+        at; whoever awaits the future comes later than that.
+        """
         reply: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
         if self._transport is None or self._transport.is_closing():
             reply.set_exception(self._ended())
             return reply
         self._last += 1
-        self._pending[self._last] = reply
+        self._pending[self._last] = (reply, then)
         message = {"method": method, "params": params, "id": self._last}
         self._transport.write(orjson.dumps(message))
         return reply
@@ -112,7 +119,7 @@ class Session(asyncio.BufferedProtocol):
         self._writable.set()
         self._transport = None
         pending, self._pending = self._pending, {}
-        for reply in pending.values():
+        for reply, _ in pending.values():
             if not reply.done():
                 reply.set_exception(self._ended())
         if not self.lost.done():
@@ -140,21 +147,32 @@ class Session(asyncio.BufferedProtocol):
     def _handle(self, message: Json) -> None:
         method = message.get("method")
         if method is None:
-            reply = self._pending.pop(message["id"], None)
-            if reply is None or reply.done():
-                return
-            error = message.get("error")
-            if error is None:
-                reply.set_result(message["result"])
-            else:
-                what = error if isinstance(error, str) else orjson.dumps(error).decode()
-                reply.set_exception(errors.Unavailable(f"refused: {what}", where=self.address))
+            self._answered(*self._pending.pop(message["id"]), message)
         elif method == "echo":
             answer = {"id": message["id"], "result": message["params"], "error": None}
             if self._transport is not None:
                 self._transport.write(orjson.dumps(answer))
         elif self._notify is not None:
             self._notify(method, message["params"])
+
+    def _answered(self, reply: asyncio.Future[Json], then: Then | None, message: Json) -> None:
+        error = message.get("error")
+        if error is not None:
+            what = error if isinstance(error, str) else orjson.dumps(error).decode()
+            outcome: Exception | None = errors.Unavailable(f"refused: {what}", where=self.address)
+        else:
+            outcome = None
+            try:
+                if then is not None:
+                    then(message["result"])
+            except Exception as failure:
+                outcome = failure
+        if reply.cancelled():
+            return
+        if outcome is None:
+            reply.set_result(message["result"])
+        else:
+            reply.set_exception(outcome)
 
     def _ended(self) -> errors.Unavailable:
         return errors.Unavailable("the connection ended", where=self.address)

@@ -21,6 +21,10 @@ from weft.ovsdb import contents, session, wire
 Json = Any
 
 
+# Operations that find no row only if it went after they were planned.
+_NEEDED = (rows.Update, rows.Mutate)
+
+
 class Writer:
     """Applies desired rows to one database; `current` gives the connection and its contents."""
 
@@ -59,12 +63,14 @@ class Writer:
         touched: set[rows.Ident],
     ) -> int:
         operations = [wire.operation(op, actual.encoders) for op in plan]
+        actual.expect(plan)
         reply = link.request("transact", [self._database, *operations])
         self._busy.update(dict.fromkeys(touched, reply))
 
         def release(_: asyncio.Future[Json]) -> None:
             for ident in touched:
                 del self._busy[ident]
+            actual.settle(plan)
             reply.exception()  # seen here, should the caller have gone away
 
         # Not when the caller gives up, but when the outcome is known, may others plan on it.
@@ -72,7 +78,7 @@ class Writer:
         results = await asyncio.shield(reply)
         wire.check(self._database, operations, results)
         for op, result in zip(plan, results, strict=True):
-            if result.get("count") == 0 and not isinstance(op, rows.Delete):
+            if type(op) in _NEEDED and result["count"] == 0:
                 raise errors.Conflict(
                     f"{op.table} row went away while it was being written",
                     where=self._database,

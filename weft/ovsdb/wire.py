@@ -88,7 +88,7 @@ def operation(op: rows.Operation, encoders: Encoders) -> Json:
     encode = encoders[op.table]
     if type(op) is rows.Insert:
         row = {column: encode[column](value) for column, value in op.columns.items()}
-        return {"op": "insert", "table": op.table, "uuid-name": op.name, "row": row}
+        return {"op": "insert", "table": op.table, "uuid": op.uuid, "row": row}
     if type(op) is rows.Absent:
         where = [(column, how, encode[column](value)) for column, how, value in op.conditions]
         return {
@@ -108,6 +108,7 @@ def operation(op: rows.Operation, encoders: Encoders) -> Json:
 # Errors of RFC 7047 that mean "somebody else was first, or a row went": plan again.
 _CONTESTED = {
     "constraint violation",
+    "duplicate uuid",
     "referential integrity violation",
     "timed out",
     "aborted",

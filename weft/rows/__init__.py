@@ -25,7 +25,6 @@ from weft.rows.words import (
     Members,
     Missing,
     Mutate,
-    Named,
     Operation,
     Ref,
     Row,
@@ -38,6 +37,6 @@ from weft.rows.words import (
 
 __all__ = [
     "ALONE", "BY_NAME", "Absent", "Atom", "ByColumns", "ByEntry", "Columns", "Condition", "Delete",
-    "Found", "Holder", "Ident", "Insert", "Key", "Keys", "Members", "Missing", "Mutate", "Named",
+    "Found", "Holder", "Ident", "Insert", "Key", "Keys", "Members", "Missing", "Mutate",
     "Operation", "Ref", "Row", "Snapshot", "Table", "Update", "Value", "Wish", "plan",
 ]  # fmt: skip

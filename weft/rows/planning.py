@@ -5,7 +5,8 @@ What a plan costs depends on what it changes, never on how many rows are there a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
+from typing import Any
 
 from weft.rows import merging
 from weft.rows.words import (
@@ -21,7 +22,6 @@ from weft.rows.words import (
     Members,
     Missing,
     Mutate,
-    Named,
     Operation,
     Ref,
     Row,
@@ -40,12 +40,12 @@ def plan(desired: Iterable[Row], actual: Snapshot, delete: Iterable[Ident] = ())
     draft = _Draft(actual)
     wanted = merging.merge(desired)
     old: list[tuple[Row, Found]] = []
-    new: list[tuple[Row, Named]] = []
+    new: list[tuple[Row, str]] = []
     for ident, row in wanted.items():
         found = actual.get(*ident)
         if found is None:
-            name = draft.names[ident] = Named(f"row{len(new)}")
-            new.append((row, name))
+            uuid = draft.uuids[ident] = actual.fresh()
+            new.append((row, uuid))
         else:
             old.append((row, found))
     gone = [
@@ -54,8 +54,8 @@ def plan(desired: Iterable[Row], actual: Snapshot, delete: Iterable[Ident] = ())
         if ident not in wanted and (found := actual.get(*ident))
     ]
     draft.gone.update([uuid for _, uuid in gone])
-    for row, name in new:
-        draft.insert(row, name)
+    for row, uuid in new:
+        draft.insert(row, uuid)
     for row, found in old:
         draft.change(row, *found)
     for table, uuid in gone:
@@ -68,10 +68,11 @@ class _Draft:
 
     def __init__(self, actual: Snapshot) -> None:
         self.actual = actual
-        self.names: dict[Ident, Named] = {}
+        # Of the rows to be inserted.
+        self.uuids: dict[Ident, str] = {}
         self.gone: set[str] = set()
         self.guards: list[Operation] = []
-        self.inserts: dict[Named, Insert] = {}
+        self.inserts: dict[str, Insert] = {}
         self.updates: dict[Ident, dict[str, Value]] = {}
         self.deletes: list[Operation] = []
         # By row (table, UUID), then by column: what to take out and what to put in.
@@ -79,22 +80,17 @@ class _Draft:
         # By parent (table, key) and column: its new children, and one of them to name in errors.
         self.children: dict[tuple[str, str, str], tuple[Row, list[Atom]]] = {}
 
-    def insert(self, row: Row, name: Named) -> None:
+    def insert(self, row: Row, uuid: str) -> None:
         guard = self.actual.guard(row.table, row.key)
         if guard is not None:
             self.guards.append(Absent(row.table, guard))
         columns: dict[str, Value] = {}
         for column, wish in row.columns.items():
-            kind = type(wish)
-            if kind is str:
-                columns[column] = wish  # type: ignore[assignment]
-                continue
-            # A part of a column is all of it in a new row.
-            whole = wish.present if kind is Keys or kind is Members else wish  # type: ignore[union-attr]
-            columns[column] = self.resolve(whole, row)  # type: ignore[arg-type]
-        self.inserts[name] = Insert(row.table, name, columns)
+            resolve = _RESOLVE.get(type(wish), _ABSTRACT)
+            columns[column] = resolve(self, wish, row) if resolve else wish  # type: ignore[assignment]
+        self.inserts[uuid] = Insert(row.table, uuid, columns)
         if row.parent is not None:
-            self.bear(row, row.parent, name)
+            self.bear(row, row.parent, uuid)
 
     def change(self, row: Row, uuid: str, columns: Columns) -> None:
         for column, wish in row.columns.items():
@@ -108,7 +104,8 @@ class _Draft:
                 put = self.resolve_all(wish.present, row) - _set(have)
                 self.mutate(row.table, uuid, column, take, put)
             else:
-                want = self.resolve(wish, row)
+                resolve = _RESOLVE.get(type(wish), _ABSTRACT)
+                want: Value = resolve(self, wish, row) if resolve else wish
                 if want != have and _bare(want) != _bare(have):
                     self.replace(row, uuid, column, want, have)
         if row.parent is not None:
@@ -185,21 +182,17 @@ class _Draft:
         taken.update(take)
         given.update(put if isinstance(put, Mapping) else dict.fromkeys(put))
 
-    def resolve(self, value: Value, row: Row) -> Value:
-        """The value with every reference in it replaced by a UUID or by a new row's name."""
-        # In the order of frequency, and concrete types first: abstract ones are costly to ask for.
-        kind = type(value)
-        if kind is frozenset or kind is set:
-            return self.resolve_all(value, row)  # type: ignore[arg-type]
-        if kind is dict:
-            return self.resolve_map(value, row)  # type: ignore[arg-type]
-        if isinstance(value, Ref):
-            return self.locate(value, row)
-        if isinstance(value, str | int | float):
-            return value
-        return (
-            self.resolve_all(value, row) if isinstance(value, Set) else self.resolve_map(value, row)
-        )
+    def resolve(self, value: Any, row: Row) -> Any:
+        """The value with every reference in it replaced by a UUID."""
+        if isinstance(value, Set):
+            return self.resolve_all(value, row)
+        if isinstance(value, Mapping):
+            return self.resolve_map(value, row)
+        return value
+
+    def resolve_part(self, wish: Keys | Members, row: Row) -> Any:
+        """A part of a column, which is all of it in a new row."""
+        return self.resolve(wish.present, row)
 
     def resolve_all(self, atoms: Set[Atom], row: Row) -> Set[Atom]:
         if Ref not in map(type, atoms):
@@ -213,8 +206,8 @@ class _Draft:
 
     def locate(self, ref: Ref, row: Row) -> str:
         ident = (ref.table, ref.key)
-        if ident in self.names:
-            return self.names[ident]
+        if ident in self.uuids:
+            return self.uuids[ident]
         found = self.actual.get(*ident)
         if found is None or found[0] in self.gone:
             raise Missing(ref, row)
@@ -224,7 +217,7 @@ class _Draft:
         """Bring the new children to their parents: one operation for each, however many."""
         for (table, key, column), (row, children) in self.children.items():
             parent = self.locate(Ref(table, key), row)
-            if isinstance(parent, Named):
+            if parent in self.inserts:
                 columns = self.inserts[parent].columns
                 columns[column] = _set(columns.get(column, frozenset())) | frozenset(children)
                 continue
@@ -246,6 +239,20 @@ class _Draft:
                     mutations.append((column, "insert", _given(given)))
             done.append(Mutate(table, uuid, tuple(mutations)))
         return done
+
+
+# By the type of a wish, since asking for abstract types is what the hot path cannot afford;
+# None for what stays as it is.
+_Resolve = Callable[[_Draft, Any, Row], Any]
+_ABSTRACT: _Resolve | None = _Draft.resolve
+_RESOLVE: dict[type, _Resolve | None] = {
+    **dict.fromkeys((str, int, float, bool)),
+    frozenset: _Draft.resolve_all,
+    dict: _Draft.resolve_map,
+    Keys: _Draft.resolve_part,
+    Members: _Draft.resolve_part,
+    Ref: _Draft.locate,
+}
 
 
 def _given(given: dict[Atom, Atom | None]) -> Value:

@@ -130,11 +130,16 @@ class Table:
 
     A set that is some row's `parent_column` must be among the columns of its table: that is
     how the plan knows, without reading the set, which parent holds a row.
+
+    `echo` False is for a table whose rows nearly all are weft's own, and many: the server then
+    says of a new row only that it is there. Of its own rows weft knows the rest; those that
+    others insert are read one by one, at the cost of a round trip.
     """
 
     name: str
     columns: tuple[str, ...]
     key: Key = BY_NAME
+    echo: bool = True
 
 
 class Holder(NamedTuple):
@@ -156,11 +161,8 @@ class Snapshot(Protocol):
     def guard(self, table: str, key: str, /) -> tuple[Condition, ...] | None:
         """What no row may meet when `key` is inserted; None: an index of the server sees to it."""
 
-
-class Named(str):
-    """The name, within one transaction, of a row that the transaction inserts."""
-
-    __slots__ = ()
+    def fresh(self) -> str:
+        """A UUID for a row to be inserted."""
 
 
 class Absent(NamedTuple):
@@ -172,7 +174,7 @@ class Absent(NamedTuple):
 
 class Insert(NamedTuple):
     table: str
-    name: Named
+    uuid: str
     columns: dict[str, Value]
 
 

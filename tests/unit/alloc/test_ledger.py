@@ -114,6 +114,14 @@ def test_routers_and_dns_servers_go_only_to_who_asks() -> None:
     assert shown(book.allocate("router", asking("10.1.0.1"))) == ["10.1.0.1/24"]
 
 
+def test_the_mac_of_the_networks_own_servers_is_nobodys() -> None:
+    book = ledger.Ledger(network())
+    with pytest.raises(errors.InvalidInput, match="router advertisements"):
+        book.allocate("a", asking(mac=names.SERVER_MAC))
+    given = book.allocate("b", asking("169.254.1.1/16"))  # whose MAC by rule is that one
+    assert given.mac != names.SERVER_MAC
+
+
 def test_a_mac_that_somebody_asked_for_is_not_derived_again() -> None:
     book = ledger.Ledger(network("10.1.0.0/24"))
     taken = book.allocate("a", asking("10.1.0.200", mac="0a:58:0a:01:00:01"))
@@ -135,7 +143,7 @@ HELD = ("10.1.0.50", "02:00:00:00:00:50")
             ("10.1.0.0/24",),
             asking(mac="02:00:00:00:00:50"),
             errors.Conflict,
-            "mac '02:00:00:00:00:50': held by Pod shop/holder",
+            'mac "02:00:00:00:00:50": is held by Pod shop/holder',
         ),
         (
             ("10.1.0.0/24",),
@@ -182,6 +190,15 @@ def test_refused_and_nothing_changed(
     assert (book.holdings(), book.usage()) == before
 
 
+def test_two_interfaces_of_one_pod_that_ask_for_the_same_are_told_so() -> None:
+    book = ledger.Ledger(network("10.1.0.0/24"))
+    book.allocate("shop/blue/uid-1", asking(mac="02:00:00:00:00:01"), label="Pod shop/a")
+    with pytest.raises(errors.Conflict, match="is held by attachment shop/blue of the same pod"):
+        book.allocate("shop/blue/1/uid-1", asking(mac="02:00:00:00:00:01"), label="Pod shop/a")
+    with pytest.raises(errors.Conflict, match="is held by Pod shop/a"):  # its earlier incarnation
+        book.allocate("shop/blue/uid-2", asking(mac="02:00:00:00:00:01"), label="Pod shop/a")
+
+
 def test_exhausted_in_one_family_takes_nothing_of_the_other() -> None:
     book = ledger.Ledger(network("fd00::/64", "10.1.0.0/30"))
     book.allocate("a", BLUE)
@@ -217,9 +234,12 @@ def entry(text: str, mac: str = "02:00:00:00:00:01", key: int = 10) -> model.All
 @pytest.mark.parametrize(
     ("second", "says"),
     [
-        (entry("10.1.0.5/24", "02:00:00:00:00:02", 11), "address '10.1.0.5': held by Pod shop/a"),
-        (entry("10.1.0.6/24", key=11), "mac '02:00:00:00:00:01': held by Pod shop/a"),
-        (entry("10.1.0.6/24", "02:00:00:00:00:02"), "tunnel_id '10': held by Pod shop/a"),
+        (
+            entry("10.1.0.5/24", "02:00:00:00:00:02", 11),
+            'address "10.1.0.5": is held by Pod shop/a',
+        ),
+        (entry("10.1.0.6/24", key=11), 'mac "02:00:00:00:00:01": is held by Pod shop/a'),
+        (entry("10.1.0.6/24", "02:00:00:00:00:02"), "tunnel_id 10: is held by Pod shop/a"),
     ],
 )
 def test_two_annotations_that_contradict(second: model.Allocation, says: str) -> None:

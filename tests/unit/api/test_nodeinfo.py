@@ -108,6 +108,7 @@ def test_nothing_written_yet() -> None:
     ("annotations", "rule"),
     [
         ({"chassis": "a b"}, "chassis name"),
+        ({"chassis": "a,b"}, "chassis name"),
         ({"encap": "192.0.2.1"}, "not valid JSON"),
         ({"encap": '"192.0.2.1"'}, "list of strings"),
         ({"encap": '["192.0.2.300"]'}, "must be an address"),

@@ -19,6 +19,13 @@ def test_identity_before_anybody_told_the_switch():
     assert (own.chassis, own.encap_ips) == ("", ())
 
 
+def test_a_chassis_that_ports_cannot_be_bound_to_is_refused_by_its_setting():
+    own = agent.own_info("node1", {"external_ids": {"system-id": "c1,c2"}})
+    with pytest.raises(errors.InvalidInput, match="without commas"):
+        agent.check_own(own)
+    agent.check_own(agent.own_info("node1", {"external_ids": {"system-id": "c1"}}))
+
+
 @pytest.mark.parametrize(
     ("options", "flag"),
     [

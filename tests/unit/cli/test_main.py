@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 
 import pytest
 
@@ -32,6 +33,16 @@ def run(monkeypatch: pytest.MonkeyPatch, words: str) -> int:
         return int(end.code or 0)
 
 
+def test_the_module_ends_with_the_status_of_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["weft", "lab", "up", "--name", "Bad!"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("weft", run_name="__main__")
+    assert ended.value.code == 1
+    assert "Bad!" in capsys.readouterr().err
+
+
 def test_help_names_each_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -55,7 +66,7 @@ def test_errors_become_one_sentence_and_a_hint(
     assert run(monkeypatch, "lab up --name Bad!") == 1
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert "name 'Bad!'" in shown.err
+    assert 'name "Bad!"' in shown.err
     assert "Traceback" not in shown.err
 
 

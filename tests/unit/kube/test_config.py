@@ -49,9 +49,9 @@ def test_a_unix_socket_is_a_server(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"current-context": "other"}, "contexts 'other': is not in the file"),
-        ({"clusters": None}, "clusters 'k': is not in the file"),
-        ({"clusters": [{"name": "k", "cluster": {"server": "here"}}]}, "server 'here': must begin"),
+        ({"current-context": "other"}, 'contexts "other": is not in the file'),
+        ({"clusters": None}, 'clusters "k": is not in the file'),
+        ({"clusters": [{"name": "k", "cluster": {"server": "here"}}]}, 'server "here": must begin'),
         (
             {"users": [{"name": "u", "user": {"exec": {"command": "aws"}}}]},
             "exec: is not supported",

@@ -108,7 +108,7 @@ async def test_what_may_succeed_later_comes_back_and_what_may_not_is_dropped() -
         await due.idle()
     assert times.calls == {"wrong": 1, "later": 4}
     assert heard.count(("later", "gone")) == 3
-    assert heard.count(("wrong", "Pod a/b: mac 'x': is no MAC")) == 1
+    assert heard.count(("wrong", 'Pod a/b: mac "x": is no MAC')) == 1
 
 
 async def test_a_mistake_in_the_code_stops_neither_the_key_nor_the_others() -> None:

@@ -24,7 +24,7 @@ def test_the_port_is_bound_to_the_networks_advertiser_and_its_own_kind():
     assert interface.key == made.key == "wra3"
     ids = interface.columns["external_ids"]
     assert isinstance(ids, rows.Keys)
-    assert ids.present[names.IFACE_ID] == "blue_advertiser"
+    assert ids.present[names.IFACE_ID] == "blue_:advertiser"
     assert made.parent == rows.Ref("Bridge", "br-int")
     read = {"external_ids": ids.present, "name": "wra3"}
     assert advertise.is_ours(read)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import IPv6Address, ip_address, ip_interface, ip_network
 
-from weft import model, rows
+from weft import model, names, rows
 from weft.ovn import dhcp
 
 SPEC = model.NetworkSpec(
@@ -72,7 +72,7 @@ def test_an_address_outside_of_the_subnet_is_not_offered():
 
 def test_link_local_address_follows_from_the_mac():
     """OVN derives it by the same rule (RFC 4291, appendix A)."""
-    mac = bytes.fromhex(dhcp.SERVER_MAC.replace(":", ""))
+    mac = bytes.fromhex(names.SERVER_MAC.replace(":", ""))
     identifier = bytes([mac[0] ^ 2]) + mac[1:3] + b"\xff\xfe" + mac[3:]
     expected = IPv6Address(bytes.fromhex("fe80000000000000") + identifier)
     assert IPv6Address(dhcp.SERVER_LINK_LOCAL) == expected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -41,7 +42,7 @@ def test_a_row_is_complete_though_defaults_are_not_sent(copy: contents.Contents)
 
 
 def test_a_reader_keeps_what_it_read(copy: contents.Contents) -> None:
-    copy.patch({"Port": {"p": {"insert": {"name": "a", "tag": 1}}}})
+    copy.patch({"Port": {"p": {"initial": {"name": "a", "tag": 1}}}})
     before = copy.get("Port", "a")
     (change,) = copy.patch({"Port": {"p": {"modify": {"tag": 2}}}})
     assert before is not None
@@ -75,7 +76,7 @@ def test_a_row_held_twice_stays_held_when_one_lets_go(copy: contents.Contents) -
 
 
 def test_a_renamed_row_is_found_by_its_new_key_alone(copy: contents.Contents) -> None:
-    copy.patch({"Port": {"p": {"insert": {"name": "a"}}}})
+    copy.patch({"Port": {"p": {"initial": {"name": "a"}}}})
     copy.patch({"Port": {"p": {"modify": {"name": "b"}}}})
     assert copy.get("Port", "a") is None
     assert copy.get("Port", "b") is not None
@@ -96,14 +97,76 @@ def test_twins_are_lived_with(copy: contents.Contents, order: list[str]) -> None
 
 
 def test_two_names_swapped_in_one_transaction(copy: contents.Contents) -> None:
-    copy.patch({"Port": {"p": {"insert": {"name": "a"}}, "q": {"insert": {"name": "b"}}}})
+    copy.patch({"Port": {"p": {"initial": {"name": "a"}}, "q": {"initial": {"name": "b"}}}})
     copy.patch({"Port": {"p": {"modify": {"name": "b"}}, "q": {"modify": {"name": "a"}}}})
     assert copy.get("Port", "a") == ("q", copy.every("Port")["q"])
     assert copy.get("Port", "b") == ("p", copy.every("Port")["p"])
 
 
+def insert(uuid: str, **columns: Any) -> list[rows.Operation]:
+    return [rows.Insert("Port", uuid, columns)]
+
+
+NEW: Any = {"insert": {}}
+
+
+def test_of_its_own_rows_it_needs_to_hear_only_that_they_are_there(
+    copy: contents.Contents,
+) -> None:
+    copy.expect(insert("p", name="a", tag=1))
+    assert copy.get("Port", "a") is None
+    (change,) = copy.patch({"Port": {"p": NEW}})
+    assert change.new is not None
+    assert (change.new["name"], change.new["tag"], change.new["enabled"]) == ("a", 1, False)
+    assert copy.selects() == []
+
+
+def test_rows_of_others_are_read(copy: contents.Contents) -> None:
+    assert copy.patch({"Port": {"p": NEW}}) == []
+    (select,) = copy.selects()
+    assert (select["table"], select["where"]) == ("Port", [["_uuid", "==", ["uuid", "p"]]])
+    assert copy.patch({"Port": {"p": {"modify": {"tag": 2}}}}) == []
+    row = {"_uuid": ["uuid", "p"], "name": "a", "tag": 2}
+    (change,) = copy.take_in([select], [{"rows": [row]}])
+    assert change.old is None
+    assert copy.get("Port", "a") == ("p", change.new)
+    assert copy.selects() == []
+
+
+def test_a_row_that_went_before_it_was_read_is_no_matter(copy: contents.Contents) -> None:
+    copy.patch({"Port": {"p": NEW}})
+    selects = copy.selects()
+    assert copy.patch({"Port": {"p": {"delete": None}}}) == []
+    assert copy.take_in(selects, [{"rows": []}]) == []
+
+
+def test_a_row_that_was_refused_is_not_expected_any_more(copy: contents.Contents) -> None:
+    operations = insert("p", name="a")
+    copy.expect(operations)
+    copy.settle(operations)
+    copy.patch({"Port": {"p": NEW}})
+    assert len(copy.selects()) == 1
+
+
+def test_an_own_row_is_read_when_the_server_may_have_changed_it(copy: contents.Contents) -> None:
+    """It drops a weak reference to what went meanwhile."""
+    copy.expect(insert("p", name="a", dhcp="gone"))
+    copy.patch({"Port": {"p": NEW}})
+    assert len(copy.selects()) == 1
+    copy.patch({"Dhcp": {"there": {"insert": {"ids": ["map", [["id", "x"]]]}}}})
+    copy.expect(insert("q", name="b", dhcp="there"))
+    copy.patch({"Port": {"q": NEW}})
+    assert copy.get("Port", "b") is not None
+
+
+def test_fresh_uuids_differ_where_the_server_hashes_them(copy: contents.Contents) -> None:
+    made = [copy.fresh() for _ in range(1000)]
+    assert len({name[:8] for name in made}) == 1000
+    assert all(str(UUID(name)) == name for name in made)
+
+
 def test_differences_tell_what_was_missed(copy: contents.Contents) -> None:
-    copy.patch({"Port": {u: {"insert": {"name": u}} for u in ("gone", "same", "changed")}})
+    copy.patch({"Port": {u: {"initial": {"name": u}} for u in ("gone", "same", "changed")}})
     fresh = contents.Contents(ovsdb_schema.TABLES, SCHEMA)
     fresh.patch(
         {

@@ -68,13 +68,13 @@ ENCODERS = {
         (
             rows.Insert(
                 "Port",
-                rows.Named("row0"),
+                "u",
                 {"name": "a", "tag": 1, "options": {"k": "v"}, "addresses": frozenset({"x"})},
             ),
             {
                 "op": "insert",
                 "table": "Port",
-                "uuid-name": "row0",
+                "uuid": "u",
                 "row": {
                     "name": "a",
                     "tag": 1,
@@ -84,12 +84,12 @@ ENCODERS = {
             },
         ),
         (
-            rows.Mutate("Switch", "u", (("ports", "insert", frozenset({rows.Named("row0")})),)),
+            rows.Mutate("Switch", "u", (("ports", "insert", frozenset({"v"})),)),
             {
                 "op": "mutate",
                 "table": "Switch",
                 "where": [["_uuid", "==", ["uuid", "u"]]],
-                "mutations": [["ports", "insert", ["set", [["named-uuid", "row0"]]]]],
+                "mutations": [["ports", "insert", ["set", [["uuid", "v"]]]]],
             },
         ),
         (

@@ -17,7 +17,7 @@ class World:
     """A database and the contents that follow it, as a replica would."""
 
     def __init__(self) -> None:
-        self.database = ovsdb_simulator.Database(ovsdb_schema.SCHEMA)
+        self.database = ovsdb_simulator.Database(ovsdb_schema.SCHEMA, ovsdb_schema.QUIET)
         self.contents = contents.Contents(
             ovsdb_schema.TABLES, schema.Schema.parse(ovsdb_schema.SCHEMA)
         )
@@ -27,13 +27,21 @@ class World:
 
     def apply(self, *desired: rows.Row, delete: Any = ()) -> list[rows.Operation]:
         plan = self.plan(*desired, delete=delete)
-        self.run([wire.operation(op, self.contents.encoders) for op in plan])
+        operations = [wire.operation(op, self.contents.encoders) for op in plan]
+        self.contents.expect(plan)
+        self.run(operations)
+        self.contents.settle(plan)
         return plan
 
     def run(self, operations: list[Any]) -> None:
         results, updates = self.database.transact(operations)
         assert all(result.get("count") != 0 for result in results), "wrote to a row that is gone"
+        self.follow(updates)
+
+    def follow(self, updates: Any) -> None:
         self.contents.patch(updates)
+        if selects := self.contents.selects():
+            self.contents.take_in(selects, self.database.transact(selects)[0])
 
     def columns(self, table: str, key: str) -> rows.Columns:
         found = self.contents.get(table, key)
@@ -212,7 +220,7 @@ def test_a_table_without_unique_index_is_guarded_against_twins(world: World) -> 
 
 def test_rows_are_found_by_an_entry_of_a_map(world: World) -> None:
     row = rows.Row("Dhcp", "x", {"ids": rows.Keys({"id": "x"}), "cidr": "10.0.0.0/8"})
-    foreign = {"op": "insert", "uuid-name": "f", "table": "Dhcp", "row": {"cidr": "::/0"}}
+    foreign = {"op": "insert", "uuid": "f", "table": "Dhcp", "row": {"cidr": "::/0"}}
     world.run([foreign])
     world.apply(row, switch("s"), port("a", dhcp=rows.Ref("Dhcp", "x")))
     assert world.plan(row) == []
@@ -227,6 +235,8 @@ def test_the_only_row_of_a_table_needs_no_name(world: World) -> None:
 
 
 def test_what_is_not_monitored_cannot_be_desired(world: World) -> None:
+    with pytest.raises(ValueError, match=r"Switch\.colour"):
+        world.apply(rows.Row("Switch", "s", {"colour": "red"}))
     world.apply(switch("s"))
     with pytest.raises(ValueError, match=r"Switch\.colour"):
         world.plan(rows.Row("Switch", "s", {"colour": "red"}))

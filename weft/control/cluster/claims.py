@@ -43,6 +43,7 @@ class Claims:
         self._client, self._claims = client, claims
         self._networks, self._holdings = networks, holdings
         self._listener: Listener = lambda key, freed: None
+        self._failures: dict[str, tuple[str, str]] = {}  # claim: reason, message
         self.queue = queue.Queue("IPAMClaim")
 
     def listen(self, function: Listener) -> None:
@@ -85,8 +86,18 @@ class Claims:
             hint="the pod goes on when it is created",
         )
 
+    def note(self, claim: model.IpamClaim, error: errors.WeftError | None = None) -> None:
+        """A pod was given what the claim keeps, or was not: the claim's status is to say so."""
+        key = f"{claim.namespace}/{claim.name}"
+        before = self._failures.pop(key, None)
+        if error is not None:
+            self._failures[key] = (ipamclaim.reason_of(error), str(error))
+        if before != self._failures.get(key) or not claim.addresses:
+            self.queue.add(key)
+
     def _on_claim(self, key: str, old: Object | None, new: Object | None) -> None:
         if new is None:
+            self._failures.pop(key, None)
             freed = self._holdings.end_claim(*resources.split_key(key))
             self._listener(key, freed)
             for network in freed:
@@ -107,25 +118,32 @@ class Claims:
     def _keep(self, obj: Object) -> None:
         try:
             claim = ipamclaim.parse(obj)
-            network = self._networks.get(claim.network)
-            if network is not None and network.spec.allow_persistent_ips:
-                self._holdings.keep(network, claim)
+        except errors.InvalidInput as error:
+            log.warning("a claim cannot be read: %s", error)
+            return
+        network = self._networks.get(claim.network)
+        if network is None or not network.spec.allow_persistent_ips:
+            return
+        try:
+            self._holdings.keep(network, claim)
         except errors.WeftError as error:
-            log.warning("the addresses of a claim cannot be kept: %s", error)
+            self.note(claim, error)
 
     async def _write(self, key: str) -> None:
-        """Writes what a claim was given into its status, once."""
+        """Writes what a claim was given into its status, once, or why it was not."""
         obj = self._claims.get(key)
-        claim = ipamclaim.parse(obj) if obj is not None else None
-        if obj is None or claim is None or claim.addresses:
+        if obj is None:
             return
+        claim, before = ipamclaim.parse(obj), ipamclaim.condition(obj)
         allocation = self._holdings.claimed(claim)
-        if allocation is None:
+        addresses = claim.addresses or (allocation.addresses if allocation else ())
+        success = (ipamclaim.SUCCESS, "addresses are kept")
+        reason, message = self._failures.get(key, success)
+        is_told = before[1:] == (reason, message) or (reason, before[0]) == (ipamclaim.SUCCESS, "")
+        if (is_told and claim.addresses == addresses) or not (addresses or key in self._failures):
             return
-        given = replace(claim, addresses=allocation.addresses)
-        status = ipamclaim.render_status(
-            given, reason="SuccessfulAllocation", message="addresses are kept", now=events.now()
-        )
+        given = replace(claim, addresses=addresses)
+        status = ipamclaim.render_status(given, reason=reason, message=message, now=events.now())
         body = {"metadata": {"uid": obj["metadata"]["uid"]}, "status": status}
         try:
             await self._client.patch(

@@ -5,12 +5,15 @@ what was taken from which (a `names.scope`). A pod is released once, whatever ha
 meanwhile; a network's changed definition carries its holders over. Whether a pod is to get
 anything is not decided here.
 
+Which pods hold something through a definition is known by its key, whatever network that declares.
+
 What a pod gets through an IPAMClaim belongs to the claim: it stays when the pod goes, and the
 next pod of that claim gets the same, two at once while a VM moves.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from weft import errors, model, names
@@ -36,10 +39,20 @@ class Holdings:
         self._held: dict[str, dict[str, tuple[str, str]]] = {}  # uid: key: scope, owner
         self._labels: dict[str, str] = {}  # by owner, to carry them over to another ledger
         self._claims: dict[str, Claim] = {}  # by owner
+        self._users: dict[str, dict[str, str]] = {}  # by definition: pod uid: label
+        self._listener: Callable[[str], None] = lambda definition: None
 
     def __len__(self) -> int:
         """Holders of something: attachments and claims."""
         return sum(map(len, self._ledgers.values()))
+
+    def listen(self, function: Callable[[str], None]) -> None:
+        """`function(definition)` is called when other pods than before hold something of it."""
+        self._listener = function
+
+    def users(self, definition: str) -> Mapping[str, str]:
+        """The pods that hold something through a definition: uid to label."""
+        return self._users.get(definition, {})
 
     def is_used(self, network: str) -> bool:
         return any(self._ledgers[scope] for scope in self._scopes.get(network, ()))
@@ -63,7 +76,7 @@ class Holdings:
         share: Share | None = None,
     ) -> None:
         """Notes what was given before; Conflict or InvalidInput if that cannot be true."""
-        book = self._ledger(network, share)
+        book, pod = self._ledger(network, share), label
         if claim is None:
             owner = _owner(key, uid)
             book.reserve(owner, allocation, label=label)
@@ -80,6 +93,7 @@ class Holdings:
                     book.reserve(owner, known, label=label)
                 raise
         self._note(_scope(book), uid, key, owner, label)
+        self._use(uid, key, pod)
 
     def allocate(
         self,
@@ -91,7 +105,7 @@ class Holdings:
         share: Share | None = None,
     ) -> model.Allocation:
         """What the pod gets, on a layer3 network from its node's `share`."""
-        book = self._ledger(network, share)
+        book, pod = self._ledger(network, share), label
         if claim is None:
             owner = _owner(attachment.key, uid)
             allocation = book.allocate(owner, attachment, label=label)
@@ -99,6 +113,7 @@ class Holdings:
             owner, label = self._enter(network, claim, uid, attachment.key), _claim_label(claim)
             allocation = self._claimed(book, owner, attachment, claim)
         self._note(_scope(book), uid, attachment.key, owner, label)
+        self._use(uid, attachment.key, pod)
         return allocation
 
     def release(self, uid: str, key: str = "") -> list[str]:
@@ -106,8 +121,8 @@ class Holdings:
         held = self._held.get(uid)
         if held is None:
             return []
-        freed = []
-        for each in [key] if key else list(held):
+        freed, let_go = [], [key] if key else list(held)
+        for each in let_go:
             scope, owner = held.pop(each, ("", ""))
             claim = self._claims.get(owner)
             if claim is not None:
@@ -117,7 +132,26 @@ class Holdings:
                 freed.append(scope)
         if not held:
             del self._held[uid]
+        self._disuse(uid, let_go)
         return freed
+
+    # Users of definitions
+
+    def _use(self, uid: str, key: str, label: str) -> None:
+        definition = names.definition_of(key)
+        users = self._users.setdefault(definition, {})
+        if uid not in users:
+            users[uid] = label
+            self._listener(definition)
+
+    def _disuse(self, uid: str, keys: list[str]) -> None:
+        kept = set(map(names.definition_of, self._held.get(uid, ())))
+        for definition in set(map(names.definition_of, keys)) - kept:
+            users = self._users.get(definition, {})
+            if users.pop(uid, None) is not None:
+                if not users:
+                    del self._users[definition]
+                self._listener(definition)
 
     # Claims
 
@@ -140,7 +174,7 @@ class Holdings:
 
     def end_claim(self, namespace: str, name: str) -> list[str]:
         """The claim is gone: what it held is free, unless a pod still runs with it."""
-        owner = f"{_CLAIM}/{namespace}/{name}"
+        owner = f"{_CLAIM}/{namespace}:{name}"
         claim = self._claims.get(owner)
         if claim is None:
             return []
@@ -243,7 +277,7 @@ def _owner(key: str, uid: str) -> str:
 
 
 def _claim_owner(claim: model.IpamClaim) -> str:
-    return f"{_CLAIM}/{claim.namespace}/{claim.name}"
+    return f"{_CLAIM}/{claim.namespace}:{claim.name}"
 
 
 def _claim_label(claim: model.IpamClaim) -> str:

@@ -54,6 +54,7 @@ class Pods:
         self._waiting = Waiting()
         self._sent: dict[str, str] = {}  # pod uid: the annotation that is on its way
         self._told: dict[str, str] = {}  # pod key: what its last Event said
+        self._unheld: set[str] = set()  # pods whose definitions are not sure to stay yet
         self.queue = queue.Queue("Pod", on_error=self._on_error)
 
     def start(self) -> None:
@@ -63,6 +64,7 @@ class Pods:
                 self._observe(pod)
         self._pods.subscribe(self._on_pod)
         self._networks.listen(self._on_nad)
+        self._networks.await_held(self._on_held)
         self._nodes.listen(self._on_node)
         self._claims.listen(self._on_claim)
 
@@ -95,6 +97,9 @@ class Pods:
 
     def _on_nad(self, nad: str) -> None:
         self._look_again(self._pods.index(BY_NAD, nad))
+
+    def _on_held(self, nad: str) -> None:
+        self._wake(sorted(self._unheld & self._pods.index(BY_NAD, nad)))
 
     def _on_node(self, node: str) -> None:
         self._look_again(self._pods.index(BY_NODE, node))
@@ -160,6 +165,7 @@ class Pods:
     def _release(self, key: str, uid: str) -> None:
         self._told.pop(key, None)
         self._sent.pop(uid, None)
+        self._unheld.discard(key)
         self._waiting.forget(key)
         self._wake(self._waiting.end_turn(key))
         for scope in self._holdings.release(uid):
@@ -189,6 +195,11 @@ class Pods:
             return
         finally:
             self._wake(self._waiting.end_turn(key))
+        if not all(self._networks.is_held(names.definition_of(each)) for each in missing):
+            self._unheld.add(key)  # comes back when they are: none goes under its first pod
+            self.queue.add(key, after=SAFETY_NET)
+            return
+        self._unheld.discard(key)
         if missing:
             await self._write(pod, missing)
         if wishes.is_wired(pod):
@@ -211,7 +222,7 @@ class Pods:
             if attachment.key not in annotated
             # A running pod's NADs stay as they are; its first interface may once be weft's.
             and not (attachment.nad and wishes.is_wired(pod))
-            and (network := self._networks.lookup(attachment.nad)) is not None
+            and (network := self._lookup(attachment, uid)) is not None
         ]
         missing: dict[str, model.Allocation] = {}
         fresh: list[str] = []
@@ -227,6 +238,8 @@ class Pods:
                 self._tell_claim(claim)
                 fresh.append(attachment.key)
             except errors.WeftError as error:
+                if claim is not None:
+                    self._claims.note(claim, error)
                 for made in fresh:
                     for freed in self._holdings.release(uid, made):
                         self._wake(self._waiting.freed(freed))
@@ -236,6 +249,10 @@ class Pods:
                     self._waiting.add(resources.key(pod), scope, exhausted=exhausted)
                 raise
         return missing
+
+    def _lookup(self, attachment: model.Attachment, uid: str) -> model.Network | None:
+        is_given = self._holdings.get(uid, attachment.key) is not None
+        return self._networks.lookup(attachment.nad, known=is_given)
 
     def _share(self, pod: Object, network: model.Network) -> Share | None:
         """What the pod's node has of a layer3 network."""
@@ -283,8 +300,8 @@ class Pods:
             log.debug("%s went before it was annotated", _label(pod))
 
     def _tell_claim(self, claim: model.IpamClaim | None) -> None:
-        if claim is not None and not claim.addresses:
-            self._claims.queue.add(f"{claim.namespace}/{claim.name}")
+        if claim is not None:
+            self._claims.note(claim)
 
     def _on_error(self, key: str, error: errors.WeftError) -> None:
         pod = self._pods.get(key)

@@ -1,7 +1,7 @@
 """What does a NetworkAttachmentDefinition mean to a zone?
 
-A definition counts once the cluster manager has given its network an id; what is wrong with one
-is the cluster manager's to tell.
+A definition counts once the cluster manager has given its network an id, and as it was when the
+cluster manager accepted it last; what is wrong with one is the cluster manager's to tell.
 """
 
 from __future__ import annotations
@@ -19,12 +19,29 @@ def read(obj: dict[str, Any], *, default_mtu: int) -> state.Definition | None:
     notes = meta.get("annotations") or {}
     number = notes.get(names.NETWORK_ID, "")
     try:
-        spec = nad.parse(obj, default_mtu=default_mtu)
+        said = spec(obj, default_mtu=default_mtu)
     except errors.InvalidInput:
         return None
-    if spec is None or notes.get(names.NETWORK_NAME) != spec.name or not number.isdecimal():
+    if said is None or notes.get(names.NETWORK_NAME) != said.name or not number.isdecimal():
         return None
     if not 0 < int(number) < names.MAX_NETWORKS:
         return None
-    age = (meta.get("creationTimestamp", ""), meta.get("uid", ""))
-    return state.Definition(model.Network(spec, int(number)), age)
+    # One that was changed since, and not accepted, does not lead one that is as it was.
+    is_stale = _config(obj) != _current(obj)
+    age = ("stale" if is_stale else "current", meta.get("creationTimestamp", ""))
+    return state.Definition(model.Network(said, int(number)), age)
+
+
+def spec(obj: dict[str, Any], *, default_mtu: int) -> model.NetworkSpec | None:
+    """What a definition declares, None for another plugin's; InvalidInput says what is wrong."""
+    document = {"metadata": obj["metadata"], "spec": {"config": _config(obj)}}
+    return nad.parse(document, default_mtu=default_mtu)
+
+
+def _config(obj: dict[str, Any]) -> Any:
+    notes = obj["metadata"].get("annotations") or {}
+    return notes.get(names.ACCEPTED_CONFIG) or _current(obj)
+
+
+def _current(obj: dict[str, Any]) -> Any:
+    return (obj.get("spec") or {}).get("config")

@@ -120,14 +120,14 @@ class Zone:
         old = self._pods.get(key)
         if old == pod:
             return
-        for nad in {nad_of(a) for a in old.allocations} if old else ():
+        for nad in {names.definition_of(a) for a in old.allocations} if old else ():
             _discard(self._pods_of_nad, nad, key)
         if pod is None:
             del self._pods[key]
         else:
             self._pods[key] = pod
             for attachment in pod.allocations:
-                self._pods_of_nad.setdefault(nad_of(attachment), set()).add(key)
+                self._pods_of_nad.setdefault(names.definition_of(attachment), set()).add(key)
         self._place(key)
 
     def set_node(self, name: str, info: model.NodeInfo | None) -> None:
@@ -256,12 +256,12 @@ class Zone:
 
     def _ports_from(self, pod: Pod) -> Iterator[model.Port]:
         for attachment, allocation in pod.allocations.items():
-            definition = self._definitions.get(nad_of(attachment))
+            definition = self._definitions.get(names.definition_of(attachment))
             if definition is not None and allocation.mac:
                 yield model.Port(
                     pod=pod.ref,
                     key=attachment,
-                    nad=nad_of(attachment),
+                    nad=names.definition_of(attachment),
                     network=definition.network.name,
                     node=pod.node,
                     allocation=allocation,
@@ -344,11 +344,6 @@ class Zone:
         if not claims or chassis == self._here.chassis:
             return ()
         return interconnect.chassis(self._nodes[min(claims)])
-
-
-def nad_of(attachment: str) -> str:
-    """The definition's key in an attachment's: "<namespace>/<name>", then perhaps "/<n>"."""
-    return "/".join(attachment.split("/", 2)[:2])
 
 
 def _discard(index: dict[str, set[str]], key: str, value: str) -> None:

@@ -6,25 +6,26 @@ The question answered here: who binds pods, gives nodes their pod range, and run
 from __future__ import annotations
 
 import argparse
+import asyncio
 import importlib
 import importlib.util
 import logging
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network
 from typing import Any
 
 from weft import errors
 from weft.app import logging as logs
 from weft.control import loop
 from weft.kube import cache, client, events, queue, resources
+from weft.lab import spec
 from weft.lab.kubelet import scheduler
 
 log = logging.getLogger(__name__)
 
 VM_CONTROLLER = "weft.lab.vm.controller"
-POD_RANGE = IPv4Network("10.244.0.0/16")
+GUESTS = "weft.lab.vm.ready"
 NODE_PREFIX = 24
 
 
@@ -48,8 +49,15 @@ async def run(config: Config) -> None:
         }
         if importlib.util.find_spec(VM_CONTROLLER) is not None:
             parts["vm controller"] = importlib.import_module(VM_CONTROLLER).run(api)
+            parts["guests"] = prepare_guests()
         log.info("scheduling")
         await loop.together(**parts)
+
+
+async def prepare_guests() -> None:
+    """The first guest finds ready what it needs, as far as it comes later than this ends."""
+    await importlib.import_module(GUESTS).prepare()
+    await asyncio.Event().wait()
 
 
 def keep_pod(pod: dict[str, Any]) -> dict[str, Any]:
@@ -94,12 +102,12 @@ class Ranges:
 def choose_range(taken: Iterable[str]) -> str:
     """The lowest free part, from the second on, so that node1 has 10.244.1.0/24."""
     used = set(taken)
-    parts = POD_RANGE.subnets(new_prefix=NODE_PREFIX)
+    parts = spec.PODS.subnets(new_prefix=NODE_PREFIX)
     next(parts)
     for part in parts:
         if str(part) not in used:
             return str(part)
-    raise errors.Exhausted(f"every /{NODE_PREFIX} of {POD_RANGE} belongs to a node")
+    raise errors.Exhausted(f"every /{NODE_PREFIX} of {spec.PODS} belongs to a node")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -21,7 +21,7 @@ Report = Callable[[str, float], None]
 async def prepare(
     api: client.Client, example: str, report: Report, *, patience: float = BOOT_SECONDS
 ) -> dict[str, machines.Machine]:
-    """Apply examples/<example> and return its machines by "namespace/name", all booted and addressed.
+    """Apply examples/<example> and return its machines by "namespace/name", ready.
 
     Raises Unavailable when a guest is not so within `patience` seconds; says which.
     """

@@ -20,7 +20,7 @@ from typing import Any
 from weft import errors
 from weft.kube import cache, client, events, queue
 from weft.kube.resources import PODS, key
-from weft.lab.kubelet import containers, images, podstatus, sandbox
+from weft.lab.kubelet import containers, images, logs, podstatus, sandbox
 from weft.lab.meta import attach, plugin
 
 log = logging.getLogger(__name__)
@@ -217,7 +217,7 @@ class Pods:
             ],
             "env": containers.environment(container, seen, place.native if native else place.plain),
             "cwd": container.get("workingDir", "/"),
-            "log": str(place.logs / f"{box.about.namespace}_{box.about.pod}_{name}.log"),
+            "log": str(logs.path(place.logs, box.about.namespace, box.about.pod, name)),
         }
         if not native:
             order |= {
@@ -317,6 +317,7 @@ class Pods:
             started=box.started if box else self._clock(),
             last=box.last if box else None,
             now=self._clock(),
+            words=logs.last_words(self._environment.logs, pod, states),
         )
         status = podstatus.render(current, states, facts)
         if "startTime" in earlier:

@@ -30,6 +30,8 @@ class Facts:
     # Of containers that ended and were started again.
     last: Mapping[str, State] | None = None
     now: float = 0.0
+    # By container: the end of its log, where that is to say why it failed.
+    words: Mapping[str, str] | None = None
 
 
 def when(moment: float) -> str:
@@ -118,6 +120,9 @@ def _state(state: State, name: str, facts: Facts) -> Object:
         "reason": "Completed" if state.status == 0 else "Error",
         "containerID": f"lab://{facts.sandbox}/{name}/{state.attempt}",
     }
+    words = (facts.words or {}).get(name)
+    if words and state.status != 0:
+        ended["message"] = words
     if state.status < 0:
         ended["signal"] = -state.status
     if state.error:

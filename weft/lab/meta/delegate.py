@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from weft import errors, model, names
+from weft.api import fields
 
 Config = dict[str, Any]
 
@@ -45,17 +46,20 @@ def from_nad(nad: Mapping[str, Any], attachment: model.Attachment) -> Delegate:
     if not text:
         rule = "is empty; this node has no configuration on disk to fall back to"
         raise errors.InvalidInput(where, "spec.config", None, rule)
-    try:
-        config = orjson.loads(text)
-    except ValueError as error:
-        rule = f"is no JSON: {error}"
-        raise errors.InvalidInput(where, "spec.config", None, rule) from None
+    config = fields.decode(where, "spec.config", text)
     if not isinstance(config, dict):
-        raise errors.InvalidInput(where, "spec.config", None, "must hold a JSON object")
+        rule = f"must hold a JSON object, not {fields.kind_of(config)}"
+        raise errors.InvalidInput(where, "spec.config", config, rule)
     listed = config.get("plugins", [config])
     if not isinstance(listed, list) or not listed or not all(isinstance(p, dict) for p in listed):
         rule = "must be a list of at least one object"
         raise errors.InvalidInput(where, "spec.config.plugins", None, rule)
+    for plugin in listed:
+        kind = plugin.get("type")
+        if not isinstance(kind, str) or not kind or "/" in kind:
+            field, rule = "spec.config.type", "must be the name of a CNI plugin"
+            hint = f"weft's is {names.CNI_TYPE}"
+            raise errors.InvalidInput(where, field, kind, rule, hint=hint)
     name = config.get("name")
     if not isinstance(name, str) or not name:
         raise errors.InvalidInput(where, "spec.config.name", name, "must be the network's name")

@@ -68,7 +68,7 @@ def find(type: str, path: str) -> str:
     """The executable of a plugin type, in libcni's words when there is none."""
     for folder in path.split(":"):
         candidate = Path(folder, type)
-        if "/" not in type and os.access(candidate, os.X_OK):
+        if "/" not in type and candidate.is_file() and os.access(candidate, os.X_OK):
             return str(candidate)
     raise Failed(type, 0, f'failed to find plugin "{type}" in path [{path}]')
 

@@ -47,7 +47,24 @@ def on(vmi: Mapping[str, Any], exists: Callable[[str], bool]) -> Iterator[Told]:
                     "VolumeIgnored",
                     f"volume {volume['name']}: {source} is not available in the lab",
                 )
+    yield from _unseen(spec)
     yield from _bindings(vm, spec)
+
+
+def _unseen(spec: Mapping[str, Any]) -> Iterator[Told]:
+    """Volumes that no disk shows to the guest; cloud-init's reach it either way."""
+    devices = (spec.get("domain") or {}).get("devices") or {}
+    shown = {
+        each.get("name") for key in ("disks", "filesystems") for each in devices.get(key) or ()
+    }
+    for volume in spec.get("volumes") or ():
+        if volume["name"] not in shown and not any(source in volume for source in seed.SOURCES):
+            yield (
+                "Warning",
+                "VolumeIgnored",
+                f"volume {volume['name']}: spec.domain.devices.disks has no disk of its name, so "
+                "the guest does not see it",
+            )
 
 
 def _cloud_init(vm: machine.Machine, spec: Mapping[str, Any]) -> Iterator[Told]:

@@ -24,7 +24,9 @@ log = logging.getLogger(__name__)
 COMPONENT = "virt-controller"
 VM_FINALIZER = "kubevirt.io/virtualMachineControllerFinalize"
 VMI_FINALIZER = "foregroundDeleteVirtualMachine"
-BY_OWNER = "owner"
+BY_OWNER, BY_POD = "owner", "pod"
+# Events of a launcher pod that are about what its virtual machine asks for.
+PASSED_ON = ("ErrorAllocatingPod", "FailedCreatePodSandBox", "FailedScheduling")
 WORKERS = 4
 
 
@@ -41,10 +43,17 @@ class Controller:
             label_selector=f"{launcherpod.LAUNCHER}=virt-launcher",
             indexes={BY_OWNER: _created_by},
         )
+        self._news = cache.Cache(
+            client,
+            resources.EVENTS,
+            field_selector="type=Warning,involvedObject.kind=Pod",
+            indexes={BY_POD: _about},
+        )
         self._recorder = events.Recorder(client, COMPONENT)
         self._machines = queue.Queue("VirtualMachine", on_error=self._failed)
         self._instances = queue.Queue("VirtualMachineInstance", on_error=self._failed)
         self._told: dict[str, str] = {}
+        self._passed_on: set[str] = set()  # keys of Events
 
     async def run(self) -> None:
         await loop.together(
@@ -52,6 +61,7 @@ class Controller:
             vms=self._vms.run(),
             vmis=self._vmis.run(),
             pods=self._pods.run(),
+            news=self._news.run(),
             machines=self._run_machines(),
             instances=self._run_instances(),
         )
@@ -66,10 +76,11 @@ class Controller:
         await self._synced()
         self._vmis.subscribe(lambda key, old, new: self._instances.add(key))
         self._pods.subscribe(self._on_pod)
+        self._news.subscribe(self._on_news)
         await self._instances.run(self._reconcile_instance, workers=WORKERS)
 
     async def _synced(self) -> None:
-        for one in (self._vms, self._vmis, self._pods):
+        for one in (self._vms, self._vmis, self._pods, self._news):
             await one.synced()
 
     def _on_pod(self, key: str, old: Object | None, new: Object | None) -> None:
@@ -78,6 +89,15 @@ class Controller:
         for owner in pod["metadata"].get("ownerReferences") or ():
             if owner["kind"] == resources.VMIS.kind:
                 self._instances.add(f"{pod['metadata']['namespace']}/{owner['name']}")
+
+    def _on_news(self, key: str, old: Object | None, new: Object | None) -> None:
+        """Of a pod that is not known yet the news is found when it is."""
+        if new is None:
+            self._passed_on.discard(key)
+        for about in _about(new) if new is not None and old is None else ():
+            pod = self._pods.get(about)
+            if pod is not None:
+                self._on_pod(about, None, pod)
 
     def _failed(self, key: str, error: errors.WeftError) -> None:
         if not isinstance(error, Conflict):  # somebody was faster; the next look has the news
@@ -163,6 +183,8 @@ class Controller:
         self._warn(vmi, problems)
         if pod is None and not problems and lifecycle.phase(vmi) in ("", "Pending"):
             pod = await self._create_pod(vmi)
+        if pod is not None:
+            self._pass_on(vmi, pod)
         new = status.of_instance(vmi, pod, problems, _now())
         await self._write(resources.VMIS, vmi, new)
 
@@ -250,8 +272,26 @@ class Controller:
             hint = f" ({problem.hint})" if problem.hint else ""
             self._tell(obj, "Warning", "InvalidSpec", f"{problem}{hint}")
 
+    def _pass_on(self, vmi: Object, pod: Object) -> None:
+        """What keeps a launcher pod from starting, told at the object that its user wrote."""
+        if (pod.get("status") or {}).get("phase", "Pending") != "Pending":
+            return
+        meta = pod["metadata"]
+        vm = self._vms.get(resources.key(vmi))
+        about = vm if vm is not None and _owns(vm, vmi) else vmi
+        for key in sorted(self._news.index(BY_POD, f"{meta['namespace']}/{meta['name']}")):
+            event = self._news.get(key)
+            if event is not None and event["reason"] in PASSED_ON and key not in self._passed_on:
+                self._passed_on.add(key)
+                self._tell(about, "Warning", event["reason"], event["message"])
+
     def _tell(self, obj: Object, kind: str, reason: str, message: str) -> None:
         self._recorder.emit(obj, kind, reason, message)
+
+
+def _about(event: Object) -> list[str]:
+    about = event.get("involvedObject") or {}
+    return [f"{about.get('namespace')}/{about.get('name')}"]
 
 
 def _created_by(pod: Object) -> list[str]:

@@ -195,9 +195,9 @@ def _format(tools: toolchain.Toolchain, path: str) -> str:
     argv = [tools.program("qemu-img"), "info", "--output=json", path]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise errors.InvalidInput(
-            "disk", "path", path, done.stderr.strip(), hint="name a readable raw or qcow2 image"
-        )
+        rule = done.stderr.strip() if os.path.exists(path) else "is not on this machine"
+        hint = "name a readable raw or qcow2 image"
+        raise errors.InvalidInput("disk", "path", path, rule, hint=hint)
     return str(json.loads(done.stdout)["format"])
 
 

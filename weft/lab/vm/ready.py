@@ -1,17 +1,25 @@
 """What must be there before the first guest starts, and what does it cost to ask?
 
+    python -m weft.lab.vm.ready         makes it, behind others who want the processor
+
 Fetches nothing: the toolchain is there when a lab runs. Makes the guest image (once, under a
-second) and finds out about KVM (once, seconds where it hangs), so a lab calls this while it comes
+second) and finds out about KVM (once, seconds where it hangs), so a lab runs this while it comes
 up and no guest waits for it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
+import sys
 from dataclasses import dataclass
 
+from weft import errors
 from weft.lab.runtime import cache, toolchain
 from weft.lab.vm import accelerator, guest
+
+# Behind what starts the lab, yet not starved: the first guest would wait for it.
+NICENESS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +51,28 @@ def find_tools() -> toolchain.Toolchain:
         return toolchain.ensure()
     finally:
         os.environ["PATH"] = os.pathsep.join(path)
+
+
+async def prepare() -> None:
+    """`ensure` by a process of its own, which ends with this: nobody has to wait for either."""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", __name__)
+    try:
+        await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def main() -> int:
+    os.nice(NICENESS)
+    try:
+        ensure()
+    except errors.WeftError as error:  # the first guest that cannot run says it to its author
+        print(f"{error} ({error.hint})", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

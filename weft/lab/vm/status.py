@@ -194,8 +194,17 @@ def _ending(pod: Object) -> str:
         ended = (entry.get("state") or {}).get("terminated") or {}
         if ended:
             text = f"virt-launcher ended with status {ended.get('exitCode')}"
-            return f"{text}: {ended['message']}" if ended.get("message") else text
+            words = _reason(str(ended.get("message") or ""))
+            return f"{text}: {words}" if words else text
     return str((pod.get("status") or {}).get("message") or "its virt-launcher pod failed")
+
+
+def _reason(words: str) -> str:
+    """Of a launcher's last words those that tell something new."""
+    lines = (line.removeprefix("virt-launcher: ").strip() for line in words.splitlines())
+    return "; ".join(
+        line for line in lines if line and not line.startswith(("runs under", "ended with status"))
+    )
 
 
 def _scheduled(conditions: Sequence[Object], pod: Object, now: str) -> list[Json]:

@@ -6,12 +6,14 @@ is found out where it is used.
 
 from __future__ import annotations
 
+import base64
+import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from weft.errors import InvalidInput
-from weft.lab.vm import machine, quantity
+from weft.lab.vm import advice, machine, quantity
 
 STRATEGIES = ("Always", "Halted", "Manual", "RerunOnFailure", "Once")
 BINDINGS = ("bridge", "masquerade", "slirp", "passt")
@@ -20,6 +22,8 @@ MODELS = ("virtio", "e1000", "e1000e", "rtl8139", "ne2k_pci", "pcnet")
 MAC = re.compile(r"([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}")
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 DISK_KINDS = ("disk", "cdrom", "lun")
+SOURCES = ("containerDisk", "hostDisk", "emptyDisk", "cloudInitNoCloud")
+KNOWN_SOURCES = (*SOURCES, "cloudInitConfigDrive", *advice.OTHER_SOURCES)
 LONGEST_NAME = 63
 
 Spec = Mapping[str, Any]
@@ -112,7 +116,9 @@ class _Check:
     def strategy(self, spec: Spec) -> Findings:
         strategy, running = spec.get("runStrategy"), spec.get("running")
         if strategy is not None and strategy not in STRATEGIES:
-            yield self.wrong("spec.runStrategy", strategy, f"must be one of {_or(STRATEGIES)}")
+            hint = _meant([str(strategy)], STRATEGIES)
+            rule = f"must be one of {_or(STRATEGIES)}"
+            yield self.wrong("spec.runStrategy", strategy, rule, hint)
         if running is not None and not isinstance(running, bool):
             yield self.wrong("spec.running", running, "must be true or false")
         if strategy is not None and running is not None:
@@ -133,18 +139,25 @@ class _Check:
             where = f"{at}[{network['name']}]"
             sources = [key for key in ("pod", "multus") if key in network]
             if len(sources) != 1:
-                yield self.wrong(where, sorted(network), "must have exactly one of pod and multus")
+                has = "both" if sources else "neither"
+                yield self.wrong(
+                    where, None, f"must have exactly one of pod and multus; it has {has}"
+                )
             elif sources == ["multus"]:
                 yield from self._multus(network["multus"], f"{where}.multus")
 
     def _multus(self, multus: Any, at: str) -> Findings:
-        name = multus.get("networkName") if isinstance(multus, Mapping) else None
+        if not isinstance(multus, Mapping):
+            yield self.wrong(at, multus, "must be an object with a `networkName`")
+            return
+        name = multus.get("networkName")
         parts = str(name).split("/")
         if not name or len(parts) > 2 or not all(LABEL.fullmatch(part) for part in parts):
             yield self.wrong(
                 f"{at}.networkName",
                 name,
-                "must be the name of a NetworkAttachmentDefinition, or <namespace>/<name>",
+                ("" if name else "is missing; it ")
+                + "must be the name of a NetworkAttachmentDefinition, or <namespace>/<name>",
             )
         elif multus.get("default"):
             yield self.wrong(
@@ -158,16 +171,18 @@ class _Check:
             name = interface["name"]
             where = f"{at}[{name}]"
             found = [key for key in KNOWN_BINDINGS if key in interface]
-            if not found:
-                found = [machine.binding(interface)]
+            plugin = machine.binding(interface)
+            unknown = f"is no binding of the lab, which knows {_or(BINDINGS)}"
             if len(found) > 1:
                 yield self.wrong(where, found, "must have one binding only")
-            elif found[0] not in BINDINGS:
-                yield self.wrong(
-                    f"{where}.{found[0] or 'binding'}",
-                    found[0] or None,
-                    f"is no binding of the lab, which knows {_or(BINDINGS)}",
-                )
+            elif found and found[0] not in BINDINGS:
+                yield self.wrong(f"{where}.{found[0]}", None, unknown)
+            elif not found and plugin:
+                yield self.wrong(f"{where}.binding.name", plugin, unknown)
+            elif not found:
+                rule = f"has no binding; it must have one of {_or(BINDINGS)}"
+                hint = _meant(interface, BINDINGS) or "add bridge: {}"
+                yield self.wrong(where, None, rule, hint)
             model = interface.get("model")
             if model is not None and model not in MODELS:
                 yield self.wrong(f"{where}.model", model, f"must be one of {_or(MODELS)}")
@@ -179,7 +194,7 @@ class _Check:
             return
         if not MAC.fullmatch(str(value)):
             yield self.wrong(
-                at, value, "must be six pairs of hexadecimal digits, 02:00:00:00:00:01"
+                at, value, "must be six pairs of hexadecimal digits, such as 02:00:00:00:00:01"
             )
             return
         mac = str(value).lower().replace("-", ":")
@@ -207,12 +222,12 @@ class _Check:
             where = f"{at}.domain.devices.interfaces[{name}]"
             if name not in by_name:
                 yield self.wrong(
-                    where, name, "has no network of its name", f"add one to {at}.networks"
+                    where, None, "has no network of its name", f"add one to {at}.networks"
                 )
             elif "masquerade" in interface and "multus" in by_name[name]:
                 yield self.wrong(
                     f"{where}.masquerade",
-                    name,
+                    None,
                     "is only for the pod's own network",
                     "use bridge: {} on a secondary network",
                 )
@@ -220,7 +235,7 @@ class _Check:
             if name not in named:
                 yield self.wrong(
                     f"{at}.networks[{name}]",
-                    name,
+                    None,
                     "has no interface of its name",
                     f"add one to {at}.domain.devices.interfaces",
                 )
@@ -231,7 +246,11 @@ class _Check:
             sources = [key for key in volume if key != "name"]
             where = f"{at}[{volume['name']}]"
             if len(sources) != 1:
-                yield self.wrong(where, sources, "must have exactly one source")
+                kinds = f"must have exactly one source, such as {_or(SOURCES)}"
+                yield self.wrong(where, sources or None, kinds)
+            elif sources[0] not in KNOWN_SOURCES:
+                hint = _meant(sources, KNOWN_SOURCES) or f"use one of {_or(SOURCES)}"
+                yield self.wrong(f"{where}.{sources[0]}", None, "is no kind of volume", hint)
             elif not isinstance(volume[sources[0]], Mapping):
                 yield self.wrong(f"{where}.{sources[0]}", volume[sources[0]], "must be an object")
             else:
@@ -248,7 +267,16 @@ class _Check:
             for text in ("userData", "networkData"):
                 given = [key for key in (text, f"{text}Base64") if source.get(key)]
                 if len(given) > 1:
-                    yield self.wrong(f"{at}.{given[1]}", "…", f"excludes {given[0]}")
+                    hint = "remove one of the two"
+                    yield self.wrong(f"{at}.{given[1]}", None, f"excludes {given[0]}", hint)
+                yield from self._base64(source.get(f"{text}Base64"), f"{at}.{text}Base64")
+
+    def _base64(self, value: Any, at: str) -> Findings:
+        try:
+            base64.b64decode(str(value or ""), validate=True).decode()
+        except ValueError:
+            hint = "make it with base64 -w0, or write the text itself without Base64"
+            yield self.wrong(at, value, "must be the base64 of a text", hint)
 
     def disks(
         self, disks: list[Mapping[str, Any]], volumes: list[Mapping[str, Any]], at: str
@@ -257,7 +285,8 @@ class _Check:
         names = {volume["name"] for volume in volumes}
         for disk in disks:
             if disk["name"] not in names:
-                yield self.wrong(f"{at}[{disk['name']}]", disk["name"], "has no volume of its name")
+                where, hint = f"{at}[{disk['name']}]", "add one to volumes, or remove the disk"
+                yield self.wrong(where, None, "has no volume of its name", hint)
             kinds = [kind for kind in DISK_KINDS if kind in disk]
             if len(kinds) > 1:
                 yield self.wrong(
@@ -276,12 +305,11 @@ class _Check:
                 yield from self._quantity(section["guest"], f"{at}.memory.guest")
 
     def _quantity(self, value: Any, at: str) -> Findings:
-        try:
-            if quantity.parse(value) > 0:
-                return
-        except ValueError:
-            pass
-        yield self.wrong(at, value, "must be an amount of bytes above 0, such as 512Mi or 1G")
+        if _is_amount(value):
+            return
+        text = str(value)
+        hint = f"write {text[:-1]}" if text.endswith("B") and _is_amount(text[:-1]) else ""
+        yield self.wrong(at, value, "must be an amount of bytes above 0, such as 512Mi or 1G", hint)
 
     def numbers(self, spec: Spec, domain: Spec, at: str) -> Findings:
         grace = spec.get("terminationGracePeriodSeconds")
@@ -308,8 +336,26 @@ class _Check:
         seen = set()
         for item in items:
             if item["name"] in seen:
-                yield self.wrong(f"{at}[{item['name']}]", item["name"], f"names a second {what}")
+                where = f"{at}[{item['name']}]"
+                yield self.wrong(where, None, f"names a second {what}", "rename one of the two")
             seen.add(item["name"])
+
+
+def _is_amount(value: object) -> bool:
+    try:
+        return quantity.parse(value) > 0
+    except ValueError:
+        return False
+
+
+def _meant(given: Iterable[str], known: Iterable[str]) -> str:
+    """Asks back where a word looks like a known one."""
+    by_fold = {word.lower(): word for word in known}
+    for word in given:
+        near = difflib.get_close_matches(word.lower(), by_fold, 1, 0.75)
+        if near and word not in by_fold.values():
+            return f"did you mean {by_fold[near[0]]}?"
+    return ""
 
 
 def _or(words: tuple[str, ...]) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from ipaddress import ip_network
 from itertools import permutations
 from typing import Any
 
@@ -30,7 +31,7 @@ def nad(name: str, created: str = "2026-01-01T00:00:00Z", **config: Any) -> dict
 
 
 def read(obj: dict[str, Any], underlay_mtu: int = 1500) -> definitions.Definition:
-    return definitions.read(obj, default_mtu=1400, underlay_mtu=underlay_mtu)
+    return definitions.read(obj, definitions.Rules(1400, underlay_mtu))
 
 
 def test_the_oldest_leads_in_whatever_order_they_are_seen() -> None:
@@ -49,11 +50,11 @@ def test_who_disagrees_is_told_with_whom_and_in_what() -> None:
     settled = definitions.settle(
         [read(nad("a")), read(nad("b", "2026-01-02T00:00:00Z", mtu=1300, namespace="other"))]
     )
-    said = settled.refused["other/b"]
-    assert "NetworkAttachmentDefinition other/b" in said
-    assert "NetworkAttachmentDefinition default/a" in said
-    assert "'blue'" in said
-    assert "mtu" in said
+    assert settled.refused["other/b"] == (
+        'NetworkAttachmentDefinition other/b declares network "blue" with mtu 1300, but '
+        "NetworkAttachmentDefinition default/a, which was first, with 1400 "
+        "(make mtu the same in both, or choose another network name)"
+    )
 
 
 def test_of_two_made_in_one_second_the_one_that_was_accepted_stays() -> None:
@@ -61,6 +62,11 @@ def test_of_two_made_in_one_second_the_one_that_was_accepted_stays() -> None:
     later_uid = read(nad("z", notes=notes))
     settled = definitions.settle([read(nad("a", mtu=1300)), later_uid])
     assert settled.accepted == {"default/z"}
+    on_its_way = frozenset({"default/z"})
+    settled = definitions.settle([read(nad("a", mtu=1300)), read(nad("z"))], on_its_way)
+    assert settled.accepted == {"default/z"}
+    older = read(nad("a", "2025-01-01T00:00:00Z", mtu=1300))
+    assert definitions.settle([older, read(nad("z"))], on_its_way).accepted == {"default/a"}
 
 
 @pytest.mark.parametrize("config", ["{", '{"type": "' + names.CNI_TYPE + '"}'])
@@ -69,8 +75,47 @@ def test_what_cannot_be_read_says_why(config: str) -> None:
     obj["spec"]["config"] = config
     definition = read(obj)
     assert definition.spec is None
-    assert definition.problem.startswith("Failed to parse network config: ")
-    assert "NetworkAttachmentDefinition default/a" in definition.problem
+    assert definition.problem.startswith("spec.config")
+
+
+def test_all_that_is_wrong_is_said_at_once_and_once() -> None:
+    problem = read(nad("a", mtu="1300", subnets="1", netAttachDefName="b")).problem
+    assert problem.count("spec.config.") == 3
+    assert "NetworkAttachmentDefinition" not in problem
+
+
+@pytest.mark.parametrize("topology", ["localnet"])
+def test_what_is_not_served_is_said_and_gets_no_network(topology: str) -> None:
+    definition = read(nad("a", topology=topology, subnets="10.0.0.0/16"))
+    assert definition.spec is None
+    assert f'topology "{topology}": is not served' in definition.problem
+
+
+def test_a_range_of_the_clusters_own_is_refused_but_for_who_has_it_already() -> None:
+    rules = definitions.Rules(reserved=(("the cluster's pods", ip_network("10.1.0.0/16")),))
+    definition = definitions.read(nad("a"), rules)
+    assert "10.1.0.0/24\": overlaps 10.1.0.0/16, the cluster's pods" in definition.problem
+    text = nad("a")["spec"]["config"]
+    notes = {names.NETWORK_NAME: "blue", names.ACCEPTED_CONFIG: text}
+    assert definitions.read(nad("a", notes=notes), rules).accepted is not None
+
+
+def test_what_was_accepted_is_known_after_an_edit_that_is_not() -> None:
+    text = nad("a")["spec"]["config"]
+    notes = {names.NETWORK_NAME: "blue", names.NETWORK_ID: "3", names.ACCEPTED_CONFIG: text}
+    definition = read(nad("a", notes=notes, mtu=5))
+    assert definition.spec is None
+    assert definition.accepted == read(nad("a")).spec
+    assert definitions.noted_ids([definition]) == {"blue": 3}
+    assert read(nad("a", notes={**notes, names.NETWORK_NAME: "red"}, mtu=5)).accepted is None
+
+
+def test_what_is_hardly_meant_is_warned_of() -> None:
+    said = dict(read(nad("a", mut=1300)).warnings)["IgnoredKeys"]
+    assert said == "spec.config.mut is ignored; did you mean mtu?"
+    near = dict(read(nad("a", type="ovn-k8s-cni-overlai")).warnings)["NotServed"]
+    assert "did you mean ovn-k8s-cni-overlay?" in near
+    assert read(nad("a", type="macvlan")).warnings == ()
 
 
 def test_another_plugins_definition_is_none_of_ours() -> None:
@@ -85,10 +130,11 @@ def test_another_plugins_definition_is_none_of_ours() -> None:
 def test_an_mtu_that_the_underlay_cannot_carry_is_warned_of_with_both_numbers() -> None:
     definition = read(nad("a", mtu=1500))
     assert definition.spec is not None
-    assert "1500" in definition.warning
-    assert "1442" in definition.warning
-    assert not read(nad("a", mtu=1500), underlay_mtu=9000).warning
-    assert not read(nad("a", mtu=1500), underlay_mtu=0).warning
+    said = dict(definition.warnings)["MTUTooLarge"]
+    assert "1500" in said
+    assert "1442" in said
+    assert not read(nad("a", mtu=1500), underlay_mtu=9000).warnings
+    assert not read(nad("a", mtu=1500), underlay_mtu=0).warnings
 
 
 def test_ids_given_earlier_are_kept_and_none_is_given_twice() -> None:
@@ -113,12 +159,14 @@ def test_notes_are_written_once_and_taken_from_who_is_refused() -> None:
     definition = read(nad("a"))
     assert definition.spec is not None
     network = model.Network(definition.spec, 7)
-    wanted = definitions.wanted_notes(definition, network)
-    assert wanted == {names.NETWORK_NAME: "blue", names.NETWORK_ID: "7"}
-    noted = read(nad("a", notes=wanted))
-    assert definitions.wanted_notes(noted, network) == {}
-    assert definitions.wanted_notes(noted, None) == {
-        names.NETWORK_NAME: None,
-        names.NETWORK_ID: None,
+    text = definition.config
+    wanted = definitions.wanted_notes(definition, network, text)
+    assert wanted == {
+        names.NETWORK_NAME: "blue",
+        names.NETWORK_ID: "7",
+        names.ACCEPTED_CONFIG: text,
     }
-    assert definitions.wanted_notes(definition, None) == {}
+    noted = read(nad("a", notes=wanted))
+    assert definitions.wanted_notes(noted, network, text) == {}
+    assert definitions.wanted_notes(noted, None, text) == dict.fromkeys(wanted)
+    assert definitions.wanted_notes(definition, None, text) == {}

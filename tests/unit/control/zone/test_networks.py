@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from weft import names
+import pytest
+
+from weft import errors, names
 from weft.control.zone import networks
 
 
@@ -38,7 +40,35 @@ def test_a_definition_with_an_id_is_a_network():
     assert read.network.name == "blue"
     assert read.network.id == 3
     assert read.network.spec.mtu == 1380
-    assert read.age == ("2026-01-01T00:00:00Z", "u")
+    assert read.age == ("current", "2026-01-01T00:00:00Z")
+
+
+def test_what_was_accepted_last_counts_whatever_it_says_now():
+    notes = {**NOTES, names.ACCEPTED_CONFIG: json.dumps(CONFIG)}
+    accepted = networks.read(definition(CONFIG, **notes), default_mtu=1400)
+    for config in ("{", {**CONFIG, "mtu": 5}, {**CONFIG, "name": "red"}, {"type": "macvlan"}):
+        read = networks.read(definition(config, **notes), default_mtu=1400)
+        assert read.network == accepted.network
+        assert read.age > accepted.age
+
+
+def test_what_a_cni_call_goes_by_says_what_is_wrong():
+    wrong = definition({**CONFIG, "mtu": 5})
+    with pytest.raises(errors.InvalidInput, match=r"default/blue: spec.config.mtu 5"):
+        networks.spec(wrong, default_mtu=1400)
+    wrong["metadata"]["annotations"] = {names.ACCEPTED_CONFIG: json.dumps(CONFIG)}
+    accepted = networks.spec(wrong, default_mtu=1400)
+    assert accepted is not None
+    assert accepted.mtu == 1400
+    assert networks.spec(definition({**CONFIG, "type": "macvlan"}), default_mtu=1400) is None
+
+
+def test_one_that_is_being_deleted_counts_until_it_is_gone():
+    obj = definition(CONFIG, **NOTES)
+    there = networks.read(obj, default_mtu=1400)
+    obj["metadata"] |= {"deletionTimestamp": "2026-01-02T00:00:00Z", "finalizers": ["a/b"]}
+    assert there is not None
+    assert networks.read(obj, default_mtu=1400) == there
 
 
 def test_nothing_before_the_cluster_manager_has_spoken():

@@ -1,5 +1,6 @@
 """What runs, in the words of the API."""
 
+from dataclasses import replace
 from typing import Any
 
 from weft.lab.kubelet import podstatus
@@ -51,6 +52,12 @@ def test_ended() -> None:
     assert (good["phase"], bad["phase"]) == ("Succeeded", "Failed")
     assert good["containerStatuses"][0]["state"]["terminated"]["reason"] == "Completed"
     assert bad["containerStatuses"][0]["state"]["terminated"]["reason"] == "Error"
+
+
+def test_last_words_are_those_of_who_failed() -> None:
+    facts = replace(FACTS, words={"c": "no disk"})
+    bad = podstatus.render(never(POD), {"c": State(0, 1.0, 3, 2.0)}, facts)
+    assert bad["containerStatuses"][0]["state"]["terminated"]["message"] == "no disk"
 
 
 def test_a_command_that_is_not_there() -> None:

@@ -43,7 +43,10 @@ def test_wishes_go_to_plugins_that_grant_them() -> None:
 
 @pytest.mark.parametrize(
     "config",
-    ["", "{", "[]", {"type": "x"}, {"name": 1, "type": "x"}, {"name": "x", "plugins": []}],
+    [
+        *("", "{", "[]", {"type": "x"}, {"name": 1, "type": "x"}, {"name": "x", "plugins": []}),
+        *({"name": "x"}, {"name": "x", "type": ""}, {"name": "x", "plugins": [{"type": "../y"}]}),
+    ],
 )
 def test_unusable(config: Any) -> None:
     with pytest.raises(errors.InvalidInput, match="ns/blue"):

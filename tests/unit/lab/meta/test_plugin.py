@@ -27,6 +27,8 @@ def executable(path: Path, text: str) -> None:
 def test_a_plugin_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(plugin.Failed, match=r'failed to find plugin "macvlan" in path'):
         plugin.find("macvlan", str(tmp_path))
+    with pytest.raises(plugin.Failed):
+        plugin.find("", str(tmp_path))
 
 
 async def test_what_it_prints_is_the_result(tmp_path: Path) -> None:

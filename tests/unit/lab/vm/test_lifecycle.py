@@ -171,7 +171,8 @@ def test_a_status_that_says_nothing_new_is_the_same() -> None:
 
 
 def test_why_a_guest_failed_is_told() -> None:
-    ended = {"state": {"terminated": {"exitCode": 2, "message": "no disk"}}}
+    words = "virt-launcher: runs under kvm as process 9\nvirt-launcher: no disk\n"
+    ended = {"state": {"terminated": {"exitCode": 2, "message": words}}}
     found = pod("Failed", containerStatuses=[ended])
     after = status.of_instance(manifests.instance(phase="Running"), found, [], STAMP)
     (ready,) = [one for one in after["conditions"] if one["type"] == "Ready"]

@@ -29,7 +29,17 @@ BAD = [
     (DEVICES + "interfaces.1.masquerade", {}, "interfaces[overlay]", "one binding only"),
     (DEVICES + "interfaces.1", {"name": "overlay", "masquerade": {}}, "masquerade", "pod's own"),
     (DEVICES + "interfaces.1", {"name": "overlay", "sriov": {}}, "sriov", "no binding of the lab"),
-    (DEVICES + "interfaces.1.bridge", None, "overlay].binding", "no binding of the lab"),
+    (DEVICES + "interfaces.1.bridge", None, "interfaces[overlay]", "has no binding"),
+    (DEVICES + "interfaces.1", {"name": "overlay", "binding": {"name": "x"}}, "binding.name", "no"),
+    (TEMPLATE + "networks.1.multus", "blue", "networks[overlay].multus", "an object"),
+    (TEMPLATE + "volumes.0", {"name": "root"}, "volumes[root]", "exactly one source"),
+    (TEMPLATE + "volumes.0", {"name": "root", "hostDsk": {}}, "hostDsk", "no kind of volume"),
+    (
+        TEMPLATE + "volumes.1.cloudInitNoCloud",
+        {"userDataBase64": "!!"},
+        "userDataBase64",
+        "must be the base64 of a text",
+    ),
     (DEVICES + "interfaces.1.macAddress", "02:00", "macAddress", "six pairs"),
     (DEVICES + "interfaces.1.macAddress", "03:00:00:00:00:01", "macAddress", "unicast"),
     (DEVICES + "interfaces.1.model", "ne9", "model", "must be one of"),
@@ -72,6 +82,20 @@ def test_a_bad_field_is_named_with_value_and_rule(
     matching = [one for one in findings if field in one.field and rule in one.rule]
     assert matching, [str(one) for one in findings]
     assert str(matching[0]).startswith("VirtualMachine demo/web1: ")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "hint"),
+    [
+        ("spec.runStrategy", "always", "did you mean Always?"),
+        (DEVICES + "interfaces.1", {"name": "overlay", "brigde": {}}, "did you mean bridge?"),
+        (TEMPLATE + "volumes.0", {"name": "root", "hostdisk": {}}, "did you mean hostDisk?"),
+        (TEMPLATE + "domain.memory", {"guest": "64MiB"}, "write 64Mi"),
+    ],
+)
+def test_a_slip_is_asked_about(path: str, value: Any, hint: str) -> None:
+    findings = validation.machine_findings(manifests.bent(manifests.machine(), path, value))
+    assert hint in [one.hint for one in findings]
 
 
 def test_one_address_on_two_cards_is_refused() -> None:

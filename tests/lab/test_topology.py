@@ -1,0 +1,90 @@
+"""What a user sees of a running lab: pods of two nodes on one network, by name."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.support.labs import LabHouse
+from tests.support.pods import Cluster, nad, network_status, pod
+from weft.lab import up
+from weft.lab.runtime.toolchain import Toolchain
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory, toolchain: Toolchain) -> Iterator[Cluster]:
+    """Two nodes, and on each a pod of the network blue."""
+    with pytest.MonkeyPatch.context() as patch:
+        state = tmp_path_factory.mktemp("topology")
+        patch.setenv("XDG_STATE_HOME", str(state))
+        house = LabHouse(toolchain, state)
+        try:
+            house.up("drawn", 2, up.installed())
+            made = Cluster(house, "drawn", str(next(state.rglob("kubeconfig"))))
+            made.create(nad("blue"))
+            for node in ("node1", "node2"):
+                made.create(pod(f"on-{node}", networks="blue", nodeName=node))
+            for node in ("node1", "node2"):
+                made.wait_ready(f"on-{node}")
+            yield made
+        finally:
+            up.down("drawn")
+
+
+def drawn(cluster: Cluster, *options: str) -> str:
+    return cluster.house.weft("topology", "--name", "drawn", *options).stdout
+
+
+def test_the_tree_names_each_zones_pods_and_the_network_that_both_have(cluster: Cluster) -> None:
+    zones = drawn(cluster).split("\nzone ")[1:]
+    assert [zone.split()[0] for zone in zones] == ["node1", "node2"]
+    for here, there, zone in zip(("node1", "node2"), ("node2", "node1"), zones, strict=True):
+        addresses = network_status(cluster.get(f"on-{here}"))[1]["ips"]
+        lines = [line.split() for line in zone.splitlines() if f"pod default/on-{here}" in line]
+        assert any(set(addresses) <= set(words) for words in lines)
+        assert f"on-{there}" not in zone
+        assert (
+            f"blue_ovn_layer2_switch  layer 2 switch  10.100.0.0/24  fd01::/64  also in {there}"
+            in zone
+        )
+
+
+def test_the_network_is_one_with_a_row_of_each_pod_in_each_zone(cluster: Cluster) -> None:
+    graph = cluster.house.json("topology", "--name", "drawn")
+    assert [zone["read"] for zone in graph["zones"]] == [True, True]
+    (blue,) = [one for one in graph["switches"] if one["network"] == "blue"]
+    assert blue["zones"] == ["node1", "node2"]
+    pods = {port["owner"]["pod"]: port for port in blue["ports"] if port["owner"]}
+    for node in ("node1", "node2"):
+        port = pods[f"on-{node}"]
+        assert (port["zone"], port["seen"], port["up"]) == (node, ["node1", "node2"], True)
+
+
+def test_a_picture_in_a_file_is_in_the_form_that_its_name_says(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    for options in ((), ("--physical",)):
+        drawn(cluster, "--output", str(tmp_path / "it.svg"), *options)
+        words = "".join(ElementTree.parse(tmp_path / "it.svg").getroot().itertext())
+        assert "on-node1" in words
+        assert "on-node2" in words
+
+
+def test_tunnels_are_up_at_both_ends(cluster: Cluster) -> None:
+    assert "node1 to node2  geneve: up at both ends" in drawn(cluster, "--physical")
+
+
+def test_a_node_draws_itself_and_what_it_knows_of_others(cluster: Cluster) -> None:
+    command = (sys.executable, "-m", "weft", "topology", "--nb", "unix:/run/ovn/ovnnb_db.sock")
+    said = cluster.house.run("node2", *command, lab="drawn").stdout
+    own, other = said.split("\nzone ")[1:]
+    assert own.startswith("node2  172.31.1.12\n")
+    assert "pod default/on-node2" in own
+    assert other.startswith("node1  172.31.1.11  not read\n")
+    assert "pod default/on-node1" in other

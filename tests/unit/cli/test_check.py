@@ -1,0 +1,118 @@
+"""`weft check`: files in, mistakes and an exit status out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import bad_input
+from tests.support.pods import nad, pod
+from weft.cli import main, mistakes
+from weft.control.cluster import definitions
+
+RULES = definitions.Rules(underlay_mtu=1500)
+ROOT = Path(__file__).parents[3]
+# What only a cluster knows: who holds what, what exists, and what the cluster has reserved.
+IN_CLUSTER_ONLY = ("ErrorAllocatingPod", "FailedCreatePodSandBox", "NoNetworkFound")
+
+
+def found(*objects: Any) -> list[mistakes.Mistake]:
+    return list(mistakes.find([("f", obj) for obj in objects], RULES, "default"))
+
+
+@pytest.mark.parametrize(
+    "case",
+    [c for c in bad_input.DEFINITIONS if c.name not in ("differs", "own-subnet")]
+    + [c for c in bad_input.MACHINES if c.reason not in IN_CLUSTER_ONLY],
+    ids=lambda case: case.name,
+)
+def test_it_says_what_the_cluster_would_say(case: bad_input.Case) -> None:
+    said = [one.message for one in found(case.obj)]
+    assert any(all(word in one for word in case.words) for one in said), said
+
+
+@pytest.mark.parametrize("case", bad_input.ELEMENTS, ids=lambda case: case.name)
+def test_a_selection_is_wrong_in_whatever_makes_the_pod(case: bad_input.Case) -> None:
+    alone = found(case.obj)
+    meta = {"annotations": case.obj["metadata"]["annotations"]}
+    spec = {"template": {"metadata": meta}}
+    within = found({"kind": "Deployment", "metadata": {"name": "web"}, "spec": spec})
+    assert len(alone) == len(within)
+    assert all("Pod default/web (of Deployment)" in one.message for one in within)
+
+
+def test_of_two_definitions_the_first_one_given_is_right() -> None:
+    first, second = nad("z", mtu=1300), nad("a", mtu=1400)
+    for obj in (first, second):
+        obj["spec"]["config"] = obj["spec"]["config"].replace('"name": "', '"name": "same')
+        obj["spec"]["config"] = obj["spec"]["config"].replace("samez", "n").replace("samea", "n")
+    (one,) = found({"kind": "List", "items": [first, second]})
+    assert "default/a declares" in one.message
+    assert "mtu 1400" in one.message
+
+
+def test_what_is_good_or_not_ours_is_passed_over() -> None:
+    other = {"kind": "ConfigMap", "metadata": {"name": "c"}, "data": {}}
+    assert found(nad("good"), pod("p", networks="good"), other, None) == []
+
+
+@pytest.mark.parametrize("obj", [[], "x", {}, {"kind": "Pod"}, {"kind": "Pod", "metadata": []}])
+def test_what_is_no_object_is_said(obj: Any) -> None:
+    (one,) = found(obj)
+    assert "metadata.name" in one.message
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    monkeypatch.setattr("sys.argv", ["weft", "check", *words])
+    try:
+        return main.main()
+    except SystemExit as end:
+        return int(end.code or 0)
+
+
+def test_examples_are_without_mistakes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = sorted(map(str, (ROOT / "examples").rglob("*.yaml")))
+    assert files
+    assert run(monkeypatch, *files) == 0
+    assert capsys.readouterr().out.startswith("Nothing is wrong with ")
+
+
+def test_status_and_forms(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "f.yaml"
+    file.write_text(json.dumps(nad("bad", mtu=5)))
+    assert run(monkeypatch, str(file)) == 1
+    assert capsys.readouterr().out.startswith(f"{file}: error: NetworkAttachmentDefinition ")
+    assert run(monkeypatch, str(file), "--output", "json") == 1
+    (one,) = json.loads(capsys.readouterr().out)
+    assert one["is_error"]
+    file.write_text(json.dumps(nad("large", mtu=1500)))
+    assert run(monkeypatch, str(file)) == 0
+    assert ": warning: " in capsys.readouterr().out
+    assert run(monkeypatch, str(file), "--underlay-mtu", "9000") == 0
+    assert "Nothing is wrong with 1 object." in capsys.readouterr().out
+    file.write_text(json.dumps(nad("own")))
+    assert run(monkeypatch, str(file), "--reserved-subnets", "10.100.0.0/16") == 1
+
+
+@pytest.mark.parametrize("text", ["a: [", "\x00"])
+def test_what_cannot_be_read_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    text: str,
+) -> None:
+    file = tmp_path / "f.yaml"
+    file.write_text(text)
+    assert run(monkeypatch, str(file)) == 1
+    assert f"Error: {file}: is neither YAML nor JSON" in capsys.readouterr().err
+    assert run(monkeypatch, str(tmp_path / "none")) == 1
+    assert "No such file" in capsys.readouterr().err
+    assert run(monkeypatch, str(file), "--reserved-subnets", "x") == 1
+    assert "--reserved-subnets" in capsys.readouterr().err

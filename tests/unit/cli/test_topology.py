@@ -1,0 +1,39 @@
+"""What the command refuses, in words; no database is needed for that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.test_main import run
+
+
+@pytest.fixture(autouse=True)
+def no_labs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+
+def test_a_lab_and_a_node_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "topology --name x --nb unix:/nowhere") == 1
+    assert '--name "x": is not to be combined' in capsys.readouterr().err
+
+
+def test_a_lab_that_does_not_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "topology --name x") == 1
+    said = capsys.readouterr().err
+    assert "lab 'x': this lab is not running" in said
+    assert "weft lab up --name x" in said
+
+
+def test_a_node_without_databases(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "topology --nb unix:/nowhere/a --sb unix:/nowhere/b") == 1
+    said = capsys.readouterr().err
+    assert "cannot connect" in said
+    assert "is the database server running?" in said

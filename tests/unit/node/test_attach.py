@@ -1,0 +1,56 @@
+"""The parts of an ADD that only look: which network is meant, and what else the pod has of it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from weft import errors, model, names
+from weft.node import attach
+
+BLUE = model.NetworkSpec("blue", model.Topology.LAYER2, 1400, ())
+WRONG = errors.InvalidInput(
+    "NetworkAttachmentDefinition default/wrong", "spec.config.mtu", 5, "must be at least 576"
+)
+
+
+def network_of(key: str) -> model.NetworkSpec | None:
+    if key == "default/wrong":
+        raise WRONG
+    return BLUE if key in ("default/blue", "other/blue") else None
+
+
+DEPENDENCIES: Any = SimpleNamespace(network_of=network_of)
+
+
+def pod(networks: str) -> dict[str, Any]:
+    notes = {names.NETWORKS: networks}
+    return {"metadata": {"name": "one", "namespace": "default", "annotations": notes}}
+
+
+def test_a_definition_that_is_not_there_and_one_that_is_wrong_are_told_apart() -> None:
+    assert attach.spec_of("default/blue", DEPENDENCIES) is BLUE
+    with pytest.raises(errors.NotReady, match="default/red: does not exist"):
+        attach.spec_of("default/red", DEPENDENCIES)
+    with pytest.raises(errors.InvalidInput, match=r"spec.config.mtu 5: must be at least 576"):
+        attach.spec_of("default/wrong", DEPENDENCIES)
+
+
+@pytest.mark.parametrize(
+    ("networks", "shares"),
+    [
+        ("blue", False),
+        ("blue, blue", True),
+        ("blue, other/blue", True),
+        ("blue, red", False),
+        ("blue, wrong", False),
+    ],
+)
+def test_what_is_wrong_with_another_definition_is_none_of_this_ones_business(
+    networks: str, shares: bool
+) -> None:
+    asked = pod(networks)
+    first = model.Attachment(nad="default/blue", key="default/blue", interface="net1")
+    assert attach.shares_network(asked, first, BLUE, DEPENDENCIES) is shares

@@ -1,0 +1,43 @@
+"""The physical picture: nodes side by side, a line for each tunnel, nothing covered."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.support import topology as rows
+from tests.unit.observe.render.test_logical import check
+from weft.observe import underlay
+from weft.observe.render import mermaid, physical, svg, tree
+from weft.observe.render.drawing import Stroke
+from weft.observe.underlay import Underlay
+
+
+@pytest.mark.parametrize("nodes", [1, 2, 3, 9])
+def test_nothing_covers_anything(nodes: int) -> None:
+    drawing = physical.lay_out(underlay.build(rows.snapshots(rows.zones(nodes))))
+    check(drawing)
+    tunnels = [path for path in drawing.paths if path.stroke is Stroke.TUNNEL]
+    assert len(tunnels) == nodes * (nodes - 1) / 2
+    assert len(
+        {path.points[0] for path in tunnels} | {path.points[-1] for path in tunnels}
+    ) == 2 * len(tunnels)
+    ElementTree.fromstring(svg.render(drawing))
+
+
+def test_a_broken_tunnel_is_seen() -> None:
+    made = rows.zones(2)
+    for row in made[0].tables["Interface"].values():
+        row["type"] = "internal"
+    shown = underlay.build(rows.snapshots(made))
+    drawing = physical.lay_out(shown)
+    assert drawing.summary == "2 nodes, 1 tunnel, 1 of them broken"
+    assert [path.stroke for path in drawing.paths if path.hue is not None] == [Stroke.BROKEN]
+    assert "node1 to node2  geneve: at one of its nodes only" in tree.physical(shown)
+    assert "-.-" in mermaid.physical(shown)
+
+
+def test_no_nodes() -> None:
+    check(physical.lay_out(Underlay()))
+    assert tree.physical(Underlay()) == ""

@@ -1,0 +1,40 @@
+"""How errors are worded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from weft import errors
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("a", '"a"'),
+        ("it's", '"it\'s"'),
+        ("ü", '"ü"'),
+        (5, "5"),
+        (True, "true"),
+        (["a", 1.5], '["a", 1.5]'),
+        ({"a": None}, '{"a": null}'),
+        (Path("/x"), '"/x"'),
+    ],
+)
+def test_a_value_is_shown_as_its_author_wrote_it(value: object, text: str) -> None:
+    said = str(errors.InvalidInput("Pod a/b", "mac", value, "is wrong"))
+    assert said == f"Pod a/b: mac {text}: is wrong"
+
+
+def test_a_missing_value_is_not_shown() -> None:
+    assert str(errors.InvalidInput("Pod a/b", "mac", None, "is missing")) == (
+        "Pod a/b: mac: is missing"
+    )
+
+
+@pytest.mark.parametrize("value", ["x" * 500, list(range(500)), {"\ud800": 1}, "\ud800", {1: {2}}])
+def test_what_is_long_or_odd_is_shown_short_and_can_be_sent(value: object) -> None:
+    shown = errors.as_written(value)
+    assert len(shown) <= 81
+    shown.encode()

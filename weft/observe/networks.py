@@ -1,0 +1,91 @@
+"""Which networks do switches and routers make together, and which zones appear only in ports?
+
+Pure; the last step of `topology`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+
+from weft.observe.chassis import Natural, merged, natural
+from weft.observe.graph import Kind, Network, Role, Router, Switch, Zone
+
+DEFAULT = "default"
+
+
+def listed(switches: Sequence[Switch], routers: Sequence[Router]) -> tuple[Network, ...]:
+    """Those that lead out first, each group by name."""
+    labels = {switch.network for switch in switches} | {router.network for router in routers}
+    found = [
+        _network(
+            label,
+            [switch for switch in switches if switch.network == label],
+            [router for router in routers if router.network == label],
+        )
+        for label in labels
+    ]
+    return tuple(sorted(found, key=_order))
+
+
+def _order(network: Network) -> tuple[bool, bool, Natural]:
+    return not network.primary, network.name != DEFAULT, natural(network.name)
+
+
+def _network(label: str, switches: Sequence[Switch], routers: Sequence[Router]) -> Network:
+    roles = {switch.role for switch in switches} | {router.role for router in routers}
+    if Role.LAYER2 in roles:
+        topology, own = "layer2", Role.LAYER2
+    elif Role.LOCALNET in roles:
+        topology, own = "localnet", Role.LOCALNET
+    elif roles & {Role.CLUSTER, Role.TRANSIT, Role.GATEWAY}:
+        topology, own = "layer3", Role.NODE
+    else:
+        topology, own = "switch", Role.LONE
+    parts = merged(subnet for switch in switches if switch.role is own for subnet in switch.subnets)
+    return Network(
+        name=label,
+        topology=topology,
+        primary=label == DEFAULT or Role.GATEWAY in roles,
+        subnets=_wholes(parts, routers) if own is Role.NODE else parts,
+    )
+
+
+def _wholes(parts: Iterable[str], routers: Sequence[Router]) -> tuple[str, ...]:
+    """What routes and NAT call the network as a whole: their smallest prefixes around its parts."""
+    prefixes = {nat.inside for router in routers for nat in router.nats}
+    prefixes |= {route.prefix for router in routers for route in router.routes}
+    wholes = [net for text in prefixes if (net := _parsed(text)) and net.prefixlen]
+    found: list[str] = []
+    for part in parts:
+        inner = _parsed(part)
+        around = [
+            net
+            for net in wholes
+            if inner and net.version == inner.version and _contains(net, inner) and net != inner
+        ]
+        if around:
+            found.append(str(max(around, key=lambda net: net.prefixlen)))
+    return merged(sorted(found, key=lambda text: (":" in text, text)))
+
+
+def _contains(
+    outer: ipaddress.IPv4Network | ipaddress.IPv6Network,
+    inner: ipaddress.IPv4Network | ipaddress.IPv6Network,
+) -> bool:
+    return inner.network_address in outer and inner.prefixlen >= outer.prefixlen
+
+
+def _parsed(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return None
+
+
+def strays(zones: Iterable[Zone], switches: Iterable[Switch]) -> tuple[Zone, ...]:
+    """Zones that nobody lists, though pods are bound there: chassis that are gone, mostly."""
+    known = {zone.name for zone in zones}
+    shown = (Kind.POD, Kind.REMOTE)
+    found = {port.zone for switch in switches for port in switch.ports if port.kind in shown}
+    return tuple(Zone(name, read=False) for name in sorted(found - known, key=natural))

@@ -1,0 +1,101 @@
+"""What does a row of Logical_Switch_Port say: whose port is it, where is it bound, with what?
+
+Pure; one port at a time. How ports make a picture is for `topology`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import replace
+
+from weft import rows
+from weft.observe import chassis
+from weft.observe.graph import Kind, Port
+from weft.observe.snapshot import entries, members, text
+
+_KINDS = {
+    "router": Kind.ROUTER,
+    "remote": Kind.REMOTE,
+    "localnet": Kind.LOCALNET,
+    "localport": Kind.LOCALPORT,
+}
+# Addresses that are words, not a MAC with what belongs to it.
+_WORDS = {"router", "unknown", "dynamic"}
+
+
+def parse(columns: rows.Columns, zone: str, zones: chassis.Zones) -> Port:
+    """The port as the zone `zone` knows it."""
+    name = text(columns, "name")
+    options, external = entries(columns, "options"), entries(columns, "external_ids")
+    owner = chassis.owner(external, name)
+    kind = _KINDS.get(text(columns, "type"), Kind.OTHER if text(columns, "type") else Kind.POD)
+    if owner is not None and kind in (Kind.POD, Kind.REMOTE):
+        kind = Kind.POD
+    elif kind is Kind.POD:
+        kind = Kind.OTHER
+    mac, addresses = hosts(members(columns, "addresses"))
+    bound = _bound(options, external, kind, zone, zones)
+    up = columns.get("up")
+    return Port(
+        name=name,
+        kind=kind,
+        zone=bound,
+        mac=mac,
+        addresses=addresses,
+        owner=owner,
+        key=options.get("requested-tnl-key", ""),
+        up=up if isinstance(up, bool) and bound == zone else None,
+        seen=(zone,),
+        peer=options.get("router-port", ""),
+        physical=options.get("network_name", name) if kind is Kind.LOCALNET else "",
+    )
+
+
+def _bound(
+    options: dict[str, str], external: dict[str, str], kind: Kind, zone: str, zones: chassis.Zones
+) -> str:
+    """Where the port is. The first of the chassis that it asks for; else here, if it is not remote.
+
+    A router's port carries its node's name.
+    """
+    wanted = options.get("requested-chassis", "").split(",")[0]
+    if wanted:
+        # A chassis may be asked for by host name, too.
+        named = any(wanted == listed.name for listed in zones.listed)
+        return wanted if named else zones.at(wanted)
+    if kind is Kind.REMOTE:
+        return external.get("node") or zones.at("")
+    return zone
+
+
+def hosts(addresses: Iterable[str]) -> tuple[str, tuple[str, ...]]:
+    """(MAC, addresses without prefix length) of what the column `addresses` holds."""
+    mac, found = "", []
+    for entry in addresses:
+        words = entry.split()
+        if not words or words[0] in _WORDS:
+            continue
+        mac = mac or words[0]
+        found += [word.split("/")[0] for word in words[1:] if word not in _WORDS]
+    return mac, chassis.merged(sorted(found, key=_by_family))
+
+
+def _by_family(address: str) -> tuple[bool, str]:
+    return ":" in address, address
+
+
+def joined(known: Port | None, port: Port) -> Port:
+    """One port of a switch that spans zones, as several zones know it; its own zone knows best."""
+    if known is None:
+        return port
+    best = port if port.zone in port.seen else known
+    return replace(best, seen=(*known.seen, *port.seen))
+
+
+def subnet(text: str) -> str:
+    """The network of an address with prefix length; as it is when it is no such thing."""
+    try:
+        return str(ipaddress.ip_interface(text).network)
+    except ValueError:
+        return text

@@ -1,0 +1,190 @@
+"""Which words stand on the card of a switch, router or pod, and which are told on pointing at it?
+
+No coordinates in here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from weft.observe import graph
+from weft.observe.graph import Graph, Kind, Link, Port, Role, Router, Switch
+from weft.observe.render import lettering
+from weft.observe.render.drawing import Shape
+
+PAD = 9.0
+SIDE = 13.0
+BETWEEN = 18.0
+WIDEST = 274.0  # what may stand on one line
+LINE = 16.0
+BADGE_ROOM = 40.0
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Words on a card. `port` is the switch's port that they are about.
+
+    `beside`: on the line of the words before. `end`: at the end of the line.
+    """
+
+    words: str
+    style: str = "mono"
+    port: str = ""
+    end: bool = False
+    beside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    id: str
+    shape: Shape
+    words: tuple[Words, ...]
+    title: str
+    hue: int | None = None
+    badge: str = ""
+    faint: bool = False
+
+    def lines(self) -> list[list[Words]]:
+        found: list[list[Words]] = []
+        for words in self.words:
+            if words.beside:
+                found[-1].append(words)
+            else:
+                found.append([words])
+        return found
+
+    @property
+    def height(self) -> float:
+        return 2 * PAD + LINE * len(self.lines()) - 2
+
+    @property
+    def width(self) -> float:
+        """What it needs to show every word."""
+        needed = [self.corner, 0.0]
+        for place, line in enumerate(self.lines()):
+            widths = [lettering.width(words.words, words.style) for words in line]
+            needed.append(sum(widths) + BETWEEN * (len(line) - 1) + (0 if place else self.corner))
+        return 2 * SIDE + max(needed)
+
+    @property
+    def corner(self) -> float:
+        """What the badge or sign takes of the first line."""
+        return BADGE_ROOM if self.badge or self.shape in (Shape.SWITCH, Shape.ROUTER) else 0.0
+
+
+def switch(one: Switch, hue: int) -> Card:
+    lines = [Words(one.name, "name"), *(Words(subnet) for subnet in one.subnets)]
+    said = [f"{one.role} {one.name}", f"network {one.network}", *one.subnets]
+    said += [f"port {port.name}" for port in one.ports if port.kind is not Kind.POD]
+    if one.key:
+        said.append(f"tunnel key {one.key}")
+    return Card(one.id, Shape.SWITCH, tuple(lines), "\n".join(said), hue)
+
+
+def router(one: Router, links: Iterable[Link], hue: int) -> Card:
+    """Its name, and how it leads out: source NAT and default routes."""
+    lines = [Words(one.name, "name")]
+    sources = dict.fromkeys(nat.outside for nat in one.nats if nat.sort == "snat")
+    lines += [Words(f"SNAT to {outside}") for outside in sources]
+    lines += [Words(f"out via {route.via}") for route in one.routes if leads_out(route)]
+    said = [f"{one.role} {one.name}", f"network {one.network}"]
+    said += [f"{link.port}: {', '.join(link.addresses)} {link.mac}" for link in links]
+    said += [f"{nat.sort} {nat.inside} to {nat.outside}" for nat in one.nats]
+    said += [written(route) for route in one.routes]
+    return Card(one.id, Shape.ROUTER, tuple(lines), "\n".join(said), hue)
+
+
+def leads_out(route: graph.Route) -> bool:
+    return route.prefix in ("0.0.0.0/0", "::/0")
+
+
+def written(route: graph.Route) -> str:
+    """A route as words."""
+    source = "from " if route.policy == "src-ip" else ""
+    way = "discarded" if route.via == "discard" else f"via {route.via}"
+    return f"{source}{route.prefix} {way}"
+
+
+def stand_in(one: Switch, port: Port, hue: int) -> Card:
+    """For a router that was not read, and of which only this remote port is known."""
+    lines = (Words(port.name, "name"), *(Words(address) for address in port.addresses))
+    title = f"remote port {port.name} of {one.name}\n{port.zone} was not read"
+    return Card(f"{one.id} {port.name}", Shape.ROUTER, lines, title, hue, faint=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Nic:
+    """A port as a part of the card of its pod; `left` if its network is the one on top."""
+
+    switch: Switch
+    port: Port
+    hue: int
+    left: bool
+
+
+def pod(nics: Sequence[Nic], id: str) -> Card:
+    """A pod or machine with all its ports."""
+    port = nics[0].port
+    owner = port.owner
+    lines = [Words(port.label, "name")]
+    said = [port.name]
+    badge = "PORT"
+    if owner is not None:
+        badge = owner.sort.upper()
+        lines.append(Words(owner.namespace, "muted"))
+        said = [f"{owner.sort} {owner.name} in namespace {owner.namespace}"]
+        said += [f"pod {owner.pod}"] if owner.machine else []
+    for nic in nics:
+        said += _about(nic)
+    lines += _facing(_addresses(nics, left=True), _addresses(nics, left=False))
+    down = any(nic.port.up is False for nic in nics)
+    return Card(id, Shape.POD, tuple(lines), "\n".join(said), None, badge, faint=down)
+
+
+def _addresses(nics: Sequence[Nic], *, left: bool) -> list[Words]:
+    found = []
+    for nic in nics:
+        if nic.left is left:
+            shown = nic.port.addresses or (nic.port.mac or nic.port.name,)
+            for place, address in enumerate(shown):
+                at = nic.port.name if place == 0 else ""
+                found.append(Words(address, "mono", at, end=not left))
+    return found
+
+
+def _facing(left: Sequence[Words], right: Sequence[Words]) -> list[Words]:
+    """Words of both sides line by line, if both fit on one; else one after the other."""
+    both = [
+        lettering.width(one.words + other.words, "mono") + BETWEEN
+        for one, other in zip(left, right, strict=False)
+    ]
+    if max(both, default=0.0) > WIDEST:
+        return [*left, *right]
+    found: list[Words] = []
+    for place in range(max(len(left), len(right))):
+        found += left[place : place + 1]
+        found += [replace(words, beside=place < len(left)) for words in right[place : place + 1]]
+    return found
+
+
+def _about(nic: Nic) -> list[str]:
+    port = nic.port
+    said = [f"{nic.switch.network}: {' '.join((*port.addresses, port.mac))}"]
+    said += [f"  port {port.name}" + (f", tunnel key {port.key}" if port.key else "")]
+    if port.up is not None:
+        said.append(f"  {'up' if port.up else 'not up'}")
+    if missing := graph.missing_from(nic.switch, port):
+        said.append(f"  no row of it in {', '.join(missing)}")
+    return said
+
+
+def band(one: Switch, shown: Graph) -> tuple[str, str, str]:
+    """(name, what else is told, title) of a switch that spans zones."""
+    key = [f"key {one.key}"] if one.key else []
+    # A layer-2 network's subnets stand beside its band already.
+    subnets = () if one.role is Role.LAYER2 else one.subnets
+    said = [f"{one.role} {one.name}", f"network {one.network}", *one.subnets, *key]
+    said.append(f"in {', '.join(one.zones)} of {len(shown.zones)} zones")
+    said += [f"port {port.name}" for port in one.ports if port.kind is Kind.LOCALPORT]
+    return one.name, "   ".join((*subnets, *key)), "\n".join(said)

@@ -1,0 +1,115 @@
+"""The words of a drawing: boxes, paths, dots and texts at their places. Data alone.
+
+Layouts make it (`logical`, `physical`), `svg` writes it down. `hue` is the number of a network's
+colour; None is neutral.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+Point = tuple[float, float]
+
+
+class Shape(StrEnum):
+    """What a box stands for."""
+
+    ZONE = "zone"
+    BAND = "band"
+    PHYSICAL = "physical"
+    SWITCH = "switch"
+    ROUTER = "router"
+    POD = "pod"
+    BRIDGE = "bridge"
+
+
+class Stroke(StrEnum):
+    """`GAP` bridges what is not there, `TUNNEL` runs over other links, `BROKEN` carries nothing."""
+
+    LINE = "line"
+    GAP = "gap"
+    TUNNEL = "tunnel"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """`x`, `y`: where its baseline begins, or ends if `end`. `full`: what was meant, if cut."""
+
+    x: float
+    y: float
+    words: str
+    style: str
+    end: bool = False
+    hue: int | None = None
+    full: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """`title` is told when the reader points at it. `faint`: known from others only, or down."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    shape: Shape
+    texts: tuple[Text, ...] = ()
+    title: str = ""
+    hue: int | None = None
+    badge: str = ""
+    faint: bool = False
+
+    @property
+    def right(self) -> float:
+        return self.x + self.width
+
+    @property
+    def bottom(self) -> float:
+        return self.y + self.height
+
+    @property
+    def middle(self) -> float:
+        return self.y + self.height / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    points: tuple[Point, ...]
+    stroke: Stroke = Stroke.LINE
+    hue: int | None = None
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    x: float
+    y: float
+    hue: int | None = None
+    large: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """Frames lie at the bottom, then paths, then boxes, then dots and loose texts.
+
+    A path that goes under a band without a dot is not connected to it.
+    """
+
+    width: float
+    height: float
+    title: str
+    summary: str
+    frames: tuple[Box, ...] = ()
+    paths: tuple[Path, ...] = ()
+    boxes: tuple[Box, ...] = ()
+    dots: tuple[Dot, ...] = ()
+    texts: tuple[Text, ...] = ()
+
+    def written(self) -> Iterator[Text]:
+        """Every text, wherever it stands."""
+        yield from self.texts
+        for box in (*self.frames, *self.boxes):
+            yield from box.texts

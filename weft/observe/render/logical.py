@@ -1,0 +1,271 @@
+"""How does the logical picture of all zones look? A graph in, a drawing out.
+
+Zones are columns and layers are rows; what spans zones is a band across them. Pods hang on lanes
+at their sides: on the left those of the network on top, on the right those of all others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from weft.observe.graph import Graph, Zone
+from weft.observe.render import cards, grid, lettering, sections
+from weft.observe.render.drawing import Box, Dot, Drawing, Path, Shape, Stroke, Text
+from weft.observe.render.rails import draw as draw_rails
+
+EMPTY = "no pods"
+
+
+@dataclass
+class Canvas:
+    """What has been drawn so far. `boxes` by zone and id; a band's parts by zone, too."""
+
+    sheet: sections.Sheet
+    grid: grid.Grid
+    boxes: dict[tuple[str, str], Box] = field(default_factory=dict)
+    paths: list[Path] = field(default_factory=list)
+    dots: list[Dot] = field(default_factory=list)
+    texts: list[Text] = field(default_factory=list)
+
+
+def lay_out(graph: Graph) -> Drawing:
+    sheet = sections.arrange(graph)
+    measured = grid.measure(sheet, graph.zones)
+    canvas = Canvas(sheet, measured)
+    for place, row in enumerate(measured.rows):
+        if row is None:
+            _pods(canvas, graph, place)
+        elif row.band is not None:
+            _band(canvas, graph, row, place)
+        else:
+            _cards(canvas, row, place)
+    for routed in measured.ties:
+        _tie(canvas, routed)
+    draw_rails(canvas)
+    _captions(canvas)
+    spots = {id(box): box for box in canvas.boxes.values()}
+    counted = (
+        lettering.counted(len(graph.zones), "zone"),
+        lettering.counted(len(graph.networks), "network"),
+    )
+    summary = ", ".join(counted)
+    canvas.texts.append(Text(grid.MARGIN, 32, "Logical topology", "title"))
+    canvas.texts.append(Text(grid.MARGIN, 51, summary, "muted"))
+    return Drawing(
+        width=measured.width,
+        height=measured.height,
+        title="Logical topology",
+        summary=summary,
+        frames=tuple(_frame(zone, measured) for zone in graph.zones),
+        paths=tuple(canvas.paths),
+        boxes=tuple(spots.values()),
+        dots=tuple(canvas.dots),
+        texts=tuple(canvas.texts),
+    )
+
+
+def _frame(zone: Zone, measured: grid.Grid) -> Box:
+    frame = measured.columns[zone.name].frame
+    room = frame.length - 2 * grid.INSET
+    x, y = frame.start + grid.INSET, measured.frames.start
+    about = ", ".join(zone.addresses)
+    if not zone.read:
+        about = "cannot be read" if zone.trouble else f"{about}, not read".lstrip(", ")
+    name = lettering.fit(zone.name, "heading", room)
+    said = [f"zone {zone.name}", f"chassis {zone.chassis}" if zone.chassis else ""]
+    said += [*zone.addresses, zone.trouble]
+    return Box(
+        frame.start,
+        y,
+        frame.length,
+        measured.frames.length,
+        Shape.ZONE,
+        (
+            Text(x, y + 24, name, "heading", full=zone.name if name != zone.name else ""),
+            Text(x, y + 40, lettering.fit(about, "mono", room), "mono"),
+        ),
+        "\n".join(part for part in said if part),
+        faint=not zone.read,
+    )
+
+
+def place(card: cards.Card, x: float, y: float, width: float) -> Box:
+    """A card at its place, with what fits on it."""
+    texts = []
+    for number, line in enumerate(card.lines()):
+        room = width - 2 * cards.SIDE - (0 if number else card.corner)
+        baseline = y + cards.PAD + cards.LINE * number + 11.5
+        for words in line:
+            shown = lettering.fit(words.words, words.style, room)
+            edge = x + width - cards.SIDE if words.end else x + cards.SIDE
+            full = words.words if shown != words.words else ""
+            texts.append(Text(edge, baseline, shown, words.style, words.end, None, full))
+            room -= lettering.width(shown, words.style) + cards.BETWEEN
+    return Box(
+        x,
+        y,
+        width,
+        card.height,
+        card.shape,
+        tuple(texts),
+        card.title,
+        card.hue,
+        card.badge,
+        card.faint,
+    )
+
+
+def _cards(canvas: Canvas, row: sections.Row, number: int) -> None:
+    span = canvas.grid.heights[number]
+    for zone, stack in row.cards.items():
+        content = canvas.grid.columns[zone].content
+        y = span.start
+        for card in stack:
+            canvas.boxes[zone, card.id] = box = place(card, content.start, y, content.length)
+            y = box.bottom + grid.STACK
+
+
+def _pods(canvas: Canvas, graph: Graph, number: int) -> None:
+    span = canvas.grid.heights[number]
+    for zone in graph.zones:
+        column = canvas.grid.columns[zone.name]
+        stack = canvas.sheet.pods.get(zone.name, ())
+        if not stack:
+            x = column.content.start + cards.SIDE
+            canvas.texts.append(Text(x, span.start + 11, EMPTY, "muted"))
+            continue
+        per = -(-len(stack) // len(column.pods))
+        for at, pods in enumerate(column.pods):
+            y = span.start
+            for card in stack[at * per : (at + 1) * per]:
+                box = place(card, pods.start, y, pods.length)
+                canvas.boxes[zone.name, card.id] = box
+                y = box.bottom + grid.STACK
+
+
+def _band(canvas: Canvas, graph: Graph, row: sections.Row, number: int) -> None:
+    """A box for each run of neighbouring zones that have it, dashes where it goes past others."""
+    band, span = row.band, canvas.grid.heights[number]
+    assert band is not None
+    y = span.start + (span.length - grid.BAND) / 2
+    last: Box | None = None
+    for run in _runs(graph, band):
+        start = canvas.grid.columns[run[0]].frame.start + grid.INSET / 2
+        end = canvas.grid.columns[run[-1]].frame.end - grid.INSET / 2
+        room = end - start - 28
+        name = lettering.fit(band.name, "name", room)
+        room -= lettering.width(name, "name") + 2 * cards.BETWEEN
+        more = band.more if lettering.width(band.more, "mono") <= room else ""
+        box = Box(
+            start,
+            y,
+            end - start,
+            grid.BAND,
+            Shape.PHYSICAL if band.physical else Shape.BAND,
+            (
+                Text(
+                    start + 14, y + 21.5, name, "name", full=band.name if name != band.name else ""
+                ),
+                Text(end - 14, y + 21.5, more, "mono", end=True),
+            ),
+            band.title,
+            band.hue,
+        )
+        for zone in run:
+            canvas.boxes[zone, band.id] = box
+        if last is not None:
+            points = ((last.right, box.middle), (box.x, box.middle))
+            canvas.paths.append(Path(points, Stroke.GAP, band.hue, band.title))
+        last = box
+
+
+def _runs(graph: Graph, band: sections.Band) -> Iterator[list[str]]:
+    run: list[str] = []
+    for zone in graph.zones:
+        if zone.name in band.zones:
+            run.append(zone.name)
+        elif run:
+            yield run
+            run = []
+    if run:
+        yield run
+
+
+def _tie(canvas: Canvas, routed: grid.Routed) -> None:
+    tie = routed.tie
+    one = canvas.boxes.get((tie.zone, tie.router))
+    other = canvas.boxes.get((tie.zone, tie.other))
+    if one is None or other is None:
+        return
+    upper, lower = (one, other) if one.y < other.y else (other, one)
+    column = canvas.grid.columns[tie.zone]
+    bands = (Shape.BAND, Shape.PHYSICAL)
+    if routed.slot is None:
+        lanes = len(grid.rails(canvas.sheet, tie.zone, left=True))
+        x = column.content.start - grid.LANE * (lanes + 1 + (routed.lane or 0))
+        points = [(x, upper.middle), (x, lower.middle)]
+        if upper.shape not in bands:
+            points.insert(0, (upper.x, upper.middle))
+        if lower.shape not in bands:
+            points.append((lower.x, lower.middle))
+        ends = (upper.middle, lower.middle)
+    else:
+        x = column.content.start + grid.SPINE + canvas.grid.slot * routed.slot
+        points = [(x, upper.bottom), (x, lower.y)]
+        ends = (upper.bottom, lower.y)
+        _label(canvas, routed, x, one is upper)
+    canvas.paths.append(Path(tuple(points), hue=tie.hue, title=tie.title))
+    for box, y in zip((upper, lower), ends, strict=True):
+        if box.shape in bands:
+            canvas.dots.append(Dot(x, y, tie.hue))
+
+
+def _label(canvas: Canvas, routed: grid.Routed, x: float, below: bool) -> None:
+    """The router's addresses, beside the line and near the router."""
+    words = routed.tie.words
+    gap_end = canvas.grid.heights[routed.gap].start
+    y = canvas.grid.heights[routed.gap - 1].end + 16 if below else gap_end - 6
+    y -= 0 if below else grid.LABEL * (len(words) - 1)
+    room = canvas.grid.slot - 2 * grid.WORDS_GAP
+    for number, text in enumerate(words):
+        shown = lettering.fit(text, "mono", room)
+        full = text if shown != text else ""
+        canvas.texts.append(
+            Text(x + grid.WORDS_GAP, y + grid.LABEL * number, shown, "mono", full=full)
+        )
+
+
+def _captions(canvas: Canvas) -> None:
+    """What each row is, on the left; a network's name where its rows begin."""
+    x, measured = grid.MARGIN, canvas.grid
+    before = ""
+    for row, span in zip(measured.rows, measured.heights, strict=True):
+        middle = span.start + span.length / 2
+        if row is None:
+            _caption(canvas, x, span.start + 12, grid.PODS, "caption")
+        elif row.network in (before, canvas.sheet.upper):
+            _caption(canvas, x, middle + 4, row.caption, "caption")
+        else:
+            top = middle - grid.heading(canvas.sheet, row.network) / 2
+            _heading(canvas, x, top, row.network)
+        before = row.network if row else ""
+    if canvas.sheet.upper:
+        _heading(canvas, x, grid.HEADER + 2, canvas.sheet.upper)
+
+
+def _heading(canvas: Canvas, x: float, y: float, network: str) -> None:
+    for hue, one in enumerate(canvas.sheet.networks):
+        if one.name == network:
+            _caption(canvas, x, y + 14, one.name, "heading", hue)
+            _caption(canvas, x, y + 30, one.topology, "caption")
+            for number, subnet in enumerate(one.subnets):
+                _caption(canvas, x, y + 44 + grid.LABEL * number, subnet, "mono")
+
+
+def _caption(
+    canvas: Canvas, x: float, y: float, words: str, style: str, hue: int | None = None
+) -> None:
+    shown = lettering.fit(words, style, canvas.grid.caption)
+    full = words if shown != words else ""
+    canvas.texts.append(Text(x, y, shown, style, hue=hue, full=full))

@@ -1,0 +1,137 @@
+"""How is a topology written as a Mermaid flowchart, for pages that draw those themselves?
+
+A subgraph for each zone; what spans zones stands outside of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from weft.observe.graph import Graph, Zone
+from weft.observe.render import lettering, sections
+from weft.observe.render.drawing import Shape
+from weft.observe.render.svg import HUES
+from weft.observe.underlay import TUNNELS, Underlay
+
+_SPECIAL = frozenset('"#<>&`\\')
+_SHAPES = {Shape.ROUTER: ("([", "])")}
+_BOX = ("[", "]")
+_BAND = ("[[", "]]")
+
+
+class _Names:
+    """Mermaid's own names for things: letters and digits, whatever the things are called."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], str] = {}
+
+    def __call__(self, zone: str, id: str) -> str:
+        return self._known.setdefault((zone, id), f"n{len(self._known)}")
+
+
+def logical(graph: Graph) -> str:
+    sheet = sections.arrange(graph)
+    name = _Names()
+    lines = ["flowchart TB"]
+    classes: dict[str, list[str]] = {}
+    bands: set[str] = set()
+    rows = (*sheet.top, *sheet.below)
+    for row in rows:
+        if row.band is not None:
+            bands.add(row.band.id)
+            own = name("", row.band.id)
+            lines.append(f"  {own}{_node(_BAND, row.band.name, row.band.more or row.caption)}")
+            if row.band.hue is not None:
+                classes.setdefault(_class(row.band.hue), []).append(own)
+    for number, zone in enumerate(graph.zones):
+        lines.append(f'  subgraph z{number}["{_words(_title(zone))}"]')
+        for row in rows:
+            for card in row.cards.get(zone.name, ()):
+                own = name(zone.name, card.id)
+                ends = _SHAPES.get(card.shape, _BOX)
+                lines.append(f"    {own}{_node(ends, *(one.words for one in card.words))}")
+                if card.hue is not None:
+                    classes.setdefault(_class(card.hue), []).append(own)
+        for card in sheet.pods.get(zone.name, ()):
+            own = name(zone.name, card.id)
+            said = (f"{card.badge} {card.words[0].words}", *(one.words for one in card.words[1:]))
+            lines.append(f"    {own}{_node(_BOX, *said)}")
+        lines.append("  end")
+    places = _places(sheet)
+    for tie in sheet.ties:
+        # Mermaid puts above what is named first.
+        in_order = sorted((tie.other, tie.router), key=lambda id: places.get(id, 0))
+        one, other = (name("" if id in bands else tie.zone, id) for id in in_order)
+        label = f'|"{_words(", ".join(tie.words))}"|' if tie.words else ""
+        lines.append(f"  {one} ---{label} {other}")
+    for zone_name, groups in sheet.nics.items():
+        for id, nics in groups.items():
+            for nic in nics:
+                switch = name("" if nic.switch.id in bands else zone_name, nic.switch.id)
+                pod = name(zone_name, id)
+                above, below = (switch, pod) if nic.left else (pod, switch)
+                lines.append(f"  {above} --- {below}")
+    return _finished(lines, classes)
+
+
+def _places(sheet: sections.Sheet) -> dict[str, int]:
+    """In which row each thing is."""
+    found: dict[str, int] = {}
+    for place, row in enumerate((*sheet.top, *sheet.below)):
+        if row.band is not None:
+            found[row.band.id] = place
+        for stack in row.cards.values():
+            found.update({card.id: place for card in stack})
+    return found
+
+
+def physical(underlay: Underlay) -> str:
+    name = _Names()
+    wire = name("", "underlay")
+    lines = ["flowchart TB"]
+    for number, node in enumerate(underlay.nodes):
+        bridge = name(node.name, "")
+        lines.append(f'  subgraph z{number}["{_words(_title(node.zone))}"]')
+        lines.append(f"    {bridge}{_node(_BOX, 'br-int')}")
+        for one in (one for bridge in node.bridges for one in bridge.interfaces):
+            if one.owner is not None and one.type not in TUNNELS:
+                who = f"{one.owner.sort} {one.owner.namespace}/{one.owner.name}"
+                own = name(node.name, one.name)
+                lines.append(f"    {own}{_node(_BOX, who, one.network, one.name)} --- {bridge}")
+        lines.append("  end")
+        lines.append(f"  {bridge} --- {wire}")
+    lines.append(f"  {wire}{_node(_BAND, 'underlay')}")
+    for tunnel in underlay.tunnels:
+        ends = [name(node, "") for node in tunnel.nodes]
+        arrow = "<-->" if tunnel.state.works else "-.-"
+        said = tunnel.type if tunnel.state.works else f"{tunnel.type}: {tunnel.state.said}"
+        lines.append(f'  {ends[0]} {arrow}|"{_words(said)}"| {ends[1]}')
+    return _finished(lines, {})
+
+
+def _title(zone: Zone) -> str:
+    read = "" if zone.read else "(not read)"
+    return " ".join(part for part in (zone.name, *zone.addresses, read) if part)
+
+
+def _node(ends: tuple[str, str], *lines: str) -> str:
+    return f'{ends[0]}"{"<br/>".join(_words(line) for line in lines if line)}"{ends[1]}'
+
+
+def _words(words: str) -> str:
+    shown = lettering.printable(words)
+    return "".join(f"#{ord(one)};" if one in _SPECIAL else one for one in shown) or " "
+
+
+def _class(hue: int) -> str:
+    return f"h{hue % len(HUES)}"
+
+
+def _finished(lines: Iterable[str], classes: dict[str, list[str]]) -> str:
+    """With the colours; a flowchart has one ground only, so these are the light ones."""
+    colours = []
+    for label, members in sorted(classes.items()):
+        line, tint, _, _ = HUES[int(label[1:])]
+        colours.append(f"  classDef {label} fill:{tint},stroke:{line},color:#1c2330")
+        colours.append(f"  class {','.join(members)} {label}")
+    return "".join(f"{line}\n" for line in (*lines, *colours))

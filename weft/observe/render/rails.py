@@ -1,0 +1,96 @@
+"""How are pods tied to their switches? By lanes along their sides, one for each switch of a zone.
+
+A zone with many pods has several columns of them, each with lanes of its own; lines above or
+below the pods gather these into the lanes of the zone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from weft.observe.render import cards, grid
+from weft.observe.render.drawing import Box, Dot, Path, Shape
+
+if TYPE_CHECKING:
+    from weft.observe.render.logical import Canvas
+
+
+def draw(canvas: Canvas) -> None:
+    for zone in canvas.grid.columns:
+        for left in (True, False):
+            for lane, switch in enumerate(grid.rails(canvas.sheet, zone, left=left)):
+                _rail(canvas, zone, switch, lane, left)
+
+
+def _rail(canvas: Canvas, zone: str, switch: str, lane: int, left: bool) -> None:
+    """The lane of one switch in one zone, with the ports that hang on it."""
+    column = canvas.grid.columns[zone]
+    target = canvas.boxes.get((zone, switch))
+    title = next(
+        nic.switch.name
+        for group in canvas.sheet.nics[zone].values()
+        for nic in group
+        if nic.switch.id == switch
+    )
+    home = _lane(column.content, lane, left)
+    pods = canvas.grid.heights[len(canvas.sheet.top)]
+    gather = pods.start - 10.0 * (lane + 1) if left else pods.end + 10.0 * (lane + 1)
+    main = column.pods[0] if left else column.pods[-1]
+    used: list[float] = []
+    hue = None
+    for span in column.pods:
+        x = _lane(span, lane, left)
+        stubs = _stubs(canvas, zone, switch, span)
+        for y, edge, hue in stubs:
+            canvas.paths.append(Path(((edge, y), (x, y)), hue=hue, title=title))
+            canvas.dots += [Dot(edge, y, hue, large=True), Dot(x, y, hue)]
+        ys = [y for y, _, _ in stubs]
+        if ys and span is main:
+            used += ys
+        elif ys:
+            far = max(ys) if left else min(ys)
+            points = ((x, far), (x, gather), (home, gather))
+            canvas.paths.append(Path(points, hue=hue, title=title))
+            canvas.dots.append(Dot(home, gather, hue))
+            used.append(gather)
+    if target is not None and used:
+        _trunk(canvas, target, home, used, hue, title)
+
+
+def _trunk(
+    canvas: Canvas, target: Box, x: float, ys: list[float], hue: int | None, title: str
+) -> None:
+    above = target.y < min(ys)
+    far = max(ys) if above else min(ys)
+    if target.shape is Shape.BAND:
+        near = target.bottom if above else target.y
+        canvas.paths.append(Path(((x, far), (x, near)), hue=hue, title=title))
+        canvas.dots.append(Dot(x, near, hue))
+        return
+    edge = target.x if x < target.x else target.right
+    points = ((x, far), (x, target.middle), (edge, target.middle))
+    canvas.paths.append(Path(points, hue=hue, title=title))
+
+
+def _lane(span: grid.Span, lane: int, left: bool) -> float:
+    away = grid.LANE * (lane + 1)
+    return span.start - away if left else span.end + away
+
+
+def _stubs(
+    canvas: Canvas, zone: str, switch: str, span: grid.Span
+) -> list[tuple[float, float, int]]:
+    """(y, edge of the card, hue) of each port of the switch on the pods of one column."""
+    found = []
+    for card in canvas.sheet.pods[zone]:
+        box = canvas.boxes[zone, card.id]
+        if box.x != span.start:
+            continue
+        nics = {nic.port.name: nic for nic in canvas.sheet.nics[zone][card.id]}
+        placed = [(number, words) for number, line in enumerate(card.lines()) for words in line]
+        for number, words in placed:
+            nic = nics.get(words.port)
+            if nic is not None and nic.switch.id == switch:
+                y = box.y + cards.PAD + cards.LINE * number + 7.5
+                found.append((y, box.x if nic.left else box.right, nic.hue))
+    return found

@@ -1,0 +1,209 @@
+"""In which rows is a logical picture drawn, and what stands in each row, zone by zone?
+
+The first primary network is on top, from the physical network down to its node switches; then
+come the pods; below them the other networks, nearest to the pods first what pods are on. No
+coordinates in here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from weft.observe.graph import Graph, Kind, Network, Port, Role, Switch
+from weft.observe.render import cards
+
+# From the physical network to the pods.
+_TOP = (
+    *(Role.LOCALNET, Role.EXTERNAL, Role.GATEWAY, Role.JOIN, Role.CLUSTER, Role.TRANSIT),
+    *(Role.LAYER2, Role.NODE, Role.LONE),
+)
+# From the pods to the physical network.
+_BELOW = (
+    *(Role.LONE, Role.NODE, Role.LAYER2, Role.CLUSTER, Role.TRANSIT),
+    *(Role.JOIN, Role.GATEWAY, Role.EXTERNAL, Role.LOCALNET),
+)
+_SHOWN = (Kind.POD, Kind.OTHER)
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """What spans zones. `physical`: it is no switch of ours, but what is outside."""
+
+    id: str
+    name: str
+    more: str
+    title: str
+    zones: tuple[str, ...]
+    hue: int | None
+    physical: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One band, or cards by zone."""
+
+    caption: str
+    network: str
+    band: Band | None
+    cards: Mapping[str, tuple[cards.Card, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """Two things of one zone are connected; `words` belong to the `router` end."""
+
+    router: str
+    other: str
+    zone: str
+    words: tuple[str, ...]
+    title: str
+    hue: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """`nics`: by zone and card of the pod, (port, switch) to be tied to it."""
+
+    top: tuple[Row, ...]
+    pods: Mapping[str, tuple[cards.Card, ...]]
+    below: tuple[Row, ...]
+    ties: tuple[Tie, ...]
+    nics: Mapping[str, Mapping[str, tuple[cards.Nic, ...]]]
+    networks: tuple[Network, ...]
+    upper: str
+
+
+def arrange(graph: Graph) -> Sheet:
+    upper = next((network.name for network in graph.networks if network.primary), "")
+    hues = {network.name: place for place, network in enumerate(graph.networks)}
+    nics = _nics(graph, upper, hues)
+    rows = {
+        network.name: list(_rows(graph, network.name, hues[network.name], network.name == upper))
+        for network in graph.networks
+    }
+    return Sheet(
+        top=tuple(rows.get(upper, ())),
+        pods={
+            zone: tuple(cards.pod(group, id) for id, group in groups.items())
+            for zone, groups in nics.items()
+        },
+        below=tuple(row for network, found in rows.items() if network != upper for row in found),
+        ties=tuple(_ties(graph, hues)),
+        nics=nics,
+        networks=graph.networks,
+        upper=upper,
+    )
+
+
+def _nics(
+    graph: Graph, upper: str, hues: Mapping[str, int]
+) -> dict[str, dict[str, tuple[cards.Nic, ...]]]:
+    found: dict[str, dict[str, tuple[cards.Nic, ...]]] = {zone.name: {} for zone in graph.zones}
+    for switch in sorted(graph.switches, key=lambda switch: hues[switch.network]):
+        for port in switch.ports:
+            if port.kind not in _SHOWN or port.zone not in found:
+                continue
+            who = port.owner
+            id = f"pod {who.namespace}/{who.pod}" if who else f"port {switch.id} {port.name}"
+            nic = cards.Nic(switch, port, hues[switch.network], switch.network == upper)
+            groups = found[port.zone]
+            groups[id] = (*groups.get(id, ()), nic)
+    return {
+        zone: dict(sorted(groups.items(), key=lambda item: _pod_order(item[1][0].port)))
+        for zone, groups in found.items()
+    }
+
+
+def _pod_order(port: Port) -> tuple[bool, str, str, str]:
+    owner = port.owner
+    return (owner is None, owner.namespace if owner else "", port.label, port.name)
+
+
+def _rows(graph: Graph, network: str, hue: int, top: bool) -> Iterator[Row]:
+    physical = _physical(graph, network)
+    if top:
+        yield from physical
+    for role in _TOP if top else _BELOW:
+        yield from _role(graph, network, role, hue)
+    if not top:
+        yield from physical
+
+
+def _role(graph: Graph, network: str, role: Role, hue: int) -> Iterator[Row]:
+    switches = [one for one in graph.of(network) if one.role is role]
+    found: dict[str, tuple[cards.Card, ...]] = {}
+    for one in graph.routers:
+        if one.network == network and one.role is role:
+            links = [link for link in graph.links if link.router == one.id]
+            found[one.zone] = (*found.get(one.zone, ()), cards.router(one, links, hue))
+    if role is Role.CLUSTER:
+        for switch, port in _unread(graph, network):
+            card = cards.stand_in(switch, port, hue)
+            found[port.zone] = (*found.get(port.zone, ()), card)
+    for switch in switches:
+        if not switch.spans:
+            zone = switch.zones[0]
+            found[zone] = (*found.get(zone, ()), cards.switch(switch, hue))
+    if found:
+        yield Row(role.value, network, None, found)
+    for switch in switches:
+        if switch.spans:
+            name, more, title = cards.band(switch, graph)
+            band = Band(switch.id, name, more, title, _present(graph, switch), hue)
+            yield Row(role.value, network, band, {})
+
+
+def _present(graph: Graph, switch: Switch) -> tuple[str, ...]:
+    """Zones that have the switch, and those that were not read and have ports on it."""
+    unread = {zone.name for zone in graph.zones if not zone.read}
+    bound = {port.zone for port in switch.ports if port.zone in unread}
+    return tuple(zone.name for zone in graph.zones if zone.name in {*switch.zones, *bound})
+
+
+def _unread(graph: Graph, network: str) -> Iterator[tuple[Switch, Port]]:
+    """Remote ports of zones that were not read: all that is known of their routers."""
+    unread = {zone.name for zone in graph.zones if not zone.read}
+    for switch in graph.of(network):
+        for port in switch.ports:
+            if port.kind is Kind.REMOTE and port.zone in unread:
+                yield switch, port
+
+
+def _physical(graph: Graph, network: str) -> Iterator[Row]:
+    """What the localnet ports of a network lead to."""
+    found: dict[str, list[str]] = {}
+    for switch in graph.of(network):
+        for port in switch.ports:
+            if port.kind is Kind.LOCALNET:
+                found.setdefault(port.physical, []).extend(switch.zones)
+    for name, zones in sorted(found.items()):
+        present = tuple(zone.name for zone in graph.zones if zone.name in zones)
+        title = f"physical network {name}, reached from {', '.join(present)}"
+        band = Band(physical_id(network, name), name, "", title, present, None, physical=True)
+        yield Row("physical network", network, band, {})
+
+
+def physical_id(network: str, name: str) -> str:
+    return f"physical {network} {name}"
+
+
+def _ties(graph: Graph, hues: Mapping[str, int]) -> Iterator[Tie]:
+    for link in graph.links:
+        hue = next(hues[one.network] for one in graph.switches if one.id == link.switch)
+        title = "\n".join((link.port, *link.addresses, link.mac))
+        yield Tie(link.router, link.switch, link.zone, link.addresses, title, hue)
+    for switch in graph.switches:
+        yield from _outward(switch, hues[switch.network])
+    for network in graph.networks:
+        for switch, port in _unread(graph, network.name):
+            id, hue = f"{switch.id} {port.name}", hues[network.name]
+            yield Tie(id, switch.id, port.zone, (), port.name, hue)
+
+
+def _outward(switch: Switch, hue: int) -> Iterable[Tie]:
+    for port in switch.ports:
+        if port.kind is Kind.LOCALNET:
+            other = physical_id(switch.network, port.physical)
+            for zone in switch.zones:
+                yield Tie(switch.id, other, zone, (), port.name, hue)

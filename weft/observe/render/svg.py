@@ -1,0 +1,184 @@
+"""How is a drawing written as SVG? One self-contained file, for light and dark readers.
+
+Colours are classes, so that one style sheet changes them all; nothing is fetched from anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from html import escape
+
+from weft.observe.render import lettering
+from weft.observe.render.drawing import Box, Dot, Drawing, Path, Shape, Stroke, Text
+
+SANS = "Inter, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
+MONO = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'Liberation Mono', monospace"
+
+# (line and words on light ground, tint of light ground, the same for dark ground)
+HUES = (
+    ("#3b5b8c", "#e8eef7", "#8fb2e3", "#1d2a3d"),
+    ("#0f766e", "#e2f3f0", "#5ec8ba", "#12302d"),
+    ("#a35a12", "#fbeedd", "#e3a765", "#362716"),
+    ("#7a4d9c", "#f2eaf8", "#c29be0", "#2d2238"),
+    ("#a83a56", "#fae8ec", "#e88da2", "#381f27"),
+    ("#4d7326", "#ecf4e1", "#a4cc78", "#23301a"),
+    ("#1f6f94", "#e1f1f8", "#74bfe0", "#152c38"),
+    ("#6b6456", "#f0ede6", "#bdb39f", "#2c2a25"),
+)
+LIGHT = {
+    "paper": "#ffffff",
+    "frame": "#f7f8fa",
+    "card": "#ffffff",
+    "badge": "#e9ecf1",
+    "edge": "#d8dce3",
+    "line": "#8a93a1",
+    "soft": "#5b6573",
+    "ink": "#1c2330",
+}
+DARK = {
+    "paper": "#14171c",
+    "frame": "#1a1e25",
+    "card": "#22272f",
+    "badge": "#333a45",
+    "edge": "#333a45",
+    "line": "#77818f",
+    "soft": "#a0a9b6",
+    "ink": "#e8ebf0",
+}
+
+
+def render(drawing: Drawing) -> str:
+    width, height = _n(drawing.width), _n(drawing.height)
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+        f'width="{width}" height="{height}" role="img" aria-labelledby="title summary">',
+        f'<title id="title">{_safe(drawing.title)}</title>',
+        f'<desc id="summary">{_safe(drawing.summary)}</desc>',
+        f"<style>{_sheet()}</style>",
+        f'<rect class="paper" x="0.5" y="0.5" width="{_n(drawing.width - 1)}" '
+        f'height="{_n(drawing.height - 1)}" rx="12"/>',
+        *(line for frame in drawing.frames for line in _box(frame)),
+        *(_path(path) for path in drawing.paths),
+        *(line for box in drawing.boxes for line in _box(box)),
+        *(_dot(dot) for dot in drawing.dots),
+        *(_text(text) for text in drawing.texts),
+        "</svg>",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _sheet() -> str:
+    """All colours and letters."""
+    rules = [
+        f"text{{font-family:{SANS};fill:inherit}}",
+        f".mono{{font-family:{MONO}}}",
+        *(
+            f".{name}{{font-size:{style.size:g}px{';font-weight:600' if style.bold else ''}}}"
+            for name, style in lettering.STYLES.items()
+        ),
+        "path{fill:none;stroke-width:1.6;stroke-linejoin:round}",
+        "rect{stroke-width:1.2}",
+        ".gap{stroke-dasharray:2 5}.tunnel{stroke-dasharray:6 4}.broken{stroke-dasharray:1 6}",
+        ".faint>rect:not(.tag){stroke-dasharray:4 4}.badge{letter-spacing:.4px}",
+        *_colours(LIGHT, [(line, tint) for line, tint, _, _ in HUES]),
+        "@media (prefers-color-scheme:dark){",
+        *_colours(DARK, [(line, tint) for _, _, line, tint in HUES]),
+        "}",
+    ]
+    return "".join(rules)
+
+
+def _colours(ground: dict[str, str], hues: Iterable[tuple[str, str]]) -> Iterator[str]:
+    line, edge = ground["line"], ground["edge"]
+    yield f".paper{{fill:{ground['paper']};stroke:{edge}}}"
+    yield f".zone>rect{{fill:{ground['frame']};stroke:{edge}}}"
+    yield f".pod>rect,.bridge>rect{{fill:{ground['card']};stroke:{line}}}"
+    yield f".physical>rect{{fill:{ground['badge']};stroke:{line}}}"
+    yield f".ink{{fill:{ground['ink']}}}.soft{{fill:{ground['soft']}}}"
+    yield f"g>rect.tag{{fill:{ground['badge']};stroke:none}}"
+    yield f"path{{stroke:{line}}}circle{{fill:{line};stroke:{ground['paper']}}}"
+    for number, (stroke, tint) in enumerate(hues):
+        yield f".box.h{number}>rect{{fill:{tint};stroke:{stroke}}}"
+        yield f"path.h{number},.h{number} path{{stroke:{stroke}}}circle.h{number}{{fill:{stroke}}}"
+        yield f"text.h{number}{{fill:{stroke}}}"
+
+
+def _hue(hue: int | None) -> str:
+    return "" if hue is None else f" h{hue % len(HUES)}"
+
+
+def _box(box: Box) -> Iterator[str]:
+    faint = " faint" if box.faint else ""
+    yield f'<g class="box {box.shape}{_hue(box.hue)}{faint}">'
+    if box.title:
+        yield f"<title>{_lines(box.title)}</title>"
+    radius = {Shape.ZONE: 10, Shape.ROUTER: 17, Shape.BAND: 6, Shape.PHYSICAL: 6}.get(box.shape, 6)
+    yield (
+        f'<rect x="{_n(box.x)}" y="{_n(box.y)}" width="{_n(box.width)}" '
+        f'height="{_n(box.height)}" rx="{radius}"/>'
+    )
+    if box.badge:
+        yield from _badge(box)
+    elif box.shape in (Shape.SWITCH, Shape.ROUTER):
+        yield _sign(box)
+    for text in box.texts:
+        yield _text(text)
+    yield "</g>"
+
+
+def _badge(box: Box) -> Iterator[str]:
+    width = lettering.width(box.badge, "badge") + 12
+    x, y = box.right - width - 8, box.y + 9
+    yield f'<rect class="tag" x="{_n(x)}" y="{_n(y)}" width="{_n(width)}" height="15" rx="4"/>'
+    yield (
+        f'<text class="badge soft" x="{_n(x + width / 2)}" y="{_n(y + 11)}" '
+        f'text-anchor="middle">{_safe(box.badge)}</text>'
+    )
+
+
+def _sign(box: Box) -> str:
+    """Arrows both ways: across for a switch, to all sides for a router."""
+    x, y = box.right - 24, box.y + 17
+    if box.shape is Shape.SWITCH:
+        arrows = "M-8-3H7M4-6L7-3L4 0M8 4H-7M-4 1L-7 4L-4 7"
+    else:
+        arrows = "M-8 0H8M5-3L8 0L5 3M-5-3L-8 0L-5 3M0-8V8M-3-5L0-8L3-5M-3 5L0 8L3 5"
+    return f'<path transform="translate({_n(x)} {_n(y)})" d="{arrows}"/>'
+
+
+def _path(path: Path) -> str:
+    points = "L".join(f"{_n(x)} {_n(y)}" for x, y in path.points)
+    stroke = "" if path.stroke is Stroke.LINE else f" {path.stroke}"
+    classes = f"{_hue(path.hue)}{stroke}".strip()
+    title = f"<title>{_lines(path.title)}</title>" if path.title else ""
+    return f'<path class="{classes}" d="M{points}">{title}</path>'
+
+
+def _dot(dot: Dot) -> str:
+    radius = "4" if dot.large else "2.6"
+    return (
+        f'<circle class="{_hue(dot.hue).strip()}" cx="{_n(dot.x)}" cy="{_n(dot.y)}" r="{radius}"/>'
+    )
+
+
+def _text(text: Text) -> str:
+    soft = text.style in ("muted", "caption") or (text.style == "mono" and text.hue is None)
+    colour = _hue(text.hue) or (" soft" if soft else " ink")
+    anchor = ' text-anchor="end"' if text.end else ""
+    title = f"<title>{_lines(text.full)}</title>" if text.full else ""
+    return (
+        f'<text class="{text.style}{colour}" x="{_n(text.x)}" y="{_n(text.y)}"{anchor}>'
+        f"{title}{_safe(text.words)}</text>"
+    )
+
+
+def _safe(words: str) -> str:
+    return escape(lettering.printable(words))
+
+
+def _lines(words: str) -> str:
+    return "\n".join(_safe(line) for line in words.split("\n"))
+
+
+def _n(number: float) -> str:
+    return f"{number:.1f}".rstrip("0").rstrip(".")

@@ -1,0 +1,99 @@
+"""What was read of one zone: rows of its databases as plain data, and which tables those are.
+
+No connection, no picture and no opinion on what the rows mean; readers of columns only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from weft import names, rows
+
+Rows = Mapping[str, rows.Columns]  # by UUID
+Tables = Mapping[str, Rows]
+
+NORTHBOUND = "OVN_Northbound"
+SOUTHBOUND = "OVN_Southbound"
+SWITCHES = "Open_vSwitch"
+
+# external_ids that name a row's network, weft's own first.
+NETWORK_IDS = (names.NETWORK, "k8s.ovn.org/network")
+
+# Nobody writes through these, so any key will do; rows that share one are kept all the same.
+TABLES: Mapping[str, tuple[rows.Table, ...]] = {
+    NORTHBOUND: (
+        rows.Table("Logical_Switch", ("name", "ports", "other_config", "external_ids")),
+        rows.Table(
+            "Logical_Switch_Port",
+            (
+                *("name", "type", "addresses", "options", "external_ids", "up"),
+                *("dhcpv4_options", "dhcpv6_options"),
+            ),
+        ),
+        rows.Table(
+            "Logical_Router",
+            ("name", "ports", "static_routes", "nat", "options", "external_ids"),
+        ),
+        rows.Table("Logical_Router_Port", ("name", "mac", "networks", "external_ids")),
+        rows.Table(
+            "Logical_Router_Static_Route",
+            ("ip_prefix", "nexthop", "output_port", "policy"),
+            rows.ALONE,
+        ),
+        rows.Table("NAT", ("type", "external_ip", "logical_ip"), rows.ALONE),
+        rows.Table("DHCP_Options", ("cidr",), rows.ALONE),
+    ),
+    SOUTHBOUND: (
+        rows.Table("Chassis", ("name", "hostname", "encaps", "other_config")),
+        rows.Table("Encap", ("ip", "type"), rows.ALONE),
+    ),
+    SWITCHES: (
+        rows.Table("Open_vSwitch", ("external_ids",), rows.ALONE),
+        rows.Table("Bridge", ("name", "ports", "datapath_type")),
+        rows.Table("Port", ("name", "interfaces")),
+        rows.Table(
+            "Interface",
+            ("name", "type", "options", "status", "external_ids", "mac_in_use", "mtu", "error"),
+        ),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """`place` is how the reader calls the zone; `trouble` says why there are no rows, if so."""
+
+    place: str = ""
+    tables: Tables = field(default_factory=dict)
+    trouble: str = ""
+
+    def of(self, table: str) -> Rows:
+        return self.tables.get(table, {})
+
+    def referred(self, table: str, columns: rows.Columns, column: str) -> list[rows.Columns]:
+        """The rows that a column refers to, those that are not there left out."""
+        found = self.of(table)
+        return [found[uuid] for uuid in members(columns, column) if uuid in found]
+
+
+def text(columns: rows.Columns, column: str) -> str:
+    """The column's text; empty if it has none, or is a set or map."""
+    value = columns.get(column)
+    return value if isinstance(value, str) else ""
+
+
+def entries(columns: rows.Columns, column: str) -> dict[str, str]:
+    """The entries of a map column."""
+    value = columns.get(column)
+    return {k: str(v) for k, v in value.items()} if isinstance(value, Mapping) else {}
+
+
+def members(columns: rows.Columns, column: str) -> tuple[str, ...]:
+    """The members of a set column, in order; an optional value is a set of at most one."""
+    value = columns.get(column, ())
+    if isinstance(value, str):
+        return (value,) if value else ()
+    if isinstance(value, Mapping | int | float | rows.Ref):
+        return ()
+    return tuple(sorted(str(member) for member in value))
