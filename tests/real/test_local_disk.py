@@ -64,16 +64,21 @@ async def test_a_local_image_boots(
         stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None
-    async with asyncio.timeout(150):
-        assert b"runs under" in await process.stdout.readline()
-        folder = launcher.folder("default", "local", tmp_path)
-        reader, writer = await asyncio.open_unix_connection(folder / "serial.sock")
-        async with qmp.Monitor(folder / "monitor.sock") as monitor:
-            blocks = await monitor.execute("query-block")
-            await _hears(reader, monitor)
-        writer.close()
-        process.send_signal(signal.SIGTERM)
-        assert await process.wait() == 0
+    try:
+        async with asyncio.timeout(150):
+            assert b"runs under" in await process.stdout.readline()
+            folder = launcher.folder("default", "local", tmp_path)
+            reader, writer = await asyncio.open_unix_connection(folder / "serial.sock")
+            async with qmp.Monitor(folder / "monitor.sock") as monitor:
+                blocks = await monitor.execute("query-block")
+                await _hears(reader, monitor)
+            writer.close()
+            process.send_signal(signal.SIGTERM)
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     files = [block["inserted"]["file"] for block in blocks]
     assert files[1] == str(folder / "seed.iso")
     assert (files[0] == str(disk)) is not ephemeral, "an overlay keeps the image as it was"
