@@ -28,7 +28,7 @@ def boot_sector() -> bytes:
 
 async def _says(folder: Path) -> None:
     """The log of the console has all of it, also what was said before anybody listened."""
-    while WORDS.strip() not in (folder / "console.log").read_bytes():
+    while WORDS.strip() not in (folder / "console.log").read_bytes():  # noqa: ASYNC110
         await asyncio.sleep(0.05)
 
 
