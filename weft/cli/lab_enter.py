@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -60,19 +61,24 @@ def console(
     ] = 2.0,
     form: output.Option = output.Output.text,
 ) -> None:
-    """Talk to a virtual machine's serial console; Ctrl-] leaves."""
+    """Talk to a virtual machine's serial console; Ctrl-] leaves.
+
+    A terminal is shown the end of what was said before.
+    """
     from weft.lab import target as targets
     from weft.lab import terminal, up
 
     space, _, machine = vm.rpartition("/")
     with up.running(name) as peer:
+        found: dict[str, Any] = targets.serial(peer, space or namespace, machine)
         if form is output.Output.json:
-            found: dict[str, Any] = targets.serial(peer, space or namespace, machine)
             output.emit(form, found, lambda: None)
             return
-        with targets.connect_serial(peer, space or namespace, machine) as link:
+        past = terminal.past(Path(found["log"])) if sys.stdin.isatty() else b""
+        with targets.connect(found) as link:
             if sys.stdin.isatty():
                 typer.secho(f"Connected to {vm}; Ctrl-] leaves.", err=True, dim=True)
+                terminal.write(sys.stdout.fileno(), past)
             how = terminal.talk(link, sys.stdin.fileno(), sys.stdout.fileno(), quiet=quiet)
     if how == "closed":
         raise errors.Unavailable(

@@ -127,11 +127,13 @@ def _container(door: Path, env: Mapping[str, str], pod: str) -> Place:
 
 
 def serial(peer: state.Peer, namespace: str, vm: str) -> dict[str, Any]:
-    """Where the serial console of a virtual machine is: its node, and a path that can be used."""
+    """Where the serial console of a virtual machine is: its node, and paths that can be used."""
     for run_folder in _runs(peer):
         path = run_folder / "weft" / "vm" / f"{namespace}_{vm}" / "serial.sock"
         if path.exists():
-            return {"namespace": namespace, "vm": vm, "node": path.parts[-6], "socket": str(path)}
+            about = {"namespace": namespace, "vm": vm, "node": path.parts[-6]}
+            log = path.with_name(layout.CONSOLE_LOG)
+            return {**about, "socket": str(path), "log": str(log)}
     raise errors.Unavailable(
         "no such virtual machine runs in the lab",
         where=f"virtual machine {namespace}/{vm}",
@@ -139,8 +141,8 @@ def serial(peer: state.Peer, namespace: str, vm: str) -> dict[str, Any]:
     )
 
 
-def connect_serial(peer: state.Peer, namespace: str, vm: str) -> socket.socket:
-    found = serial(peer, namespace, vm)
+def connect(found: Mapping[str, Any]) -> socket.socket:
+    """To what `serial` found."""
     link = socket.socket(socket.AF_UNIX)
     try:
         with state.short(Path(found["socket"])) as path:
@@ -149,6 +151,6 @@ def connect_serial(peer: state.Peer, namespace: str, vm: str) -> socket.socket:
         link.close()
         raise errors.Unavailable(
             f"its console does not answer ({error.strerror})",
-            where=f"virtual machine {namespace}/{vm}",
+            where=f"virtual machine {found['namespace']}/{found['vm']}",
         ) from None
     return link

@@ -9,9 +9,23 @@ import socket
 import termios
 import tty
 from collections.abc import Iterator
+from pathlib import Path
 
 ESCAPE = 0x1D  # Ctrl-]
 CHUNK = 1 << 16
+PAST = 4096  # bytes: about what a screen holds
+
+
+def past(log: Path) -> bytes:
+    """The end of what a console said so far, from the beginning of a line; none without a log."""
+    try:
+        with log.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(size - PAST, 0))
+            text = file.read(PAST)
+    except OSError:
+        return b""
+    return text if size <= PAST else text[text.find(b"\n") + 1 :]
 
 
 def talk(link: socket.socket, source: int, sink: int, *, quiet: float) -> str:
@@ -29,7 +43,7 @@ def talk(link: socket.socket, source: int, sink: int, *, quiet: float) -> str:
                 data = _received(link)
                 if not data:
                     return "closed"
-                _write(sink, data)
+                write(sink, data)
             if source in ready:
                 data = os.read(source, CHUNK)
                 before, escape, _ = data.partition(bytes([ESCAPE]))
@@ -48,7 +62,7 @@ def _received(link: socket.socket) -> bytes:
         return b""
 
 
-def _write(sink: int, data: bytes) -> None:
+def write(sink: int, data: bytes) -> None:
     while data:
         data = data[os.write(sink, data) :]
 

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from weft.lab import layout
 from weft.lab.vm import guest
 
 PROGRAM = "qemu-system-x86_64"
@@ -80,7 +81,7 @@ def arguments(launch: Launch) -> list[str]:
         args += ["-uuid", launch.uuid]
     for name in ("qmp", "monitor"):
         args += ["-chardev", _socket(launch, name), "-mon", f"chardev={name},mode=control"]
-    log = _escape(launch.folder / "console.log")
+    log = _escape(launch.folder / layout.CONSOLE_LOG)
     args += ["-chardev", f"{_socket(launch, 'serial')},logfile={log},logappend=off"]
     args += ["-serial", "chardev:serial", "-device", "virtio-serial-pci"]
     for name, port in (("agent", AGENT_PORT), ("power", POWER_PORT)):
