@@ -57,20 +57,10 @@ class Kubectl:
     """The user's kubectl on one lab."""
 
     def __init__(self, labs: LabHouse, kubeconfig: str) -> None:
-        self._program = labs.tools.program("kubectl")
-        self._env = {**os.environ, "KUBECONFIG": kubeconfig}
+        self._labs, self._kubeconfig = labs, kubeconfig
 
     def __call__(self, *argv: str, stdin: str = "") -> str:
-        done = subprocess.run(
-            [self._program, *argv],
-            env=self._env,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return self._labs.kubectl(self._kubeconfig, *argv, stdin=stdin)
 
     def apply(self, *objects: dict[str, Any]) -> None:
         listed = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
@@ -88,8 +78,8 @@ class Kubectl:
         form = "jsonpath={.message}{'\\n'}"
         argv = ("get", "events", "--watch", "--field-selector", selector, "-o", form)
         watching = subprocess.Popen(
-            [self._program, *argv, "--request-timeout=60s"],
-            env=self._env,
+            [self._labs.tools.program("kubectl"), *argv, "--request-timeout=60s"],
+            env={**os.environ, "KUBECONFIG": self._kubeconfig},
             stdout=subprocess.PIPE,
             text=True,
         )
