@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 
 import pytest
 from hypothesis import given
@@ -16,11 +17,15 @@ def reader(raw: dict[str, object]) -> fields.Fields:
     return fields.Fields("Thing default/one", "spec", raw, [])
 
 
+# Python 3.13 points at the trailing comma itself, earlier ones at what follows it.
+COMMA = 8 if sys.version_info >= (3, 13) else 9
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
         ('{\n "a": 1\n "b": 2}', 'at line 3, column 2: { "a": 1 <here> "b": 2}'),
-        ('{"a": 1,}', "at line 1, column"),
+        ('{"a": 1,}', f"at line 1, column {COMMA}"),
         ("", "at line 1, column 1"),
         ("{'a': 1}", "column 2"),
         ('{"a": NaN}', "the number NaN is none in JSON"),
