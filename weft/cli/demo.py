@@ -90,7 +90,7 @@ def _say(
         "\nThe lab is yours; try:",
         f"  export KUBECONFIG={lab['kubeconfig']}; kubectl get vm,nad,pods -A",
         f"  .venv/bin/weft lab console nico-demo-vm/web1{option}     (Ctrl-] leaves)",
-        f"  .venv/bin/weft lab exec node1{option} -- ovn-nbctl show",
+        f"  .venv/bin/weft lab exec{option} node1 -- ovn-nbctl show",
         f"and when you are done: make down{option and f', or weft lab down{option}'}",
     ):
         typer.echo(line)
