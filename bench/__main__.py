@@ -12,7 +12,10 @@ from rich.console import Console
 from bench import figures
 
 # In the order in which they run; each is a module of this package with `run()`.
-BENCHES = ("ovsdb", "alloc", "burst", "ports", "cni", "lab", "stream", "memory")
+BENCHES = (
+    *("ovsdb", "alloc", "burst", "ports", "rows", "cni"),
+    *("lab", "nodes", "stream", "memory"),
+)
 
 
 def measure(names: list[str], console: Console) -> Iterator[figures.Figure]:

@@ -25,7 +25,7 @@ from bench.figures import Figure
 from weft import model, names, rows
 from weft.control.zone import state, writer
 from weft.lab.runtime import toolchain
-from weft.ovn import layer2, tables
+from weft.ovn import ports, tables
 from weft.ovsdb.replica import Replica
 
 SIZES = (1000, 4000)
@@ -95,7 +95,7 @@ def databases(tools: toolchain.Toolchain) -> Iterator[tuple[str, str]]:
 class Zone:
     """A zone with `size` remote ports, each measure one more and back again."""
 
-    def __init__(self, nb: Replica, sb: Replica, style: layer2.RemotePorts) -> None:
+    def __init__(self, nb: Replica, sb: Replica, style: ports.RemotePorts) -> None:
         self.nb, self.sb = nb, sb
         self.state = state.Zone(OWN, OWN, remote_ports=style)
         self.writer = writer.Writer(self.state, nb, sb)
@@ -149,7 +149,7 @@ class Zone:
                 "uuid-name": "port",
                 "row": {
                     "name": port_name(number),
-                    "addresses": layer2.addresses(allocation),
+                    "addresses": ports.addresses(allocation),
                     "options": ["map", [[key, value] for key, value in options.items()]],
                 },
             },
@@ -164,7 +164,7 @@ class Zone:
         await self.nb.transact(operations)
         await self.bound(number)
         took = time.perf_counter() - started
-        await self.nb.apply((), [(layer2.PORT, port_name(number))])
+        await self.nb.apply((), [(ports.PORT, port_name(number))])
         await self.unbound(number)
         return took
 
@@ -198,7 +198,7 @@ class Zone:
 
 @asynccontextmanager
 async def zone(
-    tools: toolchain.Toolchain, style: layer2.RemotePorts, size: int
+    tools: toolchain.Toolchain, style: ports.RemotePorts, size: int
 ) -> AsyncIterator[Zone]:
     async with AsyncExitStack() as stack:
         nb_address, sb_address = stack.enter_context(databases(tools))
@@ -222,8 +222,8 @@ async def measure(tools: toolchain.Toolchain, size: int) -> dict[str, float]:
     number = 20 + size
     seen: dict[str, list[float]] = {"hand": [], "weft": [], "event": [], "remote": []}
     async with (
-        zone(tools, layer2.RemotePorts.PLAIN, size) as plain,
-        zone(tools, layer2.RemotePorts.REMOTE, size) as remote,
+        zone(tools, ports.RemotePorts.PLAIN, size) as plain,
+        zone(tools, ports.RemotePorts.REMOTE, size) as remote,
     ):
         contenders = [
             ("hand", plain, plain.by_hand),

@@ -52,7 +52,10 @@ while time.monotonic() < end:
 
 def run() -> Iterable[Figure]:
     """Gbit/s of weft's pods over those of the ports wired by hand."""
-    with tempfile.TemporaryDirectory(prefix="weft-bench-") as state, _lab(state) as found:
+    with (
+        tempfile.TemporaryDirectory(prefix="weft-bench-") as state,
+        lab(LAB, len(PODS), state) as found,
+    ):
         addresses = asyncio.run(_pods(found["kubeconfig"]))
         _wire_by_hand()
         weft = [("exec", f"default/{name}", "--") for name in PODS]
@@ -73,13 +76,14 @@ def run() -> Iterable[Figure]:
 
 
 @contextmanager
-def _lab(state: str) -> Iterator[dict[str, Any]]:
+def lab(name: str, nodes: int, state: str) -> Iterator[dict[str, Any]]:
+    """A lab that keeps its state in a folder of its own, and what `weft lab up` says of it."""
     before = os.environ.get("XDG_STATE_HOME")
     os.environ["XDG_STATE_HOME"] = state
     try:
-        yield up.up(LAB, spec.Wishes(nodes=len(PODS)), tools=toolchain.ensure())
+        yield up.up(name, spec.Wishes(nodes=nodes), tools=toolchain.ensure())
     finally:
-        up.down(LAB)
+        up.down(name)
         if before is None:
             del os.environ["XDG_STATE_HOME"]
         else:
@@ -107,24 +111,31 @@ async def _pods(kubeconfig: str) -> dict[str, str]:
                 "spec": {"config": json.dumps(config)},
             },
         )
-        for name, node in PODS.items():
-            await api.create(resources.PODS, _pod(name, node))
-        pods = cache.Cache(api, resources.PODS)
-        async with asyncio.TaskGroup() as group:
-            watch = group.create_task(pods.run())
-            ready = [await pods.wait_for(f"default/{name}", _running, 60) for name in PODS]
-            watch.cancel()
-    return {pod["metadata"]["name"]: _address(pod) for pod in ready}
+        ready = await running(api, [pod(name, node, "stream") for name, node in PODS.items()])
+    return {made["metadata"]["name"]: _address(made) for made in ready}
 
 
-def _pod(name: str, node: str) -> dict[str, Any]:
+async def running(api: client.Client, wanted: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Makes these pods, and gives them back when all run."""
+    for each in wanted:
+        await api.create(resources.PODS, each)
+    pods = cache.Cache(api, resources.PODS)
+    async with asyncio.TaskGroup() as group:
+        watch = group.create_task(pods.run())
+        keys = [f"default/{each['metadata']['name']}" for each in wanted]
+        ready = [await pods.wait_for(key, _running, 60) for key in keys]
+        watch.cancel()
+    return ready
+
+
+def pod(name: str, node: str, networks: str = "") -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
             "name": name,
             "namespace": "default",
-            "annotations": {"k8s.v1.cni.cncf.io/networks": "stream"},
+            "annotations": {"k8s.v1.cni.cncf.io/networks": networks} if networks else {},
         },
         "spec": {
             "nodeName": node,

@@ -83,6 +83,11 @@ class Network:
     def name(self) -> str:
         return self.spec.name
 
+    @property
+    def is_default(self) -> bool:
+        """Whether this is the cluster's own network, which every pod is on."""
+        return self.id == 0
+
 
 @dataclass(frozen=True, slots=True)
 class PodRef:
@@ -155,16 +160,40 @@ class IpamClaim:
 
 
 @dataclass(frozen=True, slots=True)
+class Gateway:
+    """How a node's pods leave the cluster: the node's own addresses towards the outside.
+
+    `addresses` with `mac` are the gateway router's on the physical network, `next_hops` its
+    default routes; `interface_id` names the port of the external switch to that network.
+    """
+
+    mac: str
+    addresses: tuple[Interface, ...]
+    next_hops: tuple[Address, ...] = ()
+    interface_id: str = ""
+    mode: str = "shared"
+
+
+@dataclass(frozen=True, slots=True)
 class NodeInfo:
     """What a zone must know of a node to reach it: OVN chassis name and tunnel endpoints.
 
     `id` (from 2) is what node-derived addresses and keys count from; 0 while not allocated.
+    `transit` are the node's addresses on every transit switch; `subnets` is the node's part of
+    each layer3 network, as sorted pairs of network name and subnets (`subnets_of` looks it up).
     """
 
     name: str
     chassis: str = ""
     encap_ips: tuple[str, ...] = ()
     id: int = 0
+    transit: tuple[Interface, ...] = ()
+    subnets: tuple[tuple[str, tuple[Subnet, ...]], ...] = ()
+    gateway: Gateway | None = None
+
+    def subnets_of(self, network: str) -> tuple[Subnet, ...]:
+        """The node's subnets of a layer3 network; none while not allocated."""
+        return next((subnets for name, subnets in self.subnets if name == network), ())
 
 
 @dataclass(frozen=True, slots=True)

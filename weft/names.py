@@ -7,12 +7,14 @@ writes carry its own prefix, so that it never takes another controller's rows fo
 from __future__ import annotations
 
 import hashlib
+from ipaddress import ip_address
 
 CNI_TYPE = "ovn-k8s-cni-overlay"
 
 # Annotations of the field, to the letter.
 NETWORKS = "k8s.v1.cni.cncf.io/networks"
 NETWORK_STATUS = "k8s.v1.cni.cncf.io/network-status"
+CHOSEN_DEFAULT = "v1.multus-cni.io/default-network"
 POD_NETWORKS = "k8s.ovn.org/pod-networks"
 NETWORK_NAME = "k8s.ovn.org/network-name"
 NETWORK_ID = "k8s.ovn.org/network-id"
@@ -22,6 +24,15 @@ ACCEPTED_CONFIG = "weft/accepted-config"
 NODE_CHASSIS_ID = "k8s.ovn.org/node-chassis-id"
 NODE_ENCAP_IPS = "k8s.ovn.org/node-encap-ips"
 NODE_ID = "k8s.ovn.org/node-id"
+NODE_SUBNETS = "k8s.ovn.org/node-subnets"
+NODE_TRANSIT = "k8s.ovn.org/node-transit-switch-port-ifaddr"
+NODE_GATEWAY = "k8s.ovn.org/l3-gateway-config"
+
+# The cluster's own network: its name, its key in the annotations of pods and nodes, what runtimes
+# call it in a CNI call, and its interface in every pod.
+DEFAULT_NETWORK = "default"
+DEFAULT_CNI_NAME = "ovn-kubernetes"
+DEFAULT_INTERFACE = "eth0"
 
 # Finalizer of a definition that pods have an allocation on.
 NETWORK_IN_USE = "weft/network-in-use"
@@ -32,7 +43,7 @@ OWNER = "weft/owner"
 OWNER_UID = "weft/uid"
 NETWORK = "weft/network"
 ATTACHMENT = "weft/attachment"
-# Key of rows in tables that have no name of their own (DHCP_Options).
+# Key of rows in tables that have no name of their own (DHCP_Options, routes, NAT, ACLs).
 ROW_ID = "weft/id"
 
 # external_ids of OVS interfaces: what OVN and ovn-kubernetes' tools read, then weft's own.
@@ -44,6 +55,10 @@ POD_INTERFACE = "pod-if-name"
 IP_ADDRESSES = "ip_addresses"
 OVN_INSTALLED = "ovn-installed"
 NETNS = "weft/netns"
+
+# Rows of the cluster's own network have no prefix; a network whose prefix one of them begins with
+# carries a hash.
+_BEGINNINGS = ("GR", "ext", "join", "ovn", "transit")
 
 # Tunnel keys: datapaths from the range that northd never hands out by itself; port keys below
 # FIRST_POD_TUNNEL_KEY belong to the platform (router and advertiser ports).
@@ -83,18 +98,106 @@ def prefix(key: str) -> str:
     """The prefix of the rows of a network or attachment: `-` and `/` become `.`, then `_`.
 
     Folding alone would merge `a-b/c` with `a/b-c`, and `a-b` with `a.b`; a key that is not the
-    plainest of those that fold alike carries a hash, so two keys never share a row.
+    plainest of those that fold alike carries a hash, so two keys never share a row. The cluster's
+    own network has none.
     """
+    if key == DEFAULT_NETWORK:
+        return ""
     folded = key.replace("-", ".").replace("/", ".")
     first, *rest = key.split("/")
     plain = "." not in key and len(rest) < 2 and not (rest and "-" in first)
+    plain = plain and key not in _BEGINNINGS
     if not plain:
         folded += "." + hashlib.sha256(key.encode()).hexdigest()[:8]
     return folded + "_"
 
 
+def scope(network: str, node: str = "") -> str:
+    """What addresses are taken from: a network, or a node's share of it; no name has a blank."""
+    return f"{network} on {node}" if node else network
+
+
+def scope_network(scope: str) -> str:
+    """The network of a `scope`."""
+    return scope.partition(" ")[0]
+
+
 def layer2_switch(network: str) -> str:
     return f"{prefix(network)}ovn_layer2_switch"
+
+
+def node_switch(network: str, node: str) -> str:
+    """The switch of one node's pods on a layer-3 network."""
+    return f"{prefix(network)}{node}"
+
+
+def cluster_router(network: str) -> str:
+    """The router of a layer-3 network; each zone has its own under the same name."""
+    return f"{prefix(network)}ovn_cluster_router"
+
+
+def transit_switch(network: str) -> str:
+    """The switch that ties the cluster routers of all zones together."""
+    return f"{prefix(network)}transit_switch"
+
+
+def transit_router_port(network: str, node: str) -> str:
+    return f"{prefix(network)}rtots-{node}"
+
+
+def transit_switch_port(network: str, node: str) -> str:
+    return f"{prefix(network)}tstor-{node}"
+
+
+def router_port(switch: str) -> str:
+    """The cluster router's port towards a switch of pods."""
+    return f"rtos-{switch}"
+
+
+def switch_port(switch: str) -> str:
+    """The other end of it."""
+    return f"stor-{switch}"
+
+
+JOIN_SWITCH = "join"
+
+
+def gateway_router(node: str) -> str:
+    return f"GR_{node}"
+
+
+def join_router_port(router: str) -> str:
+    """A router's port towards the join switch."""
+    return f"rtoj-{router}"
+
+
+def join_switch_port(router: str) -> str:
+    return f"jtor-{router}"
+
+
+def external_switch(node: str) -> str:
+    return f"ext_{node}"
+
+
+def external_router_port(router: str) -> str:
+    """A gateway router's port towards the external switch."""
+    return f"rtoe-{router}"
+
+
+def external_switch_port(router: str) -> str:
+    return f"etor-{router}"
+
+
+def localnet_port(node: str, physical_network: str) -> str:
+    """The external switch's port to the physical network: the `interface-id` of a gateway."""
+    return f"{physical_network}_{node}"
+
+
+def address_mac(address: str) -> str:
+    """The MAC that goes with an address, by the field's rule: from IPv4, else a hash of IPv6."""
+    ip = ip_address(address)
+    tail = ip.packed if ip.version == 4 else hashlib.sha256(str(ip).encode()).digest()[:4]
+    return (b"\x0a\x58" + tail).hex(":")
 
 
 def logical_port(attachment_key: str, namespace: str, pod: str) -> str:
@@ -131,3 +234,8 @@ def host_device(sandbox: str, interface: str) -> str:
     Made of both alone, so that a DEL finds the port without any record of the ADD.
     """
     return "wp" + hashlib.sha256(f"{sandbox}/{interface}".encode()).hexdigest()[:13]
+
+
+def row_id(kind: str, which: object, network: str, node: str = "") -> str:
+    """ROW_ID of a route, NAT or ACL of a network; `node` where it leads to one node's part."""
+    return "/".join((kind, str(which), network, *([node] if node else [])))

@@ -8,50 +8,9 @@ from typing import Any
 import pytest
 
 from tests.support import labs as support
+from tests.support.lab_pods import Kubectl, nad, pod
 
 pytestmark = pytest.mark.lab
-
-NETWORK = {
-    "cniVersion": "1.0.0",
-    "name": "flat",
-    "type": "ovn-k8s-cni-overlay",
-    "topology": "layer2",
-    "subnets": "10.9.0.0/24",
-    "netAttachDefName": "default/flat",
-}
-
-
-def manifest() -> str:
-    nad = {
-        "apiVersion": "k8s.cni.cncf.io/v1",
-        "kind": "NetworkAttachmentDefinition",
-        "metadata": {"name": "flat"},
-        "spec": {"config": json.dumps(NETWORK)},
-    }
-    pods = [
-        {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": name, "annotations": {"k8s.v1.cni.cncf.io/networks": "flat"}},
-            "spec": {
-                "nodeName": node,
-                "containers": [{"name": "c", "image": "busybox", "command": ["sleep", "999"]}],
-            },
-        }
-        for name, node in (("one", "node1"), ("two", "node2"))
-    ]
-    return json.dumps({"apiVersion": "v1", "kind": "List", "items": [nad, *pods]})
-
-
-class Kubectl:
-    def __init__(self, labs: support.LabHouse, kubeconfig: str) -> None:
-        self._labs, self._kubeconfig = labs, kubeconfig
-
-    def __call__(self, *argv: str, stdin: str = "") -> str:
-        return self._labs.kubectl(self._kubeconfig, *argv, stdin=stdin)
-
-    def pod(self, name: str) -> Any:
-        return json.loads(self("get", "pod", name, "-o", "json"))
 
 
 def overlay_address(pod: Any) -> str:
@@ -64,9 +23,9 @@ def test_pods_talk_and_live_through_stop_and_up(labs: support.LabHouse) -> None:
     found = labs.json("lab", "up", "--name", "whole", "--nodes", "2")
     kubectl = Kubectl(labs, found["kubeconfig"])
     kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout=1s")
-    kubectl("apply", "-f", "-", stdin=manifest())
+    pods = [pod(name, node, networks="flat") for name, node in (("one", "node1"), ("two", "node2"))]
+    kubectl.run_pods(nad("flat", "10.9.0.0/24"), *pods)
     ready = ("wait", "--for=condition=Ready", "pod/one", "pod/two", "--timeout=60s")
-    kubectl(*ready)
     ping = ("ping", "-c1", "-W5", overlay_address(kubectl.pod("two")))
     labs.run("default/one", *ping)
     assert labs.run("default/two", "hostname").stdout == "two\n"

@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -109,7 +110,11 @@ def test_two_labs_side_by_side(labs: support.LabHouse) -> None:
     assert up.status("right")["running"]
 
 
-def test_running_lab_grows_and_does_not_shrink(labs: support.LabHouse) -> None:
+def services(found: dict[str, Any], node: str) -> dict[str, int]:
+    return {one["name"]: one["pid"] for one in found["services"] if one["node"] == node}
+
+
+def test_running_lab_grows_and_shrinks(labs: support.LabHouse) -> None:
     labs.up("grows", nodes=1)
     found = labs.up("grows", nodes=2)
     assert found["lab"]["nodes"] == 2
@@ -117,8 +122,37 @@ def test_running_lab_grows_and_does_not_shrink(labs: support.LabHouse) -> None:
     one, two = spec.Lab(name="grows", nodes=2).members
     for near, far in ((one, two), (two, one)):
         labs.run(near.name, "busybox", "ping", "-c3", "-W2", str(far.underlay))
-    with pytest.raises(errors.InvalidInput, match="only grows"):
-        labs.up("grows", nodes=1)
+    everything = processes_of(found["pid"])
+    of_two = {pid for pid in services(found, "node2").values() if pid}
+    found = labs.up("grows", nodes=1)
+    assert found["lab"]["nodes"] == 1
+    assert services(found, "node2") == {}
+    assert len(services(found, "node1")) > 5
+    left = set(processes_of(found["pid"]))
+    assert len(left) == len(everything) - len(of_two)
+    links = labs.run("lab", "busybox", "ip", "link").stdout
+    assert "node1" in links
+    assert "node2" not in links
+    labs.run("node1", "busybox", "ping", "-c1", "-W2", "172.31.0.1")
+    found = labs.up("grows", nodes=2)
+    labs.run("node1", "busybox", "ping", "-c3", "-W2", str(two.underlay))
+
+
+def test_a_rebooted_node_has_new_processes_and_empty_databases(labs: support.LabHouse) -> None:
+    before = labs.up("boots", nodes=2)
+    one, two = spec.Lab(name="boots", nodes=2).members
+    for node in (one, two):
+        labs.run(node.name, "ovn-nbctl", "ls-add", "note")
+    after = up.reboot("boots", "node2")
+    old, new = services(before, "node2"), services(after, "node2")
+    assert old.keys() == new.keys()
+    assert not {pid for pid in old.values() if pid} & set(new.values())
+    assert services(before, "node1") == services(after, "node1")
+    assert labs.run("node2", "ovn-nbctl", "ls-list").stdout == ""
+    assert "note" in labs.run("node1", "ovn-nbctl", "ls-list").stdout
+    labs.run("node1", "busybox", "ping", "-c3", "-W2", str(two.underlay))
+    with pytest.raises(errors.InvalidInput, match="must be one of node1, node2"):
+        up.reboot("boots", "node3")
 
 
 def test_stop_keeps_the_folder(labs: support.LabHouse) -> None:

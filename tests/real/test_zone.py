@@ -12,7 +12,7 @@ from tests.support import frames
 from tests.support.realised import Cluster, Kept, network
 from tests.support.zones import Guest
 from weft import model
-from weft.ovn import layer2
+from weft.ovn import ports
 
 pytestmark = pytest.mark.real
 
@@ -37,12 +37,12 @@ class Scene:
 
 
 async def build(
-    cluster: Cluster, *styles: layer2.RemotePorts, subnets: tuple[str, ...] = ("10.1.0.0/24",)
+    cluster: Cluster, *styles: ports.RemotePorts, subnets: tuple[str, ...] = ("10.1.0.0/24",)
 ) -> Scene:
-    style = styles[0] if styles else layer2.RemotePorts.PLAIN
+    style = styles[0] if styles else ports.RemotePorts.PLAIN
     a, b = await cluster.zone(style), await cluster.zone(style)
     await cluster.define("default/blue", network("blue", 1, *subnets))
-    ports, guests = {}, {}
+    placed, guests = {}, {}
     for number, (name, zone) in enumerate(
         {"one": a, "two": b, "three": b, "four": b}.items(), start=11
     ):
@@ -50,21 +50,21 @@ async def build(
             f"10.1.0.{number}/24" if ":" not in subnet else f"fd00:1::{number}/64"
             for subnet in subnets
         ]
-        ports[name] = await cluster.pod(name, zone, "default/blue", number, *addresses)
-    for name, port in ports.items():
+        placed[name] = await cluster.pod(name, zone, "default/blue", number, *addresses)
+    for name, port in placed.items():
         guests[name] = await cluster.guest(a if name == "one" else b, port)
         for address in port.allocation.addresses:
             guests[name].take(str(address))
-    return Scene(a, b, ports, guests)
+    return Scene(a, b, placed, guests)
 
 
 async def pings(guest: Guest, address: str, count: int = 3) -> bool:
     return await asyncio.to_thread(guest.pings, address, count)
 
 
-@pytest.mark.parametrize("style", layer2.RemotePorts)
+@pytest.mark.parametrize("style", ports.RemotePorts)
 async def test_unicast_between_zones_in_both_families(
-    cluster: Cluster, style: layer2.RemotePorts
+    cluster: Cluster, style: ports.RemotePorts
 ) -> None:
     scene = await build(cluster, style, subnets=("10.1.0.0/24", "fd00:1::/64"))
     assert await pings(scene.guests["one"], "10.1.0.12")
@@ -74,10 +74,10 @@ async def test_unicast_between_zones_in_both_families(
 
 
 @pytest.mark.parametrize(
-    ("style", "copies"), [(layer2.RemotePorts.PLAIN, 1), (layer2.RemotePorts.REMOTE, 3)]
+    ("style", "copies"), [(ports.RemotePorts.PLAIN, 1), (ports.RemotePorts.REMOTE, 3)]
 )
 async def test_a_broadcast_crosses_once_for_each_chassis(
-    cluster: Cluster, style: layer2.RemotePorts, copies: int
+    cluster: Cluster, style: ports.RemotePorts, copies: int
 ) -> None:
     """And each guest hears it once. Type `remote`, which floods once a port, shows the count."""
     scene = await build(cluster, style)
@@ -175,14 +175,14 @@ def recomputes(kept: Kept, node: str) -> int:
 
 @pytest.mark.parametrize(
     ("style", "is_incremental"),
-    [(layer2.RemotePorts.PLAIN, True), (layer2.RemotePorts.REMOTE, False)],
+    [(ports.RemotePorts.PLAIN, True), (ports.RemotePorts.REMOTE, False)],
 )
 async def test_one_more_remote_pod_is_incremental_for_northd(
-    cluster: Cluster, style: layer2.RemotePorts, is_incremental: bool
+    cluster: Cluster, style: ports.RemotePorts, is_incremental: bool
 ) -> None:
     scene = await build(cluster, style)
     before = {node: recomputes(scene.a, node) for node in ("northd", "lflow")}
     port = await cluster.pod("more", scene.b, "default/blue", 20, "10.1.0.20/24")
-    await scene.a.bound(layer2.port_key(port), scene.b.zone.chassis)
+    await scene.a.bound(ports.port_key(port), scene.b.zone.chassis)
     after = {node: recomputes(scene.a, node) for node in before}
     assert (after == before) is is_incremental

@@ -11,7 +11,7 @@ from tests.real.test_zone import build, pings
 from tests.support.realised import PORT, Cluster, Kept, info
 from weft import model
 from weft.control.zone import writer
-from weft.ovn import layer2, tables
+from weft.ovn import ports, tables
 
 pytestmark = pytest.mark.real
 
@@ -143,7 +143,7 @@ def contents(kept: Kept) -> set[str]:
     found = set()
     for table in tables.NB:
         for row in kept.nb.rows(table.name).values():
-            plain = {c: v for c, v in row.items() if c not in ("ports", *_REFERENCES)}
+            plain = {c: v for c, v in row.items() if c not in (*tables.CHILDREN, *_REFERENCES)}
             found.add(f"{table.name} {sorted(plain.items(), key=str)}")
     return found
 
@@ -164,9 +164,9 @@ async def test_a_pod_that_moves_keeps_its_row(cluster: Cluster) -> None:
     assert await pings(scene.guests["three"], "10.1.0.12")
 
 
-@pytest.mark.parametrize("style", [layer2.RemotePorts.PLAIN])
+@pytest.mark.parametrize("style", [ports.RemotePorts.PLAIN])
 async def test_the_last_local_pod_takes_the_network_along(
-    cluster: Cluster, style: layer2.RemotePorts
+    cluster: Cluster, style: ports.RemotePorts
 ) -> None:
     scene = await build(cluster, style)
     await cluster.gone("one")

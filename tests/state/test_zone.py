@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from ipaddress import ip_interface, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weft import model, names, rows
+from weft import model, names, ranges, rows
 from weft.control.zone import state
 
 OWN, OWN_CHASSIS = "node1", "chassis-1"
@@ -67,20 +67,49 @@ def node(name: str, chassis: str, *encaps: str) -> model.NodeInfo:
     return model.NodeInfo(name, chassis, encaps)
 
 
+def routed(
+    name: str, chassis: str, id: int, *networks: str, way_out: bool = False
+) -> model.NodeInfo:
+    """A node with its part of these networks, and perhaps a gateway."""
+    subnets = (ip_network(f"10.128.{id}.0/24"), ip_network(f"fd00:128:0:{id}::/64"))
+    gateway = model.Gateway(
+        mac="0a:58:c0:00:02:65",
+        addresses=(ip_interface(f"192.0.2.{100 + id}/24"),),
+        next_hops=(ip_address("192.0.2.254"),),
+        interface_id=f"physnet_{name}",
+    )
+    return model.NodeInfo(
+        name,
+        chassis,
+        (f"192.0.2.{id}",),
+        id=id,
+        transit=ranges.transit(id),
+        subnets=tuple((network, subnets) for network in sorted(networks)),
+        gateway=gateway if way_out else None,
+    )
+
+
 BLUE = network("blue", 1, "10.1.0.0/24")
 BLUE6 = network("blue", 1, "10.1.0.0/24", "fd00:1::/64")
 BLUE_NEW_ID = network("blue", 7, "10.1.0.0/24")
 BLUE6_OLDER = network("blue", 1, "fd00:9::/64", age="1")
 RED = network("red", 2)
-L3 = replace(
-    RED,
-    network=model.Network(replace(RED.network.spec, topology=model.Topology.LAYER3), 2),
-)
+
+
+def layer3(name: str, id: int, role: str = "secondary") -> state.Definition:
+    made = network(name, id, "10.128.0.0/16", "fd00:128::/48")
+    spec = replace(made.network.spec, topology=model.Topology.LAYER3, role=role)
+    return replace(made, network=model.Network(spec, id))
+
+
+L3 = layer3("red", 2)
+OWN_NET = layer3("default", 0, "primary")
 
 DEFINITIONS: dict[str, list[state.Definition | None]] = {
     "default/blue": [BLUE, BLUE6, BLUE_NEW_ID, None],
     "other/blue": [BLUE, BLUE6_OLDER, RED, None],
     "default/red": [RED, L3, BLUE, None],
+    "default": [OWN_NET, None],
 }
 PODS: dict[str, list[state.Pod | None]] = {
     "default/a": [
@@ -101,11 +130,24 @@ PODS: dict[str, list[state.Pod | None]] = {
         None,
         pod("c", "node3", {"default/blue": (31, "fd00:1::31/64")}),
         pod("c", OWN, {"default/red": (31, "10.9.0.3/24")}),
+        pod("c", OWN, {"default/red": (31, "10.9.0.3/24"), "default": (0, "10.128.2.5/24")}),
+        pod("c", "node2", {"default/red": (31, "10.9.0.3/24"), "default": (0, "10.128.3.5/24")}),
     ],
 }
 NODES: dict[str, list[model.NodeInfo | None]] = {
-    "node1": [node("node1", OWN_CHASSIS, "192.0.2.1")],
-    "node2": [None, node("node2", ""), node("node2", "chassis-2", "192.0.2.2")],
+    "node1": [
+        node("node1", OWN_CHASSIS, "192.0.2.1"),
+        routed("node1", OWN_CHASSIS, 2, "red"),
+        routed("node1", OWN_CHASSIS, 2, "default", "red", way_out=True),
+        None,
+    ],
+    "node2": [
+        None,
+        node("node2", ""),
+        node("node2", "chassis-2", "192.0.2.2"),
+        routed("node2", "chassis-2", 3, "default", "red"),
+        routed("node2", "chassis-2", 7, "default"),
+    ],
     "node3": [
         None,
         node("node3", "chassis-3", "192.0.2.3"),
@@ -113,6 +155,7 @@ NODES: dict[str, list[model.NodeInfo | None]] = {
         node("node3", "chassis-2", "192.0.2.4", "192.0.2.5"),
         node("node3", OWN_CHASSIS, "192.0.2.3"),
         node("node3", "chassis-3"),
+        routed("node3", "chassis-3", 4, "default", "red"),
     ],
 }
 
@@ -137,6 +180,13 @@ STEPS: list[tuple[str, Step]] = [
 ]
 
 
+SUBJECTS = sorted({about for about, _ in STEPS})
+# Each subject is as likely as any other, however many ways it has to be.
+PICK = st.sampled_from(SUBJECTS).flatmap(
+    lambda subject: st.sampled_from([i for i, step in enumerate(STEPS) if step[0] == subject])
+)
+
+
 def zone() -> state.Zone:
     return state.Zone(OWN, OWN_CHASSIS)
 
@@ -155,7 +205,7 @@ def wanted(made: state.Zone) -> dict[rows.Ident, rows.Row]:
 
 @settings(max_examples=300, deadline=None)
 @given(
-    st.lists(st.tuples(st.sampled_from(range(len(STEPS))), st.booleans()), max_size=25),
+    st.lists(st.tuples(PICK, st.booleans()), max_size=40),
     st.randoms(use_true_random=False),
 )
 def test_any_way_to_the_same_objects_ends_in_the_same_rows(picks, random):
@@ -179,7 +229,7 @@ def test_any_way_to_the_same_objects_ends_in_the_same_rows(picks, random):
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.sampled_from(range(len(STEPS))), max_size=20))
+@given(st.lists(PICK, max_size=30))
 def test_what_is_repeated_changes_nothing(picks):
     made = play(STEPS[index][1] for index in picks)
     made.changes()
@@ -326,10 +376,126 @@ def test_a_row_that_somebody_else_took_away_comes_back():
     made.set_pod("default/near", pod("near", OWN, {"default/blue": (21, "10.1.0.21/24")}))
     made.changes()
     for row in (*made.desired()[0], *made.desired()[1]):
-        made.touch(row.table, row.key, "blue")
+        made.touch(
+            row.table,
+            row.key,
+            "blue",
+            str(row.columns.get("external_ids", {}).get(names.OWNER, "")),
+        )
         changes = made.changes()
         assert row in (*changes.nb, *changes.sb) or row.table == "Encap"
-    made.touch("Logical_Switch_Port", "somebody.elses", "blue")
-    made.touch("Logical_Switch", "red_ovn_layer2_switch", "red")
-    made.touch("Chassis", "chassis-1", "")
+    made.touch("Logical_Switch_Port", "somebody.elses", "blue", "Pod/a/b")
+    made.touch("Logical_Switch", "red_ovn_layer2_switch", "red", "Network//red")
+    made.touch("Chassis", "chassis-1", "", "")
     assert made.changes().nb == ()
+
+
+def routed_scene() -> state.Zone:
+    """Own node and one other on the cluster's own network and on red, which has no local pod."""
+    made = zone()
+    made.set_definition("default", OWN_NET)
+    made.set_definition("default/red", L3)
+    made.set_node(OWN, routed(OWN, OWN_CHASSIS, 2, "default", "red", way_out=True))
+    made.set_node("node2", routed("node2", "chassis-2", 3, "default", "red"))
+    made.set_pod("default/far", pod("far", "node2", {"default": (0, "10.128.3.5/24")}))
+    return made
+
+
+REACHED = [
+    "Logical_Router_Static_Route join/4/default/node2",
+    "Logical_Router_Static_Route join/6/default/node2",
+    "Logical_Router_Static_Route subnet/4/default/node2",
+    "Logical_Router_Static_Route subnet/6/default/node2",
+    "Logical_Switch_Port tstor-node2",
+]
+
+
+def test_the_clusters_own_network_is_there_without_a_pod():
+    found = keys(routed_scene().changes().nb)
+    assert set(REACHED) < set(found)
+    assert {
+        "Logical_Switch node1",
+        "Logical_Switch ext_node1",
+        "NAT snat/10.128.0.0/16/default",
+    } < (set(found))
+    assert not [key for key in found if "red" in key or "far" in key]
+
+
+def test_a_routed_network_comes_and_goes_with_its_local_pods():
+    made = routed_scene()
+    made.changes()
+    made.set_pod("default/c", pod("c", OWN, {"default/red": (31, "10.128.2.9/24")}))
+    found = keys(made.changes().nb)
+    assert "Logical_Switch_Port red_tstor-node2" in found
+    assert "Logical_Router_Static_Route subnet/4/red/node2" in found
+    assert "Logical_Switch_Port default.red_default_c" in found
+    assert not [key for key in found if "join" in key or "GR_" in key or "NAT" in key]
+    made.set_pod("default/c", None)
+    changes = made.changes()
+    assert changes.nb == ()
+    assert sorted(f"{table} {key}" for table, key in changes.nb_gone) == found
+
+
+def test_one_more_pod_of_a_routed_network_is_one_row_here_and_none_elsewhere():
+    made = routed_scene()
+    made.changes()
+    for number in range(10, 100):
+        key, address = f"default/p{number}", f"10.128.3.{number}/24"
+        made.set_pod(key, pod(f"p{number}", "node2", {"default": (0, address)}))
+    assert len(made) == 0
+    made.set_pod("default/near", pod("near", OWN, {"default": (0, "10.128.2.9/24")}))
+    changes = made.changes()
+    assert keys(changes.nb) == ["Logical_Switch_Port default_near"]
+    assert changes.nb_gone == ()
+    assert "requested-tnl-key" not in changes.nb[0].columns["options"]
+
+
+def test_a_node_is_its_port_and_its_routes():
+    made = routed_scene()
+    made.set_node("node2", None)
+    made.changes()
+    made.set_node("node2", routed("node2", "chassis-2", 3, "default", "red"))
+    assert keys(made.changes().nb) == REACHED
+    made.set_node("node2", None)
+    changes = made.changes()
+    assert changes.nb == ()
+    assert sorted(f"{table} {key}" for table, key in changes.nb_gone) == REACHED
+
+
+def test_nothing_of_a_network_before_this_node_has_its_part():
+    made = routed_scene()
+    given = routed(OWN, OWN_CHASSIS, 2, "default", "red", way_out=True)
+    made.set_pod("default/near", pod("near", OWN, {"default": (0, "10.128.2.9/24")}))
+    everything = keys(made.changes().nb)
+    made.set_node(OWN, node(OWN, OWN_CHASSIS))
+    changes = made.changes()
+    assert changes.nb == ()
+    assert sorted(f"{table} {key}" for table, key in changes.nb_gone) == everything
+    made.set_node(OWN, given)
+    assert keys(made.changes().nb) == everything
+
+
+def test_a_network_that_becomes_routed_keeps_no_remote_pods():
+    made = routed_scene()
+    made.set_definition("default/red", RED)
+    made.set_pod("default/far", pod("far", "node2", {"default/red": (32, "10.9.0.2/24")}))
+    made.set_pod("default/near", pod("near", OWN, {"default/red": (31, "10.9.0.1/24")}))
+    assert "Logical_Switch_Port default.red_default_far" in keys(made.changes().nb)
+    made.set_definition("default/red", L3)
+    changes = made.changes()
+    assert ("Logical_Switch_Port", "default.red_default_far") in changes.nb_gone
+    assert ("Logical_Switch", "red_ovn_layer2_switch") in changes.nb_gone
+    made.set_definition("default/red", RED)
+    changes = made.changes()
+    assert "Logical_Switch_Port default.red_default_far" in keys(changes.nb)
+    assert ("Logical_Router", "red_ovn_cluster_router") in changes.nb_gone
+
+
+def test_a_row_of_a_routed_network_that_somebody_took_away_comes_back():
+    made = routed_scene()
+    made.set_pod("default/c", pod("c", OWN, {"default/red": (31, "10.128.2.9/24")}))
+    made.changes()
+    for row in made.desired()[0]:
+        ids = row.columns["external_ids"]
+        made.touch(row.table, row.key, ids[names.NETWORK], ids[names.OWNER])
+        assert row in made.changes().nb

@@ -12,7 +12,7 @@ from tests.support.memory_api import MemoryApi
 from weft import names
 from weft.app import settings
 from weft.app.cluster import Manager
-from weft.kube.resources import EVENTS, PODS
+from weft.kube.resources import EVENTS, NODES, PODS
 
 Object = dict[str, Any]
 OPTIONS = settings.ClusterManager(workers=4)
@@ -53,6 +53,22 @@ def pod(name: str, networks: object = "blue", uid: str = "", **spec: Any) -> Obj
     }
 
 
+def node(name: str, **annotations: str) -> Object:
+    """`annotations` by their last part: node_id for k8s.ovn.org/node-id."""
+    notes = {f"k8s.ovn.org/{key.replace('_', '-')}": value for key, value in annotations.items()}
+    created = "2026-01-01T00:00:00Z"
+    meta = {"name": name, "uid": f"node-{name}", "creationTimestamp": created}
+    return {"metadata": {**meta, "annotations": notes}, "spec": {}, "status": {}}
+
+
+def notes(api: MemoryApi, name: str) -> dict[str, Any]:
+    """What a Node says of id, addresses between routers and subnets, decoded."""
+    annotations = api.of(NODES, name)["metadata"]["annotations"]
+    return {
+        key.removeprefix("k8s.ovn.org/"): json.loads(value) for key, value in annotations.items()
+    }
+
+
 def allocations(api: MemoryApi, key: str) -> dict[str, Any]:
     """What a pod's annotation says by now."""
     text = api.of(PODS, f"default/{key}")["metadata"]["annotations"].get(names.POD_NETWORKS)
@@ -82,6 +98,7 @@ async def settled(api: MemoryApi, manager: Manager) -> None:
             not manager.is_started
             or not api.is_drained()
             or len(manager.networks.queue)
+            or len(manager.nodes.queue)
             or len(manager.claims.queue)
             or len(manager.pods.queue)
             or manager.recorder.is_busy
@@ -90,9 +107,11 @@ async def settled(api: MemoryApi, manager: Manager) -> None:
 
 
 @asynccontextmanager
-async def managed(api: MemoryApi) -> AsyncIterator[Manager]:
+async def managed(
+    api: MemoryApi, options: settings.ClusterManager = OPTIONS
+) -> AsyncIterator[Manager]:
     """A cluster manager from its start to its sudden end."""
-    manager = Manager(api, OPTIONS)
+    manager = Manager(api, options)
     task = asyncio.create_task(manager.run())
     try:
         yield manager
@@ -101,7 +120,7 @@ async def managed(api: MemoryApi) -> AsyncIterator[Manager]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def manage(api: MemoryApi) -> None:
+async def manage(api: MemoryApi, options: settings.ClusterManager = OPTIONS) -> None:
     """Starts a cluster manager, lets it do all there is to do, and ends it."""
-    async with managed(api) as manager:
+    async with managed(api, options) as manager:
         await settled(api, manager)

@@ -157,7 +157,7 @@ def cni_lab(
         from weft.lab import up
 
         try:
-            house.up("cni", 1, PARTS)
+            house.up("cni", 1, PARTS, primary="none")
             kubeconfig = str(next(state.rglob("kubeconfig")))
             yield house, "cni", kubeconfig
         finally:

@@ -28,9 +28,12 @@ class LabHouse:
     state: Path
     names: list[str] = field(default_factory=list)
 
-    def up(self, name: str, nodes: int, chosen: tuple[str, ...] = ZONES_ONLY) -> dict[str, Any]:
+    def up(
+        self, name: str, nodes: int, chosen: tuple[str, ...] = ZONES_ONLY, *, primary: str = "weft"
+    ) -> dict[str, Any]:
         self.names.append(name)
-        return up.up(name, spec.Wishes(nodes=nodes), tools=self.tools, parts=chosen)
+        wishes = spec.Wishes(nodes=nodes, primary=primary)
+        return up.up(name, wishes, tools=self.tools, parts=chosen)
 
     def run(
         self, target: str, *argv: str, lab: str = "", check: bool = True

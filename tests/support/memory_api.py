@@ -124,7 +124,7 @@ class MemoryApi(Client):
 
     async def get(self, res: Resource, name: str, namespace: str = "") -> Object:
         await asyncio.sleep(0)
-        return copy.deepcopy(self._found(res, f"{namespace}/{name}"))
+        return copy.deepcopy(self._found(res, f"{namespace}/{name}" if namespace else name))
 
     async def create(self, res: Resource, obj: Any) -> Object:
         key = resources.key(obj)
@@ -135,7 +135,7 @@ class MemoryApi(Client):
         return copy.deepcopy(self.of(res, key))
 
     async def patch(self, res: Resource, name: str, namespace: str, body: Any, **_: Any) -> Object:
-        key = f"{namespace}/{name}"
+        key = f"{namespace}/{name}" if namespace else name
         async with self._effect("patch", res, key):
             obj = copy.deepcopy(self._found(res, key))
             for field in ("uid", "resourceVersion"):

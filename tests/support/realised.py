@@ -12,12 +12,12 @@ from typing import Self
 import pytest
 
 from tests.support.zones import Guest, Wire, Zone
-from weft import model, rows
+from weft import model, ranges, rows
 from weft.control.zone import state, writer
-from weft.ovn import layer2, tables
+from weft.ovn import ports, tables
 from weft.ovsdb.replica import Replica
 
-PORT = layer2.PORT
+PORT = ports.PORT
 PORT_BINDINGS = rows.Table(
     "Port_Binding",
     ("logical_port", "chassis", "up", "type", "tunnel_key"),
@@ -26,15 +26,22 @@ PORT_BINDINGS = rows.Table(
 Stream = subprocess.Popen[str]
 
 
-def network(name: str, number: int, *subnets: str, mtu: int = 1300) -> state.Definition:
-    spec = model.NetworkSpec(
-        name, model.Topology.LAYER2, mtu, tuple(ip_network(subnet) for subnet in subnets)
-    )
+def network(
+    name: str,
+    number: int,
+    *subnets: str,
+    mtu: int = 1300,
+    topology: model.Topology = model.Topology.LAYER2,
+) -> state.Definition:
+    spec = model.NetworkSpec(name, topology, mtu, tuple(ip_network(subnet) for subnet in subnets))
     return state.Definition(model.Network(spec, number))
 
 
 def info(zone: Zone) -> model.NodeInfo:
-    return model.NodeInfo(zone.name, zone.chassis, (zone.address,))
+    """What a node says of itself, with the id that it would get; no part of any network yet."""
+    number = int(zone.name.removeprefix("node")) + 1
+    transit = ranges.transit(number)
+    return model.NodeInfo(zone.name, zone.chassis, (zone.address,), id=number, transit=transit)
 
 
 PATIENCE = 45.0  # seconds; not a limit of speed, only the end of hope
@@ -43,14 +50,17 @@ PATIENCE = 45.0  # seconds; not a limit of speed, only the end of hope
 class Kept:
     """One zone, its state and its writer."""
 
-    def __init__(self, zone: Zone, nb: Replica, sb: Replica, style: layer2.RemotePorts) -> None:
+    def __init__(self, zone: Zone, nb: Replica, sb: Replica, style: ports.RemotePorts) -> None:
         self.zone, self.nb, self.sb = zone, nb, sb
-        self.state = state.Zone(zone.name, zone.chassis, remote_ports=style)
+        self.state = state.Zone(
+            zone.name, zone.chassis, remote_ports=style, physical_network="physnet"
+        )
+        self.info = info(zone)
         self.on_written: Callable[[], object] = lambda: None
         self.writer = writer.Writer(self.state, nb, sb, on_written=lambda: self.on_written())
 
     @classmethod
-    async def open(cls, stack: AsyncExitStack, zone: Zone, style: layer2.RemotePorts) -> Self:
+    async def open(cls, stack: AsyncExitStack, zone: Zone, style: ports.RemotePorts) -> Self:
         made: list[Self] = []
 
         def again() -> None:
@@ -94,14 +104,19 @@ class Cluster:
         self._steps: list[Callable[[state.Zone], None]] = []
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def zone(self, style: layer2.RemotePorts = layer2.RemotePorts.PLAIN) -> Kept:
+    async def zone(self, style: ports.RemotePorts = ports.RemotePorts.PLAIN) -> Kept:
         kept = await Kept.open(self._stack, self.wire.zone(), style)
         for step in self._steps:
             step(kept.state)
         self.kept.append(kept)
         self._tasks.append(self._group.create_task(kept.writer.run()))
-        await self.tell(lambda zone: zone.set_node(kept.zone.name, info(kept.zone)))
+        await self.node(kept, kept.info)
         return kept
+
+    async def node(self, kept: Kept, said: model.NodeInfo) -> None:
+        """What a node says of itself from now on."""
+        kept.info = said
+        await self.tell(lambda zone: zone.set_node(said.name, said))
 
     async def tell(self, step: Callable[[state.Zone], None]) -> None:
         """One change of the cluster, written by every zone when this returns."""
@@ -135,7 +150,7 @@ class Cluster:
 
     async def guest(self, kept: Kept, port: model.Port) -> Guest:
         """The pod's interface on its node, its port bound in every zone that has it."""
-        name = layer2.port_key(port)
+        name = ports.port_key(port)
         guest = await asyncio.to_thread(
             kept.zone.guest, name, port.allocation.mac, version=port.pod.uid
         )

@@ -32,10 +32,14 @@ _ADDRESS = "192.0.2.254"
 
 @dataclass
 class Whole:
-    """The API is at `kubeconfig` for the test, and at `inner` for what runs inside."""
+    """The API is at `kubeconfig` for the test, and at `inner` for what runs inside.
+
+    `settings` are what manager and agents are told alike.
+    """
 
     wire: Wire
     folder: Path
+    settings: tuple[str, ...] = ()
     processes: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
@@ -94,10 +98,11 @@ class Whole:
         return process
 
     def start_manager(self) -> subprocess.Popen[str]:
-        return self.start(self.wire.space, "manager", "cluster-manager")
+        return self.start(self.wire.space, "manager", "cluster-manager", *self.settings)
 
-    def start_agent(self, zone: Zone) -> subprocess.Popen[str]:
-        return self.start(zone.space, zone.name, "node", "--node", zone.name)
+    def start_agent(self, zone: Zone, *settings: str) -> subprocess.Popen[str]:
+        told = ("--node", zone.name, *self.settings, *settings)
+        return self.start(zone.space, zone.name, "node", *told)
 
     def stop(self, process: subprocess.Popen[str]) -> int:
         """Orderly; its exit status. The process itself is the only child of who entered for it."""
@@ -170,9 +175,10 @@ def node(zone: Zone) -> dict[str, Any]:
 
 
 @pytest.fixture
-def whole(wire: Wire) -> Iterator[Whole]:
+def whole(wire: Wire, request: pytest.FixtureRequest) -> Iterator[Whole]:
+    """Parametrized indirectly, the parameter is `settings`."""
     with tempfile.TemporaryDirectory(prefix="weft-") as folder:
-        made = Whole(wire, Path(folder))
+        made = Whole(wire, Path(folder), getattr(request, "param", ()))
         made.start_api()
         made.start_manager()
         yield made

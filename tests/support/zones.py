@@ -265,6 +265,7 @@ def _settings(zone: Zone) -> tuple[str, ...]:
         "ovn-is-interconn": "true",
         "ovn-monitor-all": "true",
         "ovn-bridge-datapath-type": "netdev",
+        "ovn-bridge-mappings": "physnet:br-phy",
     }
     port = f"ul-{zone.name}"
     return (

@@ -63,3 +63,17 @@ def test_owners_read_back() -> None:
 def test_datapath_keys_stay_in_northds_free_range() -> None:
     assert names.datapath_key(0) == 16711683
     assert names.datapath_key(names.MAX_NETWORKS - 1) < 2**24
+
+
+def test_the_default_networks_names_are_nobody_elses() -> None:
+    """They have no prefix, so a network must not be able to spell one of them."""
+    assert names.node_switch(names.DEFAULT_NETWORK, "node1") == "node1"
+    assert names.logical_port(names.DEFAULT_NETWORK, "shop", "web") == "shop_web"
+    assert names.node_switch("ext", "node1") != names.external_switch("node1")
+    assert names.node_switch("GR", "node1") != names.gateway_router("node1")
+    assert names.node_switch("transit", "switch") != names.transit_switch(names.DEFAULT_NETWORK)
+
+
+def test_a_mac_follows_from_an_address() -> None:
+    assert names.address_mac("100.88.1.2") == "0a:58:64:58:01:02"
+    assert names.address_mac("fd97::102").startswith("0a:58:")

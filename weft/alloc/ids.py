@@ -1,11 +1,11 @@
-"""Which numbers do ports and networks get, that must be the same in every zone?
+"""Which numbers do ports, networks and nodes get, that must be the same in every zone?
 
-Port keys are one network's; network ids are the cluster's.
+Port keys are one network's; ids of networks and nodes are the cluster's.
 """
 
 from __future__ import annotations
 
-from weft import errors, names
+from weft import errors, names, ranges
 from weft.alloc import ring
 
 
@@ -36,11 +36,17 @@ def port_keys() -> Ids:
     return Ids(names.FIRST_POD_TUNNEL_KEY, names.LAST_TUNNEL_KEY)
 
 
-class NetworkIds:
-    """Network name to id, 1 to MAX_NETWORKS-1; 0 is the cluster's own network."""
+class NamedIds:
+    """Name to id: `kind` is what has the names, `annotation` where an id is noted."""
+
+    kind: str
+    annotation: str
+    first: int
+    last: int
+    remedy: str
 
     def __init__(self) -> None:
-        self._ids = Ids(1, names.MAX_NETWORKS - 1)
+        self._ids = Ids(self.first, self.last)
         self._by_name: dict[str, int] = {}
         self._by_id: dict[int, str] = {}
 
@@ -48,22 +54,20 @@ class NetworkIds:
         return self._by_name.get(name)
 
     def reserve(self, name: str, number: int) -> None:
-        """Note that `name` has `number`, as its definitions' annotations say."""
-        if not 0 < number < names.MAX_NETWORKS:
-            rule = f"must be from 1 to {names.MAX_NETWORKS - 1}"
-            raise errors.InvalidInput(f"network {name}", names.NETWORK_ID, number, rule)
-        if self._by_name.get(name, number) != number:
+        """Note that `name` has `number`, as the annotation says."""
+        where = f"{self.kind} {name}"
+        if not self.first <= number <= self.last:
+            rule = f"must be from {self.first} to {self.last}"
+            raise errors.InvalidInput(where, self.annotation, number, rule)
+        what, known = f"{self.kind} id {number}", self._by_name.get(name, number)
+        hint = f"remove the annotation {self.annotation} from whoever is to have another id"
+        if known != number:
             raise errors.Conflict(
-                f"network id {number}: the network has id {self._by_name[name]} already",
-                where=f"network {name}",
-                hint=f"remove the annotation {names.NETWORK_ID} from the definition that has it",
+                f"{what}: the {self.kind} has id {known} already", where=where, hint=hint
             )
-        if self._by_id.get(number, name) != name:
-            raise errors.Conflict(
-                f"network id {number}: held by network {self._by_id[number]}",
-                where=f"network {name}",
-                hint=f"remove the annotation {names.NETWORK_ID} from the definition that has it",
-            )
+        holder = self._by_id.get(number, name)
+        if holder != name:
+            raise errors.Conflict(f"{what}: held by {self.kind} {holder}", where=where, hint=hint)
         self._hold(name, number)
 
     def allocate(self, name: str) -> int:
@@ -73,9 +77,9 @@ class NetworkIds:
         number = self._ids.peek()
         if number is None:
             raise errors.Exhausted(
-                f"no network id is free: {len(self._by_name)} networks are the most",
-                where=f"network {name}",
-                hint="remove definitions of networks that nobody uses",
+                f"no {self.kind} id is free: {len(self._by_name)} {self.kind}s are the most",
+                where=f"{self.kind} {name}",
+                hint=self.remedy,
             )
         self._hold(name, number, in_turn=True)
         return number
@@ -90,3 +94,21 @@ class NetworkIds:
         self._ids.take(number, in_turn=in_turn)
         self._by_name[name] = number
         self._by_id[number] = name
+
+
+class NetworkIds(NamedIds):
+    """1 to MAX_NETWORKS-1; 0 is the cluster's own network."""
+
+    kind = "network"
+    annotation = names.NETWORK_ID
+    first, last = 1, names.MAX_NETWORKS - 1
+    remedy = "remove definitions of networks that nobody uses"
+
+
+class NodeIds(NamedIds):
+    """From FIRST_NODE_ID on; a node's addresses between routers follow from its id."""
+
+    kind = "node"
+    annotation = names.NODE_ID
+    first, last = ranges.FIRST_NODE_ID, ranges.FIRST_NODE_ID + ranges.MOST_NODES - 1
+    remedy = "remove Nodes that are no more"

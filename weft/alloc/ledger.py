@@ -1,5 +1,7 @@
 """Who holds what on one network: addresses, MACs and port keys?
 
+On a layer3 network each node has a ledger of its own, for its share: a segment with a router.
+
 The pods' annotations are the truth; a ledger is rebuilt from them with `reserve`, in any order,
 and then answers `allocate` and `release`. A call changes all or nothing. No clock, no chance:
 the same calls give the same answers.
@@ -13,25 +15,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Interface, IPv6Interface, ip_network
 
-from weft import errors, model, names
+from weft import errors, model, names, ranges
 from weft.alloc import ids, macs, pool
+from weft.alloc.shares import Share
 
 
 class Ledger:
-    """Holders of one network's addresses, MACs and port keys."""
+    """Holders of one network's addresses, MACs and port keys; of a node's `share` of it."""
 
-    def __init__(self, network: model.Network) -> None:
+    def __init__(self, network: model.Network, share: Share | None = None) -> None:
         self.network = network
+        self.share = share
         spec = network.spec
         # A router or DNS server that DHCP names is somebody's address, but whoever runs it as a
         # pod may ask for it.
         servers = tuple(ip_network(address) for address in (*spec.dhcp.routers, *spec.dhcp.dns))
         reserved = (*spec.reserved_subnets, *servers)
-        self._pools = {
-            subnet.version: pool.Pool(subnet, spec.exclude_subnets, reserved)
-            for subnet in spec.subnets
-        }
-        self._keys = ids.port_keys()
+        subnets = spec.subnets if share is None else share.subnets
+        self._platform = {each for subnet in subnets if share for each in _platform(subnet)}
+        excluded = (*spec.exclude_subnets, *(ip_network(each) for each in self._platform))
+        self._pools = {subnet.version: pool.Pool(subnet, excluded, reserved) for subnet in subnets}
+        # The ports of a node's own segment are known to its zone alone: no key to agree on.
+        self._keys = ids.port_keys() if share is None else None
         self._allocations: dict[str, model.Allocation] = {}
         self._labels: dict[str, str] = {}
         self._by_address: dict[model.Address, str] = {}
@@ -84,19 +89,18 @@ class Ledger:
         if known is not None:
             return known
         where = f"{label or owner}, attachment {attachment.key} to network {self.network.name}"
-        if self.network.spec.topology is model.Topology.LAYER3:
-            rule = "is not served yet: weft attaches pods to layer2 and localnet networks"
-            raise errors.InvalidInput(where, "topology", "layer3", rule)
         addresses = self._choose_addresses(where, owner, attachment)
         mac = self._choose_mac(where, owner, attachment, addresses)
-        key = self._keys.peek()
+        key = self._keys.peek() if self._keys else 0
         if key is None:
             raise errors.Exhausted(
                 f"no port key is free: the network has {len(self)} attachments, the most it can",
                 where=where,
                 hint="remove pods from the network, or use a second one",
             )
-        allocation = model.Allocation(mac, addresses, key, role=self.network.spec.role)
+        gateways, routes = self._ways_out()
+        role = self.network.spec.role
+        allocation = model.Allocation(mac, addresses, key, gateways, routes, role)
         self._hold(owner, label, allocation, in_turn=True)
         return allocation
 
@@ -113,7 +117,8 @@ class Ledger:
         self._by_mac.pop(allocation.mac, None)
         if allocation.tunnel_id:
             self._by_key.pop(allocation.tunnel_id, None)
-            self._keys.release(allocation.tunnel_id)
+            if self._keys:
+                self._keys.release(allocation.tunnel_id)
         return allocation
 
     def _hold(
@@ -131,7 +136,8 @@ class Ledger:
             self._by_mac[allocation.mac] = owner
         if allocation.tunnel_id:
             self._by_key[allocation.tunnel_id] = owner
-            self._keys.take(allocation.tunnel_id, in_turn=in_turn)
+            if self._keys:
+                self._keys.take(allocation.tunnel_id, in_turn=in_turn)
 
     # How it is chosen
 
@@ -139,7 +145,7 @@ class Ledger:
         self, where: str, owner: str, attachment: model.Attachment
     ) -> tuple[model.Interface, ...]:
         asked = attachment.addresses
-        if not self._pools:
+        if not self._pools and self.share is None:
             return tuple(self._free_standing(where, owner, asked))
         wishes = self._by_family(where, owner, asked)
         chosen: list[model.Interface] = []
@@ -151,11 +157,31 @@ class Ledger:
                 raise errors.Exhausted(
                     f"no address is free in subnet {own.subnet}: {why}",
                     where=where,
-                    hint="remove pods from the network, exclude less, or widen subnets",
+                    hint=(
+                        "remove pods from the network, exclude less, or widen subnets"
+                        if self.share is None
+                        else f"run pods on other nodes than {self.share.node}"
+                    ),
                 )
             make = IPv4Interface if version == 4 else IPv6Interface
             chosen.append(make((int(address), own.subnet.prefixlen)))
         return tuple(chosen)
+
+    def _ways_out(
+        self,
+    ) -> tuple[tuple[model.Address, ...], tuple[model.Route, ...]]:
+        """Gateways and routes: the node's router leads to the rest of the network, and on the
+        cluster's own to everything else."""
+        if self.share is None:
+            return (), ()
+        routers = {subnet.version: ranges.router(subnet).ip for subnet in self.share.subnets}
+        routes = tuple(
+            model.Route(subnet, routers[subnet.version])
+            for subnet in self.network.spec.subnets
+            if subnet.version in routers
+        )
+        is_primary = self.network.spec.role == "primary"
+        return tuple(routers.values()) if is_primary else (), routes
 
     def _free_standing(
         self, where: str, owner: str, asked: Iterable[model.Interface | model.Address]
@@ -204,6 +230,8 @@ class Ledger:
         else:
             address = wish
         objection = own.objection(address)
+        if address in self._platform:
+            objection = "is the node's own on this network", "ask for another one"
         if objection is not None:
             rule, hint = objection
             raise errors.InvalidInput(where, "ips", str(wish), rule, hint=hint)
@@ -268,3 +296,9 @@ class Ledger:
                     f"differs from what the pod has been given before: {was or 'none'}",
                     hint="restore the annotation, or delete the pod and make it again",
                 )
+
+
+def _platform(subnet: model.Subnet) -> tuple[model.Address, model.Address]:
+    """The addresses of a node's subnet that are the node's: its router's, and one kept free."""
+    router = ranges.router(subnet).ip
+    return router, router + 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-from weft import model
+from weft import model, names
 
 # Locally administered, unicast: what ovn-kubernetes' own MACs begin with.
 _PREFIX = b"\x0a\x58"
@@ -25,13 +25,8 @@ def candidates(addresses: tuple[model.Interface, ...], owner: str) -> Iterator[s
     First the one by the field's rule: from the IPv4 address, else a hash of the IPv6 address.
     The rest, needed where somebody has asked for that very MAC, are hashes of the owner.
     """
-    for address in addresses:
-        if address.version == 4:
-            yield _text(address.ip.packed)
-            break
-    else:
-        for address in addresses[:1]:
-            yield _text(_digest(str(address.ip)))
+    for address in (*(a for a in addresses if a.version == 4), *addresses)[:1]:
+        yield names.address_mac(str(address.ip))
     attempt = 0
     while True:
         yield _text(_digest(f"{owner}#{attempt}" if attempt else owner))

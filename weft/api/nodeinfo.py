@@ -1,12 +1,15 @@
-"""What does a Node object say about reaching the node's OVN zone?
+"""What does a Node object say about reaching the node's OVN zone, and the outside through it?
 
-The agent on each node writes its chassis and tunnel endpoints, the cluster manager the node's
-id; this reads both and renders each one's part.
+The agent on each node writes its chassis, tunnel endpoints and gateway; the cluster manager the
+node's id, its addresses on the transit switches and its part of each layer3 network. This reads
+all of it and renders each one's part.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TypeVar
 
 import orjson
 
@@ -15,6 +18,8 @@ from weft.api import fields, objects, written
 
 KIND = "Node"
 _CHASSIS = re.compile(r"[!-+\--~]{1,253}")
+_FAMILIES = ("ipv4", "ipv6")
+_Read = TypeVar("_Read")
 
 
 def parse(node: object) -> model.NodeInfo:
@@ -28,6 +33,9 @@ def parse(node: object) -> model.NodeInfo:
         chassis=chassis,
         encap_ips=_encap_ips(subject, objects.annotation(KIND, node, names.NODE_ENCAP_IPS)),
         id=_id(subject, objects.annotation(KIND, node, names.NODE_ID).strip()),
+        transit=_transit(subject, objects.annotation(KIND, node, names.NODE_TRANSIT)),
+        subnets=_subnets(subject, objects.annotation(KIND, node, names.NODE_SUBNETS)),
+        gateway=_gateway(subject, objects.annotation(KIND, node, names.NODE_GATEWAY)),
     )
 
 
@@ -41,18 +49,92 @@ def check_chassis(subject: str, field: str, chassis: str) -> None:
 def _encap_ips(subject: str, text: str) -> tuple[str, ...]:
     if not text:
         return ()
-    listed = fields.decode(subject, names.NODE_ENCAP_IPS, text)
     found: list[errors.InvalidInput] = []
+    listed = fields.decode(subject, names.NODE_ENCAP_IPS, text)
     reader = fields.Fields(subject, "", {names.NODE_ENCAP_IPS: listed}, found)
-    addresses = []
-    for place, item in reader.strings(names.NODE_ENCAP_IPS):
+    strings = reader.strings(names.NODE_ENCAP_IPS)
+    return _sound(found, tuple(map(str, _each(reader, strings, written.address))))
+
+
+def _transit(subject: str, text: str) -> tuple[model.Interface, ...]:
+    """`{"ipv4": "100.88.0.2/16", "ipv6": ...}`, each family where the cluster has it."""
+    if not text:
+        return ()
+    found: list[errors.InvalidInput] = []
+    reader = _object(subject, names.NODE_TRANSIT, text, found)
+    named = [(family, reader.text(family)) for family in _FAMILIES if reader.text(family)]
+    return _sound(found, tuple(_each(reader, named, written.interface)))
+
+
+def _subnets(subject: str, text: str) -> tuple[tuple[str, tuple[model.Subnet, ...]], ...]:
+    """`{"<network>": ["10.128.0.0/23"]}`; a lone string is a list of one."""
+    if not text:
+        return ()
+    found: list[errors.InvalidInput] = []
+    reader = _object(subject, names.NODE_SUBNETS, text, found)
+    named = []
+    for name in sorted(reader.raw):
+        value = reader.raw[name]
+        lone = [(name, value)] if isinstance(value, str) else reader.strings(name)
+        named.append((name, tuple(_each(reader, lone, written.subnet))))
+    return _sound(found, tuple(named))
+
+
+def _gateway(subject: str, text: str) -> model.Gateway | None:
+    """The entry `default`; None where the node has none, or does without (mode "")."""
+    if not text:
+        return None
+    found: list[errors.InvalidInput] = []
+    reader = _object(subject, names.NODE_GATEWAY, text, found).nested(names.DEFAULT_NETWORK)
+    if reader is None or not reader.text("mode"):
+        return _sound(found, None)
+    if reader.missing("mac-address"):
+        reader.refuse("mac-address", None, "is missing: a gateway cannot do without")
+    macs = [("mac-address", text) for text in [reader.text("mac-address")] if text]
+    addresses = tuple(_each(reader, _plural(reader, "ip-address", "es"), written.interface))
+    if not addresses:
+        reader.refuse("ip-addresses", None, "is missing: a gateway cannot do without")
+    return _sound(
+        found,
+        model.Gateway(
+            mac=next(_each(reader, macs, written.mac), ""),
+            addresses=addresses,
+            next_hops=tuple(_each(reader, _plural(reader, "next-hop", "s"), written.address)),
+            interface_id=reader.text("interface-id"),
+            mode=reader.text("mode"),
+        ),
+    )
+
+
+def _plural(reader: fields.Fields, name: str, ending: str) -> list[tuple[str, str]]:
+    """A list, or the one item under its older name."""
+    listed = list(reader.strings(name + ending))
+    return listed or [(name, text) for text in [reader.text(name)] if text]
+
+
+def _object(subject: str, name: str, text: str, found: list[errors.InvalidInput]) -> fields.Fields:
+    value = fields.decode(subject, name, text)
+    if not isinstance(value, Mapping):
+        rule = f"must hold a JSON object, not {fields.kind_of(value)}"
+        raise errors.InvalidInput(subject, name, value, rule)
+    return fields.Fields(subject, name, value, found)
+
+
+def _each(
+    reader: fields.Fields, listed: Iterable[tuple[str, str]], read: Callable[[str], _Read]
+) -> Iterator[_Read]:
+    for place, item in listed:
         try:
-            addresses.append(str(written.address(item)))
+            yield read(item)
         except ValueError as error:
             reader.refuse(place, item, str(error))
+
+
+def _sound(found: list[errors.InvalidInput], value: _Read) -> _Read:
+    """`value`, unless a problem was noted while it was read."""
     if found:
         raise found[0]
-    return tuple(addresses)
+    return value
 
 
 def _id(subject: str, text: str) -> int:
@@ -72,6 +154,40 @@ def render_zone(chassis: str, encap_ips: tuple[str, ...]) -> dict[str, str]:
     }
 
 
+def render_gateway(gateway: model.Gateway | None) -> dict[str, str | None]:
+    """The annotation that a node's agent writes about its way out; None removes it."""
+    if gateway is None:
+        return {names.NODE_GATEWAY: None}
+    addresses = [str(address) for address in gateway.addresses]
+    next_hops = [str(address) for address in gateway.next_hops]
+    entry: dict[str, object] = {
+        "mode": gateway.mode,
+        "interface-id": gateway.interface_id,
+        "mac-address": gateway.mac,
+        "ip-addresses": addresses,
+        "next-hops": next_hops,
+        "node-port-enable": "false",
+        "vlan-id": "0",
+    }
+    if len(addresses) == 1:
+        entry["ip-address"] = addresses[0]
+    if len(next_hops) == 1:
+        entry["next-hop"] = next_hops[0]
+    return {names.NODE_GATEWAY: orjson.dumps({names.DEFAULT_NETWORK: entry}).decode()}
+
+
 def render_id(number: int) -> dict[str, str]:
-    """The annotation that the cluster manager writes."""
+    """The annotation that the cluster manager writes about a node's number."""
     return {names.NODE_ID: str(number)}
+
+
+def render_transit(addresses: Iterable[model.Interface]) -> dict[str, str]:
+    """The annotation that the cluster manager writes about a node on the transit switches."""
+    entry = {f"ipv{address.version}": str(address) for address in addresses}
+    return {names.NODE_TRANSIT: orjson.dumps(entry).decode()}
+
+
+def render_subnets(subnets: Mapping[str, Iterable[model.Subnet]]) -> dict[str, str | None]:
+    """The annotation with a node's part of each layer3 network; removed when there is none."""
+    entry = {name: [str(subnet) for subnet in subnets[name]] for name in sorted(subnets)}
+    return {names.NODE_SUBNETS: orjson.dumps(entry).decode() if entry else None}

@@ -3,7 +3,8 @@
     {"<namespace>/<nad>": {"ip_addresses": [...], "mac_address": "...", ...}, ...}
 
 Written and read as ovn-kubernetes does, so that its tools understand weft's pods and the other
-way round. The entry `default` is the cluster network's: neither read nor touched.
+way round. The entry `default` is the cluster network's: where weft does not serve that, it is
+neither read nor touched.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from weft import errors, model, names
 from weft.api import fields, objects, written
 
 KIND = "Pod"
-_CLUSTER_NETWORK = "default"
 _Read = TypeVar("_Read")
 
 
-def parse(pod: object) -> dict[str, model.Allocation]:
-    """The allocations of `pod` by attachment key; an entry without a MAC is not made yet."""
+def parse(pod: object, *, primary: bool = False) -> dict[str, model.Allocation]:
+    """The allocations of `pod` by attachment key; an entry without a MAC is not made yet.
+
+    `primary`: weft serves the cluster's own network too, and reads its entry.
+    """
     text = objects.annotation(KIND, pod, names.POD_NETWORKS)
     if not text:
         return {}
@@ -31,7 +34,7 @@ def parse(pod: object) -> dict[str, model.Allocation]:
     found: list[errors.InvalidInput] = []
     decided = {}
     for key, entry in _entries(subject, text).items():
-        if key == _CLUSTER_NETWORK:
+        if key == names.DEFAULT_NETWORK and not primary:
             continue
         path = f"{names.POD_NETWORKS}[{key!r}]"
         if not isinstance(entry, Mapping):

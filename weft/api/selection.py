@@ -1,8 +1,9 @@
 """Which networks does a pod ask for, and what does it want of each?
 
 Reads both forms of the multi-network specification's selection annotation: the short one,
-`[namespace/]name[@interface], ...`, and the JSON list. Whether the networks exist and can give
-what is asked is not known here.
+`[namespace/]name[@interface], ...`, and the JSON list; and in the same forms, for the pod's first
+interface, Multus' `v1.multus-cni.io/default-network`. Whether the networks exist and can give what
+is asked is not known here.
 """
 
 from __future__ import annotations
@@ -21,13 +22,23 @@ KIND = "Pod"
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _INTERFACE = re.compile(r"[!-~]{1,15}")  # printable ASCII, as long as Linux allows
-_TAKEN_INTERFACES = {"lo": "the loopback interface", "eth0": "the pod's default interface"}
+_TAKEN_INTERFACES = {
+    "lo": "the loopback interface",
+    names.DEFAULT_INTERFACE: "the pod's default interface",
+}
+# Where Multus looks for a definition that a pod's default-network names without a namespace.
+_MULTUS_NAMESPACE = "kube-system"
+_OWN = model.Attachment(nad="", key=names.DEFAULT_NETWORK, interface=names.DEFAULT_INTERFACE)
 _RATES = ("ingressRate", "ingressBurst", "egressRate", "egressBurst")
 
 
-def parse(pod: object) -> tuple[model.Attachment, ...]:
-    """The attachments that `pod` asks for, in order; raises the first problem."""
-    attachments, found = _read(pod)
+def parse(pod: object, *, primary: bool = False) -> tuple[model.Attachment, ...]:
+    """The attachments that `pod` asks for, in order; raises the first problem.
+
+    The first interface comes first: to the network that the pod chose for it, else to the
+    cluster's own if `primary` says that weft serves that (its attachment has no `nad`).
+    """
+    attachments, found = _read(pod, primary)
     if found:
         raise found[0]
     return attachments
@@ -35,49 +46,66 @@ def parse(pod: object) -> tuple[model.Attachment, ...]:
 
 def problems(pod: object) -> list[errors.InvalidInput]:
     """Everything that is wrong with the selection of `pod`."""
-    return _read(pod)[1]
+    return _read(pod, False)[1]
 
 
-def _read(pod: object) -> tuple[tuple[model.Attachment, ...], list[errors.InvalidInput]]:
+def _read(
+    pod: object, primary: bool
+) -> tuple[tuple[model.Attachment, ...], list[errors.InvalidInput]]:
     found: list[errors.InvalidInput] = []
     try:
-        text = objects.annotation(KIND, pod, names.NETWORKS).strip()
-        elements = list(_elements(pod, text, found)) if text else []
+        chosen = list(_elements(pod, names.CHOSEN_DEFAULT, found))
+        elements = list(_elements(pod, names.NETWORKS, found))
     except errors.InvalidInput as error:
         return (), [error]
     namespace = objects.key(pod)[0]
-    wishes = [_attachment(element, index, namespace) for index, element in enumerate(elements)]
+    wishes = [_attachment(element, f"net{n}", namespace) for n, element in enumerate(elements, 1)]
     _refuse_twins(elements, wishes)
     _refuse_many_default_routes(elements, wishes)
-    return _keyed(wishes), found
+    own = [_OWN] if primary else []
+    return _keyed([*([_first(chosen)] if chosen else own), *wishes]), found
 
 
-def _elements(pod: object, text: str, found: list[errors.InvalidInput]) -> Iterator[Fields]:
-    """Each element as fields, whichever form the annotation has."""
+def _first(chosen: list[Fields]) -> model.Attachment:
+    """The one element of a pod's default-network; whatever it says, its interface is the first."""
+    for element in chosen[1:]:
+        rule = "is a second network; a pod has one default network"
+        element.refuse("name", element.text("name"), rule, hint="name one")
+    one = chosen[0]
+    kept = {name: value for name, value in one.raw.items() if name.lower() != "interface"}
+    element = Fields(one.subject, one.path, kept, one.problems)
+    return _attachment(element, names.DEFAULT_INTERFACE, _MULTUS_NAMESPACE)
+
+
+def _elements(pod: object, name: str, found: list[errors.InvalidInput]) -> Iterator[Fields]:
+    """Each element of the annotation as fields, whichever form it has."""
+    text = objects.annotation(KIND, pod, name).strip()
+    if not text:
+        return
     subject = objects.subject(KIND, pod)
     items: list[object]
     if any(mark in text for mark in '[{"'):
-        listed = decode(subject, names.NETWORKS, text)
+        listed = decode(subject, name, text)
         if not isinstance(listed, list):
             rule = f"must be a list of objects, not {kind_of(listed)}"
             hint = "put the object into [ ]" if isinstance(listed, Mapping) else ""
-            raise errors.InvalidInput(subject, names.NETWORKS, listed, rule, hint=hint)
+            raise errors.InvalidInput(subject, name, listed, rule, hint=hint)
         items = listed
     else:
-        items = [_short(subject, index, part) for index, part in enumerate(text.split(","))]
+        parts = enumerate(text.split(","))
+        items = [_short(subject, f"{name}[{index}]", part) for index, part in parts]
     for index, item in enumerate(items):
-        path = f"{names.NETWORKS}[{index}]"
+        path = f"{name}[{index}]"
         if not isinstance(item, Mapping):
             rule = f"must be an object, not {kind_of(item)}"
             raise errors.InvalidInput(subject, path, item, rule)
         yield Fields(subject, path, item, found)
 
 
-def _short(subject: str, index: int, part: str) -> dict[str, object]:
+def _short(subject: str, field: str, part: str) -> dict[str, object]:
     """`[namespace/]name[@interface]` as the JSON element that says the same."""
     where, at, interface = part.strip().partition("@")
     namespace, slash, name = where.rpartition("/")
-    field = f"{names.NETWORKS}[{index}]"
     if not name or "/" in namespace or (slash and not namespace) or (at and not interface.strip()):
         rule = "must have the form [namespace/]name[@interface]"
         hint = "remove the extra comma" if not part.strip() else ""
@@ -90,8 +118,8 @@ def _short(subject: str, index: int, part: str) -> dict[str, object]:
     return element
 
 
-def _attachment(fields: Fields, index: int, pod_namespace: str) -> model.Attachment:
-    """One element; its key is still its NAD's name."""
+def _attachment(fields: Fields, interface: str, pod_namespace: str) -> model.Attachment:
+    """One element, with its interface if it names none; its key is still its NAD's name."""
     nad = f"{_namespace(fields, pod_namespace)}/{_nad_name(fields)}"
     claim = fields.text("ipam-claim-reference")
     addresses = _addresses(fields)
@@ -104,7 +132,7 @@ def _attachment(fields: Fields, index: int, pod_namespace: str) -> model.Attachm
     return model.Attachment(
         nad=nad,
         key=nad,
-        interface=_interface(fields, index),
+        interface=_interface(fields) or interface,
         mac=_mac(fields),
         addresses=addresses,
         default_route=_gateways(fields),
@@ -134,10 +162,10 @@ def _namespace(fields: Fields, pod_namespace: str) -> str:
     return namespace or pod_namespace
 
 
-def _interface(fields: Fields, index: int) -> str:
+def _interface(fields: Fields) -> str:
     name = fields.text("interface")
     if not name:
-        return f"net{index + 1}"
+        return ""
     if len(name) > 15:
         rule = f"has {len(name)} characters; Linux allows 15"
         fields.refuse("interface", name, rule, hint="choose a shorter name")

@@ -8,9 +8,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
-from weft import errors, model, rows
-from weft.api import nodeinfo
+from weft import errors, model, names, rows
+from weft.api import clusternet, gateway, nodeinfo
 from weft.app import health, settings
 from weft.control import loop
 from weft.control.zone import networks, nodes, pods, state, writer
@@ -18,7 +19,7 @@ from weft.kube import cache, queue, resources
 from weft.kube.client import Client, Object
 from weft.nic import plan, port
 from weft.node import advertise, server
-from weft.ovn import layer2, tables
+from weft.ovn import ports, tables
 from weft.ovsdb import replica
 
 log = logging.getLogger(__name__)
@@ -48,12 +49,19 @@ class Agent:
         sb: replica.Replica,
     ) -> None:
         self._client, self._options, self.own, self._ovs = client, options, own, ovs
+        self._primary = primary_of(options)
+        self._announced = replace(own, gateway=gateway_of(options))
         self.nads = cache.Cache(client, resources.NADS)
         self.pods = pods.watch(client)
         self.nodes = nodes.watch(client)
         self.zone = state.Zone(
-            own.name, own.chassis, remote_ports=layer2.RemotePorts(options.remote_ports)
+            own.name,
+            own.chassis,
+            remote_ports=ports.RemotePorts(options.remote_ports),
+            physical_network=options.physical_network,
         )
+        if self._primary is not None:
+            self.zone.set_definition(names.DEFAULT_NETWORK, state.Definition(self._primary))
         self.writer = writer.Writer(self.zone, nb, sb, on_written=self._written)
         self.speaker = advertise.Speaker(ovs)
         self._announcer = queue.Queue("Node")
@@ -94,7 +102,8 @@ class Agent:
         self._poke()
 
     def _pod_changed(self, key: str, _: Object | None, new: Object | None) -> None:
-        self.zone.set_pod(key, pods.read(new) if new else None)
+        primary = self._primary is not None
+        self.zone.set_pod(key, pods.read(new, primary=primary) if new else None)
         self._poke()
 
     def _node_changed(self, key: str, _: Object | None, new: Object | None) -> None:
@@ -111,7 +120,8 @@ class Agent:
         self.speaker.update(self.zone.advertised())
 
     async def _announce(self, _: str) -> None:
-        await nodes.announce(self._client, self.nodes, self.own)
+        primary = self._primary is not None
+        await nodes.announce(self._client, self.nodes, self._announced, primary=primary)
 
     async def _watch_chassis(self) -> None:
         """Ends the process when the switch is given another identity or endpoint."""
@@ -127,8 +137,10 @@ class Agent:
     def network_of(self, key: str) -> model.NetworkSpec | None:
         """The network of a definition, for a CNI call; None if weft serves none of that name.
 
-        InvalidInput says what is wrong with it.
+        "" stands for the cluster's own network. InvalidInput says what is wrong with one.
         """
+        if not key:
+            return self._primary.spec if self._primary else None
         obj = self.nads.get(key)
         return networks.spec(obj, default_mtu=self._options.default_mtu) if obj else None
 
@@ -162,6 +174,21 @@ class Agent:
             "zone_refused": done.refused,
             **self.speaker.figures(),
         }
+
+
+def primary_of(options: settings.Agent) -> model.Network | None:
+    """The cluster's own network, if weft is to serve it."""
+    return clusternet.parse(options.cluster_subnets, mtu=options.default_mtu)
+
+
+def gateway_of(options: settings.Agent) -> model.Gateway | None:
+    """This node's way out of it."""
+    return gateway.parse(
+        options.node,
+        addresses=options.gateway_address,
+        next_hops=options.gateway_next_hop,
+        physical_network=options.physical_network,
+    )
 
 
 def own_info(node: str, columns: rows.Columns) -> model.NodeInfo:
@@ -201,9 +228,11 @@ def check(options: settings.Agent) -> None:
         raise errors.InvalidInput(
             "weft node", "--node", None, "must name the Node object that this agent serves"
         )
+    primary_of(options)
+    gateway_of(options)
     for setting, value, kinds in (
         (settings.NIC_KIND, options.nic_kind, plan.Kind),
-        (settings.REMOTE_PORTS, options.remote_ports, layer2.RemotePorts),
+        (settings.REMOTE_PORTS, options.remote_ports, ports.RemotePorts),
     ):
         known = [str(kind) for kind in kinds]
         if value not in known:

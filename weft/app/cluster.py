@@ -11,10 +11,11 @@ import socket
 from collections.abc import Callable, Mapping
 from ipaddress import ip_network
 
-from weft import errors
+from weft import errors, model
+from weft.api import clusternet
 from weft.app import health, settings
 from weft.control import loop
-from weft.control.cluster import claims, definitions, holdings, networks, pods
+from weft.control.cluster import claims, definitions, holdings, networks, nodes, pods
 from weft.kube import cache, events, lease, resources
 from weft.kube.client import Client
 
@@ -30,19 +31,23 @@ class Manager:
         self._options = options
         self.recorder = events.Recorder(client, COMPONENT)
         self.nads = cache.Cache(client, resources.NADS)
-        self.pod_cache = pods.watch(client)
+        primary = clusternet.parse(options.cluster_subnets, mtu=options.default_mtu)
+        self.pod_cache = pods.watch(client, primary=primary is not None)
         held = holdings.Holdings()
         self.networks = networks.Networks(
             client,
             self.nads,
             self.recorder,
             held,
-            rules(options),
+            rules(options, primary),
+            primary,
         )
+        self.node_cache = nodes.watch(client)
+        self.nodes = nodes.Nodes(client, self.node_cache, self.networks, self.recorder)
         self.claim_cache = claims.watch(client)
         self.claims = claims.Claims(client, self.claim_cache, self.networks, held)
         self.pods = pods.Pods(
-            client, self.pod_cache, self.networks, self.claims, held, self.recorder
+            client, self.pod_cache, self.networks, self.nodes, self.claims, held, self.recorder
         )
         self.is_started = False
 
@@ -50,16 +55,18 @@ class Manager:
         await loop.together(
             events=self.recorder.run(),
             nads=self.nads.run(),
+            nodes=self.node_cache.run(),
             claims=self.claim_cache.run(),
             pods=self.pod_cache.run(),
             control=self._control(),
         )
 
     async def _control(self) -> None:
-        for each in (self.nads, self.claim_cache, self.pod_cache):
+        for each in (self.nads, self.node_cache, self.claim_cache, self.pod_cache):
             await each.synced()
         # No await from here to the end of the starts: nothing may happen in between.
         self.networks.start()
+        self.nodes.start()
         self.claims.start()
         self.pods.start()
         loop.settle()
@@ -67,27 +74,35 @@ class Manager:
         log.info("in charge of %d networks, %d pods", len(self.networks), len(self.pod_cache))
         await loop.together(
             networks=self.networks.run(),
+            nodes=self.nodes.run(),
             claims=self.claims.run(),
             pods=self.pods.run(self._options.workers),
         )
 
     def not_ready(self) -> list[str]:
         reasons = [] if self.is_started else ["not synced yet"]
-        return reasons + [each.trouble for each in (self.nads, self.pod_cache) if each.trouble]
+        caches = (self.nads, self.node_cache, self.pod_cache)
+        return reasons + [each.trouble for each in caches if each.trouble]
 
     def figures(self) -> Mapping[str, float]:
         return {
             "networks": len(self.networks),
             "nads": len(self.nads),
+            "nodes": len(self.node_cache),
             "pods": len(self.pod_cache),
             **self.pods.figures(),
         }
 
 
-def rules(options: settings.ClusterManager) -> definitions.Rules:
+def rules(
+    options: settings.ClusterManager, primary: model.Network | None = None
+) -> definitions.Rules:
     """What the options ask of definitions; raises InvalidInput for ranges that are none."""
     setting = settings.RESERVED_SUBNETS
-    reserved = []
+    own = primary.spec.subnets if primary is not None else ()
+    reserved: list[tuple[str, model.Subnet]] = [
+        ("the cluster's own network", subnet) for subnet in own
+    ]
     for text in filter(None, map(str.strip, options.reserved_subnets.split(","))):
         try:
             reserved.append(("a range of the cluster's own", ip_network(text)))

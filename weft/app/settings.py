@@ -53,6 +53,13 @@ UNDERLAY_MTU = Setting(
     "MTU of the network between the nodes; a larger overlay MTU is warned of. 0: do not check.",
     "BYTES",
 )
+CLUSTER_SUBNETS = Setting(
+    "cluster_subnets",
+    "",
+    "Subnets of the cluster's own network with the length of a node's part, such as "
+    "10.128.0.0/14/23. Empty: another plugin is the primary network.",
+    "SUBNETS",
+)
 RESERVED_SUBNETS = Setting(
     "reserved_subnets",
     "",
@@ -90,6 +97,25 @@ REMOTE_PORTS = Setting(
     "How a pod of another node is written to the zone: plain (incremental) or remote.",
     "KIND",
 )
+GATEWAY_ADDRESS = Setting(
+    "gateway_address",
+    "",
+    "Addresses of this node's gateway router on the physical network, each with its prefix "
+    "length. Empty: pods have no way out of the cluster.",
+    "ADDRESSES",
+)
+GATEWAY_NEXT_HOP = Setting(
+    "gateway_next_hop",
+    "",
+    "Routers of the physical network through which the gateway reaches what is not on it.",
+    "ADDRESSES",
+)
+PHYSICAL_NETWORK = Setting(
+    "physical_network",
+    "physnet",
+    "The gateway's physical network, by its name in Open vSwitch's ovn-bridge-mappings.",
+    "NAME",
+)
 
 CLUSTER_MANAGER: tuple[Setting[str] | Setting[int] | Setting[bool], ...] = (
     KUBECONFIG,
@@ -98,6 +124,7 @@ CLUSTER_MANAGER: tuple[Setting[str] | Setting[int] | Setting[bool], ...] = (
     HEALTH,
     DEFAULT_MTU,
     UNDERLAY_MTU,
+    CLUSTER_SUBNETS,
     RESERVED_SUBNETS,
     LEADER_ELECT,
     LEASE_NAME,
@@ -116,6 +143,7 @@ class ClusterManager:
     health: str = HEALTH.default
     default_mtu: int = DEFAULT_MTU.default
     underlay_mtu: int = UNDERLAY_MTU.default
+    cluster_subnets: str = CLUSTER_SUBNETS.default
     reserved_subnets: str = RESERVED_SUBNETS.default
     leader_elect: bool = LEADER_ELECT.default
     lease_name: str = LEASE_NAME.default
@@ -130,6 +158,10 @@ AGENT: tuple[Setting[str] | Setting[int], ...] = (
     LOG_FORMAT,
     HEALTH,
     DEFAULT_MTU,
+    CLUSTER_SUBNETS,
+    GATEWAY_ADDRESS,
+    GATEWAY_NEXT_HOP,
+    PHYSICAL_NETWORK,
     OVS,
     NB,
     SB,
@@ -149,6 +181,10 @@ class Agent:
     log_format: str = LOG_FORMAT.default
     health: str = HEALTH.default
     default_mtu: int = DEFAULT_MTU.default
+    cluster_subnets: str = CLUSTER_SUBNETS.default
+    gateway_address: str = GATEWAY_ADDRESS.default
+    gateway_next_hop: str = GATEWAY_NEXT_HOP.default
+    physical_network: str = PHYSICAL_NETWORK.default
     ovs: str = OVS.default
     nb: str = NB.default
     sb: str = SB.default

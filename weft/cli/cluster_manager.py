@@ -17,6 +17,9 @@ def command(
     ] = settings.LEASE_NAMESPACE.default,
     default_mtu: Annotated[int, option(settings.DEFAULT_MTU)] = settings.DEFAULT_MTU.default,
     underlay_mtu: Annotated[int, option(settings.UNDERLAY_MTU)] = settings.UNDERLAY_MTU.default,
+    cluster_subnets: Annotated[
+        str, option(settings.CLUSTER_SUBNETS)
+    ] = settings.CLUSTER_SUBNETS.default,
     reserved_subnets: Annotated[
         str, option(settings.RESERVED_SUBNETS)
     ] = settings.RESERVED_SUBNETS.default,
@@ -35,6 +38,7 @@ def command(
             health=health,
             default_mtu=default_mtu,
             underlay_mtu=underlay_mtu,
+            cluster_subnets=cluster_subnets,
             reserved_subnets=reserved_subnets,
             leader_elect=leader_elect,
             lease_name=lease_name,

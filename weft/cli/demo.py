@@ -62,8 +62,11 @@ async def _show(
         async def run(machine: machines.Machine, *argv: str) -> Any:
             return await machines.run(lab["pid"], machine, *argv)
 
+        known = spec.parse(lab["lab"])
+        members = known.members if known.is_primary else ()
+        gateways = {node.name: str(node.gateways[0].ip) for node in members}
         verdicts = []
-        async for verdict in three_vms.check(vms, run):
+        async for verdict in three_vms.check(vms, run, gateways):
             verdicts.append(verdict)
             report(f"checking: {verdict.claim}"[:32], 1.0)
         return vms, verdicts

@@ -36,13 +36,35 @@ def up_(
         str | None,
         typer.Option(help="OVS datapath: netdev, or system with the kernel's.  [default: netdev]"),
     ] = None,
+    primary: Annotated[
+        str | None,
+        typer.Option(
+            help="The pods' first network: weft, across nodes and to the outside; or none, a bridge"
+            " on each node.  [default: weft]"
+        ),
+    ] = None,
+    cluster_subnets: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SUBNETS",
+            help="Subnets of that network, with the length of a node's part; two for dual stack."
+            f"  [default: {spec.CLUSTER_SUBNETS}]",
+        ),
+    ] = None,
     form: output.Option = output.Output.text,
 ) -> None:
-    """Bring the lab up, or complete it; a running lab with fewer nodes grows."""
+    """Bring the lab up, or complete it; a running lab gains nodes, or loses its last ones."""
     from weft.lab import up
     from weft.lab.runtime import toolchain
 
-    wishes = spec.Wishes(nodes=nodes, mtu=mtu, datapath=datapath, port=port)
+    wishes = spec.Wishes(
+        nodes=nodes,
+        mtu=mtu,
+        datapath=datapath,
+        port=port,
+        primary=primary,
+        cluster_subnets=cluster_subnets,
+    )
     spec.change(spec.Lab(name=name), wishes, running=False)  # refuse nonsense before downloading
     with output.progress(form) as report:
         tools = toolchain.ensure(report)
@@ -63,6 +85,26 @@ def _say_up(found: Mapping[str, Any]) -> None:
     typer.echo(f"Lab {name!r} {verb}: {found['lab']['nodes']} nodes.")
     typer.echo(f"  export KUBECONFIG={found['kubeconfig']}")
     typer.echo(f"  weft lab status{option}")
+
+
+@app.command("reboot")
+def reboot_(
+    node: Annotated[str, typer.Argument(help="Which node: node1, say.")],
+    name: Name = spec.DEFAULT_NAME,
+    form: output.Option = output.Output.text,
+) -> None:
+    """Take a node's power away, all its daemons, pods and databases with it, and start it anew."""
+    from weft.lab import up
+
+    with output.progress(form) as report:
+
+        def tell(event: Mapping[str, object]) -> None:
+            ready, total = event.get("ready"), event.get("total")
+            if isinstance(ready, int) and isinstance(total, int):
+                report(f"rebooting {node}", ready / total)
+
+        found = up.reboot(name, node, tell=tell)
+    output.emit(form, found, lambda: typer.echo(f"{node} of lab {name!r} is up again."))
 
 
 @app.command("status")

@@ -21,7 +21,8 @@ Name = Annotated[str, typer.Option("--name", "-n", help="Which lab.")]
 
 def execute(
     target: Annotated[
-        str, typer.Argument(help="node1, a pod as NAMESPACE/POD, or lab for the lab itself.")
+        str,
+        typer.Argument(help="node1, outside, a pod as NAMESPACE/POD, or lab: the lab itself."),
     ],
     command: Annotated[
         list[str] | None, typer.Argument(help="-- COMMAND ARGUMENTS; without one, a shell.")

@@ -12,6 +12,18 @@ def command(
     node: Annotated[str, option(settings.NODE)] = settings.NODE.default,
     kubeconfig: Annotated[str, option(settings.KUBECONFIG)] = settings.KUBECONFIG.default,
     default_mtu: Annotated[int, option(settings.DEFAULT_MTU)] = settings.DEFAULT_MTU.default,
+    cluster_subnets: Annotated[
+        str, option(settings.CLUSTER_SUBNETS)
+    ] = settings.CLUSTER_SUBNETS.default,
+    gateway_address: Annotated[
+        str, option(settings.GATEWAY_ADDRESS)
+    ] = settings.GATEWAY_ADDRESS.default,
+    gateway_next_hop: Annotated[
+        str, option(settings.GATEWAY_NEXT_HOP)
+    ] = settings.GATEWAY_NEXT_HOP.default,
+    physical_network: Annotated[
+        str, option(settings.PHYSICAL_NETWORK)
+    ] = settings.PHYSICAL_NETWORK.default,
     ovs: Annotated[str, option(settings.OVS)] = settings.OVS.default,
     nb: Annotated[str, option(settings.NB)] = settings.NB.default,
     sb: Annotated[str, option(settings.SB)] = settings.SB.default,
@@ -32,6 +44,10 @@ def command(
             log_format=log_format,
             health=health,
             default_mtu=default_mtu,
+            cluster_subnets=cluster_subnets,
+            gateway_address=gateway_address,
+            gateway_next_hop=gateway_next_hop,
+            physical_network=physical_network,
             ovs=ovs,
             nb=nb,
             sb=sb,

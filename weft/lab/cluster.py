@@ -6,6 +6,7 @@ Asked as any client would, with the user's kubeconfig.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -37,6 +38,24 @@ async def _wait_ready(kubeconfig: str, nodes: tuple[str, ...], oldest: str) -> N
             await asyncio.gather(*(known.wait_for(name, fresh, PATIENCE) for name in nodes))
         finally:
             watching.cancel()
+
+
+def remove(kubeconfig: str, nodes: Iterable[str]) -> None:
+    """Delete Nodes that are no more, and their pods: a cluster's own controllers would."""
+    asyncio.run(_remove(kubeconfig, tuple(nodes)))
+
+
+async def _remove(kubeconfig: str, nodes: tuple[str, ...]) -> None:
+    async with client.Client.from_kubeconfig(kubeconfig) as api:
+        for node in nodes:
+            with contextlib.suppress(client.NotFound):
+                await api.delete(resources.NODES, node)
+            for pod in await api.list(resources.PODS, field_selector=f"spec.nodeName={node}"):
+                meta = pod["metadata"]
+                with contextlib.suppress(client.NotFound, client.Conflict):
+                    await api.delete(
+                        resources.PODS, meta["name"], meta["namespace"], uid=meta["uid"], grace=0
+                    )
 
 
 def is_ready(node: dict[str, Any], oldest: str = "") -> bool:

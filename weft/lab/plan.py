@@ -24,6 +24,7 @@ PARTS: Mapping[str, str] = {
     "cluster-manager": "weft.cli.cluster_manager",
     "agent": "weft.cli.node",
     "kubelet": "weft.lab.kubelet.main",
+    "outside": "weft.lab.outside",
 }
 
 
@@ -43,9 +44,19 @@ class NodeLinks:
 
 
 @dataclass(frozen=True, slots=True)
+class HostLinks:
+    """A host that is no node: one veth to the underlay."""
+
+    name: str
+    veth: str
+    addresses: tuple[ipaddress.IPv4Interface | ipaddress.IPv6Interface, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     nodes: tuple[str, ...]
     links: tuple[NodeLinks, ...]
+    hosts: tuple[HostLinks, ...]
     services: tuple[Service, ...]
 
 
@@ -56,8 +67,10 @@ def make(lab: spec.Lab, *, state: str, crds: str, parts: Iterable[str] = PARTS) 
     return Plan(
         nodes=tuple(node.name for node in lab.members),
         links=tuple(_links(node) for node in lab.members),
+        hosts=(HostLinks(spec.OUTSIDE, "ul-outside", spec.on_underlay(spec.OUTSIDE_HOST)),),
         services=(
             *_cluster(lab, state, crds, chosen),
+            *_outside(chosen),
             *(service for node in lab.members for service in daemons.zone(lab, node)),
             *(service for node in lab.members for service in _node(lab, node, state, chosen)),
         ),
@@ -129,8 +142,8 @@ def _cluster(lab: spec.Lab, state: str, crds: str, chosen: frozenset[str]) -> It
             "lab/cluster-manager",
             (
                 *("weft", "cluster-manager", "--kubeconfig", kubeconfig),
-                *("--underlay-mtu", str(lab.mtu)),
-                *("--reserved-subnets", f"{spec.PODS},{spec.MANAGEMENT}"),
+                *("--underlay-mtu", str(lab.mtu), *_network(lab)),
+                *("--reserved-subnets", ",".join(map(str, lab.reserved))),
             ),
             entry="weft.cli.main:main",
             imports=(PARTS["cluster-manager"],),
@@ -146,13 +159,45 @@ def _cluster(lab: spec.Lab, state: str, crds: str, chosen: frozenset[str]) -> It
         )
 
 
+def _outside(chosen: frozenset[str]) -> Iterable[Service]:
+    """What the host outside of the cluster serves."""
+    if "outside" in chosen:
+        yield Service(
+            f"{spec.OUTSIDE}/http",
+            ("outside",),
+            node=spec.OUTSIDE,
+            entry=f"{PARTS['outside']}:main",
+            ready=Ready.TELLS,
+        )
+
+
+def _network(lab: spec.Lab) -> tuple[str, ...]:
+    """What both of weft's processes are told of the cluster's own network."""
+    own = ("--cluster-subnets", lab.cluster_subnets) if lab.is_primary else ()
+    return ("--default-mtu", str(lab.pod_mtu), *own)
+
+
+def _gateway(lab: spec.Lab, node: spec.Node) -> tuple[str, ...]:
+    """A node's way out, through the host outside; of the families that pods have."""
+    if not lab.is_primary:
+        return ()
+    families = {4, 6} if ":" in lab.cluster_subnets else {4}
+    addresses = [each for each in node.gateways if each.version in families]
+    hops = [each.ip for each in spec.on_underlay(spec.OUTSIDE_HOST) if each.version in families]
+    return (
+        *("--gateway-address", ",".join(map(str, addresses))),
+        *("--gateway-next-hop", ",".join(map(str, hops))),
+        *("--physical-network", spec.PHYSICAL_NETWORK),
+    )
+
+
 def _node(lab: spec.Lab, node: spec.Node, state: str, chosen: frozenset[str]) -> Iterable[Service]:
     """weft's agent and the kubelet stand-in of one node."""
     arguments = ("--node", node.name, "--kubeconfig", str(layout.KUBECONFIG))
     if "agent" in chosen:
         yield Service(
             f"{node.name}/agent",
-            ("weft", "node", *arguments),
+            ("weft", "node", *arguments, *_network(lab), *_gateway(lab, node)),
             node=node.name,
             entry="weft.cli.main:main",
             imports=(PARTS["agent"],),
@@ -166,7 +211,7 @@ def _node(lab: spec.Lab, node: spec.Node, state: str, chosen: frozenset[str]) ->
     if "kubelet" in chosen:
         yield Service(
             f"{node.name}/kubelet",
-            ("kubelet", *arguments, "--logs", pod_logs(state)),
+            ("kubelet", *arguments, "--logs", pod_logs(state), "--primary", lab.primary),
             node=node.name,
             entry=f"{PARTS['kubelet']}:main",
             imports=("weft.lab.vm.handler",),

@@ -40,6 +40,8 @@ class Running:
     since: float = 0.0
     last_exit: int | None = None
     ready_after: float | None = None  # seconds from the supervisor's start
+    task: asyncio.Task[None] | None = None
+    starting: asyncio.Lock = field(default_factory=asyncio.Lock)  # held until `pid` is known
 
     @property
     def is_up(self) -> bool:
@@ -83,7 +85,23 @@ class Services:
         for service in services:
             self.running[service.name] = Running(service)
         for service in services:
-            group.create_task(self._keep(self.running[service.name]), name=service.name)
+            one = self.running[service.name]
+            one.task = group.create_task(self._keep(one), name=service.name)
+
+    async def remove(self, node: str) -> None:
+        """End everything of a node at once, as if it had lost its power, and forget it."""
+        ending = [one for one in self.running.values() if one.service.node == node]
+        pids = []
+        for one in ending:
+            async with one.starting:
+                pids.append(one.pid)
+                if one.task is not None:
+                    one.task.cancel()
+        for pid in filter(None, pids):
+            await kill(pid)
+        await asyncio.gather(*(one.task for one in ending if one.task), return_exceptions=True)
+        for one in ending:
+            del self.running[one.service.name]
 
     async def stop(self, chosen: Callable[[Service], bool], patience: float) -> None:
         """Ask the chosen services to end, and wait for them, but not longer than `patience`."""
@@ -130,9 +148,10 @@ class Services:
                 os.unlink(layout.seen(one.service.node, one.service.socket))
         reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            one.pid = await self._start(
-                one.service, writer if one.service.ready is Ready.TELLS else None
-            )
+            async with one.starting:
+                one.pid = await self._start(
+                    one.service, writer if one.service.ready is Ready.TELLS else None
+                )
             os.close(writer)
             writer = -1
             if one.pid == 0:  # it could not even be imported; its log says why
@@ -182,6 +201,20 @@ class Services:
     def _tell(self, one: Running, state: str) -> None:
         one.state = state
         self._changed(one)
+
+
+async def kill(pid: int) -> None:
+    """At once; returns when it is gone."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+            await _readable(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 async def _readable(descriptor: int) -> None:

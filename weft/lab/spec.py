@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
 from weft import errors
+from weft.api import clusternet, written
 
 DEFAULT_NAME = "weft"
 DEFAULT_NODES = 3
@@ -19,10 +20,19 @@ MAX_NODES = 64
 
 # Both subnets exist inside the lab's own network namespaces alone.
 MANAGEMENT = ipaddress.IPv4Network("172.31.0.0/24")  # API server and node addresses
-UNDERLAY = ipaddress.IPv4Network("172.31.1.0/24")  # Geneve end points
-PODS = ipaddress.IPv4Network("10.244.0.0/16")  # the pods' own network, a part for each node
+UNDERLAY = ipaddress.IPv4Network("172.31.1.0/24")  # Geneve end points, gateways, the outside host
+UNDERLAY_6 = ipaddress.IPv6Network("fd00:172:31:1::/64")  # gateways and the outside host alone
+PODS = ipaddress.IPv4Network("10.244.0.0/16")  # the pods' own network where weft's is not: a bridge
 API_PORT = 6443  # of the API server on the management network
 FIRST_NODE_HOST = 10  # node1 is .11
+FIRST_GATEWAY_HOST = 100  # node1's gateway is .101
+OUTSIDE = "outside"  # a host that is no node, at .1 of the underlay: the way to all else
+OUTSIDE_HOST = 1
+
+PRIMARIES = ("weft", "none")
+CLUSTER_SUBNETS = "10.128.0.0/14/23"
+PHYSICAL_NETWORK = "physnet"
+TUNNEL_OVERHEAD = 58
 
 MIN_MTU = 1338  # an overlay of 1280 (IPv6's minimum) and Geneve's 58 bytes
 MAX_MTU = 9000
@@ -58,19 +68,37 @@ class Node:
         return UNDERLAY[FIRST_NODE_HOST + self.number]
 
     @property
+    def gateways(self) -> tuple[ipaddress.IPv4Interface, ipaddress.IPv6Interface]:
+        """The gateway router's addresses on the underlay, beside the node's own."""
+        return on_underlay(FIRST_GATEWAY_HOST + self.number)
+
+    @property
     def underlay_mac(self) -> str:
         return "0a:58:" + ":".join(f"{byte:02x}" for byte in self.underlay.packed)
 
 
+def on_underlay(host: int) -> tuple[ipaddress.IPv4Interface, ipaddress.IPv6Interface]:
+    """The addresses of host number `host` of the underlay."""
+    return (
+        ipaddress.IPv4Interface((UNDERLAY[host], UNDERLAY.prefixlen)),
+        ipaddress.IPv6Interface((UNDERLAY_6[host], UNDERLAY_6.prefixlen)),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """`mtu` is the underlay's; `port` the API server's on the host's loopback, 0 = not chosen."""
+    """`mtu` is the underlay's; `port` the API server's on the host's loopback, 0 = not chosen.
+
+    `primary`: whether weft is the cluster's primary network, with `cluster_subnets`, or none is.
+    """
 
     name: str = DEFAULT_NAME
     nodes: int = DEFAULT_NODES
     mtu: int = 1500
     datapath: str = "netdev"
     port: int = 0
+    primary: str = "weft"
+    cluster_subnets: str = CLUSTER_SUBNETS
 
     def __post_init__(self) -> None:
         where = f"lab {self.name!r}"
@@ -93,6 +121,33 @@ class Lab:
             )
         if not 0 <= self.port <= 65535:
             raise errors.InvalidInput(where, "port", self.port, "must be from 0 to 65535")
+        if self.primary not in PRIMARIES:
+            raise errors.InvalidInput(
+                where, "primary", self.primary, f"must be one of {', '.join(PRIMARIES)}"
+            )
+        network = clusternet.parse(self.cluster_subnets, mtu=self.pod_mtu)
+        if network is None:
+            rule = "must name a subnet; without one: --primary none"
+            raise errors.InvalidInput(where, "cluster_subnets", self.cluster_subnets, rule)
+        for subnet in network.spec.subnets:
+            for taken in (MANAGEMENT, UNDERLAY, UNDERLAY_6):
+                if written.overlap(subnet, taken):
+                    rule = f"overlaps {taken}, between the lab's nodes"
+                    raise errors.InvalidInput(where, "cluster_subnets", str(subnet), rule)
+
+    @property
+    def pod_mtu(self) -> int:
+        """What a network of pods carries where its definition does not say."""
+        return min(1400, self.mtu - TUNNEL_OVERHEAD)
+
+    @property
+    def reserved(self) -> tuple[ipaddress.IPv4Network, ...]:
+        """What no overlay may overlap, beside weft's own network."""
+        return (MANAGEMENT,) if self.is_primary else (PODS, MANAGEMENT)
+
+    @property
+    def is_primary(self) -> bool:
+        return self.primary == "weft"
 
     @property
     def members(self) -> tuple[Node, ...]:
@@ -122,30 +177,23 @@ class Wishes:
     mtu: int | None = None
     datapath: str | None = None
     port: int | None = None
+    primary: str | None = None
+    cluster_subnets: str | None = None
 
 
 def change(current: Lab, wishes: Wishes, *, running: bool) -> Lab:
     """`current` with what the user asked for.
 
-    A running lab may grow; all else that would pull a node from under its pods is refused.
+    A running lab may have nodes added and its last ones removed; all else waits for a stop.
     """
-    wanted = replace(
-        current,
-        nodes=current.nodes if wishes.nodes is None else wishes.nodes,
-        mtu=current.mtu if wishes.mtu is None else wishes.mtu,
-        datapath=current.datapath if wishes.datapath is None else wishes.datapath,
-        port=current.port if wishes.port is None else wishes.port,
-    )
+    said = {name: value for name, value in asdict(wishes).items() if value is not None}
+    wanted = replace(current, **said)
     if running:
-        for field in ("mtu", "datapath", "port"):
+        for field in ("mtu", "datapath", "port", "primary", "cluster_subnets"):
             if getattr(wanted, field) != getattr(current, field):
                 raise _fixed(
                     current, wanted, field, f"the running lab has {getattr(current, field)}"
                 )
-        if wanted.nodes < current.nodes:
-            raise _fixed(
-                current, wanted, "nodes", f"the running lab has {current.nodes}, and only grows"
-            )
     return wanted
 
 

@@ -163,6 +163,19 @@ class Peer:
                 yield json.loads(line)
 
 
+def owner(path: Path) -> int:
+    """The process that listens at a socket, in our PID namespace; 0 if none does."""
+    link = socket.socket(socket.AF_UNIX)
+    try:
+        with short(path) as name:
+            link.connect(name)
+    except OSError:
+        link.close()
+        return 0
+    with Peer(link) as peer:
+        return peer.pid
+
+
 def unusable(error: OSError, path: Path) -> errors.Unavailable:
     """What to tell of a folder that cannot be made, read or written."""
     return errors.Unavailable(

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from weft import errors
-from weft.lab import control, layout, plan, spec, state, wiring
+from weft.lab import control, layout, plan, services, spec, state, wiring
 from weft.lab.runtime import daemons, forks, inotify, namespaces, unixctl
 from weft.lab.runtime.processes import Processes
 from weft.lab.service import API_DESCRIPTORS, TELL_DESCRIPTOR, Service
@@ -63,6 +63,7 @@ class Supervisor:
         self._services = Services(self._processes, self._start, self._changed, self._folders)
         self._wiring = wiring.Wiring(self._lab, self._wired)
         self._wired_nodes: set[str] = set()
+        self._hosts: set[str] = set()  # made so far, beside the nodes
         self._listeners: set[asyncio.Queue[dict[str, object]]] = set()
         self._stop = asyncio.Event()
         self._api = (orders.api, self._listen_in_lab())
@@ -90,22 +91,48 @@ class Supervisor:
 
     def _grow(self, lab: spec.Lab) -> None:
         """Start whatever `lab` has and is not there yet."""
-        wanted = plan.make(
-            lab,
-            state=str(self._orders.folder.path),
-            crds=str(Path(__file__).with_name("crds")),
-            parts=self._orders.parts,
-        )
+        wanted = self._plan(lab)
         new = plan.missing(wanted, self._services.running)
         self._lab = lab
         if any(service.entry for service in new):
             self._forks.open()  # it imports while the databases start
         known = {one.service.node for one in self._services.running.values()}
+        for host in wanted.hosts:
+            if host.name not in self._hosts:
+                self._hosts.add(host.name)
+                self._wiring.add_host(host)
         for node in wanted.links:
             if node.node not in known:
                 self._wiring.add(node)
                 self._prepare(node.node)
         self._services.add(new, self._group)
+
+    def _plan(self, lab: spec.Lab) -> plan.Plan:
+        return plan.make(
+            lab,
+            state=str(self._orders.folder.path),
+            crds=str(Path(__file__).with_name("crds")),
+            parts=self._orders.parts,
+        )
+
+    async def _halt(self, node: str) -> None:
+        """Take a node away as if it had lost its power: processes, pods, databases, links."""
+        await self._services.remove(node)
+        for door in Path(layout.seen(node, layout.KUBECONFIG)).parent.glob("*/*/init.sock"):
+            pid = state.owner(door)
+            if pid:
+                await services.kill(pid)
+        self._wired_nodes.discard(node)
+        for links in self._plan(self._lab).links:
+            if links.node == node:
+                self._wiring.remove(links)
+
+    async def _shrink(self, lab: spec.Lab) -> None:
+        """Halt every node that `lab` does not have."""
+        kept = {node.name for node in lab.members}
+        for node in self._lab.members:
+            if node.name not in kept:
+                await self._halt(node.name)
 
     def _prepare(self, node: str) -> None:
         """Empty databases and the kubeconfig in the node's /run."""
@@ -171,8 +198,10 @@ class Supervisor:
 
     async def _introduce(self, here: spec.Node, there: spec.Node) -> None:
         """Tell a node's switch the MAC of its peer: else it drops a tunnel's first packet."""
-        pid = self._services.running[here.name + daemons.SWITCH].pid
-        control_socket = layout.OVS_RUN / f"ovs-vswitchd.{pid}.ctl"
+        switch = self._services.running.get(here.name + daemons.SWITCH)
+        if switch is None:  # the node was taken away
+            return
+        control_socket = layout.OVS_RUN / f"ovs-vswitchd.{switch.pid}.ctl"
         arguments = (daemons.UNDERLAY_BRIDGE, str(there.underlay), there.underlay_mac)
         try:
             path = Path(layout.seen(here.name, control_socket))
@@ -196,7 +225,14 @@ class Supervisor:
             case "status":
                 yield self._status()
             case "up":
-                self._grow(spec.parse(request["lab"]))  # type: ignore[arg-type]
+                wanted = spec.parse(request["lab"])  # type: ignore[arg-type]
+                await self._shrink(wanted)
+                self._grow(wanted)
+                async for event in self._until_up():
+                    yield event
+            case "reboot":
+                await self._halt(str(request["node"]))
+                self._grow(self._lab)
                 async for event in self._until_up():
                     yield event
             case "env":

@@ -18,7 +18,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -67,8 +67,10 @@ def up(
             started = False
         folder.store(lab)
         try:
-            _wait(folder, lab, tell)
-            _wait_for_nodes(folder, lab, began if started else 0.0)
+            _follow(folder, {"order": "up", "lab": spec.render(lab)}, tell)
+            _wait_for_nodes(folder, lab.members, began if started else 0.0)
+            if not started:
+                _forget_nodes(folder, stored.members[lab.nodes :])
         except BaseException:
             if started:  # half a lab is of no use, and its logs stay
                 _end(folder)
@@ -114,6 +116,22 @@ def down(name: str) -> bool:
         if folder.path.exists():
             raise errors.Unavailable("the lab's folder cannot be removed", where=str(folder.path))
         return ended or existed
+
+
+def reboot(name: str, node: str, *, tell: Tell = lambda _: None) -> dict[str, Any]:
+    """Take a node down as if it had lost its power, and start it anew; the lab's status."""
+    folder = state.Folder.of(name)
+    with folder.lock():
+        running(name).close()
+        lab = folder.load() or spec.Lab(name=name)
+        member = next((one for one in lab.members if one.name == node), None)
+        if member is None:
+            known = ", ".join(one.name for one in lab.members)
+            raise errors.InvalidInput(f"lab {name!r}", "node", node, f"must be one of {known}")
+        began = time.time()
+        _follow(folder, {"order": "reboot", "node": node}, tell)
+        _wait_for_nodes(folder, [member], began)
+    return status(name)
 
 
 def running(name: str) -> state.Peer:
@@ -243,13 +261,13 @@ def service_env(tools: toolchain.Toolchain) -> dict[str, str]:
     }
 
 
-def _wait(folder: state.Folder, lab: spec.Lab, tell: Tell) -> None:
-    """Have the supervisor start what is missing, and return when all is ready."""
+def _follow(folder: state.Folder, order: dict[str, object], tell: Tell) -> None:
+    """Have the supervisor do it, and return when all that the lab has is ready."""
     peer = folder.connect()
     if peer is None:
         raise _died(folder)
     with peer:
-        peer.send({"order": "up", "lab": spec.render(lab)})
+        peer.send(order)
         for answer in peer.answers():
             if "end" in answer:
                 return
@@ -258,14 +276,27 @@ def _wait(folder: state.Folder, lab: spec.Lab, tell: Tell) -> None:
     raise _died(folder)
 
 
-def _wait_for_nodes(folder: state.Folder, lab: spec.Lab, since: float) -> None:
-    """Until the API shows each node as ready, if there are kubelets to say so."""
-    names = {service["name"] for service in status(lab.name)["services"]}
-    nodes = [node.name for node in lab.members if f"{node.name}/kubelet" in names]
-    if nodes:
+def _wait_for_nodes(folder: state.Folder, nodes: Iterable[spec.Node], since: float) -> None:
+    """Until the API shows each of the nodes as ready, if there are kubelets to say so."""
+    names = _with_kubelet(folder, nodes)
+    if names:
         from weft.lab import cluster  # a client is costly to load, and most commands need none
 
-        cluster.wait_ready(str(folder.kubeconfig), nodes, since=since)
+        cluster.wait_ready(str(folder.kubeconfig), names, since=since)
+
+
+def _with_kubelet(folder: state.Folder, nodes: Iterable[spec.Node]) -> list[str]:
+    names = {service["name"] for service in status(folder.path.name)["services"]}
+    return [node.name for node in nodes if f"{node.name}/kubelet" in names]
+
+
+def _forget_nodes(folder: state.Folder, nodes: Iterable[spec.Node]) -> None:
+    """Their machines are gone: so are their objects, if the lab has an API."""
+    gone = [node.name for node in nodes]
+    if gone and any(each["name"] == "lab/api" for each in status(folder.path.name)["services"]):
+        from weft.lab import cluster
+
+        cluster.remove(str(folder.kubeconfig), gone)
 
 
 def _died(folder: state.Folder) -> errors.WeftError:

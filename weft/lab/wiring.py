@@ -11,11 +11,22 @@ import asyncio
 import contextlib
 import ipaddress
 import os
+import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from weft.lab import layout, plan, spec
 from weft.lab.runtime import links, namespaces
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What keeps a node's namespaces alive, and looks into them."""
+
+    namespaces: tuple[int, ...]
+    there: links.Links
+    watch: links.Watch
 
 
 class Wiring:
@@ -26,7 +37,7 @@ class Wiring:
         self._wired = wired
         self._here = links.Links()
         self._home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        self._watches: list[links.Watch] = []
+        self._kept: dict[str, _Kept] = {}
         self._done: dict[str, set[str]] = {}
         self._here.raise_up("lo")
         api = ipaddress.IPv4Interface(f"{lab.api}/{spec.MANAGEMENT.prefixlen}")
@@ -37,16 +48,7 @@ class Wiring:
 
     def add(self, node: plan.NodeLinks) -> None:
         """Make the node's namespaces and its management link; wire its underlay when it comes."""
-        run = Path(layout.node_run(node.node))
-        for folder in layout.NODE_FOLDERS:
-            (run / folder).mkdir(mode=0o755, parents=True, exist_ok=True)
-        kept = namespaces.make(node.node, str(run), layout.NAMESPACES)
-        for kind, descriptor in kept.items():
-            # Mount namespaces cannot be bound to a file on every kernel; this process outlives
-            # all others here, so its descriptor table serves as the place of all kinds.
-            path = Path(layout.namespace(node.node, kind))
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            path.symlink_to(f"/proc/{os.getpid()}/fd/{descriptor}")
+        kept = self._make(node.node)
         self._here.add_veth(node.veth, plan.NODE_LINK, kept["net"], mtu=1500)
         self._here.enslave(node.veth, plan.MANAGEMENT_BRIDGE)
         self._here.raise_up(node.veth)
@@ -55,11 +57,55 @@ class Wiring:
         there.raise_up("lo")
         there.add_address(plan.NODE_LINK, node.address)
         there.raise_up(plan.NODE_LINK)
-        self._watches.append(watch)
+        self._kept[node.node] = _Kept(tuple(kept.values()), there, watch)
         self._done[node.node] = set()
         asyncio.get_running_loop().add_reader(
             watch.fileno(), lambda: self._appeared(node, there, watch)
         )
+
+    def remove(self, node: plan.NodeLinks) -> None:
+        """Let go of a node of which nothing runs any more: its namespaces end, and its files."""
+        kept = self._kept.pop(node.node)
+        del self._done[node.node]
+        asyncio.get_running_loop().remove_reader(kept.watch.fileno())
+        kept.watch.close()
+        kept.there.close()
+        for name in (node.port, node.veth):
+            with contextlib.suppress(OSError):
+                self._here.remove(name)
+        for descriptor in kept.namespaces:
+            os.close(descriptor)
+        shutil.rmtree(Path(layout.node_run(node.node)).parent)
+
+    def add_host(self, host: plan.HostLinks) -> None:
+        """A host on the underlay that is no node: its namespaces and its one link."""
+        kept = self._make(host.name)
+        self._here.add_veth(host.veth, plan.NODE_LINK, kept["net"], mtu=self._mtu)
+        self._here.enslave(host.veth, plan.UNDERLAY_BRIDGE)
+        self._here.raise_up(host.veth)
+        with namespaces.inside(layout.namespace(host.name, "net")):
+            there = links.Links()
+            # Addresses are the lab's to give; a wait for their uniqueness would delay the host.
+            Path(f"/proc/sys/net/ipv6/conf/{plan.NODE_LINK}/accept_dad").write_text("0")
+        there.raise_up("lo")
+        for address in host.addresses:
+            there.add_address(plan.NODE_LINK, address)
+        there.raise_up(plan.NODE_LINK)
+        there.close()
+
+    def _make(self, name: str) -> dict[str, int]:
+        """The namespaces of a node or host, kept alive here, each with its file."""
+        run = Path(layout.node_run(name))
+        for folder in layout.NODE_FOLDERS:
+            (run / folder).mkdir(mode=0o755, parents=True, exist_ok=True)
+        kept = namespaces.make(name, str(run), layout.NAMESPACES)
+        for kind, descriptor in kept.items():
+            # Mount namespaces cannot be bound to a file on every kernel; this process outlives
+            # all others here, so its descriptor table serves as the place of all kinds.
+            path = Path(layout.namespace(name, kind))
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            path.symlink_to(f"/proc/{os.getpid()}/fd/{descriptor}")
+        return kept
 
     def _appeared(self, node: plan.NodeLinks, there: links.Links, watch: links.Watch) -> None:
         """Links are told of again for every change of theirs; act once for each new one."""

@@ -41,8 +41,8 @@ class Dependencies:
     """What the CNI server needs of its process.
 
     `pods` holds this node's pods with uid and annotations; `network_of` answers for a
-    "<namespace>/<name>" of a definition: its network, None if there is none that weft serves;
-    InvalidInput says what is wrong with one.
+    "<namespace>/<name>" of a definition, and for "", the cluster's own network: what it is, None
+    if there is none that weft serves; InvalidInput says what is wrong with one.
     `ovs` is a replica of `port.TABLES`.
     """
 
@@ -98,7 +98,7 @@ class Progress:
 
 async def make(asked: call.Call, deps: Dependencies, progress: Progress) -> plan.Nic:
     """The steps of an ADD; each may take as long as its partner needs."""
-    progress.where = f"Pod {asked.pod}, annotation {names.POD_NETWORKS} for {asked.nad}"
+    progress.where = f"Pod {asked.pod}, annotation {names.POD_NETWORKS} for {shown(asked.nad)}"
     progress.hint = "see the pod's events; is weft cluster-manager running?"
     wanted = await find_wanted(asked, deps)
     nic = progress.nic = wanted.nic
@@ -117,8 +117,8 @@ async def make(asked: call.Call, deps: Dependencies, progress: Progress) -> plan
 
 async def find_wanted(asked: call.Call, deps: Dependencies) -> Wanted:
     """Wait until the cluster manager has decided about this attachment."""
-    pod = await deps.pods.wait_for(asked.pod, lambda pod: is_decided(pod, asked), None)
-    attachment = attachment_of(pod, asked)
+    pod = await deps.pods.wait_for(asked.pod, lambda pod: is_decided(pod, asked, deps), None)
+    attachment = attachment_of(pod, asked, deps)
     assert attachment is not None
     spec = spec_of(asked.nad, deps)
     nic = plan.plan(
@@ -126,7 +126,7 @@ async def find_wanted(asked: call.Call, deps: Dependencies) -> Wanted:
         asked.sandbox,
         asked.interface,
         spec,
-        podnetworks.parse(pod)[attachment.key],
+        allocations(pod, deps)[attachment.key],
         shares_network=shares_network(pod, attachment, spec, deps),
     )
     meta = pod["metadata"]
@@ -136,25 +136,38 @@ async def find_wanted(asked: call.Call, deps: Dependencies) -> Wanted:
         netns=asked.netns,
         network=spec.name,
         attachment=attachment.key,
-        nad=asked.nad,
+        nad=asked.nad or names.DEFAULT_NETWORK,
     )
     return Wanted(nic, owner)
 
 
-def is_decided(pod: Object, asked: call.Call) -> bool:
+def is_decided(pod: Object, asked: call.Call, deps: Dependencies) -> bool:
     """The right incarnation of the pod carries the allocation; raises if it never will."""
     if asked.uid and pod["metadata"]["uid"] != asked.uid:
         return False
-    attachment = attachment_of(pod, asked)
+    attachment = attachment_of(pod, asked, deps)
     if attachment is None:
-        raise mismatch(pod, asked)
-    return attachment.key in podnetworks.parse(pod)
+        raise mismatch(pod, asked, deps)
+    return attachment.key in allocations(pod, deps)
 
 
-def mismatch(pod: Object, asked: call.Call) -> errors.InvalidInput:
+def selected(pod: Object, deps: Dependencies) -> tuple[model.Attachment, ...]:
+    """What the pod is attached to, the cluster's own network included where weft serves it."""
+    return selection.parse(pod, primary=deps.network_of("") is not None)
+
+
+def allocations(pod: Object, deps: Dependencies) -> dict[str, model.Allocation]:
+    return podnetworks.parse(pod, primary=deps.network_of("") is not None)
+
+
+def shown(nad: str) -> str:
+    return nad or "the cluster's own network"
+
+
+def mismatch(pod: Object, asked: call.Call, deps: Dependencies) -> errors.InvalidInput:
     """Why no element of the pod's selection is what the runtime asks for."""
-    for element in selection.parse(pod):
-        if element.interface == asked.interface:
+    for element in selected(pod, deps):
+        if element.interface == asked.interface and element.nad and asked.nad:
             return errors.InvalidInput(
                 f"NetworkAttachmentDefinition {element.nad}",
                 "spec.config.netAttachDefName",
@@ -165,14 +178,14 @@ def mismatch(pod: Object, asked: call.Call) -> errors.InvalidInput:
         f"Pod {asked.pod}",
         names.NETWORKS,
         None,
-        f"has no element for {asked.nad} with interface {asked.interface}",
+        f"has no element for {shown(asked.nad)} with interface {asked.interface}",
         hint="the annotation was changed after the pod was made; make the pod anew",
     )
 
 
-def attachment_of(pod: Object, asked: call.Call) -> model.Attachment | None:
+def attachment_of(pod: Object, asked: call.Call, deps: Dependencies) -> model.Attachment | None:
     """The element of the pod's selection that this call is about: its interface tells."""
-    for attachment in selection.parse(pod):
+    for attachment in selected(pod, deps):
         if attachment.nad == asked.nad and attachment.interface == asked.interface:
             return attachment
     return None
@@ -180,6 +193,10 @@ def attachment_of(pod: Object, asked: call.Call) -> model.Attachment | None:
 
 def spec_of(nad: str, deps: Dependencies) -> model.NetworkSpec:
     spec = deps.network_of(nad)
+    if spec is None and not nad:
+        raise errors.NotReady(
+            "is not weft's", where=shown(nad), hint="run weft node with --cluster-subnets"
+        )
     if spec is None:
         raise errors.NotReady(
             "does not exist, or is not one that weft serves",
@@ -193,7 +210,7 @@ def shares_network(
     pod: Object, attachment: model.Attachment, spec: model.NetworkSpec, deps: Dependencies
 ) -> bool:
     """Whether another interface of the pod is on the same network, by whichever definition."""
-    others = {a.nad for a in selection.parse(pod) if a.key != attachment.key}
+    others = {a.nad for a in selected(pod, deps) if a.key != attachment.key}
     return any(_network_name(nad, deps) == spec.name for nad in others)
 
 
@@ -288,7 +305,7 @@ async def check(asked: call.Call, deps: Dependencies) -> None:
     if link is None:
         raise call.Refused(call.Code.CHANGED, "is not in the pod", where=where)
     pod = deps.pods.get(asked.pod)
-    if pod is None or not is_decided(pod, asked):
+    if pod is None or not is_decided(pod, asked, deps):
         what = "is not there, or has no allocation for this attachment"
         raise call.Refused(call.Code.CONTAINER, what, where=f"Pod {asked.pod}")
     nic = (await find_wanted(asked, deps)).nic

@@ -68,12 +68,21 @@ class Call:
 
     @property
     def network(self) -> str:
-        """The configuration's own name: that of the network, shared by all its definitions."""
-        return str(self.config["name"])
+        """The name of the network, which all its definitions share: the configuration's own.
+
+        Runtimes know the cluster's own network by another name than pods and nodes do.
+        """
+        name = str(self.config["name"])
+        return names.DEFAULT_NETWORK if name == names.DEFAULT_CNI_NAME else name
 
     @property
     def nad(self) -> str:
-        """ "<namespace>/<name>" of the definition that the configuration came from."""
+        """ "<namespace>/<name>" of the definition that the configuration came from.
+
+        Empty for the cluster's own network, which needs none.
+        """
+        if self.network == names.DEFAULT_NETWORK:
+            return ""
         key = self.config.get("netAttachDefName")
         if not isinstance(key, str) or key.count("/") != 1:
             said = "" if key is None else f" {errors.as_written(key)}"

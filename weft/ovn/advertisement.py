@@ -48,7 +48,9 @@ class Solicitation:
 
 def has_advertiser(network: model.Network) -> bool:
     """A guest that gets its address by DHCPv6 must hear the prefix from somewhere."""
-    return network.spec.dhcp.enabled and any(s.version == 6 for s in network.spec.subnets)
+    spec = network.spec
+    is_served = spec.topology is model.Topology.LAYER2 and spec.dhcp.enabled
+    return is_served and any(subnet.version == 6 for subnet in spec.subnets)
 
 
 def advertised(network: model.Network, macs: frozenset[str]) -> Advertised:

@@ -6,7 +6,7 @@ small transaction. OVN gives the address of the port; the row gives all the rest
 
 from __future__ import annotations
 
-from weft import model, names, rows
+from weft import model, names, ranges, rows
 
 # The server's identity lies outside of every subnet that a network can have assigned, and its MAC
 # is given to nobody; unicast to it is answered by OVN on the asking port and goes nowhere else.
@@ -17,21 +17,30 @@ SERVER_LINK_LOCAL = "fe80::858:a9ff:fefe:101"
 OPTIONS = "DHCP_Options"
 
 
-def options(network: model.Network) -> tuple[rows.Row, ...]:
-    """One row for each family that the network assigns addresses from."""
+def options(network: model.Network, routed: tuple[model.Subnet, ...] = ()) -> tuple[rows.Row, ...]:
+    """One row for each family that the network assigns addresses from.
+
+    `routed`: this node's subnets of a layer-3 network. Of those IPv4 alone is served: only a
+    router's advertisement could tell a guest the way to the other nodes by IPv6.
+    """
     if not network.spec.dhcp.enabled:
         return ()
-    return tuple(_row(network, subnet) for subnet in _served(network.spec))
+    return tuple(_row(network, subnet) for subnet in _served(network.spec, routed))
 
 
-def reference(spec: model.NetworkSpec, family: int, allocation: model.Allocation) -> rows.Value:
+def reference(
+    spec: model.NetworkSpec,
+    family: int,
+    allocation: model.Allocation,
+    routed: tuple[model.Subnet, ...] = (),
+) -> rows.Value:
     """What a local port's `dhcpv<family>_options` must hold: one reference, or nothing.
 
     A port without an address inside the served subnet gets none: OVN would have no offer.
     """
     if not spec.dhcp.enabled:
         return frozenset()
-    for subnet in _served(spec):
+    for subnet in _served(spec, routed):
         if subnet.version == family and any(
             address.version == family and address.ip in subnet for address in allocation.addresses
         ):
@@ -39,9 +48,11 @@ def reference(spec: model.NetworkSpec, family: int, allocation: model.Allocation
     return frozenset()
 
 
-def _served(spec: model.NetworkSpec) -> tuple[model.Subnet, ...]:
+def _served(spec: model.NetworkSpec, routed: tuple[model.Subnet, ...]) -> tuple[model.Subnet, ...]:
     """The first subnet of each family: a port can point at one row of each."""
     first: dict[int, model.Subnet] = {}
+    if spec.topology is model.Topology.LAYER3:
+        return tuple(subnet for subnet in routed if subnet.version == 4)[:1]
     for subnet in spec.subnets:
         first.setdefault(subnet.version, subnet)
     return tuple(first.values())
@@ -55,6 +66,8 @@ def _row(network: model.Network, subnet: model.Subnet) -> rows.Row:
     spec = network.spec
     key = names.dhcp_options(spec.name, subnet.version)
     said = _options_v4(spec) if subnet.version == 4 else _options_v6(spec)
+    if spec.topology is model.Topology.LAYER3:
+        said |= _way(network, str(ranges.router(subnet).ip))
     return rows.Row(
         OPTIONS,
         key,
@@ -68,6 +81,16 @@ def _row(network: model.Network, subnet: model.Subnet) -> rows.Row:
             },
         },
     )
+
+
+def _way(network: model.Network, gateway: str) -> dict[str, rows.Atom]:
+    """Through the node's router: everywhere, or on a secondary network to the other nodes."""
+    if network.is_default:
+        return {"router": gateway}
+    parts = [f"{s},{gateway}" for s in network.spec.subnets if s.version == 4]
+    # Who takes these takes no router beside them (RFC 3442).
+    parts += [f"0.0.0.0/0,{router}" for router in _of_family(network.spec.dhcp.routers, 4)[:1]]
+    return {"classless_static_route": "{" + ", ".join(parts) + "}"}
 
 
 def _options_v4(spec: model.NetworkSpec) -> dict[str, rows.Atom]:

@@ -6,29 +6,8 @@ for `weft.control.zone`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from enum import StrEnum
-
 from weft import model, names, rows
-from weft.ovn import dhcp
-
-# OVN's port security knows a port's EUI-64 link-local address only. Hosts that follow RFC 7217
-# choose another, and could then neither solicit a router nor ask for a lease (ADR 0004).
-LINK_LOCAL = "fe80::/64"
-
-SWITCH = "Logical_Switch"
-PORT = "Logical_Switch_Port"
-
-
-class RemotePorts(StrEnum):
-    """How a pod of another zone is written: setting `remote_ports` (ADR 0002).
-
-    `plain` keeps northd incremental and floods once for each chassis; `remote` is the type that
-    OVN provides for it, and costs a full recompute for each port.
-    """
-
-    PLAIN = "plain"
-    REMOTE = "remote"
+from weft.ovn import dhcp, ports
 
 
 def switch(network: model.Network) -> rows.Row:
@@ -38,7 +17,7 @@ def switch(network: model.Network) -> rows.Row:
     """
     name = names.layer2_switch(network.name)
     return rows.Row(
-        SWITCH,
+        ports.SWITCH,
         name,
         {
             "name": name,
@@ -57,39 +36,28 @@ def switch(network: model.Network) -> rows.Row:
 
 def local_port(network: model.Network, port: model.Port, chassis: str) -> rows.Row:
     """A port of this zone: bound here, by this incarnation of the pod, and served by DHCP."""
-    allocation = port.allocation
-    return _port(
-        network,
+    return ports.row(
+        names.layer2_switch(network.name),
         port,
         type="",
-        options={
-            "requested-chassis": chassis,
-            "iface-id-ver": port.pod.uid,
-            "requested-tnl-key": str(allocation.tunnel_id),
-        },
-        dhcpv4_options=dhcp.reference(network.spec, 4, allocation),
-        dhcpv6_options=dhcp.reference(network.spec, 6, allocation),
+        options=ports.local_options(port, chassis),
+        dhcpv4_options=dhcp.reference(network.spec, 4, port.allocation),
+        dhcpv6_options=dhcp.reference(network.spec, 6, port.allocation),
     )
 
 
 def remote_port(
-    network: model.Network, port: model.Port, chassis: str, style: RemotePorts
+    network: model.Network, port: model.Port, chassis: str, style: ports.RemotePorts
 ) -> rows.Row:
-    """A port of another zone, bound to that zone's chassis by northd.
-
-    Naming the chassis twice is what makes northd bind a port of plain type to it.
-    """
-    plain = style is RemotePorts.PLAIN
-    return _port(
-        network,
+    """A port of another zone, bound to that zone's chassis by northd."""
+    return ports.row(
+        names.layer2_switch(network.name),
         port,
-        type="" if plain else "remote",
+        type=style.type,
         options={
-            "requested-chassis": f"{chassis},{chassis}" if plain else chassis,
+            "requested-chassis": style.bound(chassis),
             "requested-tnl-key": str(port.allocation.tunnel_id),
         },
-        dhcpv4_options=frozenset(),
-        dhcpv6_options=frozenset(),
     )
 
 
@@ -101,7 +69,7 @@ def advertiser(network: model.Network) -> rows.Row:
     """
     name = names.advertiser_port(network.name)
     return rows.Row(
-        PORT,
+        ports.PORT,
         name,
         {
             "name": name,
@@ -114,65 +82,6 @@ def advertiser(network: model.Network) -> rows.Row:
                 names.NETWORK: network.name,
             },
         },
-        parent=rows.Ref(SWITCH, names.layer2_switch(network.name)),
-        parent_column="ports",
-    )
-
-
-def port_key(port: model.Port) -> str:
-    return names.logical_port(port.key, port.pod.namespace, port.pod.name)
-
-
-def addresses(allocation: model.Allocation) -> str:
-    """Where the switch sends frames: the MAC, and the addresses it answers ARP and ND for."""
-    return " ".join((allocation.mac, *(str(address.ip) for address in allocation.addresses)))
-
-
-def port_security(allocation: model.Allocation) -> str:
-    """What the port may send: with no address assigned, anything from its MAC.
-
-    An IPv4 address carries its prefix length, so that the port hears its subnet's broadcast.
-    OVN reads an address without host bits as the whole subnet; that one goes without.
-    """
-    allowed = [allocation.mac]
-    for address in allocation.addresses:
-        if address.version == 4 and address.ip != address.network.network_address:
-            allowed.append(str(address))
-        else:
-            allowed.append(str(address.ip))
-    if any(address.version == 6 for address in allocation.addresses):
-        allowed.append(LINK_LOCAL)
-    return " ".join(allowed)
-
-
-def _port(
-    network: model.Network,
-    port: model.Port,
-    *,
-    type: str,
-    options: Mapping[str, rows.Atom],
-    dhcpv4_options: rows.Value,
-    dhcpv6_options: rows.Value,
-) -> rows.Row:
-    name = port_key(port)
-    return rows.Row(
-        PORT,
-        name,
-        {
-            "name": name,
-            "type": type,
-            "addresses": frozenset({addresses(port.allocation)}),
-            "port_security": frozenset({port_security(port.allocation)}),
-            "options": options,
-            "dhcpv4_options": dhcpv4_options,
-            "dhcpv6_options": dhcpv6_options,
-            "external_ids": {
-                names.OWNER: names.pod_owner(port.pod.namespace, port.pod.name),
-                names.OWNER_UID: port.pod.uid,
-                names.NETWORK: network.name,
-                names.ATTACHMENT: port.key,
-            },
-        },
-        parent=rows.Ref(SWITCH, names.layer2_switch(network.name)),
+        parent=rows.Ref(ports.SWITCH, names.layer2_switch(network.name)),
         parent_column="ports",
     )

@@ -12,8 +12,11 @@ from weft import names, rows
 NORTHBOUND = "OVN_Northbound"
 SOUTHBOUND = "OVN_Southbound"
 
+# Rows of others carry no id of ours, and so no key.
+BY_ID = rows.ByEntry("external_ids", names.ROW_ID)
+
 NB = (
-    rows.Table("Logical_Switch", ("name", "other_config", "external_ids", "ports")),
+    rows.Table("Logical_Switch", ("name", "other_config", "external_ids", "ports", "acls")),
     rows.Table(
         "Logical_Switch_Port",
         (
@@ -27,13 +30,26 @@ NB = (
             "external_ids",
         ),
     ),
-    # Rows of others carry no id of ours, and so no key.
     rows.Table(
         "DHCP_Options",
         ("cidr", "options", "external_ids"),
-        rows.ByEntry("external_ids", names.ROW_ID),
+        BY_ID,
     ),
+    rows.Table(
+        "Logical_Router", ("name", "options", "external_ids", "ports", "static_routes", "nat")
+    ),
+    rows.Table("Logical_Router_Port", ("name", "mac", "networks", "external_ids")),
+    rows.Table(
+        "Logical_Router_Static_Route",
+        ("ip_prefix", "nexthop", "output_port", "external_ids"),
+        BY_ID,
+    ),
+    rows.Table("NAT", ("type", "logical_ip", "external_ip", "external_ids"), BY_ID),
+    rows.Table("ACL", ("direction", "priority", "match", "action", "external_ids"), BY_ID),
 )
+
+# Sets of rows that are followed in tables of their own.
+CHILDREN = frozenset(("ports", "acls", "static_routes", "nat"))
 
 SB = (
     rows.Table("Chassis", ("name", "hostname", "encaps", "other_config", "external_ids")),

@@ -52,3 +52,12 @@ def test_network_ids_run_out() -> None:
         networks.allocate("one-more")
     networks.release("n7")
     assert networks.allocate("one-more") == 7
+
+
+def test_node_ids_count_from_two() -> None:
+    nodes = ids.NodeIds()
+    assert [nodes.allocate(name) for name in ("a", "b")] == [2, 3]
+    with pytest.raises(errors.Conflict, match="node id 3: held by node b"):
+        nodes.reserve("c", 3)
+    with pytest.raises(errors.InvalidInput, match="from 2 to 5001"):
+        nodes.reserve("c", 1)

@@ -227,14 +227,6 @@ def test_exhausted_port_keys() -> None:
         book.allocate("a", BLUE)
 
 
-def test_layer3_is_told_apart() -> None:
-    routed = model.Network(
-        model.NetworkSpec("red", model.Topology.LAYER3, 1400, (ip_network("10.0.0.0/16"),)), 2
-    )
-    with pytest.raises(errors.InvalidInput, match="layer3"):
-        ledger.Ledger(routed).allocate("a", BLUE)
-
-
 def entry(text: str, mac: str = "02:00:00:00:00:01", key: int = 10) -> model.Allocation:
     return model.Allocation(mac, (ip_interface(text),), key)
 

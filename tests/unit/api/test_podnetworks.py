@@ -36,6 +36,23 @@ def test_one_address_to_the_letter() -> None:
     assert podnetworks.parse(pod(ONE_TEXT)) == {"default/ovn-k-1": ONE}
 
 
+def test_the_clusters_own_network_only_where_weft_serves_it() -> None:
+    own = model.Allocation(
+        mac="0a:58:0a:80:02:03",
+        addresses=(ip_interface("10.128.2.3/23"),),
+        gateways=(ip_address("10.128.2.1"),),
+        role="primary",
+    )
+    text = (
+        '{"default":{"ip_addresses":["10.128.2.3/23"],"mac_address":"0a:58:0a:80:02:03",'
+        '"gateway_ips":["10.128.2.1"],"ip_address":"10.128.2.3/23","gateway_ip":"10.128.2.1",'
+        '"role":"primary"}}'
+    )
+    assert podnetworks.render({"default": own}) == text
+    assert podnetworks.parse(pod(text), primary=True) == {"default": own}
+    assert podnetworks.parse(pod(text)) == {}
+
+
 def test_everything_to_the_letter() -> None:
     full = model.Allocation(
         mac="0a:58:0a:01:00:05",

@@ -186,3 +186,65 @@ def test_anything_is_read_or_refused(networks: object) -> None:
         found = selection.parse(pod(networks))
         assert len({each.key for each in found}) == len(found)
         assert len({each.interface for each in found}) == len(found)
+
+
+OWN = model.Attachment(nad="", key="default", interface="eth0")
+
+
+def choosing(chosen: object, networks: object = "") -> dict[str, Any]:
+    made = pod(networks)
+    text = chosen if isinstance(chosen, str) else json.dumps(chosen)
+    made["metadata"]["annotations"][names.CHOSEN_DEFAULT] = text
+    return made
+
+
+def test_the_clusters_own_network_comes_first_where_weft_serves_it() -> None:
+    assert selection.parse(pod("blue"), primary=True) == (OWN, attachment("shop/blue", "net1"))
+    assert selection.parse({"metadata": {"name": "bare"}}, primary=True) == (OWN,)
+    assert selection.parse({"metadata": {"name": "bare"}}) == ()
+
+
+@pytest.mark.parametrize("primary", [False, True])
+@pytest.mark.parametrize(
+    ("chosen", "first"),
+    [
+        ("blue", attachment("kube-system/blue", "eth0")),
+        ("ns1/blue", attachment("ns1/blue", "eth0")),
+        ("ns1/blue@eth0", attachment("ns1/blue", "eth0")),
+        (
+            [{"name": "blue", "namespace": "ns1", "interface": "first", "mac": "02:0:0:0:0:1"}],
+            None,
+        ),
+        (
+            [{"name": "blue", "namespace": "ns1", "mac": "02:00:00:00:00:01"}],
+            attachment("ns1/blue", "eth0", mac="02:00:00:00:00:01"),
+        ),
+    ],
+)
+def test_a_chosen_default_network(
+    chosen: object, first: model.Attachment | None, primary: bool
+) -> None:
+    if first is None:
+        with pytest.raises(errors.InvalidInput, match="MAC"):
+            selection.parse(choosing(chosen), primary=primary)
+        return
+    assert selection.parse(choosing(chosen), primary=primary) == (first,)
+
+
+def test_a_chosen_default_network_counts_as_the_first_of_its_definition() -> None:
+    read = selection.parse(choosing("shop/blue", "blue, red"), primary=True)
+    assert [(wish.key, wish.interface) for wish in read] == [
+        ("shop/blue", "eth0"),
+        ("shop/blue/1", "net1"),
+        ("shop/red", "net2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "rule"),
+    [("blue, red", "one default network"), ("[5]", "must be an object"), ("a/b/c", "the form")],
+)
+def test_a_default_network_that_cannot_be(chosen: str, rule: str) -> None:
+    with pytest.raises(errors.InvalidInput, match=rule) as caught:
+        selection.parse(choosing(chosen))
+    assert names.CHOSEN_DEFAULT in str(caught.value)

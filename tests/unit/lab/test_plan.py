@@ -68,3 +68,38 @@ def test_agents_wait_for_their_databases_and_the_api() -> None:
     agent = next(one for one in make().services if one.name == "node2/agent")
     assert {"lab/api", "node2/nb", "node2/sb"} <= set(agent.after)
     assert not any(name.startswith("node1/") for name in agent.after)
+
+
+def arguments(made: plan.Plan, name: str) -> list[str]:
+    return list(next(one.argv for one in made.services if one.name == name))
+
+
+def test_both_processes_know_the_clusters_network_and_a_node_its_way_out() -> None:
+    made = make(2)
+    for name in ("lab/cluster-manager", "node2/agent"):
+        said = arguments(made, name)
+        assert said[said.index("--cluster-subnets") + 1] == spec.CLUSTER_SUBNETS
+    said = arguments(made, "node2/agent")
+    assert said[said.index("--gateway-address") + 1] == "172.31.1.102/24"
+    assert said[said.index("--gateway-next-hop") + 1] == "172.31.1.1"
+
+
+def test_gateways_have_the_families_of_the_pods() -> None:
+    lab = spec.Lab(nodes=1, cluster_subnets="10.0.0.0/16,fd01::/48")
+    said = arguments(plan.make(lab, state="/state", crds="/crds"), "node1/agent")
+    assert said[said.index("--gateway-address") + 1] == "172.31.1.101/24,fd00:172:31:1::65/64"
+    assert said[said.index("--gateway-next-hop") + 1] == "172.31.1.1,fd00:172:31:1::1"
+
+
+def test_without_a_primary_nobody_is_told_of_one() -> None:
+    lab = spec.Lab(nodes=1, primary="none")
+    made = plan.make(lab, state="/state", crds="/crds")
+    for name in ("lab/cluster-manager", "node1/agent"):
+        assert not {"--cluster-subnets", "--gateway-address"} & set(arguments(made, name))
+    assert arguments(made, "node1/kubelet")[-1] == "none"
+
+
+def test_an_mtu_that_fits_a_small_underlay() -> None:
+    made = plan.make(spec.Lab(nodes=1, mtu=1338), state="/state", crds="/crds")
+    said = arguments(made, "node1/agent")
+    assert said[said.index("--default-mtu") + 1] == "1280"

@@ -94,6 +94,11 @@ def test_the_definition_must_be_named(nad: object) -> None:
         _ = parse(netAttachDefName=nad).nad
 
 
+def test_the_clusters_own_network_has_no_definition() -> None:
+    asked = parse(name="ovn-kubernetes", netAttachDefName=None)
+    assert (asked.network, asked.nad) == ("default", "")
+
+
 def test_valid_attachments() -> None:
     gc = {"CNI_COMMAND": "GC"}
     listed = [{"containerID": "a", "ifname": "net1"}]

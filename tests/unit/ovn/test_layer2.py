@@ -7,7 +7,7 @@ from ipaddress import ip_interface, ip_network
 import pytest
 
 from weft import model, names, rows
-from weft.ovn import layer2
+from weft.ovn import layer2, ports
 
 NETWORK = model.Network(
     model.NetworkSpec(
@@ -63,7 +63,7 @@ def test_local_port_is_bound_here_and_served():
 def test_local_and_remote_write_the_same_columns():
     """A pod that moves between nodes turns one into the other in place."""
     local = layer2.local_port(NETWORK, port("10.1.0.5/24"), "c1")
-    for style in layer2.RemotePorts:
+    for style in ports.RemotePorts:
         assert layer2.remote_port(NETWORK, port(), "c2", style).columns.keys() == (
             local.columns.keys()
         )
@@ -71,7 +71,7 @@ def test_local_and_remote_write_the_same_columns():
 
 @pytest.mark.parametrize(
     ("style", "type", "chassis"),
-    [(layer2.RemotePorts.PLAIN, "", "c2,c2"), (layer2.RemotePorts.REMOTE, "remote", "c2")],
+    [(ports.RemotePorts.PLAIN, "", "c2,c2"), (ports.RemotePorts.REMOTE, "remote", "c2")],
 )
 def test_remote_port_is_bound_to_its_chassis_without_dhcp(style, type, chassis):
     row = layer2.remote_port(NETWORK, port("10.1.0.5/24"), "c2", style)
@@ -92,11 +92,11 @@ def test_remote_port_is_bound_to_its_chassis_without_dhcp(style, type, chassis):
     ],
 )
 def test_port_security_names_what_the_port_may_use(addresses, security):
-    assert layer2.port_security(port(*addresses).allocation) == security
+    assert ports.port_security(port(*addresses).allocation) == security
 
 
 def test_second_attachment_has_its_own_port():
-    assert layer2.port_key(port(key="default/blue/1")) != layer2.port_key(port())
+    assert ports.port_key(port(key="default/blue/1")) != ports.port_key(port())
 
 
 def test_advertiser_keeps_below_the_keys_of_pods():

@@ -5,10 +5,13 @@ from __future__ import annotations
 from ipaddress import ip_interface, ip_network
 
 from weft import model
-from weft.ovn import dhcp, interconnect, layer2, tables
+from weft.ovn import dhcp, gateway, interconnect, layer2, layer3, ports, tables, transit
 
 NETWORK = model.Network(
     model.NetworkSpec("blue", model.Topology.LAYER2, 1300, (ip_network("10.1.0.0/24"),)), 3
+)
+ROUTED = model.Network(
+    model.NetworkSpec("default", model.Topology.LAYER3, 1300, (ip_network("10.128.0.0/14"),)), 0
 )
 PORT = model.Port(
     model.PodRef("default", "web", "u"),
@@ -20,7 +23,7 @@ PORT = model.Port(
 )
 
 
-def test_each_written_column_is_followed_and_each_key_read_back():
+def test_each_written_column_is_followed_and_each_key_read_back(own, far):
     known = {table.name: table for table in (*tables.NB, *tables.SB)}
     written = (
         layer2.switch(NETWORK),
@@ -28,6 +31,10 @@ def test_each_written_column_is_followed_and_each_key_read_back():
         layer2.advertiser(NETWORK),
         *dhcp.options(NETWORK),
         *interconnect.chassis(model.NodeInfo("node2", "c2", ("192.0.2.2",))),
+        *layer3.own(ROUTED, own),
+        *transit.own(ROUTED, own),
+        *transit.peer(ROUTED, far, ports.RemotePorts.PLAIN),
+        *gateway.own(ROUTED, own, "c1", "wan"),
     )
     for row in written:
         table = known[row.table]
@@ -35,6 +42,7 @@ def test_each_written_column_is_followed_and_each_key_read_back():
         assert table.key(row.columns) == row.key
         if row.parent:
             assert row.parent_column in known[row.parent.table].columns
+            assert row.parent_column in tables.CHILDREN
 
 
 def test_a_row_of_others_has_no_owner_and_no_key():

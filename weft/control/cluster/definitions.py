@@ -14,7 +14,7 @@ from typing import Any
 from weft import errors, model, names
 from weft.api import nad
 
-SERVED = (model.Topology.LAYER2,)
+SERVED = (model.Topology.LAYER2, model.Topology.LAYER3)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """What does each pod hold of each network, and what becomes free when it goes?
 
-Pure: keeps one ledger a network and, by pod uid, what was taken from which. A pod is released
-once, whatever happened to its NADs meanwhile; a network's changed definition carries its
-holders over. Whether a pod is to get anything is not decided here.
+Pure: keeps one ledger a network, of a layer3 network one for each node's share, and by pod uid
+what was taken from which (a `names.scope`). A pod is released once, whatever happened to its NADs
+meanwhile; a network's changed definition carries its holders over. Whether a pod is to get
+anything is not decided here.
 
 Which pods hold something through a definition is known by its key, whatever network that declares.
 
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field, replace
 
 from weft import errors, model, names
 from weft.alloc import ledger, macs
+from weft.alloc.shares import Share
 
 
 @dataclass(slots=True)
@@ -32,8 +34,9 @@ class Holdings:
     """`uid` is a pod's, `label` what messages call a holder: "Pod default/web1"."""
 
     def __init__(self) -> None:
-        self._ledgers: dict[str, ledger.Ledger] = {}
-        self._held: dict[str, dict[str, tuple[str, str]]] = {}  # uid: key: network, owner
+        self._ledgers: dict[str, ledger.Ledger] = {}  # by scope
+        self._scopes: dict[str, set[str]] = {}  # by network
+        self._held: dict[str, dict[str, tuple[str, str]]] = {}  # uid: key: scope, owner
         self._labels: dict[str, str] = {}  # by owner, to carry them over to another ledger
         self._claims: dict[str, Claim] = {}  # by owner
         self._users: dict[str, dict[str, str]] = {}  # by definition: pod uid: label
@@ -52,11 +55,15 @@ class Holdings:
         return self._users.get(definition, {})
 
     def is_used(self, network: str) -> bool:
-        return bool(self._ledgers.get(network))
+        return any(self._ledgers[scope] for scope in self._scopes.get(network, ()))
 
     def get(self, uid: str, key: str) -> model.Allocation | None:
-        network, owner = self._held.get(uid, {}).get(key, ("", ""))
-        return self._ledgers[network].get(owner) if network else None
+        scope, owner = self._held.get(uid, {}).get(key, ("", ""))
+        return self._ledgers[scope].get(owner) if scope else None
+
+    def keys(self, uid: str) -> frozenset[str]:
+        """The attachments for which a pod holds something."""
+        return frozenset(self._held.get(uid, ()))
 
     def reserve(
         self,
@@ -66,9 +73,10 @@ class Holdings:
         allocation: model.Allocation,
         label: str,
         claim: model.IpamClaim | None = None,
+        share: Share | None = None,
     ) -> None:
         """Notes what was given before; Conflict or InvalidInput if that cannot be true."""
-        book, pod = self._ledger(network), label
+        book, pod = self._ledger(network, share), label
         if claim is None:
             owner = _owner(key, uid)
             book.reserve(owner, allocation, label=label)
@@ -84,7 +92,7 @@ class Holdings:
                 if known is not None and book.get(owner) is None:
                     book.reserve(owner, known, label=label)
                 raise
-        self._note(network.name, uid, key, owner, label)
+        self._note(_scope(book), uid, key, owner, label)
         self._use(uid, key, pod)
 
     def allocate(
@@ -94,32 +102,34 @@ class Holdings:
         attachment: model.Attachment,
         label: str,
         claim: model.IpamClaim | None = None,
+        share: Share | None = None,
     ) -> model.Allocation:
-        book, pod = self._ledger(network), label
+        """What the pod gets, on a layer3 network from its node's `share`."""
+        book, pod = self._ledger(network, share), label
         if claim is None:
             owner = _owner(attachment.key, uid)
             allocation = book.allocate(owner, attachment, label=label)
         else:
             owner, label = self._enter(network, claim, uid, attachment.key), _claim_label(claim)
             allocation = self._claimed(book, owner, attachment, claim)
-        self._note(network.name, uid, attachment.key, owner, label)
+        self._note(_scope(book), uid, attachment.key, owner, label)
         self._use(uid, attachment.key, pod)
         return allocation
 
     def release(self, uid: str, key: str = "") -> list[str]:
-        """Frees what a pod holds, of one attachment or of all: the networks, one for each."""
+        """Frees what a pod holds, of one attachment or of all: the scopes, one for each."""
         held = self._held.get(uid)
         if held is None:
             return []
         freed, let_go = [], [key] if key else list(held)
         for each in let_go:
-            network, owner = held.pop(each, ("", ""))
+            scope, owner = held.pop(each, ("", ""))
             claim = self._claims.get(owner)
             if claim is not None:
                 claim.users.discard((uid, each))
-            if network and (claim is None or self._is_over(owner, claim)):
-                self._drop_owner(network, owner)
-                freed.append(network)
+            if scope and (claim is None or self._is_over(owner, claim)):
+                self._drop_owner(scope, owner)
+                freed.append(scope)
         if not held:
             del self._held[uid]
         self._disuse(uid, let_go)
@@ -222,32 +232,41 @@ class Holdings:
     def drop(self, network: str) -> None:
         """The network is no more; nobody may hold anything of it."""
         if not self.is_used(network):
-            self._ledgers.pop(network, None)
+            for scope in self._scopes.pop(network, ()):
+                del self._ledgers[scope]
 
-    def _note(self, network: str, uid: str, key: str, owner: str, label: str) -> None:
-        self._held.setdefault(uid, {})[key] = (network, owner)
+    def _note(self, scope: str, uid: str, key: str, owner: str, label: str) -> None:
+        self._held.setdefault(uid, {})[key] = (scope, owner)
         self._labels[owner] = label
         claim = self._claims.get(owner)
         if claim is not None:
             claim.users.add((uid, key))
 
-    def _drop_owner(self, network: str, owner: str) -> None:
-        if network in self._ledgers:
-            self._ledgers[network].release(owner)
+    def _drop_owner(self, scope: str, owner: str) -> None:
+        if scope in self._ledgers:
+            self._ledgers[scope].release(owner)
         self._labels.pop(owner, None)
 
-    def _ledger(self, network: model.Network) -> ledger.Ledger:
-        there = self._ledgers.get(network.name)
-        if there is not None and (
-            there.network.spec is network.spec or there.network.spec == network.spec
-        ):
+    def _ledger(self, network: model.Network, share: Share | None = None) -> ledger.Ledger:
+        scope = names.scope(network.name, share.node if share else "")
+        there = self._ledgers.get(scope)
+        if there is not None and there.share == share and _are_same(there.network, network):
             return there
-        fresh = ledger.Ledger(network)
+        fresh = ledger.Ledger(network, share)
         if there is not None:
             for owner, allocation in there.holdings().items():
                 fresh.reserve(owner, allocation, label=self._labels[owner])
-        self._ledgers[network.name] = fresh
+        self._ledgers[scope] = fresh
+        self._scopes.setdefault(network.name, set()).add(scope)
         return fresh
+
+
+def _scope(book: ledger.Ledger) -> str:
+    return names.scope(book.network.name, book.share.node if book.share else "")
+
+
+def _are_same(one: model.Network, other: model.Network) -> bool:
+    return one.spec is other.spec or one.spec == other.spec
 
 
 _CLAIM = "IPAMClaim"

@@ -3,7 +3,8 @@
 Joins the cache of NADs with definitions.py: keeps the accepted networks, gives each an id, notes
 name and id on the NADs, and tells their authors what is wrong. A network that lost its last NAD
 stays while pods use it; a NAD that pods use is held by a finalizer, and takes no new pods once
-it is being deleted. What a definition means is decided in definitions.py.
+it is being deleted. The cluster's own network has no NAD: it is there from the start where weft
+serves it. What a definition means is decided in definitions.py.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class Networks:
         recorder: events.Recorder,
         holdings: Holdings,
         rules: definitions.Rules,
+        primary: model.Network | None = None,
     ) -> None:
         self._client, self._nads, self._recorder = client, nads, recorder
         self._holdings = holdings
@@ -44,13 +46,15 @@ class Networks:
         self._definitions: dict[str, Definition] = {}
         self._members: dict[str, set[str]] = {}
         self._settlements: dict[str, Settlement] = {}
-        self._networks: dict[str, model.Network] = {}
+        self.primary = primary
+        self._networks = {primary.name: primary} if primary is not None else {}
         self._ids = ids.NetworkIds()
         self._no_id: dict[str, errors.Exhausted] = {}
         self._told: dict[str, tuple[tuple[str, str], ...]] = {}
         self._named: dict[str, frozenset[str]] = {}  # NAD: uids of those it was said to wait for
         self._let_go: dict[str, str] = {}  # NAD: its version when its finalizer was taken off
         self._listeners: list[Listener] = []
+        self._mourners: list[Listener] = []
         self._when_held: Listener = lambda nad: None
         self.queue = queue.Queue("NAD")
 
@@ -59,6 +63,10 @@ class Networks:
 
     def listen(self, function: Listener) -> None:
         self._listeners.append(function)
+
+    def listen_end(self, function: Listener) -> None:
+        """function(network name) is called when a network is no more."""
+        self._mourners.append(function)
 
     def await_held(self, function: Listener) -> None:
         self._when_held = function
@@ -77,8 +85,11 @@ class Networks:
     def lookup(self, key: str, *, known: bool = False) -> model.Network | None:
         """The network of a NAD; None if it is another plugin's; NotReady says why to wait.
 
-        `known`: for who has something of it already, and keeps that when the NAD is deleted.
+        The key "" stands for the cluster's own. `known`: for who has something of it already, and
+        keeps that when the NAD is deleted.
         """
+        if not key:
+            return self.primary
         network, definition = self._settled(key), self._definitions[key]
         if network is not None and definition.is_deleting and not (known and self.is_held(key)):
             raise errors.NotReady(
@@ -93,6 +104,8 @@ class Networks:
 
         One whose definition was broken since is still on what was accepted before.
         """
+        if not key:
+            return self.primary
         try:
             network = self._settled(key)
         except errors.WeftError:
@@ -125,7 +138,12 @@ class Networks:
         return network
 
     def is_held(self, key: str) -> bool:
-        """Whether the NAD is sure to stay until the last of its pods has gone."""
+        """Whether the NAD is sure to stay until the last of its pods has gone.
+
+        The cluster's own network always is.
+        """
+        if key == names.DEFAULT_NETWORK:
+            return True
         definition = self._definitions.get(key)
         return (
             definition is not None
@@ -138,10 +156,14 @@ class Networks:
 
     def release(self, name: str) -> None:
         """Nothing of the network is held any more: forget it if no NAD declares it either."""
-        if not self._members.get(name) and not self._holdings.is_used(name):
+        if name == names.DEFAULT_NETWORK or self._members.get(name):
+            return
+        if not self._holdings.is_used(name):
             self._networks.pop(name, None)
             self._holdings.drop(name)
             self._ids.release(name)
+            for listener in self._mourners:
+                listener(name)
             for key, definition in self._definitions.items():
                 if definition.noted_name == name:
                     self.queue.add(key)  # its notes are to go

@@ -8,13 +8,16 @@ or completes. What may be given to whom is decided in weft.alloc, what annotatio
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 from weft import errors, model, names
+from weft.alloc.shares import Share
 from weft.api import podnetworks
 from weft.control.cluster import wishes
 from weft.control.cluster.claims import Claims
 from weft.control.cluster.holdings import Holdings
 from weft.control.cluster.networks import Networks
+from weft.control.cluster.nodes import Nodes, Pending
 from weft.control.cluster.waiting import Waiting
 from weft.kube import cache, events, queue, resources
 from weft.kube.client import ApiError, Client, NotFound, Object
@@ -22,13 +25,14 @@ from weft.kube.client import ApiError, Client, NotFound, Object
 log = logging.getLogger(__name__)
 
 SAFETY_NET = 30.0  # seconds after which a pod that waits for a change is looked at anyway
-BY_NAD, BY_CLAIM = "nad", "claim"  # indexes of the pods' cache
+BY_NAD, BY_CLAIM, BY_NODE = "nad", "claim", "node"  # indexes of the pods' cache
 
 
-def watch(client: Client) -> cache.Cache:
-    """The cache that this part works from."""
-    indexes = {BY_NAD: wishes.nads, BY_CLAIM: wishes.claims}
-    return cache.Cache(client, resources.PODS, indexes=indexes, keep=wishes.keep)
+def watch(client: Client, *, primary: bool) -> cache.Cache:
+    """The cache that this part works from; `primary`: weft serves the cluster's own network."""
+    indexes = {BY_NAD: wishes.nads, BY_CLAIM: wishes.claims, BY_NODE: wishes.node}
+    keep = partial(wishes.keep, primary=primary)
+    return cache.Cache(client, resources.PODS, indexes=indexes, keep=keep)
 
 
 class Pods:
@@ -39,12 +43,13 @@ class Pods:
         client: Client,
         pods: cache.Cache,
         networks: Networks,
+        nodes: Nodes,
         claims: Claims,
         holdings: Holdings,
         recorder: events.Recorder,
     ) -> None:
         self._client, self._pods = client, pods
-        self._networks, self._claims = networks, claims
+        self._networks, self._nodes, self._claims = networks, nodes, claims
         self._holdings, self._recorder = holdings, recorder
         self._waiting = Waiting()
         self._sent: dict[str, str] = {}  # pod uid: the annotation that is on its way
@@ -53,13 +58,14 @@ class Pods:
         self.queue = queue.Queue("Pod", on_error=self._on_error)
 
     def start(self) -> None:
-        """Once, when all are synced and claims started: what is annotated comes before all else."""
+        """Once, when all are synced and nodes and claims started: what is annotated comes first."""
         for pod in self._pods.objects():
             if not wishes.is_completed(pod):
                 self._observe(pod)
         self._pods.subscribe(self._on_pod)
         self._networks.listen(self._on_nad)
         self._networks.await_held(self._on_held)
+        self._nodes.listen(self._on_node)
         self._claims.listen(self._on_claim)
 
     async def run(self, workers: int) -> None:
@@ -95,6 +101,9 @@ class Pods:
     def _on_held(self, nad: str) -> None:
         self._wake(sorted(self._unheld & self._pods.index(BY_NAD, nad)))
 
+    def _on_node(self, node: str) -> None:
+        self._look_again(self._pods.index(BY_NODE, node))
+
     def _on_claim(self, claim: str, freed: list[str]) -> None:
         self._look_again(self._pods.index(BY_CLAIM, claim))
         for network in freed:
@@ -113,12 +122,12 @@ class Pods:
         if not wishes.annotation(pod):
             return
         try:
-            annotated = podnetworks.parse(pod)
+            annotated = podnetworks.parse(pod, primary=wishes.serves_primary(pod))
             attachments = wishes.attachments(pod)
         except errors.InvalidInput as error:
             self._tell(pod, error)
             return
-        for attachment in attachments:
+        for attachment in (*attachments, *wishes.left_over(attachments, annotated)):
             allocation = annotated.get(attachment.key)
             held = self._holdings.get(pod["metadata"]["uid"], attachment.key)
             if allocation is not None and allocation != held:
@@ -142,11 +151,15 @@ class Pods:
             claim = self._claims.lookup(attachment, network, meta["namespace"])
         except errors.NotReady:
             return
-        if before is None or key not in podnetworks.parse(before):
+        primary = wishes.serves_primary(pod)
+        if before is None or key not in podnetworks.parse(before, primary=primary):
             # What was decided here never got there: somebody else was faster.
             for freed in self._holdings.release(meta["uid"], key):
                 self._wake(self._waiting.freed(freed))
-        self._holdings.reserve(network, meta["uid"], key, allocation, _label(pod), claim)
+        share = None
+        if network.spec.topology is model.Topology.LAYER3:
+            share = self._nodes.known_share(pod.get("nodeName", ""), network)
+        self._holdings.reserve(network, meta["uid"], key, allocation, _label(pod), claim, share)
         self._tell_claim(claim)
 
     def _release(self, key: str, uid: str) -> None:
@@ -155,9 +168,9 @@ class Pods:
         self._unheld.discard(key)
         self._waiting.forget(key)
         self._wake(self._waiting.end_turn(key))
-        for network in self._holdings.release(uid):
-            self._wake(self._waiting.freed(network))
-            self._networks.release(network)
+        for scope in self._holdings.release(uid):
+            self._wake(self._waiting.freed(scope))
+            self._networks.release(names.scope_network(scope))
 
     def _wake(self, keys: list[str]) -> None:
         for key in keys:
@@ -173,6 +186,8 @@ class Pods:
         self._waiting.forget(key)
         try:
             missing = self._allocate(pod)
+        except Pending:
+            return  # the node is about to be annotated, which brings the pod back
         except (errors.NotReady, errors.Conflict) as error:
             # Comes back when the NAD changes or something is released, long before this.
             self._tell(pod, error)
@@ -187,28 +202,38 @@ class Pods:
         self._unheld.discard(key)
         if missing:
             await self._write(pod, missing)
-        self._told.pop(key, None)
+        if wishes.is_wired(pod):
+            self._tell_change(pod)
+        else:
+            self._told.pop(key, None)
 
     def _allocate(self, pod: Object) -> dict[str, model.Allocation]:
         """What the pod's annotation lacks, by attachment key; all of it or an error."""
-        annotated = podnetworks.parse(pod)
+        annotated = podnetworks.parse(pod, primary=wishes.serves_primary(pod))
         uid, namespace, label = pod["metadata"]["uid"], pod["metadata"]["namespace"], _label(pod)
         wanted = [
-            (network, attachment, self._claims.lookup(attachment, network, namespace))
+            (
+                network,
+                attachment,
+                self._claims.lookup(attachment, network, namespace),
+                self._share(pod, network),
+            )
             for attachment in wishes.attachments(pod)
             if attachment.key not in annotated
+            # A running pod's NADs stay as they are; its first interface may once be weft's.
+            and not (attachment.nad and wishes.is_wired(pod))
             and (network := self._lookup(attachment, uid)) is not None
         ]
         missing: dict[str, model.Allocation] = {}
         fresh: list[str] = []
-        for network, attachment, claim in wanted:
+        for network, attachment, claim, share in wanted:
             held = self._holdings.get(uid, attachment.key)
             if held is not None:  # decided earlier: its patch did not arrive, or not yet here
                 missing[attachment.key] = held
                 continue
             try:
                 missing[attachment.key] = self._holdings.allocate(
-                    network, uid, attachment, label, claim
+                    network, uid, attachment, label, claim, share
                 )
                 self._tell_claim(claim)
                 fresh.append(attachment.key)
@@ -220,13 +245,42 @@ class Pods:
                         self._wake(self._waiting.freed(freed))
                 if isinstance(error, errors.Conflict):
                     exhausted = isinstance(error, errors.Exhausted)
-                    self._waiting.add(resources.key(pod), network.name, exhausted=exhausted)
+                    scope = names.scope(network.name, share.node if share else "")
+                    self._waiting.add(resources.key(pod), scope, exhausted=exhausted)
                 raise
         return missing
 
     def _lookup(self, attachment: model.Attachment, uid: str) -> model.Network | None:
         is_given = self._holdings.get(uid, attachment.key) is not None
         return self._networks.lookup(attachment.nad, known=is_given)
+
+    def _share(self, pod: Object, network: model.Network) -> Share | None:
+        """What the pod's node has of a layer3 network."""
+        if network.spec.topology is not model.Topology.LAYER3:
+            return None
+        return self._nodes.share(pod["nodeName"], network)
+
+    def _tell_change(self, pod: Object) -> None:
+        """A pod's interfaces are made once: a later change of its wish is refused, and said."""
+        asked = {
+            attachment.key: attachment
+            for attachment in wishes.attachments(pod)
+            if attachment.nad and self._networks.find(attachment.nad) is not None
+        }
+        held = self._holdings.keys(pod["metadata"]["uid"]) - {names.DEFAULT_NETWORK}
+        added, removed = sorted(set(asked) - held), sorted(held - set(asked))
+        if not added and not removed:
+            self._told.pop(resources.key(pod), None)
+            return
+        parts = [f"adding {each}" for each in added] + [f"removing {each}" for each in removed]
+        error = errors.InvalidInput(
+            _label(pod),
+            names.NETWORKS,
+            None,
+            f"was changed while the pod runs: {', '.join(parts)} is refused",
+            hint="restart the pod (delete it, and let its owner make it anew) or the VM",
+        )
+        self._tell(pod, error, reason="NetworksChangeRefused")
 
     async def _write(self, pod: Object, missing: dict[str, model.Allocation]) -> None:
         """One patch, for this incarnation as seen: anything newer is a conflict and read again."""
@@ -257,13 +311,15 @@ class Pods:
         elif pod is not None:
             self._tell(pod, error)
 
-    def _tell(self, pod: Object, error: errors.WeftError) -> None:
+    def _tell(
+        self, pod: Object, error: errors.WeftError, *, reason: str = "ErrorAllocatingPod"
+    ) -> None:
         """An Event on the pod, unless it was the last that was said of it."""
         message = f"{error} ({error.hint})" if error.hint else str(error)
         key = resources.key(pod)
         if self._told.get(key) != message:
             self._told[key] = message
-            self._recorder.emit(pod, "Warning", "ErrorAllocatingPod", message)
+            self._recorder.emit(pod, "Warning", reason, message)
 
 
 def _label(pod: Object) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 
 class Waiting:
-    """Pods by key, networks by name."""
+    """Pods by key; a network by name, or a node's share of one (`names.scope`)."""
 
     def __init__(self) -> None:
         self._exhausted: dict[str, dict[str, None]] = {}

@@ -6,27 +6,32 @@ Pure: reads pod dicts. What a pod is given is not decided here.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
+
+import orjson
 
 from weft import errors, model, names
 from weft.api import selection
 
 Object = dict[str, Any]
 
-_KEPT_ANNOTATIONS = (names.NETWORKS, names.POD_NETWORKS)
+_KEPT_ANNOTATIONS = (names.NETWORKS, names.CHOSEN_DEFAULT, names.POD_NETWORKS)
 
 
-def keep(pod: Object) -> Object:
-    """The few fields that count; what repeats from pod to pod is stored once."""
+def keep(pod: Object, *, primary: bool = False) -> Object:
+    """The few fields that count; what repeats from pod to pod is stored once.
+
+    `primary`: weft serves the cluster's own network, so every pod counts.
+    """
     meta, spec = pod["metadata"], pod.get("spec") or {}
     kept = {name: meta[name] for name in ("name", "uid", "resourceVersion")}
     kept["namespace"] = sys.intern(meta["namespace"])
     if meta.get("deletionTimestamp"):
         kept["deletionTimestamp"] = meta["deletionTimestamp"]
     annotations = meta.get("annotations") or {}
-    if names.NETWORKS in annotations:
+    if primary or _counts(annotations):
         kept["annotations"] = {
             name: _interned(annotations[name]) for name in _KEPT_ANNOTATIONS if name in annotations
         }
@@ -35,10 +40,27 @@ def keep(pod: Object) -> Object:
         slim["nodeName"] = sys.intern(spec["nodeName"])
     if spec.get("hostNetwork"):
         slim["hostNetwork"] = True
+    elif primary:
+        slim["primary"] = True
     phase = (pod.get("status") or {}).get("phase")
+    if phase == "Running" or names.NETWORK_STATUS in annotations:
+        slim["wired"] = True
     if phase in ("Succeeded", "Failed"):
         slim["completed"] = True
     return slim
+
+
+def _counts(annotations: Mapping[str, Any]) -> bool:
+    """Whether the pod asks for networks, or did when it was given something."""
+    if names.NETWORKS in annotations or names.CHOSEN_DEFAULT in annotations:
+        return True
+    decided = annotations.get(names.POD_NETWORKS)
+    if not isinstance(decided, str):
+        return False
+    try:
+        return set(orjson.loads(decided)) - {names.DEFAULT_NETWORK} != set()
+    except (ValueError, TypeError):
+        return False
 
 
 def _interned(value: Any) -> Any:
@@ -47,6 +69,16 @@ def _interned(value: Any) -> Any:
 
 def is_completed(pod: Object) -> bool:
     return bool(pod.get("completed"))
+
+
+def is_wired(pod: Object) -> bool:
+    """Whether the pod has its interfaces already: they stay as they are for its life."""
+    return bool(pod.get("wired"))
+
+
+def serves_primary(pod: Object) -> bool:
+    """Whether the pod's entry of the cluster's own network is weft's."""
+    return bool(pod.get("primary"))
 
 
 def is_due(pod: Object) -> bool:
@@ -61,17 +93,23 @@ def is_due(pod: Object) -> bool:
 
 
 def are_alike(one: Object, other: Object) -> bool:
-    """Whether two states of a pod ask for the same."""
-    return {**one, "metadata": {**one["metadata"], "resourceVersion": ""}} == {
-        **other,
-        "metadata": {**other["metadata"], "resourceVersion": ""},
-    }
+    """Whether two states of a pod ask for the same; that it was wired meanwhile asks nothing."""
+    return _asked(one) == _asked(other)
+
+
+def _asked(pod: Object) -> Object:
+    kept = {name: value for name, value in pod.items() if name != "wired"}
+    return {**kept, "metadata": {**pod["metadata"], "resourceVersion": ""}}
 
 
 def ask_alike(one: Object, other: Object) -> bool:
     """Whether two states of a pod have the same selection of networks."""
-    texts = [(pod["metadata"].get("annotations") or {}).get(names.NETWORKS) for pod in (one, other)]
-    return bool(texts[0] == texts[1])
+    return _texts(one) == _texts(other)
+
+
+def _texts(pod: Object) -> tuple[object, object]:
+    annotations = pod["metadata"].get("annotations") or {}
+    return annotations.get(names.NETWORKS), annotations.get(names.CHOSEN_DEFAULT)
 
 
 def annotation(pod: Object) -> str:
@@ -81,29 +119,44 @@ def annotation(pod: Object) -> str:
 
 def attachments(pod: Object) -> tuple[model.Attachment, ...]:
     """The attachments that the pod asks for; InvalidInput names the pod and the field."""
-    annotations = pod["metadata"].get("annotations")
-    if not annotations:
-        return ()
-    text = annotations.get(names.NETWORKS)
+    is_primary = serves_primary(pod)
     try:
-        return _parsed(pod["metadata"]["namespace"], text)
+        return _parsed(pod["metadata"]["namespace"], *_texts(pod), is_primary)
     except (errors.InvalidInput, TypeError):
-        return selection.parse(pod)  # for a message about this very pod
+        return selection.parse(pod, primary=is_primary)  # for a message about this very pod
 
 
 @lru_cache(maxsize=1024)
-def _parsed(namespace: str, text: str) -> tuple[model.Attachment, ...]:
+def _parsed(
+    namespace: str, networks: object, chosen: object, primary: bool
+) -> tuple[model.Attachment, ...]:
     """Pods of one template ask in the same words: read once, stored once."""
-    meta = {"namespace": namespace, "name": "", "annotations": {names.NETWORKS: text}}
-    return selection.parse({"metadata": meta})
+    annotations = {names.NETWORKS: networks, names.CHOSEN_DEFAULT: chosen}
+    meta = {"namespace": namespace, "name": "", "annotations": annotations}
+    return selection.parse({"metadata": meta}, primary=primary)
+
+
+def left_over(
+    asked: Iterable[model.Attachment], annotated: Iterable[str]
+) -> Iterable[model.Attachment]:
+    """What was given to the pod and is not asked for any more; the pod has it to its end."""
+    known = {attachment.key for attachment in asked}
+    for key in sorted(set(annotated) - known):
+        nad = "/".join(key.split("/")[:2]) if "/" in key else ""
+        yield model.Attachment(nad=nad, key=key, interface="")
 
 
 def nads(pod: Object) -> Iterable[str]:
     """Index: the NADs that a pod names; none if its wish cannot be read."""
     try:
-        return {attachment.nad for attachment in attachments(pod)}
+        return {attachment.nad for attachment in attachments(pod) if attachment.nad}
     except errors.InvalidInput:
         return ()
+
+
+def node(pod: Object) -> Iterable[str]:
+    """Index: the node on which a pod that counts is to run."""
+    return (pod["nodeName"],) if "annotations" in pod["metadata"] and "nodeName" in pod else ()
 
 
 def claims(pod: Object) -> Iterable[str]:

@@ -12,7 +12,14 @@ from weft.kube.client import Client
 
 log = logging.getLogger(__name__)
 
-_NOTES = (names.NODE_CHASSIS_ID, names.NODE_ENCAP_IPS, names.NODE_ID)
+_NOTES = (
+    names.NODE_CHASSIS_ID,
+    names.NODE_ENCAP_IPS,
+    names.NODE_ID,
+    names.NODE_TRANSIT,
+    names.NODE_SUBNETS,
+    names.NODE_GATEWAY,
+)
 
 
 def read(obj: dict[str, Any]) -> model.NodeInfo | None:
@@ -37,14 +44,21 @@ def watch(client: Client) -> cache.Cache:
     return cache.Cache(client, resources.NODES, keep=slim)
 
 
-async def announce(client: Client, nodes: cache.Cache, own: model.NodeInfo) -> None:
-    """Write this node's chassis and tunnel endpoints on its Node, unless they stand there."""
+async def announce(
+    client: Client, nodes: cache.Cache, own: model.NodeInfo, *, primary: bool = False
+) -> None:
+    """Write this node's chassis and tunnel endpoints on its Node, unless they stand there.
+
+    And where weft is the `primary` network its gateway, which is another's to write otherwise.
+    """
     node = nodes.get(own.name)
     if node is None:
         raise errors.NotReady(
             "does not exist yet", where=f"Node {own.name}", hint="is --node its exact name?"
         )
-    notes = nodeinfo.render_zone(own.chassis, own.encap_ips)
+    notes: dict[str, str | None] = {**nodeinfo.render_zone(own.chassis, own.encap_ips)}
+    if primary:
+        notes |= nodeinfo.render_gateway(own.gateway)
     there = node["metadata"]["annotations"]
     if any(there.get(key) != value for key, value in notes.items()):
         await client.patch(resources.NODES, own.name, "", {"metadata": {"annotations": notes}})

@@ -15,11 +15,14 @@ log = logging.getLogger(__name__)
 
 VM_LABEL = "vm.kubevirt.io/name"
 _DONE = ("Succeeded", "Failed")
-_NOTES = (names.NETWORKS, names.POD_NETWORKS)
+_NOTES = (names.NETWORKS, names.CHOSEN_DEFAULT, names.POD_NETWORKS)
 
 
-def read(obj: dict[str, Any]) -> state.Pod | None:
-    """None for a pod that holds no ports: without allocations, unscheduled, or finished."""
+def read(obj: dict[str, Any], *, primary: bool = False) -> state.Pod | None:
+    """None for a pod that holds no ports: without allocations, unscheduled, or finished.
+
+    `primary`: weft serves the cluster's own network too.
+    """
     meta, spec = obj["metadata"], obj.get("spec") or {}
     notes = meta.get("annotations") or {}
     node = spec.get("nodeName")
@@ -28,7 +31,7 @@ def read(obj: dict[str, Any]) -> state.Pod | None:
     if (obj.get("status") or {}).get("phase") in _DONE:
         return None
     try:
-        allocations = podnetworks.parse(obj)
+        allocations = podnetworks.parse(obj, primary=primary)
     except errors.InvalidInput as error:
         log.warning("%s", error)
         return None
@@ -48,7 +51,7 @@ def slim(obj: dict[str, Any]) -> dict[str, Any]:
     meta = obj["metadata"]
     notes, labels = meta.get("annotations") or {}, meta.get("labels") or {}
     kept = {key: meta[key] for key in ("name", "namespace", "uid", "resourceVersion")}
-    if names.NETWORKS not in notes and names.POD_NETWORKS not in notes:
+    if not any(key in notes for key in _NOTES):
         return {"metadata": kept}
     kept["annotations"] = {key: notes[key] for key in _NOTES if key in notes}
     kept["labels"] = {key: labels[key] for key in (VM_LABEL,) if key in labels}

@@ -4,8 +4,8 @@ A function of the objects alone, kept incrementally: each `set_…` notes what i
 `changes` turns just that into rows, and `desired` gives all of it. The order in which objects
 came, and objects that came and went, leave no trace. No I/O, no Kubernetes dicts, no clock.
 
-A network is realised here while a pod of this node is on it: then its switch, its DHCP and the
-ports of all its pods cluster-wide are desired, otherwise nothing of it is.
+A network is realised here while a pod of this node is on it, the cluster's own always: then its
+rows are desired, with those of its pods and nodes as its topology has them, otherwise none is.
 """
 
 from __future__ import annotations
@@ -15,9 +15,14 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from weft import model, names, rows
-from weft.ovn import advertisement, dhcp, interconnect, layer2
+from weft.control.zone import topologies
+from weft.ovn import advertisement, interconnect, ports, router
 
 T = TypeVar("T")
+# Rows that come and go together: what a network has by itself (node ""), and of another node.
+Part = tuple[str, str]
+# Tables whose rows others live in.
+_PARENTS = (ports.SWITCH, router.ROUTER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +57,12 @@ class Changes:
 class _Dirty:
     """Keys of what may have changed since the last look."""
 
-    networks: set[str] = field(default_factory=set)
+    parts: set[Part] = field(default_factory=set)
     ports: dict[str, str] = field(default_factory=dict)  # port key -> network it was or is on
     chassis: set[str] = field(default_factory=set)
 
     def __len__(self) -> int:
-        return len(self.networks) + len(self.ports) + len(self.chassis)
+        return len(self.parts) + len(self.ports) + len(self.chassis)
 
 
 class Zone:
@@ -68,9 +73,11 @@ class Zone:
         node: str,
         chassis: str,
         *,
-        remote_ports: layer2.RemotePorts = layer2.RemotePorts.PLAIN,
+        remote_ports: ports.RemotePorts = ports.RemotePorts.PLAIN,
+        physical_network: str = "",
     ) -> None:
-        self._node, self._chassis, self._remote_ports = node, chassis, remote_ports
+        self._nodes: dict[str, model.NodeInfo] = {}
+        self._here = topologies.Here(node, chassis, self._nodes, remote_ports, physical_network)
         self._definitions: dict[str, Definition] = {}  # by NAD key
         self._same_name: dict[str, set[str]] = {}  # network name -> its NAD keys
         self._pods: dict[str, Pod] = {}
@@ -79,8 +86,8 @@ class Zone:
         self._ports: dict[str, dict[str, model.Port]] = {}  # network -> port key -> port
         self._local: dict[str, set[str]] = {}  # network -> keys of this node's ports
         self._ports_of_node: dict[str, dict[str, str]] = {}  # node -> port key -> network
-        self._nodes: dict[str, model.NodeInfo] = {}
         self._claims: dict[str, set[str]] = {}  # chassis id -> nodes that say it is theirs
+        self._shown: dict[Part, frozenset[rows.Ident]] = {}  # as `changes` said last
         self._dirty = _Dirty()
 
     def __len__(self) -> int:
@@ -126,12 +133,18 @@ class Zone:
     def set_node(self, name: str, info: model.NodeInfo | None) -> None:
         """What a node says of itself; None: it is gone."""
         old = self._nodes.get(name)
-        if old == info or name == self._node:
+        if old == info:
             return
         if info is None:
             del self._nodes[name]
         else:
             self._nodes[name] = info
+        routed = [n for n in self._present() if not self._has_remote_pods(n)]
+        if name == self._here.node:
+            for network in routed:
+                self._touch_network(network, remote=False)
+            return
+        self._dirty.parts.update((network, name) for network in routed)
         before, after = old.chassis if old else "", info.chassis if info else ""
         if before:
             _discard(self._claims, before, name)
@@ -139,39 +152,36 @@ class Zone:
             self._claims.setdefault(after, set()).add(name)
         self._dirty.chassis |= {chassis for chassis in (before, after) if chassis}
         if before != after:
-            self._dirty.ports.update(self._ports_of_node.get(name, {}))
+            of_node = self._ports_of_node.get(name, {})
+            self._dirty.ports |= {k: n for k, n in of_node.items() if self._has_remote_pods(n)}
 
-    def touch(self, table: str, key: str, network: str) -> None:
+    def touch(self, table: str, key: str, network: str, owner: str) -> None:
         """A row of ours was changed by somebody else: have it looked at again."""
+        kind, _, of = owner.partition("//")
+        part = (network, of if kind == "Node" else "")
         if table == interconnect.CHASSIS:
             if key in self._claims:
                 self._dirty.chassis.add(key)
-        elif table == layer2.PORT and key in self._ports.get(network, ()):
+        elif (table, key) in self._shown.get(part, ()):
+            self._dirty.parts.add(part)
+            if table in _PARENTS:
+                self._touch_network(network, remote=self._has_remote_pods(network))
+        elif table == ports.PORT and key in self._ports.get(network, ()):
             self._dirty.ports[key] = network
-        elif table == layer2.SWITCH and network in self._local:
-            self._touch_network(network)
-        elif network in self._local and (table, key) in network_idents(network):
-            self._dirty.networks.add(network)
 
     # Rows out
 
     def changes(self) -> Changes:
         """Rows of all that was touched since the last call, and nothing else."""
         dirty, self._dirty = self._dirty, _Dirty()
-        nb: list[rows.Row] = []
-        gone: list[rows.Ident] = []
-        for name in sorted(dirty.networks):
-            kept = self._network_rows(name)
-            nb += kept
-            there = {(row.table, row.key) for row in kept}
-            gone += [ident for ident in network_idents(name) if ident not in there]
+        nb, gone = self._show(dirty.parts)
         for key, name in sorted(dirty.ports.items()):
             port = self._ports.get(name, {}).get(key)
             row = self._port_row(port) if port is not None else None
             if row is not None:
                 nb.append(row)
             else:
-                gone.append((layer2.PORT, key))
+                gone.append((ports.PORT, key))
         sb: list[rows.Row] = []
         sb_gone: list[rows.Ident] = []
         for chassis in sorted(dirty.chassis):
@@ -183,16 +193,17 @@ class Zone:
 
     def forget_changes(self) -> None:
         """For who goes by `desired`: what was touched so far is in there."""
+        self._show(self._dirty.parts)
         self._dirty = _Dirty()
 
     def desired(self) -> tuple[tuple[rows.Row, ...], tuple[rows.Row, ...]]:
         """All Northbound and all Southbound rows that should be there."""
         nb: list[rows.Row] = []
-        for name in sorted(self._local):
-            nb += self._network_rows(name)
-            if self.realised(name):
-                ports = self._ports[name]
-                nb += [row for key in sorted(ports) if (row := self._port_row(ports[key]))]
+        for name in self._present():
+            for node in ("", *sorted(self._nodes)):
+                nb += self._part_rows((name, node))
+            held = self._ports.get(name, {})
+            nb += [row for key in sorted(held) if (row := self._port_row(held[key]))]
         sb = [row for chassis in sorted(self._claims) for row in self._chassis_rows(chassis)]
         return tuple(nb), tuple(sb)
 
@@ -214,10 +225,11 @@ class Zone:
             return None
         lead = min((self._definitions[nad].age, nad) for nad in nads)[1]
         network = self._definitions[lead].network
-        return network if network.spec.topology is model.Topology.LAYER2 else None
+        return network if network.spec.topology in topologies.KNOWN else None
 
     def realised(self, name: str) -> bool:
-        return bool(self._local.get(name)) and self.network(name) is not None
+        network = self.network(name)
+        return network is not None and (network.is_default or bool(self._local.get(name)))
 
     # Between
 
@@ -225,7 +237,7 @@ class Zone:
         """Bring the indexes in line with what the pod of this key holds now."""
         old = self._ports_of_pod.get(key, {})
         pod = self._pods.get(key)
-        new = {layer2.port_key(p): p for p in self._ports_from(pod)} if pod else {}
+        new = {ports.port_key(p): p for p in self._ports_from(pod)} if pod else {}
         for port_key, port in old.items():
             if new.get(port_key) != port:
                 self._forget(port_key, port)
@@ -239,12 +251,13 @@ class Zone:
         for name in {port.network for port in (*old.values(), *new.values())}:
             if not self._local.get(name) and name in self._local:
                 del self._local[name]
-                self._touch_network(name)
+                if not self.realised(name):
+                    self._touch_network(name, remote=self._has_remote_pods(name))
 
     def _ports_from(self, pod: Pod) -> Iterator[model.Port]:
         for attachment, allocation in pod.allocations.items():
             definition = self._definitions.get(names.definition_of(attachment))
-            if definition is not None and allocation.mac and allocation.tunnel_id:
+            if definition is not None and allocation.mac:
                 yield model.Port(
                     pod=pod.ref,
                     key=attachment,
@@ -258,60 +271,79 @@ class Zone:
     def _remember(self, key: str, port: model.Port) -> None:
         self._ports.setdefault(port.network, {})[key] = port
         self._ports_of_node.setdefault(port.node, {})[key] = port.network
-        self._dirty.ports[key] = port.network
-        if port.node == self._node:
-            local = self._local.setdefault(port.network, set())
-            if not local:
-                self._touch_network(port.network)
-            local.add(key)
+        if port.node == self._here.node:
+            self._dirty.ports[key] = port.network
+            was_there = self.realised(port.network)
+            self._local.setdefault(port.network, set()).add(key)
+            if not was_there:
+                self._touch_network(port.network, remote=self._has_remote_pods(port.network))
+        elif self._has_remote_pods(port.network):
+            self._dirty.ports[key] = port.network
 
     def _forget(self, key: str, port: model.Port) -> None:
         """`_local` keeps an emptied set until `_place` is through: a pod may move in at once."""
         _drop(self._ports, port.network, key)
         _drop(self._ports_of_node, port.node, key)
-        self._dirty.ports[key] = port.network
-        if port.node == self._node:
+        if port.node == self._here.node:
+            self._dirty.ports[key] = port.network
             self._local[port.network].discard(key)
+        elif self._has_remote_pods(port.network):
+            self._dirty.ports[key] = port.network
 
-    def _touch_network(self, name: str) -> None:
-        """A network appears, changes or goes: its own rows and all its ports' may change."""
-        self._dirty.networks.add(name)
-        self._dirty.ports.update(dict.fromkeys(self._ports.get(name, ()), name))
+    def _touch_network(self, name: str, *, remote: bool = True) -> None:
+        """A network appears, changes or goes: its own rows and all its ports' may change.
 
-    def _network_rows(self, name: str) -> list[rows.Row]:
+        Not `remote`: only this node's pods have ports, before and after.
+        """
+        self._dirty.parts.update((name, node) for node in ("", *self._nodes))
+        touched = self._ports.get(name, ()) if remote else self._local.get(name, ())
+        self._dirty.ports.update(dict.fromkeys(touched, name))
+
+    def _present(self) -> list[str]:
+        """The networks that are realised here."""
+        return sorted(n for n in {*self._local, names.DEFAULT_NETWORK} if self.realised(n))
+
+    def _has_remote_pods(self, name: str) -> bool:
+        """Whether a pod of another node may have a row here."""
         network = self.network(name)
-        if network is None or not self._local.get(name):
-            return []
-        own = [layer2.switch(network), *dhcp.options(network)]
-        return [*own, layer2.advertiser(network)] if advertisement.has_advertiser(network) else own
+        return network is not None and topologies.KNOWN[network.spec.topology].has_remote_pods
+
+    def _show(self, parts: Iterable[Part]) -> tuple[list[rows.Row], list[rows.Ident]]:
+        """The rows of these parts, and those that they had when last shown and have no more."""
+        made: list[rows.Row] = []
+        gone: list[rows.Ident] = []
+        for part in sorted(parts):
+            own = self._part_rows(part)
+            shown = frozenset((row.table, row.key) for row in own)
+            gone += sorted(self._shown.pop(part, frozenset()) - shown)
+            if shown:
+                self._shown[part] = shown
+            made += own
+        return made, gone
+
+    def _part_rows(self, part: Part) -> tuple[rows.Row, ...]:
+        name, node = part
+        network = self.network(name)
+        if network is None or not self.realised(name):
+            return ()
+        topology = topologies.KNOWN[network.spec.topology]
+        if not node:
+            return topology.of_network(network, self._here)
+        info = self._nodes.get(node)
+        return topology.of_node(network, info, self._here) if info is not None else ()
 
     def _port_row(self, port: model.Port) -> rows.Row | None:
         network = self.network(port.network)
-        if network is None or not self._local.get(port.network):
+        if network is None or not self.realised(port.network):
             return None
-        if port.node == self._node:
-            return layer2.local_port(network, port, self._chassis)
-        info = self._nodes.get(port.node)
-        if info is None or not info.chassis:
-            return None
-        return layer2.remote_port(network, port, info.chassis, self._remote_ports)
+        return topologies.KNOWN[network.spec.topology].of_pod(network, port, self._here)
 
     def _chassis_rows(self, chassis: str) -> tuple[rows.Row, ...]:
         """Of several nodes that claim one chassis (a cloned disk), the first by name has it."""
         claims = self._claims.get(chassis)
-        if not claims or chassis == self._chassis:
+        if not claims or chassis == self._here.chassis:
             return ()
         return interconnect.chassis(self._nodes[min(claims)])
-
-
-def network_idents(name: str) -> Iterable[rows.Ident]:
-    """Every row that a network may have of its own."""
-    return (
-        (layer2.SWITCH, names.layer2_switch(name)),
-        (layer2.PORT, names.advertiser_port(name)),
-        (dhcp.OPTIONS, names.dhcp_options(name, 4)),
-        (dhcp.OPTIONS, names.dhcp_options(name, 6)),
-    )
 
 
 def _discard(index: dict[str, set[str]], key: str, value: str) -> None:

@@ -173,16 +173,17 @@ class Writer:
     def _watcher(self, table: rows.Table) -> replica.Subscriber:
         """Looks again at rows of ours that changed or went; our own doing finds nothing to do."""
 
+        followed = [column for column in table.columns if column not in tables.CHILDREN]
+
         def changed(_: str, old: rows.Columns | None, new: rows.Columns | None) -> None:
             if old is None or not tables.owner(old):
                 return
-            if new is not None and all(
-                new[column] == old[column] for column in table.columns if column != "ports"
-            ):
+            if new is not None and all(new[column] == old[column] for column in followed):
                 return
             key = table.key(old)
             if key is not None:
-                self._zone.touch(table.name, key, tables.external_id(old, names.NETWORK))
+                network = tables.external_id(old, names.NETWORK)
+                self._zone.touch(table.name, key, network, tables.owner(old))
                 if len(self._zone):
                     self.poke()
 

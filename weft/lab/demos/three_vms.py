@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
+from weft.lab import outside, spec
 from weft.lab.demos.machines import Machine
 from weft.lab.vm.agentclient import Outcome
 
@@ -26,6 +27,8 @@ PAGES = {
 }
 
 GATEWAY = "10.0.2.1"  # what masquerade shows a guest as its way out
+MASQUERADED = "10.0.2.2/24"  # and as its own address
+OUTSIDE = f"http://{spec.on_underlay(spec.OUTSIDE_HOST)[0].ip}/"
 
 Run = Callable[..., Awaitable[Outcome]]  # (machine, *argv) in the guest
 
@@ -44,8 +47,13 @@ def _pair(machine: Machine, peer: Machine) -> str:
     return f"{machine.name} > {peer.name}"
 
 
-async def check(vms: Mapping[str, Machine], run: Run) -> AsyncIterator[Verdict]:
-    """All claims, in the order in which a newcomer would ask. `vms` by "namespace/name"."""
+async def check(
+    vms: Mapping[str, Machine], run: Run, gateways: Mapping[str, str]
+) -> AsyncIterator[Verdict]:
+    """All claims, in the order in which a newcomer would ask. `vms` by "namespace/name".
+
+    `gateways` are the nodes' addresses towards the outside; none where pods have no way there.
+    """
     members = [vms[key] for key in MEMBERS]
     for machine in members:
         yield await _leased(machine, run)
@@ -56,6 +64,8 @@ async def check(vms: Mapping[str, Machine], run: Run) -> AsyncIterator[Verdict]:
         for key, page in PAGES.items():
             if machine.key != key:
                 yield await _serves(machine, vms[key], page, run)
+    for machine in members if gateways else ():
+        yield await _leaves(machine, gateways[machine.node], run)
     for peer in members:
         yield await _silent(vms[OUTSIDER], peer, run)
     yield await _unheard(vms[MEMBERS[1]], vms[MEMBERS[0]], vms[MEMBERS[2]], run)
@@ -107,6 +117,19 @@ async def _serves(machine: Machine, peer: Machine, page: str, run: Run) -> Verdi
     done = await run(machine, "curl", "-sS", "-m", "10", url)
     seen = re.sub(r"<[^>]*>", "", (done.output or done.errors).decode(errors="replace")).strip()
     return Verdict("curl", _pair(machine, peer), seen == page, seen)
+
+
+async def _leaves(machine: Machine, gateway: str, run: Run) -> Verdict:
+    """The first NIC's address is the guest's alone; the outside sees the node's gateway."""
+    nic = next((nic for nic in machine.nics if nic.binding == "masquerade"), None)
+    device = (nic.device if nic else "") or "eth0"
+    shown = await run(machine, "ip", "-4", "addr", "show", "dev", device)
+    found = re.search(r"inet (\S+)", shown.text)
+    own = found[1] if found else "no address"
+    done = await run(machine, "curl", "-sS", "-m", "10", "--interface", device, OUTSIDE)
+    heard = (done.output or done.errors).decode(errors="replace").strip()
+    holds = own == MASQUERADED and heard == f"{outside.GREETING}, {gateway}"
+    return Verdict("curl outside", f"{machine.name} {device}", holds, f"from {own}: {heard}")
 
 
 async def _silent(outsider: Machine, peer: Machine, run: Run) -> Verdict:

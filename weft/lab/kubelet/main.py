@@ -42,13 +42,17 @@ _PLAIN_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """`run` is the node's folder for what ends with it; `address` the node's, found if empty."""
+    """`run` is the node's folder for what ends with it; `address` the node's, found if empty.
+
+    `primary`: whether pods' first network is weft's, or none but a bridge on this node.
+    """
 
     node: str
     kubeconfig: str
     run: Path = RUN
     logs: Path = LOGS
     address: str = ""
+    primary: str = "none"
 
 
 async def run(config: Config) -> None:
@@ -62,15 +66,17 @@ async def run(config: Config) -> None:
         mine = cache.Cache(api, resources.PODS, field_selector=f"spec.nodeName={config.node}")
         own = cache.Cache(api, resources.NODES, field_selector=f"metadata.name={config.node}")
 
-        async def serve_pods() -> None:
+        async def bridge() -> primary.Primary:
             known = await own.wait_for(config.node, _has_range, None)
+            subnet = IPv4Network(known["spec"]["podCIDR"])
+            return primary.Primary(subnet, config.run / "primary")
+
+        async def serve_pods() -> None:
             meta = attach.Meta(
                 client=api,
                 nads=nads,
                 recorder=networks,
-                primary=primary.Primary(
-                    IPv4Network(known["spec"]["podCIDR"]), config.run / "primary"
-                ),
+                primary=None if config.primary == "weft" else await bridge(),
                 path=str(config.run / "cni/bin"),
             )
             await pods.Pods(api, mine, meta, recorder, environment).run()
@@ -206,8 +212,14 @@ def parse_arguments(argv: Sequence[str] | None) -> Config:
         help="folder for what containers print (also $WEFT_POD_LOGS)",
     )
     parser.add_argument("--address", default="", help="the node's address; found if not given")
+    parser.add_argument(
+        "--primary",
+        choices=("weft", "none"),
+        default="none",
+        help="pods' first network: weft's, or a bridge on this node",
+    )
     given = parser.parse_args(argv)
-    return Config(given.node, given.kubeconfig, given.run, given.logs, given.address)
+    return Config(**vars(given))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,8 +1,9 @@
 """All interfaces of a pod, in the way of the multi-network specification.
 
 The question answered here: in which order are a pod's attachments made, and what becomes of the
-earlier ones when one fails? The cluster's own network comes first, then one attachment for each
-element of the pod's selection; a pod has all of them or none.
+earlier ones when one fails? First comes the cluster's own network, or the one that the pod chose
+in its place, then one attachment for each element of the pod's selection; a pod has all of them
+or none.
 """
 
 from __future__ import annotations
@@ -18,22 +19,26 @@ import orjson
 
 from weft import errors, model, names
 from weft.api import selection, status
+from weft.host import netlink, netns
 from weft.kube import cache, client, events
 from weft.kube.resources import PODS
 from weft.lab.meta import delegate, plugin, primary, routes
 
 Object = dict[str, Any]
-DEFAULT_INTERFACE = "eth0"
+FIRST = names.DEFAULT_INTERFACE
 
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """`path` is the folders of plugins (CNI_PATH); `nads` all definitions of the cluster."""
+    """`path` is the folders of plugins (CNI_PATH); `nads` all definitions of the cluster.
+
+    `primary` is the lab's own first network, None where weft's plugin is called for that too.
+    """
 
     client: client.Client
     nads: cache.Cache
     recorder: events.Recorder
-    primary: primary.Primary
+    primary: primary.Primary | None
     path: str
 
 
@@ -44,12 +49,13 @@ async def add(meta: Meta, pod: Object, sandbox: plugin.Sandbox, record: Path) ->
     """
     done: list[Object] = []
     try:
-        wishes = selection.parse(pod)
+        wishes = selection.parse(pod, primary=meta.primary is None)
         chains = [_chain(meta, pod, attachment) for attachment in wishes]
-        first = await meta.primary.add(sandbox, DEFAULT_INTERFACE)
-        done.append({"interface": DEFAULT_INTERFACE, "name": primary.NAME, "result": first})
-        _write(record, done)
-        _tell_added(meta, pod, DEFAULT_INTERFACE, first, primary.NAME)
+        if meta.primary is not None and not (chains and chains[0].interface == FIRST):
+            result = await meta.primary.add(sandbox, FIRST)
+            done.append({"interface": FIRST, "name": primary.NAME, "result": result})
+            _write(record, done)
+            _tell_added(meta, pod, FIRST, result, primary.NAME)
         for chain in chains:
             # Remembered before it is made: whoever comes after a crash undoes it.
             _write(record, [*done, delegate.to_record(chain, {})])
@@ -61,11 +67,11 @@ async def add(meta: Meta, pod: Object, sandbox: plugin.Sandbox, record: Path) ->
         if leading is not None:
             gateways = leading.default_route
             await routes.move_default(sandbox.netns, leading.interface, gateways)
-        await _write_status(meta, pod, done, leading.interface if leading else DEFAULT_INTERFACE)
+        await _write_status(meta, pod, sandbox, done, leading.interface if leading else FIRST)
     except BaseException:
         await delete(meta, sandbox, record)
         raise
-    return [str(ip_interface(entry["address"]).ip) for entry in first.get("ips", ())]
+    return [str(ip_interface(each["address"]).ip) for each in done[0]["result"].get("ips") or ()]
 
 
 async def delete(meta: Meta, sandbox: plugin.Sandbox, record: Path) -> list[errors.WeftError]:
@@ -75,7 +81,7 @@ async def delete(meta: Meta, sandbox: plugin.Sandbox, record: Path) -> list[erro
         try:
             if "plugins" in entry:
                 await _delete_chain(meta, *delegate.from_record(entry), sandbox)
-            else:
+            elif meta.primary is not None:
                 await meta.primary.delete(sandbox, entry["interface"])
         except errors.WeftError as error:
             failures.append(error)
@@ -103,6 +109,8 @@ def _write(record: Path, entries: list[Object]) -> None:
 
 
 def _chain(meta: Meta, pod: Object, attachment: model.Attachment) -> delegate.Delegate:
+    if not attachment.nad:
+        return delegate.cluster_network()
     nad = meta.nads.get(attachment.nad)
     if nad is not None:
         return delegate.from_nad(nad, attachment)
@@ -147,8 +155,12 @@ def _tell_added(
     )
 
 
-async def _write_status(meta: Meta, pod: Object, done: list[Object], leading: str) -> None:
-    listed = [_status(entry, default=entry["interface"] == leading) for entry in done]
+async def _write_status(
+    meta: Meta, pod: Object, sandbox: plugin.Sandbox, done: list[Object], leading: str
+) -> None:
+    listed = [
+        await _status(entry, sandbox, default=entry["interface"] == leading) for entry in done
+    ]
     metadata = pod["metadata"]
     body = {
         "metadata": {
@@ -161,7 +173,8 @@ async def _write_status(meta: Meta, pod: Object, done: list[Object], leading: st
     )
 
 
-def _status(entry: Object, *, default: bool) -> status.NetworkStatus:
+async def _status(entry: Object, sandbox: plugin.Sandbox, *, default: bool) -> status.NetworkStatus:
+    """An entry for the annotation; a result before version 1.1.0 does not say the MTU."""
     result, interface = entry["result"], entry["interface"]
     inside: Object = next(
         (
@@ -172,12 +185,16 @@ def _status(entry: Object, *, default: bool) -> status.NetworkStatus:
         {},
     )
     addresses = result.get("ips") or ()
+    mtu = inside.get("mtu", 0)
+    if not mtu:
+        link = await netns.run_inside(sandbox.netns, netlink.read, interface)
+        mtu = link.mtu if link is not None else 0
     return status.NetworkStatus(
         name=entry["name"],
         interface=interface,
         ips=tuple(ip_interface(a["address"]).ip for a in addresses),
         mac=inside.get("mac", ""),
-        mtu=inside.get("mtu", 0),
+        mtu=mtu,
         default=default,
         dns=result.get("dns") or {},
         gateway=tuple(a["gateway"] for a in addresses if a.get("gateway")),

@@ -32,6 +32,13 @@ class Delegate:
     plugins: tuple[Config, ...]
 
 
+def cluster_network() -> Delegate:
+    """The chain for the cluster's own network where weft serves it, as its nodes' file says it."""
+    version, name = "1.1.0", names.DEFAULT_CNI_NAME
+    plugin = {"cniVersion": version, "name": name, "type": names.CNI_TYPE}
+    return Delegate(name, name, version, names.DEFAULT_INTERFACE, (plugin,))
+
+
 def from_nad(nad: Mapping[str, Any], attachment: model.Attachment) -> Delegate:
     """The chain that `nad` describes, with what this attachment asks for added."""
     where = f"NetworkAttachmentDefinition {attachment.nad}"

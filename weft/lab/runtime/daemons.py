@@ -93,6 +93,7 @@ def _settings(lab: spec.Lab, node: spec.Node) -> tuple[str, ...]:
         "ovn-bridge-datapath-type": lab.datapath,
         "ovn-remote-probe-interval": "100000",
         "ovn-bridge-remote-probe-interval": "0",
+        "ovn-bridge-mappings": f"{spec.PHYSICAL_NETWORK}:{UNDERLAY_BRIDGE}",
     }
     return (
         *("--may-exist", "add-br", BRIDGE, "--"),

@@ -85,9 +85,12 @@ class Links:
     def raise_up(self, name: str) -> None:
         self._change(name, flags=IFF_UP)
 
-    def add_address(self, name: str, address: ipaddress.IPv4Interface) -> None:
+    def add_address(
+        self, name: str, address: ipaddress.IPv4Interface | ipaddress.IPv6Interface
+    ) -> None:
         packed = address.ip.packed
-        body = _ADDRESS.pack(socket.AF_INET, address.network.prefixlen, 0, 0, self._index(name))
+        family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+        body = _ADDRESS.pack(family, address.network.prefixlen, 0, 0, self._index(name))
         body += _attribute(IFA_LOCAL, packed) + _attribute(IFA_ADDRESS, packed)
         self._request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, body)
 

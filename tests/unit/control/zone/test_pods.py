@@ -73,3 +73,15 @@ def test_what_is_kept_of_a_pod_is_little():
     assert pods.slim(pod(annotations={})) == {
         "metadata": {"name": "web", "namespace": "default", "uid": "u1", "resourceVersion": "7"}
     }
+
+
+def test_the_clusters_own_network_counts_only_where_weft_serves_it():
+    own = {"default": {"ip_addresses": ["10.128.2.5/23"], "mac_address": "0a:58:0a:80:02:05"}}
+    only = pod(annotations={names.POD_NETWORKS: json.dumps(own)})
+    assert pods.read(pods.slim(only)) is None
+    assert list(pods.read(pods.slim(only), primary=True).allocations) == ["default"]
+
+
+def test_what_a_pod_chose_as_its_first_network_is_kept():
+    kept = pods.slim(pod(annotations={names.CHOSEN_DEFAULT: "blue"}))
+    assert kept["metadata"]["annotations"] == {names.CHOSEN_DEFAULT: "blue"}

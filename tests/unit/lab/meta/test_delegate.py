@@ -4,6 +4,7 @@ import json
 from ipaddress import ip_interface
 from typing import Any
 
+import orjson
 import pytest
 
 from weft import errors, model
@@ -56,3 +57,13 @@ def test_what_was_made_is_remembered() -> None:
     made = delegate.from_nad(nad({"name": "b", "type": "x"}), ATTACHMENT)
     record = json.loads(json.dumps(delegate.to_record(made, {"ips": []})))
     assert delegate.from_record(record) == (made, {"ips": []})
+
+
+def test_the_clusters_own_network_needs_no_definition() -> None:
+    chain = delegate.cluster_network()
+    assert (chain.name, chain.interface) == ("ovn-kubernetes", "eth0")
+    assert orjson.loads(delegate.render(chain, chain.plugins[0])) == {
+        "cniVersion": "1.1.0",
+        "name": "ovn-kubernetes",
+        "type": "ovn-k8s-cni-overlay",
+    }

@@ -1,0 +1,118 @@
+"""How long until a new node is reached from every other, on the cluster's own network?
+
+Counted from the moment at which its Node says all that the other zones need, until a pod of each
+other node has been answered by the new node's router: rows, tunnels and flows on all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from ipaddress import ip_interface
+from statistics import median
+from typing import Any
+
+import orjson
+
+from bench import stream
+from bench.figures import Figure
+from weft import names, ranges
+from weft.kube import cache, client, resources
+from weft.lab import spec, up
+from weft.lab.runtime import toolchain
+
+LAB = "bench-nodes"
+NODES = 3
+REPEATS = 5
+NEEDED = (names.NODE_CHASSIS_ID, names.NODE_ENCAP_IPS, names.NODE_TRANSIT, names.NODE_SUBNETS)
+
+# Asks every 2 ms, tells when it was first answered by the clock that all processes share.
+PROBE = """
+import select, socket, struct, sys, time
+print("ready", flush=True)
+to = sys.stdin.readline().strip()
+link = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+def echo(number):
+    head = struct.pack("!BBHHH", 8, 0, 0, 0x77, number)
+    total = sum(struct.unpack("!4H", head))
+    return struct.pack("!BBHHH", 8, 0, ~(total + (total >> 16)) & 0xFFFF, 0x77, number)
+number = 0
+while True:
+    number = (number + 1) & 0xFFFF
+    link.sendto(echo(number), (to, 0))
+    while select.select([link], [], [], 0.002)[0]:
+        data, (source, _) = link.recvfrom(2048)
+        if source == to and data[20] == 0:
+            print(time.monotonic(), flush=True)
+            sys.exit()
+"""
+
+
+def run() -> Iterable[Figure]:
+    with (
+        tempfile.TemporaryDirectory(prefix="weft-bench-") as state,
+        stream.lab(LAB, NODES, state) as found,
+    ):
+        times = asyncio.run(measure(found["kubeconfig"]))
+    yield Figure(
+        f"new node reached from every other of {NODES}, from its Node's being complete",
+        1000 * median(times),
+        "ms",
+        at_most=1000,
+    )
+
+
+async def measure(kubeconfig: str) -> list[float]:
+    async with client.Client.from_kubeconfig(kubeconfig) as api:
+        pods = [stream.pod(f"p{number}", f"node{number}") for number in range(1, NODES + 1)]
+        await stream.running(api, pods)
+        nodes = cache.Cache(api, resources.NODES)
+        async with asyncio.TaskGroup() as group:
+            watch = group.create_task(nodes.run())
+            await nodes.synced()
+            times = [await once(nodes) for _ in range(REPEATS)]
+            watch.cancel()
+    return times
+
+
+async def once(nodes: cache.Cache) -> float:
+    """Add a node, and take it away again."""
+    probes = [await probe(f"default/p{number}") for number in range(1, NODES + 1)]
+    grown = asyncio.create_task(resize(NODES + 1))
+    node = await nodes.wait_for(f"node{NODES + 1}", is_complete, 60)
+    start = time.monotonic()
+    subnets = orjson.loads(node["metadata"]["annotations"][names.NODE_SUBNETS])
+    gateway = ranges.router(ip_interface(subnets[names.DEFAULT_NETWORK][0]).network).ip
+    said = await asyncio.gather(*(each.communicate(f"{gateway}\n".encode()) for each in probes))
+    await grown
+    gone = asyncio.Event()
+    nodes.subscribe(lambda key, old, new: gone.set() if new is None else None)
+    await resize(NODES)
+    await gone.wait()
+    return max(float(out) for out, _ in said) - start
+
+
+async def probe(pod: str) -> asyncio.subprocess.Process:
+    """A prober in a pod, which waits to be told the address."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "weft", "lab", "exec", "--name", LAB, pod, "--"),
+        *(sys.executable, "-c", PROBE),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    await process.stdout.readline()
+    return process
+
+
+async def resize(nodes: int) -> None:
+    wishes = spec.Wishes(nodes=nodes)
+    await asyncio.to_thread(up.up, LAB, wishes, tools=toolchain.ensure())
+
+
+def is_complete(node: dict[str, Any] | None) -> bool:
+    notes = node["metadata"].get("annotations", {}) if node else {}
+    return all(key in notes for key in NEEDED)

@@ -1,0 +1,106 @@
+"""The cluster's own network as pods meet it: every node, the outside, and nobody from there."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.support import labs as support
+from tests.support.lab_pods import Kubectl, nad, pod
+
+pytestmark = pytest.mark.lab
+
+OUTSIDE = "172.31.1.1"
+GATEWAYS = {"node1": "172.31.1.101", "node2": "172.31.1.102"}
+DUAL = "10.128.0.0/14/23,fd00:10:128::/48/64"
+
+
+@pytest.fixture
+def lab(labs: support.LabHouse) -> Kubectl:
+    labs.names.append("own")
+    made = labs.json("lab", "up", "--name", "own", "--nodes", "2", "--cluster-subnets", DUAL)
+    return Kubectl(labs, made["kubeconfig"])
+
+
+def echoes(labs: support.LabHouse, target: str) -> int:
+    """Echo requests that a pod has received."""
+    text = labs.run(target, "cat", "/proc/net/snmp").stdout
+    names, values = (line.split() for line in text.splitlines() if line.startswith("Icmp:"))
+    return int(values[names.index("InEchos")])
+
+
+def test_pods_reach_each_other_and_the_outside_and_nobody_comes_in(
+    labs: support.LabHouse, lab: Kubectl
+) -> None:
+    lab.run_pods(pod("a", "node1"), pod("b", "node1"), pod("c", "node2"))
+    ips = {name: [one["ip"] for one in lab.pod(name)["status"]["podIPs"]] for name in "abc"}
+    for target in ("b", "c"):
+        for address in ips[target]:
+            labs.run("default/a", "ping", "-c", "2", "-W", "5", "-s", "1352", address)
+    for name, node in (("a", "node1"), ("c", "node2")):
+        page = labs.run(f"default/{name}", "wget", "-T", "5", "-q", "-O", "-", f"http://{OUTSIDE}/")
+        assert page.stdout == f"hello from outside, {GATEWAYS[node]}\n"
+        six = ("wget", "-T", "5", "-q", "-O", "-", "http://[fd00:172:31:1::1]/")
+        assert "hello from outside, fd00:172:31:1::6" in labs.run(f"default/{name}", *six).stdout
+    labs.run("default/a", "ping", "-c", "2", "-W", "5", OUTSIDE)
+
+    # The outside knows the way now, and is not let in; the nodes' gateways do not answer for pods.
+    heard = echoes(labs, "default/a"), echoes(labs, "default/c")
+    labs.run("outside", "busybox", "ip", "route", "add", "10.128.0.0/14", "via", GATEWAYS["node1"])
+    for name in ("a", "c"):
+        knock = ("busybox", "ping", "-c", "2", "-W", "1", ips[name][0])
+        assert labs.run("outside", *knock, check=False).returncode != 0
+    assert (echoes(labs, "default/a"), echoes(labs, "default/c")) == heard
+    labs.run("default/a", "ping", "-c", "2", "-W", "5", OUTSIDE)
+
+
+def test_the_workflow_of_a_pods_networks(labs: support.LabHouse, lab: Kubectl) -> None:
+    lab.run_pods(
+        nad("blue", "10.9.0.0/24"),
+        nad("red", "10.8.0.0/16/24", "layer3"),
+        pod("plain", "node1", networks="blue, red"),
+        pod("chosen", "node2", default_network="default/blue", networks="red"),
+        pod(
+            "moved",
+            "node1",
+            networks=json.dumps([{"name": "blue", "default-route": ["10.9.0.1"]}]),
+        ),
+    )
+    check_status(lab)
+    labs.run("default/plain", "ping", "-c", "2", "-W", "5", lab.address("chosen"))
+    labs.run("default/plain", "ping", "-c", "2", "-W", "5", lab.address("chosen", "net1"))
+    routes = labs.run("default/moved", "ip", "route").stdout.splitlines()
+    assert [line.split()[:5] for line in routes if line.startswith("default")] == [
+        ["default", "via", "10.9.0.1", "dev", "net1"]
+    ]
+    # The rest of the cluster stays reachable through eth0.
+    labs.run("default/moved", "ping", "-c", "2", "-W", "5", lab.address("plain"))
+
+    before = lab.pod("plain")["metadata"]["annotations"]["k8s.ovn.org/pod-networks"]
+    lab("annotate", "--overwrite", "pod", "plain", "k8s.v1.cni.cncf.io/networks=blue")
+    said = lab.event("plain", "NetworksChangeRefused")
+    assert "removing default/red is refused" in said
+    assert "restart the pod" in said
+    assert lab.pod("plain")["metadata"]["annotations"]["k8s.ovn.org/pod-networks"] == before
+
+
+def check_status(lab: Kubectl) -> None:
+    """Each pod's interfaces, the first one first, with all that a reader wants of them."""
+    expected: dict[str, list[tuple[str, str, bool]]] = {
+        "plain": [
+            ("ovn-kubernetes", "eth0", True),
+            ("default/blue", "net1", False),
+            ("default/red", "net2", False),
+        ],
+        "chosen": [("default/blue", "eth0", True), ("default/red", "net1", False)],
+        "moved": [("ovn-kubernetes", "eth0", False), ("default/blue", "net1", True)],
+    }
+    for name, interfaces in expected.items():
+        seen: list[dict[str, Any]] = lab.status(name)
+        found = [(one["name"], one["interface"], one.get("default", False)) for one in seen]
+        assert found == interfaces
+        assert all(one["mac"] and one["mtu"] == 1400 and one["ips"] for one in seen)
+        if name != "chosen":
+            assert seen[0]["gateway"][0].startswith("10.128.")

@@ -1,0 +1,120 @@
+"""Routed networks after what goes wrong in a zone: rows, databases, the writer itself."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.real.test_routed import BLUE, DEFAULT, KEY, pings
+from tests.real.test_zone_faults import contents, written
+from tests.support.realised import Cluster, Kept
+from tests.support.routed import OUTSIDE, Routed, open_gateways, routed
+from weft.control.zone import writer
+from weft.ovn import tables
+
+pytestmark = pytest.mark.real
+
+
+async def build(cluster: Cluster) -> Routed:
+    """The cluster's own network and a secondary one, gateways, a pod on each node."""
+    blue = await routed(cluster, BLUE, KEY)
+    net = await routed(cluster, DEFAULT, "default")
+    await open_gateways(cluster)
+    a, b = cluster.kept
+    await blue.pod("red", a, 20)
+    await net.pod("one", a, 11)
+    await net.pod("two", b, 12)
+    return net
+
+
+async def works(net: Routed) -> None:
+    a, b = net.cluster.kept
+    for version, outside in zip((4, 6), OUTSIDE, strict=True):
+        assert await pings(net.guests["one"], net.address(b, 12, version))
+        assert await pings(net.guests["two"], net.address(a, 11, version))
+        assert await pings(net.guests["one"], outside)
+
+
+async def test_a_new_writer_finds_nothing_to_do(cluster: Cluster) -> None:
+    await build(cluster)
+    for kept in cluster.kept:
+        again = writer.Writer(kept.state, kept.nb, kept.sb)
+        task = asyncio.create_task(again.run())
+        await again.settled()
+        task.cancel()
+        assert again.figures.rebuilds == 1
+        assert again.figures.operations == 0
+
+
+async def test_a_wiped_northbound_is_rebuilt(cluster: Cluster) -> None:
+    net = await build(cluster)
+    await works(net)
+    a = cluster.kept[0]
+    before = contents(a)
+    await wipe(cluster, a, "nb")
+    assert contents(a) == before
+    await a.bound("default_one", a.zone.chassis)
+    await works(net)
+
+
+async def wipe(cluster: Cluster, kept: Kept, database: str) -> None:
+    zone, rebuilds = kept.zone, kept.writer.figures.rebuilds
+    await asyncio.to_thread(zone.stop, database)
+    await asyncio.to_thread(zone.run, "rm", f"/run/ovn/{database}.db")
+    schema = str(cluster.wire.toolchain.schema(f"ovn-{database}"))
+    await asyncio.to_thread(zone.run, "ovsdb-tool", "create", f"/run/ovn/{database}.db", schema)
+    await asyncio.to_thread(zone.start, database)
+    done = kept.writer.figures
+    await written(kept, lambda: done.rebuilds > rebuilds and not kept.writer.trouble)
+
+
+async def test_rows_that_somebody_removes_come_back(cluster: Cluster) -> None:
+    """Each of them, with all that went along."""
+    net = await build(cluster)
+    a = cluster.kept[0]
+    before = contents(a)
+    for command in (
+        ("lr-del", "ovn_cluster_router"),
+        ("ls-del", "transit_switch"),
+        ("ls-del", "node1"),
+        ("ls-del", "join"),
+        ("lr-del", "GR_node1"),
+        ("acl-del", "ext_node1"),
+        ("lr-nat-del", "GR_node1"),
+        ("lr-route-del", "ovn_cluster_router"),
+        ("lrp-del", "rtos-node1"),
+        ("lsp-del", "tstor-node2"),
+        ("lsp-set-addresses", "tstor-node2", "0a:58:00:00:00:77"),
+        ("ls-del", "blue_transit_switch"),
+        ("lr-del", "blue_ovn_cluster_router"),
+    ):
+        done = a.writer.figures.operations
+        await asyncio.to_thread(a.zone.run, "ovn-nbctl", *command)
+        await written(a, lambda: a.writer.figures.operations > done and contents(a) == before)  # noqa: B023
+    await works(net)
+
+
+async def test_what_went_while_nobody_looked_is_removed(cluster: Cluster) -> None:
+    """The cluster's own network keeps its own rows, a secondary one none without a pod."""
+    await build(cluster)
+    a, b = cluster.kept
+    cluster.end()
+    for name in ("red", "one", "two"):
+        a.state.set_pod(f"default/{name}", None)
+    a.state.set_node(b.zone.name, None)
+    a.state.changes()
+    again = writer.Writer(a.state, a.nb, a.sb)
+    task = asyncio.create_task(again.run())
+    await again.settled()
+    owners = {
+        (tables.owner(row), tables.external_id(row, "weft/network"))
+        for table in tables.NB
+        for row in a.nb.rows(table.name).values()
+    }
+    assert owners == {("Network//default", "default")}
+    a.state.set_definition("default", None)
+    again.poke()
+    await again.settled()
+    task.cancel()
+    assert not [row for table in tables.NB for row in a.nb.rows(table.name).values()]

@@ -1,0 +1,312 @@
+"""Nodes in, ids and parts of networks out; and pods from their node's part, whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.support import cluster_world as world
+from tests.support.cluster_world import address, allocations, manage, managed, messages, settled
+from tests.support.memory_api import MemoryApi
+from weft import names
+from weft.kube.resources import NADS, NODES, PODS, Resource
+
+PRIMARY = replace(world.OPTIONS, cluster_subnets="10.128.0.0/20/23")  # eight nodes
+RED = world.nad("red", topology="layer3", subnets="10.1.0.0/22/24")  # four nodes
+
+
+def bare(name: str, node: str = "node1", **spec: Any) -> dict[str, Any]:
+    made = world.pod(name, "", nodeName=node, **spec)
+    del made["metadata"]["annotations"][names.NETWORKS]
+    return made
+
+
+def put_nodes(api: MemoryApi, count: int = 3) -> None:
+    for number in range(1, count + 1):
+        api.put(NODES, world.node(f"node{number}"))
+
+
+async def test_every_node_gets_id_transit_addresses_and_subnet() -> None:
+    api = MemoryApi()
+    put_nodes(api, 2)
+    await manage(api, PRIMARY)
+    assert world.notes(api, "node1") == {
+        "node-id": 2,
+        "node-transit-switch-port-ifaddr": {"ipv4": "100.88.0.2/16", "ipv6": "fd97::2/64"},
+        "node-subnets": {"default": ["10.128.0.0/23"]},
+    }
+    assert world.notes(api, "node2")["node-subnets"] == {"default": ["10.128.2.0/23"]}
+    assert [kind for _, kind, _ in api.writes] == ["Node", "Node"], "one patch a node"
+
+
+async def test_every_pod_gets_an_address_of_its_nodes_subnet() -> None:
+    api = MemoryApi()
+    put_nodes(api)
+    api.put(NADS, world.nad("blue"))
+    api.put(PODS, bare("one"))
+    api.put(PODS, world.pod("two", "blue", nodeName="node2"))
+    api.put(PODS, bare("host", hostNetwork=True))
+    await manage(api, PRIMARY)
+    assert allocations(api, "one") == {
+        "default": {
+            "ip_addresses": ["10.128.0.3/23"],
+            "mac_address": "0a:58:0a:80:00:03",
+            "gateway_ips": ["10.128.0.1"],
+            "routes": [{"dest": "10.128.0.0/20", "nextHop": "10.128.0.1"}],
+            "ip_address": "10.128.0.3/23",
+            "gateway_ip": "10.128.0.1",
+            "role": "primary",
+        }
+    }
+    assert address(api, "two", "default") == "10.128.2.3/23"
+    assert address(api, "two") == "10.1.0.1/24"
+    assert allocations(api, "host") == {}
+    assert [kind for _, kind, _ in api.writes].count("Pod") == 2, "one patch a pod"
+
+
+async def test_without_the_setting_nobody_touches_pods_or_nodes() -> None:
+    api = MemoryApi()
+    theirs = '{"default":["10.244.0.0/24"]}'
+    api.put(NODES, world.node("node1", node_subnets=theirs))
+    api.put(NADS, world.nad("blue"))
+    api.put(PODS, bare("bare"))
+    api.put(PODS, world.pod("one"))
+    await manage(api)
+    assert allocations(api, "bare") == {}
+    assert world.notes(api, "node1") == {"node-subnets": json.loads(theirs)}
+    assert {kind for _, kind, _ in api.writes} == {"NetworkAttachmentDefinition", "Pod"}
+
+
+async def test_a_secondary_networks_part_goes_to_nodes_with_pods_on_it() -> None:
+    api = MemoryApi()
+    theirs = '{"default":["10.244.0.0/24"]}'
+    api.put(NODES, world.node("node1", node_subnets=theirs, node_id="7"))
+    api.put(NODES, world.node("node2"))
+    api.put(NADS, RED)
+    api.put(PODS, world.pod("one", "red"))
+    async with managed(api) as manager:
+        await settled(api, manager)
+        assert messages(api, "one") == [], "waiting for the node's part is nobody's fault"
+        entry = allocations(api, "one")["default/red"]
+        assert entry["ip_addresses"] == ["10.1.0.3/24"]
+        assert entry["routes"] == [{"dest": "10.1.0.0/22", "nextHop": "10.1.0.1"}]
+        assert "gateway_ips" not in entry
+        assert "tunnel_id" not in entry
+        said = world.notes(api, "node1")
+        assert said["node-subnets"] == {"default": ["10.244.0.0/24"], "red": ["10.1.0.0/24"]}
+        assert (said["node-id"], world.notes(api, "node2")) == (7, {})
+        api.remove(PODS, "default/one")
+        api.remove(NADS, "default/red")
+        await settled(api, manager)
+        assert world.notes(api, "node1")["node-subnets"] == {"default": ["10.244.0.0/24"]}
+
+
+@pytest.mark.parametrize("wiped", ["", names.NODE_SUBNETS, names.NODE_ID])
+async def test_a_restart_comes_to_the_same_and_what_was_wiped_comes_back(wiped: str) -> None:
+    api = MemoryApi()
+    put_nodes(api)
+    api.put(NADS, RED)
+    for number in range(1, 4):
+        api.put(PODS, world.pod(f"p{number}", "red", nodeName=f"node{number}"))
+    await manage(api, PRIMARY)
+    before = {key: api.of(NODES, key)["metadata"]["annotations"] for key in api.all(NODES)}
+    given = {name: allocations(api, name) for name in ("p1", "p2", "p3")}
+    writes = list(api.writes)
+    await manage(api, PRIMARY)
+    assert api.writes == writes, "nothing to do, nothing written"
+    async with managed(api, PRIMARY) as manager:
+        await settled(api, manager)
+        if wiped:
+            api.change(NODES, "node2", {"metadata": {"annotations": {wiped: None}}})
+            await settled(api, manager)
+    assert before == {key: api.of(NODES, key)["metadata"]["annotations"] for key in api.all(NODES)}
+    assert given == {name: allocations(api, name) for name in ("p1", "p2", "p3")}
+
+
+async def test_what_a_node_had_is_free_when_it_goes() -> None:
+    api = MemoryApi()
+    put_nodes(api, 8)
+    async with managed(api, PRIMARY) as manager:
+        await settled(api, manager)
+        gone = world.notes(api, "node4")
+        api.put(NODES, world.node("late"))
+        await settled(api, manager)
+        assert "node-subnets" not in world.notes(api, "late")
+        (said,) = messages(api, "late")
+        assert said.startswith("NodeSubnetsExhausted: Node late: no IPv4 subnet is free")
+        api.remove(NODES, "node4")
+        await settled(api, manager)
+        assert world.notes(api, "late")["node-subnets"] == gone["node-subnets"]
+
+
+async def test_exhausted_parts_of_one_network_harm_nothing_else() -> None:
+    api = MemoryApi()
+    put_nodes(api, 5)
+    api.put(NADS, RED)
+    for number in range(1, 6):
+        api.put(PODS, world.pod(f"p{number}", "red", nodeName=f"node{number}"))
+        api.put(PODS, bare(f"b{number}", f"node{number}"))
+    async with managed(api, PRIMARY) as manager:
+        await settled(api, manager)
+        without = [n for n in range(1, 6) if not address(api, f"p{n}", "default/red")]
+        assert len(without) == 1
+        (late,) = without
+        assert all(address(api, f"b{number}", "default") for number in range(1, 6))
+        assert set(world.notes(api, f"node{late}")["node-subnets"]) == {"default"}
+        assert any("NodeSubnetsExhausted" in said for said in messages(api, f"node{late}"))
+        assert "no IPv4 subnet is free" in messages(api, f"p{late}")[-1]
+        other = 1 if late != 1 else 2
+        api.remove(PODS, f"default/p{other}")
+        api.remove(NODES, f"node{other}")
+        await settled(api, manager)
+        assert address(api, f"p{late}", "default/red")
+
+
+async def test_of_two_nodes_with_one_subnet_the_elder_keeps_it() -> None:
+    api = MemoryApi()
+    one = '{"default":["10.128.4.0/23"]}'
+    for name, created in (("a", "2026-01-02T00:00:00Z"), ("b", "2026-01-01T00:00:00Z")):
+        made = world.node(name, node_subnets=one, node_id="3")
+        made["metadata"]["creationTimestamp"] = created
+        api.put(NODES, made)
+    await manage(api, PRIMARY)
+    assert world.notes(api, "b")["node-subnets"] == {"default": ["10.128.4.0/23"]}
+    assert world.notes(api, "b")["node-id"] == 3
+    assert world.notes(api, "a")["node-subnets"] == {"default": ["10.128.0.0/23"]}
+    assert world.notes(api, "a")["node-id"] == 2
+
+
+@pytest.mark.parametrize("text", ["{", '{"default":["x"]}', '{"default":["10.9.0.0/23"]}'])
+async def test_nonsense_on_a_node_is_replaced(text: str) -> None:
+    api = MemoryApi()
+    api.put(NODES, world.node("node1", node_subnets=text))
+    api.put(PODS, bare("one"))
+    await manage(api, PRIMARY)
+    assert world.notes(api, "node1")["node-subnets"] == {"default": ["10.128.0.0/23"]}
+    assert address(api, "one", "default")
+
+
+@pytest.mark.parametrize("order", ["pod first", "node first"])
+async def test_whichever_comes_first(order: str) -> None:
+    api = MemoryApi()
+    steps: list[Callable[[], object]] = [
+        lambda: api.put(PODS, bare("one")),
+        lambda: put_nodes(api, 1),
+    ]
+    async with managed(api, PRIMARY) as manager:
+        for step in steps if order == "pod first" else steps[::-1]:
+            step()
+            await settled(api, manager)
+        assert address(api, "one", "default") == "10.128.0.3/23"
+
+
+@pytest.mark.parametrize("fate", ["before", "after"])
+@pytest.mark.parametrize("victim", range(6))
+async def test_killed_at_each_write_no_two_share_anything(fate: str, victim: int) -> None:
+    api = MemoryApi()
+    put_nodes(api, 2)
+    api.put(NADS, RED)
+    for number in range(1, 3):
+        api.put(PODS, world.pod(f"p{number}", "red", nodeName=f"node{number}"))
+    count, dead = 0, asyncio.Event()
+
+    def spoil(verb: str, kind: Resource, key: str) -> str:
+        nonlocal count
+        count += 1
+        if count <= victim and not dead.is_set():
+            return ""
+        fated = "before" if dead.is_set() else fate
+        dead.set()
+        return fated
+
+    api.spoil = spoil
+    async with managed(api, PRIMARY):
+        await dead.wait()
+    api.spoil = lambda verb, kind, key: ""
+    await manage(api, PRIMARY)
+    subnets = [
+        subnet
+        for key in api.all(NODES)
+        for listed in world.notes(api, key)["node-subnets"].values()
+        for subnet in listed
+    ]
+    assert len(subnets) == len(set(subnets)) == 4
+    for number in range(1, 3):
+        held = world.notes(api, f"node{number}")["node-subnets"]
+        for key, network in (("default", "default"), ("default/red", "red")):
+            given = address(api, f"p{number}", key).rpartition(".")[0]
+            assert given == held[network][0].rpartition(".")[0]
+
+
+async def test_a_network_of_the_clusters_range_is_refused() -> None:
+    api = MemoryApi()
+    api.put(NADS, world.nad("blue", subnets="10.128.1.0/24"))
+    await manage(api, PRIMARY)
+    (said,) = messages(api, "blue")
+    assert "overlaps 10.128.0.0/20, the cluster's own network" in said
+
+
+async def test_a_pod_may_choose_another_first_network() -> None:
+    api = MemoryApi()
+    put_nodes(api, 1)
+    api.put(NADS, world.nad("blue"))
+    chosen = bare("one")
+    chosen["metadata"]["annotations"][names.CHOSEN_DEFAULT] = "default/blue"
+    api.put(PODS, chosen)
+    await manage(api, PRIMARY)
+    assert set(allocations(api, "one")) == {"default/blue"}
+
+
+@pytest.mark.parametrize("options", [PRIMARY, world.OPTIONS], ids=["primary", "secondary"])
+@pytest.mark.parametrize(
+    ("networks", "said"),
+    [
+        ("blue, red", "adding default/red is refused"),
+        ("red", "adding default/red, removing default/blue is refused"),
+        (None, "removing default/blue is refused"),
+    ],
+)
+async def test_a_running_pods_networks_stay_as_they_are(
+    options: Any, networks: str | None, said: str
+) -> None:
+    api = MemoryApi()
+    put_nodes(api, 1)
+    for name, subnets in (("blue", "10.1.0.0/24"), ("red", "10.2.0.0/24")):
+        api.put(NADS, world.nad(name, subnets=subnets))
+    api.put(PODS, world.pod("one", "blue"))
+    async with managed(api, options) as manager:
+        await settled(api, manager)
+        given = allocations(api, "one")
+        api.change(PODS, "default/one", {"status": {"phase": "Running"}})
+        await settled(api, manager)
+        assert messages(api, "one") == []
+        change = {"metadata": {"annotations": {names.NETWORKS: networks}}}
+        api.change(PODS, "default/one", change)
+        await settled(api, manager)
+        (told,) = messages(api, "one")
+        assert told.startswith("NetworksChangeRefused: Pod default/one: ")
+        assert said in told
+        assert "restart" in told
+        assert allocations(api, "one") == given
+    # What was given stays its own, also for a manager that never saw the earlier wish.
+    async with managed(api, options) as manager:
+        await settled(api, manager)
+        api.put(PODS, world.pod("two", [{"name": "blue", "ips": ["10.1.0.1"]}]))
+        await settled(api, manager)
+        assert "default/blue" not in allocations(api, "two")
+        assert any("held by Pod default/one" in each for each in messages(api, "two"))
+
+
+async def test_a_pod_that_another_plugin_wired_is_prepared_for_its_next_start() -> None:
+    api = MemoryApi()
+    put_nodes(api, 1)
+    api.put(PODS, bare("old"))
+    api.change(PODS, "default/old", {"status": {"phase": "Running"}})
+    await manage(api, PRIMARY)
+    assert address(api, "old", "default") == "10.128.0.3/23"
+    assert messages(api, "old") == []

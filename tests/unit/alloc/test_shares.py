@@ -1,0 +1,168 @@
+"""A node's part of a layer3 network, and what its pods get of it."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_interface, ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from weft import errors, model
+from weft.alloc import ledger, shares
+
+
+def network(
+    *subnets: str, lengths: tuple[int, ...] = (24,), role: str = "secondary"
+) -> model.Network:
+    spec = model.NetworkSpec(
+        "red",
+        model.Topology.LAYER3,
+        1400,
+        tuple(map(ip_network, subnets)),
+        host_prefix=lengths,
+        role=role,
+    )
+    return model.Network(spec, 3)
+
+
+RED = network("10.1.0.0/22")
+DUAL = network("10.1.0.0/22", "fd00:1::/48", lengths=(24, 64))
+FIRST = (ip_network("10.1.0.0/24"), ip_network("fd00:1::/64"))
+SECOND = (ip_network("10.1.1.0/24"), ip_network("fd00:1:0:1::/64"))
+
+
+def test_one_slice_of_each_family_for_each_node() -> None:
+    slices = shares.Slices(DUAL.spec)
+    assert [slices.allocate(node) for node in ("a", "b", "a")] == [FIRST, SECOND, FIRST]
+    assert slices.get("c") == ()
+    assert slices.release("a")
+    assert not slices.release("a")
+    assert slices.allocate("c")[0] == ip_network("10.1.2.0/24"), "the freed one comes up last"
+
+
+def test_exhausted_and_nothing_else_harmed() -> None:
+    slices = shares.Slices(DUAL.spec)
+    for number in range(4):
+        slices.allocate(f"n{number}")
+    with pytest.raises(errors.Exhausted, match=r"Node late: no IPv4 subnet is free"):
+        slices.allocate("late")
+    assert slices.get("late") == ()
+    slices.release("n2")
+    assert slices.allocate("late") == (ip_network("10.1.2.0/24"), ip_network("fd00:1:0:4::/64"))
+
+
+def test_a_second_range_when_the_first_is_used_up() -> None:
+    spec = network("10.1.0.0/23", "10.9.0.0/23", lengths=(24, 24)).spec
+    slices = shares.Slices(spec)
+    found = [str(slices.allocate(node)[0]) for node in "abcd"]
+    assert found == ["10.1.0.0/24", "10.1.1.0/24", "10.9.0.0/24", "10.9.1.0/24"]
+
+
+def test_what_was_given_before_is_not_given_again() -> None:
+    slices = shares.Slices(DUAL.spec)
+    slices.reserve("b", FIRST)
+    slices.reserve("b", FIRST)
+    assert slices.allocate("a") == SECOND
+    with pytest.raises(errors.Conflict, match="held by Node b"):
+        slices.reserve("c", FIRST)
+
+
+@pytest.mark.parametrize(
+    ("subnets", "rule"),
+    [
+        (("10.1.0.0/24",), "one subnet of each family"),
+        (("10.1.0.0/24", "10.1.1.0/24"), "one subnet of each family"),
+        (("10.1.0.0/25", "fd00:1::/64"), "is no node's part"),
+        (("10.2.0.0/24", "fd00:1::/64"), "is no node's part"),
+        (("10.0.0.0/24", "fd00:1::/64"), "is no node's part"),
+        (("10.1.0.0/24", "fd00:2::/64"), "is no node's part"),
+    ],
+)
+def test_what_cannot_be_a_nodes_part(subnets: tuple[str, ...], rule: str) -> None:
+    slices = shares.Slices(DUAL.spec)
+    slices.reserve("b", FIRST)
+    with pytest.raises(errors.InvalidInput, match=rule):
+        slices.reserve("b", tuple(map(ip_network, subnets)))
+    assert slices.get("b") == FIRST
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abcdef"), st.sampled_from(("allocate", "release", "reserve"))),
+        max_size=40,
+    )
+)
+def test_no_two_nodes_ever_share_a_slice(steps: list[tuple[str, str]]) -> None:
+    slices = shares.Slices(DUAL.spec)
+    for node, step in steps:
+        try:
+            if step == "allocate":
+                slices.allocate(node)
+            elif step == "reserve":
+                slices.reserve(node, SECOND)
+            else:
+                slices.release(node)
+        except errors.Conflict:
+            continue
+        held = [subnet for each in slices.nodes() for subnet in slices.get(each)]
+        assert len(held) == len(set(held))
+
+
+def attachment(*asked: str) -> model.Attachment:
+    return model.Attachment("a/red", "a/red", "net1", addresses=tuple(map(ip_address, asked)))
+
+
+def book(of: model.Network = DUAL, node: str = "n1") -> ledger.Ledger:
+    subnets = FIRST[: len(of.spec.subnets)]
+    return ledger.Ledger(of, shares.Share(node, subnets))
+
+
+def test_a_pod_of_a_secondary_network_gets_routes_and_no_way_out() -> None:
+    assert book().allocate("a", attachment()) == model.Allocation(
+        mac="0a:58:0a:01:00:03",
+        addresses=(ip_interface("10.1.0.3/24"), ip_interface("fd00:1::3/64")),
+        tunnel_id=0,
+        routes=(
+            model.Route(ip_network("10.1.0.0/22"), ip_address("10.1.0.1")),
+            model.Route(ip_network("fd00:1::/48"), ip_address("fd00:1::1")),
+        ),
+    )
+
+
+def test_a_pod_of_the_clusters_network_leaves_by_the_nodes_router() -> None:
+    given = book(network("10.1.0.0/22", role="primary")).allocate("a", attachment())
+    assert given.gateways == (ip_address("10.1.0.1"),)
+    assert given.routes == (model.Route(ip_network("10.1.0.0/22"), ip_address("10.1.0.1")),)
+    assert given.role == "primary"
+
+
+@pytest.mark.parametrize("address", ["10.1.0.1", "10.1.0.2", "fd00:1::1"])
+def test_the_nodes_own_addresses_are_nobodys(address: str) -> None:
+    with pytest.raises(errors.InvalidInput, match="is the node's own"):
+        book().allocate("a", attachment(address))
+
+
+def test_an_address_of_another_nodes_part_is_refused() -> None:
+    with pytest.raises(errors.InvalidInput, match=r"lies outside of subnet 10\.1\.0\.0/24"):
+        book().allocate("a", attachment("10.1.1.9"))
+
+
+def test_a_full_node_says_where_to_go() -> None:
+    small = network("10.1.0.0/24", lengths=(29,))
+    held = ledger.Ledger(small, shares.Share("n1", (ip_network("10.1.0.0/29"),)))
+    for owner in "abcd":
+        held.allocate(owner, attachment())
+    with pytest.raises(errors.Exhausted) as caught:
+        held.allocate("e", attachment())
+    assert caught.value.hint == "run pods on other nodes than n1"
+    held.release("b")
+    assert str(held.allocate("e", attachment()).addresses[0]) == "10.1.0.4/29"
+
+
+def test_rebuilt_from_annotations_the_same_is_held() -> None:
+    before = book()
+    given = before.allocate("a", attachment())
+    after = book()
+    after.reserve("a", given)
+    assert after.allocate("b", attachment()).addresses[0] == ip_interface("10.1.0.4/24")

@@ -1,0 +1,109 @@
+"""Rows of the way out of a node."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_interface, ip_network
+
+import pytest
+
+from weft import model
+from weft.ovn import gateway
+
+
+@pytest.fixture
+def name() -> str:
+    return "default"
+
+
+def made(network: model.Network, node: model.NodeInfo) -> dict[tuple[str, str], dict]:
+    return {(r.table, r.key): dict(r.columns) for r in gateway.own(network, node, "c1", "wan")}
+
+
+def routes(listed, of):
+    return {
+        row.columns["ip_prefix"]: row.columns["nexthop"]
+        for row in listed
+        if row.table == "Logical_Router_Static_Route" and row.parent.key == of
+    }
+
+
+def test_routers_by_the_fields_names_and_addresses(network, own):
+    found = made(network, own)
+    ports = {key for table, key in found if table == "Logical_Router_Port"}
+    assert ports == {"rtoj-ovn_cluster_router", "rtoj-GR_node1", "rtoe-GR_node1"}
+    assert found["Logical_Router", "GR_node1"]["options"]["chassis"] == "c1"
+    inner = found["Logical_Router_Port", "rtoj-ovn_cluster_router"]
+    assert inner["networks"] == {"100.64.0.1/16", "fd98::1/64"}
+    assert found["Logical_Router_Port", "rtoj-GR_node1"]["networks"] == {
+        "100.64.0.2/16",
+        "fd98::2/64",
+    }
+    outer = found["Logical_Router_Port", "rtoe-GR_node1"]
+    assert outer["mac"] == "0a:58:c0:00:02:65"
+    assert outer["networks"] == {"192.0.2.101/24", "fd00:2::65/64"}
+    wire = found["Logical_Switch_Port", "physnet_node1"]
+    assert (wire["type"], wire["options"]) == ("localnet", {"network_name": "wan"})
+
+
+def test_everything_unknown_goes_out_and_a_part_that_nobody_has_nowhere(network, own):
+    listed = gateway.own(network, own, "c1", "wan")
+    assert routes(listed, "ovn_cluster_router") == {
+        "0.0.0.0/0": "100.64.0.2",
+        "::/0": "fd98::2",
+        "10.128.0.0/14": "discard",
+        "fd00:10::/48": "discard",
+    }
+    assert routes(listed, "GR_node1") == {
+        "0.0.0.0/0": "192.0.2.254",
+        "10.128.0.0/14": "100.64.0.1",
+        "fd00:10::/48": "fd98::1",
+    }
+
+
+def test_pods_are_hidden_behind_the_gateways_address_of_their_family(network, own):
+    found = [row.columns for row in gateway.own(network, own, "c1", "wan") if row.table == "NAT"]
+    assert {(nat["logical_ip"], nat["external_ip"]) for nat in found} == {
+        ("10.128.0.0/14", "192.0.2.101"),
+        ("fd00:10::/48", "fd00:2::65"),
+    }
+
+
+def test_the_wire_reaches_the_gateways_address_alone(network, own):
+    matches = {
+        str(row.columns["match"])
+        for row in gateway.own(network, own, "c1", "wan")
+        if row.table == "ACL"
+    }
+    assert matches == {
+        'inport == "physnet_node1" && ip4.dst != {192.0.2.101}',
+        'inport == "physnet_node1" && ip6.dst != {fd00:2::65, fe80::/10, ff00::/8}',
+    }
+
+
+def test_a_family_that_the_gateway_lacks_has_no_way_in_or_out(network, own):
+    single = replace(own.gateway, addresses=(ip_interface("192.0.2.101/24"),))
+    listed = gateway.own(network, replace(own, gateway=single), "c1", "wan")
+    assert "::/0" not in routes(listed, "ovn_cluster_router")
+    assert [row for row in listed if row.table == "NAT" and ":" in row.key] == []
+    (guard,) = (row for row in listed if row.key == "guard/6/default")
+    assert "fd00:2" not in str(guard.columns["match"])
+
+
+def test_every_subnet_of_a_family_counts(network, own):
+    wide = replace(network.spec, subnets=(ip_network("10.128.0.0/16"), ip_network("10.9.0.0/16")))
+    listed = gateway.own(model.Network(wide, 0), own, "c1", "wan")
+    assert len([row for row in listed if row.table == "NAT"]) == 2
+    assert len({row.key for row in listed if row.table == "Logical_Router_Static_Route"}) == 7
+
+
+@pytest.mark.parametrize("change", [{"gateway": None}, {"interface_id": ""}, {"id": 3}])
+def test_no_way_out(network, own, change):
+    """Without a gateway, without its port's name, or on another network than the cluster's own."""
+    if "id" in change:
+        network = replace(network, id=3)
+    elif "gateway" in change:
+        own = replace(own, gateway=None)
+    else:
+        own = replace(own, gateway=replace(own.gateway, **change))
+    assert gateway.own(network, own, "c1", "wan") == ()

@@ -1,0 +1,69 @@
+"""Rows of a node's own part of a routed network."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_address, ip_interface
+
+from weft import model, rows
+from weft.ovn import layer3
+
+PREFIX = {"default": "", "blue": "blue_"}
+
+
+def test_switch_and_router_by_the_fields_names(network, own, name):
+    found = {(row.table, row.key): row for row in layer3.own(network, own)}
+    p = PREFIX[name]
+    assert set(found) == {
+        ("Logical_Router", f"{p}ovn_cluster_router"),
+        ("Logical_Switch", f"{p}node1"),
+        ("Logical_Router_Port", f"rtos-{p}node1"),
+        ("Logical_Switch_Port", f"stor-{p}node1"),
+        ("DHCP_Options", f"dhcp4/{name}"),
+    }
+    towards = found["Logical_Router_Port", f"rtos-{p}node1"]
+    assert towards.columns["mac"] == "0a:58:0a:80:04:01"
+    assert towards.columns["networks"] == {"10.128.4.1/23", "fd00:10:0:2::1/64"}
+    assert towards.parent == rows.Ref("Logical_Router", f"{p}ovn_cluster_router")
+    other = found["Logical_Switch_Port", f"stor-{p}node1"]
+    assert other.columns["options"] == {"router-port": f"rtos-{p}node1"}
+    assert (other.columns["type"], other.columns["addresses"]) == ("router", {"router"})
+
+
+def test_a_switch_of_one_zone_has_no_key_for_all(network, own):
+    (switch,) = (row for row in layer3.own(network, own) if row.table == "Logical_Switch")
+    assert "requested-tnl-key" not in switch.columns["other_config"]
+
+
+def test_a_pods_port_is_on_its_nodes_switch(network, own, name):
+    allocation = model.Allocation("0a:58:0a:80:04:05", (ip_interface("10.128.4.5/23"),))
+    key = "default" if name == "default" else "shop/blue"
+    ref = model.PodRef("shop", "web", "uid-1")
+    port = model.Port(ref, key, key, name, "node1", allocation)
+    row = layer3.pod_port(network, port, own, "c1")
+    assert row.key == ("shop_web" if name == "default" else "shop.blue_shop_web")
+    assert row.parent == rows.Ref("Logical_Switch", f"{PREFIX[name]}node1")
+    assert row.columns["options"] == {"requested-chassis": "c1", "iface-id-ver": "uid-1"}
+    assert row.columns["dhcpv4_options"] == {rows.Ref("DHCP_Options", f"dhcp4/{name}")}
+    assert row.columns["dhcpv6_options"] == frozenset()
+
+
+def test_dhcp_leads_out_or_to_the_other_nodes_only(network, own, name):
+    (row,) = (row for row in layer3.own(network, own) if row.table == "DHCP_Options")
+    assert row.columns["cidr"] == "10.128.4.0/23"
+    said = row.columns["options"]
+    if name == "default":
+        assert said["router"] == "10.128.4.1"
+    else:
+        assert "router" not in said
+        assert said["classless_static_route"] == "{10.128.0.0/14,10.128.4.1}"
+
+
+def test_a_router_that_is_configured_stands_among_the_ways(network, own, name):
+    configured = replace(network.spec, dhcp=model.Dhcp(routers=(ip_address("10.128.4.9"),)))
+    found = layer3.own(replace(network, spec=configured), own)
+    (row,) = (row for row in found if row.table == "DHCP_Options")
+    if name == "blue":
+        assert row.columns["options"]["classless_static_route"] == (
+            "{10.128.0.0/14,10.128.4.1, 0.0.0.0/0,10.128.4.9}"
+        )

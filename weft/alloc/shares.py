@@ -1,0 +1,121 @@
+"""Which part of a layer3 network does each node have?
+
+Its subnets are cut into slices of equal length, one of each family for a node. The nodes'
+annotations are the truth; this is rebuilt from them with `reserve`. Addresses within a node's
+slice are the ledger's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from weft import errors, model, names
+from weft.alloc import ring
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A node's part of a layer3 network: a segment of its own, with a router."""
+
+    node: str
+    subnets: tuple[model.Subnet, ...]
+
+
+class Slices:
+    """The slices of one network, by node."""
+
+    def __init__(self, spec: model.NetworkSpec) -> None:
+        self.spec = spec
+        self._rings = {
+            (subnet, length): ring.Ring(1 << (length - subnet.prefixlen))
+            for subnet, length in zip(spec.subnets, spec.host_prefix, strict=True)
+        }
+        self._by_node: dict[str, tuple[model.Subnet, ...]] = {}
+        self._by_slice: dict[model.Subnet, str] = {}
+
+    def get(self, node: str) -> tuple[model.Subnet, ...]:
+        return self._by_node.get(node, ())
+
+    def nodes(self) -> tuple[str, ...]:
+        return tuple(self._by_node)
+
+    def reserve(self, node: str, subnets: tuple[model.Subnet, ...]) -> None:
+        """Note what `node` has been given before; refuses what cannot be one node's part."""
+        if subnets == self._by_node.get(node):
+            return
+        where = f"Node {node}"
+        field = f"{names.NODE_SUBNETS}[{self.spec.name!r}]"
+        listed = ", ".join(map(str, subnets))
+        hint = "remove the entry; the node gets another"
+        families = [subnet.version for subnet in subnets]
+        if sorted(families) != sorted({subnet.version for subnet in self.spec.subnets}):
+            rule = "must be one subnet of each family of the network"
+            raise errors.InvalidInput(where, field, listed, rule, hint=hint)
+        for subnet in subnets:
+            if self._place(subnet) is None:
+                rule = f"is no node's part of {', '.join(map(str, self.spec.subnets))}"
+                raise errors.InvalidInput(where, field, str(subnet), rule, hint=hint)
+            holder = self._by_slice.get(subnet, node)
+            if holder != node:
+                raise errors.Conflict(
+                    f"subnet {subnet} of network {self.spec.name}: held by Node {holder}",
+                    where=where,
+                    hint=hint,
+                )
+        self.release(node)
+        self._hold(node, subnets)
+
+    def allocate(self, node: str) -> tuple[model.Subnet, ...]:
+        """What `node` has, a new slice of each family if it has none."""
+        if (known := self._by_node.get(node)) is not None:
+            return known
+        chosen: dict[int, model.Subnet] = {}
+        for (subnet, length), free in self._rings.items():
+            number = free.peek() if subnet.version not in chosen else None
+            if number is not None:
+                chosen[subnet.version] = _slice(subnet, length, number)
+        for subnet in self.spec.subnets:
+            if subnet.version not in chosen:
+                raise errors.Exhausted(
+                    f"no IPv{subnet.version} subnet is free for another node: network "
+                    f"{self.spec.name} has {len(self._by_node)} nodes, the most it can",
+                    where=f"Node {node}",
+                    hint="add subnets to the network, or give each node a smaller one",
+                )
+        subnets = tuple(chosen.values())
+        self._hold(node, subnets, in_turn=True)
+        return subnets
+
+    def release(self, node: str) -> bool:
+        """Give back what `node` has; False if it has nothing."""
+        subnets = self._by_node.pop(node, ())
+        for subnet in subnets:
+            del self._by_slice[subnet]
+            place = self._place(subnet)
+            assert place is not None
+            place[0].free(place[1])
+        return bool(subnets)
+
+    def _hold(self, node: str, subnets: tuple[model.Subnet, ...], *, in_turn: bool = False) -> None:
+        self._by_node[node] = subnets
+        for subnet in subnets:
+            self._by_slice[subnet] = node
+            place = self._place(subnet)
+            assert place is not None
+            place[0].take(place[1], in_turn=in_turn)
+
+    def _place(self, part: model.Subnet) -> tuple[ring.Ring, int] | None:
+        """The ring and number of a slice, None if it is none of this network."""
+        for (subnet, length), numbers in self._rings.items():
+            if part.version != subnet.version or part.prefixlen != length:
+                continue
+            offset = int(part.network_address) - int(subnet.network_address)
+            number = offset >> (part.max_prefixlen - length)
+            if offset >= 0 and number < numbers.size:
+                return numbers, number
+        return None
+
+
+def _slice(subnet: model.Subnet, length: int, number: int) -> model.Subnet:
+    size = subnet.max_prefixlen - length
+    return type(subnet)((int(subnet.network_address) + (number << size), length))

@@ -1,0 +1,38 @@
+"""Which network is the cluster's own, by the setting that both processes are given?
+
+    10.128.0.0/14/23[,fd00:10:128::/48/64]
+
+An empty setting means that another plugin is the cluster's primary network: weft then serves
+secondary networks only.
+"""
+
+from __future__ import annotations
+
+from weft import model, names, ranges
+from weft.api import cidrs, fields
+
+_SUBJECT = "setting --cluster-subnets"
+
+
+def parse(text: str, *, mtu: int) -> model.Network | None:
+    """The default network, None where weft is not the primary; raises the first problem."""
+    if not text.strip():
+        return None
+    reader = fields.Fields(_SUBJECT, "", {"subnets": text}, [])
+    subnets, lengths = cidrs.routed(reader, _taken())
+    if reader.problems:
+        raise reader.problems[0]
+    spec = model.NetworkSpec(
+        name=names.DEFAULT_NETWORK,
+        topology=model.Topology.LAYER3,
+        mtu=mtu,
+        subnets=subnets,
+        host_prefix=lengths,
+        role="primary",
+    )
+    return model.Network(spec, 0)
+
+
+def _taken() -> cidrs.Reserved:
+    joints = (("weft's transit switches", ranges.TRANSIT), ("weft's join switch", ranges.JOIN))
+    return [(what, subnet) for what, subnets in joints for subnet in subnets]

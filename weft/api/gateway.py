@@ -1,0 +1,52 @@
+"""Which way out of the cluster has a node, by the settings that its agent is given?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from weft import errors, model, names
+from weft.api import written
+
+_Read = TypeVar("_Read", model.Interface, model.Address)
+
+
+def parse(
+    node: str, *, addresses: str, next_hops: str = "", physical_network: str = "physnet"
+) -> model.Gateway | None:
+    """The node's gateway, None where it is given no address; raises the first problem."""
+    own = _listed("--gateway-address", addresses, written.interface)
+    hops = _listed("--gateway-next-hop", next_hops, written.address)
+    if not own:
+        if hops:
+            rule = "stands without --gateway-address; a way out begins at an address of its own"
+            raise errors.InvalidInput("weft node", "--gateway-next-hop", next_hops, rule)
+        return None
+    for hop in hops:
+        if not any(hop in address.network for address in own):
+            rule = f"is not on the network of --gateway-address {addresses}"
+            raise errors.InvalidInput("weft node", "--gateway-next-hop", str(hop), rule)
+    if not physical_network:
+        rule = "is empty; it must name the gateway's network in ovn-bridge-mappings"
+        raise errors.InvalidInput("weft node", "--physical-network", None, rule)
+    return model.Gateway(
+        mac=names.address_mac(str(min(own, key=lambda address: address.version).ip)),
+        addresses=own,
+        next_hops=hops,
+        interface_id=names.localnet_port(node, physical_network),
+    )
+
+
+def _listed(flag: str, text: str, read: Callable[[str], _Read]) -> tuple[_Read, ...]:
+    """A comma list, with at most one item of each family."""
+    found: dict[int, _Read] = {}
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        try:
+            one = read(item)
+        except ValueError as error:
+            raise errors.InvalidInput("weft node", flag, item, str(error)) from None
+        if one.version in found:
+            rule = f"is a second IPv{one.version} address; one of each family is the most"
+            raise errors.InvalidInput("weft node", flag, item, rule)
+        found[one.version] = one
+    return tuple(found.values())

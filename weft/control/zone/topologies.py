@@ -1,0 +1,114 @@
+"""What is a network to one zone, by its topology: which rows of itself, of a node, of a pod?
+
+One class for each topology, behind one protocol, so that `state` knows none of them. What the
+rows say is `weft.ovn`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from weft import model, rows
+from weft.ovn import advertisement, dhcp, gateway, layer2, layer3, ports, transit
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """The zone itself, and what it knows of `nodes`, its own among them."""
+
+    node: str
+    chassis: str
+    nodes: Mapping[str, model.NodeInfo]
+    remote_ports: ports.RemotePorts
+    physical_network: str
+
+
+class Topology(Protocol):
+    """Asked only about networks that the zone has; each answer costs O(1).
+
+    `has_remote_pods`: pods of other zones are ports here. Otherwise their nodes are reached.
+    """
+
+    @property
+    def has_remote_pods(self) -> bool: ...
+
+    def of_network(self, network: model.Network, here: Here) -> tuple[rows.Row, ...]:
+        """The rows that the network has here whichever pods and nodes there are."""
+
+    def of_node(
+        self, network: model.Network, node: model.NodeInfo, here: Here
+    ) -> tuple[rows.Row, ...]:
+        """The rows that another node's part of the network has here."""
+
+    def of_pod(self, network: model.Network, port: model.Port, here: Here) -> rows.Row | None:
+        """The port of a pod, None where it has none here or not yet."""
+
+
+class Layer2:
+    """One switch over all zones; every zone that has it has a port for each of its pods."""
+
+    has_remote_pods = True
+
+    def of_network(self, network: model.Network, here: Here) -> tuple[rows.Row, ...]:
+        own = (layer2.switch(network), *dhcp.options(network))
+        if advertisement.has_advertiser(network):
+            return (*own, layer2.advertiser(network))
+        return own
+
+    def of_node(
+        self, network: model.Network, node: model.NodeInfo, here: Here
+    ) -> tuple[rows.Row, ...]:
+        return ()
+
+    def of_pod(self, network: model.Network, port: model.Port, here: Here) -> rows.Row | None:
+        if not port.allocation.tunnel_id:
+            return None
+        if port.node == here.node:
+            return layer2.local_port(network, port, here.chassis)
+        info = here.nodes.get(port.node)
+        if info is None or not info.chassis:
+            return None
+        return layer2.remote_port(network, port, info.chassis, here.remote_ports)
+
+
+class Layer3:
+    """A switch for each node, tied together by routers; the cluster's own also leads outside."""
+
+    has_remote_pods = False
+
+    def of_network(self, network: model.Network, here: Here) -> tuple[rows.Row, ...]:
+        own = self._own(network, here)
+        if own is None:
+            return ()
+        return (
+            *layer3.own(network, own),
+            *transit.own(network, own),
+            *gateway.own(network, own, here.chassis, here.physical_network),
+        )
+
+    def of_node(
+        self, network: model.Network, node: model.NodeInfo, here: Here
+    ) -> tuple[rows.Row, ...]:
+        if node.name == here.node or not node.chassis or self._own(network, here) is None:
+            return ()
+        return transit.peer(network, node, here.remote_ports) if transit.has(network, node) else ()
+
+    def of_pod(self, network: model.Network, port: model.Port, here: Here) -> rows.Row | None:
+        own = self._own(network, here)
+        if port.node != here.node or own is None:
+            return None
+        return layer3.pod_port(network, port, own, here.chassis)
+
+    @staticmethod
+    def _own(network: model.Network, here: Here) -> model.NodeInfo | None:
+        """This node, once it has been given its part of the network."""
+        own = here.nodes.get(here.node)
+        return own if own is not None and transit.has(network, own) else None
+
+
+KNOWN: Mapping[model.Topology, Topology] = {
+    model.Topology.LAYER2: Layer2(),
+    model.Topology.LAYER3: Layer3(),
+}

@@ -1,0 +1,119 @@
+"""Which Northbound rows lead from the cluster's own network out of a node, and none back in?
+
+    cluster router - join switch - gateway router - external switch - physical network
+
+The gateway router has a node's address on the physical network and hides every pod behind it.
+What comes in by the wire passes only to that address, where nothing but answers has a way on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_network
+
+from weft import model, names, ranges, rows
+from weft.ovn import router
+
+_CLUSTER_ROUTER = ranges.FIRST_NODE_ID - 1  # its number on the join switch
+_EVERYTHING = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
+# By family: what hosts on a link say to each other, beside what is said to an address of theirs.
+_ON_LINK: dict[int, list[str]] = {4: [], 6: ["fe80::/10", "ff00::/8"]}
+_GUARD_PRIORITY = 1000
+
+
+def own(
+    network: model.Network, node: model.NodeInfo, chassis: str, physical_network: str
+) -> tuple[rows.Row, ...]:
+    """The way out of one node; none where the node has no gateway."""
+    gateway = node.gateway
+    if gateway is None or not gateway.interface_id or not network.is_default:
+        return ()
+    owner = router.Owner(network.name)
+    return (
+        *_join(network, node, owner, chassis),
+        *_external(node, gateway, owner, physical_network),
+        *_routes(network, node, gateway, owner),
+        *_hiding(network, node, gateway, owner),
+    )
+
+
+def _join(
+    network: model.Network, node: model.NodeInfo, owner: router.Owner, chassis: str
+) -> Iterator[rows.Row]:
+    """Both routers on the join switch; the gateway's is the one whose place is this chassis."""
+    switch = names.JOIN_SWITCH
+    yield router.switch(switch, owner, {"mcast_snoop": "false"})
+    yield router.router(names.gateway_router(node.name), owner, {"chassis": chassis})
+    for of, number in (
+        (names.cluster_router(network.name), _CLUSTER_ROUTER),
+        (names.gateway_router(node.name), node.id),
+    ):
+        towards, addresses = names.join_router_port(of), ranges.join(number)
+        yield router.router_port(towards, of, owner, router.mac(addresses), addresses)
+        yield router.to_router(names.join_switch_port(of), switch, owner, towards)
+
+
+def _external(
+    node: model.NodeInfo, gateway: model.Gateway, owner: router.Owner, physical_network: str
+) -> Iterator[rows.Row]:
+    """The gateway router on the wire; it announces its address, so that a moved one is found."""
+    of, switch = names.gateway_router(node.name), names.external_switch(node.name)
+    towards = names.external_router_port(of)
+    yield router.switch(switch, owner, {"mcast_snoop": "false"})
+    yield router.router_port(towards, of, owner, gateway.mac, gateway.addresses)
+    port = names.external_switch_port(of)
+    yield router.to_router(port, switch, owner, towards, {"nat-addresses": "router"})
+    yield router.switch_port(
+        gateway.interface_id,
+        switch,
+        owner,
+        type="localnet",
+        addresses="unknown",
+        options={"network_name": physical_network},
+    )
+
+
+def _routes(
+    network: model.Network, node: model.NodeInfo, gateway: model.Gateway, owner: router.Owner
+) -> Iterator[rows.Row]:
+    """Out by the gateway, in by the cluster router.
+
+    What is addressed to a part of the network that no node has goes nowhere: without that route
+    the two routers would send it to each other until it dies.
+    """
+    cluster, of = names.cluster_router(network.name), names.gateway_router(node.name)
+    joints = {a.version: a.ip for a in ranges.join(node.id)}
+    inner = {a.version: a.ip for a in ranges.join(_CLUSTER_ROUTER)}
+    for subnet in network.spec.subnets:
+        key = names.row_id("unknown", subnet, network.name)
+        yield router.route(cluster, owner, key, subnet, router.DISCARD)
+        key = names.row_id("in", subnet, network.name)
+        yield router.route(of, owner, key, subnet, inner[subnet.version])
+    for family in {address.version for address in gateway.addresses}:
+        key = names.row_id("out", family, network.name)
+        yield router.route(cluster, owner, key, _EVERYTHING[family], joints[family])
+    for family, hop in {hop.version: hop for hop in reversed(gateway.next_hops)}.items():
+        key, towards = names.row_id("hop", family, network.name), names.external_router_port(of)
+        yield router.route(of, owner, key, _EVERYTHING[family], hop, towards)
+
+
+def _hiding(
+    network: model.Network, node: model.NodeInfo, gateway: model.Gateway, owner: router.Owner
+) -> Iterator[rows.Row]:
+    """Pods speak from the gateway's address, and the wire reaches nothing else.
+
+    The guard stands before addresses are translated back, so an answer carries the gateway's own;
+    whoever on the wire routes pods' subnets to the gateway by hand gets no further.
+    """
+    of, switch = names.gateway_router(node.name), names.external_switch(node.name)
+    for subnet in network.spec.subnets:
+        address = router.of_family(gateway.addresses, subnet.version)
+        if address is not None:
+            key = names.row_id("snat", subnet, network.name)
+            yield router.snat(of, owner, key, subnet, address)
+    for family, others in _ON_LINK.items():
+        said = [str(a.ip) for a in gateway.addresses if a.version == family] + others
+        into = f"ip{family}.dst != {{{', '.join(said)}}}" if said else f"ip{family}"
+        key = names.row_id("guard", family, network.name)
+        match = f'inport == "{gateway.interface_id}" && {into}'
+        yield router.drop(switch, owner, key, _GUARD_PRIORITY, match)

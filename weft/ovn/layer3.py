@@ -1,0 +1,41 @@
+"""Which Northbound rows make a layer-3 network in one zone: its node's switch and its router?
+
+Every zone has the switch of its own node alone, with that node's pods, and a router of its own;
+other nodes are reached through `transit`, the outside through `gateway`. No row stands for a pod
+of another zone, so a network's cost here follows its nodes.
+"""
+
+from __future__ import annotations
+
+from weft import model, names, ranges, rows
+from weft.ovn import dhcp, ports, router
+
+
+def own(network: model.Network, node: model.NodeInfo) -> tuple[rows.Row, ...]:
+    """The cluster router and the node's switch, whose gateway it is."""
+    owner = router.Owner(network.name)
+    switch, of = names.node_switch(network.name, node.name), names.cluster_router(network.name)
+    gateways = [ranges.router(subnet) for subnet in node.subnets_of(network.name)]
+    towards = names.router_port(switch)
+    return (
+        router.router(of, owner, {}),
+        router.switch(switch, owner, {"mcast_snoop": "false"}),
+        router.router_port(towards, of, owner, router.mac(gateways), gateways),
+        router.to_router(names.switch_port(switch), switch, owner, towards),
+        *dhcp.options(network, node.subnets_of(network.name)),
+    )
+
+
+def pod_port(
+    network: model.Network, port: model.Port, node: model.NodeInfo, chassis: str
+) -> rows.Row:
+    """A port of a pod of this node."""
+    served = node.subnets_of(network.name)
+    return ports.row(
+        names.node_switch(network.name, port.node),
+        port,
+        type="",
+        options=ports.local_options(port, chassis),
+        dhcpv4_options=dhcp.reference(network.spec, 4, port.allocation, served),
+        dhcpv6_options=dhcp.reference(network.spec, 6, port.allocation, served),
+    )

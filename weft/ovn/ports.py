@@ -1,0 +1,111 @@
+"""What does a Northbound row say of one pod's port, whichever kind of switch it is on?
+
+Which switches there are, and which pods have ports on them, is the topologies' to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from weft import model, names, rows
+
+# OVN's port security knows a port's EUI-64 link-local address only. Hosts that follow RFC 7217
+# choose another, and could then neither solicit a router nor ask for a lease (ADR 0004).
+LINK_LOCAL = "fe80::/64"
+
+SWITCH = "Logical_Switch"
+PORT = "Logical_Switch_Port"
+
+
+class RemotePorts(StrEnum):
+    """How a port of another zone is written: setting `remote_ports` (ADR 0002).
+
+    `plain` keeps northd incremental and floods once for each chassis; `remote` is the type that
+    OVN provides for it, and costs a full recompute for each port.
+    """
+
+    PLAIN = "plain"
+    REMOTE = "remote"
+
+    @property
+    def type(self) -> str:
+        return "" if self is RemotePorts.PLAIN else "remote"
+
+    def bound(self, chassis: str) -> str:
+        """`requested-chassis` of a port over there.
+
+        Naming the chassis twice is what makes northd bind a port of plain type to it.
+        """
+        return f"{chassis},{chassis}" if self is RemotePorts.PLAIN else chassis
+
+
+def port_key(port: model.Port) -> str:
+    return names.logical_port(port.key, port.pod.namespace, port.pod.name)
+
+
+def addresses(allocation: model.Allocation) -> str:
+    """Where the switch sends frames: the MAC, and the addresses it answers ARP and ND for."""
+    return " ".join((allocation.mac, *(str(address.ip) for address in allocation.addresses)))
+
+
+def port_security(allocation: model.Allocation) -> str:
+    """What the port may send: with no address assigned, anything from its MAC.
+
+    An IPv4 address carries its prefix length, so that the port hears its subnet's broadcast.
+    OVN reads an address without host bits as the whole subnet; that one goes without.
+    """
+    allowed = [allocation.mac]
+    for address in allocation.addresses:
+        if address.version == 4 and address.ip != address.network.network_address:
+            allowed.append(str(address))
+        else:
+            allowed.append(str(address.ip))
+    if any(address.version == 6 for address in allocation.addresses):
+        allowed.append(LINK_LOCAL)
+    return " ".join(allowed)
+
+
+def local_options(port: model.Port, chassis: str) -> dict[str, rows.Atom]:
+    """Bound here, and by this incarnation of the pod."""
+    options: dict[str, rows.Atom] = {
+        "requested-chassis": chassis,
+        "iface-id-ver": port.pod.uid,
+    }
+    if port.allocation.tunnel_id:
+        options["requested-tnl-key"] = str(port.allocation.tunnel_id)
+    return options
+
+
+def row(
+    switch: str,
+    port: model.Port,
+    *,
+    type: str,
+    options: Mapping[str, rows.Atom],
+    dhcpv4_options: rows.Value = frozenset(),
+    dhcpv6_options: rows.Value = frozenset(),
+) -> rows.Row:
+    """The port on `switch`, with every column that weft writes of any pod's port."""
+    name = port_key(port)
+    return rows.Row(
+        PORT,
+        name,
+        {
+            "name": name,
+            "type": type,
+            "addresses": frozenset({addresses(port.allocation)}),
+            "port_security": frozenset({port_security(port.allocation)}),
+            "options": options,
+            "dhcpv4_options": dhcpv4_options,
+            "dhcpv6_options": dhcpv6_options,
+            "external_ids": {
+                names.OWNER: names.pod_owner(port.pod.namespace, port.pod.name),
+                names.OWNER_UID: port.pod.uid,
+                names.NETWORK: port.network,
+                names.ATTACHMENT: port.key,
+            },
+        },
+        parent=rows.Ref(SWITCH, switch),
+        parent_column="ports",
+    )

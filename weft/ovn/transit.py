@@ -1,0 +1,100 @@
+"""Which Northbound rows join the zones' routers of one layer-3 network?
+
+The transit switch is one switch in all zones: same name, same key, and each node's router port
+under the node's id. A zone's own router has a port on it; another zone's is a remote port with a
+route to that node's subnets behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import ip_network
+
+from weft import model, names, ranges, rows
+from weft.ovn import ports, router
+
+_SUBNET, _JOIN = "subnet", "join"
+
+
+def own(network: model.Network, node: model.NodeInfo) -> tuple[rows.Row, ...]:
+    """The switch, and this node's router on it.
+
+    Snooping stays off: the keys of snooped groups are chosen by each zone for itself.
+    """
+    owner = router.Owner(network.name)
+    switch = names.transit_switch(network.name)
+    towards = names.transit_router_port(network.name, node.name)
+    config = {
+        "interconn-ts": switch,
+        "mcast_snoop": "false",
+        "requested-tnl-key": str(names.datapath_key(network.id)),
+    }
+    addresses = _addresses(network, node)
+    return (
+        router.switch(switch, owner, config),
+        router.router_port(
+            towards,
+            names.cluster_router(network.name),
+            owner,
+            router.mac(node.transit),
+            addresses,
+        ),
+        router.to_router(
+            names.transit_switch_port(network.name, node.name),
+            switch,
+            owner,
+            towards,
+            {"requested-tnl-key": str(node.id)},
+        ),
+    )
+
+
+def peer(
+    network: model.Network, node: model.NodeInfo, style: ports.RemotePorts
+) -> tuple[rows.Row, ...]:
+    """Another node's router: its port, and the routes to what is behind it."""
+    owner = router.Owner(network.name, node.name)
+    addresses = _addresses(network, node)
+    said = " ".join((router.mac(node.transit), *(str(address.ip) for address in addresses)))
+    made = [
+        router.switch_port(
+            names.transit_switch_port(network.name, node.name),
+            names.transit_switch(network.name),
+            owner,
+            type=style.type,
+            addresses=said,
+            options={
+                "requested-chassis": style.bound(node.chassis),
+                "requested-tnl-key": str(node.id),
+            },
+        )
+    ]
+    for kind, dest in _behind(network, node):
+        hop = router.of_family(addresses, dest.version)
+        if hop is not None:
+            key = names.row_id(kind, dest.version, network.name, node.name)
+            of = names.cluster_router(network.name)
+            made.append(router.route(of, owner, key, dest, hop.ip))
+    return tuple(made)
+
+
+def has(network: model.Network, node: model.NodeInfo) -> bool:
+    """Whether the node has been given all that its part of the network is made of."""
+    return bool(node.id and node.subnets_of(network.name) and _addresses(network, node))
+
+
+def _addresses(network: model.Network, node: model.NodeInfo) -> tuple[model.Interface, ...]:
+    """The node's transit addresses of the families that it has subnets of."""
+    families = {subnet.version for subnet in node.subnets_of(network.name)}
+    return tuple(address for address in node.transit if address.version in families)
+
+
+def _behind(network: model.Network, node: model.NodeInfo) -> Iterable[tuple[str, model.Subnet]]:
+    """What is reached through a node: its pods and, on the cluster's own network, its gateway."""
+    for family in (4, 6):
+        subnet = router.of_family(node.subnets_of(network.name), family)
+        joint = router.of_family(ranges.join(node.id), family)
+        if subnet is not None:
+            yield _SUBNET, subnet
+        if subnet is not None and joint is not None and network.is_default:
+            yield _JOIN, ip_network(joint.ip)
