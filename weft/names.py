@@ -34,6 +34,13 @@ DEFAULT_NETWORK = "default"
 DEFAULT_CNI_NAME = "ovn-kubernetes"
 DEFAULT_INTERFACE = "eth0"
 
+# MultiNetworkPolicies: the definitions whose networks one guards, what a namespace wants logged,
+# and weft's own: enforce or audit, and what of it was accepted last (as ACCEPTED_CONFIG).
+POLICY_FOR = "k8s.v1.cni.cncf.io/policy-for"
+ACL_LOGGING = "k8s.ovn.org/acl-logging"
+POLICY_MODE = "weft/policy-mode"
+ACCEPTED_POLICY = "weft/accepted-policy"
+
 # Finalizer of a definition that pods have an allocation on.
 NETWORK_IN_USE = "weft/network-in-use"
 

@@ -1,0 +1,203 @@
+"""The words of network policies: what a MultiNetworkPolicy says, and of whom.
+
+Frozen data and what it means by itself; no Kubernetes dicts, no OVN, no I/O. The meaning is
+NetworkPolicy's own: a pod is isolated in a direction once a policy of that direction selects it,
+then only what some rule of some such policy allows may pass, and replies always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from weft import model
+
+
+class Direction(StrEnum):
+    """`policyTypes`: of connections to the selected pods, or from them."""
+
+    INGRESS = "Ingress"
+    EGRESS = "Egress"
+
+
+class Protocol(StrEnum):
+    TCP = "TCP"
+    UDP = "UDP"
+    SCTP = "SCTP"
+
+
+class Mode(StrEnum):
+    """Annotation `weft/policy-mode`.
+
+    `audit` lets pass, and reports, what the policy would have dropped. It isolates nobody, and
+    allows nothing that an enforced policy drops.
+    """
+
+    ENFORCE = "enforce"
+    AUDIT = "audit"
+
+
+class Operator(StrEnum):
+    IN = "In"
+    NOT_IN = "NotIn"
+    EXISTS = "Exists"
+    DOES_NOT_EXIST = "DoesNotExist"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Requirement:
+    """One condition on labels; `values` only for In and NotIn. A matchLabels entry is an In."""
+
+    key: str
+    operator: Operator
+    values: tuple[str, ...] = ()
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """NotIn also matches where the label is absent, as in Kubernetes."""
+        match self.operator:
+            case Operator.IN:
+                return labels.get(self.key) in self.values
+            case Operator.NOT_IN:
+                return labels.get(self.key) not in self.values
+            case Operator.EXISTS:
+                return self.key in labels
+            case Operator.DOES_NOT_EXIST:
+                return self.key not in labels
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """All requirements hold; none: everything is selected.
+
+    Sorted and without repetition, so that selectors that mean the same for being written in
+    another order are equal.
+    """
+
+    requirements: tuple[Requirement, ...] = ()
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        return all(requirement.matches(labels) for requirement in self.requirements)
+
+
+EVERYTHING = Selector()
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """Pods of one network: those of `namespace`, or where that is empty of all namespaces whose
+    labels `namespaces` matches, whose own labels `pods` matches.
+
+    Equal ones are the same pods, whichever policy says so; a policy's own `podSelector` is
+    Members of its namespace too.
+    """
+
+    namespace: str = ""
+    namespaces: Selector = EVERYTHING
+    pods: Selector = EVERYTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """`ipBlock`: the addresses of `subnet` that are in none of `excepts`."""
+
+    subnet: model.Subnet
+    excepts: tuple[model.Subnet, ...] = ()
+
+
+Peer = Members | Block
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One element of `ports`: of `protocol` every port, one by number or name, or a range.
+
+    `port` None: every port. `end` is the last port of a range that a number begins; 0: none.
+    """
+
+    protocol: Protocol
+    port: int | str | None = None
+    end: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Allows connections with any of `peers` on any of `services`.
+
+    None means that the policy names no peer (port): anybody (every port of every protocol, ICMP
+    too). An empty tuple means that all that were named are skipped: nobody (none).
+    `index` is the rule's place in the policy, which skipped rules do not shift.
+    """
+
+    index: int
+    peers: tuple[Peer, ...] | None = None
+    services: tuple[Service, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A part of a policy that cannot mean anything: it allows nothing.
+
+    `field` as kubectl writes it ("spec.ingress[0].from[1].ipBlock.cidr").
+    """
+
+    field: str
+    value: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One MultiNetworkPolicy.
+
+    `definitions` are the NADs ("<namespace>/<name>") whose networks it guards; `directions` those
+    in which it isolates the pods that it selects.
+    """
+
+    namespace: str
+    name: str
+    uid: str
+    definitions: tuple[str, ...]
+    pods: Selector
+    directions: frozenset[Direction]
+    ingress: tuple[Rule, ...] = ()
+    egress: tuple[Rule, ...] = ()
+    mode: Mode = Mode.ENFORCE
+    skipped: tuple[Skipped, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def subjects(self) -> Members:
+        """The pods that it selects."""
+        return Members(namespace=self.namespace, pods=self.pods)
+
+    def rules(self, direction: Direction) -> tuple[Rule, ...]:
+        return self.ingress if direction is Direction.INGRESS else self.egress
+
+
+# A pod's named ports: (protocol, name) -> number.
+NamedPorts = Mapping[tuple[Protocol, str], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One attachment of one pod to one network, as policies see it."""
+
+    namespace: str
+    pod: str
+    labels: Mapping[str, str]
+    namespace_labels: Mapping[str, str]
+    network: str
+    addresses: tuple[model.Address, ...]
+    named_ports: NamedPorts
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """The first packet of a connection: `protocol` None stands for ICMP, which has no port."""
+
+    protocol: Protocol | None
+    port: int = 0
