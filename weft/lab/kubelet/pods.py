@@ -135,15 +135,17 @@ class Pods:
                 await self._write_status(pod, lost, None)
                 return
             box = await self._start(pod, lost)
-        self._tell_failed(pod, box)
-        for step in containers.due(pod, box.states, self._clock()):
+        # One step judges one report: what comes while it writes brings the pod back.
+        states = box.states
+        self._tell_failed(pod, box, states)
+        for step in containers.due(pod, states, self._clock()):
             if isinstance(step, containers.Start):
                 self._start_container(pod, box, step)
             else:
                 self._queue.add(key(pod), max(step.until - self._clock(), 0.05))
-                self._tell_backoff(pod, box)
-        await self._write_status(pod, box.states, box)
-        if containers.is_finished(pod, box.states):
+                self._tell_backoff(pod, box, states)
+        await self._write_status(pod, states, box)
+        if containers.is_finished(pod, states):
             states = await self._tear_down(box, pod)
             self._ended.add(uid)
             await self._write_status(pod, states, None)
@@ -233,16 +235,20 @@ class Pods:
         self._recorder.emit(pod, "Normal", "Created", f"Created container: {name}")
         self._recorder.emit(pod, "Normal", "Started", f"Started container {name}")
 
-    def _tell_failed(self, pod: Object, box: sandbox.Sandbox) -> None:
+    def _tell_failed(
+        self, pod: Object, box: sandbox.Sandbox, states: dict[str, containers.State]
+    ) -> None:
         """Once for each start that failed: the program is not there, say."""
-        for name, state in box.states.items():
+        for name, state in states.items():
             if state.error and box.told.get(name, -1) < state.attempt:
                 box.told[name] = state.attempt
                 what = f"Error: failed to start container {name}: {state.error}"
                 self._recorder.emit(pod, "Warning", "Failed", what)
 
-    def _tell_backoff(self, pod: Object, box: sandbox.Sandbox) -> None:
-        for name, state in box.states.items():
+    def _tell_backoff(
+        self, pod: Object, box: sandbox.Sandbox, states: dict[str, containers.State]
+    ) -> None:
+        for name, state in states.items():
             if state.status is not None and containers.restarts(pod, state):
                 what = (
                     f"Back-off restarting failed container {name} in pod "
