@@ -91,8 +91,10 @@ DEFINITIONS = [
          subnets=["10.1.0.0/24"]),
     _nad("two-subnets", 'subnets "10.1.0.128/25" | beside 10.1.0.0/24',
          subnets="10.1.0.0/24,10.1.0.128/25"),
-    _nad("own-subnet", 'subnets "10.244.8.0/24" | overlaps 10.244.0.0/16 | choose another',
-         subnets="10.244.8.0/24"),
+    _nad("own-subnet", 'subnets "10.128.8.0/24" | overlaps 10.128.0.0/14, the cluster\'s own '
+         "network | choose another", subnets="10.128.8.0/24"),
+    _nad("reserved-subnet", 'subnets "172.31.0.0/25" | overlaps 172.31.0.0/24, a range of the '
+         "cluster's own | choose another", subnets="172.31.0.0/25"),
     _nad("outer-exclusion", 'excludeSubnets "10.9.0.0/30" | outside of subnets 10.120.0.0/24',
          excludeSubnets="10.9.0.0/30"),
     _nad("all-excluded", "leaves no address of 10.120.0.0/24", excludeSubnets="10.120.0.0/24"),

@@ -99,6 +99,14 @@ def test_without_a_primary_nobody_is_told_of_one() -> None:
     assert arguments(made, "node1/kubelet")[-1] == "none"
 
 
+def test_no_overlay_may_overlap_what_pods_and_nodes_have() -> None:
+    """Where weft is the primary, its own range is known by `--cluster-subnets`."""
+    for primary, ranges in (("weft", "172.31.0.0/24"), ("none", "10.244.0.0/16,172.31.0.0/24")):
+        made = plan.make(spec.Lab(primary=primary), state="/state", crds="/crds")
+        said = arguments(made, "lab/cluster-manager")
+        assert said[said.index("--reserved-subnets") + 1] == ranges
+
+
 def test_an_mtu_that_fits_a_small_underlay() -> None:
     made = plan.make(spec.Lab(nodes=1, mtu=1338), state="/state", crds="/crds")
     said = arguments(made, "node1/agent")
