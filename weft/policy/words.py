@@ -138,12 +138,14 @@ class Rule:
 class Skipped:
     """A part of a policy that cannot mean anything: it allows nothing.
 
-    `field` as kubectl writes it ("spec.ingress[0].from[1].ipBlock.cidr").
+    `field` as kubectl writes it ("spec.ingress[0].from[1].ipBlock.cidr"), `value` as JSON; `rule`
+    is what it breaks, `remedy` what to do about it.
     """
 
     field: str
     value: str
     rule: str
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +180,14 @@ class Policy:
         return self.ingress if direction is Direction.INGRESS else self.egress
 
 
+@dataclass(frozen=True, slots=True)
+class Logging:
+    """What a namespace wants logged of its isolated pods: a severity of OVN's each, "" for none."""
+
+    allow: str = ""
+    deny: str = ""
+
+
 # A pod's named ports: (protocol, name) -> number.
 NamedPorts = Mapping[tuple[Protocol, str], int]
 
@@ -197,7 +207,13 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """The first packet of a connection: `protocol` None stands for ICMP, which has no port."""
+    """The first packet of a connection: `protocol` None stands for ICMP, which has no port.
+
+    `source` and `target` are the addresses that it carries, None where none is known; only
+    blocks ask.
+    """
 
     protocol: Protocol | None
     port: int = 0
+    source: model.Address | None = None
+    target: model.Address | None = None
