@@ -7,6 +7,9 @@ writes carry its own prefix, so that it never takes another controller's rows fo
 from __future__ import annotations
 
 import hashlib
+import json
+import re
+from collections.abc import Iterable
 from ipaddress import ip_address
 
 CNI_TYPE = "ovn-k8s-cni-overlay"
@@ -73,6 +76,8 @@ FIRST_DATAPATH_KEY = 16711683
 FIRST_POD_TUNNEL_KEY = 10
 LAST_TUNNEL_KEY = 32767
 MAX_NETWORKS = 4096
+# OVN's own limit on the name of an ACL, which is all that its log says of it.
+_ACL_NAME = 63
 ADVERTISER_TUNNEL_KEY = 1
 # Where OVN's DHCP replies and the node's router advertisements come from, on every network.
 SERVER_MAC = "0a:58:a9:fe:01:01"
@@ -93,6 +98,14 @@ def network_owner(network: str) -> str:
 
 def node_owner(node: str) -> str:
     return f"Node//{node}"
+
+
+def namespace_owner(namespace: str) -> str:
+    return f"Namespace//{namespace}"
+
+
+def policy_owner(namespace: str, name: str) -> str:
+    return f"MultiNetworkPolicy/{namespace}/{name}"
 
 
 def owner_parts(owner: str) -> tuple[str, str, str]:
@@ -246,3 +259,40 @@ def host_device(sandbox: str, interface: str) -> str:
 def row_id(kind: str, which: object, network: str, node: str = "") -> str:
     """ROW_ID of a route, NAT or ACL of a network; `node` where it leads to one node's part."""
     return "/".join((kind, str(which), network, *([node] if node else [])))
+
+
+def group_id(kind: str, direction: str, network: str, *rest: object) -> str:
+    """ROW_ID of a port group. Each kind has its number of parts, of which the network's name alone
+    may have a slash, so no two groups share one."""
+    return "/".join((kind, direction, network, *map(str, rest)))
+
+
+def set_id(network: str, members: str, *service: object) -> str:
+    """ROW_ID of an address set: `members` says whose addresses, `service` which port of theirs."""
+    return "/".join(("set", network, members, *map(str, service)))
+
+
+def requirement(key: str, operator: str, values: Iterable[str]) -> str:
+    """A condition on labels as text; what no label can be is quoted, so that no two are alike."""
+    said = [text if _LABEL.fullmatch(text) else json.dumps(text) for text in (key, *values)]
+    return f"{said[0]} {operator}" + (f" ({','.join(said[1:])})" if said[1:] else "")
+
+
+_LABEL = re.compile(r"[A-Za-z0-9._/-]*")
+
+
+def identifier(row_id: str) -> str:
+    """What a match calls a port group or an address set: letters and digits, whatever its id.
+
+    Long enough that nobody finds a selector whose set is another's.
+    """
+    return "a" + hashlib.sha256(row_id.encode()).hexdigest()[:32]
+
+
+def acl_name(head: str, *tail: object) -> str:
+    """Name of an ACL in OVN's log; where it is too long, a hash stands for the end of `head`."""
+    end = "".join(f":{part}" for part in tail)
+    if len(head) + len(end) > _ACL_NAME:
+        digest = hashlib.sha256(head.encode()).hexdigest()[:8]
+        head = head[: _ACL_NAME - len(end) - 9] + "~" + digest
+    return head + end

@@ -45,11 +45,29 @@ NB = (
         BY_ID,
     ),
     rows.Table("NAT", ("type", "logical_ip", "external_ip", "external_ids"), BY_ID),
-    rows.Table("ACL", ("direction", "priority", "match", "action", "external_ids"), BY_ID),
+    rows.Table(
+        "ACL",
+        (
+            "direction",
+            "priority",
+            "match",
+            "action",
+            "name",
+            "log",
+            "severity",
+            "meter",
+            "external_ids",
+        ),
+        BY_ID,
+    ),
+    rows.Table("Port_Group", ("name", "ports", "acls", "external_ids")),
+    rows.Table("Address_Set", ("name", "addresses", "external_ids")),
+    rows.Table("Meter", ("name", "unit", "fair", "bands", "external_ids")),
+    rows.Table("Meter_Band", ("action", "rate", "external_ids"), BY_ID),
 )
 
 # Sets of rows that are followed in tables of their own.
-CHILDREN = frozenset(("ports", "acls", "static_routes", "nat"))
+CHILDREN = frozenset(("ports", "acls", "static_routes", "nat", "bands"))
 
 SB = (
     rows.Table("Chassis", ("name", "hostname", "encaps", "other_config", "external_ids")),

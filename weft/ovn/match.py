@@ -1,0 +1,96 @@
+"""What must an ACL match for a policy's rule: which peers, on which ports?
+
+Text alone, made so that OVN can turn it into few flows: alternatives of one field stand in one
+set, and nothing is excluded. None stands for what can match nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Network
+
+from weft import model
+from weft.policy import words
+
+# Neighbours are always found, and who moves is always heard of: ARP, ND and RARP.
+_NEIGHBOURS = ("arp", "nd", "eth.type == 0x8035")
+# What a DHCP client says, and what it is answered: source and destination, of either family.
+_REQUESTS = ("ip4 && udp.src == 68 && udp.dst == 67", "ip6 && udp.src == 546 && udp.dst == 547")
+_REPLIES = ("ip4 && udp.src == 67 && udp.dst == 68", "ip6 && udp.src == 547 && udp.dst == 546")
+
+_PORT = {words.Direction.INGRESS: "outport", words.Direction.EGRESS: "inport"}
+_END = {words.Direction.INGRESS: "src", words.Direction.EGRESS: "dst"}
+
+
+def ports(direction: words.Direction, group: str) -> str:
+    """The ports that are isolated: those that packets go to, or come from."""
+    return f"{_PORT[direction]} == @{group}"
+
+
+def always(direction: words.Direction) -> str:
+    """What no policy stops."""
+    dhcp = _REPLIES if direction is words.Direction.INGRESS else _REQUESTS
+    return either([*_NEIGHBOURS, *(f"({each})" for each in dhcp)])
+
+
+def peers(
+    direction: words.Direction,
+    sets: Mapping[str, Iterable[str]],
+    subnets: Iterable[model.Subnet],
+) -> str | None:
+    """Who is at the other end: in one of `sets`, by field ("eth", "ip4", "ip6"), or `subnets`."""
+    members = {field: [f"${name}" for name in sorted(names)] for field, names in sets.items()}
+    alternatives = []
+    for subnet in subnets:
+        field = "ip4" if isinstance(subnet, IPv4Network) else "ip6"
+        if subnet.prefixlen:
+            members.setdefault(field, []).append(str(subnet))
+        else:
+            alternatives.append(field)
+    for field, values in sorted(members.items()):
+        if field not in alternatives and values:
+            alternatives.append(f"{field}.{_END[direction]} == {_one_of(values)}")
+    return either(alternatives) if alternatives else None
+
+
+def services(asked: Iterable[words.Service]) -> str | None:
+    """On which ports: those that have a number, or a protocol's all; names are left out."""
+    wholes: set[words.Protocol] = set()
+    single: dict[words.Protocol, set[int]] = {}
+    ranges: dict[words.Protocol, set[tuple[int, int]]] = {}
+    for service in asked:
+        if service.port is None:
+            wholes.add(service.protocol)
+        elif isinstance(service.port, int) and service.end > service.port:
+            ranges.setdefault(service.protocol, set()).add((service.port, service.end))
+        elif isinstance(service.port, int):
+            single.setdefault(service.protocol, set()).add(service.port)
+    alternatives = []
+    for protocol in words.Protocol:
+        field = protocol.lower()
+        if protocol in wholes:
+            alternatives.append(field)
+            continue
+        numbers = [str(number) for number in sorted(single.get(protocol, ()))]
+        if numbers:
+            alternatives.append(f"{field}.dst == {_one_of(numbers)}")
+        for first, last in sorted(ranges.get(protocol, ())):
+            alternatives.append(f"{first} <= {field}.dst <= {last}")
+    return either(alternatives) if alternatives else None
+
+
+def service(protocol: words.Protocol, number: int) -> str:
+    return f"{protocol.lower()}.dst == {number}"
+
+
+def either(alternatives: list[str]) -> str:
+    return alternatives[0] if len(alternatives) == 1 else f"({' || '.join(alternatives)})"
+
+
+def both(*parts: str) -> str:
+    """All of these hold; an empty one says nothing."""
+    return " && ".join(part for part in parts if part)
+
+
+def _one_of(values: list[str]) -> str:
+    return values[0] if len(values) == 1 else "{" + ", ".join(values) + "}"

@@ -1,0 +1,435 @@
+"""Which Northbound rows make policies hold on a network: port groups, ACLs and address sets?
+
+Answered for one policy, one namespace, one set at a time; who is in a group or a set is for
+`weft.control.zone` to say, and is written into rows that are there anyway (`member`, `entry`).
+
+A port that an enforced policy selects is in the deny group of its namespace, whose ACL drops what
+nothing allows; each policy that selects it allows more (ADR 0050).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from weft import model, names, rows
+from weft.ovn import match, ports, router
+from weft.policy import blocks, words
+
+GROUP, SET = "Port_Group", "Address_Set"
+METER, BAND = "Meter", "Meter_Band"
+
+SEVERITIES = ("alert", "warning", "notice", "info", "debug")
+LOG_METER = "acl-logging"
+_LOG_RATE = 20  # packets a second of each ACL
+
+_ALLOW, _DROP = "allow-related", "drop"
+_ALLOWED, _OTHERWISE = 1001, 1000  # priorities
+_OVN = {words.Direction.INGRESS: "to-lport", words.Direction.EGRESS: "from-lport"}
+
+
+class Kind(StrEnum):
+    """Why ports are together: isolated, watched only, selected by a policy, or that and having
+    one number under the name of a port."""
+
+    DENY = "deny"
+    AUDIT = "audit"
+    POLICY = "policy"
+    NAMED = "named"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A port group. `policy` for the kinds policy and named; the port's name and number for the
+    latter, which is of direction Ingress always."""
+
+    kind: Kind
+    network: str
+    namespace: str
+    direction: words.Direction
+    policy: str = ""
+    protocol: words.Protocol | None = None
+    port: str = ""
+    number: int = 0
+
+    @property
+    def id(self) -> str:
+        rest: tuple[object, ...] = (self.namespace,)
+        if self.kind in (Kind.POLICY, Kind.NAMED):
+            rest += (self.policy,)
+        if self.kind is Kind.NAMED:
+            rest += (self.protocol, self.port, self.number)
+        return names.group_id(self.kind, self.direction, self.network, *rest)
+
+    @property
+    def name(self) -> str:
+        return names.identifier(self.id)
+
+    @property
+    def owner(self) -> str:
+        if self.policy:
+            return names.policy_owner(self.namespace, self.policy)
+        return names.namespace_owner(self.namespace)
+
+
+@dataclass(frozen=True, slots=True)
+class Set:
+    """The addresses of all `members` on a network, wherever they run; with a `port` of those
+    alone whose pods have `number` under that name."""
+
+    network: str
+    members: words.Members
+    protocol: words.Protocol | None = None
+    port: str = ""
+    number: int = 0
+
+    @property
+    def id(self) -> str:
+        service = (self.protocol, self.port, self.number) if self.port else ()
+        return names.set_id(self.network, _members(self.members), *service)
+
+    @property
+    def name(self) -> str:
+        """Without the suffix of a family."""
+        return names.identifier(self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Logging:
+    """The severities with which a namespace wants allowed and dropped packets logged."""
+
+    allow: str = ""
+    deny: str = ""
+
+
+# Which numbers stand behind a port's name. Ingress: by protocol and name, among the pods that the
+# policy selects. Egress: by the Set of the peers with that name (number 0), among all of those.
+Asked = Set | tuple[words.Protocol, str]
+Numbers = Mapping[Asked, frozenset[int]]
+
+
+# Groups
+
+
+def group(group: Group, logging: Logging = Logging()) -> tuple[rows.Row, ...]:
+    """A deny or audit group, without its ports: what passes always, and what becomes of the rest.
+
+    The first of its ACLs is stateful, which makes the switch so: replies pass in the direction
+    that is closed, whoever else is on the switch.
+    """
+    always = match.both(match.ports(group.direction, group.name), match.always(group.direction))
+    rest = match.ports(group.direction, group.name)
+    if group.kind is Kind.AUDIT:
+        action, severity, name = _ALLOW, "info", audit_name(group)
+    else:
+        action, severity = _DROP, logging.deny
+        name = names.acl_name(f"NP:{group.namespace}", group.direction)
+    return (
+        _group(group),
+        _acl(group, "always", _ALLOWED, always, _ALLOW),
+        _acl(group, "rest", _OTHERWISE, rest, action, severity, name),
+    )
+
+
+def audit_name(group: Group) -> str:
+    """What OVN's log calls the packets of an audit group, and of no other."""
+    return names.acl_name(f"audit:{group.namespace}", group.direction, group.name[1:11])
+
+
+def policy(
+    policy: words.Policy,
+    network: model.Network,
+    direction: words.Direction,
+    logging: Logging,
+    numbers: Numbers,
+) -> tuple[rows.Row, ...]:
+    """A policy's groups on a network, without their ports, and an ACL for each of its rules."""
+    own = Group(Kind.POLICY, network.name, policy.namespace, direction, policy.name)
+    made = [_group(own)]
+    seen: set[Group] = set()
+    for rule in policy.rules(direction):
+        name = names.acl_name(f"NP:{policy.namespace}:{policy.name}", direction, rule.index)
+        for target, said in _matches(policy, network, direction, rule, numbers):
+            if target != own and target not in seen:
+                made.append(_group(target))
+                seen.add(target)
+            text = match.both(match.ports(direction, target.name), said)
+            made.append(_acl(target, rule.index, _ALLOWED, text, _ALLOW, logging.allow, name))
+    return tuple(made)
+
+
+def groups_of(
+    policy: words.Policy, network: str, direction: words.Direction, named: words.NamedPorts
+) -> frozenset[Group]:
+    """The policy's groups that a port it selects is in, given the named ports of its pod."""
+    own = Group(Kind.POLICY, network, policy.namespace, direction, policy.name)
+    if direction is words.Direction.EGRESS:
+        return frozenset({own})
+    wanted = {(s.protocol, str(s.port)) for rule in policy.ingress for s in _named(rule)}
+    return frozenset(
+        {own, *(_named_group(policy, network, *key, named[key]) for key in wanted if key in named)}
+    )
+
+
+def asked(policy: words.Policy, network: str, direction: words.Direction) -> frozenset[Asked]:
+    """The names of ports whose numbers the rows of this policy depend on: keys of Numbers."""
+    found: set[Asked] = set()
+    for rule in policy.rules(direction):
+        for service in _named(rule):
+            if direction is words.Direction.INGRESS:
+                found.add((service.protocol, str(service.port)))
+            else:
+                found.update(_asked(rule, network, service))
+    return frozenset(found)
+
+
+def member(group: Group, port_key: str, present: bool) -> rows.Row:
+    """One port in or out of a group. A port that is gone is in none, by OVSDB's own doing."""
+    return rows.Row(GROUP, group.name, {"ports": _part(rows.Ref(ports.PORT, port_key), present)})
+
+
+# Sets
+
+
+def sets(policy: words.Policy, network: model.Network, numbers: Numbers) -> frozenset[Set]:
+    """The sets that the policy's ACLs name on a network, of all its directions."""
+    found: set[Set] = set()
+    for direction in policy.directions:
+        for rule in policy.rules(direction):
+            if _has_plain(rule):
+                found.update(Set(network.name, peer) for peer in _selectors(rule))
+            for service in _named(rule):
+                if direction is words.Direction.EGRESS:
+                    for key in _asked(rule, network.name, service):
+                        found.update(_numbered(key, numbers))
+                elif numbers.get((service.protocol, str(service.port))):
+                    found.update(Set(network.name, peer) for peer in _selectors(rule))
+    return frozenset(found)
+
+
+def address_sets(set: Set, network: model.Network) -> tuple[rows.Row, ...]:
+    """The rows of a set, without addresses: one of MACs, or on a routed network of each family."""
+    return tuple(
+        rows.Row(
+            SET,
+            set.name + suffix,
+            {
+                "name": set.name + suffix,
+                "external_ids": {
+                    names.OWNER: names.network_owner(set.network),
+                    names.NETWORK: set.network,
+                    names.ROW_ID: set.id + suffix,
+                },
+            },
+        )
+        for suffix in _suffixes(network)
+    )
+
+
+def addresses(network: model.Network, allocation: model.Allocation) -> Mapping[str, frozenset[str]]:
+    """What one attachment brings into each row of a set, by the row's suffix."""
+    if not _is_routed(network):
+        return {"": frozenset({allocation.mac})}
+    return {
+        suffix: frozenset(
+            str(address.ip) for address in allocation.addresses if suffix == f"_v{address.version}"
+        )
+        for suffix in _suffixes(network)
+    }
+
+
+def entry(
+    set: Set, network: model.Network, allocation: model.Allocation, present: bool
+) -> tuple[rows.Row, ...]:
+    """One attachment in or out of a set. Two may hold one address while a VM moves: it goes
+    when the last of them does, which the caller sees to."""
+    return tuple(
+        rows.Row(SET, set.name + suffix, {"addresses": _whole(brought, present)})
+        for suffix, brought in addresses(network, allocation).items()
+        if brought
+    )
+
+
+def meter() -> tuple[rows.Row, ...]:
+    """The limit on what is logged, of each ACL for itself; there while any ACL logs."""
+    owner = {names.OWNER: f"Meter//{LOG_METER}"}
+    return (
+        rows.Row(
+            METER,
+            LOG_METER,
+            {"name": LOG_METER, "unit": "pktps", "fair": True, "external_ids": owner},
+        ),
+        rows.Row(
+            BAND,
+            LOG_METER,
+            {
+                "action": "drop",
+                "rate": _LOG_RATE,
+                "external_ids": {**owner, names.ROW_ID: LOG_METER},
+            },
+            parent=rows.Ref(METER, LOG_METER),
+            parent_column="bands",
+        ),
+    )
+
+
+# Rules
+
+
+def _matches(
+    policy: words.Policy,
+    network: model.Network,
+    direction: words.Direction,
+    rule: words.Rule,
+    numbers: Numbers,
+) -> Iterator[tuple[Group, str]]:
+    """What a rule lets pass, and for the ports of which group."""
+    own = Group(Kind.POLICY, network.name, policy.namespace, direction, policy.name)
+    peers = _peers(rule, network, direction)
+    found: list[str] = []
+    if peers is not None and _has_plain(rule):
+        found.append(match.both(peers, match.services(rule.services or ()) or ""))
+    for service in _named(rule):
+        name = str(service.port)
+        if direction is words.Direction.INGRESS and peers is not None:
+            for number in sorted(numbers.get((service.protocol, name), ())):
+                target = _named_group(policy, network.name, service.protocol, name, number)
+                yield target, match.both(peers, match.service(service.protocol, number))
+        elif direction is words.Direction.EGRESS:
+            found += _named_peers(rule, network, service, numbers)
+    if found:
+        yield own, found[0] if len(found) == 1 else match.either([f"({each})" for each in found])
+
+
+def _named_peers(
+    rule: words.Rule, network: model.Network, service: words.Service, numbers: Numbers
+) -> Iterator[str]:
+    """Peers that have a number under the name of a port, and that number."""
+    by_number: dict[int, list[Set]] = {}
+    for key in _asked(rule, network.name, service):
+        for numbered in _numbered(key, numbers):
+            by_number.setdefault(numbered.number, []).append(numbered)
+    for number, found in sorted(by_number.items()):
+        said = match.peers(words.Direction.EGRESS, _by_field(found, network), ())
+        yield match.both(said or "", match.service(service.protocol, number))
+
+
+def _peers(rule: words.Rule, network: model.Network, direction: words.Direction) -> str | None:
+    """Empty for anybody, None for nobody."""
+    if rule.peers is None:
+        return ""
+    chosen = [Set(network.name, peer) for peer in _selectors(rule)]
+    subnets = blocks.cidrs(peer for peer in rule.peers if isinstance(peer, words.Block))
+    return match.peers(direction, _by_field(chosen, network), subnets)
+
+
+def _by_field(sets: Iterable[Set], network: model.Network) -> dict[str, list[str]]:
+    fields = {"": "eth", "_v4": "ip4", "_v6": "ip6"}
+    every = sorted({each.name for each in sets})
+    return {fields[s]: [name + s for name in every] for s in _suffixes(network) if every}
+
+
+def _selectors(rule: words.Rule) -> list[words.Members]:
+    return [peer for peer in rule.peers or () if isinstance(peer, words.Members)]
+
+
+def _named(rule: words.Rule) -> list[words.Service]:
+    return [service for service in rule.services or () if isinstance(service.port, str)]
+
+
+def _has_plain(rule: words.Rule) -> bool:
+    """Whether the rule allows anything without the name of a port."""
+    return rule.services is None or any(not isinstance(s.port, str) for s in rule.services)
+
+
+def _asked(rule: words.Rule, network: str, service: words.Service) -> list[Set]:
+    """The peers that an egress rule allows on a port by its name. A block has no names."""
+    chosen = [words.Members()] if rule.peers is None else _selectors(rule)
+    return [Set(network, peer, service.protocol, str(service.port)) for peer in chosen]
+
+
+def _numbered(key: Set, numbers: Numbers) -> list[Set]:
+    return [
+        Set(key.network, key.members, key.protocol, key.port, number)
+        for number in numbers.get(key, ())
+    ]
+
+
+def _named_group(
+    policy: words.Policy, network: str, protocol: words.Protocol, name: object, number: int
+) -> Group:
+    direction = words.Direction.INGRESS
+    return Group(
+        Kind.NAMED, network, policy.namespace, direction, policy.name, protocol, str(name), number
+    )
+
+
+# Rows
+
+
+def _group(group: Group) -> rows.Row:
+    return rows.Row(GROUP, group.name, {"name": group.name, "external_ids": _ids(group, group.id)})
+
+
+def _acl(
+    group: Group,
+    which: object,
+    priority: int,
+    text: str,
+    action: str,
+    severity: str = "",
+    name: str = "",
+) -> rows.Row:
+    key = f"{group.id}/{which}"
+    logs = severity in SEVERITIES
+    return rows.Row(
+        router.ACL,
+        key,
+        {
+            "direction": _OVN[group.direction],
+            "priority": priority,
+            "match": text,
+            "action": action,
+            "name": name or frozenset(),
+            "log": logs,
+            "severity": severity if logs else frozenset(),
+            "meter": LOG_METER if logs else frozenset(),
+            "external_ids": _ids(group, key),
+        },
+        parent=rows.Ref(GROUP, group.name),
+        parent_column="acls",
+    )
+
+
+def _ids(group: Group, key: str) -> dict[str, rows.Atom]:
+    return {names.OWNER: group.owner, names.NETWORK: group.network, names.ROW_ID: key}
+
+
+def _part(atom: rows.Atom, present: bool) -> rows.Members:
+    return _whole(frozenset({atom}), present)
+
+
+def _whole(atoms: frozenset[rows.Atom] | frozenset[str], present: bool) -> rows.Members:
+    return rows.Members(present=atoms) if present else rows.Members(absent=atoms)
+
+
+def _is_routed(network: model.Network) -> bool:
+    return network.spec.topology is model.Topology.LAYER3
+
+
+def _suffixes(network: model.Network) -> tuple[str, ...]:
+    if not _is_routed(network):
+        return ("",)
+    return tuple(f"_v{family}" for family in sorted({s.version for s in network.spec.subnets}))
+
+
+def _members(members: words.Members) -> str:
+    """Text that equal Members alone have."""
+    home = f"[{members.namespace}]" if members.namespace else _selector(members.namespaces)
+    return f"{home}/{_selector(members.pods)}"
+
+
+def _selector(selector: words.Selector) -> str:
+    said = (names.requirement(r.key, r.operator, r.values) for r in selector.requirements)
+    return "{" + "; ".join(said) + "}"
