@@ -1,0 +1,202 @@
+"""Which pods does each query choose, while pods, namespaces and queries come and go?
+
+The answer is kept, not computed: a pod's change costs what its labels and its matches are, however
+many other pods and queries there are. Nothing is said of networks, rules or rows.
+
+A namespace that is not known (yet) matches no query that asks for labels of it, not even for
+labels that it must not have: whoever it is let in by waits until it can be told.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass
+
+from weft.policy import words
+
+# What one part of a query asks first, and where it is looked for: ("in", "app", "web"),
+# ("key", "app", ""), ("name", "default", ""), or ANY where it asks nothing that can be looked up.
+Mark = tuple[str, str, str]
+ANY: Mark = ("", "", "")
+NOBODY: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Pod:
+    namespace: str
+    labels: Mapping[str, str]
+
+
+class Selection:
+    """Pods by key ("<namespace>/<name>") against words.Members."""
+
+    def __init__(self) -> None:
+        self._namespaces: dict[str, Mapping[str, str]] = {}
+        self._pods: dict[str, _Pod] = {}
+        self._pods_in: dict[str, set[str]] = {}  # namespace -> pod keys
+        self._wanted: dict[words.Members, int] = {}  # how often each query is asked
+        # Where the queries lie: mark of the namespace -> mark of the pod -> queries.
+        self._places: dict[Mark, dict[Mark, set[words.Members]]] = {}
+        self._marks: dict[words.Members, tuple[tuple[Mark, ...], tuple[Mark, ...]]] = {}
+        self._chosen: dict[words.Members, set[str]] = {}
+        self._choosing: dict[str, set[words.Members]] = {}
+
+    def __len__(self) -> int:
+        return len(self._wanted)
+
+    def pods(self, members: words.Members) -> Set[str]:
+        """The pods that a query chooses; a live view. None for a query that nobody asks."""
+        return self._chosen.get(members, NOBODY)
+
+    def queries(self, pod: str) -> Set[words.Members]:
+        """The queries that choose a pod; a live view."""
+        return self._choosing.get(pod, frozenset())
+
+    # What comes and goes; each tells whose queries are others now.
+
+    def set_pod(self, key: str, namespace: str, labels: Mapping[str, str] | None) -> bool:
+        """`labels` None: the pod is gone."""
+        if labels is None:
+            if self._pods.pop(key, None) is None:
+                return False
+            self._pods_in[namespace].discard(key)
+            if not self._pods_in[namespace]:
+                del self._pods_in[namespace]
+        else:
+            self._pods[key] = _Pod(namespace, labels)
+            self._pods_in.setdefault(namespace, set()).add(key)
+        return self._match(key)
+
+    def set_namespace(self, name: str, labels: Mapping[str, str] | None) -> set[str]:
+        if self._namespaces.get(name) == labels:
+            return set()
+        if labels is None:
+            del self._namespaces[name]
+        else:
+            self._namespaces[name] = labels
+        return {key for key in self._pods_in.get(name, ()) if self._match(key)}
+
+    def ask(self, members: words.Members) -> None:
+        """Have a query answered until it was dropped as often as it was asked."""
+        self._wanted[members] = self._wanted.get(members, 0) + 1
+        if self._wanted[members] > 1:
+            return
+        self._place(members)
+        chosen = {key for key in self._possible(members) if self._matches(members, key)}
+        if chosen:
+            self._chosen[members] = chosen
+        for key in chosen:
+            self._choosing.setdefault(key, set()).add(members)
+
+    def drop(self, members: words.Members) -> None:
+        self._wanted[members] -= 1
+        if self._wanted[members]:
+            return
+        del self._wanted[members]
+        outer, inner = self._marks.pop(members)
+        for mark, within in itertools.product(outer, inner):
+            place = self._places[mark]
+            place[within].discard(members)
+            if not place[within]:
+                del place[within]
+            if not place:
+                del self._places[mark]
+        for key in self._chosen.pop(members, ()):
+            self._take(key, members)
+
+    # Between
+
+    def _match(self, key: str) -> bool:
+        """Bring one pod's queries in line; whether there was anything to do."""
+        before = self._choosing.get(key, set())
+        after = set(self._matching(key)) if key in self._pods else set()
+        for members in after - before:
+            self._chosen.setdefault(members, set()).add(key)
+        for members in before - after:
+            self._chosen[members].discard(key)
+            if not self._chosen[members]:
+                del self._chosen[members]
+        if after:
+            self._choosing[key] = after
+        else:
+            self._choosing.pop(key, None)
+        return before != after
+
+    def _take(self, key: str, members: words.Members) -> None:
+        self._choosing[key].discard(members)
+        if not self._choosing[key]:
+            del self._choosing[key]
+
+    def _matching(self, key: str) -> Iterator[words.Members]:
+        pod = self._pods[key]
+        within = [ANY, *_asked(pod.labels)]
+        labels = self._namespaces.get(pod.namespace, {})
+        for mark in (ANY, ("name", pod.namespace, ""), *_asked(labels)):
+            inner = self._places.get(mark)
+            for members in _found(inner, within) if inner else ():
+                if self._matches(members, key):
+                    yield members
+
+    def _matches(self, members: words.Members, key: str) -> bool:
+        pod = self._pods[key]
+        if not members.pods.matches(pod.labels):
+            return False
+        if members.namespace:
+            return members.namespace == pod.namespace
+        labels = self._namespaces.get(pod.namespace)
+        if labels is None:
+            return members.namespaces == words.EVERYTHING
+        return members.namespaces.matches(labels)
+
+    def _possible(self, members: words.Members) -> Iterable[str]:
+        """The pods of the namespaces that a query means."""
+        if members.namespace:
+            return self._pods_in.get(members.namespace, ())
+        if members.namespaces == words.EVERYTHING:
+            return self._pods
+        named = (n for n, labels in self._namespaces.items() if members.namespaces.matches(labels))
+        return [key for name in named for key in self._pods_in.get(name, ())]
+
+    def _place(self, members: words.Members) -> None:
+        """Where few other queries lie, so that few are looked at in vain."""
+        if members.namespace:
+            outer: tuple[Mark, ...] = (("name", members.namespace, ""),)
+        else:
+            outer = min(
+                _marks(members.namespaces),
+                key=lambda marks: sum(len(self._places.get(mark, ())) for mark in marks),
+            )
+        there = [self._places.get(mark, {}) for mark in outer]
+        inner = min(
+            _marks(members.pods),
+            key=lambda marks: sum(len(place.get(mark, ())) for place in there for mark in marks),
+        )
+        for mark, within in itertools.product(outer, inner):
+            self._places.setdefault(mark, {}).setdefault(within, set()).add(members)
+        self._marks[members] = (outer, inner)
+
+
+def _marks(selector: words.Selector) -> list[tuple[Mark, ...]]:
+    """The ways to look a selector up: each is the marks of one thing that it requires."""
+    ways: list[tuple[Mark, ...]] = []
+    for required in selector.requirements:
+        if required.operator is words.Operator.IN:
+            ways.append(tuple(("in", required.key, value) for value in set(required.values)))
+        elif required.operator is words.Operator.EXISTS:
+            ways.append((("key", required.key, ""),))
+    return ways or [(ANY,)]
+
+
+def _asked(labels: Mapping[str, str]) -> Iterator[Mark]:
+    """The marks under which what requires some of these labels may lie."""
+    for key, value in labels.items():
+        yield "in", key, value
+        yield "key", key, ""
+
+
+def _found(
+    places: Mapping[Mark, set[words.Members]], marks: Iterable[Mark]
+) -> Iterator[words.Members]:
+    for mark in marks:
+        yield from places.get(mark, ())
