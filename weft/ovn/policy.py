@@ -14,18 +14,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from weft import model, names, rows
-from weft.ovn import match, ports, router
+from weft.ovn import acl, match, ports
 from weft.policy import blocks, words
 
-GROUP, SET = "Port_Group", "Address_Set"
-METER, BAND = "Meter", "Meter_Band"
-
-SEVERITIES = ("alert", "warning", "notice", "info", "debug")
-LOG_METER = "acl-logging"
-_LOG_RATE = 20  # packets a second of each ACL
-
-_ALLOW, _DROP = "allow-related", "drop"
-_ALLOWED, _OTHERWISE = 1001, 1000  # priorities
+GROUP, SET = acl.GROUP, "Address_Set"
 _OVN = {words.Direction.INGRESS: "to-lport", words.Direction.EGRESS: "from-lport"}
 
 
@@ -103,6 +95,8 @@ class Logging:
     deny: str = ""
 
 
+SILENT = Logging()
+
 # Which numbers stand behind a port's name. Ingress: by protocol and name, among the pods that the
 # policy selects. Egress: by the Set of the peers with that name (number 0), among all of those.
 Asked = Set | tuple[words.Protocol, str]
@@ -112,23 +106,23 @@ Numbers = Mapping[Asked, frozenset[int]]
 # Groups
 
 
-def group(group: Group, logging: Logging = Logging()) -> tuple[rows.Row, ...]:
+def group(group: Group, logging: Logging = SILENT) -> tuple[rows.Row, ...]:
     """A deny or audit group, without its ports: what passes always, and what becomes of the rest.
 
     The first of its ACLs is stateful, which makes the switch so: replies pass in the direction
     that is closed, whoever else is on the switch.
     """
-    always = match.both(match.ports(group.direction, group.name), match.always(group.direction))
-    rest = match.ports(group.direction, group.name)
+    isolated = match.ports(group.direction, group.name)
+    always = match.both(isolated, match.always(group.direction))
     if group.kind is Kind.AUDIT:
-        action, severity, name = _ALLOW, "info", audit_name(group)
+        action, log = acl.ALLOW, acl.Log("info", audit_name(group))
     else:
-        action, severity = _DROP, logging.deny
         name = names.acl_name(f"NP:{group.namespace}", group.direction)
+        action, log = acl.DROP, acl.Log(logging.deny, name)
     return (
         _group(group),
-        _acl(group, "always", _ALLOWED, always, _ALLOW),
-        _acl(group, "rest", _OTHERWISE, rest, action, severity, name),
+        _acl(group, "always", acl.ALLOWED, always, acl.ALLOW),
+        _acl(group, "rest", acl.OTHERWISE, isolated, action, log),
     )
 
 
@@ -150,12 +144,13 @@ def policy(
     seen: set[Group] = set()
     for rule in policy.rules(direction):
         name = names.acl_name(f"NP:{policy.namespace}:{policy.name}", direction, rule.index)
+        log = acl.Log(logging.allow, name)
         for target, said in _matches(policy, network, direction, rule, numbers):
             if target != own and target not in seen:
                 made.append(_group(target))
                 seen.add(target)
             text = match.both(match.ports(direction, target.name), said)
-            made.append(_acl(target, rule.index, _ALLOWED, text, _ALLOW, logging.allow, name))
+            made.append(_acl(target, rule.index, acl.ALLOWED, text, acl.ALLOW, log))
     return tuple(made)
 
 
@@ -186,7 +181,7 @@ def asked(policy: words.Policy, network: str, direction: words.Direction) -> fro
 
 def member(group: Group, port_key: str, present: bool) -> rows.Row:
     """One port in or out of a group. A port that is gone is in none, by OVSDB's own doing."""
-    return rows.Row(GROUP, group.name, {"ports": _part(rows.Ref(ports.PORT, port_key), present)})
+    return rows.Row(GROUP, group.name, {"ports": _part([rows.Ref(ports.PORT, port_key)], present)})
 
 
 # Sets
@@ -245,32 +240,9 @@ def entry(
     """One attachment in or out of a set. Two may hold one address while a VM moves: it goes
     when the last of them does, which the caller sees to."""
     return tuple(
-        rows.Row(SET, set.name + suffix, {"addresses": _whole(brought, present)})
+        rows.Row(SET, set.name + suffix, {"addresses": _part(brought, present)})
         for suffix, brought in addresses(network, allocation).items()
         if brought
-    )
-
-
-def meter() -> tuple[rows.Row, ...]:
-    """The limit on what is logged, of each ACL for itself; there while any ACL logs."""
-    owner = {names.OWNER: f"Meter//{LOG_METER}"}
-    return (
-        rows.Row(
-            METER,
-            LOG_METER,
-            {"name": LOG_METER, "unit": "pktps", "fair": True, "external_ids": owner},
-        ),
-        rows.Row(
-            BAND,
-            LOG_METER,
-            {
-                "action": "drop",
-                "rate": _LOG_RATE,
-                "external_ids": {**owner, names.ROW_ID: LOG_METER},
-            },
-            parent=rows.Ref(METER, LOG_METER),
-            parent_column="bands",
-        ),
     )
 
 
@@ -372,33 +344,20 @@ def _group(group: Group) -> rows.Row:
     return rows.Row(GROUP, group.name, {"name": group.name, "external_ids": _ids(group, group.id)})
 
 
+_QUIET = acl.Log()
+
+
 def _acl(
-    group: Group,
-    which: object,
-    priority: int,
-    text: str,
-    action: str,
-    severity: str = "",
-    name: str = "",
+    group: Group, which: object, priority: int, text: str, action: str, log: acl.Log = _QUIET
 ) -> rows.Row:
-    key = f"{group.id}/{which}"
-    logs = severity in SEVERITIES
-    return rows.Row(
-        router.ACL,
-        key,
-        {
-            "direction": _OVN[group.direction],
-            "priority": priority,
-            "match": text,
-            "action": action,
-            "name": name or frozenset(),
-            "log": logs,
-            "severity": severity if logs else frozenset(),
-            "meter": LOG_METER if logs else frozenset(),
-            "external_ids": _ids(group, key),
-        },
-        parent=rows.Ref(GROUP, group.name),
-        parent_column="acls",
+    return acl.row(
+        group.name,
+        _ids(group, f"{group.id}/{which}"),
+        direction=_OVN[group.direction],
+        priority=priority,
+        match=text,
+        action=action,
+        log=log,
     )
 
 
@@ -406,12 +365,9 @@ def _ids(group: Group, key: str) -> dict[str, rows.Atom]:
     return {names.OWNER: group.owner, names.NETWORK: group.network, names.ROW_ID: key}
 
 
-def _part(atom: rows.Atom, present: bool) -> rows.Members:
-    return _whole(frozenset({atom}), present)
-
-
-def _whole(atoms: frozenset[rows.Atom] | frozenset[str], present: bool) -> rows.Members:
-    return rows.Members(present=atoms) if present else rows.Members(absent=atoms)
+def _part(atoms: Iterable[rows.Atom], present: bool) -> rows.Members:
+    part = frozenset(atoms)
+    return rows.Members(present=part) if present else rows.Members(absent=part)
 
 
 def _is_routed(network: model.Network) -> bool:
