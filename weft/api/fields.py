@@ -7,6 +7,7 @@ Rules about networks or pods do not live here.
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Iterator, Mapping
 
@@ -88,8 +89,8 @@ class Fields:
         self._folded = {key.lower(): value for key, value in raw.items()}
 
     def refuse(self, name: str, value: object, rule: str, *, hint: str = "") -> None:
-        """Note that field `name` breaks `rule`; pass None as `value` when it is missing."""
-        field = f"{self.path}.{name}" if self.path else name
+        """Note that field `name` ("": the object itself) breaks `rule`; `value` None: missing."""
+        field = ".".join(filter(None, (self.path, name)))
         self.problems.append(errors.InvalidInput(self.subject, field, value, rule, hint=hint))
 
     def value(self, name: str) -> object:
@@ -155,6 +156,33 @@ class Fields:
             return None
         path = f"{self.path}.{name}" if self.path else name
         return Fields(self.subject, path, value, self.problems)
+
+    def objects(self, name: str) -> Iterator[tuple[int, Fields]]:
+        """(index, fields) for each item of a list of objects."""
+        value = self.value(name)
+        if value is None:
+            return
+        if not isinstance(value, list):
+            self._mistyped(name, value, "a list of objects", "put it into [ ]")
+            return
+        for index, item in enumerate(value):
+            if isinstance(item, Mapping):
+                path = f"{self.path}.{name}[{index}]" if self.path else f"{name}[{index}]"
+                yield index, Fields(self.subject, path, item, self.problems)
+            else:
+                self._mistyped(f"{name}[{index}]", item, "an object")
+
+    def only(self, *names: str) -> None:
+        """Note each field that is none of `names`: where an absent field means more than one
+        with a slip in its name was meant to say."""
+        known = {name.lower(): name for name in names}
+        for name, value in self.raw.items():
+            if name.lower() not in known and value is not None:
+                close = difflib.get_close_matches(name.lower(), known, 1)
+                hint = f"did you mean {known[close[0]]}?" if close else "remove it"
+                self.refuse(
+                    name, None, f"is no field here; there are {', '.join(names)}", hint=hint
+                )
 
     def expect(self, names: Mapping[str, type]) -> None:
         """Note each of `names` whose JSON type is another; for fields that are not used."""

@@ -1,0 +1,225 @@
+"""What does a rule of a MultiNetworkPolicy allow, and which of its parts can mean nothing?
+
+The grammar of `ingress` and `egress`: peers, blocks and ports. A part that breaks a rule is
+skipped and told: it allows nothing, and its neighbours are read as if it were not there. An absent
+field allows more than a present one, so a field with a slip in its name breaks its part.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from ipaddress import IPv6Network, ip_network
+
+from weft import errors, model
+from weft.api import selectors, written
+from weft.api.fields import Fields
+from weft.policy.words import Block, Direction, Members, Peer, Protocol, Rule, Service, Skipped
+
+_SECTIONS = {Direction.INGRESS: ("ingress", "from"), Direction.EGRESS: ("egress", "to")}
+_SUBNET = re.compile(r"[0-9a-fA-F:.]+/[0-9]{1,3}")
+_MAPPED = IPv6Network("::ffff:0:0/96")
+_PORT_NAME = re.compile(r"(?=.*[a-z])(?!.*--)[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?")
+_MOST_PORT = 65535
+_PROTOCOLS = ", ".join(Protocol)
+
+
+def section(direction: Direction) -> str:
+    """The field of `spec` that holds the rules of a direction."""
+    return _SECTIONS[direction][0]
+
+
+def read(
+    spec: Fields, direction: Direction, namespace: str, skipped: list[Skipped]
+) -> tuple[Rule, ...]:
+    """The rules of one direction of a policy in `namespace`; adds to `skipped` what is left out."""
+    name, peers_name = _SECTIONS[direction]
+    rules = []
+    for index, part in _parts(spec, name, skipped):
+        part.only(peers_name, "ports")
+        if part.problems:
+            skipped.extend(map(skip, part.problems))
+            continue
+        peers = _peers(part, peers_name, namespace, skipped)
+        services = _services(part, skipped)
+        rules.append(Rule(index, peers, services))
+        if direction is Direction.EGRESS:
+            skipped.extend(_names_without_pods(part, rules[-1]))
+    return tuple(rules)
+
+
+def skip(problem: errors.InvalidInput) -> Skipped:
+    """What is wrong with a part, as a policy's status tells it."""
+    value = "" if problem.value is None else errors.as_written(problem.value)
+    return Skipped(problem.field, value, problem.rule, problem.hint)
+
+
+def _parts(owner: Fields, name: str, skipped: list[Skipped]) -> Iterator[tuple[int, Fields]]:
+    """The objects of a list with their places, each with problems of its own."""
+    found: list[errors.InvalidInput] = []
+    parent = Fields(owner.subject, owner.path, owner.raw, found)
+    for index, part in parent.objects(name):
+        yield index, Fields(part.subject, part.path, part.raw, [])
+    skipped.extend(map(skip, found))
+
+
+def _peers(
+    rule: Fields, name: str, namespace: str, skipped: list[Skipped]
+) -> tuple[Peer, ...] | None:
+    if rule.value(name) in (None, []):
+        return None
+    found = []
+    for _, part in _parts(rule, name, skipped):
+        peer = _peer(part, namespace)
+        skipped.extend(map(skip, part.problems))
+        if peer is not None and not part.problems:
+            found.append(peer)
+    return tuple(dict.fromkeys(found))
+
+
+def _peer(fields: Fields, namespace: str) -> Peer | None:
+    fields.only("podSelector", "namespaceSelector", "ipBlock")
+    selecting = [name for name in ("podSelector", "namespaceSelector") if fields.has(name)]
+    if fields.has("ipBlock"):
+        if selecting:
+            rule = f"stands beside {' and '.join(selecting)}; a peer is a block or pods, not both"
+            fields.refuse("ipBlock", None, rule, hint="make two peers of it")
+        block = fields.nested("ipBlock")
+        return _block(block) if block else None
+    if not selecting and not fields.problems:
+        what = "podSelector, namespaceSelector or ipBlock"
+        fields.refuse("", {}, "names nobody", hint=f"give the peer a {what}")
+    chosen = {name: fields.nested(name) for name in selecting}
+    read = {name: selectors.read(part) for name, part in chosen.items() if part is not None}
+    pods = read.get("podSelector", selectors.EVERYTHING)
+    if "namespaceSelector" in selecting:
+        return Members(namespaces=read.get("namespaceSelector", selectors.EVERYTHING), pods=pods)
+    return Members(namespace=namespace, pods=pods)
+
+
+def _block(fields: Fields) -> Block | None:
+    fields.only("cidr", "except")
+    text = fields.text("cidr")
+    if fields.missing("cidr"):
+        hint = "write a range of addresses, such as 10.200.0.0/30"
+        fields.refuse("cidr", None, "is missing or empty", hint=hint)
+    subnet = _subnet(fields, "cidr", text) if text else None
+    excepts = []
+    for place, part in fields.strings("except"):
+        hole = _subnet(fields, place, part)
+        if hole is None or subnet is None:
+            continue
+        if not written.within(hole, subnet):
+            hint = "give except only ranges within cidr"
+            fields.refuse(place, part, f"lies outside of cidr {subnet}", hint=hint)
+        elif hole == subnet:
+            hint = "remove the peer, or make the exception smaller"
+            fields.refuse(place, part, "is all of cidr, so that nobody is left", hint=hint)
+        else:
+            excepts.append(hole)
+    return Block(subnet, tuple(sorted(set(excepts), key=_order))) if subnet else None
+
+
+def _order(subnet: model.Subnet) -> tuple[int, int]:
+    return int(subnet.network_address), subnet.prefixlen
+
+
+def _subnet(fields: Fields, name: str, text: str) -> model.Subnet | None:
+    """A range of addresses; bits below the prefix are dropped, as Kubernetes does."""
+    try:
+        if not _SUBNET.fullmatch(text):
+            raise ValueError
+        found = ip_network(text, strict=False)
+    except ValueError:
+        rule = "must be a range of addresses such as 10.200.0.0/30 or fd00:10::/64"
+        hint = "add the prefix length" if "/" not in text else ""
+        fields.refuse(name, text, rule, hint=hint)
+        return None
+    if isinstance(found, IPv6Network) and written.within(found, _MAPPED):
+        hint = "write it as an IPv4 range"
+        fields.refuse(name, text, "holds IPv4 addresses in IPv6 form", hint=hint)
+        return None
+    return found
+
+
+def _services(rule: Fields, skipped: list[Skipped]) -> tuple[Service, ...] | None:
+    if rule.value("ports") in (None, []):
+        return None
+    found = []
+    for _, part in _parts(rule, "ports", skipped):
+        service = _service(part)
+        skipped.extend(map(skip, part.problems))
+        if service is not None and not part.problems:
+            found.append(service)
+    return tuple(dict.fromkeys(found))
+
+
+def _service(fields: Fields) -> Service | None:
+    fields.only("protocol", "port", "endPort")
+    protocol = _protocol(fields)
+    port = fields.value("port")
+    if isinstance(port, str):
+        _check_port_name(fields, port)
+    elif port is not None:
+        port = fields.number("port")
+        if port is not None and not 1 <= port <= _MOST_PORT:
+            fields.refuse("port", port, f"must lie between 1 and {_MOST_PORT}")
+    end = _end(fields, port)
+    if protocol is None or fields.problems:
+        return None
+    assert port is None or isinstance(port, int | str)
+    return Service(protocol, port, 0 if end == port else end)
+
+
+def _protocol(fields: Fields) -> Protocol | None:
+    text = fields.text("protocol")
+    if not fields.has("protocol"):
+        return Protocol.TCP
+    if text in tuple(Protocol):
+        return Protocol(text)
+    if isinstance(fields.value("protocol"), str):
+        hint = f"write {text.upper()}" if text.upper() in tuple(Protocol) else ""
+        if text.upper().startswith("ICMP"):
+            hint = "a rule without ports allows ICMP too"
+        fields.refuse("protocol", text, f"must be one of {_PROTOCOLS}", hint=hint)
+    return None
+
+
+def _check_port_name(fields: Fields, text: str) -> None:
+    if _PORT_NAME.fullmatch(text):
+        return
+    rule = (
+        "must be a number or the name of a container's port: at most 15 small letters, digits "
+        "and '-', at least one letter"
+    )
+    hint = "write the number without quotes" if text.strip().isdecimal() else ""
+    fields.refuse("port", text, rule, hint=hint)
+
+
+def _end(fields: Fields, port: object) -> int:
+    """The last port of a range, 0 if there is none."""
+    end = fields.number("endPort")
+    if end is None:
+        return 0
+    if isinstance(port, str):
+        hint = "write the first port as a number"
+        fields.refuse("endPort", end, f"cannot end a range that the name {port} begins", hint=hint)
+    elif not fields.has("port"):
+        hint = "add port, the first of the range"
+        fields.refuse("endPort", end, "ends a range that nothing begins", hint=hint)
+    elif not 1 <= end <= _MOST_PORT:
+        fields.refuse("endPort", end, f"must lie between 1 and {_MOST_PORT}")
+    elif isinstance(port, int) and end < port:
+        fields.refuse("endPort", end, f"is less than port {port}", hint="swap the two")
+    return end
+
+
+def _names_without_pods(fields: Fields, rule: Rule) -> Iterator[Skipped]:
+    """Names of ports where the other end is a range: only a pod has names for its ports."""
+    if not any(isinstance(peer, Block) for peer in rule.peers or ()):
+        return
+    names = [service.port for service in rule.services or () if isinstance(service.port, str)]
+    for name in names:
+        what = "names a port of a pod, and the addresses of an ipBlock have no such names"
+        hint = "write the number, or select the pods"
+        yield Skipped(f"{fields.path}.ports", errors.as_written(name), what, hint)
