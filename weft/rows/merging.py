@@ -24,7 +24,9 @@ def _merge(first: Row, second: Row) -> Row:
     parent = first.parent or second.parent
     if second.parent not in (None, parent):
         raise ValueError(f"{first.table} {first.key!r} is desired in two parents")
-    return Row(first.table, first.key, columns, parent, first.parent_column or second.parent_column)
+    column = first.parent_column or second.parent_column
+    is_part = first.is_part and second.is_part
+    return Row(first.table, first.key, columns, parent, column, is_part)
 
 
 def _join(row: Row, column: str, one: Wish, two: Wish) -> Wish:

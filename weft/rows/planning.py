@@ -44,6 +44,8 @@ def plan(desired: Iterable[Row], actual: Snapshot, delete: Iterable[Ident] = ())
     for ident, row in wanted.items():
         found = actual.get(*ident)
         if found is None:
+            if row.is_part:
+                raise Missing(Ref(*ident), row)
             uuid = draft.uuids[ident] = actual.fresh()
             new.append((row, uuid))
         else:

@@ -60,6 +60,8 @@ class Row:
     `columns` holds the columns that weft owns; others are left as they are.
     `parent` and `parent_column` name the set that must hold a reference to this row, for tables
     whose rows exist only while referenced (Logical_Switch_Port in Logical_Switch.ports).
+    `is_part`: this says only a part of a row that is there already, or is desired by another
+    `Row` of the same plan; it never makes one.
     """
 
     table: str
@@ -67,6 +69,7 @@ class Row:
     columns: Mapping[str, Wish] = field(default_factory=dict)
     parent: Ref | None = None
     parent_column: str = ""
+    is_part: bool = False
 
 
 Condition = tuple[str, str, Value]

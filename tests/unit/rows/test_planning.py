@@ -141,6 +141,21 @@ def test_a_new_row_joins_a_group_in_the_transaction_that_makes_it(world: World) 
     assert world.columns("Group", "g")["ports"] == {world.contents.get("Port", "a")[0]}  # type: ignore[index]
 
 
+def test_a_part_of_a_row_never_makes_the_row(world: World) -> None:
+    """So nobody joins a group that could not be made: its port is refused with it."""
+    world.apply(switch("s"))
+    wish = rows.Members(frozenset({rows.Ref("Port", "a")}))
+    part = rows.Row("Group", "g", {"ports": wish}, is_part=True)
+    with pytest.raises(rows.Missing, match="'g'"):
+        world.plan(port("a"), part)
+    with pytest.raises(rows.Missing, match="'g'"):
+        world.plan(port("a"), part, part)
+    world.apply(port("a"), part, rows.Row("Group", "g", {"name": "g"}))
+    assert len(world.columns("Group", "g")["ports"]) == 1  # type: ignore[arg-type]
+    world.apply(rows.Row("Group", "g", {"ports": rows.Members(absent=wish.present)}, is_part=True))
+    assert not world.columns("Group", "g")["ports"]
+
+
 def test_wishes_of_several_for_one_row_are_joined(world: World) -> None:
     world.apply(switch("s"), rows.Row("Group", "g", {"name": "g"}), port("a"), port("b"))
     one, two = (
