@@ -181,7 +181,8 @@ def asked(policy: words.Policy, network: str, direction: words.Direction) -> fro
 
 def member(group: Group, port_key: str, present: bool) -> rows.Row:
     """One port in or out of a group. A port that is gone is in none, by OVSDB's own doing."""
-    return rows.Row(GROUP, group.name, {"ports": _part([rows.Ref(ports.PORT, port_key)], present)})
+    part = _part([rows.Ref(ports.PORT, port_key)], present)
+    return rows.Row(GROUP, group.name, {"ports": part}, is_part=True)
 
 
 # Sets
@@ -240,7 +241,7 @@ def entry(
     """One attachment in or out of a set. Two may hold one address while a VM moves: it goes
     when the last of them does, which the caller sees to."""
     return tuple(
-        rows.Row(SET, set.name + suffix, {"addresses": _part(brought, present)})
+        rows.Row(SET, set.name + suffix, {"addresses": _part(brought, present)}, is_part=True)
         for suffix, brought in addresses(network, allocation).items()
         if brought
     )
