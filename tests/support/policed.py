@@ -1,0 +1,215 @@
+"""A network whose ports are real and whose policies are rows that a test asks for.
+
+All groups and sets are computed afresh for each `enforce`, by looking at every pod: what the zone
+keeps incrementally is judged elsewhere, here the rows are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from tests.support import frames, packets
+from tests.support.realised import Cluster, Kept
+from tests.support.zones import Guest
+from weft import model, rows
+from weft.ovn import acl, policy, ports
+from weft.policy import words
+
+NAMESPACE = "default"
+Idents = set[rows.Ident]
+
+
+@dataclass
+class Pod:
+    name: str
+    kept: Kept
+    port: model.Port
+    guest: Guest
+    labels: Mapping[str, str]
+    named: words.NamedPorts = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        return ports.port_key(self.port)
+
+    @property
+    def mac(self) -> str:
+        return self.port.allocation.mac
+
+    def chosen(self, members: words.Members, namespaces: Mapping[str, str]) -> bool:
+        if members.namespace:
+            return members.namespace == NAMESPACE and members.pods.matches(self.labels)
+        return members.namespaces.matches(namespaces) and members.pods.matches(self.labels)
+
+
+@dataclass
+class Policed:
+    """One network and its pods, all of namespace "default"."""
+
+    cluster: Cluster
+    network: model.Network
+    pods: dict[str, Pod] = field(default_factory=dict)
+    addresses: dict[str, list[str]] = field(default_factory=dict)
+    namespace_labels: Mapping[str, str] = field(default_factory=dict)
+    _written: dict[str, Idents] = field(default_factory=dict)
+    _marks: itertools.count[int] = field(default_factory=itertools.count)
+
+    def add(
+        self,
+        name: str,
+        kept: Kept,
+        port: model.Port,
+        guest: Guest,
+        *addresses: str,
+        labels: Mapping[str, str] | None = None,
+        named: words.NamedPorts | None = None,
+    ) -> None:
+        given = {"app": name} if labels is None else labels
+        self.pods[name] = Pod(name, kept, port, guest, given, named or {})
+        self.addresses[name] = list(addresses)
+
+    async def enforce(
+        self, *policies: words.Policy, logging: policy.Logging = policy.SILENT
+    ) -> None:
+        """These policies and no others hold in every zone when this returns."""
+        for kept in {pod.kept.zone.name: pod.kept for pod in self.pods.values()}.values():
+            desired = [
+                *acl.meter(),
+                *self._groups(policies, kept, logging),
+                *self._sets(policies),
+            ]
+            now = {(row.table, row.key) for row in desired}
+            gone = self._written.get(kept.zone.name, set()) - now
+            await kept.nb.apply(desired, sorted(gone))
+            self._written[kept.zone.name] = now
+            await synchronise(kept)
+
+    def _groups(
+        self, policies: Iterable[words.Policy], kept: Kept, logging: policy.Logging
+    ) -> list[rows.Row]:
+        made: list[rows.Row] = []
+        for direction in words.Direction:
+            bearing = [p for p in policies if direction in p.directions]
+            here = {n: p for n, p in self.pods.items() if p.kept is kept}
+            held = {
+                p.name: {n for n, pod in here.items() if pod.chosen(p.subjects, {})}
+                for p in bearing
+            }
+            denied = {n for p in bearing if p.mode is words.Mode.ENFORCE for n in held[p.name]}
+            audited = {n for p in bearing for n in held[p.name]} - denied
+            for kind, members in ((policy.Kind.DENY, denied), (policy.Kind.AUDIT, audited)):
+                group = policy.Group(kind, self.network.name, NAMESPACE, direction)
+                if members:
+                    made += policy.group(group, logging)
+                    made += [policy.member(group, here[n].key, True) for n in members]
+                    left = here.keys() - members
+                    made += [policy.member(group, here[n].key, False) for n in left]
+            for each in bearing:
+                within = held[each.name] & (denied if each.mode is words.Mode.ENFORCE else audited)
+                numbers = self.numbers(each, direction)
+                made += policy.policy(each, self.network, direction, logging, numbers)
+                for name in here:
+                    groups = policy.groups_of(each, self.network.name, direction, here[name].named)
+                    shown = {row.key for row in made if row.table == policy.GROUP}
+                    made += [
+                        policy.member(group, here[name].key, name in within)
+                        for group in groups
+                        if group.name in shown
+                    ]
+        return made
+
+    def numbers(self, each: words.Policy, direction: words.Direction) -> policy.Numbers:
+        found: dict[policy.Asked, frozenset[int]] = {}
+        for asked in policy.asked(each, self.network.name, direction):
+            if isinstance(asked, policy.Set):
+                assert asked.protocol is not None
+                members, service = asked.members, (asked.protocol, asked.port)
+            else:
+                members, service = each.subjects, asked
+            found[asked] = frozenset(
+                pod.named[service]
+                for pod in self.pods.values()
+                if service in pod.named and pod.chosen(members, self.namespace_labels)
+            )
+        return found
+
+    def _sets(self, policies: Iterable[words.Policy]) -> list[rows.Row]:
+        made: list[rows.Row] = []
+        for each in policies:
+            numbers = {k: v for d in each.directions for k, v in self.numbers(each, d).items()}
+            for chosen in policy.sets(each, self.network, numbers):
+                made += policy.address_sets(chosen, self.network)
+                for pod in self.pods.values():
+                    inside = pod.chosen(chosen.members, self.namespace_labels)
+                    if chosen.protocol is not None:
+                        named = pod.named.get((chosen.protocol, chosen.port))
+                        inside = inside and named == chosen.number
+                    made += policy.entry(chosen, self.network, pod.port.allocation, inside)
+        return made
+
+    # Packets
+
+    def ends(self, source: str, to: str, version: int = 4) -> packets.Ends:
+        one, two = self.pods[source], self.pods[to]
+        pick = next(n for n, a in enumerate(self.addresses[to]) if (":" in a) == (version == 6))
+        return packets.Ends(
+            one.mac, two.mac, self.addresses[source][pick], self.addresses[to][pick]
+        )
+
+    async def passes(
+        self, source: str, to: str, *wanted: tuple[words.Protocol | None, int], version: int = 4
+    ) -> set[tuple[words.Protocol | None, int]]:
+        """Which of these first packets get there."""
+        marks = {service: b"<%08d>" % next(self._marks) for service in wanted}
+        ends = self.ends(source, to, version)
+        sent = [
+            packets.first(ends, protocol, marks[protocol, port], port=port)
+            for protocol, port in wanted
+        ]
+        heard = await self.heard(source, to, *sent)
+        return {service for service, mark in marks.items() if mark in heard}
+
+    async def answers(self, source: str, to: str, *, version: int = 4) -> bool:
+        """Whether what a host says to a first packet comes back: an echo reply, a reset, and that
+        nobody is there."""
+        ends = self.ends(source, to, version)
+        return await asyncio.to_thread(self._answers, source, ends)
+
+    def _answers(self, source: str, ends: packets.Ends) -> bool:
+        one = self.pods[source].guest.space
+        port = 20000 + next(self._marks)
+        wanted = [packets.is_echo_reply, packets.is_reset(port), packets.is_unreachable(port)]
+        with frames.ear(one) as ear:
+            for protocol in (None, words.Protocol.TCP, words.Protocol.UDP):
+                frames.send(one, packets.first(ends, protocol, b"", port=port))
+            for each in wanted:
+                ear.until(each)
+        return True
+
+    async def heard(self, source: str, to: str, *sent: bytes) -> bytes:
+        """All that a pod hears up to the end of what is sent. The end is ARP, which no policy
+        stops; the second comes in a batch of its own, after the last of all else."""
+        return await asyncio.to_thread(self._heard, source, to, sent)
+
+    def _heard(self, source: str, to: str, sent: tuple[bytes, ...]) -> bytes:
+        one, two = self.pods[source], self.pods[to]
+        with frames.ear(two.guest.space) as ear:
+            frames.send(one.guest.space, *sent)
+            for _ in range(2):
+                mark = b"<end %08d>" % next(self._marks)
+                end = packets.neighbour(one.mac, two.mac, *self._known(source, to), mark)
+                frames.send(one.guest.space, end)
+                ear.until(lambda frame, mark=mark: mark in frame)
+            return b"\n".join(ear.heard)
+
+    def _known(self, source: str, to: str) -> tuple[str, str]:
+        ends = self.ends(source, to)
+        return ends.source, ends.to
+
+
+async def synchronise(kept: Kept) -> None:
+    """Returns when the zone's switch does what its Northbound database says."""
+    await asyncio.to_thread(kept.zone.run, "ovn-nbctl", "--wait=hv", "sync")
