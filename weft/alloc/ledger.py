@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Interface, IPv6Interface, ip_network
 
 from weft import errors, model, names, ranges
-from weft.alloc import ids, macs, pool
+from weft.alloc import gateways, ids, macs, pool
 from weft.alloc.shares import Share
 
 
@@ -90,6 +90,7 @@ class Ledger:
             return known
         where = f"{label or owner}, attachment {attachment.key} to network {self.network.name}"
         addresses = self._choose_addresses(where, owner, attachment)
+        gateways.check(where, attachment.default_route, addresses)
         mac = self._choose_mac(where, owner, attachment, addresses)
         key = self._keys.peek() if self._keys else 0
         if key is None:
@@ -98,9 +99,9 @@ class Ledger:
                 where=where,
                 hint="remove pods from the network, or use a second one",
             )
-        gateways, routes = self._ways_out()
+        routers, routes = self._ways_out()
         role = self.network.spec.role
-        allocation = model.Allocation(mac, addresses, key, gateways, routes, role)
+        allocation = model.Allocation(mac, addresses, key, routers, routes, role)
         self._hold(owner, label, allocation, in_turn=True)
         return allocation
 
@@ -150,22 +151,28 @@ class Ledger:
         wishes = self._by_family(where, owner, asked)
         chosen: list[model.Interface] = []
         for version, own in self._pools.items():
-            address = wishes.get(version) or own.peek()
+            # Nobody is to be the gateway that its own default route names.
+            address = wishes.get(version) or own.peek(attachment.default_route)
             if address is None:
-                total = own.usage.total
-                why = f"all {total} are taken" if total else "excludeSubnets leaves none"
-                raise errors.Exhausted(
-                    f"no address is free in subnet {own.subnet}: {why}",
-                    where=where,
-                    hint=(
-                        "remove pods from the network, exclude less, or widen subnets"
-                        if self.share is None
-                        else f"run pods on other nodes than {self.share.node}"
-                    ),
-                )
+                raise self._exhausted(where, own)
             make = IPv4Interface if version == 4 else IPv6Interface
             chosen.append(make((int(address), own.subnet.prefixlen)))
         return tuple(chosen)
+
+    def _exhausted(self, where: str, own: pool.Pool) -> errors.Exhausted:
+        usage, left = own.usage, own.peek()
+        why = f"all {usage.total} are taken" if usage.total else "excludeSubnets leaves none"
+        if left is not None:
+            why = f"all but {left}, its own gateway, are taken"
+        return errors.Exhausted(
+            f"no address is free in subnet {own.subnet}: {why}",
+            where=where,
+            hint=(
+                "remove pods from the network, exclude less, or widen subnets"
+                if self.share is None
+                else f"run pods on other nodes than {self.share.node}"
+            ),
+        )
 
     def _ways_out(
         self,

@@ -5,7 +5,7 @@ Knows addresses and ranges, not who holds them or why; `ledger.py` does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
@@ -41,10 +41,18 @@ class Pool:
         self._ring = ring.Ring(self._ranges.count)
         self._beyond: set[int] = set()  # taken by name, where nothing is given in turn
 
-    def peek(self) -> model.Address | None:
-        """The address whose turn it is, None if none is free."""
-        number = self._ring.peek()
-        return None if number is None else self._make(self._ranges.at(number))
+    def peek(self, besides: Container[model.Address] = ()) -> model.Address | None:
+        """The address whose turn it is, None if none is free; those `besides` are passed over."""
+        passed: list[int] = []
+        while (number := self._ring.peek()) is not None:
+            address = self._make(self._ranges.at(number))
+            if address not in besides:
+                break
+            self._ring.take(number)
+            passed.append(number)
+        for each in passed:
+            self._ring.free(each)
+        return None if number is None else address
 
     def take(self, address: model.Address, *, in_turn: bool = False) -> bool:
         """Take `address`, False if it was taken already; `in_turn` if it comes from `peek`."""

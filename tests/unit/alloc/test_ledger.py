@@ -190,6 +190,50 @@ def test_refused_and_nothing_changed(
     assert (book.holdings(), book.usage()) == before
 
 
+def leaving_by(*gateways: str, ips: tuple[str, ...] = ()) -> model.Attachment:
+    return replace(asking(*ips), default_route=tuple(ip_address(each) for each in gateways))
+
+
+def test_nobody_becomes_the_gateway_that_its_own_default_route_names() -> None:
+    book = ledger.Ledger(network("10.1.0.0/24", "fd00::/64"))
+    first = book.allocate("a", leaving_by("10.1.0.1", "fd00::1"))
+    assert shown(first) == ["10.1.0.2/24", "fd00::2/64"]
+    assert shown(book.allocate("b", BLUE)) == ["10.1.0.1/24", "fd00::1/64"]
+    assert shown(book.allocate("c", BLUE)) == ["10.1.0.3/24", "fd00::3/64"]
+    assert shown(book.allocate("router", leaving_by("fe80::1"))) == ["10.1.0.4/24", "fd00::4/64"]
+
+
+def test_a_gateway_that_alone_is_free_leaves_nothing() -> None:
+    book = ledger.Ledger(network("10.1.0.0/30"))
+    book.allocate("a", asking("10.1.0.2"))
+    with pytest.raises(errors.Exhausted, match=r"all but 10\.1\.0\.1, its own gateway, are taken"):
+        book.allocate("b", leaving_by("10.1.0.1"))
+    assert shown(book.allocate("c", BLUE)) == ["10.1.0.1/30"]
+
+
+@pytest.mark.parametrize(
+    ("subnets", "wish", "says"),
+    [
+        (("10.1.0.0/24",), leaving_by("10.2.0.1"), '"10.2.0.1": lies outside of 10.1.0.0/24'),
+        (("10.1.0.0/24",), leaving_by("fd00::1"), '"fd00::1": is IPv6, but the attachment has'),
+        (("10.1.0.0/24",), leaving_by("10.1.0.9", ips=("10.1.0.9",)), "is the attachment's own"),
+        ((), leaving_by("10.1.0.1"), "the attachment has no address"),
+        ((), leaving_by("10.1.0.1", ips=("10.3.0.2/24",)), "lies outside of 10.3.0.0/24"),
+    ],
+)
+def test_a_gateway_that_cannot_be_reached_is_refused(
+    subnets: tuple[str, ...], wish: model.Attachment, says: str
+) -> None:
+    book = ledger.Ledger(network(*subnets))
+    before = book.holdings(), book.usage()
+    with pytest.raises(errors.InvalidInput) as caught:
+        book.allocate("b", wish, label="Pod shop/web1")
+    assert "default-route" in str(caught.value)
+    assert says in str(caught.value)
+    assert caught.value.hint
+    assert (book.holdings(), book.usage()) == before
+
+
 def test_two_interfaces_of_one_pod_that_ask_for_the_same_are_told_so() -> None:
     book = ledger.Ledger(network("10.1.0.0/24"))
     book.allocate("shop/blue/uid-1", asking(mac="02:00:00:00:00:01"), label="Pod shop/a")

@@ -31,6 +31,15 @@ def test_neither_excluded_nor_reserved_come_in_turn() -> None:
     assert drained(addresses) == ["10.1.0.2", "10.1.0.3", "10.1.0.6"]
 
 
+def test_those_besides_are_passed_over_and_keep_their_turn() -> None:
+    addresses = pool.Pool(ip_network("10.1.0.0/30"))
+    first, second = ip_address("10.1.0.1"), ip_address("10.1.0.2")
+    assert addresses.peek({first}) == second
+    assert addresses.peek({first, second}) is None
+    assert addresses.usage.used == 0
+    assert drained(addresses) == ["10.1.0.1", "10.1.0.2"]
+
+
 def test_reserved_by_name() -> None:
     addresses = pool.Pool(ip_network("10.1.0.0/29"), (), (ip_network("10.1.0.4/31"),))
     wish = ip_address("10.1.0.4")

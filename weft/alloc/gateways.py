@@ -1,0 +1,44 @@
+"""Can an attachment's default route lead where its selection says?
+
+Pure. The kernel of the pod takes only a gateway on a segment of the interface's own addresses, and
+its refusal would name neither the pod nor the field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from weft import errors, model
+
+FIELD = "default-route"
+
+
+def check(
+    where: str, gateways: Iterable[model.Address], addresses: Sequence[model.Interface]
+) -> None:
+    """Raises InvalidInput for the first gateway that these addresses do not reach."""
+    for gateway in gateways:
+        objection = _objection(gateway, addresses)
+        if objection:
+            rule, hint = objection
+            raise errors.InvalidInput(where, FIELD, str(gateway), rule, hint=hint)
+
+
+def _objection(
+    gateway: model.Address, addresses: Sequence[model.Interface]
+) -> tuple[str, str] | None:
+    if gateway.is_link_local and gateway.version == 6:
+        return None  # every interface has such an address of its own
+    if not addresses:
+        return "cannot be reached: the attachment has no address", "ask for ips, or remove it"
+    listed = ", ".join(map(str, addresses))
+    family = [each for each in addresses if each.version == gateway.version]
+    if not family:
+        rule = f"is IPv{gateway.version}, but the attachment has only {listed}"
+        return rule, "name gateways of the families of its addresses"
+    if any(gateway == each.ip for each in family):
+        return "is the attachment's own address", "name the router's, or ask for other ips"
+    if not any(gateway in each.network for each in family):
+        reached = ", ".join(str(each.network) for each in family)
+        return f"lies outside of {reached}, where the attachment is", f"choose one of {reached}"
+    return None
