@@ -84,9 +84,9 @@ def explain(
 def selects(policy: words.Policy, networks: Mapping[str, str], end: words.Endpoint) -> bool:
     """Whether the policy guards this attachment: its network, its namespace, its labels."""
     return (
-        end.network in {networks.get(definition) for definition in policy.definitions}
-        and end.namespace == policy.namespace
+        end.namespace == policy.namespace
         and policy.pods.matches(end.labels)
+        and any(networks.get(definition) == end.network for definition in policy.definitions)
     )
 
 

@@ -1,0 +1,193 @@
+"""A small world that policies are tried on: three namespaces and networks, seven pods of two nodes.
+
+`flat` is layer2 with subnets of both families and has two definitions, `bare` is layer2 without
+subnets, `routed` is layer3. Labels change while the world runs, so a world is a value: what it is
+at one time. On `bare` a pod may use what address it likes; these are the prober's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from typing import Any
+
+from weft import model, names, ranges
+from weft.api import podnetworks
+from weft.kube import resources
+from weft.policy import words
+from weft.policy.words import Protocol
+
+Labels = Mapping[str, str]
+Object = dict[str, Any]
+FLAT, BARE, ROUTED = "flat", "bare", "routed"
+# Which network each definition is of.
+DEFINITIONS = {
+    "red/flat": FLAT,
+    "blue/flat": FLAT,
+    "red/bare": BARE,
+    "green/routed": ROUTED,
+}
+INTERFACES = {FLAT: "net1", BARE: "net2", ROUTED: "net3"}
+_TCP, _UDP, _SCTP = Protocol.TCP, Protocol.UDP, Protocol.SCTP
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    namespace: str
+    name: str
+    node: str
+    labels: Labels
+    ports: words.NamedPorts
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Nic:
+    """A pod's interface on a network: one address of each family, and a layer3 one's router."""
+
+    mac: str
+    addresses: tuple[model.Address, ...]
+    router_mac: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    namespaces: Mapping[str, Labels]
+    pods: tuple[Pod, ...]
+    nics: Mapping[tuple[str, str], Nic]  # by pod's key and network
+
+    def endpoint(self, pod: Pod, network: str) -> words.Endpoint:
+        return words.Endpoint(
+            pod.namespace,
+            pod.name,
+            pod.labels,
+            self.namespaces[pod.namespace],
+            network,
+            self.nics[pod.key, network].addresses,
+            pod.ports,
+        )
+
+    def relabelled(self, key: str, labels: Labels) -> World:
+        """With other labels for a pod ("namespace/name") or a namespace."""
+        if "/" not in key:
+            return replace(self, namespaces={**self.namespaces, key: labels})
+        pods = (replace(pod, labels=labels) if pod.key == key else pod for pod in self.pods)
+        return replace(self, pods=tuple(pods))
+
+
+def _named(name: str) -> Labels:
+    return {"kubernetes.io/metadata.name": name}
+
+
+NAMESPACES: Mapping[str, Labels] = {
+    "red": {**_named("red"), "team": "a", "env": "prod"},
+    "blue": {**_named("blue"), "team": "b", "env": "prod"},
+    "green": {**_named("green"), "team": "a"},
+}
+PODS = (
+    Pod("red", "r1", "node1", {"app": "web", "tier": "front"}, {(_TCP, "web"): 80}),
+    Pod("red", "r2", "node2", {"app": "db"}, {(_TCP, "web"): 8080, (_UDP, "dns"): 53}),
+    Pod("red", "r3", "node1", {"app": "web", "tier": "back"}, {(_UDP, "web"): 80}),
+    Pod("blue", "b1", "node1", {"app": "db", "tier": "back"}, {(_SCTP, "sig"): 3868}),
+    Pod("blue", "b2", "node2", {"app": "web"}, {(_TCP, "web"): 80, (_SCTP, "sig"): 3868}),
+    Pod("green", "g1", "node2", {"tier": "front"}, {(_UDP, "dns"): 5005}),
+    Pod("green", "g2", "node1", {}, {}),
+)
+
+
+def imagined() -> World:
+    """The world with addresses such as weft gives, for tests without a lab."""
+    nics = {}
+    for number, pod in enumerate(PODS, 1):
+        node = pod.node.removeprefix("node")
+        for network, (four, six) in {
+            FLAT: ("10.10.0", "fd10:"),
+            BARE: ("10.30.0", "fd30:"),
+            ROUTED: (f"10.20.{node}", f"fd20:0:0:{node}:"),
+        }.items():
+            addresses = (ip_address(f"{four}.{number + 9}"), ip_address(f"{six}:{number + 9:x}"))
+            nics[pod.key, network] = Nic(names.address_mac(str(addresses[0])), addresses)
+    return World(NAMESPACES, PODS, nics)
+
+
+def read(pods: Mapping[str, Object]) -> World:
+    """The world as weft made it; `pods` are the objects by key."""
+    nics = {}
+    for number, pod in enumerate(PODS, 1):
+        for key, allocation in podnetworks.parse(pods[pod.key]).items():
+            network = DEFINITIONS[key]
+            addresses: tuple[model.Address, ...] = tuple(each.ip for each in allocation.addresses)
+            router = ""
+            if network == BARE:
+                addresses = ip_address(f"10.30.0.{number + 9}"), ip_address(f"fd30::{number + 9:x}")
+            elif network == ROUTED:
+                hop = ranges.router(allocation.addresses[0].network)
+                router = names.address_mac(str(hop.ip))
+            nics[pod.key, network] = Nic(allocation.mac, addresses, router)
+    return World(NAMESPACES, PODS, nics)
+
+
+def objects() -> Iterator[Object]:
+    """All that a lab needs of it, in the order in which to make it."""
+    for name, labels in NAMESPACES.items():
+        meta = {"name": name, "labels": dict(labels)}
+        yield {"apiVersion": "v1", "kind": "Namespace", "metadata": meta}
+    yield _definition("red/flat", subnets="10.10.0.0/16,fd10::/64")
+    yield _definition("blue/flat", subnets="10.10.0.0/16,fd10::/64")
+    yield _definition("red/bare")
+    yield _definition("green/routed", topology="layer3", subnets="10.20.0.0/16/24,fd20::/48/64")
+    yield from map(_pod, PODS)
+
+
+def _definition(key: str, **config: str) -> Object:
+    namespace, name = key.split("/")
+    said = {
+        "cniVersion": "1.1.0",
+        "name": DEFINITIONS[key],
+        "type": names.CNI_TYPE,
+        "topology": "layer2",
+        "mtu": 1300,
+        "netAttachDefName": key,
+        **config,
+    }
+    return {
+        "apiVersion": resources.NADS.api_version,
+        "kind": resources.NADS.kind,
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"config": json.dumps(said)},
+    }
+
+
+def _pod(pod: Pod) -> Object:
+    """On all networks; pods of blue are on `flat` by their own namespace's definition."""
+    flat = "blue/flat" if pod.namespace == "blue" else "red/flat"
+    ports = [
+        {"name": name, "protocol": protocol.value, "containerPort": number}
+        for (protocol, name), number in pod.ports.items()
+    ]
+    container = {
+        "name": "c",
+        "image": "busybox",
+        "command": ["sleep", "99999"],
+        **({"ports": ports} if ports else {}),
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": pod.name,
+            "namespace": pod.namespace,
+            "labels": dict(pod.labels),
+            "annotations": {names.NETWORKS: f"{flat},red/bare,green/routed"},
+        },
+        "spec": {
+            "nodeName": pod.node,
+            "terminationGracePeriodSeconds": 0,
+            "containers": [container],
+        },
+    }
