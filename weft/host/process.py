@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from weft import errors
 
 GRACE = 3.0
+LINE = 1 << 16
 _SHOWN = 600
 
 
@@ -72,9 +73,13 @@ async def start(
     stdin: bool = False,
     stdout: int = asyncio.subprocess.PIPE,
     stderr: int = asyncio.subprocess.PIPE,
+    limit: int = LINE,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A process that is ended when the scope is: SIGTERM to its group, then SIGKILL."""
-    process = await spawn(argv, env=env, stdin=stdin, stdout=stdout, stderr=stderr)
+    """A process that is ended when the scope is: SIGTERM to its group, then SIGKILL.
+
+    `limit` is what one line of its output may be long.
+    """
+    process = await spawn(argv, env=env, stdin=stdin, stdout=stdout, stderr=stderr, limit=limit)
     try:
         yield process
     finally:
@@ -88,6 +93,7 @@ async def spawn(
     stdin: bool = False,
     stdout: int = asyncio.subprocess.PIPE,
     stderr: int = asyncio.subprocess.PIPE,
+    limit: int = LINE,
 ) -> asyncio.subprocess.Process:
     """A process that outlives the caller, in a session of its own."""
     try:
@@ -98,6 +104,7 @@ async def spawn(
             stdout=stdout,
             stderr=stderr,
             start_new_session=True,
+            limit=limit,
         )
     except OSError as error:
         raise Failed(argv, f"cannot be started: {error.strerror}") from error

@@ -10,7 +10,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,12 +95,26 @@ def _runs(peer: state.Peer) -> list[Path]:
     return sorted(_outside(peer, layout.HOME).glob("*/run"))
 
 
-def _pod(peer: state.Peer, env: Mapping[str, str], namespace: str, name: str) -> Place:
+def pods(peer: state.Peer) -> dict[str, int]:
+    """The first process of every pod by "<namespace>/<name>"; who has just ended is left out."""
+    found = {
+        f"{about['namespace']}/{about['pod']}": state.owner(record.with_name("init.sock"))
+        for record, about in _records(peer)
+    }
+    return {pod: pid for pod, pid in found.items() if pid}
+
+
+def _records(peer: state.Peer) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """What each pod's kubelet wrote of it, and where."""
     for run_folder in _runs(peer):
         for record in run_folder.glob("weft/*/*/pod.json"):
-            about = json.loads(record.read_bytes())
-            if (about.get("namespace"), about.get("pod")) == (namespace, name):
-                return _container(record.with_name("init.sock"), env, f"{namespace}/{name}")
+            yield record, json.loads(record.read_bytes())
+
+
+def _pod(peer: state.Peer, env: Mapping[str, str], namespace: str, name: str) -> Place:
+    for record, about in _records(peer):
+        if (about.get("namespace"), about.get("pod")) == (namespace, name):
+            return _container(record.with_name("init.sock"), env, f"{namespace}/{name}")
     raise errors.Unavailable(
         "no such pod runs in the lab", where=f"pod {namespace}/{name}", hint="kubectl get pods -A"
     )

@@ -51,6 +51,7 @@ class Agent:
         self._path = path
         self._deadline = deadline
         self._stream: Stream | None = None
+        self._turn = asyncio.Lock()  # answers come in the order of the questions
 
     async def __aenter__(self) -> Self:
         async with self._limit():
@@ -75,10 +76,10 @@ class Agent:
         """One command's return value."""
         if self._stream is None:
             raise errors.Unavailable("the guest agent is not connected", where=str(self._path))
-        async with self._limit():
-            request: dict[str, Any] = {"execute": command}
-            if arguments:
-                request["arguments"] = {key.replace("_", "-"): arguments[key] for key in arguments}
+        request: dict[str, Any] = {"execute": command}
+        if arguments:
+            request["arguments"] = {key.replace("_", "-"): arguments[key] for key in arguments}
+        async with self._limit(), self._turn:
             await self._stream.send(request)
             answer = await self._stream.receive()
         if "error" in answer:
@@ -116,7 +117,10 @@ class Agent:
     async def execute(
         self, *argv: str, stdin: bytes = b"", deadline: float | None = None
     ) -> Outcome:
-        """Run a program in the guest to its end. The agent tells of an end only when asked."""
+        """Run a program in the guest to its end; several may run at the same time.
+
+        The agent tells of an end only when asked.
+        """
         program, *arguments = argv
         request: dict[str, Any] = {"path": program, "arg": arguments, "capture_output": True}
         started = await self.ask(

@@ -1,7 +1,7 @@
 """The words of a drawing: boxes, paths, dots and texts at their places. Data alone.
 
-Layouts make it (`logical`, `physical`), `svg` writes it down. `hue` is the number of a network's
-colour; None is neutral.
+Layouts make it (`logical`, `physical`, `squares`), `svg` writes it down. `hue` is the number of a
+network's colour; None is neutral.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ class Shape(StrEnum):
     ROUTER = "router"
     POD = "pod"
     BRIDGE = "bridge"
+    SQUARE = "square"
 
 
 class Stroke(StrEnum):
@@ -36,7 +37,10 @@ class Stroke(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """`x`, `y`: where its baseline begins, or ends if `end`. `full`: what was meant, if cut."""
+    """`x`, `y`: where its baseline begins, or ends if `end`. `full`: what was meant, if cut.
+
+    `turn`: degrees by which it is turned around that place, clockwise.
+    """
 
     x: float
     y: float
@@ -45,6 +49,7 @@ class Text:
     end: bool = False
     hue: int | None = None
     full: str = ""
+    turn: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,7 @@ def _colours(ground: dict[str, str], hues: Iterable[tuple[str, str]]) -> Iterato
     yield f".paper{{fill:{ground['paper']};stroke:{edge}}}"
     yield f".zone>rect{{fill:{ground['frame']};stroke:{edge}}}"
     yield f".pod>rect,.bridge>rect{{fill:{ground['card']};stroke:{line}}}"
+    yield f".square>rect{{fill:{ground['frame']};stroke:{edge}}}"
     yield f".physical>rect{{fill:{ground['badge']};stroke:{line}}}"
     yield f".ink{{fill:{ground['ink']}}}.soft{{fill:{ground['soft']}}}"
     yield f"g>rect.tag{{fill:{ground['badge']};stroke:none}}"
@@ -165,6 +166,8 @@ def _text(text: Text) -> str:
     soft = text.style in ("muted", "caption") or (text.style == "mono" and text.hue is None)
     colour = _hue(text.hue) or (" soft" if soft else " ink")
     anchor = ' text-anchor="end"' if text.end else ""
+    if text.turn:
+        anchor += f' transform="rotate({text.turn} {_n(text.x)} {_n(text.y)})"'
     title = f"<title>{_lines(text.full)}</title>" if text.full else ""
     return (
         f'<text class="{text.style}{colour}" x="{_n(text.x)}" y="{_n(text.y)}"{anchor}>'

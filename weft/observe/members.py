@@ -1,0 +1,164 @@
+"""Who is on a network, as Kubernetes objects tell? Objects in, members and policies out. Pure.
+
+A pod is a member by what was allocated to it. Addresses are those; a network without subnets
+allocates none, and then a virtual machine has those that its guest's agent reports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from typing import Any
+
+from weft import errors, model, names
+from weft.api import podnetworks, policy, selection
+from weft.observe.chassis import natural
+from weft.observe.reach import Member
+from weft.policy import words
+
+VM_LABEL = "vm.kubevirt.io/name"
+_DONE = ("Succeeded", "Failed")
+
+Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """All that is read of a cluster to tell who may reach whom."""
+
+    definitions: Sequence[Object] = ()
+    namespaces: Sequence[Object] = ()
+    pods: Sequence[Object] = ()
+    policies: Sequence[Object] = ()
+    instances: Sequence[Object] = ()  # VirtualMachineInstances
+
+
+def networks(objects: Objects) -> dict[str, str]:
+    """The network of each definition ("<namespace>/<name>") that was accepted."""
+    found = {}
+    for definition in objects.definitions:
+        meta = definition["metadata"]
+        network = (meta.get("annotations") or {}).get(names.NETWORK_NAME)
+        if network:
+            found[f"{meta['namespace']}/{meta['name']}"] = str(network)
+    return found
+
+
+def choose(wanted: str, namespace: str, known: Mapping[str, str]) -> str:
+    """The network that a user means: by its name, or by a definition of it."""
+    if wanted in known.values():
+        return wanted
+    key = wanted if "/" in wanted else f"{namespace}/{wanted}"
+    if key in known:
+        return known[key]
+    listed = ", ".join(sorted(set(known.values()), key=natural)) or "none"
+    raise errors.InvalidInput(
+        "weft matrix",
+        "NETWORK",
+        wanted,
+        f"must be a network or a definition of one as NAMESPACE/NAME; networks: {listed}",
+        hint="kubectl get net-attach-def -A lists the definitions",
+    )
+
+
+def standing(objects: Objects) -> tuple[words.Policy, ...]:
+    """The policies that are in force."""
+    found = (policy.standing(obj) for obj in objects.policies)
+    return tuple(one for one in found if one is not None)
+
+
+def on(network: str, objects: Objects) -> tuple[Member, ...]:
+    """Its members, by namespace and name."""
+    labels = {obj["metadata"]["name"]: _labels(obj) for obj in objects.namespaces}
+    reported = _reported(objects.instances)
+    known = networks(objects)
+    found = [
+        replace(member, endpoint=replace(member.endpoint, addresses=_with(member, reported)))
+        for pod in objects.pods
+        for member in _attached(pod, network, known, labels)
+    ]
+    return tuple(sorted(found, key=_order))
+
+
+def learned(member: Member, seen: Iterable[str]) -> Member:
+    """The member with addresses that were seen on its interface, unless it has its own."""
+    own = member.endpoint.addresses
+    more = tuple(address for address in map(ip_address, seen) if address not in own)
+    if any(not address.is_link_local for address in own):
+        more = ()
+    return replace(member, endpoint=replace(member.endpoint, addresses=(*own, *more)))
+
+
+def _order(member: Member) -> tuple[Any, ...]:
+    return natural(member.endpoint.namespace), natural(member.name), member.id
+
+
+def _labels(obj: Object) -> dict[str, str]:
+    return dict(obj["metadata"].get("labels") or {})
+
+
+def _attached(
+    pod: Object, network: str, known: Mapping[str, str], namespaces: Mapping[str, dict[str, str]]
+) -> Iterator[Member]:
+    meta, spec, status = pod["metadata"], pod.get("spec") or {}, pod.get("status") or {}
+    if status.get("phase") in _DONE:
+        return
+    try:
+        allocations = podnetworks.parse(pod)
+        interfaces = {one.key: one.interface for one in selection.parse(pod)}
+    except errors.InvalidInput:
+        return  # it has no ports either
+    keys = [key for key in allocations if _network(key, known) == network and key in interfaces]
+    pod_key = f"{meta['namespace']}/{meta['name']}"
+    for key in keys:
+        allocation = allocations[key]
+        endpoint = words.Endpoint(
+            namespace=meta["namespace"],
+            pod=meta["name"],
+            labels=_labels(pod),
+            namespace_labels=namespaces.get(meta["namespace"], {}),
+            network=network,
+            addresses=tuple(interface.ip for interface in allocation.addresses),
+            named_ports=dict(_named_ports(spec)),
+        )
+        yield Member(
+            id=f"{pod_key}@{interfaces[key]}" if len(keys) > 1 else pod_key,
+            node=spec.get("nodeName", ""),
+            interface=interfaces[key],
+            mac=allocation.mac,
+            endpoint=endpoint,
+            machine=endpoint.labels.get(VM_LABEL, ""),
+            running=status.get("phase") == "Running",
+        )
+
+
+def _network(attachment: str, known: Mapping[str, str]) -> str:
+    """Of "<namespace>/<definition>", or "<namespace>/<definition>/<n>" where it is repeated."""
+    return known.get("/".join(attachment.split("/")[:2]), "")
+
+
+def _named_ports(spec: Mapping[str, Any]) -> Iterator[tuple[tuple[words.Protocol, str], int]]:
+    for container in spec.get("containers") or ():
+        for port in container.get("ports") or ():
+            if port.get("name"):
+                protocol = words.Protocol(port.get("protocol") or words.Protocol.TCP)
+                yield (protocol, port["name"]), port["containerPort"]
+
+
+def _reported(instances: Iterable[Object]) -> dict[str, tuple[model.Address, ...]]:
+    """Addresses by MAC, as guests' agents report them."""
+    found = {}
+    for instance in instances:
+        for nic in (instance.get("status") or {}).get("interfaces") or ():
+            listed = nic.get("ipAddresses") or [nic[key] for key in ("ipAddress",) if nic.get(key)]
+            parsed = tuple(ip_address(str(text).partition("/")[0]) for text in listed)
+            found[str(nic.get("mac", "")).lower()] = parsed
+    return found
+
+
+def _with(
+    member: Member, reported: Mapping[str, tuple[model.Address, ...]]
+) -> tuple[model.Address, ...]:
+    own = member.endpoint.addresses
+    return own or reported.get(member.mac, ())

@@ -1,0 +1,171 @@
+"""Who reaches whom on a network? What policies say of each pair, beside what was measured.
+
+Pure: members and policies in, a matrix out. Where members come from is for `members`; how the
+measuring is done, whoever does it says only what was seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from weft import model
+from weft.policy import evaluator, words
+
+Pair = tuple[str, str]  # ids of source and target
+
+
+class Seen(StrEnum):
+    """What became of a probe. `HEARD`: it arrived, and nothing there answers by itself."""
+
+    ANSWERED = "answered"
+    HEARD = "heard"
+    SILENT = "silent"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One attachment to the network. `id` is "<namespace>/<pod>", with "@<interface>" after it
+    where a pod is on the network more than once; `machine` is the virtual machine in the pod."""
+
+    id: str
+    node: str
+    interface: str
+    mac: str
+    endpoint: words.Endpoint
+    machine: str = ""
+    running: bool = True
+
+    @property
+    def name(self) -> str:
+        _, at, interface = self.id.partition("@")
+        return (self.machine or self.endpoint.pod) + at + interface
+
+    @property
+    def pod(self) -> str:
+        return f"{self.endpoint.namespace}/{self.endpoint.pod}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """`source` opens a connection to `target`, from and to these addresses if any are known.
+
+    `seen` None: nobody measured.
+    """
+
+    source: str
+    target: str
+    addresses: tuple[model.Address, model.Address] | None
+    expected: bool
+    reason: str
+    seen: Seen | None = None
+
+    @property
+    def reaches(self) -> bool | None:
+        if self.seen is None or self.seen is Seen.UNKNOWN:
+            return None
+        return self.seen is not Seen.SILENT
+
+    @property
+    def differs(self) -> bool:
+        return self.reaches is not None and self.reaches is not self.expected
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """All pairs of different pods, sources in the order of `members`, and of each its targets."""
+
+    network: str
+    question: words.Connection
+    members: tuple[Member, ...]
+    cells: tuple[Cell, ...]
+
+    @property
+    def differing(self) -> tuple[Cell, ...]:
+        return tuple(cell for cell in self.cells if cell.differs)
+
+    @property
+    def is_measured(self) -> bool:
+        return any(cell.seen is not None for cell in self.cells)
+
+    def by_pair(self) -> dict[Pair, Cell]:
+        return {(cell.source, cell.target): cell for cell in self.cells}
+
+    def labels(self) -> dict[str, str]:
+        """What each member is called: its name, with its namespace where there are several."""
+        alone = len({member.endpoint.namespace for member in self.members}) < 2
+        return {
+            member.id: member.name if alone else f"{member.endpoint.namespace}/{member.name}"
+            for member in self.members
+        }
+
+
+def expect(
+    network: str,
+    members: Iterable[Member],
+    policies: Iterable[words.Policy],
+    networks: Mapping[str, str],
+    question: words.Connection,
+    *,
+    ipv6: bool = False,
+) -> Matrix:
+    """What `policies` say. `networks` tells of which network each definition is."""
+    members, policies = tuple(members), tuple(policies)
+    cells = []
+    for source in members:
+        for target in members:
+            if source.pod == target.pod:
+                continue
+            ends = addresses(source, target, ipv6=ipv6)
+            asked = replace(question, source=ends[0], target=ends[1]) if ends else question
+            verdict = evaluator.explain(policies, networks, source.endpoint, target.endpoint, asked)
+            cells.append(Cell(source.id, target.id, ends, verdict.allowed, told(verdict)))
+    return Matrix(network, question, members, tuple(cells))
+
+
+def measured(matrix: Matrix, seen: Mapping[Pair, Seen]) -> Matrix:
+    """The matrix with what was seen of each pair; of others nothing is known."""
+    cells = (
+        replace(cell, seen=seen.get((cell.source, cell.target), Seen.UNKNOWN))
+        for cell in matrix.cells
+    )
+    return replace(matrix, cells=tuple(cells))
+
+
+def addresses(
+    source: Member, target: Member, *, ipv6: bool = False
+) -> tuple[model.Address, model.Address] | None:
+    """An address of each, of one family: IPv4 unless `ipv6`, link-local ones last."""
+    order = [(6, False), (4, False)] if ipv6 else [(4, False), (6, False)]
+    for version, local in (*order, (6, True), (4, True)):
+        ends = [
+            next(
+                (
+                    address
+                    for address in member.endpoint.addresses
+                    if address.version == version and address.is_link_local is local
+                ),
+                None,
+            )
+            for member in (source, target)
+        ]
+        if ends[0] is not None and ends[1] is not None:
+            return ends[0], ends[1]
+    return None
+
+
+def told(verdict: evaluator.Verdict) -> str:
+    """Why, in one line: what isolates an end, and what lets the connection pass there."""
+    said = []
+    for judgement in (verdict.egress, verdict.ingress):
+        end = "source" if judgement.direction is words.Direction.EGRESS else "target"
+        if judgement.allowing:
+            policy, rule = judgement.allowing[0]
+            place = f"spec.{judgement.direction.lower()}[{rule.index}]"
+            said.append(f"{policy.key} {place} allows it at the {end}")
+        elif judgement.isolating:
+            keys = ", ".join(policy.key for policy in judgement.isolating)
+            said.append(f"no rule of {keys} allows it at the {end}")
+    return "; ".join(said) or "no policy isolates either"
