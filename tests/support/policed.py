@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.support import frames, packets
 from tests.support.realised import Cluster, Kept
@@ -72,7 +72,7 @@ class Policed:
         self.addresses[name] = list(addresses)
 
     async def enforce(
-        self, *policies: words.Policy, logging: policy.Logging = policy.SILENT
+        self, *policies: words.Policy, logging: words.Logging = policy.SILENT
     ) -> None:
         """These policies and no others hold in every zone when this returns."""
         for kept in {pod.kept.zone.name: pod.kept for pod in self.pods.values()}.values():
@@ -88,7 +88,7 @@ class Policed:
             await synchronise(kept)
 
     def _groups(
-        self, policies: Iterable[words.Policy], kept: Kept, logging: policy.Logging
+        self, policies: Iterable[words.Policy], kept: Kept, logging: words.Logging
     ) -> list[rows.Row]:
         made: list[rows.Row] = []
         for direction in words.Direction:
@@ -200,14 +200,30 @@ class Policed:
             frames.send(one.guest.space, *sent)
             for _ in range(2):
                 mark = b"<end %08d>" % next(self._marks)
-                end = packets.neighbour(one.mac, two.mac, *self._known(source, to), mark)
-                frames.send(one.guest.space, end)
+                frames.send(one.guest.space, self._end(source, to, mark))
                 ear.until(lambda frame, mark=mark: mark in frame)
             return b"\n".join(ear.heard)
 
-    def _known(self, source: str, to: str) -> tuple[str, str]:
+    def _end(self, source: str, to: str, mark: bytes) -> bytes:
         ends = self.ends(source, to)
-        return ends.source, ends.to
+        return packets.neighbour(ends.mac, ends.to_mac, ends.source, ends.to, mark)
+
+
+@dataclass
+class PolicedRoutes(Policed):
+    """The same on a routed network, where the gateway is next and no ARP gets across: the end is
+    what DHCP would say, in the direction in which `end_ports` have it."""
+
+    gateways: dict[str, str] = field(default_factory=dict)
+    end_ports: tuple[int, int] = (67, 68)
+
+    def ends(self, source: str, to: str, version: int = 4) -> packets.Ends:
+        return replace(super().ends(source, to, version), to_mac=self.gateways[source])
+
+    def _end(self, source: str, to: str, mark: bytes) -> bytes:
+        first, last = self.end_ports
+        ends = self.ends(source, to)
+        return packets.first(ends, words.Protocol.UDP, mark, source_port=first, port=last)
 
 
 async def synchronise(kept: Kept) -> None:

@@ -87,15 +87,7 @@ class Set:
         return names.identifier(self.id)
 
 
-@dataclass(frozen=True, slots=True)
-class Logging:
-    """The severities with which a namespace wants allowed and dropped packets logged."""
-
-    allow: str = ""
-    deny: str = ""
-
-
-SILENT = Logging()
+SILENT = words.Logging()
 
 # Which numbers stand behind a port's name. Ingress: by protocol and name, among the pods that the
 # policy selects. Egress: by the Set of the peers with that name (number 0), among all of those.
@@ -106,7 +98,7 @@ Numbers = Mapping[Asked, frozenset[int]]
 # Groups
 
 
-def group(group: Group, logging: Logging = SILENT) -> tuple[rows.Row, ...]:
+def group(group: Group, logging: words.Logging = SILENT) -> tuple[rows.Row, ...]:
     """A deny or audit group, without its ports: what passes always, and what becomes of the rest.
 
     The first of its ACLs is stateful, which makes the switch so: replies pass in the direction
@@ -135,7 +127,7 @@ def policy(
     policy: words.Policy,
     network: model.Network,
     direction: words.Direction,
-    logging: Logging,
+    logging: words.Logging,
     numbers: Numbers,
 ) -> tuple[rows.Row, ...]:
     """A policy's groups on a network, without their ports, and an ACL for each of its rules."""
