@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
+import asyncio
+import re
+from ipaddress import ip_address, ip_network
+from pathlib import Path
 
 import pytest
 
-from tests.support.policed import NAMESPACE, Policed
+from tests.real.test_guest_addresses import lease
+from tests.real.test_zone import recomputes
+from tests.support import packets
+from tests.support.acl_log import acl_log
+from tests.support.policed import NAMESPACE, Policed, PolicedRoutes
 from tests.support.realised import Cluster, network
+from tests.support.routed import routed, secondary
+from weft.ovn import policy as ovn
 from weft.policy import words
 
 pytestmark = pytest.mark.real
@@ -204,3 +213,128 @@ async def test_a_connection_ends_with_the_rule_that_allowed_it(cluster: Cluster)
     assert (UDP, 80) in await scene.passes("one", "two", (UDP, 80))
     await scene.enforce(policy("open", "two", ingress=()))
     assert await scene.passes("one", "two", *EVERY) == set()
+
+
+async def test_dhcp_passes_where_nothing_else_does(cluster: Cluster, tmp_path: Path) -> None:
+    """From OVN's own servers in both families, and from a server on the network."""
+    kept = await cluster.zone()
+    definition = network("flat", 1, "172.20.0.0/24", "fd20::/64")
+    await cluster.define(FLAT, definition)
+    scene = Policed(cluster, definition.network)
+    for number, name in enumerate(("one", "two"), start=11):
+        own = (f"172.20.0.{number}", f"fd20::{number}")
+        port = await cluster.pod(name, kept, FLAT, number, f"{own[0]}/24", f"{own[1]}/64")
+        scene.add(name, kept, port, await cluster.guest(kept, port), *own)
+    cluster.end()
+    await scene.enforce(policy("shut", ingress=(), egress=()))
+    one = scene.pods["one"].guest
+    for client, said, address in (
+        ("udhcpc", "ip", "172.20.0.11"),
+        ("udhcpc6", "ipv6", "fd20::11"),
+    ):
+        given = await asyncio.to_thread(lease, one, tmp_path, client)
+        assert ip_address(given[said]) == ip_address(address)
+    for version, (client, server) in {4: (68, 67), 6: (546, 547)}.items():
+        ends = scene.ends("one", "two", version)
+        sent = {
+            (a, b): packets.first(ends, UDP, b"from %05d to %05d" % (a, b), source_port=a, port=b)
+            for a, b in ((client, server), (server, client), (client, 80), (9, server))
+        }
+        await scene.enforce(policy("mute", "one", egress=()))
+        heard = await scene.heard("one", "two", *sent.values())
+        assert [k for k in sent if b"from %05d to %05d" % k in heard] == [(client, server)]
+        await scene.enforce(policy("deaf", "two", ingress=()))
+        heard = await scene.heard("one", "two", *sent.values())
+        assert [k for k in sent if b"from %05d to %05d" % k in heard] == [(server, client)]
+
+
+async def test_routed_networks_know_their_peers_by_address(cluster: Cluster) -> None:
+    definition = secondary("blue", 1, "10.64.0.0/16", "fd00:64::/48")
+    net = await routed(cluster, definition, "default/blue")
+    a, b = cluster.kept
+    scene = PolicedRoutes(cluster, definition.network)
+    for number, (name, kept) in enumerate({"one": a, "two": b, "three": b}.items(), start=11):
+        guest = await net.pod(name, kept, number)
+        addresses = [net.address(kept, number, version) for version in (4, 6)]
+        scene.add(name, kept, net.ports[name], guest, *addresses)
+        scene.gateways[name] = net.gateway_mac(kept)
+    cluster.end()
+    asked = (*EVERY, (TCP, 8080))
+    http = (words.Service(TCP, 80), words.Service(TCP, "alt"))
+    scene.pods["two"].named = {(TCP, "alt"): 8080}
+    good = {(TCP, 80), (TCP, 8080)}
+    await scene.enforce(policy("in", "two", ingress=(words.Rule(0, (members("one"),), http),)))
+    for version in (4, 6):
+        assert await scene.passes("one", "two", *asked, version=version) == good
+        assert await scene.passes("three", "two", *asked, version=version) == set()
+        assert await scene.answers("two", "one", version=version)
+    scene.end_ports = (68, 67)
+    await scene.enforce(policy("out", "one", egress=(words.Rule(0, (members("two"),), http),)))
+    for version in (4, 6):
+        assert await scene.passes("one", "two", *asked, version=version) == good
+        assert await scene.passes("one", "three", *asked, version=version) == set()
+
+
+async def test_audit_lets_pass_and_logs_what_a_policy_would_drop(cluster: Cluster) -> None:
+    """Neither what it allows, nor what finds neighbours, nor where an enforced policy decides."""
+    scene = await flat(cluster, "one", "two", "three")
+    rule = words.Rule(0, None, (words.Service(TCP, 80),))
+    watched = policy("watch", "two", "three", ingress=(rule,), mode=words.Mode.AUDIT)
+    await scene.enforce(watched, policy("shut", "three", ingress=()))
+    assert await scene.passes("one", "three", *EVERY) == set()
+    assert await scene.passes("one", "two", *EVERY[:-1]) == set(EVERY[:-1])
+    assert await scene.passes("two", "one", *EVERY) == set(EVERY)
+    assert await scene.passes("one", "two", EVERY[-1]) == {EVERY[-1]}
+    name = ovn.audit_name(ovn.Group(ovn.Kind.AUDIT, "flat", NAMESPACE, INGRESS))
+    with acl_log(scene.pods["one"].kept.zone) as log:
+        lines = await asyncio.to_thread(log.until, name, "sctp")
+    assert all(f'name="{name}", verdict=allow, severity=info' in line for line in lines)
+    found = [re.findall(r": (\w+),|tp_dst=(\d+)", line) for line in lines]
+    assert found == 0
+
+
+async def test_a_namespace_has_its_packets_logged(cluster: Cluster) -> None:
+    scene = await flat(cluster, "one", "two")
+    rule = words.Rule(3, (members("one"),), (words.Service(TCP, 80),))
+    some = policy("some", "two", ingress=(rule,))
+    await scene.enforce(some, logging=words.Logging("info", "alert"))
+    assert await scene.passes("one", "two", (TCP, 80), (UDP, 53)) == {(TCP, 80)}
+    with acl_log(scene.pods["one"].kept.zone) as log:
+        await asyncio.to_thread(
+            log.until, 'name="NP:default:Ingress", verdict=drop, severity=alert'
+        )
+        said = 'name="NP:default:some:Ingress:3", verdict=allow, severity=info'
+        await asyncio.to_thread(log.until, said)
+
+
+async def test_a_flood_is_not_all_logged(cluster: Cluster) -> None:
+    """Of 1,000 packets as many as the meter lets by, and all are dropped."""
+    scene = await flat(cluster, "one", "two")
+    await scene.enforce(policy("shut", "two", ingress=()), logging=words.Logging(deny="alert"))
+    for burst in range(5):
+        flood = [(UDP, 1000 + 200 * burst + number) for number in range(200)]
+        assert await scene.passes("one", "two", *flood) == set()
+    await scene.enforce()
+    with acl_log(scene.pods["one"].kept.zone) as log:
+        await asyncio.to_thread(log.until, "NP:default:Ingress")
+
+
+async def test_members_come_and_go_without_a_recompute(cluster: Cluster) -> None:
+    """As long as a group keeps one port on the switch; northd counts what it builds anew."""
+    scene = await flat(cluster, "one", "two", "three", "four")
+    rule = words.Rule(0, (members("three"),), (words.Service(TCP, 80),))
+    kept = scene.pods["one"].kept
+    some = policy("some", "one", "two", ingress=(rule,))
+    scene.pods["two"].labels = {}
+    await scene.enforce(some)
+    before = {node: recomputes(kept, node) for node in ("northd", "lflow")}
+    scene.pods["two"].labels = {"app": "two"}
+    scene.pods["four"].labels = {"app": "three"}
+    await scene.enforce(some)
+    assert await scene.passes("four", "two", *EVERY) == {(TCP, 80)}
+    scene.pods["two"].labels = {}
+    scene.pods["three"].labels = {}
+    await scene.enforce(some)
+    assert await scene.passes("three", "one", *EVERY) == set()
+    assert await scene.passes("three", "two", *EVERY) == set(EVERY)
+    assert {node: recomputes(kept, node) for node in before} == before
