@@ -59,6 +59,7 @@ def test_pods_reach_each_other_and_the_outside_and_nobody_comes_in(
 def test_the_workflow_of_a_pods_networks(labs: support.LabHouse, lab: Kubectl) -> None:
     lab.run_pods(
         nad("blue", "10.9.0.0/24"),
+        nad("both", "10.19.0.0/24,fd00:19::/64"),
         nad("red", "10.8.0.0/16/24", "layer3"),
         pod("plain", "node1", networks="blue, red"),
         pod("chosen", "node2", default_network="default/blue", networks="red"),
@@ -67,14 +68,19 @@ def test_the_workflow_of_a_pods_networks(labs: support.LabHouse, lab: Kubectl) -
             "node1",
             networks=json.dumps([{"name": "blue", "default-route": ["10.9.0.1"]}]),
         ),
+        pod(
+            "moved-both",
+            "node1",
+            networks=json.dumps([{"name": "both", "default-route": ["10.19.0.1", "fd00:19::1"]}]),
+        ),
     )
     check_status(lab)
     labs.run("default/plain", "ping", "-c", "2", "-W", "5", lab.address("chosen"))
     labs.run("default/plain", "ping", "-c", "2", "-W", "5", lab.address("chosen", "net1"))
-    routes = labs.run("default/moved", "ip", "route").stdout.splitlines()
-    assert [line.split()[:5] for line in routes if line.startswith("default")] == [
-        ["default", "via", "10.9.0.1", "dev", "net1"]
-    ]
+    six = lab.status("plain")[0]["gateway"][1]
+    assert default_routes(labs, "moved") == ["via 10.9.0.1 dev net1", f"via {six} dev eth0"]
+    both = ["via 10.19.0.1 dev net1", "via fd00:19::1 dev net1"]
+    assert default_routes(labs, "moved-both") == both
     # The rest of the cluster stays reachable through eth0.
     labs.run("default/moved", "ping", "-c", "2", "-W", "5", lab.address("plain"))
 
@@ -86,6 +92,14 @@ def test_the_workflow_of_a_pods_networks(labs: support.LabHouse, lab: Kubectl) -
     assert lab.pod("plain")["metadata"]["annotations"]["k8s.ovn.org/pod-networks"] == before
 
 
+def default_routes(labs: support.LabHouse, name: str) -> list[str]:
+    """Where a pod sends what it knows no other way for, IPv4 first."""
+    lines: list[str] = []
+    for family in ("-4", "-6"):
+        lines += labs.run(f"default/{name}", "ip", family, "route").stdout.splitlines()
+    return [" ".join(line.split()[1:5]) for line in lines if line.startswith("default")]
+
+
 def check_status(lab: Kubectl) -> None:
     """Each pod's interfaces, the first one first, with all that a reader wants of them."""
     expected: dict[str, list[tuple[str, str, bool]]] = {
@@ -95,12 +109,17 @@ def check_status(lab: Kubectl) -> None:
             ("default/red", "net2", False),
         ],
         "chosen": [("default/blue", "eth0", True), ("default/red", "net1", False)],
-        "moved": [("ovn-kubernetes", "eth0", False), ("default/blue", "net1", True)],
+        # The cluster's own network is the default, also where the default route is another's.
+        "moved": [("ovn-kubernetes", "eth0", True), ("default/blue", "net1", False)],
+        "moved-both": [("ovn-kubernetes", "eth0", True), ("default/both", "net1", False)],
     }
     for name, interfaces in expected.items():
         seen: list[dict[str, Any]] = lab.status(name)
         found = [(one["name"], one["interface"], one.get("default", False)) for one in seen]
         assert found == interfaces
         assert all(one["mac"] and one["mtu"] == 1400 and one["ips"] for one in seen)
-        if name != "chosen":
-            assert seen[0]["gateway"][0].startswith("10.128.")
+    gateways = {name: [one.get("gateway", []) for one in lab.status(name)] for name in expected}
+    assert [each.split(":")[0].split(".")[0] for each in gateways["plain"][0]] == ["10", "fd00"]
+    assert gateways["moved"] == [gateways["plain"][0][1:], ["10.9.0.1"]]
+    assert gateways["moved-both"] == [[], ["10.19.0.1", "fd00:19::1"]]
+    assert gateways["chosen"] == [[], []]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_interface
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from weft.api import selection, status
 from weft.host import netlink, netns
 from weft.kube import cache, client, events
 from weft.kube.resources import PODS
-from weft.lab.meta import delegate, plugin, primary, routes
+from weft.lab.meta import delegate, plugin, primary, report, routes
 
 Object = dict[str, Any]
 FIRST = names.DEFAULT_INTERFACE
@@ -67,7 +67,7 @@ async def add(meta: Meta, pod: Object, sandbox: plugin.Sandbox, record: Path) ->
         if leading is not None:
             gateways = leading.default_route
             await routes.move_default(sandbox.netns, leading.interface, gateways)
-        await _write_status(meta, pod, sandbox, done, leading.interface if leading else FIRST)
+        await _write_status(meta, pod, sandbox, done, leading)
     except BaseException:
         await delete(meta, sandbox, record)
         raise
@@ -156,11 +156,13 @@ def _tell_added(
 
 
 async def _write_status(
-    meta: Meta, pod: Object, sandbox: plugin.Sandbox, done: list[Object], leading: str
+    meta: Meta,
+    pod: Object,
+    sandbox: plugin.Sandbox,
+    done: list[Object],
+    leading: model.Attachment | None,
 ) -> None:
-    listed = [
-        await _status(entry, sandbox, default=entry["interface"] == leading) for entry in done
-    ]
+    listed = [await _status(each, sandbox, leading) for each in done]
     metadata = pod["metadata"]
     body = {
         "metadata": {
@@ -173,29 +175,11 @@ async def _write_status(
     )
 
 
-async def _status(entry: Object, sandbox: plugin.Sandbox, *, default: bool) -> status.NetworkStatus:
-    """An entry for the annotation; a result before version 1.1.0 does not say the MTU."""
-    result, interface = entry["result"], entry["interface"]
-    inside: Object = next(
-        (
-            i
-            for i in result.get("interfaces") or ()
-            if i.get("name") == interface and i.get("sandbox")
-        ),
-        {},
-    )
-    addresses = result.get("ips") or ()
-    mtu = inside.get("mtu", 0)
-    if not mtu:
-        link = await netns.run_inside(sandbox.netns, netlink.read, interface)
-        mtu = link.mtu if link is not None else 0
-    return status.NetworkStatus(
-        name=entry["name"],
-        interface=interface,
-        ips=tuple(ip_interface(a["address"]).ip for a in addresses),
-        mac=inside.get("mac", ""),
-        mtu=mtu,
-        default=default,
-        dns=result.get("dns") or {},
-        gateway=tuple(a["gateway"] for a in addresses if a.get("gateway")),
-    )
+async def _status(
+    made: Object, sandbox: plugin.Sandbox, leading: model.Attachment | None
+) -> status.NetworkStatus:
+    said = report.entry(made["name"], made["interface"], made["result"], leading)
+    if said.mtu:
+        return said
+    link = await netns.run_inside(sandbox.netns, netlink.read, said.interface)
+    return replace(said, mtu=link.mtu if link is not None else 0)
