@@ -302,6 +302,71 @@ async def test_a_running_pods_networks_stay_as_they_are(
         assert any("held by Pod default/one" in each for each in messages(api, "two"))
 
 
+@pytest.mark.parametrize(
+    ("networks", "said"),
+    [
+        ([{"name": "blue", "ips": ["10.1.0.9"]}], "changing ips of default/blue is refused"),
+        (
+            [{"name": "blue", "mac": "02:00:00:00:00:09"}],
+            "changing mac of default/blue is refused",
+        ),
+        ("[{", "is not valid JSON"),
+    ],
+)
+async def test_a_running_pods_addresses_stay_as_they_are(networks: object, said: str) -> None:
+    api = MemoryApi()
+    api.put(NADS, world.nad("blue", subnets="10.1.0.0/24"))
+    api.put(PODS, world.pod("one", [{"name": "blue", "ips": ["10.1.0.5"]}]))
+    async with managed(api) as manager:
+        await settled(api, manager)
+        given = allocations(api, "one")
+        api.change(PODS, "default/one", {"status": {"phase": "Running"}})
+        text = networks if isinstance(networks, str) else json.dumps(networks)
+        api.change(PODS, "default/one", {"metadata": {"annotations": {names.NETWORKS: text}}})
+        await settled(api, manager)
+        (told,) = messages(api, "one")
+        assert told.startswith("NetworksChangeRefused: Pod default/one: ")
+        assert said in told
+        assert "restart" in told
+        assert allocations(api, "one") == given
+        back = json.dumps([{"name": "blue", "ips": ["10.1.0.5"]}])
+        api.change(PODS, "default/one", {"metadata": {"annotations": {names.NETWORKS: back}}})
+        await settled(api, manager)
+        assert len(messages(api, "one")) == 1
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        (None, "removing default/blue is refused"),
+        ("default/green", "adding default/green, removing default/blue is refused"),
+    ],
+)
+async def test_a_running_pods_first_interface_stays_as_it_is(chosen: str | None, said: str) -> None:
+    api = MemoryApi()
+    put_nodes(api, 1)
+    for name, subnets in (("blue", "10.1.0.0/24"), ("green", "10.2.0.0/24")):
+        api.put(NADS, world.nad(name, subnets=subnets))
+    one = bare("one")
+    one["metadata"]["annotations"] = {names.CHOSEN_DEFAULT: "default/blue"}
+    api.put(PODS, one)
+    async with managed(api, PRIMARY) as manager:
+        await settled(api, manager)
+        given = allocations(api, "one")
+        assert set(given) == {"default/blue"}
+        api.change(PODS, "default/one", {"status": {"phase": "Running"}})
+        change = {"metadata": {"annotations": {names.CHOSEN_DEFAULT: chosen}}}
+        api.change(PODS, "default/one", change)
+        await settled(api, manager)
+        assert allocations(api, "one") == given
+        (told,) = messages(api, "one")
+        assert told.startswith(f"NetworksChangeRefused: Pod default/one: {names.CHOSEN_DEFAULT}: ")
+        assert said in told
+    async with managed(api, PRIMARY) as manager:  # nor does one that never saw the earlier wish
+        await settled(api, manager)
+        assert allocations(api, "one") == given
+
+
 async def test_a_pod_that_another_plugin_wired_is_prepared_for_its_next_start() -> None:
     api = MemoryApi()
     put_nodes(api, 1)

@@ -65,6 +65,11 @@ class Holdings:
         """The attachments for which a pod holds something."""
         return frozenset(self._held.get(uid, ()))
 
+    def of(self, uid: str) -> dict[str, model.Allocation]:
+        """What a pod holds, by attachment."""
+        found = {key: self.get(uid, key) for key in self._held.get(uid, ())}
+        return {key: allocation for key, allocation in found.items() if allocation is not None}
+
     def reserve(
         self,
         network: model.Network,

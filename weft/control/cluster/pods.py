@@ -13,7 +13,7 @@ from functools import partial
 from weft import errors, model, names
 from weft.alloc.shares import Share
 from weft.api import podnetworks
-from weft.control.cluster import wishes
+from weft.control.cluster import changes, wishes
 from weft.control.cluster.claims import Claims
 from weft.control.cluster.holdings import Holdings
 from weft.control.cluster.networks import Networks
@@ -188,6 +188,11 @@ class Pods:
             missing = self._allocate(pod)
         except Pending:
             return  # the node is about to be annotated, which brings the pod back
+        except errors.InvalidInput as error:
+            if not wishes.is_wired(pod):
+                raise
+            self._tell(pod, changes.unreadable(error), reason=changes.REASON)
+            return
         except (errors.NotReady, errors.Conflict) as error:
             # Comes back when the NAD changes or something is released, long before this.
             self._tell(pod, error)
@@ -220,8 +225,9 @@ class Pods:
             )
             for attachment in wishes.attachments(pod)
             if attachment.key not in annotated
-            # A running pod's NADs stay as they are; its first interface may once be weft's.
-            and not (attachment.nad and wishes.is_wired(pod))
+            # A running pod's networks stay as they are; the first interface of one that another
+            # plugin wired may once be weft's.
+            and not (wishes.is_wired(pod) and (attachment.nad or self._chose_first(pod)))
             and (network := self._lookup(attachment, uid)) is not None
         ]
         missing: dict[str, model.Allocation] = {}
@@ -250,6 +256,11 @@ class Pods:
                 raise
         return missing
 
+    def _chose_first(self, pod: Object) -> bool:
+        """Whether a pod that does not name its first network any more has one that it chose."""
+        uid, asked = pod["metadata"]["uid"], {each.key for each in wishes.attachments(pod)}
+        return not self._holdings.keys(uid) <= asked
+
     def _lookup(self, attachment: model.Attachment, uid: str) -> model.Network | None:
         is_given = self._holdings.get(uid, attachment.key) is not None
         return self._networks.lookup(attachment.nad, known=is_given)
@@ -262,25 +273,18 @@ class Pods:
 
     def _tell_change(self, pod: Object) -> None:
         """A pod's interfaces are made once: a later change of its wish is refused, and said."""
-        asked = {
-            attachment.key: attachment
+        asked = [
+            attachment
             for attachment in wishes.attachments(pod)
             if attachment.nad and self._networks.find(attachment.nad) is not None
-        }
-        held = self._holdings.keys(pod["metadata"]["uid"]) - {names.DEFAULT_NETWORK}
-        added, removed = sorted(set(asked) - held), sorted(held - set(asked))
-        if not added and not removed:
+        ]
+        held = self._holdings.of(pod["metadata"]["uid"])
+        primary = wishes.serves_primary(pod)
+        error = changes.refusal(_label(pod), asked, held, primary=primary)
+        if error is None:
             self._told.pop(resources.key(pod), None)
-            return
-        parts = [f"adding {each}" for each in added] + [f"removing {each}" for each in removed]
-        error = errors.InvalidInput(
-            _label(pod),
-            names.NETWORKS,
-            None,
-            f"was changed while the pod runs: {', '.join(parts)} is refused",
-            hint="restart the pod (delete it, and let its owner make it anew) or the VM",
-        )
-        self._tell(pod, error, reason="NetworksChangeRefused")
+        else:
+            self._tell(pod, error, reason=changes.REASON)
 
     async def _write(self, pod: Object, missing: dict[str, model.Allocation]) -> None:
         """One patch, for this incarnation as seen: anything newer is a conflict and read again."""

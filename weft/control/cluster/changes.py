@@ -1,0 +1,71 @@
+"""What of a running pod's wish differs from what it has, and how is that said?
+
+Pure. A pod is wired once: nothing here decides what it gets, only what its author reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from weft import errors, model, names
+from weft.api import selection
+
+REASON = "NetworksChangeRefused"
+_WAY = "restart the pod (delete it, and let its owner make it anew) or the VM"
+
+
+def refusal(
+    label: str,
+    asked: Iterable[model.Attachment],
+    held: Mapping[str, model.Allocation],
+    *,
+    primary: bool,
+) -> errors.InvalidInput | None:
+    """What is said of a wish for other networks than those `held`, by attachment key.
+
+    `primary`: the pod's first interface is weft's, whichever network it is on.
+    """
+    wishes = {attachment.key: attachment for attachment in asked if attachment.nad}
+    added = sorted(set(wishes) - set(held))
+    removed = sorted(set(held) - set(wishes) - {names.DEFAULT_NETWORK})
+    changed = {
+        key: fields
+        for key in sorted(set(wishes) & set(held))
+        if (fields := _changed(wishes[key], held[key]))
+    }
+    parts = [f"adding {key}" for key in added]
+    parts += [f"removing {key}" for key in removed]
+    parts += [f"changing {fields} of {key}" for key, fields in changed.items()]
+    if not parts:
+        return None
+    first = next((each for each in wishes.values() if _is_first(each)), None)
+    if first is None:
+        is_first = primary and names.DEFAULT_NETWORK not in held
+    else:
+        is_first = first.key in added or first.key in changed
+    others = {*added, *changed} - {first.key if first else ""}
+    annotations = [names.CHOSEN_DEFAULT] if is_first else []
+    if not is_first or others or len(removed) > 1:
+        annotations.append(names.NETWORKS)
+    rule = f"was changed while the pod runs: {', '.join(parts)} is refused"
+    return errors.InvalidInput(label, " and ".join(annotations), None, rule, hint=_WAY)
+
+
+def unreadable(error: errors.InvalidInput) -> errors.InvalidInput:
+    """What is said of a wish that became nonsense while its pod runs."""
+    hint = f"put the annotation back, or correct it and {_WAY}"
+    return errors.InvalidInput(error.where, error.field, error.value, error.rule, hint=hint)
+
+
+def _is_first(attachment: model.Attachment) -> bool:
+    return attachment.interface == names.DEFAULT_INTERFACE
+
+
+def _changed(wish: model.Attachment, held: model.Allocation) -> str:
+    """The fields of a wish that the pod's allocation does not meet."""
+    given = {address.ip for address in held.addresses}
+    asked = {selection.bare(address) for address in wish.addresses}
+    found = [] if asked <= given else ["ips"]
+    if wish.mac and wish.mac != held.mac:
+        found.append("mac")
+    return " and ".join(found)
