@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 from tests.real.test_guest_addresses import lease
 from tests.real.test_zone import recomputes
 from tests.support import packets
-from tests.support.acl_log import acl_log
+from tests.support.acl_log import LINE, acl_log
 from tests.support.policed import NAMESPACE, Policed, PolicedRoutes
 from tests.support.realised import Cluster, network
 from tests.support.routed import routed, secondary
@@ -286,11 +285,26 @@ async def test_audit_lets_pass_and_logs_what_a_policy_would_drop(cluster: Cluste
     assert await scene.passes("two", "one", *EVERY) == set(EVERY)
     assert await scene.passes("one", "two", EVERY[-1]) == {EVERY[-1]}
     name = ovn.audit_name(ovn.Group(ovn.Kind.AUDIT, "flat", NAMESPACE, INGRESS))
-    with acl_log(scene.pods["one"].kept.zone) as log:
-        lines = await asyncio.to_thread(log.until, name, "sctp")
+    lines = await logged(scene, name, "sctp")
     assert all(f'name="{name}", verdict=allow, severity=info' in line for line in lines)
-    found = [re.findall(r": (\w+),|tp_dst=(\d+)", line) for line in lines]
-    assert found == 0
+    found = {(told["protocol"], told["port"]) for told in map(LINE.search, lines) if told}
+    assert found == {("icmp", None), ("tcp", "81"), ("udp", "80"), ("udp", "53"), ("sctp", "80")}
+
+
+async def test_audit_tells_of_a_connection_once(cluster: Cluster) -> None:
+    scene = await flat(cluster, "one", "two")
+    await scene.enforce(policy("watch", "two", ingress=(), mode=words.Mode.AUDIT))
+    assert await asyncio.to_thread(scene.pods["one"].guest.pings, "172.20.0.12", 10)
+    assert await scene.passes("one", "two", (SCTP, 80)) == {(SCTP, 80)}
+    lines = await logged(scene, "sctp")
+    # Each of the two calls of ping is a connection.
+    assert len([line for line in lines if ": icmp," in line]) == 2
+
+
+async def logged(scene: Policed, *wanted: str) -> list[str]:
+    """What the first pod's zone said of packets, up to a line with these words in it."""
+    with acl_log(next(iter(scene.pods.values())).kept.zone) as log:
+        return await asyncio.to_thread(log.until, *wanted)
 
 
 async def test_a_namespace_has_its_packets_logged(cluster: Cluster) -> None:
@@ -299,24 +313,21 @@ async def test_a_namespace_has_its_packets_logged(cluster: Cluster) -> None:
     some = policy("some", "two", ingress=(rule,))
     await scene.enforce(some, logging=words.Logging("info", "alert"))
     assert await scene.passes("one", "two", (TCP, 80), (UDP, 53)) == {(TCP, 80)}
-    with acl_log(scene.pods["one"].kept.zone) as log:
-        await asyncio.to_thread(
-            log.until, 'name="NP:default:Ingress", verdict=drop, severity=alert'
-        )
-        said = 'name="NP:default:some:Ingress:3", verdict=allow, severity=info'
-        await asyncio.to_thread(log.until, said)
+    await logged(scene, 'name="NP:default:Ingress", verdict=drop, severity=alert')
+    await logged(scene, 'name="NP:default:some:Ingress:3", verdict=allow, severity=info')
 
 
 async def test_a_flood_is_not_all_logged(cluster: Cluster) -> None:
-    """Of 1,000 packets as many as the meter lets by, and all are dropped."""
+    """Of 1,000 packets no more than the meter lets by; all are dropped all the same."""
     scene = await flat(cluster, "one", "two")
-    await scene.enforce(policy("shut", "two", ingress=()), logging=words.Logging(deny="alert"))
+    open_one = policy("one", "two", ingress=(words.Rule(0, None, (words.Service(SCTP),)),))
+    await scene.enforce(open_one, logging=words.Logging(allow="info", deny="alert"))
     for burst in range(5):
         flood = [(UDP, 1000 + 200 * burst + number) for number in range(200)]
         assert await scene.passes("one", "two", *flood) == set()
-    await scene.enforce()
-    with acl_log(scene.pods["one"].kept.zone) as log:
-        await asyncio.to_thread(log.until, "NP:default:Ingress")
+    assert await scene.passes("one", "two", (SCTP, 80)) == {(SCTP, 80)}
+    lines = await logged(scene, "sctp")
+    assert 0 < len([line for line in lines if "verdict=drop" in line]) < 500
 
 
 async def test_members_come_and_go_without_a_recompute(cluster: Cluster) -> None:

@@ -12,19 +12,20 @@ from tests.support.realised import Cluster, Kept, network
 from tests.support.zones import Guest, Space
 from weft import model, names, ranges
 from weft.control.zone import state
-from weft.ovn import ports
+from weft.ovn import ports, router
 
 OUTSIDE = ("192.0.2.253", "fd00:2::fd")
 
 
 @dataclass
 class Routed:
-    """One network, known by the key of its pods' attachments; `guests` by the pod's name."""
+    """One network, known by the key of its pods' attachments; `guests`, `ports` by pod's name."""
 
     cluster: Cluster
     definition: state.Definition
     key: str
     guests: dict[str, Guest] = field(default_factory=dict)
+    ports: dict[str, model.Port] = field(default_factory=dict)
 
     @property
     def network(self) -> model.Network:
@@ -56,7 +57,7 @@ class Routed:
                 hop = str(ranges.router(subnet).ip)
                 family = "-6" if subnet.version == 6 else "-4"
                 guest.run("busybox", "ip", family, "route", "add", dest, "via", hop)
-        self.guests[name] = guest
+        self.guests[name], self.ports[name] = guest, port
         return guest
 
     def reached(self, version: int) -> Iterator[str]:
@@ -65,6 +66,10 @@ class Routed:
             yield "default"
             return
         yield from (str(s) for s in self.network.spec.subnets if s.version == version)
+
+    def gateway_mac(self, kept: Kept) -> str:
+        """Of the router port that a node's pods send to."""
+        return router.mac([ranges.router(subnet) for subnet in self.subnets(kept)])
 
     def address(self, kept: Kept, number: int, version: int) -> str:
         subnet = next(s for s in self.subnets(kept) if s.version == version)

@@ -17,6 +17,8 @@ _NEIGHBOURS = ("arp", "nd", "eth.type == 0x8035")
 # What a DHCP client says, and what it is answered: source and destination, of either family.
 _REQUESTS = ("ip4 && udp.src == 68 && udp.dst == 67", "ip6 && udp.src == 546 && udp.dst == 547")
 _REPLIES = ("ip4 && udp.src == 67 && udp.dst == 68", "ip6 && udp.src == 547 && udp.dst == 546")
+# The first packet of a connection, and those that follow it until there is an answer.
+FIRST = "ct.new"
 
 _PORT = {words.Direction.INGRESS: "outport", words.Direction.EGRESS: "inport"}
 _END = {words.Direction.INGRESS: "src", words.Direction.EGRESS: "dst"}

@@ -107,14 +107,16 @@ def group(group: Group, logging: words.Logging = SILENT) -> tuple[rows.Row, ...]
     isolated = match.ports(group.direction, group.name)
     always = match.both(isolated, match.always(group.direction))
     if group.kind is Kind.AUDIT:
-        action, log = acl.ALLOW, acl.Log("info", audit_name(group))
+        # Once for each connection: a busy one would else use up all that the meter lets be told.
+        rest, action = match.both(isolated, match.FIRST), acl.ALLOW
+        log = acl.Log("info", audit_name(group))
     else:
-        name = names.acl_name(f"NP:{group.namespace}", group.direction)
-        action, log = acl.DROP, acl.Log(logging.deny, name)
+        rest, action = isolated, acl.DROP
+        log = acl.Log(logging.deny, names.acl_name(f"NP:{group.namespace}", group.direction))
     return (
         _group(group),
         _acl(group, "always", acl.ALLOWED, always, acl.ALLOW),
-        _acl(group, "rest", acl.OTHERWISE, isolated, action, log),
+        _acl(group, "rest", acl.OTHERWISE, rest, action, log),
     )
 
 
