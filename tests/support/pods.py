@@ -202,8 +202,14 @@ print(json.dumps({
 class following:
     """A cache that runs for the time of a block."""
 
-    def __init__(self, api: client.Client, res: resources.Resource, selector: str = "") -> None:
-        self.cache = cache.Cache(api, res, namespace="default", field_selector=selector)
+    def __init__(
+        self,
+        api: client.Client,
+        res: resources.Resource,
+        selector: str = "",
+        namespace: str = "default",
+    ) -> None:
+        self.cache = cache.Cache(api, res, namespace=namespace, field_selector=selector)
 
     async def __aenter__(self) -> cache.Cache:
         self.task = asyncio.create_task(self.cache.run())

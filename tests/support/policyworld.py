@@ -98,6 +98,10 @@ PODS = (
     Pod("green", "g1", "node2", {"tier": "front"}, {(_UDP, "dns"): 5005}),
     Pod("green", "g2", "node1", {}, {}),
 )
+# Two more on `flat`, one on each node, in a namespace that no policy of the world knows: by them a
+# prober sees how far changes have come.
+SEAL = "seal"
+SEALED = (Pod(SEAL, "c1", "node1", {}, {}), Pod(SEAL, "c2", "node2", {}, {}))
 
 
 def imagined() -> World:
@@ -118,7 +122,7 @@ def imagined() -> World:
 def read(pods: Mapping[str, Object]) -> World:
     """The world as weft made it; `pods` are the objects by key."""
     nics = {}
-    for number, pod in enumerate(PODS, 1):
+    for number, pod in enumerate((*PODS, *SEALED), 1):
         for key, allocation in podnetworks.parse(pods[pod.key]).items():
             network = DEFINITIONS[key]
             addresses: tuple[model.Address, ...] = tuple(each.ip for each in allocation.addresses)
@@ -134,14 +138,20 @@ def read(pods: Mapping[str, Object]) -> World:
 
 def objects() -> Iterator[Object]:
     """All that a lab needs of it, in the order in which to make it."""
-    for name, labels in NAMESPACES.items():
+    for name, labels in (*NAMESPACES.items(), (SEAL, {})):
         meta = {"name": name, "labels": dict(labels)}
         yield {"apiVersion": "v1", "kind": "Namespace", "metadata": meta}
     yield _definition("red/flat", subnets="10.10.0.0/16,fd10::/64")
     yield _definition("blue/flat", subnets="10.10.0.0/16,fd10::/64")
     yield _definition("red/bare")
     yield _definition("green/routed", topology="layer3", subnets="10.20.0.0/16/24,fd20::/48/64")
-    yield from map(_pod, PODS)
+    yield from (_pod(pod, f"{_flat(pod)},red/bare,green/routed") for pod in PODS)
+    yield from (_pod(pod, _flat(pod)) for pod in SEALED)
+
+
+def _flat(pod: Pod) -> str:
+    """Pods of blue are on `flat` by their own namespace's definition."""
+    return "blue/flat" if pod.namespace == "blue" else "red/flat"
 
 
 def _definition(key: str, **config: str) -> Object:
@@ -163,9 +173,7 @@ def _definition(key: str, **config: str) -> Object:
     }
 
 
-def _pod(pod: Pod) -> Object:
-    """On all networks; pods of blue are on `flat` by their own namespace's definition."""
-    flat = "blue/flat" if pod.namespace == "blue" else "red/flat"
+def _pod(pod: Pod, networks: str) -> Object:
     ports = [
         {"name": name, "protocol": protocol.value, "containerPort": number}
         for (protocol, name), number in pod.ports.items()
@@ -183,7 +191,7 @@ def _pod(pod: Pod) -> Object:
             "name": pod.name,
             "namespace": pod.namespace,
             "labels": dict(pod.labels),
-            "annotations": {names.NETWORKS: f"{flat},red/bare,green/routed"},
+            "annotations": {names.NETWORKS: networks},
         },
         "spec": {
             "nodeName": pod.node,

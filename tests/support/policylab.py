@@ -1,0 +1,209 @@
+"""A lab of two nodes with the small world in it, its prober, and the trial of one step in it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import time
+from collections.abc import Coroutine, Iterator, Mapping
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Any, TypeVar
+
+import pytest
+import yaml
+
+from tests.support import pods, policysets, policyworld, probing
+from tests.support.labs import LabHouse
+from tests.support.policysets import Step
+from tests.support.probing import Ask, Declared, Plug, Prober
+from weft import names
+from weft.kube import client, resources
+from weft.lab import up
+from weft.lab.runtime.toolchain import Toolchain
+from weft.policy import evaluator
+
+LAB = "policies"
+PATIENCE = 60.0
+DEADLINE = 10.0  # until a step is in force; not a limit of speed
+MOST_STEPS = 600
+_T = TypeVar("_T")
+
+
+@dataclass
+class Trial:
+    """One step: what was not as it should be, and how long it took to be in force."""
+
+    mistakes: dict[int, str]
+    seconds: float = 0.0
+    rounds: int = 0
+
+
+@dataclass
+class PolicyLab:
+    house: LabHouse
+    kubeconfig: str
+    world: policyworld.World
+    prober: Prober
+    runner: asyncio.Runner
+    api: client.Client
+    plugs: list[Plug]
+
+    def __post_init__(self) -> None:
+        self.asks = list(probing.asks(self.world, self.plugs, policysets.ASKED))
+        self.prober.open(self.plugs)
+        self.prober.plan([*self.asks, *probing.seals(self.plugs, MOST_STEPS)])
+        self.declared = Declared(self.api, Step(self.world), Random(0))
+
+    def run(self, work: Coroutine[Any, Any, _T]) -> _T:
+        return self.runner.run(work)
+
+    def expected(self, step: Step) -> frozenset[int]:
+        """Places of the asks that the evaluator lets pass."""
+        return frozenset(
+            index for index, ask in enumerate(self.asks) if self.explain(step, ask).allowed
+        )
+
+    def explain(self, step: Step, ask: Ask) -> evaluator.Verdict:
+        by_key = {pod.key: pod for pod in step.world.pods}
+        source, target = (
+            step.world.endpoint(by_key[plug.pod], plug.network)
+            for plug in (self.plugs[ask.source], self.plugs[ask.target])
+        )
+        return evaluator.explain(
+            step.policies, policyworld.DEFINITIONS, source, target, ask.connection
+        )
+
+    def become(self, step: Step) -> None:
+        """Put a step into force; returns when both nodes let its seal pass."""
+        number = self.run(self.declared.become(step))
+        first = len(self.asks) + 2 * (number - 1)
+        sealed = frozenset((first, first + 1))
+        end = time.monotonic() + PATIENCE
+        while self.prober.round(sorted(sealed)).answered != sealed:
+            assert time.monotonic() < end, "a change of policies and labels is not in force"
+
+    def trial(self, step: Step) -> Trial:
+        """Put it into force and compare every ask with the evaluator.
+
+        Once in force nothing may pass that must not. What must pass is asked for again, as a
+        packet may be lost where the machine is busy.
+        """
+        start = time.monotonic()
+        self.become(step)
+        made = Trial({}, time.monotonic() - start)
+        expected = self.expected(step)
+        again = list(range(len(self.asks)))
+        end = time.monotonic() + DEADLINE
+        while again:
+            seen = self.prober.round(again)
+            made.rounds += 1
+            wrong = (seen.arrived | seen.answered) - expected
+            made.mistakes |= dict.fromkeys(wrong, "passes")
+            made.mistakes |= dict.fromkeys(seen.stray, "comes to somebody else")
+            made.mistakes |= {index: "passes late" for _, index in seen.late}
+            again = sorted(expected.intersection(again) - seen.answered)
+            if time.monotonic() > end:
+                break
+        for index in again:
+            said = "is not answered" if index in seen.arrived else "does not pass"
+            made.mistakes.setdefault(index, said)
+        return made
+
+    def report(self, step: Step, trial: Trial) -> str:
+        """What a person needs to see of a mistake: who, what, why, and the policies."""
+        lines = []
+        for index, what in itertools.islice(sorted(trial.mistakes.items()), 12):
+            ask = self.asks[index]
+            source, target = self.plugs[ask.source], self.plugs[ask.target]
+            asked = ask.connection
+            lines.append(
+                f"{source.network}: {source.pod} {asked.source} -> {target.pod} {asked.target} "
+                f"{asked.protocol or 'ICMP'} {asked.port} {what}; {_why(self.explain(step, ask))}"
+            )
+        labels = {pod.key: dict(pod.labels) for pod in step.world.pods}
+        spaces = {name: dict(each) for name, each in step.world.namespaces.items()}
+        written = [policysets.write(policy, Random(0)) for policy in step.policies]
+        said = yaml.safe_dump_all(
+            [{"pods": labels, "namespaces": spaces}, *written], sort_keys=False
+        )
+        return f"{len(trial.mistakes)} mistakes\n" + "\n".join(lines) + f"\n{said}"
+
+    def reduce(self, step: Step, deadline: float = 60.0) -> tuple[Step, Trial]:
+        """The smallest step that still goes wrong when it follows upon no policies."""
+        end = time.monotonic() + deadline
+        found, trial = step, self._alone(step)
+        shrinking = bool(trial.mistakes)
+        while shrinking:
+            shrinking = False
+            for policies in policysets.reductions(found.policies):
+                if time.monotonic() > end:
+                    break
+                smaller = replace(found, policies=policies)
+                tried = self._alone(smaller)
+                if tried.mistakes:
+                    found, trial, shrinking = smaller, tried, True
+                    break
+        return found, trial
+
+    def _alone(self, step: Step) -> Trial:
+        self.become(replace(step, policies=()))
+        return self.trial(step)
+
+
+def _why(verdict: evaluator.Verdict) -> str:
+    ends = []
+    for judgement in (verdict.egress, verdict.ingress):
+        by = ", ".join(policy.key for policy in judgement.isolating) or "nobody"
+        rules = ", ".join(f"{policy.key} rule {rule.index}" for policy, rule in judgement.allowing)
+        ends.append(f"{judgement.direction} isolated by {by}, allowed by {rules or 'nothing'}")
+    return "; ".join(ends)
+
+
+async def populate(api: client.Client) -> Mapping[str, Any]:
+    """Make the world; its pods by key when all are ready.
+
+    One after the other has its addresses, so that they are the same each time.
+    """
+    kinds = {res.kind: res for res in resources.ALL}
+    everybody = (*policyworld.PODS, *policyworld.SEALED)
+    async with pods.following(api, resources.PODS, namespace="") as there:
+        for obj in policyworld.objects():
+            await api.create(kinds[obj["kind"]], obj)
+            if obj["kind"] == "Pod":
+                await there.wait_for(resources.key(obj), _is_allocated, PATIENCE)
+        return {
+            pod.key: await there.wait_for(pod.key, pods.is_ready, PATIENCE) for pod in everybody
+        }
+
+
+def _is_allocated(pod: Mapping[str, Any]) -> bool:
+    decided = json.loads(pod["metadata"]["annotations"].get(names.POD_NETWORKS, "{}"))
+    wanted = pod["metadata"]["annotations"][names.NETWORKS].split(",")
+    return all(key in decided for key in wanted)
+
+
+@pytest.fixture(scope="module")
+def policy_lab(
+    tmp_path_factory: pytest.TempPathFactory, toolchain: Toolchain
+) -> Iterator[PolicyLab]:
+    """No policy is in force in it yet."""
+    with pytest.MonkeyPatch.context() as patch, asyncio.Runner() as runner:
+        state = tmp_path_factory.mktemp(LAB)
+        patch.setenv("XDG_STATE_HOME", str(state))
+        house = LabHouse(toolchain, state)
+        try:
+            house.up(LAB, 2, up.installed())
+            kubeconfig = str(next(state.rglob("kubeconfig")))
+            api = client.Client.from_kubeconfig(kubeconfig)
+            runner.run(api.__aenter__())
+            try:
+                world = policyworld.read(runner.run(populate(api)))
+                with probing.probing(LAB) as prober:
+                    plugs = probing.plugs(world)
+                    yield PolicyLab(house, kubeconfig, world, prober, runner, api, plugs)
+            finally:
+                runner.run(api.__aexit__(None, None, None))
+        finally:
+            up.down(LAB)
