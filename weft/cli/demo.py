@@ -1,10 +1,15 @@
-"""`weft demo`: three virtual machines on one overlay network, checked from inside the guests."""
+"""`weft demo`: virtual machines on an overlay network, checked from inside the guests.
+
+Three machines that reach each other; or, as `weft demo policies`, six of which a policy lets three
+be heard.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -12,16 +17,30 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from weft.cli import output
+from weft.cli import matrix, output
 from weft.kube import client as kube
 from weft.lab import spec, up
-from weft.lab.demos import machines, stage, three_vms
+from weft.lab.demos import machines, manifests, policies, stage, three_vms
 from weft.lab.runtime import toolchain
 
-PIPE_WIDTH = 100  # characters a line, where no terminal says how many fit
+
+class Which(StrEnum):
+    three_vms = three_vms.NAME
+    policies = policies.NAME
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a demo came to; `say` prints it, `data` is the same for scripts."""
+
+    vms: Mapping[str, machines.Machine]
+    holds: bool
+    data: dict[str, Any]
+    say: Callable[[Console], None]
 
 
 def command(
+    which: Annotated[Which, typer.Argument(help="What to show.")] = Which.three_vms,
     name: Annotated[
         str, typer.Option("--name", "-n", help="The lab to show it in.")
     ] = spec.DEFAULT_NAME,
@@ -40,24 +59,24 @@ def command(
                 report("starting the lab", ready / total)
 
         lab = up.up(name, spec.Wishes(nodes=3), tools=tools, tell=tell)
-        vms, verdicts = asyncio.run(_show(lab, report))
-    holds = all(verdict.holds for verdict in verdicts)
-    data = {
-        "machines": [asdict(vm) for vm in vms.values()],
-        "checks": [asdict(verdict) for verdict in verdicts],
-        "holds": holds,
-        "kubeconfig": lab["kubeconfig"],
-    }
-    output.emit(form, data, lambda: _say(vms, verdicts, lab))
-    if not holds:
+        shown = asyncio.run(SHOWS[which](lab, report))
+    data = {"machines": [asdict(vm) for vm in shown.vms.values()], **shown.data}
+    data |= {"holds": shown.holds, "kubeconfig": lab["kubeconfig"]}
+
+    def say() -> None:
+        console = matrix.console()
+        console.print(_machines(shown.vms))
+        shown.say(console)
+        _say_hints(lab, which)
+
+    output.emit(form, data, say)
+    if not shown.holds:
         raise typer.Exit(1)
 
 
-async def _show(
-    lab: Mapping[str, Any], report: output.Report
-) -> tuple[dict[str, machines.Machine], list[three_vms.Verdict]]:
+async def _three_vms(lab: Mapping[str, Any], report: output.Report) -> Shown:
     async with kube.Client.from_kubeconfig(lab["kubeconfig"]) as api:
-        vms = await stage.prepare(api, three_vms.NAME, report)
+        vms = await stage.prepare(api, manifests.read(three_vms.NAME), report)
 
         async def run(machine: machines.Machine, *argv: str) -> Any:
             return await machines.run(lab["pid"], machine, *argv)
@@ -69,18 +88,33 @@ async def _show(
         async for verdict in three_vms.check(vms, run, gateways):
             verdicts.append(verdict)
             report(f"checking: {verdict.claim}"[:32], 1.0)
-        return vms, verdicts
+    return Shown(
+        vms,
+        all(verdict.holds for verdict in verdicts),
+        {"checks": [asdict(verdict) for verdict in verdicts]},
+        lambda console: _say_checks(console, verdicts),
+    )
 
 
-def _say(
-    vms: Mapping[str, machines.Machine],
-    verdicts: list[three_vms.Verdict],
-    lab: Mapping[str, Any],
-) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=PIPE_WIDTH)
-    console.print(_machines(vms))
+async def _policies(lab: Mapping[str, Any], report: output.Report) -> Shown:
+    async with kube.Client.from_kubeconfig(lab["kubeconfig"]) as api:
+        with up.running(lab["name"]) as peer:
+            vms, scenes = await policies.play(api, peer, report)
+    return Shown(
+        vms,
+        all(scene.holds for scene in scenes),
+        {"scenes": [_scene(scene) for scene in scenes]},
+        lambda console: _say_scenes(console, scenes),
+    )
+
+
+SHOWS: Mapping[Which, Callable[[Mapping[str, Any], output.Report], Coroutine[Any, Any, Shown]]] = {
+    Which.three_vms: _three_vms,
+    Which.policies: _policies,
+}
+
+
+def _say_checks(console: Console, verdicts: list[three_vms.Verdict]) -> None:
     console.print(_checks(verdicts))
     failed = sum(not verdict.holds for verdict in verdicts)
     console.print(
@@ -88,12 +122,44 @@ def _say(
         if failed
         else f"[bold green]All {len(verdicts)} checks hold."
     )
+
+
+def _say_scenes(console: Console, scenes: list[policies.Scene]) -> None:
+    for scene, when in zip(scenes, ("without a policy", f"with {policies.POLICY}"), strict=True):
+        console.print(Text(f"\n{when}: {scene.claim}\n", "bold"))
+        matrix.show(console, scene.matrix)
+        if not scene.agrees:
+            console.print(Text("What the policies say is not what is claimed.", "bold red"))
+    failed = sum(not scene.holds for scene in scenes)
+    console.print(
+        Text("\nNot as claimed.", "bold red")
+        if failed
+        else Text("\nBoth as claimed, pair by pair.", "bold green")
+    )
+
+
+def _scene(scene: policies.Scene) -> dict[str, Any]:
+    said = {"claim": scene.claim, "holds": scene.holds, "evaluatorAgrees": scene.agrees}
+    return {**said, "matrix": matrix.data(scene.matrix)}
+
+
+def _say_hints(lab: Mapping[str, Any], which: Which) -> None:
     option = "" if lab["name"] == spec.DEFAULT_NAME else f" --name {lab['name']}"
+    hints = {
+        Which.three_vms: (
+            f"  .venv/bin/weft lab console nico-demo-vm/web1{option}     (Ctrl-] leaves)",
+            f"  .venv/bin/weft lab exec{option} node1 -- ovn-nbctl show",
+        ),
+        Which.policies: (
+            f"  .venv/bin/weft matrix {policies.NETWORK}{option} -o reach.svg",
+            f"  .venv/bin/weft matrix {policies.NETWORK}{option} --port tcp/80",
+            f"  kubectl describe multi-policy {policies.POLICY.partition('/')[2]}",
+        ),
+    }
     for line in (
         "\nThe lab is yours; try:",
         f"  export KUBECONFIG={lab['kubeconfig']}; kubectl get vm,nad,pods -A",
-        f"  .venv/bin/weft lab console nico-demo-vm/web1{option}     (Ctrl-] leaves)",
-        f"  .venv/bin/weft lab exec{option} node1 -- ovn-nbctl show",
+        *hints[which],
         f"and when you are done: make down{option and f', or weft lab down{option}'}",
     ):
         typer.echo(line)

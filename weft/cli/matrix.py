@@ -62,7 +62,7 @@ def command(
     asked = question(port)
     matrix = asyncio.run(_look(name, (network, namespace), asked, ipv6, patience))
     if output == TABLE:
-        show(Console(), matrix)
+        show(console(), matrix)
     elif output == JSON:
         typer.echo(json.dumps(data(matrix), indent=2))
     else:
@@ -86,10 +86,15 @@ def question(port: str) -> words.Connection:
     return words.Connection(known, int(number))
 
 
+def console() -> Console:
+    """Standard output, with room for a table where it is no terminal."""
+    terminal = Console()
+    return terminal if terminal.is_terminal else Console(width=PIPE_WIDTH)
+
+
 def show(console: Console, matrix: reach.Matrix) -> None:
-    """The matrix as a table, as wide as the terminal is."""
-    width = console.width if console.is_terminal else PIPE_WIDTH
-    for line in cells.written(matrix, width):
+    """The matrix as a table, as wide as the console is."""
+    for line in cells.written(matrix, console.width):
         text = Text.assemble(*((span.words, STYLES.get(span.style, "")) for span in line))
         console.print(text, soft_wrap=True)
     console.print(Text(f"\n{cells.counted(matrix)}", "bold red" if matrix.differing else "bold"))

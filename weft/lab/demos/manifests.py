@@ -22,7 +22,10 @@ _KINDS = {(res.group, res.kind): res for res in resources.ALL}
 
 
 def read(name: str) -> list[dict[str, Any]]:
-    """The objects of examples/<name>/, files in order of their names."""
+    """The objects of examples/<name>/, files in order of their names.
+
+    What names no namespace is of `default`, as with kubectl.
+    """
     folder = EXAMPLES / name
     files = sorted(folder.glob("*.yaml"))
     if not files:
@@ -31,7 +34,11 @@ def read(name: str) -> list[dict[str, Any]]:
             where=str(folder),
             hint="run weft from a checkout of its repository",
         )
-    return [obj for file in files for obj in yaml.safe_load_all(file.read_text()) if obj]
+    found = [obj for file in files for obj in yaml.safe_load_all(file.read_text()) if obj]
+    for obj in found:
+        if resource(obj).namespaced:
+            obj["metadata"].setdefault("namespace", "default")
+    return found
 
 
 def resource(obj: Mapping[str, Any]) -> resources.Resource:

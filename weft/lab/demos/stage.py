@@ -1,12 +1,12 @@
 """How is a demo set up? Its manifests are applied and its guests are waited for.
 
-What is then claimed and checked is the demo's own affair (three_vms.py).
+What is then claimed and checked is the demo's own affair (three_vms.py, policies.py).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from weft import errors
@@ -19,13 +19,16 @@ Report = Callable[[str, float], None]
 
 
 async def prepare(
-    api: client.Client, example: str, report: Report, *, patience: float = BOOT_SECONDS
+    api: client.Client,
+    objects: Sequence[Mapping[str, Any]],
+    report: Report,
+    *,
+    patience: float = BOOT_SECONDS,
 ) -> dict[str, machines.Machine]:
-    """Apply examples/<example> and return its machines by "namespace/name", ready.
+    """Apply the objects and return the machines among them by "namespace/name", ready.
 
     Raises Unavailable when a guest is not so within `patience` seconds; says which.
     """
-    objects = manifests.read(example)
     await manifests.apply(api, objects)
     wanted = [resources.key(obj) for obj in objects if obj["kind"] == "VirtualMachine"]
     vmis = cache.Cache(api, resources.VMIS)
