@@ -77,3 +77,16 @@ def test_the_default_networks_names_are_nobody_elses() -> None:
 def test_a_mac_follows_from_an_address() -> None:
     assert names.address_mac("100.88.1.2") == "0a:58:64:58:01:02"
     assert names.address_mac("fd97::102").startswith("0a:58:")
+
+
+def test_a_long_name_of_an_acl_ends_in_what_it_is_and_is_nobody_elses() -> None:
+    assert names.acl_name("NP:ns:guard", "Ingress", 3) == "NP:ns:guard:Ingress:3"
+    found = {names.acl_name("NP:" + "n" * 60 + end, "Ingress", 3) for end in ("", "a", "b")}
+    assert len(found) == 3
+    assert all(len(name) <= 63 and name.endswith(":Ingress:3") for name in found)
+
+
+def test_identifiers_are_letters_and_digits() -> None:
+    found = names.identifier("set/blue/[ns]/{app In (web)}")
+    assert found.isalnum()
+    assert found[0].isalpha()

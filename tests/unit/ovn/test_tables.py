@@ -5,7 +5,19 @@ from __future__ import annotations
 from ipaddress import ip_interface, ip_network
 
 from weft import model
-from weft.ovn import dhcp, gateway, interconnect, layer2, layer3, ports, tables, transit
+from weft.ovn import (
+    acl,
+    dhcp,
+    gateway,
+    interconnect,
+    layer2,
+    layer3,
+    policy,
+    ports,
+    tables,
+    transit,
+)
+from weft.policy import words
 
 NETWORK = model.Network(
     model.NetworkSpec("blue", model.Topology.LAYER2, 1300, (ip_network("10.1.0.0/24"),)), 3
@@ -21,6 +33,7 @@ PORT = model.Port(
     "node1",
     model.Allocation("0a:58:0a:01:00:05", (ip_interface("10.1.0.5/24"),), 11),
 )
+GROUP = policy.Group(policy.Kind.DENY, "blue", "default", words.Direction.INGRESS)
 
 
 def test_each_written_column_is_followed_and_each_key_read_back(own, far):
@@ -35,6 +48,9 @@ def test_each_written_column_is_followed_and_each_key_read_back(own, far):
         *transit.own(ROUTED, own),
         *transit.peer(ROUTED, far, ports.RemotePorts.PLAIN),
         *gateway.own(ROUTED, own, "c1", "wan"),
+        *policy.group(GROUP),
+        *policy.address_sets(policy.Set("blue", words.Members()), NETWORK),
+        *acl.meter(),
     )
     for row in written:
         table = known[row.table]

@@ -1,0 +1,65 @@
+"""What ACLs match, as text."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+
+from weft.ovn import match
+from weft.policy import words
+
+TCP, UDP, SCTP = words.Protocol
+INGRESS, EGRESS = words.Direction
+
+
+def test_the_isolated_end_is_where_packets_go_to_or_come_from() -> None:
+    assert match.ports(INGRESS, "a1") == "outport == @a1"
+    assert match.ports(EGRESS, "a1") == "inport == @a1"
+
+
+def test_requests_pass_outwards_and_answers_inwards() -> None:
+    assert "udp.src == 68 && udp.dst == 67" in match.always(EGRESS)
+    assert "udp.src == 67 && udp.dst == 68" in match.always(INGRESS)
+    for direction in words.Direction:
+        assert match.always(direction).startswith("(arp || nd || ")
+
+
+def test_peers_of_one_field_are_one_set() -> None:
+    subnets = [ip_network("10.0.0.0/8"), ip_network("fd00::/8"), ip_network("192.0.2.0/24")]
+    assert match.peers(INGRESS, {"eth": ["b", "a"]}, subnets) == (
+        "(eth.src == {$a, $b} || ip4.src == {10.0.0.0/8, 192.0.2.0/24} || ip6.src == fd00::/8)"
+    )
+    assert match.peers(EGRESS, {"eth": ["a"]}, ()) == "eth.dst == $a"
+    assert match.peers(EGRESS, {"ip4": ["a_v4"]}, [ip_network("10.0.0.1/32")]) == (
+        "ip4.dst == {$a_v4, 10.0.0.1/32}"
+    )
+
+
+def test_a_family_as_a_whole_needs_no_address() -> None:
+    both = [ip_network("0.0.0.0/0"), ip_network("::/0"), ip_network("10.0.0.0/8")]
+    assert match.peers(INGRESS, {}, both) == "(ip4 || ip6)"
+
+
+def test_nobody_is_no_match() -> None:
+    assert match.peers(INGRESS, {}, ()) is None
+    assert match.services([words.Service(TCP, "http")]) is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "text"),
+    [
+        ([words.Service(TCP)], "tcp"),
+        ([words.Service(TCP), words.Service(TCP, 80)], "tcp"),
+        ([words.Service(SCTP, 80)], "sctp.dst == 80"),
+        ([words.Service(UDP, 81), words.Service(UDP, 80)], "udp.dst == {80, 81}"),
+        ([words.Service(UDP, 80, end=90)], "80 <= udp.dst <= 90"),
+        ([words.Service(UDP, 80, end=80)], "udp.dst == 80"),
+        (
+            [words.Service(UDP, 53), words.Service(TCP, 80, end=90), words.Service(TCP, 53)],
+            "(tcp.dst == 53 || 80 <= tcp.dst <= 90 || udp.dst == 53)",
+        ),
+    ],
+)
+def test_ports_of_one_protocol_are_one_set(asked: list[words.Service], text: str) -> None:
+    assert match.services(asked) == text

@@ -1,0 +1,266 @@
+"""Groups, sets and ACLs of policies: which rows there are, and how they hang together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_interface, ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from weft import model, names, rows
+from weft.ovn import policy
+from weft.policy import words
+
+TCP, UDP, _ = words.Protocol
+INGRESS, EGRESS = words.Direction
+FLAT = model.Network(model.NetworkSpec("flat", model.Topology.LAYER2, 1300), 1)
+ROUTED = model.Network(
+    model.NetworkSpec(
+        "blue", model.Topology.LAYER3, 1300, (ip_network("10.64.0.0/16"), ip_network("fd64::/48"))
+    ),
+    2,
+)
+WEB = words.Selector((words.Requirement("app", words.Operator.IN, ("web",)),))
+PEERS = words.Members(namespace="ns", pods=WEB)
+DENY = policy.Group(policy.Kind.DENY, "flat", "ns", INGRESS)
+
+
+def said(
+    *rules: words.Rule, direction: words.Direction = INGRESS, name: str = "guard"
+) -> words.Policy:
+    found = {"ingress": rules} if direction is INGRESS else {"egress": rules}
+    return words.Policy(
+        "ns", name, "u1", ("ns/flat",), words.EVERYTHING, frozenset({direction}), **found
+    )
+
+
+def acls(made: tuple[rows.Row, ...]) -> dict[str, rows.Row]:
+    return {row.key: row for row in made if row.table == "ACL"}
+
+
+def matches(
+    rule: words.Rule,
+    direction: words.Direction = INGRESS,
+    numbers: policy.Numbers | None = None,
+    network: model.Network = FLAT,
+) -> list[str]:
+    """What the ACLs of a policy with this one rule match, beyond the port."""
+    made = policy.policy(
+        said(rule, direction=direction), network, direction, words.Logging(), numbers or {}
+    )
+    return [str(row.columns["match"]).partition(" && ")[2] for row in acls(made).values()]
+
+
+def test_a_deny_group_drops_and_an_audit_group_tells() -> None:
+    group, always, rest = policy.group(DENY, words.Logging(deny="alert"))
+    assert group.columns["name"] == DENY.name
+    assert "ports" not in group.columns
+    assert always.columns["priority"] > rest.columns["priority"]
+    assert always.columns["action"] == "allow-related"
+    assert rest.columns["action"] == "drop"
+    assert (rest.columns["name"], rest.columns["severity"]) == ("NP:ns:Ingress", "alert")
+    audit = replace(DENY, kind=policy.Kind.AUDIT)
+    *_, rest = policy.group(audit)
+    assert rest.columns["action"] == "allow-related"
+    assert rest.columns["name"] == policy.audit_name(audit)
+    assert rest.columns["log"] is True
+
+
+@pytest.mark.parametrize(("direction", "stage"), [(INGRESS, "to-lport"), (EGRESS, "from-lport")])
+def test_each_rule_is_one_acl_known_by_its_place(direction: words.Direction, stage: str) -> None:
+    made = policy.policy(
+        said(words.Rule(0), words.Rule(4, (PEERS,)), direction=direction),
+        FLAT,
+        direction,
+        words.Logging(allow="info"),
+        {},
+    )
+    group, *found = made
+    assert group.key == policy.Group(policy.Kind.POLICY, "flat", "ns", direction, "guard").name
+    assert [row.key.rpartition("/")[2] for row in found] == ["0", "4"]
+    assert {row.columns["direction"] for row in found} == {stage}
+    assert [row.columns["name"] for row in found] == [
+        f"NP:ns:guard:{direction}:{i}" for i in (0, 4)
+    ]
+    assert all(row.parent == rows.Ref("Port_Group", group.key) for row in found)
+
+
+def test_nobody_and_nothing_make_no_acl() -> None:
+    everything = words.Block(ip_network("10.0.0.0/8"), (ip_network("10.0.0.0/8"),))
+    for rule in (
+        words.Rule(0, peers=()),
+        words.Rule(0, services=()),
+        words.Rule(0, peers=(everything,)),
+        words.Rule(0, services=(words.Service(TCP, "nobody"),)),
+    ):
+        for direction in words.Direction:
+            assert matches(rule, direction) == []
+
+
+def test_anybody_on_anything_is_no_further_match() -> None:
+    assert matches(words.Rule(0)) == [""]
+
+
+def test_peers_are_macs_where_ports_hold_them_to_theirs_and_addresses_beyond_a_router() -> None:
+    rule = words.Rule(0, (PEERS, words.Block(ip_network("10.1.0.0/24"))))
+    flat, blue = policy.Set("flat", PEERS).name, policy.Set("blue", PEERS).name
+    assert matches(rule) == [f"(eth.src == ${flat} || ip4.src == 10.1.0.0/24)"]
+    assert matches(rule, EGRESS, network=ROUTED) == [
+        f"(ip4.dst == {{${blue}_v4, 10.1.0.0/24}} || ip6.dst == ${blue}_v6)"
+    ]
+
+
+def test_sets_hold_what_an_attachment_brings() -> None:
+    allocation = model.Allocation(
+        "0a:58:00:00:00:01", (ip_interface("10.64.1.5/24"), ip_interface("fd64::5/64"))
+    )
+    chosen = policy.Set("flat", PEERS)
+    (row,) = policy.address_sets(chosen, FLAT)
+    assert "addresses" not in row.columns
+    (entry,) = policy.entry(chosen, FLAT, allocation, True)
+    assert (entry.key, entry.is_part) == (row.key, True)
+    assert entry.columns == {"addresses": rows.Members(present={"0a:58:00:00:00:01"})}
+    routed = policy.Set("blue", PEERS)
+    assert {r.key for r in policy.address_sets(routed, ROUTED)} == {
+        f"{routed.name}_v4", f"{routed.name}_v6"
+    }  # fmt: skip
+    gone = policy.entry(routed, ROUTED, allocation, False)
+    assert [r.columns["addresses"] for r in gone] == [
+        rows.Members(absent={"10.64.1.5"}),
+        rows.Members(absent={"fd64::5"}),
+    ]
+
+
+def test_a_named_port_of_ingress_has_a_group_for_each_number() -> None:
+    rule = words.Rule(0, None, (words.Service(TCP, "http"), words.Service(UDP, 53)))
+    guard = said(rule)
+    numbers: policy.Numbers = {(TCP, "http"): frozenset({80, 8080})}
+    assert policy.asked(guard, "flat", INGRESS) == {(TCP, "http")}
+    made = policy.policy(guard, FLAT, INGRESS, words.Logging(), numbers)
+    groups = {row.key for row in made if row.table == "Port_Group"}
+    found = {str(row.parent.key): row.columns["match"] for row in acls(made).values() if row.parent}
+    assert found.keys() == groups
+    own, named = sorted(
+        policy.groups_of(guard, "flat", INGRESS, {(TCP, "http"): 80, (UDP, "http"): 1}),
+        key=lambda group: group.kind,
+        reverse=True,
+    )
+    assert found[own.name] == f"outport == @{own.name} && udp.dst == 53"
+    assert found[named.name] == f"outport == @{named.name} && tcp.dst == 80"
+    assert policy.groups_of(guard, "flat", INGRESS, {}) == {own}
+
+
+def test_a_named_port_of_egress_is_a_set_for_each_number() -> None:
+    block = words.Block(ip_network("10.0.0.0/8"))
+    rule = words.Rule(0, (PEERS, block), (words.Service(TCP, "http"),))
+    guard = said(rule, direction=EGRESS)
+    (key,) = policy.asked(guard, "flat", EGRESS)
+    assert key == policy.Set("flat", PEERS, TCP, "http")
+    numbers = {key: frozenset({80, 8080})}
+    some, more = (policy.Set("flat", PEERS, TCP, "http", number) for number in (80, 8080))
+    assert policy.sets(guard, FLAT, numbers) == {some, more}
+    assert matches(rule, EGRESS, numbers) == [
+        f"((eth.dst == ${some.name} && tcp.dst == 80) || "
+        f"(eth.dst == ${more.name} && tcp.dst == 8080))"
+    ]
+    everybody = said(words.Rule(0, None, rule.services), direction=EGRESS)
+    assert policy.asked(everybody, "flat", EGRESS) == {
+        policy.Set("flat", words.Members(), TCP, "http")
+    }
+
+
+SERVICES = st.sampled_from(
+    (
+        words.Service(TCP),
+        words.Service(TCP, 80),
+        words.Service(UDP, 1, end=9),
+        words.Service(TCP, "http"),
+        words.Service(UDP, "dns"),
+    )
+)
+PEER = st.sampled_from((PEERS, words.Members(), words.Block(ip_network("10.0.0.0/8"))))
+RULES = st.builds(
+    lambda peers, services: (peers, services),
+    st.none() | st.lists(PEER, max_size=3).map(tuple),
+    st.none() | st.lists(SERVICES, max_size=3).map(tuple),
+)
+
+
+@given(st.lists(RULES, max_size=3), st.sampled_from(words.Direction), st.booleans(), st.booleans())
+def test_acls_name_just_the_sets_that_there_are(
+    found: list[tuple[tuple[words.Peer, ...] | None, tuple[words.Service, ...] | None]],
+    direction: words.Direction,
+    is_routed: bool,
+    is_resolved: bool,
+) -> None:
+    """A match that names a set which is not there is refused whole, one not named is waste."""
+    network = ROUTED if is_routed else FLAT
+    guard = said(*(words.Rule(i, *each) for i, each in enumerate(found)), direction=direction)
+    asked = policy.asked(guard, network.name, direction)
+    numbers = {key: frozenset({7, 8}) for key in asked} if is_resolved else {}
+    made = policy.policy(guard, network, direction, words.Logging(), numbers)
+    named = {
+        word.strip("{}(),")[1:]
+        for row in acls(made).values()
+        for word in str(row.columns["match"]).split()
+        if word.strip("{}(),").startswith("$")
+    }
+    there = {
+        row.key
+        for each in policy.sets(guard, network, numbers)
+        for row in policy.address_sets(each, network)
+    }
+    assert named == there
+    groups = {row.key for row in made if row.table == "Port_Group"}
+    assert {row.parent.key for row in acls(made).values() if row.parent} <= groups
+
+
+KEYS = st.sampled_from(("app", "a b", "x in (y)", 'q"'))
+VALUES = st.sampled_from(("", "web", "a,b", "a", "b", '"a"', "a) ; b In (c"))
+REQUIREMENTS = st.builds(
+    words.Requirement, KEYS, st.sampled_from(words.Operator), st.lists(VALUES).map(tuple)
+)
+SELECTORS = st.builds(words.Selector, st.lists(REQUIREMENTS, max_size=2).map(tuple))
+MEMBERS = st.builds(words.Members, st.sampled_from(("", "ns", "n2")), SELECTORS, SELECTORS)
+SETS = st.builds(
+    policy.Set,
+    st.sampled_from(("blue", "blue/x", "a/b")),
+    MEMBERS,
+    st.just(TCP),
+    st.sampled_from(("", "http", "80")),
+    st.sampled_from((0, 80)),
+)
+
+
+@given(SETS, SETS)
+def test_two_sets_never_share_a_name(one: policy.Set, two: policy.Set) -> None:
+    """Where they are other pods, or another port; a name without a port says no number."""
+
+    def meant(each: policy.Set) -> policy.Set:
+        members = each.members
+        if members.namespace:
+            members = replace(members, namespaces=words.EVERYTHING)
+        bare = {} if each.port else {"protocol": None, "number": 0}
+        return replace(each, members=members, **bare)
+
+    assert (one.name == two.name) == (meant(one) == meant(two))
+
+
+@given(st.text("ab/", min_size=1), st.text("ab/", min_size=1), st.sampled_from(policy.Kind))
+def test_two_groups_never_share_a_name(one: str, two: str, kind: policy.Kind) -> None:
+    found = {
+        replace(DENY, kind=kind, network=network, namespace=space).name
+        for network in (one, two)
+        for space in ("a", "b")
+    }
+    assert len(found) == 2 * len({one, two})
+
+
+def test_owners_tell_whose_a_row_is() -> None:
+    assert DENY.owner == "Namespace//ns"
+    named = policy.Group(policy.Kind.NAMED, "flat", "ns", INGRESS, "guard", TCP, "http", 80)
+    assert names.owner_parts(named.owner) == ("MultiNetworkPolicy", "ns", "guard")
+    (row,) = policy.address_sets(policy.Set("flat", PEERS), FLAT)
+    assert row.columns["external_ids"][names.OWNER] == "Network//flat"
