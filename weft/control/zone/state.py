@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from weft import model, names, rows
-from weft.control.zone import topologies
+from weft.control.zone import index, policies, topologies
+from weft.control.zone.endpoints import Labelled
 from weft.ovn import advertisement, interconnect, ports, router
+from weft.policy import words
 
-T = TypeVar("T")
 # Rows that come and go together: what a network has by itself (node ""), and of another node.
 Part = tuple[str, str]
 # Tables whose rows others live in.
@@ -33,6 +33,8 @@ class Pod:
     node: str
     allocations: Mapping[str, model.Allocation]
     vm: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    named: words.NamedPorts = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +91,11 @@ class Zone:
         self._claims: dict[str, set[str]] = {}  # chassis id -> nodes that say it is theirs
         self._shown: dict[Part, frozenset[rows.Ident]] = {}  # as `changes` said last
         self._dirty = _Dirty()
+        self.policies = policies.Policies(node, self._had)
 
     def __len__(self) -> int:
         """How many things may have changed since `changes` was last asked."""
-        return len(self._dirty)
+        return len(self._dirty) + len(self.policies)
 
     # Objects in
 
@@ -105,13 +108,14 @@ class Zone:
         after = definition.network.name if definition else None
         if before is not None:
             self._touch_network(before)
-            _discard(self._same_name, before, nad)
+            index.discard(self._same_name, before, nad)
             del self._definitions[nad]
         if definition is not None and after is not None:
             self._touch_network(after)
             self._same_name.setdefault(after, set()).add(nad)
             self._definitions[nad] = definition
         if before != after:
+            self.policies.set_definition(nad, after)
             for key in list(self._pods_of_nad.get(nad, ())):
                 self._place(key)
 
@@ -121,11 +125,13 @@ class Zone:
         if old == pod:
             return
         for nad in {names.definition_of(a) for a in old.allocations} if old else ():
-            _discard(self._pods_of_nad, nad, key)
+            index.discard(self._pods_of_nad, nad, key)
         if pod is None:
             del self._pods[key]
+            self.policies.set_pod(key, None)
         else:
             self._pods[key] = pod
+            self.policies.set_pod(key, Labelled(pod.ref.namespace, pod.labels, pod.named))
             for attachment in pod.allocations:
                 self._pods_of_nad.setdefault(names.definition_of(attachment), set()).add(key)
         self._place(key)
@@ -147,7 +153,7 @@ class Zone:
         self._dirty.parts.update((network, name) for network in routed)
         before, after = old.chassis if old else "", info.chassis if info else ""
         if before:
-            _discard(self._claims, before, name)
+            index.discard(self._claims, before, name)
         if after:
             self._claims.setdefault(after, set()).add(name)
         self._dirty.chassis |= {chassis for chassis in (before, after) if chassis}
@@ -157,6 +163,8 @@ class Zone:
 
     def touch(self, table: str, key: str, network: str, owner: str) -> None:
         """A row of ours was changed by somebody else: have it looked at again."""
+        if self.policies.touch(table, key):
+            return
         kind, _, of = owner.partition("//")
         part = (network, of if kind == "Node" else "")
         if table == interconnect.CHASSIS:
@@ -175,11 +183,14 @@ class Zone:
         """Rows of all that was touched since the last call, and nothing else."""
         dirty, self._dirty = self._dirty, _Dirty()
         nb, gone = self._show(dirty.parts)
-        for key, name in sorted(dirty.ports.items()):
+        said = self.policies.changes()
+        nb += said.made
+        gone += said.gone
+        for key, name in sorted({**dirty.ports, **said.ports}.items()):
             port = self._ports.get(name, {}).get(key)
             row = self._port_row(port) if port is not None else None
             if row is not None:
-                nb.append(row)
+                nb += (row, *self.policies.members(key, said.left.get(key, ())))
             else:
                 gone.append((ports.PORT, key))
         sb: list[rows.Row] = []
@@ -194,16 +205,19 @@ class Zone:
     def forget_changes(self) -> None:
         """For who goes by `desired`: what was touched so far is in there."""
         self._show(self._dirty.parts)
+        self.policies.changes()
         self._dirty = _Dirty()
 
     def desired(self) -> tuple[tuple[rows.Row, ...], tuple[rows.Row, ...]]:
         """All Northbound and all Southbound rows that should be there."""
-        nb: list[rows.Row] = []
-        for name in self._present():
-            for node in ("", *sorted(self._nodes)):
-                nb += self._part_rows((name, node))
-            held = self._ports.get(name, {})
-            nb += [row for key in sorted(held) if (row := self._port_row(held[key]))]
+        present = self._present()
+        nodes = ("", *sorted(self._nodes))
+        nb = [row for name in present for node in nodes for row in self._part_rows((name, node))]
+        nb += self.policies.desired()
+        for name in present:
+            for key, port in sorted(self._ports.get(name, {}).items()):
+                if row := self._port_row(port):
+                    nb += (row, *self.policies.members(key))
         sb = [row for chassis in sorted(self._claims) for row in self._chassis_rows(chassis)]
         return tuple(nb), tuple(sb)
 
@@ -232,6 +246,10 @@ class Zone:
         return network is not None and (network.is_default or bool(self._local.get(name)))
 
     # Between
+
+    def _had(self, name: str) -> model.Network | None:
+        """A network that the zone has."""
+        return self.network(name) if self.realised(name) else None
 
     def _place(self, key: str) -> None:
         """Bring the indexes in line with what the pod of this key holds now."""
@@ -269,6 +287,7 @@ class Zone:
                 )
 
     def _remember(self, key: str, port: model.Port) -> None:
+        self.policies.add_port(key, port)
         self._ports.setdefault(port.network, {})[key] = port
         self._ports_of_node.setdefault(port.node, {})[key] = port.network
         if port.node == self._here.node:
@@ -282,8 +301,9 @@ class Zone:
 
     def _forget(self, key: str, port: model.Port) -> None:
         """`_local` keeps an emptied set until `_place` is through: a pod may move in at once."""
-        _drop(self._ports, port.network, key)
-        _drop(self._ports_of_node, port.node, key)
+        self.policies.remove_port(key)
+        index.drop(self._ports, port.network, key)
+        index.drop(self._ports_of_node, port.node, key)
         if port.node == self._here.node:
             self._dirty.ports[key] = port.network
             self._local[port.network].discard(key)
@@ -295,6 +315,7 @@ class Zone:
 
         Not `remote`: only this node's pods have ports, before and after.
         """
+        self.policies.touch_network(name)
         self._dirty.parts.update((name, node) for node in ("", *self._nodes))
         touched = self._ports.get(name, ()) if remote else self._local.get(name, ())
         self._dirty.ports.update(dict.fromkeys(touched, name))
@@ -344,19 +365,3 @@ class Zone:
         if not claims or chassis == self._here.chassis:
             return ()
         return interconnect.chassis(self._nodes[min(claims)])
-
-
-def _discard(index: dict[str, set[str]], key: str, value: str) -> None:
-    values = index.get(key)
-    if values is not None:
-        values.discard(value)
-        if not values:
-            del index[key]
-
-
-def _drop(index: dict[str, dict[str, T]], key: str, value: str) -> None:
-    values = index.get(key)
-    if values is not None:
-        values.pop(value, None)
-        if not values:
-            del index[key]

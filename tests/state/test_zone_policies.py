@@ -1,0 +1,412 @@
+"""Policies, namespaces, pods and networks in, groups and sets out: as looking at all of them says.
+
+The database does what OVSDB does with these rows: a port that goes leaves its groups, an ACL is
+nothing without its group, and a part of a row is none without the row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_interface, ip_network
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from weft import model, names, ranges, rows
+from weft.control.zone import policies, state
+from weft.ovn import policy as ovn
+from weft.ovn import ports
+from weft.policy import words
+
+OWN, CHASSIS = "node1", "chassis-1"
+Ident = rows.Ident
+
+
+class Database:
+    """The Northbound rows; references are the key of what they refer to."""
+
+    def __init__(self) -> None:
+        self.rows: dict[Ident, dict[str, Any]] = {}
+        self._parents: dict[Ident, Ident] = {}
+
+    def apply(self, desired: Iterable[rows.Row], gone: Iterable[Ident] = ()) -> None:
+        desired = list(desired)
+        wanted = {(row.table, row.key) for row in desired}
+        for ident in gone:
+            if ident not in wanted:
+                self.rows.pop(ident, None)
+        for row in sorted(desired, key=lambda row: row.is_part):
+            self._write(row)
+        self._collect()
+
+    def _write(self, row: rows.Row) -> None:
+        ident = (row.table, row.key)
+        assert not row.is_part or ident in self.rows, f"a part of {ident}, which is not there"
+        columns = self.rows.setdefault(ident, {})
+        for column, wish in row.columns.items():
+            if isinstance(wish, rows.Members):
+                before = columns.get(column, frozenset())
+                columns[column] = frozenset((before - _keys(wish.absent)) | _keys(wish.present))
+            else:
+                columns[column] = wish
+        if row.parent is not None:
+            self._parents[ident] = (row.parent.table, row.parent.key)
+
+    def _collect(self) -> None:
+        for ident in list(self.rows):
+            if ident in self._parents and self._parents[ident] not in self.rows:
+                del self.rows[ident]
+        there = {key for table, key in self.rows if table == ports.PORT}
+        for (table, _), columns in self.rows.items():
+            if table == ovn.GROUP:
+                columns["ports"] = columns.get("ports", frozenset()) & there
+
+    def group(self, group: ovn.Group) -> frozenset[str] | None:
+        found = self.rows.get((ovn.GROUP, group.name))
+        return None if found is None else found["ports"]
+
+    def of(self, table: str) -> dict[str, dict[str, Any]]:
+        return {key: columns for (kind, key), columns in self.rows.items() if kind == table}
+
+
+def _keys(members: Iterable[Any]) -> frozenset[Any]:
+    return frozenset(m.key if isinstance(m, rows.Ref) else m for m in members)
+
+
+# The world that comes and goes.
+
+
+def definition(name: str, number: int, topology: model.Topology) -> state.Definition:
+    subnets = tuple(map(ip_network, ("10.128.0.0/16", "fd00:128::/48")))
+    if topology is model.Topology.LAYER2:
+        subnets = ()
+    return state.Definition(model.Network(model.NetworkSpec(name, topology, 1300, subnets), number))
+
+
+BLUE = definition("blue", 1, model.Topology.LAYER2)
+ROUTED_BLUE = definition("blue", 1, model.Topology.LAYER3)
+RED = definition("red", 2, model.Topology.LAYER3)
+LOCALNET_RED = definition("red", 2, model.Topology.LOCALNET)
+NADS = {
+    "one/blue": [BLUE, ROUTED_BLUE, None],
+    "two/blue": [BLUE, RED, None],
+    "one/red": [RED, LOCALNET_RED, BLUE, None],
+}
+
+
+def allocation(number: int) -> model.Allocation:
+    addresses = (f"10.128.2.{number}/24", f"fd00:128::{number:x}/64")
+    mac = f"0a:58:00:00:00:{number:02x}"
+    return model.Allocation(mac, tuple(map(ip_interface, addresses)), number)
+
+
+NAMED: list[words.NamedPorts] = [
+    {},
+    {(words.Protocol.TCP, "web"): 80},
+    {(words.Protocol.TCP, "web"): 8080, (words.Protocol.UDP, "dns"): 53},
+]
+LABELS: list[dict[str, str]] = [{}, {"app": "a"}, {"app": "b"}, {"app": "a", "tier": "x"}]
+PODS = {"one/p": (11, 12), "one/q": (21, 22), "two/p": (31, 32), "two/q": (11, 12)}
+
+
+def made_pod(key: str, node: str, nads: tuple[str, ...], labels: int, named: int) -> state.Pod:
+    namespace, name = key.split("/")
+    held = {nad: allocation(number) for nad, number in zip(nads, PODS[key], strict=False)}
+    ref = model.PodRef(namespace, name, f"uid-{key}")
+    return state.Pod(ref, node, held, labels=LABELS[labels], named=NAMED[named])
+
+
+def node(name: str, number: int, *networks: str) -> model.NodeInfo:
+    subnets = (ip_network(f"10.128.{number}.0/24"), ip_network(f"fd00:128:0:{number}::/64"))
+    return model.NodeInfo(
+        name,
+        f"chassis-{number - 1}",
+        (f"192.0.2.{number}",),
+        id=number,
+        transit=ranges.transit(number),
+        subnets=tuple((network, subnets) for network in networks),
+    )
+
+
+NODES = {
+    "node1": [node("node1", 2), node("node1", 2, "blue", "red"), None],
+    "node2": [node("node2", 3), None],
+}
+NAMESPACES = [
+    None,
+    policies.Namespace(),
+    policies.Namespace({"team": "a"}),
+    policies.Namespace({"team": "b"}, words.Logging("info", "alert")),
+]
+
+
+def requires(key: str, value: str) -> words.Selector:
+    return words.Selector((words.Requirement(key, words.Operator.IN, (value,)),))
+
+
+LACKS = words.Selector((words.Requirement("app", words.Operator.NOT_IN, ("a",)),))
+SELECTORS = st.sampled_from(
+    [words.EVERYTHING, words.EVERYTHING, requires("app", "a"), requires("app", "b"), LACKS]
+)
+TEAMS = st.sampled_from([words.EVERYTHING, requires("team", "a"), requires("team", "b")])
+PEERS = st.one_of(
+    st.builds(words.Members, namespace=st.sampled_from(["one", "two"]), pods=SELECTORS),
+    st.builds(words.Members, namespaces=TEAMS, pods=SELECTORS),
+    st.sampled_from(
+        [
+            words.Block(ip_network("10.128.0.0/16"), (ip_network("10.128.2.0/24"),)),
+            words.Block(ip_network("10.0.0.0/8"), (ip_network("10.0.0.0/8"),)),
+        ]
+    ),
+)
+SERVICES = st.sampled_from(
+    [
+        words.Service(words.Protocol.TCP, 80),
+        words.Service(words.Protocol.UDP),
+        words.Service(words.Protocol.TCP, "web"),
+        words.Service(words.Protocol.UDP, "dns"),
+    ]
+)
+
+
+def some(each: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, ...] | None]:
+    return st.none() | st.lists(each, max_size=2).map(tuple)
+
+
+RULES = st.lists(st.tuples(some(PEERS), some(SERVICES)), max_size=2).map(
+    lambda found: tuple(words.Rule(i, peers, services) for i, (peers, services) in enumerate(found))
+)
+POLICIES = st.builds(
+    words.Policy,
+    namespace=st.just("one"),
+    name=st.just("x"),
+    uid=st.just("u"),
+    definitions=st.lists(st.sampled_from([*NADS, "one/none"]), min_size=1, max_size=2).map(tuple),
+    pods=SELECTORS,
+    directions=st.sets(st.sampled_from(words.Direction), min_size=1).map(frozenset),
+    ingress=RULES,
+    egress=RULES,
+    mode=st.sampled_from([words.Mode.ENFORCE, words.Mode.ENFORCE, words.Mode.AUDIT]),
+)
+POLICY_KEYS = ["one/x", "one/y", "two/x"]
+Step = tuple[str, str, Any]
+STEPS: st.SearchStrategy[Step] = st.one_of(
+    st.sampled_from(POLICY_KEYS).flatmap(
+        lambda key: st.tuples(
+            st.just("policy"),
+            st.just(key),
+            st.none()
+            | POLICIES.map(
+                lambda p: replace(p, namespace=key.split("/")[0], name=key.split("/")[1])
+            ),
+        )
+    ),
+    st.sampled_from(sorted(PODS)).flatmap(
+        lambda key: st.tuples(
+            st.just("pod"),
+            st.just(key),
+            st.none()
+            | st.builds(
+                made_pod,
+                st.just(key),
+                st.sampled_from([OWN, OWN, "node2"]),
+                st.sampled_from([("one/blue",), ("two/blue", "one/red"), ("one/blue", "one/red")]),
+                st.integers(0, len(LABELS) - 1),
+                st.integers(0, len(NAMED) - 1),
+            ),
+        )
+    ),
+    st.sampled_from(sorted(NADS)).flatmap(
+        lambda key: st.tuples(st.just("nad"), st.just(key), st.sampled_from(NADS[key]))
+    ),
+    st.tuples(st.just("namespace"), st.sampled_from(["one", "two"]), st.sampled_from(NAMESPACES)),
+    st.sampled_from(sorted(NODES)).flatmap(
+        lambda key: st.tuples(st.just("node"), st.just(key), st.sampled_from(NODES[key]))
+    ),
+)
+# Where most of what there is is there already, so that a few steps are enough to meet.
+BEGINNING: list[Step] = [
+    ("nad", "one/blue", BLUE),
+    ("nad", "two/blue", BLUE),
+    ("nad", "one/red", RED),
+    ("node", OWN, NODES[OWN][1]),
+    ("node", "node2", NODES["node2"][0]),
+    ("namespace", "one", NAMESPACES[2]),
+    ("namespace", "two", NAMESPACES[3]),
+    ("pod", "one/p", made_pod("one/p", OWN, ("one/blue", "one/red"), 1, 1)),
+    ("pod", "two/p", made_pod("two/p", "node2", ("one/blue",), 1, 2)),
+]
+
+
+def play(zone: state.Zone, step: Step) -> None:
+    kind, key, what = step
+    told: Callable[[str, Any], None] = {
+        "policy": zone.policies.set_policy,
+        "namespace": zone.policies.set_namespace,
+        "pod": zone.set_pod,
+        "nad": zone.set_definition,
+        "node": zone.set_node,
+    }[kind]
+    told(key, what)
+
+
+def zone(steps: Iterable[Step] = ()) -> state.Zone:
+    made = state.Zone(OWN, CHASSIS)
+    for step in steps:
+        play(made, step)
+    return made
+
+
+def fresh(made: state.Zone) -> Database:
+    database = Database()
+    database.apply(made.desired()[0])
+    return database
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(st.tuples(STEPS, st.booleans()), max_size=25),
+    st.randoms(use_true_random=False),
+    st.booleans(),
+)
+def test_any_way_to_the_same_objects_ends_in_the_same_rows(picks, random, is_furnished):
+    live, database = zone(), Database()
+    steps = [(step, False) for step in BEGINNING] if is_furnished else []
+    steps += picks
+    for step, flush in steps:
+        play(live, step)
+        if flush:
+            said = live.changes()
+            database.apply(said.nb, said.nb_gone)
+            assert database.rows == fresh(live).rows
+            assert len(live) == 0
+    said = live.changes()
+    database.apply(said.nb, said.nb_gone)
+    assert database.rows == fresh(live).rows
+    last = list({(step[0], step[1]): step for step, _ in steps}.values())
+    random.shuffle(last)
+    assert fresh(zone(last)).rows == database.rows
+    check(Looked(last), database)
+
+
+# What looking at everybody says.
+
+
+@dataclass
+class Looked:
+    """The same objects, and every question answered from all of them."""
+
+    steps: list[Step]
+    said: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for kind, key, what in self.steps:
+            if what is not None:
+                self.said.setdefault(kind, {})[key] = what
+
+    def every(self, kind: str) -> Mapping[str, Any]:
+        return self.said.get(kind, {})
+
+    def network(self, nad: str) -> str:
+        found = self.every("nad").get(nad)
+        return found.network.name if found else ""
+
+    def attachments(self, network: str) -> Iterator[tuple[state.Pod, str, model.Allocation]]:
+        for pod in self.every("pod").values():
+            for key, held in pod.allocations.items():
+                if self.network(key) == network:
+                    name = names.logical_port(key, pod.ref.namespace, pod.ref.name)
+                    yield pod, name, held
+
+    def chosen(self, members: words.Members, pod: state.Pod) -> bool:
+        if not members.pods.matches(pod.labels):
+            return False
+        if members.namespace:
+            return members.namespace == pod.ref.namespace
+        namespace = self.every("namespace").get(pod.ref.namespace)
+        if namespace is None:
+            return members.namespaces == words.EVERYTHING
+        return members.namespaces.matches(namespace.labels)
+
+    def selecting(self, pod: state.Pod, network: str) -> list[words.Policy]:
+        return [
+            each
+            for each in self.every("policy").values()
+            if each.namespace == pod.ref.namespace
+            and each.pods.matches(pod.labels)
+            and network in {self.network(nad) for nad in each.definitions}
+        ]
+
+    def isolated(self, pod: state.Pod, network: str) -> set[words.Direction]:
+        found = self.selecting(pod, network)
+        return {d for each in found if each.mode is words.Mode.ENFORCE for d in each.directions}
+
+
+def check(looked: Looked, database: Database) -> None:
+    """Each port that is there is in just the groups and sets that it belongs to."""
+    there = database.of(ports.PORT)
+    for network in ("blue", "red"):
+        for pod, name, _ in looked.attachments(network):
+            if name in there and pod.node == OWN:
+                check_port(looked, database, pod, name, network)
+    for acl in database.of("ACL").values():
+        for word in acl["match"].replace("{", " ").replace("}", " ").replace(",", " ").split():
+            if word.startswith("$"):
+                assert word[1:] in database.of(ovn.SET), "an ACL names a set that is not there"
+    for each in looked.every("policy").values():
+        for network in {looked.network(nad) for nad in each.definitions} - {""}:
+            check_sets(looked, database, each, network)
+
+
+def check_port(looked: Looked, database: Database, pod: state.Pod, name: str, network: str) -> None:
+    isolated = looked.isolated(pod, network)
+    selecting = looked.selecting(pod, network)
+    for direction in words.Direction:
+        deny = ovn.Group(ovn.Kind.DENY, network, pod.ref.namespace, direction)
+        audit = replace(deny, kind=ovn.Kind.AUDIT)
+        watched = any(direction in each.directions for each in selecting)
+        assert (name in (database.group(deny) or ())) == (direction in isolated)
+        assert (name in (database.group(audit) or ())) == (watched and direction not in isolated)
+        for key, each in looked.every("policy").items():
+            group = ovn.Group(ovn.Kind.POLICY, network, key.split("/")[0], direction, each.name)
+            counts = each in selecting and direction in each.directions and each.rules(direction)
+            if each.mode is words.Mode.AUDIT:
+                counts = counts and direction not in isolated
+            assert (name in (database.group(group) or ())) == bool(counts)
+
+
+def check_sets(looked: Looked, database: Database, each: words.Policy, network: str) -> None:
+    """The sets of peers hold the addresses of all whom they mean, and are there if needed."""
+    bound = [
+        pod
+        for pod, name, _ in looked.attachments(network)
+        if pod.node == OWN
+        and each in looked.selecting(pod, network)
+        and name in database.of(ports.PORT)
+        and any(
+            each.rules(d)
+            and (each.mode is words.Mode.ENFORCE or d not in looked.isolated(pod, network))
+            for d in each.directions
+        )
+    ]
+    if not bound:
+        return
+    for direction in each.directions:
+        for rule in each.rules(direction):
+            for peer in rule.peers or ():
+                if isinstance(peer, words.Members) and rule.services is None:
+                    made = ovn.Set(network, peer)
+                    found = set()
+                    for suffix in ("", "_v4", "_v6"):
+                        row = database.rows.get((ovn.SET, made.name + suffix))
+                        found |= row["addresses"] if row else set()
+                    meant = set()
+                    for pod, _, held in looked.attachments(network):
+                        if looked.chosen(peer, pod):
+                            meant |= {held.mac, *(str(a.ip) for a in held.addresses)}
+                    macs = {
+                        address for address in meant if address.count(":") == 5 and "58" in address
+                    }
+                    assert found in (macs, meant - macs)

@@ -1,0 +1,195 @@
+"""Which address sets must a zone have, and whose addresses are in each?
+
+A set is there while a policy's rows name it, and then holds what all of its pods bring, wherever
+they run. A change of one pod costs what it changes: `take_entries` gives just that.
+
+Sets of number 0 (`policy.Asked`) are no rows: in place of addresses they gather the numbers that
+stand behind a port's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from weft import model, rows
+from weft.control.zone import index
+from weft.control.zone.endpoints import Endpoints
+from weft.ovn import policy
+from weft.policy import words
+
+# A row's suffix and an address in it; of a set of number 0: nothing, and a number.
+Entry = tuple[str, str | int]
+Query = tuple[str, words.Members]
+_NOTHING: frozenset[Entry] = frozenset()
+
+
+@dataclass(slots=True)
+class _Contents:
+    """Who brings what. Two may bring one address, as while a machine moves."""
+
+    by_port: dict[str, frozenset[Entry]] = field(default_factory=dict)
+    counts: dict[Entry, int] = field(default_factory=dict)
+
+    def put(self, port: str, entries: frozenset[Entry]) -> set[Entry]:
+        """What was not there before or is not there any more."""
+        before = self.by_port.get(port, _NOTHING)
+        changed: set[Entry] = set()
+        for entry in entries - before:
+            self.counts[entry] = self.counts.get(entry, 0) + 1
+            if self.counts[entry] == 1:
+                changed.add(entry)
+        for entry in before - entries:
+            self.counts[entry] -= 1
+            if not self.counts[entry]:
+                del self.counts[entry]
+                changed.add(entry)
+        if entries:
+            self.by_port[port] = entries
+        else:
+            self.by_port.pop(port, None)
+        return changed
+
+
+class Sets:
+    """The sets that are needed, filled from `endpoints`."""
+
+    def __init__(
+        self, endpoints: Endpoints, network_of: Callable[[str], model.Network | None]
+    ) -> None:
+        self._endpoints = endpoints
+        self._network_of = network_of
+        self._needed: dict[policy.Set, int] = {}
+        self._contents: dict[policy.Set, _Contents] = {}
+        self._of_query: dict[Query, set[policy.Set]] = {}
+        self._of_port: dict[str, set[policy.Set]] = {}  # those that it brings something into
+        self._entries: dict[policy.Set, set[Entry]] = {}  # that came or went, since last taken
+
+    def __contains__(self, made: policy.Set) -> bool:
+        return made in self._needed
+
+    def concern(self, port: str) -> bool:
+        """Whether a port brings something into a set, or may now."""
+        held = self._endpoints.get(port)
+        return port in self._of_port or (
+            held is not None
+            and any((held.network, m) in self._of_query for m in self._endpoints.queries(port))
+        )
+
+    def need(self, made: policy.Set) -> bool:
+        """Have a set until it was released as often; whether it is new, and so full at once."""
+        self._needed[made] = self._needed.get(made, 0) + 1
+        if self._needed[made] > 1:
+            return False
+        self._endpoints.selection.ask(made.members)
+        self._of_query.setdefault((made.network, made.members), set()).add(made)
+        self._contents[made] = _Contents()
+        self._fill(made)
+        return True
+
+    def release(self, made: policy.Set) -> bool:
+        """Whether nobody needs it any more."""
+        self._needed[made] -= 1
+        if self._needed[made]:
+            return False
+        del self._needed[made]
+        self._empty(made)
+        del self._contents[made]
+        self._entries.pop(made, None)
+        index.discard(self._of_query, (made.network, made.members), made)
+        self._endpoints.selection.drop(made.members)
+        return True
+
+    def refill(self, network: str) -> list[policy.Set]:
+        """The network is another now, and so may be what its sets hold: those sets."""
+        found = [made for made in self._needed if made.network == network]
+        for made in found:
+            self._empty(made)
+            self._contents[made] = _Contents()
+            self._fill(made)
+        return found
+
+    def update(self, ports: Iterable[str]) -> Iterator[policy.Set]:
+        """Bring what these ports bring in line; gives the sets of number 0 that changed."""
+        for port in ports:
+            held = self._endpoints.get(port)
+            wanted: set[policy.Set] = set()
+            if held is not None:
+                for members in self._endpoints.queries(port):
+                    wanted |= self._of_query.get((held.network, members), set())
+            for made in wanted | self._of_port.get(port, set()):
+                brought = self._brought(made, port) if made in wanted else _NOTHING
+                changed = self._put(made, port, brought)
+                if changed and made.port and not made.number:
+                    yield made
+                elif changed:
+                    # What came and went again is as it was.
+                    self._entries.setdefault(made, set()).symmetric_difference_update(changed)
+
+    def numbers(self, made: policy.Set) -> frozenset[int]:
+        """What a set of number 0 has gathered."""
+        return frozenset(int(number) for _, number in self._contents[made].counts)
+
+    def filled(self, made: policy.Set) -> tuple[rows.Row, ...]:
+        """The rows of a set with all that it holds."""
+        network = self._network_of(made.network)
+        if network is None:
+            return ()
+        holds: dict[str, set[rows.Atom]] = {}
+        for suffix, address in self._contents[made].counts:
+            holds.setdefault(suffix, set()).add(address)
+        return tuple(
+            replace(row, columns={**row.columns, "addresses": frozenset(holds.get(suffix, ()))})
+            for row in policy.address_sets(made, network)
+            for suffix in [row.key.removeprefix(made.name)]
+        )
+
+    def take_entries(self) -> dict[policy.Set, tuple[rows.Row, ...]]:
+        """By set: what came and went since this was asked last."""
+        entries, self._entries = self._entries, {}
+        return {made: tuple(self._parts(made, changed)) for made, changed in entries.items()}
+
+    # Between
+
+    def _parts(self, made: policy.Set, changed: set[Entry]) -> Iterator[rows.Row]:
+        there = self._contents[made].counts
+        for suffix in sorted({suffix for suffix, _ in changed}):
+            mine = {entry for entry in changed if entry[0] == suffix}
+            present = frozenset([address for _, address in mine & there.keys()])
+            absent = frozenset([address for _, address in mine - there.keys()])
+            wish = rows.Members(present, absent)
+            yield rows.Row(policy.SET, made.name + suffix, {"addresses": wish}, is_part=True)
+
+    def _fill(self, made: policy.Set) -> None:
+        for port in self._endpoints.chosen(made.network, made.members):
+            self._put(made, port, self._brought(made, port))
+
+    def _empty(self, made: policy.Set) -> None:
+        for port in list(self._contents[made].by_port):
+            self._put(made, port, _NOTHING)
+
+    def _put(self, made: policy.Set, port: str, brought: frozenset[Entry]) -> set[Entry]:
+        changed = self._contents[made].put(port, brought)
+        if brought:
+            self._of_port.setdefault(port, set()).add(made)
+        else:
+            index.discard(self._of_port, port, made)
+        return changed
+
+    def _brought(self, made: policy.Set, port: str) -> frozenset[Entry]:
+        """What a port of the set's pods brings into it."""
+        number = 0
+        if made.port and made.protocol is not None:
+            number = self._endpoints.named(port).get((made.protocol, made.port), 0)
+            if not made.number:
+                return frozenset({("", number)}) if number else _NOTHING
+            if number != made.number:
+                return _NOTHING
+        network, held = self._network_of(made.network), self._endpoints.get(port)
+        if network is None or held is None:
+            return _NOTHING
+        return frozenset(
+            (suffix, address)
+            for suffix, brought in policy.addresses(network, held.allocation).items()
+            for address in brought
+        )

@@ -1,0 +1,81 @@
+"""Whom do policies meet: which attachments are there, of which pods, and which queries choose them?
+
+Kept so that what a policy's selector means on a network is answered at the cost of the answer.
+What follows for groups and sets is for `policies` and `addresses`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass, field
+
+from weft import model
+from weft.control.zone import index
+from weft.policy import selection, words
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """What selectors and named ports ask of a pod."""
+
+    namespace: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    named: words.NamedPorts = field(default_factory=dict)
+
+
+class Endpoints:
+    """The attachments of all pods of the cluster that have any, by port key."""
+
+    def __init__(self) -> None:
+        self.selection = selection.Selection()
+        self._pods: dict[str, Labelled] = {}
+        self._ports: dict[str, model.Port] = {}
+        self._of_pod: dict[str, dict[str, set[str]]] = {}  # pod key -> network -> port keys
+
+    def get(self, port: str) -> model.Port | None:
+        return self._ports.get(port)
+
+    def named(self, port: str) -> words.NamedPorts:
+        """The named ports of the pod that holds a port."""
+        return self._pods[self._ports[port].pod.key].named
+
+    def queries(self, port: str) -> Set[words.Members]:
+        """Those that choose the pod of a port; none for a port that is gone."""
+        held = self._ports.get(port)
+        return self.selection.queries(held.pod.key) if held is not None else frozenset()
+
+    def chosen(self, network: str, members: words.Members) -> Iterator[str]:
+        """The ports on a network of the pods that a query chooses."""
+        for pod in self.selection.pods(members):
+            yield from self._of_pod.get(pod, {}).get(network, ())
+
+    # What comes and goes; each tells for which ports policies may mean something else now.
+
+    def set_pod(self, key: str, pod: Labelled | None) -> set[str]:
+        old = self._pods.get(key)
+        if pod is None:
+            self._pods.pop(key, None)
+        else:
+            self._pods[key] = pod
+        labels = pod.labels if pod is not None else None
+        is_chosen_by_others = self.selection.set_pod(key, key.partition("/")[0], labels)
+        is_same = pod is not None and old is not None and pod.named == old.named
+        return set() if is_same and not is_chosen_by_others else self._of(key)
+
+    def set_namespace(self, name: str, labels: Mapping[str, str] | None) -> set[str]:
+        return {key for pod in self.selection.set_namespace(name, labels) for key in self._of(pod)}
+
+    def add(self, key: str, port: model.Port) -> None:
+        self._ports[key] = port
+        networks = self._of_pod.setdefault(port.pod.key, {})
+        networks.setdefault(port.network, set()).add(key)
+
+    def remove(self, key: str) -> None:
+        port = self._ports.pop(key)
+        networks = self._of_pod[port.pod.key]
+        index.discard(networks, port.network, key)
+        if not networks:
+            del self._of_pod[port.pod.key]
+
+    def _of(self, pod: str) -> set[str]:
+        return {key for held in self._of_pod.get(pod, {}).values() for key in held}

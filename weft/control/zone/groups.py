@@ -1,0 +1,92 @@
+"""Which ports are in which port groups, and which groups are there for having any?
+
+Bookkeeping alone: why a port is in a group is for `policies` to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Set
+
+from weft.control.zone import index
+from weft.ovn import policy
+
+# A policy on a network: (network, policy key).
+Bound = tuple[str, str]
+# Groups whose rows are made together: a deny or audit group alone, or those of a policy.
+Part = policy.Group | Bound
+NONE: frozenset[policy.Group] = frozenset()
+
+
+def part_of(group: policy.Group) -> Part:
+    if group.kind in (policy.Kind.POLICY, policy.Kind.NAMED):
+        return group.network, f"{group.namespace}/{group.policy}"
+    return group
+
+
+def scope_of(part: Part) -> tuple[str, str]:
+    """The network and the namespace that a part is about."""
+    if isinstance(part, policy.Group):
+        return part.network, part.namespace
+    network, key = part
+    return network, key.partition("/")[0]
+
+
+class Groups:
+    """Groups with at least one port, both ways."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, frozenset[policy.Group]] = {}
+        self._in: dict[policy.Group, set[str]] = {}
+        self._parts: dict[Part, set[policy.Group]] = {}
+        self._left: dict[str, set[policy.Group]] = {}
+
+    def of(self, port: str) -> frozenset[policy.Group]:
+        return self._of.get(port, NONE)
+
+    def ports(self, group: policy.Group) -> Set[str]:
+        return self._in.get(group, frozenset())
+
+    def parts(self) -> Iterator[Part]:
+        return iter(self._parts)
+
+    def in_part(self, part: Part) -> Set[policy.Group]:
+        return self._parts.get(part, NONE)
+
+    def put(self, port: str, groups: frozenset[policy.Group]) -> set[Part]:
+        """Have a port in these groups alone; gives the parts that got or lost a group for it."""
+        before = self.of(port)
+        if groups == before:
+            return set()
+        left = self._left.setdefault(port, set())
+        left |= before - groups
+        left -= groups
+        changed = {part_of(group) for group in groups - before if self._join(port, group)}
+        changed |= {part_of(group) for group in before - groups if self._leave(port, group)}
+        if groups:
+            self._of[port] = groups
+        else:
+            del self._of[port]
+        return changed
+
+    def touch(self, port: str) -> None:
+        """Have it among those that were moved, though it stayed."""
+        self._left.setdefault(port, set())
+
+    def take_moved(self) -> dict[str, set[policy.Group]]:
+        """The ports that changed groups since this was asked last, and the groups they left."""
+        moved, self._left = self._left, {}
+        return moved
+
+    def _join(self, port: str, group: policy.Group) -> bool:
+        inside = self._in.setdefault(group, set())
+        inside.add(port)
+        if len(inside) > 1:
+            return False
+        self._parts.setdefault(part_of(group), set()).add(group)
+        return True
+
+    def _leave(self, port: str, group: policy.Group) -> bool:
+        is_last = index.discard(self._in, group, port)
+        if is_last:
+            index.discard(self._parts, part_of(group), group)
+        return is_last
