@@ -101,6 +101,7 @@ async def settled(api: MemoryApi, manager: Manager) -> None:
             or len(manager.nodes.queue)
             or len(manager.claims.queue)
             or len(manager.pods.queue)
+            or len(manager.policies.queue)
             or manager.recorder.is_busy
         )
         quiet = 0 if busy else quiet + 1

@@ -15,7 +15,7 @@ from weft import errors, model
 from weft.api import clusternet
 from weft.app import health, settings
 from weft.control import loop
-from weft.control.cluster import claims, definitions, holdings, networks, nodes, pods
+from weft.control.cluster import claims, definitions, holdings, networks, nodes, pods, policies
 from weft.kube import cache, events, lease, resources
 from weft.kube.client import Client
 
@@ -49,6 +49,16 @@ class Manager:
         self.pods = pods.Pods(
             client, self.pod_cache, self.networks, self.nodes, self.claims, held, self.recorder
         )
+        self.policy_cache = policies.watch(client)
+        self.namespace_cache = policies.watch_namespaces(client)
+        self.policies = policies.Policies(
+            client,
+            self.policy_cache,
+            self.namespace_cache,
+            self.pod_cache,
+            self.networks,
+            self.recorder,
+        )
         self.is_started = False
 
     async def run(self) -> None:
@@ -58,17 +68,20 @@ class Manager:
             nodes=self.node_cache.run(),
             claims=self.claim_cache.run(),
             pods=self.pod_cache.run(),
+            namespaces=self.namespace_cache.run(),
+            policies=self.policy_cache.run(),
             control=self._control(),
         )
 
     async def _control(self) -> None:
-        for each in (self.nads, self.node_cache, self.claim_cache, self.pod_cache):
+        for each in self._caches():
             await each.synced()
         # No await from here to the end of the starts: nothing may happen in between.
         self.networks.start()
         self.nodes.start()
         self.claims.start()
         self.pods.start()
+        self.policies.start()
         loop.settle()
         self.is_started = True
         log.info("in charge of %d networks, %d pods", len(self.networks), len(self.pod_cache))
@@ -77,12 +90,22 @@ class Manager:
             nodes=self.nodes.run(),
             claims=self.claims.run(),
             pods=self.pods.run(self._options.workers),
+            policies=self.policies.run(),
+        )
+
+    def _caches(self) -> tuple[cache.Cache, ...]:
+        return (
+            self.nads,
+            self.node_cache,
+            self.claim_cache,
+            self.namespace_cache,
+            self.policy_cache,
+            self.pod_cache,
         )
 
     def not_ready(self) -> list[str]:
         reasons = [] if self.is_started else ["not synced yet"]
-        caches = (self.nads, self.node_cache, self.pod_cache)
-        return reasons + [each.trouble for each in caches if each.trouble]
+        return reasons + [each.trouble for each in self._caches() if each.trouble]
 
     def figures(self) -> Mapping[str, float]:
         return {
@@ -90,6 +113,7 @@ class Manager:
             "nads": len(self.nads),
             "nodes": len(self.node_cache),
             "pods": len(self.pod_cache),
+            "policies": len(self.policies),
             **self.pods.figures(),
         }
 

@@ -31,11 +31,14 @@ def keep(pod: Object, *, primary: bool = False) -> Object:
     if meta.get("deletionTimestamp"):
         kept["deletionTimestamp"] = meta["deletionTimestamp"]
     annotations = meta.get("annotations") or {}
-    if primary or _counts(annotations):
+    has_networks = _counts(annotations)
+    if primary or has_networks:
         kept["annotations"] = {
             name: _interned(annotations[name]) for name in _KEPT_ANNOTATIONS if name in annotations
         }
     slim: Object = {"metadata": kept}
+    if has_networks and meta.get("labels"):
+        slim["labels"] = {_interned(key): _interned(meta["labels"][key]) for key in meta["labels"]}
     if spec.get("nodeName"):
         slim["nodeName"] = sys.intern(spec["nodeName"])
     if spec.get("hostNetwork"):
@@ -93,12 +96,12 @@ def is_due(pod: Object) -> bool:
 
 
 def are_alike(one: Object, other: Object) -> bool:
-    """Whether two states of a pod ask for the same; that it was wired meanwhile asks nothing."""
+    """Whether two states of a pod ask for the same; labels, or that it was wired, ask nothing."""
     return _asked(one) == _asked(other)
 
 
 def _asked(pod: Object) -> Object:
-    kept = {name: value for name, value in pod.items() if name != "wired"}
+    kept = {name: value for name, value in pod.items() if name not in ("wired", "labels")}
     return {**kept, "metadata": {**pod["metadata"], "resourceVersion": ""}}
 
 
@@ -115,6 +118,21 @@ def _texts(pod: Object) -> tuple[object, object]:
 def annotation(pod: Object) -> str:
     """What is annotated as allocated so far."""
     return str((pod["metadata"].get("annotations") or {}).get(names.POD_NETWORKS) or "")
+
+
+def labels(pod: Object) -> Mapping[str, str]:
+    """The labels of a pod that has networks; nobody asks for others'."""
+    return pod.get("labels") or {}
+
+
+def definitions(pod: Object) -> list[str]:
+    """The definition of each attachment that the pod was given something for."""
+    try:
+        given = orjson.loads(annotation(pod) or "{}")
+    except orjson.JSONDecodeError:
+        return []
+    keys = given if isinstance(given, dict) else ()
+    return [names.definition_of(key) for key in keys if key != names.DEFAULT_NETWORK]
 
 
 def attachments(pod: Object) -> tuple[model.Attachment, ...]:

@@ -36,9 +36,31 @@ def test_only_what_counts_is_kept() -> None:
             "resourceVersion": "1",
             "annotations": {names.NETWORKS: "blue"},
         },
+        "labels": {"app": "web"},
         "nodeName": "n1",
     }
     assert "annotations" not in wishes.keep(pod(None))["metadata"]
+
+
+def test_labels_are_kept_of_pods_on_networks_and_ask_for_nothing() -> None:
+    kept = wishes.keep(pod())
+    assert wishes.labels(kept) == {"app": "web"}
+    assert wishes.labels(wishes.keep(pod(None), primary=True)) == {}
+    assert wishes.are_alike(kept, wishes.keep(pod(metadata={"labels": {"app": "db"}})))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", []),
+        ("{", []),
+        ("[]", []),
+        ('{"default": {}, "a/x": {}, "a/x/1": {}}', ["a/x", "a/x"]),
+    ],
+)
+def test_what_a_pod_was_given_is_known_by_definition(text: str, expected: list[str]) -> None:
+    given = pod(metadata={"annotations": {names.POD_NETWORKS: text}})
+    assert wishes.definitions(wishes.keep(given, primary=True)) == expected
 
 
 @pytest.mark.parametrize(

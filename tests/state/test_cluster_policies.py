@@ -1,0 +1,291 @@
+"""Policies in, statuses and notes out, whatever order things come in."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from tests.support import cluster_world as world
+from tests.support import policies
+from tests.support.cluster_world import manage, managed, messages, settled
+from tests.support.memory_api import MemoryApi
+from weft import names
+from weft.control.cluster import policies as control
+from weft.kube import errors, events
+from weft.kube.resources import MULTINETWORKPOLICIES, NADS, NAMESPACES, PODS, Resource
+
+Object = dict[str, Any]
+WEB = {"matchLabels": {"app": "web"}}
+FROM_WEB = [{"from": [{"podSelector": WEB}]}]
+KEY = "default/guard"
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "QUIET", 0.0)
+    monkeypatch.setattr(events, "_QUIET", 0.0)
+
+
+def policy(name: str = "guard", **said: Any) -> Object:
+    made = policies.written(**said)
+    made["metadata"] |= {"namespace": "default", "name": name, "uid": f"policy-{name}"}
+    return {**made, "metadata": {**made["metadata"], "generation": 1}}
+
+
+def pod(name: str, networks: object = "blue", namespace: str = "default", **labels: str) -> Object:
+    made = world.pod(name, networks)
+    made["metadata"] |= {"namespace": namespace, "labels": labels, "uid": f"{namespace}-{name}"}
+    return made
+
+
+def status(api: MemoryApi, key: str = KEY) -> Object:
+    found: Object = api.of(MULTINETWORKPOLICIES, key).get("status") or {}
+    return found
+
+
+def reasons(api: MemoryApi, key: str = KEY) -> list[str]:
+    return [each["reason"] for each in status(api, key)["conditions"]]
+
+
+def note(api: MemoryApi, key: str = KEY) -> str:
+    notes = api.of(MULTINETWORKPOLICIES, key)["metadata"]["annotations"]
+    return str(notes.get(names.ACCEPTED_POLICY, ""))
+
+
+def writes(api: MemoryApi) -> int:
+    return sum(kind == MULTINETWORKPOLICIES.kind for _, kind, _ in api.writes)
+
+
+async def test_a_policy_hears_what_it_guards() -> None:
+    api = MemoryApi()
+    api.put(NADS, world.nad("blue"))
+    api.put(NADS, world.nad("azure", "blue"))
+    for made in (pod("a", app="web"), pod("b", "blue,azure"), pod("c", "default/blue", "other")):
+        api.put(PODS, made)
+    api.put(PODS, pod("elsewhere", ""))
+    api.put(MULTINETWORKPOLICIES, policy(ingress=FROM_WEB))
+    await manage(api)
+    assert status(api)["networks"] == [
+        {"name": "blue", "definitions": ["default/blue"], "ports": 3}
+    ]
+    assert reasons(api) == ["Accepted", "Bound", "AllMatch"]
+    assert '"podSelector"' in note(api)
+    assert messages(api, "guard") == []
+
+
+async def test_nothing_is_written_twice() -> None:
+    api = MemoryApi()
+    api.put(NADS, world.nad("blue"))
+    api.put(PODS, pod("a", app="web"))
+    await manage(api)
+    api.put(MULTINETWORKPOLICIES, policy(ingress=FROM_WEB))
+    await manage(api)
+    assert writes(api) == 2, "its note and its status"
+    async with managed(api) as manager:
+        await settled(api, manager)
+        api.change(PODS, "default/a", {"metadata": {"labels": {"other": "x"}}})
+        await settled(api, manager)
+    assert writes(api) == 2
+
+
+async def test_it_follows_pods_labels_networks_and_namespaces() -> None:
+    api = MemoryApi()
+    rules = [{"from": [{"namespaceSelector": WEB}]}]
+    api.put(MULTINETWORKPOLICIES, policy(podSelector=WEB, ingress=rules))
+    async with managed(api) as manager:
+        await settled(api, manager)
+        assert reasons(api) == ["Accepted", "NetworkMissing", "NotBound"]
+        assert "NetworkAttachmentDefinition default/blue: does not exist" in str(status(api))
+        api.put(NADS, world.nad("blue"))
+        await settled(api, manager)
+        assert reasons(api) == ["Accepted", "NoPods", "NothingMatches"]
+        assert len(status(api)["unmatched"]) == 2
+        api.put(PODS, pod("a"))
+        api.put(PODS, pod("b", "default/blue", namespace="other"))
+        api.put(NAMESPACES, {"metadata": {"name": "other", "uid": "n"}})
+        await settled(api, manager)
+        assert status(api)["ports"] == 0
+        api.change(PODS, "default/a", {"metadata": {"labels": {"app": "web"}}})
+        await settled(api, manager)
+        assert reasons(api) == ["Accepted", "Bound", "NothingMatches"]
+        api.change(NAMESPACES, "other", {"metadata": {"labels": {"app": "web"}}})
+        await settled(api, manager)
+        assert reasons(api) == ["Accepted", "Bound", "AllMatch"]
+        api.change(PODS, "other/b", {"status": {"phase": "Succeeded"}})
+        api.remove(PODS, "default/a")
+        await settled(api, manager)
+        assert reasons(api) == ["Accepted", "NoPods", "NothingMatches"]
+        api.remove(NADS, "default/blue")
+        await settled(api, manager)
+        assert reasons(api) == ["Accepted", "NetworkMissing", "NotBound"]
+
+
+async def test_a_broken_edit_leaves_what_was_accepted_in_force() -> None:
+    api = MemoryApi()
+    api.put(NADS, world.nad("blue"))
+    api.put(PODS, pod("a", app="web"))
+    api.put(MULTINETWORKPOLICIES, policy(podSelector=WEB))
+    await manage(api)
+    kept = note(api)
+    api.change(MULTINETWORKPOLICIES, KEY, {"spec": {"policyTypes": ["Inbound"]}})
+    for _ in range(2):  # by who saw it before, and by who starts anew
+        await manage(api)
+        assert reasons(api) == ["Invalid", "Bound", "AllMatch"]
+        assert status(api)["ports"] == 1
+        assert note(api) == kept
+        (said,) = messages(api, "guard")
+        assert said.startswith('InvalidPolicy: spec.policyTypes[0] "Inbound": must be one of')
+        assert said.endswith("what it said when it was accepted last stays in force")
+    api.change(MULTINETWORKPOLICIES, KEY, {"spec": {"policyTypes": ["Egress"]}})
+    await manage(api)
+    assert reasons(api) == ["Accepted", "Bound", "AllMatch"]
+    assert note(api) != kept
+
+
+async def test_a_break_before_the_note_was_written_is_noted_as_it_was() -> None:
+    api = MemoryApi()
+    api.put(MULTINETWORKPOLICIES, policy())
+    async with managed(api) as manager:
+        await settled(api, manager)
+        api.change(MULTINETWORKPOLICIES, KEY, {"spec": {"policyTypes": ["Egress"]}})
+        api.change(MULTINETWORKPOLICIES, KEY, {"spec": {"policyTypes": ["x"]}})
+        await settled(api, manager)
+    assert "Egress" in note(api)
+
+
+async def test_a_note_that_was_taken_off_comes_back() -> None:
+    api = MemoryApi()
+    api.put(MULTINETWORKPOLICIES, policy())
+    async with managed(api) as manager:
+        await settled(api, manager)
+        kept = note(api)
+        api.put(MULTINETWORKPOLICIES, policy(policyTypes=["x"]))  # as kubectl replace does
+        await settled(api, manager)
+        assert note(api) == kept
+        assert reasons(api)[0] == "Invalid"
+
+
+async def test_what_was_never_good() -> None:
+    api = MemoryApi()
+    api.put(MULTINETWORKPOLICIES, policy(networks=""))
+    await manage(api)
+    assert reasons(api) == ["Invalid", "Invalid", "NotBound"]
+    assert status(api)["mode"] == "none"
+    assert note(api) == ""
+    (said,) = messages(api, "guard")
+    assert "policy-for: is missing or empty" in said
+    assert said.endswith("nothing of it is in force")
+
+
+async def test_each_skipped_part_is_an_event() -> None:
+    api = MemoryApi()
+    api.put(NADS, world.nad("blue"))
+    rules = [{"from": [{"ipBlock": {"cidr": "10.0.0.1"}}], "ports": [{"port": "80"}]}]
+    api.put(MULTINETWORKPOLICIES, policy(ingress=rules))
+    await manage(api)
+    assert reasons(api)[0] == "PartsSkipped"
+    assert sorted(said.partition(":")[0] for said in messages(api, "guard")) == ["PartSkipped"] * 2
+    assert any("write the number without quotes" in said for said in messages(api, "guard"))
+
+
+async def test_networks_that_are_not_wefts() -> None:
+    api = MemoryApi()
+    api.put(NADS, world.nad("blue", type="macvlan"))
+    api.put(NADS, world.nad("red", topology="ring"))
+    api.put(MULTINETWORKPOLICIES, policy(networks="blue,red"))
+    await manage(api)
+    assert reasons(api) == ["Accepted", "NetworkMissing", "NotBound"]
+    (said,) = messages(api, "guard")
+    assert "default/blue: is of another plugin" in said
+    assert "default/red: is invalid" in said
+
+
+async def test_wrong_logging_is_told_of_the_namespace() -> None:
+    api = MemoryApi()
+    notes = {names.ACL_LOGGING: '{"deny": "loud"}'}
+    api.put(NAMESPACES, {"metadata": {"name": "team", "uid": "n", "annotations": notes}})
+    async with managed(api) as manager:
+        await settled(api, manager)
+        api.change(NAMESPACES, "team", {"metadata": {"labels": {"a": "b"}}})
+        await settled(api, manager)
+    (said,) = messages(api, "team")
+    assert said.startswith('InvalidACLLogging: k8s.ovn.org/acl-logging.deny "loud": must be one of')
+
+
+class NoStatus(MemoryApi):
+    """A cluster whose kind of policies has no status."""
+
+    async def patch(
+        self, res: Resource, name: str, namespace: str, body: Any, **how: Any
+    ) -> Object:
+        if res == MULTINETWORKPOLICIES and how.get("subresource"):
+            raise errors.NotFound(404, "NotFound", "the server could not find the resource")
+        return await super().patch(res, name, namespace, body, **how)
+
+
+async def test_without_a_status_events_tell() -> None:
+    api = NoStatus()
+    api.put(NADS, world.nad("blue"))
+    api.put(PODS, pod("a", app="web"))
+    await manage(api)
+    api.put(MULTINETWORKPOLICIES, policy(podSelector=WEB))
+    async with managed(api) as manager:
+        await settled(api, manager)
+        assert status(api) == {}
+        assert note(api)
+        assert sorted(said.partition(":")[0] for said in messages(api, "guard")) == [
+            "Accepted",
+            "AllMatch",
+            "Bound",
+        ]
+        api.put(PODS, pod("b", app="web"))
+        await settled(api, manager)
+        assert len(messages(api, "guard")) == 3
+        api.remove(PODS, "default/a")
+        api.remove(PODS, "default/b")
+        await settled(api, manager)
+        assert any(said.startswith("NoPods: ") for said in messages(api, "guard"))
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_the_order_of_things_leaves_no_trace(seed: int) -> None:
+    """The end is that of a manager that has seen only the end."""
+    chance, api = random.Random(seed), MemoryApi()
+    api.put(MULTINETWORKPOLICIES, policy(podSelector=WEB, ingress=FROM_WEB))
+
+    def step() -> None:
+        name = chance.choice("abc")
+        labels = chance.choice([{"app": "web"}, {"app": "db"}, {}])
+        key = f"default/{name}"
+        match chance.randrange(6):
+            case 0 | 1:
+                if (PODS.kind, key) not in api.objects:
+                    api.put(PODS, pod(name, chance.choice(["blue", "azure", "red"]), **labels))
+            case 2:
+                if (PODS.kind, key) in api.objects:
+                    api.remove(PODS, key)
+            case 3:
+                if (PODS.kind, key) in api.objects:
+                    api.change(PODS, key, {"metadata": {"labels": labels or {"app": None}}})
+            case 4:
+                nad = chance.choice(["blue", "azure"])
+                api.put(NADS, world.nad(nad, chance.choice(["blue", "azure", "red"])))
+            case 5:
+                said = chance.choice([{"podSelector": WEB}, {"podSelector": {}}, {"ingress": None}])
+                api.change(MULTINETWORKPOLICIES, KEY, {"spec": said})
+
+    async with managed(api) as manager:
+        for _ in range(40):
+            step()
+            if chance.random() < 0.3:
+                await settled(api, manager)
+        await settled(api, manager)
+    before = status(api)
+    api.change(MULTINETWORKPOLICIES, KEY, {"status": None})
+    await manage(api)
+    for each in (before, status(api)):
+        for condition in each["conditions"]:
+            del condition["lastTransitionTime"]
+    assert before == status(api)

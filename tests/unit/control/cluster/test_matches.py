@@ -1,0 +1,107 @@
+"""Counts of attachments: always what counting anew would give, and told when they change."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from weft.control.cluster.matches import Matches
+from weft.policy.words import Members, Operator, Requirement, Selector
+
+WEB = Selector((Requirement("app", Operator.IN, ("web",)),))
+NOT_WEB = Selector((Requirement("app", Operator.NOT_IN, ("web",)),))
+QUERIES = [
+    Members("a"),
+    Members("a", pods=WEB),
+    Members(pods=WEB),
+    Members(),
+    Members(namespaces=WEB),
+    Members(namespaces=NOT_WEB, pods=NOT_WEB),
+]
+
+labels = st.sampled_from([{}, {"app": "web"}, {"app": "db"}])
+steps = st.one_of(
+    st.tuples(
+        st.just("pod"),
+        st.sampled_from(["a/1", "a/2", "b/1"]),
+        labels,
+        st.dictionaries(st.sampled_from(["a/x", "b/y"]), st.integers(1, 2)),
+    ),
+    st.tuples(st.just("namespace"), st.sampled_from(["a", "b"]), st.none() | labels),
+    st.tuples(st.just("ask"), st.sampled_from(QUERIES)),
+    st.tuples(st.just("drop"), st.sampled_from(QUERIES)),
+)
+
+
+@given(st.lists(steps, max_size=40))
+def test_counts_are_those_of_counting_anew(told: list[tuple]) -> None:  # type: ignore[type-arg]
+    matches = Matches()
+    pods: dict[str, tuple[Mapping[str, str], Mapping[str, int]]] = {}
+    namespaces: dict[str, Mapping[str, str]] = {}
+    asked: Counter[Members] = Counter()
+    seen: dict[Members, Mapping[str, int]] = {}
+    matches.listen(lambda members, edge: seen.__setitem__(members, dict(matches.count(members))))
+
+    def expected(members: Members) -> dict[str, int]:
+        found: Counter[str] = Counter()
+        for key, (own, held) in pods.items():
+            name = key.partition("/")[0]
+            there = namespaces.get(name)
+            if members.namespace:
+                chosen = name == members.namespace
+            elif there is None:
+                chosen = not members.namespaces.requirements
+            else:
+                chosen = members.namespaces.matches(there)
+            if chosen and members.pods.matches(own):
+                found.update(held)
+        return dict(found)
+
+    for verb, *rest in told:
+        if verb == "pod":
+            key, own, held = rest
+            pods[key] = (own, held)
+            matches.set_pod(key, key.partition("/")[0], own, held)
+        elif verb == "namespace":
+            name, own = rest
+            namespaces.pop(name, None)
+            if own is not None:
+                namespaces[name] = own
+            matches.set_namespace(name, own)
+        elif verb == "ask":
+            asked[rest[0]] += 1
+            matches.ask(rest[0])
+            seen.setdefault(rest[0], dict(matches.count(rest[0])))
+        elif asked[rest[0]]:
+            asked[rest[0]] -= 1
+            matches.drop(rest[0])
+            if not asked[rest[0]]:
+                seen.pop(rest[0], None)
+        for members in QUERIES:
+            if asked[members]:
+                assert matches.count(members) == expected(members)
+                assert seen[members] == expected(members)
+            else:
+                assert not matches.count(members)
+
+
+def test_the_edge_is_told() -> None:
+    matches, told = Matches(), []
+    matches.ask(Members("a"))
+    matches.listen(lambda members, edge: told.append(edge))
+    matches.set_pod("a/1", "a", {}, {"a/x": 1})
+    matches.set_pod("a/2", "a", {}, {"a/x": 1})
+    matches.set_pod("a/2", "a", {"x": "y"}, {"a/x": 1})
+    matches.set_pod("a/2", "a", {}, {})
+    matches.set_pod("a/1", "a", {}, {"a/y": 1})
+    assert told == [True, False, False, True]
+
+
+def test_pods_without_networks_cost_nothing() -> None:
+    matches = Matches()
+    matches.ask(Members())
+    matches.set_pod("a/1", "a", {}, {})
+    assert not matches.count(Members())

@@ -1,0 +1,231 @@
+"""What does a MultiNetworkPolicy's status tell: what of it is in force, on what, and what is not?
+
+`render` makes the status of what was found out (`Findings`), with three conditions:
+
+    Accepted         it can be read; if not, what it said before stays in force
+    Bound            its networks are there, and pods that it guards are on them
+    SelectorsMatch   every selector in it matches a pod on its networks
+
+Messages hold no numbers that change with each pod: `ports` does. How something is found out is
+not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from weft.policy.words import (
+    Direction,
+    Members,
+    Mode,
+    Operator,
+    Policy,
+    Requirement,
+    Selector,
+    Skipped,
+)
+
+ACCEPTED, BOUND, SELECTORS_MATCH = "Accepted", "Bound", "SelectorsMatch"
+MOST_TOLD = 20  # parts or selectors that a status lists
+TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A network that a policy guards, and how many attachments to it the policy selects."""
+
+    network: str
+    definitions: tuple[str, ...]
+    ports: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Unmatched:
+    """A selector that matches no pod on any of the policy's networks."""
+
+    field: str
+    members: Members
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What is known of a policy.
+
+    `policy` is what is in force of it, None for nothing; `problems` break what it says now.
+    `unbound` says of definitions that stand for no network why they do not.
+    """
+
+    policy: Policy | None
+    generation: int = 0
+    problems: tuple[str, ...] = ()
+    bindings: tuple[Binding, ...] = ()
+    unbound: tuple[str, ...] = ()
+    unmatched: tuple[Unmatched, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    type: str
+    status: str
+    reason: str
+    message: str
+
+
+def selecting(policy: Policy) -> Iterator[Unmatched]:
+    """Every selector of a policy with its place, as it would be told if it matched nothing."""
+    yield Unmatched("spec.podSelector", policy.subjects)
+    for direction in Direction:
+        section = "ingress[{}].from" if direction is Direction.INGRESS else "egress[{}].to"
+        for rule in policy.rules(direction):
+            for peer in rule.peers or ():
+                if isinstance(peer, Members):
+                    yield Unmatched(f"spec.{section.format(rule.index)}", peer)
+
+
+def conditions(found: Findings) -> tuple[Condition, Condition, Condition]:
+    return _accepted(found), _bound(found), _matching(found)
+
+
+def _accepted(found: Findings) -> Condition:
+    if found.problems:
+        left = "nothing of it is in force"
+        if found.policy is not None:
+            left = "what it said when it was accepted last stays in force"
+        return Condition(ACCEPTED, FALSE, "Invalid", f"{'; '.join(found.problems)}: {left}")
+    assert found.policy is not None
+    skipped, audits = found.policy.skipped, found.policy.mode is Mode.AUDIT
+    if skipped:
+        listed = _listed((part.field for part in skipped), "and")
+        said = f"what means nothing is skipped, and allows nothing: {listed}"
+        return Condition(ACCEPTED, TRUE, "PartsSkipped", said)
+    if audits:
+        said = "all of it is audited: it lets pass, and reports what it would have dropped"
+        return Condition(ACCEPTED, TRUE, "Audited", said)
+    return Condition(ACCEPTED, TRUE, "Accepted", "all of it can be enforced")
+
+
+def _bound(found: Findings) -> Condition:
+    if found.policy is None:
+        return Condition(BOUND, UNKNOWN, "Invalid", "nothing of the policy is in force")
+    if found.unbound:
+        return Condition(BOUND, FALSE, "NetworkMissing", "; ".join(found.unbound))
+    networks = " or ".join(binding.network for binding in found.bindings)
+    if not any(binding.ports for binding in found.bindings):
+        said = f"no pod that podSelector selects is on {networks}"
+        return Condition(BOUND, FALSE, "NoPods", said)
+    return Condition(BOUND, TRUE, "Bound", f"pods that it selects are on {networks}")
+
+
+def _matching(found: Findings) -> Condition:
+    if found.policy is None or not found.bindings:
+        return Condition(SELECTORS_MATCH, UNKNOWN, "NotBound", "it guards no network")
+    if not found.unmatched:
+        said = "every selector matches a pod on its networks"
+        return Condition(SELECTORS_MATCH, TRUE, "AllMatch", said)
+    places = (f"{each.field} ({described(each.members)})" for each in found.unmatched)
+    said = f"no pod on its networks matches {_listed(places, 'or')}"
+    return Condition(SELECTORS_MATCH, FALSE, "NothingMatches", said)
+
+
+def _listed(items: Iterable[str], last: str) -> str:
+    """A few of them by name, and the others by their number."""
+    different = list(dict.fromkeys(items))
+    shown, more = different[:5], len(different) - 5
+    if more > 0:
+        return f"{', '.join(shown)} {last} {more} more"
+    head, tail = shown[:-1], shown[-1]
+    return f"{', '.join(head)} {last} {tail}" if head else tail
+
+
+def render(found: Findings, before: object, now: str) -> dict[str, Any]:
+    """The whole status; `before` is the one that stands, `now` a time in RFC 3339.
+
+    The same as `before` if nothing has changed. Lists are there even when empty: it is merged.
+    """
+    policy = found.policy
+    skipped = policy.skipped if policy is not None and not found.problems else ()
+    return {
+        "observedGeneration": found.generation,
+        "mode": str(policy.mode) if policy is not None else "none",
+        "ports": sum(binding.ports for binding in found.bindings),
+        "networks": [
+            {
+                "name": binding.network,
+                "definitions": list(binding.definitions),
+                "ports": binding.ports,
+            }
+            for binding in found.bindings
+        ],
+        "skipped": [_part(part) for part in skipped[:MOST_TOLD]],
+        "unmatched": [
+            {"field": each.field, "selects": described(each.members)}
+            for each in found.unmatched[:MOST_TOLD]
+        ],
+        "conditions": [
+            _condition(condition, _earlier(before, condition.type), found.generation, now)
+            for condition in conditions(found)
+        ],
+    }
+
+
+def _part(part: Skipped) -> dict[str, str]:
+    said = {"field": part.field, "value": part.value, "rule": part.rule, "remedy": part.remedy}
+    return {name: text for name, text in said.items() if text}
+
+
+def _condition(
+    condition: Condition, before: Mapping[str, object], generation: int, now: str
+) -> dict[str, object]:
+    since = before.get("lastTransitionTime") if before.get("status") == condition.status else None
+    return {
+        "type": condition.type,
+        "status": condition.status,
+        "reason": condition.reason,
+        "message": condition.message,
+        "observedGeneration": generation,
+        "lastTransitionTime": since or now,
+    }
+
+
+def _earlier(status: object, type: str) -> Mapping[str, object]:
+    listed = status.get("conditions") if isinstance(status, Mapping) else None
+    for each in listed if isinstance(listed, list) else ():
+        if isinstance(each, Mapping) and each.get("type") == type:
+            return each
+    return {}
+
+
+def told(part: Skipped) -> str:
+    """A skipped part in one sentence, for an event."""
+    value = f" {part.value}" if part.value else ""
+    remedy = f" ({part.remedy})" if part.remedy else ""
+    return f"{part.field}{value}: {part.rule}{remedy}"
+
+
+def described(members: Members) -> str:
+    """Who is selected, in the words of kubectl's selectors."""
+    pods = f"pods with {_written(members.pods)}" if members.pods.requirements else "all pods"
+    if members.namespace:
+        return f"{pods} in namespace {members.namespace}"
+    if members.namespaces.requirements:
+        return f"{pods} in namespaces with {_written(members.namespaces)}"
+    return f"{pods} in all namespaces"
+
+
+def _written(selector: Selector) -> str:
+    return ",".join(map(_requirement, selector.requirements))
+
+
+def _requirement(one: Requirement) -> str:
+    values = ", ".join(one.values)
+    match one.operator:
+        case Operator.IN:
+            return f"{one.key}={values}" if len(one.values) == 1 else f"{one.key} in ({values})"
+        case Operator.NOT_IN:
+            return f"{one.key}!={values}" if len(one.values) == 1 else f"{one.key} notin ({values})"
+        case Operator.EXISTS:
+            return one.key
+        case Operator.DOES_NOT_EXIST:
+            return f"!{one.key}"

@@ -1,0 +1,93 @@
+"""How many attachments does each selector of the policies match, through which definitions?
+
+Counted as pods come and go: a pod's change costs what its labels and its matches are. Which
+networks the definitions stand for is not known here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+from weft.policy.selection import Selection
+from weft.policy.words import Members
+
+Listener = Callable[[Members, bool], None]
+
+
+class Matches:
+    """`listen(function)`: function(members, edge) is called when a count has changed; `edge`: of
+    a definition there are now attachments where there were none, or none where there were.
+    """
+
+    def __init__(self) -> None:
+        self._selection = Selection()
+        self._asked: Counter[Members] = Counter()
+        self._held: dict[str, Mapping[str, int]] = {}  # pod: its attachments by definition
+        self._chosen: dict[str, set[Members]] = {}  # pod: where it is counted
+        self._counts: dict[Members, Counter[str]] = {}
+        self._listener: Listener = lambda members, edge: None
+
+    def listen(self, function: Listener) -> None:
+        self._listener = function
+
+    def count(self, members: Members) -> Mapping[str, int]:
+        """Attachments by definition, of the pods that `members` are."""
+        return self._counts.get(members, {})
+
+    def ask(self, members: Members) -> None:
+        """Have them counted until they are dropped as often as they were asked for."""
+        self._asked[members] += 1
+        if self._asked[members] > 1:
+            return
+        self._selection.ask(members)
+        counts = self._counts[members] = Counter()
+        for pod in self._selection.pods(members):
+            self._chosen.setdefault(pod, set()).add(members)
+            counts.update(self._held[pod])
+
+    def drop(self, members: Members) -> None:
+        self._asked[members] -= 1
+        if self._asked[members]:
+            return
+        del self._asked[members], self._counts[members]
+        for pod in self._selection.pods(members):
+            self._chosen[pod].discard(members)
+        self._selection.drop(members)
+
+    def set_pod(
+        self, key: str, namespace: str, labels: Mapping[str, str], held: Mapping[str, int]
+    ) -> None:
+        """What a pod has of each definition; nothing: it is on no network, or gone."""
+        before = self._held.pop(key, {})
+        if held:
+            self._held[key] = held
+        if held or before:
+            self._selection.set_pod(key, namespace, labels if held else None)
+            self._recount(key, before)
+
+    def set_namespace(self, name: str, labels: Mapping[str, str] | None) -> None:
+        for pod in self._selection.set_namespace(name, labels):
+            self._recount(pod, self._held[pod])
+
+    def _recount(self, pod: str, before: Mapping[str, int]) -> None:
+        """Counts a pod where it is chosen now, and no more where it was with what it had."""
+        held, chosen = self._held.get(pod, {}), set(self._selection.queries(pod))
+        was = self._chosen.pop(pod, set())
+        if chosen:
+            self._chosen[pod] = chosen
+        for members in was | chosen:
+            old = before if members in was else {}
+            new = held if members in chosen else {}
+            if old != new:
+                self._listener(members, self._add(members, old, new))
+
+    def _add(self, members: Members, old: Mapping[str, int], new: Mapping[str, int]) -> bool:
+        counts, edge = self._counts[members], False
+        for definition in {*old, *new}:
+            count = counts[definition]
+            counts[definition] += new.get(definition, 0) - old.get(definition, 0)
+            edge = edge or bool(count) != bool(counts[definition])
+            if not counts[definition]:
+                del counts[definition]
+        return edge
