@@ -12,7 +12,7 @@ from typing import Self
 import pytest
 
 from tests.support.zones import Guest, Wire, Zone
-from weft import model, ranges, rows
+from weft import errors, model, ranges, rows
 from weft.control.zone import state, writer
 from weft.ovn import ports, tables
 from weft.ovsdb.replica import Replica
@@ -82,6 +82,13 @@ class Kept:
 
     async def bound(self, port: str, chassis: str) -> None:
         """Returns when the port is bound to the chassis in this zone, and up if it is this one."""
+        try:
+            await self._bound(port, chassis)
+        except errors.NotReady as error:
+            told = await asyncio.to_thread(tell, self.zone, port)
+            raise AssertionError(f"{error}\n{told}") from error
+
+    async def _bound(self, port: str, chassis: str) -> None:
         await self.sb.wait_for("Chassis", chassis, lambda row: row is not None, timeout=PATIENCE)
         uuid = self.sb.uuid("Chassis", chassis)
 
@@ -93,6 +100,22 @@ class Kept:
             )
 
         await self.sb.wait_for("Port_Binding", port, there, timeout=PATIENCE)
+
+
+def tell(zone: Zone, port: str) -> str:
+    """What a zone says of a port that is not as it should be, each daemon in its own words."""
+    asked = (
+        ("ovn-nbctl", "list", "Logical_Switch_Port", port),
+        ("ovn-sbctl", "find", "Port_Binding", f"logical_port={port}"),
+        ("ovn-sbctl", "--columns=_uuid,name", "list", "Chassis"),
+        ("ovs-vsctl", "find", "Interface", f"external_ids:iface-id={port}"),
+        ("ovn-appctl", "-t", "ovn-controller", "connection-status"),
+        ("ovn-appctl", "-t", "ovn-northd", "status"),
+        ("tail", "-n30", "/run/ovn/ovn-northd.log", "/run/ovn/ovn-controller.log"),
+        ("tail", "-n10", "/run/openvswitch/ovs-vswitchd.log"),
+        ("cat", "/proc/loadavg"),
+    )
+    return "\n".join(f"$ {' '.join(each)}\n{zone.run(*each, check=False)}" for each in asked)
 
 
 class Cluster:
