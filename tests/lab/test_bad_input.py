@@ -104,6 +104,7 @@ def test_what_kubectl_shows(heard: Heard, cluster: Cluster) -> None:
     assert "spec.config.mtu 500: must be at least 576" in described
     assert "is held by Pod default/holder" in cluster.kubectl("describe", "pod", "s-taken-ip")
     assert "did you mean Always?" in cluster.kubectl("describe", "vm", "v-strategy")
+    assert "names nobody" in cluster.kubectl("describe", "multi-policy", "y-peer")
     listed = cluster.kubectl("get", "vm", "v-net", "v-mac")
     assert listed.count("Invalid") == 2
 
@@ -150,7 +151,7 @@ def test_who_waited_goes_on_when_the_mistake_is_mended(heard: Heard, cluster: Cl
 
 
 def test_nothing_is_left(heard: Heard, cluster: Cluster, own_switches: set[str]) -> None:
-    for kind in (resources.VMS, resources.PODS, resources.NADS):
+    for kind in (resources.MULTINETWORKPOLICIES, resources.VMS, resources.PODS, resources.NADS):
         cluster.api(lambda api, kind=kind: delete_all(api, kind))
     # The zone works in order: when the last pod is in, what went before it is out.
     cluster.create(nad("last", subnets="10.110.0.0/24"), pod("last", networks="last"))

@@ -136,7 +136,9 @@ async def test_a_broken_edit_leaves_what_was_accepted_in_force() -> None:
         assert status(api)["ports"] == 1
         assert note(api) == kept
         (said,) = messages(api, "guard")
-        assert said.startswith('InvalidPolicy: spec.policyTypes[0] "Inbound": must be one of')
+        assert said.startswith(
+            f'InvalidPolicy: MultiNetworkPolicy {KEY}: spec.policyTypes[0] "Inbound": must be one'
+        )
         assert said.endswith("what it said when it was accepted last stays in force")
     api.change(MULTINETWORKPOLICIES, KEY, {"spec": {"policyTypes": ["Egress"]}})
     await manage(api)
@@ -211,7 +213,9 @@ async def test_wrong_logging_is_told_of_the_namespace() -> None:
         api.change(NAMESPACES, "team", {"metadata": {"labels": {"a": "b"}}})
         await settled(api, manager)
     (said,) = messages(api, "team")
-    assert said.startswith('InvalidACLLogging: k8s.ovn.org/acl-logging.deny "loud": must be one of')
+    assert said.startswith(
+        'InvalidACLLogging: Namespace team: k8s.ovn.org/acl-logging.deny "loud": must be one of'
+    )
 
 
 class NoStatus(MemoryApi):
@@ -246,7 +250,10 @@ async def test_without_a_status_events_tell() -> None:
         api.remove(PODS, "default/a")
         api.remove(PODS, "default/b")
         await settled(api, manager)
-        assert any(said.startswith("NoPods: ") for said in messages(api, "guard"))
+        assert any(
+            said.startswith(f"NoPods: MultiNetworkPolicy {KEY}: no pod")
+            for said in messages(api, "guard")
+        )
 
 
 @pytest.mark.parametrize("seed", range(12))

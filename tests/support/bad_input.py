@@ -265,5 +265,69 @@ MACHINES = [
         f'mac "{HELD_MAC}": is held by Pod default/holder', "ErrorAllocatingPod"),
 ]  # fmt: skip
 
-ALL = [*DEFINITIONS, *ELEMENTS, *MACHINES]
-KINDS = {res.kind: res for res in (resources.NADS, resources.PODS, resources.VMS)}
+
+def _policy(name: str, words: str, reason: str = "PartSkipped", /, **said: Any) -> Case:
+    """A policy of no pod; `ingress` is one rule. Only what an API server lets through."""
+    rules = {"ingress": [said.pop("ingress")]} if "ingress" in said else {}
+    notes = {"k8s.v1.cni.cncf.io/policy-for": said.pop("networks", "good")}
+    notes |= {"weft/policy-mode": said.pop("mode")} if "mode" in said else {}
+    made = {
+        "kind": resources.MULTINETWORKPOLICIES.kind,
+        "apiVersion": resources.MULTINETWORKPOLICIES.api_version,
+        "metadata": {"name": name, "namespace": "default", "annotations": notes},
+        "spec": {"podSelector": {"matchLabels": {"app": "nobody"}}, **rules, **said},
+    }
+    return Case(made, reason, (f"MultiNetworkPolicy default/{name}: ", *words.split(" | ")))
+
+
+def _peer(name: str, words: str, /, **peer: Any) -> Case:
+    return _policy(name, f"spec.ingress[0].from[0]{words}", ingress={"from": [peer]})
+
+
+def _port(name: str, words: str, /, **port: Any) -> Case:
+    return _policy(name, f"spec.ingress[0].ports[0]{words}", ingress={"ports": [port]})
+
+
+_SELECTOR = {"matchExpressions": [{"key": "a", "operator": "In"}]}
+POLICIES = [
+    _policy("y-nothing", "policy-for: is missing or empty", "InvalidPolicy", networks=""),
+    _policy("y-comma", "remove the extra comma", "InvalidPolicy", networks="good,"),
+    _policy("y-slash", 'policy-for "a/b/c": must be the name', "InvalidPolicy", networks="a/b/c"),
+    _policy("y-mode", 'policy-mode "Audit": must be one of | write audit', "InvalidPolicy",
+            mode="Audit"),
+    _policy("y-pods", "podSelector.matchExpressions[0].values: must name", "InvalidPolicy",
+            podSelector=_SELECTOR),
+    _policy("y-key", 'podSelector.matchLabels.a b "c": has a key that is none', "InvalidPolicy",
+            podSelector={"matchLabels": {"a b": "c"}}),
+    _policy("y-types", "spec.egress: has no effect | add Egress to policyTypes",
+            policyTypes=["Ingress"], egress=[{}]),
+    _policy("y-unknown", "NetworkAttachmentDefinition default/nowhere: does not exist",
+            "NetworkMissing", networks="nowhere"),
+    _peer("y-peer", " {}: names nobody"),
+    _peer("y-both", ".ipBlock: stands beside podSelector", podSelector={},
+          ipBlock={"cidr": "10.0.0.0/8"}),
+    _peer("y-selector", ".podSelector.matchExpressions[0].values: must name",
+          podSelector=_SELECTOR),
+    _peer("y-cidr", '.ipBlock.cidr "10.0.0.1": must be a range | add the prefix length',
+          ipBlock={"cidr": "10.0.0.1"}),
+    _peer("y-length", '.ipBlock.cidr "10.0.0.0/33": must be', ipBlock={"cidr": "10.0.0.0/33"}),
+    _peer("y-mapped", ".ipBlock.cidr | IPv4 addresses in IPv6 form",
+          ipBlock={"cidr": "::ffff:10.0.0.0/104"}),
+    _peer("y-except", '.ipBlock.except[0] "11.0.0.0/16": lies outside of cidr 10.0.0.0/8',
+          ipBlock={"cidr": "10.0.0.0/8", "except": ["11.0.0.0/16"]}),
+    _peer("y-hole", ".ipBlock.except[0] | is all of cidr",
+          ipBlock={"cidr": "10.0.0.0/8", "except": ["10.0.0.0/8"]}),
+    _port("y-quoted", '.port "80": must be a number or the name | without quotes', port="80"),
+    _port("y-zero", ".port 0: must lie between 1 and 65535", port=0),
+    _port("y-end", ".endPort 90: ends a range that nothing begins", endPort=90),
+    _port("y-below", ".endPort 80: is less than port 90", port=90, endPort=80),
+    _port("y-name", ".endPort 90: cannot end a range that the name http", port="http", endPort=90),
+    _policy("y-block", 'spec.egress[0].ports "http": names a port of a pod', egress=[
+        {"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": "http"}]}]),
+]  # fmt: skip
+
+ALL = [*DEFINITIONS, *ELEMENTS, *MACHINES, *POLICIES]
+KINDS = {
+    res.kind: res
+    for res in (resources.NADS, resources.PODS, resources.VMS, resources.MULTINETWORKPOLICIES)
+}

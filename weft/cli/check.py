@@ -30,9 +30,11 @@ def command(
     ] = settings.RESERVED_SUBNETS.default,
     form: output.Option = output.Output.text,
 ) -> None:
-    """Check network definitions, pods and virtual machines in files; exit status 1 if any is wrong.
+    """Check network definitions, policies, pods and virtual machines in files; exit status 1 if any
+    is wrong.
 
-    To check what a cluster has: kubectl get net-attach-def,vm -A -o yaml | weft check -
+    To check what a cluster has:
+    kubectl get net-attach-def,multi-policy,vm -A -o yaml | weft check -
     """
     options = settings.ClusterManager(underlay_mtu=underlay_mtu, reserved_subnets=reserved_subnets)
     rules = cluster.rules(options)

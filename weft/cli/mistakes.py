@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from weft import errors
-from weft.api import nad, selection
+from weft.api import nad, objects, policy, policystatus, selection
 from weft.control.cluster import definitions
 from weft.kube import resources
 
@@ -40,6 +40,8 @@ def find(
         obj = {**obj, "metadata": {"namespace": namespace, **meta}}
         if obj["kind"] == nad.KIND:
             read.append((file, definitions.read(obj, rules)))
+        elif obj["kind"] == policy.KIND:
+            yield from _policy(file, obj)
         else:
             yield from (Mistake(file, _told(error)) for error in _of(obj))
     yield from _definitions(read)
@@ -62,6 +64,8 @@ def _of(obj: Object) -> list[errors.InvalidInput]:
         return validation.machine_findings(obj) if is_vm else validation.instance_findings(obj)
     if obj["kind"] == selection.KIND:
         return selection.problems(obj)
+    if obj["kind"] == resources.NAMESPACES.kind:
+        return policy.logging_problems(obj)
     spec = obj.get("spec")
     template = spec.get("template") if isinstance(spec, Mapping) else None
     inner = template.get("metadata") if isinstance(template, Mapping) else None
@@ -70,6 +74,15 @@ def _of(obj: Object) -> list[errors.InvalidInput]:
     meta = obj["metadata"]
     called = {"namespace": meta["namespace"], "name": f"{meta['name']} (of {obj['kind']})"}
     return selection.problems({"metadata": {**inner, **called}})
+
+
+def _policy(file: str, obj: Object) -> Iterator[Mistake]:
+    """What breaks it, or else what of it is skipped: the rest is in force without it."""
+    found = policy.problems(obj)
+    yield from (Mistake(file, _told(error)) for error in found)
+    subject = objects.subject(policy.KIND, obj)
+    for part in () if found else policy.parse(obj).skipped:
+        yield Mistake(file, f"{subject}: {policystatus.told(part)}", is_error=False)
 
 
 def _definitions(read: list[tuple[str, definitions.Definition]]) -> Iterator[Mistake]:

@@ -16,7 +16,12 @@ from weft.control.cluster import definitions
 RULES = definitions.Rules(underlay_mtu=1500)
 ROOT = Path(__file__).parents[3]
 # What only a cluster knows: who holds what, what exists, and what the cluster has reserved.
-IN_CLUSTER_ONLY = ("ErrorAllocatingPod", "FailedCreatePodSandBox", "NoNetworkFound")
+IN_CLUSTER_ONLY = (
+    "NetworkMissing",
+    "ErrorAllocatingPod",
+    "FailedCreatePodSandBox",
+    "NoNetworkFound",
+)
 BESIDE_OTHERS = ("differs", "own-subnet", "reserved-subnet")
 
 
@@ -27,7 +32,7 @@ def found(*objects: Any) -> list[mistakes.Mistake]:
 @pytest.mark.parametrize(
     "case",
     [c for c in bad_input.DEFINITIONS if c.name not in BESIDE_OTHERS]
-    + [c for c in bad_input.MACHINES if c.reason not in IN_CLUSTER_ONLY],
+    + [c for c in (*bad_input.MACHINES, *bad_input.POLICIES) if c.reason not in IN_CLUSTER_ONLY],
     ids=lambda case: case.name,
 )
 def test_it_says_what_the_cluster_would_say(case: bad_input.Case) -> None:
@@ -58,6 +63,18 @@ def test_of_two_definitions_the_first_one_given_is_right() -> None:
 def test_what_is_good_or_not_ours_is_passed_over() -> None:
     other = {"kind": "ConfigMap", "metadata": {"name": "c"}, "data": {}}
     assert found(nad("good"), pod("p", networks="good"), other, None) == []
+
+
+def test_a_policy_that_is_in_force_in_part_is_no_error() -> None:
+    cases = {case.name: case.obj for case in bad_input.POLICIES}
+    assert [one.is_error for one in found(cases["y-peer"])] == [False]
+    assert [one.is_error for one in found(cases["y-mode"])] == [True]
+
+
+def test_what_a_namespace_logs_is_checked() -> None:
+    notes = {"k8s.ovn.org/acl-logging": '{"deny": "loud"}'}
+    (one,) = found({"kind": "Namespace", "metadata": {"name": "team", "annotations": notes}})
+    assert one.message.startswith('Namespace team: k8s.ovn.org/acl-logging.deny "loud": must be')
 
 
 @pytest.mark.parametrize("obj", [[], "x", {}, {"kind": "Pod"}, {"kind": "Pod", "metadata": []}])

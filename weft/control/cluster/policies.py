@@ -102,7 +102,8 @@ class Policies:
         before = set(map(_told, reading.logging_problems(old))) if old else set()
         for problem in map(_told, reading.logging_problems(new)):
             if problem not in before:
-                self._recorder.emit(new, "Warning", "InvalidACLLogging", problem)
+                said = f"{resources.NAMESPACES.kind} {key}: {problem}"
+                self._recorder.emit(new, "Warning", "InvalidACLLogging", said)
 
     def _on_pod(self, key: str, old: Object | None, new: Object | None) -> None:
         pod = new or old
@@ -248,9 +249,9 @@ class Policies:
         """Events of what was not said last time."""
         before = self._told.get(key, ())
         self._told[key] = news
-        for each in news:
-            if each not in before:
-                self._recorder.emit(obj, *each)
+        for type, reason, said in news:
+            if (type, reason, said) not in before:
+                self._recorder.emit(obj, type, reason, f"{_KIND} {key}: {said}")
 
 
 def _read(obj: Object, before: Entry | None) -> Entry:
