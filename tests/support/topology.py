@@ -189,8 +189,13 @@ def add_layer3(
     pods: Mapping[int, Sequence[tuple[str, str]]],
     *,
     cidr: str = "10.128",
+    remote: str = "remote",
 ) -> None:
-    """Node switch, cluster router and transit switch of each zone; `default` also leads out."""
+    """Node switch, cluster router and transit switch of each zone; `default` also leads out.
+
+    `remote`: the type of other zones' ports on the transit switch. One without is bound by naming
+    its chassis twice.
+    """
     prefix = "" if network == "default" else f"{network}_"
     for zone in made:
         node, number = zone.name, zone.number
@@ -203,14 +208,15 @@ def add_layer3(
         transit = [zone.link(f"{prefix}tstor-{node}", f"{prefix}rtots-{node}")]
         for other in made:
             if other is not zone:
+                wanted = ",".join([chassis(other.name)] * (1 if remote else 2))
                 transit.append(
                     zone.port(
                         f"{prefix}tstor-{other.name}",
                         f"0a:58:64:58:00:01 100.88.0.{other.number + 1}/16",
-                        type="remote",
-                        up=NONE,
-                        options={"requested-chassis": chassis(other.name)},
-                        node=other.name,
+                        type=remote,
+                        up=NONE if remote else True,
+                        options={"requested-chassis": wanted},
+                        **({"node": other.name} if remote else {}),
                     )
                 )
         name = f"{prefix}transit_switch"

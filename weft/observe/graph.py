@@ -162,6 +162,13 @@ class Graph:
         return tuple(switch for switch in self.switches if switch.network == network)
 
 
+def present(graph: Graph, switch: Switch) -> tuple[str, ...]:
+    """Zones that have the switch, and those that were not read and have ports on it."""
+    unread = {zone.name for zone in graph.zones if not zone.read}
+    bound = {port.zone for port in switch.ports if port.zone in unread}
+    return tuple(zone.name for zone in graph.zones if zone.name in {*switch.zones, *bound})
+
+
 def missing_from(switch: Switch, port: Port) -> tuple[str, ...]:
     """Zones that have the switch and no row of a port that all of them should know.
 

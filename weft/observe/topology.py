@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from weft import rows
@@ -207,7 +207,7 @@ def _switch(one: _Element, role: Role, network: str) -> Switch:
     subnets = [ports.subnet(text) for text in one.subnets if text]
     if role is not Role.EXTERNAL:
         subnets += [ports.subnet(address) for link in one.links for address in link.addresses]
-    in_order = sorted(one.ports.values(), key=_port_order)
+    in_order = sorted((_known(port, role) for port in one.ports.values()), key=_port_order)
     return Switch(
         id=one.id,
         name=one.name,
@@ -219,6 +219,12 @@ def _switch(one: _Element, role: Role, network: str) -> Switch:
         key=one.key,
         ports=tuple(in_order),
     )
+
+
+def _known(port: Port, role: Role) -> Port:
+    """What another zone says of a router's port on a transit switch may look like any other's."""
+    is_router = role is Role.TRANSIT and port.kind is Kind.OTHER and port.zone not in port.seen
+    return replace(port, kind=Kind.REMOTE) if is_router else port
 
 
 def _port_order(port: Port) -> tuple[Any, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -108,9 +109,19 @@ def test_one_zone_shows_the_others_as_it_knows_them() -> None:
     (switch,) = shown.of("blue")
     cart = next(port for port in switch.ports if port.label == "cart")
     assert (cart.zone, cart.up, cart.seen) == ("node3", None, ("node1",))
-    transit = next(one for one in shown.switches if one.name == "transit_switch")
-    remote = {port.zone for port in transit.ports if port.kind is Kind.REMOTE}
-    assert remote == {"node2", "node3"}
+
+
+@pytest.mark.parametrize("remote", ["remote", ""])
+def test_a_router_that_was_not_read_is_known_by_its_port(remote: str) -> None:
+    made = rows.zones(3)
+    rows.add_layer3(made, "default", {1: [("shop", "web")]}, remote=remote)
+    shown = topology.build([made[0].snapshot()])
+    (transit,) = [one for one in shown.switches if one.name == "transit_switch"]
+    kinds = {port.zone: port.kind for port in transit.ports}
+    assert kinds == {"node1": Kind.ROUTER, "node2": Kind.REMOTE, "node3": Kind.REMOTE}
+    whole = picture(made)
+    (transit,) = [one for one in whole.switches if one.name == "transit_switch"]
+    assert {port.kind for port in transit.ports} == {Kind.ROUTER}
 
 
 def test_a_zone_that_cannot_be_read_is_known_from_its_neighbours() -> None:

@@ -123,8 +123,8 @@ class Nic:
     left: bool
 
 
-def pod(nics: Sequence[Nic], id: str) -> Card:
-    """A pod or machine with all its ports."""
+def pod(nics: Sequence[Nic], id: str, *, read: bool = True) -> Card:
+    """A pod or machine with all its ports; `read`: whether its zone was."""
     port = nics[0].port
     owner = port.owner
     lines = [Words(port.label, "name")]
@@ -139,7 +139,7 @@ def pod(nics: Sequence[Nic], id: str) -> Card:
         said += _about(nic)
     lines += _facing(_addresses(nics, left=True), _addresses(nics, left=False))
     down = any(nic.port.up is False for nic in nics)
-    return Card(id, Shape.POD, tuple(lines), "\n".join(said), None, badge, faint=down)
+    return Card(id, Shape.POD, tuple(lines), "\n".join(said), None, badge, faint=down or not read)
 
 
 def _addresses(nics: Sequence[Nic], *, left: bool) -> list[Words]:

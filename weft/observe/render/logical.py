@@ -14,7 +14,7 @@ from weft.observe.render import cards, grid, lettering, sections
 from weft.observe.render.drawing import Box, Dot, Drawing, Path, Shape, Stroke, Text
 from weft.observe.render.rails import draw as draw_rails
 
-EMPTY = "no pods"
+EMPTY, UNKNOWN = "no pods", "none known"
 
 
 @dataclass
@@ -133,7 +133,8 @@ def _pods(canvas: Canvas, graph: Graph, number: int) -> None:
         stack = canvas.sheet.pods.get(zone.name, ())
         if not stack:
             x = column.content.start + cards.SIDE
-            canvas.texts.append(Text(x, span.start + 11, EMPTY, "muted"))
+            empty = EMPTY if zone.read else UNKNOWN
+            canvas.texts.append(Text(x, span.start + 11, empty, "muted"))
             continue
         per = -(-len(stack) // len(column.pods))
         for at, pods in enumerate(column.pods):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from weft.observe.graph import Graph, Kind, Network, Port, Role, Switch
+from weft.observe.graph import Graph, Kind, Network, Port, Role, Switch, present
 from weft.observe.render import cards
 
 # From the physical network to the pods.
@@ -78,6 +78,7 @@ def arrange(graph: Graph) -> Sheet:
     upper = next((network.name for network in graph.networks if network.primary), "")
     hues = {network.name: place for place, network in enumerate(graph.networks)}
     nics = _nics(graph, upper, hues)
+    unread = _not_read(graph)
     rows = {
         network.name: list(_rows(graph, network.name, hues[network.name], network.name == upper))
         for network in graph.networks
@@ -85,7 +86,9 @@ def arrange(graph: Graph) -> Sheet:
     return Sheet(
         top=tuple(rows.get(upper, ())),
         pods={
-            zone: tuple(cards.pod(group, id) for id, group in groups.items())
+            zone: tuple(
+                cards.pod(group, id, read=zone not in unread) for id, group in groups.items()
+            )
             for zone, groups in nics.items()
         },
         below=tuple(row for network, found in rows.items() if network != upper for row in found),
@@ -150,20 +153,17 @@ def _role(graph: Graph, network: str, role: Role, hue: int) -> Iterator[Row]:
     for switch in switches:
         if switch.spans:
             name, more, title = cards.band(switch, graph)
-            band = Band(switch.id, name, more, title, _present(graph, switch), hue)
+            band = Band(switch.id, name, more, title, present(graph, switch), hue)
             yield Row(role.value, network, band, {})
 
 
-def _present(graph: Graph, switch: Switch) -> tuple[str, ...]:
-    """Zones that have the switch, and those that were not read and have ports on it."""
-    unread = {zone.name for zone in graph.zones if not zone.read}
-    bound = {port.zone for port in switch.ports if port.zone in unread}
-    return tuple(zone.name for zone in graph.zones if zone.name in {*switch.zones, *bound})
+def _not_read(graph: Graph) -> set[str]:
+    return {zone.name for zone in graph.zones if not zone.read}
 
 
 def _unread(graph: Graph, network: str) -> Iterator[tuple[Switch, Port]]:
     """Remote ports of zones that were not read: all that is known of their routers."""
-    unread = {zone.name for zone in graph.zones if not zone.read}
+    unread = _not_read(graph)
     for switch in graph.of(network):
         for port in switch.ports:
             if port.kind is Kind.REMOTE and port.zone in unread:

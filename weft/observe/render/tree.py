@@ -87,7 +87,7 @@ def _unread(zone: Zone) -> str:
 
 
 def _network(graph: Graph, network: words.Network) -> str:
-    zones = {zone for switch in graph.of(network.name) for zone in switch.zones}
+    zones = {zone for switch in graph.of(network.name) for zone in words.present(graph, switch)}
     inside = [zone.name for zone in graph.zones if zone.name in zones]
     where = f"in {', '.join(inside)}" if inside else ""
     return _spaced([network.name, network.topology, *network.subnets, where])
@@ -120,7 +120,7 @@ def _in_zone(graph: Graph, network: str, zone: str) -> list[Branch]:
         if isinstance(thing, Router):
             branch.below += [Branch(line) for line in _ways(thing)]
         else:
-            branch.line = _spaced([branch.line, *_switch(thing, zone, branch.line)])
+            branch.line = _spaced([branch.line, *_switch(graph, thing, zone, branch.line)])
         for next_id in in_order:
             if next_id in around.get(id, ()) and next_id not in seen:
                 branch.below.append(grow(next_id, id))
@@ -131,8 +131,8 @@ def _in_zone(graph: Graph, network: str, zone: str) -> list[Branch]:
     return [grow(id, "") for id in in_order if id not in seen]
 
 
-def _switch(switch: Switch, zone: str, line: str) -> list[str]:
-    others = [name for name in switch.zones if name != zone]
+def _switch(graph: Graph, switch: Switch, zone: str, line: str) -> list[str]:
+    others = [name for name in words.present(graph, switch) if name != zone]
     found = [subnet for subnet in switch.subnets if subnet not in line]
     found += [f"to {port.physical}" for port in switch.ports if port.kind is Kind.LOCALNET]
     if switch.spans:

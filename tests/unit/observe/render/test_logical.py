@@ -199,6 +199,25 @@ def test_one_card_for_a_pod_on_two_networks(default_network: Graph) -> None:
     assert {dot.x for dot in large if web.x <= dot.x <= web.right} == {web.x, web.right}
 
 
+@pytest.mark.parametrize("remote", ["remote", ""])
+def test_what_was_not_read_has_dashes(remote: str) -> None:
+    """A router stands where routers stand, though only its port on the transit switch is known."""
+    made = rows.zones(3)
+    rows.add_layer3(made, "default", {1: [("shop", "web")]}, remote=remote)
+    rows.add_layer2(
+        made, "blue", {1: [("shop", "web", "10.1.0.1")], 2: [("shop", "db", "10.1.0.2")]}
+    )
+    drawing = logical.lay_out(topology.build([made[0].snapshot()]))
+    (own,) = by_name(drawing, "ovn_cluster_router")
+    (other,) = by_name(drawing, "tstor-node2")
+    assert (other.shape, other.faint, own.faint) == (Shape.ROUTER, True, False)
+    assert other.y == own.y
+    assert [box.faint for name in ("web", "db") for box in by_name(drawing, name)] == [False, True]
+    said = {text.words for text in drawing.texts}
+    assert logical.UNKNOWN in said
+    assert logical.EMPTY not in said
+
+
 def test_many_pods_stand_in_columns() -> None:
     made = rows.zones(2)
     many = [("ns", f"pod-{number}", f"10.5.1.{number}") for number in range(40)]

@@ -57,6 +57,16 @@ def test_what_is_wrong_is_said() -> None:
     assert "zone node3  cannot be read: gone" in said
 
 
+def test_what_is_known_of_zones_that_were_not_read() -> None:
+    made = rows.zones(3)
+    rows.add_layer3(made, "default", {1: [("a", "x")]}, remote="")
+    rows.add_layer2(made, "blue", {1: [("a", "x", "10.5.0.1")], 2: [("a", "y", "10.5.0.2")]})
+    said = tree.logical(topology.build([made[0].snapshot()]))
+    assert "├─ default  layer3  10.128.0.0/14  in node1, node2, node3\n" in said
+    assert "└─ blue  layer2  in node1, node2\n" in said
+    assert "no other zone" not in said
+
+
 def test_an_empty_zone() -> None:
     assert tree.logical(topology.build(rows.snapshots(rows.zones(1)))) == (
         "zone node1  172.31.1.11\n└─ nothing here\n"
