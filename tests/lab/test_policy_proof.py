@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 
-from tests.support import policysets
-from tests.support.policylab import PolicyLab
+from tests.support import orders, policysets
+from tests.support.policylab import LAB, PolicyLab
 from tests.support.policysets import Step
+from weft.policy import words
+from weft.policy.words import Direction, Members, Protocol, Rule, Service
 
 pytestmark = pytest.mark.lab
 # Another seed tries other sets; a failure says which one it was.
@@ -38,3 +42,89 @@ def test_sets_of_policies_by_chance(policy_lab: PolicyLab) -> None:
                 f"alone and reduced: {smallest}"
             )
         before = step
+
+
+@dataclass
+class Talkers:
+    """Two pods on `flat` of two nodes, whose kernels talk; all others have none that answers."""
+
+    lab: PolicyLab
+    order: orders.Orders
+    addresses: dict[str, list[str]]
+
+    def meet(self, protocol: str, client: str, server: str, port: int, version: int = 4) -> int:
+        """The connection's number, -1 if it does not come about."""
+        address = self.addresses[server][version == 6]
+        ends = {"client": f"talk/{client}", "server": f"talk/{server}"}
+        found = self.order("meet", protocol=protocol, **ends, address=address, port=port)
+        return -1 if found is None else int(found)
+
+    def both_speak(self, talk: int) -> bool:
+        return all(self.order("say", talk=talk, by=by) for by in ("client", "server"))
+
+    def guard(self, *policies: words.Policy) -> None:
+        self.lab.become(Step(self.lab.declared.step.world, policies))
+
+
+@pytest.fixture
+def talkers(policy_lab: PolicyLab) -> Iterator[Talkers]:
+    addresses = policy_lab.add_pods("talk", ("t1", "node1"), ("t2", "node2"))
+    with orders.obeying(LAB, "talks") as order:
+        made = Talkers(policy_lab, order, addresses)
+        made.guard()
+        yield made
+        made.guard()
+
+
+PORTS = itertools.count(7000)
+FIRST = words.Selector((words.Requirement("name", words.Operator.IN, ("t1",)),))
+SECOND = words.Selector((words.Requirement("name", words.Operator.IN, ("t2",)),))
+
+
+def isolating(direction: Direction, *rules: Rule) -> words.Policy:
+    """Guards the first of them."""
+    fields = {"ingress": rules} if direction is Direction.INGRESS else {"egress": rules}
+    return words.Policy("talk", "guard", "", ("red/flat",), FIRST, frozenset({direction}), **fields)
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("protocol", ["TCP", "UDP"])
+@pytest.mark.parametrize("direction", list(Direction))
+def test_isolation_in_one_direction_breaks_no_reply_in_the_other(
+    talkers: Talkers, direction: Direction, protocol: str, version: int
+) -> None:
+    talkers.guard(isolating(direction))
+    inwards, outwards = ("t2", "t1"), ("t1", "t2")
+    closed, free = (inwards, outwards) if direction is Direction.INGRESS else (outwards, inwards)
+    talk = talkers.meet(protocol, *free, next(PORTS), version)
+    assert talk >= 0
+    assert talkers.both_speak(talk)
+    assert talkers.meet(protocol, *closed, next(PORTS), version) < 0
+
+
+@pytest.mark.parametrize("direction", list(Direction))
+def test_a_new_policy_ends_connections_that_it_does_not_allow(
+    talkers: Talkers, direction: Direction
+) -> None:
+    """Kubernetes leaves it open what becomes of them. Here they are judged anew: both ways, also
+    where only the server speaks, and they go on when they are allowed again."""
+    ends = ("t2", "t1") if direction is Direction.INGRESS else ("t1", "t2")
+    kept, lost = next(PORTS), next(PORTS)
+    talks = {
+        (protocol, port): talkers.meet(protocol.value, *ends, port)
+        for protocol in (Protocol.TCP, Protocol.UDP)
+        for port in (kept, lost)
+    }
+    assert all(map(talkers.both_speak, talks.values()))
+    services = tuple(Service(protocol, kept) for protocol in (Protocol.TCP, Protocol.UDP))
+    members = Members(namespace="talk", pods=SECOND)
+    talkers.guard(isolating(direction, Rule(0, (members,), services)))
+    for (protocol, port), talk in talks.items():
+        if port == kept:
+            assert talkers.both_speak(talk), protocol
+        else:
+            assert not talkers.order("say", talk=talk, by="client"), protocol
+            assert not talkers.order("say", talk=talk, by="server"), protocol
+    talkers.guard()
+    for (protocol, _), talk in talks.items():
+        assert talkers.order("say", talk=talk, by="client", wait=20.0), protocol

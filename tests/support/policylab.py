@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import time
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
 
 import pytest
 import yaml
 
-from tests.support import pods, policysets, policyworld, probing
+from tests.support import orders, pods, policysets, policyworld, probing
 from tests.support.labs import LabHouse
 from tests.support.policysets import Step
 from tests.support.probing import Ask, Declared, Plug, Prober
 from weft import names
+from weft.api import podnetworks
 from weft.kube import client, resources
 from weft.lab import up
 from weft.lab.runtime.toolchain import Toolchain
@@ -32,6 +35,38 @@ _T = TypeVar("_T")
 
 
 @dataclass
+class Small:
+    """A lab of two nodes, and its API for as long as `runner` runs."""
+
+    house: LabHouse
+    name: str
+    kubeconfig: str
+    runner: asyncio.Runner
+    api: client.Client
+
+    def run(self, work: Coroutine[Any, Any, _T]) -> _T:
+        return self.runner.run(work)
+
+
+@contextlib.contextmanager
+def small_lab(name: str, state: Path, toolchain: Toolchain) -> Iterator[Small]:
+    with pytest.MonkeyPatch.context() as patch, asyncio.Runner() as runner:
+        patch.setenv("XDG_STATE_HOME", str(state))
+        house = LabHouse(toolchain, state)
+        try:
+            house.up(name, 2, up.installed())
+            kubeconfig = str(next(state.rglob("kubeconfig")))
+            api = client.Client.from_kubeconfig(kubeconfig)
+            runner.run(api.__aenter__())
+            try:
+                yield Small(house, name, kubeconfig, runner, api)
+            finally:
+                runner.run(api.__aexit__(None, None, None))
+        finally:
+            up.down(name)
+
+
+@dataclass
 class Trial:
     """One step: what was not as it should be, and how long it took to be in force."""
 
@@ -42,22 +77,20 @@ class Trial:
 
 @dataclass
 class PolicyLab:
-    house: LabHouse
-    kubeconfig: str
+    lab: Small
     world: policyworld.World
     prober: Prober
-    runner: asyncio.Runner
-    api: client.Client
     plugs: list[Plug]
 
     def __post_init__(self) -> None:
         self.asks = list(probing.asks(self.world, self.plugs, policysets.ASKED))
         self.prober.open(self.plugs)
         self.prober.plan([*self.asks, *probing.seals(self.plugs, MOST_STEPS)])
-        self.declared = Declared(self.api, Step(self.world), Random(0))
+        self.declared = Declared(self.lab.api, Step(self.world), Random(0))
 
-    def run(self, work: Coroutine[Any, Any, _T]) -> _T:
-        return self.runner.run(work)
+    def add_pods(self, namespace: str, *pods: tuple[str, str]) -> dict[str, list[str]]:
+        """More pods on `flat`, each told by name and node; their addresses. They may be there."""
+        return self.lab.run(add_pods(self.lab.api, namespace, pods))
 
     def expected(self, step: Step) -> frozenset[int]:
         """Places of the asks that the evaluator lets pass."""
@@ -77,7 +110,7 @@ class PolicyLab:
 
     def become(self, step: Step) -> None:
         """Put a step into force; returns when both nodes let its seal pass."""
-        number = self.run(self.declared.become(step))
+        number = self.lab.run(self.declared.become(step))
         first = len(self.asks) + 2 * (number - 1)
         sealed = frozenset((first, first + 1))
         end = time.monotonic() + PATIENCE
@@ -178,6 +211,28 @@ async def populate(api: client.Client) -> Mapping[str, Any]:
         }
 
 
+async def add_pods(
+    api: client.Client, namespace: str, made: Iterable[tuple[str, str]]
+) -> dict[str, list[str]]:
+    """Each has its name as a label."""
+    found = {}
+    objects = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}]
+    for name, node in made:
+        pod = pods.pod(name, networks="red/flat", nodeName=node, terminationGracePeriodSeconds=0)
+        pod["metadata"] |= {"namespace": namespace, "labels": {"name": name}}
+        objects.append(pod)
+    async with pods.following(api, resources.PODS, namespace=namespace) as there:
+        for obj in objects:
+            with contextlib.suppress(client.AlreadyExists):
+                res = resources.PODS if obj["kind"] == "Pod" else resources.NAMESPACES
+                await api.create(res, obj)
+        for obj in objects[1:]:
+            ready = await there.wait_for(resources.key(obj), pods.is_ready, PATIENCE)
+            (own,) = podnetworks.parse(ready).values()
+            found[obj["metadata"]["name"]] = [str(each.ip) for each in own.addresses]
+    return found
+
+
 def _is_allocated(pod: Mapping[str, Any]) -> bool:
     decided = json.loads(pod["metadata"]["annotations"].get(names.POD_NETWORKS, "{}"))
     wanted = pod["metadata"]["annotations"][names.NETWORKS].split(",")
@@ -189,21 +244,7 @@ def policy_lab(
     tmp_path_factory: pytest.TempPathFactory, toolchain: Toolchain
 ) -> Iterator[PolicyLab]:
     """No policy is in force in it yet."""
-    with pytest.MonkeyPatch.context() as patch, asyncio.Runner() as runner:
-        state = tmp_path_factory.mktemp(LAB)
-        patch.setenv("XDG_STATE_HOME", str(state))
-        house = LabHouse(toolchain, state)
-        try:
-            house.up(LAB, 2, up.installed())
-            kubeconfig = str(next(state.rglob("kubeconfig")))
-            api = client.Client.from_kubeconfig(kubeconfig)
-            runner.run(api.__aenter__())
-            try:
-                world = policyworld.read(runner.run(populate(api)))
-                with probing.probing(LAB) as prober:
-                    plugs = probing.plugs(world)
-                    yield PolicyLab(house, kubeconfig, world, prober, runner, api, plugs)
-            finally:
-                runner.run(api.__aexit__(None, None, None))
-        finally:
-            up.down(LAB)
+    with small_lab(LAB, tmp_path_factory.mktemp(LAB), toolchain) as lab:
+        world = policyworld.read(lab.run(populate(lab.api)))
+        with orders.obeying(LAB, "prober") as order:
+            yield PolicyLab(lab, world, Prober(order), probing.plugs(world))

@@ -8,17 +8,12 @@ changes of one kind are seen in order; so what is measured then is final, not on
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
-from tests.support import policysets, policyworld
-from tests.support.labs import ROOT
+from tests.support import orders, policysets, policyworld
 from tests.support.policysets import Step
 from weft import model, names
 from weft.kube import client, resources
@@ -63,18 +58,9 @@ class Round:
 
 
 class Prober:
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
+    def __init__(self, order: orders.Orders) -> None:
+        self.order = order
         self._round = 1000
-
-    def order(self, op: str, **fields: Any) -> Any:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"op": op, **fields}) + "\n")
-        self._process.stdin.flush()
-        answer = json.loads(self._process.stdout.readline() or '{"error": "the prober ended"}')
-        assert "error" not in answer, answer["error"]
-        return answer["done"]
 
     def open(self, plugs: Iterable[Plug]) -> None:
         said = [
@@ -115,24 +101,6 @@ class Prober:
             tuple((when, index) for when, index in said["late"]),
             said["seconds"],
         )
-
-
-@contextmanager
-def probing(lab: str) -> Iterator[Prober]:
-    command = [sys.executable, "-m", "weft.cli.main", "lab", "exec", "--name", lab, "lab", "--"]
-    process = subprocess.Popen(
-        [*command, sys.executable, "-u", "-m", "tests.support.inside.prober"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-    )
-    try:
-        yield Prober(process)
-    finally:
-        assert process.stdin is not None
-        process.stdin.close()
-        process.wait(20)
 
 
 def plugs(world: policyworld.World) -> list[Plug]:

@@ -31,6 +31,7 @@ from weft.lab.runtime import namespaces
 PATIENCE = 20.0  # until a marker is heard, which may be sent again
 AGAIN = 0.3
 CHUNK = 48  # frames that are sent before hearing what came: less than any queue on the way holds
+ALL = 0x0003
 RECEIVE_BUFFER = 8 << 20
 _SO_RCVBUFFORCE = 33
 
@@ -173,7 +174,7 @@ class Prober:
             try:
                 link.send(frame)
                 return
-            except (BlockingIOError, OSError) as error:
+            except OSError as error:
                 if not isinstance(error, BlockingIOError) and error.errno != 105:  # ENOBUFS
                     raise
                 self.hear(0.001)
@@ -184,17 +185,25 @@ def find_pods() -> list[tuple[str, int]]:
     found = []
     for record in Path(layout.HOME).glob("*/run/weft/*/*/pod.json"):
         about = json.loads(record.read_bytes())
-        folder = os.open(record.parent, os.O_PATH)  # for a short name of the socket
         try:
-            with socket.socket(socket.AF_UNIX) as link:
-                link.connect(f"/proc/self/fd/{folder}/init.sock")
-                peer = link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+            process = init_of(record.parent)
         except ConnectionRefusedError:
             continue  # what is left of a pod that was there before
-        finally:
-            os.close(folder)
-        found.append((f"{about['namespace']}/{about['pod']}", struct.unpack("3i", peer)[0]))
+        found.append((f"{about['namespace']}/{about['pod']}", process))
     return found
+
+
+def init_of(folder: Path) -> int:
+    """The first process of the pod whose folder this is, by the socket that it listens at."""
+    place = os.open(folder, os.O_PATH)  # for a short name of the socket
+    try:
+        with socket.socket(socket.AF_UNIX) as link:
+            link.connect(f"/proc/self/fd/{place}/init.sock")
+            peer = link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    finally:
+        os.close(place)
+    process: int = struct.unpack("3i", peer)[0]
+    return process
 
 
 def strip(interface: str) -> None:
@@ -213,7 +222,7 @@ def listen(interface: str) -> socket.socket:
             break
         except PermissionError:
             pass
-    link.bind((interface, 0x0003))
+    link.bind((interface, ALL))
     return link
 
 
