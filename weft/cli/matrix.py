@@ -160,7 +160,7 @@ def _draw(matrix: reach.Matrix, output: str) -> None:
         raise errors.Unavailable(what, where=output, hint="choose another --output") from error
 
 
-def _lab(name: str | None) -> str:
+def meant(name: str | None) -> str:
     """The lab that is meant; none if $KUBECONFIG is some other cluster's."""
     chosen = os.environ.get("KUBECONFIG")
     if name or not chosen:
@@ -178,7 +178,7 @@ async def _look(
     ipv6: bool,
     patience: float,
 ) -> reach.Matrix:
-    lab = _lab(name)
+    lab = meant(name)
     if not lab:
         async with Client.from_kubeconfig(os.environ["KUBECONFIG"]) as api:
             return _expected(await objects.read(api), wanted, asked, ipv6)

@@ -19,10 +19,12 @@ def command(question: words.Connection, patience: float, device: str) -> tuple[s
     address = str(question.target)
     is_six = ":" in address
     seconds = str(math.ceil(patience))
+    is_local = address.startswith("fe80:")
     if question.protocol is None:
-        scoped = f"{address}%{device}" if address.startswith("fe80:") else address
+        scoped = f"{address}%{device}" if is_local else address
         return ("timeout", seconds, "ping", "-6" if is_six else "-4", "-c", "1", scoped)
-    url = f"[{address}]:{question.port}" if is_six else f"{address}:{question.port}"
+    scoped = f"{address}%25{device}" if is_local else address
+    url = f"[{scoped}]:{question.port}" if is_six else f"{scoped}:{question.port}"
     curl = ("curl", "-sv", "-g", "--noproxy", "*", "-m", seconds, "-o", "/dev/null")
     if question.protocol is words.Protocol.TCP:
         return (*curl, "-w", "%{time_connect}", f"http://{url}/")

@@ -1,7 +1,8 @@
 """How does a matrix look in a terminal? Lines of words with a style each; no colours here.
 
 Two grids, expected and measured, beside each other where the width allows, else one above the
-other; a grid that is wider than that is continued below. What differs is told below the grids.
+other; a grid that is wider than that is continued below. Names that are long stand at the first
+grid's rows alone, and numbers stand for them. What differs is told below the grids.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ def asked(question: words.Connection) -> str:
 
 def counted(matrix: Matrix) -> str:
     """What there is to say of it in one line."""
+    if not matrix.cells:
+        return f"{lettering.counted(len(matrix.members), 'member')}: there is nobody to reach"
     pairs = lettering.counted(len(matrix.cells), "pair")
     if not matrix.is_measured:
         allowed = sum(cell.expected for cell in matrix.cells)
@@ -54,24 +57,18 @@ def written(matrix: Matrix, width: int) -> Iterator[Line]:
     yield (Span(f"{matrix.network}: {asked(matrix.question)}, from rows to columns", "title"),)
     yield ()
     if not matrix.cells:
-        members = lettering.counted(len(matrix.members), "member")
-        yield (Span(f"{members}: there is nobody to reach"),)
         return
-    grids = [_Grid(matrix, measured=False)]
+    heads = _heads(matrix)
+    grids = [_Grid(matrix, heads, width // 2, measured=False)]
     if matrix.is_measured:
-        grids.append(_Grid(matrix, measured=True))
-    columns = max(1, (width - grids[0].margin) // grids[0].pitch)
+        grids.append(_Grid(matrix, heads, width // 2, measured=True))
     whole = len(matrix.members)
-    if columns >= whole:
-        beside = [grid.lines(0, whole) for grid in grids]
-        if sum(grid.width(whole) for grid in grids) + _GAP * (len(grids) - 1) <= width:
-            yield from _beside(beside)
-        else:
-            for lines in beside:
-                yield from lines
-                yield ()
+    beside = [grid.lines(0, whole, named=grid is grids[0]) for grid in grids]
+    if sum(map(_width, beside)) + _GAP * (len(grids) - 1) <= width:
+        yield from _beside(beside)
     else:
         for grid in grids:
+            columns = grid.columns(width)
             for first in range(0, whole, columns):
                 yield from grid.lines(first, min(first + columns, whole))
                 yield ()
@@ -79,8 +76,28 @@ def written(matrix: Matrix, width: int) -> Iterator[Line]:
     yield from _differences(matrix)
 
 
+def _heads(matrix: Matrix) -> list[str]:
+    """What stands above the columns: names if they are short, else numbers."""
+    labels = matrix.labels().values()
+    if all(len(label) <= LONGEST for label in labels):
+        return [lettering.printable(label) for label in labels]
+    return [str(number) for number in range(1, len(labels) + 1)]
+
+
+def _width(lines: Sequence[Line]) -> int:
+    return max(sum(len(span.words) for span in line) for line in lines)
+
+
+def _cut(words: str, room: int) -> str:
+    """Names differ at their ends more often than in the middle."""
+    if len(words) <= room:
+        return words
+    tail = (room - 1) // 3
+    return words[: room - 1 - tail] + "…" + words[len(words) - tail :]
+
+
 def _beside(grids: Sequence[list[Line]]) -> Iterator[Line]:
-    widest = [max(sum(len(span.words) for span in line) for line in grid) for grid in grids]
+    widest = [_width(grid) for grid in grids]
     for row in zip(*grids, strict=True):
         spans: list[Span] = []
         for width, line in zip(widest, row, strict=True):
@@ -93,37 +110,40 @@ def _beside(grids: Sequence[list[Line]]) -> Iterator[Line]:
 class _Grid:
     """One of the two; a slice of its columns at a time."""
 
-    def __init__(self, matrix: Matrix, *, measured: bool) -> None:
+    def __init__(self, matrix: Matrix, heads: Sequence[str], room: int, *, measured: bool) -> None:
         self._matrix = matrix
         self._measured = measured
         self._pairs = matrix.by_pair()
+        self._heads = heads
         labels = matrix.labels()
-        self._rows = [lettering.printable(labels[member.id]) for member in matrix.members]
-        self._heads = self._rows
-        if max(map(len, self._rows), default=0) > LONGEST:
-            self._heads = [str(number) for number in range(1, len(self._rows) + 1)]
-            digits = len(self._heads[-1])
-            numbered = zip(self._heads, self._rows, strict=True)
-            self._rows = [f"{head:>{digits}} {row}" for head, row in numbered]
-        self.pitch = max(max(map(len, self._heads), default=0) + 1, 3)
-        self.margin = max(map(len, self._rows), default=0) + 1
+        names = [lettering.printable(labels[member.id]) for member in matrix.members]
+        digits = max(map(len, heads))
+        self._short = [f"{head:>{digits}}" for head in heads]
+        self._long = self._short
+        if names != heads:
+            numbered = zip(self._short, names, strict=True)
+            self._long = [f"{head} {_cut(name, room)}" for head, name in numbered]
+        self._pitch = max(digits + 1, 3)
 
-    def width(self, columns: int) -> int:
-        return self.margin + self.pitch * columns
+    def columns(self, width: int) -> int:
+        """How many of its columns fit, at least one."""
+        return max(1, (width - max(map(len, self._long)) - 1) // self._pitch)
 
-    def lines(self, first: int, end: int) -> list[Line]:
-        heads = "".join(f"{head:>{self.pitch}}" for head in self._heads[first:end])
+    def lines(self, first: int, end: int, *, named: bool = True) -> list[Line]:
+        rows = self._long if named else self._short
+        margin = max(map(len, rows)) + 1
+        heads = "".join(f"{head:>{self._pitch}}" for head in self._heads[first:end])
         title = "measured" if self._measured else "expected"
         found: list[Line] = [
             (Span(title, "title"),),
-            (Span(" " * self.margin + heads, "muted"),),
+            (Span(" " * margin + heads, "muted"),),
         ]
         targets = self._matrix.members[first:end]
-        for member, label in zip(self._matrix.members, self._rows, strict=True):
-            spans = [Span(f"{label:<{self.margin}}")]
+        for member, label in zip(self._matrix.members, rows, strict=True):
+            spans = [Span(f"{label:<{margin}}")]
             for target in targets:
                 sign, style = self._sign(self._pairs.get((member.id, target.id)))
-                spans.append(Span(f"{sign:>{self.pitch}}", style))
+                spans.append(Span(f"{sign:>{self._pitch}}", style))
             found.append(tuple(spans))
         return found
 

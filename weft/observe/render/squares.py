@@ -15,7 +15,7 @@ HEADER = 66.0  # title and summary
 SQUARE = 26.0
 BETWEEN = 4.0
 PITCH = SQUARE + BETWEEN
-GAP = 44.0  # between the grids
+GAP = 46.0  # between a grid and the names at the next
 TITLE = 26.0
 MOST_LABEL = 230.0
 LEGEND = 46.0
@@ -29,7 +29,7 @@ def lay_out(matrix: Matrix) -> Drawing:
     labels = matrix.labels()
     wide = max((lettering.width(words, "mono") for words in labels.values()), default=0.0)
     caption = min(wide, MOST_LABEL)
-    rise = caption * _SINE + 14
+    rise = caption * _SINE + 14  # how far words above columns reach, up and to the right
     side = PITCH * len(matrix.members)
     heading = f"{matrix.network}: {cells.asked(matrix.question)}"
     summary = cells.counted(matrix)
@@ -37,19 +37,19 @@ def lay_out(matrix: Matrix) -> Drawing:
     boxes: list[Box] = []
     dots: list[Dot] = []
     texts = [Text(MARGIN, 32, heading, "title"), Text(MARGIN, 51, summary, "muted")]
-    left = MARGIN + caption + 12
+    left = right = MARGIN + caption + 12
     for title in titles:
         is_measured = title == "measured"
         texts.append(Text(left, HEADER + TITLE - 8, title, "heading"))
         texts += _columns(matrix, labels, left, top)
-        if not is_measured:
-            texts += _rows(matrix, labels, left, top)
+        texts += _rows(matrix, labels, left, top)
         _grid(matrix, left, top, measured=is_measured, boxes=boxes, dots=dots)
-        left += side + rise + GAP - 14
-    _legend(matrix, top + side + 24, boxes, dots, texts)
-    words = [lettering.width(heading, "title"), lettering.width(summary, "muted"), 330.0]
+        right = left + side + rise
+        left += side + max(rise, caption + GAP)
+    right = max(right, _legend(matrix, top + side + 24, boxes, dots, texts))
+    words = [lettering.width(heading, "title"), lettering.width(summary, "muted")]
     return Drawing(
-        width=max(left - GAP + 14, MARGIN + max(words)) + MARGIN,
+        width=max(right, MARGIN + max(words)) + MARGIN,
         height=top + side + LEGEND + MARGIN,
         title=f"Who reaches whom on {heading}",
         summary=summary,
@@ -146,3 +146,4 @@ def _legend(matrix: Matrix, y: float, boxes: list[Box], dots: list[Dot], texts: 
         _square(x, y, reaches, differs, "", boxes, dots)
         texts.append(Text(x + SQUARE + 8, y + SQUARE / 2 + 4, words, "muted"))
         x += SQUARE + 8 + lettering.width(words, "muted") + 20
+    return x

@@ -1,0 +1,51 @@
+from ipaddress import ip_address
+
+import pytest
+
+from weft.lab.probes import guests
+from weft.lab.vm.agentclient import Outcome
+from weft.observe.reach import Seen
+from weft.policy import words
+
+TCP, UDP, SCTP = words.Protocol.TCP, words.Protocol.UDP, words.Protocol.SCTP
+
+
+def asked(protocol: words.Protocol | None, address: str, port: int = 0) -> words.Connection:
+    return words.Connection(protocol, port, target=ip_address(address))
+
+
+@pytest.mark.parametrize(
+    ("question", "end"),
+    [
+        (asked(None, "10.9.0.2"), "timeout 3 ping -4 -c 1 10.9.0.2"),
+        (asked(None, "fd09::2"), "timeout 3 ping -6 -c 1 fd09::2"),
+        (asked(None, "fe80::2"), "timeout 3 ping -6 -c 1 fe80::2%eth0"),
+        (asked(TCP, "10.9.0.2", 80), "http://10.9.0.2:80/"),
+        (asked(TCP, "fd09::2", 80), "http://[fd09::2]:80/"),
+        (asked(TCP, "fe80::2", 80), "http://[fe80::2%25eth0]:80/"),
+        (asked(UDP, "10.9.0.2", 53), "tftp://10.9.0.2:53/weft"),
+    ],
+)
+def test_commands(question, end) -> None:
+    assert " ".join(guests.command(question, 2.5, "eth0")).endswith(end)
+
+
+def test_no_common_command_sends_sctp() -> None:
+    assert guests.command(asked(SCTP, "10.9.0.2", 9), 2.0, "eth0") == ()
+
+
+@pytest.mark.parametrize(
+    ("protocol", "outcome", "seen"),
+    [
+        (None, Outcome(0, b""), Seen.ANSWERED),
+        (None, Outcome(143, b""), Seen.SILENT),
+        (TCP, Outcome(0, b"0.001931"), Seen.ANSWERED),
+        (TCP, Outcome(28, b"0.5"), Seen.ANSWERED),  # connected, and then silence
+        (TCP, Outcome(7, b"0.000000", b"* connect failed: Connection refused"), Seen.ANSWERED),
+        (TCP, Outcome(28, b"0.000000", b"* Connection timed out"), Seen.SILENT),
+        (TCP, Outcome(7, b"0.000000", b"* connect failed: Host is unreachable"), Seen.SILENT),
+        (UDP, Outcome(28, b""), Seen.SILENT),
+    ],
+)
+def test_what_an_outcome_says(protocol, outcome, seen) -> None:
+    assert guests.seen(asked(protocol, "10.9.0.2", 80), outcome) is seen

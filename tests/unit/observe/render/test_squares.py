@@ -1,0 +1,73 @@
+from itertools import combinations
+from xml.etree import ElementTree
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.reach import matrix, member
+from weft.observe.reach import Matrix, Seen
+from weft.observe.render import lettering, squares, svg
+from weft.observe.render.drawing import Box
+
+NAMES = st.lists(
+    st.from_regex(r"[a-z][a-z0-9-]{0,60}", fullmatch=True), min_size=0, max_size=7, unique=True
+)
+
+
+@st.composite
+def matrices(draw: st.DrawFn) -> Matrix:
+    names = draw(NAMES)
+    chance = draw(st.randoms(use_true_random=False))
+    members = [member(name, f"10.9.0.{number}") for number, name in enumerate(names, 1)]
+    seen = (lambda *_: chance.choice(list(Seen))) if draw(st.booleans()) else None
+    return matrix(members, lambda *_: chance.random() < 0.5, seen)
+
+
+def apart(one: Box, other: Box) -> bool:
+    return (
+        one.right <= other.x
+        or other.right <= one.x
+        or one.bottom <= other.y
+        or other.bottom <= one.y
+    )
+
+
+@given(matrices())
+def test_no_square_covers_another_and_all_is_on_the_paper(found: Matrix) -> None:
+    drawing = squares.lay_out(found)
+    grids = 2 if found.is_measured else 1
+    titled = [box for box in drawing.boxes if box.title]
+    assert len(titled) == grids * len(found.cells)
+    assert all(apart(one, other) for one, other in combinations(drawing.boxes, 2))
+    for box in drawing.boxes:
+        assert box.x >= 0
+        assert box.right <= drawing.width
+        assert box.bottom <= drawing.height
+    for text in drawing.written():
+        width = lettering.width(text.words, text.style)
+        assert text.turn or text.end or text.x + width <= drawing.width
+        assert not text.end or text.x - width >= 0
+    for dot in drawing.dots:
+        assert any(
+            box.x < dot.x < box.right and box.y < dot.y < box.bottom for box in drawing.boxes
+        )
+
+
+@given(matrices())
+def test_every_difference_has_its_colour_and_its_sign(found: Matrix) -> None:
+    drawing = squares.lay_out(found)
+    marked = [box for box in drawing.boxes if box.title and box.hue == squares.DIFFERS]
+    assert len(marked) == len(found.differing)
+    assert all(any(text.words == "!" for text in box.texts) for box in marked)
+
+
+def test_the_picture_is_xml_and_tells_each_pair_on_pointing_at_it() -> None:
+    members = [member("a", "10.9.0.1"), member("b<&>", "10.9.0.2")]
+    drawn = svg.render(squares.lay_out(matrix(members, seen=lambda *_: Seen.ANSWERED)))
+    titles = [title.text for title in ElementTree.fromstring(drawn).iter() if "title" in title.tag]
+    assert "Who reaches whom on blue: ping" in titles
+    assert (
+        "a > b<&>\n10.9.0.1 > 10.9.0.2\nanswered\nexpected to connect: no policy isolates either"
+        in titles
+    )
+    assert 'transform="rotate(-45 ' in drawn

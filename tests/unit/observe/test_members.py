@@ -1,0 +1,147 @@
+import json
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+
+from tests.support.reach import member
+from weft import errors
+from weft.observe import members
+from weft.observe.members import Objects
+from weft.policy import words
+
+
+def nad(name: str, network: str, namespace: str = "default") -> dict[str, Any]:
+    notes = {"k8s.ovn.org/network-name": network} if network else {}
+    return {"metadata": {"namespace": namespace, "name": name, "annotations": notes}}
+
+
+def pod(
+    name: str,
+    networks: str,
+    allocated: dict[str, Any],
+    *,
+    namespace: str = "default",
+    labels: dict[str, str] | None = None,
+    phase: str = "Running",
+    ports: list[dict[str, Any]] | None = None,
+) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "namespace": namespace,
+            "name": name,
+            "labels": labels or {},
+            "annotations": {
+                "k8s.v1.cni.cncf.io/networks": networks,
+                "k8s.ovn.org/pod-networks": json.dumps(allocated),
+            },
+        },
+        "spec": {"nodeName": "node1", "containers": [{"name": "c", "ports": ports or []}]},
+        "status": {"phase": phase},
+    }
+
+
+def entry(number: int, *addresses: str) -> dict[str, Any]:
+    return {"mac_address": f"0a:58:00:00:00:{number:02x}", "ip_addresses": list(addresses)}
+
+
+BLUE = Objects(
+    definitions=[nad("blue", "blue"), nad("same", "blue", "shop"), nad("new", "")],
+    namespaces=[{"metadata": {"name": "default"}}, {"metadata": {"name": "shop"}}],
+)
+
+
+def on_blue(*pods: dict[str, Any], **more: Any) -> tuple[members.Member, ...]:
+    found = Objects(BLUE.definitions, BLUE.namespaces, pods, **more)
+    return members.on("blue", found)
+
+
+def test_members_are_pods_with_an_allocation_by_any_definition_of_the_network() -> None:
+    found = on_blue(
+        pod("b", "blue", {"default/blue": entry(2, "10.9.0.2/24", "fd09::2/64")}),
+        pod("a", "shop/same", {"shop/same": entry(1, "10.9.0.1/24")}, labels={"app": "a"}),
+        pod("waits", "blue", {}),
+        pod("other", "red", {"default/red": entry(3)}),
+        pod("ended", "blue", {"default/blue": entry(4)}, phase="Succeeded"),
+        pod("early", "blue", {"default/blue": entry(5)}, phase="Pending"),
+    )
+    assert [(one.id, one.running) for one in found] == [
+        ("default/a", True),
+        ("default/b", True),
+        ("default/early", False),
+    ]
+    assert found[0].endpoint.labels == {"app": "a"}
+    assert found[1].endpoint.addresses == (ip_address("10.9.0.2"), ip_address("fd09::2"))
+    assert (found[1].interface, found[1].mac) == ("net1", "0a:58:00:00:00:02")
+
+
+def test_a_pod_that_is_on_the_network_twice_is_two_members() -> None:
+    allocated = {"default/blue": entry(1, "10.9.0.1/24"), "default/blue/1": entry(2)}
+    found = on_blue(pod("a", "blue@left,blue@right", allocated))
+    assert [(one.id, one.name, one.interface) for one in found] == [
+        ("default/a@left", "a@left", "left"),
+        ("default/a@right", "a@right", "right"),
+    ]
+    assert len({one.pod for one in found}) == 1
+
+
+def test_a_machines_addresses_are_those_of_its_guest_where_none_were_allocated() -> None:
+    labels = {"vm.kubevirt.io/name": "vm1"}
+    launcher = pod("virt-launcher-vm1-abcde", "blue", {"default/blue": entry(1)}, labels=labels)
+    nic = {"mac": "0A:58:00:00:00:01", "ipAddress": "10.9.0.7", "ipAddresses": ["10.9.0.7/24"]}
+    (found,) = on_blue(launcher, instances=[{"status": {"interfaces": [nic]}}])
+    assert (found.name, found.endpoint.addresses) == ("vm1", (ip_address("10.9.0.7"),))
+
+
+def test_named_ports_are_those_of_all_containers() -> None:
+    ports = [
+        {"name": "web", "containerPort": 8080},
+        {"name": "dns", "containerPort": 53, "protocol": "UDP"},
+        {"containerPort": 1},
+    ]
+    (found,) = on_blue(pod("a", "blue", {"default/blue": entry(1)}, ports=ports))
+    assert found.endpoint.named_ports == {
+        (words.Protocol.TCP, "web"): 8080,
+        (words.Protocol.UDP, "dns"): 53,
+    }
+
+
+def test_a_network_is_meant_by_its_name_or_by_a_definition_of_it() -> None:
+    known = members.networks(BLUE)
+    assert known == {"default/blue": "blue", "shop/same": "blue"}
+    assert members.choose("blue", "nowhere", known) == "blue"
+    assert members.choose("same", "shop", known) == "blue"
+    assert members.choose("shop/same", "default", known) == "blue"
+    with pytest.raises(errors.InvalidInput, match=r"NETWORK \"same\".*networks: blue"):
+        members.choose("same", "default", known)
+    with pytest.raises(errors.InvalidInput, match="networks: none"):
+        members.choose("blue", "default", {})
+
+
+@pytest.mark.parametrize(
+    ("own", "seen", "all_of_them"),
+    [
+        ((), ("10.9.0.5", "fe80::5"), ("10.9.0.5", "fe80::5")),
+        (("10.9.0.1",), ("10.9.0.5", "fe80::5"), ("10.9.0.1",)),
+        (("fe80::1",), ("fe80::1", "10.9.0.5"), ("fe80::1", "10.9.0.5")),
+    ],
+)
+def test_what_is_seen_on_an_interface_counts_where_nothing_was_allocated(
+    own, seen, all_of_them
+) -> None:
+    found = members.learned(member("a", *own), seen)
+    assert [str(address) for address in found.endpoint.addresses] == list(all_of_them)
+
+
+def test_policies_that_never_said_anything_are_not_in_force() -> None:
+    good = {
+        "metadata": {
+            "namespace": "default",
+            "name": "good",
+            "annotations": {"k8s.v1.cni.cncf.io/policy-for": "blue"},
+        },
+        "spec": {"podSelector": {}},
+    }
+    broken = {"metadata": {"namespace": "default", "name": "broken"}, "spec": {}}
+    found = members.standing(Objects(policies=[good, broken]))
+    assert [one.key for one in found] == ["default/good"]

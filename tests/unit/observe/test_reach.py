@@ -1,0 +1,108 @@
+from ipaddress import ip_address, ip_network
+
+import pytest
+
+from tests.support.reach import PING, matrix, member
+from weft.observe import reach
+from weft.observe.reach import Seen
+from weft.policy import words
+
+NETWORKS = {"default/blue": "blue"}
+BLOCK = words.Block(ip_network("10.9.0.0/31"))
+
+
+def policy(*rules: words.Rule, name: str = "p") -> words.Policy:
+    return words.Policy(
+        namespace="default",
+        name=name,
+        uid="1",
+        definitions=("default/blue",),
+        pods=words.EVERYTHING,
+        directions=frozenset({words.Direction.INGRESS}),
+        ingress=rules,
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "ipv6", "chosen"),
+    [
+        (("10.9.0.1", "fd09::1"), ("10.9.0.2", "fd09::2"), False, ("10.9.0.1", "10.9.0.2")),
+        (("10.9.0.1", "fd09::1"), ("10.9.0.2", "fd09::2"), True, ("fd09::1", "fd09::2")),
+        (("10.9.0.1",), ("10.9.0.2", "fd09::2"), True, ("10.9.0.1", "10.9.0.2")),
+        (("10.9.0.1", "fd09::1"), ("fd09::2",), False, ("fd09::1", "fd09::2")),
+        (("fe80::1", "fd09::1"), ("fe80::2", "fd09::2"), False, ("fd09::1", "fd09::2")),
+        (("fe80::1", "10.9.0.1"), ("fe80::2",), False, ("fe80::1", "fe80::2")),
+        (("10.9.0.1",), ("fd09::2",), False, None),
+        ((), (), False, None),
+    ],
+)
+def test_a_pair_speaks_one_family_that_both_have(source, target, ipv6, chosen) -> None:
+    ends = reach.addresses(member("a", *source), member("b", *target), ipv6=ipv6)
+    assert ends == (tuple(ip_address(text) for text in chosen) if chosen else None)
+
+
+def test_every_pair_of_different_pods_is_asked_about_in_both_directions() -> None:
+    found = matrix([member("a"), member("b"), member("c")])
+    assert len(found.cells) == 6
+    assert len(found.by_pair()) == 6
+
+
+def test_what_policies_say_depends_on_the_addresses_that_the_pair_uses() -> None:
+    members = [member(f"p{number}", f"10.9.0.{number}") for number in range(3)]
+    rule = words.Rule(0, peers=(BLOCK,))
+    found = reach.expect("blue", members, [policy(rule)], NETWORKS, PING)
+    expected = {(one.source, one.target): one.expected for one in found.cells}
+    assert {source for (source, _), allowed in expected.items() if allowed} == {
+        "default/p0",
+        "default/p1",
+    }
+    assert sum(expected.values()) == 4
+
+
+def test_the_reason_names_the_rule_that_allows_and_the_policies_that_isolate() -> None:
+    members = [member("a", "10.9.0.1"), member("z", "10.9.0.9")]
+    policies = [policy(words.Rule(3, peers=(BLOCK,)), name="some"), policy(name="none")]
+    found = reach.expect("blue", members, policies, NETWORKS, PING).by_pair()
+    assert found["default/a", "default/z"].reason == (
+        "default/some spec.ingress[3] allows it at the target"
+    )
+    assert found["default/z", "default/a"].reason == (
+        "no rule of default/some, default/none allows it at the target"
+    )
+    (other, _) = reach.expect("blue", members, [], NETWORKS, PING).cells
+    assert other.reason == "no policy isolates either"
+
+
+@pytest.mark.parametrize(
+    ("expected", "seen", "reaches", "differs"),
+    [
+        (True, Seen.ANSWERED, True, False),
+        (True, Seen.HEARD, True, False),
+        (True, Seen.SILENT, False, True),
+        (False, Seen.ANSWERED, True, True),
+        (False, Seen.HEARD, True, True),
+        (False, Seen.SILENT, False, False),
+        (True, Seen.UNKNOWN, None, False),
+        (False, Seen.UNKNOWN, None, False),
+    ],
+)
+def test_what_was_seen_against_what_was_expected(expected, seen, reaches, differs) -> None:
+    found = matrix([member("a"), member("b")], lambda *_: expected, lambda *_: seen)
+    assert [one.reaches for one in found.cells] == [reaches, reaches]
+    assert [one.differs for one in found.cells] == [differs, differs]
+    assert len(found.differing) == (2 if differs else 0)
+
+
+def test_pairs_that_nobody_tried_are_unknown_once_something_was_measured() -> None:
+    bare = matrix([member("a"), member("b")])
+    assert not bare.is_measured
+    found = reach.measured(bare, {("default/a", "default/b"): Seen.ANSWERED})
+    assert found.is_measured
+    assert [one.seen for one in found.cells] == [Seen.ANSWERED, Seen.UNKNOWN]
+
+
+def test_namespaces_are_named_where_there_are_several_and_machines_by_their_own_name() -> None:
+    one = member("virt-launcher-vm1-abcde", machine="vm1")
+    assert matrix([one]).labels() == {"default/virt-launcher-vm1-abcde": "vm1"}
+    both = matrix([one, member("b", namespace="shop")]).labels()
+    assert list(both.values()) == ["default/vm1", "shop/b"]
