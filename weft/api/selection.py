@@ -215,7 +215,7 @@ def _gateways(fields: Fields) -> tuple[model.Address, ...]:
     found = []
     for place, text in fields.strings("default-route"):
         try:
-            found.append(written.address(text))
+            found.append(written.gateway(text))
         except ValueError as error:
             fields.refuse(place, text, str(error))
     return tuple(found)

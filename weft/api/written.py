@@ -7,7 +7,7 @@ field's name and value. Where the address lies and who holds it is not asked her
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address, ip_interface, ip_network
+from ipaddress import IPv6Address, ip_address, ip_interface, ip_network
 
 from weft import model
 
@@ -15,6 +15,8 @@ _SUBNET = re.compile(r"[0-9a-fA-F:.]+/[0-9]{1,3}")
 _INTERFACE = re.compile(r"[0-9a-fA-F:.]+(/[0-9]{1,3})?")
 _MAC = re.compile(r"([0-9a-fA-F]{2})([:-])([0-9a-fA-F]{2})(\2[0-9a-fA-F]{2}){4}")
 _DOTTED_MAC = re.compile(r"[0-9a-fA-F]{4}\.[0-9a-fA-F]{4}\.[0-9a-fA-F]{4}")
+
+_INTERFACE_ID = (1 << 64) - 1  # the part of an IPv6 address that tells hosts of a link apart
 
 # Ranges in which no interface can have its own, usable address on an overlay.
 _UNUSABLE: tuple[tuple[model.Subnet, str], ...] = tuple(
@@ -76,6 +78,18 @@ def address(text: str) -> model.Address:
         raise ValueError("must be an address such as 10.100.200.5 or fd00:10::5") from None
     _check_usable(ip_network(found))
     return found
+
+
+def gateway(text: str) -> model.Address:
+    """Where a route may lead: an address, or a router's link-local one."""
+    if _INTERFACE.fullmatch(text) and "/" not in text:
+        try:
+            found = IPv6Address(text)
+        except ValueError:
+            return address(text)
+        if found.is_link_local and int(found) & _INTERFACE_ID:
+            return found
+    return address(text)
 
 
 def interface(text: str) -> model.Interface:

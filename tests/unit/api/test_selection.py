@@ -78,8 +78,8 @@ def test_pods_without_annotation() -> None:
             {"addresses": (ip_address("10.1.0.5"), ip_interface("fd00::5/64"))},
         ),
         (
-            {"default-route": ["10.1.0.1", "fd00::1"]},
-            {"default_route": (ip_address("10.1.0.1"), ip_address("fd00::1"))},
+            {"default-route": ["10.1.0.1", "fe80::1"]},
+            {"default_route": (ip_address("10.1.0.1"), ip_address("fe80::1"))},
         ),
         ({"ipam-claim-reference": "vm1.blue"}, {"ipam_claim": "vm1.blue"}),
         ({"bandwidth": {"ingressRate": 1000}, "cni-args": {"a": 1}, "portMappings": []}, {}),

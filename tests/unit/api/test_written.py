@@ -100,3 +100,14 @@ def test_nothing_but_a_rule_comes_of_any_text(read: Callable[[str], object], tex
     else:
         return
     assert rule.split(" ", 1)[0] in ("must", "is", "contains")
+
+
+def test_a_gateway_may_be_link_local() -> None:
+    """Most IPv6 routers are reached by such an address alone."""
+    assert str(written.gateway("fe80::1")) == "fe80::1"
+    assert str(written.gateway("10.1.0.1")) == "10.1.0.1"
+    with pytest.raises(ValueError, match="link-local addresses, which every interface has anyway"):
+        written.address("fe80::1")
+    for text in ("fe80::1%net1", "fe80::1/64", "fe80::", "ff02::1", "x"):
+        with pytest.raises(ValueError, match=r"must be an address|no interface can"):
+            written.gateway(text)
