@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.support import apiserver, cluster_manager, cluster_world, relay
+from tests.support import apiserver, cluster_manager, cluster_world, events, relay
 from weft import names
 from weft.kube import cache, resources
 from weft.kube.client import Client, NotFound
@@ -53,26 +53,11 @@ class Cluster:
         return found
 
     async def told(self, name: str, words: str) -> str:
-        """The first Event about `name` that contains `words`."""
-        listing = await self.api.list(resources.EVENTS, "default")
-        async with asyncio.timeout(30):
-            for event in listing:
-                if is_about(event, name, words):
-                    return str(event["message"])
-            async for _, event in self.api.watch(
-                resources.EVENTS, listing.resource_version, "default"
-            ):
-                if is_about(event, name, words):
-                    return str(event["message"])
-        raise AssertionError
+        return await events.told(self.api, name, words)
 
 
 def text_of(pod: Object) -> str:
     return str(pod["metadata"].get("annotations", {}).get(names.POD_NETWORKS, ""))
-
-
-def is_about(event: Object, name: str, words: str) -> bool:
-    return event["involvedObject"]["name"] == name and words in event["message"]
 
 
 @asynccontextmanager
