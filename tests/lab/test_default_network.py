@@ -71,7 +71,7 @@ def test_the_workflow_of_a_pods_networks(labs: support.LabHouse, lab: Kubectl) -
         pod(
             "moved-both",
             "node1",
-            networks=json.dumps([{"name": "both", "default-route": ["10.19.0.1", "fd00:19::1"]}]),
+            networks=json.dumps([{"name": "both", "default-route": ["10.19.0.1", "fe80::1"]}]),
         ),
     )
     check_status(lab)
@@ -79,10 +79,18 @@ def test_the_workflow_of_a_pods_networks(labs: support.LabHouse, lab: Kubectl) -
     labs.run("default/plain", "ping", "-c", "2", "-W", "5", lab.address("chosen", "net1"))
     six = lab.status("plain")[0]["gateway"][1]
     assert default_routes(labs, "moved") == ["via 10.9.0.1 dev net1", f"via {six} dev eth0"]
-    both = ["via 10.19.0.1 dev net1", "via fd00:19::1 dev net1"]
+    both = ["via 10.19.0.1 dev net1", "via fe80::1 dev net1"]
     assert default_routes(labs, "moved-both") == both
     # The rest of the cluster stays reachable through eth0.
     labs.run("default/moved", "ping", "-c", "2", "-W", "5", lab.address("plain"))
+
+    # A secondary network leads to its own nodes alone, though a pod sends the rest there too.
+    router = lab.address("plain", "net2").rsplit(".", 1)[0] + ".1"
+    labs.run("default/plain", "ip", "route", "add", OUTSIDE, "via", router, "dev", "net2")
+    astray = labs.run("default/plain", "ping", "-c", "2", "-W", "1", OUTSIDE, check=False)
+    assert "100% packet loss" in astray.stdout
+    labs.run("default/plain", "ip", "route", "del", OUTSIDE, "via", router, "dev", "net2")
+    labs.run("default/plain", "ping", "-c", "2", "-W", "5", OUTSIDE)
 
     before = lab.pod("plain")["metadata"]["annotations"]["k8s.ovn.org/pod-networks"]
     lab("annotate", "--overwrite", "pod", "plain", "k8s.v1.cni.cncf.io/networks=blue")
@@ -90,6 +98,11 @@ def test_the_workflow_of_a_pods_networks(labs: support.LabHouse, lab: Kubectl) -
     assert "removing default/red is refused" in said
     assert "restart the pod" in said
     assert lab.pod("plain")["metadata"]["annotations"]["k8s.ovn.org/pod-networks"] == before
+    labs.run("default/plain", "ping", "-c", "2", "-W", "5", lab.address("chosen", "net1"))
+    lab("annotate", "--overwrite", "pod", "chosen", "v1.multus-cni.io/default-network-")
+    said = lab.event("chosen", "NetworksChangeRefused")
+    assert "v1.multus-cni.io/default-network: was changed" in said
+    labs.run("default/plain", "ping", "-c", "2", "-W", "5", lab.address("chosen"))
 
 
 def default_routes(labs: support.LabHouse, name: str) -> list[str]:
@@ -121,5 +134,5 @@ def check_status(lab: Kubectl) -> None:
     gateways = {name: [one.get("gateway", []) for one in lab.status(name)] for name in expected}
     assert [each.split(":")[0].split(".")[0] for each in gateways["plain"][0]] == ["10", "fd00"]
     assert gateways["moved"] == [gateways["plain"][0][1:], ["10.9.0.1"]]
-    assert gateways["moved-both"] == [[], ["10.19.0.1", "fd00:19::1"]]
+    assert gateways["moved-both"] == [[], ["10.19.0.1", "fe80::1"]]
     assert gateways["chosen"] == [[], []]
