@@ -1,0 +1,42 @@
+"""Which of a pod's ports have names, as its containers say?
+
+The form is not judged: what an API server has let through and makes no sense has no name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from weft.policy.words import Protocol
+
+
+def named(pod: object) -> dict[tuple[Protocol, str], int]:
+    """The number of each named port; of containers that give one name twice the first counts.
+
+    Init containers count while they run beside the others, which those that always restart do.
+    """
+    found: dict[tuple[Protocol, str], int] = {}
+    for port in _ports(pod):
+        name, number, protocol = (port.get(key) for key in ("name", "containerPort", "protocol"))
+        if isinstance(name, str) and name and isinstance(number, int):
+            known = protocol or Protocol.TCP
+            if known in tuple(Protocol):
+                found.setdefault((Protocol(known), name), number)
+    return found
+
+
+def _ports(pod: object) -> Iterator[Mapping[str, object]]:
+    spec = pod.get("spec") if isinstance(pod, Mapping) else None
+    if not isinstance(spec, Mapping):
+        return
+    for container in _objects(spec.get("containers")):
+        yield from _objects(container.get("ports"))
+    for container in _objects(spec.get("initContainers")):
+        if container.get("restartPolicy") == "Always":
+            yield from _objects(container.get("ports"))
+
+
+def _objects(value: object) -> Iterator[Mapping[str, object]]:
+    for each in value if isinstance(value, list) else ():
+        if isinstance(each, Mapping):
+            yield each
