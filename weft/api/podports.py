@@ -17,11 +17,12 @@ def named(pod: object) -> dict[tuple[Protocol, str], int]:
     """
     found: dict[tuple[Protocol, str], int] = {}
     for port in _ports(pod):
-        name, number, protocol = (port.get(key) for key in ("name", "containerPort", "protocol"))
-        if isinstance(name, str) and name and isinstance(number, int):
-            known = protocol or Protocol.TCP
-            if known in tuple(Protocol):
-                found.setdefault((Protocol(known), name), number)
+        name, number = port.get("name"), port.get("containerPort")
+        protocol = port.get("protocol", Protocol.TCP)
+        if not (isinstance(name, str) and name and isinstance(number, int)):
+            continue
+        if isinstance(protocol, str) and protocol in tuple(Protocol):
+            found.setdefault((Protocol(protocol), name), number)
     return found
 
 
