@@ -66,6 +66,9 @@ NB = (
     rows.Table("Meter_Band", ("action", "rate", "external_ids"), BY_ID),
 )
 
+# Sets whose members come and go with pods, by table.
+MEMBERS = {"Port_Group": "ports", "Address_Set": "addresses"}
+
 # Sets of rows that are followed in tables of their own.
 CHILDREN = frozenset(("ports", "acls", "static_routes", "nat", "bands"))
 

@@ -174,7 +174,7 @@ class Policies:
                 made += entries
         left = self._groups.take_moved()
         moved = {key: port.network for key in left if (port := self._endpoints.get(key))}
-        return Changes(tuple(made), tuple(sorted(gone)), moved, left)
+        return Changes(tuple(made), tuple(sorted(gone, reverse=True)), moved, left)
 
     def desired(self) -> tuple[rows.Row, ...]:
         """All rows that should be there, sets with all that they hold, groups without ports."""

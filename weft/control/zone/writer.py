@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from weft import errors, names, rows
 from weft.control.zone import state
-from weft.ovn import interconnect, tables
+from weft.ovn import interconnect, policy, ports, router, tables
 from weft.ovsdb import replica
 
 log = logging.getLogger(__name__)
@@ -56,6 +56,7 @@ class Writer:
         self._pause = _PAUSES[0]
         self._written = 0.0
         self._settled = asyncio.Event()
+        self._is_writing = False
         self.figures = Figures()
         self.trouble = ""
         for database, followed in ((nb, tables.NB), (sb, tables.SB)):
@@ -120,7 +121,7 @@ class Writer:
     async def _write(self) -> None:
         """Chassis before the ports that name them, so that northd binds those at once."""
         if self._all:
-            changes = self._rebuilt()
+            changes = self._compared()
             self.figures.rebuilds += 1
         else:
             changes = self._zone.changes()
@@ -132,11 +133,11 @@ class Writer:
         if refused:
             raise refused[0]
 
-    def _rebuilt(self) -> state.Changes:
+    def _compared(self) -> state.Changes:
         nb, sb = self._zone.desired()
         self._zone.forget_changes()
         return state.Changes(
-            nb,
+            (*_strays(self._nb, nb), *nb),
             tuple(_stale(self._nb, tables.NB, nb)),
             sb,
             tuple(_stale(self._sb, tables.SB, sb)),
@@ -149,6 +150,7 @@ class Writer:
         no other. Gives what was refused in the end."""
         if not desired and not gone:
             return []
+        self._is_writing = True
         try:
             operations = await database.apply([row for unit in desired for row in unit], gone)
         except (errors.Conflict, errors.NotReady, errors.Unavailable) as error:
@@ -159,6 +161,8 @@ class Writer:
             self.figures.transactions += 1 if operations else 0
             self.figures.operations += operations
             return []
+        finally:
+            self._is_writing = False
         if gone and desired:
             return [
                 *await self._apply(database, (), gone),
@@ -171,15 +175,24 @@ class Writer:
         ]
 
     def _watcher(self, table: rows.Table) -> replica.Subscriber:
-        """Looks again at rows of ours that changed or went; our own doing finds nothing to do."""
+        """Looks again at rows of ours that changed or went; our own doing finds nothing to do.
 
-        followed = [column for column in table.columns if column not in tables.CHILDREN]
+        What is in a group or set changes with every pod, so that only others' doing is looked at:
+        what comes while nothing is written.
+        """
+
+        members = tables.MEMBERS.get(table.name, "")
+        followed = [c for c in table.columns if c not in tables.CHILDREN and c != members]
 
         def changed(_: str, old: rows.Columns | None, new: rows.Columns | None) -> None:
             if old is None or not tables.owner(old):
                 return
             if new is not None and all(new[column] == old[column] for column in followed):
-                return
+                if not members or self._is_writing or old.get(members) == new[members]:
+                    return
+                if table.name == policy.GROUP:
+                    self.reset()
+                    return
             key = table.key(old)
             if key is not None:
                 network = tables.external_id(old, names.NETWORK)
@@ -191,13 +204,45 @@ class Writer:
 
 
 def _units(desired: Iterable[rows.Row]) -> Iterator[Unit]:
-    """Rows that only live together: an Encap, and the Chassis that follows it."""
+    """Rows that come together or not at all.
+
+    An Encap and the Chassis that follows it; a group and its ACLs; a port and its places in
+    groups, so that none is ever there unguarded.
+    """
     unit: list[rows.Row] = []
     for row in desired:
-        unit.append(row)
-        if row.table != interconnect.ENCAP:
+        if unit and not _follows(row, unit):
             yield tuple(unit)
             unit = []
+        unit.append(row)
+    if unit:
+        yield tuple(unit)
+
+
+def _follows(row: rows.Row, unit: list[rows.Row]) -> bool:
+    if row.table == policy.GROUP:
+        return row.is_part and unit[0].table == ports.PORT
+    if row.table == router.ACL:
+        return row.parent == rows.Ref(policy.GROUP, unit[0].key)
+    return unit[-1].table == interconnect.ENCAP
+
+
+def _strays(database: replica.Replica, desired: Iterable[rows.Row]) -> Iterator[rows.Row]:
+    """Ports out of desired groups in which nothing desires them."""
+    wanted: dict[str, set[str]] = {}
+    for row in desired:
+        if row.table == policy.GROUP:
+            inside = wanted.setdefault(row.key, set())
+            wish = row.columns.get("ports")
+            if isinstance(wish, rows.Members):
+                refs = [ref.key for ref in wish.present if isinstance(ref, rows.Ref)]
+                inside.update(u for key in refs if (u := database.uuid(ports.PORT, key)))
+    for key, inside in wanted.items():
+        found = database.get(policy.GROUP, key)
+        strays = frozenset(found[1]["ports"]) - inside if found else frozenset()  # type: ignore[arg-type]
+        if strays:
+            wish = rows.Members(absent=strays)
+            yield rows.Row(policy.GROUP, key, {"ports": wish}, is_part=True)
 
 
 async def _answers(database: replica.Replica) -> bool:
