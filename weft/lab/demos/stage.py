@@ -62,7 +62,7 @@ async def _booted(
             ) from outcome
         if isinstance(outcome, BaseException):
             raise outcome
-    return ready
+    return {key: ready[key] for key in wanted}
 
 
 async def _last_words(api: client.Client, key: str) -> str:

@@ -1,0 +1,131 @@
+"""Who reaches whom, tried from inside pods; a hand-made drop must show, and nothing else may."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.support.labs import LabHouse
+from tests.support.pods import Cluster, nad, pod
+from weft.lab import up
+from weft.lab.runtime.toolchain import Toolchain
+
+pytestmark = pytest.mark.lab
+
+LAB = "reach"
+SWITCH = "blue_ovn_layer2_switch"
+ONE, OTHER, THIRD = (f"default/{name}" for name in ("one", "other", "third"))
+PAIRS = {(a, b) for a in (ONE, OTHER, THIRD) for b in (ONE, OTHER, THIRD) if a != b}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory, toolchain: Toolchain) -> Iterator[Cluster]:
+    """Two nodes; pods one and third on the first, other on the second, each on three networks."""
+    with pytest.MonkeyPatch.context() as patch:
+        state = tmp_path_factory.mktemp("reach")
+        patch.setenv("XDG_STATE_HOME", str(state))
+        patch.delenv("KUBECONFIG", raising=False)
+        house = LabHouse(toolchain, state)
+        try:
+            house.up(LAB, 2, up.installed())
+            made = Cluster(house, LAB, str(next(state.rglob("kubeconfig"))))
+            made.create(nad("blue"), nad("bare", subnets=""))
+            made.create(nad("routed", topology="layer3", subnets="10.77.0.0/16/24"))
+            for name, node in (("one", "node1"), ("other", "node2"), ("third", "node1")):
+                made.create(pod(name, networks="blue,bare,routed", nodeName=node))
+            for name in ("one", "other", "third"):
+                made.wait_ready(name)
+            yield made
+        finally:
+            up.down(LAB)
+
+
+def asked(cluster: Cluster, *argv: str, status: int = 0) -> dict[str, Any]:
+    done = cluster.house.weft("matrix", *argv, "--name", LAB, "-o", "json", check=False)
+    assert done.returncode == status, done.stdout + done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def reaching(matrix: dict[str, Any]) -> set[tuple[str, str]]:
+    return {(one["source"], one["target"]) for one in matrix["pairs"] if one["measured"]}
+
+
+@pytest.mark.parametrize("network", ["blue", "bare", "routed"])
+@pytest.mark.parametrize("port", ["", "tcp/80", "udp/53", "sctp/5000"])
+def test_everybody_reaches_everybody_where_no_policy_is(
+    cluster: Cluster, network: str, port: str
+) -> None:
+    found = asked(cluster, network, *(("--port", port) if port else ()))
+    assert found["holds"], found
+    assert reaching(found) == PAIRS
+
+
+@pytest.mark.parametrize("port", ["", "tcp/80", "udp/53", "sctp/5000"])
+def test_everybody_reaches_everybody_by_ipv6(cluster: Cluster, port: str) -> None:
+    found = asked(cluster, "blue", "--ipv6", *(("--port", port) if port else ()))
+    assert reaching(found) == PAIRS
+    assert all(":" in address for one in found["pairs"] for address in one["addresses"])
+
+
+@pytest.mark.parametrize(
+    ("port", "match"),
+    [
+        ("", "icmp4.type == 8"),
+        ("tcp/80", "tcp.dst == 80"),
+        ("udp/53", "udp.dst == 53"),
+        ("sctp/5000", "sctp.dst == 5000"),
+    ],
+)
+def test_a_drop_shows_for_the_pairs_that_it_is_for_alone(
+    cluster: Cluster, port: str, match: str
+) -> None:
+    """Made by hand in the zone of the one that it guards, where no policy knows of it."""
+    (own,) = [one for one in asked(cluster, "blue")["members"] if one["id"] == OTHER]
+    rule = ("to-lport", "2000", f"eth.dst == {own['mac']} && {match}")
+    cluster.house.run("node2", "ovn-nbctl", "--wait=hv", "acl-add", SWITCH, *rule, "drop", lab=LAB)
+    try:
+        found = asked(cluster, "blue", *(("--port", port) if port else ()), status=1)
+    finally:
+        cluster.house.run("node2", "ovn-nbctl", "--wait=hv", "acl-del", SWITCH, *rule, lab=LAB)
+    differing = {(one["source"], one["target"]) for one in found["pairs"] if one["differs"]}
+    assert differing == {(ONE, OTHER), (THIRD, OTHER)}
+    assert reaching(found) == PAIRS - differing
+    assert found["holds"] is False
+
+
+def test_who_has_no_address_is_reached_by_what_its_interface_has(cluster: Cluster) -> None:
+    found = asked(cluster, "bare")
+    assert all(
+        address.startswith("fe80:") for one in found["pairs"] for address in one["addresses"]
+    )
+
+
+def test_of_another_cluster_is_told_what_is_expected(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = shutil.copy(cluster.kubeconfig, tmp_path / "kubeconfig")
+    monkeypatch.setenv("KUBECONFIG", str(elsewhere))
+    said = cluster.house.weft("matrix", "default/blue").stdout
+    assert "6 of 6 pairs may connect; nothing was measured" in said
+    monkeypatch.setenv("KUBECONFIG", cluster.kubeconfig)
+    assert "6 of 6 pairs connect, as expected" in cluster.house.weft("matrix", "blue").stdout
+
+
+def test_the_picture(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.house.weft("matrix", "blue", "--name", LAB, "-o", str(tmp_path / "it.svg"))
+    words = "".join(ElementTree.parse(tmp_path / "it.svg").getroot().itertext())
+    for shown in ("expected", "measured", "one > other", "answered"):
+        assert shown in words
+
+
+def test_a_network_that_is_not_there_is_told_beside_those_that_are(cluster: Cluster) -> None:
+    done = cluster.house.weft("matrix", "red", "--name", LAB, check=False)
+    assert done.returncode == 1
+    assert "networks: bare, blue, routed" in done.stderr
