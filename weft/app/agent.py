@@ -11,10 +11,10 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from weft import errors, model, names, rows
-from weft.api import clusternet, gateway, nodeinfo
+from weft.api import clusternet, gateway, nodeinfo, policy
 from weft.app import health, settings
 from weft.control import loop
-from weft.control.zone import networks, nodes, pods, state, writer
+from weft.control.zone import namespaces, networks, nodes, pods, state, writer
 from weft.kube import cache, queue, resources
 from weft.kube.client import Client, Object
 from weft.nic import plan, port
@@ -54,6 +54,9 @@ class Agent:
         self.nads = cache.Cache(client, resources.NADS)
         self.pods = pods.watch(client)
         self.nodes = nodes.watch(client)
+        self.namespaces = namespaces.watch(client)
+        # A cluster may do without their definition.
+        self.policies = cache.Cache(client, resources.MULTINETWORKPOLICIES, may_be_unknown=True)
         self.zone = state.Zone(
             own.name,
             own.chassis,
@@ -72,13 +75,18 @@ class Agent:
             nads=self.nads.run(),
             pods=self.pods.run(),
             nodes=self.nodes.run(),
+            namespaces=self.namespaces.run(),
+            policies=self.policies.run(),
             control=self._control(),
             chassis=self._watch_chassis(),
         )
 
     async def _control(self) -> None:
-        for each in (self.nads, self.pods, self.nodes):
+        for each in self._caches():
             await each.synced()
+        # Before pods, so that none is looked at again for each policy.
+        self.namespaces.subscribe(self._namespace_changed)
+        self.policies.subscribe(self._policy_changed)
         self.nads.subscribe(self._nad_changed)
         self.pods.subscribe(self._pod_changed)
         self.nodes.subscribe(self._node_changed)
@@ -92,6 +100,10 @@ class Agent:
             advertiser=self.speaker.run(),
             cni=server.serve(self._dependencies()),
         )
+
+    def _caches(self) -> tuple[cache.Cache, ...]:
+        """Of all of these nothing is written before everything is known."""
+        return self.nads, self.pods, self.nodes, self.namespaces, self.policies
 
     def _names(self) -> tuple[str, str]:
         return self.own.name, self.own.chassis
@@ -110,6 +122,16 @@ class Agent:
         self.zone.set_node(key, nodes.read(new) if new else None)
         if key == self.own.name:
             self._announcer.add(key)
+        self._poke()
+
+    def _namespace_changed(self, key: str, _: Object | None, new: Object | None) -> None:
+        self.zone.policies.set_namespace(key, namespaces.read(new) if new else None)
+        self._poke()
+
+    def _policy_changed(self, key: str, _: Object | None, new: Object | None) -> None:
+        """One that is broken now stays in force as it was."""
+        before = self.zone.policies.get(key)
+        self.zone.policies.set_policy(key, policy.standing(new, before) if new else None)
         self._poke()
 
     def _poke(self) -> None:
@@ -158,7 +180,7 @@ class Agent:
 
     def not_ready(self) -> list[str]:
         reasons = [] if self.is_started else ["not synced yet"]
-        troubles = (self.nads.trouble, self.pods.trouble, self.nodes.trouble, self.writer.trouble)
+        troubles = [*(each.trouble for each in self._caches()), self.writer.trouble]
         return reasons + [trouble for trouble in troubles if trouble]
 
     def figures(self) -> Mapping[str, float]:
@@ -167,6 +189,7 @@ class Agent:
             "nads": len(self.nads),
             "pods": len(self.pods),
             "nodes": len(self.nodes),
+            "policies": len(self.policies),
             "zone_pending": len(self.zone),
             "zone_transactions": done.transactions,
             "zone_operations": done.operations,

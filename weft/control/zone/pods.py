@@ -10,6 +10,7 @@ from weft.api import podnetworks
 from weft.control.zone import state
 from weft.kube import cache, resources
 from weft.kube.client import Client
+from weft.policy import words
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,26 @@ def read(obj: dict[str, Any], *, primary: bool = False) -> state.Pod | None:
     if not allocations:
         return None
     ref = model.PodRef(meta["namespace"], meta["name"], meta.get("uid", ""))
-    return state.Pod(ref, node, allocations, (meta.get("labels") or {}).get(VM_LABEL, ""))
+    labels = meta.get("labels") or {}
+    return state.Pod(ref, node, allocations, labels.get(VM_LABEL, ""), labels, named_ports(spec))
+
+
+def named_ports(spec: dict[str, Any]) -> words.NamedPorts:
+    """The ports that containers name; of two that share a name and protocol, the first counts."""
+    found: dict[tuple[words.Protocol, str], int] = {}
+    for container in _lasting(spec):
+        for port in container.get("ports") or ():
+            protocol = port.get("protocol") or words.Protocol.TCP
+            number = port.get("containerPort")
+            if port.get("name") and number and protocol in tuple(words.Protocol):
+                found.setdefault((words.Protocol(protocol), port["name"]), number)
+    return found
+
+
+def _lasting(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    """The containers that run while the pod does: sidecars, too."""
+    sidecars = [c for c in spec.get("initContainers") or () if c.get("restartPolicy") == "Always"]
+    return [*(spec.get("containers") or ()), *sidecars]
 
 
 def watch(client: Client) -> cache.Cache:
@@ -47,19 +67,24 @@ def watch(client: Client) -> cache.Cache:
 
 
 def slim(obj: dict[str, Any]) -> dict[str, Any]:
-    """Identity, selection, allocations, place and end; a pod without a selection, hardly that."""
+    """Identity, labels, selection, allocations, place, named ports and end; a pod without a
+    selection, hardly that."""
     meta = obj["metadata"]
-    notes, labels = meta.get("annotations") or {}, meta.get("labels") or {}
+    notes = meta.get("annotations") or {}
     kept = {key: meta[key] for key in ("name", "namespace", "uid", "resourceVersion")}
     if not any(key in notes for key in _NOTES):
         return {"metadata": kept}
     kept["annotations"] = {key: notes[key] for key in _NOTES if key in notes}
-    kept["labels"] = {key: labels[key] for key in (VM_LABEL,) if key in labels}
+    kept["labels"] = meta.get("labels") or {}
     spec = obj.get("spec") or {}
+    slimmed = {key: spec[key] for key in ("nodeName", "hostNetwork") if key in spec}
+    ports = [port for c in _lasting(spec) for port in c.get("ports") or () if port.get("name")]
+    if ports:
+        slimmed["containers"] = [{"ports": ports}]
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": kept,
-        "spec": {key: spec[key] for key in ("nodeName", "hostNetwork") if key in spec},
+        "spec": slimmed,
         "status": {"phase": (obj.get("status") or {}).get("phase", "")},
     }

@@ -9,6 +9,7 @@ import pytest
 
 from weft import names
 from weft.control.zone import pods
+from weft.policy import words
 
 DECIDED = {
     "default/blue": {
@@ -72,6 +73,28 @@ def test_what_is_kept_of_a_pod_is_little():
     assert set(kept["metadata"]["annotations"]) == {names.NETWORKS, names.POD_NETWORKS}
     assert pods.slim(pod(annotations={})) == {
         "metadata": {"name": "web", "namespace": "default", "uid": "u1", "resourceVersion": "7"}
+    }
+
+
+def test_what_policies_ask_of_a_pod_is_kept():
+    """Its labels, and its named ports: the first of a name, in containers that last."""
+    web = {"name": "web", "containerPort": 80}
+    containers = [
+        {"ports": [web, {"containerPort": 1}, {"name": "dns", "containerPort": 53}]},
+        {"ports": [{"name": "dns", "containerPort": 54, "protocol": "UDP"}]},
+        {"ports": [{"name": "web", "containerPort": 81}, {"name": "x", "protocol": "NONE"}]},
+    ]
+    passing = {"ports": [{"name": "early", "containerPort": 9}]}
+    sidecar = {"restartPolicy": "Always", "ports": [{"name": "side", "containerPort": 7}]}
+    full = pod(spec={"containers": containers, "initContainers": [passing, sidecar]})
+    read = pods.read(pods.slim(full))
+    assert read == pods.read(full)
+    assert read.labels == {pods.VM_LABEL: "vm1", "app": "x"}
+    assert read.named == {
+        (words.Protocol.TCP, "web"): 80,
+        (words.Protocol.TCP, "dns"): 53,
+        (words.Protocol.UDP, "dns"): 54,
+        (words.Protocol.TCP, "side"): 7,
     }
 
 
