@@ -122,6 +122,30 @@ async def test_it_follows_pods_labels_networks_and_namespaces() -> None:
         assert reasons(api) == ["Accepted", "NetworkMissing", "NotBound"]
 
 
+async def test_a_name_of_a_port_that_no_pod_has() -> None:
+    api = MemoryApi()
+    api.put(NADS, world.nad("blue"))
+    api.put(PODS, pod("a", app="web"))
+    rules = [{"ports": [{"port": "https"}, {"port": "http", "protocol": "UDP"}]}]
+    api.put(MULTINETWORKPOLICIES, policy(podSelector=WEB, ingress=rules))
+    async with managed(api) as manager:
+        await settled(api, manager)
+        assert [each["field"] for each in status(api)["unmatched"]] == ["spec.ingress[0].ports"] * 2
+        names_both = pod("b", app="web")
+        names_both["spec"]["containers"][0]["ports"] = [
+            {"name": "https", "containerPort": 443},
+            {"name": "http", "containerPort": 80},
+        ]
+        api.put(PODS, names_both)
+        await settled(api, manager)
+        (left,) = status(api)["unmatched"]
+        assert left["selects"].endswith("that have a UDP port http")
+        api.remove(PODS, "default/a")
+        api.remove(PODS, "default/b")
+        await settled(api, manager)
+        assert [each["field"] for each in status(api)["unmatched"]] == ["spec.podSelector"]
+
+
 async def test_a_broken_edit_leaves_what_was_accepted_in_force() -> None:
     api = MemoryApi()
     api.put(NADS, world.nad("blue"))

@@ -22,7 +22,9 @@ from weft.policy.words import (
     Mode,
     Operator,
     Policy,
+    Protocol,
     Requirement,
+    Rule,
     Selector,
     Skipped,
 )
@@ -43,10 +45,13 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Unmatched:
-    """A selector that matches no pod on any of the policy's networks."""
+    """A selector that matches no pod on any of the policy's networks; with a `port`: none that
+    has a port of this name."""
 
     field: str
     members: Members
+    protocol: Protocol | None = None
+    port: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +79,31 @@ class Condition:
 
 
 def selecting(policy: Policy) -> Iterator[Unmatched]:
-    """Every selector of a policy with its place, as it would be told if it matched nothing."""
+    """Every selector and every name of a port in a policy with its place, as it would be told if
+    it matched nothing; the selectors come first."""
+    named = []
     yield Unmatched("spec.podSelector", policy.subjects)
     for direction in Direction:
-        section = "ingress[{}].from" if direction is Direction.INGRESS else "egress[{}].to"
         for rule in policy.rules(direction):
-            for peer in rule.peers or ():
-                if isinstance(peer, Members):
-                    yield Unmatched(f"spec.{section.format(rule.index)}", peer)
+            peers = [peer for peer in rule.peers or () if isinstance(peer, Members)]
+            where = f"spec.{direction.lower()}[{rule.index}]"
+            side = "from" if direction is Direction.INGRESS else "to"
+            yield from (Unmatched(f"{where}.{side}", peer) for peer in peers)
+            named += list(_named(policy, direction, rule, f"{where}.ports"))
+    yield from named
+
+
+def _named(policy: Policy, direction: Direction, rule: Rule, place: str) -> Iterator[Unmatched]:
+    """The names of ports, each with the pods that must have it: those that are connected to."""
+    targets = [policy.subjects]
+    if direction is Direction.EGRESS:
+        targets = [peer for peer in rule.peers or () if isinstance(peer, Members)]
+        if rule.peers is None:
+            targets = [Members()]
+    for service in rule.services or ():
+        if isinstance(service.port, str):
+            for target in targets:
+                yield Unmatched(place, target, service.protocol, service.port)
 
 
 def conditions(found: Findings) -> tuple[Condition, Condition, Condition]:
@@ -124,7 +146,7 @@ def _matching(found: Findings) -> Condition:
     if not found.unmatched:
         said = "every selector matches a pod on its networks"
         return Condition(SELECTORS_MATCH, TRUE, "AllMatch", said)
-    places = (f"{each.field} ({described(each.members)})" for each in found.unmatched)
+    places = (f"{each.field} ({_wanted(each)})" for each in found.unmatched)
     said = f"no pod on its networks matches {_listed(places, 'or')}"
     return Condition(SELECTORS_MATCH, FALSE, "NothingMatches", said)
 
@@ -160,8 +182,7 @@ def render(found: Findings, before: object, now: str) -> dict[str, Any]:
         ],
         "skipped": [_part(part) for part in skipped[:MOST_TOLD]],
         "unmatched": [
-            {"field": each.field, "selects": described(each.members)}
-            for each in found.unmatched[:MOST_TOLD]
+            {"field": each.field, "selects": _wanted(each)} for each in found.unmatched[:MOST_TOLD]
         ],
         "conditions": [
             _condition(condition, _earlier(before, condition.type), found.generation, now)
@@ -202,6 +223,11 @@ def told(part: Skipped) -> str:
     value = f" {part.value}" if part.value else ""
     remedy = f" ({part.remedy})" if part.remedy else ""
     return f"{part.field}{value}: {part.rule}{remedy}"
+
+
+def _wanted(each: Unmatched) -> str:
+    named = f" that have a {each.protocol} port {each.port}" if each.port else ""
+    return described(each.members) + named
 
 
 def described(members: Members) -> str:

@@ -159,3 +159,26 @@ def test_every_selector_has_its_place() -> None:
     ]
     first = next(policystatus.selecting(parsed))
     assert first == Unmatched("spec.podSelector", Members("ns1", pods=Selector()))
+
+
+def test_names_of_ports_have_their_pods() -> None:
+    http = [{"port": "http"}, {"port": 80}]
+    db = {"podSelector": {"matchLabels": {"app": "db"}}}
+    egress = [{"to": [db], "ports": http}, {"ports": http}]
+    parsed = policy.parse(written(podSelector=WEB, ingress=[{"ports": http}], egress=egress))
+    named = [each for each in policystatus.selecting(parsed) if each.port]
+    found = replace(FOUND, policy=parsed, unmatched=tuple(named))
+    assert policystatus.render(found, None, "T")["unmatched"] == [
+        {
+            "field": "spec.ingress[0].ports",
+            "selects": "pods with app=web in namespace ns1 that have a TCP port http",
+        },
+        {
+            "field": "spec.egress[0].ports",
+            "selects": "pods with app=db in namespace ns1 that have a TCP port http",
+        },
+        {
+            "field": "spec.egress[1].ports",
+            "selects": "all pods in all namespaces that have a TCP port http",
+        },
+    ]

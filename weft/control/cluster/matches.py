@@ -1,38 +1,52 @@
 """How many attachments does each selector of the policies match, through which definitions?
 
-Counted as pods come and go: a pod's change costs what its labels and its matches are. Which
-networks the definitions stand for is not known here.
+And of those, how many whose pod gives a port this name? Counted as pods come and go: a pod's change
+costs what its labels and its matches are. Which networks the definitions stand for is not known
+here.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from weft.policy.selection import Selection
-from weft.policy.words import Members
+from weft.policy.words import Members, Protocol
 
 Listener = Callable[[Members, bool], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Attachments of a definition, all of them or those whose pod has a port of this name."""
+
+    definition: str
+    protocol: Protocol | None = None
+    port: str = ""
+
+
+Held = Mapping[Kind, int]
+
+
 class Matches:
     """`listen(function)`: function(members, edge) is called when a count has changed; `edge`: of
-    a definition there are now attachments where there were none, or none where there were.
+    a kind there are now attachments where there were none, or none where there were.
     """
 
     def __init__(self) -> None:
         self._selection = Selection()
         self._asked: Counter[Members] = Counter()
-        self._held: dict[str, Mapping[str, int]] = {}  # pod: its attachments by definition
+        self._held: dict[str, Held] = {}  # pod: its attachments
         self._chosen: dict[str, set[Members]] = {}  # pod: where it is counted
-        self._counts: dict[Members, Counter[str]] = {}
+        self._counts: dict[Members, Counter[Kind]] = {}
         self._listener: Listener = lambda members, edge: None
 
     def listen(self, function: Listener) -> None:
         self._listener = function
 
-    def count(self, members: Members) -> Mapping[str, int]:
-        """Attachments by definition, of the pods that `members` are."""
+    def count(self, members: Members) -> Held:
+        """The attachments of the pods that `members` are."""
         return self._counts.get(members, {})
 
     def ask(self, members: Members) -> None:
@@ -55,10 +69,8 @@ class Matches:
             self._chosen[pod].discard(members)
         self._selection.drop(members)
 
-    def set_pod(
-        self, key: str, namespace: str, labels: Mapping[str, str], held: Mapping[str, int]
-    ) -> None:
-        """What a pod has of each definition; nothing: it is on no network, or gone."""
+    def set_pod(self, key: str, namespace: str, labels: Mapping[str, str], held: Held) -> None:
+        """What a pod has; nothing: it is on no network, or gone."""
         before = self._held.pop(key, {})
         if held:
             self._held[key] = held
@@ -70,7 +82,7 @@ class Matches:
         for pod in self._selection.set_namespace(name, labels):
             self._recount(pod, self._held[pod])
 
-    def _recount(self, pod: str, before: Mapping[str, int]) -> None:
+    def _recount(self, pod: str, before: Held) -> None:
         """Counts a pod where it is chosen now, and no more where it was with what it had."""
         held, chosen = self._held.get(pod, {}), set(self._selection.queries(pod))
         was = self._chosen.pop(pod, set())
@@ -82,12 +94,12 @@ class Matches:
             if old != new:
                 self._listener(members, self._add(members, old, new))
 
-    def _add(self, members: Members, old: Mapping[str, int], new: Mapping[str, int]) -> bool:
+    def _add(self, members: Members, old: Held, new: Held) -> bool:
         counts, edge = self._counts[members], False
-        for definition in {*old, *new}:
-            count = counts[definition]
-            counts[definition] += new.get(definition, 0) - old.get(definition, 0)
-            edge = edge or bool(count) != bool(counts[definition])
-            if not counts[definition]:
-                del counts[definition]
+        for kind in {*old, *new}:
+            count = counts[kind]
+            counts[kind] += new.get(kind, 0) - old.get(kind, 0)
+            edge = edge or bool(count) != bool(counts[kind])
+            if not counts[kind]:
+                del counts[kind]
         return edge

@@ -17,11 +17,11 @@ from weft.api import policy as reading
 from weft.api import policystatus
 from weft.api.policystatus import Binding, Findings, Unmatched
 from weft.control.cluster import wishes
-from weft.control.cluster.matches import Matches
+from weft.control.cluster.matches import Kind, Matches
 from weft.control.cluster.networks import Networks
 from weft.kube import cache, events, queue, resources
 from weft.kube.client import Client, NotFound, Object
-from weft.policy.words import Members, Policy
+from weft.policy.words import Members, Policy, Protocol
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +109,9 @@ class Policies:
         pod = new or old
         assert pod is not None
         is_there = new is not None and "nodeName" in new and not wishes.is_completed(new)
-        held = Counter(wishes.definitions(pod)) if is_there else {}
+        given = Counter(wishes.definitions(pod)) if is_there else {}
+        named = ((None, ""), *wishes.named_ports(pod))
+        held = {Kind(each, *port): count for each, count in given.items() for port in named}
         self._matches.set_pod(key, pod["metadata"]["namespace"], wishes.labels(pod), held)
 
     def _on_nad(self, nad: str) -> None:
@@ -200,19 +202,27 @@ class Policies:
             return f"{subject}: is of another plugin, whose networks weft does not guard"
         return f"{subject}: is of the cluster's own network, which is not guarded"
 
-    def _ports(self, members: Members) -> Counter[str]:
-        """Attachments by network."""
+    def _ports(
+        self, members: Members, protocol: Protocol | None = None, port: str = ""
+    ) -> Counter[str]:
+        """Attachments by network; with a `port` those whose pod has one of that name."""
         found: Counter[str] = Counter()
-        for definition, count in self._matches.count(members).items():
-            network = self._networks.find(definition)
-            if network is not None:
-                found[network.name] += count
+        for kind, count in self._matches.count(members).items():
+            if (kind.protocol, kind.port) == (protocol, port):
+                network = self._networks.find(kind.definition)
+                if network is not None:
+                    found[network.name] += count
         return found
 
     def _unmatched(self, policy: Policy, networks: set[str]) -> Iterator[Unmatched]:
+        nobody: set[Members] = set()
         for each in dict.fromkeys(policystatus.selecting(policy)):
-            if not networks & self._ports(each.members).keys():
+            if each.port and each.members in nobody:
+                continue  # told already
+            if not networks & self._ports(each.members, each.protocol, each.port).keys():
                 yield each
+                if not each.port:
+                    nobody.add(each.members)
 
     async def _note(self, entry: Entry, obj: Object) -> None:
         """What of the policy is accepted stands on it, for the nodes to go by when it breaks."""

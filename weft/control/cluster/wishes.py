@@ -13,10 +13,12 @@ from typing import Any
 import orjson
 
 from weft import errors, model, names
-from weft.api import selection
+from weft.api import podports, selection
+from weft.policy.words import Protocol
 
 Object = dict[str, Any]
 
+_SILENT = ("wired", "labels", "ports")
 _KEPT_ANNOTATIONS = (names.NETWORKS, names.CHOSEN_DEFAULT, names.POD_NETWORKS)
 
 
@@ -37,8 +39,8 @@ def keep(pod: Object, *, primary: bool = False) -> Object:
             name: _interned(annotations[name]) for name in _KEPT_ANNOTATIONS if name in annotations
         }
     slim: Object = {"metadata": kept}
-    if has_networks and meta.get("labels"):
-        slim["labels"] = {_interned(key): _interned(meta["labels"][key]) for key in meta["labels"]}
+    if has_networks:
+        slim |= _policed(pod)
     if spec.get("nodeName"):
         slim["nodeName"] = sys.intern(spec["nodeName"])
     if spec.get("hostNetwork"):
@@ -51,6 +53,17 @@ def keep(pod: Object, *, primary: bool = False) -> Object:
     if phase in ("Succeeded", "Failed"):
         slim["completed"] = True
     return slim
+
+
+def _policed(pod: Object) -> Object:
+    """What policies ask of a pod: its labels, and the names of its ports."""
+    labels, ports = pod["metadata"].get("labels"), podports.named(pod)
+    found: Object = {}
+    if labels:
+        found["labels"] = {_interned(key): _interned(value) for key, value in labels.items()}
+    if ports:
+        found["ports"] = tuple((protocol, _interned(name)) for protocol, name in ports)
+    return found
 
 
 def _counts(annotations: Mapping[str, Any]) -> bool:
@@ -101,7 +114,7 @@ def are_alike(one: Object, other: Object) -> bool:
 
 
 def _asked(pod: Object) -> Object:
-    kept = {name: value for name, value in pod.items() if name not in ("wired", "labels")}
+    kept = {name: value for name, value in pod.items() if name not in _SILENT}
     return {**kept, "metadata": {**pod["metadata"], "resourceVersion": ""}}
 
 
@@ -123,6 +136,10 @@ def annotation(pod: Object) -> str:
 def labels(pod: Object) -> Mapping[str, str]:
     """The labels of a pod that has networks; nobody asks for others'."""
     return pod.get("labels") or {}
+
+
+def named_ports(pod: Object) -> Iterable[tuple[Protocol, str]]:
+    return pod.get("ports") or ()
 
 
 def definitions(pod: Object) -> list[str]:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft.control.cluster.matches import Matches
-from weft.policy.words import Members, Operator, Requirement, Selector
+from weft.control.cluster.matches import Kind, Matches
+from weft.policy.words import Members, Operator, Protocol, Requirement, Selector
 
 WEB = Selector((Requirement("app", Operator.IN, ("web",)),))
 NOT_WEB = Selector((Requirement("app", Operator.NOT_IN, ("web",)),))
@@ -28,7 +28,10 @@ steps = st.one_of(
         st.just("pod"),
         st.sampled_from(["a/1", "a/2", "b/1"]),
         labels,
-        st.dictionaries(st.sampled_from(["a/x", "b/y"]), st.integers(1, 2)),
+        st.dictionaries(
+            st.sampled_from([Kind("a/x"), Kind("a/x", Protocol.TCP, "web"), Kind("b/y")]),
+            st.integers(1, 2),
+        ),
     ),
     st.tuples(st.just("namespace"), st.sampled_from(["a", "b"]), st.none() | labels),
     st.tuples(st.just("ask"), st.sampled_from(QUERIES)),
@@ -39,14 +42,14 @@ steps = st.one_of(
 @given(st.lists(steps, max_size=40))
 def test_counts_are_those_of_counting_anew(told: list[tuple]) -> None:  # type: ignore[type-arg]
     matches = Matches()
-    pods: dict[str, tuple[Mapping[str, str], Mapping[str, int]]] = {}
+    pods: dict[str, tuple[Mapping[str, str], Mapping[Kind, int]]] = {}
     namespaces: dict[str, Mapping[str, str]] = {}
     asked: Counter[Members] = Counter()
-    seen: dict[Members, Mapping[str, int]] = {}
+    seen: dict[Members, Mapping[Kind, int]] = {}
     matches.listen(lambda members, edge: seen.__setitem__(members, dict(matches.count(members))))
 
-    def expected(members: Members) -> dict[str, int]:
-        found: Counter[str] = Counter()
+    def expected(members: Members) -> dict[Kind, int]:
+        found: Counter[Kind] = Counter()
         for key, (own, held) in pods.items():
             name = key.partition("/")[0]
             there = namespaces.get(name)
@@ -92,11 +95,11 @@ def test_the_edge_is_told() -> None:
     matches, told = Matches(), []
     matches.ask(Members("a"))
     matches.listen(lambda members, edge: told.append(edge))
-    matches.set_pod("a/1", "a", {}, {"a/x": 1})
-    matches.set_pod("a/2", "a", {}, {"a/x": 1})
-    matches.set_pod("a/2", "a", {"x": "y"}, {"a/x": 1})
+    matches.set_pod("a/1", "a", {}, {Kind("a/x"): 1})
+    matches.set_pod("a/2", "a", {}, {Kind("a/x"): 1})
+    matches.set_pod("a/2", "a", {"x": "y"}, {Kind("a/x"): 1})
     matches.set_pod("a/2", "a", {}, {})
-    matches.set_pod("a/1", "a", {}, {"a/y": 1})
+    matches.set_pod("a/1", "a", {}, {Kind("a/y"): 1})
     assert told == [True, False, False, True]
 
 

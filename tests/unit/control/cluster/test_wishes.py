@@ -6,6 +6,7 @@ import pytest
 
 from weft import errors, names
 from weft.control.cluster import wishes
+from weft.policy.words import Protocol
 
 
 def pod(networks: str | None = "blue", **changes: Any) -> dict[str, Any]:
@@ -40,6 +41,14 @@ def test_only_what_counts_is_kept() -> None:
         "nodeName": "n1",
     }
     assert "annotations" not in wishes.keep(pod(None))["metadata"]
+
+
+def test_names_of_ports_are_kept() -> None:
+    ports = [{"name": "web", "containerPort": 80}]
+    kept = wishes.keep(pod(spec={"containers": [{"name": "c", "ports": ports}]}))
+    assert wishes.named_ports(kept) == ((Protocol.TCP, "web"),)
+    assert wishes.named_ports(wishes.keep(pod())) == ()
+    assert wishes.are_alike(kept, wishes.keep(pod()))
 
 
 def test_labels_are_kept_of_pods_on_networks_and_ask_for_nothing() -> None:
