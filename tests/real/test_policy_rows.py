@@ -42,6 +42,7 @@ async def flat(cluster: Cluster, *names: str, zones: int = 1) -> Policed:
         for address, length in zip(addresses, (24, 64), strict=True):
             guest.take(f"{address}/{length}")
         made.add(name, home, port, guest, *addresses)
+    await made.warm()
     cluster.end()
     return made
 
@@ -257,6 +258,7 @@ async def test_routed_networks_know_their_peers_by_address(cluster: Cluster) -> 
         addresses = [net.address(kept, number, version) for version in (4, 6)]
         scene.add(name, kept, net.ports[name], guest, *addresses)
         scene.gateways[name] = net.gateway_mac(kept)
+    await scene.warm()
     cluster.end()
     asked = (*EVERY, (TCP, 8080))
     http = (words.Service(TCP, 80), words.Service(TCP, "alt"))
