@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from weft import errors, model, names
-from weft.api import podnetworks, policy, selection
+from weft.api import podnetworks, podports, policy, selection
 from weft.observe.chassis import natural
 from weft.observe.reach import Member
 from weft.policy import words
@@ -120,7 +120,7 @@ def _attached(
             namespace_labels=namespaces.get(meta["namespace"], {}),
             network=network,
             addresses=tuple(interface.ip for interface in allocation.addresses),
-            named_ports=dict(_named_ports(spec)),
+            named_ports=podports.named(pod),
         )
         yield Member(
             id=f"{pod_key}@{interfaces[key]}" if len(keys) > 1 else pod_key,
@@ -136,14 +136,6 @@ def _attached(
 def _network(attachment: str, known: Mapping[str, str]) -> str:
     """Of "<namespace>/<definition>", or "<namespace>/<definition>/<n>" where it is repeated."""
     return known.get("/".join(attachment.split("/")[:2]), "")
-
-
-def _named_ports(spec: Mapping[str, Any]) -> Iterator[tuple[tuple[words.Protocol, str], int]]:
-    for container in spec.get("containers") or ():
-        for port in container.get("ports") or ():
-            if port.get("name"):
-                protocol = words.Protocol(port.get("protocol") or words.Protocol.TCP)
-                yield (protocol, port["name"]), port["containerPort"]
 
 
 def _reported(instances: Iterable[Object]) -> dict[str, tuple[model.Address, ...]]:

@@ -93,17 +93,10 @@ def test_a_machines_addresses_are_those_of_its_guest_where_none_were_allocated()
     assert (found.name, found.endpoint.addresses) == ("vm1", (ip_address("10.9.0.7"),))
 
 
-def test_named_ports_are_those_of_all_containers() -> None:
-    ports = [
-        {"name": "web", "containerPort": 8080},
-        {"name": "dns", "containerPort": 53, "protocol": "UDP"},
-        {"containerPort": 1},
-    ]
+def test_named_ports_are_those_of_the_pod() -> None:
+    ports = [{"name": "web", "containerPort": 8080}]
     (found,) = on_blue(pod("a", "blue", {"default/blue": entry(1)}, ports=ports))
-    assert found.endpoint.named_ports == {
-        (words.Protocol.TCP, "web"): 8080,
-        (words.Protocol.UDP, "dns"): 53,
-    }
+    assert found.endpoint.named_ports == {(words.Protocol.TCP, "web"): 8080}
 
 
 def test_a_network_is_meant_by_its_name_or_by_a_definition_of_it() -> None:

@@ -132,7 +132,10 @@ def _told(cell: Cell, pair: str, measured: bool) -> str:
     return "\n".join(lines)
 
 
-def _legend(matrix: Matrix, y: float, boxes: list[Box], dots: list[Dot], texts: list[Text]) -> None:
+def _legend(
+    matrix: Matrix, y: float, boxes: list[Box], dots: list[Dot], texts: list[Text]
+) -> float:
+    """Where it ends."""
     x = MARGIN
     shown: list[tuple[bool | None, bool, str]] = [
         (True, False, "connects"),
