@@ -63,7 +63,8 @@ def test_the_default_route_goes_where_it_is_asked_for(cluster: Cluster) -> None:
     wish = [{"name": "blue", "default-route": ["10.100.0.250"]}]
     cluster.create(pod("led", networks=json.dumps(wish)))
     made = cluster.wait_ready("led")
-    assert [entry.get("default", False) for entry in pods.network_status(made)] == [False, True]
+    assert [entry.get("default", False) for entry in pods.network_status(made)] == [True, False]
+    assert pods.network_status(made)[1]["gateway"] == ["10.100.0.250"]
     listed = cluster.run("led", "ip", "route").splitlines()
     chosen = [line.split() for line in listed if line.startswith("default")]
     assert chosen == [["default", "via", "10.100.0.250", "dev", "net1"]]
