@@ -91,7 +91,7 @@ class Policies:
         self._matches.listen(self._on_match)
 
     async def run(self) -> None:
-        await self.queue.run(self._write, workers=4)
+        await self.queue.run(self._write, workers=2)
 
     # What happened: notes it, at once
 
@@ -106,6 +106,8 @@ class Policies:
                 self._recorder.emit(new, "Warning", "InvalidACLLogging", said)
 
     def _on_pod(self, key: str, old: Object | None, new: Object | None) -> None:
+        if old is not None and new is not None and wishes.are_policed_alike(old, new):
+            return
         pod = new or old
         assert pod is not None
         is_there = new is not None and "nodeName" in new and not wishes.is_completed(new)

@@ -138,6 +138,16 @@ def labels(pod: Object) -> Mapping[str, str]:
     return pod.get("labels") or {}
 
 
+def are_policed_alike(one: Object, other: Object) -> bool:
+    """Whether two states of a pod are the same to policies."""
+    return _policed_by(one) == _policed_by(other)
+
+
+def _policed_by(pod: Object) -> tuple[object, ...]:
+    parts = (pod.get(name) for name in ("labels", "ports", "nodeName", "completed"))
+    return annotation(pod), *parts
+
+
 def named_ports(pod: Object) -> Iterable[tuple[Protocol, str]]:
     return pod.get("ports") or ()
 

@@ -59,6 +59,23 @@ def test_labels_are_kept_of_pods_on_networks_and_ask_for_nothing() -> None:
 
 
 @pytest.mark.parametrize(
+    "changes",
+    [
+        {"metadata": {"labels": {"app": "db"}}},
+        {"metadata": {"annotations": {names.POD_NETWORKS: '{"a/x": {}}'}}},
+        {"spec": {"nodeName": "n2"}},
+        {"spec": {"containers": [{"ports": [{"name": "web", "containerPort": 80}]}]}},
+        {"status": {"phase": "Failed"}},
+    ],
+)
+def test_what_policies_see_of_a_pod(changes: dict[str, Any]) -> None:
+    before = wishes.keep(pod())
+    assert not wishes.are_policed_alike(before, wishes.keep(pod(**changes)))
+    later = pod(status={"phase": "Running"}, metadata={"resourceVersion": "2"})
+    assert wishes.are_policed_alike(before, wishes.keep(later))
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("", []),
