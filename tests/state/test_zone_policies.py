@@ -109,7 +109,8 @@ NAMED: list[words.NamedPorts] = [
     {(words.Protocol.TCP, "web"): 8080, (words.Protocol.UDP, "dns"): 53},
 ]
 LABELS: list[dict[str, str]] = [{}, {"app": "a"}, {"app": "b"}, {"app": "a", "tier": "x"}]
-PODS = {"one/p": (11, 12), "one/q": (21, 22), "two/p": (31, 32), "two/q": (11, 12)}
+# Two that share their addresses, as a machine on the move and its copy do.
+PODS = {"one/p": (11, 12), "one/q": (21, 22), "two/p": (11, 12), "two/q": (31, 32)}
 
 
 def made_pod(key: str, node: str, nads: tuple[str, ...], labels: int, named: int) -> state.Pod:
