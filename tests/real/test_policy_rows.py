@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
@@ -274,6 +275,47 @@ async def test_routed_networks_know_their_peers_by_address(cluster: Cluster) -> 
     for version in (4, 6):
         assert await scene.passes("one", "two", *asked, version=version) == good
         assert await scene.passes("one", "three", *asked, version=version) == set()
+
+
+ECHO = """
+import socket
+sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+sock.bind(("::", 53))
+print(flush=True)
+while True:
+    said, who = sock.recvfrom(65535)
+    sock.sendto(said, who)
+"""
+ASK = """
+import socket, sys
+sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+sock.settimeout(20)
+sock.sendto(b"x" * 4000, (sys.argv[1], 53))
+assert len(sock.recv(65535)) == 4000
+"""
+
+
+@pytest.mark.parametrize("address", ["::ffff:172.20.0.12", "fd20::12"])
+async def test_fragments_pass_where_no_port_is_asked_and_back(
+    cluster: Cluster, address: str
+) -> None:
+    """The answer goes to who is isolated, too."""
+    scene = await flat(cluster, "one", "two", zones=2)
+    await scene.enforce(
+        policy("some", "two", ingress=(words.Rule(0, (members("one"),)),)),
+        policy("shut", "one", ingress=()),
+    )
+    one, two = (scene.pods[name].guest for name in ("one", "two"))
+    for guest in (one, two):
+        guest.run("busybox", "ip", "link", "set", "dev", "eth0", "mtu", "1300")
+    server = two.space.popen(sys.executable, "-I", "-c", ECHO)
+    try:
+        assert server.stdout is not None
+        assert server.stdout.readline() == "\n"
+        await asyncio.to_thread(one.run, sys.executable, "-I", "-c", ASK, address)
+    finally:
+        server.kill()
+        server.wait(10)
 
 
 async def test_audit_lets_pass_and_logs_what_a_policy_would_drop(cluster: Cluster) -> None:
