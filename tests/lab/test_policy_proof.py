@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.support import orders, policysets
-from tests.support.policylab import LAB, PolicyLab
+from tests.support.policylab import LAB, PolicyLab, Trial
 from tests.support.policysets import Step
 from weft.policy import words
 from weft.policy.words import Direction, Members, Protocol, Rule, Service
@@ -31,8 +31,10 @@ def test_without_policies_all_reach_all(policy_lab: PolicyLab) -> None:
 def test_sets_of_policies_by_chance(policy_lab: PolicyLab) -> None:
     steps = policysets.steps(SEED, policy_lab.world)
     before = Step(policy_lab.world)
+    seen: list[Trial] = []
     for number, step in enumerate(itertools.islice(steps, SETS)):
         trial = policy_lab.trial(step)
+        seen.append(trial)
         if trial.mistakes:
             said = policy_lab.report(step, trial)
             smallest = policy_lab.report(*policy_lab.reduce(step))
@@ -42,6 +44,13 @@ def test_sets_of_policies_by_chance(policy_lab: PolicyLab) -> None:
                 f"alone and reduced: {smallest}"
             )
         before = step
+    times = sorted(trial.seconds for trial in seen)
+    stale = sorted(trial.stale for trial in seen)
+    print(
+        f"{SETS} sets of seed {SEED}, {SETS * len(policy_lab.asks)} connections: in force after "
+        f"{times[SETS // 2]:.3f} s (longest {times[-1]:.3f}), {sum(map(bool, stale))} with flows "
+        f"remembered for a moment (longest {stale[-1]:.3f} s)"
+    )
 
 
 @dataclass
