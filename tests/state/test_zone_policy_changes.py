@@ -1,0 +1,259 @@
+"""What one change of the world costs in rows, and which rows belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from ipaddress import ip_interface
+
+import pytest
+
+from weft import model, rows
+from weft.control.zone import policies, state, writer
+from weft.ovn import policy as ovn
+from weft.ovn import ports, router
+from weft.policy import words
+
+OWN = "node1"
+INGRESS, EGRESS = words.Direction
+DEFINITION = state.Definition(
+    model.Network(model.NetworkSpec("blue", model.Topology.LAYER2, 1300), 1)
+)
+
+
+def pod(name: str, number: int, node: str = OWN, named: int = 0, **labels: str) -> state.Pod:
+    mac = f"0a:58:00:00:{number >> 8:02x}:{number & 255:02x}"
+    held = {"default/blue": model.Allocation(mac, (ip_interface("10.1.0.1/24"),), number)}
+    ports = {(words.Protocol.TCP, "web"): named} if named else {}
+    return state.Pod(model.PodRef("default", name, f"uid-{name}"), node, held, "", labels, ports)
+
+
+def requires(**labels: str) -> words.Selector:
+    return words.Selector(
+        tuple(words.Requirement(k, words.Operator.IN, (v,)) for k, v in sorted(labels.items()))
+    )
+
+
+def members(**labels: str) -> words.Members:
+    return words.Members("default", pods=requires(**labels))
+
+
+def policy(
+    name: str,
+    *peers: words.Peer,
+    services: tuple[words.Service, ...] | None = None,
+    directions: Iterable[words.Direction] = (INGRESS,),
+    **labels: str,
+) -> words.Policy:
+    rules = (words.Rule(0, peers, services),) if peers else ()
+    listed = frozenset(directions)
+    return words.Policy(
+        "default",
+        name,
+        f"uid-{name}",
+        ("default/blue",),
+        requires(**labels),
+        listed,
+        rules if INGRESS in listed else (),
+        rules if EGRESS in listed else (),
+    )
+
+
+@pytest.fixture
+def zone() -> state.Zone:
+    made = state.Zone(OWN, "chassis-1")
+    made.set_node("node2", model.NodeInfo("node2", "chassis-2", ("192.0.2.2",)))
+    made.set_definition("default/blue", DEFINITION)
+    made.set_pod("default/far", pod("far", 20, "node2", app="far"))
+    made.set_pod("default/near", pod("near", 21, app="near"))
+    return made
+
+
+def tables(found: Iterable[rows.Row]) -> list[str]:
+    return sorted(f"{row.table}{' part' if row.is_part else ''}" for row in found)
+
+
+def test_a_policy_that_selects_nobody_here_has_no_rows(zone: state.Zone):
+    zone.changes()
+    zone.policies.set_policy("default/far", policy("far", members(app="near"), app="far"))
+    assert zone.changes() == state.Changes()
+    zone.policies.set_namespace("default", policies.Namespace({"a": "b"}))
+    assert zone.changes() == state.Changes()
+
+
+def test_what_no_policy_means_does_not_wake_the_writer(zone: state.Zone):
+    zone.policies.set_policy("default/near", policy("near", members(app="near"), app="near"))
+    zone.changes()
+    zone.set_pod("default/far", pod("far", 20, "node2", app="other"))
+    assert len(zone) == 0
+
+
+def test_a_policy_and_its_end_are_one_step_each(zone: state.Zone):
+    zone.changes()
+    zone.policies.set_policy("default/x", policy("x", members(app="far"), app="near"))
+    made = zone.changes()
+    assert tables(made.nb) == [
+        "ACL",  # what always passes, the rest, and the rule
+        "ACL",
+        "ACL",
+        "Address_Set",
+        "Logical_Switch_Port",
+        "Port_Group",
+        "Port_Group",
+        "Port_Group part",
+        "Port_Group part",
+    ]
+    (filled,) = (row for row in made.nb if row.table == ovn.SET)
+    assert filled.columns["addresses"] == {"0a:58:00:00:00:14"}
+    zone.policies.set_policy("default/x", None)
+    ended = zone.changes()
+    assert tables(ended.nb) == ["Logical_Switch_Port"]
+    shown = {(row.table, row.key) for row in made.nb if not row.is_part}
+    assert set(ended.nb_gone) == {ident for ident in shown if ident[0] != ports.PORT}
+
+
+def test_an_edit_touches_what_it_changes(zone: state.Zone):
+    """The groups stay, and who is in them."""
+    before = policy("x", members(app="far"), app="near")
+    zone.policies.set_policy("default/x", before)
+    zone.changes()
+    after = replace(before, ingress=(words.Rule(0, None, None),))
+    zone.policies.set_policy("default/x", after)
+    made = zone.changes()
+    assert "Address_Set" not in tables(made.nb)
+    assert {table for table, _ in made.nb_gone} == {ovn.SET}
+
+
+@pytest.mark.parametrize("there", [10, 300])
+@pytest.mark.parametrize(
+    ("node", "cost"),
+    [
+        (OWN, ["Address_Set part", "Logical_Switch_Port", *["Port_Group part"] * 2]),
+        ("node2", ["Address_Set part", "Logical_Switch_Port"]),
+    ],
+)
+def test_one_more_pod_costs_the_same_however_many_there_are(
+    zone: state.Zone, there: int, node: str, cost: list[str]
+):
+    for number in range(there):
+        zone.policies.set_policy(
+            f"default/x{number}", policy(f"x{number}", members(app=f"a{number}"), app=f"a{number}")
+        )
+        zone.set_pod(
+            f"default/p{number}", pod(f"p{number}", 30 + number, app=f"a{number}", all="x")
+        )
+    zone.changes()
+    zone.set_pod("default/more", pod("more", 999, node, app="a7", all="x"))
+    made = zone.changes()
+    assert tables(made.nb) == cost
+    assert made.nb_gone == ()
+    zone.set_pod("default/more", None)
+    ended = zone.changes()
+    assert tables(ended.nb) == ["Address_Set part"]
+    assert ended.nb_gone == ((ports.PORT, "default.blue_default_more"),)
+
+
+def test_policies_share_the_sets_of_their_peers(zone: state.Zone):
+    for name in ("x", "y"):
+        zone.policies.set_policy(f"default/{name}", policy(name, members(app="far"), app="near"))
+    assert tables(zone.changes().nb).count("Address_Set") == 1
+    zone.policies.set_policy("default/x", None)
+    assert ovn.SET not in {table for table, _ in zone.changes().nb_gone}
+    zone.policies.set_policy("default/y", None)
+    assert ovn.SET in {table for table, _ in zone.changes().nb_gone}
+
+
+def test_a_label_moves_a_port_between_groups_with_its_row(zone: state.Zone):
+    for name in ("x", "y"):
+        zone.policies.set_policy(f"default/{name}", policy(name, members(app="far"), app=name))
+    zone.set_pod("default/near", pod("near", 21, app="x"))
+    zone.set_pod("default/other", pod("other", 22, app="y"))
+    zone.changes()
+    zone.set_pod("default/near", pod("near", 21, app="y"))
+    made = zone.changes()
+    units = [unit for unit in writer._units(made.nb) if unit[0].table == ports.PORT]
+    (unit,) = units
+    wishes = [row.columns["ports"] for row in unit[1:]]
+    assert [(len(w.present), len(w.absent)) for w in wishes] == [(1, 0), (1, 0)]  # type: ignore[union-attr]
+    # The group that it left was there for it alone.
+    gone = ovn.Group(ovn.Kind.POLICY, "blue", "default", INGRESS, "x")
+    assert (ovn.GROUP, gone.name) in made.nb_gone
+    zone.set_pod("default/other", pod("other", 22, app="x"))
+    zone.set_pod("default/third", pod("third", 23, app="y"))
+    zone.changes()
+    zone.set_pod("default/third", pod("third", 23, app="x"))
+    made = zone.changes()
+    (unit,) = [unit for unit in writer._units(made.nb) if unit[0].table == ports.PORT]
+    wishes = [row.columns["ports"] for row in unit[1:]]
+    assert sorted((len(w.present), len(w.absent)) for w in wishes) == [(0, 1), (1, 0), (1, 0)]  # type: ignore[union-attr]
+
+
+def test_what_must_not_be_torn_apart_is_one_unit(zone: state.Zone):
+    """Sets, then each group with its ACLs, then each port with its places."""
+    web = words.Service(words.Protocol.TCP, "web")
+    zone.set_pod("default/web", pod("web", 25, named=80, app="near"))
+    zone.policies.set_policy(
+        "default/x", policy("x", members(app="far"), services=(web,), app="near")
+    )
+    for made in (zone.desired()[0], zone.changes().nb):
+        units = list(writer._units(made))
+        assert [row for unit in units for row in unit] == list(made)
+        for unit in units:
+            first = unit[0]
+            for row in unit[1:]:
+                if first.table == ports.PORT:
+                    assert row.is_part
+                    assert row.columns["ports"].present == {rows.Ref(ports.PORT, first.key)}  # type: ignore[union-attr]
+                else:
+                    assert row.table == router.ACL
+                    assert row.parent == rows.Ref(ovn.GROUP, first.key)
+        deny = ovn.Group(ovn.Kind.DENY, "blue", "default", INGRESS)
+        (denied,) = [unit for unit in units if unit[0].key == deny.name]
+        assert len(denied) == 3
+        kinds = [unit[0].table for unit in units]
+        assert kinds.index(ovn.SET) < kinds.index(ovn.GROUP)
+        guarded = [i for i, unit in enumerate(units) if any(row.is_part for row in unit)]
+        assert min(guarded) > max(i for i, kind in enumerate(kinds) if kind == ovn.GROUP)
+
+
+def test_a_row_of_policies_that_somebody_took_away_comes_back(zone: state.Zone):
+    zone.policies.set_namespace("default", policies.Namespace({}, words.Logging(deny="info")))
+    zone.policies.set_policy("default/x", policy("x", members(app="far"), app="near"))
+    zone.changes()
+    every = [row for row in zone.desired()[0] if not row.is_part]
+    ours = [row for row in every if row.table not in (ports.SWITCH, ports.PORT)]
+    assert {row.table for row in ours} == {"ACL", ovn.GROUP, ovn.SET, "Meter", "Meter_Band"}
+    for row in ours:
+        zone.touch(row.table, row.key, "blue", "whoever")
+        made = zone.changes()
+        assert row in made.nb
+        if row.table == ovn.GROUP:
+            assert any(part.is_part and part.key == row.key for part in made.nb)
+
+
+def test_the_meter_is_there_while_anything_is_logged(zone: state.Zone):
+    zone.policies.set_policy("default/x", policy("x", app="near"))
+    assert "Meter" not in tables(zone.changes().nb)
+    zone.policies.set_namespace("default", policies.Namespace({}, words.Logging(deny="info")))
+    assert "Meter" in tables(zone.changes().nb)
+    zone.policies.set_namespace("default", None)
+    assert "Meter" in {table for table, _ in zone.changes().nb_gone}
+
+
+def test_the_clusters_own_network_is_never_guarded(zone: state.Zone):
+    spec = model.NetworkSpec("default", model.Topology.LAYER2, 1300)
+    zone.set_definition("default/blue", state.Definition(model.Network(spec, 0)))
+    zone.policies.set_policy("default/x", policy("x", app="near"))
+    assert ovn.GROUP not in {row.table for row in zone.changes().nb}
+
+
+def test_who_moves_keeps_its_address_in_a_set_until_both_are_gone(zone: state.Zone):
+    """A machine that moves is in two pods for a while, with one MAC."""
+    zone.policies.set_policy("default/x", policy("x", members(app="far"), app="near"))
+    zone.set_pod("default/copy", pod("copy", 20, OWN, app="far"))
+    zone.changes()
+    zone.set_pod("default/far", None)
+    assert ovn.SET not in {row.table for row in zone.changes().nb}
+    zone.set_pod("default/copy", None)
+    (row,) = [row for row in zone.changes().nb if row.table == ovn.SET]
+    assert row.columns["addresses"] == rows.Members(absent=frozenset({"0a:58:00:00:00:14"}))
