@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from ipaddress import ip_interface, ip_network
 from typing import Self
@@ -155,7 +155,14 @@ class Cluster:
         await self.tell(lambda zone: zone.set_definition(nad, definition))
 
     async def pod(
-        self, name: str, node: Kept, key: str, number: int, *addresses: str, uid: str = ""
+        self,
+        name: str,
+        node: Kept,
+        key: str,
+        number: int,
+        *addresses: str,
+        uid: str = "",
+        labels: Mapping[str, str] | None = None,
     ) -> model.Port:
         """A pod with one attachment; number is its tunnel key and the end of its MAC."""
         allocation = model.Allocation(
@@ -164,7 +171,7 @@ class Cluster:
             number,
         )
         ref = model.PodRef("default", name, uid or f"uid-{name}")
-        pod = state.Pod(ref, node.zone.name, {key: allocation})
+        pod = state.Pod(ref, node.zone.name, {key: allocation}, labels=labels or {})
         await self.tell(lambda zone: zone.set_pod(ref.key, pod))
         return model.Port(ref, key, key, "", node.zone.name, allocation)
 
