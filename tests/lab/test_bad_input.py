@@ -10,11 +10,12 @@ import pytest
 from tests.support import bad_input, pods
 from tests.support.bad_input import Case
 from tests.support.pods import Cluster, Object, nad, pod
+from weft import names
 from weft.kube import client, resources
 
 pytestmark = pytest.mark.lab
 PATIENCE = 25.0
-PEER = "10.100.0.200"
+PEER, SHUT = "10.100.0.200", "10.100.0.201"
 
 
 class Heard:
@@ -131,6 +132,26 @@ def test_an_edit_that_breaks_a_definition_breaks_no_pod(heard: Heard, cluster: C
     change(cluster, nad("good"))
     cluster.wait_ready("patient")
     assert cluster.pings("patient", PEER)
+
+
+def test_an_edit_that_breaks_a_policy_opens_nothing(heard: Heard, cluster: Cluster) -> None:
+    shut = pod("shut", networks=json.dumps([{"name": "good", "ips": [SHUT]}]))
+    shut["metadata"]["labels"] = {"app": "shut"}
+    closing = bad_input.policy("closing", podSelector={"matchLabels": {"app": "shut"}})
+    cluster.create(closing, shut)
+    cluster.wait_ready("shut")
+    assert cluster.pings("shut", PEER), "its replies come back"
+    assert not cluster.pings("one", SHUT, patience=2)
+    cluster.kubectl("annotate", "--overwrite", "multi-policy/closing", f"{names.POLICY_FOR}=")
+    cluster.kubectl("wait", "multi-policy/closing", "--for=condition=Accepted=False")
+    assert "accepted last stays in force" in cluster.wait_event("closing", "InvalidPolicy")
+    assert not cluster.pings("one", SHUT, patience=2)
+    cluster.kill("agent")  # what it has in memory is not what keeps the pod shut
+    cluster.create(pod("after", networks="good"))
+    cluster.wait_ready("after")  # by the agent that was started anew
+    assert not cluster.pings("after", SHUT, patience=2)
+    cluster.kubectl("delete", "multi-policy/closing")
+    assert cluster.pings("after", SHUT, patience=20)
 
 
 def test_who_waited_goes_on_when_the_mistake_is_mended(heard: Heard, cluster: Cluster) -> None:

@@ -266,26 +266,33 @@ MACHINES = [
 ]  # fmt: skip
 
 
-def _policy(name: str, words: str, reason: str = "PartSkipped", /, **said: Any) -> Case:
-    """A policy of no pod; `ingress` is one rule. Only what an API server lets through."""
-    rules = {"ingress": [said.pop("ingress")]} if "ingress" in said else {}
-    notes = {"k8s.v1.cni.cncf.io/policy-for": said.pop("networks", "good")}
-    notes |= {"weft/policy-mode": said.pop("mode")} if "mode" in said else {}
-    made = {
+def policy(name: str, /, networks: str = "good", mode: str = "", **said: Any) -> Object:
+    """A policy of no pod."""
+    notes = {"k8s.v1.cni.cncf.io/policy-for": networks}
+    return {
         "kind": resources.MULTINETWORKPOLICIES.kind,
         "apiVersion": resources.MULTINETWORKPOLICIES.api_version,
-        "metadata": {"name": name, "namespace": "default", "annotations": notes},
-        "spec": {"podSelector": {"matchLabels": {"app": "nobody"}}, **rules, **said},
+        "metadata": {
+            "name": name,
+            "namespace": "default",
+            "annotations": notes | ({"weft/policy-mode": mode} if mode else {}),
+        },
+        "spec": {"podSelector": {"matchLabels": {"app": "nobody"}}, **said},
     }
-    return Case(made, reason, (f"MultiNetworkPolicy default/{name}: ", *words.split(" | ")))
+
+
+def _policy(name: str, words: str, reason: str = "PartSkipped", /, **said: Any) -> Case:
+    """Only what an API server lets through."""
+    expected = (f"MultiNetworkPolicy default/{name}: ", *words.split(" | "))
+    return Case(policy(name, **said), reason, expected)
 
 
 def _peer(name: str, words: str, /, **peer: Any) -> Case:
-    return _policy(name, f"spec.ingress[0].from[0]{words}", ingress={"from": [peer]})
+    return _policy(name, f"spec.ingress[0].from[0]{words}", ingress=[{"from": [peer]}])
 
 
 def _port(name: str, words: str, /, **port: Any) -> Case:
-    return _policy(name, f"spec.ingress[0].ports[0]{words}", ingress={"ports": [port]})
+    return _policy(name, f"spec.ingress[0].ports[0]{words}", ingress=[{"ports": [port]}])
 
 
 _SELECTOR = {"matchExpressions": [{"key": "a", "operator": "In"}]}
