@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.labs import LabHouse
 from tests.support.pods import Cluster, nad, pod
+from weft.kube import resources
 from weft.lab import up
 from weft.lab.runtime.toolchain import Toolchain
 
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.lab
 LAB = "reach"
 SWITCH = "blue_ovn_layer2_switch"
 ONE, OTHER, THIRD = (f"default/{name}" for name in ("one", "other", "third"))
+LOOKS = 10  # that nodes may take to follow a policy
 PAIRS = {(a, b) for a in (ONE, OTHER, THIRD) for b in (ONE, OTHER, THIRD) if a != b}
 
 
@@ -38,7 +40,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, toolchain: Toolchain) -> I
             made.create(nad("blue"), nad("bare", subnets=""))
             made.create(nad("routed", topology="layer3", subnets="10.77.0.0/16/24"))
             for name, node in (("one", "node1"), ("other", "node2"), ("third", "node1")):
-                made.create(pod(name, networks="blue,bare,routed", nodeName=node))
+                one = pod(name, networks="blue,bare,routed", nodeName=node)
+                one["metadata"]["labels"] = {"name": name}
+                made.create(one)
             for name in ("one", "other", "third"):
                 made.wait_ready(name)
             yield made
@@ -50,6 +54,14 @@ def asked(cluster: Cluster, *argv: str, status: int = 0) -> dict[str, Any]:
     done = cluster.house.weft("matrix", *argv, "--name", LAB, "-o", "json", check=False)
     assert done.returncode == status, done.stdout + done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def look(cluster: Cluster, *argv: str) -> dict[str, Any]:
+    """The matrix, as expected or not."""
+    done = cluster.house.weft("matrix", *argv, "--name", LAB, "-o", "json", check=False)
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert done.returncode == (0 if found["holds"] else 1)
     return found
 
 
@@ -98,6 +110,58 @@ def test_a_drop_shows_for_the_pairs_that_it_is_for_alone(
     assert differing == {(ONE, OTHER), (THIRD, OTHER)}
     assert reaching(found) == PAIRS - differing
     assert found["holds"] is False
+
+
+POLICY = {
+    "apiVersion": "k8s.cni.cncf.io/v1beta1",
+    "kind": "MultiNetworkPolicy",
+    "metadata": {
+        "name": "web",
+        "namespace": "default",
+        "annotations": {"k8s.v1.cni.cncf.io/policy-for": "blue"},
+    },
+    "spec": {
+        "podSelector": {"matchLabels": {"name": "other"}},
+        "ingress": [
+            {
+                "from": [{"podSelector": {"matchLabels": {"name": "one"}}}],
+                "ports": [{"protocol": "TCP", "port": 80}],
+            }
+        ],
+    },
+}
+
+
+@pytest.fixture
+def guarded(cluster: Cluster) -> Iterator[Cluster]:
+    """The pod `other` is guarded: one may speak to its port 80."""
+    kind = resources.MULTINETWORKPOLICIES
+    cluster.api(lambda api: api.create(kind, POLICY))
+    try:
+        cluster.kubectl("wait", "--for=condition=Bound", "multi-policy/web", "--timeout=30s")
+        yield cluster
+    finally:
+        cluster.api(lambda api: api.delete(kind, "web", "default"))
+        await_all(cluster)
+
+
+def await_all(cluster: Cluster) -> None:
+    assert any(reaching(look(cluster, "blue")) == PAIRS for _ in range(LOOKS))
+
+
+@pytest.mark.parametrize(
+    ("port", "admitted"),
+    [("", set()), ("tcp/80", {ONE}), ("tcp/81", set()), ("udp/80", set()), ("sctp/80", set())],
+)
+def test_what_a_policy_stops_is_stopped_as_expected(
+    guarded: Cluster, port: str, admitted: set[str]
+) -> None:
+    argv = ("blue", *(("--port", port) if port else ()))
+    found = next((one for _ in range(LOOKS) if (one := look(guarded, *argv))["holds"]), None)
+    assert found, look(guarded, *argv)
+    assert reaching(found) == {
+        (source, target) for source, target in PAIRS if target != OTHER or source in admitted
+    }
 
 
 def test_who_has_no_address_is_reached_by_what_its_interface_has(cluster: Cluster) -> None:

@@ -36,6 +36,10 @@ def asked(question: words.Connection) -> str:
     return f"{question.protocol.lower()}/{question.port}" if question.protocol else "ping"
 
 
+def heading(matrix: Matrix) -> str:
+    return f"{matrix.network}: {asked(matrix.question)}, from rows to columns"
+
+
 def counted(matrix: Matrix) -> str:
     """What there is to say of it in one line."""
     if not matrix.cells:
@@ -54,7 +58,7 @@ def counted(matrix: Matrix) -> str:
 
 def written(matrix: Matrix, width: int) -> Iterator[Line]:
     """The whole of it: heading, grids, legend, and what differs."""
-    yield (Span(f"{matrix.network}: {asked(matrix.question)}, from rows to columns", "title"),)
+    yield (Span(heading(matrix), "title"),)
     yield ()
     if not matrix.cells:
         return

@@ -31,7 +31,7 @@ def lay_out(matrix: Matrix) -> Drawing:
     caption = min(wide, MOST_LABEL)
     rise = caption * _SINE + 14  # how far words above columns reach, up and to the right
     side = PITCH * len(matrix.members)
-    heading = f"{matrix.network}: {cells.asked(matrix.question)}"
+    heading = cells.heading(matrix)
     summary = cells.counted(matrix)
     top = HEADER + TITLE + rise
     boxes: list[Box] = []
@@ -51,7 +51,7 @@ def lay_out(matrix: Matrix) -> Drawing:
     return Drawing(
         width=max(right, MARGIN + max(words)) + MARGIN,
         height=top + side + LEGEND + MARGIN,
-        title=f"Who reaches whom on {heading}",
+        title=f"Who reaches whom on {matrix.network}",
         summary=summary,
         boxes=tuple(boxes),
         dots=tuple(dots),
