@@ -93,6 +93,21 @@ class Floods:
         self.lab.run(create(self.lab.api, objects))
         return [obj["metadata"]["name"] for obj in objects]
 
+    def kill(self, service: str) -> None:
+        """End it hard; the lab starts it again."""
+        services = self.lab.house.json("lab", "status", "--name", LAB)["services"]
+        pid = next(each["pid"] for each in services if each["name"] == service)
+        self.lab.house.run("lab", "busybox", "kill", "-9", str(pid), lab=LAB)
+
+    def lose(self, node: str, database: str) -> None:
+        """An empty database in the place of one, whose server is ended hard."""
+        path = f"/run/ovn/ovn{database}_db.db"
+        empty = self.lab.house.tools.schema(f"ovn-{database}")
+        run = self.lab.house.run
+        run(node, "ovsdb-tool", "create", f"{path}.new", str(empty), lab=LAB)
+        run(node, "busybox", "mv", "-f", f"{path}.new", path, lab=LAB)
+        self.kill(f"{node}/{database}")
+
     def remove(self, made: Sequence[str]) -> None:
         self.lab.run(remove(self.lab.api, made))
 
@@ -192,6 +207,29 @@ def test_nothing_passes_from_the_first_instant(floods: Floods) -> None:
         early += sum(told["early"] for told in seen.values())
         floods.remove(made)
     assert early == STARTS, "every pod was heard from before it had a NIC"
+
+
+@pytest.mark.parametrize("node", ["node1", "node2"])
+def test_nothing_passes_across_a_killed_agent(floods: Floods, node: str) -> None:
+    """Nor while it is away, nor of pods that start when it is back."""
+    made = floods.make(2)
+    floods.seen(made)
+    floods.kill(f"{node}/agent")
+    later = floods.make(2)
+    assert shut(floods.seen([*made, *later])) == {}
+    floods.remove([*made, *later])
+
+
+@pytest.mark.parametrize("databases", [("nb",), ("sb",), ("nb", "sb")], ids="+".join)
+def test_nothing_passes_across_lost_databases(floods: Floods, databases: tuple[str, ...]) -> None:
+    made = floods.make(2)
+    floods.seen(made)
+    for database in databases:
+        floods.lose("node1", database)
+    later = floods.make(2)
+    floods.order("forget_open")
+    assert shut(floods.seen([*made, *later])) == {}
+    floods.remove([*made, *later])
 
 
 def test_without_the_policy_the_same_passes(floods: Floods) -> None:

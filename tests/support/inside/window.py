@@ -148,11 +148,11 @@ class Window:
             for name, pod in self.guarded.items()
         }
 
-    def do_forget(self) -> None:
-        """Start to count anew."""
+    def do_forget_open(self) -> None:
+        """Count anew what is open, so that `until` waits for what comes from now on."""
         for pod in self.guarded.values():
             for count in pod.counts.values():
-                count.came, count.left = {OPEN: 0, SHUT: 0}, {OPEN: 0, SHUT: 0}
+                count.came[OPEN] = count.left[OPEN] = 0
 
     def obey(self) -> None:
         data = os.read(0, 1 << 16)
