@@ -111,3 +111,26 @@ def test_underlay_comes_back_with_the_switch(labs: support.LabHouse) -> None:
     labs.run(one.name, *ping(str(two.underlay)))
     found = labs.json("lab", "status", "--name", lab)
     assert next(s["restarts"] for s in found["services"] if s["name"] == "node1/vswitchd") == 1
+
+
+def test_tunnels_that_come_and_go_change_no_link(labs: support.LabHouse) -> None:
+    """At a change of a link the switch forgets its routes for a moment, and tunnels need them."""
+    lab = "links"
+    labs.up(lab, nodes=1)
+    (node,) = spec.Lab(name=lab, nodes=1).members
+    add = ("ovs-vsctl", "add-port", "br-int")
+    # A pod's port: of less MTU than the switch, which cannot see it any more once it is moved.
+    port = ("nic0", "--", "set", "Interface", "nic0", "type=internal", "mtu_request=1400")
+    labs.run(node.name, *add, *port)
+    labs.run(node.name, sys.executable, "-c", MOVE, f"{address(node)}/24")
+    before = links(labs, node)
+    peer = f"options:remote_ip={node.underlay + 1}"
+    tunnel = ("far", "--", "set", "Interface", "far", "type=geneve", "options:key=flow", peer)
+    labs.run(node.name, *add, *tunnel)
+    assert links(labs, node) == before
+    labs.run(node.name, "ovs-vsctl", "del-port", "far")
+    assert links(labs, node) == before
+
+
+def links(labs: support.LabHouse, node: spec.Node) -> str:
+    return labs.run(node.name, "busybox", "ip", "link").stdout

@@ -10,6 +10,8 @@ from weft.lab import layout, spec
 from weft.lab.service import Ready, Service
 
 QUIET = ("-vsyslog:off", "-vconsole:info")
+# A file of what ACLs log and of nothing else, for the node's agent.
+ACL_LOG = (f"--log-file={layout.ACL_LOG}", "-vfile:off", "-vacl_log:file:info")
 
 SWITCH = "/vswitchd"  # how the name of the service ends that holds a node's links
 BRIDGE = "br-int"
@@ -57,7 +59,7 @@ def zone(lab: spec.Lab, node: spec.Node) -> tuple[Service, ...]:
         ),
         Service(
             f"{name}/ovn-controller",
-            ("ovn-controller", "--pidfile", *QUIET, "unix:/run/openvswitch/db.sock"),
+            ("ovn-controller", "--pidfile", *QUIET, *ACL_LOG, "unix:/run/openvswitch/db.sock"),
             node=name,
             after=(f"{name}/sb", f"{name}/ovs-settings"),
         ),
@@ -99,6 +101,9 @@ def _settings(lab: spec.Lab, node: spec.Node) -> tuple[str, ...]:
         *("--may-exist", "add-br", BRIDGE, "--"),
         *("set", "Bridge", BRIDGE, kind, "fail-mode=secure"),
         *("other-config:disable-in-band=true", "--"),
+        # Else the switch sets it anew from the ports that it sees, when any port comes or goes:
+        # a change of a link, at which it forgets its routes for a moment, which tunnels need.
+        *("set", "Interface", BRIDGE, f"mtu_request={lab.mtu}", "--"),
         *("--may-exist", "add-br", UNDERLAY_BRIDGE, "--"),
         *("set", "Bridge", UNDERLAY_BRIDGE, kind, f'other-config:hwaddr="{mac}"', "--"),
         *("set", "Interface", UNDERLAY_BRIDGE, f"mtu_request={lab.mtu}", "--"),
