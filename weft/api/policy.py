@@ -25,6 +25,7 @@ KIND = "MultiNetworkPolicy"
 _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _SEVERITIES = ("alert", "warning", "notice", "info", "debug")
+MOST_PROBLEMS = 10
 # All annotations of an object share 256 KiB; users' own come first.
 MOST_NOTED = 100_000
 
@@ -39,10 +40,13 @@ def parse(policy: object) -> Policy:
 
 
 def problems(policy: object) -> list[errors.InvalidInput]:
-    """What breaks `policy` as a whole; what breaks a part of it stands in `parse().skipped`."""
+    """What breaks `policy` as a whole; what breaks a part of it stands in `parse().skipped`.
+
+    A message need not tell more than the first few.
+    """
     found: list[errors.InvalidInput] = []
     _read(policy, found)
-    return found
+    return found[:MOST_PROBLEMS]
 
 
 def standing(policy: object, before: Policy | None = None) -> Policy | None:

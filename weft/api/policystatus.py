@@ -31,6 +31,7 @@ from weft.policy.words import (
 
 ACCEPTED, BOUND, SELECTORS_MATCH = "Accepted", "Bound", "SelectorsMatch"
 MOST_TOLD = 20  # parts or selectors that a status lists
+_FEW = 5  # things that a message names
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
 
 
@@ -132,8 +133,8 @@ def _bound(found: Findings) -> Condition:
     if found.policy is None:
         return Condition(BOUND, UNKNOWN, "Invalid", "nothing of the policy is in force")
     if found.unbound:
-        return Condition(BOUND, FALSE, "NetworkMissing", "; ".join(found.unbound))
-    networks = " or ".join(binding.network for binding in found.bindings)
+        return Condition(BOUND, FALSE, "NetworkMissing", _listed(found.unbound, ";"))
+    networks = _listed((binding.network for binding in found.bindings), "or")
     if not any(binding.ports for binding in found.bindings):
         said = f"no pod that podSelector selects is on {networks}"
         return Condition(BOUND, FALSE, "NoPods", said)
@@ -154,9 +155,11 @@ def _matching(found: Findings) -> Condition:
 def _listed(items: Iterable[str], last: str) -> str:
     """A few of them by name, and the others by their number."""
     different = list(dict.fromkeys(items))
-    shown, more = different[:5], len(different) - 5
+    shown, more = different[:_FEW], len(different) - _FEW
     if more > 0:
-        return f"{', '.join(shown)} {last} {more} more"
+        shown.append(f"{more} more")
+    if last == ";":
+        return "; ".join(shown)
     head, tail = shown[:-1], shown[-1]
     return f"{', '.join(head)} {last} {tail}" if head else tail
 

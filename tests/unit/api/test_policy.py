@@ -131,6 +131,11 @@ def test_all_that_breaks_it_is_found() -> None:
     ]
 
 
+def test_of_very_many_problems_some_are_told() -> None:
+    broken = written(networks="," * 1000)
+    assert len(policy.problems(broken)) == policy.MOST_PROBLEMS
+
+
 def test_hints_name_what_was_meant() -> None:
     assert refused(written(mode="Audit")).hint == "write audit"
     assert refused(written(policyTypes=["ingress"])).hint == "write Ingress"

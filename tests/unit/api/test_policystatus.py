@@ -93,6 +93,13 @@ def test_missing_networks_and_pods() -> None:
     assert told(empty)["Bound"] == ("False", "NoPods", said)
 
 
+def test_of_very_many_missing_networks_some_are_named() -> None:
+    many = tuple(f"NAD {number}: does not exist" for number in range(1000))
+    message = told(replace(FOUND, unbound=many))["Bound"][2]
+    assert message.startswith("NAD 0: does not exist; NAD 1: does not exist; ")
+    assert message.endswith("; 995 more")
+
+
 def test_selectors_that_match_nothing_are_named() -> None:
     unmatched = tuple(policystatus.selecting(GOOD))
     found = replace(FOUND, unmatched=unmatched)
