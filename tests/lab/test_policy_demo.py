@@ -27,6 +27,7 @@ def reached(matrix: dict[str, Any]) -> dict[str, set[str]]:
 def test_only_those_whom_the_policy_admits_are_heard(labs: support.LabHouse) -> None:
     labs.names.append("policies")
     shown = labs.json("demo", "policies", "--name", "policies", check=False)
+    assert "scenes" in shown, shown
     without, guarded = (reached(scene["matrix"]) for scene in shown["scenes"])
     everybody = {name: set(VMS) - {name} for name in VMS}
     assert without == everybody
