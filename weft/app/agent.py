@@ -14,8 +14,8 @@ from weft import errors, model, names, rows
 from weft.api import clusternet, gateway, nodeinfo, policy
 from weft.app import health, settings
 from weft.control import loop
-from weft.control.zone import namespaces, networks, nodes, pods, state, writer
-from weft.kube import cache, queue, resources
+from weft.control.zone import audit, namespaces, networks, nodes, pods, state, writer
+from weft.kube import cache, events, queue, resources
 from weft.kube.client import Client, Object
 from weft.nic import plan, port
 from weft.node import advertise, server
@@ -23,6 +23,8 @@ from weft.ovn import ports, tables
 from weft.ovsdb import replica
 
 log = logging.getLogger(__name__)
+
+COMPONENT = "weft-node"  # in the events it writes
 
 # Seconds that a database server of this node may take to come up; then the process ends, says
 # which one is missing, and whoever runs it starts it again.
@@ -67,6 +69,8 @@ class Agent:
             self.zone.set_definition(names.DEFAULT_NETWORK, state.Definition(self._primary))
         self.writer = writer.Writer(self.zone, nb, sb, on_written=self._written)
         self.speaker = advertise.Speaker(ovs)
+        self.recorder = events.Recorder(client, COMPONENT)
+        self.audit = audit.Audit(self.zone, self.recorder.emit)
         self._announcer = queue.Queue("Node")
         self.is_started = False
 
@@ -98,6 +102,8 @@ class Agent:
             zone=self.writer.run(),
             announcer=self._announcer.run(self._announce),
             advertiser=self.speaker.run(),
+            audit=self.audit.run(self._options.acl_log),
+            events=self.recorder.run(),
             cni=server.serve(self._dependencies()),
         )
 
@@ -195,6 +201,7 @@ class Agent:
             "zone_operations": done.operations,
             "zone_rebuilds": done.rebuilds,
             "zone_refused": done.refused,
+            "audited": self.audit.told,
             **self.speaker.figures(),
         }
 

@@ -116,6 +116,13 @@ PHYSICAL_NETWORK = Setting(
     "The gateway's physical network, by its name in Open vSwitch's ovn-bridge-mappings.",
     "NAME",
 )
+ACL_LOG = Setting(
+    "acl_log",
+    "/var/log/ovn/ovn-controller.log",
+    "Log of this node's ovn-controller, from which it is told what policies in audit mode would "
+    "drop. Empty: nothing is told.",
+    "PATH",
+)
 
 CLUSTER_MANAGER: tuple[Setting[str] | Setting[int] | Setting[bool], ...] = (
     KUBECONFIG,
@@ -168,6 +175,7 @@ AGENT: tuple[Setting[str] | Setting[int], ...] = (
     CNI_SOCKET,
     NIC_KIND,
     REMOTE_PORTS,
+    ACL_LOG,
 )
 
 
@@ -191,3 +199,4 @@ class Agent:
     cni_socket: str = CNI_SOCKET.default
     nic_kind: str = NIC_KIND.default
     remote_ports: str = REMOTE_PORTS.default
+    acl_log: str = ACL_LOG.default

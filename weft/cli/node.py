@@ -30,6 +30,7 @@ def command(
     cni_socket: Annotated[str, option(settings.CNI_SOCKET)] = settings.CNI_SOCKET.default,
     nic_kind: Annotated[str, option(settings.NIC_KIND)] = settings.NIC_KIND.default,
     remote_ports: Annotated[str, option(settings.REMOTE_PORTS)] = settings.REMOTE_PORTS.default,
+    acl_log: Annotated[str, option(settings.ACL_LOG)] = settings.ACL_LOG.default,
     health: Annotated[str, option(settings.HEALTH)] = settings.HEALTH.default,
     log_level: Annotated[str, option(settings.LOG_LEVEL)] = settings.LOG_LEVEL.default,
     log_format: Annotated[str, option(settings.LOG_FORMAT)] = settings.LOG_FORMAT.default,
@@ -54,5 +55,6 @@ def command(
             cni_socket=cni_socket,
             nic_kind=nic_kind,
             remote_ports=remote_ports,
+            acl_log=acl_log,
         )
     )

@@ -88,16 +88,18 @@ class Recorder:
         """Returns when all that was told has been sent or dropped."""
         await self._flushed.wait()
 
-    def emit(self, obj: Mapping[str, Any], type: str, reason: str, message: str) -> None:
+    def emit(
+        self, obj: Mapping[str, Any], type: str, reason: str, message: str, count: int = 1
+    ) -> None:
         """`type` is Normal or Warning; `obj` needs kind, apiVersion and metadata."""
         time = now()
         if len(message) > _LONGEST:
             message = message[: _LONGEST - 1] + "…"
-        news = News(about(obj), type, reason, message, 1, time, time)
+        news = News(about(obj), type, reason, message, count, time, time)
         name = news.name(self._component)
         earlier = self._pending.get(name)
         if earlier is not None:
-            news = replace(earlier, count=earlier.count + 1, last=time)
+            news = replace(earlier, count=earlier.count + count, last=time)
         elif len(self._pending) >= _PENDING:
             _, dropped = self._pending.popitem(last=False)
             log.warning("too much to tell: an Event was dropped: %s", dropped.message)

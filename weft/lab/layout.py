@@ -13,6 +13,7 @@ KUBECONFIG = PurePosixPath("/run/weft/kubeconfig")  # in the lab's own /run and 
 CNI_SOCKET = PurePosixPath("/run/weft/cni.sock")
 OVS_RUN = PurePosixPath("/run/openvswitch")
 OVN_RUN = PurePosixPath("/run/ovn")
+ACL_LOG = OVN_RUN / "acl.log"
 CONSOLE_LOG = "console.log"  # all that a guest said, in its machine's folder
 NODE_FOLDERS = ("openvswitch", "ovn", "weft", "netns", "lock")
 

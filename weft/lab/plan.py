@@ -194,10 +194,11 @@ def _gateway(lab: spec.Lab, node: spec.Node) -> tuple[str, ...]:
 def _node(lab: spec.Lab, node: spec.Node, state: str, chosen: frozenset[str]) -> Iterable[Service]:
     """weft's agent and the kubelet stand-in of one node."""
     arguments = ("--node", node.name, "--kubeconfig", str(layout.KUBECONFIG))
+    acl_log = ("--acl-log", str(layout.ACL_LOG))
     if "agent" in chosen:
         yield Service(
             f"{node.name}/agent",
-            ("weft", "node", *arguments, *_network(lab), *_gateway(lab, node)),
+            ("weft", "node", *arguments, *acl_log, *_network(lab), *_gateway(lab, node)),
             node=node.name,
             entry="weft.cli.main:main",
             imports=(PARTS["agent"],),

@@ -195,6 +195,22 @@ class Policies:
             if group.name in self._there:
                 yield policy.member(group, port, False)
 
+    def audited(self) -> Mapping[str, policy.Group]:
+        """The groups that are only watched, by what OVN's log calls their packets."""
+        found = (part for part in self._groups.parts() if isinstance(part, policy.Group))
+        return {policy.audit_name(g): g for g in found if g.kind is policy.Kind.AUDIT}
+
+    def auditing(
+        self, group: policy.Group, mac: str
+    ) -> tuple[model.Port | None, list[words.Policy]]:
+        """The port of an audit group that has a MAC, and the policies that have it watched."""
+        for key in self._groups.ports(group):
+            port = self._endpoints.get(key)
+            if port is not None and port.allocation.mac == mac:
+                found = self._selecting(key, port)
+                return port, [each for each in found if group.direction in each.directions]
+        return None, []
+
     # Between
 
     def _bind(self, key: str, new: words.Policy) -> None:
@@ -267,11 +283,7 @@ class Policies:
         port = self._endpoints.get(key)
         if port is None or port.node != self._node:
             return groups.NONE
-        selecting = [
-            self._policies[each]
-            for members in self._endpoints.queries(key)
-            for each in self._guarding.get((port.network, members), ())
-        ]
+        selecting = self._selecting(key, port)
         enforced = [each for each in selecting if each.mode is words.Mode.ENFORCE]
         isolated = {direction for each in enforced for direction in each.directions}
         found: set[policy.Group] = set()
@@ -284,6 +296,13 @@ class Policies:
                     named = self._endpoints.named(key)
                     found |= policy.groups_of(each, port.network, direction, named)
         return frozenset(found)
+
+    def _selecting(self, key: str, port: model.Port) -> list[words.Policy]:
+        return [
+            self._policies[each]
+            for members in self._endpoints.queries(key)
+            for each in self._guarding.get((port.network, members), ())
+        ]
 
     def _make(self, part: groups.Part) -> tuple[rows.Row, ...]:
         """The rows of a part as it is now; what a policy needs is there then, too."""

@@ -232,6 +232,10 @@ class Zone:
             if (network := self.network(name)) and advertisement.has_advertiser(network)
         }
 
+    def ports_on(self, network: str) -> Iterable[model.Port]:
+        """The attachments of all pods of the cluster to a network."""
+        return self._ports.get(network, {}).values()
+
     def network(self, name: str) -> model.Network | None:
         """The network of this name, if weft can realise it: what its first definition says."""
         nads = self._same_name.get(name)

@@ -1,0 +1,162 @@
+"""Lines of OVN's log in, Events on policies out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from ipaddress import ip_interface, ip_network
+from typing import Any
+
+import pytest
+
+from weft import model
+from weft.control.zone import audit, state
+from weft.control.zone.policies import Namespace
+from weft.ovn import policy as ovn
+from weft.policy import words
+
+INGRESS, EGRESS = words.Direction
+FLAT, BLUE = "default/flat", "default/blue"
+NETWORKS = {
+    FLAT: model.NetworkSpec("flat", model.Topology.LAYER2, 1300),
+    BLUE: model.NetworkSpec("blue", model.Topology.LAYER3, 1300, (ip_network("10.64.0.0/16"),)),
+}
+ROUTER = "0a:58:0a:40:01:01"
+
+
+def mac(number: int) -> str:
+    return f"0a:58:00:00:00:{number:02x}"
+
+
+class Scene:
+    """Pods one and two on this node, three on another; each on both networks."""
+
+    def __init__(self) -> None:
+        self.zone = state.Zone("node1", "chassis-1")
+        for number, (nad, spec) in enumerate(NETWORKS.items(), start=1):
+            self.zone.set_definition(nad, state.Definition(model.Network(spec, number)))
+        self.zone.policies.set_namespace("default", Namespace())
+        for number, name in enumerate(("one", "two", "three"), start=1):
+            held = {
+                FLAT: model.Allocation(mac(number), (), number),
+                BLUE: model.Allocation(
+                    mac(16 + number), (ip_interface(f"10.64.{number}.5/24"),), number
+                ),
+            }
+            node = "node2" if name == "three" else "node1"
+            ref = model.PodRef("default", name, f"uid-{name}")
+            self.zone.set_pod(ref.key, state.Pod(ref, node, held, labels={"app": name}))
+        self.events: list[tuple[str, str, int]] = []
+        self.audit = audit.Audit(self.zone, self._emit)
+
+    def _emit(self, obj: Mapping[str, Any], kind: str, reason: str, said: str, count: int) -> None:
+        assert (kind, reason) == ("Normal", "WouldDrop")
+        assert obj["metadata"]["uid"] == f"uid-{obj['metadata']['name']}"
+        self.events.append((obj["metadata"]["name"], said, count))
+
+    def watch(
+        self,
+        name: str,
+        *subjects: str,
+        direction: words.Direction = INGRESS,
+        enforced: bool = False,
+    ) -> None:
+        pods = words.Selector((words.Requirement("app", words.Operator.IN, subjects),))
+        mode = words.Mode.ENFORCE if enforced else words.Mode.AUDIT
+        made = words.Policy(
+            "default", name, f"uid-{name}", (FLAT, BLUE), pods, frozenset({direction}), mode=mode
+        )
+        self.zone.policies.set_policy(made.key, made)
+
+    async def hear(self, *lines: str) -> list[tuple[str, str, int]]:
+        self.zone.changes()
+        for line in lines:
+            self.audit.hear(line)
+        self.audit.tell()
+        return sorted(self.events)
+
+
+def line(
+    flow: str, source: str, to: str, *, network: str = "flat", direction: words.Direction = INGRESS
+) -> str:
+    """As ovn-controller says it of the one audit group that there is."""
+    group = ovn.Group(ovn.Kind.AUDIT, network, "default", direction)
+    stage = "to-lport" if direction is INGRESS else "from-lport"
+    protocol, _, rest = flow.partition(",")
+    return (
+        "2026-01-01T00:00:00.000Z|00007|acl_log(ovn_pinctrl0)|INFO|"
+        f'name="{ovn.audit_name(group)}", '
+        f"verdict=allow, severity=info, direction={stage}: "
+        f"{protocol},vlan_tci=0x0000,dl_src={source},dl_dst={to},{rest}"
+    )
+
+
+SYN = "tcp,nw_src=172.20.0.1,nw_dst=172.20.0.2,tp_src={},tp_dst=81,tcp_flags=syn"
+
+
+async def test_connections_are_counted_on_the_policy_that_would_drop_them() -> None:
+    scene = Scene()
+    scene.watch("guard", "two")
+    scene.watch("other", "one")
+    found = await scene.hear(*(line(SYN.format(port), mac(1), mac(2)) for port in (4, 4)))
+    said = (
+        "would have dropped TCP port 81 from pod default/one (172.20.0.1) "
+        "to pod default/two (172.20.0.2) on network flat"
+    )
+    assert found == [("guard", said, 2)]
+
+
+async def test_each_policy_that_would_is_told() -> None:
+    scene = Scene()
+    scene.watch("guard", "two")
+    scene.watch("second", "one", "two")
+    ping = "icmp,nw_src=172.20.0.3,nw_dst=172.20.0.2,icmp_type=8,icmp_code=0"
+    found = await scene.hear(line(ping, mac(3), mac(2)))
+    assert [name for name, *_ in found] == ["guard", "second"]
+    assert "ICMP from pod default/three (172.20.0.3) to" in found[0][1]
+
+
+async def test_who_is_beyond_a_router_is_known_by_address() -> None:
+    scene = Scene()
+    scene.watch("guard", "one", direction=EGRESS)
+    flow = "udp,nw_src=10.64.1.5,nw_dst={},tp_src=4,tp_dst=53"
+    found = await scene.hear(
+        *(
+            line(flow.format(to), mac(17), ROUTER, network="blue", direction=EGRESS)
+            for to in ("10.64.3.5", "192.0.2.9")
+        )
+    )
+    head = "would have dropped UDP port 53 from pod default/one (10.64.1.5) to "
+    assert found == [
+        ("guard", f"{head}192.0.2.9 on network blue", 1),
+        ("guard", f"{head}pod default/three (10.64.3.5) on network blue", 1),
+    ]
+
+
+@pytest.mark.parametrize("said", ["", "nonsense", "2026|1|acl_log|INFO|name=, verdict"])
+async def test_what_is_about_nothing_of_ours_is_passed_over(said: str) -> None:
+    scene = Scene()
+    scene.watch("guard", "two")
+    assert await scene.hear(said, line(SYN.format(4), mac(1), mac(99))) == []
+    scene.watch("shut", "two", enforced=True)
+    assert await scene.hear(line(SYN.format(4), mac(1), mac(2))) == []
+
+
+async def test_a_scan_of_ports_is_few_events() -> None:
+    scene = Scene()
+    scene.watch("guard", "two")
+    flow = "tcp,nw_src=172.20.0.1,nw_dst=172.20.0.2,tp_src=4,tp_dst={},tcp_flags=syn"
+    ports = range(1, 1000)
+    found = await scene.hear(*(line(flow.format(port), mac(1), mac(2)) for port in ports))
+    assert len({said for _, said, _ in found}) == audit.MOST + 1
+    assert sum(count for *_, count in found) == len(ports)
+
+
+async def test_what_is_heard_is_told_by_itself() -> None:
+    scene = Scene()
+    scene.watch("guard", "two")
+    scene.zone.changes()
+    told = asyncio.get_running_loop().create_future()
+    scene.audit = audit.Audit(scene.zone, lambda *event: told.set_result(event[3]))
+    scene.audit.hear(line(SYN.format(4), mac(1), mac(2)))
+    assert "default/two" in await told

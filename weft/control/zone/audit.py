@@ -1,0 +1,126 @@
+"""What would the policies in audit mode have dropped on this node? Told as Events on them.
+
+OVN logs the first packets of such connections, so many a second at most. They are gathered, put
+into the words of pods and ports, and counted on the policies that do not allow them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from weft import errors, model
+from weft.control.zone import state
+from weft.host import growth
+from weft.kube import resources
+from weft.ovn import acllog
+from weft.policy import words
+
+log = logging.getLogger(__name__)
+
+REASON = "WouldDrop"
+GATHER = 1.0  # seconds in which packets are counted before they are told of
+MOST = 50  # sentences on one policy in an hour; all further ones are one
+_HOUR = 3600.0
+_PENDING = 4096  # kinds of packets that are gathered
+
+# What emits an Event: the object, type, reason, message and how often.
+Emit = Callable[[Mapping[str, Any], str, str, str, int], None]
+
+
+class Audit:
+    """`run` follows a log; whose packets it tells of is looked up when they are told."""
+
+    def __init__(self, zone: state.Zone, emit: Emit) -> None:
+        self._zone, self._emit = zone, emit
+        self._seen: Counter[acllog.Packet] = Counter()
+        self._said: dict[str, set[str]] = {}  # policy key -> sentences since the hour began
+        self._hour = 0.0
+        self.told = 0
+
+    async def run(self, path: str) -> None:
+        """Until cancelled. No log is no trouble to anything else: nothing is told, then."""
+        if path:
+            try:
+                async for line in growth.lines(Path(path)):
+                    self.hear(line)
+            except errors.Unavailable as error:
+                log.warning("what policies in audit mode would drop is not told: %s", error)
+        await asyncio.get_running_loop().create_future()
+
+    def hear(self, line: str) -> None:
+        packet = acllog.parse(line)
+        if packet is None or (packet not in self._seen and len(self._seen) >= _PENDING):
+            return
+        if not self._seen:
+            asyncio.get_running_loop().call_later(GATHER, self.tell)
+        self._seen[packet] += 1
+
+    def tell(self) -> None:
+        """Emits what was gathered."""
+        seen, self._seen = self._seen, Counter()
+        audited = self._zone.policies.audited()
+        now = asyncio.get_running_loop().time()
+        if now >= self._hour + _HOUR:
+            self._hour, self._said = now, {}
+        for packet, count in seen.items():
+            group = audited.get(packet.name)
+            if group is None or group.direction is not packet.direction:
+                continue
+            own_mac = _own(packet, packet.source_mac, packet.target_mac)
+            port, policies = self._zone.policies.auditing(group, own_mac)
+            if port is not None:
+                said = sentence(packet, port, self._peer(packet, group.network))
+                for policy in policies:
+                    self._tell(policy, said, count)
+
+    def _tell(self, policy: words.Policy, said: str, count: int) -> None:
+        told = self._said.setdefault(policy.key, set())
+        if said not in told and len(told) >= MOST:
+            said = f"would have dropped more than these {MOST} kinds of connections within an hour"
+        told.add(said)
+        self._emit(about(policy), "Normal", REASON, said, count)
+        self.told += count
+
+    def _peer(self, packet: acllog.Packet, network: str) -> model.Port | None:
+        """Whose the other end is: by MAC on a switch, by address beyond a router."""
+        mac = _own(packet, packet.target_mac, packet.source_mac)
+        address = _own(packet, packet.target, packet.source)
+        found = None
+        for port in self._zone.ports_on(network):
+            if port.allocation.mac == mac:
+                return port
+            if address and any(str(held.ip) == address for held in port.allocation.addresses):
+                found = port
+        return found
+
+
+def about(policy: words.Policy) -> dict[str, Any]:
+    """The policy as an Event's object."""
+    kind = resources.MULTINETWORKPOLICIES
+    meta = {"namespace": policy.namespace, "name": policy.name, "uid": policy.uid}
+    return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": meta}
+
+
+def sentence(packet: acllog.Packet, own: model.Port, peer: model.Port | None) -> str:
+    """The same for all connections that differ only in what a client chooses by chance."""
+    is_inwards = packet.direction is words.Direction.INGRESS
+    source, target = (peer, own) if is_inwards else (own, peer)
+    service = f"{packet.protocol} port {packet.port}" if packet.port else packet.protocol
+    return (
+        f"would have dropped {service} from {_end(source, packet.source or packet.source_mac)} "
+        f"to {_end(target, packet.target or packet.target_mac)} on network {own.network}"
+    )
+
+
+def _end(port: model.Port | None, address: str) -> str:
+    return f"pod {port.pod.key} ({address})" if port is not None else address
+
+
+def _own(packet: acllog.Packet, source: str, target: str) -> str:
+    """What is said of the end that the policy selects."""
+    return target if packet.direction is words.Direction.INGRESS else source
