@@ -15,7 +15,7 @@ from weft.observe.render import lettering
 from weft.policy import words
 
 REACHES, SILENT, UNKNOWN, ITSELF, DIFFERS = "●", "·", "?", " ", "!"
-LONGEST = 8  # of names above columns; longer ones stand at the rows alone, with a number
+LONGEST = 8  # of names above columns
 SHOWN = 20  # differing pairs that are told in full
 _GAP = 6
 
@@ -62,7 +62,7 @@ def written(matrix: Matrix, width: int) -> Iterator[Line]:
     yield ()
     if not matrix.cells:
         return
-    heads = _heads(matrix)
+    heads = _heads(matrix, width)
     grids = [_Grid(matrix, heads, width // 2, measured=False)]
     if matrix.is_measured:
         grids.append(_Grid(matrix, heads, width // 2, measured=True))
@@ -80,12 +80,13 @@ def written(matrix: Matrix, width: int) -> Iterator[Line]:
     yield from _differences(matrix)
 
 
-def _heads(matrix: Matrix) -> list[str]:
-    """What stands above the columns: names if they are short, else numbers."""
-    labels = matrix.labels().values()
-    if all(len(label) <= LONGEST for label in labels):
-        return [lettering.printable(label) for label in labels]
-    return [str(number) for number in range(1, len(labels) + 1)]
+def _heads(matrix: Matrix, width: int) -> list[str]:
+    """What stands above the columns: names if they are short enough for a grid, else numbers."""
+    names = [lettering.printable(label) for label in matrix.labels().values()]
+    longest = max(map(len, names))
+    if longest <= LONGEST and (longest + 1) * (len(names) + 1) <= width:
+        return names
+    return [str(number) for number in range(1, len(names) + 1)]
 
 
 def _width(lines: Sequence[Line]) -> int:
