@@ -335,6 +335,41 @@ async def test_a_running_pods_addresses_stay_as_they_are(networks: object, said:
         assert len(messages(api, "one")) == 1
 
 
+async def test_a_running_pods_interfaces_keep_their_names() -> None:
+    api = MemoryApi()
+    for number, name in enumerate(("blue", "red"), 1):
+        api.put(NADS, world.nad(name, subnets=f"10.{number}.0.0/24"))
+    wish = [{"name": "blue", "interface": "data0"}, {"name": "red"}]
+    api.put(PODS, world.pod("one", wish))
+    made = [
+        {"name": "default/blue", "interface": "data0", "dns": {}},
+        {"name": "default/red", "interface": "net2", "dns": {}},
+    ]
+    async with managed(api) as manager:
+        await settled(api, manager)
+        notes = {names.NETWORK_STATUS: json.dumps(made)}
+        api.change(PODS, "default/one", {"metadata": {"annotations": notes}})
+        await settled(api, manager)
+        assert messages(api, "one") == []
+        for asked, said in (
+            ([{"name": "blue"}, wish[1]], "changing interface of default/blue is refused"),
+            (
+                [{**wish[0], "mac": "02:00:00:00:00:09", "interface": "data1"}, wish[1]],
+                "changing mac and interface of default/blue is refused",
+            ),
+            # What moves up in the list because another goes was not renamed.
+            (wish[1:], ": removing default/blue is refused"),
+        ):
+            notes = {names.NETWORKS: json.dumps(asked)}
+            api.change(PODS, "default/one", {"metadata": {"annotations": notes}})
+            await settled(api, manager)
+            assert said in messages(api, "one")[-1]
+        notes = {names.NETWORKS: json.dumps(wish)}
+        api.change(PODS, "default/one", {"metadata": {"annotations": notes}})
+        await settled(api, manager)
+        assert len(messages(api, "one")) == 3
+
+
 @pytest.mark.parametrize(
     ("chosen", "said"),
     [

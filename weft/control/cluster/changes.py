@@ -18,20 +18,24 @@ def refusal(
     label: str,
     asked: Iterable[model.Attachment],
     held: Mapping[str, model.Allocation],
+    interfaces: Mapping[str, str],
     *,
     primary: bool,
 ) -> errors.InvalidInput | None:
     """What is said of a wish for other networks than those `held`, by attachment key.
 
+    `interfaces`: what is known of their names in the pod, by key, too.
     `primary`: the pod's first interface is weft's, whichever network it is on.
     """
     wishes = {attachment.key: attachment for attachment in asked if attachment.nad}
     added = sorted(set(wishes) - set(held))
     removed = sorted(set(held) - set(wishes) - {names.DEFAULT_NETWORK})
+    # Where elements come or go, the default names of those behind them move with their places.
+    known = {} if added or removed else interfaces
     changed = {
         key: fields
         for key in sorted(set(wishes) & set(held))
-        if (fields := _changed(wishes[key], held[key]))
+        if (fields := _changed(wishes[key], held[key], known.get(key, "")))
     }
     parts = [f"adding {key}" for key in added]
     parts += [f"removing {key}" for key in removed]
@@ -61,11 +65,13 @@ def _is_first(attachment: model.Attachment) -> bool:
     return attachment.interface == names.DEFAULT_INTERFACE
 
 
-def _changed(wish: model.Attachment, held: model.Allocation) -> str:
-    """The fields of a wish that the pod's allocation does not meet."""
+def _changed(wish: model.Attachment, held: model.Allocation, interface: str) -> str:
+    """The fields of a wish that the pod's allocation, or its interface, does not meet."""
     given = {address.ip for address in held.addresses}
     asked = {selection.bare(address) for address in wish.addresses}
     found = [] if asked <= given else ["ips"]
     if wish.mac and wish.mac != held.mac:
         found.append("mac")
+    if interface and wish.interface != interface:
+        found.append("interface")
     return " and ".join(found)

@@ -280,7 +280,8 @@ class Pods:
         ]
         held = self._holdings.of(pod["metadata"]["uid"])
         primary = wishes.serves_primary(pod)
-        error = changes.refusal(_label(pod), asked, held, primary=primary)
+        made = wishes.interfaces(pod)
+        error = changes.refusal(_label(pod), asked, held, made, primary=primary)
         if error is None:
             self._told.pop(resources.key(pod), None)
         else:

@@ -6,6 +6,7 @@ Pure: reads pod dicts. What a pod is given is not decided here.
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -49,10 +50,30 @@ def keep(pod: Object, *, primary: bool = False) -> Object:
         slim["primary"] = True
     phase = (pod.get("status") or {}).get("phase")
     if phase == "Running" or names.NETWORK_STATUS in annotations:
-        slim["wired"] = True
+        slim["wired"] = (has_networks and _made(annotations)) or True
     if phase in ("Succeeded", "Failed"):
         slim["completed"] = True
     return slim
+
+
+def _made(annotations: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """(key of the attachment, interface) as network-status tells them, which is in order."""
+    try:
+        listed = orjson.loads(annotations.get(names.NETWORK_STATUS) or "[]")
+        told = [(str(each["name"]), str(each["interface"])) for each in listed]
+    except (ValueError, TypeError, KeyError):
+        return ()
+    seen: Counter[str] = Counter()
+    found = []
+    for name, interface in told:
+        found.append((f"{name}/{seen[name]}" if seen[name] else name, interface))
+        seen[name] += 1
+    return _shared(tuple(found))
+
+
+@lru_cache(maxsize=1024)
+def _shared(made: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    return made
 
 
 def _policed(pod: Object) -> Object:
@@ -90,6 +111,12 @@ def is_completed(pod: Object) -> bool:
 def is_wired(pod: Object) -> bool:
     """Whether the pod has its interfaces already: they stay as they are for its life."""
     return bool(pod.get("wired"))
+
+
+def interfaces(pod: Object) -> Mapping[str, str]:
+    """By attachment key: what the interface of a pod that is wired is called, as far as told."""
+    made = pod.get("wired")
+    return dict(made) if isinstance(made, tuple) else {}
 
 
 def serves_primary(pod: Object) -> bool:

@@ -115,3 +115,28 @@ def test_what_cannot_be_read_names_this_very_pod() -> None:
     with pytest.raises(errors.InvalidInput) as caught:
         wishes.attachments(wishes.keep(pod("[{]")))
     assert "Pod a/p" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "made"),
+    [
+        ("", {}),
+        ("[{", {}),
+        ("[1]", {}),
+        ('[{"name": "lab-primary"}]', {}),
+        (
+            '[{"name": "lab-primary", "interface": "eth0"}, {"name": "a/blue", "interface": "x"}]',
+            {"lab-primary": "eth0", "a/blue": "x"},
+        ),
+        (
+            '[{"name": "a/blue", "interface": "net1"}, {"name": "a/blue", "interface": "net2"}]',
+            {"a/blue": "net1", "a/blue/1": "net2"},
+        ),
+    ],
+)
+def test_the_names_of_interfaces_are_known_as_far_as_told(text: str, made: dict[str, str]) -> None:
+    annotations = {names.NETWORKS: "blue,blue", names.NETWORK_STATUS: text}
+    kept = wishes.keep(pod(metadata={"annotations": annotations}))
+    assert wishes.is_wired(kept)
+    assert wishes.interfaces(kept) == made
+    assert wishes.interfaces(wishes.keep(pod())) == {}
