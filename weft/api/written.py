@@ -53,7 +53,8 @@ def within(inner: model.Subnet, outer: model.Subnet) -> bool:
 def _check_usable(subnet: model.Subnet) -> None:
     for unusable, what in _UNUSABLE:
         if overlap(subnet, unusable):
-            raise ValueError(f"contains {what} ({unusable}), which no interface can use")
+            lies = "lies in" if within(subnet, unusable) else "contains"
+            raise ValueError(f"{lies} {unusable}, {what}: no interface can use them")
 
 
 def subnet(text: str) -> model.Subnet:

@@ -68,6 +68,21 @@ def test_interfaces(text: str) -> None:
     assert str(written.interface(text)) == text
 
 
+@pytest.mark.parametrize(
+    ("read", "text", "said"),
+    [
+        (written.gateway, "127.0.0.1", "lies in 127.0.0.0/8, loopback addresses: no interface"),
+        (written.interface, "ff02::1/64", "lies in ff00::/8, multicast addresses: no interface"),
+        (written.subnet, "224.0.0.0/24", "lies in 224.0.0.0/4, multicast addresses: no interface"),
+        (written.subnet, "126.0.0.0/7", "contains 127.0.0.0/8, loopback addresses: no interface"),
+        (written.address, "fe80::1", "lies in fe80::/10, link-local addresses, which every"),
+    ],
+)
+def test_what_is_said_of_the_unusable(read: Callable[[str], object], text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}"):
+        read(text)
+
+
 @pytest.mark.parametrize("text", ["02:00:00:AB:cd:01", "02-00-00-ab-cd-01", "0200.00ab.cd01"])
 def test_macs(text: str) -> None:
     assert written.mac(text) == "02:00:00:ab:cd:01"
