@@ -336,11 +336,15 @@ async def test_audit_lets_pass_and_logs_what_a_policy_would_drop(cluster: Cluste
 
 
 async def test_audit_tells_of_a_connection_once(cluster: Cluster) -> None:
+    """And lets pass what it cannot tell of, for being too much."""
     scene = await flat(cluster, "one", "two")
     await scene.enforce(policy("watch", "two", ingress=(), mode=words.Mode.AUDIT))
     assert await asyncio.to_thread(scene.pods["one"].guest.pings, "172.20.0.12", 10)
+    burst = {(UDP, 1000 + number) for number in range(200)}
+    assert await scene.passes("one", "two", *burst) == burst
     assert await scene.passes("one", "two", (SCTP, 80)) == {(SCTP, 80)}
     lines = await logged(scene, "sctp")
+    assert len([line for line in lines if ": udp," in line]) < len(burst)
     # Each of the two calls of ping is a connection.
     assert len([line for line in lines if ": icmp," in line]) == 2
 
