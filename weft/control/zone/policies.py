@@ -14,16 +14,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from weft import model, names, rows
-from weft.control.zone import groups, index
+from weft.control.zone import groups, index, parts
 from weft.control.zone.addresses import Sets
 from weft.control.zone.endpoints import Endpoints, Labelled
-from weft.ovn import acl, policy
+from weft.ovn import policy
 from weft.policy import words
-
-Part = groups.Part | policy.Set | str
-# The part that limits what all ACLs log.
-METER = "meter"
-_SILENT = words.Logging()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +26,10 @@ class Namespace:
     """What policies ask of a namespace."""
 
     labels: Mapping[str, str] = field(default_factory=dict)
-    logging: words.Logging = _SILENT
+    logging: words.Logging = field(default_factory=words.Logging)
+
+
+_UNKNOWN = Namespace()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,30 +51,21 @@ class Policies:
 
     def __init__(self, node: str, network_of: Callable[[str], model.Network | None]) -> None:
         self._node = node
-        self._network_of = network_of
         self._policies: dict[str, words.Policy] = {}
         self._namespaces: dict[str, Namespace] = {}
         self._networks: dict[str, str] = {}  # definition -> its network
         self._naming: dict[str, set[str]] = {}  # definition -> policies that name it
         self._guarding: dict[tuple[str, words.Members], set[str]] = {}  # -> policies
         self._endpoints = Endpoints()
-        self._sets = Sets(self._endpoints, network_of)
         self._groups = groups.Groups()
-        self._needs: dict[groups.Bound, frozenset[policy.Set]] = {}
-        self._asking: dict[policy.Set, set[groups.Bound]] = {}  # sets of number 0
-        self._made: dict[Part, tuple[rows.Row, ...]] = {}
-        self._shown: dict[Part, frozenset[rows.Ident]] = {}  # as `changes` said last
-        self._home: dict[rows.Ident, Part] = {}  # of what is shown
-        self._logging: set[Part] = set()
-        self._there: set[str] = set()  # the groups that have rows
-        # What may have changed: networks, ports and parts to be looked at, parts to be said again.
+        self._parts = parts.Parts(Sets(self._endpoints, network_of), network_of)
+        # What may have changed: networks, ports and parts to be looked at.
         self._refilled: set[str] = set()
         self._doubted: set[str] = set()
         self._dirty: set[groups.Part] = set()
-        self._due: set[Part] = set()
 
     def __len__(self) -> int:
-        noted = (self._refilled, self._doubted, self._dirty, self._due)
+        noted = (self._refilled, self._doubted, self._dirty, self._parts)
         return sum([len(each) for each in noted])
 
     # Objects in
@@ -105,7 +94,7 @@ class Policies:
         else:
             self._namespaces[name] = new
         self._doubt(self._endpoints.set_namespace(name, new.labels if new is not None else None))
-        if (old.logging if old else _SILENT) != (new.logging if new else _SILENT):
+        if (old or _UNKNOWN).logging != (new or _UNKNOWN).logging:
             self._dirty |= {p for p in self._groups.parts() if groups.scope_of(p)[1] == name}
 
     def set_definition(self, nad: str, network: str | None) -> None:
@@ -140,15 +129,15 @@ class Policies:
 
     def touch(self, table: str, key: str) -> bool:
         """A row was changed by somebody else; whether it was one of these."""
-        part = self._home.get((table, key))
+        part = self._parts.touch(table, key)
         if part is None:
             return False
-        self._due.add(part)
-        if table == policy.GROUP and not isinstance(part, policy.Set | str):
-            for group in self._groups.in_part(part):
-                if group.name == key:
-                    for port in self._groups.ports(group):
-                        self._groups.touch(port)
+        if isinstance(part, policy.Set | str):
+            return True
+        for group in self._groups.in_part(part):
+            if (table, key) == (policy.GROUP, group.name):
+                for port in self._groups.ports(group):
+                    self._groups.touch(port)
         return True
 
     # Rows out
@@ -156,43 +145,27 @@ class Policies:
     def changes(self) -> Changes:
         """Rows of all that was touched since the last call, and nothing else."""
         self._settle()
-        due, self._due = self._due, set()
-        made: list[rows.Row] = []
-        gone: list[rows.Ident] = []
-        for part in sorted(due, key=_order):
-            own = self._rows(part)
-            shown = frozenset((row.table, row.key) for row in own)
-            for ident in self._shown.pop(part, frozenset()) - shown:
-                del self._home[ident]
-                gone.append(ident)
-            if shown:
-                self._shown[part] = shown
-                self._home.update(dict.fromkeys(shown, part))
-            made += own
-        for each, entries in self._sets.take_entries().items():
-            if each not in due:
-                made += entries
+        made, gone = self._parts.changes()
         left = self._groups.take_moved()
         moved = {key: port.network for key in left if (port := self._endpoints.get(key))}
-        return Changes(tuple(made), tuple(sorted(gone, reverse=True)), moved, left)
+        return Changes(made, gone, moved, left)
 
     def desired(self) -> tuple[rows.Row, ...]:
         """All rows that should be there, sets with all that they hold, groups without ports."""
         self._settle()
-        sets = {each for needs in self._needs.values() for each in needs}
-        parts = sorted((*sets, *self._made), key=_order)
-        return tuple(row for part in parts for row in self._rows(part))
+        return self._parts.desired()
 
     def members(self, port: str, left: Iterable[policy.Group] = ()) -> Iterator[rows.Row]:
         """A port's place in its groups, and that it is not in those that it left.
 
-        A group of a port's name has no row while no rule with that name allows anybody.
+        A group of a port's name has no row while no rule with that name allows anybody. Any other
+        is named, row or not: better no port than one that nobody guards.
         """
         for group in sorted(self._groups.of(port), key=lambda group: group.id):
-            if group.name in self._there:
+            if group.kind is not policy.Kind.NAMED or self._parts.has(group):
                 yield policy.member(group, port, True)
         for group in sorted(left, key=lambda group: group.id):
-            if group.name in self._there:
+            if self._parts.has(group):
                 yield policy.member(group, port, False)
 
     def audited(self) -> Mapping[str, policy.Group]:
@@ -238,7 +211,7 @@ class Policies:
         for key in ports:
             port = self._endpoints.get(key)
             is_own = port is not None and port.node == self._node and self._endpoints.queries(key)
-            if is_own or self._groups.of(key) or self._sets.concern(key):
+            if is_own or self._groups.of(key) or self._parts.concern(key):
                 self._doubted.add(key)
 
     def _guarded(self, each: words.Policy) -> set[str]:
@@ -247,33 +220,17 @@ class Policies:
 
     def _settle(self) -> None:
         """Bring groups, sets and rows in line with what was told."""
-        for network in self._refilled:
-            self._due.update(self._sets.refill(network))
-        self._refilled = set()
+        refilled, self._refilled = self._refilled, set()
         doubted, self._doubted = self._doubted, set()
-        for asked in self._sets.update(doubted):
-            self._dirty |= self._asking.get(asked, set())
+        self._parts.refill(refilled)
+        self._dirty |= self._parts.update(doubted)
         for port in doubted:
             self._dirty |= self._groups.put(port, self._wanted(port))
         dirty, self._dirty = self._dirty, set()
         for part in dirty:
-            self._keep(part, self._make(part))
-
-    def _keep(self, part: groups.Part, made: tuple[rows.Row, ...]) -> None:
-        """Rows to be said; the meter among them while anything is logged."""
-        self._there -= {row.key for row in self._made.pop(part, ()) if row.table == policy.GROUP}
-        self._there |= {row.key for row in made if row.table == policy.GROUP}
-        if made:
-            self._made[part] = made
-        self._due.add(part)
-        had = bool(self._logging)
-        if any(row.columns.get("log") is True for row in made):
-            self._logging.add(part)
-        else:
-            self._logging.discard(part)
-        if had != bool(self._logging):
-            self._due.add(METER)
-            self._made[METER] = acl.meter() if self._logging else ()
+            key = part[1] if isinstance(part, tuple) else ""
+            logging = self._namespaces.get(groups.scope_of(part)[1], _UNKNOWN).logging
+            self._parts.make(part, self._groups.in_part(part), self._policies.get(key), logging)
 
     def _wanted(self, key: str) -> frozenset[policy.Group]:
         """The groups of a port: of each policy that selects it, and why it is isolated or watched.
@@ -303,65 +260,3 @@ class Policies:
             for members in self._endpoints.queries(key)
             for each in self._guarding.get((port.network, members), ())
         ]
-
-    def _make(self, part: groups.Part) -> tuple[rows.Row, ...]:
-        """The rows of a part as it is now; what a policy needs is there then, too."""
-        name, namespace = groups.scope_of(part)
-        network, there = self._network_of(name), self._groups.in_part(part)
-        logging = self._namespaces[namespace].logging if namespace in self._namespaces else _SILENT
-        if isinstance(part, policy.Group):
-            return policy.group(part, logging) if there and network is not None else ()
-        each = self._policies.get(part[1])
-        if not there or each is None or network is None:
-            self._need(part, frozenset())
-            return ()
-        asked = {
-            key
-            for direction in each.directions
-            for key in policy.asked(each, name, direction)
-            if isinstance(key, policy.Set)
-        }
-        self._need(part, self._needs.get(part, frozenset()) | asked)
-        numbers: dict[policy.Asked, frozenset[int]] = {
-            key: self._sets.numbers(key) for key in asked
-        }
-        for group in there:
-            if group.protocol is not None:
-                key = (group.protocol, group.port)
-                numbers[key] = numbers.get(key, frozenset()) | {group.number}
-        self._need(part, policy.sets(each, network, numbers) | asked)
-        return tuple(
-            row
-            for direction in sorted(each.directions)
-            for row in policy.policy(each, network, direction, logging, numbers)
-        )
-
-    def _need(self, bound: groups.Bound, wanted: frozenset[policy.Set]) -> None:
-        """Have the sets that a policy's rows name, and no others for it."""
-        had = self._needs.pop(bound, frozenset())
-        if wanted:
-            self._needs[bound] = wanted
-        for each in wanted - had:
-            if self._sets.need(each):
-                self._due.add(each)
-            if each.port and not each.number:
-                self._asking.setdefault(each, set()).add(bound)
-        for each in had - wanted:
-            if self._sets.release(each):
-                self._due.add(each)
-            index.discard(self._asking, each, bound)
-
-    def _rows(self, part: Part) -> tuple[rows.Row, ...]:
-        if not isinstance(part, policy.Set):
-            return self._made.get(part, ())
-        is_gathering = part.port and not part.number
-        return () if is_gathering or part not in self._sets else self._sets.filled(part)
-
-
-def _order(part: Part) -> tuple[int, str]:
-    """Sets before the groups whose ACLs name them."""
-    if isinstance(part, policy.Set):
-        return 0, part.id
-    if isinstance(part, policy.Group):
-        return 1, part.id
-    return (2, "/".join(part)) if isinstance(part, tuple) else (3, part)

@@ -1,0 +1,192 @@
+"""Which rows do the groups of a zone have, and which sets do those name?
+
+A part is what is made in one piece: a group that isolates or watches, a policy on a network with
+all its groups, a set, the meter. What was made is kept, so that saying all of it again is no work.
+Which ports are in a group is for `policies` to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Set
+
+from weft import model, rows
+from weft.control.zone import groups, index
+from weft.control.zone.addresses import Sets
+from weft.ovn import acl, policy
+from weft.policy import words
+
+Part = groups.Part | policy.Set | str
+# The part that limits what all ACLs log.
+METER = "meter"
+
+
+class Parts:
+    """`network_of` gives a network that the zone has, by its name."""
+
+    def __init__(self, sets: Sets, network_of: Callable[[str], model.Network | None]) -> None:
+        self._sets = sets
+        self._network_of = network_of
+        self._made: dict[Part, tuple[rows.Row, ...]] = {}  # but for sets
+        self._groups: set[str] = set()  # that have rows
+        self._logging: set[Part] = set()
+        self._needs: dict[groups.Bound, frozenset[policy.Set]] = {}
+        self._asking: dict[policy.Set, set[groups.Bound]] = {}  # by set of number 0
+        self._shown: dict[Part, frozenset[rows.Ident]] = {}  # as `changes` said last
+        self._home: dict[rows.Ident, Part] = {}  # of what is shown
+        self._due: set[Part] = set()  # to be said again
+
+    def __len__(self) -> int:
+        return len(self._due)
+
+    def has(self, group: policy.Group) -> bool:
+        """Whether a group has its row."""
+        return group.name in self._groups
+
+    def concern(self, port: str) -> bool:
+        return self._sets.concern(port)
+
+    # What changes
+
+    def refill(self, networks: Iterable[str]) -> None:
+        """These networks are others now."""
+        for network in networks:
+            self._due.update(self._sets.refill(network))
+
+    def update(self, ports: Iterable[str]) -> set[groups.Bound]:
+        """Bring what these ports are to sets in line; gives the parts to be made anew for it."""
+        asked = self._sets.update(ports)
+        return {bound for each in asked for bound in self._asking.get(each, ())}
+
+    def make(
+        self,
+        part: groups.Part,
+        there: Set[policy.Group],
+        each: words.Policy | None,
+        logging: words.Logging,
+    ) -> None:
+        """Make a part of which these groups have ports; `each` is the policy that it is of."""
+        network = self._network_of(groups.scope_of(part)[0]) if there else None
+        if isinstance(part, policy.Group):
+            self._keep(part, policy.group(part, logging) if network is not None else ())
+        elif each is None or network is None:
+            self._need(part, frozenset())
+            self._keep(part, ())
+        else:
+            numbers = self._numbers(part, there, each)
+            asked = {key for key in numbers if isinstance(key, policy.Set)}
+            self._need(part, policy.sets(each, network, numbers) | asked)
+            made = [
+                row
+                for direction in sorted(each.directions)
+                for row in policy.policy(each, network, direction, logging, numbers)
+            ]
+            self._keep(part, tuple(made))
+
+    def touch(self, table: str, key: str) -> Part | None:
+        """Have the part of a row said again; gives it, None for a row of no part."""
+        part = self._home.get((table, key))
+        if part is not None:
+            self._due.add(part)
+        return part
+
+    # Rows out
+
+    def changes(self) -> tuple[tuple[rows.Row, ...], tuple[rows.Ident, ...]]:
+        """Rows as they should be and rows that should not be, of what changed since last time."""
+        due, self._due = self._due, set()
+        made: list[rows.Row] = []
+        gone: list[rows.Ident] = []
+        for part in sorted(due, key=_order):
+            own = self._rows(part)
+            shown = frozenset((row.table, row.key) for row in own)
+            for ident in self._shown.pop(part, frozenset()) - shown:
+                del self._home[ident]
+                gone.append(ident)
+            if shown:
+                self._shown[part] = shown
+                self._home.update(dict.fromkeys(shown, part))
+            made += own
+        for each, entries in self._sets.take_entries().items():
+            if each not in due:
+                made += entries
+        # Groups before the sets that their ACLs name.
+        return tuple(made), tuple(sorted(gone, reverse=True))
+
+    def desired(self) -> tuple[rows.Row, ...]:
+        """All rows, sets with all that they hold."""
+        sets = {each for needs in self._needs.values() for each in needs}
+        return tuple(
+            row for part in sorted((*sets, *self._made), key=_order) for row in self._rows(part)
+        )
+
+    # Between
+
+    def _rows(self, part: Part) -> tuple[rows.Row, ...]:
+        if not isinstance(part, policy.Set):
+            return self._made.get(part, ())
+        is_gathering = part.port and not part.number
+        return () if is_gathering or part not in self._sets else self._sets.filled(part)
+
+    def _keep(self, part: groups.Part, made: tuple[rows.Row, ...]) -> None:
+        """Rows to be said; the meter among them while anything is logged."""
+        self._groups -= _groups(self._made.pop(part, ()))
+        self._groups |= _groups(made)
+        if made:
+            self._made[part] = made
+        self._due.add(part)
+        had = bool(self._logging)
+        if any(row.columns.get("log") is True for row in made):
+            self._logging.add(part)
+        else:
+            self._logging.discard(part)
+        if had != bool(self._logging):
+            self._due.add(METER)
+            self._made[METER] = acl.meter() if self._logging else ()
+
+    def _numbers(
+        self, part: groups.Bound, there: Set[policy.Group], each: words.Policy
+    ) -> policy.Numbers:
+        """What stands behind the names of ports, for which sets that gather it are needed."""
+        asked = {
+            key
+            for direction in each.directions
+            for key in policy.asked(each, part[0], direction)
+            if isinstance(key, policy.Set)
+        }
+        self._need(part, self._needs.get(part, frozenset()) | asked)
+        numbers: dict[policy.Asked, frozenset[int]] = {
+            key: self._sets.numbers(key) for key in asked
+        }
+        for group in there:
+            if group.protocol is not None:
+                name = (group.protocol, group.port)
+                numbers[name] = numbers.get(name, frozenset()) | {group.number}
+        return numbers
+
+    def _need(self, bound: groups.Bound, wanted: frozenset[policy.Set]) -> None:
+        """Have the sets that a policy's rows name, and no others for it."""
+        had = self._needs.pop(bound, frozenset())
+        if wanted:
+            self._needs[bound] = wanted
+        for each in wanted - had:
+            if self._sets.need(each):
+                self._due.add(each)
+            if each.port and not each.number:
+                self._asking.setdefault(each, set()).add(bound)
+        for each in had - wanted:
+            if self._sets.release(each):
+                self._due.add(each)
+            index.discard(self._asking, each, bound)
+
+
+def _groups(made: Iterable[rows.Row]) -> set[str]:
+    return {row.key for row in made if row.table == policy.GROUP}
+
+
+def _order(part: Part) -> tuple[int, str]:
+    """Sets before the groups whose ACLs name them."""
+    if isinstance(part, policy.Set):
+        return 0, part.id
+    if isinstance(part, policy.Group):
+        return 1, part.id
+    return (2, "/".join(part)) if isinstance(part, tuple) else (3, part)
