@@ -207,6 +207,56 @@ async def test_named_ports_are_what_each_pod_says(cluster: Cluster) -> None:
     assert await scene.passes("one", "three", *asked) == {(UDP, 53), (UDP, 80)}
 
 
+SERVE = """
+import socket
+server = socket.create_server(("", 80))
+print(flush=True)
+connection, _ = server.accept()
+while said := connection.recv(100):
+    connection.send(said)
+"""
+# A line in, its echo out.
+TALK = """
+import socket, sys
+sock = socket.create_connection((sys.argv[1], 80), 20)
+for line in sys.stdin:
+    sock.send(line.encode())
+    print(sock.recv(100).decode(), end="", flush=True)
+"""
+
+
+async def test_connections_that_are_there_outlive_the_first_policy(cluster: Cluster) -> None:
+    """Of who it isolates in the other direction, and of who it allows. OVN tracks none before."""
+    scene = await flat(cluster, "one", "two", zones=2)
+    one, two = (scene.pods[name].guest.space for name in ("one", "two"))
+    server = two.popen(sys.executable, "-I", "-c", SERVE)
+    assert server.stdout is not None
+    assert await asyncio.to_thread(server.stdout.readline) == "\n"
+    client = one.popen(sys.executable, "-I", "-c", TALK, "172.20.0.12")
+    assert client.stdin is not None
+    assert client.stdout is not None
+    rule = words.Rule(0, (members("one"),), (words.Service(TCP, 80),))
+    try:
+        for number, policies in enumerate(
+            (
+                [],
+                [policy("deaf", "one", ingress=())],
+                [policy("deaf", "one", ingress=()), policy("some", "two", ingress=(rule,))],
+                [policy("mute", "two", egress=())],
+                [],
+            )
+        ):
+            await scene.enforce(*policies)
+            client.stdin.write(f"{number}\n")
+            client.stdin.flush()
+            heard = asyncio.to_thread(client.stdout.readline)
+            assert await asyncio.wait_for(heard, 20) == f"{number}\n"
+    finally:
+        for process in (client, server):
+            process.kill()
+            process.wait(10)
+
+
 async def test_a_connection_ends_with_the_rule_that_allowed_it(cluster: Cluster) -> None:
     scene = await flat(cluster, "one", "two")
     await scene.enforce(policy("open", "two", ingress=(words.Rule(0),)))
