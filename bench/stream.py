@@ -78,12 +78,21 @@ def run() -> Iterable[Figure]:
 @contextmanager
 def lab(name: str, nodes: int, state: str) -> Iterator[dict[str, Any]]:
     """A lab that keeps its state in a folder of its own, and what `weft lab up` says of it."""
+    with home(state):
+        try:
+            yield up.up(name, spec.Wishes(nodes=nodes), tools=toolchain.ensure())
+        finally:
+            up.down(name)
+
+
+@contextmanager
+def home(state: str) -> Iterator[None]:
+    """The folder in which labs keep their state, until the block ends."""
     before = os.environ.get("XDG_STATE_HOME")
     os.environ["XDG_STATE_HOME"] = state
     try:
-        yield up.up(name, spec.Wishes(nodes=nodes), tools=toolchain.ensure())
+        yield
     finally:
-        up.down(name)
         if before is None:
             del os.environ["XDG_STATE_HOME"]
         else:
