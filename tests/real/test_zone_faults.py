@@ -35,6 +35,20 @@ async def test_a_chassis_leaves_and_returns(cluster: Cluster) -> None:
     assert await pings(one, "10.1.0.12")
 
 
+async def test_a_node_becomes_another_chassis(cluster: Cluster) -> None:
+    """Its own zone forgets the former one: ovn-controller cannot register beside it."""
+    scene = await build(cluster)
+    one = scene.guests["one"]
+    assert await pings(one, "10.1.0.12")
+    former, new = scene.b.zone.chassis, "chassis-2b"
+    b = await cluster.renamed(scene.b, new)
+    for kept in (scene.a, b):
+        await kept.bound(TWO, new)
+        assert kept.sb.get("Chassis", former) is None
+    assert await pings(one, "10.1.0.12")
+    assert await pings(scene.guests["three"], "10.1.0.11")
+
+
 async def test_rows_that_somebody_removes_come_back(cluster: Cluster) -> None:
     scene = await build(cluster)
     one, a = scene.guests["one"], scene.a

@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from ipaddress import ip_interface, ip_network
 from typing import Self
 
@@ -57,7 +58,9 @@ class Kept:
         )
         self.info = info(zone)
         self.on_written: Callable[[], object] = lambda: None
-        self.writer = writer.Writer(self.state, nb, sb, on_written=lambda: self.on_written())
+        self.writer = writer.Writer(
+            self.state, nb, sb, own=self.info, on_written=lambda: self.on_written()
+        )
 
     @classmethod
     async def open(cls, stack: AsyncExitStack, zone: Zone, style: ports.RemotePorts) -> Self:
@@ -135,6 +138,21 @@ class Cluster:
         self._tasks.append(self._group.create_task(kept.writer.run()))
         await self.node(kept, kept.info)
         return kept
+
+    async def renamed(self, kept: Kept, chassis: str) -> Kept:
+        """The node under another chassis id; all that keeps its zone starts anew, as its agent."""
+        place = self.kept.index(kept)
+        self._tasks[place].cancel()
+        ids = f"external_ids:system-id={chassis}"
+        await asyncio.to_thread(kept.zone.run, "ovs-vsctl", "set", "Open_vSwitch", ".", ids)
+        kept.zone.chassis = chassis
+        again = await Kept.open(self._stack, kept.zone, ports.RemotePorts.PLAIN)
+        for step in self._steps:
+            step(again.state)
+        self.kept[place] = again
+        self._tasks[place] = self._group.create_task(again.writer.run())
+        await self.node(again, replace(kept.info, chassis=chassis))
+        return again
 
     async def node(self, kept: Kept, said: model.NodeInfo) -> None:
         """What a node says of itself from now on."""

@@ -67,7 +67,7 @@ class Agent:
         )
         if self._primary is not None:
             self.zone.set_definition(names.DEFAULT_NETWORK, state.Definition(self._primary))
-        self.writer = writer.Writer(self.zone, nb, sb, on_written=self._written)
+        self.writer = writer.Writer(self.zone, nb, sb, own=own, on_written=self._written)
         self.speaker = advertise.Speaker(ovs)
         self.recorder = events.Recorder(client, COMPONENT)
         self.audit = audit.Audit(self.zone, self.recorder.emit)

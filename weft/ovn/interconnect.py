@@ -1,7 +1,7 @@
 """Which Southbound rows let a zone reach another zone's node: its Chassis and its Encaps.
 
 In an interconnect nobody but the zone's own controller writes these; ovn-controller makes its
-tunnels from them. This node's own Chassis is ovn-controller's and never touched.
+tunnels from them. This node's own Chassis is ovn-controller's and has no rows here.
 """
 
 from __future__ import annotations

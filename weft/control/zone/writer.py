@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from weft import errors, names, rows
+from weft import errors, model, names, rows
 from weft.control.zone import state
 from weft.ovn import interconnect, policy, ports, router, tables
 from weft.ovsdb import replica
@@ -38,7 +38,10 @@ class Figures:
 
 
 class Writer:
-    """Keeps the databases of a zone as `zone` desires; `poke` it after each change of `zone`."""
+    """Keeps the databases of a zone as `zone` desires; `poke` it after each change of `zone`.
+
+    `own` is the zone's node; without it, what the node was before is left alone.
+    """
 
     def __init__(
         self,
@@ -46,9 +49,11 @@ class Writer:
         nb: replica.Replica,
         sb: replica.Replica,
         *,
+        own: model.NodeInfo | None = None,
         on_written: Callable[[], None] = lambda: None,
     ) -> None:
         self._zone, self._nb, self._sb = zone, nb, sb
+        self._own = own
         self._on_written = on_written
         self._due = asyncio.Event()
         self._full = asyncio.Event()
@@ -140,7 +145,7 @@ class Writer:
             (*_strays(self._nb, nb), *nb),
             tuple(_stale(self._nb, tables.NB, nb)),
             sb,
-            tuple(_stale(self._sb, tables.SB, sb)),
+            (*_stale(self._sb, tables.SB, sb), *_former(self._sb, self._own)),
         )
 
     async def _apply(
@@ -264,3 +269,16 @@ def _stale(
             key = table.key(columns) if tables.owner(columns) else None
             if key is not None and (table.name, key) not in wanted:
                 yield table.name, key
+
+
+def _former(sb: replica.Replica, own: model.NodeInfo | None) -> Iterator[rows.Ident]:
+    """The node's own chassis under a name that it had before: ovn-controller leaves it, and cannot
+    register beside it, as both claim one endpoint."""
+    if own is None:
+        return
+    encaps = sb.rows(interconnect.ENCAP).values()
+    claiming = {str(encap["chassis_name"]) for encap in encaps if encap["ip"] in own.encap_ips}
+    for name in sorted(claiming - {own.chassis}):
+        there = sb.get(interconnect.CHASSIS, name)
+        if there is not None and not tables.owner(there[1]):
+            yield interconnect.CHASSIS, name
