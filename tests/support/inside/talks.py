@@ -14,7 +14,6 @@ from typing import Any
 from tests.support.inside import prober
 from weft.lab.runtime import namespaces
 
-WAIT = 1.5
 KINDS = {"TCP": socket.SOCK_STREAM, "UDP": socket.SOCK_DGRAM}
 
 
@@ -25,7 +24,7 @@ class Talks:
         self.talks: list[tuple[socket.socket, socket.socket]] = []
 
     def do_meet(
-        self, protocol: str, client: str, server: str, address: str, port: int
+        self, protocol: str, client: str, server: str, address: str, port: int, wait: float
     ) -> int | None:
         """A connection from one pod to an address of another; None if it does not come about."""
         inits = dict(prober.find_pods())
@@ -36,8 +35,8 @@ class Talks:
             link = socket.socket(family, KINDS[protocol])
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         door.bind((address, port))
-        link.settimeout(WAIT)
-        door.settimeout(WAIT)
+        link.settimeout(wait)
+        door.settimeout(wait)
         try:
             if protocol == "TCP":
                 door.listen()
@@ -57,7 +56,7 @@ class Talks:
         self.talks.append((link, end))
         return len(self.talks) - 1
 
-    def do_say(self, talk: int, by: str, wait: float = WAIT) -> bool:
+    def do_say(self, talk: int, by: str, wait: float) -> bool:
         """Whether the other end hears something that `by` (client or server) says now."""
         client, server = self.talks[talk]
         said, heard = (client, server) if by == "client" else (server, client)
