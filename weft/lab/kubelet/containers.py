@@ -7,6 +7,7 @@ container starts, which waits and which is finished? Pure: the time is an argume
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +45,11 @@ class Wait:
     """Nothing to start before this time."""
 
     until: float
+
+
+def killed(state: State, now: float) -> State:
+    """How a container ended that ran when its sandbox did."""
+    return State(state.attempt, state.started, -signal.SIGKILL, now)
 
 
 def parse(reported: Mapping[str, Any]) -> dict[str, State]:

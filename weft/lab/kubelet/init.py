@@ -11,6 +11,7 @@ costs one small process; when its last connection says `stop` it ends, and with 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import json
@@ -124,8 +125,13 @@ class Init:
         self.tell([link])
 
     def hear(self, descriptor: int) -> None:
+        link = self.links.get(descriptor)
+        if link is None:
+            return  # dropped since it was said to be ready
         try:
-            data = self.links[descriptor].recv(1 << 20)
+            data = link.recv(1 << 20, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return  # its number was that of one that was dropped
         except OSError:
             data = b""
         if not data:
@@ -157,8 +163,22 @@ class Init:
             return self.tell()
         state: Json = {"attempt": order["attempt"], "started": time.time(), "status": None}
         self.containers[name] = state
-        reader, writer = os.pipe2(os.O_CLOEXEC)
+        try:
+            pid, why = self.launch(order)
+        except OSError as error:
+            # Nothing was forked: no file for its log, say. The pod's others go on.
+            state |= {"status": 126, "ended": time.time(), "error": str(error)}
+            return self.tell()
+        if why:
+            state["error"] = f"{order['argv'][0]}: {why}"
+        state["pid"] = pid
+        self.names[pid] = name
+        return self.tell()
+
+    def launch(self, order: Json) -> tuple[int, str]:
+        """The container's process, and why it could not become what it was to be."""
         log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        reader, writer = os.pipe2(os.O_CLOEXEC)
         pid = os.fork()
         if pid == 0:
             try:
@@ -170,22 +190,16 @@ class Init:
         os.close(writer)
         os.close(log)
         with open(reader, "rb") as pipe:
-            why = pipe.read().decode(errors="replace")
-        if why:
-            state["error"] = f"{order['argv'][0]}: {why}"
-        state["pid"] = pid
-        self.names[pid] = name
-        return self.tell()
+            return pid, pipe.read().decode(errors="replace")
 
     def kill(self, name: str, number: int) -> None:
         state = self.containers.get(name)
         if state is None or state.get("status") is not None or not state.get("pid"):
             return
-        if number == signal.SIGKILL:
-            for member in self.members(state["pid"]):
-                os.kill(member, signal.SIGKILL)
-        else:
-            os.kill(state["pid"], number)
+        every = number == signal.SIGKILL
+        for member in self.members(state["pid"]) if every else [state["pid"]]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(member, number)
 
     def members(self, leader: int) -> list[int]:
         """The container's first process and its whole session."""

@@ -28,7 +28,7 @@ from weft.cni import install
 from weft.control import loop
 from weft.host import netlink
 from weft.kube import cache, client, events, resources
-from weft.lab.kubelet import images, nodeobject, pods, sandbox
+from weft.lab.kubelet import images, nodeobject, orders, pods, sandbox
 from weft.lab.meta import attach, primary
 
 log = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ def _has_range(node: dict[str, Any]) -> bool:
     return bool(node["spec"].get("podCIDR"))
 
 
-def _prepare(config: Config) -> pods.Environment:
+def _prepare(config: Config) -> orders.Environment:
     """Folders, the stand-in image, the CNI plugin and what containers find in their environment."""
     busybox = shutil.which("busybox")
     if busybox is None:
@@ -122,7 +122,7 @@ def _prepare(config: Config) -> pods.Environment:
     sandbox.share_names()
     install.install(config.run / "cni/bin")
     programs = f"{Path(sys.executable).parent}:{os.environ.get('PATH', _PLAIN_PATH)}"
-    return pods.Environment(
+    return orders.Environment(
         folder=config.run / "pods",
         logs=config.logs,
         image=images.ensure(config.run / "image", Path(busybox)),

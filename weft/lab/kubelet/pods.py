@@ -13,14 +13,12 @@ import secrets
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from weft import errors
 from weft.kube import cache, client, events, queue
 from weft.kube.resources import PODS, key
-from weft.lab.kubelet import containers, images, logs, podstatus, sandbox
+from weft.lab.kubelet import containers, images, logs, orders, podstatus, sandbox
 from weft.lab.meta import attach, plugin
 
 log = logging.getLogger(__name__)
@@ -28,18 +26,6 @@ log = logging.getLogger(__name__)
 Object = dict[str, Any]
 WORKERS = 256
 DEFAULT_GRACE = 30
-
-
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """What containers find. `native` and `plain` are the variables for the two kinds of image."""
-
-    folder: Path
-    logs: Path
-    image: Path
-    native: dict[str, str]
-    plain: dict[str, str]
-    host_ip: str
 
 
 class Pods:
@@ -51,7 +37,7 @@ class Pods:
         pods: cache.Cache,
         meta: attach.Meta,
         recorder: events.Recorder,
-        environment: Environment,
+        environment: orders.Environment,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._api, self._pods, self._meta = api, pods, meta
@@ -59,8 +45,8 @@ class Pods:
         self._sandboxes: dict[str, sandbox.Sandbox] = {}
         self._starting: dict[str, asyncio.Task[sandbox.Sandbox]] = {}
         self._refused: set[str] = set()
-        # Uids of pods that ended here: their status in the cache may be older than that.
-        self._ended: set[str] = set()
+        # Pods that ended here, by key: uid, and how. Their status in the cache may be older.
+        self._ended: dict[str, tuple[str, dict[str, containers.State]]] = {}
         self._deadlines: dict[str, float] = {}
         self._queue = queue.Queue("pods", on_error=self._report, first_pause=1.0)
 
@@ -91,17 +77,19 @@ class Pods:
             self._queue.add(_key(box))
 
     def _pod_changed(self, name: str, old: Object | None, new: Object | None) -> None:
-        if new is None and old is not None:
-            self._ended.discard(old["metadata"]["uid"])
         if new is None or new["metadata"].get("deletionTimestamp"):
             starting = self._starting.get(name)
-            if starting is not None:
+            # Once: a second time would end the undoing of what was made so far.
+            if starting is not None and not starting.cancelling():
                 starting.cancel()
         self._queue.add(name)
 
     def _nad_changed(self, name: str, old: Object | None, new: Object | None) -> None:
-        """A definition came or changed: pods that could not be attached try again now."""
-        for pod in self._refused:
+        """A definition came or changed: pods that could not be attached try again now.
+
+        One that starts may have missed it, and fail for that.
+        """
+        for pod in (*self._refused, *self._starting):
             self._queue.add(pod)
 
     def _report(self, name: str, error: errors.WeftError) -> None:
@@ -111,24 +99,31 @@ class Pods:
         """One step for the pod of this key."""
         pod = self._pods.get(name)
         uid = pod["metadata"]["uid"] if pod else ""
-        for box in [b for b in self._sandboxes.values() if _key(b) == name]:
-            if box.about.uid != uid:
+        boxes = [box for box in self._sandboxes.values() if _key(box) == name]
+        foreign = [box for box in boxes if box.about.uid != uid]
+        ended, states = self._ended.get(name, ("", {}))
+        if foreign:
+            for box in foreign:
                 await self._tear_down(box, None)
-        if pod is None:
+            self._queue.add(name)  # what was read of the pod is old by now
+        elif pod is None:
             self._refused.discard(name)
+            self._ended.pop(name, None)
         elif pod["metadata"].get("deletionTimestamp"):
             await self._delete(pod)
-        elif uid not in self._ended:
+        elif ended == uid:
+            await self._write_status(pod, states, None)
+        else:
             await self._keep_running(pod)
 
     async def _keep_running(self, pod: Object) -> None:
         uid = pod["metadata"]["uid"]
         box = self._sandboxes.get(uid)
         if box is not None and box.gone:
-            await self._tear_down(box, pod)
-            box = None
+            await self._end(pod, box)
+            return
         if box is None:
-            lost = lost_states(pod, self._clock())
+            lost = podstatus.lost(pod, self._clock())
             if (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
                 return
             if lost and containers.is_finished(pod, lost):
@@ -146,9 +141,16 @@ class Pods:
                 self._tell_backoff(pod, box, states)
         await self._write_status(pod, states, box)
         if containers.is_finished(pod, states):
-            states = await self._tear_down(box, pod)
-            self._ended.add(uid)
-            await self._write_status(pod, states, None)
+            await self._end(pod, box)
+
+    async def _end(self, pod: Object, box: sandbox.Sandbox) -> None:
+        """Take the sandbox away; a pod that is not finished then comes back for another."""
+        states = await self._tear_down(box, pod)
+        if not containers.is_finished(pod, states):
+            self._queue.add(key(pod))
+            return
+        self._ended[key(pod)] = box.about.uid, states
+        await self._write_status(pod, states, None)
 
     async def _start(self, pod: Object, lost: dict[str, containers.State]) -> sandbox.Sandbox:
         """A sandbox with all its interfaces, or an error and nothing left of it."""
@@ -160,9 +162,8 @@ class Pods:
                 await self._write_status(pod, {}, None)
             return await task
         except asyncio.CancelledError:
-            if not task.cancelled():
-                task.cancel()
-                await asyncio.wait([task])
+            worker = asyncio.current_task()
+            if worker is not None and worker.cancelling():
                 raise
             # Not this worker but the sandbox was cancelled: the pod is on its way out.
             raise errors.NotReady("its start was given up: it is being deleted") from None
@@ -172,12 +173,14 @@ class Pods:
             self._recorder.emit(pod, "Warning", "FailedCreatePodSandBox", what)
             raise errors.NotReady(str(error), hint=error.hint) from error
         finally:
+            task.cancel()  # where it was not awaited: nothing to start for a status not written
+            await asyncio.gather(task, return_exceptions=True)
             del self._starting[name]
 
     async def _make_sandbox(
         self, pod: Object, lost: dict[str, containers.State]
     ) -> sandbox.Sandbox:
-        meta = pod["metadata"]
+        meta, place = pod["metadata"], self._environment
         number = secrets.token_hex(32)
         about = plugin.Sandbox(
             id=number,
@@ -186,8 +189,8 @@ class Pods:
             pod=meta["name"],
             uid=meta["uid"],
         )
-        hostname = (pod["spec"].get("hostname") or meta["name"])[:63]
-        box = await sandbox.create(self._environment.folder / number[:13], about, hostname)
+        hostname = orders.hostname(pod)[:63]
+        box = await sandbox.create(place.folder / number[:13], about, hostname)
         box.lost = lost
         try:
             box.ips = tuple(await attach.add(self._meta, pod, about, box.network))
@@ -208,25 +211,9 @@ class Pods:
         return box
 
     def _start_container(self, pod: Object, box: sandbox.Sandbox, step: containers.Start) -> None:
-        container, place = step.container, self._environment
-        name = container["name"]
-        native = images.is_native(container.get("image", ""))
-        seen = {**pod, "status": {"podIP": box.ips[0], "hostIP": place.host_ip}}
-        order: Object = {
-            "argv": [
-                containers.expand(part, containers.environment(container, seen, {}))
-                for part in images.command(container)
-            ],
-            "env": containers.environment(container, seen, place.native if native else place.plain),
-            "cwd": container.get("workingDir", "/"),
-            "log": str(logs.path(place.logs, box.about.namespace, box.about.pod, name)),
-        }
-        if not native:
-            order |= {
-                "image": str(place.image),
-                "root": str(box.folder / f"root-{name}"),
-                "etc": etc_files(pod, box.ips[0]),
-            }
+        container, name = step.container, step.container["name"]
+        root = box.folder / f"root-{name}"
+        order = orders.start(pod, container, box.ips[0], root, self._environment)
         if not box.start(name, step.attempt, order):
             return
         told = images.explanation(container)
@@ -265,8 +252,7 @@ class Pods:
         if box is not None:
             states = await self._tear_down(box, pod)
             await self._write_status(pod, states, None)
-        self._deadlines.pop(uid, None)
-        self._ended.discard(uid)
+        self._ended.pop(key(pod), None)
         self._refused.discard(key(pod))
         name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
         try:
@@ -295,7 +281,7 @@ class Pods:
     ) -> dict[str, containers.State]:
         """End everything of the sandbox; how its containers ended."""
         states = {
-            name: state if state.status is not None else killed(state, self._clock())
+            name: state if state.status is not None else containers.killed(state, self._clock())
             for name, state in box.states.items()
         }
         await box.end()
@@ -308,6 +294,7 @@ class Pods:
             raise errors.Unavailable(what, where=f"Pod {_key(box)}")
         await sandbox.remove(box)
         self._sandboxes.pop(box.about.uid, None)
+        self._deadlines.pop(box.about.uid, None)
         return states
 
     async def _write_status(
@@ -349,37 +336,6 @@ def _key(box: sandbox.Sandbox) -> str:
     return f"{box.about.namespace}/{box.about.pod}"
 
 
-def killed(state: containers.State, now: float) -> containers.State:
-    return containers.State(state.attempt, state.started, -signal.SIGKILL, now)
-
-
-def lost_states(pod: Object, now: float) -> dict[str, containers.State]:
-    """Containers that ran before and of which nothing is left: the node was started anew."""
-    status = pod.get("status") or {}
-    found = {}
-    for entry in (
-        *(status.get("initContainerStatuses") or ()),
-        *(status.get("containerStatuses") or ()),
-    ):
-        if not entry.get("containerID"):
-            continue
-        ended = (entry.get("state") or {}).get("terminated")
-        code = ended.get("exitCode", 0) if ended else -signal.SIGKILL
-        found[entry["name"]] = containers.State(entry.get("restartCount", 0), now, code, now)
-    return found
-
-
 def describe(error: errors.WeftError) -> str:
     """The error and what to do about it, for an event."""
     return f"{error} ({error.hint})" if error.hint else str(error)
-
-
-def etc_files(pod: Object, address: str) -> dict[str, str]:
-    name = pod["spec"].get("hostname") or pod["metadata"]["name"]
-    return {
-        "hostname": f"{name}\n",
-        "hosts": f"127.0.0.1\tlocalhost\n::1\tlocalhost\n{address}\t{name}\n",
-        "resolv.conf": "",
-        "passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
-        "group": "root:x:0:\nnogroup:x:65534:\n",
-    }

@@ -62,6 +62,22 @@ def render(pod: Object, states: Mapping[str, State], facts: Facts) -> Object:
     return status
 
 
+def lost(pod: Object, now: float) -> dict[str, State]:
+    """Containers that ran before and of which nothing is left: the node was started anew."""
+    status = pod.get("status") or {}
+    found = {}
+    for entry in (
+        *(status.get("initContainerStatuses") or ()),
+        *(status.get("containerStatuses") or ()),
+    ):
+        if not entry.get("containerID"):
+            continue
+        ended = (entry.get("state") or {}).get("terminated")
+        code = ended.get("exitCode", 0) if ended else -signal.SIGKILL
+        found[entry["name"]] = State(entry.get("restartCount", 0), now, code, now)
+    return found
+
+
 def phase_of(pod: Object, states: Mapping[str, State]) -> str:
     """Pending until a container of the pod proper was started."""
     main = [states.get(container["name"]) for container in pod["spec"]["containers"]]

@@ -69,10 +69,15 @@ class Sandbox:
 
     async def connect(self, on_change: Callable[[], None]) -> None:
         """Follow the first process; raises OSError if there is none."""
-        reader, self._writer = await asyncio.open_unix_connection(
+        reader, writer = await asyncio.open_unix_connection(
             str(self.folder / "init.sock"), limit=1 << 22
         )
-        self._take(await reader.readline())
+        try:
+            self._take(await reader.readline())
+        except BaseException:
+            writer.close()
+            raise
+        self._writer, self.gone = writer, False
         self._reader = asyncio.create_task(self._follow(reader, on_change), name="pod's init")
 
     async def _follow(self, reader: asyncio.StreamReader, on_change: Callable[[], None]) -> None:
@@ -108,14 +113,19 @@ class Sandbox:
         return True
 
     def signal(self, number: int) -> None:
-        """Send every running container a signal."""
-        for name, state in self.states.items():
-            if state.status is None:
-                self.send({"op": "kill", "name": name, "signal": number})
+        """Send every running container a signal; one that is on its way gets it when it runs."""
+        for name in self.running:
+            self.send({"op": "kill", "name": name, "signal": number})
 
     @property
     def running(self) -> list[str]:
-        return [name for name, state in self.states.items() if state.status is None]
+        """The containers that run, or whose start was ordered and not heard of since."""
+        if self.gone:
+            return []
+        known = {name: state.attempt for name, state in self.states.items()}
+        ordered = {name for name, attempt in self.ordered.items() if attempt > known.get(name, -1)}
+        found = {name for name, state in self.states.items() if state.status is None}
+        return sorted(ordered | found)
 
     async def disconnect(self) -> None:
         """Leave the first process to itself."""
@@ -142,9 +152,8 @@ async def create(folder: Path, about: plugin.Sandbox, hostname: str) -> Sandbox:
     made = Sandbox(folder, about)
     made.save()
     try:
-        done = await process.run(
-            [sys.executable, "-ISE", str(INIT), str(folder), hostname], timeout=START_PATIENCE
-        )
+        argv = [sys.executable, "-ISE", str(INIT), str(folder), hostname]
+        done = await process.run(argv, timeout=START_PATIENCE)
         await asyncio.to_thread(_name, int(done.stdout), Path(about.netns))
         await netns.run_inside(about.netns, _prepare_network)
     except BaseException:

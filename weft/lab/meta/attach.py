@@ -52,12 +52,14 @@ async def add(meta: Meta, pod: Object, sandbox: plugin.Sandbox, record: Path) ->
         wishes = selection.parse(pod, primary=meta.primary is None)
         chains = [_chain(meta, pod, attachment) for attachment in wishes]
         if meta.primary is not None and not (chains and chains[0].interface == FIRST):
+            entry = {"interface": FIRST, "name": primary.NAME}
+            # Remembered before it is made: whoever comes after a crash undoes it.
+            _write(record, [{**entry, "result": {}}])
             result = await meta.primary.add(sandbox, FIRST)
-            done.append({"interface": FIRST, "name": primary.NAME, "result": result})
+            done.append({**entry, "result": result})
             _write(record, done)
             _tell_added(meta, pod, FIRST, result, primary.NAME)
         for chain in chains:
-            # Remembered before it is made: whoever comes after a crash undoes it.
             _write(record, [*done, delegate.to_record(chain, {})])
             result = await _add_chain(meta, chain, sandbox)
             done.append(delegate.to_record(chain, result))

@@ -1,0 +1,58 @@
+"""What must a pod's first process be told to start a container?
+
+Pure: from the pod's specification and what the node has to offer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from weft.lab.kubelet import containers, images, logs
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What containers find. `native` and `plain` are the variables for the two kinds of image."""
+
+    folder: Path
+    logs: Path
+    image: Path
+    native: dict[str, str]
+    plain: dict[str, str]
+    host_ip: str
+
+
+def hostname(pod: Object) -> str:
+    return str(pod["spec"].get("hostname") or pod["metadata"]["name"])
+
+
+def start(pod: Object, container: Object, address: str, root: Path, place: Environment) -> Object:
+    """How to run `container` in a pod with this address; its own files go to `root`."""
+    meta, native = pod["metadata"], images.is_native(container.get("image", ""))
+    seen = {**pod, "status": {"podIP": address, "hostIP": place.host_ip}}
+    variables = containers.environment(container, seen, {})
+    log = logs.path(place.logs, meta["namespace"], meta["name"], container["name"])
+    order: Object = {
+        "argv": [containers.expand(part, variables) for part in images.command(container)],
+        "env": containers.environment(container, seen, place.native if native else place.plain),
+        "cwd": container.get("workingDir", "/"),
+        "log": str(log),
+    }
+    if not native:
+        etc = _etc_files(hostname(pod), address)
+        order |= {"image": str(place.image), "root": str(root), "etc": etc}
+    return order
+
+
+def _etc_files(name: str, address: str) -> dict[str, str]:
+    return {
+        "hostname": f"{name}\n",
+        "hosts": f"127.0.0.1\tlocalhost\n::1\tlocalhost\n{address}\t{name}\n",
+        "resolv.conf": "",
+        "passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
+        "group": "root:x:0:\nnogroup:x:65534:\n",
+    }
