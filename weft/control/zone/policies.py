@@ -62,10 +62,11 @@ class Policies:
         # What may have changed: networks, ports and parts to be looked at.
         self._refilled: set[str] = set()
         self._doubted: set[str] = set()
+        self._selected: set[str] = set()  # ports that are in other groups, if anything
         self._dirty: set[groups.Part] = set()
 
     def __len__(self) -> int:
-        noted = (self._refilled, self._doubted, self._dirty, self._parts)
+        noted = (self._refilled, self._doubted, self._selected, self._dirty, self._parts)
         return sum([len(each) for each in noted])
 
     # Objects in
@@ -204,15 +205,20 @@ class Policies:
         for network in self._guarded(changed):
             if self._groups.in_part((network, key)):
                 self._dirty.add((network, key))
-            self._doubt(self._endpoints.chosen(network, changed.subjects))
+            for port in self._endpoints.chosen(network, changed.subjects):
+                if self._is_own(port):
+                    self._selected.add(port)
 
     def _doubt(self, ports: Iterable[str]) -> None:
         """Have ports looked at that may be in groups or sets, or have been."""
         for key in ports:
-            port = self._endpoints.get(key)
-            is_own = port is not None and port.node == self._node and self._endpoints.queries(key)
-            if is_own or self._groups.of(key) or self._parts.concern(key):
+            is_chosen = self._is_own(key) and self._endpoints.queries(key)
+            if is_chosen or self._groups.of(key) or self._parts.concern(key):
                 self._doubted.add(key)
+
+    def _is_own(self, key: str) -> bool:
+        port = self._endpoints.get(key)
+        return port is not None and port.node == self._node
 
     def _guarded(self, each: words.Policy) -> set[str]:
         found = {self._networks[nad] for nad in each.definitions if nad in self._networks}
@@ -224,7 +230,8 @@ class Policies:
         doubted, self._doubted = self._doubted, set()
         self._parts.refill(refilled)
         self._dirty |= self._parts.update(doubted)
-        for port in doubted:
+        selected, self._selected = self._selected, set()
+        for port in doubted | selected:
             self._dirty |= self._groups.put(port, self._wanted(port))
         dirty, self._dirty = self._dirty, set()
         for part in dirty:

@@ -282,3 +282,5 @@ def _former(sb: replica.Replica, own: model.NodeInfo | None) -> Iterator[rows.Id
         there = sb.get(interconnect.CHASSIS, name)
         if there is not None and not tables.owner(there[1]):
             yield interconnect.CHASSIS, name
+            if sb.get(interconnect.PRIVATE, name) is not None:
+                yield interconnect.PRIVATE, name
