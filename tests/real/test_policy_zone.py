@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from tests.real.test_zone import recomputes
-from tests.real.test_zone_faults import contents, written
+from tests.real.test_zone_faults import contents, lose_northbound, written
 from tests.support.policed import Policed, synchronise
 from tests.support.realised import PORT, Cluster, Kept, network
 from weft import model, rows
@@ -160,13 +160,7 @@ async def test_a_wiped_northbound_is_rebuilt_with_its_policies(cluster: Cluster)
     await scene.put("x", allow("x", "one", "two"))
     zone, a = scene.a.zone, scene.a
     before, places = contents(a), scene.groups(a, "one")
-    await asyncio.to_thread(zone.stop, "nb")
-    await asyncio.to_thread(zone.run, "rm", "/run/ovn/nb.db")
-    schema = str(cluster.wire.toolchain.schema("ovn-nb"))
-    await asyncio.to_thread(zone.run, "ovsdb-tool", "create", "/run/ovn/nb.db", schema)
-    rebuilds = a.writer.figures.rebuilds
-    await asyncio.to_thread(zone.start, "nb")
-    await written(a, lambda: a.writer.figures.rebuilds > rebuilds and not a.writer.trouble)
+    await lose_northbound(cluster, a)
     assert contents(a) == before
     assert scene.groups(a, "one") == places
     for name in ("one", "three"):

@@ -45,6 +45,7 @@ async def test_a_node_becomes_another_chassis(cluster: Cluster) -> None:
     for kept in (scene.a, b):
         await kept.bound(TWO, new)
         assert kept.sb.get("Chassis", former) is None
+        await asyncio.to_thread(kept.zone.run, "ovn-nbctl", "--timeout=30", "--wait=hv", "sync")
     assert await pings(one, "10.1.0.12")
     assert await pings(scene.guests["three"], "10.1.0.11")
 
@@ -129,17 +130,23 @@ async def test_a_wiped_northbound_is_rebuilt(cluster: Cluster) -> None:
     zone, a = scene.a.zone, scene.a
     assert await pings(scene.guests["one"], "10.1.0.12")
     before = contents(a)
-    await asyncio.to_thread(zone.stop, "nb")
-    await asyncio.to_thread(zone.run, "rm", "/run/ovn/nb.db")
-    schema = str(cluster.wire.toolchain.schema("ovn-nb"))
-    await asyncio.to_thread(zone.run, "ovsdb-tool", "create", "/run/ovn/nb.db", schema)
-    rebuilds = a.writer.figures.rebuilds
-    await asyncio.to_thread(zone.start, "nb")
-    await written(a, lambda: a.writer.figures.rebuilds > rebuilds and not a.writer.trouble)
+    await lose_northbound(cluster, a)
     assert contents(a) == before
     await a.bound("default.blue_default_one", zone.chassis)
     await a.bound(TWO, scene.b.zone.chassis)
     assert await pings(scene.guests["one"], "10.1.0.12")
+
+
+async def lose_northbound(cluster: Cluster, kept: Kept) -> None:
+    """An empty one in its place, and all written again."""
+    await asyncio.to_thread(kept.zone.stop, "nb")
+    await asyncio.to_thread(kept.zone.run, "rm", "/run/ovn/nb.db")
+    schema = str(cluster.wire.toolchain.schema("ovn-nb"))
+    await asyncio.to_thread(kept.zone.run, "ovsdb-tool", "create", "/run/ovn/nb.db", schema)
+    rebuilds = kept.writer.figures.rebuilds
+    await asyncio.to_thread(kept.zone.start, "nb")
+    done = kept.writer.figures
+    await written(kept, lambda: done.rebuilds > rebuilds and not kept.writer.trouble)
 
 
 async def written(kept: Kept, done: Callable[[], bool]) -> None:
