@@ -71,6 +71,28 @@ def test_the_default_route_goes_where_it_is_asked_for(cluster: Cluster) -> None:
     cluster.delete("led")
 
 
+def test_a_pod_on_its_nodes_own_network(cluster: Cluster) -> None:
+    cluster.create(pod("host", networks="blue", hostNetwork=True))
+    made = cluster.wait_ready("host")
+    address = cluster.node_address()
+    status = made["status"]
+    assert (status["podIP"], status["hostIP"]) == (address, address)
+    assert status["podIPs"] == [{"ip": address}]
+    assert "k8s.v1.cni.cncf.io/network-status" not in made["metadata"]["annotations"]
+    assert "AddedInterface" not in cluster.events("host")
+    argv = ("busybox", "readlink", "/proc/self/ns/net")
+    assert cluster.run("host", *argv) == cluster.house.run("node1", *argv, lab=cluster.name).stdout
+    assert cluster.run("host", "hostname") == "node1\n"
+    left = cluster.left()
+    assert left == {**pods.NOTHING, "pods": left["pods"]}
+    cluster.kill("kubelet")
+    cluster.create(pod("after"))  # runs only when a new kubelet is at work
+    cluster.wait_ready("after")
+    assert cluster.get("host")["status"] == status
+    cluster.delete("host", "after", grace=0)
+    assert cluster.left() == pods.NOTHING
+
+
 @pytest.mark.parametrize(
     ("policy", "status", "phase"),
     [("Never", 0, "Succeeded"), ("Never", 3, "Failed"), ("OnFailure", 0, "Succeeded")],

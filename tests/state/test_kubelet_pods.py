@@ -61,7 +61,7 @@ async def a_node(folder: Path, **spec: Any) -> AsyncIterator[Node]:
     mine, nads = cache.Cache(api, PODS), cache.Cache(api, NADS)
     recorder = events.Recorder(api, "kubelet")
     meta = attach.Meta(client=api, nads=nads, recorder=recorder, primary=None, path="")
-    place = orders.Environment(folder, folder, folder, {}, {}, "192.0.2.1")
+    place = orders.Environment(folder, folder, folder, {}, {}, "192.0.2.1", "node1")
     kubelet = pods.Pods(api, mine, meta, recorder, place)
     tasks = [asyncio.create_task(part.run()) for part in (mine, nads, recorder)]
     await mine.synced()

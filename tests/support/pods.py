@@ -100,6 +100,11 @@ class Cluster:
         found: Object = self.api(lambda api: api.get(resources.PODS, name, "default"))
         return found
 
+    def node_address(self) -> str:
+        """The address that the Node reports."""
+        node = self.api(lambda api: api.get(resources.NODES, "node1"))
+        return next(a["address"] for a in node["status"]["addresses"] if a["type"] == "InternalIP")
+
     def delete(self, *names: str, grace: int | None = None) -> None:
         """Returns when they are gone from the API."""
 

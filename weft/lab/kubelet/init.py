@@ -1,12 +1,13 @@
 """Process 1 of a pod: holds the pod's namespaces, starts its containers and outlives the kubelet.
 
-    python3 -I -S -E init.py FOLDER HOSTNAME
+    python3 -I -S -E init.py FOLDER HOSTNAME [--on-host]
 
 The question answered here: who owns a pod's processes while no kubelet runs? This does: a kubelet
 that comes back connects to FOLDER/init.sock and is told everything that happened. Messages are
 JSON, one a line: `start` and `kill` come in, `state` (all containers, whole) goes out, at once
-and after every change. It is a program of its own, with the standard library alone, so that a pod
-costs one small process; when its last connection says `stop` it ends, and with it the pod.
+and after every change. With `--on-host` the pod stays in its node's network namespace. This is a
+program of its own, with the standard library alone, so that a pod costs one small process; when
+its last connection says `stop` it ends, and with it the pod.
 """
 
 from __future__ import annotations
@@ -253,12 +254,13 @@ def prepare(hostname: str) -> None:
     libc.prctl(PR_SET_NAME, b"pause", 0, 0, 0)
 
 
-def main(folder: str, hostname: str) -> int:
+def main(folder: str, hostname: str, *options: str) -> int:
     """Make the namespaces, leave process 1 behind in them, and print its number."""
     os.umask(0o022)
     # Whatever the kubelet's process happened to have open would be held for the pod's life.
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-    check(libc.unshare(NEWNET | NEWNS | NEWPID | NEWUTS | NEWIPC), "unshare")
+    own = 0 if "--on-host" in options else NEWNET
+    check(libc.unshare(own | NEWNS | NEWPID | NEWUTS | NEWIPC), "unshare")
     reader, writer = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
     if pid == 0:
@@ -289,4 +291,4 @@ def main(folder: str, hostname: str) -> int:
 
 
 if __name__ == "__main__":
-    os._exit(main(sys.argv[1], sys.argv[2]))
+    os._exit(main(*sys.argv[1:]))

@@ -134,6 +134,7 @@ def _prepare(config: Config) -> orders.Environment:
         },
         plain={"PATH": _PLAIN_PATH, "HOME": "/root"},
         host_ip=config.address or find_address(),
+        host_name=config.node,
     )
 
 

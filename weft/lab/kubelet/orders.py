@@ -24,9 +24,18 @@ class Environment:
     native: dict[str, str]
     plain: dict[str, str]
     host_ip: str
+    host_name: str
 
 
-def hostname(pod: Object) -> str:
+def on_host(pod: Object) -> bool:
+    """Whether the pod lives in its node's own network namespace."""
+    return bool(pod["spec"].get("hostNetwork"))
+
+
+def hostname(pod: Object, place: Environment) -> str:
+    """The pod's own name; on its node's network, the node's."""
+    if on_host(pod):
+        return place.host_name
     return str(pod["spec"].get("hostname") or pod["metadata"]["name"])
 
 
@@ -43,7 +52,7 @@ def start(pod: Object, container: Object, address: str, root: Path, place: Envir
         "log": str(log),
     }
     if not native:
-        etc = _etc_files(hostname(pod), address)
+        etc = _etc_files(hostname(pod, place), address)
         order |= {"image": str(place.image), "root": str(root), "etc": etc}
     return order
 

@@ -182,18 +182,22 @@ class Pods:
     ) -> sandbox.Sandbox:
         meta, place = pod["metadata"], self._environment
         number = secrets.token_hex(32)
+        on_host = orders.on_host(pod)
         about = plugin.Sandbox(
             id=number,
-            netns=str(sandbox.NETNS / number),
+            netns="" if on_host else str(sandbox.NETNS / number),
             namespace=meta["namespace"],
             pod=meta["name"],
             uid=meta["uid"],
         )
-        hostname = orders.hostname(pod)[:63]
+        hostname = orders.hostname(pod, place)[:63]
         box = await sandbox.create(place.folder / number[:13], about, hostname)
         box.lost = lost
         try:
-            box.ips = tuple(await attach.add(self._meta, pod, about, box.network))
+            if on_host:
+                box.ips = (place.host_ip,)
+            else:
+                box.ips = tuple(await attach.add(self._meta, pod, about, box.network))
             box.started = self._clock()
             box.save()
             await box.connect(lambda: self._queue.add(_key(box)))

@@ -30,7 +30,10 @@ START_PATIENCE = 30.0
 
 @dataclass(slots=True)
 class Sandbox:
-    """A pod's sandbox. What outlives the kubelet is in `folder`; the rest is rebuilt from it."""
+    """A pod's sandbox. What outlives the kubelet is in `folder`; the rest is rebuilt from it.
+
+    Without the name of a network namespace it is in its node's own.
+    """
 
     folder: Path
     about: plugin.Sandbox
@@ -147,15 +150,17 @@ class Sandbox:
 
 
 async def create(folder: Path, about: plugin.Sandbox, hostname: str) -> Sandbox:
-    """Make the namespaces; the network namespace gets its name in /run/netns."""
+    """Make the namespaces; the network namespace, if it is to have one, gets its name."""
     await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True)
     made = Sandbox(folder, about)
     made.save()
     try:
         argv = [sys.executable, "-ISE", str(INIT), str(folder), hostname]
+        argv += [] if about.netns else ["--on-host"]
         done = await process.run(argv, timeout=START_PATIENCE)
-        await asyncio.to_thread(_name, int(done.stdout), Path(about.netns))
-        await netns.run_inside(about.netns, _prepare_network)
+        if about.netns:
+            await asyncio.to_thread(_name, int(done.stdout), Path(about.netns))
+            await netns.run_inside(about.netns, _prepare_network)
     except BaseException:
         await remove(made)
         raise
@@ -192,7 +197,8 @@ async def remove(sandbox: Sandbox) -> None:
 
 
 def _erase(sandbox: Sandbox) -> None:
-    netns.unbind(Path(sandbox.about.netns))
+    if sandbox.about.netns:
+        netns.unbind(Path(sandbox.about.netns))
     shutil.rmtree(sandbox.folder, ignore_errors=True)
 
 

@@ -1,0 +1,45 @@
+"""What a pod's first process is told to start a container."""
+
+from pathlib import Path
+from typing import Any
+
+from weft.lab.kubelet import orders
+
+PLACE = orders.Environment(
+    folder=Path("/pods"),
+    logs=Path("/logs"),
+    image=Path("/image"),
+    native={"PATH": "/all"},
+    plain={"PATH": "/few"},
+    host_ip="192.0.2.1",
+    host_name="node1",
+)
+IP = {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
+
+
+def order(image: str, address: str = "10.1.0.2", **spec: Any) -> dict[str, Any]:
+    container = {"name": "c", "image": image, "command": ["echo", "$(IP)"], "env": [IP]}
+    pod = {"metadata": {"namespace": "shop", "name": "web"}, "spec": spec}
+    return orders.start(pod, container, address, Path("/root"), PLACE)
+
+
+def test_a_container_of_an_image() -> None:
+    told = order("busybox")
+    assert told["argv"] == ["echo", "10.1.0.2"]
+    assert told["env"] == {"PATH": "/few", "IP": "10.1.0.2"}
+    assert told["log"] == "/logs/shop_web_c.log"
+    assert (told["image"], told["root"]) == ("/image", "/root")
+    assert told["etc"]["hostname"] == "web\n"
+    assert told["etc"]["hosts"].endswith("10.1.0.2\tweb\n")
+
+
+def test_a_container_with_the_nodes_own_files() -> None:
+    told = order("lab.weft/virt-launcher:1")
+    assert told["env"]["PATH"] == "/all"
+    assert "image" not in told
+
+
+def test_names_of_pods() -> None:
+    assert order("busybox", hostname="shop1")["etc"]["hostname"] == "shop1\n"
+    told = order("busybox", "192.0.2.1", hostNetwork=True, hostname="shop1")
+    assert told["etc"]["hosts"].endswith("192.0.2.1\tnode1\n")
