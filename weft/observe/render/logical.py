@@ -7,39 +7,27 @@ at their sides: on the left those of the network on top, on the right those of a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from weft.observe.graph import Graph, Zone
 from weft.observe.render import cards, grid, lettering, sections
+from weft.observe.render.canvas import Canvas, place
 from weft.observe.render.drawing import Box, Dot, Drawing, Path, Shape, Stroke, Text
 from weft.observe.render.rails import draw as draw_rails
 
 EMPTY, UNKNOWN = "no pods", "none known"
 
 
-@dataclass
-class Canvas:
-    """What has been drawn so far. `boxes` by zone and id; a band's parts by zone, too."""
-
-    sheet: sections.Sheet
-    grid: grid.Grid
-    boxes: dict[tuple[str, str], Box] = field(default_factory=dict)
-    paths: list[Path] = field(default_factory=list)
-    dots: list[Dot] = field(default_factory=list)
-    texts: list[Text] = field(default_factory=list)
-
-
 def lay_out(graph: Graph) -> Drawing:
     sheet = sections.arrange(graph)
     measured = grid.measure(sheet, graph.zones)
     canvas = Canvas(sheet, measured)
-    for place, row in enumerate(measured.rows):
+    for number, row in enumerate(measured.rows):
         if row is None:
-            _pods(canvas, graph, place)
+            _pods(canvas, graph, number)
         elif row.band is not None:
-            _band(canvas, graph, row, place)
+            _band(canvas, graph, row, number)
         else:
-            _cards(canvas, row, place)
+            _cards(canvas, row, number)
     for routed in measured.ties:
         _tie(canvas, routed)
     draw_rails(canvas)
@@ -87,32 +75,6 @@ def _frame(zone: Zone, measured: grid.Grid) -> Box:
         ),
         "\n".join(part for part in said if part),
         faint=not zone.read,
-    )
-
-
-def place(card: cards.Card, x: float, y: float, width: float) -> Box:
-    """A card at its place, with what fits on it."""
-    texts = []
-    for number, line in enumerate(card.lines()):
-        room = width - 2 * cards.SIDE - (0 if number else card.corner)
-        baseline = y + cards.PAD + cards.LINE * number + 11.5
-        for words in line:
-            shown = lettering.fit(words.words, words.style, room)
-            edge = x + width - cards.SIDE if words.end else x + cards.SIDE
-            full = words.words if shown != words.words else ""
-            texts.append(Text(edge, baseline, shown, words.style, words.end, None, full))
-            room -= lettering.width(shown, words.style) + cards.BETWEEN
-    return Box(
-        x,
-        y,
-        width,
-        card.height,
-        card.shape,
-        tuple(texts),
-        card.title,
-        card.hue,
-        card.badge,
-        card.faint,
     )
 
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from weft.observe.render import cards, lettering
+from weft.observe.render.canvas import place
 from weft.observe.render.drawing import Box, Dot, Drawing, Path, Shape, Stroke, Text
 from weft.observe.render.grid import HEADER, INSET, MARGIN, ZONE_GAP, ZONE_HEADER, Span
-from weft.observe.render.logical import place
 from weft.observe.underlay import TUNNELS, Bridge, Node, State, Tunnel, Underlay
 
 LANE = 22.0

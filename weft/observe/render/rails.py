@@ -6,13 +6,9 @@ below the pods gather these into the lanes of the zone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from weft.observe.render import cards, grid
+from weft.observe.render.canvas import Canvas
 from weft.observe.render.drawing import Box, Dot, Path, Shape
-
-if TYPE_CHECKING:
-    from weft.observe.render.logical import Canvas
 
 
 def draw(canvas: Canvas) -> None:
