@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from weft import errors
-from weft.app import logging as logs
 from weft.control import loop
 from weft.kube import cache, client, events, queue, resources
-from weft.lab import spec
+from weft.lab import foreground, spec
 from weft.lab.kubelet import scheduler
 
 log = logging.getLogger(__name__)
@@ -114,13 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="controllers", description="the lab's controllers")
     parser.add_argument("--kubeconfig", required=True, help="how to reach the API")
     config = Config(parser.parse_args(argv).kubeconfig)
-    logs.set_up("info", "text")
-    try:
-        loop.run(lambda: run(config))
-    except errors.WeftError as error:
-        log.error("%s%s", error, f" ({error.hint})" if error.hint else "")
-        return 1
-    return 0
+    return foreground.serve(lambda: run(config))
 
 
 if __name__ == "__main__":

@@ -23,11 +23,11 @@ from typing import Any
 
 import weft
 from weft import errors
-from weft.app import logging as logs
 from weft.cni import install
 from weft.control import loop
 from weft.host import netlink
 from weft.kube import cache, client, events, resources
+from weft.lab import foreground
 from weft.lab.kubelet import images, nodeobject, orders, pods, sandbox
 from weft.lab.meta import attach, primary
 
@@ -225,13 +225,7 @@ def parse_arguments(argv: Sequence[str] | None) -> Config:
 
 def main(argv: Sequence[str] | None = None) -> int:
     config = parse_arguments(argv)
-    logs.set_up("info", "text")
-    try:
-        loop.run(lambda: run(config))
-    except errors.WeftError as error:
-        log.error("%s%s", error, f" ({error.hint})" if error.hint else "")
-        return 1
-    return 0
+    return foreground.serve(lambda: run(config))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,26 @@
+"""How does one of the lab's own programs run, from its first line of log to its exit status?
+
+What the program does is its own affair; the supervisor starts it again when it fails.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from weft import errors
+from weft.app import logging as logs
+from weft.control import loop
+
+log = logging.getLogger(__name__)
+
+
+def serve(main: Callable[[], loop.Part]) -> int:
+    """Run `main` until a signal ends it (0) or something that weft foresaw (1, with its words)."""
+    logs.set_up("info", "text")
+    try:
+        loop.run(main)
+    except errors.WeftError as error:
+        log.error("%s%s", error, f" ({error.hint})" if error.hint else "")
+        return 1
+    return 0
