@@ -52,12 +52,7 @@ def command(
     """
     with output.progress(form) as report:
         tools = toolchain.ensure(report)
-
-        def tell(event: Mapping[str, object]) -> None:
-            ready, total = event.get("ready"), event.get("total")
-            if isinstance(ready, int) and isinstance(total, int):
-                report("starting the lab", ready / total)
-
+        tell = output.counting(report, "starting the lab")
         lab = up.up(name, spec.Wishes(nodes=3), tools=tools, tell=tell)
         shown = asyncio.run(SHOWS[which](lab, report))
     data = {"machines": [asdict(vm) for vm in shown.vms.values()], **shown.data}

@@ -68,12 +68,7 @@ def up_(
     spec.change(spec.Lab(name=name), wishes, running=False)  # refuse nonsense before downloading
     with output.progress(form) as report:
         tools = toolchain.ensure(report)
-
-        def tell(event: Mapping[str, object]) -> None:
-            ready, total = event.get("ready"), event.get("total")
-            if isinstance(ready, int) and isinstance(total, int):
-                report("starting the lab", ready / total)
-
+        tell = output.counting(report, "starting the lab")
         found = up.up(name, wishes, tools=tools, tell=tell)
     output.emit(form, found, lambda: _say_up(found))
 
@@ -97,12 +92,7 @@ def reboot_(
     from weft.lab import up
 
     with output.progress(form) as report:
-
-        def tell(event: Mapping[str, object]) -> None:
-            ready, total = event.get("ready"), event.get("total")
-            if isinstance(ready, int) and isinstance(total, int):
-                report(f"rebooting {node}", ready / total)
-
+        tell = output.counting(report, f"rebooting {node}")
         found = up.reboot(name, node, tell=tell)
     output.emit(form, found, lambda: typer.echo(f"{node} of lab {name!r} is up again."))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -28,6 +28,17 @@ def emit(output: Output, data: Any, text: Callable[[], None]) -> None:
         typer.echo(json.dumps(data, indent=2, default=str))
     else:
         text()
+
+
+def counting(report: Report, what: str) -> Callable[[Mapping[str, object]], None]:
+    """A listener that reports, of the events that count, how many of a total are ready."""
+
+    def tell(event: Mapping[str, object]) -> None:
+        ready, total = event.get("ready"), event.get("total")
+        if isinstance(ready, int) and isinstance(total, int):
+            report(what, ready / total)
+
+    return tell
 
 
 @contextlib.contextmanager
