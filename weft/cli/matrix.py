@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from weft import errors
+from weft.cli.output import deliver
 from weft.kube.client import Client
 from weft.lab import spec, state, up
 from weft.lab.probes import measuring
@@ -66,7 +67,7 @@ def command(
     elif output == JSON:
         typer.echo(json.dumps(data(matrix), indent=2))
     else:
-        _draw(matrix, output)
+        deliver(svg.render(squares.lay_out(matrix)), output, screen=SVG)
     if matrix.differing:
         raise typer.Exit(1)
 
@@ -146,18 +147,6 @@ def _check(output: str) -> None:
     if output not in (TABLE, JSON, SVG) and not output.endswith(".svg"):
         rule = "must be table, json, svg or a file that ends in .svg"
         raise errors.InvalidInput("weft matrix", "--output", output, rule)
-
-
-def _draw(matrix: reach.Matrix, output: str) -> None:
-    drawn = svg.render(squares.lay_out(matrix))
-    if output == SVG:
-        typer.echo(drawn, nl=False)
-        return
-    try:
-        Path(output).write_text(drawn)
-    except OSError as error:
-        what = f"cannot be written ({error.strerror})"
-        raise errors.Unavailable(what, where=output, hint="choose another --output") from error
 
 
 def meant(name: str | None) -> str:

@@ -7,9 +7,12 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from weft import errors
 
 
 class Output(StrEnum):
@@ -28,6 +31,18 @@ def emit(output: Output, data: Any, text: Callable[[], None]) -> None:
         typer.echo(json.dumps(data, indent=2, default=str))
     else:
         text()
+
+
+def deliver(drawn: str, to: str, *, screen: str) -> None:
+    """Print a picture where `to` is `screen`, or write it to the file of that name."""
+    if to == screen:
+        typer.echo(drawn, nl=False)
+        return
+    try:
+        Path(to).write_text(drawn)
+    except OSError as error:
+        what = f"cannot be written ({error.strerror})"
+        raise errors.Unavailable(what, where=to, hint="choose another --output") from error
 
 
 def counting(report: Report, what: str) -> Callable[[Mapping[str, object]], None]:

@@ -14,6 +14,7 @@ import typer
 
 from weft import errors
 from weft.app import settings
+from weft.cli.output import deliver
 from weft.observe import reading, snapshot, topology, underlay
 from weft.observe.render import logical, mermaid, physical, svg, tree
 
@@ -62,14 +63,7 @@ def command(
         typer.echo(json.dumps(_data(snapshots, underneath), indent=2))
         return
     drawn = _drawn(snapshots, underneath, form or SUFFIXES.get(Path(output).suffix, Format.tree))
-    if output == "-":
-        typer.echo(drawn, nl=False)
-        return
-    try:
-        Path(output).write_text(drawn)
-    except OSError as error:
-        what = f"cannot be written ({error.strerror})"
-        raise errors.Unavailable(what, where=output, hint="choose another --output") from error
+    deliver(drawn, output, screen="-")
 
 
 def _local(name: str | None, address: str) -> bool:
