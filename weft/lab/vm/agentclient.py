@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from weft import errors
+from weft.lab.vm import jsonlines
 from weft.lab.vm.jsonlines import Stream
 
 DEADLINE = 10.0
@@ -76,17 +77,10 @@ class Agent:
         """One command's return value."""
         if self._stream is None:
             raise errors.Unavailable("the guest agent is not connected", where=str(self._path))
-        request: dict[str, Any] = {"execute": command}
-        if arguments:
-            request["arguments"] = {key.replace("_", "-"): arguments[key] for key in arguments}
         async with self._limit(), self._turn:
-            await self._stream.send(request)
+            await self._stream.send(jsonlines.request(command, arguments))
             answer = await self._stream.receive()
-        if "error" in answer:
-            raise errors.Unavailable(
-                f"{command}: {answer['error'].get('desc')}", where=str(self._path)
-            )
-        return answer.get("return")
+        return jsonlines.value(command, answer, self._path)
 
     async def ping(self) -> None:
         await self.ask("guest-ping")

@@ -16,6 +16,19 @@ from weft import errors
 LIMIT = 16 << 20  # the output of a command in the guest comes as one line
 
 
+def request(command: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The question that both protocols ask; names of arguments are as Python writes them."""
+    named = {name.replace("_", "-"): value for name, value in arguments.items()}
+    return {"execute": command, **({"arguments": named} if named else {})}
+
+
+def value(command: str, answer: dict[str, Any], where: Path) -> Any:
+    """What the answer returns; raises Unavailable with the words of a refusal."""
+    if "error" in answer:
+        raise errors.Unavailable(f"{command}: {answer['error'].get('desc')}", where=str(where))
+    return answer.get("return")
+
+
 class Stream:
     """A connection; `send` and `receive` are the whole of it."""
 

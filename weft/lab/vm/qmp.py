@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from weft import errors
+from weft.lab.vm import jsonlines
 from weft.lab.vm.jsonlines import Stream
 
 
@@ -36,20 +37,13 @@ class Monitor:
     async def execute(self, command: str, **arguments: Any) -> Any:
         """The command's return value; events that come meanwhile are kept for `events`."""
         stream = self._connected()
-        request: dict[str, Any] = {"execute": command}
-        if arguments:
-            request["arguments"] = {key.replace("_", "-"): arguments[key] for key in arguments}
-        await stream.send(request)
+        await stream.send(jsonlines.request(command, arguments))
         while True:
             message = await stream.receive()
             if "event" in message:
                 self._events.append(message)
-            elif "error" in message:
-                raise errors.Unavailable(
-                    f"{command}: {message['error'].get('desc')}", where=str(self._path)
-                )
             else:
-                return message.get("return")
+                return jsonlines.value(command, message, self._path)
 
     async def events(self) -> AsyncIterator[dict[str, Any]]:
         """Events as they happen, until QEMU goes. No command may be executed meanwhile."""

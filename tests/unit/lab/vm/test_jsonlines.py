@@ -1,0 +1,22 @@
+"""Questions to QEMU and its guest agent, and their answers."""
+
+from pathlib import Path
+
+import pytest
+
+from weft import errors
+from weft.lab.vm import jsonlines
+
+
+def test_questions() -> None:
+    assert jsonlines.request("cont", {}) == {"execute": "cont"}
+    asked = jsonlines.request("guest-exec", {"capture_output": True})
+    assert asked == {"execute": "guest-exec", "arguments": {"capture-output": True}}
+
+
+def test_answers() -> None:
+    where = Path("/run/qmp.sock")
+    assert jsonlines.value("cont", {"return": {}}, where) == {}
+    refusal = {"error": {"class": "GenericError", "desc": "no such device"}}
+    with pytest.raises(errors.Unavailable, match=r"qmp\.sock: cont: no such device"):
+        jsonlines.value("cont", refusal, where)
