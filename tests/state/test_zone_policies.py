@@ -195,6 +195,27 @@ POLICIES = st.builds(
     mode=st.sampled_from([words.Mode.ENFORCE, words.Mode.ENFORCE, words.Mode.AUDIT]),
 )
 POLICY_KEYS = ["one/x", "one/y", "two/x"]
+WEB = (words.Service(words.Protocol.TCP, "web"),)
+EVERYBODY = words.Members(namespaces=words.EVERYTHING)
+TEAM_A = words.Members(namespaces=requires("team", "a"))
+# That ask for all there is: names of ports both ways, labels of pods and of namespaces.
+BUSY = [
+    words.Policy(
+        "one",
+        name,
+        "u",
+        ("one/blue", "one/red"),
+        pods,
+        frozenset(words.Direction),
+        ingress=(words.Rule(0, (TEAM_A, EVERYBODY)), words.Rule(1, (TEAM_A,), WEB)),
+        egress=(words.Rule(0, (words.Members(pods=requires("app", "a")),), WEB),),
+        mode=mode,
+    )
+    for name, pods, mode in (
+        ("busy", requires("app", "a"), words.Mode.ENFORCE),
+        ("watch", words.EVERYTHING, words.Mode.AUDIT),
+    )
+]
 Step = tuple[str, str, Any]
 STEPS: st.SearchStrategy[Step] = st.one_of(
     st.sampled_from(POLICY_KEYS).flatmap(
@@ -240,6 +261,7 @@ BEGINNING: list[Step] = [
     ("namespace", "one", NAMESPACES[2]),
     ("namespace", "two", NAMESPACES[3]),
     ("pod", "one/p", made_pod("one/p", OWN, ("one/blue", "one/red"), 1, 1)),
+    ("pod", "one/q", made_pod("one/q", OWN, ("one/blue",), 3, 0)),
     ("pod", "two/p", made_pod("two/p", "node2", ("one/blue",), 1, 2)),
 ]
 
@@ -271,14 +293,15 @@ def fresh(made: state.Zone) -> Database:
 
 @settings(max_examples=400, deadline=None)
 @given(
-    st.lists(POLICIES, max_size=3),
+    st.sampled_from([BUSY, BUSY[1:]]) | st.lists(POLICIES, max_size=3),
     st.lists(st.tuples(STEPS, st.booleans()), min_size=2, max_size=25),
     st.randoms(use_true_random=False),
 )
 def test_any_way_to_the_same_objects_ends_in_the_same_rows(first, picks, random):
     live, database = zone(), Database()
     steps = [(step, False) for step in BEGINNING]
-    steps += [(("policy", f"one/{i}", replace(p, name=str(i))), False) for i, p in enumerate(first)]
+    named = [replace(each, name=str(number)) for number, each in enumerate(first)]
+    steps += [(("policy", each.key, each), False) for each in named]
     steps += picks
     for step, flush in steps:
         play(live, step)
