@@ -37,7 +37,12 @@ PORTS = {
     Protocol.UDP: (53, 80, 5005, 4999),
     Protocol.SCTP: (3868, 80, 4999),
 }
-PORT_NAMES = ("web", "dns", "sig", "nothing")
+# Most of them some pod has; "nothing" none.
+PORT_NAMES = sorted({key for pod in policyworld.PODS for key in pod.ports}) * 3 + [
+    (Protocol.TCP, "nothing"),
+    (Protocol.TCP, "dns"),
+    (Protocol.SCTP, "web"),
+]
 _SECTIONS = {Direction.INGRESS: ("ingress", "from"), Direction.EGRESS: ("egress", "to")}
 
 
@@ -196,9 +201,9 @@ def service(rng: Random) -> Service:
     match rng.randrange(8):
         case 0:
             return Service(protocol)
-        case 1 | 2:
-            return Service(protocol, rng.choice(PORT_NAMES))
-        case 3 | 4:
+        case 1 | 2 | 3:
+            return Service(*rng.choice(PORT_NAMES))
+        case 4 | 5:
             first, last = sorted(rng.sample(PORTS[protocol], 2))
             return Service(protocol, first, last)
         case _:

@@ -95,8 +95,8 @@ PODS = (
     Pod("red", "r3", "node1", {"app": "web", "tier": "back"}, {(_UDP, "web"): 80}),
     Pod("blue", "b1", "node1", {"app": "db", "tier": "back"}, {(_SCTP, "sig"): 3868}),
     Pod("blue", "b2", "node2", {"app": "web"}, {(_TCP, "web"): 80, (_SCTP, "sig"): 3868}),
-    Pod("green", "g1", "node2", {"tier": "front"}, {(_UDP, "dns"): 5005}),
-    Pod("green", "g2", "node1", {}, {}),
+    Pod("green", "g1", "node2", {"tier": "front"}, {(_UDP, "dns"): 5005, (_SCTP, "sig"): 80}),
+    Pod("green", "g2", "node1", {}, {(_UDP, "dns"): 53, (_TCP, "web"): 5005}),
 )
 # Two more on `flat`, one on each node, in a namespace that no policy of the world knows: by them a
 # prober sees how far changes have come.
