@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from itertools import permutations
 
 import pytest
 
@@ -60,6 +62,42 @@ def test_nodes_added_rebooted_and_removed_under_traffic(labs: support.LabHouse) 
     assert [one["metadata"]["name"] for one in pods] == ["p1", "p2", "p3"]
     assert "node4" not in rows(labs, "node1", "ovn-nbctl", "Logical_Switch_Port", "name")
     assert sorted(rows(labs, "node1", "ovn-sbctl", "Chassis", "hostname").split()) == kept
+
+
+def test_an_agent_dies_while_a_node_comes_and_that_node_becomes_another_chassis(
+    labs: support.LabHouse,
+) -> None:
+    labs.names.append("odd")
+    found = labs.json("lab", "up", "--name", "odd", "--nodes", "2")
+    kubectl = Kubectl(labs, found["kubeconfig"])
+    kubectl.run_pods(
+        nad("flat", "10.9.0.0/24"),
+        nad("routed", "10.8.0.0/16/24", "layer3"),
+        *(pod(f"p{n}", f"node{n}", networks="flat, routed") for n in (1, 2)),
+    )
+    (agent,) = [one["pid"] for one in found["services"] if one["name"] == "node1/agent"]
+    with ThreadPoolExecutor() as beside:
+        growing = beside.submit(labs.weft, "lab", "up", "--name", "odd", "--nodes", "3")
+        kubectl("wait", "--for=create", "node/node3", "--timeout=30s")
+        labs.run("lab", "busybox", "kill", "-9", str(agent))
+        growing.result()
+    kubectl.run_pods(pod("p3", "node3", networks="flat, routed"))
+    reach_each_other(labs, kubectl)
+
+    new = "5f0c7e4a-8d1b-4f6e-9a53-3d2b1c0e7f64"
+    labs.run("node3", "ovs-vsctl", "set", "Open_vSwitch", ".", f"external_ids:system-id={new}")
+    for node in ("node1", "node2", "node3"):
+        labs.run(node, *("ovn-sbctl", "--timeout=30", "wait-until", "Chassis", new))
+        labs.run(node, *("ovn-nbctl", "--timeout=30", "--wait=hv", "sync"))
+        hostnames = rows(labs, node, "ovn-sbctl", "Chassis", "hostname").split()
+        assert sorted(hostnames) == ["node1", "node2", "node3"]
+    reach_each_other(labs, kubectl)
+
+
+def reach_each_other(labs: support.LabHouse, kubectl: Kubectl) -> None:
+    for interface in ("eth0", "net1", "net2"):
+        for one, other in permutations(("p1", "p2", "p3"), 2):
+            labs.run(f"default/{one}", *ping(kubectl.address(other, interface)))
 
 
 def ping(address: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from weft import model, names, rows
 
 CHASSIS = "Chassis"
 ENCAP = "Encap"
+PRIVATE = "Chassis_Private"  # how far a chassis' ovn-controller is; northd waits for all of them
 
 
 def encap_key(chassis: str, address: str) -> str:

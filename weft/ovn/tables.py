@@ -79,6 +79,7 @@ SB = (
         ("chassis_name", "ip", "type", "options"),
         rows.ByColumns(("chassis_name", "ip")),
     ),
+    rows.Table("Chassis_Private", ("name",)),
 )
 
 
