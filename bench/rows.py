@@ -1,7 +1,7 @@
 """Rows written for one more pod, by topology and by how many pods there are: it must not grow.
 
-NB, SB and northd are real, one zone. What is counted are the operations that reach the Northbound
-database, in the zone of the pod's node and in the zone of another node.
+NB, SB and northd are real, one zone. What is counted are the operations that reach its databases,
+in the zone of the pod's node and in the zone of another node.
 """
 
 from __future__ import annotations
