@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -84,7 +85,7 @@ def test_a_pod_on_its_nodes_own_network(cluster: Cluster) -> None:
     assert cluster.run("host", *argv) == cluster.house.run("node1", *argv, lab=cluster.name).stdout
     assert cluster.run("host", "hostname") == "node1\n"
     left = cluster.left()
-    assert left == {**pods.NOTHING, "pods": left["pods"]}
+    assert left == {**pods.NOTHING, "pods": left["pods"], "firsts": left["firsts"]}
     cluster.kill("kubelet")
     cluster.create(pod("after"))  # runs only when a new kubelet is at work
     cluster.wait_ready("after")
@@ -147,6 +148,21 @@ def test_pods_outlive_their_kubelet(cluster: Cluster) -> None:
     after = cluster.get("survivor")
     assert after["status"]["containerStatuses"] == before["status"]["containerStatuses"]
     cluster.delete("survivor", "witness")
+    assert cluster.left() == pods.NOTHING
+
+
+def test_a_pod_that_its_kubelet_left_half_made_is_cleaned_up(cluster: Cluster) -> None:
+    wish = json.dumps([{"name": "blue", "ips": ["10.100.0.77"]}])
+    cluster.create(pod("first", networks=wish))
+    cluster.wait_ready("first")
+    cluster.create(pod("second", networks=wish))  # its interface is asked for, and not to be had
+    end = time.monotonic() + pods.PATIENCE
+    while len(cluster.left()["firsts"]) < 2 and time.monotonic() < end:
+        pass  # nobody tells of a sandbox in the making
+    cluster.kill("kubelet")
+    cluster.create(pod("after"))  # runs only when a new kubelet is at work
+    cluster.wait_ready("after")
+    cluster.delete("second", "first", "after", grace=0)
     assert cluster.left() == pods.NOTHING
 
 

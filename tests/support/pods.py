@@ -16,7 +16,7 @@ from weft.kube import cache, client, resources
 from weft.lab import up
 from weft.lab.runtime.toolchain import Toolchain
 
-NOTHING: dict[str, list[str]] = {"ports": [], "netns": [], "pods": [], "links": []}
+NOTHING: dict[str, list[str]] = {"ports": [], "netns": [], "pods": [], "links": [], "firsts": []}
 PATIENCE = 40.0
 IDLE = "sleep 1000"
 Object = dict[str, Any]
@@ -184,7 +184,7 @@ class Cluster:
         self.house.run("lab", "busybox", "kill", "-9", str(pid), lab=self.name)
 
     def left(self) -> dict[str, list[str]]:
-        """What of pods is on the node: OVS ports, names of namespaces, folders, devices."""
+        """What of pods is on the node: OVS ports, namespaces, folders, devices, first processes."""
         ran = self.house.run("node1", "python3", "-c", LEFT, lab=self.name)
         found: dict[str, list[str]] = json.loads(ran.stdout)
         return found
@@ -195,10 +195,16 @@ import json, os, subprocess
 listed = subprocess.run(["ovs-vsctl", "list-ports", "br-int"], capture_output=True, text=True)
 def names(folder):
     return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+def called(pid):
+    try:
+        return open(f"/proc/{pid}/comm").read().strip()
+    except OSError:
+        return ""
 print(json.dumps({
     "ports": [port for port in listed.stdout.split() if port.startswith("wp")],
     "netns": [name for name in names("/run/netns") if len(name) == 64],
     "pods": names("/run/weft/pods"),
+    "firsts": [pid for pid in names("/proc") if pid.isdigit() and called(pid) == "pause"],
     "links": [l for l in names("/sys/class/net") if l.startswith(("ve", "wp")) and len(l) == 15],
 }))
 """
