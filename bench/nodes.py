@@ -78,7 +78,7 @@ async def measure(kubeconfig: str) -> list[tuple[float, float]]:
 
 
 async def once(nodes: cache.Cache) -> tuple[float, float]:
-    """Add a node, and take it away again; the seconds from its Node's being complete, from asking."""
+    """Add a node, and take it away again; seconds from its being complete, and from asking."""
     probes = [await probe(f"default/p{number}") for number in range(1, NODES + 1)]
     asked = time.monotonic()
     grown = asyncio.create_task(resize(NODES + 1))
