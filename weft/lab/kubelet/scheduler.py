@@ -117,9 +117,8 @@ class Scheduler:
     def _pod_changed(self, name: str, old: Object | None, new: Object | None) -> None:
         if new is None or new["spec"].get("nodeName"):
             self._assumed.pop(name, None)
-        if new is None:
             self._unplaced.discard(name)
-        elif not new["spec"].get("nodeName"):
+        else:
             self._queue.add(name)
 
     def _node_changed(self, name: str, old: Object | None, new: Object | None) -> None:
