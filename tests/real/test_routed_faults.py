@@ -61,9 +61,8 @@ async def test_a_wiped_northbound_is_rebuilt(cluster: Cluster) -> None:
 async def wipe(cluster: Cluster, kept: Kept, database: str) -> None:
     zone, rebuilds = kept.zone, kept.writer.figures.rebuilds
     await asyncio.to_thread(zone.stop, database)
-    await asyncio.to_thread(zone.run, "rm", f"/run/ovn/{database}.db")
-    schema = str(cluster.wire.toolchain.schema(f"ovn-{database}"))
-    await asyncio.to_thread(zone.run, "ovsdb-tool", "create", f"/run/ovn/{database}.db", schema)
+    new = (f"ovn-{database}", f"/run/ovn/{database}.db")
+    await asyncio.to_thread(cluster.wire.renew, zone, *new)
     await asyncio.to_thread(zone.start, database)
     done = kept.writer.figures
     await written(kept, lambda: done.rebuilds > rebuilds and not kept.writer.trouble)

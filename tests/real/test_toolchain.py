@@ -1,6 +1,10 @@
+import json
+import os
 import subprocess
 
 import pytest
+
+from weft.lab.runtime import databases
 
 pytestmark = pytest.mark.real
 
@@ -39,3 +43,16 @@ def test_busybox_needs_no_library(toolchain) -> None:
         check=True,
     )
     assert done.stdout == "here\n"
+
+
+def test_new_databases_have_the_row_that_ovn_controller_takes_for_granted(toolchain) -> None:
+    query = ["OVN_Southbound", {"op": "select", "table": "SB_Global", "where": []}]
+    found = databases.ensure(toolchain) / "ovn-sb.db"
+    done = subprocess.run(
+        [toolchain.program("ovsdb-tool"), "query", str(found), json.dumps(query)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **toolchain.env},
+        check=True,
+    )
+    assert len(json.loads(done.stdout)[0]["rows"]) == 1

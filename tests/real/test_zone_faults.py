@@ -140,9 +140,7 @@ async def test_a_wiped_northbound_is_rebuilt(cluster: Cluster) -> None:
 async def lose_northbound(cluster: Cluster, kept: Kept) -> None:
     """An empty one in its place, and all written again."""
     await asyncio.to_thread(kept.zone.stop, "nb")
-    await asyncio.to_thread(kept.zone.run, "rm", "/run/ovn/nb.db")
-    schema = str(cluster.wire.toolchain.schema("ovn-nb"))
-    await asyncio.to_thread(kept.zone.run, "ovsdb-tool", "create", "/run/ovn/nb.db", schema)
+    await asyncio.to_thread(cluster.wire.renew, kept.zone, "ovn-nb", "/run/ovn/nb.db")
     rebuilds = kept.writer.figures.rebuilds
     await asyncio.to_thread(kept.zone.start, "nb")
     done = kept.writer.figures

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from weft.lab.runtime import databases
 from weft.lab.runtime.toolchain import Toolchain
 
 MTU = 1500
@@ -216,7 +217,7 @@ class Wire:
             self.space.run("busybox", "ip", "link", "set", "dev", device, "up")
 
     def zone(self, *, remote: Sequence[Zone] = ()) -> Zone:
-        """One more zone, running. Its databases hold nothing but what its daemons write."""
+        """One more zone, running."""
         number = len(self.zones) + 1
         folders = "mkdir /run/openvswitch /run/ovn /run/netns"
         space = self.space.fork(
@@ -228,13 +229,18 @@ class Wire:
             ("ovn-nb", "/run/ovn/nb.db"),
             ("ovn-sb", "/run/ovn/sb.db"),
         ):
-            zone.run("ovsdb-tool", "create", file, str(self.toolchain.schema(schema)))
+            self.renew(zone, schema, file)
         zone.start("ovs", "nb", "sb")
         zone.run("ovs-vsctl", "--no-wait", *_settings(zone))
         zone.start("ovs-vswitchd", "ovn-northd", "ovn-controller")
         self.plug(zone)
         self.zones.append(zone)
         return zone
+
+    def renew(self, zone: Zone, schema: str, file: str) -> None:
+        """A new database, as a lab's nodes start with."""
+        made = databases.ensure(self.toolchain) / f"{schema}.db"
+        zone.run("cp", str(made), file)
 
     def plug(self, zone: Zone) -> None:
         """Wire the zone's switch. Started again, it makes anew the devices that were moved away,
