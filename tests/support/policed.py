@@ -103,7 +103,7 @@ class Policed:
             for kind, members in ((policy.Kind.DENY, denied), (policy.Kind.AUDIT, audited)):
                 group = policy.Group(kind, self.network.name, NAMESPACE, direction)
                 if members:
-                    made += policy.group(group, logging)
+                    made += policy.group(group, self.network, logging)
                     made += [policy.member(group, here[n].key, True) for n in members]
                     left = here.keys() - members
                     made += [policy.member(group, here[n].key, False) for n in left]
@@ -219,7 +219,8 @@ class Policed:
 @dataclass
 class PolicedRoutes(Policed):
     """The same on a routed network, where the gateway is next and no ARP gets across: the end is
-    what DHCP would say, in the direction in which `end_ports` have it."""
+    what DHCP would say, in the direction in which `end_ports` have it. The network must leave DHCP
+    to others, or that is stopped like all else."""
 
     gateways: dict[str, str] = field(default_factory=dict)
     end_ports: tuple[int, int] = (67, 68)

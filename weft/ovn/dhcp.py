@@ -48,6 +48,11 @@ def reference(
     return frozenset()
 
 
+def families(spec: model.NetworkSpec) -> frozenset[int]:
+    """The families of which OVN alone says what address a port has, if anybody has to."""
+    return frozenset(s.version for s in spec.subnets) if spec.dhcp.enabled else frozenset()
+
+
 def _served(spec: model.NetworkSpec, routed: tuple[model.Subnet, ...]) -> tuple[model.Subnet, ...]:
     """The first subnet of each family: a port can point at one row of each."""
     first: dict[int, model.Subnet] = {}

@@ -6,17 +6,31 @@ set, and nothing is excluded. None stands for what can match nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from ipaddress import IPv4Network
 
 from weft import model
+from weft.ovn import dhcp
 from weft.policy import words
 
 # Neighbours are always found, and who moves is always heard of: ARP, ND and RARP.
 _NEIGHBOURS = ("arp", "nd", "eth.type == 0x8035")
-# What a DHCP client says, and what it is answered: source and destination, of either family.
-_REQUESTS = ("ip4 && udp.src == 68 && udp.dst == 67", "ip6 && udp.src == 546 && udp.dst == 547")
-_REPLIES = ("ip4 && udp.src == 67 && udp.dst == 68", "ip6 && udp.src == 547 && udp.dst == 546")
+# What a DHCP client says, and what it is answered, by family. A server is asked by its address to
+# renew an IPv4 lease, but by IPv6 at the address of all servers always.
+_REQUESTS = {
+    4: "ip4 && udp.src == 68 && udp.dst == 67",
+    6: "ip6.dst == ff02::1:2 && udp.src == 546 && udp.dst == 547",
+}
+_REPLIES = {
+    4: "ip4 && udp.src == 67 && udp.dst == 68",
+    6: "ip6 && udp.src == 547 && udp.dst == 546",
+}
+# The same where OVN is the server: it takes requests from the port that they come in by, and lets
+# its own answers pass before any ACL.
+_SERVED_REQUESTS = {
+    **_REQUESTS,
+    4: f"ip4.dst == {{255.255.255.255, {dhcp.SERVER_IP}}} && udp.src == 68 && udp.dst == 67",
+}
 # The first packet of a connection, and those that follow it until there is an answer.
 FIRST = "ct.new"
 
@@ -29,10 +43,16 @@ def ports(direction: words.Direction, group: str) -> str:
     return f"{_PORT[direction]} == @{group}"
 
 
-def always(direction: words.Direction) -> str:
-    """What no policy stops."""
-    dhcp = _REPLIES if direction is words.Direction.INGRESS else _REQUESTS
-    return either([*_NEIGHBOURS, *(f"({each})" for each in dhcp)])
+def always(direction: words.Direction, served: Collection[int] = ()) -> str:
+    """What no policy stops. In the families that are `served` OVN alone is a DHCP server, and
+    nobody may speak to another, or as one, on its ports."""
+    said = []
+    for family in _REQUESTS:
+        if direction is words.Direction.EGRESS:
+            said.append((_SERVED_REQUESTS if family in served else _REQUESTS)[family])
+        elif family not in served:
+            said.append(_REPLIES[family])
+    return either([*_NEIGHBOURS, *(f"({each})" for each in said)])
 
 
 def peers(

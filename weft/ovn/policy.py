@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from weft import model, names, rows
-from weft.ovn import acl, match, ports
+from weft.ovn import acl, dhcp, match, ports
 from weft.policy import blocks, words
 
 GROUP, SET = acl.GROUP, "Address_Set"
@@ -98,14 +98,17 @@ Numbers = Mapping[Asked, frozenset[int]]
 # Groups
 
 
-def group(group: Group, logging: words.Logging = SILENT) -> tuple[rows.Row, ...]:
+def group(
+    group: Group, network: model.Network, logging: words.Logging = SILENT
+) -> tuple[rows.Row, ...]:
     """A deny or audit group, without its ports: what passes always, and what becomes of the rest.
 
     The first of its ACLs is stateful, which makes the switch so: replies pass in the direction
     that is closed, whoever else is on the switch.
     """
     isolated = match.ports(group.direction, group.name)
-    always = match.both(isolated, match.always(group.direction))
+    always = match.always(group.direction, dhcp.families(network.spec))
+    always = match.both(isolated, always)
     if group.kind is Kind.AUDIT:
         # Once for each connection: a busy one would else use up all that the meter lets be told.
         rest, action = match.both(isolated, match.FIRST), acl.ALLOW

@@ -25,6 +25,15 @@ def test_requests_pass_outwards_and_answers_inwards() -> None:
         assert match.always(direction).startswith("(arp || nd || ")
 
 
+def test_where_ovn_answers_requests_nobody_else_is_asked_or_answers() -> None:
+    assert "ip4.dst == {255.255.255.255, 169.254.1.1} && udp.src == 68" in match.always(EGRESS, {4})
+    assert "udp.src == 67" not in match.always(INGRESS, {4})
+    assert "udp.src == 547" in match.always(INGRESS, {4})
+    assert "udp" not in match.always(INGRESS, {4, 6})
+    for served in ((), {6}):
+        assert "ip6.dst == ff02::1:2 && udp.src == 546" in match.always(EGRESS, served)
+
+
 def test_peers_of_one_field_are_one_set() -> None:
     subnets = [ip_network("10.0.0.0/8"), ip_network("fd00::/8"), ip_network("192.0.2.0/24")]
     assert match.peers(INGRESS, {"eth": ["b", "a"]}, subnets) == (

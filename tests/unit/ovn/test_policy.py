@@ -54,7 +54,7 @@ def matches(
 
 
 def test_a_deny_group_drops_and_an_audit_group_tells() -> None:
-    group, always, rest = policy.group(DENY, words.Logging(deny="alert"))
+    group, always, rest = policy.group(DENY, FLAT, words.Logging(deny="alert"))
     assert group.columns["name"] == DENY.name
     assert "ports" not in group.columns
     assert always.columns["priority"] > rest.columns["priority"]
@@ -62,10 +62,20 @@ def test_a_deny_group_drops_and_an_audit_group_tells() -> None:
     assert rest.columns["action"] == "drop"
     assert (rest.columns["name"], rest.columns["severity"]) == ("NP:ns:Ingress", "alert")
     audit = replace(DENY, kind=policy.Kind.AUDIT)
-    *_, rest = policy.group(audit)
+    *_, rest = policy.group(audit, FLAT)
     assert rest.columns["action"] == "allow-related"
     assert rest.columns["name"] == policy.audit_name(audit)
     assert rest.columns["log"] is True
+
+
+def test_where_ovn_serves_dhcp_nobody_speaks_as_a_server() -> None:
+    def always(network: model.Network) -> str:
+        return str(policy.group(DENY, network)[1].columns["match"])
+
+    own = replace(ROUTED.spec, dhcp=model.Dhcp(enabled=False))
+    assert "udp" in always(FLAT)
+    assert "udp" not in always(ROUTED)
+    assert "udp" in always(replace(ROUTED, spec=own))
 
 
 @pytest.mark.parametrize(("direction", "stage"), [(INGRESS, "to-lport"), (EGRESS, "from-lport")])

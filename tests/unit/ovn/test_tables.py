@@ -48,7 +48,7 @@ def test_each_written_column_is_followed_and_each_key_read_back(own, far):
         *transit.own(ROUTED, own),
         *transit.peer(ROUTED, far, ports.RemotePorts.PLAIN),
         *gateway.own(ROUTED, own, "c1", "wan"),
-        *policy.group(GROUP),
+        *policy.group(GROUP, NETWORK),
         *policy.address_sets(policy.Set("blue", words.Members()), NETWORK),
         *acl.meter(),
     )

@@ -67,7 +67,7 @@ class Parts:
         """Make a part of which these groups have ports; `each` is the policy that it is of."""
         network = self._network_of(groups.scope_of(part)[0]) if there else None
         if isinstance(part, policy.Group):
-            self._keep(part, policy.group(part, logging) if network is not None else ())
+            self._keep(part, policy.group(part, network, logging) if network else ())
         elif each is None or network is None:
             self._need(part, frozenset())
             self._keep(part, ())
