@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from ipaddress import IPv6Network, ip_network
 
 from weft import errors, model
 from weft.api import selectors, written
 from weft.api.fields import Fields
+from weft.policy import blocks
 from weft.policy.words import Block, Direction, Members, Peer, Protocol, Rule, Service, Skipped
 
 _SECTIONS = {Direction.INGRESS: ("ingress", "from"), Direction.EGRESS: ("egress", "to")}
@@ -22,6 +24,17 @@ _MAPPED = IPv6Network("::ffff:0:0/96")
 _PORT_NAME = re.compile(r"(?=.*[a-z])(?!.*--)[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?")
 _MOST_PORT = 65535
 _PROTOCOLS = ", ".join(Protocol)
+# OVN takes a range of what exceptions leave for one flow or more, and longer for each than for the
+# one before: so many keep a node busy for seconds. 1000 addresses are 24,000 at most in a /8, and
+# 112,000 in a /16 of IPv6.
+MOST_RANGES = 20_000
+
+
+@dataclass(slots=True)
+class _Room:
+    """For how many ranges there is room yet, in one direction of a policy."""
+
+    ranges: int = MOST_RANGES
 
 
 def section(direction: Direction) -> str:
@@ -34,13 +47,13 @@ def read(
 ) -> tuple[Rule, ...]:
     """The rules of one direction of a policy in `namespace`; adds to `skipped` what is left out."""
     name, peers_name = _SECTIONS[direction]
-    rules = []
+    rules, room = [], _Room()
     for index, part in _parts(spec, name, skipped):
         part.only(peers_name, "ports")
         if part.problems:
             skipped.extend(map(skip, part.problems))
             continue
-        peers = _peers(part, peers_name, namespace, skipped)
+        peers = _peers(part, peers_name, namespace, room, skipped)
         services = _services(part, skipped)
         rules.append(Rule(index, peers, services))
         if direction is Direction.EGRESS:
@@ -64,13 +77,15 @@ def _parts(owner: Fields, name: str, skipped: list[Skipped]) -> Iterator[tuple[i
 
 
 def _peers(
-    rule: Fields, name: str, namespace: str, skipped: list[Skipped]
+    rule: Fields, name: str, namespace: str, room: _Room, skipped: list[Skipped]
 ) -> tuple[Peer, ...] | None:
     if rule.value(name) in (None, []):
         return None
     found = []
     for _, part in _parts(rule, name, skipped):
         peer = _peer(part, namespace)
+        if isinstance(peer, Block) and peer.excepts and not part.problems:
+            _take(room, peer, part)
         skipped.extend(map(skip, part.problems))
         if peer is not None and not part.problems:
             found.append(peer)
@@ -95,6 +110,16 @@ def _peer(fields: Fields, namespace: str) -> Peer | None:
     if "namespaceSelector" in selecting:
         return Members(namespaces=read.get("namespaceSelector", selectors.EVERYTHING), pods=pods)
     return Members(namespace=namespace, pods=pods)
+
+
+def _take(room: _Room, block: Block, fields: Fields) -> None:
+    taken = blocks.count(block, room.ranges)
+    if taken <= room.ranges:
+        room.ranges -= taken
+        return
+    rule = f"leaves so much in pieces that the policy has more than {MOST_RANGES} ranges"
+    hint = "except fewer or wider ranges"
+    fields.refuse("ipBlock.except", None, rule, hint=hint)
 
 
 def _block(fields: Fields) -> Block | None:

@@ -240,6 +240,25 @@ def test_twins_count_once() -> None:
     assert (len(rule.peers or ()), len(rule.services or ())) == (1, 1)
 
 
+def test_exceptions_may_leave_only_so_many_ranges() -> None:
+    holes = [f"fd00:{part:x}::1/128" for part in range(400)]
+    parsed = peers(block("fd00::/16", *holes), block("fd00::/16", holes[0]), {"podSelector": {}})
+    (skipped,) = parsed.skipped
+    assert skipped.field == "spec.ingress[0].from[0].ipBlock.except"
+    assert "20000 ranges" in skipped.rule
+    first = Block(ip_network("fd00::/16"), (ip_network(holes[0]),))
+    assert parsed.ingress == (Rule(0, peers=(first, Members(namespace="ns1"))),)
+
+
+def test_exceptions_of_all_peers_are_counted_together() -> None:
+    holes = [f"fd00:{part:x}::1/128" for part in range(80)]
+    parsed = peers(*(block("fd00::/16", *holes[at:]) for at in range(4)))
+    assert [each.field for each in parsed.skipped] == [
+        "spec.ingress[0].from[2].ipBlock.except",
+        "spec.ingress[0].from[3].ipBlock.except",
+    ]
+
+
 def test_ranges_have_no_named_ports() -> None:
     rule = {"to": [block("10.0.0.0/8"), {"podSelector": {}}], "ports": [{"port": "http"}]}
     parsed = policy.parse(written(egress=[rule]))
