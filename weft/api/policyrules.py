@@ -28,13 +28,16 @@ _PROTOCOLS = ", ".join(Protocol)
 # one before: so many keep a node busy for seconds. 1000 addresses are 24,000 at most in a /8, and
 # 112,000 in a /16 of IPv6.
 MOST_RANGES = 20_000
+# Each name of a port is looked up for each peer beside it.
+MOST_NAMED = 20_000
 
 
 @dataclass(slots=True)
 class _Room:
-    """For how many ranges there is room yet, in one direction of a policy."""
+    """For how much there is room yet, in one direction of a policy."""
 
     ranges: int = MOST_RANGES
+    named: int = MOST_NAMED
 
 
 def section(direction: Direction) -> str:
@@ -55,6 +58,9 @@ def read(
             continue
         peers = _peers(part, peers_name, namespace, room, skipped)
         services = _services(part, skipped)
+        if services and not _has_room(room, peers, services):
+            skipped.append(_too_many_named(part))
+            services = tuple(each for each in services if not isinstance(each.port, str))
         rules.append(Rule(index, peers, services))
         if direction is Direction.EGRESS:
             skipped.extend(_names_without_pods(part, rules[-1]))
@@ -237,6 +243,24 @@ def _end(fields: Fields, port: object) -> int:
     elif isinstance(port, int) and end < port:
         fields.refuse("endPort", end, f"is less than port {port}", hint="swap the two")
     return end
+
+
+def _has_room(room: _Room, peers: tuple[Peer, ...] | None, services: tuple[Service, ...]) -> bool:
+    """Whether the names of ports can be looked up for all peers; takes the room for it."""
+    names = sum(isinstance(each.port, str) for each in services)
+    if not names:
+        return True
+    most = room.named // names
+    each = [blocks.count(p, most) if isinstance(p, Block) else 1 for p in peers or (None,)]
+    if sum(each) > most:
+        return False
+    room.named -= sum(each) * names
+    return True
+
+
+def _too_many_named(fields: Fields) -> Skipped:
+    what = f"name so many ports for so many peers that there are more than {MOST_NAMED} pairs"
+    return Skipped(f"{fields.path}.ports", "", what, "write numbers, or name fewer ports")
 
 
 def _names_without_pods(fields: Fields, rule: Rule) -> Iterator[Skipped]:

@@ -259,6 +259,20 @@ def test_exceptions_of_all_peers_are_counted_together() -> None:
     ]
 
 
+@pytest.mark.parametrize("direction", ["ingress", "egress"])
+def test_only_so_many_names_of_ports_are_looked_up_for_so_many_peers(direction: str) -> None:
+    many = [{"podSelector": {"matchLabels": {"app": f"a{number}"}}} for number in range(200)]
+    names = [{"port": f"a{number}"} for number in range(101)]
+    end = {"ingress": "from", "egress": "to"}[direction]
+    rules = [{end: many, "ports": [*names, {"port": 80}]}, {end: many[:20], "ports": names}]
+    parsed = policy.parse(written(**{direction: rules}, policyTypes=[direction.capitalize()]))
+    (skipped,) = parsed.skipped
+    assert skipped.field == f"spec.{direction}[0].ports"
+    first, second = getattr(parsed, direction)
+    assert first.services == (Service(Protocol.TCP, 80),)
+    assert len(second.services) == 101
+
+
 def test_ranges_have_no_named_ports() -> None:
     rule = {"to": [block("10.0.0.0/8"), {"podSelector": {}}], "ports": [{"port": "http"}]}
     parsed = policy.parse(written(egress=[rule]))
