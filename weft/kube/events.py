@@ -23,6 +23,7 @@ from weft.kube.resources import EVENTS
 log = logging.getLogger(__name__)
 
 _LONGEST = 1024  # the API server refuses longer messages
+_LONGEST_NAME = 253  # and longer names
 _PENDING = 4096  # pieces of news that wait to be sent
 _KNOWN = 4096  # Events whose count is remembered
 _BURST, _REST = 25, 0.5  # so many in a row, then seconds of rest: 50 a second at most
@@ -47,7 +48,10 @@ class News:
 
     def name(self, component: str) -> str:
         said = repr((self.about, component, self.type, self.reason, self.message))
-        return f"{dict(self.about)['name']}.{hashlib.sha256(said.encode()).hexdigest()[:16]}"
+        digest = hashlib.sha256(said.encode()).hexdigest()[:16]
+        # A part of a name ends with a letter or digit, where it is cut too.
+        head = dict(self.about)["name"][: _LONGEST_NAME - len(digest) - 1].rstrip(".-")
+        return f"{head}.{digest}"
 
 
 def now() -> str:

@@ -34,3 +34,14 @@ def test_the_same_news_has_the_same_name_and_other_news_another() -> None:
     assert news().name("weft") == news().name("weft")
     assert news().name("weft") != news("other").name("weft")
     assert news().name("weft") != news().name("other")
+
+
+def test_the_longest_name_of_an_object_leaves_room_for_the_event() -> None:
+    def told(name: str) -> str:
+        pod = {**POD, "metadata": {**POD["metadata"], "name": name}}
+        return events.News(events.about(pod), "Normal", "R", "m", 1, "t", "t").name("weft")
+
+    long = "x" * 235 + "." + "y" * 17
+    assert len(told(long)) <= 253
+    assert ".." not in told(long)
+    assert told(long) != told(long[:-1] + "z")
