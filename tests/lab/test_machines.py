@@ -183,8 +183,9 @@ def test_a_killed_guest_is_started_again_and_the_reason_told(
 ) -> None:
     kubectl.connected("one")
     before = kubectl.json("vmi", "one")["metadata"]["uid"]
-    found = house.run("node1", "pgrep", "-f", "--", "-name default_one")
-    house.run("node1", "busybox", "kill", "-9", found.stdout.split()[0])
+    listed = house.run("node1", "busybox", "ps", "-o", "pid,args").stdout.splitlines()
+    qemu = next(line.split()[0] for line in listed if "-name default_one" in line)
+    house.run("node1", "busybox", "kill", "-9", qemu)
     kubectl.wait("vm/one", "jsonpath={.status.printableStatus}=CrashLoopBackOff")
     kubectl.connected("one")
     assert kubectl.json("vmi", "one")["metadata"]["uid"] != before
