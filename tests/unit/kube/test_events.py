@@ -38,7 +38,7 @@ def test_the_same_news_has_the_same_name_and_other_news_another() -> None:
 
 def test_the_longest_name_of_an_object_leaves_room_for_the_event() -> None:
     def told(name: str) -> str:
-        pod = {**POD, "metadata": {**POD["metadata"], "name": name}}
+        pod = {**POD, "metadata": {"name": name, "namespace": "a"}}
         return events.News(events.about(pod), "Normal", "R", "m", 1, "t", "t").name("weft")
 
     long = "x" * 235 + "." + "y" * 17
