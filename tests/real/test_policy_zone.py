@@ -219,9 +219,11 @@ async def test_a_port_whose_group_is_refused_is_refused_with_it(cluster: Cluster
     a, real = scene.a, ovn.group
     late, free = "default.flat_default_late", "default.flat_default_free"
 
-    def refused(group: ovn.Group, logging: words.Logging) -> tuple[rows.Row, ...]:
+    def refused(
+        group: ovn.Group, network: model.Network, logging: words.Logging
+    ) -> tuple[rows.Row, ...]:
         """With an ACL of a priority that the server does not know."""
-        *made, last = real(group, logging)
+        *made, last = real(group, network, logging)
         return (*made, replace(last, columns={**last.columns, "priority": 99999}))
 
     with pytest.MonkeyPatch.context() as patch:
