@@ -76,6 +76,12 @@ FIRST_DATAPATH_KEY = 16711683
 FIRST_POD_TUNNEL_KEY = 10
 LAST_TUNNEL_KEY = 32767
 MAX_NETWORKS = 4096
+# Datapaths of one zone alone, each kind with room for all networks. Their keys are fixed as well: a
+# packet that was tracked halfway when a Southbound database was lost goes on in the datapath that
+# has its key now, and must not find itself behind another's gates.
+FIRST_LOCAL_KEY = 1 << 20
+_LOCAL = ("node switch", "cluster router", "join switch", "gateway router", "external switch")
+ROUTER_TUNNEL_KEY = 2
 # OVN's own limit on the name of an ACL, which is all that its log says of it.
 _ACL_NAME = 63
 ADVERTISER_TUNNEL_KEY = 1
@@ -246,6 +252,11 @@ def dhcp_options(network: str, family: int) -> str:
 def datapath_key(network_id: int) -> int:
     """24-bit tunnel key of a network's switch, the same in every zone."""
     return FIRST_DATAPATH_KEY + network_id
+
+
+def local_datapath_key(kind: str, network_id: int) -> int:
+    """Key of a zone's own switch or router of this kind."""
+    return FIRST_LOCAL_KEY + _LOCAL.index(kind) * MAX_NETWORKS + network_id
 
 
 def host_device(sandbox: str, interface: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 
@@ -56,6 +57,38 @@ async def test_a_wiped_northbound_is_rebuilt(cluster: Cluster) -> None:
     assert contents(a) == before
     await a.bound("default_one", a.zone.chassis)
     await works(net)
+
+
+async def test_keys_outlive_the_southbound_database(cluster: Cluster) -> None:
+    """What was tracked halfway goes on where its keys lead: into no other datapath or port."""
+    net = await build(cluster)
+    a = cluster.kept[0]
+    await a.bound("default_one", a.zone.chassis)
+    before = await keys(a)
+    await wipe(cluster, a, "sb")
+    await a.bound("default_one", a.zone.chassis)
+    assert await keys(a) == before
+    await works(net)
+
+
+async def keys(kept: Kept) -> dict[str, str]:
+    """Of all datapaths, and of the ports of those that track connections."""
+    found = {}
+    for table, column, name in (
+        ("Datapath_Binding", "external_ids", r"\bname=([^,}]+)"),
+        ("Port_Binding", "logical_port", r"^((?:stor-|default_|blue_default)[^,]*)"),
+    ):
+        listed = await asyncio.to_thread(
+            kept.zone.run,
+            *("ovn-sbctl", "--format=csv", "--data=bare", "--no-headings"),
+            *(f"--columns={column},tunnel_key", "list", table),
+        )
+        for line in listed.splitlines():
+            text, _, key = line.rpartition(",")
+            if match := re.search(name, text.replace(" ", ",")):
+                found[match[1]] = key
+    assert {"node1", "ovn_cluster_router", "blue_node1", "stor-node1", "default_one"} <= set(found)
+    return found
 
 
 async def wipe(cluster: Cluster, kept: Kept, database: str) -> None:

@@ -447,7 +447,7 @@ def test_one_more_pod_of_a_routed_network_is_one_row_here_and_none_elsewhere():
     changes = made.changes()
     assert keys(changes.nb) == ["Logical_Switch_Port default_near"]
     assert changes.nb_gone == ()
-    assert "requested-tnl-key" not in changes.nb[0].columns["options"]
+    assert changes.nb[0].columns["options"]["requested-tnl-key"] == "19"
 
 
 def test_a_node_is_its_port_and_its_routes():

@@ -65,6 +65,14 @@ def test_datapath_keys_stay_in_northds_free_range() -> None:
     assert names.datapath_key(names.MAX_NETWORKS - 1) < 2**24
 
 
+def test_no_two_datapaths_of_a_zone_have_one_key() -> None:
+    kinds = ("node switch", "cluster router", "join switch", "gateway router", "external switch")
+    ends = (0, names.MAX_NETWORKS - 1)
+    keys = [names.local_datapath_key(kind, number) for kind in kinds for number in ends]
+    assert sorted(set(keys)) == keys
+    assert keys[-1] < names.datapath_key(0)
+
+
 def test_the_default_networks_names_are_nobody_elses() -> None:
     """They have no prefix, so a network must not be able to spell one of them."""
     assert names.node_switch(names.DEFAULT_NETWORK, "node1") == "node1"

@@ -31,7 +31,7 @@ def own(
     owner = router.Owner(network.name)
     return (
         *_join(network, node, owner, chassis),
-        *_external(node, gateway, owner, physical_network),
+        *_external(network, node, gateway, owner, physical_network),
         *_routes(network, node, gateway, owner),
         *_hiding(network, node, gateway, owner),
     )
@@ -42,8 +42,10 @@ def _join(
 ) -> Iterator[rows.Row]:
     """Both routers on the join switch; the gateway's is the one whose place is this chassis."""
     switch = names.JOIN_SWITCH
-    yield router.switch(switch, owner, {"mcast_snoop": "false"})
-    yield router.router(names.gateway_router(node.name), owner, {"chassis": chassis})
+    joined = {"mcast_snoop": "false", **router.keyed("join switch", network)}
+    yield router.switch(switch, owner, joined)
+    bound = {"chassis": chassis, **router.keyed("gateway router", network)}
+    yield router.router(names.gateway_router(node.name), owner, bound)
     for of, number in (
         (names.cluster_router(network.name), _CLUSTER_ROUTER),
         (names.gateway_router(node.name), node.id),
@@ -54,12 +56,17 @@ def _join(
 
 
 def _external(
-    node: model.NodeInfo, gateway: model.Gateway, owner: router.Owner, physical_network: str
+    network: model.Network,
+    node: model.NodeInfo,
+    gateway: model.Gateway,
+    owner: router.Owner,
+    physical_network: str,
 ) -> Iterator[rows.Row]:
     """The gateway router on the wire; it announces its address, so that a moved one is found."""
     of, switch = names.gateway_router(node.name), names.external_switch(node.name)
     towards = names.external_router_port(of)
-    yield router.switch(switch, owner, {"mcast_snoop": "false"})
+    external = {"mcast_snoop": "false", **router.keyed("external switch", network)}
+    yield router.switch(switch, owner, external)
     yield router.router_port(towards, of, owner, gateway.mac, gateway.addresses)
     port = names.external_switch_port(of)
     yield router.to_router(port, switch, owner, towards, {"nat-addresses": "router"})

@@ -18,10 +18,18 @@ def own(network: model.Network, node: model.NodeInfo) -> tuple[rows.Row, ...]:
     gateways = [ranges.router(subnet) for subnet in node.subnets_of(network.name)]
     towards = names.router_port(switch)
     return (
-        router.router(of, owner, {}),
-        router.switch(switch, owner, {"mcast_snoop": "false"}),
+        router.router(of, owner, router.keyed("cluster router", network)),
+        router.switch(
+            switch, owner, {"mcast_snoop": "false", **router.keyed("node switch", network)}
+        ),
         router.router_port(towards, of, owner, router.mac(gateways), gateways),
-        router.to_router(names.switch_port(switch), switch, owner, towards),
+        router.to_router(
+            names.switch_port(switch),
+            switch,
+            owner,
+            towards,
+            {"requested-tnl-key": str(names.ROUTER_TUNNEL_KEY)},
+        ),
         *dhcp.options(network, node.subnets_of(network.name)),
     )
 
@@ -35,7 +43,17 @@ def pod_port(
         names.node_switch(network.name, port.node),
         port,
         type="",
-        options=ports.local_options(port, chassis),
+        options={**ports.local_options(port, chassis), **_key(port)},
         dhcpv4_options=dhcp.reference(network.spec, 4, port.allocation, served),
         dhcpv6_options=dhcp.reference(network.spec, 6, port.allocation, served),
     )
+
+
+def _key(port: model.Port) -> dict[str, rows.Atom]:
+    """The port's key follows from its address, so that it outlives the Southbound database."""
+    for address in sorted(port.allocation.addresses, key=lambda address: address.version):
+        number = int(address.ip) - int(address.network.network_address)
+        key = names.FIRST_POD_TUNNEL_KEY + number
+        if key <= names.LAST_TUNNEL_KEY:
+            return {"requested-tnl-key": str(key)}
+    return {}

@@ -36,6 +36,11 @@ class Owner:
         return {**ids, names.ROW_ID: key} if key else ids
 
 
+def keyed(kind: str, network: model.Network) -> dict[str, rows.Atom]:
+    """The key of a datapath that this zone alone has (`names.local_datapath_key`)."""
+    return {"requested-tnl-key": str(names.local_datapath_key(kind, network.id))}
+
+
 def switch(name: str, owner: Owner, other_config: Mapping[str, rows.Atom]) -> rows.Row:
     return rows.Row(
         ports.SWITCH,

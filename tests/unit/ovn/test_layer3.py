@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import ip_address, ip_interface
 
-from weft import model, rows
+from weft import model, names, rows
 from weft.ovn import layer3
 
 PREFIX = {"default": "", "blue": "blue_"}
@@ -26,13 +26,31 @@ def test_switch_and_router_by_the_fields_names(network, own, name):
     assert towards.columns["networks"] == {"10.128.4.1/23", "fd00:10:0:2::1/64"}
     assert towards.parent == rows.Ref("Logical_Router", f"{p}ovn_cluster_router")
     other = found["Logical_Switch_Port", f"stor-{p}node1"]
-    assert other.columns["options"] == {"router-port": f"rtos-{p}node1"}
+    said = {"router-port": f"rtos-{p}node1", "requested-tnl-key": "2"}
+    assert other.columns["options"] == said
     assert (other.columns["type"], other.columns["addresses"]) == ("router", {"router"})
 
 
-def test_a_switch_of_one_zone_has_no_key_for_all(network, own):
-    (switch,) = (row for row in layer3.own(network, own) if row.table == "Logical_Switch")
-    assert "requested-tnl-key" not in switch.columns["other_config"]
+def test_a_zones_own_switch_and_router_have_keys_of_their_own(network, own):
+    found = {row.table: row for row in layer3.own(network, own)}
+    switch = found["Logical_Switch"].columns["other_config"]["requested-tnl-key"]
+    router = found["Logical_Router"].columns["options"]["requested-tnl-key"]
+    assert int(switch) < int(router) < names.datapath_key(0)
+
+
+def test_a_pods_key_follows_from_its_address(network, own, name):
+    for text, key in (
+        ("10.128.4.5/23", "15"),
+        ("10.128.5.254/23", "520"),
+        ("fd00:10:0:2::7/64", "17"),
+        ("10.128.4.5/8", None),
+    ):
+        allocation = model.Allocation("0a:58:0a:80:04:05", (ip_interface(text),))
+        port = model.Port(
+            model.PodRef("shop", "web", "u"), "shop/blue", "n", name, "n1", allocation
+        )
+        row = layer3.pod_port(network, port, own, "c1")
+        assert row.columns["options"].get("requested-tnl-key") == key
 
 
 def test_a_pods_port_is_on_its_nodes_switch(network, own, name):
@@ -43,7 +61,11 @@ def test_a_pods_port_is_on_its_nodes_switch(network, own, name):
     row = layer3.pod_port(network, port, own, "c1")
     assert row.key == ("shop_web" if name == "default" else "shop.blue_shop_web")
     assert row.parent == rows.Ref("Logical_Switch", f"{PREFIX[name]}node1")
-    assert row.columns["options"] == {"requested-chassis": "c1", "iface-id-ver": "uid-1"}
+    assert row.columns["options"] == {
+        "requested-chassis": "c1",
+        "iface-id-ver": "uid-1",
+        "requested-tnl-key": "15",
+    }
     assert row.columns["dhcpv4_options"] == {rows.Ref("DHCP_Options", f"dhcp4/{name}")}
     assert row.columns["dhcpv6_options"] == frozenset()
 
