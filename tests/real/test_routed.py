@@ -37,7 +37,7 @@ async def pings(guest: Guest, address: str, count: int = 3) -> bool:
 
 @asynccontextmanager
 async def lossless(guest: Guest, address: str) -> AsyncIterator[None]:
-    """Pings all the while, and finds that every one was answered."""
+    """Pings all the while, and finds that every one was answered; the last may be on its way."""
     assert await pings(guest, address)
     process = guest.space.popen("busybox", "ping", "-i", "0.05", "-W", "2", address)
     try:
@@ -45,9 +45,10 @@ async def lossless(guest: Guest, address: str) -> AsyncIterator[None]:
     finally:
         interrupt(process.pid)
         said, _ = await asyncio.to_thread(process.communicate)
-    sent, heard = re.findall(r"(\d+) packets", said)
-    assert int(sent) > 10
-    assert sent == heard
+    sent = int(re.findall(r"(\d+) packets", said)[0])
+    heard = {int(number) for number in re.findall(r" seq=(\d+) ", said)}
+    assert sent > 10
+    assert set(range(sent - 1)) <= heard, sorted(set(range(sent)) - heard)
 
 
 def interrupt(pid: int) -> None:

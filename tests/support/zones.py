@@ -277,6 +277,8 @@ def _settings(zone: Zone) -> tuple[str, ...]:
     return (
         *("add-br", "br-int", "--", "set", "Bridge", "br-int", "datapath_type=netdev", "--"),
         *("set", "Bridge", "br-int", "fail-mode=secure", "--"),
+        # As in a lab: else it changes with the first port that goes, and routes are read anew.
+        *("set", "Interface", "br-int", "mtu_request=1500", "--"),
         *("add-br", "br-phy", "--", "set", "Bridge", "br-phy", "datapath_type=netdev", "--"),
         *("add-port", "br-phy", port, "--", "set", "Interface", port, "type=internal", "--"),
         *("set", "Open_vSwitch", ".", "other_config:userspace-tso-enable=true"),
