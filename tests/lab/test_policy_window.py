@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +19,14 @@ from tests.support.inside.window import OPEN, SHUT
 from weft import names, ranges
 from weft.api import podnetworks
 from weft.kube import client, resources
+from weft.lab.runtime import databases
 from weft.lab.runtime.toolchain import Toolchain
 
 pytestmark = pytest.mark.lab
 LAB = "window"
 STARTS = 52
 AT_ONCE = 4
+CHANGES = 30
 PATIENCE = 60.0
 NETWORKS = {"flat": "net1", "bare": "net2", "routed": "net3"}
 # A node's part of `routed` is small, so that all addresses that a pod may get can be flooded.
@@ -81,7 +84,8 @@ class Floods:
     order: orders.Orders
     made: int = 0
 
-    def make(self, count: int) -> list[str]:
+    @contextmanager
+    def pods(self, count: int) -> Iterator[list[str]]:
         """New guarded pods on both nodes in turn; their names when they are ready."""
         numbers = range(self.made, self.made + count)
         self.made += count
@@ -90,26 +94,29 @@ class Floods:
             pod(f"g{number}", f"node{number % 2 + 1}", 100 + number % 8, labels)
             for number in numbers
         ]
-        self.lab.run(create(self.lab.api, objects))
-        return [obj["metadata"]["name"] for obj in objects]
+        made = [obj["metadata"]["name"] for obj in objects]
+        try:
+            self.lab.run(create(self.lab.api, objects))
+            yield made
+        finally:
+            self.lab.run(remove(self.lab.api, made))
 
     def kill(self, service: str) -> None:
         """End it hard; the lab starts it again."""
+        self.lab.house.weft("lab", "up", "--name", LAB)  # who was ended before is back
         services = self.lab.house.json("lab", "status", "--name", LAB)["services"]
         pid = next(each["pid"] for each in services if each["name"] == service)
+        assert pid, f"{service} does not run"
         self.lab.house.run("lab", "busybox", "kill", "-9", str(pid), lab=LAB)
 
     def lose(self, node: str, database: str) -> None:
-        """An empty database in the place of one, whose server is ended hard."""
+        """A new database in the place of one, whose server is ended hard."""
         path = f"/run/ovn/ovn{database}_db.db"
-        empty = self.lab.house.tools.schema(f"ovn-{database}")
+        fresh = databases.ensure(self.lab.house.tools) / f"ovn-{database}.db"
         run = self.lab.house.run
-        run(node, "ovsdb-tool", "create", f"{path}.new", str(empty), lab=LAB)
+        run(node, "busybox", "cp", str(fresh), f"{path}.new", lab=LAB)
         run(node, "busybox", "mv", "-f", f"{path}.new", path, lab=LAB)
         self.kill(f"{node}/{database}")
-
-    def remove(self, made: Sequence[str]) -> None:
-        self.lab.run(remove(self.lab.api, made))
 
     def seen(self, made: Sequence[str]) -> dict[str, Any]:
         """The counts of those pods once what is open came through, on every network."""
@@ -132,7 +139,8 @@ async def create(api: client.Client, objects: Sequence[Object]) -> None:
 async def remove(api: client.Client, made: Sequence[str]) -> None:
     async with pods.following(api, resources.PODS) as there:
         for name in made:
-            await api.delete(resources.PODS, name, "default", grace=0)
+            with suppress(client.NotFound):
+                await api.delete(resources.PODS, name, "default", grace=0)
         await pods.gone(there, {f"default/{name}" for name in made})
 
 
@@ -201,40 +209,70 @@ def shut(seen: dict[str, Any]) -> dict[str, Any]:
 def test_nothing_passes_from_the_first_instant(floods: Floods) -> None:
     early = 0
     for _ in range(STARTS // AT_ONCE):
-        made = floods.make(AT_ONCE)
-        seen = floods.seen(made)
-        assert shut(seen) == {}
-        early += sum(told["early"] for told in seen.values())
-        floods.remove(made)
+        with floods.pods(AT_ONCE) as made:
+            seen = floods.seen(made)
+            assert shut(seen) == {}
+            early += sum(told["early"] for told in seen.values())
     assert early == STARTS, "every pod was heard from before it had a NIC"
 
 
-@pytest.mark.parametrize("node", ["node1", "node2"])
-def test_nothing_passes_across_a_killed_agent(floods: Floods, node: str) -> None:
+@pytest.mark.parametrize(
+    "service", ["node1/agent", "node2/agent", "node1/northd", "node1/ovn-controller"]
+)
+def test_nothing_passes_across_a_killed_process(floods: Floods, service: str) -> None:
     """Nor while it is away, nor of pods that start when it is back."""
-    made = floods.make(2)
-    floods.seen(made)
-    floods.kill(f"{node}/agent")
-    later = floods.make(2)
-    assert shut(floods.seen([*made, *later])) == {}
-    floods.remove([*made, *later])
+    with floods.pods(2) as made:
+        floods.seen(made)
+        floods.kill(service)
+        with floods.pods(2) as later:
+            floods.order("forget_open")
+            assert shut(floods.seen([*made, *later])) == {}
 
 
-@pytest.mark.parametrize("databases", [("nb",), ("sb",), ("nb", "sb")], ids="+".join)
-def test_nothing_passes_across_lost_databases(floods: Floods, databases: tuple[str, ...]) -> None:
-    made = floods.make(2)
-    floods.seen(made)
-    for database in databases:
-        floods.lose("node1", database)
-    later = floods.make(2)
-    floods.order("forget_open")
-    assert shut(floods.seen([*made, *later])) == {}
-    floods.remove([*made, *later])
+@pytest.mark.parametrize("lost", [("nb",), ("sb",), ("nb", "sb")], ids="+".join)
+def test_nothing_passes_across_lost_databases(floods: Floods, lost: tuple[str, ...]) -> None:
+    with floods.pods(2) as made:
+        floods.seen(made)
+        for database in lost:
+            floods.lose("node1", database)
+        with floods.pods(2) as later:
+            floods.order("forget_open")
+            assert shut(floods.seen([*made, *later])) == {}
+
+
+def test_nothing_passes_while_policies_change(floods: Floods) -> None:
+    """Rules come and go, so does another policy of the same pods, and labels change."""
+    with floods.pods(2) as made:
+        floods.seen(made)
+        floods.lab.run(change(floods.lab.api, made))
+        floods.order("forget_open")
+        assert shut(floods.seen(made)) == {}
+
+
+async def change(api: client.Client, made: Sequence[str]) -> None:
+    kind, extra = resources.MULTINETWORKPOLICIES, policy()
+    extra["metadata"]["name"] = "extra"
+    rules = extra["spec"]["ingress"]
+    far = [{"podSelector": {"matchLabels": {"turn": "1"}}}]
+    more = {end: [*rules, {end: far, "ports": [{"port": 80}]}] for end in ("from", "to")}
+    for turn in range(CHANGES):
+        spec = {
+            "ingress": (rules, more["from"])[turn % 2],
+            "egress": (more["to"], rules)[turn % 2],
+        }
+        await api.patch(kind, "guard", "default", {"spec": spec})
+        if turn % 3 == 0:
+            await api.create(kind, extra)
+        elif turn % 3 == 2:
+            await api.delete(kind, "extra", "default")
+        for name in made:
+            labels = {"metadata": {"labels": {"turn": str(turn % 2)}}}
+            await api.patch(resources.PODS, name, "default", labels)
 
 
 def test_without_the_policy_the_same_passes(floods: Floods) -> None:
     """That the floods find what is open."""
     floods.lab.run(floods.lab.api.delete(resources.MULTINETWORKPOLICIES, "guard", "default"))
-    made = floods.make(2)
-    seen = floods.seen(made)
-    assert len(shut(seen)) == len(made) * len(NETWORKS), seen
+    with floods.pods(2) as made:
+        seen = floods.seen(made)
+        assert len(shut(seen)) == len(made) * len(NETWORKS), seen

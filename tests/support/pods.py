@@ -181,6 +181,7 @@ class Cluster:
         """End one of the node's services hard; the supervisor starts it again."""
         services = self.house.json("lab", "status", "--name", self.name)["services"]
         pid = next(s["pid"] for s in services if s["name"] == f"node1/{part}")
+        assert pid, f"{part} does not run"  # 0 would be ourselves
         self.house.run("lab", "busybox", "kill", "-9", str(pid), lab=self.name)
 
     def left(self) -> dict[str, list[str]]:
