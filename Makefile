@@ -2,7 +2,8 @@
 VENV ?= .venv
 PYTHON ?= python3
 RUN = $(VENV)/bin/python -m
-JOBS ?= 2
+# Tests of real daemons wait more than they compute.
+JOBS ?= 3
 
 .PHONY: demo down test lint check fix bench clean prepare prepare-dev
 
@@ -14,7 +15,7 @@ down: prepare            ## remove the demo's lab
 
 test: prepare-dev lint   ## everything tested
 	$(RUN) pytest -q -n $(JOBS) -m "not lab"
-	$(RUN) pytest -q -m lab
+	$(RUN) pytest -q -n 2 --dist loadfile -m lab
 
 lint: prepare-dev        ## style, types, layers
 	$(RUN) ruff check .
