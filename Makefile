@@ -14,7 +14,7 @@ down: prepare            ## remove the demo's lab
 	@$(VENV)/bin/weft lab down
 
 test: prepare-dev lint   ## everything tested
-	$(RUN) pytest -q -n $(JOBS) -m "not lab"
+	$(RUN) pytest -q -n $(JOBS) --dist worksteal -m "not lab"
 	$(RUN) pytest -q -n 2 --dist loadfile -m lab
 
 lint: prepare-dev        ## style, types, layers
