@@ -22,6 +22,7 @@ import signal
 import socket
 import sys
 import time
+import warnings  # noqa: F401  os.execvpe imports it, when the pod's root has no library any more
 from typing import Any
 
 NEWNS, NEWUTS, NEWIPC, NEWPID, NEWNET = 0x20000, 0x4000000, 0x8000000, 0x20000000, 0x40000000
