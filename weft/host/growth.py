@@ -7,16 +7,14 @@ line means is not known here.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ctypes
 import os
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from weft import errors
+from weft.host import inotify
 
-_MODIFY, _CAME = 0x2, 0x100 | 0x80  # IN_MODIFY; IN_CREATE, IN_MOVED_TO
 _CHUNK = 1 << 16
 _LONGEST = 1 << 20  # of a line; what is longer is none
 
@@ -51,42 +49,33 @@ class _Watch:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._libc = ctypes.CDLL(None, use_errno=True)
-        self._descriptor = -1
         self.woken = asyncio.Event()
 
     @contextmanager
     def open(self) -> Iterator[_Watch]:
-        loop = asyncio.get_running_loop()
-        self._descriptor = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        if self._descriptor < 0:
-            raise self._refused(self._folder)
         try:
-            self.add(self._folder, _CAME)
-            loop.add_reader(self._descriptor, self._drain)
+            self._inotify = inotify.Inotify(self.woken.set)
+        except OSError as error:
+            raise _refused(self._folder, error) from error
+        try:
+            self.add(self._folder, inotify.CAME)
             yield self
         finally:
-            loop.remove_reader(self._descriptor)
-            os.close(self._descriptor)
+            self._inotify.close()
 
-    def add(self, path: Path | str, mask: int = _MODIFY) -> int:
-        watch: int = self._libc.inotify_add_watch(self._descriptor, os.fsencode(path), mask)
-        if watch < 0:
-            raise self._refused(path)
-        return watch
+    def add(self, path: Path | str, mask: int = inotify.MODIFIED) -> int:
+        try:
+            return self._inotify.add(path, mask)
+        except OSError as error:
+            raise _refused(path, error) from error
 
     def remove(self, watch: int) -> None:
-        """It has gone by itself where nobody has the file open any more."""
-        self._libc.inotify_rm_watch(self._descriptor, watch)
+        self._inotify.remove(watch)
 
-    def _drain(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.read(self._descriptor, _CHUNK)
-        self.woken.set()
 
-    def _refused(self, path: Path | str) -> errors.Unavailable:
-        reason = os.strerror(ctypes.get_errno())
-        return errors.Unavailable(f"cannot be watched: {reason}", where=str(path))
+def _refused(path: Path | str, error: OSError) -> errors.Unavailable:
+    reason = os.strerror(error.errno or 0)
+    return errors.Unavailable(f"cannot be watched: {reason}", where=str(path))
 
 
 class _File:

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import socket
 from pathlib import Path
 
-CAME = 0x100 | 0x80  # IN_CREATE, IN_MOVED_TO
-WENT = 0x200 | 0x40  # IN_DELETE, IN_MOVED_FROM
-
-_libc = ctypes.CDLL(None, use_errno=True)
+from weft.host import inotify
 
 
 class Folders:
     """One descriptor for all waits of a process: a user may have few of them."""
 
     def __init__(self) -> None:
-        self._descriptor = -1
+        self._inotify: inotify.Inotify | None = None
         self._changed = asyncio.Event()
 
     async def wait_socket(self, path: Path) -> None:
@@ -36,18 +32,12 @@ class Folders:
             await self._changed.wait()
 
     def _watch(self, folder: Path) -> None:
-        if self._descriptor < 0:
-            self._descriptor = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-            if self._descriptor < 0:
-                raise OSError(ctypes.get_errno(), "inotify_init1")
-            asyncio.get_running_loop().add_reader(self._descriptor, self._drain)
-        if _libc.inotify_add_watch(self._descriptor, os.fsencode(folder), CAME | WENT) < 0:
-            raise OSError(ctypes.get_errno(), f"cannot watch {folder}")
+        if self._inotify is None:
+            self._inotify = inotify.Inotify(self._wake)
+        self._inotify.add(folder, inotify.CAME | inotify.WENT)
 
-    def _drain(self) -> None:
+    def _wake(self) -> None:
         """Whatever happened, everybody who waits looks again; those who come later start anew."""
-        with contextlib.suppress(BlockingIOError):
-            os.read(self._descriptor, 1 << 16)
         self._changed.set()
         self._changed = asyncio.Event()
 
