@@ -16,7 +16,6 @@ import os
 import select
 import socket
 import struct
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +23,7 @@ from typing import Any
 
 from pyroute2 import IPRoute
 
-from tests.support.inside import packets
+from tests.support.inside import obedience, packets
 from weft.lab import layout
 from weft.lab.runtime import namespaces
 
@@ -226,16 +225,5 @@ def listen(interface: str) -> socket.socket:
     return link
 
 
-def main() -> None:
-    prober = Prober()
-    for line in sys.stdin:
-        order = json.loads(line)
-        try:
-            said: dict[str, Any] = {"done": getattr(prober, "do_" + order.pop("op"))(**order)}
-        except Exception as error:
-            said = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(said), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    obedience.obey(Prober())

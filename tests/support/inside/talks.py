@@ -5,13 +5,10 @@ Both ends are sockets of this process, each made in the network namespace of its
 
 from __future__ import annotations
 
-import json
 import select
 import socket
-import sys
-from typing import Any
 
-from tests.support.inside import prober
+from tests.support.inside import obedience, prober
 from weft.lab.runtime import namespaces
 
 KINDS = {"TCP": socket.SOCK_STREAM, "UDP": socket.SOCK_DGRAM}
@@ -67,16 +64,5 @@ class Talks:
             return False
 
 
-def main() -> None:
-    talks = Talks()
-    for line in sys.stdin:
-        order = json.loads(line)
-        try:
-            said: dict[str, Any] = {"done": getattr(talks, "do_" + order.pop("op"))(**order)}
-        except Exception as error:
-            said = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(said), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    obedience.obey(Talks())
