@@ -22,10 +22,11 @@ SETS = int(os.environ.get("WEFT_POLICY_SETS", "220"))
 
 
 def test_without_policies_all_reach_all(policy_lab: PolicyLab) -> None:
-    everything = frozenset(range(len(policy_lab.asks)))
-    assert policy_lab.expected(Step(policy_lab.world)) == everything
-    seen = policy_lab.prober.round(sorted(everything))
-    assert (seen.arrived, seen.answered, seen.stray) == (everything, everything, ())
+    step = Step(policy_lab.world)
+    assert policy_lab.expected(step) == frozenset(range(len(policy_lab.asks)))
+    # Not one round: where no flow is known yet, a burst outruns the switches and some is lost.
+    trial = policy_lab.trial(step)
+    assert not trial.mistakes, policy_lab.report(step, trial)
 
 
 def test_sets_of_policies_by_chance(policy_lab: PolicyLab) -> None:
