@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-from collections.abc import Iterator
 
 from rich.console import Console
 
@@ -18,10 +17,16 @@ BENCHES = (
 )
 
 
-def measure(names: list[str], console: Console) -> Iterator[figures.Figure]:
-    for name in names:
+def measure(name: str, *, as_json: bool, console: Console) -> bool:
+    """Run one bench and show its figures; False if one misses or it breaks, which ends no other."""
+    try:
         with console.status(f"measuring {name}"):
-            yield from importlib.import_module(f"bench.{name}").run()
+            found = importlib.import_module(f"bench.{name}").run()
+            return figures.show(found, as_json=as_json, console=console)
+    except Exception:
+        console.print_exception()
+        console.print(f"bench {name} broke off")
+        return False
 
 
 def main() -> int:
@@ -31,7 +36,8 @@ def main() -> int:
     options = parser.parse_args()
     console = Console(stderr=options.json)
     names = [name for name in BENCHES if not options.only or name in options.only]
-    return 0 if figures.show(measure(names, console), as_json=options.json, console=console) else 1
+    sound = [measure(name, as_json=options.json, console=console) for name in names]
+    return 0 if all(sound) else 1
 
 
 if __name__ == "__main__":

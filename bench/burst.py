@@ -32,6 +32,7 @@ BURST = 1000
 CROWD = 5000
 REPEATS = 5
 IN_FLIGHT = 32
+PATIENCE = 300.0  # until all are annotated; not a limit of speed
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -93,21 +94,22 @@ async def create(client: Client, prefix: str, count: int, network: str) -> dict[
 
 
 async def annotated(client: Client, prefix: str, count: int, version: str) -> dict[str, float]:
-    """When each pod's annotation was seen."""
+    """When each pod's annotation was seen; TimeoutError if some never are."""
     seen: dict[str, float] = {}
     if not count:
         return seen
-    async for _, obj in client.watch(PODS, version, "default"):
-        meta = obj["metadata"]
-        name = meta["name"]
-        if (
-            name.startswith(prefix)
-            and name not in seen
-            and names.POD_NETWORKS in meta["annotations"]
-        ):
-            seen[name] = time.perf_counter()
-            if len(seen) == count:
-                break
+    async with asyncio.timeout(PATIENCE):
+        async for _, obj in client.watch(PODS, version, "default"):
+            meta = obj["metadata"]
+            name = meta["name"]
+            if (
+                name.startswith(prefix)
+                and name not in seen
+                and names.POD_NETWORKS in meta["annotations"]
+            ):
+                seen[name] = time.perf_counter()
+                if len(seen) == count:
+                    break
     return seen
 
 

@@ -77,28 +77,36 @@ def interleave(repeats: int, **contenders: Callable[[], float]) -> dict[str, flo
 
 
 def show(figures: Iterable[Figure], *, as_json: bool, console: Console) -> bool:
-    """Print the figures, JSON at once and the table at the end; True if every bound holds."""
+    """Print the figures, JSON at once and the table at the end; True if every bound holds.
+
+    Where `figures` breaks off, the table of those that came is printed first.
+    """
+    shown: list[Figure] = []
+    try:
+        for figure in figures:
+            shown.append(figure)
+            if as_json:
+                print(orjson.dumps(figure.as_json()).decode(), flush=True)
+    finally:
+        if shown and not as_json:
+            console.print(_table(shown))
+    return all(figure.ok is not False for figure in shown)
+
+
+def _table(figures: Iterable[Figure]) -> Table:
     table = Table("figure", "value", "peer", "ratio", "limit", "", box=None, pad_edge=False)
     for column in (1, 3):
         table.columns[column].justify = "right"
-    sound = True
     for figure in figures:
-        sound = sound and figure.ok is not False
-        if as_json:
-            print(orjson.dumps(figure.as_json()).decode(), flush=True)
-            continue
-        peer = f"{figure.peer} {_number(figure.peer_value)}" if figure.peer_value else ""
         table.add_row(
             figure.name,
             f"{_number(figure.value)} {figure.unit}",
-            peer,
+            f"{figure.peer} {_number(figure.peer_value)}" if figure.peer_value else "",
             "" if figure.ratio is None else f"{figure.ratio:.2f}",
             figure.limit,
             {True: "[green]ok", False: "[red]missed", None: ""}[figure.ok],
         )
-    if not as_json:
-        console.print(table)
-    return sound
+    return table
 
 
 def _number(value: float | None) -> str:

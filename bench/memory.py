@@ -25,11 +25,13 @@ from weft.kube.resources import NADS, NODES, PODS
 from weft.lab import layout, up
 from weft.lab import spec as specs
 from weft.lab.runtime import toolchain
-from weft.ovn import layer2, tables
+from weft.ovn import ports as ovn_ports
+from weft.ovn import tables
 from weft.ovsdb.replica import Replica
 
 LAB = "memory"
 PODS_FAR = 1000
+NODES_FAR = 4  # a node's part of the cluster's own network has room for 509 pods
 FAR, NETWORK = "far", "memory"
 PATIENCE = 120.0
 # MiB of Rss, which is the stricter.
@@ -80,19 +82,25 @@ async def fill(kubeconfig: str) -> None:
     """A network, the pods that are far away, then the one that is really here."""
     async with Client.from_kubeconfig(kubeconfig) as client:
         await client.create(NADS, burst.nad(NETWORK))
-        await client.create(NODES, node())
+        for number in range(NODES_FAR):
+            await client.create(NODES, node(number))
         version = (await client.list(PODS, "default")).resource_version
         watch = asyncio.create_task(burst.annotated(client, FAR, PODS_FAR, version))
-        await burst.each(lambda number: client.create(PODS, pod(f"{FAR}-{number}", FAR)), PODS_FAR)
+        await burst.each(lambda number: client.create(PODS, far(number)), PODS_FAR)
         await watch
         await client.create(PODS, pod("here", "node1"))
     await settle(kubeconfig, PODS_FAR + 1)
 
 
-def node() -> dict[str, Any]:
+def node(number: int) -> dict[str, Any]:
     """A node that has said where it is, and whose kubelet is silent."""
-    notes = {names.NODE_CHASSIS_ID: FAR, names.NODE_ENCAP_IPS: json.dumps(["192.0.2.99"])}
-    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": FAR, "annotations": notes}}
+    name, address = f"{FAR}-node{number}", f"192.0.2.{number + 1}"
+    notes = {names.NODE_CHASSIS_ID: name, names.NODE_ENCAP_IPS: json.dumps([address])}
+    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "annotations": notes}}
+
+
+def far(number: int) -> dict[str, Any]:
+    return pod(f"{FAR}-{number}", f"{FAR}-node{number % NODES_FAR}")
 
 
 def pod(name: str, where: str) -> dict[str, Any]:
@@ -113,15 +121,15 @@ async def settle(kubeconfig: str, ports: int) -> None:
         following.cancel()
     path = layout.seen("node1", layout.OVN_RUN / "ovnnb_db.sock")
     address = f"unix:/proc/{up.status(LAB)['pid']}/root{path}"
-    known = tuple(table for table in tables.NB if table.name == layer2.PORT)
+    known = tuple(table for table in tables.NB if table.name == ovn_ports.PORT)
     reached = asyncio.Event()
     async with await Replica.open(address, tables.NORTHBOUND, known) as northbound:
 
         def look(*_: object) -> None:
-            if len(northbound.rows(layer2.PORT)) >= ports:
+            if len(northbound.rows(ovn_ports.PORT)) >= ports:
                 reached.set()
 
-        northbound.subscribe(layer2.PORT, look)
+        northbound.subscribe(ovn_ports.PORT, look)
         look()
         async with asyncio.timeout(PATIENCE):
             await reached.wait()
