@@ -153,6 +153,24 @@ def test_one_more_pod_costs_the_same_however_many_there_are(
     assert ended.nb_gone == ((ports.PORT, "default.blue_default_more"),)
 
 
+def test_a_group_that_gets_its_row_late_has_its_ports(zone: state.Zone):
+    """Of a port's name, while no peer beside it means anybody."""
+    web = (words.Service(words.Protocol.TCP, "web"),)
+    zone.set_pod("default/near", pod("near", 21, named=80, app="near"))
+    meant = policy("x", members(app="far"), services=web, app="near")
+    zone.policies.set_policy("default/x", replace(meant, ingress=(words.Rule(0, (), web),)))
+    zone.changes()
+    zone.policies.set_policy("default/x", meant)
+    named = ovn.Group(
+        ovn.Kind.NAMED, "blue", "default", INGRESS, "x", words.Protocol.TCP, "web", 80
+    )
+    parts = [row for row in zone.changes().nb if row.is_part and row.key == named.name]
+    key = "default.blue_default_near"
+    assert [part.columns["ports"] for part in parts] == [
+        rows.Members(present=frozenset({rows.Ref(ports.PORT, key)}))
+    ]
+
+
 def test_policies_share_the_sets_of_their_peers(zone: state.Zone):
     for name in ("x", "y"):
         zone.policies.set_policy(f"default/{name}", policy(name, members(app="far"), app="near"))

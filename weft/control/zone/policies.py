@@ -237,7 +237,12 @@ class Policies:
         for part in dirty:
             key = part[1] if isinstance(part, tuple) else ""
             logging = self._namespaces.get(groups.scope_of(part)[1], _UNKNOWN).logging
-            self._parts.make(part, self._groups.in_part(part), self._policies.get(key), logging)
+            there = self._groups.in_part(part)
+            rowless = [group for group in there if not self._parts.has(group)]
+            self._parts.make(part, there, self._policies.get(key), logging)
+            for group in filter(self._parts.has, rowless):
+                for port in self._groups.ports(group):
+                    self._groups.touch(port)  # no row could say so far that it is in there
 
     def _wanted(self, key: str) -> frozenset[policy.Group]:
         """The groups of a port: of each policy that selects it, and why it is isolated or watched.
