@@ -14,7 +14,6 @@ import os
 import socket
 import struct
 import time
-from collections import defaultdict
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from weft.host import netns
 from weft.nic import result
 from weft.node import attach, call, gc, health, repair
 from weft.node.attach import Dependencies, Settings
+from weft.node.turns import Turns
 
 __all__ = ["Dependencies", "Server", "Settings", "serve"]
 
@@ -90,8 +90,7 @@ class Server:
 
     def __init__(self, deps: Dependencies) -> None:
         self._deps = deps
-        # One call at a time for one interface of one sandbox.
-        self._locks: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._turns = Turns()
         self._adds: dict[asyncio.Task[Any], call.Call] = {}
         self._connections: set[asyncio.Task[Any]] = set()
         deps.pods.subscribe(self._pod_changed)
@@ -105,7 +104,7 @@ class Server:
 
     def is_busy(self, device: str) -> bool:
         """Whether a call is at work on this device."""
-        return any(names.host_device(*key) == device for key in self._locks)
+        return any(names.host_device(*key) == device for key in self._turns.keys)
 
     def _pod_changed(self, key: str, old: Any, new: Any) -> None:
         """A pod that is gone needs no network: whoever waits for its annotation stops."""
@@ -198,21 +197,15 @@ class Server:
             case "GC":
                 await gc.collect(asked, deps)
                 return b""
-        key = (asked.sandbox, asked.interface)
-        lock = self._locks[key]
-        try:
-            async with lock:
-                match asked.command:
-                    case "ADD":
-                        return orjson.dumps(await self._add(asked))
-                    case "DEL":
-                        await attach.delete(asked, deps)
-                    case _:
-                        await attach.check(asked, deps)
-                return b""
-        finally:
-            if not lock.locked():
-                self._locks.pop(key, None)
+        async with self._turns.of((asked.sandbox, asked.interface)):
+            match asked.command:
+                case "ADD":
+                    return orjson.dumps(await self._add(asked))
+                case "DEL":
+                    await attach.delete(asked, deps)
+                case _:
+                    await attach.check(asked, deps)
+            return b""
 
     async def _add(self, asked: call.Call) -> result.Result:
         task = asyncio.current_task()
