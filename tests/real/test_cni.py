@@ -282,5 +282,14 @@ def test_without_vswitchd(clean: Runtime) -> None:
     assert clean.call("DEL", pod)["status"] == 0
 
 
+def test_status_is_answered_while_the_switchs_database_is_not(clean: Runtime) -> None:
+    clean.order("pause", program="ovsdb-server", stop=True)
+    try:
+        refused(clean.call("STATUS", GHOST), 50, "database does not answer")
+    finally:
+        clean.order("pause", program="ovsdb-server", stop=False)
+    assert clean.call("STATUS", GHOST)["status"] == 0
+
+
 def test_the_agents_own_socket_is_private(clean: Runtime) -> None:
     assert clean.order("modes") == {"socket": "0o600", "folder": "0o700"}

@@ -5,6 +5,7 @@ The question answered here: which of the agent's partners is missing? Asked, not
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from pathlib import Path
 
@@ -34,7 +35,10 @@ async def check(deps: attach.Dependencies) -> None:
 async def _check_ovs(deps: attach.Dependencies) -> list[str]:
     try:
         # A transaction that changes nothing: the server has to answer it.
-        await deps.ovs.transact([{"op": "comment", "comment": "weft: STATUS"}])
+        async with asyncio.timeout(_ANSWER_PATIENCE):
+            await deps.ovs.transact([{"op": "comment", "comment": "weft: STATUS"}])
+    except TimeoutError:
+        return [f"OVS's database does not answer within {_ANSWER_PATIENCE:g} s"]
     except errors.WeftError as error:
         return [f"OVS's database does not answer: {error}"]
     if not _is_alive(deps.ovs.address):
