@@ -150,11 +150,12 @@ class Speaker:
                 return
             if asked is None or asked.mac not in voice.said.macs:
                 continue
-            if now - voice.answered.get(asked.mac, now - QUIET) < QUIET:
+            if now - voice.answered.get(asked.mac, -QUIET) < QUIET:
                 continue
             voice.answered[asked.mac] = now
             self._answered += 1
-            self._send(name, advertisement.answer(voice.said, asked))
+            if not self._send(name, advertisement.answer(voice.said, asked)):
+                return
 
     def _speak(self, name: str) -> None:
         """To all local guests, now and again after some time."""
@@ -167,7 +168,8 @@ class Speaker:
         voice.timer = asyncio.get_running_loop().call_later(pause, self._speak, name)
         self._send(name, advertisement.to_all(voice.said))
 
-    def _send(self, name: str, frame: bytes) -> None:
+    def _send(self, name: str, frame: bytes) -> bool:
+        """Whether the device is still there to speak through."""
         try:
             self._voices[name].sock.send(frame)
             self._sent += 1
@@ -175,6 +177,8 @@ class Speaker:
             pass  # like a frame lost on the wire: the guest asks again
         except OSError as error:
             self._lost(name, error)
+            return False
+        return True
 
     def _lost(self, name: str, error: OSError) -> None:
         """The device is gone, with vswitchd say: open it anew."""

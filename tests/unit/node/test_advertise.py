@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
+import socket
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -49,3 +53,26 @@ def test_the_longest_device_name_fits():
 def test_a_device_that_is_another_one(old, new, anew):
     before, after = ({"ofport": o, "ifindex": i} for o, i in (old, new))
     assert advertise._is_anew(before, after) is anew
+
+
+def solicitation(mac: str) -> bytes:
+    ethernet = bytes.fromhex("333300000002" + mac.replace(":", "") + "86dd")
+    ipv6 = bytes(4) + b"\x00\x08\x3a\xff" + ip_address("fe80::1").packed + bytes(16)
+    return ethernet + ipv6 + b"\x85" + bytes(7)
+
+
+async def test_a_device_that_fails_while_guests_wait_is_opened_anew_once():
+    guests = [f"0a:58:00:00:00:{number:02x}" for number in range(3)]
+    said = replace(SAID, macs=frozenset(guests))
+    ovs: Any = SimpleNamespace(subscribe=lambda table, function: None)
+    speaker = advertise.Speaker(ovs)
+    device, wire = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    device.setblocking(False)
+    for guest in guests:
+        wire.send(solicitation(guest))
+    wire.close()  # what has come can be read, and nothing can be sent
+    speaker._voices["blue"] = advertise.Voice(said, device, {})
+    speaker._heard("blue")
+    assert speaker.figures()["advertised_networks"] == 0
+    assert device.fileno() == -1
+    assert len(speaker._queue) == 1
