@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from weft import errors
 from weft.api import fields
 
+# Kinds whose objects are in no namespace.
+_CLUSTER_WIDE = frozenset({"Namespace", "Node"})
+
 
 def key(obj: object) -> tuple[str, str]:
     """(namespace, name); the namespace is `default` where an object does not say."""
@@ -25,9 +28,9 @@ def key(obj: object) -> tuple[str, str]:
 
 
 def subject(kind: str, obj: object) -> str:
-    """What messages call the object: `Pod default/web1`."""
+    """What messages call the object: `Pod default/web1`, `Node node1`."""
     namespace, name = key(obj)
-    return f"{kind} {namespace}/{name}"
+    return f"{kind} {name}" if kind in _CLUSTER_WIDE else f"{kind} {namespace}/{name}"
 
 
 def annotation(kind: str, obj: object, name: str) -> str:

@@ -217,15 +217,12 @@ def logging_problems(namespace: object) -> list[errors.InvalidInput]:
 
 
 def _logging(namespace: object, found: list[errors.InvalidInput]) -> Logging:
-    name = namespace.get("metadata", {}).get("name") if isinstance(namespace, Mapping) else ""
-    subject = f"Namespace {name}"
+    subject = objects.subject("Namespace", namespace)
     try:
         text = objects.annotation("Namespace", namespace, names.ACL_LOGGING).strip()
         raw = fields.decode(subject, names.ACL_LOGGING, text) if text else {}
     except errors.InvalidInput as error:
-        found.append(
-            errors.InvalidInput(subject, error.field, error.value, error.rule, hint=error.hint)
-        )
+        found.append(error)
         return Logging()
     if not isinstance(raw, Mapping):
         rule = f"must be a JSON object, not {fields.kind_of(raw)}"

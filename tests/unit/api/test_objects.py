@@ -22,6 +22,11 @@ def test_called_by_kind_namespace_and_name(obj: object, called: str) -> None:
     assert objects.subject("Pod", obj) == called
 
 
+@pytest.mark.parametrize("kind", ["Node", "Namespace"])
+def test_what_is_in_no_namespace_is_called_by_its_name_alone(kind: str) -> None:
+    assert objects.subject(kind, {"metadata": {"name": "one"}}) == f"{kind} one"
+
+
 def test_an_annotation_is_text_or_nothing() -> None:
     pod = {"metadata": {"name": "web1", "annotations": {"a": "1", "b": 5}}}
     assert objects.annotation("Pod", pod, "a") == "1"
