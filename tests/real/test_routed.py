@@ -155,6 +155,25 @@ async def test_the_outside_does_not_reach_in(cluster: Cluster) -> None:
         assert not [frame for frame in ear.heard if b"knock" in frame]
 
 
+async def test_the_outside_is_told_how_large_packets_may_be(cluster: Cluster) -> None:
+    """It sends what its own link takes; the interface of a pod would drop that without a word."""
+    net = await routed(cluster, DEFAULT, "default")
+    outside = await open_gateways(cluster)
+    one = await net.pod("one", cluster.kept[0], 11)
+    size = net.network.spec.mtu
+    told = {4: b"\x03\x04", 6: b"\x02\x00"}
+    for address in OUTSIDE:
+        version = ip_address(address).version
+        assert await pings(one, address)
+        large = ("busybox", "ping", f"-{version}", "-c", "3", "-s", str(size), "-W", "1", address)
+        with frames.ear(outside, "ul-node1") as ear:
+            # Answers are too large until the outside was told; then they come in pieces.
+            said = await asyncio.to_thread(one.run, *large)
+            heard = ear.until(lambda f, sign=told[version]: frames.icmp(f)[:2] == sign)
+        assert frames.icmp(heard[-1])[4:8] == size.to_bytes(4, "big")
+        assert re.search(r" [12] packets received", said)
+
+
 async def test_a_part_that_no_node_has_is_a_dead_end(cluster: Cluster) -> None:
     """What is sent there neither leaves by the gateway nor goes round."""
     net = await routed(cluster, DEFAULT, "default")
@@ -186,6 +205,7 @@ async def test_a_node_comes_and_goes_while_others_talk(cluster: Cluster) -> None
             assert await pings(three, net.address(b, 12, version))
         await cluster.tell(lambda zone: zone.set_node(c.zone.name, None))
         await cluster.gone("three")
+        await asyncio.to_thread(a.zone.run, "ovn-nbctl", "--wait=hv", "sync")
         assert not await pings(one, net.address(c, 13, 4), 1)
     assert rows_of(a) == before
 

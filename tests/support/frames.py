@@ -97,6 +97,15 @@ def icmpv6_type(frame: bytes) -> int | None:
     return frame[54]
 
 
+def icmp(frame: bytes) -> bytes:
+    """An ICMP or ICMPv6 message without the headers before it, or nothing."""
+    if frame[12:14] == b"\x08\x00" and frame[23] == socket.IPPROTO_ICMP:
+        return frame[14 + (frame[14] & 15) * 4 :]
+    if frame[12:14] == b"\x86\xdd" and frame[20] == socket.IPPROTO_ICMPV6:
+        return frame[54:]
+    return b""
+
+
 def udp(mac: str, to_mac: str, source: str, to: str, payload: bytes, *, port: int = 9999) -> bytes:
     """A UDP frame without a checksum (IPv4), or with a right one (IPv6)."""
     ends = (ip_address(source), ip_address(to))

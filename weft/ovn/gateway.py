@@ -40,18 +40,22 @@ def own(
 def _join(
     network: model.Network, node: model.NodeInfo, owner: router.Owner, chassis: str
 ) -> Iterator[rows.Row]:
-    """Both routers on the join switch; the gateway's is the one whose place is this chassis."""
+    """Both routers on the join switch; the gateway's is the one whose place is this chassis.
+
+    The outside sends larger packets than pods' interfaces take: the gateway router tells it so.
+    """
     switch = names.JOIN_SWITCH
     joined = {"mcast_snoop": "false", **router.keyed("join switch", network)}
     yield router.switch(switch, owner, joined)
     bound = {"chassis": chassis, **router.keyed("gateway router", network)}
     yield router.router(names.gateway_router(node.name), owner, bound)
-    for of, number in (
-        (names.cluster_router(network.name), _CLUSTER_ROUTER),
-        (names.gateway_router(node.name), node.id),
+    inwards: dict[str, rows.Atom] = {"gateway_mtu": str(network.spec.mtu)}
+    for of, number, options in (
+        (names.cluster_router(network.name), _CLUSTER_ROUTER, {}),
+        (names.gateway_router(node.name), node.id, inwards),
     ):
         towards, addresses = names.join_router_port(of), ranges.join(number)
-        yield router.router_port(towards, of, owner, router.mac(addresses), addresses)
+        yield router.router_port(towards, of, owner, router.mac(addresses), addresses, options)
         yield router.to_router(names.join_switch_port(of), switch, owner, towards)
 
 

@@ -56,7 +56,12 @@ def router(name: str, owner: Owner, options: Mapping[str, rows.Atom]) -> rows.Ro
 
 
 def router_port(
-    name: str, of: str, owner: Owner, mac: str, networks: Iterable[model.Interface]
+    name: str,
+    of: str,
+    owner: Owner,
+    mac: str,
+    networks: Iterable[model.Interface],
+    options: Mapping[str, rows.Atom] | None = None,
 ) -> rows.Row:
     return rows.Row(
         ROUTER_PORT,
@@ -65,6 +70,7 @@ def router_port(
             "name": name,
             "mac": mac,
             "networks": frozenset(str(address) for address in networks),
+            "options": options or {},
             "external_ids": owner.ids(),
         },
         parent=rows.Ref(ROUTER, of),

@@ -38,7 +38,7 @@ NB = (
     rows.Table(
         "Logical_Router", ("name", "options", "external_ids", "ports", "static_routes", "nat")
     ),
-    rows.Table("Logical_Router_Port", ("name", "mac", "networks", "external_ids")),
+    rows.Table("Logical_Router_Port", ("name", "mac", "networks", "options", "external_ids")),
     rows.Table(
         "Logical_Router_Static_Route",
         ("ip_prefix", "nexthop", "output_port", "external_ids"),

@@ -46,6 +46,14 @@ def test_routers_by_the_fields_names_and_addresses(network, own):
     assert (wire["type"], wire["options"]) == ("localnet", {"network_name": "wan"})
 
 
+def test_what_comes_in_is_no_larger_than_pods_take(network, own):
+    found = made(network, own)
+    inwards = found["Logical_Router_Port", "rtoj-GR_node1"]
+    assert inwards["options"] == {"gateway_mtu": str(network.spec.mtu)}
+    # Nobody within sends larger ones: nothing to check there, packet by packet.
+    assert found["Logical_Router_Port", "rtoj-ovn_cluster_router"]["options"] == {}
+
+
 def test_everything_unknown_goes_out_and_a_part_that_nobody_has_nowhere(network, own):
     listed = gateway.own(network, own, "c1", "wan")
     assert routes(listed, "ovn_cluster_router") == {
