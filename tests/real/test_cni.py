@@ -223,12 +223,14 @@ def test_a_taken_name_is_left_alone(clean: Runtime) -> None:
 def test_a_definition_that_does_not_exist(clean: Runtime) -> None:
     pod = clean.pod({"name": "later"})
     config = {**BLUE, "name": "later", "netAttachDefName": "default/later"}
-    refused(clean.call("ADD", pod, config), 11, pod.name, "default/later")
+    with clean.hurried(1):
+        refused(clean.call("ADD", pod, config), 11, pod.name, "default/later")
     assert clean.look(pod) is None
 
 
 def test_a_pod_that_goes_while_it_is_waited_for(clean: Runtime) -> None:
-    refused(clean.call("ADD", GHOST, CNI_NETNS="/proc/self/ns/net"), 11, "ghost")
+    with clean.hurried(1):
+        refused(clean.call("ADD", GHOST, CNI_NETNS="/proc/self/ns/net"), 11, "ghost")
 
 
 @pytest.mark.parametrize("step", ["write_port", "wait_for_port", "make_wire"])
@@ -263,7 +265,8 @@ def test_a_runtime_that_gives_up_leaves_nothing(clean: Runtime) -> None:
         while clean.left() != NOTHING and time.monotonic() < end:
             pass
         assert clean.left() == NOTHING
-        refused(clean.call("ADD", pod), 11, "ovn-controller", pod.name)
+        with clean.hurried(5):  # time to come as far as to wait for ovn-controller
+            refused(clean.call("ADD", pod), 11, "ovn-controller", pod.name)
         assert clean.left() == NOTHING
         assert clean.look(pod) is None
     finally:
@@ -275,7 +278,8 @@ def test_without_vswitchd(clean: Runtime) -> None:
     assert clean.call("STATUS", GHOST)["status"] == 0
     clean.order("pause", program="ovs-vswitchd", stop=True)
     try:
-        refused(clean.call("ADD", pod), 11, pod.name)
+        with clean.hurried(1):
+            refused(clean.call("ADD", pod), 11, pod.name)
     finally:
         clean.order("pause", program="ovs-vswitchd", stop=False)
     assert clean.call("ADD", pod)["status"] == 0

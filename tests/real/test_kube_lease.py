@@ -15,7 +15,9 @@ from weft.kube.client import Client
 
 pytestmark = pytest.mark.real
 
-TERMS = lease.Terms(valid=1, hold=0.6, renew=0.1)
+# A leader is believed for longer than any test lasts: what ends it is what the test does.
+TERMS = lease.Terms(valid=600, hold=300, renew=2)
+PATIENCE = 60
 
 
 class Copy:
@@ -57,7 +59,8 @@ async def test_the_second_leads_when_the_first_gives_up(tmp_path: Path) -> None:
         assert await holder(api) == "first"
         assert not second.leading.is_set()
         await first.end()
-        await second.leading.wait()
+        async with asyncio.timeout(PATIENCE):  # and not when the first one's term is over
+            await second.leading.wait()
         assert await holder(api) == "second"
         await second.end()
         assert await holder(api) == ""
@@ -73,11 +76,13 @@ async def test_a_silent_leader_is_replaced_and_a_robbed_one_stops(tmp_path: Path
         }
         await api.create(resources.LEASES, silent)
         heir = Copy(api, "heir")
-        await heir.leading.wait()
+        async with asyncio.timeout(PATIENCE):
+            await heir.leading.wait()
         found = await api.get(resources.LEASES, "boss", "default")
         assert found["spec"]["leaseTransitions"] == 1
         body = {"spec": {"holderIdentity": "thief"}}
         await api.patch(resources.LEASES, "boss", "default", body)
-        with pytest.raises(lease.Lost):
-            await heir.task
+        async with asyncio.timeout(PATIENCE):
+            with pytest.raises(lease.Lost):
+                await heir.task
         assert await holder(api) == "thief"

@@ -70,6 +70,6 @@ def test_piped_input_waits_for_what_comes_back(
 
     guest = threading.Thread(target=answer)
     guest.start()
-    assert terminal.talk(near, source, out, quiet=0.5) == "ended"
+    assert terminal.talk(near, source, out, quiet=2.0) == "ended"
     guest.join()
     assert os.read(screen, 64) == b"answer\n"

@@ -25,7 +25,7 @@ from weft.lab.runtime.toolchain import Toolchain
 
 DRIVER = Path(__file__).parent / "inside" / "cni_driver.py"
 PARTS = ("api", "cluster-manager")
-PATIENCE = 4.0
+PATIENCE = 60.0  # the agent's, in all of one ADD; not a limit of speed
 NUMBERS = itertools.count()
 BLUE = {
     "cniVersion": "1.1.0",
@@ -113,6 +113,15 @@ class Runtime:
 
     def remove(self, pod: Pod) -> None:
         self.api(lambda api: api.delete(resources.PODS, pod.name, "default", grace=0))
+
+    @contextmanager
+    def hurried(self, seconds: float) -> Iterator[None]:
+        """The agent soon gives up what does not come."""
+        self.order("patience", seconds=seconds)
+        try:
+            yield
+        finally:
+            self.order("patience", seconds=PATIENCE)
 
     def look(self, pod: Pod, interface: str = "net1") -> Any:
         return self.order("look", name=pod.sandbox, interface=interface)

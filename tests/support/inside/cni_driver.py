@@ -125,6 +125,11 @@ class Driver:
         paths = {"socket": SOCKET, "folder": os.path.dirname(SOCKET)}
         return {name: oct(os.stat(path).st_mode & 0o777) for name, path in paths.items()}
 
+    async def do_patience(self, seconds: float) -> None:
+        """How long the agent waits for all of one ADD, from the next one on."""
+        patient = replace(self.deps.settings, patience=seconds)
+        object.__setattr__(self.deps, "settings", patient)
+
     async def do_pause(self, program: str, stop: bool) -> None:
         """Hold a daemon of this node, or let it go on."""
         folder = "/run/ovn" if program.startswith("ovn") else "/run/openvswitch"
