@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
-from weft import model
+from weft import model, ranges
 from weft.api import written
 from weft.api.fields import Fields
 
@@ -90,7 +90,8 @@ def routed(fields: Fields, reserved: Reserved) -> tuple[tuple[model.Subnet, ...]
     if not fields.has("subnets"):
         rule = "is missing; topology layer3 cannot do without"
         fields.refuse("subnets", None, rule, hint='add it, for example "10.128.0.0/14/23"')
-    _refuse_overlaps(fields, found, reserved)
+    joints = [("weft's transit switches", subnet) for subnet in ranges.TRANSIT]
+    _refuse_overlaps(fields, found, (*joints, *reserved))
     return tuple(found), tuple(lengths)
 
 

@@ -12,6 +12,7 @@ from weft import model, names, ranges
 from weft.api import cidrs, fields
 
 _SUBJECT = "setting --cluster-subnets"
+_TAKEN = [("weft's join switch", subnet) for subnet in ranges.JOIN]
 
 
 def parse(text: str, *, mtu: int) -> model.Network | None:
@@ -19,7 +20,7 @@ def parse(text: str, *, mtu: int) -> model.Network | None:
     if not text.strip():
         return None
     reader = fields.Fields(_SUBJECT, "", {"subnets": text}, [])
-    subnets, lengths = cidrs.routed(reader, _taken())
+    subnets, lengths = cidrs.routed(reader, _TAKEN)
     if reader.problems:
         raise reader.problems[0]
     spec = model.NetworkSpec(
@@ -31,8 +32,3 @@ def parse(text: str, *, mtu: int) -> model.Network | None:
         role="primary",
     )
     return model.Network(spec, 0)
-
-
-def _taken() -> cidrs.Reserved:
-    joints = (("weft's transit switches", ranges.TRANSIT), ("weft's join switch", ranges.JOIN))
-    return [(what, subnet) for what, subnets in joints for subnet in subnets]

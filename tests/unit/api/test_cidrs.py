@@ -108,12 +108,19 @@ def test_accepted(changes: dict[str, object], field: str, value: object) -> None
             "subnets",
             "overlaps 10.1.0.0/16 of the same network",
         ),
+        # Its router is on one of them, too.
+        ({"topology": "layer3", "subnets": "100.88.0.0/16"}, "subnets", "weft's transit switches"),
+        ({"topology": "layer3", "subnets": "fd97::/32"}, "subnets", "weft's transit switches"),
     ],
 )
 def test_refused(changes: dict[str, object], field: str, rule: str) -> None:
     error = only_problem(**changes)
     assert error.field == f"spec.config.{field}"
     assert rule in error.rule
+
+
+def test_a_flat_network_meets_no_router() -> None:
+    assert parsed(topology="layer2", subnets="100.88.0.0/16,fd97::/64").subnets
 
 
 def test_overlap_of_many() -> None:
