@@ -1,18 +1,16 @@
-"""The embedded API server as client libraries meet it: lists, watches, errors, restarts."""
+"""The embedded API server as client libraries meet it: lists, writes, errors, restarts."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import orjson
 import pytest
 
-from tests.support import apiserver
+from tests.support.apihttp import Http, connected
 from tests.support.memory_cluster import config, pod
 
 pytestmark = pytest.mark.real
@@ -22,61 +20,10 @@ JSON = "application/json"
 MERGE = "application/merge-patch+json"
 
 
-class Http:
-    """Requests with the server's token."""
-
-    def __init__(self, server: apiserver.Server, session: aiohttp.ClientSession) -> None:
-        self.server = server
-        self.session = session
-
-    async def __call__(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        media: str = "application/json",
-        **query: str,
-    ) -> tuple[int, Any]:
-        async with self.session.request(
-            method,
-            self.server.url + path,
-            params=query,
-            data=None if body is None else orjson.dumps(body),
-            headers={"Content-Type": media},
-        ) as response:
-            return response.status, orjson.loads(await response.read())
-
-    async def watch(self, path: str, **query: str) -> AsyncIterator[dict[str, Any]]:
-        params = {"watch": "true", **query}
-        async with self.session.get(self.server.url + path, params=params) as response:
-            assert response.status == 200
-            async for line in response.content:
-                yield orjson.loads(line)
-
-
-@asynccontextmanager
-async def connected(folder: Path) -> AsyncIterator[Http]:
-    async with (
-        apiserver.running(folder) as server,
-        aiohttp.ClientSession(headers=server.headers) as session,
-    ):
-        yield Http(server, session)
-
-
 @pytest.fixture
 async def http(tmp_path: Path) -> AsyncIterator[Http]:
     async with connected(tmp_path) as found:
         yield found
-
-
-async def take(stream: AsyncIterator[dict[str, Any]], count: int) -> list[tuple[str, str]]:
-    found = []
-    async with asyncio.timeout(30):
-        async for event in stream:
-            found.append((event["type"], event["object"]["metadata"].get("name", "")))
-            if len(found) == count:
-                break
-    return found
 
 
 async def test_lists_come_in_parts_of_one_moment(http: Http) -> None:
@@ -94,69 +41,11 @@ async def test_lists_come_in_parts_of_one_moment(http: Http) -> None:
     assert (code, refused["reason"]) == (400, "BadRequest")
 
 
-async def test_a_watch_continues_a_list(http: Http) -> None:
-    _, listed = await http("GET", MAPS)
-    await http("POST", MAPS, config("a"))
-    stream = http.watch(MAPS, resourceVersion=listed["metadata"]["resourceVersion"])
-    assert await anext(stream)
-    await http("PATCH", f"{MAPS}/a", {"data": {"a": "2"}}, MERGE)
-    await http("DELETE", f"{MAPS}/a")
-    assert await take(stream, 2) == [("MODIFIED", "a"), ("DELETED", "a")]
-
-
-async def test_a_watch_from_nowhere_begins_with_what_is_there(http: Http) -> None:
-    await http("POST", MAPS, config("a"))
-    query = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
-    stream = http.watch(MAPS, allowWatchBookmarks="true", **query)
-    assert await take(stream, 2) == [("ADDED", "a"), ("BOOKMARK", "")]
-
-
-async def test_a_selector_makes_objects_come_and_go(http: Http) -> None:
-    await http("POST", PODS, pod("a", nodeName="node1"))
-    await http("POST", PODS, pod("b"))
-    stream = http.watch(PODS, fieldSelector="spec.nodeName=node1")
-    assert await take(stream, 1) == [("ADDED", "a")]
-    stream = http.watch(PODS, fieldSelector="spec.nodeName=node1")
-    assert (await anext(stream))["type"] == "ADDED"
-    bind = {"target": {"kind": "Node", "name": "node1"}}
-    code, _ = await http("POST", f"{PODS}/b/binding", bind)
-    assert code == 201
-    assert await take(stream, 1) == [("ADDED", "b")]
-    labelled = http.watch(PODS, labelSelector="x=y", resourceVersion="0")
-    await http("PATCH", f"{PODS}/a", {"metadata": {"labels": {"x": "y"}}}, MERGE)
-    assert (await anext(labelled))["type"] == "ADDED"
-    await http("PATCH", f"{PODS}/a", {"metadata": {"labels": {"x": None}}}, MERGE)
-    assert await take(labelled, 1) == [("DELETED", "a")]
-
-
 async def test_a_pod_is_bound_once(http: Http) -> None:
     await http("POST", PODS, pod("a", nodeName="node1"))
     code, refused = await http("POST", f"{PODS}/a/binding", {"target": {"name": "node2"}})
     assert code == 409
     assert "already assigned to node" in refused["message"]
-
-
-async def test_a_watch_ends_when_its_time_is_over(http: Http) -> None:
-    stream = http.watch(MAPS, timeoutSeconds="1", allowWatchBookmarks="true")
-    async with asyncio.timeout(20):
-        events = [event async for event in stream]
-    assert [event["type"] for event in events] == ["BOOKMARK"]
-
-
-async def test_history_does_not_outlive_the_server(tmp_path: Path) -> None:
-    async with connected(tmp_path) as http:
-        _, old = await http("GET", MAPS)
-        await http("POST", MAPS, config("a"))
-    async with connected(tmp_path) as http:
-        stream = http.watch(MAPS, resourceVersion=old["metadata"]["resourceVersion"])
-        event = await anext(stream)
-        assert event["type"] == "ERROR"
-        assert event["object"]["code"] == 410
-        assert event["object"]["reason"] == "Expired"
-        _, listed = await http("GET", MAPS)
-        stream = http.watch(MAPS, resourceVersion=listed["metadata"]["resourceVersion"])
-        await http("DELETE", f"{MAPS}/a")
-        assert await take(stream, 1) == [("DELETED", "a")]
 
 
 async def test_objects_survive_a_kill(tmp_path: Path) -> None:

@@ -44,6 +44,13 @@ def one(resource: Resource, version: Version, item: store.Item, form: Form) -> b
     return table.render(version, [obj], meta, form.include)
 
 
+def empty(resource: Resource, version: Version, form: Form) -> Object:
+    """An object in that form of which nothing is said but its kind, as a bookmark is."""
+    if form.kind == "json":
+        return {"kind": resource.kind, "apiVersion": resource.api_version(version)}
+    return dict(table.PARTIAL if form.kind == "partial" else table.NO_ROWS)
+
+
 def seen(resource: Resource, version: Version, item: store.Item) -> Object:
     found: Object = orjson.loads(items.body_in(resource, version, item))
     return found

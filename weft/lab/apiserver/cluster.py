@@ -68,7 +68,7 @@ class Cluster:
     def remove(self, resource: Resource, item: store.Item) -> store.Item:
         """Take an object away; what is told of it carries the revision of the deletion."""
         revision = self.store.next_revision()
-        last = items.seal(resource, item.parse(), revision)
+        last = item.at(revision)
         self._record(store.Change(revision, "DELETED", resource.id, last, item))
         return last
 

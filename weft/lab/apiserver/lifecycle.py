@@ -136,11 +136,11 @@ class Lifecycle:
             return
         defined = self._cluster.registry.get(item.key[1])
         if defined is not None and defined.custom:
-            collection = self._cluster.collection(defined)
-            for inner in list(collection.items.values()):
-                deletes.delete(self._cluster, defined, inner, _BACKGROUND)
-            if collection.items:
-                return
+            inner = list(self._cluster.collection(defined).items.values())
+            for one in inner:
+                deletes.delete(self._cluster, defined, one, _BACKGROUND)
+            if inner:
+                return  # who watches them is told first; the news of the last brings this back
             self._cluster.withdraw(defined.id)
         if crd.CLEANUP in (obj["metadata"].get("finalizers") or ()):
             deletes.drop_finalizer(self._cluster, resource, item, crd.CLEANUP)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -36,6 +36,12 @@ class Item:
     def parse(self) -> dict[str, Any]:
         found: dict[str, Any] = orjson.loads(self.body)
         return found
+
+    def at(self, revision: int) -> Item:
+        """The same state under another revision: what is told of an object that goes."""
+        obj = self.parse()
+        obj["metadata"]["resourceVersion"] = str(revision)
+        return replace(self, revision=revision, body=orjson.dumps(obj), converted={})
 
 
 @dataclass(frozen=True, slots=True)

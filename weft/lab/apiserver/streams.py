@@ -12,7 +12,7 @@ from aiohttp import web
 
 from weft.lab.apiserver import answers, reads, request, status, watch
 from weft.lab.apiserver.cluster import Cluster
-from weft.lab.apiserver.resources import Resource, Version
+from weft.lab.apiserver.resources import Object, Resource, Version
 
 BOOKMARK_EVERY = 60.0
 _INITIAL_END = {"k8s.io/initial-events-end": "true"}
@@ -35,37 +35,37 @@ async def serve(
         partial(answers.one, resource, version, form=form),
         resource.api_version(version) if form.kind == "json" else "",
     )
-    bookmarks = _Bookmarks(resource, version, request.flag(query, "allowWatchBookmarks"))
+    wanted = request.flag(query, "allowWatchBookmarks")
+    bookmarks = _Bookmarks(answers.empty(resource, version, form), wanted)
+    seconds = reads.read_number(query, "timeoutSeconds") or random.randint(1800, 3600)
     head = _begin(cluster, resource, watcher, chosen, query, bookmarks)
-    response = web.StreamResponse(headers=answers.JSON)
-    response.enable_chunked_encoding()
-    await response.prepare(http)
-    await response.write(head)
-    if not watcher.ended:
-        seconds = reads.read_number(query, "timeoutSeconds") or random.randint(1800, 3600)
-        cluster.hub.add(resource.id, watcher)
-        try:
-            await _pump(cluster, response, watcher, bookmarks, seconds)
-        finally:
-            cluster.hub.discard(resource.id, watcher)
-    await response.write_eof()
+    cluster.hub.add(resource.id, watcher)  # before anything is awaited, so that nothing is missed
+    try:
+        response = web.StreamResponse(headers=answers.JSON)
+        response.enable_chunked_encoding()
+        await response.prepare(http)
+        await response.write(head)
+        await _pump(cluster, response, watcher, bookmarks, seconds)
+        await response.write_eof()
+    finally:
+        cluster.hub.discard(resource.id, watcher)
     return response
 
 
 class _Bookmarks:
     """Events that say only: you have seen everything up to here."""
 
-    def __init__(self, resource: Resource, version: Version, wanted: bool) -> None:
+    def __init__(self, empty: Object, wanted: bool) -> None:
+        self._empty = empty
         self.wanted = wanted
-        self._kind = resource.kind
-        self._api_version = resource.api_version(version)
 
     def line(self, revision: int, annotations: dict[str, str] | None = None) -> bytes:
         meta: dict[str, object] = {"resourceVersion": str(revision), "creationTimestamp": None}
         if annotations:
             meta["annotations"] = annotations
-        obj = {"kind": self._kind, "apiVersion": self._api_version, "metadata": meta}
-        return orjson.dumps({"type": "BOOKMARK", "object": obj}) + b"\n"
+        return (
+            orjson.dumps({"type": "BOOKMARK", "object": {**self._empty, "metadata": meta}}) + b"\n"
+        )
 
 
 def _begin(
@@ -128,3 +128,4 @@ async def _pump(
                 return
             continue
         await response.write(watcher.take())
+    await response.write(watcher.take())

@@ -10,7 +10,9 @@ import orjson
 from weft.lab.apiserver import printers
 from weft.lab.apiserver.resources import Column, Object, Resource, Version
 
-_META = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1"}
+PARTIAL = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1"}
+TABLE = {"kind": "Table", "apiVersion": "meta.k8s.io/v1"}
+NO_ROWS: Object = {**TABLE, "columnDefinitions": [], "rows": []}
 
 
 def columns_of(version: Version) -> tuple[Column, ...]:
@@ -24,8 +26,7 @@ def render(
     columns = columns_of(version)
     return orjson.dumps(
         {
-            "kind": "Table",
-            "apiVersion": "meta.k8s.io/v1",
+            **TABLE,
             "metadata": meta,
             "columnDefinitions": [_definition(column) for column in columns],
             "rows": [_row(columns, obj, include) for obj in objects],
@@ -54,7 +55,7 @@ def _row(columns: tuple[Column, ...], obj: Object, include: str) -> dict[str, An
 
 def partial(obj: Object) -> Object:
     """The object's metadata alone."""
-    return {**_META, "metadata": obj["metadata"]}
+    return {**PARTIAL, "metadata": obj["metadata"]}
 
 
 def partial_list(resource: Resource, objects: Iterable[Object], meta: dict[str, Any]) -> bytes:

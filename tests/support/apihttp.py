@@ -1,0 +1,69 @@
+"""The API server over plain HTTP, as a client library meets it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+
+from tests.support import apiserver
+
+
+class Http:
+    """Requests with the server's token."""
+
+    def __init__(self, server: apiserver.Server, session: aiohttp.ClientSession) -> None:
+        self.server = server
+        self.session = session
+
+    async def __call__(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        media: str = "application/json",
+        **query: str,
+    ) -> tuple[int, Any]:
+        async with self.session.request(
+            method,
+            self.server.url + path,
+            params=query,
+            data=None if body is None else orjson.dumps(body),
+            headers={"Content-Type": media},
+        ) as response:
+            return response.status, orjson.loads(await response.read())
+
+    async def watch(
+        self, path: str, accept: str = "application/json", **query: str
+    ) -> AsyncIterator[dict[str, Any]]:
+        params = {"watch": "true", **query}
+        headers = {"Accept": accept}
+        url = self.server.url + path
+        async with self.session.get(url, params=params, headers=headers) as response:
+            assert response.status == 200
+            async for line in response.content:
+                yield orjson.loads(line)
+
+    async def open(self, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A GET whose answer nobody reads yet."""
+        host, _, port = self.server.url.removeprefix("http://").partition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(
+            f"GET {path} HTTP/1.1\r\nHost: {host}\r\n"
+            f"Authorization: Bearer {self.server.token}\r\n\r\n".encode()
+        )
+        return reader, writer
+
+
+@asynccontextmanager
+async def connected(folder: Path) -> AsyncIterator[Http]:
+    async with (
+        apiserver.running(folder) as server,
+        aiohttp.ClientSession(headers=server.headers) as session,
+    ):
+        yield Http(server, session)
