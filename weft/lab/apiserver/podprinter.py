@@ -90,7 +90,9 @@ def _ending(ended: Object) -> str:
 
 
 def gates(obj: Object) -> Any:
-    wanted = [gate["conditionType"] for gate in (obj.get("spec") or {}).get("readinessGates") or ()]
+    wanted = [
+        one.get("conditionType") for one in (obj.get("spec") or {}).get("readinessGates") or ()
+    ]
     if not wanted:
         return "<none>"
     conditions = (obj.get("status") or {}).get("conditions") or ()

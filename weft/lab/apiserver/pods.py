@@ -94,6 +94,9 @@ def validate(obj: Object) -> list[status.Cause]:
     if (grace := spec.get("terminationGracePeriodSeconds")) is not None and grace < 0:
         why = "must be greater than or equal to 0"
         causes.append(status.wrong("spec.terminationGracePeriodSeconds", grace, why))
+    for place, gate in enumerate(spec.get("readinessGates") or ()):
+        if not gate.get("conditionType"):
+            causes.append(status.required(f"spec.readinessGates[{place}].conditionType"))
     for field in ("hostname", "subdomain"):
         if spec.get(field):
             causes += metadata.validate_name(spec[field], "label", f"spec.{field}")

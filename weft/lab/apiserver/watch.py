@@ -7,9 +7,12 @@ ended, and lists again: that is what its client must be able to do anyway.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 
 from weft.lab.apiserver.store import Change, Item
+
+_LOG = logging.getLogger(__name__)
 
 Predicate = Callable[[Mapping[str, str]], bool]
 Encode = Callable[[Item], bytes]
@@ -56,24 +59,24 @@ class Watcher:
 
     def offer(self, change: Change) -> None:
         """Take a change in if it concerns what this watch chooses and is new to it."""
-        if change.revision <= self.revision:
+        if self.ended or change.revision <= self.revision:
             return
         self.revision = change.revision
         kind = self._seen_as(change)
         if kind is None:
             return
-        self._buffer.append(self._frame(kind, change))
+        self._buffer.append(self._line(kind, change))
         if len(self._buffer) > LIMIT:
             self.end()
         self.wake.set()
 
-    def _frame(self, kind: str, change: Change) -> bytes:
+    def _line(self, kind: str, change: Change) -> bytes:
         """The line for this event, made once for all watches of the same form."""
-        if not self._form:
-            return frame(kind, self.encode(change.item))
-        found = change.frames.get((self._form, kind))
+        found = change.frames.get((self._form, kind)) if self._form else None
         if found is None:
-            found = change.frames[self._form, kind] = frame(kind, self.encode(change.item))
+            found = frame(kind, self.encode(_told(kind, change)))
+            if self._form:
+                change.frames[self._form, kind] = found
         return found
 
     def _seen_as(self, change: Change) -> str | None:
@@ -96,6 +99,13 @@ class Watcher:
         self.wake.set()
 
 
+def _told(kind: str, change: Change) -> Item:
+    """Of an object that ceases to match: how it was when it still did."""
+    if kind == "DELETED" and change.kind != "DELETED" and change.before is not None:
+        return change.before.at(change.revision)
+    return change.item
+
+
 class Hub:
     """The open watches of each collection."""
 
@@ -112,7 +122,11 @@ class Hub:
     def publish(self, change: Change) -> None:
         self.revision = change.revision
         for watcher in self._watchers.get(change.collection, ()):
-            watcher.offer(change)
+            try:
+                watcher.offer(change)
+            except Exception:  # an object that cannot be shown is news for all others still
+                _LOG.exception("%s %s cannot be shown", change.collection, change.item.key)
+                watcher.end()
         change.frames.clear()  # history keeps the change for long
 
     def end(self, collection: str) -> None:

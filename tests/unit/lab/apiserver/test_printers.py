@@ -2,9 +2,12 @@ from typing import Any
 
 import orjson
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
-from weft.lab.apiserver import podprinter, printers, table
-from weft.lab.apiserver.resources import Column, Version
+from weft.lab.apiserver import builtin, podprinter, printers, structural, table
+from weft.lab.apiserver.cluster import definition
+from weft.lab.apiserver.resources import Column, Resource, Version
 
 
 def cells(columns: tuple[Column, ...], obj: dict[str, Any]) -> dict[str, Any]:
@@ -64,6 +67,8 @@ def test_pods() -> None:
     assert found["IP"] == "1.2.3.4"
     assert found["Node"] == "<none>"
     assert found["Readiness Gates"] == "<none>"
+    gated = {"spec": {"readinessGates": [{}]}}
+    assert cells(printers.PODS, gated)["Readiness Gates"] == "0/1"
 
 
 def test_nodes() -> None:
@@ -108,3 +113,52 @@ def test_a_table() -> None:
     assert "object" not in bare["rows"][0]
     full = orjson.loads(table.render(version, [obj], {}, "Object"))
     assert full["rows"][0]["object"] == obj
+
+
+def values(node: structural.Node, depth: int = 0) -> st.SearchStrategy[Any]:
+    """Whatever a place of a type's schema can hold, as little of it as may be."""
+    words = st.sampled_from(["", "x", "Ready", "True", "2026-01-01T00:00:00Z", "0001-01-01"])
+    leaves: dict[str, st.SearchStrategy[Any]] = {
+        "string": words,
+        "integer": st.integers(-1, 70_000),
+        "number": st.floats(allow_nan=False),
+        "boolean": st.booleans(),
+        "int-or-string": words | st.integers(-1, 1),
+    }
+    if node.kind in leaves:
+        return leaves[node.kind]
+    if depth == 8 or node.kind not in {"array", "object"}:
+        return st.none()
+    if node.kind == "array":
+        return st.lists(st.none() | values(node.element, depth + 1), max_size=2)
+    if node.extra is not None:
+        return st.dictionaries(words, values(node.extra, depth + 1), max_size=2)
+    fields = {
+        name: st.deferred(lambda inner=inner: values(inner, depth + 1))  # type: ignore[misc]
+        for name, inner in node.properties.items()
+    }
+    return st.fixed_dictionaries({}, optional=fields)
+
+
+FORMS = [
+    (resource, version)
+    for resource in builtin.resources()
+    for version in (*resource.versions, *([builtin.EVENTS_ALIAS] * (resource.id == "events")))
+]
+
+
+@pytest.mark.parametrize(
+    ("resource", "version"), FORMS, ids=[one.api_version(form) + one.kind for one, form in FORMS]
+)
+@settings(max_examples=30, deadline=None)
+@given(data=st.data())
+def test_whatever_fits_a_type_can_be_shown(
+    resource: Resource, version: Version, data: st.DataObject
+) -> None:
+    node = structural.Compiler(definition).compile(version.schema)
+    obj = data.draw(values(node))
+    structural.prune(node, obj)
+    assume(not structural.mistyped(node, obj))
+    obj["metadata"] = {**(obj.get("metadata") or {}), "name": "x"}
+    (row,) = orjson.loads(table.render(version, [obj], {}))["rows"]
+    assert len(row["cells"]) == len(table.columns_of(version))

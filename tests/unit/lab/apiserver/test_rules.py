@@ -39,6 +39,7 @@ def told(**spec: Any) -> set[str]:
             "spec.containers[0].volumeMounts[0].name",
         ),
         ({"terminationGracePeriodSeconds": -1}, "spec.terminationGracePeriodSeconds"),
+        ({"readinessGates": [{}]}, "spec.readinessGates[0].conditionType"),
     ],
 )
 def test_pods_are_refused_by_field(spec: dict[str, Any], field: str) -> None:

@@ -6,7 +6,7 @@ from weft.lab.apiserver import store, watch
 
 
 def item(revision: int, namespace: str = "a", **labels: str) -> store.Item:
-    body = b'{"r":%d}' % revision
+    body = b'{"metadata":{"resourceVersion":"%d"},"is":%d}' % (revision, revision)
     return store.Item((namespace, "x"), "u", revision, body, labels, labels, (), False, {})
 
 
@@ -16,7 +16,7 @@ def change(kind: str, found: store.Item, before: store.Item | None) -> store.Cha
 
 def events(watcher: watch.Watcher) -> list[tuple[str, Any]]:
     lines = [orjson.loads(line) for line in watcher.take().splitlines()]
-    return [(line["type"], line["object"]["r"]) for line in lines]
+    return [(line["type"], int(line["object"]["metadata"]["resourceVersion"])) for line in lines]
 
 
 def chosen(namespace: str = "", **labels: str) -> watch.Watcher:
@@ -41,6 +41,14 @@ async def test_objects_that_begin_or_cease_to_match_come_and_go() -> None:
     assert not watcher.wake.is_set()
 
 
+async def test_what_ceases_to_match_is_told_as_it_matched() -> None:
+    watcher = chosen(x="1")
+    watcher.offer(change("MODIFIED", item(4), item(3, x="1")))
+    (line,) = (orjson.loads(line) for line in watcher.take().splitlines())
+    assert line["type"] == "DELETED"
+    assert line["object"] == {"metadata": {"resourceVersion": "4"}, "is": 3}
+
+
 async def test_other_namespaces_are_not_told() -> None:
     watcher = chosen("a")
     watcher.offer(change("ADDED", item(1, "b"), None))
@@ -61,8 +69,24 @@ async def test_a_watcher_that_does_not_keep_up_is_ended() -> None:
     for revision in range(1, watch.LIMIT + 1):
         watcher.offer(change("ADDED", item(revision), None))
     assert not watcher.ended
-    watcher.offer(change("ADDED", item(watch.LIMIT + 1), None))
+    for revision in range(watch.LIMIT + 1, watch.LIMIT + 9):
+        watcher.offer(change("ADDED", item(revision), None))
     assert watcher.ended
+    assert len(watcher.take().splitlines()) == watch.LIMIT + 1
+
+
+async def test_an_object_that_cannot_be_shown_ends_the_watches_that_would_show_it() -> None:
+    def refuse(one: store.Item) -> bytes:
+        raise KeyError("conditionType")
+
+    hub = watch.Hub()
+    shown, other = watch.Watcher("", None, None, refuse), chosen()
+    for watcher in (shown, other):
+        hub.add("things", watcher)
+    hub.publish(change("ADDED", item(1), None))
+    assert shown.ended
+    assert not other.ended
+    assert events(other) == [("ADDED", 1)]
 
 
 async def test_an_event_is_encoded_once_for_all() -> None:
