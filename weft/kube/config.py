@@ -50,10 +50,20 @@ def in_cluster(root: Path = SERVICE_ACCOUNT) -> Endpoint:
         )
     port = os.environ.get("KUBERNETES_SERVICE_PORT", "443")
     host = f"[{host}]" if ":" in host else host
-    namespace = root / "namespace"
+    namespace, authority = root / "namespace", root / "ca.crt"
+    try:
+        tls = ssl.create_default_context(cafile=str(authority))
+    except OSError as error:  # an SSLError too
+        raise errors.InvalidInput(
+            "in-cluster configuration",
+            str(authority),
+            None,
+            f"cannot be loaded: {error.strerror}",
+            hint="mount a service account's token into the pod",
+        ) from error
     return Endpoint(
         server=f"https://{host}:{port}",
-        tls=ssl.create_default_context(cafile=str(root / "ca.crt")),
+        tls=tls,
         token_file=str(root / "token"),
         namespace=namespace.read_text().strip() if namespace.exists() else "default",
     )
@@ -71,7 +81,8 @@ def from_file(path: Path) -> Endpoint:
             f"kubeconfig {path}", "file", None, f"is not YAML: {error}"
         ) from error
     if not isinstance(document, dict):
-        raise errors.InvalidInput(f"kubeconfig {path}", "file", None, "is empty")
+        rule = "is empty" if document is None else "is no kubeconfig"
+        raise errors.InvalidInput(f"kubeconfig {path}", "file", None, rule)
     return from_document(document, path)
 
 
@@ -110,8 +121,9 @@ def from_document(document: Mapping[str, Any], path: Path) -> Endpoint:
 def _named(
     document: Mapping[str, Any], plural: str, kind: str, name: str, where: str
 ) -> Mapping[str, Any]:
-    for entry in document.get(plural) or ():
-        if entry.get("name") == name:
+    listed = document.get(plural)
+    for entry in listed if isinstance(listed, list) else ():
+        if isinstance(entry, dict) and entry.get("name") == name:
             found = entry.get(kind) or {}
             return found if isinstance(found, dict) else {}
     raise errors.InvalidInput(where, plural, name, "is not in the file")

@@ -67,6 +67,9 @@ def test_a_unix_socket_is_a_server(tmp_path: Path) -> None:
             },
             "certificates: cannot be loaded",
         ),
+        ({"contexts": ["c"]}, 'contexts "c": is not in the file'),
+        ({"users": 5}, 'users "u": is not in the file'),
+        ({"clusters": [{"name": "k", "cluster": "k"}]}, 'server "": must begin with'),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
@@ -77,7 +80,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, changes: dict[str, Any], said: s
     assert str(path) in str(caught.value)
 
 
-@pytest.mark.parametrize("content", ["", "a: [", "- list"])
+@pytest.mark.parametrize("content", ["", "a: [", "- list", "text"])
 def test_a_file_that_is_no_kubeconfig_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "config"
     path.write_text(content)
@@ -92,3 +95,15 @@ def test_outside_of_a_pod_a_kubeconfig_is_asked_for(monkeypatch: pytest.MonkeyPa
     with pytest.raises(errors.InvalidInput) as caught:
         config.load(None)
     assert "--kubeconfig" in caught.value.hint
+
+
+def test_a_pod_without_its_service_account_is_told_what_it_lacks(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+    with pytest.raises(errors.InvalidInput) as caught:
+        config.in_cluster(tmp_path)
+    assert str(tmp_path / "ca.crt") in str(caught.value)
+    (tmp_path / "ca.crt").write_text("no certificate")
+    with pytest.raises(errors.InvalidInput, match="cannot be loaded"):
+        config.in_cluster(tmp_path)
