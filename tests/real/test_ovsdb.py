@@ -13,6 +13,7 @@ import orjson
 import pytest
 
 from tests.support.ovsdb import Server
+from tests.support.patience import PATIENCE
 from weft import errors, rows
 from weft.ovsdb import schema
 from weft.ovsdb.replica import Replica
@@ -127,7 +128,7 @@ async def test_hundreds_of_transactions_under_way_do_not_lock_up(replica: Replic
     """More replies than the sockets hold, while more requests than they hold are written."""
     await replica.apply([switch()])
     fat = {"x" * 1000: "y" * 1000}
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         await asyncio.gather(
             *[replica.apply([port(f"p{i}", external_ids=fat)]) for i in range(1500)]
         )
@@ -140,7 +141,7 @@ async def test_two_writers_cannot_make_twins(server: Server, replica: Replica) -
             replica.apply([switch()]), other.apply([switch()]), return_exceptions=True
         )
         assert sorted(type(d).__name__ for d in done) == ["Conflict", "int"]
-        await other.wait_for("Logical_Switch", "s", lambda columns: columns is not None, 5)
+        await other.wait_for("Logical_Switch", "s", lambda columns: columns is not None, PATIENCE)
         assert await other.apply([switch()]) == 0
 
 
@@ -179,11 +180,16 @@ async def test_rows_of_others_come_though_new_rows_are_not_sent_back(
     """Two writers of one table, each of which hears of the other's rows and then changes them."""
     async with await Replica.open(server.address, NB, TABLES) as other:
         await replica.apply([switch(), port("mine", tag=1)])
-        await other.wait_for("Logical_Switch_Port", "mine", lambda columns: columns is not None, 5)
+        await other.wait_for(
+            "Logical_Switch_Port", "mine", lambda columns: columns is not None, PATIENCE
+        )
         await other.apply([port("theirs", tag=2), port("mine", tag=3)])
         for name, tag in (("theirs", 2), ("mine", 3)):
             await replica.wait_for(
-                "Logical_Switch_Port", name, lambda c, tag=tag: bool(c and c["tag"] == tag), 5
+                "Logical_Switch_Port",
+                name,
+                lambda c, tag=tag: bool(c and c["tag"] == tag),
+                PATIENCE,
             )
         await asyncio.gather(
             *[replica.apply([port(f"a{i}")]) for i in range(50)],
@@ -191,7 +197,9 @@ async def test_rows_of_others_come_though_new_rows_are_not_sent_back(
         )
         for i in range(50):
             for reader, name in ((replica, f"b{i}"), (other, f"a{i}")):
-                await reader.wait_for("Logical_Switch_Port", name, lambda c: c is not None, 5)
+                await reader.wait_for(
+                    "Logical_Switch_Port", name, lambda c: c is not None, PATIENCE
+                )
         assert dict(other.rows("Logical_Switch_Port")) == dict(replica.rows("Logical_Switch_Port"))
     async with await Replica.open(server.address, NB, TABLES) as fresh:
         assert dict(fresh.rows("Logical_Switch_Port")) == dict(replica.rows("Logical_Switch_Port"))
@@ -253,7 +261,9 @@ async def test_waiting_ends_when_somebody_elses_change_arrives(
     await replica.apply([switch(), port("a")])
     session = await Session.connect(server.address)
     waiting = asyncio.ensure_future(
-        replica.wait_for("Logical_Switch_Port", "a", lambda c: bool(c and c["up"] is True), 10)
+        replica.wait_for(
+            "Logical_Switch_Port", "a", lambda c: bool(c and c["up"] is True), PATIENCE
+        )
     )
     await asyncio.sleep(0)
     up = {"op": "update", "table": "Logical_Switch_Port", "where": [], "row": {"up": True}}
@@ -277,9 +287,11 @@ async def test_after_a_restart_of_the_server_everything_is_read_anew(
         replica.subscribe("Logical_Switch_Port", lambda u, old, new: heard.append(new is None))
         server.stop(how)
         waiting = asyncio.ensure_future(
-            replica.wait_for("Logical_Switch_Port", "b", lambda columns: columns is not None, 30)
+            replica.wait_for(
+                "Logical_Switch_Port", "b", lambda columns: columns is not None, PATIENCE
+            )
         )
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while True:  # until the loop has seen the end of the connection
                 try:
                     await replica.apply([port("c")])
@@ -287,12 +299,31 @@ async def test_after_a_restart_of_the_server_everything_is_read_anew(
                     break
         assert replica.get("Logical_Switch_Port", "a") is not None
         server.start()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             await reset.wait()
         assert heard == []
         assert await replica.apply([switch(), port("a")]) == 0
         await replica.apply([port("b")])
         assert await waiting is not None
+
+
+async def test_who_fails_on_a_reset_does_not_end_the_copy(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    resets: asyncio.Queue[int] = asyncio.Queue()
+
+    def fail() -> None:
+        resets.put_nowait(1)
+        raise RuntimeError("a mistake of the reader")
+
+    async with await Replica.open(server.address, NB, TABLES, on_reset=fail) as replica:
+        for _ in range(2):
+            server.stop()
+            server.start()
+            async with asyncio.timeout(PATIENCE):
+                await resets.get()
+        assert await replica.apply([switch()]) > 0
+    assert "a mistake of the reader" in caplog.text
 
 
 async def test_a_database_lost_and_made_anew_is_told_as_deletions(server: Server) -> None:
@@ -306,7 +337,7 @@ async def test_a_database_lost_and_made_anew_is_told_as_deletions(server: Server
         server.database.unlink()
         server.create()
         server.start()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             await reset.wait()
         assert len(gone) == 2
         assert not replica.rows("Logical_Switch_Port")

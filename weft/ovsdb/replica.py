@@ -160,12 +160,15 @@ class Replica:
             assert self._session is not None
             await self._session.lost
             log.warning("%s at %s: connection ended, connecting again", self.database, self.address)
-            await self._synchronise(errors.WeftError)
+            await self._synchronise(Exception)  # for as long as it takes, whatever is wrong
             log.info("%s at %s: read anew", self.database, self.address)
-            if self._on_reset is not None:
-                self._on_reset()
+            try:
+                if self._on_reset is not None:
+                    self._on_reset()
+            except Exception:
+                log.exception("%s: who is told of a reset failed", self.database)
 
-    async def _synchronise(self, passing: type[errors.WeftError] | tuple[()]) -> None:
+    async def _synchronise(self, passing: type[Exception] | tuple[()]) -> None:
         """Connect and read; errors that are `passing` only mean to try again."""
         pause = FIRST_PAUSE
         while True:
@@ -174,7 +177,10 @@ class Replica:
                 return
             except passing as error:
                 self._trouble = str(error)
-                log.debug("%s", error)
+                if isinstance(error, errors.WeftError):
+                    log.debug("%s", error)
+                else:
+                    log.exception("%s: cannot be read", self.database)
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
