@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from weft.lab.apiserver import (
     auth,
     builtin,
     certificates,
+    expiry,
     http,
     kubeconfig,
     logs,
@@ -77,6 +79,8 @@ async def run(config: Config) -> None:
     seed.types(cluster)
     await seed.manifests(cluster, config.crds)
     await seed.namespaces(cluster)
+    expiring = expiry.Expiry(cluster, time.monotonic())
+    cluster.listeners.append(expiring.listen)
     api = http.Api(cluster, auth.read_tokens(config.tokens), logs.Files(config.logs))
     server = web.Server(
         api.handle, request_factory=_request, access_log=None, handler_cancellation=True
@@ -86,6 +90,7 @@ async def run(config: Config) -> None:
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(lifecycle.run())
+            group.create_task(expiring.run())
             group.create_task(cluster.journal.failure())
             lifecycle.review_all()
             _tell(config, await _listen(config, runner, token))
