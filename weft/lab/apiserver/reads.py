@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-import itertools
+import secrets
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -77,37 +77,36 @@ class Pages:
     """Lists that clients are in the middle of fetching."""
 
     def __init__(self) -> None:
-        self._numbers = itertools.count(1)
-        self._kept: OrderedDict[int, tuple[int, list[store.Item]]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[int, list[store.Item]]] = OrderedDict()
 
     def first(self, chosen: list[store.Item], revision: int, limit: int) -> Page:
         if not limit or len(chosen) <= limit:
             return Page(chosen, revision)
-        number = next(self._numbers)
-        self._kept[number] = revision, chosen
+        name = secrets.token_hex(8)  # none that an earlier life of the server gave
+        self._kept[name] = revision, chosen
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
-        return self._part(number, 0, limit)
+        return self._part(name, 0, limit)
 
     def following(self, token: str, limit: int) -> Page:
         try:
             given = orjson.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-            number, start = int(given["list"]), int(given["start"])
+            name, start = str(given["list"]), int(given["start"])
         except (binascii.Error, ValueError, KeyError, TypeError):
             raise status.bad_request("continue key is not valid: use what the list gave") from None
-        if number not in self._kept:
+        if name not in self._kept:
             raise status.gone(
                 "The provided continue parameter is too old to display a consistent list result."
                 " You must start a new list without the continue parameter."
             )
-        return self._part(number, start, limit)
+        return self._part(name, start, limit)
 
-    def _part(self, number: int, start: int, limit: int) -> Page:
-        revision, chosen = self._kept[number]
+    def _part(self, name: str, start: int, limit: int) -> Page:
+        revision, chosen = self._kept[name]
         end = start + limit if limit else len(chosen)
         if end >= len(chosen):
             return Page(chosen[start:], revision)
-        token = base64.urlsafe_b64encode(orjson.dumps({"list": number, "start": end}))
+        token = base64.urlsafe_b64encode(orjson.dumps({"list": name, "start": end}))
         return Page(chosen[start:end], revision, token.rstrip(b"=").decode(), len(chosen) - end)
 
 

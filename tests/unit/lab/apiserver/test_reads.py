@@ -34,6 +34,15 @@ def test_lists_that_nobody_fetched_are_forgotten() -> None:
     assert caught.value.code == 410
 
 
+def test_a_token_of_an_earlier_life_is_too_old() -> None:
+    token = reads.Pages().first(items(2), 1, 1).token
+    pages = reads.Pages()
+    pages.first(items(2), 1, 1)
+    with pytest.raises(status.ApiError) as caught:
+        pages.following(token, 1)
+    assert caught.value.code == 410
+
+
 @pytest.mark.parametrize("token", ["x", "e30", "bnVsbA"])
 def test_a_made_up_token(token: str) -> None:
     with pytest.raises(status.ApiError, match="continue key is not valid"):
