@@ -29,12 +29,12 @@ def open_database(path: Path) -> sqlite3.Connection:
     """Open or create the file; a file that is not a database ends in one clear sentence."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.touch(mode=0o600)  # SQLite makes the files beside it with the same rights
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA wal_autocheckpoint=0")
         connection.executescript(SCHEMA)
-        path.chmod(0o600)
     except (sqlite3.Error, OSError) as error:
         raise errors.Unavailable(
             f"the database cannot be opened: {error}",

@@ -101,6 +101,15 @@ async def test_one_turn_of_the_loop_is_one_transaction() -> None:
     assert stored.fetchone() == (10,)
 
 
+def test_all_that_is_stored_is_its_owners_alone(tmp_path: Path) -> None:
+    connection = sqlite.open_database(tmp_path / "api.db")
+    connection.execute("INSERT INTO facts VALUES ('a', 'b')")
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert modes.keys() == {"api.db", "api.db-wal", "api.db-shm"}
+    assert set(modes.values()) == {0o600}
+    connection.close()
+
+
 async def test_nobody_is_told_before_it_is_stored() -> None:
     world = await World.begin()
     told: list[str] = []
