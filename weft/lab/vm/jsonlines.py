@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from weft import errors
+from weft.lab import state
 
 LIMIT = 16 << 20  # the output of a command in the guest comes as one line
 
@@ -41,7 +42,8 @@ class Stream:
     async def connect(cls, path: Path) -> Stream:
         """Raises Unavailable when nobody listens there (yet), or too many wait already."""
         try:
-            reader, writer = await asyncio.open_unix_connection(path, limit=LIMIT)
+            with state.short(path) as name:
+                reader, writer = await asyncio.open_unix_connection(name, limit=LIMIT)
         except OSError as error:
             raise errors.Unavailable(
                 f"the virtual machine does not answer ({error.strerror})",

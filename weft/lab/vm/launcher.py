@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from weft import errors
+from weft.lab import state
 from weft.lab.runtime import toolchain
 from weft.lab.vm import cloudinit, links, machine, qemu, qmp, ready, seed
 
@@ -61,10 +62,9 @@ async def _run(vmi: Mapping[str, Any], vm: machine.Machine, place: Path) -> int:
     (place / "seed.iso").write_bytes(
         seed.image(vm, vmi.get("spec") or {}, [card.mac for card in cards])
     )
-    with _listening(place) as sockets:
-        _describe(
-            place, vm, prepared.accelerator, cards
-        )  # after the sockets: who reads it may connect
+    with listening(place) as sockets:
+        # After the sockets: who reads it may connect.
+        _describe(place, vm, prepared.accelerator, cards)
         launch = qemu.Launch(
             name=f"{vm.namespace}_{vm.name}",
             folder=place,
@@ -96,7 +96,8 @@ async def _attend(process: asyncio.subprocess.Process, vm: machine.Machine, plac
         loop.add_signal_handler(number, asked.set)
     # The built-in guest has no ACPI daemon: its init reads a word from a port instead, and finds
     # that port closed unless somebody holds this end from the beginning.
-    _reader, button = await asyncio.open_unix_connection(place / "power.sock")
+    with state.short(place / "power.sock") as path:
+        _reader, button = await asyncio.open_unix_connection(path)
     ended = asyncio.ensure_future(process.wait())
     waiting = asyncio.ensure_future(asked.wait())
     await asyncio.wait({ended, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -117,14 +118,15 @@ async def _shut_down(
 ) -> None:
     """Power button, then pulling the plug after the grace period, then the signal."""
     try:
-        async with asyncio.timeout(grace + QUIT_SECONDS), qmp.Monitor(place / "qmp.sock") as qemu_:
+        patience = grace + QUIT_SECONDS
+        async with asyncio.timeout(patience), qmp.Monitor(place / "qmp.sock") as monitor:
             if grace > 0:
                 _say(f"shutting down, at most {grace} s")
-                await qemu_.execute("system_powerdown")
+                await monitor.execute("system_powerdown")
                 button.write(b"off\n")
                 await asyncio.wait({ended}, timeout=grace)
             if not ended.done():
-                await qemu_.execute("quit")
+                await monitor.execute("quit")
                 await asyncio.wait({ended}, timeout=QUIT_SECONDS)
     except (errors.Unavailable, TimeoutError, OSError):
         pass  # it is going already, or does not listen: the signal below decides
@@ -202,7 +204,7 @@ def _format(tools: toolchain.Toolchain, path: str) -> str:
 
 
 @contextlib.contextmanager
-def _listening(place: Path) -> Iterator[dict[str, socket.socket]]:
+def listening(place: Path) -> Iterator[dict[str, socket.socket]]:
     """Sockets for QEMU to serve; only their owner may connect."""
     before = os.umask(0o177)
     try:
@@ -210,10 +212,10 @@ def _listening(place: Path) -> Iterator[dict[str, socket.socket]]:
         for name in qemu.SOCKETS:
             path = place / f"{name}.sock"
             path.unlink(missing_ok=True)
-            handle = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            handle.bind(str(path))
+            sockets[name] = handle = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            with state.short(path) as called:
+                handle.bind(called)
             handle.listen(8)
-            sockets[name] = handle
     finally:
         os.umask(before)
     try:
@@ -241,7 +243,7 @@ def main() -> None:
         status = asyncio.run(run(json.loads(os.environ["WEFT_VMI"]), options.run_folder))
     except KeyError:
         sys.exit("virt-launcher: $WEFT_VMI must hold the VirtualMachineInstance as JSON")
-    except (errors.WeftError, cloudinit.Unreadable) as error:
+    except (errors.WeftError, cloudinit.Unreadable, OSError) as error:
         _say(f"cannot run: {error}")
         sys.exit(2)
     sys.exit(status)
