@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TypeVar
 
 from weft import errors
+
+_Read = TypeVar("_Read")
 
 
 def kind_of(value: object) -> str:
@@ -50,6 +53,14 @@ def decode(subject: str, field: str, text: str) -> object:
     except ValueError as error:
         rule = f"is not usable JSON: {_lowered(str(error))}"
         raise errors.InvalidInput(subject, field, None, rule) from None
+
+
+def as_object(subject: str, field: str, value: object) -> Mapping[str, object]:
+    """`value`, if it is a JSON object."""
+    if not isinstance(value, Mapping):
+        rule = f"must hold a JSON object, not {kind_of(value)}"
+        raise errors.InvalidInput(subject, field, value, rule)
+    return value
 
 
 def _refuse_constant(name: str) -> object:
@@ -146,6 +157,16 @@ class Fields:
                 yield f"{name}[{index}]", item.strip()
             else:
                 self._mistyped(f"{name}[{index}]", item, "a string")
+
+    def each(
+        self, listed: Iterable[tuple[str, str]], read: Callable[[str], _Read]
+    ) -> Iterator[_Read]:
+        """What `read` makes of each (name, text); its ValueErrors are noted as broken rules."""
+        for name, text in listed:
+            try:
+                yield read(text)
+            except ValueError as error:
+                self.refuse(name, text, str(error))
 
     def nested(self, name: str) -> Fields | None:
         value = self.value(name)

@@ -26,13 +26,7 @@ def parse(claim: object) -> model.IpamClaim:
         wanted[name] = spec.text(name) if spec else ""
         if not wanted[name] and not found:
             (spec or reader).refuse(name if spec else f"spec.{name}", None, "is missing or empty")
-    addresses = []
-    for place, text in status.strings("ips") if status else ():
-        try:
-            addresses.append(written.interface(text))
-        except ValueError as error:
-            assert status is not None
-            status.refuse(place, text, str(error))
+    addresses = tuple(status.each(status.strings("ips"), written.interface)) if status else ()
     owner = status.nested("ownerPod") if status else None
     pod = owner.text("name") if owner else ""
     if found:
@@ -43,7 +37,7 @@ def parse(claim: object) -> model.IpamClaim:
         name=name,
         network=wanted["network"],
         interface=wanted["interface"],
-        addresses=tuple(addresses),
+        addresses=addresses,
         owner_pod=pod,
     )
 

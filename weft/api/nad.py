@@ -93,10 +93,7 @@ def _config(nad: object, found: list[errors.InvalidInput]) -> fields.Fields | No
     if not isinstance(text, str):
         rule = f"must be a string that holds JSON, not {fields.kind_of(text)}"
         raise errors.InvalidInput(subject, _CONFIG, text, rule)
-    raw = fields.decode(subject, _CONFIG, text)
-    if not isinstance(raw, Mapping):
-        rule = f"must hold a JSON object, not {fields.kind_of(raw)}"
-        raise errors.InvalidInput(subject, _CONFIG, raw, rule)
+    raw = fields.as_object(subject, _CONFIG, fields.decode(subject, _CONFIG, text))
     config = fields.Fields(subject, _CONFIG, raw, found)
     if config.has("plugins"):
         return _from_list(config)

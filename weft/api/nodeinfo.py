@@ -8,7 +8,7 @@ all of it and renders each one's part.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 import orjson
@@ -53,7 +53,7 @@ def _encap_ips(subject: str, text: str) -> tuple[str, ...]:
     listed = fields.decode(subject, names.NODE_ENCAP_IPS, text)
     reader = fields.Fields(subject, "", {names.NODE_ENCAP_IPS: listed}, found)
     strings = reader.strings(names.NODE_ENCAP_IPS)
-    return _sound(found, tuple(map(str, _each(reader, strings, written.address))))
+    return _sound(found, tuple(map(str, reader.each(strings, written.address))))
 
 
 def _transit(subject: str, text: str) -> tuple[model.Interface, ...]:
@@ -63,7 +63,7 @@ def _transit(subject: str, text: str) -> tuple[model.Interface, ...]:
     found: list[errors.InvalidInput] = []
     reader = _object(subject, names.NODE_TRANSIT, text, found)
     named = [(family, reader.text(family)) for family in _FAMILIES if reader.text(family)]
-    return _sound(found, tuple(_each(reader, named, written.interface)))
+    return _sound(found, tuple(reader.each(named, written.interface)))
 
 
 def _subnets(subject: str, text: str) -> tuple[tuple[str, tuple[model.Subnet, ...]], ...]:
@@ -76,7 +76,7 @@ def _subnets(subject: str, text: str) -> tuple[tuple[str, tuple[model.Subnet, ..
     for name in sorted(reader.raw):
         value = reader.raw[name]
         lone = [(name, value)] if isinstance(value, str) else reader.strings(name)
-        named.append((name, tuple(_each(reader, lone, written.subnet))))
+        named.append((name, tuple(reader.each(lone, written.subnet))))
     return _sound(found, tuple(named))
 
 
@@ -91,15 +91,15 @@ def _gateway(subject: str, text: str) -> model.Gateway | None:
     if reader.missing("mac-address"):
         reader.refuse("mac-address", None, "is missing: a gateway cannot do without")
     macs = [("mac-address", text) for text in [reader.text("mac-address")] if text]
-    addresses = tuple(_each(reader, _plural(reader, "ip-address", "es"), written.interface))
+    addresses = tuple(reader.each(_plural(reader, "ip-address", "es"), written.interface))
     if not addresses:
         reader.refuse("ip-addresses", None, "is missing: a gateway cannot do without")
     return _sound(
         found,
         model.Gateway(
-            mac=next(_each(reader, macs, written.mac), ""),
+            mac=next(reader.each(macs, written.mac), ""),
             addresses=addresses,
-            next_hops=tuple(_each(reader, _plural(reader, "next-hop", "s"), written.address)),
+            next_hops=tuple(reader.each(_plural(reader, "next-hop", "s"), written.address)),
             interface_id=reader.text("interface-id"),
             mode=reader.text("mode"),
         ),
@@ -113,21 +113,8 @@ def _plural(reader: fields.Fields, name: str, ending: str) -> list[tuple[str, st
 
 
 def _object(subject: str, name: str, text: str, found: list[errors.InvalidInput]) -> fields.Fields:
-    value = fields.decode(subject, name, text)
-    if not isinstance(value, Mapping):
-        rule = f"must hold a JSON object, not {fields.kind_of(value)}"
-        raise errors.InvalidInput(subject, name, value, rule)
+    value = fields.as_object(subject, name, fields.decode(subject, name, text))
     return fields.Fields(subject, name, value, found)
-
-
-def _each(
-    reader: fields.Fields, listed: Iterable[tuple[str, str]], read: Callable[[str], _Read]
-) -> Iterator[_Read]:
-    for place, item in listed:
-        try:
-            yield read(item)
-        except ValueError as error:
-            reader.refuse(place, item, str(error))
 
 
 def _sound(found: list[errors.InvalidInput], value: _Read) -> _Read:

@@ -9,9 +9,8 @@ neither read nor touched.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_address, ip_interface, ip_network
-from typing import TypeVar
 
 import orjson
 
@@ -19,7 +18,6 @@ from weft import errors, model, names
 from weft.api import fields, objects, written
 
 KIND = "Pod"
-_Read = TypeVar("_Read")
 
 
 def parse(pod: object, *, primary: bool = False) -> dict[str, model.Allocation]:
@@ -56,10 +54,7 @@ def _entries(subject: str, text: str) -> Mapping[str, object]:
         fields.decode(subject, names.POD_NETWORKS, text)  # says where it breaks, if it can
         rule = f"is not usable JSON: {error}"
         raise errors.InvalidInput(subject, names.POD_NETWORKS, None, rule) from None
-    if not isinstance(entries, Mapping):
-        rule = f"must hold a JSON object, not {fields.kind_of(entries)}"
-        raise errors.InvalidInput(subject, names.POD_NETWORKS, entries, rule)
-    return entries
+    return fields.as_object(subject, names.POD_NETWORKS, entries)
 
 
 def _allocation(reader: fields.Fields) -> model.Allocation:
@@ -73,10 +68,10 @@ def _allocation(reader: fields.Fields) -> model.Allocation:
         reader.refuse("tunnel_id", tunnel_id, rule)
     mac = reader.text("mac_address")
     return model.Allocation(
-        mac=next(_each(reader, [("mac_address", mac)], written.mac), "") if mac else "",
-        addresses=tuple(_each(reader, listed, _interface)),
+        mac=next(reader.each([("mac_address", mac)], written.mac), "") if mac else "",
+        addresses=tuple(reader.each(listed, _interface)),
         tunnel_id=tunnel_id,
-        gateways=tuple(_each(reader, reader.strings("gateway_ips"), ip_address)),
+        gateways=tuple(reader.each(reader.strings("gateway_ips"), ip_address)),
         routes=tuple(_routes(reader)),
         role=reader.text("role") or "secondary",
     )
@@ -86,16 +81,6 @@ def _interface(text: str) -> model.Interface:
     if "/" not in text:
         raise ValueError("must have a prefix length, as in 10.1.0.5/24")
     return ip_interface(text)
-
-
-def _each(
-    reader: fields.Fields, listed: Iterable[tuple[str, str]], read: Callable[[str], _Read]
-) -> Iterator[_Read]:
-    for place, text in listed:
-        try:
-            yield read(text)
-        except ValueError as error:
-            reader.refuse(place, text, str(error))
 
 
 def _routes(reader: fields.Fields) -> Iterator[model.Route]:
@@ -109,10 +94,10 @@ def _routes(reader: fields.Fields) -> Iterator[model.Route]:
         path = f"{reader.path}.routes[{index}]"
         inner = fields.Fields(reader.subject, path, route, reader.problems)
         dest, next_hop = inner.text("dest"), inner.text("nextHop")
-        for subnet in _each(inner, [("dest", dest)], ip_network):
+        for subnet in inner.each([("dest", dest)], ip_network):
             if not subnet.prefixlen:
                 inner.refuse("dest", dest, "is a default route, whose place is gateway_ips")
-            for address in _each(inner, [("nextHop", next_hop)], ip_address):
+            for address in inner.each([("nextHop", next_hop)], ip_address):
                 yield model.Route(subnet, address)
 
 

@@ -212,13 +212,7 @@ def bare(wish: model.Interface | model.Address) -> model.Address:
 
 
 def _gateways(fields: Fields) -> tuple[model.Address, ...]:
-    found = []
-    for place, text in fields.strings("default-route"):
-        try:
-            found.append(written.gateway(text))
-        except ValueError as error:
-            fields.refuse(place, text, str(error))
-    return tuple(found)
+    return tuple(fields.each(fields.strings("default-route"), written.gateway))
 
 
 def _check_unused(fields: Fields) -> None:

@@ -96,3 +96,24 @@ def test_items_are_named_by_index() -> None:
     read = reader({"a": ["x", 5]})
     assert list(read.strings("a")) == [("a[0]", "x")]
     assert read.problems[0].field == "spec.a[1]"
+
+
+def test_what_cannot_be_read_is_noted_under_its_place_and_left_out() -> None:
+    found = reader({"numbers": ["1", "one", "2"]})
+
+    def number(text: str) -> int:
+        if not text.isdecimal():
+            raise ValueError("must be a number")
+        return int(text)
+
+    assert list(found.each(found.strings("numbers"), number)) == [1, 2]
+    said = 'Thing default/one: spec.numbers[1] "one": must be a number'
+    assert list(map(str, found.problems)) == [said]
+
+
+def test_an_object_is_taken_and_anything_else_named() -> None:
+    assert fields.as_object("Thing default/one", "spec", {"a": 1}) == {"a": 1}
+    with pytest.raises(
+        errors.InvalidInput, match=r"spec \[\]: must hold a JSON object, not a list"
+    ):
+        fields.as_object("Thing default/one", "spec", [])
