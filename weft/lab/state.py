@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from weft import errors
+from weft.host import files
 from weft.lab import spec
 
 
@@ -84,11 +85,9 @@ class Folder:
             ) from error
 
     def store(self, lab: spec.Lab) -> None:
-        """Whole or not at all: a reader sees the old record or the new one."""
-        temporary = self.path / "lab.json.part"
+        record = json.dumps(spec.render(lab), indent=1) + "\n"
         try:
-            temporary.write_text(json.dumps(spec.render(lab), indent=1) + "\n")
-            temporary.replace(self.path / "lab.json")
+            files.put(self.path / "lab.json", record.encode())
         except OSError as error:
             raise unusable(error, self.path) from error
 

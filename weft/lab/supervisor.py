@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from weft import errors
+from weft.host import files
 from weft.lab import control, layout, plan, services, spec, state, wiring
 from weft.lab.runtime import daemons, forks, inotify, namespaces, unixctl
 from weft.lab.runtime.processes import Processes
@@ -138,7 +139,6 @@ class Supervisor:
         """Empty databases and the kubeconfig in the node's /run."""
         for _, path, schema, _ in daemons.DATABASES:
             shutil.copyfile(self._orders.databases / f"{schema}.db", Path(layout.seen(node, path)))
-
         self._spread_kubeconfig()
 
     def _spread_kubeconfig(self) -> None:
@@ -150,8 +150,7 @@ class Supervisor:
             for node in ("", *(node.name for node in self._lab.members)):
                 path = Path(layout.seen(node, layout.KUBECONFIG))
                 if path.parent.exists():
-                    path.touch(mode=0o600)
-                    path.write_text(json.dumps(config))
+                    files.put(path, json.dumps(config).encode())
 
     async def _start(self, service: Service, teller: int | None) -> int:
         kinds = layout.NAMESPACES if service.node else ()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
-import os
 from pathlib import Path
 
 import orjson
+
+from weft.host import files
 
 
 def render(server: str, token: str, *, authority: bytes = b"", name: str = "weft") -> str:
@@ -27,10 +28,6 @@ def render(server: str, token: str, *, authority: bytes = b"", name: str = "weft
 
 
 def write(path: Path, text: str) -> None:
-    """Readable by its owner only: it holds a token. Replaced whole, never half written."""
+    """Readable by its owner only: it holds a token."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    fresh.replace(path)
+    files.put(path, text.encode())

@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 
 from weft import errors
-from weft.host import netlink, netns, process
+from weft.host import files, netlink, netns, process
 from weft.lab.kubelet import containers
 from weft.lab.meta import plugin
 
@@ -66,9 +66,7 @@ class Sandbox:
             "ips": self.ips,
             "started": self.started,
         }
-        fresh = self.folder / "pod.fresh"
-        fresh.write_bytes(orjson.dumps(data))
-        fresh.replace(self.folder / "pod.json")
+        files.put(self.folder / "pod.json", orjson.dumps(data))
 
     async def connect(self, on_change: Callable[[], None]) -> None:
         """Follow the first process; raises OSError if there is none."""

@@ -19,7 +19,7 @@ import orjson
 
 from weft import errors, model, names
 from weft.api import selection, status
-from weft.host import netlink, netns
+from weft.host import files, netlink, netns
 from weft.kube import cache, client, events
 from weft.kube.resources import PODS
 from weft.lab.meta import delegate, plugin, primary, report, routes
@@ -105,9 +105,7 @@ def _forget(record: Path) -> None:
 
 
 def _write(record: Path, entries: list[Object]) -> None:
-    fresh = record.with_suffix(".fresh")
-    fresh.write_bytes(orjson.dumps(entries))
-    fresh.replace(record)
+    files.put(record, orjson.dumps(entries))
 
 
 def _chain(meta: Meta, pod: Object, attachment: model.Attachment) -> delegate.Delegate:

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from weft import errors
+from weft.host import files
 from weft.lab import state
 from weft.lab.runtime import toolchain
 from weft.lab.vm import cloudinit, links, machine, qemu, qmp, ready, seed
@@ -137,9 +138,7 @@ async def _shut_down(
 def _describe(place: Path, vm: machine.Machine, chosen: str, cards: tuple[qemu.Card, ...]) -> None:
     """What the node's handler cannot see from outside; `uid` says whose sockets these are."""
     facts = {"uid": vm.uid, "accelerator": chosen, "macs": [card.mac for card in cards]}
-    temporary = place / "vm.json.part"
-    temporary.write_text(json.dumps(facts))
-    temporary.replace(place / "vm.json")
+    files.put(place / "vm.json", json.dumps(facts).encode())
 
 
 def _cards(vm: machine.Machine) -> tuple[qemu.Card, ...]:
