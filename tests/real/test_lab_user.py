@@ -65,3 +65,21 @@ def test_forbidden_namespaces_are_said(tmp_path: Path) -> None:
     assert "may not make user namespaces" in told["error"]
     assert "sysctl -w user.max_user_namespaces=" in told["hint"]
     assert done.stderr == ""
+
+
+def test_a_folder_of_somebody_else_is_not_trusted(tmp_path: Path) -> None:
+    """Who owns the folder could put another lab's folder, with its socket, in the place of ours."""
+    tmp_path.chmod(0o755)
+    planted = tmp_path / "shared" / "weft"
+    planted.mkdir(parents=True)
+    for folder in (planted.parent, planted):
+        folder.chmod(0o777)
+    env = {"XDG_STATE_HOME": str(planted.parent)}
+    argv = [*WEFT, "lab", "up", "--output", "json"]
+    done = ordinary.run(argv, home=tmp_path / "home", env=env, visible=[planted.parent])
+    assert done.returncode == 1, done.stderr
+    told = json.loads(done.stdout)
+    assert told["where"] == str(planted)
+    assert "another user" in told["error"]
+    assert "XDG_STATE_HOME" in told["hint"]
+    assert list(planted.iterdir()) == []

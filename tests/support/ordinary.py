@@ -12,7 +12,7 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from weft.lab.runtime import cache, namespaces
@@ -28,14 +28,18 @@ def run(
     env: Mapping[str, str],
     tun_mode: int = 0o666,
     namespaces_allowed: bool = True,
+    visible: Iterable[Path] = (),
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command as a user without any privilege, whose home is `home`."""
+    """Run a command as a user without any privilege, whose home is `home`.
+
+    It can enter that, the folders `visible`, and what every program here needs.
+    """
     home.mkdir(exist_ok=True)
     os.chown(home, NOBODY, NOBODY)
-    visible = [str(home), str(ROOT), sys.prefix, sys.base_prefix, str(cache.folder())]
+    needed = (home, ROOT, sys.prefix, sys.base_prefix, cache.folder())
     order = {
         "argv": argv,
-        "visible": visible,
+        "visible": [str(folder) for folder in (*needed, *visible)],
         "tun_mode": tun_mode,
         "namespaces": namespaces_allowed,
     }

@@ -96,6 +96,7 @@ class Folder:
         """One `up`, `stop` or `down` of a lab at a time; others wait their turn."""
         try:
             home().mkdir(mode=0o700, parents=True, exist_ok=True)
+            _check_owner(home())
             handle = os.open(home() / f".{self.path.name}.lock", os.O_WRONLY | os.O_CREAT, 0o600)
         except OSError as error:
             raise unusable(error, self.path) from error
@@ -173,6 +174,16 @@ def owner(path: Path) -> int:
         return 0
     with Peer(link) as peer:
         return peer.pid
+
+
+def _check_owner(folder: Path) -> None:
+    """Whose folder it is can put another lab, and who listens for it, in the place of ours."""
+    if os.geteuid() not in (0, folder.stat().st_uid):
+        raise errors.Unavailable(
+            "the folder of labs belongs to another user",
+            where=str(folder),
+            hint="set XDG_STATE_HOME to a folder of your own",
+        )
 
 
 def unusable(error: OSError, path: Path) -> errors.Unavailable:
