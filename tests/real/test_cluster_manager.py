@@ -208,7 +208,7 @@ async def test_health_and_figures(tmp_path: Path) -> None:
     [
         (["--kubeconfig", "/absent"], "kubeconfig /absent: file: cannot be read"),
         (["--kubeconfig", ""], "KUBERNETES_SERVICE_HOST: is not set"),
-        (["--log-format", "xml"], 'log_format "xml": is none of text, json'),
+        (["--log-format", "xml"], '--log-format "xml": must be one of text, json'),
     ],
 )
 async def test_what_cannot_be_started_ends_in_a_sentence(arguments: list[str], said: str) -> None:

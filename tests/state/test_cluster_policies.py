@@ -224,7 +224,7 @@ async def test_networks_that_are_not_wefts() -> None:
     await manage(api)
     assert reasons(api) == ["Accepted", "NetworkMissing", "NotBound"]
     (said,) = messages(api, "guard")
-    assert "default/blue: is of another plugin" in said
+    assert "default/blue: belongs to another plugin" in said
     assert "default/red: is invalid" in said
 
 

@@ -304,7 +304,7 @@ POLICIES = [
             mode="Audit"),
     _policy("y-pods", "podSelector.matchExpressions[0].values: must name", "InvalidPolicy",
             podSelector=_SELECTOR),
-    _policy("y-key", 'podSelector.matchLabels.a b "c": has a key that is none', "InvalidPolicy",
+    _policy("y-key", 'podSelector.matchLabels.a b "c": has a key that is', "InvalidPolicy",
             podSelector={"matchLabels": {"a b": "c"}}),
     _policy("y-types", "spec.egress: has no effect | add Egress to policyTypes",
             policyTypes=["Ingress"], egress=[{}]),

@@ -52,7 +52,7 @@ def flat(fields: Fields, reserved: Reserved) -> tuple[model.Subnet, ...]:
             continue
         twin = next((other for other in found if other.version == subnet.version), None)
         if twin is not None:
-            rule = f"is a second IPv{subnet.version} subnet beside {twin}; one of each is the most"
+            rule = f"is a second IPv{subnet.version} subnet beside {twin}; give one of each"
             fields.refuse("subnets", text, rule, hint="widen one subnet, or make two networks")
             continue
         if subnet.max_prefixlen - subnet.prefixlen < (2 if subnet.version == 4 else 1):
@@ -88,7 +88,7 @@ def routed(fields: Fields, reserved: Reserved) -> tuple[tuple[model.Subnet, ...]
         rule = "gives IPv4 nodes subnets of different lengths; all must have one length"
         fields.refuse("subnets", fields.text("subnets"), rule)
     if not fields.has("subnets"):
-        rule = "is missing; topology layer3 cannot do without"
+        rule = "is missing; topology layer3 needs it"
         fields.refuse("subnets", None, rule, hint='add it, for example "10.128.0.0/14/23"')
     joints = [("weft's transit switches", subnet) for subnet in ranges.TRANSIT]
     _refuse_overlaps(fields, found, (*joints, *reserved))

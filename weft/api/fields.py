@@ -64,7 +64,7 @@ def as_object(subject: str, field: str, value: object) -> Mapping[str, object]:
 
 
 def _refuse_constant(name: str) -> object:
-    raise ValueError(f"the number {name} is none in JSON")
+    raise ValueError(f"there is no number {name} in JSON")
 
 
 def _lowered(text: str) -> str:
@@ -202,7 +202,7 @@ class Fields:
                 close = difflib.get_close_matches(name.lower(), known, 1)
                 hint = f"did you mean {known[close[0]]}?" if close else "remove it"
                 self.refuse(
-                    name, None, f"is no field here; there are {', '.join(names)}", hint=hint
+                    name, None, f"is not a field here; the fields are {', '.join(names)}", hint=hint
                 )
 
     def expect(self, names: Mapping[str, type]) -> None:

@@ -19,7 +19,7 @@ def parse(
     hops = _listed("--gateway-next-hop", next_hops, written.address)
     if not own:
         if hops:
-            rule = "stands without --gateway-address; a way out begins at an address of its own"
+            rule = "is given without --gateway-address, and a gateway needs an address"
             raise errors.InvalidInput("weft node", "--gateway-next-hop", next_hops, rule)
         return None
     for hop in hops:
@@ -46,7 +46,7 @@ def _listed(flag: str, text: str, read: Callable[[str], _Read]) -> tuple[_Read, 
         except ValueError as error:
             raise errors.InvalidInput("weft node", flag, item, str(error)) from None
         if one.version in found:
-            rule = f"is a second IPv{one.version} address; one of each family is the most"
+            rule = f"is a second IPv{one.version} address; give one of each family"
             raise errors.InvalidInput("weft node", flag, item, rule)
         found[one.version] = one
     return tuple(found.values())

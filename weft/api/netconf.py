@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 
-from weft import model
+from weft import model, names
 from weft.api import cidrs, written
 from weft.api.fields import Fields
 
@@ -144,8 +144,8 @@ def _name(fields: Fields) -> str:
     name = fields.text("name")
     if fields.missing("name"):
         fields.refuse("name", None, "is missing or empty", hint="name the network")
-    elif name in ("default", "ovn-kubernetes"):
-        rule = "is the name of the cluster's own network, which weft does not serve"
+    elif name in (names.DEFAULT_NETWORK, names.DEFAULT_CNI_NAME):
+        rule = "is the name of the cluster's own network"
         fields.refuse("name", name, rule, hint="choose another name")
     elif name and not _NAME.fullmatch(name):
         rule = "must be letters, digits, '_', '.', '-', begin with a letter or digit, at most 253"
@@ -187,10 +187,10 @@ def _check_unsupported(fields: Fields, topology: model.Topology) -> None:
         rule = "is not served: weft carries networks between nodes over Geneve"
         fields.refuse("transport", transport, rule, hint="remove transport")
     if topology is model.Topology.LOCALNET and fields.text("joinSubnet"):
-        rule = "has no place on topology localnet"
+        rule = "is not used on topology localnet"
         fields.refuse("joinSubnet", fields.text("joinSubnet"), rule, hint="remove it")
     if topology is not model.Topology.LAYER2 and fields.text("defaultGatewayIPs"):
-        rule = "has a place only on topology layer2"
+        rule = "is used only on topology layer2"
         fields.refuse("defaultGatewayIPs", fields.text("defaultGatewayIPs"), rule, hint="remove it")
 
 
@@ -222,7 +222,7 @@ def _part(
     )  # ovn-kubernetes knows the others on layer2 alone
     if topology not in allowed:
         if fields.text(name):
-            rule = f"has a place only on topology {' and '.join(allowed)}"
+            rule = f"is used only on topology {' and '.join(allowed)}"
             fields.refuse(name, fields.text(name), rule, hint="remove it")
         return ()
     return cidrs.parts(fields, name, subnets)
@@ -232,7 +232,7 @@ def _refuse_full_exclusion(fields: Fields, spec: model.NetworkSpec) -> None:
     for subnet in spec.subnets:
         if any(written.within(subnet, excluded) for excluded in spec.exclude_subnets):
             rule = f"leaves no address of {subnet}"
-            hint = "exclude less, or remove subnets if weft shall assign no addresses"
+            hint = "exclude less, or remove subnets if weft is to assign no addresses"
             fields.refuse("excludeSubnets", fields.text("excludeSubnets"), rule, hint=hint)
 
 
@@ -249,7 +249,7 @@ def _vlan(fields: Fields, topology: model.Topology) -> int | None:
     if vlan is None:
         return None
     if topology is not model.Topology.LOCALNET:
-        rule = f"has a place only on topology localnet, not on {topology}"
+        rule = f"is used only on topology localnet, not on {topology}"
         fields.refuse("vlanID", vlan, rule, hint="remove it")
     elif not 1 <= vlan <= 4094:
         hint = "leave vlanID out for untagged traffic"
@@ -261,7 +261,7 @@ def _physical(fields: Fields, topology: model.Topology) -> str:
     name = fields.text("physicalNetworkName")
     if topology is not model.Topology.LOCALNET:
         if name:
-            rule = f"has a place only on topology localnet, not on {topology}"
+            rule = f"is used only on topology localnet, not on {topology}"
             fields.refuse("physicalNetworkName", name, rule, hint="remove it")
         return ""
     if len(name) > 253 or "," in name or ":" in name:
@@ -274,11 +274,7 @@ def _dhcp(outer: Fields, subnets: tuple[model.Subnet, ...]) -> model.Dhcp:
     fields = outer.nested("dhcp")
     if fields is None:
         return model.Dhcp()
-    for key in fields.raw:
-        if key not in _DHCP_KEYS:
-            near = difflib.get_close_matches(key, _DHCP_KEYS, 1)
-            hint = f"did you mean {near[0]}?" if near else ""
-            fields.refuse(key, fields.raw[key], f"is none of {', '.join(_DHCP_KEYS)}", hint=hint)
+    fields.only(*_DHCP_KEYS)
     enabled = fields.flag("enabled")
     if enabled and not subnets:
         rule = "needs subnets: there is no address to lease"

@@ -89,11 +89,11 @@ def _gateway(subject: str, text: str) -> model.Gateway | None:
     if reader is None or not reader.text("mode"):
         return _sound(found, None)
     if reader.missing("mac-address"):
-        reader.refuse("mac-address", None, "is missing: a gateway cannot do without")
+        reader.refuse("mac-address", None, "is missing: a gateway needs it")
     macs = [("mac-address", text) for text in [reader.text("mac-address")] if text]
     addresses = tuple(reader.each(_plural(reader, "ip-address", "es"), written.interface))
     if not addresses:
-        reader.refuse("ip-addresses", None, "is missing: a gateway cannot do without")
+        reader.refuse("ip-addresses", None, "is missing: a gateway needs it")
     return _sound(
         found,
         model.Gateway(

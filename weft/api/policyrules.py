@@ -123,7 +123,7 @@ def _take(room: _Room, block: Block, fields: Fields) -> None:
     if taken <= room.ranges:
         room.ranges -= taken
         return
-    rule = f"leaves so much in pieces that the policy has more than {MOST_RANGES} ranges"
+    rule = f"leaves so many pieces that the policy has more than {MOST_RANGES} ranges"
     hint = "except fewer or wider ranges"
     fields.refuse("ipBlock.except", None, rule, hint=hint)
 

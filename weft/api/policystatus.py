@@ -121,7 +121,7 @@ def _accepted(found: Findings) -> Condition:
     skipped, audits = found.policy.skipped, found.policy.mode is Mode.AUDIT
     if skipped:
         listed = _listed((part.field for part in skipped), "and")
-        said = f"what means nothing is skipped, and allows nothing: {listed}"
+        said = f"parts that mean nothing are skipped, and allow nothing: {listed}"
         return Condition(ACCEPTED, TRUE, "PartsSkipped", said)
     if audits:
         said = "all of it is audited: it lets pass, and reports what it would have dropped"

@@ -36,7 +36,7 @@ def _labels(fields: Fields) -> Iterator[Requirement]:
     for key, value in labels.raw.items() if labels else ():
         assert labels is not None
         if not _is_key(key):
-            labels.refuse(key, value, f"has a key that is none: it {_KEY_RULE}")
+            labels.refuse(key, value, f"has a key that is not valid: it {_KEY_RULE}")
         elif not isinstance(value, str):
             hint = "put it into quotes" if isinstance(value, bool | int | float) else ""
             labels.refuse(key, value, f"must be a string, not {kind_of(value)}", hint=hint)

@@ -51,11 +51,11 @@ class Text(logging.Formatter):
 def set_up(level: str, format: str, stream: TextIO | None = None) -> None:
     if level not in LEVELS:
         raise errors.InvalidInput(
-            "log level", "log_level", level, f"is none of {', '.join(LEVELS)}"
+            "weft", "--log-level", level, f"must be one of {', '.join(LEVELS)}"
         )
     if format not in FORMATS:
         raise errors.InvalidInput(
-            "log format", "log_format", format, f"is none of {', '.join(FORMATS)}"
+            "weft", "--log-format", format, f"must be one of {', '.join(FORMATS)}"
         )
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(Json() if format == "json" else Text())

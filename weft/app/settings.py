@@ -36,7 +36,7 @@ KUBECONFIG = Setting(
     "Kubeconfig file of the cluster. Without it: the service account of the pod this runs in.",
     "FILE",
 )
-LOG_LEVEL = Setting("log_level", "info", "Least severity that is logged.", "LEVEL")
+LOG_LEVEL = Setting("log_level", "info", "Lowest severity that is logged.", "LEVEL")
 LOG_FORMAT = Setting("log_format", "text", "How a log line looks: text or json.", "FORMAT")
 HEALTH = Setting(
     "health",
@@ -119,8 +119,8 @@ PHYSICAL_NETWORK = Setting(
 ACL_LOG = Setting(
     "acl_log",
     "/var/log/ovn/ovn-controller.log",
-    "Log of this node's ovn-controller, from which it is told what policies in audit mode would "
-    "drop. Empty: nothing is told.",
+    "Log of this node's ovn-controller, read for what policies in audit mode would have dropped. "
+    "Empty: it is not read.",
     "PATH",
 )
 

@@ -50,7 +50,7 @@ def _documents(file: str) -> Iterator[Any]:
         text = sys.stdin.read() if file == "-" else Path(file).read_text()
         yield from yaml.safe_load_all(text)
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is no text"
+        reason = error.strerror if isinstance(error, OSError) else "is not text"
         raise errors.WeftError(f"cannot be read: {reason}", where=file) from None
     except yaml.YAMLError as error:
         said = " ".join(str(error).split())

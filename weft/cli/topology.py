@@ -56,7 +56,7 @@ def command(
     """
     if name and (nb or sb or ovs):
         raise errors.InvalidInput(
-            "weft topology", "--name", name, "is not to be combined with --nb, --sb or --ovs"
+            "weft topology", "--name", name, "cannot be combined with --nb, --sb or --ovs"
         )
     snapshots = _node(nb, sb, ovs) if _local(name, nb or sb or ovs) else _lab(name)
     if output == JSON:

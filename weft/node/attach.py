@@ -110,7 +110,7 @@ async def make(asked: call.Call, deps: Dependencies, progress: Progress) -> plan
         progress.hint = "is ovs-vswitchd running? see its log"
         await wait_for_port(nic, deps, lambda columns: port.number(columns) > 0)
         await wiring.move_internal(nic, asked.netns)
-    progress.hint = "is ovn-controller running, and has its zone the pod's logical port?"
+    progress.hint = "is ovn-controller running, and does its zone have the pod's logical port?"
     await wait_for_port(nic, deps, port.installed)
     return nic
 
@@ -179,7 +179,7 @@ def mismatch(pod: Object, asked: call.Call, deps: Dependencies) -> errors.Invali
         names.NETWORKS,
         None,
         f"has no element for {shown(asked.nad)} with interface {asked.interface}",
-        hint="the annotation was changed after the pod was made; make the pod anew",
+        hint="the annotation was changed after the pod was created; create the pod again",
     )
 
 

@@ -167,10 +167,12 @@ def _decode(config: bytes) -> dict[str, Any]:
     except ValueError as error:
         where = "standard input"
         raise Refused(
-            Code.DECODING, f"the configuration is no JSON: {error}", where=where
+            Code.DECODING, f"the configuration is not JSON: {error}", where=where
         ) from None
     if not isinstance(settings, dict):
-        raise Refused(Code.DECODING, "the configuration is no JSON object", where="standard input")
+        raise Refused(
+            Code.DECODING, "the configuration is not a JSON object", where="standard input"
+        )
     return settings
 
 
@@ -185,7 +187,7 @@ def _check_version(command: str, settings: Mapping[str, Any]) -> str:
         )
     since = _SINCE.get(command)
     if since and result.VERSIONS.index(version) < result.VERSIONS.index(since):
-        raise Refused(Code.VERSION, f"cniVersion {version!r}: has no {command}, {since} has")
+        raise Refused(Code.VERSION, f"cniVersion {version!r}: has no {command}; {since} has")
     return str(version)
 
 
@@ -228,7 +230,7 @@ def parse_args(text: str) -> dict[str, str]:
             continue
         key, equals, value = pair.partition("=")
         if not equals or not key:
-            raise Refused(Code.ENVIRONMENT, f"CNI_ARGS: {pair!r} is no KEY=VALUE")
+            raise Refused(Code.ENVIRONMENT, f"CNI_ARGS: {pair!r} is not KEY=VALUE")
         found[key] = value
     return found
 

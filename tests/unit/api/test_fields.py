@@ -28,7 +28,7 @@ COMMA = 8 if sys.version_info >= (3, 13) else 9
         ('{"a": 1,}', f"at line 1, column {COMMA}"),
         ("", "at line 1, column 1"),
         ("{'a': 1}", "column 2"),
-        ('{"a": NaN}', "the number NaN is none in JSON"),
+        ('{"a": NaN}', "there is no number NaN in JSON"),
         ("[" * 100_000, "nested too deeply"),
         ("9" * 5000, "not usable JSON"),
     ],

@@ -113,7 +113,7 @@ def test_accepted(changes: dict[str, object], field: str, value: object) -> None
         ({"topology": "localnet", "vlanID": "5"}, "vlanID", "whole number"),
         ({"physicalNetworkName": "rack"}, "physicalNetworkName", "only on topology localnet"),
         ({"topology": "localnet", "physicalNetworkName": "a,b"}, "physicalNetworkName", "comma"),
-        ({"topology": "localnet", "joinSubnet": "100.66.0.0/16"}, "joinSubnet", "no place"),
+        ({"topology": "localnet", "joinSubnet": "100.66.0.0/16"}, "joinSubnet", "on topology"),
         ({"joinSubnet": 5}, "joinSubnet", "must be a string"),
         (
             {"topology": "layer3", "subnets": "10.0.0.0/16", "defaultGatewayIPs": "10.0.0.1"},
@@ -125,7 +125,7 @@ def test_accepted(changes: dict[str, object], field: str, value: object) -> None
         ({"evpn": []}, "evpn", "must be an object"),
         ({"dhcp": True}, "dhcp", "must be an object"),
         ({"dhcp": {"enabled": True}}, "dhcp.enabled", "needs subnets"),
-        ({"subnets": "10.1.0.0/24", "dhcp": {"lease": 5}}, "dhcp.lease", "is none of"),
+        ({"subnets": "10.1.0.0/24", "dhcp": {"lease": 5}}, "dhcp.lease", "is not a field here"),
         ({"subnets": "10.1.0.0/24", "dhcp": {"leaseSeconds": 59}}, "dhcp.leaseSeconds", "from 60"),
         (
             {"subnets": "10.1.0.0/24", "dhcp": {"routers": "10.1.0.1"}},

@@ -121,7 +121,7 @@ def test_nothing_written_yet() -> None:
         ({"subnets": '{"default":["10.128.0.0"]}'}, "must be a subnet"),
         ({"subnets": '{"default":5}'}, "list of strings"),
         ({"gateway": '{"default":[]}'}, "must be an object"),
-        ({"gateway": '{"default":{"mode":"shared"}}'}, "cannot do without"),
+        ({"gateway": '{"default":{"mode":"shared"}}'}, "a gateway needs it"),
         (
             {"gateway": '{"default":{"mode":"shared","mac-address":"x","ip-address":"1.2.3.4/8"}}'},
             "must be a MAC",

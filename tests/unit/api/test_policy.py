@@ -101,13 +101,13 @@ def test_pods_are_selected_alike_however_written() -> None:
         ({"mode": "Audit"}, 'weft/policy-mode "Audit": must be one of enforce, audit'),
         ({"podSelector": ABSENT}, "spec.podSelector: is missing"),
         ({"podSelector": []}, "spec.podSelector []: must be an object, not a list"),
-        ({"podSelector": {"matchLabel": {}}}, "spec.podSelector.matchLabel: is no field here"),
-        ({"podSelector": {"app": "web"}}, "spec.podSelector.app: is no field here"),
+        ({"podSelector": {"matchLabel": {}}}, "spec.podSelector.matchLabel: is not a field here"),
+        ({"podSelector": {"app": "web"}}, "spec.podSelector.app: is not a field here"),
         ({"policyTypes": "Ingress"}, 'spec.policyTypes "Ingress": must be a list of strings'),
         ({"policyTypes": ["ingress"]}, 'spec.policyTypes[0] "ingress": must be one of Ingress'),
         ({"policyTypes": ["Ingress", ""]}, 'spec.policyTypes[1] "": must be one of Ingress'),
         ({"policyTypes": [None]}, "spec.policyTypes[0]: must be a string, not null"),
-        ({"egres": [{}]}, "spec.egres: is no field here"),
+        ({"egres": [{}]}, "spec.egres: is not a field here"),
     ],
 )
 def test_broken_as_a_whole(changes: dict[str, Any], message: str) -> None:
@@ -226,7 +226,7 @@ def test_logging(text: str, expected: Logging) -> None:
             'k8s.ovn.org/acl-logging.allow "loud": must be one of alert, warning',
         ),
         ('{"deny": 3}', Logging(), "k8s.ovn.org/acl-logging.deny 3: must be a string"),
-        ('{"drop": "info"}', Logging(), "k8s.ovn.org/acl-logging.drop: is no field here"),
+        ('{"drop": "info"}', Logging(), "k8s.ovn.org/acl-logging.drop: is not a field here"),
         (7, Logging(), "k8s.ovn.org/acl-logging 7: must be a string, not a number"),
     ],
 )

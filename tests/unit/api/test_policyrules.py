@@ -89,8 +89,8 @@ def block(cidr: object, *excepts: object) -> dict[str, object]:
         ("x", "", "must be an object, not a string"),
         ({}, "", "names nobody"),
         ({"podSelector": None}, "", "names nobody"),
-        ({"podselectr": {}}, ".podselectr", "is no field here"),
-        ({"podSelector": {}, "matchLabels": {"a": "b"}}, ".matchLabels", "is no field here"),
+        ({"podselectr": {}}, ".podselectr", "is not a field here"),
+        ({"podSelector": {}, "matchLabels": {"a": "b"}}, ".matchLabels", "is not a field here"),
         ({"podSelector": []}, ".podSelector", "must be an object, not a list"),
         ({"podSelector": {}, **block("10.0.0.0/8")}, ".ipBlock", "stands beside podSelector"),
         ({"ipBlock": []}, ".ipBlock", "must be an object, not a list"),
@@ -108,7 +108,7 @@ def block(cidr: object, *excepts: object) -> dict[str, object]:
         (block("10.0.0.0/8", "10.1.0.0/16", "x"), ".ipBlock.except[1]", "must be a range"),
         (block("10.0.0.0/8", 7), ".ipBlock.except[0]", "must be a string"),
         ({"ipBlock": {"cidr": "::/0", "except": "x"}}, ".ipBlock.except", "must be a list"),
-        ({"ipBlock": {"cidr": "::/0", "exept": ["x"]}}, ".ipBlock.exept", "is no field here"),
+        ({"ipBlock": {"cidr": "::/0", "exept": ["x"]}}, ".ipBlock.exept", "is not a field here"),
     ],
 )
 def test_a_peer_that_means_nothing_lets_nobody_in(peer: object, field: str, rule: str) -> None:
@@ -145,8 +145,8 @@ def test_a_peer_that_means_nothing_lets_nobody_in(peer: object, field: str, rule
         ({"port": 90, "endPort": 65536}, ".endPort", "must lie between 1 and 65535"),
         ({"port": 90, "endPort": 0}, ".endPort", "must lie between 1 and 65535"),
         ({"port": 90, "endPort": "99"}, ".endPort", "must be a whole number"),
-        ({"port": 90, "endport ": 99}, ".endport ", "is no field here"),
-        ({"name": "http"}, ".name", "is no field here"),
+        ({"port": 90, "endport ": 99}, ".endport ", "is not a field here"),
+        ({"name": "http"}, ".name", "is not a field here"),
     ],
 )
 def test_a_port_that_means_nothing_opens_none(port: object, field: str, rule: str) -> None:
@@ -174,7 +174,7 @@ def test_a_port_that_means_nothing_opens_none(port: object, field: str, rule: st
         ({"key": "a", "operator": "In", "values": ["b", "-"]}, ".values[1]", "must be a label's"),
         ({"key": "a", "operator": "In", "values": [1]}, ".values[0]", "must be a string"),
         ({"key": "a", "operator": "Exists", "values": ["b"]}, ".values", "must be empty with"),
-        ({"key": "a", "operator": "Exists", "value": "b"}, ".value", "is no field here"),
+        ({"key": "a", "operator": "Exists", "value": "b"}, ".value", "is not a field here"),
     ],
 )
 def test_a_selector_that_means_nothing_selects_nobody(
@@ -194,7 +194,7 @@ def test_a_selector_that_means_nothing_selects_nobody(
         ({"a": 1}, "must be a string, not a number"),
         ({"a": "b c"}, "must be a label's value"),
         ({"a": "b" * 64}, "must be a label's value"),
-        ({"": "b"}, "has a key that is none"),
+        ({"": "b"}, "has a key that is not valid"),
         ([], "must be an object"),
     ],
 )

@@ -47,4 +47,4 @@ def test_a_text_line_names_level_and_place() -> None:
 def test_what_is_unknown_is_refused_with_what_is_known(level: str, form: str) -> None:
     with pytest.raises(errors.InvalidInput) as caught:
         logging.set_up(level, form)
-    assert "is none of" in str(caught.value)
+    assert "must be one of" in str(caught.value)

@@ -18,7 +18,7 @@ def test_a_lab_and_a_node_at_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "topology --name x --nb unix:/nowhere") == 1
-    assert '--name "x": is not to be combined' in capsys.readouterr().err
+    assert '--name "x": cannot be combined' in capsys.readouterr().err
 
 
 def test_a_lab_that_does_not_run(

@@ -11,7 +11,7 @@ from weft import errors, model, names
 from weft.api import selection
 
 REASON = "NetworksChangeRefused"
-_WAY = "restart the pod (delete it, and let its owner make it anew) or the VM"
+_WAY = "restart the pod (delete it, and let its owner create it again) or the VM"
 
 
 def refusal(

@@ -104,7 +104,7 @@ def _spec(obj: Mapping[str, Any], rules: Rules) -> tuple[model.NetworkSpec | Non
     except errors.InvalidInput:
         return None, "; ".join(map(_told, nad.problems(obj, **options)))
     if spec is not None and spec.topology not in SERVED:
-        rule = f"is not served yet: weft attaches pods to {', '.join(SERVED)} networks"
+        rule = f"is not served yet: weft attaches pods to {' and '.join(SERVED)} networks"
         return None, _told(
             errors.InvalidInput("", "spec.config.topology", str(spec.topology), rule)
         )

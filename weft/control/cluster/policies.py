@@ -201,8 +201,8 @@ class Policies:
         except errors.NotReady as error:
             return str(error)
         if network is None:
-            return f"{subject}: is of another plugin, whose networks weft does not guard"
-        return f"{subject}: is of the cluster's own network, which is not guarded"
+            return f"{subject}: belongs to another plugin, whose networks weft does not guard"
+        return f"{subject}: is the cluster's own network, which is not guarded"
 
     def _ports(
         self, members: Members, protocol: Protocol | None = None, port: str = ""
