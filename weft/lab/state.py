@@ -108,14 +108,10 @@ class Folder:
 
     def connect(self) -> Peer | None:
         """The running supervisor, or None."""
-        link = socket.socket(socket.AF_UNIX)
         try:
-            with short(self.control) as path:
-                link.connect(path)
+            return Peer(dial(self.control))
         except OSError:
-            link.close()
             return None
-        return Peer(link)
 
 
 class Peer:
@@ -165,15 +161,24 @@ class Peer:
 
 def owner(path: Path) -> int:
     """The process that listens at a socket, in our PID namespace; 0 if none does."""
+    try:
+        link = dial(path)
+    except OSError:
+        return 0
+    with Peer(link) as peer:
+        return peer.pid
+
+
+def dial(path: Path) -> socket.socket:
+    """A connection to the socket at `path`; raises OSError where nobody listens."""
     link = socket.socket(socket.AF_UNIX)
     try:
         with short(path) as name:
             link.connect(name)
     except OSError:
         link.close()
-        return 0
-    with Peer(link) as peer:
-        return peer.pid
+        raise
+    return link
 
 
 def _check_owner(folder: Path) -> None:

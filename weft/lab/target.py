@@ -122,10 +122,8 @@ def _pod(peer: state.Peer, env: Mapping[str, str], namespace: str, name: str) ->
 
 def _container(door: Path, env: Mapping[str, str], pod: str) -> Place:
     """The pod's first process listens at `door` and says at once which containers it runs."""
-    link = socket.socket(socket.AF_UNIX)
     try:
-        with state.short(door) as path:
-            link.connect(path)
+        link = state.dial(door)
     except OSError as error:
         raise errors.Unavailable(
             f"its first process does not answer ({error.strerror})", where=f"pod {pod}"
@@ -157,14 +155,10 @@ def serial(peer: state.Peer, namespace: str, vm: str) -> dict[str, Any]:
 
 def connect(found: Mapping[str, Any]) -> socket.socket:
     """To what `serial` found."""
-    link = socket.socket(socket.AF_UNIX)
     try:
-        with state.short(Path(found["socket"])) as path:
-            link.connect(path)
+        return state.dial(Path(found["socket"]))
     except OSError as error:
-        link.close()
         raise errors.Unavailable(
             f"its console does not answer ({error.strerror})",
             where=f"virtual machine {found['namespace']}/{found['vm']}",
         ) from None
-    return link
