@@ -9,12 +9,12 @@ import pytest
 
 from tests.support import bad_input, pods
 from tests.support.bad_input import Case
+from tests.support.patience import PATIENCE
 from tests.support.pods import Cluster, Object, nad, pod
 from weft import names
 from weft.kube import client, resources
 
 pytestmark = pytest.mark.lab
-PATIENCE = 25.0
 PEER, SHUT = "10.100.0.200", "10.100.0.201"
 
 

@@ -38,13 +38,13 @@ def test_pods_reach_each_other_and_the_outside_and_nobody_comes_in(
     ips = {name: [one["ip"] for one in lab.pod(name)["status"]["podIPs"]] for name in "abc"}
     for target in ("b", "c"):
         for address in ips[target]:
-            labs.run("default/a", "ping", "-c", "2", "-W", "5", "-s", "1352", address)
+            labs.reach("default/a", address, "-s", "1352")
     for name, node in (("a", "node1"), ("c", "node2")):
         page = labs.run(f"default/{name}", "wget", "-T", "5", "-q", "-O", "-", f"http://{OUTSIDE}/")
         assert page.stdout == f"hello from outside, {GATEWAYS[node]}\n"
         six = ("wget", "-T", "5", "-q", "-O", "-", "http://[fd00:172:31:1::1]/")
         assert "hello from outside, fd00:172:31:1::6" in labs.run(f"default/{name}", *six).stdout
-    labs.run("default/a", "ping", "-c", "2", "-W", "5", OUTSIDE)
+    labs.reach("default/a", OUTSIDE)
 
     # The outside knows the way now, and is not let in; the nodes' gateways do not answer for pods.
     heard = echoes(labs, "default/a"), echoes(labs, "default/c")
@@ -53,7 +53,7 @@ def test_pods_reach_each_other_and_the_outside_and_nobody_comes_in(
         knock = ("busybox", "ping", "-c", "2", "-W", "1", ips[name][0])
         assert labs.run("outside", *knock, check=False).returncode != 0
     assert (echoes(labs, "default/a"), echoes(labs, "default/c")) == heard
-    labs.run("default/a", "ping", "-c", "2", "-W", "5", OUTSIDE)
+    labs.reach("default/a", OUTSIDE)
 
 
 def test_the_workflow_of_a_pods_networks(labs: support.LabHouse, lab: Kubectl) -> None:
@@ -75,14 +75,14 @@ def test_the_workflow_of_a_pods_networks(labs: support.LabHouse, lab: Kubectl) -
         ),
     )
     check_status(lab)
-    labs.run("default/plain", "ping", "-c", "2", "-W", "5", lab.address("chosen"))
-    labs.run("default/plain", "ping", "-c", "2", "-W", "5", lab.address("chosen", "net1"))
+    labs.reach("default/plain", lab.address("chosen"))
+    labs.reach("default/plain", lab.address("chosen", "net1"))
     six = lab.status("plain")[0]["gateway"][1]
     assert default_routes(labs, "moved") == ["via 10.9.0.1 dev net1", f"via {six} dev eth0"]
     both = ["via 10.19.0.1 dev net1", "via fe80::1 dev net1"]
     assert default_routes(labs, "moved-both") == both
     # The rest of the cluster stays reachable through eth0.
-    labs.run("default/moved", "ping", "-c", "2", "-W", "5", lab.address("plain"))
+    labs.reach("default/moved", lab.address("plain"))
 
     # A secondary network leads to its own nodes alone, though a pod sends the rest there too.
     router = lab.address("plain", "net2").rsplit(".", 1)[0] + ".1"
@@ -90,7 +90,7 @@ def test_the_workflow_of_a_pods_networks(labs: support.LabHouse, lab: Kubectl) -
     astray = labs.run("default/plain", "ping", "-c", "2", "-W", "1", OUTSIDE, check=False)
     assert "100% packet loss" in astray.stdout
     labs.run("default/plain", "ip", "route", "del", OUTSIDE, "via", router, "dev", "net2")
-    labs.run("default/plain", "ping", "-c", "2", "-W", "5", OUTSIDE)
+    labs.reach("default/plain", OUTSIDE)
 
     before = lab.pod("plain")["metadata"]["annotations"]["k8s.ovn.org/pod-networks"]
     lab("annotate", "--overwrite", "pod", "plain", "k8s.v1.cni.cncf.io/networks=blue")
@@ -98,11 +98,11 @@ def test_the_workflow_of_a_pods_networks(labs: support.LabHouse, lab: Kubectl) -
     assert "removing default/red is refused" in said
     assert "restart the pod" in said
     assert lab.pod("plain")["metadata"]["annotations"]["k8s.ovn.org/pod-networks"] == before
-    labs.run("default/plain", "ping", "-c", "2", "-W", "5", lab.address("chosen", "net1"))
+    labs.reach("default/plain", lab.address("chosen", "net1"))
     lab("annotate", "--overwrite", "pod", "chosen", "v1.multus-cni.io/default-network-")
     said = lab.event("chosen", "NetworksChangeRefused")
     assert "v1.multus-cni.io/default-network: was changed" in said
-    labs.run("default/plain", "ping", "-c", "2", "-W", "5", lab.address("chosen"))
+    labs.reach("default/plain", lab.address("chosen"))
 
 
 def default_routes(labs: support.LabHouse, name: str) -> list[str]:

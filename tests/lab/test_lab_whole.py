@@ -26,8 +26,7 @@ def test_pods_talk_and_live_through_stop_and_up(labs: support.LabHouse) -> None:
     pods = [pod(name, node, networks="flat") for name, node in (("one", "node1"), ("two", "node2"))]
     kubectl.run_pods(nad("flat", "10.9.0.0/24"), *pods)
     ready = ("wait", "--for=condition=Ready", "pod/one", "pod/two", "--timeout=60s")
-    # A pod is ready when its own node has its flows; the other node may follow a moment later.
-    labs.run("default/one", "ping", "-c", "5", "-W", "2", overlay_address(kubectl.pod("two")))
+    labs.reach("default/one", overlay_address(kubectl.pod("two")))
     assert labs.run("default/two", "hostname").stdout == "two\n"
 
     uids = {name: kubectl.pod(name)["metadata"]["uid"] for name in ("one", "two")}

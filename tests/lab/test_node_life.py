@@ -39,14 +39,15 @@ def test_nodes_added_rebooted_and_removed_under_traffic(labs: support.LabHouse) 
         kubectl.run_pods(pod("p4", "node4", networks="flat, routed"))
         for interface in ("eth0", "net1", "net2"):
             for one, other in (("p1", "p4"), ("p4", "p2")):
-                labs.run(f"default/{one}", *ping(kubectl.address(other, interface)))
+                labs.reach(f"default/{one}", kubectl.address(other, interface))
 
         labs.weft("lab", "reboot", "node2", "--name", "life")
-        kubectl("wait", "--for=jsonpath={.status.containerStatuses[0].restartCount}=1", "pod/p2")
+        again = "--for=jsonpath={.status.containerStatuses[0].restartCount}=1"
+        kubectl("wait", again, "pod/p2", "--timeout=60s")
         kubectl("wait", "--for=condition=Ready", "pod/p2", "--timeout=60s")
         for interface in ("eth0", "net1", "net2"):
             for one, other in (("p1", "p2"), ("p2", "p3")):
-                labs.run(f"default/{one}", *ping(kubectl.address(other, interface)))
+                labs.reach(f"default/{one}", kubectl.address(other, interface))
 
         labs.weft("lab", "up", "--name", "life", "--nodes", "3")
 
@@ -78,7 +79,7 @@ def test_an_agent_dies_while_a_node_comes_and_that_node_becomes_another_chassis(
     (agent,) = [one["pid"] for one in found["services"] if one["name"] == "node1/agent"]
     with ThreadPoolExecutor() as beside:
         growing = beside.submit(labs.weft, "lab", "up", "--name", "odd", "--nodes", "3")
-        kubectl("wait", "--for=create", "node/node3", "--timeout=30s")
+        kubectl("wait", "--for=create", "node/node3", "--timeout=60s")
         labs.run("lab", "busybox", "kill", "-9", str(agent))
         growing.result()
     kubectl.run_pods(pod("p3", "node3", networks="flat, routed"))
@@ -97,9 +98,4 @@ def test_an_agent_dies_while_a_node_comes_and_that_node_becomes_another_chassis(
 def reach_each_other(labs: support.LabHouse, kubectl: Kubectl) -> None:
     for interface in ("eth0", "net1", "net2"):
         for one, other in permutations(("p1", "p2", "p3"), 2):
-            labs.run(f"default/{one}", *ping(kubectl.address(other, interface)))
-
-
-def ping(address: str) -> tuple[str, ...]:
-    """A tunnel's first packet to a new peer may be lost; one answer is enough."""
-    return ("ping", "-c", "2", "-i", "0.2", "-W", "5", address)
+            labs.reach(f"default/{one}", kubectl.address(other, interface))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support import pods
+from tests.support.patience import PATIENCE
 from tests.support.pods import Cluster, nad, pod
 
 pytestmark = pytest.mark.lab
@@ -131,10 +132,13 @@ def test_a_command_that_is_not_there(cluster: Cluster) -> None:
 def test_grace(cluster: Cluster) -> None:
     polite = "trap 'exit 0' TERM; echo up; while :; do sleep 0.1; done"
     deaf = "trap '' TERM; echo up; while :; do sleep 0.1; done"
-    cluster.create(pod("polite", script=polite), pod("deaf", script=deaf))
+    cluster.create(
+        pod("polite", script=polite, terminationGracePeriodSeconds=600),
+        pod("deaf", script=deaf, terminationGracePeriodSeconds=600),
+    )
     for name in ("polite", "deaf"):
         cluster.wait_ready(name)
-    cluster.delete("polite")  # its grace is 30 s: longer than this waits
+    cluster.delete("polite")  # its grace is longer than this waits
     cluster.delete("deaf", grace=1)
     assert cluster.left() == pods.NOTHING
 
@@ -156,9 +160,10 @@ def test_a_pod_that_its_kubelet_left_half_made_is_cleaned_up(cluster: Cluster) -
     cluster.create(pod("first", networks=wish))
     cluster.wait_ready("first")
     cluster.create(pod("second", networks=wish))  # its interface is asked for, and not to be had
-    end = time.monotonic() + pods.PATIENCE
+    end = time.monotonic() + PATIENCE
     while len(cluster.left()["firsts"]) < 2 and time.monotonic() < end:
         pass  # nobody tells of a sandbox in the making
+    assert len(cluster.left()["firsts"]) == 2
     cluster.kill("kubelet")
     cluster.create(pod("after"))  # runs only when a new kubelet is at work
     cluster.wait_ready("after")

@@ -16,6 +16,7 @@ import pytest
 
 from tests.support import orders, pods, policylab
 from tests.support.inside.window import OPEN, SHUT
+from tests.support.patience import PATIENCE
 from weft import names, ranges
 from weft.api import podnetworks
 from weft.kube import client, resources
@@ -27,7 +28,6 @@ LAB = "window"
 STARTS = 52
 AT_ONCE = 4
 CHANGES = 30
-PATIENCE = 60.0
 NETWORKS = {"flat": "net1", "bare": "net2", "routed": "net3"}
 # A node's part of `routed` is small, so that all addresses that a pod may get can be flooded.
 SUBNETS = {"flat": "10.60.0.0/24,fd60::/64", "bare": "", "routed": "10.50.0.0/16/29,fd50::/48/64"}

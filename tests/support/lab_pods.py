@@ -13,8 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tests.support.labs import ROOT, LabHouse
-
-READY = "60s"
+from tests.support.patience import PATIENCE
 
 
 def pod(name: str, node: str, **annotations: str) -> dict[str, Any]:
@@ -70,7 +69,7 @@ class Kubectl:
         """Make them, and return when all of them are ready."""
         self.apply(*objects)
         pods = [f"pod/{obj['metadata']['name']}" for obj in objects if obj["kind"] == "Pod"]
-        self("wait", "--for=condition=Ready", *pods, f"--timeout={READY}")
+        self("wait", "--for=condition=Ready", *pods, f"--timeout={PATIENCE:g}s")
 
     def event(self, name: str, reason: str) -> str:
         """The message of an Event about an object, waited for."""
@@ -78,7 +77,7 @@ class Kubectl:
         form = "jsonpath={.message}{'\\n'}"
         argv = ("get", "events", "--watch", "--field-selector", selector, "-o", form)
         watching = subprocess.Popen(
-            [self._labs.tools.program("kubectl"), *argv, "--request-timeout=60s"],
+            [self._labs.tools.program("kubectl"), *argv, f"--request-timeout={PATIENCE:g}s"],
             env={**os.environ, "KUBECONFIG": self._kubeconfig},
             stdout=subprocess.PIPE,
             text=True,
@@ -132,7 +131,7 @@ def pinging(labs: LabHouse, name: str, address: str) -> Iterator[Pings]:
     finally:
         os.killpg(running.pid, signal.SIGINT)
         seen += [_answer(line) for line in running.stdout]
-        running.wait(20)
+        running.wait(PATIENCE)
     answered = {number for number in seen if number >= 0}
     # The last ones may have been on their way when the ping was interrupted.
     counts.sent = max(answered) + 1

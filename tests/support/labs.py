@@ -42,6 +42,14 @@ class LabHouse:
         name = lab or self.names[0]
         return self.weft("lab", "exec", "--name", name, target, "--", *argv, check=check)
 
+    def reach(self, target: str, address: str, *options: str, patience: int = 30) -> None:
+        """An answer comes to a ping from there. It is asked for again and again: a node learns
+        later than another what is new, and a tunnel's first packet to a new peer may be lost."""
+        argv = ("ping", "-c", "1", "-W", "1", *options, address)
+        assert any(self.run(target, *argv, check=False).returncode == 0 for _ in range(patience)), (
+            f"{target} does not reach {address}"
+        )
+
     def weft(
         self, *argv: str, check: bool = True, stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:

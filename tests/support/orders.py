@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tests.support.labs import ROOT
+from tests.support.patience import PATIENCE
 
 
 class Orders:
@@ -42,4 +43,4 @@ def obeying(lab: str, program: str) -> Iterator[Orders]:
     finally:
         assert process.stdin is not None
         process.stdin.close()
-        process.wait(20)
+        process.wait(PATIENCE)

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from tests.support.labs import LabHouse
+from tests.support.patience import PATIENCE
 from weft.kube import cache, client, resources
 from weft.lab import up
 from weft.lab.runtime.toolchain import Toolchain
 
 NOTHING: dict[str, list[str]] = {"ports": [], "netns": [], "pods": [], "links": [], "firsts": []}
-PATIENCE = 40.0
 IDLE = "sleep 1000"
 Object = dict[str, Any]
 

@@ -18,6 +18,7 @@ import yaml
 
 from tests.support import orders, pods, policysets, policyworld, probing
 from tests.support.labs import LabHouse
+from tests.support.patience import PATIENCE
 from tests.support.policysets import Step
 from tests.support.probing import Ask, Declared, Plug, Prober
 from weft import names
@@ -28,7 +29,6 @@ from weft.lab.runtime.toolchain import Toolchain
 from weft.policy import evaluator
 
 LAB = "policies"
-PATIENCE = 60.0
 DEADLINE = 10.0  # until a step is in force; not a limit of speed
 MOST_STEPS = 600
 _T = TypeVar("_T")
