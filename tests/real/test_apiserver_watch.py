@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.apihttp import Http, connected
 from tests.support.memory_cluster import config, crd, pod
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.real
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -30,7 +31,7 @@ async def http(tmp_path: Path) -> AsyncIterator[Http]:
 
 async def take(stream: AsyncIterator[dict[str, Any]], count: int) -> list[tuple[str, str]]:
     found = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         async for event in stream:
             found.append((event["type"], event["object"]["metadata"].get("name", "")))
             if len(found) == count:
@@ -75,7 +76,7 @@ async def test_a_selector_makes_objects_come_and_go(http: Http) -> None:
 
 async def test_a_watch_ends_when_its_time_is_over(http: Http) -> None:
     stream = http.watch(MAPS, timeoutSeconds="1", allowWatchBookmarks="true")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         events = [event async for event in stream]
     assert [event["type"] for event in events] == ["BOOKMARK"]
 
@@ -105,7 +106,7 @@ async def test_nothing_is_missed_while_the_first_list_is_on_its_way(http: Http) 
     assert b"200" in await reader.readline()
     await http("POST", MAPS, config("late"))
     found = b""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while b'"name":"late"' not in found[-5_000:]:
             found += await reader.read(1 << 20)
             assert not reader.at_eof()
@@ -129,7 +130,7 @@ async def test_a_definition_that_goes_tells_of_its_objects_first(http: Http) -> 
     stream = http.watch(WIDGETS, resourceVersion="0")
     assert await anext(stream)
     await http("DELETE", f"{CRDS}/widgets.example.com")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         rest = [(event["type"], event["object"]["metadata"]["name"]) async for event in stream]
     assert rest == [("DELETED", "w")]
     assert (await http("GET", WIDGETS))[0] == 404

@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 
 from tests.support import apiserver, cluster_manager, cluster_world, events, relay
+from tests.support.patience import PATIENCE
 from weft import names
 from weft.kube import cache, resources
 from weft.kube.client import Client, NotFound
@@ -48,7 +49,7 @@ class Cluster:
 
     async def annotated(self, name: str) -> Object:
         """What the pod is given, as soon as it is."""
-        pod = await self.pods.wait_for(f"default/{name}", lambda pod: bool(text_of(pod)), 30)
+        pod = await self.pods.wait_for(f"default/{name}", lambda pod: bool(text_of(pod)), PATIENCE)
         found: Object = json.loads(text_of(pod))
         return found
 
@@ -162,7 +163,7 @@ async def given(user: Cluster, name: str) -> Object:
     for pod in listing:
         if pod["metadata"]["name"] == name and text_of(pod):
             return pod
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         async for _, pod in user.api.watch(resources.PODS, listing.resource_version, "default"):
             if pod["metadata"]["name"] == name and text_of(pod):
                 return pod
@@ -249,7 +250,7 @@ async def test_a_claim_is_given_its_address_in_its_status(tmp_path: Path) -> Non
         await user.told("launcher", "IPAMClaim default/vm.net1")
         await user.api.create(claims, claim)
         given = await user.annotated("launcher")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             async for _, obj in user.api.watch(claims, listing.resource_version, "default"):
                 if obj.get("status"):
                     break

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.patience import PATIENCE
 from tests.support.routed import OUTSIDE
 from tests.support.whole import Whole, nad, node, pod
 from tests.support.zones import Zone
@@ -80,7 +81,7 @@ class Cluster:
             zone, "--gateway-address", address, "--gateway-next-hop", ",".join(OUTSIDE)
         )
         zone.run("mkdir", "-p", "/run/weft")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             await inotify.Folders().wait_socket(zone.root / "run/weft/cni.sock")
         return process
 
@@ -133,7 +134,7 @@ async def test_pods_of_a_cluster_whose_primary_network_is_weft(cluster: Cluster)
     for address in (v4, v6, *OUTSIDE):
         assert await cluster.pings(b, "two", address)
     said = await cluster.nodes.wait_for(
-        "node1", lambda found: names.NODE_GATEWAY in found["metadata"]["annotations"], 10
+        "node1", lambda found: names.NODE_GATEWAY in found["metadata"]["annotations"], PATIENCE
     )
     gateway = json.loads(said["metadata"]["annotations"][names.NODE_GATEWAY])["default"]
     assert gateway["ip-addresses"] == ["192.0.2.101/24", "fd00:2::101/64"]
@@ -162,6 +163,6 @@ async def test_an_agent_that_restarts_writes_nothing(cluster: Cluster) -> None:
         await cluster.agent(a)
         late = await cluster.pod("late", a)
         await cluster.add(a, late, "eth0", DEFAULT)
-        await nb.wait_for("Logical_Switch_Port", "default_late", bool, 10)
+        await nb.wait_for("Logical_Switch_Port", "default_late", bool, PATIENCE)
     assert sorted(set(written)) == ["Logical_Switch", "Logical_Switch_Port"]
     assert written.count("Logical_Switch_Port") <= 2  # made, and its state up

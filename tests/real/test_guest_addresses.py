@@ -18,6 +18,7 @@ import pytest
 
 from tests.support import frames
 from tests.support import routes as routing
+from tests.support.patience import PATIENCE
 from tests.support.whole import Whole, nad, node, pod
 from tests.support.zones import Guest, Zone
 from weft import names
@@ -41,7 +42,7 @@ class Cluster:
         """A pod's NIC without any of the pod's own addresses: what a VM's guest has."""
         made = await self.api.create(resources.PODS, pod(name, zone.name, network))
         found = await self.pods.wait_for(
-            f"default/{name}", lambda obj: bool(podnetworks.parse(obj)), 15
+            f"default/{name}", lambda obj: bool(podnetworks.parse(obj)), PATIENCE
         )
         ((key, allocation),) = podnetworks.parse(found).items()
         port = names.logical_port(key, "default", name)
@@ -50,7 +51,7 @@ class Cluster:
         )
         await asyncio.to_thread(
             zone.run,
-            *("ovs-vsctl", "--timeout=20", "wait-until", "Interface"),
+            *("ovs-vsctl", f"--timeout={PATIENCE:g}", "wait-until", "Interface"),
             *(f"g{len(zone.guests) - 1}", "external_ids:ovn-installed=true"),
         )
         return guest
@@ -94,7 +95,9 @@ async def routes(guest: Guest, family: str) -> list[str]:
 
 async def heard_prefix(guest: Guest) -> list[str]:
     """The guest's IPv6 routes once its kernel has made one of an advertisement."""
-    await asyncio.to_thread(guest.run, sys.executable, "-I", routing.__file__, "fd00:1::/64", "15")
+    await asyncio.to_thread(
+        guest.run, sys.executable, "-I", routing.__file__, "fd00:1::/64", str(PATIENCE)
+    )
     return await routes(guest, "-6")
 
 
@@ -208,7 +211,7 @@ async def test_an_agent_that_is_restarted_speaks_again(cluster: Cluster) -> None
     with frames.ear(one.space) as own:
         cluster.whole.start_agent(cluster.zones[0])
         heard: list[Any] = await asyncio.to_thread(
-            own.until, lambda frame: frames.icmpv6_type(frame) == 134, 20
+            own.until, lambda frame: frames.icmpv6_type(frame) == 134
         )
     assert heard[-1][:6] == bytes.fromhex("333300000001")
 

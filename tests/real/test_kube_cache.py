@@ -15,6 +15,7 @@ import pytest
 from aiohttp import web
 
 from tests.support import apiserver, relay
+from tests.support.patience import PATIENCE
 from weft import errors
 from weft.kube import cache, config, resources, transport
 from weft.kube.client import Client
@@ -55,7 +56,7 @@ class Log:
         self._changed.set()
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while not holds():
                 self._changed.clear()
                 await self._changed.wait()
@@ -90,7 +91,7 @@ async def test_a_cache_follows_wakes_and_finds_by_index(tmp_path: Path) -> None:
         log = Log(followed)
         async with asyncio.TaskGroup() as group:
             waiting = group.create_task(
-                followed.wait_for("watched/one", lambda obj: obj["data"]["c"] == "red", 30)
+                followed.wait_for("watched/one", lambda obj: obj["data"]["c"] == "red", PATIENCE)
             )
             await api.create(MAPS, configmap("one", c="blue"))
             await api.patch(MAPS, "one", "watched", {"data": {"c": "red"}})

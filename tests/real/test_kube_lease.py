@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import apiserver
+from tests.support.patience import PATIENCE
 from weft.kube import lease, resources
 from weft.kube.client import Client
 
@@ -17,7 +18,6 @@ pytestmark = pytest.mark.real
 
 # A leader is believed for longer than any test lasts: what ends it is what the test does.
 TERMS = lease.Terms(valid=600, hold=300, renew=2)
-PATIENCE = 60
 
 
 class Copy:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.support import labs as support
+from tests.support.patience import PATIENCE
 from weft import errors
 from weft.lab import spec, state, up
 
@@ -28,7 +29,7 @@ def end_at_once(pid: int) -> None:
     """SIGKILL process `pid`, and wait for the kernel to have cleaned up behind it."""
     process = os.pidfd_open(pid)
     signal.pidfd_send_signal(process, signal.SIGKILL)
-    select.select([process], [], [], 20)
+    select.select([process], [], [], PATIENCE)
     os.close(process)
 
 
@@ -82,7 +83,7 @@ def test_lab_whose_folder_is_removed_ends(labs: support.LabHouse) -> None:
     found = labs.up("forgotten", nodes=1)
     process = os.pidfd_open(found["pid"])
     shutil.rmtree(found["folder"])
-    ended, _, _ = select.select([process], [], [], 20)
+    ended, _, _ = select.select([process], [], [], PATIENCE)
     os.close(process)
     assert ended
 

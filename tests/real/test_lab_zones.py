@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from tests.support import labs as support
+from tests.support.patience import PATIENCE
 from weft.lab import spec
 
 pytestmark = pytest.mark.real
@@ -63,8 +64,8 @@ def plug(labs: support.LabHouse, lab: str, node: spec.Node) -> None:
     )
     for argv in (
         (sys.executable, "-c", MOVE, f"{address(node)}/24"),
-        ("ovn-sbctl", "--timeout=20", "wait-until", "Port_Binding", port, "up=true"),
-        ("ovn-nbctl", "--timeout=20", "--wait=hv", "sync"),
+        ("ovn-sbctl", f"--timeout={PATIENCE:g}", "wait-until", "Port_Binding", port, "up=true"),
+        ("ovn-nbctl", f"--timeout={PATIENCE:g}", "--wait=hv", "sync"),
     ):
         labs.run(node.name, *argv, lab=lab)
 

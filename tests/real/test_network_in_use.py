@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support import apiserver, cluster_manager, cluster_world
+from tests.support.patience import PATIENCE
 from weft import names
 from weft.kube.client import Client, NotFound
 from weft.kube.resources import EVENTS, NADS, NAMESPACES, PODS, Resource
@@ -39,7 +40,7 @@ async def put(api: Client, res: Resource, obj: Object, namespace: str = "default
 async def until(api: Client, res: Resource, name: str, namespace: str = "default") -> Object:
     """The object as it is when it has been annotated with networks, or was told of."""
     listing = await api.list(res, namespace)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         for obj in listing:
             if is_it(res, obj, name):
                 return obj
@@ -60,7 +61,7 @@ async def gone(api: Client, res: Resource, name: str, namespace: str = "") -> No
     listing = await api.list(res, namespace)
     if not any(obj["metadata"]["name"] == name for obj in listing):
         return
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         async for event, obj in api.watch(res, listing.resource_version, namespace):
             if event == "DELETED" and obj["metadata"]["name"] == name:
                 return

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from tests.support import whole as support
+from tests.support.patience import PATIENCE
 from tests.support.whole import Whole, nad, node, pod
 from tests.support.zones import Zone
 from weft import names
@@ -27,7 +28,6 @@ from weft.ovsdb.replica import Replica
 from weft.policy import words
 
 pytestmark = pytest.mark.real
-PATIENCE = 30.0
 KIND = "multi-networkpolicies.yaml"
 DENY = ovn.Group(ovn.Kind.DENY, "blue", "default", words.Direction.INGRESS).name
 _NETNS = "import sys, pathlib; from weft.host import netns; netns.make(pathlib.Path(sys.argv[1]))"

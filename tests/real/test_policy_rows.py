@@ -14,6 +14,7 @@ from tests.real.test_guest_addresses import lease
 from tests.real.test_zone import recomputes
 from tests.support import packets
 from tests.support.acl_log import LINE, acl_log
+from tests.support.patience import PATIENCE
 from tests.support.policed import NAMESPACE, Policed, PolicedRoutes
 from tests.support.realised import Cluster, network
 from tests.support.routed import routed, secondary
@@ -259,11 +260,11 @@ async def test_connections_that_are_there_outlive_the_first_policy(cluster: Clus
             client.stdin.write(f"{number}\n")
             client.stdin.flush()
             heard = asyncio.to_thread(client.stdout.readline)
-            assert await asyncio.wait_for(heard, 20) == f"{number}\n"
+            assert await asyncio.wait_for(heard, PATIENCE) == f"{number}\n"
     finally:
         for process in (client, server):
             process.kill()
-            process.wait(10)
+            process.wait(PATIENCE)
 
 
 async def test_a_connection_ends_with_the_rule_that_allowed_it(cluster: Cluster) -> None:
@@ -381,7 +382,7 @@ async def test_fragments_pass_where_no_port_is_asked_and_back(
         await asyncio.to_thread(one.run, sys.executable, "-I", "-c", ASK, address)
     finally:
         server.kill()
-        server.wait(10)
+        server.wait(PATIENCE)
 
 
 async def test_audit_lets_pass_and_logs_what_a_policy_would_drop(cluster: Cluster) -> None:

@@ -18,6 +18,7 @@ import pytest
 from tests.real.test_guest_addresses import lease
 from tests.real.test_zone import recomputes
 from tests.support import frames
+from tests.support.patience import PATIENCE
 from tests.support.realised import Cluster, Kept, network
 from tests.support.routed import OUTSIDE, Routed, default, gateway, open_gateways, routed, secondary
 from tests.support.zones import Guest
@@ -206,7 +207,7 @@ async def test_a_node_comes_and_goes_while_others_talk(cluster: Cluster) -> None
         await cluster.tell(lambda zone: zone.set_node(c.zone.name, None))
         await cluster.gone("three")
         await asyncio.to_thread(a.zone.run, "ovn-nbctl", "--wait=hv", "sync")
-        assert not await pings(one, net.address(c, 13, 4), 1)
+        assert await asyncio.to_thread(one.loses, net.address(c, 13, 4))
     assert rows_of(a) == before
 
 
@@ -250,8 +251,8 @@ async def test_one_more_pod_is_incremental_here_and_nothing_elsewhere(
     elsewhere = (b.writer.figures.transactions, b.writer.figures.operations)
     address = net.address(a, 20, 4)
     port = await cluster.pod("more", a, key, 20, f"{address}/24")
-    await a.nb.wait_for(ports.PORT, ports.port_key(port), bool, 10)
-    await a.sb.wait_for("Port_Binding", ports.port_key(port), bool, 10)
+    await a.nb.wait_for(ports.PORT, ports.port_key(port), bool, PATIENCE)
+    await a.sb.wait_for("Port_Binding", ports.port_key(port), bool, PATIENCE)
     assert {node: recomputes(a, node) for node in before} == before
     assert (b.writer.figures.transactions, b.writer.figures.operations) == elsewhere
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from tests.support.patience import PATIENCE
 from tests.support.zones import Zone
 
 LINE = re.compile(r"acl_log\(.*?\|INFO\|name=.*?: (?P<protocol>\w+),.*?(?:tp_dst=(?P<port>\d+)|$)")
@@ -22,7 +23,7 @@ class Log:
     heard: list[str] = field(default_factory=list)
     _buffer: str = ""
 
-    def until(self, *wanted: str, timeout: float = 20) -> list[str]:
+    def until(self, *wanted: str, timeout: float = PATIENCE) -> list[str]:
         """All lines on packets so far, up to one that has these words in it."""
         end = time.monotonic() + timeout
         while not any(all(word in line for word in wanted) for line in self.heard):
@@ -45,4 +46,4 @@ def acl_log(zone: Zone) -> Iterator[Log]:
         yield Log(process)
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(PATIENCE)

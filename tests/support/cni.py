@@ -20,12 +20,12 @@ from typing import Any
 import pytest
 
 from tests.support.labs import ROOT, LabHouse
+from tests.support.patience import PATIENCE
 from weft.kube import client, resources
 from weft.lab.runtime.toolchain import Toolchain
 
 DRIVER = Path(__file__).parent / "inside" / "cni_driver.py"
 PARTS = ("api", "cluster-manager")
-PATIENCE = 60.0  # the agent's, in all of one ADD; not a limit of speed
 NUMBERS = itertools.count()
 BLUE = {
     "cniVersion": "1.1.0",
@@ -194,4 +194,4 @@ def runtime(
     finally:
         assert process.stdin is not None
         process.stdin.close()
-        process.wait(20)
+        process.wait(PATIENCE)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from tests.support.patience import PATIENCE
 from weft.kube import resources
 from weft.kube.client import Client
-
-PATIENCE = 30
 
 
 async def told(api: Client, name: str, words: str, namespace: str = "default") -> str:

@@ -6,6 +6,7 @@ python frames.py send DEVICE      sends each line of hex from standard input
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import struct
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 ALL = 0x0003
 GENEVE = 6081
+HOPE = 60.0  # seconds; as PATIENCE, which cannot be imported where this runs as a program
+RECEIVE_BUFFER = 8 << 20
+_SO_RCVBUFFORCE = 33
 
 
 class Ear:
@@ -31,9 +35,9 @@ class Ear:
         self._process = process
         self._buffer = b""
         self.heard: list[bytes] = []
-        assert self._next(10) == b""
+        assert self._next(HOPE) == b""
 
-    def until(self, wanted: Callable[[bytes], bool], timeout: float = 10) -> list[bytes]:
+    def until(self, wanted: Callable[[bytes], bool], timeout: float = HOPE) -> list[bytes]:
         """All frames so far, up to one that is wanted; at once if it was heard before."""
         end = time.monotonic() + timeout
         if any(wanted(frame) for frame in self.heard):
@@ -69,7 +73,7 @@ def ear(space: Space, device: str = "eth0") -> Iterator[Ear]:
         yield Ear(process)
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(HOPE)
 
 
 def send(space: Space, *frames: bytes, device: str = "eth0") -> None:
@@ -134,6 +138,10 @@ def checksum(data: bytes) -> int:
 
 def _hear(device: str) -> None:
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ALL))
+    for option in (_SO_RCVBUFFORCE, socket.SO_RCVBUF):  # a burst may come before we have our turn
+        with contextlib.suppress(PermissionError):
+            sock.setsockopt(socket.SOL_SOCKET, option, RECEIVE_BUFFER)
+            break
     sock.bind((device, ALL))
     print(flush=True)
     while True:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.patience import PATIENCE
 from weft.lab.runtime.toolchain import Toolchain
 
 
@@ -55,7 +56,7 @@ class Server:
         process = os.pidfd_open(self.pid)
         try:
             signal.pidfd_send_signal(process, how)
-            assert select.select([process], [], [], 10)[0], "ovsdb-server does not end"
+            assert select.select([process], [], [], PATIENCE)[0], "ovsdb-server does not end"
         finally:
             os.close(process)
             self.pid = 0

@@ -12,6 +12,7 @@ from typing import Self
 
 import pytest
 
+from tests.support.patience import PATIENCE
 from tests.support.zones import Guest, Wire, Zone
 from weft import errors, model, ranges, rows
 from weft.control.zone import state, writer
@@ -43,9 +44,6 @@ def info(zone: Zone) -> model.NodeInfo:
     number = int(zone.name.removeprefix("node")) + 1
     transit = ranges.transit(number)
     return model.NodeInfo(zone.name, zone.chassis, (zone.address,), id=number, transit=transit)
-
-
-PATIENCE = 45.0  # seconds; not a limit of speed, only the end of hope
 
 
 class Kept:

@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.patience import PATIENCE
 from tests.support.zones import Space, Wire, Zone
 from weft.cni import shim
 from weft.kube import resources
@@ -108,7 +109,7 @@ class Whole:
         """Orderly; its exit status. The process itself is the only child of who entered for it."""
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
         os.kill(int(children.split()[0]), signal.SIGTERM)
-        return process.wait(20)
+        return process.wait(PATIENCE)
 
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text()
@@ -184,7 +185,7 @@ def whole(wire: Wire, request: pytest.FixtureRequest) -> Iterator[Whole]:
         yield made
         for process in made.processes:
             process.kill()
-            process.wait(10)
+            process.wait(PATIENCE)
 
 
 @pytest.fixture

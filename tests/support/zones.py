@@ -10,12 +10,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from tests.support.patience import PATIENCE
 from weft.lab.runtime import databases
 from weft.lab.runtime.toolchain import Toolchain
 
@@ -41,7 +43,7 @@ class Space:
     def inside(self, *command: str) -> list[str]:
         return [*_ENTER, f"--target={self.pid}", *command]
 
-    def run(self, *command: str, check: bool = True, timeout: float = 60) -> str:
+    def run(self, *command: str, check: bool = True, timeout: float = PATIENCE) -> str:
         """Standard output of a command inside."""
         done = subprocess.run(
             self.inside(*command),
@@ -69,7 +71,7 @@ class Space:
         """Let the holder go and wait until it is gone."""
         assert self.holder.stdin is not None
         self.holder.stdin.close()
-        self.holder.wait(10)
+        self.holder.wait(PATIENCE)
 
 
 @dataclass
@@ -80,7 +82,7 @@ class Guest:
     port: str
     mac: str
 
-    def run(self, *command: str, check: bool = True, timeout: float = 60) -> str:
+    def run(self, *command: str, check: bool = True, timeout: float = PATIENCE) -> str:
         return self.space.run(*command, check=check, timeout=timeout)
 
     def take(self, address: str) -> None:
@@ -92,6 +94,15 @@ class Guest:
         ping = ("busybox", "ping", "-i", "0.2", "-W", "2", address)
         self.run(*ping, "-c", "1", check=False)
         return f" {count} packets received" in self.run(*ping, "-c", str(count), check=False)
+
+    def loses(self, address: str) -> bool:
+        """Whether pings cease to be answered: a switch drops its flows a moment after the
+        databases have lost the rows."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            if not self.pings(address, 1):
+                return True
+        return False
 
 
 @dataclass
@@ -167,7 +178,7 @@ _END = """
 import os, select, signal, sys
 process = os.pidfd_open(int(sys.argv[1]))
 signal.pidfd_send_signal(process, signal.SIGTERM)
-sys.exit(not select.select([process], [], [], 20)[0])
+sys.exit(not select.select([process], [], [], 60)[0])
 """
 NB, SB = "/run/ovn/ovnnb_db.sock", "/run/ovn/ovnsb_db.sock"
 OVS = "unix:/run/openvswitch/db.sock"
@@ -258,7 +269,7 @@ class Wire:
 
     def end(self) -> None:
         self.space.holder.kill()
-        self.space.holder.wait(10)
+        self.space.holder.wait(PATIENCE)
 
 
 def _settings(zone: Zone) -> tuple[str, ...]:
