@@ -206,4 +206,3 @@ class Port:
     network: str
     node: str
     allocation: Allocation
-    vm: str = ""

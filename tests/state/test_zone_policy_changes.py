@@ -25,7 +25,7 @@ def pod(name: str, number: int, node: str = OWN, named: int = 0, **labels: str) 
     mac = f"0a:58:00:00:{number >> 8:02x}:{number & 255:02x}"
     held = {"default/blue": model.Allocation(mac, (ip_interface("10.1.0.1/24"),), number)}
     ports = {(words.Protocol.TCP, "web"): named} if named else {}
-    return state.Pod(model.PodRef("default", name, f"uid-{name}"), node, held, "", labels, ports)
+    return state.Pod(model.PodRef("default", name, f"uid-{name}"), node, held, labels, ports)
 
 
 def requires(**labels: str) -> words.Selector:

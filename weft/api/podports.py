@@ -11,12 +11,9 @@ from weft.policy.words import Protocol
 
 
 def named(pod: object) -> dict[tuple[Protocol, str], int]:
-    """The number of each named port; of containers that give one name twice the first counts.
-
-    Init containers count while they run beside the others, which those that always restart do.
-    """
+    """The number of each named port; of containers that give one name twice the first counts."""
     found: dict[tuple[Protocol, str], int] = {}
-    for port in _ports(pod):
+    for port in listed(pod):
         name, number = port.get("name"), port.get("containerPort")
         protocol = port.get("protocol", Protocol.TCP)
         if not (isinstance(name, str) and name and isinstance(number, int)):
@@ -26,14 +23,15 @@ def named(pod: object) -> dict[tuple[Protocol, str], int]:
     return found
 
 
-def _ports(pod: object) -> Iterator[Mapping[str, object]]:
+def listed(pod: object) -> Iterator[Mapping[str, object]]:
+    """The ports of the containers that run as long as the pod does, in order."""
     spec = pod.get("spec") if isinstance(pod, Mapping) else None
     if not isinstance(spec, Mapping):
         return
     for container in _objects(spec.get("containers")):
         yield from _objects(container.get("ports"))
     for container in _objects(spec.get("initContainers")):
-        if container.get("restartPolicy") == "Always":
+        if container.get("restartPolicy") == "Always":  # a sidecar
             yield from _objects(container.get("ports"))
 
 

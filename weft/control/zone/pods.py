@@ -6,15 +6,13 @@ import logging
 from typing import Any
 
 from weft import errors, model, names
-from weft.api import podnetworks
+from weft.api import podnetworks, podports
 from weft.control.zone import state
 from weft.kube import cache, resources
 from weft.kube.client import Client
-from weft.policy import words
 
 log = logging.getLogger(__name__)
 
-VM_LABEL = "vm.kubevirt.io/name"
 _DONE = ("Succeeded", "Failed")
 _NOTES = (names.NETWORKS, names.CHOSEN_DEFAULT, names.POD_NETWORKS)
 
@@ -39,26 +37,7 @@ def read(obj: dict[str, Any], *, primary: bool = False) -> state.Pod | None:
     if not allocations:
         return None
     ref = model.PodRef(meta["namespace"], meta["name"], meta.get("uid", ""))
-    labels = meta.get("labels") or {}
-    return state.Pod(ref, node, allocations, labels.get(VM_LABEL, ""), labels, named_ports(spec))
-
-
-def named_ports(spec: dict[str, Any]) -> words.NamedPorts:
-    """The ports that containers name; of two that share a name and protocol, the first counts."""
-    found: dict[tuple[words.Protocol, str], int] = {}
-    for container in _lasting(spec):
-        for port in container.get("ports") or ():
-            protocol = port.get("protocol") or words.Protocol.TCP
-            number = port.get("containerPort")
-            if port.get("name") and number and protocol in tuple(words.Protocol):
-                found.setdefault((words.Protocol(protocol), port["name"]), number)
-    return found
-
-
-def _lasting(spec: dict[str, Any]) -> list[dict[str, Any]]:
-    """The containers that run while the pod does: sidecars, too."""
-    sidecars = [c for c in spec.get("initContainers") or () if c.get("restartPolicy") == "Always"]
-    return [*(spec.get("containers") or ()), *sidecars]
+    return state.Pod(ref, node, allocations, meta.get("labels") or {}, podports.named(obj))
 
 
 def watch(client: Client) -> cache.Cache:
@@ -78,7 +57,7 @@ def slim(obj: dict[str, Any]) -> dict[str, Any]:
     kept["labels"] = meta.get("labels") or {}
     spec = obj.get("spec") or {}
     slimmed = {key: spec[key] for key in ("nodeName", "hostNetwork") if key in spec}
-    ports = [port for c in _lasting(spec) for port in c.get("ports") or () if port.get("name")]
+    ports = [port for port in podports.listed(obj) if port.get("name")]
     if ports:
         slimmed["containers"] = [{"ports": ports}]
     return {

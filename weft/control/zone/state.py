@@ -32,7 +32,6 @@ class Pod:
     ref: model.PodRef
     node: str
     allocations: Mapping[str, model.Allocation]
-    vm: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     named: words.NamedPorts = field(default_factory=dict)
 
@@ -287,7 +286,6 @@ class Zone:
                     network=definition.network.name,
                     node=pod.node,
                     allocation=allocation,
-                    vm=pod.vm,
                 )
 
     def _remember(self, key: str, port: model.Port) -> None:

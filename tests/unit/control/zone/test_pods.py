@@ -32,7 +32,7 @@ def pod(**changed: Any) -> dict[str, Any]:
             "namespace": "default",
             "uid": "u1",
             "resourceVersion": "7",
-            "labels": {pods.VM_LABEL: "vm1", "app": "x"},
+            "labels": {"vm": "vm1", "app": "x"},
             "annotations": changed.get("annotations", notes),
             "managedFields": [{}],
         },
@@ -41,11 +41,11 @@ def pod(**changed: Any) -> dict[str, Any]:
     }
 
 
-def test_a_pod_with_its_allocations_and_its_vm():
+def test_a_pod_with_its_allocations():
     read = pods.read(pods.slim(pod()))
     assert read.ref.key == "default/web"
     assert read.ref.uid == "u1"
-    assert (read.node, read.vm) == ("node1", "vm1")
+    assert read.node == "node1"
     assert read.allocations["default/blue"].tunnel_id == 11
 
 
@@ -89,7 +89,7 @@ def test_what_policies_ask_of_a_pod_is_kept():
     full = pod(spec={"containers": containers, "initContainers": [passing, sidecar]})
     read = pods.read(pods.slim(full))
     assert read == pods.read(full)
-    assert read.labels == {pods.VM_LABEL: "vm1", "app": "x"}
+    assert read.labels == {"vm": "vm1", "app": "x"}
     assert read.named == {
         (words.Protocol.TCP, "web"): 80,
         (words.Protocol.TCP, "dns"): 53,
