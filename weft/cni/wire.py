@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-MAX_HEAD = 64
 MAX_ENV = 1 << 20
 MAX_CONFIG = 4 << 20
 

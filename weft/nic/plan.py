@@ -14,8 +14,6 @@ from ipaddress import IPv4Interface, IPv6Interface, ip_network
 from weft import errors, model, names
 
 MAX_DEVICE_NAME = 15
-# The smallest MTU with which Linux keeps IPv6 on a device (RFC 8200, section 5).
-MIN_IPV6_MTU = 1280
 
 
 class Kind(StrEnum):

@@ -171,7 +171,7 @@ def _routed(sheet: Sheet, rows: Sequence[Row | None]) -> tuple[Routed, ...]:
         upper, lower = sorted((one, other))
         gap = upper[0] + 1 if upper == one else lower[0]
         gaps = range(upper[0] + 1, lower[0] + 1)
-        if gaps and _free(rows, tie.zone, upper, lower, middle, sheet):
+        if gaps and _free(rows, tie.zone, upper, lower, middle):
             used = set().union(*(taken.setdefault((tie.zone, g), set()) for g in gaps))
             slot = next(slot for slot in range(len(used) + 1) if slot not in used)
             for g in gaps:
@@ -210,7 +210,6 @@ def _free(
     upper: tuple[int, int],
     lower: tuple[int, int],
     middle: int,
-    sheet: Sheet,
 ) -> bool:
     """Whether nothing of the zone stands between two places."""
     if upper[0] < middle < lower[0]:
