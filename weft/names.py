@@ -148,6 +148,11 @@ def scope_network(scope: str) -> str:
     return scope.partition(" ")[0]
 
 
+def scope_node(scope: str) -> str:
+    """The node of a `scope`, "" where it is a whole network."""
+    return scope.partition(" on ")[2]
+
+
 def layer2_switch(network: str) -> str:
     return f"{prefix(network)}ovn_layer2_switch"
 

@@ -14,6 +14,7 @@ from tests.support import cluster_world as world
 from tests.support.cluster_world import address, allocations, manage, managed, messages, settled
 from tests.support.memory_api import MemoryApi
 from weft import names
+from weft.alloc import ids
 from weft.kube.resources import NADS, NODES, PODS, Resource
 
 PRIMARY = replace(world.OPTIONS, cluster_subnets="10.128.0.0/20/23")  # eight nodes
@@ -142,6 +143,135 @@ async def test_what_a_node_had_is_free_when_it_goes() -> None:
         api.remove(NODES, "node4")
         await settled(api, manager)
         assert world.notes(api, "late")["node-subnets"] == gone["node-subnets"]
+
+
+async def test_a_node_without_an_id_is_told_and_gets_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ids.NodeIds, "last", ids.NodeIds.first + 1)
+    api = MemoryApi()
+    put_nodes(api)
+    api.put(PODS, bare("one", "node3"))
+    async with managed(api, PRIMARY) as manager:
+        await settled(api, manager)
+        for name, reason in (("node3", "NodeIdsExhausted"), ("one", "ErrorAllocatingPod")):
+            (said,) = messages(api, name)
+            assert said.startswith(f"{reason}: Node node3: no Node id is free")
+        api.remove(NODES, "node1")
+        await settled(api, manager)
+        assert world.notes(api, "node3")["node-id"] == 2
+        assert address(api, "one", "default")
+
+
+async def test_a_part_stays_its_nodes_while_pods_have_addresses_of_it() -> None:
+    """A Node that is deleted under its pods, and comes back as another chassis say."""
+    api = MemoryApi()
+    put_nodes(api, 8)
+    api.put(PODS, bare("one"))
+    async with managed(api, PRIMARY) as manager:
+        await settled(api, manager)
+        before = world.notes(api, "node1")["node-subnets"]
+        api.remove(NODES, "node1")
+        api.put(NODES, world.node("late"))
+        await settled(api, manager)
+        assert "node-subnets" not in world.notes(api, "late")
+        api.put(NODES, world.node("node1", node_id="9"))
+        await settled(api, manager)
+        assert world.notes(api, "node1")["node-subnets"] == before
+        api.remove(NODES, "node1")
+        await settled(api, manager)
+        api.remove(PODS, "default/one")
+        await settled(api, manager)
+        assert world.notes(api, "late")["node-subnets"] == before
+
+
+SWAPPED = {"node1": '{"default":["10.128.2.0/23"]}', "node2": '{"default":["10.128.0.0/23"]}'}
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["seen", "away"])
+@pytest.mark.parametrize(
+    "edits",
+    [{"node1": None, "node2": None}, {"node1": SWAPPED["node1"]}, SWAPPED],
+    ids=["lost", "overlapping", "swapped"],
+)
+async def test_what_somebody_writes_to_nodes_moves_no_part(
+    edits: dict[str, str | None], away: bool
+) -> None:
+    api = MemoryApi()
+    put_nodes(api)
+    for number in (1, 2):
+        api.put(PODS, bare(f"p{number}", f"node{number}"))
+    await manage(api, PRIMARY)
+    before = {node: world.notes(api, node) for node in api.all(NODES)}
+    api.remove(NODES, "node3")  # nor does what is free come first
+
+    def edit() -> None:
+        for node, text in edits.items():
+            notes = {names.NODE_SUBNETS: text}
+            api.change(NODES, node, {"metadata": {"annotations": notes}})
+
+    if away:
+        edit()
+    async with managed(api, PRIMARY) as manager:
+        await settled(api, manager)
+        if not away:
+            edit()
+            await settled(api, manager)
+    for node in ("node1", "node2"):
+        assert world.notes(api, node) == before[node]
+        told = [each for each in messages(api, node) if "leave it to weft cluster-manager" in each]
+        assert bool(told) == bool(edits.get(node))
+    assert messages(api, "p1") == messages(api, "p2") == []
+
+
+async def test_a_pod_whose_node_has_another_part_now_is_told() -> None:
+    api = MemoryApi()
+    put_nodes(api, 1)
+    for name in ("old", "new"):
+        api.put(PODS, bare(name))
+    await manage(api, PRIMARY)
+    text = api.of(PODS, "default/old")["metadata"]["annotations"][names.POD_NETWORKS]
+    given = address(api, "old", "default")
+    notes = {names.POD_NETWORKS: text.replace(given, "10.128.2.3/23")}
+    api.change(PODS, "default/old", {"metadata": {"annotations": notes}})
+    await manage(api, PRIMARY)
+    (said,) = [each for each in messages(api, "old") if each.startswith("OutsideNodeSubnet")]
+    assert "lies outside of 10.128.0.0/23, the part of its node node1: it is cut off" in said
+    assert messages(api, "new") == []
+
+
+async def test_a_part_that_no_pod_uses_goes_to_who_lacks_one() -> None:
+    api = MemoryApi()
+    put_nodes(api, 6)
+    api.put(NADS, RED)
+    for number in range(1, 5):
+        api.put(PODS, world.pod(f"p{number}", "red", nodeName=f"node{number}"))
+    async with managed(api, PRIMARY) as manager:
+        await settled(api, manager)
+        third = world.notes(api, "node3")["node-subnets"]["red"]
+        api.remove(PODS, "default/p3")
+        await settled(api, manager)
+        assert world.notes(api, "node3")["node-subnets"]["red"] == third, "nobody needs it yet"
+        seen = list(api.writes)
+        api.put(PODS, world.pod("p5", "red", nodeName="node5"))
+        await settled(api, manager)
+        assert "red" not in world.notes(api, "node3")["node-subnets"]
+        assert world.notes(api, "node5")["node-subnets"]["red"] == third
+        assert address(api, "p5", "default/red")
+        assert messages(api, "p5") == messages(api, "node5") == []
+        patched = [key for _, kind, key in api.writes[len(seen) :] if kind == "Node"]
+        assert patched == ["node3", "node5"], "taken back before it is given"
+        # All are used again: two wait, and the next that is let go serves the first of them.
+        api.put(PODS, world.pod("p6", "red", nodeName="node6"))
+        api.put(PODS, world.pod("p3", "red", uid="again", nodeName="node3"))
+        await settled(api, manager)
+        assert "no IPv4 subnet is free" in messages(api, "p6")[-1]
+        api.remove(PODS, "default/p1")
+        api.remove(PODS, "default/p2")
+        await settled(api, manager)
+        assert address(api, "p3", "default/red")
+        assert address(api, "p6", "default/red")
+        assert {"default"} == set(world.notes(api, "node1")["node-subnets"])
 
 
 async def test_exhausted_parts_of_one_network_harm_nothing_else() -> None:

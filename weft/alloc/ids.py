@@ -108,7 +108,7 @@ class NetworkIds(NamedIds):
 class NodeIds(NamedIds):
     """From FIRST_NODE_ID on; a node's addresses between routers follow from its id."""
 
-    kind = "node"
+    kind = "Node"
     annotation = names.NODE_ID
     first, last = ranges.FIRST_NODE_ID, ranges.FIRST_NODE_ID + ranges.MOST_NODES - 1
     remedy = "remove Nodes that are no more"

@@ -33,6 +33,7 @@ class Ledger:
         reserved = (*spec.reserved_subnets, *servers)
         subnets = spec.subnets if share is None else share.subnets
         self._platform = {each for subnet in subnets if share for each in _platform(subnet)}
+        self._routers = {names.address_mac(str(ranges.router(s).ip)) for s in subnets if share}
         excluded = (*spec.exclude_subnets, *(ip_network(each) for each in self._platform))
         self._pools = {subnet.version: pool.Pool(subnet, excluded, reserved) for subnet in subnets}
         # The ports of a node's own segment are known to its zone alone: no key to agree on.
@@ -170,7 +171,7 @@ class Ledger:
             hint=(
                 "remove pods from the network, exclude less, or widen subnets"
                 if self.share is None
-                else f"run pods on other nodes than {self.share.node}"
+                else f"run pods on other nodes than {self.share.node}, or remove some there"
             ),
         )
 
@@ -241,6 +242,9 @@ class Ledger:
             objection = "is the node's own on this network", "ask for another one"
         if objection is not None:
             rule, hint = objection
+            if self.share is not None and address not in own.subnet:
+                rule += f", the part of node {self.share.node}"
+                hint += ", or run the pod on the node whose part it is of"
             raise errors.InvalidInput(where, "ips", str(wish), rule, hint=hint)
         return address
 
@@ -254,12 +258,15 @@ class Ledger:
         if attachment.mac == names.SERVER_MAC:
             rule = "is where the DHCP and router advertisements of every network come from"
             raise errors.InvalidInput(where, "mac", attachment.mac, rule, hint="choose another one")
+        if attachment.mac in self._routers:
+            rule = "is that of the node's router on this network"
+            raise errors.InvalidInput(where, "mac", attachment.mac, rule, hint="choose another one")
         if attachment.mac:
             self._refuse_held(where, "mac", attachment.mac, self._by_mac.get(attachment.mac), owner)
             return attachment.mac
         candidates = macs.candidates(addresses, owner)
-        free = (mac for mac in candidates if mac not in self._by_mac)
-        return next(mac for mac in free if mac != names.SERVER_MAC)
+        taken = (self._by_mac, self._routers, (names.SERVER_MAC,))
+        return next(mac for mac in candidates if not any(mac in each for each in taken))
 
     # What is refused
 

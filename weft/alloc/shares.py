@@ -21,6 +21,17 @@ class Share:
     subnets: tuple[model.Subnet, ...]
 
 
+def check(where: str, key: str, share: Share, allocation: model.Allocation) -> None:
+    """Refuses what was given from a part that is the node's no more: nothing leads there."""
+    for address in allocation.addresses:
+        if share.subnets and not any(address.ip in subnet for subnet in share.subnets):
+            listed = ", ".join(map(str, share.subnets))
+            rule = f"lies outside of {listed}, the part of its node {share.node}: it is cut off"
+            field = f"{names.POD_NETWORKS}[{key!r}]"
+            hint = "delete the pod, and let its owner make it anew"
+            raise errors.InvalidInput(where, field, str(address), rule, hint=hint)
+
+
 class Slices:
     """The slices of one network, by node."""
 

@@ -43,7 +43,7 @@ class Manager:
             primary,
         )
         self.node_cache = nodes.watch(client)
-        self.nodes = nodes.Nodes(client, self.node_cache, self.networks, self.recorder)
+        self.nodes = nodes.Nodes(client, self.node_cache, self.networks, held, self.recorder)
         self.claim_cache = claims.watch(client)
         self.claims = claims.Claims(client, self.claim_cache, self.networks, held)
         self.pods = pods.Pods(

@@ -57,7 +57,7 @@ def test_network_ids_run_out() -> None:
 def test_node_ids_count_from_two() -> None:
     nodes = ids.NodeIds()
     assert [nodes.allocate(name) for name in ("a", "b")] == [2, 3]
-    with pytest.raises(errors.Conflict, match="node id 3: held by node b"):
+    with pytest.raises(errors.Conflict, match="Node id 3: held by Node b"):
         nodes.reserve("c", 3)
     with pytest.raises(errors.InvalidInput, match="from 2 to 5001"):
         nodes.reserve("c", 1)

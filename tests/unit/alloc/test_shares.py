@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft import errors, model
+from weft import errors, model, names
 from weft.alloc import ledger, shares
 
 
@@ -109,8 +109,9 @@ def test_no_two_nodes_ever_share_a_slice(steps: list[tuple[str, str]]) -> None:
         assert len(held) == len(set(held))
 
 
-def attachment(*asked: str) -> model.Attachment:
-    return model.Attachment("a/red", "a/red", "net1", addresses=tuple(map(ip_address, asked)))
+def attachment(*asked: str, mac: str = "") -> model.Attachment:
+    wishes = tuple(map(ip_address, asked))
+    return model.Attachment("a/red", "a/red", "net1", mac=mac, addresses=wishes)
 
 
 def book(of: model.Network = DUAL, node: str = "n1") -> ledger.Ledger:
@@ -155,7 +156,7 @@ def test_a_full_node_says_where_to_go() -> None:
         held.allocate(owner, attachment())
     with pytest.raises(errors.Exhausted) as caught:
         held.allocate("e", attachment())
-    assert caught.value.hint == "run pods on other nodes than n1"
+    assert caught.value.hint == "run pods on other nodes than n1, or remove some there"
     held.release("b")
     assert str(held.allocate("e", attachment()).addresses[0]) == "10.1.0.4/29"
 
@@ -166,3 +167,27 @@ def test_rebuilt_from_annotations_the_same_is_held() -> None:
     after = book()
     after.reserve("a", given)
     assert after.allocate("b", attachment()).addresses[0] == ip_interface("10.1.0.4/24")
+
+
+@pytest.mark.parametrize("mac", ["0a:58:0a:01:00:01", names.address_mac("fd00:1::1")])
+def test_nobody_gets_the_routers_mac(mac: str) -> None:
+    """Two ports of one MAC: the node's pods would send what is for elsewhere to that pod."""
+    held = ledger.Ledger(DUAL, shares.Share("n1", FIRST))
+    with pytest.raises(errors.InvalidInput, match="the node's router on this network"):
+        held.allocate("a", attachment(mac=mac))
+
+
+def test_an_address_of_another_nodes_part_names_the_node() -> None:
+    held = ledger.Ledger(RED, shares.Share("n1", FIRST[:1]))
+    with pytest.raises(errors.InvalidInput) as caught:
+        held.allocate("a", attachment("10.1.1.7"))
+    assert caught.value.rule == "lies outside of subnet 10.1.0.0/24, the part of node n1"
+    assert "run the pod on the node whose part it is of" in caught.value.hint
+
+
+def test_what_was_given_from_another_part_is_cut_off() -> None:
+    given = model.Allocation("0a:58:0a:01:01:03", (ip_interface("10.1.1.3/24"),))
+    shares.check("Pod default/p", "default", shares.Share("n1", SECOND), given)
+    shares.check("Pod default/p", "default", shares.Share("n1", ()), given)
+    with pytest.raises(errors.InvalidInput, match=r"10\.1\.0\.0/24, .* node n1: it is cut off"):
+        shares.check("Pod default/p", "default", shares.Share("n1", FIRST[:1]), given)

@@ -13,6 +13,7 @@ next pod of that claim gets the same, two at once while a VM moves.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -56,6 +57,22 @@ class Holdings:
 
     def is_used(self, network: str) -> bool:
         return any(self._ledgers[scope] for scope in self._scopes.get(network, ()))
+
+    def is_held(self, scope: str) -> bool:
+        """Whether anybody holds something of a `names.scope`."""
+        return bool(self._ledgers.get(scope))
+
+    def parts(self, network: str) -> dict[str, Counter[tuple[model.Subnet, ...]]]:
+        """By node: of which parts of a layer3 network its pods have addresses, and how many."""
+        found = {}
+        for scope in self._scopes.get(network, ()):
+            book = self._ledgers[scope]
+            if book.share is not None and book:
+                held = book.holdings().values()
+                found[book.share.node] = Counter(
+                    tuple(address.network for address in each.addresses) for each in held
+                )
+        return found
 
     def get(self, uid: str, key: str) -> model.Allocation | None:
         scope, owner = self._held.get(uid, {}).get(key, ("", ""))
@@ -239,6 +256,12 @@ class Holdings:
         if not self.is_used(network):
             for scope in self._scopes.pop(network, ()):
                 del self._ledgers[scope]
+
+    def drop_part(self, network: str, node: str) -> None:
+        """The node has no part of the network any more; what is held of it stays."""
+        scope = names.scope(network, node)
+        if not self.is_held(scope) and self._ledgers.pop(scope, None) is not None:
+            self._scopes[network].discard(scope)
 
     def _note(self, scope: str, uid: str, key: str, owner: str, label: str) -> None:
         self._held.setdefault(uid, {})[key] = (scope, owner)

@@ -1,9 +1,10 @@
 """Which id, addresses between routers and parts of layer3 networks does each node have?
 
 Joins the cache of Nodes with weft.alloc: what is annotated is kept, what is missing is chosen and
-written with one patch, and everything is free again when a Node goes. A node gets its part of the
-cluster's own network at once, of another layer3 network when the first pod there asks for it. What
-Kubernetes says is what counts: a part is used only when the Node's annotation has come back.
+written with one patch, and free again when a Node goes. A node gets its part of the cluster's own
+network at once, of another layer3 network when the first pod there asks for it. What Kubernetes says
+is what counts: a part is used only when the Node's annotation has come back. Whose a part is, `parts`
+decides.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from typing import Any
 
 from weft import errors, model, names, ranges
 from weft.alloc import ids
-from weft.alloc.shares import Share, Slices
+from weft.alloc.shares import Share
 from weft.api import nodeinfo
+from weft.control.cluster.holdings import Holdings
 from weft.control.cluster.networks import Networks
+from weft.control.cluster.parts import Parts
 from weft.kube import cache, events, queue, resources
 from weft.kube.client import ApiError, Client, NotFound, Object
 
@@ -50,16 +53,21 @@ class Nodes:
     """`listen(function)`: function(node) is called when a node's parts are there, or changed."""
 
     def __init__(
-        self, client: Client, nodes: cache.Cache, networks: Networks, recorder: events.Recorder
+        self,
+        client: Client,
+        nodes: cache.Cache,
+        networks: Networks,
+        holdings: Holdings,
+        recorder: events.Recorder,
     ) -> None:
         self._client, self._nodes = client, nodes
         self._networks, self._recorder = networks, recorder
         self._ids = ids.NodeIds()
-        self._slices: dict[str, Slices] = {}  # by network
-        self._wanted: dict[str, set[str]] = {}  # by node: networks that pods asked for
-        self._lacking: dict[str, dict[str, errors.Exhausted]] = {}  # by node, by network
+        self._parts = Parts(holdings, self._infos, self._wake)
+        self._no_id: dict[str, errors.Exhausted] = {}
         self._ended: set[str] = set()  # networks that were weft's and are no more
         self._told: dict[str, set[str]] = {}
+        self._lacks: dict[str, set[str]] = {}  # by node: networks of which it was told so
         self._listeners: list[Listener] = []
         self.queue = queue.Queue("Node", on_error=self._on_error)
 
@@ -89,18 +97,31 @@ class Nodes:
         if obj is None:
             raise errors.NotReady("does not exist", where=f"Node {node}")
         subnets = self._info(obj).subnets_of(network.name)
-        if subnets and subnets == self._of(network).get(node):
+        if subnets and subnets == self._parts.get(node, network):
             return Share(node, subnets)
-        self._wanted.setdefault(node, set()).add(network.name)
+        self._parts.ask(node, network.name)
         self.queue.add(node)
-        lacking = self._lacking.get(node, {}).get(network.name)
+        lacking = self._no_id.get(node) or self._parts.lacking(node, network.name)
         if lacking is not None:
             raise errors.NotReady(lacking.what, where=lacking.where, hint=lacking.hint)
         raise Pending(f"has no subnet of network {network.name} yet", where=f"Node {node}")
 
     def known_share(self, node: str, network: model.Network) -> Share:
         """The same for what was given before: without subnets where none are known."""
-        return Share(node, self._of(network).get(node))
+        return Share(node, self._parts.known(node, network.name))
+
+    def decided_share(self, node: str, network: model.Network) -> Share:
+        """The same as it is decided, whether the Node says it yet or not."""
+        return Share(node, self._parts.get(node, network))
+
+    def let_go(self, scope: str) -> None:
+        """A pod holds something of a `names.scope` no more."""
+        network, node = names.scope_network(scope), names.scope_node(scope)
+        if not node:
+            return
+        if self._nodes.get(node) is None:
+            self._parts.forget(node)
+        self._parts.let_go(network)
 
     # What happened: notes it, at once
 
@@ -111,34 +132,26 @@ class Nodes:
         before = self._info(old) if old is not None else None
         after = self._info(new)
         if before != after or old is None:
-            self.queue.add(key)
-            for listener in self._listeners:
-                listener(key)
+            self._parts.settle(after)
+            self._wake(key)
+
+    def _wake(self, node: str) -> None:
+        self.queue.add(node)
+        for listener in self._listeners:
+            listener(node)
 
     def _forget(self, node: str) -> None:
         self._ids.release(node)
-        self._wanted.pop(node, None)
-        self._lacking.pop(node, None)
-        self._told.pop(node, None)
-        for name, slices in self._slices.items():
-            if slices.release(node):
-                self._retry(name)
-
-    def _retry(self, network: str) -> None:
-        """Something of a network is free: whoever lacks it tries again."""
-        for node, lacking in self._lacking.items():
-            if network in lacking:
-                self.queue.add(node)
+        for kept in (self._told, self._lacks, self._no_id):
+            kept.pop(node, None)
+        self._parts.forget(node)
+        waiting, self._no_id = list(self._no_id), {}
+        for each in waiting:
+            self._wake(each)
 
     def _on_network_end(self, network: str) -> None:
-        slices = self._slices.pop(network, None)
         self._ended.add(network)
-        for wanted in self._wanted.values():
-            wanted.discard(network)
-        for lacking in self._lacking.values():
-            lacking.pop(network, None)
-        for node in slices.nodes() if slices else ():
-            self.queue.add(node)
+        self._parts.end(network)
 
     # What is to be done about it
 
@@ -152,7 +165,11 @@ class Nodes:
         notes: dict[str, str | None] = {}
         is_ours = self._networks.primary is not None
         if is_ours or any(self._networks.get(name) is not None for name in subnets):
-            number = self._number(obj, info)
+            try:
+                number = self._number(obj, info)
+            except errors.Exhausted as error:
+                self._lack_id(obj, error)
+                return
             notes = {
                 **nodeinfo.render_id(number),
                 **nodeinfo.render_transit(ranges.transit(number)),
@@ -161,6 +178,7 @@ class Nodes:
         there = obj["metadata"]["annotations"]
         changed = {name: value for name, value in notes.items() if there.get(name) != value}
         if not changed:
+            self._parts.settle(info)
             return
         meta = obj["metadata"]
         kept = {field: meta[field] for field in ("uid", "resourceVersion")}
@@ -184,52 +202,57 @@ class Nodes:
         # Beside another primary network its manager writes entries too; they are left alone.
         foreign = [] if primary is not None else annotated.keys() - self._ended
         found = {name: annotated[name] for name in foreign}
-        held = [name for name, slices in self._slices.items() if slices.get(node)]
-        wanted = {*annotated, *held, *self._wanted.get(node, ()), *_names(primary)}
-        for name in sorted(wanted):
+        for name in sorted({*annotated, *self._parts.networks(node), *_names(primary)}):
             network = self._networks.get(name)
             if network is None:
                 continue
             found.pop(name, None)
+            self._ended.discard(name)
             if network.spec.topology is not model.Topology.LAYER3:
                 continue
             try:
-                found[name] = self._of(network).allocate(node)
-                self._lacking.get(node, {}).pop(name, None)
+                part = self._parts.allocate(node, network)
             except errors.Exhausted as error:
-                self._lack(obj, name, error)
+                self._lack(obj, name, "NodeSubnetsExhausted", error)
+                continue
+            if part:
+                found[name] = part
+                self._lacks.get(node, set()).discard(name)
+                self._tell_replaced(obj, name, annotated.get(name, part), part)
         return found
 
-    def _lack(self, obj: Object, network: str, error: errors.Exhausted) -> None:
+    def _lack_id(self, obj: Object, error: errors.Exhausted) -> None:
+        self._no_id[obj["metadata"]["name"]] = error
+        self._lack(obj, "", "NodeIdsExhausted", error)
+
+    def _lack(self, obj: Object, network: str, reason: str, error: errors.Exhausted) -> None:
         """The node goes without; its pods hear why, everybody else is served."""
         node = obj["metadata"]["name"]
-        known = self._lacking.setdefault(node, {})
-        is_news = network not in known
-        known[network] = error
-        if is_news:
-            self._recorder.emit(obj, "Warning", "NodeSubnetsExhausted", _told(error))
+        lacks = self._lacks.setdefault(node, set())
+        if network not in lacks:
+            lacks.add(network)
+            self._recorder.emit(obj, "Warning", reason, _told(error))
             for listener in self._listeners:
                 listener(node)
 
-    def _of(self, network: model.Network) -> Slices:
-        """The slices of a layer3 network, from the nodes' annotations when first asked for."""
-        known = self._slices.get(network.name)
-        if known is not None and known.spec == network.spec:
-            return known
-        fresh = self._slices[network.name] = Slices(network.spec)
-        self._ended.discard(network.name)
-        for obj in self._eldest_first():
-            info = self._info(obj)
-            subnets = info.subnets_of(network.name)
-            if subnets:
-                try:
-                    fresh.reserve(info.name, subnets)
-                except errors.WeftError as error:
-                    log.warning("%s; the node gets another", error)
-                    self.queue.add(info.name)
-        return fresh
+    def _tell_replaced(
+        self,
+        obj: Object,
+        network: str,
+        said: tuple[model.Subnet, ...],
+        part: tuple[model.Subnet, ...],
+    ) -> None:
+        """Somebody else wrote another part to the Node: it does not count."""
+        if said != part:
+            listed, own = (", ".join(map(str, subnets)) for subnets in (said, part))
+            field, rule = f"{names.NODE_SUBNETS}[{network!r}]", f"is replaced by {own}"
+            where, hint = f"Node {obj['metadata']['name']}", "leave it to weft cluster-manager"
+            self._tell(obj, errors.InvalidInput(where, field, listed, rule, hint=hint))
 
     # How it is read
+
+    def _infos(self) -> Iterable[model.NodeInfo]:
+        return [self._info(obj) for obj in self._eldest_first()]
 
     def _eldest_first(self) -> Iterable[Object]:
         """In an order that every run has: of two that claim one thing, the elder keeps it."""

@@ -11,6 +11,7 @@ import logging
 from functools import partial
 
 from weft import errors, model, names
+from weft.alloc import shares
 from weft.alloc.shares import Share
 from weft.api import podnetworks
 from weft.control.cluster import changes, wishes
@@ -170,6 +171,7 @@ class Pods:
         self._wake(self._waiting.end_turn(key))
         for scope in self._holdings.release(uid):
             self._wake(self._waiting.freed(scope))
+            self._nodes.let_go(scope)
             self._networks.release(names.scope_network(scope))
 
     def _wake(self, keys: list[str]) -> None:
@@ -207,10 +209,7 @@ class Pods:
         self._unheld.discard(key)
         if missing:
             await self._write(pod, missing)
-        if wishes.is_wired(pod):
-            self._tell_change(pod)
-        else:
-            self._told.pop(key, None)
+        self._tell_odd(pod)
 
     def _allocate(self, pod: Object) -> dict[str, model.Allocation]:
         """What the pod's annotation lacks, by attachment key; all of it or an error."""
@@ -271,8 +270,18 @@ class Pods:
             return None
         return self._nodes.share(pod["nodeName"], network)
 
-    def _tell_change(self, pod: Object) -> None:
-        """A pod's interfaces are made once: a later change of its wish is refused, and said."""
+    def _tell_odd(self, pod: Object) -> None:
+        """What is odd about a pod that has all that it was given."""
+        error, reason = self._change(pod) if wishes.is_wired(pod) else None, changes.REASON
+        if error is None:
+            error, reason = self._stray(pod), "OutsideNodeSubnet"
+        if error is None:
+            self._told.pop(resources.key(pod), None)
+        else:
+            self._tell(pod, error, reason=reason)
+
+    def _change(self, pod: Object) -> errors.InvalidInput | None:
+        """A pod's interfaces are made once: a later change of its wish is refused."""
         asked = [
             attachment
             for attachment in wishes.attachments(pod)
@@ -281,11 +290,21 @@ class Pods:
         held = self._holdings.of(pod["metadata"]["uid"])
         primary = wishes.serves_primary(pod)
         made = wishes.interfaces(pod)
-        error = changes.refusal(_label(pod), asked, held, made, primary=primary)
-        if error is None:
-            self._told.pop(resources.key(pod), None)
-        else:
-            self._tell(pod, error, reason=changes.REASON)
+        return changes.refusal(_label(pod), asked, held, made, primary=primary)
+
+    def _stray(self, pod: Object) -> errors.InvalidInput | None:
+        """An address that is not of the part that the pod's node has by now."""
+        for key, allocation in self._holdings.of(pod["metadata"]["uid"]).items():
+            is_own = key == names.DEFAULT_NETWORK
+            network = self._networks.find("" if is_own else names.definition_of(key))
+            if network is None or network.spec.topology is not model.Topology.LAYER3:
+                continue
+            share = self._nodes.decided_share(pod["nodeName"], network)
+            try:
+                shares.check(_label(pod), key, share, allocation)
+            except errors.InvalidInput as error:
+                return error
+        return None
 
     async def _write(self, pod: Object, missing: dict[str, model.Allocation]) -> None:
         """One patch, for this incarnation as seen: anything newer is a conflict and read again."""
