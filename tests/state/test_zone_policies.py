@@ -1,8 +1,4 @@
-"""Policies, namespaces, pods and networks in, groups and sets out: as looking at all of them says.
-
-The database does what OVSDB does with these rows: a port that goes leaves its groups, an ACL is
-nothing without its group, and a part of a row is none without the row.
-"""
+"""Policies, pods and networks in, groups and sets out: as looking at all of them says."""
 
 from __future__ import annotations
 
@@ -15,66 +11,14 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weft import model, names, ranges, rows
+from tests.support.northbound import Database
+from weft import model, names, ranges
 from weft.control.zone import policies, state
 from weft.ovn import policy as ovn
 from weft.ovn import ports
 from weft.policy import words
 
 OWN, CHASSIS = "node1", "chassis-1"
-Ident = rows.Ident
-
-
-class Database:
-    """The Northbound rows; references are the key of what they refer to."""
-
-    def __init__(self) -> None:
-        self.rows: dict[Ident, dict[str, Any]] = {}
-        self._parents: dict[Ident, Ident] = {}
-
-    def apply(self, desired: Iterable[rows.Row], gone: Iterable[Ident] = ()) -> None:
-        desired = list(desired)
-        wanted = {(row.table, row.key) for row in desired}
-        for ident in gone:
-            if ident not in wanted:
-                self.rows.pop(ident, None)
-        for row in sorted(desired, key=lambda row: row.is_part):
-            self._write(row)
-        self._collect()
-
-    def _write(self, row: rows.Row) -> None:
-        ident = (row.table, row.key)
-        assert not row.is_part or ident in self.rows, f"a part of {ident}, which is not there"
-        columns = self.rows.setdefault(ident, {})
-        for column, wish in row.columns.items():
-            if isinstance(wish, rows.Members):
-                before = columns.get(column, frozenset())
-                columns[column] = frozenset((before - _keys(wish.absent)) | _keys(wish.present))
-            else:
-                columns[column] = wish
-        if row.parent is not None:
-            self._parents[ident] = (row.parent.table, row.parent.key)
-
-    def _collect(self) -> None:
-        for ident in list(self.rows):
-            if ident in self._parents and self._parents[ident] not in self.rows:
-                del self.rows[ident]
-        there = {key for table, key in self.rows if table == ports.PORT}
-        for (table, _), columns in self.rows.items():
-            if table == ovn.GROUP:
-                columns["ports"] = columns.get("ports", frozenset()) & there
-
-    def group(self, group: ovn.Group) -> frozenset[str] | None:
-        found = self.rows.get((ovn.GROUP, group.name))
-        return None if found is None else found["ports"]
-
-    def of(self, table: str) -> dict[str, dict[str, Any]]:
-        return {key: columns for (kind, key), columns in self.rows.items() if kind == table}
-
-
-def _keys(members: Iterable[Any]) -> frozenset[Any]:
-    return frozenset(m.key if isinstance(m, rows.Ref) else m for m in members)
-
 
 # The world that comes and goes.
 

@@ -104,10 +104,10 @@ SEAL = "seal"
 SEALED = (Pod(SEAL, "c1", "node1", {}, {}), Pod(SEAL, "c2", "node2", {}, {}))
 
 
-def imagined() -> World:
+def imagined(pods: tuple[Pod, ...] = PODS) -> World:
     """The world with addresses such as weft gives, for tests without a lab."""
     nics = {}
-    for number, pod in enumerate(PODS, 1):
+    for number, pod in enumerate(pods, 1):
         node = pod.node.removeprefix("node")
         for network, (four, six) in {
             FLAT: ("10.10.0", "fd10:"),
@@ -116,7 +116,7 @@ def imagined() -> World:
         }.items():
             addresses = (ip_address(f"{four}.{number + 9}"), ip_address(f"{six}:{number + 9:x}"))
             nics[pod.key, network] = Nic(names.address_mac(str(addresses[0])), addresses)
-    return World(NAMESPACES, PODS, nics)
+    return World(NAMESPACES, pods, nics)
 
 
 def read(pods: Mapping[str, Object]) -> World:
