@@ -1,4 +1,4 @@
-"""How does the kernel tell of changes to files? inotify(7), in the loop of asyncio.
+"""How does the kernel tell of changes to files? inotify(7), in the loop of asyncio or another.
 
 One descriptor, of which a user may have few. What a change means to whoever watches is not known
 here.
@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,19 +18,20 @@ MODIFIED, TOUCHED, GONE = 0x2, 0x4, 0x400  # IN_MODIFY, IN_ATTRIB, IN_DELETE_SEL
 CAME = 0x100 | 0x80  # IN_CREATE, IN_MOVED_TO: in a folder
 WENT = 0x200 | 0x40  # IN_DELETE, IN_MOVED_FROM
 
+_EVENT = struct.Struct("iIII")  # watch, mask, cookie, length of the name that follows
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-class Inotify:
-    """Calls `changed` after any change of what was added; raises OSError where it is refused."""
+class Watches:
+    """One descriptor's watches; raises OSError where the kernel refuses one."""
 
-    def __init__(self, changed: Callable[[], None]) -> None:
-        self._changed = changed
+    def __init__(self) -> None:
         self._descriptor = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         if self._descriptor < 0:
             raise _refusal("inotify_init1")
-        self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._descriptor, self._drain)
+
+    def fileno(self) -> int:
+        return int(self._descriptor)
 
     def add(self, path: Path | str, mask: int) -> int:
         """The number of the watch, the same one for what is watched already."""
@@ -43,12 +45,36 @@ class Inotify:
         _libc.inotify_rm_watch(self._descriptor, watch)
 
     def close(self) -> None:
-        self._loop.remove_reader(self._descriptor)
         os.close(self._descriptor)
 
-    def _drain(self) -> None:
+    def news(self) -> list[tuple[int, str]]:
+        """Which watches have seen a change, and of what in a folder; does not wait for one."""
+        found, data = [], b""
         with contextlib.suppress(BlockingIOError):
-            os.read(self._descriptor, 1 << 16)
+            data = os.read(self._descriptor, 1 << 16)
+        while data:
+            watch, _, _, length = _EVENT.unpack_from(data)
+            end = _EVENT.size + length
+            found.append((watch, os.fsdecode(data[_EVENT.size : end].rstrip(b"\0"))))
+            data = data[end:]
+        return found
+
+
+class Inotify(Watches):
+    """Calls `changed` after any change of what was added, in the running loop."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        super().__init__()
+        self._changed = changed
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._descriptor, self._hear)
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._descriptor)
+        super().close()
+
+    def _hear(self) -> None:
+        self.news()
         self._changed()
 
 

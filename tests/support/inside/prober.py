@@ -12,10 +12,8 @@ first between the pods of a node, then, for what a router sent on, between nodes
 from __future__ import annotations
 
 import json
-import os
 import select
 import socket
-import struct
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +22,7 @@ from typing import Any
 from pyroute2 import IPRoute
 
 from tests.support.inside import obedience, packets
-from weft.lab import layout
+from weft.lab import layout, state
 from weft.lab.runtime import namespaces
 
 PATIENCE = 20.0  # until a marker is heard, which may be sent again
@@ -194,15 +192,8 @@ def find_pods() -> list[tuple[str, int]]:
 
 def init_of(folder: Path) -> int:
     """The first process of the pod whose folder this is, by the socket that it listens at."""
-    place = os.open(folder, os.O_PATH)  # for a short name of the socket
-    try:
-        with socket.socket(socket.AF_UNIX) as link:
-            link.connect(f"/proc/self/fd/{place}/init.sock")
-            peer = link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-    finally:
-        os.close(place)
-    process: int = struct.unpack("3i", peer)[0]
-    return process
+    with state.Peer(state.dial(folder / "init.sock")) as peer:
+        return peer.pid
 
 
 def strip(interface: str) -> None:

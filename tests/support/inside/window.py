@@ -10,29 +10,27 @@ not: what comes of the first shows that the flood was real.
 
 from __future__ import annotations
 
-import ctypes
+import contextlib
 import fcntl
 import json
 import os
 import select
 import socket
 import struct
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.support.inside import packets, prober
+from tests.support.inside import obedience, packets, prober
+from weft.host import inotify
 from weft.lab import layout
 from weft.lab.runtime import namespaces
 
 OPEN, SHUT = 7777, 6666
 TICK = 0.004
-CREATED_OR_MOVED = 0x100 | 0x80
 _RTMGRP_LINK = 1
 _SIOCGIFHWADDR = 0x8927
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass
@@ -84,9 +82,9 @@ class Window:
         self.prefix = ""
         self.round = 0
         self.waiting: tuple[list[str], float] | None = None
-        self.orders = b""
-        self.watch = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        self.on(self.watch, self.look)
+        self.inbox = obedience.Inbox()
+        self.watches = inotify.Watches()
+        self.on(self.watches.fileno(), self.look)
         self.folders: dict[int, Path] = {}
 
     def on(self, descriptor: int, handler: Any) -> None:
@@ -155,21 +153,12 @@ class Window:
                 count.came[OPEN] = count.left[OPEN] = 0
 
     def obey(self) -> None:
-        data = os.read(0, 1 << 16)
-        if not data:
-            sys.exit()
-        *lines, self.orders = (self.orders + data).split(b"\n")
-        for line in lines:
-            order = json.loads(line)
-            op = order.pop("op")
-            if op == "until":
+        for order in self.inbox.take():
+            if order["op"] == "until":
                 self.waiting = (order["pods"], time.monotonic() + order["patience"])
                 self.check_waiting()
-                continue
-            self.answer(getattr(self, "do_" + op)(**order))
-
-    def answer(self, said: Any) -> None:
-        print(json.dumps({"done": said}), flush=True)
+            else:
+                obedience.answer(obedience.carry_out(self, order))
 
     def check_waiting(self) -> None:
         """Answer `until`: all those pods got and sent what is open, on every network."""
@@ -187,22 +176,17 @@ class Window:
         )
         if open_ or time.monotonic() > end:
             self.waiting = None
-            self.answer({"open": open_, **self.do_tell()})
+            obedience.answer({"open": open_, **self.do_tell()})
 
     # Guarded pods
 
     def follow(self, folder: Path) -> None:
-        number = _libc.inotify_add_watch(self.watch, os.fsencode(folder), CREATED_OR_MOVED)
-        if number >= 0:
-            self.folders[number] = folder
+        with contextlib.suppress(FileNotFoundError):  # it is gone again
+            self.folders[self.watches.add(folder, inotify.CAME)] = folder
 
     def look(self) -> None:
         """A pod's folder, and then the socket of its first process, which is made last."""
-        data = os.read(self.watch, 1 << 16)
-        while data:
-            number, _, _, length = struct.unpack_from("iIII", data)
-            name = data[16 : 16 + length].rstrip(b"\0").decode()
-            data = data[16 + length :]
+        for number, name in self.watches.news():
             path = self.folders.get(number, Path("/nothing")) / name
             if path.parent.name == "pods":
                 self.follow(path)
