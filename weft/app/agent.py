@@ -19,6 +19,7 @@ from weft.kube import cache, events, queue, resources
 from weft.kube.client import Client, Object
 from weft.nic import plan, port
 from weft.node import advertise, server
+from weft.node.dependencies import Dependencies, Settings
 from weft.ovn import ports, tables
 from weft.ovsdb import replica
 
@@ -172,14 +173,14 @@ class Agent:
         obj = self.nads.get(key)
         return networks.spec(obj, default_mtu=self._options.default_mtu) if obj else None
 
-    def _dependencies(self) -> server.Dependencies:
+    def _dependencies(self) -> Dependencies:
         options = self._options
-        return server.Dependencies(
+        return Dependencies(
             node=self.own.name,
             pods=self.pods,
             network_of=self.network_of,
             ovs=self._ovs,
-            settings=server.Settings(
+            settings=Settings(
                 socket=options.cni_socket, kind=plan.Kind(options.nic_kind), bridge=port.BRIDGE
             ),
         )

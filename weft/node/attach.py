@@ -1,8 +1,9 @@
 """ADD, DEL and CHECK: one attachment of one pod, made, unmade and looked at.
 
 The question answered here: in which order do annotation, interface, OVS port and OVN come
-together, and what is undone when one of them fails? What each should be is decided by
-`weft.nic`; nothing is kept in memory, so an agent that is restarted knows as much as before.
+together, and what is undone when one of them fails? What a call is about is `wanted.py`'s, what
+each thing should be is decided by `weft.nic`; nothing is kept in memory, so an agent that is
+restarted knows as much as before.
 """
 
 from __future__ import annotations
@@ -11,54 +12,14 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-from weft import errors, model, names, rows
-from weft.api import podnetworks, selection
-from weft.kube import cache
+from weft import errors, names, rows
 from weft.nic import plan, port, result
-from weft.node import call, wiring
-from weft.ovsdb import replica
+from weft.node import call, wanted, wiring
+from weft.node.dependencies import Dependencies
 
 log = logging.getLogger(__name__)
-
-Object = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """`patience`: seconds for all waits of one ADD; runtimes give up after two to four minutes."""
-
-    socket: str = "/run/weft/cni.sock"
-    kind: plan.Kind = plan.Kind.INTERNAL
-    bridge: str = port.BRIDGE
-    patience: float = 110.0
-
-
-@dataclass(frozen=True, slots=True)
-class Dependencies:
-    """What the CNI server needs of its process.
-
-    `pods` holds this node's pods with uid and annotations; `network_of` answers for a
-    "<namespace>/<name>" of a definition, and for "", the cluster's own network: what it is, None
-    if there is none that weft serves; InvalidInput says what is wrong with one.
-    `ovs` is a replica of `port.TABLES`.
-    """
-
-    node: str
-    pods: cache.Cache
-    network_of: Callable[[str], model.NetworkSpec | None]
-    ovs: replica.Replica
-    settings: Settings = field(default_factory=Settings)
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """An ADD with everything that had to be waited for."""
-
-    nic: plan.Nic
-    owner: port.Owner
 
 
 async def add(asked: call.Call, deps: Dependencies) -> result.Result:
@@ -98,13 +59,14 @@ class Progress:
 
 async def make(asked: call.Call, deps: Dependencies, progress: Progress) -> plan.Nic:
     """The steps of an ADD; each may take as long as its partner needs."""
-    progress.where = f"Pod {asked.pod}, annotation {names.POD_NETWORKS} for {shown(asked.nad)}"
+    network = wanted.shown(asked.nad)
+    progress.where = f"Pod {asked.pod}, annotation {names.POD_NETWORKS} for {network}"
     progress.hint = "see the pod's events; is weft cluster-manager running?"
-    wanted = await find_wanted(asked, deps)
-    nic = progress.nic = wanted.nic
+    wish = await wanted.find(asked, deps)
+    nic = progress.nic = wish.nic
     if nic.kind is plan.Kind.VETH:
         await wiring.make_veth(nic, asked.netns)
-    await write_port(wanted, deps)
+    await write_port(wish, deps)
     progress.where = f"OVS port {nic.device} of Pod {asked.pod}"
     if nic.kind is plan.Kind.INTERNAL:
         progress.hint = "is ovs-vswitchd running? see its log"
@@ -115,127 +77,19 @@ async def make(asked: call.Call, deps: Dependencies, progress: Progress) -> plan
     return nic
 
 
-async def find_wanted(asked: call.Call, deps: Dependencies) -> Wanted:
-    """Wait until the cluster manager has decided about this attachment."""
-    pod = await deps.pods.wait_for(asked.pod, lambda pod: is_decided(pod, asked, deps), None)
-    attachment = attachment_of(pod, asked, deps)
-    assert attachment is not None
-    spec = spec_of(asked.nad, deps)
-    nic = plan.plan(
-        deps.settings.kind,
-        asked.sandbox,
-        asked.interface,
-        spec,
-        allocations(pod, deps)[attachment.key],
-        shares_network=shares_network(pod, attachment, spec, deps),
-    )
-    meta = pod["metadata"]
-    owner = port.Owner(
-        pod=model.PodRef(meta["namespace"], meta["name"], meta["uid"]),
-        sandbox=asked.sandbox,
-        netns=asked.netns,
-        network=spec.name,
-        attachment=attachment.key,
-        nad=asked.nad or names.DEFAULT_NETWORK,
-    )
-    return Wanted(nic, owner)
-
-
-def is_decided(pod: Object, asked: call.Call, deps: Dependencies) -> bool:
-    """The right incarnation of the pod carries the allocation; raises if it never will."""
-    if asked.uid and pod["metadata"]["uid"] != asked.uid:
-        return False
-    attachment = attachment_of(pod, asked, deps)
-    if attachment is None:
-        raise mismatch(pod, asked, deps)
-    return attachment.key in allocations(pod, deps)
-
-
-def selected(pod: Object, deps: Dependencies) -> tuple[model.Attachment, ...]:
-    """What the pod is attached to, the cluster's own network included where weft serves it."""
-    return selection.parse(pod, primary=deps.network_of("") is not None)
-
-
-def allocations(pod: Object, deps: Dependencies) -> dict[str, model.Allocation]:
-    return podnetworks.parse(pod, primary=deps.network_of("") is not None)
-
-
-def shown(nad: str) -> str:
-    return nad or "the cluster's own network"
-
-
-def mismatch(pod: Object, asked: call.Call, deps: Dependencies) -> errors.InvalidInput:
-    """Why no element of the pod's selection is what the runtime asks for."""
-    for element in selected(pod, deps):
-        if element.interface == asked.interface and element.nad and asked.nad:
-            return errors.InvalidInput(
-                f"NetworkAttachmentDefinition {element.nad}",
-                "spec.config.netAttachDefName",
-                asked.nad,
-                f'must be "{element.nad}", the namespace and name of the definition itself',
-            )
-    return errors.InvalidInput(
-        f"Pod {asked.pod}",
-        names.NETWORKS,
-        None,
-        f"has no element for {shown(asked.nad)} with interface {asked.interface}",
-        hint="the annotation was changed after the pod was created; create the pod again",
-    )
-
-
-def attachment_of(pod: Object, asked: call.Call, deps: Dependencies) -> model.Attachment | None:
-    """The element of the pod's selection that this call is about: its interface tells."""
-    for attachment in selected(pod, deps):
-        if attachment.nad == asked.nad and attachment.interface == asked.interface:
-            return attachment
-    return None
-
-
-def spec_of(nad: str, deps: Dependencies) -> model.NetworkSpec:
-    spec = deps.network_of(nad)
-    if spec is None and not nad:
-        raise errors.NotReady(
-            "is not weft's", where=shown(nad), hint="run weft node with --cluster-subnets"
-        )
-    if spec is None:
-        raise errors.NotReady(
-            "does not exist, or is not one that weft serves",
-            where=f"NetworkAttachmentDefinition {nad}",
-            hint=f"create it, with type {names.CNI_TYPE} in spec.config",
-        )
-    return spec
-
-
-def shares_network(
-    pod: Object, attachment: model.Attachment, spec: model.NetworkSpec, deps: Dependencies
-) -> bool:
-    """Whether another interface of the pod is on the same network, by whichever definition."""
-    others = {a.nad for a in selected(pod, deps) if a.key != attachment.key}
-    return any(_network_name(nad, deps) == spec.name for nad in others)
-
-
-def _network_name(nad: str, deps: Dependencies) -> str:
-    try:
-        spec = deps.network_of(nad)
-    except errors.InvalidInput:
-        return ""  # the ADD for that one says it
-    return spec.name if spec else ""
-
-
-async def write_port(wanted: Wanted, deps: Dependencies) -> None:
+async def write_port(wish: wanted.Wanted, deps: Dependencies) -> None:
     """The port, and none of an older sandbox for the same logical port, in one transaction."""
-    nic, settings = wanted.nic, deps.settings
+    nic, settings = wish.nic, deps.settings
     if deps.ovs.get("Bridge", settings.bridge) is None:
         raise errors.NotReady(
             "does not exist on this node",
             where=f"OVS bridge {settings.bridge}",
             hint="ovn-controller makes it; is it running?",
         )
-    iface_id = names.logical_port(
-        wanted.owner.attachment, wanted.owner.pod.namespace, wanted.owner.pod.name
-    )
+    owner = wish.owner
+    iface_id = names.logical_port(owner.attachment, owner.pod.namespace, owner.pod.name)
     stale = port.rivals(bounds(deps), iface_id, nic.device)
-    desired = port.desired(nic, wanted.owner, bridge=settings.bridge)
+    desired = port.desired(nic, owner, bridge=settings.bridge)
     await deps.ovs.apply(desired, [("Port", device) for device in stale])
 
 
@@ -305,10 +159,10 @@ async def check(asked: call.Call, deps: Dependencies) -> None:
     if link is None:
         raise call.Refused(call.Code.CHANGED, "is not in the pod", where=where)
     pod = deps.pods.get(asked.pod)
-    if pod is None or not is_decided(pod, asked, deps):
+    if pod is None or not wanted.is_decided(pod, asked, deps):
         what = "is not there, or has no allocation for this attachment"
         raise call.Refused(call.Code.CONTAINER, what, where=f"Pod {asked.pod}")
-    nic = (await find_wanted(asked, deps)).nic
+    nic = (await wanted.find(asked, deps)).nic
     found = plan.differences(nic, mac=link.mac, mtu=link.mtu, up=link.up, addresses=link.addresses)
     found += result.differences(asked.previous, asked.interface, asked.netns, link.addresses)
     found += [f"route {r.dest} is missing" for r in nic.routes if str(r.dest) not in link.routes]

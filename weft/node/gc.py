@@ -11,17 +11,18 @@ import logging
 
 from weft.nic import port
 from weft.node import attach, call, wiring
+from weft.node.dependencies import Dependencies
 
 log = logging.getLogger(__name__)
 
 
-async def collect(asked: call.Call, deps: attach.Dependencies) -> None:
+async def collect(asked: call.Call, deps: Dependencies) -> None:
     """CNI GC: remove all of the network's ports that the runtime no longer knows."""
     gone = port.abandoned(attach.bounds(deps), asked.network, asked.valid_attachments)
     await _remove(gone, deps)
 
 
-async def sweep(deps: attach.Dependencies) -> int:
+async def sweep(deps: Dependencies) -> int:
     """Remove ports of pods that are not on this node any more; how many there were.
 
     The ports are listed before the pods are asked for, so a pod that comes meanwhile is safe.
@@ -33,12 +34,12 @@ async def sweep(deps: attach.Dependencies) -> int:
     return len(gone)
 
 
-def _has_pod(bound: port.Bound, deps: attach.Dependencies) -> bool:
+def _has_pod(bound: port.Bound, deps: Dependencies) -> bool:
     pod = deps.pods.get(bound.pod.key)
     return pod is not None and pod["metadata"]["uid"] == bound.pod.uid
 
 
-async def _remove(gone: list[port.Bound], deps: attach.Dependencies) -> None:
+async def _remove(gone: list[port.Bound], deps: Dependencies) -> None:
     if not gone:
         return
     for bound in gone:

@@ -10,12 +10,13 @@ import socket
 from pathlib import Path
 
 from weft import errors
-from weft.node import attach, call
+from weft.node import call
+from weft.node.dependencies import Dependencies
 
 _ANSWER_PATIENCE = 2.0
 
 
-async def check(deps: attach.Dependencies) -> None:
+async def check(deps: Dependencies) -> None:
     """Raise with the specification's code 50 when the node cannot take an ADD."""
     missing = []
     if not deps.pods.is_synced:
@@ -32,7 +33,7 @@ async def check(deps: attach.Dependencies) -> None:
         )
 
 
-async def _check_ovs(deps: attach.Dependencies) -> list[str]:
+async def _check_ovs(deps: Dependencies) -> list[str]:
     try:
         # A transaction that changes nothing: the server has to answer it.
         async with asyncio.timeout(_ANSWER_PATIENCE):

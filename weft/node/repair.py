@@ -16,7 +16,7 @@ from weft import rows
 from weft.host import netlink, netns, transplant
 from weft.kube import queue
 from weft.nic import port
-from weft.node import attach
+from weft.node.dependencies import Dependencies
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 class Repairer:
     """`is_busy` tells whether a device is being made or removed by a call right now."""
 
-    def __init__(self, deps: attach.Dependencies, is_busy: Callable[[str], bool]) -> None:
+    def __init__(self, deps: Dependencies, is_busy: Callable[[str], bool]) -> None:
         self._deps = deps
         self._is_busy = is_busy
         self._queue = queue.Queue("interfaces")

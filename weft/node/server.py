@@ -25,10 +25,8 @@ from weft.cni import wire
 from weft.host import netns
 from weft.nic import result
 from weft.node import attach, call, gc, health, repair
-from weft.node.attach import Dependencies, Settings
+from weft.node.dependencies import Dependencies
 from weft.node.turns import Turns
-
-__all__ = ["Dependencies", "Server", "Settings", "serve"]
 
 log = logging.getLogger(__name__)
 

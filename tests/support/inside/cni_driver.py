@@ -21,6 +21,7 @@ from weft.cni import install
 from weft.host import netlink, netns
 from weft.nic import port
 from weft.node import attach, wiring
+from weft.node.dependencies import Dependencies
 
 SOCKET = "/run/weft/test/cni.sock"
 BIN = Path("/run/weft/test-bin")
@@ -28,7 +29,7 @@ NETNS = Path("/run/netns")
 
 
 class Driver:
-    def __init__(self, deps: attach.Dependencies) -> None:
+    def __init__(self, deps: Dependencies) -> None:
         self.deps = deps
         self.spoilt: dict[str, Any] = {}
 
@@ -164,10 +165,10 @@ async def serve(kind: str, patience: float) -> None:
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     install.install(BIN)
-    made: asyncio.Future[attach.Dependencies] = loop.create_future()
+    made: asyncio.Future[Dependencies] = loop.create_future()
 
     class Agent(agent.Agent):
-        def _dependencies(self) -> attach.Dependencies:
+        def _dependencies(self) -> Dependencies:
             deps = super()._dependencies()
             deps = replace(deps, settings=replace(deps.settings, patience=patience))
             made.set_result(deps)

@@ -1,4 +1,4 @@
-"""The parts of an ADD that only look: which network is meant, and what else the pod has of it."""
+"""What an ADD is about: which network is meant, and what else the pod has of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from weft import errors, model, names
-from weft.node import attach
+from weft.node import wanted
 
 BLUE = model.NetworkSpec("blue", model.Topology.LAYER2, 1400, ())
 WRONG = errors.InvalidInput(
@@ -31,11 +31,11 @@ def pod(networks: str) -> dict[str, Any]:
 
 
 def test_a_definition_that_is_not_there_and_one_that_is_wrong_are_told_apart() -> None:
-    assert attach.spec_of("default/blue", DEPENDENCIES) is BLUE
+    assert wanted.spec_of("default/blue", DEPENDENCIES) is BLUE
     with pytest.raises(errors.NotReady, match="default/red: does not exist"):
-        attach.spec_of("default/red", DEPENDENCIES)
+        wanted.spec_of("default/red", DEPENDENCIES)
     with pytest.raises(errors.InvalidInput, match=r"spec.config.mtu 5: must be at least 576"):
-        attach.spec_of("default/wrong", DEPENDENCIES)
+        wanted.spec_of("default/wrong", DEPENDENCIES)
 
 
 @pytest.mark.parametrize(
@@ -53,4 +53,4 @@ def test_what_is_wrong_with_another_definition_is_none_of_this_ones_business(
 ) -> None:
     asked = pod(networks)
     first = model.Attachment(nad="default/blue", key="default/blue", interface="net1")
-    assert attach.shares_network(asked, first, BLUE, DEPENDENCIES) is shares
+    assert wanted.shares_network(asked, first, BLUE, DEPENDENCIES) is shares

@@ -1,0 +1,133 @@
+"""Which interface is an ADD about: of which attachment, with which allocation, on which network?
+
+Told from the pod's annotations, which are waited for, and from what the definition says. How an
+interface comes about is `attach.py`'s.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from weft import errors, model, names
+from weft.api import podnetworks, selection
+from weft.nic import plan, port
+from weft.node import call
+from weft.node.dependencies import Dependencies
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An ADD with everything that had to be waited for."""
+
+    nic: plan.Nic
+    owner: port.Owner
+
+
+async def find(asked: call.Call, deps: Dependencies) -> Wanted:
+    """Wait until the cluster manager has decided about this attachment."""
+    pod = await deps.pods.wait_for(asked.pod, lambda pod: is_decided(pod, asked, deps), None)
+    attachment = _attachment_of(pod, asked, deps)
+    assert attachment is not None
+    spec = spec_of(asked.nad, deps)
+    nic = plan.plan(
+        deps.settings.kind,
+        asked.sandbox,
+        asked.interface,
+        spec,
+        _allocations(pod, deps)[attachment.key],
+        shares_network=shares_network(pod, attachment, spec, deps),
+    )
+    meta = pod["metadata"]
+    owner = port.Owner(
+        pod=model.PodRef(meta["namespace"], meta["name"], meta["uid"]),
+        sandbox=asked.sandbox,
+        netns=asked.netns,
+        network=spec.name,
+        attachment=attachment.key,
+        nad=asked.nad or names.DEFAULT_NETWORK,
+    )
+    return Wanted(nic, owner)
+
+
+def is_decided(pod: Object, asked: call.Call, deps: Dependencies) -> bool:
+    """The right incarnation of the pod carries the allocation; raises if it never will."""
+    if asked.uid and pod["metadata"]["uid"] != asked.uid:
+        return False
+    attachment = _attachment_of(pod, asked, deps)
+    if attachment is None:
+        raise _mismatch(pod, asked, deps)
+    return attachment.key in _allocations(pod, deps)
+
+
+def _selected(pod: Object, deps: Dependencies) -> tuple[model.Attachment, ...]:
+    """What the pod is attached to, the cluster's own network included where weft serves it."""
+    return selection.parse(pod, primary=deps.network_of("") is not None)
+
+
+def _allocations(pod: Object, deps: Dependencies) -> dict[str, model.Allocation]:
+    return podnetworks.parse(pod, primary=deps.network_of("") is not None)
+
+
+def shown(nad: str) -> str:
+    return nad or "the cluster's own network"
+
+
+def _mismatch(pod: Object, asked: call.Call, deps: Dependencies) -> errors.InvalidInput:
+    """Why no element of the pod's selection is what the runtime asks for."""
+    for element in _selected(pod, deps):
+        if element.interface == asked.interface and element.nad and asked.nad:
+            return errors.InvalidInput(
+                f"NetworkAttachmentDefinition {element.nad}",
+                "spec.config.netAttachDefName",
+                asked.nad,
+                f'must be "{element.nad}", the namespace and name of the definition itself',
+            )
+    return errors.InvalidInput(
+        f"Pod {asked.pod}",
+        names.NETWORKS,
+        None,
+        f"has no element for {shown(asked.nad)} with interface {asked.interface}",
+        hint="the annotation was changed after the pod was created; create the pod again",
+    )
+
+
+def _attachment_of(pod: Object, asked: call.Call, deps: Dependencies) -> model.Attachment | None:
+    """The element of the pod's selection that this call is about: its interface tells."""
+    for attachment in _selected(pod, deps):
+        if attachment.nad == asked.nad and attachment.interface == asked.interface:
+            return attachment
+    return None
+
+
+def spec_of(nad: str, deps: Dependencies) -> model.NetworkSpec:
+    spec = deps.network_of(nad)
+    if spec is None and not nad:
+        raise errors.NotReady(
+            "is not weft's", where=shown(nad), hint="run weft node with --cluster-subnets"
+        )
+    if spec is None:
+        raise errors.NotReady(
+            "does not exist, or is not one that weft serves",
+            where=f"NetworkAttachmentDefinition {nad}",
+            hint=f"create it, with type {names.CNI_TYPE} in spec.config",
+        )
+    return spec
+
+
+def shares_network(
+    pod: Object, attachment: model.Attachment, spec: model.NetworkSpec, deps: Dependencies
+) -> bool:
+    """Whether another interface of the pod is on the same network, by whichever definition."""
+    others = {a.nad for a in _selected(pod, deps) if a.key != attachment.key}
+    return any(_network_name(nad, deps) == spec.name for nad in others)
+
+
+def _network_name(nad: str, deps: Dependencies) -> str:
+    try:
+        spec = deps.network_of(nad)
+    except errors.InvalidInput:
+        return ""  # the ADD for that one says it
+    return spec.name if spec else ""
