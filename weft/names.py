@@ -82,6 +82,13 @@ MAX_NETWORKS = 4096
 FIRST_LOCAL_KEY = 1 << 20
 _LOCAL = ("node switch", "cluster router", "join switch", "gateway router", "external switch")
 ROUTER_TUNNEL_KEY = 2
+# Likewise the ports that lead from a datapath of one zone alone to its neighbours.
+_TOWARDS = {
+    "cluster router": ("node switch", "transit switch", "join switch"),
+    "join switch": ("cluster router", "gateway router"),
+    "gateway router": ("join switch", "external switch"),
+    "external switch": ("gateway router", "physical network"),
+}
 # OVN's own limit on the name of an ACL, which is all that its log says of it.
 _ACL_NAME = 63
 ADVERTISER_TUNNEL_KEY = 1
@@ -262,6 +269,11 @@ def datapath_key(network_id: int) -> int:
 def local_datapath_key(kind: str, network_id: int) -> int:
     """Key of a zone's own switch or router of this kind."""
     return FIRST_LOCAL_KEY + _LOCAL.index(kind) * MAX_NETWORKS + network_id
+
+
+def local_port_key(kind: str, towards: str) -> int:
+    """Key of the port of such a switch or router that leads to another one."""
+    return 1 + _TOWARDS[kind].index(towards)
 
 
 def host_device(sandbox: str, interface: str) -> str:

@@ -50,13 +50,15 @@ def _join(
     bound = {"chassis": chassis, **router.keyed("gateway router", network)}
     yield router.router(names.gateway_router(node.name), owner, bound)
     inwards: dict[str, rows.Atom] = {"gateway_mtu": str(network.spec.mtu)}
-    for of, number, options in (
-        (names.cluster_router(network.name), _CLUSTER_ROUTER, {}),
-        (names.gateway_router(node.name), node.id, inwards),
+    for kind, of, number, options in (
+        ("cluster router", names.cluster_router(network.name), _CLUSTER_ROUTER, {}),
+        ("gateway router", names.gateway_router(node.name), node.id, inwards),
     ):
         towards, addresses = names.join_router_port(of), ranges.join(number)
-        yield router.router_port(towards, of, owner, router.mac(addresses), addresses, options)
-        yield router.to_router(names.join_switch_port(of), switch, owner, towards)
+        own = {**options, **router.numbered(kind, "join switch")}
+        yield router.router_port(towards, of, owner, router.mac(addresses), addresses, own)
+        key = router.numbered("join switch", kind)
+        yield router.to_router(names.join_switch_port(of), switch, owner, towards, key)
 
 
 def _external(
@@ -71,16 +73,20 @@ def _external(
     towards = names.external_router_port(of)
     external = {"mcast_snoop": "false", **router.keyed("external switch", network)}
     yield router.switch(switch, owner, external)
-    yield router.router_port(towards, of, owner, gateway.mac, gateway.addresses)
-    port = names.external_switch_port(of)
-    yield router.to_router(port, switch, owner, towards, {"nat-addresses": "router"})
+    key = router.numbered("gateway router", "external switch")
+    yield router.router_port(towards, of, owner, gateway.mac, gateway.addresses, key)
+    port, key = names.external_switch_port(of), router.numbered("external switch", "gateway router")
+    yield router.to_router(port, switch, owner, towards, {"nat-addresses": "router", **key})
     yield router.switch_port(
         gateway.interface_id,
         switch,
         owner,
         type="localnet",
         addresses="unknown",
-        options={"network_name": physical_network},
+        options={
+            "network_name": physical_network,
+            **router.numbered("external switch", "physical network"),
+        },
     )
 
 

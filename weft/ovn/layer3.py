@@ -22,7 +22,14 @@ def own(network: model.Network, node: model.NodeInfo) -> tuple[rows.Row, ...]:
         router.switch(
             switch, owner, {"mcast_snoop": "false", **router.keyed("node switch", network)}
         ),
-        router.router_port(towards, of, owner, router.mac(gateways), gateways),
+        router.router_port(
+            towards,
+            of,
+            owner,
+            router.mac(gateways),
+            gateways,
+            router.numbered("cluster router", "node switch"),
+        ),
         router.to_router(
             names.switch_port(switch),
             switch,

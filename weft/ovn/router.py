@@ -41,6 +41,11 @@ def keyed(kind: str, network: model.Network) -> dict[str, rows.Atom]:
     return {"requested-tnl-key": str(names.local_datapath_key(kind, network.id))}
 
 
+def numbered(kind: str, towards: str) -> dict[str, rows.Atom]:
+    """The key of a port of such a datapath (`names.local_port_key`)."""
+    return {"requested-tnl-key": str(names.local_port_key(kind, towards))}
+
+
 def switch(name: str, owner: Owner, other_config: Mapping[str, rows.Atom]) -> rows.Row:
     return rows.Row(
         ports.SWITCH,
@@ -61,7 +66,7 @@ def router_port(
     owner: Owner,
     mac: str,
     networks: Iterable[model.Interface],
-    options: Mapping[str, rows.Atom] | None = None,
+    options: Mapping[str, rows.Atom],
 ) -> rows.Row:
     return rows.Row(
         ROUTER_PORT,
@@ -70,7 +75,7 @@ def router_port(
             "name": name,
             "mac": mac,
             "networks": frozenset(str(address) for address in networks),
-            "options": options or {},
+            "options": options,
             "external_ids": owner.ids(),
         },
         parent=rows.Ref(ROUTER, of),

@@ -38,6 +38,7 @@ def own(network: model.Network, node: model.NodeInfo) -> tuple[rows.Row, ...]:
             owner,
             router.mac(node.transit),
             addresses,
+            router.numbered("cluster router", "transit switch"),
         ),
         router.to_router(
             names.transit_switch_port(network.name, node.name),

@@ -8,7 +8,7 @@ from ipaddress import ip_interface, ip_network
 import pytest
 
 from weft import model
-from weft.ovn import gateway
+from weft.ovn import gateway, layer3, ports, router, transit
 
 
 @pytest.fixture
@@ -43,15 +43,32 @@ def test_routers_by_the_fields_names_and_addresses(network, own):
     assert outer["mac"] == "0a:58:c0:00:02:65"
     assert outer["networks"] == {"192.0.2.101/24", "fd00:2::65/64"}
     wire = found["Logical_Switch_Port", "physnet_node1"]
-    assert (wire["type"], wire["options"]) == ("localnet", {"network_name": "wan"})
+    assert (wire["type"], wire["options"]["network_name"]) == ("localnet", "wan")
+
+
+def test_every_port_has_a_key_of_its_own_on_its_datapath(network, own):
+    """So that it is the same whenever northd begins anew."""
+    keys: dict[str, set[str]] = {}
+    for row in (
+        layer3.own(network, own)
+        + transit.own(network, own)
+        + gateway.own(network, own, "chassis-1", "wan")
+    ):
+        if row.table in (ports.PORT, router.ROUTER_PORT):
+            assert row.parent is not None
+            key = row.columns["options"]["requested-tnl-key"]
+            there = keys.setdefault(row.parent.key, set())
+            assert key not in there
+            there.add(key)
+    assert len(keys) == 6
 
 
 def test_what_comes_in_is_no_larger_than_pods_take(network, own):
     found = made(network, own)
     inwards = found["Logical_Router_Port", "rtoj-GR_node1"]
-    assert inwards["options"] == {"gateway_mtu": str(network.spec.mtu)}
+    assert inwards["options"]["gateway_mtu"] == str(network.spec.mtu)
     # Nobody within sends larger ones: nothing to check there, packet by packet.
-    assert found["Logical_Router_Port", "rtoj-ovn_cluster_router"]["options"] == {}
+    assert "gateway_mtu" not in found["Logical_Router_Port", "rtoj-ovn_cluster_router"]["options"]
 
 
 def test_everything_unknown_goes_out_and_a_part_that_nobody_has_nowhere(network, own):
