@@ -259,17 +259,9 @@ def check(options: settings.Agent) -> None:
         raise errors.InvalidInput(
             "weft node", "--node", None, "must name the Node object that this agent serves"
         )
+    settings.check("weft node", settings.AGENT, options)
     primary_of(options)
     gateway_of(options)
-    for setting, value, kinds in (
-        (settings.NIC_KIND, options.nic_kind, plan.Kind),
-        (settings.REMOTE_PORTS, options.remote_ports, ports.RemotePorts),
-    ):
-        known = [str(kind) for kind in kinds]
-        if value not in known:
-            raise errors.InvalidInput(
-                "weft node", setting.flag, value, f"must be one of {', '.join(known)}"
-            )
 
 
 async def run(options: settings.Agent) -> None:

@@ -31,7 +31,7 @@ class Manager:
         self._options = options
         self.recorder = events.Recorder(client, COMPONENT)
         self.nads = cache.Cache(client, resources.NADS)
-        primary = clusternet.parse(options.cluster_subnets, mtu=options.default_mtu)
+        primary = primary_of(options)
         self.pod_cache = pods.watch(client, primary=primary is not None)
         held = holdings.Holdings()
         self.networks = networks.Networks(
@@ -118,6 +118,11 @@ class Manager:
         }
 
 
+def primary_of(options: settings.ClusterManager) -> model.Network | None:
+    """The cluster's own network, if weft is to serve it."""
+    return clusternet.parse(options.cluster_subnets, mtu=options.default_mtu)
+
+
 def rules(
     options: settings.ClusterManager, primary: model.Network | None = None
 ) -> definitions.Rules:
@@ -136,10 +141,17 @@ def rules(
     return definitions.Rules(options.default_mtu, options.underlay_mtu, tuple(reserved))
 
 
+def check(options: settings.ClusterManager) -> None:
+    """Refuses what cannot work, in the setting's own words."""
+    settings.check("weft cluster-manager", settings.CLUSTER_MANAGER, options)
+    rules(options, primary_of(options))
+
+
 async def run(
     options: settings.ClusterManager, on_start: Callable[[Manager], None] = lambda manager: None
 ) -> None:
     """The whole process, until cancelled."""
+    check(options)
     in_office: list[Manager] = []
 
     def not_ready() -> list[str]:

@@ -6,20 +6,32 @@ documentation and tests read these records; nobody else writes a flag's name or 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from weft import errors
+from weft.api import netconf
+from weft.nic import plan
+from weft.ovn import ports
 
 T = TypeVar("T", str, int, bool)
 
 
 @dataclass(frozen=True, slots=True)
 class Setting(Generic[T]):
-    """`name` as in code; flag and environment variable follow from it unless given."""
+    """`name` as in code; flag and environment variable follow from it.
+
+    A number is from `least` to `most`, where they are given, and a text one of the `choices`.
+    """
 
     name: str
     default: T
     help: str
     metavar: str = ""
+    least: int | None = None
+    most: int | None = None
+    choices: tuple[str, ...] = ()
 
     @property
     def flag(self) -> str:
@@ -28,6 +40,17 @@ class Setting(Generic[T]):
     @property
     def env(self) -> str:
         return "WEFT_" + self.name.upper()
+
+    def objection(self, value: T) -> str:
+        """The rule that a value breaks, empty if it breaks none."""
+        if self.choices and value not in self.choices:
+            return f"must be one of {', '.join(self.choices)}"
+        if isinstance(value, int) and self.least is not None:
+            if self.most is None:
+                return "" if self.least <= value else f"must be at least {self.least}"
+            if not self.least <= value <= self.most:
+                return f"must be from {self.least} to {self.most}"
+        return ""
 
 
 KUBECONFIG = Setting(
@@ -45,13 +68,20 @@ HEALTH = Setting(
     "ADDRESS",
 )
 DEFAULT_MTU = Setting(
-    "default_mtu", 1400, "MTU of a network whose definition does not name one.", "BYTES"
+    "default_mtu",
+    1400,
+    "MTU of a network whose definition does not name one.",
+    "BYTES",
+    least=netconf.MIN_MTU,
+    most=netconf.MAX_MTU,
 )
 UNDERLAY_MTU = Setting(
     "underlay_mtu",
     1500,
     "MTU of the network between the nodes; a larger overlay MTU is warned of. 0: do not check.",
     "BYTES",
+    least=0,
+    most=netconf.MAX_MTU,
 )
 CLUSTER_SUBNETS = Setting(
     "cluster_subnets",
@@ -73,7 +103,7 @@ LEASE_NAME = Setting("lease_name", "weft-cluster-manager", "Name of the lease.",
 LEASE_NAMESPACE = Setting(
     "lease_namespace", "", "Namespace of the lease. Empty: the kubeconfig's.", "NAMESPACE"
 )
-WORKERS = Setting("workers", 64, "Pods that are annotated at the same time.", "COUNT")
+WORKERS = Setting("workers", 64, "Pods that are annotated at the same time.", "COUNT", least=1)
 NODE = Setting("node", "", "Name of the Node object that this agent serves.", "NAME")
 OVS = Setting(
     "ovs", "unix:/run/openvswitch/db.sock", "Open vSwitch's database on this node.", "ADDRESS"
@@ -90,12 +120,14 @@ NIC_KIND = Setting(
     "internal",
     "What a pod's interface is made of: internal (an OVS port moved into the pod) or veth.",
     "KIND",
+    choices=tuple(plan.Kind),
 )
 REMOTE_PORTS = Setting(
     "remote_ports",
     "plain",
     "How a pod of another node is written to the zone: plain (incremental) or remote.",
     "KIND",
+    choices=tuple(ports.RemotePorts),
 )
 GATEWAY_ADDRESS = Setting(
     "gateway_address",
@@ -200,3 +232,12 @@ class Agent:
     nic_kind: str = NIC_KIND.default
     remote_ports: str = REMOTE_PORTS.default
     acl_log: str = ACL_LOG.default
+
+
+def check(process: str, known: Iterable[Setting[Any]], options: object) -> None:
+    """Refuses the first of `options` that its record does not allow."""
+    for setting in known:
+        value = getattr(options, setting.name)
+        rule = setting.objection(value)
+        if rule:
+            raise errors.InvalidInput(process, setting.flag, value, rule)
