@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,6 +55,16 @@ def test_pods_reach_each_other_and_the_outside_and_nobody_comes_in(
         assert labs.run("outside", *knock, check=False).returncode != 0
     assert (echoes(labs, "default/a"), echoes(labs, "default/c")) == heard
     labs.reach("default/a", OUTSIDE)
+
+
+def test_much_comes_from_outside(labs: support.LabHouse, lab: Kubectl, tmp_path: Path) -> None:
+    """In segments as large as a wire carries, else the gateway takes them for too large."""
+    (tmp_path / "much").write_text("hello from outside\n" * 200_000)
+    labs.run("outside", "busybox", "httpd", "-p", "8080", "-h", str(tmp_path))
+    lab.run_pods(pod("a", "node1"))
+    for host in (OUTSIDE, "[fd00:172:31:1::1]"):
+        fetch = ("wget", "-T", "10", "-q", "-O", "-", f"http://{host}:8080/much")
+        assert labs.run("default/a", *fetch).stdout == (tmp_path / "much").read_text()
 
 
 def test_the_workflow_of_a_pods_networks(labs: support.LabHouse, lab: Kubectl) -> None:

@@ -4,6 +4,7 @@ and an outside on the nodes' own network."""
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_interface, ip_network
@@ -15,6 +16,7 @@ from weft.control.zone import state
 from weft.ovn import ports, router
 
 OUTSIDE = ("192.0.2.253", "fd00:2::fd")
+_AS_WIRES_DO = "from weft.lab.runtime import links; links.Links().send_as_wires_do('underlay')"
 
 
 @dataclass
@@ -122,6 +124,7 @@ async def open_gateways(cluster: Cluster) -> Space:
     for address, length in zip(OUTSIDE, (24, 64), strict=True):
         command = ("busybox", "ip", "addr", "add", f"{address}/{length}", "dev", "underlay")
         await asyncio.to_thread(space.run, *command)
+    await asyncio.to_thread(space.run, sys.executable, "-c", _AS_WIRES_DO)
     for number, kept in enumerate(cluster.kept, start=1):
         await cluster.node(kept, replace(kept.info, gateway=gateway(number)))
     return space

@@ -90,6 +90,7 @@ class Wiring:
         there.raise_up("lo")
         for address in host.addresses:
             there.add_address(plan.NODE_LINK, address)
+        there.send_as_wires_do(plan.NODE_LINK)
         there.raise_up(plan.NODE_LINK)
         there.close()
 
@@ -122,6 +123,7 @@ class Wiring:
             with contextlib.suppress(OSError):
                 if name == node.tunnel:
                     there.add_address(name, node.tunnel_address)
+                    there.send_as_wires_do(name)
                     there.raise_up(name)
                 else:
                     # Taps outlive the switch that made them; the old one is of no use to anybody.

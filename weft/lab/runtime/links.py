@@ -21,6 +21,7 @@ RTMGRP_LINK = 1
 IFF_UP = 1
 
 IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO, IFLA_NET_NS_FD = 3, 4, 10, 18, 28
+IFLA_GSO_MAX_SEGS = 40
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
 IFA_ADDRESS, IFA_LOCAL = 1, 2
 
@@ -81,6 +82,11 @@ class Links:
 
     def set_mtu(self, name: str, mtu: int) -> None:
         self._change(name, _number(IFLA_MTU, mtu))
+
+    def send_as_wires_do(self, name: str) -> None:
+        """TCP sends by this link no more than one segment at a time. Else many go as one packet,
+        which gateways of a userspace switch measure as a whole and take for too large."""
+        self._change(name, _number(IFLA_GSO_MAX_SEGS, 1))
 
     def raise_up(self, name: str) -> None:
         self._change(name, flags=IFF_UP)
