@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,29 @@ _PENDING = 4096  # kinds of packets that are gathered
 
 # What emits an Event: the object, type, reason, message and how often.
 Emit = Callable[[Mapping[str, Any], str, str, str, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ends:
+    """A network's ports by what packets say of them: made once for all that is told."""
+
+    by_mac: Mapping[str, model.Port]
+    by_address: Mapping[str, model.Port]
+
+    @classmethod
+    def of(cls, ports: Iterable[model.Port]) -> _Ends:
+        listed = tuple(ports)
+        return cls(
+            {port.allocation.mac: port for port in reversed(listed)},
+            {str(held.ip): port for port in listed for held in port.allocation.addresses},
+        )
+
+    def peer(self, packet: acllog.Packet) -> model.Port | None:
+        """Whose the other end is: by MAC on a switch, by address beyond a router."""
+        mac = _own(packet, packet.target_mac, packet.source_mac)
+        return self.by_mac.get(mac) or self.by_address.get(
+            _own(packet, packet.target, packet.source)
+        )
 
 
 class Audit:
@@ -67,6 +91,7 @@ class Audit:
         now = asyncio.get_running_loop().time()
         if now >= self._hour + _HOUR:
             self._hour, self._said = now, {}
+        known: dict[str, _Ends] = {}
         for packet, count in seen.items():
             group = audited.get(packet.name)
             if group is None or group.direction is not packet.direction:
@@ -74,7 +99,9 @@ class Audit:
             own_mac = _own(packet, packet.source_mac, packet.target_mac)
             port, policies = self._zone.policies.auditing(group, own_mac)
             if port is not None:
-                said = sentence(packet, port, self._peer(packet, group.network))
+                if group.network not in known:
+                    known[group.network] = _Ends.of(self._zone.ports_on(group.network))
+                said = sentence(packet, port, known[group.network].peer(packet))
                 for policy in policies:
                     self._tell(policy, said, count)
 
@@ -85,18 +112,6 @@ class Audit:
         told.add(said)
         self._emit(about(policy), "Normal", REASON, said, count)
         self.told += count
-
-    def _peer(self, packet: acllog.Packet, network: str) -> model.Port | None:
-        """Whose the other end is: by MAC on a switch, by address beyond a router."""
-        mac = _own(packet, packet.target_mac, packet.source_mac)
-        address = _own(packet, packet.target, packet.source)
-        found = None
-        for port in self._zone.ports_on(network):
-            if port.allocation.mac == mac:
-                return port
-            if address and any(str(held.ip) == address for held in port.allocation.addresses):
-                found = port
-        return found
 
 
 def about(policy: words.Policy) -> dict[str, Any]:
