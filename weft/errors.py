@@ -44,6 +44,11 @@ class WeftError(Exception):
     def __str__(self) -> str:
         return f"{self.where}: {self.what}" if self.where else self.what
 
+    def in_full(self, *, named: bool = True) -> str:
+        """With the remedy, for one line; not `named` where the line names the object already."""
+        said = str(self) if named else self.what
+        return f"{said} ({self.hint})" if self.hint else said
+
 
 class InvalidInput(WeftError):
     """A user's object breaks a rule: names object, field, value, rule and remedy."""

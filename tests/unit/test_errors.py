@@ -38,3 +38,10 @@ def test_what_is_long_or_odd_is_shown_short_and_can_be_sent(value: object) -> No
     shown = errors.as_written(value)
     assert len(shown) <= 81
     shown.encode()
+
+
+def test_in_full_an_error_says_what_to_do_too() -> None:
+    error = errors.NotReady("does not exist", where="Pod a/b", hint="create it")
+    assert error.in_full() == "Pod a/b: does not exist (create it)"
+    assert error.in_full(named=False) == "does not exist (create it)"
+    assert errors.NotReady("does not exist").in_full() == "does not exist"

@@ -21,6 +21,6 @@ def serve(main: Callable[[], loop.Part]) -> int:
     try:
         loop.run(main)
     except errors.WeftError as error:
-        log.error("%s%s", error, f" ({error.hint})" if error.hint else "")
+        log.error("%s", error.in_full())
         return 1
     return 0

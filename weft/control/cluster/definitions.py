@@ -102,12 +102,11 @@ def _spec(obj: Mapping[str, Any], rules: Rules) -> tuple[model.NetworkSpec | Non
     try:
         spec = nad.parse(obj, **options)
     except errors.InvalidInput:
-        return None, "; ".join(map(_told, nad.problems(obj, **options)))
+        return None, "; ".join(each.in_full(named=False) for each in nad.problems(obj, **options))
     if spec is not None and spec.topology not in SERVED:
         rule = f"is not served yet: weft attaches pods to {' and '.join(SERVED)} networks"
-        return None, _told(
-            errors.InvalidInput("", "spec.config.topology", str(spec.topology), rule)
-        )
+        problem = errors.InvalidInput("", "spec.config.topology", str(spec.topology), rule)
+        return None, problem.in_full()
     return spec, ""
 
 
@@ -119,17 +118,12 @@ def _warnings(
         try:
             nad.check_underlay(spec, rules.underlay_mtu)
         except errors.InvalidInput as error:
-            yield "MTUTooLarge", _told(error)
+            yield "MTUTooLarge", error.in_full(named=False)
     slips = nad.ignored_keys(obj)
     if slips:
         yield "IgnoredKeys", "; ".join(slips)
     if near := nad.near_miss(obj):
         yield "NotServed", near
-
-
-def _told(error: errors.WeftError) -> str:
-    """Without the object, which is named once for all."""
-    return f"{error.what} ({error.hint})" if error.hint else error.what
 
 
 def settle(definitions: Iterable[Definition], before: frozenset[str] = frozenset()) -> Settlement:

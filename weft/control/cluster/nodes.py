@@ -2,9 +2,9 @@
 
 Joins the cache of Nodes with weft.alloc: what is annotated is kept, what is missing is chosen and
 written with one patch, and free again when a Node goes. A node gets its part of the cluster's own
-network at once, of another layer3 network when the first pod there asks for it. What Kubernetes says
-is what counts: a part is used only when the Node's annotation has come back. Whose a part is, `parts`
-decides.
+network at once, of another layer3 network when the first pod there asks for it. What Kubernetes
+says is what counts: a part is used only when the Node's annotation has come back. Whose a part is,
+`parts` decides.
 """
 
 from __future__ import annotations
@@ -231,7 +231,7 @@ class Nodes:
         lacks = self._lacks.setdefault(node, set())
         if network not in lacks:
             lacks.add(network)
-            self._recorder.emit(obj, "Warning", reason, _told(error))
+            self._recorder.emit(obj, "Warning", reason, error.in_full())
             for listener in self._listeners:
                 listener(node)
 
@@ -279,7 +279,7 @@ class Nodes:
     def _tell(self, obj: Object, error: errors.WeftError) -> None:
         """An Event on the Node, once for each message."""
         said = self._told.setdefault(obj["metadata"]["name"], set())
-        message = _told(error)
+        message = error.in_full()
         if message not in said:
             said.add(message)
             self._recorder.emit(obj, "Warning", "InvalidNodeAnnotation", message)
@@ -295,7 +295,3 @@ class Nodes:
 
 def _names(network: model.Network | None) -> tuple[str, ...]:
     return (network.name,) if network is not None else ()
-
-
-def _told(error: errors.WeftError) -> str:
-    return f"{error} ({error.hint})" if error.hint else str(error)

@@ -339,7 +339,7 @@ class Pods:
         self, pod: Object, error: errors.WeftError, *, reason: str = "ErrorAllocatingPod"
     ) -> None:
         """An Event on the pod, unless it was the last that was said of it."""
-        message = f"{error} ({error.hint})" if error.hint else str(error)
+        message = error.in_full()
         key = resources.key(pod)
         if self._told.get(key) != message:
             self._told[key] = message

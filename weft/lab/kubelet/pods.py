@@ -169,7 +169,7 @@ class Pods:
             raise errors.NotReady("its start was given up: it is being deleted") from None
         except errors.WeftError as error:
             self._refused.add(name)
-            what = f"Failed to create pod sandbox: {describe(error)}"
+            what = f"Failed to create pod sandbox: {error.in_full()}"
             self._recorder.emit(pod, "Warning", "FailedCreatePodSandBox", what)
             raise errors.NotReady(str(error), hint=error.hint) from error
         finally:
@@ -292,7 +292,7 @@ class Pods:
         box.states = states
         failures = await attach.delete(self._meta, box.about, box.network)
         if failures:
-            what = f"Failed to kill pod sandbox: {describe(failures[0])}"
+            what = f"Failed to kill pod sandbox: {failures[0].in_full()}"
             if pod is not None:
                 self._recorder.emit(pod, "Warning", "FailedKillPod", what)
             raise errors.Unavailable(what, where=f"Pod {_key(box)}")
@@ -338,8 +338,3 @@ class Pods:
 
 def _key(box: sandbox.Sandbox) -> str:
     return f"{box.about.namespace}/{box.about.pod}"
-
-
-def describe(error: errors.WeftError) -> str:
-    """The error and what to do about it, for an event."""
-    return f"{error} ({error.hint})" if error.hint else str(error)
