@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.support import labs
 from tests.support.labs import LabHouse
-from weft.lab import spec, up
 from weft.lab.runtime import toolchain as parts
 
 pytestmark = pytest.mark.lab
@@ -128,14 +128,8 @@ def house(
     toolchain: parts.Toolchain, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LabHouse]:
     """One lab for all tests here: two nodes, a network, a machine on each."""
-    with pytest.MonkeyPatch.context() as patch:
-        state = tmp_path_factory.mktemp("state")
-        patch.setenv("XDG_STATE_HOME", str(state))
-        up.up(NAME, spec.Wishes(nodes=2), tools=toolchain)
-        try:
-            yield LabHouse(toolchain, state, [NAME])
-        finally:
-            up.down(NAME)
+    with labs.running(NAME, 2, tmp_path_factory.mktemp("state"), toolchain) as (house, _):
+        yield house
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.support.labs import LabHouse
+from tests.support import labs
 from tests.support.pods import Cluster, nad, pod
 from weft.kube import resources
-from weft.lab import up
 from weft.lab.runtime.toolchain import Toolchain
 
 pytestmark = pytest.mark.lab
@@ -29,25 +28,18 @@ PAIRS = {(a, b) for a in (ONE, OTHER, THIRD) for b in (ONE, OTHER, THIRD) if a !
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory, toolchain: Toolchain) -> Iterator[Cluster]:
     """Two nodes; pods one and third on the first, other on the second, each on three networks."""
-    with pytest.MonkeyPatch.context() as patch:
-        state = tmp_path_factory.mktemp("reach")
-        patch.setenv("XDG_STATE_HOME", str(state))
-        patch.delenv("KUBECONFIG", raising=False)
-        house = LabHouse(toolchain, state)
-        try:
-            house.up(LAB, 2, up.installed())
-            made = Cluster(house, LAB, str(next(state.rglob("kubeconfig"))))
-            made.create(nad("blue"), nad("bare", subnets=""))
-            made.create(nad("routed", topology="layer3", subnets="10.77.0.0/16/24"))
-            for name, node in (("one", "node1"), ("other", "node2"), ("third", "node1")):
-                one = pod(name, networks="blue,bare,routed", nodeName=node)
-                one["metadata"]["labels"] = {"name": name}
-                made.create(one)
-            for name in ("one", "other", "third"):
-                made.wait_ready(name)
-            yield made
-        finally:
-            up.down(LAB)
+    state = tmp_path_factory.mktemp("reach")
+    with labs.running(LAB, 2, state, toolchain) as (house, kubeconfig):
+        made = Cluster(house, LAB, kubeconfig)
+        made.create(nad("blue"), nad("bare", subnets=""))
+        made.create(nad("routed", topology="layer3", subnets="10.77.0.0/16/24"))
+        for name, node in (("one", "node1"), ("other", "node2"), ("third", "node1")):
+            one = pod(name, networks="blue,bare,routed", nodeName=node)
+            one["metadata"]["labels"] = {"name": name}
+            made.create(one)
+        for name in ("one", "other", "third"):
+            made.wait_ready(name)
+        yield made
 
 
 def asked(cluster: Cluster, *argv: str, status: int = 0) -> dict[str, Any]:

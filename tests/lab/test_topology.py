@@ -9,9 +9,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.support.labs import LabHouse
+from tests.support import labs
 from tests.support.pods import Cluster, nad, network_status, pod
-from weft.lab import up
 from weft.lab.runtime.toolchain import Toolchain
 
 pytestmark = pytest.mark.lab
@@ -20,21 +19,15 @@ pytestmark = pytest.mark.lab
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory, toolchain: Toolchain) -> Iterator[Cluster]:
     """Two nodes, and on each a pod of the network blue."""
-    with pytest.MonkeyPatch.context() as patch:
-        state = tmp_path_factory.mktemp("topology")
-        patch.setenv("XDG_STATE_HOME", str(state))
-        house = LabHouse(toolchain, state)
-        try:
-            house.up("drawn", 2, up.installed())
-            made = Cluster(house, "drawn", str(next(state.rglob("kubeconfig"))))
-            made.create(nad("blue"))
-            for node in ("node1", "node2"):
-                made.create(pod(f"on-{node}", networks="blue", nodeName=node))
-            for node in ("node1", "node2"):
-                made.wait_ready(f"on-{node}")
-            yield made
-        finally:
-            up.down("drawn")
+    state = tmp_path_factory.mktemp("topology")
+    with labs.running("drawn", 2, state, toolchain) as (house, kubeconfig):
+        made = Cluster(house, "drawn", kubeconfig)
+        made.create(nad("blue"))
+        for node in ("node1", "node2"):
+            made.create(pod(f"on-{node}", networks="blue", nodeName=node))
+        for node in ("node1", "node2"):
+            made.wait_ready(f"on-{node}")
+        yield made
 
 
 def drawn(cluster: Cluster, *options: str) -> str:

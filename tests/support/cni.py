@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import labs
 from tests.support.labs import ROOT, LabHouse
 from tests.support.patience import PATIENCE
 from weft.kube import client, resources
@@ -159,18 +160,9 @@ def cni_lab(
     tmp_path_factory: pytest.TempPathFactory, toolchain: Toolchain
 ) -> Iterator[tuple[LabHouse, str, str]]:
     """A lab of one node without kubelet, with network blue; its house, name and kubeconfig."""
-    with pytest.MonkeyPatch.context() as patch:
-        state = tmp_path_factory.mktemp("cni")
-        patch.setenv("XDG_STATE_HOME", str(state))
-        house = LabHouse(toolchain, state)
-        from weft.lab import up
-
-        try:
-            house.up("cni", 1, PARTS, primary="none")
-            kubeconfig = str(next(state.rglob("kubeconfig")))
-            yield house, "cni", kubeconfig
-        finally:
-            up.down("cni")
+    state = tmp_path_factory.mktemp("cni")
+    with labs.running("cni", 1, state, toolchain, PARTS, primary="none") as (house, kubeconfig):
+        yield house, "cni", kubeconfig
 
 
 @contextmanager

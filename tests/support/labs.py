@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,28 @@ class LabHouse:
 
     def json(self, *argv: str, check: bool = True) -> Any:
         return json.loads(self.weft(*argv, "--output", "json", check=check).stdout)
+
+
+@contextmanager
+def running(
+    name: str,
+    nodes: int,
+    state: Path,
+    tools: parts.Toolchain,
+    chosen: tuple[str, ...] = (),
+    *,
+    primary: str = "weft",
+) -> Iterator[tuple[LabHouse, str]]:
+    """A lab for the tests of a whole file, of all parts if none are chosen; and its kubeconfig."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(state))
+        patch.delenv("KUBECONFIG", raising=False)
+        house = LabHouse(tools, state)
+        try:
+            found = house.up(name, nodes, chosen or up.installed(), primary=primary)
+            yield house, found["kubeconfig"]
+        finally:
+            up.down(name)
 
 
 @pytest.fixture

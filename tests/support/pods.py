@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from tests.support import labs
 from tests.support.labs import LabHouse
 from tests.support.patience import PATIENCE
 from weft.kube import cache, client, resources
-from weft.lab import up
 from weft.lab.runtime.toolchain import Toolchain
 
 NOTHING: dict[str, list[str]] = {"ports": [], "netns": [], "pods": [], "links": [], "firsts": []}
@@ -245,12 +245,6 @@ async def gone(pods: cache.Cache, keys: set[str]) -> None:
 @pytest.fixture(scope="module")
 def pod_lab(tmp_path_factory: pytest.TempPathFactory, toolchain: Toolchain) -> Iterator[Cluster]:
     """A lab of one node, with all of its parts."""
-    with pytest.MonkeyPatch.context() as patch:
-        state = tmp_path_factory.mktemp("pods")
-        patch.setenv("XDG_STATE_HOME", str(state))
-        house = LabHouse(toolchain, state)
-        try:
-            house.up("pods", 1, up.installed())
-            yield Cluster(house, "pods", str(next(state.rglob("kubeconfig"))))
-        finally:
-            up.down("pods")
+    state = tmp_path_factory.mktemp("pods")
+    with labs.running("pods", 1, state, toolchain) as (house, kubeconfig):
+        yield Cluster(house, "pods", kubeconfig)

@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 import pytest
 import yaml
 
-from tests.support import orders, pods, policysets, policyworld, probing
+from tests.support import labs, orders, pods, policysets, policyworld, probing
+from tests.support.inside import prober
 from tests.support.labs import LabHouse
 from tests.support.patience import PATIENCE
 from tests.support.policysets import Step
@@ -24,7 +25,6 @@ from tests.support.probing import Ask, Declared, Plug, Prober
 from weft import names
 from weft.api import podnetworks
 from weft.kube import client, resources
-from weft.lab import up
 from weft.lab.runtime.toolchain import Toolchain
 from weft.policy import evaluator
 
@@ -50,20 +50,16 @@ class Small:
 
 @contextlib.contextmanager
 def small_lab(name: str, state: Path, toolchain: Toolchain) -> Iterator[Small]:
-    with pytest.MonkeyPatch.context() as patch, asyncio.Runner() as runner:
-        patch.setenv("XDG_STATE_HOME", str(state))
-        house = LabHouse(toolchain, state)
+    with (
+        labs.running(name, 2, state, toolchain) as (house, kubeconfig),
+        asyncio.Runner() as runner,
+    ):
+        api = client.Client.from_kubeconfig(kubeconfig)
+        runner.run(api.__aenter__())
         try:
-            house.up(name, 2, up.installed())
-            kubeconfig = str(next(state.rglob("kubeconfig")))
-            api = client.Client.from_kubeconfig(kubeconfig)
-            runner.run(api.__aenter__())
-            try:
-                yield Small(house, name, kubeconfig, runner, api)
-            finally:
-                runner.run(api.__aexit__(None, None, None))
+            yield Small(house, name, kubeconfig, runner, api)
         finally:
-            up.down(name)
+            runner.run(api.__aexit__(None, None, None))
 
 
 @dataclass
@@ -252,5 +248,5 @@ def policy_lab(
     """No policy is in force in it yet."""
     with small_lab(LAB, tmp_path_factory.mktemp(LAB), toolchain) as lab:
         world = policyworld.read(lab.run(populate(lab.api)))
-        with orders.obeying(LAB, "prober") as order:
+        with orders.obeying(LAB, prober.__name__) as order:
             yield PolicyLab(lab, world, Prober(order), probing.plugs(world))
