@@ -10,7 +10,6 @@ name one set, where the sender's MAC is put into that set, or taken out.
 from __future__ import annotations
 
 import asyncio
-import json
 import subprocess
 import sys
 import tempfile
@@ -22,8 +21,9 @@ from typing import Any
 
 import orjson
 
-from bench import burst, stream
+from bench import burst, pulses, stream
 from bench.figures import Figure
+from tests.support import orders
 from weft import names
 from weft.kube import cache, client, resources
 from weft.lab import spec, up
@@ -75,38 +75,11 @@ def policy(number: int) -> Object:
     }
 
 
-class Pulses:
-    """The program inside the lab that sends and hears."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-
-    def order(self, op: str, **fields: Any) -> Any:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"op": op, **fields}) + "\n")
-        self._process.stdin.flush()
-        return json.loads(self._process.stdout.readline())
-
-
-@contextmanager
-def pulses() -> Iterator[Pulses]:
-    command = [sys.executable, "-m", "weft", "lab", "exec", "--name", LAB, "lab", "--"]
-    with subprocess.Popen(
-        [*command, sys.executable, "-m", "bench.pulses"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        yield Pulses(process)
-        process.terminate()
-
-
 @dataclass
 class Bench:
     api: client.Client
     pods: cache.Cache
-    pulses: Pulses
+    pulses: orders.Orders
     size: int = 0
 
     async def grow(self, size: int) -> None:
@@ -134,7 +107,7 @@ class Bench:
             "where": [["name", "==", "handset"]],
             "mutations": [mutation],
         }
-        return float(self.pulses.order("transact", node=SERVER, operations=[operation]))
+        return float(self.pulses("transact", node=SERVER, operations=[operation]))
 
     async def once(self) -> dict[str, float]:
         """Milliseconds until each way of each kind is open, and shut."""
@@ -144,9 +117,9 @@ class Bench:
             ("hand", 1, self.by_hand, ("insert", "delete")),
         ):
             start = await change(opening)
-            found[f"{name} open"] = self.pulses.order("first", pulse=pulse, since=start) - start
+            found[f"{name} open"] = self.pulses("first", pulse=pulse, since=start) - start
             start = await change(shutting)
-            found[f"{name} shut"] = self.pulses.order("last", pulse=pulse, since=start) - start
+            found[f"{name} shut"] = self.pulses("last", pulse=pulse, since=start) - start
         return {key: 1000 * value for key, value in found.items()}
 
 
@@ -211,7 +184,7 @@ async def wire(bench: Bench) -> None:
     for where, mac in reversed(HAND.items()):
         ends.append(end(where, f"hand-{where}", mac, HAND_ADDRESS[where]))
     for source, target in (ends[:2], ends[2:]):
-        bench.pulses.order("send", source=source, target=target)
+        bench.pulses("send", source=source, target=target)
 
 
 def end(where: str, device: str, mac: str, address: str) -> dict[str, str]:
@@ -227,7 +200,7 @@ async def measure(kubeconfig: str) -> dict[int, dict[str, list[float]]]:
             await api.create(resources.NAMESPACES, {"metadata": {"name": f"s{number}"}})
         await api.create(resources.NADS, burst.nad("burst"))
         kept = cache.Cache(api, resources.PODS)
-        with pulses() as inside:
+        with orders.obeying(LAB, pulses.__name__) as inside:
             bench = Bench(api, kept, inside)
             task = asyncio.create_task(kept.run())
             await kept.synced()

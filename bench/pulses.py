@@ -14,12 +14,12 @@ import os
 import select
 import socket
 import struct
-import sys
 import time
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
 
+from tests.support.inside import obedience
 from weft.lab import layout
 from weft.lab.runtime import namespaces
 
@@ -80,7 +80,7 @@ class Pulses:
         self.poll.register(0, select.EPOLLIN)
         self.pulses: list[Pulse] = []
         self.wait: Wait | None = None
-        self.read = b""
+        self.inbox = obedience.Inbox()
 
     def do_send(self, source: dict[str, str], target: dict[str, str]) -> int:
         """Ends are told by node, device, MAC and IPv4 address."""
@@ -107,17 +107,11 @@ class Pulses:
         return start
 
     def obey(self) -> None:
-        data = os.read(0, 1 << 16)
-        if not data:
-            sys.exit()
-        *lines, self.read = (self.read + data).split(b"\n")
-        for line in lines:
-            order = json.loads(line)
-            op = order.pop("op")
-            if op in ("first", "last"):
-                self.wait = Wait(self.pulses[order["pulse"]], order["since"], op)
+        for order in self.inbox.take():
+            if order["op"] in ("first", "last"):
+                self.wait = Wait(self.pulses[order["pulse"]], order["since"], order["op"])
             else:
-                print(json.dumps(getattr(self, f"do_{op}")(**order)), flush=True)
+                obedience.answer(obedience.carry_out(self, order))
 
     def run(self) -> None:
         due = time.monotonic()
@@ -133,7 +127,7 @@ class Pulses:
                 pulse.hear()
             if self.wait is not None and (found := self.wait.answer()) is not None:
                 self.wait = None
-                print(json.dumps(found), flush=True)
+                obedience.answer(found)
             elif self.wait is not None and time.monotonic() > self.wait.since + PATIENCE:
                 raise TimeoutError(f"{self.wait.what}: nothing changed in {PATIENCE:g} s")
 

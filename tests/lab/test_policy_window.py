@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.support import orders, pods, policylab
+from tests.support.inside import window
 from tests.support.inside.window import OPEN, SHUT
 from tests.support.patience import PATIENCE
 from weft import names, ranges
@@ -190,7 +191,7 @@ def start(order: orders.Orders, outers: dict[str, Object]) -> None:
 def floods(tmp_path_factory: pytest.TempPathFactory, toolchain: Toolchain) -> Iterator[Floods]:
     with (
         policylab.small_lab(LAB, tmp_path_factory.mktemp(LAB), toolchain) as lab,
-        orders.obeying(LAB, "window") as order,
+        orders.obeying(LAB, window.__name__) as order,
     ):
         start(order, lab.run(prepare(lab.api)))
         yield Floods(lab, order)

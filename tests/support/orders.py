@@ -28,11 +28,11 @@ class Orders:
 
 
 @contextmanager
-def obeying(lab: str, program: str) -> Iterator[Orders]:
-    """A program of tests/support/inside, in the namespaces of the lab itself."""
+def obeying(lab: str, module: str) -> Iterator[Orders]:
+    """A program of this checkout, in the namespaces of the lab itself."""
     command = [sys.executable, "-m", "weft.cli.main", "lab", "exec", "--name", lab, "lab", "--"]
     process = subprocess.Popen(
-        [*command, sys.executable, "-u", "-m", f"tests.support.inside.{program}"],
+        [*command, sys.executable, "-u", "-m", module],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
