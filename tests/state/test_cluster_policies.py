@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from typing import Any
 
@@ -120,6 +121,29 @@ async def test_it_follows_pods_labels_networks_and_namespaces() -> None:
         api.remove(NADS, "default/blue")
         await settled(api, manager)
         assert reasons(api) == ["Accepted", "NetworkMissing", "NotBound"]
+
+
+async def test_a_network_whose_definition_goes_stays_guarded() -> None:
+    """As long as another one is of it: the note says which network it was."""
+    api = MemoryApi()
+    api.put(NADS, world.nad("azure", "blue"))
+    api.put(PODS, pod("a", "azure", app="web"))
+    api.put(MULTINETWORKPOLICIES, policy(ingress=FROM_WEB))
+    async with managed(api) as manager:
+        await settled(api, manager)
+        assert "networks" not in json.loads(note(api))
+        api.put(NADS, world.nad("blue"))
+        await settled(api, manager)
+        assert json.loads(note(api))["networks"] == {"default/blue": "blue"}
+        api.remove(NADS, "default/blue")
+        await settled(api, manager)
+    for _ in range(2):  # a new manager knows it from the note
+        assert json.loads(note(api))["networks"] == {"default/blue": "blue"}
+        assert status(api)["networks"] == [{"name": "blue", "definitions": [], "ports": 1}]
+        bound = status(api)["conditions"][1]
+        assert (bound["status"], bound["reason"]) == ("False", "NetworkMissing")
+        assert "network blue, which it was of, stays guarded" in bound["message"]
+        await manage(api)
 
 
 async def test_a_name_of_a_port_that_no_pod_has() -> None:

@@ -122,6 +122,7 @@ class Cluster:
         """One more change, of whatever kind."""
         kinds = [self._police] * 3 + [self._slip] * 6 + [self._relabel] * 3
         kinds += [self._move, self._come_or_go, self._rename] + [self._restart] * 2
+        kinds += [self._remember]
         self.picks.choice(kinds)()
 
     # Changes
@@ -186,6 +187,13 @@ class Cluster:
             self.networks[nad] = self.picks.choice((FLAT, BARE))
         for site in self.sites.values():
             self._tell_definition(site, nad)
+
+    def _remember(self) -> None:
+        """What definitions stand for is noted on the policies that name them."""
+        for policy in list(self.policies.values()):
+            known = {**dict(policy.remembered), **self.networks}
+            kept = tuple((each, known[each]) for each in policy.definitions if each in known)
+            self._set_policy(policy.key, replace(policy, remembered=kept))
 
     def _restart(self) -> None:
         """What happens while a zone is away is in the objects alone."""

@@ -19,6 +19,7 @@ INGRESS, EGRESS = words.Direction
 DEFINITION = state.Definition(
     model.Network(model.NetworkSpec("blue", model.Topology.LAYER2, 1300), 1)
 )
+RED = model.Network(model.NetworkSpec("red", model.Topology.LAYER2, 1300), 2)
 
 
 def pod(name: str, number: int, node: str = OWN, named: int = 0, **labels: str) -> state.Pod:
@@ -169,6 +170,25 @@ def test_a_group_that_gets_its_row_late_has_its_ports(zone: state.Zone):
     assert [part.columns["ports"] for part in parts] == [
         rows.Members(present=frozenset({rows.Ref(ports.PORT, key)}))
     ]
+
+
+def test_a_network_stays_guarded_when_the_definition_that_a_policy_names_goes(zone: state.Zone):
+    """Its pods came by another one. What the policy remembers costs nothing while it stands."""
+    zone.set_definition("default/azure", DEFINITION)
+    named = replace(policy("x", app="near"), definitions=("default/azure",))
+    zone.policies.set_policy("default/x", named)
+    zone.changes()
+    noted = replace(named, remembered=(("default/azure", "blue"),))
+    zone.policies.set_policy("default/x", noted)
+    assert len(zone) == 0
+    guarded = zone.desired()
+    zone.set_definition("default/azure", None)
+    assert not zone.changes().nb_gone
+    assert zone.desired() == guarded
+    # Of another network, it stands for that alone.
+    zone.set_definition("default/azure", replace(DEFINITION, network=RED))
+    zone.changes()
+    assert ovn.GROUP not in tables(zone.desired()[0])
 
 
 def test_policies_share_the_sets_of_their_peers(zone: state.Zone):

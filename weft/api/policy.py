@@ -3,7 +3,8 @@
     parse      the policy, or the problem that breaks it as a whole
     problems   all that break it as a whole
     standing   the policy that is in force: what it says, else what it said when it last could
-    note       what it says as its annotation ACCEPTED_POLICY keeps it, and `accepted` back
+    note       what it says as its annotation ACCEPTED_POLICY keeps it, and `accepted` back; which
+               networks its definitions stand for is added by `noted_with`
     logging    what a namespace wants logged of the policies in it
 
 Broken as a whole is what leaves open whom a policy isolates: its networks, its pods, its
@@ -16,6 +17,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from weft import errors, names
 from weft.api import fields, objects, policyrules, selectors
@@ -52,12 +54,23 @@ def problems(policy: object) -> list[errors.InvalidInput]:
 def standing(policy: object, before: Policy | None = None) -> Policy | None:
     """The policy that is in force: what `policy` says; where that is broken as a whole, what it
     said `before`, or what was noted of it; None if it never said anything."""
+    if before is not None and before.uid != _uid(policy):
+        before = None
     try:
-        return parse(policy)
+        said: Policy | None = parse(policy)
     except errors.InvalidInput:
-        if before is not None and before.uid == _uid(policy):
-            return before
-        return accepted(policy)
+        said = before or accepted(policy)
+    return remembering(said, policy, before) if said else None
+
+
+def remembering(said: Policy, policy: object, before: Policy | None = None) -> Policy:
+    """`said` with the networks of its definitions as noted on `policy`, or as known `before`."""
+    networks = _noted(policy).get("networks")
+    listed = networks.items() if isinstance(networks, Mapping) else ()
+    known = dict(before.remembered) if before is not None else {}
+    known |= {each: network for each, network in listed if isinstance(network, str)}
+    kept = ((each, known[each]) for each in said.definitions if each in known)
+    return replace(said, remembered=tuple(kept))
 
 
 def note(policy: object) -> str:
@@ -73,13 +86,34 @@ def note(policy: object) -> str:
     return text if len(text) <= MOST_NOTED else ""
 
 
-def accepted(policy: object) -> Policy | None:
-    """The policy as it was accepted last; None if it never was, or what was noted is unusable."""
+def noted_with(text: str, networks: Mapping[str, str]) -> str:
+    """A note that also keeps which networks the definitions stand for."""
+    try:
+        noted = json.loads(text) if text else {}
+    except (ValueError, RecursionError):
+        return text
+    if not isinstance(noted, dict) or not (networks or "networks" in noted):
+        return text
+    noted["networks"] = dict(sorted(networks.items()))
+    return json.dumps(noted, separators=(",", ":"))
+
+
+def _noted(policy: object) -> Mapping[str, object]:
+    """What ACCEPTED_POLICY keeps; nothing if that is unusable."""
     try:
         text = objects.annotation(KIND, policy, names.ACCEPTED_POLICY)
-        noted = json.loads(text) if text else None
-        if not isinstance(noted, Mapping):
-            return None
+        noted = json.loads(text) if text else {}
+    except (errors.InvalidInput, ValueError, RecursionError):
+        return {}
+    return noted if isinstance(noted, Mapping) else {}
+
+
+def accepted(policy: object) -> Policy | None:
+    """The policy as it was accepted last; None if it never was, or what was noted is unusable."""
+    noted = _noted(policy)
+    if "spec" not in noted:
+        return None
+    try:
         namespace, name = objects.key(policy)
         metadata = {
             "namespace": namespace,
@@ -87,8 +121,8 @@ def accepted(policy: object) -> Policy | None:
             "uid": _uid(policy),
             "annotations": noted.get("annotations"),
         }
-        return parse({"metadata": metadata, "spec": noted.get("spec")})
-    except (errors.InvalidInput, ValueError, RecursionError):
+        return parse({"metadata": metadata, "spec": noted["spec"]})
+    except errors.InvalidInput:
         return None
 
 

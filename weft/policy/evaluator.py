@@ -86,7 +86,7 @@ def selects(policy: words.Policy, networks: Mapping[str, str], end: words.Endpoi
     return (
         end.namespace == policy.namespace
         and policy.pods.matches(end.labels)
-        and any(networks.get(definition) == end.network for definition in policy.definitions)
+        and end.network in policy.networks(networks)
     )
 
 

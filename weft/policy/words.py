@@ -153,7 +153,8 @@ class Policy:
     """One MultiNetworkPolicy.
 
     `definitions` are the NADs ("<namespace>/<name>") whose networks it guards; `directions` those
-    in which it isolates the pods that it selects.
+    in which it isolates the pods that it selects. `remembered` is which networks some definitions
+    stood for when that was last known.
     """
 
     namespace: str
@@ -166,6 +167,7 @@ class Policy:
     egress: tuple[Rule, ...] = ()
     mode: Mode = Mode.ENFORCE
     skipped: tuple[Skipped, ...] = ()
+    remembered: tuple[tuple[str, str], ...] = ()
 
     @property
     def key(self) -> str:
@@ -175,6 +177,12 @@ class Policy:
     def subjects(self) -> Members:
         """The pods that it selects."""
         return Members(namespace=self.namespace, pods=self.pods)
+
+    def networks(self, known: Mapping[str, str]) -> frozenset[str]:
+        """Those that it guards. A definition that stands for none now, as it is gone, say, stands
+        for what it did: a network may have others, whose pods are as closed as before."""
+        networks = {**dict(self.remembered), **known} if self.remembered else known
+        return frozenset(networks[each] for each in self.definitions if each in networks)
 
     def rules(self, direction: Direction) -> tuple[Rule, ...]:
         return self.ingress if direction is Direction.INGRESS else self.egress

@@ -189,6 +189,37 @@ def test_a_note_holds_nothing_else() -> None:
     assert policy.note(one) == policy.note(other)
 
 
+def test_a_policy_remembers_networks_by_its_note() -> None:
+    obj = written(networks="blue, red/blue")
+    notes = obj["metadata"]["annotations"]
+    notes[names.ACCEPTED_POLICY] = policy.noted_with(
+        policy.note(obj), {"ns1/blue": "blue", "red/blue": "sky"}
+    )
+    standing = policy.standing(obj)
+    assert standing is not None
+    assert standing.networks({}) == {"blue", "sky"}
+    assert standing.networks({"red/blue": "red"}) == {"blue", "red"}
+    notes[names.POLICY_FOR] = "blue"
+    fewer = policy.standing(obj, standing)
+    assert fewer is not None
+    assert fewer.networks({}) == {"blue"}
+    # The note may be taken off; broken, the policy remembers as well.
+    noted = notes.pop(names.ACCEPTED_POLICY)
+    assert policy.standing(obj, fewer) == fewer
+    del obj["spec"]["podSelector"]
+    assert policy.standing(obj, fewer) == fewer
+    notes[names.ACCEPTED_POLICY] = noted
+    assert policy.standing(obj) == standing
+
+
+@pytest.mark.parametrize("networks", [[], "blue", {"ns1/blue": 7}, {"ns1/blue": None}])
+def test_unusable_networks_of_a_note_say_nothing(networks: object) -> None:
+    obj = written()
+    noted = json.dumps({"networks": networks})
+    obj["metadata"]["annotations"][names.ACCEPTED_POLICY] = noted
+    assert policy.standing(obj) == policy.parse(obj)
+
+
 def test_a_policy_too_long_is_not_noted() -> None:
     peers = [{"ipBlock": {"cidr": f"10.{n // 256}.{n % 256}.0/24"}} for n in range(5000)]
     assert policy.note(written(ingress=[{"from": peers}])) == ""

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from weft import errors, names
 from weft.api import policy as reading
@@ -75,6 +75,7 @@ class Policies:
         self._matches = Matches()
         self._subjects: dict[Members, set[str]] = {}  # the policies that select them
         self._peers: dict[Members, set[str]] = {}  # the policies whose rules do
+        self._stood: dict[str, Mapping[str, str]] = {}  # networks of each one's definitions
         self._told: dict[str, News] = {}
         self._unkept: dict[str, Object] = {}  # statuses that the server did not take
         self.queue = queue.Queue(_KIND)
@@ -134,10 +135,10 @@ class Policies:
             self._entries[key] = after
             self.queue.add(key)
         else:
-            for kept in (self._told, self._unkept):
+            for kept in (self._stood, self._told, self._unkept):
                 kept.pop(key, None)
         earlier, later = (entry.policy if entry else None for entry in (before, after))
-        if earlier != later:
+        if not _are_alike(earlier, later):
             for members, place in self._asked(earlier):
                 self._matches.drop(members)
                 place[members].discard(key)
@@ -162,23 +163,40 @@ class Policies:
         entry, obj = self._entries.get(key), self._policies.get(key)
         if entry is None or obj is None:
             return
-        found = self._findings(entry, obj)
+        stood = self._stood[key] = self._standing(key, entry)
+        found = self._findings(entry, obj, stood)
         try:
-            await self._note(entry, obj)
+            await self._note(entry, obj, stood)
             await self._write_status(key, found, obj)
         except NotFound:
             return  # deleted meanwhile: the cache is about to say so
         self._tell(key, obj, _news(found, has_status=key not in self._unkept))
 
-    def _findings(self, entry: Entry, obj: Object) -> Findings:
+    def _standing(self, key: str, entry: Entry) -> dict[str, str]:
+        """Of which network each definition of a policy is; of one that is of none now, was."""
+        policy = entry.policy
+        known = {**dict(policy.remembered if policy else ()), **self._stood.get(key, {})}
+        for definition in policy.definitions if policy else ():
+            network = self._networks.find(definition)
+            if network is not None:
+                known[definition] = network.name
+        return {
+            each: known[each] for each in (policy.definitions if policy else ()) if each in known
+        }
+
+    def _findings(self, entry: Entry, obj: Object, stood: Mapping[str, str]) -> Findings:
         policy, unbound = entry.policy, []
         bound: dict[str, list[str]] = {}
         for definition in policy.definitions if policy else ():
             network = self._networks.find(definition)
             if network is not None and not network.is_default:
                 bound.setdefault(network.name, []).append(definition)
-            else:
-                unbound.append(self._why(definition))
+                continue
+            why, before = self._why(definition), stood.get(definition, names.DEFAULT_NETWORK)
+            if before != names.DEFAULT_NETWORK and self._networks.get(before) is not None:
+                bound.setdefault(before, [])
+                why = f"{why}; network {before}, which it was of, stays guarded"
+            unbound.append(why)
         bindings, unmatched = [], []
         if policy is not None:
             ports = self._ports(policy.subjects)
@@ -226,13 +244,14 @@ class Policies:
                 if not each.port:
                     nobody.add(each.members)
 
-    async def _note(self, entry: Entry, obj: Object) -> None:
+    async def _note(self, entry: Entry, obj: Object, stood: Mapping[str, str]) -> None:
         """What of the policy is accepted stands on it, for the nodes to go by when it breaks."""
         meta = obj["metadata"]
         noted = (meta.get("annotations") or {}).get(names.ACCEPTED_POLICY, "")
-        if entry.note == noted:
+        note = reading.noted_with(entry.note, stood)
+        if note == noted:
             return
-        notes = {names.ACCEPTED_POLICY: entry.note or None}
+        notes = {names.ACCEPTED_POLICY: note or None}
         body = {"metadata": {"uid": meta["uid"], "annotations": notes}}
         await self._client.patch(
             resources.MULTINETWORKPOLICIES, meta["name"], meta["namespace"], body
@@ -268,14 +287,22 @@ class Policies:
 
 def _read(obj: Object, before: Entry | None) -> Entry:
     """What stands of a policy: what it says; else what it said before, or is noted to have said."""
-    problems = reading.problems(obj)
+    problems, earlier = reading.problems(obj), before.policy if before is not None else None
+    standing = reading.standing(obj, earlier)
     if not problems:
-        return Entry(reading.parse(obj), note=reading.note(obj))
+        return Entry(standing, note=reading.note(obj))
     said = tuple(map(_told, problems))
-    if before is not None and before.policy is not None:
-        return Entry(before.policy, said, before.note)
+    if before is not None and earlier is not None:
+        return Entry(standing, said, before.note)
     noted = (obj["metadata"].get("annotations") or {}).get(names.ACCEPTED_POLICY, "")
-    return Entry(reading.accepted(obj), said, noted)
+    return Entry(standing, said, noted)
+
+
+def _are_alike(one: Policy | None, other: Policy | None) -> bool:
+    """Whether the same pods are asked for; what is remembered of networks asks for none."""
+    if one is None or other is None:
+        return one is other
+    return replace(one, remembered=other.remembered) == other
 
 
 def _told(error: errors.WeftError) -> str:

@@ -11,7 +11,7 @@ A pod that comes or goes changes who is in a group or set, unless it is the firs
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from weft import model, names, rows
 from weft.control.zone import groups, index, parts
@@ -77,6 +77,9 @@ class Policies:
     def set_policy(self, key: str, new: words.Policy | None) -> None:
         old = self._policies.get(key)
         if old == new:
+            return
+        if old is not None and new is not None and self._is_alike(old, new):
+            self._policies[key] = new
             return
         if new is not None:
             self._endpoints.selection.ask(new.subjects)
@@ -220,9 +223,13 @@ class Policies:
         port = self._endpoints.get(key)
         return port is not None and port.node == self._node
 
-    def _guarded(self, each: words.Policy) -> set[str]:
-        found = {self._networks[nad] for nad in each.definitions if nad in self._networks}
-        return found - {names.DEFAULT_NETWORK}
+    def _is_alike(self, old: words.Policy, new: words.Policy) -> bool:
+        """Whether a policy only remembers more than it did, which it need not now."""
+        is_same = replace(old, remembered=new.remembered) == new
+        return is_same and self._guarded(old) == self._guarded(new)
+
+    def _guarded(self, each: words.Policy) -> frozenset[str]:
+        return each.networks(self._networks) - {names.DEFAULT_NETWORK}
 
     def _settle(self) -> None:
         """Bring groups, sets and rows in line with what was told."""
