@@ -21,6 +21,8 @@ CHOSEN_DEFAULT = "v1.multus-cni.io/default-network"
 POD_NETWORKS = "k8s.ovn.org/pod-networks"
 NETWORK_NAME = "k8s.ovn.org/network-name"
 NETWORK_ID = "k8s.ovn.org/network-id"
+# KubeVirt's label on the pod of a virtual machine: the machine's name.
+VM_NAME = "vm.kubevirt.io/name"
 # weft's own, on a definition: the text of its configuration that was accepted last. Zones go by
 # it, so that an edit that breaks a definition does not break the pods that run with it.
 ACCEPTED_CONFIG = "weft/accepted-config"
@@ -57,6 +59,8 @@ ATTACHMENT = "weft/attachment"
 ROW_ID = "weft/id"
 
 # external_ids of OVS interfaces: what OVN and ovn-kubernetes' tools read, then weft's own.
+OVN_NETWORK = "k8s.ovn.org/network"
+OVN_NAD = "k8s.ovn.org/nad"
 IFACE_ID = "iface-id"
 IFACE_VERSION = "iface-id-ver"
 ATTACHED_MAC = "attached_mac"
@@ -89,9 +93,9 @@ _TOWARDS = {
     "gateway router": ("join switch", "external switch"),
     "external switch": ("gateway router", "physical network"),
 }
+ADVERTISER_TUNNEL_KEY = 1
 # OVN's own limit on the name of an ACL, which is all that its log says of it.
 _ACL_NAME = 63
-ADVERTISER_TUNNEL_KEY = 1
 # Where OVN's DHCP replies and the node's router advertisements come from, on every network.
 SERVER_MAC = "0a:58:a9:fe:01:01"
 

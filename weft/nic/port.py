@@ -69,8 +69,8 @@ def desired(nic: plan.Nic, owner: Owner, *, bridge: str = BRIDGE) -> tuple[rows.
         names.NETWORK: owner.network,
         names.ATTACHMENT: owner.attachment,
         names.NETNS: owner.netns,
-        "k8s.ovn.org/network": owner.network,
-        "k8s.ovn.org/nad": owner.nad,
+        names.OVN_NETWORK: owner.network,
+        names.OVN_NAD: owner.nad,
     }
     # Keys, not the whole map: ovn-controller writes its own beside them.
     interface: dict[str, rows.Wish] = {

@@ -17,7 +17,6 @@ from weft.observe.chassis import natural
 from weft.observe.reach import Member
 from weft.policy import words
 
-VM_LABEL = "vm.kubevirt.io/name"
 _DONE = ("Succeeded", "Failed")
 
 Object = Mapping[str, Any]
@@ -128,14 +127,13 @@ def _attached(
             interface=interfaces[key],
             mac=allocation.mac,
             endpoint=endpoint,
-            machine=endpoint.labels.get(VM_LABEL, ""),
+            machine=endpoint.labels.get(names.VM_NAME, ""),
             running=status.get("phase") == "Running",
         )
 
 
 def _network(attachment: str, known: Mapping[str, str]) -> str:
-    """Of "<namespace>/<definition>", or "<namespace>/<definition>/<n>" where it is repeated."""
-    return known.get("/".join(attachment.split("/")[:2]), "")
+    return known.get(names.definition_of(attachment), "")
 
 
 def _reported(instances: Iterable[Object]) -> dict[str, tuple[model.Address, ...]]:

@@ -8,10 +8,9 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Sequence
 
+from weft import names
 from weft.observe.chassis import Natural, merged, natural
 from weft.observe.graph import Kind, Network, Role, Router, Switch, Zone
-
-DEFAULT = "default"
 
 
 def listed(switches: Sequence[Switch], routers: Sequence[Router]) -> tuple[Network, ...]:
@@ -29,7 +28,7 @@ def listed(switches: Sequence[Switch], routers: Sequence[Router]) -> tuple[Netwo
 
 
 def _order(network: Network) -> tuple[bool, bool, Natural]:
-    return not network.primary, network.name != DEFAULT, natural(network.name)
+    return not network.primary, network.name != names.DEFAULT_NETWORK, natural(network.name)
 
 
 def _network(label: str, switches: Sequence[Switch], routers: Sequence[Router]) -> Network:
@@ -46,7 +45,7 @@ def _network(label: str, switches: Sequence[Switch], routers: Sequence[Router]) 
     return Network(
         name=label,
         topology=topology,
-        primary=label == DEFAULT or Role.GATEWAY in roles,
+        primary=label == names.DEFAULT_NETWORK or Role.GATEWAY in roles,
         subnets=_wholes(parts, routers) if own is Role.NODE else parts,
     )
 

@@ -9,16 +9,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from weft import names, rows
+from weft.nic import port
+from weft.ovn import tables
 
 Rows = Mapping[str, rows.Columns]  # by UUID
 Tables = Mapping[str, Rows]
 
-NORTHBOUND = "OVN_Northbound"
-SOUTHBOUND = "OVN_Southbound"
-SWITCHES = "Open_vSwitch"
+NORTHBOUND, SOUTHBOUND = tables.NORTHBOUND, tables.SOUTHBOUND
+SWITCHES = port.DATABASE
 
 # external_ids that name a row's network, weft's own first.
-NETWORK_IDS = (names.NETWORK, "k8s.ovn.org/network")
+NETWORK_IDS = (names.NETWORK, names.OVN_NETWORK)
 
 # Nobody writes through these, so any key will do; rows that share one are kept all the same.
 TABLES: Mapping[str, tuple[rows.Table, ...]] = {

@@ -11,12 +11,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from weft import rows
+from weft import names, rows
 from weft.observe import chassis, networks, ports
 from weft.observe.graph import Graph, Kind, Link, Nat, Port, Role, Route, Router, Switch
 from weft.observe.snapshot import NETWORK_IDS, Snapshot, entries, members, text
 
-_DEFAULT = "default"
 # Names that ovn-kubernetes gives, with the network's prefix before them.
 _NAMED = re.compile(
     r"(?:(.+)_)?(?:ovn_cluster_router|transit_switch|ovn_layer2_switch|ovn_localnet_switch|join)"
@@ -199,7 +198,7 @@ def _said(part: Sequence[_Element]) -> str:
         return labels[0]
     found = [match for element in part if (match := _NAMED.fullmatch(element.name))]
     if found:
-        return min(match[1] or _DEFAULT for match in found)
+        return min(match[1] or names.DEFAULT_NETWORK for match in found)
     return min(element.name or element.id for element in part)
 
 

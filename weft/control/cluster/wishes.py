@@ -214,7 +214,7 @@ def left_over(
     """What was given to the pod and is not asked for any more; the pod has it to its end."""
     known = {attachment.key for attachment in asked}
     for key in sorted(set(annotated) - known):
-        nad = "/".join(key.split("/")[:2]) if "/" in key else ""
+        nad = "" if key == names.DEFAULT_NETWORK else names.definition_of(key)
         yield model.Attachment(nad=nad, key=key, interface="")
 
 

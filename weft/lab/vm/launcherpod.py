@@ -13,7 +13,6 @@ from weft.lab.vm import machine
 IMAGE = "lab.weft/virt-launcher"
 LAUNCHER = "kubevirt.io"
 CREATED_BY = "kubevirt.io/created-by"
-VM_NAME = "vm.kubevirt.io/name"
 DOMAIN = "kubevirt.io/domain"
 # The launcher gets this longer than its guest, so that it can still end in order.
 GRACE_MARGIN = 15
@@ -38,7 +37,7 @@ def render(vmi: Mapping[str, Any], python: str) -> Object:
         **(meta.get("labels") or {}),
         LAUNCHER: "virt-launcher",
         CREATED_BY: meta["uid"],
-        VM_NAME: meta["name"][:63].rstrip("-."),
+        names.VM_NAME: meta["name"][:63].rstrip("-."),
     }
     annotations = {
         key: value
