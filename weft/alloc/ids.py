@@ -77,7 +77,7 @@ class NamedIds:
         number = self._ids.peek()
         if number is None:
             raise errors.Exhausted(
-                f"no {self.kind} id is free: {len(self._by_name)} {self.kind}s are the most",
+                f"no {self.kind} id is free: {len(self._by_name)} {self.kind}s have them all",
                 where=f"{self.kind} {name}",
                 hint=self.remedy,
             )
@@ -111,4 +111,4 @@ class NodeIds(NamedIds):
     kind = "Node"
     annotation = names.NODE_ID
     first, last = ranges.FIRST_NODE_ID, ranges.FIRST_NODE_ID + ranges.MOST_NODES - 1
-    remedy = "remove Nodes that are no more"
+    remedy = "delete Nodes that no longer exist"

@@ -96,7 +96,7 @@ class Ledger:
         key = self._keys.peek() if self._keys else 0
         if key is None:
             raise errors.Exhausted(
-                f"no port key is free: the network has {len(self)} attachments, the most it can",
+                f"no port key is free: the network's {len(self)} attachments have them all",
                 where=where,
                 hint="remove pods from the network, or use a second one",
             )

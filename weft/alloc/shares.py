@@ -89,7 +89,7 @@ class Slices:
             if subnet.version not in chosen:
                 raise errors.Exhausted(
                     f"no IPv{subnet.version} subnet is free for another node: network "
-                    f"{self.spec.name} has {len(self._by_node)} nodes, the most it can",
+                    f"{self.spec.name} has {len(self._by_node)} nodes, as many as it can have",
                     where=f"Node {node}",
                     hint="add subnets to the network, or give each node a smaller one",
                 )

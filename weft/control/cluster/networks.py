@@ -54,7 +54,7 @@ class Networks:
         self._named: dict[str, frozenset[str]] = {}  # NAD: uids of those it was said to wait for
         self._let_go: dict[str, str] = {}  # NAD: its version when its finalizer was taken off
         self._listeners: list[Listener] = []
-        self._mourners: list[Listener] = []
+        self._end_listeners: list[Listener] = []
         self._when_held: Listener = lambda nad: None
         self.queue = queue.Queue("NAD")
 
@@ -66,7 +66,7 @@ class Networks:
 
     def listen_end(self, function: Listener) -> None:
         """function(network name) is called when a network is no more."""
-        self._mourners.append(function)
+        self._end_listeners.append(function)
 
     def await_held(self, function: Listener) -> None:
         self._when_held = function
@@ -162,7 +162,7 @@ class Networks:
             self._networks.pop(name, None)
             self._holdings.drop(name)
             self._ids.release(name)
-            for listener in self._mourners:
+            for listener in self._end_listeners:
                 listener(name)
             for key, definition in self._definitions.items():
                 if definition.noted_name == name:
