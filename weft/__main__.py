@@ -2,7 +2,11 @@
 
 import sys
 
-from weft.cli.main import main
-
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        from weft.cli.main import main
+
+        status = main()
+    except KeyboardInterrupt:  # as early as this, too, it is no mistake to be told of
+        status = 130
+    sys.exit(status)

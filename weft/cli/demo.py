@@ -14,10 +14,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from weft.cli import matrix, output
+from weft.cli import columns, matrix, output
 from weft.kube import client as kube
 from weft.lab import spec, up
 from weft.lab.demos import machines, manifests, policies, stage, three_vms
@@ -60,7 +59,7 @@ def command(
 
     def say() -> None:
         console = matrix.console()
-        console.print(_machines(shown.vms))
+        _say_machines(console, shown.vms)
         shown.say(console)
         _say_hints(lab, which)
 
@@ -109,16 +108,6 @@ SHOWS: Mapping[Which, Callable[[Mapping[str, Any], output.Report], Coroutine[Any
 }
 
 
-def _say_checks(console: Console, verdicts: list[three_vms.Verdict]) -> None:
-    console.print(_checks(verdicts))
-    failed = sum(not verdict.holds for verdict in verdicts)
-    console.print(
-        f"[bold red]{failed} of {len(verdicts)} checks failed."
-        if failed
-        else f"[bold green]All {len(verdicts)} checks hold."
-    )
-
-
 def _say_scenes(console: Console, scenes: list[policies.Scene]) -> None:
     for scene, when in zip(scenes, ("without a policy", f"with {policies.POLICY}"), strict=True):
         console.print(Text(f"\n{when}: {scene.claim}\n", "bold"))
@@ -155,32 +144,41 @@ def _say_hints(lab: Mapping[str, Any], which: Which) -> None:
         "\nThe lab is yours; try:",
         f"  export KUBECONFIG={lab['kubeconfig']}; kubectl get vm,nad,pods -A",
         *hints[which],
-        f"and when you are done: make down{option and f', or weft lab down{option}'}",
+        f"and when you are done: {f'.venv/bin/weft lab down{option}' if option else 'make down'}",
     ):
         typer.echo(line)
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column not in ("check", "seen"))
-    return table
-
-
-def _machines(vms: Mapping[str, machines.Machine]) -> Table:
-    table = _table("machines", "name", "node", "NIC", "MAC", "addresses", "model", "binding")
+def _say_machines(console: Console, vms: Mapping[str, machines.Machine]) -> None:
+    rows = [["name", "node", "NIC", "MAC", "addresses", "model", "binding"]]
     for vm in vms.values():
-        for place, nic in enumerate(vm.nics):
-            who = (vm.key, vm.node) if place == 0 else ("", "")
+        who = [vm.key, vm.node]
+        for nic in vm.nics:
             routable = [text for text in nic.addresses if not text.startswith("fe80:")]
             name = nic.device or nic.network
-            table.add_row(*who, name, nic.mac, "\n".join(routable), nic.model, nic.binding)
-    return table
+            rows.append([*who, name, nic.mac, ", ".join(routable), nic.model, nic.binding])
+            who = [""] * len(who)
+    console.print(Text("machines", "bold"))
+    for line in columns.aligned(rows):
+        console.print(Text(line), soft_wrap=True)
 
 
-def _checks(verdicts: list[three_vms.Verdict]) -> Table:
-    table = _table("\nchecks, from inside the guests", "", "check", "who", "seen")
-    for verdict in verdicts:
-        mark = Text("ok", style="green") if verdict.holds else Text("NO", style="bold red")
-        table.add_row(mark, verdict.claim, verdict.where, verdict.seen)
-    return table
+def _say_checks(console: Console, verdicts: list[three_vms.Verdict]) -> None:
+    console.print(Text("\nchecks, from inside the guests", "bold"))
+    rows = [["", "check", "who", "seen"]]
+    rows += [[_mark(one), one.claim, one.where, one.seen] for one in verdicts]
+    for verdict, line in zip([None, *verdicts], columns.aligned(rows), strict=True):
+        text = Text(line)
+        if verdict is not None:
+            text.stylize("green" if verdict.holds else "bold red", 0, len(_mark(verdict)))
+        console.print(text, soft_wrap=True)
+    failed = sum(not verdict.holds for verdict in verdicts)
+    console.print(
+        f"[bold red]{failed} of {len(verdicts)} checks failed."
+        if failed
+        else f"[bold green]All {len(verdicts)} checks hold."
+    )
+
+
+def _mark(verdict: three_vms.Verdict) -> str:
+    return "ok" if verdict.holds else "NO"

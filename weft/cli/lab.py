@@ -23,24 +23,28 @@ Name = Annotated[str, typer.Option("--name", "-n", help="Which lab; several run 
 def up_(
     name: Name = spec.DEFAULT_NAME,
     nodes: Annotated[
-        int | None, typer.Option(help=f"How many nodes.  [default: {spec.DEFAULT_NODES}]")
+        int | None, typer.Option(help=f"How many nodes.  \\[default: {spec.DEFAULT_NODES}]")
     ] = None,
     mtu: Annotated[
-        int | None, typer.Option(help="MTU of the network between the nodes.  [default: 1500]")
+        int | None, typer.Option(help="MTU of the network between the nodes.  \\[default: 1500]")
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option(help="Port of the API on 127.0.0.1; 0: a free one.  [default: as last time]"),
+        typer.Option(
+            help="Port of the API on 127.0.0.1; 0: a free one.  \\[default: as last time]"
+        ),
     ] = None,
     datapath: Annotated[
         str | None,
-        typer.Option(help="OVS datapath: netdev, or system with the kernel's.  [default: netdev]"),
+        typer.Option(
+            help="OVS datapath: netdev, or system with the kernel's.  \\[default: netdev]"
+        ),
     ] = None,
     primary: Annotated[
         str | None,
         typer.Option(
             help="The pods' first network: weft, across nodes and to the outside; or none, a bridge"
-            " on each node.  [default: weft]"
+            " on each node.  \\[default: weft]"
         ),
     ] = None,
     cluster_subnets: Annotated[
@@ -48,7 +52,7 @@ def up_(
         typer.Option(
             metavar="SUBNETS",
             help="Subnets of that network, with the length of a node's part; two for dual stack."
-            f"  [default: {spec.CLUSTER_SUBNETS}]",
+            f"  \\[default: {spec.CLUSTER_SUBNETS}]",
         ),
     ] = None,
     form: output.Option = output.Output.text,
@@ -139,7 +143,9 @@ def kubeconfig_(name: Name = spec.DEFAULT_NAME, form: output.Option = output.Out
         text = path.read_text()
     except FileNotFoundError:
         raise errors.Unavailable(
-            "this lab has no kubeconfig yet", where=f"lab {name!r}", hint="weft lab up"
+            "this lab has no kubeconfig yet",
+            where=f"lab {name!r}",
+            hint=f"weft lab up --name {name}",
         ) from None
     data = {"name": name, "path": str(path), "kubeconfig": json.loads(text)}
     output.emit(form, data, lambda: typer.echo(text, nl=False))

@@ -7,61 +7,51 @@ from typing import Any
 
 import typer
 
+from weft.cli import columns
+
 
 def show(found: Mapping[str, Any]) -> None:
-    from rich.console import Console
-
     if not found["running"]:
         fate = "stopped; its objects are kept" if found["exists"] else "not there"
         typer.echo(f"Lab {found['name']!r} is {fate}.")
         return
     cluster = found.get("cluster", {})
-    console = Console()
-    console.print(_nodes(found, {one["name"]: one["ready"] for one in cluster.get("nodes", [])}))
+    ready = {one["name"]: one["ready"] for one in cluster.get("nodes", [])}
+    tables = [_nodes(found["services"], ready)]
     if cluster.get("vms"):
-        console.print(_machines(cluster["vms"]))
+        tables.append(_machines(cluster["vms"]))
+    for table in tables:
+        typer.echo("\n".join([*columns.aligned(table), ""]))
     if cluster:
         typer.echo(f"API: https://127.0.0.1:{found['lab']['port']} {cluster['api']}")
     typer.echo(f"KUBECONFIG: {found['kubeconfig']}")
     typer.echo(f"logs: {found['folder']}/logs")
 
 
-def _nodes(found: Mapping[str, Any], ready: Mapping[str, bool]) -> Any:
-    table = _table("node", "ready", "up", "not up", "restarts")
+def _nodes(services: Sequence[Mapping[str, Any]], ready: Mapping[str, bool]) -> list[list[str]]:
     parts: dict[str, list[Mapping[str, Any]]] = {}
-    for service in found["services"]:
+    for service in services:
         parts.setdefault(service["node"] or "lab", []).append(service)
-    for node, services in parts.items():
-        table.add_row(
-            node,
-            ("yes" if ready[node] else "no") if node in ready else "",
-            " ".join(_short(one) for one in services if one["state"] == "running"),
-            " ".join(
-                f"{_short(one)} ({one['state']})"
-                for one in services
-                if one["state"] not in ("running", "done")
-            ),
-            str(sum(one["restarts"] for one in services)),
-        )
-    return table
+    rows = [["node", "ready", "restarts", "up", "not up"]]
+    for node, running in parts.items():
+        up = [_short(one) for one in running if one["state"] == "running"]
+        down = [
+            f"{_short(one)} ({one['state']})"
+            for one in running
+            if one["state"] not in ("running", "done")
+        ]
+        restarts = str(sum(one["restarts"] for one in running))
+        is_ready = ("yes" if ready[node] else "no") if node in ready else ""
+        rows.append([node, is_ready, restarts, " ".join(up), " ".join(down)])
+    return rows if any(row[-1] for row in rows[1:]) else [row[:-1] for row in rows]
 
 
-def _machines(vms: Sequence[Mapping[str, Any]]) -> Any:
-    table = _table("virtual machine", "phase", "node", "addresses")
+def _machines(vms: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    rows = [["virtual machine", "phase", "node", "addresses"]]
     for vm in vms:
         name = f"{vm['namespace']}/{vm['name']}"
-        table.add_row(name, vm["phase"], vm["node"], " ".join(vm["addresses"]))
-    return table
-
-
-def _table(*columns: str) -> Any:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE)
-    for column in columns:
-        table.add_column(column)
-    return table
+        rows.append([name, vm["phase"], vm["node"], " ".join(vm["addresses"])])
+    return rows
 
 
 def _short(service: Mapping[str, Any]) -> str:

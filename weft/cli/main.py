@@ -6,8 +6,10 @@ traceback. A command's module is imported when that command is called, so `weft 
 
 from __future__ import annotations
 
+import errno
 import importlib
 import importlib.util
+import io
 import itertools
 import json
 import os
@@ -101,6 +103,28 @@ def main() -> int:
     """Run the command line of this process; its exit status."""
     argv = sys.argv[1:]
     as_json = wants_json(argv)
+    _show_what_can_be_shown()
+    try:
+        status = _run(argv, as_json)
+        if sys.stdout is not None:  # it is where the caller has closed it
+            sys.stdout.flush()  # at the interpreter's end nobody could be told
+        return status
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # who read has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except errors.WeftError as error:
+        fail(error, as_json=as_json)
+        return 1
+    except Exception as error:
+        if os.environ.get("WEFT_DEBUG"):
+            traceback.print_exc()
+        fail(_told(error), as_json=as_json)
+        return 1
+
+
+def _run(argv: Sequence[str], as_json: bool) -> int:
     try:
         result = application(argv)(prog_name="weft", standalone_mode=not as_json)
         return result if isinstance(result, int) else 0
@@ -109,18 +133,28 @@ def main() -> int:
         return error.exit_code
     except typer.Abort:
         return 1
-    except errors.WeftError as error:
-        fail(error, as_json=as_json)
-        return 1
-    except Exception as error:
-        if os.environ.get("WEFT_DEBUG"):
-            traceback.print_exc()
-        surprise = errors.WeftError(
-            f"this should not have happened: {type(error).__name__}: {error}",
-            hint="run it again with WEFT_DEBUG=1 to see the place in the code, and report it",
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+
+
+def _told(error: Exception) -> errors.WeftError:
+    """What nobody foresaw; but that a disk is full can happen to every command."""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        where = str(error.filename or "output")
+        return errors.Unavailable(
+            "cannot be written: no space is left", where=where, hint="free some and run it again"
         )
-        fail(surprise, as_json=as_json)
-        return 1
+    return errors.WeftError(
+        f"this should not have happened: {type(error).__name__}: {error}",
+        hint="run it again with WEFT_DEBUG=1 to see the place in the code, and report it",
+    )
+
+
+def _show_what_can_be_shown() -> None:
+    """A terminal of few characters gets question marks for the others, not an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def deliver(drawn: str, to: str, *, screen: str) -> None:
         typer.echo(drawn, nl=False)
         return
     try:
-        Path(to).write_text(drawn)
+        Path(to).write_text(drawn, encoding="utf-8")
     except OSError as error:
         what = f"cannot be written ({error.strerror})"
         raise errors.Unavailable(what, where=to, hint="choose another --output") from error

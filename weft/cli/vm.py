@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from weft import errors
-from weft.cli import output
+from weft.cli import columns, output
 from weft.kube import resources
 from weft.kube.client import Client, NotFound
 from weft.lab import spec, state
@@ -21,7 +21,7 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
 Machine = Annotated[str, typer.Argument(help="The virtual machine: NAME or NAMESPACE/NAME.")]
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Its namespace, if not said.")]
-Lab = Annotated[str, typer.Option("--lab", help="Which lab, unless $KUBECONFIG is set.")]
+Lab = Annotated[str, typer.Option("--lab", "--name", help="Which lab, unless $KUBECONFIG is set.")]
 
 
 @app.command("start")
@@ -71,11 +71,18 @@ def list_(
 
 
 def _order(vm: str, namespace: str, lab: str, form: output.Output, wish: power.Wish) -> None:
-    space, _, name = vm.rpartition("/")
-    space = space or namespace
+    space, name = named(vm, namespace)
     asyncio.run(_change(lab, space, name, wish))
     said = {"namespace": space, "name": name, "asked": str(wish)}
     output.emit(form, said, lambda: typer.echo(f"{space}/{name}: asked to {wish}"))
+
+
+def named(vm: str, namespace: str) -> tuple[str, str]:
+    """Namespace and name of what was written as NAME or NAMESPACE/NAME."""
+    space, slash, name = vm.rpartition("/")
+    if not name or "/" in space or (slash and not space):
+        raise errors.InvalidInput("command line", "VM", vm, "must be NAME or NAMESPACE/NAME")
+    return space or namespace, name
 
 
 def _client(lab: str) -> Client:
@@ -90,7 +97,11 @@ def _client(lab: str) -> Client:
 
 async def _change(lab: str, namespace: str, name: str, wish: power.Wish) -> None:
     async with _client(lab) as api:
-        vm = await api.get(resources.VMS, name, namespace)
+        try:
+            vm = await api.get(resources.VMS, name, namespace)
+        except NotFound as error:
+            error.hint = error.hint or "weft vm list"
+            raise
         try:
             vmi: dict[str, Any] | None = await api.get(resources.VMIS, name, namespace)
         except NotFound:
@@ -118,17 +129,15 @@ def _row(vm: Mapping[str, Any], vmi: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _say(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table()
-    for column in ("namespace", "name", "status", "node", "NIC", "MAC", "addresses"):
-        table.add_column(column, no_wrap=column == "MAC", overflow="fold")
+    if not rows:
+        typer.echo("No virtual machines found.", err=True)
+        return
+    table = [["name", "status", "node", "NIC", "MAC", "addresses"]]
     for row in rows:
-        first = [row[field] for field in ("namespace", "name", "status", "node")]
+        first = [f"{row['namespace']}/{row['name']}", row["status"], row["node"]]
         for nic in row["interfaces"] or [{}]:
             name = nic.get("interfaceName") or nic.get("name", "")
             addresses = [ip for ip in nic.get("ipAddresses") or () if not ip.startswith("fe80:")]
-            table.add_row(*first, name, nic.get("mac", ""), ", ".join(addresses))
+            table.append([*first, name, nic.get("mac", ""), ", ".join(addresses)])
             first = [""] * len(first)
-    Console().print(table)
+    typer.echo("\n".join(columns.aligned(table)))

@@ -116,7 +116,9 @@ def _pod(peer: state.Peer, env: Mapping[str, str], namespace: str, name: str) ->
         if (about.get("namespace"), about.get("pod")) == (namespace, name):
             return _container(record.with_name("init.sock"), env, f"{namespace}/{name}")
     raise errors.Unavailable(
-        "no such pod runs in the lab", where=f"pod {namespace}/{name}", hint="kubectl get pods -A"
+        "no such pod runs in the lab",
+        where=f"pod {namespace}/{name}",
+        hint="kubectl get pods -A; a virtual machine of that name has `weft lab console`",
     )
 
 

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import errno
+import io
 import json
 import runpy
+import sys
 
 import pytest
 
@@ -88,3 +91,48 @@ def test_failure_says_whether_to_retry(capsys: pytest.CaptureFixture[str]) -> No
     main.fail(errors.Unavailable("is away", where="daemon", hint="wait"), as_json=True)
     told = json.loads(capsys.readouterr().out)
     assert told == {"error": "is away", "where": "daemon", "hint": "wait", "retry": True}
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "told"),
+    [
+        (KeyboardInterrupt(), 130, ""),
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            1,
+            "output: cannot be written: no space",
+        ),
+    ],
+)
+def test_what_comes_from_without_is_no_surprise(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    status: int,
+    told: str,
+) -> None:
+    def interrupted(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(main, "application", interrupted)
+    assert run(monkeypatch, "lab up") == status
+    shown = capsys.readouterr().err
+    assert told in shown if told else shown == ""
+    assert "this should not have happened" not in shown
+
+
+def test_a_terminal_of_few_characters_gets_question_marks(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+    monkeypatch.setattr(main, "application", lambda _: lambda **_: print("a ● b"))
+    assert run(monkeypatch, "matrix blue") == 0
+    assert written.getvalue() == b"a ? b\n"
+
+
+def test_defaults_are_shown_of_each_setting_of_a_lab(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "lab up --help") == 0
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    for default in ("3", "1500", "as last time", "netdev", "weft", "10.128.0.0/14/23"):
+        assert f"[default: {default}]" in shown

@@ -1,0 +1,20 @@
+"""How do rows of words become columns that people read and scripts can split?
+
+Pure. As kubectl does it: nothing is cut or wrapped, whatever the width of the terminal, and no line
+ends with blanks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+GAP = "  "
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A line for each row; all rows have as many words as the first, the heads among them."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        GAP.join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
