@@ -6,6 +6,7 @@ exists, and whether an address is free, only a cluster knows.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,17 @@ from weft.control.cluster import definitions
 from weft.kube import resources
 
 Object = Mapping[str, Any]
+
+# The kinds that are looked into, and the versions in which they are served, the first one first.
+SERVED: Mapping[str, tuple[str, ...]] = {
+    nad.KIND: (resources.NADS.api_version,),
+    policy.KIND: (resources.MULTINETWORKPOLICIES.api_version,),
+    resources.VMS.kind: (resources.VMS.api_version, "kubevirt.io/v1alpha3"),
+    resources.VMIS.kind: (resources.VMIS.api_version, "kubevirt.io/v1alpha3"),
+    selection.KIND: ("v1",),
+    resources.NAMESPACES.kind: ("v1",),
+}
+SLIP = 2  # characters more or less of a kind that is misspelt
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +46,64 @@ def find(
     read: list[tuple[str, definitions.Definition]] = []
     for file, obj in (pair for each in documents for pair in _single(*each)):
         meta = obj.get("metadata") if isinstance(obj, Mapping) else None
-        if not isinstance(meta, Mapping) or not meta.get("name") or not obj.get("kind"):
+        name = (meta.get("name") or meta.get("generateName")) if isinstance(meta, Mapping) else ""
+        if not isinstance(meta, Mapping) or not name or not obj.get("kind"):
             yield Mistake(file, "an object has no kind or no metadata.name")
             continue
-        obj = {**obj, "metadata": {"namespace": namespace, **meta}}
+        obj = {**obj, "metadata": {"namespace": namespace, **meta, "name": name}}
+        if broken := list(_malformed(obj)):
+            yield from (Mistake(file, error.in_full()) for error in broken)
+            continue
+        yield from (Mistake(file, said, is_error=False) for said in _overlooked(obj))
         if obj["kind"] == nad.KIND:
             read.append((file, definitions.read(obj, rules)))
         elif obj["kind"] == policy.KIND:
             yield from _policy(file, obj)
         else:
-            yield from (Mistake(file, _told(error)) for error in _of(obj))
+            yield from (Mistake(file, error.in_full()) for error in _of(obj))
     yield from _definitions(read)
+
+
+def _malformed(obj: Object) -> Iterator[errors.InvalidInput]:
+    """What no API server takes of any object, and what its kind is not served as."""
+    meta = obj["metadata"]
+    called = f"{obj['kind']} {meta['namespace']}/{meta['name']}"
+    for field in ("kind", "apiVersion"):
+        if field in obj and not isinstance(obj[field], str):
+            yield errors.InvalidInput(called, field, obj[field], "must be a string")
+            return
+    for field in ("name", "namespace"):
+        if not isinstance(meta[field], str):
+            rule = "must be a string"
+            yield errors.InvalidInput(
+                called, f"metadata.{field}", meta[field], rule, hint="put it in quotes"
+            )
+    for field in ("annotations", "labels"):
+        yield from _not_strings(called, f"metadata.{field}", meta.get(field))
+    if not isinstance(obj.get("spec") or {}, Mapping):
+        yield errors.InvalidInput(called, "spec", obj["spec"], "must be an object")
+    served = SERVED.get(obj["kind"], ())
+    if served and obj.get("apiVersion", served[0]) not in served:
+        rule = f"must be {' or '.join(served)}"
+        yield errors.InvalidInput(called, "apiVersion", obj["apiVersion"], rule)
+
+
+def _not_strings(called: str, field: str, value: Any) -> Iterator[errors.InvalidInput]:
+    if not isinstance(value or {}, Mapping):
+        yield errors.InvalidInput(called, field, value, "must be an object")
+        return
+    for key, one in (value or {}).items():
+        if not isinstance(one, str):
+            rule = "must be a string"
+            yield errors.InvalidInput(called, f"{field}[{key}]", one, rule, hint="put it in quotes")
+
+
+def _overlooked(obj: Object) -> Iterator[str]:
+    """A kind that nobody here reads, but that looks like one that is."""
+    kind = obj["kind"]
+    near = [one for one in SERVED if one != kind and abs(len(one) - len(kind)) <= SLIP]
+    if kind not in SERVED and (meant := difflib.get_close_matches(kind, near, 1, 0.8)):
+        yield f"{kind} {obj['metadata']['name']} was not looked at; did you mean {meant[0]}?"
 
 
 def _single(file: str, document: Any) -> Iterator[tuple[str, Any]]:
@@ -79,7 +138,7 @@ def _of(obj: Object) -> list[errors.InvalidInput]:
 def _policy(file: str, obj: Object) -> Iterator[Mistake]:
     """What breaks it, or else what of it is skipped: the rest is in force without it."""
     found = policy.problems(obj)
-    yield from (Mistake(file, _told(error)) for error in found)
+    yield from (Mistake(file, error.in_full()) for error in found)
     subject = objects.subject(policy.KIND, obj)
     for part in () if found else policy.parse(obj).skipped:
         yield Mistake(file, f"{subject}: {policystatus.told(part)}", is_error=False)
@@ -101,7 +160,3 @@ def _definitions(read: list[tuple[str, definitions.Definition]]) -> Iterator[Mis
         first = frozenset({members[0].key})  # the oldest, where files do not say
         for key, said in definitions.settle(members, first).refused.items():
             yield Mistake(files[key], said)
-
-
-def _told(error: errors.WeftError) -> str:
-    return f"{error} ({error.hint})" if error.hint else str(error)

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.support import bad_input
 from tests.support.pods import nad, pod
@@ -134,3 +136,84 @@ def test_what_cannot_be_read_is_one_sentence(
     assert "No such file" in capsys.readouterr().err
     assert run(monkeypatch, str(file), "--reserved-subnets", "x") == 1
     assert "--reserved-subnets" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("obj", "said"),
+    [
+        (
+            {"kind": "VirtualMachine", "metadata": {"name": "a"}, "spec": 7},
+            "VirtualMachine default/a: spec 7: must be an object",
+        ),
+        (
+            {"kind": "Pod", "metadata": {"name": "a", "annotations": {"x": 5}}},
+            "Pod default/a: metadata.annotations[x] 5: must be a string (put it in quotes)",
+        ),
+        (
+            {"kind": "Pod", "metadata": {"name": 5}},
+            "Pod default/5: metadata.name 5: must be a string (put it in quotes)",
+        ),
+        (
+            {
+                "apiVersion": "k8s.cni.cncf.io/v1beta2",
+                "kind": "MultiNetworkPolicy",
+                "metadata": {"name": "a"},
+            },
+            'MultiNetworkPolicy default/a: apiVersion "k8s.cni.cncf.io/v1beta2": must be'
+            " k8s.cni.cncf.io/v1beta1",
+        ),
+    ],
+)
+def test_what_no_api_server_would_take_is_told(obj: Any, said: str) -> None:
+    assert [(one.message, one.is_error) for one in found(obj)] == [(said, True)]
+
+
+def test_a_kind_that_is_misspelt_is_told_and_one_of_others_is_not() -> None:
+    (one,) = found({"kind": "VirtualMachin", "metadata": {"name": "a"}})
+    assert one.message == "VirtualMachin a was not looked at; did you mean VirtualMachine?"
+    assert not one.is_error
+    for kind in ("NetworkPolicy", "VirtualMachinePool", "Deployment", "Service", "Node"):
+        assert found({"kind": kind, "metadata": {"name": "a"}}) == []
+
+
+JUNK = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=4)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=2),
+        st.dictionaries(
+            st.sampled_from(
+                [
+                    "spec",
+                    "template",
+                    "domain",
+                    "devices",
+                    "interfaces",
+                    "networks",
+                    "name",
+                    "bridge",
+                    "multus",
+                    "volumes",
+                    "config",
+                    "metadata",
+                    "annotations",
+                    "labels",
+                    "ingress",
+                    "from",
+                    "ports",
+                    "podSelector",
+                    "matchLabels",
+                ]
+            ),
+            inner,
+            max_size=4,
+        ),
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.sampled_from([*mistakes.SERVED, "Deployment"]), JUNK, JUNK)
+def test_nothing_that_is_written_makes_it_stumble(kind: str, spec: Any, meta: Any) -> None:
+    more = meta if isinstance(meta, dict) else {}
+    for one in found({"kind": kind, "metadata": {"name": "a", **more}, "spec": spec}):
+        assert one.message

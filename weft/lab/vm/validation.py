@@ -33,9 +33,12 @@ Findings = Iterator[InvalidInput]
 def machine_findings(vm: Mapping[str, Any]) -> list[InvalidInput]:
     """Of a VirtualMachine: how it is run, and its template."""
     check = _Check(_called("VirtualMachine", vm))
-    return list(check.strategy(vm.get("spec") or {})) + [
+    spec = vm.get("spec") or {}
+    if not isinstance(spec, Mapping):
+        return [check.wrong("spec", spec, "must be an object with at least `template`")]
+    return list(check.strategy(spec)) + [
         finding
-        for template in check.mappings(vm.get("spec") or {}, "spec", "template", required=True)
+        for template in check.mappings(spec, "spec", "template", required=True)
         for finding in _instance(check, template.get("spec"), "spec.template.spec")
     ] + check.broken  # fmt: skip
 
