@@ -39,12 +39,18 @@ class Cluster:
     zones: tuple[Zone, ...]
 
     async def guest(self, name: str, zone: Zone, network: str = "blue") -> Guest:
-        """A pod's NIC without any of the pod's own addresses: what a VM's guest has."""
-        made = await self.api.create(resources.PODS, pod(name, zone.name, network))
+        """A pod's NIC without any of the pod's own addresses: what a VM's guest has.
+
+        `network` "" is the cluster's own.
+        """
+        wish = pod(name, zone.name, network)
+        if not network:
+            del wish["metadata"]["annotations"]
+        made = await self.api.create(resources.PODS, wish)
         found = await self.pods.wait_for(
-            f"default/{name}", lambda obj: bool(podnetworks.parse(obj)), PATIENCE
+            f"default/{name}", lambda obj: bool(podnetworks.parse(obj, primary=True)), PATIENCE
         )
-        ((key, allocation),) = podnetworks.parse(found).items()
+        ((key, allocation),) = podnetworks.parse(found, primary=not network).items()
         port = names.logical_port(key, "default", name)
         guest = await asyncio.to_thread(
             zone.guest, port, allocation.mac, version=made["metadata"]["uid"]
@@ -93,10 +99,10 @@ async def routes(guest: Guest, family: str) -> list[str]:
     return [" ".join(line.split()) for line in said.splitlines()]
 
 
-async def heard_prefix(guest: Guest) -> list[str]:
-    """The guest's IPv6 routes once its kernel has made one of an advertisement."""
+async def heard_prefix(guest: Guest, prefix: str = "fd00:1::/64") -> list[str]:
+    """The guest's IPv6 routes once its kernel has made this one of an advertisement."""
     await asyncio.to_thread(
-        guest.run, sys.executable, "-I", routing.__file__, "fd00:1::/64", str(PATIENCE)
+        guest.run, sys.executable, "-I", routing.__file__, prefix, str(PATIENCE)
     )
     return await routes(guest, "-6")
 
@@ -134,6 +140,51 @@ async def test_a_guest_that_follows_the_standards_gets_ipv6(
     for guest in (one, two):
         assert not [route for route in await routes(guest, "-6") if "default" in route]
         assert not [route for route in await routes(guest, "-4") if "default" in route]
+
+
+async def take_routes(guest: Guest) -> None:
+    """Have the kernel take routes of advertisements, as guests do whose system reads them."""
+    conf = "net.ipv6.conf.eth0.accept_ra_rt_info_max_plen=128"
+    await asyncio.to_thread(guest.run, "busybox", "sysctl", "-w", conf)
+    for state in ("down", "up"):  # it asks again then
+        await asyncio.to_thread(guest.run, "busybox", "ip", "link", "set", "eth0", state)
+
+
+async def test_a_guest_on_a_routed_network_learns_the_way_to_the_others(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    """Its node's part on the link, all of the network by the node's router, and nothing else."""
+    config = nad("red", "10.64.0.0/16/24", "fd00:64::/48/64", topology="layer3", mtu=1300)
+    await cluster.api.create(resources.NADS, config)
+    guests = [await cluster.guest(f"g{n}", zone, "red") for n, zone in enumerate(cluster.zones)]
+    addresses = []
+    for guest in guests:
+        await take_routes(guest)
+        found = await heard_prefix(guest, "fd00:64::/48")
+        (way,) = [route for route in found if " via " in route]
+        assert way.startswith("fd00:64::/48 via fe80::858:aff:fe40:")
+        assert not [route for route in found if route.startswith("default")]
+        given = await asyncio.to_thread(lease, guest, tmp_path, "udhcpc6")
+        guest.take(f"{given['ipv6']}/128")
+        addresses.append(IPv6Address(given["ipv6"]))
+    assert await asyncio.to_thread(guests[0].pings, str(addresses[1]))
+
+
+@pytest.mark.parametrize(
+    "whole", [("--cluster-subnets", "10.128.0.0/14/23,fd00:10:128::/48/64")], indirect=True
+)
+async def test_a_guest_on_the_clusters_own_network_has_its_router_as_default(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    guests = [await cluster.guest(f"g{n}", zone, "") for n, zone in enumerate(cluster.zones)]
+    addresses = []
+    for guest in guests:
+        (way,) = [r for r in await heard_prefix(guest, "::/0") if r.startswith("default")]
+        assert way.startswith("default via fe80::858:aff:fe80:")
+        given = await asyncio.to_thread(lease, guest, tmp_path, "udhcpc6")
+        guest.take(f"{given['ipv6']}/128")
+        addresses.append(given["ipv6"])
+    assert await asyncio.to_thread(guests[0].pings, addresses[1])
 
 
 SOLICIT = "ff02::2", "33:33:00:00:00:02"

@@ -1,7 +1,10 @@
-"""What IPv6 hosts on a network are told by router advertisement (RFC 4861), as bytes.
+"""What IPv6 hosts on a network are told by router advertisement (RFC 4861), as bytes, and through
+which port?
 
 OVN's own always names a default router, so weft speaks for itself (ADR 0004): addresses come
-from DHCPv6, this prefix is on the link, this is the MTU, and there is no router here.
+from DHCPv6, this prefix is on the link, this is the MTU, and there is no router here. On routed
+networks it speaks in the name of the node's router, which leads to these subnets (RFC 4191), and
+everywhere only on the cluster's own.
 """
 
 from __future__ import annotations
@@ -10,11 +13,10 @@ import struct
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 
-from weft import model, names
-from weft.ovn import dhcp
+from weft import model, names, ranges, rows
+from weft.ovn import dhcp, router
 
 ALL_NODES = IPv6Address("ff02::1")
-SOURCE = IPv6Address(dhcp.SERVER_LINK_LOCAL)
 # RFC 4861's default: guests keep the prefix while no agent speaks for days, but not for ever.
 VALID_SECONDS = 30 * 24 * 3600
 PREFERRED_SECONDS = 7 * 24 * 3600
@@ -24,11 +26,15 @@ _ICMPV6 = 58
 _SOLICITATION, _ADVERTISEMENT = 133, 134
 _MANAGED_AND_OTHER = 0xC0
 _ON_LINK = 0x80
+_ALWAYS = 0xFFFF  # the longest lifetime of a default router, as OVN has it (RFC 8319)
 
 
 @dataclass(frozen=True, slots=True)
 class Advertised:
-    """One network's advertisement, and the MACs of the local guests that it is meant for."""
+    """One network's advertisement, and the MACs of the local guests that it is meant for.
+
+    `speaker` is the MAC that it comes from; `routes` is what that leads to.
+    """
 
     network: str
     port: str
@@ -36,6 +42,9 @@ class Advertised:
     mtu: int
     prefixes: tuple[model.Subnet, ...]
     macs: frozenset[str]
+    speaker: str = names.SERVER_MAC
+    routes: tuple[model.Subnet, ...] = ()
+    is_default_router: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +58,45 @@ class Solicitation:
 def has_advertiser(network: model.Network) -> bool:
     """A guest that gets its address by DHCPv6 must hear the prefix from somewhere."""
     spec = network.spec
-    is_served = spec.topology is model.Topology.LAYER2 and spec.dhcp.enabled
+    is_served = spec.topology is not model.Topology.LOCALNET and spec.dhcp.enabled
     return is_served and any(subnet.version == 6 for subnet in spec.subnets)
 
 
-def advertised(network: model.Network, macs: frozenset[str]) -> Advertised:
+def port(network: model.Network, switch: str) -> tuple[rows.Row, ...]:
+    """The port through which the node agent speaks, where it does.
+
+    OVN never carries a frame from or to a `localport` over a tunnel, so each zone has its own
+    under one key and address, and none hears another's.
+    """
+    if not has_advertiser(network):
+        return ()
+    row = router.switch_port(
+        names.advertiser_port(network.name),
+        switch,
+        router.Owner(network.name),
+        type="localport",
+        addresses=f"{names.SERVER_MAC} {dhcp.SERVER_LINK_LOCAL}",
+        options={"requested-tnl-key": str(names.ADVERTISER_TUNNEL_KEY)},
+    )
+    return (row,)
+
+
+def advertised(
+    network: model.Network, macs: frozenset[str], routed: tuple[model.Subnet, ...] = ()
+) -> Advertised:
+    """`routed`: the node's part of a routed network."""
+    own = routed or network.spec.subnets
+    beyond = network.spec.subnets if routed and not network.is_default else ()
     return Advertised(
         network=network.name,
         port=names.advertiser_port(network.name),
         device=names.advertiser_device(network.id),
         mtu=network.spec.mtu,
-        prefixes=tuple(subnet for subnet in network.spec.subnets if subnet.version == 6),
+        prefixes=tuple(subnet for subnet in own if subnet.version == 6),
         macs=macs,
+        speaker=router.mac(map(ranges.router, routed)) if routed else names.SERVER_MAC,
+        routes=tuple(subnet for subnet in beyond if subnet.version == 6),
+        is_default_router=network.is_default,
     )
 
 
@@ -85,8 +121,9 @@ def parse(frame: bytes) -> Solicitation | None:
 
 
 def _frame(said: Advertised, mac: bytes, to: IPv6Address) -> bytes:
-    own = _mac(names.SERVER_MAC)
-    body = struct.pack("!BBHBBHII", _ADVERTISEMENT, 0, 0, 0, _MANAGED_AND_OTHER, 0, 0, 0)
+    own, source = _mac(said.speaker), _link_local(said.speaker)
+    lifetime = _ALWAYS if said.is_default_router else 0
+    body = struct.pack("!BBHBBHII", _ADVERTISEMENT, 0, 0, 0, _MANAGED_AND_OTHER, lifetime, 0, 0)
     body += struct.pack("!BB6s", 1, 1, own)
     body += struct.pack("!BBHI", 5, 1, 0, said.mtu)
     for prefix in said.prefixes:
@@ -95,10 +132,20 @@ def _frame(said: Advertised, mac: bytes, to: IPv6Address) -> bytes:
             *(3, 4, prefix.prefixlen, _ON_LINK, VALID_SECONDS, PREFERRED_SECONDS, 0),
             prefix.network_address.packed,
         )
-    pseudo = SOURCE.packed + to.packed + struct.pack("!I3xB", len(body), _ICMPV6)
+    for route in said.routes:
+        address = route.network_address.packed
+        body += struct.pack("!BBBBI16s", 24, 3, route.prefixlen, 0, VALID_SECONDS, address)
+    pseudo = source.packed + to.packed + struct.pack("!I3xB", len(body), _ICMPV6)
     body = body[:2] + _checksum(pseudo + body).to_bytes(2, "big") + body[4:]
-    header = struct.pack("!IHBB", 6 << 28, len(body), _ICMPV6, 255) + SOURCE.packed + to.packed
+    header = struct.pack("!IHBB", 6 << 28, len(body), _ICMPV6, 255) + source.packed + to.packed
     return mac + own + _ETHERTYPE.to_bytes(2, "big") + header + body
+
+
+def _link_local(mac: str) -> IPv6Address:
+    """What OVN makes of a port's MAC (modified EUI-64)."""
+    own = _mac(mac)
+    half = bytes((own[0] ^ 2,)) + own[1:3] + b"\xff\xfe" + own[3:]
+    return IPv6Address(b"\xfe\x80" + bytes(6) + half)
 
 
 def _checksum(data: bytes) -> int:

@@ -20,8 +20,8 @@ OPTIONS = "DHCP_Options"
 def options(network: model.Network, routed: tuple[model.Subnet, ...] = ()) -> tuple[rows.Row, ...]:
     """One row for each family that the network assigns addresses from.
 
-    `routed`: this node's subnets of a layer-3 network. Of those IPv4 alone is served: only a
-    router's advertisement could tell a guest the way to the other nodes by IPv6.
+    `routed`: this node's subnets of a layer-3 network. The way to the other nodes is told here
+    for IPv4; for IPv6 the router's advertisement tells it.
     """
     if not network.spec.dhcp.enabled:
         return ()
@@ -56,9 +56,8 @@ def families(spec: model.NetworkSpec) -> frozenset[int]:
 def _served(spec: model.NetworkSpec, routed: tuple[model.Subnet, ...]) -> tuple[model.Subnet, ...]:
     """The first subnet of each family: a port can point at one row of each."""
     first: dict[int, model.Subnet] = {}
-    if spec.topology is model.Topology.LAYER3:
-        return tuple(subnet for subnet in routed if subnet.version == 4)[:1]
-    for subnet in spec.subnets:
+    is_routed = spec.topology is model.Topology.LAYER3
+    for subnet in routed if is_routed else spec.subnets:
         first.setdefault(subnet.version, subnet)
     return tuple(first.values())
 
@@ -71,7 +70,7 @@ def _row(network: model.Network, subnet: model.Subnet) -> rows.Row:
     spec = network.spec
     key = names.dhcp_options(spec.name, subnet.version)
     said = _options_v4(spec) if subnet.version == 4 else _options_v6(spec)
-    if spec.topology is model.Topology.LAYER3:
+    if spec.topology is model.Topology.LAYER3 and subnet.version == 4:
         said |= _way(network, str(ranges.router(subnet).ip))
     return rows.Row(
         OPTIONS,

@@ -59,29 +59,3 @@ def remote_port(
             "requested-tnl-key": str(port.allocation.tunnel_id),
         },
     )
-
-
-def advertiser(network: model.Network) -> rows.Row:
-    """The port through which the node agent speaks router advertisements (ADR 0004).
-
-    OVN never carries a frame from or to a `localport` over a tunnel, so each zone has its own
-    under one key and address, and none hears another's.
-    """
-    name = names.advertiser_port(network.name)
-    return rows.Row(
-        ports.PORT,
-        name,
-        {
-            "name": name,
-            "type": "localport",
-            "addresses": frozenset({f"{names.SERVER_MAC} {dhcp.SERVER_LINK_LOCAL}"}),
-            "port_security": frozenset(),
-            "options": {"requested-tnl-key": str(names.ADVERTISER_TUNNEL_KEY)},
-            "external_ids": {
-                names.OWNER: names.network_owner(network.name),
-                names.NETWORK: network.name,
-            },
-        },
-        parent=rows.Ref(ports.SWITCH, names.layer2_switch(network.name)),
-        parent_column="ports",
-    )

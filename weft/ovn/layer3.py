@@ -8,7 +8,7 @@ of another zone, so a network's cost here follows its nodes.
 from __future__ import annotations
 
 from weft import model, names, ranges, rows
-from weft.ovn import dhcp, ports, router
+from weft.ovn import advertisement, dhcp, ports, router
 
 
 def own(network: model.Network, node: model.NodeInfo) -> tuple[rows.Row, ...]:
@@ -38,6 +38,7 @@ def own(network: model.Network, node: model.NodeInfo) -> tuple[rows.Row, ...]:
             {"requested-tnl-key": str(names.ROUTER_TUNNEL_KEY)},
         ),
         *dhcp.options(network, node.subnets_of(network.name)),
+        *advertisement.port(network, switch),
     )
 
 

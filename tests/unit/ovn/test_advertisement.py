@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from ipaddress import IPv6Address, ip_network
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft import model
+from weft import model, names, rows
 from weft.ovn import advertisement
 
 NETWORK = model.Network(
@@ -18,6 +19,19 @@ NETWORK = model.Network(
     3,
 )
 SAID = advertisement.advertised(NETWORK, frozenset({"0a:58:0a:01:00:05"}))
+
+
+ROUTED = model.Network(
+    model.NetworkSpec(
+        "red",
+        model.Topology.LAYER3,
+        1300,
+        (ip_network("10.64.0.0/16"), ip_network("fd00:64::/48")),
+        host_prefix=(24, 64),
+    ),
+    4,
+)
+PART = (ip_network("10.64.2.0/24"), ip_network("fd00:64:0:2::/64"))
 
 
 def solicitation(
@@ -66,6 +80,42 @@ def test_checksum_holds():
         while total > 0xFFFF:
             total = (total & 0xFFFF) + (total >> 16)
         assert total == 0xFFFF
+
+
+def test_on_a_routed_network_the_nodes_router_leads_to_all_of_it():
+    frame = advertisement.to_all(advertisement.advertised(ROUTED, frozenset(), PART))
+    assert frame[6:12] == bytes.fromhex("0a580a400201")
+    assert frame[22:38] == IPv6Address("fe80::858:aff:fe40:201").packed
+    assert struct.unpack("!H", frame[60:62]) == (0,)  # a default router it is not
+    found = options(frame)
+    assert found[1][2:] == frame[6:12]
+    assert found[3][16:] == IPv6Address("fd00:64:0:2::").packed
+    length, preference, valid = struct.unpack("!BBI", found[24][2:8])
+    assert (length, preference) == (48, 0)
+    assert valid > 0
+    assert found[24][8:] == IPv6Address("fd00:64::").packed
+
+
+def test_on_the_clusters_own_network_it_leads_everywhere():
+    own = model.Network(replace(ROUTED.spec, name="default"), 0)
+    frame = advertisement.to_all(advertisement.advertised(own, frozenset(), PART))
+    assert struct.unpack("!H", frame[60:62]) == (65535,)
+    assert 24 not in options(frame)
+
+
+def test_a_flat_network_has_no_way_to_tell():
+    assert 24 not in options(advertisement.to_all(SAID))
+    assert advertisement.to_all(SAID)[22:38] == IPv6Address("fe80::858:a9ff:fefe:101").packed
+
+
+def test_its_port_keeps_below_the_keys_of_pods():
+    for network in (NETWORK, ROUTED):
+        (row,) = advertisement.port(network, "switch")
+        assert row.columns["type"] == "localport"
+        assert row.parent == rows.Ref("Logical_Switch", "switch")
+        assert int(row.columns["options"]["requested-tnl-key"]) < names.FIRST_POD_TUNNEL_KEY
+    silent = replace(NETWORK, spec=replace(NETWORK.spec, dhcp=model.Dhcp(enabled=False)))
+    assert advertisement.port(silent, "switch") == ()
 
 
 def test_the_asking_guest_alone_is_answered():

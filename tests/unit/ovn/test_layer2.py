@@ -97,9 +97,3 @@ def test_port_security_names_what_the_port_may_use(addresses, security):
 
 def test_second_attachment_has_its_own_port():
     assert ports.port_key(port(key="default/blue/1")) != ports.port_key(port())
-
-
-def test_advertiser_keeps_below_the_keys_of_pods():
-    row = layer2.advertiser(NETWORK)
-    assert row.columns["type"] == "localport"
-    assert int(row.columns["options"]["requested-tnl-key"]) < names.FIRST_POD_TUNNEL_KEY

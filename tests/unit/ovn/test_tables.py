@@ -7,6 +7,7 @@ from ipaddress import ip_interface, ip_network
 from weft import model
 from weft.ovn import (
     acl,
+    advertisement,
     dhcp,
     gateway,
     interconnect,
@@ -41,7 +42,7 @@ def test_each_written_column_is_followed_and_each_key_read_back(own, far):
     written = (
         layer2.switch(NETWORK),
         layer2.local_port(NETWORK, PORT, "c1"),
-        layer2.advertiser(NETWORK),
+        *advertisement.port(NETWORK, "blue_ovn_layer2_switch"),
         *dhcp.options(NETWORK),
         *interconnect.chassis(model.NodeInfo("node2", "c2", ("192.0.2.2",))),
         *layer3.own(ROUTED, own),

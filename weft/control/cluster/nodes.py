@@ -2,9 +2,8 @@
 
 Joins the cache of Nodes with weft.alloc: what is annotated is kept, what is missing is chosen and
 written with one patch, and free again when a Node goes. A node gets its part of the cluster's own
-network at once, of another layer3 network when the first pod there asks for it. What Kubernetes
-says is what counts: a part is used only when the Node's annotation has come back. Whose a part is,
-`parts` decides.
+network at once, of another layer3 network when the first pod there asks. What Kubernetes says is
+what counts: a part is used only when the Node's annotation has come back. `parts` says whose.
 """
 
 from __future__ import annotations

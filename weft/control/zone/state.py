@@ -222,14 +222,14 @@ class Zone:
 
     def advertised(self) -> dict[str, advertisement.Advertised]:
         """By network: what to advertise where IPv6 is assigned and a guest may ask for it."""
-        return {
-            name: advertisement.advertised(
-                network,
-                frozenset(self._ports[name][key].allocation.mac for key in self._local[name]),
-            )
-            for name in self._local
-            if (network := self.network(name)) and advertisement.has_advertiser(network)
-        }
+        found = {}
+        for name, keys in self._local.items():
+            if network := self.network(name):
+                macs = frozenset(self._ports[name][key].allocation.mac for key in keys)
+                topology = topologies.KNOWN[network.spec.topology]
+                if said := topology.of_guests(network, macs, self._here):
+                    found[name] = said
+        return found
 
     def ports_on(self, network: str) -> Iterable[model.Port]:
         """The attachments of all pods of the cluster to a network."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from weft import model, rows
+from weft import model, names, rows
 from weft.ovn import advertisement, dhcp, gateway, layer2, layer3, ports, transit
 
 
@@ -45,6 +45,11 @@ class Topology(Protocol):
     def of_pod(self, network: model.Network, port: model.Port, here: Here) -> rows.Row | None:
         """The port of a pod, None where it has none here or not yet."""
 
+    def of_guests(
+        self, network: model.Network, macs: frozenset[str], here: Here
+    ) -> advertisement.Advertised | None:
+        """What to advertise to the local guests with these MACs, None where nothing is."""
+
 
 class Layer2:
     """One switch over all zones; every zone that has it has a port for each of its pods."""
@@ -52,10 +57,15 @@ class Layer2:
     has_remote_pods = True
 
     def of_network(self, network: model.Network, here: Here) -> tuple[rows.Row, ...]:
-        own = (layer2.switch(network), *dhcp.options(network))
-        if advertisement.has_advertiser(network):
-            return (*own, layer2.advertiser(network))
-        return own
+        port = advertisement.port(network, names.layer2_switch(network.name))
+        return (layer2.switch(network), *dhcp.options(network), *port)
+
+    def of_guests(
+        self, network: model.Network, macs: frozenset[str], here: Here
+    ) -> advertisement.Advertised | None:
+        if not advertisement.has_advertiser(network):
+            return None
+        return advertisement.advertised(network, macs)
 
     def of_node(
         self, network: model.Network, node: model.NodeInfo, here: Here
@@ -100,6 +110,14 @@ class Layer3:
         if port.node != here.node or own is None:
             return None
         return layer3.pod_port(network, port, own, here.chassis)
+
+    def of_guests(
+        self, network: model.Network, macs: frozenset[str], here: Here
+    ) -> advertisement.Advertised | None:
+        own = self._own(network, here)
+        if own is None or not advertisement.has_advertiser(network):
+            return None
+        return advertisement.advertised(network, macs, own.subnets_of(network.name))
 
     @staticmethod
     def _own(network: model.Network, here: Here) -> model.NodeInfo | None:
