@@ -268,7 +268,7 @@ class Client:
             res.path(namespace), query, silence=_SILENCE, where=where
         ) as content:
             rest = b""
-            async for chunk in content:
+            async for chunk in content.iter_any():
                 lines = (rest + chunk).split(b"\n") if rest else chunk.split(b"\n")
                 rest = lines.pop()
                 for line in lines:

@@ -1,6 +1,6 @@
 """How does one request reach the API server, and when is it sent again?
 
-Credentials, retries and the translation of failures; knows no kind of object.
+Connections, credentials, retries and the translation of failures; knows no kind of object.
 A request is repeated only if that cannot do harm: when it was never sent, when the server said
 that it did not look at it (429), or when sending it twice means the same as once.
 """
@@ -11,36 +11,35 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
-from urllib.parse import quote, urlencode, urlsplit
+from typing import Any, Self
+
+import aiohttp
+from yarl import URL
 
 from weft import __version__
-from weft.kube import config, connections, errors, http
+from weft.kube import config, errors
 
 CONNECTIONS = 64  # requests in flight; watches are not counted
 PATIENCE = 30.0  # seconds that a request is retried before its caller hears of it
-_ANSWER = 60.0  # seconds that one answer may take
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 _TOKEN_AGE = 60.0  # bound tokens are renewed on disk long before they expire
 _TRANSIENT = frozenset({429, 502, 503, 504})
-_AGENT = f"weft/{__version__}"
+_BUFFER = 1 << 20  # a burst of watch events arrives in few large reads
 
 
 class Transport:
-    """An async context manager: connections are closed with it."""
+    """An async context manager: sessions open with it and close with it."""
 
     def __init__(self, endpoint: config.Endpoint, *, patience: float = PATIENCE) -> None:
         self._endpoint = endpoint
         self._patience = patience
-        server = urlsplit(endpoint.server)
-        is_local = server.scheme == "unix"
-        self._prefix = "" if is_local else server.path.rstrip("/")
-        self._host = "localhost" if is_local else server.netloc
-        self._pool: connections.Pool | None = None
-        self._in_flight = asyncio.Semaphore(CONNECTIONS)
+        self._unix = endpoint.server.startswith("unix://")
+        self._base = "http://localhost" if self._unix else endpoint.server
+        self._calls: aiohttp.ClientSession | None = None
+        self._streams: aiohttp.ClientSession | None = None
         self._token = endpoint.token
         self._token_read = -_TOKEN_AGE
 
@@ -49,7 +48,8 @@ class Transport:
         return self._endpoint.server
 
     async def __aenter__(self) -> Self:
-        self._pool = connections.Pool(self._endpoint)
+        self._calls = self._session(CONNECTIONS, aiohttp.ClientTimeout(total=60, sock_connect=10))
+        self._streams = self._session(0, aiohttp.ClientTimeout(total=None, sock_connect=10))
         return self
 
     async def __aexit__(
@@ -58,29 +58,48 @@ class Transport:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._pool is not None:
-            self._pool.close()
-        self._pool = None
+        for session in (self._calls, self._streams):
+            if session is not None:
+                await session.close()
+        self._calls = self._streams = None
 
-    def _opened(self) -> connections.Pool:
-        if self._pool is None:
-            raise RuntimeError("the client is not open: use `async with`")
-        return self._pool
+    def _session(self, limit: int, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientSession:
+        connector: aiohttp.BaseConnector
+        if self._unix:
+            connector = aiohttp.UnixConnector(
+                self._endpoint.server.removeprefix("unix://"), limit=limit
+            )
+        else:
+            connector = aiohttp.TCPConnector(
+                limit=limit, ssl=self._endpoint.tls or True, keepalive_timeout=60
+            )
+        return aiohttp.ClientSession(
+            connector=connector,
+            timeout=timeout,
+            read_bufsize=_BUFFER,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"Accept": "application/json", "User-Agent": f"weft/{__version__}"},
+            skip_auto_headers=("Accept-Encoding",),  # local links: compressing costs more
+        )
 
     def _headers(self, content_type: str) -> dict[str, str]:
-        headers = {"Host": self._host, "Accept": "application/json", "User-Agent": _AGENT}
         if self._endpoint.token_file and time.monotonic() - self._token_read > _TOKEN_AGE:
             self._token = Path(self._endpoint.token_file).read_text().strip()
             self._token_read = time.monotonic()
-        if self._token:
-            headers["Authorization"] = f"Bearer {self._token}"
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         if content_type:
             headers["Content-Type"] = content_type
         return headers
 
-    def _target(self, path: str, query: Mapping[str, str] | None) -> str:
-        target = self._prefix + quote(path, safe="/:%")
-        return f"{target}?{urlencode(query)}" if query else target
+    def _url(self, path: str, query: Mapping[str, str] | None) -> URL:
+        url = URL(self._base + path, encoded=True)
+        return url.with_query(query) if query else url
+
+    def _options(self, content_type: str, body: bytes | None) -> dict[str, Any]:
+        options: dict[str, Any] = {"headers": self._headers(content_type), "data": body}
+        if self._endpoint.server_name:
+            options["server_hostname"] = self._endpoint.server_name
+        return options
 
     async def request(
         self,
@@ -94,12 +113,12 @@ class Transport:
         where: str = "",
     ) -> bytes:
         """The body of a successful response; everything else is an errors.ApiError."""
-        target = self._target(path, query)
+        url = self._url(path, query)
         deadline = time.monotonic() + self._patience
         pause = _FIRST_PAUSE
         while True:
             try:
-                return await self._once(method, target, body, content_type, where)
+                return await self._once(method, url, body, content_type, where)
             except errors.ApiError as error:
                 wait = error.retry_after or pause * random.uniform(0.5, 1.0)
                 if not _may_repeat(error, repeatable) or time.monotonic() + wait > deadline:
@@ -108,49 +127,47 @@ class Transport:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def _once(
-        self, method: str, target: str, body: bytes | None, content_type: str, where: str
+        self, method: str, url: URL, body: bytes | None, content_type: str, where: str
     ) -> bytes:
-        pool = self._opened()
-        message = http.request(method, target, self._headers(content_type), body)
+        if self._calls is None:
+            raise RuntimeError("the client is not open: use `async with`")
+        options = self._options(content_type, body)
         try:
-            async with self._in_flight, asyncio.timeout(_ANSWER), pool.connection() as link:
-                response = await link.ask(message)
-                content = b"".join([piece async for piece in link.body()])
-        except OSError as error:  # a TimeoutError too
+            async with self._calls.request(method, url, **options) as response:
+                content = await response.read()
+                if response.status < 300:
+                    return content
+                after = response.headers.get("Retry-After", "")
+                raise errors.from_response(response.status, content, after, where=where)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise errors.unreachable(self.server, error, where=where) from error
-        if response.status < 300:
-            return content
-        raise _refusal(response, content, where)
 
     @asynccontextmanager
     async def stream(
         self, path: str, query: Mapping[str, str], *, silence: float, where: str = ""
-    ) -> AsyncIterator[AsyncIterator[bytes]]:
+    ) -> AsyncIterator[aiohttp.StreamReader]:
         """A response read as it comes; `silence` seconds without a byte count as broken."""
-        pool = self._opened()
-        message = http.request("GET", self._target(path, query), self._headers(""))
+        if self._streams is None:
+            raise RuntimeError("the client is not open: use `async with`")
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=silence)
+        options = self._options("", None)
         try:
-            async with pool.connection() as link:
-                async with asyncio.timeout(silence):
-                    response = await link.ask(message)
-                async with aclosing(link.body(silence)) as pieces:
-                    if response.status != 200:
-                        content = b"".join([piece async for piece in pieces])
-                        raise _refusal(response, content, where)
-                    yield pieces
-        except OSError as error:
+            async with self._streams.get(
+                self._url(path, query), timeout=timeout, **options
+            ) as response:
+                if response.status != 200:
+                    content = await response.read()
+                    after = response.headers.get("Retry-After", "")
+                    raise errors.from_response(response.status, content, after, where=where)
+                yield response.content
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise errors.unreachable(self.server, error, where=where) from error
-
-
-def _refusal(response: http.Response, content: bytes, where: str) -> errors.ApiError:
-    after = response.headers.get("retry-after", "")
-    return errors.from_response(response.status, content, after, where=where)
 
 
 def _may_repeat(error: errors.ApiError, repeatable: bool) -> bool:
     if error.status == 429:
         return True
     if error.status == 0:
-        never_sent = isinstance(error.__cause__, connections.NotConnected)
+        never_sent = isinstance(error.__cause__, aiohttp.ClientConnectorError)
         return never_sent or repeatable
     return repeatable and (error.status in _TRANSIENT or error.retry_after is not None)
