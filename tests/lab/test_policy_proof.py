@@ -50,7 +50,7 @@ def test_sets_of_policies_by_chance(policy_lab: PolicyLab) -> None:
     print(
         f"{SETS} sets of seed {SEED}, {SETS * len(policy_lab.asks)} connections: in force after "
         f"{times[SETS // 2]:.3f} s (longest {times[-1]:.3f}), {sum(map(bool, stale))} with flows "
-        f"remembered for a moment (longest {stale[-1]:.3f} s)"
+        f"remembered for a moment (for certain none after {stale[-1]:.3f} s)"
     )
 
 
