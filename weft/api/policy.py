@@ -21,12 +21,11 @@ from dataclasses import replace
 
 from weft import errors, names
 from weft.api import fields, objects, policyrules, selectors
-from weft.policy.words import Direction, Logging, Mode, Policy, Selector, Skipped
+from weft.policy.words import SEVERITIES, Direction, Logging, Mode, Policy, Selector, Skipped
 
 KIND = "MultiNetworkPolicy"
 _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
-_SEVERITIES = ("alert", "warning", "notice", "info", "debug")
 MOST_PROBLEMS = 10
 # All annotations of an object share 256 KiB; users' own come first.
 MOST_NOTED = 100_000
@@ -270,7 +269,7 @@ def _logging(namespace: object, found: list[errors.InvalidInput]) -> Logging:
 
 def _severity(levels: fields.Fields, name: str) -> str:
     text = levels.text(name)
-    if text.lower() in ("", *_SEVERITIES):
+    if text.lower() in ("", *SEVERITIES):
         return text.lower()
-    levels.refuse(name, text, f"must be one of {', '.join(_SEVERITIES)}, or empty for none")
+    levels.refuse(name, text, f"must be one of {', '.join(SEVERITIES)}, or empty for none")
     return ""

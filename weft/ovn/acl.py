@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from weft import names, rows
 from weft.ovn import router
+from weft.policy import words
 
 GROUP = "Port_Group"
 METER, BAND = "Meter", "Meter_Band"
@@ -17,7 +18,6 @@ METER, BAND = "Meter", "Meter_Band"
 ALLOW, DROP = "allow-related", "drop"
 ALLOWED, OTHERWISE = 1001, 1000  # priorities: what is let through, what becomes of the rest
 
-SEVERITIES = ("alert", "warning", "notice", "info", "debug")
 LOG_METER = "acl-logging"
 _LOG_RATE = 20  # packets a second of each ACL
 
@@ -41,7 +41,7 @@ def row(
     log: Log,
 ) -> rows.Row:
     """An ACL of a port group; `ids` hold its owner and its ROW_ID."""
-    logs = log.severity in SEVERITIES
+    logs = log.severity in words.SEVERITIES
     return rows.Row(
         router.ACL,
         str(ids[names.ROW_ID]),

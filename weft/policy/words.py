@@ -188,9 +188,13 @@ class Policy:
         return self.ingress if direction is Direction.INGRESS else self.egress
 
 
+# OVN's, from the gravest on.
+SEVERITIES = ("alert", "warning", "notice", "info", "debug")
+
+
 @dataclass(frozen=True, slots=True)
 class Logging:
-    """What a namespace wants logged of its isolated pods: a severity of OVN's each, "" for none."""
+    """What a namespace wants logged of its isolated pods: one of SEVERITIES each, "" for none."""
 
     allow: str = ""
     deny: str = ""

@@ -31,14 +31,14 @@ def _merge(first: Row, second: Row) -> Row:
 
 def _join(row: Row, column: str, one: Wish, two: Wish) -> Wish:
     if isinstance(one, Keys) and isinstance(two, Keys):
-        joined: Wish = Keys({**one.present, **two.present}, one.absent | two.absent)
-        sound = {**two.present, **one.present} == joined.present  # type: ignore[union-attr]
-        if sound and joined.absent.isdisjoint(joined.present):  # type: ignore[union-attr]
-            return joined
+        keys = Keys({**one.present, **two.present}, one.absent | two.absent)
+        agree = {**two.present, **one.present} == keys.present
+        if agree and keys.absent.isdisjoint(keys.present):
+            return keys
     elif isinstance(one, Members) and isinstance(two, Members):
-        joined = Members(one.present | two.present, one.absent | two.absent)
-        if joined.present.isdisjoint(joined.absent):
-            return joined
+        members = Members(one.present | two.present, one.absent | two.absent)
+        if members.present.isdisjoint(members.absent):
+            return members
     elif one == two:
         return one
     raise ValueError(f"{row.table} {row.key!r}: {column} is desired as {one!r} and as {two!r}")

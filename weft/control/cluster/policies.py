@@ -307,7 +307,7 @@ def _are_alike(one: Policy | None, other: Policy | None) -> bool:
 
 def _told(error: errors.WeftError) -> str:
     """Without the object, which the Event names."""
-    return f"{error.what} ({error.hint})" if error.hint else error.what
+    return error.in_full(named=False)
 
 
 def _news(found: Findings, *, has_status: bool) -> News:
