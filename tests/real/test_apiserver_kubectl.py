@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -11,6 +13,10 @@ import pytest
 from tests.support import apiserver
 from tests.support import kubectl as kubectls
 from tests.support.kubectl import Kubectl
+from weft.kube import cache, resources
+from weft.kube.client import Client
+from weft.lab.controllers import orphans
+from weft.lab.kubelet import scheduler
 from weft.lab.runtime.toolchain import Toolchain
 
 pytestmark = pytest.mark.real
@@ -85,6 +91,13 @@ def kubectl(
     toolchain: Toolchain,
 ) -> Kubectl:
     return Kubectl(kubectls.program(request.param, toolchain), server.kubeconfig, tmp_path)
+
+
+async def become(server: apiserver.Server, **status: Any) -> None:
+    """As the kubelet says it of the pod web."""
+    async with Client.from_kubeconfig(str(server.kubeconfig)) as api:
+        body = {"status": status}
+        await api.patch(resources.PODS, "web", "default", body, subresource="status")
 
 
 async def test_apply_get_describe_delete(kubectl: Kubectl) -> None:
@@ -210,6 +223,51 @@ async def test_logs(kubectl: Kubectl, server: apiserver.Server) -> None:
         assert await follow.stdout.readline() == b"three\n"
         await kubectl("delete", "pod", "web")
         assert await follow.wait() == 0
+
+
+async def test_the_log_of_the_run_before(kubectl: Kubectl, server: apiserver.Server) -> None:
+    await kubectl("create", "-f", "-", stdin=POD)
+    (server.logs / "default_web_main.log").write_text("second\n")
+    before = server.logs / "default_web_main.log.previous"
+    before.write_text("of an earlier pod of this name\n")
+    assert "not found" in await kubectl("logs", "-p", "web", ok=False)
+    restarted = {"name": "main", "restartCount": 1, "ready": True, "image": "i", "imageID": ""}
+    await become(server, containerStatuses=[restarted])
+    before.write_text("first\n")
+    assert await kubectl("logs", "-p", "web") == "first\n"
+    assert await kubectl("logs", "web") == "second\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "instead"),
+    [
+        (("exec", "web", "--", "ls"), "weft lab exec NAMESPACE/POD -- COMMAND"),
+        (("attach", "web"), "kubectl logs -f"),
+        (("port-forward", "web", "80"), "weft lab exec node1 -- COMMAND"),
+    ],
+)
+async def test_what_is_not_served_is_told_with_the_way_around(
+    kubectl: Kubectl, server: apiserver.Server, words: tuple[str, ...], instead: str
+) -> None:
+    await kubectl("create", "-f", "-", stdin=POD)
+    await become(server, phase="Running")
+    told = await kubectl(*words, ok=False)
+    assert "the lab does not serve kubectl" in told
+    assert instead in told
+
+
+async def test_a_pod_on_a_node_that_is_not_there_can_be_deleted(
+    kubectl: Kubectl, server: apiserver.Server
+) -> None:
+    await kubectl("create", "-f", "-", stdin=POD.replace("spec:", "spec:\n  nodeName: node7"))
+    async with Client.from_kubeconfig(str(server.kubeconfig)) as api, asyncio.TaskGroup() as group:
+        pods = cache.Cache(api, resources.PODS, indexes={"node": scheduler.node_of})
+        nodes = cache.Cache(api, resources.NODES)
+        parts = (pods.run(), nodes.run(), orphans.Orphans(api, pods, nodes).run())
+        tasks = [group.create_task(part) for part in parts]
+        await kubectl("delete", "pod", "web")  # returns when it is gone
+        for task in tasks:
+            task.cancel()
 
 
 async def test_the_subcommands_that_write_protobuf(kubectl: Kubectl) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 from pathlib import Path
@@ -53,6 +54,19 @@ def test_a_log_that_cannot_be_written_fails_the_container_alone(
     assert (state["attempt"], state["status"]) == (2, 126)
     assert log in state["error"]
     assert state["ended"] >= state["started"]
+
+
+def test_a_log_has_one_run_and_that_before_stands_beside_it(
+    process: init.Init, tmp_path: Path
+) -> None:
+    log = tmp_path / "c.log"
+    log.write_text("first")
+    order = {"argv": ["/no/such/program"], "env": {}, "log": str(log)}
+    pid, why = process.launch(order)
+    os.waitpid(pid, 0)
+    assert (tmp_path / "c.log.previous").read_text() == "first"
+    assert log.read_text() == ""
+    assert why == "/no/such/program: No such file or directory"
 
 
 def test_a_process_that_ends_while_it_is_killed(

@@ -58,6 +58,11 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def _moment() -> str:
+    """With parts of a second, so that what happened in one stands in its order in kubectl."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
 def about(obj: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """Which object, and which incarnation of it: the fields of an involvedObject."""
     meta = obj["metadata"]
@@ -96,7 +101,7 @@ class Recorder:
         self, obj: Mapping[str, Any], type: str, reason: str, message: str, count: int = 1
     ) -> None:
         """`type` is Normal or Warning; `obj` needs kind, apiVersion and metadata."""
-        time = now()
+        time = _moment()
         if len(message) > _LONGEST:
             message = message[: _LONGEST - 1] + "…"
         news = News(about(obj), type, reason, message, count, time, time)

@@ -205,6 +205,8 @@ class Api:
         self, http: web.BaseRequest, target: writes.Target
     ) -> web.StreamResponse:
         cluster, name = self._cluster, target.subresource
+        if target.resource.kind == "Pod" and name in _STREAMS:
+            raise status.not_served(_STREAMS[name])
         if name not in target.resource.subresources:
             raise status.no_such_path()
         if name == "log" and http.method == "GET":
@@ -234,6 +236,13 @@ class Api:
         return answers.reply(body, code, target.warnings)
 
 
+# What kubectl asks for that the lab does in another way.
+_STREAMS = {
+    "exec": "kubectl exec: a pod of the lab is entered by `weft lab exec NAMESPACE/POD -- COMMAND`",
+    "attach": "kubectl attach: `kubectl logs -f` follows what a container of the lab writes",
+    "portforward": "kubectl port-forward: a pod's ports are reached from inside of the lab, as by"
+    " `weft lab exec node1 -- COMMAND`",
+}
 _SUCCESS = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 
 

@@ -1,6 +1,7 @@
 """What did a container print? The `log` subresource, read from files that the kubelet writes.
 
-A log is the file `<namespace>_<pod>_<container>.log` in one folder.
+A log is the file `<namespace>_<pod>_<container>.log` in one folder; beside it stands that of the
+container's run before.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from aiohttp import web
 
 from weft.lab.apiserver import inotify, reads, request, status, store
 from weft.lab.apiserver.cluster import Cluster
+
+PREVIOUS = ".previous"  # the kubelet's word for the log of the run before
 
 
 class Files:
@@ -29,10 +32,13 @@ class Files:
         container = choose_container(obj, http.query.get("container", ""))
         if self._folder is None:
             raise status.bad_request("this server keeps no logs")
-        if request.flag(http.query, "previous"):
-            text = f'previous terminated container "{container}" in pod "{pod.key[1]}" not found'
-            raise status.bad_request(text)
         path = self._folder / f"{pod.key[0]}_{pod.key[1]}_{container}.log"
+        if request.flag(http.query, "previous"):
+            path = path.with_name(path.name + PREVIOUS)
+            if not _restarts(obj, container) or not path.exists():
+                text = f'previous terminated container "{container}" in pod "{pod.key[1]}"'
+                raise status.bad_request(f"{text} not found")
+            return web.Response(body=cut(path.read_bytes(), http.query), content_type="text/plain")
         if not path.exists():
             raise status.bad_request(_waiting(obj, container))
         if request.flag(http.query, "follow"):
@@ -66,6 +72,11 @@ async def _follow(
         cluster.listeners.remove(listen)
     await response.write_eof()
     return response
+
+
+def _restarts(pod: dict[str, Any], container: str) -> int:
+    states = (pod.get("status") or {}).get("containerStatuses") or ()
+    return sum(one.get("restartCount") or 0 for one in states if one.get("name") == container)
 
 
 def _has_ended(cluster: Cluster, pod: store.Item, container: str) -> bool:

@@ -58,7 +58,8 @@ def _json_patch(target: writes.Target, obj: Object, body: Any) -> Any:
         resource = target.resource
         raise status.invalid(resource.group, resource.kind, target.name, [cause]) from None
     except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError) as error:
-        raise status.bad_request(f"error decoding patch: {error}") from None
+        said = str(error).partition(" in {")[0]  # what follows is the object, as Python writes it
+        raise status.bad_request(f"error decoding patch: {said}") from None
 
 
 def _apply(

@@ -79,6 +79,11 @@ def no_such_path() -> ApiError:
     return ApiError(404, "NotFound", "the server could not find the requested resource")
 
 
+def not_served(what: str) -> ApiError:
+    """What a cluster has and the lab does not, with the way around."""
+    return ApiError(501, "NotImplemented", f"the lab does not serve {what}")
+
+
 def already_exists(group: str, plural: str, name: str) -> ApiError:
     message = f'{qualified(group, plural)} "{name}" already exists'
     return ApiError(409, "AlreadyExists", message, _details(name, group, plural))

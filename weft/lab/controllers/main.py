@@ -19,6 +19,7 @@ from weft import errors
 from weft.control import loop
 from weft.kube import cache, client, events, queue, resources
 from weft.lab import foreground, spec
+from weft.lab.controllers import orphans
 from weft.lab.kubelet import scheduler
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ async def run(config: Config) -> None:
             "nodes": nodes.run(),
             "scheduler": scheduler.Scheduler(api, pods, nodes, recorder).run(),
             "node ranges": Ranges(api, nodes).run(),
+            "orphans": orphans.Orphans(api, pods, nodes).run(),
         }
         if importlib.util.find_spec(VM_CONTROLLER) is not None:
             parts["vm controller"] = importlib.import_module(VM_CONTROLLER).run(api)

@@ -29,6 +29,7 @@ NEWNS, NEWUTS, NEWIPC, NEWPID, NEWNET = 0x20000, 0x4000000, 0x8000000, 0x2000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND = 1, 2, 4, 8, 4096
 MS_REC, MS_SLAVE = 16384, 1 << 19
 PR_SET_NAME = 15
+PREVIOUS = ".previous"
 
 Json = dict[str, Any]
 libc = ctypes.CDLL(None, use_errno=True)
@@ -63,6 +64,13 @@ def build_root(root: str, image: str, etc: dict[str, str]) -> None:
             file.write(text)
     os.chroot(root)
     os.chdir("/")
+
+
+def _why(error: BaseException) -> str:
+    """As a shell would say it."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    return str(error)
 
 
 def become(order: Json, log: int) -> None:
@@ -179,6 +187,9 @@ class Init:
 
     def launch(self, order: Json) -> tuple[int, str]:
         """The container's process, and why it could not become what it was to be."""
+        # A log has one run of the container; that of the run before is kept beside it.
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(order["log"], order["log"] + PREVIOUS)
         log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         reader, writer = os.pipe2(os.O_CLOEXEC)
         pid = os.fork()
@@ -187,7 +198,7 @@ class Init:
                 become(order, log)
             except BaseException as error:
                 missing = getattr(error, "errno", 0) == errno.ENOENT
-                os.write(writer, str(error).encode())
+                os.write(writer, _why(error).encode())
                 os._exit(127 if missing else 126)
         os.close(writer)
         os.close(log)

@@ -26,8 +26,6 @@ class Unplaced(errors.NotReady):
 
 
 def is_ready(node: Object) -> bool:
-    if (node.get("spec") or {}).get("unschedulable"):
-        return False
     conditions = (node.get("status") or {}).get("conditions") or ()
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
@@ -69,13 +67,16 @@ def _holds(expression: Object, values: Mapping[str, str]) -> bool:
 def choose(pod: Object, nodes: Iterable[Object], load: Mapping[str, int]) -> str:
     """The fitting node with the fewest pods, by name among equals; raises Unplaced."""
     nodes = list(nodes)
-    ready = [node for node in nodes if is_ready(node)]
+    open_to_pods = [node for node in nodes if not (node.get("spec") or {}).get("unschedulable")]
+    ready = [node for node in open_to_pods if is_ready(node)]
     fitting: list[str] = [node["metadata"]["name"] for node in ready if fits(pod, node)]
     if fitting:
         return min(fitting, key=lambda name: (load.get(name, 0), name))
     reasons = []
-    if len(nodes) > len(ready):
-        reasons.append(f"{len(nodes) - len(ready)} node(s) were not ready")
+    if closed := len(nodes) - len(open_to_pods):
+        reasons.append(f"{closed} node(s) were unschedulable")
+    if unready := len(open_to_pods) - len(ready):
+        reasons.append(f"{unready} node(s) were not ready")
     if ready:
         reasons.append(f"{len(ready)} node(s) didn't match Pod's node affinity/selector")
     raise Unplaced(f"0/{len(nodes)} nodes are available: {', '.join(reasons) or 'no nodes'}.")

@@ -52,7 +52,12 @@ def test_required_affinity() -> None:
 
 
 def test_a_cordoned_node_takes_none() -> None:
-    assert not scheduler.is_ready({**NODES[0], "spec": {"unschedulable": True}})
+    cordoned = {**NODES[0], "spec": {"unschedulable": True}}
+    assert scheduler.choose(pod(), [cordoned, NODES[1]], {"node2": 9}) == "node2"
+    with pytest.raises(
+        scheduler.Unplaced, match=r"1 node\(s\) were unschedulable, 1 node\(s\) were"
+    ):
+        scheduler.choose(pod(), [cordoned, NODES[2]], {})
 
 
 @given(st.integers(1, 6), st.integers(0, 40))
