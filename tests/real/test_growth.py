@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from weft import errors
-from weft.host import growth
+from weft.host import growth, mark
 
 pytestmark = pytest.mark.real
 
 
 async def following(path: Path) -> tuple[AsyncGenerator[str], asyncio.Task[str]]:
     """The lines, and the first of them: by then they are listened for."""
-    found = growth.lines(path)
+    found = growth.Growth(path, growth.end(path)).lines()
     first = asyncio.create_task(anext(found))
     await asyncio.sleep(0)
     return found, first
@@ -72,4 +72,55 @@ async def test_a_log_that_is_cut_short_goes_on_from_its_start(tmp_path: Path) ->
 
 async def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(errors.Unavailable, match="none: cannot be watched: No such file"):
-        await anext(growth.lines(tmp_path / "none" / "log"))
+        await anext(growth.Growth(tmp_path / "none" / "log", growth.NOWHERE).lines())
+
+
+async def test_what_was_written_while_nobody_read_is_told_later(tmp_path: Path) -> None:
+    """From the line after the last that was given, however far the rest of it was read."""
+    path, kept = tmp_path / "log", mark.Mark(tmp_path / "kept")
+    path.write_text("old\n")
+    reader = growth.Growth(path, growth.end(path))
+    found = reader.lines()
+    first = asyncio.create_task(anext(found))
+    await asyncio.sleep(0)
+    with path.open("a") as file:
+        file.write("one\ntwo\nha")
+    assert await first == "one"
+    kept.write(reader.place)
+    await found.aclose()
+    assert kept.read() == reader.place
+    with path.open("a") as file:
+        file.write("lf\nlast\n")
+    found = growth.Growth(path, kept.read() or growth.NOWHERE).lines()
+    assert [await anext(found) for _ in range(3)] == ["two", "half", "last"]
+    await found.aclose()
+
+
+@pytest.mark.parametrize("happened", ["replaced", "cut"])
+async def test_a_log_that_is_another_by_then_is_told_whole(tmp_path: Path, happened: str) -> None:
+    path = tmp_path / "log"
+    path.write_text("a long line that was read\n")
+    since = growth.end(path)
+    if happened == "replaced":
+        path.rename(tmp_path / "log.1")
+    path.write_text("new\n")
+    found = growth.Growth(path, since).lines()
+    assert await anext(found) == "new"
+    await found.aclose()
+
+
+async def test_of_very_much_that_was_missed_the_last_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(growth, "MOST_MISSED", 10)
+    path = tmp_path / "log"
+    path.write_text("first\nlast one\n")
+    found = growth.Growth(path, growth.NOWHERE).lines()
+    assert [await anext(found), await anext(found)] == ["", "last one"]
+    await found.aclose()
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", "[1, 2, -3]", "[1, 2, true]", "{}", "[1, 2, 3"])
+def test_a_mark_that_makes_no_sense_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "kept").write_text(text)
+    assert mark.Mark(tmp_path / "kept").read() is None

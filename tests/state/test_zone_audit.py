@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import contextlib
+from collections.abc import AsyncIterator, Mapping
 from ipaddress import ip_interface, ip_network
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -160,3 +162,45 @@ async def test_what_is_heard_is_told_by_itself() -> None:
     scene.audit = audit.Audit(scene.zone, lambda *event: told.set_result(event[3]))
     scene.audit.hear(line(SYN.format(4), mac(1), mac(2)))
     assert "default/two" in await told
+
+
+@pytest.mark.real
+async def test_what_was_logged_while_no_agent_ran_is_told_by_the_next(tmp_path: Path) -> None:
+    """Just that: neither what was told before, nor what was there before there was any agent."""
+    scene = Scene()
+    scene.watch("guard", "two")
+    scene.zone.changes()
+    log, kept = tmp_path / "log", tmp_path / "kept"
+    told: asyncio.Queue[str] = asyncio.Queue()
+    first, second, third = (
+        line(f"tcp,nw_src=172.20.0.1,nw_dst=172.20.0.2,tp_src=1,tp_dst={port}", mac(1), mac(2))
+        for port in (81, 82, 83)
+    )
+    log.write_text(f"{first}\n")
+    async with heard(scene, log, kept, told) as agent:
+        add(log, second)
+        assert "TCP port 82 " in await told.get()
+    add(log, third)
+    async with heard(scene, log, kept, told) as agent:
+        assert "TCP port 83 " in await told.get()
+    assert told.empty()
+    assert agent.told == 1
+
+
+def add(log: Path, line: str) -> None:
+    with log.open("a") as file:
+        file.write(f"{line}\n")
+
+
+@contextlib.asynccontextmanager
+async def heard(
+    scene: Scene, log: Path, kept: Path, told: asyncio.Queue[str]
+) -> AsyncIterator[audit.Audit]:
+    agent = audit.Audit(scene.zone, lambda *event: told.put_nowait(event[3]))
+    running = asyncio.create_task(agent.run(str(log), str(kept)))
+    await asyncio.sleep(0)  # by then it listens
+    try:
+        yield agent
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from pathlib import Path
 
 from weft import errors, model, names, rows
 from weft.api import clusternet, gateway, nodeinfo, policy
@@ -103,7 +104,7 @@ class Agent:
             zone=self.writer.run(),
             announcer=self._announcer.run(self._announce),
             advertiser=self.speaker.run(),
-            audit=self.audit.run(self._options.acl_log),
+            audit=self.audit.run(self._options.acl_log, kept_beside(self._options.cni_socket)),
             events=self.recorder.run(),
             cni=server.serve(self._dependencies()),
         )
@@ -220,6 +221,11 @@ def gateway_of(options: settings.Agent) -> model.Gateway | None:
         next_hops=options.gateway_next_hop,
         physical_network=options.physical_network,
     )
+
+
+def kept_beside(socket: str) -> str:
+    """Where an agent keeps how far it has read the log, for the one after it."""
+    return str(Path(socket).with_name("acl-log.read"))
 
 
 def own_info(node: str, columns: rows.Columns) -> model.NodeInfo:

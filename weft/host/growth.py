@@ -10,6 +10,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from weft import errors
@@ -17,31 +18,73 @@ from weft.host import inotify
 
 _CHUNK = 1 << 16
 _LONGEST = 1 << 20  # of a line; what is longer is none
+_TURN = 500  # lines that are given at once
+MOST_MISSED = 16 << 20  # bytes that are read of what was written since a place
 
 
-async def lines(path: Path) -> AsyncGenerator[str]:
-    """What is written from now on; of a file that comes later, all of it."""
-    with _Watch(path.parent).open() as watch:
-        file = _File.open(path, watch)
-        if file is not None:
-            os.lseek(file.descriptor, 0, os.SEEK_END)
-        try:
-            while True:
-                watch.woken.clear()
-                if file is None:
-                    file = _File.open(path, watch)
-                if file is not None:
-                    for line in file.read():
-                        yield line
-                    if not file.is_at(path):
-                        file.close(watch)
-                        file = _File.open(path, watch)
-                        if file is not None:
-                            continue
-                await watch.woken.wait()
-        finally:
-            if file is not None:
-                file.close(watch)
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far a file was read: which one it was, and how many bytes of it."""
+
+    device: int
+    inode: int
+    offset: int
+
+
+NOWHERE = Place(0, 0, 0)
+
+
+def end(path: Path) -> Place:
+    """Where nothing of a file is left; of one that is not there, all will be."""
+    try:
+        there = os.stat(path)
+    except OSError:
+        return NOWHERE
+    return Place(there.st_dev, there.st_ino, there.st_size)
+
+
+class Growth:
+    """The lines of a file since a place, and of one that comes later all.
+
+    `place` is behind the line that was given last.
+    """
+
+    def __init__(self, path: Path, since: Place) -> None:
+        self._path, self._since = path, since
+        self._file: _File | None = None
+
+    @property
+    def place(self) -> Place:
+        return self._file.place if self._file is not None else self._since
+
+    async def lines(self) -> AsyncGenerator[str]:
+        """Until closed."""
+        with _Watch(self._path.parent).open() as watch:
+            self._file = _File.open(self._path, watch)
+            if self._file is not None:
+                self._file.begin(self._since)
+            self._since = NOWHERE
+            try:
+                while True:
+                    watch.woken.clear()
+                    if self._file is None:
+                        self._file = _File.open(self._path, watch)
+                    if (file := self._file) is not None:
+                        for number, line in enumerate(file.read()):
+                            yield line
+                            if number % _TURN == _TURN - 1:
+                                await asyncio.sleep(0)  # others have something to do, too
+                        if not file.is_at(self._path):
+                            file.close(watch)
+                            self._file = _File.open(self._path, watch)
+                            if self._file is not None:
+                                continue
+                    await watch.woken.wait()
+            finally:
+                if self._file is not None:
+                    self._since = self._file.place
+                    self._file.close(watch)
+                    self._file = None
 
 
 class _Watch:
@@ -84,6 +127,20 @@ class _File:
     def __init__(self, descriptor: int, watch: int) -> None:
         self.descriptor, self._watch = descriptor, watch
         self._rest = b""
+        self._given = 0
+
+    @property
+    def place(self) -> Place:
+        there = os.fstat(self.descriptor)
+        return Place(there.st_dev, there.st_ino, self._given)
+
+    def begin(self, since: Place) -> None:
+        """Go on there. Another file, or one that was cut short, is new as a whole."""
+        there = os.fstat(self.descriptor)
+        is_it = (since.device, since.inode) == (there.st_dev, there.st_ino)
+        known = since.offset if is_it and since.offset <= there.st_size else 0
+        self._given = max(known, there.st_size - MOST_MISSED)
+        os.lseek(self.descriptor, self._given, os.SEEK_SET)
 
     @classmethod
     def open(cls, path: Path, watch: _Watch) -> _File | None:
@@ -111,12 +168,14 @@ class _File:
         """The lines that were completed since; from the start again where it was cut short."""
         if os.fstat(self.descriptor).st_size < os.lseek(self.descriptor, 0, os.SEEK_CUR):
             os.lseek(self.descriptor, 0, os.SEEK_SET)
-            self._rest = b""
+            self._rest, self._given = b"", 0
         while data := os.read(self.descriptor, _CHUNK):
             *complete, self._rest = (self._rest + data).split(b"\n")
             if len(self._rest) > _LONGEST:
+                self._given += len(self._rest)
                 self._rest = b""
             for line in complete:
+                self._given += len(line) + 1
                 yield line.decode(errors="replace")
 
     def is_at(self, path: Path) -> bool:

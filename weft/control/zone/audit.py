@@ -16,7 +16,7 @@ from typing import Any
 
 from weft import errors, model
 from weft.control.zone import state
-from weft.host import growth
+from weft.host import growth, mark
 from weft.kube import resources
 from weft.ovn import acllog
 from weft.policy import words
@@ -64,13 +64,22 @@ class Audit:
         self._seen: Counter[acllog.Packet] = Counter()
         self._said: dict[str, set[str]] = {}  # policy key -> sentences since the hour began
         self._hour = 0.0
+        self._growth: growth.Growth | None = None
+        self._mark: mark.Mark | None = None
         self.told = 0
 
-    async def run(self, path: str) -> None:
-        """Until cancelled. No log is no trouble to anything else: nothing is told, then."""
+    async def run(self, path: str, kept: str = "") -> None:
+        """Until cancelled. No log is no trouble to anything else: nothing is told, then.
+
+        The file `kept` says up to where the log was told, also by an agent that ran before.
+        """
         if path:
             try:
-                async for line in growth.lines(Path(path)):
+                self._mark = mark.Mark(Path(kept)) if kept else None
+                since = self._mark.read() if self._mark else None
+                self._growth = growth.Growth(Path(path), since or growth.end(Path(path)))
+                self._keep()
+                async for line in self._growth.lines():
                     self.hear(line)
             except errors.Unavailable as error:
                 log.warning("what policies in audit mode would drop is not told: %s", error)
@@ -104,6 +113,11 @@ class Audit:
                 said = sentence(packet, port, known[group.network].peer(packet))
                 for policy in policies:
                     self._tell(policy, said, count)
+        self._keep()
+
+    def _keep(self) -> None:
+        if self._mark is not None and self._growth is not None:
+            self._mark.write(self._growth.place)
 
     def _tell(self, policy: words.Policy, said: str, count: int) -> None:
         told = self._said.setdefault(policy.key, set())

@@ -1,0 +1,45 @@
+"""How is it kept, beyond the end of a process, up to where a file was read? In a file of its own.
+
+A mark is a convenience: where it cannot be read or written, the next process begins anew.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from dataclasses import astuple
+from pathlib import Path
+
+from weft.host.growth import Place
+
+log = logging.getLogger(__name__)
+
+
+class Mark:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._written: Place | None = None
+
+    def read(self) -> Place | None:
+        """None if nothing is kept that makes sense."""
+        try:
+            numbers = json.loads(self._path.read_bytes())
+        except (OSError, ValueError):
+            return None
+        is_place = isinstance(numbers, list) and len(numbers) == 3
+        if not is_place or not all(type(each) is int and each >= 0 for each in numbers):
+            return None
+        return Place(*numbers)
+
+    def write(self, place: Place) -> None:
+        """At once or not at all, so that a reader never sees half of it."""
+        if place == self._written:
+            return
+        new = self._path.with_name(self._path.name + ".new")
+        try:
+            new.write_text(json.dumps(astuple(place)))
+            os.replace(new, self._path)
+        except OSError as error:
+            log.warning("%s cannot be written: %s", self._path, error.strerror)
+        self._written = place
