@@ -128,6 +128,11 @@ def from_response(code: int, body: bytes, retry_after: str = "", *, where: str =
     return error
 
 
+def unauthorized(message: str) -> Unauthorized:
+    """The error for credentials that cannot even be shown to the server."""
+    return Unauthorized(401, "Unauthorized", message, hint=_HINTS[Unauthorized])
+
+
 def unreachable(server: str, cause: BaseException, *, where: str = "") -> Unreachable:
     """The error for a connection that could not be made or broke."""
     said = str(cause) or type(cause).__name__

@@ -84,7 +84,7 @@ class Transport:
 
     def _headers(self, content_type: str) -> dict[str, str]:
         if self._endpoint.token_file and time.monotonic() - self._token_read > _TOKEN_AGE:
-            self._token = Path(self._endpoint.token_file).read_text().strip()
+            self._token = _read_token(self._endpoint.token_file)
             self._token_read = time.monotonic()
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         if content_type:
@@ -162,6 +162,13 @@ class Transport:
                 yield response.content
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise errors.unreachable(self.server, error, where=where) from error
+
+
+def _read_token(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError as error:
+        raise errors.unauthorized(f"no token can be read from {path}: {error.strerror}") from error
 
 
 def _may_repeat(error: errors.ApiError, repeatable: bool) -> bool:
