@@ -29,6 +29,7 @@ NB = (
             "dhcpv6_options",
             "external_ids",
         ),
+        echo=False,
     ),
     rows.Table(
         "DHCP_Options",
