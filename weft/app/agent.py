@@ -127,7 +127,7 @@ class Agent:
         self._poke()
 
     def _node_changed(self, key: str, _: Object | None, new: Object | None) -> None:
-        self.zone.set_node(key, nodes.read(new) if new else None)
+        self.zone.set_node(key, nodes.read(new, self.zone.node(key)) if new else None)
         if key == self.own.name:
             self._announcer.add(key)
         self._poke()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 from weft import errors, model, names
@@ -12,23 +13,37 @@ from weft.kube.client import Client
 
 log = logging.getLogger(__name__)
 
-_NOTES = (
-    names.NODE_CHASSIS_ID,
-    names.NODE_ENCAP_IPS,
-    names.NODE_ID,
-    names.NODE_TRANSIT,
-    names.NODE_SUBNETS,
-    names.NODE_GATEWAY,
-)
+# Annotation to what it says of a node.
+_FIELDS = {
+    names.NODE_CHASSIS_ID: "chassis",
+    names.NODE_ENCAP_IPS: "encap_ips",
+    names.NODE_ID: "id",
+    names.NODE_TRANSIT: "transit",
+    names.NODE_SUBNETS: "subnets",
+    names.NODE_GATEWAY: "gateway",
+}
 
 
-def read(obj: dict[str, Any]) -> model.NodeInfo | None:
-    """None where what a node says cannot be understood."""
-    try:
-        return nodeinfo.parse(obj)
-    except errors.InvalidInput as error:
-        log.warning("%s", error)
-        return None
+def read(obj: dict[str, Any], before: model.NodeInfo | None = None) -> model.NodeInfo | None:
+    """What a node says; what of it cannot be understood is as it was before, or not there.
+
+    One slip takes neither the node's tunnels nor its other networks away.
+    """
+    notes = dict(obj["metadata"].get("annotations") or {})
+    kept: dict[str, Any] = {}
+    while True:
+        try:
+            info = nodeinfo.parse({"metadata": {**obj["metadata"], "annotations": notes}})
+            return replace(info, **kept)
+        except errors.InvalidInput as error:
+            log.warning("%s", error)
+            broken = [name for name in _FIELDS if name in notes and error.field.startswith(name)]
+            if not broken:
+                return before
+            for name in broken:
+                del notes[name]
+                if before is not None:
+                    kept[_FIELDS[name]] = getattr(before, _FIELDS[name])
 
 
 def slim(obj: dict[str, Any]) -> dict[str, Any]:
@@ -36,7 +51,7 @@ def slim(obj: dict[str, Any]) -> dict[str, Any]:
     meta = obj["metadata"]
     kept = {key: meta[key] for key in ("name", "uid", "resourceVersion")}
     notes = meta.get("annotations") or {}
-    kept["annotations"] = {key: notes[key] for key in _NOTES if key in notes}
+    kept["annotations"] = {key: notes[key] for key in _FIELDS if key in notes}
     return {"apiVersion": "v1", "kind": "Node", "metadata": kept}
 
 

@@ -231,6 +231,10 @@ class Zone:
                     found[name] = said
         return found
 
+    def node(self, name: str) -> model.NodeInfo | None:
+        """What a node says of itself, as far as it could be understood."""
+        return self._nodes.get(name)
+
     def ports_on(self, network: str) -> Iterable[model.Port]:
         """The attachments of all pods of the cluster to a network."""
         return self._ports.get(network, {}).values()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from weft import model, names
 from weft.control.zone import nodes
 
@@ -19,6 +23,26 @@ def test_chassis_and_endpoints_out_of_what_is_kept():
     assert nodes.read(kept) == model.NodeInfo("node2", "c2", ("192.0.2.2",))
 
 
-def test_a_node_that_speaks_nonsense_is_no_node():
-    notes = {names.NODE_CHASSIS_ID: "c2", names.NODE_ENCAP_IPS: "["}
-    assert nodes.read({"metadata": {"name": "node2", "annotations": notes}}) is None
+CHASSIS = {names.NODE_CHASSIS_ID: "c2", names.NODE_ENCAP_IPS: '["192.0.2.2"]'}
+SOUND = {**CHASSIS, names.NODE_ID: "7", names.NODE_SUBNETS: '{"default":["10.128.2.0/23"]}'}
+
+
+def node(**changes: str) -> dict[str, Any]:
+    return {"metadata": {"name": "node2", "annotations": {**SOUND, **changes}}}
+
+
+@pytest.mark.parametrize("note", [names.NODE_SUBNETS, names.NODE_TRANSIT, names.NODE_GATEWAY])
+def test_a_part_that_is_nonsense_takes_nothing_else_away(note: str) -> None:
+    broken = node(**{note: "{", names.NODE_ID: "x"})
+    before = nodes.read(node())
+    assert before is not None
+    assert nodes.read(broken, before) == before
+    alone = nodes.read(broken)
+    assert alone is not None
+    assert (alone.chassis, alone.encap_ips, alone.id) == ("c2", ("192.0.2.2",), 0)
+
+
+def test_what_is_gone_is_not_as_it_was() -> None:
+    before = nodes.read(node())
+    less = nodes.read({"metadata": {"name": "node2", "annotations": CHASSIS}}, before)
+    assert less == model.NodeInfo("node2", "c2", ("192.0.2.2",))
