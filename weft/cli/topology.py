@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from enum import StrEnum
@@ -33,7 +34,11 @@ SUFFIXES = {".svg": Format.svg, ".mmd": Format.mermaid, ".mermaid": Format.merma
 def command(
     name: Annotated[
         str | None,
-        typer.Option("--name", "-n", help="Which lab; else the lab weft, or this node's zone."),
+        typer.Option(
+            "--name",
+            "-n",
+            help="Which lab; else that of $KUBECONFIG, the lab weft, or this node's zone.",
+        ),
     ] = None,
     underneath: Annotated[
         bool, typer.Option("--physical", help="Nodes, underlay and tunnels instead of networks.")
@@ -58,12 +63,23 @@ def command(
         raise errors.InvalidInput(
             "weft topology", "--name", name, "cannot be combined with --nb, --sb or --ovs"
         )
+    if not (nb or sb or ovs):
+        name = name or _own()
     snapshots = _node(nb, sb, ovs) if _local(name, nb or sb or ovs) else _lab(name)
     if output == JSON:
         typer.echo(json.dumps(_data(snapshots, underneath), indent=2))
         return
     drawn = _drawn(snapshots, underneath, form or SUFFIXES.get(Path(output).suffix, Format.tree))
     deliver(drawn, output, screen="-")
+
+
+def _own() -> str:
+    """The lab whose kubeconfig is in $KUBECONFIG, if it is one's."""
+    if not os.environ.get("KUBECONFIG"):
+        return ""
+    from weft.cli import matrix
+
+    return matrix.meant(None)
 
 
 def _local(name: str | None, address: str) -> bool:

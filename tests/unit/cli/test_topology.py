@@ -37,3 +37,16 @@ def test_a_node_without_databases(
     said = capsys.readouterr().err
     assert "cannot connect" in said
     assert "is the database server running?" in said
+
+
+def test_a_kubeconfig_of_a_lab_means_that_lab(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "weft" / "mine" / "kubeconfig"
+    own.parent.mkdir(parents=True)
+    own.write_text("x")
+    monkeypatch.setenv("KUBECONFIG", str(own))
+    assert run(monkeypatch, "topology") == 1
+    assert "lab 'mine': this lab is not running" in capsys.readouterr().err
+    assert run(monkeypatch, "topology --name other") == 1
+    assert "lab 'other': this lab is not running" in capsys.readouterr().err

@@ -29,12 +29,10 @@ def place(card: cards.Card, x: float, y: float, width: float) -> Box:
     for number, line in enumerate(card.lines()):
         room = width - 2 * cards.SIDE - (0 if number else card.corner)
         baseline = y + cards.PAD + cards.LINE * number + 11.5
-        for words in line:
-            shown = lettering.fit(words.words, words.style, room)
+        for words, shown in zip(line, _fitted(line, room), strict=True):
             edge = x + width - cards.SIDE if words.end else x + cards.SIDE
             full = words.words if shown != words.words else ""
             texts.append(Text(edge, baseline, shown, words.style, words.end, None, full))
-            room -= lettering.width(shown, words.style) + cards.BETWEEN
     return Box(
         x,
         y,
@@ -47,3 +45,19 @@ def place(card: cards.Card, x: float, y: float, width: float) -> Box:
         card.badge,
         card.faint,
     )
+
+
+def _fitted(line: list[cards.Words], room: float) -> list[str]:
+    """What of each fits. What stands first is cut first: names are long, and what stands beside
+    them, an address or an interface, says nothing any more when it is cut."""
+    shown = []
+    for place, words in enumerate(line):
+        beside = line[place + 1 :]
+        wanted = sum(lettering.width(one.words, one.style) + cards.BETWEEN for one in beside)
+        shown.append(
+            lettering.fit(
+                words.words, words.style, max(room - wanted, room / 2) if beside else room
+            )
+        )
+        room -= lettering.width(shown[-1], words.style) + cards.BETWEEN
+    return shown

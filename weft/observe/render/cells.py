@@ -50,9 +50,13 @@ def counted(matrix: Matrix) -> str:
         return f"{allowed} of {pairs} may connect; nothing was measured"
     reaching = sum(bool(cell.reaches) for cell in matrix.cells)
     unknown = sum(cell.reaches is None for cell in matrix.cells)
+    if unknown == len(matrix.cells):
+        return f"none of {pairs} could be measured"
+    if unknown:
+        pairs = f"{len(matrix.cells) - unknown} measured {pairs.partition(' ')[2]}"
     said = [f"{reaching} of {pairs} connect"]
     said += [f"{len(matrix.differing)} not as expected" if matrix.differing else "as expected"]
-    said += [f"{unknown} not measured"] if unknown else []
+    said += [f"{unknown} could not be measured"] if unknown else []
     return ", ".join(said)
 
 

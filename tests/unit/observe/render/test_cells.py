@@ -45,7 +45,10 @@ def test_nothing_measured_shows_what_is_expected_alone() -> None:
 def test_what_was_not_measured_is_told() -> None:
     found = matrix(TWO, seen=lambda source, _: Seen[("UNKNOWN", "HEARD")[source[-1] == "a"]])
     assert styled(found, "unknown") == ["?", "?"]
-    assert cells.counted(found) == "1 of 2 pairs connect, as expected, 1 not measured"
+    told = "1 of 1 measured pairs connect, as expected, 1 could not be measured"
+    assert cells.counted(found) == told
+    found = matrix(TWO, seen=lambda *_: Seen.UNKNOWN)
+    assert cells.counted(found) == "none of 2 pairs could be measured"
 
 
 def test_long_names_stand_at_the_rows_and_numbers_for_them() -> None:

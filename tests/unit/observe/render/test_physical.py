@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -9,9 +10,10 @@ import pytest
 from tests.support import topology as rows
 from tests.unit.observe.render.test_logical import check
 from weft.observe import underlay
+from weft.observe.graph import Owner
 from weft.observe.render import mermaid, physical, svg, tree
 from weft.observe.render.drawing import Stroke
-from weft.observe.underlay import Underlay
+from weft.observe.underlay import Bridge, Interface, Underlay
 
 
 @pytest.mark.parametrize("nodes", [1, 2, 3, 9])
@@ -24,6 +26,17 @@ def test_nothing_covers_anything(nodes: int) -> None:
         {path.points[0] for path in tunnels} | {path.points[-1] for path in tunnels}
     ) == 2 * len(tunnels)
     ElementTree.fromstring(svg.render(drawing))
+
+
+def test_an_interface_is_named_however_long_its_pods_name_is() -> None:
+    made = underlay.build(rows.snapshots(rows.zones(1)))
+    long = Interface("wp0123456789abc", "internal", owner=Owner("default", "x" * 63), network="n")
+    node = replace(made.nodes[0], bridges=(Bridge("br-int", "netdev", (long,)),))
+    drawing = physical.lay_out(replace(made, nodes=(node,), tunnels=()))
+    check(drawing)
+    words = [text.words for box in drawing.boxes for text in box.texts]
+    assert "wp0123456789abc" in words
+    assert any("…" in one for one in words)
 
 
 def test_a_broken_tunnel_is_seen() -> None:
