@@ -22,7 +22,7 @@ IDLE = "sleep 1000"
 Object = dict[str, Any]
 
 
-def nad(name: str, **config: Any) -> Object:
+def nad(name: str, /, **config: Any) -> Object:
     base = {
         "cniVersion": "1.1.0",
         "name": name,
