@@ -224,6 +224,52 @@ async def test_what_somebody_writes_to_nodes_moves_no_part(
     assert messages(api, "p1") == messages(api, "p2") == []
 
 
+async def test_a_cluster_that_becomes_dual_stack_and_single_again() -> None:
+    dual = replace(PRIMARY, cluster_subnets="10.128.0.0/20/23,fd00:10::/60/64")
+    api = MemoryApi()
+    put_nodes(api, 2)
+    api.put(PODS, bare("old", "node2"))
+    await manage(api, PRIMARY)
+    api.remove(NODES, "node1")
+    before = world.notes(api, "node2")["node-subnets"]["default"]
+    api.put(PODS, bare("new", "node2"))
+    await manage(api, dual)
+    both = world.notes(api, "node2")["node-subnets"]["default"]
+    assert both == [*before, "fd00:10::/64"]
+    given = {name: allocations(api, name)["default"]["ip_addresses"] for name in ("old", "new")}
+    assert given == {
+        "old": ["10.128.2.3/23"],
+        "new": ["10.128.2.4/23", "fd00:10::3/64"],
+    }
+    await manage(api, dual)
+    assert world.notes(api, "node2")["node-subnets"]["default"] == both
+    await manage(api, PRIMARY)
+    assert world.notes(api, "node2")["node-subnets"]["default"] == before
+    assert messages(api, "node2") == messages(api, "old") == []
+    assert ["OutsideNodeSubnet" in each for each in messages(api, "new")] == [True]
+
+
+async def test_a_full_node_keeps_nobody_else_waiting() -> None:
+    options = replace(PRIMARY, cluster_subnets="10.128.0.0/26/29")  # four pods a node
+    api = MemoryApi()
+    put_nodes(api, 2)
+    async with managed(api, options) as manager:
+        for number in range(6):
+            api.put(PODS, bare(f"p{number}"))
+            await settled(api, manager)
+        api.put(PODS, bare("elsewhere", "node2"))
+        await settled(api, manager)
+        assert address(api, "elsewhere", "default")
+        for name in ("p4", "p5"):
+            (said,) = messages(api, name)
+            assert "network default: no address is free in subnet 10.128.0.0/29" in said
+            assert "run pods on other nodes than node1" in said
+        for gone, served in (("p2", "p4"), ("p0", "p5")):
+            api.remove(PODS, f"default/{gone}")
+            await settled(api, manager)
+            assert address(api, served, "default"), "who waits longest comes first"
+
+
 async def test_a_pod_whose_node_has_another_part_now_is_told() -> None:
     api = MemoryApi()
     put_nodes(api, 1)

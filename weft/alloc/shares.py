@@ -41,25 +41,31 @@ class Slices:
             (subnet, length): ring.Ring(1 << (length - subnet.prefixlen))
             for subnet, length in zip(spec.subnets, spec.host_prefix, strict=True)
         }
+        self._families = tuple(dict.fromkeys(subnet.version for subnet in spec.subnets))
         self._by_node: dict[str, tuple[model.Subnet, ...]] = {}
         self._by_slice: dict[model.Subnet, str] = {}
 
     def get(self, node: str) -> tuple[model.Subnet, ...]:
-        return self._by_node.get(node, ())
+        """What `node` has; nothing while a family is missing, which `allocate` adds."""
+        known = self._by_node.get(node, ())
+        return known if len(known) == len(self._families) else ()
 
     def nodes(self) -> tuple[str, ...]:
         return tuple(self._by_node)
 
     def reserve(self, node: str, subnets: tuple[model.Subnet, ...]) -> None:
-        """Note what `node` has been given before; refuses what cannot be one node's part."""
-        if subnets == self._by_node.get(node):
-            return
+        """Note what `node` has been given before; refuses what cannot be one node's part.
+
+        Families that the network has gained or lost since do not count.
+        """
         where = f"Node {node}"
         field = f"{names.NODE_SUBNETS}[{self.spec.name!r}]"
         listed = ", ".join(map(str, subnets))
         hint = "remove the entry; the node gets another"
-        families = [subnet.version for subnet in subnets]
-        if sorted(families) != sorted({subnet.version for subnet in self.spec.subnets}):
+        subnets = tuple(subnet for subnet in subnets if subnet.version in self._families)
+        if subnets == self._by_node.get(node):
+            return
+        if not subnets or len({subnet.version for subnet in subnets}) < len(subnets):
             rule = "must be one subnet of each family of the network"
             raise errors.InvalidInput(where, field, listed, rule, hint=hint)
         for subnet in subnets:
@@ -77,24 +83,23 @@ class Slices:
         self._hold(node, subnets)
 
     def allocate(self, node: str) -> tuple[model.Subnet, ...]:
-        """What `node` has, a new slice of each family if it has none."""
-        if (known := self._by_node.get(node)) is not None:
-            return known
-        chosen: dict[int, model.Subnet] = {}
+        """What `node` has, with a new slice of each family of which it has none."""
+        chosen = {subnet.version: subnet for subnet in self._by_node.get(node, ())}
         for (subnet, length), free in self._rings.items():
             number = free.peek() if subnet.version not in chosen else None
             if number is not None:
                 chosen[subnet.version] = _slice(subnet, length, number)
-        for subnet in self.spec.subnets:
-            if subnet.version not in chosen:
+        for version in self._families:
+            if version not in chosen:
                 raise errors.Exhausted(
-                    f"no IPv{subnet.version} subnet is free for another node: network "
+                    f"no IPv{version} subnet is free for another node: network "
                     f"{self.spec.name} has {len(self._by_node)} nodes, as many as it can have",
                     where=f"Node {node}",
                     hint="add subnets to the network, or give each node a smaller one",
                 )
-        subnets = tuple(chosen.values())
-        self._hold(node, subnets, in_turn=True)
+        subnets = tuple(chosen[version] for version in self._families)
+        if subnets != self._by_node.get(node):
+            self._hold(node, subnets, in_turn=True)
         return subnets
 
     def release(self, node: str) -> bool:

@@ -71,7 +71,7 @@ def test_what_was_given_before_is_not_given_again() -> None:
 @pytest.mark.parametrize(
     ("subnets", "rule"),
     [
-        (("10.1.0.0/24",), "one subnet of each family"),
+        ((), "one subnet of each family"),
         (("10.1.0.0/24", "10.1.1.0/24"), "one subnet of each family"),
         (("10.1.0.0/25", "fd00:1::/64"), "is no node's part"),
         (("10.2.0.0/24", "fd00:1::/64"), "is no node's part"),
@@ -85,6 +85,19 @@ def test_what_cannot_be_a_nodes_part(subnets: tuple[str, ...], rule: str) -> Non
     with pytest.raises(errors.InvalidInput, match=rule):
         slices.reserve("b", tuple(map(ip_network, subnets)))
     assert slices.get("b") == FIRST
+
+
+def test_a_family_that_the_network_gains_or_loses() -> None:
+    """What a node has of the others stays."""
+    slices = shares.Slices(DUAL.spec)
+    slices.reserve("b", SECOND[:1])
+    assert slices.get("b") == ()
+    assert slices.allocate("b") == (SECOND[0], FIRST[1])
+    assert slices.get("b") == (SECOND[0], FIRST[1])
+    single = shares.Slices(RED.spec)
+    single.reserve("b", SECOND)
+    assert single.get("b") == SECOND[:1]
+    assert single.allocate("a") == FIRST[:1]
 
 
 @given(

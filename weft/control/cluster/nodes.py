@@ -241,8 +241,11 @@ class Nodes:
         said: tuple[model.Subnet, ...],
         part: tuple[model.Subnet, ...],
     ) -> None:
-        """Somebody else wrote another part to the Node: it does not count."""
-        if said != part:
+        """Somebody else wrote another part to the Node: it does not count.
+
+        A family more or less is the network's doing.
+        """
+        if not (set(said) <= set(part) or set(part) <= set(said)):
             listed, own = (", ".join(map(str, subnets)) for subnets in (said, part))
             field, rule = f"{names.NODE_SUBNETS}[{network!r}]", f"is replaced by {own}"
             where, hint = f"Node {obj['metadata']['name']}", "leave it to weft cluster-manager"

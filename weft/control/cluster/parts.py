@@ -174,7 +174,8 @@ class Parts:
         held = self._holdings.parts(network)
         for name in (*(name for name in infos if name in held), *sorted(held.keys() - infos)):
             said = infos[name].subnets_of(network) if name in infos else ()
-            yield name, said if said in held[name] else held[name].most_common(1)[0][0]
+            is_held = any(set(part) <= set(said) for part in held[name])
+            yield name, said if is_held else held[name].most_common(1)[0][0]
         for name, info in infos.items():
             if name not in held and info.subnets_of(network):
                 yield name, info.subnets_of(network)
