@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import yaml
 
 from tests.support import apiserver
 from tests.support import kubectl as kubectls
@@ -21,6 +22,7 @@ from weft.lab.runtime.toolchain import Toolchain
 
 pytestmark = pytest.mark.real
 
+CRDS = Path(__file__).resolve().parents[2] / "weft/lab/crds"
 POD = """
 apiVersion: v1
 kind: Pod
@@ -268,6 +270,21 @@ async def test_a_pod_on_a_node_that_is_not_there_can_be_deleted(
         await kubectl("delete", "pod", "web")  # returns when it is gone
         for task in tasks:
             task.cancel()
+
+
+@pytest.mark.parametrize("plural", ["multi-networkpolicies", "network-attachment-definitions"])
+async def test_what_kubectl_calls_an_object_it_finds(kubectl: Kubectl, plural: str) -> None:
+    definition = CRDS / f"{plural}.yaml"
+    kind = yaml.safe_load(definition.read_text())["spec"]["names"]["kind"]
+    version = yaml.safe_load(definition.read_text())["spec"]["versions"][0]["name"]
+    await kubectl("apply", "-f", str(definition))
+    await kubectl("wait", "crd", f"{plural}.k8s.cni.cncf.io", "--for=condition=Established")
+    spec: dict[str, Any] = {"podSelector": {}} if kind == "MultiNetworkPolicy" else {}
+    obj = {"apiVersion": f"k8s.cni.cncf.io/{version}", "kind": kind, "spec": spec}
+    await kubectl("create", "-f", "-", stdin=yaml.safe_dump({**obj, "metadata": {"name": "x"}}))
+    name = (await kubectl("get", plural, "-o", "name")).strip()
+    assert name == f"{kind.lower()}.k8s.cni.cncf.io/x"
+    assert "deleted" in await kubectl("delete", name)
 
 
 async def test_the_subcommands_that_write_protobuf(kubectl: Kubectl) -> None:

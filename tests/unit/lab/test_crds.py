@@ -40,9 +40,20 @@ def test_structural(path: Path) -> None:
     ("name", "short_names"),
     [
         ("network-attachment-definitions", ["net-attach-def", "nad"]),
-        ("multi-networkpolicies", ["multi-policy"]),
+        ("multi-networkpolicies", ["multi-policy", "mnp"]),
     ],
 )
 def test_what_people_type(name: str, short_names: list[str]) -> None:
     crd = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
-    assert crd["spec"]["names"]["shortNames"] == short_names
+    names = crd["spec"]["names"]
+    kind = names["kind"].lower()
+    plural = kind[:-1] + "ies" if kind.endswith("y") else kind + "s"
+    assert names["shortNames"] == [*short_names, kind, plural]
+
+
+def test_kubectl_explains_every_field() -> None:
+    for path in FOLDER.glob("*.yaml"):
+        for version in yaml.safe_load(path.read_text())["spec"]["versions"]:
+            for where, schema in schemas(version["schema"]["openAPIV3Schema"]):
+                for name, one in (schema.get("properties") or {}).items():
+                    assert one.get("description"), f"{path.name}{where}.{name}"
