@@ -181,8 +181,9 @@ class Policy:
     def networks(self, known: Mapping[str, str]) -> frozenset[str]:
         """Those that it guards. A definition that stands for none now, as it is gone, say, stands
         for what it did: a network may have others, whose pods are as closed as before."""
-        networks = {**dict(self.remembered), **known} if self.remembered else known
-        return frozenset(networks[each] for each in self.definitions if each in networks)
+        before = dict(self.remembered)
+        found = (known.get(each) or before.get(each) for each in self.definitions)
+        return frozenset(network for network in found if network)
 
     def rules(self, direction: Direction) -> tuple[Rule, ...]:
         return self.ingress if direction is Direction.INGRESS else self.egress
