@@ -12,6 +12,7 @@ import shlex
 from pathlib import Path
 
 from weft import errors
+from weft.lab.runtime import elf
 
 PLACES = ("usr/sbin", "usr/bin", "sbin", "bin", "usr/lib/openvswitch-switch")
 LIBRARIES = ("usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu/systemd")
@@ -64,13 +65,6 @@ def _loader(root: Path) -> Path:
 
 
 def _is_static(path: Path) -> bool:
-    """Whether an ELF file names no interpreter (program header PT_INTERP, elf(5))."""
+    """Whether it is a program that asks for no loader."""
     data = path.read_bytes()
-    if data[:4] != b"\x7fELF":
-        return False
-    start = int.from_bytes(data[32:40], "little")
-    size = int.from_bytes(data[54:56], "little")
-    count = int.from_bytes(data[56:58], "little")
-    interp = 3
-    types = (data[start + i * size : start + i * size + 4] for i in range(count))
-    return all(int.from_bytes(kind, "little") != interp for kind in types)
+    return elf.is_program(data) and not elf.interpreter(data)

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from weft import errors
-from weft.lab.runtime import cache, toolchain
-from weft.lab.vm import cpio, elf, kernel
+from weft.lab.runtime import cache, elf, toolchain
+from weft.lab.vm import cpio, kernel
 
 SCRIPTS = Path(__file__).with_name("guest")
 MODULES = ("virtio_net", "virtio_blk", "isofs")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import lzma
 import struct
-import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft.lab.vm import cpio, elf, guest, iso9660, kernel
+from weft.lab.vm import cpio, guest, iso9660, kernel
 
 
 def read_iso(image: bytes) -> dict[str, bytes]:
@@ -57,27 +56,6 @@ def test_an_archive_is_aligned_and_ends() -> None:
     assert archive.count(b"070701") == 4
     assert cpio.TRAILER.encode() in archive
     assert b"a/b\0" in archive
-
-
-def test_a_program_names_its_libraries() -> None:
-    with open(sys.executable, "rb") as program:
-        data = program.read()
-    assert any(name.startswith("libc.so") for name in elf.needed(data))
-    assert "ld-linux" in elf.interpreter(data)
-    assert elf.needed(b"#!/bin/sh\n") == ()
-
-
-def test_libraries_of_libraries_are_found() -> None:
-    with open(sys.executable, "rb") as program:
-        data = program.read()
-    asked: list[str] = []
-
-    def read(name: str) -> bytes:
-        asked.append(name)
-        return b""
-
-    assert list(elf.closure([data, data], read)) == sorted(set(asked))
-    assert len(asked) == len(set(asked))
 
 
 def test_a_module_is_unpacked_and_loses_its_signature() -> None:

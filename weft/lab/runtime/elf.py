@@ -9,8 +9,13 @@ PT_LOAD, PT_DYNAMIC, PT_INTERP = 1, 2, 3
 DT_NEEDED, DT_STRTAB = 1, 5
 
 
+def is_program(data: bytes) -> bool:
+    """Whether it is a 64-bit little-endian ELF file."""
+    return data[:6] == b"\x7fELF\x02\x01"
+
+
 def needed(data: bytes) -> tuple[str, ...]:
-    """DT_NEEDED of a 64-bit little-endian file; () of a static one."""
+    """DT_NEEDED of a program; () of a static one."""
     segments = list(_segments(data))
     loads = [(address, offset, size) for kind, offset, address, size in segments if kind == PT_LOAD]
     tags = [
@@ -52,7 +57,7 @@ def closure(programs: Iterable[bytes], read: Callable[[str], bytes]) -> dict[str
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int, int]]:
     """(type, file offset, address, size in the file) of each program header."""
-    if data[:6] != b"\x7fELF\x02\x01":
+    if not is_program(data):
         return
     (table,) = struct.unpack_from("<Q", data, 32)
     size, count = struct.unpack_from("<HH", data, 54)
