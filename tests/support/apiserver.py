@@ -18,7 +18,6 @@ class Server:
     """A running server; `url` is plain HTTP, the kubeconfig speaks TLS."""
 
     url: str
-    tls_url: str
     token: str
     kubeconfig: Path
     logs: Path
@@ -53,9 +52,9 @@ async def running(folder: Path, *, crds: Iterable[Path] = (CRDS,)) -> AsyncItera
     try:
         line = await asyncio.to_thread(_read_line, reader)
         assert line, "the API server ended before it was ready: see its messages above"
-        tls_url, url = line.split()
+        _, url = line.split()
         token = (state / "tokens.csv").read_text().partition(",")[0]
-        yield Server(url, tls_url, token, state / "kubeconfig", logs, process)
+        yield Server(url, token, state / "kubeconfig", logs, process)
     finally:
         if process.returncode is None:
             process.terminate()

@@ -96,9 +96,7 @@ def policy(rng: Random, world: policyworld.World) -> words.Policy:
         ]
     )
     rules = {
-        direction: tuple(_rules(rng, world, namespace, direction))
-        if direction in directions
-        else ()
+        direction: tuple(_rules(rng, world, namespace)) if direction in directions else ()
         for direction in Direction
     }
     known = rng.sample(list(policyworld.DEFINITIONS), rng.choice((1, 1, 2, 3)))
@@ -116,9 +114,7 @@ def policy(rng: Random, world: policyworld.World) -> words.Policy:
     )
 
 
-def _rules(
-    rng: Random, world: policyworld.World, namespace: str, direction: Direction
-) -> Iterator[Rule]:
+def _rules(rng: Random, world: policyworld.World, namespace: str) -> Iterator[Rule]:
     """None of them twice out of ten; a rule for anybody on any port opens all, so it is rare."""
     for index in range(rng.choice((0, 0, 1, 1, 1, 2, 2, 3))):
         peers = _some(rng, 0.25, lambda: peer(rng, world, namespace))

@@ -304,8 +304,3 @@ def wire(toolchain: Toolchain) -> Iterator[Wire]:
         yield made
     finally:
         made.end()
-
-
-@pytest.fixture
-def two_zones(wire: Wire) -> tuple[Zone, Zone]:
-    return wire.zone(), wire.zone()

@@ -54,7 +54,6 @@ class HostLinks:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    nodes: tuple[str, ...]
     links: tuple[NodeLinks, ...]
     hosts: tuple[HostLinks, ...]
     services: tuple[Service, ...]
@@ -65,7 +64,6 @@ def make(lab: spec.Lab, *, state: str, crds: str, parts: Iterable[str] = PARTS) 
     that the API starts with, `parts` the Python parts to run."""
     chosen = frozenset(parts)
     return Plan(
-        nodes=tuple(node.name for node in lab.members),
         links=tuple(_links(node) for node in lab.members),
         hosts=(HostLinks(spec.OUTSIDE, "ul-outside", spec.on_underlay(spec.OUTSIDE_HOST)),),
         services=(
@@ -86,17 +84,6 @@ def missing(plan: Plan, running: Iterable[str]) -> tuple[Service, ...]:
     """Services of `plan` that are not among the names `running`."""
     known = frozenset(running)
     return tuple(service for service in plan.services if service.name not in known)
-
-
-def cycle(services: Iterable[Service]) -> tuple[str, ...]:
-    """Names of services that can never start: they wait for each other or for nothing known."""
-    waiting = {service.name: set(service.after) for service in services}
-    while free := [name for name, after in waiting.items() if not after]:
-        for name in free:
-            del waiting[name]
-        for after in waiting.values():
-            after.difference_update(free)
-    return tuple(sorted(waiting))
 
 
 def _links(node: spec.Node) -> NodeLinks:

@@ -71,5 +71,5 @@ def page(resource: Resource, version: Version, found: reads.Page, form: Form) ->
         return b"".join((head[:-1], b',"items":[', bodies, b"]}"))
     objects = (seen(resource, version, item) for item in found.items)
     if form.kind == "partial":
-        return table.partial_list(resource, objects, meta)
+        return table.partial_list(objects, meta)
     return table.render(version, objects, meta, form.include)

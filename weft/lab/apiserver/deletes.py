@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from weft.lab.apiserver import clock, deletion, items, status, store, writes
+from weft.lab.apiserver import clock, deletion, status, store, writes
 from weft.lab.apiserver.cluster import Cluster
 from weft.lab.apiserver.resources import Object, Resource
 
@@ -101,7 +101,3 @@ def bind(cluster: Cluster, target: writes.Target, body: Object) -> None:
 
 def gone_body(resource: Resource, item: store.Item) -> Object:
     return status.success(item.key[1], resource.group, resource.plural, item.uid)
-
-
-def as_client_sees(target: writes.Target, item: store.Item) -> bytes:
-    return items.body_in(target.resource, target.version, item)

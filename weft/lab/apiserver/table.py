@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from weft.lab.apiserver import printers
-from weft.lab.apiserver.resources import Column, Object, Resource, Version
+from weft.lab.apiserver.resources import Column, Object, Version
 
 PARTIAL = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1"}
 TABLE = {"kind": "Table", "apiVersion": "meta.k8s.io/v1"}
@@ -58,7 +58,7 @@ def partial(obj: Object) -> Object:
     return {**PARTIAL, "metadata": obj["metadata"]}
 
 
-def partial_list(resource: Resource, objects: Iterable[Object], meta: dict[str, Any]) -> bytes:
+def partial_list(objects: Iterable[Object], meta: dict[str, Any]) -> bytes:
     """A PartialObjectMetadataList, for clients that care about names and labels only."""
     return orjson.dumps(
         {

@@ -57,7 +57,7 @@ def create(
     obj = items.to_storage(resource, target.version, obj)
     resource.strategy.create(obj)
     resource.strategy.default(obj)
-    _refuse(resource, obj, validate(cluster, target, obj))
+    _refuse(resource, obj, validate(target, obj))
     key = obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
     if key in cluster.collection(resource).items:
         raise status.already_exists(resource.group, resource.plural, key[1])
@@ -111,7 +111,7 @@ def replace(
     new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
     if new == old:
         return item
-    causes = validate(cluster, target, new) + metadata.validate_update(new, old)
+    causes = validate(target, new) + metadata.validate_update(new, old)
     causes += resource.strategy.validate_change(new, old)
     _refuse(resource, new, causes)
     if options.dry_run:
@@ -189,7 +189,7 @@ def shape(cluster: Cluster, target: Target, obj: Object, options: Options) -> No
     structural.apply_defaults(node, obj)
 
 
-def validate(cluster: Cluster, target: Target, obj: Object) -> list[status.Cause]:
+def validate(target: Target, obj: Object) -> list[status.Cause]:
     """Every rule about a whole object, in its stored form."""
     return metadata.validate(target.resource, obj) + target.resource.strategy.validate(obj)
 

@@ -151,13 +151,6 @@ def exit_code(status: int) -> int:
     return status if status >= 0 else 128 - status
 
 
-def describe(status: int) -> str:
-    """A status in words, for events."""
-    if status >= 0:
-        return f"exit status {status}"
-    return f"signal {signal.Signals(-status).name}"
-
-
 def _conditions(
     pod: Object, first: Sequence[Object], main: Sequence[Object], phase: str, facts: Facts
 ) -> list[Object]:

@@ -12,7 +12,6 @@ from ipaddress import ip_address
 
 ICMP, TCP, UDP, ICMP6, SCTP = 1, 6, 17, 58, 132
 ECHO = {4: (8, 0), 6: (128, 129)}  # IP version: types of request and reply
-UNREACHABLE = {4: 3, 6: 1}
 
 _ECHO = struct.Struct("!BBHHH")
 _SCTP = struct.Struct("!HHII")

@@ -12,8 +12,6 @@ from dataclasses import asdict, dataclass
 from weft.lab.runtime import forkserver
 from weft.lab.service import Service
 
-DESCRIPTOR = 3  # at which the forkserver finds its socket
-
 
 @dataclass(frozen=True, slots=True)
 class Order:

@@ -82,9 +82,6 @@ class Agent:
             answer = await self._stream.receive()
         return jsonlines.value(command, answer, self._path)
 
-    async def ping(self) -> None:
-        await self.ask("guest-ping")
-
     async def hostname(self) -> str:
         return str((await self.ask("guest-get-host-name")).get("host-name", ""))
 

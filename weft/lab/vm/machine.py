@@ -16,7 +16,6 @@ from weft.lab.vm import quantity
 DISK_ANNOTATION = "lab.weft/disk-image"
 MEMORY_FLOOR = 160 << 20  # the built-in guest's kernel and files need that much
 MEMORY_DEFAULT = 192 << 20
-SLIRP_BINDINGS = frozenset({"masquerade", "slirp", "passt"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +122,10 @@ def memory(domain: Mapping[str, Any]) -> int:
     return quantity.parse(asked) if asked is not None else MEMORY_DEFAULT
 
 
-def networks(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """spec.networks, with the pod network that KubeVirt adds when nothing is said."""
-    return interfaces_and_networks(spec)[1]
-
-
 def interfaces_and_networks(
     spec: Mapping[str, Any],
 ) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
-    """The domain's interfaces and their networks, defaults filled in."""
+    """The domain's interfaces and their networks; where there are none, what KubeVirt adds."""
     devices = (spec.get("domain") or {}).get("devices") or {}
     interfaces = list(devices.get("interfaces") or ())
     found = list(spec.get("networks") or ())
