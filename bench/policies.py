@@ -24,7 +24,7 @@ from bench.ports import COUNTS, databases
 from weft import model, names
 from weft.control.zone import policies, state, writer
 from weft.lab.runtime import toolchain
-from weft.ovn import policy, ports, tables
+from weft.ovn import policy, ports, sets, tables
 from weft.ovsdb.replica import Replica
 from weft.policy import words
 
@@ -37,7 +37,7 @@ KEY = "default/flat"
 NETWORK = model.Network(
     model.NetworkSpec("flat", model.Topology.LAYER2, 1300, (ip_network("10.0.0.0/16"),)), 1
 )
-TABLES = (policy.GROUP, "ACL", policy.SET)
+TABLES = (policy.GROUP, "ACL", sets.SET)
 
 
 def pod(number: int, node: str) -> state.Pod:
@@ -145,7 +145,7 @@ class Zone:
         await self.nb.transact(operations)
         await self.quiet()
         took = time.perf_counter() - start
-        gone = {"op": "mutate", "table": policy.SET, "where": where(role_set(LAST))}
+        gone = {"op": "mutate", "table": sets.SET, "where": where(role_set(LAST))}
         mac = pod(LAST, node).allocations[KEY].mac
         await self.nb.transact([{**gone, "mutations": [["addresses", "delete", mac]]}])
         await self.nb.apply((), [(ports.PORT, port_key())])
@@ -185,7 +185,7 @@ class Zone:
             yield {"op": "mutate", "table": table, "where": where(name), "mutations": added}
         entered = [["addresses", "insert", allocation.mac]]
         named = where(role_set(LAST))
-        yield {"op": "mutate", "table": policy.SET, "where": named, "mutations": entered}
+        yield {"op": "mutate", "table": sets.SET, "where": named, "mutations": entered}
 
 
 def where(name: str) -> list[Any]:
@@ -209,7 +209,7 @@ def groups(number: int) -> Iterator[str]:
 def role_set(number: int) -> str:
     (peer,) = declared(number % ROLES).ingress[0].peers or ()
     assert isinstance(peer, words.Members)
-    return policy.Set("flat", peer).name
+    return sets.Set("flat", peer).name
 
 
 @asynccontextmanager

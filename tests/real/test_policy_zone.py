@@ -14,7 +14,7 @@ from tests.support.realised import PORT, Cluster, Kept, network
 from weft import model, rows
 from weft.control.zone import state, writer
 from weft.ovn import policy as ovn
-from weft.ovn import ports, tables
+from weft.ovn import ports, sets, tables
 from weft.policy import words
 
 pytestmark = pytest.mark.real
@@ -113,7 +113,7 @@ async def test_labels_and_policies_change_who_reaches_whom(cluster: Cluster) -> 
     assert await scene.who("one") == set()
     await scene.put("x", None)
     assert await scene.who("one") == {"two", "three"}
-    for table in (ovn.GROUP, ovn.SET, "ACL"):
+    for table in (ovn.GROUP, sets.SET, "ACL"):
         assert not scene.a.nb.rows(table)
 
 
@@ -175,7 +175,7 @@ async def test_what_somebody_does_to_the_rows_is_undone(cluster: Cluster) -> Non
     await scene.put("x", allow("x", "one", "two"))
     a = scene.a
     deny = ovn.Group(ovn.Kind.DENY, "flat", "default", INGRESS).name
-    peers = ovn.Set("flat", words.Members("default", pods=app("two"))).name
+    peers = sets.Set("flat", words.Members("default", pods=app("two"))).name
     before, places = contents(a), scene.groups(a, "one")
     stranger = a.nb.uuid(PORT, ports.port_key(scene.ports["three"]))
     for command in (

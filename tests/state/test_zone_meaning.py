@@ -25,7 +25,7 @@ from tests.support.policyworld import BARE, FLAT, ROUTED
 from weft import model, names, ranges
 from weft.control.zone import policies, state, writer
 from weft.ovn import policy as ovn
-from weft.ovn import ports, tables
+from weft.ovn import ports, sets, tables
 from weft.ovsdb import replica
 from weft.policy import evaluator, words
 from weft.policy.words import Direction
@@ -354,7 +354,7 @@ def _passes(gates: Sequence[Mapping[str, Any]], sent: matching.Packet, at: Datab
 
 
 def _held(database: Database, name: str) -> frozenset[str]:
-    table, column = (ovn.GROUP, "ports") if name[0] == "@" else (ovn.SET, "addresses")
+    table, column = (ovn.GROUP, "ports") if name[0] == "@" else (sets.SET, "addresses")
     found: frozenset[str] = database.rows[table, name[1:]][column]
     return found
 

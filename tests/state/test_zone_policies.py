@@ -15,7 +15,7 @@ from tests.support.northbound import Database
 from weft import model, names, ranges
 from weft.control.zone import policies, state
 from weft.ovn import policy as ovn
-from weft.ovn import ports
+from weft.ovn import ports, sets
 from weft.policy import words
 
 OWN, CHASSIS = "node1", "chassis-1"
@@ -325,7 +325,7 @@ def check(looked: Looked, database: Database) -> None:
                 check_port(looked, database, pod, name, network)
     for acl in database.of("ACL").values():
         for name in re.findall(r"\$(\w+)", acl["match"]):
-            assert name in database.of(ovn.SET), "an ACL names a set that is not there"
+            assert name in database.of(sets.SET), "an ACL names a set that is not there"
     for each in looked.every("policy").values():
         for network in {looked.network(nad) for nad in each.definitions} - {""}:
             check_sets(looked, database, each, network)
@@ -368,10 +368,10 @@ def check_sets(looked: Looked, database: Database, each: words.Policy, network: 
         for rule in each.rules(direction):
             for peer in rule.peers or ():
                 if isinstance(peer, words.Members) and rule.services is None:
-                    made = ovn.Set(network, peer)
+                    made = sets.Set(network, peer)
                     found = set()
                     for suffix in ("", "_v4", "_v6"):
-                        row = database.rows.get((ovn.SET, made.name + suffix))
+                        row = database.rows.get((sets.SET, made.name + suffix))
                         found |= row["addresses"] if row else set()
                     meant = set()
                     for pod, _, held in looked.attachments(network):

@@ -11,7 +11,7 @@ import pytest
 from weft import model, rows
 from weft.control.zone import policies, state, writer
 from weft.ovn import policy as ovn
-from weft.ovn import ports, router
+from weft.ovn import ports, router, sets
 from weft.policy import words
 
 OWN = "node1"
@@ -104,7 +104,7 @@ def test_a_policy_and_its_end_are_one_step_each(zone: state.Zone):
         "Port_Group part",
         "Port_Group part",
     ]
-    (filled,) = (row for row in made.nb if row.table == ovn.SET)
+    (filled,) = (row for row in made.nb if row.table == sets.SET)
     assert filled.columns["addresses"] == {"0a:58:00:00:00:14"}
     zone.policies.set_policy("default/x", None)
     ended = zone.changes()
@@ -122,7 +122,7 @@ def test_an_edit_touches_what_it_changes(zone: state.Zone):
     zone.policies.set_policy("default/x", after)
     made = zone.changes()
     assert "Address_Set" not in tables(made.nb)
-    assert {table for table, _ in made.nb_gone} == {ovn.SET}
+    assert {table for table, _ in made.nb_gone} == {sets.SET}
 
 
 @pytest.mark.parametrize("there", [10, 300])
@@ -196,9 +196,9 @@ def test_policies_share_the_sets_of_their_peers(zone: state.Zone):
         zone.policies.set_policy(f"default/{name}", policy(name, members(app="far"), app="near"))
     assert tables(zone.changes().nb).count("Address_Set") == 1
     zone.policies.set_policy("default/x", None)
-    assert ovn.SET not in {table for table, _ in zone.changes().nb_gone}
+    assert sets.SET not in {table for table, _ in zone.changes().nb_gone}
     zone.policies.set_policy("default/y", None)
-    assert ovn.SET in {table for table, _ in zone.changes().nb_gone}
+    assert sets.SET in {table for table, _ in zone.changes().nb_gone}
 
 
 def test_a_label_moves_a_port_between_groups_with_its_row(zone: state.Zone):
@@ -249,7 +249,7 @@ def test_what_must_not_be_torn_apart_is_one_unit(zone: state.Zone):
         (denied,) = [unit for unit in units if unit[0].key == deny.name]
         assert len(denied) == 3
         kinds = [unit[0].table for unit in units]
-        assert kinds.index(ovn.SET) < kinds.index(ovn.GROUP)
+        assert kinds.index(sets.SET) < kinds.index(ovn.GROUP)
         guarded = [i for i, unit in enumerate(units) if any(row.is_part for row in unit)]
         assert min(guarded) > max(i for i, kind in enumerate(kinds) if kind == ovn.GROUP)
 
@@ -260,7 +260,7 @@ def test_a_row_of_policies_that_somebody_took_away_comes_back(zone: state.Zone):
     zone.changes()
     every = [row for row in zone.desired()[0] if not row.is_part]
     ours = [row for row in every if row.table not in (ports.SWITCH, ports.PORT)]
-    assert {row.table for row in ours} == {"ACL", ovn.GROUP, ovn.SET, "Meter", "Meter_Band"}
+    assert {row.table for row in ours} == {"ACL", ovn.GROUP, sets.SET, "Meter", "Meter_Band"}
     for row in ours:
         zone.touch(row.table, row.key, "blue", "whoever")
         made = zone.changes()
@@ -291,7 +291,7 @@ def test_who_moves_keeps_its_address_in_a_set_until_both_are_gone(zone: state.Zo
     zone.set_pod("default/copy", pod("copy", 20, OWN, app="far"))
     zone.changes()
     zone.set_pod("default/far", None)
-    assert ovn.SET not in {row.table for row in zone.changes().nb}
+    assert sets.SET not in {row.table for row in zone.changes().nb}
     zone.set_pod("default/copy", None)
-    (row,) = [row for row in zone.changes().nb if row.table == ovn.SET]
+    (row,) = [row for row in zone.changes().nb if row.table == sets.SET]
     assert row.columns["addresses"] == rows.Members(absent=frozenset({"0a:58:00:00:00:14"}))

@@ -15,7 +15,7 @@ from tests.support import frames, packets
 from tests.support.realised import Cluster, Kept
 from tests.support.zones import Guest
 from weft import model, rows
-from weft.ovn import acl, policy, ports
+from weft.ovn import acl, policy, ports, sets
 from weft.policy import words
 
 NAMESPACE = "default"
@@ -124,7 +124,7 @@ class Policed:
     def numbers(self, each: words.Policy, direction: words.Direction) -> policy.Numbers:
         found: dict[policy.Asked, frozenset[int]] = {}
         for asked in policy.asked(each, self.network.name, direction):
-            if isinstance(asked, policy.Set):
+            if isinstance(asked, sets.Set):
                 assert asked.protocol is not None
                 members, service = asked.members, (asked.protocol, asked.port)
             else:
@@ -141,13 +141,13 @@ class Policed:
         for each in policies:
             numbers = {k: v for d in each.directions for k, v in self.numbers(each, d).items()}
             for chosen in policy.sets(each, self.network, numbers):
-                made += policy.address_sets(chosen, self.network)
+                made += sets.rows_of(chosen, self.network)
                 for pod in self.pods.values():
                     inside = pod.chosen(chosen.members, self.namespace_labels)
                     if chosen.protocol is not None:
                         named = pod.named.get((chosen.protocol, chosen.port))
                         inside = inside and named == chosen.number
-                    made += policy.entry(chosen, self.network, pod.port.allocation, inside)
+                    made += sets.entry(chosen, self.network, pod.port.allocation, inside)
         return made
 
     # Packets

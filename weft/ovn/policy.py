@@ -1,7 +1,7 @@
-"""Which Northbound rows make policies hold on a network: port groups, ACLs and address sets?
+"""Which Northbound rows make policies hold on a network: port groups and ACLs, and for which sets?
 
-Answered for one policy, one namespace, one set at a time; who is in a group or a set is for
-`weft.control.zone` to say, and is written into rows that are there anyway (`member`, `entry`).
+Answered for one policy, one namespace at a time; who is in a group is for `weft.control.zone` to
+say, and is written into rows that are there anyway (`member`). What a set's rows say is `sets`'.
 
 A port that an enforced policy selects is in the deny group of its namespace, whose ACL drops what
 nothing allows; each policy that selects it allows more (ADR 0050).
@@ -9,15 +9,16 @@ nothing allows; each policy that selects it allows more (ADR 0050).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from weft import model, names, rows
 from weft.ovn import acl, dhcp, match, ports
+from weft.ovn.sets import Set, by_field
 from weft.policy import blocks, words
 
-GROUP, SET = acl.GROUP, "Address_Set"
+GROUP = acl.GROUP
 _OVN = {words.Direction.INGRESS: "to-lport", words.Direction.EGRESS: "from-lport"}
 
 
@@ -63,28 +64,6 @@ class Group:
         if self.policy:
             return names.policy_owner(self.namespace, self.policy)
         return names.namespace_owner(self.namespace)
-
-
-@dataclass(frozen=True, slots=True)
-class Set:
-    """The addresses of all `members` on a network, wherever they run; with a `port` of those
-    alone whose pods have `number` under that name."""
-
-    network: str
-    members: words.Members
-    protocol: words.Protocol | None = None
-    port: str = ""
-    number: int = 0
-
-    @property
-    def id(self) -> str:
-        service = (self.protocol, self.port, self.number) if self.port else ()
-        return names.set_id(self.network, _members(self.members), *service)
-
-    @property
-    def name(self) -> str:
-        """Without the suffix of a family."""
-        return names.identifier(self.id)
 
 
 SILENT = words.Logging()
@@ -178,11 +157,9 @@ def asked(policy: words.Policy, network: str, direction: words.Direction) -> fro
 
 def member(group: Group, port_key: str, present: bool) -> rows.Row:
     """One port in or out of a group. A port that is gone is in none, by OVSDB's own doing."""
-    part = _part([rows.Ref(ports.PORT, port_key)], present)
-    return rows.Row(GROUP, group.name, {"ports": part}, is_part=True)
-
-
-# Sets
+    port = frozenset({rows.Ref(ports.PORT, port_key)})
+    wish = rows.Members(present=port) if present else rows.Members(absent=port)
+    return rows.Row(GROUP, group.name, {"ports": wish}, is_part=True)
 
 
 def sets(policy: words.Policy, network: model.Network, numbers: Numbers) -> frozenset[Set]:
@@ -199,49 +176,6 @@ def sets(policy: words.Policy, network: model.Network, numbers: Numbers) -> froz
                 elif numbers.get((service.protocol, str(service.port))):
                     found.update(Set(network.name, peer) for peer in _selectors(rule))
     return frozenset(found)
-
-
-def address_sets(set: Set, network: model.Network) -> tuple[rows.Row, ...]:
-    """The rows of a set, without addresses: one of MACs, or on a routed network of each family."""
-    return tuple(
-        rows.Row(
-            SET,
-            set.name + suffix,
-            {
-                "name": set.name + suffix,
-                "external_ids": {
-                    names.OWNER: names.network_owner(set.network),
-                    names.NETWORK: set.network,
-                    names.ROW_ID: set.id + suffix,
-                },
-            },
-        )
-        for suffix in _suffixes(network)
-    )
-
-
-def addresses(network: model.Network, allocation: model.Allocation) -> Mapping[str, frozenset[str]]:
-    """What one attachment brings into each row of a set, by the row's suffix."""
-    if not _is_routed(network):
-        return {"": frozenset({allocation.mac})}
-    return {
-        suffix: frozenset(
-            str(address.ip) for address in allocation.addresses if suffix == f"_v{address.version}"
-        )
-        for suffix in _suffixes(network)
-    }
-
-
-def entry(
-    set: Set, network: model.Network, allocation: model.Allocation, present: bool
-) -> tuple[rows.Row, ...]:
-    """One attachment in or out of a set. Two may hold one address while a VM moves: it goes
-    when the last of them does, which the caller sees to."""
-    return tuple(
-        rows.Row(SET, set.name + suffix, {"addresses": _part(brought, present)}, is_part=True)
-        for suffix, brought in addresses(network, allocation).items()
-        if brought
-    )
 
 
 # Rules
@@ -281,7 +215,7 @@ def _named_peers(
         for numbered in _numbered(key, numbers):
             by_number.setdefault(numbered.number, []).append(numbered)
     for number, found in sorted(by_number.items()):
-        said = match.peers(words.Direction.EGRESS, _by_field(found, network), ())
+        said = match.peers(words.Direction.EGRESS, by_field(found, network), ())
         yield match.both(said or "", match.service(service.protocol, number))
 
 
@@ -291,13 +225,7 @@ def _peers(rule: words.Rule, network: model.Network, direction: words.Direction)
         return ""
     chosen = [Set(network.name, peer) for peer in _selectors(rule)]
     subnets = blocks.cidrs(peer for peer in rule.peers if isinstance(peer, words.Block))
-    return match.peers(direction, _by_field(chosen, network), subnets)
-
-
-def _by_field(sets: Iterable[Set], network: model.Network) -> dict[str, list[str]]:
-    fields = {"": "eth", "_v4": "ip4", "_v6": "ip6"}
-    every = sorted({each.name for each in sets})
-    return {fields[s]: [name + s for name in every] for s in _suffixes(network) if every}
+    return match.peers(direction, by_field(chosen, network), subnets)
 
 
 def _selectors(rule: words.Rule) -> list[words.Members]:
@@ -361,29 +289,3 @@ def _acl(
 
 def _ids(group: Group, key: str) -> dict[str, rows.Atom]:
     return {names.OWNER: group.owner, names.NETWORK: group.network, names.ROW_ID: key}
-
-
-def _part(atoms: Iterable[rows.Atom], present: bool) -> rows.Members:
-    part = frozenset(atoms)
-    return rows.Members(present=part) if present else rows.Members(absent=part)
-
-
-def _is_routed(network: model.Network) -> bool:
-    return network.spec.topology is model.Topology.LAYER3
-
-
-def _suffixes(network: model.Network) -> tuple[str, ...]:
-    if not _is_routed(network):
-        return ("",)
-    return tuple(f"_v{family}" for family in sorted({s.version for s in network.spec.subnets}))
-
-
-def _members(members: words.Members) -> str:
-    """Text that equal Members alone have."""
-    home = f"[{members.namespace}]" if members.namespace else _selector(members.namespaces)
-    return f"{home}/{_selector(members.pods)}"
-
-
-def _selector(selector: words.Selector) -> str:
-    said = (names.requirement(r.key, r.operator, r.values) for r in selector.requirements)
-    return "{" + "; ".join(said) + "}"

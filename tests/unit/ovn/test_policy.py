@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import ip_interface, ip_network
+from ipaddress import ip_network
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from weft import model, names, rows
-from weft.ovn import policy
+from weft.ovn import policy, sets
 from weft.policy import words
 
 TCP, UDP, _ = words.Protocol
@@ -115,31 +115,10 @@ def test_anybody_on_anything_is_no_further_match() -> None:
 
 def test_peers_are_macs_where_ports_hold_them_to_theirs_and_addresses_beyond_a_router() -> None:
     rule = words.Rule(0, (PEERS, words.Block(ip_network("10.1.0.0/24"))))
-    flat, blue = policy.Set("flat", PEERS).name, policy.Set("blue", PEERS).name
+    flat, blue = sets.Set("flat", PEERS).name, sets.Set("blue", PEERS).name
     assert matches(rule) == [f"(eth.src == ${flat} || ip4.src == 10.1.0.0/24)"]
     assert matches(rule, EGRESS, network=ROUTED) == [
         f"(ip4.dst == {{${blue}_v4, 10.1.0.0/24}} || ip6.dst == ${blue}_v6)"
-    ]
-
-
-def test_sets_hold_what_an_attachment_brings() -> None:
-    allocation = model.Allocation(
-        "0a:58:00:00:00:01", (ip_interface("10.64.1.5/24"), ip_interface("fd64::5/64"))
-    )
-    chosen = policy.Set("flat", PEERS)
-    (row,) = policy.address_sets(chosen, FLAT)
-    assert "addresses" not in row.columns
-    (entry,) = policy.entry(chosen, FLAT, allocation, True)
-    assert (entry.key, entry.is_part) == (row.key, True)
-    assert entry.columns == {"addresses": rows.Members(present={"0a:58:00:00:00:01"})}
-    routed = policy.Set("blue", PEERS)
-    assert {r.key for r in policy.address_sets(routed, ROUTED)} == {
-        f"{routed.name}_v4", f"{routed.name}_v6"
-    }  # fmt: skip
-    gone = policy.entry(routed, ROUTED, allocation, False)
-    assert [r.columns["addresses"] for r in gone] == [
-        rows.Members(absent={"10.64.1.5"}),
-        rows.Members(absent={"fd64::5"}),
     ]
 
 
@@ -167,9 +146,9 @@ def test_a_named_port_of_egress_is_a_set_for_each_number() -> None:
     rule = words.Rule(0, (PEERS, block), (words.Service(TCP, "http"),))
     guard = said(rule, direction=EGRESS)
     (key,) = policy.asked(guard, "flat", EGRESS)
-    assert key == policy.Set("flat", PEERS, TCP, "http")
+    assert key == sets.Set("flat", PEERS, TCP, "http")
     numbers = {key: frozenset({80, 8080})}
-    some, more = (policy.Set("flat", PEERS, TCP, "http", number) for number in (80, 8080))
+    some, more = (sets.Set("flat", PEERS, TCP, "http", number) for number in (80, 8080))
     assert policy.sets(guard, FLAT, numbers) == {some, more}
     assert matches(rule, EGRESS, numbers) == [
         f"((eth.dst == ${some.name} && tcp.dst == 80) || "
@@ -177,7 +156,7 @@ def test_a_named_port_of_egress_is_a_set_for_each_number() -> None:
     ]
     everybody = said(words.Rule(0, None, rule.services), direction=EGRESS)
     assert policy.asked(everybody, "flat", EGRESS) == {
-        policy.Set("flat", words.Members(), TCP, "http")
+        sets.Set("flat", words.Members(), TCP, "http")
     }
 
 
@@ -220,42 +199,11 @@ def test_acls_name_just_the_sets_that_there_are(
     there = {
         row.key
         for each in policy.sets(guard, network, numbers)
-        for row in policy.address_sets(each, network)
+        for row in sets.rows_of(each, network)
     }
     assert named == there
     groups = {row.key for row in made if row.table == "Port_Group"}
     assert {row.parent.key for row in acls(made).values() if row.parent} <= groups
-
-
-KEYS = st.sampled_from(("app", "a b", "x in (y)", 'q"'))
-VALUES = st.sampled_from(("", "web", "a,b", "a", "b", '"a"', "a) ; b In (c"))
-REQUIREMENTS = st.builds(
-    words.Requirement, KEYS, st.sampled_from(words.Operator), st.lists(VALUES).map(tuple)
-)
-SELECTORS = st.builds(words.Selector, st.lists(REQUIREMENTS, max_size=2).map(tuple))
-MEMBERS = st.builds(words.Members, st.sampled_from(("", "ns", "n2")), SELECTORS, SELECTORS)
-SETS = st.builds(
-    policy.Set,
-    st.sampled_from(("blue", "blue/x", "a/b")),
-    MEMBERS,
-    st.just(TCP),
-    st.sampled_from(("", "http", "80")),
-    st.sampled_from((0, 80)),
-)
-
-
-@given(SETS, SETS)
-def test_two_sets_never_share_a_name(one: policy.Set, two: policy.Set) -> None:
-    """Where they are other pods, or another port; a name without a port says no number."""
-
-    def meant(each: policy.Set) -> policy.Set:
-        members = each.members
-        if members.namespace:
-            members = replace(members, namespaces=words.EVERYTHING)
-        bare = {} if each.port else {"protocol": None, "number": 0}
-        return replace(each, members=members, **bare)
-
-    assert (one.name == two.name) == (meant(one) == meant(two))
 
 
 @given(st.text("ab/", min_size=1), st.text("ab/", min_size=1), st.sampled_from(policy.Kind))
@@ -272,5 +220,3 @@ def test_owners_tell_whose_a_row_is() -> None:
     assert DENY.owner == "Namespace//ns"
     named = policy.Group(policy.Kind.NAMED, "flat", "ns", INGRESS, "guard", TCP, "http", 80)
     assert names.owner_parts(named.owner) == ("MultiNetworkPolicy", "ns", "guard")
-    (row,) = policy.address_sets(policy.Set("flat", PEERS), FLAT)
-    assert row.columns["external_ids"][names.OWNER] == "Network//flat"

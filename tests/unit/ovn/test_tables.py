@@ -15,6 +15,7 @@ from weft.ovn import (
     layer3,
     policy,
     ports,
+    sets,
     tables,
     transit,
 )
@@ -50,7 +51,7 @@ def test_each_written_column_is_followed_and_each_key_read_back(own, far):
         *transit.peer(ROUTED, far, ports.RemotePorts.PLAIN),
         *gateway.own(ROUTED, own, "c1", "wan"),
         *policy.group(GROUP, NETWORK),
-        *policy.address_sets(policy.Set("blue", words.Members()), NETWORK),
+        *sets.rows_of(sets.Set("blue", words.Members()), NETWORK),
         *acl.meter(),
     )
     for row in written:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from weft import model, rows
 from weft.control.zone import index
 from weft.control.zone.endpoints import Endpoints
-from weft.ovn import policy
+from weft.ovn import sets
 from weft.policy import words
 
 # A row's suffix and an address in it; of a set of number 0: nothing, and a number.
@@ -59,13 +59,13 @@ class Sets:
     ) -> None:
         self._endpoints = endpoints
         self._network_of = network_of
-        self._needed: dict[policy.Set, int] = {}
-        self._contents: dict[policy.Set, _Contents] = {}
-        self._of_query: dict[Query, set[policy.Set]] = {}
-        self._of_port: dict[str, set[policy.Set]] = {}  # those that it brings something into
-        self._entries: dict[policy.Set, set[Entry]] = {}  # that came or went, since last taken
+        self._needed: dict[sets.Set, int] = {}
+        self._contents: dict[sets.Set, _Contents] = {}
+        self._of_query: dict[Query, set[sets.Set]] = {}
+        self._of_port: dict[str, set[sets.Set]] = {}  # those that it brings something into
+        self._entries: dict[sets.Set, set[Entry]] = {}  # that came or went, since last taken
 
-    def __contains__(self, made: policy.Set) -> bool:
+    def __contains__(self, made: sets.Set) -> bool:
         return made in self._needed
 
     def concern(self, port: str) -> bool:
@@ -76,7 +76,7 @@ class Sets:
             and any((held.network, m) in self._of_query for m in self._endpoints.queries(port))
         )
 
-    def need(self, made: policy.Set) -> bool:
+    def need(self, made: sets.Set) -> bool:
         """Have a set until it was released as often; whether it is new, and so full at once."""
         self._needed[made] = self._needed.get(made, 0) + 1
         if self._needed[made] > 1:
@@ -87,7 +87,7 @@ class Sets:
         self._fill(made)
         return True
 
-    def release(self, made: policy.Set) -> bool:
+    def release(self, made: sets.Set) -> bool:
         """Whether nobody needs it any more."""
         self._needed[made] -= 1
         if self._needed[made]:
@@ -100,7 +100,7 @@ class Sets:
         self._endpoints.selection.drop(made.members)
         return True
 
-    def refill(self, network: str) -> list[policy.Set]:
+    def refill(self, network: str) -> list[sets.Set]:
         """The network is another now, and so may be what its sets hold: those sets."""
         found = [made for made in self._needed if made.network == network]
         for made in found:
@@ -109,11 +109,11 @@ class Sets:
             self._fill(made)
         return found
 
-    def update(self, ports: Iterable[str]) -> Iterator[policy.Set]:
+    def update(self, ports: Iterable[str]) -> Iterator[sets.Set]:
         """Bring what these ports bring in line; gives the sets of number 0 that changed."""
         for port in ports:
             held = self._endpoints.get(port)
-            wanted: set[policy.Set] = set()
+            wanted: set[sets.Set] = set()
             if held is not None:
                 for members in self._endpoints.queries(port):
                     wanted |= self._of_query.get((held.network, members), set())
@@ -126,11 +126,11 @@ class Sets:
                     # What came and went again is as it was.
                     self._entries.setdefault(made, set()).symmetric_difference_update(changed)
 
-    def numbers(self, made: policy.Set) -> frozenset[int]:
+    def numbers(self, made: sets.Set) -> frozenset[int]:
         """What a set of number 0 has gathered."""
         return frozenset(int(number) for _, number in self._contents[made].counts)
 
-    def filled(self, made: policy.Set) -> tuple[rows.Row, ...]:
+    def filled(self, made: sets.Set) -> tuple[rows.Row, ...]:
         """The rows of a set with all that it holds."""
         network = self._network_of(made.network)
         if network is None:
@@ -140,35 +140,35 @@ class Sets:
             holds.setdefault(suffix, set()).add(address)
         return tuple(
             replace(row, columns={**row.columns, "addresses": frozenset(holds.get(suffix, ()))})
-            for row in policy.address_sets(made, network)
+            for row in sets.rows_of(made, network)
             for suffix in [row.key.removeprefix(made.name)]
         )
 
-    def take_entries(self) -> dict[policy.Set, tuple[rows.Row, ...]]:
+    def take_entries(self) -> dict[sets.Set, tuple[rows.Row, ...]]:
         """By set: what came and went since this was asked last."""
         entries, self._entries = self._entries, {}
         return {made: tuple(self._parts(made, changed)) for made, changed in entries.items()}
 
     # Between
 
-    def _parts(self, made: policy.Set, changed: set[Entry]) -> Iterator[rows.Row]:
+    def _parts(self, made: sets.Set, changed: set[Entry]) -> Iterator[rows.Row]:
         there = self._contents[made].counts
         for suffix in sorted({suffix for suffix, _ in changed}):
             mine = {entry for entry in changed if entry[0] == suffix}
             present = frozenset([address for _, address in mine & there.keys()])
             absent = frozenset([address for _, address in mine - there.keys()])
             wish = rows.Members(present, absent)
-            yield rows.Row(policy.SET, made.name + suffix, {"addresses": wish}, is_part=True)
+            yield rows.Row(sets.SET, made.name + suffix, {"addresses": wish}, is_part=True)
 
-    def _fill(self, made: policy.Set) -> None:
+    def _fill(self, made: sets.Set) -> None:
         for port in self._endpoints.chosen(made.network, made.members):
             self._put(made, port, self._brought(made, port))
 
-    def _empty(self, made: policy.Set) -> None:
+    def _empty(self, made: sets.Set) -> None:
         for port in list(self._contents[made].by_port):
             self._put(made, port, _NOTHING)
 
-    def _put(self, made: policy.Set, port: str, brought: frozenset[Entry]) -> set[Entry]:
+    def _put(self, made: sets.Set, port: str, brought: frozenset[Entry]) -> set[Entry]:
         changed = self._contents[made].put(port, brought)
         if brought:
             self._of_port.setdefault(port, set()).add(made)
@@ -176,7 +176,7 @@ class Sets:
             index.discard(self._of_port, port, made)
         return changed
 
-    def _brought(self, made: policy.Set, port: str) -> frozenset[Entry]:
+    def _brought(self, made: sets.Set, port: str) -> frozenset[Entry]:
         """What a port of the set's pods brings into it."""
         number = 0
         if made.port and made.protocol is not None:
@@ -190,6 +190,6 @@ class Sets:
             return _NOTHING
         return frozenset(
             (suffix, address)
-            for suffix, brought in policy.addresses(network, held.allocation).items()
+            for suffix, brought in sets.addresses(network, held.allocation).items()
             for address in brought
         )

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Set
 from weft import model, rows
 from weft.control.zone import groups, index
 from weft.control.zone.addresses import Sets
-from weft.ovn import acl, policy
+from weft.ovn import acl, policy, sets
 from weft.policy import words
 
-Part = groups.Part | policy.Set | str
+Part = groups.Part | sets.Set | str
 # The part that limits what all ACLs log.
 METER = "meter"
 
@@ -23,14 +23,14 @@ METER = "meter"
 class Parts:
     """`network_of` gives a network that the zone has, by its name."""
 
-    def __init__(self, sets: Sets, network_of: Callable[[str], model.Network | None]) -> None:
-        self._sets = sets
+    def __init__(self, addresses: Sets, network_of: Callable[[str], model.Network | None]) -> None:
+        self._sets = addresses
         self._network_of = network_of
         self._made: dict[Part, tuple[rows.Row, ...]] = {}  # but for sets
         self._groups: set[str] = set()  # that have rows
         self._logging: set[Part] = set()
-        self._needs: dict[groups.Bound, frozenset[policy.Set]] = {}
-        self._asking: dict[policy.Set, set[groups.Bound]] = {}  # by set of number 0
+        self._needs: dict[groups.Bound, frozenset[sets.Set]] = {}
+        self._asking: dict[sets.Set, set[groups.Bound]] = {}  # by set of number 0
         self._shown: dict[Part, frozenset[rows.Ident]] = {}  # as `changes` said last
         self._home: dict[rows.Ident, Part] = {}  # of what is shown
         self._due: set[Part] = set()  # to be said again
@@ -73,7 +73,7 @@ class Parts:
             self._keep(part, ())
         else:
             numbers = self._numbers(part, there, each)
-            asked = {key for key in numbers if isinstance(key, policy.Set)}
+            asked = {key for key in numbers if isinstance(key, sets.Set)}
             self._need(part, policy.sets(each, network, numbers) | asked)
             made = [
                 row
@@ -114,15 +114,15 @@ class Parts:
 
     def desired(self) -> tuple[rows.Row, ...]:
         """All rows, sets with all that they hold."""
-        sets = {each for needs in self._needs.values() for each in needs}
+        needed = {each for needs in self._needs.values() for each in needs}
         return tuple(
-            row for part in sorted((*sets, *self._made), key=_order) for row in self._rows(part)
+            row for part in sorted((*needed, *self._made), key=_order) for row in self._rows(part)
         )
 
     # Between
 
     def _rows(self, part: Part) -> tuple[rows.Row, ...]:
-        if not isinstance(part, policy.Set):
+        if not isinstance(part, sets.Set):
             return self._made.get(part, ())
         is_gathering = part.port and not part.number
         return () if is_gathering or part not in self._sets else self._sets.filled(part)
@@ -151,7 +151,7 @@ class Parts:
             key
             for direction in each.directions
             for key in policy.asked(each, part[0], direction)
-            if isinstance(key, policy.Set)
+            if isinstance(key, sets.Set)
         }
         self._need(part, self._needs.get(part, frozenset()) | asked)
         numbers: dict[policy.Asked, frozenset[int]] = {
@@ -163,7 +163,7 @@ class Parts:
                 numbers[name] = numbers.get(name, frozenset()) | {group.number}
         return numbers
 
-    def _need(self, bound: groups.Bound, wanted: frozenset[policy.Set]) -> None:
+    def _need(self, bound: groups.Bound, wanted: frozenset[sets.Set]) -> None:
         """Have the sets that a policy's rows name, and no others for it."""
         had = self._needs.pop(bound, frozenset())
         if wanted:
@@ -185,7 +185,7 @@ def _groups(made: Iterable[rows.Row]) -> set[str]:
 
 def _order(part: Part) -> tuple[int, str]:
     """Sets before the groups whose ACLs name them."""
-    if isinstance(part, policy.Set):
+    if isinstance(part, sets.Set):
         return 0, part.id
     if isinstance(part, policy.Group):
         return 1, part.id

@@ -17,7 +17,7 @@ from weft import model, names, rows
 from weft.control.zone import groups, index, parts
 from weft.control.zone.addresses import Sets
 from weft.control.zone.endpoints import Endpoints, Labelled
-from weft.ovn import policy
+from weft.ovn import policy, sets
 from weft.policy import words
 
 
@@ -136,7 +136,7 @@ class Policies:
         part = self._parts.touch(table, key)
         if part is None:
             return False
-        if isinstance(part, policy.Set | str):
+        if isinstance(part, sets.Set | str):
             return True
         for group in self._groups.in_part(part):
             if (table, key) == (policy.GROUP, group.name):

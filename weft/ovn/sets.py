@@ -1,0 +1,113 @@
+"""Which Northbound rows hold the addresses of a selector's pods on a network?
+
+A set of MACs, or on a routed network of addresses of each family; ACLs name it by `Set.name`. Who
+is in a set is for `weft.control.zone` to say, and is written into rows that are there anyway
+(`entry`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from weft import model, names, rows
+from weft.policy import words
+
+SET = "Address_Set"
+
+
+@dataclass(frozen=True, slots=True)
+class Set:
+    """The addresses of all `members` on a network, wherever they run; with a `port` of those
+    alone whose pods have `number` under that name."""
+
+    network: str
+    members: words.Members
+    protocol: words.Protocol | None = None
+    port: str = ""
+    number: int = 0
+
+    @property
+    def id(self) -> str:
+        service = (self.protocol, self.port, self.number) if self.port else ()
+        return names.set_id(self.network, _members(self.members), *service)
+
+    @property
+    def name(self) -> str:
+        """Without the suffix of a family."""
+        return names.identifier(self.id)
+
+
+def rows_of(set: Set, network: model.Network) -> tuple[rows.Row, ...]:
+    """The rows of a set, without addresses: one of MACs, or on a routed network of each family."""
+    return tuple(
+        rows.Row(
+            SET,
+            set.name + suffix,
+            {
+                "name": set.name + suffix,
+                "external_ids": {
+                    names.OWNER: names.network_owner(set.network),
+                    names.NETWORK: set.network,
+                    names.ROW_ID: set.id + suffix,
+                },
+            },
+        )
+        for suffix in _suffixes(network)
+    )
+
+
+def addresses(network: model.Network, allocation: model.Allocation) -> Mapping[str, frozenset[str]]:
+    """What one attachment brings into each row of a set, by the row's suffix."""
+    if not _is_routed(network):
+        return {"": frozenset({allocation.mac})}
+    return {
+        suffix: frozenset(
+            str(address.ip) for address in allocation.addresses if suffix == f"_v{address.version}"
+        )
+        for suffix in _suffixes(network)
+    }
+
+
+def entry(
+    set: Set, network: model.Network, allocation: model.Allocation, present: bool
+) -> tuple[rows.Row, ...]:
+    """One attachment in or out of a set. Two may hold one address while a VM moves: it goes
+    when the last of them does, which the caller sees to."""
+    return tuple(
+        rows.Row(
+            SET,
+            set.name + suffix,
+            {"addresses": rows.Members(brought) if present else rows.Members(absent=brought)},
+            is_part=True,
+        )
+        for suffix, brought in addresses(network, allocation).items()
+        if brought
+    )
+
+
+def by_field(sets: Iterable[Set], network: model.Network) -> dict[str, list[str]]:
+    fields = {"": "eth", "_v4": "ip4", "_v6": "ip6"}
+    every = sorted({each.name for each in sets})
+    return {fields[s]: [name + s for name in every] for s in _suffixes(network) if every}
+
+
+def _is_routed(network: model.Network) -> bool:
+    return network.spec.topology is model.Topology.LAYER3
+
+
+def _suffixes(network: model.Network) -> tuple[str, ...]:
+    if not _is_routed(network):
+        return ("",)
+    return tuple(f"_v{family}" for family in sorted({s.version for s in network.spec.subnets}))
+
+
+def _members(members: words.Members) -> str:
+    """Text that equal Members alone have."""
+    home = f"[{members.namespace}]" if members.namespace else _selector(members.namespaces)
+    return f"{home}/{_selector(members.pods)}"
+
+
+def _selector(selector: words.Selector) -> str:
+    said = (names.requirement(r.key, r.operator, r.values) for r in selector.requirements)
+    return "{" + "; ".join(said) + "}"
