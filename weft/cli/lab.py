@@ -70,20 +70,31 @@ def up_(
         cluster_subnets=cluster_subnets,
     )
     spec.change(spec.Lab(name=name), wishes, running=False)  # refuse nonsense before downloading
+    before = state.Folder.of(name).load()
     with output.progress(form) as report:
         tools = toolchain.ensure(report)
         tell = output.counting(report, "starting the lab")
         found = up.up(name, wishes, tools=tools, tell=tell)
-    output.emit(form, found, lambda: _say_up(found))
+    output.emit(form, found, lambda: _say_up(found, before.nodes if before else 0))
 
 
-def _say_up(found: Mapping[str, Any]) -> None:
+def _say_up(found: Mapping[str, Any], before: int) -> None:
     name = found["name"]
     option = "" if name == spec.DEFAULT_NAME else f" --name {name}"
-    verb = "is up" if found["started"] else "was up already"
-    typer.echo(f"Lab {name!r} {verb}: {found['lab']['nodes']} nodes.")
+    typer.echo(became(found, before))
     typer.echo(f"  export KUBECONFIG={found['kubeconfig']}")
     typer.echo(f"  weft lab status{option}")
+
+
+def became(found: Mapping[str, Any], before: int) -> str:
+    """What `up` did; `before` is how many nodes the lab had."""
+    nodes = found["lab"]["nodes"]
+    words = f"{nodes} node{'' if nodes == 1 else 's'}"
+    if found["started"]:
+        return f"Lab {found['name']!r} is up: {words}."
+    if nodes != before:
+        return f"Lab {found['name']!r} has {words} now, {before} before."
+    return f"Lab {found['name']!r} was up already: {words}."
 
 
 @app.command("reboot")

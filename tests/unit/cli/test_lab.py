@@ -1,0 +1,22 @@
+"""What the commands of a lab say."""
+
+from __future__ import annotations
+
+import pytest
+
+from weft.cli import lab
+
+
+@pytest.mark.parametrize(
+    ("started", "before", "nodes", "said"),
+    [
+        (True, 0, 3, "Lab 'a' is up: 3 nodes."),
+        (True, 3, 1, "Lab 'a' is up: 1 node."),
+        (False, 3, 3, "Lab 'a' was up already: 3 nodes."),
+        (False, 3, 4, "Lab 'a' has 4 nodes now, 3 before."),
+        (False, 3, 1, "Lab 'a' has 1 node now, 3 before."),
+    ],
+)
+def test_up_says_what_became_of_the_lab(started: bool, before: int, nodes: int, said: str) -> None:
+    found = {"name": "a", "started": started, "lab": {"nodes": nodes}}
+    assert lab.became(found, before) == said
