@@ -27,7 +27,7 @@ class Server:
         self.answers = list(answers)
         self.connections = 0
         self.seen: list[bytes] = []
-        self.hung_up = asyncio.Event()
+        self.answered, self.hung_up = asyncio.Event(), asyncio.Event()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -37,6 +37,7 @@ class Server:
                 length = head.partition(b"Content-Length: ")[2].partition(b"\r\n")[0]
                 self.seen.append(head + await reader.readexactly(int(length or 0)))
                 writer.write(self.answers.pop(0))
+                self.answered.set()
                 if self.answers[:1] == [HANG_UP]:
                     self.answers.pop(0)
                     break
@@ -118,9 +119,11 @@ async def test_a_create_that_was_never_sent_is(tmp_path: Path) -> None:
 async def test_a_call_that_is_given_up_leaves_no_connection_behind(tmp_path: Path) -> None:
     server = Server(WHOLE[:-3], WHOLE)
     async with client(server, tmp_path) as api:
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.05):
-                await api.request("GET", "/version")
+        asking = asyncio.create_task(api.request("GET", "/version"))
+        await server.answered.wait()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
         assert await api.request("GET", "/version") == {"a": "b"}
     assert server.connections == 2
 
@@ -144,9 +147,11 @@ async def test_a_silent_watch_is_broken(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("weft.kube.client._SILENCE", 0.02)
     silent = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     line = b'{"type": "ADDED", "object": {"metadata": {"resourceVersion": "7"}}}\n'
-    server = Server(silent, silent + b"%x\r\n%s\r\n" % (len(line), line), b"")
+    # On a busy machine one that speaks may be taken for silent too, and is asked again.
+    speaking = [silent + b"%x\r\n%s\r\n" % (len(line), line)] * 100
+    server = Server(silent, *speaking)
     async with client(server, tmp_path) as api:
         async for _, found in api.watch(resources.NODES, "1"):
             assert found["metadata"]["resourceVersion"] == "7"
             break
-    assert server.connections == 2
+    assert server.connections >= 2
