@@ -10,8 +10,8 @@ import pytest
 
 from weft import model, rows
 from weft.control.zone import policies, state, writer
+from weft.ovn import acl, ports, sets
 from weft.ovn import policy as ovn
-from weft.ovn import ports, router, sets
 from weft.policy import words
 
 OWN = "node1"
@@ -243,7 +243,7 @@ def test_what_must_not_be_torn_apart_is_one_unit(zone: state.Zone):
                     assert row.is_part
                     assert row.columns["ports"].present == {rows.Ref(ports.PORT, first.key)}  # type: ignore[union-attr]
                 else:
-                    assert row.table == router.ACL
+                    assert row.table == acl.ACL
                     assert row.parent == rows.Ref(ovn.GROUP, first.key)
         deny = ovn.Group(ovn.Kind.DENY, "blue", "default", INGRESS)
         (denied,) = [unit for unit in units if unit[0].key == deny.name]

@@ -1,6 +1,6 @@
-"""What do Northbound rows say of an ACL of a port group, and of how much of it is logged?
+"""What do Northbound rows say of an ACL, of a port group or a switch, and of what it logs?
 
-The shape alone; which ACLs there are is for `weft.ovn.policy` to say.
+The shapes alone; which ACLs there are is for `policy` and `gateway` to say.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from weft import names, rows
-from weft.ovn import router
+from weft.ovn import ports
+from weft.ovn.switches import Owner
 from weft.policy import words
 
-GROUP = "Port_Group"
+ACL, GROUP = "ACL", "Port_Group"
 METER, BAND = "Meter", "Meter_Band"
 
 ALLOW, DROP = "allow-related", "drop"
@@ -43,7 +44,7 @@ def row(
     """An ACL of a port group; `ids` hold its owner and its ROW_ID."""
     logs = log.severity in words.SEVERITIES
     return rows.Row(
-        router.ACL,
+        ACL,
         str(ids[names.ROW_ID]),
         {
             "direction": direction,
@@ -81,4 +82,21 @@ def meter() -> tuple[rows.Row, ...]:
             parent=rows.Ref(METER, LOG_METER),
             parent_column="bands",
         ),
+    )
+
+
+def drop(of: str, owner: Owner, key: str, priority: int, match: str) -> rows.Row:
+    """What a switch does not take in."""
+    return rows.Row(
+        ACL,
+        key,
+        {
+            "direction": "from-lport",
+            "priority": priority,
+            "match": match,
+            "action": "drop",
+            "external_ids": owner.ids(key),
+        },
+        parent=rows.Ref(ports.SWITCH, of),
+        parent_column="acls",
     )

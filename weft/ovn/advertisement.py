@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 
 from weft import model, names, ranges, rows
-from weft.ovn import dhcp, router
+from weft.ovn import dhcp, router, switches
 
 ALL_NODES = IPv6Address("ff02::1")
 # RFC 4861's default: guests keep the prefix while no agent speaks for days, but not for ever.
@@ -70,10 +70,10 @@ def port(network: model.Network, switch: str) -> tuple[rows.Row, ...]:
     """
     if not has_advertiser(network):
         return ()
-    row = router.switch_port(
+    row = switches.port(
         names.advertiser_port(network.name),
         switch,
-        router.Owner(network.name),
+        switches.Owner(network.name),
         type="localport",
         addresses=f"{names.SERVER_MAC} {dhcp.SERVER_LINK_LOCAL}",
         options={"requested-tnl-key": str(names.ADVERTISER_TUNNEL_KEY)},

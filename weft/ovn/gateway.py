@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 
 from weft import model, names, ranges, rows
-from weft.ovn import router
+from weft.ovn import acl, router, switches
 
 _CLUSTER_ROUTER = ranges.FIRST_NODE_ID - 1  # its number on the join switch
 _EVERYTHING = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
@@ -28,7 +28,7 @@ def own(
     gateway = node.gateway
     if gateway is None or not gateway.interface_id or not network.is_default:
         return ()
-    owner = router.Owner(network.name)
+    owner = switches.Owner(network.name)
     return (
         *_join(network, node, owner, chassis),
         *_external(network, node, gateway, owner, physical_network),
@@ -38,16 +38,15 @@ def own(
 
 
 def _join(
-    network: model.Network, node: model.NodeInfo, owner: router.Owner, chassis: str
+    network: model.Network, node: model.NodeInfo, owner: switches.Owner, chassis: str
 ) -> Iterator[rows.Row]:
     """Both routers on the join switch; the gateway's is the one whose place is this chassis.
 
     The outside sends larger packets than pods' interfaces take: the gateway router tells it so.
     """
     switch = names.JOIN_SWITCH
-    joined = {"mcast_snoop": "false", **router.keyed("join switch", network)}
-    yield router.switch(switch, owner, joined)
-    bound = {"chassis": chassis, **router.keyed("gateway router", network)}
+    yield switches.row(switch, owner, switches.keyed("join switch", network))
+    bound = {"chassis": chassis, **switches.keyed("gateway router", network)}
     yield router.router(names.gateway_router(node.name), owner, bound)
     inwards: dict[str, rows.Atom] = {"gateway_mtu": str(network.spec.mtu)}
     for kind, of, number, options in (
@@ -55,29 +54,31 @@ def _join(
         ("gateway router", names.gateway_router(node.name), node.id, inwards),
     ):
         towards, addresses = names.join_router_port(of), ranges.join(number)
-        own = {**options, **router.numbered(kind, "join switch")}
+        own = {**options, **switches.numbered(kind, "join switch")}
         yield router.router_port(towards, of, owner, router.mac(addresses), addresses, own)
-        key = router.numbered("join switch", kind)
-        yield router.to_router(names.join_switch_port(of), switch, owner, towards, key)
+        key = switches.numbered("join switch", kind)
+        yield switches.to_router(names.join_switch_port(of), switch, owner, towards, key)
 
 
 def _external(
     network: model.Network,
     node: model.NodeInfo,
     gateway: model.Gateway,
-    owner: router.Owner,
+    owner: switches.Owner,
     physical_network: str,
 ) -> Iterator[rows.Row]:
     """The gateway router on the wire; it announces its address, so that a moved one is found."""
     of, switch = names.gateway_router(node.name), names.external_switch(node.name)
     towards = names.external_router_port(of)
-    external = {"mcast_snoop": "false", **router.keyed("external switch", network)}
-    yield router.switch(switch, owner, external)
-    key = router.numbered("gateway router", "external switch")
+    yield switches.row(switch, owner, switches.keyed("external switch", network))
+    key = switches.numbered("gateway router", "external switch")
     yield router.router_port(towards, of, owner, gateway.mac, gateway.addresses, key)
-    port, key = names.external_switch_port(of), router.numbered("external switch", "gateway router")
-    yield router.to_router(port, switch, owner, towards, {"nat-addresses": "router", **key})
-    yield router.switch_port(
+    port, key = (
+        names.external_switch_port(of),
+        switches.numbered("external switch", "gateway router"),
+    )
+    yield switches.to_router(port, switch, owner, towards, {"nat-addresses": "router", **key})
+    yield switches.port(
         gateway.interface_id,
         switch,
         owner,
@@ -85,13 +86,13 @@ def _external(
         addresses="unknown",
         options={
             "network_name": physical_network,
-            **router.numbered("external switch", "physical network"),
+            **switches.numbered("external switch", "physical network"),
         },
     )
 
 
 def _routes(
-    network: model.Network, node: model.NodeInfo, gateway: model.Gateway, owner: router.Owner
+    network: model.Network, node: model.NodeInfo, gateway: model.Gateway, owner: switches.Owner
 ) -> Iterator[rows.Row]:
     """Out by the gateway, in by the cluster router.
 
@@ -115,7 +116,7 @@ def _routes(
 
 
 def _hiding(
-    network: model.Network, node: model.NodeInfo, gateway: model.Gateway, owner: router.Owner
+    network: model.Network, node: model.NodeInfo, gateway: model.Gateway, owner: switches.Owner
 ) -> Iterator[rows.Row]:
     """Pods speak from the gateway's address, and the wire reaches nothing else.
 
@@ -133,4 +134,4 @@ def _hiding(
         into = f"ip{family}.dst != {{{', '.join(said)}}}" if said else f"ip{family}"
         key = names.row_id("guard", family, network.name)
         match = f'inport == "{gateway.interface_id}" && {into}'
-        yield router.drop(switch, owner, key, _GUARD_PRIORITY, match)
+        yield acl.drop(switch, owner, key, _GUARD_PRIORITY, match)

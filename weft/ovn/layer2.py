@@ -7,31 +7,12 @@ for `weft.control.zone`.
 from __future__ import annotations
 
 from weft import model, names, rows
-from weft.ovn import dhcp, ports
+from weft.ovn import dhcp, ports, switches
 
 
 def switch(network: model.Network) -> rows.Row:
-    """The same name and tunnel key in every zone, so that the zones' switches are one.
-
-    Snooping stays off: the keys of snooped groups are chosen by each zone for itself.
-    """
     name = names.layer2_switch(network.name)
-    return rows.Row(
-        ports.SWITCH,
-        name,
-        {
-            "name": name,
-            "other_config": {
-                "interconn-ts": name,
-                "mcast_snoop": "false",
-                "requested-tnl-key": str(names.datapath_key(network.id)),
-            },
-            "external_ids": {
-                names.OWNER: names.network_owner(network.name),
-                names.NETWORK: network.name,
-            },
-        },
-    )
+    return switches.row(name, switches.Owner(network.name), switches.shared(name, network))
 
 
 def local_port(network: model.Network, port: model.Port, chassis: str) -> rows.Row:

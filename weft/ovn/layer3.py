@@ -8,29 +8,27 @@ of another zone, so a network's cost here follows its nodes.
 from __future__ import annotations
 
 from weft import model, names, ranges, rows
-from weft.ovn import advertisement, dhcp, ports, router
+from weft.ovn import advertisement, dhcp, ports, router, switches
 
 
 def own(network: model.Network, node: model.NodeInfo) -> tuple[rows.Row, ...]:
     """The cluster router and the node's switch, whose gateway it is."""
-    owner = router.Owner(network.name)
+    owner = switches.Owner(network.name)
     switch, of = names.node_switch(network.name, node.name), names.cluster_router(network.name)
     gateways = [ranges.router(subnet) for subnet in node.subnets_of(network.name)]
     towards = names.router_port(switch)
     return (
-        router.router(of, owner, router.keyed("cluster router", network)),
-        router.switch(
-            switch, owner, {"mcast_snoop": "false", **router.keyed("node switch", network)}
-        ),
+        router.router(of, owner, switches.keyed("cluster router", network)),
+        switches.row(switch, owner, switches.keyed("node switch", network)),
         router.router_port(
             towards,
             of,
             owner,
             router.mac(gateways),
             gateways,
-            router.numbered("cluster router", "node switch"),
+            switches.numbered("cluster router", "node switch"),
         ),
-        router.to_router(
+        switches.to_router(
             names.switch_port(switch),
             switch,
             owner,

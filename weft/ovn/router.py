@@ -1,4 +1,4 @@
-"""What do Northbound rows say of a router, its links to switches, and where it sends packets?
+"""What do Northbound rows say of a router, its ports, and where it sends packets?
 
 The shapes alone, each with its owner; which routers there are is the topologies' to say.
 """
@@ -6,52 +6,18 @@ The shapes alone, each with its owner; which routers there are is the topologies
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import TypeVar
 
 from weft import model, names, rows
-from weft.ovn import ports
+from weft.ovn.switches import Owner
 
 ROUTER = "Logical_Router"
 ROUTER_PORT = "Logical_Router_Port"
 ROUTE = "Logical_Router_Static_Route"
 NAT = "NAT"
-ACL = "ACL"
 
 DISCARD = "discard"
 T = TypeVar("T", model.Interface, model.Subnet)
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Whom rows stand for: a network, or one node's part in it."""
-
-    network: str
-    node: str = ""
-
-    def ids(self, key: str = "") -> dict[str, rows.Atom]:
-        """external_ids of a row; `key` where its table has no name."""
-        owner = names.node_owner(self.node) if self.node else names.network_owner(self.network)
-        ids: dict[str, rows.Atom] = {names.OWNER: owner, names.NETWORK: self.network}
-        return {**ids, names.ROW_ID: key} if key else ids
-
-
-def keyed(kind: str, network: model.Network) -> dict[str, rows.Atom]:
-    """The key of a datapath that this zone alone has (`names.local_datapath_key`)."""
-    return {"requested-tnl-key": str(names.local_datapath_key(kind, network.id))}
-
-
-def numbered(kind: str, towards: str) -> dict[str, rows.Atom]:
-    """The key of a port of such a datapath (`names.local_port_key`)."""
-    return {"requested-tnl-key": str(names.local_port_key(kind, towards))}
-
-
-def switch(name: str, owner: Owner, other_config: Mapping[str, rows.Atom]) -> rows.Row:
-    return rows.Row(
-        ports.SWITCH,
-        name,
-        {"name": name, "other_config": other_config, "external_ids": owner.ids()},
-    )
 
 
 def router(name: str, owner: Owner, options: Mapping[str, rows.Atom]) -> rows.Row:
@@ -81,40 +47,6 @@ def router_port(
         parent=rows.Ref(ROUTER, of),
         parent_column="ports",
     )
-
-
-def switch_port(
-    name: str,
-    of: str,
-    owner: Owner,
-    *,
-    type: str,
-    addresses: str,
-    options: Mapping[str, rows.Atom],
-) -> rows.Row:
-    """A switch's port to anything but a pod."""
-    return rows.Row(
-        ports.PORT,
-        name,
-        {
-            "name": name,
-            "type": type,
-            "addresses": frozenset({addresses}),
-            "port_security": frozenset(),
-            "options": options,
-            "external_ids": owner.ids(),
-        },
-        parent=rows.Ref(ports.SWITCH, of),
-        parent_column="ports",
-    )
-
-
-def to_router(
-    name: str, of: str, owner: Owner, peer: str, options: Mapping[str, rows.Atom] | None = None
-) -> rows.Row:
-    """A switch's end of a link whose other end is the router port `peer`."""
-    said = {"router-port": peer, **(options or {})}
-    return switch_port(name, of, owner, type="router", addresses="router", options=said)
 
 
 def mac(addresses: Iterable[model.Interface]) -> str:
@@ -166,21 +98,4 @@ def snat(
         },
         parent=rows.Ref(ROUTER, of),
         parent_column="nat",
-    )
-
-
-def drop(of: str, owner: Owner, key: str, priority: int, match: str) -> rows.Row:
-    """What a switch does not take in."""
-    return rows.Row(
-        ACL,
-        key,
-        {
-            "direction": "from-lport",
-            "priority": priority,
-            "match": match,
-            "action": "drop",
-            "external_ids": owner.ids(key),
-        },
-        parent=rows.Ref(ports.SWITCH, of),
-        parent_column="acls",
     )

@@ -11,36 +11,28 @@ from collections.abc import Iterable
 from ipaddress import ip_network
 
 from weft import model, names, ranges, rows
-from weft.ovn import ports, router
+from weft.ovn import ports, router, switches
 
 _SUBNET, _JOIN = "subnet", "join"
 
 
 def own(network: model.Network, node: model.NodeInfo) -> tuple[rows.Row, ...]:
-    """The switch, and this node's router on it.
-
-    Snooping stays off: the keys of snooped groups are chosen by each zone for itself.
-    """
-    owner = router.Owner(network.name)
+    """The switch, and this node's router on it."""
+    owner = switches.Owner(network.name)
     switch = names.transit_switch(network.name)
     towards = names.transit_router_port(network.name, node.name)
-    config = {
-        "interconn-ts": switch,
-        "mcast_snoop": "false",
-        "requested-tnl-key": str(names.datapath_key(network.id)),
-    }
     addresses = _addresses(network, node)
     return (
-        router.switch(switch, owner, config),
+        switches.row(switch, owner, switches.shared(switch, network)),
         router.router_port(
             towards,
             names.cluster_router(network.name),
             owner,
             router.mac(node.transit),
             addresses,
-            router.numbered("cluster router", "transit switch"),
+            switches.numbered("cluster router", "transit switch"),
         ),
-        router.to_router(
+        switches.to_router(
             names.transit_switch_port(network.name, node.name),
             switch,
             owner,
@@ -54,11 +46,11 @@ def peer(
     network: model.Network, node: model.NodeInfo, style: ports.RemotePorts
 ) -> tuple[rows.Row, ...]:
     """Another node's router: its port, and the routes to what is behind it."""
-    owner = router.Owner(network.name, node.name)
+    owner = switches.Owner(network.name, node.name)
     addresses = _addresses(network, node)
     said = " ".join((router.mac(node.transit), *(str(address.ip) for address in addresses)))
     made = [
-        router.switch_port(
+        switches.port(
             names.transit_switch_port(network.name, node.name),
             names.transit_switch(network.name),
             owner,

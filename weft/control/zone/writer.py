@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from weft import errors, model, names, rows
 from weft.control.zone import state
-from weft.ovn import interconnect, policy, ports, router, tables
+from weft.ovn import acl, interconnect, policy, ports, tables
 from weft.ovsdb import replica
 
 log = logging.getLogger(__name__)
@@ -227,7 +227,7 @@ def _units(desired: Iterable[rows.Row]) -> Iterator[Unit]:
 def _follows(row: rows.Row, unit: list[rows.Row]) -> bool:
     if row.table == policy.GROUP:
         return row.is_part and unit[0].table == ports.PORT
-    if row.table == router.ACL:
+    if row.table == acl.ACL:
         return row.parent == rows.Ref(policy.GROUP, unit[0].key)
     return unit[-1].table == interconnect.ENCAP
 
