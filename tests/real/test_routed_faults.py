@@ -119,6 +119,8 @@ async def test_rows_that_somebody_removes_come_back(cluster: Cluster) -> None:
         ("lr-nat-del", "GR_node1"),
         ("lr-route-del", "ovn_cluster_router"),
         ("lrp-del", "rtos-node1"),
+        ("lrp-set-options", "rtoj-GR_node1", "gateway_mtu=9000"),
+        ("lsp-del", ":advertiser"),
         ("lsp-del", "tstor-node2"),
         ("lsp-set-addresses", "tstor-node2", "0a:58:00:00:00:77"),
         ("ls-del", "blue_transit_switch"),
@@ -127,6 +129,23 @@ async def test_rows_that_somebody_removes_come_back(cluster: Cluster) -> None:
         done = a.writer.figures.operations
         await asyncio.to_thread(a.zone.run, "ovn-nbctl", *command)
         await written(a, lambda: a.writer.figures.operations > done and contents(a) == before)  # noqa: B023
+    await works(net)
+
+
+async def test_a_nodes_own_pods_do_without_all_that_leads_away(cluster: Cluster) -> None:
+    net = await build(cluster)
+    a, b = cluster.kept
+    near = await net.pod("near", a, 21)
+    cluster.end()
+    for command in (("ls-del", "transit_switch"), ("lr-del", "ovn_cluster_router")):
+        await asyncio.to_thread(a.zone.run, "ovn-nbctl", "--wait=hv", *command)
+    for version in (4, 6):
+        assert await pings(near, net.address(a, 11, version))
+        assert not await pings(near, net.address(b, 12, version), 1)
+    again = writer.Writer(a.state, a.nb, a.sb)
+    task = asyncio.create_task(again.run())
+    await again.settled()
+    task.cancel()
     await works(net)
 
 
