@@ -66,7 +66,7 @@ def _apply(
     cluster: Cluster, target: writes.Target, body: Any, options: writes.Options
 ) -> tuple[store.Item, bool]:
     if not isinstance(body, dict):
-        raise status.bad_request("error decoding YAML: the applied configuration is no object")
+        raise status.bad_request("error decoding YAML: the applied configuration is not an object")
     if not body.get("apiVersion") or not body.get("kind"):
         raise status.bad_request("apiVersion and kind must be set in an applied configuration")
     writes.check_identity(target, body)

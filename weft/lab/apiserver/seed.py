@@ -72,7 +72,9 @@ def _documents(path: Path, text: bytes) -> list[dict[str, Any]]:
     try:
         return [one for one in yaml.load_all(text, loader) if one]
     except yaml.YAMLError as error:
-        raise errors.InvalidInput(str(path), "manifest", None, f"is no YAML: {error}") from error
+        raise errors.InvalidInput(
+            str(path), "manifest", None, f"is not valid YAML: {error}"
+        ) from error
 
 
 def _install(cluster: Cluster, obj: dict[str, Any]) -> str:

@@ -82,7 +82,7 @@ async def execute(type: str, config: bytes, env: Mapping[str, str]) -> dict[str,
     except ValueError:
         answer = None
     if not isinstance(answer, dict):
-        raise Failed(type, 0, f"printed what is no JSON object: {done.stdout[:200]!r}")
+        raise Failed(type, 0, f"printed something that is not a JSON object: {done.stdout[:200]!r}")
     if done.status == 0:
         return answer
     said = done.stderr.decode(errors="replace").strip()

@@ -185,4 +185,6 @@ def _fetch_error(complaints: str, where: str = "apt-get") -> errors.Unavailable:
     hint = "check that this machine reaches its Debian mirror, then run the same command again"
     if "No space left" in complaints:
         hint = "free some space, or set WEFT_CACHE to a folder on another disk"
-    return errors.Unavailable(f"Debian's packages cannot be had: {text}", where=where, hint=hint)
+    return errors.Unavailable(
+        f"Debian's packages cannot be fetched: {text}", where=where, hint=hint
+    )

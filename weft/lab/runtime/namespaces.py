@@ -85,7 +85,7 @@ _SETTINGS = (
 
 
 def refused(error: OSError) -> errors.Unavailable:
-    """Says why namespaces cannot be had, as far as the machine tells."""
+    """Says why namespaces cannot be made, as far as the machine tells."""
     wrong = []
     for name, forbids, allows in _SETTINGS:
         with contextlib.suppress(OSError):

@@ -100,7 +100,7 @@ def load_mapping(text: str) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         place = f" at line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "cannot be read"
-        raise Unreadable(f"is no YAML: {problem}{place}") from error
+        raise Unreadable(f"is not valid YAML: {problem}{place}") from error
     if loaded is None:
         return {}
     if not isinstance(loaded, dict):

@@ -60,7 +60,7 @@ class Stream:
             raise self._lost() from error
 
     async def receive(self) -> dict[str, Any]:
-        """The next object; what is no JSON object (line noise before a sync) is skipped."""
+        """The next object; anything else (line noise before a sync) is skipped."""
         while True:
             try:
                 line = await self._reader.readline()

@@ -50,7 +50,7 @@ def parse(network_data: str) -> tuple[Ethernet, ...]:
         return _version1(config)
     if not config:
         return ()
-    raise Unreadable(f"version is {version!r}, known are 1 and 2")
+    raise Unreadable(f"version must be 1 or 2, not {version!r}")
 
 
 def assign(
@@ -227,7 +227,7 @@ def _mtu(name: str, value: Any) -> int:
     except (TypeError, ValueError):
         mtu = 0
     if not 68 <= mtu <= 65535:
-        raise Unreadable(f"ethernets.{name}.mtu: {value!r} is no MTU from 68 to 65535")
+        raise Unreadable(f"ethernets.{name}.mtu: {value!r} is not an MTU from 68 to 65535")
     return mtu
 
 

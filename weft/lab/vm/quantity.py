@@ -16,10 +16,10 @@ FORM = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(?:([kMGTPEm]|[KMGTPE]i)|[eE]([+-]?\d{1
 
 
 def parse(value: object) -> int:
-    """Bytes, rounded up. Raises ValueError for what is no quantity."""
+    """Bytes, rounded up. Raises ValueError for what is not a quantity."""
     found = FORM.fullmatch(str(value).strip())
     if found is None or isinstance(value, bool):
-        raise ValueError(f"{value!r} is no quantity such as 512Mi or 1G")
+        raise ValueError(f"{value!r} is not a quantity such as 512Mi or 1G")
     number, unit, exponent = found.groups()
     scale = Decimal(10) ** int(exponent) if exponent else UNITS[unit or ""]
     return math.ceil(Decimal(number) * scale)

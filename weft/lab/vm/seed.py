@@ -81,4 +81,4 @@ def _text(entry: Mapping[str, Any], key: str) -> str:
     try:
         return base64.b64decode(str(encoded), validate=True).decode()
     except (binascii.Error, UnicodeDecodeError) as error:
-        raise cloudinit.Unreadable(f"{key}Base64 is no base64 of text: {error}") from error
+        raise cloudinit.Unreadable(f"{key}Base64 is not base64 of text: {error}") from error

@@ -175,7 +175,7 @@ class _Check:
             where = f"{at}[{name}]"
             found = [key for key in KNOWN_BINDINGS if key in interface]
             plugin = machine.binding(interface)
-            unknown = f"is no binding of the lab, which knows {_or(BINDINGS)}"
+            unknown = f"is not a binding of the lab; it must be one of {_or(BINDINGS)}"
             if len(found) > 1:
                 yield self.wrong(where, found, "must have one binding only")
             elif found and found[0] not in BINDINGS:
@@ -253,7 +253,7 @@ class _Check:
                 yield self.wrong(where, sources or None, kinds)
             elif sources[0] not in KNOWN_SOURCES:
                 hint = _meant(sources, KNOWN_SOURCES) or f"use one of {_or(SOURCES)}"
-                yield self.wrong(f"{where}.{sources[0]}", None, "is no kind of volume", hint)
+                yield self.wrong(f"{where}.{sources[0]}", None, "is not a kind of volume", hint)
             elif not isinstance(volume[sources[0]], Mapping):
                 yield self.wrong(f"{where}.{sources[0]}", volume[sources[0]], "must be an object")
             else:

@@ -27,6 +27,7 @@ def test_a_token_file_is_made_once_and_for_its_owner(tmp_path: Path) -> None:
     path = tmp_path / "a" / "tokens"
     token = auth.ensure_tokens(path)
     assert auth.ensure_tokens(path) == token
+    assert list(path.parent.iterdir()) == [path]
     assert path.stat().st_mode & 0o777 == 0o600
 
 
@@ -160,7 +161,7 @@ spec:
     await seed.manifests(world.cluster, [tmp_path])
     assert world.cluster.registry.get("things.x.io")
     path.write_text("a: [")
-    with pytest.raises(errors.InvalidInput, match="is no YAML"):
+    with pytest.raises(errors.InvalidInput, match="is not valid YAML"):
         await seed.manifests(world.cluster, [tmp_path])
 
 

@@ -94,7 +94,7 @@ def test_what_is_not_followed_is_named() -> None:
     ("text", "why"),
     [
         ("plain words", "neither #cloud-config nor #!"),
-        ("#cloud-config\na: [", "is no YAML"),
+        ("#cloud-config\na: [", "is not valid YAML"),
         ("#cloud-config\n- a", "is a list"),
         ("#cloud-config\nruncmd: ls", "runcmd is a str"),
         ("#cloud-config\nwrite_files: [{content: x}]", "without an absolute path"),

@@ -74,7 +74,7 @@ network:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("version: 3", "version is 3"),
+        ("version: 3", "must be 1 or 2, not 3"),
         ("version: 2\nbonds: {b: {}}", "bonds"),
         ("version: 2\nethernets: [a]", "is a list"),
         ("version: 2\nethernets: {eth0: {addresses: [10.0.0.300/24]}}", "eth0.addresses"),
