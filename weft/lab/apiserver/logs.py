@@ -7,13 +7,15 @@ container's run before.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-from weft.lab.apiserver import inotify, reads, request, status, store
+from weft.host import inotify
+from weft.lab.apiserver import reads, request, status, store
 from weft.lab.apiserver.cluster import Cluster
 
 PREVIOUS = ".previous"  # the kubelet's word for the log of the run before
@@ -60,7 +62,7 @@ async def _follow(
     response.enable_chunked_encoding()
     cluster.listeners.append(listen)
     try:
-        with path.open("rb") as file, inotify.watching(path, changed):
+        with path.open("rb") as file, _watching(path, changed):
             await response.prepare(http)
             await response.write(cut(file.read(), http.query))
             while not _has_ended(cluster, pod, container):
@@ -77,6 +79,14 @@ async def _follow(
 def _restarts(pod: dict[str, Any], container: str) -> int:
     states = (pod.get("status") or {}).get("containerStatuses") or ()
     return sum(one.get("restartCount") or 0 for one in states if one.get("name") == container)
+
+
+@contextmanager
+def _watching(path: Path, changed: asyncio.Event) -> Iterator[None]:
+    """Set `changed` whenever the file is written, or goes away."""
+    with closing(inotify.Inotify(changed.set)) as watch:
+        watch.add(path, inotify.MODIFIED | inotify.TOUCHED | inotify.GONE)
+        yield
 
 
 def _has_ended(cluster: Cluster, pod: store.Item, container: str) -> bool:
