@@ -52,7 +52,7 @@ class Controller:
         self._recorder = events.Recorder(client, COMPONENT)
         self._machines = queue.Queue("VirtualMachine", on_error=self._failed)
         self._instances = queue.Queue("VirtualMachineInstance", on_error=self._failed)
-        self._told: dict[str, str] = {}
+        self._told: dict[str, tuple[str, str]] = {}  # by kind and key: uid, and what is wrong
         self._passed_on: set[str] = set()  # keys of Events
 
     async def run(self) -> None:
@@ -108,7 +108,7 @@ class Controller:
     async def _reconcile_machine(self, key: str) -> None:
         vm = self._vms.get(key)
         if vm is None:
-            self._told.pop(key, None)
+            self._told.pop(f"{resources.VMS.kind} {key}", None)
             return
         vmi = self._vmis.get(key)
         if vmi is not None and not _owns(vm, vmi):
@@ -169,6 +169,7 @@ class Controller:
     async def _reconcile_instance(self, key: str) -> None:
         vmi = self._vmis.get(key)
         if vmi is None:
+            self._told.pop(f"{resources.VMIS.kind} {key}", None)
             return
         pod = await self._pod_of(vmi)
         if await self._settle_finalizer(
@@ -261,13 +262,11 @@ class Controller:
 
     def _warn(self, obj: Object, problems: Sequence[errors.InvalidInput]) -> None:
         """One event a finding, once for each version of the manifest."""
-        if not problems:
+        key = f"{obj['kind']} {resources.key(obj)}"
+        said = obj["metadata"]["uid"], "\n".join(str(problem) for problem in problems)
+        if not problems or self._told.get(key) == said:
             return
-        key = f"{obj['metadata']['uid']}"
-        text = "\n".join(str(problem) for problem in problems)
-        if self._told.get(key) == text:
-            return
-        self._told[key] = text
+        self._told[key] = said
         for problem in problems:
             hint = f" ({problem.hint})" if problem.hint else ""
             self._tell(obj, "Warning", "InvalidSpec", f"{problem}{hint}")
