@@ -7,11 +7,11 @@ token file. Everybody with a token may do everything: a lab has one user.
 from __future__ import annotations
 
 import csv
-import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from weft.host import files
 from weft.lab.apiserver import status
 
 
@@ -27,9 +27,7 @@ def ensure_tokens(path: Path) -> str:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         token = secrets.token_urlsafe(24)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(f'{token},admin,admin,"system:masters"\n')
+        files.put(path, f'{token},admin,admin,"system:masters"\n'.encode())
         return token
     return next(iter(read_tokens(path)))
 
