@@ -174,7 +174,7 @@ def _tie(canvas: Canvas, routed: grid.Routed) -> None:
             points.append((lower.x, lower.middle))
         ends = (upper.middle, lower.middle)
     else:
-        x = column.content.start + grid.SPINE + canvas.grid.slot * routed.slot
+        x = _line(canvas, tie.zone, routed.slot)
         points = [(x, upper.bottom), (x, lower.y)]
         ends = (upper.bottom, lower.y)
         _label(canvas, routed, x, one is upper)
@@ -190,13 +190,34 @@ def _label(canvas: Canvas, routed: grid.Routed, x: float, below: bool) -> None:
     gap_end = canvas.grid.heights[routed.gap].start
     y = canvas.grid.heights[routed.gap - 1].end + 16 if below else gap_end - 6
     y -= 0 if below else grid.LABEL * (len(words) - 1)
-    room = canvas.grid.slot - 2 * grid.WORDS_GAP
+    room = _until_next(canvas, routed, gap_end) - x - 2 * grid.WORDS_GAP
     for number, text in enumerate(words):
         shown = lettering.fit(text, "mono", room)
         full = text if shown != text else ""
         canvas.texts.append(
             Text(x + grid.WORDS_GAP, y + grid.LABEL * number, shown, "mono", full=full)
         )
+
+
+def _until_next(canvas: Canvas, routed: grid.Routed, gap_end: float) -> float:
+    """Where the next line to the right goes through the same gap, or else the content ends."""
+    content = canvas.grid.columns[routed.tie.zone].content
+    nearest = content.end
+    for other in canvas.grid.ties:
+        if other.tie.zone != routed.tie.zone or (other.slot or 0) <= (routed.slot or 0):
+            continue
+        ends = [
+            canvas.boxes.get((other.tie.zone, id)) for id in (other.tie.router, other.tie.other)
+        ]
+        reach = [box for box in ends if box is not None]
+        if len(reach) == 2 and min(box.y for box in reach) < gap_end <= max(box.y for box in reach):
+            nearest = min(nearest, _line(canvas, routed.tie.zone, other.slot or 0))
+    return nearest
+
+
+def _line(canvas: Canvas, zone: str, slot: int) -> float:
+    """Where a slot's line goes down."""
+    return canvas.grid.columns[zone].content.start + grid.SPINE + canvas.grid.slot * slot
 
 
 def _captions(canvas: Canvas) -> None:

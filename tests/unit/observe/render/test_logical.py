@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -146,6 +147,17 @@ def test_cut_words_have_a_title() -> None:
     cut = [text for text in drawing.written() if "…" in text.words]
     assert {text.full for text in cut} >= {long, "pod-" + "x" * 60}
     assert all(text.full for text in cut)
+
+
+def test_an_address_is_told_in_full_where_nothing_stands_beside_it() -> None:
+    made = rows.zones(1)
+    rows.add_layer3(made, "default", {1: [("shop", "web")]})
+    graph = topology.build(rows.snapshots(made))
+    long = "fd00:172:31:1:aaaa::65/64"
+    links = tuple(replace(one, addresses=(long,)) for one in graph.links)
+    drawing = logical.lay_out(replace(graph, links=links))
+    check(drawing)
+    assert long in [text.words for text in drawing.texts]
 
 
 @pytest.fixture
