@@ -15,7 +15,7 @@ from tests.support.cluster_world import address, allocations, manage, managed, m
 from tests.support.memory_api import MemoryApi
 from weft import names
 from weft.alloc import ids
-from weft.kube.resources import NADS, NODES, PODS, Resource
+from weft.kube.resources import EVENTS, NADS, NODES, PODS, Resource
 
 PRIMARY = replace(world.OPTIONS, cluster_subnets="10.128.0.0/20/23")  # eight nodes
 RED = world.nad("red", topology="layer3", subnets="10.1.0.0/22/24")  # four nodes
@@ -472,6 +472,8 @@ async def test_a_running_pods_networks_stay_as_they_are(
     # What was given stays its own, also for a manager that never saw the earlier wish.
     async with managed(api, options) as manager:
         await settled(api, manager)
+        (event,) = api.all(EVENTS).values()
+        assert event["count"] == 1, "it was told"
         api.put(PODS, world.pod("two", [{"name": "blue", "ips": ["10.1.0.1"]}]))
         await settled(api, manager)
         assert "default/blue" not in allocations(api, "two")

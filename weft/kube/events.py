@@ -41,6 +41,7 @@ class News:
     count: int
     first: str
     last: str
+    lasts: bool = False  # what is so still is no news, if an earlier process told it
 
     @property
     def namespace(self) -> str:
@@ -98,13 +99,23 @@ class Recorder:
         await self._flushed.wait()
 
     def emit(
-        self, obj: Mapping[str, Any], type: str, reason: str, message: str, count: int = 1
+        self,
+        obj: Mapping[str, Any],
+        type: str,
+        reason: str,
+        message: str,
+        count: int = 1,
+        *,
+        lasts: bool = False,
     ) -> None:
-        """`type` is Normal or Warning; `obj` needs kind, apiVersion and metadata."""
+        """`type` is Normal or Warning; `obj` needs kind, apiVersion and metadata.
+
+        `lasts`: it is so all the while; an Event that is there already says it.
+        """
         time = _moment()
         if len(message) > _LONGEST:
             message = message[: _LONGEST - 1] + "…"
-        news = News(about(obj), type, reason, message, count, time, time)
+        news = News(about(obj), type, reason, message, count, time, time, lasts)
         name = news.name(self._component)
         earlier = self._pending.get(name)
         if earlier is not None:
@@ -176,7 +187,8 @@ class Recorder:
             await self._client.create(EVENTS, render(name, news, self._component))
         except AlreadyExists:
             there = await self._client.get(EVENTS, name, news.namespace)
-            return await self._raise_count(name, news, int(there.get("count") or 1))
+            before = int(there.get("count") or 1)
+            return before if news.lasts else await self._raise_count(name, news, before)
         return news.count
 
     async def _raise_count(self, name: str, news: News, before: int) -> int:

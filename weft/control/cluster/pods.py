@@ -26,6 +26,7 @@ from weft.kube.client import ApiError, Client, NotFound, Object
 log = logging.getLogger(__name__)
 
 SAFETY_NET = 30.0  # seconds after which a pod that waits for a change is looked at anyway
+_FAILED = "ErrorAllocatingPod"
 BY_NAD, BY_CLAIM, BY_NODE = "nad", "claim", "node"  # indexes of the pods' cache
 
 
@@ -335,15 +336,15 @@ class Pods:
         elif pod is not None:
             self._tell(pod, error)
 
-    def _tell(
-        self, pod: Object, error: errors.WeftError, *, reason: str = "ErrorAllocatingPod"
-    ) -> None:
+    def _tell(self, pod: Object, error: errors.WeftError, *, reason: str = _FAILED) -> None:
         """An Event on the pod, unless it was the last that was said of it."""
         message = error.in_full()
         key = resources.key(pod)
         if self._told.get(key) != message:
             self._told[key] = message
-            self._recorder.emit(pod, "Warning", reason, message)
+            # That an allocation failed is an attempt's; all else is so for as long as the pod runs.
+            lasts = reason != _FAILED
+            self._recorder.emit(pod, "Warning", reason, message, lasts=lasts)
 
 
 def _label(pod: Object) -> str:
