@@ -91,6 +91,23 @@ async def test_nothing_is_written_twice() -> None:
     assert writes(api) == 2
 
 
+async def test_the_first_policy_counts_whoever_was_there_before_and_comes_after() -> None:
+    api = MemoryApi()
+    api.put(NADS, world.nad("blue"))
+    api.put(PODS, pod("a"))
+    async with managed(api) as manager:
+        await settled(api, manager)
+        api.put(PODS, pod("b"))
+        api.remove(PODS, "default/a")
+        await settled(api, manager)
+        api.put(MULTINETWORKPOLICIES, policy())
+        await settled(api, manager)
+        assert status(api)["ports"] == 1
+        api.put(PODS, pod("c"))
+        await settled(api, manager)
+        assert status(api)["ports"] == 2
+
+
 async def test_it_follows_pods_labels_networks_and_namespaces() -> None:
     api = MemoryApi()
     rules = [{"from": [{"namespaceSelector": WEB}]}]

@@ -73,6 +73,7 @@ class Policies:
         self._namespaces, self._pods, self._networks = namespaces, pods, networks
         self._entries: dict[str, Entry] = {}
         self._matches = Matches()
+        self._follows_pods = False
         self._subjects: dict[Members, set[str]] = {}  # the policies that select them
         self._peers: dict[Members, set[str]] = {}  # the policies whose rules do
         self._stood: dict[str, Mapping[str, str]] = {}  # networks of each one's definitions
@@ -86,7 +87,6 @@ class Policies:
     def start(self) -> None:
         """Once, when all are synced and the networks started."""
         self._namespaces.subscribe(self._on_namespace)
-        self._pods.subscribe(self._on_pod)
         self._policies.subscribe(self._on_policy)
         self._networks.listen(self._on_nad)
         self._matches.listen(self._on_match)
@@ -129,6 +129,9 @@ class Policies:
             self.queue.add(key, after=QUIET)
 
     def _on_policy(self, key: str, old: Object | None, new: Object | None) -> None:
+        if not self._follows_pods:  # without any policy a pod's coming and going costs nothing
+            self._follows_pods = True
+            self._pods.subscribe(self._on_pod)
         before = self._entries.pop(key, None)
         after = _read(new, before) if new is not None else None
         if after is not None:
