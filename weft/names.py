@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 CNI_TYPE = "ovn-k8s-cni-overlay"
 
@@ -235,9 +235,9 @@ def localnet_port(node: str, physical_network: str) -> str:
     return f"{physical_network}_{node}"
 
 
-def address_mac(address: str) -> str:
+def address_mac(address: str | IPv4Address | IPv6Address) -> str:
     """The MAC that goes with an address, by the field's rule: from IPv4, else a hash of IPv6."""
-    ip = ip_address(address)
+    ip = ip_address(address) if isinstance(address, str) else address
     tail = ip.packed if ip.version == 4 else hashlib.sha256(str(ip).encode()).digest()[:4]
     return (b"\x0a\x58" + tail).hex(":")
 

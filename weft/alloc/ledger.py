@@ -33,7 +33,7 @@ class Ledger:
         reserved = (*spec.reserved_subnets, *servers)
         subnets = spec.subnets if share is None else share.subnets
         self._platform = {each for subnet in subnets if share for each in _platform(subnet)}
-        self._routers = {names.address_mac(str(ranges.router(s).ip)) for s in subnets if share}
+        self._routers = {names.address_mac(ranges.router(s).ip) for s in subnets if share}
         excluded = (*spec.exclude_subnets, *(ip_network(each) for each in self._platform))
         self._pools = {subnet.version: pool.Pool(subnet, excluded, reserved) for subnet in subnets}
         # The ports of a node's own segment are known to its zone alone: no key to agree on.

@@ -26,7 +26,7 @@ def candidates(addresses: tuple[model.Interface, ...], owner: str) -> Iterator[s
     The rest, needed where somebody has asked for that very MAC, are hashes of the owner.
     """
     for address in (*(a for a in addresses if a.version == 4), *addresses)[:1]:
-        yield names.address_mac(str(address.ip))
+        yield names.address_mac(address.ip)
     attempt = 0
     while True:
         yield _text(_digest(f"{owner}#{attempt}" if attempt else owner))

@@ -30,7 +30,7 @@ def parse(
         rule = "is empty; it must name the gateway's network in ovn-bridge-mappings"
         raise errors.InvalidInput("weft node", "--physical-network", None, rule)
     return model.Gateway(
-        mac=names.address_mac(str(min(own, key=lambda address: address.version).ip)),
+        mac=names.address_mac(min(own, key=lambda address: address.version).ip),
         addresses=own,
         next_hops=hops,
         interface_id=names.localnet_port(node, physical_network),

@@ -52,7 +52,7 @@ def router_port(
 def mac(addresses: Iterable[model.Interface]) -> str:
     """The MAC of a router port with these addresses: by the rule, from IPv4 if there is any."""
     chosen = min(addresses, key=lambda address: address.version)
-    return names.address_mac(str(chosen.ip))
+    return names.address_mac(chosen.ip)
 
 
 def route(
