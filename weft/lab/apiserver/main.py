@@ -18,6 +18,7 @@ from typing import Any
 from aiohttp import web
 
 from weft import errors
+from weft.control import loop
 from weft.lab.apiserver import (
     auth,
     builtin,
@@ -93,6 +94,7 @@ async def run(config: Config) -> None:
             group.create_task(expiring.run())
             group.create_task(cluster.journal.failure())
             lifecycle.review_all()
+            loop.settle()
             _tell(config, await _listen(config, runner, token))
     except* errors.WeftError as failed:
         raise failed.exceptions[0] from None
