@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.support import orders, policysets
+from tests.support.inside import talks as program
 from tests.support.policylab import LAB, PolicyLab, Trial
 from tests.support.policysets import Step
 from weft.policy import words
@@ -84,7 +85,7 @@ class Talkers:
 @pytest.fixture(scope="module")
 def talkers(policy_lab: PolicyLab) -> Iterator[Talkers]:
     addresses = policy_lab.add_pods("talk", ("t1", "node1"), ("t2", "node2"))
-    with orders.obeying(LAB, "talks") as order:
+    with orders.obeying(LAB, program.__name__) as order:
         made = Talkers(policy_lab, order, addresses)
         made.guard()
         yield made
