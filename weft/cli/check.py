@@ -61,6 +61,6 @@ def _show(found: list[mistakes.Mistake], count: int) -> None:
     for one in found:
         color = typer.colors.RED if one.is_error else typer.colors.YELLOW
         word = typer.style("error" if one.is_error else "warning", fg=color)
-        typer.echo(f"{one.file}: {word}: {one.message}")
+        typer.echo(f"{one.file}: {word}: {one.message}", color=output.color())
     if not found:
         typer.echo(f"Nothing is wrong with {count} object{'' if count == 1 else 's'}.")

@@ -21,6 +21,7 @@ import typer
 
 import weft
 from weft import errors
+from weft.cli import output
 
 # name: (module, what it does). The module has `app`, a group, or `command`, a function.
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -94,7 +95,7 @@ def fail(error: errors.WeftError, *, as_json: bool) -> None:
         told = {"error": error.what, "where": error.where, "hint": error.hint, "retry": error.retry}
         typer.echo(json.dumps(told))
         return
-    typer.secho(f"Error: {error}", fg=typer.colors.RED, err=True)
+    typer.secho(f"Error: {error}", fg=typer.colors.RED, err=True, color=output.color())
     if error.hint:
         typer.echo(f"  {error.hint}", err=True)
 

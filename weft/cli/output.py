@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
@@ -23,6 +24,11 @@ class Output(StrEnum):
 Option = Annotated[Output, typer.Option("--output", "-o", help="For people, or for scripts.")]
 
 Report = Callable[[str, float], None]  # (what is being done, fraction done)
+
+
+def color() -> bool | None:
+    """What typer is to know of colors: none where $NO_COLOR is set, else as the stream is."""
+    return False if os.environ.get("NO_COLOR") else None
 
 
 def emit(output: Output, data: Any, text: Callable[[], None]) -> None:

@@ -26,3 +26,10 @@ def test_a_picture_goes_to_the_screen_or_to_a_file(
     assert file.read_text() == "<svg/>"
     with pytest.raises(errors.Unavailable, match=r"none/picture.svg: cannot be written"):
         output.deliver("<svg/>", str(tmp_path / "none" / "picture.svg"), screen="-")
+
+
+def test_no_color_means_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert output.color() is None
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert output.color() is False
