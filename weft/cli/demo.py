@@ -22,6 +22,8 @@ from weft.lab import spec, up
 from weft.lab.demos import machines, manifests, policies, stage, three_vms
 from weft.lab.runtime import toolchain
 
+LOGIN = "user cloud, password weft"  # of the three machines
+
 
 class Which(StrEnum):
     three_vms = three_vms.NAME
@@ -131,7 +133,7 @@ def _say_hints(lab: Mapping[str, Any], which: Which) -> None:
     option = "" if lab["name"] == spec.DEFAULT_NAME else f" --name {lab['name']}"
     hints = {
         Which.three_vms: (
-            f"  .venv/bin/weft lab console nico-demo-vm/web1{option}     (Ctrl-] leaves)",
+            f"  .venv/bin/weft lab console nico-demo-vm/web1{option}     ({LOGIN}; Ctrl-] leaves)",
             f"  .venv/bin/weft lab exec{option} node1 -- ovn-nbctl show",
         ),
         Which.policies: (

@@ -1,0 +1,21 @@
+"""What the demo tells its users."""
+
+from __future__ import annotations
+
+import yaml
+
+from weft.cli import demo
+from weft.lab.demos import manifests, three_vms
+from weft.lab.vm import cloudinit
+
+
+def test_the_console_opens_to_who_is_named() -> None:
+    machines = [obj for obj in manifests.read(three_vms.NAME) if obj["kind"] == "VirtualMachine"]
+    assert machines
+    for machine in machines:
+        volumes = machine["spec"]["template"]["spec"]["volumes"]
+        image = next(one["containerDisk"]["image"] for one in volumes if "containerDisk" in one)
+        seed = next(one for one in volumes if "cloudInitNoCloud" in one)["cloudInitNoCloud"]
+        password = yaml.safe_load(seed["userData"])["password"]
+        told = f"user {cloudinit.default_user(image)}, password {password}"
+        assert told == demo.LOGIN
