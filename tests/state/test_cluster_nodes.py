@@ -70,6 +70,15 @@ async def test_every_pod_gets_an_address_of_its_nodes_subnet() -> None:
     assert [kind for _, kind, _ in api.writes].count("Pod") == 2, "one patch a pod"
 
 
+async def test_a_pod_on_a_node_that_is_not_there_is_told_what_to_do() -> None:
+    api = MemoryApi()
+    api.put(PODS, bare("one", "node7"))
+    await manage(api, PRIMARY)
+    (event,) = [one for one in api.all(EVENTS).values() if one["involvedObject"]["name"] == "one"]
+    assert event["message"].startswith("Node node7: does not exist (")
+    assert "another node" in event["message"]
+
+
 async def test_without_the_setting_nobody_touches_pods_or_nodes() -> None:
     api = MemoryApi()
     theirs = '{"default":["10.244.0.0/24"]}'

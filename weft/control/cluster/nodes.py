@@ -94,7 +94,11 @@ class Nodes:
         """The node's part of a layer3 network; NotReady until it is written, or if none is left."""
         obj = self._nodes.get(node)
         if obj is None:
-            raise errors.NotReady("does not exist", where=f"Node {node}")
+            raise errors.NotReady(
+                "does not exist",
+                where=f"Node {node}",
+                hint="the pod goes on when it does; or make it anew on another node",
+            )
         subnets = self._info(obj).subnets_of(network.name)
         if subnets and subnets == self._parts.get(node, network):
             return Share(node, subnets)
