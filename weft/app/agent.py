@@ -117,8 +117,9 @@ class Agent:
         return self.own.name, self.own.chassis
 
     def _nad_changed(self, key: str, _: Object | None, new: Object | None) -> None:
-        read = networks.read(new, default_mtu=self._options.default_mtu) if new else None
-        self.zone.set_definition(key, read)
+        before, default_mtu = self.zone.definition(key), self._options.default_mtu
+        standing = networks.standing(new, before, default_mtu=default_mtu) if new else None
+        self.zone.set_definition(key, standing)
         self._poke()
 
     def _pod_changed(self, key: str, _: Object | None, new: Object | None) -> None:

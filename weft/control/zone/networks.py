@@ -6,11 +6,14 @@ cluster manager accepted it last; what is wrong with one is the cluster manager'
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from weft import errors, model, names
 from weft.api import nad
 from weft.control.zone import state
+
+_CURRENT, _STALE = "current", "stale"  # in the order of who leads
 
 
 def read(obj: dict[str, Any], *, default_mtu: int) -> state.Definition | None:
@@ -28,8 +31,22 @@ def read(obj: dict[str, Any], *, default_mtu: int) -> state.Definition | None:
         return None
     # One that was changed since, and not accepted, does not lead one that is as it was.
     is_stale = _config(obj) != _current(obj)
-    age = ("stale" if is_stale else "current", meta.get("creationTimestamp", ""))
+    age = (_STALE if is_stale else _CURRENT, meta.get("creationTimestamp", ""))
     return state.Definition(model.Network(said, int(number)), age)
+
+
+def standing(
+    obj: dict[str, Any], before: state.Definition | None, *, default_mtu: int
+) -> state.Definition | None:
+    """The same; what it meant `before` while the cluster manager's notes are off it.
+
+    `kubectl replace` takes them off under pods that run, until the cluster manager puts them back;
+    it takes them off itself only when no pod is left. Meanwhile another definition leads.
+    """
+    notes = obj["metadata"].get("annotations") or {}
+    if before is not None and not notes.keys() & {names.NETWORK_NAME, names.NETWORK_ID}:
+        return replace(before, age=(_STALE, *before.age[1:]))
+    return read(obj, default_mtu=default_mtu)
 
 
 def spec(obj: dict[str, Any], *, default_mtu: int) -> model.NetworkSpec | None:

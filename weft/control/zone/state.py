@@ -231,6 +231,9 @@ class Zone:
                     found[name] = said
         return found
 
+    def definition(self, nad: str) -> Definition | None:
+        return self._definitions.get(nad)
+
     def node(self, name: str) -> model.NodeInfo | None:
         """What a node says of itself, as far as it could be understood."""
         return self._nodes.get(name)

@@ -86,3 +86,24 @@ def test_nothing_before_the_cluster_manager_has_spoken():
 def test_nothing_of_what_is_wrong_or_anothers():
     for config in ("{", {**CONFIG, "type": "macvlan"}, {**CONFIG, "subnets": "10.1.0.0/99"}):
         assert networks.read(definition(config, **NOTES), default_mtu=1400) is None
+
+
+def test_what_loses_its_notes_means_what_it_meant_but_leads_no_more():
+    noted = networks.read(definition(CONFIG, **NOTES), default_mtu=1400)
+    for config in (CONFIG, {**CONFIG, "mtu": 1300}, "{"):
+        bare = networks.standing(definition(config), noted, default_mtu=1400)
+        assert bare.network == noted.network
+        assert bare.age > noted.age
+        assert networks.standing(definition(config), bare, default_mtu=1400) == bare
+    assert networks.standing(definition(CONFIG, **NOTES), bare, default_mtu=1400) == noted
+
+
+def test_what_never_had_notes_or_has_others_is_read_as_it_is():
+    noted = networks.read(definition(CONFIG, **NOTES), default_mtu=1400)
+    assert networks.standing(definition(CONFIG), None, default_mtu=1400) is None
+    other = networks.standing(
+        definition(CONFIG, **{**NOTES, names.NETWORK_ID: "4"}), noted, default_mtu=1400
+    )
+    assert other.network.id == 4
+    wrong = definition(CONFIG, **{**NOTES, names.NETWORK_ID: "x"})
+    assert networks.standing(wrong, noted, default_mtu=1400) is None
