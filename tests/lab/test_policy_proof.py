@@ -79,7 +79,10 @@ class Talkers:
         return all(self.is_heard(talk, by, LONG) for by in ("client", "server"))
 
     def guard(self, *policies: words.Policy) -> None:
+        """What passes from then on passes by these, not by what a switch remembers."""
         self.lab.become(Step(self.lab.declared.step.world, policies))
+        if policies:
+            self.lab.forget_flows()
 
 
 @pytest.fixture(scope="module")
