@@ -56,17 +56,14 @@ def test_a_log_that_cannot_be_written_fails_the_container_alone(
     assert state["ended"] >= state["started"]
 
 
-def test_a_log_has_one_run_and_that_before_stands_beside_it(
-    process: init.Init, tmp_path: Path
-) -> None:
+def test_a_log_has_one_run_and_that_before_stands_beside_it(tmp_path: Path) -> None:
     log = tmp_path / "c.log"
-    log.write_text("first")
-    order = {"argv": ["/no/such/program"], "env": {}, "log": str(log)}
-    pid, why = process.launch(order)
-    os.waitpid(pid, 0)
-    assert (tmp_path / "c.log.previous").read_text() == "first"
-    assert log.read_text() == ""
-    assert why == "/no/such/program: No such file or directory"
+    for run in ("first", "second", "third"):
+        with os.fdopen(init.open_log(str(log)), "w") as written:
+            written.write(run)
+    assert (tmp_path / "c.log.previous").read_text() == "second"
+    assert log.read_text() == "third"
+    assert log.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_process_that_ends_while_it_is_killed(

@@ -66,6 +66,13 @@ def build_root(root: str, image: str, etc: dict[str, str]) -> None:
     os.chdir("/")
 
 
+def open_log(path: str) -> int:
+    """A container's log for one run of it; that of the run before is kept beside it."""
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(path, path + PREVIOUS)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+
 def _why(error: BaseException) -> str:
     """As a shell would say it."""
     if isinstance(error, OSError) and error.filename:
@@ -187,10 +194,7 @@ class Init:
 
     def launch(self, order: Json) -> tuple[int, str]:
         """The container's process, and why it could not become what it was to be."""
-        # A log has one run of the container; that of the run before is kept beside it.
-        with contextlib.suppress(FileNotFoundError):
-            os.rename(order["log"], order["log"] + PREVIOUS)
-        log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        log = open_log(order["log"])
         reader, writer = os.pipe2(os.O_CLOEXEC)
         pid = os.fork()
         if pid == 0:
