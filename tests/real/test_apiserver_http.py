@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
 import orjson
 import pytest
 
-from tests.support.apihttp import Http, connected
+from tests.support.apihttp import MAPS, PODS, Http, connected
 from tests.support.memory_cluster import config, pod
 
 pytestmark = pytest.mark.real
-MAPS = "/api/v1/namespaces/default/configmaps"
-PODS = "/api/v1/namespaces/default/pods"
 JSON = "application/json"
-MERGE = "application/merge-patch+json"
-
-
-@pytest.fixture
-async def http(tmp_path: Path) -> AsyncIterator[Http]:
-    async with connected(tmp_path) as found:
-        yield found
 
 
 async def test_lists_come_in_parts_of_one_moment(http: Http) -> None:

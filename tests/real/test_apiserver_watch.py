@@ -9,24 +9,15 @@ from typing import Any
 
 import pytest
 
-from tests.support.apihttp import Http, connected
+from tests.support.apihttp import MAPS, MERGE, PODS, Http, connected
 from tests.support.memory_cluster import config, crd, pod
 from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.real
-MAPS = "/api/v1/namespaces/default/configmaps"
-PODS = "/api/v1/namespaces/default/pods"
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 WIDGETS = "/apis/example.com/v1/namespaces/default/widgets"
-MERGE = "application/merge-patch+json"
 PARTIAL = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 TABLE = "application/json;as=Table;g=meta.k8s.io;v=v1"
-
-
-@pytest.fixture
-async def http(tmp_path: Path) -> AsyncIterator[Http]:
-    async with connected(tmp_path) as found:
-        yield found
 
 
 async def take(stream: AsyncIterator[dict[str, Any]], count: int) -> list[tuple[str, str]]:

@@ -10,8 +10,13 @@ from typing import Any
 
 import aiohttp
 import orjson
+import pytest
 
 from tests.support import apiserver
+
+MAPS = "/api/v1/namespaces/default/configmaps"
+PODS = "/api/v1/namespaces/default/pods"
+MERGE = "application/merge-patch+json"
 
 
 class Http:
@@ -67,3 +72,9 @@ async def connected(folder: Path) -> AsyncIterator[Http]:
         aiohttp.ClientSession(headers=server.headers) as session,
     ):
         yield Http(server, session)
+
+
+@pytest.fixture
+async def http(tmp_path: Path) -> AsyncIterator[Http]:
+    async with connected(tmp_path) as found:
+        yield found
