@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from weft import errors
+from weft.decode import budget, jsontext
 
 _Read = TypeVar("_Read")
 
@@ -38,18 +39,22 @@ def kind_of(value: object) -> str:
 
 
 def decode(subject: str, field: str, text: str) -> object:
-    """The JSON value in `text`; an error shows the place."""
+    """The JSON value in `text`, within the budget of an annotation; an error shows the place."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        budget.check_size(text, budget.ANNOTATION)
+        value: object = json.loads(text, parse_constant=_refuse_constant)
+        jsontext.measure(value, budget.ANNOTATION)
+        return value
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         rule = f"is not valid JSON: {_lowered(error.msg)} at {place}: {_excerpt(text, error.pos)}"
         hint = "look there for a missing or extra comma, quote or bracket"
         raise errors.InvalidInput(subject, field, None, rule, hint=hint) from None
     except RecursionError:
-        raise errors.InvalidInput(
-            subject, field, None, "is not usable JSON: nested too deeply"
-        ) from None
+        rule = str(budget.too_deep(budget.ANNOTATION))
+        raise errors.InvalidInput(subject, field, None, rule) from None
+    except budget.Exceeded as error:
+        raise errors.InvalidInput(subject, field, None, str(error)) from None
     except ValueError as error:
         rule = f"is not usable JSON: {_lowered(str(error))}"
         raise errors.InvalidInput(subject, field, None, rule) from None

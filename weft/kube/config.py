@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from weft import errors
+from weft.decode import budget, yamltext
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
@@ -71,12 +70,12 @@ def in_cluster(root: Path = SERVICE_ACCOUNT) -> Endpoint:
 
 def from_file(path: Path) -> Endpoint:
     try:
-        document = yaml.safe_load(path.read_bytes())
+        document = yamltext.parse_one(path.read_bytes(), budget.FILE).value
     except OSError as error:
         raise errors.InvalidInput(
             f"kubeconfig {path}", "file", None, f"cannot be read: {error.strerror}"
         ) from error
-    except yaml.YAMLError as error:
+    except budget.Malformed as error:
         raise errors.InvalidInput(
             f"kubeconfig {path}", "file", None, f"is not YAML: {error}"
         ) from error

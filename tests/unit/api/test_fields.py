@@ -29,7 +29,9 @@ COMMA = 8 if sys.version_info >= (3, 13) else 9
         ("", "at line 1, column 1"),
         ("{'a': 1}", "column 2"),
         ('{"a": NaN}', "there is no number NaN in JSON"),
-        ("[" * 100_000, "nested too deeply"),
+        ("[" * 100_000, "nested more than 200 deep"),
+        ("[" + "0," * 60_000 + "0]", "more than 50000 values"),
+        (chr(34) + "x" * 3_000_000 + chr(34), "at most 2097152 are taken"),
         ("9" * 5000, "not usable JSON"),
     ],
 )

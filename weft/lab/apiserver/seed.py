@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from weft import errors
+from weft.decode import budget
 from weft.lab.apiserver import crd, status, writes
 from weft.lab.apiserver.cluster import Cluster
 
@@ -66,12 +67,11 @@ def _files(place: Path) -> list[Path]:
 
 
 def _documents(path: Path, text: bytes) -> list[dict[str, Any]]:
-    import yaml  # only for manifests that have changed
+    from weft.decode import yamltext  # only for manifests that have changed
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        return [one for one in yaml.load_all(text, loader) if one]
-    except yaml.YAMLError as error:
+        return [one.value for one in yamltext.parse(text, budget.FILE) if one.value]
+    except budget.Malformed as error:
         raise errors.InvalidInput(
             str(path), "manifest", None, f"is not valid YAML: {error}"
         ) from error

@@ -9,10 +9,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 import weft
 from weft import errors
+from weft.decode import budget, yamltext
 from weft.kube import client as kube
 from weft.kube import resources
 
@@ -34,11 +33,19 @@ def read(name: str) -> list[dict[str, Any]]:
             where=str(folder),
             hint="run weft from a checkout of its repository",
         )
-    found = [obj for file in files for obj in yaml.safe_load_all(file.read_text()) if obj]
+    found = [obj for file in files for obj in _documents(file)]
     for obj in found:
         if resource(obj).namespaced:
             obj["metadata"].setdefault("namespace", "default")
     return found
+
+
+def _documents(file: Path) -> list[dict[str, Any]]:
+    try:
+        found = [each.value for each in yamltext.parse(file.read_bytes(), budget.FILE)]
+    except budget.Malformed as error:
+        raise errors.InvalidInput(str(file), "manifest", None, f"is no YAML: {error}") from None
+    return [obj for obj in found if obj]
 
 
 def resource(obj: Mapping[str, Any]) -> resources.Resource:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import yaml
+from weft.decode import budget, inflate, yamltext
 
 FOLLOWED = frozenset(
     {
@@ -30,6 +29,9 @@ HARMLESS = frozenset(
     }
 )
 Command = str | tuple[str, ...]
+# Many times what any guest is told; a guest's memory is small.
+BUDGET = budget.Budget(size=budget.MIB, values=20_000, depth=50)
+_FILE_LIMIT = 16 * budget.MIB
 
 
 class Unreadable(ValueError):
@@ -95,12 +97,11 @@ def with_hostname(config: CloudConfig, hostname: str) -> CloudConfig:
 def load_mapping(text: str) -> dict[str, Any]:
     """A YAML mapping. Raises Unreadable with the place of the mistake."""
     try:
-        loaded = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f" at line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "cannot be read"
-        raise Unreadable(f"is not valid YAML: {problem}{place}") from error
+        loaded = yamltext.parse_one(text, BUDGET, yamltext.Dialect.CLOUD_INIT).value
+    except budget.Exceeded as error:
+        raise Unreadable(str(error)) from error
+    except budget.Malformed as error:
+        raise Unreadable(f"is not valid YAML: {error}") from error
     if loaded is None:
         return {}
     if not isinstance(loaded, dict):
@@ -214,9 +215,9 @@ def _content(content: Any, encoding: str) -> bytes:
     if encoding in ("b64", "base64"):
         return base64.b64decode(data)
     if encoding in ("gz", "gzip"):
-        return gzip.decompress(data)
+        return inflate.gunzip(data, _FILE_LIMIT)
     if encoding in ("gz+b64", "gz+base64", "gzip+b64", "gzip+base64"):
-        return gzip.decompress(base64.b64decode(data))
+        return inflate.gunzip(base64.b64decode(data), _FILE_LIMIT)
     return data
 
 

@@ -117,3 +117,22 @@ def test_unreadable_data_say_why(text: str, why: str) -> None:
 )
 def test_the_default_user_is_the_images(image: str, user: str) -> None:
     assert cloudinit.default_user(image) == user
+
+
+TEN = ",".join(["*a{0}"] * 10)
+BOMB = "a0: &a0 [lol]\n" + "".join(f"a{n}: &a{n} [{TEN.format(n - 1)}]\n" for n in range(1, 8))
+PACKED = base64.b64encode(gzip.compress(bytes(64 << 20))).decode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BOMB,
+        "runcmd: " + "[" * 1000,
+        f"write_files: [{{path: /a, encoding: gz+b64, content: {PACKED}}}]",
+    ],
+    ids=["aliases", "nesting", "gzip"],
+)
+def test_a_few_bytes_never_become_many(text: str) -> None:
+    with pytest.raises(cloudinit.Unreadable, match="more than"):
+        cloudinit.parse(f"#cloud-config\n{text}")
