@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import errno
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -108,17 +109,19 @@ def unbind(path: Path) -> None:
 
 
 def share(folder: Path) -> None:
-    """Make `folder` a mount of its own whose mounts come and go in all copies of it."""
+    """Make `folder` a mount of its own whose mounts come and go in all copies of it.
+
+    The kernel itself is asked whether it is one: a list of mounts also names those that lie hidden
+    beneath others, such as a host's /run/netns beneath a /run of our own.
+    """
     target = str(folder).encode()
-    if str(folder) not in _mount_points():
+    try:
+        _call("mount", b"none", target, b"none", _MS_SHARED, None)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a folder that is no mount
+            raise
         _call("mount", target, target, b"none", _MS_BIND, None)
-    _call("mount", b"none", target, b"none", _MS_SHARED, None)
-
-
-def _mount_points() -> set[str]:
-    """A folder bound on itself is no mount point to a comparison of devices; this list knows."""
-    lines = Path("/proc/thread-self/mountinfo").read_text().splitlines()
-    return {line.split()[4] for line in lines}
+        _call("mount", b"none", target, b"none", _MS_SHARED, None)
 
 
 def make(path: Path) -> None:
