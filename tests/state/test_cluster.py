@@ -422,3 +422,16 @@ async def test_two_pods_that_claim_one_address_at_the_start_are_both_left_alone(
     assert allocations(api, "one") == allocations(api, "two") == {"default/blue": entry}
     assert address(api, "three") not in ("", "10.1.0.5/24")
     assert sum(len(messages(api, name)) for name in ("one", "two")) == 1
+
+
+async def test_a_pod_on_two_networks_of_one_range_is_told() -> None:
+    api = MemoryApi()
+    api.put(NADS, world.nad("blue"))
+    api.put(NADS, world.nad("red", subnets="10.1.0.0/16"))
+    api.put(PODS, world.pod("one", "blue, red"))
+    api.put(PODS, world.pod("two", "blue, blue"))
+    await manage(api)
+    (said,) = messages(api, "one")
+    assert said.startswith("OverlappingSubnets: ")
+    assert set(allocations(api, "one")) == {"default/blue", "default/red"}
+    assert messages(api, "two") == []

@@ -25,7 +25,6 @@ from weft import errors
 Interface = IPv4Interface | IPv6Interface
 _IFA_F_NODAD = 0x02
 _IFF_UP = 0x1
-_MAIN_TABLE = 254
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +86,10 @@ def read(name: str) -> Link | None:
 
 def _destinations(route: Any, index: int) -> Iterator[str]:
     for family, everything in ((AF_INET, "0.0.0.0"), (AF_INET6, "::")):
-        for entry in route.get_routes(family=family, oif=index):
-            yield f"{entry.get_attr('RTA_DST') or everything}/{entry['dst_len']}"
+        for entry in route.get_routes(family=family):
+            several = entry.get_attr("RTA_MULTIPATH") or ()
+            if index in (entry.get_attr("RTA_OIF"), *(hop["oif"] for hop in several)):
+                yield f"{entry.get_attr('RTA_DST') or everything}/{entry['dst_len']}"
 
 
 def make_veth(device: str, peer: str, namespace: int, *, mtu: int, mac: str) -> None:
@@ -140,10 +141,8 @@ def configure(
     *,
     mac: str,
     mtu: int,
-    addresses: Sequence[Interface],
-    routes: Sequence[tuple[str, str]],
-    sysctls: Sequence[tuple[str, str, bool]],
-    own_table: bool,
+    addresses: Sequence[Interface] = (),
+    sysctls: Sequence[tuple[str, str, bool]] = (),
 ) -> None:
     """Bring a device of this namespace to what is wanted, and up.
 
@@ -161,12 +160,6 @@ def configure(
         route.link("set", index=index, state="up")
         for address in addresses:
             _add_address(route, index, address)
-        table = 100 + index if own_table else _MAIN_TABLE
-        for destination, gateway in routes:
-            with _tolerated(errno.EEXIST):
-                route.route("add", dst=destination, gateway=gateway, oif=index, table=table)
-        if own_table:
-            _add_source_rules(route, index, addresses)
 
 
 def _add_address(route: Any, index: int, address: Interface) -> None:
@@ -183,23 +176,6 @@ def _add_address(route: Any, index: int, address: Interface) -> None:
             prefixlen=address.network.prefixlen,
             **extra,
         )
-
-
-def _add_source_rules(route: Any, index: int, addresses: Sequence[Interface]) -> None:
-    """What is sent from an address leaves by its own device, whichever device sorts first."""
-    table = 100 + index
-    for address in addresses:
-        family = AF_INET if isinstance(address, IPv4Interface) else AF_INET6
-        with _tolerated(errno.EEXIST):
-            route.route("add", dst=str(address.network), oif=index, table=table, family=family)
-        with _tolerated(errno.EEXIST):
-            route.rule(
-                "add",
-                src=str(address.ip),
-                src_len=address.max_prefixlen,
-                table=table,
-                family=family,
-            )
 
 
 def set_sysctl(path: str, value: str, *, optional: bool = False) -> None:

@@ -18,7 +18,17 @@ from pyroute2.netlink.exceptions import NetlinkError
 from weft.host import netlink
 
 _SETTINGS = (
-    ("ipv6", ("disable_ipv6", "addr_gen_mode", "accept_dad", "dad_transmits", "accept_ra")),
+    (
+        "ipv6",
+        (
+            "disable_ipv6",
+            "addr_gen_mode",
+            "accept_dad",
+            "dad_transmits",
+            "accept_ra",
+            "keep_addr_on_down",
+        ),
+    ),
     ("ipv4", ("arp_ignore", "arp_announce", "rp_filter")),
 )
 _IFF_UP, _IFF_LOWER_UP = 0x1, 0x10000

@@ -40,8 +40,8 @@ class Sysctl:
 class Nic:
     """One interface of a pod: `device` on the node's side, `interface` inside the pod.
 
-    `own_table`: the pod has several interfaces on this network, so what it sends from one's
-    address must leave by that one.
+    `peers` are the pod's other interfaces on this network: its routes are shared with them, and
+    what the pod sends from one's address must leave by that one. `ranges` are the network's own.
     """
 
     kind: Kind
@@ -53,7 +53,8 @@ class Nic:
     routes: tuple[model.Route, ...] = ()
     gateways: tuple[model.Address, ...] = ()
     sysctls: tuple[Sysctl, ...] = ()
-    own_table: bool = False
+    peers: tuple[str, ...] = ()
+    ranges: tuple[model.Subnet, ...] = ()
 
 
 def plan(
@@ -63,9 +64,9 @@ def plan(
     spec: model.NetworkSpec,
     allocation: model.Allocation,
     *,
-    shares_network: bool,
+    peers: tuple[str, ...] = (),
 ) -> Nic:
-    """The interface for `allocation`; `shares_network`: the pod has another one on it."""
+    """The interface for `allocation`; `peers` are the pod's other ones on the same network."""
     check_name(interface)
     return Nic(
         kind=kind,
@@ -78,9 +79,11 @@ def plan(
         gateways=allocation.gateways,
         sysctls=(
             *ipv6_sysctls(interface, required=needs_ipv6(allocation.addresses)),
-            *(sharing_sysctls(interface) if shares_network else ()),
+            *(sharing_sysctls(interface) if peers else ()),
         ),
-        own_table=shares_network,
+        peers=peers,
+        # All of the cluster's own network is behind the pod's default route, whatever happens.
+        ranges=() if allocation.role == "primary" else spec.subnets,
     )
 
 
@@ -111,6 +114,7 @@ def ipv6_sysctls(interface: str, *, required: bool) -> tuple[Sysctl, ...]:
     """Addresses are allocated, so nothing is probed, and nothing is learnt from advertisements.
 
     The link-local address follows the MAC (mode 0): OVN's port security lets only that one pass.
+    Addresses stay while the link is down, as those of IPv4 do.
     """
     conf = f"net/ipv6/conf/{interface}"
     settings = {
@@ -119,6 +123,7 @@ def ipv6_sysctls(interface: str, *, required: bool) -> tuple[Sysctl, ...]:
         "accept_dad": "0",
         "dad_transmits": "0",
         "accept_ra": "0",
+        "keep_addr_on_down": "1",
     }
     return tuple(
         Sysctl(f"{conf}/{name}", value, optional=not required) for name, value in settings.items()

@@ -279,10 +279,7 @@ def settle(said: advertisement.Advertised, namespace: Path) -> socket.socket:
             said.device,
             mac=names.SERVER_MAC,
             mtu=said.mtu,
-            addresses=(),
-            routes=(),
             sysctls=((f"net/ipv6/conf/{said.device}/disable_ipv6", "1", True),),
-            own_table=False,
         )
         return rawsocket.open(said.device, rawsocket.icmpv6_of_type(_SOLICITATION))
 

@@ -24,7 +24,7 @@ from weft import errors, names
 from weft.cni import wire
 from weft.host import netns
 from weft.nic import result
-from weft.node import attach, call, gc, health, repair
+from weft.node import attach, call, gc, health, repair, routes
 from weft.node.dependencies import Dependencies
 from weft.node.turns import Turns
 
@@ -46,7 +46,9 @@ async def serve(deps: Dependencies) -> None:
         log.info("removed %d ports of pods that are gone", swept)
     async with listening(Path(deps.settings.socket), server):
         log.info("answering CNI calls at %s", deps.settings.socket)
-        await repair.Repairer(deps, server.is_busy).run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(repair.Repairer(deps, server.is_busy).run(), name="interfaces")
+            group.create_task(routes.Keeper(deps, server.is_busy).run(), name="routes")
 
 
 @contextlib.asynccontextmanager

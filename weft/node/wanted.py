@@ -38,7 +38,7 @@ async def find(asked: call.Call, deps: Dependencies) -> Wanted:
         asked.interface,
         spec,
         _allocations(pod, deps)[attachment.key],
-        shares_network=shares_network(pod, attachment, spec, deps),
+        peers=peers(pod, attachment, spec, deps),
     )
     meta = pod["metadata"]
     owner = port.Owner(
@@ -50,6 +50,24 @@ async def find(asked: call.Call, deps: Dependencies) -> Wanted:
         nad=asked.nad or names.DEFAULT_NETWORK,
     )
     return Wanted(nic, owner)
+
+
+def nic_of(bound: port.Bound, deps: Dependencies) -> plan.Nic | None:
+    """The interface of a port that is there; None where its pod or network is not known now."""
+    pod = deps.pods.get(bound.pod.key)
+    if pod is None or pod["metadata"]["uid"] != bound.pod.uid:
+        return None
+    try:
+        attachment = next(a for a in _selected(pod, deps) if a.key == bound.attachment)
+        spec = spec_of(attachment.nad, deps)
+        allocation = _allocations(pod, deps)[attachment.key]
+    except (errors.WeftError, StopIteration, KeyError):
+        return (
+            None  # the manager tells what is wrong with the pod, the CNI call what with a network
+        )
+    others = peers(pod, attachment, spec, deps)
+    kind = deps.settings.kind
+    return plan.plan(kind, bound.sandbox, bound.interface, spec, allocation, peers=others)
 
 
 def is_decided(pod: Object, asked: call.Call, deps: Dependencies) -> bool:
@@ -117,12 +135,15 @@ def spec_of(nad: str, deps: Dependencies) -> model.NetworkSpec:
     return spec
 
 
-def shares_network(
+def peers(
     pod: Object, attachment: model.Attachment, spec: model.NetworkSpec, deps: Dependencies
-) -> bool:
-    """Whether another interface of the pod is on the same network, by whichever definition."""
-    others = {a.nad for a in _selected(pod, deps) if a.key != attachment.key}
-    return any(_network_name(nad, deps) == spec.name for nad in others)
+) -> tuple[str, ...]:
+    """The pod's other interfaces on the same network, by whichever definition."""
+    return tuple(
+        other.interface
+        for other in _selected(pod, deps)
+        if other.key != attachment.key and _network_name(other.nad, deps) == spec.name
+    )
 
 
 def _network_name(nad: str, deps: Dependencies) -> str:

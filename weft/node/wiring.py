@@ -10,7 +10,7 @@ import asyncio
 import os
 from collections.abc import Callable
 
-from weft.host import netlink, netns
+from weft.host import netlink, netns, routing
 from weft.nic import plan
 
 
@@ -55,9 +55,17 @@ def configure(nic: plan.Nic) -> None:
         mac=nic.mac,
         mtu=nic.mtu,
         addresses=nic.addresses,
-        routes=[(str(route.dest), str(route.next_hop)) for route in nic.routes],
         sysctls=[(s.path, s.value, s.optional) for s in nic.sysctls],
-        own_table=nic.own_table,
+    )
+    routing.ensure(nic.interface, routing_of(nic))
+
+
+def routing_of(nic: plan.Nic) -> routing.Routing:
+    return routing.Routing(
+        routes=tuple((str(route.dest), str(route.next_hop)) for route in nic.routes),
+        sources=nic.addresses,
+        peers=nic.peers,
+        ranges=tuple(map(str, nic.ranges)),
     )
 
 

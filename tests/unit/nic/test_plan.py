@@ -18,14 +18,16 @@ BOTH = model.Allocation(
 
 
 def make(allocation: model.Allocation = BOTH, *, shares: bool = False) -> plan.Nic:
-    return plan.plan(plan.Kind.VETH, "abc", "net1", SPEC, allocation, shares_network=shares)
+    return plan.plan(
+        plan.Kind.VETH, "abc", "net1", SPEC, allocation, peers=("net2",) if shares else ()
+    )
 
 
 def test_plan() -> None:
     nic = make()
     assert (nic.mac, nic.mtu, nic.addresses) == (BOTH.mac, 1300, BOTH.addresses)
     assert [str(route.dest) for route in nic.routes] == ["0.0.0.0/0"]
-    assert not nic.own_table
+    assert not nic.peers
 
 
 def test_ipv6_needs_its_settings_only_with_an_address() -> None:
@@ -41,7 +43,7 @@ def test_the_link_local_address_follows_the_mac() -> None:
 def test_two_on_one_network_answer_for_themselves() -> None:
     nic = make(shares=True)
     values = {sysctl.path: sysctl.value for sysctl in nic.sysctls}
-    assert nic.own_table
+    assert nic.peers == ("net2",)
     assert values["net/ipv4/conf/net1/arp_ignore"] == "1"
     assert values["net/ipv4/conf/net1/arp_announce"] == "2"
     assert values["net/ipv4/conf/net1/rp_filter"] == "2"

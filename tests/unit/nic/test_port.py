@@ -15,7 +15,7 @@ OWNER = port.Owner(
 
 
 def make(kind: plan.Kind) -> tuple[plan.Nic, dict[str, rows.Row]]:
-    nic = plan.plan(kind, "abc", "net1", SPEC, ALLOCATION, shares_network=False)
+    nic = plan.plan(kind, "abc", "net1", SPEC, ALLOCATION)
     return nic, {row.table: row for row in port.desired(nic, OWNER)}
 
 

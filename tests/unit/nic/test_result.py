@@ -16,7 +16,7 @@ ALLOCATION = model.Allocation(
 
 
 def make(kind: plan.Kind = plan.Kind.INTERNAL) -> plan.Nic:
-    return plan.plan(kind, "abc", "net1", SPEC, ALLOCATION, shares_network=False)
+    return plan.plan(kind, "abc", "net1", SPEC, ALLOCATION)
 
 
 @pytest.mark.parametrize("version", result.VERSIONS)

@@ -39,18 +39,19 @@ def test_a_definition_that_is_not_there_and_one_that_is_wrong_are_told_apart() -
 
 
 @pytest.mark.parametrize(
-    ("networks", "shares"),
+    ("networks", "peers"),
     [
-        ("blue", False),
-        ("blue, blue", True),
-        ("blue, other/blue", True),
-        ("blue, red", False),
-        ("blue, wrong", False),
+        ("blue", ()),
+        ("blue, blue", ("net2",)),
+        ("blue, other/blue@data0", ("data0",)),
+        ("blue, blue, blue", ("net2", "net3")),
+        ("blue, red", ()),
+        ("blue, wrong", ()),
     ],
 )
 def test_what_is_wrong_with_another_definition_is_none_of_this_ones_business(
-    networks: str, shares: bool
+    networks: str, peers: tuple[str, ...]
 ) -> None:
     asked = pod(networks)
     first = model.Attachment(nad="default/blue", key="default/blue", interface="net1")
-    assert wanted.shares_network(asked, first, BLUE, DEPENDENCIES) is shares
+    assert wanted.peers(asked, first, BLUE, DEPENDENCIES) == peers

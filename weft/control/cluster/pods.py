@@ -14,7 +14,7 @@ from weft import errors, model, names
 from weft.alloc import shares
 from weft.alloc.shares import Share
 from weft.api import podnetworks
-from weft.control.cluster import changes, wishes
+from weft.control.cluster import changes, overlaps, wishes
 from weft.control.cluster.claims import Claims
 from weft.control.cluster.holdings import Holdings
 from weft.control.cluster.networks import Networks
@@ -277,6 +277,8 @@ class Pods:
         if error is None:
             error, reason = self._stray(pod), "OutsideNodeSubnet"
         if error is None:
+            error, reason = self._overlap(pod), overlaps.REASON
+        if error is None:
             self._told.pop(resources.key(pod), None)
         else:
             self._tell(pod, error, reason=reason)
@@ -306,6 +308,11 @@ class Pods:
             except errors.InvalidInput as error:
                 return error
         return None
+
+    def _overlap(self, pod: Object) -> errors.InvalidInput | None:
+        """Two networks of one range: the pod cannot tell whom it means."""
+        found = [self._networks.find(each.nad) for each in wishes.attachments(pod)]
+        return overlaps.find(_label(pod), [each.spec for each in found if each is not None])
 
     async def _write(self, pod: Object, missing: dict[str, model.Allocation]) -> None:
         """One patch, for this incarnation as seen: anything newer is a conflict and read again."""

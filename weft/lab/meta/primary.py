@@ -18,7 +18,7 @@ from typing import Any
 from pyroute2.netlink.exceptions import NetlinkError
 
 from weft import errors
-from weft.host import netlink, netns
+from weft.host import netlink, netns, routing
 from weft.lab.meta import plugin
 
 NAME = "lab-primary"
@@ -88,9 +88,10 @@ class Primary:
                 mac=mac,
                 mtu=MTU,
                 addresses=[ip_interface(address)],
-                routes=[("0.0.0.0/0", str(self.gateway.ip))],
                 sysctls=[(f"net/ipv6/conf/{interface}/accept_dad", "0", True)],
-                own_table=False,
+            )
+            routing.ensure(
+                interface, routing.Routing(routes=(("0.0.0.0/0", str(self.gateway.ip)),))
             )
 
 

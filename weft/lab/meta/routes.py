@@ -7,15 +7,16 @@ interface gets the default route of the families of its gateways, and no other i
 from __future__ import annotations
 
 import contextlib
-import errno
 from collections.abc import Sequence
+from socket import AF_INET, AF_INET6
 
 from pyroute2.netlink.exceptions import NetlinkError
 
 from weft import model
-from weft.host import netlink, netns
+from weft.host import netlink, netns, routing
 
-_FAMILIES = {4: 2, 6: 10}
+_FAMILIES = {4: AF_INET, 6: AF_INET6}
+_EVERYTHING = {4: "0.0.0.0/0", 6: "::/0"}
 
 
 async def move_default(path: str, interface: str, gateways: Sequence[model.Address]) -> None:
@@ -25,20 +26,9 @@ async def move_default(path: str, interface: str, gateways: Sequence[model.Addre
 
 def _move(interface: str, gateways: Sequence[model.Address]) -> None:
     with netlink.opened(f"default route through {interface}") as route:
-        index = netlink.find(route, interface)
-        for gateway in gateways:
-            family = _FAMILIES[gateway.version]
-            for entry in list(route.get_default_routes(family=family)):
+        for family in {_FAMILIES[gateway.version] for gateway in gateways}:
+            for _ in list(route.get_default_routes(family=family)):
                 with contextlib.suppress(NetlinkError):
-                    route.route(
-                        "del",
-                        dst="default",
-                        family=family,
-                        oif=entry.get_attr("RTA_OIF"),
-                        gateway=entry.get_attr("RTA_GATEWAY"),
-                    )
-            try:
-                route.route("add", dst="default", family=family, gateway=str(gateway), oif=index)
-            except NetlinkError as error:
-                if error.code != errno.EEXIST:
-                    raise
+                    route.route("del", dst="default", family=family)
+    wanted = [(_EVERYTHING[gateway.version], str(gateway)) for gateway in gateways]
+    routing.ensure(interface, routing.Routing(routes=tuple(wanted)))

@@ -1,0 +1,30 @@
+"""Networks of one pod whose subnets overlap: its packets go to one of them, whichever is meant.
+
+Pure. The pod keeps all that it asked for: a virtual machine may tell its networks apart itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import combinations
+
+from weft import errors, model, names
+
+REASON = "OverlappingSubnets"
+
+
+def find(subject: str, networks: Iterable[model.NetworkSpec]) -> errors.InvalidInput | None:
+    """The first two networks with a common address; two interfaces on one network are fine."""
+    distinct = {spec.name: spec for spec in networks}.values()
+    for one, other in combinations(distinct, 2):
+        for mine in one.subnets:
+            for theirs in other.subnets:
+                if mine.version == theirs.version and mine.overlaps(theirs):
+                    rule = (
+                        f"subnet {mine} of network {errors.as_written(one.name)} and {theirs} of "
+                        f"network {errors.as_written(other.name)} overlap: packets for addresses "
+                        "of both leave by one interface alone"
+                    )
+                    hint = "give the networks different subnets, or attach the pod to one of them"
+                    return errors.InvalidInput(subject, names.NETWORKS, None, rule, hint=hint)
+    return None

@@ -1,0 +1,201 @@
+"""Routes and rules of a pod's interface: what is wanted minus what the kernel has.
+
+Several interfaces on one network share its routes. What a pod sends to the network leaves by any of
+them (one route, several next hops); what it sends from one's address leaves by that one (a rule and
+a table of its own for each interface, ip-rule(8)). Each range of a network ends in an `unreachable`
+route: while the links to it are down, its packets do not take the default route out of the cluster.
+
+Works in the network namespace of its thread, like `weft.host.netlink`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_network
+from socket import AF_INET, AF_INET6
+from typing import Any
+
+from weft import model
+from weft.host import netlink
+
+MAIN_TABLE = 254
+OWN_TABLES = 100  # an interface's own table is this plus its index, as ovn-kubernetes numbers them
+LAST_RESORT = 1 << 30  # a metric greater than any that people choose
+_UNREACHABLE = 7  # RTN_UNREACHABLE, rtnetlink(7)
+
+Hop = tuple[str, int]  # gateway ("" for none) and index of the device
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """What one interface needs beside its addresses.
+
+    `routes` are pairs of destination and gateway; all gateways of one destination are used.
+    `peers` are the pod's other interfaces on the same network; where there are any, what leaves
+    from one of `sources` leaves by this interface. `ranges` are the network's subnets.
+    """
+
+    routes: tuple[tuple[str, str], ...] = ()
+    sources: tuple[model.Interface, ...] = ()
+    peers: tuple[str, ...] = ()
+    ranges: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route as it should be; without hops it is `unreachable`."""
+
+    table: int
+    destination: str
+    hops: tuple[Hop, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What is sent from `source` is looked up in `table`."""
+
+    source: model.Interface
+    table: int
+
+
+def ensure(name: str, wanted: Routing) -> bool:
+    """Add what the device of this name lacks; whether that was anything. It must be up."""
+    with netlink.opened(f"device {name}") as handle:
+        index = netlink.find(handle, name)
+        return bool(index) and apply(handle, index, wanted)
+
+
+def apply(handle: Any, index: int, wanted: Routing) -> bool:
+    """Add what the device of this index lacks; whether that was anything."""
+    lacking = missing(handle, index, wanted)
+    for each in lacking:
+        if isinstance(each, Rule):
+            _add_rule(handle, each)
+        else:
+            _write(handle, each)
+    return bool(lacking)
+
+
+def missing(handle: Any, index: int, wanted: Routing) -> list[Route | Rule]:
+    """Routes and rules to write, in an order that the kernel takes.
+
+    A main route that an interface of another network has already stays as it is.
+    """
+    kernel = _Kernel(handle)
+    found: list[Route | Rule] = [
+        Route(MAIN_TABLE, each) for each in wanted.ranges if not kernel.is_unreachable(each)
+    ]
+    if wanted.peers:
+        rules = {source: kernel.rule(source) for source in wanted.sources}
+        for source, rule in rules.items():
+            table = rule.table if rule else OWN_TABLES + index
+            if rule is None:
+                found.append(Rule(source, table))
+            network = str(source.network)
+            if not kernel.next_hops(table, network):
+                found.append(Route(table, network, (("", index),)))
+            of_family = [r for r in wanted.routes if ip_network(r[0]).version == source.version]
+            found += _joined(kernel, table, index, of_family, {index})
+    shared = {index, *(netlink.find(handle, name) for name in wanted.peers)}
+    return found + _joined(kernel, MAIN_TABLE, index, wanted.routes, shared)
+
+
+def _joined(
+    kernel: _Kernel, table: int, index: int, routes: Sequence[tuple[str, str]], shared: set[int]
+) -> list[Route]:
+    """The routes of this table that lack a next hop of ours, with all their next hops."""
+    found = []
+    for destination in dict.fromkeys(destination for destination, _ in routes):
+        own = [(gateway, index) for to, gateway in routes if to == destination]
+        there = kernel.next_hops(table, destination)
+        usable = [hop for hop in there if hop[1] in shared]
+        is_anothers = bool(there) and not usable
+        if not is_anothers and not set(own) <= set(usable):
+            hops = dict.fromkeys([*usable, *own])
+            found.append(Route(table, destination, tuple(hops)))
+    return found
+
+
+class _Kernel:
+    """What the kernel has, each family read once and only if asked for."""
+
+    def __init__(self, handle: Any) -> None:
+        self._handle = handle
+        self._routes: dict[int, list[Any]] = {}
+        self._rules: dict[int, list[Any]] = {}
+
+    def next_hops(self, table: int, destination: str) -> list[Hop]:
+        """Where packets to exactly this destination leave by one table; none without a route."""
+        found: list[Hop] = []
+        for entry in self._to(table, destination):
+            if entry["type"] == _UNREACHABLE:
+                continue
+            if several := entry.get_attr("RTA_MULTIPATH"):
+                found += [(hop.get_attr("RTA_GATEWAY") or "", hop["oif"]) for hop in several]
+            else:
+                found.append((entry.get_attr("RTA_GATEWAY") or "", entry.get_attr("RTA_OIF") or 0))
+        return found
+
+    def is_unreachable(self, destination: str) -> bool:
+        """Whether the main table ends this range, should no other route be left."""
+        return any(entry["type"] == _UNREACHABLE for entry in self._to(MAIN_TABLE, destination))
+
+    def rule(self, source: model.Interface) -> Rule | None:
+        """The rule for this address, if there is one; the device may have had another index."""
+        family = _family(source)
+        if family not in self._rules:
+            self._rules[family] = list(self._handle.get_rules(family=family))
+        for entry in self._rules[family]:
+            is_host = entry["src_len"] == source.max_prefixlen
+            if is_host and entry.get_attr("FRA_SRC") == str(source.ip):
+                return Rule(source, entry.get_attr("FRA_TABLE") or entry["table"])
+        return None
+
+    def _to(self, table: int, destination: str) -> Iterator[Any]:
+        network = ip_network(destination)
+        address = str(network.network_address) if network.prefixlen else None
+        family = _family(network)
+        if family not in self._routes:
+            self._routes[family] = list(self._handle.get_routes(family=family))
+        for entry in self._routes[family]:
+            is_there = (entry.get_attr("RTA_TABLE") or entry["table"]) == table
+            if is_there and (entry.get_attr("RTA_DST"), entry["dst_len"]) == (
+                address,
+                network.prefixlen,
+            ):
+                yield entry
+
+
+def _write(handle: Any, route: Route) -> None:
+    fields: dict[str, Any] = {
+        "dst": route.destination,
+        "table": route.table,
+        "family": _family(ip_network(route.destination)),
+    }
+    if not route.hops:
+        fields |= {"type": "unreachable", "priority": LAST_RESORT}
+    elif len(route.hops) == 1:
+        fields |= _hop(*route.hops[0])
+    else:
+        fields["multipath"] = [{**_hop(*hop), "hops": 0} for hop in route.hops]
+    handle.route("replace", **fields)
+
+
+def _hop(gateway: str, index: int) -> dict[str, Any]:
+    return {"oif": index, **({"gateway": gateway} if gateway else {})}
+
+
+def _add_rule(handle: Any, rule: Rule) -> None:
+    source = rule.source
+    handle.rule(
+        "add",
+        src=str(source.ip),
+        src_len=source.max_prefixlen,
+        table=rule.table,
+        family=_family(source),
+    )
+
+
+def _family(address: model.Interface | model.Subnet) -> int:
+    return AF_INET if address.version == 4 else AF_INET6
