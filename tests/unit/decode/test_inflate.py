@@ -27,7 +27,7 @@ def test_a_bomb_is_refused() -> None:
         inflate.gunzip(gzip.compress(b"x" * 10_000_000), 1000)
 
 
-@pytest.mark.parametrize("data", [b"", b"no gzip", gzip.compress(b"x" * 100)[:-9]])
+@pytest.mark.parametrize("data", [b"", b"no gzip", gzip.compress(b"x" * 100, mtime=0)[:-9]])
 def test_what_is_no_gzip_is_refused(data: bytes) -> None:
     with pytest.raises(Malformed):
         inflate.gunzip(data, 1000)
