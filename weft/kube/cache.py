@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from weft import errors
+from weft import errors, listeners
 from weft.kube import resources
 from weft.kube.client import ApiError, Client, Expired, NotFound, Object
 from weft.kube.resources import Resource
 
 log = logging.getLogger(__name__)
 
-Subscriber = Callable[[str, Object | None, Object | None], None]
+Subscriber = listeners.Listener[Object]
 Index = Callable[[Object], Iterable[str]]
 Predicate = Callable[[Object], bool]
 
@@ -39,6 +39,10 @@ def keep_all(obj: Object) -> Object:
     """All but managedFields: the largest part of most objects, and nobody here reads it."""
     obj["metadata"].pop("managedFields", None)
     return obj
+
+
+def _pairs(old: Object | None, new: Object | None) -> Iterator[tuple[Object | None, Object | None]]:
+    return ((change.old, change.new) for change in steps("", old, new))
 
 
 def steps(key: str, old: Object | None, new: Object | None) -> tuple[Change, ...]:
@@ -92,11 +96,11 @@ class Cache:
         self._keep = keep
         self._may_be_unknown = may_be_unknown
         self._objects: dict[str, Object] = {}
-        self._subscribers: list[Subscriber] = []
+        self._subscribers = listeners.Listeners(res.plural, self._objects.get, _pairs)
         self._waiting: dict[str, set[asyncio.Future[Object]]] = {}
         self._wanted: dict[asyncio.Future[Object], Predicate] = {}
         self._synced = asyncio.Event()
-        self.trouble = ""  # why the view may be out of date; empty while all is well
+        self._trouble = ""
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -104,6 +108,11 @@ class Cache:
     @property
     def is_synced(self) -> bool:
         return self._synced.is_set()
+
+    @property
+    def trouble(self) -> str:
+        """Why the view, or what a reader knows of it, may be out of date; else empty."""
+        return self._trouble or self._subscribers.trouble
 
     async def synced(self) -> None:
         """Returns once the first list is in and its subscribers were called."""
@@ -125,11 +134,12 @@ class Cache:
     def subscribe(self, function: Subscriber) -> None:
         """Calls function(key, old, new) for each change, and at once for what is there.
 
-        It is called in the cache's own task: it notes what to do (Queue.add) and returns.
+        It is called in the cache's own task: it notes what to do (Queue.add) and returns. One that
+        fails is called again, with all that changed meanwhile, until it succeeds.
         """
-        self._subscribers.append(function)
+        self._subscribers.add(function)
         for key, obj in list(self._objects.items()):
-            self._tell(function, Change(key, None, obj))
+            self._subscribers.tell_one(function, key, None, obj)
 
     async def wait_for(self, key: str, predicate: Predicate, timeout: float | None) -> Object:
         """The object, as soon as it is there and `predicate` holds; NotReady after `timeout`.
@@ -159,17 +169,25 @@ class Cache:
                     del self._waiting[key]
 
     async def run(self) -> None:
-        """Follows the server until cancelled; any refusal is logged once and tried again."""
-        pause, longest = _PAUSES
+        """Follows the server until cancelled; any refusal is logged once and tried again.
+
+        Whatever ends the view soon after it began is tried again later each time: a server that
+        answers each watch with "expired" is not listed in a loop.
+        """
+        loop = asyncio.get_running_loop()
+        shortest, longest = _PAUSES
+        pause = shortest
         while True:
+            began = loop.time()
             try:
                 version = await self._relist()
-                pause = _PAUSES[0]
+                began = loop.time()
                 self._note("")
                 await self._follow(version)
             except Expired as error:
                 log.info("%s: listing again: %s", self.resource.plural, error)
-                continue
+                if pause > shortest:
+                    self._note(str(error))
             except NotFound as error:
                 if self._may_be_unknown:
                     self._synced.set()
@@ -177,6 +195,8 @@ class Cache:
                     self._note(str(error))
             except ApiError as error:
                 self._note(str(error))
+            if loop.time() - began > longest:
+                pause = shortest
             await asyncio.sleep(pause)
             pause = min(pause * 2, longest)
 
@@ -235,16 +255,9 @@ class Cache:
             self._objects.pop(change.key, None)
         else:
             self._objects[change.key] = change.new
-        for subscriber in self._subscribers:
-            self._tell(subscriber, change)
+        self._subscribers.tell(change.key, change.old, change.new)
         if change.new is not None and change.key in self._waiting:
             self._wake(change.key, change.new)
-
-    def _tell(self, subscriber: Subscriber, change: Change) -> None:
-        try:
-            subscriber(change.key, change.old, change.new)
-        except Exception:  # one reader's fault must not cost the others their view
-            log.exception("a reader of %s failed on %s", self.resource.plural, change.key)
 
     def _wake(self, key: str, obj: Object) -> None:
         for future in self._waiting[key]:
@@ -257,8 +270,8 @@ class Cache:
                 future.set_exception(error)
 
     def _note(self, trouble: str) -> None:
-        if trouble and trouble != self.trouble:
+        if trouble and trouble != self._trouble:
             log.warning("cannot follow %s, trying again: %s", self.resource.plural, trouble)
-        elif self.trouble and not trouble:
+        elif self._trouble and not trouble:
             log.info("following %s again", self.resource.plural)
-        self.trouble = trouble
+        self._trouble = trouble

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft.kube import cache
+from weft import listeners
+from weft.kube import cache, client, resources
 from weft.kube.client import Object
 
 
@@ -47,3 +53,65 @@ def test_differences_lead_from_one_world_to_the_other(
         else:
             world[change.key] = change.new
     assert world == listed
+
+
+class Listed(list[Object]):
+    resource_version = "1"
+
+
+class Forgetful:
+    """A server whose lists are there and whose watches have always expired."""
+
+    def __init__(self, *objects: Object) -> None:
+        self.objects = objects
+
+    async def list(self, *_: Any, **__: Any) -> Listed:
+        kind = {"kind": "Pod", "apiVersion": "v1"}
+        return Listed([{**kind, **obj} for obj in self.objects])
+
+    async def watch(self, *_: Any, **__: Any) -> AsyncIterator[Any]:
+        raise client.Expired(410, "Expired", "too old resource version")
+        yield
+
+
+class Enough(Exception):
+    pass
+
+
+async def test_a_server_that_always_says_expired_is_listed_ever_more_seldom(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 4:
+            raise Enough
+
+    monkeypatch.setattr("weft.kube.cache.asyncio.sleep", pause)
+    followed = cache.Cache(Forgetful(), resources.PODS)  # type: ignore[arg-type]
+    with pytest.raises(Enough):
+        await followed.run()
+    assert pauses == [0.2, 0.4, 0.8, 1.6]
+    assert "too old" in followed.trouble
+
+
+async def test_a_reader_that_fails_hears_of_the_object_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listeners, "PAUSES", (0.001, 0.01))
+    followed = cache.Cache(Forgetful(pod("1", "5")), resources.PODS)  # type: ignore[arg-type]
+    heard: asyncio.Queue[tuple[str, bool]] = asyncio.Queue()
+    failures = [RuntimeError("a mistake of the reader")] * 3
+
+    def fail(key: str, old: Object | None, new: Object | None) -> None:
+        if failures:
+            raise failures.pop()
+        heard.put_nowait((key, old is None))
+
+    followed.subscribe(fail)
+    await followed._relist()
+    assert "pods" in followed.trouble
+    async with asyncio.timeout(10):
+        assert await heard.get() == ("a/p", True)
+    assert followed.trouble == ""
