@@ -243,16 +243,40 @@ async def test_subscribers_hear_of_every_change_in_order(server: Server, replica
     assert heard[3:] == [("gone", "a")]
 
 
-async def test_a_subscriber_that_fails_harms_nobody_else(replica: Replica) -> None:
+async def test_a_subscriber_that_fails_harms_nobody_else_and_hears_in_the_end(
+    replica: Replica,
+) -> None:
     heard: list[str] = []
+    late: asyncio.Queue[object] = asyncio.Queue()
+    failures = [RuntimeError("no")]
 
-    def fail(*_: object) -> None:
-        raise RuntimeError("no")
+    def fail(uuid: str, old: object, new: rows.Columns | None) -> None:
+        if failures:
+            raise failures.pop()
+        late.put_nowait(new and new["other_config"])
 
     replica.subscribe("Logical_Switch", fail)
     replica.subscribe("Logical_Switch", lambda uuid, old, new: heard.append(uuid))
-    await replica.apply([switch()])
+    await replica.apply([switch(a="1")])
     assert len(heard) == 1
+    assert "OVN_Northbound Logical_Switch" in replica.trouble
+    async with asyncio.timeout(PATIENCE):
+        assert await late.get() == {"a": "1"}
+    assert replica.trouble == ""
+
+
+async def test_a_predicate_that_fails_fails_its_waiter_alone(replica: Replica) -> None:
+    def fail(row: rows.Columns | None) -> bool:
+        if row is not None:
+            raise RuntimeError("a mistake of the waiter")
+        return False
+
+    waiting = asyncio.ensure_future(replica.wait_for("Logical_Switch", "s", fail, PATIENCE))
+    await asyncio.sleep(0)
+    await replica.apply([switch()])
+    with pytest.raises(RuntimeError, match="of the waiter"):
+        await waiting
+    assert replica.uuid("Logical_Switch", "s")
 
 
 async def test_waiting_ends_when_somebody_elses_change_arrives(
@@ -307,22 +331,24 @@ async def test_after_a_restart_of_the_server_everything_is_read_anew(
         assert await waiting is not None
 
 
-async def test_who_fails_on_a_reset_does_not_end_the_copy(
+async def test_who_fails_on_a_reset_is_told_again(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    resets: asyncio.Queue[int] = asyncio.Queue()
+    resets: asyncio.Queue[str] = asyncio.Queue()
+    failures = [RuntimeError("a mistake of the reader")] * 2
 
     def fail() -> None:
-        resets.put_nowait(1)
-        raise RuntimeError("a mistake of the reader")
+        resets.put_nowait("fails" if failures else "hears")
+        if failures:
+            raise failures.pop()
 
     async with await Replica.open(server.address, NB, TABLES, on_reset=fail) as replica:
-        for _ in range(2):
-            server.stop()
-            server.start()
-            async with asyncio.timeout(PATIENCE):
-                await resets.get()
+        server.stop()
+        server.start()
+        async with asyncio.timeout(PATIENCE):
+            assert [await resets.get() for _ in range(3)] == ["fails", "fails", "hears"]
         assert await replica.apply([switch()]) > 0
+        assert replica.trouble == ""
     assert "a mistake of the reader" in caplog.text
 
 
@@ -394,6 +420,99 @@ async def test_an_echo_is_answered_and_what_is_no_json_ends_the_session() -> Non
             assert await answers.get() == b""
             with pytest.raises(errors.Unavailable, match="connection ended"):
                 await session.call("list_dbs", [])
+
+
+async def test_a_server_that_hangs_is_left_and_followed_again_when_it_answers(
+    server: Server,
+) -> None:
+    reset = asyncio.Event()
+    async with await Replica.open(
+        server.address, NB, TABLES, on_reset=reset.set, probe=1.0
+    ) as replica:
+        await replica.apply([switch()])
+        assert replica.trouble == ""
+        os.kill(server.pid, signal.SIGSTOP)
+        async with asyncio.timeout(PATIENCE):
+            with pytest.raises(errors.Unavailable, match="does not answer"):
+                await replica.apply([switch(a="1")])
+        assert server.address in replica.trouble
+        assert NB in replica.trouble
+        os.kill(server.pid, signal.SIGCONT)
+        async with asyncio.timeout(PATIENCE):
+            await reset.wait()
+        assert replica.trouble == ""
+        await replica.apply([switch(a="2")])
+
+
+async def test_writers_that_wait_for_a_full_socket_are_told_of_a_server_that_hangs(
+    server: Server,
+) -> None:
+    async with await Replica.open(server.address, NB, TABLES, probe=1.0) as replica:
+        await replica.apply([switch()])
+        os.kill(server.pid, signal.SIGSTOP)
+        fat = {"x" * 1000: "y" * 100_000}
+        async with asyncio.timeout(PATIENCE):
+            outcomes = await asyncio.gather(
+                *[replica.apply([port(f"p{i}", external_ids=fat)]) for i in range(50)],
+                return_exceptions=True,
+            )
+        assert {type(outcome) for outcome in outcomes} == {errors.Unavailable}
+        os.kill(server.pid, signal.SIGCONT)
+
+
+class Echoing:
+    """A server that answers echoes, `answered` of them at most, and nothing else."""
+
+    def __init__(self, answered: int) -> None:
+        self.left = answered
+        self.asked: asyncio.Queue[str] = asyncio.Queue()
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while not reader.at_eof():
+            try:
+                said = orjson.loads(await reader.readuntil(b"}"))
+            except asyncio.IncompleteReadError:
+                break
+            await self.asked.put(said["method"])
+            if said["method"] == "echo" and self.left:
+                self.left -= 1
+                writer.write(orjson.dumps({"id": said["id"], "result": [], "error": None}))
+        writer.close()
+
+
+async def test_a_silent_server_that_answers_echoes_is_kept_until_it_does_not() -> None:
+    server = Echoing(answered=3)
+    with tempfile.TemporaryDirectory(prefix="weft-") as folder:
+        async with await asyncio.start_unix_server(server, f"{folder}/s"):
+            session = await Session.connect(f"unix:{folder}/s", probe=0.05)
+            async with asyncio.timeout(PATIENCE):
+                assert [await server.asked.get() for _ in range(4)] == ["echo"] * 4
+                await session.lost
+            assert "does not answer" in session.why
+
+
+async def test_a_server_that_answers_nothing_but_echoes_has_a_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("weft.ovsdb.session.DEADLINE", 0.2)
+    with tempfile.TemporaryDirectory(prefix="weft-") as folder:
+        async with await asyncio.start_unix_server(Echoing(answered=10**6), f"{folder}/s"):
+            session = await Session.connect(f"unix:{folder}/s", probe=0.05)
+            async with asyncio.timeout(PATIENCE):
+                with pytest.raises(errors.Unavailable, match="no answer to a request"):
+                    await session.call("list_dbs", [])
+
+
+async def test_a_process_that_was_held_up_blames_no_server() -> None:
+    """Its timers are late, and what the server said is still to be read."""
+    with tempfile.TemporaryDirectory(prefix="weft-") as folder:
+        async with await asyncio.start_unix_server(Echoing(answered=0), f"{folder}/s"):
+            session = await Session.connect(f"unix:{folder}/s", probe=PATIENCE)
+            now = asyncio.get_running_loop().time()
+            for _ in range(5):
+                session._look(now - 2 * PATIENCE)
+            assert not session.lost.done()
+            await session.close()
 
 
 async def test_what_is_under_way_when_the_server_dies_is_told(

@@ -53,6 +53,7 @@ class Agent:
         sb: replica.Replica,
     ) -> None:
         self._client, self._options, self.own, self._ovs = client, options, own, ovs
+        self._databases = (ovs, nb, sb)
         self._primary = primary_of(options)
         self._announced = replace(own, gateway=gateway_of(options))
         self.nads = cache.Cache(client, resources.NADS)
@@ -189,7 +190,9 @@ class Agent:
 
     def not_ready(self) -> list[str]:
         reasons = [] if self.is_started else ["not synced yet"]
-        troubles = [*(each.trouble for each in self._caches()), self.writer.trouble]
+        troubles = [each.trouble for each in self._caches()]
+        troubles += [each.trouble for each in self._databases]
+        troubles.append(self.writer.trouble)
         return reasons + [trouble for trouble in troubles if trouble]
 
     def figures(self) -> Mapping[str, float]:
@@ -286,7 +289,14 @@ async def run(options: settings.Agent) -> None:
     async def serve(stack: AsyncExitStack) -> None:
         async def opened(address: str, name: str, known: tuple[rows.Table, ...]) -> replica.Replica:
             return await stack.enter_async_context(
-                await replica.Replica.open(address, name, known, on_reset=again, patience=PATIENCE)
+                await replica.Replica.open(
+                    address,
+                    name,
+                    known,
+                    on_reset=again,
+                    patience=PATIENCE,
+                    probe=options.ovsdb_probe,
+                )
             )
 
         client = await stack.enter_async_context(Client.from_kubeconfig(options.kubeconfig or None))

@@ -114,6 +114,14 @@ NB = Setting(
 SB = Setting(
     "sb", "unix:/run/ovn/ovnsb_db.sock", "The Southbound database of this node's zone.", "ADDRESS"
 )
+OVSDB_PROBE = Setting(
+    "ovsdb_probe",
+    5,
+    "Seconds of silence after which a database server is asked whether it lives; it has as many "
+    "more to answer. 0: never.",
+    "SECONDS",
+    least=0,
+)
 CNI_SOCKET = Setting("cni_socket", "/run/weft/cni.sock", "Where the CNI plugin is heard.", "PATH")
 NIC_KIND = Setting(
     "nic_kind",
@@ -204,6 +212,7 @@ AGENT: tuple[Setting[str] | Setting[int], ...] = (
     OVS,
     NB,
     SB,
+    OVSDB_PROBE,
     CNI_SOCKET,
     NIC_KIND,
     REMOTE_PORTS,
@@ -228,6 +237,7 @@ class Agent:
     ovs: str = OVS.default
     nb: str = NB.default
     sb: str = SB.default
+    ovsdb_probe: int = OVSDB_PROBE.default
     cni_socket: str = CNI_SOCKET.default
     nic_kind: str = NIC_KIND.default
     remote_ports: str = REMOTE_PORTS.default

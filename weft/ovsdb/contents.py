@@ -171,6 +171,7 @@ class Contents:
     def patch(self, updates: Json) -> list[Change]:
         """Take in the <table-updates2> of a notification or of the first reply."""
         changes: list[Change] = []
+        referring: list[tuple[_Table, str]] = []
         for name, updated in updates.items():
             table = self._tables[name]
             for uuid, row in updated.items():
@@ -180,6 +181,8 @@ class Contents:
                 elif kind == "insert":
                     if (own := self._own(table, uuid)) is not None:
                         changes.append(self._insert(table, uuid, own))
+                        if table.weak:
+                            referring.append((table, uuid))
                     else:
                         self._unread[uuid] = table
                 elif uuid not in table.rows:
@@ -188,6 +191,10 @@ class Contents:
                     changes.append(self._modify(table, uuid, raw))
                 else:
                     changes.append(self._delete(table, uuid))
+        # Only now is it known which rows went in the same message.
+        for table, uuid in referring:
+            if (change := self._drop_dangling(table, uuid)) is not None:
+                changes.append(change)
         return changes
 
     def _read(self, table: _Table, uuid: str, raw: Json) -> Change:
@@ -199,10 +206,7 @@ class Contents:
         return self._insert(table, uuid, columns)
 
     def _own(self, table: _Table, uuid: str) -> Columns | None:
-        """A new row as weft wrote it; None if another did, or the server may have changed it.
-
-        It does so in one way: it drops weak references to what is not there any more.
-        """
+        """A new row as weft wrote it; None if another did, or if it cannot be known so."""
         columns = self._expected.pop(uuid, None)
         if columns is None:
             return None
@@ -214,10 +218,29 @@ class Contents:
         if len(columns) < len(kept):
             columns = {**table.defaults, **columns}
         for name, target in table.weak.items():
-            there = self._tables[target].rows if target in self._tables else ()
-            if not all(member in there for member in _members(columns[name])):
+            if target not in self._tables and _members(columns[name]):
                 return None
         return columns
+
+    def _drop_dangling(self, table: _Table, uuid: str) -> Change | None:
+        """What the server made of a row of weft's own, if it is not what weft wrote.
+
+        There is one way: weak references to what went before are dropped. Nobody tells of it, since
+        the row has never been otherwise; who reads is told of it as of a change.
+        """
+        old = table.rows.get(uuid)
+        if old is None:
+            return None
+        left: Columns = {}
+        for name, target in table.weak.items():
+            held = _members(old[name])
+            if held and not (held <= self._tables[target].rows.keys()):
+                rest = frozenset(held) & self._tables[target].rows.keys()
+                left[name] = rest if isinstance(old[name], Set) else schema.EMPTY
+        if not left:
+            return None
+        columns = table.rows[uuid] = {**old, **left}
+        return Change(table.name, uuid, table.key(columns), old, columns)
 
     def _insert(self, table: _Table, uuid: str, columns: Columns) -> Change:
         key = table.key(columns)

@@ -2,22 +2,24 @@
 
 The copy follows the server's notifications. When the connection ends it is made again with
 back-off, everything is read anew, subscribers are told of the differences as if they had come one
-by one, and then `on_reset` is called. Reads answer from memory, also while disconnected.
+by one, and then `on_reset` is called. Reads answer from memory, also while disconnected; `trouble`
+says then what is wrong.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
 
-from weft import errors
+from weft import errors, listeners
 from weft.ovsdb import contents, schema, session, transact, wire
 from weft.rows import Columns, Found, Ident, Row, Table
 
 Json = Any
-Subscriber = Callable[[str, Columns | None, Columns | None], None]
+Subscriber = listeners.Listener[Columns]
 Predicate = Callable[[Columns | None], bool]
 
 FIRST_PAUSE = 0.02
@@ -35,14 +37,22 @@ class Replica:
         database: str,
         tables: Iterable[Table],
         on_reset: Callable[[], None] | None = None,
+        *,
+        probe: float = session.PROBE,
     ) -> None:
         self.address = address
         self.database = database
         self._wanted = tuple(tables)
-        self._on_reset = on_reset
+        self._probe = probe
+        # A reset is a change that a reader may fail on like any other, and is owed then.
+        self._resets: listeners.Listeners[object] = listeners.Listeners(
+            f"{database}, read anew", lambda _: self._contents
+        )
+        if on_reset is not None:
+            self._resets.add(lambda *_: on_reset())
         self._session: session.Session | None = None
         self._contents: contents.Contents | None = None
-        self._subscribers: dict[str, list[Subscriber]] = {}
+        self._subscribers: dict[str, listeners.Listeners[Columns]] = {}
         self._waiting: dict[Ident, list[tuple[Predicate, asyncio.Future[None]]]] = {}
         self._writer = transact.Writer(database, self._current)
         self._trouble = f"{address} did not answer"
@@ -57,9 +67,13 @@ class Replica:
         *,
         on_reset: Callable[[], None] | None = None,
         patience: float = 0.0,
+        probe: float = session.PROBE,
     ) -> Self:
-        """Connect and read everything; a server that is not there yet gets `patience` seconds."""
-        replica = cls(address, database, tables, on_reset)
+        """Connect and read everything; a server that is not there yet gets `patience` seconds.
+
+        `probe` is the session's: seconds of silence until the server is asked for an echo.
+        """
+        replica = cls(address, database, tables, on_reset, probe=probe)
         try:
             async with asyncio.timeout(patience or None):
                 await replica._synchronise(errors.Unavailable if patience else ())
@@ -80,8 +94,20 @@ class Replica:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
+        for each in self._told():
+            each.close()
         if self._session is not None:
             await self._session.close()
+
+    @property
+    def trouble(self) -> str:
+        """Why what is read may be out of date, or not understood by who reads; else empty."""
+        if self._session is None or self._session.lost.done():
+            return f"{self.database} at {self.address} is not followed: {self._trouble}"
+        return next((each.trouble for each in self._told() if each.trouble), "")
+
+    def _told(self) -> list[listeners.Listeners[Any]]:
+        return [*self._subscribers.values(), self._resets]
 
     # Reading: from memory, at once.
 
@@ -100,11 +126,17 @@ class Replica:
     def subscribe(self, table: str, fn: Subscriber) -> Callable[[], None]:
         """Have `fn(uuid, old, new)` called for every change from now on; returns how to end it.
 
-        Called in order, after the whole transaction is in the replica. It must not block.
+        Called in order, after the whole transaction is in the replica. It must not block. One that
+        fails is called again, with all that changed meanwhile, until it succeeds.
         """
-        listeners = self._subscribers.setdefault(table, [])
-        listeners.append(fn)
-        return lambda: listeners.remove(fn)
+        if table not in self._subscribers:
+            what = f"{self.database} {table}"
+            current = functools.partial(self._row, table)
+            self._subscribers[table] = listeners.Listeners(what, current)
+        return self._subscribers[table].add(fn)
+
+    def _row(self, table: str, uuid: str) -> Columns | None:
+        return self._known().every(table).get(uuid)
 
     async def wait_for(
         self, table: str, key: str, predicate: Predicate, timeout: float | None = None
@@ -159,14 +191,13 @@ class Replica:
         while True:
             assert self._session is not None
             await self._session.lost
-            log.warning("%s at %s: connection ended, connecting again", self.database, self.address)
+            self._trouble = self._session.why
+            log.warning(
+                "%s at %s: %s; connecting again", self.database, self.address, self._trouble
+            )
             await self._synchronise(Exception)  # for as long as it takes, whatever is wrong
             log.info("%s at %s: read anew", self.database, self.address)
-            try:
-                if self._on_reset is not None:
-                    self._on_reset()
-            except Exception:
-                log.exception("%s: who is told of a reset failed", self.database)
+            self._resets.tell(self.address, None, self._contents)
 
     async def _synchronise(self, passing: type[Exception] | tuple[()]) -> None:
         """Connect and read; errors that are `passing` only mean to try again."""
@@ -185,7 +216,7 @@ class Replica:
             pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _read_all(self) -> None:
-        link = await session.Session.connect(self.address, self._notified)
+        link = await session.Session.connect(self.address, self._notified, probe=self._probe)
         try:
             scheme = schema.Schema.parse(await link.call("get_schema", [self.database]))
             fresh = contents.Contents(self._wanted, scheme)
@@ -228,12 +259,17 @@ class Replica:
             return
         for change in changes:
             if change.table in self._subscribers:
-                for fn in tuple(self._subscribers[change.table]):
-                    try:
-                        fn(change.uuid, change.old, change.new)
-                    except Exception:
-                        log.exception("%s: a subscriber to %s failed", self.database, change.table)
+                self._subscribers[change.table].tell(change.uuid, change.old, change.new)
             if self._waiting and change.key is not None:
                 for predicate, woken in self._waiting.get((change.table, change.key), ()):
-                    if not woken.done() and predicate(change.new):
-                        woken.set_result(None)
+                    _wake(predicate, woken, change.new)
+
+
+def _wake(predicate: Predicate, woken: asyncio.Future[None], row: Columns | None) -> None:
+    if woken.done():
+        return
+    try:
+        if predicate(row):
+            woken.set_result(None)
+    except Exception as error:  # it belongs to the waiter
+        woken.set_exception(error)

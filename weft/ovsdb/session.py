@@ -1,8 +1,9 @@
 """One JSON-RPC connection to an OVSDB server: requests, replies, notifications, echo.
 
 Requests are pipelined: any number may be under way. Replies are read whatever the writers do,
-since a server that cannot get rid of its replies stops reading requests. What a notification
-means is not known here.
+since a server that cannot get rid of its replies stops reading requests. A server that is silent
+is asked for an echo (RFC 7047, section 4.1.11), and one that hangs loses the connection (ADR
+0071). What a notification means is not known here.
 """
 
 from __future__ import annotations
@@ -26,41 +27,63 @@ Then = Callable[[Json], None]
 # all replies before it sends again has an idle server meanwhile.
 READ = 64 * 1024
 
+# Seconds of silence after which a server is asked for an echo, and again as many for its answer:
+# what Open vSwitch's own clients take. 0: never.
+PROBE = 5.0
+# Seconds within which each request is answered: a server may answer echoes and nothing else. Longer
+# than the largest database takes to be read.
+DEADLINE = 60.0
+
 log = logging.getLogger(__name__)
 
 
 class Session(asyncio.BufferedProtocol):
-    """`lost` is done when the connection has ended; its exception says why, if not by `close`."""
+    """`lost` is done when the connection has ended, and `why` says then what ended it."""
 
-    def __init__(self, address: str, notify: Notify | None = None) -> None:
+    def __init__(self, address: str, notify: Notify | None = None, *, probe: float = PROBE) -> None:
         self.address = address
+        self.why = "the connection ended"
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._notify = notify
         self._framer = wire.Framer()
         self._buffer = memoryview(bytearray(READ))
-        self._pending: dict[int, tuple[asyncio.Future[Json], Then | None]] = {}
+        # By request: its future, what is called first, and when it was sent. Replies come in order.
+        self._pending: dict[int, tuple[asyncio.Future[Json], Then | None, float]] = {}
         self._last = 0
+        self._probe = probe
+        self._has_heard = False  # anything since the timer was set
+        self._is_asked = False  # for an echo that is still to come
+        self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
         self._writable = asyncio.Event()
 
     @classmethod
-    async def connect(cls, address: str, notify: Notify | None = None) -> Session:
+    async def connect(
+        cls, address: str, notify: Notify | None = None, *, probe: float = PROBE
+    ) -> Session:
         """Connect to `unix:PATH` or `tcp:HOST:PORT`; `notify(method, params)` gets notifications.
 
-        Notifications are handed over in order, and before any reply that follows them.
+        Notifications are handed over in order, and before any reply that follows them. `probe`
+        seconds of silence bring an echo, as many more end the connection; 0: never.
         """
+
+        def made() -> Session:
+            return cls(address, notify, probe=probe)
+
         loop = asyncio.get_running_loop()
         kind, _, rest = address.partition(":")
         try:
-            if kind == "unix":
-                _, session = await loop.create_unix_connection(lambda: cls(address, notify), rest)
-            elif kind == "tcp":
-                host, _, port = rest.rpartition(":")
-                _, session = await loop.create_connection(
-                    lambda: cls(address, notify), host.strip("[]"), int(port)
-                )
-            else:
-                raise ValueError("neither unix:PATH nor tcp:HOST:PORT")
+            async with asyncio.timeout(2 * probe or None):
+                if kind == "unix":
+                    _, session = await loop.create_unix_connection(made, rest)
+                elif kind == "tcp":
+                    host, _, port = rest.rpartition(":")
+                    _, session = await loop.create_connection(made, host.strip("[]"), int(port))
+                else:
+                    raise ValueError("neither unix:PATH nor tcp:HOST:PORT")
+        except TimeoutError:
+            what = f"cannot connect: no answer within {2 * probe:g} s"
+            raise errors.Unavailable(what, where=address) from None
         except (OSError, ValueError) as error:
             hint = "is the database server running?"
             raise errors.Unavailable(
@@ -81,7 +104,7 @@ class Session(asyncio.BufferedProtocol):
             reply.set_exception(self._ended())
             return reply
         self._last += 1
-        self._pending[self._last] = (reply, then)
+        self._pending[self._last] = (reply, then, asyncio.get_running_loop().time())
         message = {"method": method, "params": params, "id": self._last}
         self._transport.write(orjson.dumps(message))
         return reply
@@ -114,12 +137,15 @@ class Session(asyncio.BufferedProtocol):
         sock: socket.socket | None = transport.get_extra_info("socket")
         if sock is not None and sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._look_later()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         self._writable.set()
         self._transport = None
         pending, self._pending = self._pending, {}
-        for reply, _ in pending.values():
+        for reply, _, _ in pending.values():
             if not reply.done():
                 reply.set_exception(self._ended())
         if not self.lost.done():
@@ -136,18 +162,18 @@ class Session(asyncio.BufferedProtocol):
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
+        self._has_heard = True
         try:
             for message in self._framer.feed(bytes(self._buffer[:nbytes])):
                 self._handle(message)
         except orjson.JSONDecodeError as error:
-            log.error("%s: not JSON, closing the connection: %s", self.address, error)
-            if self._transport is not None:
-                self._transport.abort()
+            self._end(f"what it says is not JSON: {error}")
 
     def _handle(self, message: Json) -> None:
         method = message.get("method")
         if method is None:
-            self._answered(*self._pending.pop(message["id"]), message)
+            reply, then, _ = self._pending.pop(message["id"])
+            self._answered(reply, then, message)
         elif method == "echo":
             answer = {"id": message["id"], "result": message["params"], "error": None}
             if self._transport is not None:
@@ -174,5 +200,41 @@ class Session(asyncio.BufferedProtocol):
         else:
             reply.set_exception(outcome)
 
+    # Whether the server still answers.
+
+    def _look_later(self) -> None:
+        if self._probe:
+            loop = asyncio.get_running_loop()
+            self._has_heard = False
+            self._timer = loop.call_later(self._probe, self._look, loop.time() + self._probe)
+
+    def _look(self, due: float) -> None:
+        """Ends the connection of a server that hangs; asks one that is silent whether it does.
+
+        A timer that comes late says that this process was held up: what the server said meanwhile
+        is still to be read, so nothing is concluded from it.
+        """
+        now = asyncio.get_running_loop().time()
+        is_late = now > due + self._probe / 2
+        if self._has_heard:
+            self._is_asked = False
+        oldest = next(iter(self._pending.values()), None)
+        if is_late:
+            pass
+        elif oldest is not None and now - oldest[2] > max(DEADLINE, self._probe):
+            return self._end(f"no answer to a request within {now - oldest[2]:.0f} s")
+        elif self._is_asked:
+            return self._end(f"it does not answer: silent for {2 * self._probe:g} s")
+        elif not self._has_heard:
+            self._is_asked = True
+            self.request("echo", []).add_done_callback(asyncio.Future.exception)
+        return self._look_later()
+
+    def _end(self, why: str) -> None:
+        self.why = f"the connection ended: {why}"
+        log.error("%s: closing the connection: %s", self.address, why)
+        if self._transport is not None:
+            self._transport.abort()
+
     def _ended(self) -> errors.Unavailable:
-        return errors.Unavailable("the connection ended", where=self.address)
+        return errors.Unavailable(self.why, where=self.address)

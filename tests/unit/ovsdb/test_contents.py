@@ -148,15 +148,43 @@ def test_a_row_that_was_refused_is_not_expected_any_more(copy: contents.Contents
     assert len(copy.selects()) == 1
 
 
-def test_an_own_row_is_read_when_the_server_may_have_changed_it(copy: contents.Contents) -> None:
-    """It drops a weak reference to what went meanwhile."""
+def there(*names: str) -> Any:
+    return {"Dhcp": {name: {"insert": {"ids": ["map", [["id", name]]]}} for name in names}}
+
+
+def test_an_own_row_is_known_at_once_as_the_server_left_it(copy: contents.Contents) -> None:
+    """It drops a weak reference to what went meanwhile, and tells nobody."""
     copy.expect(insert("p", name="a", dhcp="gone"))
-    copy.patch({"Port": {"p": NEW}})
-    assert len(copy.selects()) == 1
-    copy.patch({"Dhcp": {"there": {"insert": {"ids": ["map", [["id", "x"]]]}}}})
-    copy.expect(insert("q", name="b", dhcp="there"))
-    copy.patch({"Port": {"q": NEW}})
-    assert copy.get("Port", "b") is not None
+    came, changed = copy.patch({"Port": {"p": NEW}})
+    assert (came.old, came.new and came.new["dhcp"]) == (None, "gone")
+    assert changed.old is came.new
+    assert changed.new is not None
+    assert changed.new["dhcp"] == frozenset()
+    assert copy.get("Port", "a") == ("p", changed.new)
+    assert copy.selects() == []
+
+
+def test_an_own_row_that_refers_to_what_is_there_is_as_it_was_written(
+    copy: contents.Contents,
+) -> None:
+    copy.patch(there("d"))
+    copy.expect(insert("q", name="b", dhcp="d"))
+    (came,) = copy.patch({"Port": {"q": NEW}})
+    assert came.new is not None
+    assert came.new["dhcp"] == "d"
+
+
+@pytest.mark.parametrize("order", [("Port", "Dhcp"), ("Dhcp", "Port")])
+def test_what_a_row_refers_to_may_go_in_the_message_that_brings_it(
+    copy: contents.Contents, order: tuple[str, str]
+) -> None:
+    """The server puts two transactions into one message where a reader is slow."""
+    copy.patch(there("d"))
+    copy.expect(insert("p", name="a", dhcp="d"))
+    said: Any = {"Port": {"p": NEW}, "Dhcp": {"d": {"delete": None}}}
+    changes = copy.patch({table: said[table] for table in order})
+    assert copy.every("Port")["p"]["dhcp"] == frozenset()
+    assert [c.new["dhcp"] for c in changes if c.table == "Port" and c.new] == ["d", frozenset()]
 
 
 def test_fresh_uuids_differ_where_the_server_hashes_them(copy: contents.Contents) -> None:

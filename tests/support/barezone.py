@@ -1,0 +1,129 @@
+"""A zone's writer before two bare database servers: no northd, no switch, and a stranger beside it.
+
+The stranger's connection is older than the writer's. The server looks at connections in the order
+of their age, so that what both sent while it was stopped is taken from the stranger first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from ipaddress import ip_interface
+from typing import Any
+
+from tests.support.ovsdb import Server
+from tests.support.patience import PATIENCE
+from tests.support.realised import network
+from weft import model, rows
+from weft.control.zone import state, writer
+from weft.ovn import ports, tables
+from weft.ovsdb.replica import Replica
+from weft.ovsdb.session import Session
+
+NODE, FAR = "node1", "node2"
+SWITCH = "blue_ovn_layer2_switch"
+Json = Any
+
+
+@dataclass
+class Bare:
+    """Network blue with subnet 10.1.0.0/24; `on_written` is called after each round."""
+
+    server: Server
+    stranger: Session
+    nb: Replica
+    sb: Replica
+    zone: state.Zone
+    writer: writer.Writer
+    looked: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def pod(self, name: str, number: int, node: str = NODE, **labels: str) -> str:
+        """A pod with one attachment; the name of its port."""
+        address = ip_interface(f"10.1.0.{number}/24")
+        allocation = model.Allocation(f"0a:58:00:00:00:{number:02x}", (address,), number)
+        ref = model.PodRef("default", name, f"uid-{name}")
+        self.zone.set_pod(
+            ref.key, state.Pod(ref, node, {"default/blue": allocation}, labels=labels)
+        )
+        self.writer.poke()
+        return f"default.blue_default_{name}"
+
+    async def settled(self) -> None:
+        async with asyncio.timeout(PATIENCE):
+            await self.writer.settled()
+
+    async def does(self, *operations: Json) -> None:
+        """Another's transaction."""
+        await self.stranger.transact(tables.NORTHBOUND, operations)
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Returns when something holds, looked at after each round of the writer."""
+        async with asyncio.timeout(PATIENCE):
+            while not holds():
+                self.looked.clear()
+                await self.looked.wait()
+
+    def row(self, table: str, key: str) -> rows.Columns:
+        found = self.nb.get(table, key)
+        assert found is not None, f"no {table} {key!r}"
+        return found[1]
+
+    async def sent(self) -> None:
+        """Returns when the next transaction to the Northbound database is on its way."""
+        link, sent = self.nb._session, asyncio.Event()
+        assert link is not None
+        request = link.request
+
+        def watched(*args: Any) -> asyncio.Future[Json]:
+            sent.set()
+            return request(*args)
+
+        link.request = watched  # type: ignore[method-assign]
+        async with asyncio.timeout(PATIENCE):
+            await sent.wait()
+        link.request = request  # type: ignore[method-assign]
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        os.kill(self.server.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.server.pid, signal.SIGCONT)
+
+
+@asynccontextmanager
+async def bare(ovsdb: Callable[[str], Server]) -> AsyncIterator[Bare]:
+    north, south = ovsdb("ovn-nb"), ovsdb("ovn-sb")
+    async with AsyncExitStack() as stack:
+        stranger = await Session.connect(north.address)
+        stack.push_async_callback(stranger.close)
+        made: list[Bare] = []
+
+        def again() -> None:
+            made[0].writer.reset()
+
+        nb = await stack.enter_async_context(
+            await Replica.open(north.address, tables.NORTHBOUND, tables.NB, on_reset=again)
+        )
+        sb = await stack.enter_async_context(
+            await Replica.open(south.address, tables.SOUTHBOUND, tables.SB, on_reset=again)
+        )
+        zone = state.Zone(NODE, "chassis-1", remote_ports=ports.RemotePorts.PLAIN)
+        zone.set_definition("default/blue", network("blue", 1, "10.1.0.0/24"))
+        zone.set_node(FAR, model.NodeInfo(FAR, "chassis-2", ("192.0.2.2",)))
+        looked = asyncio.Event()
+        keeper = writer.Writer(zone, nb, sb, on_written=looked.set)
+        made.append(Bare(north, stranger, nb, sb, zone, keeper, looked))
+        made[0].pod("one", 11)
+        task = asyncio.create_task(keeper.run())
+        try:
+            await made[0].settled()
+            yield made[0]
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
