@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Mapping
 from ipaddress import ip_interface, ip_network
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.patience import PATIENCE
 from weft import model
 from weft.control.zone import audit, state
 from weft.control.zone.policies import Namespace
@@ -187,6 +189,25 @@ async def test_what_was_logged_while_no_agent_ran_is_told_by_the_next(tmp_path: 
     assert agent.told == 1
 
 
+async def troubled(agent: audit.Audit, word: str) -> None:
+    """Returns when the agent says so; it does so once."""
+    if word in agent.trouble:
+        return
+    said: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    class Ear(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if word in record.getMessage() and not said.done():
+                said.set_result(None)
+
+    ear, ours = Ear(), logging.getLogger(audit.__name__)
+    ours.addHandler(ear)
+    try:
+        await said
+    finally:
+        ours.removeHandler(ear)
+
+
 def add(log: Path, line: str) -> None:
     with log.open("a") as file:
         file.write(f"{line}\n")
@@ -204,3 +225,32 @@ async def heard(
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.mark.real
+async def test_no_fault_of_the_log_ends_the_agent_and_telling_resumes(tmp_path: Path) -> None:
+    scene = Scene()
+    scene.watch("guard", "two")
+    scene.zone.changes()
+    folder, kept = tmp_path / "logs", tmp_path / "kept"
+    folder.mkdir()
+    log = folder / "log"
+    log.mkdir()  # nothing that can be read
+    told: asyncio.Queue[str] = asyncio.Queue()
+    lines = [
+        line(f"tcp,nw_src=172.20.0.1,nw_dst=172.20.0.2,tp_src=1,tp_dst={port}", mac(1), mac(2))
+        for port in (81, 82)
+    ]
+    async with heard(scene, log, kept, told) as agent:
+        async with asyncio.timeout(PATIENCE):
+            await troubled(agent, "Is a directory")
+            log.rmdir()
+            add(log, lines[0])
+            assert "TCP port 81 " in await told.get()
+            assert agent.trouble == ""
+            log.unlink()
+            folder.rmdir()
+            await troubled(agent, "cannot be watched")
+            folder.mkdir()
+            add(log, lines[1])
+            assert "TCP port 82 " in await told.get()

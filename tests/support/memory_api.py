@@ -148,8 +148,15 @@ class MemoryApi(Client):
         return copy.deepcopy(self.of(res, key))
 
     async def watch(  # type: ignore[override]
-        self, res: Resource, resource_version: str, namespace: str = "", **_: Any
+        self,
+        res: Resource,
+        resource_version: str,
+        namespace: str = "",
+        *,
+        told: Callable[[str], None] = lambda _: None,
+        **_: Any,
     ) -> AsyncIterator[tuple[str, Object]]:
+        told("")
         me, since = object(), int(resource_version)
         self._behind[me] = 0
         try:

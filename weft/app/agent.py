@@ -192,7 +192,7 @@ class Agent:
         reasons = [] if self.is_started else ["not synced yet"]
         troubles = [each.trouble for each in self._caches()]
         troubles += [each.trouble for each in self._databases]
-        troubles.append(self.writer.trouble)
+        troubles += [self.writer.trouble, self._announcer.trouble, self.speaker.trouble]
         return reasons + [trouble for trouble in troubles if trouble]
 
     def figures(self) -> Mapping[str, float]:

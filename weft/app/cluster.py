@@ -105,7 +105,10 @@ class Manager:
 
     def not_ready(self) -> list[str]:
         reasons = [] if self.is_started else ["not synced yet"]
-        return reasons + [each.trouble for each in self._caches() if each.trouble]
+        parts = (self.networks, self.nodes, self.claims, self.pods, self.policies)
+        troubles = [each.trouble for each in self._caches()]
+        troubles += [each.queue.trouble for each in parts]
+        return reasons + [trouble for trouble in troubles if trouble]
 
     def figures(self) -> Mapping[str, float]:
         return {
@@ -153,10 +156,13 @@ async def run(
     """The whole process, until cancelled."""
     check(options)
     in_office: list[Manager] = []
+    electors: list[lease.Elector] = []
 
     def not_ready() -> list[str]:
-        # A copy that waits for the lease is ready: it serves by being there.
-        return in_office[0].not_ready() if in_office else []
+        if in_office:
+            return in_office[0].not_ready()
+        # A copy that waits for the lease is ready, as long as it could take it: it serves by that.
+        return [elector.trouble for elector in electors if elector.trouble]
 
     def figures() -> Mapping[str, float]:
         return {**(in_office[0].figures() if in_office else {}), "leading": float(bool(in_office))}
@@ -176,6 +182,7 @@ async def run(
                 options.lease_namespace or client.namespace,
                 f"{socket.gethostname()}_{os.getpid()}",
             )
+            electors[:] = [elector]
             await (elector.lead(govern) if options.leader_elect else govern())
 
         parts = {"manager": lead()}

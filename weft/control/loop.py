@@ -59,6 +59,7 @@ def first_cause(failures: BaseExceptionGroup[Any]) -> BaseException:
 async def until_signalled(main: Part) -> None:
     """Runs `main`; SIGTERM and SIGINT cancel it and count as a good end."""
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_told)
     task = loop.create_task(main, name="main")
     stopped: list[signal.Signals] = []
 
@@ -77,6 +78,15 @@ async def until_signalled(main: Part) -> None:
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
+
+
+def _told(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What nobody awaited: a peer that went is a line of the log, all else the loop's own story."""
+    error = context.get("exception")
+    if isinstance(error, OSError) and context.get("transport", context.get("protocol")):
+        log.info("a connection ended: %s", error)  # whoever uses it hears of it by itself
+        return
+    loop.default_exception_handler(context)
 
 
 def run(main: Callable[[], Part]) -> None:

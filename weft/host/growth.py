@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,8 +57,8 @@ class Growth:
     def place(self) -> Place:
         return self._file.place if self._file is not None else self._since
 
-    async def lines(self) -> AsyncGenerator[str]:
-        """Until closed."""
+    async def lines(self, caught_up: Callable[[], None] = lambda: None) -> AsyncGenerator[str]:
+        """Until closed; `caught_up` is called whenever all there is was given."""
         with _Watch(self._path.parent).open() as watch:
             self._file = _File.open(self._path, watch)
             if self._file is not None:
@@ -67,6 +67,7 @@ class Growth:
             try:
                 while True:
                     watch.woken.clear()
+                    watch.check()
                     if self._file is None:
                         self._file = _File.open(self._path, watch)
                     if (file := self._file) is not None:
@@ -75,10 +76,12 @@ class Growth:
                             if number % _TURN == _TURN - 1:
                                 await asyncio.sleep(0)  # others have something to do, too
                         if not file.is_at(self._path):
+                            self._file = None
                             file.close(watch)
                             self._file = _File.open(self._path, watch)
                             if self._file is not None:
                                 continue
+                    caught_up()
                     await watch.woken.wait()
             finally:
                 if self._file is not None:
@@ -102,6 +105,9 @@ class _Watch:
             raise _refused(self._folder, error) from error
         try:
             self.add(self._folder, inotify.CAME)
+            # A folder with an open file in it says nothing when it goes; the one above does.
+            self.add(self._folder.parent, inotify.CAME | inotify.WENT)
+            self._watched = os.stat(self._folder)
             yield self
         finally:
             self._inotify.close()
@@ -111,6 +117,15 @@ class _Watch:
             return self._inotify.add(path, mask)
         except OSError as error:
             raise _refused(path, error) from error
+
+    def check(self) -> None:
+        """Raises where the path does not lead to the folder that is watched."""
+        try:
+            is_it = os.path.samestat(self._watched, os.stat(self._folder))
+        except OSError as error:
+            raise _refused(self._folder, error) from error
+        if not is_it:
+            raise errors.Unavailable("was replaced", where=str(self._folder))
 
     def remove(self, watch: int) -> None:
         self._inotify.remove(watch)
@@ -131,8 +146,9 @@ class _File:
 
     @property
     def place(self) -> Place:
+        """Nowhere in a file that was deleted: the number of its inode may soon be another's."""
         there = os.fstat(self.descriptor)
-        return Place(there.st_dev, there.st_ino, self._given)
+        return Place(there.st_dev, there.st_ino, self._given) if there.st_nlink else NOWHERE
 
     def begin(self, since: Place) -> None:
         """Go on there. Another file, or one that was cut short, is new as a whole."""

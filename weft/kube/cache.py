@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -23,7 +24,10 @@ Subscriber = listeners.Listener[Object]
 Index = Callable[[Object], Iterable[str]]
 Predicate = Callable[[Object], bool]
 
-_PAUSES = (0.2, 10.0)
+_PAUSES = (0.2, 10.0)  # seconds between two lists, doubled where a watch does not last
+_STEADY = 10.0  # seconds that a watch lasts before the next list may come soon again
+_ONCE_TOO_OFTEN = 3
+CUT_OFF = 10.0  # seconds without the server after which the view counts as out of date
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,10 @@ def differences(have: Mapping[str, Object], listed: Mapping[str, Object]) -> Ite
         yield from steps(key, have.get(key), new)
 
 
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
 class Cache:
     """The objects of one kind, by key ("namespace/name" or "name") and by index.
 
@@ -101,6 +109,9 @@ class Cache:
         self._wanted: dict[asyncio.Future[Object], Predicate] = {}
         self._synced = asyncio.Event()
         self._trouble = ""
+        self._forgotten = 0  # lists in a row that the server did not remember (410)
+        self._cut: tuple[float, str] | None = None  # since when without the server, and why
+        self._taken: float | None = None  # since when the server follows this watch
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -112,7 +123,19 @@ class Cache:
     @property
     def trouble(self) -> str:
         """Why the view, or what a reader knows of it, may be out of date; else empty."""
-        return self._trouble or self._subscribers.trouble
+        return self._out_of_date() or self._subscribers.trouble
+
+    def _out_of_date(self) -> str:
+        """Why the view may be, empty while all is well."""
+        if self._forgotten > _ONCE_TOO_OFTEN and not self._is_steady():
+            return f"the server forgets each list of {self.resource.plural} before it is followed"
+        if self._trouble or self._cut is None:
+            return self._trouble
+        since, why = self._cut
+        silent = _now() - since
+        if silent < CUT_OFF:
+            return ""
+        return f"{self.resource.plural} cannot be followed for {silent:.0f} s: {why}"
 
     async def synced(self) -> None:
         """Returns once the first list is in and its subscribers were called."""
@@ -171,23 +194,17 @@ class Cache:
     async def run(self) -> None:
         """Follows the server until cancelled; any refusal is logged once and tried again.
 
-        Whatever ends the view soon after it began is tried again later each time: a server that
-        answers each watch with "expired" is not listed in a loop.
+        A list is costly for a server. It comes soon after one only where a watch lasted in between.
         """
-        loop = asyncio.get_running_loop()
-        shortest, longest = _PAUSES
-        pause = shortest
+        pause, longest = _PAUSES
         while True:
-            began = loop.time()
+            self._taken = None
             try:
                 version = await self._relist()
-                began = loop.time()
-                self._note("")
                 await self._follow(version)
             except Expired as error:
                 log.info("%s: listing again: %s", self.resource.plural, error)
-                if pause > shortest:
-                    self._note(str(error))
+                self._forgotten = 1 if self._is_steady() else self._forgotten + 1
             except NotFound as error:
                 if self._may_be_unknown:
                     self._synced.set()
@@ -195,10 +212,13 @@ class Cache:
                     self._note(str(error))
             except ApiError as error:
                 self._note(str(error))
-            if loop.time() - began > longest:
-                pause = shortest
-            await asyncio.sleep(pause)
+            if self._is_steady():
+                pause = _PAUSES[0]
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(pause * 2, longest)
+
+    def _is_steady(self) -> bool:
+        return self._taken is not None and _now() - self._taken > _STEADY
 
     async def _relist(self) -> str:
         listing = await self._client.list(
@@ -220,6 +240,7 @@ class Cache:
             self._namespace,
             label_selector=self._labels,
             field_selector=self._fields,
+            told=self._connected,
         )
         async with aclosing(events):
             async for kind, raw in events:
@@ -232,6 +253,15 @@ class Cache:
                     old = obj if old["metadata"].get("uid") == obj["metadata"].get("uid") else old
                 for change in steps(key, old, new):
                     self._apply(change)
+
+    def _connected(self, why: str) -> None:
+        """Of the watch: "" when the server took it, else why the connection broke."""
+        if why:
+            self._cut = self._cut or (_now(), why)
+            return
+        self._cut = None
+        self._taken = self._taken or _now()
+        self._note("")
 
     def _slim(self, obj: Object) -> Object:
         kind, version = obj["kind"], obj["apiVersion"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -56,6 +56,7 @@ _PATCHES = {
 _WATCH_SECONDS = 300  # the server ends a watch after 1 to 2 times this; then it is taken up again
 _SILENCE = 100.0  # without as much as a bookmark: the connection may be dead without saying so
 _PAUSES = (0.05, 2.0)
+_LONGEST_ASKED = 60.0  # seconds that a server may ask a watch to stay away
 
 
 class Listing(list[Object]):
@@ -230,12 +231,14 @@ class Client:
         label_selector: str = "",
         field_selector: str = "",
         bookmarks: bool = False,
+        told: Callable[[str], None] = lambda _: None,
     ) -> AsyncGenerator[tuple[str, Object], None]:
         """(type, object) from `resource_version` on, without end.
 
         Taken up again where it stopped when the server ends it or the connection breaks. Raises
         Expired when changes were lost and the caller must list again, and what the server
-        refuses for good. BOOKMARK events are yielded only if asked for.
+        refuses for good. BOOKMARK events are yielded only if asked for. `told` hears how the
+        connection is: "" when the server has taken the watch, why when it broke.
         """
         version, (pause, longest) = resource_version, _PAUSES
         while True:
@@ -249,24 +252,33 @@ class Client:
                 fieldSelector=field_selector,
             )
             try:
-                async for kind, obj in self._events(res, namespace, query):
+                async for kind, obj in self._events(res, namespace, query, told):
                     version = obj["metadata"]["resourceVersion"]
                     pause = _PAUSES[0]
                     if kind != "BOOKMARK" or bookmarks:
                         yield kind, obj
             except Unreachable as error:
                 log.debug("watch of %s broke and is taken up again: %s", res.plural, error)
+                told(str(error))
+                asked = min(error.retry_after or 0.0, _LONGEST_ASKED)
+            else:
+                asked = 0.0
             # Also after an orderly end: a server that ends each watch at once is not hammered.
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+            await asyncio.sleep(max(asked, pause * random.uniform(0.5, 1.0)))
             pause = min(pause * 2, longest)
 
     async def _events(
-        self, res: Resource, namespace: str, query: Mapping[str, str]
+        self,
+        res: Resource,
+        namespace: str,
+        query: Mapping[str, str],
+        told: Callable[[str], None],
     ) -> AsyncGenerator[tuple[str, Object], None]:
         where = f"watch of {_where(res, namespace)}"
         async with self._door.stream(
             res.path(namespace), query, silence=_SILENCE, where=where
         ) as content:
+            told("")
             rest = b""
             async for chunk in content.iter_any():
                 lines = (rest + chunk).split(b"\n") if rest else chunk.split(b"\n")

@@ -102,6 +102,15 @@ def from_document(document: Mapping[str, Any], path: Path) -> Endpoint:
                 "is not supported",
                 hint="use a service account's token or a client certificate",
             )
+    for credential in ("token", "tokenFile"):
+        if credential in user and not user[credential]:
+            raise errors.InvalidInput(
+                where,
+                f"users[{context['user']}].{credential}",
+                user[credential],
+                "is empty, so that every request would be an anonymous one",
+                hint="put a token there, or take the field out",
+            )
     server = str(cluster.get("server") or "")
     if not server.startswith(("https://", "http://", "unix://")):
         raise errors.InvalidInput(

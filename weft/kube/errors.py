@@ -65,11 +65,15 @@ class Invalid(ApiError):
 
 
 class Unauthorized(ApiError):
-    """The server does not know who asks."""
+    """The server does not know who asks. A token is renewed, a file mounted late: it may yet."""
+
+    retry = True
 
 
 class Forbidden(ApiError):
-    """The server knows who asks, and does not allow it."""
+    """The server knows who asks, and does not allow it. A role may be granted later."""
+
+    retry = True
 
 
 class Unreachable(ApiError, errors.Unavailable):

@@ -1,6 +1,7 @@
 """How does a user hear of what happened to an object: the Events that kubectl describe shows.
 
-Telling never blocks and never fails its caller: what cannot be sent is dropped after a log line.
+Telling never blocks and never fails its caller. What the server does not take now is tried again
+for a while, then dropped after a log line; what it can never take is dropped at once.
 The same news about the same object is one Event whose count grows, across restarts too, because
 an Event's name is derived from what it says.
 """
@@ -27,6 +28,8 @@ _LONGEST_NAME = 253  # and longer names
 _PENDING = 4096  # pieces of news that wait to be sent
 _KNOWN = 4096  # Events whose count is remembered
 _BURST, _REST = 25, 0.5  # so many in a row, then seconds of rest: 50 a second at most
+_RETRIES = (1.0, 60.0)  # seconds between two attempts, doubled
+_TRIED = 10  # attempts: some five minutes
 _QUIET = 5.0  # seconds between two updates of one Event
 
 
@@ -85,6 +88,8 @@ class Recorder:
         self._component = component
         self._pending: OrderedDict[str, News] = OrderedDict()
         self._known: OrderedDict[str, tuple[int, float]] = OrderedDict()  # count, when sent
+        self._failed: dict[str, tuple[int, float]] = {}  # attempts, and when the next is due
+        self._refused = ""  # what was logged last of Events that were not taken
         self._arrived = asyncio.Event()
         self._flushed = asyncio.Event()
         self._flushed.set()
@@ -121,7 +126,8 @@ class Recorder:
         if earlier is not None:
             news = replace(earlier, count=earlier.count + count, last=time)
         elif len(self._pending) >= _PENDING:
-            _, dropped = self._pending.popitem(last=False)
+            oldest, dropped = self._pending.popitem(last=False)
+            self._failed.pop(oldest, None)
             log.warning("too much to tell: an Event was dropped: %s", dropped.message)
         self._pending[name] = news
         self._flushed.clear()
@@ -144,8 +150,7 @@ class Recorder:
         loop = asyncio.get_running_loop()
         pause, sent_now = 0.0, 0
         for name in list(self._pending):
-            known = self._known.get(name)
-            quiet = known[1] + _QUIET - loop.time() if known else 0.0
+            quiet = self._due(name) - loop.time()
             if quiet > 0:
                 pause = min(pause or quiet, quiet)
                 continue
@@ -156,18 +161,39 @@ class Recorder:
             try:
                 count = await self._send(name, news)
             except errors.WeftError as error:
-                log.warning("an Event could not be written: %s: %s", news.message, error)
-                continue
-            finally:
-                # Told again while it was sent: it stays, with what came since.
-                left = self._pending.get(name)
-                if left is not None and not left.count:
-                    del self._pending[name]
-            self._remember(name, count, loop.time())
+                self._put_back(name, news, error, loop.time())
+                pause = min(pause or _RETRIES[0], _RETRIES[0])
+            else:
+                self._failed.pop(name, None)
+                self._refused = ""
+                self._remember(name, count, loop.time())
+            # Told again while it was sent: it stays, with what came since.
+            left = self._pending.get(name)
+            if left is not None and not left.count:
+                del self._pending[name]
             sent_now += 1
             if sent_now % _BURST == 0:
                 await asyncio.sleep(_REST)
         return pause
+
+    def _due(self, name: str) -> float:
+        """When an Event may be sent: some time after it was sent, or could not be."""
+        known, failed = self._known.get(name), self._failed.get(name)
+        return max(known[1] + _QUIET if known else 0.0, failed[1] if failed else 0.0)
+
+    def _put_back(self, name: str, news: News, error: errors.WeftError, now: float) -> None:
+        """Keep what was not taken for another attempt, unless that is pointless."""
+        tried = self._failed.pop(name, (0, 0.0))[0] + 1
+        left = self._pending.get(name)
+        if not error.retry or tried >= _TRIED or left is None:
+            log.warning("an Event could not be written: %s: %s", news.message, error)
+            return
+        if self._refused != str(error):
+            self._refused = str(error)
+            log.warning("Events are not taken, trying again: %s", error)
+        first, longest = _RETRIES
+        self._failed[name] = tried, now + min(first * 2 ** (tried - 1), longest)
+        self._pending[name] = replace(left, count=left.count + news.count)
 
     def _remember(self, name: str, count: int, sent: float) -> None:
         self._known[name] = (count, sent)

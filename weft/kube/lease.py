@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -69,6 +70,13 @@ class Elector:
         self._name, self._namespace = name, namespace
         self._identity = identity
         self._terms = terms or Terms()
+        self._trouble = ""
+        self._watched: Cache | None = None
+
+    @property
+    def trouble(self) -> str:
+        """Why this copy could not take the lease over now; empty while it leads or could."""
+        return self._trouble or (self._watched.trouble if self._watched else "")
 
     async def lead(self, work: Callable[[], Awaitable[None]]) -> None:
         held = await self._acquire()
@@ -96,27 +104,52 @@ class Elector:
             namespace=self._namespace,
             field_selector=f"metadata.name={self._name}",
         )
-        key = f"{self._namespace}/{self._name}"
-        watching = asyncio.get_running_loop().create_task(cache.run())
+        loop = asyncio.get_running_loop()
+        self._watched = cache
+        watching = loop.create_task(cache.run(), name="lease's cache")
+        taking = loop.create_task(self._take(cache), name="lease")
         try:
-            await cache.synced()
-            while True:
-                lease = cache.get(key)
-                if lease is not None and not self._is_free(lease):
-                    duration = float(lease["spec"].get("leaseDurationSeconds") or 15)
-                    try:
-                        await cache.wait_for(key, _differs_from(lease), duration)
-                        continue
-                    except errors.NotReady:
-                        log.warning("%s was silent for %g s", _holder(lease), duration)
-                try:
-                    return await self._write(lease)
-                except (Conflict, NotFound):
-                    # Another copy was faster: its write is on its way to the cache.
-                    await asyncio.sleep(self._terms.renew / 10)
+            await asyncio.wait({watching, taking}, return_when=asyncio.FIRST_COMPLETED)
+            if not taking.done():
+                # Blind, this copy would wait for ever: the process says why and starts anew.
+                watching.result()
+                raise Lost(f"the lease {self._namespace}/{self._name} is not watched any more")
+            return taking.result()
         finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+            self._watched = None
+            for task in (watching, taking):
+                task.cancel()
+            await asyncio.gather(watching, taking, return_exceptions=True)
+
+    async def _take(self, cache: Cache) -> Object:
+        key = f"{self._namespace}/{self._name}"
+        pause = self._terms.renew / 10
+        await cache.synced()
+        while True:
+            lease = cache.get(key)
+            if lease is not None and not self._is_free(lease):
+                duration = float(lease["spec"].get("leaseDurationSeconds") or 15)
+                try:
+                    await cache.wait_for(key, _differs_from(lease), duration)
+                    continue
+                except errors.NotReady:
+                    log.warning("%s was silent for %g s", _holder(lease), duration)
+            try:
+                taken = await self._write(lease)
+            except (Conflict, NotFound):
+                # Another copy was faster: its write is on its way to the cache.
+                await asyncio.sleep(self._terms.renew / 10)
+            except ApiError as error:
+                if not error.retry:
+                    raise
+                if not self._trouble:
+                    log.warning("the lease cannot be taken, trying again: %s", error.in_full())
+                self._trouble = error.in_full()
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+                pause = min(pause * 2, self._terms.valid)
+            else:
+                self._trouble = ""
+                return taken
 
     def _is_free(self, lease: Object) -> bool:
         return _holder(lease) in ("", self._identity)
@@ -175,7 +208,9 @@ class Elector:
                 if _holder(lease) == self._identity:
                     lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1}
                     await self._client.update(LEASES, lease)
-        except (ApiError, TimeoutError) as error:
+        except TimeoutError:
+            log.info("the lease was not given back: no answer within %g s", self._terms.renew)
+        except ApiError as error:
             log.info("the lease was not given back: %s", error)
 
 

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable
 
 from weft import errors
+from weft.kube.errors import Forbidden, Unauthorized
 
 log = logging.getLogger(__name__)
 
 Reconcile = Callable[[str], Awaitable[None]]
 OnError = Callable[[str, errors.WeftError], None]
+# Errors of a server or daemon, not of the object that was looked at.
+_OUTSIDE = (errors.Unavailable, Unauthorized, Forbidden)
 
 
 class Queue:
@@ -43,12 +47,21 @@ class Queue:
         self._again: set[str] = set()
         self._later: dict[str, asyncio.TimerHandle] = {}
         self._failures: dict[str, int] = {}
+        self._troubles: dict[str, str] = {}
         self._idle = asyncio.Event()
         self._idle.set()
 
     def __len__(self) -> int:
         """Keys that are due or being looked at; those that wait for a later time do not count."""
         return len(self._queued) + len(self._running)
+
+    @property
+    def trouble(self) -> str:
+        """Which key an edge is in the way of, and why; empty while none is."""
+        if not self._troubles:
+            return ""
+        first, others = next(iter(self._troubles.values())), len(self._troubles) - 1
+        return f"{first} (and {others} more)" if others else first
 
     def add(self, key: str, after: float = 0.0) -> None:
         """Has `key` looked at, `after` seconds from now; of several times the earliest counts."""
@@ -99,6 +112,7 @@ class Queue:
                 await reconcile(key)
             except errors.WeftError as error:
                 self._failed(key, error.retry)
+                self._note(key, error)
                 if self._on_error is not None:
                     self._on_error(key, error)
                 else:
@@ -108,6 +122,7 @@ class Queue:
                 self._failed(key, retry=True)
             else:
                 self._failures.pop(key, None)
+                self._troubles.pop(key, None)
             finally:
                 self._running.discard(key)
             if key in self._again:
@@ -116,6 +131,13 @@ class Queue:
             if not self._queued and not self._running:
                 self._idle.set()
 
+    def _note(self, key: str, error: errors.WeftError) -> None:
+        """What the object's author cannot mend is the process' own trouble."""
+        if isinstance(error, _OUTSIDE):
+            self._troubles[key] = error.in_full()
+        else:
+            self._troubles.pop(key, None)
+
     def _failed(self, key: str, retry: bool) -> None:
         if not retry:
             self._failures.pop(key, None)
@@ -123,4 +145,5 @@ class Queue:
         count = self._failures.get(key, 0)
         self._failures[key] = min(count + 1, 32)
         first, longest = self._pauses
-        self._add_later(key, min(first * 2**count, longest))
+        # Many that failed at once, as a server went, do not come back at once.
+        self._add_later(key, min(first * 2**count, longest) * random.uniform(0.75, 1.0))

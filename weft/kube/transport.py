@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -27,6 +28,13 @@ PATIENCE = 30.0  # seconds that a request is retried before its caller hears of 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 _TOKEN_AGE = 60.0  # bound tokens are renewed on disk long before they expire
 _TRANSIENT = frozenset({429, 502, 503, 504})
+# Seconds of silence, then so many probes at this interval; milliseconds that sent bytes may wait.
+_SIGNS_OF_LIFE = {
+    socket.TCP_KEEPIDLE: 10,
+    socket.TCP_KEEPINTVL: 5,
+    socket.TCP_KEEPCNT: 2,
+    socket.TCP_USER_TIMEOUT: 20_000,
+}
 _BUFFER = 1 << 20  # a burst of watch events arrives in few large reads
 
 
@@ -71,7 +79,10 @@ class Transport:
             )
         else:
             connector = aiohttp.TCPConnector(
-                limit=limit, ssl=self._endpoint.tls or True, keepalive_timeout=60
+                limit=limit,
+                ssl=self._endpoint.tls or True,
+                keepalive_timeout=60,
+                socket_factory=_watchful,
             )
         return aiohttp.ClientSession(
             connector=connector,
@@ -90,6 +101,11 @@ class Transport:
         if content_type:
             headers["Content-Type"] = content_type
         return headers
+
+    def _heed(self, status: int) -> None:
+        """A token that the server refuses may have been renewed on disk."""
+        if status == 401:
+            self._token_read = -_TOKEN_AGE
 
     def _url(self, path: str, query: Mapping[str, str] | None) -> URL:
         url = URL(self._base + path, encoded=True)
@@ -137,6 +153,7 @@ class Transport:
                 content = await response.read()
                 if response.status < 300:
                     return content
+                self._heed(response.status)
                 after = response.headers.get("Retry-After", "")
                 raise errors.from_response(response.status, content, after, where=where)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -157,6 +174,7 @@ class Transport:
             ) as response:
                 if response.status != 200:
                     content = await response.read()
+                    self._heed(response.status)
                     after = response.headers.get("Retry-After", "")
                     raise errors.from_response(response.status, content, after, where=where)
                 yield response.content
@@ -164,11 +182,26 @@ class Transport:
             raise errors.unreachable(self.server, error, where=where) from error
 
 
+def _watchful(address: Any) -> socket.socket:
+    """A socket whose peer is asked for a sign of life: packets that vanish end a connection."""
+    family, kind, protocol, _, _ = address
+    sock = socket.socket(family, kind, protocol)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _SIGNS_OF_LIFE.items():
+        sock.setsockopt(socket.IPPROTO_TCP, option, value)
+    return sock
+
+
 def _read_token(path: str) -> str:
     try:
-        return Path(path).read_text().strip()
-    except OSError as error:
-        raise errors.unauthorized(f"no token can be read from {path}: {error.strerror}") from error
+        token = Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise errors.unauthorized(f"no token can be read from {path}: {why}") from error
+    if not token:
+        # Without one the server would take every request for an anonymous one.
+        raise errors.unauthorized(f"no token can be read from {path}: the file is empty")
+    return token
 
 
 def _may_repeat(error: errors.ApiError, repeatable: bool) -> bool:

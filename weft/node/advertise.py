@@ -82,6 +82,11 @@ class Speaker:
             for name in list(self._voices):
                 self._silence(name)
 
+    @property
+    def trouble(self) -> str:
+        """Which network's advertisements cannot be sent, and why."""
+        return self._queue.trouble
+
     def figures(self) -> dict[str, float]:
         return {
             "advertised_networks": len(self._voices),

@@ -107,3 +107,10 @@ def test_a_pod_without_its_service_account_is_told_what_it_lacks(
     (tmp_path / "ca.crt").write_text("no certificate")
     with pytest.raises(errors.InvalidInput, match="cannot be loaded"):
         config.in_cluster(tmp_path)
+
+
+@pytest.mark.parametrize("field", ["token", "tokenFile"])
+def test_an_empty_credential_is_refused_by_its_name(tmp_path: Path, field: str) -> None:
+    users = [{"name": "u", "user": {field: ""}}]
+    with pytest.raises(errors.InvalidInput, match=f"{field}.*empty"):
+        config.from_file(write(tmp_path / "config", document(users=users)))

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from weft.policy import words
 log = logging.getLogger(__name__)
 
 REASON = "WouldDrop"
+_PAUSES = (0.5, 30.0)  # seconds until a log that could not be read is tried again
 GATHER = 1.0  # seconds in which packets are counted before they are told of
 MOST = 50  # sentences on one policy in an hour; all further ones are one
 _HOUR = 3600.0
@@ -67,23 +69,46 @@ class Audit:
         self._growth: growth.Growth | None = None
         self._mark: mark.Mark | None = None
         self.told = 0
+        self.trouble = ""  # why nothing is told; no reason not to send work to the node
 
     async def run(self, path: str, kept: str = "") -> None:
         """Until cancelled. No log is no trouble to anything else: nothing is told, then.
 
         The file `kept` says up to where the log was told, also by an agent that ran before.
         """
-        if path:
+        pause, longest = _PAUSES
+        self._mark = mark.Mark(Path(kept)) if kept else None
+        while path:
+            began = asyncio.get_running_loop().time()
             try:
-                self._mark = mark.Mark(Path(kept)) if kept else None
-                since = self._mark.read() if self._mark else None
-                self._growth = growth.Growth(Path(path), since or growth.end(Path(path)))
-                self._keep()
-                async for line in self._growth.lines():
-                    self.hear(line)
-            except errors.Unavailable as error:
-                log.warning("what policies in audit mode would drop is not told: %s", error)
+                await self._follow(Path(path))
+            except (errors.Unavailable, OSError) as error:
+                said = f"{path}: {error.strerror}" if isinstance(error, OSError) else str(error)
+                if said != self.trouble:
+                    log.warning("what policies in audit mode would drop is not told: %s", said)
+                self.trouble = said
+            # The folder may be gone, or the kernel out of watches: nobody tells when it is not.
+            if asyncio.get_running_loop().time() - began > longest:
+                pause = _PAUSES[0]
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, longest)
         await asyncio.get_running_loop().create_future()
+
+    async def _follow(self, path: Path) -> None:
+        since = self._mark.read() if self._mark else None
+        if self._growth is not None:
+            since = self._growth.place
+        self._growth = growth.Growth(path, since or growth.end(path))
+        self._keep()
+        async with aclosing(self._growth.lines(self._read)) as lines:
+            async for line in lines:
+                self.hear(line)
+
+    def _read(self) -> None:
+        """The log can be read, whether anything is in it or not."""
+        if self.trouble:
+            log.info("what policies in audit mode would drop is told again")
+        self.trouble = ""
 
     def hear(self, line: str) -> None:
         packet = acllog.parse(line)
@@ -117,7 +142,8 @@ class Audit:
 
     def _keep(self) -> None:
         if self._mark is not None and self._growth is not None:
-            self._mark.write(self._growth.place)
+            with suppress(OSError):  # the file went; its place is written with the next line
+                self._mark.write(self._growth.place)
 
     def _tell(self, policy: words.Policy, said: str, count: int) -> None:
         told = self._said.setdefault(policy.key, set())
