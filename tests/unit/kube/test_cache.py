@@ -74,28 +74,6 @@ class Forgetful:
         yield
 
 
-class Enough(Exception):
-    pass
-
-
-async def test_a_server_that_always_says_expired_is_listed_ever_more_seldom(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    pauses: list[float] = []
-
-    async def pause(seconds: float) -> None:
-        pauses.append(seconds)
-        if len(pauses) == 4:
-            raise Enough
-
-    monkeypatch.setattr("weft.kube.cache.asyncio.sleep", pause)
-    followed = cache.Cache(Forgetful(), resources.PODS)  # type: ignore[arg-type]
-    with pytest.raises(Enough):
-        await followed.run()
-    assert pauses == [0.2, 0.4, 0.8, 1.6]
-    assert "too old" in followed.trouble
-
-
 async def test_a_reader_that_fails_hears_of_the_object_in_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
