@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -60,9 +61,15 @@ def test_the_password_opens_the_serial_console(seen: dict[str, Any]) -> None:
 
 
 def test_network_data_takes_effect(seen: dict[str, Any]) -> None:
-    assert "10.9.0.30/24" in seen["static"]
+    assert "172.16.9.9/24" in seen["static"]
     assert "fd09::30/64" in seen["static"]
-    assert "10.77.0.0/16 via 10.9.0.1" in seen["static"]
+    assert "search x.example\nnameserver 10.9.9.9" in seen["static"]
+
+
+def test_addresses_and_routes_stand_beside_a_lease(seen: dict[str, Any]) -> None:
+    assert re.search(r"inet 10\.9\.0\.(1\d|20)/24", seen["static"])
+    assert "172.16.9.9/24" in seen["static"]
+    assert "10.77.0.0/16 via 10.9.0.1 dev lan0" in seen["static"]
 
 
 def test_a_router_advertisement_starts_dhcpv6_and_brings_the_prefix(seen: dict[str, Any]) -> None:

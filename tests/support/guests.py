@@ -50,14 +50,19 @@ runcmd:
 - [sh, -c, 'ip -4 addr show eth0 > /root/ran']
 - mkdir -p /var/www && echo page > /var/www/index.html && httpd -h /var/www
 """
+# Addresses beside a lease, and a route that only the lease makes possible. The MAC has no quotes.
 NETWORK_DATA = """
 version: 2
 ethernets:
-  eth0:
-    addresses: [10.9.0.30/24, "fd09::30/64"]
+  lan:
+    match: {macaddress: 52:54:00:12:34:56}
+    set-name: lan0
+    dhcp4: true
+    addresses: [172.16.9.9/24, "fd09::30/64"]
     routes:
     - to: 10.77.0.0/16
       via: 10.9.0.1
+    nameservers: {addresses: [10.9.9.9], search: [x.example]}
 """
 
 
@@ -151,7 +156,7 @@ def prepare() -> None:
         ip.addr("add", index=bridge, address="10.9.0.1", prefixlen=24)
         ip.link("set", index=bridge, state="up")
         wire(ip, bridge, "one", "0a:58:0a:09:00:0a")
-        wire(ip, bridge, "two", "0a:58:0a:09:00:1e")
+        wire(ip, bridge, "two", "52:54:00:12:34:56")
 
 
 def addresses_left() -> int:
@@ -187,7 +192,8 @@ async def scenario(folder: Path) -> dict[str, Any]:
     seen["console"] = await log_in(folder, "fedora", "it's secret")
     async with agent_of(folder, "second") as agent:
         lease = seen["lease"].split()[1].partition("/")[0]
-        seen["static"] = await until(agent, "ip addr show eth0; ip route")
+        await until(agent, "ip route | grep '^10.77.0.0/16'")
+        seen["static"] = await until(agent, "ip addr show lan0; ip route; cat /etc/resolv.conf")
         seen["ping"] = await until(agent, f"ping -c 2 -w 10 {lease}")
         seen["curl"] = await until(agent, f"curl -sS -m 20 http://{lease}/")
     for process in processes:

@@ -79,18 +79,23 @@ def _cloud_init(vm: machine.Machine, spec: Mapping[str, Any]) -> Iterator[Told]:
         keys = ", ".join(config.unknown)
         yield "Warning", "CloudInitIgnored", f"the built-in guest does not follow: {keys}"
     try:
-        ethernets = networkdata.parse(found.network)
+        network = networkdata.parse(found.network)
     except cloudinit.Unreadable as error:
         yield "Warning", "CloudInitIgnored", f"cloud-init networkData {error}"
         return
-    by_name = [ethernet for ethernet in ethernets if not ethernet.mac]
-    _, lost = networkdata.assign(by_name, [nic.mac for nic in vm.nics])
-    if lost:
+    if network.ignored:
+        keys = ", ".join(network.ignored)
         yield (
             "Warning",
             "CloudInitIgnored",
-            f"cloud-init networkData names no card of this machine: {', '.join(lost)}",
+            f"the built-in guest does not follow these keys of networkData: {keys}",
         )
+    macs = [nic.mac for nic in vm.nics]
+    # A card without a MAC in the manifest is given one later: who names that MAC may be right.
+    known = [each for each in network.ethernets if all(macs) or not each.mac]
+    _, lost = networkdata.assign(known, macs)
+    if lost:
+        yield "Warning", "CloudInitIgnored", f"cloud-init networkData: {'; '.join(lost)}"
 
 
 def _bindings(vm: machine.Machine, spec: Mapping[str, Any]) -> Iterator[Told]:

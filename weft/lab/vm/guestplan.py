@@ -80,16 +80,32 @@ def _places(found: Sequence[cloudinit.File], files: dict[str, bytes]) -> list[li
 
 
 def _card(name: str, ethernet: networkdata.Ethernet) -> list[list[str]]:
-    lines = [["claim", name], ["ip", "link", "set", name, "up"]]
+    """Addresses and routes stand beside what DHCP brings, whichever comes first."""
+    lines = [["claim", name]]
+    if ethernet.rename and ethernet.rename != name:
+        lines.append(["rename", name, ethernet.rename])
+        name = ethernet.rename
+    if not ethernet.accept_ra:
+        lines.append(["unrouted6", name])
+    lines.append(["ip", "link", "set", name, "up"])
     if ethernet.mtu:
         lines.append(["ip", "link", "set", name, "mtu", str(ethernet.mtu)])
     lines += [["address", name, address] for address in ethernet.addresses]
+    lines += [["route", name, *_way(route)] for route in ethernet.routes]
+    lines += [["nameserver", server] for server in ethernet.nameservers]
+    lines += [["search", domain] for domain in ethernet.search]
     if ethernet.dhcp4:
         lines.append(["dhcp4", name])
+    if ethernet.accept_ra and not ethernet.dhcp6:
+        lines.append(["routed6", name])
     if ethernet.dhcp6:
         lines.append(["dhcp6", name])
-    elif ethernet.accept_ra:
-        lines.append(["routed6", name])
-    lines += [["route", name, route.to, route.via] for route in ethernet.routes]
-    lines += [["nameserver", server] for server in ethernet.nameservers]
     return lines
+
+
+def _way(route: networkdata.Route) -> list[str]:
+    """What `ip route` is told of a route."""
+    words = [route.to, "via", route.via]
+    if route.metric:
+        words += ["metric", str(route.metric)]
+    return [*words, "onlink"] if route.on_link else words

@@ -17,7 +17,6 @@ from weft.lab.vm import cloudinit, guestplan, iso9660, machine, networkdata
 
 Found = TypeVar("Found")
 LABEL = "cidata"
-NO_CARDS: tuple[networkdata.Ethernet, ...] = ()
 SOURCES = ("cloudInitNoCloud", "cloudInitConfigDrive")
 
 
@@ -52,7 +51,7 @@ def files(vm: machine.Machine, found: Data, macs: Sequence[str]) -> dict[str, by
     )
     if not config.hostname:
         config = cloudinit.with_hostname(config, vm.hostname)
-    ethernets = _readable(lambda: networkdata.parse(found.network), NO_CARDS)
+    network = _readable(lambda: networkdata.parse(found.network), networkdata.NetworkData())
     meta = {
         "instance-id": f"{vm.name}.{vm.namespace}.{vm.uid}",
         "local-hostname": vm.hostname,
@@ -63,7 +62,7 @@ def files(vm: machine.Machine, found: Data, macs: Sequence[str]) -> dict[str, by
     }
     if found.network:
         standard["network-config"] = found.network.encode()
-    return {**standard, **guestplan.write(config, ethernets, macs)}
+    return {**standard, **guestplan.write(config, network.ethernets, macs)}
 
 
 def _readable(read: Callable[[], Found], otherwise: Found) -> Found:

@@ -226,18 +226,20 @@ def interfaces(
 ) -> list[Json]:
     """status.interfaces: the domain's cards in order, then what only the guest has.
 
-    A card on QEMU's user network is reached at the pod's address, so that is what it shows.
+    A card on QEMU's user network is reached at the pod's address, so that is what it shows. A
+    guest's bridge or VLAN may have its card's MAC: the card is the first that has it.
     """
-    by_mac = {entry.mac.lower(): entry for entry in guest}
+    rest = list(guest)
     found = []
     for nic, mac in zip(vm.nics, macs, strict=False):
         entry: Json = {"name": nic.name, "mac": mac, "infoSource": "domain", "queueCount": 1}
         if nic.pod_interface:
             entry["podInterfaceName"] = nic.pod_interface
             entry["infoSource"] = "domain, multus-status"
-        seen = by_mac.pop(mac.lower(), None)
+        seen = next((one for one in rest if one.mac.lower() == mac.lower()), None)
         addresses = _addresses(seen) if seen else []
         if seen:
+            rest.remove(seen)
             entry["interfaceName"] = seen.name
             entry["infoSource"] += ", guest-agent"
         if nic.binding != "bridge" and pod_ip:
@@ -246,7 +248,7 @@ def interfaces(
             entry["ipAddress"] = addresses[0]
             entry["ipAddresses"] = addresses
         found.append(entry)
-    for other in by_mac.values():
+    for other in rest:
         addresses = _addresses(other)
         entry = {"mac": other.mac, "interfaceName": other.name, "infoSource": "guest-agent"}
         if addresses:

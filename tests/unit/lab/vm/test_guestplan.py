@@ -77,6 +77,9 @@ def test_the_shipped_verbs_are_those_that_are_used() -> None:
         addresses=("10.0.0.1/24",),
         routes=(networkdata.Route("default", "10.0.0.9"),),
         nameservers=("10.0.0.9",),
+        search=("example.org",),
+        rename="lan0",
+        accept_ra=False,
     )
     config = cloudinit.CloudConfig(
         hostname="h",

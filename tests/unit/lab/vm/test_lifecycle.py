@@ -248,3 +248,17 @@ def test_a_condition_keeps_its_time_while_it_holds() -> None:
     again = status.with_condition(once, "Ready", "True", "t2", "why")
     changed = status.with_condition(again, "Ready", "False", "t3")
     assert [one[0]["lastTransitionTime"] for one in (once, again, changed)] == ["t1", "t1", "t3"]
+
+
+def test_a_guests_bridge_with_the_mac_of_its_card_is_listed_beside_it() -> None:
+    vm_ = machine.read(manifests.instance())
+    guest = (
+        agentclient.GuestInterface("eth1", "02:00:00:00:00:02", ()),
+        agentclient.GuestInterface("br0", "02:00:00:00:00:02", ("10.1.0.9/24",)),
+    )
+    found = status.interfaces(vm_, ("02:00:00:00:00:01", "02:00:00:00:00:02"), guest)
+    assert [(one.get("interfaceName"), one.get("ipAddress")) for one in found] == [
+        (None, None),
+        ("eth1", None),
+        ("br0", "10.1.0.9"),
+    ]

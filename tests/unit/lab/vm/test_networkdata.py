@@ -11,8 +11,15 @@ from weft.lab.vm.networkdata import Ethernet, Route
 MACS = ("02:00:00:00:00:01", "02:00:00:00:00:02")
 
 
+def cards(text: str) -> tuple[Ethernet, ...]:
+    """Of data of which every key is followed."""
+    found = networkdata.parse(text)
+    assert found.ignored == ()
+    return found.ethernets
+
+
 def test_version_2_with_everything() -> None:
-    (found,) = networkdata.parse(
+    (found,) = cards(
         """
 version: 2
 ethernets:
@@ -44,12 +51,12 @@ ethernets:
 
 
 def test_a_version_left_out_is_seen_by_its_ethernets() -> None:
-    (found,) = networkdata.parse("ethernets: {eth0: {dhcp4: true}}")
+    (found,) = cards("ethernets: {eth0: {dhcp4: true}}")
     assert found.dhcp4
 
 
 def test_version_1_under_its_old_key() -> None:
-    first, second = networkdata.parse(
+    first, second = cards(
         """
 network:
   version: 1
@@ -81,6 +88,10 @@ network:
         ("version: 2\nethernets: {eth0: {gateway4: x}}", "eth0.gateway4"),
         ("version: 2\nethernets: {eth0: {mtu: 10}}", "eth0.mtu"),
         ("version: 2\nethernets: {eth0: {routes: [{to: x, via: y}]}}", "eth0.routes"),
+        ("version: 2\nethernets: {eth0: {routes: [x]}}", "eth0.routes is a str"),
+        ("version: 2\nethernets: {eth0: {match: x}}", "eth0.match is a str"),
+        ("version: 2\nethernets: {eth0: {set-name: a b}}", "eth0.set-name"),
+        ("version: 1\nconfig: [x]", "config.0. is a str"),
         ("version: 1\nconfig: [{type: bond}]", "bond"),
     ],
 )
@@ -90,7 +101,7 @@ def test_unreadable_data_say_where(text: str, why: str) -> None:
 
 
 def test_nothing_configures_nothing() -> None:
-    assert networkdata.parse("") == ()
+    assert networkdata.parse("") == networkdata.NetworkData()
 
 
 @pytest.mark.parametrize(
@@ -108,7 +119,58 @@ def test_a_mac_decides_over_a_name() -> None:
 
 def test_a_card_that_is_not_there_is_told() -> None:
     found, lost = networkdata.assign([Ethernet("eth5"), Ethernet("x", mac="02::")], MACS)
-    assert (found, lost) == ({}, ("eth5", "x"))
+    assert found == {}
+    assert lost == ("eth5: no card has this name", "x: no card has the MAC 02::")
+
+
+def test_two_configurations_of_one_card_are_told() -> None:
+    one, other = Ethernet("eth0", dhcp4=True), Ethernet("lan", mac=MACS[0])
+    found, lost = networkdata.assign([one, other], MACS)
+    assert found == {0: one}
+    assert lost == ("lan: its card is configured by eth0 already",)
+
+
+@pytest.mark.parametrize("mac", ["52:54:00:12:34:56", "12:34:56:11:22:33", "02:00:00:00:00:99"])
+def test_a_mac_needs_no_quotes(mac: str) -> None:
+    (two,) = cards(f"version: 2\nethernets: {{lan: {{match: {{macaddress: {mac}}}}}}}")
+    (one,) = cards(f"version: 1\nconfig: [{{type: physical, name: a, mac_address: {mac}}}]")
+    assert two.mac == one.mac == mac
+
+
+@pytest.mark.parametrize(
+    ("text", "ignored"),
+    [
+        ("version: 2\nethernets: {eth0: {dhcp4: true, dchp6: true}}", ["ethernets.eth0.dchp6"]),
+        ("version: 2\nethernets: {a: {match: {driver: x}}}", ["ethernets.a.match.driver"]),
+        ("version: 2\nethernets: {a: {set-name: eth1}}", ["ethernets.a.set-name eth1"]),
+        ("version: 2\nethernets: {a: {optional: true}}\nrenderer: networkd", []),
+        (
+            "version: 2\nethernets: {a: {routes: [{to: default, via: 10.0.0.1, table: 7}]}}",
+            ["ethernets.a.routes.table"],
+        ),
+        (
+            "version: 1\nconfig: [{type: physical, subnets: [{type: dhcp, dns: x}], lan: 1}]",
+            ["config[0].lan", "config[0].subnets.dns"],
+        ),
+        ("version: 2\nethernet: {eth0: {dhcp4: true}}", ["ethernet"]),
+    ],
+)
+def test_keys_that_nobody_follows_are_named(text: str, ignored: list[str]) -> None:
+    assert list(networkdata.parse(text).ignored) == ignored
+
+
+def test_routes_and_names_are_followed() -> None:
+    (found,) = cards(
+        """
+version: 2
+ethernets:
+  lan:
+    set-name: lan0
+    routes: [{to: 10.2.0.0/16, via: 10.1.0.9, metric: 50, on-link: true}]
+"""
+    )
+    assert found.rename == "lan0"
+    assert found.routes == (Route("10.2.0.0/16", "10.1.0.9", 50, True),)
 
 
 def test_a_free_name_takes_the_next_free_card() -> None:
@@ -119,5 +181,6 @@ def test_a_free_name_takes_the_next_free_card() -> None:
 @given(st.lists(st.sampled_from(["eth0", "eth1", "enp2s0", "lan", "wan"]), unique=True))
 def test_every_configuration_is_used_or_named(names: list[str]) -> None:
     found, lost = networkdata.assign([Ethernet(name) for name in names], MACS)
-    assert {one.name for one in found.values()} | set(lost) <= set(names)
+    named = [each.partition(":")[0] for each in lost]
+    assert sorted([*(one.name for one in found.values()), *named]) == sorted(names)
     assert all(0 <= index < len(MACS) for index in found)
