@@ -54,6 +54,7 @@ NETWORK_IN_USE = "weft/network-in-use"
 OWNER = "weft/owner"
 OWNER_UID = "weft/uid"
 NETWORK = "weft/network"
+SUBNETS = "weft/subnets"  # of a switch that is a network's only one, for who looks at it
 ATTACHMENT = "weft/attachment"
 # Key of rows in tables that have no name of their own (DHCP_Options, routes, NAT, ACLs).
 ROW_ID = "weft/id"

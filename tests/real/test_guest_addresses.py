@@ -10,7 +10,7 @@ import contextlib
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from weft import names
 from weft.api import podnetworks
 from weft.kube import cache, resources
 from weft.kube.client import Client
+from weft.ovn import policy
+from weft.policy import words
 
 pytestmark = pytest.mark.real
 
@@ -140,6 +142,41 @@ async def test_a_guest_that_follows_the_standards_gets_ipv6(
     for guest in (one, two):
         assert not [route for route in await routes(guest, "-6") if "default" in route]
         assert not [route for route in await routes(guest, "-4") if "default" in route]
+
+
+async def test_a_guest_that_policies_shut_off_is_served_all_the_same(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    """In both directions; nothing else of the network reaches it."""
+    zone = cluster.zones[0]
+    other = await cluster.guest("other", zone)
+    shut = {
+        "apiVersion": resources.MULTINETWORKPOLICIES.api_version,
+        "kind": resources.MULTINETWORKPOLICIES.kind,
+        "metadata": {
+            "name": "shut",
+            "namespace": "default",
+            "annotations": {names.POLICY_FOR: "blue"},
+        },
+        "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
+    }
+    await cluster.api.create(resources.MULTINETWORKPOLICIES, shut)
+    deny = [policy.Group(policy.Kind.DENY, "blue", "default", d).name for d in words.Direction]
+    for group in deny:
+        wait = ("ovn-nbctl", "--timeout=60", "wait-until", "Port_Group", group, "ports!=[]")
+        await asyncio.to_thread(zone.run, *wait)
+    await asyncio.to_thread(zone.run, "ovn-nbctl", "--wait=hv", "sync")
+    one = await cluster.guest("one", zone)
+    await heard_prefix(one)
+    for client, key, address in (
+        ("udhcpc", "ip", "10.1.0.2"),
+        ("udhcpc6", "ipv6", "fd00:1::2"),
+    ):
+        given = await asyncio.to_thread(lease, one, tmp_path, client)
+        assert ip_address(given[key]) == ip_address(address)
+        one.take(f"{address}/{24 if key == 'ip' else 64}")
+    other.take("fd00:1::1/64")
+    assert not await asyncio.to_thread(other.pings, "fd00:1::2", 1)
 
 
 async def take_routes(guest: Guest) -> None:

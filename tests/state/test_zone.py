@@ -265,14 +265,13 @@ def test_the_first_local_pod_brings_all_of_the_network_at_once():
     changes = made.changes()
     assert keys(changes.nb) == [
         "DHCP_Options dhcp4/blue",
-        "DHCP_Options dhcp6/blue",
         "Logical_Switch blue_ovn_layer2_switch",
         "Logical_Switch_Port blue_:advertiser",
         "Logical_Switch_Port default.blue_default_far",
         "Logical_Switch_Port default.blue_default_near",
     ]
     assert changes.nb_gone == ()
-    assert made.advertised()["blue"].macs == {"0a:58:00:00:00:15"}
+    assert made.advertised()["blue"].leases.keys() == {"0a:58:00:00:00:15"}
 
 
 def test_one_more_pod_is_one_row():
@@ -302,7 +301,7 @@ def test_the_last_local_pod_takes_the_network_away():
     changes = made.changes()
     assert changes.nb == ()
     assert ("Logical_Switch", "blue_ovn_layer2_switch") in changes.nb_gone
-    assert ("DHCP_Options", "dhcp6/blue") in changes.nb_gone
+    assert ("DHCP_Options", "dhcp4/blue") in changes.nb_gone
     assert made.advertised() == {}
 
 

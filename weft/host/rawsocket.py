@@ -9,28 +9,49 @@ from __future__ import annotations
 import ctypes
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 ETH_P_IPV6 = 0x86DD
 _SO_ATTACH_FILTER = 26
 
 # (code, jump if true, jump if false, operand): classic BPF, as in linux/filter.h.
 Instruction = tuple[int, int, int, int]
-_LOAD_HALF, _LOAD_BYTE, _EQUAL, _RETURN = 0x28, 0x30, 0x15, 0x06
+_LOAD_WORD, _LOAD_HALF, _LOAD_BYTE, _EQUAL, _RETURN = 0x20, 0x28, 0x30, 0x15, 0x06
+_TAKE, _LEAVE = (_RETURN, 0, 0, 0x40000), (_RETURN, 0, 0, 0)
+# Where a frame has its type, and behind an IPv6 header without extensions what follows it.
+_TYPE, _NEXT, _ICMPV6_TYPE, _UDP_TARGET, _SOURCE_TAIL = 12, 20, 54, 56, 8
+_MOST_INSTRUCTIONS = 4096
 
 
-def icmpv6_of_type(kind: int) -> tuple[Instruction, ...]:
-    """Accepts ICMPv6 of one type, directly after an IPv6 header without extensions."""
-    return (
-        (_LOAD_HALF, 0, 0, 12),
-        (_EQUAL, 0, 5, ETH_P_IPV6),
-        (_LOAD_BYTE, 0, 0, 20),
+def icmpv6_or_udp(
+    kind: int, port: int, sources: Collection[str] | None = None
+) -> tuple[Instruction, ...]:
+    """Accepts ICMPv6 of one type and UDP to one port, directly after an IPv6 header.
+
+    From these `sources` (MACs) alone, by their last four bytes: who hears has the last word. More
+    than a program can name are not told apart.
+    """
+    program = [
+        (_LOAD_HALF, 0, 0, _TYPE),
+        (_EQUAL, 1, 0, ETH_P_IPV6),
+        _LEAVE,
+        (_LOAD_BYTE, 0, 0, _NEXT),
         (_EQUAL, 0, 3, socket.IPPROTO_ICMPV6),
-        (_LOAD_BYTE, 0, 0, 54),
-        (_EQUAL, 0, 1, kind),
-        (_RETURN, 0, 0, 0x40000),
-        (_RETURN, 0, 0, 0),
-    )
+        (_LOAD_BYTE, 0, 0, _ICMPV6_TYPE),
+        (_EQUAL, 6, 0, kind),
+        _LEAVE,
+        (_EQUAL, 1, 0, socket.IPPROTO_UDP),
+        _LEAVE,
+        (_LOAD_HALF, 0, 0, _UDP_TARGET),
+        (_EQUAL, 1, 0, port),
+        _LEAVE,
+    ]
+    if sources is None or len(program) + 2 * len(sources) + 2 > _MOST_INSTRUCTIONS:
+        return (*program, _TAKE)
+    program.append((_LOAD_WORD, 0, 0, _SOURCE_TAIL))
+    for mac in sorted(sources):
+        program += [(_EQUAL, 0, 1, int(mac.replace(":", "")[4:], 16)), _TAKE]
+    return (*program, _LEAVE)
 
 
 def open(device: str, accept: Iterable[Instruction]) -> socket.socket:
@@ -40,12 +61,17 @@ def open(device: str, accept: Iterable[Instruction]) -> socket.socket:
     """
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
     try:
-        program = b"".join(struct.pack("=HBBI", *each) for each in accept)
-        buffer = ctypes.create_string_buffer(program, len(program))
-        head = struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer))
-        sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, head)
+        filter(sock, accept)
         sock.bind((device, ETH_P_IPV6))
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+def filter(sock: socket.socket, accept: Iterable[Instruction]) -> None:
+    """From now on the socket hears these; raises OSError, and hears what it heard before."""
+    program = b"".join(struct.pack("=HBBI", *each) for each in accept)
+    buffer = ctypes.create_string_buffer(program, len(program))
+    head = struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer))
+    sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, head)

@@ -1,8 +1,9 @@
-"""The voice of router advertisement on this node: one port on each local IPv6 network (ADR 0004).
+"""The node's voice towards its IPv6 guests: one port on each local IPv6 network (ADR 0004, 0074).
 
-The question answered here: when is what `weft.ovn.advertisement` renders sent, and through which
-device? The port's device lives in a network namespace of its own without any address, so that no
-guest reaches the node through it; only router solicitations wake this process.
+The question answered here: when is what `weft.ovn.advertisement` and `dhcpv6` render sent, and
+through which device? The port's device lives in a network namespace of its own without any address,
+so that no guest reaches the node through it; only router solicitations and DHCPv6 of this node's
+guests wake this process, and none that asks without end.
 """
 
 from __future__ import annotations
@@ -11,15 +12,16 @@ import asyncio
 import logging
 import random
 import socket
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from weft import errors, names, rows
 from weft.host import netlink, netns, rawsocket
 from weft.kube import queue
 from weft.nic import port
-from weft.ovn import advertisement
+from weft.node import budget
+from weft.ovn import advertisement, dhcpv6
 from weft.ovsdb import replica
 
 log = logging.getLogger(__name__)
@@ -27,9 +29,8 @@ log = logging.getLogger(__name__)
 NAMESPACE = Path("/run/netns/weft-advertiser")
 # Seconds between unsolicited advertisements: a random time from this range (RFC 4861, 6.2.4).
 INTERVAL = (200.0, 600.0)
-# Least seconds between answers to one guest, so that none can keep the agent busy.
-QUIET = 0.5
 _SOLICITATION = 133
+_AT_ONCE = 64  # frames that are read before other work has its turn
 _PATIENCE = 10.0
 _STRAYS = ""  # the queue's key for ports that no network wants; no network has this name
 
@@ -40,7 +41,8 @@ class Voice:
 
     said: advertisement.Advertised
     sock: socket.socket
-    answered: dict[str, float]
+    budget: budget.Budget = field(default_factory=budget.Budget)
+    muted: set[str] = field(default_factory=set)
     timer: asyncio.TimerHandle | None = None
 
 
@@ -60,7 +62,7 @@ class Speaker:
         self._wanted: dict[str, advertisement.Advertised] = {}
         self._voices: dict[str, Voice] = {}
         self._queue = queue.Queue("router advertisement")
-        self._sent = self._answered = 0
+        self._sent = self._answered = self._muted = 0
         self._told = False
         ovs.subscribe("Interface", self._interface_changed)
 
@@ -92,6 +94,7 @@ class Speaker:
             "advertised_networks": len(self._voices),
             "advertisements_sent": self._sent,
             "solicitations_answered": self._answered,
+            "solicitors_muted": self._muted,
         }
 
     async def _reconcile(self, name: str) -> None:
@@ -105,10 +108,11 @@ class Speaker:
                 await self._ovs.apply((), [("Port", voice.said.device)])
             return
         if voice is not None and voice.said.device == said.device:
-            news = replace(said, macs=frozenset()) != replace(voice.said, macs=frozenset())
-            voice.said = said
-            voice.answered = {m: t for m, t in voice.answered.items() if m in said.macs}
-            if not news:
+            before, voice.said = voice.said, said
+            if before.leases.keys() != said.leases.keys():
+                voice.budget.forget_but(said.leases.keys())
+                listen(voice)
+            if said.says_as(before):
                 return
         else:
             if voice is not None:
@@ -130,7 +134,8 @@ class Speaker:
             raise errors.Unavailable(
                 f"cannot be listened on: {error.strerror}", where=f"device {said.device}"
             ) from error
-        self._voices[name] = Voice(said, sock, {})
+        self._voices[name] = Voice(said, sock)
+        listen(self._voices[name])
         asyncio.get_running_loop().add_reader(sock.fileno(), self._heard, name)
         log.info("advertising %s on network %s", ", ".join(map(str, said.prefixes)), name)
 
@@ -142,25 +147,42 @@ class Speaker:
         voice.sock.close()
 
     def _heard(self, name: str) -> None:
-        """Solicitations wait: answer those of local guests, each guest now and then."""
+        """Questions wait: answer those of local guests, and mute a guest that asks without end."""
         voice = self._voices[name]
         now = asyncio.get_running_loop().time()
-        for _ in range(64):
+        for _ in range(_AT_ONCE):
             try:
-                asked = advertisement.parse(voice.sock.recv(2048))
+                frame = voice.sock.recv(2048)
             except BlockingIOError:
                 return
             except OSError as error:
                 self._lost(name, error)
                 return
-            if asked is None or asked.mac not in voice.said.macs:
+            mac = frame[6:12].hex(":")
+            if mac not in voice.said.leases or mac in voice.muted:
                 continue
-            if now - voice.answered.get(asked.mac, -QUIET) < QUIET:
+            if not voice.budget.spend(mac, now):
+                self._mute(voice, mac)
                 continue
-            voice.answered[asked.mac] = now
-            self._answered += 1
-            if not self._send(name, advertisement.answer(voice.said, asked)):
-                return
+            said = answer(voice.said, frame)
+            if said is not None:
+                self._answered += 1
+                if not self._send(name, said):
+                    return
+
+    def _mute(self, voice: Voice, mac: str) -> None:
+        """Its frames wake nobody for some time; other guests are heard as ever."""
+        voice.muted.add(mac)
+        self._muted += 1
+        listen(voice)
+        log.info("guest %s of network %s asks too much", mac, voice.said.network)
+
+        def hear_again() -> None:
+            voice.muted.discard(mac)
+            if voice.sock.fileno() >= 0:
+                listen(voice)
+
+        asyncio.get_running_loop().call_later(budget.MUTE, hear_again)
 
     def _speak(self, name: str) -> None:
         """To all local guests, now and again after some time."""
@@ -286,7 +308,33 @@ def settle(said: advertisement.Advertised, namespace: Path) -> socket.socket:
             mtu=said.mtu,
             sysctls=((f"net/ipv6/conf/{said.device}/disable_ipv6", "1", True),),
         )
-        return rawsocket.open(said.device, rawsocket.icmpv6_of_type(_SOLICITATION))
+        # Nobody's until `listen` says whose.
+        return rawsocket.open(said.device, _of_guests(()))
+
+
+def listen(voice: Voice) -> None:
+    """Have the kernel pass on what the network's local guests ask, but for the muted ones."""
+    guests = voice.said.leases.keys() - voice.muted
+    try:
+        rawsocket.filter(voice.sock, _of_guests(guests))
+    except OSError as error:  # more guests than the kernel has memory for: they are told apart here
+        log.warning("network %s: guests are not filtered: %s", voice.said.network, error.strerror)
+        rawsocket.filter(voice.sock, _of_guests(None))
+
+
+def answer(said: advertisement.Advertised, frame: bytes) -> bytes | None:
+    """What a guest is answered to this, if anything."""
+    solicited = advertisement.parse(frame)
+    if solicited is not None:
+        return advertisement.answer(said, solicited)
+    asked = dhcpv6.parse(frame)
+    if asked is not None:
+        return dhcpv6.answer(asked, said.leases[asked.mac], said.settings)
+    return None
+
+
+def _of_guests(macs: Collection[str] | None) -> tuple[rawsocket.Instruction, ...]:
+    return rawsocket.icmpv6_or_udp(_SOLICITATION, dhcpv6.SERVER_PORT, macs)
 
 
 def _is_namespace(path: Path) -> bool:

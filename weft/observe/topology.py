@@ -125,6 +125,7 @@ def _switches(
         made.label = made.label or _label(row)
         made.key = made.key or other.get("requested-tnl-key", "")
         made.subnets += [other.get("subnet", ""), _whole(other.get("ipv6_prefix", ""))]
+        made.subnets += entries(row, "external_ids").get(names.SUBNETS, "").split()
         for port_row in snapshot.referred("Logical_Switch_Port", row, "ports"):
             port = ports.parse(port_row, zone, zones)
             made.ports[port.name] = ports.joined(made.ports.get(port.name), port)

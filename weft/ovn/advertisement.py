@@ -4,25 +4,24 @@ which port?
 OVN's own always names a default router, so weft speaks for itself (ADR 0004): addresses come
 from DHCPv6, this prefix is on the link, this is the MTU, and there is no router here. On routed
 networks it speaks in the name of the node's router, which leads to these subnets (RFC 4191), and
-everywhere only on the cluster's own.
+everywhere only on the cluster's own. Through the same port `dhcpv6` answers (ADR 0074).
 """
 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv6Address
 
 from weft import model, names, ranges, rows
-from weft.ovn import dhcp, router, switches
+from weft.ovn import dhcp, dhcpv6, ipv6, router, switches
 
 ALL_NODES = IPv6Address("ff02::1")
 # RFC 4861's default: guests keep the prefix while no agent speaks for days, but not for ever.
 VALID_SECONDS = 30 * 24 * 3600
 PREFERRED_SECONDS = 7 * 24 * 3600
 
-_ETHERTYPE = 0x86DD
-_ICMPV6 = 58
 _SOLICITATION, _ADVERTISEMENT = 133, 134
 _MANAGED_AND_OTHER = 0xC0
 _ON_LINK = 0x80
@@ -31,9 +30,10 @@ _ALWAYS = 0xFFFF  # the longest lifetime of a default router, as OVN has it (RFC
 
 @dataclass(frozen=True, slots=True)
 class Advertised:
-    """One network's advertisement, and the MACs of the local guests that it is meant for.
+    """One network's advertisement, and the local guests that it is meant for.
 
-    `speaker` is the MAC that it comes from; `routes` is what that leads to.
+    `leases` has what each guest's port has to lease by DHCPv6, by MAC: None for nothing.
+    `speaker` is the MAC that the advertisement comes from; `routes` is what that leads to.
     """
 
     network: str
@@ -41,10 +41,15 @@ class Advertised:
     device: str
     mtu: int
     prefixes: tuple[model.Subnet, ...]
-    macs: frozenset[str]
+    leases: Mapping[str, IPv6Address | None]
     speaker: str = names.SERVER_MAC
     routes: tuple[model.Subnet, ...] = ()
     is_default_router: bool = False
+    settings: dhcpv6.Settings = field(default_factory=dhcpv6.Settings)
+
+    def says_as(self, other: Advertised) -> bool:
+        """Whether it is the same advertisement, whoever the guests are."""
+        return replace(self, leases={}) == replace(other, leases={})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,9 @@ def port(network: model.Network, switch: str) -> tuple[rows.Row, ...]:
 
 
 def advertised(
-    network: model.Network, macs: frozenset[str], routed: tuple[model.Subnet, ...] = ()
+    network: model.Network,
+    guests: Iterable[model.Allocation],
+    routed: tuple[model.Subnet, ...] = (),
 ) -> Advertised:
     """`routed`: the node's part of a routed network."""
     own = routed or network.spec.subnets
@@ -93,10 +100,14 @@ def advertised(
         device=names.advertiser_device(network.id),
         mtu=network.spec.mtu,
         prefixes=tuple(subnet for subnet in own if subnet.version == 6),
-        macs=macs,
+        leases={guest.mac: dhcp.lease(network.spec, guest, routed) for guest in guests},
         speaker=router.mac(map(ranges.router, routed)) if routed else names.SERVER_MAC,
         routes=tuple(subnet for subnet in beyond if subnet.version == 6),
         is_default_router=network.is_default,
+        settings=dhcpv6.Settings(
+            tuple(each for each in network.spec.dhcp.dns if isinstance(each, IPv6Address)),
+            network.spec.dhcp.domain,
+        ),
     )
 
 
@@ -108,23 +119,23 @@ def to_all(said: Advertised) -> bytes:
 def answer(said: Advertised, asked: Solicitation) -> bytes:
     """The frame that only the asking guest hears; one without an address yet is told as all are."""
     to = ALL_NODES if asked.address.is_unspecified else asked.address
-    return _frame(said, _mac(asked.mac), to)
+    return _frame(said, ipv6.octets(asked.mac), to)
 
 
 def parse(frame: bytes) -> Solicitation | None:
     """A solicitation from this link (RFC 4861, section 6.1.1), or None for anything else."""
-    if len(frame) < 62 or frame[12:14] != _ETHERTYPE.to_bytes(2, "big"):
+    said = ipv6.payload(frame, ipv6.ICMPV6)
+    if said is None or len(said) < 8 or frame[21] != 255:
         return None
-    if frame[20] != _ICMPV6 or frame[21] != 255 or frame[54:56] != bytes((_SOLICITATION, 0)):
+    if said[:2] != bytes((_SOLICITATION, 0)):
         return None
     return Solicitation(frame[6:12].hex(":"), IPv6Address(frame[22:38]))
 
 
 def _frame(said: Advertised, mac: bytes, to: IPv6Address) -> bytes:
-    own, source = _mac(said.speaker), _link_local(said.speaker)
     lifetime = _ALWAYS if said.is_default_router else 0
     body = struct.pack("!BBHBBHII", _ADVERTISEMENT, 0, 0, 0, _MANAGED_AND_OTHER, lifetime, 0, 0)
-    body += struct.pack("!BB6s", 1, 1, own)
+    body += struct.pack("!BB6s", 1, 1, ipv6.octets(said.speaker))
     body += struct.pack("!BBHI", 5, 1, 0, said.mtu)
     for prefix in said.prefixes:
         body += struct.pack(
@@ -135,26 +146,4 @@ def _frame(said: Advertised, mac: bytes, to: IPv6Address) -> bytes:
     for route in said.routes:
         address = route.network_address.packed
         body += struct.pack("!BBBBI16s", 24, 3, route.prefixlen, 0, VALID_SECONDS, address)
-    pseudo = source.packed + to.packed + struct.pack("!I3xB", len(body), _ICMPV6)
-    body = body[:2] + _checksum(pseudo + body).to_bytes(2, "big") + body[4:]
-    header = struct.pack("!IHBB", 6 << 28, len(body), _ICMPV6, 255) + source.packed + to.packed
-    return mac + own + _ETHERTYPE.to_bytes(2, "big") + header + body
-
-
-def _link_local(mac: str) -> IPv6Address:
-    """What OVN makes of a port's MAC (modified EUI-64)."""
-    own = _mac(mac)
-    half = bytes((own[0] ^ 2,)) + own[1:3] + b"\xff\xfe" + own[3:]
-    return IPv6Address(b"\xfe\x80" + bytes(6) + half)
-
-
-def _checksum(data: bytes) -> int:
-    """The Internet checksum of an even number of bytes."""
-    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
-
-
-def _mac(text: str) -> bytes:
-    return bytes.fromhex(text.replace(":", ""))
+    return ipv6.frame(said.speaker, mac, to, ipv6.ICMPV6, body, checksum_at=2)

@@ -1,55 +1,63 @@
-"""What OVN's own DHCP servers say on a network, as DHCP_Options rows.
+"""What does OVN's own DHCPv4 server say on a network, as a DHCP_Options row, and what is leased?
 
-One row for each family of a network and none for each port, so that a pod's arrival stays one
-small transaction. OVN gives the address of the port; the row gives all the rest.
+One row for a network and none for each port, so that a pod's arrival stays one small transaction.
+OVN gives the address of the port; the row gives all the rest. DHCPv6 is the node agent's
+(ADR 0074): no row of OVN's stands for it, so that OVN never reads a guest's DHCPv6.
 """
 
 from __future__ import annotations
+
+from ipaddress import IPv6Address
 
 from weft import model, names, ranges, rows
 
 # The server's identity lies outside of every subnet that a network can have assigned, and its MAC
 # is given to nobody; unicast to it is answered by OVN on the asking port and goes nowhere else.
 SERVER_IP = "169.254.1.1"
-# What OVN derives from names.SERVER_MAC as the source of its DHCPv6 replies (modified EUI-64).
+# What follows from names.SERVER_MAC (modified EUI-64): where DHCPv6 replies come from.
 SERVER_LINK_LOCAL = "fe80::858:a9ff:fefe:101"
 
 OPTIONS = "DHCP_Options"
 
 
 def options(network: model.Network, routed: tuple[model.Subnet, ...] = ()) -> tuple[rows.Row, ...]:
-    """One row for each family that the network assigns addresses from.
+    """The row of a network that assigns IPv4 addresses.
 
     `routed`: this node's subnets of a layer-3 network. The way to the other nodes is told here
     for IPv4; for IPv6 the router's advertisement tells it.
     """
     if not network.spec.dhcp.enabled:
         return ()
-    return tuple(_row(network, subnet) for subnet in _served(network.spec, routed))
+    served = _served(network.spec, routed)
+    return tuple(_row(network, subnet) for subnet in served if subnet.version == 4)
 
 
 def reference(
     spec: model.NetworkSpec,
-    family: int,
     allocation: model.Allocation,
     routed: tuple[model.Subnet, ...] = (),
 ) -> rows.Value:
-    """What a local port's `dhcpv<family>_options` must hold: one reference, or nothing.
+    """What a local port's `dhcpv4_options` must hold: one reference, or nothing.
 
     A port without an address inside the served subnet gets none: OVN would have no offer.
     """
-    if not spec.dhcp.enabled:
+    if _offered(spec, 4, allocation, routed) is None:
         return frozenset()
-    for subnet in _served(spec, routed):
-        if subnet.version == family and any(
-            address.version == family and address.ip in subnet for address in allocation.addresses
-        ):
-            return frozenset({_reference(spec, family)})
-    return frozenset()
+    return frozenset({rows.Ref(OPTIONS, names.dhcp_options(spec.name, 4))})
+
+
+def lease(
+    spec: model.NetworkSpec,
+    allocation: model.Allocation,
+    routed: tuple[model.Subnet, ...] = (),
+) -> IPv6Address | None:
+    """What a local port is to be given by DHCPv6."""
+    offered = _offered(spec, 6, allocation, routed)
+    return offered if isinstance(offered, IPv6Address) else None
 
 
 def families(spec: model.NetworkSpec) -> frozenset[int]:
-    """The families of which OVN alone says what address a port has, if anybody has to."""
+    """The families of which weft alone says what address a port has, if anybody has to."""
     return frozenset(s.version for s in spec.subnets) if spec.dhcp.enabled else frozenset()
 
 
@@ -62,15 +70,27 @@ def _served(spec: model.NetworkSpec, routed: tuple[model.Subnet, ...]) -> tuple[
     return tuple(first.values())
 
 
-def _reference(spec: model.NetworkSpec, family: int) -> rows.Ref:
-    return rows.Ref(OPTIONS, names.dhcp_options(spec.name, family))
+def _offered(
+    spec: model.NetworkSpec,
+    family: int,
+    allocation: model.Allocation,
+    routed: tuple[model.Subnet, ...],
+) -> model.Address | None:
+    """The first address of the port that lies in the family's served subnet."""
+    if not spec.dhcp.enabled:
+        return None
+    for subnet in _served(spec, routed):
+        for address in allocation.addresses:
+            if subnet.version == family == address.version and address.ip in subnet:
+                return address.ip
+    return None
 
 
 def _row(network: model.Network, subnet: model.Subnet) -> rows.Row:
     spec = network.spec
     key = names.dhcp_options(spec.name, subnet.version)
-    said = _options_v4(spec) if subnet.version == 4 else _options_v6(spec)
-    if spec.topology is model.Topology.LAYER3 and subnet.version == 4:
+    said = _options(spec)
+    if spec.topology is model.Topology.LAYER3:
         said |= _way(network, str(ranges.router(subnet).ip))
     return rows.Row(
         OPTIONS,
@@ -93,38 +113,28 @@ def _way(network: model.Network, gateway: str) -> dict[str, rows.Atom]:
         return {"router": gateway}
     parts = [f"{s},{gateway}" for s in network.spec.subnets if s.version == 4]
     # Who takes these takes no router beside them (RFC 3442).
-    parts += [f"0.0.0.0/0,{router}" for router in _of_family(network.spec.dhcp.routers, 4)[:1]]
+    parts += [f"0.0.0.0/0,{router}" for router in _ipv4(network.spec.dhcp.routers)[:1]]
     return {"classless_static_route": "{" + ", ".join(parts) + "}"}
 
 
-def _options_v4(spec: model.NetworkSpec) -> dict[str, rows.Atom]:
+def _options(spec: model.NetworkSpec) -> dict[str, rows.Atom]:
     said: dict[str, rows.Atom] = {
         "server_id": SERVER_IP,
         "server_mac": names.SERVER_MAC,
         "lease_time": str(spec.dhcp.lease_seconds),
         "mtu": str(spec.mtu),
     }
-    if routers := _of_family(spec.dhcp.routers, 4):
+    if routers := _ipv4(spec.dhcp.routers):
         said["router"] = _list(routers)
-    if dns := _of_family(spec.dhcp.dns, 4):
+    if dns := _ipv4(spec.dhcp.dns):
         said["dns_server"] = _list(dns)
     if spec.dhcp.domain:
         said["domain_name"] = f'"{spec.dhcp.domain}"'
     return said
 
 
-def _options_v6(spec: model.NetworkSpec) -> dict[str, rows.Atom]:
-    """DHCPv6 has no option for MTU, router or prefix: those are the advertiser's."""
-    said: dict[str, rows.Atom] = {"server_id": names.SERVER_MAC}
-    if dns := _of_family(spec.dhcp.dns, 6):
-        said["dns_server"] = _list(dns)
-    if spec.dhcp.domain:
-        said["domain_search"] = f'"{spec.dhcp.domain}"'
-    return said
-
-
-def _of_family(given: tuple[model.Address, ...], family: int) -> list[str]:
-    return [str(address) for address in given if address.version == family]
+def _ipv4(given: tuple[model.Address, ...]) -> list[str]:
+    return [str(address) for address in given if address.version == 4]
 
 
 def _list(values: list[str]) -> str:

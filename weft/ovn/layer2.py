@@ -12,7 +12,8 @@ from weft.ovn import dhcp, ports, switches
 
 def switch(network: model.Network) -> rows.Row:
     name = names.layer2_switch(network.name)
-    return switches.row(name, switches.Owner(network.name), switches.shared(name, network))
+    owner = switches.Owner(network.name)
+    return switches.row(name, owner, switches.shared(name, network), network.spec.subnets)
 
 
 def local_port(network: model.Network, port: model.Port, chassis: str) -> rows.Row:
@@ -22,8 +23,7 @@ def local_port(network: model.Network, port: model.Port, chassis: str) -> rows.R
         port,
         type="",
         options=ports.local_options(port, chassis),
-        dhcpv4_options=dhcp.reference(network.spec, 4, port.allocation),
-        dhcpv6_options=dhcp.reference(network.spec, 6, port.allocation),
+        dhcpv4_options=dhcp.reference(network.spec, port.allocation),
     )
 
 

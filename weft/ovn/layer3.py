@@ -50,8 +50,7 @@ def pod_port(
         port,
         type="",
         options={**ports.local_options(port, chassis), **_key(port)},
-        dhcpv4_options=dhcp.reference(network.spec, 4, port.allocation, served),
-        dhcpv6_options=dhcp.reference(network.spec, 6, port.allocation, served),
+        dhcpv4_options=dhcp.reference(network.spec, port.allocation, served),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from ipaddress import IPv4Network
 
-from weft import model
+from weft import model, names
 from weft.ovn import dhcp
 from weft.policy import words
 
@@ -25,11 +25,16 @@ _REPLIES = {
     4: "ip4 && udp.src == 67 && udp.dst == 68",
     6: "ip6 && udp.src == 547 && udp.dst == 546",
 }
-# The same where OVN is the server: it takes requests from the port that they come in by, and lets
-# its own answers pass before any ACL.
+# The same where weft is the server. By IPv4 that is OVN: it takes requests from the port that they
+# come in by, and lets its own answers pass before any ACL. By IPv6 it is the node's advertiser,
+# whose MAC port security lets no guest use.
 _SERVED_REQUESTS = {
     **_REQUESTS,
     4: f"ip4.dst == {{255.255.255.255, {dhcp.SERVER_IP}}} && udp.src == 68 && udp.dst == 67",
+}
+_SERVED_REPLIES = {
+    6: f"eth.src == {names.SERVER_MAC} && ip6.src == {dhcp.SERVER_LINK_LOCAL}"
+    " && udp.src == 547 && udp.dst == 546",
 }
 # The first packet of a connection, and those that follow it until there is an answer.
 FIRST = "ct.new"
@@ -44,7 +49,7 @@ def ports(direction: words.Direction, group: str) -> str:
 
 
 def always(direction: words.Direction, served: Collection[int] = ()) -> str:
-    """What no policy stops. In the families that are `served` OVN alone is a DHCP server, and
+    """What no policy stops. In the families that are `served` weft alone is a DHCP server, and
     nobody may speak to another, or as one, on its ports."""
     said = []
     for family in _REQUESTS:
@@ -52,6 +57,8 @@ def always(direction: words.Direction, served: Collection[int] = ()) -> str:
             said.append((_SERVED_REQUESTS if family in served else _REQUESTS)[family])
         elif family not in served:
             said.append(_REPLIES[family])
+        elif family in _SERVED_REPLIES:
+            said.append(_SERVED_REPLIES[family])
     return either([*_NEIGHBOURS, *(f"({each})" for each in said)])
 
 

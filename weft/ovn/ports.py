@@ -84,7 +84,6 @@ def row(
     type: str,
     options: Mapping[str, rows.Atom],
     dhcpv4_options: rows.Value = frozenset(),
-    dhcpv6_options: rows.Value = frozenset(),
 ) -> rows.Row:
     """The port on `switch`, with every column that weft writes of any pod's port."""
     name = port_key(port)
@@ -98,7 +97,8 @@ def row(
             "port_security": frozenset({port_security(port.allocation)}),
             "options": options,
             "dhcpv4_options": dhcpv4_options,
-            "dhcpv6_options": dhcpv6_options,
+            # None ever: the node agent answers DHCPv6, and no OVN reads it (ADR 0074).
+            "dhcpv6_options": frozenset(),
             "external_ids": {
                 names.OWNER: names.pod_owner(port.pod.namespace, port.pod.name),
                 names.OWNER_UID: port.pod.uid,

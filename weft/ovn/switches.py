@@ -42,13 +42,22 @@ def shared(name: str, network: model.Network) -> dict[str, rows.Atom]:
     return {"interconn-ts": name, "requested-tnl-key": str(names.datapath_key(network.id))}
 
 
-def row(name: str, owner: Owner, config: Mapping[str, rows.Atom]) -> rows.Row:
-    """Snooping stays off: the keys of snooped groups are chosen by each zone for itself."""
+def row(
+    name: str,
+    owner: Owner,
+    config: Mapping[str, rows.Atom],
+    subnets: tuple[model.Subnet, ...] = (),
+) -> rows.Row:
+    """Snooping stays off: the keys of snooped groups are chosen by each zone for itself.
+
+    `subnets` are noted for people alone: OVN gives no address itself.
+    """
     said = {"mcast_snoop": "false", **config}
+    noted: dict[str, rows.Atom] = {names.SUBNETS: " ".join(map(str, subnets))} if subnets else {}
     return rows.Row(
         ports.SWITCH,
         name,
-        {"name": name, "other_config": said, "external_ids": owner.ids()},
+        {"name": name, "other_config": said, "external_ids": {**owner.ids(), **noted}},
     )
 
 

@@ -19,7 +19,7 @@ SAID = advertisement.advertised(
     model.Network(
         model.NetworkSpec("blue", model.Topology.LAYER2, 1300, (ip_network("fd00:1::/64"),)), 3
     ),
-    frozenset(),
+    (),
 )
 
 
@@ -57,13 +57,13 @@ def test_a_device_that_is_another_one(old, new, anew):
 
 def solicitation(mac: str) -> bytes:
     ethernet = bytes.fromhex("333300000002" + mac.replace(":", "") + "86dd")
-    ipv6 = bytes(4) + b"\x00\x08\x3a\xff" + ip_address("fe80::1").packed + bytes(16)
+    ipv6 = b"\x60\0\0\0" + b"\x00\x08\x3a\xff" + ip_address("fe80::1").packed + bytes(16)
     return ethernet + ipv6 + b"\x85" + bytes(7)
 
 
 async def test_a_device_that_fails_while_guests_wait_is_opened_anew_once():
     guests = [f"0a:58:00:00:00:{number:02x}" for number in range(3)]
-    said = replace(SAID, macs=frozenset(guests))
+    said = replace(SAID, leases=dict.fromkeys(guests))
     ovs: Any = SimpleNamespace(subscribe=lambda table, function: None)
     speaker = advertise.Speaker(ovs)
     device, wire = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -71,7 +71,7 @@ async def test_a_device_that_fails_while_guests_wait_is_opened_anew_once():
     for guest in guests:
         wire.send(solicitation(guest))
     wire.close()  # what has come can be read, and nothing can be sent
-    speaker._voices["blue"] = advertise.Voice(said, device, {})
+    speaker._voices["blue"] = advertise.Voice(said, device)
     speaker._heard("blue")
     assert speaker.figures()["advertised_networks"] == 0
     assert device.fileno() == -1

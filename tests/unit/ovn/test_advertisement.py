@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import struct
 from dataclasses import replace
-from ipaddress import IPv6Address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_interface, ip_network
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from weft import model, names, rows
-from weft.ovn import advertisement
+from weft.ovn import advertisement, dhcpv6
 
 NETWORK = model.Network(
     model.NetworkSpec(
@@ -18,7 +18,8 @@ NETWORK = model.Network(
     ),
     3,
 )
-SAID = advertisement.advertised(NETWORK, frozenset({"0a:58:0a:01:00:05"}))
+GUEST = model.Allocation("0a:58:0a:01:00:05", (ip_interface("fd00:1::5/64"),), 11)
+SAID = advertisement.advertised(NETWORK, [GUEST])
 
 
 ROUTED = model.Network(
@@ -83,7 +84,7 @@ def test_checksum_holds():
 
 
 def test_on_a_routed_network_the_nodes_router_leads_to_all_of_it():
-    frame = advertisement.to_all(advertisement.advertised(ROUTED, frozenset(), PART))
+    frame = advertisement.to_all(advertisement.advertised(ROUTED, (), PART))
     assert frame[6:12] == bytes.fromhex("0a580a400201")
     assert frame[22:38] == IPv6Address("fe80::858:aff:fe40:201").packed
     assert struct.unpack("!H", frame[60:62]) == (0,)  # a default router it is not
@@ -98,7 +99,7 @@ def test_on_a_routed_network_the_nodes_router_leads_to_all_of_it():
 
 def test_on_the_clusters_own_network_it_leads_everywhere():
     own = model.Network(replace(ROUTED.spec, name="default"), 0)
-    frame = advertisement.to_all(advertisement.advertised(own, frozenset(), PART))
+    frame = advertisement.to_all(advertisement.advertised(own, (), PART))
     assert struct.unpack("!H", frame[60:62]) == (65535,)
     assert 24 not in options(frame)
 
@@ -116,6 +117,17 @@ def test_its_port_keeps_below_the_keys_of_pods():
         assert int(row.columns["options"]["requested-tnl-key"]) < names.FIRST_POD_TUNNEL_KEY
     silent = replace(NETWORK, spec=replace(NETWORK.spec, dhcp=model.Dhcp(enabled=False)))
     assert advertisement.port(silent, "switch") == ()
+
+
+def test_what_each_guest_leases_and_is_told_beside_it():
+    assert SAID.leases == {"0a:58:0a:01:00:05": IPv6Address("fd00:1::5")}
+    told = model.Dhcp(dns=(ip_address("10.1.0.2"), ip_address("fd00:1::2")), domain="lab.example")
+    network = replace(NETWORK, spec=replace(NETWORK.spec, dhcp=told))
+    made = advertisement.advertised(network, [replace(GUEST, addresses=())])
+    assert made.leases == {"0a:58:0a:01:00:05": None}
+    assert made.settings == dhcpv6.Settings((IPv6Address("fd00:1::2"),), "lab.example")
+    assert not made.says_as(SAID)
+    assert SAID.says_as(advertisement.advertised(NETWORK, ()))
 
 
 def test_the_asking_guest_alone_is_answered():

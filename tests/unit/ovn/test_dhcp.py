@@ -1,4 +1,4 @@
-"""What OVN's DHCP servers are told to say."""
+"""What OVN's DHCPv4 server is told to say, and what there is to lease."""
 
 from __future__ import annotations
 
@@ -30,8 +30,7 @@ def test_lease_address_and_mtu_but_no_router():
         "lease_time": "3600",
         "mtu": "1300",
     }
-    assert found["dhcp6/blue"].columns["cidr"] == "fd00:1::/64"
-    assert found["dhcp6/blue"].columns["options"] == {"server_id": "0a:58:a9:fe:01:01"}
+    assert found.keys() == {"dhcp4/blue"}, "OVN never reads a guest's DHCPv6"
 
 
 def test_what_is_configured_is_said_in_its_own_family():
@@ -43,31 +42,33 @@ def test_what_is_configured_is_said_in_its_own_family():
             lease_seconds=60,
         )
     )
-    v4, v6 = found["dhcp4/blue"].columns["options"], found["dhcp6/blue"].columns["options"]
+    v4 = found["dhcp4/blue"].columns["options"]
     assert v4["router"] == "10.1.0.1"
     assert v4["dns_server"] == "{10.1.0.2, 10.1.0.3}"
     assert v4["domain_name"] == '"lab.example"'
     assert v4["lease_time"] == "60"
-    assert v6["dns_server"] == "fd00:1::2"
-    assert v6["domain_search"] == '"lab.example"'
 
 
 def test_nothing_where_disabled():
     off = network(enabled=False)
     assert dhcp.options(off) == ()
     allocation = model.Allocation("0a:58:0a:01:00:05", (ip_interface("10.1.0.5/24"),), 11)
-    assert dhcp.reference(off.spec, 4, allocation) == frozenset()
+    assert dhcp.reference(off.spec, allocation) == frozenset()
 
 
 def test_a_port_is_served_in_the_families_that_it_has():
     allocation = model.Allocation("0a:58:0a:01:00:05", (ip_interface("fd00:1::5/64"),), 11)
-    assert dhcp.reference(SPEC, 4, allocation) == frozenset()
-    assert dhcp.reference(SPEC, 6, allocation) == {rows.Ref("DHCP_Options", "dhcp6/blue")}
+    assert dhcp.reference(SPEC, allocation) == frozenset()
+    assert dhcp.lease(SPEC, allocation) == IPv6Address("fd00:1::5")
+    both = replace(allocation, addresses=(ip_interface("10.1.0.5/24"), *allocation.addresses))
+    assert dhcp.reference(SPEC, both) == {rows.Ref("DHCP_Options", "dhcp4/blue")}
+    assert dhcp.lease(SPEC, both) == IPv6Address("fd00:1::5")
+    assert dhcp.lease(network(enabled=False).spec, both) is None
 
 
 def test_an_address_outside_of_the_subnet_is_not_offered():
     allocation = model.Allocation("0a:58:0a:01:00:05", (ip_interface("10.2.0.5/24"),), 11)
-    assert dhcp.reference(SPEC, 4, allocation) == frozenset()
+    assert dhcp.reference(SPEC, allocation) == frozenset()
 
 
 def test_link_local_address_follows_from_the_mac():

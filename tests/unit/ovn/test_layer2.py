@@ -37,6 +37,7 @@ def test_switch_has_one_key_in_all_zones():
         "mcast_snoop": "false",
         "requested-tnl-key": "16711686",
     }
+    assert row.columns["external_ids"][names.SUBNETS] == "10.1.0.0/24 fd00:1::/64"
 
 
 def test_local_port_is_bound_here_and_served():
@@ -51,7 +52,7 @@ def test_local_port_is_bound_here_and_served():
     }
     assert row.columns["addresses"] == {"0a:58:0a:01:00:05 10.1.0.5 fd00:1::5"}
     assert row.columns["dhcpv4_options"] == {rows.Ref("DHCP_Options", "dhcp4/blue")}
-    assert row.columns["dhcpv6_options"] == {rows.Ref("DHCP_Options", "dhcp6/blue")}
+    assert row.columns["dhcpv6_options"] == frozenset(), "the node agent answers DHCPv6"
     assert row.columns["external_ids"] == {
         names.OWNER: "Pod/default/web",
         names.OWNER_UID: "uid-1",

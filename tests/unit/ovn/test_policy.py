@@ -68,13 +68,15 @@ def test_a_deny_group_drops_and_an_audit_group_tells() -> None:
     assert rest.columns["log"] is True
 
 
-def test_where_ovn_serves_dhcp_nobody_speaks_as_a_server() -> None:
+def test_where_weft_serves_dhcp_no_pod_speaks_as_a_server() -> None:
     def always(network: model.Network) -> str:
         return str(policy.group(DENY, network)[1].columns["match"])
 
     own = replace(ROUTED.spec, dhcp=model.Dhcp(enabled=False))
     assert "udp" in always(FLAT)
-    assert "udp" not in always(ROUTED)
+    said = always(ROUTED)
+    assert said.count("udp.src") == 1
+    assert f"eth.src == {names.SERVER_MAC} && ip6.src" in said
     assert "udp" in always(replace(ROUTED, spec=own))
 
 

@@ -225,9 +225,9 @@ class Zone:
         found = {}
         for name, keys in self._local.items():
             if network := self.network(name):
-                macs = frozenset(self._ports[name][key].allocation.mac for key in keys)
+                guests = [self._ports[name][key].allocation for key in sorted(keys)]
                 topology = topologies.KNOWN[network.spec.topology]
-                if said := topology.of_guests(network, macs, self._here):
+                if said := topology.of_guests(network, guests, self._here):
                     found[name] = said
         return found
 

@@ -6,7 +6,7 @@ rows say is `weft.ovn`'s.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -46,9 +46,9 @@ class Topology(Protocol):
         """The port of a pod, None where it has none here or not yet."""
 
     def of_guests(
-        self, network: model.Network, macs: frozenset[str], here: Here
+        self, network: model.Network, guests: Iterable[model.Allocation], here: Here
     ) -> advertisement.Advertised | None:
-        """What to advertise to the local guests with these MACs, None where nothing is."""
+        """What to advertise to the local guests that hold these, None where nothing is."""
 
 
 class Layer2:
@@ -61,11 +61,11 @@ class Layer2:
         return (layer2.switch(network), *dhcp.options(network), *port)
 
     def of_guests(
-        self, network: model.Network, macs: frozenset[str], here: Here
+        self, network: model.Network, guests: Iterable[model.Allocation], here: Here
     ) -> advertisement.Advertised | None:
         if not advertisement.has_advertiser(network):
             return None
-        return advertisement.advertised(network, macs)
+        return advertisement.advertised(network, guests)
 
     def of_node(
         self, network: model.Network, node: model.NodeInfo, here: Here
@@ -112,12 +112,12 @@ class Layer3:
         return layer3.pod_port(network, port, own, here.chassis)
 
     def of_guests(
-        self, network: model.Network, macs: frozenset[str], here: Here
+        self, network: model.Network, guests: Iterable[model.Allocation], here: Here
     ) -> advertisement.Advertised | None:
         own = self._own(network, here)
         if own is None or not advertisement.has_advertiser(network):
             return None
-        return advertisement.advertised(network, macs, own.subnets_of(network.name))
+        return advertisement.advertised(network, guests, own.subnets_of(network.name))
 
     @staticmethod
     def _own(network: model.Network, here: Here) -> model.NodeInfo | None:

@@ -1,0 +1,91 @@
+"""Guests that send what nobody should: every daemon of the node lives on, and others are served.
+
+`make fuzz` sends far more than the tests do: $WEFT_FUZZ_FRAMES frames, from seed $WEFT_FUZZ_SEED.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import struct
+import sys
+from ipaddress import IPv6Address
+from pathlib import Path
+
+import pytest
+
+from tests.real.test_guest_addresses import Cluster, cluster, heard_prefix, lease
+from tests.support import frames, fuzzing
+from tests.support.zones import Guest, Zone
+
+pytestmark = pytest.mark.real
+__all__ = ["cluster"]
+
+FRAMES = int(os.environ.get("WEFT_FUZZ_FRAMES", "3000"))
+SEED = int(os.environ.get("WEFT_FUZZ_SEED", "1"))
+DAEMONS = ("ovn/ovn-controller", "ovn/ovn-northd", "ovn/nb", "ovn/sb")
+SWITCH = ("openvswitch/ovs-vswitchd", "openvswitch/ovsdb-server")
+KINDS = (1, 3, 4, 5, 6, 8, 9, 11)  # of all messages that a client sends
+_LIVES = "import os,sys; print(os.path.exists(f'/proc/{sys.argv[1]}/exe') and 'yes' or 'no')"
+
+
+def daemons(zone: Zone) -> dict[str, str]:
+    """The process of each."""
+    files = [f"/run/{name}.pid" for name in (*DAEMONS, *SWITCH)]
+    return dict(zip(files, zone.run("cat", *files).split(), strict=True))
+
+
+def alive(zone: Zone, process: str) -> bool:
+    """Not even a zombie has an executable."""
+    return zone.run(sys.executable, "-I", "-c", _LIVES, process).strip() == "yes"
+
+
+def overflowing(mac: str, kind: int) -> bytes:
+    """DHCPv6 whose client identifier says that it has 65,535 bytes."""
+    who = fuzzing.Who(bytes.fromhex(mac.replace(":", "")), None, None)  # type: ignore[arg-type]
+    client = b"\0\1\0\x0a\0\3\0\1" + who.mac
+    association = b"\0\3\0\x0c\0\0\0\1" + bytes(8)
+    body = bytes((kind, 1, 2, 3)) + client + association + b"\0\1\xff\xff" + b"A" * 60
+    udp = struct.pack("!HHH", 546, 547, 8 + len(body)) + b"\0\0" + body
+    ends = who.link_local.packed + IPv6Address("ff02::1:2").packed
+    total = frames.checksum(ends + struct.pack("!II", len(udp), 17) + udp)
+    udp = udp[:6] + total.to_bytes(2, "big") + udp[8:]
+    head = struct.pack("!IHBB", 6 << 28, len(udp), 17, 64) + ends
+    return b"\x33\x33\0\1\0\2" + who.mac + b"\x86\xdd" + head + udp
+
+
+async def unharmed(cluster: Cluster, zone: Zone, before: dict[str, str]) -> None:
+    """The same processes run, and none of them complained about itself."""
+    assert daemons(zone) == before
+    assert all(alive(zone, process) for process in before.values())
+    assert not [p for p in cluster.whole.processes if p.poll() is not None]
+    said = cluster.whole.log(zone.name)
+    assert "Traceback" not in said
+    for name in ("ovn/ovn-controller", "ovn/ovn-northd", "openvswitch/ovs-vswitchd"):
+        log = (zone.root / f"run/{name}.log").read_text()
+        assert "|EMER|" not in log, name
+        assert "assertion" not in log, name
+
+
+async def served(guest: Guest, folder: Path, ipv4: str, ipv6: str) -> None:
+    await heard_prefix(guest)
+    given = await asyncio.to_thread(lease, guest, folder, "udhcpc")
+    assert given["ip"] == ipv4
+    # Who asked too much is unheard for a while.
+    given = await asyncio.to_thread(lease, guest, folder, "udhcpc6", "-t", "10")
+    assert IPv6Address(given["ipv6"]) == IPv6Address(ipv6)
+
+
+async def test_a_client_identifier_without_end_harms_nobody(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    """Some versions of ovn-controller die of it within a few packets, if they serve DHCPv6."""
+    zone = cluster.zones[0]
+    evil, honest = [await cluster.guest(name, zone) for name in ("evil", "honest")]
+    await heard_prefix(honest)
+    before = daemons(zone)
+    for kind in KINDS:
+        await asyncio.to_thread(frames.send, evil.space, *[overflowing(evil.mac, kind)] * 50)
+    await served(honest, tmp_path, "10.1.0.2", "fd00:1::2")
+    await served(evil, tmp_path, "10.1.0.1", "fd00:1::1")
+    await unharmed(cluster, zone, before)
