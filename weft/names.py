@@ -19,8 +19,14 @@ NETWORKS = "k8s.v1.cni.cncf.io/networks"
 NETWORK_STATUS = "k8s.v1.cni.cncf.io/network-status"
 CHOSEN_DEFAULT = "v1.multus-cni.io/default-network"
 POD_NETWORKS = "k8s.ovn.org/pod-networks"
+# weft's own, beside it: the cluster manager's signature, without which it is nobody's word.
+POD_NETWORKS_SIGNATURE = "weft/pod-networks-signature"
 NETWORK_NAME = "k8s.ovn.org/network-name"
 NETWORK_ID = "k8s.ovn.org/network-id"
+# In the cluster manager's namespace: the Secret with which it signs, and the ConfigMap that says by
+# which keys its signatures are known.
+SIGNING_KEY = "weft-pod-networks-key"
+SIGNING_KEYS = "weft-pod-networks-keys"
 # KubeVirt's label on the pod of a virtual machine: the machine's name.
 VM_NAME = "vm.kubevirt.io/name"
 # weft's own, on a definition: the text of its configuration that was accepted last. Zones go by

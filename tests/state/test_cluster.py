@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from itertools import permutations
 from typing import Any
 
 import pytest
@@ -149,13 +148,13 @@ async def test_another_writer_was_faster() -> None:
     async with managed(api) as manager:
         await settled(api, manager)
         theirs = {"mac_address": "0a:58:0a:01:00:63", "ip_addresses": ["10.1.0.99/24"]}
-        text = json.dumps({"default/blue": {**theirs, "tunnel_id": 55}})
+        entries = {"default/blue": {**theirs, "tunnel_id": 55}}
 
         def spoil(verb: str, kind: Resource, key: str) -> str:
             if kind is not PODS:
                 return ""
             api.spoil = lambda verb, kind, key: ""
-            api.change(PODS, key, {"metadata": {"annotations": {names.POD_NETWORKS: text}}})
+            api.change(PODS, key, world.signed(api, "one", entries))
             return ""
 
         api.put(PODS, world.pod("one"))
@@ -403,25 +402,43 @@ async def test_a_wish_that_cannot_be_met_is_told_and_harms_nobody(wish: object, 
         assert address(api, "bad")
 
 
-@pytest.mark.parametrize("order", list(permutations(range(3))))
-async def test_two_pods_that_claim_one_address_at_the_start_are_both_left_alone(
-    order: tuple[int, ...],
-) -> None:
+@pytest.mark.parametrize("count", [33, 4090])
+async def test_a_pod_that_asks_for_too_many_networks_gets_none_of_them(count: int) -> None:
     api = MemoryApi()
-    api.put(NADS, world.nad("blue"))
-    entry = {"mac_address": "0a:58:0a:01:00:05", "ip_addresses": ["10.1.0.5/24"], "tunnel_id": 12}
-    pods = []
-    for name in ("one", "two", "three"):
-        pods.append(world.pod(name))
-        if name != "three":
-            text = json.dumps({"default/blue": entry})
-            pods[-1]["metadata"]["annotations"][names.POD_NETWORKS] = text
-    for index in order:
-        api.put(PODS, pods[index])
-    await manage(api)
-    assert allocations(api, "one") == allocations(api, "two") == {"default/blue": entry}
-    assert address(api, "three") not in ("", "10.1.0.5/24")
-    assert sum(len(messages(api, name)) for name in ("one", "two")) == 1
+    api.put(NADS, world.nad("blue", subnets="10.1.0.0/28"))
+    api.put(PODS, world.pod("hog", ",".join(["blue"] * count)))
+    async with managed(api) as manager:
+        await settled(api, manager)
+        api.put(PODS, world.pod("victim"))
+        await settled(api, manager)
+        assert address(api, "victim") == "10.1.0.1/28"
+        (said,) = messages(api, "hog")
+        assert f"Pod default/hog: {names.NETWORKS}: names {count} networks" in said
+        assert "a pod can have 32 (name fewer" in said
+        assert not allocations(api, "hog")
+
+
+async def test_what_cannot_be_written_is_free_again_at_once_and_the_pod_is_told() -> None:
+    api = MemoryApi()
+    api.put(NADS, world.nad("blue", subnets="10.1.0.0/30"))
+    hog = world.pod("hog", "blue, blue")
+    hog["metadata"]["annotations"]["notes"] = "x" * ((256 << 10) - 200)
+    api.put(PODS, hog)
+    async with managed(api) as manager:
+        await settled(api, manager)
+        api.put(PODS, world.pod("victim"))
+        await settled(api, manager)
+        assert address(api, "victim")
+        (said,) = messages(api, "hog")
+        assert "ErrorAllocatingPod: Pod default/hog: k8s.ovn.org/pod-networks: is refused" in said
+        assert "metadata.annotations: Too long" in said
+        assert "shorten the pod's other annotations" in said
+        api.change(PODS, "default/hog", {"metadata": {"annotations": {"notes": "short"}}})
+        await settled(api, manager)
+        assert not allocations(api, "hog"), "one address is left, and it asks for two"
+        api.remove(PODS, "default/victim")
+        await settled(api, manager)
+        assert set(allocations(api, "hog")) == {"default/blue", "default/blue/1"}
 
 
 async def test_a_pod_on_two_networks_of_one_range_is_told() -> None:

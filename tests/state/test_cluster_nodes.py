@@ -42,7 +42,7 @@ async def test_every_node_gets_id_transit_addresses_and_subnet() -> None:
         "node-subnets": {"default": ["10.128.0.0/23"]},
     }
     assert world.notes(api, "node2")["node-subnets"] == {"default": ["10.128.2.0/23"]}
-    assert [kind for _, kind, _ in api.writes] == ["Node", "Node"], "one patch a node"
+    assert world.written(api) == ["Node", "Node"], "one patch a node"
 
 
 async def test_every_pod_gets_an_address_of_its_nodes_subnet() -> None:
@@ -89,7 +89,7 @@ async def test_without_the_setting_nobody_touches_pods_or_nodes() -> None:
     await manage(api)
     assert allocations(api, "bare") == {}
     assert world.notes(api, "node1") == {"node-subnets": json.loads(theirs)}
-    assert {kind for _, kind, _ in api.writes} == {"NetworkAttachmentDefinition", "Pod"}
+    assert set(world.written(api)) == {"NetworkAttachmentDefinition", "Pod"}
 
 
 async def test_a_secondary_networks_part_goes_to_nodes_with_pods_on_it() -> None:
@@ -285,10 +285,9 @@ async def test_a_pod_whose_node_has_another_part_now_is_told() -> None:
     for name in ("old", "new"):
         api.put(PODS, bare(name))
     await manage(api, PRIMARY)
-    text = api.of(PODS, "default/old")["metadata"]["annotations"][names.POD_NETWORKS]
-    given = address(api, "old", "default")
-    notes = {names.POD_NETWORKS: text.replace(given, "10.128.2.3/23")}
-    api.change(PODS, "default/old", {"metadata": {"annotations": notes}})
+    text = json.dumps(allocations(api, "old"))
+    text = text.replace(address(api, "old", "default"), "10.128.2.3/23")
+    api.change(PODS, "default/old", world.signed(api, "old", json.loads(text)))
     await manage(api, PRIMARY)
     (said,) = [each for each in messages(api, "old") if each.startswith("OutsideNodeSubnet")]
     assert "lies outside of 10.128.0.0/23, the part of its node node1: it is cut off" in said

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from tests.support.memory_api import MemoryApi
-from weft import names
+from weft import model, names
+from weft.api import decision, podnetworks
 from weft.app import settings
 from weft.app.cluster import Manager
-from weft.kube.resources import EVENTS, NODES, PODS
+from weft.kube.resources import CONFIGMAPS, EVENTS, NODES, PODS, SECRETS
 
 Object = dict[str, Any]
 OPTIONS = settings.ClusterManager(workers=4)
@@ -75,6 +77,30 @@ def allocations(api: MemoryApi, key: str) -> dict[str, Any]:
     return json.loads(text) if text else {}
 
 
+def signer(api: MemoryApi) -> decision.Signer:
+    """The cluster manager's key, as its Secret holds it."""
+    (secret,) = api.all(SECRETS).values()
+    return decision.Signer.load(base64.b64decode(secret["data"]["key"]).decode())
+
+
+def signed(api: MemoryApi, key: str, entries: dict[str, Any]) -> Object:
+    """A patch by which another copy of the cluster manager decides for a pod."""
+    meta = api.of(PODS, f"default/{key}")["metadata"]
+    text = json.dumps(entries)
+    given = podnetworks.parse(
+        {"metadata": {"annotations": {names.POD_NETWORKS: text}}}, primary=True
+    )
+    ref = model.PodRef("default", key, meta["uid"])
+    notes = {names.POD_NETWORKS: text}
+    notes[names.POD_NETWORKS_SIGNATURE] = signer(api).sign(ref, given)
+    return {"metadata": {"annotations": notes}}
+
+
+def written(api: MemoryApi) -> list[str]:
+    """The kinds of what was written in turn, but for the manager's key."""
+    return [kind for _, kind, _ in api.writes if kind not in (SECRETS.kind, CONFIGMAPS.kind)]
+
+
 def address(api: MemoryApi, key: str, nad_key: str = "default/blue") -> str:
     entry = allocations(api, key).get(nad_key, {})
     return str(entry.get("ip_address", ""))
@@ -102,6 +128,7 @@ async def settled(api: MemoryApi, manager: Manager) -> None:
             or len(manager.claims.queue)
             or len(manager.pods.queue)
             or len(manager.policies.queue)
+            or len(manager.signing.queue)
             or manager.recorder.is_busy
         )
         quiet = 0 if busy else quiet + 1

@@ -38,6 +38,7 @@ class MemoryApi(Client):
         self.objects: dict[tuple[str, str], Object] = {}
         self.history: list[tuple[int, str, str, Object]] = []  # version, kind, event, object
         self.version = 0
+        self.now = "2026-02-01T00:00:00Z"  # when what a client creates is made
         self.writes: list[tuple[str, str, str]] = []  # verb, kind, key
         self.spoil: Spoil = lambda verb, kind, key: ""
         self._changed = asyncio.Event()
@@ -131,7 +132,8 @@ class MemoryApi(Client):
         async with self._effect("create", res, key):
             if (res.kind, key) in self.objects:
                 raise errors.AlreadyExists(409, "AlreadyExists", f"{key} exists")
-            self.put(res, dict(obj))
+            stamped = {"creationTimestamp": self.now, "uid": f"{res.kind}-{key}-{self.version}"}
+            self.put(res, {**obj, "metadata": {**stamped, **obj["metadata"]}})
         return copy.deepcopy(self.of(res, key))
 
     async def patch(self, res: Resource, name: str, namespace: str, body: Any, **_: Any) -> Object:
@@ -143,6 +145,9 @@ class MemoryApi(Client):
                 if wanted != obj["metadata"].get(field):
                     raise errors.Conflict(409, "Conflict", f"{field} of {key} is another")
             merge(obj, body)
+            notes = obj["metadata"].get("annotations") or {}
+            if sum(len(name) + len(value) for name, value in notes.items()) > 256 << 10:
+                raise errors.Invalid(422, "Invalid", "metadata.annotations: Too long")
             if obj != self.of(res, key):
                 self._store(res, key, "MODIFIED", obj)
         return copy.deepcopy(self.of(res, key))

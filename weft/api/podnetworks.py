@@ -9,7 +9,7 @@ neither read nor touched.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from ipaddress import ip_address, ip_interface, ip_network
 
 import orjson
@@ -20,10 +20,13 @@ from weft.api import fields, objects, written
 KIND = "Pod"
 
 
-def parse(pod: object, *, primary: bool = False) -> dict[str, model.Allocation]:
+def parse(
+    pod: object, *, primary: bool = False, only: Collection[str] | None = None
+) -> dict[str, model.Allocation]:
     """The allocations of `pod` by attachment key; an entry without a MAC is not made yet.
 
-    `primary`: weft serves the cluster's own network too, and reads its entry.
+    `primary`: weft serves the cluster's own network too, and reads its entry. `only`: no entry
+    but these is read. Whose word they are is not known here, see `decision`.
     """
     text = objects.annotation(KIND, pod, names.POD_NETWORKS)
     if not text:
@@ -32,7 +35,7 @@ def parse(pod: object, *, primary: bool = False) -> dict[str, model.Allocation]:
     found: list[errors.InvalidInput] = []
     decided = {}
     for key, entry in _entries(subject, text).items():
-        if key == names.DEFAULT_NETWORK and not primary:
+        if key not in only if only is not None else key == names.DEFAULT_NETWORK and not primary:
             continue
         path = f"{names.POD_NETWORKS}[{key!r}]"
         if not isinstance(entry, Mapping):
@@ -109,6 +112,25 @@ def render(allocations: Mapping[str, model.Allocation], *, onto: str = "") -> st
     for key, allocation in allocations.items():
         entries[key] = _entry(allocation)
     return orjson.dumps(dict(sorted(entries.items()))).decode()
+
+
+def keys(text: str) -> frozenset[str]:
+    """The attachments that an annotation's text has entries of, whoever wrote them."""
+    return frozenset(_loose(text))
+
+
+def without(text: str, attachments: Collection[str]) -> str:
+    """A text's entries but those of `attachments`; "" if none is left, or it is unusable."""
+    kept = {key: entry for key, entry in _loose(text).items() if key not in attachments}
+    return orjson.dumps(kept).decode() if kept else ""
+
+
+def _loose(text: str) -> dict[str, object]:
+    try:
+        found = orjson.loads(text or "{}")
+    except orjson.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _entry(allocation: model.Allocation) -> dict[str, object]:

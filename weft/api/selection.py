@@ -29,6 +29,9 @@ _TAKEN_INTERFACES = {
 # Where Multus looks for a definition that a pod's default-network names without a namespace.
 _MULTUS_NAMESPACE = "kube-system"
 _OWN = model.Attachment(nad="", key=names.DEFAULT_NETWORK, interface=names.DEFAULT_INTERFACE)
+# More than any machine has slots for; a pod that asks for thousands would have a network to itself.
+MAX_ATTACHMENTS = 32
+MAX_ADDRESSES = 32
 _RATES = ("ingressRate", "ingressBurst", "egressRate", "egressBurst")
 
 
@@ -92,14 +95,24 @@ def _elements(pod: object, name: str, found: list[errors.InvalidInput]) -> Itera
             raise errors.InvalidInput(subject, name, listed, rule, hint=hint)
         items = listed
     else:
+        _check_count(subject, name, text.count(",") + 1)
         parts = enumerate(text.split(","))
         items = [_short(subject, f"{name}[{index}]", part) for index, part in parts]
+    _check_count(subject, name, len(items))
     for index, item in enumerate(items):
         path = f"{name}[{index}]"
         if not isinstance(item, Mapping):
             rule = f"must be an object, not {kind_of(item)}"
             raise errors.InvalidInput(subject, path, item, rule)
         yield Fields(subject, path, item, found)
+
+
+def _check_count(subject: str, name: str, count: int) -> None:
+    """Before any of them is looked at: the work is bounded, too."""
+    if count > MAX_ATTACHMENTS:
+        rule = f"names {count} networks; a pod can have {MAX_ATTACHMENTS}"
+        hint = "name fewer, or spread them over several pods"
+        raise errors.InvalidInput(subject, name, None, rule, hint=hint)
 
 
 def _short(subject: str, field: str, part: str) -> dict[str, object]:
@@ -193,7 +206,12 @@ def _mac(fields: Fields) -> str:
 
 def _addresses(fields: Fields) -> tuple[model.Interface | model.Address, ...]:
     found: dict[model.Address, model.Interface | model.Address] = {}
-    for place, text in fields.strings("ips"):
+    asked = list(fields.strings("ips"))
+    if len(asked) > MAX_ADDRESSES:
+        rule = f"has {len(asked)} addresses; an interface can have {MAX_ADDRESSES}"
+        fields.refuse("ips", None, rule, hint="ask for fewer")
+        return ()
+    for place, text in asked:
         try:
             wish = written.interface(text) if "/" in text else written.address(text)
         except ValueError as error:

@@ -15,7 +15,16 @@ from weft import errors, model
 from weft.api import clusternet
 from weft.app import health, settings
 from weft.control import loop
-from weft.control.cluster import claims, definitions, holdings, networks, nodes, pods, policies
+from weft.control.cluster import (
+    claims,
+    definitions,
+    holdings,
+    networks,
+    nodes,
+    pods,
+    policies,
+    signing,
+)
 from weft.kube import cache, events, lease, resources
 from weft.kube.client import Client
 
@@ -46,8 +55,18 @@ class Manager:
         self.nodes = nodes.Nodes(client, self.node_cache, self.networks, held, self.recorder)
         self.claim_cache = claims.watch(client)
         self.claims = claims.Claims(client, self.claim_cache, self.networks, held)
+        namespace = options.lease_namespace or client.namespace
+        self.key_cache = signing.watch(client, namespace)
+        self.signing = signing.Signing(client, self.key_cache, namespace)
         self.pods = pods.Pods(
-            client, self.pod_cache, self.networks, self.nodes, self.claims, held, self.recorder
+            client,
+            self.pod_cache,
+            self.networks,
+            self.nodes,
+            self.claims,
+            held,
+            self.signing,
+            self.recorder,
         )
         self.policy_cache = policies.watch(client)
         self.namespace_cache = policies.watch_namespaces(client)
@@ -68,6 +87,7 @@ class Manager:
             nodes=self.node_cache.run(),
             claims=self.claim_cache.run(),
             pods=self.pod_cache.run(),
+            keys=self.key_cache.run(),
             namespaces=self.namespace_cache.run(),
             policies=self.policy_cache.run(),
             control=self._control(),
@@ -76,7 +96,9 @@ class Manager:
     async def _control(self) -> None:
         for each in self._caches():
             await each.synced()
+        await self.signing.prepare()
         # No await from here to the end of the starts: nothing may happen in between.
+        self.signing.start()
         self.networks.start()
         self.nodes.start()
         self.claims.start()
@@ -86,6 +108,7 @@ class Manager:
         self.is_started = True
         log.info("in charge of %d networks, %d pods", len(self.networks), len(self.pod_cache))
         await loop.together(
+            signing=self.signing.run(),
             networks=self.networks.run(),
             nodes=self.nodes.run(),
             claims=self.claims.run(),
@@ -101,12 +124,13 @@ class Manager:
             self.namespace_cache,
             self.policy_cache,
             self.pod_cache,
+            self.key_cache,
         )
 
     def not_ready(self) -> list[str]:
         reasons = [] if self.is_started else ["not synced yet"]
-        parts = (self.networks, self.nodes, self.claims, self.pods, self.policies)
-        troubles = [each.trouble for each in self._caches()]
+        parts = (self.networks, self.nodes, self.claims, self.pods, self.policies, self.signing)
+        troubles = [*(each.trouble for each in self._caches()), self.signing.trouble]
         troubles += [each.queue.trouble for each in parts]
         return reasons + [trouble for trouble in troubles if trouble]
 

@@ -1,32 +1,40 @@
 """Which addresses, MAC and tunnel key does each attachment of each pod get?
 
-Joins the cache of pods with what is held of the networks: what is annotated is reserved, what is
-missing is allocated and written with one patch, and everything is released once when a pod goes
-or completes. What may be given to whom is decided in weft.alloc, what annotations mean in weft.api.
+Joins the cache of pods with what is held of the networks: what was decided earlier is reserved,
+what is missing is allocated, signed and written with one patch, and everything is released once
+when a pod goes or completes. What stands on a pod and is not signed is overwritten, and what a
+running pod holds is put back. What may be given to whom is decided in weft.alloc.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 from weft import errors, model, names
-from weft.alloc import shares
 from weft.alloc.shares import Share
 from weft.api import podnetworks
-from weft.control.cluster import changes, overlaps, wishes
+from weft.control import decisions
+from weft.control.cluster import oddities, wishes
 from weft.control.cluster.claims import Claims
 from weft.control.cluster.holdings import Holdings
 from weft.control.cluster.networks import Networks
 from weft.control.cluster.nodes import Nodes, Pending
+from weft.control.cluster.oddities import Oddities
+from weft.control.cluster.oddities import label as _label
+from weft.control.cluster.signing import Signing
+from weft.control.cluster.standing import Standing
 from weft.control.cluster.waiting import Waiting
 from weft.kube import cache, events, queue, resources
-from weft.kube.client import ApiError, Client, NotFound, Object
+from weft.kube.client import ApiError, Client, Invalid, NotFound, Object
 
 log = logging.getLogger(__name__)
 
 SAFETY_NET = 30.0  # seconds after which a pod that waits for a change is looked at anyway
 _FAILED = "ErrorAllocatingPod"
+_FORGED = "PodNetworksOverwritten"
+_LOST = "PodNetworksLost"
 BY_NAD, BY_CLAIM, BY_NODE = "nad", "claim", "node"  # indexes of the pods' cache
 
 
@@ -48,23 +56,32 @@ class Pods:
         nodes: Nodes,
         claims: Claims,
         holdings: Holdings,
+        signing: Signing,
         recorder: events.Recorder,
     ) -> None:
         self._client, self._pods = client, pods
         self._networks, self._nodes, self._claims = networks, nodes, claims
-        self._holdings, self._recorder = holdings, recorder
+        self._holdings, self._signing, self._recorder = holdings, signing, recorder
+        self._standing = Standing(signing, networks)
+        self._oddities = Oddities(networks, nodes, holdings)
         self._waiting = Waiting()
-        self._sent: dict[str, str] = {}  # pod uid: the annotation that is on its way
+        self._sent: dict[str, decisions.Texts] = {}  # pod uid: the annotations on their way
+        self._unsigned: set[str] = set()  # uids of pods from before, whose signature is to come
         self._told: dict[str, str] = {}  # pod key: what its last Event said
+        self._refused: set[str] = set()  # keys of pods that the API server takes no annotation for
         self._unheld: set[str] = set()  # pods whose definitions are not sure to stay yet
         self.queue = queue.Queue("Pod", on_error=self._on_error)
 
     def start(self) -> None:
-        """Once, when all are synced and nodes and claims started: what is annotated comes first."""
-        for pod in self._pods.objects():
-            if not wishes.is_completed(pod):
-                self._observe(pod)
+        """Once, when all are synced and nodes and claims started: what is decided comes first."""
+        there = [pod for pod in self._pods.objects() if not wishes.is_completed(pod)]
+        for pod in there:
+            self._observe(pod)
+        for pod in self._standing.unsigned(there):
+            self._adopt(pod)
+        self._end_adoption()
         self._pods.subscribe(self._on_pod)
+        self._signing.listen(self._on_keys)
         self._networks.listen(self._on_nad)
         self._networks.await_held(self._on_held)
         self._nodes.listen(self._on_node)
@@ -88,14 +105,18 @@ class Pods:
             assert gone is not None
             self._release(key, gone["metadata"]["uid"])
             return
-        text = wishes.annotation(new)
-        is_own = text and self._sent.pop(new["metadata"]["uid"], None) == text
+        texts, uid = decisions.texts(new), new["metadata"]["uid"]
+        is_own = any(texts) and self._sent.pop(uid, None) == texts
         if is_own and old and wishes.ask_alike(old, new):
             return  # this manager's own patch, come back
-        if old is None or wishes.annotation(old) != text:
-            self._observe(new, old)
-        if wishes.is_due(new) and not (old and wishes.are_alike(old, new)):
+        if old is None or decisions.texts(old) != texts:
+            self._observe(new)
+        is_news = key in self._refused or not (old and wishes.are_alike(old, new))
+        if self._is_due(new) and is_news:
             self.queue.add(key)
+
+    def _on_keys(self) -> None:
+        self._look_again(set(self._pods.keys()))
 
     def _on_nad(self, nad: str) -> None:
         self._look_again(self._pods.index(BY_NAD, nad))
@@ -116,34 +137,47 @@ class Pods:
             pod = self._pods.get(key)
             if pod is not None and not wishes.is_completed(pod):
                 self._observe(pod)
-                if wishes.is_due(pod):
+                if self._is_due(pod):
                     self.queue.add(key)
 
-    def _observe(self, pod: Object, before: Object | None = None) -> None:
-        """Reserves what the pod's annotation says, whoever wrote it."""
-        if not wishes.annotation(pod):
-            return
+    def _is_due(self, pod: Object) -> bool:
+        return wishes.is_due(pod, holds=bool(self._holdings.keys(pod["metadata"]["uid"])))
+
+    def _observe(self, pod: Object) -> None:
+        """Reserves what was decided for the pod, by this manager or an earlier one."""
+        decided = self._standing.decided(pod)
+        if decided:
+            self._reserve_all(pod, decided)
+
+    def _adopt(self, pod: Object) -> None:
+        """Reserves what a pod from before the time of signatures says of itself."""
         try:
             annotated = podnetworks.parse(pod, primary=wishes.serves_primary(pod))
-            attachments = wishes.attachments(pod)
         except errors.InvalidInput as error:
             self._tell(pod, error)
             return
-        for attachment in (*attachments, *wishes.left_over(attachments, annotated)):
-            allocation = annotated.get(attachment.key)
+        self._reserve_all(pod, annotated)
+        uid = pod["metadata"]["uid"]
+        if self._holdings.keys(uid) and self._is_due(pod):
+            self._unsigned.add(uid)
+
+    def _reserve_all(self, pod: Object, decided: Mapping[str, model.Allocation]) -> None:
+        asked: tuple[model.Attachment, ...] = ()
+        try:
+            asked = wishes.attachments(pod)
+        except errors.InvalidInput as error:
+            log.debug("%s: what it was given counts all the same: %s", _label(pod), error)
+        for attachment in (*asked, *wishes.left_over(asked, decided)):
+            allocation = decided.get(attachment.key)
             held = self._holdings.get(pod["metadata"]["uid"], attachment.key)
             if allocation is not None and allocation != held:
                 try:
-                    self._reserve(pod, before, attachment, allocation)
+                    self._reserve(pod, attachment, allocation)
                 except errors.WeftError as error:
                     self._tell(pod, error)
 
     def _reserve(
-        self,
-        pod: Object,
-        before: Object | None,
-        attachment: model.Attachment,
-        allocation: model.Allocation,
+        self, pod: Object, attachment: model.Attachment, allocation: model.Allocation
     ) -> None:
         network = self._networks.find(attachment.nad)
         if network is None:
@@ -153,11 +187,9 @@ class Pods:
             claim = self._claims.lookup(attachment, network, meta["namespace"])
         except errors.NotReady:
             return
-        primary = wishes.serves_primary(pod)
-        if before is None or key not in podnetworks.parse(before, primary=primary):
-            # What was decided here never got there: somebody else was faster.
-            for freed in self._holdings.release(meta["uid"], key):
-                self._wake(self._waiting.freed(freed))
+        # What was decided here never got there: another manager was faster.
+        for freed in self._holdings.release(meta["uid"], key):
+            self._wake(self._waiting.freed(freed))
         share = None
         if network.spec.topology is model.Topology.LAYER3:
             share = self._nodes.known_share(pod.get("nodeName", ""), network)
@@ -167,6 +199,10 @@ class Pods:
     def _release(self, key: str, uid: str) -> None:
         self._told.pop(key, None)
         self._sent.pop(uid, None)
+        self._standing.forget(uid)
+        self._unsigned.discard(uid)
+        self._end_adoption()
+        self._refused.discard(key)
         self._unheld.discard(key)
         self._waiting.forget(key)
         self._wake(self._waiting.end_turn(key))
@@ -179,23 +215,27 @@ class Pods:
         for key in keys:
             self.queue.add(key)
 
+    def _end_adoption(self) -> None:
+        if not self._unsigned:
+            self._signing.end_adoption()
+
     # What is to be done about it
 
     async def _reconcile(self, key: str) -> None:
         pod = self._pods.get(key)
-        if pod is None or not wishes.is_due(pod):
+        if pod is None or not self._is_due(pod):
             self._wake(self._waiting.end_turn(key))
             return
         self._waiting.forget(key)
+        self._refused.discard(key)
+        if self._is_lost(pod):
+            self._tell(pod, oddities.lost(pod), reason=_LOST)
+            self._wake(self._waiting.end_turn(key))
+            return
         try:
             missing = self._allocate(pod)
         except Pending:
             return  # the node is about to be annotated, which brings the pod back
-        except errors.InvalidInput as error:
-            if not wishes.is_wired(pod):
-                raise
-            self._tell(pod, changes.unreadable(error), reason=changes.REASON)
-            return
         except (errors.NotReady, errors.Conflict) as error:
             # Comes back when the NAD changes or something is released, long before this.
             self._tell(pod, error)
@@ -208,14 +248,24 @@ class Pods:
             self.queue.add(key, after=SAFETY_NET)
             return
         self._unheld.discard(key)
-        if missing:
+        if missing or not self._standing.is_whole(pod):
             await self._write(pod, missing)
         self._tell_odd(pod)
 
+    def _is_lost(self, pod: Object) -> bool:
+        """Whether the pod runs with what its node alone knows by now."""
+        if not wishes.is_wired(pod) or self._holdings.keys(pod["metadata"]["uid"]):
+            return False
+        made = any(self._standing.is_own(key) for key in wishes.interfaces(pod))
+        return not self._standing.decided(pod) and (made or any(decisions.texts(pod)))
+
     def _allocate(self, pod: Object) -> dict[str, model.Allocation]:
-        """What the pod's annotation lacks, by attachment key; all of it or an error."""
-        annotated = podnetworks.parse(pod, primary=wishes.serves_primary(pod))
+        """What does not stand on the pod yet, by attachment key; all of it or an error."""
+        decided, is_wired = self._standing.decided(pod), wishes.is_wired(pod)
         uid, namespace, label = pod["metadata"]["uid"], pod["metadata"]["namespace"], _label(pod)
+        # A running pod has what it was given, whatever was written to it since.
+        given = self._holdings.of(uid) if is_wired else {}
+        missing = {key: allocation for key, allocation in given.items() if key not in decided}
         wanted = [
             (
                 network,
@@ -223,14 +273,14 @@ class Pods:
                 self._claims.lookup(attachment, network, namespace),
                 self._share(pod, network),
             )
-            for attachment in wishes.attachments(pod)
-            if attachment.key not in annotated
+            for attachment in self._asked(pod)
+            if attachment.key not in decided
+            and attachment.key not in missing
             # A running pod's networks stay as they are; the first interface of one that another
             # plugin wired may once be weft's.
-            and not (wishes.is_wired(pod) and (attachment.nad or self._chose_first(pod)))
+            and not (is_wired and (attachment.nad or self._chose_first(pod)))
             and (network := self._lookup(attachment, uid)) is not None
         ]
-        missing: dict[str, model.Allocation] = {}
         fresh: list[str] = []
         for network, attachment, claim, share in wanted:
             held = self._holdings.get(uid, attachment.key)
@@ -246,15 +296,27 @@ class Pods:
             except errors.WeftError as error:
                 if claim is not None:
                     self._claims.note(claim, error)
-                for made in fresh:
-                    for freed in self._holdings.release(uid, made):
-                        self._wake(self._waiting.freed(freed))
+                self._take_back(uid, fresh)
                 if isinstance(error, errors.Conflict):
                     exhausted = isinstance(error, errors.Exhausted)
                     scope = names.scope(network.name, share.node if share else "")
                     self._waiting.add(resources.key(pod), scope, exhausted=exhausted)
                 raise
         return missing
+
+    def _asked(self, pod: Object) -> tuple[model.Attachment, ...]:
+        """The pod's wish; a running one's that became unreadable asks for nothing more."""
+        try:
+            return wishes.attachments(pod)
+        except errors.InvalidInput:
+            if not wishes.is_wired(pod):
+                raise
+            return ()
+
+    def _take_back(self, uid: str, attachments: Iterable[str]) -> None:
+        for attachment in attachments:
+            for freed in self._holdings.release(uid, attachment):
+                self._wake(self._waiting.freed(freed))
 
     def _chose_first(self, pod: Object) -> bool:
         """Whether a pod that does not name its first network any more has one that it chose."""
@@ -272,64 +334,41 @@ class Pods:
         return self._nodes.share(pod["nodeName"], network)
 
     def _tell_odd(self, pod: Object) -> None:
-        """What is odd about a pod that has all that it was given."""
-        error, reason = self._change(pod) if wishes.is_wired(pod) else None, changes.REASON
-        if error is None:
-            error, reason = self._stray(pod), "OutsideNodeSubnet"
-        if error is None:
-            error, reason = self._overlap(pod), overlaps.REASON
-        if error is None:
+        odd = self._oddities.find(pod)
+        if odd is None:
             self._told.pop(resources.key(pod), None)
         else:
-            self._tell(pod, error, reason=reason)
-
-    def _change(self, pod: Object) -> errors.InvalidInput | None:
-        """A pod's interfaces are made once: a later change of its wish is refused."""
-        asked = [
-            attachment
-            for attachment in wishes.attachments(pod)
-            if attachment.nad and self._networks.find(attachment.nad) is not None
-        ]
-        held = self._holdings.of(pod["metadata"]["uid"])
-        primary = wishes.serves_primary(pod)
-        made = wishes.interfaces(pod)
-        return changes.refusal(_label(pod), asked, held, made, primary=primary)
-
-    def _stray(self, pod: Object) -> errors.InvalidInput | None:
-        """An address that is not of the part that the pod's node has by now."""
-        for key, allocation in self._holdings.of(pod["metadata"]["uid"]).items():
-            is_own = key == names.DEFAULT_NETWORK
-            network = self._networks.find("" if is_own else names.definition_of(key))
-            if network is None or network.spec.topology is not model.Topology.LAYER3:
-                continue
-            share = self._nodes.decided_share(pod["nodeName"], network)
-            try:
-                shares.check(_label(pod), key, share, allocation)
-            except errors.InvalidInput as error:
-                return error
-        return None
-
-    def _overlap(self, pod: Object) -> errors.InvalidInput | None:
-        """Two networks of one range: the pod cannot tell whom it means."""
-        found = [self._networks.find(each.nad) for each in wishes.attachments(pod)]
-        return overlaps.find(_label(pod), [each.spec for each in found if each is not None])
+            self._tell(pod, odd[1], reason=odd[0])
 
     async def _write(self, pod: Object, missing: dict[str, model.Allocation]) -> None:
         """One patch, for this incarnation as seen: anything newer is a conflict and read again."""
-        meta = pod["metadata"]
-        text = podnetworks.render(missing, onto=wishes.annotation(pod))
+        meta, uid = pod["metadata"], pod["metadata"]["uid"]
+        forgery = self._standing.forgery(pod)
+        texts = self._standing.render(pod, {**self._standing.decided(pod), **missing})
+        annotations = (names.POD_NETWORKS, names.POD_NETWORKS_SIGNATURE)
         body = {
             "metadata": {
-                "uid": meta["uid"],
+                "uid": uid,
                 "resourceVersion": meta["resourceVersion"],
-                "annotations": {names.POD_NETWORKS: text},
+                "annotations": {
+                    name: text or None for name, text in zip(annotations, texts, strict=True)
+                },
             }
         }
-        self._sent[meta["uid"]] = text
+        self._sent[uid] = texts
         try:
             await self._client.patch(resources.PODS, meta["name"], meta["namespace"], body)
         except NotFound:
             log.debug("%s went before it was annotated", _label(pod))
+        except Invalid as error:
+            if not wishes.is_wired(pod):
+                self._take_back(uid, missing)  # it does not stand there, and never will
+            self._refused.add(resources.key(pod))
+            raise oddities.unwritable(pod, error) from error
+        if forgery is not None and uid not in self._unsigned:
+            self._tell(pod, forgery, reason=_FORGED)
+        self._unsigned.discard(uid)
+        self._end_adoption()
 
     def _tell_claim(self, claim: model.IpamClaim | None) -> None:
         if claim is not None:
@@ -352,7 +391,3 @@ class Pods:
             # That an allocation failed is an attempt's; all else is so for as long as the pod runs.
             lasts = reason != _FAILED
             self._recorder.emit(pod, "Warning", reason, message, lasts=lasts)
-
-
-def _label(pod: Object) -> str:
-    return f"Pod {resources.key(pod)}"

@@ -20,7 +20,12 @@ from weft.policy.words import Protocol
 Object = dict[str, Any]
 
 _SILENT = ("wired", "labels", "ports")
-_KEPT_ANNOTATIONS = (names.NETWORKS, names.CHOSEN_DEFAULT, names.POD_NETWORKS)
+_KEPT_ANNOTATIONS = (
+    names.NETWORKS,
+    names.CHOSEN_DEFAULT,
+    names.POD_NETWORKS,
+    names.POD_NETWORKS_SIGNATURE,
+)
 
 
 def keep(pod: Object, *, primary: bool = False) -> Object:
@@ -31,6 +36,8 @@ def keep(pod: Object, *, primary: bool = False) -> Object:
     meta, spec = pod["metadata"], pod.get("spec") or {}
     kept = {name: meta[name] for name in ("name", "uid", "resourceVersion")}
     kept["namespace"] = sys.intern(meta["namespace"])
+    if meta.get("creationTimestamp"):
+        kept["creationTimestamp"] = sys.intern(meta["creationTimestamp"])
     if meta.get("deletionTimestamp"):
         kept["deletionTimestamp"] = meta["deletionTimestamp"]
     annotations = meta.get("annotations") or {}
@@ -97,7 +104,7 @@ def _counts(annotations: Mapping[str, Any]) -> bool:
     try:
         return set(orjson.loads(decided)) - {names.DEFAULT_NETWORK} != set()
     except (ValueError, TypeError):
-        return False
+        return True  # whoever broke it may have broken the manager's own
 
 
 def _interned(value: Any) -> Any:
@@ -124,10 +131,13 @@ def serves_primary(pod: Object) -> bool:
     return bool(pod.get("primary"))
 
 
-def is_due(pod: Object) -> bool:
-    """Whether the pod is to have allocations: it asks, has a node, and still is to run."""
+def is_due(pod: Object, *, holds: bool = False) -> bool:
+    """Whether the pod is to have allocations: it asks, has a node, and still is to run.
+
+    `holds`: it has some, whether it still asks or not.
+    """
     return (
-        "annotations" in pod["metadata"]
+        (holds or "annotations" in pod["metadata"])
         and "nodeName" in pod
         and "hostNetwork" not in pod
         and "completed" not in pod

@@ -1,0 +1,168 @@
+"""Which of a pod's allocations are the cluster manager's word, and how does a reader know?
+
+Whoever makes a pod can write its annotations, `k8s.ovn.org/pod-networks` among them. What counts is
+what the cluster manager signed, for this incarnation of this pod:
+
+    weft/pod-networks-signature: {"by": "<key>", "of": ["<attachment>", ...], "signature": "..."}
+
+The signature (Ed25519) is over the allocations as they are read, not over their text; entries of
+attachments that `of` does not list are other plugins', and nobody's word here (ADR 0060).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import orjson
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from weft import errors, model, names
+from weft.api import objects, podnetworks
+
+_SUBJECT = "weft/pod-networks/1"  # no signature for anything else is taken for one of these
+_REMEDY = "the cluster manager writes it; nothing is to be done"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`allocations` by attachment key, signed by the key with the id `by`."""
+
+    allocations: Mapping[str, model.Allocation] = field(default_factory=dict)
+    by: str = ""
+
+
+NOTHING = Decision()
+
+
+class Signer:
+    """The cluster manager's private key; `secret` and `public` as they are stored."""
+
+    def __init__(self, key: Ed25519PrivateKey) -> None:
+        self._key = key
+        self.secret = base64.b64encode(key.private_bytes_raw()).decode()
+        raw = key.public_key().public_bytes_raw()
+        self.public = base64.b64encode(raw).decode()
+        self.id = key_id(raw)
+
+    @classmethod
+    def load(cls, secret: str) -> Signer:
+        """ValueError for a text that is no key."""
+        return cls(Ed25519PrivateKey.from_private_bytes(_raw(secret)))
+
+    def sign(self, pod: model.PodRef, allocations: Mapping[str, model.Allocation]) -> str:
+        """The signature annotation's text."""
+        signature = self._key.sign(_message(pod, allocations))
+        said = {
+            "by": self.id,
+            "of": sorted(allocations),
+            "signature": base64.b64encode(signature).decode(),
+        }
+        return orjson.dumps(said).decode()
+
+
+class Trusted:
+    """Public keys by id, as a ConfigMap's data hold them."""
+
+    def __init__(self, keys: Mapping[str, Ed25519PublicKey] | None = None) -> None:
+        self._keys = dict(keys or {})
+
+    @classmethod
+    def parse(cls, data: Mapping[str, object]) -> Trusted:
+        """Keys under another id than their own, and what is no key, are passed over."""
+        found = {}
+        for name, text in data.items():
+            try:
+                raw = _raw(text)
+                if name == key_id(raw):
+                    found[name] = Ed25519PublicKey.from_public_bytes(raw)
+            except ValueError:
+                continue
+        return cls(found)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._keys
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Trusted) and self._keys.keys() == other._keys.keys()
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._keys))
+
+    def __or__(self, other: Trusted) -> Trusted:
+        return Trusted(self._keys | other._keys)
+
+    def verify(self, by: str, signature: bytes, message: bytes) -> bool:
+        key = self._keys.get(by)
+        try:
+            if key is None:
+                return False
+            key.verify(signature, message)
+        except InvalidSignature:
+            return False
+        return True
+
+
+def key_id(public: bytes) -> str:
+    return hashlib.sha256(public).hexdigest()[:16]
+
+
+def read(pod: Mapping[str, object], trusted: Trusted) -> Decision:
+    """What the cluster manager decided for `pod`; NOTHING where it has not come to it.
+
+    InvalidInput for an annotation that says something else than was signed for this very pod.
+    """
+    text = objects.annotation(podnetworks.KIND, pod, names.POD_NETWORKS)
+    signature = objects.annotation(podnetworks.KIND, pod, names.POD_NETWORKS_SIGNATURE)
+    if not text and not signature:
+        return NOTHING
+    if not signature:
+        raise _refusal(pod, "was not written by the cluster manager")
+    by, of, raw = _signature(pod, signature)
+    if by not in trusted:
+        raise _refusal(pod, f"is signed with key {by!r}, which is none of the cluster manager's")
+    allocations = podnetworks.parse(pod, only=of)
+    if not trusted.verify(by, raw, _message(_ref(pod), allocations)):
+        raise _refusal(pod, "is not as the cluster manager wrote it for this pod")
+    return Decision(allocations, by)
+
+
+def _ref(pod: Mapping[str, object]) -> model.PodRef:
+    meta = pod.get("metadata")
+    uid = meta.get("uid") if isinstance(meta, Mapping) else ""
+    return model.PodRef(*objects.key(pod), str(uid))
+
+
+def _signature(pod: Mapping[str, object], text: str) -> tuple[str, frozenset[str], bytes]:
+    try:
+        said = orjson.loads(text)
+        by, of, raw = said["by"], said["of"], _raw(said["signature"])
+        if not isinstance(by, str) or not isinstance(of, list):
+            raise ValueError
+        return by, frozenset(map(str, of)), raw
+    except (ValueError, KeyError, TypeError):
+        raise _refusal(pod, "has a signature that cannot be read") from None
+
+
+def _message(pod: model.PodRef, allocations: Mapping[str, model.Allocation]) -> bytes:
+    said = podnetworks.render(allocations)
+    return orjson.dumps([_SUBJECT, pod.uid, pod.namespace, pod.name, said])
+
+
+def _raw(text: object) -> bytes:
+    try:
+        return base64.b64decode(str(text), validate=True)
+    except binascii.Error as error:
+        raise ValueError(str(error)) from None
+
+
+def _refusal(pod: object, rule: str) -> errors.InvalidInput:
+    subject = objects.subject(podnetworks.KIND, pod)
+    return errors.InvalidInput(subject, names.POD_NETWORKS, None, rule, hint=_REMEDY)

@@ -1,0 +1,89 @@
+"""What stands on a pod, what of it did the cluster manager decide, and what is to stand there?
+
+What is not signed counts as nothing, whoever wrote it (ADR 0060); entries of networks that are not
+weft's are left as they are. What a pod is given is decided in pods.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from weft import errors, model, names
+from weft.api import podnetworks
+from weft.api.decision import Decision
+from weft.control import decisions
+from weft.control.cluster import wishes
+from weft.control.cluster.networks import Networks
+from weft.control.cluster.signing import Signing
+from weft.kube.client import Object
+
+
+class Standing:
+    """Answers for pods as the cache of pods has them."""
+
+    def __init__(self, signing: Signing, networks: Networks) -> None:
+        self._signing, self._networks = signing, networks
+
+    def decided(self, pod: Object) -> Mapping[str, model.Allocation]:
+        """The allocations that stand on the pod and are the cluster manager's word."""
+        return self._read(pod)[0].allocations
+
+    def forgery(self, pod: Object) -> errors.InvalidInput | None:
+        """Why what stands on the pod is nobody's word."""
+        return self._read(pod)[1]
+
+    def is_whole(self, pod: Object) -> bool:
+        """Whether nothing else stands there, and that under the key of today."""
+        decided, forgery = self._read(pod)
+        if forgery is not None or (decided.by and not self._signing.is_current(decided)):
+            return False
+        return not self._own(pod) - decided.allocations.keys()
+
+    def render(self, pod: Object, allocations: Mapping[str, model.Allocation]) -> decisions.Texts:
+        """What both annotations are to say; "" for one that is to go."""
+        meta = pod["metadata"]
+        others = podnetworks.without(wishes.annotation(pod), self._own(pod))
+        if not allocations:
+            return others, ""
+        ref = model.PodRef(meta["namespace"], meta["name"], meta["uid"])
+        signature = self._signing.signer.sign(ref, allocations)
+        texts = podnetworks.render(allocations, onto=others), signature
+        decided = Decision(dict(allocations), self._signing.signer.id)
+        self._signing.decisions.note(meta["uid"], texts, decided)
+        return texts
+
+    def unsigned(self, pods: Iterable[Object]) -> list[Object]:
+        """The pods from the time before anything was signed, those first that came first."""
+        before = self._signing.adopt_before
+        found = [
+            pod
+            for pod in pods
+            if pod["metadata"].get("creationTimestamp", "") < before
+            and wishes.annotation(pod)
+            and self.forgery(pod) is not None
+        ]
+        return sorted(found, key=_age)
+
+    def forget(self, uid: str) -> None:
+        self._signing.decisions.forget(uid)
+
+    def _read(self, pod: Object) -> tuple[Decision, errors.InvalidInput | None]:
+        try:
+            return self._signing.decisions.read(pod), None
+        except errors.InvalidInput as error:
+            return Decision(), error
+
+    def _own(self, pod: Object) -> set[str]:
+        """The entries of the pod's annotation that are of weft's networks."""
+        return {key for key in podnetworks.keys(wishes.annotation(pod)) if self.is_own(key)}
+
+    def is_own(self, attachment: str) -> bool:
+        """Whether an attachment is to a network of weft's."""
+        is_default = attachment == names.DEFAULT_NETWORK
+        nad = "" if is_default else names.definition_of(attachment)
+        return self._networks.find(nad) is not None
+
+
+def _age(pod: Object) -> tuple[str, ...]:
+    meta = pod["metadata"]
+    return meta.get("creationTimestamp", ""), meta["namespace"], meta["name"]
