@@ -120,7 +120,8 @@ def _of(obj: Object) -> list[errors.InvalidInput]:
         from weft.lab.vm import validation
 
         is_vm = obj["kind"] == resources.VMS.kind
-        return validation.machine_findings(obj) if is_vm else validation.instance_findings(obj)
+        found = validation.machine_findings if is_vm else validation.instance_findings
+        return [*validation.unknown_findings(obj), *found(obj)]
     if obj["kind"] == selection.KIND:
         return selection.problems(obj)
     if obj["kind"] == resources.NAMESPACES.kind:

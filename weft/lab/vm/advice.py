@@ -5,16 +5,12 @@ Pure but for the question whether a file exists, which the caller answers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from weft.lab.vm import cloudinit, machine, networkdata, seed
+from weft.lab.vm import cloudinit, fields, machine, networkdata, seed
 
 Told = tuple[str, str, str]  # type, reason, message of an Event
-OTHER_SOURCES = (
-    *("persistentVolumeClaim", "dataVolume", "ephemeral", "memoryDump", "secret", "configMap"),
-    *("serviceAccount", "sysprep", "downwardAPI", "downwardMetrics"),
-)
 
 
 def on(vmi: Mapping[str, Any], exists: Callable[[str], bool]) -> Iterator[Told]:
@@ -40,7 +36,7 @@ def on(vmi: Mapping[str, Any], exists: Callable[[str], bool]) -> Iterator[Told]:
         )
         yield from _cloud_init(vm, spec)
     for volume in spec.get("volumes") or ():
-        for source in OTHER_SOURCES:
+        for source in fields.TOLD_ELSEWHERE:
             if source in volume:
                 yield (
                     "Warning",
@@ -49,6 +45,13 @@ def on(vmi: Mapping[str, Any], exists: Callable[[str], bool]) -> Iterator[Told]:
                 )
     yield from _unseen(spec)
     yield from _bindings(vm, spec)
+    if lost := list(fields.unfollowed(spec)):
+        yield ignored(lost)
+
+
+def ignored(paths: Sequence[str]) -> Told:
+    """Fields that have an effect on a real cluster and none here."""
+    return "Warning", "FieldIgnored", f"not followed by the lab: {', '.join(paths)}"
 
 
 def _unseen(spec: Mapping[str, Any]) -> Iterator[Told]:

@@ -17,7 +17,7 @@ from weft import errors
 from weft.control import loop
 from weft.kube import cache, events, queue, resources
 from weft.kube.client import AlreadyExists, Client, Conflict, NotFound, Object
-from weft.lab.vm import advice, launcherpod, lifecycle, status, validation
+from weft.lab.vm import advice, fields, launcherpod, lifecycle, status, validation
 
 log = logging.getLogger(__name__)
 
@@ -163,6 +163,8 @@ class Controller:
         except AlreadyExists:
             return  # the cache will show it
         self._tell(vm, "Normal", "SuccessfulCreate", f"started the instance {meta['name']}")
+        if lost := fields.unfollowed_of_machine(vm["spec"]):
+            self._tell(vm, *advice.ignored(lost))
 
     # VirtualMachineInstances
 

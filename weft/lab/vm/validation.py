@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from weft.errors import InvalidInput
-from weft.lab.vm import advice, machine, quantity
+from weft.lab.vm import fields, machine, quantity
 
 STRATEGIES = ("Always", "Halted", "Manual", "RerunOnFailure", "Once")
 BINDINGS = ("bridge", "masquerade", "slirp", "passt")
@@ -23,7 +23,7 @@ MAC = re.compile(r"([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}")
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 DISK_KINDS = ("disk", "cdrom", "lun")
 SOURCES = ("containerDisk", "hostDisk", "emptyDisk", "cloudInitNoCloud")
-KNOWN_SOURCES = (*SOURCES, "cloudInitConfigDrive", *advice.OTHER_SOURCES)
+KNOWN_SOURCES = (*SOURCES, "cloudInitConfigDrive", *fields.TOLD_ELSEWHERE)
 LONGEST_NAME = 63
 
 Spec = Mapping[str, Any]
@@ -47,6 +47,14 @@ def instance_findings(vmi: Mapping[str, Any]) -> list[InvalidInput]:
     """Of a VirtualMachineInstance."""
     check = _Check(_called("VirtualMachineInstance", vmi))
     return [*_instance(check, vmi.get("spec"), "spec"), *check.broken]
+
+
+def unknown_findings(obj: Mapping[str, Any]) -> Findings:
+    """Fields that are none of KubeVirt's; an API server drops or refuses them."""
+    check = _Check(_called(obj["kind"], obj))
+    for path, near in fields.unknown(obj, obj["kind"]):
+        rule = f"is not a field of {obj['kind']} in KubeVirt"
+        yield check.wrong(path, None, rule, f"did you mean {near}?" if near else "")
 
 
 def _called(kind: str, obj: Mapping[str, Any]) -> str:

@@ -1,0 +1,93 @@
+"""Every field of a machine is followed, makes no difference, or is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from weft.lab.vm import fields
+
+_SPEC = yaml.safe_load(fields.CRD.read_text())["spec"]["versions"][0]["schema"]
+MACHINE = _SPEC["openAPIV3Schema"]["properties"]["spec"]
+
+
+def paths(schema: dict[str, Any], path: str = "") -> Iterator[str]:
+    for name, inner in schema.get("properties", {}).items():
+        below = f"{path}.{name}".lstrip(".")
+        yield below
+        yield from paths(inner.get("items", inner), f"{below}[]" if "items" in inner else below)
+        if isinstance(inner.get("additionalProperties"), dict):
+            yield f"{below}.memory"  # requests and limits name resources
+
+
+def instance(**devices: object) -> dict[str, Any]:
+    return {"domain": {"devices": devices}}
+
+
+def test_the_tables_name_fields_that_there_are() -> None:
+    known = set(paths(MACHINE["properties"]["template"]["properties"]["spec"]))
+    assert len(known) > 500
+    # KubeVirt had these once, and manifests have them still.
+    old = {"domain.devices.disks[].discard"}
+    assert {*fields.FOLLOWED, *fields.HARMLESS} - old <= known
+    assert not set(fields.FOLLOWED) & fields.HARMLESS
+
+
+@pytest.mark.parametrize(
+    ("spec", "lost"),
+    [
+        (instance(interfaces=[{"name": "a", "bridge": {}, "state": "down"}]), []),
+        (
+            instance(interfaces=[{"name": "a", "macAdress": "x"}]),
+            ["domain.devices.interfaces[a].macAdress (did you mean macAddress?)"],
+        ),
+        (
+            instance(interfaces=[{"name": "a", "dhcpOptions": {"ntpServers": ["10.0.0.1"]}}]),
+            ["domain.devices.interfaces[a].dhcpOptions"],
+        ),
+        (instance(disks=[{"name": "d", "disk": {"bus": "sata"}}]), []),
+        ({"domain": {"memroy": "1Gi"}}, ["domain.memroy (did you mean memory?)"]),
+        ({"domain": {"resources": {"requests": {"memory": "1Gi"}}}}, []),
+        ({"readinessProbe": {"tcpSocket": {"port": 1}}}, ["readinessProbe"]),
+        ({"readinessProbe": None, "accessCredentials": []}, []),
+        (
+            {"volumes": [{"name": "c", "cloudInitNoCloud": {"secretRef": {"name": "s"}}}]},
+            ["volumes[c].cloudInitNoCloud.secretRef"],
+        ),
+        ({"domain": []}, []),
+    ],
+)
+def test_what_has_no_effect_is_named(spec: dict[str, Any], lost: list[str]) -> None:
+    assert list(fields.unfollowed(spec)) == lost
+
+
+def test_a_machines_own_fields() -> None:
+    spec = {"runStrategy": "Always", "template": {}, "instancetype": {"name": "u1"}, "running": 1}
+    assert fields.unfollowed_of_machine(spec) == ["instancetype"]
+
+
+def test_what_kubevirt_does_not_know() -> None:
+    template = {"spec": {"termination/GracePeriodSeconds": 30, "nodeSelector": {"any": "x"}}}
+    obj = {"spec": {"runStrategy": "Always", "template": template, "lan": 1}}
+    assert dict(fields.unknown(obj, "VirtualMachine")) == {
+        "spec.template.spec.termination/GracePeriodSeconds": "terminationGracePeriodSeconds",
+        "spec.lan": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("template.spec.hostname", "cloud-init"),
+        ("template.spec.domain.devices", "Some of its fields"),
+        ("template.spec.domain.devices.interfaces[].ports[].port", "may reach"),
+        ("template.spec.domain.clock.utc", "no difference"),
+        ("template.spec.livenessProbe.exec", "Not followed"),
+        ("instancetype", "Not followed"),
+    ],
+)
+def test_kubectl_explains_what_becomes_of_a_field(path: str, said: str) -> None:
+    assert said in fields.description(path)
