@@ -5,7 +5,7 @@ RUN = $(VENV)/bin/python -m
 # Tests of real daemons wait more than they compute.
 JOBS ?= 3
 
-.PHONY: demo down test lint check fix bench clean prepare prepare-dev
+.PHONY: demo down test lint check fix fuzz bench clean prepare prepare-dev
 
 demo: prepare            ## the three-VM demo, on this machine
 	@$(VENV)/bin/weft demo
@@ -29,6 +29,10 @@ check: lint              ## lint and the fast tests
 fix: prepare-dev         ## let ruff mend what it can
 	$(RUN) ruff check --fix .
 	$(RUN) ruff format .
+
+fuzz: prepare-dev        ## hostile guests: FRAMES of each, from SEED
+	WEFT_FUZZ_FRAMES=$(or $(FRAMES),200000) WEFT_FUZZ_SEED=$(or $(SEED),1) \
+		$(RUN) pytest -q -n 0 tests/real/test_hostile_guests.py
 
 bench: prepare-dev       ## figures beside their limits and peers
 	$(RUN) bench
