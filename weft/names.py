@@ -38,6 +38,8 @@ NODE_ID = "k8s.ovn.org/node-id"
 NODE_SUBNETS = "k8s.ovn.org/node-subnets"
 NODE_TRANSIT = "k8s.ovn.org/node-transit-switch-port-ifaddr"
 NODE_GATEWAY = "k8s.ovn.org/l3-gateway-config"
+# weft's own, a condition of a Node: whether its OVN is of a version with known faults.
+OVN_CONDITION = "OVNKnownFaults"
 
 # The cluster's own network: its name, its key in the annotations of pods and nodes, what runtimes
 # call it in a CNI call, and its interface in every pod.

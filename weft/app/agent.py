@@ -15,7 +15,16 @@ from weft import errors, model, names, rows
 from weft.api import clusternet, gateway, nodeinfo, policy
 from weft.app import health, settings
 from weft.control import loop
-from weft.control.zone import audit, namespaces, networks, nodes, pods, state, writer
+from weft.control.zone import (
+    audit,
+    namespaces,
+    networks,
+    nodes,
+    ovnversion,
+    pods,
+    state,
+    writer,
+)
 from weft.kube import cache, events, queue, resources
 from weft.kube.client import Client, Object
 from weft.nic import plan, port
@@ -75,6 +84,9 @@ class Agent:
         self.recorder = events.Recorder(client, COMPONENT)
         self.audit = audit.Audit(self.zone, self.recorder.emit)
         self._announcer = queue.Queue("Node")
+        self._version = ovnversion.OvnVersion(
+            sb, self.recorder, lambda: self._announcer.add(own.name)
+        )
         self.is_started = False
 
     async def run(self) -> None:
@@ -154,6 +166,8 @@ class Agent:
     async def _announce(self, _: str) -> None:
         primary = self._primary is not None
         await nodes.announce(self._client, self.nodes, self._announced, primary=primary)
+        if (node := self.nodes.get(self.own.name)) is not None:
+            await self._version.announce(self._client, node)
 
     async def _watch_chassis(self) -> None:
         """Ends the process when the switch is given another identity or endpoint."""

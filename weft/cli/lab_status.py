@@ -22,6 +22,8 @@ def show(found: Mapping[str, Any]) -> None:
         tables.append(_machines(cluster["vms"]))
     for table in tables:
         typer.echo("\n".join([*columns.aligned(table), ""]))
+    for line in _faults(cluster.get("nodes", [])):
+        typer.echo(line + "\n")
     if cluster:
         typer.echo(f"API: https://127.0.0.1:{found['lab']['port']} {cluster['api']}")
     typer.echo(f"KUBECONFIG: {found['kubeconfig']}")
@@ -44,6 +46,15 @@ def _nodes(services: Sequence[Mapping[str, Any]], ready: Mapping[str, bool]) -> 
         is_ready = ("yes" if ready[node] else "no") if node in ready else ""
         rows.append([node, is_ready, restarts, " ".join(up), " ".join(down)])
     return rows if any(row[-1] for row in rows[1:]) else [row[:-1] for row in rows]
+
+
+def _faults(nodes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One sentence for all nodes of which it is true."""
+    said: dict[str, list[str]] = {}
+    for node in nodes:
+        if message := node.get("faults"):
+            said.setdefault(message, []).append(str(node["name"]))
+    return [f"{', '.join(names)}: {message}" for message, names in said.items()]
 
 
 def _machines(vms: Sequence[Mapping[str, Any]]) -> list[list[str]]:

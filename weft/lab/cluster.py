@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from weft import errors
+from weft import errors, names
 from weft.kube import cache, client, resources
 
 PATIENCE = 30.0
@@ -68,6 +68,17 @@ def is_ready(node: dict[str, Any], oldest: str = "") -> bool:
     )
 
 
+def faults(node: dict[str, Any]) -> str:
+    """What the node's agent says of its OVN: nothing where no fault of it is known."""
+    conditions = (node.get("status") or {}).get("conditions") or []
+    said = (
+        str(one.get("message", ""))
+        for one in conditions
+        if one["type"] == names.OVN_CONDITION and one["status"] != "False"
+    )
+    return next(said, "")
+
+
 def look(kubeconfig: str) -> dict[str, Any]:
     """Nodes and virtual machines for `weft lab status`; `api` says whether it answers."""
     try:
@@ -85,7 +96,10 @@ async def _look(kubeconfig: str) -> dict[str, Any]:
             machines = client.Listing()
     return {
         "api": "ok",
-        "nodes": [{"name": one["metadata"]["name"], "ready": is_ready(one)} for one in nodes],
+        "nodes": [
+            {"name": one["metadata"]["name"], "ready": is_ready(one), "faults": faults(one)}
+            for one in nodes
+        ],
         "vms": [_machine(one) for one in machines],
     }
 

@@ -11,6 +11,8 @@ from weft import names, rows
 
 NORTHBOUND = "OVN_Northbound"
 SOUTHBOUND = "OVN_Southbound"
+# Where northd notes its version, and under which of the options.
+GLOBAL, VERSION = "SB_Global", "northd_internal_version"
 
 # Rows of others carry no id of ours, and so no key.
 BY_ID = rows.ByEntry("external_ids", names.ROW_ID)
@@ -81,6 +83,7 @@ SB = (
         rows.ByColumns(("chassis_name", "ip")),
     ),
     rows.Table("Chassis_Private", ("name",)),
+    rows.Table(GLOBAL, ("options",), rows.ALONE),
 )
 
 

@@ -47,12 +47,16 @@ def read(obj: dict[str, Any], before: model.NodeInfo | None = None) -> model.Nod
 
 
 def slim(obj: dict[str, Any]) -> dict[str, Any]:
-    """The annotations of a Node; its status is large and changes with every heartbeat."""
+    """The annotations of a Node, and weft's own condition; the rest of its status is large and
+    changes with every heartbeat."""
     meta = obj["metadata"]
     kept = {key: meta[key] for key in ("name", "uid", "resourceVersion")}
     notes = meta.get("annotations") or {}
     kept["annotations"] = {key: notes[key] for key in _FIELDS if key in notes}
-    return {"apiVersion": "v1", "kind": "Node", "metadata": kept}
+    slim = {"apiVersion": "v1", "kind": "Node", "metadata": kept}
+    conditions = (obj.get("status") or {}).get("conditions") or ()
+    own = [one for one in conditions if one.get("type") == names.OVN_CONDITION]
+    return {**slim, "status": {"conditions": own}} if own else slim
 
 
 def watch(client: Client) -> cache.Cache:

@@ -188,7 +188,12 @@ async def _write_status(
         earlier=node.get("status") or {},
     )
     try:
-        await api.patch(resources.NODES, config.node, "", {"status": status}, subresource="status")
+        # Beside the conditions that others write.
+        await api.patch(
+            *(resources.NODES, config.node, "", {"status": status}),
+            type="strategic",
+            subresource="status",
+        )
     except client.NotFound as error:
         raise errors.Unavailable(
             "was deleted while its kubelet runs",

@@ -1,0 +1,84 @@
+"""Is this node's OVN one that has known faults, and how do its Node and its log say so?
+
+The version is what northd notes in the Southbound database whenever it starts; ovn-controller is
+of the same package. A condition of the Node holds what is known, an Event tells of what is open.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from weft import names
+from weft.kube import events, resources
+from weft.kube.client import Client, Object
+from weft.ovn import faults, tables
+from weft.ovsdb import replica
+
+log = logging.getLogger(__name__)
+
+REASON = "OVNKnownFault"
+
+
+class OvnVersion:
+    """Calls `changed` when the node's OVN became another one; `announce` then."""
+
+    def __init__(
+        self, sb: replica.Replica, recorder: events.Recorder, changed: Callable[[], None]
+    ) -> None:
+        self._sb, self._recorder, self._changed = sb, recorder, changed
+        self._said: faults.Report | None = None
+        sb.subscribe(tables.GLOBAL, self._global_changed)
+
+    def report(self) -> faults.Report:
+        found = self._sb.get(tables.GLOBAL, "")
+        options = found[1]["options"] if found else {}
+        known = options if isinstance(options, Mapping) else {}
+        return faults.report(str(known.get(tables.VERSION, "")))
+
+    async def announce(self, client: Client, node: Object) -> None:
+        """Write the condition unless the Node has it; log and tell of it when it is news."""
+        report = self.report()
+        if report != self._said:
+            self._tell(report, node)
+            self._said = report
+        conditions = (node.get("status") or {}).get("conditions") or ()
+        before: Mapping[str, Any] = next(
+            (one for one in conditions if one.get("type") == names.OVN_CONDITION), {}
+        )
+        wish = condition(report, before, events.now())
+        if all(before.get(key) == wish[key] for key in ("status", "reason", "message")):
+            return
+        # By its own type among the kubelet's (strategic), whose list it is.
+        status = {"conditions": [wish]}
+        await client.patch(
+            *(resources.NODES, node["metadata"]["name"], "", {"status": status}),
+            type="strategic",
+            subresource="status",
+        )
+
+    def _tell(self, report: faults.Report, node: Object) -> None:
+        is_open = report.standing is faults.Standing.OPEN
+        log.log(logging.WARNING if is_open else logging.INFO, "%s", report.message)
+        if is_open:
+            meta = {key: node["metadata"][key] for key in ("name", "uid")}
+            about = {"apiVersion": "v1", "kind": resources.NODES.kind, "metadata": meta}
+            self._recorder.emit(about, "Warning", REASON, report.message, lasts=True)
+
+    def _global_changed(self, *_: object) -> None:
+        if self.report() != self._said:
+            self._changed()
+
+
+def condition(report: faults.Report, before: Mapping[str, Any], now: str) -> dict[str, Any]:
+    """As a Node has it: True where there are known faults, as node-problem-detector's are."""
+    since = before.get("lastTransitionTime") if before.get("status") == report.status else None
+    return {
+        "type": names.OVN_CONDITION,
+        "status": report.status,
+        "reason": report.standing.value,
+        "message": report.message,
+        "lastHeartbeatTime": now,
+        "lastTransitionTime": since or now,
+    }

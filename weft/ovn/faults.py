@@ -1,0 +1,118 @@
+"""Which known faults has an OVN of some version, that a guest can make use of here?
+
+A table of what OVN's project has published, and what each means where weft writes the rows. What
+a distribution mended under an old number is not known here: the number alone is judged.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+Version = tuple[int, int, int]
+
+_VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
+
+
+class Standing(StrEnum):
+    """What is known of a version, in the words of a Node condition's `reason`."""
+
+    NONE_KNOWN = "NoneKnown"
+    SHIELDED = "Shielded"
+    OPEN = "Open"
+    UNKNOWN = "VersionUnknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`mended` holds the first sound version of each series; later series are sound, and older
+    ones that are not named never will be. `here`: what it comes to with weft."""
+
+    name: str
+    what: str
+    mended: tuple[Version, ...]
+    is_shielded: bool
+    here: str
+    source: str
+
+    def is_in(self, version: Version) -> bool:
+        for mended in self.mended:
+            if mended[:2] == version[:2]:
+                return version < mended
+        return version < max(self.mended)
+
+    def remedy(self, version: Version) -> Version:
+        """The nearest sound version."""
+        return min(mended for mended in self.mended if mended > version)
+
+
+_APRIL_2026 = ((24, 3, 8), (24, 9, 4), (25, 3, 3), (25, 9, 3), (26, 3, 1))
+
+KNOWN = (
+    Fault(
+        "CVE-2026-5367",
+        "malformed DHCPv6 of a guest ends ovn-controller, or shows it its memory",
+        _APRIL_2026,
+        True,
+        "does no harm, as OVN is given no DHCPv6 to read",
+        "OVN's advisory of 2026-04-20 and commit 0e3d1d908; the end of the process seen in tests",
+    ),
+    Fault(
+        "CVE-2026-5265",
+        "a packet shorter than its header says has memory of ovn-controller sent back by ICMP",
+        _APRIL_2026,
+        False,
+        "open to pods of routed networks where the kernel switches packets; OVS in user space"
+        " drops them",
+        "OVN's advisory of 2026-04-20 and commit 2c063b508",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is told of a node's version."""
+
+    standing: Standing
+    message: str
+
+    @property
+    def status(self) -> str:
+        """Of the condition that says that there are known faults."""
+        words = {Standing.NONE_KNOWN: "False", Standing.UNKNOWN: "Unknown"}
+        return words.get(self.standing, "True")
+
+
+def parse(said: str) -> Version | None:
+    """The version at the start of what northd says of itself, as 25.03.0-20.41.0-78.8."""
+    found = _VERSION.match(said)
+    if found is None:
+        return None
+    major, minor, patch = map(int, found.groups())
+    return major, minor, patch
+
+
+def report(said: str, known: Iterable[Fault] = KNOWN) -> Report:
+    """`said`: as in SB_Global.options:northd_internal_version, "" if it is not there."""
+    version = parse(said)
+    if version is None:
+        return Report(Standing.UNKNOWN, "OVN does not say which version it is")
+    found = [fault for fault in known if fault.is_in(version)]
+    name = f"OVN {shown(version)}"
+    if not found:
+        return Report(Standing.NONE_KNOWN, f"{name}: no fault known that guests can use")
+    is_open = any(not fault.is_shielded for fault in found)
+    listed = "; ".join(
+        f"{fault.name}, mended in {shown(fault.remedy(version))} ({fault.what}): {fault.here}"
+        for fault in sorted(found, key=lambda fault: fault.is_shielded)
+    )
+    standing = Standing.OPEN if is_open else Standing.SHIELDED
+    return Report(standing, f"{name} has known faults: {listed}")
+
+
+def shown(version: Version) -> str:
+    """As OVN writes it."""
+    major, minor, patch = version
+    return f"{major}.{minor:02}.{patch}"
