@@ -38,7 +38,8 @@ async def run(config: Config) -> None:
     """Until cancelled."""
     async with client.Client.from_kubeconfig(config.kubeconfig) as api:
         recorder = events.Recorder(api, "default-scheduler")
-        pods = cache.Cache(api, resources.PODS, indexes={"node": scheduler.node_of}, keep=keep_pod)
+        indexes = {"node": scheduler.node_of, "affinity": scheduler.concerned}
+        pods = cache.Cache(api, resources.PODS, indexes=indexes, keep=keep_pod)
         nodes = cache.Cache(api, resources.NODES)
         parts = {
             "events": recorder.run(),
@@ -64,8 +65,8 @@ async def prepare_guests() -> None:
 def keep_pod(pod: dict[str, Any]) -> dict[str, Any]:
     """What a scheduler reads of a pod."""
     meta, spec = pod["metadata"], pod["spec"]
-    kept = ("name", "namespace", "uid", "resourceVersion", "deletionTimestamp")
-    wanted = ("nodeName", "nodeSelector", "affinity", "schedulerName")
+    kept = ("name", "namespace", "uid", "resourceVersion", "deletionTimestamp", "labels")
+    wanted = ("nodeName", "nodeSelector", "affinity", "schedulerName", "topologySpreadConstraints")
     return {
         "metadata": {name: meta[name] for name in kept if name in meta},
         "spec": {name: spec[name] for name in wanted if name in spec},

@@ -1,13 +1,14 @@
 """Which node does a pod without one go to?
 
-`choose` is pure; `Scheduler` binds. It knows node names, selectors, readiness and spread, which is
-all that the lab's manifests ask for; what it cannot place says why in an event.
+`choose` is pure; `Scheduler` binds. It knows node names, selectors, readiness, what pods require of
+nodes and of each other (affinity.py), and load; what it cannot place says why in an event.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -15,6 +16,7 @@ import orjson
 from weft import errors
 from weft.kube import cache, client, events, queue
 from weft.kube.resources import PODS, key
+from weft.lab.kubelet import affinity
 
 log = logging.getLogger(__name__)
 
@@ -36,50 +38,55 @@ def fits(pod: Object, node: Object) -> bool:
     wanted = pod["spec"].get("nodeSelector") or {}
     if any(labels.get(name) != value for name, value in wanted.items()):
         return False
-    affinity = ((pod["spec"].get("affinity") or {}).get("nodeAffinity") or {}).get(
+    required = ((pod["spec"].get("affinity") or {}).get("nodeAffinity") or {}).get(
         "requiredDuringSchedulingIgnoredDuringExecution"
     )
-    terms = (affinity or {}).get("nodeSelectorTerms") or ()
-    return not affinity or any(_matches(term, node, labels) for term in terms)
+    terms = (required or {}).get("nodeSelectorTerms") or ()
+    return not required or any(_matches(term, node, labels) for term in terms)
 
 
 def _matches(term: Object, node: Object, labels: Mapping[str, str]) -> bool:
     fields = {"metadata.name": node["metadata"]["name"]}
-    return all(_holds(e, labels) for e in term.get("matchExpressions") or ()) and all(
-        _holds(e, fields) for e in term.get("matchFields") or ()
+    return all(affinity.holds(e, labels) for e in term.get("matchExpressions") or ()) and all(
+        affinity.holds(e, fields) for e in term.get("matchFields") or ()
     )
 
 
-def _holds(expression: Object, values: Mapping[str, str]) -> bool:
-    value, listed = values.get(expression["key"]), expression.get("values") or ()
-    match expression["operator"]:
-        case "In":
-            return value in listed
-        case "NotIn":
-            return value not in listed
-        case "Exists":
-            return value is not None
-        case "DoesNotExist":
-            return value is None
-    return False
+def choose(
+    pod: Object,
+    nodes: Iterable[Object],
+    load: Mapping[str, int],
+    placed: Iterable[affinity.Placed] = (),
+) -> str:
+    """The fitting node with the fewest pods, by name among equals; raises Unplaced.
 
-
-def choose(pod: Object, nodes: Iterable[Object], load: Mapping[str, int]) -> str:
-    """The fitting node with the fewest pods, by name among equals; raises Unplaced."""
+    `placed` are the pods that matter to this one, or to which it matters.
+    """
     nodes = list(nodes)
-    open_to_pods = [node for node in nodes if not (node.get("spec") or {}).get("unschedulable")]
-    ready = [node for node in open_to_pods if is_ready(node)]
-    fitting: list[str] = [node["metadata"]["name"] for node in ready if fits(pod, node)]
+    labels = {node["metadata"]["name"]: node["metadata"].get("labels") or {} for node in nodes}
+    others = affinity.refusals(pod, placed)
+    reasons: Counter[str] = Counter()
+    fitting: list[str] = []
+    for node in nodes:
+        name = node["metadata"]["name"]
+        why = _refusal(pod, node) or others.why(labels[name], labels.values())
+        if why:
+            reasons[why] += 1
+        else:
+            fitting.append(name)
     if fitting:
         return min(fitting, key=lambda name: (load.get(name, 0), name))
-    reasons = []
-    if closed := len(nodes) - len(open_to_pods):
-        reasons.append(f"{closed} node(s) were unschedulable")
-    if unready := len(open_to_pods) - len(ready):
-        reasons.append(f"{unready} node(s) were not ready")
-    if ready:
-        reasons.append(f"{len(ready)} node(s) didn't match Pod's node affinity/selector")
-    raise Unplaced(f"0/{len(nodes)} nodes are available: {', '.join(reasons) or 'no nodes'}.")
+    told = ", ".join(sorted(f"{count} node(s) {why}" for why, count in reasons.items()))
+    raise Unplaced(f"0/{len(nodes)} nodes are available: {told or 'no nodes'}.")
+
+
+def _refusal(pod: Object, node: Object) -> str:
+    """Why a node does not suit the pod by itself."""
+    if (node.get("spec") or {}).get("unschedulable"):
+        return "were unschedulable"
+    if not is_ready(node):
+        return "were not ready"
+    return "" if fits(pod, node) else "didn't match Pod's node affinity/selector"
 
 
 def is_done(pod: Object) -> bool:
@@ -92,8 +99,13 @@ def node_of(pod: Object) -> Iterable[str]:
     return (name,) if name and not is_done(pod) else ()
 
 
+def concerned(pod: Object) -> Iterable[str]:
+    """Index: pods whose affinity other pods must heed."""
+    return ("",) if affinity.is_concerned(pod) and not is_done(pod) else ()
+
+
 class Scheduler:
-    """`pods` has the index `node` = node_of."""
+    """`pods` has the indexes `node` = node_of and `affinity` = concerned."""
 
     def __init__(
         self,
@@ -119,6 +131,8 @@ class Scheduler:
         if new is None or new["spec"].get("nodeName"):
             self._assumed.pop(name, None)
             self._unplaced.discard(name)
+            for waiting in self._unplaced:  # it may have waited for this pod, or for its place
+                self._queue.add(waiting)
         else:
             self._queue.add(name)
 
@@ -132,6 +146,19 @@ class Scheduler:
             load[node] = load.get(node, 0) + 1
         return load
 
+    def _placed(self, pod: Object) -> Iterator[affinity.Placed]:
+        """All pods for one that heeds others; for all else those that heed it."""
+        spec = pod["spec"]
+        heeds = affinity.is_concerned(pod) or spec.get("topologySpreadConstraints")
+        names = list(self._pods.keys()) if heeds else self._pods.index("affinity", "")
+        for name in names:
+            other = self._pods.get(name)
+            if other is None or is_done(other):
+                continue
+            node = self._nodes.get(other["spec"].get("nodeName") or self._assumed.get(name, ""))
+            if node is not None:
+                yield affinity.Placed(other, node["metadata"].get("labels") or {})
+
     async def reconcile(self, name: str) -> None:
         pod = self._pods.get(name)
         if pod is None or pod["spec"].get("nodeName") or pod["metadata"].get("deletionTimestamp"):
@@ -139,7 +166,7 @@ class Scheduler:
         if pod["spec"].get("schedulerName", "default-scheduler") != "default-scheduler":
             return
         try:
-            node = choose(pod, self._nodes.objects(), self._load())
+            node = choose(pod, self._nodes.objects(), self._load(), self._placed(pod))
         except Unplaced as error:
             self._unplaced.add(name)
             self._recorder.emit(pod, "Warning", "FailedScheduling", error.what)

@@ -45,6 +45,7 @@ FOLLOWED: Mapping[str, str] = {
     "networks[].pod": "The pod's own network",
     "nodeSelector": "Labels of the nodes that may run it",
     "terminationGracePeriodSeconds": "Seconds that the guest has to shut down",
+    "topologySpreadConstraints": "How its pod is spread over the nodes",
     "volumes[].cloudInitConfigDrive.networkData": "See cloudInitNoCloud",
     "volumes[].cloudInitConfigDrive.networkDataBase64": "See cloudInitNoCloud",
     "volumes[].cloudInitConfigDrive.userData": "Served as cloudInitNoCloud",

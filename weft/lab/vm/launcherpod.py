@@ -18,7 +18,10 @@ DOMAIN = "kubevirt.io/domain"
 GRACE_MARGIN = 15
 GRACE_DEFAULT = 30
 NOT_COPIED = ("kubectl.kubernetes.io/last-applied-configuration",)
-COPIED_FIELDS = ("nodeSelector", "tolerations", "affinity", "priorityClassName", "schedulerName")
+COPIED_FIELDS = (
+    *("nodeSelector", "tolerations", "affinity", "topologySpreadConstraints"),
+    *("priorityClassName", "schedulerName"),
+)
 
 Object = dict[str, Any]
 

@@ -55,7 +55,7 @@ def test_a_cordoned_node_takes_none() -> None:
     cordoned = {**NODES[0], "spec": {"unschedulable": True}}
     assert scheduler.choose(pod(), [cordoned, NODES[1]], {"node2": 9}) == "node2"
     with pytest.raises(
-        scheduler.Unplaced, match=r"1 node\(s\) were unschedulable, 1 node\(s\) were"
+        scheduler.Unplaced, match=r"1 node\(s\) were not ready, 1 node\(s\) were unschedulable"
     ):
         scheduler.choose(pod(), [cordoned, NODES[2]], {})
 
