@@ -14,6 +14,8 @@ from typing import Any
 
 import yaml
 
+from weft.lab import fieldtable
+
 # What the lab does with each field; all below it is followed, too. The words are for
 # `kubectl explain`.
 FOLLOWED: Mapping[str, str] = {
@@ -90,12 +92,7 @@ HARMLESS = frozenset(
     }
 )
 _KNOWN = frozenset(FOLLOWED) | HARMLESS
-_WAY = frozenset(  # to something known
-    path[:place].removesuffix("[]")
-    for path in _KNOWN
-    for place, letter in enumerate(path)
-    if letter == "."
-)
+_TABLE = fieldtable.Table(_KNOWN)
 CRD = Path(__file__).resolve().parents[1] / "crds" / "kubevirt-virtualmachines.yaml"
 
 
@@ -119,7 +116,7 @@ def description(path: str) -> str:
         known = [inner[:place] for place in _ends(inner) if inner[:place] in _KNOWN]
         if known:
             return FOLLOWED.get(known[0], "Makes no difference in the lab")
-        if inner.removesuffix("[]") in _WAY:
+        if _TABLE.leads_on(inner):
             return "Some of its fields are followed"
     return "Not followed by the lab, and told"
 
@@ -140,25 +137,9 @@ def unfollowed(spec: Mapping[str, Any]) -> Iterator[str]:
     A slip is followed by what may be meant.
     """
     slips = dict(unknown({"spec": spec}, "VirtualMachineInstance"))
-    for path in _unfollowed(spec, "", ""):
+    for path in _TABLE.without_effect(spec):
         near = slips.get(f"spec.{path}")
         yield f"{path} (did you mean {near}?)" if near else path
-
-
-def _unfollowed(value: Any, path: str, shown: str) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            below = f"{path}.{key}" if path else str(key)
-            there = f"{shown}.{key}" if shown else str(key)
-            if below in _KNOWN or inner in (None, {}, [], ""):
-                continue
-            if below in _WAY:
-                yield from _unfollowed(inner, below, there)
-            else:
-                yield there
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _unfollowed(item, f"{path}[]", f"{shown}{_element(index, item)}")
 
 
 def unknown(obj: Mapping[str, Any], kind: str) -> Iterator[tuple[str, str]]:
@@ -172,7 +153,7 @@ def unknown(obj: Mapping[str, Any], kind: str) -> Iterator[tuple[str, str]]:
 def _unknown(value: Any, schema: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, list) and "items" in schema:
         for index, item in enumerate(value):
-            yield from _unknown(item, schema["items"], f"{path}{_element(index, item)}")
+            yield from _unknown(item, schema["items"], f"{path}{fieldtable.element(index, item)}")
     if not isinstance(value, Mapping):
         return
     known = schema.get("properties")
@@ -185,11 +166,6 @@ def _unknown(value: Any, schema: Mapping[str, Any], path: str) -> Iterator[tuple
         elif known:
             near = difflib.get_close_matches(str(key), known, 1, 0.75)
             yield f"{path}.{key}", near[0] if near else ""
-
-
-def _element(index: int, item: Any) -> str:
-    """How an element of a list is shown: by its name where it has one."""
-    return f"[{item.get('name', index) if isinstance(item, Mapping) else index}]"
 
 
 @cache

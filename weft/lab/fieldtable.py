@@ -1,0 +1,51 @@
+"""Which fields of an object have a value and no effect, by a table of those that are known.
+
+Pure. A path names fields by their keys with dots between; `[]` stands for any element of a list.
+All below a known path is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+
+class Table:
+    """The paths that somebody looks at, or that make no difference."""
+
+    def __init__(self, known: Iterable[str]) -> None:
+        self._known = frozenset(known)
+        self._leading = frozenset(
+            path[:place].removesuffix("[]")
+            for path in self._known
+            for place, letter in enumerate(path)
+            if letter == "."
+        )
+
+    def leads_on(self, path: str) -> bool:
+        """Whether some field below this one is known."""
+        return path.removesuffix("[]") in self._leading
+
+    def without_effect(self, obj: Mapping[str, Any]) -> Iterator[str]:
+        """The fields that nobody looks at, elements of lists by name. Empty values say nothing."""
+        yield from self._within(obj, "", "")
+
+    def _within(self, value: Any, path: str, shown: str) -> Iterator[str]:
+        if isinstance(value, Mapping):
+            for key, inner in value.items():
+                below = f"{path}.{key}" if path else str(key)
+                there = f"{shown}.{key}" if shown else str(key)
+                if below in self._known or inner in (None, {}, [], ""):
+                    continue
+                if self.leads_on(below):
+                    yield from self._within(inner, below, there)
+                else:
+                    yield there
+        elif isinstance(value, list):
+            for index, item in enumerate(value):
+                yield from self._within(item, f"{path}[]", f"{shown}{element(index, item)}")
+
+
+def element(index: int, item: Any) -> str:
+    """How an element of a list is shown: by its name where it has one."""
+    return f"[{item.get('name', index) if isinstance(item, Mapping) else index}]"
