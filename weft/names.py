@@ -66,6 +66,10 @@ SUBNETS = "weft/subnets"  # of a switch that is a network's only one, for who lo
 ATTACHMENT = "weft/attachment"
 # Key of rows in tables that have no name of their own (DHCP_Options, routes, NAT, ACLs).
 ROW_ID = "weft/id"
+# A key that comes into a row and goes again, so that OVN looks at the row once more; and the port
+# group that does so for all groups.
+TOUCHED = "weft/touched"
+TOUCHED_GROUP = "weft_touched"
 
 # external_ids of OVS interfaces: what OVN and ovn-kubernetes' tools read, then weft's own.
 OVN_NETWORK = "k8s.ovn.org/network"

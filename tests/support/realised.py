@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from ipaddress import ip_interface, ip_network
-from typing import Self
+from typing import Any, Self
 
 import pytest
 
@@ -22,7 +22,7 @@ from weft.ovsdb.replica import Replica
 PORT = ports.PORT
 PORT_BINDINGS = rows.Table(
     "Port_Binding",
-    ("logical_port", "chassis", "up", "type", "tunnel_key"),
+    ("logical_port", "chassis", "additional_chassis", "up", "type", "tunnel_key"),
     rows.ByColumns(("logical_port",)),
 )
 Stream = subprocess.Popen[str]
@@ -76,6 +76,7 @@ class Kept:
                 tables.SOUTHBOUND,
                 (*tables.SB, PORT_BINDINGS),
                 on_reset=again,
+                observed=tables.DERIVED,
             )
         )
         made.append(cls(zone, nb, sb, style))
@@ -208,6 +209,17 @@ class Cluster:
     def end(self) -> None:
         for task in self._tasks:
             task.cancel()
+
+
+@asynccontextmanager
+async def alongside(part: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Something that runs for as long as this is open."""
+    task = asyncio.create_task(part)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 @pytest.fixture

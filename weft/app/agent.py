@@ -17,6 +17,8 @@ from weft.app import health, settings
 from weft.control import loop
 from weft.control.zone import (
     audit,
+    bindings,
+    derived,
     namespaces,
     networks,
     nodes,
@@ -80,6 +82,9 @@ class Agent:
         if self._primary is not None:
             self.zone.set_definition(names.DEFAULT_NETWORK, state.Definition(self._primary))
         self.writer = writer.Writer(self.zone, nb, sb, own=own, on_written=self._written)
+        self.derived = derived.Derived(nb, sb)
+        self.bindings = bindings.Bindings(nb, sb, own.chassis, self._has_interface)
+        ovs.subscribe("Interface", self._wired)
         self.speaker = advertise.Speaker(ovs)
         self.recorder = events.Recorder(client, COMPONENT)
         self.audit = audit.Audit(self.zone, self.recorder.emit)
@@ -115,6 +120,8 @@ class Agent:
         log.info("node %s, chassis %s: %d pods known", *self._names(), len(self.pods))
         await loop.together(
             zone=self.writer.run(),
+            derived=self._derived(),
+            bindings=self.bindings.run(),
             announcer=self._announcer.run(self._announce),
             advertiser=self.speaker.run(),
             audit=self.audit.run(self._options.acl_log, kept_beside(self._options.cni_socket)),
@@ -163,6 +170,25 @@ class Agent:
     def _written(self) -> None:
         self.speaker.update(self.zone.advertised())
 
+    async def _derived(self) -> None:
+        """Once what it is derived from is written: else it would be computed twice."""
+        await self.writer.settled()
+        await self.derived.run()
+
+    def reset(self) -> None:
+        """A connection was lost: what the databases hold is not known any more."""
+        self.writer.reset()
+        self.derived.reset()
+        self.bindings.reset()
+
+    def _wired(self, _: str, __: rows.Columns | None, new: rows.Columns | None) -> None:
+        name = port.external_ids(new).get(names.IFACE_ID) if new is not None else None
+        if name is not None:
+            self.bindings.wired(str(name))
+
+    def _has_interface(self, name: str) -> bool:
+        return bindings.bound_by(self._ovs.rows("Interface"), name)
+
     async def _announce(self, _: str) -> None:
         primary = self._primary is not None
         await nodes.announce(self._client, self.nodes, self._announced, primary=primary)
@@ -207,6 +233,7 @@ class Agent:
         troubles = [each.trouble for each in self._caches()]
         troubles += [each.trouble for each in self._databases]
         troubles += [self.writer.trouble, self._announcer.trouble, self.speaker.trouble]
+        troubles += [self.writer.trouble, self.bindings.trouble, self.derived.trouble]
         return reasons + [trouble for trouble in troubles if trouble]
 
     def figures(self) -> Mapping[str, float]:
@@ -221,6 +248,8 @@ class Agent:
             "zone_operations": done.operations,
             "zone_rebuilds": done.rebuilds,
             "zone_refused": done.refused,
+            "zone_binding_touches": self.bindings.touches,
+            "zone_recomputes": self.derived.recomputes,
             "audited": self.audit.told,
             **self.speaker.figures(),
         }
@@ -295,13 +324,18 @@ async def run(options: settings.Agent) -> None:
 
     def again() -> None:
         for agent in agents:
-            agent.writer.reset()
+            agent.reset()
 
     def not_ready() -> list[str]:
         return agents[0].not_ready() if agents else ["waiting for this node's databases"]
 
     async def serve(stack: AsyncExitStack) -> None:
-        async def opened(address: str, name: str, known: tuple[rows.Table, ...]) -> replica.Replica:
+        async def opened(
+            address: str,
+            name: str,
+            known: tuple[rows.Table, ...],
+            observed: tuple[rows.Table, ...] = (),
+        ) -> replica.Replica:
             return await stack.enter_async_context(
                 await replica.Replica.open(
                     address,
@@ -309,6 +343,7 @@ async def run(options: settings.Agent) -> None:
                     known,
                     on_reset=again,
                     patience=PATIENCE,
+                    observed=observed,
                     probe=options.ovsdb_probe,
                 )
             )
@@ -317,7 +352,7 @@ async def run(options: settings.Agent) -> None:
         ovs = await opened(options.ovs, port.DATABASE, port.TABLES)
         own = await await_own(ovs, options.node)
         nb = await opened(options.nb, tables.NORTHBOUND, tables.NB)
-        sb = await opened(options.sb, tables.SOUTHBOUND, tables.SB)
+        sb = await opened(options.sb, tables.SOUTHBOUND, tables.SB, tables.DERIVED)
         agents.append(Agent(client, options, own, ovs=ovs, nb=nb, sb=sb))
         await agents[0].run()
 

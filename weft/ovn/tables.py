@@ -84,6 +84,58 @@ SB = (
     ),
     rows.Table("Chassis_Private", ("name",)),
     rows.Table(GLOBAL, ("options",), rows.ALONE),
+    # Only what is bound nowhere, or to more than one chassis: none of all that is as it should be.
+    rows.Table(
+        "Port_Binding",
+        ("logical_port", "chassis", "additional_chassis"),
+        rows.ByColumns(("logical_port",)),
+        where=(("chassis", "==", frozenset()), ("additional_chassis", "!=", frozenset())),
+    ),
+)
+
+# What says where a port is bound: ovn-controller writes it, and northd for other zones' ports.
+BINDING = frozenset(("chassis", "additional_chassis"))
+
+# What northd derives and never looks at again: observed, not kept. ADR 0070.
+DERIVED = (
+    rows.Table(
+        "Logical_Flow",
+        (
+            "logical_datapath",
+            "logical_dp_group",
+            "pipeline",
+            "table_id",
+            "priority",
+            "match",
+            "actions",
+            "controller_meter",
+        ),
+    ),
+    rows.Table("Logical_DP_Group", ("datapaths",)),
+    rows.Table("Multicast_Group", ("datapath", "name", "tunnel_key", "ports")),
+    rows.Table("Datapath_Binding", ("tunnel_key", "external_ids")),
+    rows.Table(
+        "Port_Binding",
+        (
+            "logical_port",
+            "datapath",
+            "tunnel_key",
+            "type",
+            "mac",
+            "options",
+            "port_security",
+            "nat_addresses",
+            "external_ids",
+            "requested_chassis",
+            *sorted(BINDING),
+        ),
+    ),
+    rows.Table("Address_Set", ("name", "addresses")),
+    rows.Table("Port_Group", ("name", "ports")),
+    rows.Table("Meter", ("name", "unit", "bands")),
+    rows.Table("DNS", ("records", "datapaths")),
+    rows.Table("Static_MAC_Binding", ("logical_port", "ip", "mac")),
+    rows.Table("Load_Balancer", ("name", "vips", "protocol", "datapaths")),
 )
 
 

@@ -26,7 +26,7 @@ Columns = dict[str, Any]
 class Change(NamedTuple):
     """A row before and after; None where it did not or does not exist.
 
-    `old` lacks the columns that changed in place, so that it differs from `new` in them.
+    `old` has a `rows.Former` for a set that changed in place, and lacks a map that did.
     """
 
     table: str
@@ -43,11 +43,15 @@ class _Table:
         self.name = table.name
         self.key = table.key
         self.echo = table.echo
-        self.columns = scheme.columns(table.name, table.columns)
+        known = scheme.tables.get(table.name, {})
+        blank = [name for name in table.blank if name in known]
+        self.columns = scheme.columns(table.name, (*table.columns, *blank))
+        self.where = table.where
         self.decode = {name: column.decode for name, column in self.columns.items()}
         self.keep = {name: column.keep for name, column in self.columns.items()}
         self.kept = {name: column.kept for name, column in self.columns.items()}
         self.defaults = {name: column.default for name, column in self.columns.items()}
+        self.blank = {name: self.defaults[name] for name in blank}
         self.holding = tuple(name for name, column in self.columns.items() if column.holds)
         self.weak = {name: column.weak for name, column in self.columns.items() if column.weak}
         self.root = table.name in scheme.roots
@@ -122,6 +126,9 @@ class Contents:
 
     def fresh(self) -> str:
         return f"{next(self._serial) & 0xFFFFFFFF:08x}{self._tail}"
+
+    def blank(self, table: str, /) -> Mapping[str, rows.Value]:
+        return self._tables[table].blank
 
     # What others ask.
 
@@ -254,13 +261,15 @@ class Contents:
     def _modify(self, table: _Table, uuid: str, raw: Json) -> Change:
         old = table.rows[uuid]
         columns = dict(old)
-        before: rows.Columns = old
+        before: Columns = old
         for name, said in raw.items():
             column = table.columns[name]
             diff = column.decode(said)
             columns[name] = new = column.merge(old[name], diff)
             if new is old[name]:
                 before = {n: value for n, value in before.items() if n != name}
+                if isinstance(new, Set):
+                    before[name] = rows.Former(new, diff)
             if column.holds:
                 # A set differs in what the difference says, a single reference wholly.
                 touched = diff if isinstance(new, Set) else {*_members(old[name]), *_members(new)}
@@ -302,8 +311,47 @@ class Contents:
                 self._holders.pop(uuid, None)
 
 
+class Seen(NamedTuple):
+    """A row of an observed table came ("insert"), went ("delete") or changed in some columns."""
+
+    table: str
+    uuid: str
+    kind: str
+    columns: frozenset[str]
+
+
+def observed(tables: Iterable[rows.Table], scheme: schema.Schema) -> Json:
+    """The <monitor-cond-requests> by which the server tells that rows change, and not what they
+    hold: of a new row its UUID alone, and nothing of what is there already."""
+    quiet = {"initial": False, "modify": False, "delete": False}
+    return {
+        table.name: [
+            {"columns": [], "select": quiet},
+            {
+                "columns": [c for c in table.columns if c in scheme.tables[table.name]],
+                "select": {"initial": False, "insert": False},
+            },
+        ]
+        for table in tables
+        if table.name in scheme.tables
+    }
+
+
+def seen(updates: Json) -> list[Seen]:
+    """What a <table-updates2> says of observed tables."""
+    return [
+        Seen(table, uuid, kind, frozenset(said or ()))
+        for table, updated in updates.items()
+        for uuid, row in updated.items()
+        for kind, said in row.items()
+    ]
+
+
 def _request(table: _Table) -> Json:
     columns = list(table.columns)
+    if table.where:
+        where = [[name, how, table.columns[name].encode(value)] for name, how, value in table.where]
+        return [{"columns": columns, "where": where}]
     if table.echo:
         return [{"columns": columns}]
     rest = {"initial": False, "modify": False, "delete": False}

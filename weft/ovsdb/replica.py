@@ -16,11 +16,14 @@ from typing import Any, Self
 
 from weft import errors, listeners
 from weft.ovsdb import contents, schema, session, transact, wire
-from weft.rows import Columns, Found, Ident, Row, Table
+from weft.rows import Columns, Found, Holder, Ident, Row, Table
 
 Json = Any
 Subscriber = listeners.Listener[Columns]
 Predicate = Callable[[Columns | None], bool]
+Observer = Callable[[list[contents.Seen]], None]
+# The name of the monitor of observed tables.
+OBSERVED = "observed"
 
 FIRST_PAUSE = 0.02
 LONGEST_PAUSE = 1.0
@@ -38,11 +41,14 @@ class Replica:
         tables: Iterable[Table],
         on_reset: Callable[[], None] | None = None,
         *,
+        observed: Iterable[Table] = (),
         probe: float = session.PROBE,
     ) -> None:
         self.address = address
         self.database = database
         self._wanted = tuple(tables)
+        self._observed = tuple(observed)
+        self._observers: list[Observer] = []
         self._probe = probe
         # A reset is a change that a reader may fail on like any other, and is owed then.
         self._resets: listeners.Listeners[object] = listeners.Listeners(
@@ -57,6 +63,8 @@ class Replica:
         self._writer = transact.Writer(database, self._current)
         self._trouble = f"{address} did not answer"
         self._keeper: asyncio.Task[None] | None = None
+        # When a followed table changed last, by the loop's clock.
+        self.changed_at = 0.0
 
     @classmethod
     async def open(
@@ -67,13 +75,15 @@ class Replica:
         *,
         on_reset: Callable[[], None] | None = None,
         patience: float = 0.0,
+        observed: Iterable[Table] = (),
         probe: float = session.PROBE,
     ) -> Self:
         """Connect and read everything; a server that is not there yet gets `patience` seconds.
 
-        `probe` is the session's: seconds of silence until the server is asked for an echo.
+        Of `observed` tables no row is kept: `observe` tells that they change. `probe` is the
+        session's: seconds of silence until the server is asked for an echo.
         """
-        replica = cls(address, database, tables, on_reset, probe=probe)
+        replica = cls(address, database, tables, on_reset, observed=observed, probe=probe)
         try:
             async with asyncio.timeout(patience or None):
                 await replica._synchronise(errors.Unavailable if patience else ())
@@ -122,6 +132,15 @@ class Replica:
     def rows(self, table: str) -> Mapping[str, Columns]:
         """All monitored rows of a table by UUID: a live, read-only view."""
         return self._known().every(table)
+
+    def holders(self, table: str, uuid: str) -> tuple[Holder, ...]:
+        """The sets that keep a row alive; none for a table whose rows live by themselves."""
+        return self._known().holders(table, uuid) or ()
+
+    def observe(self, fn: Observer) -> None:
+        """Have `fn` told of what changes in the observed tables, a message at a time; not of what
+        changed while disconnected. It must not fail."""
+        self._observers.append(fn)
 
     def subscribe(self, table: str, fn: Subscriber) -> Callable[[], None]:
         """Have `fn(uuid, old, new)` called for every change from now on; returns how to end it.
@@ -230,6 +249,9 @@ class Replica:
             await link.request(
                 "monitor_cond", [self.database, None, fresh.requests()], then=install
             )
+            if self._observed:
+                asked = contents.observed(self._observed, scheme)
+                await link.call("monitor_cond", [self.database, OBSERVED, asked])
         except BaseException:
             await link.close()
             raise
@@ -237,6 +259,12 @@ class Replica:
     def _notified(self, method: str, params: Json) -> None:
         if method != "update2":
             return
+        if params[0] == OBSERVED:
+            seen = contents.seen(params[1])
+            for fn in self._observers:
+                fn(seen)
+            return
+        self.changed_at = asyncio.get_running_loop().time()
         link, known = self._session, self._known()
         self._tell(known.patch(params[1]))
         selects = known.selects()

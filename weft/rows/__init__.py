@@ -16,6 +16,7 @@ from weft.rows.words import (
     Columns,
     Condition,
     Delete,
+    Former,
     Found,
     Holder,
     Ident,
@@ -33,10 +34,11 @@ from weft.rows.words import (
     Update,
     Value,
     Wish,
+    difference,
 )  # fmt: skip
 
 __all__ = [
     "ALONE", "BY_NAME", "Absent", "Atom", "ByColumns", "ByEntry", "Columns", "Condition", "Delete",
-    "Found", "Holder", "Ident", "Insert", "Key", "Keys", "Members", "Missing", "Mutate",
-    "Operation", "Ref", "Row", "Snapshot", "Table", "Update", "Value", "Wish", "plan",
+    "Former", "Found", "Holder", "Ident", "Insert", "Key", "Keys", "Members", "Missing", "Mutate",
+    "Operation", "Ref", "Row", "Snapshot", "Table", "Update", "Value", "Wish", "difference", "plan",
 ]  # fmt: skip

@@ -110,6 +110,10 @@ class _Draft:
                 want: Value = resolve(self, wish, row) if resolve else wish
                 if want != have and _bare(want) != _bare(have):
                     self.replace(row, uuid, column, want, have)
+        if not row.is_part:
+            for column, default in self.actual.blank(row.table).items():
+                if columns[column] != default:
+                    self.replace(row, uuid, column, default, columns[column])
         if row.parent is not None:
             self.settle(row, row.parent, uuid)
 

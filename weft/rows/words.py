@@ -8,7 +8,7 @@ element are the same value, so either may be desired.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -30,6 +30,36 @@ Columns = Mapping[str, Value]
 # A row's table and key, and what the database says of it.
 Ident = tuple[str, str]
 Found = tuple[str, Columns]
+
+
+class Former(Set[Atom]):
+    """A large set as it was before a change in place: what it is now, and what differs.
+
+    To be looked at while the change is told; `difference` costs what changed alone.
+    """
+
+    def __init__(self, now: Set[Atom], differing: Set[Atom]) -> None:
+        self._now, self.differing = now, differing
+
+    def __contains__(self, atom: object) -> bool:
+        return (atom in self._now) != (atom in self.differing)
+
+    def __iter__(self) -> Iterator[Atom]:
+        return iter(self._now ^ self.differing)
+
+    def __len__(self) -> int:
+        return len(self._now ^ self.differing)
+
+
+def difference(old: Value, new: Value) -> Set[Atom]:
+    """The members that one of two values of a set has and the other has not."""
+    if isinstance(old, Former):
+        return old.differing
+    return _members(old) ^ _members(new)
+
+
+def _members(value: Value) -> Set[Atom]:
+    return value if isinstance(value, Set) else frozenset((value,))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +167,20 @@ class Table:
     `echo` False is for a table whose rows nearly all are weft's own, and many: the server then
     says of a new row only that it is there. Of its own rows weft knows the rest; those that
     others insert are read one by one, at the cost of a round trip.
+
+    `blank` are columns that weft fills in no row: what others put there in a row that weft desires
+    is taken out. A database that lacks one is none the worse.
+
+    `where`: only rows that meet one of these conditions are read; the others do not exist for weft,
+    and cost nothing.
     """
 
     name: str
     columns: tuple[str, ...]
     key: Key = BY_NAME
     echo: bool = True
+    blank: tuple[str, ...] = ()
+    where: tuple[Condition, ...] = ()
 
 
 class Holder(NamedTuple):
@@ -166,6 +204,9 @@ class Snapshot(Protocol):
 
     def fresh(self) -> str:
         """A UUID for a row to be inserted."""
+
+    def blank(self, table: str, /) -> Mapping[str, Value]:
+        """The columns that weft fills in no row of a table, with their defaults."""
 
 
 class Absent(NamedTuple):

@@ -1,0 +1,155 @@
+"""What northd derived, deleted or altered behind its back: who has it written again?"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.real.test_zone import build, pings
+from tests.support.patience import PATIENCE
+from tests.support.realised import Cluster, Kept, alongside
+from weft.control.zone import derived
+from weft.ovn import tables
+from weft.ovsdb import contents
+
+pytestmark = pytest.mark.real
+
+TWO = "default.blue_default_two"
+GROUP = (
+    *("pg-add", "theirs", TWO, "--"),
+    *("create", "Address_Set", "name=theirs", 'addresses="10.1.0.12"'),
+)
+
+
+@asynccontextmanager
+async def watched(kept: Kept) -> AsyncIterator[derived.Derived]:
+    made = derived.Derived(kept.nb, kept.sb)
+    async with alongside(made.run()):
+        yield made
+
+
+async def confirmed(made: derived.Derived) -> None:
+    """Returns when northd has confirmed what it derived."""
+    async with asyncio.timeout(PATIENCE):
+        await made.confirmed()
+
+
+async def quiet(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """northd and ovn-controller are done, and from now on no change explains another's."""
+    await asyncio.to_thread(kept.zone.run, "ovn-nbctl", "--timeout=30", "--wait=hv", "sync")
+    monkeypatch.setattr(derived, "FOLLOWS", 0.0)
+
+
+async def said(kept: Kept) -> dict[str, list[str]]:
+    """All that northd derived, without the UUIDs."""
+    found = {}
+    for table in tables.DERIVED:
+        columns = ",".join(c for c in table.columns if c not in tables.BINDING)
+        listing = await asyncio.to_thread(
+            kept.zone.run, "ovn-sbctl", "-f", "csv", "--no-headings", f"--columns={columns}",
+            "list", table.name,
+        )  # fmt: skip
+        found[table.name] = sorted(re.sub(r"[0-9a-f-]{36}", "U", listing).splitlines())
+    return found
+
+
+VANDALISM = (
+    ("--all", "destroy", "Logical_Flow"),
+    ("set", "Logical_Flow", "actions=next;", "actions=drop;"),
+    ("create", "Logical_Flow", "pipeline=ingress", "table_id=0", "priority=65000", "match=1",
+     "actions=drop;"),
+    ("set", "Port_Binding", TWO, 'mac="0a:58:00:00:00:66"'),
+    ("set", "Port_Binding", TWO, "tunnel_key=30000"),
+    ("destroy", "Port_Binding", TWO),
+    ("clear", "Multicast_Group", "name=_MC_flood", "ports"),
+    ("--all", "destroy", "Multicast_Group"),
+    ("clear", "Address_Set", "theirs", "addresses"),
+    ("destroy", "Address_Set", "theirs"),
+    ("--all", "destroy", "Port_Group"),
+    ("create", "Port_Group", "name=strange"),
+)  # fmt: skip
+
+
+def exact(kept: Kept, command: tuple[str, ...]) -> tuple[str, ...]:
+    """With the UUID of the first row that meets a condition in its place."""
+    verb, table, which, *rest = command
+    if not rest or verb not in ("set", "clear") or "=" not in which:
+        return command
+    found = kept.zone.run("ovn-sbctl", "--bare", "--columns=_uuid", "find", table, which)
+    return verb, table, found.split()[0], *rest
+
+
+async def test_what_another_does_to_it_is_undone(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = await build(cluster)
+    a = scene.a
+    assert await pings(scene.guests["one"], "10.1.0.12")
+    await asyncio.to_thread(a.zone.run, "ovn-nbctl", "--", *GROUP)
+    async with watched(a) as made:
+        await confirmed(made)
+        await quiet(a, monkeypatch)
+        before = await said(a)
+        assert before["Port_Group"]
+        for command in VANDALISM:
+            done = made.recomputes
+            await asyncio.to_thread(a.zone.run, "ovn-sbctl", *exact(a, command))
+            async with asyncio.timeout(PATIENCE):
+                while made.recomputes == done:
+                    await made.confirmed()
+                    await asyncio.sleep(0)
+            assert await said(a) == before, command
+        assert await pings(scene.guests["one"], "10.1.0.12")
+
+
+async def test_what_happened_while_nobody_looked_is_undone_at_the_start(
+    cluster: Cluster,
+) -> None:
+    scene = await build(cluster)
+    a = scene.a
+    before = await said(a)
+    await asyncio.to_thread(a.zone.run, "ovn-sbctl", "--all", "destroy", "Logical_Flow")
+    async with watched(a) as made:
+        await confirmed(made)
+        assert await said(a) == before
+        assert made.trouble == ""
+
+
+async def test_a_northd_that_does_not_run_is_said(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(derived, "ANSWER", 0.2)
+    scene = await build(cluster)
+    a = scene.a
+    await asyncio.to_thread(a.zone.stop, "ovn-northd")
+    told = asyncio.Event()
+    monkeypatch.setattr(derived.log, "warning", lambda *_: told.set())
+    async with watched(a) as made, asyncio.timeout(PATIENCE):
+        await told.wait()
+        assert "northd does not answer" in made.trouble
+        await asyncio.to_thread(a.zone.start, "ovn-northd")
+        await made.confirmed()
+        assert made.trouble == ""
+
+
+async def test_changes_of_what_it_derives_from_explain_what_it_writes(
+    cluster: Cluster,
+) -> None:
+    """A pod that goes takes flows along: nobody else's doing, and looked at when all is quiet."""
+    scene = await build(cluster)
+    heard: list[contents.Seen] = []
+    scene.a.sb.observe(heard.extend)
+    async with watched(scene.a) as made:
+        await confirmed(made)
+        done = made.recomputes
+        await cluster.gone("three")
+        await asyncio.to_thread(scene.a.zone.run, "ovn-nbctl", "--timeout=30", "--wait=sb", "sync")
+        await scene.a.sb.wait_for(
+            "Port_Binding", "default.blue_default_three", lambda row: row is None, PATIENCE
+        )
+        assert [each for each in heard if each.kind == "delete" and each.table == "Logical_Flow"]
+        assert (made.trouble, made.recomputes) == ("", done)

@@ -1,0 +1,198 @@
+"""Ports that are not bound where they are meant to be: who notices, and what has OVN bind them?
+
+northd binds another zone's port when its row changes and never looks again, so a binding that is
+lost later stays lost (ADR 0070). Followed are only the bindings that are in trouble; of all others
+it is heard that they move, and then they are read once. The remedy is to touch the port's row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from weft import errors, names, rows
+from weft.kube import queue
+from weft.ovn import interconnect, ports, tables
+from weft.ovsdb import contents, replica
+
+log = logging.getLogger(__name__)
+
+BINDING = "Port_Binding"
+# Seconds that a binding may take: northd's own at most, and ovn-controller's, which wires a switch.
+PATIENCE, LOCAL_PATIENCE = 1.0, 5.0
+_PAUSES = (1.0, 60.0)  # between two touches of one port
+_UUID = "_uuid "  # before a UUID among the keys of the queue
+
+
+class Unbound(errors.NotReady):
+    """A port is bound elsewhere than it is meant to be, or nowhere."""
+
+
+class Bindings:
+    """`has_interface` tells whether Open vSwitch has an interface for a port of this node."""
+
+    def __init__(
+        self,
+        nb: replica.Replica,
+        sb: replica.Replica,
+        own: str,
+        has_interface: Callable[[str], bool],
+    ) -> None:
+        self._nb, self._sb, self._own = nb, sb, own
+        self._has_interface = has_interface
+        self._troubles: dict[str, str] = {}
+        first, longest = _PAUSES
+        self._queue = queue.Queue(
+            "binding", on_error=self._failed, first_pause=first, longest_pause=longest
+        )
+        self._well = asyncio.Event()
+        self._well.set()
+        self._touches = 0
+        sb.subscribe(BINDING, self._changed)
+        sb.observe(self._seen)
+
+    @property
+    def trouble(self) -> str:
+        """Empty while every port is bound where it is meant to be, as far as OVN can."""
+        if not self._troubles:
+            return ""
+        more = f", and {len(self._troubles) - 1} more" if len(self._troubles) > 1 else ""
+        return next(iter(self._troubles.values())) + more
+
+    @property
+    def touches(self) -> int:
+        """How often a port's row was touched."""
+        return self._touches
+
+    async def run(self) -> None:
+        """Looks at bindings until cancelled; at all of them first."""
+        self._queue.add("")
+        await self._queue.run(self._reconcile)
+
+    async def well(self) -> None:
+        """Returns when no port is known to be bound wrongly."""
+        await self._well.wait()
+
+    def reset(self) -> None:
+        """What moved while nobody heard is not known: all bindings are looked at."""
+        self._queue.add("")
+
+    def wired(self, port: str) -> None:
+        """The switch has an interface for this port now."""
+        if self._sb.get(BINDING, port) is not None:
+            self._queue.add(port, LOCAL_PATIENCE)
+
+    def _changed(self, _: str, old: rows.Columns | None, new: rows.Columns | None) -> None:
+        """A binding came into trouble, changed in it, or is out of it."""
+        columns = new or old
+        assert columns is not None
+        port = str(columns["logical_port"])
+        if new is not None:
+            self._queue.add(port, PATIENCE)
+        elif port in self._troubles:
+            self._queue.add(port)
+
+    def _seen(self, seen: list[contents.Seen]) -> None:
+        for each in seen:
+            if each.table == BINDING and each.kind == "modify" and each.columns & tables.BINDING:
+                self._queue.add(_UUID + each.uuid, PATIENCE)
+
+    async def _reconcile(self, key: str) -> None:
+        """A port, a binding by its UUID, or with no key all of them."""
+        where: list[Any] = []
+        if key.startswith(_UUID):
+            where = [["_uuid", "==", ["uuid", key.removeprefix(_UUID)]]]
+        elif key:
+            where = [["logical_port", "==", key]]
+        columns = ["logical_port", *sorted(tables.BINDING)]
+        select = {"op": "select", "table": BINDING, "where": where, "columns": columns}
+        (found,) = await self._sb.transact([select])
+        for binding in found["rows"]:
+            port = binding["logical_port"]
+            if port == key:
+                await self._judge(port, binding)
+            elif self._why(port, binding):
+                self._queue.add(port)  # under its own name it has its own pauses
+        if key and not found["rows"]:
+            self._ended(key)
+
+    async def _judge(self, port: str, binding: Mapping[str, Any]) -> None:
+        why = self._why(port, binding)
+        if not why:
+            self._ended(port)
+            return
+        self._troubles[port] = why
+        self._well.clear()
+        if _uuids(binding["additional_chassis"]):
+            await self._detach(port)
+        await self._touch(port)
+        raise Unbound(why, where=f"port {port}")
+
+    def _ended(self, port: str) -> None:
+        if self._troubles.pop(port, ""):
+            log.info("port %s is bound as it should be again, or gone", port)
+        if not self._troubles:
+            self._well.set()
+
+    def _why(self, port: str, binding: Mapping[str, Any]) -> str:
+        """What is wrong with a binding; nothing where OVN could do no better."""
+        meant = self._meant(port)
+        chassis = self._sb.get(interconnect.CHASSIS, meant) if meant else None
+        if chassis is None:
+            return ""
+        bound = _uuids(binding["chassis"])
+        if bound == {chassis[0]}:
+            others = _uuids(binding["additional_chassis"])
+            return f"port {port} is bound to further chassis than {meant}" if others else ""
+        if meant == self._own and not self._has_interface(port):
+            return ""
+        where = "to another chassis" if bound else "nowhere"
+        return f"port {port} is bound {where}, and not to chassis {meant}"
+
+    def _meant(self, port: str) -> str:
+        """The chassis that weft wants a port bound to; none for what is not weft's."""
+        found = self._nb.get(ports.PORT, port)
+        if found is None or not tables.owner(found[1]):
+            return ""
+        options = found[1]["options"]
+        said = options.get("requested-chassis", "") if isinstance(options, Mapping) else ""
+        return str(said).partition(",")[0]
+
+    async def _touch(self, port: str) -> None:
+        """Change the port's row: the zone's writer takes the key out again, as any stranger's."""
+        self._touches += 1
+        mark = ["map", [[names.TOUCHED, str(self._touches)]]]
+        touch = {
+            "op": "mutate",
+            "table": ports.PORT,
+            "where": [["name", "==", port]],
+            "mutations": [["external_ids", "insert", mark]],
+        }
+        await self._nb.transact([touch])
+
+    async def _detach(self, port: str) -> None:
+        """Further chassis are none of weft's, and nobody takes them out."""
+        nothing = {"additional_chassis": ["set", []]}
+        where = [["logical_port", "==", port]]
+        update = {"op": "update", "table": BINDING, "where": where, "row": nothing}
+        await self._sb.transact([update])
+
+    def _failed(self, key: str, error: errors.WeftError) -> None:
+        log.log(logging.WARNING if isinstance(error, Unbound) else logging.INFO, "%s", error)
+
+
+def _uuids(raw: Any) -> frozenset[str]:
+    """The references in a column as the server writes it."""
+    kind, value = raw
+    return frozenset((value,)) if kind == "uuid" else frozenset(uuid for _, uuid in value)
+
+
+def bound_by(interfaces: Mapping[str, rows.Columns], port: str) -> bool:
+    """Whether one of Open vSwitch's interfaces is for this port."""
+    for columns in interfaces.values():
+        ids = columns.get("external_ids")
+        if isinstance(ids, Mapping) and ids.get(names.IFACE_ID) == port:
+            return True
+    return False

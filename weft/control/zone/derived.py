@@ -1,0 +1,207 @@
+"""Is what northd derives still as northd left it, and who has it written again?
+
+northd writes logical flows, groups, sets and bindings once and does not look at them again: what
+another deletes or alters there stays so (ADR 0070). weft hears that rows change, not what is in
+them. A change that nothing in the databases explains has northd compute all of it anew, and so has,
+once all is quiet, any that may hide another's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from enum import Enum
+from typing import Any
+from uuid import uuid4
+
+from weft import errors, names, rows
+from weft.ovn import acl, ports, tables
+from weft.ovsdb import contents, replica
+
+log = logging.getLogger(__name__)
+
+
+# Seconds in which northd follows a change of what it derives from; what comes later is another's.
+FOLLOWS = 5.0
+# Seconds of quiet before northd is asked to compute anew for what is in doubt alone, and how many
+# times as long as that takes must lie between two times: a hundredth of northd's time at most.
+QUIET, SELDOM = 10.0, 100.0
+# Seconds in which what is deleted together is gathered, and the longest pause where it goes on.
+GATHER, LONGEST = 0.2, 60.0
+# Seconds after which it is said that northd does not answer.
+ANSWER = 10.0
+
+
+class _Asked(Enum):
+    """Why northd is computing anew right now."""
+
+    URGENT = "another changed something"
+    DOUBT = "another may have"
+
+
+class Derived:
+    """Watches `sb`, which observes `tables.DERIVED`, and has northd repair it."""
+
+    def __init__(self, nb: replica.Replica, sb: replica.Replica) -> None:
+        self._nb, self._sb = nb, sb
+        self._urgent = asyncio.Event()
+        self._doubted = asyncio.Event()  # set as well where it is urgent
+        self._confirmed = asyncio.Event()
+        self._groups = True  # whether port groups are among it
+        self._asked_at = -LONGEST
+        self._took = 0.0
+        self._pause = GATHER
+        self._answering: _Asked | None = None
+        self.trouble = ""
+        self.recomputes = 0
+        self.reset()
+        sb.observe(self._seen)
+
+    def reset(self) -> None:
+        """What changed while nobody heard is not known."""
+        self._notice("northd has not confirmed yet what it derived", groups=True)
+
+    async def confirmed(self) -> None:
+        """Returns when all is as northd derived it, as far as is known."""
+        await self._confirmed.wait()
+
+    async def run(self) -> None:
+        """Until cancelled; starts by having everything computed."""
+        while True:
+            await self._until_due()
+            await asyncio.sleep(self._pause)
+            try:
+                await self._recompute()
+            except errors.WeftError as error:
+                log.debug("northd cannot be asked: %s", error)
+                await asyncio.sleep(1.0)
+
+    def _seen(self, seen: list[contents.Seen]) -> None:
+        derived = [each for each in seen if not _is_binding(each)]
+        if not derived:
+            return
+        groups = any(each.table == acl.GROUP for each in derived)
+        if self._answering is _Asked.DOUBT:
+            return
+        if self._answering is _Asked.URGENT or self._is_explained():
+            self._groups = self._groups or groups
+            self._doubted.set()
+            return
+        kinds = ", ".join(sorted({each.table for each in derived}))
+        log.warning("rows that northd derives were changed by another: %s", kinds)
+        self._notice(f"rows that northd derives were changed by another: {kinds}", groups=groups)
+
+    def _notice(self, what: str, *, groups: bool) -> None:
+        self.trouble = what
+        self._confirmed.clear()
+        self._groups = self._groups or groups
+        self._urgent.set()
+        self._doubted.set()
+
+    def _changed_at(self) -> float:
+        """When something changed last of which northd derives."""
+        return max(self._nb.changed_at, self._sb.changed_at)
+
+    def _is_explained(self) -> bool:
+        return asyncio.get_running_loop().time() < self._changed_at() + FOLLOWS
+
+    async def _until_due(self) -> None:
+        """Returns at once where it is urgent, and where it is in doubt alone when all is quiet."""
+        loop = asyncio.get_running_loop()
+        await self._doubted.wait()
+        while not self._urgent.is_set():
+            due = max(self._changed_at() + QUIET, self._asked_at + SELDOM * self._took)
+            if due <= loop.time():
+                return
+            try:
+                async with asyncio.timeout_at(due):
+                    await self._urgent.wait()
+            except TimeoutError:
+                pass
+
+    async def _recompute(self) -> None:
+        """Have northd compute everything and write what differs, and wait until it has."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        is_urgent = self._urgent.is_set()
+        groups, self._groups = self._groups, False
+        self._urgent.clear()
+        self._doubted.clear()
+        # What is written for it is seen as well, and looked at once more, but not for ever.
+        self._answering = _Asked.URGENT if is_urgent else _Asked.DOUBT
+        try:
+            port = next(iter(self._nb.rows(ports.PORT)), None) if groups else None
+            if port is not None:
+                await self._nb.transact([_without_group(), _with_group(port)])
+                await self._answer()
+            if groups:
+                await self._nb.transact([_without_group()])
+            await self._answer()
+        except errors.WeftError:
+            self._notice(self.trouble, groups=groups)
+            raise
+        finally:
+            self._answering = None
+        # Somebody who does it all the time is answered ever more seldom.
+        is_again = is_urgent and began < self._asked_at + self._pause + FOLLOWS
+        self._pause = min(self._pause * 2, LONGEST) if is_again else GATHER
+        self._asked_at = loop.time()
+        self._took = self._asked_at - began
+        self.recomputes += 1
+        if not self._urgent.is_set():
+            self.trouble = ""
+            self._confirmed.set()
+
+    async def _answer(self) -> None:
+        """Ask northd, and return when it has answered and all that it wrote before is seen.
+
+        It keeps SB_Global's options as it derives them: a key that is none of them has it compute
+        all anew, and it is out again in the transaction that says the result.
+        """
+        await self._sb.transact([_touch()])
+        while True:
+            try:
+                await self._sb.wait_for(tables.GLOBAL, "", _is_answered, ANSWER)
+                break
+            except errors.NotReady:
+                self.trouble = f"northd does not answer within {ANSWER:g} s; is it running?"
+                log.warning("%s", self.trouble)
+        await self._sb.transact([])
+
+
+def _is_binding(seen: contents.Seen) -> bool:
+    """A port that is bound or let go: no northd's doing."""
+    return seen.kind == "modify" and bool(seen.columns) and seen.columns <= tables.BINDING
+
+
+def _is_answered(columns: rows.Columns | None) -> bool:
+    return columns is not None and names.TOUCHED not in _keys(columns["options"])
+
+
+def _keys(value: rows.Value) -> Iterable[object]:
+    return value if isinstance(value, dict) else ()
+
+
+def _touch() -> Any:
+    mark = ["map", [[names.TOUCHED, str(uuid4())]]]
+    return {
+        "op": "mutate",
+        "table": tables.GLOBAL,
+        "where": [],
+        "mutations": [
+            ["options", "delete", ["set", [names.TOUCHED]]],
+            ["options", "insert", mark],
+        ],
+    }
+
+
+def _with_group(port: str) -> Any:
+    """northd compares port groups by themselves, and all of them when one comes to a switch."""
+    row = {"name": names.TOUCHED_GROUP, "ports": ["uuid", port]}
+    return {"op": "insert", "table": acl.GROUP, "row": row}
+
+
+def _without_group() -> Any:
+    where = [["name", "==", names.TOUCHED_GROUP]]
+    return {"op": "delete", "table": acl.GROUP, "where": where}
