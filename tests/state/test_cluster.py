@@ -452,3 +452,17 @@ async def test_a_pod_on_two_networks_of_one_range_is_told() -> None:
     assert said.startswith("OverlappingSubnets: ")
     assert set(allocations(api, "one")) == {"default/blue", "default/red"}
     assert messages(api, "two") == []
+
+
+async def test_a_request_in_another_plugins_words_is_told() -> None:
+    api = MemoryApi()
+    api.put(NADS, world.nad("blue"))
+    asks = world.pod("one", "blue")
+    asks["metadata"]["annotations"]["blue.default.ovn.kubernetes.io/ip_address"] = "10.1.0.77"
+    api.put(PODS, asks)
+    api.put(PODS, world.pod("two", "blue"))
+    await manage(api)
+    (said,) = messages(api, "one")
+    assert said.startswith("AnnotationIgnored: ")
+    assert "blue.default.ovn.kubernetes.io/ip_address" in said
+    assert messages(api, "two") == []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from weft import errors, model, names
 from weft.alloc import shares
+from weft.api import addressrequests
 from weft.control.cluster import changes, overlaps, wishes
 from weft.control.cluster.holdings import Holdings
 from weft.control.cluster.networks import Networks
@@ -28,6 +29,8 @@ class Oddities:
             return "OutsideNodeSubnet", error
         if (error := self._overlap(pod)) is not None:
             return overlaps.REASON, error
+        if (error := self._unfollowed(pod)) is not None:
+            return addressrequests.REASON, error
         return None
 
     def _change(self, pod: Object) -> errors.InvalidInput | None:
@@ -63,6 +66,19 @@ class Oddities:
         """Two networks of one range: the pod cannot tell whom it means."""
         found = [self._networks.find(each.nad) for each in wishes.attachments(pod)]
         return overlaps.find(label(pod), [each.spec for each in found if each is not None])
+
+    def _unfollowed(self, pod: Object) -> errors.InvalidInput | None:
+        """An address that is asked for in the words of another plugin."""
+        nads = [
+            each.nad
+            for each in wishes.attachments(pod)
+            if each.nad and self._networks.find(each.nad) is not None
+        ]
+        annotations = pod["metadata"].get("annotations") or {}
+        primary = wishes.serves_primary(pod)
+        return next(
+            iter(addressrequests.unfollowed(label(pod), annotations, nads, primary=primary)), None
+        )
 
 
 def label(pod: Object) -> str:

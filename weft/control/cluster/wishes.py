@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from weft import errors, model, names
-from weft.api import podports, selection
+from weft.api import addressrequests, podports, selection
 from weft.policy.words import Protocol
 
 Object = dict[str, Any]
@@ -44,7 +44,9 @@ def keep(pod: Object, *, primary: bool = False) -> Object:
     has_networks = _counts(annotations)
     if primary or has_networks:
         kept["annotations"] = {
-            name: _interned(annotations[name]) for name in _KEPT_ANNOTATIONS if name in annotations
+            name: _interned(text)
+            for name, text in annotations.items()
+            if name in _KEPT_ANNOTATIONS or addressrequests.is_request(name)
         }
     slim: Object = {"metadata": kept}
     if has_networks:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from weft import errors
+from weft.api import addressrequests
 from weft.control import loop
 from weft.kube import cache, events, queue, resources
 from weft.kube.client import AlreadyExists, Client, Conflict, NotFound, Object
@@ -26,7 +27,10 @@ VM_FINALIZER = "kubevirt.io/virtualMachineControllerFinalize"
 VMI_FINALIZER = "foregroundDeleteVirtualMachine"
 BY_OWNER, BY_POD = "owner", "pod"
 # Events of a launcher pod that are about what its virtual machine asks for.
-PASSED_ON = ("ErrorAllocatingPod", "FailedCreatePodSandBox", "FailedScheduling")
+PASSED_ON = (
+    *("ErrorAllocatingPod", "FailedCreatePodSandBox", "FailedScheduling"),
+    addressrequests.REASON,
+)
 WORKERS = 4
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from weft import names
-from weft.lab.vm import machine
+from weft.lab.vm import machine, requested
 
 IMAGE = "lab.weft/virt-launcher"
 LAUNCHER = "kubevirt.io"
@@ -110,16 +110,17 @@ def essence(vmi: Mapping[str, Any]) -> Object:
     return {"metadata": kept, "spec": vmi["spec"]}
 
 
-def selection(vmi: Mapping[str, Any]) -> list[dict[str, str]]:
+def selection(vmi: Mapping[str, Any]) -> list[Object]:
     """The network selection elements, in the order of spec.networks as KubeVirt has it."""
     interfaces, networks = machine.interfaces_and_networks(vmi["spec"])
     by_name = {interface["name"]: interface for interface in interfaces}
+    wanted = requested.addresses(vmi)
     elements = []
     for network in networks:
         if "multus" not in network:
             continue
         namespace, _, nad = network["multus"]["networkName"].rpartition("/")
-        element = {
+        element: Object = {
             "name": nad,
             "namespace": namespace or vmi["metadata"]["namespace"],
             "interface": machine.pod_interface(network["name"]),
@@ -127,5 +128,7 @@ def selection(vmi: Mapping[str, Any]) -> list[dict[str, str]]:
         mac = by_name.get(network["name"], {}).get("macAddress")
         if mac:
             element["mac"] = str(mac).lower().replace("-", ":")
+        if wanted.get(network["name"]):
+            element["ips"] = wanted[network["name"]]
         elements.append(element)
     return elements

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from weft.errors import InvalidInput
-from weft.lab.vm import fields, machine, quantity
+from weft.lab.vm import fields, machine, quantity, requested
 
 STRATEGIES = ("Always", "Halted", "Manual", "RerunOnFailure", "Once")
 BINDINGS = ("bridge", "masquerade", "slirp", "passt")
@@ -39,14 +39,25 @@ def machine_findings(vm: Mapping[str, Any]) -> list[InvalidInput]:
     return list(check.strategy(spec)) + [
         finding
         for template in check.mappings(spec, "spec", "template", required=True)
-        for finding in _instance(check, template.get("spec"), "spec.template.spec")
+        for finding in (
+            *_instance(check, template.get("spec"), "spec.template.spec"),
+            *_requested(check, template, "spec.template.metadata"),
+        )
     ] + check.broken  # fmt: skip
 
 
 def instance_findings(vmi: Mapping[str, Any]) -> list[InvalidInput]:
     """Of a VirtualMachineInstance."""
     check = _Check(_called("VirtualMachineInstance", vmi))
-    return [*_instance(check, vmi.get("spec"), "spec"), *check.broken]
+    found = _instance(check, vmi.get("spec"), "spec")
+    return [*found, *_requested(check, vmi, "metadata"), *check.broken]
+
+
+def _requested(check: _Check, obj: Mapping[str, Any], at: str) -> Findings:
+    """Addresses that an instance, or the template of one, asks for."""
+    metadata, spec = obj.get("metadata") or {}, obj.get("spec") or {}
+    if isinstance(metadata, Mapping) and isinstance(spec, Mapping):
+        yield from requested.findings(check.called, metadata, spec, at)
 
 
 def unknown_findings(obj: Mapping[str, Any]) -> Findings:
@@ -88,11 +99,11 @@ class _Check:
     """The rules. `broken` collects fields of a wrong type as they are met."""
 
     def __init__(self, called: str) -> None:
-        self._called = called
+        self.called = called
         self.broken: list[InvalidInput] = []
 
     def wrong(self, field: str, value: object, rule: str, hint: str = "") -> InvalidInput:
-        return InvalidInput(self._called, field, value, rule, hint=hint)
+        return InvalidInput(self.called, field, value, rule, hint=hint)
 
     def mappings(
         self, parent: Spec, at: str, key: str, *, required: bool = False
