@@ -24,16 +24,27 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from weft import errors, model, names
 from weft.api import objects, podnetworks
 
+Proof = tuple[str, str]  # the texts of the two annotations
+
 _SUBJECT = "weft/pod-networks/1"  # no signature for anything else is taken for one of these
 _REMEDY = "the cluster manager writes it; nothing is to be done"
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`allocations` by attachment key, signed by the key with the id `by`."""
+    """`allocations` by attachment key, signed by the key with the id `by`.
+
+    `text` and `signature` are the annotations that say so, `text` perhaps with others' entries.
+    """
 
     allocations: Mapping[str, model.Allocation] = field(default_factory=dict)
     by: str = ""
+    text: str = ""
+    signature: str = ""
+
+    def prove(self) -> Proof:
+        """Both annotations, with nobody else's entries."""
+        return podnetworks.render(self.allocations), self.signature
 
 
 NOTHING = Decision()
@@ -129,9 +140,9 @@ def read(pod: Mapping[str, object], trusted: Trusted) -> Decision:
     if by not in trusted:
         raise _refusal(pod, f"is signed with key {by!r}, which is none of the cluster manager's")
     allocations = podnetworks.parse(pod, only=of)
-    if not trusted.verify(by, raw, _message(_ref(pod), allocations)):
+    if allocations.keys() != of or not trusted.verify(by, raw, _message(_ref(pod), allocations)):
         raise _refusal(pod, "is not as the cluster manager wrote it for this pod")
-    return Decision(allocations, by)
+    return Decision(allocations, by, text, signature)
 
 
 def _ref(pod: Mapping[str, object]) -> model.PodRef:

@@ -14,7 +14,7 @@ from pathlib import Path
 from weft import errors, model, names, rows
 from weft.api import clusternet, gateway, nodeinfo, policy
 from weft.app import health, settings
-from weft.control import loop
+from weft.control import decisions, loop
 from weft.control.zone import (
     audit,
     bindings,
@@ -30,7 +30,7 @@ from weft.control.zone import (
 from weft.kube import cache, events, queue, resources
 from weft.kube.client import Client, Object
 from weft.nic import plan, port
-from weft.node import advertise, server
+from weft.node import advertise, restore, server
 from weft.node.dependencies import Dependencies, Settings
 from weft.ovn import ports, tables
 from weft.ovsdb import replica
@@ -69,6 +69,7 @@ class Agent:
         self._announced = replace(own, gateway=gateway_of(options))
         self.nads = cache.Cache(client, resources.NADS)
         self.pods = pods.watch(client)
+        self.keys = decisions.watch_keys(client, options.keys_namespace or client.namespace)
         self.nodes = nodes.watch(client)
         self.namespaces = namespaces.watch(client)
         # A cluster may do without their definition.
@@ -88,6 +89,14 @@ class Agent:
         self.speaker = advertise.Speaker(ovs)
         self.recorder = events.Recorder(client, COMPONENT)
         self.audit = audit.Audit(self.zone, self.recorder.emit)
+        self._told = pods.Pods(
+            self.zone,
+            self.pods,
+            self.keys,
+            self._poke,
+            self.recorder.emit,
+            primary=self._primary is not None,
+        )
         self._announcer = queue.Queue("Node")
         self._version = ovnversion.OvnVersion(
             sb, self.recorder, lambda: self._announcer.add(own.name)
@@ -98,6 +107,7 @@ class Agent:
         await loop.together(
             nads=self.nads.run(),
             pods=self.pods.run(),
+            keys=self.keys.run(),
             nodes=self.nodes.run(),
             namespaces=self.namespaces.run(),
             policies=self.policies.run(),
@@ -108,13 +118,16 @@ class Agent:
     async def _control(self) -> None:
         for each in self._caches():
             await each.synced()
+        await self._told.known()  # what an earlier agent wrote stays until then
         # Before pods, so that none is looked at again for each policy.
         self.namespaces.subscribe(self._namespace_changed)
         self.policies.subscribe(self._policy_changed)
         self.nads.subscribe(self._nad_changed)
-        self.pods.subscribe(self._pod_changed)
+        self._told.start()
         self.nodes.subscribe(self._node_changed)
         self._announcer.add(self.own.name)
+        deps = self._dependencies()
+        self._restorer = restore.Restorer(self._client, deps)
         loop.settle()
         self.is_started = True
         log.info("node %s, chassis %s: %d pods known", *self._names(), len(self.pods))
@@ -126,12 +139,13 @@ class Agent:
             advertiser=self.speaker.run(),
             audit=self.audit.run(self._options.acl_log, kept_beside(self._options.cni_socket)),
             events=self.recorder.run(),
-            cni=server.serve(self._dependencies()),
+            cni=server.serve(deps),
+            restorer=self._restorer.run(),
         )
 
     def _caches(self) -> tuple[cache.Cache, ...]:
         """Of all of these nothing is written before everything is known."""
-        return self.nads, self.pods, self.nodes, self.namespaces, self.policies
+        return self.nads, self.pods, self.keys, self.nodes, self.namespaces, self.policies
 
     def _names(self) -> tuple[str, str]:
         return self.own.name, self.own.chassis
@@ -140,11 +154,6 @@ class Agent:
         before, default_mtu = self.zone.definition(key), self._options.default_mtu
         standing = networks.standing(new, before, default_mtu=default_mtu) if new else None
         self.zone.set_definition(key, standing)
-        self._poke()
-
-    def _pod_changed(self, key: str, _: Object | None, new: Object | None) -> None:
-        primary = self._primary is not None
-        self.zone.set_pod(key, pods.read(new, primary=primary) if new else None)
         self._poke()
 
     def _node_changed(self, key: str, _: Object | None, new: Object | None) -> None:
@@ -164,6 +173,7 @@ class Agent:
         self._poke()
 
     def _poke(self) -> None:
+        self._told.tell_refused()
         if len(self.zone):
             self.writer.poke()
 
@@ -222,6 +232,9 @@ class Agent:
             node=self.own.name,
             pods=self.pods,
             network_of=self.network_of,
+            decided=self._told.decided,
+            proved=self._told.proved,
+            refusal=self._told.refusal,
             ovs=self._ovs,
             settings=Settings(
                 socket=options.cni_socket, kind=plan.Kind(options.nic_kind), bridge=port.BRIDGE
@@ -232,8 +245,11 @@ class Agent:
         reasons = [] if self.is_started else ["not synced yet"]
         troubles = [each.trouble for each in self._caches()]
         troubles += [each.trouble for each in self._databases]
-        troubles += [self.writer.trouble, self._announcer.trouble, self.speaker.trouble]
-        troubles += [self.writer.trouble, self.bindings.trouble, self.derived.trouble]
+        parts = (
+            *(self._told, self.writer, self.bindings, self.derived),
+            *(self._announcer, self.speaker),
+        )
+        troubles += [each.trouble for each in parts]
         return reasons + [trouble for trouble in troubles if trouble]
 
     def figures(self) -> Mapping[str, float]:

@@ -14,7 +14,7 @@ from ipaddress import ip_network
 from weft import errors, model
 from weft.api import clusternet
 from weft.app import health, settings
-from weft.control import loop
+from weft.control import decisions, loop
 from weft.control.cluster import (
     claims,
     definitions,
@@ -56,7 +56,7 @@ class Manager:
         self.claim_cache = claims.watch(client)
         self.claims = claims.Claims(client, self.claim_cache, self.networks, held)
         namespace = options.lease_namespace or client.namespace
-        self.key_cache = signing.watch(client, namespace)
+        self.key_cache = decisions.watch_keys(client, namespace)
         self.signing = signing.Signing(client, self.key_cache, namespace)
         self.pods = pods.Pods(
             client,

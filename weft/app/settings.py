@@ -101,7 +101,17 @@ LEADER_ELECT = Setting(
 )
 LEASE_NAME = Setting("lease_name", "weft-cluster-manager", "Name of the lease.", "NAME")
 LEASE_NAMESPACE = Setting(
-    "lease_namespace", "", "Namespace of the lease. Empty: the kubeconfig's.", "NAMESPACE"
+    "lease_namespace",
+    "",
+    "Namespace of the lease and of the keys. Empty: the kubeconfig's.",
+    "NAMESPACE",
+)
+KEYS_NAMESPACE = Setting(
+    "keys_namespace",
+    "",
+    "Namespace in which the cluster manager says by which keys its signatures are known: that of "
+    "its lease. Empty: the kubeconfig's.",
+    "NAMESPACE",
 )
 WORKERS = Setting("workers", 64, "Pods that are annotated at the same time.", "COUNT", least=1)
 NODE = Setting("node", "", "Name of the Node object that this agent serves.", "NAME")
@@ -201,6 +211,7 @@ class ClusterManager:
 AGENT: tuple[Setting[str] | Setting[int], ...] = (
     KUBECONFIG,
     NODE,
+    KEYS_NAMESPACE,
     LOG_LEVEL,
     LOG_FORMAT,
     HEALTH,
@@ -226,6 +237,7 @@ class Agent:
 
     node: str = NODE.default
     kubeconfig: str = KUBECONFIG.default
+    keys_namespace: str = KEYS_NAMESPACE.default
     log_level: str = LOG_LEVEL.default
     log_format: str = LOG_FORMAT.default
     health: str = HEALTH.default

@@ -11,6 +11,9 @@ from weft.cli.options import option
 def command(
     node: Annotated[str, option(settings.NODE)] = settings.NODE.default,
     kubeconfig: Annotated[str, option(settings.KUBECONFIG)] = settings.KUBECONFIG.default,
+    keys_namespace: Annotated[
+        str, option(settings.KEYS_NAMESPACE)
+    ] = settings.KEYS_NAMESPACE.default,
     default_mtu: Annotated[int, option(settings.DEFAULT_MTU)] = settings.DEFAULT_MTU.default,
     cluster_subnets: Annotated[
         str, option(settings.CLUSTER_SUBNETS)
@@ -42,6 +45,7 @@ def command(
         settings.Agent(
             node=node,
             kubeconfig=kubeconfig,
+            keys_namespace=keys_namespace,
             log_level=log_level,
             log_format=log_format,
             health=health,

@@ -11,12 +11,13 @@ from typing import Any
 from weft import names
 from weft.api import decision
 from weft.api.decision import Decision, Trusted
+from weft.kube import cache, resources
+from weft.kube.client import Client
 
 Object = dict[str, Any]
-Texts = tuple[str, str]
 
 
-def texts(pod: Object) -> Texts:
+def texts(pod: Object) -> decision.Proof:
     """What a pod's two annotations say: allocations, and the signature over them."""
     notes = pod["metadata"].get("annotations") or {}
     return notes.get(names.POD_NETWORKS) or "", notes.get(names.POD_NETWORKS_SIGNATURE) or ""
@@ -27,27 +28,45 @@ class Decisions:
 
     def __init__(self) -> None:
         self.trusted = Trusted()
-        self._known: dict[str, tuple[Texts, Decision]] = {}  # by pod uid
+        self._known: dict[str, Decision] = {}  # by pod uid
 
     def read(self, pod: Object) -> Decision:
         """What stands on the pod; InvalidInput where that is not the cluster manager's word."""
-        uid, found = pod["metadata"]["uid"], texts(pod)
+        uid = pod["metadata"]["uid"]
         known = self._known.get(uid)
-        if known is not None and known[0] == found and known[1].by in self.trusted:
-            return known[1]
+        is_same = known is not None and (known.text, known.signature) == texts(pod)
+        if known is not None and is_same and known.by in self.trusted:
+            return known
         decided = decision.read(pod, self.trusted)
         if decided.allocations:
-            self._known[uid] = found, decided
+            self._known[uid] = decided
         return decided
 
     def last(self, uid: str) -> Decision:
         """What was proved last for a pod, whatever its annotations say by now."""
-        known = self._known.get(uid)
-        return known[1] if known is not None else decision.NOTHING
+        return self._known.get(uid, decision.NOTHING)
 
-    def note(self, uid: str, written: Texts, decided: Decision) -> None:
+    def note(self, uid: str, decided: Decision) -> None:
         """What this process decides itself needs no proof."""
-        self._known[uid] = written, decided
+        self._known[uid] = decided
 
     def forget(self, uid: str) -> None:
         self._known.pop(uid, None)
+
+
+def watch_keys(client: Client, namespace: str) -> cache.Cache:
+    """The cache of the one ConfigMap with the public keys."""
+    selector = f"metadata.name={names.SIGNING_KEYS}"
+    return cache.Cache(client, resources.CONFIGMAPS, namespace=namespace, field_selector=selector)
+
+
+async def known(keys: cache.Cache) -> None:
+    """Returns when there is a key to prove anything with."""
+    key = f"{keys.namespace}/{names.SIGNING_KEYS}"
+    await keys.wait_for(key, lambda obj: bool(Trusted.parse(obj.get("data") or {})), None)
+
+
+def trusted(keys: cache.Cache) -> Trusted:
+    """The keys that the ConfigMap holds, none where it is not there."""
+    found = [obj.get("data") or {} for obj in keys.objects()]
+    return Trusted.parse(found[0]) if found else Trusted()

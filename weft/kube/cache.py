@@ -97,7 +97,7 @@ class Cache:
     ) -> None:
         self._client = client
         self.resource = res
-        self._namespace = namespace
+        self.namespace = namespace
         self._labels, self._fields = label_selector, field_selector
         self._functions = dict(indexes or {})
         self._indexes: dict[str, dict[str, set[str]]] = {name: {} for name in self._functions}
@@ -191,6 +191,11 @@ class Cache:
                 if not waiting:
                     del self._waiting[key]
 
+    def wake(self, key: str) -> None:
+        """Has whoever waits for an object look at it again, for something else has changed."""
+        if (obj := self._objects.get(key)) is not None and key in self._waiting:
+            self._wake(key, obj)
+
     async def run(self) -> None:
         """Follows the server until cancelled; any refusal is logged once and tried again.
 
@@ -223,7 +228,7 @@ class Cache:
     async def _relist(self) -> str:
         listing = await self._client.list(
             self.resource,
-            self._namespace,
+            self.namespace,
             label_selector=self._labels,
             field_selector=self._fields,
         )
@@ -237,7 +242,7 @@ class Cache:
         events = self._client.watch(
             self.resource,
             version,
-            self._namespace,
+            self.namespace,
             label_selector=self._labels,
             field_selector=self._fields,
             told=self._connected,

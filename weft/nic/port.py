@@ -18,7 +18,10 @@ BRIDGE = "br-int"
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose interface a port is: everything that outlives the agent in OVS's own database."""
+    """Whose interface a port is: everything that outlives the agent in OVS's own database.
+
+    `proof`: the cluster manager's decision by which it was made, and the signature of that.
+    """
 
     pod: model.PodRef
     sandbox: str
@@ -26,11 +29,12 @@ class Owner:
     network: str
     attachment: str
     nad: str
+    proof: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A pod's port as OVS's database remembers it."""
+    """A pod's port as OVS's database remembers it, with the `proof` of whoever made it."""
 
     device: str
     interface: str
@@ -40,6 +44,7 @@ class Bound:
     attachment: str
     iface_id: str
     pod: model.PodRef
+    proof: tuple[str, str] = ("", "")
 
 
 TABLES = (
@@ -71,6 +76,8 @@ def desired(nic: plan.Nic, owner: Owner, *, bridge: str = BRIDGE) -> tuple[rows.
         names.NETNS: owner.netns,
         names.OVN_NETWORK: owner.network,
         names.OVN_NAD: owner.nad,
+        names.POD_NETWORKS: owner.proof[0],
+        names.POD_NETWORKS_SIGNATURE: owner.proof[1],
     }
     # Keys, not the whole map: ovn-controller writes its own beside them.
     interface: dict[str, rows.Wish] = {
@@ -117,6 +124,7 @@ def bound(columns: rows.Columns) -> Bound | None:
         attachment=ids[names.ATTACHMENT],
         iface_id=ids.get(names.IFACE_ID, ""),
         pod=model.PodRef(namespace, name, ids.get(names.IFACE_VERSION, "")),
+        proof=(ids.get(names.POD_NETWORKS, ""), ids.get(names.POD_NETWORKS_SIGNATURE, "")),
     )
 
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
-from weft import model
+from weft import errors, model
+from weft.api.decision import Decision
 from weft.kube import cache
 from weft.nic import plan, port
 from weft.ovsdb import replica
@@ -31,11 +33,17 @@ class Dependencies:
     `pods` holds this node's pods with uid and annotations; `network_of` answers for a
     "<namespace>/<name>" of a definition, and for "", the cluster's own network: what it is, None
     if there is none that weft serves; InvalidInput says what is wrong with one.
+    `decided` is what the cluster manager decided for one of the pods, as far as it is proved,
+    and `proved` what its annotations prove right now, else InvalidInput;
+    `refusal` says why an attachment, by keys of pod and attachment, has no port here all the same.
     `ovs` is a replica of `port.TABLES`.
     """
 
     node: str
     pods: cache.Cache
     network_of: Callable[[str], model.NetworkSpec | None]
+    decided: Callable[[dict[str, Any]], Decision]
+    proved: Callable[[dict[str, Any]], Decision]
+    refusal: Callable[[str, str], errors.WeftError | None]
     ovs: replica.Replica
     settings: Settings = field(default_factory=Settings)

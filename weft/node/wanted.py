@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from weft import errors, model, names
-from weft.api import podnetworks, selection
+from weft.api import selection
 from weft.nic import plan, port
 from weft.node import call
 from weft.node.dependencies import Dependencies
@@ -31,6 +31,9 @@ async def find(asked: call.Call, deps: Dependencies) -> Wanted:
     pod = await deps.pods.wait_for(asked.pod, lambda pod: is_decided(pod, asked, deps), None)
     attachment = _attachment_of(pod, asked, deps)
     assert attachment is not None
+    refusal = deps.refusal(asked.pod, attachment.key)
+    if refusal is not None:
+        raise refusal
     spec = spec_of(asked.nad, deps)
     nic = plan.plan(
         deps.settings.kind,
@@ -48,6 +51,7 @@ async def find(asked: call.Call, deps: Dependencies) -> Wanted:
         network=spec.name,
         attachment=attachment.key,
         nad=asked.nad or names.DEFAULT_NETWORK,
+        proof=deps.decided(pod).prove(),
     )
     return Wanted(nic, owner)
 
@@ -86,7 +90,10 @@ def _selected(pod: Object, deps: Dependencies) -> tuple[model.Attachment, ...]:
 
 
 def _allocations(pod: Object, deps: Dependencies) -> dict[str, model.Allocation]:
-    return podnetworks.parse(pod, primary=deps.network_of("") is not None)
+    """By attachment, but for the cluster's own network where weft does not serve that."""
+    primary = deps.network_of("") is not None
+    decided = deps.decided(pod).allocations
+    return {key: decided[key] for key in decided if primary or key != names.DEFAULT_NETWORK}
 
 
 def shown(nad: str) -> str:

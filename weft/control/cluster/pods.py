@@ -15,6 +15,7 @@ from functools import partial
 from weft import errors, model, names
 from weft.alloc.shares import Share
 from weft.api import podnetworks
+from weft.api.decision import Proof
 from weft.control import decisions
 from weft.control.cluster import oddities, wishes
 from weft.control.cluster.claims import Claims
@@ -65,7 +66,7 @@ class Pods:
         self._standing = Standing(signing, networks)
         self._oddities = Oddities(networks, nodes, holdings)
         self._waiting = Waiting()
-        self._sent: dict[str, decisions.Texts] = {}  # pod uid: the annotations on their way
+        self._sent: dict[str, Proof] = {}  # pod uid: the annotations on their way
         self._unsigned: set[str] = set()  # uids of pods from before, whose signature is to come
         self._told: dict[str, str] = {}  # pod key: what its last Event said
         self._refused: set[str] = set()  # keys of pods that the API server takes no annotation for

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from weft import errors, names
 from weft.api import decision
-from weft.control.decisions import Decisions
+from weft.control.decisions import Decisions, trusted
 from weft.kube import cache, queue, resources
 from weft.kube.client import AlreadyExists, Client, NotFound, Object
 
@@ -25,21 +25,6 @@ log = logging.getLogger(__name__)
 
 _PAUSES = (0.2, 10.0)
 _KEY, _ADOPT = "key", "adopt"
-
-
-def watch(client: Client, namespace: str) -> cache.Cache:
-    """The cache of the one ConfigMap with the public keys."""
-    return cache.Cache(
-        client,
-        resources.CONFIGMAPS,
-        namespace=namespace,
-        field_selector=f"metadata.name={names.SIGNING_KEYS}",
-    )
-
-
-def trusted(keys: cache.Cache, namespace: str) -> decision.Trusted:
-    obj = keys.get(f"{namespace}/{names.SIGNING_KEYS}")
-    return decision.Trusted.parse((obj or {}).get("data") or {})
 
 
 class Signing:
@@ -102,7 +87,7 @@ class Signing:
             pass
         signer = decision.Signer(Ed25519PrivateKey.generate())
         data = {_KEY: signer.secret}
-        if not len(trusted(self._keys, self._namespace)):
+        if not len(trusted(self._keys)):
             # Nobody could have signed anything: what stands on pods is from before.
             data[_ADOPT] = "true"
         meta = {"name": names.SIGNING_KEY, "namespace": self._namespace}
@@ -121,7 +106,7 @@ class Signing:
         return made
 
     def _on_keys(self, _: str, __: Object | None, ___: Object | None) -> None:
-        known = trusted(self._keys, self._namespace)
+        known = trusted(self._keys)
         if self.signer.id not in known:
             self.queue.add(names.SIGNING_KEYS)
         known = known | decision.Trusted.parse({self.signer.id: self.signer.public})
@@ -134,7 +119,7 @@ class Signing:
             body = {"data": {_ADOPT: None}}
             await self._client.patch(resources.SECRETS, name, self._namespace, body)
             self.adopt_before = ""
-        elif self.signer.id not in trusted(self._keys, self._namespace):
+        elif self.signer.id not in trusted(self._keys):
             await self._publish(name)
 
     async def _publish(self, name: str) -> None:

@@ -10,8 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from weft import errors, model, names
 from weft.api import podnetworks
-from weft.api.decision import Decision
-from weft.control import decisions
+from weft.api.decision import Decision, Proof
 from weft.control.cluster import wishes
 from weft.control.cluster.networks import Networks
 from weft.control.cluster.signing import Signing
@@ -39,18 +38,18 @@ class Standing:
             return False
         return not self._own(pod) - decided.allocations.keys()
 
-    def render(self, pod: Object, allocations: Mapping[str, model.Allocation]) -> decisions.Texts:
+    def render(self, pod: Object, allocations: Mapping[str, model.Allocation]) -> Proof:
         """What both annotations are to say; "" for one that is to go."""
-        meta = pod["metadata"]
+        meta, signer = pod["metadata"], self._signing.signer
         others = podnetworks.without(wishes.annotation(pod), self._own(pod))
         if not allocations:
             return others, ""
         ref = model.PodRef(meta["namespace"], meta["name"], meta["uid"])
-        signature = self._signing.signer.sign(ref, allocations)
-        texts = podnetworks.render(allocations, onto=others), signature
-        decided = Decision(dict(allocations), self._signing.signer.id)
-        self._signing.decisions.note(meta["uid"], texts, decided)
-        return texts
+        signature = signer.sign(ref, allocations)
+        text = podnetworks.render(allocations, onto=others)
+        decided = Decision(dict(allocations), signer.id, text, signature)
+        self._signing.decisions.note(meta["uid"], decided)
+        return text, signature
 
     def unsigned(self, pods: Iterable[Object]) -> list[Object]:
         """The pods from the time before anything was signed, those first that came first."""

@@ -1,43 +1,161 @@
-"""What does a Pod mean to a zone: where it runs, and what the cluster manager decided for it?"""
+"""What does a Pod mean to a zone: where it runs, and what the cluster manager decided for it?
+
+What a pod's annotations say counts where it is proved to be the cluster manager's word (ADR 0060);
+what was proved stays so for as long as the pod runs, whatever its annotations say by then.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from weft import errors, model, names
-from weft.api import podnetworks, podports
+from weft.api import decision, podports
+from weft.api.decision import Decision, Trusted
+from weft.control import decisions
 from weft.control.zone import state
 from weft.kube import cache, resources
 from weft.kube.client import Client
 
 log = logging.getLogger(__name__)
 
+REFUSED = "AddressRefused"
 _DONE = ("Succeeded", "Failed")
-_NOTES = (names.NETWORKS, names.CHOSEN_DEFAULT, names.POD_NETWORKS)
+_NOTES = (
+    names.NETWORKS,
+    names.CHOSEN_DEFAULT,
+    names.POD_NETWORKS,
+    names.POD_NETWORKS_SIGNATURE,
+)
+Object = dict[str, Any]
 
 
-def read(obj: dict[str, Any], *, primary: bool = False) -> state.Pod | None:
+class Pods:
+    """Keeps a zone told of all pods; `told()` is called when it was told something.
+
+    `keys` holds the cluster manager's public keys; while there is none nothing is known of any pod.
+    `emit` is an event recorder's: it says which pods of this node have no port, and why.
+    """
+
+    def __init__(
+        self,
+        zone: state.Zone,
+        pods: cache.Cache,
+        keys: cache.Cache,
+        told: Callable[[], None],
+        emit: Callable[[Object, str, str, str], None],
+        *,
+        primary: bool,
+    ) -> None:
+        self._zone, self._pods, self._keys = zone, pods, keys
+        self._told, self._emit = told, emit
+        self._primary = primary
+        self._decisions = decisions.Decisions()
+        self._refused: dict[str, str] = {}  # pods of this node that have no port: why
+        self._doubted: set[str] = set()  # keys of pods whose annotations prove nothing
+
+    async def known(self) -> None:
+        """Returns when there is a key to prove anything with."""
+        await decisions.known(self._keys)
+
+    def start(self) -> None:
+        """Once, when there is a key and all pods are known."""
+        self._keys.subscribe(self._on_keys)
+        self._pods.subscribe(self._on_pod)
+
+    def decided(self, pod: Object) -> Decision:
+        """What the cluster manager decided for a pod, as far as it was ever proved."""
+        try:
+            decided = self._decisions.read(pod)
+        except errors.InvalidInput as error:
+            log.info("not acted upon: %s", error)
+            decided = Decision()
+        return decided if decided.allocations else self._decisions.last(pod["metadata"]["uid"])
+
+    def proved(self, pod: Object) -> Decision:
+        """What a pod's annotations prove right now; else InvalidInput."""
+        return decision.read(pod, self._decisions.trusted)
+
+    def refusal(self, pod: str, attachment: str) -> errors.WeftError | None:
+        """Why an attachment that was decided has no port all the same."""
+        return self._zone.holders.refused.get(pod, {}).get(attachment)
+
+    def tell_refused(self) -> None:
+        """An Event on each pod of this node that lacks a port, once for each reason."""
+        told, self._refused = self._refused, {}
+        for key, refused in self._zone.holders.refused.items():
+            pod = self._pods.get(key)
+            if pod is None or (pod.get("spec") or {}).get("nodeName") != self._zone.name:
+                continue
+            said = "; ".join(refused[each].in_full() for each in sorted(refused))
+            self._refused[key] = said
+            if told.get(key) != said:
+                self._emit(pod, "Warning", REFUSED, said)
+
+    @property
+    def trouble(self) -> str:
+        return next(iter(self._refused.values()), "")
+
+    def _on_keys(self, _: str, __: Object | None, new: Object | None) -> None:
+        """A ConfigMap that is gone or empty takes nothing of what is known."""
+        trusted = _trusted(new) if new is not None else Trusted()
+        if not trusted or trusted == self._decisions.trusted:
+            return
+        self._decisions.trusted = trusted
+        for key in sorted(self._doubted):
+            if (pod := self._pods.get(key)) is not None:
+                self._on_pod(key, pod, pod)
+                self._pods.wake(key)
+
+    def _on_pod(self, key: str, old: Object | None, new: Object | None) -> None:
+        if new is None:
+            if old is not None:
+                self._decisions.forget(old["metadata"]["uid"])
+            self._doubted.discard(key)
+            self._zone.set_pod(key, None)
+        elif (decided := self.decided(new)).allocations and _is_bare(new):
+            return  # its annotations were taken off: it stays as it was until they are back
+        else:
+            is_proved = (decided.text, decided.signature) == decisions.texts(new)
+            (self._doubted.discard if is_proved else self._doubted.add)(key)
+            self._zone.set_pod(key, read(new, decided.allocations, primary=self._primary))
+        self._told()
+
+
+def _trusted(keys: Object) -> Trusted:
+    return Trusted.parse(keys.get("data") or {})
+
+
+def read(
+    obj: Object, decided: Mapping[str, model.Allocation], *, primary: bool = False
+) -> state.Pod | None:
     """None for a pod that holds no ports: without allocations, unscheduled, or finished.
 
-    `primary`: weft serves the cluster's own network too.
+    `decided`: its allocations. `primary`: weft serves the cluster's own network too.
     """
     meta, spec = obj["metadata"], obj.get("spec") or {}
-    notes = meta.get("annotations") or {}
     node = spec.get("nodeName")
-    if names.POD_NETWORKS not in notes or not node or spec.get("hostNetwork"):
+    phase = (obj.get("status") or {}).get("phase")
+    if not node or spec.get("hostNetwork") or phase in _DONE:
         return None
-    if (obj.get("status") or {}).get("phase") in _DONE:
-        return None
-    try:
-        allocations = podnetworks.parse(obj, primary=primary)
-    except errors.InvalidInput as error:
-        log.warning("%s", error)
-        return None
+    allocations = {
+        key: allocation
+        for key, allocation in decided.items()
+        if primary or key != names.DEFAULT_NETWORK
+    }
     if not allocations:
         return None
     ref = model.PodRef(meta["namespace"], meta["name"], meta.get("uid", ""))
-    return state.Pod(ref, node, allocations, meta.get("labels") or {}, podports.named(obj))
+    labels, named = meta.get("labels") or {}, podports.named(obj)
+    # Of two pods that were given one address: who runs, else who came first.
+    precedence = (str(phase != "Running"), meta.get("creationTimestamp", ""))
+    return state.Pod(ref, node, allocations, labels, named, precedence)
+
+
+def _is_bare(pod: Object) -> bool:
+    """Whether a pod as `slim` left it has no annotations of weft's, and goes on."""
+    return "spec" not in pod and "status" not in pod
 
 
 def watch(client: Client) -> cache.Cache:
@@ -45,14 +163,18 @@ def watch(client: Client) -> cache.Cache:
     return cache.Cache(client, resources.PODS, keep=slim)
 
 
-def slim(obj: dict[str, Any]) -> dict[str, Any]:
+def slim(obj: Object) -> Object:
     """Identity, labels, selection, allocations, place, named ports and end; a pod without a
     selection, hardly that."""
     meta = obj["metadata"]
     notes = meta.get("annotations") or {}
     kept = {key: meta[key] for key in ("name", "namespace", "uid", "resourceVersion")}
     if not any(key in notes for key in _NOTES):
-        return {"metadata": kept}
+        phase = (obj.get("status") or {}).get("phase", "")
+        end = {"status": {"phase": phase}} if phase in _DONE else {}
+        return {"metadata": kept, **end}
+    if meta.get("creationTimestamp"):
+        kept["creationTimestamp"] = meta["creationTimestamp"]
     kept["annotations"] = {key: notes[key] for key in _NOTES if key in notes}
     kept["labels"] = meta.get("labels") or {}
     spec = obj.get("spec") or {}

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from weft import model, names, rows
-from weft.control.zone import index, policies, topologies
+from weft.control.zone import holders, index, policies, topologies
 from weft.control.zone.endpoints import Labelled
 from weft.ovn import advertisement, interconnect, ports, router
 from weft.policy import words
@@ -34,6 +34,7 @@ class Pod:
     allocations: Mapping[str, model.Allocation]
     labels: Mapping[str, str] = field(default_factory=dict)
     named: words.NamedPorts = field(default_factory=dict)
+    precedence: tuple[str, ...] = ()  # of two that claim one address, the lesser has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ class Zone:
         self._pods: dict[str, Pod] = {}
         self._pods_of_nad: dict[str, set[str]] = {}
         self._ports_of_pod: dict[str, dict[str, model.Port]] = {}  # pod key -> port key -> port
+        self.holders = holders.Holders(lambda key: self._pods[key].precedence)
         self._ports: dict[str, dict[str, model.Port]] = {}  # network -> port key -> port
         self._local: dict[str, set[str]] = {}  # network -> keys of this node's ports
         self._ports_of_node: dict[str, dict[str, str]] = {}  # node -> port key -> network
@@ -91,6 +93,11 @@ class Zone:
         self._shown: dict[Part, frozenset[rows.Ident]] = {}  # as `changes` said last
         self._dirty = _Dirty()
         self.policies = policies.Policies(node, self._had)
+
+    @property
+    def name(self) -> str:
+        """The node whose zone this is."""
+        return self._here.node
 
     def __len__(self) -> int:
         """How many things may have changed since `changes` was last asked."""
@@ -262,10 +269,17 @@ class Zone:
         return self.network(name) if self.realised(name) else None
 
     def _place(self, key: str) -> None:
+        """Bring the indexes in line with what the pod of this key was given, and with what others
+        have or lack by it."""
+        pod = self._pods.get(key)
+        claimed = {ports.port_key(p): p for p in self._ports_from(pod)} if pod else {}
+        for each in self.holders.claim(key, claimed):
+            self._set_ports(each)
+
+    def _set_ports(self, key: str) -> None:
         """Bring the indexes in line with what the pod of this key holds now."""
         old = self._ports_of_pod.get(key, {})
-        pod = self._pods.get(key)
-        new = {ports.port_key(p): p for p in self._ports_from(pod)} if pod else {}
+        new = self.holders.held(key, lambda port: self._definitions[port.nad].network)
         for port_key, port in old.items():
             if new.get(port_key) != port:
                 self._forget(port_key, port)

@@ -17,7 +17,14 @@ DOMAIN = "kubevirt.io/domain"
 # The launcher gets this longer than its guest, so that it can still end in order.
 GRACE_MARGIN = 15
 GRACE_DEFAULT = 30
-NOT_COPIED = ("kubectl.kubernetes.io/last-applied-configuration",)
+# What others say of a pod is not for who writes a VM's template to say.
+NOT_COPIED = (
+    "kubectl.kubernetes.io/last-applied-configuration",
+    names.NETWORKS,
+    names.NETWORK_STATUS,
+    names.POD_NETWORKS,
+    names.POD_NETWORKS_SIGNATURE,
+)
 COPIED_FIELDS = (
     *("nodeSelector", "tolerations", "affinity", "topologySpreadConstraints"),
     *("priorityClassName", "schedulerName"),
@@ -45,7 +52,7 @@ def render(vmi: Mapping[str, Any], python: str) -> Object:
     annotations = {
         key: value
         for key, value in (meta.get("annotations") or {}).items()
-        if key not in NOT_COPIED and key != names.NETWORKS
+        if key not in NOT_COPIED
     }
     annotations |= {DOMAIN: meta["name"], "kubectl.kubernetes.io/default-container": "compute"}
     chosen = selection(vmi)

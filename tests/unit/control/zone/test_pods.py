@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from weft import names
-from weft.control.zone import pods
+from tests.support.signed import Notary
+from weft import model, names
+from weft.api import podnetworks
+from weft.control.zone import pods, state
 from weft.policy import words
 
 DECIDED = {
@@ -41,8 +43,18 @@ def pod(**changed: Any) -> dict[str, Any]:
     }
 
 
+def read_of(obj: dict[str, Any], **options: Any) -> state.Pod | None:
+    """As a zone reads a pod whose annotation is the cluster manager's word."""
+    decided = podnetworks.parse(obj, primary=True) if _text(obj) != "{" else {}
+    return pods.read(obj, decided, **options)
+
+
+def _text(obj: dict[str, Any]) -> str:
+    return str((obj["metadata"].get("annotations") or {}).get(names.POD_NETWORKS, ""))
+
+
 def test_a_pod_with_its_allocations():
-    read = pods.read(pods.slim(pod()))
+    read = read_of(pods.slim(pod()))
     assert read.ref.key == "default/web"
     assert read.ref.uid == "u1"
     assert read.node == "node1"
@@ -63,8 +75,8 @@ def test_a_pod_with_its_allocations():
     ],
 )
 def test_a_pod_that_holds_no_ports(changed):
-    assert pods.read(pods.slim(pod(**changed))) is None
-    assert pods.read(pod(**changed)) is None
+    assert read_of(pods.slim(pod(**changed))) is None
+    assert read_of(pod(**changed)) is None
 
 
 def test_what_is_kept_of_a_pod_is_little():
@@ -87,8 +99,8 @@ def test_what_policies_ask_of_a_pod_is_kept():
     passing = {"ports": [{"name": "early", "containerPort": 9}]}
     sidecar = {"restartPolicy": "Always", "ports": [{"name": "side", "containerPort": 7}]}
     full = pod(spec={"containers": containers, "initContainers": [passing, sidecar]})
-    read = pods.read(pods.slim(full))
-    assert read == pods.read(full)
+    read = read_of(pods.slim(full))
+    assert read == read_of(full)
     assert read.labels == {"vm": "vm1", "app": "x"}
     assert read.named == {
         (words.Protocol.TCP, "web"): 80,
@@ -101,10 +113,180 @@ def test_what_policies_ask_of_a_pod_is_kept():
 def test_the_clusters_own_network_counts_only_where_weft_serves_it():
     own = {"default": {"ip_addresses": ["10.128.2.5/23"], "mac_address": "0a:58:0a:80:02:05"}}
     only = pod(annotations={names.POD_NETWORKS: json.dumps(own)})
-    assert pods.read(pods.slim(only)) is None
-    assert list(pods.read(pods.slim(only), primary=True).allocations) == ["default"]
+    assert read_of(pods.slim(only)) is None
+    assert list(read_of(pods.slim(only), primary=True).allocations) == ["default"]
 
 
 def test_what_a_pod_chose_as_its_first_network_is_kept():
     kept = pods.slim(pod(annotations={names.CHOSEN_DEFAULT: "blue"}))
     assert kept["metadata"]["annotations"] == {names.CHOSEN_DEFAULT: "blue"}
+
+
+class Told:
+    """A zone that is told of pods as an agent tells it, without an API server."""
+
+    def __init__(self) -> None:
+        self.notary = Notary()
+        self.zone = state.Zone("node1", "c1")
+        spec = model.NetworkSpec("blue", model.Topology.LAYER2, 1300)
+        self.zone.set_definition("default/blue", state.Definition(model.Network(spec, 1)))
+        self.events: list[str] = []
+        self.pods, self.keys = Objects(), Objects()
+        self.told = pods.Pods(
+            self.zone, self.pods, self.keys, self._settle, self._emit, primary=True
+        )
+        self.keys.put("weft/keys", {"data": self.notary.public})
+        self.told.start()
+
+    def put(self, obj: dict[str, Any] | None, key: str = "default/web") -> None:
+        slim = pods.slim(obj) if obj is not None else None
+        self.pods.put(key, {"kind": "Pod", "apiVersion": "v1", **slim} if slim else None)
+
+    def ports(self) -> dict[str, str]:
+        """Each port's addresses as the zone's rows have them."""
+        nb, _ = self.zone.desired()
+        rows = [row for row in nb if row.table == "Logical_Switch_Port"]
+        return {row.key: " ".join(map(str, row.columns["addresses"])) for row in rows}
+
+    def _settle(self) -> None:
+        self.told.tell_refused()
+
+    def _emit(self, pod: dict[str, Any], kind: str, reason: str, message: str) -> None:
+        self.events.append(f"{pod['metadata']['name']} {reason}: {message}")
+
+
+class Objects:
+    """The part of a cache that tells of changes."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, dict[str, Any]] = {}
+        self.reader: Any = None
+        self.woken: list[str] = []
+
+    def put(self, key: str, obj: dict[str, Any] | None) -> None:
+        old = self.objects.pop(key, None)
+        if obj is not None:
+            self.objects[key] = obj
+        if self.reader is not None:
+            self.reader(key, old, obj)
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        return self.objects.get(key)
+
+    def subscribe(self, reader: Any) -> None:
+        self.reader = reader
+        for key, obj in list(self.objects.items()):
+            reader(key, None, obj)
+
+    def wake(self, key: str) -> None:
+        self.woken.append(key)
+
+
+WEB = {"default.blue_default_web": "0a:58:0a:01:00:05 10.1.0.5"}
+
+
+def test_what_is_not_signed_is_not_acted_upon():
+    told = Told()
+    told.put(pod())
+    assert told.ports() == {}
+    told.put(told.notary.sign(pod()))
+    assert told.ports() == WEB
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {names.POD_NETWORKS: None},
+        {names.POD_NETWORKS: "{"},
+        {names.POD_NETWORKS_SIGNATURE: None},
+        {names.POD_NETWORKS: json.dumps(DECIDED).replace("0.5", "0.6")},
+        {names.POD_NETWORKS: None, names.POD_NETWORKS_SIGNATURE: None},
+        {names.POD_NETWORKS: None, names.POD_NETWORKS_SIGNATURE: None, names.NETWORKS: None},
+    ],
+)
+def test_what_was_proved_stays_whatever_is_written_later(change):
+    told = Told()
+    told.put(told.notary.sign(pod()))
+    edited = told.notary.sign(pod())
+    for name, text in change.items():
+        edited["metadata"]["annotations"].pop(name)
+        if text is not None:
+            edited["metadata"]["annotations"][name] = text
+    told.put(edited)
+    assert told.ports() == WEB
+    edited["status"]["phase"] = "Succeeded"
+    told.put(edited)
+    assert told.ports() == {}
+
+
+def test_a_pod_made_again_has_nothing_of_its_predecessor():
+    told = Told()
+    first = told.notary.sign(pod())
+    told.put(first)
+    told.put(None)
+    first["metadata"]["uid"] = "u2"
+    told.put(first)
+    assert told.ports() == {}
+
+
+def test_a_pod_that_came_before_its_key_is_looked_at_again():
+    told = Told()
+    other = Notary()
+    told.put(other.sign(pod()))
+    assert told.ports() == {}
+    told.keys.put("weft/keys", {"data": {**told.notary.public, **other.public}})
+    assert told.ports() == WEB
+    assert told.pods.woken == ["default/web"]
+
+
+@pytest.mark.parametrize("data", [{}, None, {"abc": "nonsense"}])
+def test_without_keys_nothing_that_is_known_goes(data):
+    told = Told()
+    told.put(told.notary.sign(pod()))
+    told.keys.put("weft/keys", {"data": data} if data is not None else None)
+    told.put(told.notary.sign(pod(spec={"x": 1})))
+    assert told.ports() == WEB
+
+
+def twin(told: Told, name: str, created: str, phase: str) -> dict[str, Any]:
+    made = pod(phase=phase)
+    made["metadata"] |= {"name": name, "uid": name, "creationTimestamp": created}
+    return told.notary.sign(made)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize(
+    ("phases", "winner"),
+    [
+        (("Running", "Running"), "elder"),
+        (("Pending", "Running"), "younger"),
+        (("Pending", "Pending"), "elder"),
+    ],
+)
+def test_an_address_is_one_pods_whichever_comes_first(order, phases, winner):
+    told = Told()
+    both = [
+        twin(told, "elder", "2026-01-01", phases[0]),
+        twin(told, "younger", "2026-01-02", phases[1]),
+    ]
+    for index in order:
+        told.put(both[index], f"default/{both[index]['metadata']['name']}")
+    loser = "younger" if winner == "elder" else "elder"
+    assert list(told.ports()) == [f"default.blue_default_{winner}"]
+    assert f"held by Pod default/{winner}" in told.events[-1]
+    assert told.events[-1].startswith(f"{loser} AddressRefused: Pod default/{loser}, attachment")
+    assert f"held by Pod default/{winner}" in told.told.trouble
+    assert told.told.refusal(f"default/{loser}", "default/blue") is not None
+    told.put(None, f"default/{winner}")
+    assert list(told.ports()) == [f"default.blue_default_{loser}"]
+    assert told.told.trouble == ""
+
+
+def test_a_servers_mac_is_no_pods():
+    told = Told()
+    thief = pod()
+    text = json.dumps(DECIDED).replace("0a:58:0a:01:00:05", names.SERVER_MAC)
+    thief["metadata"]["annotations"][names.POD_NETWORKS] = text
+    told.put(told.notary.sign(thief))
+    assert told.ports() == {}
+    assert "is where DHCP and router advertisements come from" in told.events[0]

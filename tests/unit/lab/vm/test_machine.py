@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.lab.vm import manifests
+from weft import names
 from weft.lab.vm import advice, guest, launcherpod, links, machine, qemu, quantity
 
 IMAGE = guest.Guest(Path("/k"), Path("/i"))
@@ -178,6 +179,15 @@ def test_a_machine_without_secondary_networks_asks_for_none() -> None:
         "k8s.v1.cni.cncf.io/networks"
         not in launcherpod.render(vmi, "/py")["metadata"]["annotations"]
     )
+
+
+def test_a_template_says_nothing_in_the_cluster_managers_name() -> None:
+    vmi = manifests.instance()
+    forged = (names.POD_NETWORKS, names.POD_NETWORKS_SIGNATURE, names.NETWORK_STATUS)
+    vmi["metadata"]["annotations"] = {**dict.fromkeys(forged, "{}"), "own": "kept"}
+    annotations = launcherpod.render(vmi, "/py")["metadata"]["annotations"]
+    assert not set(forged) & set(annotations)
+    assert annotations["own"] == "kept"
 
 
 @given(st.binary(min_size=6, max_size=6), st.integers(1, 2))

@@ -1,0 +1,34 @@
+"""Which addresses and MACs of a network are its own parts', and so no pod's?
+
+The node's router on a layer3 network, and where DHCP and router advertisements come from.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+from weft import model, names, ranges
+
+
+def objection(network: model.Network, allocation: model.Allocation) -> str:
+    """What of an allocation is the platform's, "" if nothing is."""
+    if allocation.mac == names.SERVER_MAC:
+        return f"mac {allocation.mac} is where DHCP and router advertisements come from"
+    for part in _parts(network, allocation):
+        router = ranges.router(part).ip
+        if any(address.ip in (router, router + 1) for address in allocation.addresses):
+            return f"{router} and {router + 1} are the node's own in {part}"
+        if allocation.mac == names.address_mac(router):
+            return f"mac {allocation.mac} is that of the node's router in {part}"
+    return ""
+
+
+def _parts(network: model.Network, allocation: model.Allocation) -> list[model.Subnet]:
+    """The nodes' parts of a layer3 network in which the addresses lie."""
+    spec = network.spec
+    return [
+        ip_network((int(address.ip), length), strict=False)
+        for subnet, length in zip(spec.subnets, spec.host_prefix, strict=False)
+        for address in allocation.addresses
+        if address.version == subnet.version and address.ip in subnet
+    ]
