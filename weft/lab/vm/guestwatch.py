@@ -7,6 +7,7 @@ is asked for the system, once, and for the interfaces, often at first and then n
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import logging
@@ -17,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from weft import errors
-from weft.kube import resources
+from weft.api import status as podstatus
+from weft.kube import events, resources
 from weft.kube.client import Client, Conflict, NotFound, Object
-from weft.lab.vm import agentclient, launcherpod, lifecycle, machine, qmp, status
+from weft.lab.vm import agentclient, launcherpod, lifecycle, machine, qmp, status, strays
 
 log = logging.getLogger(__name__)
 
@@ -53,24 +55,33 @@ class Seen:
     connected: bool = False
     system: dict[str, Any] = field(default_factory=dict)
     interfaces: Sequence[agentclient.GuestInterface] = ()
-    pod_address: str = ""
+    told: tuple[str, ...] = ()
 
 
 class Guest:
     """One running QEMU. `vmi` is the instance as it was when it was first seen here."""
 
-    def __init__(self, client: Client, vmi: Object, folder: Path, macs: Sequence[str]) -> None:
-        self._client = client
+    def __init__(
+        self,
+        client: Client,
+        recorder: events.Recorder,
+        vmi: Object,
+        folder: Path,
+        macs: Sequence[str],
+    ) -> None:
+        self._client, self._recorder = client, recorder
         self._vmi = vmi
         self._folder = folder
         self._macs = macs
         self._machine = machine.read(vmi)
         self._seen = Seen()
+        self._pod_address = ""
+        self._attached: Sequence[podstatus.NetworkStatus] = ()
         self._is_open = asyncio.Event()
 
     async def follow(self, monitor: qmp.Monitor) -> None:
         """Until QEMU closes the monitor."""
-        self._seen.pod_address = await self._pod_address()
+        await self._ask_pod()
         await self._write()
         async with asyncio.TaskGroup() as group:
             asking = group.create_task(self._ask())
@@ -84,7 +95,7 @@ class Guest:
                     self._is_open.set()
                 else:
                     self._is_open.clear()
-                    self._seen = Seen(pod_address=self._seen.pod_address)
+                    self._seen = Seen()
                     await self._write()
             asking.cancel()
 
@@ -107,17 +118,29 @@ class Guest:
             self._seen.interfaces = await agent.interfaces()
         self._seen.connected = True
         await self._write()
+        self._tell_strays()
 
-    async def _pod_address(self) -> str:
-        """The pod's own address, which a card on user networking is reached at."""
+    def _tell_strays(self) -> None:
+        """Once, unless they change: what is wrong is the guest's own configuration."""
+        found = strays.told(self._machine, self._macs, self._seen.interfaces, self._attached)
+        said = tuple(found)
+        if said != self._seen.told:
+            self._seen.told = said
+            for message in said:
+                self._recorder.emit(self._vmi, "Warning", strays.REASON, message)
+
+    async def _ask_pod(self) -> None:
+        """The pod's own address, which a card on user networking is reached at, and its networks."""
         meta = self._vmi["metadata"]
         try:
             pod = await self._client.get(
                 resources.PODS, launcherpod.name(self._vmi), meta["namespace"]
             )
         except NotFound:
-            return ""
-        return str((pod.get("status") or {}).get("podIP") or "")
+            return
+        self._pod_address = str((pod.get("status") or {}).get("podIP") or "")
+        with contextlib.suppress(errors.InvalidInput):  # who wrote it is told by the manager
+            self._attached = podstatus.parse(pod)
 
     async def _write(self) -> None:
         """Write what is new; another writer's version in between is read and written again."""
@@ -154,7 +177,7 @@ class Guest:
         after |= {
             "conditions": conditions,
             "interfaces": status.interfaces(
-                self._machine, self._macs, self._seen.interfaces, self._seen.pod_address
+                self._machine, self._macs, self._seen.interfaces, self._pod_address
             ),
             "guestOSInfo": status.guest_system(self._seen.system),
         }

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from weft import errors
 from weft.control import loop
-from weft.kube import cache, resources
+from weft.kube import cache, events, resources
 from weft.kube.client import Client, Object
 from weft.lab.vm import guestwatch, launcher, lifecycle, qmp
 
@@ -30,10 +30,13 @@ class Handler:
         self._node = node_name
         self._run_folder = run_folder
         self._vmis = cache.Cache(client, resources.VMIS)
+        self._recorder = events.Recorder(client, "virt-handler")
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
-        await loop.together(vmis=self._vmis.run(), guests=self._follow_all())
+        await loop.together(
+            vmis=self._vmis.run(), events=self._recorder.run(), guests=self._follow_all()
+        )
 
     async def _follow_all(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -65,7 +68,7 @@ class Handler:
                 await asyncio.sleep(LOOK_PAUSE)
                 continue
             try:
-                guest = guestwatch.Guest(self._client, vmi, folder, found.macs)
+                guest = guestwatch.Guest(self._client, self._recorder, vmi, folder, found.macs)
                 async with qmp.Monitor(folder / "monitor.sock") as monitor:
                     await guest.follow(monitor)
             except errors.WeftError as error:
