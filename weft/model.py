@@ -36,6 +36,7 @@ class Dhcp:
 
     `enabled` False serves nothing. Empty tuples mean: do not send the option. No router is
     ever sent unless configured, so that an overlay never steals a guest's default route.
+    `servers`: pods and virtual machines, "<namespace>/<name>", that may serve DHCP themselves.
     """
 
     enabled: bool = True
@@ -43,6 +44,7 @@ class Dhcp:
     routers: tuple[Address, ...] = ()
     dns: tuple[Address, ...] = ()
     domain: str = ""
+    servers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class NetworkSpec:
     somebody else's and given to nobody.
     `host_prefix` (layer3 only): length of the subnet that each node gets, by subnet position.
     `mtu` is in bytes, as the guest sees it.
+    `routers`: pods and virtual machines, "<namespace>/<name>", that may be routers of the network.
     """
 
     name: str
@@ -70,6 +73,7 @@ class NetworkSpec:
     vlan_id: int | None = None
     physical_network: str = ""
     dhcp: Dhcp = field(default_factory=Dhcp)
+    routers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

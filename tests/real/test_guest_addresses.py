@@ -6,10 +6,7 @@ The agent runs as on a node; the guest is a kernel and busybox, given nothing bu
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Any
@@ -18,68 +15,22 @@ import pytest
 
 from tests.support import frames
 from tests.support import routes as routing
+from tests.support.addressed import Cluster
+from tests.support.forged import link_local
 from tests.support.patience import PATIENCE
-from tests.support.whole import Whole, nad, node, pod
-from tests.support.zones import Guest, Zone
+from tests.support.whole import nad
+from tests.support.zones import Guest
 from weft import names
-from weft.api import podnetworks
-from weft.kube import cache, resources
-from weft.kube.client import Client
+from weft.kube import resources
 from weft.ovn import policy
 from weft.policy import words
 
 pytestmark = pytest.mark.real
 
-SUBNETS = ("10.1.0.0/24", "fd00:1::/64")
-
-
-@dataclass
-class Cluster:
-    whole: Whole
-    api: Client
-    pods: cache.Cache
-    zones: tuple[Zone, ...]
-
-    async def guest(self, name: str, zone: Zone, network: str = "blue") -> Guest:
-        """A pod's NIC without any of the pod's own addresses: what a VM's guest has.
-
-        `network` "" is the cluster's own.
-        """
-        wish = pod(name, zone.name, network)
-        if not network:
-            del wish["metadata"]["annotations"]
-        made = await self.api.create(resources.PODS, wish)
-        found = await self.pods.wait_for(
-            f"default/{name}", lambda obj: bool(podnetworks.parse(obj, primary=True)), PATIENCE
-        )
-        ((key, allocation),) = podnetworks.parse(found, primary=not network).items()
-        port = names.logical_port(key, "default", name)
-        guest = await asyncio.to_thread(
-            zone.guest, port, allocation.mac, version=made["metadata"]["uid"]
-        )
-        await asyncio.to_thread(
-            zone.run,
-            *("ovs-vsctl", f"--timeout={PATIENCE:g}", "wait-until", "Interface"),
-            *(f"g{len(zone.guests) - 1}", "external_ids:ovn-installed=true"),
-        )
-        return guest
-
 
 @pytest.fixture
-async def cluster(whole: Whole, api: Client) -> AsyncIterator[Cluster]:
-    zones = (whole.wire.zone(), whole.wire.zone())
-    for zone in zones:
-        await api.create(resources.NODES, node(zone))
-        whole.start_agent(zone)
-    await api.create(resources.NADS, nad("blue", *SUBNETS, mtu=1300))
-    pods = cache.Cache(api, resources.PODS)
-    following = asyncio.create_task(pods.run())
-    try:
-        yield Cluster(whole, api, pods, zones)
-    finally:
-        following.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await following
+def cluster(addressed: Cluster) -> Cluster:
+    return addressed
 
 
 def lease(guest: Guest, folder: Path, client: str, *options: str) -> dict[str, str]:
@@ -236,12 +187,6 @@ def solicitation(mac: str, source: str) -> bytes:
     head = b"\x60\0\0\0" + len(body).to_bytes(2, "big") + b"\x3a\xff"
     macs = bytes.fromhex((SOLICIT[1] + mac).replace(":", ""))
     return macs + b"\x86\xdd" + head + IPv6Address(source).packed + to.packed + body
-
-
-def link_local(mac: str) -> str:
-    parts = bytearray.fromhex(mac.replace(":", ""))
-    parts[0] ^= 2
-    return str(IPv6Address(b"\xfe\x80" + bytes(6) + parts[:3] + b"\xff\xfe" + parts[3:]))
 
 
 async def test_a_solicitation_is_answered_once_and_to_nobody_else(cluster: Cluster) -> None:

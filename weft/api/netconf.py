@@ -24,7 +24,10 @@ _CNI_VERSIONS = ("0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,252}")
 _LABEL = "[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
 _DOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*")
-_DHCP_KEYS = ("enabled", "leaseSeconds", "routers", "dns", "domain")
+# A namespace is one label, a pod's name may be several.
+_GUEST = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?/[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+_LONGEST_NAME = 253
+_DHCP_KEYS = ("enabled", "leaseSeconds", "routers", "dns", "domain", "servers")
 
 _USED = (
     "cniVersion",
@@ -44,6 +47,7 @@ _USED = (
     "transport",
     "ipam",
     "dhcp",
+    "routers",
 )
 # Read by others or meaningless for a secondary network: only their types are checked.
 _UNUSED = {
@@ -102,6 +106,7 @@ def read(
         vlan_id=_vlan(fields, topology),
         physical_network=_physical(fields, topology),
         dhcp=_dhcp(fields, subnets),
+        routers=_guests(fields, "routers"),
     )
     _refuse_full_exclusion(fields, spec)
     return spec
@@ -291,7 +296,20 @@ def _dhcp(outer: Fields, subnets: tuple[model.Subnet, ...]) -> model.Dhcp:
         routers=_servers(fields, "routers", subnets),
         dns=_servers(fields, "dns", subnets),
         domain=domain,
+        servers=_guests(fields, "servers"),
     )
+
+
+def _guests(fields: Fields, name: str) -> tuple[str, ...]:
+    """Pods or virtual machines, whose names are their namespaces' to give."""
+    found = set()
+    for place, text in fields.strings(name):
+        if _GUEST.fullmatch(text) and len(text.partition("/")[2]) <= _LONGEST_NAME:
+            found.add(text)
+        else:
+            rule = "must be <namespace>/<name> of a pod or virtual machine"
+            fields.refuse(place, text, rule)
+    return tuple(sorted(found))
 
 
 def _servers(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from weft import errors, model, names, rows
 from weft.api import clusternet, gateway, nodeinfo, policy
-from weft.app import health, settings
+from weft.app import guards, health, settings
 from weft.control import decisions, loop
 from weft.control.zone import (
     audit,
@@ -87,6 +87,7 @@ class Agent:
         self.bindings = bindings.Bindings(nb, sb, own.chassis, self._has_interface)
         ovs.subscribe("Interface", self._wired)
         self.speaker = advertise.Speaker(ovs)
+        self.guards = guards.Guards(ovs, nb, own.chassis, self.zone, self.pods)
         self.recorder = events.Recorder(client, COMPONENT)
         self.audit = audit.Audit(self.zone, self.recorder.emit)
         self._told = pods.Pods(
@@ -137,6 +138,7 @@ class Agent:
             bindings=self.bindings.run(),
             announcer=self._announcer.run(self._announce),
             advertiser=self.speaker.run(),
+            guards=self.guards.run(),
             audit=self.audit.run(self._options.acl_log, kept_beside(self._options.cni_socket)),
             events=self.recorder.run(),
             cni=server.serve(deps),
@@ -154,6 +156,7 @@ class Agent:
         before, default_mtu = self.zone.definition(key), self._options.default_mtu
         standing = networks.standing(new, before, default_mtu=default_mtu) if new else None
         self.zone.set_definition(key, standing)
+        self.guards.definition_changed(before, standing)
         self._poke()
 
     def _node_changed(self, key: str, _: Object | None, new: Object | None) -> None:
@@ -178,7 +181,9 @@ class Agent:
             self.writer.poke()
 
     def _written(self) -> None:
-        self.speaker.update(self.zone.advertised())
+        said = self.zone.advertised()
+        self.speaker.update(said)
+        self.guards.advertised(said.values())
 
     async def _derived(self) -> None:
         """Once what it is derived from is written: else it would be computed twice."""
@@ -247,7 +252,7 @@ class Agent:
         troubles += [each.trouble for each in self._databases]
         parts = (
             *(self._told, self.writer, self.bindings, self.derived),
-            *(self._announcer, self.speaker),
+            *(self._announcer, self.speaker, self.guards),
         )
         troubles += [each.trouble for each in parts]
         return reasons + [trouble for trouble in troubles if trouble]
@@ -268,6 +273,7 @@ class Agent:
             "zone_recomputes": self.derived.recomputes,
             "audited": self.audit.told,
             **self.speaker.figures(),
+            **self.guards.figures(),
         }
 
 

@@ -111,6 +111,11 @@ def advertised(
     )
 
 
+def router_address(said: Advertised) -> IPv6Address:
+    """The link-local address that it comes from, which no guest may have."""
+    return ipv6.link_local(said.speaker)
+
+
 def to_all(said: Advertised) -> bytes:
     """The frame that every guest of this zone hears; the port keeps it from leaving the node."""
     return _frame(said, b"\x33\x33\x00\x00\x00\x01", ALL_NODES)

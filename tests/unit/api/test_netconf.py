@@ -65,6 +65,12 @@ def test_defaults() -> None:
                 domain="a.example",
             ),
         ),
+        (
+            {"dhcp": {"servers": ["t/vm", "t/dhcp", "t/vm"]}},
+            "dhcp",
+            model.Dhcp(servers=("t/dhcp", "t/vm")),
+        ),
+        ({"routers": ["t/gw.one", "t/" + "a" * 253]}, "routers", ("t/" + "a" * 253, "t/gw.one")),
     ],
 )
 def test_accepted(changes: dict[str, object], field: str, value: object) -> None:
@@ -149,6 +155,12 @@ def test_accepted(changes: dict[str, object], field: str, value: object) -> None
         ),
         ({"subnets": "10.1.0.0/24", "dhcp": {"dns": ["x"]}}, "dhcp.dns[0]", "must be an address"),
         ({"subnets": "10.1.0.0/24", "dhcp": {"domain": "a b"}}, "dhcp.domain", "DNS name"),
+        ({"dhcp": {"servers": ["vm"]}}, "dhcp.servers[0]", "<namespace>/<name>"),
+        ({"dhcp": {"servers": [7]}}, "dhcp.servers[0]", "string"),
+        ({"routers": "t/gw"}, "routers", "list of strings"),
+        ({"routers": ["t/gw", "t/GW"]}, "routers[1]", "pod or virtual machine"),
+        ({"routers": ["t/" + "a" * 300]}, "routers[0]", "pod or virtual machine"),
+        ({"routers": ["0a:58:0a:09:00:01"]}, "routers[0]", "<namespace>/<name>"),
     ],
 )
 def test_refused(changes: dict[str, object], field: str, rule: str) -> None:
@@ -182,6 +194,7 @@ KEYS = st.sampled_from(
         "transport",
         "evpn",
         "cniVersion",
+        "routers",
     ]
 )
 

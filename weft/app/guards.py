@@ -1,0 +1,61 @@
+"""What keeps a node's switch as weft needs it, put together: guard flows and fragment settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from weft import model, names
+from weft.control import loop
+from weft.control.zone import state
+from weft.kube import cache
+from weft.node import fragments, guard
+from weft.ovn import advertisement
+from weft.ovsdb import replica
+
+
+class Guards:
+    """Told by the agent of definitions and of what the zone has written."""
+
+    def __init__(
+        self,
+        ovs: replica.Replica,
+        nb: replica.Replica,
+        chassis: str,
+        zone: state.Zone,
+        pods: cache.Cache,
+    ) -> None:
+        self._zone, self._pods = zone, pods
+        self._fragments = fragments.Fragments(ovs)
+        self._flows = guard.Guard(
+            *(ovs, nb, chassis),
+            spec_of=self._spec_of,
+            machine_of=self._machine_of,
+            connected=self._fragments.switch_started,
+        )
+
+    @property
+    def trouble(self) -> str:
+        return "; ".join(filter(None, (self._flows.trouble, self._fragments.trouble)))
+
+    def figures(self) -> dict[str, float]:
+        return self._flows.figures()
+
+    async def run(self) -> None:
+        await loop.together(flows=self._flows.run(), fragments=self._fragments.run())
+
+    def definition_changed(self, *said: state.Definition | None) -> None:
+        """What one definition said before, and says now."""
+        for name in {each.network.name for each in said if each is not None}:
+            self._flows.network_changed(name)
+
+    def advertised(self, said: Iterable[advertisement.Advertised]) -> None:
+        self._flows.keep_for_routers(map(advertisement.router_address, said))
+
+    def _spec_of(self, network: str) -> model.NetworkSpec | None:
+        found = self._zone.network(network)
+        return found.spec if found else None
+
+    def _machine_of(self, pod: str) -> str:
+        """The virtual machine that a pod runs, by KubeVirt's label."""
+        found = self._pods.get(pod) or {"metadata": {}}
+        return str((found["metadata"].get("labels") or {}).get(names.VM_NAME, ""))

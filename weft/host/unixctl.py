@@ -1,0 +1,48 @@
+"""How is a running OVS or OVN daemon told something? One JSON-RPC call (ovs-appctl(8)).
+
+Which commands there are, and what they mean, is not known here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+from weft import errors
+
+PATIENCE = 5.0
+_LARGEST = 1 << 20  # bytes of an answer
+
+
+class Refused(errors.WeftError):
+    """The daemon answered that it will not: it does not know the command, or not these words."""
+
+
+async def call(path: Path | str, method: str, *arguments: str) -> str:
+    """The daemon's answer; Refused if it refuses, Unavailable if it does not answer."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await _call(str(path), method, arguments)
+    except (OSError, TimeoutError) as error:
+        raise errors.Unavailable(f"{method}: {error or 'no answer'}", where=str(path)) from None
+
+
+async def _call(path: str, method: str, arguments: tuple[str, ...]) -> str:
+    reader, writer = await asyncio.open_unix_connection(path)
+    try:
+        request = {"id": 0, "method": method, "params": list(arguments)}
+        writer.write(json.dumps(request).encode())
+        received = b""
+        while len(received) < _LARGEST and (data := await reader.read(1 << 16)):
+            received += data
+            try:
+                answer = json.loads(received)
+            except ValueError:  # the rest is still to come
+                continue
+            if answer["error"] is not None:
+                raise Refused(f"{method}: {str(answer['error']).strip()}", where=path)
+            return str(answer["result"])
+        raise ConnectionResetError("closed without an answer")
+    finally:
+        writer.close()

@@ -1,0 +1,79 @@
+"""Fragments on networks with a small MTU, where the switch tracks connections in userspace.
+
+There a fragment of less than 1,200 bytes (IPv4) or 1,280 (IPv6) that is not the last counts as an
+attack and is dropped, for everybody on a network of which one pod is guarded. weft serves MTUs from
+576 on (ADR 0065). vswitchd forgets what it was told when it ends.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from weft import errors
+from weft.host import unixctl
+from weft.kube import queue
+from weft.nic import port
+from weft.ovsdb.replica import Replica
+
+log = logging.getLogger(__name__)
+
+# Open vSwitch's own bounds: no less, and no more at a time.
+SMALLEST = 400  # bytes, of a fragment that is not the last
+MOST = 5000  # fragments that wait for others; a datagram of 64 KiB has 119 where the MTU is 576
+
+_KEY = "fragments"
+
+
+class Fragments:
+    """`switch_started` is to be called each time that vswitchd may have started anew."""
+
+    def __init__(self, ovs: Replica, bridge: str = port.BRIDGE) -> None:
+        self._ovs, self._bridge = ovs, bridge
+        self._queue = queue.Queue("settings of the switch", on_error=self._failed, longest_pause=5)
+        self.trouble = ""
+
+    async def run(self) -> None:
+        await self._queue.run(self._tell)
+
+    def switch_started(self) -> None:
+        self._queue.add(_KEY)
+
+    def _failed(self, _: str, error: errors.WeftError) -> None:
+        self.trouble = f"small fragments may be lost: {error}"
+
+    async def _tell(self, _: str) -> None:
+        found = self._ovs.get("Bridge", self._bridge)
+        said = commands(str(found[1]["datapath_type"])) if found is not None else ()
+        folder = Path(self._ovs.address.removeprefix("unix:")).parent
+        for command in said:
+            await self._say(_control_socket(folder), *command)
+        self.trouble = ""
+
+    async def _say(self, socket: Path, *command: str) -> None:
+        try:
+            await unixctl.call(socket, *command)
+        except unixctl.Refused as error:  # another version of Open vSwitch: it will not learn it
+            log.warning("small fragments may be lost: %s", error)
+
+
+def commands(datapath: str) -> tuple[tuple[str, ...], ...]:
+    """What a bridge's switch is told. The kernel has rules of its own, and is left alone."""
+    if datapath != "netdev":
+        return ()
+    return (
+        ("dpctl/ipf-set-min-frag", "v4", str(SMALLEST)),
+        ("dpctl/ipf-set-min-frag", "v6", str(SMALLEST)),
+        ("dpctl/ipf-set-max-nfrags", str(MOST)),
+    )
+
+
+def _control_socket(folder: Path) -> Path:
+    """Where this vswitchd takes commands, which has its PID in its name."""
+    try:
+        pid = (folder / "ovs-vswitchd.pid").read_text().strip()
+    except OSError as error:
+        raise errors.Unavailable(
+            error.strerror or str(error), where=f"{folder}/ovs-vswitchd.pid"
+        ) from error
+    return folder / f"ovs-vswitchd.{pid}.ctl"

@@ -1,0 +1,236 @@
+"""The flows that keep this node's guests from playing router or DHCP server, kept in the switch.
+
+ovn-controller removes them whenever it connects anew, vswitchd loses them when it ends. So they are
+derived like everything else: the switch tells of each that goes or changes, and they are written
+again at once. Which flows there are is `ovn.guard`'s to say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from ipaddress import IPv6Address
+from pathlib import Path
+
+from weft import errors, model, names, rows
+from weft.nic import port
+from weft.openflow.session import Session
+from weft.ovn import flows, guard, ports
+from weft.ovn.guard import Role
+from weft.ovsdb.replica import Replica
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
+_STANDING, _ROUTERS = ("", "standing"), ("", "routers")
+
+Source = tuple[str, str]  # what flows are there for: a table and the UUID of a row in it
+
+
+class Guard:
+    """`spec_of` and `machine_of` say what a network is and which virtual machine a pod runs ("" for
+    none); `connected` is called each time that the switch was reached anew, and may have lost all.
+    """
+
+    def __init__(
+        self,
+        ovs: Replica,
+        nb: Replica,
+        chassis: str,
+        *,
+        spec_of: Callable[[str], model.NetworkSpec | None],
+        machine_of: Callable[[str], str],
+        connected: Callable[[], None],
+        bridge: str = port.BRIDGE,
+    ) -> None:
+        self._ovs, self._nb, self._chassis, self._bridge = ovs, nb, chassis, bridge
+        self._spec_of, self._machine_of, self._connected = spec_of, machine_of, connected
+        self._said: dict[Source, frozenset[flows.Flow]] = {}
+        self._desired: Counter[flows.Flow] = Counter()
+        self._due: set[flows.Flow] = set()
+        self._strays: set[tuple[int, int]] = set()  # table and cookie of what should not be there
+        self._cookies: Counter[int] = Counter()
+        self._news = asyncio.Event()
+        self._bound: dict[str, str] = {}  # UUID of an interface -> its logical port
+        self._devices: dict[str, set[str]] = {}  # and back
+        self._written = 0
+        self.trouble = "the guard against rogue routers and DHCP servers is not written yet"
+        self._say(_STANDING, guard.standing())
+        ovs.subscribe("Interface", self._interface_changed)
+        nb.subscribe(ports.PORT, self._port_changed)
+        for uuid, columns in ovs.rows("Interface").items():
+            self._interface_changed(uuid, None, columns)
+        for uuid, columns in nb.rows(ports.PORT).items():
+            self._port_changed(uuid, None, columns)
+
+    def keep_for_routers(self, addresses: Iterable[IPv6Address]) -> None:
+        """The link-local addresses of this node's routers, which guests may not have."""
+        self._say(_ROUTERS, (each for one in {*addresses} for each in guard.of_router(one)))
+
+    def network_changed(self, name: str) -> None:
+        """Others may be its routers and servers from now on."""
+        for uuid, columns in self._ovs.rows("Interface").items():
+            found = self._nb.get(ports.PORT, _logical_port(columns))
+            if found and port.external_ids(found[1]).get(names.NETWORK) == name:
+                self._interface_changed(uuid, None, columns)
+
+    def figures(self) -> dict[str, float]:
+        return {"guard_flows": len(self._desired), "guard_flows_written": self._written}
+
+    async def run(self) -> None:
+        """Keeps the flows in the switch until cancelled."""
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                session = await Session.connect(self._path(), self._seen)
+                try:
+                    self._connected()
+                    pause = FIRST_PAUSE
+                    await self._keep(session)
+                finally:
+                    session.close()
+            except errors.Unavailable as error:
+                if pause == FIRST_PAUSE:
+                    log.warning("guard flows are not kept for now: %s", error)
+                self.trouble = f"the guard against rogue routers and DHCP servers: {error}"
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _path(self) -> Path:
+        """Where the bridge listens: beside the database."""
+        return Path(self._ovs.address.removeprefix("unix:")).with_name(f"{self._bridge}.mgmt")
+
+    async def _keep(self, session: Session) -> None:
+        """Writes all, then what changes, as long as the connection lasts."""
+        self._strays.clear()
+        watched = [(guard.ENTRY, guard.UNJUDGED), *((table, {}) for table in guard.TABLES)]
+        session.send(
+            functools.partial(flows.watch, number, table, limit)
+            for number, (table, limit) in enumerate(watched, 1)
+        )
+        await session.barrier()  # by now what is there already was told
+        self._due = set(self._desired)
+        ended = asyncio.ensure_future(_wait(session.lost))
+        try:
+            while not session.lost.done():
+                self._news.clear()
+                await self._write(session)
+                self.trouble = ""
+                came = asyncio.ensure_future(self._news.wait())
+                await asyncio.wait([came, ended], return_when=asyncio.FIRST_COMPLETED)
+                came.cancel()
+        finally:
+            ended.cancel()
+        raise errors.Unavailable(session.why, where=str(session.path))
+
+    async def _write(self, session: Session) -> None:
+        while self._due or self._strays:
+            due, self._due = self._due, set()
+            strays, self._strays = self._strays, set()
+            made = [each for each in due if each in self._desired]
+            gone = {(each.table, each.cookie) for each in due if each not in self._desired}
+            session.send(functools.partial(flows.add, each) for each in made)
+            # By cookie, and after: a flow whose place another has taken is not there any more.
+            session.send(functools.partial(flows.remove, *each) for each in gone | strays)
+            self._written += len(made)
+            await session.barrier()
+
+    def _seen(self, told: flows.Seen) -> None:
+        """Somebody else's change of what is ours, or what was there before this connection."""
+        if not told.is_ours and told.table == guard.ENTRY:
+            return  # OVN's, or an administrator's
+        if told.event is not flows.Event.INITIAL and self._cookies[told.cookie]:
+            if not self.trouble:
+                log.warning("guard flows were removed or changed by another; writing them again")
+            self.trouble = "the guard against rogue routers and DHCP servers is written again"
+            self._due = set(self._desired)
+        if told.event is not flows.Event.REMOVED and not self._cookies[told.cookie]:
+            self._strays.add((told.table, told.cookie))
+        self._news.set()
+
+    # What is desired, by what it is there for.
+
+    def _say(self, source: Source, said: Iterable[flows.Flow]) -> None:
+        before, now = self._said.get(source, frozenset()), frozenset(said)
+        if before == now:
+            return
+        if now:
+            self._said[source] = now
+        else:
+            del self._said[source]
+        for each in now - before:
+            self._count(each, 1)
+        for each in before - now:
+            self._count(each, -1)
+        self._news.set()
+
+    def _count(self, each: flows.Flow, step: int) -> None:
+        self._desired[each] += step
+        if not self._desired[each]:
+            del self._desired[each]
+            del self._cookies[each.cookie]
+        else:
+            self._cookies[each.cookie] = 1
+        self._due.add(each)
+
+    def _interface_changed(
+        self, uuid: str, _: rows.Columns | None, new: rows.Columns | None
+    ) -> None:
+        before, now = self._bound.pop(uuid, ""), _logical_port(new) if new is not None else ""
+        if before and before != now:
+            known = self._devices[before]
+            known.discard(uuid)
+            if not known:
+                del self._devices[before]
+        if now:
+            self._bound[uuid] = now
+            self._devices.setdefault(now, set()).add(uuid)
+        self._say(("Interface", uuid), self._of_interface(new) if new is not None else ())
+
+    def _of_interface(self, columns: rows.Columns) -> tuple[flows.Flow, ...]:
+        number, name = port.number(columns), _logical_port(columns)
+        if number <= 0:
+            return ()
+        if columns["type"] == "patch":
+            return guard.of_patch(number)
+        found = self._nb.get(ports.PORT, name) if name else None
+        if found is None:
+            return ()
+        ids = port.external_ids(found[1])
+        network = str(ids.get(names.NETWORK, ""))
+        if name == names.advertiser_port(network):
+            return guard.permitting(number, Role)
+        kind, _, pod = str(ids.get(names.OWNER, "")).partition("/")
+        spec = self._spec_of(network)
+        if kind != "Pod" or spec is None or not (spec.routers or spec.dhcp.servers):
+            return ()
+        machine = self._machine_of(pod)
+        guest = {pod, f"{pod.partition('/')[0]}/{machine}"} if machine else {pod}
+        known = ((Role.ROUTER, spec.routers), (Role.DHCP_SERVER, spec.dhcp.servers))
+        return guard.permitting(number, (role for role, named in known if guest & {*named}))
+
+    def _port_changed(self, uuid: str, old: rows.Columns | None, new: rows.Columns | None) -> None:
+        self._say((ports.PORT, uuid), self._of_port(new) if new is not None else ())
+        known = new or old
+        for interface in tuple(self._devices.get(str(known["name"]), ())) if known else ():
+            self._interface_changed(interface, None, self._ovs.rows("Interface").get(interface))
+
+    def _of_port(self, columns: rows.Columns) -> tuple[flows.Flow, ...]:
+        """The MAC that OVN's port security holds a guest of this node to."""
+        options, held = columns["options"], columns["port_security"]
+        is_here = isinstance(options, Mapping) and options.get("requested-chassis") == self._chassis
+        if not is_here or not isinstance(held, frozenset) or not held:
+            return ()
+        return tuple(each for said in held for each in guard.of_mac(str(said).split()[0]))
+
+
+async def _wait(lost: asyncio.Future[None]) -> None:
+    """A future of its own, so that who stops waiting leaves the session's alone."""
+    await asyncio.wait([lost])
+
+
+def _logical_port(columns: rows.Columns) -> str:
+    return str(port.external_ids(columns).get(names.IFACE_ID, ""))

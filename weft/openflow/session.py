@@ -1,0 +1,165 @@
+"""One OpenFlow connection to a bridge of ovs-vswitchd: messages out, flow updates in, echo.
+
+A bridge listens at a unix socket beside the database's. The connection ends with vswitchd or with
+the bridge. What the flows mean is not known here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import cast
+
+from weft import errors
+from weft.ovn import flows
+from weft.ovn.flows import Kind
+
+log = logging.getLogger(__name__)
+
+# Seconds without a word after which the switch is asked whether it is there, and in which it has
+# to answer.
+PROBE = 5.0
+
+Make = Callable[[int], bytes]  # a message for this transaction id
+
+
+class Session(asyncio.Protocol):
+    """`lost` is done when the connection has ended; `why` says what for."""
+
+    def __init__(self, path: Path, seen: Callable[[flows.Seen], None]) -> None:
+        self.path = path
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.why = ""
+        self._seen = seen
+        self._received = b""
+        self._transport: asyncio.Transport | None = None
+        self._greeted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._barriers: dict[int, asyncio.Future[None]] = {}
+        self._refused = ""
+        self._xid = 0
+        self._probe: asyncio.TimerHandle | None = None
+        self._is_probed = False
+
+    @classmethod
+    async def connect(cls, path: Path, seen: Callable[[flows.Seen], None]) -> Session:
+        """`seen` is called for each update of a flow that `watch` asked for, in order."""
+        loop = asyncio.get_running_loop()
+        try:
+            _, made = await loop.create_unix_connection(lambda: cls(path, seen), str(path))
+        except OSError as error:
+            what = f"cannot connect: {error.strerror or error}"
+            hint = "is ovs-vswitchd running?"
+            raise errors.Unavailable(what, where=str(path), hint=hint) from error
+        try:
+            async with asyncio.timeout(PROBE):
+                await made._greeted
+        except TimeoutError:
+            made.close()
+            raise errors.Unavailable("does not answer", where=str(path)) from None
+        return made
+
+    def send(self, makers: Iterable[Make]) -> None:
+        """What was sent to an ended connection is lost; `lost` tells."""
+        said = b"".join(make(self._next()) for make in makers)
+        if said and self._transport is not None:
+            self._transport.write(said)
+
+    async def barrier(self) -> None:
+        """Returns when the switch has done all that was sent; raises what it refused of that."""
+        reply: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        xid = self._next()
+        self._barriers[xid] = reply
+        if self._transport is None:
+            raise self._ended()
+        self._transport.write(flows.message(Kind.BARRIER_REQUEST, xid))
+        await reply
+        if self._refused:
+            refused, self._refused = self._refused, ""
+            raise errors.Unavailable(refused, where=str(self.path))
+
+    def close(self, why: str = "closed") -> None:
+        self.why = self.why or why
+        if self._transport is not None:
+            self._transport.abort()
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # No isinstance: uvloop's transports are asyncio's by behaviour only.
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.write(flows.hello(self._next()))
+        self._listen()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.why = self.why or str(exc or "ended by the switch")
+        self._transport = None
+        if self._probe is not None:
+            self._probe.cancel()
+        waiting = [*self._barriers.values(), self._greeted]
+        self._barriers.clear()
+        for reply in waiting:
+            if not reply.done():
+                reply.set_exception(self._ended())
+                reply.exception()  # who waited may have given up
+        if not self.lost.done():
+            self.lost.set_result(None)
+
+    def data_received(self, data: bytes) -> None:
+        self._is_probed = False
+        self._listen()
+        self._received += data
+        try:
+            while len(self._received) >= flows.HEADER.size:
+                version, kind, length, xid = flows.HEADER.unpack_from(self._received)
+                if length < flows.HEADER.size:
+                    raise ValueError(f"a message of {length} bytes")
+                if len(self._received) < length:
+                    return
+                body = self._received[flows.HEADER.size : length]
+                self._received = self._received[length:]
+                self._handle(version, kind, xid, body)
+        except ValueError as error:
+            log.error("%s: not OpenFlow, closing the connection: %s", self.path, error)
+            self.close(str(error))
+
+    def _handle(self, version: int, kind: int, xid: int, body: bytes) -> None:
+        if kind == Kind.HELLO:
+            # Both speak the lower of both versions (OpenFlow 1.5.1, section 6.3.1).
+            if version < flows.VERSION:
+                raise ValueError("the bridge speaks no OpenFlow 1.5")
+            if not self._greeted.done():
+                self._greeted.set_result(None)
+        elif kind == Kind.ECHO_REQUEST and self._transport is not None:
+            self._transport.write(flows.message(Kind.ECHO_REPLY, xid, body))
+        elif kind == Kind.MULTIPART_REPLY:
+            for each in flows.updates(body):
+                self._seen(each)
+        elif kind == Kind.BARRIER_REPLY:
+            reply = self._barriers.pop(xid, None)
+            if reply is not None and not reply.done():
+                reply.set_result(None)
+        elif kind == Kind.ERROR:
+            self._refused = f"refused a request: type {body[:2].hex()}, code {body[2:4].hex()}"
+            log.error("%s: %s", self.path, self._refused)
+
+    def _listen(self) -> None:
+        if self._probe is not None:
+            self._probe.cancel()
+        self._probe = asyncio.get_running_loop().call_later(PROBE, self._unheard)
+
+    def _unheard(self) -> None:
+        if self._is_probed:
+            self.close(f"no answer within {PROBE:g} s")
+            return
+        self._is_probed = True
+        self._listen()
+        self.send([lambda xid: flows.message(Kind.ECHO_REQUEST, xid)])
+
+    def _next(self) -> int:
+        self._xid = self._xid % 0xFFFFFFFF + 1
+        return self._xid
+
+    def _ended(self) -> errors.Unavailable:
+        return errors.Unavailable(self.why or "the connection ended", where=str(self.path))

@@ -1,0 +1,239 @@
+"""What is a flow of weft's own in a switch, and how is it told and read as OpenFlow 1.5?
+
+Only what `guard` needs: exact words of a few fields and actions, as bytes and back. OpenFlow 1.5
+is what ovn-controller itself insists on, so every `br-int` speaks it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+VERSION = 6  # OpenFlow 1.5 on the wire
+HEADER = struct.Struct("!BBHI")  # version, type, length, transaction id
+
+# How the cookie of every flow that weft writes begins; the rest is a digest of the flow.
+COOKIE = 0x7766 << 48
+
+_ANY = 0xFFFFFFFF
+_NICIRA = 0x2320
+_MULTIPART_FLOW_MONITOR = 16
+_MONITOR_FLAGS = 0b1111  # what is there already; what is added, removed, modified
+
+
+class Kind(IntEnum):
+    """Types of messages."""
+
+    HELLO = 0
+    ERROR = 1
+    ECHO_REQUEST = 2
+    ECHO_REPLY = 3
+    FLOW_MOD = 14
+    MULTIPART_REQUEST = 18
+    MULTIPART_REPLY = 19
+    BARRIER_REQUEST = 20
+    BARRIER_REPLY = 21
+
+
+class Field(IntEnum):
+    """A field of a packet: class, number and length as the header of a match has them."""
+
+    IN_PORT = 0x80000004
+    ETH_DST = 0x80000606
+    ETH_SRC = 0x80000806
+    ETH_TYPE = 0x80000A02
+    IP_PROTO = 0x80001401
+    IPV4_DST = 0x80001804
+    UDP_SRC = 0x80001E02
+    UDP_DST = 0x80002002
+    ICMPV4_TYPE = 0x80002601
+    IPV6_SRC = 0x80003410
+    IPV6_DST = 0x80003610
+    ICMPV6_TYPE = 0x80003A01
+    ICMPV6_CODE = 0x80003C01
+    ND_TARGET = 0x80003E10
+    ND_SLL = 0x80004006
+    REG14 = 0x00011C04
+    IP_FRAG = 0x00013401
+    IP_TTL = 0x00013A01
+    TUN_IPV4_SRC = 0x00013E04
+    TUN_IPV6_SRC = 0x0001DA10
+
+    @property
+    def size(self) -> int:
+        return self.value & 0xFF
+
+
+@dataclass(frozen=True, slots=True)
+class Masked:
+    """The bits of a field that count."""
+
+    value: int
+    mask: int
+
+
+@dataclass(frozen=True, slots=True)
+class Set:
+    """The field takes a value."""
+
+    field: Field
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One field takes the value of another of its size."""
+
+    source: Field
+    target: Field
+
+
+@dataclass(frozen=True, slots=True)
+class Resubmit:
+    """The packet is looked up in a table, as it is now."""
+
+    table: int
+
+
+Action = Set | Copy | Resubmit
+Match = Mapping[Field, int | Masked]
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """No action: the packet is dropped."""
+
+    table: int
+    priority: int
+    match: tuple[tuple[Field, int | Masked], ...]
+    actions: tuple[Action, ...] = ()
+    cookie: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        said = struct.pack("!BH", self.table, self.priority) + self.body
+        digest = hashlib.blake2b(said, digest_size=6).digest()
+        object.__setattr__(self, "cookie", COOKIE | int.from_bytes(digest, "big"))
+
+    @property
+    def body(self) -> bytes:
+        """Match and instructions."""
+        done = b"".join(map(_action, self.actions))
+        apply = struct.pack("!HH4x", 4, 8 + len(done)) + done if done else b""
+        return match(dict(self.match)) + apply
+
+
+def flow(table: int, priority: int, match: Match, *actions: Action) -> Flow:
+    return Flow(table, priority, tuple(match.items()), actions)
+
+
+class Event(IntEnum):
+    """What became of a flow. Changes by whoever watches are not told as any of these."""
+
+    INITIAL = 0
+    ADDED = 1
+    REMOVED = 2
+    MODIFIED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A flow that a switch has, or had."""
+
+    event: Event
+    table: int
+    cookie: int
+
+    @property
+    def is_ours(self) -> bool:
+        return self.cookie >> 48 == COOKIE >> 48
+
+
+def message(kind: Kind, xid: int, body: bytes = b"") -> bytes:
+    return HEADER.pack(VERSION, kind, HEADER.size + len(body), xid) + body
+
+
+def hello(xid: int) -> bytes:
+    """Only this version is spoken."""
+    return message(Kind.HELLO, xid, struct.pack("!HHI", 1, 8, 1 << VERSION))
+
+
+def add(flow: Flow, xid: int) -> bytes:
+    """Takes the place of a flow with the same match, as one change."""
+    return message(Kind.FLOW_MOD, xid, _mod(0, flow.table, flow.priority, flow.cookie) + flow.body)
+
+
+def remove(table: int, cookie: int, xid: int) -> bytes:
+    """Whatever has that cookie in that table."""
+    every = _mod(3, table, 0, cookie, 0xFFFFFFFFFFFFFFFF)
+    return message(Kind.FLOW_MOD, xid, every + match({}))
+
+
+def _mod(command: int, table: int, priority: int, cookie: int, mask: int = 0) -> bytes:
+    ends = (_ANY, _ANY, _ANY, 0, 0)  # no buffer; any output port, any group
+    return struct.pack("!QQBBHHHIIIHH", cookie, mask, table, command, 0, 0, priority, *ends)
+
+
+def watch(number: int, table: int, limit: Match, xid: int) -> bytes:
+    """Have the flows of a table that match all of `limit` told, now and when they change."""
+    head = struct.pack("!HH4x", _MULTIPART_FLOW_MONITOR, 0)
+    asked = struct.pack("!IIIHBB", number, _ANY, _ANY, _MONITOR_FLAGS, table, 0)
+    return message(Kind.MULTIPART_REQUEST, xid, head + asked + match(limit))
+
+
+def updates(body: bytes) -> Iterator[Seen]:
+    """The flows in an answer to `watch`. ValueError if it is none."""
+    if len(body) < 8:
+        raise ValueError("too short for a multipart reply")
+    if int.from_bytes(body[:2], "big") != _MULTIPART_FLOW_MONITOR:
+        return
+    place = 8
+    while place < len(body):
+        if len(body) < place + 4:
+            raise ValueError("cut off in a flow update")
+        length, event = struct.unpack_from("!HH", body, place)
+        if length < 8 or place + length > len(body):
+            raise ValueError(f"a flow update of {length} bytes")
+        if event in list(Event):
+            if length < 32:
+                raise ValueError(f"a full flow update of {length} bytes")
+            (table,) = struct.unpack_from("!B", body, place + 4)
+            (cookie,) = struct.unpack_from("!Q", body, place + 16)
+            yield Seen(Event(event), table, cookie)
+        place += length
+
+
+def match(fields: Match) -> bytes:
+    """In the order that the fields have here: prerequisites first."""
+    listed = b"".join(_oxm(each, said) for each, said in fields.items())
+    return _pad(struct.pack("!HH", 1, 4 + len(listed)) + listed)
+
+
+def _oxm(each: Field, said: int | Masked) -> bytes:
+    if isinstance(said, int):
+        return each.to_bytes(4, "big") + said.to_bytes(each.size, "big")
+    head = (each & ~0xFF) | 0x100 | each.size * 2
+    both = said.value.to_bytes(each.size, "big") + said.mask.to_bytes(each.size, "big")
+    return head.to_bytes(4, "big") + both
+
+
+def _action(action: Action) -> bytes:
+    match action:
+        case Set(target, value):
+            oxm = _oxm(target, value)
+            return struct.pack("!HH", 25, _padded(4 + len(oxm))) + _pad(oxm, 4)
+        case Copy(source, target):
+            ids = source.to_bytes(4, "big") + target.to_bytes(4, "big")
+            return struct.pack("!HHHHH2x", 28, 24, source.size * 8, 0, 0) + ids + b"\0" * 4
+        case Resubmit(table):
+            return struct.pack("!HHIHHB3x", 0xFFFF, 16, _NICIRA, 14, 0xFFF8, table)
+
+
+def _padded(length: int) -> int:
+    return (length + 7) // 8 * 8
+
+
+def _pad(data: bytes, before: int = 0) -> bytes:
+    return data + b"\0" * (_padded(before + len(data)) - before - len(data))

@@ -1,0 +1,153 @@
+"""Which flows of weft's own keep guests from playing router or DHCP server?
+
+OVN lets neighbour discovery pass before any ACL, and its port security does not look at who
+advertises, redirects or leases (ADR 0064). These flows come first in table 0 of the integration
+bridge. They look only at what enters from a port of this node that is no tunnel, and drop it unless
+the port is permitted; all else goes on in OVN's table 0 as if they were not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+from ipaddress import IPv6Address
+
+from weft.ovn import dhcp
+from weft.ovn.flows import Copy, Field, Flow, Masked, Match, Resubmit, Set, flow
+
+# Priorities, above all of ovn-controller's, which are at 100 to 180 there. Later ones come first.
+_KINDS, _UNREADABLE, _ADDRESSES = 60_000, 60_001, 60_002
+ENTRY = 0
+_ROUTERS, _DHCP_SERVERS, _SOLICITATIONS, _ADVERTISERS = 250, 251, 252, 253  # OVN has no use for
+TABLES = (_ROUTERS, _DHCP_SERVERS, _SOLICITATIONS, _ADVERTISERS)
+
+# What has been judged goes through table 0 once more. The register is OVN's for the logical port
+# that a packet entered by: nothing is in it yet, and OVN's flows there overwrite it.
+UNJUDGED: Match = {Field.REG14: 0}
+_PASS = (Set(Field.REG14, 1), Resubmit(ENTRY))
+
+_FROM_GUEST: Match = {**UNJUDGED, Field.TUN_IPV4_SRC: 0, Field.TUN_IPV6_SRC: 0}
+_IPV4: Match = {Field.ETH_TYPE: 0x0800}
+_IPV6: Match = {Field.ETH_TYPE: 0x86DD}
+_ICMPV4: Match = {**_IPV4, Field.IP_PROTO: 1}
+_ICMPV6: Match = {**_IPV6, Field.IP_PROTO: 58}
+_UDPV4: Match = {**_IPV4, Field.IP_PROTO: 17}
+_UDPV6: Match = {**_IPV6, Field.IP_PROTO: 17}
+_SOLICITATION: Match = {**_ICMPV6, Field.ICMPV6_TYPE: 135, Field.ICMPV6_CODE: 0}
+_NEIGHBOUR: Match = {**_ICMPV6, Field.ICMPV6_TYPE: 136, Field.ICMPV6_CODE: 0}
+
+_FIRST_FRAGMENT = Masked(1, 3)
+_MULTICAST = Masked(1 << 40, 1 << 40)
+_LINK_LOCAL = Masked(0xFE80 << 112, 0xFFC0 << 112)
+_MULTICAST_V6 = Masked(0xFF << 120, 0xFF << 120)
+_NO_NEXT_HEADER = 59
+
+# A host hears neighbour discovery with this hop limit only (RFC 4861), and not in fragments
+# (RFC 6980), whose ICMPv6 type a switch cannot tell.
+_ON_LINK = 255
+
+
+class Role(Enum):
+    """What a port may be to its network; the value is the table that permits it."""
+
+    ROUTER = _ROUTERS
+    DHCP_SERVER = _DHCP_SERVERS
+    ADVERTISER = _ADVERTISERS  # weft's own, which speaks for the node's routers
+
+
+_OF_ROUTERS: tuple[Match, ...] = (
+    {**_ICMPV6, Field.ICMPV6_TYPE: 134},  # router advertisement
+    {**_ICMPV6, Field.ICMPV6_TYPE: 137},  # redirect
+    {**_ICMPV6, Field.IP_FRAG: _FIRST_FRAGMENT, Field.IP_TTL: _ON_LINK},
+    {**_ICMPV4, Field.ICMPV4_TYPE: 5},  # redirect
+    {**_ICMPV4, Field.ICMPV4_TYPE: 9},  # router advertisement (RFC 1256)
+)
+# What a client hears, whichever port it comes from, and what a server says. Of fragments the ports
+# are not known: nobody has reason to send those to all, or to a link-local address.
+_OF_DHCP_SERVERS: tuple[Match, ...] = (
+    {**_UDPV4, Field.UDP_DST: 68},
+    {**_UDPV4, Field.UDP_SRC: 67},
+    {**_UDPV6, Field.UDP_DST: 546},
+    {**_UDPV6, Field.UDP_SRC: 547},
+    {Field.ETH_DST: _MULTICAST, **_UDPV4, Field.IP_FRAG: _FIRST_FRAGMENT},
+    {Field.ETH_DST: _MULTICAST, **_UDPV6, Field.IP_FRAG: _FIRST_FRAGMENT},
+    {**_UDPV4, Field.IP_FRAG: _FIRST_FRAGMENT, Field.IPV4_DST: 0xFFFFFFFF},
+    {**_UDPV6, Field.IP_FRAG: _FIRST_FRAGMENT, Field.IPV6_DST: _LINK_LOCAL},
+    {**_UDPV6, Field.IP_FRAG: _FIRST_FRAGMENT, Field.IPV6_DST: _MULTICAST_V6},
+)
+# Headers that the switch cannot follow to their end: what comes after them is nobody's to hear. The
+# userspace datapath says protocol 0 then, the kernel's 59 for IPv6 and 0 for IPv4. A neighbour
+# advertisement whose options cannot be read has no target.
+_OF_NOBODY: tuple[Match, ...] = (
+    {**_IPV4, Field.IP_PROTO: 0},
+    {**_IPV6, Field.IP_PROTO: 0},
+    {**_IPV6, Field.IP_PROTO: _NO_NEXT_HEADER},
+    {**_NEIGHBOUR, Field.ND_TARGET: 0},
+)
+
+
+def standing() -> tuple[Flow, ...]:
+    """The same on every node, whatever runs there."""
+    found = [_entering(_UNREADABLE, match) for match in _OF_NOBODY]
+    found += [_entering(_KINDS, match, Resubmit(_ROUTERS)) for match in _OF_ROUTERS]
+    found += [_entering(_KINDS, match, Resubmit(_DHCP_SERVERS)) for match in _OF_DHCP_SERVERS]
+    found.append(_entering(_KINDS, _SOLICITATION, Resubmit(_SOLICITATIONS)))
+    found += [flow(role.value, 0, {}) for role in Role]
+    found += of_router(IPv6Address(dhcp.SERVER_LINK_LOCAL))
+    return (*found, *_judging_solicitations())
+
+
+def _judging_solicitations() -> tuple[Flow, ...]:
+    """Of all ports; those whose MAC is known are held to it by `of_mac`.
+
+    OVN 25.03 lets a solicitation pass whose link-layer address is another's. An option that stands
+    there twice, or not whole, reads as none at all.
+    """
+
+    def judged(priority: int, match: Match, *actions: Set | Copy | Resubmit) -> Flow:
+        return flow(_SOLICITATIONS, priority, {**_SOLICITATION, **match}, *actions)
+
+    none: Match = {Field.ND_SLL: 0}
+    return (
+        judged(50, {Field.ND_TARGET: 0}),
+        judged(40, {Field.IPV6_SRC: 0, **none}, *_PASS),  # duplicate address detection has none
+        judged(35, {Field.IPV6_DST: _MULTICAST_V6, **none}),  # there it must be (RFC 4861, 4.3)
+        judged(30, none, *_PASS),
+        # Of a MAC that is not known yet. Port security holds the sender to its own.
+        judged(0, {}, Copy(Field.ETH_SRC, Field.ND_SLL), *_PASS),
+    )
+
+
+def of_mac(mac: str) -> tuple[Flow, ...]:
+    """A guest of this node solicits in the name of its own MAC and of no other."""
+    own = int(mac.replace(":", ""), 16)
+    sent: Match = {Field.ETH_SRC: own, **_SOLICITATION}
+    return (
+        flow(_SOLICITATIONS, 20, {**sent, Field.ND_SLL: own}, *_PASS),
+        flow(_SOLICITATIONS, 10, sent),
+    )
+
+
+def of_router(address: IPv6Address) -> tuple[Flow, ...]:
+    """A node's router has its link-local address alone, though guests choose theirs freely."""
+    own = int(address)
+    to = Resubmit(_ADVERTISERS)
+    return (
+        _entering(_ADDRESSES, {**_IPV6, Field.IPV6_SRC: own}, to),
+        _entering(_ADDRESSES, {**_NEIGHBOUR, Field.ND_TARGET: own}, to),
+    )
+
+
+def permitting(port: int, roles: Iterable[Role]) -> tuple[Flow, ...]:
+    """What a port of this OpenFlow number may say beside what every guest may."""
+    return tuple(flow(role.value, 10, {Field.IN_PORT: port}, *_PASS) for role in roles)
+
+
+def of_patch(port: int) -> tuple[Flow, ...]:
+    """A patch port leads to a physical network, which has routers and servers of its own."""
+    solicited: Match = {Field.IN_PORT: port, **_SOLICITATION}
+    return (*permitting(port, Role), flow(_SOLICITATIONS, 60, solicited, *_PASS))
+
+
+def _entering(priority: int, match: Match, *to: Resubmit) -> Flow:
+    return flow(ENTRY, priority, {**_FROM_GUEST, **match}, *to)
