@@ -205,6 +205,23 @@ async def test_a_vlan_tag_hides_nothing(scene: Scene) -> None:
     assert await scene.hears(scene.rogue, sent) == [[], []]
 
 
+async def test_the_number_of_a_port_of_another_bridge_permits_nobody(scene: Scene) -> None:
+    """A patch port of the physical bridge that is numbered as the guest is on its own."""
+    zone, count = scene.cluster.zones[0], len(flows(scene.cluster.zones[0]))
+    device = next(f"g{n}" for n, each in enumerate(zone.guests.values()) if each is scene.rogue)
+    number = zone.run("ovs-vsctl", "get", "Interface", device, "ofport").strip()
+    ends = (("br-phy", "outer", "inner", number), ("br-int", "inner", "outer", "99"))
+    argv = []
+    for bridge, name, peer, wish in ends:
+        argv += ["--", "add-port", bridge, name, "--", "set", "Interface", name, "type=patch"]
+        argv += [f"options:peer={peer}", f"ofport_request={wish}"]
+    await asyncio.to_thread(zone.run, "ovs-vsctl", *argv)
+    assert zone.run("ovs-vsctl", "get", "Interface", "outer", "ofport").strip() == number
+    await until(lambda: len(flows(zone)) == count + 4)  # of `inner` alone
+    sent = advertisements(scene.rogue) + leases(scene.rogue, scene.addresses[scene.rogue.mac])
+    assert await scene.hears(scene.rogue, sent) == [[], []]
+
+
 async def test_neighbour_discovery_is_heard_with_the_senders_own_mac_only(scene: Scene) -> None:
     guest = scene.rogue
     own, false = forged.source_option(guest.mac), forged.source_option(FALSE)
@@ -324,3 +341,11 @@ async def test_who_is_named_changes_while_guests_run(scene: Scene) -> None:
     await until(lambda: len(flows(zone)) == before - 2)
     for sent in (advertisements(scene.named), leases(scene.named, "10.1.0.1")):
         assert await scene.hears(scene.named, sent) == [[], []]
+    config = nad("open", "10.1.0.0/24", "fd00:1::/64", mtu=1300, routers=["default/machine"])
+    await api.patch(resources.NADS, "open", "default", {"spec": config["spec"]})
+    label = {"vm.kubevirt.io/name": "machine"}
+    launcher = await scene.cluster.guest("virt-launcher-1", zone, "open", **label)
+    # Its MAC's two and one as router, in place of what the other was permitted.
+    await until(lambda: len(flows(zone)) == before + 1)
+    sent = advertisements(launcher)
+    assert await scene.hears(launcher, sent + leases(launcher, "10.1.0.9")) == [sent, sent]

@@ -11,7 +11,7 @@ import asyncio
 import functools
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from ipaddress import IPv6Address
 from pathlib import Path
 
@@ -192,7 +192,7 @@ class Guard:
 
     def _of_interface(self, columns: rows.Columns) -> tuple[flows.Flow, ...]:
         number, name = port.number(columns), _logical_port(columns)
-        if number <= 0:
+        if number <= 0 or not self._is_on_bridge(str(columns["name"])):
             return ()
         if columns["type"] == "patch":
             return guard.of_patch(number)
@@ -211,6 +211,12 @@ class Guard:
         guest = {pod, f"{pod.partition('/')[0]}/{machine}"} if machine else {pod}
         known = ((Role.ROUTER, spec.routers), (Role.DHCP_SERVER, spec.dhcp.servers))
         return guard.permitting(number, (role for role, named in known if guest & {*named}))
+
+    def _is_on_bridge(self, name: str) -> bool:
+        """Each bridge numbers its own ports: another's number means somebody else here."""
+        bridge, held = self._ovs.get("Bridge", self._bridge), self._ovs.uuid("Port", name)
+        ports_of = bridge[1]["ports"] if bridge else frozenset()
+        return isinstance(ports_of, Set) and held in ports_of
 
     def _port_changed(self, uuid: str, old: rows.Columns | None, new: rows.Columns | None) -> None:
         self._say((ports.PORT, uuid), self._of_port(new) if new is not None else ())

@@ -109,20 +109,21 @@ class Session(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._is_probed = False
         self._listen()
-        self._received += data
+        received, place = self._received + data, 0
         try:
-            while len(self._received) >= flows.HEADER.size:
-                version, kind, length, xid = flows.HEADER.unpack_from(self._received)
+            while len(received) >= place + flows.HEADER.size:
+                version, kind, length, xid = flows.HEADER.unpack_from(received, place)
                 if length < flows.HEADER.size:
                     raise ValueError(f"a message of {length} bytes")
-                if len(self._received) < length:
-                    return
-                body = self._received[flows.HEADER.size : length]
-                self._received = self._received[length:]
+                if len(received) < place + length:
+                    break
+                body = received[place + flows.HEADER.size : place + length]
+                place += length
                 self._handle(version, kind, xid, body)
         except ValueError as error:
             log.error("%s: not OpenFlow, closing the connection: %s", self.path, error)
             self.close(str(error))
+        self._received = received[place:]
 
     def _handle(self, version: int, kind: int, xid: int, body: bytes) -> None:
         if kind == Kind.HELLO:
