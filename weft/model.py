@@ -112,7 +112,9 @@ class Attachment:
 
     `nad` is "<namespace>/<name>". `key` is what names this attachment in the pod's allocation
     annotation: the same as `nad`, or "<nad>/<n>" for the n-th repetition of it in one pod
-    (n counts from 1 at the second).  `interface` is the name in the pod, "net<i+1>" unless asked.
+    (n counts from 1 at the second). `interface` is the name in the pod, "net<i+1>" unless asked.
+    `identity` says whose NIC it is beyond the life of a pod: a machine's, or the next pod's of the
+    same name. A NIC without addresses has its MAC of it.
     """
 
     nad: str
@@ -122,6 +124,7 @@ class Attachment:
     addresses: tuple[Interface | Address, ...] = ()
     default_route: tuple[Address, ...] = ()
     ipam_claim: str = ""
+    identity: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from tests.real.test_guest_addresses import Cluster, cluster, heard_prefix, lease
+from tests.real.test_guest_addresses import heard_prefix, lease
 from tests.support import frames, fuzzing
+from tests.support.addressed import Cluster
 from tests.support.patience import PATIENCE
 from tests.support.zones import Guest, Wire, Zone
 from weft import names
@@ -24,7 +25,6 @@ from weft.kube import cache, resources
 from weft.ovn import faults
 
 pytestmark = pytest.mark.real
-__all__ = ["cluster"]
 
 FRAMES = int(os.environ.get("WEFT_FUZZ_FRAMES", "3000"))
 SEED = int(os.environ.get("WEFT_FUZZ_SEED", "1"))
@@ -82,18 +82,18 @@ async def served(guest: Guest, folder: Path, ipv4: str, ipv6: str) -> None:
 
 
 async def test_a_client_identifier_without_end_harms_nobody(
-    cluster: Cluster, tmp_path: Path
+    addressed: Cluster, tmp_path: Path
 ) -> None:
     """Some versions of ovn-controller die of it within a few packets, if they serve DHCPv6."""
-    zone = cluster.zones[0]
-    evil, honest = [await cluster.guest(name, zone) for name in ("evil", "honest")]
+    zone = addressed.zones[0]
+    evil, honest = [await addressed.guest(name, zone) for name in ("evil", "honest")]
     await heard_prefix(honest)
     before = daemons(zone)
     for kind in KINDS:
         await asyncio.to_thread(frames.send, evil.space, *[overflowing(evil.mac, kind)] * 50)
     await served(honest, tmp_path, "10.1.0.2", "fd00:1::2")
     await served(evil, tmp_path, "10.1.0.1", "fd00:1::1")
-    await unharmed(cluster, zone, before)
+    await unharmed(addressed, zone, before)
 
 
 def fuzz(guest: Guest, ipv4: str, ipv6: str, seed: int) -> None:
@@ -107,13 +107,13 @@ def fuzz(guest: Guest, ipv4: str, ipv6: str, seed: int) -> None:
     "whole", [("--cluster-subnets", "10.128.0.0/14/23,fd00:10:128::/48/64")], indirect=True
 )
 async def test_malformed_frames_of_every_protocol_harm_nobody(
-    cluster: Cluster, tmp_path: Path
+    addressed: Cluster, tmp_path: Path
 ) -> None:
     """On a flat network, and behind a router, which answers still more kinds of frames."""
-    zone = cluster.zones[0]
-    flat = await cluster.guest("flat", zone)
-    routed = await cluster.guest("routed", zone, "")
-    honest = await cluster.guest("honest", zone)
+    zone = addressed.zones[0]
+    flat = await addressed.guest("flat", zone)
+    routed = await addressed.guest("routed", zone, "")
+    honest = await addressed.guest("honest", zone)
     await heard_prefix(honest)
     await heard_prefix(routed, "::/0")
     given = await asyncio.to_thread(lease, routed, tmp_path, "udhcpc6")
@@ -123,14 +123,14 @@ async def test_malformed_frames_of_every_protocol_harm_nobody(
         group.create_task(asyncio.to_thread(fuzz, flat, "10.1.0.1", "fd00:1::1", SEED))
         group.create_task(asyncio.to_thread(fuzz, routed, own["ip"], given["ipv6"], SEED + 1))
     await served(honest, tmp_path, "10.1.0.2", "fd00:1::2")
-    await unharmed(cluster, zone, before)
+    await unharmed(addressed, zone, before)
 
 
-async def test_a_node_says_which_faults_its_ovn_has(cluster: Cluster) -> None:
-    zone = cluster.zones[0]
+async def test_a_node_says_which_faults_its_ovn_has(addressed: Cluster) -> None:
+    zone = addressed.zones[0]
     said = zone.run("ovn-controller", "--version").split()[1]
     expected = faults.report(said)
-    known = cache.Cache(cluster.api, resources.NODES)
+    known = cache.Cache(addressed.api, resources.NODES)
 
     def told(node: Any) -> bool:
         found = (node or {}).get("status", {}).get("conditions", ())

@@ -16,6 +16,7 @@ from weft import names
 from weft.api import podnetworks
 from weft.kube import cache, resources
 from weft.kube.client import Client
+from weft.lab.vm import launcherpod
 
 SUBNETS = ("10.1.0.0/24", "fd00:1::/64")
 
@@ -27,13 +28,18 @@ class Cluster:
     pods: cache.Cache
     zones: tuple[Zone, ...]
 
-    async def guest(self, name: str, zone: Zone, network: str = "blue", **labels: str) -> Guest:
+    async def guest(
+        self, name: str, zone: Zone, network: str = "blue", *, machine: str = "", **labels: str
+    ) -> Guest:
         """A pod's NIC without any of the pod's own addresses: what a VM's guest has.
 
-        `network` "" is the cluster's own.
+        `network` "" is the cluster's own; `machine` whose pod it is, as KubeVirt makes it.
         """
         wish = pod(name, zone.name, network)
         wish["metadata"]["labels"] = labels
+        if machine:
+            of = await self.api.get(resources.VMIS, machine, "default")
+            wish["metadata"]["ownerReferences"] = [launcherpod.owner(of)]
         if not network:
             del wish["metadata"]["annotations"]
         made = await self.api.create(resources.PODS, wish)

@@ -264,7 +264,7 @@ class Ledger:
         if attachment.mac:
             self._refuse_held(where, "mac", attachment.mac, self._by_mac.get(attachment.mac), owner)
             return attachment.mac
-        candidates = macs.candidates(addresses, owner)
+        candidates = macs.candidates(addresses, attachment.identity or owner)
         taken = (self._by_mac, self._routers, (names.SERVER_MAC,))
         return next(mac for mac in candidates if not any(mac in each for each in taken))
 

@@ -1,7 +1,8 @@
 """Which MAC does a NIC get that asks for none?
 
-A function of its address, or of its owner where it has none: the same on every run, so that a
-guest and its neighbours meet no surprise after a restart. Whether one is free is `ledger.py`'s.
+A function of its address, or of its owner where it has none: the same on every run, and for a
+machine that is started anew, so that neighbours need not learn another (ADR 0075). Whether one is
+free is `ledger.py`'s.
 """
 
 from __future__ import annotations

@@ -107,6 +107,16 @@ def test_without_subnets_only_a_mac_and_a_key() -> None:
     assert shown(wished) == ["192.0.2.10/24", "192.0.2.11/24", "fd00::1/64"]
 
 
+def test_without_subnets_who_comes_again_has_its_mac_again() -> None:
+    book = ledger.Ledger(network())
+    wish = replace(BLUE, identity="shop/blue/Machine/shop/db")
+    first = book.allocate("shop/blue/uid-1", wish)
+    beside = book.allocate("shop/blue/uid-2", wish)
+    assert beside.mac != first.mac, "one that is there still has it"
+    book.release("shop/blue/uid-1")
+    assert book.allocate("shop/blue/uid-3", wish).mac == first.mac
+
+
 def test_routers_and_dns_servers_go_only_to_who_asks() -> None:
     dhcp = model.Dhcp(routers=(ip_address("10.1.0.1"),), dns=(ip_address("10.1.0.2"),))  # type: ignore[arg-type]
     book = ledger.Ledger(network("10.1.0.0/24", dhcp=dhcp))

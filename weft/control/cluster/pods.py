@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 
 from weft import errors, model, names
@@ -289,8 +290,9 @@ class Pods:
                 missing[attachment.key] = held
                 continue
             try:
+                whose = f"{attachment.key}/{wishes.identity(pod)}"
                 missing[attachment.key] = self._holdings.allocate(
-                    network, uid, attachment, label, claim, share
+                    network, uid, replace(attachment, identity=whose), label, claim, share
                 )
                 self._tell_claim(claim)
                 fresh.append(attachment.key)

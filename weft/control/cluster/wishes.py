@@ -15,6 +15,7 @@ import orjson
 
 from weft import errors, model, names
 from weft.api import addressrequests, podports, selection
+from weft.kube import resources
 from weft.policy.words import Protocol
 
 Object = dict[str, Any]
@@ -51,6 +52,8 @@ def keep(pod: Object, *, primary: bool = False) -> Object:
     slim: Object = {"metadata": kept}
     if has_networks:
         slim |= _policed(pod)
+        if machine := _machine(meta):
+            slim["machine"] = machine
     if spec.get("nodeName"):
         slim["nodeName"] = sys.intern(spec["nodeName"])
     if spec.get("hostNetwork"):
@@ -63,6 +66,16 @@ def keep(pod: Object, *, primary: bool = False) -> Object:
     if phase in ("Succeeded", "Failed"):
         slim["completed"] = True
     return slim
+
+
+def _machine(meta: Object) -> str:
+    """The virtual machine that the pod is made for: its instance keeps its name from run to run."""
+    for owner in meta.get("ownerReferences") or ():
+        group = str(owner.get("apiVersion", "")).partition("/")[0]
+        of_instance = (group, owner.get("kind")) == (resources.VMIS.group, resources.VMIS.kind)
+        if of_instance and owner.get("controller"):
+            return str(owner["name"])
+    return ""
 
 
 def _made(annotations: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -126,6 +139,13 @@ def interfaces(pod: Object) -> Mapping[str, str]:
     """By attachment key: what the interface of a pod that is wired is called, as far as told."""
     made = pod.get("wired")
     return dict(made) if isinstance(made, tuple) else {}
+
+
+def identity(pod: Object) -> str:
+    """Whose NICs the pod's are: its machine's, or those of any pod of its name."""
+    meta = pod["metadata"]
+    kind, name = ("Machine", pod["machine"]) if "machine" in pod else ("Pod", meta["name"])
+    return f"{kind}/{meta['namespace']}/{name}"
 
 
 def serves_primary(pod: Object) -> bool:

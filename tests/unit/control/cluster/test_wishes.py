@@ -140,3 +140,24 @@ def test_the_names_of_interfaces_are_known_as_far_as_told(text: str, made: dict[
     assert wishes.is_wired(kept)
     assert wishes.interfaces(kept) == made
     assert wishes.interfaces(wishes.keep(pod())) == {}
+
+
+def owner(**changes: Any) -> dict[str, Any]:
+    said = {"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance", "name": "db"}
+    return {**said, "uid": "u", "controller": True, **changes}
+
+
+@pytest.mark.parametrize(
+    ("owners", "expected"),
+    [
+        ([owner()], "Machine/a/db"),
+        ([owner(apiVersion="kubevirt.io/v1alpha3")], "Machine/a/db"),
+        ([], "Pod/a/p"),
+        ([owner(apiVersion="example.org/v1")], "Pod/a/p"),
+        ([owner(kind="VirtualMachine")], "Pod/a/p"),
+        ([owner(controller=False)], "Pod/a/p"),
+        ([{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "p", "uid": "u"}], "Pod/a/p"),
+    ],
+)
+def test_whose_the_nics_of_a_pod_are(owners: list[Any], expected: str) -> None:
+    assert wishes.identity(wishes.keep(pod(metadata={"ownerReferences": owners}))) == expected
