@@ -174,6 +174,7 @@ async def test_edited_while_no_manager_runs_a_running_pods_address_is_not_chosen
 ) -> None:
     """Only its node knows what it has; the node's agent puts it back."""
     api = blue()
+    api.put(NADS, world.nad("red", subnets="10.2.0.0/24"))
     await manage(api)
     run(api, "p1")
     annotate(api, "p1", {names.NETWORK_STATUS: '[{"name": "default/blue", "interface": "net1"}]'})
@@ -184,12 +185,42 @@ async def test_edited_while_no_manager_runs_a_running_pods_address_is_not_chosen
         await settled(api, manager)
         assert notes(api, "p1") == edited
         assert [each for each in messages(api, "p1") if each.startswith("PodNetworksLost: ")]
+        api.put(PODS, world.pod("p2"))
+        api.put(PODS, world.pod("p3", "red"))
+        await settled(api, manager)
+        assert not allocations(api, "p2"), "it could be what p1 has"
+        assert address(api, "p3", "default/red"), "other networks go on"
+        assert "until it is known again what Pod default/p1 has" in messages(api, "p2")[0]
         annotate(api, "p1", dict(before))
         await settled(api, manager)
         assert notes(api, "p1") == before
-        api.put(PODS, world.pod("p2"))
-        await settled(api, manager)
         assert address(api, "p2") == "10.1.0.2/24"
+
+
+@pytest.mark.parametrize("end", ["time", "pod"])
+async def test_nobody_waits_for_long_for_what_is_not_put_back(
+    end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("weft.control.cluster.pods.PATIENCE", 0.01 if end == "time" else 999.0)
+    api = blue()
+    await manage(api)
+    run(api, "p1")
+    annotate(api, "p1", {names.POD_NETWORKS: "{", names.POD_NETWORKS_SIGNATURE: None})
+    api.put(PODS, world.pod("p2"))
+    async with managed(api) as manager:
+        await settled(api, manager)
+        if end == "pod":
+            assert not allocations(api, "p2")
+            api.remove(PODS, "default/p1")
+        async with asyncio.timeout(10):
+            async for _, pod in api.watch(PODS, "0"):
+                if (
+                    pod["metadata"]["name"] == "p2"
+                    and names.POD_NETWORKS in (pod["metadata"]["annotations"])
+                ):
+                    break
+        await settled(api, manager)
+    assert address(api, "p2") == "10.1.0.1/24"
 
 
 async def test_a_garbled_wish_frees_nothing_at_a_restart() -> None:

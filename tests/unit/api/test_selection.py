@@ -248,3 +248,20 @@ def test_a_default_network_that_cannot_be(chosen: str, rule: str) -> None:
     with pytest.raises(errors.InvalidInput, match=rule) as caught:
         selection.parse(choosing(chosen))
     assert names.CHOSEN_DEFAULT in str(caught.value)
+
+
+@pytest.mark.parametrize("is_short", [False, True])
+def test_a_pod_has_so_many_networks_and_no_more(is_short: bool) -> None:
+    def wish(count: int) -> object:
+        return ",".join(["blue"] * count) if is_short else [{"name": "blue"}] * count
+
+    assert len(selection.parse(pod(wish(selection.MAX_ATTACHMENTS)))) == 32
+    with pytest.raises(errors.InvalidInput, match="names 33 networks; a pod can have 32"):
+        selection.parse(pod(wish(33)))
+
+
+def test_an_interface_has_so_many_addresses_and_no_more() -> None:
+    ips = [f"10.1.0.{number}/24" for number in range(1, 34)]
+    assert len(selection.parse(pod(element(ips=ips[:32])))[0].addresses) == 32
+    with pytest.raises(errors.InvalidInput, match="has 33 addresses; an interface can have 32"):
+        selection.parse(pod(element(ips=ips)))

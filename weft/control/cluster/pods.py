@@ -8,6 +8,7 @@ running pod holds is put back. What may be given to whom is decided in weft.allo
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -27,6 +28,7 @@ from weft.control.cluster.oddities import Oddities
 from weft.control.cluster.oddities import label as _label
 from weft.control.cluster.signing import Signing
 from weft.control.cluster.standing import Standing
+from weft.control.cluster.unknown import PATIENCE, Unknown
 from weft.control.cluster.waiting import Waiting
 from weft.kube import cache, events, queue, resources
 from weft.kube.client import ApiError, Client, Invalid, NotFound, Object
@@ -34,9 +36,7 @@ from weft.kube.client import ApiError, Client, Invalid, NotFound, Object
 log = logging.getLogger(__name__)
 
 SAFETY_NET = 30.0  # seconds after which a pod that waits for a change is looked at anyway
-_FAILED = "ErrorAllocatingPod"
-_FORGED = "PodNetworksOverwritten"
-_LOST = "PodNetworksLost"
+_FAILED, _FORGED, _LOST = "ErrorAllocatingPod", "PodNetworksOverwritten", "PodNetworksLost"
 BY_NAD, BY_CLAIM, BY_NODE = "nad", "claim", "node"  # indexes of the pods' cache
 
 
@@ -66,7 +66,7 @@ class Pods:
         self._holdings, self._signing, self._recorder = holdings, signing, recorder
         self._standing = Standing(signing, networks)
         self._oddities = Oddities(networks, nodes, holdings)
-        self._waiting = Waiting()
+        self._waiting, self._unknown = Waiting(), Unknown()
         self._sent: dict[str, Proof] = {}  # pod uid: the annotations on their way
         self._unsigned: set[str] = set()  # uids of pods from before, whose signature is to come
         self._told: dict[str, str] = {}  # pod key: what its last Event said
@@ -79,9 +79,11 @@ class Pods:
         there = [pod for pod in self._pods.objects() if not wishes.is_completed(pod)]
         for pod in there:
             self._observe(pod)
-        for pod in self._standing.unsigned(there):
+        before = self._standing.unsigned(there)
+        for pod in before:
             self._adopt(pod)
         self._end_adoption()
+        self._doubt(filter(self._is_lost, there if not before else ()))
         self._pods.subscribe(self._on_pod)
         self._signing.listen(self._on_keys)
         self._networks.listen(self._on_nad)
@@ -93,11 +95,8 @@ class Pods:
         await self.queue.run(self._reconcile, workers=workers)
 
     def figures(self) -> dict[str, float]:
-        return {
-            "attachments_held": len(self._holdings),
-            "pods_troubled": len(self._told),
-            "pods_queued": len(self.queue),
-        }
+        held, told, queued = len(self._holdings), len(self._told), len(self.queue)
+        return {"attachments_held": held, "pods_troubled": told, "pods_queued": queued}
 
     # What happened: notes it, at once
 
@@ -150,6 +149,7 @@ class Pods:
         decided = self._standing.decided(pod)
         if decided:
             self._reserve_all(pod, decided)
+            self._wake(self._unknown.end(resources.key(pod)))
 
     def _adopt(self, pod: Object) -> None:
         """Reserves what a pod from before the time of signatures says of itself."""
@@ -207,7 +207,7 @@ class Pods:
         self._refused.discard(key)
         self._unheld.discard(key)
         self._waiting.forget(key)
-        self._wake(self._waiting.end_turn(key))
+        self._wake([*self._unknown.end(key), *self._waiting.end_turn(key)])
         for scope in self._holdings.release(uid):
             self._wake(self._waiting.freed(scope))
             self._nodes.let_go(scope)
@@ -254,6 +254,12 @@ class Pods:
             await self._write(pod, missing)
         self._tell_odd(pod)
 
+    def _doubt(self, pods: Iterable[Object]) -> None:
+        for pod in pods:
+            self._unknown.add(resources.key(pod), self._standing.networks(pod))
+        if self._unknown:
+            asyncio.get_running_loop().call_later(PATIENCE, lambda: self._wake(self._unknown.end()))
+
     def _is_lost(self, pod: Object) -> bool:
         """Whether the pod runs with what its node alone knows by now."""
         if not wishes.is_wired(pod) or self._holdings.keys(pod["metadata"]["uid"]):
@@ -290,6 +296,7 @@ class Pods:
                 missing[attachment.key] = held
                 continue
             try:
+                self._unknown.check(network.name, resources.key(pod))
                 whose = f"{attachment.key}/{wishes.identity(pod)}"
                 missing[attachment.key] = self._holdings.allocate(
                     network, uid, replace(attachment, identity=whose), label, claim, share
@@ -348,16 +355,12 @@ class Pods:
         meta, uid = pod["metadata"], pod["metadata"]["uid"]
         forgery = self._standing.forgery(pod)
         texts = self._standing.render(pod, {**self._standing.decided(pod), **missing})
-        annotations = (names.POD_NETWORKS, names.POD_NETWORKS_SIGNATURE)
-        body = {
-            "metadata": {
-                "uid": uid,
-                "resourceVersion": meta["resourceVersion"],
-                "annotations": {
-                    name: text or None for name, text in zip(annotations, texts, strict=True)
-                },
-            }
+        annotations = {
+            names.POD_NETWORKS: texts[0] or None,
+            names.POD_NETWORKS_SIGNATURE: texts[1] or None,
         }
+        kept = {"uid": uid, "resourceVersion": meta["resourceVersion"]}
+        body = {"metadata": {**kept, "annotations": annotations}}
         self._sent[uid] = texts
         try:
             await self._client.patch(resources.PODS, meta["name"], meta["namespace"], body)

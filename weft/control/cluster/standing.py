@@ -76,6 +76,15 @@ class Standing:
         """The entries of the pod's annotation that are of weft's networks."""
         return {key for key in podnetworks.keys(wishes.annotation(pod)) if self.is_own(key)}
 
+    def networks(self, pod: Object) -> set[str]:
+        """The networks that the pod names in whatever way, its wish or what was said of it."""
+        keys = {*podnetworks.keys(wishes.annotation(pod)), *wishes.interfaces(pod)}
+        nads = {names.definition_of(key) for key in keys} | set(wishes.nads(pod))
+        if wishes.serves_primary(pod):
+            nads.add("")
+        found = (self._networks.find(nad) for nad in nads)
+        return {network.name for network in found if network is not None}
+
     def is_own(self, attachment: str) -> bool:
         """Whether an attachment is to a network of weft's."""
         is_default = attachment == names.DEFAULT_NETWORK

@@ -1,0 +1,369 @@
+"""The admission policies of deploy/, judged by a real kube-apiserver where one is at hand.
+
+`WEFT_KUBE_APISERVER` and `WEFT_ETCD` name the two programs. Who asks is impersonated by an admin,
+so that a token's node is as the API server would put it there. All users have all rights by RBAC:
+what is refused is refused by the policies alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import ssl
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests.support.patience import PATIENCE
+from weft import names
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+Object = dict[str, Any]
+SERVER, ETCD = os.environ.get("WEFT_KUBE_APISERVER", ""), os.environ.get("WEFT_ETCD", "")
+
+needs_server = pytest.mark.skipif(
+    not (SERVER and ETCD), reason="WEFT_KUBE_APISERVER and WEFT_ETCD name no programs"
+)
+pytestmark = pytest.mark.real
+
+MERGE = "application/merge-patch+json"
+MANAGER = "system:serviceaccount:weft-system:weft-cluster-manager"
+AGENT = "system:serviceaccount:weft-system:weft-node"
+PODS = "/api/v1/namespaces/default/pods"
+NADS = "/apis/k8s.cni.cncf.io/v1/namespaces/default/network-attachment-definitions"
+
+
+def documents(name: str) -> list[Object]:
+    return [each for each in yaml.safe_load_all((DEPLOY / name).read_text()) if each]
+
+
+def variables(policy: str) -> dict[str, str]:
+    (found,) = [
+        each
+        for each in documents("admission-policy.yaml")
+        if each["kind"] == "ValidatingAdmissionPolicy" and each["metadata"]["name"] == policy
+    ]
+    return {each["name"]: each["expression"] for each in found["spec"]["variables"]}
+
+
+def listed(expression: str) -> set[str]:
+    return set(yaml.safe_load(expression))
+
+
+def test_the_policies_name_what_weft_writes() -> None:
+    assert listed(variables("weft-pods")["keys"]) == {
+        names.POD_NETWORKS,
+        names.POD_NETWORKS_SIGNATURE,
+    }
+    nodes = variables("weft-nodes")
+    assert listed(nodes["decided"]) == {names.NODE_ID, names.NODE_SUBNETS, names.NODE_TRANSIT}
+    assert listed(nodes["announced"]) == {
+        names.NODE_CHASSIS_ID,
+        names.NODE_ENCAP_IPS,
+        names.NODE_GATEWAY,
+    }
+    assert listed(variables("weft-definitions")["keys"]) == {
+        names.NETWORK_NAME,
+        names.NETWORK_ID,
+        names.ACCEPTED_CONFIG,
+    }
+
+
+def test_the_roles_name_the_keys_objects() -> None:
+    named = {
+        name
+        for each in documents("rbac.yaml")
+        for rule in each.get("rules", ())
+        for name in rule.get("resourceNames", ())
+    }
+    assert named == {names.SIGNING_KEY, names.SIGNING_KEYS}
+
+
+@dataclass
+class Api:
+    url: str
+
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        body: Object | None = None,
+        *,
+        user: str = "",
+        node: str = "",
+        content: str = "application/json",
+    ) -> tuple[int, Object]:
+        headers = {"Authorization": "Bearer admin", "Content-Type": content}
+        if user:
+            headers |= {"Impersonate-User": user, "Impersonate-Group": "everybody"}
+        if node:
+            headers["Impersonate-Extra-authentication.kubernetes.io%2Fnode-name"] = node
+        data = json.dumps(body).encode() if body is not None else None
+        asked = urllib.request.Request(self.url + path, data, headers, method=method)
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        try:
+            with urllib.request.urlopen(asked, context=context, timeout=PATIENCE) as answer:
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read())
+
+    def make(self, path: str, obj: Object, **who: str) -> int:
+        return self("POST", path, obj, **who)[0]
+
+    def annotate(self, path: str, annotations: Object, **who: str) -> int:
+        body = {"metadata": {"annotations": annotations}}
+        return self("PATCH", path, body, content=MERGE, **who)[0]
+
+    def annotations(self, path: str) -> Object:
+        found: Object = self("GET", path)[1]["metadata"].get("annotations") or {}
+        return found
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def until(api: Api, path: str, method: str = "GET", body: Object | None = None, **who: str) -> None:
+    """Asks again and again until it succeeds: a server and its caches take a moment."""
+    end = time.monotonic() + PATIENCE
+    said: object = None
+    while time.monotonic() < end:
+        try:
+            said = api(method, path, body, **who)
+            if said[0] < 300:
+                return
+        except (OSError, ValueError) as error:
+            said = error
+    raise AssertionError(f"{method} {path}: {said}")
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    folder = tmp_path_factory.mktemp("kube")
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    (folder / "sa.key").write_bytes(key.private_bytes(*pem, serialization.NoEncryption()))
+    (folder / "tokens").write_text('admin,admin,0,"system:masters"\n')
+    client, peer, port = free_port(), free_port(), free_port()
+    etcd = f"http://127.0.0.1:{client}"
+    with (folder / "log").open("wb") as log:
+        children = [
+            subprocess.Popen(
+                [
+                    *(ETCD, "--data-dir", str(folder / "etcd"), "--listen-client-urls", etcd),
+                    *("--advertise-client-urls", etcd),
+                    *("--listen-peer-urls", f"http://127.0.0.1:{peer}"),
+                ],
+                stdout=log,
+                stderr=log,
+            ),
+            subprocess.Popen(
+                [
+                    *(SERVER, "--etcd-servers", etcd, "--secure-port", str(port)),
+                    *("--bind-address", "127.0.0.1", "--cert-dir", str(folder / "certs")),
+                    *("--token-auth-file", str(folder / "tokens")),
+                    *("--authorization-mode", "RBAC", "--service-account-issuer", "https://weft"),
+                    *("--service-account-key-file", str(folder / "sa.key")),
+                    *("--service-account-signing-key-file", str(folder / "sa.key")),
+                    *("--service-cluster-ip-range", "10.96.0.0/16"),
+                    *("--disable-admission-plugins", "ServiceAccount"),
+                ],
+                stdout=log,
+                stderr=log,
+            ),
+        ]
+        try:
+            yield prepared(Api(f"https://127.0.0.1:{port}"))
+        finally:
+            for child in reversed(children):
+                child.terminate()
+                child.wait()
+
+
+def prepared(api: Api) -> Api:
+    until(api, "/version")
+    until(api, "/api/v1/namespaces/default")
+    everything = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
+    rbac = "/apis/rbac.authorization.k8s.io/v1"
+    role = {"metadata": {"name": "all"}, "rules": [everything]}
+    assert api.make(f"{rbac}/clusterroles", role) == 201
+    binding = {
+        "metadata": {"name": "all"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "all"},
+        "subjects": [
+            {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "everybody"}
+        ],
+    }
+    assert api.make(f"{rbac}/clusterrolebindings", binding) == 201
+    version = {"name": "v1", "served": True, "storage": True}
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    kind = "NetworkAttachmentDefinition"
+    crd = {
+        "metadata": {"name": "network-attachment-definitions.k8s.cni.cncf.io"},
+        "spec": {
+            "group": "k8s.cni.cncf.io",
+            "scope": "Namespaced",
+            "names": {"plural": "network-attachment-definitions", "kind": kind},
+            "versions": [{**version, "schema": {"openAPIV3Schema": schema}}],
+        },
+    }
+    assert api.make("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd) == 201
+    for name in ("node1", "node2"):
+        assert api.make("/api/v1/nodes", {"metadata": {"name": name}}) == 201
+    until(api, NADS)
+    places = {
+        "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
+        "ValidatingAdmissionPolicyBinding": "validatingadmissionpolicybindings",
+    }
+    for each in documents("admission-policy.yaml"):
+        path = f"/apis/admissionregistration.k8s.io/v1/{places[each['kind']]}"
+        code, said = api("POST", path, each)
+        assert code == 201, said
+    # In force a moment later, each: a refusal shows it, and dry runs leave nothing behind.
+    forged = {names.NODE_ID: "7"}
+    for path, obj in (
+        (PODS, pod("probe", **{names.POD_NETWORKS: "{}"})),
+        ("/api/v1/nodes", {"metadata": {"name": "probe", "annotations": forged}}),
+        (NADS, nad("probe", **{names.NETWORK_ID: "7"})),
+    ):
+        until(Refused(api), f"{path}?dryRun=All", "POST", obj, user="tenant")
+    return api
+
+
+class Refused(Api):
+    """Success is a refusal."""
+
+    def __init__(self, api: Api) -> None:
+        super().__init__(api.url)
+
+    def __call__(self, *args: Any, **options: Any) -> tuple[int, Object]:
+        code, said = super().__call__(*args, **options)
+        return (200 if code == 403 else 500), said
+
+
+def pod(name: str, node: str = "", **annotations: str) -> Object:
+    containers = [{"name": "c", "image": "i"}]
+    spec = {"containers": containers, **({"nodeName": node} if node else {})}
+    return {"metadata": {"name": name, "annotations": annotations}, "spec": spec}
+
+
+def nad(name: str, **annotations: str) -> Object:
+    return {
+        "apiVersion": "k8s.cni.cncf.io/v1",
+        "kind": "NetworkAttachmentDefinition",
+        "metadata": {"name": name, "annotations": annotations},
+        "spec": {"config": "{}"},
+    }
+
+
+BOTH = (names.POD_NETWORKS, names.POD_NETWORKS_SIGNATURE)
+
+
+@needs_server
+@pytest.mark.parametrize("key", BOTH)
+@pytest.mark.parametrize("user", ["tenant", "admin", AGENT])
+def test_nobody_makes_a_pod_with_wefts_annotations(api: Api, key: str, user: str) -> None:
+    code, said = api("POST", PODS, pod("thief", "node1", **{key: "{}"}), user=user, node="node1")
+    assert code == 403
+    assert "weft" in said["message"]
+
+
+@needs_server
+def test_nobody_edits_them_by_any_way(api: Api) -> None:
+    assert api.make(PODS, pod("web", "node1", own="1"), user="tenant") == 201
+    assert api.annotate(f"{PODS}/web", {"own": "2"}, user="tenant") == 200
+    assert api.annotate(f"{PODS}/web", dict.fromkeys(BOTH, "{}"), user=MANAGER) == 200
+    there = api.annotations(f"{PODS}/web")
+    for edit in ({BOTH[0]: "{ }"}, {BOTH[1]: None}, dict.fromkeys(BOTH)):
+        for way in ("", "/status", "/ephemeralcontainers", "/resize"):
+            code = api.annotate(f"{PODS}/web{way}", edit, user="tenant")
+            assert api.annotations(f"{PODS}/web") == there, way
+            assert code == 403 or way in ("/ephemeralcontainers", "/resize")
+    assert api.annotate(f"{PODS}/web", {"own": "3"}, user="tenant") == 200, "the rest is his"
+
+
+@needs_server
+def test_a_binding_carries_none_to_its_pod(api: Api) -> None:
+    assert api.make(PODS, pod("unbound"), user="tenant") == 201
+    for path in (f"{PODS}/unbound/binding", "/api/v1/namespaces/default/bindings"):
+        for key in BOTH:
+            body = {
+                "apiVersion": "v1",
+                "kind": "Binding",
+                "metadata": {"name": "unbound", "annotations": {key: "{}"}},
+                "target": {"kind": "Node", "name": "node1"},
+            }
+            assert api.make(path, body, user="tenant") == 403
+    assert not set(BOTH) & set(api.annotations(f"{PODS}/unbound"))
+    body["metadata"]["annotations"] = {"own": "1"}
+    assert api.make(f"{PODS}/unbound/binding", body, user="tenant") == 201
+
+
+@needs_server
+def test_an_agent_puts_back_on_pods_of_its_node_and_does_nothing_else(api: Api) -> None:
+    for name, node in (("here", "node1"), ("there", "node2")):
+        assert api.make(PODS, pod(name, node, own="1"), user="tenant") == 201
+    wanted = dict.fromkeys(BOTH, "{}")
+    agent = {"user": AGENT, "node": "node1"}
+    assert api.annotate(f"{PODS}/here/status", wanted, **agent) == 200
+    assert set(BOTH) <= set(api.annotations(f"{PODS}/here"))
+    for path in (f"{PODS}/there/status", f"{PODS}/here", f"{PODS}/there"):
+        assert api.annotate(path, {**wanted, BOTH[0]: "{ }"}, **agent) == 403
+    assert api.annotate(f"{PODS}/here/status", {BOTH[0]: "{ }"}, user=AGENT) == 403, "no node"
+    for change in (
+        {"metadata": {"annotations": {"own": "2"}}},
+        {"metadata": {"annotations": {"own": None}}},
+        {"metadata": {"labels": {"app": "friend"}}},
+        {"status": {"phase": "Failed"}},
+    ):
+        code, _ = api("PATCH", f"{PODS}/here/status", change, content=MERGE, **agent)
+        assert code == 403, change
+
+
+@needs_server
+def test_a_node_is_what_its_agent_and_the_manager_say(api: Api) -> None:
+    agent = {"user": AGENT, "node": "node1"}
+    own, other = "/api/v1/nodes/node1", "/api/v1/nodes/node2"
+    announced, decided = {names.NODE_CHASSIS_ID: "c1"}, {names.NODE_SUBNETS: "{}"}
+    assert api.annotate(own, announced, **agent) == 200
+    assert api.annotate(own, decided, user=MANAGER) == 200
+    assert api.annotate(own, {"own": "1"}, user="tenant") == 200
+    for path, notes, who in (
+        (own, {names.NODE_CHASSIS_ID: "c2"}, {"user": "tenant"}),
+        (own, {names.NODE_CHASSIS_ID: None}, {"user": "system:node:node1"}),
+        (own, {names.NODE_CHASSIS_ID: "c2"}, {"user": MANAGER}),
+        (own, {names.NODE_SUBNETS: "{ }"}, agent),
+        (other, announced, agent),
+        (other, {"own": "1"}, agent),
+        (own, {names.NODE_ENCAP_IPS: "[]"}, {"user": AGENT}),
+    ):
+        for way in ("", "/status"):
+            assert api.annotate(path + way, notes, **who) == 403, (path, notes, who)
+
+
+@needs_server
+def test_a_definition_has_wefts_notes_whole_or_none(api: Api) -> None:
+    noted = {names.NETWORK_NAME: "x", names.NETWORK_ID: "3", names.ACCEPTED_CONFIG: "{}"}
+    assert api.make(NADS, nad("forged", **noted), user="tenant") == 403
+    assert api.make(NADS, nad("blue"), user="tenant") == 201
+    path = f"{NADS}/blue"
+    assert api.annotate(path, noted, user=MANAGER) == 200
+    for edit in ({names.NETWORK_ID: "4"}, {names.ACCEPTED_CONFIG: None}):
+        assert api.annotate(path, edit, user="tenant") == 403
+    body = {"spec": {"config": '{"a": 1}'}}
+    assert api("PATCH", path, body, content=MERGE, user="tenant")[0] == 200
+    assert api.annotate(path, dict.fromkeys(noted), user="tenant") == 200
