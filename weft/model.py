@@ -17,6 +17,8 @@ from ipaddress import (
     IPv6Network,
 )
 
+from weft.labels import Selector
+
 Address = IPv4Address | IPv6Address
 Interface = IPv4Interface | IPv6Interface
 Subnet = IPv4Network | IPv6Network
@@ -48,10 +50,23 @@ class Dhcp:
 
 
 @dataclass(frozen=True, slots=True)
+class Access:
+    """Which namespaces may use a network beside its owner's; None: nothing is said of it."""
+
+    namespaces: tuple[str, ...] | None = None
+    selector: Selector | None = None
+
+    @property
+    def is_said(self) -> bool:
+        return self.namespaces is not None or self.selector is not None
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkSpec:
     """What a NetworkAttachmentDefinition's config says about its network.
 
-    All definitions that share `name` must agree on every field: they are one network.
+    All definitions that share `name` must agree on every field but `access`: they are one network,
+    and who may use it is for the first of them to say, which owns it.
     `subnets` holds at most one of each family for weft's own topologies; empty means that
     weft assigns no addresses (the pod or guest brings its own).
     `reserved_subnets` are given only to who asks for an address in them; `exclude_subnets` are
@@ -74,14 +89,19 @@ class NetworkSpec:
     physical_network: str = ""
     dhcp: Dhcp = field(default_factory=Dhcp)
     routers: tuple[str, ...] = ()
+    access: Access = field(default_factory=Access)
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A network with the id that the cluster manager gave it (0 is the default network)."""
+    """A network with the id that the cluster manager gave it (0 is the default network).
+
+    `owner` is the key of the definition that declared it first; "" while that is not known.
+    """
 
     spec: NetworkSpec
     id: int
+    owner: str = ""
 
     @property
     def name(self) -> str:

@@ -32,6 +32,8 @@ VM_NAME = "vm.kubevirt.io/name"
 # weft's own, on a definition: the text of its configuration that was accepted last. Zones go by
 # it, so that an edit that breaks a definition does not break the pods that run with it.
 ACCEPTED_CONFIG = "weft/accepted-config"
+# Likewise: the definition that owns the network, which says who may use it.
+NETWORK_OWNER = "weft/network-owner"
 NODE_CHASSIS_ID = "k8s.ovn.org/node-chassis-id"
 NODE_ENCAP_IPS = "k8s.ovn.org/node-encap-ips"
 NODE_ID = "k8s.ovn.org/node-id"

@@ -39,7 +39,7 @@ class Scene:
         self.zone = state.Zone("node1", "chassis-1")
         for number, (nad, spec) in enumerate(NETWORKS.items(), start=1):
             self.zone.set_definition(nad, state.Definition(model.Network(spec, number)))
-        self.zone.policies.set_namespace("default", Namespace())
+        self.zone.set_namespace("default", Namespace())
         for number, name in enumerate(("one", "two", "three"), start=1):
             held = {
                 FLAT: model.Allocation(mac(number), (), number),

@@ -228,7 +228,7 @@ class Cluster:
 
     def _tell_namespace(self, name: str, *sites: Site) -> None:
         for site in sites or self.sites.values():
-            site.zone.policies.set_namespace(name, policies.Namespace(self.world.namespaces[name]))
+            site.zone.set_namespace(name, policies.Namespace(self.world.namespaces[name]))
 
     def _tell_definition(self, site: Site, nad: str) -> None:
         network = self.networks.get(nad)

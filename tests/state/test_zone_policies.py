@@ -214,7 +214,7 @@ def play(zone: state.Zone, step: Step) -> None:
     kind, key, what = step
     told: Callable[[str, Any], None] = {
         "policy": zone.policies.set_policy,
-        "namespace": zone.policies.set_namespace,
+        "namespace": zone.set_namespace,
         "pod": zone.set_pod,
         "nad": zone.set_definition,
         "node": zone.set_node,

@@ -78,7 +78,7 @@ def test_a_policy_that_selects_nobody_here_has_no_rows(zone: state.Zone):
     zone.changes()
     zone.policies.set_policy("default/far", policy("far", members(app="near"), app="far"))
     assert zone.changes() == state.Changes()
-    zone.policies.set_namespace("default", policies.Namespace({"a": "b"}))
+    zone.set_namespace("default", policies.Namespace({"a": "b"}))
     assert zone.changes() == state.Changes()
 
 
@@ -255,7 +255,7 @@ def test_what_must_not_be_torn_apart_is_one_unit(zone: state.Zone):
 
 
 def test_a_row_of_policies_that_somebody_took_away_comes_back(zone: state.Zone):
-    zone.policies.set_namespace("default", policies.Namespace({}, words.Logging(deny="info")))
+    zone.set_namespace("default", policies.Namespace({}, words.Logging(deny="info")))
     zone.policies.set_policy("default/x", policy("x", members(app="far"), app="near"))
     zone.changes()
     every = [row for row in zone.desired()[0] if not row.is_part]
@@ -272,9 +272,9 @@ def test_a_row_of_policies_that_somebody_took_away_comes_back(zone: state.Zone):
 def test_the_meter_is_there_while_anything_is_logged(zone: state.Zone):
     zone.policies.set_policy("default/x", policy("x", app="near"))
     assert "Meter" not in tables(zone.changes().nb)
-    zone.policies.set_namespace("default", policies.Namespace({}, words.Logging(deny="info")))
+    zone.set_namespace("default", policies.Namespace({}, words.Logging(deny="info")))
     assert "Meter" in tables(zone.changes().nb)
-    zone.policies.set_namespace("default", None)
+    zone.set_namespace("default", None)
     assert "Meter" in {table for table, _ in zone.changes().nb_gone}
 
 

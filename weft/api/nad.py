@@ -2,7 +2,8 @@
 
     parse        the NetworkSpec, None for another plugin's definition, or the first problem
     problems     all problems, for a linter or an event
-    difference   where two definitions of one network disagree, and `declared` what each says
+    difference   where two definitions of one network disagree, `differences` all of that, and
+                 `declared` what each says
     near_miss, ignored_keys   what is not wrong but hardly meant
     check_underlay   whether the nodes' own network can carry the declared MTU
 
@@ -126,13 +127,22 @@ def _from_list(outer: fields.Fields) -> fields.Fields | None:
 
 def difference(one: model.NetworkSpec, other: model.NetworkSpec) -> str | None:
     """The first NetConf key in which two definitions of one network disagree, None if in none."""
-    for attribute, key in _KEYS.items():
-        if _comparable(getattr(one, attribute)) != _comparable(getattr(other, attribute)):
-            return key
-    for attribute, key in _DHCP_KEYS.items():
-        if getattr(one.dhcp, attribute) != getattr(other.dhcp, attribute):
-            return key
-    return None
+    return next(iter(differences(one, other)), None)
+
+
+def differences(one: model.NetworkSpec, other: model.NetworkSpec) -> tuple[str, ...]:
+    """The NetConf keys in which two definitions differ, but for who may use the network."""
+    found = [
+        key
+        for attribute, key in _KEYS.items()
+        if _comparable(getattr(one, attribute)) != _comparable(getattr(other, attribute))
+    ]
+    found += [
+        key
+        for attribute, key in _DHCP_KEYS.items()
+        if getattr(one.dhcp, attribute) != getattr(other.dhcp, attribute)
+    ]
+    return tuple(dict.fromkeys(found))
 
 
 def declared(spec: model.NetworkSpec, key: str) -> str:

@@ -11,7 +11,7 @@ import difflib
 import re
 
 from weft import model, names
-from weft.api import cidrs, written
+from weft.api import cidrs, selectors, written
 from weft.api.fields import Fields
 
 MIN_MTU = 576
@@ -28,6 +28,7 @@ _DOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 _GUEST = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?/[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 _LONGEST_NAME = 253
 _DHCP_KEYS = ("enabled", "leaseSeconds", "routers", "dns", "domain", "servers")
+NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 _USED = (
     "cniVersion",
@@ -48,6 +49,8 @@ _USED = (
     "ipam",
     "dhcp",
     "routers",
+    "allowedNamespaces",
+    "namespaceSelector",
 )
 # Read by others or meaningless for a secondary network: only their types are checked.
 _UNUSED = {
@@ -107,6 +110,7 @@ def read(
         physical_network=_physical(fields, topology),
         dhcp=_dhcp(fields, subnets),
         routers=_guests(fields, "routers"),
+        access=_access(fields),
     )
     _refuse_full_exclusion(fields, spec)
     return spec
@@ -334,3 +338,19 @@ def _servers(
         else:
             found.append(address)
     return tuple(found)
+
+
+def _access(fields: Fields) -> model.Access:
+    """Names as Multus' `globalNamespaces` has them, labels as NetworkPolicy's peers."""
+    names_: tuple[str, ...] | None = None
+    if fields.has("allowedNamespaces"):
+        found = set()
+        for place, text in fields.strings("allowedNamespaces"):
+            if NAMESPACE.fullmatch(text):
+                found.add(text)
+                continue
+            hint = "namespaceSelector {} admits all namespaces" if text == "*" else ""
+            fields.refuse(place, text, "must be the name of a namespace", hint=hint)
+        names_ = tuple(sorted(found))
+    chosen = fields.nested("namespaceSelector")
+    return model.Access(names_, selectors.read(chosen) if chosen is not None else None)

@@ -79,6 +79,7 @@ class Agent:
             own.chassis,
             remote_ports=ports.RemotePorts(options.remote_ports),
             physical_network=options.physical_network,
+            global_namespaces=settings.namespaces("weft node", options.global_namespaces),
         )
         if self._primary is not None:
             self.zone.set_definition(names.DEFAULT_NETWORK, state.Definition(self._primary))
@@ -153,7 +154,7 @@ class Agent:
         return self.own.name, self.own.chassis
 
     def _nad_changed(self, key: str, _: Object | None, new: Object | None) -> None:
-        before, default_mtu = self.zone.definition(key), self._options.default_mtu
+        before, default_mtu = self.zone.definitions.get(key), self._options.default_mtu
         standing = networks.standing(new, before, default_mtu=default_mtu) if new else None
         self.zone.set_definition(key, standing)
         self.guards.definition_changed(before, standing)
@@ -166,7 +167,7 @@ class Agent:
         self._poke()
 
     def _namespace_changed(self, key: str, _: Object | None, new: Object | None) -> None:
-        self.zone.policies.set_namespace(key, namespaces.read(new) if new else None)
+        self.zone.set_namespace(key, namespaces.read(new) if new else None)
         self._poke()
 
     def _policy_changed(self, key: str, _: Object | None, new: Object | None) -> None:
@@ -231,6 +232,10 @@ class Agent:
         obj = self.nads.get(key)
         return networks.spec(obj, default_mtu=self._options.default_mtu) if obj else None
 
+    def check_use(self, key: str, pod: Object) -> None:
+        """NotReady if a pod, of which nothing was wired so far, may not use a definition."""
+        networks.check_use(self.zone, self.nads.get(key), pod, self._options.default_mtu)
+
     def _dependencies(self) -> Dependencies:
         options = self._options
         return Dependencies(
@@ -240,6 +245,7 @@ class Agent:
             decided=self._told.decided,
             proved=self._told.proved,
             refusal=self._told.refusal,
+            check_use=self.check_use,
             ovs=self._ovs,
             settings=Settings(
                 socket=options.cni_socket, kind=plan.Kind(options.nic_kind), bridge=port.BRIDGE
@@ -335,6 +341,7 @@ def check(options: settings.Agent) -> None:
             "weft node", "--node", None, "must name the Node object that this agent serves"
         )
     settings.check("weft node", settings.AGENT, options)
+    settings.namespaces("weft node", options.global_namespaces)
     primary_of(options)
     gateway_of(options)
 

@@ -43,9 +43,11 @@ class Manager:
         primary = primary_of(options)
         self.pod_cache = pods.watch(client, primary=primary is not None)
         held = holdings.Holdings()
+        self.namespace_cache = policies.watch_namespaces(client)
         self.networks = networks.Networks(
             client,
             self.nads,
+            self.namespace_cache,
             self.recorder,
             held,
             rules(options, primary),
@@ -69,7 +71,6 @@ class Manager:
             self.recorder,
         )
         self.policy_cache = policies.watch(client)
-        self.namespace_cache = policies.watch_namespaces(client)
         self.policies = policies.Policies(
             client,
             self.policy_cache,
@@ -165,7 +166,12 @@ def rules(
         except ValueError:
             rule = "must be subnets such as 10.244.0.0/16, with commas between them"
             raise errors.InvalidInput("weft cluster-manager", setting.flag, text, rule) from None
-    return definitions.Rules(options.default_mtu, options.underlay_mtu, tuple(reserved))
+    return definitions.Rules(
+        options.default_mtu,
+        options.underlay_mtu,
+        tuple(reserved),
+        settings.namespaces("weft cluster-manager", options.global_namespaces),
+    )
 
 
 def check(options: settings.ClusterManager) -> None:

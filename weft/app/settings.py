@@ -14,6 +14,7 @@ from weft import errors
 from weft.api import netconf
 from weft.nic import plan
 from weft.ovn import ports
+from weft.policy import access
 
 T = TypeVar("T", str, int, bool)
 
@@ -95,6 +96,13 @@ RESERVED_SUBNETS = Setting(
     "",
     "Ranges that no overlay may overlap, as a comma list: the cluster's pods, services and nodes.",
     "CIDRS",
+)
+GLOBAL_NAMESPACES = Setting(
+    "global_namespaces",
+    "",
+    "Namespaces beside default, as a comma list, whose networks are for all unless they say "
+    "otherwise; only administrators should write there. The same for both of weft's processes.",
+    "NAMESPACES",
 )
 LEADER_ELECT = Setting(
     "leader_elect", False, "Act only while holding the lease, so that several copies may run."
@@ -183,6 +191,7 @@ CLUSTER_MANAGER: tuple[Setting[str] | Setting[int] | Setting[bool], ...] = (
     UNDERLAY_MTU,
     CLUSTER_SUBNETS,
     RESERVED_SUBNETS,
+    GLOBAL_NAMESPACES,
     LEADER_ELECT,
     LEASE_NAME,
     LEASE_NAMESPACE,
@@ -202,6 +211,7 @@ class ClusterManager:
     underlay_mtu: int = UNDERLAY_MTU.default
     cluster_subnets: str = CLUSTER_SUBNETS.default
     reserved_subnets: str = RESERVED_SUBNETS.default
+    global_namespaces: str = GLOBAL_NAMESPACES.default
     leader_elect: bool = LEADER_ELECT.default
     lease_name: str = LEASE_NAME.default
     lease_namespace: str = LEASE_NAMESPACE.default
@@ -217,6 +227,7 @@ AGENT: tuple[Setting[str] | Setting[int], ...] = (
     HEALTH,
     DEFAULT_MTU,
     CLUSTER_SUBNETS,
+    GLOBAL_NAMESPACES,
     GATEWAY_ADDRESS,
     GATEWAY_NEXT_HOP,
     PHYSICAL_NETWORK,
@@ -243,6 +254,7 @@ class Agent:
     health: str = HEALTH.default
     default_mtu: int = DEFAULT_MTU.default
     cluster_subnets: str = CLUSTER_SUBNETS.default
+    global_namespaces: str = GLOBAL_NAMESPACES.default
     gateway_address: str = GATEWAY_ADDRESS.default
     gateway_next_hop: str = GATEWAY_NEXT_HOP.default
     physical_network: str = PHYSICAL_NETWORK.default
@@ -254,6 +266,16 @@ class Agent:
     nic_kind: str = NIC_KIND.default
     remote_ports: str = REMOTE_PORTS.default
     acl_log: str = ACL_LOG.default
+
+
+def namespaces(process: str, text: str) -> frozenset[str]:
+    """The global namespaces that an option names, and those that are global anyway."""
+    named = {each.strip() for each in text.split(",") if each.strip()}
+    for name in sorted(named):
+        if not netconf.NAMESPACE.fullmatch(name):
+            rule = "must be names of namespaces, with commas between them"
+            raise errors.InvalidInput(process, GLOBAL_NAMESPACES.flag, name, rule)
+    return access.GLOBAL | named
 
 
 def check(process: str, known: Iterable[Setting[Any]], options: object) -> None:

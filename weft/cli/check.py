@@ -28,6 +28,9 @@ def command(
     reserved_subnets: Annotated[
         str, option(settings.RESERVED_SUBNETS)
     ] = settings.RESERVED_SUBNETS.default,
+    global_namespaces: Annotated[
+        str, option(settings.GLOBAL_NAMESPACES)
+    ] = settings.GLOBAL_NAMESPACES.default,
     form: output.Option = output.Output.text,
 ) -> None:
     """Check network definitions, policies, pods and virtual machines in files; exit status 1 if any
@@ -36,7 +39,11 @@ def command(
     To check what a cluster has:
     kubectl get net-attach-def,multi-policy,vm -A -o yaml | weft check -
     """
-    options = settings.ClusterManager(underlay_mtu=underlay_mtu, reserved_subnets=reserved_subnets)
+    options = settings.ClusterManager(
+        underlay_mtu=underlay_mtu,
+        reserved_subnets=reserved_subnets,
+        global_namespaces=global_namespaces,
+    )
     rules = cluster.rules(options)
     documents = [(file, document) for file in files for document in _documents(file)]
     found = list(mistakes.find(documents, rules, namespace))

@@ -20,6 +20,9 @@ def command(
     cluster_subnets: Annotated[
         str, option(settings.CLUSTER_SUBNETS)
     ] = settings.CLUSTER_SUBNETS.default,
+    global_namespaces: Annotated[
+        str, option(settings.GLOBAL_NAMESPACES)
+    ] = settings.GLOBAL_NAMESPACES.default,
     reserved_subnets: Annotated[
         str, option(settings.RESERVED_SUBNETS)
     ] = settings.RESERVED_SUBNETS.default,
@@ -39,6 +42,7 @@ def command(
             default_mtu=default_mtu,
             underlay_mtu=underlay_mtu,
             cluster_subnets=cluster_subnets,
+            global_namespaces=global_namespaces,
             reserved_subnets=reserved_subnets,
             leader_elect=leader_elect,
             lease_name=lease_name,

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from weft import errors
+from weft import errors, model, names
 from weft.api import nad, objects, policy, policystatus, selection
 from weft.control.cluster import definitions
 from weft.kube import resources
+from weft.policy import access
 
 Object = Mapping[str, Any]
 
@@ -44,6 +45,8 @@ def find(
 ) -> Iterator[Mistake]:
     """All that can be known of `documents`, pairs of file and object, in their order."""
     read: list[tuple[str, definitions.Definition]] = []
+    asking: list[tuple[str, Object]] = []
+    labels: dict[str, Mapping[str, str]] = {}
     for file, obj in (pair for each in documents for pair in _single(*each)):
         meta = obj.get("metadata") if isinstance(obj, Mapping) else None
         name = (meta.get("name") or meta.get("generateName")) if isinstance(meta, Mapping) else ""
@@ -60,8 +63,15 @@ def find(
         elif obj["kind"] == policy.KIND:
             yield from _policy(file, obj)
         else:
+            asking.append((file, obj))
+            if obj["kind"] == resources.NAMESPACES.kind:
+                labels[obj["metadata"]["name"]] = obj["metadata"].get("labels") or {}
             yield from (Mistake(file, error.in_full()) for error in _of(obj))
-    yield from _definitions(read)
+    rule = access.Rule(rules.global_namespaces, labels.get)
+    owned = _owned(read, rule)
+    yield from _definitions(read, owned)
+    for file, obj in asking:
+        yield from (Mistake(file, said) for said in _intruding(obj, owned, rule))
 
 
 def _malformed(obj: Object) -> Iterator[errors.InvalidInput]:
@@ -145,19 +155,78 @@ def _policy(file: str, obj: Object) -> Iterator[Mistake]:
         yield Mistake(file, f"{subject}: {policystatus.told(part)}", is_error=False)
 
 
-def _definitions(read: list[tuple[str, definitions.Definition]]) -> Iterator[Mistake]:
+def _owned(
+    read: list[tuple[str, definitions.Definition]], rule: access.Rule
+) -> dict[str, definitions.Settlement]:
+    """What becomes of the definitions of each network, the first one leading where files do not
+    say who was first."""
+    by_network: dict[str, list[definitions.Member]] = {}
+    for member in definitions.as_said(definition for _, definition in read):
+        by_network.setdefault(member.spec.name, []).append(member)
+    found = {}
+    for name, members in by_network.items():
+        owners = [m.definition.key for m in members if m.definition.noted_owner == m.definition.key]
+        first = (*owners, members[0].definition.key)[0]
+        found[name] = definitions.settle(members, rule, first)
+    return found
+
+
+def _definitions(
+    read: list[tuple[str, definitions.Definition]], owned: Mapping[str, definitions.Settlement]
+) -> Iterator[Mistake]:
     """Of each alone, then of those that declare one network."""
     files = {definition.key: file for file, definition in read}
-    by_network: dict[str, list[definitions.Definition]] = {}
     for file, definition in read:
         where = f"{nad.KIND} {definition.key}"
         if definition.problem:
             yield Mistake(file, f"{where}: {definition.problem}")
         for _, said in definition.warnings:
             yield Mistake(file, f"{where}: {said}", is_error=False)
-        if definition.spec is not None:
-            by_network.setdefault(definition.spec.name, []).append(definition)
-    for members in by_network.values():
-        first = frozenset({members[0].key})  # the oldest, where files do not say
-        for key, said in definitions.settle(members, first).refused.items():
+    for settled in owned.values():
+        for key, said in settled.refused.items():
             yield Mistake(files[key], said)
+
+
+def _intruding(
+    obj: Object, owned: Mapping[str, definitions.Settlement], rule: access.Rule
+) -> Iterator[str]:
+    """Networks that an object names, and that its namespace may not use as far as files tell."""
+    called, inner = _wish(obj)
+    namespace = called["namespace"]
+    try:
+        asked = selection.parse({"metadata": {**inner, **called}})
+    except errors.InvalidInput:
+        return
+    for each in dict.fromkeys(attachment.nad for attachment in asked):
+        for settled in owned.values():
+            if each not in settled.accepted or settled.spec is None:
+                continue
+            network = model.Network(settled.spec, 0, settled.lead)
+            # Only a cluster knows the labels of a namespace that is in no file.
+            is_open = settled.spec.access.selector is not None and rule.labels(namespace) is None
+            has_own = namespace in map(access.home, settled.accepted)
+            if not (is_open or has_own or rule.admits(network, namespace)):
+                pod = f"{namespace}/{called['name']}"
+                yield rule.refused(network, each, pod).in_full()
+
+
+def _wish(obj: Object) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """Whose networks an object asks for, and the metadata in which it does."""
+    meta, spec = obj["metadata"], obj.get("spec")
+    called = {"namespace": meta["namespace"], "name": meta["name"]}
+    if obj["kind"] == selection.KIND:
+        return called, meta
+    spec = spec if isinstance(spec, Mapping) else {}
+    template = spec.get("template")
+    template = template if isinstance(template, Mapping) else {}
+    called["name"] += f" (of {obj['kind']})"
+    if obj["kind"] == resources.VMIS.kind:
+        template = obj
+    if obj["kind"] in (resources.VMS.kind, resources.VMIS.kind):
+        inner = template.get("spec")
+        networks = inner.get("networks") if isinstance(inner, Mapping) else None
+        sources = [each.get("multus") for each in networks or () if isinstance(each, Mapping)]
+        asked = [str(each.get("networkName")) for each in sources if isinstance(each, Mapping)]
+        return called, {"annotations": {names.NETWORKS: ",".join(asked)}} if asked else {}
+    inner = template.get("metadata")
+    return called, inner if isinstance(inner, Mapping) else {}

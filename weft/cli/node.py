@@ -18,6 +18,9 @@ def command(
     cluster_subnets: Annotated[
         str, option(settings.CLUSTER_SUBNETS)
     ] = settings.CLUSTER_SUBNETS.default,
+    global_namespaces: Annotated[
+        str, option(settings.GLOBAL_NAMESPACES)
+    ] = settings.GLOBAL_NAMESPACES.default,
     gateway_address: Annotated[
         str, option(settings.GATEWAY_ADDRESS)
     ] = settings.GATEWAY_ADDRESS.default,
@@ -51,6 +54,7 @@ def command(
             health=health,
             default_mtu=default_mtu,
             cluster_subnets=cluster_subnets,
+            global_namespaces=global_namespaces,
             gateway_address=gateway_address,
             gateway_next_hop=gateway_next_hop,
             physical_network=physical_network,

@@ -36,6 +36,7 @@ class Dependencies:
     `decided` is what the cluster manager decided for one of the pods, as far as it is proved,
     and `proved` what its annotations prove right now, else InvalidInput;
     `refusal` says why an attachment, by keys of pod and attachment, has no port here all the same.
+    `check_use` raises NotReady where a pod may not be attached through a definition.
     `ovs` is a replica of `port.TABLES`.
     """
 
@@ -45,5 +46,6 @@ class Dependencies:
     decided: Callable[[dict[str, Any]], Decision]
     proved: Callable[[dict[str, Any]], Decision]
     refusal: Callable[[str, str], errors.WeftError | None]
+    check_use: Callable[[str, dict[str, Any]], None]
     ovs: replica.Replica
     settings: Settings = field(default_factory=Settings)

@@ -12,6 +12,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from weft import model
+from weft.labels import EVERYTHING as EVERYTHING
+from weft.labels import Operator as Operator
+from weft.labels import Requirement as Requirement
+from weft.labels import Selector as Selector
 
 
 class Direction(StrEnum):
@@ -36,51 +40,6 @@ class Mode(StrEnum):
 
     ENFORCE = "enforce"
     AUDIT = "audit"
-
-
-class Operator(StrEnum):
-    IN = "In"
-    NOT_IN = "NotIn"
-    EXISTS = "Exists"
-    DOES_NOT_EXIST = "DoesNotExist"
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Requirement:
-    """One condition on labels; `values` only for In and NotIn. A matchLabels entry is an In."""
-
-    key: str
-    operator: Operator
-    values: tuple[str, ...] = ()
-
-    def matches(self, labels: Mapping[str, str]) -> bool:
-        """NotIn also matches where the label is absent, as in Kubernetes."""
-        match self.operator:
-            case Operator.IN:
-                return labels.get(self.key) in self.values
-            case Operator.NOT_IN:
-                return labels.get(self.key) not in self.values
-            case Operator.EXISTS:
-                return self.key in labels
-            case Operator.DOES_NOT_EXIST:
-                return self.key not in labels
-
-
-@dataclass(frozen=True, slots=True)
-class Selector:
-    """All requirements hold; none: everything is selected.
-
-    Sorted and without repetition, so that selectors that mean the same for being written in
-    another order are equal.
-    """
-
-    requirements: tuple[Requirement, ...] = ()
-
-    def matches(self, labels: Mapping[str, str]) -> bool:
-        return all(requirement.matches(labels) for requirement in self.requirements)
-
-
-EVERYTHING = Selector()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ def network_of(key: str) -> model.NetworkSpec | None:
     return BLUE if key in ("default/blue", "other/blue") else None
 
 
-DEPENDENCIES: Any = SimpleNamespace(network_of=network_of)
+DEPENDENCIES: Any = SimpleNamespace(network_of=network_of, check_use=lambda nad, pod: None)
 
 
 def pod(networks: str) -> dict[str, Any]:

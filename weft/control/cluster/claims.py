@@ -60,21 +60,20 @@ class Claims:
     def lookup(
         self, attachment: model.Attachment, network: model.Network, namespace: str
     ) -> model.IpamClaim | None:
-        """The claim that an attachment refers to, in its NAD's namespace or in its pod's.
+        """The claim that an attachment refers to, of its pod's own namespace.
 
-        None where claims mean nothing; NotReady while the claim is not there.
+        None where claims mean nothing; NotReady while the claim is not there. One in another
+        namespace keeps the addresses of somebody else.
         """
         spec = network.spec
         if not (attachment.ipam_claim and spec.allow_persistent_ips and spec.subnets):
             return None
-        for home in (attachment.nad.partition("/")[0], namespace):
-            obj = self._claims.get(f"{home}/{attachment.ipam_claim}")
-            if obj is None:
-                continue
+        obj = self._claims.get(f"{namespace}/{attachment.ipam_claim}")
+        if obj is not None:
             claim = ipamclaim.parse(obj)
             if claim.network != network.name:
                 raise errors.InvalidInput(
-                    f"IPAMClaim {home}/{claim.name}",
+                    f"IPAMClaim {namespace}/{claim.name}",
                     "spec.network",
                     claim.network,
                     f"is not the network that the pod asks for, {network.name!r}",
@@ -124,6 +123,8 @@ class Claims:
         network = self._networks.get(claim.network)
         if network is None or not network.spec.allow_persistent_ips:
             return
+        if not self._networks.may_use(network, claim.namespace):
+            return  # another namespace's network: a claim alone takes nothing of it
         try:
             self._holdings.keep(network, claim)
         except errors.WeftError as error:

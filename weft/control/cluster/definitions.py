@@ -1,18 +1,20 @@
 """Which of a network's definitions count, when several NADs declare one network?
 
 Pure: from what the definitions say and when they were made, never from what was seen before, so
-that a restart comes to the same end. The oldest valid definition leads; one that disagrees with
-it is refused, and told in which field.
+that a restart comes to the same end. The oldest valid definition leads and owns the network; one
+that may not join it, or disagrees with it, is refused and told why. What becomes of an edit under
+pods that run is `edits.py`'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from weft import errors, model, names
 from weft.api import nad
+from weft.policy import access
 
 SERVED = (model.Topology.LAYER2, model.Topology.LAYER3)
 
@@ -24,14 +26,15 @@ class Rules:
     default_mtu: int = 1400
     underlay_mtu: int = 0
     reserved: tuple[tuple[str, model.Subnet], ...] = ()
+    global_namespaces: frozenset[str] = access.GLOBAL
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
     """One NAD as read. `spec` None without a `problem`: another plugin's, none of weft's.
 
-    `config` is its text. `noted_…` is what was written to it when it was accepted last, and
-    `accepted` what that text says: pods that run with it keep it, whatever `config` says now.
+    `config` is its text. `noted_…` is what was written to it when it was accepted last; `accepted`
+    and `accepted_config` are that: pods that run with it keep it, whatever `config` says now.
     """
 
     key: str
@@ -44,7 +47,9 @@ class Definition:
     noted_name: str = ""
     noted_id: str = ""
     noted_config: str = ""
+    noted_owner: str = ""
     accepted: model.NetworkSpec | None = None
+    accepted_config: str = ""
     version: str = ""
     finalizers: tuple[str, ...] = ()
     is_deleting: bool = False
@@ -57,9 +62,13 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What became of the definitions of one network: their keys, and why for the refused."""
+    """What became of the definitions of one network: their keys, and why for the refused.
+
+    `lead` owns the network and says what it is.
+    """
 
     spec: model.NetworkSpec | None = None
+    lead: str = ""
     accepted: frozenset[str] = frozenset()
     refused: Mapping[str, str] = field(default_factory=dict)
 
@@ -78,6 +87,7 @@ def read(obj: Mapping[str, Any], rules: Rules) -> Definition:
     if noted_config != config or spec is None:
         earlier = {"metadata": meta, "spec": {"config": noted_config}}
         accepted = _spec(earlier, replace(rules, reserved=()))[0] if noted_config else None
+    is_known = accepted is not None and accepted.name == noted_name
     return Definition(
         key=key,
         uid=meta.get("uid", ""),
@@ -89,7 +99,9 @@ def read(obj: Mapping[str, Any], rules: Rules) -> Definition:
         noted_name=noted_name,
         noted_id=notes.get(names.NETWORK_ID, ""),
         noted_config=noted_config,
-        accepted=accepted if accepted and accepted.name == noted_name else None,
+        noted_owner=notes.get(names.NETWORK_OWNER, ""),
+        accepted=accepted if is_known else None,
+        accepted_config=noted_config if is_known else "",
         version=meta.get("resourceVersion", ""),
         finalizers=tuple(meta.get("finalizers") or ()),
         is_deleting="deletionTimestamp" in meta,
@@ -126,43 +138,65 @@ def _warnings(
         yield "NotServed", near
 
 
-def settle(definitions: Iterable[Definition], before: frozenset[str] = frozenset()) -> Settlement:
-    """Who leads, who follows and who is refused, of the valid definitions of one network.
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A definition with what it stands for now: what it says, or what was accepted of it last."""
 
-    The oldest leads. Creation is known to the second only: of two made at once the one that is
-    noted as accepted stays the older one, and `before` are those whose note is on its way.
+    definition: Definition
+    spec: model.NetworkSpec
+
+    @property
+    def said(self) -> model.NetworkSpec:
+        """What it is to be judged by: what it says, if that is of the same network."""
+        said = self.definition.spec
+        return said if said is not None and said.name == self.spec.name else self.spec
+
+
+def settle(members: Iterable[Member], rule: access.Rule, lead: str = "") -> Settlement:
+    """Who leads, who follows and who is refused, of the definitions of one network.
+
+    Who led before, `lead`, goes on. After a restart it is the one that is noted as the owner; of
+    others one that was accepted comes before one that was not, and then the oldest.
     """
-    valid = [definition for definition in definitions if definition.spec is not None]
-    lead: Definition | None = None
-    accepted, refused = set(), {}
-    for definition in sorted(
-        valid, key=lambda each: (*_age(each), each.key not in before, each.key)
-    ):
-        lead = lead or definition
-        assert lead.spec is not None
-        assert definition.spec is not None
-        differing = nad.difference(lead.spec, definition.spec)
-        if differing is None:
-            accepted.add(definition.key)
+    ordered = sorted(members, key=lambda each: (each.definition.key != lead, *_age(each)))
+    if not ordered:
+        return Settlement()
+    first = ordered[0]
+    network = model.Network(first.spec, 0, first.definition.key)
+    accepted, refused = {network.owner}, {}
+    for member in ordered[1:]:
+        key = member.definition.key
+        if not rule.may_join(network, key):
+            refused[key] = rule.refusal(network, key)
+            continue
+        differing = nad.difference(first.spec, member.said)
+        # Both may be edited, one after the other, while pods keep the edit waiting.
+        if differing is None or nad.difference(first.said, member.said) is None:
+            accepted.add(key)
         else:
-            refused[definition.key] = _disagreement(lead, definition, differing)
-    return Settlement(lead.spec if lead else None, frozenset(accepted), refused)
+            refused[key] = _disagreement(first, member, differing)
+    return Settlement(first.spec, network.owner, frozenset(accepted), refused)
 
 
-def _age(definition: Definition) -> tuple[bool, str]:
-    """Sorts the oldest first; the same on every machine."""
-    is_noted = definition.spec is not None and definition.noted_name == definition.spec.name
-    return not is_noted, definition.created
+def as_said(definitions: Iterable[Definition]) -> list[Member]:
+    """Definitions as members of the networks that they declare, where no pod runs yet."""
+    return [Member(each, each.spec) for each in definitions if each.spec is not None]
 
 
-def _disagreement(lead: Definition, newcomer: Definition, differing: str) -> str:
-    assert lead.spec is not None
-    assert newcomer.spec is not None
-    theirs, own = (nad.declared(each, differing) for each in (lead.spec, newcomer.spec))
+def _age(member: Member) -> tuple[bool, bool, str, str]:
+    """Sorts the owner first, then the oldest; the same on every machine."""
+    definition = member.definition
+    is_noted = definition.noted_name == member.spec.name
+    is_owner = is_noted and definition.noted_owner == definition.key
+    return not is_owner, not is_noted, definition.created, definition.key
+
+
+def _disagreement(lead: Member, newcomer: Member, differing: str) -> str:
+    theirs, own = nad.declared(lead.spec, differing), nad.declared(newcomer.said, differing)
     return (
-        f"NetworkAttachmentDefinition {newcomer.key} declares network "
+        f"NetworkAttachmentDefinition {newcomer.definition.key} declares network "
         f"{errors.as_written(lead.spec.name)} with {differing} {own}, but "
-        f"NetworkAttachmentDefinition {lead.key}, which was first, with {theirs} "
+        f"NetworkAttachmentDefinition {lead.definition.key}, which was first, with {theirs} "
         f"(make {differing} the same in both, or choose another network name)"
     )
 
@@ -174,7 +208,9 @@ def noted_ids(definitions: Iterable[Definition]) -> dict[str, int]:
     """
     ids: dict[str, int] = {}
     taken: set[int] = set()
-    for definition in sorted(definitions, key=lambda each: (*_age(each), each.key)):
+    for definition in sorted(
+        definitions, key=lambda each: (each.noted_owner != each.key, each.created, each.key)
+    ):
         told = {each.name for each in (definition.spec, definition.accepted) if each is not None}
         if definition.noted_name not in told or not definition.noted_id.isdecimal():
             continue
@@ -192,11 +228,19 @@ def wanted_notes(
 
     `config` is the text that stands for `network`.
     """
-    want = (network.name, str(network.id), config) if network else ("", "", "")
-    if (definition.noted_name, definition.noted_id, definition.noted_config) == want:
-        return {}
-    keys = (names.NETWORK_NAME, names.NETWORK_ID, names.ACCEPTED_CONFIG)
-    return {key: value or None for key, value in zip(keys, want, strict=True)}
+    want = {
+        names.NETWORK_NAME: network.name if network else "",
+        names.NETWORK_ID: str(network.id) if network else "",
+        names.NETWORK_OWNER: network.owner if network else "",
+        names.ACCEPTED_CONFIG: config if network else "",
+    }
+    have = {
+        names.NETWORK_NAME: definition.noted_name,
+        names.NETWORK_ID: definition.noted_id,
+        names.NETWORK_OWNER: definition.noted_owner,
+        names.ACCEPTED_CONFIG: definition.noted_config,
+    }
+    return {} if have == want else {key: value or None for key, value in want.items()}
 
 
 def wanted_finalizers(definition: Definition, *, used: bool) -> list[str] | None:
@@ -205,12 +249,3 @@ def wanted_finalizers(definition: Definition, *, used: bool) -> list[str] | None
         return None
     others = [each for each in definition.finalizers if each != names.NETWORK_IN_USE]
     return [*others, names.NETWORK_IN_USE] if used else others
-
-
-def in_use(definition: Definition, pods: Sequence[str], more: int) -> str:
-    """Why a definition that was deleted is still there."""
-    listed = ", ".join(pods) + (f" and {more} more" if more else "")
-    return (
-        f"NetworkAttachmentDefinition {definition.key}: is being deleted, and stays until the pods "
-        f"that use it are gone: {listed}"
-    )

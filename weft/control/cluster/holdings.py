@@ -14,7 +14,7 @@ next pod of that claim gets the same, two at once while a VM moves.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from weft import errors, model, names
@@ -54,6 +54,15 @@ class Holdings:
     def users(self, definition: str) -> Mapping[str, str]:
         """The pods that hold something through a definition: uid to label."""
         return self._users.get(definition, {})
+
+    def within(self, network: str, ranges: Collection[model.Subnet]) -> dict[str, str]:
+        """The holders of addresses within some ranges: owner to label."""
+        return {
+            owner: self._labels.get(owner, owner)
+            for scope in sorted(self._scopes.get(network, ()))
+            for owner, held in self._ledgers[scope].holdings().items()
+            if any(address.ip in each for address in held.addresses for each in ranges)
+        }
 
     def is_used(self, network: str) -> bool:
         return any(self._ledgers[scope] for scope in self._scopes.get(network, ()))

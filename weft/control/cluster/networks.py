@@ -1,28 +1,30 @@
 """Which network does a NAD stand for right now, with which id?
 
-Joins the cache of NADs with definitions.py: keeps the accepted networks, gives each an id, notes
-name and id on the NADs, and tells their authors what is wrong. A network that lost its last NAD
-stays while pods use it; a NAD that pods use is held by a finalizer, and takes no new pods once
-it is being deleted. The cluster's own network has no NAD: it is there from the start where weft
-serves it. What a definition means is decided in definitions.py.
+Joins the caches of NADs and namespaces with register.py: keeps the accepted networks, gives each
+an id, notes name, id and owner on the NADs, and tells their authors what is wrong. A network that
+lost its last NAD stays while pods use it; a NAD that pods use is held by a finalizer, and takes no
+new pods once it is being deleted. The cluster's own network has no NAD: it is there from the start
+where weft serves it. What a definition means is decided in definitions.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import islice
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from weft import errors, model, names
 from weft.alloc import ids
-from weft.control.cluster import definitions
-from weft.control.cluster.definitions import Definition, Settlement
+from weft.control.cluster import definitions, edits
+from weft.control.cluster.definitions import Definition
 from weft.control.cluster.holdings import Holdings
+from weft.control.cluster.notices import NEWS_OF_GUESTS, Notices
+from weft.control.cluster.register import Register, Settled
 from weft.kube import cache, events, queue, resources
 from weft.kube.client import Client, NotFound, Object
+from weft.policy import access
 
 _KIND = resources.NADS.kind
-_NAMED = 10  # pods that one Event names
 Listener = Callable[[str], None]
 
 
@@ -35,26 +37,26 @@ class Networks:
         self,
         client: Client,
         nads: cache.Cache,
+        namespaces: cache.Cache,
         recorder: events.Recorder,
         holdings: Holdings,
         rules: definitions.Rules,
         primary: model.Network | None = None,
     ) -> None:
-        self._client, self._nads, self._recorder = client, nads, recorder
-        self._holdings = holdings
+        self._client, self._nads = client, nads
+        self._namespaces, self._holdings = namespaces, holdings
         self._rules = rules
-        self._definitions: dict[str, Definition] = {}
-        self._members: dict[str, set[str]] = {}
-        self._settlements: dict[str, Settlement] = {}
+        self._access = access.Rule(rules.global_namespaces, self._labels)
+        self._register = Register(self._access, holdings.users)
         self.primary = primary
         self._networks = {primary.name: primary} if primary is not None else {}
         self._ids = ids.NetworkIds()
         self._no_id: dict[str, errors.Exhausted] = {}
-        self._told: dict[str, tuple[tuple[str, str], ...]] = {}
-        self._named: dict[str, frozenset[str]] = {}  # NAD: uids of those it was said to wait for
+        self._notices = Notices(recorder)
         self._let_go: dict[str, str] = {}  # NAD: its version when its finalizer was taken off
         self._listeners: list[Listener] = []
         self._end_listeners: list[Listener] = []
+        self._namespace_listeners: list[Listener] = []
         self._when_held: Listener = lambda nad: None
         self.queue = queue.Queue("NAD")
 
@@ -68,6 +70,10 @@ class Networks:
         """function(network name) is called when a network is no more."""
         self._end_listeners.append(function)
 
+    def listen_namespace(self, function: Listener) -> None:
+        """function(namespace) is called when it may use other networks than before."""
+        self._namespace_listeners.append(function)
+
     def await_held(self, function: Listener) -> None:
         self._when_held = function
 
@@ -76,28 +82,41 @@ class Networks:
         read = [self._read(nad) for nad in self._nads.objects()]
         for name, number in definitions.noted_ids(read).items():
             self._ids.reserve(name, number)
+        self._namespaces.subscribe(self._on_namespace)
         self._nads.subscribe(self._on_nad)
         self._holdings.listen(self._on_use)
 
     async def run(self) -> None:
         await self.queue.run(self._write, workers=4)
 
-    def lookup(self, key: str, *, known: bool = False) -> model.Network | None:
-        """The network of a NAD; None if it is another plugin's; NotReady says why to wait.
+    def lookup(self, key: str, pod: str, *, known: bool = False) -> model.Network | None:
+        """The network of a NAD for a pod; NotReady says why to wait.
 
-        The key "" stands for the cluster's own. `known`: for who has something of it already, and
-        keeps that when the NAD is deleted.
+        None if it is another plugin's. The key "" stands for the cluster's own. `pod` is
+        "<namespace>/<name>"; `known`: it has something of it already, and keeps that when the NAD
+        is deleted or its permission ends.
         """
         if not key:
             return self.primary
-        network, definition = self._settled(key), self._definitions[key]
-        if network is not None and definition.is_deleting and not (known and self.is_held(key)):
+        network, definition = self._settled(key), self._register.get(key)
+        if network is None or definition is None:
+            return None
+        if definition.is_deleting and not (known and self.is_held(key)):
             raise errors.NotReady(
                 "is being deleted and takes no new pods",
                 where=f"{_KIND} {key}",
                 hint="the pod goes on when it is created again",
             )
+        if not known and not self.may_use(network, access.home(pod)):
+            raise self._access.refused(network, key, pod)
         return network
+
+    def may_use(self, network: model.Network, namespace: str) -> bool:
+        """Whether a namespace may use a network: its owner lets it in, or it has a NAD of it."""
+        if self._access.admits(network, namespace):
+            return True
+        accepted = self._register.settlement(network.name).accepted
+        return not accepted.isdisjoint(self._register.of_namespace(namespace))
 
     def find(self, key: str) -> model.Network | None:
         """The network that pods which were attached through a NAD are on, None if on none.
@@ -110,13 +129,13 @@ class Networks:
             network = self._settled(key)
         except errors.WeftError:
             network = None
-        definition = self._definitions.get(key)
+        definition = self._register.get(key)
         if network is None and definition is not None and definition.accepted is not None:
             return self._networks.get(definition.accepted.name)
         return network
 
     def _settled(self, key: str) -> model.Network | None:
-        definition = self._definitions.get(key)
+        definition = self._register.get(key)
         if definition is None:
             raise errors.NotReady(
                 "does not exist", where=f"{_KIND} {key}", hint="the pod goes on when it is created"
@@ -127,14 +146,15 @@ class Networks:
                 where=f"{_KIND} {key}",
                 hint="the pod goes on when it is corrected",
             )
-        if definition.spec is None:
+        standing = self._register.standing(key)
+        if definition.spec is None or standing is None:
             return None
-        refusal = self._settlements[definition.spec.name].refused.get(key)
+        refusal = self._register.settlement(standing.name).refused.get(key)
         if refusal is not None:
             raise errors.NotReady(refusal)
-        network = self._networks.get(definition.spec.name)
+        network = self._networks.get(standing.name)
         if network is None:
-            raise self._no_id[definition.spec.name]
+            raise self._no_id[standing.name]
         return network
 
     def is_held(self, key: str) -> bool:
@@ -144,7 +164,7 @@ class Networks:
         """
         if key == names.DEFAULT_NETWORK:
             return True
-        definition = self._definitions.get(key)
+        definition = self._register.get(key)
         return (
             definition is not None
             and definition.is_held
@@ -156,81 +176,94 @@ class Networks:
 
     def release(self, name: str) -> None:
         """Nothing of the network is held any more: forget it if no NAD declares it either."""
-        if name == names.DEFAULT_NETWORK or self._members.get(name):
+        if name == names.DEFAULT_NETWORK or self._register.members(name):
             return
         if not self._holdings.is_used(name):
             self._networks.pop(name, None)
             self._holdings.drop(name)
             self._ids.release(name)
+            self._register.forget(name)
             for listener in self._end_listeners:
                 listener(name)
-            for key, definition in self._definitions.items():
+            for definition in self._register:
                 if definition.noted_name == name:
-                    self.queue.add(key)  # its notes are to go
+                    self.queue.add(definition.key)  # its notes are to go
+
+    def _labels(self, namespace: str) -> Mapping[str, str] | None:
+        known = self._namespaces.get(namespace)
+        return known["metadata"].get("labels") or {} if known else None
 
     def _read(self, obj: Object) -> Definition:
         return definitions.read(obj, self._rules)
 
+    def _on_namespace(self, name: str, old: Object | None, new: Object | None) -> None:
+        labels = [(each or {}).get("metadata", {}).get("labels") for each in (old, new)]
+        if labels[0] == labels[1] and (old is None) == (new is None):
+            return
+        self._heed(self._register.join(name))
+        for listener in self._namespace_listeners:
+            listener(name)
+
     def _on_nad(self, key: str, old: Object | None, new: Object | None) -> None:
-        was_held = self.is_held(key)
-        before = self._definitions.pop(key, None)
-        after = self._read(new) if new is not None else None
-        if after is not None:
-            self._definitions[key] = after
-        else:
-            for kept in (self._told, self._named, self._let_go):
-                kept.pop(key, None)
-        touched = {key}
-        for definition in (before, after):
-            if definition is not None and definition.spec is not None:
-                members = self._members.setdefault(definition.spec.name, set())
-                (members.add if definition is after else members.discard)(key)
-        for definition in (before, after):
-            if definition is not None and definition.spec is not None:
-                touched |= self._resettle(definition.spec.name)
+        was_held, before = self.is_held(key), self._register.get(key)
+        settled = self._register.put(key, self._read(new) if new is not None else None)
+        after = self._register.get(key)
+        if after is None:
+            self._notices.forget(key)
+            self._let_go.pop(key, None)
+        touched = self._heed(settled, {key})
+        if before is not None and after is not None and new is not None:
+            self._tell_excluded(before, after, new)
+        after = self._register.get(key)  # what was accepted may just have been forgotten
         if after is not None and after.accepted and after.accepted.name not in self._networks:
             # Not in order now, but it was: pods may run with that, here or from an earlier run.
             self._remember(after.accepted)
-        for nad in touched:
-            self.queue.add(nad)
-            if nad != key or not _alike(before, after):
-                for listener in self._listeners:
-                    listener(nad)
+        if key not in touched and not _alike(before, after):
+            self._tell_listeners({key})
         if self.is_held(key) and not was_held:
             self._when_held(key)
 
+    def _heed(self, settled: Settled, always: frozenset[str] | set[str] = frozenset()) -> set[str]:
+        """What was settled anew is in force from now on; the NADs for which anything changed."""
+        touched: set[str] = set()
+        for name, earlier in settled.items():
+            now, before = self._register.settlement(name), self._networks.get(name)
+            if now.spec is None:
+                self.release(name)
+                continue
+            self._remember(now.spec, now.lead)
+            if now != earlier or before != self._networks.get(name):
+                touched |= self._register.members(name)
+        for nad in touched | always:
+            self.queue.add(nad)
+        self._tell_listeners(touched)
+        return touched
+
+    def _tell_listeners(self, nads: set[str]) -> None:
+        for nad in nads:
+            for listener in self._listeners:
+                listener(nad)
+
     def _on_use(self, key: str) -> None:
-        definition = self._definitions.get(key)
-        if definition is not None and (
-            definition.is_deleting or self.is_held(key) != bool(self._holdings.users(key))
-        ):
+        self._heed(self._register.look(key))
+        definition = self._register.get(key)
+        if definition is None:
+            return
+        if definition.is_deleting or self.is_held(key) != bool(self._holdings.users(key)):
             self.queue.add(key)
+        for each in self._notices.naming:
+            self.queue.add(each)  # of the pods that it named perhaps none is left
 
-    def _resettle(self, name: str) -> set[str]:
-        """Decides anew who is accepted; the NADs for which anything changed."""
-        members = self._members.get(name, set())
-        earlier = self._settlements.get(name, Settlement())
-        settled = definitions.settle((self._definitions[key] for key in members), earlier.accepted)
-        if settled.spec is None:
-            self._members.pop(name, None)
-            self._settlements.pop(name, None)
-            self.release(name)
-            return set()
-        self._settlements[name] = settled
-        before = self._networks.get(name)
-        self._remember(settled.spec)
-        unchanged = settled == earlier and before == self._networks.get(name)
-        return set() if unchanged else set(members)
-
-    def _remember(self, spec: model.NetworkSpec) -> None:
+    def _remember(self, spec: model.NetworkSpec, owner: str = "") -> None:
         try:
-            self._networks[spec.name] = model.Network(spec, self._ids.allocate(spec.name))
+            number = self._ids.allocate(spec.name)
+            self._networks[spec.name] = model.Network(spec, number, owner)
         except errors.Exhausted as error:
             self._no_id[spec.name] = error
 
     async def _write(self, key: str) -> None:
         """Brings a NAD's annotations, finalizer and Events up to what is decided."""
-        definition, obj = self._definitions.get(key), self._nads.get(key)
+        definition, obj = self._register.get(key), self._nads.get(key)
         if definition is None or obj is None:
             return
         meta: dict[str, Any] = {}
@@ -255,18 +288,24 @@ class Networks:
         if definition.problem:
             said = f"Failed to parse network config: {_KIND} {key}: {definition.problem}"
             news.append(("InvalidConfig", said))
-        if definition.spec is not None:
-            settled = self._settlements[definition.spec.name]
-            if key in settled.refused:
-                news.append(("InvalidConfig", settled.refused[key]))
+        standing = self._register.standing(key)
+        if standing is not None:
+            refusal = self._register.settlement(standing.name).refused.get(key)
+            if refusal is not None:
+                news.append(("InvalidConfig", refusal))
             else:
-                network = self._networks.get(definition.spec.name)
+                network = self._networks.get(standing.name)
+                if standing is not definition.spec:
+                    config = definition.accepted_config
         if network is None and definition.accepted is not None:
             self.release(definition.accepted.name)
             network = self._networks.get(definition.accepted.name)
-            config = definition.noted_config
+            config = definition.accepted_config
+        elif network is not None and definition.noted_owner != network.owner:
+            guest = self._access.guest(network, key)
+            news += [(NEWS_OF_GUESTS, guest)] if guest else []
         news += [(reason, f"{_KIND} {key}: {said}") for reason, said in definition.warnings]
-        self._tell(key, obj, tuple(news))
+        self._notices.tell(key, obj, tuple(news))
         notes = definitions.wanted_notes(definition, network, config)
         return {"annotations": notes} if notes else {}
 
@@ -286,23 +325,47 @@ class Networks:
         return {"finalizers": wanted, "resourceVersion": definition.version}
 
     def _tell_users(self, definition: Definition, obj: Object) -> None:
-        """Names some of the pods that a deletion waits for; others when all of those are gone."""
-        users = self._holdings.users(definition.key)
-        if not (definition.is_deleting and users):
-            self._named.pop(definition.key, None)
-        elif not self._named.get(definition.key, frozenset()) & users.keys():
-            some = dict(islice(users.items(), _NAMED))
-            self._named[definition.key] = frozenset(some)
-            said = definitions.in_use(definition, list(some.values()), len(users) - len(some))
-            self._recorder.emit(obj, "Warning", "NetworkInUse", said)
+        """Names pods that a deletion waits for, and those that an edit waits for."""
+        key, accepted, said = definition.key, definition.accepted, definition.spec
+        self._notices.name(
+            key,
+            obj,
+            "NetworkInUse",
+            self._holdings.users(key),
+            about=definition.is_deleting,
+            said=partial(edits.in_use, definition),
+        )
+        held_back: tuple[str, ...] = ()
+        name = accepted.name if accepted else ""
+        is_refused = key in self._register.settlement(name).refused
+        if accepted and said and said is not self._register.standing(key) and not is_refused:
+            held_back = edits.held_back(accepted, said)
+        self._notices.name(
+            key,
+            obj,
+            "EditWaits",
+            self._users(name) if held_back else {},
+            about=(held_back, definition.config) if held_back else None,
+            said=partial(edits.waits, definition, held_back),
+        )
 
-    def _tell(self, key: str, obj: Object, news: tuple[tuple[str, str], ...]) -> None:
-        """Events, with reason and message, of what was not said last time."""
-        before = self._told.get(key, ())
-        self._told[key] = news
-        for reason, said in news:
-            if (reason, said) not in before:
-                self._recorder.emit(obj, "Warning", reason, said)
+    def _tell_excluded(self, before: Definition, after: Definition, obj: Object) -> None:
+        """Names pods that have addresses of ranges which an edit gave to somebody else."""
+        old, new = before.accepted, after.accepted
+        if old is None or new is None or old.name != new.name:
+            return
+        added = set(new.exclude_subnets) - set(old.exclude_subnets)
+        if added and (pods := self._holdings.within(new.name, added)):
+            said = edits.excluded(after, pods.values(), len(pods))
+            self._notices.recorder.emit(obj, "Warning", "AddressesExcluded", said)
+
+    def _users(self, network: str) -> dict[str, str]:
+        """The pods on a network, by whichever definition: uid to label."""
+        return {
+            uid: label
+            for key in sorted(self._register.users(network))
+            for uid, label in self._holdings.users(key).items()
+        }
 
 
 def _alike(before: Definition | None, after: Definition | None) -> bool:

@@ -30,6 +30,7 @@ from weft.control.cluster.signing import Signing
 from weft.control.cluster.standing import Standing
 from weft.control.cluster.unknown import PATIENCE, Unknown
 from weft.control.cluster.waiting import Waiting
+from weft.control.cluster.wishes import BY_CLAIM, BY_GUEST, BY_NAD, BY_NODE
 from weft.kube import cache, events, queue, resources
 from weft.kube.client import ApiError, Client, Invalid, NotFound, Object
 
@@ -37,14 +38,12 @@ log = logging.getLogger(__name__)
 
 SAFETY_NET = 30.0  # seconds after which a pod that waits for a change is looked at anyway
 _FAILED, _FORGED, _LOST = "ErrorAllocatingPod", "PodNetworksOverwritten", "PodNetworksLost"
-BY_NAD, BY_CLAIM, BY_NODE = "nad", "claim", "node"  # indexes of the pods' cache
 
 
 def watch(client: Client, *, primary: bool) -> cache.Cache:
     """The cache that this part works from; `primary`: weft serves the cluster's own network."""
-    indexes = {BY_NAD: wishes.nads, BY_CLAIM: wishes.claims, BY_NODE: wishes.node}
     keep = partial(wishes.keep, primary=primary)
-    return cache.Cache(client, resources.PODS, indexes=indexes, keep=keep)
+    return cache.Cache(client, resources.PODS, indexes=wishes.INDEXES, keep=keep)
 
 
 class Pods:
@@ -87,6 +86,9 @@ class Pods:
         self._pods.subscribe(self._on_pod)
         self._signing.listen(self._on_keys)
         self._networks.listen(self._on_nad)
+        self._networks.listen_namespace(
+            lambda name: self._look_again(self._pods.index(BY_GUEST, name))
+        )
         self._networks.await_held(self._on_held)
         self._nodes.listen(self._on_node)
         self._claims.listen(self._on_claim)
@@ -158,7 +160,7 @@ class Pods:
         except errors.InvalidInput as error:
             self._tell(pod, error)
             return
-        self._reserve_all(pod, annotated)
+        self._reserve_all(pod, self._standing.permitted(pod, annotated))
         uid = pod["metadata"]["uid"]
         if self._holdings.keys(uid) and self._is_due(pod):
             self._unsigned.add(uid)
@@ -287,7 +289,7 @@ class Pods:
             # A running pod's networks stay as they are; the first interface of one that another
             # plugin wired may once be weft's.
             and not (is_wired and (attachment.nad or self._chose_first(pod)))
-            and (network := self._lookup(attachment, uid)) is not None
+            and (network := self._lookup(attachment, pod)) is not None
         ]
         fresh: list[str] = []
         for network, attachment, claim, share in wanted:
@@ -333,9 +335,9 @@ class Pods:
         uid, asked = pod["metadata"]["uid"], {each.key for each in wishes.attachments(pod)}
         return not self._holdings.keys(uid) <= asked
 
-    def _lookup(self, attachment: model.Attachment, uid: str) -> model.Network | None:
-        is_given = self._holdings.get(uid, attachment.key) is not None
-        return self._networks.lookup(attachment.nad, known=is_given)
+    def _lookup(self, attachment: model.Attachment, pod: Object) -> model.Network | None:
+        is_given = self._holdings.get(pod["metadata"]["uid"], attachment.key) is not None
+        return self._networks.lookup(attachment.nad, resources.key(pod), known=is_given)
 
     def _share(self, pod: Object, network: model.Network) -> Share | None:
         """What the pod's node has of a layer3 network."""

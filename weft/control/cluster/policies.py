@@ -218,7 +218,7 @@ class Policies:
         """Why a definition stands for no network that a policy could guard."""
         subject = f"{resources.NADS.kind} {definition}"
         try:
-            network = self._networks.lookup(definition, known=True)
+            network = self._networks.lookup(definition, "", known=True)
         except errors.NotReady as error:
             return str(error)
         if network is None:

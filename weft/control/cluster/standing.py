@@ -51,6 +51,20 @@ class Standing:
         self._signing.decisions.note(meta["uid"], decided)
         return text, signature
 
+    def permitted(
+        self, pod: Object, annotated: Mapping[str, model.Allocation]
+    ) -> Mapping[str, model.Allocation]:
+        """What a pod that is not wired yet may have by now of what it says that it was given."""
+        if wishes.is_wired(pod):
+            return annotated
+        home, found = pod["metadata"]["namespace"], {}
+        for key, allocation in annotated.items():
+            nad = "" if key == names.DEFAULT_NETWORK else names.definition_of(key)
+            network = self._networks.find(nad)
+            if network is None or self._networks.may_use(network, home):
+                found[key] = allocation
+        return found
+
     def unsigned(self, pods: Iterable[Object]) -> list[Object]:
         """The pods from the time before anything was signed, those first that came first."""
         before = self._signing.adopt_before

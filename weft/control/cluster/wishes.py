@@ -16,6 +16,7 @@ import orjson
 from weft import errors, model, names
 from weft.api import addressrequests, podports, selection
 from weft.kube import resources
+from weft.policy import access
 from weft.policy.words import Protocol
 
 Object = dict[str, Any]
@@ -258,6 +259,12 @@ def nads(pod: Object) -> Iterable[str]:
         return ()
 
 
+def guest(pod: Object) -> Iterable[str]:
+    """Index: the namespace of a pod that names NADs of others, whose owners may let it in."""
+    own = pod["metadata"]["namespace"]
+    return (own,) if any(access.home(nad) != own for nad in nads(pod)) else ()
+
+
 def node(pod: Object) -> Iterable[str]:
     """Index: the node on which a pod that counts is to run."""
     return (pod["nodeName"],) if "annotations" in pod["metadata"] and "nodeName" in pod else ()
@@ -272,3 +279,8 @@ def claims(pod: Object) -> Iterable[str]:
     homes = {(each.nad.partition("/")[0], each.ipam_claim) for each in named}
     homes |= {(pod["metadata"]["namespace"], each.ipam_claim) for each in named}
     return {f"{namespace}/{name}" for namespace, name in homes}
+
+
+# Indexes of the pods' cache.
+BY_NAD, BY_CLAIM, BY_NODE, BY_GUEST = "nad", "claim", "node", "guest"
+INDEXES = {BY_NAD: nads, BY_CLAIM: claims, BY_NODE: node, BY_GUEST: guest}

@@ -46,7 +46,7 @@ class Holders:
         return pod, *sorted(others - {pod})
 
     def held(
-        self, pod: str, network_of: Callable[[model.Port], model.Network]
+        self, pod: str, network_of: Callable[[model.Port], model.Network | None]
     ) -> dict[str, model.Port]:
         """The ports that a pod has, by port key: all that it claims but what it is refused."""
         claimed, refused = self._claimed.get(pod, {}), {}
@@ -59,10 +59,10 @@ class Holders:
         self.refused[pod] = refused
         return {key: port for key, port in claimed.items() if port.key not in refused}
 
-    def _refusal(self, port: model.Port, network: model.Network) -> errors.Conflict | None:
+    def _refusal(self, port: model.Port, network: model.Network | None) -> errors.Conflict | None:
         where = f"Pod {port.pod.key}, attachment {port.key} to network {port.network}"
         hint = "delete the pod; one that is made anew gets what is free"
-        if own := platform.objection(network, port.allocation):
+        if network and (own := platform.objection(network, port.allocation)):
             return errors.Conflict(own, where=where, hint=hint)
         for claim in _claims(port):
             claimants = self._claimants[claim]

@@ -11,9 +11,12 @@ from typing import Any
 
 from weft import errors, model, names
 from weft.api import nad
-from weft.control.zone import state
+from weft.control.zone import pods, state
+from weft.kube import resources
 
-_CURRENT, _STALE = "current", "stale"  # in the order of who leads
+# In the order of who leads.
+_OWNER, _FOLLOWER = "1", "2"
+_CURRENT, _STALE = "current", "stale"
 
 
 def read(obj: dict[str, Any], *, default_mtu: int) -> state.Definition | None:
@@ -29,10 +32,15 @@ def read(obj: dict[str, Any], *, default_mtu: int) -> state.Definition | None:
         return None
     if not 0 < int(number) < names.MAX_NETWORKS:
         return None
-    # One that was changed since, and not accepted, does not lead one that is as it was.
-    is_stale = _config(obj) != _current(obj)
-    age = (_STALE if is_stale else _CURRENT, meta.get("creationTimestamp", ""))
-    return state.Definition(model.Network(said, int(number)), age)
+    key = f"{meta['namespace']}/{meta['name']}"
+    # Where nobody is noted as the owner, one that was changed since, and not accepted, does not
+    # lead one that is as it was.
+    age = (
+        _OWNER if notes.get(names.NETWORK_OWNER) == key else _FOLLOWER,
+        _STALE if _config(obj) != _current(obj) else _CURRENT,
+        meta.get("creationTimestamp", ""),
+    )
+    return state.Definition(model.Network(said, int(number), owner=key), age)
 
 
 def standing(
@@ -41,11 +49,12 @@ def standing(
     """The same; what it meant `before` while the cluster manager's notes are off it.
 
     `kubectl replace` takes them off under pods that run, until the cluster manager puts them back;
-    it takes them off itself only when no pod is left. Meanwhile another definition leads.
+    it takes them off itself only when no pod is left. Meanwhile its network is still its owner's,
+    and another definition leads where it owned none.
     """
     notes = obj["metadata"].get("annotations") or {}
     if before is not None and not notes.keys() & {names.NETWORK_NAME, names.NETWORK_ID}:
-        return replace(before, age=(_STALE, *before.age[1:]))
+        return replace(before, age=(before.age[0], _STALE, *before.age[2:]))
     return read(obj, default_mtu=default_mtu)
 
 
@@ -53,6 +62,23 @@ def spec(obj: dict[str, Any], *, default_mtu: int) -> model.NetworkSpec | None:
     """What a definition declares, None for another plugin's; InvalidInput says what is wrong."""
     document = {"metadata": obj["metadata"], "spec": {"config": _config(obj)}}
     return nad.parse(document, default_mtu=default_mtu)
+
+
+def check_use(
+    zone: state.Zone, obj: dict[str, Any] | None, pod: dict[str, Any], default_mtu: int
+) -> None:
+    """NotReady if a pod, of which nothing was wired so far, may not use a definition.
+
+    None of one that is not there, or is wrong: nobody is allocated anything through that.
+    """
+    if obj is None or pods.runs(pod):
+        return
+    try:
+        said = spec(obj, default_mtu=default_mtu)
+    except errors.InvalidInput:
+        return
+    if said is not None:
+        zone.definitions.check(resources.key(obj), said.name, resources.key(pod))
 
 
 def _config(obj: dict[str, Any]) -> Any:

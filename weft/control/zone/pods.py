@@ -150,12 +150,17 @@ def read(
     labels, named = meta.get("labels") or {}, podports.named(obj)
     # Of two pods that were given one address: who runs, else who came first.
     precedence = (str(phase != "Running"), meta.get("creationTimestamp", ""))
-    return state.Pod(ref, node, allocations, labels, named, precedence)
+    return state.Pod(ref, node, allocations, labels, named, precedence, runs(obj))
 
 
 def _is_bare(pod: Object) -> bool:
     """Whether a pod as `slim` left it has no annotations of weft's, and goes on."""
     return "spec" not in pod and "status" not in pod
+
+
+def runs(obj: dict[str, Any]) -> bool:
+    """Whether the pod has its interfaces for good: only its kubelet can say so."""
+    return bool((obj.get("status") or {}).get("phase") == "Running")
 
 
 def watch(client: Client) -> cache.Cache:

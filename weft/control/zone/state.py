@@ -15,9 +15,11 @@ from dataclasses import dataclass, field
 
 from weft import model, names, rows
 from weft.control.zone import holders, index, policies, topologies
+from weft.control.zone.definitions import Definition as Definition
+from weft.control.zone.definitions import Definitions, concerned
 from weft.control.zone.endpoints import Labelled
 from weft.ovn import advertisement, interconnect, ports, router
-from weft.policy import words
+from weft.policy import access, words
 
 # Rows that come and go together: what a network has by itself (node ""), and of another node.
 Part = tuple[str, str]
@@ -27,7 +29,10 @@ _PARENTS = (ports.SWITCH, router.ROUTER)
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A pod that holds allocations: scheduled, with the cluster manager's annotation, not done."""
+    """A pod that holds allocations: scheduled, with the cluster manager's annotation, not done.
+
+    One that `runs` keeps its networks, whoever may use them by now.
+    """
 
     ref: model.PodRef
     node: str
@@ -35,14 +40,7 @@ class Pod:
     labels: Mapping[str, str] = field(default_factory=dict)
     named: words.NamedPorts = field(default_factory=dict)
     precedence: tuple[str, ...] = ()  # of two that claim one address, the lesser has it
-
-
-@dataclass(frozen=True, slots=True)
-class Definition:
-    """One definition of a network; of several, the one of least `age` says what it is."""
-
-    network: model.Network
-    age: tuple[str, ...] = ()
+    runs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +75,13 @@ class Zone:
         *,
         remote_ports: ports.RemotePorts = ports.RemotePorts.PLAIN,
         physical_network: str = "",
+        global_namespaces: frozenset[str] = access.GLOBAL,
     ) -> None:
         self._nodes: dict[str, model.NodeInfo] = {}
         self._here = topologies.Here(node, chassis, self._nodes, remote_ports, physical_network)
-        self._definitions: dict[str, Definition] = {}  # by NAD key
-        self._same_name: dict[str, set[str]] = {}  # network name -> its NAD keys
+        self.definitions = Definitions(global_namespaces)
         self._pods: dict[str, Pod] = {}
+        self._pods_of_namespace: dict[str, set[str]] = {}  # those that ask it for a network
         self._pods_of_nad: dict[str, set[str]] = {}
         self._ports_of_pod: dict[str, dict[str, model.Port]] = {}  # pod key -> port key -> port
         self.holders = holders.Holders(lambda key: self._pods[key].precedence)
@@ -107,22 +106,32 @@ class Zone:
 
     def set_definition(self, nad: str, definition: Definition | None) -> None:
         """What one definition says its network is; None: it is gone, or says nothing usable."""
-        old = self._definitions.get(nad)
+        old = self.definitions.get(nad)
         if old == definition:
             return
         before = old.network.name if old else None
         after = definition.network.name if definition else None
-        if before is not None:
-            self._touch_network(before)
-            index.discard(self._same_name, before, nad)
-            del self._definitions[nad]
-        if definition is not None and after is not None:
-            self._touch_network(after)
-            self._same_name.setdefault(after, set()).add(nad)
-            self._definitions[nad] = definition
+        touched = {name: self.definitions.standing(name) for name in (before, after) if name}
+        for name in touched:
+            self._touch_network(name)
+        self.definitions.set(nad, definition)
+        affected = {nad} if before != after else set()
+        for name, standing in touched.items():
+            if self.definitions.standing(name) != standing:
+                affected |= self.definitions.of(name)
         if before != after:
             self.policies.set_definition(nad, after)
-            for key in list(self._pods_of_nad.get(nad, ())):
+        pods = {key for each in affected for key in self._pods_of_nad.get(each, ())}
+        if before != after:  # its namespace has a definition more, or less, of a network
+            pods |= self._pods_of_namespace.get(access.home(nad), set())
+        for key in pods:
+            self._place(key)
+
+    def set_namespace(self, name: str, new: policies.Namespace | None) -> None:
+        """A namespace's labels and wishes; None: it is gone."""
+        self.policies.set_namespace(name, new)
+        if self.definitions.set_namespace(name, new.labels if new else None):
+            for key in list(self._pods_of_namespace.get(name, ())):
                 self._place(key)
 
     def set_pod(self, key: str, pod: Pod | None) -> None:
@@ -132,6 +141,8 @@ class Zone:
             return
         for nad in {names.definition_of(a) for a in old.allocations} if old else ():
             index.discard(self._pods_of_nad, nad, key)
+        for namespace in concerned(old.ref, old.allocations) if old else ():
+            index.discard(self._pods_of_namespace, namespace, key)
         if pod is None:
             del self._pods[key]
             self.policies.set_pod(key, None)
@@ -140,6 +151,8 @@ class Zone:
             self.policies.set_pod(key, Labelled(pod.ref.namespace, pod.labels, pod.named))
             for attachment in pod.allocations:
                 self._pods_of_nad.setdefault(names.definition_of(attachment), set()).add(key)
+            for namespace in concerned(pod.ref, pod.allocations):
+                self._pods_of_namespace.setdefault(namespace, set()).add(key)
         self._place(key)
 
     def set_node(self, name: str, info: model.NodeInfo | None) -> None:
@@ -238,9 +251,6 @@ class Zone:
                     found[name] = said
         return found
 
-    def definition(self, nad: str) -> Definition | None:
-        return self._definitions.get(nad)
-
     def node(self, name: str) -> model.NodeInfo | None:
         """What a node says of itself, as far as it could be understood."""
         return self._nodes.get(name)
@@ -251,12 +261,7 @@ class Zone:
 
     def network(self, name: str) -> model.Network | None:
         """The network of this name, if weft can realise it: what its first definition says."""
-        nads = self._same_name.get(name)
-        if not nads:
-            return None
-        lead = min((self._definitions[nad].age, nad) for nad in nads)[1]
-        network = self._definitions[lead].network
-        return network if network.spec.topology in topologies.KNOWN else None
+        return self.definitions.network(name)
 
     def realised(self, name: str) -> bool:
         network = self.network(name)
@@ -279,7 +284,7 @@ class Zone:
     def _set_ports(self, key: str) -> None:
         """Bring the indexes in line with what the pod of this key holds now."""
         old = self._ports_of_pod.get(key, {})
-        new = self.holders.held(key, lambda port: self._definitions[port.nad].network)
+        new = self.holders.held(key, lambda port: self.network(port.network))
         for port_key, port in old.items():
             if new.get(port_key) != port:
                 self._forget(port_key, port)
@@ -298,12 +303,15 @@ class Zone:
 
     def _ports_from(self, pod: Pod) -> Iterator[model.Port]:
         for attachment, allocation in pod.allocations.items():
-            definition = self._definitions.get(names.definition_of(attachment))
-            if definition is not None and allocation.mac:
+            nad = names.definition_of(attachment)
+            definition = self.definitions.get(nad)
+            if definition is None or not allocation.mac:
+                continue
+            if pod.runs or self.definitions.may_use(nad, pod.ref.namespace):
                 yield model.Port(
                     pod=pod.ref,
                     key=attachment,
-                    nad=names.definition_of(attachment),
+                    nad=nad,
                     network=definition.network.name,
                     node=pod.node,
                     allocation=allocation,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from ipaddress import ip_network
 from itertools import permutations
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from weft import model, names
 from weft.control.cluster import definitions
+from weft.policy import access
 
 
 def nad(name: str, created: str = "2026-01-01T00:00:00Z", **config: Any) -> dict[str, Any]:
@@ -34,6 +36,12 @@ def read(obj: dict[str, Any], underlay_mtu: int = 1500) -> definitions.Definitio
     return definitions.read(obj, definitions.Rules(1400, underlay_mtu))
 
 
+def settle(
+    read: Iterable[definitions.Definition], lead: str = "", rule: access.Rule | None = None
+) -> definitions.Settlement:
+    return definitions.settle(definitions.as_said(read), rule or access.Rule(), lead)
+
+
 def test_the_oldest_leads_in_whatever_order_they_are_seen() -> None:
     three = [
         read(nad("a", "2026-01-02T00:00:00Z")),
@@ -41,13 +49,13 @@ def test_the_oldest_leads_in_whatever_order_they_are_seen() -> None:
         read(nad("c", "2026-01-03T00:00:00Z", mtu=1300)),
     ]
     for order in permutations(three):
-        settled = definitions.settle(order)
+        settled = settle(order)
         assert settled.accepted == {"default/b", "default/c"}
         assert list(settled.refused) == ["default/a"]
 
 
 def test_who_disagrees_is_told_with_whom_and_in_what() -> None:
-    settled = definitions.settle(
+    settled = settle(
         [read(nad("a")), read(nad("b", "2026-01-02T00:00:00Z", mtu=1300, namespace="other"))]
     )
     assert settled.refused["other/b"] == (
@@ -60,13 +68,27 @@ def test_who_disagrees_is_told_with_whom_and_in_what() -> None:
 def test_of_two_made_in_one_second_the_one_that_was_accepted_stays() -> None:
     notes = {names.NETWORK_NAME: "blue", names.NETWORK_ID: "3"}
     later_uid = read(nad("z", notes=notes))
-    settled = definitions.settle([read(nad("a", mtu=1300)), later_uid])
+    settled = settle([read(nad("a", mtu=1300)), later_uid])
     assert settled.accepted == {"default/z"}
-    on_its_way = frozenset({"default/z"})
-    settled = definitions.settle([read(nad("a", mtu=1300)), read(nad("z"))], on_its_way)
+    settled = settle([read(nad("a", mtu=1300)), read(nad("z"))], "default/z")
     assert settled.accepted == {"default/z"}
-    older = read(nad("a", "2025-01-01T00:00:00Z", mtu=1300))
-    assert definitions.settle([older, read(nad("z"))], on_its_way).accepted == {"default/a"}
+
+
+def test_who_led_leads_on_whoever_else_is_older_or_says_to_have_been_accepted() -> None:
+    stolen = {names.NETWORK_NAME: "blue", names.NETWORK_ID: "1", names.NETWORK_OWNER: "other/a"}
+    older = read(nad("a", "2025-01-01T00:00:00Z", namespace="other", notes=stolen))
+    settled = settle([older, read(nad("z", namespace="ta"))], "ta/z")
+    assert settled.lead == "ta/z"
+    assert list(settled.refused) == ["other/a"]
+
+
+def test_who_is_noted_as_the_owner_leads_after_a_restart_though_another_is_older() -> None:
+    notes = {names.NETWORK_NAME: "blue", names.NETWORK_ID: "1", names.NETWORK_OWNER: "ta/z"}
+    first = read(nad("z", namespace="ta", notes=notes, allowedNamespaces=["tb"]))
+    guest = read(nad("a", "2025-01-01T00:00:00Z", namespace="tb", notes=notes))
+    settled = settle([guest, first])
+    assert settled.lead == "ta/z"
+    assert settled.accepted == {"ta/z", "tb/a"}
 
 
 @pytest.mark.parametrize("config", ["{", '{"type": "' + names.CNI_TYPE + '"}'])
@@ -124,7 +146,7 @@ def test_another_plugins_definition_is_none_of_ours() -> None:
     definition = read(obj)
     assert definition.spec is None
     assert not definition.problem
-    assert definitions.settle([definition]) == definitions.Settlement()
+    assert settle([definition]) == definitions.Settlement()
 
 
 def test_an_mtu_that_the_underlay_cannot_carry_is_warned_of_with_both_numbers() -> None:
@@ -158,12 +180,13 @@ def test_ids_given_earlier_are_kept_and_none_is_given_twice() -> None:
 def test_notes_are_written_once_and_taken_from_who_is_refused() -> None:
     definition = read(nad("a"))
     assert definition.spec is not None
-    network = model.Network(definition.spec, 7)
+    network = model.Network(definition.spec, 7, "default/a")
     text = definition.config
     wanted = definitions.wanted_notes(definition, network, text)
     assert wanted == {
         names.NETWORK_NAME: "blue",
         names.NETWORK_ID: "7",
+        names.NETWORK_OWNER: "default/a",
         names.ACCEPTED_CONFIG: text,
     }
     noted = read(nad("a", notes=wanted))

@@ -40,7 +40,19 @@ def test_a_definition_with_an_id_is_a_network():
     assert read.network.name == "blue"
     assert read.network.id == 3
     assert read.network.spec.mtu == 1380
-    assert read.age == ("current", "2026-01-01T00:00:00Z")
+    assert read.network.owner == "default/blue"
+    assert read.age == ("2", "current", "2026-01-01T00:00:00Z")
+
+
+def test_who_is_noted_as_the_owner_leads_whoever_is_older():
+    owner = {**NOTES, names.NETWORK_OWNER: "default/blue"}
+    guest = {**NOTES, names.NETWORK_OWNER: "ta/blue"}
+    older = definition(CONFIG, **guest)
+    older["metadata"]["creationTimestamp"] = "2025-01-01T00:00:00Z"
+    leads, follows = (
+        networks.read(each, default_mtu=1400) for each in (definition(CONFIG, **owner), older)
+    )
+    assert leads.age < follows.age
 
 
 def test_what_was_accepted_last_counts_whatever_it_says_now():

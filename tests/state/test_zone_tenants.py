@@ -1,0 +1,138 @@
+"""A zone has no port of a pod that may not use the network, in whatever order it came to know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from ipaddress import ip_interface, ip_network
+from itertools import permutations
+
+import pytest
+
+from weft import errors, model
+from weft.control.zone import policies, state
+from weft.labels import Operator, Requirement, Selector
+from weft.ovn import ports
+
+Step = Callable[[state.Zone], None]
+TRUSTED = Selector((Requirement("tier", Operator.IN, ("trusted",)),))
+OWNER, GUEST = ("1", "current", "2026-01-02"), ("2", "current", "2026-01-01")
+
+
+def definition(
+    nad: str, age: tuple[str, ...] = OWNER, access: model.Access | None = None
+) -> state.Definition:
+    spec = model.NetworkSpec(
+        "blue",
+        model.Topology.LAYER2,
+        1300,
+        (ip_network("10.1.0.0/24"),),
+        access=access or model.Access(),
+    )
+    return state.Definition(model.Network(spec, 1, nad), age)
+
+
+def pod(namespace: str, nad: str, number: int, node: str = "node1") -> state.Pod:
+    address = (ip_interface(f"10.1.0.{number}/24"),)
+    made = {nad: model.Allocation(f"0a:58:00:00:00:{number:02x}", address, number)}
+    return state.Pod(model.PodRef(namespace, f"p{number}", f"u{number}"), node, made)
+
+
+def namespace(name: str, **labels: str) -> Step:
+    return lambda zone: zone.set_namespace(name, policies.Namespace(labels))
+
+
+def define(nad: str, *args: object) -> Step:
+    return lambda zone: zone.set_definition(nad, definition(nad, *args))  # type: ignore[arg-type]
+
+
+def put(made: state.Pod) -> Step:
+    return lambda zone: zone.set_pod(made.ref.key, made)
+
+
+def told(steps: tuple[Step, ...]) -> state.Zone:
+    zone = state.Zone("node1", "chassis-1")
+    for step in steps:
+        step(zone)
+    return zone
+
+
+STEPS: tuple[Step, ...] = (
+    define("ta/blue", OWNER, model.Access(("tb",), TRUSTED)),
+    define("td/own", GUEST),
+    namespace("tc", tier="trusted"),
+    put(pod("ta", "ta/blue", 11)),
+    put(pod("tb", "ta/blue", 12)),
+    put(pod("tc", "ta/blue", 13)),
+    put(pod("td", "td/own", 14)),
+)
+
+
+@pytest.mark.parametrize("first", range(len(STEPS)))
+def test_in_any_order_those_have_ports_whom_the_owner_lets_in(first: int) -> None:
+    rest = STEPS[:first] + STEPS[first + 1 :]
+    for order in permutations(rest, 3):
+        steps = (STEPS[first], *order, *(step for step in rest if step not in order))
+        zone = told(steps)
+        found = {port.pod.namespace for port in zone.ports_on("blue")}
+        assert found == {"ta", "tb", "tc"}
+        assert zone.desired() == told(STEPS).desired()
+
+
+def test_what_may_be_used_follows_labels_permissions_and_definitions() -> None:
+    zone = told(STEPS)
+    zone.changes()
+
+    def using() -> set[str]:
+        return {port.pod.namespace for port in zone.ports_on("blue")}
+
+    namespace("tc", tier="other")(zone)
+    assert using() == {"ta", "tb"}
+    define("ta/blue", OWNER, model.Access(("td",)))(zone)
+    assert using() == {"ta", "td"}
+    gone = {key for table, key in zone.changes().nb_gone if table == ports.PORT}
+    assert len(gone) == 2
+    define("ta/blue")(zone)
+    assert using() == {"ta"}
+    zone.set_definition("ta/blue", None)
+    assert using() == {"td"}
+
+
+def test_a_definition_of_its_own_that_joined_lets_a_namespace_use_another_one() -> None:
+    owner, own = define("ta/blue"), define("default/blue", GUEST)
+    across = put(pod("default", "ta/blue", 11))
+    for order in permutations((owner, own, across)):
+        assert len(list(told(order).ports_on("blue"))) == 1
+    zone = told((owner, own, across))
+    zone.set_definition("default/blue", None)
+    assert not list(zone.ports_on("blue"))
+
+
+def test_a_pod_that_runs_keeps_what_it_has() -> None:
+    runs = replace(pod("tb", "ta/blue", 12), runs=True)
+    zone = told((define("ta/blue", OWNER, model.Access(("tb",))), put(runs)))
+    zone.changes()
+    define("ta/blue")(zone)
+    assert not zone.changes().nb_gone
+    assert len(list(zone.ports_on("blue"))) == 1
+    put(replace(runs, ref=model.PodRef("tb", "p12", "another"), runs=False))(zone)
+    assert not list(zone.ports_on("blue"))
+
+
+def test_what_a_cni_call_is_told_names_pod_network_owner_and_remedy() -> None:
+    zone = told(STEPS)
+    zone.definitions.check("ta/blue", "blue", "tb/web")
+    zone.definitions.check("tx/unknown", "red", "tx/web")
+    with pytest.raises(errors.NotReady) as refused:
+        zone.definitions.check("te/mine", "blue", "te/thief")
+    said = refused.value.in_full()
+    assert said.startswith('Pod te/thief: may not use network "blue" through NetworkAttachment')
+    assert "belongs to namespace ta (NetworkAttachmentDefinition ta/blue)" in said
+    assert 'add "te" to allowedNamespaces' in said
+
+
+def test_global_namespaces_are_told_to_the_zone() -> None:
+    zone = state.Zone("node1", "chassis-1", global_namespaces=frozenset({"default", "shared"}))
+    for step in (define("shared/blue"), put(pod("tb", "shared/blue", 12))):
+        step(zone)
+    assert len(list(zone.ports_on("blue"))) == 1

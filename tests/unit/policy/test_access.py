@@ -1,0 +1,84 @@
+"""Who may use a network, and what is said to who may not."""
+
+from __future__ import annotations
+
+import pytest
+
+from weft import model
+from weft.labels import EVERYTHING, Operator, Requirement, Selector
+from weft.policy import access
+
+TRUSTED = Selector((Requirement("tier", Operator.IN, ("trusted",)),))
+NAMED_TB = Selector((Requirement("kubernetes.io/metadata.name", Operator.IN, ("tb",)),))
+UNTRUSTED = Selector((Requirement("tier", Operator.NOT_IN, ("trusted",)),))
+LABELS = {"ta": {}, "tb": {}, "tc": {"tier": "trusted"}, "shared": {}, "default": {}}
+RULE = access.Rule(frozenset({"default", "shared"}), LABELS.get)
+
+
+def network(owner: str, **said: object) -> model.Network:
+    spec = model.NetworkSpec("blue", model.Topology.LAYER2, 1300, access=model.Access(**said))
+    return model.Network(spec, 1, owner)
+
+
+@pytest.mark.parametrize(
+    ("owner", "said", "admitted"),
+    [
+        ("ta/blue", {}, {"ta"}),
+        ("ta/blue", {"namespaces": ()}, {"ta"}),
+        ("ta/blue", {"namespaces": ("tb",)}, {"ta", "tb"}),
+        ("ta/blue", {"selector": TRUSTED}, {"ta", "tc"}),
+        ("ta/blue", {"selector": NAMED_TB}, {"ta", "tb"}),
+        ("ta/blue", {"namespaces": ("tb",), "selector": TRUSTED}, {"ta", "tb", "tc"}),
+        ("ta/blue", {"selector": EVERYTHING}, set(LABELS)),
+        ("default/blue", {}, {*LABELS, "unknown"}),
+        ("shared/blue", {}, {*LABELS, "unknown"}),
+        ("shared/blue", {"namespaces": ("tb",)}, {"shared", "tb"}),
+        ("shared/blue", {"namespaces": ()}, {"shared"}),
+        ("", {}, {*LABELS, "unknown"}),
+    ],
+)
+def test_whom_an_owner_lets_in(owner: str, said: dict[str, object], admitted: set[str]) -> None:
+    made = network(owner, **said)
+    assert {each for each in (*LABELS, "unknown") if RULE.admits(made, each)} == admitted
+
+
+@pytest.mark.parametrize("selector", [UNTRUSTED, EVERYTHING])
+def test_a_namespace_that_is_not_known_is_let_in_by_no_selector(selector: Selector) -> None:
+    assert not RULE.admits(network("ta/blue", selector=selector), "unknown")
+
+
+def test_a_namespace_cannot_take_anothers_name_by_a_label() -> None:
+    rule = access.Rule(labels={"tc": {"kubernetes.io/metadata.name": "tb"}}.get)
+    assert not rule.admits(network("ta/blue", selector=NAMED_TB), "tc")
+
+
+def test_definitions_of_global_namespaces_join_anything_and_others_where_they_are_let_in() -> None:
+    own = network("ta/blue", namespaces=("tb",))
+    joining = ("ta/x", "tb/x", "tc/x", "default/x", "shared/x")
+    assert [RULE.may_join(own, each) for each in joining] == [True, True, False, True, True]
+
+
+def test_what_is_refused_says_whose_the_network_is_and_who_may_change_that() -> None:
+    own = network("ta/blue")
+    assert RULE.refused(own, "ta/blue", "tb/thief").in_full() == (
+        'Pod tb/thief: may not use network "blue" through NetworkAttachmentDefinition ta/blue: it '
+        "belongs to namespace ta (NetworkAttachmentDefinition ta/blue), which does not let "
+        'namespace tb in (whoever writes in namespace ta may add "tb" to allowedNamespaces in '
+        "spec.config of NetworkAttachmentDefinition ta/blue; the pod goes on then)"
+    )
+    assert RULE.refusal(own, "tb/mine") == (
+        'NetworkAttachmentDefinition tb/mine: may not declare network "blue": it belongs to '
+        "namespace ta (NetworkAttachmentDefinition ta/blue), which does not let namespace tb in "
+        '(whoever writes in namespace ta may add "tb" to allowedNamespaces in spec.config of '
+        "NetworkAttachmentDefinition ta/blue, or choose another network name)"
+    )
+
+
+def test_who_joins_is_told_whose_network_it_is() -> None:
+    own = network("ta/blue", namespaces=("tb",))
+    assert RULE.guest(own, "ta/also") == ""
+    assert "belongs to namespace ta" in RULE.guest(own, "tb/x")
+    assert "not invited" not in RULE.guest(own, "tb/x")
+    assert "was not invited, so it serves pods of namespace default alone" in RULE.guest(
+        own, "default/x"
+    )

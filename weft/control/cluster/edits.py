@@ -1,0 +1,91 @@
+"""What of an edit reaches a network that pods use, and what is told of the rest?
+
+Pure. An edit that what runs can follow counts at once. One that would leave pods with addresses,
+an MTU or a server that new ones do not have waits as a whole until the last of them is gone; the
+network goes on as it was, for new pods too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+from weft import model
+from weft.api import nad
+from weft.control.cluster.definitions import Definition
+
+MOST_NAMED = 10  # pods that one Event names
+
+# What a pod was given for its life, by the keys of `nad.difference`.
+_FIXED = (
+    "name",
+    "topology",
+    "role",
+    "mtu",
+    "subnets",
+    "vlanID",
+    "physicalNetworkName",
+)
+
+
+def held_back(accepted: model.NetworkSpec, said: model.NetworkSpec) -> tuple[str, ...]:
+    """The keys of an edit that pods which run with what was accepted cannot follow.
+
+    Options of DHCP reach a guest when it renews, ranges and permissions count for whom comes; but
+    nobody loses a server, or a claim, that it has.
+    """
+    differing = nad.differences(accepted, said)
+    taken = {
+        "dhcp.enabled": accepted.dhcp.enabled and not said.dhcp.enabled,
+        "allowPersistentIPs": accepted.allow_persistent_ips and not said.allow_persistent_ips,
+    }
+    return tuple(key for key in differing if key in _FIXED or taken.get(key))
+
+
+def standing(definition: Definition, *, used: bool) -> model.NetworkSpec | None:
+    """What a definition stands for: what it says, or what was accepted while pods hold to that.
+
+    `used`: whether pods use the network that was accepted.
+    """
+    accepted, said = definition.accepted, definition.spec
+    if accepted is None or not used:
+        return said
+    return accepted if said is None or held_back(accepted, said) else said
+
+
+def waits(definition: Definition, keys: Sequence[str], pods: Iterable[str], count: int) -> str:
+    """Tells what of an edit waits, and for whom."""
+    accepted, said = definition.accepted, definition.spec
+    assert accepted is not None
+    assert said is not None
+    changes = ", ".join(
+        f"{key} {nad.declared(said, key)} (pods run with {nad.declared(accepted, key)})"
+        for key in keys
+    )
+    return (
+        f"NetworkAttachmentDefinition {definition.key}: an edit waits until no pod uses network "
+        f"{accepted.name}, which goes on as it was: {changes}; it is used by {named(pods, count)} "
+        "(make these pods anew all at once, or take the edit back)"
+    )
+
+
+def in_use(definition: Definition, pods: Iterable[str], count: int) -> str:
+    """Why a definition that was deleted is still there."""
+    return (
+        f"NetworkAttachmentDefinition {definition.key}: is being deleted, and stays until the pods "
+        f"that use it are gone: {named(pods, count)}"
+    )
+
+
+def excluded(definition: Definition, pods: Iterable[str], count: int) -> str:
+    """Who has an address that an edit gave to somebody else."""
+    return (
+        f"NetworkAttachmentDefinition {definition.key}: excludeSubnets holds addresses that pods "
+        f"have, who keep them until they end: {named(pods, count)} (make these pods anew)"
+    )
+
+
+def named(pods: Iterable[str], count: int) -> str:
+    some = list(islice(pods, MOST_NAMED))
+    more = count - len(some)
+    return ", ".join(some) + (f" and {more} more" if more > 0 else "")

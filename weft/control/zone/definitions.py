@@ -1,0 +1,101 @@
+"""Which definitions declare which network in a zone, which of them leads, and who may use it?
+
+No I/O. A network is what the definition of least `age` says, and belongs to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from weft import model, names
+from weft.control.zone import index, topologies
+from weft.policy import access
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One definition of a network; of several, the one of least `age` says what it is."""
+
+    network: model.Network
+    age: tuple[str, ...] = ()
+
+
+class Definitions:
+    """`global_namespaces`: whose definitions are for everybody."""
+
+    def __init__(self, global_namespaces: frozenset[str]) -> None:
+        self._definitions: dict[str, Definition] = {}  # by NAD key
+        self._same_name: dict[str, set[str]] = {}  # network name -> its NAD keys
+        self._labels: dict[str, Mapping[str, str]] = {}  # by namespace
+        self._rule = access.Rule(global_namespaces, self._labels.get)
+
+    def get(self, nad: str) -> Definition | None:
+        return self._definitions.get(nad)
+
+    def set(self, nad: str, definition: Definition | None) -> None:
+        old = self._definitions.pop(nad, None)
+        if old is not None:
+            index.discard(self._same_name, old.network.name, nad)
+        if definition is not None:
+            self._same_name.setdefault(definition.network.name, set()).add(nad)
+            self._definitions[nad] = definition
+
+    def set_namespace(self, name: str, labels: Mapping[str, str] | None) -> bool:
+        """Whether it means another namespace to the networks than before."""
+        before = self._labels.get(name)
+        if labels is None:
+            self._labels.pop(name, None)
+        else:
+            self._labels[name] = labels
+        return before != labels
+
+    def of(self, network: str) -> frozenset[str]:
+        """The definitions of a network."""
+        return frozenset(self._same_name.get(network, ()))
+
+    def network(self, name: str) -> model.Network | None:
+        """The network of this name, if weft can realise it: what its first definition says."""
+        network = self._led(name)
+        return network if network and network.spec.topology in topologies.KNOWN else None
+
+    def _led(self, name: str) -> model.Network | None:
+        nads = self._same_name.get(name)
+        if not nads:
+            return None
+        lead = min((self._definitions[nad].age, nad) for nad in nads)[1]
+        return self._definitions[lead].network
+
+    def standing(self, name: str) -> tuple[str, model.Access] | None:
+        """Whose a network is and what its owner says of who may use it."""
+        network = self._led(name)
+        return (network.owner, network.spec.access) if network else None
+
+    def may_use(self, nad: str, namespace: str) -> bool:
+        """Whether pods of a namespace may be attached through a definition."""
+        definition = self._definitions.get(nad)
+        network = self._led(definition.network.name) if definition else None
+        return network is not None and self._lets(network, namespace)
+
+    def check(self, nad: str, network: str, pod: str) -> None:
+        """NotReady, with the remedy, if the pod may not be attached through a definition.
+
+        `network` is what the definition declares, whether the cluster manager accepted it or not.
+        """
+        definition = self._definitions.get(nad)
+        led = self._led(definition.network.name if definition else network)
+        if led is not None and not self._lets(led, access.home(pod)):
+            raise self._rule.refused(led, nad, pod)
+
+    def _lets(self, network: model.Network, namespace: str) -> bool:
+        """Whether the owner lets a namespace in, or one of its definitions has joined."""
+        return self._rule.admits(network, namespace) or any(
+            access.home(nad) == namespace and self._rule.may_join(network, nad)
+            for nad in self._same_name.get(network.name, ())
+        )
+
+
+def concerned(pod: model.PodRef, attachments: Iterable[str]) -> set[str]:
+    """Whose labels may say whether a pod may use its networks: its own, its definitions'."""
+    homes = {access.home(each) for each in attachments if each != names.DEFAULT_NETWORK}
+    return {*homes, pod.namespace} if homes else set()
