@@ -160,7 +160,7 @@ def contents(kept: Kept) -> set[str]:
     """All rows of ours without what differs from database to database: UUIDs."""
     found = set()
     for table in tables.NB:
-        for row in kept.nb.rows(table.name).values():
+        for row in filter(tables.owner, kept.nb.rows(table.name).values()):
             plain = {c: v for c, v in row.items() if c not in (*tables.CHILDREN, *_REFERENCES)}
             found.add(f"{table.name} {sorted(plain.items(), key=str)}")
     return found

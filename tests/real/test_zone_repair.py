@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 
-from tests.support.barezone import SWITCH, Bare, bare
+from tests.support import policies
+from tests.support.barezone import FAR, SWITCH, Bare, bare
 from tests.support.ovsdb import Server
+from tests.support.patience import PATIENCE
 from weft import rows
+from weft.api import policy
+from weft.control.zone.policies import Namespace
 from weft.ovn import ports, tables
 
 pytestmark = pytest.mark.real
 
 PORT = ports.PORT
+Json = Any
 
 
 @pytest.fixture
@@ -62,3 +68,283 @@ async def test_a_row_is_deleted_though_the_server_changed_it_as_it_came(zone: Ba
         [{"op": "select", "table": PORT, "where": [["name", "==", "direct"]], "columns": ["name"]}],
     )
     assert left == [{"rows": []}]
+
+
+# What another does to the Northbound database, as operations of RFC 7047. `u(TABLE, KEY)` is a row.
+
+
+def insert(table: str, named: str = "new", /, **row: Json) -> Json:
+    return {"op": "insert", "table": table, "uuid-name": named, "row": row}
+
+
+def into(table: str, uuid: str, column: str, *members: Json) -> Json:
+    where = [["_uuid", "==", ["uuid", uuid]]]
+    said = ["set", list(members)]
+    return {"op": "mutate", "table": table, "where": where, "mutations": [[column, "insert", said]]}
+
+
+def update(table: str, uuid: str, **row: Json) -> Json:
+    return {"op": "update", "table": table, "where": [["_uuid", "==", ["uuid", uuid]]], "row": row}
+
+
+NEW = ["named-uuid", "new"]
+OPEN = {"direction": "to-lport", "priority": 32767, "match": "1", "action": "allow"}
+
+
+async def everything(zone: Bare) -> Json:
+    """All that the tables hold in which weft writes, every column, without UUIDs: references are by
+    name or by what they say. Rows that live by themselves under another's name are left out."""
+    names = sorted(table.name for table in tables.NB if table.name != "NB_Global")
+    selects = [{"op": "select", "table": t, "where": []} for t in names]
+    found = await zone.stranger.transact(tables.NORTHBOUND, selects)
+    for result in found:
+        result["rows"] = [row for row in result["rows"] if row.get("name") != "theirs"]
+    known = {
+        row["_uuid"][1]: f"{table} {row.get('name') or row.get('external_ids')}"
+        for table, result in zip(names, found, strict=True)
+        for row in result["rows"]
+    }
+
+    def plain(value: Json) -> Json:
+        if isinstance(value, list) and value and value[0] == "uuid":
+            return known.get(value[1], value[1])
+        if isinstance(value, list) and value and value[0] in ("set", "map"):
+            return sorted((plain(each) for each in value[1]), key=str)
+        return value
+
+    return {
+        table: sorted(
+            (
+                sorted((c, str(plain(v))) for c, v in row.items() if not c.startswith("_"))
+                for row in result["rows"]
+            ),
+            key=str,
+        )
+        for table, result in zip(names, found, strict=True)
+    }
+
+
+Harm = Callable[[Bare], list[Json]]
+
+
+def u(zone: Bare, table: str, key: str = "") -> str:
+    """A row of weft's: by its key, or the first that there is."""
+    if key:
+        found = zone.nb.uuid(table, key)
+        assert found is not None
+        return found
+    return next(uuid for uuid, row in zone.nb.rows(table).items() if "weft/owner" in str(row))
+
+
+def in_group(zone: Bare) -> list[Json]:
+    group = u(zone, "Port_Group")
+    return [insert("ACL", **OPEN), into("Port_Group", group, "acls", NEW)]
+
+
+def with_our_marks(zone: Bare) -> list[Json]:
+    acl = zone.nb.rows("ACL")[u(zone, "ACL")]["external_ids"]
+    assert isinstance(acl, dict)
+    marks = ["map", list({**acl, "weft/id": "forged"}.items())]
+    group = u(zone, "Port_Group")
+    return [insert("ACL", **OPEN, external_ids=marks), into("Port_Group", group, "acls", NEW)]
+
+
+def twin_of(table: str) -> Harm:
+    def twin(zone: Bare) -> list[Json]:
+        row = zone.nb.rows(table)[u(zone, table)]
+        ids = ["map", list(row["external_ids"].items())]  # type: ignore[union-attr]
+        said = {c: row[c] for c in ("name", "cidr") if c in row}
+        return [insert(table, **said, external_ids=ids)]
+
+    return twin
+
+
+def twin_in_group(zone: Bare) -> list[Json]:
+    ids = zone.nb.rows("ACL")[u(zone, "ACL")]["external_ids"]
+    assert isinstance(ids, dict)
+    said = ["map", list(ids.items())]
+    return [
+        insert("ACL", **OPEN, external_ids=said),
+        into("Port_Group", u(zone, "Port_Group"), "acls", NEW),
+    ]
+
+
+def row_into(table: str, column: str, child: str, **row: Json) -> Harm:
+    return lambda zone: [insert(child, **row), into(table, u(zone, table), column, NEW)]
+
+
+def column(table: str, **row: Json) -> Harm:
+    return lambda zone: [update(table, u(zone, table), **row)]
+
+
+HARM: dict[str, Harm] = {
+    "an ACL in a group": in_group,
+    "an ACL with our marks": with_our_marks,
+    "a twin of an ACL": twin_in_group,
+    "an ACL of a switch": row_into("Logical_Switch", "acls", "ACL", **OPEN),
+    "an ACL's match": column("ACL", match="1"),
+    "an ACL's action": column("ACL", action="allow"),
+    "an ACL's tier": column("ACL", tier=3),
+    "an ACL's marks": column("ACL", external_ids=["map", []]),
+    "a port on a switch": row_into("Logical_Switch", "ports", PORT, name="theirs"),
+    "a service on a switch": row_into(
+        "Logical_Switch", "load_balancer", "Load_Balancer", name="lb"
+    ),
+    "a rate on a switch": row_into(
+        "Logical_Switch",
+        "qos_rules",
+        "QoS",
+        priority=1,
+        direction="to-lport",
+        match="1",
+        bandwidth=["map", [["rate", 1]]],
+    ),
+    "names on a switch": row_into("Logical_Switch", "dns_records", "DNS", records=["map", []]),
+    "a switch's config": column("Logical_Switch", other_config=["map", []]),
+    "a switch's marks": column("Logical_Switch", external_ids=["map", []]),
+    "a switch's ports": column("Logical_Switch", ports=["set", []]),
+    "a twin of a switch": twin_of("Logical_Switch"),
+    "a twin of DHCP": twin_of("DHCP_Options"),
+    "DHCP's marks": column("DHCP_Options", external_ids=["map", []]),
+    "DHCP's options": column("DHCP_Options", options=["map", [["router", "10.1.0.99"]]]),
+    "a port that is off": column(PORT, enabled=False),
+    "a port's tag": column(PORT, tag=5),
+    "a port's security": column(PORT, port_security=["set", []]),
+    "a port's marks": column(PORT, external_ids=["map", []]),
+    "a port's DHCP": column(PORT, dhcpv4_options=["set", []]),
+    "a port out of its groups": column("Port_Group", ports=["set", []]),
+    "a group's rules": column("Port_Group", acls=["set", []]),
+    "a stranger in a group": lambda zone: [
+        insert(PORT, name="theirs"),
+        insert("Logical_Switch", "switch", name="theirs", ports=NEW),
+        into("Port_Group", u(zone, "Port_Group"), "ports", NEW),
+    ],
+    "a port of ours in a group": lambda zone: [
+        into("Port_Group", u(zone, "Port_Group"), "ports",
+             ["uuid", u(zone, PORT, "default.blue_default_plain")])
+    ],
+    "a stranger in a set": lambda zone: [
+        into("Address_Set", u(zone, "Address_Set"), "addresses", "0a:58:00:00:00:66")
+    ],
+    "nobody in a set": column("Address_Set", addresses=["set", []]),
+    "a set that is gone": lambda zone: [
+        {"op": "delete", "table": "Address_Set", "where": []}
+    ],
+    "a group that is gone": lambda zone: [
+        {"op": "delete", "table": "Port_Group", "where": []}
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture
+async def guarded(zone: Bare) -> Bare:
+    """Pod one hears from pods with role=friend alone; nobody selects pod plain."""
+    said = policies.written(ingress=[{"from": [{"podSelector": {"matchLabels": FRIEND}}]}])
+    said["spec"]["podSelector"] = {"matchLabels": {"role": "server"}}
+    said["metadata"]["namespace"] = "default"
+    zone.zone.policies.set_namespace("default", Namespace())
+    zone.zone.policies.set_policy("default/guard", policy.parse(said))
+    zone.pod("one", 11, role="server")
+    zone.pod("plain", 12)
+    zone.pod("friend", 13, FAR, **FRIEND)
+    await zone.settled()
+    assert u(zone, "Port_Group")
+    assert u(zone, "Address_Set")
+    return zone
+
+
+FRIEND = {"role": "friend"}
+
+
+@pytest.mark.parametrize("harm", HARM.values(), ids=HARM.keys())
+async def test_what_another_does_inside_our_rows_is_undone(guarded: Bare, harm: Harm) -> None:
+    before = await everything(guarded)
+    operations = harm(guarded)
+    guarded.looked.clear()
+    await guarded.does(*operations)
+    assert await everything(guarded) != before or guarded.looked.is_set()
+    await restored(guarded, before)
+    assert guarded.writer.trouble == ""
+    assert guarded.writer.figures.rebuilds == 1
+
+
+# A row that lives by itself and lost its marks while nobody looked is anybody's.
+UNKNOWN = "DHCP's marks"
+
+
+@pytest.mark.parametrize(
+    "harm", [h for n, h in HARM.items() if n != UNKNOWN], ids=[n for n in HARM if n != UNKNOWN]
+)
+async def test_what_another_did_while_nobody_looked_is_undone_at_the_start(
+    guarded: Bare, harm: Harm
+) -> None:
+    before = await everything(guarded)
+    guarded.pause()
+    await guarded.does(*harm(guarded))
+    assert await everything(guarded) != before
+    guarded.resume()
+    await restored(guarded, before)
+    assert guarded.writer.trouble == ""
+
+
+async def restored(zone: Bare, before: Json) -> None:
+    """Returns when all is as it was, looked at after each round of the writer."""
+    async with asyncio.timeout(PATIENCE):
+        while (now := await everything(zone)) != before:
+            try:
+                async with asyncio.timeout(PATIENCE / 4):
+                    await zone.looked.wait()
+            except TimeoutError:
+                different = {t: (before[t], now[t]) for t in before if before[t] != now[t]}
+                raise AssertionError(f"stays different: {different}") from None
+            zone.looked.clear()
+    await zone.settled()
+
+
+async def test_what_is_none_of_ours_stays(guarded: Bare) -> None:
+    """Rows of another owner, whatever they are called and hold."""
+    theirs = [
+        insert("ACL", "acl", **OPEN),
+        insert(PORT, "port", name="their port"),
+        insert("Logical_Switch", "switch", name="theirs", ports=["named-uuid", "port"]),
+        insert("Port_Group", "group", name="theirs", ports=["named-uuid", "port"],
+               acls=["named-uuid", "acl"]),
+        insert("Address_Set", "set", name="theirs", addresses="10.0.0.1"),
+        insert("DHCP_Options", "dhcp", cidr="10.1.0.0/24"),
+        insert("NB_Global", "global", options=["map", [["theirs", "1"]]]),
+    ]  # fmt: skip
+    await guarded.does(*theirs)
+    before = await everything(guarded)
+    guarded.writer.reset()
+    guarded.pod("more", 14)
+    await guarded.settled()
+    guarded.zone.set_pod("default/more", None)
+    guarded.writer.poke()
+    await guarded.settled()
+    assert await everything(guarded) == before
+
+
+async def test_what_a_zone_relies_on_is_kept_in_the_row_that_all_share(guarded: Bare) -> None:
+    row = insert("NB_Global", options=["map", [["theirs", "1"], ["default_acl_drop", "true"]]])
+    await guarded.does({**row, "row": {**row["row"], "ipsec": True}})
+
+    def is_kept() -> bool:
+        found = guarded.nb.get("NB_Global", "")
+        return found is not None and found[1] == {"options": {"theirs": "1"}, "ipsec": False}
+
+    await guarded.until(is_kept)
+
+
+async def test_our_own_doing_is_suspected_of_nothing(guarded: Bare) -> None:
+    for number in range(20, 40):
+        guarded.pod(f"p{number}", number, **({"role": "server"} if number % 2 else {}))
+        if number % 5 == 0:
+            await guarded.settled()
+            assert len(guarded.writer._strangers) == 0
+    await guarded.settled()
+    for number in range(20, 40):
+        guarded.zone.set_pod(f"default/p{number}", None)
+        guarded.writer.poke()
+    await guarded.settled()
+    assert len(guarded.writer._strangers) == 0
+    assert guarded.writer.figures.refused == 0

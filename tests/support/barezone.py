@@ -40,6 +40,22 @@ class Bare:
     zone: state.Zone
     writer: writer.Writer
     looked: asyncio.Event = field(default_factory=asyncio.Event)
+    _task: asyncio.Task[None] | None = None
+
+    def pause(self) -> None:
+        """The writer is gone, as its agent."""
+        assert self._task is not None
+        self._task.cancel()
+
+    def resume(self) -> None:
+        """Another writer starts on what is there."""
+        self.writer = writer.Writer(self.zone, self.nb, self.sb, on_written=self.looked.set)
+        self._task = asyncio.create_task(self.writer.run())
+
+    async def end(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
     def pod(self, name: str, number: int, node: str = NODE, **labels: str) -> str:
         """A pod with one attachment; the name of its port."""
@@ -120,10 +136,9 @@ async def bare(ovsdb: Callable[[str], Server]) -> AsyncIterator[Bare]:
         keeper = writer.Writer(zone, nb, sb, on_written=looked.set)
         made.append(Bare(north, stranger, nb, sb, zone, keeper, looked))
         made[0].pod("one", 11)
-        task = asyncio.create_task(keeper.run())
+        made[0]._task = asyncio.create_task(keeper.run())
         try:
             await made[0].settled()
             yield made[0]
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await made[0].end()

@@ -17,8 +17,15 @@ GLOBAL, VERSION = "SB_Global", "northd_internal_version"
 # Rows of others carry no id of ours, and so no key.
 BY_ID = rows.ByEntry("external_ids", names.ROW_ID)
 
+_BALANCERS = ("load_balancer", "load_balancer_group", "copp")
+
 NB = (
-    rows.Table("Logical_Switch", ("name", "other_config", "external_ids", "ports", "acls")),
+    rows.Table("NB_Global", ("options", "ipsec"), rows.ALONE),
+    rows.Table(
+        "Logical_Switch",
+        ("name", "other_config", "external_ids", "ports", "acls"),
+        blank=("qos_rules", "dns_records", "forwarding_groups", *_BALANCERS),
+    ),
     rows.Table(
         "Logical_Switch_Port",
         (
@@ -32,6 +39,17 @@ NB = (
             "external_ids",
         ),
         echo=False,
+        blank=(
+            "dhcpv4_options",
+            "dhcpv6_options",
+            "enabled",
+            "parent_name",
+            "tag_request",
+            "tag",
+            "peer",
+            "mirror_rules",
+            "ha_chassis_group",
+        ),
     ),
     rows.Table(
         "DHCP_Options",
@@ -39,15 +57,43 @@ NB = (
         BY_ID,
     ),
     rows.Table(
-        "Logical_Router", ("name", "options", "external_ids", "ports", "static_routes", "nat")
+        "Logical_Router",
+        ("name", "options", "external_ids", "ports", "static_routes", "nat"),
+        blank=("policies", "enabled", *_BALANCERS),
     ),
-    rows.Table("Logical_Router_Port", ("name", "mac", "networks", "options", "external_ids")),
+    rows.Table(
+        "Logical_Router_Port",
+        ("name", "mac", "networks", "options", "external_ids"),
+        blank=(
+            "gateway_chassis",
+            "ha_chassis_group",
+            "peer",
+            "enabled",
+            "ipv6_ra_configs",
+            "dhcp_relay",
+        ),
+    ),
     rows.Table(
         "Logical_Router_Static_Route",
         ("ip_prefix", "nexthop", "output_port", "external_ids"),
         BY_ID,
+        blank=("route_table", "policy", "bfd", "selection_fields", "options"),
     ),
-    rows.Table("NAT", ("type", "logical_ip", "external_ip", "external_ids"), BY_ID),
+    rows.Table(
+        "NAT",
+        ("type", "logical_ip", "external_ip", "external_ids"),
+        BY_ID,
+        blank=(
+            "external_mac",
+            "external_port_range",
+            "logical_port",
+            "allowed_ext_ips",
+            "exempted_ext_ips",
+            "gateway_port",
+            "match",
+            "options",
+        ),
+    ),
     rows.Table(
         "ACL",
         (
@@ -62,21 +108,51 @@ NB = (
             "external_ids",
         ),
         BY_ID,
+        blank=(
+            *("name", "log", "severity", "meter", "label", "tier"),
+            *("sample_new", "sample_est", "options"),
+        ),
     ),
     rows.Table("Port_Group", ("name", "ports", "acls", "external_ids")),
     rows.Table("Address_Set", ("name", "addresses", "external_ids")),
     rows.Table("Meter", ("name", "unit", "fair", "bands", "external_ids")),
-    rows.Table("Meter_Band", ("action", "rate", "external_ids"), BY_ID),
+    rows.Table("Meter_Band", ("action", "rate", "external_ids"), BY_ID, blank=("burst_size",)),
+)
+
+# What a zone relies on, of the row that all who write to a Northbound database share.
+RELIED = rows.Row(
+    "NB_Global",
+    "",
+    {
+        "ipsec": False,
+        "options": rows.Keys(
+            absent=frozenset(("default_acl_drop", "ignore_lsp_down", "vxlan_mode"))
+        ),
+    },
+    is_part=True,
 )
 
 # Sets whose members come and go with pods, by table.
 MEMBERS = {"Port_Group": "ports", "Address_Set": "addresses"}
 
-# Sets of rows that are followed in tables of their own.
-CHILDREN = frozenset(("ports", "acls", "static_routes", "nat", "bands"))
+# Sets of rows that are followed in tables of their own, and in which.
+CHILD_TABLES: Mapping[tuple[str, str], str] = {
+    ("Logical_Switch", "ports"): "Logical_Switch_Port",
+    ("Logical_Switch", "acls"): "ACL",
+    ("Logical_Router", "ports"): "Logical_Router_Port",
+    ("Logical_Router", "static_routes"): "Logical_Router_Static_Route",
+    ("Logical_Router", "nat"): "NAT",
+    ("Port_Group", "acls"): "ACL",
+    ("Meter", "bands"): "Meter_Band",
+}
+CHILDREN = frozenset(column for _, column in CHILD_TABLES)
 
 SB = (
-    rows.Table("Chassis", ("name", "hostname", "encaps", "other_config", "external_ids")),
+    rows.Table(
+        "Chassis",
+        ("name", "hostname", "encaps", "other_config", "external_ids"),
+        blank=("transport_zones", "vtep_logical_switches"),
+    ),
     rows.Table(
         "Encap",
         ("chassis_name", "ip", "type", "options"),

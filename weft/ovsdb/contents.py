@@ -50,10 +50,13 @@ class _Table:
         self.decode = {name: column.decode for name, column in self.columns.items()}
         self.keep = {name: column.keep for name, column in self.columns.items()}
         self.kept = {name: column.kept for name, column in self.columns.items()}
-        self.defaults = {name: column.default for name, column in self.columns.items()}
-        self.blank = {name: self.defaults[name] for name in blank}
-        self.holding = tuple(name for name, column in self.columns.items() if column.holds)
-        self.weak = {name: column.weak for name, column in self.columns.items() if column.weak}
+        self.blank = {name: self.columns[name].default for name in blank}
+        # Kept only where somebody has filled them, so that they cost nothing.
+        self.spare = frozenset(blank) - {*table.columns}
+        full = {n: column for n, column in self.columns.items() if n not in self.spare}
+        self.defaults = {name: column.default for name, column in full.items()}
+        self.holding = tuple(name for name, column in full.items() if column.holds)
+        self.weak = {name: column.weak for name, column in full.items() if column.weak}
         self.root = table.name in scheme.roots
         self.unique = frozenset(table.key.columns) in scheme.unique[table.name]
         self.rows: dict[str, Columns] = {}
@@ -210,6 +213,9 @@ class Contents:
         decode = table.decode
         for name, value in raw.items():
             columns[name] = decode[name](value)
+        for name in table.spare & raw.keys():
+            if columns[name] == table.blank[name]:
+                del columns[name]
         return self._insert(table, uuid, columns)
 
     def _own(self, table: _Table, uuid: str) -> Columns | None:
@@ -222,7 +228,7 @@ class Contents:
         for name, value in columns.items():
             if type(value) is not kept[name]:
                 columns[name] = table.keep[name](value)
-        if len(columns) < len(kept):
+        if len(columns) < len(table.defaults):
             columns = {**table.defaults, **columns}
         for name, target in table.weak.items():
             if target not in self._tables and _members(columns[name]):
@@ -265,6 +271,11 @@ class Contents:
         for name, said in raw.items():
             column = table.columns[name]
             diff = column.decode(said)
+            if name in table.spare:
+                columns[name] = column.merge(old.get(name, column.default), diff)
+                if columns[name] == column.default:
+                    del columns[name]
+                continue
             columns[name] = new = column.merge(old[name], diff)
             if new is old[name]:
                 before = {n: value for n, value in before.items() if n != name}

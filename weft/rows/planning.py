@@ -112,8 +112,9 @@ class _Draft:
                     self.replace(row, uuid, column, want, have)
         if not row.is_part:
             for column, default in self.actual.blank(row.table).items():
-                if columns[column] != default:
-                    self.replace(row, uuid, column, default, columns[column])
+                have = columns.get(column, default)
+                if have != default and column not in row.columns:
+                    self.replace(row, uuid, column, default, have)
         if row.parent is not None:
             self.settle(row, row.parent, uuid)
 

@@ -168,8 +168,9 @@ class Table:
     says of a new row only that it is there. Of its own rows weft knows the rest; those that
     others insert are read one by one, at the cost of a round trip.
 
-    `blank` are columns that weft fills in no row: what others put there in a row that weft desires
-    is taken out. A database that lacks one is none the worse.
+    `blank` are columns that weft leaves empty, in every row or where it does not fill them: what
+    others put there in a row that weft desires is taken out. One that is not among `columns` is in
+    a row's columns only where somebody has filled it. A database that lacks one is none the worse.
 
     `where`: only rows that meet one of these conditions are read; the others do not exist for weft,
     and cost nothing.

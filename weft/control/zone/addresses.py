@@ -144,6 +144,10 @@ class Sets:
             for suffix in [row.key.removeprefix(made.name)]
         )
 
+    def holds(self, made: sets.Set, suffix: str, address: rows.Atom) -> bool:
+        """Whether a set should hold an address, in the row of this suffix."""
+        return made in self._contents and (suffix, address) in self._contents[made].counts
+
     def take_entries(self) -> dict[sets.Set, tuple[rows.Row, ...]]:
         """By set: what came and went since this was asked last."""
         entries, self._entries = self._entries, {}

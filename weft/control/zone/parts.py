@@ -89,6 +89,17 @@ class Parts:
             self._due.add(part)
         return part
 
+    def wants(self, table: str, key: str) -> bool:
+        """Whether a row is desired, as it was said last."""
+        return (table, key) in self._home
+
+    def holds(self, key: str, address: rows.Atom) -> bool:
+        """Whether the address set of this key should hold an address."""
+        part = self._home.get((sets.SET, key))
+        if not isinstance(part, sets.Set):
+            return False
+        return self._sets.holds(part, key.removeprefix(part.name), address)
+
     # Rows out
 
     def changes(self) -> tuple[tuple[rows.Row, ...], tuple[rows.Ident, ...]]:

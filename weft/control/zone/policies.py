@@ -144,6 +144,18 @@ class Policies:
                     self._groups.touch(port)
         return True
 
+    def wants(self, table: str, key: str) -> bool:
+        """Whether a row is desired, as it was said last."""
+        return self._parts.wants(table, key)
+
+    def is_member(self, group: str, port: str) -> bool:
+        """Whether a port should be in the port group of this name."""
+        return any(each.name == group for each in self._groups.of(port))
+
+    def holds(self, key: str, address: rows.Atom) -> bool:
+        """Whether the address set of this key should hold an address."""
+        return self._parts.holds(key, address)
+
     # Rows out
 
     def changes(self) -> Changes:

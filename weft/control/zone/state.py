@@ -184,8 +184,7 @@ class Zone:
         """A row of ours was changed by somebody else: have it looked at again."""
         if self.policies.touch(table, key):
             return
-        kind, _, of = owner.partition("//")
-        part = (network, of if kind == "Node" else "")
+        part = _part(network, owner)
         if table == interconnect.CHASSIS:
             if key in self._claims:
                 self._dirty.chassis.add(key)
@@ -195,6 +194,14 @@ class Zone:
                 self._touch_network(network, remote=self._has_remote_pods(network))
         elif table == ports.PORT and key in self._ports.get(network, ()):
             self._dirty.ports[key] = network
+
+    def wants(self, table: str, key: str, network: str, owner: str) -> bool:
+        """Whether a row with our marks is one of ours, as it was said last."""
+        if table == ports.PORT and key in self._ports.get(network, ()):
+            return True
+        if (table, key) in self._shown.get(_part(network, owner), ()):
+            return True
+        return self.policies.wants(table, key)
 
     # Rows out
 
@@ -396,3 +403,9 @@ class Zone:
         if not claims or chassis == self._here.chassis:
             return ()
         return interconnect.chassis(self._nodes[min(claims)])
+
+
+def _part(network: str, owner: str) -> Part:
+    """What a row with these marks comes and goes with."""
+    kind, _, of = owner.partition("//")
+    return network, of if kind == "Node" else ""

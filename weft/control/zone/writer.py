@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from weft import errors, model, names, rows
-from weft.control.zone import state
+from weft.control.zone import state, strangers
 from weft.ovn import acl, interconnect, policy, ports, tables
 from weft.ovsdb import replica
 
@@ -62,11 +62,18 @@ class Writer:
         self._written = 0.0
         self._settled = asyncio.Event()
         self._is_writing = False
+        self._strangers = strangers.Strangers(zone, nb)
         self.figures = Figures()
-        self.trouble = ""
+        self._refusal = ""
+        self._noticed = ""  # what another changed that is not as it should be yet
         for database, followed in ((nb, tables.NB), (sb, tables.SB)):
             for table in followed:
                 database.subscribe(table.name, self._watcher(table))
+
+    @property
+    def trouble(self) -> str:
+        """Why the databases do not say what the zone desires; else empty."""
+        return self._refusal or self._noticed
 
     def poke(self) -> None:
         """The zone was changed."""
@@ -99,8 +106,9 @@ class Writer:
             except errors.WeftError as error:
                 self._failed(error)
             else:
-                self.trouble, self._pause = "", _PAUSES[0]
+                self._refusal, self._pause = "", _PAUSES[0]
                 if not self._due.is_set():
+                    self._noticed = ""
                     self._settled.set()
             self._written = asyncio.get_running_loop().time()
             self._on_written()
@@ -116,9 +124,9 @@ class Writer:
 
     def _failed(self, error: errors.WeftError) -> None:
         """Compare everything later; a new connection brings that at once (`reset`)."""
-        if str(error) != self.trouble:
+        if str(error) != self._refusal:
             log.warning("zone not written: %s", error)
-        self.trouble = str(error)
+        self._refusal = str(error)
         self._all = True
         asyncio.get_running_loop().call_later(self._pause, self._due.set)
         self._pause = min(self._pause * 2, _PAUSES[1])
@@ -130,17 +138,29 @@ class Writer:
             self.figures.rebuilds += 1
         else:
             changes = self._zone.changes()
+        verdict = self._strangers.judge(changes.nb)
+        nb = (*self._relied(), *verdict.corrections, *changes.nb)
+        nb_gone = (*changes.nb_gone, *verdict.gone)
         refused = [
             *await self._apply(self._sb, tuple(_units(changes.sb)), changes.sb_gone),
-            *await self._apply(self._nb, tuple(_units(changes.nb)), changes.nb_gone),
+            *await self._apply(self._nb, tuple(_units(nb)), nb_gone),
         ]
+        if verdict.operations:
+            await self._nb.transact(verdict.operations)
         self._all = False
         if refused:
             raise refused[0]
 
+    def _relied(self) -> tuple[rows.Row, ...]:
+        """What weft relies on of a row that is not its own, where that is followed."""
+        found = self._nb.get(*_SHARED)
+        is_followed = found is not None and tables.RELIED.columns.keys() <= found[1].keys()
+        return (tables.RELIED,) if is_followed else ()
+
     def _compared(self) -> state.Changes:
         nb, sb = self._zone.desired()
         self._zone.forget_changes()
+        self._strangers.look_at_all()
         return state.Changes(
             (*_strays(self._nb, nb), *nb),
             tuple(_stale(self._nb, tables.NB, nb)),
@@ -180,32 +200,42 @@ class Writer:
         ]
 
     def _watcher(self, table: rows.Table) -> replica.Subscriber:
-        """Looks again at rows of ours that changed or went; our own doing finds nothing to do.
+        """Looks again at rows of ours that changed or went, and at what others put into them; our
+        own doing finds nothing to do."""
+        sets = tables.CHILDREN | {tables.MEMBERS.get(table.name, "")}
+        followed = [c for c in {*table.columns, *table.blank} if c not in sets]
+        is_north = table in tables.NB
 
-        What is in a group or set changes with every pod, so that only others' doing is looked at:
-        what comes while nothing is written.
-        """
-
-        members = tables.MEMBERS.get(table.name, "")
-        followed = [c for c in table.columns if c not in tables.CHILDREN and c != members]
-
-        def changed(_: str, old: rows.Columns | None, new: rows.Columns | None) -> None:
-            if old is None or not tables.owner(old):
-                return
-            if new is not None and all(new[column] == old[column] for column in followed):
-                if not members or self._is_writing or old.get(members) == new[members]:
-                    return
-                if table.name == policy.GROUP:
-                    self.reset()
-                    return
-            key = table.key(old)
-            if key is not None:
+        def changed(uuid: str, old: rows.Columns | None, new: rows.Columns | None) -> None:
+            suspects = len(self._strangers)
+            if is_north:
+                self._strangers.changed(table, uuid, old, new)
+            is_due = len(self._strangers) > suspects
+            if old is not None and new is not None:
+                is_same = all(new.get(column) == old.get(column) for column in followed)
+            else:
+                is_same = old is None
+            if not is_same and old is not None and tables.owner(old):
+                key = table.key(old)
                 network = tables.external_id(old, names.NETWORK)
-                self._zone.touch(table.name, key, network, tables.owner(old))
-                if len(self._zone):
-                    self.poke()
+                if key is not None:
+                    self._zone.touch(table.name, key, network, tables.owner(old))
+                    is_due = is_due or len(self._zone) > 0
+            is_shared = (table.name, "") == _SHARED and not (is_same and old)
+            if is_due or is_shared:
+                self._look(table.name)
 
         return changed
+
+    def _look(self, table: str) -> None:
+        """Something may have to be written for what changed in a table."""
+        if not self._is_writing and not self._noticed:
+            self._noticed = f"rows of {table} were changed by another and are written again"
+        self.poke()
+
+
+# The row that all who write to a Northbound database share.
+_SHARED = (tables.RELIED.table, tables.RELIED.key)
 
 
 def _units(desired: Iterable[rows.Row]) -> Iterator[Unit]:
