@@ -60,14 +60,14 @@ def pings(labs: support.LabHouse, target: str, address: str) -> bool:
 
 
 @contextmanager
-def stopped(labs: support.LabHouse, found: Object, service: str) -> Iterator[None]:
+def stopped(labs: support.LabHouse, found: Object, service: str) -> Iterator[int]:
     """A service of the lab does nothing for as long as the scope lasts."""
     (pid,) = [one["pid"] for one in found["services"] if one["name"] == service]
     labs.run("lab", "busybox", "kill", "-STOP", str(pid))
     try:
-        yield
+        yield pid
     finally:
-        labs.run("lab", "busybox", "kill", "-CONT", str(pid))
+        labs.run("lab", "busybox", "kill", "-CONT", str(pid), check=False)
 
 
 def await_notes(kubectl: Kubectl, name: str, wanted: dict[str, str]) -> None:
@@ -140,12 +140,17 @@ def test_what_is_edited_on_a_running_pod_cuts_it_off_for_no_packet(labs: support
             for edit in ([f"{name}-" for name in BOTH], ["--overwrite", f"{BOTH[0]}={{garbage"]):
                 kubectl("annotate", "pod", "p2", *edit)
                 await_notes(kubectl, "p2", before)  # by the agent of its node
+            with stopped(labs, found, "node2/agent") as agent:
+                kubectl("annotate", "pod", "p2", "--overwrite", f"{BOTH[0]}={{garbage")
+                labs.run("lab", "busybox", "kill", "-9", str(agent))
+            await_notes(kubectl, "p2", before)  # by the one that comes after it
     assert first.sent > 20
     assert second.sent > 20
     assert not first.lost
     assert not second.lost
 
     # The negative control: where nobody puts it back, nobody does.
+    found = labs.json("lab", "status", "--name", "edited")
     with stopped(labs, found, "lab/cluster-manager"), stopped(labs, found, "node2/agent"):
         kubectl("annotate", "pod", "p2", *[f"{name}-" for name in BOTH])
         assert not set(BOTH) & set(kubectl.pod("p2")["metadata"]["annotations"])

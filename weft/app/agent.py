@@ -30,7 +30,7 @@ from weft.control.zone import (
 from weft.kube import cache, events, queue, resources
 from weft.kube.client import Client, Object
 from weft.nic import plan, port
-from weft.node import advertise, restore, server
+from weft.node import advertise, attach, restore, server
 from weft.node.dependencies import Dependencies, Settings
 from weft.ovn import ports, tables
 from weft.ovsdb import replica
@@ -125,10 +125,12 @@ class Agent:
         self.namespaces.subscribe(self._namespace_changed)
         self.policies.subscribe(self._policy_changed)
         self.nads.subscribe(self._nad_changed)
+        deps = self._dependencies()
+        for bound in attach.bounds(deps):
+            self._told.recall(bound.pod, bound.proof)
         self._told.start()
         self.nodes.subscribe(self._node_changed)
         self._announcer.add(self.own.name)
-        deps = self._dependencies()
         self._restorer = restore.Restorer(self._client, deps)
         loop.settle()
         self.is_started = True

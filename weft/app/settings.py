@@ -111,7 +111,7 @@ LEASE_NAME = Setting("lease_name", "weft-cluster-manager", "Name of the lease.",
 LEASE_NAMESPACE = Setting(
     "lease_namespace",
     "",
-    "Namespace of the lease and of the keys. Empty: the kubeconfig's.",
+    "Namespace of the lease and of the keys, where no tenant may write. Empty: the kubeconfig's.",
     "NAMESPACE",
 )
 KEYS_NAMESPACE = Setting(

@@ -64,6 +64,19 @@ class Pods:
         self._keys.subscribe(self._on_keys)
         self._pods.subscribe(self._on_pod)
 
+    def recall(self, pod: model.PodRef, proof: decision.Proof) -> None:
+        """Before the start: what a pod of this node was wired by, whatever it says by now."""
+        meta = {"namespace": pod.namespace, "name": pod.name, "uid": pod.uid}
+        notes = dict(zip((names.POD_NETWORKS, names.POD_NETWORKS_SIGNATURE), proof, strict=True))
+        try:
+            known = decision.read(
+                {"metadata": {**meta, "annotations": notes}}, decisions.trusted(self._keys)
+            )
+        except errors.InvalidInput:
+            return  # from before there were signatures, or under a key that is none any more
+        if known.allocations:
+            self._decisions.note(pod.uid, known)
+
     def decided(self, pod: Object) -> Decision:
         """What the cluster manager decided for a pod, as far as it was ever proved."""
         try:

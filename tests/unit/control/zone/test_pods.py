@@ -125,7 +125,7 @@ def test_what_a_pod_chose_as_its_first_network_is_kept():
 class Told:
     """A zone that is told of pods as an agent tells it, without an API server."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, start: bool = True) -> None:
         self.notary = Notary()
         self.zone = state.Zone("node1", "c1")
         spec = model.NetworkSpec("blue", model.Topology.LAYER2, 1300)
@@ -136,7 +136,8 @@ class Told:
             self.zone, self.pods, self.keys, self._settle, self._emit, primary=True
         )
         self.keys.put("weft/keys", {"data": self.notary.public})
-        self.told.start()
+        if start:
+            self.told.start()
 
     def put(self, obj: dict[str, Any] | None, key: str = "default/web") -> None:
         slim = pods.slim(obj) if obj is not None else None
@@ -159,23 +160,26 @@ class Objects:
     """The part of a cache that tells of changes."""
 
     def __init__(self) -> None:
-        self.objects: dict[str, dict[str, Any]] = {}
+        self.objects_by_key: dict[str, dict[str, Any]] = {}
         self.reader: Any = None
         self.woken: list[str] = []
 
     def put(self, key: str, obj: dict[str, Any] | None) -> None:
-        old = self.objects.pop(key, None)
+        old = self.objects_by_key.pop(key, None)
         if obj is not None:
-            self.objects[key] = obj
+            self.objects_by_key[key] = obj
         if self.reader is not None:
             self.reader(key, old, obj)
 
     def get(self, key: str) -> dict[str, Any] | None:
-        return self.objects.get(key)
+        return self.objects_by_key.get(key)
+
+    def objects(self) -> list[dict[str, Any]]:
+        return list(self.objects_by_key.values())
 
     def subscribe(self, reader: Any) -> None:
         self.reader = reader
-        for key, obj in list(self.objects.items()):
+        for key, obj in list(self.objects_by_key.items()):
             reader(key, None, obj)
 
     def wake(self, key: str) -> None:
@@ -245,6 +249,23 @@ def test_without_keys_nothing_that_is_known_goes(data):
     told.put(told.notary.sign(pod()))
     told.keys.put("weft/keys", {"data": data} if data is not None else None)
     told.put(told.notary.sign(pod(spec={"x": 1})))
+    assert told.ports() == WEB
+
+
+def test_an_agent_that_starts_knows_from_its_ports_what_was_edited_meanwhile():
+    told = Told(start=False)
+    signed = told.notary.sign(pod())
+    notes = signed["metadata"]["annotations"]
+    proof = notes[names.POD_NETWORKS], notes[names.POD_NETWORKS_SIGNATURE]
+    told.told.recall(model.PodRef("default", "web", "u1"), proof)
+    told.told.recall(model.PodRef("default", "other", "u9"), proof)
+    told.told.recall(model.PodRef("default", "old", "u8"), ("", ""))
+    told.put(pod(annotations={names.NETWORKS: "blue", names.POD_NETWORKS: "{"}))
+    for name, uid in (("other", "u9"), ("old", "u8")):
+        forged = pod()
+        forged["metadata"] |= {"name": name, "uid": uid}
+        told.put(forged, f"default/{name}")
+    told.told.start()
     assert told.ports() == WEB
 
 
