@@ -86,9 +86,8 @@ class Pods:
         self._pods.subscribe(self._on_pod)
         self._signing.listen(self._on_keys)
         self._networks.listen(self._on_nad)
-        self._networks.listen_namespace(
-            lambda name: self._look_again(self._pods.index(BY_GUEST, name))
-        )
+        guests = partial(self._pods.index, BY_GUEST)
+        self._networks.listen_namespace(lambda name: self._look_again(guests(name)))
         self._networks.await_held(self._on_held)
         self._nodes.listen(self._on_node)
         self._claims.listen(self._on_claim)

@@ -1,0 +1,64 @@
+"""Which edits reach pods that run, and what is told of those that do not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
+
+import pytest
+
+from weft import model
+from weft.control.cluster import edits
+from weft.control.cluster.definitions import Definition
+
+NETS = (ip_network("10.1.0.0/24"),)
+ACCEPTED = model.NetworkSpec("blue", model.Topology.LAYER2, 1300, NETS, allow_persistent_ips=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "keys"),
+    [
+        ({"name": "red"}, ("name",)),
+        ({"topology": model.Topology.LAYER3}, ("topology",)),
+        ({"mtu": 1400}, ("mtu",)),
+        ({"subnets": (ip_network("10.1.0.0/23"),)}, ("subnets",)),
+        ({"subnets": (*NETS, ip_network("fd00:1::/64"))}, ("subnets",)),
+        ({"subnets": ()}, ("subnets",)),
+        ({"allow_persistent_ips": False}, ("allowPersistentIPs",)),
+        ({"dhcp": model.Dhcp(enabled=False)}, ("dhcp.enabled",)),
+        ({"mtu": 1400, "subnets": ()}, ("mtu", "subnets")),
+        ({"exclude_subnets": (ip_network("10.1.0.8/29"),)}, ()),
+        ({"reserved_subnets": (ip_network("10.1.0.8/29"),)}, ()),
+        ({"dhcp": model.Dhcp(dns=(ip_address("10.1.0.9"),), lease_seconds=60)}, ()),
+        ({"access": model.Access(("tb",))}, ()),
+    ],
+)
+def test_what_waits(change: dict[str, object], keys: tuple[str, ...]) -> None:
+    said = replace(ACCEPTED, **change)  # type: ignore[arg-type]
+    assert edits.held_back(ACCEPTED, said) == keys
+    definition = Definition("ta/blue", "u", "", spec=said, accepted=ACCEPTED)
+    assert edits.standing(definition, used=True) == (ACCEPTED if keys else said)
+    assert edits.standing(definition, used=False) == said
+
+
+def test_what_gives_counts_at_once() -> None:
+    served = replace(ACCEPTED, dhcp=model.Dhcp(enabled=False), allow_persistent_ips=False)
+    assert edits.held_back(served, ACCEPTED) == ()
+
+
+def test_what_is_broken_stands_for_what_was_accepted_while_pods_use_it() -> None:
+    definition = Definition("ta/blue", "u", "", problem="broken", accepted=ACCEPTED)
+    assert edits.standing(definition, used=True) == ACCEPTED
+    assert edits.standing(definition, used=False) is None
+
+
+def test_what_waits_is_told_with_both_values_some_pods_and_the_remedy() -> None:
+    said = replace(ACCEPTED, mtu=1400)
+    definition = Definition("ta/blue", "u", "", spec=said, accepted=ACCEPTED)
+    pods = [f"Pod ta/p{number}" for number in range(12)]
+    assert edits.waits(definition, ("mtu",), pods, len(pods)) == (
+        "NetworkAttachmentDefinition ta/blue: an edit waits until no pod uses network blue, which "
+        "goes on as it was: mtu 1400 (pods run with 1300); it is used by "
+        + ", ".join(pods[:10])
+        + " and 2 more (make these pods anew all at once, or take the edit back)"
+    )
