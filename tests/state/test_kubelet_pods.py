@@ -18,7 +18,7 @@ from tests.support.pods import pod
 from weft import errors
 from weft.kube import cache, events
 from weft.kube.resources import EVENTS, NADS, PODS, Resource
-from weft.lab.kubelet import containers, orders, pods, sandbox
+from weft.lab.kubelet import containers, launchers, orders, pods, sandbox
 from weft.lab.meta import attach, plugin, primary
 
 MISSING = "/nope: No such file or directory"
@@ -61,8 +61,8 @@ async def a_node(folder: Path, **spec: Any) -> AsyncIterator[Node]:
     mine, nads = cache.Cache(api, PODS), cache.Cache(api, NADS)
     recorder = events.Recorder(api, "kubelet")
     meta = attach.Meta(client=api, nads=nads, recorder=recorder, primary=None, path="")
-    place = orders.Environment(folder, folder, folder, {}, {}, "192.0.2.1", "node1")
-    kubelet = pods.Pods(api, mine, meta, recorder, place)
+    place = orders.Environment(folder, folder, folder, {}, "192.0.2.1", "node1")
+    kubelet = pods.Pods(api, mine, meta, recorder, place, launchers.Launchers((), {}))
     tasks = [asyncio.create_task(part.run()) for part in (mine, nads, recorder)]
     await mine.synced()
     await nads.synced()

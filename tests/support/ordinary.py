@@ -29,6 +29,7 @@ def run(
     tun_mode: int = 0o666,
     namespaces_allowed: bool = True,
     visible: Iterable[Path] = (),
+    stdin: str = "",
 ) -> subprocess.CompletedProcess[str]:
     """Run a command as a user without any privilege, whose home is `home`.
 
@@ -53,6 +54,7 @@ def run(
             **env,
         },
         cwd=ROOT,
+        input=stdin,
         capture_output=True,
         text=True,
         check=False,

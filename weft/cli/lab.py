@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -17,6 +18,15 @@ app.command("exec", context_settings=lab_enter.REST)(lab_enter.execute)
 app.command("console")(lab_enter.console)
 
 Name = Annotated[str, typer.Option("--name", "-n", help="Which lab; several run side by side.")]
+
+Disks = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="\\[FORMAT:]FOLDER",
+        help="A folder of this machine whose images virtual machines may have as disks, all of"
+        " FORMAT raw (if not said) or qcow2; may be repeated.  \\[default: as last time]",
+    ),
+]
 
 
 @app.command("up")
@@ -55,6 +65,7 @@ def up_(
             f"  \\[default: {spec.CLUSTER_SUBNETS}]",
         ),
     ] = None,
+    disks: Disks = None,
     form: output.Option = output.Output.text,
 ) -> None:
     """Bring the lab up, or complete it; a running lab gains nodes, or loses its last ones."""
@@ -68,6 +79,7 @@ def up_(
         port=port,
         primary=primary,
         cluster_subnets=cluster_subnets,
+        disks=_absolute(disks),
     )
     spec.change(spec.Lab(name=name), wishes, running=False)  # refuse nonsense before downloading
     before = state.Folder.of(name).load()
@@ -76,6 +88,13 @@ def up_(
         tell = output.counting(report, "starting the lab")
         found = up.up(name, wishes, tools=tools, tell=tell)
     output.emit(form, found, lambda: _say_up(found, before.nodes if before else 0))
+
+
+def _absolute(folders: list[str] | None) -> tuple[str, ...] | None:
+    """As the lab keeps them, wherever it is started from; None: no word about them."""
+    if not folders:
+        return None
+    return tuple(one if ":" in one else os.path.abspath(one) for one in folders)
 
 
 def _say_up(found: Mapping[str, Any], before: int) -> None:

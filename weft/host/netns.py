@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
-import errno
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -22,7 +21,6 @@ from weft import errors
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWNET = 0x40000000
 _MS_BIND = 4096
-_MS_SHARED = 1 << 20
 _MNT_DETACH = 2
 _HOME = "/proc/thread-self/ns/net"
 
@@ -106,22 +104,6 @@ def unbind(path: Path) -> None:
     with contextlib.suppress(OSError):
         _call("umount2", str(path).encode(), _MNT_DETACH)
     path.unlink(missing_ok=True)
-
-
-def share(folder: Path) -> None:
-    """Make `folder` a mount of its own whose mounts come and go in all copies of it.
-
-    The kernel itself is asked whether it is one: a list of mounts also names those that lie hidden
-    beneath others, such as a host's /run/netns beneath a /run of our own.
-    """
-    target = str(folder).encode()
-    try:
-        _call("mount", b"none", target, b"none", _MS_SHARED, None)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # a folder that is no mount
-            raise
-        _call("mount", target, target, b"none", _MS_BIND, None)
-        _call("mount", b"none", target, b"none", _MS_SHARED, None)
 
 
 def make(path: Path) -> None:

@@ -15,8 +15,7 @@ from weft import errors
 from weft.lab import layout
 from weft.lab.runtime import namespaces
 
-# The user namespace first, for the right to join the others; the mounts last, for they hide /proc.
-KINDS = ("user", "ipc", "uts", "net", "pid", "mnt")
+KINDS = ("ipc", "uts", "net", "pid", "mnt")
 NOT_FOUND, NOT_RUNNABLE, SIGNALLED = 127, 126, 128  # exit statuses as shells use them
 
 
@@ -33,9 +32,9 @@ def run(
     `into`: namespace files to join after that, and `root`: a root folder to take then, both as
     processes there see them.
     """
-    joined = [f"/proc/{pid}/ns/{kind}" for kind in KINDS if not _same(pid, kind)]
     try:
-        namespaces.enter(joined)
+        for space in namespaces.descend(pid, KINDS):
+            namespaces.setns(space)
     except PermissionError:
         raise errors.Unavailable(
             "it belongs to another user",
@@ -50,19 +49,12 @@ def run(
     return _follow(child)
 
 
-def _same(pid: int, kind: str) -> bool:
-    """Joining one's own user namespace is refused by the kernel."""
-    with contextlib.suppress(OSError):
-        mine, theirs = os.stat(f"/proc/self/ns/{kind}"), os.stat(f"/proc/{pid}/ns/{kind}")
-        return mine.st_ino == theirs.st_ino
-    return False
-
-
 def _become(
     argv: Sequence[str], env: Mapping[str, str], into: Sequence[str], root: str
 ) -> NoReturn:
     try:
         top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) if root else -1
+        _be_root()
         namespaces.enter(into)
         if root:
             os.fchdir(top)
@@ -75,6 +67,15 @@ def _become(
     except OSError as error:
         os.write(2, f"weft lab exec: {argv[0]}: {error.strerror}\n".encode())
         os._exit(NOT_RUNNABLE)
+
+
+def _be_root() -> None:
+    """Of the user namespace that was joined: the user outside may be none of its users."""
+    if os.getresuid() != (0, 0, 0):
+        with contextlib.suppress(PermissionError):  # where groups are fixed
+            os.setgroups([])
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
 
 
 def _follow(child: int) -> int:

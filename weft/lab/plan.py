@@ -80,6 +80,11 @@ def pod_logs(state: str) -> str:
     return f"{state}/logs/pods"
 
 
+def own_disks(state: str) -> str:
+    """The lab's own folder of disks for virtual machines."""
+    return f"{state}/disks"
+
+
 def missing(plan: Plan, running: Iterable[str]) -> tuple[Service, ...]:
     """Services of `plan` that are not among the names `running`."""
     known = frozenset(running)
@@ -199,7 +204,11 @@ def _node(lab: spec.Lab, node: spec.Node, state: str, chosen: frozenset[str]) ->
     if "kubelet" in chosen:
         yield Service(
             f"{node.name}/kubelet",
-            ("kubelet", *arguments, "--logs", pod_logs(state), "--primary", lab.primary),
+            (
+                *("kubelet", *arguments, "--logs", pod_logs(state)),
+                *(f"--disks={folder}" for folder in (own_disks(state), *lab.disks)),
+                *("--primary", lab.primary),
+            ),
             node=node.name,
             entry=f"{PARTS['kubelet']}:main",
             imports=("weft.lab.vm.handler",),

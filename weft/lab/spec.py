@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 
 from weft import errors
 from weft.api import clusternet, written
+from weft.lab.vm import disks
 
 DEFAULT_NAME = "weft"
 DEFAULT_NODES = 3
@@ -89,6 +90,7 @@ def on_underlay(host: int) -> tuple[ipaddress.IPv4Interface, ipaddress.IPv6Inter
 class Lab:
     """`mtu` is the underlay's; `port` the API server's on the host's loopback, 0 = not chosen.
 
+    `disks` are [FORMAT:]FOLDERs of this machine that virtual machines may have disks from.
     `primary`: whether weft is the cluster's primary network, with `cluster_subnets`, or none is.
     """
 
@@ -99,6 +101,7 @@ class Lab:
     port: int = 0
     primary: str = "weft"
     cluster_subnets: str = CLUSTER_SUBNETS
+    disks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         where = f"lab {self.name!r}"
@@ -125,6 +128,7 @@ class Lab:
             raise errors.InvalidInput(
                 where, "primary", self.primary, f"must be one of {', '.join(PRIMARIES)}"
             )
+        object.__setattr__(self, "disks", tuple(str(disks.parse(one)) for one in self.disks))
         network = clusternet.parse(self.cluster_subnets, mtu=self.pod_mtu)
         if network is None:
             rule = "must name a subnet; without one: --primary none"
@@ -179,6 +183,7 @@ class Wishes:
     port: int | None = None
     primary: str | None = None
     cluster_subnets: str | None = None
+    disks: tuple[str, ...] | None = None
 
 
 def change(current: Lab, wishes: Wishes, *, running: bool) -> Lab:
@@ -189,7 +194,7 @@ def change(current: Lab, wishes: Wishes, *, running: bool) -> Lab:
     said = {name: value for name, value in asdict(wishes).items() if value is not None}
     wanted = replace(current, **said)
     if running:
-        for field in ("mtu", "datapath", "port", "primary", "cluster_subnets"):
+        for field in ("mtu", "datapath", "port", "primary", "cluster_subnets", "disks"):
             if getattr(wanted, field) != getattr(current, field):
                 raise _fixed(
                     current, wanted, field, f"the running lab has {getattr(current, field)}"

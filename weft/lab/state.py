@@ -63,7 +63,7 @@ class Folder:
 
     def make(self) -> None:
         try:
-            for folder in (self.path, self.logs, self.logs / "pods"):
+            for folder in (self.path, self.logs, self.logs / "pods", self.path / "disks"):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 folder.chmod(0o700)
         except OSError as error:

@@ -49,6 +49,8 @@ def ensure(folder: Path, busybox: Path) -> Path:
     if (programs / "sh").is_symlink():
         return folder
     programs.mkdir(parents=True, exist_ok=True)
+    for each in (folder, programs):  # pods' users are none of this machine's
+        each.chmod(0o755)
     (programs / "busybox").write_bytes(busybox.resolve().read_bytes())
     (programs / "busybox").chmod(0o755)
     for applet in sorted(_applets(busybox), key=lambda name: name == "sh"):

@@ -1,69 +1,43 @@
-"""Process 1 of a pod: holds the pod's namespaces, starts its containers and outlives the kubelet.
+"""Owner of a pod's namespaces and processes; it outlives the kubelet.
 
     python3 -I -S -E init.py FOLDER HOSTNAME [--on-host]
 
 The question answered here: who owns a pod's processes while no kubelet runs? This does: a kubelet
 that comes back connects to FOLDER/init.sock and is told everything that happened. Messages are
 JSON, one a line: `start` and `kill` come in, `state` (all containers, whole) goes out, at once
-and after every change. With `--on-host` the pod stays in its node's network namespace. This is a
-program of its own, with the standard library alone, so that a pod costs one small process; when
-its last connection says `stop` it ends, and with it the pod.
+and after every change. With `--on-host` the pod stays in its node's network namespace.
+
+It is a process of the node, and none of the pod's can see it. The pod's own process 1, its child,
+holds the namespaces and collects orphans; both end together. A program of its own, with the
+standard library alone, so that a pod costs one small process; when a connection says `stop` it
+ends, and with it the pod.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import json
 import os
 import select
 import signal
 import socket
+import stat
 import sys
 import time
 import warnings  # noqa: F401  os.execvpe imports it, when the pod's root has no library any more
+from collections.abc import Sequence
 from typing import Any
 
-NEWNS, NEWUTS, NEWIPC, NEWPID, NEWNET = 0x20000, 0x4000000, 0x8000000, 0x20000000, 0x40000000
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND = 1, 2, 4, 8, 4096
-MS_REC, MS_SLAVE = 16384, 1 << 19
-PR_SET_NAME = 15
+if __name__ == "__main__":  # started as a file, with no path to packages
+    sys.path.insert(0, os.path.abspath(__file__).rsplit("/weft/", 1)[0])
+
+from weft.lab.kubelet import isolation, rootfs, syscalls
+
 PREVIOUS = ".previous"
+READY = b"ready"
 
 Json = dict[str, Any]
-libc = ctypes.CDLL(None, use_errno=True)
-
-
-def check(result: int, what: str) -> None:
-    if result != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{what}: {os.strerror(number)}")
-
-
-def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
-    fields = [text.encode() or None for text in (source, target, kind)]
-    check(libc.mount(*fields, flags, data.encode() or None), f"mount {source} on {target}")
-
-
-def build_root(root: str, image: str, etc: dict[str, str]) -> None:
-    """A small writable root in a tmpfs around the image's programs, and make it this process's."""
-    os.makedirs(root, exist_ok=True)
-    mount("tmpfs", root, "tmpfs", MS_NOSUID, "mode=0755")
-    for name in ("bin", "dev", "etc", "proc", "root", "run", "sys", "tmp", "var", "home"):
-        os.mkdir(f"{root}/{name}")
-    os.chmod(f"{root}/tmp", 0o1777)
-    for name in ("sbin", "usr"):
-        os.symlink("bin" if name == "sbin" else ".", f"{root}/{name}")
-    mount(f"{image}/bin", f"{root}/bin", "", MS_BIND)
-    mount("/dev", f"{root}/dev", "", MS_BIND | MS_REC)
-    mount("/proc", f"{root}/proc", "", MS_BIND | MS_REC)
-    mount("/sys", f"{root}/sys", "", MS_BIND | MS_REC)
-    for name, text in etc.items():
-        with open(f"{root}/etc/{name}", "w") as file:
-            file.write(text)
-    os.chroot(root)
-    os.chdir("/")
 
 
 def open_log(path: str) -> int:
@@ -80,7 +54,7 @@ def _why(error: BaseException) -> str:
     return str(error)
 
 
-def become(order: Json, log: int) -> None:
+def become(order: Json, log: int, namespaces: dict[str, int]) -> None:
     """Turn this forked process into the container's; returns only by raising."""
     os.setsid()
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGPIPE):
@@ -89,31 +63,41 @@ def become(order: Json, log: int) -> None:
     nothing = os.open("/dev/null", os.O_RDONLY)
     for source, target in ((nothing, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
-    if order.get("image"):
-        check(libc.unshare(NEWNS), "unshare")
-        build_root(order["root"], order["image"], order.get("etc") or {})
+    open_files(order.get("files") or ())
+    rootfs.stage(order)
+    isolation.join(namespaces)
+    rootfs.build(order)
+    isolation.confine(order)
     os.chdir(order.get("cwd") or "/")
     env = {str(key): str(value) for key, value in order["env"].items()}
     os.execvpe(order["argv"][0], order["argv"], env)
 
 
+def open_files(files: Sequence[Json]) -> None:
+    """Files that the container gets as descriptors: each below a folder, whatever it is called."""
+    for file in files:
+        flags = (os.O_RDWR if file["write"] else os.O_RDONLY) | os.O_CLOEXEC | os.O_NONBLOCK
+        folder = os.open(file["folder"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        opened = syscalls.open_beneath(folder, file["path"], flags)
+        if not stat.S_ISREG(os.fstat(opened).st_mode):
+            raise OSError(errno.EINVAL, "is not a regular file", file["path"])
+        os.dup2(opened, file["descriptor"])
+
+
 class Init:
     """The containers of one pod and who is connected."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(
+        self, folder: str, first: int = 0, namespaces: dict[str, int] | None = None
+    ) -> None:
         self.folder = folder
+        self.first = first
+        self.namespaces = namespaces or {}
         self.containers: dict[str, Json] = {}
         self.names: dict[int, str] = {}
         self.links: dict[int, socket.socket] = {}
         self.buffers: dict[int, bytes] = {}
         self.poll = select.poll()
-
-    def listen(self) -> socket.socket:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        sock.bind(f"{self.folder}/init.sock")
-        os.chmod(f"{self.folder}/init.sock", 0o600)
-        sock.listen(4)
-        return sock
 
     def serve(self, door: socket.socket) -> None:
         wake, ring = socket.socketpair()
@@ -121,8 +105,6 @@ class Init:
             end.setblocking(False)
         signal.set_wakeup_fd(ring.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        # A process 1 is deaf to signals of its own namespace unless it listens; the kubelet
-        # says `stop`, and whoever ends the lab kills.
         for end in (wake, door):
             self.poll.register(end, select.POLLIN)
         while True:
@@ -171,6 +153,10 @@ class Init:
                 self.kill(order["name"], order["signal"])
             case "stop":
                 # The kernel kills all that is left of the namespace together with process 1.
+                os.kill(self.first, signal.SIGKILL)
+                # It ends when all the others were taken note of.
+                while os.waitpid(-1, 0)[0] != self.first:
+                    pass
                 os._exit(0)
 
     def start(self, order: Json) -> None:
@@ -181,25 +167,27 @@ class Init:
         state: Json = {"attempt": order["attempt"], "started": time.time(), "status": None}
         self.containers[name] = state
         try:
-            pid, why = self.launch(order)
+            pid, inside, why = self.launch(order)
         except OSError as error:
             # Nothing was forked: no file for its log, say. The pod's others go on.
             state |= {"status": 126, "ended": time.time(), "error": str(error)}
             return self.tell()
         if why:
             state["error"] = f"{order['argv'][0]}: {why}"
-        state["pid"] = pid
+        state["pid"] = inside
         self.names[pid] = name
         return self.tell()
 
-    def launch(self, order: Json) -> tuple[int, str]:
-        """The container's process, and why it could not become what it was to be."""
+    def launch(self, order: Json) -> tuple[int, int, str]:
+        """The container's process: its number here and in the pod, and why it is not what it was
+        to be."""
         log = open_log(order["log"])
         reader, writer = os.pipe2(os.O_CLOEXEC)
         pid = os.fork()
         if pid == 0:
             try:
-                become(order, log)
+                os.write(writer, f"{os.getpid()}\n".encode())
+                become(order, log, self.namespaces)
             except BaseException as error:
                 missing = getattr(error, "errno", 0) == errno.ENOENT
                 os.write(writer, _why(error).encode())
@@ -207,14 +195,16 @@ class Init:
         os.close(writer)
         os.close(log)
         with open(reader, "rb") as pipe:
-            return pid, pipe.read().decode(errors="replace")
+            inside, _, why = pipe.read().decode(errors="replace").partition("\n")
+            return pid, int(inside), why
 
     def kill(self, name: str, number: int) -> None:
         state = self.containers.get(name)
-        if state is None or state.get("status") is not None or not state.get("pid"):
+        if state is None or state.get("status") is not None:
             return
+        leader = next((pid for pid, called in self.names.items() if called == name), 0)
         every = number == signal.SIGKILL
-        for member in self.members(state["pid"]) if every else [state["pid"]]:
+        for member in (self.members(leader) if every else [leader]) if leader else ():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(member, number)
 
@@ -240,6 +230,8 @@ class Init:
                 break
             if pid == 0:
                 break
+            if pid == self.first:
+                os._exit(0)  # and with it all of the pod
             name = self.names.pop(pid, "")
             if name:
                 code = os.waitstatus_to_exitcode(status)
@@ -257,39 +249,74 @@ class Init:
                 self.drop(link.fileno())
 
 
-def prepare(hostname: str) -> None:
-    """In the new namespaces: the pod's own name, processes and devices."""
-    mount("none", "/", "", MS_REC | MS_SLAVE)
-    mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
-    try:
-        mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC)
-    except OSError:
-        # Refused where parts of /sys are hidden: then the node's own stays in view.
-        pass
-    socket.sethostname(hostname)
-    libc.prctl(PR_SET_NAME, b"pause", 0, 0, 0)
+def hold(hostname: str, door: socket.socket, go: int, ready: int) -> None:
+    """Process 1 of the pod: keeps its namespaces alive and collects orphans; never returns."""
+    os.read(go, 1)  # its users are mapped from outside
+    isolation.become_root()
+    door.listen(4)  # who asks the socket for its listener is told this process
+    isolation.name(hostname)
+    rootfs.empty()
+    isolation.confine({})
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    for descriptor in (1, 2):
+        os.dup2(0, descriptor)
+    os.write(ready, READY)
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    while True:
+        signal.pause()
+
+
+def make_pod(folder: str, hostname: str, *, on_host: bool) -> tuple[Init, socket.socket]:
+    """The pod's namespaces with their process 1, and the socket at which orders come in."""
+    door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    door.bind(f"{folder}/init.sock")
+    os.chmod(f"{folder}/init.sock", 0o600)
+    flags = syscalls.NEWUSER | syscalls.NEWNS | syscalls.NEWPID | syscalls.NEWUTS | syscalls.NEWIPC
+    held, go = os.pipe2(os.O_CLOEXEC)
+    told, ready = os.pipe2(os.O_CLOEXEC)
+    first = syscalls.clone(flags if on_host else flags | syscalls.NEWNET)
+    if first == 0:
+        os.close(go)
+        try:
+            hold(hostname, door, held, ready)
+        except BaseException as error:
+            os.write(ready, str(error).encode())
+            os._exit(1)
+    for descriptor in (held, ready):
+        os.close(descriptor)
+    isolation.map_users(first)
+    os.write(go, b"1")
+    os.close(go)
+    with open(told, "rb") as pipe:
+        said = pipe.read()
+    if said != READY:
+        raise OSError(f"process 1: {said.decode(errors='replace') or 'ended at once'}")
+    namespaces = isolation.open_namespaces(first)
+    if on_host:
+        os.close(namespaces.pop("net"))
+    # From here on every process that this starts is one of the pod's.
+    with open(f"/proc/{first}/ns/pid", "rb") as space:
+        syscalls.setns(space.fileno(), syscalls.NEWPID)
+    return Init(folder, first, namespaces), door
 
 
 def main(folder: str, hostname: str, *options: str) -> int:
-    """Make the namespaces, leave process 1 behind in them, and print its number."""
+    """Make the namespaces, leave their owner behind, and print the number of process 1."""
     os.umask(0o022)
     # Whatever the kubelet's process happened to have open would be held for the pod's life.
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-    own = 0 if "--on-host" in options else NEWNET
-    check(libc.unshare(own | NEWNS | NEWPID | NEWUTS | NEWIPC), "unshare")
     reader, writer = os.pipe2(os.O_CLOEXEC)
-    pid = os.fork()
-    if pid == 0:
+    if os.fork() == 0:
         try:
             os.setsid()
-            os.close(reader)
-            prepare(hostname)
-            init = Init(folder)
-            door = init.listen()
+            syscalls.prctl(syscalls.PR_SET_NAME, b"weft-pod\0")
             null = os.open("/dev/null", os.O_RDWR)
-            for descriptor in (0, 1, 2):
+            for descriptor in (0, 1):
                 os.dup2(null, descriptor)
-            os.write(writer, b"ready")
+            init, door = make_pod(folder, hostname, on_host="--on-host" in options)
+            os.dup2(null, 2)
+            os.write(writer, f"{init.first}\n".encode())
             os.close(writer)
             init.serve(door)
         except BaseException as error:
@@ -298,12 +325,10 @@ def main(folder: str, hostname: str, *options: str) -> int:
             os._exit(1)
     os.close(writer)
     with open(reader, "rb") as pipe:
-        if pipe.read() != b"ready":
-            os.waitpid(pid, 0)
-            return 1
-    sys.stdout.write(f"{pid}\n")
+        told = pipe.read()
+    sys.stdout.write(told.decode())
     sys.stdout.flush()
-    return 0
+    return 0 if told else 1
 
 
 if __name__ == "__main__":

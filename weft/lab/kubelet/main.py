@@ -21,15 +21,15 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
-import weft
 from weft import errors
 from weft.cni import install
 from weft.control import loop
 from weft.host import netlink
 from weft.kube import cache, client, events, resources
 from weft.lab import foreground
-from weft.lab.kubelet import images, nodeobject, orders, pods, sandbox
+from weft.lab.kubelet import images, launchers, nodeobject, orders, pods, sandbox
 from weft.lab.meta import attach, primary
+from weft.lab.vm import disks
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,7 @@ _PLAIN_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 class Config:
     """`run` is the node's folder for what ends with it; `address` the node's, found if empty.
 
+    `disks` are the folders that virtual machines may have disks from.
     `primary`: whether pods' first network is weft's, or none but a bridge on this node.
     """
 
@@ -53,6 +54,7 @@ class Config:
     logs: Path = LOGS
     address: str = ""
     primary: str = "none"
+    disks: tuple[disks.Folder, ...] = ()
 
 
 async def run(config: Config) -> None:
@@ -79,7 +81,8 @@ async def run(config: Config) -> None:
                 primary=None if config.primary == "weft" else await bridge(),
                 path=str(config.run / "cni/bin"),
             )
-            await pods.Pods(api, mine, meta, recorder, environment).run()
+            machines = launchers.Launchers(config.disks, launchers.variables(os.environ))
+            await pods.Pods(api, mine, meta, recorder, environment, machines).run()
 
         async def beat() -> None:
             """A heartbeat for whoever looks; nobody in the lab waits for it."""
@@ -119,19 +122,12 @@ def _prepare(config: Config) -> orders.Environment:
     for folder in (config.run, config.run / "pods", config.logs):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
-    sandbox.share_names()
+    sandbox.NETNS.mkdir(parents=True, exist_ok=True)
     install.install(config.run / "cni/bin")
-    programs = f"{Path(sys.executable).parent}:{os.environ.get('PATH', _PLAIN_PATH)}"
     return orders.Environment(
         folder=config.run / "pods",
         logs=config.logs,
         image=images.ensure(config.run / "image", Path(busybox)),
-        native={
-            **os.environ,
-            "PATH": programs,
-            "PYTHONPATH": str(Path(weft.__file__).parents[1]),
-            "PYTHONUNBUFFERED": "1",
-        },
         plain={"PATH": _PLAIN_PATH, "HOME": "/root"},
         host_ip=config.address or find_address(),
         host_name=config.node,
@@ -224,8 +220,15 @@ def parse_arguments(argv: Sequence[str] | None) -> Config:
         default="none",
         help="pods' first network: weft's, or a bridge on this node",
     )
-    given = parser.parse_args(argv)
-    return Config(**vars(given))
+    parser.add_argument(
+        "--disks",
+        type=disks.parse,
+        action="append",
+        default=[],
+        help="[FORMAT:]FOLDER of disks that virtual machines may have; may be repeated",
+    )
+    given = vars(parser.parse_args(argv))
+    return Config(**{**given, "disks": tuple(given["disks"])})
 
 
 def main(argv: Sequence[str] | None = None) -> int:

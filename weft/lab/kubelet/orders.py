@@ -5,23 +5,22 @@ Pure: from the pod's specification and what the node has to offer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from weft.lab.kubelet import containers, images, logs
+from weft.lab.kubelet import containers, images, logs, security
 
 Object = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What containers find. `native` and `plain` are the variables for the two kinds of image."""
+    """What containers find. `plain` are the variables of an image's containers."""
 
     folder: Path
     logs: Path
     image: Path
-    native: dict[str, str]
     plain: dict[str, str]
     host_ip: str
     host_name: str
@@ -40,24 +39,29 @@ def hostname(pod: Object, place: Environment) -> str:
 
 
 def start(pod: Object, container: Object, address: str, root: Path, place: Environment) -> Object:
-    """How to run `container` in a pod with this address; its own files go to `root`."""
-    meta, native = pod["metadata"], images.is_native(container.get("image", ""))
+    """How to run `container` in a pod with this address; `root` is a folder to make its own in.
+
+    Raises InvalidInput for what no container can be given.
+    """
+    meta = pod["metadata"]
     seen = {**pod, "status": {"podIP": address, "hostIP": place.host_ip}}
     variables = containers.environment(container, seen, {})
     log = logs.path(place.logs, meta["namespace"], meta["name"], container["name"])
-    order: Object = {
+    allowed = security.of(pod, container)
+    return {
         "argv": [containers.expand(part, variables) for part in images.command(container)],
-        "env": containers.environment(container, seen, place.native if native else place.plain),
-        "cwd": container.get("workingDir", "/"),
+        "env": containers.environment(container, seen, place.plain),
+        "cwd": container.get("workingDir") or "/",
         "log": str(log),
+        "root": str(root),
+        "binds": [[str(place.image / "bin"), "/bin", False]],
+        "links": {"sbin": "bin", "usr": "."},
+        "etc": etc_files(hostname(pod, place), address),
+        **asdict(allowed),
     }
-    if not native:
-        etc = _etc_files(hostname(pod, place), address)
-        order |= {"image": str(place.image), "root": str(root), "etc": etc}
-    return order
 
 
-def _etc_files(name: str, address: str) -> dict[str, str]:
+def etc_files(name: str, address: str) -> dict[str, str]:
     return {
         "hostname": f"{name}\n",
         "hosts": f"127.0.0.1\tlocalhost\n::1\tlocalhost\n{address}\t{name}\n",

@@ -18,7 +18,16 @@ from typing import Any
 from weft import errors
 from weft.kube import cache, client, events, queue
 from weft.kube.resources import PODS, key
-from weft.lab.kubelet import containers, images, logs, orders, podstatus, sandbox
+from weft.lab.kubelet import (
+    containers,
+    images,
+    launchers,
+    logs,
+    orders,
+    podstatus,
+    sandbox,
+    security,
+)
 from weft.lab.meta import attach, plugin
 
 log = logging.getLogger(__name__)
@@ -38,10 +47,12 @@ class Pods:
         meta: attach.Meta,
         recorder: events.Recorder,
         environment: orders.Environment,
+        launchers: launchers.Launchers,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._api, self._pods, self._meta = api, pods, meta
         self._recorder, self._environment, self._clock = recorder, environment, clock
+        self._launchers = launchers
         self._sandboxes: dict[str, sandbox.Sandbox] = {}
         self._starting: dict[str, asyncio.Task[sandbox.Sandbox]] = {}
         self._refused: set[str] = set()
@@ -135,7 +146,7 @@ class Pods:
         self._tell_failed(pod, box, states)
         for step in containers.due(pod, states, self._clock()):
             if isinstance(step, containers.Start):
-                self._start_container(pod, box, step)
+                await self._start_container(pod, box, step)
             else:
                 self._queue.add(key(pod), max(step.until - self._clock(), 0.05))
                 self._tell_backoff(pod, box, states)
@@ -214,15 +225,26 @@ class Pods:
         self._refused.discard(_key(box))
         return box
 
-    def _start_container(self, pod: Object, box: sandbox.Sandbox, step: containers.Start) -> None:
+    async def _start_container(
+        self, pod: Object, box: sandbox.Sandbox, step: containers.Start
+    ) -> None:
         container, name = step.container, step.container["name"]
+        if box.is_ordered(name, step.attempt):
+            return
         root = box.folder / f"root-{name}"
-        order = orders.start(pod, container, box.ips[0], root, self._environment)
+        try:
+            order = orders.start(pod, container, box.ips[0], root, self._environment)
+            if images.is_native(container.get("image", "")):
+                order = await self._launchers.order(pod, container, order)
+        except (errors.WeftError, OSError) as error:
+            why = error.in_full() if isinstance(error, errors.WeftError) else str(error)
+            box.refuse(name, step.attempt, why, self._clock())
+            self._queue.add(_key(box))
+            return
         if not box.start(name, step.attempt, order):
             return
-        told = images.explanation(container)
-        if told:
-            self._recorder.emit(pod, "Normal", "Pulled", told)
+        for what in filter(None, (images.explanation(container), *security.told(pod, container))):
+            self._recorder.emit(pod, "Normal", "Pulled", what)
         self._recorder.emit(pod, "Normal", "Created", f"Created container: {name}")
         self._recorder.emit(pod, "Normal", "Started", f"Started container {name}")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -26,6 +27,8 @@ Object = dict[str, Any]
 NETNS = Path("/run/netns")
 INIT = Path(__file__).with_name("init.py")
 START_PATIENCE = 30.0
+MACHINES = "vm"  # a folder in a sandbox's; beside those of sandboxes, one of links to such
+NOT_STARTED = 126  # as a shell says of what it may not run
 
 
 @dataclass(slots=True)
@@ -107,11 +110,21 @@ class Sandbox:
 
     def start(self, container: str, attempt: int, order: Object) -> bool:
         """Order a container's start, once for each attempt; whether it was ordered now."""
-        if self.ordered.get(container, -1) >= attempt:
+        if self.is_ordered(container, attempt):
             return False
         self.ordered[container] = attempt
         self.send({"op": "start", "name": container, "attempt": attempt, **order})
         return True
+
+    def is_ordered(self, container: str, attempt: int) -> bool:
+        return self.ordered.get(container, -1) >= attempt
+
+    def refuse(self, container: str, attempt: int, why: str, now: float) -> None:
+        """Say of a container that it could not even be ordered; it may be tried again."""
+        self.ordered[container] = attempt
+        state = containers.State(attempt, now, NOT_STARTED, now, why)
+        self.lost[container] = state
+        self.states = {**self.states, container: state}
 
     def signal(self, number: int) -> None:
         """Send every running container a signal; one that is on its way gets it when it runs."""
@@ -197,7 +210,16 @@ async def remove(sandbox: Sandbox) -> None:
 def _erase(sandbox: Sandbox) -> None:
     if sandbox.about.netns:
         netns.unbind(Path(sandbox.about.netns))
+    for link in sandbox.folder.parent.parent.glob(f"{MACHINES}/*"):
+        with contextlib.suppress(OSError):  # another's, or gone meanwhile
+            if os.readlink(link) == str(target(sandbox.folder)):
+                link.unlink()
     shutil.rmtree(sandbox.folder, ignore_errors=True)
+
+
+def target(folder: Path) -> Path:
+    """What a machine's name leads to, relative, as the lab and the node see it at two places."""
+    return Path("..", folder.parent.name, folder.name, MACHINES)
 
 
 def find(pods: Path) -> list[Sandbox]:
@@ -213,12 +235,3 @@ def find(pods: Path) -> list[Sandbox]:
             continue
         found.append(Sandbox(path.parent, about, tuple(data["ips"]), data["started"]))
     return found
-
-
-def share_names(folder: Path = NETNS) -> None:
-    """Make the folder of names a mount that passes changes on to the pods' copies of it.
-
-    Without it every pod would keep alive the namespaces that were named when it started.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    netns.share(folder)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import socket
 from collections.abc import Iterable, Iterator
@@ -23,6 +24,7 @@ CLONE_NEWNET = 0x40000000
 
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
 PR_SET_NAME = 15
+_NS_GET_USERNS, _NS_GET_PARENT = 0xB701, 0xB702
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -150,6 +152,40 @@ def _returning(kinds: Iterable[str]) -> Iterator[None]:
         for descriptor in back:
             setns(descriptor)
             os.close(descriptor)
+
+
+def descend(pid: int, kinds: Iterable[str]) -> list[int]:
+    """Descriptors of a process' namespaces in the order in which they can be joined.
+
+    A user namespace gives the right to join those that it owns; those of its parents come before
+    it, for it has no right to them. Raises PermissionError for what lies in none of ours.
+    """
+    mine = os.stat("/proc/self/ns/user").st_ino
+    spaces = {kind: os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in kinds}
+    users = [os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)]
+    while os.fstat(users[0]).st_ino != mine:
+        users.insert(0, fcntl.ioctl(users[0], _NS_GET_PARENT))
+    order = []
+    for user in users:
+        number = os.fstat(user).st_ino
+        order += [user] if number != mine else []
+        for kind, space in spaces.items():
+            same = os.fstat(space).st_ino == os.stat(f"/proc/self/ns/{kind}").st_ino
+            if not same and _owner(space) == number:
+                order.append(space)
+    return order
+
+
+def _owner(space: int) -> int:
+    """The number of the user namespace that owns a namespace; 0 where it is none of ours."""
+    try:
+        user = fcntl.ioctl(space, _NS_GET_USERNS)
+    except PermissionError:
+        return 0
+    try:
+        return os.fstat(user).st_ino
+    finally:
+        os.close(user)
 
 
 def enter(paths: Iterable[str | os.PathLike[str]]) -> None:

@@ -60,7 +60,7 @@ PARTS = (
         ("qemu-system-x86", "qemu-utils"),
         ("qemu-system-x86_64", "qemu-img"),
         probe="qemu-system-x86_64",
-        minimum=(7, 0),
+        minimum=(7, 2),  # since when it takes network backends as JSON
     ),
     Part(
         "guest",

@@ -1,11 +1,11 @@
 """What should the owner of a virtual machine know that is not wrong, but not as elsewhere either?
 
-Pure but for the question whether a file exists, which the caller answers.
+Pure: whether a disk is there is told by the kubelet that would open it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from weft.lab.vm import cloudinit, fields, machine, networkdata, seed
@@ -13,17 +13,11 @@ from weft.lab.vm import cloudinit, fields, machine, networkdata, seed
 Told = tuple[str, str, str]  # type, reason, message of an Event
 
 
-def on(vmi: Mapping[str, Any], exists: Callable[[str], bool]) -> Iterator[Told]:
+def on(vmi: Mapping[str, Any]) -> Iterator[Told]:
     """Events for a VMI that is about to be started."""
     vm = machine.read(vmi)
     spec = vmi.get("spec") or {}
     disk = vm.boot_disk
-    if disk is not None and not exists(disk.path):
-        yield (
-            "Warning",
-            "DiskNotFound",
-            f"disk {disk.name}: {disk.path} is not on this machine",
-        )
     if disk is None:
         what = (
             f"container disk {vm.image} is not on this machine" if vm.image else "no disk to boot"
@@ -45,6 +39,7 @@ def on(vmi: Mapping[str, Any], exists: Callable[[str], bool]) -> Iterator[Told]:
                 )
     yield from _unseen(spec)
     yield from _bindings(vm, spec)
+    yield from _cards(vm)
     if lost := list(fields.unfollowed(spec)):
         yield ignored(lost)
 
@@ -110,4 +105,23 @@ def _bindings(vm: machine.Machine, spec: Mapping[str, Any]) -> Iterator[Told]:
                 "Normal",
                 "BindingReplaced",
                 f"interface {nic.name}: {asked} on the pod's own network is served as masquerade",
+            )
+
+
+def _cards(vm: machine.Machine) -> Iterator[Told]:
+    """What a card is not, or does not do, that it would elsewhere."""
+    for nic in vm.nics:
+        if nic.model != machine.model(vm, nic):
+            yield (
+                "Normal",
+                "ModelReplaced",
+                f"interface {nic.name}: the built-in guest has no driver for {nic.model}, and gets "
+                f"{machine.model(vm, nic)}",
+            )
+        if nic.binding != "bridge" and not nic.forwards:
+            yield (
+                "Warning",
+                "NoPortsForwarded",
+                f"interface {nic.name}: masquerade without ports forwards none to the guest in the "
+                "lab (elsewhere all); name them under ports",
             )

@@ -10,7 +10,6 @@ import logging
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from weft import errors
@@ -218,7 +217,7 @@ class Controller:
                 resources.PODS, pod["metadata"]["name"], pod["metadata"]["namespace"]
             )
         self._tell(vmi, "Normal", "SuccessfulCreate", f"created pod {pod['metadata']['name']}")
-        for kind, reason, message in advice.on(vmi, lambda path: Path(path).exists()):
+        for kind, reason, message in advice.on(vmi):
             self._tell(vmi, kind, reason, message)
         return made
 

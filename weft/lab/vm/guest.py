@@ -68,7 +68,9 @@ def plan(parts: Parts) -> list[cpio.Entry]:
     entries = [cpio.folder(path) for path in FOLDERS]
     entries += [
         cpio.device("dev/console", 5, 1),
-        cpio.file("bin/busybox", parts.busybox, 0o755),
+        # Set-user-ID, so that ping, su and passwd work for everybody; it gives up the right for
+        # all applets that do not need it.
+        cpio.file("bin/busybox", parts.busybox, 0o4755),
         cpio.link("init", "bin/busybox"),
         cpio.link("usr/bin", "../bin"),
         cpio.link("usr/sbin", "../sbin"),
@@ -167,6 +169,7 @@ def _build(folder: Path, tools: toolchain.Toolchain) -> None:
         # Last, and at once, so that half a build is no build.
         with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as stamp:
             stamp.write(" ".join(map(str, sizes)))
+            os.fchmod(stamp.fileno(), 0o644)
         os.replace(stamp.name, folder / "complete")
         _prune(folder.parent)
     except OSError as error:

@@ -44,7 +44,7 @@ def facts(folder: Path) -> Facts | None:
     try:
         stored = json.loads((folder / "vm.json").read_text())
         return Facts(uid=stored["uid"], macs=tuple(stored["macs"]))
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 

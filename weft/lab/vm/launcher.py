@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import ctypes
 import json
 import os
 import shutil
@@ -31,12 +30,12 @@ from typing import Any
 from weft import errors
 from weft.host import files
 from weft.lab import state
+from weft.lab.kubelet import syscalls
 from weft.lab.runtime import toolchain
-from weft.lab.vm import cloudinit, links, machine, qemu, qmp, ready, seed
+from weft.lab.vm import cloudinit, disks, links, machine, qemu, qmp, ready, seed, validation
 
 RUN = Path("/run/weft/vm")
 NAMESPACE_UUID = uuid.UUID("5d307ca9-b3ef-428c-8861-06e72d69f223")
-PR_SET_PDEATHSIG = 1
 QUIT_SECONDS = 5.0
 
 
@@ -48,6 +47,8 @@ def folder(namespace: str, name: str, run: Path = RUN) -> Path:
 async def run(vmi: Mapping[str, Any], run_folder: Path = RUN) -> int:
     """Run the machine until it ends; the exit status. Its folder goes with it: the seed in there
     holds passwords."""
+    for problem in validation.instance_findings(vmi):
+        raise problem
     vm = machine.read(vmi)
     place = folder(vm.namespace, vm.name, run_folder)
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -58,11 +59,13 @@ async def run(vmi: Mapping[str, Any], run_folder: Path = RUN) -> int:
 
 
 async def _run(vmi: Mapping[str, Any], vm: machine.Machine, place: Path) -> int:
-    prepared = await asyncio.to_thread(ready.ensure)
+    told = os.environ.get("WEFT_READY")
+    prepared = ready.parse(told) if told else await asyncio.to_thread(ready.ensure)
     cards = _cards(vm)
     (place / "seed.iso").write_bytes(
         seed.image(vm, vmi.get("spec") or {}, [card.mac for card in cards])
     )
+    drives = _drives(vm, place, prepared.tools)
     with listening(place) as sockets:
         # After the sockets: who reads it may connect.
         _describe(place, vm, prepared.accelerator, cards)
@@ -73,7 +76,7 @@ async def _run(vmi: Mapping[str, Any], vm: machine.Machine, place: Path) -> int:
             cpus=vm.cpus,
             accelerator=prepared.accelerator,
             cards=cards,
-            drives=_drives(vm, place, prepared.tools),
+            drives=drives,
             image=None if vm.boot_disk else prepared.image,
             uuid=str(uuid.uuid5(NAMESPACE_UUID, vm.uid or f"{vm.namespace}/{vm.name}")),
             sockets=tuple((name, handle.fileno()) for name, handle in sockets.items()),
@@ -82,8 +85,8 @@ async def _run(vmi: Mapping[str, Any], vm: machine.Machine, place: Path) -> int:
             prepared.tools.program(qemu.PROGRAM),
             *qemu.arguments(launch),
             stdin=subprocess.DEVNULL,
-            pass_fds=[handle.fileno() for handle in sockets.values()],
-            preexec_fn=_die_with_parent(),
+            pass_fds=[*(handle.fileno() for handle in sockets.values()), *_descriptors(drives)],
+            preexec_fn=_give_up_rights,
         )
     _say(f"runs under {prepared.accelerator} as process {process.pid}")
     return await _attend(process, vm, place)
@@ -145,15 +148,14 @@ def _cards(vm: machine.Machine) -> tuple[qemu.Card, ...]:
     """Take the pod's interfaces over for the guest; user networking needs nothing."""
     cards = []
     for index, nic in enumerate(vm.nics):
+        model = machine.model(vm, nic)
         if nic.binding != "bridge":
             mac = nic.mac or qemu.user_mac(f"{vm.namespace}/{vm.name}", index)
-            cards.append(qemu.Card(mac=mac, model=nic.model, forwards=nic.forwards))
+            cards.append(qemu.Card(mac=mac, model=model, forwards=nic.forwards))
             continue
         interface = _pod_interface(nic)
         taken = links.take_over(interface, nic.bridge, nic.tap)
-        cards.append(
-            qemu.Card(mac=nic.mac or taken.mac, tap=nic.tap, mtu=taken.mtu, model=nic.model)
-        )
+        cards.append(qemu.Card(mac=nic.mac or taken.mac, tap=nic.tap, mtu=taken.mtu, model=model))
     return tuple(cards)
 
 
@@ -171,35 +173,49 @@ def _pod_interface(nic: machine.Nic) -> str:
 
 def _drives(vm: machine.Machine, place: Path, tools: toolchain.Toolchain) -> tuple[qemu.Drive, ...]:
     """The disks that are on this machine, then the seed."""
+    opened = json.loads(os.environ.get("WEFT_DISKS") or "{}")
     drives = []
-    for disk in vm.disks:
+    for index, disk in enumerate(vm.disks):
         if disk.kind == "empty":
-            path = place / f"{disk.name}.raw"
+            path = place / f"disk{index}.raw"
             with open(path, "wb") as handle:
                 handle.truncate(disk.size)
-            drives.append(qemu.Drive(str(path), serial=disk.name[:20]))
+            drives.append(qemu.Drive(str(path), serial=disk.serial))
         elif disk.path:
-            drives.append(
-                qemu.Drive(
-                    disk.path,
-                    _format(tools, disk.path),
-                    disk.read_only,
-                    snapshot=disk.ephemeral,
+            if disk.name not in opened:
+                raise errors.InvalidInput(
+                    "disk", disk.name, disk.path, "is not open", hint=disks.HINT
                 )
+            given = opened[disk.name]
+            drives.append(
+                _local(disk, int(given["descriptor"]), str(given["format"]), place, tools)
             )
     drives.append(qemu.Drive(str(place / "seed.iso"), read_only=True, serial=qemu.SEED_SERIAL))
     return tuple(drives)
 
 
-def _format(tools: toolchain.Toolchain, path: str) -> str:
-    """What kind of image a file is; raises InvalidInput when it cannot be read."""
-    argv = [tools.program("qemu-img"), "info", "--output=json", path]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    if done.returncode:
-        rule = done.stderr.strip() if os.path.exists(path) else "is not on this machine"
-        hint = "name a readable raw or qcow2 image"
-        raise errors.InvalidInput("disk", "path", path, rule, hint=hint)
-    return str(json.loads(done.stdout)["format"])
+def _local(
+    disk: machine.Disk, descriptor: int, form: str, place: Path, tools: toolchain.Toolchain
+) -> qemu.Drive:
+    """A disk out of an open file; below a layer of its own, if what is written is to be dropped."""
+    size = os.fstat(descriptor).st_size
+    if form == "qcow2":
+        header = os.pread(descriptor, 112, 0)
+        disks.stands_alone(disk.path, header)
+        size = disks.size(header)
+    read_only = disk.read_only or disk.ephemeral
+    image = qemu.Drive(descriptor=descriptor, format=form, read_only=read_only)
+    if not disk.ephemeral:
+        return image
+    layer = place / f"layer{descriptor}.qcow2"
+    argv = ["create", "-q", "-f", "qcow2", str(layer), str(-(-size // 512) * 512)]
+    subprocess.run([tools.program("qemu-img"), *argv], check=True, stdin=subprocess.DEVNULL)
+    return qemu.Drive(str(layer), format="qcow2", base=image)
+
+
+def _descriptors(drives: tuple[qemu.Drive, ...]) -> list[int]:
+    every = [each for drive in drives for each in (drive, drive.base) if each is not None]
+    return [each.descriptor for each in every if each.descriptor >= 0]
 
 
 @contextlib.contextmanager
@@ -224,10 +240,11 @@ def listening(place: Path) -> Iterator[dict[str, socket.socket]]:
             handle.close()
 
 
-def _die_with_parent() -> Any:
-    """QEMU must not outlive a launcher that was killed; loaded before the fork, run after it."""
-    prctl = ctypes.CDLL(None).prctl
-    return lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+def _give_up_rights() -> None:
+    """In QEMU's process: it has no capability and gets none, and ends with its launcher."""
+    syscalls.set_capabilities(())
+    syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _say(text: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from weft.lab.vm import quantity
 
 DISK_ANNOTATION = "lab.weft/disk-image"
+BUILT_IN_MODEL = "virtio"
 MEMORY_FLOOR = 160 << 20  # the built-in guest's kernel and files need that much
 MEMORY_DEFAULT = 192 << 20
 
@@ -57,6 +58,7 @@ class Disk:
     read_only: bool = False
     size: int = 0
     ephemeral: bool = False
+    serial: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,11 @@ class Machine:
     def boot_disk(self) -> Disk | None:
         """The first disk with an image on this machine; None: the built-in guest serves."""
         return next((disk for disk in self.disks if disk.path and disk.kind != "empty"), None)
+
+
+def model(vm: Machine, nic: Nic) -> str:
+    """The card that a guest really gets: the built-in one drives a single kind."""
+    return nic.model if vm.boot_disk else BUILT_IN_MODEL
 
 
 def pod_interface(network: str) -> str:
@@ -184,16 +191,17 @@ def _disks(
     """Disks in the domain's order; the annotation puts a local image before them."""
     disks = []
     if annotations.get(DISK_ANNOTATION):
-        disks.append(Disk("local", "image", annotations[DISK_ANNOTATION], ephemeral=True))
+        disks.append(Disk(DISK_ANNOTATION, "image", annotations[DISK_ANNOTATION], ephemeral=True))
     for disk in (domain.get("devices") or {}).get("disks") or ():
         volume = volumes.get(disk["name"], {})
         read_only = "cdrom" in disk
+        serial = str(disk.get("serial") or "")
         if "hostDisk" in volume:
             path = volume["hostDisk"].get("path", "")
-            disks.append(Disk(disk["name"], "image", path, read_only))
+            disks.append(Disk(disk["name"], "image", path, read_only, serial=serial))
         elif "emptyDisk" in volume:
             size = quantity.parse(volume["emptyDisk"].get("capacity", "64Mi"))
-            disks.append(Disk(disk["name"], "empty", size=size))
+            disks.append(Disk(disk["name"], "empty", size=size, serial=serial or disk["name"][:20]))
         elif "containerDisk" in volume:
             disks.append(Disk(disk["name"], "container", read_only=read_only))
     return disks

@@ -1,14 +1,20 @@
-"""With which arguments does QEMU run a machine? Pure: a record in, an argument list out."""
+"""With which arguments does QEMU run a machine? Pure: a record in, an argument list out.
+
+What a manifest says becomes a value in JSON, never a part of an option's text.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from weft.lab import layout
 from weft.lab.vm import guest
 
+Json = dict[str, Any]
 PROGRAM = "qemu-system-x86_64"
 SOCKETS = ("qmp", "monitor", "serial", "agent", "power")
 AGENT_PORT = "org.qemu.guest_agent.0"
@@ -38,13 +44,18 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Drive:
-    """A disk image; `serial` is what the guest reads as the disk's serial number."""
+    """A disk image: a file of our own at `path`, or an open one.
 
-    path: str
+    `serial` is what the guest reads as the disk's serial number. With `base`, what the guest writes
+    goes to this image, and the rest is read from that one.
+    """
+
+    path: str = ""
+    descriptor: int = -1
     format: str = "raw"
     read_only: bool = False
     serial: str = ""
-    snapshot: bool = False
+    base: Drive | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +81,7 @@ class Launch:
 def arguments(launch: Launch) -> list[str]:
     """Everything after the program's name."""
     kvm = launch.accelerator == "kvm"
-    args = ["-nodefaults", "-no-user-config", "-display", "none", "-name", launch.name]
+    args = ["-nodefaults", "-no-user-config", "-display", "none", "-name", _escape(launch.name)]
     args += ["-machine", "q35,usb=off,vmport=off,hpet=off"]
     args += ["-accel", "kvm" if kvm else "tcg,thread=multi,tb-size=64"]
     args += ["-cpu", "host" if kvm else "max"]
@@ -83,20 +94,20 @@ def arguments(launch: Launch) -> list[str]:
         args += ["-chardev", _socket(launch, name), "-mon", f"chardev={name},mode=control"]
     log = _escape(launch.folder / layout.CONSOLE_LOG)
     args += ["-chardev", f"{_socket(launch, 'serial')},logfile={log},logappend=off"]
-    args += ["-serial", "chardev:serial", "-device", "virtio-serial-pci"]
+    args += ["-serial", "chardev:serial", *_device(driver="virtio-serial-pci")]
     for name, port in (("agent", AGENT_PORT), ("power", POWER_PORT)):
         args += ["-chardev", _socket(launch, name)]
-        args += ["-device", f"virtserialport,chardev={name},name={port},id={name}-port"]
+        args += _device(driver="virtserialport", chardev=name, name=port, id=f"{name}-port")
     for index, card in enumerate(launch.cards):
         args += _card(card, index, ports=launch.image is None)
     for index, drive in enumerate(launch.drives):
-        args += _drive(drive, index)
+        args += _drive(drive, index, boots=launch.image is None and index == 0)
     if launch.image is not None:
         line = KERNEL_ARGUMENTS + ("" if kvm else KERNEL_ARGUMENTS_TCG)
         args += ["-kernel", str(launch.image.kernel), "-initrd", str(launch.image.initrd)]
         args += ["-append", line]
     else:
-        args += ["-device", "virtio-rng-pci"]
+        args += _device(driver="virtio-rng-pci")
     return args
 
 
@@ -119,36 +130,61 @@ def user_mac(name: str, index: int) -> str:
 
 
 def _card(card: Card, index: int, *, ports: bool) -> list[str]:
+    net: Json
     if card.tap:
-        backend = f"tap,id=net{index},ifname={card.tap},script=no,downscript=no,vhost=off"
+        net = {
+            "type": "tap",
+            "ifname": card.tap,
+            "script": "no",
+            "downscript": "no",
+            "vhost": False,
+        }
     else:
-        forwards = "".join(f",hostfwd={kind}::{port}-:{port}" for kind, port in card.forwards)
-        backend = (
-            f"user,id=net{index},ipv6=off,net=10.0.2.0/24,host=10.0.2.1,dns=10.0.2.3,"
-            f"dhcpstart=10.0.2.2{forwards}"
-        )
-    device = "virtio-net-pci" if card.model == "virtio" else card.model
-    front = f"{device},netdev=net{index},id=card{index},mac={card.mac},romfile="
-    if card.mtu and device == "virtio-net-pci":
-        front += f",host_mtu={card.mtu}"
-    args = ["-netdev", backend]
+        net = {"type": "user", "ipv6": False, "net": "10.0.2.0/24", "host": "10.0.2.1"}
+        net |= {"dns": "10.0.2.3", "dhcpstart": "10.0.2.2"}
+        forwards = [{"str": f"{kind}::{port}-:{port}"} for kind, port in card.forwards]
+        net |= {"hostfwd": forwards} if forwards else {}
+    args = ["-netdev", json.dumps({"id": f"net{index}", **net})]
+    driver = "virtio-net-pci" if card.model == "virtio" else card.model
+    front: Json = {"netdev": f"net{index}", "id": f"card{index}", "mac": card.mac, "romfile": ""}
+    if card.mtu and card.model == "virtio":
+        front["host_mtu"] = card.mtu
     if ports:
         # One root port for each card, first of all buses: guests call them enp1s0, enp2s0, ...
         # as on KubeVirt.
-        args += ["-device", f"pcie-root-port,id=port{index},chassis={index + 1}"]
-        front += f",bus=port{index}"
-    return [*args, "-device", front]
+        args += _device(driver="pcie-root-port", id=f"port{index}", chassis=index + 1)
+        front["bus"] = f"port{index}"
+    return [*args, *_device(driver=driver, **front)]
 
 
-def _drive(drive: Drive, index: int) -> list[str]:
-    node = f"drive{index}"
-    backend = f"file={_escape(drive.path)},if=none,id={node},format={drive.format}"
-    backend += ",readonly=on" if drive.read_only else ""
-    backend += ",snapshot=on" if drive.snapshot else ""
-    front = f"virtio-blk-pci,drive={node}"
-    front += f",serial={drive.serial}" if drive.serial else ""
-    front += ",bootindex=0" if index == 0 and not drive.serial else ""
-    return ["-drive", backend, "-device", front]
+def _drive(drive: Drive, index: int, *, boots: bool) -> list[str]:
+    name = f"drive{index}"
+    front: Json = {"driver": "virtio-blk-pci", "drive": name}
+    if drive.serial:
+        front["serial"] = drive.serial
+    if boots:
+        front["bootindex"] = 0
+    image = {"node-name": name, **_image(drive)}
+    return [*_opened(drive), "-blockdev", json.dumps(image), *_device(**front)]
+
+
+def _image(drive: Drive) -> Json:
+    """A format that is fixed, and no other file than these."""
+    name = drive.path or f"/dev/fdset/{drive.descriptor}"
+    file: Json = {"driver": "file", "filename": name, "read-only": drive.read_only}
+    image: Json = {"driver": drive.format, "read-only": drive.read_only, "file": file}
+    if drive.format == "qcow2":
+        image["backing"] = _image(drive.base) if drive.base else None
+    return image
+
+
+def _opened(drive: Drive) -> list[str]:
+    found = [each.descriptor for each in (drive, drive.base) if each and each.descriptor >= 0]
+    return [word for number in found for word in ("-add-fd", f"fd={number},set={number}")]
+
+
+def _device(**properties: object) -> list[str]:
+    return ["-device", json.dumps(properties)]
 
 
 def _socket(launch: Launch, name: str) -> str:

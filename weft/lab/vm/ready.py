@@ -10,9 +10,11 @@ up and no guest waits for it.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from weft import errors
 from weft.lab.runtime import cache, toolchain
@@ -36,6 +38,20 @@ def ensure(tools: toolchain.Toolchain | None = None) -> Ready:
     tools = tools or find_tools()
     image = guest.ensure(tools)
     return Ready(tools=tools, image=image, accelerator=accelerator.choose(tools, image))
+
+
+def render(found: Ready) -> str:
+    """As JSON, for a process that cannot look for itself."""
+    return json.dumps(asdict(found), default=str)
+
+
+def parse(text: str) -> Ready:
+    """The inverse of `render`."""
+    stored = json.loads(text)
+    env = stored["tools"].pop("env")
+    tools = {name: Path(path) for name, path in stored["tools"].items()}
+    image = {name: Path(path) for name, path in stored["image"].items()}
+    return Ready(toolchain.Toolchain(**tools, env=env), guest.Guest(**image), stored["accelerator"])
 
 
 def find_tools() -> toolchain.Toolchain:

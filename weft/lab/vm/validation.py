@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from weft.errors import InvalidInput
-from weft.lab.vm import fields, machine, quantity, requested
+from weft.lab.vm import disks, fields, machine, quantity, requested, schema
 
 STRATEGIES = ("Always", "Halted", "Manual", "RerunOnFailure", "Once")
 BINDINGS = ("bridge", "masquerade", "slirp", "passt")
@@ -24,7 +24,6 @@ LABEL = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 DISK_KINDS = ("disk", "cdrom", "lun")
 SOURCES = ("containerDisk", "hostDisk", "emptyDisk", "cloudInitNoCloud")
 KNOWN_SOURCES = (*SOURCES, "cloudInitConfigDrive", *fields.TOLD_ELSEWHERE)
-LONGEST_NAME = 63
 
 Spec = Mapping[str, Any]
 Findings = Iterator[InvalidInput]
@@ -49,8 +48,13 @@ def machine_findings(vm: Mapping[str, Any]) -> list[InvalidInput]:
 def instance_findings(vmi: Mapping[str, Any]) -> list[InvalidInput]:
     """Of a VirtualMachineInstance."""
     check = _Check(_called("VirtualMachineInstance", vmi))
-    found = _instance(check, vmi.get("spec"), "spec")
-    return [*found, *_requested(check, vmi, "metadata"), *check.broken]
+    found = [*_instance(check, vmi.get("spec"), "spec"), *_requested(check, vmi, "metadata")]
+    notes = vmi["metadata"].get("annotations")
+    image = notes.get(machine.DISK_ANNOTATION) if isinstance(notes, Mapping) else None
+    if image and not disks.is_plain(image):
+        at, rule = f"metadata.annotations[{machine.DISK_ANNOTATION}]", "must be an absolute path"
+        found.append(check.wrong(at, image, rule))
+    return [*found, *check.broken]
 
 
 def _requested(check: _Check, obj: Mapping[str, Any], at: str) -> Findings:
@@ -153,7 +157,7 @@ class _Check:
             )
 
     def networks(self, networks: list[Mapping[str, Any]], at: str) -> Findings:
-        yield from self._unique(networks, at, "network")
+        yield from self._unique(networks, at, "network", schema.INTERFACE)
         pods = [network["name"] for network in networks if "pod" in network]
         if len(pods) > 1:
             yield self.wrong(at, pods, "only one network can be the pod's own")
@@ -187,7 +191,7 @@ class _Check:
             )
 
     def interfaces(self, interfaces: list[Mapping[str, Any]], at: str) -> Findings:
-        yield from self._unique(interfaces, at, "interface")
+        yield from self._unique(interfaces, at, "interface", schema.INTERFACE)
         seen: dict[str, str] = {}
         for interface in interfaces:
             name = interface["name"]
@@ -227,11 +231,8 @@ class _Check:
         seen.setdefault(mac, name)
 
     def _ports(self, interface: Spec, at: str) -> Findings:
-        ports = interface.get("ports")
-        for index, port in enumerate(ports if isinstance(ports, list) else ()):
-            number = port.get("port") if isinstance(port, Mapping) else port
-            if not isinstance(number, int) or not 0 < number < 65536:
-                yield self.wrong(f"{at}.ports[{index}].port", number, "must be from 1 to 65535")
+        for field, value, rule in schema.ports(interface.get("ports")):
+            yield self.wrong(f"{at}.ports{field}", value, rule)
 
     def pairs(
         self, interfaces: list[Mapping[str, Any]], networks: list[Mapping[str, Any]], at: str
@@ -263,7 +264,7 @@ class _Check:
                 )
 
     def volumes(self, volumes: list[Mapping[str, Any]], at: str) -> Findings:
-        yield from self._unique(volumes, at, "volume")
+        yield from self._unique(volumes, at, "volume", schema.LABEL)
         for volume in volumes:
             sources = [key for key in volume if key != "name"]
             where = f"{at}[{volume['name']}]"
@@ -279,10 +280,11 @@ class _Check:
                 yield from self._source(sources[0], volume[sources[0]], f"{where}.{sources[0]}")
 
     def _source(self, kind: str, source: Spec, at: str) -> Findings:
-        if kind == "hostDisk" and not str(source.get("path") or "").startswith("/"):
-            yield self.wrong(f"{at}.path", source.get("path"), "must be an absolute path")
-        if kind == "containerDisk" and not source.get("image"):
-            yield self.wrong(f"{at}.image", source.get("image"), "is required")
+        if kind == "hostDisk" and not disks.is_plain(source.get("path")):
+            rule = "must be an absolute path, without . and .."
+            yield self.wrong(f"{at}.path", source.get("path"), rule)
+        if kind == "containerDisk":
+            yield from self._text(source.get("image"), f"{at}.image", schema.IMAGE)
         if kind == "emptyDisk":
             yield from self._quantity(source.get("capacity"), f"{at}.capacity")
         if kind in ("cloudInitNoCloud", "cloudInitConfigDrive"):
@@ -301,11 +303,13 @@ class _Check:
             yield self.wrong(at, value, "must be the base64 of a text", hint)
 
     def disks(
-        self, disks: list[Mapping[str, Any]], volumes: list[Mapping[str, Any]], at: str
+        self, listed: list[Mapping[str, Any]], volumes: list[Mapping[str, Any]], at: str
     ) -> Findings:
-        yield from self._unique(disks, at, "disk")
+        yield from self._unique(listed, at, "disk", schema.LABEL)
         names = {volume["name"] for volume in volumes}
-        for disk in disks:
+        for disk in listed:
+            if disk.get("serial"):
+                yield from self._text(disk["serial"], f"{at}[{disk['name']}].serial", schema.SERIAL)
             if disk["name"] not in names:
                 where, hint = f"{at}[{disk['name']}]", "add one to volumes, or remove the disk"
                 yield self.wrong(where, None, "has no volume of its name", hint)
@@ -347,16 +351,19 @@ class _Check:
                         f"{at}.domain.cpu.{key}", count, "must be a whole number from 1"
                     )
         hostname = spec.get("hostname")
-        if hostname is not None and (
-            not LABEL.fullmatch(str(hostname)) or len(str(hostname)) > LONGEST_NAME
-        ):
-            yield self.wrong(
-                f"{at}.hostname", hostname, "must be a DNS label of at most 63 characters"
-            )
+        if hostname is not None:
+            yield from self._text(hostname, f"{at}.hostname", schema.LABEL)
 
-    def _unique(self, items: list[Mapping[str, Any]], at: str, what: str) -> Findings:
+    def _text(self, value: Any, at: str, rule: schema.Rule) -> Findings:
+        if not schema.fits(value, rule):
+            yield self.wrong(at, value, rule[1])
+
+    def _unique(
+        self, items: list[Mapping[str, Any]], at: str, what: str, rule: schema.Rule
+    ) -> Findings:
         seen = set()
-        for item in items:
+        for place, item in enumerate(items):
+            yield from self._text(item["name"], f"{at}[{place}].name", rule)
             if item["name"] in seen:
                 where = f"{at}[{item['name']}]"
                 yield self.wrong(where, None, f"names a second {what}", "rename one of the two")

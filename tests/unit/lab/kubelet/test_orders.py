@@ -9,7 +9,6 @@ PLACE = orders.Environment(
     folder=Path("/pods"),
     logs=Path("/logs"),
     image=Path("/image"),
-    native={"PATH": "/all"},
     plain={"PATH": "/few"},
     host_ip="192.0.2.1",
     host_name="node1",
@@ -28,15 +27,9 @@ def test_a_container_of_an_image() -> None:
     assert told["argv"] == ["echo", "10.1.0.2"]
     assert told["env"] == {"PATH": "/few", "IP": "10.1.0.2"}
     assert told["log"] == "/logs/shop_web_c.log"
-    assert (told["image"], told["root"]) == ("/image", "/root")
+    assert (told["binds"], told["root"]) == ([["/image/bin", "/bin", False]], "/root")
     assert told["etc"]["hostname"] == "web\n"
     assert told["etc"]["hosts"].endswith("10.1.0.2\tweb\n")
-
-
-def test_a_container_with_the_nodes_own_files() -> None:
-    told = order("lab.weft/virt-launcher:1")
-    assert told["env"]["PATH"] == "/all"
-    assert "image" not in told
 
 
 def test_names_of_pods() -> None:

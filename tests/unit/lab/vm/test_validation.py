@@ -66,6 +66,23 @@ BAD = [
     (TEMPLATE + "domain.cpu", {"cores": 0}, "cpu.cores", "from 1"),
     (TEMPLATE + "terminationGracePeriodSeconds", -1, "GracePeriodSeconds", "from 0"),
     (TEMPLATE + "hostname", "No Name", "hostname", "DNS label"),
+    (TEMPLATE + "hostname", "a.b", "hostname", "DNS label"),
+    (TEMPLATE + "volumes.0.name", "/tmp/x", "volumes[0].name", "DNS label"),
+    (DEVICES + "disks.0.name", "x,share-rw=on", "disks[0].name", "DNS label"),
+    (DEVICES + "disks.0.serial", "a,b", "disks[root].serial", "letters, digits"),
+    (DEVICES + "interfaces.1.name", "a,id=b", "interfaces[1].name", "letters, digits"),
+    (TEMPLATE + "networks.1.name", "a/b", "networks[1].name", "letters, digits"),
+    (DEVICES + "interfaces.0.ports.0.port", True, "ports[0].port", "1 to 65535"),
+    (DEVICES + "interfaces.0.ports.0.protocol", "tcp::1-:2,x", "ports[0].protocol", "TCP or UDP"),
+    (DEVICES + "interfaces.0.ports.0", "80", "ports[0]", "an object"),
+    (DEVICES + "interfaces.0.ports", "80", "ports", "must be a list"),
+    (TEMPLATE + "volumes.0.containerDisk.image", "a b", "containerDisk.image", "name of an image"),
+    (
+        TEMPLATE + "volumes.0",
+        {"name": "root", "hostDisk": {"path": "/img/../etc/shadow"}},
+        "hostDisk.path",
+        "without . and ..",
+    ),
 ]  # fmt: skip
 
 

@@ -1,0 +1,52 @@
+"""Which texts may stand in a virtual machine's fields? KubeVirt's own rules, as patterns.
+
+Each is (pattern, rule): what must match as a whole, and how it is said.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+Rule = tuple[re.Pattern[str], str]
+
+LABEL: Rule = (
+    re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"),
+    "must be a DNS label: 1 to 63 small letters, digits and dashes, with no dash at either end",
+)
+SUBDOMAIN: Rule = (
+    re.compile(r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"),
+    "must be a DNS name: small letters, digits, dashes and dots, at most 253",
+)
+INTERFACE: Rule = (
+    re.compile(r"[A-Za-z0-9_-]{1,63}"),
+    "must be 1 to 63 letters, digits, dashes and underscores",
+)
+SERIAL: Rule = (
+    re.compile(r"[A-Za-z0-9_.+-]{1,256}"),
+    "must be 1 to 256 letters, digits and any of _ . + -",
+)
+IMAGE: Rule = (
+    re.compile(r"[A-Za-z0-9][A-Za-z0-9_./:@+-]{0,511}"),
+    "must be the name of an image, such as quay.io/containerdisks/debian:12",
+)
+PROTOCOLS = ("TCP", "UDP")
+
+
+def fits(value: object, rule: Rule) -> bool:
+    return isinstance(value, str) and rule[0].fullmatch(value) is not None
+
+
+def ports(listed: object) -> Iterator[tuple[str, object, str]]:
+    """What is wrong with an interface's `ports`: field below it, value, rule."""
+    if listed is not None and not isinstance(listed, list):
+        yield "", listed, "must be a list"
+    for index, port in enumerate(listed if isinstance(listed, list) else ()):
+        if not isinstance(port, Mapping):
+            yield f"[{index}]", port, "must be an object with a `port`"
+            continue
+        number, protocol = port.get("port"), port.get("protocol")
+        if type(number) is not int or not 0 < number < 65536:
+            yield f"[{index}].port", number, "must be from 1 to 65535"
+        if protocol is not None and protocol not in PROTOCOLS:
+            yield f"[{index}].protocol", protocol, f"must be {' or '.join(PROTOCOLS)}"
