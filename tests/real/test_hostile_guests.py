@@ -9,7 +9,7 @@ import asyncio
 import os
 import struct
 import sys
-from ipaddress import IPv6Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any
 
@@ -126,10 +126,40 @@ async def test_malformed_frames_of_every_protocol_harm_nobody(
     await unharmed(addressed, zone, before)
 
 
+def dying(who: fuzzing.Who, router: bytes, mark: bytes, claimed: int = 0) -> bytes:
+    """A datagram that the router answers with an error, as its hops are used up; `claimed`: how
+    long its IP header says that it is."""
+    body = struct.pack("!HHHH", 9, 33434, 8 + len(mark), 0) + mark
+    head = struct.pack("!BBHHHBBH", 0x45, 0, claimed or 20 + len(body), 0, 0, 1, 17, 0)
+    head += who.ipv4.packed + bytes((198, 51, 100, 9))
+    head = head[:10] + frames.checksum(head).to_bytes(2, "big") + head[12:]
+    return router + who.mac + b"\x08\x00" + head + body
+
+
+@pytest.mark.parametrize("whole", [("--cluster-subnets", "10.128.0.0/14/23")], indirect=True)
+async def test_a_packet_shorter_than_it_says_is_answered_by_no_router(
+    addressed: Cluster, tmp_path: Path
+) -> None:
+    """OVS in user space drops it, so that no ovn-controller sends memory back (CVE-2026-5265)."""
+    zone = addressed.zones[0]
+    guest = await addressed.guest("routed", zone, "")
+    given = await asyncio.to_thread(lease, guest, tmp_path, "udhcpc")
+    who = fuzzing.Who(
+        bytes.fromhex(guest.mac.replace(":", "")), IPv4Address(given["ip"]), IPv6Address(0)
+    )
+    router = bytes.fromhex(names.address_mac(IPv4Address(given["router"])).replace(":", ""))
+    with frames.ear(guest.space) as ear:
+        for claimed, mark in ((508, b"<lies>"), (0, b"<true>")):
+            await asyncio.to_thread(frames.send, guest.space, dying(who, router, mark, claimed))
+        heard = ear.until(lambda f: frames.icmp(f)[:1] == b"\x0b" and b"<true>" in f)
+    assert not [f for f in heard if frames.icmp(f)[:1] == b"\x0b" and b"<lies>" in f]
+
+
 async def test_a_node_says_which_faults_its_ovn_has(addressed: Cluster) -> None:
     zone = addressed.zones[0]
     said = zone.run("ovn-controller", "--version").split()[1]
-    expected = faults.report(said)
+    expected = faults.report(said, in_user_space=True)
+    assert expected.standing is not faults.Standing.OPEN
     known = cache.Cache(addressed.api, resources.NODES)
 
     def told(node: Any) -> bool:

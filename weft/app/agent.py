@@ -101,7 +101,7 @@ class Agent:
         )
         self._announcer = queue.Queue("Node")
         self._version = ovnversion.OvnVersion(
-            sb, self.recorder, lambda: self._announcer.add(own.name)
+            sb, ovs, self.recorder, lambda: self._announcer.add(own.name)
         )
         self.is_started = False
 

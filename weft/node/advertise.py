@@ -43,6 +43,7 @@ class Voice:
     sock: socket.socket
     budget: budget.Budget = field(default_factory=budget.Budget)
     muted: set[str] = field(default_factory=set)
+    told: set[str] = field(default_factory=set)  # muted once, and logged
     timer: asyncio.TimerHandle | None = None
 
 
@@ -111,6 +112,7 @@ class Speaker:
             before, voice.said = voice.said, said
             if before.leases.keys() != said.leases.keys():
                 voice.budget.forget_but(said.leases.keys())
+                voice.told &= said.leases.keys()
                 listen(voice)
             if said.says_as(before):
                 return
@@ -175,7 +177,9 @@ class Speaker:
         voice.muted.add(mac)
         self._muted += 1
         listen(voice)
-        log.info("guest %s of network %s asks too much", mac, voice.said.network)
+        if mac not in voice.told:  # once, or it would write to the node's disk as it likes
+            voice.told.add(mac)
+            log.info("guest %s of network %s asks too much", mac, voice.said.network)
 
         def hear_again() -> None:
             voice.muted.discard(mac)

@@ -28,13 +28,15 @@ class Standing(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Fault:
     """`mended` holds the first sound version of each series; later series are sound, and older
-    ones that are not named never will be. `here`: what it comes to with weft."""
+    ones that are not named never will be. `here`: what it comes to with weft, `in_user_space`
+    where OVS switches there; `is_open` with the kernel's datapath alone."""
 
     name: str
     what: str
     mended: tuple[Version, ...]
-    is_shielded: bool
+    is_open: bool
     here: str
+    in_user_space: str
     source: str
 
     def is_in(self, version: Version) -> bool:
@@ -55,7 +57,8 @@ KNOWN = (
         "CVE-2026-5367",
         "malformed DHCPv6 of a guest ends ovn-controller, or shows it its memory",
         _APRIL_2026,
-        True,
+        False,
+        "does no harm, as OVN is given no DHCPv6 to read",
         "does no harm, as OVN is given no DHCPv6 to read",
         "OVN's advisory of 2026-04-20 and commit 0e3d1d908; the end of the process seen in tests",
     ),
@@ -63,10 +66,10 @@ KNOWN = (
         "CVE-2026-5265",
         "a packet shorter than its header says has memory of ovn-controller sent back by ICMP",
         _APRIL_2026,
-        False,
-        "open to pods of routed networks where the kernel switches packets; OVS in user space"
-        " drops them",
-        "OVN's advisory of 2026-04-20 and commit 2c063b508",
+        True,
+        "open to pods of routed networks",
+        "does no harm, as OVS in user space drops such packets",
+        "OVN's advisory of 2026-04-20 and commit 2c063b508; what is dropped seen in tests",
     ),
 )
 
@@ -94,8 +97,9 @@ def parse(said: str) -> Version | None:
     return major, minor, patch
 
 
-def report(said: str, known: Iterable[Fault] = KNOWN) -> Report:
-    """`said`: as in SB_Global.options:northd_internal_version, "" if it is not there."""
+def report(said: str, known: Iterable[Fault] = KNOWN, *, in_user_space: bool = False) -> Report:
+    """`said`: as in SB_Global.options:northd_internal_version, "" if it is not there.
+    `in_user_space`: where the node's OVS switches packets."""
     version = parse(said)
     if version is None:
         return Report(Standing.UNKNOWN, "OVN does not say which version it is")
@@ -103,10 +107,11 @@ def report(said: str, known: Iterable[Fault] = KNOWN) -> Report:
     name = f"OVN {shown(version)}"
     if not found:
         return Report(Standing.NONE_KNOWN, f"{name}: no fault known that guests can use")
-    is_open = any(not fault.is_shielded for fault in found)
+    is_open = any(fault.is_open for fault in found) and not in_user_space
     listed = "; ".join(
-        f"{fault.name}, mended in {shown(fault.remedy(version))} ({fault.what}): {fault.here}"
-        for fault in sorted(found, key=lambda fault: fault.is_shielded)
+        f"{fault.name}, mended in {shown(fault.remedy(version))} ({fault.what}): "
+        + (fault.in_user_space if in_user_space else fault.here)
+        for fault in sorted(found, key=lambda fault: not fault.is_open)
     )
     standing = Standing.OPEN if is_open else Standing.SHIELDED
     return Report(standing, f"{name} has known faults: {listed}")

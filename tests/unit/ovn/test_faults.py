@@ -44,6 +44,12 @@ def test_debian_13_is_told_what_is_open_first_and_where_it_is_mended() -> None:
     assert len(told.message) < 1024  # an Event's limit
 
 
+def test_what_user_space_drops_is_open_to_nobody_there() -> None:
+    told = faults.report("25.03.0", in_user_space=True)
+    assert told.standing is faults.Standing.SHIELDED
+    assert "OVS in user space drops" in told.message
+
+
 def test_what_is_shielded_is_told_as_such() -> None:
     told = faults.report("25.03.0", [DHCPV6])
     assert (told.standing, told.status) == (faults.Standing.SHIELDED, "True")

@@ -13,6 +13,7 @@ from typing import Any
 from weft import names
 from weft.kube import events, resources
 from weft.kube.client import Client, Object
+from weft.nic import port
 from weft.ovn import faults, tables
 from weft.ovsdb import replica
 
@@ -25,17 +26,24 @@ class OvnVersion:
     """Calls `changed` when the node's OVN became another one; `announce` then."""
 
     def __init__(
-        self, sb: replica.Replica, recorder: events.Recorder, changed: Callable[[], None]
+        self,
+        sb: replica.Replica,
+        ovs: replica.Replica,
+        recorder: events.Recorder,
+        changed: Callable[[], None],
     ) -> None:
-        self._sb, self._recorder, self._changed = sb, recorder, changed
+        self._sb, self._ovs, self._recorder, self._changed = sb, ovs, recorder, changed
         self._said: faults.Report | None = None
-        sb.subscribe(tables.GLOBAL, self._global_changed)
+        sb.subscribe(tables.GLOBAL, self._look)
+        ovs.subscribe("Bridge", self._look)
 
     def report(self) -> faults.Report:
         found = self._sb.get(tables.GLOBAL, "")
         options = found[1]["options"] if found else {}
         known = options if isinstance(options, Mapping) else {}
-        return faults.report(str(known.get(tables.VERSION, "")))
+        bridge = self._ovs.get("Bridge", port.BRIDGE)
+        in_user_space = bridge is not None and bridge[1]["datapath_type"] == "netdev"
+        return faults.report(str(known.get(tables.VERSION, "")), in_user_space=in_user_space)
 
     async def announce(self, client: Client, node: Object) -> None:
         """Write the condition unless the Node has it; log and tell of it when it is news."""
@@ -66,7 +74,7 @@ class OvnVersion:
             about = {"apiVersion": "v1", "kind": resources.NODES.kind, "metadata": meta}
             self._recorder.emit(about, "Warning", REASON, report.message, lasts=True)
 
-    def _global_changed(self, *_: object) -> None:
+    def _look(self, *_: object) -> None:
         if self.report() != self._said:
             self._changed()
 

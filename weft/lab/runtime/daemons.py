@@ -10,6 +10,8 @@ from weft.lab import layout, spec
 from weft.lab.service import Ready, Service
 
 QUIET = ("-vsyslog:off", "-vconsole:info")
+# ovn-controller writes a line for each DHCPDECLINE of a guest, without any limit (pinctrl.c).
+GUESTS_UNLOGGED = ("-vpinctrl:console:warn",)
 # A file of what ACLs log and of nothing else, for the node's agent.
 ACL_LOG = (f"--log-file={layout.ACL_LOG}", "-vfile:off", "-vacl_log:file:info")
 
@@ -59,7 +61,10 @@ def zone(lab: spec.Lab, node: spec.Node) -> tuple[Service, ...]:
         ),
         Service(
             f"{name}/ovn-controller",
-            ("ovn-controller", "--pidfile", *QUIET, *ACL_LOG, "unix:/run/openvswitch/db.sock"),
+            (
+                *("ovn-controller", "--pidfile", *QUIET, *GUESTS_UNLOGGED, *ACL_LOG),
+                "unix:/run/openvswitch/db.sock",
+            ),
             node=name,
             after=(f"{name}/sb", f"{name}/ovs-settings"),
         ),

@@ -14,23 +14,25 @@ from weft.ovn import faults
 DEBIAN_13, SOUND = "25.03.0-20.41.0-78.8", "26.03.1-21.5.0-80.9"
 
 
-class Database:
-    """The Southbound database's one row, as far as it is asked for."""
+class Databases:
+    """The Southbound one and the switch's, as far as they are asked for."""
 
     def __init__(self, version: str) -> None:
-        self.version = version
-        self.tell: Any = None
+        self.version, self.datapath = version, "system"
+        self.told: dict[str, Any] = {}
 
     def subscribe(self, table: str, function: Any) -> None:
-        assert table == "SB_Global"
-        self.tell = function
+        self.told[table] = function
 
     def get(self, table: str, key: str) -> Any:
-        return "uuid", self.row
+        found = {
+            "SB_Global": {"options": {"northd_internal_version": self.version}},
+            "Bridge": {"name": "br-int", "datapath_type": self.datapath},
+        }
+        return "uuid", found[table]
 
-    @property
-    def row(self) -> Any:
-        return {"options": {"northd_internal_version": self.version}}
+    def tell(self, table: str) -> None:
+        self.told[table]("uuid", None, self.get(table, "")[1])
 
 
 class Api:
@@ -50,9 +52,9 @@ async def test_it_is_written_once_and_again_when_it_was_taken_away_or_changes() 
     told: list[Any] = []
     asked: list[bool] = []
     recorder: Any = SimpleNamespace(emit=lambda *said, **_: told.append(said))
-    database: Any = Database(DEBIAN_13)
+    database: Any = Databases(DEBIAN_13)
     api: Any = Api()
-    made = ovnversion.OvnVersion(database, recorder, lambda: asked.append(True))
+    made = ovnversion.OvnVersion(database, database, recorder, lambda: asked.append(True))
     await made.announce(api, api.node)
     await made.announce(api, api.node)
     assert api.patches == 1
@@ -65,11 +67,16 @@ async def test_it_is_written_once_and_again_when_it_was_taken_away_or_changes() 
     await made.announce(api, api.node)
     assert api.patches == 2
     assert len(told) == 1
-    database.tell("uuid", database.row, database.row)
+    database.tell("SB_Global")
     assert not asked
-    old, database.version = database.row, SOUND
-    database.tell("uuid", old, database.row)
+    database.datapath = "netdev"
+    database.tell("Bridge")
     assert asked == [True]
+    await made.announce(api, api.node)
+    assert api.node["status"]["conditions"][0]["reason"] == "Shielded"
+    database.version = SOUND
+    database.tell("SB_Global")
+    assert asked == [True, True]
     await made.announce(api, api.node)
     assert api.node["status"]["conditions"][0]["status"] == "False"
     assert len(told) == 1
