@@ -8,10 +8,12 @@ again at once. Which flows there are is `ovn.guard`'s to say.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from ipaddress import IPv6Address
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from weft.ovsdb.replica import Replica
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
+_MAC = re.compile("[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
 _STANDING, _ROUTERS = ("", "standing"), ("", "routers")
 
 Source = tuple[str, str]  # what flows are there for: a table and the UUID of a row in it
@@ -204,13 +207,19 @@ class Guard:
         if name == names.advertiser_port(network):
             return guard.permitting(number, Role)
         kind, _, pod = str(ids.get(names.OWNER, "")).partition("/")
+        roles = self._roles(network, pod) if kind == "Pod" else []
+        own = guard.of_addresses(number, _assigned(found[1]))
+        return (*own, *guard.permitting(number, roles))
+
+    def _roles(self, network: str, pod: str) -> list[Role]:
+        """What a pod, or the virtual machine that it runs, is named as by its network."""
         spec = self._spec_of(network)
-        if kind != "Pod" or spec is None or not (spec.routers or spec.dhcp.servers):
-            return ()
+        if spec is None or not (spec.routers or spec.dhcp.servers):
+            return []
         machine = self._machine_of(pod)
         guest = {pod, f"{pod.partition('/')[0]}/{machine}"} if machine else {pod}
         known = ((Role.ROUTER, spec.routers), (Role.DHCP_SERVER, spec.dhcp.servers))
-        return guard.permitting(number, (role for role, named in known if guest & {*named}))
+        return [role for role, named in known if guest & {*named}]
 
     def _is_on_bridge(self, name: str) -> bool:
         """Each bridge numbers its own ports: another's number means somebody else here."""
@@ -226,16 +235,29 @@ class Guard:
 
     def _of_port(self, columns: rows.Columns) -> tuple[flows.Flow, ...]:
         """The MAC that OVN's port security holds a guest of this node to."""
-        options, held = columns["options"], columns["port_security"]
+        options = columns["options"]
         is_here = isinstance(options, Mapping) and options.get("requested-chassis") == self._chassis
-        if not is_here or not isinstance(held, frozenset) or not held:
-            return ()
-        return tuple(each for said in held for each in guard.of_mac(str(said).split()[0]))
+        macs = {said[0] for said in _security(columns)} if is_here else ()
+        return tuple(each for mac in macs for each in guard.of_mac(mac))
 
 
 async def _wait(lost: asyncio.Future[None]) -> None:
     """A future of its own, so that who stops waiting leaves the session's alone."""
     await asyncio.wait([lost])
+
+
+def _security(columns: rows.Columns) -> list[list[str]]:
+    """The words of a port's port security: a MAC, and addresses unless it may have any."""
+    held = columns["port_security"]
+    said = [str(each).split() for each in held] if isinstance(held, Set) else []
+    return [words for words in said if words and _MAC.fullmatch(words[0])]
+
+
+def _assigned(columns: rows.Columns) -> Iterator[IPv6Address]:
+    for _, *addresses in _security(columns):
+        for each in addresses:
+            with contextlib.suppress(ValueError):  # IPv4, a subnet, or what others wrote
+                yield IPv6Address(each)
 
 
 def _logical_port(columns: rows.Columns) -> str:

@@ -128,6 +128,22 @@ def of_mac(mac: str) -> tuple[Flow, ...]:
     )
 
 
+def of_addresses(port: int, addresses: Iterable[IPv6Address]) -> tuple[Flow, ...]:
+    """Whoever was assigned addresses asks only of those, or of link-local ones, whether they are
+    taken: the question alone keeps another who asks it, too, from having the address."""
+    asked: Match = {Field.IN_PORT: port, **_SOLICITATION, Field.IPV6_SRC: 0}
+    own: list[int | Masked] = [int(address) for address in addresses]
+    if not own:
+        return ()
+    return (
+        flow(_SOLICITATIONS, 45, asked),
+        *(
+            flow(_SOLICITATIONS, 46, {**asked, Field.ND_TARGET: each, Field.ND_SLL: 0}, *_PASS)
+            for each in (*own, _LINK_LOCAL)
+        ),
+    )
+
+
 def of_router(address: IPv6Address) -> tuple[Flow, ...]:
     """A node's router has its link-local address alone, though guests choose theirs freely."""
     own = int(address)
