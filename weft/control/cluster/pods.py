@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from functools import partial
 
 from weft import errors, model, names
@@ -298,9 +297,8 @@ class Pods:
                 continue
             try:
                 self._unknown.check(network.name, resources.key(pod))
-                whose = f"{attachment.key}/{wishes.identity(pod)}"
                 missing[attachment.key] = self._holdings.allocate(
-                    network, uid, replace(attachment, identity=whose), label, claim, share
+                    network, uid, wishes.owned(attachment, pod), label, claim, share
                 )
                 self._tell_claim(claim)
                 fresh.append(attachment.key)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -147,6 +148,11 @@ def identity(pod: Object) -> str:
     meta = pod["metadata"]
     kind, name = ("Machine", pod["machine"]) if "machine" in pod else ("Pod", meta["name"])
     return f"{kind}/{meta['namespace']}/{name}"
+
+
+def owned(attachment: model.Attachment, pod: Object) -> model.Attachment:
+    """The attachment with whose it is."""
+    return replace(attachment, identity=f"{attachment.key}/{identity(pod)}")
 
 
 def serves_primary(pod: Object) -> bool:
