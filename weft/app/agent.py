@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from weft import errors, model, names, rows
-from weft.api import clusternet, gateway, nodeinfo, policy
-from weft.app import guards, health, settings
+from weft.api import clusternet, gateway, policy
+from weft.app import guards, health, identity, settings
 from weft.control import decisions, loop
 from weft.control.zone import (
     audit,
@@ -217,7 +217,7 @@ class Agent:
         """Ends the process when the switch is given another identity or endpoint."""
 
         def differs(columns: rows.Columns | None) -> bool:
-            return columns is not None and own_info(self.own.name, columns) != self.own
+            return columns is not None and identity.own_info(self.own.name, columns) != self.own
 
         await self._ovs.wait_for("Open_vSwitch", "", differs)
         raise Moved(
@@ -305,37 +305,6 @@ def kept_beside(socket: str) -> str:
     return str(Path(socket).with_name("acl-log.read"))
 
 
-def own_info(node: str, columns: rows.Columns) -> model.NodeInfo:
-    """This node's chassis and endpoints, as the Open_vSwitch row says them so far."""
-    ids = port.external_ids(columns)
-    endpoints = str(ids.get("ovn-encap-ip", "")).split(",")
-    return model.NodeInfo(
-        name=node,
-        chassis=str(ids.get("system-id", "")),
-        encap_ips=tuple(text.strip() for text in endpoints if text.strip()),
-    )
-
-
-async def await_own(ovs: replica.Replica, node: str) -> model.NodeInfo:
-    """Waits until the switch was told its chassis and endpoint."""
-
-    def told(columns: rows.Columns | None) -> bool:
-        info = own_info(node, columns) if columns is not None else None
-        return info is not None and bool(info.chassis and info.encap_ips)
-
-    found = await ovs.wait_for("Open_vSwitch", "", told)
-    assert found is not None
-    own = own_info(node, found[1])
-    check_own(own)
-    return own
-
-
-def check_own(own: model.NodeInfo) -> None:
-    """Refuses an identity that no port can be bound to."""
-    subject = f"Open vSwitch of node {own.name}"
-    nodeinfo.check_chassis(subject, "external_ids:system-id", own.chassis)
-
-
 def check(options: settings.Agent) -> None:
     """Refuses what cannot work, in the setting's own words."""
     if not options.node:
@@ -381,7 +350,7 @@ async def run(options: settings.Agent) -> None:
 
         client = await stack.enter_async_context(Client.from_kubeconfig(options.kubeconfig or None))
         ovs = await opened(options.ovs, port.DATABASE, port.TABLES)
-        own = await await_own(ovs, options.node)
+        own = await identity.await_own(ovs, options.node)
         nb = await opened(options.nb, tables.NORTHBOUND, tables.NB)
         sb = await opened(options.sb, tables.SOUTHBOUND, tables.SB, tables.DERIVED)
         agents.append(Agent(client, options, own, ovs=ovs, nb=nb, sb=sb))

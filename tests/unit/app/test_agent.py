@@ -5,25 +5,25 @@ from __future__ import annotations
 import pytest
 
 from weft import errors
-from weft.app import agent, settings
+from weft.app import agent, identity, settings
 
 
 def test_identity_as_the_switch_has_it():
     ids = {"system-id": "c1", "ovn-encap-ip": "192.0.2.1, 2001:db8::1"}
-    own = agent.own_info("node1", {"external_ids": ids})
+    own = identity.own_info("node1", {"external_ids": ids})
     assert (own.chassis, own.encap_ips) == ("c1", ("192.0.2.1", "2001:db8::1"))
 
 
 def test_identity_before_anybody_told_the_switch():
-    own = agent.own_info("node1", {"external_ids": {}})
+    own = identity.own_info("node1", {"external_ids": {}})
     assert (own.chassis, own.encap_ips) == ("", ())
 
 
 def test_a_chassis_that_ports_cannot_be_bound_to_is_refused_by_its_setting():
-    own = agent.own_info("node1", {"external_ids": {"system-id": "c1,c2"}})
+    own = identity.own_info("node1", {"external_ids": {"system-id": "c1,c2"}})
     with pytest.raises(errors.InvalidInput, match="without commas"):
-        agent.check_own(own)
-    agent.check_own(agent.own_info("node1", {"external_ids": {"system-id": "c1"}}))
+        identity.check_own(own)
+    identity.check_own(identity.own_info("node1", {"external_ids": {"system-id": "c1"}}))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,39 @@
+"""Which chassis is this node, and where do tunnels to it end? As its Open vSwitch was told."""
+
+from __future__ import annotations
+
+from weft import model, rows
+from weft.api import nodeinfo
+from weft.nic import port
+from weft.ovsdb import replica
+
+
+def own_info(node: str, columns: rows.Columns) -> model.NodeInfo:
+    """This node's chassis and endpoints, as the Open_vSwitch row says them so far."""
+    ids = port.external_ids(columns)
+    endpoints = str(ids.get("ovn-encap-ip", "")).split(",")
+    return model.NodeInfo(
+        name=node,
+        chassis=str(ids.get("system-id", "")),
+        encap_ips=tuple(text.strip() for text in endpoints if text.strip()),
+    )
+
+
+async def await_own(ovs: replica.Replica, node: str) -> model.NodeInfo:
+    """Waits until the switch was told its chassis and endpoint."""
+
+    def told(columns: rows.Columns | None) -> bool:
+        info = own_info(node, columns) if columns is not None else None
+        return info is not None and bool(info.chassis and info.encap_ips)
+
+    found = await ovs.wait_for("Open_vSwitch", "", told)
+    assert found is not None
+    own = own_info(node, found[1])
+    check_own(own)
+    return own
+
+
+def check_own(own: model.NodeInfo) -> None:
+    """Refuses an identity that no port can be bound to."""
+    subject = f"Open vSwitch of node {own.name}"
+    nodeinfo.check_chassis(subject, "external_ids:system-id", own.chassis)
