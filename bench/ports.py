@@ -138,7 +138,9 @@ class Zone:
         )
 
     async def by_hand(self, number: int) -> float:
-        """The fewest columns that work, in one request."""
+        """The fewest columns that work, in one request; the writer takes them for its own."""
+        self.state.set_pod(f"default/p{number}", pod(number))
+        self.state.changes()
         allocation = pod(number).allocations[KEY]
         switch = self.nb.uuid("Logical_Switch", names.layer2_switch("big"))
         options = {"requested-chassis": f"{FAR},{FAR}", "requested-tnl-key": str(number)}
@@ -151,6 +153,7 @@ class Zone:
                     "name": port_name(number),
                     "addresses": ports.addresses(allocation),
                     "options": ["map", [[key, value] for key, value in options.items()]],
+                    "external_ids": ["map", [[names.OWNER, "hand"], [names.NETWORK, "big"]]],
                 },
             },
             {
@@ -164,8 +167,7 @@ class Zone:
         await self.nb.transact(operations)
         await self.bound(number)
         took = time.perf_counter() - started
-        await self.nb.apply((), [(ports.PORT, port_name(number))])
-        await self.unbound(number)
+        await self.remove(number)
         return took
 
     async def by_rows(self, number: int) -> float:

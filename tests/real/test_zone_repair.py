@@ -348,3 +348,11 @@ async def test_our_own_doing_is_suspected_of_nothing(guarded: Bare) -> None:
     await guarded.settled()
     assert len(guarded.writer._strangers) == 0
     assert guarded.writer.figures.refused == 0
+
+
+async def test_a_reset_that_comes_while_something_is_written_is_not_lost(zone: Bare) -> None:
+    with zone.stopped():
+        zone.pod("new", 12)
+        await zone.sent()
+        zone.writer.reset()
+    await zone.until(lambda: zone.writer.figures.rebuilds == 2)

@@ -133,7 +133,8 @@ class Writer:
 
     async def _write(self) -> None:
         """Chassis before the ports that name them, so that northd binds those at once."""
-        if self._all:
+        is_all, self._all = self._all, False  # a reset may come meanwhile
+        if is_all:
             changes = self._compared()
             self.figures.rebuilds += 1
         else:
@@ -147,7 +148,6 @@ class Writer:
         ]
         if verdict.operations:
             await self._nb.transact(verdict.operations)
-        self._all = False
         if refused:
             raise refused[0]
 
