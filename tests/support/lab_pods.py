@@ -71,11 +71,21 @@ class Kubectl:
         pods = [f"pod/{obj['metadata']['name']}" for obj in objects if obj["kind"] == "Pod"]
         self("wait", "--for=condition=Ready", *pods, f"--timeout={PATIENCE:g}s")
 
-    def event(self, name: str, reason: str) -> str:
+    def event(self, name: str, reason: str, namespace: str = "default") -> str:
         """The message of an Event about an object, waited for."""
         selector = f"involvedObject.name={name},reason={reason}"
         form = "jsonpath={.message}{'\\n'}"
-        argv = ("get", "events", "--watch", "--field-selector", selector, "-o", form)
+        argv = (
+            "get",
+            "events",
+            "-n",
+            namespace,
+            "--watch",
+            "--field-selector",
+            selector,
+            "-o",
+            form,
+        )
         watching = subprocess.Popen(
             [self._labs.tools.program("kubectl"), *argv, f"--request-timeout={PATIENCE:g}s"],
             env={**os.environ, "KUBECONFIG": self._kubeconfig},

@@ -78,7 +78,8 @@ def is_decided(pod: Object, asked: call.Call, deps: Dependencies) -> bool:
     """The right incarnation of the pod carries the allocation; raises if it never will."""
     if asked.uid and pod["metadata"]["uid"] != asked.uid:
         return False
-    deps.check_use(asked.nad, pod)
+    for each in _selected(pod, deps):
+        deps.check_use(each.nad, pod)  # all are decided at once, or none
     attachment = _attachment_of(pod, asked, deps)
     if attachment is None:
         raise _mismatch(pod, asked, deps)

@@ -55,3 +55,20 @@ def test_what_is_wrong_with_another_definition_is_none_of_this_ones_business(
     asked = pod(networks)
     first = model.Attachment(nad="default/blue", key="default/blue", interface="net1")
     assert wanted.peers(asked, first, BLUE, DEPENDENCIES) == peers
+
+
+def test_no_interface_waits_where_the_pod_may_not_use_one_of_its_networks() -> None:
+    """What is decided is decided at once, so the first interface would wait for the second."""
+
+    def check_use(nad: str, asked: dict[str, Any]) -> None:
+        if nad == "other/blue":
+            raise errors.NotReady("may not use network blue", where="Pod default/one")
+
+    decided = SimpleNamespace(allocations={})
+    deps: Any = SimpleNamespace(
+        network_of=network_of, check_use=check_use, decided=lambda pod: decided
+    )
+    call: Any = SimpleNamespace(uid="", nad="default/blue", interface="net1", pod="default/one")
+    assert not wanted.is_decided(pod("blue, blue"), call, deps)
+    with pytest.raises(errors.NotReady, match="may not use"):
+        wanted.is_decided(pod("blue, other/blue"), call, deps)

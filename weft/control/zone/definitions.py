@@ -5,7 +5,7 @@ No I/O. A network is what the definition of least `age` says, and belongs to it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from weft import model, names
@@ -76,6 +76,20 @@ class Definitions:
         definition = self._definitions.get(nad)
         network = self._led(definition.network.name) if definition else None
         return network is not None and self._lets(network, namespace)
+
+    def ports(
+        self, pod: model.PodRef, node: str, given: Mapping[str, model.Allocation], runs: bool
+    ) -> Iterator[model.Port]:
+        """The ports of a pod, of what it was given: of networks that are known and that it may use,
+        or that it `runs` with already."""
+        for attachment, allocation in given.items():
+            nad = names.definition_of(attachment)
+            definition = self._definitions.get(nad)
+            if definition is None or not allocation.mac:
+                continue
+            if runs or self.may_use(nad, pod.namespace):
+                name = definition.network.name
+                yield model.Port(pod, attachment, nad, name, node, allocation)
 
     def check(self, nad: str, network: str, pod: str) -> None:
         """NotReady, with the remedy, if the pod may not be attached through a definition.

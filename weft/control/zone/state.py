@@ -10,7 +10,7 @@ rows are desired, with those of its pods and nodes as its topology has them, oth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from weft import model, names, rows
@@ -284,7 +284,8 @@ class Zone:
         """Bring the indexes in line with what the pod of this key was given, and with what others
         have or lack by it."""
         pod = self._pods.get(key)
-        claimed = {ports.port_key(p): p for p in self._ports_from(pod)} if pod else {}
+        given = self.definitions.ports(pod.ref, pod.node, pod.allocations, pod.runs) if pod else ()
+        claimed = {ports.port_key(port): port for port in given}
         for each in self.holders.claim(key, claimed):
             self._set_ports(each)
 
@@ -307,22 +308,6 @@ class Zone:
                 del self._local[name]
                 if not self.realised(name):
                     self._touch_network(name, remote=self._has_remote_pods(name))
-
-    def _ports_from(self, pod: Pod) -> Iterator[model.Port]:
-        for attachment, allocation in pod.allocations.items():
-            nad = names.definition_of(attachment)
-            definition = self.definitions.get(nad)
-            if definition is None or not allocation.mac:
-                continue
-            if pod.runs or self.definitions.may_use(nad, pod.ref.namespace):
-                yield model.Port(
-                    pod=pod.ref,
-                    key=attachment,
-                    nad=nad,
-                    network=definition.network.name,
-                    node=pod.node,
-                    allocation=allocation,
-                )
 
     def _remember(self, key: str, port: model.Port) -> None:
         self.policies.add_port(key, port)
