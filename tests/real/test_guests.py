@@ -84,3 +84,8 @@ def test_guests_reach_each_other(seen: dict[str, Any]) -> None:
 
 def test_a_signal_shuts_the_guests_down_in_order(seen: dict[str, Any]) -> None:
     assert seen["ends"] == [0, 0]
+
+
+def test_ping_and_su_work_for_every_user(seen: dict[str, Any]) -> None:
+    assert "1 packets received" in seen["user"]
+    assert seen["user"].splitlines()[-2:] == ["fedora", "root"]

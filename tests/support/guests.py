@@ -189,6 +189,8 @@ async def scenario(folder: Path) -> dict[str, Any]:
         seen["interfaces"] = [one.__repr__() for one in await agent.interfaces()]
         await advertise()
         seen["dhcp6"] = await until(agent, "pidof udhcpc6 && ip -6 route")
+        user = "ping -c 1 -w 10 10.9.0.1 && id -un && su -c 'id -un'"
+        seen["user"] = await until(agent, f'su fedora -c "{user}"')
     seen["console"] = await log_in(folder, "fedora", "it's secret")
     async with agent_of(folder, "second") as agent:
         lease = seen["lease"].split()[1].partition("/")[0]

@@ -30,10 +30,16 @@ class LabHouse:
     names: list[str] = field(default_factory=list)
 
     def up(
-        self, name: str, nodes: int, chosen: tuple[str, ...] = ZONES_ONLY, *, primary: str = "weft"
+        self,
+        name: str,
+        nodes: int,
+        chosen: tuple[str, ...] = ZONES_ONLY,
+        *,
+        primary: str = "weft",
+        disks: tuple[str, ...] | None = None,
     ) -> dict[str, Any]:
         self.names.append(name)
-        wishes = spec.Wishes(nodes=nodes, primary=primary)
+        wishes = spec.Wishes(nodes=nodes, primary=primary, disks=disks)
         return up.up(name, wishes, tools=self.tools, parts=chosen)
 
     def run(
@@ -92,6 +98,7 @@ def running(
     chosen: tuple[str, ...] = (),
     *,
     primary: str = "weft",
+    disks: tuple[str, ...] | None = None,
 ) -> Iterator[tuple[LabHouse, str]]:
     """A lab for the tests of a whole file, of all parts if none are chosen; and its kubeconfig."""
     with pytest.MonkeyPatch.context() as patch:
@@ -99,7 +106,7 @@ def running(
         patch.delenv("KUBECONFIG", raising=False)
         house = LabHouse(tools, state)
         try:
-            found = house.up(name, nodes, chosen or up.installed(), primary=primary)
+            found = house.up(name, nodes, chosen or up.installed(), primary=primary, disks=disks)
             yield house, found["kubeconfig"]
         finally:
             up.down(name)

@@ -1,8 +1,10 @@
-"""How does a file change for all its readers at once? Written beside it, and put in its place."""
+"""How is a file written for all its readers at once, and read where others may put things?"""
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from pathlib import Path
 
 
@@ -17,3 +19,12 @@ def put(path: Path, data: bytes) -> None:
     except OSError:
         fresh.unlink(missing_ok=True)
         raise
+
+
+def plain(path: str, flags: int) -> int:
+    """For `open(…, opener=plain)`: a regular file at this very place, not what a link leads to."""
+    handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "is not a regular file", path)
+    return handle

@@ -6,6 +6,7 @@ supervisor sees every node's sockets, and a node sees only its own, at a real no
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import PurePosixPath
 
 HOME = PurePosixPath("/run/lab")
@@ -16,6 +17,8 @@ OVN_RUN = PurePosixPath("/run/ovn")
 ACL_LOG = OVN_RUN / "acl.log"
 CONSOLE_LOG = "console.log"  # all that a guest said, in its machine's folder
 NODE_FOLDERS = ("openvswitch", "ovn", "weft", "netns", "lock")
+
+LONGEST_NAME = 200  # of what others add to
 
 NAMESPACES = ("net", "uts", "mnt")  # in the order in which they are entered
 
@@ -34,3 +37,20 @@ def seen(node: str, path: PurePosixPath | str) -> PurePosixPath:
     """The path in the lab's own mount namespace of what `node` has at `path` below /run."""
     path = PurePosixPath(path)
     return node_run(node) / path.relative_to("/run") if node else path
+
+
+def machine(namespace: str, name: str) -> str:
+    """A virtual machine's folder, in the one of all machines of its node."""
+    return _fitting(f"{namespace}_{name}")
+
+
+def pod_log(namespace: str, pod: str, container: str) -> str:
+    """The file of what a container says, in the folder of logs."""
+    return _fitting(f"{namespace}_{pod}_{container}") + ".log"
+
+
+def _fitting(name: str) -> str:
+    """A file's name has 255 bytes at most, and Kubernetes' names together more."""
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[: LONGEST_NAME - 11]}-{hashlib.sha256(name.encode()).hexdigest()[:10]}"

@@ -8,10 +8,12 @@ process number in a file that could be somebody else's by now.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import socket
+import stat
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -173,12 +175,27 @@ def dial(path: Path) -> socket.socket:
     """A connection to the socket at `path`; raises OSError where nobody listens."""
     link = socket.socket(socket.AF_UNIX)
     try:
-        with short(path) as name:
+        with door(path) as name:
             link.connect(name)
     except OSError:
         link.close()
         raise
     return link
+
+
+@contextlib.contextmanager
+def door(path: Path) -> Iterator[str]:
+    """`path` for connect(), which takes 107 bytes at most: a socket at this very place.
+
+    A link there could lead to a socket that is not for whoever put it.
+    """
+    handle = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISSOCK(os.fstat(handle).st_mode):
+            raise OSError(errno.ENOTSOCK, os.strerror(errno.ENOTSOCK), str(path))
+        yield f"/proc/self/fd/{handle}"
+    finally:
+        os.close(handle)
 
 
 def _check_owner(folder: Path) -> None:
@@ -210,7 +227,7 @@ def raise_told(answer: dict[str, object]) -> None:
 
 @contextlib.contextmanager
 def short(path: Path) -> Iterator[str]:
-    """`path` for a socket call, which takes 107 bytes at most, however long it really is."""
+    """`path` for bind(), which takes 107 bytes at most, however long it really is."""
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield f"/proc/self/fd/{folder}/{path.name}"

@@ -143,7 +143,7 @@ def _container(door: Path, env: Mapping[str, str], pod: str) -> Place:
 def serial(peer: state.Peer, namespace: str, vm: str) -> dict[str, Any]:
     """Where the serial console of a virtual machine is: its node, and paths that can be used."""
     for run_folder in _runs(peer):
-        path = run_folder / "weft" / "vm" / f"{namespace}_{vm}" / "serial.sock"
+        path = run_folder / "weft/vm" / layout.machine(namespace, vm) / "serial.sock"
         if path.exists():
             about = {"namespace": namespace, "vm": vm, "node": path.parts[-6]}
             log = path.with_name(layout.CONSOLE_LOG)

@@ -11,6 +11,8 @@ import tty
 from collections.abc import Iterator
 from pathlib import Path
 
+from weft.host import files
+
 ESCAPE = 0x1D  # Ctrl-]
 CHUNK = 1 << 16
 PAST = 4096  # bytes: about what a screen holds
@@ -19,7 +21,7 @@ PAST = 4096  # bytes: about what a screen holds
 def past(log: Path) -> bytes:
     """The end of what a console said so far, from the beginning of a line; none without a log."""
     try:
-        with log.open("rb") as file:
+        with open(log, "rb", opener=files.plain) as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(size - PAST, 0))
             text = file.read(PAST)

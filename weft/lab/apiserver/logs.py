@@ -1,6 +1,6 @@
 """What did a container print? The `log` subresource, read from files that the kubelet writes.
 
-A log is the file `<namespace>_<pod>_<container>.log` in one folder; beside it stands that of the
+A log is the file that `layout.pod_log` names in one folder; beside it stands that of the
 container's run before.
 """
 
@@ -15,6 +15,7 @@ from typing import Any
 from aiohttp import web
 
 from weft.host import inotify
+from weft.lab import layout
 from weft.lab.apiserver import reads, request, status, store
 from weft.lab.apiserver.cluster import Cluster
 
@@ -34,7 +35,7 @@ class Files:
         container = choose_container(obj, http.query.get("container", ""))
         if self._folder is None:
             raise status.bad_request("this server keeps no logs")
-        path = self._folder / f"{pod.key[0]}_{pod.key[1]}_{container}.log"
+        path = self._folder / layout.pod_log(*pod.key, container)
         if request.flag(http.query, "previous"):
             path = path.with_name(path.name + PREVIOUS)
             if not _restarts(obj, container) or not path.exists():

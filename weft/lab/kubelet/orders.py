@@ -12,6 +12,7 @@ from typing import Any
 from weft.lab.kubelet import containers, images, logs, security
 
 Object = dict[str, Any]
+LONGEST_HOSTNAME = 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,8 @@ def hostname(pod: Object, place: Environment) -> str:
     """The pod's own name; on its node's network, the node's."""
     if on_host(pod):
         return place.host_name
-    return str(pod["spec"].get("hostname") or pod["metadata"]["name"])
+    name = str(pod["spec"].get("hostname") or pod["metadata"]["name"])
+    return name[:LONGEST_HOSTNAME].rstrip("-.")
 
 
 def start(pod: Object, container: Object, address: str, root: Path, place: Environment) -> Object:

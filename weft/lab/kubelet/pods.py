@@ -201,7 +201,7 @@ class Pods:
             pod=meta["name"],
             uid=meta["uid"],
         )
-        hostname = orders.hostname(pod, place)[:63]
+        hostname = orders.hostname(pod, place)
         box = await sandbox.create(place.folder / number[:13], about, hostname)
         box.lost = lost
         try:

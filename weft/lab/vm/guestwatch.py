@@ -19,6 +19,7 @@ from typing import Any
 
 from weft import errors
 from weft.api import status as podstatus
+from weft.host import files
 from weft.kube import events, resources
 from weft.kube.client import Client, Conflict, NotFound, Object
 from weft.lab.vm import agentclient, launcherpod, lifecycle, machine, qmp, status, strays
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 PAUSES = (0.2, 0.2, 0.3, 0.5, 0.8, 1.0, 1.0, 2.0, 3.0, 5.0)
 PAUSE_LATER = 15.0
 ATTEMPTS = 5
+LONGEST_FACTS = 1 << 16  # bytes
 NOT_MIGRATABLE = ("InterfaceNotLiveMigratable", "the lab runs each guest where it was started")
 
 
@@ -42,7 +44,8 @@ class Facts:
 
 def facts(folder: Path) -> Facts | None:
     try:
-        stored = json.loads((folder / "vm.json").read_text())
+        with open(folder / "vm.json", "rb", opener=files.plain) as file:
+            stored = json.loads(file.read(LONGEST_FACTS))
         return Facts(uid=stored["uid"], macs=tuple(stored["macs"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -130,7 +133,7 @@ class Guest:
                 self._recorder.emit(self._vmi, "Warning", strays.REASON, message)
 
     async def _ask_pod(self) -> None:
-        """The pod's own address, which a card on user networking is reached at, and its networks."""
+        """The pod's address, which a card on user networking is reached at, and its networks."""
         meta = self._vmi["metadata"]
         try:
             pod = await self._client.get(

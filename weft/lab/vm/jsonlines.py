@@ -42,7 +42,7 @@ class Stream:
     async def connect(cls, path: Path) -> Stream:
         """Raises Unavailable when nobody listens there (yet), or too many wait already."""
         try:
-            with state.short(path) as name:
+            with state.door(path) as name:
                 reader, writer = await asyncio.open_unix_connection(name, limit=LIMIT)
         except OSError as error:
             raise errors.Unavailable(

@@ -29,7 +29,7 @@ from typing import Any
 
 from weft import errors
 from weft.host import files
-from weft.lab import state
+from weft.lab import layout, state
 from weft.lab.kubelet import syscalls
 from weft.lab.runtime import toolchain
 from weft.lab.vm import cloudinit, disks, links, machine, qemu, qmp, ready, seed, validation
@@ -41,7 +41,7 @@ QUIT_SECONDS = 5.0
 
 def folder(namespace: str, name: str, run: Path = RUN) -> Path:
     """Where a virtual machine's sockets are, in its node's /run."""
-    return run / f"{namespace}_{name}"
+    return run / layout.machine(namespace, name)
 
 
 async def run(vmi: Mapping[str, Any], run_folder: Path = RUN) -> int:
@@ -70,7 +70,7 @@ async def _run(vmi: Mapping[str, Any], vm: machine.Machine, place: Path) -> int:
         # After the sockets: who reads it may connect.
         _describe(place, vm, prepared.accelerator, cards)
         launch = qemu.Launch(
-            name=f"{vm.namespace}_{vm.name}",
+            name=layout.machine(vm.namespace, vm.name),
             folder=place,
             memory=vm.memory,
             cpus=vm.cpus,
@@ -100,7 +100,7 @@ async def _attend(process: asyncio.subprocess.Process, vm: machine.Machine, plac
         loop.add_signal_handler(number, asked.set)
     # The built-in guest has no ACPI daemon: its init reads a word from a port instead, and finds
     # that port closed unless somebody holds this end from the beginning.
-    with state.short(place / "power.sock") as path:
+    with state.door(place / "power.sock") as path:
         _reader, button = await asyncio.open_unix_connection(path)
     ended = asyncio.ensure_future(process.wait())
     waiting = asyncio.ensure_future(asked.wait())
