@@ -109,7 +109,8 @@ def fuzz(guest: Guest, ipv4: str, ipv6: str, seed: int) -> None:
 async def test_malformed_frames_of_every_protocol_harm_nobody(
     addressed: Cluster, tmp_path: Path
 ) -> None:
-    """On a flat network, and behind a router, which answers still more kinds of frames."""
+    """On a flat network, and behind a router, which answers still more kinds of frames; another
+    guest is served meanwhile, and after it."""
     zone = addressed.zones[0]
     flat = await addressed.guest("flat", zone)
     routed = await addressed.guest("routed", zone, "")
@@ -122,6 +123,7 @@ async def test_malformed_frames_of_every_protocol_harm_nobody(
     async with asyncio.TaskGroup() as group:
         group.create_task(asyncio.to_thread(fuzz, flat, "10.1.0.1", "fd00:1::1", SEED))
         group.create_task(asyncio.to_thread(fuzz, routed, own["ip"], given["ipv6"], SEED + 1))
+        group.create_task(served(honest, tmp_path, "10.1.0.2", "fd00:1::2"))
     await served(honest, tmp_path, "10.1.0.2", "fd00:1::2")
     await unharmed(addressed, zone, before)
 
