@@ -96,6 +96,22 @@ async def test_a_client_identifier_without_end_harms_nobody(
     await unharmed(addressed, zone, before)
 
 
+async def test_no_ovn_is_given_dhcpv6_to_read_for_long(addressed: Cluster) -> None:
+    """Neither by weft, nor by whoever else writes to a port of weft's."""
+    zone = addressed.zones[0]
+    guest = await addressed.guest("one", zone)
+    await heard_prefix(guest)
+    wait = ("ovn-nbctl", "--timeout=60", "wait-until", "Logical_Switch_Port", guest.port)
+    serve = ("--id=@d", "create", "DHCP_Options", r"cidr=fd00\:1\:\:/64", "--")
+    serve += ("set", "Logical_Switch_Port", guest.port, "dhcpv6_options=@d")
+    await asyncio.to_thread(zone.run, "ovn-nbctl", "--", *serve)
+    await asyncio.to_thread(zone.run, *wait, "dhcpv6_options=[]")
+    await asyncio.to_thread(zone.run, "ovn-nbctl", "--wait=sb", "sync")
+    flows = await asyncio.to_thread(zone.run, "ovn-sbctl", "lflow-list")
+    assert "put_dhcp_opts" in flows
+    assert "put_dhcpv6_opts" not in flows
+
+
 def fuzz(guest: Guest, ipv4: str, ipv6: str, seed: int) -> None:
     """Sends what one seed makes; returns when OVN has read all of it."""
     script = fuzzing.__file__
