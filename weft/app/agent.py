@@ -134,7 +134,8 @@ class Agent:
         self._restorer = restore.Restorer(self._client, deps)
         loop.settle()
         self.is_started = True
-        log.info("node %s, chassis %s: %d pods known", *self._names(), len(self.pods))
+        name, chassis = self.own.name, self.own.chassis
+        log.info("node %s, chassis %s: %d pods known", name, chassis, len(self.pods))
         await loop.together(
             zone=self.writer.run(),
             derived=self._derived(),
@@ -151,9 +152,6 @@ class Agent:
     def _caches(self) -> tuple[cache.Cache, ...]:
         """Of all of these nothing is written before everything is known."""
         return self.nads, self.pods, self.keys, self.nodes, self.namespaces, self.policies
-
-    def _names(self) -> tuple[str, str]:
-        return self.own.name, self.own.chassis
 
     def _nad_changed(self, key: str, _: Object | None, new: Object | None) -> None:
         before, default_mtu = self.zone.definitions.get(key), self._options.default_mtu
