@@ -106,7 +106,8 @@ async def test_a_namespace_that_is_deleted_with_its_definition_and_pods_ends(
     async with cluster(tmp_path) as (api, kubeconfig), cluster_manager.running(kubeconfig):
         space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}}
         await api.create(NAMESPACES, space)
-        await put(api, NADS, cluster_world.nad("blue", namespace="team"), "team")
+        blue = cluster_world.nad("blue", namespace="team", allowedNamespaces=["default"])
+        await put(api, NADS, blue, "team")
         await put(api, PODS, cluster_world.pod("one", "blue"), "team")
         await put(api, PODS, cluster_world.pod("guest", "team/blue"))
         await until(api, PODS, "one", "team")

@@ -163,6 +163,7 @@ def _definition(key: str, **config: str) -> Object:
         "topology": "layer2",
         "mtu": 1300,
         "netAttachDefName": key,
+        "namespaceSelector": {},
         **config,
     }
     return {
