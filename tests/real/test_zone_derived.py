@@ -153,3 +153,26 @@ async def test_changes_of_what_it_derives_from_explain_what_it_writes(
         )
         assert [each for each in heard if each.kind == "delete" and each.table == "Logical_Flow"]
         assert (made.trouble, made.recomputes) == ("", done)
+
+
+async def test_what_another_does_beside_a_pod_that_comes_is_undone_when_all_is_quiet(
+    cluster: Cluster,
+) -> None:
+    """The pod explains what changes, so that nobody is suspected; it is looked at all the same."""
+    scene = await build(cluster)
+    async with watched(scene.a) as made:
+        await confirmed(made)
+        await cluster.pod("late", scene.b, "default/blue", 20, "10.1.0.20/24")
+        await asyncio.to_thread(scene.a.zone.run, "ovn-nbctl", "--timeout=30", "--wait=sb", "sync")
+        before = await said(scene.a)
+        await asyncio.to_thread(scene.a.zone.run, "ovn-sbctl", "--all", "destroy", "Logical_Flow")
+        assert made.trouble == ""
+        flows = asyncio.Event()
+        scene.a.sb.observe(lambda seen: flows.set() if restored(seen) else None)
+        async with asyncio.timeout(PATIENCE):
+            await flows.wait()
+        assert await said(scene.a) == before
+
+
+def restored(seen: list[contents.Seen]) -> bool:
+    return any(each.table == "Logical_Flow" and each.kind == "insert" for each in seen)

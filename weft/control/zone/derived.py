@@ -24,9 +24,10 @@ log = logging.getLogger(__name__)
 
 # Seconds in which northd follows a change of what it derives from; what comes later is another's.
 FOLLOWS = 5.0
-# Seconds of quiet before northd is asked to compute anew for what is in doubt alone, and how many
-# times as long as that takes must lie between two times: a hundredth of northd's time at most.
-QUIET, SELDOM = 10.0, 100.0
+# Seconds of quiet before northd is asked to compute anew for what is in doubt alone, seconds after
+# which it is asked without, and how many times as long as that takes must lie between two times: a
+# hundredth of northd's time at most.
+QUIET, RESTLESS, SELDOM = 3.0, 60.0, 100.0
 # Seconds in which what is deleted together is gathered, and the longest pause where it goes on.
 GATHER, LONGEST = 0.2, 60.0
 # Seconds after which it is said that northd does not answer.
@@ -110,8 +111,10 @@ class Derived:
         """Returns at once where it is urgent, and where it is in doubt alone when all is quiet."""
         loop = asyncio.get_running_loop()
         await self._doubted.wait()
+        latest = loop.time() + RESTLESS
         while not self._urgent.is_set():
-            due = max(self._changed_at() + QUIET, self._asked_at + SELDOM * self._took)
+            quiet = min(self._changed_at() + QUIET, latest)
+            due = max(quiet, self._asked_at + SELDOM * self._took)
             if due <= loop.time():
                 return
             try:
