@@ -23,6 +23,7 @@ from weft.kube.client import Client, NotFound
 pytestmark = pytest.mark.real
 
 Object = dict[str, Any]
+BOTH = (names.POD_NETWORKS, names.POD_NETWORKS_SIGNATURE)
 
 
 class Cluster:
@@ -127,6 +128,50 @@ async def test_a_static_address_a_second_pod_that_wants_it_and_a_late_definition
         assert "held by Pod default/first" in await user.told("second", "10.1.0.50")
         await user.end("first")
         assert (await user.annotated("second"))["default/blue"]["ip_address"] == "10.1.0.50/24"
+
+
+async def test_who_asks_for_a_whole_network_has_none_of_it_and_others_have_theirs(
+    tmp_path: Path,
+) -> None:
+    async with cluster(tmp_path) as user, cluster_manager.running(user.kubeconfig):
+        await user.declare("blue", subnets="10.1.0.0/26")
+        await user.start("hog", ",".join(["blue"] * 4090))
+        assert "names 4090 networks; a pod can have 32" in await user.told("hog", "names")
+        await user.start("victim")
+        assert (await user.annotated("victim"))["default/blue"]["ip_address"] == "10.1.0.1/26"
+        hog = user.pods.get("default/hog")
+        assert hog
+        assert not text_of(hog)
+
+
+async def test_what_a_server_refuses_to_store_is_free_again(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as user, cluster_manager.running(user.kubeconfig):
+        await user.declare("blue", subnets="10.1.0.0/30")
+        hog = cluster_world.pod("hog", "blue, blue")
+        del hog["metadata"]["uid"]
+        hog["metadata"]["annotations"]["notes"] = "x" * ((256 << 10) - 200)
+        await user.api.create(resources.PODS, hog | {"apiVersion": "v1", "kind": "Pod"})
+        assert "is refused by the API server" in await user.told("hog", "refused")
+        await user.start("victim")
+        assert await user.annotated("victim")
+
+
+async def test_a_pod_that_comes_with_its_own_words_gets_the_managers(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as user, cluster_manager.running(user.kubeconfig):
+        await user.declare("blue")
+        await user.start("victim")
+        await user.annotated("victim")
+        victim = user.pods.get("default/victim")
+        assert victim
+        for name, keys in (("one", [names.POD_NETWORKS]), ("both", BOTH)):
+            thief = cluster_world.pod(name)
+            del thief["metadata"]["uid"]
+            stolen = {key: victim["metadata"]["annotations"][key] for key in keys}
+            thief["metadata"]["annotations"] |= stolen
+            await user.api.create(resources.PODS, thief | {"apiVersion": "v1", "kind": "Pod"})
+            assert "cluster manager" in await user.told(name, names.POD_NETWORKS)
+        given = [await user.annotated(name) for name in ("victim", "one", "both")]
+        check_unique(given)
 
 
 async def test_the_server_goes_and_comes_back(tmp_path: Path) -> None:

@@ -108,6 +108,9 @@ class Pods:
 
     @property
     def trouble(self) -> str:
+        if not self._decisions.trusted:
+            place = f"ConfigMap {self._keys.namespace}/{names.SIGNING_KEYS}"
+            return f"no key of the cluster manager is known: waiting for {place}"
         return next(iter(self._refused.values()), "")
 
     def _on_keys(self, _: str, __: Object | None, new: Object | None) -> None:

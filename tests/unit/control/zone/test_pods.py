@@ -159,6 +159,8 @@ class Told:
 class Objects:
     """The part of a cache that tells of changes."""
 
+    namespace = "weft"
+
     def __init__(self) -> None:
         self.objects_by_key: dict[str, dict[str, Any]] = {}
         self.reader: Any = None
@@ -265,7 +267,9 @@ def test_an_agent_that_starts_knows_from_its_ports_what_was_edited_meanwhile():
         forged = pod()
         forged["metadata"] |= {"name": name, "uid": uid}
         told.put(forged, f"default/{name}")
+    assert "waiting for ConfigMap weft/weft-pod-networks-keys" in told.told.trouble
     told.told.start()
+    assert told.told.trouble == ""
     assert told.ports() == WEB
 
 
