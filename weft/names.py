@@ -113,6 +113,7 @@ ADVERTISER_TUNNEL_KEY = 1
 _ACL_NAME = 63
 # Where OVN's DHCP replies and the node's router advertisements come from, on every network.
 SERVER_MAC = "0a:58:a9:fe:01:01"
+SERVER_ADDRESS = "169.254.1.1"  # of the DHCP server, by which a guest asks to renew
 
 
 def definition_of(attachment_key: str) -> str:

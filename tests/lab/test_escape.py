@@ -37,7 +37,7 @@ try:
     def kube(*argv, data=""):
         done = subprocess.run([kubectl, *argv], input=data, capture_output=True, text=True)
         return done.stdout + done.stderr
-    pods = [pod["metadata"]["name"] for pod in order["pods"]]
+    pods = [pod["metadata"]["name"] for pod in order["pods"] if pod["metadata"]["name"] != "idle"]
     listed = {"kind": "List", "apiVersion": "v1", "items": order["pods"]}
     made = kube("apply", "-f", "-", data=json.dumps(listed))
     said = {}
@@ -46,8 +46,10 @@ try:
         waited = kube("wait", ended, f"pod/{pod}", "--timeout=20s")
         said[pod] = kube("logs", pod) + waited + made
     control = weft("exec", "--name", "escape", "node1", "--", *order["control"])
+    kube("wait", "--for=condition=Ready", "pod/idle", "--timeout=20s")
+    entered = weft("exec", "--name", "escape", "default/idle", "--", "sh", "-c", order["enter"])
     told = kube("get", "events", "-o", "jsonpath={.items[*].message}")
-    print(json.dumps({"said": said, "control": control, "told": told}))
+    print(json.dumps({"said": said, "control": control, "told": told, "entered": entered}))
 except Exception as error:
     print(json.dumps({"failed": repr(error), "up": up}))
 finally:
@@ -102,12 +104,16 @@ def test_nothing_of_the_machine_is_reached(
         ),
         attacker("quiet", attack, allowPrivilegeEscalation=False, capabilities={"drop": ["ALL"]}),
         attacker("small", ["sh", "-c", shell], image="busybox"),
+        attacker("other", ["id"], image="busybox", runAsUser=1000, runAsGroup=2000),
+        attacker("shut", ["touch", "/tmp/x"], image="busybox", readOnlyRootFilesystem=True),
+        attacker("idle", ["sleep", "999"], image="busybox"),
         {
             **attacker("beside", attack),
             "spec": {**attacker("beside", attack)["spec"], "hostNetwork": True},
         },
     ]
-    order = json.dumps({"pods": pods, "control": attack})
+    enter = f"id -u; cat {secret} /proc/1/root{secret}; ip addr add 10.9.9.9/32 dev lo && echo set"
+    order = json.dumps({"pods": pods, "control": attack, "enter": enter})
     argv = [sys.executable, "-c", DRIVE]
     if user == "root":
         env = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(home)}
@@ -125,6 +131,13 @@ def test_nothing_of_the_machine_is_reached(
     assert "did" in said["small"]
     assert token not in said["small"]
     assert "certificate" not in said["small"]
+    if user == "root":
+        assert "uid=1000 gid=2000" in said["other"]
+    else:
+        assert "user 1000, groups [2000]: this lab's pods do not have them" in found["told"]
+    assert "Read-only file system" in said["shut"]
+    assert found["entered"].startswith("0\nset\n")
+    assert token not in found["entered"]
     assert f"file {secret}" in found["control"], found["control"]
     assert "path /run/weft/kubeconfig" in found["control"]
     assert "privileged gives every capability inside the pod alone" in found["told"]

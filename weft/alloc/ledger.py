@@ -34,7 +34,8 @@ class Ledger:
         subnets = spec.subnets if share is None else share.subnets
         self._platform = {each for subnet in subnets if share for each in _platform(subnet)}
         self._routers = {names.address_mac(ranges.router(s).ip) for s in subnets if share}
-        excluded = (*spec.exclude_subnets, *(ip_network(each) for each in self._platform))
+        own = (*self._platform, names.SERVER_ADDRESS)
+        excluded = (*spec.exclude_subnets, *(ip_network(each) for each in own))
         self._pools = {subnet.version: pool.Pool(subnet, excluded, reserved) for subnet in subnets}
         # The ports of a node's own segment are known to its zone alone: no key to agree on.
         self._keys = ids.port_keys() if share is None else None
@@ -240,6 +241,8 @@ class Ledger:
         objection = own.objection(address)
         if address in self._platform:
             objection = "is the node's own on this network", "ask for another one"
+        if str(address) == names.SERVER_ADDRESS and address in own.subnet:
+            objection = "is where every network's DHCP answers come from", "ask for another one"
         if objection is not None:
             rule, hint = objection
             if self.share is not None and address not in own.subnet:

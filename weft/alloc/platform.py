@@ -14,6 +14,8 @@ def objection(network: model.Network, allocation: model.Allocation) -> str:
     """What of an allocation is the platform's, "" if nothing is."""
     if allocation.mac == names.SERVER_MAC:
         return f"mac {allocation.mac} is where DHCP and router advertisements come from"
+    if network.spec.subnets and names.SERVER_ADDRESS in (str(a.ip) for a in allocation.addresses):
+        return f"{names.SERVER_ADDRESS} is where DHCP answers come from"
     for part in _parts(network, allocation):
         router = ranges.router(part).ip
         if any(address.ip in (router, router + 1) for address in allocation.addresses):

@@ -13,7 +13,7 @@ from weft import model, names, ranges, rows
 
 # The server's identity lies outside of every subnet that a network can have assigned, and its MAC
 # is given to nobody; unicast to it is answered by OVN on the asking port and goes nowhere else.
-SERVER_IP = "169.254.1.1"
+SERVER_IP = names.SERVER_ADDRESS
 # What follows from names.SERVER_MAC (modified EUI-64): where DHCPv6 replies come from.
 SERVER_LINK_LOCAL = "fe80::858:a9ff:fefe:101"
 

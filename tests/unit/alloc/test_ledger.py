@@ -132,6 +132,15 @@ def test_the_mac_of_the_networks_own_servers_is_nobodys() -> None:
     assert given.mac != names.SERVER_MAC
 
 
+def test_the_address_of_the_networks_dhcp_server_is_nobodys() -> None:
+    book = ledger.Ledger(network("169.254.1.0/30"))
+    with pytest.raises(errors.InvalidInput, match="DHCP answers"):
+        book.allocate("a", asking("169.254.1.1"))
+    assert shown(book.allocate("b", BLUE)) == ["169.254.1.2/30"]
+    with pytest.raises(errors.Exhausted):
+        book.allocate("c", BLUE)
+
+
 def test_a_mac_that_somebody_asked_for_is_not_derived_again() -> None:
     book = ledger.Ledger(network("10.1.0.0/24"))
     taken = book.allocate("a", asking("10.1.0.200", mac="0a:58:0a:01:00:01"))

@@ -21,7 +21,7 @@ from typing import Any
 import weft
 from weft import errors
 from weft.lab.kubelet import isolation, sandbox, security, syscalls
-from weft.lab.vm import disks, launcher, machine, ready, schema, validation
+from weft.lab.vm import disks, launcher, machine, qemu, ready, schema, validation
 
 Object = dict[str, Any]
 DEVICES = ("net/tun", "kvm")
@@ -59,6 +59,8 @@ class Launchers:
         place = _place(
             own, launcher.folder(vm.namespace, vm.name, own.parent.parent / sandbox.MACHINES)
         )
+        read = programs(found)
+        _check_readable([*read, sys.executable, found.tools.program(qemu.PROGRAM)])
         opened = [self._disk(number, disk) for number, disk in enumerate(_with_path(vm))]
         added = {security.NAMES.index("NET_ADMIN")}
         return {
@@ -71,7 +73,7 @@ class Launchers:
                 "WEFT_DISKS": json.dumps({one.name: said for one, _, said in opened}),
             },
             "binds": [
-                *([source, source, False] for source in programs(found)),
+                *([source, source, False] for source in read),
                 [str(own / sandbox.MACHINES), str(place), True],
             ],
             "links": {path[1:]: os.readlink(path) for path in _SYSTEM if os.path.islink(path)},
@@ -145,6 +147,21 @@ def _check(disk: machine.Disk, folder: disks.Folder, path: str) -> None:
             raise errors.InvalidInput("disk", disk.name, disk.path, "is not a regular file")
     finally:
         os.close(opened)
+
+
+def _check_readable(paths: Sequence[str]) -> None:
+    """A pod's users are none of this machine's, so what they run must be readable for all."""
+    if isolation.extent(Path("/proc/self/uid_map").read_text())[0] == 0:
+        return  # they are its user
+    for path in paths:
+        mode = os.stat(path).st_mode
+        needed = stat.S_IROTH | stat.S_IXOTH if stat.S_ISDIR(mode) else stat.S_IROTH
+        if mode & needed != needed:
+            raise errors.Unavailable(
+                "virtual machines run as users of their own, who may not read this",
+                where=path,
+                hint=f"chmod -R a+rX {path}",
+            )
 
 
 def programs(found: ready.Ready) -> list[str]:
