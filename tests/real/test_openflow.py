@@ -136,7 +136,7 @@ async def test_a_solicitation_of_a_mac_that_is_not_known_yet_is_put_right(wire: 
     macs = ("0a:58:0a:09:00:01", "0a:58:0a:09:00:02")
     await asyncio.to_thread(zone.run, "ovn-nbctl", "ls-add", "s")
     for mac in macs:
-        held = ("lsp-set-addresses", mac, mac, "--", "lsp-set-port-security", mac, mac)
+        held = ("lsp-set-addresses", mac, mac)
         await asyncio.to_thread(zone.run, "ovn-nbctl", "lsp-add", "s", mac, "--", *held)
     one, other = [await asyncio.to_thread(zone.guest, mac, mac) for mac in macs]
     assert await asyncio.to_thread(one.pings, forged.link_local(other.mac) + "%eth0")
@@ -153,7 +153,7 @@ async def test_a_solicitation_of_a_mac_that_is_not_known_yet_is_put_right(wire: 
             frames.send(one.space, asking(FALSE), end)
             return ear.until(lambda frame: b"the end" in frame)
 
-    assert asking(FALSE) in await asyncio.to_thread(heard)  # OVN by itself
+    assert asking(FALSE) in await asyncio.to_thread(heard)  # without port security
     async with keeping(zone) as kept:
         await until(lambda: not kept.trouble)
         found = await asyncio.to_thread(heard)

@@ -55,6 +55,7 @@ class Guard:
         self._desired: Counter[flows.Flow] = Counter()
         self._due: set[flows.Flow] = set()
         self._strays: set[tuple[int, int]] = set()  # table and cookie of what should not be there
+        self._is_told = False
         self._cookies: Counter[int] = Counter()
         self._news = asyncio.Event()
         self._bound: dict[str, str] = {}  # UUID of an interface -> its logical port
@@ -70,7 +71,12 @@ class Guard:
             self._port_changed(uuid, None, columns)
 
     def keep_for_routers(self, addresses: Iterable[IPv6Address]) -> None:
-        """The link-local addresses of this node's routers, which guests may not have."""
+        """The link-local addresses of this node's routers, which guests may not have.
+
+        Flows of an earlier agent stay until this was called once: now it is known which are due.
+        """
+        self._is_told = True
+        self._news.set()
         self._say(_ROUTERS, (each for one in {*addresses} for each in guard.of_router(one)))
 
     def network_changed(self, name: str) -> None:
@@ -130,9 +136,11 @@ class Guard:
         raise errors.Unavailable(session.why, where=str(session.path))
 
     async def _write(self, session: Session) -> None:
-        while self._due or self._strays:
+        while self._due or (self._strays and self._is_told):
             due, self._due = self._due, set()
-            strays, self._strays = self._strays, set()
+            strays: set[tuple[int, int]] = set()
+            if self._is_told:
+                strays, self._strays = self._strays, strays
             made = [each for each in due if each in self._desired]
             gone = {(each.table, each.cookie) for each in due if each not in self._desired}
             session.send(functools.partial(flows.add, each) for each in made)
