@@ -76,6 +76,7 @@ def test_the_policies_name_what_weft_writes() -> None:
     assert listed(variables("weft-definitions")["keys"]) == {
         names.NETWORK_NAME,
         names.NETWORK_ID,
+        names.NETWORK_OWNER,
         names.ACCEPTED_CONFIG,
     }
 
@@ -357,12 +358,18 @@ def test_a_node_is_what_its_agent_and_the_manager_say(api: Api) -> None:
 
 @needs_server
 def test_a_definition_has_wefts_notes_whole_or_none(api: Api) -> None:
-    noted = {names.NETWORK_NAME: "x", names.NETWORK_ID: "3", names.ACCEPTED_CONFIG: "{}"}
+    noted = {
+        names.NETWORK_NAME: "x",
+        names.NETWORK_ID: "3",
+        names.NETWORK_OWNER: "default/blue",
+        names.ACCEPTED_CONFIG: "{}",
+    }
     assert api.make(NADS, nad("forged", **noted), user="tenant") == 403
     assert api.make(NADS, nad("blue"), user="tenant") == 201
     path = f"{NADS}/blue"
     assert api.annotate(path, noted, user=MANAGER) == 200
-    for edit in ({names.NETWORK_ID: "4"}, {names.ACCEPTED_CONFIG: None}):
+    edits = ({names.NETWORK_ID: "4"}, {names.NETWORK_OWNER: "a/b"}, {names.ACCEPTED_CONFIG: None})
+    for edit in edits:
         assert api.annotate(path, edit, user="tenant") == 403
     body = {"spec": {"config": '{"a": 1}'}}
     assert api("PATCH", path, body, content=MERGE, user="tenant")[0] == 200

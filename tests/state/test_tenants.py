@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from itertools import permutations
 from typing import Any
 
@@ -321,3 +322,41 @@ async def test_nothing_is_told_or_written_again_after_a_restart() -> None:
     await manage(api)
     assert api.writes == before
     assert len(api.all(EVENTS)) == told
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_a_story_of_two_tenants_ends_the_same_with_a_new_manager_at_each_step(
+    restarts: bool,
+) -> None:
+    api = MemoryApi()
+    let_in = nad("ta", allowedNamespaces=["tb"])["spec"]
+    steps: list[Callable[[], object]] = [
+        lambda: api.put(NADS, nad("ta")),
+        lambda: api.put(NADS, nad("tb", "own", 1)),
+        lambda: api.put(PODS, pod("ta", "web", "blue")),
+        lambda: api.put(PODS, pod("tb", "one", "own")),
+        lambda: api.change(NADS, BLUE, {"spec": let_in}),
+        lambda: api.put(PODS, pod("tb", "two", "ta/blue")),
+        lambda: runs(api, "tb/two"),
+        lambda: api.change(NADS, BLUE, {"spec": nad("ta")["spec"]}),
+        lambda: api.put(PODS, pod("tb", "three", "ta/blue")),
+        lambda: api.change(NADS, BLUE, {"spec": nad("ta", subnets="10.2.0.0/24")["spec"]}),
+    ]
+    if restarts:
+        for step in steps:
+            step()
+            await manage(api)
+    else:
+        async with managed(api) as manager:
+            for step in steps:
+                step()
+                await settled(api, manager)
+    found = {key: bool(given(api, key)) for key in api.all(PODS)}
+    assert found == {"ta/web": True, "tb/one": True, "tb/two": True, "tb/three": False}
+    notes = api.of(NADS, BLUE)["metadata"]["annotations"]
+    assert "10.1.0.0/24" in notes[names.ACCEPTED_CONFIG]
+    assert notes[names.NETWORK_OWNER] == BLUE
+    held = [
+        address for key in found for e in given(api, key).values() for address in e["ip_addresses"]
+    ]
+    assert len(held) == len(set(held)) == 3

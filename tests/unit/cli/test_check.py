@@ -217,3 +217,46 @@ def test_nothing_that_is_written_makes_it_stumble(kind: str, spec: Any, meta: An
     more = meta if isinstance(meta, dict) else {}
     for one in found({"kind": kind, "metadata": {"name": "a", **more}, "spec": spec}):
         assert one.message
+
+
+def tenants(**config: Any) -> list[tuple[str, Any]]:
+    """A network of namespace ta, and who else there is that names it."""
+    base = nad("blue")
+    own = json.loads(base["spec"]["config"]) | {"name": "blue", "netAttachDefName": "ta/blue"}
+    meta = {"name": "blue", "namespace": "ta"}
+    owner = base | {"metadata": meta, "spec": {"config": json.dumps(own | config)}}
+    again = own | {"netAttachDefName": "tb/mine"}
+    mine = base | {
+        "metadata": {"name": "mine", "namespace": "tb"},
+        "spec": {"config": json.dumps(again)},
+    }
+    notes = {"k8s.v1.cni.cncf.io/networks": "ta/blue"}
+    thief = {
+        "kind": "Pod",
+        "metadata": {"name": "thief", "namespace": "tc", "annotations": notes},
+    }
+    template = {"metadata": {"annotations": notes}}
+    deployment = {
+        "kind": "Deployment",
+        "metadata": {"name": "many", "namespace": "tc"},
+        "spec": {"template": template},
+    }
+    return [("a.yaml", owner), ("b.yaml", mine), ("c.yaml", thief), ("d.yaml", deployment)]
+
+
+def test_who_may_not_use_a_network_is_told_as_far_as_files_know() -> None:
+    told = {one.file: one.message for one in mistakes.find(tenants(), RULES, "default")}
+    assert set(told) == {"b.yaml", "c.yaml", "d.yaml"}
+    assert 'may not declare network "blue": it belongs to namespace ta' in told["b.yaml"]
+    assert 'Pod tc/thief: may not use network "blue"' in told["c.yaml"]
+    assert "many (of Deployment)" in told["d.yaml"]
+    let_in = tenants(allowedNamespaces=["tb", "tc"])
+    assert not list(mistakes.find(let_in, RULES, "default"))
+
+
+def test_what_only_a_cluster_knows_of_a_namespace_is_not_called_wrong() -> None:
+    chosen = tenants(allowedNamespaces=["tb"], namespaceSelector={"matchLabels": {"x": "y"}})
+    assert not list(mistakes.find(chosen, RULES, "default"))
+    known = {"kind": "Namespace", "metadata": {"name": "tc", "labels": {"x": "z"}}}
+    told = mistakes.find([*chosen, ("n.yaml", known)], RULES, "default")
+    assert {one.file for one in told} == {"c.yaml", "d.yaml"}
