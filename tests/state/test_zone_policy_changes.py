@@ -24,7 +24,8 @@ RED = model.Network(model.NetworkSpec("red", model.Topology.LAYER2, 1300), 2)
 
 def pod(name: str, number: int, node: str = OWN, named: int = 0, **labels: str) -> state.Pod:
     mac = f"0a:58:00:00:{number >> 8:02x}:{number & 255:02x}"
-    held = {"default/blue": model.Allocation(mac, (ip_interface("10.1.0.1/24"),), number)}
+    address = ip_interface(f"10.1.{number >> 8}.{number & 255}/16")
+    held = {"default/blue": model.Allocation(mac, (address,), number)}
     ports = {(words.Protocol.TCP, "web"): named} if named else {}
     return state.Pod(model.PodRef("default", name, f"uid-{name}"), node, held, labels, ports)
 
