@@ -14,6 +14,7 @@ from weft import errors
 from weft.host import unixctl
 from weft.kube import queue
 from weft.nic import port
+from weft.node import sockets
 from weft.ovsdb.replica import Replica
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ class Fragments:
     async def _tell(self, _: str) -> None:
         found = self._ovs.get("Bridge", self._bridge)
         said = commands(str(found[1]["datapath_type"])) if found is not None else ()
-        folder = Path(self._ovs.address.removeprefix("unix:")).parent
+        folder = sockets.folder(self._ovs.address)
         for command in said:
             await self._say(_control_socket(folder), *command)
         self.trouble = ""

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from weft import errors, model, names, rows
 from weft.nic import port
+from weft.node import sockets
 from weft.openflow.session import Session
 from weft.ovn import flows, guard, ports
 from weft.ovn.guard import Role
@@ -110,7 +111,7 @@ class Guard:
 
     def _path(self) -> Path:
         """Where the bridge listens: beside the database."""
-        return Path(self._ovs.address.removeprefix("unix:")).with_name(f"{self._bridge}.mgmt")
+        return sockets.folder(self._ovs.address) / f"{self._bridge}.mgmt"
 
     async def _keep(self, session: Session) -> None:
         """Writes all, then what changes, as long as the connection lasts."""

@@ -10,7 +10,7 @@ import socket
 from pathlib import Path
 
 from weft import errors
-from weft.node import call
+from weft.node import call, sockets
 from weft.node.dependencies import Dependencies
 
 _ANSWER_PATIENCE = 2.0
@@ -54,9 +54,8 @@ def _is_alive(address: str) -> bool:
 
     None there means that it keeps its sockets elsewhere: then nothing is known against it.
     """
-    folder = Path(address.removeprefix("unix:")).parent
-    sockets = list(folder.glob("ovs-vswitchd.*.ctl"))
-    return not sockets or any(_accepts(path) for path in sockets)
+    found = list(sockets.folder(address).glob("ovs-vswitchd.*.ctl"))
+    return not found or any(_accepts(path) for path in found)
 
 
 def _accepts(path: Path) -> bool:
