@@ -8,6 +8,6 @@ _USUAL = Path("/run/openvswitch")
 
 
 def folder(database: str) -> Path:
-    """Of vswitchd's sockets: the database's own, or the usual one where that is not on this node."""
+    """Of vswitchd's sockets: the database's own, or the usual one where that is not here."""
     kind, _, path = database.partition(":")
     return Path(path).parent if kind == "unix" else _USUAL
