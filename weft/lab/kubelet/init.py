@@ -270,12 +270,17 @@ def hold(hostname: str, door: socket.socket, go: int, ready: int) -> None:
 def make_pod(folder: str, hostname: str, *, on_host: bool) -> tuple[Init, socket.socket]:
     """The pod's namespaces with their process 1, and the socket at which orders come in."""
     door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    door.bind(f"{folder}/init.sock")
-    os.chmod(f"{folder}/init.sock", 0o600)
+    made = f"{folder}/.init.sock"
+    door.bind(made)
+    os.chmod(made, 0o600)
     flags = syscalls.NEWUSER | syscalls.NEWNS | syscalls.NEWPID | syscalls.NEWUTS | syscalls.NEWIPC
     held, go = os.pipe2(os.O_CLOEXEC)
     told, ready = os.pipe2(os.O_CLOEXEC)
-    first = syscalls.clone(flags if on_host else flags | syscalls.NEWNET)
+    try:
+        first = syscalls.clone(flags if on_host else flags | syscalls.NEWNET)
+    except OSError as error:
+        remedy = "pods need user namespaces: sysctl -w user.max_user_namespaces=10000"
+        raise OSError(error.errno, f"{error.strerror} ({remedy})") from error
     if first == 0:
         os.close(go)
         try:
@@ -292,6 +297,7 @@ def make_pod(folder: str, hostname: str, *, on_host: bool) -> tuple[Init, socket
         said = pipe.read()
     if said != READY:
         raise OSError(f"process 1: {said.decode(errors='replace') or 'ended at once'}")
+    os.rename(made, f"{folder}/init.sock")  # who finds it by this name finds a listener
     namespaces = isolation.open_namespaces(first)
     if on_host:
         os.close(namespaces.pop("net"))

@@ -243,8 +243,10 @@ class Pods:
             return
         if not box.start(name, step.attempt, order):
             return
-        for what in filter(None, (images.explanation(container), *security.told(pod, container))):
+        if what := images.explanation(container):
             self._recorder.emit(pod, "Normal", "Pulled", what)
+        for what in security.told(pod, container):
+            self._recorder.emit(pod, "Warning", "SecurityContext", what)
         self._recorder.emit(pod, "Normal", "Created", f"Created container: {name}")
         self._recorder.emit(pod, "Normal", "Started", f"Started container {name}")
 
