@@ -53,7 +53,7 @@ NAMED: list[words.NamedPorts] = [
     {(words.Protocol.TCP, "web"): 8080, (words.Protocol.UDP, "dns"): 53},
 ]
 LABELS: list[dict[str, str]] = [{}, {"app": "a"}, {"app": "b"}, {"app": "a", "tier": "x"}]
-# Two that share their addresses, as a machine on the move and its copy do.
+# Two share their addresses: one at a time has them.
 PODS = {"one/p": (11, 12), "one/q": (21, 22), "two/p": (11, 12), "two/q": (31, 32)}
 
 
@@ -286,11 +286,21 @@ class Looked:
         return found.network.name if found else ""
 
     def attachments(self, network: str) -> Iterator[tuple[state.Pod, str, model.Allocation]]:
-        for pod in self.every("pod").values():
-            for key, held in pod.allocations.items():
-                if self.network(key) == network:
-                    name = names.logical_port(key, pod.ref.namespace, pod.ref.name)
-                    yield pod, name, held
+        """Of two that were given the same, the first by name has it."""
+        taken = set()
+        for pod, key, held in self.claims(network):
+            if held not in taken:
+                yield pod, names.logical_port(key, pod.ref.namespace, pod.ref.name), held
+            taken.add(held)
+
+    def claims(self, network: str) -> list[tuple[state.Pod, str, model.Allocation]]:
+        found = [
+            (pod, key, held)
+            for pod in self.every("pod").values()
+            for key, held in pod.allocations.items()
+            if self.network(key) == network
+        ]
+        return sorted(found, key=lambda each: (each[0].ref.key, each[1]))
 
     def chosen(self, members: words.Members, pod: state.Pod) -> bool:
         if not members.pods.matches(pod.labels):
