@@ -148,3 +148,18 @@ def test_a_policy_of_another_namespace_guards_none_of_the_owners_pods() -> None:
     assert zone.changes() == state.Changes()
     zone.policies.set_policy("ta/x", replace(foreign, namespace="ta"))
     assert zone.changes().nb  # as its own namespace's does
+
+
+def test_a_note_of_ownership_on_another_definition_takes_no_network_away() -> None:
+    """Before the cluster manager takes it off again; that definition may be the older one."""
+    zone = told(STEPS)
+    before = zone.desired()
+    forged = definition("te/mine", ("1", "current", "2025-01-01"), model.Access(("te",)))
+    other = replace(forged.network, spec=replace(forged.network.spec, mtu=600, subnets=()))
+    zone.set_definition("te/mine", replace(forged, network=other))
+    put(pod("te", "te/mine", 15))(zone)
+    assert zone.desired() == before
+    with pytest.raises(errors.NotReady):
+        zone.definitions.check("te/mine", "blue", "te/thief")
+    zone.set_definition("ta/blue", None)
+    assert {port.pod.namespace for port in zone.ports_on("blue")} == {"te"}

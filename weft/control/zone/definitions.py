@@ -1,6 +1,8 @@
 """Which definitions declare which network in a zone, which of them leads, and who may use it?
 
-No I/O. A network is what the definition of least `age` says, and belongs to it.
+No I/O. A network is what the definition of least `age` says, and belongs to it. Who is noted as
+the owner stays it while that note is there: another that is noted as well, whoever wrote that,
+waits for the cluster manager to say which of the two is right.
 """
 
 from __future__ import annotations
@@ -11,6 +13,9 @@ from dataclasses import dataclass
 from weft import model, names
 from weft.control.zone import index, topologies
 from weft.policy import access
+
+# The first part of an age.
+OWNER, FOLLOWER = "1", "2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,7 @@ class Definitions:
     def __init__(self, global_namespaces: frozenset[str]) -> None:
         self._definitions: dict[str, Definition] = {}  # by NAD key
         self._same_name: dict[str, set[str]] = {}  # network name -> its NAD keys
+        self._leads: dict[str, str] = {}  # network name -> the NAD that says what it is
         self._labels: dict[str, Mapping[str, str]] = {}  # by namespace
         self._rule = access.Rule(global_namespaces, self._labels.get)
 
@@ -40,6 +46,16 @@ class Definitions:
         if definition is not None:
             self._same_name.setdefault(definition.network.name, set()).add(nad)
             self._definitions[nad] = definition
+        for name in {each.network.name for each in (old, definition) if each is not None}:
+            self._elect(name)
+
+    def _elect(self, name: str) -> None:
+        nads, before = self._same_name.get(name, set()), self._leads.pop(name, "")
+        if not nads:
+            return
+        is_owner = before in nads and self._definitions[before].age[:1] == (OWNER,)
+        best = min((self._definitions[nad].age, nad) for nad in nads)[1]
+        self._leads[name] = before if is_owner else best
 
     def set_namespace(self, name: str, labels: Mapping[str, str] | None) -> bool:
         """Whether it means another namespace to the networks than before."""
@@ -60,11 +76,8 @@ class Definitions:
         return network if network and network.spec.topology in topologies.KNOWN else None
 
     def _led(self, name: str) -> model.Network | None:
-        nads = self._same_name.get(name)
-        if not nads:
-            return None
-        lead = min((self._definitions[nad].age, nad) for nad in nads)[1]
-        return self._definitions[lead].network
+        lead = self._leads.get(name)
+        return self._definitions[lead].network if lead else None
 
     def standing(self, name: str) -> tuple[str, model.Access] | None:
         """Whose a network is and what its owner says of who may use it."""

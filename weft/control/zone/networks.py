@@ -12,11 +12,10 @@ from typing import Any
 from weft import errors, model, names
 from weft.api import nad
 from weft.control.zone import pods, state
+from weft.control.zone.definitions import FOLLOWER, OWNER
 from weft.kube import resources
 
-# In the order of who leads.
-_OWNER, _FOLLOWER = "1", "2"
-_CURRENT, _STALE = "current", "stale"
+_CURRENT, _STALE = "current", "stale"  # in the order of who leads
 
 
 def read(obj: dict[str, Any], *, default_mtu: int) -> state.Definition | None:
@@ -36,7 +35,7 @@ def read(obj: dict[str, Any], *, default_mtu: int) -> state.Definition | None:
     # Where nobody is noted as the owner, one that was changed since, and not accepted, does not
     # lead one that is as it was.
     age = (
-        _OWNER if notes.get(names.NETWORK_OWNER) == key else _FOLLOWER,
+        OWNER if notes.get(names.NETWORK_OWNER) == key else FOLLOWER,
         _STALE if _config(obj) != _current(obj) else _CURRENT,
         meta.get("creationTimestamp", ""),
     )
