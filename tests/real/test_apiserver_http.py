@@ -81,8 +81,10 @@ async def test_a_body_that_is_no_json(http: Http) -> None:
 
 
 async def test_bodies_have_a_limit(http: Http) -> None:
-    code, _ = await http("POST", MAPS, {**config("a"), "data": {"a": "x" * 2_000_000}})
+    code, _ = await http("POST", MAPS, {**config("a"), "data": {"a": "x" * 1_000_000}})
     assert code == 201
+    code, answer = await http("POST", MAPS, {**config("b"), "data": {"a": "x" * 2_000_000}})
+    assert (code, answer["reason"]) == (422, "Invalid")
     code, answer = await http("POST", MAPS, {**config("b"), "data": {"a": "x" * 4_000_000}})
     assert (code, answer["reason"]) == (413, "RequestEntityTooLarge")
 

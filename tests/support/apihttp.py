@@ -56,19 +56,27 @@ class Http:
 
     async def open(self, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A GET whose answer nobody reads yet."""
+        return await self.send(f"{self.head('GET', path)}\r\n".encode())
+
+    def head(self, method: str, path: str) -> str:
+        """The lines of a request's head, without the empty one that ends it."""
+        return (
+            f"{method} {path} HTTP/1.1\r\nHost: api\r\n"
+            f"Authorization: Bearer {self.server.token}\r\n"
+        )
+
+    async def send(self, data: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection of its own, on which these bytes are sent and no more."""
         host, _, port = self.server.url.removeprefix("http://").partition(":")
         reader, writer = await asyncio.open_connection(host, int(port))
-        writer.write(
-            f"GET {path} HTTP/1.1\r\nHost: {host}\r\n"
-            f"Authorization: Bearer {self.server.token}\r\n\r\n".encode()
-        )
+        writer.write(data)
         return reader, writer
 
 
 @asynccontextmanager
-async def connected(folder: Path) -> AsyncIterator[Http]:
+async def connected(folder: Path, *arguments: str) -> AsyncIterator[Http]:
     async with (
-        apiserver.running(folder) as server,
+        apiserver.running(folder, *arguments) as server,
         aiohttp.ClientSession(headers=server.headers) as session,
     ):
         yield Http(server, session)

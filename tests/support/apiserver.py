@@ -37,7 +37,9 @@ class Server:
 
 
 @asynccontextmanager
-async def running(folder: Path, *, crds: Iterable[Path] = (CRDS,)) -> AsyncIterator[Server]:
+async def running(
+    folder: Path, *arguments: str, crds: Iterable[Path] = (CRDS,)
+) -> AsyncIterator[Server]:
     """Start a server whose state is in `folder`, and end it; the state stays, for a next start."""
     state, logs = folder / "apiserver", folder / "pod-logs"
     logs.mkdir(parents=True, exist_ok=True)
@@ -45,6 +47,7 @@ async def running(folder: Path, *, crds: Iterable[Path] = (CRDS,)) -> AsyncItera
     command = [sys.executable, "-m", "weft.lab.apiserver.main", "--state", str(state)]
     command += ["--listen", "https://127.0.0.1:0", "--listen", "http://127.0.0.1:0"]
     command += ["--logs", str(logs), "--ready-fd", str(writer)]
+    command += arguments
     for place in crds:
         command += ["--crds", str(place)]
     process = await asyncio.create_subprocess_exec(*command, pass_fds=(writer,))

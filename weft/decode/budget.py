@@ -54,6 +54,10 @@ class Exceeded(Malformed):
     """Text that would cost more than its budget."""
 
 
+class TooDeep(Exceeded):
+    """Text whose maps and lists stand too deep in one another."""
+
+
 def check_size(text: bytes | str, budget: Budget) -> None:
     """Raises Exceeded for a text that is too long to be looked at."""
     if len(text) > budget.size:
@@ -64,5 +68,5 @@ def too_many(budget: Budget, line: int = 0) -> Exceeded:
     return Exceeded(f"holds more than {budget.values} values", line)
 
 
-def too_deep(budget: Budget, line: int = 0) -> Exceeded:
-    return Exceeded(f"is nested more than {budget.depth} deep", line)
+def too_deep(budget: Budget, line: int = 0) -> TooDeep:
+    return TooDeep(f"is nested more than {budget.depth} deep", line)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -17,6 +17,13 @@ from weft.decode.budget import Budget, Duplicate, Malformed
 
 _SPACED_KEY = re.compile(rb'"[ \t\r\n]+:')
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:\n]')
+
+
+class Measure(NamedTuple):
+    """How many values a value consists of, itself included, and how many keys its maps have."""
+
+    values: int
+    keys: int
 
 
 def parse(text: bytes | str, budget: Budget) -> Any:
@@ -38,11 +45,11 @@ def parse_counted(text: bytes | str, budget: Budget) -> tuple[Any, int]:
         if "limit" in said:  # orjson's own, of 1,024 levels
             raise budgets.too_deep(budget) from None
         raise Malformed(f"{said}, column {error.colno}", error.lineno) from None
-    return value, measure(value, budget)
+    return value, measure(value, budget).keys
 
 
-def measure(value: Any, budget: Budget) -> int:
-    """How many keys are in all maps of a value; raises Exceeded when it breaks the budget."""
+def measure(value: Any, budget: Budget) -> Measure:
+    """What a value consists of; raises Exceeded when it breaks the budget."""
     level, depth, values, keys = [value], 0, 1, 0
     while level:
         below: list[Any] = []
@@ -60,7 +67,7 @@ def measure(value: Any, budget: Budget) -> int:
         if below and depth >= budget.depth:
             raise budgets.too_deep(budget)
         level = below
-    return keys
+    return Measure(values, keys)
 
 
 def duplicates(text: bytes, keys: int) -> list[Duplicate]:

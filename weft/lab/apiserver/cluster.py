@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from weft.lab.apiserver import items, sqlite, store, structural, watch
+from weft.lab.apiserver import items, sqlite, status, store, structural, watch
 from weft.lab.apiserver.resources import Object, Registry, Resource, Version
 from weft.lab.apiserver.schemas import definitions, notation
 
@@ -57,10 +57,18 @@ class Cluster:
     def collection(self, resource: Resource) -> store.Collection:
         return self.store.collection(resource.id)
 
-    def put(self, resource: Resource, obj: Object, before: store.Item | None) -> store.Item:
-        """Store an object in its stored form; durable once the journal says so."""
+    def put(
+        self, resource: Resource, obj: Object, before: store.Item | None, *, limit: int = 0
+    ) -> store.Item:
+        """Store an object in its stored form; durable once the journal says so.
+
+        limit: the most bytes that an object may have, 0 for any number.
+        """
+        item = items.seal(resource, obj, self.store.revision + 1)
+        if limit and len(item.body) > limit:
+            why = f"the object would hold {len(item.body)} bytes; at most {limit} are kept"
+            raise status.too_large(why)
         revision = self.store.next_revision()
-        item = items.seal(resource, obj, revision)
         kind = "ADDED" if before is None else "MODIFIED"
         self._record(store.Change(revision, kind, resource.id, item, before))
         return item

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from weft.lab.apiserver import clock, crdrules, jsonpath, metadata, printers, status
+from weft.lab.apiserver import clock, crdrules, crdschema, jsonpath, metadata, printers, status
 from weft.lab.apiserver.resources import Column, Object, Resource, Strategy, Version, version_rank
 from weft.lab.apiserver.schemas import definitions
 
+_PATH_LIMIT = 1024  # bytes of a column's JSONPath
 CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 
 
@@ -164,6 +165,9 @@ def validate(crd: Object) -> list[status.Cause]:
     if spec.get("scope") not in {"Namespaced", "Cluster"}:
         known = ("Cluster", "Namespaced")
         causes.append(status.unsupported("spec.scope", spec.get("scope", ""), known))
+    if spec.get("preserveUnknownFields"):
+        why = "must be false: say x-kubernetes-preserve-unknown-fields in the schema instead"
+        causes.append(status.wrong("spec.preserveUnknownFields", True, why))
     strategy = (spec.get("conversion") or {}).get("strategy", "None")
     if strategy != "None":
         causes.append(status.unsupported("spec.conversion.strategy", strategy, ["None"]))
@@ -178,12 +182,12 @@ def _check_versions(versions: list[Object]) -> list[status.Cause]:
     for place, version in enumerate(versions):
         field = f"spec.versions[{place}]"
         causes += metadata.validate_name(str(version.get("name", "")), "label", f"{field}.name")
-        if not (version.get("schema") or {}).get("openAPIV3Schema"):
-            causes.append(
-                status.required(f"{field}.schema.openAPIV3Schema", "schemas are required")
-            )
-        schema = (version.get("schema") or {}).get("openAPIV3Schema") or {}
-        causes += crdrules.broken(schema, f"{field}.schema.openAPIV3Schema")
+        schema = (version.get("schema") or {}).get("openAPIV3Schema")
+        where = f"{field}.schema.openAPIV3Schema"
+        if schema:
+            causes += crdschema.broken(schema, where)
+        else:
+            causes.append(status.required(where, "schemas are required"))
         for number, column in enumerate(version.get("additionalPrinterColumns") or ()):
             causes += _check_column(f"{field}.additionalPrinterColumns[{number}]", column)
         for number, one in enumerate(version.get("selectableFields") or ()):
@@ -196,6 +200,9 @@ def _check_column(field: str, column: Object) -> list[status.Cause]:
     missing = [name for name in ("name", "type", "jsonPath") if not column.get(name)]
     if missing:
         return [status.required(f"{field}.{name}") for name in missing]
+    if len(column["jsonPath"]) > _PATH_LIMIT:
+        why = f"must be no more than {_PATH_LIMIT} bytes"
+        return [status.wrong(f"{field}.jsonPath", column["jsonPath"], why)]
     try:
         jsonpath.compile(column["jsonPath"])
     except ValueError as error:

@@ -6,20 +6,26 @@ The library is loaded with the first custom resource that is written.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from typing import Any
 
-from weft.lab.apiserver import status
+import orjson
+
+from weft.lab.apiserver import patterns, status
 from weft.lab.apiserver.resources import Object
 
 _BOUNDS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
 _SIZES = {"minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"}
 _SHAPE = {"type", "properties", "additionalProperties", "items", "required"}
 _LOGIC = {"oneOf", "anyOf", "allOf", "not"}
-_KEYWORDS = _BOUNDS | _SIZES | _SHAPE | _LOGIC | {"enum", "pattern", "uniqueItems"}
+_KEYWORDS = _BOUNDS | _SIZES | _SHAPE | _LOGIC | {"enum", "pattern"}
 _ALL_OF_THEM = ("oneOf", "anyOf", "allOf")
+STEPS = 300_000  # of validating one object: a thousand times what a usual one takes
+MOST = 50  # broken rules that are told of one object
+Rule = Callable[[Any, Any, Any, Any], Any]
 
 
 def checker(schema: Mapping[str, Any]) -> Callable[[Object], list[status.Cause]]:
@@ -31,16 +37,56 @@ def checker(schema: Mapping[str, Any]) -> Callable[[Object], list[status.Cause]]
     root["properties"] = known
 
     @cache
-    def validator() -> Any:
-        import jsonschema
-
-        return jsonschema.Draft4Validator(to_json_schema(root))
+    def validator() -> tuple[Any, _Steps]:
+        steps = _Steps()
+        return _validator(to_json_schema(root), steps), steps
 
     def check(obj: Object) -> list[status.Cause]:
-        found = [cause for error in validator().iter_errors(obj) for cause in _causes(error)]
-        return [*dict.fromkeys(found), *_duplicates(root, obj, "")]
+        rules, steps = validator()
+        steps.left = STEPS
+        found = (cause for error in rules.iter_errors(obj) for cause in _causes(error))
+        return [*dict.fromkeys(islice(found, MOST)), *islice(_duplicates(root, obj, ""), MOST)]
 
     return check
+
+
+@dataclass(slots=True)
+class _Steps:
+    """How many steps may still be spent on an object.
+
+    Alternatives and enumerations multiply with what they are tried on, so their steps are
+    counted, not the fields of the object.
+    """
+
+    left: int = 0
+
+    def spend(self, wanted: Any, value: Any) -> None:
+        self.left -= 1 + (len(wanted) if isinstance(wanted, dict | list) else 0)
+        if isinstance(value, str):
+            self.left -= len(value) // 64
+        if self.left < 0:
+            raise status.too_large(f"the object takes more than {STEPS} steps to validate")
+
+
+def _validator(schema: Mapping[str, Any], steps: _Steps) -> Any:
+    """The library's, with patterns by RE2 and an end to its steps."""
+    import jsonschema
+
+    def counted(rule: Rule) -> Rule:
+        def check(validator: Any, wanted: Any, value: Any, within: Any) -> Any:
+            steps.spend(wanted, value)
+            return rule(validator, wanted, value, within)
+
+        return check
+
+    def pattern(_: Any, wanted: str, value: Any, _within: Any) -> Iterator[Any]:
+        if isinstance(value, str) and not patterns.matches(wanted, value):
+            yield jsonschema.ValidationError("does not match")
+
+    known = {**jsonschema.Draft4Validator.VALIDATORS, "pattern": pattern}
+    counting = {name: counted(rule) for name, rule in known.items()}
+    made: Any = jsonschema.validators
+    return made.extend(jsonschema.Draft4Validator, counting)(schema)
 
 
 def to_json_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,49 +108,6 @@ def to_json_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     if schema.get("nullable"):
         return {"anyOf": [{"type": "null"}, found]} if found else {}
     return found
-
-
-_TYPES = ("object", "array", "string", "integer", "number", "boolean")
-
-
-def broken(schema: Any, path: str) -> Iterable[status.Cause]:
-    """What in a schema could not be worked with; every other keyword is passed over."""
-    if not isinstance(schema, Mapping):
-        yield status.wrong(path, schema, "must be an object")
-        return
-    kind = schema.get("type")
-    if kind is not None and kind not in _TYPES:
-        yield status.unsupported(f"{path}.type", kind, _TYPES)
-    for name in ("pattern", "format", "description"):
-        if not isinstance(schema.get(name, ""), str):
-            yield status.wrong(f"{path}.{name}", schema[name], "must be a string")
-    yield from _broken_values(schema, path)
-    for name in ("items", "additionalProperties", "not"):
-        if isinstance(schema.get(name, {}), Mapping):
-            yield from broken(schema[name], f"{path}.{name}") if name in schema else ()
-        elif name != "additionalProperties" or not isinstance(schema[name], bool):
-            yield status.wrong(f"{path}.{name}", schema[name], "must be a schema")
-    if isinstance(schema.get("properties", {}), Mapping):
-        for name, below in (schema.get("properties") or {}).items():
-            yield from broken(below, f"{path}.properties[{name}]")
-    else:
-        yield status.wrong(f"{path}.properties", schema["properties"], "must be an object")
-
-
-def _broken_values(schema: Mapping[str, Any], path: str) -> Iterable[status.Cause]:
-    try:
-        re.compile(schema.get("pattern") or "")
-    except (re.error, TypeError) as error:
-        yield status.wrong(f"{path}.pattern", schema["pattern"], f"no regular expression: {error}")
-    for name in sorted(_BOUNDS | _SIZES):
-        if name in schema and not isinstance(schema[name], int | float):
-            yield status.wrong(f"{path}.{name}", schema[name], "must be a number")
-    for name in ("enum", "required", *_ALL_OF_THEM, "x-kubernetes-list-map-keys"):
-        if name in schema and not isinstance(schema[name], list):
-            yield status.wrong(f"{path}.{name}", schema[name], "must be a list")
-        elif name in _ALL_OF_THEM:
-            for place, below in enumerate(schema.get(name) or ()):
-                yield from broken(below, f"{path}.{name}[{place}]")
 
 
 _NAMES = {str: "string", bool: "boolean", int: "integer", float: "number", dict: "object"}
@@ -183,11 +186,13 @@ def _duplicates(schema: Mapping[str, Any], value: Any, path: str) -> Iterable[st
                 yield from _duplicates(inner, below, f"{path}.{name}" if path else name)
     elif isinstance(value, list):
         keys = schema.get("x-kubernetes-list-map-keys") or ()
-        kind, seen = schema.get("x-kubernetes-list-type"), []
-        inner = schema.get("items") or {}
+        kind, inner = schema.get("x-kubernetes-list-type"), schema.get("items") or {}
+        seen: set[bytes] = set()
         for place, element in enumerate(value):
-            key = {k: element.get(k) for k in keys} if isinstance(element, dict) else element
-            if kind in {"map", "set"} and key in seen:
-                yield status.duplicate(f"{path}[{place}]", key)
-            seen.append(key)
+            if kind in {"map", "set"}:
+                key = {k: element.get(k) for k in keys} if isinstance(element, dict) else element
+                mark = orjson.dumps(key, option=orjson.OPT_SORT_KEYS)
+                if mark in seen:
+                    yield status.duplicate(f"{path}[{place}]", key)
+                seen.add(mark)
             yield from _duplicates(inner, element, f"{path}[{place}]")

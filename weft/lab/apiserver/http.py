@@ -5,15 +5,18 @@ Everything that decides lives in other modules; this one knows HTTP and their na
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
 from aiohttp import web
 
 from weft import errors
+from weft.decode import budget
 from weft.lab.apiserver import (
     answers,
     auth,
+    connections,
     deletes,
     discovery,
     logs,
@@ -48,6 +51,13 @@ class Api:
     async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
         """Never raises: an error is an answer."""
         try:
+            return await self._answer(http)
+        finally:
+            if isinstance(http.protocol, connections.Connection):
+                http.protocol.end_answer()
+
+    async def _answer(self, http: web.BaseRequest) -> web.StreamResponse:
+        try:
             if http.path in _HEALTH or http.path.startswith(("/healthz/", "/readyz/", "/livez/")):
                 return web.Response(text="ok")
             user = auth.identify(self._tokens, http.headers.get("Authorization"))
@@ -60,7 +70,11 @@ class Api:
         except errors.WeftError as error:
             return answers.error(status.internal(str(error)))
         except web.HTTPRequestEntityTooLarge:
-            return answers.error(status.too_large(request.BODY_LIMIT))
+            return answers.error(status.too_large(f"limit is {request.BODY_LIMIT}"))
+        except budget.Exceeded as error:
+            return answers.error(request.exceeded("the object", error))
+        except RecursionError:
+            return answers.error(status.bad_request("the object is nested too deep"))
         except (ConnectionResetError, web.HTTPException):
             raise
         except Exception:
@@ -117,7 +131,7 @@ class Api:
         found = self._cluster.registry.find(route.group, route.version, route.plural)
         if found is None:
             if http.method == "POST" and reviews.answers(route):
-                return answers.json(reviews.answer(route, await _body(http), user), 201)
+                return answers.json(reviews.answer(route, (await _body(http)).value, user), 201)
             raise status.no_such_path()
         resource, version = found
         if not resource.namespaced and route.namespace:
@@ -141,13 +155,13 @@ class Api:
         if http.method == "POST":
             if resource.namespaced and not target.namespace:
                 raise status.method_not_allowed()
-            obj = _object(await _body(http))
-            options = request.write_options(http.query, _agent(http))
-            item = writes.create(cluster, target, obj, options)
+            body = await _body(http)
+            options = request.write_options(http.query, _agent(http), body)
+            item = writes.create(cluster, target, _object(body), options)
             await cluster.journal.durable()
             return self._item(http, target, item, 201)
         if http.method == "DELETE" and "deletecollection" in resource.verbs:
-            asked = request.delete_options(await _body(http), http.query)
+            asked = request.delete_options((await _body(http)).value, http.query)
             chosen = reads.selection(resource, target.namespace, http.query)
             found = chosen.choose(cluster.collection(resource))
             gone = deletes.delete_all(cluster, resource, found, asked)
@@ -181,20 +195,20 @@ class Api:
                 raise status.bad_request("watch a list with fieldSelector=metadata.name=…")
             return self._item(http, target, writes.find(cluster, target))
         if http.method == "DELETE" and not target.subresource:
-            asked = request.delete_options(await _body(http), http.query)
+            asked = request.delete_options((await _body(http)).value, http.query)
             item = writes.find(cluster, target)
             item, gone = deletes.delete(cluster, resource, item, asked)
             await cluster.journal.durable()
             if gone and not resource.strategy.grace:
                 return answers.json(deletes.gone_body(resource, item))
             return self._item(http, target, item)
-        options = request.write_options(http.query, _agent(http))
+        body = await _body(http)
+        options = request.write_options(http.query, _agent(http), body)
         code = 200
         if http.method == "PUT":
-            item = writes.update(cluster, target, _object(await _body(http)), options)
+            item = writes.update(cluster, target, _object(body), options)
         elif http.method == "PATCH":
-            body = await _body(http)
-            item, new = patches.patch(cluster, target, http.content_type, body, options)
+            item, new = patches.patch(cluster, target, http.content_type, body.value, options)
             code = 201 if new else 200
         else:
             raise status.method_not_allowed()
@@ -246,16 +260,22 @@ _STREAMS = {
 _SUCCESS = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 
 
-async def _body(http: web.BaseRequest) -> Any:
+_LARGE = 32 * 1024  # bytes of a body that is parsed in a thread, while others are served
+
+
+async def _body(http: web.BaseRequest) -> request.Body:
     if not http.can_read_body:
-        return None
-    return request.parse_body(await http.read(), http.content_type)
+        return request.Body()
+    data = await connections.read_body(http)
+    if len(data) > _LARGE:
+        return await asyncio.to_thread(request.parse_body, data, http.content_type)
+    return request.parse_body(data, http.content_type)
 
 
-def _object(body: Any) -> dict[str, Any]:
-    if not isinstance(body, dict):
+def _object(body: request.Body) -> dict[str, Any]:
+    if not isinstance(body.value, dict):
         raise status.bad_request("the body must be an object")
-    return body
+    return body.value
 
 
 def _agent(http: web.BaseRequest) -> str:

@@ -7,10 +7,12 @@ container's run before.
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from aiohttp import web
 
@@ -19,6 +21,7 @@ from weft.lab import layout
 from weft.lab.apiserver import reads, request, status, store
 from weft.lab.apiserver.cluster import Cluster
 
+_PIECE = 64 * 1024  # bytes that are read and sent at once
 PREVIOUS = ".previous"  # the kubelet's word for the log of the run before
 
 
@@ -41,12 +44,33 @@ class Files:
             if not _restarts(obj, container) or not path.exists():
                 text = f'previous terminated container "{container}" in pod "{pod.key[1]}"'
                 raise status.bad_request(f"{text} not found")
-            return web.Response(body=cut(path.read_bytes(), http.query), content_type="text/plain")
+            return await _send(http, path)
         if not path.exists():
             raise status.bad_request(_waiting(obj, container))
         if request.flag(http.query, "follow"):
             return await _follow(http, cluster, pod, path, container)
-        return web.Response(body=cut(path.read_bytes(), http.query), content_type="text/plain")
+        return await _send(http, path)
+
+
+async def _send(http: web.BaseRequest, path: Path) -> web.StreamResponse:
+    """What is in the file now, part by part: a log has any size."""
+    with path.open("rb") as file:
+        part = await asyncio.to_thread(choose, file, http.query)
+        response = web.StreamResponse(headers={"Content-Type": "text/plain"})
+        response.enable_chunked_encoding()
+        await response.prepare(http)
+        await _write(response, file, part)
+    await response.write_eof()
+    return response
+
+
+async def _write(response: web.StreamResponse, file: BinaryIO, part: Part) -> None:
+    """Send that part of the file; each piece when the client has taken the one before."""
+    file.seek(part.start)
+    left = part.end - part.start
+    while left > 0 and (data := await asyncio.to_thread(file.read, min(left, _PIECE))):
+        left -= len(data)
+        await response.write(data)
 
 
 async def _follow(
@@ -65,12 +89,14 @@ async def _follow(
     try:
         with path.open("rb") as file, _watching(path, changed):
             await response.prepare(http)
-            await response.write(cut(file.read(), http.query))
+            part = await asyncio.to_thread(choose, file, http.query)
+            await _write(response, file, part)
+            file.seek(part.size)
             while not _has_ended(cluster, pod, container):
                 await changed.wait()
                 changed.clear()
-                await response.write(file.read())
-            await response.write(file.read())
+                await _write(response, file, _rest(file))
+            await _write(response, file, _rest(file))
     finally:
         cluster.listeners.remove(listen)
     await response.write_eof()
@@ -118,15 +144,53 @@ def choose_container(pod: dict[str, Any], asked: str) -> str:
     return str(names[0])
 
 
-def cut(data: bytes, query: Mapping[str, str]) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Part:
+    """From which byte to which a client wants a log; `size` is how long it was then."""
+
+    start: int
+    end: int
+    size: int
+
+
+def choose(file: BinaryIO, query: Mapping[str, str]) -> Part:
     """The last lines, or the first bytes, as the client asks."""
+    size = file.seek(0, io.SEEK_END)
+    start = 0
     if "tailLines" in query:
-        lines = data.splitlines(keepends=True)
-        count = reads.read_number(query, "tailLines")
-        data = b"".join(lines[-count:]) if count else b""
+        start = _start_of_last(file, size, reads.read_number(query, "tailLines"))
+    end = size
     if "limitBytes" in query:
-        data = data[: reads.read_number(query, "limitBytes")]
-    return data
+        end = min(size, start + reads.read_number(query, "limitBytes"))
+    return Part(start, end, size)
+
+
+def _start_of_last(file: BinaryIO, size: int, lines: int) -> int:
+    """Where the last lines begin, read from the end backwards, piece by piece."""
+    if lines == 0:
+        return size
+    place = size
+    while place > 0:
+        begin = max(0, place - _PIECE)
+        file.seek(begin)
+        data = file.read(place - begin)
+        if place == size and data.endswith(b"\n"):
+            lines += 1  # the end of the last line begins no other
+        found = data.count(b"\n")
+        if found >= lines:
+            at = len(data)
+            for _ in range(lines):
+                at = data.rindex(b"\n", 0, at)
+            return begin + at + 1
+        lines -= found
+        place = begin
+    return 0
+
+
+def _rest(file: BinaryIO) -> Part:
+    """What came since; all of it where the file was begun anew."""
+    here, size = file.tell(), file.seek(0, io.SEEK_END)
+    return Part(here if here <= size else 0, size, size)
 
 
 def _waiting(pod: dict[str, Any], container: str) -> str:

@@ -11,9 +11,8 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from aiohttp import web
 
@@ -23,11 +22,11 @@ from weft.lab.apiserver import (
     auth,
     builtin,
     certificates,
+    connections,
     expiry,
     http,
     kubeconfig,
     logs,
-    request,
     seed,
     sqlite,
 )
@@ -68,6 +67,7 @@ class Config:
     names: tuple[str, ...] = ()
     context: str = "weft"
     ready: Callable[[Running], None] | None = None
+    limits: connections.Limits = field(default_factory=connections.Limits)
 
 
 async def run(config: Config) -> None:
@@ -83,9 +83,8 @@ async def run(config: Config) -> None:
     expiring = expiry.Expiry(cluster, time.monotonic())
     cluster.listeners.append(expiring.listen)
     api = http.Api(cluster, auth.read_tokens(config.tokens), logs.Files(config.logs))
-    server = web.Server(
-        api.handle, request_factory=_request, access_log=None, handler_cancellation=True
-    )
+    connections.raise_descriptor_limit()
+    server = connections.Server(api.handle, config.limits)
     runner = web.ServerRunner(server, shutdown_timeout=1.0)
     await runner.setup()
     try:
@@ -102,13 +101,6 @@ async def run(config: Config) -> None:
         cluster.hub.end_all()
         await runner.cleanup()
         await cluster.journal.close()
-
-
-def _request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
-    """As the library makes them, but for larger bodies."""
-    loop = asyncio.get_running_loop()
-    limit = request.BODY_LIMIT
-    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=limit)
 
 
 def _tell(config: Config, running: Running) -> None:
@@ -189,6 +181,8 @@ def parse_arguments(arguments: list[str] | None = None) -> Config:
     parser.add_argument("--logs", type=Path, help="folder of <namespace>_<pod>_<container>.log")
     parser.add_argument("--kubeconfig", type=Path, help="where to write the kubeconfig")
     parser.add_argument("--name", action="append", default=[], help="more names for TLS")
+    parser.add_argument("--patience", type=float, help="seconds for any part of a request")
+    parser.add_argument("--connections", type=int, default=4096, help="at most, at one time")
     parser.add_argument("--ready-fd", type=int, help="gets one line when the server listens")
     found = parser.parse_args(arguments)
     return Config(
@@ -201,7 +195,14 @@ def parse_arguments(arguments: list[str] | None = None) -> Config:
         kubeconfig=found.kubeconfig or found.state / "kubeconfig",
         names=tuple(found.name),
         ready=_announce(found.ready_fd),
+        limits=_limits(found.patience, found.connections),
     )
+
+
+def _limits(patience: float | None, connected: int) -> connections.Limits:
+    if patience is None:
+        return connections.Limits(connections=connected)
+    return connections.Limits(patience, patience, patience, connected)
 
 
 def _announce(descriptor: int | None) -> Callable[[Running], None] | None:

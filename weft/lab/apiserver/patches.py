@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
-from weft.lab.apiserver import clock, items, status, store, structural, writes
+from weft.decode import budget, jsontext
+from weft.lab.apiserver import clock, items, request, status, store, structural, writes
 from weft.lab.apiserver.cluster import Cluster
 from weft.lab.apiserver.patch import apply, merge, ownership, strategic
 from weft.lab.apiserver.resources import Object
@@ -15,6 +17,8 @@ JSON = "application/json-patch+json"
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 APPLY = "application/apply-patch+yaml"
+# With managedFields, which repeat the names of an object's fields a few levels deeper.
+_PATCHED = budget.Budget(size=request.BODY_LIMIT, values=150_000, depth=budget.DEPTH + 20)
 KNOWN = (JSON, MERGE, APPLY, STRATEGIC)
 
 
@@ -27,9 +31,11 @@ def patch(
     item = writes.find(cluster, target)
     obj = items.from_storage(target.resource, target.version, item.parse())
     new = _patched(cluster, target, media, obj, body)
+    jsontext.measure(new, _PATCHED)
     if not isinstance(new, dict) or not isinstance(new.get("metadata"), dict):
         raise status.bad_request("the patch does not leave an object with metadata")
     writes.check_identity(target, new)
+    options = replace(options, patch=body)
     return writes.replace(cluster, target, item, new, options), False
 
 
@@ -48,16 +54,19 @@ def _patched(cluster: Cluster, target: writes.Target, media: str, obj: Object, b
 
 def _json_patch(target: writes.Target, obj: Object, body: Any) -> Any:
     import jsonpatch  # only some patches need it
+    import jsonpointer
+
+    from weft.lab.apiserver.patch import operations
 
     if not isinstance(body, list) or not all(isinstance(one, dict) for one in body):
         raise status.bad_request("error decoding patch: the body must be a list of operations")
     try:
-        return jsonpatch.apply_patch(obj, body, in_place=True)
+        return operations.apply(obj, body, request.BUDGET)
     except (jsonpatch.JsonPatchTestFailed, jsonpatch.JsonPatchConflict) as error:
         cause = status.Cause("patch", f"the server rejected our request: {error}")
         resource = target.resource
         raise status.invalid(resource.group, resource.kind, target.name, [cause]) from None
-    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError) as error:
+    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError) as error:
         said = str(error).partition(" in {")[0]  # what follows is the object, as Python writes it
         raise status.bad_request(f"error decoding patch: {said}") from None
 
@@ -72,6 +81,9 @@ def _apply(
     writes.check_identity(target, body)
     if body["metadata"].get("managedFields"):
         raise status.bad_request("metadata.managedFields must be nil")
+    if options.duplicates and options.validation == "Strict":
+        told = ", ".join(options.duplicates)
+        raise status.bad_request(f"error strict decoding YAML: {told}")
     node = cluster.node(target.resource, target.version)
     _check_declared(node, target, body, options)
     item = cluster.collection(target.resource).items.get((target.namespace, target.name))

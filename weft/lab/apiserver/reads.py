@@ -92,7 +92,9 @@ class Pages:
         try:
             given = orjson.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
             name, start = str(given["list"]), int(given["start"])
-        except (binascii.Error, ValueError, KeyError, TypeError):
+            if start < 0:
+                raise ValueError
+        except (binascii.Error, ValueError, KeyError, TypeError, OverflowError):
             raise status.bad_request("continue key is not valid: use what the list gave") from None
         if name not in self._kept:
             raise status.gone(
@@ -112,10 +114,12 @@ class Pages:
 
 def read_number(query: Mapping[str, str], name: str) -> int:
     text = query.get(name, "")
-    try:
-        return int(text or 0)
-    except ValueError:
-        raise status.bad_request(f"{name}={text!r} is not a number") from None
+    if not text:
+        return 0
+    if len(text) > 19 or not text.isascii() or not text.isdigit():
+        shown = status.quote(text[:40])
+        raise status.bad_request(f"{name}={shown} must be a whole number, and not negative")
+    return int(text)
 
 
 def check_revision(query: Mapping[str, str], current: int) -> None:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-import orjson
-
+from weft.decode import budget, jsontext
 from weft.lab.apiserver import deletion, protobuf, status, writes
 
-BODY_LIMIT = 3 * 1024 * 1024
+BODY_LIMIT = 3 * budget.MIB
+BUDGET = budget.Budget(size=BODY_LIMIT, values=50_000)
+_TOLD = 20  # duplicates, at most
+_MANAGER_LIMIT = 128  # characters of a field manager's name
 _TRUE = {"true", "1", "t", "True", "TRUE", ""}
 
 
@@ -54,34 +56,56 @@ def flag(query: Mapping[str, str], name: str) -> bool:
     return name in query and query[name] in _TRUE
 
 
-def parse_body(body: bytes, media: str) -> Any:
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a client sent, and what strict decoding has to say of keys that stand twice in it."""
+
+    value: Any = None
+    duplicates: tuple[str, ...] = ()
+
+
+def parse_body(body: bytes, media: str) -> Body:
     """JSON or YAML, by content type; an apply is JSON more often than it says."""
     if not body:
-        return None
+        return Body()
     if media == "application/vnd.kubernetes.protobuf":
-        return protobuf.decode(body)
+        return Body(protobuf.decode(body))
     if "cbor" in media:
         raise status.unsupported_media(media, "application/json", "application/yaml")
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
+        value, keys = jsontext.parse_counted(body, BUDGET)
+        twice = jsontext.duplicates(body, keys)
+        return Body(value, tuple(f'duplicate field "{one.path}"' for one in twice[:_TOLD]))
+    except budget.Exceeded as error:
+        raise exceeded("the body", error) from None
+    except budget.Malformed as error:
         if "yaml" not in media:
             raise status.bad_request(f"the body is not valid JSON: {error}") from None
     return _parse_yaml(body)
 
 
-def _parse_yaml(body: bytes) -> Any:
-    import yaml  # only those who write by hand send it
+def _parse_yaml(body: bytes) -> Body:
+    from weft.decode import yamltext  # only those who write by hand send it
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        found = yaml.load(body, loader)
-        return orjson.loads(orjson.dumps(found, option=orjson.OPT_NON_STR_KEYS))
-    except (yaml.YAMLError, TypeError) as error:
+        found = yamltext.parse_one(body, BUDGET)
+    except budget.Exceeded as error:
+        raise exceeded("the body", error) from None
+    except budget.Malformed as error:
         raise status.bad_request(f"the body is not valid YAML: {error}") from None
+    twice = found.duplicates[:_TOLD]
+    told = tuple(f'line {one.line}: key "{one.path}" already set in map' for one in twice)
+    return Body(found.value, told)
 
 
-def write_options(query: Mapping[str, str], agent: str) -> writes.Options:
+def exceeded(what: str, error: budget.Exceeded) -> status.ApiError:
+    """How a budget that ended is told to a client."""
+    if isinstance(error, budget.TooDeep):
+        return status.bad_request(f"{what} {error}")
+    return status.too_large(f"{what} {error}")
+
+
+def write_options(query: Mapping[str, str], agent: str, body: Body = Body()) -> writes.Options:
     dry = query.get("dryRun", "")
     if dry not in {"", "All"}:
         cause = status.unsupported("dryRun", dry, ("All",))
@@ -90,8 +114,17 @@ def write_options(query: Mapping[str, str], agent: str) -> writes.Options:
     if validation not in {"Strict", "Warn", "Ignore"}:
         cause = status.unsupported("fieldValidation", validation, ("Ignore", "Warn", "Strict"))
         raise status.invalid("meta.k8s.io", "CreateOptions", "", [cause])
-    manager = query.get("fieldManager") or agent.partition("/")[0] or "unknown"
-    return writes.Options(dry == "All", manager, validation, flag(query, "force"))
+    manager = query.get("fieldManager") or ""
+    if len(manager) > _MANAGER_LIMIT or not manager.isprintable():
+        rule = f"Too long: may not be more than {_MANAGER_LIMIT} bytes"
+        if len(manager) <= _MANAGER_LIMIT:
+            rule = (
+                f"Invalid value: {status.quote(manager)}: should only contain printable characters"
+            )
+        cause = status.Cause("fieldManager", rule)
+        raise status.invalid("meta.k8s.io", "CreateOptions", "", [cause])
+    manager = manager or agent.partition("/")[0][:_MANAGER_LIMIT] or "unknown"
+    return writes.Options(dry == "All", manager, validation, flag(query, "force"), body.duplicates)
 
 
 def delete_options(body: Any, query: Mapping[str, str]) -> deletion.Request:
@@ -122,6 +155,4 @@ def parse_accept(header: str, include: str) -> Form:
             return Form("partial")
         if not kind:
             return Form()
-    raise status.ApiError(
-        406, "NotAcceptable", "only the following media types are accepted: application/json"
-    )
+    raise status.not_acceptable("application/json")

@@ -12,23 +12,35 @@ from weft.lab.apiserver import status
 
 Predicate = Callable[[Mapping[str, str]], bool]
 
-_SET = re.compile(r"^\s*([A-Za-z0-9._/-]+)\s+(in|notin)\s*\(([^()]*)\)\s*$")
-_EQUAL = re.compile(r"^\s*([A-Za-z0-9._/-]+)\s*(==|!=|=)\s*([A-Za-z0-9._:/-]*)\s*$")
-_EXISTS = re.compile(r"^\s*(!?)\s*([A-Za-z0-9._/-]+)\s*$")
-_ORDER = re.compile(r"^\s*([A-Za-z0-9._/-]+)\s*([<>])\s*(-?[0-9]+)\s*$")
+# No two neighbours of these can match the same character, so that none tries two ways.
+_SET = re.compile(r"([A-Za-z0-9._/-]+)\s+(in|notin)\s*\(([^()]*)\)\Z")
+_EQUAL = re.compile(r"([A-Za-z0-9._/-]+)\s*(==|!=|=)\s*([A-Za-z0-9._:/-]*)\Z")
+_EXISTS = re.compile(r"(!?)\s*([A-Za-z0-9._/-]+)\Z")
+_ORDER = re.compile(r"([A-Za-z0-9._/-]+)\s*([<>])\s*(-?[0-9]{1,19})\Z")
+_FIELD = re.compile(r"([^=!\s]+)\s*(==|!=|=)(.*)\Z", re.DOTALL)
+MOST = 500  # terms of one selector: each is asked of every object
 
 
 def parse_labels(text: str) -> Predicate | None:
     """None when nothing is asked, else a predicate over an object's labels."""
-    terms = [_label_term(part, text) for part in _split(text)]
+    terms = [_label_term(part.strip(), text) for part in _few(_split(text))]
     return _all_of(terms)
 
 
 def parse_fields(text: str, known: Iterable[str]) -> Predicate | None:
     """Like labels, but only `=`, `==`, `!=`, and only over fields that the type offers."""
     offered = set(known)
-    terms = [_field_term(part, offered) for part in text.split(",") if part.strip()]
+    parts = [part for part in text.split(",") if part.strip()]
+    terms = [_field_term(part.strip(), offered) for part in _few(parts)]
     return _all_of(terms)
+
+
+def _few(parts: list[str]) -> list[str]:
+    """Each term once."""
+    found = list(dict.fromkeys(parts))
+    if len(found) > MOST:
+        raise status.bad_request(f"the selector has {len(found)} terms; at most {MOST} are taken")
+    return found
 
 
 def exact_field(text: str, name: str) -> str | None:
@@ -78,7 +90,8 @@ def _label_term(part: str, whole: str) -> Predicate:
     if match := _ORDER.match(part):
         return _order(*match.groups())
     raise status.bad_request(
-        f'unable to parse requirement "{part.strip()}" of label selector "{whole}": write key,'
+        f"unable to parse requirement {status.quote(part)} of label selector"
+        f" {status.quote(whole)}: write key,"
         " !key, key=value, key!=value, key in (a,b) or key notin (a,b)"
     )
 
@@ -103,12 +116,13 @@ def _order(key: str, operator: str, bound: str) -> Predicate:
 
 
 def _field_term(part: str, offered: set[str]) -> Predicate:
-    match = re.match(r"^\s*([^=!\s]+)\s*(==|!=|=)\s*(.*?)\s*$", part)
+    match = _FIELD.match(part)
     if not match:
         raise status.bad_request(
-            f'invalid selector: "{part.strip()}"; a field selector is field=value or field!=value'
+            f"invalid selector: {status.quote(part)}; a field selector is field=value or"
+            " field!=value"
         )
-    key, operator, value = match.groups()
+    key, operator, value = match.group(1), match.group(2), match.group(3).strip()
     if key not in offered:
         raise status.bad_request(
             f'Unable to find "{key}" among the selectable fields: field label not supported: {key};'

@@ -30,7 +30,7 @@ class ApiError(errors.WeftError):
         super().__init__(message)
         self.code = code
         self.reason = reason
-        self.details = details or {}
+        self.details = details
 
     def body(self) -> dict[str, Any]:
         """The metav1.Status that goes over the wire."""
@@ -42,7 +42,7 @@ class ApiError(errors.WeftError):
             "message": self.what,
             "reason": self.reason,
         }
-        if self.details:
+        if self.details is not None:
             status["details"] = self.details
         status["code"] = self.code
         return status
@@ -76,12 +76,13 @@ def not_found(group: str, plural: str, name: str) -> ApiError:
 
 
 def no_such_path() -> ApiError:
-    return ApiError(404, "NotFound", "the server could not find the requested resource")
+    """Its details are there and empty: by that clients tell it from an object that is missing."""
+    return ApiError(404, "NotFound", "the server could not find the requested resource", {})
 
 
 def not_served(what: str) -> ApiError:
     """What a cluster has and the lab does not, with the way around."""
-    return ApiError(501, "NotImplemented", f"the lab does not serve {what}")
+    return ApiError(501, "NotImplemented", f"the lab does not serve {what}", {})
 
 
 def already_exists(group: str, plural: str, name: str) -> ApiError:
@@ -134,7 +135,12 @@ def unauthorized() -> ApiError:
 
 def method_not_allowed() -> ApiError:
     message = "the server does not allow this method on the requested resource"
-    return ApiError(405, "MethodNotAllowed", message)
+    return ApiError(405, "MethodNotAllowed", message, {})
+
+
+def not_acceptable(*known: str) -> ApiError:
+    message = f"only the following media types are accepted: {', '.join(known)}"
+    return ApiError(406, "NotAcceptable", message)
 
 
 def unsupported_media(given: str, *known: str) -> ApiError:
@@ -145,9 +151,17 @@ def unsupported_media(given: str, *known: str) -> ApiError:
     return ApiError(415, "UnsupportedMediaType", message)
 
 
-def too_large(limit: int) -> ApiError:
-    message = f"Request entity too large: limit is {limit}"
-    return ApiError(413, "RequestEntityTooLarge", message)
+def too_large(why: str) -> ApiError:
+    return ApiError(413, "RequestEntityTooLarge", f"Request entity too large: {why}")
+
+
+def too_slow(what: str) -> ApiError:
+    """What a client began to send did not come in time."""
+    return ApiError(408, "Timeout", f"Timeout: {what}", {})
+
+
+def too_many(what: str) -> ApiError:
+    return ApiError(429, "TooManyRequests", what, {"retryAfterSeconds": 1})
 
 
 def gone(message: str) -> ApiError:
@@ -162,7 +176,8 @@ def too_new(asked: int, current: int) -> ApiError:
 
 
 def internal(what: str) -> ApiError:
-    return ApiError(500, "InternalError", f"Internal error occurred: {what}")
+    message = f"Internal error occurred: {what}"
+    return ApiError(500, "InternalError", message, {"causes": [{"message": what}]})
 
 
 def required(field: str, why: str = "") -> Cause:
@@ -188,10 +203,16 @@ def duplicate(field: str, value: object) -> Cause:
     return Cause(field, f"Duplicate value: {quote(value)}", "FieldValueDuplicate")
 
 
+_SHOWN = 1024  # characters of a value in a message
+
+
 def quote(value: object) -> str:
     """A value as Kubernetes prints it in messages: strings quoted, the rest in JSON."""
     import json
 
-    if isinstance(value, str | int | float | bool | dict | list) or value is None:
-        return json.dumps(value, ensure_ascii=False)
-    return str(value)
+    if isinstance(value, str):
+        value = value if len(value) <= _SHOWN else f"{value[:_SHOWN]}..."
+    elif not (isinstance(value, int | float | dict | list) or value is None):
+        return str(value)
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 2 * _SHOWN else f"{text[:_SHOWN]}..."

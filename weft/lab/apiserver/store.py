@@ -16,7 +16,8 @@ from typing import Any
 import orjson
 
 Key = tuple[str, str]
-HISTORY = 10_000
+HISTORY = 10_000  # changes of one type, at most
+HISTORY_SIZE = 64 * 1024 * 1024  # and bytes of the objects in them
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class Collection:
     items: dict[Key, Item] = field(default_factory=dict)
     history: deque[Change] = field(default_factory=deque)
     _order: list[Key] | None = None
+    _size: int = 0
 
     def keys(self) -> list[Key]:
         """All keys by namespace, then name: the order of every list."""
@@ -104,8 +106,11 @@ class Collection:
                 self._order = None
             self.items[key] = change.item
         self.history.append(change)
-        if len(self.history) > HISTORY:
-            self.oldest = self.history.popleft().revision
+        self._size += len(change.item.body)
+        while len(self.history) > HISTORY or self._size > HISTORY_SIZE:
+            gone = self.history.popleft()
+            self.oldest = gone.revision
+            self._size -= len(gone.item.body)
 
 
 class Store:

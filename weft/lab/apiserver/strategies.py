@@ -8,6 +8,7 @@ import binascii
 from weft.lab.apiserver import metadata, status
 from weft.lab.apiserver.resources import Object
 
+DATA_LIMIT = 1024 * 1024  # bytes of a ConfigMap or Secret
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 
@@ -51,7 +52,12 @@ def validate_secret(obj: Object) -> list[status.Cause]:
 
 
 def validate_keys(obj: Object) -> list[status.Cause]:
+    """Of ConfigMaps and Secrets: the names of their entries, and how much they hold in all."""
     causes = []
+    held = [each for part in ("data", "binaryData") for each in (obj.get(part) or {}).values()]
+    if sum(len(value or "") for value in held) > DATA_LIMIT:
+        text = f"Too long: may not be more than {DATA_LIMIT} bytes"
+        causes.append(status.Cause("data", text, "FieldValueTooLong"))
     for part in ("data", "binaryData"):
         for key in obj.get(part) or {}:
             causes += metadata.validate_name(

@@ -11,7 +11,12 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
+from weft.decode.budget import MIB, Exceeded
+
 UNSET: Any = object()
+DEFAULTS_LIMIT = 2 * MIB  # bytes that defaults add to one object
 
 
 @dataclass(slots=True)
@@ -31,6 +36,7 @@ class Node:
     merge_key: str = ""
     strategies: frozenset[str] = frozenset()
     default: Any = UNSET
+    default_size: int = 0
     defaults: tuple[tuple[str, Node], ...] = ()
     has_defaults: bool = False
 
@@ -112,6 +118,8 @@ class Compiler:
         strategy = schema.get("x-kubernetes-patch-strategy", "")
         node.strategies = frozenset(part for part in strategy.split(",") if part) or node.strategies
         node.default = schema.get("default", node.default)
+        if node.default is not UNSET:
+            node.default_size = len(orjson.dumps(node.default))
 
 
 def _note_defaults(node: Node, seen: set[int]) -> bool:
@@ -134,19 +142,26 @@ def _note_defaults(node: Node, seen: set[int]) -> bool:
     return node.has_defaults
 
 
-def apply_defaults(node: Node, value: Any) -> None:
-    """Fill in what is missing, in place."""
+def apply_defaults(node: Node, value: Any, limit: int = DEFAULTS_LIMIT) -> int:
+    """Fill in what is missing, in place; tells how much of the limit is left.
+
+    Raises Exceeded where that takes more: a default is filled into each element of a list.
+    """
     if not node.has_defaults:
-        return
+        return limit
     if isinstance(value, dict):
         for name, inner in node.defaults:
             if name not in value or (value[name] is None and not inner.nullable):
+                limit -= inner.default_size
+                if limit < 0:
+                    raise Exceeded(f"takes more than {DEFAULTS_LIMIT} bytes of defaults")
                 value[name] = deepcopy(inner.default)
         for name, below in value.items():
-            apply_defaults(node.child(name), below)
+            limit = apply_defaults(node.child(name), below, limit)
     elif isinstance(value, list) and node.items is not None:
         for below in value:
-            apply_defaults(node.items, below)
+            limit = apply_defaults(node.items, below, limit)
+    return limit
 
 
 _EMPTY: dict[str, Callable[[], Any]] = {"object": dict, "string": str}

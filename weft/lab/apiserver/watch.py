@@ -16,7 +16,8 @@ _LOG = logging.getLogger(__name__)
 
 Predicate = Callable[[Mapping[str, str]], bool]
 Encode = Callable[[Item], bytes]
-LIMIT = 50_000
+LIMIT = 50_000  # lines that wait to be written, at most
+SIZE_LIMIT = 64 * 1024 * 1024  # and bytes
 
 _HEAD = {kind: f'{{"type":"{kind}","object":'.encode() for kind in ("ADDED", "MODIFIED", "DELETED")}
 
@@ -46,6 +47,7 @@ class Watcher:
         self.encode = encode
         self._form = form
         self._buffer: list[bytes] = []
+        self._size = 0
         self.revision = 0
         self.ended = False
         self.wake = asyncio.Event()
@@ -65,8 +67,11 @@ class Watcher:
         kind = self._seen_as(change)
         if kind is None:
             return
-        self._buffer.append(self._line(kind, change))
-        if len(self._buffer) > LIMIT:
+        line = self._line(kind, change)
+        self._buffer.append(line)
+        self._size += len(line)
+        if len(self._buffer) > LIMIT or self._size > SIZE_LIMIT:
+            self._buffer.clear()  # the reader lists again: nobody needs what it did not read
             self.end()
         self.wake.set()
 
@@ -91,6 +96,7 @@ class Watcher:
         """All that waits to be written."""
         data = b"".join(self._buffer)
         self._buffer.clear()
+        self._size = 0
         self.wake.clear()
         return data
 

@@ -10,21 +10,30 @@ import os
 import uuid
 from copy import deepcopy
 from dataclasses import dataclass, field
+from typing import Any
 
 from weft.lab.apiserver import clock, deletion, items, metadata, status, store, structural
 from weft.lab.apiserver.cluster import Cluster
 from weft.lab.apiserver.patch import fields, ownership
 from weft.lab.apiserver.resources import Object, Resource, Version
 
+OBJECT_LIMIT = 1536 * 1024  # bytes of one object, as etcd's limit is by default
+_TOLD = 100  # fields that are unknown, at most
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a client may ask about how to write."""
+    """What a client may ask about how to write, and what its text was found to say twice.
+
+    patch: what it sent, where that is not the object itself.
+    """
 
     dry_run: bool = False
     manager: str = "unknown"
     validation: str = "Warn"
     force: bool = False
+    duplicates: tuple[str, ...] = ()
+    patch: Any = None
 
 
 @dataclass(slots=True)
@@ -63,7 +72,7 @@ def create(
         raise status.already_exists(resource.group, resource.plural, key[1])
     if options.dry_run:
         return items.seal(resource, obj, cluster.store.revision)
-    return cluster.put(resource, obj, None)
+    return cluster.put(resource, obj, None, limit=OBJECT_LIMIT)
 
 
 def update(cluster: Cluster, target: Target, obj: Object, options: Options) -> store.Item:
@@ -118,7 +127,7 @@ def replace(
         return items.seal(resource, new, item.revision)
     if deletion.is_complete(new):
         return cluster.remove(resource, items.seal(resource, new, item.revision))
-    return cluster.put(resource, new, item)
+    return cluster.put(resource, new, item, limit=OBJECT_LIMIT)
 
 
 def _note_manager(
@@ -181,10 +190,13 @@ def shape(cluster: Cluster, target: Target, obj: Object, options: Options) -> No
     if why:
         raise status.bad_request(f"{where}: json: {why}")
     unknown = structural.prune(node, obj)
-    if unknown and options.validation != "Ignore":
-        told = [f'unknown field "{path}"' for path in unknown]
+    told = [*(f'unknown field "{path}"' for path in unknown[:_TOLD]), *options.duplicates]
+    if told and options.validation != "Ignore":
         if options.validation == "Strict":
-            raise status.bad_request(f"{where}: strict decoding error: {', '.join(told)}")
+            strict = f"strict decoding error: {', '.join(told)}"
+            if options.patch is not None:
+                raise status.invalid("", "", "", [status.wrong("patch", options.patch, strict)])
+            raise status.bad_request(f"{where}: {strict}")
         target.warnings.extend(told)
     structural.apply_defaults(node, obj)
 

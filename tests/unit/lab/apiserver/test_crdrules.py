@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from weft.lab.apiserver import crdrules
+from weft.lab.apiserver import crdrules, status
 
 SCHEMA = {
     "type": "object",
@@ -65,3 +65,40 @@ def test_missing_fields_are_told_once_each() -> None:
     causes = CHECK({"spec": {}})
     assert sorted(one.field for one in causes) == ["spec.mode", "spec.size"]
     assert [one.field for one in CHECK({})] == ["spec"]
+
+
+def test_a_pattern_costs_no_more_than_its_text() -> None:
+    """Python's engine would try 2 to the power of 100,000 ways."""
+    check = crdrules.checker(schema_of({"type": "string", "pattern": "^(a+)+$"}))
+    assert check({"spec": "a" * 100_000}) == []
+    (cause,) = check({"spec": "a" * 100_000 + "!"})
+    assert "should match '^(a+)+$'" in cause.message
+    assert len(cause.message) < 3000
+
+
+def test_the_steps_of_an_object_end() -> None:
+    alternatives = [{"enum": [f"{n}"]} for n in range(1000)]
+    check = crdrules.checker(
+        schema_of({"type": "array", "items": {"type": "string", "anyOf": alternatives}})
+    )
+    assert check({"spec": ["999"] * 10}) == []
+    with pytest.raises(status.ApiError, match="300000 steps") as caught:
+        check({"spec": ["999"] * 1000})
+    assert caught.value.code == 413
+
+
+def test_a_long_list_of_one_wrong_kind_is_told_in_part() -> None:
+    check = crdrules.checker(schema_of({"type": "array", "items": {"type": "string"}}))
+    assert len(check({"spec": [1] * 40_000})) == crdrules.MOST
+
+
+def test_a_long_list_that_is_a_set_is_compared_once() -> None:
+    schema = {"type": "array", "items": {"type": "integer"}, "x-kubernetes-list-type": "set"}
+    check = crdrules.checker(schema_of(schema))
+    assert check({"spec": [*range(40_000)]}) == []
+    (cause,) = check({"spec": [*range(40_000), 5]})
+    assert cause.field == "spec[40000]"
+
+
+def schema_of(spec: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": {"spec": spec}}

@@ -4,6 +4,9 @@ from weft.lab.apiserver import request, status
 
 Route = request.Route
 
+TEN = ",".join(["*a{0}"] * 10)
+BOMB = 'a0: &a0 ["lol"]\n' + "".join(f"a{n}: &a{n} [{TEN.format(n - 1)}]\n" for n in range(1, 9))
+
 
 @pytest.mark.parametrize(
     ("path", "expected"),
@@ -53,9 +56,9 @@ def test_no_form_that_is_known() -> None:
 
 
 def test_bodies() -> None:
-    assert request.parse_body(b"", "application/json") is None
-    assert request.parse_body(b'{"a":1}', "application/json") == {"a": 1}
-    assert request.parse_body(b"a: 1\nb: 2020-01-01", "application/yaml") == {
+    assert request.parse_body(b"", "application/json").value is None
+    assert request.parse_body(b'{"a":1}', "application/json").value == {"a": 1}
+    assert request.parse_body(b"a: 1\nb: 2020-01-01", "application/yaml").value == {
         "a": 1,
         "b": "2020-01-01",
     }
@@ -63,6 +66,38 @@ def test_bodies() -> None:
         request.parse_body(b"a: 1", "application/json")
     with pytest.raises(status.ApiError, match="not valid YAML"):
         request.parse_body(b"a: [", "application/yaml")
+
+
+@pytest.mark.parametrize(
+    ("body", "media", "code"),
+    [
+        (b'{"a":' * 201 + b"1" + b"}" * 201, "application/json", 400),
+        (b"[" * 3000 + b"]" * 3000, "application/json", 400),
+        (b"a: " + b"[" * 3000, "application/yaml", 400),
+        (b"[" + b"0," * 50_000 + b"0]", "application/json", 413),
+        (b"- 0\n" * 50_001, "application/yaml", 413),
+        (BOMB.encode(), "application/yaml", 413),
+    ],
+)
+def test_a_body_has_a_budget(body: bytes, media: str, code: int) -> None:
+    with pytest.raises(status.ApiError) as caught:
+        request.parse_body(body, media)
+    assert caught.value.code == code
+
+
+def test_what_a_body_says_twice_is_told_as_its_language_has_it() -> None:
+    found = request.parse_body(b'{"spec":{"a":1,"a":2}}', "application/json")
+    assert found == request.Body({"spec": {"a": 2}}, ('duplicate field "spec.a"',))
+    found = request.parse_body(b"spec:\n  a: 1\n  a: 2\n", "application/yaml")
+    assert found.duplicates == ('line 3: key "spec.a" already set in map',)
+
+
+@pytest.mark.parametrize("manager", ["x" * 129, "a\nb"])
+def test_a_field_manager_has_a_readable_name(manager: str) -> None:
+    with pytest.raises(status.ApiError) as caught:
+        request.write_options({"fieldManager": manager}, "")
+    assert caught.value.code == 422
+    assert len(request.write_options({}, manager).manager) <= 128
 
 
 def test_write_options() -> None:

@@ -62,3 +62,22 @@ def test_exact_field() -> None:
     assert selectors.exact_field("a=b,metadata.name=web", "metadata.name") == "web"
     assert selectors.exact_field("metadata.name==web", "metadata.name") == "web"
     assert selectors.exact_field("metadata.name!=web", "metadata.name") is None
+
+
+@pytest.mark.parametrize(
+    "text", ["a" + " " * 60_000 + "x", " " * 60_000 + "!", "a in (" + " " * 60_000]
+)
+def test_a_long_selector_is_read_once(text: str) -> None:
+    with pytest.raises(status.ApiError) as caught:
+        selectors.parse_labels(text)
+    assert len(str(caught.value)) < 6000
+
+
+def test_a_selector_has_so_many_terms() -> None:
+    many = ",".join(f"k{n}=v" for n in range(selectors.MOST + 1))
+    with pytest.raises(status.ApiError, match="501 terms; at most 500"):
+        selectors.parse_labels(many)
+    with pytest.raises(status.ApiError, match="501 terms; at most 500"):
+        selectors.parse_fields(many, ())
+    assert selectors.parse_labels("a=b," * 5000) is not None
+    assert selectors.parse_labels(f"a in ({'b,' * 5000}c)") is not None

@@ -37,7 +37,8 @@ def apply(
     wanted = fields.owned(node, applied)
     own = next((entry for entry in entries if manager.is_of(entry)), None)
     others = [entry for entry in entries if entry is not own]
-    taken = {path for path in wanted if _differs(node, live, applied, path)}
+    before, after = fields.Reader(node, live), fields.Reader(node, applied)
+    taken = {path for path in wanted if _differs(before.read(path), after.read(path))}
     conflicts = _conflicts(others, taken)
     if conflicts and not force:
         return Result({}, conflicts)
@@ -87,9 +88,8 @@ def _conflicts(others: list[ownership.Entry], taken: set[fields.Path]) -> tuple[
     return tuple(found)
 
 
-def _differs(node: Node, live: Any, applied: Any, path: fields.Path) -> bool:
+def _differs(before: Any, after: Any) -> bool:
     """An empty map or list asks only that there be one."""
-    before, after = fields.read(node, live, path), fields.read(node, applied, path)
     return before != after and not (after in ({}, []) and isinstance(before, type(after)))
 
 
@@ -106,11 +106,13 @@ def _let_go(
         held |= ownership.paths(entry)
     parents = {path[:length] for path in held for length in range(1, len(path) + 1)}
     whole = {path[:-1] for path in dropped if path[-1] == "."} - parents
+    eraser = fields.Eraser(node, merged, parents)
     for path in sorted(whole, key=len, reverse=True):
-        fields.erase(node, merged, (*path, "."), parents)
+        eraser.erase((*path, "."))
     for path in sorted(dropped, key=len, reverse=True):
         if path[-1] != "." and path not in parents and not fields.is_key(path):
-            fields.erase(node, merged, path, parents)
+            eraser.erase(path)
+    eraser.finish()
 
 
 def merge(node: Node, live: Any, applied: Any) -> Any:
@@ -123,7 +125,8 @@ def merge(node: Node, live: Any, applied: Any) -> Any:
         if node.list_type == "map":
             return _merge_elements(node, live, applied)
         if node.list_type == "set":
-            return live + [one for one in applied if one not in live]
+            held = {fields.value_step(one) for one in live}
+            return live + [one for one in applied if fields.value_step(one) not in held]
     return deepcopy(applied)
 
 

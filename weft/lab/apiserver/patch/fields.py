@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from weft.decode.budget import Exceeded
 from weft.lab.apiserver.structural import UNSET, Node
 
 Path = tuple[str, ...]
@@ -35,10 +36,15 @@ _SYSTEM_META = {
 }
 
 
+MOST_STEPS = 400_000  # of the paths of one object: two hundred times what a large pod has
+
+
 def owned(node: Node, obj: Any) -> set[Path]:
     """The paths of every field that an object sets, but for those that the server owns."""
     found: set[Path] = set()
     _collect(node, obj, (), found)
+    if sum(map(len, found)) > MOST_STEPS:
+        raise Exceeded(f"sets fields whose names have more than {MOST_STEPS} steps in all")
     return {path for path in found if not _is_system(path)}
 
 
@@ -102,66 +108,140 @@ def value_step(value: Any) -> str:
     return "v:" + orjson.dumps(value).decode()
 
 
-def read(node: Node, obj: Any, path: Path) -> Any:
-    """The value at a path; a private marker when it is not there."""
-    for step in path:
-        found = _locate(node, obj, step)
-        if found is None:
-            return UNSET
-        node, obj = found
-    return obj
+class Reader:
+    """Reads values of one object at many paths; elements of lists are found by their keys."""
 
+    def __init__(self, node: Node, obj: Any) -> None:
+        self._node = node
+        self._obj = obj
+        self._elements: dict[int, dict[str, Any]] = {}
 
-def _locate(node: Node, obj: Any, step: str) -> tuple[Node, Any] | None:
-    if step == ".":
-        return node, True
-    kind, name = step[:2], step[2:]
-    if kind == "f:":
-        if isinstance(obj, dict) and name in obj:
-            return node.child(name), obj[name]
-        return None
-    for element in obj if isinstance(obj, list) else ():
-        if (kind == "k:" and key_step(node, element) == step) or (
-            kind == "v:" and value_step(element) == step
-        ):
-            return node.element, element
-    return None
+    def read(self, path: Path) -> Any:
+        """The value at a path; a private marker when it is not there."""
+        node, obj = self._node, self._obj
+        for step in path:
+            if step[:2] in ("k:", "v:") and isinstance(obj, list):
+                found = self._index(node, obj, step[:2]).get(step, UNSET)
+                if found is UNSET:
+                    return UNSET
+                node, obj = node.element, found
+                continue
+            if step == ".":
+                obj = True
+            elif isinstance(obj, dict) and step[:2] == "f:" and step[2:] in obj:
+                node, obj = node.child(step[2:]), obj[step[2:]]
+            else:
+                return UNSET
+        return obj
+
+    def _index(self, node: Node, elements: list[Any], kind: str) -> dict[str, Any]:
+        """Steps to elements; the first of those that are alike counts."""
+        known = self._elements.get(id(elements))
+        if known is None:
+            known = {_step_of(node, one, kind): one for one in reversed(elements)}
+            self._elements[id(elements)] = known
+        return known
 
 
 def difference(node: Node, old: Any, new: Any) -> set[Path]:
     """Paths that `new` sets and `old` does not, or to another value."""
-    return {path for path in owned(node, new) if read(node, old, path) != read(node, new, path)}
+    before, after = Reader(node, old), Reader(node, new)
+    return {path for path in owned(node, new) if before.read(path) != after.read(path)}
 
 
 def removed(node: Node, old: Any, new: Any) -> set[Path]:
     return owned(node, old) - owned(node, new)
 
 
-def erase(node: Node, obj: Any, path: Path, keep: set[Path], above: Path = ()) -> None:
-    """Take the value at a path out, and what becomes empty by it, but for the paths to keep."""
-    step, rest = path[0], path[1:]
-    if not rest:
-        _erase_last(node, obj, step)
-        return
-    found = _locate(node, obj, step)
-    if found is None:
-        return
-    inner, value = found
-    if rest == (".",):
+class Eraser:
+    """Takes values out of one object at many paths, and what becomes empty by it.
+
+    keep: paths that stay even when they are empty. Lists are rewritten once, by `finish`.
+    """
+
+    def __init__(self, node: Node, obj: Any, keep: set[Path]) -> None:
+        self._node = node
+        self._obj = obj
+        self._keep = keep
+        self._lists: dict[int, _Elements] = {}
+
+    def erase(self, path: Path) -> None:
+        self._erase(self._node, self._obj, path, ())
+
+    def finish(self) -> None:
+        for elements in self._lists.values():
+            elements.rewrite()
+
+    def _erase(self, node: Node, obj: Any, path: Path, above: Path) -> None:
+        step, rest = path[0], path[1:]
+        if not rest:
+            self._drop(node, obj, step)
+            return
         if isinstance(obj, list):
-            obj.remove(value)
-        return
-    here = (*above, step)
-    erase(inner, value, rest, keep, here)
-    if value in ({}, []) and here not in keep:
-        _erase_last(node, obj, step)
+            found = self._elements(node, obj, step).first(step)
+            inner = node.element
+        else:
+            found = obj.get(step[2:], UNSET) if isinstance(obj, dict) else UNSET
+            inner = node.child(step[2:])
+        if found is UNSET:
+            return
+        if rest == (".",):
+            if isinstance(obj, list):
+                self._drop(node, obj, step)
+            return
+        here = (*above, step)
+        self._erase(inner, found, rest, here)
+        if self._is_empty(found) and here not in self._keep:
+            self._drop(node, obj, step)
+
+    def _drop(self, node: Node, obj: Any, step: str) -> None:
+        if step.startswith("f:") and isinstance(obj, dict):
+            obj.pop(step[2:], None)
+        elif isinstance(obj, list):
+            self._elements(node, obj, step).drop(step)
+
+    def _is_empty(self, value: Any) -> bool:
+        known = self._lists.get(id(value)) if isinstance(value, list) else None
+        return known.is_empty if known is not None else value in ({}, [])
+
+    def _elements(self, node: Node, obj: list[Any], step: str) -> _Elements:
+        known = self._lists.get(id(obj))
+        if known is None:
+            known = self._lists[id(obj)] = _Elements(node, obj, step[:2])
+        return known
 
 
-def _erase_last(node: Node, obj: Any, step: str) -> None:
-    if step.startswith("f:") and isinstance(obj, dict):
-        obj.pop(step[2:], None)
-    elif isinstance(obj, list) and (found := _locate(node, obj, step)) is not None:
-        obj.remove(found[1])
+class _Elements:
+    """A list whose elements are found by their steps, and leave it together at the end."""
+
+    def __init__(self, node: Node, elements: list[Any], kind: str) -> None:
+        self._list = elements
+        self._gone: set[int] = set()
+        self._places: dict[str, list[int]] = {}
+        for place in reversed(range(len(elements))):
+            step = _step_of(node, elements[place], kind)
+            self._places.setdefault(step, []).append(place)
+
+    @property
+    def is_empty(self) -> bool:
+        return len(self._gone) == len(self._list)
+
+    def first(self, step: str) -> Any:
+        places = self._places.get(step)
+        return self._list[places[-1]] if places else UNSET
+
+    def drop(self, step: str) -> None:
+        if places := self._places.get(step):
+            self._gone.add(places.pop())
+
+    def rewrite(self) -> None:
+        if self._gone:
+            kept = [one for place, one in enumerate(self._list) if place not in self._gone]
+            self._list[:] = kept
+
+
+def _step_of(node: Node, element: Any, kind: str) -> str:
+    return value_step(element) if kind == "v:" else key_step(node, element)
 
 
 def to_tree(paths: Iterable[Path]) -> Tree:

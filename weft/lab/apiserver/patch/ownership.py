@@ -9,6 +9,8 @@ from typing import Any
 from weft.lab.apiserver.patch import fields
 
 Entry = dict[str, Any]
+MOST = 10  # managers that update, as the reference server keeps them
+ANCIENT = "ancient-changes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,4 +79,18 @@ def after_update(
     held = (paths(own) if own else set()) - removed | changed
     if held:
         found.append(entry_of(manager, held, now))
-    return found
+    return _within_bounds(found)
+
+
+def _within_bounds(entries: list[Entry]) -> list[Entry]:
+    """Of many who only update, the oldest become one: a name is whatever its client says."""
+    plain = [entry for entry in entries if entry["operation"] == "Update"]
+    old = sorted(plain, key=lambda entry: str(entry.get("time", "")))[: max(0, len(plain) - MOST)]
+    if not old:
+        return entries
+    old = sorted(plain, key=lambda entry: str(entry.get("time", "")))[: len(old) + 1]
+    gone = {id(entry) for entry in old}
+    held = set().union(*(paths(entry) for entry in old))
+    ancient = Manager(ANCIENT, "Update", old[-1]["apiVersion"])
+    merged = entry_of(ancient, held, str(old[-1].get("time", "")))
+    return [merged, *(entry for entry in entries if id(entry) not in gone)]

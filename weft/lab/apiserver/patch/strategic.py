@@ -6,7 +6,10 @@ kubectl, which computes them from the schema that this server publishes.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
+
+import orjson
 
 from weft.lab.apiserver import status
 from weft.lab.apiserver.structural import Node
@@ -29,15 +32,20 @@ def merge(node: Node, target: Any, patch: Any) -> Any:
         return patch
     if directive not in (None, "merge"):
         raise status.bad_request(f"Unknown patch type: {directive}")
+    for key, value in patch.items():
+        if key == "$retainKeys" or key.startswith((_ORDER, _DELETE)):
+            _check_list(key, value)
     retained = patch.pop("$retainKeys", None)
     if retained is not None:
-        for name in [name for name in target if name not in retained]:
+        kept = {name for name in retained if isinstance(name, str)}
+        for name in [name for name in target if name not in kept]:
             del target[name]
     orders = {k[len(_ORDER) :]: patch.pop(k) for k in list(patch) if k.startswith(_ORDER)}
     for key in [key for key in patch if key.startswith(_DELETE)]:
         name, gone = key[len(_DELETE) :], patch.pop(key)
         if isinstance(target.get(name), list):
-            target[name] = [one for one in target[name] if one not in gone]
+            marks = _marks(gone)
+            target[name] = [one for one in target[name] if orjson.dumps(one) not in marks]
     for name, value in patch.items():
         _merge_field(node.child(name), target, name, value)
     for name, order in orders.items():
@@ -57,37 +65,55 @@ def _merge_field(node: Node, target: dict[str, Any], name: str, value: Any) -> N
         target[name] = value
 
 
+def _check_list(key: str, value: Any) -> None:
+    if not isinstance(value, list):
+        raise status.bad_request(f"{key} must be a list, not {status.quote(value)}")
+
+
+def _marks(values: Iterable[Any]) -> set[bytes]:
+    """What says of scalars that they are equal, and is found at once."""
+    return {orjson.dumps(one) for one in values}
+
+
 def _merge_list(node: Node, target: list[Any], patch: list[Any]) -> list[Any]:
     if not node.merge_key:
-        return target + [one for one in patch if one not in target]
+        marks = _marks(target)
+        return target + [one for one in patch if orjson.dumps(one) not in marks]
     if any(isinstance(one, dict) and one.get("$patch") == "replace" for one in patch):
         return [one for one in patch if "$patch" not in one]
+    # By key, so that long lists merge in linear time; elements of one key stay together.
+    held: dict[bytes, list[Any]] = {}
+    for one in target:
+        held.setdefault(orjson.dumps(one.get(node.merge_key)), []).append(one)
+    gone: set[int] = set()
+    found = list(target)
     for element in patch:
         if not isinstance(element, dict) or element.get(node.merge_key) is None:
             if element == {"$patch": "delete"}:
                 return []
             raise status.bad_request(
-                f"map: {element} does not contain declared merge key: {node.merge_key}"
+                f"map: {status.quote(element)} does not contain declared merge key:"
+                f" {node.merge_key}"
             )
-        key = element[node.merge_key]
-        same = [one for one in target if one.get(node.merge_key) == key]
+        key = orjson.dumps(element[node.merge_key])
         if element.get("$patch") == "delete":
-            target = [one for one in target if one.get(node.merge_key) != key]
-        elif same:
-            merge(node.element, same[0], element)
+            gone.update(id(one) for one in held.pop(key, ()))
+        elif key in held:
+            merge(node.element, held[key][0], element)
         else:
-            target = [*target, merge(node.element, {}, element)]
-    return target
+            held[key] = [merge(node.element, {}, element)]
+            found += held[key]
+    return [one for one in found if id(one) not in gone]
 
 
 def _in_order(node: Node, target: list[Any], order: list[Any]) -> list[Any]:
     """Elements that the order names stand in it; the rest stay behind their neighbour."""
     key = node.merge_key
 
-    def name(one: Any) -> Any:
-        return one.get(key) if key and isinstance(one, dict) else one
+    def name(one: Any) -> bytes:
+        return orjson.dumps(one.get(key) if key and isinstance(one, dict) else one)
 
-    rank: dict[Any, int] = {}
+    rank: dict[bytes, int] = {}
     for place, wanted in enumerate(order):
         rank.setdefault(name(wanted), place)
     placed: list[tuple[tuple[int, int], Any]] = []
