@@ -22,7 +22,7 @@ Name = Annotated[str, typer.Option("--name", "-n", help="Which lab; several run 
 Disks = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="\\[FORMAT:]FOLDER",
+        metavar="[FORMAT:]FOLDER",
         help="A folder of this machine whose images virtual machines may have as disks, all of"
         " FORMAT raw (if not said) or qcow2; may be repeated.  \\[default: as last time]",
     ),
@@ -79,7 +79,7 @@ def up_(
         port=port,
         primary=primary,
         cluster_subnets=cluster_subnets,
-        disks=_absolute(disks),
+        disks=tuple(map(absolute, disks)) if disks else None,
     )
     spec.change(spec.Lab(name=name), wishes, running=False)  # refuse nonsense before downloading
     before = state.Folder.of(name).load()
@@ -90,11 +90,12 @@ def up_(
     output.emit(form, found, lambda: _say_up(found, before.nodes if before else 0))
 
 
-def _absolute(folders: list[str] | None) -> tuple[str, ...] | None:
-    """As the lab keeps them, wherever it is started from; None: no word about them."""
-    if not folders:
-        return None
-    return tuple(one if ":" in one else os.path.abspath(one) for one in folders)
+def absolute(folder: str) -> str:
+    """A `[FORMAT:]FOLDER` as the lab keeps it, wherever it is started from."""
+    form, colon, path = folder.partition(":")
+    if not colon or "/" in form:
+        return os.path.abspath(folder)
+    return f"{form}:{os.path.abspath(path)}"
 
 
 def _say_up(found: Mapping[str, Any], before: int) -> None:

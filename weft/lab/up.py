@@ -27,6 +27,7 @@ import weft
 from weft import errors
 from weft.lab import plan, spec, state
 from weft.lab.runtime import cache, databases, toolchain
+from weft.lab.vm import disks
 
 ROOM = 64_000_000  # bytes for objects, certificates and logs
 PATIENCE = 8.0  # seconds until a supervisor that was told to stop is killed
@@ -149,7 +150,16 @@ def _check_host(folder: state.Folder, lab: spec.Lab) -> None:
     """What the lab needs of this machine and can be told beforehand."""
     if lab.datapath == "netdev":
         _check_tun()
-    for path in (folder.path, cache.folder(), Path(sys.prefix), Path(weft.__file__).resolve()):
+    lent = [Path(disks.parse(one).path) for one in lab.disks]
+    for path in lent:
+        if not path.is_dir():
+            raise errors.Unavailable(
+                "there is no such folder for disks of virtual machines",
+                where=str(path),
+                hint="make it, or name another one: --disks [FORMAT:]FOLDER",
+            )
+    own = (folder.path, cache.folder(), Path(sys.prefix), Path(weft.__file__).resolve())
+    for path in (*own, *lent):
         if path.resolve().is_relative_to("/run"):
             raise errors.Unavailable(
                 "this folder is below /run, which every lab has for itself",
