@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
 import pytest
 
 from tests.support import policies
-from tests.support.barezone import FAR, SWITCH, Bare, bare
+from tests.support.barezone import FAR, NODE, SWITCH, Bare, bare
 from tests.support.ovsdb import Server
 from tests.support.patience import PATIENCE
-from weft import rows
+from weft import model, ranges, rows
 from weft.api import policy
 from weft.control.zone.policies import Namespace
+from weft.control.zone.state import Definition
 from weft.ovn import ports, tables
+from weft.ovsdb.session import Session
 
 pytestmark = pytest.mark.real
 
@@ -356,3 +359,122 @@ async def test_a_reset_that_comes_while_something_is_written_is_not_lost(zone: B
         await zone.sent()
         zone.writer.reset()
     await zone.until(lambda: zone.writer.figures.rebuilds == 2)
+
+
+@pytest.fixture
+async def routed(zone: Bare) -> Bare:
+    """The cluster's own network in place of blue: routers, routes and a way out."""
+    part = (ip_network("10.128.2.0/24"),)
+    spec = model.NetworkSpec(
+        "default", model.Topology.LAYER3, 1300, (ip_network("10.128.0.0/16"),), role="primary"
+    )
+    gateway = model.Gateway(
+        mac="0a:58:c0:00:02:65",
+        addresses=(ip_interface("192.0.2.102/24"),),
+        next_hops=(ip_address("192.0.2.254"),),
+        interface_id="physnet_node1",
+    )
+    zone.zone.set_pod("default/one", None)
+    zone.zone.set_definition("default", Definition(model.Network(spec, 0)))
+    for name, number, own in ((NODE, 2, True), (FAR, 3, False)):
+        chassis = "chassis-1" if own else "chassis-2"
+        made = model.NodeInfo(
+            name, chassis, (f"192.0.2.{number}",), id=number, transit=ranges.transit(number),
+            subnets=(("default", part if own else (ip_network("10.128.3.0/24"),)),),
+            gateway=gateway if own else None,
+        )  # fmt: skip
+        zone.zone.set_node(name, made)
+    zone.writer.poke()
+    await zone.settled()
+    assert u(zone, "NAT")
+    return zone
+
+
+ROUTER = "Logical_Router"
+ROUTE: Json = {"ip_prefix": "0.0.0.0/0", "nexthop": "10.128.2.66"}
+HARM_ROUTED: dict[str, Harm] = {
+    "a route": row_into(ROUTER, "static_routes", "Logical_Router_Static_Route", **ROUTE),
+    "a translation": row_into(
+        ROUTER, "nat", "NAT", type="dnat_and_snat", external_ip="192.0.2.9", logical_ip="10.128.2.3"
+    ),
+    "a reroute": row_into(
+        ROUTER, "policies", "Logical_Router_Policy", priority=1, match="1", action="drop"
+    ),
+    "a router's port": row_into(
+        ROUTER, "ports", "Logical_Router_Port", name="new", mac="0a:58:00:00:00:99",
+        networks="10.77.0.1/24",
+    ),
+    "a router that is off": column(ROUTER, enabled=False),
+    "a router's ports": column(ROUTER, ports=["set", []]),
+    "a router's routes": column(ROUTER, static_routes=["set", []]),
+    "a router's marks": column(ROUTER, external_ids=["map", []]),
+    "a twin of a router": twin_of(ROUTER),
+    "a port's address": column("Logical_Router_Port", mac="0a:58:00:00:00:99"),
+    "a port's advertisements": column(
+        "Logical_Router_Port", ipv6_ra_configs=["map", [["address_mode", "slaac"]]]
+    ),
+    "a route's hop": column("Logical_Router_Static_Route", nexthop="10.128.2.66"),
+    "a route's table": column("Logical_Router_Static_Route", route_table="other"),
+    "a route's marks": column("Logical_Router_Static_Route", external_ids=["map", []]),
+    "a translation's address": column("NAT", external_ip="192.0.2.9"),
+    "a translation's ports": column("NAT", external_port_range="1-2"),
+    "a guard's rule": column("ACL", match="0"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("harm", HARM_ROUTED.values(), ids=HARM_ROUTED.keys())
+async def test_what_another_does_to_routers_is_undone(routed: Bare, harm: Harm) -> None:
+    before = await everything(routed)
+    await routed.does(*harm(routed))
+    await restored(routed, before)
+    assert routed.writer.trouble == ""
+
+
+HARM_CHASSIS: dict[str, tuple[str, Json]] = {
+    "its endpoint": ("Encap", {"ip": "192.0.2.77"}),
+    "how it is reached": ("Encap", {"options": ["map", [["csum", "false"]]]}),
+    "that it is remote": ("Chassis", {"other_config": ["map", []]}),
+    "its zones": ("Chassis", {"transport_zones": "elsewhere"}),
+    "its marks": ("Chassis", {"external_ids": ["map", []]}),
+}
+
+
+@pytest.mark.parametrize("harm", HARM_CHASSIS.values(), ids=HARM_CHASSIS.keys())
+async def test_what_another_does_to_a_chassis_is_undone(zone: Bare, harm: tuple[str, Json]) -> None:
+    async def said() -> Json:
+        columns = {"Encap": ["chassis_name", "ip", "type", "options"],
+                   "Chassis": ["name", "hostname", "other_config", "transport_zones",
+                               "external_ids"]}  # fmt: skip
+        selects = [
+            {"op": "select", "table": t, "where": [], "columns": c} for t, c in columns.items()
+        ]
+        return await stranger.transact(tables.SOUTHBOUND, selects)
+
+    stranger = await Session.connect(zone.sb.address)
+    try:
+        before = await said()
+        table, row = harm
+        update = {"op": "update", "table": table, "where": [], "row": row}
+        await stranger.transact(tables.SOUTHBOUND, [update])
+        async with asyncio.timeout(PATIENCE):
+            while await said() != before:
+                await zone.looked.wait()
+                zone.looked.clear()
+    finally:
+        await stranger.close()
+
+
+async def test_a_chassis_that_bears_our_mark_and_is_none_of_ours_goes(zone: Bare) -> None:
+    stranger = await Session.connect(zone.sb.address)
+    mark = ["map", [["weft/owner", "Node//forged"]]]
+    encap = {"chassis_name": "forged", "ip": "192.0.2.66", "type": "geneve"}
+    row = {"name": "forged", "encaps": NEW, "external_ids": mark}
+    forged = [insert("Encap", **encap), insert("Chassis", "chassis", **row)]
+    heard: asyncio.Queue[bool] = asyncio.Queue()
+    zone.sb.subscribe("Chassis", lambda uuid, old, new: heard.put_nowait(new is not None))
+    await stranger.transact(tables.SOUTHBOUND, forged)
+    await stranger.close()
+    async with asyncio.timeout(PATIENCE):
+        assert [await heard.get(), await heard.get()] == [True, False]
+    assert zone.sb.get("Chassis", "forged") is None
+    assert zone.sb.get("Chassis", "chassis-2") is not None

@@ -186,7 +186,7 @@ class Zone:
             return
         part = _part(network, owner)
         if table == interconnect.CHASSIS:
-            if key in self._claims:
+            if key != self._here.chassis:
                 self._dirty.chassis.add(key)
         elif (table, key) in self._shown.get(part, ()):
             self._dirty.parts.add(part)
@@ -197,6 +197,8 @@ class Zone:
 
     def wants(self, table: str, key: str, network: str, owner: str) -> bool:
         """Whether a row with our marks is one of ours, as it was said last."""
+        if table == interconnect.CHASSIS:
+            return key in self._claims
         if table == ports.PORT and key in self._ports.get(network, ()):
             return True
         if (table, key) in self._shown.get(_part(network, owner), ()):

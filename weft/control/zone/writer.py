@@ -214,18 +214,39 @@ class Writer:
             if old is not None and new is not None:
                 is_same = all(new.get(column) == old.get(column) for column in followed)
             else:
-                is_same = old is None
-            if not is_same and old is not None and tables.owner(old):
-                key = table.key(old)
-                network = tables.external_id(old, names.NETWORK)
-                if key is not None:
-                    self._zone.touch(table.name, key, network, tables.owner(old))
-                    is_due = is_due or len(self._zone) > 0
+                is_same = old is None and is_north
+            if not is_same and (ident := self._suspected(table, old, new)) is not None:
+                network = tables.external_id(old or {}, names.NETWORK)
+                self._zone.touch(*ident, network, tables.owner(old or {}))
+                is_due = is_due or len(self._zone) > 0
             is_shared = (table.name, "") == _SHARED and not (is_same and old)
             if is_due or is_shared:
                 self._look(table.name)
 
         return changed
+
+    def _suspected(
+        self, table: rows.Table, old: rows.Columns | None, new: rows.Columns | None
+    ) -> rows.Ident | None:
+        """Which row has to be looked at again for a change, if any.
+
+        An Encap bears no mark: it goes with its Chassis. So does a Chassis that bears ours and is
+        none of ours.
+        """
+        if table.name == interconnect.ENCAP:
+            encap = old or new
+            chassis = str(encap["chassis_name"]) if encap is not None else ""
+            is_own = self._zone.wants(interconnect.CHASSIS, chassis, "", "")
+            return (interconnect.CHASSIS, chassis) if old is not None and is_own else None
+        if old is not None:
+            key = table.key(old) if tables.owner(old) else None
+        elif new is not None and table.name == interconnect.CHASSIS and tables.owner(new):
+            key = table.key(new)
+            if key is not None and self._zone.wants(table.name, key, "", ""):
+                return None
+        else:
+            return None
+        return (table.name, key) if key is not None else None
 
     def _look(self, table: str) -> None:
         """Something may have to be written for what changed in a table."""
