@@ -261,12 +261,11 @@ FRIEND = {"role": "friend"}
 
 @pytest.mark.parametrize("harm", HARM.values(), ids=HARM.keys())
 async def test_what_another_does_inside_our_rows_is_undone(guarded: Bare, harm: Harm) -> None:
-    before = await everything(guarded)
-    operations = harm(guarded)
-    guarded.looked.clear()
-    await guarded.does(*operations)
-    assert await everything(guarded) != before or guarded.looked.is_set()
+    before, done = await everything(guarded), guarded.writer.figures
+    operations = done.operations
+    await guarded.does(*harm(guarded))
     await restored(guarded, before)
+    await guarded.until(lambda: done.operations > operations)
     assert guarded.writer.trouble == ""
     assert guarded.writer.figures.rebuilds == 1
 

@@ -148,6 +148,7 @@ class Writer:
         ]
         if verdict.operations:
             await self._nb.transact(verdict.operations)
+            self.figures.operations += len(verdict.operations)
         if refused:
             raise refused[0]
 
