@@ -106,6 +106,7 @@ def test_nothing_of_the_machine_is_reached(
         attacker("small", ["sh", "-c", shell], image="busybox"),
         attacker("other", ["id"], image="busybox", runAsUser=1000, runAsGroup=2000),
         attacker("shut", ["touch", "/tmp/x"], image="busybox", readOnlyRootFilesystem=True),
+        attacker("full", ["dd", "if=/dev/zero", "of=/x", "bs=1M", "count=600"], image="busybox"),
         attacker("idle", ["sleep", "999"], image="busybox"),
         {
             **attacker("beside", attack),
@@ -136,6 +137,7 @@ def test_nothing_of_the_machine_is_reached(
     else:
         assert "user 1000, groups [2000]: this lab's pods do not have them" in found["told"]
     assert "Read-only file system" in said["shut"]
+    assert "No space left on device" in said["full"], "what it writes is in the machine's memory"
     assert found["entered"].startswith("0\nset\n")
     assert token not in found["entered"]
     assert f"file {secret}" in found["control"], found["control"]

@@ -27,6 +27,7 @@ MASKED = (
     *("/proc/latency_stats", "/proc/sched_debug", "/proc/scsi", "/proc/timer_list"),
     *("/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware"),
 )
+ROOM = "512m"  # of a container's files, which are in the machine's memory
 _NEW, _KEPT = "/new", "/kept"
 _NETWORK = "/proc/sys/net"
 _QUIET = MS_NOSUID | MS_NODEV | MS_NOEXEC
@@ -101,7 +102,7 @@ def _device(source: str, target: str) -> None:
 def build(order: Json) -> None:
     """Lay out what was staged, and make it this process's root."""
     private()
-    syscalls.mount("tmpfs", _NEW, "tmpfs", MS_NODEV, "mode=0755")
+    syscalls.mount("tmpfs", _NEW, "tmpfs", MS_NODEV, f"mode=0755,size={ROOM}")
     for name in FOLDERS:
         os.mkdir(f"{_NEW}/{name}")
     os.chmod(f"{_NEW}/tmp", 0o1777)
