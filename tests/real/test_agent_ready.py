@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import aiohttp
 import pytest
@@ -36,13 +36,13 @@ class Ready:
 
     async def until(self, holds: Callable[[int, str], bool]) -> str:
         async with asyncio.timeout(PATIENCE):
-            while not holds(*(said := await self.ask())):
+            while not holds(*(said := await self.ask())):  # noqa: ASYNC110 (nobody tells)
                 await asyncio.sleep(0.1)
         return said[1]
 
 
 @pytest.fixture
-async def agent(whole: Whole, api: Client) -> AsyncIterator[tuple[Zone, Ready]]:
+async def agent(whole: Whole, api: Client) -> tuple[Zone, Ready]:
     zone = whole.wire.zone()
     await api.create(resources.NODES, node(zone))
     await api.create(resources.NADS, nad("blue"))
@@ -52,7 +52,7 @@ async def agent(whole: Whole, api: Client) -> AsyncIterator[tuple[Zone, Ready]]:
         await inotify.Folders().wait_socket(zone.root / SOCKET)
     ready = Ready(zone)
     await ready.until(lambda status, _: status == 200)
-    yield zone, ready
+    return zone, ready
 
 
 @pytest.mark.parametrize(
