@@ -14,7 +14,8 @@ from weft.lab.kubelet import scheduler
 async def test_a_pod_that_somebody_else_binds_waits_for_no_node() -> None:
     api = MemoryApi()
     api.put(PODS, pod("one"))
-    pods, nodes = cache.Cache(api, PODS), cache.Cache(api, NODES)
+    indexes = {"node": scheduler.node_of, "affinity": scheduler.concerned}
+    pods, nodes = cache.Cache(api, PODS, indexes=indexes), cache.Cache(api, NODES)
     tasks = [asyncio.create_task(part.run()) for part in (pods, nodes)]
     await pods.synced()
     await nodes.synced()
