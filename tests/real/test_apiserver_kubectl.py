@@ -128,6 +128,25 @@ async def test_a_misspelt_field_is_refused(kubectl: Kubectl) -> None:
     assert "imago" in found
 
 
+async def test_a_misspelt_field_of_a_change_is_refused(kubectl: Kubectl) -> None:
+    await kubectl("apply", "-f", "-", stdin=POD)
+    wrong = POD.replace("spec:", "spec:\n  activeDeadlineSecond: 5")
+    for how in ((), ("--server-side",)):
+        said = await kubectl("apply", "-f", "-", *how, stdin=wrong, ok=False)
+        assert "activeDeadlineSecond" in said
+    patch = '{"spec":{"activeDeadlineSecond":5}}'
+    await kubectl("patch", "pod", "web", "-p", patch)  # kubectl asks for no strictness here
+    found = await kubectl("get", "pod", "web", "-o", "yaml")
+    assert "activeDeadlineSecond:" not in found.partition("annotations:")[2].partition("spec:")[2]
+
+
+async def test_debug_ends_with_a_sentence(kubectl: Kubectl) -> None:
+    await kubectl("apply", "-f", "-", stdin=POD)
+    said = await kubectl("debug", "web", "--image=busybox", ok=False)
+    assert "panic" not in said
+    assert "ephemeral containers are disabled for this cluster" in said
+
+
 async def test_labels_annotations_and_patches(kubectl: Kubectl) -> None:
     await kubectl("create", "-f", "-", stdin=POD)
     await kubectl("create", "-f", "-", stdin=NAD)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import yaml
 
 from weft import errors
 from weft.app import cluster, settings
 from weft.cli import mistakes, output
 from weft.cli.options import option
+from weft.decode import budget, jsontext, yamltext
 
 
 def command(
@@ -34,7 +35,7 @@ def command(
     form: output.Option = output.Output.text,
 ) -> None:
     """Check network definitions, policies, pods and virtual machines in files; exit status 1 if any
-    is wrong.
+    is wrong. Objects of other kinds are named as not looked at.
 
     To check what a cluster has:
     kubectl get net-attach-def,multi-policy,vm -A -o yaml | weft check -
@@ -45,29 +46,74 @@ def command(
         global_namespaces=global_namespaces,
     )
     rules = cluster.rules(options)
-    documents = [(file, document) for file in files for document in _documents(file)]
-    found = list(mistakes.find(documents, rules, namespace))
-    output.emit(form, [asdict(one) for one in found], lambda: _show(found, len(documents)))
+    read = [(file, document) for file in files for document in _documents(file)]
+    found = [twice for file, document in read for twice in _duplicates(file, document)]
+    documents = [(file, document.value) for file, document in read]
+    found += mistakes.find(documents, rules, namespace)
+    count = mistakes.count(documents)
+    output.emit(form, [asdict(one) for one in found], lambda: _show(found, count))
     if any(one.is_error for one in found):
         raise typer.Exit(1)
 
 
-def _documents(file: str) -> Iterator[Any]:
+def _documents(file: str) -> Iterator[yamltext.Document]:
     try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-        yield from yaml.safe_load_all(text)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is not text"
-        raise errors.WeftError(f"cannot be read: {reason}", where=file) from None
-    except yaml.YAMLError as error:
-        said = " ".join(str(error).split())
-        raise errors.WeftError(f"is neither YAML nor JSON: {said}", where=file) from None
+        yield from _parse(_read(file))
+    except OSError as error:
+        raise errors.WeftError(f"cannot be read: {error.strerror}", where=file) from None
+    except UnicodeDecodeError:
+        raise errors.WeftError("cannot be read: is not text", where=file) from None
+    except budget.Exceeded as error:
+        raise errors.WeftError(str(error), where=file, hint="check it in parts") from None
+    except budget.Malformed as error:
+        raise errors.WeftError(f"is neither YAML nor JSON: {error}", where=file) from None
+
+
+def _read(file: str) -> str:
+    """As much as the budget takes, and one more, which breaks it."""
+    most = budget.FILE.size + 1
+    if file == "-":
+        return sys.stdin.read(most)
+    with Path(file).open(encoding="utf-8") as opened:
+        return opened.read(most)
+
+
+def _parse(text: str) -> Iterator[yamltext.Document]:
+    """JSON may hold what YAML has no words for, so it is tried first where it may be that."""
+    if text.lstrip()[:1] in ("{", "["):
+        try:
+            data = text.encode()
+            value, keys = jsontext.parse_counted(data, budget.FILE)
+            yield yamltext.Document(value, 1, tuple(jsontext.duplicates(data, keys)))
+            return
+        except budget.Exceeded:
+            raise
+        except budget.Malformed:
+            pass  # flow style of YAML
+    yield from yamltext.parse(text, budget.FILE)
+
+
+def _duplicates(file: str, document: yamltext.Document) -> Iterator[mistakes.Mistake]:
+    for one in document.duplicates:
+        said = "stands twice in one object: only the last one would count"
+        yield mistakes.Mistake(file, f"line {one.line}: {one.path} {said}")
+
+
+_COLORS = {"error": typer.colors.RED, "warning": typer.colors.YELLOW}
 
 
 def _show(found: list[mistakes.Mistake], count: int) -> None:
+    tally = Counter(one.verdict for one in found)
     for one in found:
-        color = typer.colors.RED if one.is_error else typer.colors.YELLOW
-        word = typer.style("error" if one.is_error else "warning", fg=color)
+        word = typer.style(one.verdict, fg=_COLORS.get(one.verdict, typer.colors.CYAN))
         typer.echo(f"{one.file}: {word}: {one.message}", color=output.color())
+    objects = f"{count} object{'' if count == 1 else 's'}"
     if not found:
-        typer.echo(f"Nothing is wrong with {count} object{'' if count == 1 else 's'}.")
+        typer.echo(f"Nothing is wrong with {objects}.")
+        return
+    parts = [_counted(tally["error"], "error"), _counted(tally["warning"], "warning")]
+    typer.echo(f"{objects}: {', '.join(parts)}, {tally['not looked at']} not looked at.")
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"

@@ -33,11 +33,21 @@ SLIP = 2  # characters more or less of a kind that is misspelt
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """`is_error`: nothing can come of the object; otherwise it works, but hardly as meant."""
+    """`is_error`: nothing can come of the object; otherwise it works, but hardly as meant.
+
+    Of an object that was not `looked_at` neither is known.
+    """
 
     file: str
     message: str
     is_error: bool = True
+    looked_at: bool = True
+
+    @property
+    def verdict(self) -> str:
+        if not self.looked_at:
+            return "not looked at"
+        return "error" if self.is_error else "warning"
 
 
 def find(
@@ -57,7 +67,9 @@ def find(
         if broken := list(_malformed(obj)):
             yield from (Mistake(file, error.in_full()) for error in broken)
             continue
-        yield from (Mistake(file, said, is_error=False) for said in _overlooked(obj))
+        yield from (
+            Mistake(file, said, is_error=False, looked_at=False) for said in _overlooked(obj)
+        )
         if obj["kind"] == nad.KIND:
             read.append((file, definitions.read(obj, rules)))
         elif obj["kind"] == policy.KIND:
@@ -72,6 +84,11 @@ def find(
     yield from _definitions(read, owned)
     for file, obj in asking:
         yield from (Mistake(file, said) for said in _intruding(obj, owned, rule))
+
+
+def count(documents: Iterable[tuple[str, Any]]) -> int:
+    """How many objects there are in documents, each of a list by itself."""
+    return sum(1 for each in documents for _ in _single(*each))
 
 
 def _malformed(obj: Object) -> Iterator[errors.InvalidInput]:
@@ -109,11 +126,23 @@ def _not_strings(called: str, field: str, value: Any) -> Iterator[errors.Invalid
 
 
 def _overlooked(obj: Object) -> Iterator[str]:
-    """A kind that nobody here reads, but that looks like one that is."""
-    kind = obj["kind"]
-    near = [one for one in SERVED if one != kind and abs(len(one) - len(kind)) <= SLIP]
-    if kind not in SERVED and (meant := difflib.get_close_matches(kind, near, 1, 0.8)):
-        yield f"{kind} {obj['metadata']['name']} was not looked at; did you mean {meant[0]}?"
+    """An object of a kind that nobody here reads, unless it makes pods from a template."""
+    kind, meta = obj["kind"], obj["metadata"]
+    if kind in SERVED or _template(obj) is not None:
+        return
+    near = [one for one in SERVED if abs(len(one) - len(kind)) <= SLIP]
+    meant = difflib.get_close_matches(kind, near, 1, 0.8)
+    hint = f"; did you mean {meant[0]}?" if meant else ""
+    version = f" of {obj['apiVersion']}" if obj.get("apiVersion") else ""
+    yield f"{kind} {meta['namespace']}/{meta['name']}: weft does not read this kind{version}{hint}"
+
+
+def _template(obj: Object) -> Mapping[str, Any] | None:
+    """The metadata of the pods that an object makes."""
+    spec = obj.get("spec")
+    template = spec.get("template") if isinstance(spec, Mapping) else None
+    inner = template.get("metadata") if isinstance(template, Mapping) else None
+    return inner if isinstance(inner, Mapping) else None
 
 
 def _single(file: str, document: Any) -> Iterator[tuple[str, Any]]:
@@ -136,10 +165,8 @@ def _of(obj: Object) -> list[errors.InvalidInput]:
         return selection.problems(obj)
     if obj["kind"] == resources.NAMESPACES.kind:
         return policy.logging_problems(obj)
-    spec = obj.get("spec")
-    template = spec.get("template") if isinstance(spec, Mapping) else None
-    inner = template.get("metadata") if isinstance(template, Mapping) else None
-    if not isinstance(inner, Mapping):
+    inner = _template(obj)
+    if inner is None:
         return []
     meta = obj["metadata"]
     called = {"namespace": meta["namespace"], "name": f"{meta['name']} (of {obj['kind']})"}

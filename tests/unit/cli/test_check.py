@@ -64,7 +64,9 @@ def test_of_two_definitions_the_first_one_given_is_right() -> None:
 
 def test_what_is_good_or_not_ours_is_passed_over() -> None:
     other = {"kind": "ConfigMap", "metadata": {"name": "c"}, "data": {}}
-    assert found(nad("good"), pod("p", networks="good"), other, None) == []
+    (one,) = found(nad("good"), pod("p", networks="good"), other, None)
+    assert one.verdict == "not looked at"
+    assert one.message == "ConfigMap default/c: weft does not read this kind"
 
 
 def test_a_policy_that_is_in_force_in_part_is_no_error() -> None:
@@ -170,10 +172,92 @@ def test_what_no_api_server_would_take_is_told(obj: Any, said: str) -> None:
 
 def test_a_kind_that_is_misspelt_is_told_and_one_of_others_is_not() -> None:
     (one,) = found({"kind": "VirtualMachin", "metadata": {"name": "a"}})
-    assert one.message == "VirtualMachin a was not looked at; did you mean VirtualMachine?"
-    assert not one.is_error
+    assert one.message == (
+        "VirtualMachin default/a: weft does not read this kind; did you mean VirtualMachine?"
+    )
+    assert one.verdict == "not looked at"
     for kind in ("NetworkPolicy", "VirtualMachinePool", "Deployment", "Service", "Node"):
-        assert found({"kind": kind, "metadata": {"name": "a"}}) == []
+        (one,) = found({"kind": kind, "metadata": {"name": "a"}})
+        assert one.message == f"{kind} default/a: weft does not read this kind"
+
+
+TWICE = """\
+apiVersion: k8s.cni.cncf.io/v1beta1
+kind: MultiNetworkPolicy
+metadata: {name: dup, annotations: {k8s.v1.cni.cncf.io/policy-for: red}}
+spec:
+  podSelector: {}
+  ingress:
+  - from:
+    - podSelector: {matchLabels: {app: web}}
+    ports: [{protocol: TCP, port: 6379}]
+    ports: [{protocol: TCP, port: 8080}]
+"""
+UDN = """\
+apiVersion: k8s.ovn.org/v1
+kind: UserDefinedNetwork
+metadata: {name: blue, namespace: default}
+"""
+
+
+def test_there_are_three_answers(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "f.yaml"
+    file.write_text(f"{UDN}---\n{json.dumps(nad('good'))}\n")
+    assert run(monkeypatch, str(file)) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown == [
+        f"{file}: not looked at: UserDefinedNetwork default/blue: weft does not read this kind"
+        " of k8s.ovn.org/v1",
+        "2 objects: 0 errors, 0 warnings, 1 not looked at.",
+    ]
+    file.write_text(f"{UDN}---\n{TWICE}")
+    assert run(monkeypatch, str(file)) == 1
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0] == (
+        f"{file}: error: line 14: spec.ingress[0].ports stands twice in one object:"
+        " only the last one would count"
+    )
+    assert shown[-1] == "2 objects: 1 error, 0 warnings, 1 not looked at."
+    assert run(monkeypatch, str(file), "--output", "json") == 1
+    told = json.loads(capsys.readouterr().out)
+    assert [(one["is_error"], one["looked_at"]) for one in told] == [(True, True), (False, False)]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"kind":"Pod",\n\t"metadata":{"name":"a","name":"b"}}', "line 2: metadata.name stands"),
+        ("kind: &k Pod\nmetadata: {name: *k}\nkind: Pod\n", "line 3: kind stands twice"),
+    ],
+)
+def test_what_stands_twice_is_told_in_either_language(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    text: str,
+    said: str,
+) -> None:
+    file = tmp_path / "f"
+    file.write_text(text)
+    assert run(monkeypatch, str(file)) == 1
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["a: " + "[" * 100_000, "[" * 100_000 + "]" * 100_000, "BOMB"])
+def test_a_file_that_would_cost_too_much_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    text: str,
+) -> None:
+    file = tmp_path / "f.yaml"
+    ten = ",".join(["*a{0}"] * 10)
+    bomb = "".join(f"a{n}: &a{n} [{ten.format(n - 1)}]\n" for n in range(1, 10))
+    file.write_text("a0: &a0 [x]\n" + bomb if text == "BOMB" else text)
+    assert run(monkeypatch, str(file)) == 1
+    assert "more than" in capsys.readouterr().err
 
 
 JUNK = st.recursive(
