@@ -304,6 +304,15 @@ def host_device(sandbox: str, interface: str) -> str:
     return "wp" + hashlib.sha256(f"{sandbox}/{interface}".encode()).hexdigest()[:13]
 
 
+def is_host_device(name: str) -> bool:
+    return _HOST_DEVICE.fullmatch(name) is not None
+
+
+def machine_bridge(interface: str) -> str:
+    """The bridge of a pod's interface and a virtual machine's, by KubeVirt's names."""
+    return f"k6t-{interface.removeprefix('pod')}"[:15]
+
+
 def row_id(kind: str, which: object, network: str, node: str = "") -> str:
     """ROW_ID of a route, NAT or ACL of a network; `node` where it leads to one node's part."""
     return "/".join((kind, str(which), network, *([node] if node else [])))
@@ -326,6 +335,7 @@ def requirement(key: str, operator: str, values: Iterable[str]) -> str:
     return f"{said[0]} {operator}" + (f" ({','.join(said[1:])})" if said[1:] else "")
 
 
+_HOST_DEVICE = re.compile(r"wp[0-9a-f]{13}")
 _LABEL = re.compile(r"[A-Za-z0-9._/-]*")
 
 

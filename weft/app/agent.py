@@ -30,7 +30,7 @@ from weft.control.zone import (
 from weft.kube import cache, events, queue, resources
 from weft.kube.client import Client, Object
 from weft.nic import plan, port
-from weft.node import advertise, attach, restore, server
+from weft.node import advertise, gc, records, restore, server
 from weft.node.dependencies import Dependencies, Settings
 from weft.ovn import ports, tables
 from weft.ovsdb import replica
@@ -103,6 +103,7 @@ class Agent:
         self._version = ovnversion.OvnVersion(
             sb, ovs, self.recorder, lambda: self._announcer.add(own.name)
         )
+        self.cni: server.Server | None = None
         self.is_started = False
 
     async def run(self) -> None:
@@ -121,18 +122,20 @@ class Agent:
         for each in self._caches():
             await each.synced()
         await self._told.known()  # what an earlier agent wrote stays until then
+        deps = self._dependencies()
+        await deps.records.load()
         # Before pods, so that none is looked at again for each policy.
         self.namespaces.subscribe(self._namespace_changed)
         self.policies.subscribe(self._policy_changed)
         self.nads.subscribe(self._nad_changed)
-        deps = self._dependencies()
-        for bound in attach.bounds(deps):
+        for bound in gc.known(deps):
             self._told.recall(bound.pod, bound.proof)
         self._told.start()
         self.nodes.subscribe(self._node_changed)
         self._announcer.add(self.own.name)
         self._restorer = restore.Restorer(self._client, deps)
         loop.settle()
+        self.cni = server.Server(deps)
         self.is_started = True
         name, chassis = self.own.name, self.own.chassis
         log.info("node %s, chassis %s: %d pods known", name, chassis, len(self.pods))
@@ -145,7 +148,7 @@ class Agent:
             guards=self.guards.run(),
             audit=self.audit.run(self._options.acl_log, kept_beside(self._options.cni_socket)),
             events=self.recorder.run(),
-            cni=server.serve(deps),
+            cni=server.serve(self.cni),
             restorer=self._restorer.run(),
         )
 
@@ -215,7 +218,11 @@ class Agent:
         """Ends the process when the switch is given another identity or endpoint."""
 
         def differs(columns: rows.Columns | None) -> bool:
-            return columns is not None and identity.own_info(self.own.name, columns) != self.own
+            if columns is None:
+                return False
+            now = identity.own_info(self.own.name, columns)
+            # What is missing only will be there again.
+            return now != self.own and identity.is_whole(now)
 
         await self._ovs.wait_for("Open_vSwitch", "", differs)
         raise Moved(
@@ -238,6 +245,9 @@ class Agent:
 
     def _dependencies(self) -> Dependencies:
         options = self._options
+        told = Settings(
+            socket=options.cni_socket, kind=plan.Kind(options.nic_kind), bridge=port.BRIDGE
+        )
         return Dependencies(
             node=self.own.name,
             pods=self.pods,
@@ -247,10 +257,22 @@ class Agent:
             refusal=self._told.refusal,
             check_use=self.check_use,
             ovs=self._ovs,
-            settings=Settings(
-                socket=options.cni_socket, kind=plan.Kind(options.nic_kind), bridge=port.BRIDGE
-            ),
+            records=records.Records(told.attachments),
+            settings=told,
+            tell=self._tell,
+            cannot_add=self._cannot_add,
         )
+
+    def _tell(self, pod: model.PodRef, reason: str, message: str) -> None:
+        meta = {"namespace": pod.namespace, "name": pod.name, "uid": pod.uid}
+        obj = {"apiVersion": "v1", "kind": "Pod", "metadata": meta}
+        self.recorder.emit(obj, "Warning", reason, message)
+
+    def _cannot_add(self) -> list[str]:
+        """What is in the way of each new attachment; one pod's trouble is not."""
+        troubles = [each.trouble for each in self._databases]
+        troubles.append(identity.trouble(self.own.name, self._ovs))
+        return [trouble for trouble in troubles if trouble]
 
     def not_ready(self) -> list[str]:
         reasons = [] if self.is_started else ["not synced yet"]
@@ -261,6 +283,10 @@ class Agent:
             *(self._announcer, self.speaker, self.guards),
         )
         troubles += [each.trouble for each in parts]
+        troubles += [
+            identity.trouble(self.own.name, self._ovs),
+            self.cni.repairer.trouble if self.cni else "",
+        ]
         return reasons + [trouble for trouble in troubles if trouble]
 
     def figures(self) -> Mapping[str, float]:

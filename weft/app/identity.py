@@ -19,12 +19,25 @@ def own_info(node: str, columns: rows.Columns) -> model.NodeInfo:
     )
 
 
+def is_whole(own: model.NodeInfo) -> bool:
+    """Whether the switch was told all that a chassis needs."""
+    return bool(own.chassis and own.encap_ips)
+
+
+def trouble(node: str, ovs: replica.Replica) -> str:
+    """That the switch has forgotten which chassis it is; empty while it knows."""
+    found = ovs.get("Open_vSwitch", "")
+    if found is not None and is_whole(own_info(node, found[1])):
+        return ""
+    where = f"Open vSwitch of node {node}"
+    return f"{where}: external_ids have no system-id or no ovn-encap-ip any more"
+
+
 async def await_own(ovs: replica.Replica, node: str) -> model.NodeInfo:
     """Waits until the switch was told its chassis and endpoint."""
 
     def told(columns: rows.Columns | None) -> bool:
-        info = own_info(node, columns) if columns is not None else None
-        return info is not None and bool(info.chassis and info.encap_ips)
+        return columns is not None and is_whole(own_info(node, columns))
 
     found = await ovs.wait_for("Open_vSwitch", "", told)
     assert found is not None

@@ -136,6 +136,31 @@ def remove(device: str) -> bool:
         return True
 
 
+def veths() -> list[str]:
+    """The names of this namespace's ends of pairs."""
+    with opened("links") as route:
+        return [
+            str(link.get_attr("IFLA_IFNAME"))
+            for link in route.get_links()
+            if (info := link.get_attr("IFLA_LINKINFO"))
+            and info.get_attr("IFLA_INFO_KIND") == "veth"
+        ]
+
+
+def join(name: str, bridge: str, *, mtu: int) -> bool:
+    """Make the device a port of `bridge`, up and without an address; False if there is no bridge.
+
+    It keeps the MAC that it has: the one that it stands for is behind the bridge.
+    """
+    with opened(f"device {name}") as route:
+        master = find(route, bridge)
+        if not master:
+            return False
+        set_sysctl(f"net/ipv6/conf/{name}/disable_ipv6", "1", optional=True)
+        route.link("set", index=find(route, name), mtu=mtu, master=master, state="up")
+        return True
+
+
 def configure(
     name: str,
     *,

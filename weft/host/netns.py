@@ -7,7 +7,6 @@ home; the event loop's own thread never moves. Devices and addresses are `weft.h
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import ctypes
 import os
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from weft import errors
+from weft.host import uninterrupted
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWNET = 0x40000000
@@ -77,7 +77,7 @@ async def run_inside(path: str, work: Callable[P, T], *args: P.args, **kwargs: P
         with entered(path):
             return work(*args, **kwargs)
 
-    return await asyncio.to_thread(enter)
+    return await uninterrupted.in_thread(enter)
 
 
 def identity(path: str) -> tuple[int, int] | None:

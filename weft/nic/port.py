@@ -14,6 +14,8 @@ from weft.nic import plan
 
 DATABASE = "Open_vSwitch"
 BRIDGE = "br-int"
+NOTHING: frozenset[rows.Atom] = frozenset()  # of a column that may be empty
+UNTAGGED = {"tag": NOTHING, "trunks": NOTHING, "vlan_mode": NOTHING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +52,13 @@ class Bound:
 TABLES = (
     rows.Table("Open_vSwitch", ("external_ids", "other_config"), rows.ALONE),
     rows.Table("Bridge", ("name", "ports", "datapath_type")),
-    rows.Table("Port", ("name", "interfaces", "other_config", "external_ids")),
+    rows.Table(
+        "Port",
+        ("name", "interfaces", "other_config", "external_ids", "tag", "trunks", "vlan_mode"),
+    ),
     rows.Table(
         "Interface",
-        ("name", "type", "ofport", "ifindex", "error", "external_ids", "mtu_request"),
+        ("name", "type", "ofport", "ifindex", "error", "external_ids", "mtu_request", "mac"),
     ),
 )
 
@@ -79,14 +84,16 @@ def desired(nic: plan.Nic, owner: Owner, *, bridge: str = BRIDGE) -> tuple[rows.
         names.POD_NETWORKS: owner.proof[0],
         names.POD_NETWORKS_SIGNATURE: owner.proof[1],
     }
+    # OVS sets the MTU when it makes the device; once moved, the device is out of its sight.
+    is_internal = nic.kind is plan.Kind.INTERNAL
     # Keys, not the whole map: ovn-controller writes its own beside them.
     interface: dict[str, rows.Wish] = {
         "name": nic.device,
+        "type": "internal" if is_internal else "",
+        "mtu_request": nic.mtu if is_internal else NOTHING,
+        "mac": NOTHING,
         "external_ids": rows.Keys(external_ids),
     }
-    if nic.kind is plan.Kind.INTERNAL:
-        # OVS sets it when it makes the device; once moved, the device is out of its sight.
-        interface |= {"type": "internal", "mtu_request": nic.mtu}
     return (
         rows.Row("Interface", nic.device, interface),
         rows.Row(
@@ -97,6 +104,8 @@ def desired(nic: plan.Nic, owner: Owner, *, bridge: str = BRIDGE) -> tuple[rows.
                 "interfaces": frozenset({rows.Ref("Interface", nic.device)}),
                 "other_config": rows.Keys({"transient": "true"}),
                 "external_ids": rows.Keys({names.OWNER: external_ids[names.OWNER]}),
+                # OVN's flows know no VLAN of a pod's: a tag would cut it off.
+                **UNTAGGED,
             },
             parent=rows.Ref("Bridge", bridge),
             parent_column="ports",
@@ -125,6 +134,19 @@ def bound(columns: rows.Columns) -> Bound | None:
         iface_id=ids.get(names.IFACE_ID, ""),
         pod=model.PodRef(namespace, name, ids.get(names.IFACE_VERSION, "")),
         proof=(ids.get(names.POD_NETWORKS, ""), ids.get(names.POD_NETWORKS_SIGNATURE, "")),
+    )
+
+
+def owner(bound: Bound, nad: str) -> Owner:
+    """What `desired` is made from, read back from the rows that it made."""
+    return Owner(
+        pod=bound.pod,
+        sandbox=bound.sandbox,
+        netns=bound.netns,
+        network=bound.network,
+        attachment=bound.attachment,
+        nad=nad,
+        proof=bound.proof,
     )
 
 

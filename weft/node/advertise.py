@@ -109,6 +109,7 @@ class Speaker:
                 await self._ovs.apply((), [("Port", voice.said.device)])
             return
         if voice is not None and voice.said.device == said.device:
+            await self._ovs.apply(desired(said, self._bridge))  # as somebody may have altered it
             before, voice.said = voice.said, said
             if before.leases.keys() != said.leases.keys():
                 voice.budget.forget_but(said.leases.keys())
@@ -222,10 +223,13 @@ class Speaker:
     ) -> None:
         """Opens again what OVS lost or made anew: a switch that starts again makes another device,
         and the one that was moved away stays behind, up and dead."""
-        known = new or old
+        # Before a change it was ours, even if nothing says so any more.
+        known = old if old is not None and is_ours(old) else new
         if known is None or not is_ours(known):
             return
         name = str(port.external_ids(known)[names.NETWORK])
+        if old is not None and new is not None and not is_alike(old, new):
+            self._queue.add(name)
         if name in self._voices:
             if new is not None and not _is_anew(old, new):
                 return
@@ -280,6 +284,11 @@ def is_ours(columns: rows.Columns) -> bool:
     ids = port.external_ids(columns)
     network = str(ids.get(names.NETWORK, ""))
     return ids.get(names.IFACE_ID) == names.advertiser_port(network)
+
+
+def is_alike(old: rows.Columns, new: rows.Columns) -> bool:
+    """Whether all that `desired` writes is as it was."""
+    return is_ours(new) and all(old[name] == new[name] for name in ("name", "type"))
 
 
 def _is_anew(old: rows.Columns | None, new: rows.Columns) -> bool:

@@ -2,8 +2,8 @@
 
 The question answered here: in which order do annotation, interface, OVS port and OVN come
 together, and what is undone when one of them fails? What a call is about is `wanted.py`'s, what
-each thing should be is decided by `weft.nic`; nothing is kept in memory, so an agent that is
-restarted knows as much as before.
+each thing should be is decided by `weft.nic`; what was made is remembered in a file, so that an
+agent that is restarted, or whose switch has forgotten, knows as much as before.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from weft import errors, names, rows
-from weft.nic import plan, port, result
+from weft.host import uninterrupted
+from weft.nic import plan, port, record, result
 from weft.node import call, wanted, wiring
 from weft.node.dependencies import Dependencies
 
 log = logging.getLogger(__name__)
+
+UNDO_PATIENCE = 10.0  # seconds for a database to take a port away; `repair.py` tries again
 
 
 async def add(asked: call.Call, deps: Dependencies) -> result.Result:
@@ -37,7 +40,8 @@ async def add(asked: call.Call, deps: Dependencies) -> result.Result:
             nic = await make(asked, deps, progress)
     except BaseException as error:
         if progress.nic is not None:
-            await undo(progress.nic, asked.netns, deps)
+            # To its end, however often this is cancelled: nobody would come back for the rest.
+            await uninterrupted.finish(undo(progress.nic, asked.netns, deps))
         if isinstance(error, TimeoutError):
             raise progress.overdue(deps.settings.patience) from None
         raise
@@ -74,6 +78,7 @@ async def make(asked: call.Call, deps: Dependencies, progress: Progress) -> plan
         await wiring.move_internal(nic, asked.netns)
     progress.hint = "is ovn-controller running, and does its zone have the pod's logical port?"
     await wait_for_port(nic, deps, port.installed)
+    await deps.records.put(record.Record(nic, wish.owner))
     return nic
 
 
@@ -89,6 +94,9 @@ async def write_port(wish: wanted.Wanted, deps: Dependencies) -> None:
     owner = wish.owner
     iface_id = names.logical_port(owner.attachment, owner.pod.namespace, owner.pod.name)
     stale = port.rivals(bounds(deps), iface_id, nic.device)
+    older = deps.records.of_port(iface_id)
+    for device in {*stale, *([older.device] if older else [])} - {nic.device}:
+        await deps.records.forget(device)  # else it would be made again
     desired = port.desired(nic, owner, bridge=settings.bridge)
     await deps.ovs.apply(desired, [("Port", device) for device in stale])
 
@@ -124,11 +132,14 @@ def check_port(nic: plan.Nic, found: rows.Found | None) -> None:
 
 async def undo(nic: plan.Nic, namespace: str, deps: Dependencies) -> None:
     """Everything that an ADD may have made; what cannot be undone now is left to `gc`."""
+    await deps.records.forget(nic.device)
     try:
-        await deps.ovs.apply((), [("Port", nic.device)])
-    except errors.WeftError as error:
-        log.warning("OVS port %s is left behind for now: %s", nic.device, error)
-    with contextlib.suppress(errors.WeftError):
+        async with asyncio.timeout(UNDO_PATIENCE):
+            await deps.ovs.apply((), [("Port", nic.device)])
+    except (errors.WeftError, TimeoutError) as error:
+        why = str(error) or f"no answer within {UNDO_PATIENCE:g} s"
+        log.warning("OVS port %s is left behind for now: %s", nic.device, why)
+    with contextlib.suppress(errors.WeftError, OSError):
         await wiring.unmake(nic.device, nic.interface, namespace)
 
 
@@ -137,8 +148,10 @@ async def delete(asked: call.Call, deps: Dependencies) -> None:
 
     Only this sandbox's port: a late DEL of an older one finds none, whatever the pod has now.
     """
-    mine = [b for b in bounds(deps) if is_of(b, asked)]
     device = names.host_device(asked.sandbox, asked.interface)
+    known = deps.records.get(device)
+    mine = [b for b in bounds(deps) if is_of(b, asked)] or ([known.bound] if known else [])
+    await deps.records.forget(device)  # first: what is remembered is made again
     devices = {device, *(b.device for b in mine)}
     await deps.ovs.apply((), [("Port", name) for name in sorted(devices)])
     namespace = asked.netns or (mine[0].netns if mine else "")

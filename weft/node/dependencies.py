@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from weft import errors, model
 from weft.api.decision import Decision
 from weft.kube import cache
 from weft.nic import plan, port
+from weft.node.records import Records
 from weft.ovsdb import replica
 
 
@@ -24,6 +26,15 @@ class Settings:
     kind: plan.Kind = plan.Kind.INTERNAL
     bridge: str = port.BRIDGE
     patience: float = 110.0
+
+    @property
+    def attachments(self) -> Path:
+        """The folder of the node's records, beside the socket."""
+        return Path(self.socket).with_name("attachments")
+
+
+def _silent(pod: model.PodRef, reason: str, message: str) -> None:
+    """For who has nobody to tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +48,8 @@ class Dependencies:
     and `proved` what its annotations prove right now, else InvalidInput;
     `refusal` says why an attachment, by keys of pod and attachment, has no port here all the same.
     `check_use` raises NotReady where a pod may not be attached through a definition.
-    `ovs` is a replica of `port.TABLES`.
+    `ovs` is a replica of `port.TABLES`, `records` the node's attachments. `tell` makes a warning of
+    what happened to a pod; `cannot_add` says why no new attachment could come to its end now.
     """
 
     node: str
@@ -48,4 +60,7 @@ class Dependencies:
     refusal: Callable[[str, str], errors.WeftError | None]
     check_use: Callable[[str, dict[str, Any]], None]
     ovs: replica.Replica
+    records: Records
     settings: Settings = field(default_factory=Settings)
+    tell: Callable[[model.PodRef, str, str], None] = _silent
+    cannot_add: Callable[[], list[str]] = list

@@ -24,6 +24,7 @@ async def check(deps: Dependencies) -> None:
     elif deps.pods.trouble:
         missing.append(f"the agent cannot follow this node's pods: {deps.pods.trouble}")
     missing += await _check_ovs(deps)
+    missing += [reason for reason in deps.cannot_add() if reason not in missing]
     if missing:
         raise call.Refused(
             call.Code.UNAVAILABLE,
@@ -55,10 +56,10 @@ def _is_alive(address: str) -> bool:
     None there means that it keeps its sockets elsewhere: then nothing is known against it.
     """
     found = list(sockets.folder(address).glob("ovs-vswitchd.*.ctl"))
-    return not found or any(_accepts(path) for path in found)
+    return not found or any(accepts(path) for path in found)
 
 
-def _accepts(path: Path) -> bool:
+def accepts(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as sock:
         try:
             sock.connect(str(path))

@@ -1,74 +1,248 @@
-"""Interfaces of running pods after vswitchd was restarted.
+"""Attachments of running pods: what Open vSwitch says of them minus what they are.
 
-The question answered here: how does a pod get its interface back? A port of kind `internal` is
-vswitchd's own device: a vswitchd that starts anew makes another of that name in the node's
-namespace, and the one in the pod is dead. The new one takes its place, with everything that the
-pod had made of the old one.
+The question answered here: how does a pod get its interface back, whatever became of its rows, of
+the bridge, of the whole database or of vswitchd? Each record (`records.py`) is compared with its
+rows when one of them changes, and what differs is written again. A port of kind `internal` is
+vswitchd's own device: made anew, it stands in the node's namespace and takes the place of the one
+that the pod had, with everything that the pod had made of it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Set
+from dataclasses import replace
+from typing import cast
 
-from weft import rows
-from weft.host import netlink, netns, transplant
+from weft import errors, names, rows
+from weft.host import netlink, netns, uninterrupted
 from weft.kube import queue
-from weft.nic import port
+from weft.nic import plan, port, record
+from weft.node import claims, wanted, wiring
 from weft.node.dependencies import Dependencies
+from weft.node.turns import Turns
 
 log = logging.getLogger(__name__)
 
+REASON = "InterfaceRepaired"
+GONE = "InterfaceLost"
+_ANEW = "anew "  # before a device in the queue: no name of one has a blank
+_CLAIM = 2.0  # seconds for ovn-controller to claim a port that was written again
+_PATIENCE = 5.0  # seconds for vswitchd to make a port, before others are looked at
+
 
 class Repairer:
-    """`is_busy` tells whether a device is being made or removed by a call right now."""
+    """One task of the agent; a call and a repair of one attachment take turns."""
 
-    def __init__(self, deps: Dependencies, is_busy: Callable[[str], bool]) -> None:
+    def __init__(self, deps: Dependencies, turns: Turns) -> None:
         self._deps = deps
-        self._is_busy = is_busy
+        self._turns = turns
         self._queue = queue.Queue("interfaces")
+        self._claims = claims.Claims()
+        self._lost: dict[str, str] = {}  # by device: what was found wrong and does not work yet
+        self._renewed: set[str] = set()  # those whose rows were made anew for it
+        self.repaired = 0
+
+    @property
+    def trouble(self) -> str:
+        """Which pod's interface does not work, and why; empty while all do."""
+        return next(iter(self._lost.values()), "") or self._queue.trouble
 
     async def run(self) -> None:
-        for columns in self._deps.ovs.rows("Interface").values():
-            self._changed("", None, columns)
-        end = self._deps.ovs.subscribe("Interface", self._changed)
+        ovs = self._deps.ovs
+        for columns in ovs.rows("Interface").values():
+            self._interface_changed("", None, columns)
+        ends = [
+            ovs.subscribe("Interface", self._interface_changed),
+            ovs.subscribe("Port", self._port_changed),
+            ovs.subscribe("Bridge", self._bridge_changed),
+        ]
+        self._look_at_all()
         try:
             await self._queue.run(self._reconcile, workers=4)
         finally:
-            end()
+            for end in ends:
+                end()
 
-    def _changed(self, uuid: str, old: rows.Columns | None, new: rows.Columns | None) -> None:
-        """A device with an index that OVS can see is in the node's namespace, or was just now."""
-        if new is not None and new.get("type") == "internal" and new.get("ifindex"):
-            bound = port.bound(new)
-            if bound is not None and not self._is_busy(bound.device):
-                self._queue.add(bound.device)
+    def look(self, device: str) -> None:
+        """A call on it has ended: what changed meanwhile was left to the call."""
+        self._queue.add(device)
 
-    async def _reconcile(self, device: str) -> None:
+    def _look_at_all(self) -> None:
+        for each in self._deps.records.all():
+            self._queue.add(each.device)
+
+    def _interface_changed(
+        self, _: str, old: rows.Columns | None, new: rows.Columns | None
+    ) -> None:
+        self._claims.note(old, new)
+        claimed = self._deps.records.of_port(claims.claim(new))
+        if claimed is not None:
+            self._queue.add(claimed.device)
+        for columns in (old, new):
+            if columns is not None and self._is_of_a_pod(columns):
+                self._queue.add(str(columns["name"]))
+
+    def _is_of_a_pod(self, columns: rows.Columns) -> bool:
+        known = self._deps.records.get(str(columns["name"])) is not None
+        return known or port.bound(columns) is not None
+
+    def _port_changed(self, _: str, old: rows.Columns | None, new: rows.Columns | None) -> None:
+        for columns in (old, new):
+            if columns is not None and self._deps.records.get(str(columns["name"])):
+                self._queue.add(str(columns["name"]))
+
+    def _bridge_changed(self, _: str, old: rows.Columns | None, new: rows.Columns | None) -> None:
+        """The bridge came back, or a port of ours was put into another one, which has few."""
+        if new is None:
+            return
+        if new["name"] == self._deps.settings.bridge:
+            if old is None:
+                self._look_at_all()
+            return
+        known = self._deps.ovs.rows("Port")
+        for uuid in cast("Set[str]", new["ports"]):
+            columns = known.get(uuid)
+            if columns is not None:
+                self._port_changed("", None, columns)
+
+    async def _reconcile(self, key: str) -> None:
+        device = key.removeprefix(_ANEW)
+        known = self._deps.records.get(device)
+        if known is None:
+            self._lost.pop(device, None)
+            self._renewed.discard(device)
+            await self._settle_unknown(device)
+            return
+        async with self._turns.of((known.owner.sandbox, known.nic.interface)):
+            if self._deps.records.get(device) is not known:
+                return
+            if netns.identity(known.owner.netns) is None:
+                await self._let_go(known)
+                return
+            try:
+                if key != device and device in self._lost:
+                    await self._deps.ovs.apply((), [("Port", device)])
+                await self._restore(known)
+            except errors.WeftError as error:
+                self._lost[device] = f"{_subject(known)}: {error}"
+                raise
+        self._judge(known)
+
+    async def _restore(self, known: record.Record) -> None:
+        """The rows, as they should be; then the device, if OVS has made another."""
+        deps, device = self._deps, known.device
+        if deps.ovs.get("Bridge", deps.settings.bridge) is None:
+            raise errors.NotReady(
+                "does not exist on this node",
+                where=f"OVS bridge {deps.settings.bridge}",
+                hint="ovn-controller makes it; is it running?",
+            )
+        found = deps.ovs.get("Interface", device)
+        rivals = self._claims.of(known.logical_port) - {device}
+        wished = port.desired(known.nic, known.owner, bridge=deps.settings.bridge)
+        disclaimed = [claims.disclaimed(rival) for rival in sorted(rivals)]
+        if await deps.ovs.apply((*wished, *disclaimed)):
+            what = _what(found is not None, sorted(rivals))
+            log.warning("%s: %s; it is written again", _subject(known), what)
+            self._lost[device] = f"{_subject(known)}: {what}, and does not work again yet"
+            self.repaired += 1
+            deps.tell(known.owner.pod, REASON, f"interface {known.nic.interface}: {what}")
+        if deps.records.get(device) is not known:  # a newer sandbox took over meanwhile
+            await deps.ovs.apply((), [("Port", device)])
+            return
+        if known.nic.kind is plan.Kind.INTERNAL:
+            await self._give_back(known, is_new=found is None)
+
+    async def _give_back(self, known: record.Record, *, is_new: bool) -> None:
+        """A device with an index that OVS can see is in the node's namespace."""
+        deps = self._deps
+        if is_new:
+
+            def made(columns: rows.Columns | None) -> bool:
+                return columns is None or port.number(columns) > 0 or bool(port.failure(columns))
+
+            await deps.ovs.wait_for("Interface", known.device, made, _PATIENCE)
+        found = deps.ovs.get("Interface", known.device)
+        if not is_new and not (found and found[1]["ifindex"]):
+            return
+        if await uninterrupted.in_thread(wiring.give_back, known.nic, known.owner.netns):
+            log.warning("%s was given back a device that OVS made anew", _subject(known))
+            what = f"interface {known.nic.interface}: its device was lost, and was made anew"
+            deps.tell(known.owner.pod, REASON, what)
+
+    def _judge(self, known: record.Record) -> None:
+        """It works again when OVN says so; each change of the row leads here."""
+        found = self._deps.ovs.get("Interface", known.device)
+        if found is None or known.device not in self._lost:
+            return
+        columns = found[1]
+        if port.number(columns) > 0 and port.installed(columns) and not port.failure(columns):
+            del self._lost[known.device]
+            self._renewed.discard(known.device)
+            log.info("%s works again", _subject(known))
+        elif known.device not in self._renewed:
+            asyncio.get_running_loop().call_later(_CLAIM, self._renew, known.device)
+
+    def _renew(self, device: str) -> None:
+        """What was altered and written again at once was no change to ovn-controller: it does not
+        say anew what it has said. Another row under the old name is one."""
+        if device in self._lost and device not in self._renewed:
+            self._renewed.add(device)
+            self._queue.add(f"{_ANEW}{device}")
+
+    async def _let_go(self, known: record.Record) -> None:
+        """Its namespace is gone, and the pod's processes with it: a runtime will make another."""
+        what = f"interface {known.nic.interface}: its namespace {known.owner.netns} is gone"
+        log.warning("Pod %s: %s; its port is removed", known.owner.pod.key, what)
+        self._deps.tell(known.owner.pod, GONE, what)
+        await self._deps.records.forget(known.device)
+        self._lost.pop(known.device, None)
+        await self._deps.ovs.apply((), [("Port", known.device)])
+
+    async def _settle_unknown(self, device: str) -> None:
+        """A port that nothing is remembered of: of an ADD that ended halfway, or of an agent that
+        remembered nothing."""
         found = self._deps.ovs.get("Interface", device)
         bound = port.bound(found[1]) if found else None
-        if bound is None or not bound.netns or self._is_busy(device):
+        if found is None or bound is None or self._is_busy(bound):
             return
-        if await asyncio.to_thread(replace, bound):
-            log.warning(
-                "interface %s of Pod %s was given back after a restart of ovs-vswitchd",
-                bound.interface,
-                bound.pod.key,
-            )
+        async with self._turns.of((bound.sandbox, bound.interface)):
+            if self._deps.records.get(device) is not None:
+                return
+            if netns.identity(bound.netns) is None or not await _has_interface(bound):
+                said = "OVS port %s of Pod %s is removed: the pod has no such interface"
+                log.warning(said, device, bound.pod.key)
+                await self._deps.ovs.apply((), [("Port", device)])
+                await wiring.unmake(device, bound.interface, "")
+                return
+            nic = wanted.nic_of(bound, self._deps)
+            if nic is None:  # its pod or network is not known; `gc.sweep` knows what to do
+                return
+            is_internal = found[1]["type"] == plan.Kind.INTERNAL
+            kind = plan.Kind.INTERNAL if is_internal else plan.Kind.VETH
+            nad = str(port.external_ids(found[1]).get(names.OVN_NAD, ""))
+            made = record.Record(replace(nic, kind=kind), port.owner(bound, nad))
+            await self._deps.records.put(made)
+        self._queue.add(device)
+
+    def _is_busy(self, bound: port.Bound) -> bool:
+        return (bound.sandbox, bound.interface) in self._turns.keys
 
 
-def replace(bound: port.Bound) -> bool:
-    """Put the new device into the dead one's place; False when there is nothing to do."""
-    if netlink.read(bound.device) is None or netns.identity(bound.netns) is None:
+async def _has_interface(bound: port.Bound) -> bool:
+    try:
+        return await netns.run_inside(bound.netns, netlink.read, bound.interface) is not None
+    except netns.Gone:
         return False
-    with netns.entered(bound.netns):
-        old = transplant.capture(bound.interface)
-        if old is None or old.connected:
-            return False  # no ADD ended well for it, or it is alive
-        netlink.remove(bound.interface)
-    with netns.opened(bound.netns) as target:
-        netlink.move(bound.device, target, bound.interface)
-    with netns.entered(bound.netns):
-        transplant.restore(old)
-    return True
+
+
+def _subject(known: record.Record) -> str:
+    return f"interface {known.nic.interface} of Pod {known.owner.pod.key}"
+
+
+def _what(was_there: bool, rivals: list[str]) -> str:
+    if rivals:
+        return f"OVS port {', '.join(rivals)} claimed its logical port"
+    return "its OVS port was changed" if was_there else "its OVS port was deleted"

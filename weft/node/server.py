@@ -14,7 +14,7 @@ import os
 import socket
 import struct
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ import orjson
 
 from weft import errors, names
 from weft.cni import wire
-from weft.host import netns
+from weft.host import netns, uninterrupted
 from weft.nic import result
 from weft.node import attach, call, gc, health, repair, routes
 from weft.node.dependencies import Dependencies
@@ -38,16 +38,16 @@ class Cancelled(errors.NotReady):
     """What was asked for became pointless while it was being done."""
 
 
-async def serve(deps: Dependencies) -> None:
+async def serve(server: Server) -> None:
     """Answer calls until cancelled."""
-    server = Server(deps)
+    deps = server.deps
     swept = await gc.sweep(deps)
     if swept:
         log.info("removed %d ports of pods that are gone", swept)
     async with listening(Path(deps.settings.socket), server):
         log.info("answering CNI calls at %s", deps.settings.socket)
         async with asyncio.TaskGroup() as group:
-            group.create_task(repair.Repairer(deps, server.is_busy).run(), name="interfaces")
+            group.create_task(server.repairer.run(), name="interfaces")
             group.create_task(routes.Keeper(deps, server.is_busy).run(), name="routes")
 
 
@@ -89,8 +89,9 @@ class Server:
     """Calls in progress, by what they are about."""
 
     def __init__(self, deps: Dependencies) -> None:
-        self._deps = deps
+        self.deps = deps
         self._turns = Turns()
+        self.repairer = repair.Repairer(deps, self._turns)
         self._adds: dict[asyncio.Task[Any], call.Call] = {}
         self._connections: set[asyncio.Task[Any]] = set()
         deps.pods.subscribe(self._pod_changed)
@@ -100,7 +101,8 @@ class Server:
         for task in self._connections:
             task.cancel()
         if self._connections:
-            await asyncio.wait(self._connections)
+            # A second cancellation must not leave what the first one is undoing.
+            await uninterrupted.finish(_ended(self._connections))
 
     def is_busy(self, device: str) -> bool:
         """Whether a call is at work on this device."""
@@ -159,7 +161,7 @@ class Server:
         finally:
             for task in (work, hung_up):
                 task.cancel()
-            await asyncio.wait({work, hung_up})
+            await uninterrupted.finish(_ended({work, hung_up}))
 
     async def _perform(self, env: dict[str, str], config: bytes) -> tuple[int, bytes]:
         """The answer to a call, whatever happens."""
@@ -186,7 +188,7 @@ class Server:
         return 0, body
 
     async def _carry_out(self, asked: call.Call) -> bytes:
-        deps = self._deps
+        deps = self.deps
         match asked.command:
             case "VERSION":
                 known = {"cniVersion": asked.version, "supportedVersions": result.VERSIONS}
@@ -197,15 +199,18 @@ class Server:
             case "GC":
                 await gc.collect(asked, deps)
                 return b""
-        async with self._turns.of((asked.sandbox, asked.interface)):
-            match asked.command:
-                case "ADD":
-                    return orjson.dumps(await self._add(asked))
-                case "DEL":
-                    await attach.delete(asked, deps)
-                case _:
-                    await attach.check(asked, deps)
-            return b""
+        try:
+            async with self._turns.of((asked.sandbox, asked.interface)):
+                match asked.command:
+                    case "ADD":
+                        return orjson.dumps(await self._add(asked))
+                    case "DEL":
+                        await attach.delete(asked, deps)
+                    case _:
+                        await attach.check(asked, deps)
+                return b""
+        finally:
+            self.repairer.look(names.host_device(asked.sandbox, asked.interface))
 
     async def _add(self, asked: call.Call) -> result.Result:
         task = asyncio.current_task()
@@ -213,7 +218,7 @@ class Server:
         _ = asked.pod  # refuses a call that names no pod
         self._adds[task] = asked
         try:
-            return await attach.add(asked, self._deps)
+            return await attach.add(asked, self.deps)
         except asyncio.CancelledError as error:
             reason = str(error.args[0]) if error.args else ""
             if not reason.startswith("Pod "):
@@ -222,6 +227,10 @@ class Server:
             raise Cancelled(reason) from None
         finally:
             del self._adds[task]
+
+
+async def _ended(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    await asyncio.wait(set(tasks))
 
 
 async def read_request(reader: asyncio.StreamReader) -> tuple[dict[str, str], bytes]:

@@ -6,11 +6,11 @@ one visit to a worker thread and either does all or leaves what `unmake` removes
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable
 
-from weft.host import netlink, netns, routing
+from weft import names
+from weft.host import netlink, netns, routing, transplant, uninterrupted
 from weft.nic import plan
 
 
@@ -45,7 +45,7 @@ async def _make_inside(nic: plan.Nic, namespace: str, make: Callable[[int], None
         with netns.entered(namespace):
             configure(nic)
 
-    await asyncio.to_thread(work)
+    await uninterrupted.in_thread(work)
 
 
 def configure(nic: plan.Nic) -> None:
@@ -58,6 +58,31 @@ def configure(nic: plan.Nic) -> None:
         sysctls=[(s.path, s.value, s.optional) for s in nic.sysctls],
     )
     routing.ensure(nic.interface, routing_of(nic))
+
+
+def give_back(nic: plan.Nic, namespace: str) -> bool:
+    """Put a device that OVS made anew into the place of the dead or vanished one in the pod.
+
+    False where there is none to give, or the one in the pod is alive. What the pod had made of a
+    dead one is copied; a vanished one is made as it was at first, or goes back into the bridge
+    that a virtual machine's launcher had it in (KubeVirt's names).
+    """
+    if netlink.read(nic.device) is None or netns.identity(namespace) is None:
+        return False
+    with netns.entered(namespace):
+        old = transplant.capture(nic.interface)
+        if old is not None and old.connected:
+            return False
+        if old is not None:
+            netlink.remove(nic.interface)
+    with netns.opened(namespace) as target:
+        netlink.move(nic.device, target, nic.interface)
+    with netns.entered(namespace):
+        if old is not None:
+            transplant.restore(old)
+        elif not netlink.join(nic.interface, names.machine_bridge(nic.interface), mtu=nic.mtu):
+            configure(nic)
+    return True
 
 
 def routing_of(nic: plan.Nic) -> routing.Routing:
@@ -81,7 +106,7 @@ async def unmake(device: str, interface: str, namespace: str) -> None:
             except netns.Gone:
                 pass
 
-    await asyncio.to_thread(work)
+    await uninterrupted.in_thread(work)
 
 
 async def read(namespace: str, interface: str) -> netlink.Link | None:

@@ -20,17 +20,21 @@ from weft.app import agent, settings
 from weft.cni import install
 from weft.host import netlink, netns
 from weft.nic import port
-from weft.node import attach, wiring
+from weft.node import attach, call, health, wiring
 from weft.node.dependencies import Dependencies
 
 SOCKET = "/run/weft/test/cni.sock"
 BIN = Path("/run/weft/test-bin")
 NETNS = Path("/run/netns")
+ORIGINAL = agent.Agent
 
 
 class Driver:
-    def __init__(self, deps: Dependencies) -> None:
-        self.deps = deps
+    deps: Dependencies
+    task: asyncio.Task[None]
+
+    def __init__(self, options: settings.Agent, patience: float) -> None:
+        self.options, self.patience = options, patience
         self.spoilt: dict[str, Any] = {}
 
     async def obey(self, order: dict[str, Any]) -> Any:
@@ -137,8 +141,8 @@ class Driver:
         pid = await asyncio.to_thread(Path(folder, f"{program}.pid").read_text)
         os.kill(int(pid), signal.SIGSTOP if stop else signal.SIGCONT)
 
-    async def do_spoil(self, step: str) -> None:
-        """Have one step fail after it was done; an empty name heals all."""
+    async def do_spoil(self, step: str, kill: bool = False) -> None:
+        """Have one step fail after it was done, or the whole process; an empty name heals all."""
         places = {
             "write_port": attach,
             "wait_for_port": attach,
@@ -154,9 +158,149 @@ class Driver:
 
         async def broken(*args: Any) -> None:
             await original(*args)
+            if kill:
+                os.kill(os.getpid(), signal.SIGKILL)
             raise OSError(5, f"spoilt: {step}")
 
         setattr(places[step], step, broken)
+
+    async def do_vsctl(self, *, args: list[str]) -> str:
+        """Somebody else's hand in the switch's database; does not wait for vswitchd."""
+        process = await asyncio.create_subprocess_exec(
+            *("ovs-vsctl", "--no-wait", *args),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+        assert process.returncode == 0, err.decode()
+        return out.decode().strip()
+
+    async def do_reaches(self, name: str, address: str, tries: int) -> bool:
+        """Whether one of so many pings from the namespace is answered."""
+        inside = ("nsenter", f"--net={NETNS / name}", "busybox", "ping", "-c", "1", "-W", "1")
+        for _ in range(tries):
+            process = await asyncio.create_subprocess_exec(
+                *inside, address, stdout=asyncio.subprocess.DEVNULL
+            )
+            if await process.wait() == 0:
+                return True
+        return False
+
+    async def do_works(self, device: str) -> list[str]:
+        """Wait until OVN says that the port works; what the agent says then."""
+        await self._until(lambda: self.deps.records.get(device) is not None)
+        ours = self.deps.records.get(device)
+        assert ours is not None
+
+        def works(row: Any) -> bool:
+            found = port.bound(row) if row else None
+            return bool(row) and found == ours.bound and port.installed(row)
+
+        await self.deps.ovs.wait_for("Interface", device, works, 20)
+        await self._until(lambda: not self.not_ready())
+        return self.not_ready()
+
+    async def _until(self, holds: Any) -> None:
+        """Wait for what comes of a row's change, with no event of its own."""
+        async with asyncio.timeout(20):
+            while not holds():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    async def do_troubled(self) -> list[str]:
+        await self._until(self.not_ready)
+        return self.not_ready()
+
+    async def do_forgotten(self, device: str) -> None:
+        await self._until(lambda: self.deps.records.get(device) is None)
+        await self.deps.ovs.wait_for("Interface", device, lambda row: row is None, 20)
+
+    async def do_settled(self) -> None:
+        """What an earlier agent left has been looked at."""
+        await self._until(lambda: not attach.bounds(self.deps))
+
+    async def do_agent(self, runs: bool) -> None:
+        """End the node's agent, or start another one in its place."""
+        await (self.start() if runs else self.stop())
+
+    async def do_remembered(self) -> list[str]:
+        return sorted(each.device for each in self.deps.records.all())
+
+    async def do_forget_records(self) -> None:
+        """As if an older agent, which remembered nothing, had made all of this."""
+        for path in self.deps.settings.attachments.glob("*.json"):
+            path.unlink()
+
+    async def do_cancelled(self, env: dict[str, str], data: str, again: bool) -> Any:
+        """An ADD that is cancelled at its first await, one at its second, and so on, until one
+        comes to its end; `again`: each is cancelled at all later ones too. What each left."""
+        asked = call.parse(env, data.encode())
+        left, count = [], 0
+        while True:
+            count += 1
+            halted = Halted(attach.add(asked, self.deps), count, again)
+            try:
+                async with self.turns.of((asked.sandbox, asked.interface)):
+                    await asyncio.create_task(halted.run())
+            except asyncio.CancelledError:
+                found = await self.do_left()
+                inside = await netns.run_inside(env["CNI_NETNS"], netlink.read, asked.interface)
+                if found != {"ports": [], "devices": []} or inside or len(self.deps.records):
+                    left.append((count, found, str(inside)))
+                continue
+            return {"cancelled": count - 1, "left": left}
+
+    async def start(self) -> None:
+        made: asyncio.Future[Dependencies] = asyncio.get_running_loop().create_future()
+        patience = self.patience
+        serving: list[Any] = []
+
+        class Agent(ORIGINAL):  # type: ignore[misc, valid-type]
+            def _dependencies(self) -> Dependencies:
+                deps: Dependencies = super()._dependencies()
+                deps = replace(deps, settings=replace(deps.settings, patience=patience))
+                serving.append(self)
+                made.set_result(deps)
+                return deps
+
+        agent.Agent = Agent  # type: ignore[misc]
+        self.task = asyncio.create_task(agent.run(self.options))
+        await asyncio.wait({self.task, made}, return_when=asyncio.FIRST_COMPLETED)
+        self.deps = await made
+        await self._until(lambda: serving[0].cni is not None)
+        self.turns, self.not_ready = serving[0].cni._turns, serving[0].not_ready
+        await self._until(lambda: health.accepts(Path(SOCKET)))
+
+    async def stop(self) -> None:
+        self.task.cancel()
+        await asyncio.wait({self.task})
+
+
+class Halted:
+    """A coroutine whose task is cancelled when it waits for the `at`-th time."""
+
+    def __init__(self, work: Any, at: int, again: bool) -> None:
+        self._work, self._at, self._again = work, at, again
+
+    async def run(self) -> Any:
+        return await self
+
+    def __await__(self) -> Any:
+        steps, failure, count = self._work.__await__(), None, 0
+        while True:
+            try:
+                waits_for = steps.throw(failure) if failure else steps.send(None)
+            except StopIteration as end:
+                return end.value
+            count += 1
+            if count == self._at or (self._again and count > self._at):
+                task = asyncio.current_task()
+                assert task is not None
+                task.cancel()
+            failure = None
+            try:
+                yield waits_for
+            except BaseException as error:
+                failure = error
 
 
 async def serve(kind: str, patience: float) -> None:
@@ -165,22 +309,11 @@ async def serve(kind: str, patience: float) -> None:
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     install.install(BIN)
-    made: asyncio.Future[Dependencies] = loop.create_future()
-
-    class Agent(agent.Agent):
-        def _dependencies(self) -> Dependencies:
-            deps = super()._dependencies()
-            deps = replace(deps, settings=replace(deps.settings, patience=patience))
-            made.set_result(deps)
-            return deps
-
-    agent.Agent = Agent  # type: ignore[misc]
     options = settings.Agent(
         node="node1", kubeconfig="/run/weft/kubeconfig", cni_socket=SOCKET, nic_kind=kind
     )
-    task = asyncio.create_task(agent.run(options))
-    await asyncio.wait({task, made}, return_when=asyncio.FIRST_COMPLETED)
-    driver = Driver(await made)
+    driver = Driver(options, patience)
+    await driver.start()
     print(json.dumps("ready"), flush=True)
     while line := await reader.readline():
         try:
@@ -188,8 +321,7 @@ async def serve(kind: str, patience: float) -> None:
         except Exception as error:
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), flush=True)
-    task.cancel()
-    await asyncio.wait({task})
+    await driver.stop()
 
 
 if __name__ == "__main__":

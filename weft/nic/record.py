@@ -1,0 +1,104 @@
+"""An attachment as a node remembers it: what was wired, and whose it is.
+
+The question answered here: how does it become text, and text become it again? Open vSwitch's rows
+are made of it, so it may hold nothing that only those rows say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from ipaddress import ip_address, ip_interface, ip_network
+from typing import Any
+
+import orjson
+
+from weft import errors, model, names
+from weft.nic import plan, port
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One interface of one sandbox, from the end of its ADD to its DEL."""
+
+    nic: plan.Nic
+    owner: port.Owner
+
+    @property
+    def device(self) -> str:
+        return self.nic.device
+
+    @property
+    def logical_port(self) -> str:
+        """The iface-id that no other port of the node may have."""
+        pod = self.owner.pod
+        return names.logical_port(self.owner.attachment, pod.namespace, pod.name)
+
+    @property
+    def bound(self) -> port.Bound:
+        """As the rows would say it, were they there."""
+        nic, owner = self.nic, self.owner
+        return port.Bound(
+            device=nic.device,
+            interface=nic.interface,
+            sandbox=owner.sandbox,
+            netns=owner.netns,
+            network=owner.network,
+            attachment=owner.attachment,
+            iface_id=self.logical_port,
+            pod=owner.pod,
+            proof=owner.proof,
+        )
+
+
+def render(record: Record) -> bytes:
+    """The text, as JSON."""
+    nic = {
+        **asdict(record.nic),
+        "routes": [(route.dest, route.next_hop) for route in record.nic.routes],
+    }
+    said = {"version": VERSION, "nic": nic, "owner": asdict(record.owner)}
+    return orjson.dumps(said, default=str)
+
+
+def parse(text: bytes, where: str) -> Record:
+    """The record; InvalidInput names `where` if the text is none of this version."""
+    try:
+        said = orjson.loads(text)
+        if said["version"] != VERSION:
+            raise ValueError(f"version {said['version']} is not known")
+        return Record(_nic(said["nic"]), _owner(said["owner"]))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        rule = f"is no record of an attachment: {error!r}"
+        raise errors.InvalidInput(where, "content", None, rule) from error
+
+
+def _nic(said: Mapping[str, Any]) -> plan.Nic:
+    return plan.Nic(
+        kind=plan.Kind(said["kind"]),
+        device=str(said["device"]),
+        interface=str(said["interface"]),
+        mac=str(said["mac"]),
+        mtu=int(said["mtu"]),
+        addresses=tuple(map(ip_interface, said["addresses"])),
+        routes=tuple(model.Route(ip_network(d), ip_address(hop)) for d, hop in said["routes"]),
+        gateways=tuple(map(ip_address, said["gateways"])),
+        sysctls=tuple(plan.Sysctl(**each) for each in said["sysctls"]),
+        peers=tuple(map(str, said["peers"])),
+        ranges=tuple(map(ip_network, said["ranges"])),
+    )
+
+
+def _owner(said: Mapping[str, Any]) -> port.Owner:
+    pod = said["pod"]
+    return port.Owner(
+        pod=model.PodRef(str(pod["namespace"]), str(pod["name"]), str(pod["uid"])),
+        sandbox=str(said["sandbox"]),
+        netns=str(said["netns"]),
+        network=str(said["network"]),
+        attachment=str(said["attachment"]),
+        nad=str(said["nad"]),
+        proof=(str(said["proof"][0]), str(said["proof"][1])),
+    )
