@@ -25,8 +25,7 @@ from weft.lab.vm import fields  # noqa: E402
 FOLDER = ROOT / "weft/lab/crds"
 KEPT = (
     *("type", "format", "nullable", "x-kubernetes-int-or-string"),
-    *("x-kubernetes-preserve-unknown-fields", "x-kubernetes-list-type"),
-    "x-kubernetes-list-map-keys",
+    "x-kubernetes-preserve-unknown-fields",
 )
 
 

@@ -29,6 +29,8 @@ from tests.support.patience import PATIENCE
 from weft import names
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
+CRDS = Path(__file__).parents[2] / "weft/lab/crds"
+EXTENSIONS = "/apis/apiextensions.k8s.io/v1"
 Object = dict[str, Any]
 SERVER, ETCD = os.environ.get("WEFT_KUBE_APISERVER", ""), os.environ.get("WEFT_ETCD", "")
 
@@ -46,6 +48,11 @@ NADS = "/apis/k8s.cni.cncf.io/v1/namespaces/default/network-attachment-definitio
 
 def documents(name: str) -> list[Object]:
     return [each for each in yaml.safe_load_all((DEPLOY / name).read_text()) if each]
+
+
+def read_crd(path: Path) -> Object:
+    found: Object = yaml.safe_load(path.read_text())
+    return found
 
 
 def variables(policy: str) -> dict[str, str]:
@@ -210,19 +217,9 @@ def prepared(api: Api) -> Api:
         ],
     }
     assert api.make(f"{rbac}/clusterrolebindings", binding) == 201
-    version = {"name": "v1", "served": True, "storage": True}
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    kind = "NetworkAttachmentDefinition"
-    crd = {
-        "metadata": {"name": "network-attachment-definitions.k8s.cni.cncf.io"},
-        "spec": {
-            "group": "k8s.cni.cncf.io",
-            "scope": "Namespaced",
-            "names": {"plural": "network-attachment-definitions", "kind": kind},
-            "versions": [{**version, "schema": {"openAPIV3Schema": schema}}],
-        },
-    }
-    assert api.make("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd) == 201
+    for path in sorted(CRDS.glob("*.yaml")):
+        code, said = api("POST", f"{EXTENSIONS}/customresourcedefinitions", read_crd(path))
+        assert code == 201, said
     for name in ("node1", "node2"):
         assert api.make("/api/v1/nodes", {"metadata": {"name": name}}) == 201
     until(api, NADS)
@@ -243,6 +240,17 @@ def prepared(api: Api) -> Api:
     ):
         until(Refused(api), f"{path}?dryRun=All", "POST", obj, user="tenant")
     return api
+
+
+@needs_server
+def test_stock_kubernetes_takes_the_definitions_as_they_are(api: Api) -> None:
+    """All are established, so their schemas are structural."""
+    for path in CRDS.glob("*.yaml"):
+        name = read_crd(path)["metadata"]["name"]
+        _, found = api("GET", f"{EXTENSIONS}/customresourcedefinitions/{name}")
+        conditions = {each["type"]: each["status"] for each in found["status"]["conditions"]}
+        assert conditions["Established"] == "True"
+        assert "NonStructuralSchema" not in conditions
 
 
 class Refused(Api):
