@@ -22,11 +22,12 @@ from pathlib import Path
 from weft import errors
 from weft.host import files
 from weft.lab import control, layout, plan, services, spec, state, wiring
-from weft.lab.runtime import daemons, forks, inotify, namespaces, unixctl
+from weft.lab.runtime import daemons, databases, forks, inotify, namespaces, unixctl
 from weft.lab.runtime.processes import Processes
 from weft.lab.service import API_DESCRIPTORS, TELL_DESCRIPTOR, Service
 from weft.lab.services import Running, Services
 
+_DATABASES = daemons.DATABASES
 PATIENCE = 3.0  # seconds that Python processes get to end well
 
 
@@ -66,6 +67,7 @@ class Supervisor:
         self._wired_nodes: set[str] = set()
         self._hosts: set[str] = set()  # made so far, beside the nodes
         self._listeners: set[asyncio.Queue[dict[str, object]]] = set()
+        self._renewed: set[str] = set()  # databases whose new file nobody has filled yet
         self._stop = asyncio.Event()
         self._api = (orders.api, self._listen_in_lab())
         self._group: asyncio.TaskGroup
@@ -156,6 +158,7 @@ class Supervisor:
         kinds = layout.NAMESPACES if service.node else ()
         enter = tuple(str(layout.namespace(service.node, kind)) for kind in kinds)
         env = {**self._orders.env, **service.env}
+        self._renew_database(service)
         log = self._log(service.name)
         try:
             if service.entry:
@@ -169,6 +172,26 @@ class Supervisor:
             return self._processes.start(argv, env=env, log=log, enter=enter)
         finally:
             os.close(log)
+
+    def _renew_database(self, service: Service) -> None:
+        """A server whose file is lost or makes no sense gets a new one: all in it is derived."""
+        known = {f"{service.node}/{name}": (path, schema) for name, path, schema, _ in _DATABASES}
+        if service.name not in known:
+            return
+        path, schema = known[service.name]
+        file = Path(layout.seen(service.node, path))
+        what = databases.fault(file)
+        if not what:
+            return
+        print(f"{service.name}: {path} {what}; a new one is made", file=sys.stderr, flush=True)
+        databases.renew(file, self._orders.databases / f"{schema}.db")
+        self._renewed.add(service.name)
+
+    def _tell_settings(self, database: Running) -> None:
+        """The switch's new database knows nothing of the node yet."""
+        settings = self._services.running.get(f"{database.service.node}/ovs-settings")
+        if settings is not None:
+            self._group.create_task(self._start(settings.service, None))
 
     def _log(self, service: str) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
@@ -209,6 +232,10 @@ class Supervisor:
             print(f"{here.name}: {error}", file=sys.stderr)
 
     def _changed(self, one: Running) -> None:
+        if one.is_up and one.service.name in self._renewed:
+            self._renewed.discard(one.service.name)
+            if one.service.name.endswith("/ovsdb"):
+                self._tell_settings(one)
         if one.service.name.endswith(daemons.SWITCH) and not one.is_up:
             self._wired_nodes.discard(one.service.node)
         if one.service.listening and one.is_up:
