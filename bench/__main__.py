@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 
 from rich.console import Console
@@ -23,9 +24,12 @@ def measure(name: str, *, as_json: bool, console: Console) -> bool:
         with console.status(f"measuring {name}"):
             found = importlib.import_module(f"bench.{name}").run()
             return figures.show(found, as_json=as_json, console=console)
-    except Exception:
-        console.print_exception()
-        console.print(f"bench {name} broke off")
+    except Exception as error:
+        if os.environ.get("WEFT_DEBUG"):
+            raise
+        said = f"{type(error).__name__}: {error}".rstrip(": ")
+        console.print(f"bench {name} broke off: {said}", markup=False)
+        console.print("its whole story: WEFT_DEBUG=1 python -m bench --only", name, markup=False)
         return False
 
 

@@ -97,6 +97,8 @@ def _table(figures: Iterable[Figure]) -> Table:
     table = Table("figure", "value", "peer", "ratio", "limit", "", box=None, pad_edge=False)
     for column in (1, 3):
         table.columns[column].justify = "right"
+    for column in (1, 3, 4, 5):
+        table.columns[column].no_wrap = True  # words give way where a terminal is narrow
     for figure in figures:
         table.add_row(
             figure.name,
