@@ -1,0 +1,23 @@
+"""docs/security.md names tests that there are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMED = sorted(
+    set(re.findall(r"`([\w/]+\.py)(?:::(\w+))?`", (ROOT / "docs/security.md").read_text()))
+)
+
+
+def test_the_page_names_many() -> None:
+    assert len(NAMED) > 30
+
+
+@pytest.mark.parametrize(("path", "function"), NAMED)
+def test_the_test_is_there(path: str, function: str) -> None:
+    text = (ROOT / "tests" / path).read_text()
+    assert f"def {function}(" in text if function else "def test_" in text
