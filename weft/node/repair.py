@@ -125,6 +125,9 @@ class Repairer:
                 if key != device and device in self._lost:
                     await self._deps.ovs.apply((), [("Port", device)])
                 await self._restore(known)
+            except netns.Gone:  # a name is left, or it went while this looked
+                await self._let_go(known)
+                return
             except errors.WeftError as error:
                 self._lost[device] = f"{_subject(known)}: {error}"
                 raise
