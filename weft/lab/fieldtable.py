@@ -6,15 +6,26 @@ All below a known path is known.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 
 class Table:
-    """The paths that somebody looks at, or that make no difference."""
+    """The paths that somebody looks at, or that make no difference.
 
-    def __init__(self, known: Iterable[str]) -> None:
+    `usual`: by path, values that say no more than silence does. `bare`: the object whose
+    fields mean something by being there, empty or not.
+    """
+
+    def __init__(
+        self,
+        known: Iterable[str],
+        usual: Mapping[str, Sequence[Any]] | None = None,
+        bare: str | None = None,
+    ) -> None:
         self._known = frozenset(known)
+        self._usual = usual or {}
+        self._bare = bare
         self._leading = frozenset(
             path[:place].removesuffix("[]")
             for path in self._known
@@ -35,7 +46,7 @@ class Table:
             for key, inner in value.items():
                 below = f"{path}.{key}" if path else str(key)
                 there = f"{shown}.{key}" if shown else str(key)
-                if below in self._known or inner in (None, {}, [], ""):
+                if below in self._known or self._is_silent(path, below, inner):
                     continue
                 if self.leads_on(below):
                     yield from self._within(inner, below, there)
@@ -44,6 +55,10 @@ class Table:
         elif isinstance(value, list):
             for index, item in enumerate(value):
                 yield from self._within(item, f"{path}[]", f"{shown}{element(index, item)}")
+
+    def _is_silent(self, path: str, below: str, value: Any) -> bool:
+        empty: tuple[Any, ...] = (None,) if path == self._bare else (None, {}, [], "")
+        return value in empty or value in self._usual.get(below, ())
 
 
 def element(index: int, item: Any) -> str:

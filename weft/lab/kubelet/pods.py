@@ -20,6 +20,7 @@ from weft.kube import cache, client, events, queue
 from weft.kube.resources import PODS, key
 from weft.lab.kubelet import (
     containers,
+    fields,
     images,
     launchers,
     logs,
@@ -223,6 +224,8 @@ class Pods:
             raise
         self._sandboxes[about.uid] = box
         self._refused.discard(_key(box))
+        for what in fields.told(pod):
+            self._recorder.emit(pod, "Warning", "FieldIgnored", what)
         return box
 
     async def _start_container(
@@ -245,7 +248,7 @@ class Pods:
             return
         if what := images.explanation(container):
             self._recorder.emit(pod, "Normal", "Pulled", what)
-        for what in security.told(pod, container):
+        for what in security.told(container):
             self._recorder.emit(pod, "Warning", "SecurityContext", what)
         self._recorder.emit(pod, "Normal", "Created", f"Created container: {name}")
         self._recorder.emit(pod, "Normal", "Started", f"Started container {name}")
