@@ -91,6 +91,9 @@ def validate(obj: Object) -> list[status.Cause]:
     for field, known in (("restartPolicy", _RESTART), ("dnsPolicy", _DNS)):
         if spec.get(field) not in known:
             causes.append(status.unsupported(f"spec.{field}", spec.get(field), known))
+    if spec.get("dnsPolicy") == "None" and not (spec.get("dnsConfig") or {}).get("nameservers"):
+        why = "must provide at least one DNS nameserver when `dnsPolicy` is None"
+        causes.append(status.required("spec.dnsConfig.nameservers", why))
     if (grace := spec.get("terminationGracePeriodSeconds")) is not None and grace < 0:
         why = "must be greater than or equal to 0"
         causes.append(status.wrong("spec.terminationGracePeriodSeconds", grace, why))

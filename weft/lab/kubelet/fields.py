@@ -42,11 +42,19 @@ _KINDS = ("containers", "initContainers")
 FOLLOWED = frozenset(
     {
         *(f"{kind}[].{path}" for kind in _KINDS for path in _CONTAINER),
-        *("hostNetwork", "hostname", "nodeName", "nodeSelector", "restartPolicy"),
+        *(
+            "dnsConfig",
+            "hostAliases",
+            "hostNetwork",
+            "hostname",
+            "nodeName",
+            "nodeSelector",
+            "restartPolicy",
+        ),
         *("schedulerName", "terminationGracePeriodSeconds", "volumes[].name"),
         *(
             f"securityContext.{name}"
-            for name in ("runAsGroup", "runAsNonRoot", "runAsUser", "supplementalGroups")
+            for name in ("runAsGroup", "runAsNonRoot", "runAsUser", "supplementalGroups", "sysctls")
         ),
         f"affinity.nodeAffinity.{_REQUIRED}",
         *(
@@ -63,15 +71,20 @@ FOLLOWED = frozenset(
 HARMLESS = frozenset(
     {
         *(f"{kind}[].{path}" for kind in _KINDS for path in _CONTAINER_HARMLESS),
-        *("automountServiceAccountToken", "enableServiceLinks", "hostUsers", "imagePullSecrets"),
+        *(
+            "automountServiceAccountToken",
+            "dnsPolicy",
+            "enableServiceLinks",
+            "hostUsers",
+            "imagePullSecrets",
+        ),
         *("os", "overhead", "preemptionPolicy", "priority", "priorityClassName"),
         *("serviceAccount", "serviceAccountName", "shareProcessNamespace", "tolerations"),
         "ephemeralContainers",  # refused where they are added
     }
 )
-# Values that ask for what is so without them. There is no DNS but what a pod names itself.
+# Values that ask for what is so without them.
 USUAL: Mapping[str, tuple[Any, ...]] = {
-    "dnsPolicy": ("ClusterFirst", "ClusterFirstWithHostNet", "Default"),
     "hostIPC": (False,),
     "hostPID": (False,),
     "setHostnameAsFQDN": (False,),

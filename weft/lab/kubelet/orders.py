@@ -5,11 +5,12 @@ Pure: from the pod's specification and what the node has to offer.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from weft.lab.kubelet import containers, images, logs, security
+from weft.lab.kubelet import containers, images, logs, resolver, security
 
 Object = dict[str, Any]
 LONGEST_HOSTNAME = 63
@@ -40,13 +41,16 @@ def hostname(pod: Object, place: Environment) -> str:
     return name[:LONGEST_HOSTNAME].rstrip("-.")
 
 
-def start(pod: Object, container: Object, address: str, root: Path, place: Environment) -> Object:
-    """How to run `container` in a pod with this address; `root` is a folder to make its own in.
+def start(
+    pod: Object, container: Object, ips: Sequence[str], root: Path, place: Environment
+) -> Object:
+    """How to run `container` in a pod with these addresses; `root` is a folder to make its own in.
 
     Raises InvalidInput for what no container can be given.
     """
     meta = pod["metadata"]
-    seen = {**pod, "status": {"podIP": address, "hostIP": place.host_ip}}
+    status = {"podIP": ips[0], "podIPs": ",".join(ips)}
+    seen = {**pod, "status": {**status, "hostIP": place.host_ip, "hostIPs": place.host_ip}}
     variables = containers.environment(container, seen, {})
     log = logs.path(place.logs, meta["namespace"], meta["name"], container["name"])
     allowed = security.of(pod, container)
@@ -58,16 +62,16 @@ def start(pod: Object, container: Object, address: str, root: Path, place: Envir
         "root": str(root),
         "binds": [[str(place.image / "bin"), "/bin", False]],
         "links": {"sbin": "bin", "usr": "."},
-        "etc": etc_files(hostname(pod, place), address),
+        "etc": etc_files(pod, hostname(pod, place), ips[0]),
         **asdict(allowed),
     }
 
 
-def etc_files(name: str, address: str) -> dict[str, str]:
+def etc_files(pod: Object, name: str, address: str) -> dict[str, str]:
     return {
         "hostname": f"{name}\n",
-        "hosts": f"127.0.0.1\tlocalhost\n::1\tlocalhost\n{address}\t{name}\n",
-        "resolv.conf": "",
+        "hosts": resolver.hosts(pod, name, address),
+        "resolv.conf": resolver.resolv_conf(pod),
         "passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
         "group": "root:x:0:\nnogroup:x:65534:\n",
     }

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from weft import errors
+from weft.host import netns
 from weft.kube import cache, client, events, queue
 from weft.kube.resources import PODS, key
 from weft.lab.kubelet import (
@@ -28,6 +29,7 @@ from weft.lab.kubelet import (
     podstatus,
     sandbox,
     security,
+    sysctls,
 )
 from weft.lab.meta import attach, plugin
 
@@ -141,6 +143,9 @@ class Pods:
             if lost and containers.is_finished(pod, lost):
                 await self._write_status(pod, lost, None)
                 return
+            if why := sysctls.forbidden(pod):
+                await self._reject(pod, sysctls.FORBIDDEN, why)
+                return
             box = await self._start(pod, lost)
         # One step judges one report: what comes while it writes brings the pod back.
         states = box.states
@@ -154,6 +159,14 @@ class Pods:
         await self._write_status(pod, states, box)
         if containers.is_finished(pod, states):
             await self._end(pod, box)
+
+    async def _reject(self, pod: Object, reason: str, why: str) -> None:
+        """The pod ends before it begins, for what it asks for."""
+        self._recorder.emit(pod, "Warning", reason, why)
+        message = f"Pod was rejected: {why}"
+        start = podstatus.when(self._clock())
+        status = {"phase": "Failed", "reason": reason, "message": message, "startTime": start}
+        await self._patch_status(pod, status)
 
     async def _end(self, pod: Object, box: sandbox.Sandbox) -> None:
         """Take the sandbox away; a pod that is not finished then comes back for another."""
@@ -210,6 +223,7 @@ class Pods:
                 box.ips = (place.host_ip,)
             else:
                 box.ips = tuple(await attach.add(self._meta, pod, about, box.network))
+                await netns.run_inside(about.netns, sysctls.write, sysctls.of(pod))
             box.started = self._clock()
             box.save()
             await box.connect(lambda: self._queue.add(_key(box)))
@@ -236,7 +250,7 @@ class Pods:
             return
         root = box.folder / f"root-{name}"
         try:
-            order = orders.start(pod, container, box.ips[0], root, self._environment)
+            order = orders.start(pod, container, box.ips, root, self._environment)
             if images.is_native(container.get("image", "")):
                 order = await self._launchers.order(pod, container, order)
         except (errors.WeftError, OSError) as error:
@@ -348,6 +362,9 @@ class Pods:
             status["startTime"] = earlier["startTime"]
         if all(earlier.get(name) == value for name, value in status.items()):
             return
+        await self._patch_status(pod, status)
+
+    async def _patch_status(self, pod: Object, status: Object) -> None:
         meta = pod["metadata"]
         body = {"metadata": {"uid": meta["uid"]}, "status": status}
         try:

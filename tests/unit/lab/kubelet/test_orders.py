@@ -14,18 +14,19 @@ PLACE = orders.Environment(
     host_name="node1",
 )
 IP = {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
+IPS = {"name": "IPS", "valueFrom": {"fieldRef": {"fieldPath": "status.podIPs"}}}
 
 
 def order(image: str, address: str = "10.1.0.2", **spec: Any) -> dict[str, Any]:
-    container = {"name": "c", "image": image, "command": ["echo", "$(IP)"], "env": [IP]}
+    container = {"name": "c", "image": image, "command": ["echo", "$(IP)"], "env": [IP, IPS]}
     pod = {"metadata": {"namespace": "shop", "name": "web"}, "spec": spec}
-    return orders.start(pod, container, address, Path("/root"), PLACE)
+    return orders.start(pod, container, (address, "fd00::2"), Path("/root"), PLACE)
 
 
 def test_a_container_of_an_image() -> None:
     told = order("busybox")
     assert told["argv"] == ["echo", "10.1.0.2"]
-    assert told["env"] == {"PATH": "/few", "IP": "10.1.0.2"}
+    assert told["env"] == {"PATH": "/few", "IP": "10.1.0.2", "IPS": "10.1.0.2,fd00::2"}
     assert told["log"] == "/logs/shop_web_c.log"
     assert (told["binds"], told["root"]) == ([["/image/bin", "/bin", False]], "/root")
     assert told["etc"]["hostname"] == "web\n"

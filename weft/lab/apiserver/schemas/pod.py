@@ -39,7 +39,7 @@ PodSpec | What a pod is to run, and where.
   hostAliases [HostAlias] key=ip
   priorityClassName string
   priority int
-  dnsConfig any
+  dnsConfig PodDNSConfig
   readinessGates [PodReadinessGate] atomic
   runtimeClassName string
   enableServiceLinks bool
@@ -50,6 +50,13 @@ PodSpec | What a pod is to run, and where.
   schedulingGates [PodSchedulingGate] key=name
   resourceClaims [PodResourceClaim] key=name retain
   resources ResourceRequirements
+PodDNSConfig
+  nameservers [string] atomic
+  searches [string] atomic
+  options [PodDNSConfigOption] atomic
+PodDNSConfigOption
+  name string
+  value string
 PodOS atomic
   name! string
 PodSchedulingGate

@@ -1,0 +1,56 @@
+"""Which kernel parameters does a pod set in its own network namespace, and which may it not?
+
+As a kubelet that allows `net.*`: all of those are the namespace's own. Names are written with dots
+or slashes; whichever comes first in a name parts it, and the other stands for itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from weft import errors
+from weft.host import netlink
+
+Object = Mapping[str, Any]
+FORBIDDEN = "SysctlForbidden"  # a pod's status.reason
+_PART = r"[a-z0-9](?:[-_a-z0-9]*[a-z0-9])?"
+_NAME = re.compile(rf"{_PART}(?:[./]{_PART})+")
+_LONGEST = 253
+
+
+def forbidden(pod: Object) -> str:
+    """Why the pod may not run at all; "" if it may."""
+    for name, _ in _asked(pod):
+        if len(name) > _LONGEST or not _NAME.fullmatch(name) or not _path(name).startswith("net/"):
+            return f'forbidden sysctl: "{name[:_LONGEST]}" not allowlisted'
+        if pod["spec"].get("hostNetwork"):
+            return f'forbidden sysctl: "{name}" not allowed with host net enabled'
+    return ""
+
+
+def _asked(pod: Object) -> Sequence[tuple[str, str]]:
+    listed = (pod["spec"].get("securityContext") or {}).get("sysctls") or ()
+    return [(str(one.get("name", "")), str(one.get("value", ""))) for one in listed]
+
+
+def _path(name: str) -> str:
+    """Below /proc/sys."""
+    separators = [letter for letter in name if letter in "./"]
+    return name.translate(str.maketrans("./", "/.")) if separators[:1] == ["."] else name
+
+
+def of(pod: Object) -> dict[str, str]:
+    """Paths below /proc/sys, in the order that they are set; of a pod that may run."""
+    return {_path(name): value for name, value in _asked(pod)}
+
+
+def write(wanted: Mapping[str, str]) -> None:
+    """In this thread's namespace. Raises InvalidInput for what the kernel does not take."""
+    for path, value in wanted.items():
+        try:
+            netlink.set_sysctl(path, value)
+        except (netlink.Failed, ValueError) as error:
+            name, rule = path.replace("/", "."), "is not taken by the kernel"
+            raise errors.InvalidInput(f"sysctl {name}", "value", value, rule) from error
