@@ -50,7 +50,7 @@ class Listeners(Generic[T]):
         """Empty while every reader knows all."""
         if not self._owed:
             return ""
-        return f"{len(self._owed)} changes of {self._what} are not taken in yet: {self._said}"
+        return f"{len(self._owed)} changes of {self._what} are not processed yet: {self._said}"
 
     def add(self, listener: Listener[T]) -> Callable[[], None]:
         """Have it told from now on; returns how to end it."""

@@ -71,7 +71,7 @@ def test_a_disk_of_a_folder_that_the_owner_named(house: House) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "rule"), [("away", "is in no folder that the lab takes disks from"),
+    ("name", "rule"), [("away", "is outside the folders that the lab's owner allows"),
                        ("link", "cannot be opened below"), ("inner", "cannot be opened below"),
                        ("pipe", "is not a regular file"), ("none", "No such file")]
 )  # fmt: skip

@@ -85,7 +85,7 @@ async def test_another_pods_signed_annotation_is_nobodys_word() -> None:
     api.put(PODS, thief)
     await manage(api)
     assert address(api, "thief") == "10.1.0.2/24"
-    assert "is not as the cluster manager wrote it for this pod" in messages(api, "thief")[0]
+    assert "differs from what the cluster manager wrote for this pod" in messages(api, "thief")[0]
 
 
 async def test_a_pod_made_again_under_a_name_has_not_its_predecessors_words() -> None:
@@ -190,7 +190,10 @@ async def test_edited_while_no_manager_runs_a_running_pods_address_is_not_chosen
         await settled(api, manager)
         assert not allocations(api, "p2"), "it could be what p1 has"
         assert address(api, "p3", "default/red"), "other networks go on"
-        assert "until it is known again what Pod default/p1 has" in messages(api, "p2")[0]
+        assert (
+            "until the cluster manager knows again what Pod default/p1 has"
+            in messages(api, "p2")[0]
+        )
         annotate(api, "p1", dict(before))
         await settled(api, manager)
         assert notes(api, "p1") == before

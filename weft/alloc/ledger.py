@@ -242,7 +242,7 @@ class Ledger:
         if address in self._platform:
             objection = "is the node's own on this network", "ask for another one"
         if str(address) == names.SERVER_ADDRESS and address in own.subnet:
-            objection = "is where every network's DHCP answers come from", "ask for another one"
+            objection = "belongs to the DHCP server of every network", "ask for another one"
         if objection is not None:
             rule, hint = objection
             if self.share is not None and address not in own.subnet:

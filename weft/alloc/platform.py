@@ -13,15 +13,15 @@ from weft import model, names, ranges
 def objection(network: model.Network, allocation: model.Allocation) -> str:
     """What of an allocation is the platform's, "" if nothing is."""
     if allocation.mac == names.SERVER_MAC:
-        return f"mac {allocation.mac} is where DHCP and router advertisements come from"
+        return f"mac {allocation.mac} belongs to the network's DHCP server and router"
     if network.spec.subnets and names.SERVER_ADDRESS in (str(a.ip) for a in allocation.addresses):
-        return f"{names.SERVER_ADDRESS} is where DHCP answers come from"
+        return f"{names.SERVER_ADDRESS} belongs to the network's DHCP server"
     for part in _parts(network, allocation):
         router = ranges.router(part).ip
         if any(address.ip in (router, router + 1) for address in allocation.addresses):
-            return f"{router} and {router + 1} are the node's own in {part}"
+            return f"{router} and {router + 1} in {part} belong to the node"
         if allocation.mac == names.address_mac(router):
-            return f"mac {allocation.mac} is that of the node's router in {part}"
+            return f"mac {allocation.mac} belongs to the node's router in {part}"
     return ""
 
 

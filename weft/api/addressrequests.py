@@ -41,6 +41,6 @@ def unfollowed(
         is_ours = f"{named['namespace']}/{named['name']}" in asked if named else False
         if is_ours or (primary and _OF_POD.fullmatch(key)):
             field, value = f"metadata.annotations[{key}]", annotations[key]
-            rule = "is another plugin's word, and has no effect on weft's networks"
+            rule = "is an annotation of another plugin and has no effect on weft's networks"
             found.append(errors.InvalidInput(subject, field, value, rule, hint=_HINT))
     return found

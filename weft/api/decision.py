@@ -27,7 +27,7 @@ from weft.api import objects, podnetworks
 Proof = tuple[str, str]  # the texts of the two annotations
 
 _SUBJECT = "weft/pod-networks/1"  # no signature for anything else is taken for one of these
-_REMEDY = "the cluster manager writes it; nothing is to be done"
+_REMEDY = "the cluster manager writes it again; you need to do nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +138,10 @@ def read(pod: Mapping[str, object], trusted: Trusted) -> Decision:
         raise _refusal(pod, "was not written by the cluster manager")
     by, of, raw = _signature(pod, signature)
     if by not in trusted:
-        raise _refusal(pod, f"is signed with key {by!r}, which is none of the cluster manager's")
+        raise _refusal(pod, f"is signed with key {by!r}, which is not one of the cluster manager's")
     allocations = podnetworks.parse(pod, only=of)
     if allocations.keys() != of or not trusted.verify(by, raw, _message(_ref(pod), allocations)):
-        raise _refusal(pod, "is not as the cluster manager wrote it for this pod")
+        raise _refusal(pod, "differs from what the cluster manager wrote for this pod")
     return Decision(allocations, by, text, signature)
 
 

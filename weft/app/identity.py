@@ -30,7 +30,7 @@ def trouble(node: str, ovs: replica.Replica) -> str:
     if found is not None and is_whole(own_info(node, found[1])):
         return ""
     where = f"Open vSwitch of node {node}"
-    return f"{where}: external_ids have no system-id or no ovn-encap-ip any more"
+    return f"{where}: external_ids have lost system-id or ovn-encap-ip"
 
 
 async def await_own(ovs: replica.Replica, node: str) -> model.NodeInfo:

@@ -100,8 +100,9 @@ RESERVED_SUBNETS = Setting(
 GLOBAL_NAMESPACES = Setting(
     "global_namespaces",
     "",
-    "Namespaces beside default, as a comma list, whose networks are for all unless they say "
-    "otherwise; only administrators should write there. The same for both of weft's processes.",
+    "Namespaces beside default, as a comma list, whose networks everybody may use unless the "
+    "definition says otherwise. Let only administrators write there. Set it alike for the cluster "
+    "manager and all agents.",
     "NAMESPACES",
 )
 LEADER_ELECT = Setting(
@@ -111,14 +112,14 @@ LEASE_NAME = Setting("lease_name", "weft-cluster-manager", "Name of the lease.",
 LEASE_NAMESPACE = Setting(
     "lease_namespace",
     "",
-    "Namespace of the lease and of the keys, where no tenant may write. Empty: the kubeconfig's.",
+    "Namespace of the lease and the keys; let no tenant write there. Empty: the kubeconfig's.",
     "NAMESPACE",
 )
 KEYS_NAMESPACE = Setting(
     "keys_namespace",
     "",
-    "Namespace in which the cluster manager says by which keys its signatures are known: that of "
-    "its lease. Empty: the kubeconfig's.",
+    "Namespace of the ConfigMap with the cluster manager's public keys: that of its lease. Empty: "
+    "the kubeconfig's.",
     "NAMESPACE",
 )
 WORKERS = Setting("workers", 64, "Pods that are annotated at the same time.", "COUNT", least=1)
@@ -135,12 +136,17 @@ SB = Setting(
 OVSDB_PROBE = Setting(
     "ovsdb_probe",
     5,
-    "Seconds of silence after which a database server is asked whether it lives; it has as many "
-    "more to answer. 0: never.",
+    "Seconds of silence after which the agent asks a database server for an echo; after as many "
+    "more without an answer it connects again. 0: never.",
     "SECONDS",
     least=0,
 )
-CNI_SOCKET = Setting("cni_socket", "/run/weft/cni.sock", "Where the CNI plugin is heard.", "PATH")
+CNI_SOCKET = Setting(
+    "cni_socket",
+    "/run/weft/cni.sock",
+    "Socket on which the agent listens for the CNI plugin.",
+    "PATH",
+)
 NIC_KIND = Setting(
     "nic_kind",
     "internal",

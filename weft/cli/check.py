@@ -95,7 +95,7 @@ def _parse(text: str) -> Iterator[yamltext.Document]:
 
 def _duplicates(file: str, document: yamltext.Document) -> Iterator[mistakes.Mistake]:
     for one in document.duplicates:
-        said = "stands twice in one object: only the last one would count"
+        said = "appears twice in one object: only the last one would count"
         yield mistakes.Mistake(file, f"line {one.line}: {one.path} {said}")
 
 

@@ -227,7 +227,9 @@ class _Composer:
         try:
             value = self.source.construct_object(node)
         except (ValueError, TypeError, OverflowError, AttributeError) as error:
-            raise Malformed(f"has {event.value[:40]!r}, which {tag} is not: {error}") from None
+            raise Malformed(
+                f"has {event.value[:40]!r}, which is not a valid {tag}: {error}"
+            ) from None
         return self._number(event, value) if self._is_json else value
 
     def _number(self, event: Any, value: Any) -> Any:

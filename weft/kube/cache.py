@@ -128,7 +128,7 @@ class Cache:
     def _out_of_date(self) -> str:
         """Why the view may be, empty while all is well."""
         if self._forgotten > _ONCE_TOO_OFTEN and not self._is_steady():
-            return f"the server forgets each list of {self.resource.plural} before it is followed"
+            return f"each list of {self.resource.plural} expires before a watch can follow it"
         if self._trouble or self._cut is None:
             return self._trouble
         since, why = self._cut

@@ -190,7 +190,7 @@ class Recorder:
             return
         if self._refused != str(error):
             self._refused = str(error)
-            log.warning("Events are not taken, trying again: %s", error)
+            log.warning("the server refuses Events, trying again: %s", error)
         first, longest = _RETRIES
         self._failed[name] = tried, now + min(first * 2 ** (tried - 1), longest)
         self._pending[name] = replace(left, count=left.count + news.count)

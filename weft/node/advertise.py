@@ -180,7 +180,11 @@ class Speaker:
         listen(voice)
         if mac not in voice.told:  # once, or it would write to the node's disk as it likes
             voice.told.add(mac)
-            log.info("guest %s of network %s asks too much", mac, voice.said.network)
+            log.info(
+                "guest %s of network %s asks too often; it is ignored for a while",
+                mac,
+                voice.said.network,
+            )
 
         def hear_again() -> None:
             voice.muted.discard(mac)

@@ -171,8 +171,8 @@ class Repairer:
         if not is_new and not (found and found[1]["ifindex"]):
             return
         if await uninterrupted.in_thread(wiring.give_back, known.nic, known.owner.netns):
-            log.warning("%s was given back a device that OVS made anew", _subject(known))
-            what = f"interface {known.nic.interface}: its device was lost, and was made anew"
+            log.warning("%s has the new device that OVS made", _subject(known))
+            what = f"interface {known.nic.interface}: its device was lost and is made again"
             deps.tell(known.owner.pod, REASON, what)
 
     def _judge(self, known: record.Record) -> None:

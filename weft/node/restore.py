@@ -99,7 +99,7 @@ class Restorer:
             await self._client.patch(
                 resources.PODS, meta["name"], meta["namespace"], body, subresource="status"
             )
-            log.warning("Pod %s: what it was given was put back on it", resources.key(pod))
+            log.warning("Pod %s: its annotations were restored", resources.key(pod))
 
 
 def _notes(pod: Object) -> decision.Proof:

@@ -55,20 +55,20 @@ _APRIL_2026 = ((24, 3, 8), (24, 9, 4), (25, 3, 3), (25, 9, 3), (26, 3, 1))
 KNOWN = (
     Fault(
         "CVE-2026-5367",
-        "malformed DHCPv6 of a guest ends ovn-controller, or shows it its memory",
+        "malformed DHCPv6 from a guest crashes ovn-controller or leaks its memory",
         _APRIL_2026,
         False,
-        "does no harm, as OVN is given no DHCPv6 to read",
-        "does no harm, as OVN is given no DHCPv6 to read",
+        "harmless here, as OVN reads no DHCPv6",
+        "harmless here, as OVN reads no DHCPv6",
         "OVN's advisory of 2026-04-20 and commit 0e3d1d908; the end of the process seen in tests",
     ),
     Fault(
         "CVE-2026-5265",
-        "a packet shorter than its header says has memory of ovn-controller sent back by ICMP",
+        "a packet shorter than its header says makes ovn-controller leak its memory by ICMP",
         _APRIL_2026,
         True,
         "open to pods of routed networks",
-        "does no harm, as OVS in user space drops such packets",
+        "harmless here, as OVS in user space drops such packets",
         "OVN's advisory of 2026-04-20 and commit 2c063b508; what is dropped seen in tests",
     ),
 )
@@ -106,7 +106,7 @@ def report(said: str, known: Iterable[Fault] = KNOWN, *, in_user_space: bool = F
     found = [fault for fault in known if fault.is_in(version)]
     name = f"OVN {shown(version)}"
     if not found:
-        return Report(Standing.NONE_KNOWN, f"{name}: no fault known that guests can use")
+        return Report(Standing.NONE_KNOWN, f"{name}: no known fault that guests can use")
     is_open = any(fault.is_open for fault in found) and not in_user_space
     listed = "; ".join(
         f"{fault.name}, mended in {shown(fault.remedy(version))} ({fault.what}): "

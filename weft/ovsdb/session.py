@@ -167,7 +167,7 @@ class Session(asyncio.BufferedProtocol):
             for message in self._framer.feed(bytes(self._buffer[:nbytes])):
                 self._handle(message)
         except orjson.JSONDecodeError as error:
-            self._end(f"what it says is not JSON: {error}")
+            self._end(f"the server sent invalid JSON: {error}")
 
     def _handle(self, message: Json) -> None:
         method = message.get("method")

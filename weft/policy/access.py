@@ -96,7 +96,7 @@ class Rule:
         if self.admits(network, own):
             return said
         return (
-            f"{said}; it was not invited, so it serves pods of namespace {own} alone "
+            f"{said}; the owner did not let it in, so it serves only pods of namespace {own} "
             "(choose another network name if it was meant to be a network of its own)"
         )
 

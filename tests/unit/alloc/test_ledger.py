@@ -134,7 +134,7 @@ def test_the_mac_of_the_networks_own_servers_is_nobodys() -> None:
 
 def test_the_address_of_the_networks_dhcp_server_is_nobodys() -> None:
     book = ledger.Ledger(network("169.254.1.0/30"))
-    with pytest.raises(errors.InvalidInput, match="DHCP answers"):
+    with pytest.raises(errors.InvalidInput, match="DHCP server of every network"):
         book.allocate("a", asking("169.254.1.1"))
     assert shown(book.allocate("b", BLUE)) == ["169.254.1.2/30"]
     with pytest.raises(errors.Exhausted):

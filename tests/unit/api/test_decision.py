@@ -86,7 +86,7 @@ EDITS: dict[str, tuple[Edit, str]] = {
     "broken text": (lambda p: annotations(p).update({names.POD_NETWORKS: "{"}), "not"),
     "fewer": (lambda p: _said(p, of=[]), "for this pod"),
     "more": (lambda p: _said(p, of=["a/blue", "a/red"]), "for this pod"),
-    "unknown key": (lambda p: _said(p, by="0" * 16), "none of the cluster manager's"),
+    "unknown key": (lambda p: _said(p, by="0" * 16), "not one of the cluster manager's"),
     "odd key": (lambda p: _said(p, by=[1]), "cannot be read"),
     "odd list": (lambda p: _said(p, of={"a": 1}), "cannot be read"),
     "odd signature": (lambda p: _said(p, signature="%"), "cannot be read"),

@@ -216,7 +216,7 @@ def test_there_are_three_answers(
     assert run(monkeypatch, str(file)) == 1
     shown = capsys.readouterr().out.splitlines()
     assert shown[0] == (
-        f"{file}: error: line 14: spec.ingress[0].ports stands twice in one object:"
+        f"{file}: error: line 14: spec.ingress[0].ports appears twice in one object:"
         " only the last one would count"
     )
     assert shown[-1] == "2 objects: 1 error, 0 warnings, 1 not looked at."
@@ -228,8 +228,8 @@ def test_there_are_three_answers(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('{"kind":"Pod",\n\t"metadata":{"name":"a","name":"b"}}', "line 2: metadata.name stands"),
-        ("kind: &k Pod\nmetadata: {name: *k}\nkind: Pod\n", "line 3: kind stands twice"),
+        ('{"kind":"Pod",\n\t"metadata":{"name":"a","name":"b"}}', "line 2: metadata.name appears"),
+        ("kind: &k Pod\nmetadata: {name: *k}\nkind: Pod\n", "line 3: kind appears twice"),
     ],
 )
 def test_what_stands_twice_is_told_in_either_language(

@@ -78,7 +78,7 @@ def test_who_joins_is_told_whose_network_it_is() -> None:
     own = network("ta/blue", namespaces=("tb",))
     assert RULE.guest(own, "ta/also") == ""
     assert "belongs to namespace ta" in RULE.guest(own, "tb/x")
-    assert "not invited" not in RULE.guest(own, "tb/x")
-    assert "was not invited, so it serves pods of namespace default alone" in RULE.guest(
+    assert "let it in" not in RULE.guest(own, "tb/x")
+    assert "did not let it in, so it serves only pods of namespace default" in RULE.guest(
         own, "default/x"
     )

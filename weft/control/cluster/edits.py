@@ -65,7 +65,7 @@ def waits(definition: Definition, keys: Sequence[str], pods: Iterable[str], coun
     return (
         f"NetworkAttachmentDefinition {definition.key}: an edit waits until no pod uses network "
         f"{accepted.name}, which goes on as it was: {changes}; it is used by {named(pods, count)} "
-        "(make these pods anew all at once, or take the edit back)"
+        "(delete and recreate all these pods at the same time, or undo the edit)"
     )
 
 
@@ -80,8 +80,8 @@ def in_use(definition: Definition, pods: Iterable[str], count: int) -> str:
 def excluded(definition: Definition, pods: Iterable[str], count: int) -> str:
     """Who has an address that an edit gave to somebody else."""
     return (
-        f"NetworkAttachmentDefinition {definition.key}: excludeSubnets holds addresses that pods "
-        f"have, who keep them until they end: {named(pods, count)} (make these pods anew)"
+        f"NetworkAttachmentDefinition {definition.key}: excludeSubnets holds addresses of running "
+        f"pods, which keep them: {named(pods, count)} (recreate these pods to free them)"
     )
 
 

@@ -92,8 +92,9 @@ def lost(pod: Object) -> errors.InvalidInput:
         label(pod),
         names.POD_NETWORKS,
         None,
-        "was changed or removed while no cluster manager ran: what the pod has is not known",
-        hint="the agent of its node puts it back; if that cannot, delete the pod",
+        "was changed or removed while no cluster manager ran: the manager does not know what the "
+        "pod has",
+        hint="the agent of its node restores it; if it cannot, delete the pod",
     )
 
 

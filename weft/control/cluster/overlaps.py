@@ -22,8 +22,8 @@ def find(subject: str, networks: Iterable[model.NetworkSpec]) -> errors.InvalidI
                 if mine.version == theirs.version and mine.overlaps(theirs):
                     rule = (
                         f"subnet {mine} of network {errors.as_written(one.name)} and {theirs} of "
-                        f"network {errors.as_written(other.name)} overlap: packets for addresses "
-                        "of both leave by one interface alone"
+                        f"network {errors.as_written(other.name)} overlap: packets for the "
+                        "addresses that both have leave by only one of the interfaces"
                     )
                     hint = "give the networks different subnets, or attach the pod to one of them"
                     return errors.InvalidInput(subject, names.NETWORKS, None, rule, hint=hint)

@@ -32,10 +32,10 @@ class Unknown:
         if found is not None:
             self._waiting.add(pod)
             raise errors.NotReady(
-                f"nothing is chosen for up to {PATIENCE:g} s, until it is known again what "
-                f"Pod {found} has",
+                f"no address is chosen for up to {PATIENCE:g} s, until the cluster manager knows "
+                f"again what Pod {found} has",
                 where=f"network {network}",
-                hint="the agent of that pod's node puts its annotation back",
+                hint="the agent of that pod's node restores its annotation",
             )
 
     def end(self, pod: str = "") -> list[str]:

@@ -85,7 +85,7 @@ class Audit:
             except (errors.Unavailable, OSError) as error:
                 said = f"{path}: {error.strerror}" if isinstance(error, OSError) else str(error)
                 if said != self.trouble:
-                    log.warning("what policies in audit mode would drop is not told: %s", said)
+                    log.warning("cannot report what policies in audit mode would drop: %s", said)
                 self.trouble = said
             # The folder may be gone, or the kernel out of watches: nobody tells when it is not.
             if asyncio.get_running_loop().time() - began > longest:
@@ -107,7 +107,7 @@ class Audit:
     def _read(self) -> None:
         """The log can be read, whether anything is in it or not."""
         if self.trouble:
-            log.info("what policies in audit mode would drop is told again")
+            log.info("reporting again what policies in audit mode would drop")
         self.trouble = ""
 
     def hear(self, line: str) -> None:

@@ -145,11 +145,11 @@ class Bindings:
         bound = _uuids(binding["chassis"])
         if bound == {chassis[0]}:
             others = _uuids(binding["additional_chassis"])
-            return f"port {port} is bound to further chassis than {meant}" if others else ""
+            return f"port {port} is bound to other chassis beside {meant}" if others else ""
         if meant == self._own and not self._has_interface(port):
             return ""
-        where = "to another chassis" if bound else "nowhere"
-        return f"port {port} is bound {where}, and not to chassis {meant}"
+        where = "another chassis" if bound else "no chassis"
+        return f"port {port} is bound to {where}, but belongs on chassis {meant}"
 
     def _meant(self, port: str) -> str:
         """The chassis that weft wants a port bound to; none for what is not weft's."""

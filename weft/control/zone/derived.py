@@ -61,7 +61,7 @@ class Derived:
 
     def reset(self) -> None:
         """What changed while nobody heard is not known."""
-        self._notice("northd has not confirmed yet what it derived", groups=True)
+        self._notice("northd has not confirmed its rows yet", groups=True)
 
     async def confirmed(self) -> None:
         """Returns when all is as northd derived it, as far as is known."""
@@ -90,8 +90,8 @@ class Derived:
             self._doubted.set()
             return
         kinds = ", ".join(sorted({each.table for each in derived}))
-        log.warning("rows that northd derives were changed by another: %s", kinds)
-        self._notice(f"rows that northd derives were changed by another: {kinds}", groups=groups)
+        log.warning("somebody else changed rows that northd derives: %s", kinds)
+        self._notice(f"somebody else changed rows that northd derives: {kinds}", groups=groups)
 
     def _notice(self, what: str, *, groups: bool) -> None:
         self.trouble = what

@@ -252,7 +252,7 @@ class Writer:
     def _look(self, table: str) -> None:
         """Something may have to be written for what changed in a table."""
         if not self._is_writing and not self._noticed:
-            self._noticed = f"rows of {table} were changed by another and are written again"
+            self._noticed = f"somebody else changed rows of {table}; weft is writing them again"
         self.poke()
 
 

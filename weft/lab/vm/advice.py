@@ -122,6 +122,6 @@ def _cards(vm: machine.Machine) -> Iterator[Told]:
             yield (
                 "Warning",
                 "NoPortsForwarded",
-                f"interface {nic.name}: masquerade without ports forwards none to the guest in the "
-                "lab (elsewhere all); name them under ports",
+                f"interface {nic.name}: masquerade without ports forwards no port to the guest in "
+                "the lab (on a real cluster, every port); list them under ports",
             )

@@ -63,7 +63,7 @@ def locate(field: str, path: str, folders: Iterable[Folder]) -> tuple[Folder, st
     wanted = PurePosixPath(path)
     fitting = [one for one in folders if PurePosixPath(one.path) in wanted.parents]
     if not fitting:
-        rule = "is in no folder that the lab takes disks from"
+        rule = "is outside the folders that the lab's owner allows"
         raise InvalidInput("disk", field, path, rule, hint=HINT)
     chosen = max(fitting, key=lambda one: len(PurePosixPath(one.path).parts))
     return chosen, str(wanted.relative_to(chosen.path))

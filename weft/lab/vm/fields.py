@@ -56,7 +56,7 @@ FOLLOWED: Mapping[str, str] = {
     "volumes[].cloudInitNoCloud.networkDataBase64": "The same in Base64",
     "volumes[].cloudInitNoCloud.userData": "#cloud-config, or a script",
     "volumes[].cloudInitNoCloud.userDataBase64": "The same in Base64",
-    "volumes[].containerDisk.image": "Booted where the lab has it, else the built-in guest is",
+    "volumes[].containerDisk.image": "Booted if the lab has it; else the built-in guest boots",
     "volumes[].emptyDisk.capacity": "Size of an empty disk",
     "volumes[].hostDisk.path": "An image on the lab's machine",
     "volumes[].name": "The disk that shows the volume",
@@ -118,7 +118,7 @@ def description(path: str) -> str:
             return FOLLOWED.get(known[0], "Makes no difference in the lab")
         if _TABLE.leads_on(inner):
             return "Some of its fields are followed"
-    return "Not followed by the lab, and told"
+    return "Not followed by the lab; an Event says so"
 
 
 def _ends(path: str) -> list[int]:

@@ -32,9 +32,9 @@ def told(
         strays = [str(each) for each in _foreign(seen, allocated)] if seen and allocated else []
         if strays:
             yield (
-                f"interface {nic.name}: the guest has {', '.join(strays)}, and {nic.network} gave "
-                f"it {', '.join(map(str, allocated))}: what others than these send is dropped "
-                "(ask for the address in the manifest, or use a network without subnets)"
+                f"interface {nic.name}: the guest has {', '.join(strays)}, but {nic.network} gave "
+                f"it {', '.join(map(str, allocated))}: port security drops what it sends from "
+                "others (ask for the address in the manifest, or use a network without subnets)"
             )
 
 

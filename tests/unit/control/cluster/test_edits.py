@@ -60,5 +60,5 @@ def test_what_waits_is_told_with_both_values_some_pods_and_the_remedy() -> None:
         "NetworkAttachmentDefinition ta/blue: an edit waits until no pod uses network blue, which "
         "goes on as it was: mtu 1400 (pods run with 1300); it is used by "
         + ", ".join(pods[:10])
-        + " and 2 more (make these pods anew all at once, or take the edit back)"
+        + " and 2 more (delete and recreate all these pods at the same time, or undo the edit)"
     )

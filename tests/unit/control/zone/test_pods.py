@@ -314,4 +314,4 @@ def test_a_servers_mac_is_no_pods():
     thief["metadata"]["annotations"][names.POD_NETWORKS] = text
     told.put(told.notary.sign(thief))
     assert told.ports() == {}
-    assert "is where DHCP and router advertisements come from" in told.events[0]
+    assert "belongs to the network's DHCP server and router" in told.events[0]
