@@ -41,6 +41,7 @@ class Repairer:
         self._queue = queue.Queue("interfaces")
         self._claims = claims.Claims()
         self._lost: dict[str, str] = {}  # by device: what was found wrong and does not work yet
+        self._judged: set[str] = set()  # those that are looked at again in a moment
         self._renewed: set[str] = set()  # those whose rows were made anew for it
         self.repaired = 0
 
@@ -176,22 +177,25 @@ class Repairer:
             deps.tell(known.owner.pod, REASON, what)
 
     def _judge(self, known: record.Record) -> None:
-        """It works again when OVN says so; each change of the row leads here."""
-        found = self._deps.ovs.get("Interface", known.device)
-        if found is None or known.device not in self._lost:
+        """It works again when OVN still says so a moment later: right after a repair the row may
+        say what it said before, as ovn-controller has not come to it."""
+        if known.device in self._lost and known.device not in self._judged:
+            self._judged.add(known.device)
+            asyncio.get_running_loop().call_later(_CLAIM, self._conclude, known.device)
+
+    def _conclude(self, device: str) -> None:
+        """What was altered and written again at once may be no change to ovn-controller: then it
+        does not say anew what it has said. Another row under the old name is one."""
+        self._judged.discard(device)
+        found = self._deps.ovs.get("Interface", device)
+        if device not in self._lost or found is None:
             return
         columns = found[1]
         if port.number(columns) > 0 and port.installed(columns) and not port.failure(columns):
-            del self._lost[known.device]
-            self._renewed.discard(known.device)
-            log.info("%s works again", _subject(known))
-        elif known.device not in self._renewed:
-            asyncio.get_running_loop().call_later(_CLAIM, self._renew, known.device)
-
-    def _renew(self, device: str) -> None:
-        """What was altered and written again at once was no change to ovn-controller: it does not
-        say anew what it has said. Another row under the old name is one."""
-        if device in self._lost and device not in self._renewed:
+            del self._lost[device]
+            self._renewed.discard(device)
+            log.info("OVS port %s works again", device)
+        elif device not in self._renewed:
             self._renewed.add(device)
             self._queue.add(f"{_ANEW}{device}")
 
