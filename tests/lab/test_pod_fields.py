@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from tests.support.pods import Cluster, pod
+from tests.support.patience import PATIENCE
+from tests.support.pods import NOTHING, Cluster, network_status, pod
 
 pytestmark = pytest.mark.lab
 
@@ -81,3 +82,31 @@ def test_what_a_pods_resolver_is_told(pod_lab: Cluster) -> None:
     with pytest.raises(AssertionError, match="at least one DNS nameserver"):
         pod_lab.kubectl("create", "-f", "-", stdin=json.dumps(pod("bare", dnsPolicy="None")))
     pod_lab.delete("names", grace=0)
+
+
+def test_a_volume_of_the_downward_api(pod_lab: Cluster) -> None:
+    """From its first start a container finds what its network was given; then what changes."""
+    items = {
+        "status": "metadata.annotations['k8s.v1.cni.cncf.io/network-status']",
+        "label": "metadata.labels['x']",
+    }
+    listed = [{"path": path, "fieldRef": {"fieldPath": at}} for path, at in items.items()]
+    asked = pod("informed", script="cp /etc/podinfo/status /tmp/first; sleep 1000")
+    asked["spec"]["volumes"] = [{"name": "info", "downwardAPI": {"items": listed}}]
+    mount = {"name": "info", "mountPath": "/etc/podinfo"}
+    asked["spec"]["containers"][0] |= {
+        "volumeMounts": [mount],
+        "securityContext": {"runAsUser": 1000},
+    }
+    pod_lab.create(asked)
+    made = pod_lab.wait_ready("informed")
+    first = json.loads(pod_lab.run("informed", "cat", "/tmp/first"))
+    assert first == network_status(made)
+    refused = pod_lab.run("informed", "sh", "-c", "echo x > /etc/podinfo/label || echo refused")
+    assert refused == "refused\n"
+    watch = "until grep -q new /etc/podinfo/label; do sleep 0.1; done; echo seen"
+    pod_lab.kubectl("label", "pod", "informed", "x=new")
+    assert pod_lab.run("informed", "timeout", str(PATIENCE), "sh", "-c", watch) == "seen\n"
+    assert "FieldIgnored" not in pod_lab.events("informed")
+    pod_lab.delete("informed", grace=0)
+    assert pod_lab.left() == NOTHING

@@ -130,7 +130,8 @@ def environment(container: Object, pod: Object, base: Mapping[str, str]) -> dict
     for entry in container.get("env") or ():
         value = entry.get("value")
         if value is None:
-            value = _field(entry.get("valueFrom") or {}, pod)
+            source = (entry.get("valueFrom") or {}).get("fieldRef") or {}
+            value = field(str(source.get("fieldPath", "")), pod)
         env[entry["name"]] = expand(str(value), env)
     return env
 
@@ -146,9 +147,8 @@ def expand(text: str, env: Mapping[str, str]) -> str:
     return _REFERENCE.sub(replace, text)
 
 
-def _field(source: Object, pod: Object) -> str:
-    """`fieldRef`: the pod's own fields; other sources have no stand-in and are empty."""
-    path = str((source.get("fieldRef") or {}).get("fieldPath", ""))
+def field(path: str, pod: Object) -> str:
+    """`fieldRef`: one of the pod's own fields; empty where it has none of that path."""
     key = re.fullmatch(r"metadata\.(annotations|labels)\['([^']*)'\]", path)
     if key:
         return str((pod["metadata"].get(key.group(1)) or {}).get(key.group(2), ""))

@@ -29,7 +29,7 @@ _CONTAINER = (
 )
 # What these ask for is so anyway, or makes no difference that a container of the lab can meet.
 _CONTAINER_HARMLESS = (
-    *("imagePullPolicy", "resizePolicy"),
+    *("imagePullPolicy", "resizePolicy", "volumeMounts[].readOnly"),
     *(f"ports[].{name}" for name in ("name", "containerPort", "protocol")),
     *(
         f"resources.{kind}.{name}"
@@ -52,6 +52,7 @@ FOLLOWED = frozenset(
             "restartPolicy",
         ),
         *("schedulerName", "terminationGracePeriodSeconds", "volumes[].name"),
+        *(f"volumes[].downwardAPI.items[].{name}" for name in ("fieldRef", "path")),
         *(
             f"securityContext.{name}"
             for name in ("runAsGroup", "runAsNonRoot", "runAsUser", "supplementalGroups", "sysctls")
@@ -89,6 +90,7 @@ USUAL: Mapping[str, tuple[Any, ...]] = {
     "hostPID": (False,),
     "setHostnameAsFQDN": (False,),
     "topologySpreadConstraints[].whenUnsatisfiable": ("DoNotSchedule",),
+    "volumes[].downwardAPI.defaultMode": (0o644,),
     **{
         f"{kind}[].{name}": values
         for kind in _KINDS
@@ -98,7 +100,6 @@ USUAL: Mapping[str, tuple[Any, ...]] = {
             ("tty", (False,)),
             ("terminationMessagePath", ("/dev/termination-log",)),
             ("volumeMounts[].mountPropagation", ("None",)),
-            ("volumeMounts[].readOnly", (False,)),
             ("volumeMounts[].recursiveReadOnly", ("Disabled",)),
         )
     },

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from weft.lab.kubelet import containers, images, logs, resolver, security
+from weft.lab.kubelet import containers, images, logs, resolver, security, volumes
 
 Object = dict[str, Any]
 LONGEST_HOSTNAME = 63
@@ -60,7 +60,10 @@ def start(
         "cwd": container.get("workingDir") or "/",
         "log": str(log),
         "root": str(root),
-        "binds": [[str(place.image / "bin"), "/bin", False]],
+        "binds": [
+            [str(place.image / "bin"), "/bin", False],
+            *volumes.mounts(pod, container, root.parent),
+        ],
         "links": {"sbin": "bin", "usr": "."},
         "etc": etc_files(pod, hostname(pod, place), ips[0]),
         **asdict(allowed),

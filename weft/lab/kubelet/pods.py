@@ -30,6 +30,7 @@ from weft.lab.kubelet import (
     sandbox,
     security,
     sysctls,
+    volumes,
 )
 from weft.lab.meta import attach, plugin
 
@@ -147,6 +148,10 @@ class Pods:
                 await self._reject(pod, sysctls.FORBIDDEN, why)
                 return
             box = await self._start(pod, lost)
+            if volumes.has(pod):
+                pod = await volumes.up_to_date(self._api, self._pods, pod)
+        if volumes.has(pod):
+            await self._lay_out(pod, box)
         # One step judges one report: what comes while it writes brings the pod back.
         states = box.states
         self._tell_failed(pod, box, states)
@@ -159,6 +164,15 @@ class Pods:
         await self._write_status(pod, states, box)
         if containers.is_finished(pod, states):
             await self._end(pod, box)
+
+    async def _lay_out(self, pod: Object, box: sandbox.Sandbox) -> None:
+        """Its volumes, as it is now; where that fails, a pod that runs keeps what it has."""
+        try:
+            await asyncio.to_thread(volumes.write, box.folder, volumes.files(pod))
+        except (errors.WeftError, OSError) as error:
+            self._recorder.emit(pod, "Warning", "FailedMount", str(error))
+            if not box.ordered:
+                raise errors.NotReady(str(error)) from error
 
     async def _reject(self, pod: Object, reason: str, why: str) -> None:
         """The pod ends before it begins, for what it asks for."""

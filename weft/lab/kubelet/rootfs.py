@@ -106,12 +106,12 @@ def build(order: Json) -> None:
     for name in FOLDERS:
         os.mkdir(f"{_NEW}/{name}")
     os.chmod(f"{_NEW}/tmp", 0o1777)
+    for name, target in (order.get("links") or {}).items():
+        os.symlink(target, f"{_NEW}/{name}")
     for number, (_source, target, _write) in enumerate(order.get("binds") or ()):
         there = _NEW + target
         os.makedirs(os.path.dirname(there), exist_ok=True)
         _bind(f"/bind{number}", there)
-    for name, target in (order.get("links") or {}).items():
-        os.symlink(target, f"{_NEW}/{name}")
     for name, text in (order.get("etc") or {}).items():
         with open(f"{_NEW}/etc/{name}", "w") as file:
             file.write(text)

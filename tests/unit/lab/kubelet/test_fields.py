@@ -90,6 +90,11 @@ def test_what_a_container_asks_for_in_vain(container: dict[str, Any], named: lis
         ({"hostPID": True}, ["hostPID"]),
         ({"volumes": [{"name": "v"}]}, ["volumes[v].emptyDir"]),
         ({"volumes": [{"name": "v", "hostPath": {"path": "/"}}]}, ["volumes[v].hostPath"]),
+        ({"volumes": [{"name": "v", "downwardAPI": {"items": [{"path": "p"}]}}]}, []),
+        (
+            {"volumes": [{"name": "v", "downwardAPI": {"defaultMode": 0o400}}]},
+            ["volumes[v].downwardAPI.defaultMode"],
+        ),
         ({"securityContext": {"fsGroup": 1}}, ["securityContext.fsGroup"]),
         ({"affinity": {"podAntiAffinity": {REQUIRED: [APART]}}}, []),
         (
