@@ -88,8 +88,18 @@ async def _run(vmi: Mapping[str, Any], vm: machine.Machine, place: Path) -> int:
             pass_fds=[*(handle.fileno() for handle in sockets.values()), *_descriptors(drives)],
             preexec_fn=_give_up_rights,
         )
+    await _unplug(vm, place)
     _say(f"runs under {prepared.accelerator} as process {process.pid}")
     return await _attend(process, vm, place)
+
+
+async def _unplug(vm: machine.Machine, place: Path) -> None:
+    """Take the cable off the cards whose state is `down`, before the guest looks at them."""
+    down = [index for index, nic in enumerate(vm.nics) if nic.is_down]
+    if down:
+        async with qmp.Monitor(place / "qmp.sock") as monitor:
+            for index in down:
+                await monitor.execute("set_link", name=qemu.netdev(index), up=False)
 
 
 async def _attend(process: asyncio.subprocess.Process, vm: machine.Machine, place: Path) -> int:
@@ -154,7 +164,7 @@ def _cards(vm: machine.Machine) -> tuple[qemu.Card, ...]:
             cards.append(qemu.Card(mac=mac, model=model, forwards=nic.forwards))
             continue
         interface = _pod_interface(nic)
-        taken = links.take_over(interface, nic.bridge, nic.tap)
+        taken = links.take_over(interface, nic.bridge, nic.tap, plugged=not nic.is_down)
         cards.append(qemu.Card(mac=nic.mac or taken.mac, tap=nic.tap, mtu=taken.mtu, model=model))
     return tuple(cards)
 

@@ -35,10 +35,11 @@ class Taken:
     mtu: int
 
 
-def take_over(interface: str, bridge: str, tap: str) -> Taken:
+def take_over(interface: str, bridge: str, tap: str, *, plugged: bool = True) -> Taken:
     """Join `interface` and a new `tap` by a new `bridge`; none of them keeps an address.
 
-    The guest gets the interface's MAC, so the interface needs another.
+    The guest gets the interface's MAC, so the interface needs another. Not `plugged`: the interface
+    stays down and outside of the bridge, so that nothing passes either way.
     """
     with _socket() as handle:
         taken = Taken(mac=_mac(handle, interface), mtu=_mtu(handle, interface))
@@ -53,11 +54,12 @@ def take_over(interface: str, bridge: str, tap: str) -> Taken:
             _call(handle, SIOCSIFMTU, _request(name, struct.pack("<i", taken.mtu)), name)
         _bridge_setting(bridge, "multicast_snooping", "0")
         _set_mac(handle, bridge, other_mac(taken.mac, step=2))
-        for name in (interface, tap):
+        joined = (interface, tap) if plugged else (tap,)
+        for name in joined:
             _call(
                 handle, SIOCBRADDIF, _request(bridge, struct.pack("<i", _index(handle, name))), name
             )
-        for name in (interface, tap, bridge):
+        for name in (*joined, bridge):
             _set_up(handle, name, up=True)
     return taken
 

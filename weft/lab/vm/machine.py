@@ -25,6 +25,7 @@ class Nic:
 
     `pod_interface` is the interface in the pod that the guest takes over; a card with user
     networking has none. `forwards` are (protocol, port) that outsiders may reach through the pod.
+    `is_down`: the guest sees a card without its cable.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Nic:
     mac: str = ""
     model: str = "virtio"
     forwards: tuple[tuple[str, int], ...] = ()
+    is_down: bool = False
 
     @property
     def bridge(self) -> str:
@@ -132,13 +134,18 @@ def memory(domain: Mapping[str, Any]) -> int:
 def interfaces_and_networks(
     spec: Mapping[str, Any],
 ) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
-    """The domain's interfaces and their networks; where there are none, what KubeVirt adds."""
+    """The domain's interfaces and their networks; where there are none, what KubeVirt adds.
+
+    An interface of state `absent` is not there, and its network neither.
+    """
     devices = (spec.get("domain") or {}).get("devices") or {}
     interfaces = list(devices.get("interfaces") or ())
     found = list(spec.get("networks") or ())
     if not interfaces and not found and devices.get("autoattachPodInterface", True):
         return [{"name": "default", "masquerade": {}}], [{"name": "default", "pod": {}}]
-    return interfaces, found
+    absent = {each["name"] for each in interfaces if each.get("state") == "absent"}
+    present = [each for each in interfaces if each["name"] not in absent]
+    return present, [each for each in found if each["name"] not in absent]
 
 
 def binding(interface: Mapping[str, Any]) -> str:
@@ -169,6 +176,7 @@ def _nics(spec: Mapping[str, Any], namespace: str) -> list[Nic]:
                 position=secondary.index(name) + 1 if nad else 0,
                 mac=str(interface.get("macAddress") or "").lower().replace("-", ":"),
                 model=interface.get("model") or "virtio",
+                is_down=interface.get("state") == "down",
                 forwards=tuple(
                     (str(port.get("protocol") or "TCP").lower(), int(port["port"]))
                     for port in interface.get("ports") or ()

@@ -123,6 +123,11 @@ def probe(image: guest.Guest, accelerator: str, console: Path) -> list[str]:
     ]
 
 
+def netdev(index: int) -> str:
+    """The id of a card's backend, by the place of the card."""
+    return f"net{index}"
+
+
 def user_mac(name: str, index: int) -> str:
     """A card's MAC where nobody chose one: derived from the machine's name, KubeVirt's prefix."""
     digest = hashlib.sha256(f"{name}/{index}".encode()).digest()
@@ -144,9 +149,9 @@ def _card(card: Card, index: int, *, ports: bool) -> list[str]:
         net |= {"dns": "10.0.2.3", "dhcpstart": "10.0.2.2"}
         forwards = [{"str": f"{kind}::{port}-:{port}"} for kind, port in card.forwards]
         net |= {"hostfwd": forwards} if forwards else {}
-    args = ["-netdev", json.dumps({"id": f"net{index}", **net})]
+    args = ["-netdev", json.dumps({"id": netdev(index), **net})]
     driver = "virtio-net-pci" if card.model == "virtio" else card.model
-    front: Json = {"netdev": f"net{index}", "id": f"card{index}", "mac": card.mac, "romfile": ""}
+    front: Json = {"netdev": netdev(index), "id": f"card{index}", "mac": card.mac, "romfile": ""}
     if card.mtu and card.model == "virtio":
         front["host_mtu"] = card.mtu
     if ports:

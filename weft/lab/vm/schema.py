@@ -50,3 +50,12 @@ def ports(listed: object) -> Iterator[tuple[str, object, str]]:
             yield f"[{index}].port", number, "must be from 1 to 65535"
         if protocol is not None and protocol not in PROTOCOLS:
             yield f"[{index}].protocol", protocol, f"must be {' or '.join(PROTOCOLS)}"
+
+
+def state(interface: Mapping[str, object]) -> Iterator[tuple[object, str]]:
+    """What is wrong with an interface's `state`: value and rule, as KubeVirt has them."""
+    value = interface.get("state")
+    if value not in (None, "", "up", "down", "absent"):
+        yield value, "must be up, down or absent"
+    elif value == "absent" and "bridge" not in interface:
+        yield value, "is for an interface with bridge alone"

@@ -233,6 +233,8 @@ def interfaces(
     found = []
     for nic, mac in zip(vm.nics, macs, strict=False):
         entry: Json = {"name": nic.name, "mac": mac, "infoSource": "domain", "queueCount": 1}
+        if nic.is_down:
+            entry["linkState"] = "down"
         if nic.pod_interface:
             entry["podInterfaceName"] = nic.pod_interface
             entry["infoSource"] = "domain, multus-status"

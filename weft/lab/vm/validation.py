@@ -214,6 +214,8 @@ class _Check:
                 yield self.wrong(f"{where}.model", model, f"must be one of {_or(MODELS)}")
             yield from self._mac(interface.get("macAddress"), f"{where}.macAddress", name, seen)
             yield from self._ports(interface, where)
+            for value, rule in schema.state(interface):
+                yield self.wrong(f"{where}.state", value, rule)
 
     def _mac(self, value: Any, at: str, name: str, seen: dict[str, str]) -> Findings:
         if value is None or value == "":

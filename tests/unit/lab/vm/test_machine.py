@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 
 from tests.unit.lab.vm import manifests
 from weft import names
-from weft.lab.vm import advice, guest, launcherpod, links, machine, qemu, quantity
+from weft.lab.vm import (
+    advice,
+    guest,
+    launcherpod,
+    links,
+    machine,
+    qemu,
+    quantity,
+    status,
+    validation,
+)
 
 IMAGE = guest.Guest(Path("/k"), Path("/i"))
 
@@ -271,3 +281,30 @@ def test_masquerade_without_ports_is_told() -> None:
     assert "NoPortsForwarded" not in [reason for _, reason, _ in advice.on(vmi)]
     bare = manifests.bent(vmi, "spec.domain.devices.interfaces.0.ports", None)
     assert "NoPortsForwarded" in [reason for _, reason, _ in advice.on(bare)]
+
+
+def test_an_absent_interface_is_nowhere_and_one_that_is_down_has_no_cable() -> None:
+    bridged = "spec.domain.devices.interfaces.1.state"
+    absent = manifests.bent(manifests.instance(), bridged, "absent")
+    assert [nic.name for nic in machine.read(absent).nics] == ["default"]
+    assert launcherpod.selection(absent) == []
+    down = manifests.bent(manifests.instance(), bridged, "down")
+    assert [nic.is_down for nic in machine.read(down).nics] == [False, True]
+    assert len(launcherpod.selection(down)) == 1
+    seen = status.interfaces(machine.read(down), ("a", "b"), ())
+    assert [one.get("linkState") for one in seen] == [None, "down"]
+
+
+@pytest.mark.parametrize(
+    ("interface", "state", "rule"),
+    [
+        (1, "gone", "must be up, down or absent"),
+        (0, "absent", "is for an interface with bridge alone"),
+        (0, "down", ""),
+        (1, "up", ""),
+    ],
+)
+def test_the_states_of_an_interface(interface: int, state: str, rule: str) -> None:
+    path = f"spec.domain.devices.interfaces.{interface}.state"
+    found = validation.instance_findings(manifests.bent(manifests.instance(), path, state))
+    assert [rule in str(each) for each in found] == ([True] if rule else [])
