@@ -1,4 +1,4 @@
-"""Who is told of changes, and what becomes of a change that its reader failed on?
+"""Which readers hear of changes, and how is a change repeated that a reader failed on?
 
 A reader that raises an exception is told again, with back-off, until it takes the change in: it is
 owed what it has not heard. Meanwhile others are told as ever, and `trouble` says so.

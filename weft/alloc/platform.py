@@ -1,4 +1,4 @@
-"""Which addresses and MACs of a network are its own parts', and so no pod's?
+"""Which addresses and MACs of a network belong to its routers and servers, and so to no pod?
 
 The node's router on a layer3 network, and where DHCP and router advertisements come from.
 """
@@ -11,7 +11,7 @@ from weft import model, names, ranges
 
 
 def objection(network: model.Network, allocation: model.Allocation) -> str:
-    """What of an allocation is the platform's, "" if nothing is."""
+    """Which address or MAC of an allocation belongs to the platform; "" if none does."""
     if allocation.mac == names.SERVER_MAC:
         return f"mac {allocation.mac} belongs to the network's DHCP server and router"
     if network.spec.subnets and names.SERVER_ADDRESS in (str(a.ip) for a in allocation.addresses):

@@ -1,4 +1,4 @@
-"""Which of a pod's allocations are the cluster manager's word, and how does a reader know?
+"""Which of a pod's allocations did the cluster manager decide, and how does a reader verify it?
 
 Whoever makes a pod can write its annotations, `k8s.ovn.org/pod-networks` among them. What counts is
 what the cluster manager signed, for this incarnation of this pod:
@@ -6,7 +6,7 @@ what the cluster manager signed, for this incarnation of this pod:
     weft/pod-networks-signature: {"by": "<key>", "of": ["<attachment>", ...], "signature": "..."}
 
 The signature (Ed25519) is over the allocations as they are read, not over their text; entries of
-attachments that `of` does not list are other plugins', and nobody's word here (ADR 0060).
+attachments that `of` does not list belong to other plugins, and prove nothing here (ADR 0060).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Decision:
     signature: str = ""
 
     def prove(self) -> Proof:
-        """Both annotations, with nobody else's entries."""
+        """Both annotations, without entries of other plugins."""
         return podnetworks.render(self.allocations), self.signature
 
 
@@ -62,7 +62,7 @@ class Signer:
 
     @classmethod
     def load(cls, secret: str) -> Signer:
-        """ValueError for a text that is no key."""
+        """Raises ValueError if the text is not a key."""
         return cls(Ed25519PrivateKey.from_private_bytes(_raw(secret)))
 
     def sign(self, pod: model.PodRef, allocations: Mapping[str, model.Allocation]) -> str:
@@ -84,7 +84,7 @@ class Trusted:
 
     @classmethod
     def parse(cls, data: Mapping[str, object]) -> Trusted:
-        """Keys under another id than their own, and what is no key, are passed over."""
+        """Skips keys under an id that is not their own, and values that are not keys."""
         found = {}
         for name, text in data.items():
             try:
@@ -126,9 +126,9 @@ def key_id(public: bytes) -> str:
 
 
 def read(pod: Mapping[str, object], trusted: Trusted) -> Decision:
-    """What the cluster manager decided for `pod`; NOTHING where it has not come to it.
+    """What the cluster manager decided for `pod`; NOTHING if it has not decided yet.
 
-    InvalidInput for an annotation that says something else than was signed for this very pod.
+    Raises InvalidInput if the annotation differs from what was signed for this pod.
     """
     text = objects.annotation(podnetworks.KIND, pod, names.POD_NETWORKS)
     signature = objects.annotation(podnetworks.KIND, pod, names.POD_NETWORKS_SIGNATURE)

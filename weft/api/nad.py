@@ -131,7 +131,7 @@ def difference(one: model.NetworkSpec, other: model.NetworkSpec) -> str | None:
 
 
 def differences(one: model.NetworkSpec, other: model.NetworkSpec) -> tuple[str, ...]:
-    """The NetConf keys in which two definitions differ, but for who may use the network."""
+    """The NetConf keys in which two definitions differ, except who may use the network."""
     found = [
         key
         for attribute, key in _KEYS.items()

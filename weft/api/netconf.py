@@ -305,7 +305,7 @@ def _dhcp(outer: Fields, subnets: tuple[model.Subnet, ...]) -> model.Dhcp:
 
 
 def _guests(fields: Fields, name: str) -> tuple[str, ...]:
-    """Pods or virtual machines, whose names are their namespaces' to give."""
+    """Pods or virtual machines, <namespace>/<name>: who may create one may take the name."""
     found = set()
     for place, text in fields.strings(name):
         if _GUEST.fullmatch(text) and len(text.partition("/")[2]) <= _LONGEST_NAME:

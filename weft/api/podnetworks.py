@@ -120,7 +120,7 @@ def keys(text: str) -> frozenset[str]:
 
 
 def without(text: str, attachments: Collection[str]) -> str:
-    """A text's entries but those of `attachments`; "" if none is left, or it is unusable."""
+    """The text without the entries of `attachments`; "" if none is left or the text is unusable."""
     kept = {key: entry for key, entry in _loose(text).items() if key not in attachments}
     return orjson.dumps(kept).decode() if kept else ""
 

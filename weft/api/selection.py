@@ -108,7 +108,7 @@ def _elements(pod: object, name: str, found: list[errors.InvalidInput]) -> Itera
 
 
 def _check_count(subject: str, name: str, count: int) -> None:
-    """Before any of them is looked at: the work is bounded, too."""
+    """Checked before any element is read, so that the work is bounded, too."""
     if count > MAX_ATTACHMENTS:
         rule = f"names {count} networks; a pod can have {MAX_ATTACHMENTS}"
         hint = "name fewer, or spread them over several pods"

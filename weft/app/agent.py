@@ -240,7 +240,7 @@ class Agent:
         return networks.spec(obj, default_mtu=self._options.default_mtu) if obj else None
 
     def check_use(self, key: str, pod: Object) -> None:
-        """NotReady if a pod, of which nothing was wired so far, may not use a definition."""
+        """Raises NotReady if a pod that is not wired yet may not use a definition."""
         networks.check_use(self.zone, self.nads.get(key), pod, self._options.default_mtu)
 
     def _dependencies(self) -> Dependencies:

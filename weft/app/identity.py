@@ -25,7 +25,7 @@ def is_whole(own: model.NodeInfo) -> bool:
 
 
 def trouble(node: str, ovs: replica.Replica) -> str:
-    """That the switch has forgotten which chassis it is; empty while it knows."""
+    """Why the switch does not know its chassis any more; empty while it does."""
     found = ovs.get("Open_vSwitch", "")
     if found is not None and is_whole(own_info(node, found[1])):
         return ""

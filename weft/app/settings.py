@@ -275,7 +275,7 @@ class Agent:
 
 
 def namespaces(process: str, text: str) -> frozenset[str]:
-    """The global namespaces that an option names, and those that are global anyway."""
+    """The global namespaces that an option names, and those that are always global."""
     named = {each.strip() for each in text.split(",") if each.strip()}
     for name in sorted(named):
         if not netconf.NAMESPACE.fullmatch(name):

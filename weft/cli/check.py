@@ -70,7 +70,7 @@ def _documents(file: str) -> Iterator[yamltext.Document]:
 
 
 def _read(file: str) -> str:
-    """As much as the budget takes, and one more, which breaks it."""
+    """Reads one character more than the budget allows, so that a longer text breaks it."""
     most = budget.FILE.size + 1
     if file == "-":
         return sys.stdin.read(most)
@@ -79,7 +79,7 @@ def _read(file: str) -> str:
 
 
 def _parse(text: str) -> Iterator[yamltext.Document]:
-    """JSON may hold what YAML has no words for, so it is tried first where it may be that."""
+    """Tries JSON first where the text may be JSON, since YAML cannot express all of it."""
     if text.lstrip()[:1] in ("{", "["):
         try:
             data = text.encode()

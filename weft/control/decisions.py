@@ -1,4 +1,4 @@
-"""What has the cluster manager decided for each pod, as far as this process has seen it proved?
+"""Which decisions of the cluster manager has this process verified, by pod?
 
 Remembers what was verified last, by pod uid, so that a pod whose labels change costs no signature,
 and so that a text which proves nothing takes nothing from a pod that runs.
@@ -31,7 +31,7 @@ class Decisions:
         self._known: dict[str, Decision] = {}  # by pod uid
 
     def read(self, pod: Object) -> Decision:
-        """What stands on the pod; InvalidInput where that is not the cluster manager's word."""
+        """The decision on the pod; raises InvalidInput if the signature does not prove it."""
         uid = pod["metadata"]["uid"]
         known = self._known.get(uid)
         is_same = known is not None and (known.text, known.signature) == texts(pod)
@@ -43,11 +43,11 @@ class Decisions:
         return decided
 
     def last(self, uid: str) -> Decision:
-        """What was proved last for a pod, whatever its annotations say by now."""
+        """The last decision that was verified for a pod, whatever its annotations say now."""
         return self._known.get(uid, decision.NOTHING)
 
     def note(self, uid: str, decided: Decision) -> None:
-        """What this process decides itself needs no proof."""
+        """Notes a decision of this process itself, which needs no verification."""
         self._known[uid] = decided
 
     def forget(self, uid: str) -> None:
@@ -61,7 +61,7 @@ def watch_keys(client: Client, namespace: str) -> cache.Cache:
 
 
 async def known(keys: cache.Cache) -> None:
-    """Returns when there is a key to prove anything with."""
+    """Returns when the ConfigMap holds a key."""
     key = f"{keys.namespace}/{names.SIGNING_KEYS}"
     await keys.wait_for(key, lambda obj: bool(Trusted.parse(obj.get("data") or {})), None)
 

@@ -81,7 +81,7 @@ async def until_signalled(main: Part) -> None:
 
 
 def _told(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """What nobody awaited: a peer that went is a line of the log, all else the loop's own story."""
+    """Logs a lost connection that nobody awaited in a line; leaves other errors to the loop."""
     error = context.get("exception")
     if isinstance(error, OSError) and context.get("transport", context.get("protocol")):
         log.info("a connection ended: %s", error)  # whoever uses it hears of it by itself

@@ -1,4 +1,4 @@
-"""How is compressed data from outside unpacked? As much as is wanted, and no byte more."""
+"""How is compressed data from outside unpacked, up to a limit?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does a JSON text say, if it stays within its budget, and which keys does it say twice?
+"""Which value does a JSON text hold, within a budget, and which keys appear twice?
 
 orjson reads it, which is linear in its size; what it made is then measured level by level, so
 that no depth of nesting can end the stack.

@@ -1,4 +1,4 @@
-"""What do YAML documents say, if they stay within a budget, and which keys do they say twice?
+"""Which values do YAML documents hold, within a budget, and which keys appear twice?
 
 Events become values one by one, and each is counted as it comes: an alias counts as much as what
 it stands for, so that a few lines cannot stand for gigabytes. What the values may be is the
@@ -25,7 +25,7 @@ _COLLECTIONS = {None, "!", f"{_TAG}map", f"{_TAG}seq"}
 
 
 class Dialect(Enum):
-    """Whose YAML it is."""
+    """Which dialect of YAML is read."""
 
     KUBERNETES = "kubernetes"
     CLOUD_INIT = "cloud-init"

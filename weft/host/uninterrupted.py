@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 async def finish(work: Coroutine[Any, Any, T]) -> T:
-    """The result of `work`. A caller that is cancelled meanwhile, however often, is so at its end.
+    """The result of `work`. A cancellation of the caller waits until `work` has ended.
 
     What `work` raises then is lost to the cancellation.
     """

@@ -16,7 +16,7 @@ _LARGEST = 1 << 20  # bytes of an answer
 
 
 class Refused(errors.WeftError):
-    """The daemon answered that it will not: it does not know the command, or not these words."""
+    """The daemon refused: it does not know the command or its arguments."""
 
 
 async def call(path: Path | str, method: str, *arguments: str) -> str:

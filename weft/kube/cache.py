@@ -126,7 +126,7 @@ class Cache:
         return self._out_of_date() or self._subscribers.trouble
 
     def _out_of_date(self) -> str:
-        """Why the view may be, empty while all is well."""
+        """Why the view itself may be out of date; else empty."""
         if self._forgotten > _ONCE_TOO_OFTEN and not self._is_steady():
             return f"each list of {self.resource.plural} expires before a watch can follow it"
         if self._trouble or self._cut is None:

@@ -57,7 +57,7 @@ class Queue:
 
     @property
     def trouble(self) -> str:
-        """Which key an edge is in the way of, and why; empty while none is."""
+        """Which key fails for a reason outside its object, and why; empty while none does."""
         if not self._troubles:
             return ""
         first, others = next(iter(self._troubles.values())), len(self._troubles) - 1
@@ -132,7 +132,7 @@ class Queue:
                 self._idle.set()
 
     def _note(self, key: str, error: errors.WeftError) -> None:
-        """What the object's author cannot mend is the process' own trouble."""
+        """Keeps errors that the object's author cannot mend: the process reports them."""
         if isinstance(error, _OUTSIDE):
             self._troubles[key] = error.in_full()
         else:

@@ -174,7 +174,7 @@ class Speaker:
                     return
 
     def _mute(self, voice: Voice, mac: str) -> None:
-        """Its frames wake nobody for some time; other guests are heard as ever."""
+        """Ignores the guest's frames for some time; other guests are served as before."""
         voice.muted.add(mac)
         self._muted += 1
         listen(voice)

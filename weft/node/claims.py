@@ -1,4 +1,4 @@
-"""Which OVS interfaces of the node claim which logical port? Two that claim one take its traffic.
+"""Which OVS interfaces of the node claim which logical port? Two claims of one port divert traffic.
 
 Kept up to date by the replica's changes, so that an answer costs nothing however many ports there
 are. What becomes of a rival is `repair.py`'s decision.

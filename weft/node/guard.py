@@ -81,7 +81,7 @@ class Guard:
         self._say(_ROUTERS, (each for one in {*addresses} for each in guard.of_router(one)))
 
     def network_changed(self, name: str) -> None:
-        """Others may be its routers and servers from now on."""
+        """A network's routers or servers changed."""
         for uuid, columns in self._ovs.rows("Interface").items():
             found = self._nb.get(ports.PORT, _logical_port(columns))
             if found and port.external_ids(found[1]).get(names.NETWORK) == name:

@@ -1,4 +1,4 @@
-"""Attachments of running pods: what Open vSwitch says of them minus what they are.
+"""Repairs attachments of running pods whose rows in Open vSwitch differ from their records.
 
 The question answered here: how does a pod get its interface back, whatever became of its rows, of
 the bridge, of the whole database or of vswitchd? Each record (`records.py`) is compared with its

@@ -1,4 +1,4 @@
-"""What the cluster manager decided for a pod of this node, put back where somebody changed it.
+"""Restores the annotations of this node's pods that somebody changed.
 
 Every port carries the decision by which it was made, and the signature of that: it proves itself,
 whoever writes it (ADR 0060). The manager does the same where it holds what the pod has; this serves
@@ -41,7 +41,7 @@ class Restorer:
         await self.queue.run(self._reconcile)
 
     def _on_pod(self, key: str, old: Object | None, new: Object | None) -> None:
-        """What stood there before and does not now; a pod that is new has no port yet."""
+        """The annotations that were on a pod before and are gone; a new pod has no port yet."""
         if old is not None and new is not None and any(_notes(old)) and _notes(old) != _notes(new):
             self.queue.add(key)
 

@@ -1,4 +1,4 @@
-"""Where do the daemons of this node's Open vSwitch listen, beside its database?"""
+"""On which sockets do the daemons of this node's Open vSwitch listen?"""
 
 from __future__ import annotations
 

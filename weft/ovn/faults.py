@@ -1,4 +1,4 @@
-"""Which known faults has an OVN of some version, that a guest can make use of here?
+"""Which known faults that a guest can use has a version of OVN?
 
 A table of what OVN's project has published, and what each means where weft writes the rows. What
 a distribution mended under an old number is not known here: the number alone is judged.

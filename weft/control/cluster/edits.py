@@ -1,4 +1,4 @@
-"""What of an edit reaches a network that pods use, and what is told of the rest?
+"""Which edits of a network that pods use take effect, which wait, and what do Events say?
 
 Pure. An edit that what runs can follow counts at once. One that would leave pods with addresses,
 an MTU or a server that new ones do not have waits as a whole until the last of them is gone; the
@@ -29,7 +29,7 @@ _FIXED = (
 
 
 def held_back(accepted: model.NetworkSpec, said: model.NetworkSpec) -> tuple[str, ...]:
-    """The keys of an edit that pods which run with what was accepted cannot follow.
+    """The keys of an edit that running pods cannot follow.
 
     Options of DHCP reach a guest when it renews, ranges and permissions count for whom comes; but
     nobody loses a server, or a claim, that it has.
@@ -54,7 +54,7 @@ def standing(definition: Definition, *, used: bool) -> model.NetworkSpec | None:
 
 
 def waits(definition: Definition, keys: Sequence[str], pods: Iterable[str], count: int) -> str:
-    """Tells what of an edit waits, and for whom."""
+    """The message of an edit that waits: which fields, and for which pods."""
     accepted, said = definition.accepted, definition.spec
     assert accepted is not None
     assert said is not None
@@ -70,7 +70,7 @@ def waits(definition: Definition, keys: Sequence[str], pods: Iterable[str], coun
 
 
 def in_use(definition: Definition, pods: Iterable[str], count: int) -> str:
-    """Why a definition that was deleted is still there."""
+    """The message of a deleted definition that pods still use."""
     return (
         f"NetworkAttachmentDefinition {definition.key}: is being deleted, and stays until the pods "
         f"that use it are gone: {named(pods, count)}"
@@ -78,7 +78,7 @@ def in_use(definition: Definition, pods: Iterable[str], count: int) -> str:
 
 
 def excluded(definition: Definition, pods: Iterable[str], count: int) -> str:
-    """Who has an address that an edit gave to somebody else."""
+    """The message that names pods with an address that an edit excluded."""
     return (
         f"NetworkAttachmentDefinition {definition.key}: excludeSubnets holds addresses of running "
         f"pods, which keep them: {named(pods, count)} (recreate these pods to free them)"

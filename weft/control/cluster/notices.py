@@ -1,4 +1,4 @@
-"""What is told of a definition in Events, and was it told already?
+"""Which Events does a definition get, and which did it get already?
 
 An Event that names pods is told again when none of those that it named is there any more, so that
 whoever waits for them always finds one that counts.

@@ -1,7 +1,7 @@
-"""What is odd about a pod, for its author to read?
+"""Which mistakes of a running pod get an Event, without any change to its allocations?
 
-A later change of its wish, an address that leads nowhere by now, an annotation that was lost or
-cannot be written. Nothing is taken or given.
+Its networks were changed after it started, its address is outside its node's subnet now, its
+annotation was lost or cannot be written.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Oddities:
         self._networks, self._nodes, self._holdings = networks, nodes, holdings
 
     def find(self, pod: Object) -> tuple[str, errors.InvalidInput] | None:
-        """Reason and message of what is to be said, None where nothing is odd."""
+        """Reason and message of the Event; None if nothing is wrong."""
         if wishes.is_wired(pod) and (error := self._change(pod)) is not None:
             return changes.REASON, error
         if (error := self._stray(pod)) is not None:
@@ -49,7 +49,7 @@ class Oddities:
         return changes.refusal(label(pod), asked, held, made, primary=primary)
 
     def _stray(self, pod: Object) -> errors.InvalidInput | None:
-        """An address that is not of the part that the pod's node has by now."""
+        """An address outside the subnet that the pod's node has now."""
         for key, allocation in self._holdings.of(pod["metadata"]["uid"]).items():
             is_own = key == names.DEFAULT_NETWORK
             network = self._networks.find("" if is_own else names.definition_of(key))
@@ -63,12 +63,12 @@ class Oddities:
         return None
 
     def _overlap(self, pod: Object) -> errors.InvalidInput | None:
-        """Two networks of one range: the pod cannot tell whom it means."""
+        """Two networks of the pod whose subnets overlap."""
         found = [self._networks.find(each.nad) for each in wishes.attachments(pod)]
         return overlaps.find(label(pod), [each.spec for each in found if each is not None])
 
     def _unfollowed(self, pod: Object) -> errors.InvalidInput | None:
-        """An address that is asked for in the words of another plugin."""
+        """An address request in an annotation of another plugin."""
         nads = [
             each.nad
             for each in wishes.attachments(pod)
@@ -87,7 +87,7 @@ def label(pod: Object) -> str:
 
 
 def lost(pod: Object) -> errors.InvalidInput:
-    """Of a pod that runs with what its node alone knows by now."""
+    """The error of a running pod whose allocation only its node still knows."""
     return errors.InvalidInput(
         label(pod),
         names.POD_NETWORKS,
@@ -99,7 +99,7 @@ def lost(pod: Object) -> errors.InvalidInput:
 
 
 def unwritable(pod: Object, error: ApiError) -> errors.InvalidInput:
-    """Of a pod for which the API server refuses what was decided."""
+    """The error of a pod whose annotation the API server refuses."""
     return errors.InvalidInput(
         label(pod),
         names.POD_NETWORKS,

@@ -1,4 +1,4 @@
-"""Which definitions are there, what does each stand for, and what became of each network's?
+"""Which definitions exist, what does each declare, and which of each network are accepted?
 
 Kept incrementally, in memory alone: each change says which networks were settled anew. Decisions
 are `definitions.py`'s, `edits.py`'s and `access.py`'s.
@@ -124,7 +124,7 @@ class Register:
         )
 
     def _recount(self, definition: Definition) -> set[str]:
-        """Whom it concerns that the first pod came to a network, or that the last one went."""
+        """Definitions to reconcile when a network gets its first pod or loses its last one."""
         name = definition.accepted.name if definition.accepted else ""
         used = self._uses(name)
         if name not in self._accepted or self._in_use.get(name) == used:

@@ -1,4 +1,4 @@
-"""With which key does the cluster manager sign what it decides, and who is told that it is its?
+"""With which key does the cluster manager sign its decisions, and how is its public key published?
 
 The private key is in a Secret of the manager's namespace that nobody else may read, the public ones
 in a ConfigMap beside it that agents read and nobody else may write (ADR 0060). Both are made where
@@ -28,7 +28,7 @@ _KEY, _ADOPT = "key", "adopt"
 
 
 class Signing:
-    """`prepare` once, before anything is decided; `decisions` are what is proved by the keys.
+    """Call `prepare` once, before anything is decided; `decisions` verifies by the trusted keys.
 
     `adopt_before`: pods that were made before this moment are from a time when nothing was signed.
     """
@@ -46,7 +46,7 @@ class Signing:
         self._listener = function
 
     async def prepare(self) -> None:
-        """Reads the key, or makes it; tries until it may."""
+        """Reads or makes the key; retries until the API server allows it."""
         pause, longest = _PAUSES
         while True:
             try:
@@ -65,7 +65,7 @@ class Signing:
                 return
 
     def start(self) -> None:
-        """Once, when the public keys are synced and the own one is prepared."""
+        """Call once, when the public keys are synced and `prepare` has returned."""
         self._keys.subscribe(self._on_keys)
         self._on_keys("", None, None)
 
@@ -76,7 +76,7 @@ class Signing:
         return decided.by == self.signer.id
 
     def end_adoption(self) -> None:
-        """All from the time before is signed: from now on nothing counts that is not."""
+        """Every older pod is signed: from now on only signed allocations count."""
         if self.adopt_before:
             self.queue.add(names.SIGNING_KEY)
 
@@ -123,7 +123,7 @@ class Signing:
             await self._publish(name)
 
     async def _publish(self, name: str) -> None:
-        """The own public key, beside those that are there."""
+        """Adds this manager's public key to the ConfigMap and keeps the others."""
         data = {self.signer.id: self.signer.public}
         try:
             await self._client.patch(resources.CONFIGMAPS, name, self._namespace, {"data": data})

@@ -1,4 +1,4 @@
-"""What stands on a pod, what of it did the cluster manager decide, and what is to stand there?
+"""What do a pod's annotations say, what of it did the cluster manager decide, what should they say?
 
 What is not signed counts as nothing, whoever wrote it (ADR 0060); entries of networks that are not
 weft's are left as they are. What a pod is given is decided in pods.py.
@@ -18,28 +18,28 @@ from weft.kube.client import Object
 
 
 class Standing:
-    """Answers for pods as the cache of pods has them."""
+    """Reads and renders the annotations of pods from the cache."""
 
     def __init__(self, signing: Signing, networks: Networks) -> None:
         self._signing, self._networks = signing, networks
 
     def decided(self, pod: Object) -> Mapping[str, model.Allocation]:
-        """The allocations that stand on the pod and are the cluster manager's word."""
+        """The allocations on the pod that the cluster manager signed."""
         return self._read(pod)[0].allocations
 
     def forgery(self, pod: Object) -> errors.InvalidInput | None:
-        """Why what stands on the pod is nobody's word."""
+        """Why the pod's annotation is not proved; None if it is."""
         return self._read(pod)[1]
 
     def is_whole(self, pod: Object) -> bool:
-        """Whether nothing else stands there, and that under the key of today."""
+        """Whether all of weft's entries on the pod are signed with the current key."""
         decided, forgery = self._read(pod)
         if forgery is not None or (decided.by and not self._signing.is_current(decided)):
             return False
         return not self._own(pod) - decided.allocations.keys()
 
     def render(self, pod: Object, allocations: Mapping[str, model.Allocation]) -> Proof:
-        """What both annotations are to say; "" for one that is to go."""
+        """The texts of both annotations; "" for one to remove."""
         meta, signer = pod["metadata"], self._signing.signer
         others = podnetworks.without(wishes.annotation(pod), self._own(pod))
         if not allocations:
@@ -54,7 +54,7 @@ class Standing:
     def permitted(
         self, pod: Object, annotated: Mapping[str, model.Allocation]
     ) -> Mapping[str, model.Allocation]:
-        """What a pod that is not wired yet may have by now of what it says that it was given."""
+        """The allocations that the pod may keep: all once it is wired, else on usable networks."""
         if wishes.is_wired(pod):
             return annotated
         home, found = pod["metadata"]["namespace"], {}
@@ -66,7 +66,7 @@ class Standing:
         return found
 
     def unsigned(self, pods: Iterable[Object]) -> list[Object]:
-        """The pods from the time before anything was signed, those first that came first."""
+        """The pods from before anything was signed, oldest first."""
         before = self._signing.adopt_before
         found = [
             pod
@@ -87,11 +87,11 @@ class Standing:
             return Decision(), error
 
     def _own(self, pod: Object) -> set[str]:
-        """The entries of the pod's annotation that are of weft's networks."""
+        """The keys of the pod's annotation that belong to weft's networks."""
         return {key for key in podnetworks.keys(wishes.annotation(pod)) if self.is_own(key)}
 
     def networks(self, pod: Object) -> set[str]:
-        """The networks that the pod names in whatever way, its wish or what was said of it."""
+        """The networks that the pod names, in its request or in its annotation."""
         keys = {*podnetworks.keys(wishes.annotation(pod)), *wishes.interfaces(pod)}
         nads = {names.definition_of(key) for key in keys} | set(wishes.nads(pod))
         if wishes.serves_primary(pod):

@@ -1,7 +1,7 @@
-"""Of which networks may a running pod have what this manager does not know yet?
+"""On which networks may a running pod hold an address that this manager does not know yet?
 
 A pod's annotation that was changed while no manager ran is put back by the agent of its node. Until
-then, but not for long, nothing is chosen on its networks: it could be what that pod has.
+then, for a short time, no address is chosen on its networks: that pod may hold it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Unknown:
         self._networks[pod] = frozenset(networks)
 
     def check(self, network: str, pod: str) -> None:
-        """NotReady while something on the network is not known; `pod` is woken when it is."""
+        """Raises NotReady while an address on the network is unknown; then `pod` is woken."""
         found = next((key for key, among in self._networks.items() if network in among), None)
         if found is not None:
             self._waiting.add(pod)
@@ -39,7 +39,7 @@ class Unknown:
             )
 
     def end(self, pod: str = "") -> list[str]:
-        """A pod is known again, or gone; without one, all of them: who is to try again."""
+        """A pod is known again or gone (all pods if none is named); returns the pods to retry."""
         if pod:
             if self._networks.pop(pod, None) is None:
                 return []

@@ -1,4 +1,4 @@
-"""Ports that are not bound where they are meant to be: who notices, and what has OVN bind them?
+"""Which ports has OVN not bound to their chassis, and how is it made to bind them?
 
 northd binds another zone's port when its row changes and never looks again, so a binding that is
 lost later stays lost (ADR 0070). Followed are only the bindings that are in trouble; of all others
@@ -76,7 +76,7 @@ class Bindings:
         await self._well.wait()
 
     def reset(self) -> None:
-        """What moved while nobody heard is not known: all bindings are looked at."""
+        """Changes were missed: looks at all bindings."""
         self._queue.add("")
 
     def wired(self, port: str) -> None:
@@ -137,7 +137,7 @@ class Bindings:
             self._well.set()
 
     def _why(self, port: str, binding: Mapping[str, Any]) -> str:
-        """What is wrong with a binding; nothing where OVN could do no better."""
+        """What is wrong with a binding; empty where OVN cannot do better."""
         meant = self._meant(port)
         chassis = self._sb.get(interconnect.CHASSIS, meant) if meant else None
         if chassis is None:
@@ -152,7 +152,7 @@ class Bindings:
         return f"port {port} is bound to {where}, but belongs on chassis {meant}"
 
     def _meant(self, port: str) -> str:
-        """The chassis that weft wants a port bound to; none for what is not weft's."""
+        """The chassis that weft wants a port bound to; empty for ports of others."""
         found = self._nb.get(ports.PORT, port)
         if found is None or not tables.owner(found[1]):
             return ""
@@ -161,7 +161,7 @@ class Bindings:
         return str(said).partition(",")[0]
 
     async def _touch(self, port: str) -> None:
-        """Change the port's row: the zone's writer takes the key out again, as any stranger's."""
+        """Change the port's row; the zone's writer removes the key, as it does any foreign key."""
         self._touches += 1
         mark = ["map", [[names.TOUCHED, str(self._touches)]]]
         touch = {
@@ -173,7 +173,7 @@ class Bindings:
         await self._nb.transact([touch])
 
     async def _detach(self, port: str) -> None:
-        """Further chassis are none of weft's, and nobody takes them out."""
+        """Removes additional chassis: weft sets none, and nobody else removes them."""
         nothing = {"additional_chassis": ["set", []]}
         where = [["logical_port", "==", port]]
         update = {"op": "update", "table": BINDING, "where": where, "row": nothing}

@@ -1,4 +1,4 @@
-"""Is what northd derives still as northd left it, and who has it written again?
+"""Are the rows that northd derives as it wrote them, and how is northd made to write them again?
 
 northd writes logical flows, groups, sets and bindings once and does not look at them again: what
 another deletes or alters there stays so (ADR 0070). weft hears that rows change, not what is in
@@ -60,11 +60,11 @@ class Derived:
         sb.observe(self._seen)
 
     def reset(self) -> None:
-        """What changed while nobody heard is not known."""
+        """Changes were missed: northd has to confirm all rows."""
         self._notice("northd has not confirmed its rows yet", groups=True)
 
     async def confirmed(self) -> None:
-        """Returns when all is as northd derived it, as far as is known."""
+        """Returns when northd has confirmed its rows."""
         await self._confirmed.wait()
 
     async def run(self) -> None:
@@ -174,7 +174,7 @@ class Derived:
 
 
 def _is_binding(seen: contents.Seen) -> bool:
-    """A port that is bound or let go: no northd's doing."""
+    """A port that is bound or released, which is ovn-controller's change and not northd's."""
     return seen.kind == "modify" and bool(seen.columns) and seen.columns <= tables.BINDING
 
 

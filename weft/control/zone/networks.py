@@ -66,7 +66,7 @@ def spec(obj: dict[str, Any], *, default_mtu: int) -> model.NetworkSpec | None:
 def check_use(
     zone: state.Zone, obj: dict[str, Any] | None, pod: dict[str, Any], default_mtu: int
 ) -> None:
-    """NotReady if a pod, of which nothing was wired so far, may not use a definition.
+    """Raises NotReady if a pod that is not wired yet may not use a definition.
 
     None of one that is not there, or is wrong: nobody is allocated anything through that.
     """

@@ -1,4 +1,4 @@
-"""Is this node's OVN one that has known faults, and how do its Node and its log say so?
+"""Has this node's OVN known faults, and how do its Node and its log say so?
 
 The version is what northd notes in the Southbound database whenever it starts; ovn-controller is
 of the same package. A condition of the Node holds what is known, an Event tells of what is open.

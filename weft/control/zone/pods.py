@@ -56,7 +56,7 @@ class Pods:
         self._doubted: set[str] = set()  # keys of pods whose annotations prove nothing
 
     async def known(self) -> None:
-        """Returns when there is a key to prove anything with."""
+        """Returns when there is a key to verify signatures with."""
         await decisions.known(self._keys)
 
     def start(self) -> None:
@@ -65,7 +65,7 @@ class Pods:
         self._pods.subscribe(self._on_pod)
 
     def recall(self, pod: model.PodRef, proof: decision.Proof) -> None:
-        """Before the start: what a pod of this node was wired by, whatever it says by now."""
+        """Call before the start: the decision by which a pod of this node was wired."""
         meta = {"namespace": pod.namespace, "name": pod.name, "uid": pod.uid}
         notes = dict(zip((names.POD_NETWORKS, names.POD_NETWORKS_SIGNATURE), proof, strict=True))
         try:
@@ -91,7 +91,7 @@ class Pods:
         return decision.read(pod, self._decisions.trusted)
 
     def refusal(self, pod: str, attachment: str) -> errors.WeftError | None:
-        """Why an attachment that was decided has no port all the same."""
+        """Why an attachment has no port although the manager decided it."""
         return self._zone.holders.refused.get(pod, {}).get(attachment)
 
     def tell_refused(self) -> None:
@@ -114,7 +114,7 @@ class Pods:
         return next(iter(self._refused.values()), "")
 
     def _on_keys(self, _: str, __: Object | None, new: Object | None) -> None:
-        """A ConfigMap that is gone or empty takes nothing of what is known."""
+        """Keeps the known keys when the ConfigMap is gone or empty."""
         trusted = _trusted(new) if new is not None else Trusted()
         if not trusted or trusted == self._decisions.trusted:
             return

@@ -1,4 +1,4 @@
-"""What others have put into rows of weft's, or made to look like them: what is to be taken out?
+"""Which rows and members did others put into weft's rows, or mark as weft's, and must go?
 
 Inside weft's own is every row that one of its rows holds, every member of its groups and sets, and
 every row with its marks that is none of its (ADR 0070). Rows are suspected when they change, and
@@ -42,7 +42,7 @@ class Strangers:
     def changed(
         self, table: rows.Table, uuid: str, old: rows.Columns | None, new: rows.Columns | None
     ) -> None:
-        """Suspects what is wrong with a change; one of our own doing costs what it changed."""
+        """Notes what is wrong with a change, at the cost of what changed."""
         if new is None:
             return
         if self._is_strange(table, uuid, new):
@@ -56,7 +56,7 @@ class Strangers:
             self._look_inside(table, old, new)
 
     def look_at_all(self) -> None:
-        """Suspects whatever is wrong with what is there."""
+        """Notes everything that is wrong with the present rows."""
         for table in tables.NB:
             for uuid, columns in self._nb.rows(table.name).items():
                 if self._is_strange(table, uuid, columns):

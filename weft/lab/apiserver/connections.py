@@ -137,7 +137,7 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """What is no HTTP at all is answered as everything else is: by a Status."""
+        """Answers text that is not HTTP with a Status, too."""
         if request.writer.output_size > 0:
             raise ConnectionError("part of an answer is sent already")
         said = " ".join((message or "it cannot be read").split())

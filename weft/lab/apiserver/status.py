@@ -76,7 +76,7 @@ def not_found(group: str, plural: str, name: str) -> ApiError:
 
 
 def no_such_path() -> ApiError:
-    """Its details are there and empty: by that clients tell it from an object that is missing."""
+    """Has empty details, by which clients tell it from a missing object."""
     return ApiError(404, "NotFound", "the server could not find the requested resource", {})
 
 

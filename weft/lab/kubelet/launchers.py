@@ -1,4 +1,4 @@
-"""What does a virt-launcher's container get that others do not?
+"""What does a virt-launcher's container get beyond other containers?
 
 The programs of this machine that it runs, read-only; its machine's folder, which its node shares;
 the disks that it asks for and the lab's owner allows, as open files; and the rights to wire a
@@ -43,7 +43,7 @@ class Launchers:
         return await asyncio.to_thread(self._order, pod, container, order, found)
 
     async def _prepared(self) -> ready.Ready:
-        """Made once, for all; who comes meanwhile waits for the same."""
+        """Makes it once for all; concurrent callers wait for the same result."""
         if self._ready is None:
             self._ready = asyncio.create_task(asyncio.to_thread(ready.ensure))
         try:

@@ -105,7 +105,7 @@ def _named(where: str, key: str, listed: Sequence[Any]) -> list[str]:
 
 
 def told(container: Object) -> Iterator[str]:
-    """What of that which is asked for does not mean here what it does elsewhere."""
+    """What means something else in the lab than on a real cluster."""
     if (container.get("securityContext") or {}).get("privileged"):
         yield (
             "privileged gives every capability inside the pod alone: the node's files, devices and "

@@ -109,7 +109,7 @@ def _bindings(vm: machine.Machine, spec: Mapping[str, Any]) -> Iterator[Told]:
 
 
 def _cards(vm: machine.Machine) -> Iterator[Told]:
-    """What a card is not, or does not do, that it would elsewhere."""
+    """How a card differs from the one on a real cluster."""
     for nic in vm.nics:
         if nic.model != machine.model(vm, nic):
             yield (

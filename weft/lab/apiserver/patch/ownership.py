@@ -83,7 +83,7 @@ def after_update(
 
 
 def _within_bounds(entries: list[Entry]) -> list[Entry]:
-    """Of many who only update, the oldest become one: a name is whatever its client says."""
+    """Merges the oldest of many update managers into one: clients choose names freely."""
     plain = [entry for entry in entries if entry["operation"] == "Update"]
     old = sorted(plain, key=lambda entry: str(entry.get("time", "")))[: max(0, len(plain) - MOST)]
     if not old:

@@ -71,7 +71,7 @@ def _check_list(key: str, value: Any) -> None:
 
 
 def _marks(values: Iterable[Any]) -> set[bytes]:
-    """What says of scalars that they are equal, and is found at once."""
+    """Hashable keys of scalars, the same for equal ones."""
     return {orjson.dumps(one) for one in values}
 
 
