@@ -228,6 +228,14 @@ def test_a_definition_that_does_not_exist(clean: Runtime) -> None:
     assert clean.look(pod) is None
 
 
+def test_a_network_that_is_waited_for_is_blamed_on_the_one_that_holds_it_up(clean: Runtime) -> None:
+    pod = clean.pod({"name": "blue"}, {"name": "later"})
+    with clean.hurried(1):
+        answer = clean.call("ADD", pod)
+    refused(answer, 11, pod.name, "NetworkAttachmentDefinition default/later: does not exist")
+    assert "default/blue" not in answer["answer"]["msg"]
+
+
 def test_a_pod_that_goes_while_it_is_waited_for(clean: Runtime) -> None:
     with clean.hurried(1):
         refused(clean.call("ADD", GHOST, CNI_NETNS="/proc/self/ns/net"), 11, "ghost")

@@ -256,6 +256,7 @@ class Agent:
             proved=self._told.proved,
             refusal=self._told.refusal,
             check_use=self.check_use,
+            is_defined=lambda key: self.nads.get(key) is not None,
             ovs=self._ovs,
             records=records.Records(told.attachments),
             settings=told,

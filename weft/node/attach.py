@@ -43,7 +43,8 @@ async def add(asked: call.Call, deps: Dependencies) -> result.Result:
             # To its end, however often this is cancelled: nobody would come back for the rest.
             await uninterrupted.finish(undo(progress.nic, asked.netns, deps))
         if isinstance(error, TimeoutError):
-            raise progress.overdue(deps.settings.patience) from None
+            why = wanted.held_up_by(asked, deps) if progress.nic is None else ""
+            raise progress.overdue(deps.settings.patience, why) from None
         raise
     return result.render(nic, asked.netns, asked.version, asked.previous)
 
@@ -56,15 +57,14 @@ class Progress:
     where: str = ""
     hint: str = ""
 
-    def overdue(self, patience: float) -> errors.NotReady:
-        what = f"is not ready after {patience:g} s"
+    def overdue(self, patience: float, why: str) -> errors.NotReady:
+        what = f"is not ready after {patience:g} s" + (f": {why}" if why else "")
         return errors.NotReady(what, where=self.where, hint=self.hint)
 
 
 async def make(asked: call.Call, deps: Dependencies, progress: Progress) -> plan.Nic:
     """The steps of an ADD; each may take as long as its partner needs."""
-    network = wanted.shown(asked.nad)
-    progress.where = f"Pod {asked.pod}, annotation {names.POD_NETWORKS} for {network}"
+    progress.where = f"Pod {asked.pod}, annotation {names.POD_NETWORKS}"
     progress.hint = "see the pod's events; is weft cluster-manager running?"
     wish = await wanted.find(asked, deps)
     nic = progress.nic = wish.nic

@@ -33,6 +33,11 @@ class Settings:
         return Path(self.socket).with_name("attachments")
 
 
+def _anything(key: str) -> bool:
+    """For who follows no definitions."""
+    return True
+
+
 def _silent(pod: model.PodRef, reason: str, message: str) -> None:
     """For who has nobody to tell."""
 
@@ -47,6 +52,7 @@ class Dependencies:
     `decided` is what the cluster manager decided for one of the pods, as far as it is proved,
     and `proved` what its annotations prove right now, else InvalidInput;
     `refusal` says why an attachment, by keys of pod and attachment, has no port here all the same.
+    `is_defined` says whether there is a definition of that key, whoever serves it.
     `check_use` raises NotReady where a pod may not be attached through a definition.
     `ovs` is a replica of `port.TABLES`, `records` the node's attachments. `tell` makes a warning of
     what happened to a pod; `cannot_add` says why no new attachment could come to its end now.
@@ -59,6 +65,7 @@ class Dependencies:
     proved: Callable[[dict[str, Any]], Decision]
     refusal: Callable[[str, str], errors.WeftError | None]
     check_use: Callable[[str, dict[str, Any]], None]
+    is_defined: Callable[[str], bool] = field(default=_anything, kw_only=True)
     ovs: replica.Replica
     records: Records
     settings: Settings = field(default_factory=Settings)

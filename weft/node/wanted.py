@@ -86,6 +86,32 @@ def is_decided(pod: Object, asked: call.Call, deps: Dependencies) -> bool:
     return attachment.key in _allocations(pod, deps)
 
 
+def held_up_by(asked: call.Call, deps: Dependencies) -> str:
+    """What an ADD waits for while nothing is decided about the pod: one network holds up all.
+
+    Networks that are missing, wrong or not allowed are named with their fault, else all of weft's
+    that are undecided. Empty where the pod itself is not known.
+    """
+    pod = deps.pods.get(asked.pod)
+    if pod is None:
+        return ""
+    faults, late, decided = [], [], _allocations(pod, deps)
+    for each in _selected(pod, deps):
+        if each.key in decided:
+            continue
+        try:
+            is_weft = deps.network_of(each.nad) is not None
+            deps.check_use(each.nad, pod)
+        except errors.WeftError as error:
+            faults.append(str(error))
+            continue
+        if is_weft:
+            late.append(shown(each.nad))
+        elif each.nad and not deps.is_defined(each.nad):
+            faults.append(f"NetworkAttachmentDefinition {each.nad}: does not exist")
+    return "; ".join(faults) or "no decision yet for " + ", ".join(late or [shown(asked.nad)])
+
+
 def _selected(pod: Object, deps: Dependencies) -> tuple[model.Attachment, ...]:
     """What the pod is attached to, the cluster's own network included where weft serves it."""
     return selection.parse(pod, primary=deps.network_of("") is not None)

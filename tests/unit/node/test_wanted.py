@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -72,3 +73,36 @@ def test_no_interface_waits_where_the_pod_may_not_use_one_of_its_networks() -> N
     assert not wanted.is_decided(pod("blue, blue"), call, deps)
     with pytest.raises(errors.NotReady, match="may not use"):
         wanted.is_decided(pod("blue, other/blue"), call, deps)
+
+
+@pytest.mark.parametrize(
+    ("networks", "blamed"),
+    [
+        ("blue, red", "NetworkAttachmentDefinition default/red: does not exist"),
+        ("blue, wrong", "NetworkAttachmentDefinition default/wrong: spec.config.mtu 5"),
+        ("blue, red, wrong", "default/red: does not exist; NetworkAttachmentDefinition default/w"),
+        ("blue, ta/blue", "Pod default/one: may not use network blue"),
+        ("blue, macvlan", "no decision yet for default/blue$"),
+        ("blue, other/blue", "no decision yet for default/blue, other/blue$"),
+    ],
+)
+def test_the_network_that_holds_up_a_pod_is_named_and_no_other(networks: str, blamed: str) -> None:
+    """The call is about the first one; the manager decides about all of a pod's, or about none."""
+
+    def check_use(nad: str, asked: dict[str, Any]) -> None:
+        if nad == "ta/blue":
+            raise errors.NotReady("may not use network blue", where="Pod default/one")
+
+    asked = pod(networks)
+    deps: Any = SimpleNamespace(
+        network_of=network_of,
+        check_use=check_use,
+        decided=lambda pod: SimpleNamespace(allocations={}),
+        is_defined=lambda key: key != "default/red",
+        pods={"default/one": asked},
+    )
+    first: Any = SimpleNamespace(nad="default/blue", interface="net1", pod="default/one")
+    said = wanted.held_up_by(first, deps)
+    assert re.search(blamed, said)
+    assert ("default/blue" in said) == said.startswith("no decision")
+    assert wanted.held_up_by(SimpleNamespace(pod="default/gone", nad=""), deps) == ""  # type: ignore[arg-type]
