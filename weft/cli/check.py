@@ -23,7 +23,7 @@ def command(
         list[str], typer.Argument(help="Files with YAML or JSON; - is standard input.")
     ],
     namespace: Annotated[
-        str, typer.Option("--namespace", "-n", help="Of objects that name none.")
+        str, typer.Option("--namespace", "-n", help="Namespace of objects that name none.")
     ] = "default",
     underlay_mtu: Annotated[int, option(settings.UNDERLAY_MTU)] = settings.UNDERLAY_MTU.default,
     reserved_subnets: Annotated[

@@ -17,14 +17,16 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 app.command("exec", context_settings=lab_enter.REST)(lab_enter.execute)
 app.command("console")(lab_enter.console)
 
-Name = Annotated[str, typer.Option("--name", "-n", help="Which lab; several run side by side.")]
+Name = Annotated[
+    str, typer.Option("--name", "-n", help="Name of the lab; several can run at once.")
+]
 
 Disks = Annotated[
     list[str] | None,
     typer.Option(
         metavar="[FORMAT:]FOLDER",
-        help="A folder of this machine whose images virtual machines may have as disks, all of"
-        " FORMAT raw (if not said) or qcow2; may be repeated.  \\[default: as last time]",
+        help="A folder with disk images that virtual machines may use, all of one FORMAT: raw"
+        " (without FORMAT) or qcow2. May be repeated.  \\[default: as last time]",
     ),
 ]
 
@@ -33,7 +35,7 @@ Disks = Annotated[
 def up_(
     name: Name = spec.DEFAULT_NAME,
     nodes: Annotated[
-        int | None, typer.Option(help=f"How many nodes.  \\[default: {spec.DEFAULT_NODES}]")
+        int | None, typer.Option(help=f"Number of nodes.  \\[default: {spec.DEFAULT_NODES}]")
     ] = None,
     mtu: Annotated[
         int | None, typer.Option(help="MTU of the network between the nodes.  \\[default: 1500]")
@@ -41,13 +43,13 @@ def up_(
     port: Annotated[
         int | None,
         typer.Option(
-            help="Port of the API on 127.0.0.1; 0: a free one.  \\[default: as last time]"
+            help="Port of the API server on 127.0.0.1; 0: a free one.  \\[default: as last time]"
         ),
     ] = None,
     datapath: Annotated[
         str | None,
         typer.Option(
-            help="OVS datapath: netdev, or system with the kernel's.  \\[default: netdev]"
+            help="OVS datapath: netdev (user space) or system (the kernel's).  \\[default: netdev]"
         ),
     ] = None,
     primary: Annotated[
@@ -68,7 +70,7 @@ def up_(
     disks: Disks = None,
     form: output.Option = output.Output.text,
 ) -> None:
-    """Bring the lab up, or complete it; a running lab gains nodes, or loses its last ones."""
+    """Start the lab, or what is missing of it; --nodes adds nodes or removes the last ones."""
     from weft.lab import up
     from weft.lab.runtime import toolchain
 
@@ -123,7 +125,7 @@ def reboot_(
     name: Name = spec.DEFAULT_NAME,
     form: output.Option = output.Output.text,
 ) -> None:
-    """Take a node's power away, all its daemons, pods and databases with it, and start it anew."""
+    """Cut a node's power, which loses its daemons, pods and databases, and start it again."""
     from weft.lab import up
 
     with output.progress(form) as report:
@@ -134,7 +136,7 @@ def reboot_(
 
 @app.command("status")
 def status_(name: Name = spec.DEFAULT_NAME, form: output.Option = output.Output.text) -> None:
-    """Show what runs in the lab; exit status 1 if it does not run."""
+    """Show the lab's nodes and virtual machines; exit status 1 if the lab does not run."""
     from weft.lab import cluster, up
 
     found = up.status(name)
