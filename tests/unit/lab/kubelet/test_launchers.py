@@ -65,6 +65,6 @@ def test_its_environment_has_what_it_needs_of_its_kubelets() -> None:
 
 
 def test_no_folder_no_disk() -> None:
-    with pytest.raises(errors.InvalidInput, match="in no folder") as refused:
+    with pytest.raises(errors.InvalidInput, match="outside the folders") as refused:
         disks.locate("d", "/etc/shadow", launchers.Launchers((), {}).folders)
     assert "--disks" in refused.value.hint
