@@ -26,7 +26,7 @@ from weft.api import objects, podnetworks
 
 Proof = tuple[str, str]  # the texts of the two annotations
 
-_SUBJECT = "weft/pod-networks/1"  # no signature for anything else is taken for one of these
+_SUBJECT = "weft/pod-networks/1"  # so that no signature for another purpose counts here
 _REMEDY = "the cluster manager writes it again; you need to do nothing"
 
 

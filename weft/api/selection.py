@@ -29,7 +29,7 @@ _TAKEN_INTERFACES = {
 # Where Multus looks for a definition that a pod's default-network names without a namespace.
 _MULTUS_NAMESPACE = "kube-system"
 _OWN = model.Attachment(nad="", key=names.DEFAULT_NETWORK, interface=names.DEFAULT_INTERFACE)
-# More than any machine has slots for; a pod that asks for thousands would have a network to itself.
+# More than a machine has slots for. Without a bound one pod could take all addresses of a network.
 MAX_ATTACHMENTS = 32
 MAX_ADDRESSES = 32
 _RATES = ("ingressRate", "ingressBurst", "egressRate", "egressBurst")

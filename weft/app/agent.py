@@ -221,7 +221,7 @@ class Agent:
             if columns is None:
                 return False
             now = identity.own_info(self.own.name, columns)
-            # What is missing only will be there again.
+            # A part that is only missing comes back by itself.
             return now != self.own and identity.is_whole(now)
 
         await self._ovs.wait_for("Open_vSwitch", "", differs)

@@ -191,7 +191,7 @@ async def run(
     def not_ready() -> list[str]:
         if in_office:
             return in_office[0].not_ready()
-        # A copy that waits for the lease is ready, as long as it could take it: it serves by that.
+        # A copy that waits for the lease is ready as long as it could take the lease over.
         return [elector.trouble for elector in electors if elector.trouble]
 
     def figures() -> Mapping[str, float]:

@@ -167,7 +167,7 @@ class Recorder:
                 self._failed.pop(name, None)
                 self._refused = ""
                 self._remember(name, count, loop.time())
-            # Told again while it was sent: it stays, with what came since.
+            # It was emitted again while it was sent: keep it, with the newer count.
             left = self._pending.get(name)
             if left is not None and not left.count:
                 del self._pending[name]

@@ -111,7 +111,7 @@ class Elector:
         try:
             await asyncio.wait({watching, taking}, return_when=asyncio.FIRST_COMPLETED)
             if not taking.done():
-                # Blind, this copy would wait for ever: the process says why and starts anew.
+                # Without the cache this copy would wait for ever: say why, and restart.
                 watching.result()
                 raise Lost(f"the lease {self._namespace}/{self._name} is not watched any more")
             return taking.result()

@@ -145,5 +145,5 @@ class Queue:
         count = self._failures.get(key, 0)
         self._failures[key] = min(count + 1, 32)
         first, longest = self._pauses
-        # Many that failed at once, as a server went, do not come back at once.
+        # Keys that failed together, as when a server stops, must not retry together.
         self._add_later(key, min(first * 2**count, longest) * random.uniform(0.75, 1.0))

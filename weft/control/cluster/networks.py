@@ -187,7 +187,7 @@ class Networks:
                 listener(name)
             for definition in self._register:
                 if definition.noted_name == name:
-                    self.queue.add(definition.key)  # its notes are to go
+                    self.queue.add(definition.key)  # removes its annotations
 
     def _labels(self, namespace: str) -> Mapping[str, str] | None:
         known = self._namespaces.get(namespace)
@@ -252,7 +252,7 @@ class Networks:
         if definition.is_deleting or self.is_held(key) != bool(self._holdings.users(key)):
             self.queue.add(key)
         for each in self._notices.naming:
-            self.queue.add(each)  # of the pods that it named perhaps none is left
+            self.queue.add(each)  # the pods that its Event named may be gone
 
     def _remember(self, spec: model.NetworkSpec, owner: str = "") -> None:
         try:

@@ -14,7 +14,7 @@ from weft.kube import events
 from weft.kube.client import Object
 
 News = tuple[tuple[str, str], ...]  # reason and message
-NEWS_OF_GUESTS = "ForeignNetwork"  # nothing is wrong: whoever meant that is only told
+NEWS_OF_GUESTS = "ForeignNetwork"  # nothing is wrong, so the Event is Normal
 _NORMAL = (NEWS_OF_GUESTS,)
 
 

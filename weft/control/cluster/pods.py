@@ -66,9 +66,9 @@ class Pods:
         self._oddities = Oddities(networks, nodes, holdings)
         self._waiting, self._unknown = Waiting(), Unknown()
         self._sent: dict[str, Proof] = {}  # pod uid: the annotations on their way
-        self._unsigned: set[str] = set()  # uids of pods from before, whose signature is to come
+        self._unsigned: set[str] = set()  # uids of older pods that still need a signature
         self._told: dict[str, str] = {}  # pod key: what its last Event said
-        self._refused: set[str] = set()  # keys of pods that the API server takes no annotation for
+        self._refused: set[str] = set()  # keys of pods whose annotation the API server refuses
         self._unheld: set[str] = set()  # pods whose definitions are not sure to stay yet
         self.queue = queue.Queue("Pod", on_error=self._on_error)
 

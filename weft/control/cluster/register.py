@@ -72,7 +72,7 @@ class Register:
                 del self._homes[home]
         settled: Settled = {}
         if old is not None and not is_same:
-            # Made anew under its name, it is another one: the network is not its own any more.
+            # A definition that is recreated under its name is another one: it owns nothing yet.
             self._note(key, old, None)
             settled = self._stand({key, *self._recount(old)})
             old = None

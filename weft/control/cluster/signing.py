@@ -88,7 +88,7 @@ class Signing:
         signer = decision.Signer(Ed25519PrivateKey.generate())
         data = {_KEY: signer.secret}
         if not len(trusted(self._keys)):
-            # Nobody could have signed anything: what stands on pods is from before.
+            # No key was ever published, so annotations on pods are from before signatures.
             data[_ADOPT] = "true"
         meta = {"name": names.SIGNING_KEY, "namespace": self._namespace}
         obj: dict[str, Any] = {

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from weft import errors
 
-PATIENCE = 15.0  # seconds from a manager's start; an agent that starts with it is there by then
+PATIENCE = 15.0  # seconds from a manager's start, enough for an agent that starts with it
 
 
 class Unknown:

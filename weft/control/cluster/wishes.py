@@ -121,7 +121,7 @@ def _counts(annotations: Mapping[str, Any]) -> bool:
     try:
         return set(orjson.loads(decided)) - {names.DEFAULT_NETWORK} != set()
     except (ValueError, TypeError):
-        return True  # whoever broke it may have broken the manager's own
+        return True  # whoever broke it may have broken the manager's annotation, too
 
 
 def _interned(value: Any) -> Any:

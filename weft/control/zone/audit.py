@@ -69,7 +69,7 @@ class Audit:
         self._growth: growth.Growth | None = None
         self._mark: mark.Mark | None = None
         self.told = 0
-        self.trouble = ""  # why nothing is told; no reason not to send work to the node
+        self.trouble = ""  # why nothing is reported; does not make the node unready
 
     async def run(self, path: str, kept: str = "") -> None:
         """Until cancelled. No log is no trouble to anything else: nothing is told, then.

@@ -22,15 +22,14 @@ from weft.ovsdb import contents, replica
 log = logging.getLogger(__name__)
 
 
-# Seconds in which northd follows a change of what it derives from; what comes later is another's.
+# Seconds in which northd follows a change; a later change of its rows was made by somebody else.
 FOLLOWS = 5.0
-# Seconds of quiet before northd is asked to compute anew for what is in doubt alone, seconds after
-# which it is asked without, and how many times as long as that takes must lie between two times: a
-# hundredth of northd's time at most.
+# When only a doubt asks for a recompute: seconds of quiet before it, the longest wait for quiet,
+# and the pause after it as a multiple of its duration (a hundredth of northd's time at most).
 QUIET, RESTLESS, SELDOM = 3.0, 60.0, 100.0
-# Seconds in which what is deleted together is gathered, and the longest pause where it goes on.
+# Seconds in which deletions are gathered into one recompute, and the longest pause if they go on.
 GATHER, LONGEST = 0.2, 60.0
-# Seconds after which it is said that northd does not answer.
+# Seconds after which `trouble` says that northd does not answer.
 ANSWER = 10.0
 
 
@@ -131,7 +130,7 @@ class Derived:
         groups, self._groups = self._groups, False
         self._urgent.clear()
         self._doubted.clear()
-        # What is written for it is seen as well, and looked at once more, but not for ever.
+        # Rows that northd writes in answer are seen, too: they ask for one more recompute only.
         self._answering = _Asked.URGENT if is_urgent else _Asked.DOUBT
         try:
             port = next(iter(self._nb.rows(ports.PORT)), None) if groups else None
@@ -146,7 +145,7 @@ class Derived:
             raise
         finally:
             self._answering = None
-        # Somebody who does it all the time is answered ever more seldom.
+        # Constant changes are answered with growing pauses.
         is_again = is_urgent and began < self._asked_at + self._pause + FOLLOWS
         self._pause = min(self._pause * 2, LONGEST) if is_again else GATHER
         self._asked_at = loop.time()

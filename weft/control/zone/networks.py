@@ -32,8 +32,8 @@ def read(obj: dict[str, Any], *, default_mtu: int) -> state.Definition | None:
     if not 0 < int(number) < names.MAX_NETWORKS:
         return None
     key = f"{meta['namespace']}/{meta['name']}"
-    # Where nobody is noted as the owner, one that was changed since, and not accepted, does not
-    # lead one that is as it was.
+    # Without a noted owner, a definition with an edit that was not accepted does not
+    # lead an unchanged one.
     age = (
         OWNER if notes.get(names.NETWORK_OWNER) == key else FOLLOWER,
         _STALE if _config(obj) != _current(obj) else _CURRENT,

@@ -58,7 +58,7 @@ class OvnVersion:
         wish = condition(report, before, events.now())
         if all(before.get(key) == wish[key] for key in ("status", "reason", "message")):
             return
-        # By its own type among the kubelet's (strategic), whose list it is.
+        # A strategic merge by type leaves the kubelet's conditions alone.
         status = {"conditions": [wish]}
         await client.patch(
             *(resources.NODES, node["metadata"]["name"], "", {"status": status}),

@@ -73,7 +73,7 @@ class Pods:
                 {"metadata": {**meta, "annotations": notes}}, decisions.trusted(self._keys)
             )
         except errors.InvalidInput:
-            return  # from before there were signatures, or under a key that is none any more
+            return  # older than signatures, or signed with a key that was removed
         if known.allocations:
             self._decisions.note(pod.uid, known)
 
@@ -131,7 +131,7 @@ class Pods:
             self._doubted.discard(key)
             self._zone.set_pod(key, None)
         elif (decided := self.decided(new)).allocations and _is_bare(new):
-            return  # its annotations were taken off: it stays as it was until they are back
+            return  # its annotations were removed: the pod keeps its ports until they are restored
         else:
             is_proved = (decided.text, decided.signature) == decisions.texts(new)
             (self._doubted.discard if is_proved else self._doubted.add)(key)
@@ -164,7 +164,7 @@ def read(
         return None
     ref = model.PodRef(meta["namespace"], meta["name"], meta.get("uid", ""))
     labels, named = meta.get("labels") or {}, podports.named(obj)
-    # Of two pods that were given one address: who runs, else who came first.
+    # Of two pods with one address, the running one has it, else the older one.
     precedence = (str(phase != "Running"), meta.get("creationTimestamp", ""))
     return state.Pod(ref, node, allocations, labels, named, precedence, runs(obj))
 

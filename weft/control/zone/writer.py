@@ -65,7 +65,7 @@ class Writer:
         self._strangers = strangers.Strangers(zone, nb)
         self.figures = Figures()
         self._refusal = ""
-        self._noticed = ""  # what another changed that is not as it should be yet
+        self._noticed = ""  # which rows somebody else changed that are not mended yet
         for database, followed in ((nb, tables.NB), (sb, tables.SB)):
             for table in followed:
                 database.subscribe(table.name, self._watcher(table))
