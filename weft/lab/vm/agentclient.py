@@ -9,18 +9,23 @@ from __future__ import annotations
 import asyncio
 import base64
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from weft import errors
-from weft.lab.vm import jsonlines
+from weft.lab.vm import agentanswers, jsonlines
+from weft.lab.vm.agentanswers import GuestInterface
 from weft.lab.vm.jsonlines import Stream
 
 DEADLINE = 10.0
 FLUSH = b"\xff"  # makes the agent drop what an earlier client left half said
 _tickets = itertools.count(1)
+_Read = TypeVar("_Read")
+
+__all__ = ["Agent", "GuestInterface", "Outcome"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +39,6 @@ class Outcome:
     @property
     def text(self) -> str:
         return self.output.decode(errors="replace")
-
-
-@dataclass(frozen=True, slots=True)
-class GuestInterface:
-    """A card as the guest sees it; addresses are "<address>/<length>"."""
-
-    name: str
-    mac: str
-    addresses: tuple[str, ...]
 
 
 class Agent:
@@ -83,27 +79,24 @@ class Agent:
         return jsonlines.value(command, answer, self._path)
 
     async def hostname(self) -> str:
-        return str((await self.ask("guest-get-host-name")).get("host-name", ""))
+        return await self._said("guest-get-host-name", agentanswers.hostname)
 
-    async def system(self) -> dict[str, Any]:
+    async def system(self) -> dict[str, str]:
         """guest-get-osinfo as the agent gives it."""
-        return dict(await self.ask("guest-get-osinfo"))
+        return await self._said("guest-get-osinfo", agentanswers.system)
 
     async def interfaces(self) -> list[GuestInterface]:
         """Every card with a MAC; the loopback interface is left out."""
-        found = await self.ask("guest-network-get-interfaces")
-        return [
-            GuestInterface(
-                name=entry["name"],
-                mac=entry["hardware-address"],
-                addresses=tuple(
-                    f"{address['ip-address']}/{address['prefix']}"
-                    for address in entry.get("ip-addresses") or ()
-                ),
-            )
-            for entry in found
-            if entry.get("hardware-address", "00:00:00:00:00:00") != "00:00:00:00:00:00"
-        ]
+        return await self._said("guest-network-get-interfaces", agentanswers.interfaces)
+
+    async def _said(self, command: str, read: Callable[[object], _Read]) -> _Read:
+        """What the answer says; a guest that answers otherwise than an agent has none."""
+        answer = await self.ask(command)
+        try:
+            return read(answer)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            what = f"{command}: the guest's answer is none of a guest agent"
+            raise errors.Unavailable(what, where=str(self._path)) from error
 
     async def execute(
         self, *argv: str, stdin: bytes = b"", deadline: float | None = None

@@ -15,6 +15,7 @@ from weft import errors
 from weft.lab import state
 
 LIMIT = 16 << 20  # the output of a command in the guest comes as one line
+LONGEST_WORDS = 512  # characters of a refusal
 
 
 def request(command: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -26,7 +27,9 @@ def request(command: str, arguments: dict[str, Any]) -> dict[str, Any]:
 def value(command: str, answer: dict[str, Any], where: Path) -> Any:
     """What the answer returns; raises Unavailable with the words of a refusal."""
     if "error" in answer:
-        raise errors.Unavailable(f"{command}: {answer['error'].get('desc')}", where=str(where))
+        said = answer["error"]
+        words = str(said.get("desc") if isinstance(said, dict) else said)[:LONGEST_WORDS]
+        raise errors.Unavailable(f"{command}: {words}", where=str(where))
     return answer.get("return")
 
 

@@ -12,14 +12,20 @@ UNITS = {
     **{letter: Decimal(1000) ** (i + 1) for i, letter in enumerate("kMGTPE")},
     **{f"{letter}i": Decimal(1024) ** (i + 1) for i, letter in enumerate("KMGTPE")},
 }
-FORM = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(?:([kMGTPEm]|[KMGTPE]i)|[eE]([+-]?\d{1,2}))?")
+FORM = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:([kMGTPEm]|[KMGTPE]i)|[eE]([+-]?[0-9]{1,2}))?")
+LARGEST = (1 << 63) - 1  # as Kubernetes has it
+_LONGEST = 64  # characters
 
 
 def parse(value: object) -> int:
     """Bytes, rounded up. Raises ValueError for what is not a quantity."""
-    found = FORM.fullmatch(str(value).strip())
+    text = str(value).strip()
+    found = FORM.fullmatch(text) if len(text) <= _LONGEST else None
     if found is None or isinstance(value, bool):
-        raise ValueError(f"{value!r} is not a quantity such as 512Mi or 1G")
+        raise ValueError(f"{text[:_LONGEST]!r} is not a quantity such as 512Mi or 1G")
     number, unit, exponent = found.groups()
     scale = Decimal(10) ** int(exponent) if exponent else UNITS[unit or ""]
-    return math.ceil(Decimal(number) * scale)
+    amount = math.ceil(Decimal(number) * scale)
+    if amount > LARGEST:
+        raise ValueError(f"{text!r} is more than {LARGEST} bytes")
+    return amount
