@@ -40,8 +40,8 @@ def test_a_lost_database_is_made_anew(labs: support.LabHouse, fault: str) -> Non
         labs.run("node1", "sh", "-c", FAULTS[fault], "sh", path)
         labs.run("lab", "busybox", "kill", "-9", str(one["pid"]))
         labs.run("node1", *asks)
-        log = (labs.state / "weft/lost/logs/supervisor.log").read_text()
-        assert f"node1/{name}: {path}" in log
+        log = (labs.state / f"weft/lost/logs/node1-{name}.log").read_text()
+        assert f"database {path}: it " in log
     wait = ("ovs-vsctl", "--timeout=20", "wait-until", "Interface", "ul-node1", "ofport>0")
     labs.run("node1", *wait)
     assert labs.run("node1", *chassis).stdout == before

@@ -24,6 +24,8 @@ def show(found: Mapping[str, Any]) -> None:
         typer.echo("\n".join([*columns.aligned(table), ""]))
     for line in _faults(cluster.get("nodes", [])):
         typer.echo(line + "\n")
+    for line in _notes(found["services"]):
+        typer.echo(line + "\n")
     if cluster:
         typer.echo(f"API: https://127.0.0.1:{found['lab']['port']} {cluster['api']}")
     typer.echo(f"KUBECONFIG: {found['kubeconfig']}")
@@ -55,6 +57,11 @@ def _faults(nodes: Sequence[Mapping[str, Any]]) -> list[str]:
         if message := node.get("faults"):
             said.setdefault(message, []).append(str(node["name"]))
     return [f"{', '.join(names)}: {message}" for message, names in said.items()]
+
+
+def _notes(services: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What happened to a service that a user should know."""
+    return [f"{one['name']}: {one['note']}" for one in services if one.get("note")]
 
 
 def _machines(vms: Sequence[Mapping[str, Any]]) -> list[list[str]]:

@@ -27,6 +27,7 @@ class Service:
 
     `node` is "" for what runs in the lab's own namespaces. `socket` is a path as the service
     sees it. `listening`: it inherits the API's listening sockets.
+    `database`: the file that it serves, as it sees it, and the schema of that.
     `imports` are modules that `entry` will import later: shared if they are there before the fork.
     """
 
@@ -39,4 +40,5 @@ class Service:
     ready: Ready = Ready.STARTED
     socket: str = ""
     listening: bool = False
+    database: tuple[str, str] = ("", "")
     imports: tuple[str, ...] = ()

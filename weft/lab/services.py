@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from weft import errors
 from weft.lab import layout
 from weft.lab.runtime import inotify
 from weft.lab.runtime.processes import Processes
@@ -41,6 +42,9 @@ class Running:
     last_exit: int | None = None
     ready_after: float | None = None  # seconds from the supervisor's start
     task: asyncio.Task[None] | None = None
+    note: str = ""  # the last thing that a user should know of it
+    unready: int = 0  # how often in a row it ended before it was ready
+    outdated: asyncio.Event = field(default_factory=asyncio.Event)  # of what runs to its end
     starting: asyncio.Lock = field(default_factory=asyncio.Lock)  # held until `pid` is known
 
     @property
@@ -57,6 +61,7 @@ class Running:
             "restarts": self.restarts,
             "lastExit": self.last_exit,
             "readyAfter": self.ready_after,
+            "note": self.note,
         }
 
 
@@ -103,6 +108,12 @@ class Services:
         for one in ending:
             del self.running[one.service.name]
 
+    def run_again(self, after: str) -> None:
+        """What came after this service and ran to its end is to do its work once more."""
+        for one in self.running.values():
+            if one.service.ready is Ready.ENDED and after in one.service.after:
+                one.outdated.set()
+
     async def stop(self, chosen: Callable[[Service], bool], patience: float) -> None:
         """Ask the chosen services to end, and wait for them, but not longer than `patience`."""
         self._stopping = True
@@ -127,8 +138,12 @@ class Services:
         ends = 0
         while not self._stopping:
             code = await self._run(one)
-            if self._stopping or (one.service.ready is Ready.ENDED and code == 0):
+            if self._stopping:
                 return
+            if one.service.ready is Ready.ENDED and code == 0:
+                await one.outdated.wait()
+                one.outdated.clear()
+                continue
             if time.monotonic() - one.since > STEADY:
                 pause, ends = FIRST_PAUSE, 0
             ends += 1
@@ -143,6 +158,7 @@ class Services:
     async def _run(self, one: Running) -> int:
         """From start to end, once; its exit status."""
         one.since = time.monotonic()
+        one.unready += 1
         if one.service.socket:  # an old one would look like the new one that is slow
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(layout.seen(one.service.node, one.service.socket))
@@ -164,6 +180,8 @@ class Services:
             one.last_exit = await end
         except OSError as error:
             one.last_exit = error.errno or 1
+        except errors.WeftError as error:
+            one.last_exit, one.note = 1, str(error)
         finally:
             one.pid = 0
             for descriptor in (reader, writer):
@@ -195,6 +213,7 @@ class Services:
     def _become_ready(self, one: Running) -> None:
         one.ready_after = one.ready_after or round(time.monotonic() - self._began, 3)
         one.hopeless.clear()
+        one.unready = 0
         self._tell(one, "done" if one.service.ready is Ready.ENDED else "running")
         one.ready.set()
 

@@ -16,19 +16,20 @@ import shutil
 import signal
 import socket
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from weft import errors
 from weft.host import files
 from weft.lab import control, layout, plan, services, spec, state, wiring
-from weft.lab.runtime import daemons, databases, forks, inotify, namespaces, unixctl
+from weft.lab.runtime import daemons, dbfiles, forks, inotify, namespaces, unixctl
 from weft.lab.runtime.processes import Processes
 from weft.lab.service import API_DESCRIPTORS, TELL_DESCRIPTOR, Service
 from weft.lab.services import Running, Services
 
-_DATABASES = daemons.DATABASES
 PATIENCE = 3.0  # seconds that Python processes get to end well
+TWICE = 3  # counting this one, starts of a database server that was not ready in the two before
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class Supervisor:
         self._wired_nodes: set[str] = set()
         self._hosts: set[str] = set()  # made so far, beside the nodes
         self._listeners: set[asyncio.Queue[dict[str, object]]] = set()
-        self._renewed: set[str] = set()  # databases whose new file nobody has filled yet
+        self._renewed: set[str] = set()  # services whose database was made anew just now
         self._stop = asyncio.Event()
         self._api = (orders.api, self._listen_in_lab())
         self._group: asyncio.TaskGroup
@@ -158,9 +159,10 @@ class Supervisor:
         kinds = layout.NAMESPACES if service.node else ()
         enter = tuple(str(layout.namespace(service.node, kind)) for kind in kinds)
         env = {**self._orders.env, **service.env}
-        self._renew_database(service)
         log = self._log(service.name)
         try:
+            if service.database[0]:
+                await self._mend_database(self._services.running[service.name], log)
             if service.entry:
                 sockets = self._api if service.listening else ()
                 keep = dict(zip(API_DESCRIPTORS, sockets, strict=False))
@@ -173,25 +175,22 @@ class Supervisor:
         finally:
             os.close(log)
 
-    def _renew_database(self, service: Service) -> None:
-        """A server whose file is lost or makes no sense gets a new one: all in it is derived."""
-        known = {f"{service.node}/{name}": (path, schema) for name, path, schema, _ in _DATABASES}
-        if service.name not in known:
-            return
-        path, schema = known[service.name]
-        file = Path(layout.seen(service.node, path))
-        what = databases.fault(file)
-        if not what:
-            return
-        print(f"{service.name}: {path} {what}; a new one is made", file=sys.stderr, flush=True)
-        databases.renew(file, self._orders.databases / f"{schema}.db")
-        self._renewed.add(service.name)
-
-    def _tell_settings(self, database: Running) -> None:
-        """The switch's new database knows nothing of the node yet."""
-        settings = self._services.running.get(f"{database.service.node}/ovs-settings")
-        if settings is not None:
-            self._group.create_task(self._start(settings.service, None))
+    async def _mend_database(self, one: Running, log: int) -> None:
+        """A server whose file cannot be opened would end again and again."""
+        shown, schema = one.service.database
+        doubt = "its server ended again before it was ready" if one.unready == TWICE else ""
+        path = Path(layout.seen(one.service.node, shown))
+        template = self._orders.databases / f"{schema}.db"
+        try:
+            what = await asyncio.to_thread(dbfiles.mend, path, template, shown=shown, doubt=doubt)
+        except errors.WeftError as error:
+            if str(error) != one.note:  # not for each time that it is tried
+                _write_line(log, error.in_full())
+            raise
+        if what:
+            one.note = f"database {shown}: {what} ({time.strftime('%H:%M:%S')})"
+            _write_line(log, one.note)
+            self._renewed.add(one.service.name)
 
     def _log(self, service: str) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
@@ -234,8 +233,7 @@ class Supervisor:
     def _changed(self, one: Running) -> None:
         if one.is_up and one.service.name in self._renewed:
             self._renewed.discard(one.service.name)
-            if one.service.name.endswith("/ovsdb"):
-                self._tell_settings(one)
+            self._services.run_again(one.service.name)
         if one.service.name.endswith(daemons.SWITCH) and not one.is_up:
             self._wired_nodes.discard(one.service.node)
         if one.service.listening and one.is_up:
@@ -302,6 +300,11 @@ class Supervisor:
             where=one.service.name,
             hint=f"the whole story is in {folder.log(one.service.name)}",
         )
+
+
+def _write_line(log: int, text: str) -> None:
+    with contextlib.suppress(OSError):  # the disk that is full may be this one
+        os.write(log, f"{text}\n".encode())
 
 
 def main() -> None:

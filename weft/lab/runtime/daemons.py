@@ -71,7 +71,7 @@ def zone(lab: spec.Lab, node: spec.Node) -> tuple[Service, ...]:
     )
 
 
-def _database(node: str, name: str, path: object, _schema: str, socket: object) -> Service:
+def _database(node: str, name: str, path: object, schema: str, socket: object) -> Service:
     base = str(socket).removesuffix(".sock")
     control = [f"--pidfile={base}.pid", f"--unixctl={base}.ctl"]
     if name == "ovsdb":
@@ -82,6 +82,7 @@ def _database(node: str, name: str, path: object, _schema: str, socket: object) 
         node=node,
         ready=Ready.LISTENS,
         socket=str(socket),
+        database=(str(path), schema),
     )
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +17,6 @@ from weft import errors
 from weft.lab.runtime import cache, daemons
 from weft.lab.runtime.toolchain import Toolchain
 
-_HEADER = b"OVSDB JSON "
 # By schema: the transaction that makes the first row.
 FIRST: Mapping[str, str] = {
     "ovn-nb": '["OVN_Northbound", {"op": "insert", "table": "NB_Global", "row": {}}]',
@@ -38,29 +36,6 @@ def ensure(tools: Toolchain) -> Path:
             for name, target in made.items():
                 _create(tools, name, target)
     return folder
-
-
-def fault(file: Path) -> str:
-    """Why no server can use this file, empty if one can; its first line says what it is."""
-    try:
-        with file.open("rb") as opened:
-            first = opened.read(len(_HEADER))
-    except FileNotFoundError:
-        return "is not there"
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
-    if first == _HEADER:
-        return ""
-    return "is no database" if first else "is empty"
-
-
-def renew(file: Path, empty: Path) -> None:
-    """Put a copy of `empty` in its place; what was there is kept as `<name>.broken`."""
-    if file.exists():
-        file.replace(file.with_name(f"{file.name}.broken"))
-    fresh = file.with_name(f".{file.name}.new")
-    shutil.copyfile(empty, fresh)
-    fresh.replace(file)
 
 
 def _create(tools: Toolchain, schema: str, target: Path) -> None:

@@ -1,0 +1,94 @@
+"""Can a database server open its file? If it cannot, a new one takes its place.
+
+Everything in a zone's databases is derived, so an empty one is whole again within seconds. The file
+that cannot be opened is kept beside the new one, for whoever wants to know what became of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from pathlib import Path
+
+import orjson
+
+from weft import errors
+from weft.host import files
+
+KEPT = ".broken"  # after the name of the last file that was put aside
+
+# A record is this line and so many bytes; the first one is the schema (ovsdb(5)).
+_HEADER = re.compile(rb"OVSDB JSON (\d{1,7}) ([0-9a-f]{40})\n")
+_LONGEST = 4 << 20
+_WHAT_IT_IS = ("name", "version", "cksum")
+
+
+def defect(path: Path, template: bytes) -> str:
+    """Why no server of this schema can open the file, empty if one can.
+
+    `template` is a new database. What follows the schema is the server's to judge: it goes on from
+    the last transaction that is whole.
+    """
+    try:
+        with open(path, "rb", opener=files.plain) as file:
+            head = file.read(_LONGEST)
+    except FileNotFoundError:
+        return "is gone"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    if not head:
+        return "is empty"
+    said, wanted = _schema(head), _schema(template)
+    if said is None:
+        return "has a broken header"
+    if said != wanted:
+        return f"is of schema {said[0]} {said[1]}, the server of {wanted and ' '.join(wanted[:2])}"
+    return ""
+
+
+def _schema(data: bytes) -> tuple[str, ...] | None:
+    """Name, version and checksum of the schema; None where the first record is no schema."""
+    header = _HEADER.match(data)
+    if header is None:
+        return None
+    record = data[header.end() : header.end() + int(header[1])]
+    if hashlib.sha1(record, usedforsecurity=False).hexdigest().encode() != header[2]:
+        return None
+    try:
+        schema = orjson.loads(record)
+        return tuple(str(schema.get(key, "")) for key in _WHAT_IT_IS)
+    except (ValueError, AttributeError):
+        return None
+
+
+def mend(path: Path, template: Path, *, shown: str, doubt: str = "") -> str:
+    """What was done, empty if nothing had to be. `doubt`: why a file of the right schema is bad.
+
+    The old file goes when the new one is whole; Unavailable if there cannot be one.
+    """
+    what = defect(path, template.read_bytes()) or doubt
+    if not what:
+        return ""
+    fresh, kept = (path.with_name(f".{path.name}.new"), path.with_name(path.name + KEPT))
+    try:
+        shutil.copyfile(template, fresh)
+        is_there = path.is_symlink() or path.exists()
+        if is_there:
+            _remove(kept)
+            path.rename(kept)
+        fresh.replace(path)
+    except OSError as error:
+        raise errors.Unavailable(
+            f"{what}, and a new one cannot be made: {error.strerror}",
+            where=f"database {shown}",
+            hint="free some space, or see why its folder cannot be written",
+        ) from error
+    return f"it {what}; it was made anew" + (f", the old one is {shown}{KEPT}" if is_there else "")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
