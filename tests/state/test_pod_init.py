@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,3 +75,33 @@ def test_a_process_that_ends_while_it_is_killed(
     process.containers["c"] = {"attempt": 0, "status": None, "pid": 1 << 30}
     process.kill("c", signal.SIGTERM)
     process.kill("c", signal.SIGKILL)
+
+
+def test_a_long_name_of_a_program_is_told_by_its_beginning(
+    process: init.Init, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kubelet reads lines up to a bound, and puts what they say into a status."""
+
+    def refuse(order: init.Json, log: int, namespaces: dict[str, int]) -> None:
+        raise OSError(errno.ENAMETOOLONG, "File name too long", order["argv"][0])
+
+    monkeypatch.setattr(init, "become", refuse)
+    order = {"op": "start", "name": "c", "attempt": 0, "argv": ["\U0001f600" * 500_000], "env": {}}
+    process.obey({**order, "log": str(tmp_path / "c.log")})
+    assert len(process.containers["c"]["error"]) < 1000
+    assert process.containers["c"]["error"].endswith("File name too long")
+
+
+def test_a_container_cannot_fill_the_machine() -> None:
+    """Neither with processes nor by one file; who is bounded cannot raise it."""
+    code = (
+        "import resource\n"
+        "from weft.lab.kubelet import init\n"
+        "init.bound({'longest_file': 1 << 20})\n"
+        "print(*resource.getrlimit(resource.RLIMIT_NPROC),"
+        " *resource.getrlimit(resource.RLIMIT_FSIZE))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    processes, hard, file, longest = map(int, done.stdout.split())
+    assert 0 < processes == hard <= init.MOST_PROCESSES
+    assert file == longest == 1 << 20

@@ -19,6 +19,7 @@ import contextlib
 import errno
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -36,6 +37,8 @@ from weft.lab.kubelet import isolation, rootfs, syscalls
 
 PREVIOUS = ".previous"
 READY = b"ready"
+LONGEST_NAME = 256  # characters of a program's name in what is told of it
+MOST_PROCESSES = 4096  # of a pod, threads among them
 
 Json = dict[str, Any]
 
@@ -48,10 +51,10 @@ def open_log(path: str) -> int:
 
 
 def _why(error: BaseException) -> str:
-    """As a shell would say it."""
+    """As a shell would say it; of a long name its beginning."""
     if isinstance(error, OSError) and error.filename:
-        return f"{os.fsdecode(error.filename)}: {error.strerror}"
-    return str(error)
+        return f"{os.fsdecode(error.filename)[:LONGEST_NAME]}: {error.strerror}"
+    return str(error)[:LONGEST_NAME]
 
 
 def become(order: Json, log: int, namespaces: dict[str, int]) -> None:
@@ -66,11 +69,23 @@ def become(order: Json, log: int, namespaces: dict[str, int]) -> None:
     open_files(order.get("files") or ())
     rootfs.stage(order)
     isolation.join(namespaces)
+    bound(order)
     rootfs.build(order)
     isolation.confine(order)
     os.chdir(order.get("cwd") or "/")
     env = {str(key): str(value) for key, value in order["env"].items()}
     os.execvpe(order["argv"][0], order["argv"], env)
+
+
+def bound(order: Json) -> None:
+    """No more processes than these, and no longer files: nobody in a pod may raise it again."""
+    wanted = {resource.RLIMIT_NPROC: MOST_PROCESSES}
+    if order.get("longest_file"):
+        wanted[resource.RLIMIT_FSIZE] = order["longest_file"]
+    for kind, most in wanted.items():
+        allowed = resource.getrlimit(kind)[1]
+        most = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
+        resource.setrlimit(kind, (most, most))
 
 
 def open_files(files: Sequence[Json]) -> None:
@@ -173,7 +188,7 @@ class Init:
             state |= {"status": 126, "ended": time.time(), "error": str(error)}
             return self.tell()
         if why:
-            state["error"] = f"{order['argv'][0]}: {why}"
+            state["error"] = f"{order['argv'][0][:LONGEST_NAME]}: {why}"
         state["pid"] = inside
         self.names[pid] = name
         return self.tell()

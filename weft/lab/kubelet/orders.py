@@ -14,6 +14,7 @@ from weft.lab.kubelet import containers, images, logs, resolver, security, volum
 
 Object = dict[str, Any]
 LONGEST_HOSTNAME = 63
+LONGEST_FILE = 512 << 20  # bytes; of a log too, which is on the machine's disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ def start(
         "env": containers.environment(container, seen, place.plain),
         "cwd": container.get("workingDir") or "/",
         "log": str(log),
+        "longest_file": 0 if images.is_native(container.get("image", "")) else LONGEST_FILE,
         "root": str(root),
         "binds": [
             [str(place.image / "bin"), "/bin", False],

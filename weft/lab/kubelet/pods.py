@@ -87,7 +87,7 @@ class Pods:
                     raise ConnectionResetError("its network was not finished")
                 await box.connect(lambda box=box: self._queue.add(_key(box)))  # type: ignore[misc]
                 box.ordered = {name: state.attempt for name, state in box.states.items()}
-            except OSError:
+            except (OSError, ValueError):  # one pod's must not keep the node's others waiting
                 box.gone = True
             self._queue.add(_key(box))
 

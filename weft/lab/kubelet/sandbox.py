@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import shutil
 import sys
@@ -22,6 +23,8 @@ from weft import errors
 from weft.host import files, netlink, netns, process
 from weft.lab.kubelet import containers
 from weft.lab.meta import plugin
+
+log = logging.getLogger(__name__)
 
 Object = dict[str, Any]
 NETNS = Path("/run/netns")
@@ -89,8 +92,8 @@ class Sandbox:
             while line := await reader.readline():
                 self._take(line)
                 on_change()
-        except ConnectionError:
-            pass
+        except (ConnectionError, ValueError) as error:  # ended, or says what cannot be followed
+            log.info("sandbox %s: %s", self.about.id[:13], error)
         self.gone = True
         on_change()
 

@@ -37,3 +37,8 @@ def test_names_of_pods() -> None:
     assert order("busybox", hostname="shop1")["etc"]["hostname"] == "shop1\n"
     told = order("busybox", "192.0.2.1", hostNetwork=True, hostname="shop1")
     assert told["etc"]["hosts"].endswith("192.0.2.1\tnode1\n")
+
+
+def test_files_have_a_bound_unless_they_are_a_machines_disks() -> None:
+    assert order("busybox")["longest_file"] == orders.LONGEST_FILE
+    assert order("lab.weft/virt-launcher")["longest_file"] == 0
