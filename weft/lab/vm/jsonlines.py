@@ -42,11 +42,13 @@ class Stream:
         self._where = where
 
     @classmethod
-    async def connect(cls, path: Path) -> Stream:
-        """Raises Unavailable when nobody listens there (yet), or too many wait already."""
+    async def connect(cls, path: Path, limit: int = LIMIT) -> Stream:
+        """`limit` is the longest line, in bytes.
+
+        Raises Unavailable when nobody listens there (yet), or too many wait already."""
         try:
             with state.door(path) as name:
-                reader, writer = await asyncio.open_unix_connection(name, limit=LIMIT)
+                reader, writer = await asyncio.open_unix_connection(name, limit=limit)
         except OSError as error:
             raise errors.Unavailable(
                 f"the virtual machine does not answer ({error.strerror})",

@@ -11,6 +11,9 @@ from weft import errors
 from weft.lab.vm import jsonlines
 from weft.lab.vm.jsonlines import Stream
 
+LONGEST_LINE = 1 << 20  # bytes
+MOST_EVENTS = 64  # that wait for a reader
+
 
 class Monitor:
     """One monitor connection. QEMU serves one client on each monitor socket at a time."""
@@ -21,7 +24,7 @@ class Monitor:
         self._events: list[dict[str, Any]] = []
 
     async def __aenter__(self) -> Self:
-        self._stream = await Stream.connect(self._path)
+        self._stream = await Stream.connect(self._path, LONGEST_LINE)
         await self._stream.receive()  # the greeting
         await self.execute("qmp_capabilities")
         return self
@@ -35,12 +38,18 @@ class Monitor:
         await self._connected().close()
 
     async def execute(self, command: str, **arguments: Any) -> Any:
-        """The command's return value; events that come meanwhile are kept for `events`."""
+        """The command's return value; events that come meanwhile are kept for `events`.
+
+        Raises Unavailable when more come than QEMU has: whoever serves the socket may be a pod.
+        """
         stream = self._connected()
         await stream.send(jsonlines.request(command, arguments))
         while True:
             message = await stream.receive()
             if "event" in message:
+                if len(self._events) >= MOST_EVENTS:
+                    what = f"{command}: {MOST_EVENTS} events came before an answer"
+                    raise errors.Unavailable(what, where=str(self._path))
                 self._events.append(message)
             else:
                 return jsonlines.value(command, message, self._path)
