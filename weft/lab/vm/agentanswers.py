@@ -7,6 +7,7 @@ AttributeError for what no agent answers.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_interface
@@ -15,6 +16,19 @@ from typing import Any
 LONGEST = 256  # characters of one text
 MOST = 128  # interfaces, and addresses of each
 _NONE = "00:00:00:00:00:00"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a command in the guest ended."""
+
+    status: int
+    output: bytes
+    errors: bytes = b""
+
+    @property
+    def text(self) -> str:
+        return self.output.decode(errors="replace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +78,20 @@ def _address(one: Mapping[str, Any]) -> str:
     written = text(f"{one['ip-address']}/{one['prefix']}")
     ip_interface(written)
     return written
+
+
+def started(answer: Any) -> int:
+    """The number of a process that runs now."""
+    return int(answer["pid"])
+
+
+def ended(answer: Any) -> Outcome | None:
+    """None while it runs."""
+    if not answer["exited"]:
+        return None
+    status = answer["exitcode"] if "exitcode" in answer else 128 + int(answer.get("signal", 0))
+    return Outcome(
+        status=int(status),
+        output=base64.b64decode(answer.get("out-data", "")),
+        errors=base64.b64decode(answer.get("err-data", "")),
+    )

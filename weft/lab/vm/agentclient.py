@@ -10,14 +10,13 @@ import asyncio
 import base64
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from weft import errors
 from weft.lab.vm import agentanswers, jsonlines
-from weft.lab.vm.agentanswers import GuestInterface
+from weft.lab.vm.agentanswers import GuestInterface, Outcome
 from weft.lab.vm.jsonlines import Stream
 
 DEADLINE = 10.0
@@ -26,19 +25,6 @@ _tickets = itertools.count(1)
 _Read = TypeVar("_Read")
 
 __all__ = ["Agent", "GuestInterface", "Outcome"]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a command in the guest ended."""
-
-    status: int
-    output: bytes
-    errors: bytes = b""
-
-    @property
-    def text(self) -> str:
-        return self.output.decode(errors="replace")
 
 
 class Agent:
@@ -89,9 +75,9 @@ class Agent:
         """Every card with a MAC; the loopback interface is left out."""
         return await self._said("guest-network-get-interfaces", agentanswers.interfaces)
 
-    async def _said(self, command: str, read: Callable[[object], _Read]) -> _Read:
+    async def _said(self, command: str, read: Callable[[object], _Read], **arguments: Any) -> _Read:
         """What the answer says; a guest that answers otherwise than an agent has none."""
-        answer = await self.ask(command)
+        answer = await self.ask(command, **arguments)
         try:
             return read(answer)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -107,22 +93,16 @@ class Agent:
         """
         program, *arguments = argv
         request: dict[str, Any] = {"path": program, "arg": arguments, "capture_output": True}
-        started = await self.ask(
-            "guest-exec",
-            **request,
-            **({"input_data": base64.b64encode(stdin).decode()} if stdin else {}),
-        )
+        given = {"input_data": base64.b64encode(stdin).decode()} if stdin else {}
+        number = await self._said("guest-exec", agentanswers.started, **request, **given)
         pause = 0.02
         async with self._limit(deadline):
-            while not (state := await self.ask("guest-exec-status", pid=started["pid"]))["exited"]:
+            while (
+                ended := await self._said("guest-exec-status", agentanswers.ended, pid=number)
+            ) is None:
                 await asyncio.sleep(pause)
                 pause = min(pause * 1.5, 0.5)
-        status = state.get("exitcode", 128 + int(state.get("signal", 0)))
-        return Outcome(
-            status=int(status),
-            output=base64.b64decode(state.get("out-data", "")),
-            errors=base64.b64decode(state.get("err-data", "")),
-        )
+        return ended
 
     async def _join(self) -> Stream:
         """Connect; where another client is in line already the kernel refuses at once."""

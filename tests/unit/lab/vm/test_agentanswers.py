@@ -64,3 +64,19 @@ def test_other_answers_that_no_agent_gives(read: Callable[[object], object]) -> 
     for answer in (None, [], "text", 7):
         with pytest.raises(AttributeError):
             read(answer)
+
+
+def test_how_a_command_ended() -> None:
+    assert agentanswers.started({"pid": 7}) == 7
+    assert agentanswers.ended({"exited": False}) is None
+    told = agentanswers.ended({"exited": True, "exitcode": 3, "out-data": "aGk="})
+    assert told == agentanswers.Outcome(3, b"hi")
+    assert agentanswers.ended({"exited": True, "signal": 9}) == agentanswers.Outcome(137, b"")
+
+
+@pytest.mark.parametrize(
+    "answer", [None, [], {}, {"exited": True, "exitcode": []}, {"exited": 1, "out-data": "a"}]
+)
+def test_how_no_command_ends(answer: Any) -> None:
+    with pytest.raises((ValueError, TypeError, KeyError)):
+        agentanswers.ended(answer)
