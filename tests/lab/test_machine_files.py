@@ -96,7 +96,7 @@ def test_no_other_file_is_opened(house: House, tmp_path: Path, name: str, rule: 
     (mine,) = [one.removeprefix("pod/") for one in pod.split() if f"-{name}-" in one]
     told = house.kubectl.event(mine, "Failed")
     assert rule in told
-    assert str(paths[name]) in told
+    assert str(paths[name])[:50] in told  # a long value is cut
     house.kubectl("delete", "vmi", name)
 
 

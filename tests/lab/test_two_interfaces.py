@@ -62,8 +62,9 @@ def test_both_interfaces_lead_to_the_other_nodes_also_after_their_links_were_dow
                     labs.reach("default/twice", each, "-I", mine)
                     labs.reach("default/far", mine)
         for family, addresses in (("-4", "10.60.7.%"), ("-6", "fd60:0:0:7::%")):
-            found = ways(labs, "twice", family, addresses)
-            assert {interface for _, interface in found} == {"net1", "net2"}
+            looks = (ways(labs, "twice", family, addresses) for _ in range(30))
+            used = ({interface for _, interface in found} for found in looks)
+            assert {"net1", "net2"} in used, "its answers come by one before the other is joined"
 
     check()
     for down in (["net1"], ["net1", "net2"]):

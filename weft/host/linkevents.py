@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import socket
+import struct
+from collections.abc import Iterator
 
 from weft.host import netns
 
 _RTMGRP_LINK = 1  # rtnetlink(7)
-_AT_ONCE = 256  # messages; a pod may make any number
+_RTM_NEWLINK = 16
+_IFF_UP = 0x1
+_AT_ONCE = 256  # datagrams; a pod may make any number
+_LARGEST = 1 << 16
+# nlmsghdr's length and type; then of ifinfomsg the index and flags.
+_MESSAGE = struct.Struct("=IH10x4xiI4x")
 
 
 def opened(namespace: str) -> socket.socket:
@@ -25,12 +31,23 @@ def opened(namespace: str) -> socket.socket:
         return events
 
 
-def drain(events: socket.socket) -> None:
-    """Read away what has come, a bounded number at once; what it says does not matter."""
-    with contextlib.suppress(BlockingIOError):
-        for _ in range(_AT_ONCE):
-            try:
-                events.recv(1)
-            except OSError as error:
-                if error.errno != errno.ENOBUFS:  # more came than the socket holds
-                    raise
+def downs(events: socket.socket) -> Iterator[int]:
+    """Indexes of the links that were down since the last call; 0 when some news was lost.
+
+    Reads a bounded number of messages (rtnetlink(7), struct nlmsghdr and ifinfomsg).
+    """
+    for _ in range(_AT_ONCE):
+        try:
+            data = events.recv(_LARGEST)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:  # more came than the socket holds
+                raise
+            yield 0
+            continue
+        while len(data) >= _MESSAGE.size:
+            length, kind, index, flags = _MESSAGE.unpack_from(data)
+            if kind == _RTM_NEWLINK and not flags & _IFF_UP:
+                yield index
+            data = data[max(length + 3 & ~3, _MESSAGE.size) :]

@@ -10,6 +10,8 @@ Works in the network namespace of its thread, like `weft.host.netlink`.
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -23,6 +25,8 @@ MAIN_TABLE = 254
 OWN_TABLES = 100  # an interface's own table is this plus its index, as ovn-kubernetes numbers them
 LAST_RESORT = 1 << 30  # a metric greater than any that people choose
 _UNREACHABLE = 7  # RTN_UNREACHABLE, rtnetlink(7)
+
+_TURNS = tuple(threading.Lock() for _ in range(64))  # one serves many namespaces
 
 Hop = tuple[str, int]  # gateway ("" for none) and index of the device
 
@@ -61,9 +65,14 @@ class Rule:
 
 def ensure(name: str, wanted: Routing) -> bool:
     """Add what the device of this name lacks; whether that was anything. It must be up."""
-    with netlink.opened(f"device {name}") as handle:
+    with _turn(), netlink.opened(f"device {name}") as handle:
         index = netlink.find(handle, name)
         return bool(index) and apply(handle, index, wanted)
+
+
+def _turn() -> threading.Lock:
+    """Held from reading a namespace's routes to writing them: two interfaces join one route."""
+    return _TURNS[os.stat("/proc/thread-self/ns/net").st_ino % len(_TURNS)]
 
 
 def apply(handle: Any, index: int, wanted: Routing) -> bool:

@@ -21,6 +21,8 @@ from weft.node.dependencies import Dependencies
 
 log = logging.getLogger(__name__)
 
+_ANY = 0  # no link has this index
+_MANY = 64  # links that are told apart: a pod may make any number
 _PAUSE = 0.1  # seconds between two looks at one interface: a pod may flap its links without end
 
 
@@ -31,11 +33,15 @@ class Keeper:
         self._deps = deps
         self._is_busy = is_busy
         self._events: dict[str, socket.socket] = {}  # by device
+        # By device: indexes of links that were down since its routes were looked at, 0 for any.
+        self._downs: dict[str, set[int]] = {}
         self._queue = queue.Queue("routes")
 
     async def run(self) -> None:
         end = self._deps.ovs.subscribe("Interface", self._changed)
         for columns in self._deps.ovs.rows("Interface").values():
+            if (bound := port.bound(columns)) is not None:
+                self._downs[bound.device] = {_ANY}  # nobody looked while no agent ran
             self._changed("", None, columns)
         try:
             await self._queue.run(self._reconcile, workers=4)
@@ -57,11 +63,20 @@ class Keeper:
         nic = wanted.nic_of(bound, self._deps) if bound else None
         if bound is None or nic is None or not nic.routes or not bound.netns:
             return
+        downs = self._downs.setdefault(device, set())
         try:
             if device not in self._events and not await self._follow(bound):
                 return
-            linkevents.drain(self._events[device])
-            if not self._is_busy(device) and await asyncio.to_thread(restore, bound.netns, nic):
+            downs.update(linkevents.downs(self._events[device]))
+            if len(downs) > _MANY:
+                downs.clear()
+                downs.add(_ANY)
+            if self._is_busy(device):  # a call or a repair brings the link up, with its routes
+                downs.clear()
+                self._queue.add(device, after=_PAUSE)
+                return
+            had_lost = await asyncio.to_thread(restore, bound.netns, nic, downs)
+            if had_lost:
                 log.warning(
                     "routes of interface %s of Pod %s were given back after its link was down",
                     bound.interface,
@@ -94,15 +109,24 @@ class Keeper:
         self._queue.add(device)
 
     def _unfollow(self, device: str) -> None:
+        self._downs.pop(device, None)
         if events := self._events.pop(device, None):
             asyncio.get_running_loop().remove_reader(events)
             events.close()
 
 
-def restore(namespace: str, nic: plan.Nic) -> bool:
-    """Whether the interface is up and lacked anything of its routes."""
+def restore(namespace: str, nic: plan.Nic, downs: set[int]) -> bool:
+    """Whether the interface lacked routes after it was down; takes note of what it has seen.
+
+    An interface that was not down keeps what others made of its routes: a meta-plugin moves the
+    default route to another one, and has none for a moment.
+    """
+    if not downs:
+        return False
     with netns.entered(namespace):
         link = netlink.read(nic.interface)
         if link is None or not link.up:
             return False
-        return routing.ensure(nic.interface, wiring.routing_of(nic))
+        was_down = bool(downs & {_ANY, link.index})
+        downs.clear()
+        return was_down and routing.ensure(nic.interface, wiring.routing_of(nic))

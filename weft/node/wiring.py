@@ -80,6 +80,8 @@ def give_back(nic: plan.Nic, namespace: str) -> bool:
     with netns.entered(namespace):
         if old is not None:
             transplant.restore(old)
+            if old.up and old.addresses:  # else a virtual machine has it
+                routing.ensure(nic.interface, routing_of(nic))
         elif not netlink.join(nic.interface, names.machine_bridge(nic.interface), mtu=nic.mtu):
             configure(nic)
     return True
