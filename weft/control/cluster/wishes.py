@@ -30,6 +30,11 @@ _KEPT_ANNOTATIONS = (
     names.POD_NETWORKS_SIGNATURE,
 )
 
+# A pod's attachments beside the cluster's own network; a definition's key and a device's name.
+_MOST_TOLD = selection.MAX_ATTACHMENTS + 1
+_LONGEST_TOLD = 512
+_LONGEST_SHARED = 4096  # characters of a selection that is stored once for all pods that have it
+
 
 def keep(pod: Object, *, primary: bool = False) -> Object:
     """The few fields that count; what repeats from pod to pod is stored once.
@@ -87,6 +92,8 @@ def _made(annotations: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         told = [(str(each["name"]), str(each["interface"])) for each in listed]
     except (ValueError, TypeError, KeyError):
         return ()
+    if len(told) > _MOST_TOLD or any(len(name) + len(each) > _LONGEST_TOLD for name, each in told):
+        return ()  # no plugin writes that, and what is read here is kept
     seen: Counter[str] = Counter()
     found = []
     for name, interface in told:
@@ -230,9 +237,11 @@ def definitions(pod: Object) -> list[str]:
 
 def attachments(pod: Object) -> tuple[model.Attachment, ...]:
     """The attachments that the pod asks for; InvalidInput names the pod and the field."""
-    is_primary = serves_primary(pod)
+    is_primary, texts = serves_primary(pod), _texts(pod)
+    if sum(len(each) for each in texts if isinstance(each, str)) > _LONGEST_SHARED:
+        return selection.parse(pod, primary=is_primary)  # no template's: not worth its memory
     try:
-        return _parsed(pod["metadata"]["namespace"], *_texts(pod), is_primary)
+        return _parsed(pod["metadata"]["namespace"], *texts, is_primary)
     except (errors.InvalidInput, TypeError):
         return selection.parse(pod, primary=is_primary)  # for a message about this very pod
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -161,3 +162,26 @@ def owner(**changes: Any) -> dict[str, Any]:
 )
 def test_whose_the_nics_of_a_pod_are(owners: list[Any], expected: str) -> None:
     assert wishes.identity(wishes.keep(pod(metadata={"ownerReferences": owners}))) == expected
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        [{"name": f"a/b{number}", "interface": f"net{number}"} for number in range(9000)],
+        [{"name": "a/b", "interface": "x" * 100_000}],
+    ],
+)
+def test_a_status_that_no_plugin_wrote_is_not_kept(told: list[dict[str, str]]) -> None:
+    """What a tenant writes there stays in the manager's memory beyond its pod."""
+    notes = {names.NETWORKS: "b0", names.NETWORK_STATUS: json.dumps(told)}
+    kept = wishes.keep(pod(metadata={"annotations": notes}))
+    assert wishes.interfaces(kept) == {}
+    assert wishes.is_wired(kept)
+
+
+def test_a_selection_of_many_characters_is_read_and_not_stored() -> None:
+    wishes.attachments(wishes.keep(pod("blue")))
+    before = wishes._parsed.cache_info().currsize
+    (found,) = wishes.attachments(wishes.keep(pod("blue" + " " * 100_000)))
+    assert found.nad == "a/blue"
+    assert wishes._parsed.cache_info().currsize == before
