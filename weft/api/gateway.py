@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
 from weft import errors, model, names
@@ -12,9 +12,18 @@ _Read = TypeVar("_Read", model.Interface, model.Address)
 
 
 def parse(
-    node: str, *, addresses: str, next_hops: str = "", physical_network: str = "physnet"
+    node: str,
+    *,
+    addresses: str,
+    next_hops: str = "",
+    physical_network: str = "physnet",
+    endpoints: Collection[str] = (),
 ) -> model.Gateway | None:
-    """The node's gateway, None where it is given no address; raises the first problem."""
+    """The node's gateway, None where it is given no address; raises the first problem.
+
+    `endpoints` are the node's own tunnel endpoints. Pods send from the gateway's address: were it
+    an endpoint, a pod could send what other nodes take for the tunnels' packets.
+    """
     own = _listed("--gateway-address", addresses, written.interface)
     hops = _listed("--gateway-next-hop", next_hops, written.address)
     if not own:
@@ -26,6 +35,10 @@ def parse(
         if not any(hop in address.network for address in own):
             rule = f"is not on the network of --gateway-address {addresses}"
             raise errors.InvalidInput("weft node", "--gateway-next-hop", str(hop), rule)
+    for address in own:
+        if str(address.ip) in endpoints:
+            rule = "is the node's tunnel endpoint (ovn-encap-ip); the gateway needs one of its own"
+            raise errors.InvalidInput("weft node", "--gateway-address", str(address), rule)
     if not physical_network:
         rule = "is empty; it must name the gateway's network in ovn-bridge-mappings"
         raise errors.InvalidInput("weft node", "--physical-network", None, rule)

@@ -66,7 +66,7 @@ class Agent:
         self._client, self._options, self.own, self._ovs = client, options, own, ovs
         self._databases = (ovs, nb, sb)
         self._primary = primary_of(options)
-        self._announced = replace(own, gateway=gateway_of(options))
+        self._announced = replace(own, gateway=gateway_of(options, own))
         self.nads = cache.Cache(client, resources.NADS)
         self.pods = pods.watch(client)
         self.keys = decisions.watch_keys(client, options.keys_namespace or client.namespace)
@@ -315,13 +315,14 @@ def primary_of(options: settings.Agent) -> model.Network | None:
     return clusternet.parse(options.cluster_subnets, mtu=options.default_mtu)
 
 
-def gateway_of(options: settings.Agent) -> model.Gateway | None:
+def gateway_of(options: settings.Agent, own: model.NodeInfo | None = None) -> model.Gateway | None:
     """This node's way out of it."""
     return gateway.parse(
         options.node,
         addresses=options.gateway_address,
         next_hops=options.gateway_next_hop,
         physical_network=options.physical_network,
+        endpoints=own.encap_ips if own else (),
     )
 
 

@@ -43,3 +43,10 @@ def test_a_node_without_address_has_no_way_out() -> None:
 def test_refused(addresses: str, next_hops: str, network: str, rule: str) -> None:
     with pytest.raises(errors.InvalidInput, match=rule):
         gateway.parse("n", addresses=addresses, next_hops=next_hops, physical_network=network)
+
+
+def test_a_tunnel_endpoint_is_no_gateway() -> None:
+    given = {"addresses": "172.31.1.101/24,fd00:2::65/64"}
+    with pytest.raises(errors.InvalidInput, match=r"172.31.1.101/24.*tunnel endpoint"):
+        gateway.parse("n", **given, endpoints=("172.31.1.101",))
+    assert gateway.parse("n", **given, endpoints=("172.31.1.11",)) is not None
