@@ -27,7 +27,7 @@ from weft.control import loop
 from weft.host import netlink
 from weft.kube import cache, client, events, resources
 from weft.lab import foreground
-from weft.lab.kubelet import images, launchers, nodeobject, orders, pods, sandbox
+from weft.lab.kubelet import images, launchers, network, nodeobject, orders, pods, sandbox
 from weft.lab.meta import attach, primary
 from weft.lab.vm import disks
 
@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 HANDLER = "weft.lab.vm.handler"
 HEARTBEAT = 240.0
+NETWORK_STATUS = 10.0  # seconds between two looks at the network
 RUN = Path("/run/weft")
 LOGS = RUN / "logs"
 _PLAIN_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -85,10 +86,18 @@ async def run(config: Config) -> None:
             await pods.Pods(api, mine, meta, recorder, environment, machines).run()
 
         async def beat() -> None:
-            """A heartbeat for whoever looks; nobody in the lab waits for it."""
+            """Says whether the network is ready, when that changes, and now and again anyway."""
+            shown, silent = network.Shown(), 0.0
             while True:
-                await asyncio.sleep(HEARTBEAT)
-                await _write_status(api, config, environment.host_ip, own.get(config.node) or node)
+                await asyncio.sleep(NETWORK_STATUS)
+                silent += NETWORK_STATUS
+                if config.primary == "weft":
+                    now = await network.trouble(str(config.run / "cni/bin"))
+                    silent += HEARTBEAT if shown.changes(now) else 0.0
+                if silent >= HEARTBEAT:
+                    silent = 0.0
+                    known = own.get(config.node) or node
+                    await _write_status(api, config, environment.host_ip, known, shown.trouble)
 
         parts = {
             "events": recorder.run(),
@@ -165,7 +174,7 @@ async def _register(api: client.Client, config: Config, address: str) -> dict[st
 
 
 async def _write_status(
-    api: client.Client, config: Config, address: str, node: dict[str, Any]
+    api: client.Client, config: Config, address: str, node: dict[str, Any], network: str = ""
 ) -> None:
     status = nodeobject.status(
         config.node,
@@ -182,6 +191,7 @@ async def _write_status(
             "bootID": config.node,
         },
         earlier=node.get("status") or {},
+        network=network,
     )
     try:
         # Beside the conditions that others write.

@@ -11,6 +11,10 @@ from typing import Any
 Object = dict[str, Any]
 VERSION = "v1.32.0"
 PODS = 250
+_NOT_READY = (
+    "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady "
+    "message:Network plugin returns error: "
+)
 
 
 def metadata(name: str, architecture: str) -> Object:
@@ -34,19 +38,23 @@ def status(
     now: str,
     system: Mapping[str, str],
     earlier: Mapping[str, Any],
+    network: str = "",
 ) -> Object:
-    """`earlier` is the status so far, for the time of the last change."""
+    """`earlier` is the status so far, for the time of the last change; `network` says why the
+    node's network can take no pods, in which case the node is not ready, as a kubelet has it.
+    """
     resources = {"cpu": str(cpus), "memory": f"{memory_kib}Ki", "pods": str(PODS)}
     conditions: list[Object] = earlier.get("conditions") or []
     before: Object = next((c for c in conditions if c["type"] == "Ready"), {})
+    value = "False" if network else "True"
     ready = {
         "type": "Ready",
-        "status": "True",
-        "reason": "KubeletReady",
-        "message": "kubelet is posting ready status",
+        "status": value,
+        "reason": "KubeletNotReady" if network else "KubeletReady",
+        "message": f"{_NOT_READY}{network}" if network else "kubelet is posting ready status",
         "lastHeartbeatTime": now,
         "lastTransitionTime": before["lastTransitionTime"]
-        if before.get("status") == "True"
+        if before.get("status") == value
         else now,
     }
     return {
