@@ -360,3 +360,29 @@ async def test_a_story_of_two_tenants_ends_the_same_with_a_new_manager_at_each_s
         address for key in found for e in given(api, key).values() for address in e["ip_addresses"]
     ]
     assert len(held) == len(set(held)) == 3
+
+
+@pytest.mark.parametrize(
+    ("home", "phase", "holds_back"),
+    [
+        ("tb", "Pending", False),
+        ("tb", "Running", False),
+        ("ta", "Pending", False),
+        ("ta", "Running", True),  # it may hold an address that its node alone knows
+    ],
+)
+async def test_a_forged_status_holds_back_nobody_on_anothers_network(
+    home: str, phase: str, holds_back: bool
+) -> None:
+    api = MemoryApi()
+    api.put(NADS, nad("ta"))
+    await manage(api)
+    liar = pod(home, "liar", "other")
+    told = [{"name": "ta/blue", "interface": "net1"}]
+    liar["metadata"]["annotations"][names.NETWORK_STATUS] = json.dumps(told)
+    liar["status"]["phase"] = phase
+    api.put(PODS, liar)
+    async with managed(api) as manager:
+        api.put(PODS, pod("ta", "web", "blue"))
+        await settled(api, manager)
+        assert bool(given(api, "ta/web")) is not holds_back

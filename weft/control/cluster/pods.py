@@ -256,7 +256,7 @@ class Pods:
 
     def _doubt(self, pods: Iterable[Object]) -> None:
         for pod in pods:
-            self._unknown.add(resources.key(pod), self._standing.networks(pod))
+            self._unknown.add(resources.key(pod), self._standing.doubted(pod))
         if self._unknown:
             asyncio.get_running_loop().call_later(PATIENCE, lambda: self._wake(self._unknown.end()))
 

@@ -54,8 +54,8 @@ class Standing:
     def permitted(
         self, pod: Object, annotated: Mapping[str, model.Allocation]
     ) -> Mapping[str, model.Allocation]:
-        """The allocations that the pod may keep: all once it is wired, else on usable networks."""
-        if wishes.is_wired(pod):
+        """The allocations that the pod may keep: all once it runs, else on usable networks."""
+        if wishes.is_running(pod):
             return annotated
         home, found = pod["metadata"]["namespace"], {}
         for key, allocation in annotated.items():
@@ -90,14 +90,24 @@ class Standing:
         """The keys of the pod's annotation that belong to weft's networks."""
         return {key for key in podnetworks.keys(wishes.annotation(pod)) if self.is_own(key)}
 
-    def networks(self, pod: Object) -> set[str]:
-        """The networks that the pod names, in its request or in its annotation."""
+    def doubted(self, pod: Object) -> set[str]:
+        """The networks on which the pod may hold an address that the manager does not know.
+
+        What the pod says of itself may be forged: only a running one counts, and only on networks
+        that its namespace may use.
+        """
+        if not wishes.is_running(pod):
+            return set()
         keys = {*podnetworks.keys(wishes.annotation(pod)), *wishes.interfaces(pod)}
         nads = {names.definition_of(key) for key in keys} | set(wishes.nads(pod))
         if wishes.serves_primary(pod):
             nads.add("")
-        found = (self._networks.find(nad) for nad in nads)
-        return {network.name for network in found if network is not None}
+        home, found = pod["metadata"]["namespace"], map(self._networks.find, nads)
+        return {
+            network.name
+            for network in found
+            if network is not None and self._networks.may_use(network, home)
+        }
 
     def is_own(self, attachment: str) -> bool:
         """Whether an attachment is to a network of weft's."""

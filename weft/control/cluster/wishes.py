@@ -22,7 +22,7 @@ from weft.policy.words import Protocol
 
 Object = dict[str, Any]
 
-_SILENT = ("wired", "labels", "ports")
+_SILENT = ("runs", "told", "labels", "ports")
 _KEPT_ANNOTATIONS = (
     names.NETWORKS,
     names.CHOSEN_DEFAULT,
@@ -69,7 +69,8 @@ def keep(pod: Object, *, primary: bool = False) -> Object:
         slim["primary"] = True
     phase = (pod.get("status") or {}).get("phase")
     if phase == "Running" or names.NETWORK_STATUS in annotations:
-        slim["wired"] = (has_networks and _made(annotations)) or True
+        wired = "runs" if phase == "Running" else "told"
+        slim[wired] = (has_networks and _made(annotations)) or True
     if phase in ("Succeeded", "Failed"):
         slim["completed"] = True
     return slim
@@ -140,13 +141,21 @@ def is_completed(pod: Object) -> bool:
 
 
 def is_wired(pod: Object) -> bool:
-    """Whether the pod has its interfaces already: they stay as they are for its life."""
-    return bool(pod.get("wired"))
+    """Whether the pod has its interfaces already: they stay as they are for its life.
+
+    That its network-status says so is enough, which may be forged: it gets nothing by it.
+    """
+    return is_running(pod) or "told" in pod
+
+
+def is_running(pod: Object) -> bool:
+    """Whether the pod runs by its phase, which only a kubelet writes."""
+    return "runs" in pod
 
 
 def interfaces(pod: Object) -> Mapping[str, str]:
     """By attachment key: what the interface of a pod that is wired is called, as far as told."""
-    made = pod.get("wired")
+    made = pod.get("runs") or pod.get("told")
     return dict(made) if isinstance(made, tuple) else {}
 
 
