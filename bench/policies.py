@@ -26,7 +26,7 @@ from weft.control.zone import policies, state, writer
 from weft.lab.runtime import toolchain
 from weft.ovn import policy, ports, sets, tables
 from weft.ovsdb.replica import Replica
-from weft.policy import words
+from weft.policy import netpolicy
 
 POLICIES, SIZES = 1000, (10, 100, 1000)
 SPACES, APPS, ROLES = 50, 4, 10
@@ -50,20 +50,23 @@ def pod(number: int, node: str) -> state.Pod:
     return state.Pod(ref, node, {KEY: allocation}, labels=labels)
 
 
-def declared(number: int) -> words.Policy:
+def declared(number: int) -> netpolicy.Policy:
     """Lets one role of all namespaces reach one app of its own."""
-    chosen = words.Requirement("app", words.Operator.IN, (f"a{number // SPACES % APPS}",))
-    role = words.Requirement("role", words.Operator.IN, (f"r{number % ROLES}",))
-    peers = (words.Members(pods=words.Selector((role,))),)
-    services = (words.Service(words.Protocol.TCP, 80), words.Service(words.Protocol.UDP, 53))
-    return words.Policy(
+    chosen = netpolicy.Requirement("app", netpolicy.Operator.IN, (f"a{number // SPACES % APPS}",))
+    role = netpolicy.Requirement("role", netpolicy.Operator.IN, (f"r{number % ROLES}",))
+    peers = (netpolicy.PodSelector(pods=netpolicy.Selector((role,))),)
+    services = (
+        netpolicy.PolicyPort(netpolicy.Protocol.TCP, 80),
+        netpolicy.PolicyPort(netpolicy.Protocol.UDP, 53),
+    )
+    return netpolicy.Policy(
         f"s{number % SPACES}",
         f"n{number}",
         f"uid-n{number}",
         (KEY,),
-        words.Selector((chosen,)),
-        frozenset({words.Direction.INGRESS}),
-        (words.Rule(0, peers, services),),
+        netpolicy.Selector((chosen,)),
+        frozenset({netpolicy.Direction.INGRESS}),
+        (netpolicy.Rule(0, peers, services),),
     )
 
 
@@ -199,7 +202,7 @@ def port_key() -> str:
 
 def groups(number: int) -> Iterator[str]:
     """Why the port of this pod is isolated, and those of the policies that select it."""
-    space, ingress = f"s{number % SPACES}", words.Direction.INGRESS
+    space, ingress = f"s{number % SPACES}", netpolicy.Direction.INGRESS
     yield policy.Group(policy.Kind.DENY, "flat", space, ingress).name
     for made in map(declared, range(POLICIES)):
         if made.namespace == space and made.pods.matches(pod(number, OWN).labels):
@@ -208,7 +211,7 @@ def groups(number: int) -> Iterator[str]:
 
 def role_set(number: int) -> str:
     (peer,) = declared(number % ROLES).ingress[0].peers or ()
-    assert isinstance(peer, words.Members)
+    assert isinstance(peer, netpolicy.PodSelector)
     return sets.Set("flat", peer).name
 
 

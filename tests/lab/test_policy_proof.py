@@ -13,8 +13,8 @@ from tests.support import orders, policysets
 from tests.support.inside import talks as program
 from tests.support.policylab import LAB, PolicyLab, Trial
 from tests.support.policysets import Step
-from weft.policy import words
-from weft.policy.words import Direction, Members, Protocol, Rule, Service
+from weft.policy import netpolicy
+from weft.policy.netpolicy import Direction, PodSelector, PolicyPort, Protocol, Rule
 
 pytestmark = pytest.mark.lab
 # Another seed tries other sets; a failure says which one it was.
@@ -78,7 +78,7 @@ class Talkers:
     def both_speak(self, talk: int | None) -> bool:
         return all(self.is_heard(talk, by, LONG) for by in ("client", "server"))
 
-    def guard(self, *policies: words.Policy) -> None:
+    def guard(self, *policies: netpolicy.Policy) -> None:
         """What passes from then on passes by these, not by what a switch remembers."""
         self.lab.become(Step(self.lab.declared.step.world, policies))
         if policies:
@@ -98,14 +98,16 @@ def talkers(policy_lab: PolicyLab) -> Iterator[Talkers]:
 # Until what is allowed comes, and until it is clear that what is not does not.
 LONG, SHORT = 20.0, 0.5
 PORTS = itertools.count(7000)
-FIRST = words.Selector((words.Requirement("name", words.Operator.IN, ("t1",)),))
-SECOND = words.Selector((words.Requirement("name", words.Operator.IN, ("t2",)),))
+FIRST = netpolicy.Selector((netpolicy.Requirement("name", netpolicy.Operator.IN, ("t1",)),))
+SECOND = netpolicy.Selector((netpolicy.Requirement("name", netpolicy.Operator.IN, ("t2",)),))
 
 
-def isolating(direction: Direction, *rules: Rule) -> words.Policy:
+def isolating(direction: Direction, *rules: Rule) -> netpolicy.Policy:
     """Guards the first of them."""
     fields = {"ingress": rules} if direction is Direction.INGRESS else {"egress": rules}
-    return words.Policy("talk", "guard", "", ("red/flat",), FIRST, frozenset({direction}), **fields)
+    return netpolicy.Policy(
+        "talk", "guard", "", ("red/flat",), FIRST, frozenset({direction}), **fields
+    )
 
 
 @pytest.mark.parametrize("version", [4, 6])
@@ -138,8 +140,8 @@ def test_a_new_policy_ends_connections_that_it_does_not_allow(
         for port in (kept, lost)
     }
     assert all(map(talkers.both_speak, talks.values()))
-    services = tuple(Service(protocol, kept) for protocol in (Protocol.TCP, Protocol.UDP))
-    members = Members(namespace="talk", pods=SECOND)
+    services = tuple(PolicyPort(protocol, kept) for protocol in (Protocol.TCP, Protocol.UDP))
+    members = PodSelector(namespace="talk", pods=SECOND)
     talkers.guard(isolating(direction, Rule(0, (members,), services)))
     for (protocol, port), talk in talks.items():
         if port == kept:

@@ -68,7 +68,7 @@ async def test_rows_are_written_read_and_not_written_twice(
         {
             "cidr": "10.0.0.0/8",
             "options": {"lease_time": "3600"},
-            "external_ids": rows.Keys({"weft/id": "d"}),
+            "external_ids": rows.MapEntries({"weft/id": "d"}),
         },
     )
     wish = [
@@ -168,7 +168,7 @@ async def test_a_refused_transaction_leaves_nothing_behind(replica: Replica) -> 
 
 async def test_owned_keys_live_beside_those_of_others(server: Server, replica: Replica) -> None:
     await replica.apply([rows.Row("NB_Global", "", {"options": {"theirs": "1", "ours": "0"}})])
-    wish = rows.Row("NB_Global", "", {"options": rows.Keys({"ours": "2"})})
+    wish = rows.Row("NB_Global", "", {"options": rows.MapEntries({"ours": "2"})})
     assert await replica.apply([wish]) == 1
     assert next(iter(replica.rows("NB_Global").values()))["options"] == {"theirs": "1", "ours": "2"}
     assert await replica.apply([wish]) == 0
@@ -210,7 +210,7 @@ async def test_group_membership_comes_and_goes_by_difference(replica: Replica) -
 
     def member(name: str) -> rows.Row:
         return rows.Row(
-            "Port_Group", "g", {"ports": rows.Members({rows.Ref("Logical_Switch_Port", name)})}
+            "Port_Group", "g", {"ports": rows.SetMembers({rows.Ref("Logical_Switch_Port", name)})}
         )
 
     await asyncio.gather(*[replica.apply([port(f"p{i}"), member(f"p{i}")]) for i in range(100)])

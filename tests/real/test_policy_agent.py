@@ -25,11 +25,11 @@ from weft.lab.runtime import inotify
 from weft.ovn import policy as ovn
 from weft.ovn import ports, tables
 from weft.ovsdb.replica import Replica
-from weft.policy import words
+from weft.policy import netpolicy
 
 pytestmark = pytest.mark.real
 KIND = "multi-networkpolicies.yaml"
-DENY = ovn.Group(ovn.Kind.DENY, "blue", "default", words.Direction.INGRESS).name
+DENY = ovn.Group(ovn.Kind.DENY, "blue", "default", netpolicy.Direction.INGRESS).name
 _NETNS = "import sys, pathlib; from weft.host import netns; netns.make(pathlib.Path(sys.argv[1]))"
 
 

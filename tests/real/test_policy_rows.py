@@ -21,12 +21,12 @@ from tests.support.routed import routed, secondary
 from weft import model
 from weft.control.zone import state
 from weft.ovn import policy as ovn
-from weft.policy import words
+from weft.policy import netpolicy
 
 pytestmark = pytest.mark.real
 
-TCP, UDP, SCTP = words.Protocol
-INGRESS, EGRESS = words.Direction
+TCP, UDP, SCTP = netpolicy.Protocol
+INGRESS, EGRESS = netpolicy.Direction
 FLAT = "default/flat"
 EVERY = ((None, 0), (TCP, 80), (TCP, 81), (UDP, 80), (UDP, 53), (SCTP, 80))
 
@@ -58,28 +58,28 @@ def leaving_dhcp(definition: state.Definition) -> state.Definition:
     return replace(definition, network=replace(definition.network, spec=spec))
 
 
-def app(*names: str) -> words.Selector:
-    return words.Selector((words.Requirement("app", words.Operator.IN, names),))
+def app(*names: str) -> netpolicy.Selector:
+    return netpolicy.Selector((netpolicy.Requirement("app", netpolicy.Operator.IN, names),))
 
 
-def members(*names: str) -> words.Members:
-    return words.Members(namespace=NAMESPACE, pods=app(*names))
+def members(*names: str) -> netpolicy.PodSelector:
+    return netpolicy.PodSelector(namespace=NAMESPACE, pods=app(*names))
 
 
 def policy(
     name: str,
     *subjects: str,
-    ingress: tuple[words.Rule, ...] | None = None,
-    egress: tuple[words.Rule, ...] | None = None,
-    mode: words.Mode = words.Mode.ENFORCE,
-) -> words.Policy:
+    ingress: tuple[netpolicy.Rule, ...] | None = None,
+    egress: tuple[netpolicy.Rule, ...] | None = None,
+    mode: netpolicy.Mode = netpolicy.Mode.ENFORCE,
+) -> netpolicy.Policy:
     given = {INGRESS: ingress, EGRESS: egress}
-    return words.Policy(
+    return netpolicy.Policy(
         NAMESPACE,
         name,
         f"uid-{name}",
         (FLAT,),
-        app(*subjects) if subjects else words.EVERYTHING,
+        app(*subjects) if subjects else netpolicy.EVERYTHING,
         frozenset(direction for direction, rules in given.items() if rules is not None),
         ingress or (),
         egress or (),
@@ -109,11 +109,11 @@ async def test_rules_name_peers_by_mac_and_ports_by_number_and_range(cluster: Cl
     """Several policies add up; pods come into sets and leave them as their labels change."""
     scene = await flat(cluster, "one", "two", "three", zones=2)
     services = (
-        words.Service(TCP, 80),
-        words.Service(UDP, 8000, end=8010),
-        words.Service(SCTP),
+        netpolicy.PolicyPort(TCP, 80),
+        netpolicy.PolicyPort(UDP, 8000, end=8010),
+        netpolicy.PolicyPort(SCTP),
     )
-    rule = words.Rule(0, (members("one"),), services)
+    rule = netpolicy.Rule(0, (members("one"),), services)
     await scene.enforce(policy("some", "two", ingress=(rule,)))
     asked = (
         *((TCP, number) for number in (79, 80, 81)),
@@ -126,7 +126,9 @@ async def test_rules_name_peers_by_mac_and_ports_by_number_and_range(cluster: Cl
         assert await scene.passes("one", "two", *asked, version=version) == good
         assert await scene.passes("three", "two", *asked, version=version) == set()
 
-    more = policy("more", ingress=(words.Rule(0, (members("three"),), (words.Service(TCP, 81),)),))
+    more = policy(
+        "more", ingress=(netpolicy.Rule(0, (members("three"),), (netpolicy.PolicyPort(TCP, 81),)),)
+    )
     some = policy("some", "two", ingress=(rule,))
     await scene.enforce(some, more)
     assert await scene.passes("one", "two", *asked) == good
@@ -143,7 +145,9 @@ async def test_rules_name_peers_by_mac_and_ports_by_number_and_range(cluster: Cl
 
 async def test_egress_reaches_only_the_peers_that_are_named(cluster: Cluster) -> None:
     scene = await flat(cluster, "one", "two", "three", zones=2)
-    rule = words.Rule(0, (members("two"),), (words.Service(TCP, 80), words.Service(SCTP, 80)))
+    rule = netpolicy.Rule(
+        0, (members("two"),), (netpolicy.PolicyPort(TCP, 80), netpolicy.PolicyPort(SCTP, 80))
+    )
     await scene.enforce(policy("out", "one", egress=(rule,)))
     for version in (4, 6):
         reached = await scene.passes("one", "two", *EVERY, version=version)
@@ -156,25 +160,27 @@ async def test_a_rule_without_peers_or_ports_means_all_and_an_empty_one_none(
     cluster: Cluster,
 ) -> None:
     scene = await flat(cluster, "one", "two")
-    await scene.enforce(policy("open", ingress=(words.Rule(0),), egress=(words.Rule(0),)))
+    await scene.enforce(policy("open", ingress=(netpolicy.Rule(0),), egress=(netpolicy.Rule(0),)))
     for version in (4, 6):
         assert await scene.passes("one", "two", *EVERY, version=version) == set(EVERY)
-    for rule in (words.Rule(0, peers=()), words.Rule(0, services=())):
+    for rule in (netpolicy.Rule(0, peers=()), netpolicy.Rule(0, ports=())):
         await scene.enforce(policy("open", ingress=(rule,)))
         assert await scene.passes("one", "two", *EVERY) == set()
 
 
-@pytest.mark.parametrize("direction", words.Direction)
+@pytest.mark.parametrize("direction", netpolicy.Direction)
 async def test_blocks_with_exceptions_in_both_families(
-    cluster: Cluster, direction: words.Direction
+    cluster: Cluster, direction: netpolicy.Direction
 ) -> None:
     """Pods one to four have addresses that end in 11 to 14 (0xb to 0xe in the block of IPv6)."""
     scene = await flat(cluster, "one", "two", "three", "four")
     blocks = (
-        words.Block(ip_network("172.20.0.8/29"), (ip_network("172.20.0.12/31"),)),
-        words.Block(ip_network("fd20::/64"), (ip_network("fd20::12/128"), ip_network("fd20::14"))),
+        netpolicy.IPBlock(ip_network("172.20.0.8/29"), (ip_network("172.20.0.12/31"),)),
+        netpolicy.IPBlock(
+            ip_network("fd20::/64"), (ip_network("fd20::12/128"), ip_network("fd20::14"))
+        ),
     )
-    rules = (words.Rule(0, blocks, (words.Service(UDP, 53),)),)
+    rules = (netpolicy.Rule(0, blocks, (netpolicy.PolicyPort(UDP, 53),)),)
     shut = policy("in", "one", ingress=rules)
     if direction is EGRESS:
         shut = policy("out", "one", egress=rules)
@@ -184,8 +190,8 @@ async def test_blocks_with_exceptions_in_both_families(
         for version in (4, 6):
             good = {(UDP, 53)} if version in passing else set()
             assert await scene.passes(*ends, *EVERY, version=version) == good, (other, version)
-    everywhere = words.Block(ip_network("0.0.0.0/0")), words.Block(ip_network("::/0"))
-    open_all = (words.Rule(0, everywhere),)
+    everywhere = netpolicy.IPBlock(ip_network("0.0.0.0/0")), netpolicy.IPBlock(ip_network("::/0"))
+    open_all = (netpolicy.Rule(0, everywhere),)
     given = {"ingress": open_all} if direction is INGRESS else {"egress": open_all}
     await scene.enforce(policy("all", "one", **given))
     ends = ("two", "one") if direction is INGRESS else ("one", "two")
@@ -200,19 +206,19 @@ async def test_named_ports_are_what_each_pod_says(cluster: Cluster) -> None:
     scene.pods["two"].named = {(TCP, "http"): 80}
     scene.pods["three"].named = {(TCP, "http"): 8080, (UDP, "http"): 53}
     asked = ((TCP, 80), (TCP, 8080), (TCP, 53), (UDP, 53), (UDP, 80))
-    http = (words.Service(TCP, "http"), words.Service(TCP, "nobody"))
-    await scene.enforce(policy("in", "two", "three", ingress=(words.Rule(0, None, http),)))
+    http = (netpolicy.PolicyPort(TCP, "http"), netpolicy.PolicyPort(TCP, "nobody"))
+    await scene.enforce(policy("in", "two", "three", ingress=(netpolicy.Rule(0, None, http),)))
     assert await scene.passes("one", "two", *asked) == {(TCP, 80)}
     assert await scene.passes("one", "three", *asked) == {(TCP, 8080)}
-    for peers in (None, (members("two", "three"),), (words.Members(),)):
-        await scene.enforce(policy("out", "one", egress=(words.Rule(0, peers, http),)))
+    for peers in (None, (members("two", "three"),), (netpolicy.PodSelector(),)):
+        await scene.enforce(policy("out", "one", egress=(netpolicy.Rule(0, peers, http),)))
         assert await scene.passes("one", "two", *asked) == {(TCP, 80)}
         assert await scene.passes("one", "three", *asked) == {(TCP, 8080)}
-    await scene.enforce(policy("out", "one", egress=(words.Rule(0, (members("two"),), http),)))
+    await scene.enforce(policy("out", "one", egress=(netpolicy.Rule(0, (members("two"),), http),)))
     assert await scene.passes("one", "two", *asked) == {(TCP, 80)}
     assert await scene.passes("one", "three", *asked) == set()
-    mixed = (words.Service(UDP, 80), words.Service(UDP, "http"))
-    await scene.enforce(policy("out", "one", egress=(words.Rule(0, None, mixed),)))
+    mixed = (netpolicy.PolicyPort(UDP, 80), netpolicy.PolicyPort(UDP, "http"))
+    await scene.enforce(policy("out", "one", egress=(netpolicy.Rule(0, None, mixed),)))
     assert await scene.passes("one", "two", *asked) == {(UDP, 80)}
     assert await scene.passes("one", "three", *asked) == {(UDP, 53), (UDP, 80)}
 
@@ -245,7 +251,7 @@ async def test_connections_that_are_there_outlive_the_first_policy(cluster: Clus
     client = one.popen(sys.executable, "-I", "-c", TALK, "172.20.0.12")
     assert client.stdin is not None
     assert client.stdout is not None
-    rule = words.Rule(0, (members("one"),), (words.Service(TCP, 80),))
+    rule = netpolicy.Rule(0, (members("one"),), (netpolicy.PolicyPort(TCP, 80),))
     try:
         for number, policies in enumerate(
             (
@@ -269,7 +275,7 @@ async def test_connections_that_are_there_outlive_the_first_policy(cluster: Clus
 
 async def test_a_connection_ends_with_the_rule_that_allowed_it(cluster: Cluster) -> None:
     scene = await flat(cluster, "one", "two")
-    await scene.enforce(policy("open", "two", ingress=(words.Rule(0),)))
+    await scene.enforce(policy("open", "two", ingress=(netpolicy.Rule(0),)))
     assert await scene.answers("one", "two")
     assert (UDP, 80) in await scene.passes("one", "two", (UDP, 80))
     await scene.enforce(policy("open", "two", ingress=()))
@@ -328,16 +334,16 @@ async def test_routed_networks_know_their_peers_by_address(cluster: Cluster) -> 
     await scene.warm()
     cluster.end()
     asked = (*EVERY, (TCP, 8080))
-    http = (words.Service(TCP, 80), words.Service(TCP, "alt"))
+    http = (netpolicy.PolicyPort(TCP, 80), netpolicy.PolicyPort(TCP, "alt"))
     scene.pods["two"].named = {(TCP, "alt"): 8080}
     good = {(TCP, 80), (TCP, 8080)}
-    await scene.enforce(policy("in", "two", ingress=(words.Rule(0, (members("one"),), http),)))
+    await scene.enforce(policy("in", "two", ingress=(netpolicy.Rule(0, (members("one"),), http),)))
     for version in (4, 6):
         assert await scene.passes("one", "two", *asked, version=version) == good
         assert await scene.passes("three", "two", *asked, version=version) == set()
         assert await scene.answers("two", "one", version=version)
     scene.end_ports = (68, 67)
-    await scene.enforce(policy("out", "one", egress=(words.Rule(0, (members("two"),), http),)))
+    await scene.enforce(policy("out", "one", egress=(netpolicy.Rule(0, (members("two"),), http),)))
     for version in (4, 6):
         assert await scene.passes("one", "two", *asked, version=version) == good
         assert await scene.passes("one", "three", *asked, version=version) == set()
@@ -368,7 +374,7 @@ async def test_fragments_pass_where_no_port_is_asked_and_back(
     """The answer goes to who is isolated, too."""
     scene = await flat(cluster, "one", "two", zones=2)
     await scene.enforce(
-        policy("some", "two", ingress=(words.Rule(0, (members("one"),)),)),
+        policy("some", "two", ingress=(netpolicy.Rule(0, (members("one"),)),)),
         policy("shut", "one", ingress=()),
     )
     one, two = (scene.pods[name].guest for name in ("one", "two"))
@@ -387,8 +393,8 @@ async def test_fragments_pass_where_no_port_is_asked_and_back(
 async def test_audit_lets_pass_and_logs_what_a_policy_would_drop(cluster: Cluster) -> None:
     """Neither what it allows, nor what finds neighbours, nor where an enforced policy decides."""
     scene = await flat(cluster, "one", "two", "three")
-    rule = words.Rule(0, None, (words.Service(TCP, 80),))
-    watched = policy("watch", "two", "three", ingress=(rule,), mode=words.Mode.AUDIT)
+    rule = netpolicy.Rule(0, None, (netpolicy.PolicyPort(TCP, 80),))
+    watched = policy("watch", "two", "three", ingress=(rule,), mode=netpolicy.Mode.AUDIT)
     await scene.enforce(watched, policy("shut", "three", ingress=()))
     assert await scene.passes("one", "three", *EVERY) == set()
     assert await scene.passes("one", "two", *EVERY[:-1]) == set(EVERY[:-1])
@@ -404,7 +410,7 @@ async def test_audit_lets_pass_and_logs_what_a_policy_would_drop(cluster: Cluste
 async def test_audit_tells_of_a_connection_once(cluster: Cluster) -> None:
     """And lets pass what it cannot tell of, for being too much."""
     scene = await flat(cluster, "one", "two")
-    await scene.enforce(policy("watch", "two", ingress=(), mode=words.Mode.AUDIT))
+    await scene.enforce(policy("watch", "two", ingress=(), mode=netpolicy.Mode.AUDIT))
     assert await asyncio.to_thread(scene.pods["one"].guest.pings, "172.20.0.12", 10)
     burst = {(UDP, 1000 + number) for number in range(200)}
     assert await scene.passes("one", "two", *burst) == burst
@@ -423,9 +429,9 @@ async def logged(scene: Policed, *wanted: str) -> list[str]:
 
 async def test_a_namespace_has_its_packets_logged(cluster: Cluster) -> None:
     scene = await flat(cluster, "one", "two")
-    rule = words.Rule(3, (members("one"),), (words.Service(TCP, 80),))
+    rule = netpolicy.Rule(3, (members("one"),), (netpolicy.PolicyPort(TCP, 80),))
     some = policy("some", "two", ingress=(rule,))
-    await scene.enforce(some, logging=words.Logging("info", "alert"))
+    await scene.enforce(some, logging=netpolicy.Logging("info", "alert"))
     assert await scene.passes("one", "two", (TCP, 80), (UDP, 53)) == {(TCP, 80)}
     await logged(scene, 'name="NP:default:Ingress", verdict=drop, severity=alert')
     await logged(scene, 'name="NP:default:some:Ingress:3", verdict=allow, severity=info')
@@ -434,8 +440,10 @@ async def test_a_namespace_has_its_packets_logged(cluster: Cluster) -> None:
 async def test_a_flood_is_not_all_logged(cluster: Cluster) -> None:
     """Of 1,000 packets no more than the meter lets by; all are dropped all the same."""
     scene = await flat(cluster, "one", "two")
-    open_one = policy("one", "two", ingress=(words.Rule(0, None, (words.Service(SCTP),)),))
-    await scene.enforce(open_one, logging=words.Logging(allow="info", deny="alert"))
+    open_one = policy(
+        "one", "two", ingress=(netpolicy.Rule(0, None, (netpolicy.PolicyPort(SCTP),)),)
+    )
+    await scene.enforce(open_one, logging=netpolicy.Logging(allow="info", deny="alert"))
     for burst in range(5):
         flood = [(UDP, 1000 + 200 * burst + number) for number in range(200)]
         assert await scene.passes("one", "two", *flood) == set()
@@ -447,7 +455,7 @@ async def test_a_flood_is_not_all_logged(cluster: Cluster) -> None:
 async def test_members_come_and_go_without_a_recompute(cluster: Cluster) -> None:
     """As long as a group keeps one port on the switch; northd counts what it builds anew."""
     scene = await flat(cluster, "one", "two", "three", "four")
-    rule = words.Rule(0, (members("three"),), (words.Service(TCP, 80),))
+    rule = netpolicy.Rule(0, (members("three"),), (netpolicy.PolicyPort(TCP, 80),))
     kept = scene.pods["one"].kept
     some = policy("some", "one", "two", ingress=(rule,))
     scene.pods["two"].labels = {}

@@ -20,7 +20,7 @@ from weft.api import policystatus
 from weft.kube import resources
 from weft.kube.client import Client
 from weft.lab.runtime.toolchain import Toolchain
-from weft.policy.words import Skipped
+from weft.policy.netpolicy import Skipped
 
 pytestmark = pytest.mark.real
 

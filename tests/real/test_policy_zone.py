@@ -15,11 +15,11 @@ from weft import model, rows
 from weft.control.zone import state, writer
 from weft.ovn import policy as ovn
 from weft.ovn import ports, sets, tables
-from weft.policy import words
+from weft.policy import netpolicy
 
 pytestmark = pytest.mark.real
 
-INGRESS, EGRESS = words.Direction
+INGRESS, EGRESS = netpolicy.Direction
 PING = (None, 0)
 FLAT = "default/flat"
 
@@ -40,7 +40,7 @@ class Scene:
         await self.cluster.pod(name, home, FLAT, number, labels=labels)
         await self.done()
 
-    async def put(self, name: str, policy: words.Policy | None) -> None:
+    async def put(self, name: str, policy: netpolicy.Policy | None) -> None:
         await self.cluster.tell(lambda zone: zone.policies.set_policy(f"default/{name}", policy))
         await self.done()
 
@@ -76,15 +76,15 @@ async def build(cluster: Cluster) -> Scene:
     return Scene(cluster, a, b, pods, placed)
 
 
-def app(name: str) -> words.Selector:
-    return words.Selector((words.Requirement("app", words.Operator.IN, (name,)),))
+def app(name: str) -> netpolicy.Selector:
+    return netpolicy.Selector((netpolicy.Requirement("app", netpolicy.Operator.IN, (name,)),))
 
 
-def allow(name: str, to: str, *peers: str) -> words.Policy:
+def allow(name: str, to: str, *peers: str) -> netpolicy.Policy:
     """Only pods of these labels reach those of that label."""
-    chosen = tuple(words.Members("default", pods=app(peer)) for peer in peers)
-    rules = (words.Rule(0, chosen),) if peers else ()
-    return words.Policy(
+    chosen = tuple(netpolicy.PodSelector("default", pods=app(peer)) for peer in peers)
+    rules = (netpolicy.Rule(0, chosen),) if peers else ()
+    return netpolicy.Policy(
         "default", name, f"uid-{name}", (FLAT,), app(to), frozenset({INGRESS}), rules
     )
 
@@ -175,7 +175,7 @@ async def test_what_somebody_does_to_the_rows_is_undone(cluster: Cluster) -> Non
     await scene.put("x", allow("x", "one", "two"))
     a = scene.a
     deny = ovn.Group(ovn.Kind.DENY, "flat", "default", INGRESS).name
-    peers = sets.Set("flat", words.Members("default", pods=app("two"))).name
+    peers = sets.Set("flat", netpolicy.PodSelector("default", pods=app("two"))).name
     before, places = contents(a), scene.groups(a, "one")
     stranger = a.nb.uuid(PORT, ports.port_key(scene.ports["three"]))
     for command in (
@@ -220,7 +220,7 @@ async def test_a_port_whose_group_is_refused_is_refused_with_it(cluster: Cluster
     late, free = "default.flat_default_late", "default.flat_default_free"
 
     def refused(
-        group: ovn.Group, network: model.Network, logging: words.Logging
+        group: ovn.Group, network: model.Network, logging: netpolicy.Logging
     ) -> tuple[rows.Row, ...]:
         """With an ACL of a priority that the server does not know."""
         *made, last = real(group, network, logging)

@@ -17,9 +17,9 @@ from weft import model
 from weft.control.zone import audit, state
 from weft.control.zone.policies import Namespace
 from weft.ovn import policy as ovn
-from weft.policy import words
+from weft.policy import netpolicy
 
-INGRESS, EGRESS = words.Direction
+INGRESS, EGRESS = netpolicy.Direction
 FLAT, BLUE = "default/flat", "default/blue"
 NETWORKS = {
     FLAT: model.NetworkSpec("flat", model.Topology.LAYER2, 1300),
@@ -62,12 +62,12 @@ class Scene:
         self,
         name: str,
         *subjects: str,
-        direction: words.Direction = INGRESS,
+        direction: netpolicy.Direction = INGRESS,
         enforced: bool = False,
     ) -> None:
-        pods = words.Selector((words.Requirement("app", words.Operator.IN, subjects),))
-        mode = words.Mode.ENFORCE if enforced else words.Mode.AUDIT
-        made = words.Policy(
+        pods = netpolicy.Selector((netpolicy.Requirement("app", netpolicy.Operator.IN, subjects),))
+        mode = netpolicy.Mode.ENFORCE if enforced else netpolicy.Mode.AUDIT
+        made = netpolicy.Policy(
             "default", name, f"uid-{name}", (FLAT, BLUE), pods, frozenset({direction}), mode=mode
         )
         self.zone.policies.set_policy(made.key, made)
@@ -81,7 +81,12 @@ class Scene:
 
 
 def line(
-    flow: str, source: str, to: str, *, network: str = "flat", direction: words.Direction = INGRESS
+    flow: str,
+    source: str,
+    to: str,
+    *,
+    network: str = "flat",
+    direction: netpolicy.Direction = INGRESS,
 ) -> str:
     """As ovn-controller says it of the one audit group that there is."""
     group = ovn.Group(ovn.Kind.AUDIT, network, "default", direction)

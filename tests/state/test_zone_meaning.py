@@ -27,8 +27,8 @@ from weft.control.zone import policies, state, writer
 from weft.ovn import policy as ovn
 from weft.ovn import ports, sets, tables
 from weft.ovsdb import replica
-from weft.policy import evaluator, words
-from weft.policy.words import Direction
+from weft.policy import evaluator, netpolicy
+from weft.policy.netpolicy import Direction
 
 SUBNETS = {FLAT: ("10.10.0.0/16", "fd10::/64"), BARE: (), ROUTED: ("10.20.0.0/16", "fd20::/48")}
 NODES = {
@@ -59,17 +59,17 @@ def definition(network: str) -> state.Definition:
     )
 
 
-def busy(namespace: str) -> words.Policy:
+def busy(namespace: str) -> netpolicy.Policy:
     """Asks for all there is: ports by name, and everybody by what they are."""
-    named = tuple(words.Service(*each) for each in dict.fromkeys(policysets.PORT_NAMES))
-    everybody, neighbours = words.Members(), words.Members(namespace)
-    rules = words.Rule(0, (neighbours,), named), words.Rule(1, (everybody,), named[:2])
-    return words.Policy(
+    named = tuple(netpolicy.PolicyPort(*each) for each in dict.fromkeys(policysets.PORT_NAMES))
+    everybody, neighbours = netpolicy.PodSelector(), netpolicy.PodSelector(namespace)
+    rules = netpolicy.Rule(0, (neighbours,), named), netpolicy.Rule(1, (everybody,), named[:2])
+    return netpolicy.Policy(
         namespace,
         "busy",
         "",
         tuple(policyworld.DEFINITIONS),
-        words.EVERYTHING,
+        netpolicy.EVERYTHING,
         frozenset(Direction),
         ingress=rules,
         egress=rules,
@@ -107,9 +107,11 @@ class Cluster:
 
     picks: Random
     world: policyworld.World = field(default_factory=policyworld.imagined)
-    policies: dict[str, words.Policy] = field(default_factory=dict)
+    policies: dict[str, netpolicy.Policy] = field(default_factory=dict)
     networks: dict[str, str] = field(default_factory=lambda: dict(policyworld.DEFINITIONS))
-    mended: dict[str, words.Policy] = field(default_factory=dict)  # those that a slip has broken
+    mended: dict[str, netpolicy.Policy] = field(
+        default_factory=dict
+    )  # those that a slip has broken
     gone: set[str] = field(default_factory=set)  # pods
     uids: dict[str, int] = field(default_factory=dict)  # of pods that were made again
     sites: dict[str, Site] = field(default_factory=lambda: {name: Site(name) for name in NODES})
@@ -148,7 +150,7 @@ class Cluster:
         rules = list(getattr(policy, name))
         if rules:
             place = self.picks.randrange(len(rules))
-            part = self.picks.choice(("peers", "services"))
+            part = self.picks.choice(("peers", "ports"))
             rules[place] = replace(rules[place], **{part: ()})
             self._set_policy(policy.key, replace(policy, **{name: tuple(rules)}))
             self.mended[policy.key] = policy
@@ -217,7 +219,7 @@ class Cluster:
         for tell in told:
             tell()
 
-    def _set_policy(self, key: str, policy: words.Policy | None) -> None:
+    def _set_policy(self, key: str, policy: netpolicy.Policy | None) -> None:
         self.mended.pop(key, None)
         if policy is None:
             del self.policies[key]
@@ -294,14 +296,14 @@ class Cluster:
 
     def _endpoint(
         self, pod: policyworld.Pod, network: str, nic: policyworld.Nic, _: str
-    ) -> words.Endpoint:
+    ) -> netpolicy.Endpoint:
         labels = self.world.namespaces[pod.namespace]
-        return words.Endpoint(
+        return netpolicy.Endpoint(
             pod.namespace, pod.name, pod.labels, labels, network, nic.addresses, pod.ports
         )
 
 
-def _asked(one: End, other: End) -> Iterator[words.Connection]:
+def _asked(one: End, other: End) -> Iterator[netpolicy.Connection]:
     for source, target in zip(one[2].addresses, other[2].addresses, strict=True):
         for asked in policysets.ASKED:
             yield replace(asked, source=source, target=target)
@@ -310,7 +312,7 @@ def _asked(one: End, other: End) -> Iterator[words.Connection]:
 _written = functools.cache(str)
 
 
-def packet(asked: words.Connection, one: End, other: End) -> matching.Packet:
+def packet(asked: netpolicy.Connection, one: End, other: End) -> matching.Packet:
     """The first of a connection, as it leaves one port and as it comes to the other."""
     assert asked.source is not None
     family = f"ip{asked.source.version}"

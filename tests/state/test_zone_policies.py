@@ -16,7 +16,7 @@ from weft import model, names, ranges
 from weft.control.zone import policies, state
 from weft.ovn import policy as ovn
 from weft.ovn import ports, sets
-from weft.policy import words
+from weft.policy import netpolicy
 
 OWN, CHASSIS = "node1", "chassis-1"
 
@@ -47,10 +47,10 @@ def allocation(number: int) -> model.Allocation:
     return model.Allocation(mac, tuple(map(ip_interface, addresses)), number)
 
 
-NAMED: list[words.NamedPorts] = [
+NAMED: list[netpolicy.NamedPorts] = [
     {},
-    {(words.Protocol.TCP, "web"): 80},
-    {(words.Protocol.TCP, "web"): 8080, (words.Protocol.UDP, "dns"): 53},
+    {(netpolicy.Protocol.TCP, "web"): 80},
+    {(netpolicy.Protocol.TCP, "web"): 8080, (netpolicy.Protocol.UDP, "dns"): 53},
 ]
 LABELS: list[dict[str, str]] = [{}, {"app": "a"}, {"app": "b"}, {"app": "a", "tier": "x"}]
 # Two share their addresses: one at a time has them.
@@ -84,35 +84,35 @@ NAMESPACES = [
     None,
     policies.Namespace(),
     policies.Namespace({"team": "a"}),
-    policies.Namespace({"team": "b"}, words.Logging("info", "alert")),
+    policies.Namespace({"team": "b"}, netpolicy.Logging("info", "alert")),
 ]
 
 
-def requires(key: str, value: str) -> words.Selector:
-    return words.Selector((words.Requirement(key, words.Operator.IN, (value,)),))
+def requires(key: str, value: str) -> netpolicy.Selector:
+    return netpolicy.Selector((netpolicy.Requirement(key, netpolicy.Operator.IN, (value,)),))
 
 
-LACKS = words.Selector((words.Requirement("app", words.Operator.NOT_IN, ("a",)),))
+LACKS = netpolicy.Selector((netpolicy.Requirement("app", netpolicy.Operator.NOT_IN, ("a",)),))
 SELECTORS = st.sampled_from(
-    [words.EVERYTHING, words.EVERYTHING, requires("app", "a"), requires("app", "b"), LACKS]
+    [netpolicy.EVERYTHING, netpolicy.EVERYTHING, requires("app", "a"), requires("app", "b"), LACKS]
 )
-TEAMS = st.sampled_from([words.EVERYTHING, requires("team", "a"), requires("team", "b")])
+TEAMS = st.sampled_from([netpolicy.EVERYTHING, requires("team", "a"), requires("team", "b")])
 PEERS = st.one_of(
-    st.builds(words.Members, namespace=st.sampled_from(["one", "two"]), pods=SELECTORS),
-    st.builds(words.Members, namespaces=TEAMS, pods=SELECTORS),
+    st.builds(netpolicy.PodSelector, namespace=st.sampled_from(["one", "two"]), pods=SELECTORS),
+    st.builds(netpolicy.PodSelector, namespaces=TEAMS, pods=SELECTORS),
     st.sampled_from(
         [
-            words.Block(ip_network("10.128.0.0/16"), (ip_network("10.128.2.0/24"),)),
-            words.Block(ip_network("10.0.0.0/8"), (ip_network("10.0.0.0/8"),)),
+            netpolicy.IPBlock(ip_network("10.128.0.0/16"), (ip_network("10.128.2.0/24"),)),
+            netpolicy.IPBlock(ip_network("10.0.0.0/8"), (ip_network("10.0.0.0/8"),)),
         ]
     ),
 )
 SERVICES = st.sampled_from(
     [
-        words.Service(words.Protocol.TCP, 80),
-        words.Service(words.Protocol.UDP),
-        words.Service(words.Protocol.TCP, "web"),
-        words.Service(words.Protocol.UDP, "dns"),
+        netpolicy.PolicyPort(netpolicy.Protocol.TCP, 80),
+        netpolicy.PolicyPort(netpolicy.Protocol.UDP),
+        netpolicy.PolicyPort(netpolicy.Protocol.TCP, "web"),
+        netpolicy.PolicyPort(netpolicy.Protocol.UDP, "dns"),
     ]
 )
 
@@ -124,40 +124,42 @@ def some(each: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, ...] | No
 
 
 RULES = st.lists(st.tuples(some(PEERS), some(SERVICES)), max_size=2).map(
-    lambda found: tuple(words.Rule(i, peers, services) for i, (peers, services) in enumerate(found))
+    lambda found: tuple(
+        netpolicy.Rule(i, peers, services) for i, (peers, services) in enumerate(found)
+    )
 )
 POLICIES = st.builds(
-    words.Policy,
+    netpolicy.Policy,
     namespace=st.just("one"),
     name=st.just("x"),
     uid=st.just("u"),
     definitions=st.lists(st.sampled_from([*NADS, "one/none"]), min_size=1, max_size=2).map(tuple),
     pods=SELECTORS,
-    directions=st.sets(st.sampled_from(words.Direction), min_size=1).map(frozenset),
+    directions=st.sets(st.sampled_from(netpolicy.Direction), min_size=1).map(frozenset),
     ingress=RULES,
     egress=RULES,
-    mode=st.sampled_from([words.Mode.ENFORCE, words.Mode.ENFORCE, words.Mode.AUDIT]),
+    mode=st.sampled_from([netpolicy.Mode.ENFORCE, netpolicy.Mode.ENFORCE, netpolicy.Mode.AUDIT]),
 )
 POLICY_KEYS = ["one/x", "one/y", "two/x"]
-WEB = (words.Service(words.Protocol.TCP, "web"),)
-EVERYBODY = words.Members(namespaces=words.EVERYTHING)
-TEAM_A = words.Members(namespaces=requires("team", "a"))
+WEB = (netpolicy.PolicyPort(netpolicy.Protocol.TCP, "web"),)
+EVERYBODY = netpolicy.PodSelector(namespaces=netpolicy.EVERYTHING)
+TEAM_A = netpolicy.PodSelector(namespaces=requires("team", "a"))
 # That ask for all there is: names of ports both ways, labels of pods and of namespaces.
 BUSY = [
-    words.Policy(
+    netpolicy.Policy(
         "one",
         name,
         "u",
         ("one/blue", "one/red"),
         pods,
-        frozenset(words.Direction),
-        ingress=(words.Rule(0, (TEAM_A, EVERYBODY)), words.Rule(1, (TEAM_A,), WEB)),
-        egress=(words.Rule(0, (words.Members(pods=requires("app", "a")),), WEB),),
+        frozenset(netpolicy.Direction),
+        ingress=(netpolicy.Rule(0, (TEAM_A, EVERYBODY)), netpolicy.Rule(1, (TEAM_A,), WEB)),
+        egress=(netpolicy.Rule(0, (netpolicy.PodSelector(pods=requires("app", "a")),), WEB),),
         mode=mode,
     )
     for name, pods, mode in (
-        ("busy", requires("app", "a"), words.Mode.ENFORCE),
-        ("watch", words.EVERYTHING, words.Mode.AUDIT),
+        ("busy", requires("app", "a"), netpolicy.Mode.ENFORCE),
+        ("watch", netpolicy.EVERYTHING, netpolicy.Mode.AUDIT),
     )
 ]
 Step = tuple[str, str, Any]
@@ -302,17 +304,17 @@ class Looked:
         ]
         return sorted(found, key=lambda each: (each[0].ref.key, each[1]))
 
-    def chosen(self, members: words.Members, pod: state.Pod) -> bool:
+    def chosen(self, members: netpolicy.PodSelector, pod: state.Pod) -> bool:
         if not members.pods.matches(pod.labels):
             return False
         if members.namespace:
             return members.namespace == pod.ref.namespace
         namespace = self.every("namespace").get(pod.ref.namespace)
         if namespace is None:
-            return members.namespaces == words.EVERYTHING
+            return members.namespaces == netpolicy.EVERYTHING
         return members.namespaces.matches(namespace.labels)
 
-    def selecting(self, pod: state.Pod, network: str) -> list[words.Policy]:
+    def selecting(self, pod: state.Pod, network: str) -> list[netpolicy.Policy]:
         return [
             each
             for each in self.every("policy").values()
@@ -321,9 +323,9 @@ class Looked:
             and network in {self.network(nad) for nad in each.definitions}
         ]
 
-    def isolated(self, pod: state.Pod, network: str) -> set[words.Direction]:
+    def isolated(self, pod: state.Pod, network: str) -> set[netpolicy.Direction]:
         found = self.selecting(pod, network)
-        return {d for each in found if each.mode is words.Mode.ENFORCE for d in each.directions}
+        return {d for each in found if each.mode is netpolicy.Mode.ENFORCE for d in each.directions}
 
 
 def check(looked: Looked, database: Database) -> None:
@@ -344,7 +346,7 @@ def check(looked: Looked, database: Database) -> None:
 def check_port(looked: Looked, database: Database, pod: state.Pod, name: str, network: str) -> None:
     isolated = looked.isolated(pod, network)
     selecting = looked.selecting(pod, network)
-    for direction in words.Direction:
+    for direction in netpolicy.Direction:
         deny = ovn.Group(ovn.Kind.DENY, network, pod.ref.namespace, direction)
         audit = replace(deny, kind=ovn.Kind.AUDIT)
         watched = any(direction in each.directions for each in selecting)
@@ -353,12 +355,12 @@ def check_port(looked: Looked, database: Database, pod: state.Pod, name: str, ne
         for key, each in looked.every("policy").items():
             group = ovn.Group(ovn.Kind.POLICY, network, key.split("/")[0], direction, each.name)
             counts = each in selecting and direction in each.directions and each.rules(direction)
-            if each.mode is words.Mode.AUDIT:
+            if each.mode is netpolicy.Mode.AUDIT:
                 counts = counts and direction not in isolated
             assert (name in (database.group(group) or ())) == bool(counts)
 
 
-def check_sets(looked: Looked, database: Database, each: words.Policy, network: str) -> None:
+def check_sets(looked: Looked, database: Database, each: netpolicy.Policy, network: str) -> None:
     """The sets of peers hold the addresses of all whom they mean, and are there if needed."""
     bound = [
         pod
@@ -368,7 +370,7 @@ def check_sets(looked: Looked, database: Database, each: words.Policy, network: 
         and name in database.of(ports.PORT)
         and any(
             each.rules(d)
-            and (each.mode is words.Mode.ENFORCE or d not in looked.isolated(pod, network))
+            and (each.mode is netpolicy.Mode.ENFORCE or d not in looked.isolated(pod, network))
             for d in each.directions
         )
     ]
@@ -377,7 +379,7 @@ def check_sets(looked: Looked, database: Database, each: words.Policy, network: 
     for direction in each.directions:
         for rule in each.rules(direction):
             for peer in rule.peers or ():
-                if isinstance(peer, words.Members) and rule.services is None:
+                if isinstance(peer, netpolicy.PodSelector) and rule.ports is None:
                     made = sets.Set(network, peer)
                     found = set()
                     for suffix in ("", "_v4", "_v6"):

@@ -12,10 +12,10 @@ from weft import model, rows
 from weft.control.zone import policies, state, writer
 from weft.ovn import acl, ports, sets
 from weft.ovn import policy as ovn
-from weft.policy import words
+from weft.policy import netpolicy
 
 OWN = "node1"
-INGRESS, EGRESS = words.Direction
+INGRESS, EGRESS = netpolicy.Direction
 DEFINITION = state.Definition(
     model.Network(model.NetworkSpec("blue", model.Topology.LAYER2, 1300), 1)
 )
@@ -26,30 +26,32 @@ def pod(name: str, number: int, node: str = OWN, named: int = 0, **labels: str) 
     mac = f"0a:58:00:00:{number >> 8:02x}:{number & 255:02x}"
     address = ip_interface(f"10.1.{number >> 8}.{number & 255}/16")
     held = {"default/blue": model.Allocation(mac, (address,), number)}
-    ports = {(words.Protocol.TCP, "web"): named} if named else {}
+    ports = {(netpolicy.Protocol.TCP, "web"): named} if named else {}
     return state.Pod(model.PodRef("default", name, f"uid-{name}"), node, held, labels, ports)
 
 
-def requires(**labels: str) -> words.Selector:
-    return words.Selector(
-        tuple(words.Requirement(k, words.Operator.IN, (v,)) for k, v in sorted(labels.items()))
+def requires(**labels: str) -> netpolicy.Selector:
+    return netpolicy.Selector(
+        tuple(
+            netpolicy.Requirement(k, netpolicy.Operator.IN, (v,)) for k, v in sorted(labels.items())
+        )
     )
 
 
-def members(**labels: str) -> words.Members:
-    return words.Members("default", pods=requires(**labels))
+def members(**labels: str) -> netpolicy.PodSelector:
+    return netpolicy.PodSelector("default", pods=requires(**labels))
 
 
 def policy(
     name: str,
-    *peers: words.Peer,
-    services: tuple[words.Service, ...] | None = None,
-    directions: Iterable[words.Direction] = (INGRESS,),
+    *peers: netpolicy.Peer,
+    services: tuple[netpolicy.PolicyPort, ...] | None = None,
+    directions: Iterable[netpolicy.Direction] = (INGRESS,),
     **labels: str,
-) -> words.Policy:
-    rules = (words.Rule(0, peers, services),) if peers else ()
+) -> netpolicy.Policy:
+    rules = (netpolicy.Rule(0, peers, services),) if peers else ()
     listed = frozenset(directions)
-    return words.Policy(
+    return netpolicy.Policy(
         "default",
         name,
         f"uid-{name}",
@@ -119,7 +121,7 @@ def test_an_edit_touches_what_it_changes(zone: state.Zone):
     before = policy("x", members(app="far"), app="near")
     zone.policies.set_policy("default/x", before)
     zone.changes()
-    after = replace(before, ingress=(words.Rule(0, None, None),))
+    after = replace(before, ingress=(netpolicy.Rule(0, None, None),))
     zone.policies.set_policy("default/x", after)
     made = zone.changes()
     assert "Address_Set" not in tables(made.nb)
@@ -157,19 +159,19 @@ def test_one_more_pod_costs_the_same_however_many_there_are(
 
 def test_a_group_that_gets_its_row_late_has_its_ports(zone: state.Zone):
     """Of a port's name, while no peer beside it means anybody."""
-    web = (words.Service(words.Protocol.TCP, "web"),)
+    web = (netpolicy.PolicyPort(netpolicy.Protocol.TCP, "web"),)
     zone.set_pod("default/near", pod("near", 21, named=80, app="near"))
-    meant = policy("x", members(app="far"), services=web, app="near")
-    zone.policies.set_policy("default/x", replace(meant, ingress=(words.Rule(0, (), web),)))
+    meant = policy("x", members(app="far"), ports=web, app="near")
+    zone.policies.set_policy("default/x", replace(meant, ingress=(netpolicy.Rule(0, (), web),)))
     zone.changes()
     zone.policies.set_policy("default/x", meant)
     named = ovn.Group(
-        ovn.Kind.NAMED, "blue", "default", INGRESS, "x", words.Protocol.TCP, "web", 80
+        ovn.Kind.NAMED, "blue", "default", INGRESS, "x", netpolicy.Protocol.TCP, "web", 80
     )
     parts = [row for row in zone.changes().nb if row.is_part and row.key == named.name]
     key = "default.blue_default_near"
     assert [part.columns["ports"] for part in parts] == [
-        rows.Members(present=frozenset({rows.Ref(ports.PORT, key)}))
+        rows.SetMembers(present=frozenset({rows.Ref(ports.PORT, key)}))
     ]
 
 
@@ -229,11 +231,9 @@ def test_a_label_moves_a_port_between_groups_with_its_row(zone: state.Zone):
 
 def test_what_must_not_be_torn_apart_is_one_unit(zone: state.Zone):
     """Sets, then each group with its ACLs, then each port with its places."""
-    web = words.Service(words.Protocol.TCP, "web")
+    web = netpolicy.PolicyPort(netpolicy.Protocol.TCP, "web")
     zone.set_pod("default/web", pod("web", 25, named=80, app="near"))
-    zone.policies.set_policy(
-        "default/x", policy("x", members(app="far"), services=(web,), app="near")
-    )
+    zone.policies.set_policy("default/x", policy("x", members(app="far"), ports=(web,), app="near"))
     for made in (zone.desired()[0], zone.changes().nb):
         units = list(writer._units(made))
         assert [row for unit in units for row in unit] == list(made)
@@ -256,7 +256,7 @@ def test_what_must_not_be_torn_apart_is_one_unit(zone: state.Zone):
 
 
 def test_a_row_of_policies_that_somebody_took_away_comes_back(zone: state.Zone):
-    zone.set_namespace("default", policies.Namespace({}, words.Logging(deny="info")))
+    zone.set_namespace("default", policies.Namespace({}, netpolicy.Logging(deny="info")))
     zone.policies.set_policy("default/x", policy("x", members(app="far"), app="near"))
     zone.changes()
     every = [row for row in zone.desired()[0] if not row.is_part]
@@ -273,7 +273,7 @@ def test_a_row_of_policies_that_somebody_took_away_comes_back(zone: state.Zone):
 def test_the_meter_is_there_while_anything_is_logged(zone: state.Zone):
     zone.policies.set_policy("default/x", policy("x", app="near"))
     assert "Meter" not in tables(zone.changes().nb)
-    zone.set_namespace("default", policies.Namespace({}, words.Logging(deny="info")))
+    zone.set_namespace("default", policies.Namespace({}, netpolicy.Logging(deny="info")))
     assert "Meter" in tables(zone.changes().nb)
     zone.set_namespace("default", None)
     assert "Meter" in {table for table, _ in zone.changes().nb_gone}
@@ -295,4 +295,4 @@ def test_who_moves_keeps_its_address_in_a_set_until_both_are_gone(zone: state.Zo
     assert sets.SET not in {row.table for row in zone.changes().nb}
     zone.set_pod("default/copy", None)
     (row,) = [row for row in zone.changes().nb if row.table == sets.SET]
-    assert row.columns["addresses"] == rows.Members(absent=frozenset({"0a:58:00:00:00:14"}))
+    assert row.columns["addresses"] == rows.SetMembers(absent=frozenset({"0a:58:00:00:00:14"}))

@@ -13,7 +13,7 @@ from weft import errors, model
 from weft.control.zone import policies, state
 from weft.labels import Operator, Requirement, Selector
 from weft.ovn import ports
-from weft.policy import words
+from weft.policy import netpolicy
 
 Step = Callable[[state.Zone], None]
 TRUSTED = Selector((Requirement("tier", Operator.IN, ("trusted",)),))
@@ -142,8 +142,8 @@ def test_global_namespaces_are_told_to_the_zone() -> None:
 def test_a_policy_of_another_namespace_guards_none_of_the_owners_pods() -> None:
     zone = told(STEPS)
     zone.changes()
-    both = frozenset(words.Direction)
-    foreign = words.Policy("te", "x", "u", ("ta/blue",), words.EVERYTHING, both)
+    both = frozenset(netpolicy.Direction)
+    foreign = netpolicy.Policy("te", "x", "u", ("ta/blue",), netpolicy.EVERYTHING, both)
     zone.policies.set_policy("te/x", foreign)
     assert zone.changes() == state.Changes()
     zone.policies.set_policy("ta/x", replace(foreign, namespace="ta"))

@@ -38,7 +38,7 @@ class Database:
         assert not row.is_part or ident in self.rows, f"a part of {ident}, which is not there"
         columns = self.rows.setdefault(ident, {})
         for column, wish in row.columns.items():
-            if isinstance(wish, rows.Members):
+            if isinstance(wish, rows.SetMembers):
                 before = columns.get(column, frozenset())
                 columns[column] = frozenset((before - _keys(wish.absent)) | _keys(wish.present))
             else:

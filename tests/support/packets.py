@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from tests.support import frames
-from weft.policy import words
+from weft.policy import netpolicy
 
 SOURCE_PORT = 40000
 ECHO_ID = 0x7E57
@@ -34,7 +34,7 @@ class Ends:
 
 def first(
     ends: Ends,
-    protocol: words.Protocol | None,
+    protocol: netpolicy.Protocol | None,
     payload: bytes,
     *,
     port: int = 0,
@@ -42,11 +42,11 @@ def first(
 ) -> bytes:
     """What opens a connection: a SYN, a datagram, an INIT; for None an echo request."""
     match protocol:
-        case words.Protocol.TCP:
+        case netpolicy.Protocol.TCP:
             number, body = 6, _tcp(ends, payload, source_port, port)
-        case words.Protocol.UDP:
+        case netpolicy.Protocol.UDP:
             number, body = 17, _udp(ends, payload, source_port, port)
-        case words.Protocol.SCTP:
+        case netpolicy.Protocol.SCTP:
             number, body = 132, _sctp(payload, source_port, port)
         case None:
             number, body = (1 if ends.version == 4 else 58), _echo(ends, payload)

@@ -16,7 +16,7 @@ from tests.support.realised import Cluster, Kept
 from tests.support.zones import Guest
 from weft import model, rows
 from weft.ovn import acl, policy, ports, sets
-from weft.policy import words
+from weft.policy import netpolicy
 
 NAMESPACE = "default"
 Idents = set[rows.Ident]
@@ -29,7 +29,7 @@ class Pod:
     port: model.Port
     guest: Guest
     labels: Mapping[str, str]
-    named: words.NamedPorts = field(default_factory=dict)
+    named: netpolicy.NamedPorts = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -39,7 +39,7 @@ class Pod:
     def mac(self) -> str:
         return self.port.allocation.mac
 
-    def chosen(self, members: words.Members, namespaces: Mapping[str, str]) -> bool:
+    def chosen(self, members: netpolicy.PodSelector, namespaces: Mapping[str, str]) -> bool:
         if members.namespace:
             return members.namespace == NAMESPACE and members.pods.matches(self.labels)
         return members.namespaces.matches(namespaces) and members.pods.matches(self.labels)
@@ -65,14 +65,14 @@ class Policed:
         guest: Guest,
         *addresses: str,
         labels: Mapping[str, str] | None = None,
-        named: words.NamedPorts | None = None,
+        named: netpolicy.NamedPorts | None = None,
     ) -> None:
         given = {"app": name} if labels is None else labels
         self.pods[name] = Pod(name, kept, port, guest, given, named or {})
         self.addresses[name] = list(addresses)
 
     async def enforce(
-        self, *policies: words.Policy, logging: words.Logging = policy.SILENT
+        self, *policies: netpolicy.Policy, logging: netpolicy.Logging = policy.SILENT
     ) -> None:
         """These policies and no others hold in every zone when this returns."""
         for kept in {pod.kept.zone.name: pod.kept for pod in self.pods.values()}.values():
@@ -88,17 +88,17 @@ class Policed:
             await synchronise(kept)
 
     def _groups(
-        self, policies: Iterable[words.Policy], kept: Kept, logging: words.Logging
+        self, policies: Iterable[netpolicy.Policy], kept: Kept, logging: netpolicy.Logging
     ) -> list[rows.Row]:
         made: list[rows.Row] = []
-        for direction in words.Direction:
+        for direction in netpolicy.Direction:
             bearing = [p for p in policies if direction in p.directions]
             here = {n: p for n, p in self.pods.items() if p.kept is kept}
             held = {
                 p.name: {n for n, pod in here.items() if pod.chosen(p.subjects, {})}
                 for p in bearing
             }
-            denied = {n for p in bearing if p.mode is words.Mode.ENFORCE for n in held[p.name]}
+            denied = {n for p in bearing if p.mode is netpolicy.Mode.ENFORCE for n in held[p.name]}
             audited = {n for p in bearing for n in held[p.name]} - denied
             for kind, members in ((policy.Kind.DENY, denied), (policy.Kind.AUDIT, audited)):
                 group = policy.Group(kind, self.network.name, NAMESPACE, direction)
@@ -108,7 +108,9 @@ class Policed:
                     left = here.keys() - members
                     made += [policy.member(group, here[n].key, False) for n in left]
             for each in bearing:
-                within = held[each.name] & (denied if each.mode is words.Mode.ENFORCE else audited)
+                within = held[each.name] & (
+                    denied if each.mode is netpolicy.Mode.ENFORCE else audited
+                )
                 numbers = self.numbers(each, direction)
                 made += policy.policy(each, self.network, direction, logging, numbers)
                 for name in here:
@@ -121,7 +123,7 @@ class Policed:
                     ]
         return made
 
-    def numbers(self, each: words.Policy, direction: words.Direction) -> policy.Numbers:
+    def numbers(self, each: netpolicy.Policy, direction: netpolicy.Direction) -> policy.Numbers:
         found: dict[policy.Asked, frozenset[int]] = {}
         for asked in policy.asked(each, self.network.name, direction):
             if isinstance(asked, sets.Set):
@@ -136,7 +138,7 @@ class Policed:
             )
         return found
 
-    def _sets(self, policies: Iterable[words.Policy]) -> list[rows.Row]:
+    def _sets(self, policies: Iterable[netpolicy.Policy]) -> list[rows.Row]:
         made: list[rows.Row] = []
         for each in policies:
             numbers = {k: v for d in each.directions for k, v in self.numbers(each, d).items()}
@@ -167,8 +169,8 @@ class Policed:
         )
 
     async def passes(
-        self, source: str, to: str, *wanted: tuple[words.Protocol | None, int], version: int = 4
-    ) -> set[tuple[words.Protocol | None, int]]:
+        self, source: str, to: str, *wanted: tuple[netpolicy.Protocol | None, int], version: int = 4
+    ) -> set[tuple[netpolicy.Protocol | None, int]]:
         """Which of these first packets get there."""
         marks = {service: b"<%08d>" % next(self._marks) for service in wanted}
         ends = self.ends(source, to, version)
@@ -190,7 +192,7 @@ class Policed:
         port = 20000 + next(self._marks)
         wanted = [packets.is_echo_reply, packets.is_reset(port), packets.is_unreachable(port)]
         with frames.ear(one) as ear:
-            for protocol in (None, words.Protocol.TCP, words.Protocol.UDP):
+            for protocol in (None, netpolicy.Protocol.TCP, netpolicy.Protocol.UDP):
                 frames.send(one, packets.first(ends, protocol, b"", port=port))
             for each in wanted:
                 ear.until(each)
@@ -231,7 +233,7 @@ class PolicedRoutes(Policed):
     def _end(self, source: str, to: str, mark: bytes) -> bytes:
         first, last = self.end_ports
         ends = self.ends(source, to)
-        return packets.first(ends, words.Protocol.UDP, mark, source_port=first, port=last)
+        return packets.first(ends, netpolicy.Protocol.UDP, mark, source_port=first, port=last)
 
 
 async def synchronise(kept: Kept) -> None:

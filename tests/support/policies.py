@@ -9,7 +9,7 @@ import pytest
 
 from weft import errors, names
 from weft.api import policy
-from weft.policy import words
+from weft.policy import netpolicy
 
 ABSENT = object()
 
@@ -37,13 +37,13 @@ def refused(obj: object) -> errors.InvalidInput:
     return caught.value
 
 
-def ingress(*rules: object) -> words.Policy:
+def ingress(*rules: object) -> netpolicy.Policy:
     return policy.parse(written(ingress=list(rules)))
 
 
-def peers(*found: object) -> words.Policy:
+def peers(*found: object) -> netpolicy.Policy:
     return ingress({"from": list(found)})
 
 
-def ports(*found: object) -> words.Policy:
+def ports(*found: object) -> netpolicy.Policy:
     return ingress({"ports": list(found)})

@@ -17,8 +17,17 @@ from typing import Any, TypeVar
 from tests.support import policyworld
 from weft import model, names
 from weft.kube import resources
-from weft.policy import words
-from weft.policy.words import Block, Direction, Members, Operator, Protocol, Rule, Selector, Service
+from weft.policy import netpolicy
+from weft.policy.netpolicy import (
+    Direction,
+    IPBlock,
+    Operator,
+    PodSelector,
+    PolicyPort,
+    Protocol,
+    Rule,
+    Selector,
+)
 
 Object = dict[str, Any]
 _T = TypeVar("_T")
@@ -26,11 +35,11 @@ MOST = 5
 LABELS = {"app": ("web", "db", "cache"), "tier": ("front", "back")}
 SPACE_LABELS = {"team": ("a", "b"), "env": ("prod", "test")}
 # What is asked for of every pair, and what policies name. ICMP is None.
-ASKED: tuple[words.Connection, ...] = (
-    words.Connection(None),
-    *(words.Connection(Protocol.TCP, port) for port in (80, 81, 8080, 5005)),
-    *(words.Connection(Protocol.UDP, port) for port in (53, 80, 5005)),
-    *(words.Connection(Protocol.SCTP, port) for port in (3868, 80)),
+ASKED: tuple[netpolicy.Connection, ...] = (
+    netpolicy.Connection(None),
+    *(netpolicy.Connection(Protocol.TCP, port) for port in (80, 81, 8080, 5005)),
+    *(netpolicy.Connection(Protocol.UDP, port) for port in (53, 80, 5005)),
+    *(netpolicy.Connection(Protocol.SCTP, port) for port in (3868, 80)),
 )
 PORTS = {
     Protocol.TCP: (80, 81, 8080, 5005, 4999),
@@ -51,7 +60,7 @@ class Step:
     """What is in force at one time: policies in a world."""
 
     world: policyworld.World
-    policies: tuple[words.Policy, ...] = ()
+    policies: tuple[netpolicy.Policy, ...] = ()
 
 
 def steps(seed: int, world: policyworld.World) -> Iterator[Step]:
@@ -60,7 +69,7 @@ def steps(seed: int, world: policyworld.World) -> Iterator[Step]:
     Some policies stay, some change under their name; now and then labels change as well.
     """
     rng = Random(seed)
-    kept: dict[str, words.Policy] = {}
+    kept: dict[str, netpolicy.Policy] = {}
     while True:
         if rng.random() < 0.35:
             world = relabel(rng, world)
@@ -85,7 +94,7 @@ def _labels(rng: Random, vocabulary: Mapping[str, Sequence[str]]) -> dict[str, s
     return {key: rng.choice(values) for key, values in vocabulary.items() if rng.random() < 0.8}
 
 
-def policy(rng: Random, world: policyworld.World) -> words.Policy:
+def policy(rng: Random, world: policyworld.World) -> netpolicy.Policy:
     namespace = rng.choice(list(world.namespaces))
     directions = rng.choice(
         [
@@ -101,7 +110,7 @@ def policy(rng: Random, world: policyworld.World) -> words.Policy:
     }
     known = rng.sample(list(policyworld.DEFINITIONS), rng.choice((1, 1, 2, 3)))
     missing = [f"{namespace}/missing"] if rng.random() < 0.1 else []
-    return words.Policy(
+    return netpolicy.Policy(
         namespace=namespace,
         name=f"p{rng.randrange(MOST)}",
         uid="",
@@ -110,7 +119,7 @@ def policy(rng: Random, world: policyworld.World) -> words.Policy:
         directions=directions,
         ingress=rules[Direction.INGRESS],
         egress=rules[Direction.EGRESS],
-        mode=words.Mode.AUDIT if rng.random() < 0.08 else words.Mode.ENFORCE,
+        mode=netpolicy.Mode.AUDIT if rng.random() < 0.08 else netpolicy.Mode.ENFORCE,
     )
 
 
@@ -131,16 +140,16 @@ def _some(rng: Random, none: float, make: Any) -> Any:
     return tuple(dict.fromkeys(make() for _ in range(rng.choice((1, 1, 2, 3)))))
 
 
-def peer(rng: Random, world: policyworld.World, namespace: str) -> words.Peer:
+def peer(rng: Random, world: policyworld.World, namespace: str) -> netpolicy.Peer:
     match rng.randrange(6):
         case 0 | 1:
             return block(rng, world)
         case 2 | 3:
-            return Members(namespace=namespace, pods=selector(rng, LABELS))
+            return PodSelector(namespace=namespace, pods=selector(rng, LABELS))
         case 4:
-            return Members(namespaces=selector(rng, SPACE_LABELS))
+            return PodSelector(namespaces=selector(rng, SPACE_LABELS))
         case _:
-            return Members(namespaces=selector(rng, SPACE_LABELS), pods=selector(rng, LABELS))
+            return PodSelector(namespaces=selector(rng, SPACE_LABELS), pods=selector(rng, LABELS))
 
 
 def selector(rng: Random, vocabulary: Mapping[str, Sequence[str]]) -> Selector:
@@ -148,27 +157,27 @@ def selector(rng: Random, vocabulary: Mapping[str, Sequence[str]]) -> Selector:
     return Selector(tuple(sorted({_requirement(rng, vocabulary) for _ in range(count)})))
 
 
-def _requirement(rng: Random, vocabulary: Mapping[str, Sequence[str]]) -> words.Requirement:
+def _requirement(rng: Random, vocabulary: Mapping[str, Sequence[str]]) -> netpolicy.Requirement:
     key = rng.choice(list(vocabulary))
     values = tuple(sorted(rng.sample(list(vocabulary[key]), rng.choice((1, 1, 2)))))
     match rng.randrange(8):
         case 0:
-            return words.Requirement(key, Operator.NOT_IN, values)
+            return netpolicy.Requirement(key, Operator.NOT_IN, values)
         case 1:
-            return words.Requirement(key, Operator.EXISTS)
+            return netpolicy.Requirement(key, Operator.EXISTS)
         case 2:
-            return words.Requirement(key, Operator.DOES_NOT_EXIST)
+            return netpolicy.Requirement(key, Operator.DOES_NOT_EXIST)
         case 3 | 4:
-            return words.Requirement(key, Operator.IN, values)
+            return netpolicy.Requirement(key, Operator.IN, values)
         case _:
-            return words.Requirement(key, Operator.IN, values[:1])
+            return netpolicy.Requirement(key, Operator.IN, values[:1])
 
 
-def block(rng: Random, world: policyworld.World) -> Block:
+def block(rng: Random, world: policyworld.World) -> IPBlock:
     """Around some pod's address, without some that are near it."""
     address = rng.choice(rng.choice(list(world.nics.values())).addresses)
     if rng.random() < 0.06:
-        return Block(ip_network("0.0.0.0/0" if address.version == 4 else "::/0"))
+        return IPBlock(ip_network("0.0.0.0/0" if address.version == 4 else "::/0"))
     longest = address.max_prefixlen
     length = longest - rng.choice((0, 1, 2, 3, 4, 8, 16))
     subnet = ip_network(f"{address}/{length}", strict=False)
@@ -177,7 +186,7 @@ def block(rng: Random, world: policyworld.World) -> Block:
         for _ in range(rng.choice((0, 0, 1, 2, 3)))
         if length < longest
     }
-    return Block(subnet, tuple(sorted(excepts, key=_order)))
+    return IPBlock(subnet, tuple(sorted(excepts, key=_order)))
 
 
 def _within(rng: Random, subnet: model.Subnet, near: model.Address) -> model.Subnet:
@@ -192,21 +201,21 @@ def _order(subnet: model.Subnet) -> tuple[int, int]:
     return int(subnet.network_address), subnet.prefixlen
 
 
-def service(rng: Random) -> Service:
+def service(rng: Random) -> PolicyPort:
     protocol = rng.choice(list(Protocol))
     match rng.randrange(8):
         case 0:
-            return Service(protocol)
+            return PolicyPort(protocol)
         case 1 | 2 | 3:
-            return Service(*rng.choice(PORT_NAMES))
+            return PolicyPort(*rng.choice(PORT_NAMES))
         case 4 | 5:
             first, last = sorted(rng.sample(PORTS[protocol], 2))
-            return Service(protocol, first, last)
+            return PolicyPort(protocol, first, last)
         case _:
-            return Service(protocol, rng.choice(PORTS[protocol]))
+            return PolicyPort(protocol, rng.choice(PORTS[protocol]))
 
 
-def write(policy: words.Policy, rng: Random) -> Object:
+def write(policy: netpolicy.Policy, rng: Random) -> Object:
     """The object that says so, in one of the ways that mean the same."""
     spec: Object = {"podSelector": _write_selector(policy.pods, rng)}
     plain = {Direction.INGRESS} | ({Direction.EGRESS} if policy.egress else set())
@@ -219,7 +228,7 @@ def write(policy: words.Policy, rng: Random) -> Object:
         if rules or rng.random() < 0.5:
             spec[name] = rules
     annotations = {names.POLICY_FOR: _write_definitions(policy, rng)}
-    if policy.mode is not words.Mode.ENFORCE or rng.random() < 0.1:
+    if policy.mode is not netpolicy.Mode.ENFORCE or rng.random() < 0.1:
         annotations[names.POLICY_MODE] = policy.mode.value
     return {
         "apiVersion": resources.MULTINETWORKPOLICIES.api_version,
@@ -233,7 +242,7 @@ def write(policy: words.Policy, rng: Random) -> Object:
     }
 
 
-def _write_definitions(policy: words.Policy, rng: Random) -> str:
+def _write_definitions(policy: netpolicy.Policy, rng: Random) -> str:
     listed = []
     for definition in policy.definitions:
         namespace, name = definition.split("/")
@@ -265,7 +274,7 @@ def _write_selector(selector: Selector, rng: Random) -> Object:
 def _write_rule(rule: Rule, direction: Direction, rng: Random) -> Object:
     found: Object = {}
     _put(found, _SECTIONS[direction][1], rule.peers, lambda each: _write_peer(each, rng), rng)
-    _put(found, "ports", rule.services, lambda each: _write_service(each, rng), rng)
+    _put(found, "ports", rule.ports, lambda each: _write_service(each, rng), rng)
     return found
 
 
@@ -277,8 +286,8 @@ def _put(found: Object, name: str, parts: Any, write: Any, rng: Random) -> None:
         found[name] = []
 
 
-def _write_peer(peer: words.Peer, rng: Random) -> Object:
-    if isinstance(peer, Block):
+def _write_peer(peer: netpolicy.Peer, rng: Random) -> Object:
+    if isinstance(peer, IPBlock):
         said: Object = {"cidr": str(peer.subnet)}
         if peer.excepts:
             said["except"] = [str(each) for each in peer.excepts]
@@ -291,7 +300,7 @@ def _write_peer(peer: words.Peer, rng: Random) -> Object:
     return found
 
 
-def _write_service(service: Service, rng: Random) -> Object:
+def _write_service(service: PolicyPort, rng: Random) -> Object:
     found: Object = {}
     if service.protocol is not Protocol.TCP or rng.random() < 0.5:
         found["protocol"] = service.protocol.value
@@ -302,7 +311,7 @@ def _write_service(service: Service, rng: Random) -> Object:
     return found
 
 
-def reductions(policies: tuple[words.Policy, ...]) -> Iterator[tuple[words.Policy, ...]]:
+def reductions(policies: tuple[netpolicy.Policy, ...]) -> Iterator[tuple[netpolicy.Policy, ...]]:
     """Smaller sets: without one policy, then without one rule, peer or service."""
     yield from _without_each(policies)
     for place, policy in enumerate(policies):
@@ -315,7 +324,7 @@ def reductions(policies: tuple[words.Policy, ...]) -> Iterator[tuple[words.Polic
 def _smaller_rules(rules: tuple[Rule, ...]) -> Iterator[tuple[Rule, ...]]:
     yield from _without_each(rules)
     for place, rule in enumerate(rules):
-        for field in ("peers", "services"):
+        for field in ("peers", "ports"):
             parts = getattr(rule, field) or ()
             for fewer in _without_each(parts) if len(parts) > 1 else ():
                 smaller = replace(rule, **{field: fewer})

@@ -16,8 +16,8 @@ from typing import Any
 from weft import model, names, ranges
 from weft.api import podnetworks
 from weft.kube import resources
-from weft.policy import words
-from weft.policy.words import Protocol
+from weft.policy import netpolicy
+from weft.policy.netpolicy import Protocol
 
 Labels = Mapping[str, str]
 Object = dict[str, Any]
@@ -39,7 +39,7 @@ class Pod:
     name: str
     node: str
     labels: Labels
-    ports: words.NamedPorts
+    ports: netpolicy.NamedPorts
 
     @property
     def key(self) -> str:
@@ -61,8 +61,8 @@ class World:
     pods: tuple[Pod, ...]
     nics: Mapping[tuple[str, str], Nic]  # by pod's key and network
 
-    def endpoint(self, pod: Pod, network: str) -> words.Endpoint:
-        return words.Endpoint(
+    def endpoint(self, pod: Pod, network: str) -> netpolicy.Endpoint:
+        return netpolicy.Endpoint(
             pod.namespace,
             pod.name,
             pod.labels,

@@ -17,7 +17,7 @@ from tests.support import orders, policysets, policyworld
 from tests.support.policysets import Step
 from weft import model, names
 from weft.kube import client, resources
-from weft.policy import words
+from weft.policy import netpolicy
 
 Object = dict[str, Any]
 SEAL = policyworld.SEAL
@@ -43,7 +43,7 @@ class Ask:
     source: int
     target: int
     to_mac: str
-    connection: words.Connection
+    connection: netpolicy.Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def plugs(world: policyworld.World) -> list[Plug]:
 
 
 def asks(
-    world: policyworld.World, plugs: Sequence[Plug], asked: Sequence[words.Connection]
+    world: policyworld.World, plugs: Sequence[Plug], asked: Sequence[netpolicy.Connection]
 ) -> Iterator[Ask]:
     """Every ordered pair of the world on every network, over both families."""
     known = {pod.key for pod in world.pods}
@@ -148,7 +148,7 @@ def seals(plugs: Sequence[Plug], count: int) -> Iterator[Ask]:
         for source, target in ((one, other), (other, one)):
             ends = plugs[source].addresses[0], plugs[target].addresses[0]
             port = FIRST_SEALED_PORT + number
-            connection = words.Connection(words.Protocol.TCP, port, *ends)
+            connection = netpolicy.Connection(netpolicy.Protocol.TCP, port, *ends)
             yield Ask(source, target, plugs[target].mac, connection)
 
 

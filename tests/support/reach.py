@@ -8,9 +8,9 @@ from ipaddress import ip_address
 
 from weft.observe import reach
 from weft.observe.reach import Matrix, Member, Seen
-from weft.policy import words
+from weft.policy import netpolicy
 
-PING = words.Connection(None)
+PING = netpolicy.Connection(None)
 
 
 def member(
@@ -21,7 +21,7 @@ def member(
     machine: str = "",
     interface: str = "net1",
 ) -> Member:
-    endpoint = words.Endpoint(
+    endpoint = netpolicy.Endpoint(
         namespace=namespace,
         pod=name,
         labels=dict(labels or {}),
@@ -37,7 +37,7 @@ def matrix(
     members: Iterable[Member],
     expected: Callable[[str, str], bool] = lambda source, target: True,
     seen: Callable[[str, str], Seen] | None = None,
-    question: words.Connection = PING,
+    question: netpolicy.Connection = PING,
 ) -> Matrix:
     """`expected` and `seen` are asked of each pair of ids."""
     made = reach.expect("blue", members, (), {}, question)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from weft import model, ranges
-from weft.api import written
+from weft.api import notation
 from weft.api.fields import Fields
 
 _DEFAULT_HOST_PREFIX = {4: 24, 6: 64}
@@ -32,7 +32,7 @@ def _listed(fields: Fields, name: str) -> Iterator[str]:
 
 def _subnet(fields: Fields, name: str, text: str) -> model.Subnet | None:
     try:
-        return written.subnet(text)
+        return notation.subnet(text)
     except ValueError as error:
         hint = "add the prefix length" if "/" not in text else ""
         fields.refuse(name, text, str(error), hint=hint)
@@ -113,11 +113,11 @@ def _host_prefix_fits(fields: Fields, text: str, subnet: model.Subnet, length: i
 def _refuse_overlaps(fields: Fields, found: list[model.Subnet], reserved: Reserved) -> None:
     widest_first = sorted(found, key=lambda each: (each.version, int(each[0]), each.prefixlen))
     for other, subnet in pairwise(widest_first):
-        if written.overlap(other, subnet):
+        if notation.overlap(other, subnet):
             fields.refuse("subnets", str(subnet), f"overlaps {other} of the same network")
     for subnet in found:
         for what, taken in reserved:
-            if written.overlap(subnet, taken):
+            if notation.overlap(subnet, taken):
                 rule = f"overlaps {taken}, {what}"
                 fields.refuse("subnets", str(subnet), rule, hint="choose another range")
 
@@ -129,7 +129,7 @@ def parts(fields: Fields, name: str, subnets: tuple[model.Subnet, ...]) -> tuple
         part = _subnet(fields, name, text)
         if part is None:
             continue
-        if not any(written.within(part, subnet) for subnet in subnets):
+        if not any(notation.within(part, subnet) for subnet in subnets):
             if subnets:
                 rule = f"lies outside of subnets {', '.join(map(str, subnets))}"
             else:

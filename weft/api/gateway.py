@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from typing import TypeVar
 
 from weft import errors, model, names
-from weft.api import written
+from weft.api import notation
 
 _Read = TypeVar("_Read", model.Interface, model.Address)
 
@@ -24,8 +24,8 @@ def parse(
     `endpoints` are the node's own tunnel endpoints. Pods send from the gateway's address: were it
     an endpoint, a pod could send what other nodes take for the tunnels' packets.
     """
-    own = _listed("--gateway-address", addresses, written.interface)
-    hops = _listed("--gateway-next-hop", next_hops, written.address)
+    own = _listed("--gateway-address", addresses, notation.interface)
+    hops = _listed("--gateway-next-hop", next_hops, notation.address)
     if not own:
         if hops:
             rule = "is given without --gateway-address, and a gateway needs an address"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from weft import errors, model
-from weft.api import fields, objects, written
+from weft.api import fields, notation, objects
 
 KIND = "IPAMClaim"
 ALLOCATED = "IPsAllocated"
@@ -26,7 +26,7 @@ def parse(claim: object) -> model.IpamClaim:
         wanted[name] = spec.text(name) if spec else ""
         if not wanted[name] and not found:
             (spec or reader).refuse(name if spec else f"spec.{name}", None, "is missing or empty")
-    addresses = tuple(status.each(status.strings("ips"), written.interface)) if status else ()
+    addresses = tuple(status.each(status.strings("ips"), notation.interface)) if status else ()
     owner = status.nested("ownerPod") if status else None
     pod = owner.text("name") if owner else ""
     if found:

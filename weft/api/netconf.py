@@ -11,7 +11,7 @@ import difflib
 import re
 
 from weft import model, names
-from weft.api import cidrs, selectors, written
+from weft.api import cidrs, notation, selectors
 from weft.api.fields import Fields
 
 MIN_MTU = 576
@@ -239,7 +239,7 @@ def _part(
 
 def _refuse_full_exclusion(fields: Fields, spec: model.NetworkSpec) -> None:
     for subnet in spec.subnets:
-        if any(written.within(subnet, excluded) for excluded in spec.exclude_subnets):
+        if any(notation.within(subnet, excluded) for excluded in spec.exclude_subnets):
             rule = f"leaves no address of {subnet}"
             hint = "exclude less, or remove subnets if weft is to assign no addresses"
             fields.refuse("excludeSubnets", fields.text("excludeSubnets"), rule, hint=hint)
@@ -322,7 +322,7 @@ def _servers(
     found: list[model.Address] = []
     for place, text in fields.strings(name):
         try:
-            address = written.address(text)
+            address = notation.address(text)
         except ValueError as error:
             fields.refuse(place, text, str(error))
             continue

@@ -14,7 +14,7 @@ from typing import TypeVar
 import orjson
 
 from weft import errors, model, names
-from weft.api import fields, objects, written
+from weft.api import fields, notation, objects
 
 KIND = "Node"
 _CHASSIS = re.compile(r"[!-+\--~]{1,253}")
@@ -53,7 +53,7 @@ def _encap_ips(subject: str, text: str) -> tuple[str, ...]:
     listed = fields.decode(subject, names.NODE_ENCAP_IPS, text)
     reader = fields.Fields(subject, "", {names.NODE_ENCAP_IPS: listed}, found)
     strings = reader.strings(names.NODE_ENCAP_IPS)
-    return _sound(found, tuple(map(str, reader.each(strings, written.address))))
+    return _sound(found, tuple(map(str, reader.each(strings, notation.address))))
 
 
 def _transit(subject: str, text: str) -> tuple[model.Interface, ...]:
@@ -63,7 +63,7 @@ def _transit(subject: str, text: str) -> tuple[model.Interface, ...]:
     found: list[errors.InvalidInput] = []
     reader = _object(subject, names.NODE_TRANSIT, text, found)
     named = [(family, reader.text(family)) for family in _FAMILIES if reader.text(family)]
-    return _sound(found, tuple(reader.each(named, written.interface)))
+    return _sound(found, tuple(reader.each(named, notation.interface)))
 
 
 def _subnets(subject: str, text: str) -> tuple[tuple[str, tuple[model.Subnet, ...]], ...]:
@@ -76,7 +76,7 @@ def _subnets(subject: str, text: str) -> tuple[tuple[str, tuple[model.Subnet, ..
     for name in sorted(reader.raw):
         value = reader.raw[name]
         lone = [(name, value)] if isinstance(value, str) else reader.strings(name)
-        named.append((name, tuple(reader.each(lone, written.subnet))))
+        named.append((name, tuple(reader.each(lone, notation.subnet))))
     return _sound(found, tuple(named))
 
 
@@ -91,15 +91,15 @@ def _gateway(subject: str, text: str) -> model.Gateway | None:
     if reader.missing("mac-address"):
         reader.refuse("mac-address", None, "is missing: a gateway needs it")
     macs = [("mac-address", text) for text in [reader.text("mac-address")] if text]
-    addresses = tuple(reader.each(_plural(reader, "ip-address", "es"), written.interface))
+    addresses = tuple(reader.each(_plural(reader, "ip-address", "es"), notation.interface))
     if not addresses:
         reader.refuse("ip-addresses", None, "is missing: a gateway needs it")
     return _sound(
         found,
         model.Gateway(
-            mac=next(reader.each(macs, written.mac), ""),
+            mac=next(reader.each(macs, notation.mac), ""),
             addresses=addresses,
-            next_hops=tuple(reader.each(_plural(reader, "next-hop", "s"), written.address)),
+            next_hops=tuple(reader.each(_plural(reader, "next-hop", "s"), notation.address)),
             interface_id=reader.text("interface-id"),
             mode=reader.text("mode"),
         ),

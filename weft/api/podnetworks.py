@@ -15,7 +15,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 import orjson
 
 from weft import errors, model, names
-from weft.api import fields, objects, written
+from weft.api import fields, notation, objects
 
 KIND = "Pod"
 
@@ -71,7 +71,7 @@ def _allocation(reader: fields.Fields) -> model.Allocation:
         reader.refuse("tunnel_id", tunnel_id, rule)
     mac = reader.text("mac_address")
     return model.Allocation(
-        mac=next(reader.each([("mac_address", mac)], written.mac), "") if mac else "",
+        mac=next(reader.each([("mac_address", mac)], notation.mac), "") if mac else "",
         addresses=tuple(reader.each(listed, _interface)),
         tunnel_id=tunnel_id,
         gateways=tuple(reader.each(reader.strings("gateway_ips"), ip_address)),

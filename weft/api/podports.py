@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from weft.policy.words import Protocol
+from weft.policy.netpolicy import Protocol
 
 
 def named(pod: object) -> dict[tuple[Protocol, str], int]:

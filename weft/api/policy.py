@@ -21,7 +21,7 @@ from dataclasses import replace
 
 from weft import errors, names
 from weft.api import fields, objects, policyrules, selectors
-from weft.policy.words import SEVERITIES, Direction, Logging, Mode, Policy, Selector, Skipped
+from weft.policy.netpolicy import SEVERITIES, Direction, Logging, Mode, Policy, Selector, Skipped
 
 KIND = "MultiNetworkPolicy"
 _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")

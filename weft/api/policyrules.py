@@ -13,10 +13,19 @@ from dataclasses import dataclass
 from ipaddress import IPv6Network, ip_network
 
 from weft import errors, model
-from weft.api import selectors, written
+from weft.api import notation, selectors
 from weft.api.fields import Fields
 from weft.policy import blocks
-from weft.policy.words import Block, Direction, Members, Peer, Protocol, Rule, Service, Skipped
+from weft.policy.netpolicy import (
+    Direction,
+    IPBlock,
+    Peer,
+    PodSelector,
+    PolicyPort,
+    Protocol,
+    Rule,
+    Skipped,
+)
 
 _SECTIONS = {Direction.INGRESS: ("ingress", "from"), Direction.EGRESS: ("egress", "to")}
 _SUBNET = re.compile(r"[0-9a-fA-F:.]+/[0-9]{1,3}")
@@ -57,11 +66,11 @@ def read(
             skipped.extend(map(skip, part.problems))
             continue
         peers = _peers(part, peers_name, namespace, room, skipped)
-        services = _services(part, skipped)
-        if services and not _has_room(room, peers, services):
+        ports = _ports(part, skipped)
+        if ports and not _has_room(room, peers, ports):
             skipped.append(_too_many_named(part))
-            services = tuple(each for each in services if not isinstance(each.port, str))
-        rules.append(Rule(index, peers, services))
+            ports = tuple(each for each in ports if not isinstance(each.port, str))
+        rules.append(Rule(index, peers, ports))
         if direction is Direction.EGRESS:
             skipped.extend(_names_without_pods(part, rules[-1]))
     return tuple(rules)
@@ -90,7 +99,7 @@ def _peers(
     found = []
     for _, part in _parts(rule, name, skipped):
         peer = _peer(part, namespace)
-        if isinstance(peer, Block) and peer.excepts and not part.problems:
+        if isinstance(peer, IPBlock) and peer.excepts and not part.problems:
             _take(room, peer, part)
         skipped.extend(map(skip, part.problems))
         if peer is not None and not part.problems:
@@ -114,11 +123,13 @@ def _peer(fields: Fields, namespace: str) -> Peer | None:
     read = {name: selectors.read(part) for name, part in chosen.items() if part is not None}
     pods = read.get("podSelector", selectors.EVERYTHING)
     if "namespaceSelector" in selecting:
-        return Members(namespaces=read.get("namespaceSelector", selectors.EVERYTHING), pods=pods)
-    return Members(namespace=namespace, pods=pods)
+        return PodSelector(
+            namespaces=read.get("namespaceSelector", selectors.EVERYTHING), pods=pods
+        )
+    return PodSelector(namespace=namespace, pods=pods)
 
 
-def _take(room: _Room, block: Block, fields: Fields) -> None:
+def _take(room: _Room, block: IPBlock, fields: Fields) -> None:
     taken = blocks.count(block, room.ranges)
     if taken <= room.ranges:
         room.ranges -= taken
@@ -128,7 +139,7 @@ def _take(room: _Room, block: Block, fields: Fields) -> None:
     fields.refuse("ipBlock.except", None, rule, hint=hint)
 
 
-def _block(fields: Fields) -> Block | None:
+def _block(fields: Fields) -> IPBlock | None:
     fields.only("cidr", "except")
     text = fields.text("cidr")
     if fields.missing("cidr"):
@@ -140,7 +151,7 @@ def _block(fields: Fields) -> Block | None:
         hole = _subnet(fields, place, part)
         if hole is None or subnet is None:
             continue
-        if not written.within(hole, subnet):
+        if not notation.within(hole, subnet):
             hint = "give except only ranges within cidr"
             fields.refuse(place, part, f"lies outside of cidr {subnet}", hint=hint)
         elif hole == subnet:
@@ -148,7 +159,7 @@ def _block(fields: Fields) -> Block | None:
             fields.refuse(place, part, "is all of cidr, so that nobody is left", hint=hint)
         else:
             excepts.append(hole)
-    return Block(subnet, tuple(sorted(set(excepts), key=_order))) if subnet else None
+    return IPBlock(subnet, tuple(sorted(set(excepts), key=_order))) if subnet else None
 
 
 def _order(subnet: model.Subnet) -> tuple[int, int]:
@@ -166,26 +177,26 @@ def _subnet(fields: Fields, name: str, text: str) -> model.Subnet | None:
         hint = "add the prefix length" if "/" not in text else ""
         fields.refuse(name, text, rule, hint=hint)
         return None
-    if isinstance(found, IPv6Network) and written.within(found, _MAPPED):
+    if isinstance(found, IPv6Network) and notation.within(found, _MAPPED):
         hint = "write it as an IPv4 range"
         fields.refuse(name, text, "holds IPv4 addresses in IPv6 form", hint=hint)
         return None
     return found
 
 
-def _services(rule: Fields, skipped: list[Skipped]) -> tuple[Service, ...] | None:
+def _ports(rule: Fields, skipped: list[Skipped]) -> tuple[PolicyPort, ...] | None:
     if rule.value("ports") in (None, []):
         return None
     found = []
     for _, part in _parts(rule, "ports", skipped):
-        service = _service(part)
+        port = _port(part)
         skipped.extend(map(skip, part.problems))
-        if service is not None and not part.problems:
-            found.append(service)
+        if port is not None and not part.problems:
+            found.append(port)
     return tuple(dict.fromkeys(found))
 
 
-def _service(fields: Fields) -> Service | None:
+def _port(fields: Fields) -> PolicyPort | None:
     fields.only("protocol", "port", "endPort")
     protocol = _protocol(fields)
     port = fields.value("port")
@@ -199,7 +210,7 @@ def _service(fields: Fields) -> Service | None:
     if protocol is None or fields.problems:
         return None
     assert port is None or isinstance(port, int | str)
-    return Service(protocol, port, 0 if end == port else end)
+    return PolicyPort(protocol, port, 0 if end == port else end)
 
 
 def _protocol(fields: Fields) -> Protocol | None:
@@ -245,13 +256,13 @@ def _end(fields: Fields, port: object) -> int:
     return end
 
 
-def _has_room(room: _Room, peers: tuple[Peer, ...] | None, services: tuple[Service, ...]) -> bool:
+def _has_room(room: _Room, peers: tuple[Peer, ...] | None, ports: tuple[PolicyPort, ...]) -> bool:
     """Whether the names of ports can be looked up for all peers; takes the room for it."""
-    names = sum(isinstance(each.port, str) for each in services)
+    names = sum(isinstance(each.port, str) for each in ports)
     if not names:
         return True
     most = room.named // names
-    each = [blocks.count(p, most) if isinstance(p, Block) else 1 for p in peers or (None,)]
+    each = [blocks.count(p, most) if isinstance(p, IPBlock) else 1 for p in peers or (None,)]
     if sum(each) > most:
         return False
     room.named -= sum(each) * names
@@ -265,9 +276,9 @@ def _too_many_named(fields: Fields) -> Skipped:
 
 def _names_without_pods(fields: Fields, rule: Rule) -> Iterator[Skipped]:
     """Names of ports where the other end is a range: only a pod has names for its ports."""
-    if not any(isinstance(peer, Block) for peer in rule.peers or ()):
+    if not any(isinstance(peer, IPBlock) for peer in rule.peers or ()):
         return
-    names = [service.port for service in rule.services or () if isinstance(service.port, str)]
+    names = [port.port for port in rule.ports or () if isinstance(port.port, str)]
     for name in names:
         what = "names a port of a pod, and the addresses of an ipBlock have no such names"
         hint = "write the number, or select the pods"

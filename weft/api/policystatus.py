@@ -16,11 +16,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from weft.policy.words import (
+from weft.policy.netpolicy import (
     Direction,
-    Members,
     Mode,
     Operator,
+    PodSelector,
     Policy,
     Protocol,
     Requirement,
@@ -50,7 +50,7 @@ class Unmatched:
     has a port of this name."""
 
     field: str
-    members: Members
+    members: PodSelector
     protocol: Protocol | None = None
     port: str = ""
 
@@ -86,7 +86,7 @@ def selecting(policy: Policy) -> Iterator[Unmatched]:
     yield Unmatched("spec.podSelector", policy.subjects)
     for direction in Direction:
         for rule in policy.rules(direction):
-            peers = [peer for peer in rule.peers or () if isinstance(peer, Members)]
+            peers = [peer for peer in rule.peers or () if isinstance(peer, PodSelector)]
             where = f"spec.{direction.lower()}[{rule.index}]"
             side = "from" if direction is Direction.INGRESS else "to"
             yield from (Unmatched(f"{where}.{side}", peer) for peer in peers)
@@ -98,13 +98,13 @@ def _named(policy: Policy, direction: Direction, rule: Rule, place: str) -> Iter
     """The names of ports, each with the pods that must have it: those that are connected to."""
     targets = [policy.subjects]
     if direction is Direction.EGRESS:
-        targets = [peer for peer in rule.peers or () if isinstance(peer, Members)]
+        targets = [peer for peer in rule.peers or () if isinstance(peer, PodSelector)]
         if rule.peers is None:
-            targets = [Members()]
-    for service in rule.services or ():
-        if isinstance(service.port, str):
+            targets = [PodSelector()]
+    for entry in rule.ports or ():
+        if isinstance(entry.port, str):
             for target in targets:
-                yield Unmatched(place, target, service.protocol, service.port)
+                yield Unmatched(place, target, entry.protocol, entry.port)
 
 
 def conditions(found: Findings) -> tuple[Condition, Condition, Condition]:
@@ -233,7 +233,7 @@ def _wanted(each: Unmatched) -> str:
     return described(each.members) + named
 
 
-def described(members: Members) -> str:
+def described(members: PodSelector) -> str:
     """Who is selected, in the words of kubectl's selectors."""
     pods = f"pods with {_written(members.pods)}" if members.pods.requirements else "all pods"
     if members.namespace:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from weft import errors, model, names
-from weft.api import objects, written
+from weft.api import notation, objects
 from weft.api.fields import Fields, decode, kind_of
 
 KIND = "Pod"
@@ -198,7 +198,7 @@ def _mac(fields: Fields) -> str:
     if not text:
         return ""
     try:
-        return written.mac(text)
+        return notation.mac(text)
     except ValueError as error:
         fields.refuse("mac", text, str(error))
         return ""
@@ -213,7 +213,7 @@ def _addresses(fields: Fields) -> tuple[model.Interface | model.Address, ...]:
         return ()
     for place, text in asked:
         try:
-            wish = written.interface(text) if "/" in text else written.address(text)
+            wish = notation.interface(text) if "/" in text else notation.address(text)
         except ValueError as error:
             fields.refuse(place, text, str(error))
             continue
@@ -230,7 +230,7 @@ def bare(wish: model.Interface | model.Address) -> model.Address:
 
 
 def _gateways(fields: Fields) -> tuple[model.Address, ...]:
-    return tuple(fields.each(fields.strings("default-route"), written.gateway))
+    return tuple(fields.each(fields.strings("default-route"), notation.gateway))
 
 
 def _check_unused(fields: Fields) -> None:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from weft.api.fields import Fields, kind_of
-from weft.policy.words import EVERYTHING, Operator, Requirement, Selector
+from weft.policy.netpolicy import EVERYTHING, Operator, Requirement, Selector
 
 __all__ = ["EVERYTHING", "read"]
 

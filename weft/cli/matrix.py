@@ -19,7 +19,7 @@ from weft.lab import spec, state, up
 from weft.lab.probes import measuring
 from weft.observe import members, objects, reach
 from weft.observe.render import cells, squares, svg
-from weft.policy import words
+from weft.policy import netpolicy
 
 TABLE, JSON, SVG = "table", "json", "svg"
 PIPE_WIDTH = 100  # characters a line, where no terminal says how many fit
@@ -72,19 +72,19 @@ def command(
         raise typer.Exit(1)
 
 
-def question(port: str) -> words.Connection:
+def question(port: str) -> netpolicy.Connection:
     """Of `tcp/80`, of a bare number TCP, of nothing a ping."""
     if not port:
-        return words.Connection(None)
+        return netpolicy.Connection(None)
     protocol, _, number = port.rpartition("/")
     try:
-        known = words.Protocol(protocol.upper() or words.Protocol.TCP)
+        known = netpolicy.Protocol(protocol.upper() or netpolicy.Protocol.TCP)
     except ValueError:
         known = None
     if known is None or not number.isdecimal() or not 0 < int(number) < 65536:
         rule = "must be tcp, udp or sctp with a port from 1 to 65535, as in tcp/80"
         raise errors.InvalidInput("weft matrix", "--port", port, rule)
-    return words.Connection(known, int(number))
+    return netpolicy.Connection(known, int(number))
 
 
 def console() -> Console:
@@ -163,7 +163,7 @@ def meant(name: str | None) -> str:
 async def _look(
     name: str | None,
     wanted: tuple[str, str],
-    asked: words.Connection,
+    asked: netpolicy.Connection,
     ipv6: bool,
     patience: float,
 ) -> reach.Matrix:
@@ -177,7 +177,7 @@ async def _look(
 
 
 def _expected(
-    found: members.Objects, wanted: tuple[str, str], asked: words.Connection, ipv6: bool
+    found: members.Objects, wanted: tuple[str, str], asked: netpolicy.Connection, ipv6: bool
 ) -> reach.Matrix:
     known = members.networks(found)
     network = members.choose(*wanted, known)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
 from weft import errors
-from weft.api import clusternet, written
+from weft.api import clusternet, notation
 from weft.lab.vm import disks
 
 DEFAULT_NAME = "weft"
@@ -135,7 +135,7 @@ class Lab:
             raise errors.InvalidInput(where, "cluster_subnets", self.cluster_subnets, rule)
         for subnet in network.spec.subnets:
             for taken in (MANAGEMENT, UNDERLAY, UNDERLAY_6):
-                if written.overlap(subnet, taken):
+                if notation.overlap(subnet, taken):
                     rule = f"overlaps {taken}, between the lab's nodes"
                     raise errors.InvalidInput(where, "cluster_subnets", str(subnet), rule)
 

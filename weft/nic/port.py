@@ -87,12 +87,12 @@ def desired(nic: plan.Nic, owner: Owner, *, bridge: str = BRIDGE) -> tuple[rows.
     # OVS sets the MTU when it makes the device; once moved, the device is out of its sight.
     is_internal = nic.kind is plan.Kind.INTERNAL
     # Keys, not the whole map: ovn-controller writes its own beside them.
-    interface: dict[str, rows.Wish] = {
+    interface: dict[str, rows.DesiredValue] = {
         "name": nic.device,
         "type": "internal" if is_internal else "",
         "mtu_request": nic.mtu if is_internal else NOTHING,
         "mac": NOTHING,
-        "external_ids": rows.Keys(external_ids),
+        "external_ids": rows.MapEntries(external_ids),
     }
     return (
         rows.Row("Interface", nic.device, interface),
@@ -102,8 +102,8 @@ def desired(nic: plan.Nic, owner: Owner, *, bridge: str = BRIDGE) -> tuple[rows.
             {
                 "name": nic.device,
                 "interfaces": frozenset({rows.Ref("Interface", nic.device)}),
-                "other_config": rows.Keys({"transient": "true"}),
-                "external_ids": rows.Keys({names.OWNER: external_ids[names.OWNER]}),
+                "other_config": rows.MapEntries({"transient": "true"}),
+                "external_ids": rows.MapEntries({names.OWNER: external_ids[names.OWNER]}),
                 # OVN's flows know no VLAN of a pod's: a tag would cut it off.
                 **UNTAGGED,
             },

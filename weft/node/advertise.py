@@ -261,7 +261,7 @@ def desired(said: advertisement.Advertised, bridge: str) -> tuple[rows.Row, ...]
             {
                 "name": said.device,
                 "type": "internal",
-                "external_ids": rows.Keys(
+                "external_ids": rows.MapEntries(
                     {
                         names.IFACE_ID: said.port,
                         names.OWNER: owner,

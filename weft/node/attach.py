@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from weft import errors, names, rows
 from weft.host import uninterrupted
 from weft.nic import plan, port, record, result
-from weft.node import call, wanted, wiring
+from weft.node import call, links, wanted
 from weft.node.dependencies import Dependencies
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ UNDO_PATIENCE = 10.0  # seconds for a database to take a port away; `repair.py` 
 
 async def add(asked: call.Call, deps: Dependencies) -> result.Result:
     """Make the attachment; when this raises or is cancelled, nothing of it is left."""
-    if not await wiring.is_free(asked.netns, asked.interface):
+    if not await links.is_free(asked.netns, asked.interface):
         raise call.Refused(
             call.Code.ENVIRONMENT,
             f"CNI_IFNAME {asked.interface!r}: the pod has an interface of that name already",
@@ -69,13 +69,13 @@ async def make(asked: call.Call, deps: Dependencies, progress: Progress) -> plan
     wish = await wanted.find(asked, deps)
     nic = progress.nic = wish.nic
     if nic.kind is plan.Kind.VETH:
-        await wiring.make_veth(nic, asked.netns)
+        await links.make_veth(nic, asked.netns)
     await write_port(wish, deps)
     progress.where = f"OVS port {nic.device} of Pod {asked.pod}"
     if nic.kind is plan.Kind.INTERNAL:
         progress.hint = "is ovs-vswitchd running? see its log"
         await wait_for_port(nic, deps, lambda columns: port.number(columns) > 0)
-        await wiring.move_internal(nic, asked.netns)
+        await links.move_internal(nic, asked.netns)
     progress.hint = "is ovn-controller running, and does its zone have the pod's logical port?"
     await wait_for_port(nic, deps, port.installed)
     await deps.records.put(record.Record(nic, wish.owner))
@@ -140,7 +140,7 @@ async def undo(nic: plan.Nic, namespace: str, deps: Dependencies) -> None:
         why = str(error) or f"no answer within {UNDO_PATIENCE:g} s"
         log.warning("OVS port %s is left behind for now: %s", nic.device, why)
     with contextlib.suppress(errors.WeftError, OSError):
-        await wiring.unmake(nic.device, nic.interface, namespace)
+        await links.unmake(nic.device, nic.interface, namespace)
 
 
 async def delete(asked: call.Call, deps: Dependencies) -> None:
@@ -155,7 +155,7 @@ async def delete(asked: call.Call, deps: Dependencies) -> None:
     devices = {device, *(b.device for b in mine)}
     await deps.ovs.apply((), [("Port", name) for name in sorted(devices)])
     namespace = asked.netns or (mine[0].netns if mine else "")
-    await wiring.unmake(device, asked.interface, namespace if mine else "")
+    await links.unmake(device, asked.interface, namespace if mine else "")
 
 
 def is_of(bound: port.Bound, asked: call.Call) -> bool:
@@ -168,7 +168,7 @@ async def check(asked: call.Call, deps: Dependencies) -> None:
         rule = "prevResult: must hold what the ADD gave"
         raise call.Refused(call.Code.CONFIGURATION, rule, where=f"network {asked.network}")
     where = f"interface {asked.interface} of Pod {asked.pod}"
-    link = await wiring.read(asked.netns, asked.interface)
+    link = await links.read(asked.netns, asked.interface)
     if link is None:
         raise call.Refused(call.Code.CHANGED, "is not in the pod", where=where)
     pod = deps.pods.get(asked.pod)

@@ -38,5 +38,5 @@ def claim(columns: rows.Columns | None) -> str:
 
 def disclaimed(device: str) -> rows.Row:
     """The row of a rival, without its claim. The port itself may be of use to somebody."""
-    ids = rows.Keys(absent=frozenset({names.IFACE_ID}))
+    ids = rows.MapEntries(absent=frozenset({names.IFACE_ID}))
     return rows.Row("Interface", device, {"external_ids": ids}, is_part=True)

@@ -12,7 +12,7 @@ import logging
 from weft import names
 from weft.host import netlink, uninterrupted
 from weft.nic import port
-from weft.node import attach, call, wiring
+from weft.node import attach, call, links
 from weft.node.dependencies import Dependencies
 
 log = logging.getLogger(__name__)
@@ -67,4 +67,4 @@ async def _remove(gone: list[port.Bound], deps: Dependencies) -> None:
         await deps.records.forget(bound.device)
     await deps.ovs.apply((), [("Port", bound.device) for bound in gone])
     for bound in gone:
-        await wiring.unmake(bound.device, bound.interface, bound.netns)
+        await links.unmake(bound.device, bound.interface, bound.netns)

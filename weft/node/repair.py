@@ -19,9 +19,9 @@ from weft import errors, names, rows
 from weft.host import netlink, netns, uninterrupted
 from weft.kube import queue
 from weft.nic import plan, port, record
-from weft.node import claims, wanted, wiring
+from weft.node import claims, links, wanted
 from weft.node.dependencies import Dependencies
-from weft.node.turns import Turns
+from weft.node.keyedlock import KeyedLock
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ _PATIENCE = 5.0  # seconds for vswitchd to make a port, before others are looked
 class Repairer:
     """One task of the agent; a call and a repair of one attachment take turns."""
 
-    def __init__(self, deps: Dependencies, turns: Turns) -> None:
+    def __init__(self, deps: Dependencies, turns: KeyedLock) -> None:
         self._deps = deps
         self._turns = turns
         self._queue = queue.Queue("interfaces")
@@ -171,7 +171,7 @@ class Repairer:
         found = deps.ovs.get("Interface", known.device)
         if not is_new and not (found and found[1]["ifindex"]):
             return
-        if await uninterrupted.in_thread(wiring.give_back, known.nic, known.owner.netns):
+        if await uninterrupted.in_thread(links.give_back, known.nic, known.owner.netns):
             log.warning("%s has the new device that OVS made", _subject(known))
             what = f"interface {known.nic.interface}: its device was lost and is made again"
             deps.tell(known.owner.pod, REASON, what)
@@ -222,7 +222,7 @@ class Repairer:
                 said = "OVS port %s of Pod %s is removed: the pod has no such interface"
                 log.warning(said, device, bound.pod.key)
                 await self._deps.ovs.apply((), [("Port", device)])
-                await wiring.unmake(device, bound.interface, "")
+                await links.unmake(device, bound.interface, "")
                 return
             nic = wanted.nic_of(bound, self._deps)
             if nic is None:  # its pod or network is not known; `gc.sweep` knows what to do

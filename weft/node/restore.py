@@ -75,7 +75,7 @@ class Restorer:
 
     async def _remember(self, bounds: list[port.Bound], now: Decision) -> None:
         """Ports from before there were signatures, or under an earlier key, get today's."""
-        ids: rows.Wish = rows.Keys(dict(zip(_NOTES, now.prove(), strict=True)))
+        ids: rows.DesiredValue = rows.MapEntries(dict(zip(_NOTES, now.prove(), strict=True)))
         stale = [bound for bound in bounds if bound.proof != now.prove()]
         changed = [
             rows.Row("Interface", bound.device, {"external_ids": ids}, is_part=True)

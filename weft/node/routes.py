@@ -16,7 +16,7 @@ from weft import rows
 from weft.host import linkevents, netlink, netns, routing
 from weft.kube import queue
 from weft.nic import plan, port
-from weft.node import wanted, wiring
+from weft.node import links, wanted
 from weft.node.dependencies import Dependencies
 
 log = logging.getLogger(__name__)
@@ -129,4 +129,4 @@ def restore(namespace: str, nic: plan.Nic, downs: set[int]) -> bool:
             return False
         was_down = bool(downs & {_ANY, link.index})
         downs.clear()
-        return was_down and routing.ensure(nic.interface, wiring.routing_of(nic))
+        return was_down and routing.ensure(nic.interface, links.routing_of(nic))

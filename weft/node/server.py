@@ -26,7 +26,7 @@ from weft.host import netns, uninterrupted
 from weft.nic import result
 from weft.node import attach, call, gc, health, repair, routes
 from weft.node.dependencies import Dependencies
-from weft.node.turns import Turns
+from weft.node.keyedlock import KeyedLock
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class Server:
 
     def __init__(self, deps: Dependencies) -> None:
         self.deps = deps
-        self._turns = Turns()
+        self._turns = KeyedLock()
         self.repairer = repair.Repairer(deps, self._turns)
         self._adds: dict[asyncio.Task[Any], call.Call] = {}
         self._connections: set[asyncio.Task[Any]] = set()

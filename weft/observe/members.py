@@ -15,7 +15,7 @@ from weft import errors, model, names
 from weft.api import podnetworks, podports, policy, selection
 from weft.observe.chassis import natural
 from weft.observe.reach import Member
-from weft.policy import words
+from weft.policy import netpolicy
 
 _DONE = ("Succeeded", "Failed")
 
@@ -61,7 +61,7 @@ def choose(wanted: str, namespace: str, known: Mapping[str, str]) -> str:
     )
 
 
-def standing(objects: Objects) -> tuple[words.Policy, ...]:
+def standing(objects: Objects) -> tuple[netpolicy.Policy, ...]:
     """The policies that are in force."""
     found = (policy.standing(obj) for obj in objects.policies)
     return tuple(one for one in found if one is not None)
@@ -112,7 +112,7 @@ def _attached(
     pod_key = f"{meta['namespace']}/{meta['name']}"
     for key in keys:
         allocation = allocations[key]
-        endpoint = words.Endpoint(
+        endpoint = netpolicy.Endpoint(
             namespace=meta["namespace"],
             pod=meta["name"],
             labels=_labels(pod),

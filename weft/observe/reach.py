@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from weft import model
-from weft.policy import evaluator, words
+from weft.policy import evaluator, netpolicy
 
 Pair = tuple[str, str]  # ids of source and target
 
@@ -34,7 +34,7 @@ class Member:
     node: str
     interface: str
     mac: str
-    endpoint: words.Endpoint
+    endpoint: netpolicy.Endpoint
     machine: str = ""
     running: bool = True
 
@@ -78,7 +78,7 @@ class Matrix:
     """All pairs of different pods, sources in the order of `members`, and of each its targets."""
 
     network: str
-    question: words.Connection
+    question: netpolicy.Connection
     members: tuple[Member, ...]
     cells: tuple[Cell, ...]
 
@@ -105,9 +105,9 @@ class Matrix:
 def expect(
     network: str,
     members: Iterable[Member],
-    policies: Iterable[words.Policy],
+    policies: Iterable[netpolicy.Policy],
     networks: Mapping[str, str],
-    question: words.Connection,
+    question: netpolicy.Connection,
     *,
     ipv6: bool = False,
 ) -> Matrix:
@@ -160,7 +160,7 @@ def told(verdict: evaluator.Verdict) -> str:
     """Why, in one line: what isolates an end, and what lets the connection pass there."""
     said = []
     for judgement in (verdict.egress, verdict.ingress):
-        end = "source" if judgement.direction is words.Direction.EGRESS else "target"
+        end = "source" if judgement.direction is netpolicy.Direction.EGRESS else "target"
         if judgement.allowing:
             policy, rule = judgement.allowing[0]
             place = f"spec.{judgement.direction.lower()}[{rule.index}]"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from weft import names, rows
 from weft.ovn import ports
 from weft.ovn.switches import Owner
-from weft.policy import words
+from weft.policy import netpolicy
 
 ACL, GROUP = "ACL", "Port_Group"
 METER, BAND = "Meter", "Meter_Band"
@@ -42,7 +42,7 @@ def row(
     log: Log,
 ) -> rows.Row:
     """An ACL of a port group; `ids` hold its owner and its ROW_ID."""
-    logs = log.severity in words.SEVERITIES
+    logs = log.severity in netpolicy.SEVERITIES
     return rows.Row(
         ACL,
         str(ids[names.ROW_ID]),

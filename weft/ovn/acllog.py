@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from weft.policy import words
+from weft.policy import netpolicy
 
 _LINE = re.compile(
     r'^[^|]*\|\d+\|acl_log(?:\([^)]*\))?\|[A-Z]+\|name="(?P<name>[^"]*)", verdict=\w+, '
     r"severity=\w+, direction=(?P<direction>to|from)-lport: (?P<flow>\S+)"
 )
-_DIRECTIONS = {"to": words.Direction.INGRESS, "from": words.Direction.EGRESS}
+_DIRECTIONS = {"to": netpolicy.Direction.INGRESS, "from": netpolicy.Direction.EGRESS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Packet:
     """
 
     name: str
-    direction: words.Direction
+    direction: netpolicy.Direction
     protocol: str
     source_mac: str
     target_mac: str

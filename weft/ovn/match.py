@@ -11,7 +11,7 @@ from ipaddress import IPv4Network
 
 from weft import model, names
 from weft.ovn import dhcp
-from weft.policy import words
+from weft.policy import netpolicy
 
 # Neighbours are always found, and who moves is always heard of: ARP, ND and RARP.
 _NEIGHBOURS = ("arp", "nd", "eth.type == 0x8035")
@@ -39,21 +39,21 @@ _SERVED_REPLIES = {
 # The first packet of a connection, and those that follow it until there is an answer.
 FIRST = "ct.new"
 
-_PORT = {words.Direction.INGRESS: "outport", words.Direction.EGRESS: "inport"}
-_END = {words.Direction.INGRESS: "src", words.Direction.EGRESS: "dst"}
+_PORT = {netpolicy.Direction.INGRESS: "outport", netpolicy.Direction.EGRESS: "inport"}
+_END = {netpolicy.Direction.INGRESS: "src", netpolicy.Direction.EGRESS: "dst"}
 
 
-def ports(direction: words.Direction, group: str) -> str:
+def ports(direction: netpolicy.Direction, group: str) -> str:
     """The ports that are isolated: those that packets go to, or come from."""
     return f"{_PORT[direction]} == @{group}"
 
 
-def always(direction: words.Direction, served: Collection[int] = ()) -> str:
+def always(direction: netpolicy.Direction, served: Collection[int] = ()) -> str:
     """What no policy stops. In the families that are `served` weft alone is a DHCP server, and
     nobody may speak to another, or as one, on its ports."""
     said = []
     for family in _REQUESTS:
-        if direction is words.Direction.EGRESS:
+        if direction is netpolicy.Direction.EGRESS:
             said.append((_SERVED_REQUESTS if family in served else _REQUESTS)[family])
         elif family not in served:
             said.append(_REPLIES[family])
@@ -63,7 +63,7 @@ def always(direction: words.Direction, served: Collection[int] = ()) -> str:
 
 
 def peers(
-    direction: words.Direction,
+    direction: netpolicy.Direction,
     sets: Mapping[str, Iterable[str]],
     subnets: Iterable[model.Subnet],
 ) -> str | None:
@@ -82,20 +82,20 @@ def peers(
     return either(alternatives) if alternatives else None
 
 
-def services(asked: Iterable[words.Service]) -> str | None:
+def policy_ports(asked: Iterable[netpolicy.PolicyPort]) -> str | None:
     """On which ports: those that have a number, or a protocol's all; names are left out."""
-    wholes: set[words.Protocol] = set()
-    single: dict[words.Protocol, set[int]] = {}
-    ranges: dict[words.Protocol, set[tuple[int, int]]] = {}
-    for service in asked:
-        if service.port is None:
-            wholes.add(service.protocol)
-        elif isinstance(service.port, int) and service.end > service.port:
-            ranges.setdefault(service.protocol, set()).add((service.port, service.end))
-        elif isinstance(service.port, int):
-            single.setdefault(service.protocol, set()).add(service.port)
+    wholes: set[netpolicy.Protocol] = set()
+    single: dict[netpolicy.Protocol, set[int]] = {}
+    ranges: dict[netpolicy.Protocol, set[tuple[int, int]]] = {}
+    for entry in asked:
+        if entry.port is None:
+            wholes.add(entry.protocol)
+        elif isinstance(entry.port, int) and entry.end > entry.port:
+            ranges.setdefault(entry.protocol, set()).add((entry.port, entry.end))
+        elif isinstance(entry.port, int):
+            single.setdefault(entry.protocol, set()).add(entry.port)
     alternatives = []
-    for protocol in words.Protocol:
+    for protocol in netpolicy.Protocol:
         field = protocol.lower()
         if protocol in wholes:
             alternatives.append(field)
@@ -108,7 +108,7 @@ def services(asked: Iterable[words.Service]) -> str | None:
     return either(alternatives) if alternatives else None
 
 
-def service(protocol: words.Protocol, number: int) -> str:
+def policy_port(protocol: netpolicy.Protocol, number: int) -> str:
     return f"{protocol.lower()}.dst == {number}"
 
 

@@ -16,10 +16,10 @@ from enum import StrEnum
 from weft import model, names, rows
 from weft.ovn import acl, dhcp, match, ports
 from weft.ovn.sets import Set, by_field
-from weft.policy import blocks, words
+from weft.policy import blocks, netpolicy
 
 GROUP = acl.GROUP
-_OVN = {words.Direction.INGRESS: "to-lport", words.Direction.EGRESS: "from-lport"}
+_OVN = {netpolicy.Direction.INGRESS: "to-lport", netpolicy.Direction.EGRESS: "from-lport"}
 
 
 class Kind(StrEnum):
@@ -40,9 +40,9 @@ class Group:
     kind: Kind
     network: str
     namespace: str
-    direction: words.Direction
+    direction: netpolicy.Direction
     policy: str = ""
-    protocol: words.Protocol | None = None
+    protocol: netpolicy.Protocol | None = None
     port: str = ""
     number: int = 0
 
@@ -66,11 +66,11 @@ class Group:
         return names.namespace_owner(self.namespace)
 
 
-SILENT = words.Logging()
+SILENT = netpolicy.Logging()
 
 # Which numbers stand behind a port's name. Ingress: by protocol and name, among the pods that the
 # policy selects. Egress: by the Set of the peers with that name (number 0), among all of those.
-Asked = Set | tuple[words.Protocol, str]
+Asked = Set | tuple[netpolicy.Protocol, str]
 Numbers = Mapping[Asked, frozenset[int]]
 
 
@@ -78,7 +78,7 @@ Numbers = Mapping[Asked, frozenset[int]]
 
 
 def group(
-    group: Group, network: model.Network, logging: words.Logging = SILENT
+    group: Group, network: model.Network, logging: netpolicy.Logging = SILENT
 ) -> tuple[rows.Row, ...]:
     """A deny or audit group, without its ports: what passes always, and what becomes of the rest.
 
@@ -108,10 +108,10 @@ def audit_name(group: Group) -> str:
 
 
 def policy(
-    policy: words.Policy,
+    policy: netpolicy.Policy,
     network: model.Network,
-    direction: words.Direction,
-    logging: words.Logging,
+    direction: netpolicy.Direction,
+    logging: netpolicy.Logging,
     numbers: Numbers,
 ) -> tuple[rows.Row, ...]:
     """A policy's groups on a network, without their ports, and an ACL for each of its rules."""
@@ -131,11 +131,14 @@ def policy(
 
 
 def groups_of(
-    policy: words.Policy, network: str, direction: words.Direction, named: words.NamedPorts
+    policy: netpolicy.Policy,
+    network: str,
+    direction: netpolicy.Direction,
+    named: netpolicy.NamedPorts,
 ) -> frozenset[Group]:
     """The policy's groups that a port it selects is in, given the named ports of its pod."""
     own = Group(Kind.POLICY, network, policy.namespace, direction, policy.name)
-    if direction is words.Direction.EGRESS:
+    if direction is netpolicy.Direction.EGRESS:
         return frozenset({own})
     wanted = {(s.protocol, str(s.port)) for rule in policy.ingress for s in _named(rule)}
     return frozenset(
@@ -143,37 +146,39 @@ def groups_of(
     )
 
 
-def asked(policy: words.Policy, network: str, direction: words.Direction) -> frozenset[Asked]:
+def asked(
+    policy: netpolicy.Policy, network: str, direction: netpolicy.Direction
+) -> frozenset[Asked]:
     """The names of ports whose numbers the rows of this policy depend on: keys of Numbers."""
     found: set[Asked] = set()
     for rule in policy.rules(direction):
-        for service in _named(rule):
-            if direction is words.Direction.INGRESS:
-                found.add((service.protocol, str(service.port)))
+        for entry in _named(rule):
+            if direction is netpolicy.Direction.INGRESS:
+                found.add((entry.protocol, str(entry.port)))
             else:
-                found.update(_asked(rule, network, service))
+                found.update(_asked(rule, network, entry))
     return frozenset(found)
 
 
 def member(group: Group, port_key: str, present: bool) -> rows.Row:
     """One port in or out of a group. A port that is gone is in none, by OVSDB's own doing."""
     port = frozenset({rows.Ref(ports.PORT, port_key)})
-    wish = rows.Members(present=port) if present else rows.Members(absent=port)
+    wish = rows.SetMembers(present=port) if present else rows.SetMembers(absent=port)
     return rows.Row(GROUP, group.name, {"ports": wish}, is_part=True)
 
 
-def sets(policy: words.Policy, network: model.Network, numbers: Numbers) -> frozenset[Set]:
+def sets(policy: netpolicy.Policy, network: model.Network, numbers: Numbers) -> frozenset[Set]:
     """The sets that the policy's ACLs name on a network, of all its directions."""
     found: set[Set] = set()
     for direction in policy.directions:
         for rule in policy.rules(direction):
             if _has_plain(rule):
                 found.update(Set(network.name, peer) for peer in _selectors(rule))
-            for service in _named(rule):
-                if direction is words.Direction.EGRESS:
-                    for key in _asked(rule, network.name, service):
+            for entry in _named(rule):
+                if direction is netpolicy.Direction.EGRESS:
+                    for key in _asked(rule, network.name, entry):
                         found.update(_numbered(key, numbers))
-                elif numbers.get((service.protocol, str(service.port))):
+                elif numbers.get((entry.protocol, str(entry.port))):
                     found.update(Set(network.name, peer) for peer in _selectors(rule))
     return frozenset(found)
 
@@ -182,10 +187,10 @@ def sets(policy: words.Policy, network: model.Network, numbers: Numbers) -> froz
 
 
 def _matches(
-    policy: words.Policy,
+    policy: netpolicy.Policy,
     network: model.Network,
-    direction: words.Direction,
-    rule: words.Rule,
+    direction: netpolicy.Direction,
+    rule: netpolicy.Rule,
     numbers: Numbers,
 ) -> Iterator[tuple[Group, str]]:
     """What a rule lets pass, and for the ports of which group."""
@@ -193,58 +198,60 @@ def _matches(
     peers = _peers(rule, network, direction)
     found: list[str] = []
     if peers is not None and _has_plain(rule):
-        found.append(match.both(peers, match.services(rule.services or ()) or ""))
-    for service in _named(rule):
-        name = str(service.port)
-        if direction is words.Direction.INGRESS and peers is not None:
-            for number in sorted(numbers.get((service.protocol, name), ())):
-                target = _named_group(policy, network.name, service.protocol, name, number)
-                yield target, match.both(peers, match.service(service.protocol, number))
-        elif direction is words.Direction.EGRESS:
-            found += _named_peers(rule, network, service, numbers)
+        found.append(match.both(peers, match.policy_ports(rule.ports or ()) or ""))
+    for entry in _named(rule):
+        name = str(entry.port)
+        if direction is netpolicy.Direction.INGRESS and peers is not None:
+            for number in sorted(numbers.get((entry.protocol, name), ())):
+                target = _named_group(policy, network.name, entry.protocol, name, number)
+                yield target, match.both(peers, match.policy_port(entry.protocol, number))
+        elif direction is netpolicy.Direction.EGRESS:
+            found += _named_peers(rule, network, entry, numbers)
     if found:
         yield own, found[0] if len(found) == 1 else match.either([f"({each})" for each in found])
 
 
 def _named_peers(
-    rule: words.Rule, network: model.Network, service: words.Service, numbers: Numbers
+    rule: netpolicy.Rule, network: model.Network, entry: netpolicy.PolicyPort, numbers: Numbers
 ) -> Iterator[str]:
     """Peers that have a number under the name of a port, and that number."""
     by_number: dict[int, list[Set]] = {}
-    for key in _asked(rule, network.name, service):
+    for key in _asked(rule, network.name, entry):
         for numbered in _numbered(key, numbers):
             by_number.setdefault(numbered.number, []).append(numbered)
     for number, found in sorted(by_number.items()):
-        said = match.peers(words.Direction.EGRESS, by_field(found, network), ())
-        yield match.both(said or "", match.service(service.protocol, number))
+        said = match.peers(netpolicy.Direction.EGRESS, by_field(found, network), ())
+        yield match.both(said or "", match.policy_port(entry.protocol, number))
 
 
-def _peers(rule: words.Rule, network: model.Network, direction: words.Direction) -> str | None:
+def _peers(
+    rule: netpolicy.Rule, network: model.Network, direction: netpolicy.Direction
+) -> str | None:
     """Empty for anybody, None for nobody."""
     if rule.peers is None:
         return ""
     chosen = [Set(network.name, peer) for peer in _selectors(rule)]
-    subnets = blocks.cidrs(peer for peer in rule.peers if isinstance(peer, words.Block))
+    subnets = blocks.cidrs(peer for peer in rule.peers if isinstance(peer, netpolicy.IPBlock))
     return match.peers(direction, by_field(chosen, network), subnets)
 
 
-def _selectors(rule: words.Rule) -> list[words.Members]:
-    return [peer for peer in rule.peers or () if isinstance(peer, words.Members)]
+def _selectors(rule: netpolicy.Rule) -> list[netpolicy.PodSelector]:
+    return [peer for peer in rule.peers or () if isinstance(peer, netpolicy.PodSelector)]
 
 
-def _named(rule: words.Rule) -> list[words.Service]:
-    return [service for service in rule.services or () if isinstance(service.port, str)]
+def _named(rule: netpolicy.Rule) -> list[netpolicy.PolicyPort]:
+    return [entry for entry in rule.ports or () if isinstance(entry.port, str)]
 
 
-def _has_plain(rule: words.Rule) -> bool:
+def _has_plain(rule: netpolicy.Rule) -> bool:
     """Whether the rule allows anything without the name of a port."""
-    return rule.services is None or any(not isinstance(s.port, str) for s in rule.services)
+    return rule.ports is None or any(not isinstance(s.port, str) for s in rule.ports)
 
 
-def _asked(rule: words.Rule, network: str, service: words.Service) -> list[Set]:
+def _asked(rule: netpolicy.Rule, network: str, entry: netpolicy.PolicyPort) -> list[Set]:
     """The peers that an egress rule allows on a port by its name. A block has no names."""
-    chosen = [words.Members()] if rule.peers is None else _selectors(rule)
-    return [Set(network, peer, service.protocol, str(service.port)) for peer in chosen]
+    chosen = [netpolicy.PodSelector()] if rule.peers is None else _selectors(rule)
+    return [Set(network, peer, entry.protocol, str(entry.port)) for peer in chosen]
 
 
 def _numbered(key: Set, numbers: Numbers) -> list[Set]:
@@ -255,9 +262,9 @@ def _numbered(key: Set, numbers: Numbers) -> list[Set]:
 
 
 def _named_group(
-    policy: words.Policy, network: str, protocol: words.Protocol, name: object, number: int
+    policy: netpolicy.Policy, network: str, protocol: netpolicy.Protocol, name: object, number: int
 ) -> Group:
-    direction = words.Direction.INGRESS
+    direction = netpolicy.Direction.INGRESS
     return Group(
         Kind.NAMED, network, policy.namespace, direction, policy.name, protocol, str(name), number
     )

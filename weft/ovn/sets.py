@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from weft import model, names, rows
-from weft.policy import words
+from weft.policy import netpolicy
 
 SET = "Address_Set"
 
@@ -22,8 +22,8 @@ class Set:
     alone whose pods have `number` under that name."""
 
     network: str
-    members: words.Members
-    protocol: words.Protocol | None = None
+    members: netpolicy.PodSelector
+    protocol: netpolicy.Protocol | None = None
     port: str = ""
     number: int = 0
 
@@ -78,7 +78,7 @@ def entry(
         rows.Row(
             SET,
             set.name + suffix,
-            {"addresses": rows.Members(brought) if present else rows.Members(absent=brought)},
+            {"addresses": rows.SetMembers(brought) if present else rows.SetMembers(absent=brought)},
             is_part=True,
         )
         for suffix, brought in addresses(network, allocation).items()
@@ -102,12 +102,12 @@ def _suffixes(network: model.Network) -> tuple[str, ...]:
     return tuple(f"_v{family}" for family in sorted({s.version for s in network.spec.subnets}))
 
 
-def _members(members: words.Members) -> str:
+def _members(members: netpolicy.PodSelector) -> str:
     """Text that equal Members alone have."""
     home = f"[{members.namespace}]" if members.namespace else _selector(members.namespaces)
     return f"{home}/{_selector(members.pods)}"
 
 
-def _selector(selector: words.Selector) -> str:
+def _selector(selector: netpolicy.Selector) -> str:
     said = (names.requirement(r.key, r.operator, r.values) for r in selector.requirements)
     return "{" + "; ".join(said) + "}"

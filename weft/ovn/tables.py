@@ -125,7 +125,7 @@ RELIED = rows.Row(
     "",
     {
         "ipsec": False,
-        "options": rows.Keys(
+        "options": rows.MapEntries(
             absent=frozenset(("default_acl_drop", "ignore_lsp_down", "vxlan_mode"))
         ),
     },

@@ -103,7 +103,7 @@ class Contents:
 
     def __init__(self, tables: Iterable[rows.Table], scheme: schema.Schema) -> None:
         self._tables = _Tables({table.name: _Table(table, scheme) for table in tables})
-        self._holders: dict[str, tuple[rows.Holder, ...]] = {}
+        self._holders: dict[str, tuple[rows.Referrer, ...]] = {}
         # What rows of weft's own making will be, by UUID, until the server says that they are.
         self._expected: dict[str, Columns] = {}
         # New rows, by UUID, of which nothing is known but their table: to be read by `selects`.
@@ -120,7 +120,7 @@ class Contents:
         uuid = this.index.get(key)
         return None if uuid is None else (uuid, this.rows[uuid])
 
-    def holders(self, table: str, uuid: str, /) -> tuple[rows.Holder, ...] | None:
+    def holders(self, table: str, uuid: str, /) -> tuple[rows.Referrer, ...] | None:
         return None if self._tables[table].root else self._holders.get(uuid, ())
 
     def guard(self, table: str, key: str, /) -> tuple[rows.Condition, ...] | None:
@@ -261,7 +261,7 @@ class Contents:
         table.note(key, uuid)
         for name in table.holding:
             if columns[name]:
-                self._hold(rows.Holder(table.name, uuid, name), _members(columns[name]))
+                self._hold(rows.Referrer(table.name, uuid, name), _members(columns[name]))
         return Change(table.name, uuid, key, None, columns)
 
     def _modify(self, table: _Table, uuid: str, raw: Json) -> Change:
@@ -280,11 +280,11 @@ class Contents:
             if new is old[name]:
                 before = {n: value for n, value in before.items() if n != name}
                 if isinstance(new, Set):
-                    before[name] = rows.Former(new, diff)
+                    before[name] = rows.FormerSet(new, diff)
             if column.holds:
                 # A set differs in what the difference says, a single reference wholly.
                 touched = diff if isinstance(new, Set) else {*_members(old[name]), *_members(new)}
-                self._toggle(rows.Holder(table.name, uuid, name), touched, _members(new))
+                self._toggle(rows.Referrer(table.name, uuid, name), touched, _members(new))
         table.rows[uuid] = columns
         key, was = table.key(columns), table.key(old)
         if key != was:
@@ -297,23 +297,23 @@ class Contents:
         key = table.key(old)
         table.forget(key, uuid)
         for name in table.holding:
-            self._release(rows.Holder(table.name, uuid, name), _members(old[name]))
+            self._release(rows.Referrer(table.name, uuid, name), _members(old[name]))
         return Change(table.name, uuid, key, old, None)
 
-    def _toggle(self, holder: rows.Holder, touched: Set[str], held: Set[str]) -> None:
+    def _toggle(self, holder: rows.Referrer, touched: Set[str], held: Set[str]) -> None:
         """Follow a change at the cost of the difference alone."""
         added = touched & held
         self._hold(holder, added)
         if len(added) < len(touched):
             self._release(holder, touched - added)
 
-    def _hold(self, holder: rows.Holder, uuids: Iterable[str]) -> None:
-        new: dict[str, tuple[rows.Holder, ...]] = dict.fromkeys(uuids, (holder,))
+    def _hold(self, holder: rows.Referrer, uuids: Iterable[str]) -> None:
+        new: dict[str, tuple[rows.Referrer, ...]] = dict.fromkeys(uuids, (holder,))
         for uuid in self._holders.keys() & new.keys():
             new[uuid] += self._holders[uuid]
         self._holders.update(new)
 
-    def _release(self, holder: rows.Holder, uuids: Iterable[str]) -> None:
+    def _release(self, holder: rows.Referrer, uuids: Iterable[str]) -> None:
         for uuid in uuids:
             rest = tuple(h for h in self._holders.get(uuid, ()) if h != holder)
             if rest:

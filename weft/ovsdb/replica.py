@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from weft import errors, listeners
 from weft.ovsdb import contents, schema, session, transact, wire
-from weft.rows import Columns, Found, Holder, Ident, Row, Table
+from weft.rows import Columns, Found, Ident, Referrer, Row, Table
 
 Json = Any
 Subscriber = listeners.Listener[Columns]
@@ -133,7 +133,7 @@ class Replica:
         """All monitored rows of a table by UUID: a live, read-only view."""
         return self._known().every(table)
 
-    def holders(self, table: str, uuid: str) -> tuple[Holder, ...]:
+    def holders(self, table: str, uuid: str) -> tuple[Referrer, ...]:
         """The sets that keep a row alive; none for a table whose rows live by themselves."""
         return self._known().holders(table, uuid) or ()
 

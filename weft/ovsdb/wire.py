@@ -89,7 +89,7 @@ def operation(op: rows.Operation, encoders: Encoders) -> Json:
     if type(op) is rows.Insert:
         row = {column: encode[column](value) for column, value in op.columns.items()}
         return {"op": "insert", "table": op.table, "uuid": op.uuid, "row": row}
-    if type(op) is rows.Absent:
+    if type(op) is rows.AssertAbsent:
         where = [(column, how, encode[column](value)) for column, how, value in op.conditions]
         return {
             "op": "wait", "timeout": 0, "table": op.table, "where": where,

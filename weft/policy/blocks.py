@@ -11,10 +11,10 @@ from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from itertools import islice
 
 from weft import model
-from weft.policy import words
+from weft.policy import netpolicy
 
 
-def cidrs(blocks: Iterable[words.Block]) -> tuple[model.Subnet, ...]:
+def cidrs(blocks: Iterable[netpolicy.IPBlock]) -> tuple[model.Subnet, ...]:
     """The addresses of all blocks, in the fewest CIDRs; IPv4 before IPv6, in order."""
     found = [part for block in blocks for part in difference(block)]
     v4 = [part for part in found if isinstance(part, IPv4Network)]
@@ -22,12 +22,12 @@ def cidrs(blocks: Iterable[words.Block]) -> tuple[model.Subnet, ...]:
     return (*collapse_addresses(v4), *collapse_addresses(v6))
 
 
-def count(block: words.Block, most: int) -> int:
+def count(block: netpolicy.IPBlock, most: int) -> int:
     """How many CIDRs make it up; more than `most` are not counted any further."""
     return sum(1 for _ in islice(difference(block), most + 1))
 
 
-def difference(block: words.Block) -> Iterator[model.Subnet]:
+def difference(block: netpolicy.IPBlock) -> Iterator[model.Subnet]:
     """The block's subnet without what it excepts, in order; nothing where that is all of it.
 
     At the cost of what is asked of it: a few exceptions of IPv6 leave a hundred CIDRs each.

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from weft import model
-from weft.policy import words
+from weft.policy import netpolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +21,9 @@ class Judgement:
     that let the connection pass.
     """
 
-    direction: words.Direction
-    isolating: tuple[words.Policy, ...] = ()
-    allowing: tuple[tuple[words.Policy, words.Rule], ...] = ()
+    direction: netpolicy.Direction
+    isolating: tuple[netpolicy.Policy, ...] = ()
+    allowing: tuple[tuple[netpolicy.Policy, netpolicy.Rule], ...] = ()
 
     @property
     def passes(self) -> bool:
@@ -44,11 +44,11 @@ class Verdict:
 
 
 def allowed(
-    policies: Iterable[words.Policy],
+    policies: Iterable[netpolicy.Policy],
     networks: Mapping[str, str],
-    source: words.Endpoint,
-    target: words.Endpoint,
-    connection: words.Connection,
+    source: netpolicy.Endpoint,
+    target: netpolicy.Endpoint,
+    connection: netpolicy.Connection,
 ) -> bool:
     """Whether `source` may open `connection` to `target`, two ends on one network.
 
@@ -59,11 +59,11 @@ def allowed(
 
 
 def explain(
-    policies: Iterable[words.Policy],
+    policies: Iterable[netpolicy.Policy],
     networks: Mapping[str, str],
-    source: words.Endpoint,
-    target: words.Endpoint,
-    connection: words.Connection,
+    source: netpolicy.Endpoint,
+    target: netpolicy.Endpoint,
+    connection: netpolicy.Connection,
 ) -> Verdict:
     """The same, with what isolates each end and what lets the connection pass there.
 
@@ -73,15 +73,17 @@ def explain(
         raise ValueError(f"{source.network!r} and {target.network!r} are two networks")
     itself = (source.namespace, source.pod) == (target.namespace, target.pod)
     enforced = (
-        () if itself else tuple(policy for policy in policies if policy.mode is words.Mode.ENFORCE)
+        ()
+        if itself
+        else tuple(policy for policy in policies if policy.mode is netpolicy.Mode.ENFORCE)
     )
     return Verdict(
-        _judge(words.Direction.EGRESS, enforced, networks, source, target, connection),
-        _judge(words.Direction.INGRESS, enforced, networks, source, target, connection),
+        _judge(netpolicy.Direction.EGRESS, enforced, networks, source, target, connection),
+        _judge(netpolicy.Direction.INGRESS, enforced, networks, source, target, connection),
     )
 
 
-def selects(policy: words.Policy, networks: Mapping[str, str], end: words.Endpoint) -> bool:
+def selects(policy: netpolicy.Policy, networks: Mapping[str, str], end: netpolicy.Endpoint) -> bool:
     """Whether the policy guards this attachment: its network, its namespace, its labels."""
     return (
         end.namespace == policy.namespace
@@ -91,15 +93,15 @@ def selects(policy: words.Policy, networks: Mapping[str, str], end: words.Endpoi
 
 
 def _judge(
-    direction: words.Direction,
-    policies: Iterable[words.Policy],
+    direction: netpolicy.Direction,
+    policies: Iterable[netpolicy.Policy],
     networks: Mapping[str, str],
-    source: words.Endpoint,
-    target: words.Endpoint,
-    connection: words.Connection,
+    source: netpolicy.Endpoint,
+    target: netpolicy.Endpoint,
+    connection: netpolicy.Connection,
 ) -> Judgement:
     """`peer` is the far end as the rules of this direction mean it."""
-    if direction is words.Direction.INGRESS:
+    if direction is netpolicy.Direction.INGRESS:
         subject, peer, address = target, source, connection.source
     else:
         subject, peer, address = source, target, connection.target
@@ -118,29 +120,29 @@ def _judge(
 
 
 def _allows(
-    rule: words.Rule,
-    direction: words.Direction,
-    peer: words.Endpoint,
+    rule: netpolicy.Rule,
+    direction: netpolicy.Direction,
+    peer: netpolicy.Endpoint,
     address: model.Address | None,
-    named: words.NamedPorts,
-    connection: words.Connection,
+    named: netpolicy.NamedPorts,
+    connection: netpolicy.Connection,
 ) -> bool:
-    """Any of its peers on any of its services; what is not listed at all is not restricted."""
+    """Any of its peers on any of its ports; what is not listed at all is not restricted."""
     for who in (None,) if rule.peers is None else rule.peers:
-        for what in (None,) if rule.services is None else rule.services:
+        for what in (None,) if rule.ports is None else rule.ports:
             if who is not None and not _is_peer(who, peer, address):
                 continue
             if what is not None and not _is_service(what, named, connection):
                 continue
-            if direction is words.Direction.EGRESS and _is_unnameable(who, what):
+            if direction is netpolicy.Direction.EGRESS and _is_unnameable(who, what):
                 continue
             return True
     return False
 
 
-def _is_peer(who: words.Peer, peer: words.Endpoint, address: model.Address | None) -> bool:
+def _is_peer(who: netpolicy.Peer, peer: netpolicy.Endpoint, address: model.Address | None) -> bool:
     """Pods by what they are, blocks by the address that the packets carry."""
-    if isinstance(who, words.Members):
+    if isinstance(who, netpolicy.PodSelector):
         if who.namespace:
             there = peer.namespace == who.namespace
         else:
@@ -151,7 +153,9 @@ def _is_peer(who: words.Peer, peer: words.Endpoint, address: model.Address | Non
     return not any(address in each for each in who.excepts)
 
 
-def _is_service(what: words.Service, named: words.NamedPorts, connection: words.Connection) -> bool:
+def _is_service(
+    what: netpolicy.PolicyPort, named: netpolicy.NamedPorts, connection: netpolicy.Connection
+) -> bool:
     """Names are those of the target's containers. A name that the target lacks is no port."""
     if connection.protocol is not what.protocol:
         return False
@@ -162,6 +166,6 @@ def _is_service(what: words.Service, named: words.NamedPorts, connection: words.
     return what.port <= connection.port <= (what.end or what.port)
 
 
-def _is_unnameable(who: words.Peer | None, what: words.Service | None) -> bool:
+def _is_unnameable(who: netpolicy.Peer | None, what: netpolicy.PolicyPort | None) -> bool:
     """Addresses of a block have no containers, so no port there has a name."""
-    return isinstance(who, words.Block) and what is not None and isinstance(what.port, str)
+    return isinstance(who, netpolicy.IPBlock) and what is not None and isinstance(what.port, str)

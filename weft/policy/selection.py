@@ -13,7 +13,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 
-from weft.policy import words
+from weft.policy import netpolicy
 
 # What one part of a query asks first, and where it is looked for: ("in", "app", "web"),
 # ("key", "app", ""), ("name", "default", ""), or ANY where it asks nothing that can be looked up.
@@ -35,21 +35,21 @@ class Selection:
         self._namespaces: dict[str, Mapping[str, str]] = {}
         self._pods: dict[str, _Pod] = {}
         self._pods_in: dict[str, set[str]] = {}  # namespace -> pod keys
-        self._wanted: dict[words.Members, int] = {}  # how often each query is asked
+        self._wanted: dict[netpolicy.PodSelector, int] = {}  # how often each query is asked
         # Where the queries lie: mark of the namespace -> mark of the pod -> queries.
-        self._places: dict[Mark, dict[Mark, set[words.Members]]] = {}
-        self._marks: dict[words.Members, tuple[tuple[Mark, ...], tuple[Mark, ...]]] = {}
-        self._chosen: dict[words.Members, set[str]] = {}
-        self._choosing: dict[str, set[words.Members]] = {}
+        self._places: dict[Mark, dict[Mark, set[netpolicy.PodSelector]]] = {}
+        self._marks: dict[netpolicy.PodSelector, tuple[tuple[Mark, ...], tuple[Mark, ...]]] = {}
+        self._chosen: dict[netpolicy.PodSelector, set[str]] = {}
+        self._choosing: dict[str, set[netpolicy.PodSelector]] = {}
 
     def __len__(self) -> int:
         return len(self._wanted)
 
-    def pods(self, members: words.Members) -> Set[str]:
+    def pods(self, members: netpolicy.PodSelector) -> Set[str]:
         """The pods that a query chooses; a live view. None for a query that nobody asks."""
         return self._chosen.get(members, NOBODY)
 
-    def queries(self, pod: str) -> Set[words.Members]:
+    def queries(self, pod: str) -> Set[netpolicy.PodSelector]:
         """The queries that choose a pod; a live view."""
         return self._choosing.get(pod, frozenset())
 
@@ -77,7 +77,7 @@ class Selection:
             self._namespaces[name] = labels
         return {key for key in self._pods_in.get(name, ()) if self._match(key)}
 
-    def ask(self, members: words.Members) -> None:
+    def ask(self, members: netpolicy.PodSelector) -> None:
         """Have a query answered until it was dropped as often as it was asked."""
         self._wanted[members] = self._wanted.get(members, 0) + 1
         if self._wanted[members] > 1:
@@ -89,7 +89,7 @@ class Selection:
         for key in chosen:
             self._choosing.setdefault(key, set()).add(members)
 
-    def drop(self, members: words.Members) -> None:
+    def drop(self, members: netpolicy.PodSelector) -> None:
         self._wanted[members] -= 1
         if self._wanted[members]:
             return
@@ -123,12 +123,12 @@ class Selection:
             self._choosing.pop(key, None)
         return before != after
 
-    def _take(self, key: str, members: words.Members) -> None:
+    def _take(self, key: str, members: netpolicy.PodSelector) -> None:
         self._choosing[key].discard(members)
         if not self._choosing[key]:
             del self._choosing[key]
 
-    def _matching(self, key: str) -> Iterator[words.Members]:
+    def _matching(self, key: str) -> Iterator[netpolicy.PodSelector]:
         pod = self._pods[key]
         within = [ANY, *_asked(pod.labels)]
         labels = self._namespaces.get(pod.namespace, {})
@@ -138,7 +138,7 @@ class Selection:
                 if self._matches(members, key):
                     yield members
 
-    def _matches(self, members: words.Members, key: str) -> bool:
+    def _matches(self, members: netpolicy.PodSelector, key: str) -> bool:
         pod = self._pods[key]
         if not members.pods.matches(pod.labels):
             return False
@@ -146,19 +146,19 @@ class Selection:
             return members.namespace == pod.namespace
         labels = self._namespaces.get(pod.namespace)
         if labels is None:
-            return members.namespaces == words.EVERYTHING
+            return members.namespaces == netpolicy.EVERYTHING
         return members.namespaces.matches(labels)
 
-    def _possible(self, members: words.Members) -> Iterable[str]:
+    def _possible(self, members: netpolicy.PodSelector) -> Iterable[str]:
         """The pods of the namespaces that a query means."""
         if members.namespace:
             return self._pods_in.get(members.namespace, ())
-        if members.namespaces == words.EVERYTHING:
+        if members.namespaces == netpolicy.EVERYTHING:
             return self._pods
         named = (n for n, labels in self._namespaces.items() if members.namespaces.matches(labels))
         return [key for name in named for key in self._pods_in.get(name, ())]
 
-    def _place(self, members: words.Members) -> None:
+    def _place(self, members: netpolicy.PodSelector) -> None:
         """Where few other queries lie, so that few are looked at in vain."""
         if members.namespace:
             outer: tuple[Mark, ...] = (("name", members.namespace, ""),)
@@ -177,13 +177,13 @@ class Selection:
         self._marks[members] = (outer, inner)
 
 
-def _marks(selector: words.Selector) -> list[tuple[Mark, ...]]:
+def _marks(selector: netpolicy.Selector) -> list[tuple[Mark, ...]]:
     """The ways to look a selector up: each is the marks of one thing that it requires."""
     ways: list[tuple[Mark, ...]] = []
     for required in selector.requirements:
-        if required.operator is words.Operator.IN:
+        if required.operator is netpolicy.Operator.IN:
             ways.append(tuple(("in", required.key, value) for value in set(required.values)))
-        elif required.operator is words.Operator.EXISTS:
+        elif required.operator is netpolicy.Operator.EXISTS:
             ways.append((("key", required.key, ""),))
     return ways or [(ANY,)]
 
@@ -196,7 +196,7 @@ def _asked(labels: Mapping[str, str]) -> Iterator[Mark]:
 
 
 def _found(
-    places: Mapping[Mark, set[words.Members]], marks: Iterable[Mark]
-) -> Iterator[words.Members]:
+    places: Mapping[Mark, set[netpolicy.PodSelector]], marks: Iterable[Mark]
+) -> Iterator[netpolicy.PodSelector]:
     for mark in marks:
         yield from places.get(mark, ())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from weft.rows.words import Ident, Keys, Members, Row, Wish
+from weft.rows.rowtypes import DesiredValue, Ident, MapEntries, Row, SetMembers
 
 
 def merge(desired: Iterable[Row]) -> dict[Ident, Row]:
@@ -29,14 +29,14 @@ def _merge(first: Row, second: Row) -> Row:
     return Row(first.table, first.key, columns, parent, column, is_part)
 
 
-def _join(row: Row, column: str, one: Wish, two: Wish) -> Wish:
-    if isinstance(one, Keys) and isinstance(two, Keys):
-        keys = Keys({**one.present, **two.present}, one.absent | two.absent)
+def _join(row: Row, column: str, one: DesiredValue, two: DesiredValue) -> DesiredValue:
+    if isinstance(one, MapEntries) and isinstance(two, MapEntries):
+        keys = MapEntries({**one.present, **two.present}, one.absent | two.absent)
         agree = {**two.present, **one.present} == keys.present
         if agree and keys.absent.isdisjoint(keys.present):
             return keys
-    elif isinstance(one, Members) and isinstance(two, Members):
-        members = Members(one.present | two.present, one.absent | two.absent)
+    elif isinstance(one, SetMembers) and isinstance(two, SetMembers):
+        members = SetMembers(one.present | two.present, one.absent | two.absent)
         if members.present.isdisjoint(members.absent):
             return members
     elif one == two:

@@ -9,22 +9,22 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any
 
 from weft.rows import merging
-from weft.rows.words import (
-    Absent,
+from weft.rows.rowtypes import (
+    AssertAbsent,
     Atom,
     Columns,
     Delete,
     Found,
-    Holder,
     Ident,
     Insert,
-    Keys,
-    Members,
+    MapEntries,
     Missing,
     Mutate,
     Operation,
     Ref,
+    Referrer,
     Row,
+    SetMembers,
     Snapshot,
     Update,
     Value,
@@ -85,7 +85,7 @@ class _Draft:
     def insert(self, row: Row, uuid: str) -> None:
         guard = self.actual.guard(row.table, row.key)
         if guard is not None:
-            self.guards.append(Absent(row.table, guard))
+            self.guards.append(AssertAbsent(row.table, guard))
         columns: dict[str, Value] = {}
         for column, wish in row.columns.items():
             resolve = _RESOLVE.get(type(wish), _ABSTRACT)
@@ -99,9 +99,9 @@ class _Draft:
             if column not in columns:
                 raise ValueError(f"{row.table}.{column} is desired but not monitored")
             have = columns[column]
-            if isinstance(wish, Keys):
+            if isinstance(wish, MapEntries):
                 self.change_map(row, uuid, column, wish, have)
-            elif isinstance(wish, Members):
+            elif isinstance(wish, SetMembers):
                 take = self.resolve_all(wish.absent, row) & _set(have)
                 put = self.resolve_all(wish.present, row) - _set(have)
                 self.mutate(row.table, uuid, column, take, put)
@@ -118,7 +118,7 @@ class _Draft:
         if row.parent is not None:
             self.settle(row, row.parent, uuid)
 
-    def change_map(self, row: Row, uuid: str, column: str, wish: Keys, have: Value) -> None:
+    def change_map(self, row: Row, uuid: str, column: str, wish: MapEntries, have: Value) -> None:
         assert isinstance(have, Mapping), f"{row.table}.{column} is no map"
         wanted = self.resolve_map(wish.present, row)
         put = {key: value for key, value in wanted.items() if have.get(key) != value}
@@ -151,7 +151,7 @@ class _Draft:
     def settle(self, row: Row, parent: Ref, uuid: str) -> None:
         """See to it that a row's parent holds it, and no other set like it does."""
         found = self.actual.get(parent.table, parent.key)
-        home = found and Holder(parent.table, found[0], row.parent_column)
+        home = found and Referrer(parent.table, found[0], row.parent_column)
         holders = self.actual.holders(row.table, uuid) or ()
         for holder in holders:
             # What goes lets go by itself.
@@ -169,7 +169,7 @@ class _Draft:
             for holder in holders:
                 self.release(holder, uuid)
 
-    def release(self, holder: Holder, uuid: str) -> None:
+    def release(self, holder: Referrer, uuid: str) -> None:
         """Take a row out of a set, unless the set goes in the same transaction."""
         if holder.uuid not in self.gone:
             self.mutate(*holder, (uuid,), ())
@@ -197,7 +197,7 @@ class _Draft:
             return self.resolve_map(value, row)
         return value
 
-    def resolve_part(self, wish: Keys | Members, row: Row) -> Any:
+    def resolve_part(self, wish: MapEntries | SetMembers, row: Row) -> Any:
         """A part of a column, which is all of it in a new row."""
         return self.resolve(wish.present, row)
 
@@ -256,8 +256,8 @@ _RESOLVE: dict[type, _Resolve | None] = {
     **dict.fromkeys((str, int, float, bool)),
     frozenset: _Draft.resolve_all,
     dict: _Draft.resolve_map,
-    Keys: _Draft.resolve_part,
-    Members: _Draft.resolve_part,
+    MapEntries: _Draft.resolve_part,
+    SetMembers: _Draft.resolve_part,
     Ref: _Draft.locate,
 }
 

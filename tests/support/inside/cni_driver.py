@@ -20,7 +20,7 @@ from weft.app import agent, settings
 from weft.cni import install
 from weft.host import netlink, netns
 from weft.nic import port
-from weft.node import attach, call, health, wiring
+from weft.node import attach, call, health, links
 from weft.node.dependencies import Dependencies
 
 SOCKET = "/run/weft/test/cni.sock"
@@ -146,8 +146,8 @@ class Driver:
         places = {
             "write_port": attach,
             "wait_for_port": attach,
-            "make_veth": wiring,
-            "move_internal": wiring,
+            "make_veth": links,
+            "move_internal": links,
         }
         for name, original in self.spoilt.items():
             setattr(places[name], name, original)

@@ -8,7 +8,7 @@ from itertools import islice
 import pytest
 
 from weft.alloc import macs
-from weft.api import written
+from weft.api import notation
 
 
 @pytest.mark.parametrize(
@@ -33,4 +33,4 @@ def test_without_address_from_the_owner() -> None:
 def test_candidates_are_many_and_usable() -> None:
     found = list(islice(macs.candidates((), "shop/blue/uid"), 100))
     assert len(set(found)) == 100
-    assert all(written.mac(mac) == mac for mac in found)
+    assert all(notation.mac(mac) == mac for mac in found)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from weft.api import podports
-from weft.policy.words import Protocol
+from weft.policy.netpolicy import Protocol
 
 TCP, UDP = Protocol.TCP, Protocol.UDP
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.support.policies import ABSENT, refused, written
 from weft import names
 from weft.api import policy
-from weft.policy.words import Direction, Logging, Mode, Operator, Policy, Requirement, Selector
+from weft.policy.netpolicy import Direction, Logging, Mode, Operator, Policy, Requirement, Selector
 
 BOTH = frozenset(Direction)
 INGRESS = frozenset({Direction.INGRESS})
@@ -295,7 +295,7 @@ def test_only_what_names_nobody_means_everybody(rules: list[dict[str, Any]]) -> 
     for rule in policy.parse(written(ingress=rules)).ingress:
         said = rules[rule.index]
         assert (rule.peers is None) == (said.get("from") in (None, []))
-        assert (rule.services is None) == (said.get("ports") in (None, []))
+        assert (rule.ports is None) == (said.get("ports") in (None, []))
 
 
 def test_the_published_policy() -> None:

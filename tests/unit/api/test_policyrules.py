@@ -8,15 +8,15 @@ import pytest
 
 from tests.support.policies import ingress, peers, ports, written
 from weft.api import policy
-from weft.policy.words import (
-    Block,
-    Members,
+from weft.policy.netpolicy import (
+    IPBlock,
     Operator,
+    PodSelector,
+    PolicyPort,
     Protocol,
     Requirement,
     Rule,
     Selector,
-    Service,
 )
 
 WEB = {"matchLabels": {"app": "web"}}
@@ -36,21 +36,23 @@ def test_no_rules() -> None:
 @pytest.mark.parametrize(
     ("written_peer", "expected"),
     [
-        ({"podSelector": {}}, Members(namespace="ns1")),
-        ({"podSelector": WEB}, Members(namespace="ns1", pods=WEB_SELECTOR)),
-        ({"namespaceSelector": {}}, Members()),
-        ({"namespaceSelector": WEB}, Members(namespaces=WEB_SELECTOR)),
+        ({"podSelector": {}}, PodSelector(namespace="ns1")),
+        ({"podSelector": WEB}, PodSelector(namespace="ns1", pods=WEB_SELECTOR)),
+        ({"namespaceSelector": {}}, PodSelector()),
+        ({"namespaceSelector": WEB}, PodSelector(namespaces=WEB_SELECTOR)),
         (
             {"namespaceSelector": WEB, "podSelector": WEB},
-            Members(namespaces=WEB_SELECTOR, pods=WEB_SELECTOR),
+            PodSelector(namespaces=WEB_SELECTOR, pods=WEB_SELECTOR),
         ),
-        ({"ipBlock": {"cidr": "10.0.0.0/8"}}, Block(ip_network("10.0.0.0/8"))),
-        ({"ipBlock": {"cidr": "10.0.0.7/8"}}, Block(ip_network("10.0.0.0/8"))),
-        ({"ipBlock": {"cidr": "0.0.0.0/0"}}, Block(ip_network("0.0.0.0/0"))),
-        ({"ipBlock": {"cidr": "::/0"}}, Block(ip_network("::/0"))),
+        ({"ipBlock": {"cidr": "10.0.0.0/8"}}, IPBlock(ip_network("10.0.0.0/8"))),
+        ({"ipBlock": {"cidr": "10.0.0.7/8"}}, IPBlock(ip_network("10.0.0.0/8"))),
+        ({"ipBlock": {"cidr": "0.0.0.0/0"}}, IPBlock(ip_network("0.0.0.0/0"))),
+        ({"ipBlock": {"cidr": "::/0"}}, IPBlock(ip_network("::/0"))),
         (
             {"ipBlock": {"cidr": "fd00::/16", "except": ["fd00:2::/32", "fd00:1::/32"]}},
-            Block(ip_network("fd00::/16"), (ip_network("fd00:1::/32"), ip_network("fd00:2::/32"))),
+            IPBlock(
+                ip_network("fd00::/16"), (ip_network("fd00:1::/32"), ip_network("fd00:2::/32"))
+            ),
         ),
     ],
 )
@@ -63,19 +65,19 @@ def test_peers(written_peer: object, expected: object) -> None:
 @pytest.mark.parametrize(
     ("written_port", "expected"),
     [
-        ({}, Service(Protocol.TCP)),
-        ({"protocol": "SCTP"}, Service(Protocol.SCTP)),
-        ({"port": 80}, Service(Protocol.TCP, 80)),
-        ({"port": "http", "protocol": "UDP"}, Service(Protocol.UDP, "http")),
-        ({"port": 80, "endPort": 90}, Service(Protocol.TCP, 80, 90)),
-        ({"port": 80, "endPort": 80}, Service(Protocol.TCP, 80)),
-        ({"port": 65535}, Service(Protocol.TCP, 65535)),
+        ({}, PolicyPort(Protocol.TCP)),
+        ({"protocol": "SCTP"}, PolicyPort(Protocol.SCTP)),
+        ({"port": 80}, PolicyPort(Protocol.TCP, 80)),
+        ({"port": "http", "protocol": "UDP"}, PolicyPort(Protocol.UDP, "http")),
+        ({"port": 80, "endPort": 90}, PolicyPort(Protocol.TCP, 80, 90)),
+        ({"port": 80, "endPort": 80}, PolicyPort(Protocol.TCP, 80)),
+        ({"port": 65535}, PolicyPort(Protocol.TCP, 65535)),
     ],
 )
-def test_services(written_port: object, expected: Service) -> None:
+def test_services(written_port: object, expected: PolicyPort) -> None:
     parsed = ports(written_port)
     assert parsed.skipped == ()
-    assert parsed.ingress == (Rule(0, services=(expected,)),)
+    assert parsed.ingress == (Rule(0, ports=(expected,)),)
 
 
 def block(cidr: object, *excepts: object) -> dict[str, object]:
@@ -114,7 +116,7 @@ def block(cidr: object, *excepts: object) -> dict[str, object]:
 def test_a_peer_that_means_nothing_lets_nobody_in(peer: object, field: str, rule: str) -> None:
     good = {"podSelector": WEB}
     parsed = peers(good, peer)
-    assert parsed.ingress[0].peers == (Members(namespace="ns1", pods=WEB_SELECTOR),)
+    assert parsed.ingress[0].peers == (PodSelector(namespace="ns1", pods=WEB_SELECTOR),)
     (told,) = parsed.skipped
     assert told.field == f"spec.ingress[0].from[1]{field}"
     assert told.rule.startswith(rule)
@@ -151,11 +153,11 @@ def test_a_peer_that_means_nothing_lets_nobody_in(peer: object, field: str, rule
 )
 def test_a_port_that_means_nothing_opens_none(port: object, field: str, rule: str) -> None:
     parsed = ports({"port": 53}, port)
-    assert parsed.ingress[0].services == (Service(Protocol.TCP, 53),)
+    assert parsed.ingress[0].ports == (PolicyPort(Protocol.TCP, 53),)
     (told,) = parsed.skipped
     assert told.field == f"spec.ingress[0].ports[1]{field}"
     assert told.rule.startswith(rule)
-    assert ports(port).ingress == (Rule(0, services=()),)
+    assert ports(port).ingress == (Rule(0, ports=()),)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +230,7 @@ def test_no_list_of_rules_allows_nothing(wrong: object) -> None:
 
 def test_no_list_of_peers_or_ports_allows_nothing() -> None:
     assert ingress({"from": {"podSelector": {}}}).ingress == (Rule(0, peers=()),)
-    assert ingress({"ports": {"port": 80}}).ingress == (Rule(0, services=()),)
+    assert ingress({"ports": {"port": 80}}).ingress == (Rule(0, ports=()),)
 
 
 def test_twins_count_once() -> None:
@@ -237,7 +239,7 @@ def test_twins_count_once() -> None:
         "ports": [{"port": 80, "endPort": 80}, {"port": 80}],
     }
     (rule,) = ingress(twins).ingress
-    assert (len(rule.peers or ()), len(rule.services or ())) == (1, 1)
+    assert (len(rule.peers or ()), len(rule.ports or ())) == (1, 1)
 
 
 def test_exceptions_may_leave_only_so_many_ranges() -> None:
@@ -246,8 +248,8 @@ def test_exceptions_may_leave_only_so_many_ranges() -> None:
     (skipped,) = parsed.skipped
     assert skipped.field == "spec.ingress[0].from[0].ipBlock.except"
     assert "20000 ranges" in skipped.rule
-    first = Block(ip_network("fd00::/16"), (ip_network(holes[0]),))
-    assert parsed.ingress == (Rule(0, peers=(first, Members(namespace="ns1"))),)
+    first = IPBlock(ip_network("fd00::/16"), (ip_network(holes[0]),))
+    assert parsed.ingress == (Rule(0, peers=(first, PodSelector(namespace="ns1"))),)
 
 
 def test_exceptions_of_all_peers_are_counted_together() -> None:
@@ -269,8 +271,8 @@ def test_only_so_many_names_of_ports_are_looked_up_for_so_many_peers(direction: 
     (skipped,) = parsed.skipped
     assert skipped.field == f"spec.{direction}[0].ports"
     first, second = getattr(parsed, direction)
-    assert first.services == (Service(Protocol.TCP, 80),)
-    assert len(second.services) == 101
+    assert first.ports == (PolicyPort(Protocol.TCP, 80),)
+    assert len(second.ports) == 101
 
 
 def test_ranges_have_no_named_ports() -> None:

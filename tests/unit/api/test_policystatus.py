@@ -10,7 +10,7 @@ import pytest
 from tests.support.policies import written
 from weft.api import policy, policystatus
 from weft.api.policystatus import Binding, Findings, Unmatched
-from weft.policy.words import Members, Selector
+from weft.policy.netpolicy import PodSelector, Selector
 
 WEB = {"matchLabels": {"app": "web"}}
 GOOD = policy.parse(written(podSelector=WEB, ingress=[{"from": [{"namespaceSelector": WEB}]}]))
@@ -153,7 +153,7 @@ def test_whatever_stood_there_before(before: object) -> None:
 def test_selectors_in_words(expressions: list[object], words: str) -> None:
     parsed = policy.parse(written(podSelector={"matchExpressions": expressions}))
     assert policystatus.described(parsed.subjects) == f"{words} in namespace ns1"
-    assert policystatus.described(Members()) == "all pods in all namespaces"
+    assert policystatus.described(PodSelector()) == "all pods in all namespaces"
 
 
 def test_every_selector_has_its_place() -> None:
@@ -165,7 +165,7 @@ def test_every_selector_has_its_place() -> None:
         "spec.egress[0].to",
     ]
     first = next(policystatus.selecting(parsed))
-    assert first == Unmatched("spec.podSelector", Members("ns1", pods=Selector()))
+    assert first == Unmatched("spec.podSelector", PodSelector("ns1", pods=Selector()))
 
 
 def test_names_of_ports_have_their_pods() -> None:

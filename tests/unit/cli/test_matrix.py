@@ -8,7 +8,7 @@ from tests.support.reach import member
 from weft import errors
 from weft.cli import matrix
 from weft.observe.reach import Seen
-from weft.policy.words import Connection, Protocol
+from weft.policy.netpolicy import Connection, Protocol
 
 
 @pytest.mark.parametrize(

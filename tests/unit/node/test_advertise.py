@@ -27,7 +27,7 @@ def test_the_port_is_bound_to_the_networks_advertiser_and_its_own_kind():
     interface, made = advertise.desired(SAID, "br-int")
     assert interface.key == made.key == "wra3"
     ids = interface.columns["external_ids"]
-    assert isinstance(ids, rows.Keys)
+    assert isinstance(ids, rows.MapEntries)
     assert ids.present[names.IFACE_ID] == "blue_:advertiser"
     assert made.parent == rows.Ref("Bridge", "br-int")
     read = {"external_ids": ids.present, "name": "wra3"}

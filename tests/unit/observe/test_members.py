@@ -8,7 +8,7 @@ from tests.support.reach import member
 from weft import errors
 from weft.observe import members
 from weft.observe.members import Objects
-from weft.policy import words
+from weft.policy import netpolicy
 
 
 def nad(name: str, network: str, namespace: str = "default") -> dict[str, Any]:
@@ -96,7 +96,7 @@ def test_a_machines_addresses_are_those_of_its_guest_where_none_were_allocated()
 def test_named_ports_are_those_of_the_pod() -> None:
     ports = [{"name": "web", "containerPort": 8080}]
     (found,) = on_blue(pod("a", "blue", {"default/blue": entry(1)}, ports=ports))
-    assert found.endpoint.named_ports == {(words.Protocol.TCP, "web"): 8080}
+    assert found.endpoint.named_ports == {(netpolicy.Protocol.TCP, "web"): 8080}
 
 
 def test_a_network_is_meant_by_its_name_or_by_a_definition_of_it() -> None:

@@ -5,20 +5,20 @@ import pytest
 from tests.support.reach import PING, matrix, member
 from weft.observe import reach
 from weft.observe.reach import Seen
-from weft.policy import words
+from weft.policy import netpolicy
 
 NETWORKS = {"default/blue": "blue"}
-BLOCK = words.Block(ip_network("10.9.0.0/31"))
+BLOCK = netpolicy.IPBlock(ip_network("10.9.0.0/31"))
 
 
-def policy(*rules: words.Rule, name: str = "p") -> words.Policy:
-    return words.Policy(
+def policy(*rules: netpolicy.Rule, name: str = "p") -> netpolicy.Policy:
+    return netpolicy.Policy(
         namespace="default",
         name=name,
         uid="1",
         definitions=("default/blue",),
-        pods=words.EVERYTHING,
-        directions=frozenset({words.Direction.INGRESS}),
+        pods=netpolicy.EVERYTHING,
+        directions=frozenset({netpolicy.Direction.INGRESS}),
         ingress=rules,
     )
 
@@ -49,7 +49,7 @@ def test_every_pair_of_different_pods_is_asked_about_in_both_directions() -> Non
 
 def test_what_policies_say_depends_on_the_addresses_that_the_pair_uses() -> None:
     members = [member(f"p{number}", f"10.9.0.{number}") for number in range(3)]
-    rule = words.Rule(0, peers=(BLOCK,))
+    rule = netpolicy.Rule(0, peers=(BLOCK,))
     found = reach.expect("blue", members, [policy(rule)], NETWORKS, PING)
     expected = {(one.source, one.target): one.expected for one in found.cells}
     assert {source for (source, _), allowed in expected.items() if allowed} == {
@@ -61,7 +61,7 @@ def test_what_policies_say_depends_on_the_addresses_that_the_pair_uses() -> None
 
 def test_the_reason_names_the_rule_that_allows_and_the_policies_that_isolate() -> None:
     members = [member("a", "10.9.0.1"), member("z", "10.9.0.9")]
-    policies = [policy(words.Rule(3, peers=(BLOCK,)), name="some"), policy(name="none")]
+    policies = [policy(netpolicy.Rule(3, peers=(BLOCK,)), name="some"), policy(name="none")]
     found = reach.expect("blue", members, policies, NETWORKS, PING).by_pair()
     assert found["default/a", "default/z"].reason == (
         "default/some spec.ingress[3] allows it at the target"

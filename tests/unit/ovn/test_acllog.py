@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from weft.ovn import acllog
-from weft.policy import words
+from weft.policy import netpolicy
 
 HEAD = "2026-11-23T15:17:26.011Z|00007|acl_log(ovn_pinctrl0)|INFO|"
 ENDS = "vlan_tci=0x0000,dl_src=0a:58:00:00:00:0b,dl_dst=0a:58:00:00:00:0c"
@@ -31,7 +31,7 @@ def line(flow: str, direction: str = "to-lport") -> str:
 def test_a_packet_is_read(flow: str, protocol: str, source: str, port: int) -> None:
     found = acllog.parse(line(flow))
     assert found is not None
-    assert found.direction is words.Direction.INGRESS
+    assert found.direction is netpolicy.Direction.INGRESS
     assert found.name == "audit:ns:Ingress"
     assert (found.protocol, found.source, found.port) == (protocol, source, port)
     assert found.target_mac == "0a:58:00:00:00:0c"
@@ -40,7 +40,7 @@ def test_a_packet_is_read(flow: str, protocol: str, source: str, port: int) -> N
 def test_of_what_a_port_sends_the_direction_is_egress() -> None:
     found = acllog.parse(line(f"udp,{V4},tp_src=1,tp_dst=53", "from-lport"))
     assert found is not None
-    assert found.direction is words.Direction.EGRESS
+    assert found.direction is netpolicy.Direction.EGRESS
 
 
 @pytest.mark.parametrize(

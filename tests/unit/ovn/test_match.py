@@ -7,10 +7,10 @@ from ipaddress import ip_network
 import pytest
 
 from weft.ovn import match
-from weft.policy import words
+from weft.policy import netpolicy
 
-TCP, UDP, SCTP = words.Protocol
-INGRESS, EGRESS = words.Direction
+TCP, UDP, SCTP = netpolicy.Protocol
+INGRESS, EGRESS = netpolicy.Direction
 
 
 def test_the_isolated_end_is_where_packets_go_to_or_come_from() -> None:
@@ -21,7 +21,7 @@ def test_the_isolated_end_is_where_packets_go_to_or_come_from() -> None:
 def test_requests_pass_outwards_and_answers_inwards() -> None:
     assert "udp.src == 68 && udp.dst == 67" in match.always(EGRESS)
     assert "udp.src == 67 && udp.dst == 68" in match.always(INGRESS)
-    for direction in words.Direction:
+    for direction in netpolicy.Direction:
         assert match.always(direction).startswith("(arp || nd || ")
 
 
@@ -55,23 +55,27 @@ def test_a_family_as_a_whole_needs_no_address() -> None:
 
 def test_nobody_is_no_match() -> None:
     assert match.peers(INGRESS, {}, ()) is None
-    assert match.services([words.Service(TCP, "http")]) is None
+    assert match.policy_ports([netpolicy.PolicyPort(TCP, "http")]) is None
 
 
 @pytest.mark.parametrize(
     ("asked", "text"),
     [
-        ([words.Service(TCP)], "tcp"),
-        ([words.Service(TCP), words.Service(TCP, 80)], "tcp"),
-        ([words.Service(SCTP, 80)], "sctp.dst == 80"),
-        ([words.Service(UDP, 81), words.Service(UDP, 80)], "udp.dst == {80, 81}"),
-        ([words.Service(UDP, 80, end=90)], "80 <= udp.dst <= 90"),
-        ([words.Service(UDP, 80, end=80)], "udp.dst == 80"),
+        ([netpolicy.PolicyPort(TCP)], "tcp"),
+        ([netpolicy.PolicyPort(TCP), netpolicy.PolicyPort(TCP, 80)], "tcp"),
+        ([netpolicy.PolicyPort(SCTP, 80)], "sctp.dst == 80"),
+        ([netpolicy.PolicyPort(UDP, 81), netpolicy.PolicyPort(UDP, 80)], "udp.dst == {80, 81}"),
+        ([netpolicy.PolicyPort(UDP, 80, end=90)], "80 <= udp.dst <= 90"),
+        ([netpolicy.PolicyPort(UDP, 80, end=80)], "udp.dst == 80"),
         (
-            [words.Service(UDP, 53), words.Service(TCP, 80, end=90), words.Service(TCP, 53)],
+            [
+                netpolicy.PolicyPort(UDP, 53),
+                netpolicy.PolicyPort(TCP, 80, end=90),
+                netpolicy.PolicyPort(TCP, 53),
+            ],
             "(tcp.dst == 53 || 80 <= tcp.dst <= 90 || udp.dst == 53)",
         ),
     ],
 )
-def test_ports_of_one_protocol_are_one_set(asked: list[words.Service], text: str) -> None:
-    assert match.services(asked) == text
+def test_ports_of_one_protocol_are_one_set(asked: list[netpolicy.PolicyPort], text: str) -> None:
+    assert match.policy_ports(asked) == text

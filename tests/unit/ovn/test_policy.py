@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from weft import model, names, rows
 from weft.ovn import policy, sets
-from weft.policy import words
+from weft.policy import netpolicy
 
-TCP, UDP, _ = words.Protocol
-INGRESS, EGRESS = words.Direction
+TCP, UDP, _ = netpolicy.Protocol
+INGRESS, EGRESS = netpolicy.Direction
 FLAT = model.Network(model.NetworkSpec("flat", model.Topology.LAYER2, 1300), 1)
 ROUTED = model.Network(
     model.NetworkSpec(
@@ -22,17 +22,17 @@ ROUTED = model.Network(
     ),
     2,
 )
-WEB = words.Selector((words.Requirement("app", words.Operator.IN, ("web",)),))
-PEERS = words.Members(namespace="ns", pods=WEB)
+WEB = netpolicy.Selector((netpolicy.Requirement("app", netpolicy.Operator.IN, ("web",)),))
+PEERS = netpolicy.PodSelector(namespace="ns", pods=WEB)
 DENY = policy.Group(policy.Kind.DENY, "flat", "ns", INGRESS)
 
 
 def said(
-    *rules: words.Rule, direction: words.Direction = INGRESS, name: str = "guard"
-) -> words.Policy:
+    *rules: netpolicy.Rule, direction: netpolicy.Direction = INGRESS, name: str = "guard"
+) -> netpolicy.Policy:
     found = {"ingress": rules} if direction is INGRESS else {"egress": rules}
-    return words.Policy(
-        "ns", name, "u1", ("ns/flat",), words.EVERYTHING, frozenset({direction}), **found
+    return netpolicy.Policy(
+        "ns", name, "u1", ("ns/flat",), netpolicy.EVERYTHING, frozenset({direction}), **found
     )
 
 
@@ -41,20 +41,20 @@ def acls(made: tuple[rows.Row, ...]) -> dict[str, rows.Row]:
 
 
 def matches(
-    rule: words.Rule,
-    direction: words.Direction = INGRESS,
+    rule: netpolicy.Rule,
+    direction: netpolicy.Direction = INGRESS,
     numbers: policy.Numbers | None = None,
     network: model.Network = FLAT,
 ) -> list[str]:
     """What the ACLs of a policy with this one rule match, beyond the port."""
     made = policy.policy(
-        said(rule, direction=direction), network, direction, words.Logging(), numbers or {}
+        said(rule, direction=direction), network, direction, netpolicy.Logging(), numbers or {}
     )
     return [str(row.columns["match"]).partition(" && ")[2] for row in acls(made).values()]
 
 
 def test_a_deny_group_drops_and_an_audit_group_tells() -> None:
-    group, always, rest = policy.group(DENY, FLAT, words.Logging(deny="alert"))
+    group, always, rest = policy.group(DENY, FLAT, netpolicy.Logging(deny="alert"))
     assert group.columns["name"] == DENY.name
     assert "ports" not in group.columns
     assert always.columns["priority"] > rest.columns["priority"]
@@ -81,12 +81,14 @@ def test_where_weft_serves_dhcp_no_pod_speaks_as_a_server() -> None:
 
 
 @pytest.mark.parametrize(("direction", "stage"), [(INGRESS, "to-lport"), (EGRESS, "from-lport")])
-def test_each_rule_is_one_acl_known_by_its_place(direction: words.Direction, stage: str) -> None:
+def test_each_rule_is_one_acl_known_by_its_place(
+    direction: netpolicy.Direction, stage: str
+) -> None:
     made = policy.policy(
-        said(words.Rule(0), words.Rule(4, (PEERS,)), direction=direction),
+        said(netpolicy.Rule(0), netpolicy.Rule(4, (PEERS,)), direction=direction),
         FLAT,
         direction,
-        words.Logging(allow="info"),
+        netpolicy.Logging(allow="info"),
         {},
     )
     group, *found = made
@@ -100,23 +102,23 @@ def test_each_rule_is_one_acl_known_by_its_place(direction: words.Direction, sta
 
 
 def test_nobody_and_nothing_make_no_acl() -> None:
-    everything = words.Block(ip_network("10.0.0.0/8"), (ip_network("10.0.0.0/8"),))
+    everything = netpolicy.IPBlock(ip_network("10.0.0.0/8"), (ip_network("10.0.0.0/8"),))
     for rule in (
-        words.Rule(0, peers=()),
-        words.Rule(0, services=()),
-        words.Rule(0, peers=(everything,)),
-        words.Rule(0, services=(words.Service(TCP, "nobody"),)),
+        netpolicy.Rule(0, peers=()),
+        netpolicy.Rule(0, ports=()),
+        netpolicy.Rule(0, peers=(everything,)),
+        netpolicy.Rule(0, ports=(netpolicy.PolicyPort(TCP, "nobody"),)),
     ):
-        for direction in words.Direction:
+        for direction in netpolicy.Direction:
             assert matches(rule, direction) == []
 
 
 def test_anybody_on_anything_is_no_further_match() -> None:
-    assert matches(words.Rule(0)) == [""]
+    assert matches(netpolicy.Rule(0)) == [""]
 
 
 def test_peers_are_macs_where_ports_hold_them_to_theirs_and_addresses_beyond_a_router() -> None:
-    rule = words.Rule(0, (PEERS, words.Block(ip_network("10.1.0.0/24"))))
+    rule = netpolicy.Rule(0, (PEERS, netpolicy.IPBlock(ip_network("10.1.0.0/24"))))
     flat, blue = sets.Set("flat", PEERS).name, sets.Set("blue", PEERS).name
     assert matches(rule) == [f"(eth.src == ${flat} || ip4.src == 10.1.0.0/24)"]
     assert matches(rule, EGRESS, network=ROUTED) == [
@@ -125,11 +127,13 @@ def test_peers_are_macs_where_ports_hold_them_to_theirs_and_addresses_beyond_a_r
 
 
 def test_a_named_port_of_ingress_has_a_group_for_each_number() -> None:
-    rule = words.Rule(0, None, (words.Service(TCP, "http"), words.Service(UDP, 53)))
+    rule = netpolicy.Rule(
+        0, None, (netpolicy.PolicyPort(TCP, "http"), netpolicy.PolicyPort(UDP, 53))
+    )
     guard = said(rule)
     numbers: policy.Numbers = {(TCP, "http"): frozenset({80, 8080})}
     assert policy.asked(guard, "flat", INGRESS) == {(TCP, "http")}
-    made = policy.policy(guard, FLAT, INGRESS, words.Logging(), numbers)
+    made = policy.policy(guard, FLAT, INGRESS, netpolicy.Logging(), numbers)
     groups = {row.key for row in made if row.table == "Port_Group"}
     found = {str(row.parent.key): row.columns["match"] for row in acls(made).values() if row.parent}
     assert found.keys() == groups
@@ -144,8 +148,8 @@ def test_a_named_port_of_ingress_has_a_group_for_each_number() -> None:
 
 
 def test_a_named_port_of_egress_is_a_set_for_each_number() -> None:
-    block = words.Block(ip_network("10.0.0.0/8"))
-    rule = words.Rule(0, (PEERS, block), (words.Service(TCP, "http"),))
+    block = netpolicy.IPBlock(ip_network("10.0.0.0/8"))
+    rule = netpolicy.Rule(0, (PEERS, block), (netpolicy.PolicyPort(TCP, "http"),))
     guard = said(rule, direction=EGRESS)
     (key,) = policy.asked(guard, "flat", EGRESS)
     assert key == sets.Set("flat", PEERS, TCP, "http")
@@ -156,22 +160,24 @@ def test_a_named_port_of_egress_is_a_set_for_each_number() -> None:
         f"((eth.dst == ${some.name} && tcp.dst == 80) || "
         f"(eth.dst == ${more.name} && tcp.dst == 8080))"
     ]
-    everybody = said(words.Rule(0, None, rule.services), direction=EGRESS)
+    everybody = said(netpolicy.Rule(0, None, rule.ports), direction=EGRESS)
     assert policy.asked(everybody, "flat", EGRESS) == {
-        sets.Set("flat", words.Members(), TCP, "http")
+        sets.Set("flat", netpolicy.PodSelector(), TCP, "http")
     }
 
 
 SERVICES = st.sampled_from(
     (
-        words.Service(TCP),
-        words.Service(TCP, 80),
-        words.Service(UDP, 1, end=9),
-        words.Service(TCP, "http"),
-        words.Service(UDP, "dns"),
+        netpolicy.PolicyPort(TCP),
+        netpolicy.PolicyPort(TCP, 80),
+        netpolicy.PolicyPort(UDP, 1, end=9),
+        netpolicy.PolicyPort(TCP, "http"),
+        netpolicy.PolicyPort(UDP, "dns"),
     )
 )
-PEER = st.sampled_from((PEERS, words.Members(), words.Block(ip_network("10.0.0.0/8"))))
+PEER = st.sampled_from(
+    (PEERS, netpolicy.PodSelector(), netpolicy.IPBlock(ip_network("10.0.0.0/8")))
+)
 RULES = st.builds(
     lambda peers, services: (peers, services),
     st.none() | st.lists(PEER, max_size=3).map(tuple),
@@ -179,19 +185,21 @@ RULES = st.builds(
 )
 
 
-@given(st.lists(RULES, max_size=3), st.sampled_from(words.Direction), st.booleans(), st.booleans())
+@given(
+    st.lists(RULES, max_size=3), st.sampled_from(netpolicy.Direction), st.booleans(), st.booleans()
+)
 def test_acls_name_just_the_sets_that_there_are(
-    found: list[tuple[tuple[words.Peer, ...] | None, tuple[words.Service, ...] | None]],
-    direction: words.Direction,
+    found: list[tuple[tuple[netpolicy.Peer, ...] | None, tuple[netpolicy.PolicyPort, ...] | None]],
+    direction: netpolicy.Direction,
     is_routed: bool,
     is_resolved: bool,
 ) -> None:
     """A match that names a set which is not there is refused whole, one not named is waste."""
     network = ROUTED if is_routed else FLAT
-    guard = said(*(words.Rule(i, *each) for i, each in enumerate(found)), direction=direction)
+    guard = said(*(netpolicy.Rule(i, *each) for i, each in enumerate(found)), direction=direction)
     asked = policy.asked(guard, network.name, direction)
     numbers = {key: frozenset({7, 8}) for key in asked} if is_resolved else {}
-    made = policy.policy(guard, network, direction, words.Logging(), numbers)
+    made = policy.policy(guard, network, direction, netpolicy.Logging(), numbers)
     named = {
         word.strip("{}(),")[1:]
         for row in acls(made).values()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from weft import model, names, rows
 from weft.ovn import sets
-from weft.policy import words
+from weft.policy import netpolicy
 
 FLAT = model.Network(model.NetworkSpec("flat", model.Topology.LAYER2, 1300), 1)
 ROUTED = model.Network(
@@ -19,8 +19,8 @@ ROUTED = model.Network(
     ),
     2,
 )
-WEB = words.Selector((words.Requirement("app", words.Operator.IN, ("web",)),))
-PEERS = words.Members(namespace="ns", pods=WEB)
+WEB = netpolicy.Selector((netpolicy.Requirement("app", netpolicy.Operator.IN, ("web",)),))
+PEERS = netpolicy.PodSelector(namespace="ns", pods=WEB)
 
 
 def test_sets_hold_what_an_attachment_brings() -> None:
@@ -33,30 +33,30 @@ def test_sets_hold_what_an_attachment_brings() -> None:
     assert row.columns["external_ids"][names.OWNER] == "Network//flat"
     (entry,) = sets.entry(chosen, FLAT, allocation, True)
     assert (entry.key, entry.is_part) == (row.key, True)
-    assert entry.columns == {"addresses": rows.Members(present={"0a:58:00:00:00:01"})}
+    assert entry.columns == {"addresses": rows.SetMembers(present={"0a:58:00:00:00:01"})}
     routed = sets.Set("blue", PEERS)
     assert {r.key for r in sets.rows_of(routed, ROUTED)} == {
         f"{routed.name}_v4", f"{routed.name}_v6"
     }  # fmt: skip
     gone = sets.entry(routed, ROUTED, allocation, False)
     assert [r.columns["addresses"] for r in gone] == [
-        rows.Members(absent={"10.64.1.5"}),
-        rows.Members(absent={"fd64::5"}),
+        rows.SetMembers(absent={"10.64.1.5"}),
+        rows.SetMembers(absent={"fd64::5"}),
     ]
 
 
 KEYS = st.sampled_from(("app", "a b", "x in (y)", 'q"'))
 VALUES = st.sampled_from(("", "web", "a,b", "a", "b", '"a"', "a) ; b In (c"))
 REQUIREMENTS = st.builds(
-    words.Requirement, KEYS, st.sampled_from(words.Operator), st.lists(VALUES).map(tuple)
+    netpolicy.Requirement, KEYS, st.sampled_from(netpolicy.Operator), st.lists(VALUES).map(tuple)
 )
-SELECTORS = st.builds(words.Selector, st.lists(REQUIREMENTS, max_size=2).map(tuple))
-MEMBERS = st.builds(words.Members, st.sampled_from(("", "ns", "n2")), SELECTORS, SELECTORS)
+SELECTORS = st.builds(netpolicy.Selector, st.lists(REQUIREMENTS, max_size=2).map(tuple))
+MEMBERS = st.builds(netpolicy.PodSelector, st.sampled_from(("", "ns", "n2")), SELECTORS, SELECTORS)
 SETS = st.builds(
     sets.Set,
     st.sampled_from(("blue", "blue/x", "a/b")),
     MEMBERS,
-    st.just(words.Protocol.TCP),
+    st.just(netpolicy.Protocol.TCP),
     st.sampled_from(("", "http", "80")),
     st.sampled_from((0, 80)),
 )
@@ -69,7 +69,7 @@ def test_two_sets_never_share_a_name(one: sets.Set, two: sets.Set) -> None:
     def meant(each: sets.Set) -> sets.Set:
         members = each.members
         if members.namespace:
-            members = replace(members, namespaces=words.EVERYTHING)
+            members = replace(members, namespaces=netpolicy.EVERYTHING)
         bare = {} if each.port else {"protocol": None, "number": 0}
         return replace(each, members=members, **bare)
 

@@ -19,7 +19,7 @@ from weft.ovn import (
     tables,
     transit,
 )
-from weft.policy import words
+from weft.policy import netpolicy
 
 NETWORK = model.Network(
     model.NetworkSpec("blue", model.Topology.LAYER2, 1300, (ip_network("10.1.0.0/24"),)), 3
@@ -35,7 +35,7 @@ PORT = model.Port(
     "node1",
     model.Allocation("0a:58:0a:01:00:05", (ip_interface("10.1.0.5/24"),), 11),
 )
-GROUP = policy.Group(policy.Kind.DENY, "blue", "default", words.Direction.INGRESS)
+GROUP = policy.Group(policy.Kind.DENY, "blue", "default", netpolicy.Direction.INGRESS)
 
 
 def test_each_written_column_is_followed_and_each_key_read_back(own, far):
@@ -51,7 +51,7 @@ def test_each_written_column_is_followed_and_each_key_read_back(own, far):
         *transit.peer(ROUTED, far, ports.RemotePorts.PLAIN),
         *gateway.own(ROUTED, own, "c1", "wan"),
         *policy.group(GROUP, NETWORK),
-        *sets.rows_of(sets.Set("blue", words.Members()), NETWORK),
+        *sets.rows_of(sets.Set("blue", netpolicy.PodSelector()), NETWORK),
         *acl.meter(),
     )
     for row in written:

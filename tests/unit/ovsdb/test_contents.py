@@ -63,7 +63,7 @@ def test_a_large_set_changes_in_place_and_the_change_still_shows(copy: contents.
     assert change.new is not None
     assert change.old["ports"] == {*many, "x"}
     assert rows.difference(change.old["ports"], change.new["ports"]) == {"y", "p0"}
-    assert copy.holders("Port", "y") == (rows.Holder("Switch", "s", "ports"),)
+    assert copy.holders("Port", "y") == (rows.Referrer("Switch", "s", "ports"),)
     assert copy.holders("Port", "p0") == ()
 
 
@@ -72,7 +72,7 @@ def test_a_row_held_twice_stays_held_when_one_lets_go(copy: contents.Contents) -
         copy.patch({"Switch": {switch: {"insert": {"name": switch, "ports": uuids("p")}}}})
     assert len(copy.holders("Port", "p") or ()) == 2
     copy.patch({"Switch": {"s": {"delete": None}}})
-    assert copy.holders("Port", "p") == (rows.Holder("Switch", "t", "ports"),)
+    assert copy.holders("Port", "p") == (rows.Referrer("Switch", "t", "ports"),)
     copy.patch({"Switch": {"t": {"modify": {"ports": uuids("p")}}}})
     assert copy.holders("Port", "p") == ()
 

@@ -115,7 +115,7 @@ ENCODERS = {
             {"op": "delete", "table": "Switch", "where": [["_uuid", "==", ["uuid", "u"]]]},
         ),
         (
-            rows.Absent("Dhcp", (("ids", "includes", {"id": "x"}),)),
+            rows.AssertAbsent("Dhcp", (("ids", "includes", {"id": "x"}),)),
             {
                 "op": "wait",
                 "timeout": 0,

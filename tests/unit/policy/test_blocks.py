@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weft import model
-from weft.policy import blocks, words
+from weft.policy import blocks, netpolicy
 
 # Few addresses, so that blocks and exceptions meet often.
 BASES = {4: int(ip_address("10.0.0.0")), 6: int(ip_address("fd00::"))}
@@ -24,14 +24,14 @@ def subnets(draw: st.DrawFn, version: int) -> model.Subnet:
 
 
 @st.composite
-def some_blocks(draw: st.DrawFn) -> words.Block:
+def some_blocks(draw: st.DrawFn) -> netpolicy.IPBlock:
     version = draw(st.sampled_from((4, 6)))
     excepts = draw(st.lists(subnets(version), max_size=4))
-    return words.Block(draw(subnets(version)), tuple(excepts))
+    return netpolicy.IPBlock(draw(subnets(version)), tuple(excepts))
 
 
 @given(st.lists(some_blocks(), max_size=4))
-def test_an_address_is_in_the_cidrs_if_a_block_has_it(found: list[words.Block]) -> None:
+def test_an_address_is_in_the_cidrs_if_a_block_has_it(found: list[netpolicy.IPBlock]) -> None:
     made = blocks.cidrs(found)
     for base in BASES.values():
         for address in (ip_address(base + number) for number in range(40)):
@@ -44,11 +44,11 @@ def test_an_address_is_in_the_cidrs_if_a_block_has_it(found: list[words.Block]) 
 
 def test_a_hole_splits_and_the_parts_are_joined_again() -> None:
     whole, half = ip_network("10.0.0.0/24"), ip_network("10.0.0.128/25")
-    holed = words.Block(whole, (half, ip_network("10.0.0.64/26")))
+    holed = netpolicy.IPBlock(whole, (half, ip_network("10.0.0.64/26")))
     assert blocks.cidrs([holed]) == (ip_network("10.0.0.0/26"),)
-    assert blocks.cidrs([holed, words.Block(half)]) == (ip_network("10.0.0.0/26"), half)
+    assert blocks.cidrs([holed, netpolicy.IPBlock(half)]) == (ip_network("10.0.0.0/26"), half)
 
 
 @pytest.mark.parametrize("hole", ["10.0.0.0/24", "10.0.0.0/8"])
 def test_nothing_is_left_of_what_is_excepted_whole(hole: str) -> None:
-    assert blocks.cidrs([words.Block(ip_network("10.0.0.0/24"), (ip_network(hole),))]) == ()
+    assert blocks.cidrs([netpolicy.IPBlock(ip_network("10.0.0.0/24"), (ip_network(hole),))]) == ()

@@ -14,8 +14,17 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from weft.policy import evaluator, words
-from weft.policy.words import Block, Direction, Members, Operator, Protocol, Rule, Selector, Service
+from weft.policy import evaluator, netpolicy
+from weft.policy.netpolicy import (
+    Direction,
+    IPBlock,
+    Operator,
+    PodSelector,
+    PolicyPort,
+    Protocol,
+    Rule,
+    Selector,
+)
 
 NETWORKS = {"x/flat": "flat", "y/same": "flat", "x/other": "other"}
 IN, OUT = frozenset({Direction.INGRESS}), frozenset({Direction.EGRESS})
@@ -27,17 +36,19 @@ PORTS = {(Protocol.TCP, "web"): 80, (Protocol.UDP, "web"): 81, (Protocol.SCTP, "
 def pods(**labels: str | tuple[str, ...]) -> Selector:
     return Selector(
         tuple(
-            words.Requirement(key, Operator.IN, (value,) if isinstance(value, str) else value)
+            netpolicy.Requirement(key, Operator.IN, (value,) if isinstance(value, str) else value)
             for key, value in sorted(labels.items())
         )
     )
 
 
-def end(name: str, network: str = "flat", ports: words.NamedPorts = PORTS) -> words.Endpoint:
+def end(
+    name: str, network: str = "flat", ports: netpolicy.NamedPorts = PORTS
+) -> netpolicy.Endpoint:
     """The third byte of its address is its namespace, the fourth the pod."""
     space, pod = name
     place = f"{'xyz'.index(space)}.{1 + 'abc'.index(pod)}"
-    return words.Endpoint(
+    return netpolicy.Endpoint(
         namespace=space,
         pod=pod,
         labels={"pod": pod},
@@ -50,51 +61,53 @@ def end(name: str, network: str = "flat", ports: words.NamedPorts = PORTS) -> wo
 
 def policy(
     namespace: str = "x",
-    selector: Selector = words.EVERYTHING,
+    selector: Selector = netpolicy.EVERYTHING,
     directions: frozenset[Direction] = IN,
     ingress: tuple[Rule, ...] = (),
     egress: tuple[Rule, ...] = (),
     definitions: tuple[str, ...] = ("x/flat",),
-) -> words.Policy:
-    return words.Policy(namespace, "p", "uid", definitions, selector, directions, ingress, egress)
+) -> netpolicy.Policy:
+    return netpolicy.Policy(
+        namespace, "p", "uid", definitions, selector, directions, ingress, egress
+    )
 
 
-def from_(*peers: words.Peer, ports: tuple[Service, ...] | None = None) -> tuple[Rule, ...]:
+def from_(*peers: netpolicy.Peer, ports: tuple[PolicyPort, ...] | None = None) -> tuple[Rule, ...]:
     """One rule of these peers."""
     return (Rule(0, peers, ports),)
 
 
-def on(*ports: Service) -> tuple[Rule, ...]:
+def on(*ports: PolicyPort) -> tuple[Rule, ...]:
     """One rule for anybody."""
     return (Rule(0, None, ports),)
 
 
-def block(subnet: str, *excepts: str) -> Block:
-    return Block(ip_network(subnet), tuple(map(ip_network, excepts)))
+def block(subnet: str, *excepts: str) -> IPBlock:
+    return IPBlock(ip_network(subnet), tuple(map(ip_network, excepts)))
 
 
-def named(namespace: str) -> Members:
+def named(namespace: str) -> PodSelector:
     """All pods of a namespace of this name, by its label."""
-    return Members(namespaces=pods(ns=namespace))
+    return PodSelector(namespaces=pods(ns=namespace))
 
 
-A, OF_X = pods(pod="a"), Members(namespace="x")
+A, OF_X = pods(pod="a"), PodSelector(namespace="x")
 OPEN = (Rule(0),)
-TCP80 = words.Connection(Protocol.TCP, 80)
-PING = words.Connection(None)
+TCP80 = netpolicy.Connection(Protocol.TCP, 80)
+PING = netpolicy.Connection(None)
 
 
 @dataclass(frozen=True)
 class Case:
     name: str
     table: str
-    policies: tuple[words.Policy, ...]
-    connection: words.Connection = TCP80
+    policies: tuple[netpolicy.Policy, ...]
+    connection: netpolicy.Connection = TCP80
     versions: tuple[int, ...] = (4, 6)
-    ports: Mapping[str, words.NamedPorts] = field(default_factory=dict)
+    ports: Mapping[str, netpolicy.NamedPorts] = field(default_factory=dict)
 
 
-def one(name: str, table: str, *policies: words.Policy, **rest: object) -> Case:
+def one(name: str, table: str, *policies: netpolicy.Policy, **rest: object) -> Case:
     return Case(name, table, policies, **rest)  # type: ignore[arg-type]
 
 
@@ -112,7 +125,7 @@ TARGETS = (
     one(
         "labels by expression",
         "- * xb; - * xc",
-        policy(selector=Selector((words.Requirement("pod", Operator.NOT_IN, ("a", "d")),))),
+        policy(selector=Selector((netpolicy.Requirement("pod", Operator.NOT_IN, ("a", "d")),))),
     ),
     one(
         "every label there is",
@@ -120,8 +133,8 @@ TARGETS = (
         policy(
             selector=Selector(
                 (
-                    words.Requirement("other", Operator.DOES_NOT_EXIST),
-                    words.Requirement("pod", Operator.EXISTS),
+                    netpolicy.Requirement("other", Operator.DOES_NOT_EXIST),
+                    netpolicy.Requirement("pod", Operator.EXISTS),
                 )
             )
         ),
@@ -133,9 +146,9 @@ PEERS = (
     one(
         "pods of the own namespace",
         "- * x*; + xa x*",
-        policy(ingress=from_(Members(namespace="x", pods=A))),
+        policy(ingress=from_(PodSelector(namespace="x", pods=A))),
     ),
-    one("every namespace", "", policy(ingress=from_(Members()))),
+    one("every namespace", "", policy(ingress=from_(PodSelector()))),
     one(
         "namespaces by label",
         "- * xa; + y* xa",
@@ -147,24 +160,26 @@ PEERS = (
         policy(
             selector=A,
             ingress=from_(
-                Members(namespaces=Selector((words.Requirement("ns", Operator.NOT_IN, ("x",)),)))
+                PodSelector(
+                    namespaces=Selector((netpolicy.Requirement("ns", Operator.NOT_IN, ("x",)),))
+                )
             ),
         ),
     ),
     one(
         "namespaces and pods together",
         "- * x*; + ya x*; + za x*",
-        policy(ingress=from_(Members(namespaces=pods(ns=("y", "z")), pods=A))),
+        policy(ingress=from_(PodSelector(namespaces=pods(ns=("y", "z")), pods=A))),
     ),
     one(
         "namespaces or pods",
         "- * x*; + y* x*; + xa x*",
-        policy(ingress=from_(named("y"), Members(namespace="x", pods=A))),
+        policy(ingress=from_(named("y"), PodSelector(namespace="x", pods=A))),
     ),
     one(
         "pods of every namespace",
         "- * x*; + *a x*",
-        policy(ingress=from_(Members(pods=A))),
+        policy(ingress=from_(PodSelector(pods=A))),
     ),
     one(
         "several rules",
@@ -174,7 +189,7 @@ PEERS = (
     one(
         "egress to pods",
         "- xa *; + xa yb; + xa xb; + xa zb",
-        policy(selector=A, directions=OUT, egress=from_(Members(pods=pods(pod="b")))),
+        policy(selector=A, directions=OUT, egress=from_(PodSelector(pods=pods(pod="b")))),
     ),
     one(
         "each direction has its own rules",
@@ -184,7 +199,7 @@ PEERS = (
     one(
         "both ends must agree",
         "- * x*; - y* *; + z* x*; + y* x*; + x* x*; - yb *; - yc *; + ya x*",
-        policy("x", ingress=from_(Members())),
+        policy("x", ingress=from_(PodSelector())),
         policy("y", directions=OUT, egress=()),
         policy("y", A, OUT, egress=from_(named("x"))),
     ),
@@ -235,7 +250,7 @@ BLOCKS = (
 )
 
 
-def over(*services: Service) -> words.Policy:
+def over(*services: PolicyPort) -> netpolicy.Policy:
     return policy(selector=A, ingress=on(*services))
 
 
@@ -244,28 +259,28 @@ UDP, SCTP = Protocol.UDP, Protocol.SCTP
 SERVICES = tuple(
     one(f"{service} and {connection}", table, over(service), connection=connection)
     for service, connection, table in (
-        (Service(Protocol.TCP, 80), TCP80, FREE),
-        (Service(Protocol.TCP, 81), TCP80, SHUT),
-        (Service(Protocol.TCP), TCP80, FREE),
-        (Service(Protocol.TCP), words.Connection(UDP, 80), SHUT),
-        (Service(Protocol.TCP), PING, SHUT),
-        (Service(UDP, 80), words.Connection(UDP, 80), FREE),
-        (Service(UDP, 80), TCP80, SHUT),
-        (Service(SCTP, 80), words.Connection(SCTP, 80), FREE),
-        (Service(SCTP), words.Connection(UDP, 80), SHUT),
-        (Service(Protocol.TCP, 79, 81), TCP80, FREE),
-        (Service(Protocol.TCP, 79, 80), TCP80, FREE),
-        (Service(Protocol.TCP, 80, 81), TCP80, FREE),
-        (Service(Protocol.TCP, 80, 80), TCP80, FREE),
-        (Service(Protocol.TCP, 81, 90), TCP80, SHUT),
-        (Service(Protocol.TCP, 70, 79), TCP80, SHUT),
-        (Service(UDP, 79, 81), TCP80, SHUT),
-        (Service(Protocol.TCP, "web"), TCP80, FREE),
-        (Service(Protocol.TCP, "web"), words.Connection(Protocol.TCP, 81), SHUT),
-        (Service(UDP, "web"), words.Connection(UDP, 81), FREE),
-        (Service(UDP, "web"), words.Connection(UDP, 80), SHUT),
-        (Service(SCTP, "web"), words.Connection(SCTP, 82), FREE),
-        (Service(Protocol.TCP, "nothing"), TCP80, SHUT),
+        (PolicyPort(Protocol.TCP, 80), TCP80, FREE),
+        (PolicyPort(Protocol.TCP, 81), TCP80, SHUT),
+        (PolicyPort(Protocol.TCP), TCP80, FREE),
+        (PolicyPort(Protocol.TCP), netpolicy.Connection(UDP, 80), SHUT),
+        (PolicyPort(Protocol.TCP), PING, SHUT),
+        (PolicyPort(UDP, 80), netpolicy.Connection(UDP, 80), FREE),
+        (PolicyPort(UDP, 80), TCP80, SHUT),
+        (PolicyPort(SCTP, 80), netpolicy.Connection(SCTP, 80), FREE),
+        (PolicyPort(SCTP), netpolicy.Connection(UDP, 80), SHUT),
+        (PolicyPort(Protocol.TCP, 79, 81), TCP80, FREE),
+        (PolicyPort(Protocol.TCP, 79, 80), TCP80, FREE),
+        (PolicyPort(Protocol.TCP, 80, 81), TCP80, FREE),
+        (PolicyPort(Protocol.TCP, 80, 80), TCP80, FREE),
+        (PolicyPort(Protocol.TCP, 81, 90), TCP80, SHUT),
+        (PolicyPort(Protocol.TCP, 70, 79), TCP80, SHUT),
+        (PolicyPort(UDP, 79, 81), TCP80, SHUT),
+        (PolicyPort(Protocol.TCP, "web"), TCP80, FREE),
+        (PolicyPort(Protocol.TCP, "web"), netpolicy.Connection(Protocol.TCP, 81), SHUT),
+        (PolicyPort(UDP, "web"), netpolicy.Connection(UDP, 81), FREE),
+        (PolicyPort(UDP, "web"), netpolicy.Connection(UDP, 80), SHUT),
+        (PolicyPort(SCTP, "web"), netpolicy.Connection(SCTP, 82), FREE),
+        (PolicyPort(Protocol.TCP, "nothing"), TCP80, SHUT),
     )
 )
 COMBINED = (
@@ -279,40 +294,40 @@ COMBINED = (
     one(
         "any of the ports",
         "- * x*; + y* x*",
-        policy(ingress=from_(named("y"), ports=(Service(UDP), Service(Protocol.TCP, 80)))),
+        policy(ingress=from_(named("y"), ports=(PolicyPort(UDP), PolicyPort(Protocol.TCP, 80)))),
     ),
     one(
         "peers of one rule, ports of another",
         "- * x*; + z* x*",
         policy(
             ingress=(
-                *from_(named("y"), ports=(Service(Protocol.TCP, 81),)),
-                *from_(named("z"), ports=(Service(Protocol.TCP, 80),)),
+                *from_(named("y"), ports=(PolicyPort(Protocol.TCP, 81),)),
+                *from_(named("z"), ports=(PolicyPort(Protocol.TCP, 80),)),
             )
         ),
     ),
     one(
         "a name that not every pod has, ingress",
         "- * x*; + * xb",
-        policy(ingress=on(Service(Protocol.TCP, "web"))),
+        policy(ingress=on(PolicyPort(Protocol.TCP, "web"))),
         ports={"xa": {}, "xc": {(Protocol.TCP, "web"): 8080}, "ya": {}},
     ),
     one(
         "a name that not every pod has, egress",
         "- x* *; + x* y*; - x* ya",
-        policy(directions=OUT, egress=from_(named("y"), ports=(Service(Protocol.TCP, "web"),))),
+        policy(directions=OUT, egress=from_(named("y"), ports=(PolicyPort(Protocol.TCP, "web"),))),
         ports={"xa": {}, "ya": {}},
     ),
     one(
         "a name on the way to anybody",
         "- x* ya",
-        policy(directions=OUT, egress=on(Service(Protocol.TCP, "web"))),
+        policy(directions=OUT, egress=on(PolicyPort(Protocol.TCP, "web"))),
         ports={"ya": {}},
     ),
     one(
         "a name from a block",
         "",
-        policy(ingress=from_(block("10.0.0.0/8"), ports=(Service(Protocol.TCP, "web"),))),
+        policy(ingress=from_(block("10.0.0.0/8"), ports=(PolicyPort(Protocol.TCP, "web"),))),
         versions=(4,),
     ),
     one(
@@ -320,7 +335,7 @@ COMBINED = (
         "- x* *; + x* y*",
         policy(
             directions=OUT,
-            egress=from_(block("10.0.0.0/8"), named("y"), ports=(Service(Protocol.TCP, "web"),)),
+            egress=from_(block("10.0.0.0/8"), named("y"), ports=(PolicyPort(Protocol.TCP, "web"),)),
         ),
         versions=(4,),
     ),
@@ -351,12 +366,12 @@ SEVERAL = (
     one("of no network", "", policy(definitions=("x/nothing",))),
     one("of several", "- * x*", policy(definitions=("x/other", "y/same"))),
     one("by another definition of the network", "- * x*", policy(definitions=("y/same",))),
-    one("audited only", "", replace(policy(), mode=words.Mode.AUDIT)),
+    one("audited only", "", replace(policy(), mode=netpolicy.Mode.AUDIT)),
     one(
         "what an audited one allows",
         "- * x*",
         policy(),
-        replace(policy(ingress=OPEN), mode=words.Mode.AUDIT),
+        replace(policy(ingress=OPEN), mode=netpolicy.Mode.AUDIT),
     ),
 )
 

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from tests.support import policysets, policyworld
 from weft.api import policy as api
-from weft.policy import evaluator, words
-from weft.policy.words import Direction
+from weft.policy import evaluator, netpolicy
+from weft.policy.netpolicy import Direction
 
 WORLD = policyworld.imagined()
 SEEDS = st.integers(0, 2**32)
 
 
-def pairs(step: policysets.Step) -> set[tuple[str, str, str, words.Connection]]:
+def pairs(step: policysets.Step) -> set[tuple[str, str, str, netpolicy.Connection]]:
     """All that is allowed, over IPv4."""
     found = set()
     for network in policyworld.INTERFACES:
@@ -61,18 +61,18 @@ def test_every_word_of_the_grammar_comes_up() -> None:
             for direction in Direction:
                 for rule in policy.rules(direction):
                     for peer in rule.peers or (None,):
-                        for service in rule.services or (None,):
+                        for service in rule.ports or (None,):
                             seen |= {(direction, kind(peer)), (direction, form(service))}
-    assert seen >= {words.Mode.AUDIT, words.Mode.ENFORCE, frozenset(Direction), True}
+    assert seen >= {netpolicy.Mode.AUDIT, netpolicy.Mode.ENFORCE, frozenset(Direction), True}
     kinds = {"anybody", "pods", "namespaces", "both", "block 4", "block 6", "holes 4", "holes 6"}
-    forms = {f"{protocol} {how}" for protocol in words.Protocol for how in FORMS} | {"any"}
+    forms = {f"{protocol} {how}" for protocol in netpolicy.Protocol for how in FORMS} | {"any"}
     assert seen >= set(itertools.product(Direction, kinds | forms))
 
 
 FORMS = ("every", "number", "name", "range")
 
 
-def form(service: words.Service | None) -> str:
+def form(service: netpolicy.PolicyPort | None) -> str:
     if service is None:
         return "any"
     if service.port is None:
@@ -84,10 +84,10 @@ def form(service: words.Service | None) -> str:
     return f"{service.protocol} {how}"
 
 
-def kind(peer: words.Peer | None) -> str:
+def kind(peer: netpolicy.Peer | None) -> str:
     if peer is None:
         return "anybody"
-    if isinstance(peer, words.Block):
+    if isinstance(peer, netpolicy.IPBlock):
         return f"{'holes' if peer.excepts else 'block'} {peer.subnet.version}"
     if peer.namespace:
         return "pods"

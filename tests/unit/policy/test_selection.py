@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weft.policy import selection, words
+from weft.policy import netpolicy, selection
 
 KEYS, VALUES = ("app", "tier", "zone"), ("a", "b", "c")
 NAMESPACES, PODS = ("one", "two", "three"), ("p", "q", "r")
@@ -16,23 +16,23 @@ LABELS = st.dictionaries(st.sampled_from(KEYS), st.sampled_from(VALUES), max_siz
 SOME = st.lists(st.sampled_from(VALUES), max_size=3).map(tuple)
 REQUIREMENTS = st.one_of(
     st.builds(
-        words.Requirement,
+        netpolicy.Requirement,
         st.sampled_from(KEYS),
-        st.sampled_from((words.Operator.IN, words.Operator.NOT_IN)),
+        st.sampled_from((netpolicy.Operator.IN, netpolicy.Operator.NOT_IN)),
         SOME,
     ),
     st.builds(
-        words.Requirement,
+        netpolicy.Requirement,
         st.sampled_from(KEYS),
-        st.sampled_from((words.Operator.EXISTS, words.Operator.DOES_NOT_EXIST)),
+        st.sampled_from((netpolicy.Operator.EXISTS, netpolicy.Operator.DOES_NOT_EXIST)),
     ),
 )
 SELECTORS = st.lists(REQUIREMENTS, max_size=3).map(
-    lambda found: words.Selector(tuple(sorted(set(found))))
+    lambda found: netpolicy.Selector(tuple(sorted(set(found))))
 )
 MEMBERS = st.one_of(
-    st.builds(words.Members, namespace=st.sampled_from(NAMESPACES), pods=SELECTORS),
-    st.builds(words.Members, namespaces=SELECTORS, pods=SELECTORS),
+    st.builds(netpolicy.PodSelector, namespace=st.sampled_from(NAMESPACES), pods=SELECTORS),
+    st.builds(netpolicy.PodSelector, namespaces=SELECTORS, pods=SELECTORS),
 )
 # A few queries that come and go, rather than ever new ones.
 STEPS = st.lists(MEMBERS, min_size=1, max_size=5).flatmap(
@@ -58,16 +58,16 @@ class Brute:
     def __init__(self) -> None:
         self.pods: dict[tuple[str, str], Mapping[str, str]] = {}
         self.namespaces: dict[str, Mapping[str, str]] = {}
-        self.asked: list[words.Members] = []
+        self.asked: list[netpolicy.PodSelector] = []
 
-    def chosen(self, members: words.Members) -> set[str]:
+    def chosen(self, members: netpolicy.PodSelector) -> set[str]:
         return {
             f"{namespace}/{name}"
             for (namespace, name), labels in self.pods.items()
             if members.pods.matches(labels) and self.means(members, namespace)
         }
 
-    def means(self, members: words.Members, namespace: str) -> bool:
+    def means(self, members: netpolicy.PodSelector, namespace: str) -> bool:
         if members.namespace:
             return members.namespace == namespace
         if not members.namespaces.requirements:
@@ -75,8 +75,8 @@ class Brute:
         labels = self.namespaces.get(namespace)
         return labels is not None and members.namespaces.matches(labels)
 
-    def queries(self) -> dict[str, set[words.Members]]:
-        found: dict[str, set[words.Members]] = {}
+    def queries(self) -> dict[str, set[netpolicy.PodSelector]]:
+        found: dict[str, set[netpolicy.PodSelector]] = {}
         for members in self.asked:
             for key in self.chosen(members):
                 found.setdefault(key, set()).add(members)
@@ -137,10 +137,10 @@ class Counting(dict[str, str]):
         return super().get(key, default)
 
 
-def requires(**labels: str) -> words.Selector:
-    return words.Selector(
+def requires(**labels: str) -> netpolicy.Selector:
+    return netpolicy.Selector(
         tuple(
-            words.Requirement(key, words.Operator.IN, (value,))
+            netpolicy.Requirement(key, netpolicy.Operator.IN, (value,))
             for key, value in sorted(labels.items())
         )
     )
@@ -150,14 +150,14 @@ def test_a_pod_is_not_compared_with_queries_that_ask_for_other_labels():
     """Not even where all ask for one label alike, which comes first, and only then differ."""
     made = selection.Selection()
     for number in range(1000):
-        made.ask(words.Members("one", pods=requires(app="all", tier=f"t{number}")))
+        made.ask(netpolicy.PodSelector("one", pods=requires(app="all", tier=f"t{number}")))
     for number in range(1000):
-        made.ask(words.Members(namespaces=requires(all="x", team=f"t{number}")))
+        made.ask(netpolicy.PodSelector(namespaces=requires(all="x", team=f"t{number}")))
     made.set_namespace("one", {"all": "x", "team": "t3"})
     Counting.asked = 0
     made.set_pod("one/p", "one", Counting(app="all", tier="t7"))
     assert Counting.asked < 10
     assert made.queries("one/p") == {
-        words.Members("one", pods=requires(app="all", tier="t7")),
-        words.Members(namespaces=requires(all="x", team="t3")),
+        netpolicy.PodSelector("one", pods=requires(app="all", tier="t7")),
+        netpolicy.PodSelector(namespaces=requires(all="x", team="t3")),
     }

@@ -116,7 +116,7 @@ def test_an_optional_value_can_be_taken_back(world: World) -> None:
 
 def test_owned_keys_leave_those_of_others(world: World) -> None:
     world.apply(switch("s", theirs="1", old="2", ours="0"))
-    wish = rows.Keys({"ours": "3", "new": "4"}, absent=frozenset({"old", "never"}))
+    wish = rows.MapEntries({"ours": "3", "new": "4"}, absent=frozenset({"old", "never"}))
     row = rows.Row("Switch", "s", {"config": wish})
     world.apply(row)
     assert world.columns("Switch", "s")["config"] == {"theirs": "1", "ours": "3", "new": "4"}
@@ -127,7 +127,7 @@ def test_owned_members_leave_those_of_others(world: World) -> None:
     world.apply(switch("s"), port("a"), port("b"), port("c"))
     group = rows.Row("Group", "g", {"name": "g", "ports": frozenset({rows.Ref("Port", "a")})})
     world.apply(group)
-    wish = rows.Members(frozenset({rows.Ref("Port", "b")}), frozenset({rows.Ref("Port", "c")}))
+    wish = rows.SetMembers(frozenset({rows.Ref("Port", "b")}), frozenset({rows.Ref("Port", "c")}))
     row = rows.Row("Group", "g", {"ports": wish})
     assert len(world.apply(row)) == 1
     assert len(world.columns("Group", "g")["ports"]) == 2  # type: ignore[arg-type]
@@ -136,7 +136,7 @@ def test_owned_members_leave_those_of_others(world: World) -> None:
 
 def test_a_new_row_joins_a_group_in_the_transaction_that_makes_it(world: World) -> None:
     world.apply(switch("s"), rows.Row("Group", "g", {"name": "g"}))
-    wish = rows.Members(frozenset({rows.Ref("Port", "a")}))
+    wish = rows.SetMembers(frozenset({rows.Ref("Port", "a")}))
     world.apply(port("a"), rows.Row("Group", "g", {"ports": wish}))
     assert world.columns("Group", "g")["ports"] == {world.contents.get("Port", "a")[0]}  # type: ignore[index]
 
@@ -144,7 +144,7 @@ def test_a_new_row_joins_a_group_in_the_transaction_that_makes_it(world: World) 
 def test_a_part_of_a_row_never_makes_the_row(world: World) -> None:
     """So nobody joins a group that could not be made: its port is refused with it."""
     world.apply(switch("s"))
-    wish = rows.Members(frozenset({rows.Ref("Port", "a")}))
+    wish = rows.SetMembers(frozenset({rows.Ref("Port", "a")}))
     part = rows.Row("Group", "g", {"ports": wish}, is_part=True)
     with pytest.raises(rows.Missing, match="'g'"):
         world.plan(port("a"), part)
@@ -152,14 +152,16 @@ def test_a_part_of_a_row_never_makes_the_row(world: World) -> None:
         world.plan(port("a"), part, part)
     world.apply(port("a"), part, rows.Row("Group", "g", {"name": "g"}))
     assert len(world.columns("Group", "g")["ports"]) == 1  # type: ignore[arg-type]
-    world.apply(rows.Row("Group", "g", {"ports": rows.Members(absent=wish.present)}, is_part=True))
+    world.apply(
+        rows.Row("Group", "g", {"ports": rows.SetMembers(absent=wish.present)}, is_part=True)
+    )
     assert not world.columns("Group", "g")["ports"]
 
 
 def test_wishes_of_several_for_one_row_are_joined(world: World) -> None:
     world.apply(switch("s"), rows.Row("Group", "g", {"name": "g"}), port("a"), port("b"))
     one, two = (
-        rows.Row("Group", "g", {"ports": rows.Members(frozenset({rows.Ref("Port", p)}))})
+        rows.Row("Group", "g", {"ports": rows.SetMembers(frozenset({rows.Ref("Port", p)}))})
         for p in "ab"
     )
     assert len(world.apply(one, two)) == 1
@@ -234,7 +236,7 @@ def test_a_table_without_unique_index_is_guarded_against_twins(world: World) -> 
 
 
 def test_rows_are_found_by_an_entry_of_a_map(world: World) -> None:
-    row = rows.Row("Dhcp", "x", {"ids": rows.Keys({"id": "x"}), "cidr": "10.0.0.0/8"})
+    row = rows.Row("Dhcp", "x", {"ids": rows.MapEntries({"id": "x"}), "cidr": "10.0.0.0/8"})
     foreign = {"op": "insert", "uuid": "f", "table": "Dhcp", "row": {"cidr": "::/0"}}
     world.run([foreign])
     world.apply(row, switch("s"), port("a", dhcp=rows.Ref("Dhcp", "x")))
@@ -244,8 +246,8 @@ def test_rows_are_found_by_an_entry_of_a_map(world: World) -> None:
 
 
 def test_the_only_row_of_a_table_needs_no_name(world: World) -> None:
-    row = rows.Row("Global", "", {"options": rows.Keys({"a": "1"})})
-    assert [type(op) for op in world.apply(row)] == [rows.Absent, rows.Insert]
+    row = rows.Row("Global", "", {"options": rows.MapEntries({"a": "1"})})
+    assert [type(op) for op in world.apply(row)] == [rows.AssertAbsent, rows.Insert]
     assert world.plan(row) == []
 
 

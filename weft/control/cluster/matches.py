@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from weft.policy.netpolicy import PodSelector, Protocol
 from weft.policy.selection import Selection
-from weft.policy.words import Members, Protocol
 
-Listener = Callable[[Members, bool], None]
+Listener = Callable[[PodSelector, bool], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +36,20 @@ class Matches:
 
     def __init__(self) -> None:
         self._selection = Selection()
-        self._asked: Counter[Members] = Counter()
+        self._asked: Counter[PodSelector] = Counter()
         self._held: dict[str, Held] = {}  # pod: its attachments
-        self._chosen: dict[str, set[Members]] = {}  # pod: where it is counted
-        self._counts: dict[Members, Counter[Kind]] = {}
+        self._chosen: dict[str, set[PodSelector]] = {}  # pod: where it is counted
+        self._counts: dict[PodSelector, Counter[Kind]] = {}
         self._listener: Listener = lambda members, edge: None
 
     def listen(self, function: Listener) -> None:
         self._listener = function
 
-    def count(self, members: Members) -> Held:
+    def count(self, members: PodSelector) -> Held:
         """The attachments of the pods that `members` are."""
         return self._counts.get(members, {})
 
-    def ask(self, members: Members) -> None:
+    def ask(self, members: PodSelector) -> None:
         """Have them counted until they are dropped as often as they were asked for."""
         self._asked[members] += 1
         if self._asked[members] > 1:
@@ -60,7 +60,7 @@ class Matches:
             self._chosen.setdefault(pod, set()).add(members)
             counts.update(self._held[pod])
 
-    def drop(self, members: Members) -> None:
+    def drop(self, members: PodSelector) -> None:
         self._asked[members] -= 1
         if self._asked[members]:
             return
@@ -94,7 +94,7 @@ class Matches:
             if old != new:
                 self._listener(members, self._add(members, old, new))
 
-    def _add(self, members: Members, old: Held, new: Held) -> bool:
+    def _add(self, members: PodSelector, old: Held, new: Held) -> bool:
         counts, edge = self._counts[members], False
         for kind in {*old, *new}:
             count = counts[kind]

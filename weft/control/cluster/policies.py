@@ -21,7 +21,7 @@ from weft.control.cluster.matches import Kind, Matches
 from weft.control.cluster.networks import Networks
 from weft.kube import cache, events, queue, resources
 from weft.kube.client import Client, NotFound, Object
-from weft.policy.words import Members, Policy, Protocol
+from weft.policy.netpolicy import PodSelector, Policy, Protocol
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +74,8 @@ class Policies:
         self._entries: dict[str, Entry] = {}
         self._matches = Matches()
         self._follows_pods = False
-        self._subjects: dict[Members, set[str]] = {}  # the policies that select them
-        self._peers: dict[Members, set[str]] = {}  # the policies whose rules do
+        self._subjects: dict[PodSelector, set[str]] = {}  # the policies that select them
+        self._peers: dict[PodSelector, set[str]] = {}  # the policies whose rules do
         self._stood: dict[str, Mapping[str, str]] = {}  # networks of each one's definitions
         self._told: dict[str, News] = {}
         self._unkept: dict[str, Object] = {}  # statuses that the server did not take
@@ -121,7 +121,7 @@ class Policies:
         for key in self._entries:
             self.queue.add(key, after=QUIET)
 
-    def _on_match(self, members: Members, edge: bool) -> None:
+    def _on_match(self, members: PodSelector, edge: bool) -> None:
         """A policy tells how many pods it guards, but of a peer only that there are none."""
         for key in self._subjects.get(members, ()):
             self.queue.add(key, after=QUIET)
@@ -151,7 +151,9 @@ class Policies:
                 place.setdefault(members, set()).add(key)
                 self._matches.ask(members)
 
-    def _asked(self, policy: Policy | None) -> Iterator[tuple[Members, dict[Members, set[str]]]]:
+    def _asked(
+        self, policy: Policy | None
+    ) -> Iterator[tuple[PodSelector, dict[PodSelector, set[str]]]]:
         """The selectors of a policy, each once, and where it is kept who asks for it."""
         if policy is None:
             return
@@ -226,7 +228,7 @@ class Policies:
         return f"{subject}: is the cluster's own network, which is not guarded"
 
     def _ports(
-        self, members: Members, protocol: Protocol | None = None, port: str = ""
+        self, members: PodSelector, protocol: Protocol | None = None, port: str = ""
     ) -> Counter[str]:
         """Attachments by network; with a `port` those whose pod has one of that name."""
         found: Counter[str] = Counter()
@@ -238,7 +240,7 @@ class Policies:
         return found
 
     def _unmatched(self, policy: Policy, networks: set[str]) -> Iterator[Unmatched]:
-        nobody: set[Members] = set()
+        nobody: set[PodSelector] = set()
         for each in dict.fromkeys(policystatus.selecting(policy)):
             if each.port and each.members in nobody:
                 continue  # told already

@@ -18,7 +18,7 @@ from weft import errors, model, names
 from weft.api import addressrequests, podports, selection
 from weft.kube import resources
 from weft.policy import access
-from weft.policy.words import Protocol
+from weft.policy.netpolicy import Protocol
 
 Object = dict[str, Any]
 

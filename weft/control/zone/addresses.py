@@ -16,11 +16,11 @@ from weft import model, rows
 from weft.control.zone import index
 from weft.control.zone.endpoints import Endpoints
 from weft.ovn import sets
-from weft.policy import words
+from weft.policy import netpolicy
 
 # A row's suffix and an address in it; of a set of number 0: nothing, and a number.
 Entry = tuple[str, str | int]
-Query = tuple[str, words.Members]
+Query = tuple[str, netpolicy.PodSelector]
 _NOTHING: frozenset[Entry] = frozenset()
 
 
@@ -161,7 +161,7 @@ class Sets:
             mine = {entry for entry in changed if entry[0] == suffix}
             present = frozenset([address for _, address in mine & there.keys()])
             absent = frozenset([address for _, address in mine - there.keys()])
-            wish = rows.Members(present, absent)
+            wish = rows.SetMembers(present, absent)
             yield rows.Row(sets.SET, made.name + suffix, {"addresses": wish}, is_part=True)
 
     def _fill(self, made: sets.Set) -> None:

@@ -17,10 +17,10 @@ from typing import Any
 
 from weft import errors, model
 from weft.control.zone import state
-from weft.host import growth, mark
+from weft.host import checkpoint, tail
 from weft.kube import resources
 from weft.ovn import acllog
-from weft.policy import words
+from weft.policy import netpolicy
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +66,8 @@ class Audit:
         self._seen: Counter[acllog.Packet] = Counter()
         self._said: dict[str, set[str]] = {}  # policy key -> sentences since the hour began
         self._hour = 0.0
-        self._growth: growth.Growth | None = None
-        self._mark: mark.Mark | None = None
+        self._growth: tail.Tail | None = None
+        self._mark: checkpoint.Checkpoint | None = None
         self.told = 0
         self.trouble = ""  # why nothing is reported; does not make the node unready
 
@@ -77,7 +77,7 @@ class Audit:
         The file `kept` says up to where the log was told, also by an agent that ran before.
         """
         pause, longest = _PAUSES
-        self._mark = mark.Mark(Path(kept)) if kept else None
+        self._mark = checkpoint.Checkpoint(Path(kept)) if kept else None
         while path:
             began = asyncio.get_running_loop().time()
             try:
@@ -98,7 +98,7 @@ class Audit:
         since = self._mark.read() if self._mark else None
         if self._growth is not None:
             since = self._growth.place
-        self._growth = growth.Growth(path, since or growth.end(path))
+        self._growth = tail.Tail(path, since or tail.end(path))
         self._keep()
         async with aclosing(self._growth.lines(self._read)) as lines:
             async for line in lines:
@@ -145,7 +145,7 @@ class Audit:
             with suppress(OSError):  # the file went; its place is written with the next line
                 self._mark.write(self._growth.place)
 
-    def _tell(self, policy: words.Policy, said: str, count: int) -> None:
+    def _tell(self, policy: netpolicy.Policy, said: str, count: int) -> None:
         told = self._said.setdefault(policy.key, set())
         if said not in told and len(told) >= MOST:
             said = f"would have dropped more than these {MOST} kinds of connections within an hour"
@@ -154,7 +154,7 @@ class Audit:
         self.told += count
 
 
-def about(policy: words.Policy) -> dict[str, Any]:
+def about(policy: netpolicy.Policy) -> dict[str, Any]:
     """The policy as an Event's object."""
     kind = resources.MULTINETWORKPOLICIES
     meta = {"namespace": policy.namespace, "name": policy.name, "uid": policy.uid}
@@ -163,7 +163,7 @@ def about(policy: words.Policy) -> dict[str, Any]:
 
 def sentence(packet: acllog.Packet, own: model.Port, peer: model.Port | None) -> str:
     """The same for all connections that differ only in what a client chooses by chance."""
-    is_inwards = packet.direction is words.Direction.INGRESS
+    is_inwards = packet.direction is netpolicy.Direction.INGRESS
     source, target = (peer, own) if is_inwards else (own, peer)
     service = f"{packet.protocol} port {packet.port}" if packet.port else packet.protocol
     return (
@@ -178,4 +178,4 @@ def _end(port: model.Port | None, address: str) -> str:
 
 def _own(packet: acllog.Packet, source: str, target: str) -> str:
     """What is said of the end that the policy selects."""
-    return target if packet.direction is words.Direction.INGRESS else source
+    return target if packet.direction is netpolicy.Direction.INGRESS else source

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from weft import model
 from weft.control.zone import index
-from weft.policy import selection, words
+from weft.policy import netpolicy, selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Labelled:
 
     namespace: str
     labels: Mapping[str, str] = field(default_factory=dict)
-    named: words.NamedPorts = field(default_factory=dict)
+    named: netpolicy.NamedPorts = field(default_factory=dict)
 
 
 class Endpoints:
@@ -35,16 +35,16 @@ class Endpoints:
     def get(self, port: str) -> model.Port | None:
         return self._ports.get(port)
 
-    def named(self, port: str) -> words.NamedPorts:
+    def named(self, port: str) -> netpolicy.NamedPorts:
         """The named ports of the pod that holds a port."""
         return self._pods[self._ports[port].pod.key].named
 
-    def queries(self, port: str) -> Set[words.Members]:
+    def queries(self, port: str) -> Set[netpolicy.PodSelector]:
         """Those that choose the pod of a port; none for a port that is gone."""
         held = self._ports.get(port)
         return self.selection.queries(held.pod.key) if held is not None else frozenset()
 
-    def chosen(self, network: str, members: words.Members) -> Iterator[str]:
+    def chosen(self, network: str, members: netpolicy.PodSelector) -> Iterator[str]:
         """The ports on a network of the pods that a query chooses."""
         for pod in self.selection.pods(members):
             yield from self._of_pod.get(pod, {}).get(network, ())

@@ -13,7 +13,7 @@ from weft import model, rows
 from weft.control.zone import groups, index
 from weft.control.zone.addresses import Sets
 from weft.ovn import acl, policy, sets
-from weft.policy import words
+from weft.policy import netpolicy
 
 Part = groups.Part | sets.Set | str
 # The part that limits what all ACLs log.
@@ -61,8 +61,8 @@ class Parts:
         self,
         part: groups.Part,
         there: Set[policy.Group],
-        each: words.Policy | None,
-        logging: words.Logging,
+        each: netpolicy.Policy | None,
+        logging: netpolicy.Logging,
     ) -> None:
         """Make a part of which these groups have ports; `each` is the policy that it is of."""
         network = self._network_of(groups.scope_of(part)[0]) if there else None
@@ -155,7 +155,7 @@ class Parts:
             self._made[METER] = acl.meter() if self._logging else ()
 
     def _numbers(
-        self, part: groups.Bound, there: Set[policy.Group], each: words.Policy
+        self, part: groups.Bound, there: Set[policy.Group], each: netpolicy.Policy
     ) -> policy.Numbers:
         """What stands behind the names of ports, for which sets that gather it are needed."""
         asked = {

@@ -18,7 +18,7 @@ from weft.control.zone import groups, index, parts
 from weft.control.zone.addresses import Sets
 from weft.control.zone.endpoints import Endpoints, Labelled
 from weft.ovn import policy, sets
-from weft.policy import words
+from weft.policy import netpolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Namespace:
     """What policies ask of a namespace."""
 
     labels: Mapping[str, str] = field(default_factory=dict)
-    logging: words.Logging = field(default_factory=words.Logging)
+    logging: netpolicy.Logging = field(default_factory=netpolicy.Logging)
 
 
 _UNKNOWN = Namespace()
@@ -51,11 +51,11 @@ class Policies:
 
     def __init__(self, node: str, network_of: Callable[[str], model.Network | None]) -> None:
         self._node = node
-        self._policies: dict[str, words.Policy] = {}
+        self._policies: dict[str, netpolicy.Policy] = {}
         self._namespaces: dict[str, Namespace] = {}
         self._networks: dict[str, str] = {}  # definition -> its network
         self._naming: dict[str, set[str]] = {}  # definition -> policies that name it
-        self._guarding: dict[tuple[str, words.Members], set[str]] = {}  # -> policies
+        self._guarding: dict[tuple[str, netpolicy.PodSelector], set[str]] = {}  # -> policies
         self._endpoints = Endpoints()
         self._groups = groups.Groups()
         self._parts = parts.Parts(Sets(self._endpoints, network_of), network_of)
@@ -71,10 +71,10 @@ class Policies:
 
     # Objects in
 
-    def get(self, key: str) -> words.Policy | None:
+    def get(self, key: str) -> netpolicy.Policy | None:
         return self._policies.get(key)
 
-    def set_policy(self, key: str, new: words.Policy | None) -> None:
+    def set_policy(self, key: str, new: netpolicy.Policy | None) -> None:
         old = self._policies.get(key)
         if old == new:
             return
@@ -191,7 +191,7 @@ class Policies:
 
     def auditing(
         self, group: policy.Group, mac: str
-    ) -> tuple[model.Port | None, list[words.Policy]]:
+    ) -> tuple[model.Port | None, list[netpolicy.Policy]]:
         """The port of an audit group that has a MAC, and the policies that have it watched."""
         for key in self._groups.ports(group):
             port = self._endpoints.get(key)
@@ -202,21 +202,21 @@ class Policies:
 
     # Between
 
-    def _bind(self, key: str, new: words.Policy) -> None:
+    def _bind(self, key: str, new: netpolicy.Policy) -> None:
         for nad in new.definitions:
             self._naming.setdefault(nad, set()).add(key)
         for network in self._guarded(new):
             self._guarding.setdefault((network, new.subjects), set()).add(key)
         self._touch(key, new)
 
-    def _unbind(self, key: str, old: words.Policy) -> None:
+    def _unbind(self, key: str, old: netpolicy.Policy) -> None:
         for nad in old.definitions:
             index.discard(self._naming, nad, key)
         for network in self._guarded(old):
             index.discard(self._guarding, (network, old.subjects), key)
         self._touch(key, old)
 
-    def _touch(self, key: str, changed: words.Policy) -> None:
+    def _touch(self, key: str, changed: netpolicy.Policy) -> None:
         for network in self._guarded(changed):
             if self._groups.in_part((network, key)):
                 self._dirty.add((network, key))
@@ -235,12 +235,12 @@ class Policies:
         port = self._endpoints.get(key)
         return port is not None and port.node == self._node
 
-    def _is_alike(self, old: words.Policy, new: words.Policy) -> bool:
+    def _is_alike(self, old: netpolicy.Policy, new: netpolicy.Policy) -> bool:
         """Whether a policy only remembers more than it did, which it need not now."""
         is_same = replace(old, remembered=new.remembered) == new
         return is_same and self._guarded(old) == self._guarded(new)
 
-    def _guarded(self, each: words.Policy) -> frozenset[str]:
+    def _guarded(self, each: netpolicy.Policy) -> frozenset[str]:
         return each.networks(self._networks) - {names.DEFAULT_NETWORK}
 
     def _settle(self) -> None:
@@ -272,11 +272,11 @@ class Policies:
         if port is None or port.node != self._node:
             return groups.NONE
         selecting = self._selecting(key, port)
-        enforced = [each for each in selecting if each.mode is words.Mode.ENFORCE]
+        enforced = [each for each in selecting if each.mode is netpolicy.Mode.ENFORCE]
         isolated = {direction for each in enforced for direction in each.directions}
         found: set[policy.Group] = set()
         for each in selecting:
-            is_enforced = each.mode is words.Mode.ENFORCE
+            is_enforced = each.mode is netpolicy.Mode.ENFORCE
             kind = policy.Kind.DENY if is_enforced else policy.Kind.AUDIT
             for direction in each.directions if is_enforced else each.directions - isolated:
                 found.add(policy.Group(kind, port.network, port.pod.namespace, direction))
@@ -285,7 +285,7 @@ class Policies:
                     found |= policy.groups_of(each, port.network, direction, named)
         return frozenset(found)
 
-    def _selecting(self, key: str, port: model.Port) -> list[words.Policy]:
+    def _selecting(self, key: str, port: model.Port) -> list[netpolicy.Policy]:
         return [
             self._policies[each]
             for members in self._endpoints.queries(key)

@@ -19,7 +19,7 @@ from weft.control.zone.definitions import Definition as Definition
 from weft.control.zone.definitions import Definitions, concerned
 from weft.control.zone.endpoints import Labelled
 from weft.ovn import advertisement, interconnect, ports, router
-from weft.policy import access, words
+from weft.policy import access, netpolicy
 
 # Rows that come and go together: what a network has by itself (node ""), and of another node.
 Part = tuple[str, str]
@@ -38,7 +38,7 @@ class Pod:
     node: str
     allocations: Mapping[str, model.Allocation]
     labels: Mapping[str, str] = field(default_factory=dict)
-    named: words.NamedPorts = field(default_factory=dict)
+    named: netpolicy.NamedPorts = field(default_factory=dict)
     precedence: tuple[str, ...] = ()  # of two that claim one address, the lesser has it
     runs: bool = False
 

@@ -103,7 +103,7 @@ class Strangers:
         network = tables.external_id(columns, names.NETWORK)
         return not self._zone.wants(table.name, key, network, owner)
 
-    def _is_own(self, holder: rows.Holder) -> bool:
+    def _is_own(self, holder: rows.Referrer) -> bool:
         columns = self._nb.rows(holder.table).get(holder.uuid)
         return columns is not None and bool(tables.owner(columns))
 
@@ -145,7 +145,7 @@ class Strangers:
         members = found[1][column]
         wrong = {atom for atom in atoms if self._is_wrong(table, key, members, atom)}
         strange = frozenset(atom for atom in wrong if atom in members)  # type: ignore[operator]
-        wish = rows.Members(frozenset(wrong) - strange, strange)
+        wish = rows.SetMembers(frozenset(wrong) - strange, strange)
         if wrong:
             yield rows.Row(table, key, {column: wish}, is_part=True)
 
@@ -159,7 +159,7 @@ class Strangers:
         for holder in filter(self._is_own, holders):
             home = _NB[holder.table].key(self._nb.rows(holder.table)[holder.uuid])
             if home is not None:
-                wish = rows.Members(absent=frozenset((uuid,)))
+                wish = rows.SetMembers(absent=frozenset((uuid,)))
                 row = rows.Row(holder.table, home, {holder.column: wish}, is_part=True)
                 verdict.corrections.append(row)
         if not holders:

@@ -291,14 +291,14 @@ def _strays(database: replica.Replica, desired: Iterable[rows.Row]) -> Iterator[
         if row.table == policy.GROUP:
             inside = wanted.setdefault(row.key, set())
             wish = row.columns.get("ports")
-            if isinstance(wish, rows.Members):
+            if isinstance(wish, rows.SetMembers):
                 refs = [ref.key for ref in wish.present if isinstance(ref, rows.Ref)]
                 inside.update(u for key in refs if (u := database.uuid(ports.PORT, key)))
     for key, inside in wanted.items():
         found = database.get(policy.GROUP, key)
         strays = frozenset(found[1]["ports"]) - inside if found else frozenset()  # type: ignore[arg-type]
         if strays:
-            wish = rows.Members(absent=strays)
+            wish = rows.SetMembers(absent=strays)
             yield rows.Row(policy.GROUP, key, {"ports": wish}, is_part=True)
 
 

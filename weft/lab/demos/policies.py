@@ -19,14 +19,14 @@ from weft.lab.demos import machines, manifests, stage
 from weft.lab.probes import measuring
 from weft.lab.state import Peer
 from weft.observe.reach import Matrix
-from weft.policy import words
+from weft.policy import netpolicy
 
 NAME = "policies"
 NETWORK = "flatl2net"
 POLICY = "default/ingress-ipblock"
 VMS = ("vm1", "vm2", "vm3", "vm4", "vm5", "vm6")
 ADMITTED = ("vm1", "vm2", "vm3")
-PING = words.Connection(None)
+PING = netpolicy.Connection(None)
 PATIENCE = 5.0  # six emulated guests share the machine, and silence is waited for once
 CONVERGENCE = 60.0  # seconds until what was applied or removed must be in force
 

@@ -9,12 +9,12 @@ import math
 
 from weft.lab.vm.agentclient import Outcome
 from weft.observe.reach import Seen
-from weft.policy import words
+from weft.policy import netpolicy
 
 REFUSED = "Connection refused"
 
 
-def command(question: words.Connection, patience: float, device: str) -> tuple[str, ...]:
+def command(question: netpolicy.Connection, patience: float, device: str) -> tuple[str, ...]:
     """What to run for a connection to `question.target`; empty where a guest cannot."""
     address = str(question.target)
     is_six = ":" in address
@@ -26,18 +26,18 @@ def command(question: words.Connection, patience: float, device: str) -> tuple[s
     scoped = f"{address}%25{device}" if is_local else address
     url = f"[{scoped}]:{question.port}" if is_six else f"{scoped}:{question.port}"
     curl = ("curl", "-sv", "-g", "--noproxy", "*", "-m", seconds, "-o", "/dev/null")
-    if question.protocol is words.Protocol.TCP:
+    if question.protocol is netpolicy.Protocol.TCP:
         return (*curl, "-w", "%{time_connect}", f"http://{url}/")
-    if question.protocol is words.Protocol.UDP:
+    if question.protocol is netpolicy.Protocol.UDP:
         return (*curl, f"tftp://{url}/weft")
     return ()
 
 
-def seen(question: words.Connection, done: Outcome) -> Seen:
+def seen(question: netpolicy.Connection, done: Outcome) -> Seen:
     """What the command's outcome says; what only arrived is for the target to tell."""
     if question.protocol is None:
         return Seen.ANSWERED if done.status == 0 else Seen.SILENT
-    if question.protocol is words.Protocol.TCP:
+    if question.protocol is netpolicy.Protocol.TCP:
         connected = done.text.strip().strip("0.,") != ""
         refused = REFUSED.encode() in done.errors
         return Seen.ANSWERED if connected or refused else Seen.SILENT

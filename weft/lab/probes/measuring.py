@@ -27,11 +27,11 @@ from weft.lab.state import Peer
 from weft.lab.vm import agentclient
 from weft.observe import members, objects, reach
 from weft.observe.reach import Cell, Matrix, Member, Pair, Seen
-from weft.policy import words
+from weft.policy import netpolicy
 
 PATIENCE = 2.0
 MARGIN = 20.0  # what a busy machine may take beyond the probes' patience
-_EARS = (words.Protocol.UDP, words.Protocol.SCTP)
+_EARS = (netpolicy.Protocol.UDP, netpolicy.Protocol.SCTP)
 
 
 class Prober:
@@ -72,7 +72,7 @@ async def look(
     api: Client,
     peer: Peer,
     wanted: tuple[str, str],
-    question: words.Connection,
+    question: netpolicy.Connection,
     *,
     ipv6: bool = False,
     patience: float = PATIENCE,
@@ -99,7 +99,7 @@ async def look(
 
 
 async def open_places(
-    prober: Prober, peer: Peer, attached: Iterable[Member], question: words.Connection
+    prober: Prober, peer: Peer, attached: Iterable[Member], question: netpolicy.Connection
 ) -> dict[str, tuple[str, ...]]:
     """Make the prober ready; the addresses on each member's interface in its pod."""
     found = target.pods(peer)
@@ -137,7 +137,7 @@ async def measure(
 async def _from_pods(
     prober: Prober,
     cells: Sequence[Cell],
-    question: words.Connection,
+    question: netpolicy.Connection,
     patience: float,
     outcomes: dict[Pair, Seen],
 ) -> None:
@@ -161,7 +161,7 @@ async def _from_guest(
     pid: int,
     member: Member,
     cells: Sequence[Cell],
-    question: words.Connection,
+    question: netpolicy.Connection,
     patience: float,
     outcomes: dict[Pair, Seen],
 ) -> None:
@@ -193,7 +193,10 @@ async def _device(agent: agentclient.Agent, mac: str) -> str:
 
 
 async def _listen(
-    prober: Prober, cells: Iterable[Cell], question: words.Connection, outcomes: dict[Pair, Seen]
+    prober: Prober,
+    cells: Iterable[Cell],
+    question: netpolicy.Connection,
+    outcomes: dict[Pair, Seen],
 ) -> None:
     """Add what arrived and was not answered."""
     came = {tuple(entry) for entry in await prober.ask({"heard": None, "port": question.port})}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from weft.observe.reach import Cell, Matrix, Seen
 from weft.observe.render import lettering
-from weft.policy import words
+from weft.policy import netpolicy
 
 REACHES, SILENT, UNKNOWN, ITSELF, DIFFERS = "●", "·", "?", " ", "!"
 LONGEST = 8  # of names above columns
@@ -31,7 +31,7 @@ class Span:
 Line = tuple[Span, ...]
 
 
-def asked(question: words.Connection) -> str:
+def asked(question: netpolicy.Connection) -> str:
     """The question in one word: ping, tcp/80."""
     return f"{question.protocol.lower()}/{question.port}" if question.protocol else "ping"
 

@@ -9,17 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weft.control.cluster.matches import Kind, Matches
-from weft.policy.words import Members, Operator, Protocol, Requirement, Selector
+from weft.policy.netpolicy import Operator, PodSelector, Protocol, Requirement, Selector
 
 WEB = Selector((Requirement("app", Operator.IN, ("web",)),))
 NOT_WEB = Selector((Requirement("app", Operator.NOT_IN, ("web",)),))
 QUERIES = [
-    Members("a"),
-    Members("a", pods=WEB),
-    Members(pods=WEB),
-    Members(),
-    Members(namespaces=WEB),
-    Members(namespaces=NOT_WEB, pods=NOT_WEB),
+    PodSelector("a"),
+    PodSelector("a", pods=WEB),
+    PodSelector(pods=WEB),
+    PodSelector(),
+    PodSelector(namespaces=WEB),
+    PodSelector(namespaces=NOT_WEB, pods=NOT_WEB),
 ]
 
 labels = st.sampled_from([{}, {"app": "web"}, {"app": "db"}])
@@ -44,11 +44,11 @@ def test_counts_are_those_of_counting_anew(told: list[tuple]) -> None:  # type: 
     matches = Matches()
     pods: dict[str, tuple[Mapping[str, str], Mapping[Kind, int]]] = {}
     namespaces: dict[str, Mapping[str, str]] = {}
-    asked: Counter[Members] = Counter()
-    seen: dict[Members, Mapping[Kind, int]] = {}
+    asked: Counter[PodSelector] = Counter()
+    seen: dict[PodSelector, Mapping[Kind, int]] = {}
     matches.listen(lambda members, edge: seen.__setitem__(members, dict(matches.count(members))))
 
-    def expected(members: Members) -> dict[Kind, int]:
+    def expected(members: PodSelector) -> dict[Kind, int]:
         found: Counter[Kind] = Counter()
         for key, (own, held) in pods.items():
             name = key.partition("/")[0]
@@ -93,7 +93,7 @@ def test_counts_are_those_of_counting_anew(told: list[tuple]) -> None:  # type: 
 
 def test_the_edge_is_told() -> None:
     matches, told = Matches(), []
-    matches.ask(Members("a"))
+    matches.ask(PodSelector("a"))
     matches.listen(lambda members, edge: told.append(edge))
     matches.set_pod("a/1", "a", {}, {Kind("a/x"): 1})
     matches.set_pod("a/2", "a", {}, {Kind("a/x"): 1})
@@ -105,6 +105,6 @@ def test_the_edge_is_told() -> None:
 
 def test_pods_without_networks_cost_nothing() -> None:
     matches = Matches()
-    matches.ask(Members())
+    matches.ask(PodSelector())
     matches.set_pod("a/1", "a", {}, {})
-    assert not matches.count(Members())
+    assert not matches.count(PodSelector())

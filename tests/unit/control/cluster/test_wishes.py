@@ -7,7 +7,7 @@ import pytest
 
 from weft import errors, names
 from weft.control.cluster import wishes
-from weft.policy.words import Protocol
+from weft.policy.netpolicy import Protocol
 
 
 def pod(networks: str | None = "blue", **changes: Any) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from weft import names
 from weft.control.zone import namespaces, policies
-from weft.policy import words
+from weft.policy import netpolicy
 
 
 def test_labels_and_what_is_to_be_logged_out_of_what_is_kept():
@@ -18,7 +18,7 @@ def test_labels_and_what_is_to_be_logged_out_of_what_is_kept():
     }
     kept = namespaces.slim({"metadata": meta, "status": {"phase": "Active"}})
     assert len(str(kept)) < 300
-    wanted = policies.Namespace({"team": "a"}, words.Logging("info", "alert"))
+    wanted = policies.Namespace({"team": "a"}, netpolicy.Logging("info", "alert"))
     assert namespaces.read(kept) == wanted
 
 

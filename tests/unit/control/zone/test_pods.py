@@ -11,7 +11,7 @@ from tests.support.signed import Notary
 from weft import model, names
 from weft.api import podnetworks
 from weft.control.zone import pods, state
-from weft.policy import words
+from weft.policy import netpolicy
 
 DECIDED = {
     "default/blue": {
@@ -103,10 +103,10 @@ def test_what_policies_ask_of_a_pod_is_kept():
     assert read == read_of(full)
     assert read.labels == {"vm": "vm1", "app": "x"}
     assert read.named == {
-        (words.Protocol.TCP, "web"): 80,
-        (words.Protocol.TCP, "dns"): 53,
-        (words.Protocol.UDP, "dns"): 54,
-        (words.Protocol.TCP, "side"): 7,
+        (netpolicy.Protocol.TCP, "web"): 80,
+        (netpolicy.Protocol.TCP, "dns"): 53,
+        (netpolicy.Protocol.UDP, "dns"): 54,
+        (netpolicy.Protocol.TCP, "side"): 7,
     }
 
 

@@ -5,13 +5,13 @@ import pytest
 from weft.lab.probes import guests
 from weft.lab.vm.agentclient import Outcome
 from weft.observe.reach import Seen
-from weft.policy import words
+from weft.policy import netpolicy
 
-TCP, UDP, SCTP = words.Protocol.TCP, words.Protocol.UDP, words.Protocol.SCTP
+TCP, UDP, SCTP = netpolicy.Protocol.TCP, netpolicy.Protocol.UDP, netpolicy.Protocol.SCTP
 
 
-def asked(protocol: words.Protocol | None, address: str, port: int = 0) -> words.Connection:
-    return words.Connection(protocol, port, target=ip_address(address))
+def asked(protocol: netpolicy.Protocol | None, address: str, port: int = 0) -> netpolicy.Connection:
+    return netpolicy.Connection(protocol, port, target=ip_address(address))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from tests.support.reach import matrix, member
 from weft.observe.reach import Matrix, Seen
 from weft.observe.render import cells
-from weft.policy import words
+from weft.policy import netpolicy
 
 
 def text(found: Matrix, width: int = 100) -> list[str]:
@@ -90,5 +90,5 @@ def test_grids_keep_to_the_width_and_show_every_pair_once_each(names: list[str],
 
 
 def test_the_question_in_one_word() -> None:
-    assert cells.asked(words.Connection(None)) == "ping"
-    assert cells.asked(words.Connection(words.Protocol.SCTP, 5000)) == "sctp/5000"
+    assert cells.asked(netpolicy.Connection(None)) == "ping"
+    assert cells.asked(netpolicy.Connection(netpolicy.Protocol.SCTP, 5000)) == "sctp/5000"

@@ -43,7 +43,7 @@ class Mode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Members:
+class PodSelector:
     """Pods of one network: those of `namespace`, or where that is empty of all namespaces whose
     labels `namespaces` matches, whose own labels `pods` matches.
 
@@ -57,18 +57,18 @@ class Members:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class IPBlock:
     """`ipBlock`: the addresses of `subnet` that are in none of `excepts`."""
 
     subnet: model.Subnet
     excepts: tuple[model.Subnet, ...] = ()
 
 
-Peer = Members | Block
+Peer = PodSelector | IPBlock
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class PolicyPort:
     """One element of `ports`: of `protocol` every port, one by number or name, or a range.
 
     `port` None: every port. `end` is the last port of a range that a number begins; 0: none.
@@ -81,7 +81,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Allows connections with any of `peers` on any of `services`.
+    """Allows connections with any of `peers` on any of `ports`.
 
     None means that the policy names no peer (port): anybody (every port of every protocol, ICMP
     too). An empty tuple means that all that were named are skipped: nobody (none).
@@ -90,7 +90,7 @@ class Rule:
 
     index: int
     peers: tuple[Peer, ...] | None = None
-    services: tuple[Service, ...] | None = None
+    ports: tuple[PolicyPort, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +133,9 @@ class Policy:
         return f"{self.namespace}/{self.name}"
 
     @property
-    def subjects(self) -> Members:
+    def subjects(self) -> PodSelector:
         """The pods that it selects."""
-        return Members(namespace=self.namespace, pods=self.pods)
+        return PodSelector(namespace=self.namespace, pods=self.pods)
 
     def networks(self, known: Mapping[str, str]) -> frozenset[str]:
         """Those that it guards. A definition that stands for none now, as it is gone, say, stands

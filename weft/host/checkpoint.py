@@ -11,12 +11,12 @@ import os
 from dataclasses import astuple
 from pathlib import Path
 
-from weft.host.growth import Place
+from weft.host.tail import Place
 
 log = logging.getLogger(__name__)
 
 
-class Mark:
+class Checkpoint:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._written: Place | None = None

@@ -22,7 +22,7 @@ class _Turn:
     calls: int = 0
 
 
-class Turns:
+class KeyedLock:
     """By (sandbox, interface)."""
 
     def __init__(self) -> None:

@@ -43,7 +43,7 @@ def end(path: Path) -> Place:
     return Place(there.st_dev, there.st_ino, there.st_size)
 
 
-class Growth:
+class Tail:
     """The lines of a file since a place, and of one that comes later all.
 
     `place` is behind the line that was given last.

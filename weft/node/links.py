@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 
 from weft import names
-from weft.host import netlink, netns, routing, transplant, uninterrupted
+from weft.host import linkconfig, netlink, netns, routing, uninterrupted
 from weft.nic import plan
 
 
@@ -70,7 +70,7 @@ def give_back(nic: plan.Nic, namespace: str) -> bool:
     if netlink.read(nic.device) is None or netns.identity(namespace) is None:
         return False
     with netns.entered(namespace):
-        old = transplant.capture(nic.interface)
+        old = linkconfig.capture(nic.interface)
         if old is not None and old.connected:
             return False
         if old is not None:
@@ -79,7 +79,7 @@ def give_back(nic: plan.Nic, namespace: str) -> bool:
         netlink.move(nic.device, target, nic.interface)
     with netns.entered(namespace):
         if old is not None:
-            transplant.restore(old)
+            linkconfig.restore(old)
             if old.up and old.addresses:  # else a virtual machine has it
                 routing.ensure(nic.interface, routing_of(nic))
         elif not netlink.join(nic.interface, names.machine_bridge(nic.interface), mtu=nic.mtu):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft.api import written
+from weft.api import notation
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from weft.api import written
     ],
 )
 def test_subnets(text: str, read: str) -> None:
-    assert str(written.subnet(text)) == read
+    assert str(notation.subnet(text)) == read
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_subnets(text: str, read: str) -> None:
 )
 def test_subnets_refused(text: str, rule: str) -> None:
     with pytest.raises(ValueError, match=rule):
-        written.subnet(text)
+        notation.subnet(text)
 
 
 @pytest.mark.parametrize(
@@ -60,22 +60,22 @@ def test_subnets_refused(text: str, rule: str) -> None:
 )
 def test_interfaces_refused(text: str, rule: str) -> None:
     with pytest.raises(ValueError, match=re.escape(rule)):
-        written.interface(text)
+        notation.interface(text)
 
 
 @pytest.mark.parametrize("text", ["10.0.0.5/24", "10.0.0.0/31", "10.0.0.5/32", "fd00::ffff/112"])
 def test_interfaces(text: str) -> None:
-    assert str(written.interface(text)) == text
+    assert str(notation.interface(text)) == text
 
 
 @pytest.mark.parametrize(
     ("read", "text", "said"),
     [
-        (written.gateway, "127.0.0.1", "lies in 127.0.0.0/8, loopback addresses: no interface"),
-        (written.interface, "ff02::1/64", "lies in ff00::/8, multicast addresses: no interface"),
-        (written.subnet, "224.0.0.0/24", "lies in 224.0.0.0/4, multicast addresses: no interface"),
-        (written.subnet, "126.0.0.0/7", "contains 127.0.0.0/8, loopback addresses: no interface"),
-        (written.address, "fe80::1", "lies in fe80::/10, link-local addresses, which every"),
+        (notation.gateway, "127.0.0.1", "lies in 127.0.0.0/8, loopback addresses: no interface"),
+        (notation.interface, "ff02::1/64", "lies in ff00::/8, multicast addresses: no interface"),
+        (notation.subnet, "224.0.0.0/24", "lies in 224.0.0.0/4, multicast addresses: no interface"),
+        (notation.subnet, "126.0.0.0/7", "contains 127.0.0.0/8, loopback addresses: no interface"),
+        (notation.address, "fe80::1", "lies in fe80::/10, link-local addresses, which every"),
     ],
 )
 def test_what_is_said_of_the_unusable(read: Callable[[str], object], text: str, said: str) -> None:
@@ -85,7 +85,7 @@ def test_what_is_said_of_the_unusable(read: Callable[[str], object], text: str, 
 
 @pytest.mark.parametrize("text", ["02:00:00:AB:cd:01", "02-00-00-ab-cd-01", "0200.00ab.cd01"])
 def test_macs(text: str) -> None:
-    assert written.mac(text) == "02:00:00:ab:cd:01"
+    assert notation.mac(text) == "02:00:00:ab:cd:01"
 
 
 @pytest.mark.parametrize(
@@ -102,10 +102,12 @@ def test_macs(text: str) -> None:
 )
 def test_macs_refused(text: str, rule: str) -> None:
     with pytest.raises(ValueError, match=rule):
-        written.mac(text)
+        notation.mac(text)
 
 
-@pytest.mark.parametrize("read", [written.subnet, written.address, written.interface, written.mac])
+@pytest.mark.parametrize(
+    "read", [notation.subnet, notation.address, notation.interface, notation.mac]
+)
 @given(text=st.text() | st.from_regex(r"[0-9a-f:./]{1,40}"))
 def test_nothing_but_a_rule_comes_of_any_text(read: Callable[[str], object], text: str) -> None:
     try:
@@ -119,10 +121,10 @@ def test_nothing_but_a_rule_comes_of_any_text(read: Callable[[str], object], tex
 
 def test_a_gateway_may_be_link_local() -> None:
     """Most IPv6 routers are reached by such an address alone."""
-    assert str(written.gateway("fe80::1")) == "fe80::1"
-    assert str(written.gateway("10.1.0.1")) == "10.1.0.1"
+    assert str(notation.gateway("fe80::1")) == "fe80::1"
+    assert str(notation.gateway("10.1.0.1")) == "10.1.0.1"
     with pytest.raises(ValueError, match="link-local addresses, which every interface has anyway"):
-        written.address("fe80::1")
+        notation.address("fe80::1")
     for text in ("fe80::1%net1", "fe80::1/64", "fe80::", "ff02::1", "x"):
         with pytest.raises(ValueError, match=r"must be an address|no interface can"):
-            written.gateway(text)
+            notation.gateway(text)

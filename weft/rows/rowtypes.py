@@ -32,7 +32,7 @@ Ident = tuple[str, str]
 Found = tuple[str, Columns]
 
 
-class Former(Set[Atom]):
+class FormerSet(Set[Atom]):
     """A large set as it was before a change in place: what it is now, and what differs.
 
     To be looked at while the change is told; `difference` costs what changed alone.
@@ -53,7 +53,7 @@ class Former(Set[Atom]):
 
 def difference(old: Value, new: Value) -> Set[Atom]:
     """The members that one of two values of a set has and the other has not."""
-    if isinstance(old, Former):
+    if isinstance(old, FormerSet):
         return old.differing
     return _members(old) ^ _members(new)
 
@@ -63,7 +63,7 @@ def _members(value: Value) -> Set[Atom]:
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
+class MapEntries:
     """Some keys of a map column: `present` with these values, `absent` gone, others untouched."""
 
     present: Mapping[str, Atom] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class Keys:
 
 
 @dataclass(frozen=True, slots=True)
-class Members:
+class SetMembers:
     """Some members of a set column: `present` in it, `absent` not in it, others untouched."""
 
     present: Set[Atom] = frozenset()
@@ -79,7 +79,7 @@ class Members:
 
 
 # What a desired column may be: a whole value, or the part of it that weft owns.
-Wish = Value | Keys | Members
+DesiredValue = Value | MapEntries | SetMembers
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Row:
 
     table: str
     key: str
-    columns: Mapping[str, Wish] = field(default_factory=dict)
+    columns: Mapping[str, DesiredValue] = field(default_factory=dict)
     parent: Ref | None = None
     parent_column: str = ""
     is_part: bool = False
@@ -184,7 +184,7 @@ class Table:
     where: tuple[Condition, ...] = ()
 
 
-class Holder(NamedTuple):
+class Referrer(NamedTuple):
     """A set that holds a reference to a row, and so keeps that row alive."""
 
     table: str
@@ -197,7 +197,7 @@ class Snapshot(Protocol):
 
     def get(self, table: str, key: str, /) -> Found | None: ...
 
-    def holders(self, table: str, uuid: str, /) -> Iterable[Holder] | None:
+    def holders(self, table: str, uuid: str, /) -> Iterable[Referrer] | None:
         """The sets that keep a row alive; None for a table whose rows live by themselves."""
 
     def guard(self, table: str, key: str, /) -> tuple[Condition, ...] | None:
@@ -210,7 +210,7 @@ class Snapshot(Protocol):
         """The columns that weft fills in no row of a table, with their defaults."""
 
 
-class Absent(NamedTuple):
+class AssertAbsent(NamedTuple):
     """Fail the transaction if a row meets the conditions."""
 
     table: str
@@ -242,7 +242,7 @@ class Delete(NamedTuple):
     uuid: str
 
 
-Operation = Absent | Insert | Update | Mutate | Delete
+Operation = AssertAbsent | Insert | Update | Mutate | Delete
 
 
 class Missing(errors.NotReady):

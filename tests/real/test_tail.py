@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from weft import errors
-from weft.host import growth, mark
+from weft.host import checkpoint, tail
 
 pytestmark = pytest.mark.real
 
 
 async def following(path: Path) -> tuple[AsyncGenerator[str], asyncio.Task[str]]:
     """The lines, and the first of them: by then they are listened for."""
-    found = growth.Growth(path, growth.end(path)).lines()
+    found = tail.Tail(path, tail.end(path)).lines()
     first = asyncio.create_task(anext(found))
     await asyncio.sleep(0)
     return found, first
@@ -72,14 +72,14 @@ async def test_a_log_that_is_cut_short_goes_on_from_its_start(tmp_path: Path) ->
 
 async def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(errors.Unavailable, match="none: cannot be watched: No such file"):
-        await anext(growth.Growth(tmp_path / "none" / "log", growth.NOWHERE).lines())
+        await anext(tail.Tail(tmp_path / "none" / "log", tail.NOWHERE).lines())
 
 
 async def test_what_was_written_while_nobody_read_is_told_later(tmp_path: Path) -> None:
     """From the line after the last that was given, however far the rest of it was read."""
-    path, kept = tmp_path / "log", mark.Mark(tmp_path / "kept")
+    path, kept = tmp_path / "log", checkpoint.Checkpoint(tmp_path / "kept")
     path.write_text("old\n")
-    reader = growth.Growth(path, growth.end(path))
+    reader = tail.Tail(path, tail.end(path))
     found = reader.lines()
     first = asyncio.create_task(anext(found))
     await asyncio.sleep(0)
@@ -91,7 +91,7 @@ async def test_what_was_written_while_nobody_read_is_told_later(tmp_path: Path) 
     assert kept.read() == reader.place
     with path.open("a") as file:
         file.write("lf\nlast\n")
-    found = growth.Growth(path, kept.read() or growth.NOWHERE).lines()
+    found = tail.Tail(path, kept.read() or tail.NOWHERE).lines()
     assert [await anext(found) for _ in range(3)] == ["two", "half", "last"]
     await found.aclose()
 
@@ -100,11 +100,11 @@ async def test_what_was_written_while_nobody_read_is_told_later(tmp_path: Path) 
 async def test_a_log_that_is_another_by_then_is_told_whole(tmp_path: Path, happened: str) -> None:
     path = tmp_path / "log"
     path.write_text("a long line that was read\n")
-    since = growth.end(path)
+    since = tail.end(path)
     if happened == "replaced":
         path.rename(tmp_path / "log.1")
     path.write_text("new\n")
-    found = growth.Growth(path, since).lines()
+    found = tail.Tail(path, since).lines()
     assert await anext(found) == "new"
     await found.aclose()
 
@@ -112,10 +112,10 @@ async def test_a_log_that_is_another_by_then_is_told_whole(tmp_path: Path, happe
 async def test_of_very_much_that_was_missed_the_last_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(growth, "MOST_MISSED", 10)
+    monkeypatch.setattr(tail, "MOST_MISSED", 10)
     path = tmp_path / "log"
     path.write_text("first\nlast one\n")
-    found = growth.Growth(path, growth.NOWHERE).lines()
+    found = tail.Tail(path, tail.NOWHERE).lines()
     assert [await anext(found), await anext(found)] == ["", "last one"]
     await found.aclose()
 
@@ -123,4 +123,4 @@ async def test_of_very_much_that_was_missed_the_last_is_told(
 @pytest.mark.parametrize("text", ["", "[1, 2]", "[1, 2, -3]", "[1, 2, true]", "{}", "[1, 2, 3"])
 def test_a_mark_that_makes_no_sense_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "kept").write_text(text)
-    assert mark.Mark(tmp_path / "kept").read() is None
+    assert checkpoint.Checkpoint(tmp_path / "kept").read() is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from weft.node.turns import Turns
+from weft.node.keyedlock import KeyedLock
 
 KEY = ("sandbox", "net1")
 
@@ -13,7 +13,7 @@ class Calls:
     """Calls that note who is inside, and stay until they are let go."""
 
     def __init__(self) -> None:
-        self.turns = Turns()
+        self.turns = KeyedLock()
         self.inside: list[str] = []
         self.order: list[str] = []
         self.leave: dict[str, asyncio.Event] = {}
