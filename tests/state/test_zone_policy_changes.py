@@ -45,11 +45,11 @@ def members(**labels: str) -> netpolicy.PodSelector:
 def policy(
     name: str,
     *peers: netpolicy.Peer,
-    services: tuple[netpolicy.PolicyPort, ...] | None = None,
+    ports: tuple[netpolicy.PolicyPort, ...] | None = None,
     directions: Iterable[netpolicy.Direction] = (INGRESS,),
     **labels: str,
 ) -> netpolicy.Policy:
-    rules = (netpolicy.Rule(0, peers, services),) if peers else ()
+    rules = (netpolicy.Rule(0, peers, ports),) if peers else ()
     listed = frozenset(directions)
     return netpolicy.Policy(
         "default",
