@@ -1,4 +1,4 @@
-"""Can an attachment's default route lead where its selection says?
+"""Checks that an attachment's default route can lead where its selection says.
 
 Pure. The kernel of the pod takes only a gateway on a segment of the interface's own addresses, and
 its refusal would name neither the pod nor the field.

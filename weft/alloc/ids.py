@@ -1,4 +1,4 @@
-"""Which numbers do ports, networks and nodes get, that must be the same in every zone?
+"""Gives out the ids of networks, nodes and ports, which must be the same in every zone.
 
 Port keys are one network's; ids of networks and nodes are the cluster's.
 """

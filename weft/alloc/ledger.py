@@ -1,4 +1,4 @@
-"""Who holds what on one network: addresses, MACs and port keys?
+"""Records the addresses, MACs and tunnel keys that pods hold on one network.
 
 On a layer3 network each node has a ledger of its own, for its share: a segment with a router.
 

@@ -1,4 +1,4 @@
-"""Which MAC does a NIC get that asks for none?
+"""Chooses the MAC of a NIC that asks for none.
 
 A function of its address, or of its owner where it has none: the same on every run, and for a
 machine that is started anew, so that neighbours need not learn another (ADR 0075). Whether one is

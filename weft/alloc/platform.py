@@ -1,4 +1,4 @@
-"""Which addresses and MACs of a network belong to its routers and servers, and so to no pod?
+"""Names the addresses and MACs of a network that its routers and servers use.
 
 The node's router on a layer3 network, and where DHCP and router advertisements come from.
 """

@@ -1,4 +1,4 @@
-"""Which addresses of one subnet are free, and which comes next?
+"""Allocates the addresses of one subnet: which are free, and which comes next.
 
 Knows addresses and ranges, not who holds them or why; `ledger.py` does.
 """

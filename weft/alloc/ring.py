@@ -1,4 +1,4 @@
-"""Which number comes next? The numbers 0 to size-1, each free or taken, given in turn.
+"""Allocates the numbers 0 to size-1 in turn, so that a freed one comes back late.
 
 A number that is freed comes up again only after all others had their turn. Bits of taken numbers
 lie in small leaves that exist only where something is taken: memory follows what is taken, not

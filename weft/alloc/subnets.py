@@ -1,4 +1,4 @@
-"""Which addresses of a subnet may be given to pods?
+"""Lists the addresses of a subnet that pods may have.
 
 Range arithmetic on integers: the cost follows the number of ranges, never the number of
 addresses. Who has which address is `pool.py`'s.

@@ -1,4 +1,4 @@
-"""Requests for addresses in the annotations of other networks' plugins, which weft does not follow.
+"""Knows the annotations by which other plugins take requests for addresses, which weft ignores.
 
 Pure. weft's own words are `ips` and `mac` of an element of k8s.v1.cni.cncf.io/networks.
 Sources: Kube-OVN's "Fixed Addresses", Calico's "Use a specific IP address with a pod".

@@ -1,4 +1,4 @@
-"""Which subnets does a NetConf declare, and do they fit its topology and each other?
+"""Reads the subnets of a NetConf, and checks that they fit its topology and each other.
 
 The grammar and rules of `subnets`, `excludeSubnets`, `reservedSubnets` and
 `infrastructureSubnets`; handing out addresses from them is `weft.alloc`'s.

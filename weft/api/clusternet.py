@@ -1,4 +1,4 @@
-"""Which network is the cluster's own, by the setting that both processes are given?
+"""Reads the setting that declares the cluster's own network, the same for both processes.
 
     10.128.0.0/14/23[,fd00:10:128::/48/64]
 

@@ -1,4 +1,4 @@
-"""Which of a pod's allocations did the cluster manager decide, and how does a reader verify it?
+"""Verifies which of a pod's allocations the cluster manager decided.
 
 Whoever makes a pod can write its annotations, `k8s.ovn.org/pod-networks` among them. What counts is
 what the cluster manager signed, for this incarnation of this pod:

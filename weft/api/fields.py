@@ -1,4 +1,4 @@
-"""How is JSON that somebody else wrote read, so that what is wrong is named and nothing breaks?
+"""Reads JSON that others wrote: what is wrong is named, and nothing breaks.
 
 Text becomes JSON (`decode`), a JSON object becomes typed fields (`Fields`). A field of the wrong
 type is noted as a problem and reads as if it were absent, so that one pass finds every problem.

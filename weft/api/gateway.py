@@ -1,4 +1,4 @@
-"""Which way out of the cluster has a node, by the settings that its agent is given?"""
+"""Reads the settings that give a node its gateway to the outside."""
 
 from __future__ import annotations
 

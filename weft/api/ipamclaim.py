@@ -1,4 +1,4 @@
-"""Which addresses does an IPAMClaim keep for a VM's interface, beyond the life of one pod?
+"""Reads and renders IPAMClaims, which keep the addresses of a VM's interface between pods.
 
 Reads a claim and renders its status; who may use it and when it is freed is decided elsewhere.
 """

@@ -1,4 +1,4 @@
-"""Which network does a NetworkAttachmentDefinition declare, and what is wrong with it?
+"""Parses a NetworkAttachmentDefinition into the network that it declares, or says what is wrong.
 
     parse        the NetworkSpec, None for another plugin's definition, or the first problem
     problems     all problems, for a linter or an event

@@ -1,4 +1,4 @@
-"""What network does the configuration inside a NetworkAttachmentDefinition describe?
+"""Reads the CNI configuration inside a NetworkAttachmentDefinition.
 
 One NetConf of type `ovn-k8s-cni-overlay` becomes a NetworkSpec, with every rule that
 ovn-kubernetes has for secondary networks and weft's own `dhcp`. Which object it came from, and

@@ -1,4 +1,4 @@
-"""What does a Node object say about reaching the node's OVN zone, and the outside through it?
+"""Reads and renders a Node's annotations: its OVN zone, its tunnels, its subnets, its gateway.
 
 The agent on each node writes its chassis, tunnel endpoints and gateway; the cluster manager the
 node's id, its addresses on the transit switches and its part of each layer3 network. This reads

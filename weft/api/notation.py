@@ -1,4 +1,4 @@
-"""How do people write addresses, subnets and MACs, and which of those are usable at all?
+"""Reads addresses, subnets and MACs as people write them, and refuses those of no use.
 
 Each function reads one text; a ValueError carries the rule that it breaks, worded to follow the
 field's name and value. Where the address lies and who holds it is not asked here.

@@ -1,4 +1,4 @@
-"""What is a Kubernetes object called in messages, and what do its annotations say?
+"""Names a Kubernetes object in messages, and reads its annotations.
 
 For objects as the API server sends them: dictionaries that somebody else filled. Nothing here
 knows what an annotation means.

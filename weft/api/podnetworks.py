@@ -1,4 +1,4 @@
-"""What has been decided for a pod's attachments, as its annotation `k8s.ovn.org/pod-networks` says?
+"""Reads and renders the annotation `k8s.ovn.org/pod-networks`: what each attachment was allocated.
 
     {"<namespace>/<nad>": {"ip_addresses": [...], "mac_address": "...", ...}, ...}
 

@@ -1,4 +1,4 @@
-"""Which of a pod's ports have names, as its containers say?
+"""Reads the named ports of a pod's containers.
 
 The form is not judged: what an API server has let through and makes no sense has no name.
 """

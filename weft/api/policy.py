@@ -1,4 +1,4 @@
-"""What does a MultiNetworkPolicy say, what of it means nothing, and what is in force of it?
+"""Parses a MultiNetworkPolicy, lists what of it is skipped, and notes what is in force.
 
     parse      the policy, or the problem that breaks it as a whole
     problems   all that break it as a whole

@@ -1,4 +1,4 @@
-"""What does a rule of a MultiNetworkPolicy allow, and which of its parts can mean nothing?
+"""Parses the rules of a MultiNetworkPolicy, and skips the parts that break its grammar.
 
 The grammar of `ingress` and `egress`: peers, blocks and ports. A part that breaks a rule is
 skipped and told: it allows nothing, and its neighbours are read as if it were not there. An absent

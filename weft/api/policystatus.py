@@ -1,4 +1,4 @@
-"""What does a MultiNetworkPolicy's status tell: what of it is in force, on what, and what is not?
+"""Renders the status of a MultiNetworkPolicy: what of it is in force, on what, and what is not.
 
 `render` makes the status of what was found out (`Findings`), with three conditions:
 

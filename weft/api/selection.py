@@ -1,4 +1,4 @@
-"""Which networks does a pod ask for, and what does it want of each?
+"""Parses the networks that a pod asks for, with what it wants of each.
 
 Reads both forms of the multi-network specification's selection annotation: the short one,
 `[namespace/]name[@interface], ...`, and the JSON list; and in the same forms, for the pod's first

@@ -1,4 +1,4 @@
-"""What does a Kubernetes label selector say, and what is wrong with it?
+"""Parses a Kubernetes label selector, or says what is wrong with it.
 
 The grammar of `matchLabels` and `matchExpressions`, of labels' keys and values; whom a selector
 matches is `weft.policy`'s to say.

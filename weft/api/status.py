@@ -1,4 +1,4 @@
-"""What did a pod's attachments become, as its annotation `network-status` tells users?
+"""Reads and renders the annotation `network-status`: what a pod's attachments became.
 
 One entry for each interface, the cluster's own first, in the form that Multus writes.
 """

@@ -1,4 +1,4 @@
-"""The node agent as a process: how its parts are put together, started and stopped.
+"""Starts the node agent: puts its parts together, runs them, ends them in order.
 
 Only composition: rows are weft.control.zone's, CNI calls and advertisements weft.node's.
 """

@@ -1,4 +1,4 @@
-"""The cluster manager as a process: how its parts are put together, started and stopped.
+"""Starts the cluster manager: puts its parts together, runs them, ends them in order.
 
 Only composition: what is decided lives in weft.control.cluster.
 """

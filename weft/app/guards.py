@@ -1,4 +1,4 @@
-"""What keeps a node's switch as weft needs it, put together: guard flows and fragment settings."""
+"""Keeps a node's switch as weft needs it: its guard flows and its fragment settings."""
 
 from __future__ import annotations
 

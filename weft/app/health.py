@@ -1,4 +1,4 @@
-"""Is this process alive, may work be sent to it, and what are its figures?
+"""Serves a process's probes and metrics by HTTP.
 
 /healthz, /readyz and /metrics over TCP or a unix socket; read only, no names of objects.
 """

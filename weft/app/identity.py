@@ -1,4 +1,4 @@
-"""Which chassis is this node, and where do tunnels to it end? As its Open vSwitch was told."""
+"""Reads from Open vSwitch which chassis this node is, and where its tunnels end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does a process of weft write its log: one line an entry, as text or as JSON, on stderr?
+"""Writes a process's log to stderr, one entry a line, as text or JSON.
 
 Set up once, by the process; every other module only calls `logging.getLogger(__name__)`. Log
 calls name objects and errors, never tokens, keys or whole manifests: there is no filter to rely on.

@@ -1,4 +1,4 @@
-"""What can be set about weft's processes, and how is each setting called?
+"""Declares the settings of weft's processes: flags, environment variables, defaults.
 
 One record for each setting: name, default, help, flag and environment variable. Command line,
 documentation and tests read these records; nobody else writes a flag's name or default.

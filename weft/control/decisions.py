@@ -1,4 +1,4 @@
-"""Which decisions of the cluster manager has this process verified, by pod?
+"""Holds which of the cluster manager's decisions this process has verified, by pod.
 
 Remembers what was verified last, by pod uid, so that a pod whose labels change costs no signature,
 and so that a text which proves nothing takes nothing from a pod that runs.

@@ -1,4 +1,4 @@
-"""Who starts the tasks of a process, and what becomes of the others when one ends?
+"""Runs the tasks of a process, and ends them all when one of them ends.
 
 One door: `together` for the parts of a process, `run` for the process itself. A part that fails
 ends all of them, orderly, and its error is the one that is reported: a controller without its

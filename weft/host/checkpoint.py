@@ -1,4 +1,4 @@
-"""How is it kept, beyond the end of a process, up to where a file was read? In a file of its own.
+"""Keeps in a file, beyond the end of a process, how far another file was read.
 
 A mark is a convenience: where it cannot be read or written, the next process begins anew.
 """

@@ -1,4 +1,4 @@
-"""How is a file written for all its readers at once, and read where others may put things?"""
+"""Writes a file for all its readers at once, and reads one where others may put things."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does the kernel tell of changes to files? inotify(7), in the loop of asyncio or another.
+"""Watches files by inotify(7), in asyncio's loop or another.
 
 One descriptor, of which a user may have few. What a change means to whoever watches is not known
 here.

@@ -1,4 +1,4 @@
-"""A device's whole configuration, taken from one device and given to another.
+"""Takes the addresses and routes of one device and gives them to another.
 
 The question answered here: what must be read from an interface whose port is dead, so that a new
 one in its place makes no difference to the pod, whatever the pod did with it since? Works in the

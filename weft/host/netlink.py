@@ -1,4 +1,4 @@
-"""Devices, addresses, routes and kernel settings, through netlink: the only use of pyroute2.
+"""Devices, addresses, routes and sysctls, through netlink: the only use of pyroute2.
 
 The question answered here: how does the kernel come to hold the interface that
 `weft.nic.plan` describes? Every function works in the network namespace of its thread (see

@@ -1,4 +1,4 @@
-"""Programs that weft starts: the only place that does.
+"""Starts and ends programs: the only place that does.
 
 The question answered here: how does a program run, end in time, and fail in words? Arguments
 are lists, never a shell's line; every process belongs to a scope that ends it.

@@ -1,4 +1,4 @@
-"""How does a process send and hear whole Ethernet frames on one device?
+"""Sends and receives whole Ethernet frames on one device.
 
 A packet socket hears nothing but what its filter lets through, decided in the kernel, so that a
 flood on a tenant's network does not wake the process. What a frame means is not known here.

@@ -1,4 +1,4 @@
-"""Routes and rules of a pod's interface: what is wanted minus what the kernel has.
+"""Sets the routes and rules of a pod's interface: desired minus what the kernel has.
 
 Several interfaces on one network share its routes. What a pod sends to the network leaves by any of
 them (one route, several next hops); what it sends from one's address leaves by that one (a rule and

@@ -1,4 +1,4 @@
-"""Which lines does another process write to a file, as they come? The kernel tells (inotify(7)).
+"""Follows the lines that another process appends to a file, by inotify(7).
 
 The file may not be there yet, may be cut short, or be replaced by another, as logs are. What a
 line means is not known here.

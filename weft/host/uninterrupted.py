@@ -1,4 +1,4 @@
-"""What must not stop halfway: work that runs to its end, whatever becomes of who waits for it.
+"""Runs work to its end, whatever becomes of the task that waits for it.
 
 A thread cannot be cancelled, and an undo must not be: whoever gives up hears of it when the work
 has ended, so that what comes next finds nothing that is still on its way.

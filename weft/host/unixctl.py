@@ -1,4 +1,4 @@
-"""How is a running OVS or OVN daemon told something? One JSON-RPC call (ovs-appctl(8)).
+"""Calls a running OVS or OVN daemon by JSON-RPC, as ovs-appctl(8) does.
 
 Which commands there are, and what they mean, is not known here.
 """

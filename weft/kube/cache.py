@@ -1,4 +1,4 @@
-"""What are the objects of one kind right now, and who wants to know when they change?
+"""Caches the objects of one kind by list and watch, and tells subscribers of changes.
 
 A list and then a watch, kept for as long as `run` runs; readers never wait for the network.
 What a change means is for the subscribers; nothing is written from here.

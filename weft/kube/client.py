@@ -1,4 +1,4 @@
-"""What can be asked of the Kubernetes API: get, list, create, update, patch, delete, watch.
+"""A client of the Kubernetes API: get, list, create, update, patch, delete, watch.
 
 Objects are plain dicts as the server gave them. Nothing is remembered here (see cache.py) and
 nothing is known of what an object means.

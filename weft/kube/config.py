@@ -1,4 +1,4 @@
-"""Where is the API server, and how does weft prove who it is?
+"""Finds the API server and the credentials for it: a kubeconfig, or the service account.
 
 Reads a kubeconfig file or a pod's service account and gives an Endpoint; opens no connection.
 """

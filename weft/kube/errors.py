@@ -1,4 +1,4 @@
-"""What can a Kubernetes API server refuse, in weft's words?
+"""The errors of a Kubernetes API server.
 
     ApiError                 status, reason and message as the server gave them
     ├── NotFound             404

@@ -1,4 +1,4 @@
-"""How does a user hear of what happened to an object: the Events that kubectl describe shows.
+"""Writes Events, which `kubectl describe` shows, and counts repeated ones.
 
 Telling never blocks and never fails its caller. What the server does not take now is tried again
 for a while, then dropped after a log line; what it can never take is dropped at once.

@@ -1,4 +1,4 @@
-"""Which of several copies of a process may act?
+"""Elects one of several copies of a process by a Lease.
 
 One Lease object names the leader. Time is measured on this machine alone, from when a change of
 the Lease was seen here, so that clocks that disagree cannot make two leaders.

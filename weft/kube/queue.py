@@ -1,4 +1,4 @@
-"""Which objects are due for a look, and who looks at each?
+"""A work queue of object keys, with retries.
 
 Keys, never events: a key that is added ten times is looked at once, one worker at a time, and
 again if it was added meanwhile. Knows nothing of what a reconcile does but whether it failed.

@@ -1,4 +1,4 @@
-"""Which kinds of Kubernetes object does weft speak of, and at which path does each live?
+"""Lists the kinds of object that weft uses, and their API paths.
 
 Data and path arithmetic only: no request is made here, and nothing is said about what an
 object means (that is weft.api's part).

@@ -1,4 +1,4 @@
-"""How does one request reach the API server, and when is it sent again?
+"""Sends one request to the API server, and again where that is safe.
 
 Connections, credentials, retries and the translation of failures; knows no kind of object.
 A request is repeated only if that cannot do harm: when it was never sent, when the server said

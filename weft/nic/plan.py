@@ -1,4 +1,4 @@
-"""What the network interface of a pod must be.
+"""Plans a pod's network interface from its allocation and network.
 
 The question answered here: which device, address, route and kernel setting does one allocation
 on one network come to inside the pod? How a device is made, and OVS, may not live here.

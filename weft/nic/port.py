@@ -1,4 +1,4 @@
-"""The OVS port of a pod's interface, as rows, and what its rows say in return.
+"""Plans the OVS port of a pod's interface, and reads what its rows say in return.
 
 The question answered here: which rows of the Open_vSwitch database stand for one interface, and
 to which pod, sandbox and network does a row belong? How rows are sent may not live here.

@@ -1,4 +1,4 @@
-"""An attachment as a node remembers it: what was wired, and whose it is.
+"""Renders and parses the record of an attachment that a node keeps: what was wired, and for whom.
 
 The question answered here: how does it become text, and text become it again? Open vSwitch's rows
 are made of it, so it may hold nothing that only those rows say.

@@ -1,4 +1,4 @@
-"""The CNI result of an attachment, in the form of each version of the specification.
+"""Renders the CNI result of an attachment, in each version of the specification.
 
 The question answered here: what does the runtime read after an ADD, and what did an earlier ADD
 say? Versions 0.3.0 to 0.4.0 name each address's family, 1.1.0 added the MTU.

@@ -1,4 +1,4 @@
-"""The node's voice towards its IPv6 guests: one port on each local IPv6 network (ADR 0004, 0074).
+"""Sends router advertisements to this node's IPv6 guests, one port a network (ADR 0004, 0074).
 
 The question answered here: when is what `weft.ovn.advertisement` and `dhcpv6` render sent, and
 through which device? The port's device lives in a network namespace of its own without any address,

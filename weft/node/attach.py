@@ -1,4 +1,4 @@
-"""ADD, DEL and CHECK: one attachment of one pod, made, unmade and looked at.
+"""Serves ADD, DEL and CHECK: makes, unmakes and checks one attachment of one pod.
 
 The question answered here: in which order do annotation, interface, OVS port and OVN come
 together, and what is undone when one of them fails? What a call is about is `wanted.py`'s, what

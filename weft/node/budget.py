@@ -1,4 +1,4 @@
-"""How much may each guest ask before it is ignored for a while?
+"""Limits how much a guest may ask before it is ignored for a while.
 
 A pure count of moments that it is given. One guest's questions never use up another's, and what is
 kept is of the guests that are known now.

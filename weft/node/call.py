@@ -1,4 +1,4 @@
-"""One CNI call: what the runtime asked, checked against the specification.
+"""Parses one CNI call, and checks it against the specification.
 
 The question answered here: which command, for which sandbox, interface, pod and network? Pure:
 nothing is looked up. What is wrong becomes a `Refused` with the specification's error code.

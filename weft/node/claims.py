@@ -1,4 +1,4 @@
-"""Which OVS interfaces of the node claim which logical port? Two claims of one port divert traffic.
+"""Finds OVS interfaces that claim one logical port with another: two claims divert its traffic.
 
 Kept up to date by the replica's changes, so that an answer costs nothing however many ports there
 are. What becomes of a rival is `repair.py`'s decision.

@@ -1,4 +1,4 @@
-"""What do the parts of the CNI server need of the process that they run in?
+"""Names what the CNI server needs of the process that it runs in.
 
 Handed to them as they are; nothing is done here.
 """

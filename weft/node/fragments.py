@@ -1,4 +1,4 @@
-"""Fragments on networks with a small MTU, where the switch tracks connections in userspace.
+"""Sets the switch's minimum fragment size for networks with a small MTU.
 
 There a fragment of less than 1,200 bytes (IPv4) or 1,280 (IPv6) that is not the last counts as an
 attack and is dropped, for everybody on a network of which one pod is guarded. weft serves MTUs from

@@ -1,4 +1,4 @@
-"""Ports that outlived their sandbox.
+"""Removes ports that outlived their sandbox.
 
 The question answered here: which of this node's pod ports have no pod, and how do they go? A
 runtime says so per network (CNI GC); the agent finds out by itself when it starts. Addresses

@@ -1,4 +1,4 @@
-"""The flows that keep this node's guests from playing router or DHCP server, kept in the switch.
+"""Keeps the flows in the switch that stop guests from acting as router or DHCP server.
 
 ovn-controller removes them whenever it connects anew, vswitchd loses them when it ends. So they are
 derived like everything else: the switch tells of each that goes or changes, and they are written

@@ -1,4 +1,4 @@
-"""STATUS: whether an ADD that came now could succeed.
+"""Serves STATUS: whether an ADD that came now could succeed.
 
 The question answered here: which of the agent's partners is missing? Asked, not remembered.
 """

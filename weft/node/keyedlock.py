@@ -1,4 +1,4 @@
-"""Whose turn is it? One call at a time for one interface of one sandbox, in order of arrival.
+"""Locks by key: one call at a time for one interface of one sandbox, in order of arrival.
 
 A key is known from the first call that asks for it to the end of the last, so no two calls ever
 wait for different locks. What a call does is not known here.

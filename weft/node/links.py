@@ -1,4 +1,4 @@
-"""A planned interface, made in the kernel and unmade again.
+"""Makes a planned interface in the kernel, and removes it.
 
 The question answered here: which requests of `weft.host` does a `Nic` come to? Each function is
 one visit to a worker thread and either does all or leaves what `unmake` removes.

@@ -1,4 +1,4 @@
-"""The node's attachments, each in a file of its own: what the rows of Open vSwitch are made of.
+"""Keeps the node's attachments, each in a file: the source of their rows in Open vSwitch.
 
 The question answered here: which interfaces run on this node, for an agent that was restarted and
 for one whose switch has forgotten? Written when an ADD has succeeded, removed by its DEL. The

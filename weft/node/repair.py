@@ -1,4 +1,4 @@
-"""Repairs attachments of running pods whose rows in Open vSwitch differ from their records.
+"""Repairs the Open vSwitch rows of running pods' attachments that differ from their records.
 
 The question answered here: how does a pod get its interface back, whatever became of its rows, of
 the bridge, of the whole database or of vswitchd? Each record (`records.py`) is compared with its

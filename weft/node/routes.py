@@ -1,4 +1,4 @@
-"""Routes of running pods' interfaces, given back when the kernel has dropped them.
+"""Restores routes of running pods' interfaces that the kernel has dropped.
 
 A link that goes down takes its routes along, and they do not return with it. Each interface that
 has routes is followed by the link events of its namespace, and looked at once when an agent starts.

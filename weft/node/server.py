@@ -1,4 +1,4 @@
-"""The agent's end of the CNI plugin: a socket that answers one call per connection.
+"""Serves the CNI plugin on a unix socket, one call a connection.
 
 The question answered here: who may call, how much may they send, and how does whatever happens
 become the answer that the specification asks for? A caller that hangs up (its runtime gave up)

@@ -1,4 +1,4 @@
-"""On which sockets do the daemons of this node's Open vSwitch listen?"""
+"""Finds the sockets of this node's Open vSwitch daemons."""
 
 from __future__ import annotations
 

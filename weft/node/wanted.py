@@ -1,4 +1,4 @@
-"""Which interface is an ADD about: of which attachment, with which allocation, on which network?
+"""Finds what an ADD is about: its attachment, its allocation and its network.
 
 Told from the pod's annotations, which are waited for, and from what the definition says. How an
 interface comes about is `attach.py`'s.

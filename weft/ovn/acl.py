@@ -1,4 +1,4 @@
-"""What do Northbound rows say of an ACL, of a port group or a switch, and of what it logs?
+"""The Northbound rows of ACLs on port groups and switches, and of their logging.
 
 The shapes alone; which ACLs there are is for `policy` and `gateway` to say.
 """

@@ -1,4 +1,4 @@
-"""Which packet does a line of ovn-controller's log tell of?
+"""Parses the lines of ovn-controller's log that tell of a packet.
 
 Of an ACL that logs OVN says its name, what became of the packet, and the packet itself in Open
 vSwitch's words for a flow. Whose ACL it was is not known here.

@@ -1,5 +1,4 @@
-"""What IPv6 hosts on a network are told by router advertisement (RFC 4861), as bytes, and through
-which port?
+"""Renders router advertisements (RFC 4861) as bytes, and the port through which they are sent.
 
 OVN's own always names a default router, so weft speaks for itself (ADR 0004): addresses come
 from DHCPv6, this prefix is on the link, this is the MTU, and there is no router here. On routed

@@ -1,4 +1,4 @@
-"""What does OVN's own DHCPv4 server say on a network, as a DHCP_Options row, and what is leased?
+"""The DHCP_Options rows by which OVN serves DHCPv4 on a network, and the lease that follows.
 
 One row for a network and none for each port, so that a pod's arrival stays one small transaction.
 OVN gives the address of the port; the row gives all the rest. DHCPv6 is the node agent's

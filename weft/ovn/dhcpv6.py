@@ -1,4 +1,4 @@
-"""How does a DHCPv6 server (RFC 8415) answer a guest, as bytes?
+"""Answers DHCPv6 messages (RFC 8415), bytes to bytes.
 
 The node agent serves in OVN's place (ADR 0074), with the leases that OVN gives: the port's own
 address for ever, from the same server identifier. What a guest sends is read within its bounds and

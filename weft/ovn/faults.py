@@ -1,4 +1,4 @@
-"""Which known faults that a guest can use has a version of OVN?
+"""Lists the known faults of OVN versions that a guest can exploit.
 
 A table of what OVN's project has published, and what each means where weft writes the rows. What
 a distribution mended under an old number is not known here: the number alone is judged.

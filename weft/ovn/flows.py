@@ -1,4 +1,4 @@
-"""What is a flow of weft's own in a switch, and how is it told and read as OpenFlow 1.5?
+"""Encodes and decodes weft's own flows in a switch as OpenFlow 1.5 messages.
 
 Only what `guard` needs: exact words of a few fields and actions, as bytes and back. OpenFlow 1.5
 is what ovn-controller itself insists on, so every `br-int` speaks it.

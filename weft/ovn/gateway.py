@@ -1,4 +1,4 @@
-"""Which Northbound rows lead from the cluster's own network out of a node, and none back in?
+"""The Northbound rows of a node's gateway: the cluster's own network goes out, nothing comes in.
 
     cluster router - join switch - gateway router - external switch - physical network
 

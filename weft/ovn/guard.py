@@ -1,4 +1,4 @@
-"""Which flows of weft's own keep guests from playing router or DHCP server?
+"""The flows that stop guests from acting as router or DHCP server.
 
 OVN lets neighbour discovery pass before any ACL, and its port security does not look at who
 advertises, redirects or leases (ADR 0064). These flows come first in table 0 of the integration

@@ -1,4 +1,4 @@
-"""Which Southbound rows let a zone reach another zone's node: its Chassis and its Encaps.
+"""The Southbound rows by which a zone reaches another zone's node: Chassis and Encap.
 
 In an interconnect nobody but the zone's own controller writes these; ovn-controller makes its
 tunnels from them. This node's own Chassis is ovn-controller's and has no rows here.

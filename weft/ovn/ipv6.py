@@ -1,4 +1,4 @@
-"""What the frames are made of in which a node answers its IPv6 guests: addresses, headers, sums."""
+"""Builds and parses the IPv6 frames in which a node answers its guests."""
 
 from __future__ import annotations
 

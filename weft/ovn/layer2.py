@@ -1,4 +1,4 @@
-"""Which Northbound rows make a layer-2 network in one zone: its switch and its ports.
+"""The Northbound rows of a layer 2 network in one zone: its switch and its ports.
 
 Answered from the model alone; when a zone has a network at all, and which pods are on it, is
 for `weft.control.zone`.

@@ -1,4 +1,4 @@
-"""Which Northbound rows make a layer-3 network in one zone: its node's switch and its router?
+"""The Northbound rows of a layer 3 network in one zone: its node's switch and its router.
 
 Every zone has the switch of its own node alone, with that node's pods, and a router of its own;
 other nodes are reached through `transit`, the outside through `gateway`. No row stands for a pod

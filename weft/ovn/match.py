@@ -1,4 +1,4 @@
-"""What must an ACL match for a policy's rule: which peers, on which ports?
+"""Renders the OVN match of a policy's rule: its peers and its ports.
 
 Text alone, made so that OVN can turn it into few flows: alternatives of one field stand in one
 set, and nothing is excluded. None stands for what can match nothing.

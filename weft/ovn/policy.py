@@ -1,4 +1,4 @@
-"""Which Northbound rows make policies hold on a network: port groups and ACLs, and for which sets?
+"""The Northbound rows of policies on a network: port groups, ACLs, and the sets that they need.
 
 Answered for one policy, one namespace at a time; who is in a group is for `weft.control.zone` to
 say, and is written into rows that are there anyway (`member`). What a set's rows say is `sets`'.

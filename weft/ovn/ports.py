@@ -1,4 +1,4 @@
-"""What does a Northbound row say of one pod's port, whichever kind of switch it is on?
+"""The Northbound row of one pod's port, on either kind of switch.
 
 Which switches there are, and which pods have ports on them, is the topologies' to say.
 """

@@ -1,4 +1,4 @@
-"""What do Northbound rows say of a router, its ports, and where it sends packets?
+"""The Northbound rows of routers: their ports, routes and NAT.
 
 The shapes alone, each with its owner; which routers there are is the topologies' to say.
 """

@@ -1,4 +1,4 @@
-"""Which Northbound rows hold the addresses of a selector's pods on a network?
+"""The Northbound rows of address sets: the addresses of a selector's pods on a network.
 
 A set of MACs, or on a routed network of addresses of each family; ACLs name it by `Set.name`. Who
 is in a set is for `weft.control.zone` to say, and is written into rows that are there anyway

@@ -1,4 +1,4 @@
-"""What do Northbound rows say of a switch, and of its ports to anything but pods?
+"""The Northbound rows of switches, and of their ports that are not pods'.
 
 The shapes alone, each with its owner; which switches there are is the topologies' to say, what is
 said of a pod's port `ports`'.

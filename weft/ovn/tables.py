@@ -1,4 +1,4 @@
-"""Which tables and columns of OVN's databases weft follows, and what is a row's key there.
+"""The tables and columns of OVN's databases that weft monitors, and the key of each table's rows.
 
 Only what the plan compares: every further column would be sent and parsed on each change.
 """

@@ -1,4 +1,4 @@
-"""Which Northbound rows join the zones' routers of one layer-3 network?
+"""The Northbound rows of transit switches, which join the zones' routers of a layer 3 network.
 
 The transit switch is one switch in all zones: same name, same key, and each node's router port
 under the node's id. A zone's own router has a port on it; another zone's is a remote port with a

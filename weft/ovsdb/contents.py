@@ -1,4 +1,4 @@
-"""What the database holds, as far as weft monitors it: rows, found by UUID and by key.
+"""Holds the monitored rows of a database, found by UUID and by key.
 
 Pure: update2 messages in, changes out. It answers everything that `rows.plan` asks in O(1), which
 is why it keeps, beside the rows, an index by key and one from each row to the sets that hold it.

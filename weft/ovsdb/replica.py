@@ -1,4 +1,4 @@
-"""A live copy of some tables of one database, and the door through which weft writes to it.
+"""A live copy of some tables of one database, and the way by which weft writes to it.
 
 The copy follows the server's notifications. When the connection ends it is made again with
 back-off, everything is read anew, subscribers are told of the differences as if they had come one

@@ -1,4 +1,4 @@
-"""What a database's schema says of its columns: natural Python to JSON and back, and `modify`.
+"""Converts columns between Python values and JSON by the database's schema.
 
 The question answered here: how is this column's value written in JSON (RFC 7047, section 5.1),
 and what is it after a `modify` of update2? No socket and no rows in here.

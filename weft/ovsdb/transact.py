@@ -1,4 +1,4 @@
-"""Desired rows into the database: plan, send, check, and never two plans over one row at a time.
+"""Plans, sends and checks transactions; no two plans over one row run at once.
 
 Applies of different rows are under way together (that is where the speed comes from); one that
 touches or needs a row which another is writing waits for it, and plans on what it left. This is

@@ -1,4 +1,4 @@
-"""The wire: bytes to JSON-RPC messages, operations to JSON, and what a transaction's reply means.
+"""Frames JSON-RPC messages, encodes operations, and reads a transaction's reply.
 
 Pure. Framing is here because OVSDB's JSON has no separators: messages follow one another as
 `{...}{...}`, cut anywhere by the socket.

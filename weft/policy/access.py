@@ -1,4 +1,4 @@
-"""Who may use a network: pods through a definition, and definitions that declare it again?
+"""Decides who may use a network: pods through a NAD, and NADs that declare it again.
 
 A network belongs to the namespace of the definition that declared it first. That definition says
 which other namespaces may use it; one that says nothing of it admits its own namespace alone, or

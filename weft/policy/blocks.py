@@ -1,4 +1,4 @@
-"""Which CIDRs make up an `ipBlock` without its exceptions?
+"""Computes the CIDRs of an `ipBlock` without its exceptions.
 
 Matches that exclude are expanded by OVN address by address; these few are not. Pure arithmetic:
 what a block may be is for `weft.api` to say.

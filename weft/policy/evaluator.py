@@ -1,4 +1,4 @@
-"""May this connection be made? The meaning of policies, as the NetworkPolicy documents put it.
+"""Decides whether policies allow a connection, as the NetworkPolicy documents define it.
 
 The reference: it looks at every policy for every connection, and knows no rows, sets or addresses
 learned. What is enforced is compared with it; nothing that enforces may use it.

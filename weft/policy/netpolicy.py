@@ -1,4 +1,4 @@
-"""The words of network policies: what a MultiNetworkPolicy says, and of whom.
+"""The parsed form of a MultiNetworkPolicy, and of the pods that it is about.
 
 Frozen data and what it means by itself; no Kubernetes dicts, no OVN, no I/O. The meaning is
 NetworkPolicy's own: a pod is isolated in a direction once a policy of that direction selects it,

@@ -1,4 +1,4 @@
-"""Which pods does each query choose, while pods, namespaces and queries come and go?
+"""Keeps which pods each selector chooses, while pods, namespaces and selectors change.
 
 The answer is kept, not computed: a pod's change costs what its labels and its matches are, however
 many other pods and queries there are. Nothing is said of networks, rules or rows.

@@ -1,4 +1,4 @@
-"""Rows of any OVSDB database as data, and the plan that turns actual rows into desired ones.
+"""Rows of any OVSDB database as data, and the plan from actual to desired rows.
 
 The question answered here: which operations (RFC 7047, section 5.2) make the database say what
 it should? Nothing in here knows OVN, a socket or a clock; `weft.ovn` and `weft.nic` say which

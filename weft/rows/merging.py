@@ -1,4 +1,4 @@
-"""Several wishes for one row are one wish, as long as they do not contradict each other."""
+"""Merges the rows that several parts desire into one, as long as they agree."""
 
 from __future__ import annotations
 

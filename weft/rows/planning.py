@@ -1,4 +1,4 @@
-"""Desired minus actual: the operations that are left to do.
+"""Plans the operations that turn actual rows into desired ones.
 
 What a plan costs depends on what it changes, never on how many rows are there already.
 """

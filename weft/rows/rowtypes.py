@@ -1,4 +1,4 @@
-"""What is said of rows: desired rows, values and references, monitored tables, operations.
+"""The types of rows: desired rows, values, references, tables, operations.
 
 Values are natural Python. A column that holds at most one value holds the bare atom, or an empty
 frozenset for "none"; a set column holds a set, a map column a mapping; a reference is the row's

@@ -1,4 +1,4 @@
-"""Which address sets must a zone have, and whose addresses are in each?
+"""Keeps the address sets that a zone needs, and the addresses in each.
 
 A set is there while a policy's rows name it, and then holds what all of its pods bring, wherever
 they run. A change of one pod costs what it changes: `take_entries` gives just that.

@@ -1,4 +1,4 @@
-"""What would the policies in audit mode have dropped on this node? Told as Events on them.
+"""Reports by Events what policies in audit mode would have dropped on this node.
 
 OVN logs the first packets of such connections, so many a second at most. They are gathered, put
 into the words of pods and ports, and counted on the policies that do not allow them.

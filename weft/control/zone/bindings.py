@@ -1,4 +1,4 @@
-"""Which ports has OVN not bound to their chassis, and how is it made to bind them?
+"""Watches for ports that OVN has not bound to their chassis, and has it bind them.
 
 northd binds another zone's port when its row changes and never looks again, so a binding that is
 lost later stays lost (ADR 0070). Followed are only the bindings that are in trouble; of all others

@@ -1,4 +1,4 @@
-"""Are the rows that northd derives as it wrote them, and how is northd made to write them again?
+"""Watches the rows that northd derives, and has it write altered ones again.
 
 northd writes logical flows, groups, sets and bindings once and does not look at them again: what
 another deletes or alters there stays so (ADR 0070). weft hears that rows change, not what is in

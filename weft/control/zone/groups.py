@@ -1,4 +1,4 @@
-"""Which ports are in which port groups, and which groups are there for having any?
+"""Keeps which ports are in which port groups, and which groups exist for them.
 
 Bookkeeping alone: why a port is in a group is for `policies` to say.
 """

@@ -1,4 +1,4 @@
-"""Which port gets an address or MAC of a network that several pods claim?
+"""Decides which port gets an address or MAC of a network that several pods claim.
 
 Never two: a port that comes second is none, for rows, groups and sets alike. Who runs has it, else
 who came first, so that a restart changes nothing. Where ports have no key of their own in the

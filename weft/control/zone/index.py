@@ -1,4 +1,4 @@
-"""How is what belongs to a key found and forgotten, so that a key is there while anything is?"""
+"""An index that holds a key for as long as anything belongs to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does a Namespace mean to a zone: its labels, and what it wants logged?"""
+"""Parses a Namespace for a zone: its labels, and its ACL logging."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does a NetworkAttachmentDefinition mean to a zone?
+"""Parses a NetworkAttachmentDefinition for a zone.
 
 A definition counts once the cluster manager has given its network an id, and as it was when the
 cluster manager accepted it last; what is wrong with one is the cluster manager's to tell.

@@ -1,4 +1,4 @@
-"""What does a Node say of its zone, and how does this node say it of its own?"""
+"""Parses a Node for a zone, and publishes this node's own annotations."""
 
 from __future__ import annotations
 

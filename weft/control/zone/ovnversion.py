@@ -1,4 +1,4 @@
-"""Has this node's OVN known faults, and how do its Node and its log say so?
+"""Reports the known faults of this node's OVN on its Node and in the log.
 
 The version is what northd notes in the Southbound database whenever it starts; ovn-controller is
 of the same package. A condition of the Node holds what is known, an Event tells of what is open.

@@ -1,4 +1,4 @@
-"""What does a Pod mean to a zone: where it runs, and what the cluster manager decided for it?
+"""Parses a Pod for a zone: its node, and what the cluster manager decided for it.
 
 What a pod's annotations say counts where it is proved to be the cluster manager's word (ADR 0060);
 what was proved stays so for as long as the pod runs, whatever its annotations say by then.

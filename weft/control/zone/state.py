@@ -1,4 +1,4 @@
-"""What must one zone's OVN databases say, given the networks, pods and nodes of the cluster?
+"""Holds networks, pods and nodes, and says which rows one zone's OVN databases must have.
 
 A function of the objects alone, kept incrementally: each `set_…` notes what it may have changed,
 `changes` turns just that into rows, and `desired` gives all of it. The order in which objects

@@ -1,4 +1,4 @@
-"""Which rows and members did others put into weft's rows, or mark as weft's, and must go?
+"""Finds the rows and members that others put among weft's own, and removes them.
 
 Inside weft's own is every row that one of its rows holds, every member of its groups and sets, and
 every row with its marks that is none of its (ADR 0070). Rows are suspected when they change, and

@@ -1,4 +1,4 @@
-"""What is a network to one zone, by its topology: which rows of itself, of a node, of a pod?
+"""Plans the rows of a network by its topology: its own, a node's, a pod's.
 
 One class for each topology, behind one protocol, so that `state` knows none of them. What the
 rows say is `weft.ovn`'s.

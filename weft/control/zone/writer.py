@@ -1,4 +1,4 @@
-"""How does what the zone desires come into its databases: when, and in how many transactions?
+"""Writes the rows that the zone desires into its databases: when, and in which transactions.
 
 One task writes. What comes after a while of quiet goes at once; what comes soon after, or while a
 transaction is under way, goes together with the next. At the start and after a connection was
