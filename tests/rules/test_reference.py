@@ -11,8 +11,8 @@ from weft import names
 from weft.app import settings
 
 ROOT = Path(__file__).resolve().parents[2]
-CLUSTER = (ROOT / "docs/cluster.md").read_text()
-DOCS = "\n".join(path.read_text() for path in sorted((ROOT / "docs").glob("*.md")))
+CLUSTER = (ROOT / "docs/reference/cluster.md").read_text()
+DOCS = "\n".join(path.read_text() for path in sorted((ROOT / "docs").rglob("*.md")))
 
 TYPES = {"Normal", "Warning"}
 EMITTERS = {"emit", "_tell", "_lack"}

@@ -1,4 +1,4 @@
-"""docs/security.md names tests that there are."""
+"""docs/explanation/security.md names tests that there are."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMED = sorted(
-    set(re.findall(r"`([\w/]+\.py)(?:::(\w+))?`", (ROOT / "docs/security.md").read_text()))
+    set(re.findall(r"`([\w/]+\.py)(?:::(\w+))?`", (ROOT / "docs/explanation/security.md").read_text()))
 )
 
 
