@@ -9,7 +9,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMED = sorted(
-    set(re.findall(r"`([\w/]+\.py)(?:::(\w+))?`", (ROOT / "docs/explanation/security.md").read_text()))
+    set(
+        re.findall(
+            r"`([\w/]+\.py)(?:::(\w+))?`", (ROOT / "docs/explanation/security.md").read_text()
+        )
+    )
 )
 
 

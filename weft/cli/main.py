@@ -29,7 +29,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "lab": ("weft.cli.lab", "A cluster with OVN and virtual machines on this machine."),
     "check": ("weft.cli.check", "Find what is wrong with manifests before they are applied."),
     "vm": ("weft.cli.vm", "Start, stop, restart and list virtual machines."),
-    "matrix": ("weft.cli.matrix", "Show who reaches whom on a network, expected and measured."),
+    "matrix": (
+        "weft.cli.matrix",
+        "Show who reaches whom on a network, and what is not as expected.",
+    ),
     "topology": ("weft.cli.topology", "Draw the networks of a lab or node, or what carries them."),
     "cluster-manager": ("weft.cli.cluster_manager", "Decide which pod gets what on which network."),
     "node": ("weft.cli.node", "Run the agent of one node."),

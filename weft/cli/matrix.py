@@ -1,4 +1,4 @@
-"""`weft matrix`: who reaches whom on a network, expected beside measured."""
+"""`weft matrix`: who reaches whom on a network, and what of it policies do not explain."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from weft.kube.client import Client
 from weft.lab import spec, state, up
 from weft.lab.probes import measuring
 from weft.observe import members, objects, reach
-from weft.observe.render import cells, squares, svg
+from weft.observe.render import matrix_picture, matrix_text, svg
 from weft.policy import netpolicy
 
 TABLE, JSON, SVG = "table", "json", "svg"
 PIPE_WIDTH = 100  # characters a line, where no terminal says how many fit
 STYLES = {
     "title": "bold",
-    "reaches": "green",
+    "connects": "green",
     "silent": "dim",
     "unknown": "yellow",
     "differs": "bold red",
@@ -67,7 +67,7 @@ def command(
     elif output == JSON:
         typer.echo(json.dumps(data(matrix), indent=2))
     else:
-        deliver(svg.render(squares.lay_out(matrix)), output, screen=SVG)
+        deliver(svg.render(matrix_picture.lay_out(matrix)), output, screen=SVG)
     if matrix.differing:
         raise typer.Exit(1)
 
@@ -95,10 +95,12 @@ def console() -> Console:
 
 def show(console: Console, matrix: reach.Matrix) -> None:
     """The matrix as a table, as wide as the console is."""
-    for line in cells.written(matrix, console.width):
-        text = Text.assemble(*((span.words, STYLES.get(span.style, "")) for span in line))
+    for line in matrix_text.lines(matrix, console.width):
+        text = Text.assemble(*((span.text, STYLES.get(span.style, "")) for span in line))
         console.print(text, soft_wrap=True)
-    console.print(Text(f"\n{cells.counted(matrix)}", "bold red" if matrix.differing else "bold"))
+    console.print(
+        Text(f"\n{matrix_text.summary(matrix)}", "bold red" if matrix.differing else "bold")
+    )
 
 
 def data(matrix: reach.Matrix) -> dict[str, Any]:

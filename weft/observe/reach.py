@@ -113,14 +113,28 @@ def expect(
 ) -> Matrix:
     """What `policies` say. `networks` tells of which network each definition is."""
     members, policies = tuple(members), tuple(policies)
+    # Most policies guard neither end of a pair; of hundreds of members there are many pairs.
+    guarding = {
+        member.id: {
+            number
+            for number, policy in enumerate(policies)
+            if evaluator.selects(policy, networks, member.endpoint)
+        }
+        for member in members
+    }
+    firsts = {member.id: _firsts(member) for member in members}
+    order = _order(ipv6)
     cells = []
     for source in members:
         for target in members:
             if source.pod == target.pod:
                 continue
-            ends = addresses(source, target, ipv6=ipv6)
-            asked = replace(question, source=ends[0], target=ends[1]) if ends else question
-            verdict = evaluator.explain(policies, networks, source.endpoint, target.endpoint, asked)
+            ends = _pair(firsts[source.id], firsts[target.id], order)
+            asked = question
+            if ends:
+                asked = netpolicy.Connection(question.protocol, question.port, ends[0], ends[1])
+            chosen = [policies[one] for one in sorted(guarding[source.id] | guarding[target.id])]
+            verdict = evaluator.explain(chosen, networks, source.endpoint, target.endpoint, asked)
             cells.append(Cell(source.id, target.id, ends, verdict.allowed, told(verdict)))
     return Matrix(network, question, members, tuple(cells))
 
@@ -138,22 +152,32 @@ def addresses(
     source: Member, target: Member, *, ipv6: bool = False
 ) -> tuple[model.Address, model.Address] | None:
     """An address of each, of one family: IPv4 unless `ipv6`, link-local ones last."""
-    order = [(6, False), (4, False)] if ipv6 else [(4, False), (6, False)]
-    for version, local in (*order, (6, True), (4, True)):
-        ends = [
-            next(
-                (
-                    address
-                    for address in member.endpoint.addresses
-                    if address.version == version and address.is_link_local is local
-                ),
-                None,
-            )
-            for member in (source, target)
-        ]
-        if ends[0] is not None and ends[1] is not None:
-            return ends[0], ends[1]
-    return None
+    return _pair(_firsts(source), _firsts(target), _order(ipv6))
+
+
+_Kind = tuple[int, bool]  # an address's version, and whether it is link-local
+
+
+def _order(ipv6: bool) -> tuple[_Kind, ...]:
+    first = ((6, False), (4, False)) if ipv6 else ((4, False), (6, False))
+    return (*first, (6, True), (4, True))
+
+
+def _firsts(member: Member) -> dict[_Kind, model.Address]:
+    """The first address of each kind."""
+    found: dict[_Kind, model.Address] = {}
+    for address in member.endpoint.addresses:
+        found.setdefault((address.version, address.is_link_local), address)
+    return found
+
+
+def _pair(
+    source: Mapping[_Kind, model.Address],
+    target: Mapping[_Kind, model.Address],
+    order: Iterable[_Kind],
+) -> tuple[model.Address, model.Address] | None:
+    kind = next((kind for kind in order if kind in source and kind in target), None)
+    return None if kind is None else (source[kind], target[kind])
 
 
 def told(verdict: evaluator.Verdict) -> str:

@@ -1,7 +1,7 @@
 """The words of a drawing: boxes, paths, dots and texts at their places. Data alone.
 
-Layouts make it (`logical`, `physical`, `squares`), `svg` writes it down. `hue` is the number of a
-network's colour; None is neutral.
+Layouts make it (`logical`, `physical`, `matrix_picture`), `svg` writes it down. `hue` is the number
+of a network's colour (`colours`), `tone` says how well something is; without both it is neutral.
 """
 
 from __future__ import annotations
@@ -35,6 +35,14 @@ class Stroke(StrEnum):
     BROKEN = "broken"
 
 
+class Tone(StrEnum):
+    """How well something is, in colours that no network has."""
+
+    GOOD = "good"
+    WARN = "warn"
+    BAD = "bad"
+
+
 @dataclass(frozen=True, slots=True)
 class Text:
     """`x`, `y`: where its baseline begins, or ends if `end`. `full`: what was meant, if cut.
@@ -50,6 +58,7 @@ class Text:
     hue: int | None = None
     full: str = ""
     turn: int = 0
+    tone: Tone | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +75,7 @@ class Box:
     hue: int | None = None
     badge: str = ""
     faint: bool = False
+    tone: Tone | None = None
 
     @property
     def right(self) -> float:
@@ -86,6 +96,7 @@ class Path:
     stroke: Stroke = Stroke.LINE
     hue: int | None = None
     title: str = ""
+    tone: Tone | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +105,7 @@ class Dot:
     y: float
     hue: int | None = None
     large: bool = False
+    tone: Tone | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from weft.observe.graph import Graph, Zone
-from weft.observe.render import cards, grid, lettering, sections
+from weft.observe.render import cards, colours, grid, lettering, sections
 from weft.observe.render.canvas import Canvas, place
 from weft.observe.render.drawing import Box, Dot, Drawing, Path, Shape, Stroke, Text
 from weft.observe.render.rails import draw as draw_rails
@@ -239,8 +239,9 @@ def _captions(canvas: Canvas) -> None:
 
 
 def _heading(canvas: Canvas, x: float, y: float, network: str) -> None:
-    for hue, one in enumerate(canvas.sheet.networks):
+    for one in canvas.sheet.networks:
         if one.name == network:
+            hue = colours.of(network)
             _caption(canvas, x, y + 14, one.name, "heading", hue)
             _caption(canvas, x, y + 30, one.topology, "caption")
             for number, subnet in enumerate(one.subnets):

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from weft.observe.graph import Graph, Zone
-from weft.observe.render import lettering, sections
+from weft.observe.render import colours, lettering, sections
 from weft.observe.render.drawing import Shape
-from weft.observe.render.svg import HUES
 from weft.observe.underlay import TUNNELS, Underlay
 
 _SPECIAL = frozenset('"#<>&`\\')
@@ -124,14 +123,14 @@ def _words(words: str) -> str:
 
 
 def _class(hue: int) -> str:
-    return f"h{hue % len(HUES)}"
+    return f"h{hue}"
 
 
 def _finished(lines: Iterable[str], classes: dict[str, list[str]]) -> str:
     """With the colours; a flowchart has one ground only, so these are the light ones."""
-    colours = []
+    styles = []
     for label, members in sorted(classes.items()):
-        line, tint, _, _ = HUES[int(label[1:])]
-        colours.append(f"  classDef {label} fill:{tint},stroke:{line},color:#1c2330")
-        colours.append(f"  class {','.join(members)} {label}")
-    return "".join(f"{line}\n" for line in (*lines, *colours))
+        one = colours.colour(int(label[1:]))
+        styles.append(f"  classDef {label} fill:{one.tint},stroke:{one.line},color:#1c2330")
+        styles.append(f"  class {','.join(members)} {label}")
+    return "".join(f"{line}\n" for line in (*lines, *styles))

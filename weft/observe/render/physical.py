@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from weft.observe.render import cards, lettering
 from weft.observe.render.canvas import place
-from weft.observe.render.drawing import Box, Dot, Drawing, Path, Shape, Stroke, Text
+from weft.observe.render.drawing import Box, Dot, Drawing, Path, Shape, Stroke, Text, Tone
 from weft.observe.render.grid import HEADER, INSET, MARGIN, ZONE_GAP, ZONE_HEADER, Span
 from weft.observe.underlay import TUNNELS, Bridge, Node, State, Tunnel, Underlay
 
@@ -22,7 +22,12 @@ MIN_WIDTH, MAX_WIDTH = 220.0, 380.0
 PITCH = 16.0  # between the ends of tunnels
 LABEL_ROOM = 66.0  # for a tunnel's word inside the frame of its left node
 INTEGRATION = "br-int"
-HUE = {State.WHOLE: 1, State.ASKED: 1, State.HALF: 2, State.NONE: 4}
+TONES = {
+    State.WHOLE: Tone.GOOD,
+    State.ASKED: Tone.GOOD,
+    State.HALF: Tone.WARN,
+    State.NONE: Tone.BAD,
+}
 WORD = {State.HALF: "one end", State.NONE: "broken"}
 
 
@@ -194,7 +199,7 @@ def _tunnels(
     dots: list[Dot] = []
     texts: list[Text] = []
     for tunnel in underlay.tunnels:
-        y, hue = rows.lanes[tunnel.nodes], HUE[tunnel.state]
+        y, tone = rows.lanes[tunnel.nodes], TONES[tunnel.state]
         xs = [_end_at(underlay, columns, tunnel, node) for node in tunnel.nodes]
         tops = [
             boxes[node, inner[node][-1].id].bottom if inner[node] else y for node in tunnel.nodes
@@ -204,10 +209,10 @@ def _tunnels(
         works = tunnel.state.works
         points = ((xs[0], tops[0]), (xs[0], y), (xs[1], y), (xs[1], tops[1]))
         stroke = Stroke.TUNNEL if works else Stroke.BROKEN
-        paths.append(Path(points, stroke, hue, "\n".join(said)))
-        dots += [Dot(x, top, hue, large=True) for x, top in zip(xs, tops, strict=True)]
+        paths.append(Path(points, stroke, title="\n".join(said), tone=tone))
+        dots += [Dot(x, top, tone=tone, large=True) for x, top in zip(xs, tops, strict=True)]
         words = tunnel.type if works else WORD[tunnel.state]
-        texts.append(Text(xs[0] + 8, y - 5, words, "muted", hue=hue))
+        texts.append(Text(xs[0] + 8, y - 5, words, "muted", tone=tone))
     return paths, dots, texts
 
 

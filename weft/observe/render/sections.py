@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from weft.observe.graph import Graph, Kind, Network, Port, Role, Switch, present
-from weft.observe.render import cards
+from weft.observe.render import cards, colours
 
 # From the physical network to the pods.
 _TOP = (
@@ -76,7 +76,7 @@ class Sheet:
 
 def arrange(graph: Graph) -> Sheet:
     upper = next((network.name for network in graph.networks if network.primary), "")
-    hues = {network.name: place for place, network in enumerate(graph.networks)}
+    hues = {network.name: colours.of(network.name) for network in graph.networks}
     nics = _nics(graph, upper, hues)
     unread = _not_read(graph)
     rows = {
@@ -103,7 +103,8 @@ def _nics(
     graph: Graph, upper: str, hues: Mapping[str, int]
 ) -> dict[str, dict[str, tuple[cards.Nic, ...]]]:
     found: dict[str, dict[str, tuple[cards.Nic, ...]]] = {zone.name: {} for zone in graph.zones}
-    for switch in sorted(graph.switches, key=lambda switch: hues[switch.network]):
+    order = {network.name: place for place, network in enumerate(graph.networks)}
+    for switch in sorted(graph.switches, key=lambda switch: order[switch.network]):
         for port in switch.ports:
             if port.kind not in _SHOWN or port.zone not in found:
                 continue

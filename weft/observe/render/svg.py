@@ -5,26 +5,15 @@ Colours are classes, so that one style sheet changes them all; nothing is fetche
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
-from weft.observe.render import lettering
-from weft.observe.render.drawing import Box, Dot, Drawing, Path, Shape, Stroke, Text
+from weft.observe.render import colours, lettering
+from weft.observe.render.drawing import Box, Dot, Drawing, Path, Shape, Stroke, Text, Tone
 
 SANS = "Inter, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
 MONO = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'Liberation Mono', monospace"
 
-# (line and words on light ground, tint of light ground, the same for dark ground)
-HUES = (
-    ("#3b5b8c", "#e8eef7", "#8fb2e3", "#1d2a3d"),
-    ("#0f766e", "#e2f3f0", "#5ec8ba", "#12302d"),
-    ("#a35a12", "#fbeedd", "#e3a765", "#362716"),
-    ("#7a4d9c", "#f2eaf8", "#c29be0", "#2d2238"),
-    ("#a83a56", "#fae8ec", "#e88da2", "#381f27"),
-    ("#4d7326", "#ecf4e1", "#a4cc78", "#23301a"),
-    ("#1f6f94", "#e1f1f8", "#74bfe0", "#152c38"),
-    ("#6b6456", "#f0ede6", "#bdb39f", "#2c2a25"),
-)
 LIGHT = {
     "paper": "#ffffff",
     "frame": "#f7f8fa",
@@ -34,6 +23,12 @@ LIGHT = {
     "line": "#8a93a1",
     "soft": "#5b6573",
     "ink": "#1c2330",
+    "good": "#1f7a4d",
+    "warn": "#a35a12",
+    "bad": "#b3261e",
+    "good tint": "#e6f4ec",
+    "warn tint": "#fbeedd",
+    "bad tint": "#fce8e6",
 }
 DARK = {
     "paper": "#14171c",
@@ -44,6 +39,12 @@ DARK = {
     "line": "#77818f",
     "soft": "#a0a9b6",
     "ink": "#e8ebf0",
+    "good": "#6fcf97",
+    "warn": "#e3a765",
+    "bad": "#f28b82",
+    "good tint": "#163023",
+    "warn tint": "#362716",
+    "bad tint": "#3b1d1b",
 }
 
 
@@ -54,7 +55,7 @@ def render(drawing: Drawing) -> str:
         f'width="{width}" height="{height}" role="img" aria-labelledby="title summary">',
         f'<title id="title">{_safe(drawing.title)}</title>',
         f'<desc id="summary">{_safe(drawing.summary)}</desc>',
-        f"<style>{_sheet()}</style>",
+        f"<style>{_sheet(_hues(drawing))}</style>",
         f'<rect class="paper" x="0.5" y="0.5" width="{_n(drawing.width - 1)}" '
         f'height="{_n(drawing.height - 1)}" rx="12"/>',
         *(line for frame in drawing.frames for line in _box(frame)),
@@ -67,8 +68,16 @@ def render(drawing: Drawing) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _sheet() -> str:
+def _hues(drawing: Drawing) -> list[int]:
+    """The networks' colours that appear."""
+    parts: tuple[Box | Path | Dot | Text, ...] = (*drawing.frames, *drawing.boxes)
+    parts += (*drawing.paths, *drawing.dots, *drawing.written())
+    return sorted({part.hue for part in parts if part.hue is not None})
+
+
+def _sheet(hues: Sequence[int]) -> str:
     """All colours and letters."""
+    known = [(number, colours.colour(number)) for number in hues]
     rules = [
         f"text{{font-family:{SANS};fill:inherit}}",
         f".mono{{font-family:{MONO}}}",
@@ -80,15 +89,15 @@ def _sheet() -> str:
         "rect{stroke-width:1.2}",
         ".gap{stroke-dasharray:2 5}.tunnel{stroke-dasharray:6 4}.broken{stroke-dasharray:1 6}",
         ".faint>rect:not(.tag){stroke-dasharray:4 4}.badge{letter-spacing:.4px}",
-        *_colours(LIGHT, [(line, tint) for line, tint, _, _ in HUES]),
+        *_colours(LIGHT, [(number, one.line, one.tint) for number, one in known]),
         "@media (prefers-color-scheme:dark){",
-        *_colours(DARK, [(line, tint) for _, _, line, tint in HUES]),
+        *_colours(DARK, [(number, one.dark_line, one.dark_tint) for number, one in known]),
         "}",
     ]
     return "".join(rules)
 
 
-def _colours(ground: dict[str, str], hues: Iterable[tuple[str, str]]) -> Iterator[str]:
+def _colours(ground: dict[str, str], hues: Iterable[tuple[int, str, str]]) -> Iterator[str]:
     line, edge = ground["line"], ground["edge"]
     yield f".paper{{fill:{ground['paper']};stroke:{edge}}}"
     yield f".zone>rect{{fill:{ground['frame']};stroke:{edge}}}"
@@ -98,19 +107,26 @@ def _colours(ground: dict[str, str], hues: Iterable[tuple[str, str]]) -> Iterato
     yield f".ink{{fill:{ground['ink']}}}.soft{{fill:{ground['soft']}}}"
     yield f"g>rect.tag{{fill:{ground['badge']};stroke:none}}"
     yield f"path{{stroke:{line}}}circle{{fill:{line};stroke:{ground['paper']}}}"
-    for number, (stroke, tint) in enumerate(hues):
+    for tone in Tone:
+        shade = ground[tone]
+        yield f"path.{tone}{{stroke:{shade}}}circle.{tone},text.{tone}{{fill:{shade}}}"
+        yield f".box.{tone}>rect{{stroke:{shade};fill:{ground[f'{tone} tint']}}}"
+    for number, stroke, tint in hues:
         yield f".box.h{number}>rect{{fill:{tint};stroke:{stroke}}}"
         yield f"path.h{number},.h{number} path{{stroke:{stroke}}}circle.h{number}{{fill:{stroke}}}"
         yield f"text.h{number}{{fill:{stroke}}}"
 
 
-def _hue(hue: int | None) -> str:
-    return "" if hue is None else f" h{hue % len(HUES)}"
+def _colour(one: Box | Path | Dot | Text) -> str:
+    """The class that colours it, with a blank before it; none if it is neutral."""
+    if one.tone is not None:
+        return f" {one.tone}"
+    return "" if one.hue is None else f" h{one.hue}"
 
 
 def _box(box: Box) -> Iterator[str]:
     faint = " faint" if box.faint else ""
-    yield f'<g class="box {box.shape}{_hue(box.hue)}{faint}">'
+    yield f'<g class="box {box.shape}{_colour(box)}{faint}">'
     if box.title:
         yield f"<title>{_lines(box.title)}</title>"
     radius = {Shape.ZONE: 10, Shape.ROUTER: 17, Shape.BAND: 6, Shape.PHYSICAL: 6}.get(box.shape, 6)
@@ -150,7 +166,7 @@ def _sign(box: Box) -> str:
 def _path(path: Path) -> str:
     points = "L".join(f"{_n(x)} {_n(y)}" for x, y in path.points)
     stroke = "" if path.stroke is Stroke.LINE else f" {path.stroke}"
-    classes = f"{_hue(path.hue)}{stroke}".strip()
+    classes = f"{_colour(path)}{stroke}".strip()
     title = f"<title>{_lines(path.title)}</title>" if path.title else ""
     return f'<path class="{classes}" d="M{points}">{title}</path>'
 
@@ -158,13 +174,13 @@ def _path(path: Path) -> str:
 def _dot(dot: Dot) -> str:
     radius = "4" if dot.large else "2.6"
     return (
-        f'<circle class="{_hue(dot.hue).strip()}" cx="{_n(dot.x)}" cy="{_n(dot.y)}" r="{radius}"/>'
+        f'<circle class="{_colour(dot).strip()}" cx="{_n(dot.x)}" cy="{_n(dot.y)}" r="{radius}"/>'
     )
 
 
 def _text(text: Text) -> str:
-    soft = text.style in ("muted", "caption") or (text.style == "mono" and text.hue is None)
-    colour = _hue(text.hue) or (" soft" if soft else " ink")
+    soft = text.style in ("muted", "caption") or text.style == "mono"
+    colour = _colour(text) or (" soft" if soft else " ink")
     anchor = ' text-anchor="end"' if text.end else ""
     if text.turn:
         anchor += f' transform="rotate({text.turn} {_n(text.x)} {_n(text.y)})"'

@@ -46,7 +46,7 @@ def test_a_broken_tunnel_is_seen() -> None:
     shown = underlay.build(rows.snapshots(made))
     drawing = physical.lay_out(shown)
     assert drawing.summary == "2 nodes, 1 tunnel, 1 of them broken"
-    assert [path.stroke for path in drawing.paths if path.hue is not None] == [Stroke.BROKEN]
+    assert [path.stroke for path in drawing.paths if path.tone is not None] == [Stroke.BROKEN]
     assert "node1 to node2  geneve: at one of its nodes only" in tree.physical(shown)
     assert "-.-" in mermaid.physical(shown)
 

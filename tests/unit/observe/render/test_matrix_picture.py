@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.reach import matrix, member
+from weft.observe import outcomes
 from weft.observe.reach import Matrix, Seen
-from weft.observe.render import lettering, squares, svg
-from weft.observe.render.drawing import Box
+from weft.observe.render import lettering, matrix_picture, svg
+from weft.observe.render.drawing import Box, Tone
 
 NAMES = st.lists(
     st.from_regex(r"[a-z][a-z0-9-]{0,60}", fullmatch=True), min_size=0, max_size=7, unique=True
@@ -34,10 +35,9 @@ def apart(one: Box, other: Box) -> bool:
 
 @given(matrices())
 def test_no_square_covers_another_and_all_is_on_the_paper(found: Matrix) -> None:
-    drawing = squares.lay_out(found)
-    grids = 2 if found.is_measured else 1
+    drawing = matrix_picture.lay_out(found)
     titled = [box for box in drawing.boxes if box.title]
-    assert len(titled) == grids * len(found.cells)
+    assert len(titled) == len(found.cells)
     assert all(apart(one, other) for one, other in combinations(drawing.boxes, 2))
     for box in drawing.boxes:
         assert box.x >= 0
@@ -55,15 +55,42 @@ def test_no_square_covers_another_and_all_is_on_the_paper(found: Matrix) -> None
 
 @given(matrices())
 def test_every_difference_has_its_colour_and_its_sign(found: Matrix) -> None:
-    drawing = squares.lay_out(found)
-    marked = [box for box in drawing.boxes if box.title and box.hue == squares.DIFFERS]
+    drawing = matrix_picture.lay_out(found)
+    marked = [box for box in drawing.boxes if box.title and box.tone in (Tone.WARN, Tone.BAD)]
     assert len(marked) == len(found.differing)
-    assert all(any(text.words == "!" for text in box.texts) for box in marked)
+    signs = {Tone.WARN: "x", Tone.BAD: "!"}
+    assert all([text.words for text in box.texts] == [signs[box.tone]] for box in marked)
+    reasons = [text.words for text in drawing.texts if " > " in text.words]
+    assert len(reasons) == min(len(found.differing), matrix_picture.MOST_REASONS)
+
+
+def test_hundreds_of_members_stay_one_page() -> None:
+    ends = [one + other for one in "bcdfghjklm" for other in "npqrs"]
+    members = [
+        member(f"{name}-7d9f8b6c5-bcd{end}", f"10.{number}.0.{place}")
+        for number, name in enumerate(("web", "api", "cart"))
+        for place, end in enumerate(ends)
+    ]
+
+    def seen(source: str, target: str) -> Seen:
+        return Seen.SILENT if "web" in source and "cart" in target else Seen.ANSWERED
+
+    drawing = matrix_picture.lay_out(matrix(members, seen=seen))
+    assert drawing.width < 900
+    assert drawing.height < 700
+    (marked,) = [box for box in drawing.boxes if box.title and box.tone is Tone.WARN]
+    lines = marked.title.splitlines()
+    assert lines[:2] == ["web ×50 > cart ×50", "2500 pairs: should connect, does not"]
+    assert lines[-1] == f"and {2500 - matrix_picture.MOST_PAIRS} more"
+    assert any(
+        text.words.startswith("web ×50 > cart ×50, 2500 pairs: was") for text in drawing.texts
+    )
+    assert len(members) > outcomes.MOST
 
 
 def test_the_picture_is_xml_and_tells_each_pair_on_pointing_at_it() -> None:
     members = [member("a", "10.9.0.1"), member("b<&>", "10.9.0.2")]
-    drawn = svg.render(squares.lay_out(matrix(members, seen=lambda *_: Seen.ANSWERED)))
+    drawn = svg.render(matrix_picture.lay_out(matrix(members, seen=lambda *_: Seen.ANSWERED)))
     titles = [title.text for title in ElementTree.fromstring(drawn).iter() if "title" in title.tag]
     assert "Who reaches whom on blue" in titles
     assert (

@@ -1,0 +1,149 @@
+"""What became of each pair of a matrix, and why is it not as expected? One grid for all of it.
+
+Pure. Many members are grouped by workload, so that a network of hundreds stays one page: a cell
+then stands for all pairs of two workloads. `render` writes the grid as text and as a picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from weft.observe import workloads
+from weft.observe.reach import Cell, Matrix, Member, Seen
+
+MOST = 30  # members that have a row each
+
+
+class Outcome(StrEnum):
+    """`CONNECTS`, `SILENT`: as expected. `BLOCKED`: it should connect and does not. `OPEN`: it
+    connects and should not. `PARTLY`: some pairs of two workloads connect, as expected."""
+
+    CONNECTS = "connects"
+    SILENT = "does not connect"
+    PARTLY = "some pairs connect"
+    UNKNOWN = "not measured"
+    BLOCKED = "should connect, does not"
+    OPEN = "connects, should not"
+
+    @property
+    def differs(self) -> bool:
+        return self in (Outcome.BLOCKED, Outcome.OPEN)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A member, or the members of one workload; each row is a column, too."""
+
+    label: str
+    members: tuple[Member, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A cell of the grid: what became of its pairs. `pairs` are in the order of the matrix."""
+
+    outcome: Outcome
+    pairs: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Pairs of one cell that differ in the same way, for the same reason."""
+
+    source: str
+    target: str
+    pairs: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """`places` by numbers of row and column; pairs within one pod have none."""
+
+    rows: tuple[Row, ...]
+    places: Mapping[tuple[int, int], Place]
+    grouped: bool
+
+    @property
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """Those that appear, in the order of their declaration."""
+        found = {place.outcome for place in self.places.values()}
+        return tuple(outcome for outcome in Outcome if outcome in found)
+
+
+def grid(matrix: Matrix, *, most: int = MOST) -> Grid:
+    """The grid of a matrix; a matrix of more than `most` members is grouped by workload."""
+    labels = matrix.labels()
+    rows = [Row(labels[member.id], (member,)) for member in matrix.members]
+    grouped = len(rows) > most
+    if grouped:
+        rows = _workloads(matrix.members)
+    number = {member.id: place for place, row in enumerate(rows) for member in row.members}
+    found: dict[tuple[int, int], list[Cell]] = {}
+    for cell in matrix.cells:
+        found.setdefault((number[cell.source], number[cell.target]), []).append(cell)
+    places = {at: Place(_summed(map(outcome, cells)), tuple(cells)) for at, cells in found.items()}
+    return Grid(tuple(rows), places, grouped)
+
+
+def outcome(cell: Cell) -> Outcome:
+    """Of one pair; where nobody measured, what is expected."""
+    reaches = cell.expected if cell.seen is None else cell.reaches
+    if reaches is None:
+        return Outcome.UNKNOWN
+    if cell.differs:
+        return Outcome.OPEN if reaches else Outcome.BLOCKED
+    return Outcome.CONNECTS if reaches else Outcome.SILENT
+
+
+def differences(grid: Grid) -> tuple[Difference, ...]:
+    """What is not as expected, with the reason to expect otherwise; connections that should not be
+    come first."""
+    found: dict[tuple[bool, int, int, str], int] = {}
+    for (row, column), place in grid.places.items():
+        for cell in place.pairs if place.outcome.differs else ():
+            if cell.differs:
+                key = (cell.expected, row, column, explained(cell))
+                found[key] = found.get(key, 0) + 1
+    return tuple(
+        Difference(grid.rows[row].label, grid.rows[column].label, pairs, reason)
+        for (_, row, column, reason), pairs in sorted(found.items())
+    )
+
+
+def explained(cell: Cell) -> str:
+    """What was seen of a pair, and why something else was expected."""
+    seen = {Seen.ANSWERED: "was answered", Seen.HEARD: "arrived"}.get(
+        cell.seen or Seen.UNKNOWN, "was not answered"
+    )
+    return f"{seen}, though {cell.reason}"
+
+
+def _workloads(members: Sequence[Member]) -> list[Row]:
+    groups: dict[workloads.Workload, list[Member]] = {}
+    for member in members:
+        ref = member.endpoint
+        key = workloads.of(ref.namespace, ref.pod, member.machine)
+        groups.setdefault(key, []).append(member)
+    alone = len({key.namespace for key in groups}) < 2
+    return [
+        Row(
+            (key.name if alone else str(key)) + (f" ×{len(group)}" if len(group) > 1 else ""),
+            tuple(group),
+        )
+        for key, group in groups.items()
+    ]
+
+
+def _summed(outcomes: Iterable[Outcome]) -> Outcome:
+    """The worst of several: what connects and should not, then what should and does not."""
+    found = set(outcomes)
+    for worst in (Outcome.OPEN, Outcome.BLOCKED):
+        if worst in found:
+            return worst
+    known = found - {Outcome.UNKNOWN}
+    if not known:
+        return Outcome.UNKNOWN
+    return known.pop() if len(known) == 1 else Outcome.PARTLY
