@@ -1,4 +1,4 @@
-"""Documents that list everything of a kind list all of it: settings, annotations, Event reasons."""
+"""Reference pages list all that the source has, and links between pages lead somewhere."""
 
 import ast
 import re
@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tools import reference
 from weft import names
-from weft.app import settings
 
 ROOT = Path(__file__).resolve().parents[2]
-CLUSTER = (ROOT / "docs/reference/cluster.md").read_text()
+PAGES = [*sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("*.md"))]
+ANNOTATIONS = (ROOT / "docs/reference/annotations.md").read_text()
 DOCS = "\n".join(path.read_text() for path in sorted((ROOT / "docs").rglob("*.md")))
 
 TYPES = {"Normal", "Warning"}
@@ -25,10 +26,30 @@ REASON = re.compile(r"[A-Z][a-z]+([A-Z]+[a-z]*)*")
 
 
 @pytest.mark.parametrize(
-    "flag", sorted({each.flag for each in (*settings.CLUSTER_MANAGER, *settings.AGENT)})
+    ("path", "text"), reference.pages().items(), ids=lambda each: str(each)[-20:]
 )
-def test_every_setting_is_listed(flag: str) -> None:
-    assert f"`{flag}`" in CLUSTER
+def test_the_page_says_what_the_code_says(path: Path, text: str) -> None:
+    assert path.read_text() == text, "run python -m tools.reference"
+
+
+def _anchors(page: Path) -> set[str]:
+    heads = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.strip().lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [*sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("*.md"))],
+    ids=lambda p: p.name,
+)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        path, _, anchor = link.partition("#")
+        if re.match(r"[a-z]+:", link):
+            continue
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in _anchors(target), link
 
 
 @pytest.mark.parametrize(
@@ -45,7 +66,9 @@ def test_every_setting_is_listed(flag: str) -> None:
 )
 def test_every_annotation_is_listed(annotation: str) -> None:
     prefix, _, name = annotation.partition("/")
-    assert f"`{annotation}`" in CLUSTER or (prefix in CLUSTER and f"`{name}`" in CLUSTER)
+    assert f"`{annotation}`" in ANNOTATIONS or (
+        prefix in ANNOTATIONS and f"`{name}`" in ANNOTATIONS
+    )
 
 
 def _reasons(path: Path) -> Iterator[str]:

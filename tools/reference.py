@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+"""Write the pages of docs/reference that the code itself tells: settings and commands.
+
+python -m tools.reference            write them
+python -m tools.reference --check    exit status 1 if one is out of date
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import typer.main
+
+from weft.app import settings
+from weft.cli import main
+
+PAGES = Path(__file__).resolve().parents[1] / "docs/reference"
+MADE = "<!-- Made by `python -m tools.reference`. Edit the code, not this page. -->"
+
+
+def settings_page() -> str:
+    """Each setting of the two processes, with its flag, variable, default and meaning."""
+    lines = [
+        *("# Settings", "", MADE, ""),
+        "Each setting is a flag and an environment variable. A flag wins over its variable.",
+    ]
+    for title, command, known in (
+        ("Cluster manager", "weft cluster-manager", settings.CLUSTER_MANAGER),
+        ("Node agent", "weft node", settings.AGENT),
+    ):
+        lines += ["", f"## {title}", "", f"`{command}`", ""]
+        lines += _table(
+            ("flag", "variable", "default", "meaning"),
+            ((f"`{s.flag}`", f"`{s.env}`", _default(s.default), _meaning(s)) for s in known),
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _default(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "" if value == "" else f"`{value}`"
+
+
+def _meaning(setting: settings.Setting[Any]) -> str:
+    limits = ""
+    if setting.least is not None:
+        most = f" to {setting.most}" if setting.most is not None else " or more"
+        limits = f" ({setting.least}{most})"
+    return setting.help + limits
+
+
+def commands_page() -> str:
+    """Each command with its arguments and options, as `--help` tells them."""
+    lines = ["# Commands", "", MADE, ""]
+    lines.append("`weft COMMAND --help` says the same. `weft --version` prints the version.")
+    for name in typer.main.get_command(main.application([])).commands:  # type: ignore[attr-defined]
+        group = typer.main.get_command(main.application([name]))
+        lines += _command(group.commands[name], f"weft {name}")  # type: ignore[attr-defined]
+    return "\n".join(lines) + "\n"
+
+
+def _command(command: Any, name: str) -> Iterator[str]:
+    yield from ("", f"## {name}" if name.count(" ") == 1 else f"### {name}", "")
+    yield from _paragraphs(command.help or command.short_help or "")
+    below = getattr(command, "commands", None)
+    if below:
+        for each in below.values():
+            if not each.hidden:
+                yield from _command(each, f"{name} {each.name}")
+        return
+    arguments = [p for p in command.params if p.param_type_name == "argument"]
+    options = [p for p in command.params if p.param_type_name == "option" and not p.hidden]
+    usage = " ".join([name, "[OPTIONS]" if options else "", *map(_usage, arguments)])
+    yield from ("", f"    {' '.join(usage.split())}", "")
+    rows = [(f"`{_usage(each)}`", "", each.help or "") for each in arguments]
+    rows += [(_flags(each), _shown(each), each.help or "") for each in options]
+    yield from _table(("argument or option", "default", "meaning"), rows) if rows else ()
+
+
+def _paragraphs(text: str) -> Iterator[str]:
+    yield from (line.strip() for line in text.split("\f")[0].strip().splitlines())
+
+
+def _usage(argument: Any) -> str:
+    name = str(argument.metavar or argument.name.upper()).strip("[]").removesuffix("...")
+    if argument.nargs == -1:
+        name += "..."
+    return name if argument.required else f"[{name}]"
+
+
+def _flags(option: Any) -> str:
+    return ", ".join(f"`{flag}`" for flag in (*option.opts, *option.secondary_opts))
+
+
+def _shown(option: Any) -> str:
+    default = option.default
+    if option.required:
+        return "required"
+    if default is None or callable(default) or default in ("", ()) or option.is_flag:
+        return "on" if default is True and option.secondary_opts else ""
+    return f"`{default.value if hasattr(default, 'value') else default}`"
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield f"|{' --- |' * len(head)}"
+    for row in rows:
+        cells = (cell.replace("|", "&#124;").replace("\\[", "[") for cell in row)
+        yield f"| {' | '.join(cells)} |"
+
+
+def pages() -> dict[Path, str]:
+    return {PAGES / "settings.md": settings_page(), PAGES / "commands.md": commands_page()}
+
+
+if __name__ == "__main__":
+    made = pages()
+    if "--check" in sys.argv:
+        old = [path.name for path, text in made.items() if path.read_text() != text]
+        sys.exit(f"out of date: {', '.join(old)}; run python -m tools.reference" if old else 0)
+    for path, text in made.items():
+        path.write_text(text)
