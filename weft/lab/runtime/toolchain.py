@@ -174,7 +174,7 @@ def _build(folder: Path, suite: str, parts: tuple[Part, ...], report: debian.Rep
     except OSError as error:
         raise errors.Unavailable(
             f"the lab's programs cannot be unpacked ({error.strerror})",
-            where=str(folder),
+            where=str(error.filename or folder),
             hint="free some space or set WEFT_CACHE to another folder, then run it again",
         ) from error
     finally:
