@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""How does a checkout get the Python packages it needs, on a machine that has Python alone?
+"""Gives a checkout the Python packages that it needs, on a machine that has Python alone.
 
-`bootstrap.py FOLDER REQUIREMENTS` makes a virtual environment in FOLDER and installs the locked
-requirements into it, each archive checked against its hash. Debian's Python comes without pip;
-pip itself is then taken from Debian's own package of it, fetched and verified by apt and unpacked
-without being installed. Standard library alone: this runs before anything is there.
+`bootstrap.py FOLDER REQUIREMENTS` makes a virtual environment in FOLDER, installs the locked
+requirements into it, each archive checked against its hash, and makes the checkout's own two
+distributions known there, weft and weft-lab, as an editable install does. Debian's Python comes
+without pip; pip itself is then taken from Debian's own package of it, fetched and verified by apt
+and unpacked without being installed. Standard library alone: this runs before anything is there.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,6 +21,8 @@ import venv
 from pathlib import Path
 
 OLDEST = (3, 11)
+CHECKOUT = Path(__file__).absolute().parent
+DISTRIBUTIONS = (CHECKOUT, CHECKOUT / "lab")
 
 
 class Problem(Exception):
@@ -29,6 +33,14 @@ def main(arguments: list[str]) -> None:
     folder, requirements = Path(arguments[0]).absolute(), Path(arguments[1]).absolute()
     if sys.version_info < OLDEST:
         raise Problem("weft needs Python 3.11 or later; run it on Debian 12 or later")
+    install_once(folder, requirements)
+    for site in folder.glob("lib/python*/site-packages"):
+        link(site)
+    write_command(folder / "bin/weft", folder / "bin/python")
+
+
+def install_once(folder: Path, requirements: Path) -> None:
+    """What the requirements name, unless that is what was installed last."""
     stamp = folder / f"{requirements.stem}.installed"
     wanted = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
     if stamp.exists() and stamp.read_text() == wanted and (folder / "bin/python").exists():
@@ -38,10 +50,6 @@ def main(arguments: list[str]) -> None:
         venv.create(folder, clear=True, symlinks=True, with_pip=False)
     with tempfile.TemporaryDirectory() as scratch:
         install(folder, requirements, find_pip(Path(scratch)))
-    checkout = Path(__file__).absolute().parent
-    for site in folder.glob("lib/python*/site-packages"):
-        (site / "weft-checkout.pth").write_text(f"{checkout}\n")
-    write_command(folder / "bin/weft", folder / "bin/python")
     stamp.write_text(wanted)
 
 
@@ -109,6 +117,27 @@ def install(folder: Path, requirements: Path, pip: list[str]) -> None:
             f"the Python packages cannot be installed: {reason}\n"
             "check the network and the disk, then run the same command again"
         )
+
+
+def link(site: Path) -> None:
+    """The checkout's folders on the path, and beside it what entry points are looked up in."""
+    import tomllib  # since Python 3.11
+
+    (site / "weft-checkout.pth").write_text("".join(f"{each}\n" for each in DISTRIBUTIONS))
+    for each in DISTRIBUTIONS:
+        project = tomllib.loads((each / "pyproject.toml").read_text())["project"]
+        name, version = project["name"].replace("-", "_"), project["version"]
+        info = site / f"{name}-{version}.dist-info"
+        for other in set(site.glob(f"{name}-*.dist-info")) - {info}:
+            shutil.rmtree(other)
+        info.mkdir(exist_ok=True)
+        head = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {version}\n"
+        (info / "METADATA").write_text(head)
+        groups = [
+            f"[{group}]\n" + "".join(f"{key} = {value}\n" for key, value in points.items())
+            for group, points in project.get("entry-points", {}).items()
+        ]
+        (info / "entry_points.txt").write_text("".join(groups))
 
 
 def write_command(path: Path, python: Path) -> None:

@@ -181,8 +181,8 @@ def api_server(folder: Path) -> Iterator[Path]:
     """A running API server's kubeconfig."""
     reader, writer = os.pipe()
     arguments = ["--state", str(folder), "--listen", "https://127.0.0.1:0"]
-    arguments += ["--crds", str(ROOT / "weft/lab/crds"), "--ready-fd", str(writer)]
-    with process("weft.lab.apiserver.main", *arguments, pass_fds=(writer,)):
+    arguments += ["--crds", str(ROOT / "lab/weft_lab/crds"), "--ready-fd", str(writer)]
+    with process("weft_lab.apiserver.main", *arguments, pass_fds=(writer,)):
         os.close(writer)
         with os.fdopen(reader) as ready:
             ready.readline()

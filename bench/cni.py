@@ -38,8 +38,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def run() -> Iterable[Figure]:
-    from weft.lab import spec, up
-    from weft.lab.runtime import toolchain
+    from weft_lab import spec, up
+    from weft_lab.runtime import toolchain
 
     tools = toolchain.ensure()
     with tempfile.TemporaryDirectory(prefix="weft-bench-") as state:

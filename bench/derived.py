@@ -19,10 +19,10 @@ import uvloop
 from bench import ports
 from bench.figures import Figure
 from weft.control.zone import derived
-from weft.lab.runtime import toolchain
 from weft.ovn import ports as rows_of_ports
 from weft.ovn import tables
 from weft.ovsdb.replica import Replica
+from weft_lab.runtime import toolchain
 
 SIZES = (1000, 4000)
 REPEATS = 40

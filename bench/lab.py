@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from statistics import median
 
 from bench.figures import Figure
-from weft.lab.runtime import toolchain
+from weft_lab.runtime import toolchain
 
 REPEATS = 5
 COMMAND = [sys.executable, "-m", "weft", "lab"]

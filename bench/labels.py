@@ -26,8 +26,8 @@ from bench.figures import Figure
 from tests.support import orders
 from weft import names
 from weft.kube import cache, client, resources
-from weft.lab import spec, up
-from weft.lab.runtime import toolchain
+from weft_lab import spec, up
+from weft_lab.runtime import toolchain
 
 LAB = "bench-labels"
 PARTS = ("api", "cluster-manager", "agent")

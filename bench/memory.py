@@ -22,12 +22,12 @@ from weft import names
 from weft.kube import cache
 from weft.kube.client import Client
 from weft.kube.resources import NADS, NODES, PODS
-from weft.lab import layout, up
-from weft.lab import spec as specs
-from weft.lab.runtime import toolchain
 from weft.ovn import ports as ovn_ports
 from weft.ovn import tables
 from weft.ovsdb.replica import Replica
+from weft_lab import layout, up
+from weft_lab import spec as specs
+from weft_lab.runtime import toolchain
 
 LAB = "memory"
 PODS_FAR = 1000

@@ -22,8 +22,8 @@ from bench import stream
 from bench.figures import Figure
 from weft import names, ranges
 from weft.kube import cache, client, resources
-from weft.lab import spec, up
-from weft.lab.runtime import toolchain
+from weft_lab import spec, up
+from weft_lab.runtime import toolchain
 
 LAB = "bench-nodes"
 NODES = 3

@@ -25,8 +25,8 @@ from bench import figures
 from tests.support.ovsdb import Server
 from weft import rows
 from weft.control import loop
-from weft.lab.runtime import toolchain
 from weft.ovsdb import contents, replica, schema, session, wire
+from weft_lab.runtime import toolchain
 
 NB = "OVN_Northbound"
 PORTS = 10_000

@@ -23,10 +23,10 @@ from bench.figures import Figure
 from bench.ports import COUNTS, databases
 from weft import model, names
 from weft.control.zone import policies, state, writer
-from weft.lab.runtime import toolchain
 from weft.ovn import policy, ports, sets, tables
 from weft.ovsdb.replica import Replica
 from weft.policy import netpolicy
+from weft_lab.runtime import toolchain
 
 POLICIES, SIZES = 1000, (10, 100, 1000)
 SPACES, APPS, ROLES = 50, 4, 10

@@ -24,9 +24,9 @@ import uvloop
 from bench.figures import Figure
 from weft import model, names, rows
 from weft.control.zone import state, writer
-from weft.lab.runtime import toolchain
 from weft.ovn import ports, tables
 from weft.ovsdb.replica import Replica
+from weft_lab.runtime import toolchain
 
 SIZES = (1000, 4000)
 REPEATS = 40

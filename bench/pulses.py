@@ -20,8 +20,8 @@ from ipaddress import ip_address
 from typing import Any
 
 from tests.support.inside import obedience
-from weft.lab import layout
-from weft.lab.runtime import namespaces
+from weft_lab import layout
+from weft_lab.runtime import namespaces
 
 TICK = 0.001
 SILENCE = 0.1  # after which what has not come will not

@@ -18,9 +18,9 @@ from bench.figures import Figure
 from bench.ports import databases
 from weft import model, names, ranges
 from weft.control.zone import state, writer
-from weft.lab.runtime import toolchain
 from weft.ovn import ports, tables
 from weft.ovsdb.replica import Replica
+from weft_lab.runtime import toolchain
 
 SIZES = (10, 100, 1000)
 OWN, FAR = "node1", "node2"

@@ -20,8 +20,8 @@ from typing import Any
 
 from bench.figures import Figure, interleave
 from weft.kube import cache, client, resources
-from weft.lab import spec, up
-from weft.lab.runtime import toolchain
+from weft_lab import spec, up
+from weft_lab.runtime import toolchain
 
 LAB = "bench-stream"
 MTU = 1300

@@ -5,8 +5,8 @@
     tools/kubevirt_crds.py vm.yaml
 
 Takes names and types of fields, and no text: what the lab does with a field is described by
-weft/lab/vm/fields.py. What must be there and which values are allowed the lab's VM controller says
-itself, at the object. Everything else in the lab's definitions stays as it is.
+lab/weft_lab/vm/fields.py. What must be there and which values are allowed the lab's VM controller
+says itself, at the object. Everything else in the lab's definitions stays as it is.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from weft.lab.vm import fields  # noqa: E402
+from weft_lab.vm import fields  # noqa: E402
 
-FOLDER = ROOT / "weft/lab/crds"
+FOLDER = ROOT / "lab/weft_lab/crds"
 KEPT = (
     *("type", "format", "nullable", "x-kubernetes-int-or-string"),
     "x-kubernetes-preserve-unknown-fields",

@@ -14,8 +14,8 @@ import pytest
 
 from tests.support import ordinary
 from tests.support.labs import ROOT
-from weft.lab.runtime import databases, toolchain
-from weft.lab.vm import guest
+from weft_lab.runtime import databases, toolchain
+from weft_lab.vm import guest
 
 pytestmark = pytest.mark.lab
 ATTACK = ROOT / "tests/support/inside/escape.py"
@@ -24,7 +24,7 @@ ATTACK = ROOT / "tests/support/inside/escape.py"
 # the same attack in the node, whose namespaces a lab's pod must not have.
 DRIVE = """
 import json, os, subprocess, sys
-from weft.lab.runtime import toolchain
+from weft_lab.runtime import toolchain
 order = json.load(sys.stdin)
 kubectl = toolchain.ensure().program("kubectl")
 def weft(*argv):

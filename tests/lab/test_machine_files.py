@@ -14,7 +14,7 @@ import pytest
 from tests.real.test_local_disk import WORDS, boot_sector
 from tests.support import labs
 from tests.support.lab_pods import Kubectl
-from weft.lab.runtime import toolchain as parts
+from weft_lab.runtime import toolchain as parts
 
 pytestmark = pytest.mark.lab
 LAB = "files"

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support import labs
 from tests.support.labs import LabHouse
-from weft.lab.runtime import toolchain as parts
+from weft_lab.runtime import toolchain as parts
 
 pytestmark = pytest.mark.lab
 NAME = "machines"

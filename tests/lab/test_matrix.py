@@ -14,7 +14,7 @@ import pytest
 from tests.support import labs
 from tests.support.pods import Cluster, nad, pod
 from weft.kube import resources
-from weft.lab.runtime.toolchain import Toolchain
+from weft_lab.runtime.toolchain import Toolchain
 
 pytestmark = pytest.mark.lab
 

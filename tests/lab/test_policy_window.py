@@ -21,8 +21,8 @@ from tests.support.patience import PATIENCE
 from weft import names, ranges
 from weft.api import podnetworks
 from weft.kube import client, resources
-from weft.lab.runtime import databases
-from weft.lab.runtime.toolchain import Toolchain
+from weft_lab.runtime import databases
+from weft_lab.runtime.toolchain import Toolchain
 
 pytestmark = pytest.mark.lab
 LAB = "window"

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support import labs
 from tests.support.pods import Cluster, nad, network_status, pod
-from weft.lab.runtime.toolchain import Toolchain
+from weft_lab.runtime.toolchain import Toolchain
 
 pytestmark = pytest.mark.lab
 

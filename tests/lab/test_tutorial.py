@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import labs as support
-from weft.lab.runtime import cache
+from weft_lab.runtime import cache
 
 pytestmark = pytest.mark.lab
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from weft import errors
-from weft.lab.runtime import cache
-from weft.lab.runtime import toolchain as parts
-from weft.lab.vm import accelerator, guest
+from weft_lab.runtime import cache
+from weft_lab.runtime import toolchain as parts
+from weft_lab.vm import accelerator, guest
 
 pytestmark = pytest.mark.real
 

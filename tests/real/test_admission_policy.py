@@ -29,7 +29,7 @@ from tests.support.patience import PATIENCE
 from weft import names
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-CRDS = Path(__file__).parents[2] / "weft/lab/crds"
+CRDS = Path(__file__).parents[2] / "lab/weft_lab/crds"
 EXTENSIONS = "/apis/apiextensions.k8s.io/v1"
 Object = dict[str, Any]
 SERVER, ETCD = os.environ.get("WEFT_KUBE_APISERVER", ""), os.environ.get("WEFT_ETCD", "")

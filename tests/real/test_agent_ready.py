@@ -13,7 +13,7 @@ from tests.support.whole import Whole, nad, node
 from tests.support.zones import Zone
 from weft.kube import resources
 from weft.kube.client import Client
-from weft.lab.runtime import inotify
+from weft_lab.runtime import inotify
 
 pytestmark = pytest.mark.real
 

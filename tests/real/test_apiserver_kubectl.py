@@ -16,13 +16,13 @@ from tests.support import kubectl as kubectls
 from tests.support.kubectl import Kubectl
 from weft.kube import cache, resources
 from weft.kube.client import Client
-from weft.lab.controllers import orphans
-from weft.lab.kubelet import scheduler
-from weft.lab.runtime.toolchain import Toolchain
+from weft_lab.controllers import orphans
+from weft_lab.kubelet import scheduler
+from weft_lab.runtime.toolchain import Toolchain
 
 pytestmark = pytest.mark.real
 
-CRDS = Path(__file__).resolve().parents[2] / "weft/lab/crds"
+CRDS = Path(__file__).resolve().parents[2] / "lab/weft_lab/crds"
 POD = """
 apiVersion: v1
 kind: Pod

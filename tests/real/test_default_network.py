@@ -20,9 +20,9 @@ from tests.support.zones import Zone
 from weft import names, rows
 from weft.kube import cache, resources
 from weft.kube.client import Client
-from weft.lab.runtime import inotify
 from weft.ovn import tables
 from weft.ovsdb.replica import Replica
+from weft_lab.runtime import inotify
 
 pytestmark = pytest.mark.real
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from weft.lab.runtime import toolchain as parts
+from weft_lab.runtime import toolchain as parts
 
 pytestmark = pytest.mark.real
 ROOT = Path(__file__).parents[2]

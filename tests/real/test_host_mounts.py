@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.labs import ROOT
-from weft.lab.runtime import databases, toolchain
+from weft_lab.runtime import databases, toolchain
 
 pytestmark = [
     pytest.mark.real,

@@ -16,7 +16,7 @@ import pytest
 from tests.support import labs as support
 from tests.support.patience import PATIENCE
 from weft import errors
-from weft.lab import spec, state, up
+from weft_lab import spec, state, up
 
 pytestmark = pytest.mark.real
 

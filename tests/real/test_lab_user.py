@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import ordinary
-from weft.lab.runtime import databases, toolchain
+from weft_lab.runtime import databases, toolchain
 
 pytestmark = [
     pytest.mark.real,

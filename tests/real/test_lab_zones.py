@@ -8,7 +8,7 @@ import pytest
 
 from tests.support import labs as support
 from tests.support.patience import PATIENCE
-from weft.lab import spec
+from weft_lab import spec
 
 pytestmark = pytest.mark.real
 
@@ -41,7 +41,7 @@ def write_zone(labs: support.LabHouse, lab: str, here: spec.Node, there: spec.No
 MOVE = """
 import ipaddress, os, pathlib, sys
 from weft.host import netns
-from weft.lab.runtime import links, namespaces
+from weft_lab.runtime import links, namespaces
 path, address = pathlib.Path("/run/netns/pod"), ipaddress.IPv4Interface(sys.argv[1])
 netns.make(path)
 links.Links().move("nic0", os.open(path, os.O_RDONLY))

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from weft.lab.runtime import toolchain as parts
-from weft.lab.vm import launcher, machine, qmp
+from weft_lab.runtime import toolchain as parts
+from weft_lab.vm import launcher, machine, qmp
 
 pytestmark = pytest.mark.real
 ROOT = Path(__file__).parents[2]
@@ -40,7 +40,7 @@ async def run(vmi: Any, folder: Path, disk: Path, form: str, name: str) -> Any:
     number = os.open(disk, os.O_RDONLY if is_layered else os.O_RDWR)
     try:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "weft.lab.vm.launcher", "--run-folder", str(folder)),
+            *(sys.executable, "-m", "weft_lab.vm.launcher", "--run-folder", str(folder)),
             env={
                 **os.environ,
                 "PYTHONPATH": str(ROOT),
@@ -154,7 +154,7 @@ def children(pid: int) -> list[str]:
 async def test_a_disk_that_was_not_handed_over_is_named(tmp_path: Path) -> None:
     vmi = instance(Path("/no/disk.img"), ephemeral=True)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "weft.lab.vm.launcher", "--run-folder", str(tmp_path)),
+        *(sys.executable, "-m", "weft_lab.vm.launcher", "--run-folder", str(tmp_path)),
         env={**os.environ, "PYTHONPATH": str(ROOT), "WEFT_VMI": json.dumps(vmi)},
         stdout=asyncio.subprocess.PIPE,
     )

@@ -11,8 +11,8 @@ import pytest
 
 from tests.support import labs as support
 from tests.support.patience import PATIENCE
-from weft.lab import spec, up
-from weft.lab.runtime.toolchain import Toolchain
+from weft_lab import spec, up
+from weft_lab.runtime.toolchain import Toolchain
 
 pytestmark = pytest.mark.real
 PATHS = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from weft.lab.vm import jsonlines, launcher, qemu
+from weft_lab.vm import jsonlines, launcher, qemu
 
 pytestmark = pytest.mark.real
 

@@ -21,11 +21,11 @@ from tests.support.zones import Zone
 from weft import names, rows
 from weft.kube import resources
 from weft.kube.client import Client
-from weft.lab.runtime import inotify
 from weft.ovn import policy as ovn
 from weft.ovn import ports, tables
 from weft.ovsdb.replica import Replica
 from weft.policy import netpolicy
+from weft_lab.runtime import inotify
 
 pytestmark = pytest.mark.real
 KIND = "multi-networkpolicies.yaml"
@@ -111,7 +111,7 @@ async def test_a_cluster_may_do_without_policies(scene: Scene) -> None:
     """And have them later."""
     port = await scene.pod("one", "guarded")
     assert not scene.nb.rows(ovn.GROUP)
-    text = (support.ROOT / "weft/lab/crds" / KIND).read_text()
+    text = (support.ROOT / "lab/weft_lab/crds" / KIND).read_text()
     await scene.api.create(resources.CRDS, yaml.safe_load(text))
     await scene.api.create(resources.MULTINETWORKPOLICIES, policy("shut", "guarded"))
     await scene.inside(DENY, port)

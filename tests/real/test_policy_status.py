@@ -19,8 +19,8 @@ from weft import names
 from weft.api import policystatus
 from weft.kube import resources
 from weft.kube.client import Client
-from weft.lab.runtime.toolchain import Toolchain
 from weft.policy.netpolicy import Skipped
+from weft_lab.runtime.toolchain import Toolchain
 
 pytestmark = pytest.mark.real
 

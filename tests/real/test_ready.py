@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from weft.lab.runtime import cache
-from weft.lab.runtime import toolchain as parts
-from weft.lab.vm import ready
+from weft_lab.runtime import cache
+from weft_lab.runtime import toolchain as parts
+from weft_lab.vm import ready
 
 pytestmark = pytest.mark.real
 

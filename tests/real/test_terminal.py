@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from weft.lab import terminal
+from weft_lab import terminal
 
 pytestmark = pytest.mark.real
 

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from weft.lab.runtime import databases
+from weft_lab.runtime import databases
 
 pytestmark = pytest.mark.real
 

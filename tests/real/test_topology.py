@@ -8,9 +8,9 @@ import pytest
 
 from tests.support.labs import LabHouse
 from weft import errors
-from weft.lab import sockets, spec, up
 from weft.observe import reading, topology
 from weft.observe.graph import Nat, Role, Route
+from weft_lab import sockets, spec, up
 
 pytestmark = pytest.mark.real
 

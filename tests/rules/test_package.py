@@ -1,4 +1,4 @@
-"""A built wheel holds what a checkout does: every file of weft/ is declared in pyproject.toml."""
+"""A built wheel holds what a checkout does: each data file is declared in pyproject.toml."""
 
 from __future__ import annotations
 
@@ -9,15 +9,21 @@ from pathlib import Path, PurePath
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-DECLARED: dict[str, list[str]] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"][
-    "setuptools"
-]["package-data"]
+PACKAGES = (ROOT / "weft", ROOT / "lab/weft_lab")
+DECLARED: dict[str, list[str]] = {
+    package: patterns
+    for each in PACKAGES
+    for package, patterns in tomllib.loads((each.parent / "pyproject.toml").read_text())["tool"][
+        "setuptools"
+    ]["package-data"].items()
+}
 DATA = sorted(
-    path.relative_to(ROOT)
-    for path in (ROOT / "weft").rglob("*")
+    path.relative_to(each.parent)
+    for each in PACKAGES
+    for path in each.rglob("*")
     if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts
 )
-MODULES = sorted({path.parent for path in (ROOT / "weft").rglob("*.py")})
+MODULES = sorted({path.parent for each in PACKAGES for path in each.rglob("*.py")})
 
 
 def is_declared(path: PurePath) -> bool:
@@ -39,4 +45,4 @@ def test_a_folder_of_modules_is_a_package(folder: Path) -> None:
 
 
 def test_those_who_import_weft_see_its_types() -> None:
-    assert Path("weft/py.typed") in DATA
+    assert {Path("weft/py.typed"), Path("weft_lab/py.typed")} <= set(DATA)

@@ -89,6 +89,11 @@ def _reasons(path: Path) -> Iterator[str]:
 
 
 def test_every_reason_of_an_event_is_explained() -> None:
-    found = {reason for path in (ROOT / "weft").rglob("*.py") for reason in _reasons(path)}
+    found = {
+        reason
+        for package in ("weft", "lab/weft_lab")
+        for path in (ROOT / package).rglob("*.py")
+        for reason in _reasons(path)
+    }
     assert len(found) > 30, "the search finds the reasons"
     assert sorted(each for each in found - PROGRESS if f"`{each}`" not in DOCS) == []

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from weft import errors
-from weft.lab.vm import qmp
+from weft_lab.vm import qmp
 
 GREETING = b'{"QMP": {}}\n{"return": {}}\n'
 

@@ -18,8 +18,8 @@ from tests.support.pods import pod
 from weft import errors
 from weft.kube import cache, events
 from weft.kube.resources import EVENTS, NADS, PODS, Resource
-from weft.lab.kubelet import containers, launchers, orders, pods, sandbox
-from weft.lab.meta import attach, plugin, primary
+from weft_lab.kubelet import containers, launchers, orders, pods, sandbox
+from weft_lab.meta import attach, plugin, primary
 
 MISSING = "/nope: No such file or directory"
 KEY, UID = "default/one", "uid-one"

@@ -8,7 +8,7 @@ from tests.support.memory_api import MemoryApi
 from tests.support.pods import pod
 from weft.kube import cache, events
 from weft.kube.resources import NODES, PODS
-from weft.lab.kubelet import scheduler
+from weft_lab.kubelet import scheduler
 
 
 async def test_a_pod_that_somebody_else_binds_waits_for_no_node() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from weft.lab.kubelet import init
+from weft_lab.kubelet import init
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_a_container_cannot_fill_the_machine() -> None:
     """Neither with processes nor by one file; who is bounded cannot raise it."""
     code = (
         "import resource\n"
-        "from weft.lab.kubelet import init\n"
+        "from weft_lab.kubelet import init\n"
         "init.bound({'longest_file': 1 << 20})\n"
         "print(*resource.getrlimit(resource.RLIMIT_NPROC),"
         " *resource.getrlimit(resource.RLIMIT_FSIZE))\n"

@@ -16,7 +16,7 @@ from weft import names
 from weft.api import podnetworks
 from weft.kube import cache, resources
 from weft.kube.client import Client
-from weft.lab.vm import launcherpod
+from weft_lab.vm import launcherpod
 
 SUBNETS = ("10.1.0.0/24", "fd00:1::/64")
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-CRDS = Path(__file__).parents[2] / "weft" / "lab" / "crds"
+CRDS = Path(__file__).parents[2] / "lab/weft_lab/crds"
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ async def running(
     state, logs = folder / "apiserver", folder / "pod-logs"
     logs.mkdir(parents=True, exist_ok=True)
     reader, writer = os.pipe()
-    command = [sys.executable, "-m", "weft.lab.apiserver.main", "--state", str(state)]
+    command = [sys.executable, "-m", "weft_lab.apiserver.main", "--state", str(state)]
     command += ["--listen", "https://127.0.0.1:0", "--listen", "http://127.0.0.1:0"]
     command += ["--logs", str(logs), "--ready-fd", str(writer)]
     command += arguments

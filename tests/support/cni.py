@@ -23,7 +23,7 @@ from tests.support import labs
 from tests.support.labs import ROOT, LabHouse
 from tests.support.patience import PATIENCE
 from weft.kube import client, resources
-from weft.lab.runtime.toolchain import Toolchain
+from weft_lab.runtime.toolchain import Toolchain
 
 DRIVER = Path(__file__).parent / "inside" / "cni_driver.py"
 PARTS = ("api", "cluster-manager")

@@ -15,8 +15,8 @@ from typing import Any
 
 from pyroute2 import IPRoute
 
-from weft.lab.runtime import toolchain
-from weft.lab.vm import agentclient, launcher, machine
+from weft_lab.runtime import toolchain
+from weft_lab.vm import agentclient, launcher, machine
 
 ROOT = Path(__file__).parents[2]
 DHCPD = """
@@ -96,7 +96,7 @@ def wire(ip: IPRoute, bridge: int, network: str, mac: str) -> None:
 
 async def start(vmi: dict[str, Any], folder: Path) -> asyncio.subprocess.Process:
     """A launcher whose machine runs; its sockets are there."""
-    command = [sys.executable, "-m", "weft.lab.vm.launcher", "--run-folder", str(folder)]
+    command = [sys.executable, "-m", "weft_lab.vm.launcher", "--run-folder", str(folder)]
     env = {**os.environ, "WEFT_VMI": json.dumps(vmi)}
     process = await asyncio.create_subprocess_exec(
         *command, env=env, stdout=asyncio.subprocess.PIPE

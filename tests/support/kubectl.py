@@ -9,7 +9,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from weft.lab.runtime import cache, debian, toolchain
+from weft_lab.runtime import cache, debian, toolchain
 
 NAMES = ("lab", "oldest")
 

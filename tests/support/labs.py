@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from weft.lab import spec, up
-from weft.lab.runtime import toolchain as parts
+from weft_lab import spec, up
+from weft_lab.runtime import toolchain as parts
 
 ROOT = Path(__file__).parents[2]
 ZONES_ONLY = ("none",)  # a lab of this part has its OVN zones and nothing of Python

@@ -7,7 +7,7 @@ import sqlite3
 from copy import deepcopy
 from typing import Any
 
-from weft.lab.apiserver import (
+from weft_lab.apiserver import (
     builtin,
     deletes,
     deletion,
@@ -18,8 +18,8 @@ from weft.lab.apiserver import (
     store,
     writes,
 )
-from weft.lab.apiserver.cluster import Cluster
-from weft.lab.apiserver.lifecycle import Lifecycle
+from weft_lab.apiserver.cluster import Cluster
+from weft_lab.apiserver.lifecycle import Lifecycle
 
 Object = dict[str, Any]
 WRITE = writes.Options(manager="test")

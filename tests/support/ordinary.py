@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from weft.lab.runtime import cache, namespaces
+from weft_lab.runtime import cache, namespaces
 
 NOBODY = 65534
 ROOT = Path(__file__).parents[2]

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.patience import PATIENCE
-from weft.lab.runtime.toolchain import Toolchain
+from weft_lab.runtime.toolchain import Toolchain
 
 
 class Server:

@@ -15,7 +15,7 @@ from tests.support import labs
 from tests.support.labs import LabHouse
 from tests.support.patience import PATIENCE
 from weft.kube import cache, client, resources
-from weft.lab.runtime.toolchain import Toolchain
+from weft_lab.runtime.toolchain import Toolchain
 
 NOTHING: dict[str, list[str]] = {"ports": [], "netns": [], "pods": [], "links": [], "firsts": []}
 IDLE = "sleep 1000"

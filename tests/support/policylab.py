@@ -25,8 +25,8 @@ from tests.support.probing import Ask, Declared, Plug, Prober
 from weft import names
 from weft.api import podnetworks
 from weft.kube import client, resources
-from weft.lab.runtime.toolchain import Toolchain
 from weft.policy import evaluator
+from weft_lab.runtime.toolchain import Toolchain
 
 LAB = "policies"
 DEADLINE = 10.0  # until a step is in force; not a limit of speed

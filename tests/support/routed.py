@@ -16,7 +16,7 @@ from weft.control.zone import state
 from weft.ovn import ports, router
 
 OUTSIDE = ("192.0.2.253", "fd00:2::fd")
-_AS_WIRES_DO = "from weft.lab.runtime import links; links.Links().send_as_wires_do('underlay')"
+_AS_WIRES_DO = "from weft_lab.runtime import links; links.Links().send_as_wires_do('underlay')"
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from weft.lab.runtime import toolchain as parts
+from weft_lab.runtime import toolchain as parts
 
 
 @pytest.fixture(scope="session")

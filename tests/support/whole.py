@@ -27,7 +27,7 @@ from weft.kube import resources
 from weft.kube.client import Client
 
 ROOT = Path(__file__).parents[2]
-CRDS = ROOT / "weft/lab/crds"
+CRDS = ROOT / "lab/weft_lab/crds"
 _ADDRESS = "192.0.2.254"
 
 
@@ -63,7 +63,7 @@ class Whole:
             ready, tell = os.pipe()
             fd = outer.fileno()
             command = self.wire.space.inside(
-                *(sys.executable, "-m", "weft.lab.apiserver.main", "--state", str(self.folder)),
+                *(sys.executable, "-m", "weft_lab.apiserver.main", "--state", str(self.folder)),
                 *("--crds", str(CRDS), "--listen", f"http:fd={fd}"),
                 *("--listen", f"http://{_ADDRESS}:6443", "--ready-fd", str(tell)),
             )

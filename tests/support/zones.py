@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.patience import PATIENCE
-from weft.lab.runtime import databases
-from weft.lab.runtime.toolchain import Toolchain
+from weft_lab.runtime import databases
+from weft_lab.runtime.toolchain import Toolchain
 
 MTU = 1500
 _ENTER = ("nsenter", "--user", "--preserve-credentials", "--net", "--mount", "--pid")

@@ -1,4 +1,4 @@
-"""Which commands are there, and what does a user see when one fails?
+"""The `weft` command: finds the command that is called and tells of its errors.
 
 The one place where an error becomes words: one red sentence and a hint, or JSON; never a
 traceback. A command's module is imported when that command is called, so `weft --help` is quick.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import importlib
-import importlib.util
 import io
 import itertools
 import json
@@ -21,14 +20,11 @@ import typer
 
 import weft
 from weft import errors
-from weft.cli import output
+from weft.cli import labs, output
 
 # name: (module, what it does). The module has `app`, a group, or `command`, a function.
 COMMANDS: Mapping[str, tuple[str, str]] = {
-    "demo": ("weft.cli.demo", "Show three virtual machines on one overlay network."),
-    "lab": ("weft.cli.lab", "A cluster with OVN and virtual machines on this machine."),
     "check": ("weft.cli.check", "Find what is wrong with manifests before they are applied."),
-    "vm": ("weft.cli.vm", "Start, stop, restart and list virtual machines."),
     "matrix": (
         "weft.cli.matrix",
         "Show who reaches whom on a network, and what is not as expected.",
@@ -50,10 +46,9 @@ def application(argv: Sequence[str]) -> typer.Typer:
     )
     app.callback()(_weft)
     wanted = next((word for word in argv if not word.startswith("-")), "")
-    for name, (module, summary) in COMMANDS.items():
+    for name, (module, summary) in _known(wanted).items():
         if name != wanted:
-            if importlib.util.find_spec(module):
-                app.command(name, help=summary)(_listed)
+            app.command(name, help=summary)(_listed)
             continue
         loaded = importlib.import_module(module)
         if hasattr(loaded, "app"):
@@ -61,6 +56,16 @@ def application(argv: Sequence[str]) -> typer.Typer:
         else:
             app.command(name)(loaded.command)
     return app
+
+
+def _known(wanted: str) -> Mapping[str, tuple[str, str]]:
+    """The commands to choose from: those of other packages too, unless one of weft's is called."""
+    if wanted in COMMANDS:
+        return COMMANDS
+    known = {**COMMANDS, **labs.commands()}
+    if wanted in labs.OWN_COMMANDS and wanted not in known:
+        raise labs.missing(f"weft {wanted}")
+    return known
 
 
 def _listed() -> None:

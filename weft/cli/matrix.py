@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,15 +12,15 @@ from rich.console import Console
 from rich.text import Text
 
 from weft import errors
+from weft.cli import labs
 from weft.cli.output import deliver
 from weft.kube.client import Client
-from weft.lab import spec, state, up
-from weft.lab.probes import measuring
 from weft.observe import members, objects, reach
 from weft.observe.render import matrix_picture, matrix_text, svg
 from weft.policy import netpolicy
 
 TABLE, JSON, SVG = "table", "json", "svg"
+PATIENCE = 2.0  # seconds
 PIPE_WIDTH = 100  # characters a line, where no terminal says how many fit
 STYLES = {
     "title": "bold",
@@ -46,7 +45,7 @@ def command(
     ipv6: Annotated[bool, typer.Option("--ipv6", help="By IPv6 where both ends have it.")] = False,
     patience: Annotated[
         float, typer.Option(min=0.1, help="Seconds that a probe waits for its answer.")
-    ] = measuring.PATIENCE,
+    ] = PATIENCE,
     name: Annotated[
         str | None, typer.Option("--name", help="Which lab, whatever $KUBECONFIG says.")
     ] = None,
@@ -151,17 +150,6 @@ def _check(output: str) -> None:
         raise errors.InvalidInput("weft matrix", "--output", output, rule)
 
 
-def meant(name: str | None) -> str:
-    """The lab that is meant; none if $KUBECONFIG is some other cluster's."""
-    chosen = os.environ.get("KUBECONFIG")
-    if name or not chosen:
-        return name or spec.DEFAULT_NAME
-    kubeconfig = Path(chosen)
-    own = (folder / "kubeconfig" for folder in state.home().glob("*"))
-    found = (path for path in own if path.exists() and kubeconfig.exists())
-    return next((path.parent.name for path in found if path.samefile(kubeconfig)), "")
-
-
 async def _look(
     name: str | None,
     wanted: tuple[str, str],
@@ -169,13 +157,12 @@ async def _look(
     ipv6: bool,
     patience: float,
 ) -> reach.Matrix:
-    lab = meant(name)
-    if not lab:
+    lab = labs.meant(name)
+    if lab is None:
         async with Client.from_kubeconfig(os.environ["KUBECONFIG"]) as api:
             return _expected(await objects.read(api), wanted, asked, ipv6)
-    with up.running(lab) as peer:
-        async with Client.from_kubeconfig(str(state.Folder.of(lab).kubeconfig)) as api:
-            return await measuring.look(api, peer, wanted, asked, ipv6=ipv6, patience=patience)
+    found = labs.needed("a lab", otherwise="set KUBECONFIG")
+    return await found.measure(lab, wanted, asked, ipv6=ipv6, patience=patience)
 
 
 def _expected(

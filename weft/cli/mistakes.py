@@ -13,6 +13,7 @@ from typing import Any
 
 from weft import errors, model, names
 from weft.api import nad, objects, policy, policystatus, selection
+from weft.cli import labs
 from weft.control.cluster import definitions
 from weft.kube import resources
 from weft.policy import access
@@ -128,13 +129,16 @@ def _not_strings(called: str, field: str, value: Any) -> Iterator[errors.Invalid
 def _overlooked(obj: Object) -> Iterator[str]:
     """An object of a kind that nobody here reads, unless it makes pods from a template."""
     kind, meta = obj["kind"], obj["metadata"]
+    called = f"{kind} {meta['namespace']}/{meta['name']}"
+    if kind in (resources.VMS.kind, resources.VMIS.kind) and not labs.installed():
+        yield f"{called}: only its networks; {labs.missing('the rest').in_full()}"
     if kind in SERVED or _template(obj) is not None:
         return
     near = [one for one in SERVED if abs(len(one) - len(kind)) <= SLIP]
     meant = difflib.get_close_matches(kind, near, 1, 0.8)
     hint = f"; did you mean {meant[0]}?" if meant else ""
     version = f" of {obj['apiVersion']}" if obj.get("apiVersion") else ""
-    yield f"{kind} {meta['namespace']}/{meta['name']}: weft does not read this kind{version}{hint}"
+    yield f"{called}: weft does not read this kind{version}{hint}"
 
 
 def _template(obj: Object) -> Mapping[str, Any] | None:
@@ -156,11 +160,8 @@ def _single(file: str, document: Any) -> Iterator[tuple[str, Any]]:
 def _of(obj: Object) -> list[errors.InvalidInput]:
     """Of a pod, of whatever makes pods from a template, or of a virtual machine."""
     if obj["kind"] in (resources.VMS.kind, resources.VMIS.kind):
-        from weft.lab.vm import validation
-
-        is_vm = obj["kind"] == resources.VMS.kind
-        found = validation.machine_findings if is_vm else validation.instance_findings
-        return [*validation.unknown_findings(obj), *found(obj)]
+        found = labs.installed()
+        return list(found.machine_problems(obj)) if found else []
     if obj["kind"] == selection.KIND:
         return selection.problems(obj)
     if obj["kind"] == resources.NAMESPACES.kind:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from enum import StrEnum
@@ -15,6 +14,7 @@ import typer
 
 from weft import errors
 from weft.app import settings
+from weft.cli import labs
 from weft.cli.output import deliver
 from weft.observe import reading, snapshot, topology, underlay
 from weft.observe.render import logical, mermaid, physical, svg, tree
@@ -64,7 +64,7 @@ def command(
             "weft topology", "--name", name, "cannot be combined with --nb, --sb or --ovs"
         )
     if not (nb or sb or ovs):
-        name = name or _own()
+        name = name or labs.meant(None)
     snapshots = _node(nb, sb, ovs) if _local(name, nb or sb or ovs) else _lab(name)
     if output == JSON:
         typer.echo(json.dumps(_data(snapshots, underneath), indent=2))
@@ -73,24 +73,14 @@ def command(
     deliver(drawn, output, screen="-")
 
 
-def _own() -> str:
-    """The lab whose kubeconfig is in $KUBECONFIG, if it is one's."""
-    if not os.environ.get("KUBECONFIG"):
-        return ""
-    from weft.cli import matrix
-
-    return matrix.meant(None)
-
-
 def _local(name: str | None, address: str) -> bool:
     """Whether this node's own databases are meant: it is said, or there is no lab and they are."""
     if name or address:
         return bool(address)
-    from weft.lab import spec, state
-
-    peer = state.Folder.of(spec.DEFAULT_NAME).connect()
-    if peer is not None:
-        peer.close()
+    found = labs.installed()
+    if found is None:
+        return True
+    if found.is_running(""):
         return False
     return Path(settings.NB.default.partition(":")[2]).exists()
 
@@ -103,12 +93,7 @@ def _node(nb: str, sb: str, ovs: str) -> tuple[snapshot.Snapshot, ...]:
 
 def _lab(name: str | None) -> tuple[snapshot.Snapshot, ...]:
     """All zones of a lab."""
-    from weft.lab import sockets, spec, state, up
-
-    name = name or spec.DEFAULT_NAME
-    with up.running(name) as peer:
-        lab = state.Folder.of(name).load() or spec.Lab(name=name)
-        zones = [reading.Addresses(node, **at) for node, at in sockets.databases(peer, lab)]
+    with labs.needed("a lab").databases(name or "") as zones:
         return asyncio.run(reading.read(zones))
 
 

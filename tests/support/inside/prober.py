@@ -22,8 +22,8 @@ from typing import Any
 from pyroute2 import IPRoute
 
 from tests.support.inside import obedience, packets
-from weft.lab import layout, state
-from weft.lab.runtime import namespaces
+from weft_lab import layout, state
+from weft_lab.runtime import namespaces
 
 PATIENCE = 20.0  # until a marker is heard, which may be sent again
 AGAIN = 0.3

@@ -9,7 +9,7 @@ import select
 import socket
 
 from tests.support.inside import obedience, prober
-from weft.lab.runtime import namespaces
+from weft_lab.runtime import namespaces
 
 KINDS = {"TCP": socket.SOCK_STREAM, "UDP": socket.SOCK_DGRAM}
 

@@ -24,8 +24,8 @@ from typing import Any
 
 from tests.support.inside import obedience, packets, prober
 from weft.host import inotify
-from weft.lab import layout
-from weft.lab.runtime import namespaces
+from weft_lab import layout
+from weft_lab.runtime import namespaces
 
 OPEN, SHUT = 7777, 6666
 TICK = 0.004

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import yaml
 
-from weft.cli import demo
-from weft.lab.demos import manifests, three_vms
-from weft.lab.vm import cloudinit
+from weft_lab.cli import demo
+from weft_lab.demos import manifests, three_vms
+from weft_lab.vm import cloudinit
 
 
 def test_the_console_opens_to_who_is_named() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from weft import errors
-from weft.cli import lab
-from weft.lab import spec
+from weft_lab import spec
+from weft_lab.cli import lab
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from weft.cli import lab
+from weft_lab.cli import lab
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from weft import names
-from weft.cli import lab_status
-from weft.lab import cluster
+from weft_lab import cluster
+from weft_lab.cli import status as lab_status
 
 
 def node(name: str, status: str, message: str = "OVN 25.03.0 has known faults: X") -> Any:

@@ -6,7 +6,7 @@ import pytest
 from tests.support.reach import matrix as made
 from tests.support.reach import member
 from weft import errors
-from weft.cli import matrix
+from weft.cli import labs, matrix
 from weft.observe.reach import Seen
 from weft.policy.netpolicy import Connection, Protocol
 
@@ -64,11 +64,11 @@ def test_a_kubeconfig_of_a_lab_means_that_lab(
     other = tmp_path / "elsewhere"
     other.write_text("x")
     for chosen, name, lab in (
-        ("", None, "weft"),
+        ("", None, ""),
         (str(own), None, "mine"),
-        (str(other), None, ""),
-        (str(tmp_path / "missing"), None, ""),
+        (str(other), None, None),
+        (str(tmp_path / "missing"), None, None),
         (str(other), "its", "its"),
     ):
         monkeypatch.setenv("KUBECONFIG", chosen)
-        assert matrix.meant(name) == lab
+        assert labs.meant(name) == lab

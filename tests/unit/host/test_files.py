@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from weft.host import files
-from weft.lab import state, terminal
+from weft_lab import state, terminal
 
 
 def test_a_file_is_read_and_a_link_or_pipe_is_not(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft.lab import layout
+from weft_lab import layout
 
 NAMES = st.text("abc-.", min_size=1, max_size=253)
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft.lab import plan, spec
-from weft.lab.service import Ready, Service
+from weft_lab import plan, spec
+from weft_lab.service import Ready, Service
 
 parts = st.sets(st.sampled_from(sorted(plan.PARTS)))
 

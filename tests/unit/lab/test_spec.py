@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weft import errors
-from weft.lab import spec
+from weft_lab import spec
 
 labs = st.builds(
     spec.Lab,

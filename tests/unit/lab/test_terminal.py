@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from weft.lab import terminal
+from weft_lab import terminal
 
 
 def test_the_past_begins_with_a_whole_line_and_is_not_too_long(tmp_path: Path) -> None:

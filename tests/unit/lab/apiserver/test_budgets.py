@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.memory_cluster import World, config, crd, pod
 from weft.decode.budget import Exceeded
-from weft.lab.apiserver import (
+from weft_lab.apiserver import (
     cluster,
     patches,
     status,
@@ -20,8 +20,8 @@ from weft.lab.apiserver import (
     watch,
     writes,
 )
-from weft.lab.apiserver.patch import apply, fields, operations, ownership, strategic
-from weft.lab.apiserver.schemas import definitions
+from weft_lab.apiserver.patch import apply, fields, operations, ownership, strategic
+from weft_lab.apiserver.schemas import definitions
 
 POD = structural.Compiler(cluster.definition).compile(
     definitions.reference(f"{definitions.CORE}.Pod")

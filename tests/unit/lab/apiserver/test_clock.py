@@ -1,6 +1,6 @@
 import pytest
 
-from weft.lab.apiserver import clock
+from weft_lab.apiserver import clock
 
 
 @pytest.mark.parametrize(

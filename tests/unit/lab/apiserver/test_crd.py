@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from tests.support.memory_cluster import crd as definition
-from weft.lab.apiserver import crd
+from weft_lab.apiserver import crd
 
 
 def fields(found: dict[str, Any]) -> list[str]:

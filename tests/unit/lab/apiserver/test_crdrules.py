@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from weft.lab.apiserver import crdrules, status
+from weft_lab.apiserver import crdrules, status
 
 SCHEMA = {
     "type": "object",

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.apiserver import CRDS
-from weft.lab.apiserver import crdschema
+from weft_lab.apiserver import crdschema
 
 TEXT = {"type": "string"}
 

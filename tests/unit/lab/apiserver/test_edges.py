@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.support.memory_cluster import World, config, pod
 from weft import errors
-from weft.lab.apiserver import auth, certificates, kubeconfig, logs, main, seed, sqlite, status
+from weft_lab.apiserver import auth, certificates, kubeconfig, logs, main, seed, sqlite, status
 
 
 def test_tokens() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support.memory_cluster import World, config
-from weft.lab.apiserver import expiry
+from weft_lab.apiserver import expiry
 
 
 def event(name: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 import pytest
 
-from weft.lab.apiserver import jsonpath
+from weft_lab.apiserver import jsonpath
 
 OBJECT = {
     "metadata": {"annotations": {"a.b/c": "x"}},

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.memory_cluster import World, config, crd, pod
-from weft.lab.apiserver import deletion, protobuf, request, selectors, status
+from weft_lab.apiserver import deletion, protobuf, request, selectors, status
 
 MEDIA = (
     "application/merge-patch+json",

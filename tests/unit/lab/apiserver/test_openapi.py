@@ -3,8 +3,8 @@ from typing import Any
 import orjson
 
 from tests.support.memory_cluster import World, crd
-from weft.lab.apiserver import gnostic, openapi, protobuf
-from weft.lab.apiserver.schemas import definitions
+from weft_lab.apiserver import gnostic, openapi, protobuf
+from weft_lab.apiserver.schemas import definitions
 
 
 def references(schema: Any) -> set[str]:

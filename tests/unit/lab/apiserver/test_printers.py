@@ -5,9 +5,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from weft.lab.apiserver import builtin, podprinter, printers, structural, table
-from weft.lab.apiserver.cluster import definition
-from weft.lab.apiserver.resources import Column, Resource, Version
+from weft_lab.apiserver import builtin, podprinter, printers, structural, table
+from weft_lab.apiserver.cluster import definition
+from weft_lab.apiserver.resources import Column, Resource, Version
 
 
 def cells(columns: tuple[Column, ...], obj: dict[str, Any]) -> dict[str, Any]:

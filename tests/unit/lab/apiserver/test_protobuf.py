@@ -1,6 +1,6 @@
 import pytest
 
-from weft.lab.apiserver import protobuf, status
+from weft_lab.apiserver import protobuf, status
 
 
 def field(number: int, value: bytes | int) -> bytes:

@@ -1,6 +1,6 @@
 import pytest
 
-from weft.lab.apiserver import reads, status, store
+from weft_lab.apiserver import reads, status, store
 
 
 def items(count: int) -> list[store.Item]:

@@ -1,6 +1,6 @@
 import pytest
 
-from weft.lab.apiserver import request, status
+from weft_lab.apiserver import request, status
 
 Route = request.Route
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.support.memory_cluster import pod
-from weft.lab.apiserver import metadata, pods, status, strategies
+from weft_lab.apiserver import metadata, pods, status, strategies
 
 
 def told(**spec: Any) -> set[str]:

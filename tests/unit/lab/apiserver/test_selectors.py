@@ -1,6 +1,6 @@
 import pytest
 
-from weft.lab.apiserver import selectors, status
+from weft_lab.apiserver import selectors, status
 
 LABELS = {"app": "web", "tier": "1", "k8s.io/x": ""}
 

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft.lab.apiserver import store
+from weft_lab.apiserver import store
 
 
 def item(name: str, revision: int, namespace: str = "a", owner: str = "") -> store.Item:

@@ -1,6 +1,6 @@
 from typing import Any
 
-from weft.lab.apiserver import cluster, structural
+from weft_lab.apiserver import cluster, structural
 
 SCHEMA = {
     "type": "object",

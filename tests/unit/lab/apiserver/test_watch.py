@@ -2,7 +2,7 @@ from typing import Any
 
 import orjson
 
-from weft.lab.apiserver import store, watch
+from weft_lab.apiserver import store, watch
 
 
 def item(revision: int, namespace: str = "a", **labels: str) -> store.Item:

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from tests.support.memory_cluster import World, config, crd, pod
-from weft.lab.apiserver import status
+from weft_lab.apiserver import status
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from weft.lab.demos import machines, manifests, three_vms
+from weft_lab.demos import machines, manifests, three_vms
 
 
 def vmi(*, agent: bool, addresses: tuple[str, ...]) -> dict[str, Any]:

@@ -6,9 +6,9 @@ import pytest
 from tests.support.reach import matrix, member
 from weft.api import policy
 from weft.kube import resources
-from weft.lab.demos import manifests, policies
 from weft.observe import reach
 from weft.observe.reach import Matrix, Seen
+from weft_lab.demos import manifests, policies
 
 NAMES = {f"default/virt-launcher-{vm}-x": vm for vm in policies.VMS}
 

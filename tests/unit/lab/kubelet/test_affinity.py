@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from weft.lab.kubelet import affinity, scheduler
+from weft_lab.kubelet import affinity, scheduler
 
 HOST = "kubernetes.io/hostname"
 NODES = [

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft.lab.kubelet import containers
-from weft.lab.kubelet.containers import Start, State, Wait
+from weft_lab.kubelet import containers
+from weft_lab.kubelet.containers import Start, State, Wait
 
 
 def pod(policy: str = "Always", *, first: int = 0, main: int = 1) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from weft.lab.apiserver import pods
-from weft.lab.apiserver.schemas import definitions
-from weft.lab.kubelet import fields
-from weft.lab.vm import launcherpod
+from weft_lab.apiserver import pods
+from weft_lab.apiserver.schemas import definitions
+from weft_lab.kubelet import fields
+from weft_lab.vm import launcherpod
 
 APART = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"x": "y"}}}
 REQUIRED, PREFERRED = (

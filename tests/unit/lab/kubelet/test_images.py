@@ -2,7 +2,7 @@
 
 import pytest
 
-from weft.lab.kubelet import images
+from weft_lab.kubelet import images
 
 
 @pytest.mark.parametrize(

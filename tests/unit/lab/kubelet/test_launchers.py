@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from weft import errors
-from weft.lab.kubelet import isolation, launchers
-from weft.lab.vm import disks
+from weft_lab.kubelet import isolation, launchers
+from weft_lab.vm import disks
 
 POD = {"metadata": {"namespace": "shop", "name": "p"}}
 VMI = {"metadata": {"namespace": "shop", "name": "vm"}, "spec": {"domain": {}}}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from weft.lab.kubelet import logs
-from weft.lab.kubelet.containers import State
+from weft_lab.kubelet import logs
+from weft_lab.kubelet.containers import State
 
 
 def test_who_failed_and_wants_it_has_the_end_of_its_log(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from weft.lab.kubelet import network, nodeobject
+from weft_lab.kubelet import network, nodeobject
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from weft.lab.kubelet import orders
+from weft_lab.kubelet import orders
 
 PLACE = orders.Environment(
     folder=Path("/pods"),

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
-from weft.lab.kubelet import podstatus
-from weft.lab.kubelet.containers import State
+from weft_lab.kubelet import podstatus
+from weft_lab.kubelet.containers import State
 
 FACTS = podstatus.Facts("192.0.2.1", "abc", ("10.244.1.2",), started=100.0, now=200.0)
 POD: dict[str, Any] = {

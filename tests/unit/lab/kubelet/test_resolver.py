@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from weft import errors
-from weft.lab.kubelet import resolver
+from weft_lab.kubelet import resolver
 
 
 def conf(**config: Any) -> str:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft.lab.kubelet import scheduler
+from weft_lab.kubelet import scheduler
 
 
 def node(name: str, *, ready: bool = True, **labels: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from weft import errors
-from weft.lab.kubelet import isolation, security
+from weft_lab.kubelet import isolation, security
 
 
 def of(shared: dict[str, Any] | None = None, **own: Any) -> security.Security:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from weft.lab.kubelet import sysctls
+from weft_lab.kubelet import sysctls
 
 
 def asks(*names: str, **spec: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from weft import errors
-from weft.lab.kubelet import volumes
+from weft_lab.kubelet import volumes
 
 STATUS = "k8s.v1.cni.cncf.io/network-status"
 

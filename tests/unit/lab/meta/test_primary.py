@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weft import errors
-from weft.lab.controllers import main
-from weft.lab.meta import primary
+from weft_lab.controllers import main
+from weft_lab.meta import primary
 
 SUBNET = IPv4Network("10.244.1.0/28")
 

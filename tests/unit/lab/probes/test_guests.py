@@ -2,10 +2,10 @@ from ipaddress import ip_address
 
 import pytest
 
-from weft.lab.probes import guests
-from weft.lab.vm.agentclient import Outcome
 from weft.observe.reach import Seen
 from weft.policy import netpolicy
+from weft_lab.probes import guests
+from weft_lab.vm.agentclient import Outcome
 
 TCP, UDP, SCTP = netpolicy.Protocol.TCP, netpolicy.Protocol.UDP, netpolicy.Protocol.SCTP
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft.lab.probes import packets
+from weft_lab.probes import packets
 
 PORT = st.integers(0, 65535)
 

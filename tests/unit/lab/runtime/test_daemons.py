@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from weft.lab import spec
-from weft.lab.runtime import daemons
+from weft_lab import spec
+from weft_lab.runtime import daemons
 
 
 def settings(lab: spec.Lab, number: int = 1) -> tuple[str, ...]:

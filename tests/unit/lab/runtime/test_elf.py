@@ -2,7 +2,7 @@
 
 import sys
 
-from weft.lab.runtime import elf
+from weft_lab.runtime import elf
 
 
 def test_a_program_names_its_libraries() -> None:

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from weft import errors
-from weft.lab.runtime import cache, debian, toolchain, wrappers
+from weft_lab.runtime import cache, debian, toolchain, wrappers
 
 
 @pytest.mark.parametrize(

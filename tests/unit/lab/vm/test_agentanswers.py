@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from weft.lab.vm import agentanswers
+from weft_lab.vm import agentanswers
 
 CARD = {
     "name": "eth0",

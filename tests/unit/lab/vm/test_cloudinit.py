@@ -5,8 +5,8 @@ import gzip
 
 import pytest
 
-from weft.lab.vm import cloudinit
-from weft.lab.vm.cloudinit import User
+from weft_lab.vm import cloudinit
+from weft_lab.vm.cloudinit import User
 
 
 def parse(body: str) -> cloudinit.CloudConfig:

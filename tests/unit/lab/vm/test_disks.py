@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from weft.errors import InvalidInput
-from weft.lab.vm import disks
+from weft_lab.vm import disks
 
 FOLDERS = (disks.Folder("/img"), disks.Folder("/img/q", "qcow2"))
 

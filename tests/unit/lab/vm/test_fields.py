@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from weft.lab.vm import fields
+from weft_lab.vm import fields
 
 _SPEC = yaml.safe_load(fields.CRD.read_text())["spec"]["versions"][0]["schema"]
 MACHINE = _SPEC["openAPIV3Schema"]["properties"]["spec"]

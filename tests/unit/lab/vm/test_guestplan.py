@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft.lab.vm import cloudinit, guestplan, machine, networkdata, seed
+from weft_lab.vm import cloudinit, guestplan, machine, networkdata, seed
 
 MACS = ("02:00:00:00:00:01",)
 VM = machine.read({"metadata": {"name": "vm1", "namespace": "ns", "uid": "u"}, "spec": {}})

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft.lab.vm import cpio, guest, iso9660, kernel
+from weft_lab.vm import cpio, guest, iso9660, kernel
 
 
 def read_iso(image: bytes) -> dict[str, bytes]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from weft import errors
-from weft.lab.vm import jsonlines
+from weft_lab.vm import jsonlines
 
 
 def test_questions() -> None:

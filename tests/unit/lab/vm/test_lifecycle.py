@@ -7,8 +7,8 @@ import pytest
 
 from tests.unit.lab.vm import manifests
 from weft import errors
-from weft.lab.vm import agentclient, lifecycle, machine, power, status
-from weft.lab.vm.lifecycle import Step
+from weft_lab.vm import agentclient, lifecycle, machine, power, status
+from weft_lab.vm.lifecycle import Step
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 STAMP = "2026-01-02T03:04:05Z"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.unit.lab.vm import manifests
 from weft import names
-from weft.lab.vm import (
+from weft_lab.vm import (
     advice,
     guest,
     launcherpod,
@@ -203,7 +203,7 @@ def test_the_pod_is_kubevirts() -> None:
     assert (owner["kind"], owner["uid"]) == ("VirtualMachineInstance", "vmi-uid")
     assert spec["nodeSelector"] == {"kubernetes.io/hostname": "node2"}
     (container,) = spec["containers"]
-    assert container["command"] == ["/py", "-m", "weft.lab.vm.launcher"]
+    assert container["command"] == ["/py", "-m", "weft_lab.vm.launcher"]
     assert launcherpod.name(manifests.instance()) == meta["name"]
 
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft.lab.vm import networkdata
-from weft.lab.vm.cloudinit import Unreadable
-from weft.lab.vm.networkdata import Ethernet, Route
+from weft_lab.vm import networkdata
+from weft_lab.vm.cloudinit import Unreadable
+from weft_lab.vm.networkdata import Ethernet, Route
 
 MACS = ("02:00:00:00:00:01", "02:00:00:00:00:02")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from weft.lab.vm import quantity
+from weft_lab.vm import quantity
 
 
 def test_amounts() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.unit.lab.vm import manifests
-from weft.lab.vm import launcherpod, requested, validation
+from weft_lab.vm import launcherpod, requested, validation
 
 
 def instance(text: str) -> dict[str, Any]:

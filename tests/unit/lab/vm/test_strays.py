@@ -8,8 +8,8 @@ import pytest
 
 from tests.unit.lab.vm import manifests
 from weft.api.status import NetworkStatus
-from weft.lab.vm import machine, strays
-from weft.lab.vm.agentclient import GuestInterface
+from weft_lab.vm import machine, strays
+from weft_lab.vm.agentclient import GuestInterface
 
 VM = machine.read(manifests.instance())
 MACS = ("02:00:00:00:00:01", "02:00:00:00:00:02")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.lab.vm import manifests
-from weft.lab.vm import validation
+from weft_lab.vm import validation
 
 TEMPLATE = "spec.template.spec."
 DEVICES = TEMPLATE + "domain.devices."

@@ -4,9 +4,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft.lab.apiserver import cluster, structural
-from weft.lab.apiserver.patch import apply, fields, ownership
-from weft.lab.apiserver.schemas import definitions
+from weft_lab.apiserver import cluster, structural
+from weft_lab.apiserver.patch import apply, fields, ownership
+from weft_lab.apiserver.schemas import definitions
 
 POD = structural.Compiler(cluster.definition).compile(
     definitions.reference(f"{definitions.CORE}.Pod")

@@ -4,7 +4,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft.lab.apiserver.patch import merge
+from weft_lab.apiserver.patch import merge
 
 values = st.recursive(
     st.none() | st.integers() | st.text(max_size=3),

@@ -2,9 +2,9 @@ from typing import Any
 
 import pytest
 
-from weft.lab.apiserver import cluster, status, structural
-from weft.lab.apiserver.patch import strategic
-from weft.lab.apiserver.schemas import definitions
+from weft_lab.apiserver import cluster, status, structural
+from weft_lab.apiserver.patch import strategic
+from weft_lab.apiserver.schemas import definitions
 
 POD = structural.Compiler(cluster.definition).compile(
     definitions.reference(f"{definitions.CORE}.Pod")

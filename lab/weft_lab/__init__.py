@@ -1,0 +1,1 @@
+"""A Kubernetes cluster with OVN and virtual machines on one machine, for weft."""

@@ -1,0 +1,75 @@
+"""In which bytes does an item, a page or an error go out? Plain objects, tables or metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from weft_lab.apiserver import items, reads, status, store, table
+from weft_lab.apiserver.request import Form
+from weft_lab.apiserver.resources import Object, Resource, Version
+
+JSON = {"Content-Type": "application/json"}
+
+
+def reply(body: bytes, code: int = 200, warnings: Iterable[str] = ()) -> web.Response:
+    response = web.Response(body=body, status=code, headers=JSON)
+    for text in warnings:
+        response.headers.add("Warning", f"299 - {orjson.dumps(text).decode()}")
+    return response
+
+
+def json(obj: Any, code: int = 200) -> web.Response:
+    return reply(orjson.dumps(obj), code)
+
+
+def error(found: status.ApiError) -> web.Response:
+    response = json(found.body(), found.code)
+    if found.code in {429, 504}:
+        response.headers["Retry-After"] = "1"
+    return response
+
+
+def one(resource: Resource, version: Version, item: store.Item, form: Form) -> bytes:
+    """A single object in the form that was asked for."""
+    if form.kind == "json":
+        return items.body_in(resource, version, item)
+    obj = seen(resource, version, item)
+    if form.kind == "partial":
+        return orjson.dumps(table.partial(obj))
+    meta = {"resourceVersion": str(item.revision)}
+    return table.render(version, [obj], meta, form.include)
+
+
+def empty(resource: Resource, version: Version, form: Form) -> Object:
+    """An object in that form of which nothing is said but its kind, as a bookmark is."""
+    if form.kind == "json":
+        return {"kind": resource.kind, "apiVersion": resource.api_version(version)}
+    return dict(table.PARTIAL if form.kind == "partial" else table.NO_ROWS)
+
+
+def seen(resource: Resource, version: Version, item: store.Item) -> Object:
+    found: Object = orjson.loads(items.body_in(resource, version, item))
+    return found
+
+
+def page(resource: Resource, version: Version, found: reads.Page, form: Form) -> bytes:
+    """A list; plain objects are joined from their stored bytes."""
+    meta = found.meta()
+    if form.kind == "json":
+        head = orjson.dumps(
+            {
+                "kind": resource.items_kind,
+                "apiVersion": resource.api_version(version),
+                "metadata": meta,
+            }
+        )
+        bodies = b",".join([items.body_in(resource, version, item) for item in found.items])
+        return b"".join((head[:-1], b',"items":[', bodies, b"]}"))
+    objects = (seen(resource, version, item) for item in found.items)
+    if form.kind == "partial":
+        return table.partial_list(objects, meta)
+    return table.render(version, objects, meta, form.include)

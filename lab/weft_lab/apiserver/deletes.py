@@ -1,0 +1,103 @@
+"""How does an object go? Deletion of one or many, bindings and evictions of pods.
+
+`deletion` decides; this carries it out on the store. What follows (dependents, the contents of a
+namespace) is the collectors' work.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from weft_lab.apiserver import clock, deletion, status, store, writes
+from weft_lab.apiserver.cluster import Cluster
+from weft_lab.apiserver.resources import Object, Resource
+
+
+def delete(
+    cluster: Cluster, resource: Resource, item: store.Item, request: deletion.Request
+) -> tuple[store.Item, bool]:
+    """The item as it is now, and whether it is gone."""
+    obj = item.parse()
+    deletion.check_preconditions(resource, obj, request)
+    if resource.id == "namespaces":
+        return _end_namespace(cluster, resource, item, obj, request)
+    before = item.parse()
+    decision = deletion.decide(resource, obj, request, time.time())
+    if request.dry_run:
+        return item, decision.now
+    if decision.marked is None:
+        return cluster.remove(resource, item), True
+    if decision.marked == before:
+        return item, False
+    return cluster.put(resource, decision.marked, item), False
+
+
+def _end_namespace(
+    cluster: Cluster, resource: Resource, item: store.Item, obj: Object, request: deletion.Request
+) -> tuple[store.Item, bool]:
+    """A namespace waits, as Terminating, until nothing is left in it."""
+    name = item.key[1]
+    if name in {"default", "kube-system", "kube-public"}:
+        raise status.forbidden("", "namespaces", name, "this namespace may not be deleted")
+    if "deletionTimestamp" in obj["metadata"] or request.dry_run:
+        return item, False
+    obj["metadata"]["deletionTimestamp"] = clock.now()
+    obj.setdefault("status", {})["phase"] = "Terminating"
+    return cluster.put(resource, obj, item), False
+
+
+def delete_all(
+    cluster: Cluster, resource: Resource, chosen: Iterable[store.Item], request: deletion.Request
+) -> list[store.Item]:
+    """Delete what a selector chose; each goes or waits by itself."""
+    return [delete(cluster, resource, item, request)[0] for item in chosen]
+
+
+def drop_finalizer(cluster: Cluster, resource: Resource, item: store.Item, name: str) -> None:
+    """Take one finalizer off; the object goes if it was the last."""
+    obj = item.parse()
+    meta = obj["metadata"]
+    meta["finalizers"] = [one for one in meta.get("finalizers") or () if one != name]
+    if not meta["finalizers"]:
+        del meta["finalizers"]
+    if deletion.is_complete(obj):
+        cluster.remove(resource, item)
+    else:
+        cluster.put(resource, obj, item)
+
+
+def finalize_namespace(cluster: Cluster, target: writes.Target, body: Object) -> store.Item:
+    """PUT of the `finalize` subresource: only spec.finalizers is written."""
+    item = writes.find(cluster, target)
+    obj = item.parse()
+    obj["spec"] = {"finalizers": (body.get("spec") or {}).get("finalizers") or []}
+    if deletion.is_complete(obj):
+        return cluster.remove(target.resource, item)
+    return cluster.put(target.resource, obj, item)
+
+
+def bind(cluster: Cluster, target: writes.Target, body: Object) -> None:
+    """Put a pod on a node, once."""
+    node = (body.get("target") or {}).get("name")
+    if not node:
+        cause = status.required("target.name")
+        raise status.invalid("", "Binding", target.name, [cause])
+    item = writes.find(cluster, target)
+    obj = item.parse()
+    held = obj["spec"].get("nodeName")
+    if "deletionTimestamp" in obj["metadata"]:
+        why = f"pod {target.name} is being deleted, cannot be assigned to a host"
+        raise status.conflict("", "pods/binding", target.name, why)
+    if held:
+        why = f"pod {target.name} is already assigned to node {held!r}".replace("'", '"')
+        raise status.conflict("", "pods/binding", target.name, why)
+    obj["spec"]["nodeName"] = node
+    conditions = obj.setdefault("status", {}).setdefault("conditions", [])
+    conditions[:] = [one for one in conditions if one.get("type") != "PodScheduled"]
+    conditions.append({"type": "PodScheduled", "status": "True", "lastTransitionTime": clock.now()})
+    cluster.put(target.resource, obj, item)
+
+
+def gone_body(resource: Resource, item: store.Item) -> Object:
+    return status.success(item.key[1], resource.group, resource.plural, item.uid)

@@ -1,0 +1,130 @@
+"""What does a deletion do: take the object away, or mark it and wait for somebody?
+
+Pure: decides from the object and the request. Who carries out the rest are the collectors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from weft_lab.apiserver import clock, status
+from weft_lab.apiserver.resources import Object, Resource
+
+ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A client's DeleteOptions."""
+
+    grace: int | None = None
+    propagation: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Either the object goes now, or it stays as `marked`."""
+
+    marked: Object | None
+
+    @property
+    def now(self) -> bool:
+        return self.marked is None
+
+
+def read_request(body: Any, query: dict[str, str]) -> Request:
+    """DeleteOptions from the body, or from the query where the body is empty."""
+    body = body if isinstance(body, dict) else {}
+    grace = body.get("gracePeriodSeconds", query.get("gracePeriodSeconds"))
+    orphan = body.get("orphanDependents", query.get("orphanDependents"))
+    propagation = body.get("propagationPolicy") or query.get("propagationPolicy") or ""
+    if not propagation and orphan is not None:
+        propagation = "Orphan" if str(orphan).lower() == "true" else "Background"
+    if propagation not in ("", "Orphan", "Background", "Foreground"):
+        cause = status.unsupported(
+            "propagationPolicy", propagation, ("Foreground", "Background", "Orphan")
+        )
+        raise status.invalid("", "DeleteOptions", "", [cause])
+    demands = body.get("preconditions")
+    demands = demands if isinstance(demands, dict) else {}
+    try:
+        seconds = None if grace is None else int(grace)
+    except (TypeError, ValueError):
+        raise status.bad_request(f"gracePeriodSeconds {grace!r} is not a number") from None
+    return Request(
+        grace=seconds,
+        propagation=propagation,
+        uid=str(demands.get("uid") or ""),
+        resource_version=str(demands.get("resourceVersion") or ""),
+        dry_run=bool(body.get("dryRun") or query.get("dryRun")),
+    )
+
+
+def check_preconditions(resource: Resource, obj: Object, request: Request) -> None:
+    meta = obj["metadata"]
+    for name, asked, held in (
+        ("UID", request.uid, meta["uid"]),
+        ("ResourceVersion", request.resource_version, meta["resourceVersion"]),
+    ):
+        if asked and asked != held:
+            why = (
+                f"Precondition failed: {name} in precondition: {asked}, {name} in object meta:"
+                f" {held}"
+            )
+            raise status.conflict(resource.group, resource.plural, meta["name"], why)
+
+
+def decide(resource: Resource, obj: Object, request: Request, now: float) -> Decision:
+    """`obj` is changed into the marked form if it stays."""
+    meta = obj["metadata"]
+    finalizers = list(meta.get("finalizers") or ())
+    if request.propagation == "Orphan" and ORPHAN not in finalizers:
+        finalizers.append(ORPHAN)
+    elif request.propagation == "Foreground" and FOREGROUND not in finalizers:
+        finalizers.append(FOREGROUND)
+    elif request.propagation == "Background":
+        finalizers = [one for one in finalizers if one not in {ORPHAN, FOREGROUND}]
+    grace = grace_period(resource, obj, request)
+    if grace == 0 and not finalizers:
+        return Decision(None)
+    if finalizers:
+        meta["finalizers"] = finalizers
+    else:
+        meta.pop("finalizers", None)
+    if "deletionTimestamp" in meta and grace >= meta.get("deletionGracePeriodSeconds", 0):
+        return Decision(obj)
+    meta["deletionTimestamp"] = clock.at(now + grace)
+    meta["deletionGracePeriodSeconds"] = grace
+    if resource.custom:
+        meta["generation"] = meta.get("generation", 1) + 1
+    return Decision(obj)
+
+
+def grace_period(resource: Resource, obj: Object, request: Request) -> int:
+    """Only what runs somewhere needs time to end."""
+    if not resource.strategy.grace:
+        return 0
+    spec = obj.get("spec") or {}
+    if not spec.get("nodeName") or (obj.get("status") or {}).get("phase") in {
+        "Succeeded",
+        "Failed",
+    }:
+        return 0
+    if request.grace is None:
+        held = obj["metadata"].get("deletionGracePeriodSeconds")
+        return int(spec.get("terminationGracePeriodSeconds", 30) if held is None else held)
+    return max(request.grace, 1) if request.grace else 0
+
+
+def is_complete(obj: Object) -> bool:
+    """Marked, and nobody is waited for any more: the object may go."""
+    meta = obj["metadata"]
+    if "deletionTimestamp" not in meta or meta.get("finalizers"):
+        return False
+    if (obj.get("spec") or {}).get("finalizers") and obj.get("kind") == "Namespace":
+        return False
+    return not meta.get("deletionGracePeriodSeconds")

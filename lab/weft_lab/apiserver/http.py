@@ -1,0 +1,282 @@
+"""Which code answers a request? The edge: takes a request apart, calls, and writes the answer.
+
+Everything that decides lives in other modules; this one knows HTTP and their names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from aiohttp import web
+
+from weft import errors
+from weft.decode import budget
+from weft_lab.apiserver import (
+    answers,
+    auth,
+    connections,
+    deletes,
+    discovery,
+    logs,
+    openapi,
+    patches,
+    reads,
+    request,
+    reviews,
+    status,
+    streams,
+    writes,
+)
+from weft_lab.apiserver.cluster import Cluster
+from weft_lab.apiserver.resources import Resource, Version
+
+_LOG = logging.getLogger(__name__)
+_HEALTH = {"/healthz", "/readyz", "/livez"}
+
+
+class Api:
+    """The handler of every connection, whichever socket it came in by."""
+
+    def __init__(
+        self, cluster: Cluster, tokens: dict[str, auth.User], log_files: logs.Files
+    ) -> None:
+        self._cluster = cluster
+        self._tokens = tokens
+        self._logs = log_files
+        self._pages = reads.Pages()
+        self._documents = openapi.Documents(cluster.registry)
+
+    async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
+        """Never raises: an error is an answer."""
+        try:
+            return await self._answer(http)
+        finally:
+            if isinstance(http.protocol, connections.Connection):
+                http.protocol.end_answer()
+
+    async def _answer(self, http: web.BaseRequest) -> web.StreamResponse:
+        try:
+            if http.path in _HEALTH or http.path.startswith(("/healthz/", "/readyz/", "/livez/")):
+                return web.Response(text="ok")
+            user = auth.identify(self._tokens, http.headers.get("Authorization"))
+            route = request.parse_path(http.rel_url.raw_path)
+            if route is None:
+                return self._describe(http)
+            return await self._resource(http, route, user)
+        except status.ApiError as error:
+            return answers.error(error)
+        except errors.WeftError as error:
+            return answers.error(status.internal(str(error)))
+        except web.HTTPRequestEntityTooLarge:
+            return answers.error(status.too_large(f"limit is {request.BODY_LIMIT}"))
+        except budget.Exceeded as error:
+            return answers.error(request.exceeded("the object", error))
+        except RecursionError:
+            return answers.error(status.bad_request("the object is nested too deep"))
+        except (ConnectionResetError, web.HTTPException):
+            raise
+        except Exception:
+            _LOG.exception("%s %s", http.method, http.path)
+            return answers.error(status.internal("see the server's log"))
+
+    def _describe(self, http: web.BaseRequest) -> web.StreamResponse:
+        """What the server tells about itself."""
+        if http.method != "GET":
+            raise status.method_not_allowed()
+        if http.path.startswith("/openapi/"):
+            return self._document(http)
+        registry = self._cluster.registry
+        match http.path.strip("/").split("/"):
+            case [""]:
+                return answers.json({"paths": ["/api", "/apis", "/openapi/v2", "/version"]})
+            case ["version"]:
+                return answers.json(discovery.VERSION)
+            case ["api"]:
+                return answers.json(discovery.core_versions(http.host))
+            case ["apis"]:
+                return answers.json(discovery.group_list(registry))
+            case ["api", version]:
+                found = discovery.resource_list(registry, "", version)
+            case ["apis", group]:
+                found = discovery.group_of(registry, group)
+                if found:
+                    found = {"kind": "APIGroup", "apiVersion": "v1", **found}
+            case ["apis", group, version]:
+                found = discovery.resource_list(registry, group, version)
+            case _:
+                found = None
+        if found is None:
+            raise status.no_such_path()
+        return answers.json(found)
+
+    def _document(self, http: web.BaseRequest) -> web.StreamResponse:
+        if http.path == "/openapi/v2":
+            protobuf = "proto-openapi" in http.headers.get("Accept", "")
+            body = self._documents.all(protobuf=protobuf)
+            if protobuf:
+                return web.Response(body=body, headers={"Content-Type": openapi.PROTOBUF})
+            return answers.reply(body)
+        if http.path.rstrip("/") == "/openapi/v3":
+            return answers.reply(self._documents.index())
+        document = self._documents.group(http.path.removeprefix("/openapi/v3/"))
+        if document is None:
+            raise status.no_such_path()
+        return answers.reply(document)
+
+    async def _resource(
+        self, http: web.BaseRequest, route: request.Route, user: auth.User
+    ) -> web.StreamResponse:
+        found = self._cluster.registry.find(route.group, route.version, route.plural)
+        if found is None:
+            if http.method == "POST" and reviews.answers(route):
+                return answers.json(reviews.answer(route, (await _body(http)).value, user), 201)
+            raise status.no_such_path()
+        resource, version = found
+        if not resource.namespaced and route.namespace:
+            raise status.no_such_path()
+        target = writes.Target(resource, version, route.namespace, route.name, route.subresource)
+        if version.warning:
+            target.warnings.append(version.warning)
+        if route.subresource not in {"", "status"}:
+            return await self._subresource(http, target)
+        if route.subresource and not version.has_status:
+            raise status.no_such_path()
+        if not route.name:
+            return await self._many(http, target)
+        return await self._one(http, target)
+
+    async def _many(self, http: web.BaseRequest, target: writes.Target) -> web.StreamResponse:
+        """A whole collection: list, watch, create, delete by selector."""
+        resource, version, cluster = target.resource, target.version, self._cluster
+        if http.method == "GET":
+            return await self._read_many(http, resource, version, target.namespace)
+        if http.method == "POST":
+            if resource.namespaced and not target.namespace:
+                raise status.method_not_allowed()
+            body = await _body(http)
+            options = request.write_options(http.query, _agent(http), body)
+            item = writes.create(cluster, target, _object(body), options)
+            await cluster.journal.durable()
+            return self._item(http, target, item, 201)
+        if http.method == "DELETE" and "deletecollection" in resource.verbs:
+            asked = request.delete_options((await _body(http)).value, http.query)
+            chosen = reads.selection(resource, target.namespace, http.query)
+            found = chosen.choose(cluster.collection(resource))
+            gone = deletes.delete_all(cluster, resource, found, asked)
+            await cluster.journal.durable()
+            page = reads.Page(gone, cluster.store.revision)
+            return answers.reply(answers.page(resource, version, page, request.Form()))
+        raise status.method_not_allowed()
+
+    async def _read_many(
+        self, http: web.BaseRequest, resource: Resource, version: Version, namespace: str
+    ) -> web.StreamResponse:
+        query, cluster = http.query, self._cluster
+        chosen = reads.selection(resource, namespace, query)
+        form = request.parse_accept(http.headers.get("Accept", ""), query.get("includeObject", ""))
+        if request.flag(query, "watch") or "/watch/" in http.path:
+            return await streams.serve(cluster, http, resource, version, chosen, form)
+        limit = reads.read_number(query, "limit")
+        if token := query.get("continue", ""):
+            page = self._pages.following(token, limit)
+        else:
+            reads.check_revision(query, cluster.store.revision)
+            found = chosen.choose(cluster.collection(resource))
+            page = self._pages.first(found, cluster.store.revision, limit)
+        return answers.reply(answers.page(resource, version, page, form))
+
+    async def _one(self, http: web.BaseRequest, target: writes.Target) -> web.StreamResponse:
+        """One object: get, update, patch, delete."""
+        cluster, resource = self._cluster, target.resource
+        if http.method == "GET":
+            if request.flag(http.query, "watch"):
+                raise status.bad_request("watch a list with fieldSelector=metadata.name=…")
+            return self._item(http, target, writes.find(cluster, target))
+        if http.method == "DELETE" and not target.subresource:
+            asked = request.delete_options((await _body(http)).value, http.query)
+            item = writes.find(cluster, target)
+            item, gone = deletes.delete(cluster, resource, item, asked)
+            await cluster.journal.durable()
+            if gone and not resource.strategy.grace:
+                return answers.json(deletes.gone_body(resource, item))
+            return self._item(http, target, item)
+        body = await _body(http)
+        options = request.write_options(http.query, _agent(http), body)
+        code = 200
+        if http.method == "PUT":
+            item = writes.update(cluster, target, _object(body), options)
+        elif http.method == "PATCH":
+            item, new = patches.patch(cluster, target, http.content_type, body.value, options)
+            code = 201 if new else 200
+        else:
+            raise status.method_not_allowed()
+        await cluster.journal.durable()
+        return self._item(http, target, item, code)
+
+    async def _subresource(
+        self, http: web.BaseRequest, target: writes.Target
+    ) -> web.StreamResponse:
+        cluster, name = self._cluster, target.subresource
+        if target.resource.kind == "Pod" and name in _STREAMS:
+            raise status.not_served(_STREAMS[name])
+        if name not in target.resource.subresources:
+            raise status.no_such_path()
+        if name == "log" and http.method == "GET":
+            return await self._logs.serve(http, cluster, writes.find(cluster, target))
+        body = _object(await _body(http))
+        if name == "binding" and http.method == "POST":
+            deletes.bind(cluster, target, body)
+        elif name == "eviction" and http.method == "POST":
+            asked = request.delete_options(body.get("deleteOptions"), http.query)
+            deletes.delete(cluster, target.resource, writes.find(cluster, target), asked)
+        elif name == "finalize" and http.method == "PUT":
+            item = deletes.finalize_namespace(cluster, target, body)
+            await cluster.journal.durable()
+            return self._item(http, target, item)
+        else:
+            raise status.method_not_allowed()
+        await cluster.journal.durable()
+        return answers.json({**_SUCCESS}, 201)
+
+    def _item(
+        self, http: web.BaseRequest, target: writes.Target, item: Any, code: int = 200
+    ) -> web.Response:
+        form = request.parse_accept(
+            http.headers.get("Accept", ""), http.query.get("includeObject", "")
+        )
+        body = answers.one(target.resource, target.version, item, form)
+        return answers.reply(body, code, target.warnings)
+
+
+# What kubectl asks for that the lab does in another way.
+_STREAMS = {
+    "exec": "kubectl exec: a pod of the lab is entered by `weft lab exec NAMESPACE/POD -- COMMAND`",
+    "attach": "kubectl attach: `kubectl logs -f` follows what a container of the lab writes",
+    "portforward": "kubectl port-forward: a pod's ports are reached from inside of the lab, as by"
+    " `weft lab exec node1 -- COMMAND`",
+}
+_SUCCESS = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+
+
+_LARGE = 32 * 1024  # bytes of a body that is parsed in a thread, while others are served
+
+
+async def _body(http: web.BaseRequest) -> request.Body:
+    if not http.can_read_body:
+        return request.Body()
+    data = await connections.read_body(http)
+    if len(data) > _LARGE:
+        return await asyncio.to_thread(request.parse_body, data, http.content_type)
+    return request.parse_body(data, http.content_type)
+
+
+def _object(body: request.Body) -> dict[str, Any]:
+    if not isinstance(body.value, dict):
+        raise status.bad_request("the body must be an object")
+    return body.value
+
+
+def _agent(http: web.BaseRequest) -> str:
+    return http.headers.get("User-Agent", "")

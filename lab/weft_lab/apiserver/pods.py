@@ -1,0 +1,191 @@
+"""What is particular to pods: their defaults, and what may not change once they exist."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from weft_lab.apiserver import metadata, status
+from weft_lab.apiserver.resources import Object
+
+_RESTART = ("Always", "OnFailure", "Never")
+_DNS = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
+_PULL = ("Always", "IfNotPresent", "Never")
+_PROTOCOLS = ("TCP", "UDP", "SCTP")
+_CHANGEABLE = (
+    "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,"
+    "`spec.tolerations` (only additions to existing tolerations),"
+    "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
+)
+
+
+def default(obj: Object) -> None:
+    """Fill in what a pod's author left out, as the reference server does."""
+    spec = obj.get("spec")
+    if not isinstance(spec, dict):
+        return
+    spec.setdefault("restartPolicy", "Always")
+    spec.setdefault("dnsPolicy", "ClusterFirst")
+    spec.setdefault("schedulerName", "default-scheduler")
+    spec.setdefault("securityContext", {})
+    spec.setdefault("enableServiceLinks", True)
+    if spec.get("terminationGracePeriodSeconds") is None:
+        spec["terminationGracePeriodSeconds"] = 30
+    account = spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"
+    spec["serviceAccountName"] = spec["serviceAccount"] = account
+    for kind in ("initContainers", "containers"):
+        for container in spec.get(kind) or ():
+            _default_container(container)
+    for volume in spec.get("volumes") or ():
+        if len(volume) == 1:
+            volume["emptyDir"] = {}
+        for source in ("secret", "configMap", "projected", "downwardAPI"):
+            if isinstance(volume.get(source), dict):
+                volume[source].setdefault("defaultMode", 420)
+
+
+def _default_container(container: Object) -> None:
+    container.setdefault("resources", {})
+    container.setdefault("terminationMessagePath", "/dev/termination-log")
+    container.setdefault("terminationMessagePolicy", "File")
+    if not container.get("imagePullPolicy"):
+        tag = container.get("image", "").rpartition("/")[2].partition(":")[2]
+        container["imagePullPolicy"] = "Always" if tag in {"", "latest"} else "IfNotPresent"
+    for port in container.get("ports") or ():
+        port.setdefault("protocol", "TCP")
+    resources = container["resources"]
+    for name, amount in (resources.get("limits") or {}).items():
+        resources.setdefault("requests", {}).setdefault(name, amount)
+
+
+def create(obj: Object) -> None:
+    """A new pod has done nothing yet, whatever its author says."""
+    obj["status"] = {"phase": "Pending", "qosClass": quality(obj.get("spec") or {})}
+
+
+def quality(spec: Object) -> str:
+    """Guaranteed, Burstable or BestEffort, from what the containers ask for."""
+    asked = [c.get("resources") or {} for c in spec.get("containers") or ()]
+    if not any(one.get("requests") or one.get("limits") for one in asked):
+        return "BestEffort"
+    for one in asked:
+        requests, limits = one.get("requests") or {}, one.get("limits") or {}
+        if any(limits.get(k) is None or limits[k] != requests.get(k) for k in ("cpu", "memory")):
+            return "Burstable"
+    return "Guaranteed"
+
+
+def validate(obj: Object) -> list[status.Cause]:
+    """The rules that a pod's author meets; a lab leaves the rest to whoever runs the pod."""
+    spec = obj.get("spec")
+    if not isinstance(spec, dict):
+        return [status.required("spec.containers")]
+    causes: list[status.Cause] = []
+    containers = spec.get("containers")
+    if not containers:
+        causes.append(status.required("spec.containers"))
+    names: set[str] = set()
+    volumes = _check_volumes(spec.get("volumes") or (), causes)
+    for kind in ("initContainers", "containers"):
+        for place, container in enumerate(spec.get(kind) or ()):
+            _check_container(f"spec.{kind}[{place}]", container, names, volumes, causes)
+    for field, known in (("restartPolicy", _RESTART), ("dnsPolicy", _DNS)):
+        if spec.get(field) not in known:
+            causes.append(status.unsupported(f"spec.{field}", spec.get(field), known))
+    if spec.get("dnsPolicy") == "None" and not (spec.get("dnsConfig") or {}).get("nameservers"):
+        why = "must provide at least one DNS nameserver when `dnsPolicy` is None"
+        causes.append(status.required("spec.dnsConfig.nameservers", why))
+    if (grace := spec.get("terminationGracePeriodSeconds")) is not None and grace < 0:
+        why = "must be greater than or equal to 0"
+        causes.append(status.wrong("spec.terminationGracePeriodSeconds", grace, why))
+    for place, gate in enumerate(spec.get("readinessGates") or ()):
+        if not gate.get("conditionType"):
+            causes.append(status.required(f"spec.readinessGates[{place}].conditionType"))
+    for field in ("hostname", "subdomain"):
+        if spec.get(field):
+            causes += metadata.validate_name(spec[field], "label", f"spec.{field}")
+    if spec.get("nodeName"):
+        causes += metadata.validate_name(spec["nodeName"], "subdomain", "spec.nodeName")
+    return causes
+
+
+def _check_volumes(volumes: Any, causes: list[status.Cause]) -> set[str]:
+    names: set[str] = set()
+    for place, volume in enumerate(volumes):
+        name, field = volume.get("name", ""), f"spec.volumes[{place}].name"
+        if not name:
+            causes.append(status.required(field))
+        elif name in names:
+            causes.append(status.duplicate(field, name))
+        else:
+            causes += metadata.validate_name(name, "label", field)
+        names.add(name)
+        if len(volume) > 2:
+            why = "may not specify more than 1 volume type"
+            causes.append(status.barred(f"spec.volumes[{place}]", why))
+    return names
+
+
+def _check_container(
+    field: str, container: Object, names: set[str], volumes: set[str], causes: list[status.Cause]
+) -> None:
+    name = container.get("name", "")
+    if not name:
+        causes.append(status.required(f"{field}.name"))
+    elif name in names:
+        causes.append(status.duplicate(f"{field}.name", name))
+    else:
+        causes += metadata.validate_name(name, "label", f"{field}.name")
+    names.add(name)
+    if not container.get("image"):
+        causes.append(status.required(f"{field}.image"))
+    if (policy := container.get("imagePullPolicy")) not in _PULL:
+        causes.append(status.unsupported(f"{field}.imagePullPolicy", policy, _PULL))
+    for place, port in enumerate(container.get("ports") or ()):
+        number, at = port.get("containerPort"), f"{field}.ports[{place}]"
+        if number is None:
+            causes.append(status.required(f"{at}.containerPort"))
+        elif not 0 < number < 65536:
+            why = "must be between 1 and 65535, inclusive"
+            causes.append(status.wrong(f"{at}.containerPort", number, why))
+        if port.get("protocol") not in _PROTOCOLS:
+            causes.append(status.unsupported(f"{at}.protocol", port.get("protocol"), _PROTOCOLS))
+    for place, mount in enumerate(container.get("volumeMounts") or ()):
+        at = f"{field}.volumeMounts[{place}]"
+        if not mount.get("mountPath"):
+            causes.append(status.required(f"{at}.mountPath"))
+        if (volume := mount.get("name", "")) not in volumes:
+            text = f"Not found: {status.quote(volume)}"
+            causes.append(status.Cause(f"{at}.name", text, "FieldValueNotFound"))
+    for place, variable in enumerate(container.get("env") or ()):
+        if not variable.get("name"):
+            causes.append(status.required(f"{field}.env[{place}].name"))
+
+
+def validate_change(new: Object, old: Object) -> list[status.Cause]:
+    """What a pod runs is settled when it is created, but for a few fields."""
+    if new.get("spec") == old.get("spec"):
+        return []
+    if _frozen(new["spec"]) == _frozen(old["spec"]) and _tolerated(new["spec"], old["spec"]):
+        return []
+    why = f"pod updates may not change fields other than {_CHANGEABLE}"
+    return [status.barred("spec", why)]
+
+
+def _frozen(spec: Object) -> Object:
+    free = {
+        "activeDeadlineSeconds",
+        "tolerations",
+        "terminationGracePeriodSeconds",
+        "schedulingGates",
+        "ephemeralContainers",
+    }
+    kept = {key: value for key, value in spec.items() if key not in free}
+    for kind in ("initContainers", "containers"):
+        if kept.get(kind):
+            kept[kind] = [{**one, "image": "", "imagePullPolicy": ""} for one in kept[kind]]
+    return kept
+
+
+def _tolerated(new: Object, old: Object) -> bool:
+    after = new.get("tolerations") or []
+    return all(one in after for one in old.get("tolerations") or [])

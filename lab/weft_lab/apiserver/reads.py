@@ -1,0 +1,131 @@
+"""What does a list answer? Selection, the revision it stands for, and its parts.
+
+A list with a limit keeps the chosen items until its parts are fetched: items never change, so
+that costs only references, and all parts together are one consistent moment.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import secrets
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import orjson
+
+from weft_lab.apiserver import items, selectors, status, store
+from weft_lab.apiserver.resources import Resource
+
+_KEPT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a client wants to see, parsed."""
+
+    namespace: str
+    labels: selectors.Predicate | None
+    fields: selectors.Predicate | None
+    key: store.Key | None = None
+
+    def choose(self, collection: store.Collection) -> list[store.Item]:
+        if self.key is not None:
+            item = collection.items.get(self.key)
+            found = [item] if item is not None else []
+        else:
+            found = collection.select(self.namespace)
+        if self.fields is not None:
+            found = [item for item in found if self.fields(item.fields)]
+        if self.labels is not None:
+            found = [item for item in found if self.labels(item.labels)]
+        return found
+
+
+def selection(resource: Resource, namespace: str, query: Mapping[str, str]) -> Selection:
+    text = query.get("fieldSelector", "")
+    name = selectors.exact_field(text, "metadata.name") if text else None
+    whole = name is not None and (bool(namespace) or not resource.namespaced)
+    return Selection(
+        namespace,
+        selectors.parse_labels(query.get("labelSelector", "")),
+        selectors.parse_fields(text, items.field_names(resource)),
+        (namespace, name) if whole and name is not None else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One part of a list."""
+
+    items: list[store.Item]
+    revision: int
+    token: str = ""
+    remaining: int | None = None
+
+    def meta(self) -> dict[str, object]:
+        meta: dict[str, object] = {"resourceVersion": str(self.revision)}
+        if self.token:
+            meta["continue"] = self.token
+            if self.remaining:
+                meta["remainingItemCount"] = self.remaining
+        return meta
+
+
+class Pages:
+    """Lists that clients are in the middle of fetching."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, tuple[int, list[store.Item]]] = OrderedDict()
+
+    def first(self, chosen: list[store.Item], revision: int, limit: int) -> Page:
+        if not limit or len(chosen) <= limit:
+            return Page(chosen, revision)
+        name = secrets.token_hex(8)  # none that an earlier life of the server gave
+        self._kept[name] = revision, chosen
+        while len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+        return self._part(name, 0, limit)
+
+    def following(self, token: str, limit: int) -> Page:
+        try:
+            given = orjson.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+            name, start = str(given["list"]), int(given["start"])
+            if start < 0:
+                raise ValueError
+        except (binascii.Error, ValueError, KeyError, TypeError, OverflowError):
+            raise status.bad_request("continue key is not valid: use what the list gave") from None
+        if name not in self._kept:
+            raise status.gone(
+                "The provided continue parameter is too old to display a consistent list result."
+                " You must start a new list without the continue parameter."
+            )
+        return self._part(name, start, limit)
+
+    def _part(self, name: str, start: int, limit: int) -> Page:
+        revision, chosen = self._kept[name]
+        end = start + limit if limit else len(chosen)
+        if end >= len(chosen):
+            return Page(chosen[start:], revision)
+        token = base64.urlsafe_b64encode(orjson.dumps({"list": name, "start": end}))
+        return Page(chosen[start:end], revision, token.rstrip(b"=").decode(), len(chosen) - end)
+
+
+def read_number(query: Mapping[str, str], name: str) -> int:
+    text = query.get(name, "")
+    if not text:
+        return 0
+    if len(text) > 19 or not text.isascii() or not text.isdigit():
+        shown = status.quote(text[:40])
+        raise status.bad_request(f"{name}={shown} must be a whole number, and not negative")
+    return int(text)
+
+
+def check_revision(query: Mapping[str, str], current: int) -> None:
+    """A list can be newer than asked, never older; the past is not kept."""
+    asked = read_number(query, "resourceVersion")
+    if asked > current:
+        raise status.too_new(asked, current)
+    if query.get("resourceVersionMatch") == "Exact" and 0 < asked < current:
+        raise status.gone(f"The resourceVersion for the provided list is too old: {asked}")

@@ -1,0 +1,158 @@
+"""What does a request ask for? Its path, its query and its body, parsed; nothing is looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from weft.decode import budget, jsontext
+from weft_lab.apiserver import deletion, protobuf, status, writes
+
+BODY_LIMIT = 3 * budget.MIB
+BUDGET = budget.Budget(size=BODY_LIMIT, values=50_000)
+_TOLD = 20  # duplicates, at most
+_MANAGER_LIMIT = 128  # characters of a field manager's name
+_TRUE = {"true", "1", "t", "True", "TRUE", ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A path below /api or /apis, taken apart."""
+
+    group: str
+    version: str
+    plural: str
+    namespace: str = ""
+    name: str = ""
+    subresource: str = ""
+
+
+def parse_path(path: str) -> Route | None:
+    """None when the path does not name a resource."""
+    parts = [unquote(part) for part in path.strip("/").split("/")]
+    if parts[0] == "api" and len(parts) >= 3:
+        group, version, rest = "", parts[1], parts[2:]
+    elif parts[0] == "apis" and len(parts) >= 4:
+        group, version, rest = parts[1], parts[2], parts[3:]
+    else:
+        return None
+    namespace = ""
+    if rest[0] == "watch" and len(rest) > 1:
+        rest = rest[1:]  # an old way to ask for a watch
+    if rest[0] == "namespaces" and len(rest) >= 3 and not group and rest[2] in _OF_NAMESPACE:
+        return Route(group, version, "namespaces", "", rest[1], "/".join(rest[2:]))
+    if rest[0] == "namespaces" and len(rest) >= 3:
+        namespace, rest = rest[1], rest[2:]
+    name = rest[1] if len(rest) > 1 else ""
+    return Route(group, version, rest[0], namespace, name, "/".join(rest[2:]))
+
+
+_OF_NAMESPACE = {"status", "finalize"}
+
+
+def flag(query: Mapping[str, str], name: str) -> bool:
+    return name in query and query[name] in _TRUE
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a client sent, and what strict decoding has to say of keys that stand twice in it."""
+
+    value: Any = None
+    duplicates: tuple[str, ...] = ()
+
+
+def parse_body(body: bytes, media: str) -> Body:
+    """JSON or YAML, by content type; an apply is JSON more often than it says."""
+    if not body:
+        return Body()
+    if media == "application/vnd.kubernetes.protobuf":
+        return Body(protobuf.decode(body))
+    if "cbor" in media:
+        raise status.unsupported_media(media, "application/json", "application/yaml")
+    try:
+        value, keys = jsontext.parse_counted(body, BUDGET)
+        twice = jsontext.duplicates(body, keys)
+        return Body(value, tuple(f'duplicate field "{one.path}"' for one in twice[:_TOLD]))
+    except budget.Exceeded as error:
+        raise exceeded("the body", error) from None
+    except budget.Malformed as error:
+        if "yaml" not in media:
+            raise status.bad_request(f"the body is not valid JSON: {error}") from None
+    return _parse_yaml(body)
+
+
+def _parse_yaml(body: bytes) -> Body:
+    from weft.decode import yamltext  # only those who write by hand send it
+
+    try:
+        found = yamltext.parse_one(body, BUDGET)
+    except budget.Exceeded as error:
+        raise exceeded("the body", error) from None
+    except budget.Malformed as error:
+        raise status.bad_request(f"the body is not valid YAML: {error}") from None
+    twice = found.duplicates[:_TOLD]
+    told = tuple(f'line {one.line}: key "{one.path}" already set in map' for one in twice)
+    return Body(found.value, told)
+
+
+def exceeded(what: str, error: budget.Exceeded) -> status.ApiError:
+    """How a budget that ended is told to a client."""
+    if isinstance(error, budget.TooDeep):
+        return status.bad_request(f"{what} {error}")
+    return status.too_large(f"{what} {error}")
+
+
+def write_options(query: Mapping[str, str], agent: str, body: Body = Body()) -> writes.Options:
+    dry = query.get("dryRun", "")
+    if dry not in {"", "All"}:
+        cause = status.unsupported("dryRun", dry, ("All",))
+        raise status.invalid("meta.k8s.io", "CreateOptions", "", [cause])
+    validation = query.get("fieldValidation") or "Warn"
+    if validation not in {"Strict", "Warn", "Ignore"}:
+        cause = status.unsupported("fieldValidation", validation, ("Ignore", "Warn", "Strict"))
+        raise status.invalid("meta.k8s.io", "CreateOptions", "", [cause])
+    manager = query.get("fieldManager") or ""
+    if len(manager) > _MANAGER_LIMIT or not manager.isprintable():
+        rule = f"Too long: may not be more than {_MANAGER_LIMIT} bytes"
+        if len(manager) <= _MANAGER_LIMIT:
+            rule = (
+                f"Invalid value: {status.quote(manager)}: should only contain printable characters"
+            )
+        cause = status.Cause("fieldManager", rule)
+        raise status.invalid("meta.k8s.io", "CreateOptions", "", [cause])
+    manager = manager or agent.partition("/")[0][:_MANAGER_LIMIT] or "unknown"
+    return writes.Options(dry == "All", manager, validation, flag(query, "force"), body.duplicates)
+
+
+def delete_options(body: Any, query: Mapping[str, str]) -> deletion.Request:
+    return deletion.read_request(body, dict(query))
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """In which form the client wants the answer: `json`, `table` or `partial`."""
+
+    kind: str = "json"
+    include: str = "Metadata"
+
+
+def parse_accept(header: str, include: str) -> Form:
+    """The first acceptable form; protobuf is only ever the second best."""
+    if not header or header == "application/json" or header == "*/*":
+        return Form()
+    for part in header.split(","):
+        media, *parameters = (word.strip() for word in part.split(";"))
+        if media not in {"application/json", "application/*", "*/*", "application/yaml"}:
+            continue
+        asked = dict(word.partition("=")[::2] for word in parameters)
+        kind = asked.get("as", "")
+        if kind == "Table" and asked.get("v", "v1") in {"v1", "v1beta1"}:
+            return Form("table", include or "Metadata")
+        if kind.startswith("PartialObjectMetadata"):
+            return Form("partial")
+        if not kind:
+            return Form()
+    raise status.not_acceptable("application/json")

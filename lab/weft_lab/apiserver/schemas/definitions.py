@@ -1,0 +1,21 @@
+"""The definitions of all built-in types, read once when first asked for."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from weft_lab.apiserver.schemas import cluster, extensions, meta, notation, pod, volume
+
+META = "io.k8s.apimachinery.pkg.apis.meta.v1"
+CORE = "io.k8s.api.core.v1"
+EXTENSIONS = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1"
+
+
+@cache
+def builtin() -> dict[str, notation.Schema]:
+    """Full name to OpenAPI schema; callers do not change it."""
+    return notation.read(meta.TEXT, pod.TEXT, volume.TEXT, cluster.TEXT, extensions.TEXT)
+
+
+def reference(name: str) -> notation.Schema:
+    return {"$ref": notation.PREFIX + name}

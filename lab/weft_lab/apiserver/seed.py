@@ -1,0 +1,90 @@
+"""What is there when the server starts? Types that were defined before, given CRDs, namespaces."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from weft import errors
+from weft.decode import budget
+from weft_lab.apiserver import crd, status, writes
+from weft_lab.apiserver.cluster import Cluster
+
+_CRDS = "customresourcedefinitions.apiextensions.k8s.io"
+_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
+_OPTIONS = writes.Options(manager="weft-lab", validation="Ignore")
+
+
+def types(cluster: Cluster) -> None:
+    """Offer the types whose definitions are stored."""
+    for item in list(cluster.store.collection(_CRDS).items.values()):
+        cluster.install(crd.to_resource(item.parse()))
+
+
+async def namespaces(cluster: Cluster) -> None:
+    """The namespaces that every cluster has."""
+    found = cluster.registry.find("", "v1", "namespaces")
+    assert found is not None
+    for name in _NAMESPACES:
+        if ("", name) not in cluster.collection(found[0]).items:
+            obj = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+            writes.create(cluster, writes.Target(*found), obj, _OPTIONS)
+    await cluster.journal.durable()
+
+
+def account(cluster: Cluster, namespace: str) -> None:
+    """The service account that pods of a namespace run under unless they say otherwise."""
+    found = cluster.registry.find("", "v1", "serviceaccounts")
+    assert found is not None
+    if (namespace, "default") not in cluster.collection(found[0]).items:
+        obj = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
+        writes.create(cluster, writes.Target(*found, namespace), obj, _OPTIONS)
+
+
+async def manifests(cluster: Cluster, places: Iterable[Path]) -> None:
+    """Install the definitions in these files and folders that are not there as they are."""
+    for path in sorted(file for place in places for file in _files(place)):
+        text = path.read_bytes()
+        fact, mark = f"manifest {path.name}", hashlib.sha256(text).hexdigest()
+        known, *names = (cluster.journal.fact(fact) or " ").split(" ")
+        held = cluster.store.collection(_CRDS).items
+        if known == mark and all(("", name) in held for name in names):
+            continue
+        names = []
+        for obj in _documents(path, text):
+            try:
+                names.append(_install(cluster, obj))
+            except status.ApiError as error:
+                raise errors.InvalidInput(str(path), "manifest", None, str(error)) from error
+        await cluster.journal.durable()
+        cluster.journal.set_fact(fact, " ".join((mark, *names)))
+
+
+def _files(place: Path) -> list[Path]:
+    return sorted(place.glob("*.yaml")) if place.is_dir() else [place]
+
+
+def _documents(path: Path, text: bytes) -> list[dict[str, Any]]:
+    from weft.decode import yamltext  # only for manifests that have changed
+
+    try:
+        return [one.value for one in yamltext.parse(text, budget.FILE) if one.value]
+    except budget.Malformed as error:
+        raise errors.InvalidInput(
+            str(path), "manifest", None, f"is not valid YAML: {error}"
+        ) from error
+
+
+def _install(cluster: Cluster, obj: dict[str, Any]) -> str:
+    found = cluster.registry.find("apiextensions.k8s.io", "v1", "customresourcedefinitions")
+    assert found is not None
+    name = str(obj["metadata"]["name"])
+    target = writes.Target(*found, name=name)
+    held = cluster.collection(found[0]).items.get(("", name))
+    if held is None:
+        writes.create(cluster, target, obj, _OPTIONS)
+    else:
+        writes.replace(cluster, target, held, obj, _OPTIONS)
+    return name

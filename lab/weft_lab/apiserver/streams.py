@@ -1,0 +1,131 @@
+"""How does a watch go over the wire? One JSON object a line, until somebody ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping
+from functools import partial
+
+import orjson
+from aiohttp import web
+
+from weft_lab.apiserver import answers, reads, request, status, watch
+from weft_lab.apiserver.cluster import Cluster
+from weft_lab.apiserver.resources import Object, Resource, Version
+
+BOOKMARK_EVERY = 60.0
+_INITIAL_END = {"k8s.io/initial-events-end": "true"}
+
+
+async def serve(
+    cluster: Cluster,
+    http: web.BaseRequest,
+    resource: Resource,
+    version: Version,
+    chosen: reads.Selection,
+    form: request.Form,
+) -> web.StreamResponse:
+    """Answer a watch; returns when the client, the clock or the server ends it."""
+    query = http.query
+    watcher = watch.Watcher(
+        chosen.namespace,
+        chosen.labels,
+        chosen.fields,
+        partial(answers.one, resource, version, form=form),
+        resource.api_version(version) if form.kind == "json" else "",
+    )
+    wanted = request.flag(query, "allowWatchBookmarks")
+    bookmarks = _Bookmarks(answers.empty(resource, version, form), wanted)
+    seconds = reads.read_number(query, "timeoutSeconds") or random.randint(1800, 3600)
+    head = _begin(cluster, resource, watcher, chosen, query, bookmarks)
+    cluster.hub.add(resource.id, watcher)  # before anything is awaited, so that nothing is missed
+    try:
+        response = web.StreamResponse(headers=answers.JSON)
+        response.enable_chunked_encoding()
+        await response.prepare(http)
+        await response.write(head)
+        await _pump(cluster, response, watcher, bookmarks, seconds)
+        await response.write_eof()
+    finally:
+        cluster.hub.discard(resource.id, watcher)
+    return response
+
+
+class _Bookmarks:
+    """Events that say only: you have seen everything up to here."""
+
+    def __init__(self, empty: Object, wanted: bool) -> None:
+        self._empty = empty
+        self.wanted = wanted
+
+    def line(self, revision: int, annotations: dict[str, str] | None = None) -> bytes:
+        meta: dict[str, object] = {"resourceVersion": str(revision), "creationTimestamp": None}
+        if annotations:
+            meta["annotations"] = annotations
+        return (
+            orjson.dumps({"type": "BOOKMARK", "object": {**self._empty, "metadata": meta}}) + b"\n"
+        )
+
+
+def _begin(
+    cluster: Cluster,
+    resource: Resource,
+    watcher: watch.Watcher,
+    chosen: reads.Selection,
+    query: Mapping[str, str],
+    bookmarks: _Bookmarks,
+) -> bytes:
+    """The first lines: what is there, or what happened since, or that it is too late to tell."""
+    collection = cluster.collection(resource)
+    asked = reads.read_number(query, "resourceVersion")
+    initial = query.get("sendInitialEvents")
+    if initial == "true" or (initial is None and asked == 0):
+        watcher.revision = cluster.store.revision
+        lines = [watch.frame("ADDED", watcher.encode(item)) for item in chosen.choose(collection)]
+        if initial == "true":
+            lines.append(bookmarks.line(watcher.revision, _INITIAL_END))
+        return b"".join(lines)
+    if asked == 0:
+        watcher.revision = cluster.store.revision
+        return b""
+    changes = collection.since(asked)
+    if changes is None:
+        watcher.end()
+        text = f"too old resource version: {asked} ({collection.oldest})"
+        return _error_line(status.gone(text))
+    watcher.revision = asked
+    for change in changes:
+        watcher.offer(change)
+    watcher.revision = max(asked, cluster.store.revision)
+    return watcher.take()
+
+
+def _error_line(error: status.ApiError) -> bytes:
+    return orjson.dumps({"type": "ERROR", "object": error.body()}) + b"\n"
+
+
+async def _pump(
+    cluster: Cluster,
+    response: web.StreamResponse,
+    watcher: watch.Watcher,
+    bookmarks: _Bookmarks,
+    seconds: float,
+) -> None:
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    next_bookmark = loop.time() + BOOKMARK_EVERY
+    while not watcher.ended:
+        try:
+            async with asyncio.timeout_at(min(end, next_bookmark)):
+                await watcher.wake.wait()
+        except TimeoutError:
+            next_bookmark = loop.time() + BOOKMARK_EVERY
+            if bookmarks.wanted:
+                seen = max(cluster.hub.revision, watcher.revision)
+                await response.write(watcher.take() + bookmarks.line(seen))
+            if loop.time() >= end:
+                return
+            continue
+        await response.write(watcher.take())
+    await response.write(watcher.take())

@@ -1,0 +1,282 @@
+"""How is an object created or changed? The checks in order, then one change.
+
+Nothing here awaits: between reading the old state and recording the new one no other request
+runs, so there are no races to handle. The caller awaits the journal before it answers.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+from weft_lab.apiserver import clock, deletion, items, metadata, status, store, structural
+from weft_lab.apiserver.cluster import Cluster
+from weft_lab.apiserver.patch import fields, ownership
+from weft_lab.apiserver.resources import Object, Resource, Version
+
+OBJECT_LIMIT = 1536 * 1024  # bytes of one object, as etcd's limit is by default
+_TOLD = 100  # fields that are unknown, at most
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a client may ask about how to write, and what its text was found to say twice.
+
+    patch: what it sent, where that is not the object itself.
+    """
+
+    dry_run: bool = False
+    manager: str = "unknown"
+    validation: str = "Warn"
+    force: bool = False
+    duplicates: tuple[str, ...] = ()
+    patch: Any = None
+
+
+@dataclass(slots=True)
+class Target:
+    """What a write is about: the type, the version the client speaks, and the place."""
+
+    resource: Resource
+    version: Version
+    namespace: str = ""
+    name: str = ""
+    subresource: str = ""
+    warnings: list[str] = field(default_factory=list)
+
+
+def create(
+    cluster: Cluster, target: Target, obj: Object, options: Options, *, applied: bool = False
+) -> store.Item:
+    """Take a new object in, or raise what Kubernetes would answer."""
+    resource = target.resource
+    check_identity(target, obj)
+    name = obj["metadata"].get("name") or obj["metadata"].get("generateName", "")
+    check_namespace(cluster, target, name)
+    chance = os.urandom(5)
+    metadata.prepare_create(resource, obj, target.namespace, clock.now(), str(uuid.uuid4()), chance)
+    if target.version.has_status:
+        obj.pop("status", None)
+    if not applied:
+        obj["metadata"].pop("managedFields", None)
+    shape(cluster, target, obj, options)
+    obj = items.to_storage(resource, target.version, obj)
+    resource.strategy.create(obj)
+    resource.strategy.default(obj)
+    _refuse(resource, obj, validate(target, obj))
+    key = obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
+    if key in cluster.collection(resource).items:
+        raise status.already_exists(resource.group, resource.plural, key[1])
+    if options.dry_run:
+        return items.seal(resource, obj, cluster.store.revision)
+    return cluster.put(resource, obj, None, limit=OBJECT_LIMIT)
+
+
+def update(cluster: Cluster, target: Target, obj: Object, options: Options) -> store.Item:
+    """Replace an object (or its status), as a PUT does."""
+    check_identity(target, obj)
+    item = find(cluster, target)
+    given = obj["metadata"].get("resourceVersion")
+    strategy = target.resource.strategy
+    if not given and not strategy.unconditional_update:
+        cause = status.wrong("metadata.resourceVersion", 0, "must be specified for an update")
+        raise status.invalid(target.resource.group, target.resource.kind, target.name, [cause])
+    return replace(cluster, target, item, obj, options)
+
+
+def find(cluster: Cluster, target: Target) -> store.Item:
+    item = cluster.collection(target.resource).items.get((target.namespace, target.name))
+    if item is None:
+        raise status.not_found(target.resource.group, target.resource.plural, target.name)
+    return item
+
+
+def replace(
+    cluster: Cluster,
+    target: Target,
+    item: store.Item,
+    obj: Object,
+    options: Options,
+    *,
+    applied: bool = False,
+) -> store.Item:
+    """Make `obj` (in the client's version) the new state of `item`, where the rules allow it."""
+    resource = target.resource
+    old = item.parse()
+    _check_preconditions(resource, obj, old)
+    shape(cluster, target, obj, options)
+    new = items.to_storage(resource, target.version, obj)
+    metadata.prepare_update(new, old)
+    new = _split_status(target, new, old)
+    if target.subresource != "status":
+        resource.strategy.default(new)
+    if resource.custom:
+        metadata.bump_generation(new, old)
+    if not applied:
+        _note_manager(cluster, target, new, old, options)
+    new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
+    if new == old:
+        return item
+    causes = validate(target, new) + metadata.validate_update(new, old)
+    causes += resource.strategy.validate_change(new, old)
+    _refuse(resource, new, causes)
+    if options.dry_run:
+        return items.seal(resource, new, item.revision)
+    if deletion.is_complete(new):
+        return cluster.remove(resource, items.seal(resource, new, item.revision))
+    return cluster.put(resource, new, item, limit=OBJECT_LIMIT)
+
+
+def _note_manager(
+    cluster: Cluster, target: Target, new: Object, old: Object, options: Options
+) -> None:
+    """Who owns fields is followed from the first server-side apply on, not before."""
+    entries = old["metadata"].get("managedFields")
+    if not entries:
+        new["metadata"].pop("managedFields", None)
+        return
+    if new["metadata"].get("managedFields") == []:
+        new["metadata"].pop("managedFields")
+        return
+    node = cluster.node(target.resource, target.version)
+    new["metadata"]["managedFields"] = ownership.after_update(
+        entries,
+        fields.difference(node, old, new),
+        fields.removed(node, old, new),
+        ownership.Manager(options.manager, "Update", str(new["apiVersion"]), target.subresource),
+        clock.now(),
+    )
+
+
+def _split_status(target: Target, new: Object, old: Object) -> Object:
+    """The main resource does not write status, and /status writes nothing else."""
+    if target.subresource == "status":
+        kept = deepcopy(old)
+        if "status" in new:
+            kept["status"] = new["status"]
+        else:
+            kept.pop("status", None)
+        for part in ("managedFields",):
+            if part in new["metadata"]:
+                kept["metadata"][part] = new["metadata"][part]
+        if not target.resource.custom:
+            for part in ("labels", "annotations"):
+                _carry(kept["metadata"], new["metadata"], part)
+        return kept
+    if target.version.has_status:
+        _carry(new, old, "status")
+    return new
+
+
+def _carry(into: Object, source: Object, name: str) -> None:
+    if name in source:
+        into[name] = source[name]
+    else:
+        into.pop(name, None)
+
+
+def shape(cluster: Cluster, target: Target, obj: Object, options: Options) -> None:
+    """Types, unknown fields and defaults; what is unknown is dropped and told."""
+    node = cluster.node(target.resource, target.version)
+    kind = target.resource.kind
+    where = f'{kind} in version "{target.version.name}" cannot be handled as a {kind}'
+    if target.resource.custom:
+        why = structural.mistyped(node.child("metadata"), obj["metadata"], ".metadata")
+    else:
+        why = structural.mistyped(node, obj)
+    if why:
+        raise status.bad_request(f"{where}: json: {why}")
+    unknown = structural.prune(node, obj)
+    told = [*(f'unknown field "{path}"' for path in unknown[:_TOLD]), *options.duplicates]
+    if told and options.validation != "Ignore":
+        if options.validation == "Strict":
+            strict = f"strict decoding error: {', '.join(told)}"
+            if options.patch is not None:
+                raise status.invalid("", "", "", [status.wrong("patch", options.patch, strict)])
+            raise status.bad_request(f"{where}: {strict}")
+        target.warnings.extend(told)
+    structural.apply_defaults(node, obj)
+
+
+def validate(target: Target, obj: Object) -> list[status.Cause]:
+    """Every rule about a whole object, in its stored form."""
+    return metadata.validate(target.resource, obj) + target.resource.strategy.validate(obj)
+
+
+def _refuse(resource: Resource, obj: Object, causes: list[status.Cause]) -> None:
+    if causes:
+        name = obj["metadata"].get("name") or obj["metadata"].get("generateName", "")
+        raise status.invalid(resource.group, resource.kind, name, causes)
+
+
+def check_identity(target: Target, obj: Object) -> None:
+    """The body must be of the kind, namespace and name that the URL speaks of."""
+    resource = target.resource
+    expected = resource.api_version(target.version)
+    given = obj.get("apiVersion") or expected
+    kind = obj.get("kind") or resource.kind
+    if kind != resource.kind:
+        raise status.bad_request(
+            f"the object provided is unrecognized (must be of type {resource.kind}):"
+            f" it says kind {kind}"
+        )
+    if given != expected:
+        raise status.bad_request(
+            f"the API version in the data ({given}) does not match the expected API version"
+            f" ({expected})"
+        )
+    obj["apiVersion"], obj["kind"] = expected, kind
+    meta = obj.setdefault("metadata", {})
+    if not isinstance(meta, dict):
+        raise status.bad_request(f"{kind}: metadata is not an object")
+    for field_name in ("name", "namespace", "generateName"):
+        if not isinstance(meta.get(field_name) or "", str):
+            raise status.bad_request(
+                f"{kind} cannot be handled: json: cannot unmarshal metadata.{field_name}:"
+                " it must be a string"
+            )
+    if resource.namespaced and meta.get("namespace") and meta["namespace"] != target.namespace:
+        raise status.bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
+    if target.name and meta.get("name") and meta["name"] != target.name:
+        raise status.bad_request(
+            f"the name of the object ({meta['name']}) does not match the name on the URL"
+            f" ({target.name})"
+        )
+    if target.name:
+        meta["name"] = target.name
+
+
+def _check_preconditions(resource: Resource, obj: Object, old: Object) -> None:
+    meta, current = obj["metadata"], old["metadata"]
+    if meta.get("uid") and meta["uid"] != current["uid"]:
+        why = (
+            f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta:"
+            f" {current['uid']}"
+        )
+        raise status.conflict(resource.group, resource.plural, current["name"], why)
+    given = meta.get("resourceVersion")
+    if given and given not in {"0", current["resourceVersion"]}:
+        raise status.conflict(resource.group, resource.plural, current["name"], status.MODIFIED)
+
+
+def check_namespace(cluster: Cluster, target: Target, name: str) -> None:
+    """Objects are created in namespaces that exist and stay."""
+    resource = target.resource
+    if not resource.namespaced:
+        return
+    item = cluster.store.collection("namespaces").items.get(("", target.namespace))
+    if item is None:
+        raise status.not_found("", "namespaces", target.namespace)
+    if item.fields.get("status.phase") == "Terminating":
+        text = f"namespace {target.namespace} is being terminated"
+        cause = status.Cause("metadata.namespace", text, "NamespaceTerminating")
+        why = (
+            f"unable to create new content in namespace {target.namespace} because it is"
+            " being terminated"
+        )
+        raise status.forbidden(resource.group, resource.plural, name, why, cause)

@@ -1,0 +1,186 @@
+"""`weft demo`: virtual machines on an overlay network, checked from inside the guests.
+
+Three machines that reach each other; or, as `weft demo policies`, six of which a policy lets three
+be heard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from weft.cli import columns, matrix, output
+from weft.kube import client as kube
+from weft_lab import spec, up
+from weft_lab.demos import machines, manifests, policies, stage, three_vms
+from weft_lab.runtime import toolchain
+
+LOGIN = "user cloud, password weft"  # of the three machines
+
+
+class Which(StrEnum):
+    three_vms = three_vms.NAME
+    policies = policies.NAME
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a demo came to; `say` prints it, `data` is the same for scripts."""
+
+    vms: Mapping[str, machines.Machine]
+    holds: bool
+    data: dict[str, Any]
+    say: Callable[[Console], None]
+
+
+def command(
+    which: Annotated[Which, typer.Argument(help="What to show.")] = Which.three_vms,
+    name: Annotated[
+        str, typer.Option("--name", "-n", help="The lab to show it in.")
+    ] = spec.DEFAULT_NAME,
+    form: output.Option = output.Output.text,
+) -> None:
+    """Bring up a lab of three nodes, boot the demo's machines and check what they can do.
+
+    Exit status 0 only if every check holds. The lab stays.
+    """
+    with output.progress(form) as report:
+        tools = toolchain.ensure(report)
+        tell = output.counting(report, "starting the lab")
+        lab = up.up(name, spec.Wishes(nodes=3), tools=tools, tell=tell)
+        shown = asyncio.run(SHOWS[which](lab, report))
+    data = {"machines": [asdict(vm) for vm in shown.vms.values()], **shown.data}
+    data |= {"holds": shown.holds, "kubeconfig": lab["kubeconfig"]}
+
+    def say() -> None:
+        console = matrix.console()
+        _say_machines(console, shown.vms)
+        shown.say(console)
+        _say_hints(lab, which)
+
+    output.emit(form, data, say)
+    if not shown.holds:
+        raise typer.Exit(1)
+
+
+async def _three_vms(lab: Mapping[str, Any], report: output.Report) -> Shown:
+    async with kube.Client.from_kubeconfig(lab["kubeconfig"]) as api:
+        vms = await stage.prepare(api, manifests.read(three_vms.NAME), report)
+
+        async def run(machine: machines.Machine, *argv: str) -> Any:
+            return await machines.run(lab["pid"], machine, *argv)
+
+        known = spec.parse(lab["lab"])
+        members = known.members if known.is_primary else ()
+        gateways = {node.name: str(node.gateways[0].ip) for node in members}
+        verdicts = []
+        async for verdict in three_vms.check(vms, run, gateways):
+            verdicts.append(verdict)
+            report(f"checking: {verdict.claim}"[:32], 1.0)
+    return Shown(
+        vms,
+        all(verdict.holds for verdict in verdicts),
+        {"checks": [asdict(verdict) for verdict in verdicts]},
+        lambda console: _say_checks(console, verdicts),
+    )
+
+
+async def _policies(lab: Mapping[str, Any], report: output.Report) -> Shown:
+    async with kube.Client.from_kubeconfig(lab["kubeconfig"]) as api:
+        with up.running(lab["name"]) as peer:
+            vms, scenes = await policies.play(api, peer, report)
+    return Shown(
+        vms,
+        all(scene.holds for scene in scenes),
+        {"scenes": [_scene(scene) for scene in scenes]},
+        lambda console: _say_scenes(console, scenes),
+    )
+
+
+SHOWS: Mapping[Which, Callable[[Mapping[str, Any], output.Report], Coroutine[Any, Any, Shown]]] = {
+    Which.three_vms: _three_vms,
+    Which.policies: _policies,
+}
+
+
+def _say_scenes(console: Console, scenes: list[policies.Scene]) -> None:
+    for scene, when in zip(scenes, ("without a policy", f"with {policies.POLICY}"), strict=True):
+        console.print(Text(f"\n{when}: {scene.claim}\n", "bold"))
+        matrix.show(console, scene.matrix)
+        if not scene.agrees:
+            console.print(Text("What the policies say is not what is claimed.", "bold red"))
+    failed = sum(not scene.holds for scene in scenes)
+    console.print(
+        Text("\nNot as claimed.", "bold red")
+        if failed
+        else Text("\nBoth as claimed, pair by pair.", "bold green")
+    )
+
+
+def _scene(scene: policies.Scene) -> dict[str, Any]:
+    said = {"claim": scene.claim, "holds": scene.holds, "evaluatorAgrees": scene.agrees}
+    return {**said, "matrix": matrix.data(scene.matrix)}
+
+
+def _say_hints(lab: Mapping[str, Any], which: Which) -> None:
+    option = "" if lab["name"] == spec.DEFAULT_NAME else f" --name {lab['name']}"
+    hints = {
+        Which.three_vms: (
+            f"  .venv/bin/weft lab console nico-demo-vm/web1{option}     ({LOGIN}; Ctrl-] leaves)",
+            f"  .venv/bin/weft lab exec{option} node1 -- ovn-nbctl show",
+        ),
+        Which.policies: (
+            f"  .venv/bin/weft matrix {policies.NETWORK}{option} -o reach.svg",
+            f"  .venv/bin/weft matrix {policies.NETWORK}{option} --port tcp/80",
+            f"  kubectl describe multi-policy {policies.POLICY.partition('/')[2]}",
+        ),
+    }
+    for line in (
+        "\nThe lab is yours; try:",
+        f"  export KUBECONFIG={lab['kubeconfig']}; kubectl get vm,nad,pods -A",
+        *hints[which],
+        f"and when you are done: {f'.venv/bin/weft lab down{option}' if option else 'make down'}",
+    ):
+        typer.echo(line)
+
+
+def _say_machines(console: Console, vms: Mapping[str, machines.Machine]) -> None:
+    rows = [["name", "node", "NIC", "MAC", "addresses", "model", "binding"]]
+    for vm in vms.values():
+        who = [vm.key, vm.node]
+        for nic in vm.nics:
+            routable = [text for text in nic.addresses if not text.startswith("fe80:")]
+            name = nic.device or nic.network
+            rows.append([*who, name, nic.mac, ", ".join(routable), nic.model, nic.binding])
+            who = [""] * len(who)
+    console.print(Text("machines", "bold"))
+    for line in columns.aligned(rows):
+        console.print(Text(line), soft_wrap=True)
+
+
+def _say_checks(console: Console, verdicts: list[three_vms.Verdict]) -> None:
+    console.print(Text("\nchecks, from inside the guests", "bold"))
+    rows = [["", "check", "who", "seen"]]
+    rows += [[_mark(one), one.claim, one.where, one.seen] for one in verdicts]
+    for verdict, line in zip([None, *verdicts], columns.aligned(rows), strict=True):
+        text = Text(line)
+        if verdict is not None:
+            text.stylize("green" if verdict.holds else "bold red", 0, len(_mark(verdict)))
+        console.print(text, soft_wrap=True)
+    failed = sum(not verdict.holds for verdict in verdicts)
+    console.print(
+        f"[bold red]{failed} of {len(verdicts)} checks failed."
+        if failed
+        else f"[bold green]All {len(verdicts)} checks hold."
+    )
+
+
+def _mark(verdict: three_vms.Verdict) -> str:
+    return "ok" if verdict.holds else "NO"

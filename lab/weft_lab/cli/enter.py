@@ -1,0 +1,86 @@
+"""`weft lab exec` and `weft lab console`: into a node, a pod or a virtual machine of a lab."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from weft import errors
+from weft.cli import output
+from weft_lab import spec
+
+# Everything after the target belongs to the command that is run.
+REST = {"allow_interspersed_args": False, "ignore_unknown_options": True}
+
+Name = Annotated[str, typer.Option("--name", "-n", help="Which lab.")]
+
+
+def execute(
+    target: Annotated[
+        str,
+        typer.Argument(help="node1, outside, a pod as NAMESPACE/POD, or lab: the lab itself."),
+    ],
+    command: Annotated[
+        list[str] | None, typer.Argument(help="-- COMMAND ARGUMENTS; without one, a shell.")
+    ] = None,
+    name: Name = spec.DEFAULT_NAME,
+    form: output.Option = output.Output.text,
+) -> None:
+    """Run a command in a node or a pod, with the lab's programs on its PATH."""
+    from weft_lab import target as targets
+    from weft_lab import up
+
+    argv = list(command or [])
+    if argv and argv[0] == "--":
+        del argv[0]
+    elif argv and argv[0].startswith("-"):
+        rule = "is an option after TARGET, where the command begins"
+        hint = "put options before TARGET: weft lab exec --name LAB node1 -- COMMAND"
+        raise errors.InvalidInput("weft lab exec", argv[0], None, rule, hint=hint)
+    with up.running(name) as peer:
+        place = targets.find(peer, target)
+        if not argv:  # a pod has its own programs, and no other shell than this
+            argv = ["sh"] if place.root else [os.environ.get("SHELL", "/bin/sh")]
+        if form is output.Output.json:
+            found = targets.captured(place, argv)
+            output.emit(form, found, lambda: None)
+            raise typer.Exit(int(found["exit"]))
+        raise typer.Exit(targets.run(place, argv))
+
+
+def console(
+    vm: Annotated[str, typer.Argument(help="The virtual machine: NAME or NAMESPACE/NAME.")],
+    name: Name = spec.DEFAULT_NAME,
+    namespace: Annotated[str, typer.Option(help="Its namespace, if VM does not say.")] = "default",
+    quiet: Annotated[
+        float, typer.Option(help="With piped input: leave after so many silent seconds.")
+    ] = 2.0,
+    form: output.Option = output.Output.text,
+) -> None:
+    """Talk to a virtual machine's serial console; Ctrl-] leaves.
+
+    A terminal is shown the end of what was said before.
+    """
+    from weft_lab import target as targets
+    from weft_lab import terminal, up
+
+    space, _, machine = vm.rpartition("/")
+    with up.running(name) as peer:
+        found: dict[str, Any] = targets.serial(peer, space or namespace, machine)
+        if form is output.Output.json:
+            output.emit(form, found, lambda: None)
+            return
+        past = terminal.past(Path(found["log"])) if sys.stdin.isatty() else b""
+        with targets.connect(found) as link:
+            if sys.stdin.isatty():
+                typer.secho(f"Connected to {vm}; Ctrl-] leaves.", err=True, dim=True)
+                terminal.write(sys.stdout.fileno(), past)
+            how = terminal.talk(link, sys.stdin.fileno(), sys.stdout.fileno(), quiet=quiet)
+    if how == "closed":
+        raise errors.Unavailable(
+            "the virtual machine ended", where=f"console of {vm}", hint="kubectl get vmi -A"
+        )

@@ -1,0 +1,136 @@
+"""Does the demo of policies do what it shows? Six machines ping each other, before and after.
+
+They share a layer 2 network without subnets and have their addresses from cloud-init. Then a
+policy lets only 10.200.0.0/30 in: vm1, vm2 and vm3. What is claimed stands here in words of its
+own, so that neither the measuring nor the evaluator of policies is its own judge.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from weft import errors
+from weft.kube import cache, client, resources
+from weft.observe.reach import Matrix
+from weft.policy import netpolicy
+from weft_lab.demos import machines, manifests, stage
+from weft_lab.probes import measuring
+from weft_lab.state import Peer
+
+NAME = "policies"
+NETWORK = "flatl2net"
+POLICY = "default/ingress-ipblock"
+VMS = ("vm1", "vm2", "vm3", "vm4", "vm5", "vm6")
+ADMITTED = ("vm1", "vm2", "vm3")
+PING = netpolicy.Connection(None)
+PATIENCE = 5.0  # six emulated guests share the machine, and silence is waited for once
+CONVERGENCE = 60.0  # seconds until what was applied or removed must be in force
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What is claimed, and the matrix that was measured against it.
+
+    `agrees`: the evaluator of policies expects what is claimed.
+    """
+
+    claim: str
+    matrix: Matrix
+    agrees: bool
+
+    @property
+    def holds(self) -> bool:
+        """Every pair of the six was measured, and is as claimed."""
+        measured = [cell.reaches is not None and not cell.differs for cell in self.matrix.cells]
+        return self.agrees and len(measured) == len(VMS) * (len(VMS) - 1) and all(measured)
+
+
+def judge(claim: str, matrix: Matrix, senders: Iterable[str]) -> Scene:
+    """The scene in which exactly `senders` reach the others."""
+    heard = set(senders)
+    named = {member.id: member.name for member in matrix.members}
+    claimed = tuple(replace(cell, expected=named[cell.source] in heard) for cell in matrix.cells)
+    agrees = claimed == matrix.cells
+    return Scene(claim, replace(matrix, cells=claimed), agrees)
+
+
+def in_force(policy: dict[str, Any]) -> bool:
+    """Whether its status tells that it was accepted as it is now, for a port of each machine."""
+    status = policy.get("status") or {}
+    conditions = {one["type"]: one["status"] for one in status.get("conditions") or ()}
+    return bool(
+        status.get("observedGeneration") == policy["metadata"].get("generation")
+        and conditions.get("Accepted") == conditions.get("Bound") == "True"
+        and status.get("ports") == len(VMS)
+    )
+
+
+async def play(
+    api: client.Client, peer: Peer, report: stage.Report
+) -> tuple[dict[str, machines.Machine], list[Scene]]:
+    """Both scenes, and the machines in them."""
+    objects = manifests.read(NAME)
+    policy = [obj for obj in objects if obj["kind"] == resources.MULTINETWORKPOLICIES.kind]
+    others = [obj for obj in objects if obj not in policy]
+    namespace, name = resources.split_key(POLICY)
+    with contextlib.suppress(client.NotFound):  # the demo was shown in this lab before
+        await api.delete(resources.MULTINETWORKPOLICIES, name, namespace)
+    vms = await stage.prepare(api, others, report)
+    report("pinging without a policy", 0.0)
+    before = await _converged(api, peer, "all reach all", VMS)
+    report("pinging without a policy", 1.0)
+    await manifests.apply(api, policy)
+    report("waiting for the policy", 0.0)
+    await _wait(api)
+    report("waiting for the policy", 1.0)
+    report("pinging with the policy", 0.0)
+    after = await _converged(api, peer, "only vm1, vm2 and vm3 reach anyone", ADMITTED)
+    report("pinging with the policy", 1.0)
+    return vms, [before, after]
+
+
+async def _wait(api: client.Client) -> None:
+    async with _following(api) as policies:
+        try:
+            await policies.wait_for(POLICY, in_force, CONVERGENCE)
+        except errors.NotReady as error:
+            found = policies.get(POLICY) or {}
+            told = [
+                f"{one['type']} is {one['status']} ({one.get('message', '')})"
+                for one in (found.get("status") or {}).get("conditions") or ()
+            ]
+            raise errors.Unavailable(
+                f"the policy is not in force: {'; '.join(told) or 'it has no status'}",
+                where=f"MultiNetworkPolicy {POLICY}",
+                hint="kubectl describe multi-policy shows its status and events",
+            ) from error
+
+
+@contextlib.asynccontextmanager
+async def _following(api: client.Client) -> AsyncIterator[cache.Cache]:
+    policies = cache.Cache(api, resources.MULTINETWORKPOLICIES)
+    running = asyncio.create_task(policies.run())
+    try:
+        yield policies
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def _converged(api: client.Client, peer: Peer, claim: str, senders: Iterable[str]) -> Scene:
+    """Measure until the claim holds, or for as long as nodes may take; the last look counts.
+
+    A status tells that the cluster accepted a policy; that each node follows, only packets do.
+    """
+    loop = asyncio.get_running_loop()
+    end = loop.time() + CONVERGENCE
+    wanted = (NETWORK, "default")
+    while True:
+        matrix = await measuring.look(api, peer, wanted, PING, patience=PATIENCE)
+        scene = judge(claim, matrix, senders)
+        if scene.holds or loop.time() > end:
+            return scene

@@ -1,0 +1,78 @@
+"""How is a demo set up? Its manifests are applied and its guests are waited for.
+
+What is then claimed and checked is the demo's own affair (three_vms.py, policies.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from weft import errors
+from weft.kube import cache, client, resources
+from weft_lab.demos import machines, manifests
+
+BOOT_SECONDS = 300.0  # four guests may share two slow cores
+
+Report = Callable[[str, float], None]
+
+
+async def prepare(
+    api: client.Client,
+    objects: Sequence[Mapping[str, Any]],
+    report: Report,
+    *,
+    patience: float = BOOT_SECONDS,
+) -> dict[str, machines.Machine]:
+    """Apply the objects and return the machines among them by "namespace/name", ready.
+
+    Raises Unavailable when a guest is not so within `patience` seconds; says which.
+    """
+    await manifests.apply(api, objects)
+    wanted = [resources.key(obj) for obj in objects if obj["kind"] == "VirtualMachine"]
+    vmis = cache.Cache(api, resources.VMIS)
+    running = asyncio.create_task(vmis.run())
+    try:
+        return await _booted(api, vmis, wanted, report, patience)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def _booted(
+    api: client.Client, vmis: cache.Cache, wanted: Iterable[str], report: Report, patience: float
+) -> dict[str, machines.Machine]:
+    wanted = list(wanted)
+    ready: dict[str, machines.Machine] = {}
+    report("booting the guests", 0.0)
+
+    async def one(key: str) -> None:
+        vmi = await vmis.wait_for(key, machines.settled, patience)
+        ready[key] = machines.read(vmi)
+        report("booting the guests", len(ready) / len(wanted))
+
+    outcomes = await asyncio.gather(*(one(key) for key in wanted), return_exceptions=True)
+    for key, outcome in zip(wanted, outcomes, strict=True):
+        if isinstance(outcome, errors.NotReady | TimeoutError):
+            raise errors.Unavailable(
+                f"the guest is not up: {await _last_words(api, key)}",
+                where=f"VirtualMachine {key}",
+                hint="kubectl describe vmi,pod shows its events",
+            ) from outcome
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return {key: ready[key] for key in wanted}
+
+
+async def _last_words(api: client.Client, key: str) -> str:
+    """The newest Warning about the machine or its pod."""
+    namespace, name = resources.split_key(key)
+    events: list[dict[str, Any]] = await api.list(resources.EVENTS, namespace)
+    about = [
+        event
+        for event in events
+        if event.get("type") == "Warning" and name in event["involvedObject"].get("name", "")
+    ]
+    about.sort(key=lambda event: event.get("lastTimestamp") or "")
+    return str(about[-1]["message"]) if about else "it did not finish booting in time"

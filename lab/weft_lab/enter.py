@@ -1,0 +1,93 @@
+"""How does a user's command get into a running lab? Joins its namespaces, runs there, comes back.
+
+Works for the user who brought the lab up, and for root. Nothing in the lab takes part in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
+
+from weft import errors
+from weft_lab import layout
+from weft_lab.runtime import namespaces
+
+KINDS = ("ipc", "uts", "net", "pid", "mnt")
+NOT_FOUND, NOT_RUNNABLE, SIGNALLED = 127, 126, 128  # exit statuses as shells use them
+
+
+def run(
+    pid: int,
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    into: Sequence[str] = (),
+    root: str = "",
+) -> int:
+    """Run `argv` in the namespaces of process `pid`; its exit status.
+
+    `into`: namespace files to join after that, and `root`: a root folder to take then, both as
+    processes there see them.
+    """
+    try:
+        for space in namespaces.descend(pid, KINDS):
+            namespaces.setns(space)
+    except PermissionError:
+        raise errors.Unavailable(
+            "it belongs to another user",
+            where="this lab",
+            hint="run weft as the user who started it",
+        ) from None
+    except (FileNotFoundError, ProcessLookupError):
+        raise errors.Unavailable("it has just ended", where="this lab") from None
+    child = os.fork()  # only a child is in the PID namespace
+    if child == 0:
+        _become(argv, env, into, root)
+    return _follow(child)
+
+
+def _become(
+    argv: Sequence[str], env: Mapping[str, str], into: Sequence[str], root: str
+) -> NoReturn:
+    try:
+        top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) if root else -1
+        _be_root()
+        namespaces.enter(into)
+        if root:
+            os.fchdir(top)
+            os.chroot(".")
+        os.chdir("/")
+        os.execvpe(argv[0], list(argv), dict(env))
+    except FileNotFoundError:
+        os.write(2, f"weft lab exec: {argv[0]}: not found there\n".encode())
+        os._exit(NOT_FOUND)
+    except OSError as error:
+        os.write(2, f"weft lab exec: {argv[0]}: {error.strerror}\n".encode())
+        os._exit(NOT_RUNNABLE)
+
+
+def _be_root() -> None:
+    """Of the user namespace that was joined: the user outside may be none of its users."""
+    if os.getresuid() != (0, 0, 0):
+        with contextlib.suppress(PermissionError):  # where groups are fixed
+            os.setgroups([])
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
+
+
+def _follow(child: int) -> int:
+    """Wait for it; the terminal sends it its own Ctrl-C, and SIGTERM is passed on."""
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, _: os.kill(child, number))
+    _, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    return SIGNALLED - code if code < 0 else code
+
+
+def node(name: str) -> tuple[str, ...]:
+    """What to join for the node `name`."""
+    return tuple(str(layout.namespace(name, kind)) for kind in layout.NAMESPACES)

@@ -1,0 +1,128 @@
+"""Which fields of a pod does the lab follow, which make no difference, and which are ignored?
+
+Pure. Paths are those of a Pod's spec; `[]` stands for any element of a list. A field that is in
+none of the tables is told to the pod's owner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from weft_lab import fieldtable
+from weft_lab.kubelet import images
+
+Object = Mapping[str, Any]
+_OWNER = "VirtualMachineInstance"
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+_CONTAINER = (
+    *("name", "image", "command", "args", "workingDir", "env[].name", "env[].value"),
+    *("env[].valueFrom.fieldRef", "terminationMessagePolicy"),
+    *(f"volumeMounts[].{name}" for name in ("name", "mountPath")),
+    *(
+        f"securityContext.{name}"
+        for name in (
+            *("allowPrivilegeEscalation", "capabilities", "privileged", "readOnlyRootFilesystem"),
+            *("runAsGroup", "runAsNonRoot", "runAsUser"),
+        )
+    ),
+)
+# What these ask for is so anyway, or makes no difference that a container of the lab can meet.
+_CONTAINER_HARMLESS = (
+    *("imagePullPolicy", "resizePolicy", "volumeMounts[].readOnly"),
+    *(f"ports[].{name}" for name in ("name", "containerPort", "protocol")),
+    *(
+        f"resources.{kind}.{name}"
+        for kind in ("requests", "limits")
+        for name in ("cpu", "memory", "ephemeral-storage")
+    ),
+)
+_KINDS = ("containers", "initContainers")
+# All below a path is followed, too.
+FOLLOWED = frozenset(
+    {
+        *(f"{kind}[].{path}" for kind in _KINDS for path in _CONTAINER),
+        *(
+            "dnsConfig",
+            "hostAliases",
+            "hostNetwork",
+            "hostname",
+            "nodeName",
+            "nodeSelector",
+            "restartPolicy",
+        ),
+        *("schedulerName", "terminationGracePeriodSeconds", "volumes[].name"),
+        *(f"volumes[].downwardAPI.items[].{name}" for name in ("fieldRef", "path")),
+        *(
+            f"securityContext.{name}"
+            for name in ("runAsGroup", "runAsNonRoot", "runAsUser", "supplementalGroups", "sysctls")
+        ),
+        f"affinity.nodeAffinity.{_REQUIRED}",
+        *(
+            f"affinity.{kind}.{_REQUIRED}[].{name}"
+            for kind in ("podAffinity", "podAntiAffinity")
+            for name in ("labelSelector", "namespaces", "topologyKey")
+        ),
+        *(
+            f"topologySpreadConstraints[].{name}"
+            for name in ("labelSelector", "maxSkew", "topologyKey")
+        ),
+    }
+)
+HARMLESS = frozenset(
+    {
+        *(f"{kind}[].{path}" for kind in _KINDS for path in _CONTAINER_HARMLESS),
+        *(
+            "automountServiceAccountToken",
+            "dnsPolicy",
+            "enableServiceLinks",
+            "hostUsers",
+            "imagePullSecrets",
+        ),
+        *("os", "overhead", "preemptionPolicy", "priority", "priorityClassName"),
+        *("serviceAccount", "serviceAccountName", "shareProcessNamespace", "tolerations"),
+        "ephemeralContainers",  # refused where they are added
+    }
+)
+# Values that ask for what is so without them.
+USUAL: Mapping[str, tuple[Any, ...]] = {
+    "hostIPC": (False,),
+    "hostPID": (False,),
+    "setHostnameAsFQDN": (False,),
+    "topologySpreadConstraints[].whenUnsatisfiable": ("DoNotSchedule",),
+    "volumes[].downwardAPI.defaultMode": (0o644,),
+    **{
+        f"{kind}[].{name}": values
+        for kind in _KINDS
+        for name, values in (
+            ("stdin", (False,)),
+            ("stdinOnce", (False,)),
+            ("tty", (False,)),
+            ("terminationMessagePath", ("/dev/termination-log",)),
+            ("volumeMounts[].mountPropagation", ("None",)),
+            ("volumeMounts[].recursiveReadOnly", ("Disabled",)),
+        )
+    },
+}
+_TABLE = fieldtable.Table(FOLLOWED | HARMLESS, USUAL, bare="volumes[]")
+
+
+def unfollowed(pod: Object) -> list[str]:
+    """Paths of a pod's fields that have a value and no effect here, elements by name.
+
+    None of a pod that runs a virtual machine: what is lost of the machine is told at the machine.
+    """
+    return [] if _is_launcher(pod) else sorted(_TABLE.without_effect(pod["spec"]))
+
+
+def _is_launcher(pod: Object) -> bool:
+    owners = pod["metadata"].get("ownerReferences") or ()
+    return any(one.get("kind") == _OWNER for one in owners) and all(
+        images.is_native(one.get("image", "")) for one in pod["spec"]["containers"]
+    )
+
+
+def told(pod: Object) -> Iterator[str]:
+    """What an event says of them, if there are any."""
+    if lost := unfollowed(pod):
+        yield f"not followed by the lab: {', '.join(lost)}"

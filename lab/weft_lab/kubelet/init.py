@@ -1,0 +1,356 @@
+"""Owner of a pod's namespaces and processes; it outlives the kubelet.
+
+    python3 -I -S -E init.py FOLDER HOSTNAME [--on-host]
+
+The question answered here: who owns a pod's processes while no kubelet runs? This does: a kubelet
+that comes back connects to FOLDER/init.sock and is told everything that happened. Messages are
+JSON, one a line: `start` and `kill` come in, `state` (all containers, whole) goes out, at once
+and after every change. With `--on-host` the pod stays in its node's network namespace.
+
+It is a process of the node, and none of the pod's can see it. The pod's own process 1, its child,
+holds the namespaces and collects orphans; both end together. A program of its own, with the
+standard library alone, so that a pod costs one small process; when a connection says `stop` it
+ends, and with it the pod.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import stat
+import sys
+import time
+import warnings  # noqa: F401  os.execvpe imports it, when the pod's root has no library any more
+from collections.abc import Sequence
+from typing import Any
+
+if __name__ == "__main__":  # started as a file, with no path to packages
+    sys.path.insert(0, os.path.abspath(__file__).rsplit("/weft_lab/", 1)[0])
+
+from weft_lab.kubelet import isolation, rootfs, syscalls
+
+PREVIOUS = ".previous"
+READY = b"ready"
+LONGEST_NAME = 256  # characters of a program's name in what is told of it
+MOST_PROCESSES = 4096  # of a pod, threads among them
+
+Json = dict[str, Any]
+
+
+def open_log(path: str) -> int:
+    """A container's log for one run of it; that of the run before is kept beside it."""
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(path, path + PREVIOUS)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+
+def _why(error: BaseException) -> str:
+    """As a shell would say it; of a long name its beginning."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{os.fsdecode(error.filename)[:LONGEST_NAME]}: {error.strerror}"
+    return str(error)[:LONGEST_NAME]
+
+
+def become(order: Json, log: int, namespaces: dict[str, int]) -> None:
+    """Turn this forked process into the container's; returns only by raising."""
+    os.setsid()
+    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_DFL)
+    signal.set_wakeup_fd(-1)
+    nothing = os.open("/dev/null", os.O_RDONLY)
+    for source, target in ((nothing, 0), (log, 1), (log, 2)):
+        os.dup2(source, target)
+    open_files(order.get("files") or ())
+    rootfs.stage(order)
+    isolation.join(namespaces)
+    bound(order)
+    rootfs.build(order)
+    isolation.confine(order)
+    os.chdir(order.get("cwd") or "/")
+    env = {str(key): str(value) for key, value in order["env"].items()}
+    os.execvpe(order["argv"][0], order["argv"], env)
+
+
+def bound(order: Json) -> None:
+    """No more processes than these, and no longer files: nobody in a pod may raise it again."""
+    wanted = {resource.RLIMIT_NPROC: MOST_PROCESSES}
+    if order.get("longest_file"):
+        wanted[resource.RLIMIT_FSIZE] = order["longest_file"]
+    for kind, most in wanted.items():
+        allowed = resource.getrlimit(kind)[1]
+        most = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
+        resource.setrlimit(kind, (most, most))
+
+
+def open_files(files: Sequence[Json]) -> None:
+    """Files that the container gets as descriptors: each below a folder, whatever it is called."""
+    for file in files:
+        flags = (os.O_RDWR if file["write"] else os.O_RDONLY) | os.O_CLOEXEC | os.O_NONBLOCK
+        folder = os.open(file["folder"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        opened = syscalls.open_beneath(folder, file["path"], flags)
+        if not stat.S_ISREG(os.fstat(opened).st_mode):
+            raise OSError(errno.EINVAL, "is not a regular file", file["path"])
+        os.dup2(opened, file["descriptor"])
+
+
+class Init:
+    """The containers of one pod and who is connected."""
+
+    def __init__(
+        self, folder: str, first: int = 0, namespaces: dict[str, int] | None = None
+    ) -> None:
+        self.folder = folder
+        self.first = first
+        self.namespaces = namespaces or {}
+        self.containers: dict[str, Json] = {}
+        self.names: dict[int, str] = {}
+        self.links: dict[int, socket.socket] = {}
+        self.buffers: dict[int, bytes] = {}
+        self.poll = select.poll()
+
+    def serve(self, door: socket.socket) -> None:
+        wake, ring = socket.socketpair()
+        for end in (wake, ring):
+            end.setblocking(False)
+        signal.set_wakeup_fd(ring.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for end in (wake, door):
+            self.poll.register(end, select.POLLIN)
+        while True:
+            for descriptor, _ in self.poll.poll():
+                if descriptor == wake.fileno():
+                    wake.recv(4096)
+                    self.reap()
+                elif descriptor == door.fileno():
+                    self.greet(door.accept()[0])
+                else:
+                    self.hear(descriptor)
+
+    def greet(self, link: socket.socket) -> None:
+        self.links[link.fileno()] = link
+        self.buffers[link.fileno()] = b""
+        self.poll.register(link, select.POLLIN)
+        self.tell([link])
+
+    def hear(self, descriptor: int) -> None:
+        link = self.links.get(descriptor)
+        if link is None:
+            return  # dropped since it was said to be ready
+        try:
+            data = link.recv(1 << 20, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return  # its number was that of one that was dropped
+        except OSError:
+            data = b""
+        if not data:
+            self.drop(descriptor)
+            return
+        *lines, self.buffers[descriptor] = (self.buffers[descriptor] + data).split(b"\n")
+        for line in lines:
+            self.obey(json.loads(line))
+
+    def drop(self, descriptor: int) -> None:
+        self.poll.unregister(descriptor)
+        del self.buffers[descriptor]
+        self.links.pop(descriptor).close()
+
+    def obey(self, order: Json) -> None:
+        match order["op"]:
+            case "start":
+                self.start(order)
+            case "kill":
+                self.kill(order["name"], order["signal"])
+            case "stop":
+                # The kernel kills all that is left of the namespace together with process 1.
+                os.kill(self.first, signal.SIGKILL)
+                # It ends when all the others were taken note of.
+                while os.waitpid(-1, 0)[0] != self.first:
+                    pass
+                os._exit(0)
+
+    def start(self, order: Json) -> None:
+        name = order["name"]
+        known = self.containers.get(name)
+        if known is not None and known.get("status") is None:
+            return self.tell()
+        state: Json = {"attempt": order["attempt"], "started": time.time(), "status": None}
+        self.containers[name] = state
+        try:
+            pid, inside, why = self.launch(order)
+        except OSError as error:
+            # Nothing was forked: no file for its log, say. The pod's others go on.
+            state |= {"status": 126, "ended": time.time(), "error": str(error)}
+            return self.tell()
+        if why:
+            state["error"] = f"{order['argv'][0][:LONGEST_NAME]}: {why}"
+        state["pid"] = inside
+        self.names[pid] = name
+        return self.tell()
+
+    def launch(self, order: Json) -> tuple[int, int, str]:
+        """The container's process: its number here and in the pod, and why it is not what it was
+        to be."""
+        log = open_log(order["log"])
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.write(writer, f"{os.getpid()}\n".encode())
+                become(order, log, self.namespaces)
+            except BaseException as error:
+                missing = getattr(error, "errno", 0) == errno.ENOENT
+                os.write(writer, _why(error).encode())
+                os._exit(127 if missing else 126)
+        os.close(writer)
+        os.close(log)
+        with open(reader, "rb") as pipe:
+            inside, _, why = pipe.read().decode(errors="replace").partition("\n")
+            return pid, int(inside), why
+
+    def kill(self, name: str, number: int) -> None:
+        state = self.containers.get(name)
+        if state is None or state.get("status") is not None:
+            return
+        leader = next((pid for pid, called in self.names.items() if called == name), 0)
+        every = number == signal.SIGKILL
+        for member in (self.members(leader) if every else [leader]) if leader else ():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(member, number)
+
+    def members(self, leader: int) -> list[int]:
+        """The container's first process and its whole session."""
+        found = [leader]
+        for entry in os.listdir("/proc"):
+            if not entry.isdigit() or int(entry) in (1, leader):
+                continue
+            try:
+                if os.getsid(int(entry)) == leader:
+                    found.append(int(entry))
+            except ProcessLookupError:
+                continue
+        return found
+
+    def reap(self) -> None:
+        changed = False
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if pid == 0:
+                break
+            if pid == self.first:
+                os._exit(0)  # and with it all of the pod
+            name = self.names.pop(pid, "")
+            if name:
+                code = os.waitstatus_to_exitcode(status)
+                self.containers[name] |= {"status": code, "ended": time.time()}
+                changed = True
+        if changed:
+            self.tell()
+
+    def tell(self, links: list[socket.socket] | None = None) -> None:
+        line = json.dumps({"state": self.containers}).encode() + b"\n"
+        for link in links or list(self.links.values()):
+            try:
+                link.sendall(line)
+            except OSError:
+                self.drop(link.fileno())
+
+
+def hold(hostname: str, door: socket.socket, go: int, ready: int) -> None:
+    """Process 1 of the pod: keeps its namespaces alive and collects orphans; never returns."""
+    os.read(go, 1)  # its users are mapped from outside
+    isolation.become_root()
+    door.listen(4)  # who asks the socket for its listener is told this process
+    isolation.name(hostname)
+    rootfs.empty()
+    isolation.confine({})
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    for descriptor in (1, 2):
+        os.dup2(0, descriptor)
+    os.write(ready, READY)
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    while True:
+        signal.pause()
+
+
+def make_pod(folder: str, hostname: str, *, on_host: bool) -> tuple[Init, socket.socket]:
+    """The pod's namespaces with their process 1, and the socket at which orders come in."""
+    door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    made = f"{folder}/.init.sock"
+    door.bind(made)
+    os.chmod(made, 0o600)
+    flags = syscalls.NEWUSER | syscalls.NEWNS | syscalls.NEWPID | syscalls.NEWUTS | syscalls.NEWIPC
+    held, go = os.pipe2(os.O_CLOEXEC)
+    told, ready = os.pipe2(os.O_CLOEXEC)
+    try:
+        first = syscalls.clone(flags if on_host else flags | syscalls.NEWNET)
+    except OSError as error:
+        remedy = "pods need user namespaces: sysctl -w user.max_user_namespaces=10000"
+        raise OSError(error.errno, f"{error.strerror} ({remedy})") from error
+    if first == 0:
+        os.close(go)
+        try:
+            hold(hostname, door, held, ready)
+        except BaseException as error:
+            os.write(ready, str(error).encode())
+            os._exit(1)
+    for descriptor in (held, ready):
+        os.close(descriptor)
+    isolation.map_users(first)
+    os.write(go, b"1")
+    os.close(go)
+    with open(told, "rb") as pipe:
+        said = pipe.read()
+    if said != READY:
+        raise OSError(f"process 1: {said.decode(errors='replace') or 'ended at once'}")
+    os.rename(made, f"{folder}/init.sock")  # who finds it by this name finds a listener
+    namespaces = isolation.open_namespaces(first)
+    if on_host:
+        os.close(namespaces.pop("net"))
+    # From here on every process that this starts is one of the pod's.
+    with open(f"/proc/{first}/ns/pid", "rb") as space:
+        syscalls.setns(space.fileno(), syscalls.NEWPID)
+    return Init(folder, first, namespaces), door
+
+
+def main(folder: str, hostname: str, *options: str) -> int:
+    """Make the namespaces, leave their owner behind, and print the number of process 1."""
+    os.umask(0o022)
+    # Whatever the kubelet's process happened to have open would be held for the pod's life.
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    if os.fork() == 0:
+        try:
+            os.setsid()
+            syscalls.prctl(syscalls.PR_SET_NAME, b"weft-pod\0")
+            null = os.open("/dev/null", os.O_RDWR)
+            for descriptor in (0, 1):
+                os.dup2(null, descriptor)
+            init, door = make_pod(folder, hostname, on_host="--on-host" in options)
+            os.dup2(null, 2)
+            os.write(writer, f"{init.first}\n".encode())
+            os.close(writer)
+            init.serve(door)
+        except BaseException as error:
+            sys.stderr.write(f"pod's first process: {error}\n")
+            sys.stderr.flush()
+            os._exit(1)
+    os.close(writer)
+    with open(reader, "rb") as pipe:
+        told = pipe.read()
+    sys.stdout.write(told.decode())
+    sys.stdout.flush()
+    return 0 if told else 1
+
+
+if __name__ == "__main__":
+    os._exit(main(*sys.argv[1:]))

@@ -1,0 +1,192 @@
+"""What does a virt-launcher's container get beyond other containers?
+
+The programs of this machine that it runs, read-only; its machine's folder, which its node shares;
+the disks that it asks for and the lab's owner allows, as open files; and the rights to wire a
+guest to its pod's own network. Whatever command or environment a manifest gives such a container,
+it gets no more than this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import stat
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from weft import errors
+from weft_lab.kubelet import isolation, sandbox, security, syscalls
+from weft_lab.runtime import pythonpath
+from weft_lab.vm import disks, launcher, machine, qemu, ready, schema, validation
+
+Object = dict[str, Any]
+DEVICES = ("net/tun", "kvm")
+DESCRIPTOR = 200  # of the first disk
+_SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc/alternatives", "/etc/ld.so.cache")
+
+
+@dataclass
+class Launchers:
+    """`folders` are those of disks."""
+
+    folders: tuple[disks.Folder, ...]
+    environment: dict[str, str]
+    _ready: asyncio.Task[ready.Ready] | None = field(default=None, init=False)
+
+    async def order(self, pod: Object, container: Object, order: Object) -> Object:
+        """`order` with all of that. Raises what keeps the machine from running."""
+        found = await self._prepared()
+        return await asyncio.to_thread(self._order, pod, container, order, found)
+
+    async def _prepared(self) -> ready.Ready:
+        """Makes it once for all; concurrent callers wait for the same result."""
+        if self._ready is None:
+            self._ready = asyncio.create_task(asyncio.to_thread(ready.ensure))
+        try:
+            return await asyncio.shield(self._ready)
+        except errors.WeftError:
+            self._ready = None
+            raise
+
+    def _order(self, pod: Object, container: Object, order: Object, found: ready.Ready) -> Object:
+        vmi = instance(pod, order["env"].get("WEFT_VMI", ""))
+        vm = machine.read(vmi)
+        own = Path(order["root"]).parent
+        place = _place(
+            own, launcher.folder(vm.namespace, vm.name, own.parent.parent / sandbox.MACHINES)
+        )
+        read = programs(found)
+        _check_readable([*read, sys.executable, found.tools.program(qemu.PROGRAM)])
+        opened = [self._disk(number, disk) for number, disk in enumerate(_with_path(vm))]
+        added = {security.NAMES.index("NET_ADMIN")}
+        return {
+            **order,
+            "env": {
+                **order["env"],
+                **self.environment,
+                "WEFT_VMI": json.dumps(vmi),
+                "WEFT_READY": ready.render(found),
+                "WEFT_DISKS": json.dumps({one.name: said for one, _, said in opened}),
+            },
+            "binds": [
+                *([source, source, False] for source in read),
+                [str(own / sandbox.MACHINES), str(place), True],
+            ],
+            "links": {path[1:]: os.readlink(path) for path in _SYSTEM if os.path.islink(path)},
+            "devices": list(DEVICES),
+            "wires": True,
+            "files": [file for _, file, _ in opened],
+            "capabilities": sorted({*order["capabilities"]} | added),
+        }
+
+    def _disk(self, number: int, disk: machine.Disk) -> tuple[machine.Disk, Object, Object]:
+        folder, path = disks.locate(disk.name, disk.path, self.folders)
+        write = not (disk.read_only or disk.ephemeral)
+        _check(disk, folder, path)
+        descriptor = DESCRIPTOR + number
+        file = {"folder": folder.path, "path": path, "write": write, "descriptor": descriptor}
+        return disk, file, {"descriptor": descriptor, "format": folder.format}
+
+
+def _place(sandbox_folder: Path, link: Path) -> Path:
+    """A folder that this launcher alone writes to, and the link by which its node finds it."""
+    own = sandbox_folder / sandbox.MACHINES
+    own.mkdir(mode=0o700, exist_ok=True)
+    first, _ = isolation.extent(Path("/proc/self/uid_map").read_text())
+    os.chown(own, first, first)
+    link.parent.mkdir(mode=0o755, exist_ok=True)
+    fresh = link.with_name(f".{sandbox_folder.name}")
+    fresh.symlink_to(sandbox.target(sandbox_folder))
+    fresh.replace(link)
+    return link
+
+
+def instance(pod: Object, text: str) -> Object:
+    """The VirtualMachineInstance that a launcher's pod brings: input like any other."""
+    where = "virt-launcher"
+    try:
+        vmi = json.loads(text)
+        meta = vmi["metadata"]
+        name, namespace = str(meta["name"]), meta.get("namespace")
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        rule = "must hold a VirtualMachineInstance as JSON"
+        raise errors.InvalidInput(where, "env.WEFT_VMI", None, rule) from error
+    if not schema.fits(name, schema.SUBDOMAIN):
+        raise errors.InvalidInput(where, "metadata.name", name, schema.SUBDOMAIN[1])
+    if namespace != pod["metadata"]["namespace"]:
+        rule = "a machine runs in the namespace of its pod"
+        raise errors.InvalidInput(where, "env.WEFT_VMI", namespace, rule)
+    vmi = {**vmi, "metadata": {**meta, "name": name}}
+    for problem in validation.instance_findings(vmi):
+        raise problem
+    return vmi
+
+
+def _with_path(vm: machine.Machine) -> Sequence[machine.Disk]:
+    return [disk for disk in vm.disks if disk.path]
+
+
+def _check(disk: machine.Disk, folder: disks.Folder, path: str) -> None:
+    """Raises InvalidInput where there is no such file."""
+    try:
+        top = os.open(folder.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+            opened = syscalls.open_beneath(top, path, flags)
+        finally:
+            os.close(top)
+    except OSError as error:
+        rule = f"cannot be opened below {folder.path}: {error.strerror}"
+        raise errors.InvalidInput("disk", disk.name, disk.path, rule) from error
+    try:
+        if not stat.S_ISREG(os.fstat(opened).st_mode):
+            raise errors.InvalidInput("disk", disk.name, disk.path, "is not a regular file")
+    finally:
+        os.close(opened)
+
+
+def _check_readable(paths: Sequence[str]) -> None:
+    """A pod's users are none of this machine's, so what they run must be readable for all."""
+    if isolation.extent(Path("/proc/self/uid_map").read_text())[0] == 0:
+        return  # they are its user
+    for path in paths:
+        mode = os.stat(path).st_mode
+        needed = stat.S_IROTH | stat.S_IXOTH if stat.S_ISDIR(mode) else stat.S_IROTH
+        if mode & needed != needed:
+            raise errors.Unavailable(
+                "virtual machines run as users of their own, who may not read this",
+                where=path,
+                hint=f"chmod -R a+rX {path}",
+            )
+
+
+def programs(found: ready.Ready) -> list[str]:
+    """Folders of this machine that a launcher reads: none of them holds anybody's data."""
+    wanted = {
+        *(path for path in _SYSTEM if os.path.exists(path) and not os.path.islink(path)),
+        *(sys.prefix, sys.base_prefix, *map(str, pythonpath.PACKAGES)),
+        *(path for path in sys.path if path.endswith(("site-packages", "dist-packages"))),
+        *(str(found.tools.bin.parent), str(found.image.kernel.parent)),
+    }
+    chosen: list[str] = []
+    for path in sorted(wanted):
+        if os.path.exists(path) and not any(Path(one) in Path(path).parents for one in chosen):
+            chosen.append(path)
+    return chosen
+
+
+def variables(base: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a launcher, out of its kubelet's."""
+    kept = ("PATH", "LANG", "LC_ALL", "WEFT_CACHE", "WEFT_ACCEL", "WEFT_SUITE")
+    return {
+        **{name: base[name] for name in kept if name in base},
+        "PATH": f"{Path(sys.executable).parent}:{base.get('PATH', os.defpath)}",
+        "PYTHONPATH": pythonpath.value(),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HOME": "/root",
+    }

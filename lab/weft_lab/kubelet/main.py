@@ -1,0 +1,250 @@
+"""The kubelet stand-in of one node, as a process that lives in the node's namespaces.
+
+The question answered here: how are its parts put together? What it does is told in `pods.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib
+import importlib.util
+import logging
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+from weft import errors
+from weft.cni import install
+from weft.control import loop
+from weft.host import netlink
+from weft.kube import cache, client, events, resources
+from weft_lab import foreground
+from weft_lab.kubelet import images, launchers, network, nodeobject, orders, pods, sandbox
+from weft_lab.meta import attach, primary
+from weft_lab.vm import disks
+
+log = logging.getLogger(__name__)
+
+HANDLER = "weft_lab.vm.handler"
+HEARTBEAT = 240.0
+NETWORK_STATUS = 10.0  # seconds between two looks at the network
+RUN = Path("/run/weft")
+LOGS = RUN / "logs"
+_PLAIN_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """`run` is the node's folder for what ends with it; `address` the node's, found if empty.
+
+    `disks` are the folders that virtual machines may have disks from.
+    `primary`: whether pods' first network is weft's, or none but a bridge on this node.
+    """
+
+    node: str
+    kubeconfig: str
+    run: Path = RUN
+    logs: Path = LOGS
+    address: str = ""
+    primary: str = "none"
+    disks: tuple[disks.Folder, ...] = ()
+
+
+async def run(config: Config) -> None:
+    """Until cancelled; the node's pods live on."""
+    environment = await asyncio.to_thread(_prepare, config)
+    async with client.Client.from_kubeconfig(config.kubeconfig) as api:
+        node = await _register(api, config, environment.host_ip)
+        recorder = events.Recorder(api, "kubelet")
+        networks = events.Recorder(api, "multus")
+        nads = cache.Cache(api, resources.NADS)
+        mine = cache.Cache(api, resources.PODS, field_selector=f"spec.nodeName={config.node}")
+        own = cache.Cache(api, resources.NODES, field_selector=f"metadata.name={config.node}")
+
+        async def bridge() -> primary.Primary:
+            known = await own.wait_for(config.node, _has_range, None)
+            subnet = IPv4Network(known["spec"]["podCIDR"])
+            return primary.Primary(subnet, config.run / "primary")
+
+        async def serve_pods() -> None:
+            meta = attach.Meta(
+                client=api,
+                nads=nads,
+                recorder=networks,
+                primary=None if config.primary == "weft" else await bridge(),
+                path=str(config.run / "cni/bin"),
+            )
+            machines = launchers.Launchers(config.disks, launchers.variables(os.environ))
+            await pods.Pods(api, mine, meta, recorder, environment, machines).run()
+
+        async def beat() -> None:
+            """Says whether the network is ready, when that changes, and now and again anyway."""
+            shown, silent = network.Shown(), 0.0
+            while True:
+                await asyncio.sleep(NETWORK_STATUS)
+                silent += NETWORK_STATUS
+                if config.primary == "weft":
+                    now = await network.trouble(str(config.run / "cni/bin"))
+                    silent += HEARTBEAT if shown.changes(now) else 0.0
+                if silent >= HEARTBEAT:
+                    silent = 0.0
+                    known = own.get(config.node) or node
+                    await _write_status(api, config, environment.host_ip, known, shown.trouble)
+
+        parts = {
+            "events": recorder.run(),
+            "multus events": networks.run(),
+            "definitions": nads.run(),
+            "own pods": mine.run(),
+            "own node": own.run(),
+            "pods": serve_pods(),
+            "heartbeat": beat(),
+        }
+        if importlib.util.find_spec(HANDLER) is not None:
+            handler = importlib.import_module(HANDLER)
+            parts["vm handler"] = handler.run(api, config.node)
+        log.info("kubelet of %s at %s", config.node, environment.host_ip)
+        await loop.together(**parts)
+
+
+def _has_range(node: dict[str, Any]) -> bool:
+    return bool(node["spec"].get("podCIDR"))
+
+
+def _prepare(config: Config) -> orders.Environment:
+    """Folders, the stand-in image, the CNI plugin and what containers find in their environment."""
+    busybox = shutil.which("busybox")
+    if busybox is None:
+        raise errors.Unavailable(
+            "is not on PATH, and containers need it",
+            where="program busybox",
+            hint="put the lab's programs first on PATH, as `weft lab up` does",
+        )
+    for folder in (config.run, config.run / "pods", config.logs):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    sandbox.NETNS.mkdir(parents=True, exist_ok=True)
+    install.install(config.run / "cni/bin")
+    return orders.Environment(
+        folder=config.run / "pods",
+        logs=config.logs,
+        image=images.ensure(config.run / "image", Path(busybox)),
+        plain={"PATH": _PLAIN_PATH, "HOME": "/root"},
+        host_ip=config.address or find_address(),
+        host_name=config.node,
+    )
+
+
+def find_address() -> str:
+    """The node's own address: that of its first link that leads out."""
+    for name in ("eth0", "br-phy"):
+        link = netlink.read(name)
+        if link is not None and link.addresses:
+            return str(link.addresses[0].ip)
+    return "127.0.0.1"
+
+
+async def _register(api: client.Client, config: Config, address: str) -> dict[str, Any]:
+    """Make the Node object or bring it up to date."""
+    name = config.node
+    meta = nodeobject.metadata(name, _architecture())
+    try:
+        node = await api.get(resources.NODES, name)
+        if any(
+            (node["metadata"].get("labels") or {}).get(k) != v for k, v in meta["labels"].items()
+        ):
+            body = {"metadata": {"labels": meta["labels"]}}
+            node = await api.patch(resources.NODES, name, "", body)
+    except client.NotFound:
+        new = {"apiVersion": "v1", "kind": "Node", "metadata": meta, "spec": {}}
+        try:
+            node = await api.create(resources.NODES, new)
+        except client.AlreadyExists:
+            node = await api.get(resources.NODES, name)
+    await _write_status(api, config, address, node)
+    return node
+
+
+async def _write_status(
+    api: client.Client, config: Config, address: str, node: dict[str, Any], network: str = ""
+) -> None:
+    status = nodeobject.status(
+        config.node,
+        address,
+        cpus=os.cpu_count() or 1,
+        memory_kib=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 1024,
+        now=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        system={
+            "kernelVersion": platform.release(),
+            "architecture": _architecture(),
+            "osImage": platform.version(),
+            "machineID": config.node,
+            "systemUUID": config.node,
+            "bootID": config.node,
+        },
+        earlier=node.get("status") or {},
+        network=network,
+    )
+    try:
+        # Beside the conditions that others write.
+        await api.patch(
+            *(resources.NODES, config.node, "", {"status": status}),
+            type="strategic",
+            subresource="status",
+        )
+    except client.NotFound as error:
+        raise errors.Unavailable(
+            "was deleted while its kubelet runs",
+            where=f"Node {config.node}",
+            hint="restart the kubelet: it registers the node anew",
+        ) from error
+
+
+def _architecture() -> str:
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+
+
+def parse_arguments(argv: Sequence[str] | None) -> Config:
+    parser = argparse.ArgumentParser(prog="kubelet", description="kubelet stand-in of the lab")
+    parser.add_argument("--node", required=True, help="name of the node")
+    parser.add_argument("--kubeconfig", required=True, help="how to reach the API")
+    parser.add_argument("--run", type=Path, default=RUN, help="folder for runtime state")
+    parser.add_argument(
+        "--logs",
+        type=Path,
+        default=Path(os.environ.get("WEFT_POD_LOGS", str(LOGS))),
+        help="folder for what containers print (also $WEFT_POD_LOGS)",
+    )
+    parser.add_argument("--address", default="", help="the node's address; found if not given")
+    parser.add_argument(
+        "--primary",
+        choices=("weft", "none"),
+        default="none",
+        help="pods' first network: weft's, or a bridge on this node",
+    )
+    parser.add_argument(
+        "--disks",
+        type=disks.parse,
+        action="append",
+        default=[],
+        help="[FORMAT:]FOLDER of disks that virtual machines may have; may be repeated",
+    )
+    given = vars(parser.parse_args(argv))
+    return Config(**{**given, "disks": tuple(given["disks"])})
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    config = parse_arguments(argv)
+    return foreground.serve(lambda: run(config))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""Whether the node's network can take pods, as the CNI plugin's STATUS says (CNI 1.1)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from weft import errors
+from weft_lab.meta import delegate, plugin
+
+_PATIENCE = 10.0  # seconds for the plugin's answer
+
+
+class Shown:
+    """What the Node says of the network: a trouble when it is seen twice, its end at once."""
+
+    def __init__(self) -> None:
+        self.trouble = ""
+        self._seen = False
+
+    def changes(self, now: str) -> bool:
+        """Whether the Node is to say something else; `now` is the trouble that was found."""
+        told = now if self._seen or not now else self.trouble
+        self._seen = bool(now)
+        has_changed = bool(told) != bool(self.trouble)
+        self.trouble = told if has_changed else self.trouble
+        return has_changed
+
+
+async def trouble(path: str) -> str:
+    """Why the plugin of the cluster's own network cannot take an ADD now; empty if it can.
+
+    `path` is the folders of plugins (CNI_PATH).
+    """
+    chain = delegate.cluster_network()
+    (config,) = chain.plugins
+    env = {**os.environ, "CNI_COMMAND": "STATUS", "CNI_PATH": path}
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            await plugin.execute(str(config["type"]), delegate.render(chain, config), env)
+    except TimeoutError:
+        return f"the plugin does not answer within {_PATIENCE:g} s"
+    except plugin.Failed as error:
+        return error.message
+    except errors.WeftError as error:
+        return str(error)
+    return ""

@@ -1,0 +1,207 @@
+"""Which node does a pod without one go to?
+
+`choose` is pure; `Scheduler` binds. It knows node names, selectors, readiness, what pods require of
+nodes and of each other (affinity.py), and load; what it cannot place says why in an event.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import orjson
+
+from weft import errors
+from weft.kube import cache, client, events, queue
+from weft.kube.resources import PODS, key
+from weft_lab.kubelet import affinity
+
+log = logging.getLogger(__name__)
+
+Object = dict[str, Any]
+
+
+class Unplaced(errors.NotReady):
+    """No node fits now."""
+
+
+def is_ready(node: Object) -> bool:
+    conditions = (node.get("status") or {}).get("conditions") or ()
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def fits(pod: Object, node: Object) -> bool:
+    """The node has all labels that the pod's selector and required affinity ask for."""
+    labels = node["metadata"].get("labels") or {}
+    wanted = pod["spec"].get("nodeSelector") or {}
+    if any(labels.get(name) != value for name, value in wanted.items()):
+        return False
+    required = ((pod["spec"].get("affinity") or {}).get("nodeAffinity") or {}).get(
+        "requiredDuringSchedulingIgnoredDuringExecution"
+    )
+    terms = (required or {}).get("nodeSelectorTerms") or ()
+    return not required or any(_matches(term, node, labels) for term in terms)
+
+
+def _matches(term: Object, node: Object, labels: Mapping[str, str]) -> bool:
+    fields = {"metadata.name": node["metadata"]["name"]}
+    return all(affinity.holds(e, labels) for e in term.get("matchExpressions") or ()) and all(
+        affinity.holds(e, fields) for e in term.get("matchFields") or ()
+    )
+
+
+def choose(
+    pod: Object,
+    nodes: Iterable[Object],
+    load: Mapping[str, int],
+    placed: Iterable[affinity.Placed] = (),
+) -> str:
+    """The fitting node with the fewest pods, by name among equals; raises Unplaced.
+
+    `placed` are the pods that matter to this one, or to which it matters.
+    """
+    nodes = list(nodes)
+    labels = {node["metadata"]["name"]: node["metadata"].get("labels") or {} for node in nodes}
+    others = affinity.refusals(pod, placed)
+    reasons: Counter[str] = Counter()
+    fitting: list[str] = []
+    for node in nodes:
+        name = node["metadata"]["name"]
+        why = _refusal(pod, node) or others.why(labels[name], labels.values())
+        if why:
+            reasons[why] += 1
+        else:
+            fitting.append(name)
+    if fitting:
+        return min(fitting, key=lambda name: (load.get(name, 0), name))
+    told = ", ".join(sorted(f"{count} node(s) {why}" for why, count in reasons.items()))
+    raise Unplaced(f"0/{len(nodes)} nodes are available: {told or 'no nodes'}.")
+
+
+def _refusal(pod: Object, node: Object) -> str:
+    """Why a node does not suit the pod by itself."""
+    if (node.get("spec") or {}).get("unschedulable"):
+        return "were unschedulable"
+    if not is_ready(node):
+        return "were not ready"
+    return "" if fits(pod, node) else "didn't match Pod's node affinity/selector"
+
+
+def is_done(pod: Object) -> bool:
+    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+
+
+def node_of(pod: Object) -> Iterable[str]:
+    """Index: the node whose load a pod counts towards."""
+    name = pod["spec"].get("nodeName")
+    return (name,) if name and not is_done(pod) else ()
+
+
+def concerned(pod: Object) -> Iterable[str]:
+    """Index: pods whose affinity other pods must heed."""
+    return ("",) if affinity.is_concerned(pod) and not is_done(pod) else ()
+
+
+class Scheduler:
+    """`pods` has the indexes `node` = node_of and `affinity` = concerned."""
+
+    def __init__(
+        self,
+        api: client.Client,
+        pods: cache.Cache,
+        nodes: cache.Cache,
+        recorder: events.Recorder,
+    ) -> None:
+        self._api, self._pods, self._nodes, self._recorder = api, pods, nodes, recorder
+        self._queue = queue.Queue("scheduler", first_pause=1.0)
+        self._unplaced: set[str] = set()
+        # Bound here, not seen in the cache yet: without it a burst would go to one node.
+        self._assumed: dict[str, str] = {}
+
+    async def run(self) -> None:
+        await self._pods.synced()
+        await self._nodes.synced()
+        self._pods.subscribe(self._pod_changed)
+        self._nodes.subscribe(self._node_changed)
+        await self._queue.run(self.reconcile, workers=16)
+
+    def _pod_changed(self, name: str, old: Object | None, new: Object | None) -> None:
+        if new is None or new["spec"].get("nodeName"):
+            self._assumed.pop(name, None)
+            self._unplaced.discard(name)
+            for waiting in self._unplaced:  # it may have waited for this pod, or for its place
+                self._queue.add(waiting)
+        else:
+            self._queue.add(name)
+
+    def _node_changed(self, name: str, old: Object | None, new: Object | None) -> None:
+        for pod in self._unplaced:
+            self._queue.add(pod)
+
+    def _load(self) -> dict[str, int]:
+        load = {name: len(self._pods.index("node", name)) for name in list(self._nodes.keys())}
+        for node in self._assumed.values():
+            load[node] = load.get(node, 0) + 1
+        return load
+
+    def _placed(self, pod: Object) -> Iterator[affinity.Placed]:
+        """All pods for one that heeds others; for all else those that heed it."""
+        spec = pod["spec"]
+        heeds = affinity.is_concerned(pod) or spec.get("topologySpreadConstraints")
+        names = list(self._pods.keys()) if heeds else self._pods.index("affinity", "")
+        for name in names:
+            other = self._pods.get(name)
+            if other is None or is_done(other):
+                continue
+            node = self._nodes.get(other["spec"].get("nodeName") or self._assumed.get(name, ""))
+            if node is not None:
+                yield affinity.Placed(other, node["metadata"].get("labels") or {})
+
+    async def reconcile(self, name: str) -> None:
+        pod = self._pods.get(name)
+        if pod is None or pod["spec"].get("nodeName") or pod["metadata"].get("deletionTimestamp"):
+            return
+        if pod["spec"].get("schedulerName", "default-scheduler") != "default-scheduler":
+            return
+        try:
+            node = choose(pod, self._nodes.objects(), self._load(), self._placed(pod))
+        except Unplaced as error:
+            self._unplaced.add(name)
+            self._recorder.emit(pod, "Warning", "FailedScheduling", error.what)
+            return  # a node that changes brings it back
+        self._unplaced.discard(name)
+        self._assumed[name] = node
+        try:
+            await self._bind(pod, node)
+        except (client.NotFound, client.Conflict):
+            self._assumed.pop(name, None)
+            return  # gone, or bound by somebody else
+        except BaseException:
+            self._assumed.pop(name, None)
+            raise
+        what = f"Successfully assigned {key(pod)} to {node}"
+        self._recorder.emit(pod, "Normal", "Scheduled", what)
+
+    async def _bind(self, pod: Object, node: str) -> None:
+        """The binding subresource, as every scheduler uses it."""
+        meta = pod["metadata"]
+        binding = {
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {
+                "name": meta["name"],
+                "namespace": meta["namespace"],
+                "uid": meta["uid"],
+            },
+            "target": {"apiVersion": "v1", "kind": "Node", "name": node},
+        }
+        path = PODS.path(meta["namespace"], meta["name"], "binding")
+        await self._api.request(
+            "POST",
+            path,
+            body=orjson.dumps(binding),
+            content_type="application/json",
+            repeatable=False,
+        )

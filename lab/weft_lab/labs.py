@@ -1,0 +1,70 @@
+"""The labs of this machine, as the commands of weft look into them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from weft import errors
+from weft.cli import labs
+from weft.kube import resources
+from weft.kube.client import Client
+from weft.observe.reach import Matrix
+from weft.observe.reading import Addresses
+from weft.policy import netpolicy
+from weft_lab import sockets, spec, state
+
+
+class Local:
+    """As `weft.cli.labs.Labs` describes it."""
+
+    def owner(self, kubeconfig: Path) -> str:
+        own = (folder / "kubeconfig" for folder in state.home().glob("*"))
+        found = (path for path in own if path.exists() and kubeconfig.exists())
+        return next((path.parent.name for path in found if path.samefile(kubeconfig)), "")
+
+    def is_running(self, lab: str) -> bool:
+        peer = state.Folder.of(lab or spec.DEFAULT_NAME).connect()
+        if peer is not None:
+            peer.close()
+        return peer is not None
+
+    @contextlib.contextmanager
+    def databases(self, lab: str) -> Iterator[Sequence[Addresses]]:
+        from weft_lab import up
+
+        name = lab or spec.DEFAULT_NAME
+        with up.running(name) as peer:
+            known = state.Folder.of(name).load() or spec.Lab(name=name)
+            yield [Addresses(node, **at) for node, at in sockets.databases(peer, known)]
+
+    async def measure(
+        self,
+        lab: str,
+        network: tuple[str, str],
+        question: netpolicy.Connection,
+        *,
+        ipv6: bool,
+        patience: float,
+    ) -> Matrix:
+        from weft_lab import up
+        from weft_lab.probes import measuring
+
+        name = lab or spec.DEFAULT_NAME
+        with up.running(name) as peer:
+            async with Client.from_kubeconfig(str(state.Folder.of(name).kubeconfig)) as api:
+                return await measuring.look(
+                    api, peer, network, question, ipv6=ipv6, patience=patience
+                )
+
+    def machine_problems(self, obj: Mapping[str, Any]) -> list[errors.InvalidInput]:
+        from weft_lab.vm import validation
+
+        is_vm = obj["kind"] == resources.VMS.kind
+        found = validation.machine_findings if is_vm else validation.instance_findings
+        return [*validation.unknown_findings(obj), *found(obj)]
+
+
+LABS: labs.Labs = Local()

@@ -1,0 +1,216 @@
+"""What has to run for a lab? Pure: a spec in, services and links out.
+
+The order is in each service's `after`; nothing here acts, and nothing knows the host.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from weft_lab import layout, spec
+from weft_lab.runtime import daemons
+from weft_lab.service import API_DESCRIPTORS, TELL_DESCRIPTOR, Ready, Service
+
+MANAGEMENT_BRIDGE = "mgmt0"
+UNDERLAY_BRIDGE = "underlay0"
+NODE_LINK = "eth0"
+
+# Python parts, by the module that must be there for each.
+PARTS: Mapping[str, str] = {
+    "api": "weft_lab.apiserver.main",
+    "controllers": "weft_lab.controllers.main",
+    "cluster-manager": "weft.cli.cluster_manager",
+    "agent": "weft.cli.node",
+    "kubelet": "weft_lab.kubelet.main",
+    "outside": "weft_lab.outside",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLinks:
+    """A node's two ways out: a veth to the management bridge, its switch's port to the underlay.
+
+    `tunnel` is the bridge that carries the Geneve address; `port` the link to be moved out.
+    """
+
+    node: str
+    veth: str
+    address: ipaddress.IPv4Interface
+    port: str
+    tunnel: str
+    tunnel_address: ipaddress.IPv4Interface
+
+
+@dataclass(frozen=True, slots=True)
+class HostLinks:
+    """A host that is no node: one veth to the underlay."""
+
+    name: str
+    veth: str
+    addresses: tuple[ipaddress.IPv4Interface | ipaddress.IPv6Interface, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    links: tuple[NodeLinks, ...]
+    hosts: tuple[HostLinks, ...]
+    services: tuple[Service, ...]
+
+
+def make(lab: spec.Lab, *, state: str, crds: str, parts: Iterable[str] = PARTS) -> Plan:
+    """Everything that `lab` is; `state` is its folder on disk, `crds` that of the definitions
+    that the API starts with, `parts` the Python parts to run."""
+    chosen = frozenset(parts)
+    return Plan(
+        links=tuple(_links(node) for node in lab.members),
+        hosts=(HostLinks(spec.OUTSIDE, "ul-outside", spec.on_underlay(spec.OUTSIDE_HOST)),),
+        services=(
+            *_cluster(lab, state, crds, chosen),
+            *_outside(chosen),
+            *(service for node in lab.members for service in daemons.zone(lab, node)),
+            *(service for node in lab.members for service in _node(lab, node, state, chosen)),
+        ),
+    )
+
+
+def pod_logs(state: str) -> str:
+    """Where every kubelet writes what its containers say, and the API reads it."""
+    return f"{state}/logs/pods"
+
+
+def own_disks(state: str) -> str:
+    """The lab's own folder of disks for virtual machines."""
+    return f"{state}/disks"
+
+
+def missing(plan: Plan, running: Iterable[str]) -> tuple[Service, ...]:
+    """Services of `plan` that are not among the names `running`."""
+    known = frozenset(running)
+    return tuple(service for service in plan.services if service.name not in known)
+
+
+def _links(node: spec.Node) -> NodeLinks:
+    return NodeLinks(
+        node=node.name,
+        veth=f"mg-{node.name}",
+        address=_interface(node.address, spec.MANAGEMENT),
+        port=daemons.underlay_port(node),
+        tunnel=daemons.UNDERLAY_BRIDGE,
+        tunnel_address=_interface(node.underlay, spec.UNDERLAY),
+    )
+
+
+def _interface(
+    address: ipaddress.IPv4Address, network: ipaddress.IPv4Network
+) -> ipaddress.IPv4Interface:
+    return ipaddress.IPv4Interface(f"{address}/{network.prefixlen}")
+
+
+def _after(chosen: frozenset[str], *names: str) -> tuple[str, ...]:
+    """Those of the names whose part runs."""
+    return tuple(name for name in names if name.rpartition("/")[2] in chosen)
+
+
+def _cluster(lab: spec.Lab, state: str, crds: str, chosen: frozenset[str]) -> Iterable[Service]:
+    """What the lab has once."""
+    kubeconfig = str(layout.KUBECONFIG)
+    if "api" in chosen:
+        yield Service(
+            "lab/api",
+            (
+                *("apiserver", "--state", state, "--logs", pod_logs(state)),
+                *(f"--listen=https:fd={number}" for number in API_DESCRIPTORS),
+                *("--name", str(lab.api), "--ready-fd", str(TELL_DESCRIPTOR), "--crds", crds),
+            ),
+            entry=f"{PARTS['api']}:main",
+            ready=Ready.TELLS,
+            listening=True,
+            imports=("uvloop",),
+        )
+    if "cluster-manager" in chosen:
+        yield Service(
+            "lab/cluster-manager",
+            (
+                *("weft", "cluster-manager", "--kubeconfig", kubeconfig),
+                *("--underlay-mtu", str(lab.mtu), *_network(lab)),
+                *("--reserved-subnets", ",".join(map(str, lab.reserved))),
+            ),
+            entry="weft.cli.main:main",
+            imports=(PARTS["cluster-manager"],),
+            after=_after(chosen, "lab/api"),
+        )
+    if "controllers" in chosen:
+        yield Service(
+            "lab/controllers",
+            ("controllers", "--kubeconfig", kubeconfig),
+            entry=f"{PARTS['controllers']}:main",
+            imports=("weft_lab.vm.controller",),
+            after=_after(chosen, "lab/api"),
+        )
+
+
+def _outside(chosen: frozenset[str]) -> Iterable[Service]:
+    """What the host outside of the cluster serves."""
+    if "outside" in chosen:
+        yield Service(
+            f"{spec.OUTSIDE}/http",
+            ("outside",),
+            node=spec.OUTSIDE,
+            entry=f"{PARTS['outside']}:main",
+            ready=Ready.TELLS,
+        )
+
+
+def _network(lab: spec.Lab) -> tuple[str, ...]:
+    """What both of weft's processes are told of the cluster's own network."""
+    own = ("--cluster-subnets", lab.cluster_subnets) if lab.is_primary else ()
+    return ("--default-mtu", str(lab.pod_mtu), *own)
+
+
+def _gateway(lab: spec.Lab, node: spec.Node) -> tuple[str, ...]:
+    """A node's way out, through the host outside; of the families that pods have."""
+    if not lab.is_primary:
+        return ()
+    families = {4, 6} if ":" in lab.cluster_subnets else {4}
+    addresses = [each for each in node.gateways if each.version in families]
+    hops = [each.ip for each in spec.on_underlay(spec.OUTSIDE_HOST) if each.version in families]
+    return (
+        *("--gateway-address", ",".join(map(str, addresses))),
+        *("--gateway-next-hop", ",".join(map(str, hops))),
+        *("--physical-network", spec.PHYSICAL_NETWORK),
+    )
+
+
+def _node(lab: spec.Lab, node: spec.Node, state: str, chosen: frozenset[str]) -> Iterable[Service]:
+    """weft's agent and the kubelet stand-in of one node."""
+    arguments = ("--node", node.name, "--kubeconfig", str(layout.KUBECONFIG))
+    acl_log = ("--acl-log", str(layout.ACL_LOG))
+    if "agent" in chosen:
+        yield Service(
+            f"{node.name}/agent",
+            ("weft", "node", *arguments, *acl_log, *_network(lab), *_gateway(lab, node)),
+            node=node.name,
+            entry="weft.cli.main:main",
+            imports=(PARTS["agent"],),
+            after=(
+                *_after(chosen, "lab/api"),
+                *(f"{node.name}/{part}" for part in ("nb", "sb", "ovs-settings")),
+            ),
+            ready=Ready.LISTENS,
+            socket=str(layout.CNI_SOCKET),
+        )
+    if "kubelet" in chosen:
+        yield Service(
+            f"{node.name}/kubelet",
+            (
+                *("kubelet", *arguments, "--logs", pod_logs(state)),
+                *(f"--disks={folder}" for folder in (own_disks(state), *lab.disks)),
+                *("--primary", lab.primary),
+            ),
+            node=node.name,
+            entry=f"{PARTS['kubelet']}:main",
+            imports=("weft_lab.vm.handler",),
+            after=_after(chosen, "lab/api"),
+        )

@@ -1,0 +1,44 @@
+"""How does a guest probe? Commands for its agent to run, and what their outcomes mean. Pure.
+
+ping and curl are what guests have; curl's TFTP is what sends UDP. Nothing common sends SCTP.
+"""
+
+from __future__ import annotations
+
+import math
+
+from weft.observe.reach import Seen
+from weft.policy import netpolicy
+from weft_lab.vm.agentclient import Outcome
+
+REFUSED = "Connection refused"
+
+
+def command(question: netpolicy.Connection, patience: float, device: str) -> tuple[str, ...]:
+    """What to run for a connection to `question.target`; empty where a guest cannot."""
+    address = str(question.target)
+    is_six = ":" in address
+    seconds = str(math.ceil(patience))
+    is_local = address.startswith("fe80:")
+    if question.protocol is None:
+        scoped = f"{address}%{device}" if is_local else address
+        return ("timeout", seconds, "ping", "-6" if is_six else "-4", "-c", "1", scoped)
+    scoped = f"{address}%25{device}" if is_local else address
+    url = f"[{scoped}]:{question.port}" if is_six else f"{scoped}:{question.port}"
+    curl = ("curl", "-sv", "-g", "--noproxy", "*", "-m", seconds, "-o", "/dev/null")
+    if question.protocol is netpolicy.Protocol.TCP:
+        return (*curl, "-w", "%{time_connect}", f"http://{url}/")
+    if question.protocol is netpolicy.Protocol.UDP:
+        return (*curl, f"tftp://{url}/weft")
+    return ()
+
+
+def seen(question: netpolicy.Connection, done: Outcome) -> Seen:
+    """What the command's outcome says; what only arrived is for the target to tell."""
+    if question.protocol is None:
+        return Seen.ANSWERED if done.status == 0 else Seen.SILENT
+    if question.protocol is netpolicy.Protocol.TCP:
+        connected = done.text.strip().strip("0.,") != ""
+        refused = REFUSED.encode() in done.errors
+        return Seen.ANSWERED if connected or refused else Seen.SILENT
+    return Seen.SILENT

@@ -1,0 +1,205 @@
+"""Who reaches whom in a running lab? Every pair is tried, from inside pods and guests.
+
+Pods are probed from their network namespaces by a process of its own (`prober`), virtual machines
+by commands that their guest agents run (`guests`), all at the same time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from weft import errors
+from weft.host import process
+from weft.kube.client import Client
+from weft.observe import members, objects, reach
+from weft.observe.reach import Cell, Matrix, Member, Pair, Seen
+from weft.policy import netpolicy
+from weft_lab import target
+from weft_lab.demos import machines
+from weft_lab.probes import guests
+from weft_lab.runtime import pythonpath
+from weft_lab.state import Peer
+from weft_lab.vm import agentclient
+
+PATIENCE = 2.0
+MARGIN = 20.0  # what a busy machine may take beyond the probes' patience
+_EARS = (netpolicy.Protocol.UDP, netpolicy.Protocol.SCTP)
+
+
+class Prober:
+    """Asks the probing process; answers come in the order of the orders."""
+
+    def __init__(self, running: asyncio.subprocess.Process) -> None:
+        self._running = running
+
+    async def ask(self, order: Mapping[str, Any]) -> Any:
+        stdin, stdout = self._running.stdin, self._running.stdout
+        assert stdin is not None
+        assert stdout is not None
+        with contextlib.suppress(ConnectionError):
+            stdin.write(json.dumps(order).encode() + b"\n")
+            await stdin.drain()
+        line = await stdout.readline()
+        if not line:
+            said = await self._running.stderr.read() if self._running.stderr else b""
+            last = said.decode(errors="replace").strip().rpartition("\n")[2]
+            raise errors.Unavailable(
+                f"the probing process ended: {last or 'no word'}", where="this lab"
+            )
+        return json.loads(line)
+
+
+@contextlib.asynccontextmanager
+async def probing(pid: int) -> AsyncIterator[Prober]:
+    """The process that probes in the lab whose process 1 is `pid`."""
+    path = pythonpath.value(os.environ.get("PYTHONPATH"))
+    argv = (sys.executable, "-m", "weft_lab.probes.prober", str(pid))
+    env = {**os.environ, "PYTHONPATH": path}
+    async with process.start(argv, env=env, stdin=True, limit=64 << 20) as running:
+        yield Prober(running)
+
+
+async def look(
+    api: Client,
+    peer: Peer,
+    wanted: tuple[str, str],
+    question: netpolicy.Connection,
+    *,
+    ipv6: bool = False,
+    patience: float = PATIENCE,
+) -> Matrix:
+    """The matrix of a network of the lab: expected and measured.
+
+    `wanted` is a network or a definition as its user names it, and a namespace for the latter.
+    A connection that was expected and did not come about is tried once more: packets get lost.
+    """
+    found = await objects.read(api)
+    known = members.networks(found)
+    network = members.choose(*wanted, known)
+    async with probing(peer.pid) as prober:
+        there = members.on(network, found)
+        seen = await open_places(prober, peer, there, question)
+        there = tuple(members.learned(member, seen.get(member.id, ())) for member in there)
+        policies = members.standing(found)
+        expected = reach.expect(network, there, policies, known, question, ipv6=ipv6)
+        outcomes = await measure(prober, peer.pid, expected, patience=patience)
+        lost = reach.measured(expected, outcomes).differing
+        again = replace(expected, cells=tuple(cell for cell in lost if cell.expected))
+        outcomes |= await measure(prober, peer.pid, again, patience=patience)
+    return reach.measured(expected, outcomes)
+
+
+async def open_places(
+    prober: Prober, peer: Peer, attached: Iterable[Member], question: netpolicy.Connection
+) -> dict[str, tuple[str, ...]]:
+    """Make the prober ready; the addresses on each member's interface in its pod."""
+    found = target.pods(peer)
+    places = {
+        member.id: (found[member.pod], member.interface)
+        for member in attached
+        if member.pod in found
+    }
+    order = {"open": places, "listen": question.protocol in _EARS}
+    answer = await prober.ask(order)
+    return {id: tuple(addresses) for id, addresses in answer.items()}
+
+
+async def measure(
+    prober: Prober, pid: int, matrix: Matrix, *, patience: float = PATIENCE
+) -> dict[Pair, Seen]:
+    """What each pair's probe came to. Cells without addresses stay unknown."""
+    by_id = {member.id: member for member in matrix.members}
+    cells = [cell for cell in matrix.cells if cell.addresses and by_id[cell.source].running]
+    inside = [cell for cell in cells if not by_id[cell.source].machine]
+    outcomes: dict[Pair, Seen] = {}
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_from_pods(prober, inside, matrix.question, patience, outcomes))
+        for member in matrix.members:
+            own = [cell for cell in cells if cell.source == member.id]
+            if member.machine and own:
+                tasks.create_task(
+                    _from_guest(pid, member, own, matrix.question, patience, outcomes)
+                )
+    if matrix.question.protocol in _EARS:
+        await _listen(prober, cells, matrix.question, outcomes)
+    return outcomes
+
+
+async def _from_pods(
+    prober: Prober,
+    cells: Sequence[Cell],
+    question: netpolicy.Connection,
+    patience: float,
+    outcomes: dict[Pair, Seen],
+) -> None:
+    order = {
+        "probe": [[cell.source, *_written(cell)] for cell in cells],
+        "protocol": question.protocol or "ICMP",
+        "port": question.port,
+        "patience": patience,
+    }
+    for cell, said in zip(cells, await prober.ask(order), strict=True):
+        outcomes[cell.source, cell.target] = Seen(said)
+
+
+def _written(cell: Cell) -> tuple[str, str]:
+    """Target's address and own."""
+    assert cell.addresses is not None
+    return str(cell.addresses[1]), str(cell.addresses[0])
+
+
+async def _from_guest(
+    pid: int,
+    member: Member,
+    cells: Sequence[Cell],
+    question: netpolicy.Connection,
+    patience: float,
+    outcomes: dict[Pair, Seen],
+) -> None:
+    """All commands of a guest in one session with its agent, which serves one at a time."""
+    machine = machines.Machine(member.endpoint.namespace, member.machine, member.node, ())
+    try:
+        async with agentclient.Agent(machines.agent_socket(pid, machine)) as agent:
+            device = await _device(agent, member.mac)
+
+            async def one(cell: Cell) -> None:
+                assert cell.addresses is not None
+                asked = replace(question, target=cell.addresses[1])
+                argv = guests.command(asked, patience, device)
+                if not argv:
+                    return
+                with contextlib.suppress(errors.Unavailable):
+                    done = await agent.execute(*argv, deadline=patience + MARGIN)
+                    outcomes[cell.source, cell.target] = guests.seen(asked, done)
+
+            await asyncio.gather(*(one(cell) for cell in cells))
+    except errors.Unavailable:
+        return  # unknown, as every pair that nobody could try
+
+
+async def _device(agent: agentclient.Agent, mac: str) -> str:
+    """The guest's own name of its card on the network."""
+    cards = await agent.interfaces()
+    return next((card.name for card in cards if card.mac.lower() == mac), "")
+
+
+async def _listen(
+    prober: Prober,
+    cells: Iterable[Cell],
+    question: netpolicy.Connection,
+    outcomes: dict[Pair, Seen],
+) -> None:
+    """Add what arrived and was not answered."""
+    came = {tuple(entry) for entry in await prober.ask({"heard": None, "port": question.port})}
+    for cell in cells:
+        to, own = _written(cell)
+        pair = (cell.source, cell.target)
+        if (cell.target, own, to) in came and outcomes.get(pair) is Seen.SILENT:
+            outcomes[pair] = Seen.HEARD

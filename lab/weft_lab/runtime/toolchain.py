@@ -1,0 +1,239 @@
+"""Which programs does the lab run, and where do they come from?
+
+Programs of the host are used where they are new enough; what is missing comes from one Debian
+suite, unpacked into the cache (debian.py) and run in place through its own loader. The answer is
+a `Toolchain`: a folder for PATH, the database schemas, a kernel and the files for guests.
+
+Settings: `$WEFT_SUITE` names the suite (default trixie), `$WEFT_HOST_TOOLS=no` ignores the host's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from weft import errors
+from weft_lab.runtime import cache, debian, wrappers
+
+SUITE = "trixie"
+LAYOUT = 1  # raise when what is made of the packages changes
+ROOM = 900_000_000  # bytes for archives and unpacked files together
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A group of programs that come together.
+
+    `probe` is the program whose `--version` tells whether the host's is at least `minimum`;
+    an empty probe means that the part always comes from the suite.
+    """
+
+    name: str
+    packages: tuple[str, ...]
+    programs: tuple[str, ...]
+    probe: str = ""
+    minimum: tuple[int, ...] = ()
+
+
+PARTS = (
+    Part(
+        "ovn",
+        ("ovn-central", "ovn-host", "openvswitch-switch"),
+        (
+            *("ovsdb-server", "ovsdb-tool", "ovsdb-client", "ovs-vswitchd"),
+            *("ovs-vsctl", "ovs-ofctl", "ovs-appctl", "ovs-dpctl"),
+            *("ovn-northd", "ovn-controller", "ovn-nbctl", "ovn-sbctl", "ovn-appctl", "ovn-trace"),
+        ),
+        probe="ovn-northd",
+        minimum=(25, 3),
+    ),
+    Part(
+        "qemu",
+        ("qemu-system-x86", "qemu-utils"),
+        ("qemu-system-x86_64", "qemu-img"),
+        probe="qemu-system-x86_64",
+        minimum=(7, 2),  # since when it takes network backends as JSON
+    ),
+    Part(
+        "guest",
+        ("linux-image-cloud-amd64", "busybox-static", "curl", "qemu-guest-agent"),
+        ("busybox",),
+    ),
+    Part("kubectl", ("kubernetes-client",), ("kubectl",), probe="kubectl", minimum=(1, 20)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Toolchain:
+    """Where everything is. `env` is what daemons need besides PATH."""
+
+    bin: Path
+    schemas: Path
+    kernel: Path
+    kernel_modules: Path
+    guest_files: Path
+    env: Mapping[str, str]
+
+    def program(self, name: str) -> str:
+        return str(self.bin / name)
+
+    def schema(self, name: str) -> Path:
+        """`name`: vswitch, ovn-nb or ovn-sb."""
+        return self.schemas / f"{name}.ovsschema"
+
+
+def ensure(report: debian.Report = debian.quiet) -> Toolchain:
+    """The toolchain, fetched if it is not there yet; a second call finds all in place.
+
+    Raises Unavailable when a part cannot be had: no network, no space, not Debian.
+    """
+    if platform.machine() != "x86_64":
+        raise errors.Unavailable(
+            f"the lab runs on x86_64, and this is {platform.machine()}", hint="use another machine"
+        )
+    suite = os.environ.get("WEFT_SUITE", SUITE)
+    missing = tuple(part for part in PARTS if not _on_host(part))
+    folder = cache.folder() / f"tools-{_fingerprint(suite, missing)}"
+    stamp = folder / "complete.json"
+    if not _intact(stamp):
+        with cache.lock(cache.folder() / "tools.lock"):
+            if not _intact(stamp):  # another process may have made it meanwhile
+                _build(folder, suite, missing, report)
+    return _read(stamp)
+
+
+def _on_host(part: Part) -> bool:
+    """Whether the host's own programs serve for `part`."""
+    if os.environ.get("WEFT_HOST_TOOLS") == "no" or not part.probe:
+        return False
+    programs = {program: host_program(program) for program in part.programs}
+    if not all(programs.values()):
+        return False
+    verb = ["version", "--client"] if part.probe == "kubectl" else ["--version"]
+    try:
+        done = subprocess.run(
+            [str(programs[part.probe]), *verb],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return version(done.stdout) >= part.minimum
+
+
+def host_program(name: str) -> str | None:
+    """Where the host has `name`; what a lab puts first on PATH out of our cache does not count."""
+    own = str(cache.folder())
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return shutil.which(name, path=os.pathsep.join(f for f in folders if not f.startswith(own)))
+
+
+def version(text: str) -> tuple[int, ...]:
+    """The first dotted number in what a program says of itself; () if there is none."""
+    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", text)
+    return tuple(int(number) for number in found.groups() if number) if found else ()
+
+
+def _fingerprint(suite: str, parts: tuple[Part, ...]) -> str:
+    hosts = tuple(host_program(part.probe) for part in PARTS if part not in parts)
+    text = repr((LAYOUT, suite, [asdict(part) for part in parts], hosts))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _intact(stamp: Path) -> bool:
+    """Whether the build finished and every file that it counts on still has its size."""
+    try:
+        sizes = json.loads(stamp.read_text())["sizes"]
+        return all(os.stat(path).st_size == size for path, size in sizes.items())
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _build(folder: Path, suite: str, parts: tuple[Part, ...], report: debian.Report) -> None:
+    """Make `folder` from nothing; the stamp is written last, so half a build is no build."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    root = folder / "root"
+    cache.require_space(folder, ROOM)
+    apt = debian.Apt(folder / "apt", suite)
+    try:
+        apt.prepare(report)
+        archives = apt.resolve([name for part in parts for name in part.packages])
+        debian.unpack(apt.fetch(archives, report), root, report)
+        made = _assemble(folder, root, parts)
+    except OSError as error:
+        raise errors.Unavailable(
+            f"the lab's programs cannot be unpacked ({error.strerror})",
+            where=str(error.filename or folder),
+            hint="free some space or set WEFT_CACHE to another folder, then run it again",
+        ) from error
+    finally:
+        shutil.rmtree(folder / "apt", ignore_errors=True)
+    counted = [*made.bin.iterdir(), made.kernel, *made.schemas.glob("*.ovsschema")]
+    record = {
+        "toolchain": {
+            key: value if key == "env" else str(value) for key, value in asdict(made).items()
+        },
+        "sizes": {str(path): path.stat().st_size for path in counted},
+    }
+    temporary = folder / "complete.json.part"
+    temporary.write_text(json.dumps(record, indent=1))
+    temporary.replace(folder / "complete.json")
+
+
+def _assemble(folder: Path, root: Path, parts: tuple[Part, ...]) -> Toolchain:
+    """Wrap the unpacked programs, link the host's, and say where everything is."""
+    target = folder / "bin"
+    target.mkdir()
+    for part in PARTS:
+        for program in part.programs:
+            if part in parts:
+                wrappers.write(root, program, target / program)
+            else:
+                (target / program).symlink_to(host_program(program) or program)
+    fetched = {part.name for part in parts}
+    share = root / "usr/share" if "ovn" in fetched else Path("/usr/share")
+    schemas = folder / "schemas"
+    schemas.mkdir()
+    for name, source in (("vswitch", "openvswitch"), ("ovn-nb", "ovn"), ("ovn-sb", "ovn")):
+        shutil.copy(share / source / f"{name}.ovsschema", schemas)
+    kernel = next(iter(sorted(root.glob("boot/vmlinuz-*"))))
+    release = kernel.name.removeprefix("vmlinuz-")
+    modules = next(
+        path
+        for path in (root / "usr/lib/modules" / release, root / "lib/modules" / release)
+        if path.is_dir()
+    )
+    return Toolchain(
+        bin=target,
+        schemas=schemas,
+        kernel=kernel,
+        kernel_modules=modules,
+        guest_files=root,
+        env={"OVS_PKGDATADIR": str(share / "openvswitch"), "OVN_PKGDATADIR": str(share / "ovn")},
+    )
+
+
+def _read(stamp: Path) -> Toolchain:
+    stored = json.loads(stamp.read_text())["toolchain"]
+    env = stored.pop("env")
+    return Toolchain(**{key: Path(value) for key, value in stored.items()}, env=env)
+
+
+def main() -> None:
+    """Fetch what is missing and print where it is, as JSON."""
+    print(json.dumps(asdict(ensure()), indent=1, default=str))
+
+
+if __name__ == "__main__":
+    main()

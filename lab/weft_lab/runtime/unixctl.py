@@ -1,0 +1,14 @@
+"""How is a daemon of the lab told something, however long the path of its control socket is?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from weft.host import unixctl
+from weft_lab import state
+
+
+async def call(path: Path, method: str, *arguments: str) -> str:
+    """The daemon's answer; WeftError if it refuses or does not answer."""
+    with state.short(path) as name:
+        return await unixctl.call(name, method, *arguments)

@@ -1,0 +1,166 @@
+"""Where in a lab does the user want to be? A node, a pod, the lab itself, or a console.
+
+Everything is found from outside, through the root directory of the lab's process 1.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from weft import errors
+from weft_lab import enter, layout, state
+
+ITSELF = "lab"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Join the namespaces of process `pid`, then `into`, then make `root` the root, if it is set.
+
+    The paths are as processes at the place before see them.
+    """
+
+    pid: int
+    env: Mapping[str, str]
+    into: tuple[str, ...] = ()
+    root: str = ""
+
+
+def find(peer: state.Peer, target: str) -> Place:
+    """The place that `target` names: `lab`, a node, or NAMESPACE/POD."""
+    env = peer.ask({"order": "env"})["env"]
+    assert isinstance(env, dict)
+    if target == ITSELF:
+        return Place(peer.pid, env)
+    nodes = sorted(path.parent.name for path in _outside(peer, layout.HOME).glob("*/run"))
+    if target in nodes:
+        return Place(peer.pid, env, enter.node(target))
+    namespace, slash, pod = target.partition("/")
+    if slash:
+        return _pod(peer, env, namespace, pod)
+    raise errors.InvalidInput(
+        "weft lab exec",
+        "TARGET",
+        target,
+        f"must be {ITSELF}, one of {', '.join(nodes)}, or a pod as NAMESPACE/POD",
+    )
+
+
+def run(place: Place, argv: Sequence[str]) -> int:
+    """Run it there, on this terminal; its exit status."""
+    return enter.run(place.pid, argv, env=place.env, into=place.into, root=place.root)
+
+
+def captured(place: Place, argv: Sequence[str]) -> dict[str, Any]:
+    """Run it there and return what it wrote. In a process of its own, as joining is for good."""
+    code = "import sys, json; from weft_lab import target; sys.exit(target.from_json(sys.argv[1]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps([_plain(place), list(argv)])],
+        env={**os.environ, "PYTHONPATH": place.env.get("PYTHONPATH", "")},
+        capture_output=True,
+        check=False,
+    )
+    return {
+        "exit": done.returncode,
+        "stdout": done.stdout.decode(errors="replace"),
+        "stderr": done.stderr.decode(errors="replace"),
+    }
+
+
+def from_json(text: str) -> int:
+    """The other half of `captured`."""
+    fields, argv = json.loads(text)
+    return run(Place(**fields), argv)
+
+
+def _plain(place: Place) -> dict[str, object]:
+    return {"pid": place.pid, "env": dict(place.env), "into": place.into, "root": place.root}
+
+
+def _outside(peer: state.Peer, path: os.PathLike[str]) -> Path:
+    """A path of the lab as this process can use it."""
+    return Path(f"/proc/{peer.pid}/root{os.fspath(path)}")
+
+
+def _runs(peer: state.Peer) -> list[Path]:
+    """Every node's /run."""
+    return sorted(_outside(peer, layout.HOME).glob("*/run"))
+
+
+def pods(peer: state.Peer) -> dict[str, int]:
+    """The first process of every pod by "<namespace>/<name>"; who has just ended is left out."""
+    found = {
+        f"{about['namespace']}/{about['pod']}": state.owner(record.with_name("init.sock"))
+        for record, about in _records(peer)
+    }
+    return {pod: pid for pod, pid in found.items() if pid}
+
+
+def _records(peer: state.Peer) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """What each pod's kubelet wrote of it, and where."""
+    for run_folder in _runs(peer):
+        for record in run_folder.glob("weft/*/*/pod.json"):
+            yield record, json.loads(record.read_bytes())
+
+
+def _pod(peer: state.Peer, env: Mapping[str, str], namespace: str, name: str) -> Place:
+    for record, about in _records(peer):
+        if (about.get("namespace"), about.get("pod")) == (namespace, name):
+            return _container(record.with_name("init.sock"), env, f"{namespace}/{name}")
+    raise errors.Unavailable(
+        "no such pod runs in the lab",
+        where=f"pod {namespace}/{name}",
+        hint="kubectl get pods -A; a virtual machine of that name has `weft lab console`",
+    )
+
+
+def _container(door: Path, env: Mapping[str, str], pod: str) -> Place:
+    """The pod's first process listens at `door` and says at once which containers it runs."""
+    try:
+        link = state.dial(door)
+    except OSError as error:
+        raise errors.Unavailable(
+            f"its first process does not answer ({error.strerror})", where=f"pod {pod}"
+        ) from None
+    with state.Peer(link) as init:
+        told: Any = next(iter(init.answers()), {})
+        pid = init.pid
+    for container in told.get("state", {}).values():
+        if container.get("pid") and container.get("status") is None:
+            inside = f"/proc/{container['pid']}"
+            return Place(pid, env, (f"{inside}/ns/mnt",), f"{inside}/root")
+    return Place(pid, env)
+
+
+def serial(peer: state.Peer, namespace: str, vm: str) -> dict[str, Any]:
+    """Where the serial console of a virtual machine is: its node, and paths that can be used."""
+    for run_folder in _runs(peer):
+        path = run_folder / "weft/vm" / layout.machine(namespace, vm) / "serial.sock"
+        if path.exists():
+            about = {"namespace": namespace, "vm": vm, "node": path.parts[-6]}
+            log = path.with_name(layout.CONSOLE_LOG)
+            return {**about, "socket": str(path), "log": str(log)}
+    raise errors.Unavailable(
+        "no such virtual machine runs in the lab",
+        where=f"virtual machine {namespace}/{vm}",
+        hint="kubectl get vmi -A shows those that run; --namespace says where to look",
+    )
+
+
+def connect(found: Mapping[str, Any]) -> socket.socket:
+    """To what `serial` found."""
+    try:
+        return state.dial(Path(found["socket"]))
+    except OSError as error:
+        raise errors.Unavailable(
+            f"its console does not answer ({error.strerror})",
+            where=f"virtual machine {found['namespace']}/{found['vm']}",
+        ) from None

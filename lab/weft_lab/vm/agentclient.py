@@ -1,0 +1,147 @@
+"""What does the guest say of itself, and how is a command run in it? (QEMU guest agent)
+
+The agent serves one client at a time and others wait in line at the socket, so a session is
+short: connect, ask, leave.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from weft import errors
+from weft_lab.vm import agentanswers, jsonlines
+from weft_lab.vm.agentanswers import GuestInterface, Outcome
+from weft_lab.vm.jsonlines import Stream
+
+DEADLINE = 10.0
+FLUSH = b"\xff"  # makes the agent drop what an earlier client left half said
+_tickets = itertools.count(1)
+_Read = TypeVar("_Read")
+
+__all__ = ["Agent", "GuestInterface", "Outcome"]
+
+
+class Agent:
+    """A session with the agent in a guest. Raises Unavailable while none answers."""
+
+    def __init__(self, path: Path, deadline: float = DEADLINE) -> None:
+        self._path = path
+        self._deadline = deadline
+        self._stream: Stream | None = None
+        self._turn = asyncio.Lock()  # answers come in the order of the questions
+
+    async def __aenter__(self) -> Self:
+        async with self._limit():
+            self._stream = await self._join()
+            ticket = next(_tickets)
+            request = {"execute": "guest-sync-delimited", "arguments": {"id": ticket}}
+            await self._stream.send(request, before=FLUSH)
+            while (await self._stream.receive()).get("return") != ticket:
+                pass  # answers to somebody who left before they came
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._stream is not None:
+            await self._stream.close()
+
+    async def ask(self, command: str, **arguments: Any) -> Any:
+        """One command's return value."""
+        if self._stream is None:
+            raise errors.Unavailable("the guest agent is not connected", where=str(self._path))
+        async with self._limit(), self._turn:
+            await self._stream.send(jsonlines.request(command, arguments))
+            answer = await self._stream.receive()
+        return jsonlines.value(command, answer, self._path)
+
+    async def hostname(self) -> str:
+        return await self._said("guest-get-host-name", agentanswers.hostname)
+
+    async def system(self) -> dict[str, str]:
+        """guest-get-osinfo as the agent gives it."""
+        return await self._said("guest-get-osinfo", agentanswers.system)
+
+    async def interfaces(self) -> list[GuestInterface]:
+        """Every card with a MAC; the loopback interface is left out."""
+        return await self._said("guest-network-get-interfaces", agentanswers.interfaces)
+
+    async def _said(self, command: str, read: Callable[[object], _Read], **arguments: Any) -> _Read:
+        """What the answer says; a guest that answers otherwise than an agent has none."""
+        answer = await self.ask(command, **arguments)
+        try:
+            return read(answer)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            what = f"{command}: the guest's answer is none of a guest agent"
+            raise errors.Unavailable(what, where=str(self._path)) from error
+
+    async def execute(
+        self, *argv: str, stdin: bytes = b"", deadline: float | None = None
+    ) -> Outcome:
+        """Run a program in the guest to its end; several may run at the same time.
+
+        The agent tells of an end only when asked.
+        """
+        program, *arguments = argv
+        request: dict[str, Any] = {"path": program, "arg": arguments, "capture_output": True}
+        given = {"input_data": base64.b64encode(stdin).decode()} if stdin else {}
+        number = await self._said("guest-exec", agentanswers.started, **request, **given)
+        pause = 0.02
+        async with self._limit(deadline):
+            while (
+                ended := await self._said("guest-exec-status", agentanswers.ended, pid=number)
+            ) is None:
+                await asyncio.sleep(pause)
+                pause = min(pause * 1.5, 0.5)
+        return ended
+
+    async def _join(self) -> Stream:
+        """Connect; where another client is in line already the kernel refuses at once."""
+        pause = 0.02
+        while True:
+            try:
+                return await Stream.connect(self._path)
+            except errors.Unavailable as error:
+                if not isinstance(error.__cause__, BlockingIOError):
+                    raise
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, 0.5)
+
+    def _limit(self, seconds: float | None = None) -> _Limit:
+        return _Limit(seconds or self._deadline, self._path)
+
+
+class _Limit:
+    """A deadline whose passing is an error that says who did not answer."""
+
+    def __init__(self, seconds: float, path: Path) -> None:
+        self._timeout = asyncio.timeout(seconds)
+        self._seconds = seconds
+        self._path = path
+
+    async def __aenter__(self) -> None:
+        await self._timeout.__aenter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            await self._timeout.__aexit__(kind, error, traceback)
+        except TimeoutError as late:
+            raise errors.Unavailable(
+                f"the guest agent did not answer within {self._seconds:g} s",
+                where=str(self._path),
+                hint="the guest may still be booting, or has no agent",
+            ) from late

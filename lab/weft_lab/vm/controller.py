@@ -1,0 +1,317 @@
+"""Who turns VirtualMachines into instances and instances into pods? The virt-controller's role.
+
+Joins three caches with pure code: validation (is it right), lifecycle (what is next), launcherpod
+(which pod), status (what to say). Once a guest runs, its status is the handler's.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from weft import errors
+from weft.api import addressrequests
+from weft.control import loop
+from weft.kube import cache, events, queue, resources
+from weft.kube.client import AlreadyExists, Client, Conflict, NotFound, Object
+from weft_lab.vm import advice, fields, launcherpod, lifecycle, status, validation
+
+log = logging.getLogger(__name__)
+
+COMPONENT = "virt-controller"
+VM_FINALIZER = "kubevirt.io/virtualMachineControllerFinalize"
+VMI_FINALIZER = "foregroundDeleteVirtualMachine"
+BY_OWNER, BY_POD = "owner", "pod"
+# Events of a launcher pod that are about what its virtual machine asks for.
+PASSED_ON = (
+    *("ErrorAllocatingPod", "FailedCreatePodSandBox", "FailedScheduling"),
+    addressrequests.REASON,
+)
+WORKERS = 4
+
+
+class Controller:
+    """`run` keeps all three kinds in step until cancelled."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._vms = cache.Cache(client, resources.VMS)
+        self._vmis = cache.Cache(client, resources.VMIS)
+        self._pods = cache.Cache(
+            client,
+            resources.PODS,
+            label_selector=f"{launcherpod.LAUNCHER}=virt-launcher",
+            indexes={BY_OWNER: _created_by},
+        )
+        self._news = cache.Cache(
+            client,
+            resources.EVENTS,
+            field_selector="type=Warning,involvedObject.kind=Pod",
+            indexes={BY_POD: _about},
+        )
+        self._recorder = events.Recorder(client, COMPONENT)
+        self._machines = queue.Queue("VirtualMachine", on_error=self._failed)
+        self._instances = queue.Queue("VirtualMachineInstance", on_error=self._failed)
+        self._told: dict[str, tuple[str, str]] = {}  # by kind and key: uid, and what is wrong
+        self._passed_on: set[str] = set()  # keys of Events
+
+    async def run(self) -> None:
+        await loop.together(
+            events=self._recorder.run(),
+            vms=self._vms.run(),
+            vmis=self._vmis.run(),
+            pods=self._pods.run(),
+            news=self._news.run(),
+            machines=self._run_machines(),
+            instances=self._run_instances(),
+        )
+
+    async def _run_machines(self) -> None:
+        await self._synced()
+        self._vms.subscribe(lambda key, old, new: self._machines.add(key))
+        self._vmis.subscribe(lambda key, old, new: self._machines.add(key))
+        await self._machines.run(self._reconcile_machine, workers=WORKERS)
+
+    async def _run_instances(self) -> None:
+        await self._synced()
+        self._vmis.subscribe(lambda key, old, new: self._instances.add(key))
+        self._pods.subscribe(self._on_pod)
+        self._news.subscribe(self._on_news)
+        await self._instances.run(self._reconcile_instance, workers=WORKERS)
+
+    async def _synced(self) -> None:
+        for one in (self._vms, self._vmis, self._pods, self._news):
+            await one.synced()
+
+    def _on_pod(self, key: str, old: Object | None, new: Object | None) -> None:
+        pod = new or old
+        assert pod is not None
+        for owner in pod["metadata"].get("ownerReferences") or ():
+            if owner["kind"] == resources.VMIS.kind:
+                self._instances.add(f"{pod['metadata']['namespace']}/{owner['name']}")
+
+    def _on_news(self, key: str, old: Object | None, new: Object | None) -> None:
+        """Of a pod that is not known yet the news is found when it is."""
+        if new is None:
+            self._passed_on.discard(key)
+        for about in _about(new) if new is not None and old is None else ():
+            pod = self._pods.get(about)
+            if pod is not None:
+                self._on_pod(about, None, pod)
+
+    def _failed(self, key: str, error: errors.WeftError) -> None:
+        if not isinstance(error, Conflict):  # somebody was faster; the next look has the news
+            log.warning("%s: %s", key, error)
+
+    # VirtualMachines
+
+    async def _reconcile_machine(self, key: str) -> None:
+        vm = self._vms.get(key)
+        if vm is None:
+            self._told.pop(f"{resources.VMS.kind} {key}", None)
+            return
+        vmi = self._vmis.get(key)
+        if vmi is not None and not _owns(vm, vmi):
+            self._tell(
+                vm, "Warning", "VMIOwnerConflict", "an instance of this name is not this VM's"
+            )
+            vmi = None
+            return
+        if await self._settle_finalizer(
+            resources.VMS, vm, VM_FINALIZER, still_needed=vmi is not None
+        ):
+            return
+        problems = [] if lifecycle.is_deleted(vm) else validation.machine_findings(vm)
+        self._warn(vm, problems)
+        decision = lifecycle.decide(vm, vmi, datetime.now(UTC))
+        if problems and decision.step is lifecycle.Step.CREATE:
+            decision = lifecycle.Decision(lifecycle.Step.NOTHING)
+        await self._write(resources.VMS, vm, status.of_machine(vm, vmi, problems, decision, _now()))
+        before = (vm.get("status") or {}).get("startFailure")
+        if vmi is not None and decision.failure and decision.failure != before:
+            ready = status.condition(vmi, "Ready") or {}
+            self._tell(
+                vm, "Warning", "InstanceFailed", str(ready.get("message") or "no reason given")
+            )
+        if decision.step is lifecycle.Step.CREATE:
+            await self._create_instance(vm)
+        elif decision.step is lifecycle.Step.DELETE and vmi is not None:
+            await self._delete(resources.VMIS, vmi)
+            self._tell(vm, "Normal", "SuccessfulDelete", f"stopped the instance {key}")
+        if decision.after > 0:
+            self._machines.add(key, after=decision.after)
+
+    async def _create_instance(self, vm: Object) -> None:
+        meta = vm["metadata"]
+        template = vm["spec"]["template"]
+        given = template.get("metadata") or {}
+        vmi = {
+            "apiVersion": resources.VMIS.api_version,
+            "kind": resources.VMIS.kind,
+            "metadata": {
+                "name": meta["name"],
+                "namespace": meta["namespace"],
+                "labels": dict(given.get("labels") or {}),
+                "annotations": dict(given.get("annotations") or {}),
+                "ownerReferences": [launcherpod.owner(vm)],
+                "finalizers": [VMI_FINALIZER],
+            },
+            "spec": template["spec"],
+        }
+        try:
+            await self._client.create(resources.VMIS, vmi)
+        except AlreadyExists:
+            return  # the cache will show it
+        self._tell(vm, "Normal", "SuccessfulCreate", f"started the instance {meta['name']}")
+        if lost := fields.unfollowed_of_machine(vm["spec"]):
+            self._tell(vm, *advice.ignored(lost))
+
+    # VirtualMachineInstances
+
+    async def _reconcile_instance(self, key: str) -> None:
+        vmi = self._vmis.get(key)
+        if vmi is None:
+            self._told.pop(f"{resources.VMIS.kind} {key}", None)
+            return
+        pod = await self._pod_of(vmi)
+        if await self._settle_finalizer(
+            resources.VMIS, vmi, VMI_FINALIZER, still_needed=pod is not None
+        ):
+            return
+        if lifecycle.is_deleted(vmi):
+            if pod is not None and not lifecycle.is_deleted(pod):
+                await self._delete(resources.PODS, pod)
+            return
+        problems = validation.instance_findings(vmi)
+        self._warn(vmi, problems)
+        if pod is None and not problems and lifecycle.phase(vmi) in ("", "Pending"):
+            pod = await self._create_pod(vmi)
+        if pod is not None:
+            self._pass_on(vmi, pod)
+        new = status.of_instance(vmi, pod, problems, _now())
+        await self._write(resources.VMIS, vmi, new)
+
+    async def _pod_of(self, vmi: Object) -> Object | None:
+        """From the cache; that may be behind, so a pod that should be there is asked for."""
+        found = self._pods.index(BY_OWNER, vmi["metadata"]["uid"])
+        if found:
+            return self._pods.get(min(found))
+        if lifecycle.is_final(vmi) or lifecycle.phase(vmi) == "":
+            return None
+        try:
+            return await self._client.get(
+                resources.PODS, launcherpod.name(vmi), vmi["metadata"]["namespace"]
+            )
+        except NotFound:
+            return None
+
+    async def _create_pod(self, vmi: Object) -> Object:
+        pod = launcherpod.render(vmi, sys.executable)
+        try:
+            made = await self._client.create(resources.PODS, pod)
+        except AlreadyExists:
+            return await self._client.get(
+                resources.PODS, pod["metadata"]["name"], pod["metadata"]["namespace"]
+            )
+        self._tell(vmi, "Normal", "SuccessfulCreate", f"created pod {pod['metadata']['name']}")
+        for kind, reason, message in advice.on(vmi):
+            self._tell(vmi, kind, reason, message)
+        return made
+
+    # Writing
+
+    async def _settle_finalizer(
+        self, res: resources.Resource, obj: Object, finalizer: str, *, still_needed: bool
+    ) -> bool:
+        """Add the finalizer, or take it off when nothing is left below; True ends the reconcile."""
+        present = list(obj["metadata"].get("finalizers") or ())
+        deleted = lifecycle.is_deleted(obj)
+        if deleted and finalizer in present and not still_needed:
+            wanted = [one for one in present if one != finalizer]
+        elif not deleted and finalizer not in present:
+            wanted = [*present, finalizer]
+        else:
+            return False
+        meta = obj["metadata"]
+        body = {"metadata": {"finalizers": wanted, "resourceVersion": meta["resourceVersion"]}}
+        try:
+            await self._client.patch(res, meta["name"], meta["namespace"], body)
+        except NotFound:
+            pass
+        return True  # the patch comes back through the watch, and with it the next look
+
+    async def _write(self, res: resources.Resource, obj: Object, new: Mapping[str, Any]) -> None:
+        """Patch the status if it says something new; refused if somebody wrote meanwhile."""
+        before = obj.get("status") or {}
+        changed = {key: value for key, value in new.items() if before.get(key) != value}
+        if not changed:
+            return
+        meta = obj["metadata"]
+        body = {"metadata": {"resourceVersion": meta["resourceVersion"]}, "status": changed}
+        try:
+            await self._client.patch(
+                res, meta["name"], meta["namespace"], body, subresource="status"
+            )
+        except NotFound:
+            pass  # gone meanwhile
+
+    async def _delete(self, res: resources.Resource, obj: Object) -> None:
+        meta = obj["metadata"]
+        try:
+            await self._client.delete(res, meta["name"], meta["namespace"], uid=meta["uid"])
+        except (NotFound, Conflict):
+            pass  # gone, or another incarnation has the name
+
+    def _warn(self, obj: Object, problems: Sequence[errors.InvalidInput]) -> None:
+        """One event a finding, once for each version of the manifest."""
+        key = f"{obj['kind']} {resources.key(obj)}"
+        said = obj["metadata"]["uid"], "\n".join(str(problem) for problem in problems)
+        if not problems or self._told.get(key) == said:
+            return
+        self._told[key] = said
+        for problem in problems:
+            hint = f" ({problem.hint})" if problem.hint else ""
+            self._tell(obj, "Warning", "InvalidSpec", f"{problem}{hint}")
+
+    def _pass_on(self, vmi: Object, pod: Object) -> None:
+        """What keeps a launcher pod from starting, told at the object that its user wrote."""
+        if (pod.get("status") or {}).get("phase", "Pending") != "Pending":
+            return
+        meta = pod["metadata"]
+        vm = self._vms.get(resources.key(vmi))
+        about = vm if vm is not None and _owns(vm, vmi) else vmi
+        for key in sorted(self._news.index(BY_POD, f"{meta['namespace']}/{meta['name']}")):
+            event = self._news.get(key)
+            if event is not None and event["reason"] in PASSED_ON and key not in self._passed_on:
+                self._passed_on.add(key)
+                self._tell(about, "Warning", event["reason"], event["message"])
+
+    def _tell(self, obj: Object, kind: str, reason: str, message: str) -> None:
+        self._recorder.emit(obj, kind, reason, message)
+
+
+def _about(event: Object) -> list[str]:
+    about = event.get("involvedObject") or {}
+    return [f"{about.get('namespace')}/{about.get('name')}"]
+
+
+def _created_by(pod: Object) -> list[str]:
+    uid = (pod["metadata"].get("labels") or {}).get(launcherpod.CREATED_BY)
+    return [uid] if uid else []
+
+
+def _owns(vm: Object, vmi: Object) -> bool:
+    owners = vmi["metadata"].get("ownerReferences") or ()
+    return any(owner["uid"] == vm["metadata"]["uid"] for owner in owners)
+
+
+def _now() -> str:
+    return lifecycle.stamp(datetime.now(UTC))
+
+
+async def run(client: Client) -> None:
+    """The role, until cancelled."""
+    await Controller(client).run()

@@ -1,0 +1,177 @@
+"""Which fields of a virtual machine does the lab follow, and which does it ignore?
+
+Pure. Paths are those of a VirtualMachineInstance's spec, as KubeVirt names them; `[]` stands for
+any element of a list. A field that is in none of the tables is told to the machine's owner.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from weft_lab import fieldtable
+
+# What the lab does with each field; all below it is followed, too. The words are for
+# `kubectl explain`.
+FOLLOWED: Mapping[str, str] = {
+    "affinity": "Its node affinity, and affinity and anti-affinity of its pod, where required",
+    "domain.cpu.cores": "The greatest of cores, sockets and threads is the number of processors",
+    "domain.cpu.sockets": "See cores",
+    "domain.cpu.threads": "See cores",
+    "domain.devices.autoattachPodInterface": "false: no interface where none is listed",
+    "domain.devices.disks[].cdrom": "The guest may only read it",
+    "domain.devices.disks[].name": "The volume that the guest sees as a disk",
+    "domain.devices.interfaces[].binding.name": "How the interface is joined to its network",
+    "domain.devices.interfaces[].bridge": "On the network itself, with the pod's address",
+    "domain.devices.interfaces[].macAddress": "The guest's MAC on its network",
+    "domain.devices.interfaces[].masquerade": "Behind the address of the pod",
+    "domain.devices.interfaces[].model": "The kind of card that the guest sees",
+    "domain.devices.interfaces[].name": "The network, of spec.networks",
+    "domain.devices.interfaces[].passt": "Served as masquerade",
+    "domain.devices.interfaces[].ports[].port": "A port of the guest that others may reach",
+    "domain.devices.interfaces[].ports[].protocol": "TCP or UDP",
+    "domain.devices.interfaces[].slirp": "Served as masquerade",
+    "domain.devices.interfaces[].state": "down: the cable is unplugged; absent: no interface",
+    "domain.memory.guest": "Memory that the guest sees",
+    "domain.resources.limits.memory": "Memory of the guest where nothing else says",
+    "domain.resources.requests.memory": "Memory of the guest where domain.memory does not say",
+    "hostname": "The guest's name in its cloud-init data",
+    "networks[].multus.default": "Refused: the pod's own network stays its first",
+    "networks[].multus.networkName": "The NetworkAttachmentDefinition, [namespace/]name",
+    "networks[].name": "The interface that is on this network",
+    "networks[].pod": "The pod's own network",
+    "nodeSelector": "Labels of the nodes that may run it",
+    "terminationGracePeriodSeconds": "Seconds that the guest has to shut down",
+    "topologySpreadConstraints": "How its pod is spread over the nodes",
+    "volumes[].cloudInitConfigDrive.networkData": "See cloudInitNoCloud",
+    "volumes[].cloudInitConfigDrive.networkDataBase64": "See cloudInitNoCloud",
+    "volumes[].cloudInitConfigDrive.userData": "Served as cloudInitNoCloud",
+    "volumes[].cloudInitConfigDrive.userDataBase64": "See cloudInitNoCloud",
+    "volumes[].cloudInitNoCloud.networkData": "Network configuration, version 1 or 2",
+    "volumes[].cloudInitNoCloud.networkDataBase64": "The same in Base64",
+    "volumes[].cloudInitNoCloud.userData": "#cloud-config, or a script",
+    "volumes[].cloudInitNoCloud.userDataBase64": "The same in Base64",
+    "volumes[].containerDisk.image": "Booted if the lab has it; else the built-in guest boots",
+    "volumes[].emptyDisk.capacity": "Size of an empty disk",
+    "volumes[].hostDisk.path": "An image on the lab's machine",
+    "volumes[].name": "The disk that shows the volume",
+}
+# Sources of volumes that events name already, as a whole.
+TOLD_ELSEWHERE = (
+    *("persistentVolumeClaim", "dataVolume", "ephemeral", "memoryDump", "secret", "configMap"),
+    *("serviceAccount", "sysprep", "downwardAPI", "downwardMetrics"),
+)
+# What these ask for is so anyway, or makes no difference that a guest of the lab can meet.
+HARMLESS = frozenset(
+    {
+        *("architecture", "evictionStrategy", "priorityClassName", "schedulerName"),
+        *("serviceAccountName", "tolerations", "domain.chassis", "domain.clock", "domain.machine"),
+        *("domain.features.acpi", "domain.features.apic", "domain.features.smm"),
+        *("domain.ioThreads", "domain.ioThreadsPolicy", "domain.cpu.maxSockets"),
+        *("domain.resources.overcommitGuestOverhead", "domain.memory.reservedOverhead"),
+        *(
+            f"domain.devices.{name}"
+            for name in (
+                *("autoattachGraphicsDevice", "autoattachInputDevice", "autoattachMemBalloon"),
+                *("autoattachSerialConsole", "blockMultiQueue", "disableHotplug", "inputs"),
+                *("logSerialConsole", "networkInterfaceMultiqueue", "rng", "video"),
+                *("disks[].cache", "disks[].dedicatedIOThread", "disks[].io", "disks[].tag"),
+                *("disks[].disk.bus", "disks[].disk.readonly", "disks[].lun.bus"),
+                *("disks[].discard", "disks[].errorPolicy", "interfaces[].tag"),
+                "interfaces[].ports[].name",
+            )
+        ),
+        *(f"volumes[].containerDisk.{name}" for name in ("imagePullPolicy", "imagePullSecret")),
+        "volumes[].hostDisk.type",
+        *(f"volumes[].{source}" for source in TOLD_ELSEWHERE),
+    }
+)
+_KNOWN = frozenset(FOLLOWED) | HARMLESS
+_TABLE = fieldtable.Table(_KNOWN)
+CRD = Path(__file__).resolve().parents[1] / "crds" / "kubevirt-virtualmachines.yaml"
+
+
+_OF_MACHINES = {
+    "": "How the machine is run, and the instance that it is",
+    "runStrategy": "Always, Halted, Manual, RerunOnFailure or Once",
+    "running": "true is Always, false is Halted; excludes runStrategy",
+    "template": "The instance that is started",
+    "template.metadata": "Labels and annotations of the instance",
+    "template.spec": "The instance's own spec",
+}
+_MACHINE_WAY = "template.spec."
+
+
+def description(path: str) -> str:
+    """What the lab does with a field of a VirtualMachine's spec, for `kubectl explain`."""
+    if path in _OF_MACHINES:
+        return _OF_MACHINES[path]
+    inner = path.removeprefix(_MACHINE_WAY)
+    if inner != path:
+        known = [inner[:place] for place in _ends(inner) if inner[:place] in _KNOWN]
+        if known:
+            return FOLLOWED.get(known[0], "Makes no difference in the lab")
+        if _TABLE.leads_on(inner):
+            return "Some of its fields are followed"
+    return "Not followed by the lab; an Event says so"
+
+
+def _ends(path: str) -> list[int]:
+    """Where the paths of a field and of all that it is in end, the longest last."""
+    return [place for place, letter in enumerate(path) if letter in ".["] + [len(path)]
+
+
+def unfollowed_of_machine(spec: Mapping[str, Any]) -> list[str]:
+    """Fields of a VirtualMachine's own spec, beside its template, that have no effect."""
+    return [key for key, value in spec.items() if key not in _OF_MACHINES and value]
+
+
+def unfollowed(spec: Mapping[str, Any]) -> Iterator[str]:
+    """Paths of an instance's fields that have a value here and no effect, elements by name.
+
+    A slip is followed by what may be meant.
+    """
+    slips = dict(unknown({"spec": spec}, "VirtualMachineInstance"))
+    for path in _TABLE.without_effect(spec):
+        near = slips.get(f"spec.{path}")
+        yield f"{path} (did you mean {near}?)" if near else path
+
+
+def unknown(obj: Mapping[str, Any], kind: str) -> Iterator[tuple[str, str]]:
+    """Fields that KubeVirt's kind does not have, each with the name that may be meant, or ""."""
+    schema = _schema()
+    if kind == "VirtualMachineInstance":
+        schema = schema["properties"]["template"]["properties"]["spec"]
+    yield from _unknown(obj.get("spec"), schema, "spec")
+
+
+def _unknown(value: Any, schema: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, list) and "items" in schema:
+        for index, item in enumerate(value):
+            yield from _unknown(item, schema["items"], f"{path}{fieldtable.element(index, item)}")
+    if not isinstance(value, Mapping):
+        return
+    known = schema.get("properties")
+    others = schema.get("additionalProperties")
+    for key, inner in value.items():
+        if known and key in known:
+            yield from _unknown(inner, known[key], f"{path}.{key}")
+        elif isinstance(others, Mapping):
+            yield from _unknown(inner, others, f"{path}.{key}")
+        elif known:
+            near = difflib.get_close_matches(str(key), known, 1, 0.75)
+            yield f"{path}.{key}", near[0] if near else ""
+
+
+@cache
+def _schema() -> Mapping[str, Any]:
+    """Of a VirtualMachine's spec, as the lab serves it."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    versions = yaml.load(CRD.read_text(), Loader=loader)["spec"]["versions"]
+    found: Mapping[str, Any] = versions[0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    return found

@@ -1,0 +1,201 @@
+"""What does one guest say of itself, for as long as it runs, and how does that become status?
+
+QEMU's monitor tells when the guest's agent opens and closes its port; while it is open the agent
+is asked for the system, once, and for the interfaces, often at first and then now and again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from weft import errors
+from weft.api import status as podstatus
+from weft.host import files
+from weft.kube import events, resources
+from weft.kube.client import Client, Conflict, NotFound, Object
+from weft_lab.vm import agentclient, launcherpod, lifecycle, machine, qmp, status, strays
+
+log = logging.getLogger(__name__)
+
+# The agent tells nothing by itself; while a guest gets its addresses a person waits for them.
+PAUSES = (0.2, 0.2, 0.3, 0.5, 0.8, 1.0, 1.0, 2.0, 3.0, 5.0)
+PAUSE_LATER = 15.0
+ATTEMPTS = 5
+LONGEST_FACTS = 1 << 16  # bytes
+NOT_MIGRATABLE = ("InterfaceNotLiveMigratable", "the lab runs each guest where it was started")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the launcher left for the handler: whose sockets these are, and the cards' MACs."""
+
+    uid: str
+    macs: tuple[str, ...]
+
+
+def facts(folder: Path) -> Facts | None:
+    try:
+        with open(folder / "vm.json", "rb", opener=files.plain) as file:
+            stored = json.loads(file.read(LONGEST_FACTS))
+        return Facts(uid=stored["uid"], macs=tuple(stored["macs"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+@dataclass
+class Seen:
+    """What was learnt so far."""
+
+    connected: bool = False
+    system: dict[str, Any] = field(default_factory=dict)
+    interfaces: Sequence[agentclient.GuestInterface] = ()
+    told: tuple[str, ...] = ()
+
+
+class Guest:
+    """One running QEMU. `vmi` is the instance as it was when it was first seen here."""
+
+    def __init__(
+        self,
+        client: Client,
+        recorder: events.Recorder,
+        vmi: Object,
+        folder: Path,
+        macs: Sequence[str],
+    ) -> None:
+        self._client, self._recorder = client, recorder
+        self._vmi = vmi
+        self._folder = folder
+        self._macs = macs
+        self._machine = machine.read(vmi)
+        self._seen = Seen()
+        self._pod_address = ""
+        self._attached: Sequence[podstatus.NetworkStatus] = ()
+        self._is_open = asyncio.Event()
+
+    async def follow(self, monitor: qmp.Monitor) -> None:
+        """Until QEMU closes the monitor."""
+        await self._ask_pod()
+        await self._write()
+        async with asyncio.TaskGroup() as group:
+            asking = group.create_task(self._ask())
+            if await _agent_is_open(monitor):
+                self._is_open.set()
+            async for event in monitor.events():
+                data = event.get("data") or {}
+                if event["event"] != "VSERPORT_CHANGE" or not _is_agent(data):
+                    continue
+                if data.get("open"):
+                    self._is_open.set()
+                else:
+                    self._is_open.clear()
+                    self._seen = Seen()
+                    await self._write()
+            asking.cancel()
+
+    async def _ask(self) -> None:
+        while True:
+            await self._is_open.wait()
+            for pause in _pauses():
+                try:
+                    await self._ask_once()
+                except errors.Unavailable as error:
+                    log.debug("%s: %s", self._machine.name, error)
+                if not self._is_open.is_set():
+                    break
+                await asyncio.sleep(pause)
+
+    async def _ask_once(self) -> None:
+        async with agentclient.Agent(self._folder / "agent.sock") as agent:
+            if not self._seen.system:
+                self._seen.system = await agent.system()
+            self._seen.interfaces = await agent.interfaces()
+        self._seen.connected = True
+        await self._write()
+        self._tell_strays()
+
+    def _tell_strays(self) -> None:
+        """Once, unless they change: what is wrong is the guest's own configuration."""
+        found = strays.told(self._machine, self._macs, self._seen.interfaces, self._attached)
+        said = tuple(found)
+        if said != self._seen.told:
+            self._seen.told = said
+            for message in said:
+                self._recorder.emit(self._vmi, "Warning", strays.REASON, message)
+
+    async def _ask_pod(self) -> None:
+        """The pod's address, which a card on user networking is reached at, and its networks."""
+        meta = self._vmi["metadata"]
+        try:
+            pod = await self._client.get(
+                resources.PODS, launcherpod.name(self._vmi), meta["namespace"]
+            )
+        except NotFound:
+            return
+        self._pod_address = str((pod.get("status") or {}).get("podIP") or "")
+        with contextlib.suppress(errors.InvalidInput):  # who wrote it is told by the manager
+            self._attached = podstatus.parse(pod)
+
+    async def _write(self) -> None:
+        """Write what is new; another writer's version in between is read and written again."""
+        for _ in range(ATTEMPTS):
+            changes = self._changes()
+            if not changes:
+                return
+            meta = self._vmi["metadata"]
+            body = {"metadata": {"resourceVersion": meta["resourceVersion"]}, "status": changes}
+            where = (meta["name"], meta["namespace"])
+            try:
+                self._vmi = await self._client.patch(
+                    resources.VMIS, *where, body, subresource="status"
+                )
+                return
+            except Conflict:
+                self._vmi = await self._client.get(resources.VMIS, *where)
+
+    def _changes(self) -> dict[str, Any]:
+        before = self._vmi.get("status") or {}
+        if before.get("phase") in lifecycle.FINAL:
+            return {}  # its end is told by its pod
+        now = lifecycle.stamp(datetime.now(UTC))
+        after = status.with_phase(before, "Running", now)
+        conditions = after.get("conditions") or ()
+        conditions = status.with_condition(conditions, "Ready", "True", now)
+        conditions = status.with_condition(
+            conditions, "LiveMigratable", "False", now, *NOT_MIGRATABLE
+        )
+        if self._seen.connected:
+            conditions = status.with_condition(conditions, "AgentConnected", "True", now)
+        else:
+            conditions = status.without_condition(conditions, "AgentConnected")
+        after |= {
+            "conditions": conditions,
+            "interfaces": status.interfaces(
+                self._machine, self._macs, self._seen.interfaces, self._pod_address
+            ),
+            "guestOSInfo": status.guest_system(self._seen.system),
+        }
+        return {key: value for key, value in after.items() if before.get(key) != value}
+
+
+def _pauses() -> Iterator[float]:
+    return itertools.chain(PAUSES, itertools.repeat(PAUSE_LATER))
+
+
+async def _agent_is_open(monitor: qmp.Monitor) -> bool:
+    """Whether the guest had its end open before anybody listened for the event."""
+    devices = await monitor.execute("query-chardev")
+    return any(one["label"] == "agent" and one.get("frontend-open") for one in devices)
+
+
+def _is_agent(data: dict[str, Any]) -> bool:
+    return data.get("id") == "agent-port"

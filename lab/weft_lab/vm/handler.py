@@ -1,0 +1,90 @@
+"""Whose guests run on this node, and who watches each? The virt-handler's role, in the node.
+
+One task for each instance that is here; what it learns and writes is guestwatch.py's part.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+from weft import errors
+from weft.control import loop
+from weft.kube import cache, events, resources
+from weft.kube.client import Client, Object
+from weft_lab.vm import guestwatch, launcher, lifecycle, qmp
+
+log = logging.getLogger(__name__)
+
+# A launcher's folder is made inside a pod; there is no watch for it, only looking.
+LOOK_PAUSE = 0.1
+RETRY_PAUSE = 1.0
+
+
+class Handler:
+    """Keeps one task for each instance of the node while it is there."""
+
+    def __init__(self, client: Client, node_name: str, run_folder: Path = launcher.RUN) -> None:
+        self._client = client
+        self._node = node_name
+        self._run_folder = run_folder
+        self._vmis = cache.Cache(client, resources.VMIS)
+        self._recorder = events.Recorder(client, "virt-handler")
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        await loop.together(
+            vmis=self._vmis.run(), events=self._recorder.run(), guests=self._follow_all()
+        )
+
+    async def _follow_all(self) -> None:
+        async with asyncio.TaskGroup() as group:
+
+            def on_change(key: str, old: Object | None, new: Object | None) -> None:
+                if old is not None and (new is None or not self._is_here(new)):
+                    self._leave(_uid(old))
+                if new is not None and self._is_here(new) and _uid(new) not in self._tasks:
+                    self._tasks[_uid(new)] = group.create_task(self._follow(key, new), name=key)
+
+            self._vmis.subscribe(on_change)
+            await asyncio.Event().wait()
+
+    def _leave(self, uid: str) -> None:
+        task = self._tasks.pop(uid, None)
+        if task is not None:
+            task.cancel()
+
+    def _is_here(self, vmi: Object) -> bool:
+        is_ours = (vmi.get("status") or {}).get("nodeName") == self._node
+        return is_ours and lifecycle.phase(vmi) in ("Scheduled", "Running")
+
+    async def _follow(self, key: str, vmi: Object) -> None:
+        """Until the instance is gone from here, when this task is cancelled."""
+        folder = launcher.folder(*resources.split_key(key), self._run_folder)
+        while True:
+            found = guestwatch.facts(folder)
+            if found is None or found.uid != _uid(vmi):
+                await asyncio.sleep(LOOK_PAUSE)
+                continue
+            try:
+                guest = guestwatch.Guest(self._client, self._recorder, vmi, folder, found.macs)
+                async with qmp.Monitor(folder / "monitor.sock") as monitor:
+                    await guest.follow(monitor)
+            except errors.WeftError as error:
+                log.info("%s: %s", key, error)
+            except ExceptionGroup as failures:
+                log.info("%s: %s", key, loop.first_cause(failures))
+            except Exception:  # one guest's watch must not end the others'
+                log.exception("%s: unexpected failure, trying again", key)
+            # QEMU is gone, or the API was: the pod's end follows, or the next try.
+            await asyncio.sleep(RETRY_PAUSE)
+
+
+def _uid(vmi: Object) -> str:
+    return str(vmi["metadata"]["uid"])
+
+
+async def run(client: Client, node_name: str, run_folder: Path = launcher.RUN) -> None:
+    """The role, until cancelled."""
+    await Handler(client, node_name, run_folder).run()

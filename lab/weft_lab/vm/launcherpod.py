@@ -1,0 +1,141 @@
+"""Which pod runs a virtual machine? An instance in, its virt-launcher pod out. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from weft import names
+from weft_lab.vm import machine, requested
+
+IMAGE = "lab.weft/virt-launcher"
+LAUNCHER = "kubevirt.io"
+CREATED_BY = "kubevirt.io/created-by"
+DOMAIN = "kubevirt.io/domain"
+# The launcher gets this longer than its guest, so that it can still end in order.
+GRACE_MARGIN = 15
+GRACE_DEFAULT = 30
+# What others say of a pod is not for who writes a VM's template to say.
+NOT_COPIED = (
+    "kubectl.kubernetes.io/last-applied-configuration",
+    names.NETWORKS,
+    names.NETWORK_STATUS,
+    names.POD_NETWORKS,
+    names.POD_NETWORKS_SIGNATURE,
+)
+COPIED_FIELDS = (
+    *("nodeSelector", "tolerations", "affinity", "topologySpreadConstraints"),
+    *("priorityClassName", "schedulerName"),
+)
+
+Object = dict[str, Any]
+
+
+def name(vmi: Mapping[str, Any]) -> str:
+    """The same each time for one incarnation, so that making it twice makes one."""
+    meta = vmi["metadata"]
+    tail = hashlib.sha256(meta["uid"].encode()).hexdigest()[:5]
+    return f"virt-launcher-{meta['name'][:40].rstrip('-.')}-{tail}"
+
+
+def render(vmi: Mapping[str, Any], python: str) -> Object:
+    """The pod; `python` runs the launcher."""
+    meta, spec = vmi["metadata"], vmi["spec"]
+    labels = {
+        **(meta.get("labels") or {}),
+        LAUNCHER: "virt-launcher",
+        CREATED_BY: meta["uid"],
+        names.VM_NAME: meta["name"][:63].rstrip("-."),
+    }
+    annotations = {
+        key: value
+        for key, value in (meta.get("annotations") or {}).items()
+        if key not in NOT_COPIED
+    }
+    annotations |= {DOMAIN: meta["name"], "kubectl.kubernetes.io/default-container": "compute"}
+    chosen = selection(vmi)
+    if chosen:
+        annotations[names.NETWORKS] = json.dumps(chosen, separators=(",", ":"))
+    grace = spec.get("terminationGracePeriodSeconds")
+    grace = GRACE_DEFAULT if grace is None else int(grace)
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name(vmi),
+            "namespace": meta["namespace"],
+            "labels": labels,
+            "annotations": annotations,
+            "ownerReferences": [owner(vmi)],
+        },
+        "spec": {
+            **{field: spec[field] for field in COPIED_FIELDS if spec.get(field)},
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "terminationGracePeriodSeconds": grace + GRACE_MARGIN,
+            "hostname": (spec.get("hostname") or meta["name"])[:63].replace(".", "-").rstrip("-"),
+            "containers": [
+                {
+                    "name": "compute",
+                    "image": IMAGE,
+                    "command": [python, "-m", "weft_lab.vm.launcher"],
+                    # The launcher's last words say why it failed, and reach the VM's events.
+                    "terminationMessagePolicy": "FallbackToLogsOnError",
+                    "env": [{"name": "WEFT_VMI", "value": _literal(essence(vmi))}],
+                }
+            ],
+        },
+    }
+
+
+def _literal(value: Object) -> str:
+    """JSON in which no kubelet finds a variable to expand: user data are full of dollars."""
+    return json.dumps(value).replace("$", "$$")
+
+
+def owner(obj: Mapping[str, Any]) -> Object:
+    """A reference by which an object is deleted after its owner."""
+    return {
+        "apiVersion": obj["apiVersion"],
+        "kind": obj["kind"],
+        "name": obj["metadata"]["name"],
+        "uid": obj["metadata"]["uid"],
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def essence(vmi: Mapping[str, Any]) -> Object:
+    """What the launcher must know of the object."""
+    meta = vmi["metadata"]
+    kept = {key: meta[key] for key in ("name", "namespace", "uid")}
+    annotations = meta.get("annotations") or {}
+    if machine.DISK_ANNOTATION in annotations:
+        kept["annotations"] = {machine.DISK_ANNOTATION: annotations[machine.DISK_ANNOTATION]}
+    return {"metadata": kept, "spec": vmi["spec"]}
+
+
+def selection(vmi: Mapping[str, Any]) -> list[Object]:
+    """The network selection elements, in the order of spec.networks as KubeVirt has it."""
+    interfaces, networks = machine.interfaces_and_networks(vmi["spec"])
+    by_name = {interface["name"]: interface for interface in interfaces}
+    wanted = requested.addresses(vmi)
+    elements = []
+    for network in networks:
+        if "multus" not in network:
+            continue
+        namespace, _, nad = network["multus"]["networkName"].rpartition("/")
+        element: Object = {
+            "name": nad,
+            "namespace": namespace or vmi["metadata"]["namespace"],
+            "interface": machine.pod_interface(network["name"]),
+        }
+        mac = by_name.get(network["name"], {}).get("macAddress")
+        if mac:
+            element["mac"] = str(mac).lower().replace("-", ":")
+        if wanted.get(network["name"]):
+            element["ips"] = wanted[network["name"]]
+        elements.append(element)
+    return elements

@@ -1,0 +1,72 @@
+"""How is a running QEMU told what to do, and how does it tell what happened? (QMP)"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from weft import errors
+from weft_lab.vm import jsonlines
+from weft_lab.vm.jsonlines import Stream
+
+LONGEST_LINE = 1 << 20  # bytes
+MOST_EVENTS = 64  # that wait for a reader
+
+
+class Monitor:
+    """One monitor connection. QEMU serves one client on each monitor socket at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stream: Stream | None = None
+        self._events: list[dict[str, Any]] = []
+
+    async def __aenter__(self) -> Self:
+        self._stream = await Stream.connect(self._path, LONGEST_LINE)
+        await self._stream.receive()  # the greeting
+        await self.execute("qmp_capabilities")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._connected().close()
+
+    async def execute(self, command: str, **arguments: Any) -> Any:
+        """The command's return value; events that come meanwhile are kept for `events`.
+
+        Raises Unavailable when more come than QEMU has: whoever serves the socket may be a pod.
+        """
+        stream = self._connected()
+        await stream.send(jsonlines.request(command, arguments))
+        while True:
+            message = await stream.receive()
+            if "event" in message:
+                if len(self._events) >= MOST_EVENTS:
+                    what = f"{command}: {MOST_EVENTS} events came before an answer"
+                    raise errors.Unavailable(what, where=str(self._path))
+                self._events.append(message)
+            else:
+                return jsonlines.value(command, message, self._path)
+
+    async def events(self) -> AsyncIterator[dict[str, Any]]:
+        """Events as they happen, until QEMU goes. No command may be executed meanwhile."""
+        while True:
+            while self._events:
+                yield self._events.pop(0)
+            try:
+                message = await self._connected().receive()
+            except errors.Unavailable:
+                return
+            if "event" in message:
+                yield message
+
+    def _connected(self) -> Stream:
+        if self._stream is None:
+            raise errors.Unavailable("the monitor is not connected", where=str(self._path))
+        return self._stream

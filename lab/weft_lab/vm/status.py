@@ -1,0 +1,280 @@
+"""What do the status fields of a VirtualMachine and its instance say? Pure: facts in, dicts out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_interface
+from typing import Any
+
+from weft.errors import InvalidInput
+from weft_lab.vm import lifecycle, machine
+from weft_lab.vm.agentclient import GuestInterface
+
+Object = Mapping[str, Any]
+Json = dict[str, Any]
+
+
+def with_condition(
+    conditions: Sequence[Object],
+    kind: str,
+    value: str,
+    now: str,
+    reason: str = "",
+    message: str = "",
+) -> list[Json]:
+    """`conditions` with one set; its time moves only when its value does."""
+    entry: Json = {"type": kind, "status": value, "lastTransitionTime": now, "lastProbeTime": None}
+    if reason:
+        entry["reason"] = reason
+    if message:
+        entry["message"] = message
+    found = []
+    for condition in conditions:
+        if condition.get("type") != kind:
+            found.append(dict(condition))
+        elif condition.get("status") == value:
+            entry["lastTransitionTime"] = condition.get("lastTransitionTime") or now
+    return [*found, entry]
+
+
+def without_condition(conditions: Sequence[Object], kind: str) -> list[Json]:
+    return [dict(condition) for condition in conditions if condition.get("type") != kind]
+
+
+def condition(obj: Object | None, kind: str) -> Object | None:
+    """The condition of that type of an object, if it has one."""
+    conditions = ((obj or {}).get("status") or {}).get("conditions") or ()
+    return next((entry for entry in conditions if entry.get("type") == kind), None)
+
+
+def with_phase(status: Object, phase: str, now: str) -> Json:
+    """The status in a phase; the time of the change is noted beside it."""
+    if status.get("phase") == phase:
+        return dict(status)
+    times = list(status.get("phaseTransitionTimestamps") or ())
+    times.append({"phase": phase, "phaseTransitionTimestamp": now})
+    return {**status, "phase": phase, "phaseTransitionTimestamps": times}
+
+
+# VirtualMachine
+
+
+def of_machine(
+    vm: Object,
+    vmi: Object | None,
+    problems: Sequence[InvalidInput],
+    decision: lifecycle.Decision,
+    now: str,
+) -> Json:
+    """status of a VM; fields that must go are None, as a merge patch wants it."""
+    before = vm.get("status") or {}
+    conditions = list(before.get("conditions") or ())
+    ready = condition(vmi, "Ready")
+    if ready is not None and ready.get("status") == "True":
+        conditions = with_condition(conditions, "Ready", "True", now)
+    else:
+        reason = (
+            "VMINotExists" if vmi is None else str((ready or {}).get("reason") or "GuestNotRunning")
+        )
+        message = "the virtual machine does not run" if vmi is None else ""
+        message = str((ready or {}).get("message") or message)
+        conditions = with_condition(conditions, "Ready", "False", now, reason, message)
+    if problems:
+        text = "; ".join(f"{one}" for one in problems)
+        conditions = with_condition(conditions, "Failure", "True", now, "InvalidSpec", text)
+    else:
+        conditions = without_condition(conditions, "Failure")
+    if _differs(vm, vmi):
+        text = "the template was changed; the running guest is as it was before"
+        conditions = with_condition(conditions, "RestartRequired", "True", now, message=text)
+    else:
+        conditions = without_condition(conditions, "RestartRequired")
+    for kind in ("AgentConnected", "LiveMigratable"):
+        there = condition(vmi, kind)
+        conditions = without_condition(conditions, kind) + ([dict(there)] if there else [])
+    return {
+        "created": vmi is not None or None,
+        "ready": (ready is not None and ready.get("status") == "True") or None,
+        "runStrategy": lifecycle.strategy(vm),
+        "printableStatus": printable(vm, vmi, problems, decision),
+        "conditions": conditions,
+        "stateChangeRequests": list(decision.requests) or None,
+        "startFailure": decision.failure,
+        "observedGeneration": vm["metadata"].get("generation"),
+        "desiredGeneration": vm["metadata"].get("generation"),
+    }
+
+
+def _differs(vm: Object, vmi: Object | None) -> bool:
+    """Whether a restart would start another machine than the one that runs."""
+    template = (vm.get("spec") or {}).get("template") or {}
+    return vmi is not None and not lifecycle.is_final(vmi) and vmi["spec"] != template.get("spec")
+
+
+def printable(
+    vm: Object,
+    vmi: Object | None,
+    problems: Sequence[InvalidInput],
+    decision: lifecycle.Decision,
+) -> str:
+    """The one word that a listing shows."""
+    if lifecycle.is_deleted(vm):
+        return "Terminating"
+    if vmi is None:
+        if problems:
+            return "Invalid"
+        if decision.step is lifecycle.Step.CREATE:
+            return "Starting"
+        return "CrashLoopBackOff" if decision.after > 0 else "Stopped"
+    if lifecycle.is_final(vmi):
+        restarts = decision.step is lifecycle.Step.DELETE or lifecycle.is_deleted(vmi)
+        return "Stopping" if restarts else "Stopped"
+    if lifecycle.is_deleted(vmi) or decision.step is lifecycle.Step.DELETE:
+        return "Stopping"
+    if lifecycle.phase(vmi) == "Running":
+        return "Running"
+    scheduled = condition(vmi, "PodScheduled")
+    unschedulable = scheduled is not None and scheduled.get("status") == "False"
+    return "ErrorUnschedulable" if unschedulable else "Starting"
+
+
+# VirtualMachineInstance, until its node's handler takes over
+
+
+def of_instance(
+    vmi: Object, pod: Object | None, problems: Sequence[InvalidInput], now: str
+) -> Json:
+    """status of an instance as its pod shows it; equal to the present one if nothing is new."""
+    before = vmi.get("status") or {}
+    after = with_phase(before, _phase(before.get("phase") or "", pod), now)
+    conditions = list(after.get("conditions") or ())
+    if problems:
+        text = "; ".join(f"{one}" for one in problems)
+        conditions = with_condition(conditions, "Synchronized", "False", now, "InvalidSpec", text)
+    if pod is not None:
+        node = (pod.get("spec") or {}).get("nodeName")
+        if node:
+            after["nodeName"] = node
+            after["activePods"] = {pod["metadata"]["uid"]: node}
+        conditions = _scheduled(conditions, pod, now)
+    if after["phase"] != "Running":
+        reason, message = "GuestNotRunning", _waits_for(after["phase"], pod)
+        if after["phase"] in lifecycle.FINAL:
+            reason = "PodTerminated"
+        conditions = with_condition(conditions, "Ready", "False", now, reason, message)
+        if after["phase"] in lifecycle.FINAL:
+            conditions = without_condition(conditions, "AgentConnected")
+    return {**after, "conditions": conditions}
+
+
+def _phase(current: str, pod: Object | None) -> str:
+    if current in lifecycle.FINAL:
+        return current
+    if pod is None:
+        return "Pending" if current in ("", "Pending") else "Failed"
+    found = (pod.get("status") or {}).get("phase") or "Pending"
+    if found in lifecycle.FINAL:
+        return str(found)
+    if current == "Running":
+        return current
+    return "Scheduled" if found == "Running" else "Scheduling"
+
+
+def _waits_for(phase: str, pod: Object | None) -> str:
+    if phase == "Failed":
+        return _ending(pod) if pod is not None else "its virt-launcher pod is gone"
+    if phase == "Succeeded":
+        return "the guest was shut down"
+    return "the guest does not run yet"
+
+
+def _ending(pod: Object) -> str:
+    """Why a failed launcher failed, as far as the pod tells."""
+    for entry in (pod.get("status") or {}).get("containerStatuses") or ():
+        ended = (entry.get("state") or {}).get("terminated") or {}
+        if ended:
+            text = f"virt-launcher ended with status {ended.get('exitCode')}"
+            words = _reason(str(ended.get("message") or ""))
+            return f"{text}: {words}" if words else text
+    return str((pod.get("status") or {}).get("message") or "its virt-launcher pod failed")
+
+
+def _reason(words: str) -> str:
+    """Of a launcher's last words those that tell something new."""
+    lines = (line.removeprefix("virt-launcher: ").strip() for line in words.splitlines())
+    return "; ".join(
+        line for line in lines if line and not line.startswith(("runs under", "ended with status"))
+    )
+
+
+def _scheduled(conditions: Sequence[Object], pod: Object, now: str) -> list[Json]:
+    """The pod's PodScheduled, shown while it is False."""
+    entry = condition(pod, "PodScheduled")
+    if entry is None or entry.get("status") != "False":
+        return without_condition(conditions, "PodScheduled")
+    return with_condition(
+        conditions, "PodScheduled", "False", now,
+        str(entry.get("reason") or ""), str(entry.get("message") or ""),
+    )  # fmt: skip
+
+
+# VirtualMachineInstance while it runs
+
+
+def interfaces(
+    vm: machine.Machine, macs: Sequence[str], guest: Sequence[GuestInterface], pod_ip: str = ""
+) -> list[Json]:
+    """status.interfaces: the domain's cards in order, then what only the guest has.
+
+    A card on QEMU's user network is reached at the pod's address, so that is what it shows. A
+    guest's bridge or VLAN may have its card's MAC: the card is the first that has it.
+    """
+    rest = list(guest)
+    found = []
+    for nic, mac in zip(vm.nics, macs, strict=False):
+        entry: Json = {"name": nic.name, "mac": mac, "infoSource": "domain", "queueCount": 1}
+        if nic.is_down:
+            entry["linkState"] = "down"
+        if nic.pod_interface:
+            entry["podInterfaceName"] = nic.pod_interface
+            entry["infoSource"] = "domain, multus-status"
+        seen = next((one for one in rest if one.mac.lower() == mac.lower()), None)
+        addresses = _addresses(seen) if seen else []
+        if seen:
+            rest.remove(seen)
+            entry["interfaceName"] = seen.name
+            entry["infoSource"] += ", guest-agent"
+        if nic.binding != "bridge" and pod_ip:
+            addresses = [pod_ip]
+        if addresses:
+            entry["ipAddress"] = addresses[0]
+            entry["ipAddresses"] = addresses
+        found.append(entry)
+    for other in rest:
+        addresses = _addresses(other)
+        entry = {"mac": other.mac, "interfaceName": other.name, "infoSource": "guest-agent"}
+        if addresses:
+            entry |= {"ipAddress": addresses[0], "ipAddresses": addresses}
+        found.append(entry)
+    return found
+
+
+def _addresses(guest: GuestInterface) -> list[str]:
+    """Without prefix lengths; IPv4 first, link-local last."""
+    parsed = [ip_interface(address).ip for address in guest.addresses]
+    return [str(ip) for ip in sorted(parsed, key=lambda ip: (ip.is_link_local, ip.version))]
+
+
+def guest_system(answer: Object) -> Json:
+    """status.guestOSInfo out of the agent's guest-get-osinfo."""
+    fields = {
+        "name": "name",
+        "id": "id",
+        "prettyName": "pretty-name",
+        "version": "version",
+        "versionId": "version-id",
+        "kernelRelease": "kernel-release",
+        "kernelVersion": "kernel-version",
+        "machine": "machine",
+    }
+    return {field: answer[key] for field, key in fields.items() if answer.get(key)}
