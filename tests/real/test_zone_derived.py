@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -32,16 +34,34 @@ async def watched(kept: Kept) -> AsyncIterator[derived.Derived]:
         yield made
 
 
-async def confirmed(made: derived.Derived) -> None:
-    """Returns when northd has confirmed what it derived."""
+async def confirmed(kept: Kept, made: derived.Derived) -> None:
+    """Returns when northd has confirmed what it derived, and what was done to it until now."""
     async with asyncio.timeout(PATIENCE):
+        await kept.sb.transact([])  # what others wrote before is seen
         await made.confirmed()
+
+
+async def synced(kept: Kept) -> None:
+    """northd and ovn-controller have followed all that was written."""
+    await asyncio.to_thread(kept.zone.run, "ovn-nbctl", "--timeout=30", "--wait=hv", "sync")
 
 
 async def quiet(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     """northd and ovn-controller are done, and from now on no change explains another's."""
-    await asyncio.to_thread(kept.zone.run, "ovn-nbctl", "--timeout=30", "--wait=hv", "sync")
+    await synced(kept)
     monkeypatch.setattr(derived, "FOLLOWS", 0.0)
+
+
+def doubt(monkeypatch: pytest.MonkeyPatch, *, after: float) -> None:
+    """A doubt alone asks for a recompute after so many seconds; infinite: never."""
+    monkeypatch.setattr(derived, "QUIET", after)
+    monkeypatch.setattr(derived, "RESTLESS", after)
+    monkeypatch.setattr(derived, "SELDOM", 0.0)
+
+
+def follows_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine is, a change explains another's."""
+    monkeypatch.setattr(derived, "FOLLOWS", math.inf)
 
 
 async def said(kept: Kept) -> dict[str, list[str]]:
@@ -86,24 +106,102 @@ def exact(kept: Kept, command: tuple[str, ...]) -> tuple[str, ...]:
 async def test_what_another_does_to_it_is_undone(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    doubt(monkeypatch, after=math.inf)
     scene = await build(cluster)
     a = scene.a
     assert await pings(scene.guests["one"], "10.1.0.12")
     await asyncio.to_thread(a.zone.run, "ovn-nbctl", "--", *GROUP)
     async with watched(a) as made:
-        await confirmed(made)
+        await confirmed(a, made)
         await quiet(a, monkeypatch)
         before = await said(a)
         assert before["Port_Group"]
         for command in VANDALISM:
-            done = made.recomputes
             await asyncio.to_thread(a.zone.run, "ovn-sbctl", *exact(a, command))
-            async with asyncio.timeout(PATIENCE):
-                while made.recomputes == done:
-                    await made.confirmed()
-                    await asyncio.sleep(0)
+            await confirmed(a, made)
             assert await said(a) == before, command
         assert await pings(scene.guests["one"], "10.1.0.12")
+
+
+FLOWS = ("--all", "destroy", "Logical_Flow")
+
+
+def strike_late(kept: Kept, monkeypatch: pytest.MonkeyPatch, *command: str) -> asyncio.Event:
+    """Once northd has computed all anew, and before Derived knows: then it is done.
+
+    No recompute that began before can undo it: northd is idle. The event tells that it was done.
+    """
+    transact = kept.sb.transact
+    struck = asyncio.Event()
+
+    async def late(operations: Iterable[Any]) -> list[Any]:
+        asked = list(operations)
+        if not asked and not struck.is_set():
+            await synced(kept)
+            await asyncio.to_thread(kept.zone.run, "ovn-sbctl", *command)
+            struck.set()
+        return await transact(asked)
+
+    monkeypatch.setattr(kept.sb, "transact", late)
+    return struck
+
+
+@pytest.mark.parametrize(
+    "late", [FLOWS, ("--all", "destroy", "Port_Group")], ids=["flows", "groups"]
+)
+async def test_what_another_does_while_northd_repairs_is_undone_before_it_is_confirmed(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, late: tuple[str, ...]
+) -> None:
+    doubt(monkeypatch, after=math.inf)
+    scene = await build(cluster)
+    a = scene.a
+    await asyncio.to_thread(a.zone.run, "ovn-nbctl", "--", *GROUP)
+    async with watched(a) as made:
+        await confirmed(a, made)
+        await quiet(a, monkeypatch)
+        before = await said(a)
+        struck = strike_late(a, monkeypatch, *late)
+        await asyncio.to_thread(a.zone.run, "ovn-sbctl", *FLOWS)
+        async with asyncio.timeout(PATIENCE):
+            await struck.wait()
+            await made.confirmed()
+        assert await said(a) == before
+
+
+async def test_what_another_does_during_a_recompute_for_doubt_is_undone(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doubt(monkeypatch, after=0.0)
+    follows_for_ever(monkeypatch)
+    scene = await build(cluster)
+    a = scene.a
+    async with watched(a) as made:
+        await confirmed(a, made)
+        await synced(a)
+        before = await said(a)
+        struck = strike_late(a, monkeypatch, *FLOWS)
+        back = asyncio.Event()
+        a.sb.observe(lambda seen: back.set() if struck.is_set() and restored(seen) else None)
+        await asyncio.to_thread(a.zone.run, "ovn-sbctl", "create", "Port_Group", "name=strange")
+        async with asyncio.timeout(PATIENCE):
+            await back.wait()
+        assert await said(a) == before
+        assert made.trouble == ""
+
+
+async def test_a_recompute_that_finds_all_as_it_was_asks_for_no_other(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though northd writes and deletes what it derives from weft's own group meanwhile."""
+    doubt(monkeypatch, after=math.inf)
+    scene = await build(cluster)
+    async with watched(scene.a) as made:
+        await confirmed(scene.a, made)
+        await quiet(scene.a, monkeypatch)
+        done = made.recomputes
+        made.reset()
+        await confirmed(scene.a, made)
+        assert made.recomputes == done + 1
 
 
 async def test_what_happened_while_nobody_looked_is_undone_at_the_start(
@@ -114,7 +212,7 @@ async def test_what_happened_while_nobody_looked_is_undone_at_the_start(
     before = await said(a)
     await asyncio.to_thread(a.zone.run, "ovn-sbctl", "--all", "destroy", "Logical_Flow")
     async with watched(a) as made:
-        await confirmed(made)
+        await confirmed(a, made)
         assert await said(a) == before
         assert made.trouble == ""
 
@@ -137,17 +235,19 @@ async def test_a_northd_that_does_not_run_is_said(
 
 
 async def test_changes_of_what_it_derives_from_explain_what_it_writes(
-    cluster: Cluster,
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A pod that goes takes flows along: nobody else's doing, and looked at when all is quiet."""
+    doubt(monkeypatch, after=math.inf)
+    follows_for_ever(monkeypatch)
     scene = await build(cluster)
     heard: list[contents.Seen] = []
     scene.a.sb.observe(heard.extend)
     async with watched(scene.a) as made:
-        await confirmed(made)
+        await confirmed(scene.a, made)
         done = made.recomputes
         await cluster.gone("three")
-        await asyncio.to_thread(scene.a.zone.run, "ovn-nbctl", "--timeout=30", "--wait=sb", "sync")
+        await synced(scene.a)
         await scene.a.sb.wait_for(
             "Port_Binding", "default.blue_default_three", lambda row: row is None, PATIENCE
         )
@@ -156,19 +256,20 @@ async def test_changes_of_what_it_derives_from_explain_what_it_writes(
 
 
 async def test_what_another_does_beside_a_pod_that_comes_is_undone_when_all_is_quiet(
-    cluster: Cluster,
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The pod explains what changes, so that nobody is suspected; it is looked at all the same."""
+    follows_for_ever(monkeypatch)
     scene = await build(cluster)
     async with watched(scene.a) as made:
-        await confirmed(made)
+        await confirmed(scene.a, made)
         await cluster.pod("late", scene.b, "default/blue", 20, "10.1.0.20/24")
-        await asyncio.to_thread(scene.a.zone.run, "ovn-nbctl", "--timeout=30", "--wait=sb", "sync")
+        await synced(scene.a)
         before = await said(scene.a)
-        await asyncio.to_thread(scene.a.zone.run, "ovn-sbctl", "--all", "destroy", "Logical_Flow")
-        assert made.trouble == ""
         flows = asyncio.Event()
         scene.a.sb.observe(lambda seen: flows.set() if restored(seen) else None)
+        await asyncio.to_thread(scene.a.zone.run, "ovn-sbctl", *FLOWS)
+        assert made.trouble == ""
         async with asyncio.timeout(PATIENCE):
             await flows.wait()
         assert await said(scene.a) == before

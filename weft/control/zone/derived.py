@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
-from enum import Enum
 from typing import Any
 from uuid import uuid4
 
@@ -33,11 +32,19 @@ GATHER, LONGEST = 0.2, 60.0
 ANSWER = 10.0
 
 
-class _Asked(Enum):
-    """Why northd is computing anew right now."""
+class _Answer:
+    """Which rows changed while northd computed anew, by UUID: their tables; weft's own aside."""
 
-    URGENT = "another changed something"
-    DOUBT = "another may have"
+    def __init__(self) -> None:
+        self._changed: dict[str, str] = {}
+        self.own: set[str] = set()
+
+    def note(self, seen: Iterable[contents.Seen]) -> None:
+        self._changed.update((each.uuid, each.table) for each in seen)
+
+    @property
+    def tables(self) -> set[str]:
+        return {table for uuid, table in self._changed.items() if uuid not in self.own}
 
 
 class Derived:
@@ -52,7 +59,7 @@ class Derived:
         self._asked_at = -LONGEST
         self._took = 0.0
         self._pause = GATHER
-        self._answering: _Asked | None = None
+        self._answer: _Answer | None = None  # while northd computes anew
         self.trouble = ""
         self.recomputes = 0
         self.reset()
@@ -81,12 +88,12 @@ class Derived:
         derived = [each for each in seen if not _is_binding(each)]
         if not derived:
             return
-        groups = any(each.table == acl.GROUP for each in derived)
-        if self._answering is _Asked.DOUBT:
+        if self._answer is not None:
+            self._answer.note(derived)
             return
-        if self._answering is _Asked.URGENT or self._is_explained():
-            self._groups = self._groups or groups
-            self._doubted.set()
+        groups = any(each.table == acl.GROUP for each in derived)
+        if self._is_explained():
+            self._doubt(groups=groups)
             return
         kinds = ", ".join(sorted({each.table for each in derived}))
         log.warning("somebody else changed rows that northd derives: %s", kinds)
@@ -95,8 +102,11 @@ class Derived:
     def _notice(self, what: str, *, groups: bool) -> None:
         self.trouble = what
         self._confirmed.clear()
-        self._groups = self._groups or groups
         self._urgent.set()
+        self._doubt(groups=groups)
+
+    def _doubt(self, *, groups: bool) -> None:
+        self._groups = self._groups or groups
         self._doubted.set()
 
     def _changed_at(self) -> float:
@@ -123,53 +133,95 @@ class Derived:
                 pass
 
     async def _recompute(self) -> None:
-        """Have northd compute everything and write what differs, and wait until it has."""
+        """Have northd compute everything and write what differs, and wait until it has.
+
+        What changes meanwhile is northd's repair, or done by another behind northd's back: a second
+        recompute tells. It follows at once where it is urgent, and else when all is quiet.
+        """
         loop = asyncio.get_running_loop()
         began = loop.time()
         is_urgent = self._urgent.is_set()
         groups, self._groups = self._groups, False
         self._urgent.clear()
         self._doubted.clear()
-        # Rows that northd writes in answer are seen, too: they ask for one more recompute only.
-        self._answering = _Asked.URGENT if is_urgent else _Asked.DOUBT
         try:
-            port = next(iter(self._nb.rows(ports.PORT)), None) if groups else None
-            if port is not None:
-                await self._nb.transact([_without_group(), _with_group(port)])
-                await self._answer()
-            if groups:
-                await self._nb.transact([_without_group()])
-            await self._answer()
+            changed = await self._pass(groups=groups)
+            if changed and is_urgent:
+                changed = await self._pass(groups=acl.GROUP in changed)
         except errors.WeftError:
-            self._notice(self.trouble, groups=groups)
+            self._notice(self.trouble, groups=True)
             raise
-        finally:
-            self._answering = None
+        if changed:
+            self._doubt(groups=acl.GROUP in changed)
         # Constant changes are answered with growing pauses.
         is_again = is_urgent and began < self._asked_at + self._pause + FOLLOWS
         self._pause = min(self._pause * 2, LONGEST) if is_again else GATHER
         self._asked_at = loop.time()
         self._took = self._asked_at - began
-        self.recomputes += 1
         if not self._urgent.is_set():
             self.trouble = ""
             self._confirmed.set()
 
-    async def _answer(self) -> None:
-        """Ask northd, and return when it has answered and all that it wrote before is seen.
+    async def _pass(self, *, groups: bool) -> set[str]:
+        """One recompute; the tables in which rows changed meanwhile.
 
-        It keeps SB_Global's options as it derives them: a key that is none of them has it compute
-        all anew, and it is out again in the transaction that says the result.
+        northd keeps SB_Global's options as it derives them: a key that is none of them has it
+        compute all anew, and it is out again in the transaction that says the result.
         """
-        await self._sb.transact([_touch()])
+        self._answer = answer = _Answer()
+        try:
+            if groups:
+                await self._nb.transact([_without_group()])
+            await self._sb.transact([_touch()])
+            await self._computed()
+            if groups:
+                await self._compare_groups(answer.own)
+            await self._sb.transact([])  # all that northd wrote before is seen now
+        finally:
+            self._answer = None
+        self.recomputes += 1
+        return answer.tables
+
+    async def _compare_groups(self, own: set[str]) -> None:
+        """Have northd compare its port groups, which it does when one comes to a switch.
+
+        It hears of the Northbound database on another connection than of the Southbound one, so
+        that only its own rows say that it has seen the group: else it may see it come and go at
+        once, and do nothing. The UUIDs of those rows go into `own`.
+        """
+        await self._grouped(is_there=False)
+        port, columns = next(iter(self._nb.rows(ports.PORT).items()), ("", {}))
+        if not port:
+            return
+        await self._nb.transact([_with_group(port)])
+        await self._grouped(is_there=True)
+        found = await self._sb.transact(_own_rows(str(columns["name"])))
+        own.update(_own_ids(found))
+        await self._nb.transact([_without_group()])
+        await self._grouped(is_there=False)
+
+    async def _computed(self) -> None:
         while True:
             try:
-                await self._sb.wait_for(tables.GLOBAL, "", _is_answered, ANSWER)
-                break
+                await self._sb.wait_for(tables.GLOBAL, "", _is_untouched, ANSWER)
+                return
             except errors.NotReady:
-                self.trouble = f"northd does not answer within {ANSWER:g} s; is it running?"
-                log.warning("%s", self.trouble)
-        await self._sb.transact([])
+                self._is_late()
+
+    async def _grouped(self, *, is_there: bool) -> None:
+        """Returns when northd has written what it derives from weft's group, or taken it out."""
+        while True:
+            try:
+                await self._sb.transact([_wait_for_group(is_there=is_there)])
+                return
+            except errors.Conflict:
+                self._is_late()
+                # A row of that name that another made goes with a recompute.
+                await self._sb.transact([_touch()])
+
+    def _is_late(self) -> None:
+        self.trouble = f"northd does not answer within {ANSWER:g} s; is it running?"
+        log.warning("%s", self.trouble)
 
 
 def _is_binding(seen: contents.Seen) -> bool:
@@ -177,7 +229,7 @@ def _is_binding(seen: contents.Seen) -> bool:
     return seen.kind == "modify" and bool(seen.columns) and seen.columns <= tables.BINDING
 
 
-def _is_answered(columns: rows.Columns | None) -> bool:
+def _is_untouched(columns: rows.Columns | None) -> bool:
     return columns is not None and names.TOUCHED not in _keys(columns["options"])
 
 
@@ -207,3 +259,37 @@ def _with_group(port: str) -> Any:
 def _without_group() -> Any:
     where = [["name", "==", names.TOUCHED_GROUP]]
     return {"op": "delete", "table": acl.GROUP, "where": where}
+
+
+# northd makes two address sets of a group, and a port group for each switch that has ports in it.
+_SETS = (f"{names.TOUCHED_GROUP}_ip4", f"{names.TOUCHED_GROUP}_ip6")
+
+
+def _wait_for_group(*, is_there: bool) -> Any:
+    """RFC 7047, section 5.2.6: answered when it is so."""
+    return {
+        "op": "wait",
+        "timeout": int(1000 * ANSWER),
+        "table": "Address_Set",
+        "where": [["name", "==", _SETS[0]]],
+        "columns": ["name"],
+        "until": "==",
+        "rows": [{"name": _SETS[0]}] if is_there else [],
+    }
+
+
+def _own_rows(port: str) -> list[Any]:
+    """What northd made of weft's group with this port, which some other groups may have."""
+    conditions = [("Address_Set", ["name", "==", name]) for name in _SETS]
+    conditions.append((acl.GROUP, ["ports", "includes", port]))
+    return [
+        {"op": "select", "table": table, "where": [where], "columns": ["_uuid", "name"]}
+        for table, where in conditions
+    ]
+
+
+def _own_ids(selected: Iterable[Any]) -> Iterable[str]:
+    for result in selected:
+        for row in result["rows"]:
+            if row["name"] in _SETS or row["name"].endswith(f"_{names.TOUCHED_GROUP}"):
+                yield row["_uuid"][1]
