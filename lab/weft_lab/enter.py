@@ -1,6 +1,7 @@
 """How does a user's command get into a running lab? Joins its namespaces, runs there, comes back.
 
-Works for the user who brought the lab up, and for root. Nothing in the lab takes part in it.
+Works for the user who brought the lab up, and for root. Nothing in the lab takes part in it. What
+runs in a container has its bounds, and neither the terminal nor the files of who called it.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ import contextlib
 import os
 import signal
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from weft import errors
-from weft_lab import layout
+from weft_lab import layout, relay
+from weft_lab.kubelet import init, isolation, syscalls
 from weft_lab.runtime import namespaces
 
 KINDS = ("ipc", "uts", "net", "pid", "mnt")
@@ -26,13 +28,19 @@ def run(
     env: Mapping[str, str],
     into: Sequence[str] = (),
     root: str = "",
+    limits: Mapping[str, Any] | None = None,
 ) -> int:
     """Run `argv` in the namespaces of process `pid`; its exit status.
 
     `into`: namespace files to join after that, and `root`: a root folder to take then, both as
-    processes there see them.
+    processes there see them. `limits`: those of a container, as its pod's owner was ordered.
     """
+    streams = None
     try:
+        if limits is not None:
+            # Whoever is in the container must not look into this process before it is confined.
+            syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+            streams = relay.streams(isolation.outside(pid, limits))
         for space in namespaces.descend(pid, KINDS):
             namespaces.setns(space)
     except PermissionError:
@@ -45,14 +53,23 @@ def run(
         raise errors.Unavailable("it has just ended", where="this lab") from None
     child = os.fork()  # only a child is in the PID namespace
     if child == 0:
-        _become(argv, env, into, root)
-    return _follow(child)
+        _become(argv, env, into, root, limits, streams)
+    if streams is None:
+        return _status(_wait(child))
+    return _status(streams.follow(child))
 
 
 def _become(
-    argv: Sequence[str], env: Mapping[str, str], into: Sequence[str], root: str
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    into: Sequence[str],
+    root: str,
+    limits: Mapping[str, Any] | None,
+    streams: relay.Streams | None,
 ) -> NoReturn:
     try:
+        if streams is not None:
+            streams.take()
         top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) if root else -1
         _be_root()
         namespaces.enter(into)
@@ -60,12 +77,18 @@ def _become(
             os.fchdir(top)
             os.chroot(".")
         os.chdir("/")
+        if limits is not None:
+            os.umask(0o022)
+            init.bound(limits)
+            isolation.confine(limits)
+            os.chdir(limits.get("cwd") or "/")
         os.execvpe(argv[0], list(argv), dict(env))
     except FileNotFoundError:
         os.write(2, f"weft lab exec: {argv[0]}: not found there\n".encode())
         os._exit(NOT_FOUND)
-    except OSError as error:
-        os.write(2, f"weft lab exec: {argv[0]}: {error.strerror}\n".encode())
+    except BaseException as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        os.write(2, f"weft lab exec: {argv[0]}: {why}\n".encode())
         os._exit(NOT_RUNNABLE)
 
 
@@ -78,13 +101,16 @@ def _be_root() -> None:
         os.setresuid(0, 0, 0)
 
 
-def _follow(child: int) -> int:
-    """Wait for it; the terminal sends it its own Ctrl-C, and SIGTERM is passed on."""
+def _wait(child: int) -> int:
+    """For its wait status; the terminal sends it its own Ctrl-C, and SIGTERM is passed on."""
     for number in (signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, _: os.kill(child, number))
-    _, status = os.waitpid(child, 0)
-    code = os.waitstatus_to_exitcode(status)
+    return os.waitpid(child, 0)[1]
+
+
+def _status(waited: int) -> int:
+    code = os.waitstatus_to_exitcode(waited)
     return SIGNALLED - code if code < 0 else code
 
 

@@ -25,13 +25,14 @@ ITSELF = "lab"
 class Place:
     """Join the namespaces of process `pid`, then `into`, then make `root` the root, if it is set.
 
-    The paths are as processes at the place before see them.
+    The paths are as processes at the place before see them. `limits`: a container's.
     """
 
     pid: int
     env: Mapping[str, str]
     into: tuple[str, ...] = ()
     root: str = ""
+    limits: Mapping[str, Any] | None = None
 
 
 def find(peer: state.Peer, target: str) -> Place:
@@ -45,7 +46,7 @@ def find(peer: state.Peer, target: str) -> Place:
         return Place(peer.pid, env, enter.node(target))
     namespace, slash, pod = target.partition("/")
     if slash:
-        return _pod(peer, env, namespace, pod)
+        return _pod(peer, namespace, pod)
     raise errors.InvalidInput(
         "weft lab exec",
         "TARGET",
@@ -55,8 +56,15 @@ def find(peer: state.Peer, target: str) -> Place:
 
 
 def run(place: Place, argv: Sequence[str]) -> int:
-    """Run it there, on this terminal; its exit status."""
-    return enter.run(place.pid, argv, env=place.env, into=place.into, root=place.root)
+    """Run it there, on this terminal or, in a container, by one of its own; its exit status."""
+    return enter.run(
+        place.pid,
+        argv,
+        env=place.env,
+        into=place.into,
+        root=place.root,
+        limits=place.limits,
+    )
 
 
 def captured(place: Place, argv: Sequence[str]) -> dict[str, Any]:
@@ -82,7 +90,13 @@ def from_json(text: str) -> int:
 
 
 def _plain(place: Place) -> dict[str, object]:
-    return {"pid": place.pid, "env": dict(place.env), "into": place.into, "root": place.root}
+    return {
+        "pid": place.pid,
+        "env": dict(place.env),
+        "into": place.into,
+        "root": place.root,
+        "limits": place.limits,
+    }
 
 
 def _outside(peer: state.Peer, path: os.PathLike[str]) -> Path:
@@ -111,10 +125,10 @@ def _records(peer: state.Peer) -> Iterator[tuple[Path, dict[str, Any]]]:
             yield record, json.loads(record.read_bytes())
 
 
-def _pod(peer: state.Peer, env: Mapping[str, str], namespace: str, name: str) -> Place:
+def _pod(peer: state.Peer, namespace: str, name: str) -> Place:
     for record, about in _records(peer):
         if (about.get("namespace"), about.get("pod")) == (namespace, name):
-            return _container(record.with_name("init.sock"), env, f"{namespace}/{name}")
+            return _container(record.with_name("init.sock"), f"{namespace}/{name}")
     raise errors.Unavailable(
         "no such pod runs in the lab",
         where=f"pod {namespace}/{name}",
@@ -122,8 +136,8 @@ def _pod(peer: state.Peer, env: Mapping[str, str], namespace: str, name: str) ->
     )
 
 
-def _container(door: Path, env: Mapping[str, str], pod: str) -> Place:
-    """The pod's first process listens at `door` and says at once which containers it runs."""
+def _container(door: Path, pod: str) -> Place:
+    """The first container that runs, by what the owner of the pod's processes says at `door`."""
     try:
         link = state.dial(door)
     except OSError as error:
@@ -132,12 +146,19 @@ def _container(door: Path, env: Mapping[str, str], pod: str) -> Place:
         ) from None
     with state.Peer(link) as init:
         told: Any = next(iter(init.answers()), {})
-        pid = init.pid
-    for container in told.get("state", {}).values():
-        if container.get("pid") and container.get("status") is None:
-            inside = f"/proc/{container['pid']}"
-            return Place(pid, env, (f"{inside}/ns/mnt",), f"{inside}/root")
-    return Place(pid, env)
+        for name, container in told.get("state", {}).items():
+            if container.get("pid") and container.get("status") is None:
+                init.send({"op": "enter", "name": name})
+                answers: Iterator[Any] = init.answers()
+                limits = next((each["limits"] for each in answers if each.get("limits")), None)
+                if limits is not None:
+                    inside = f"/proc/{container['pid']}"
+                    env = {**limits["env"], "TERM": os.environ.get("TERM", "xterm")}
+                    into = (f"{inside}/ns/mnt",)
+                    return Place(init.pid, env, into, f"{inside}/root", limits)
+    raise errors.Unavailable(
+        "none of its containers runs", where=f"pod {pod}", hint="kubectl get pods -A"
+    )
 
 
 def serial(peer: state.Peer, namespace: str, vm: str) -> dict[str, Any]:

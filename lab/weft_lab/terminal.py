@@ -35,7 +35,7 @@ def talk(link: socket.socket, source: int, sink: int, *, quiet: float) -> str:
 
     When `source` ends (a pipe), it stays until nothing has come for `quiet` seconds: "ended".
     """
-    with _raw(source):
+    with raw(source):
         reading = [source, link.fileno()]
         while True:
             ready, _, _ = select.select(reading, [], [], None if source in reading else quiet)
@@ -70,8 +70,8 @@ def write(sink: int, data: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _raw(source: int) -> Iterator[None]:
-    """Every key goes to the guest, if `source` is a terminal; as before when it ends."""
+def raw(source: int) -> Iterator[None]:
+    """Every key goes to the other end, if `source` is a terminal; as before when it ends."""
     if not os.isatty(source):
         yield
         return

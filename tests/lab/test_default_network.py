@@ -68,11 +68,13 @@ def test_much_comes_from_outside(labs: support.LabHouse, lab: Kubectl, tmp_path:
 
 
 def test_the_workflow_of_a_pods_networks(labs: support.LabHouse, lab: Kubectl) -> None:
+    plain = pod("plain", "node1", networks="blue, red")
+    plain["spec"]["containers"][0]["securityContext"] = {"capabilities": {"add": ["NET_ADMIN"]}}
     lab.run_pods(
         nad("blue", "10.9.0.0/24"),
         nad("both", "10.19.0.0/24,fd00:19::/64"),
         nad("red", "10.8.0.0/16/24", "layer3"),
-        pod("plain", "node1", networks="blue, red"),
+        plain,
         pod("chosen", "node2", default_network="default/blue", networks="red"),
         pod(
             "moved",

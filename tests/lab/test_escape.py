@@ -138,7 +138,8 @@ def test_nothing_of_the_machine_is_reached(
         assert "user 1000, groups [2000]: this lab's pods do not have them" in found["told"]
     assert "Read-only file system" in said["shut"]
     assert "No space left on device" in said["full"], "what it writes is in the machine's memory"
-    assert found["entered"].startswith("0\nset\n")
+    assert found["entered"].startswith("0\n"), "root of the pod,"
+    assert "\nset\n" not in found["entered"], "with its container's capabilities and no more"
     assert token not in found["entered"]
     assert f"file {secret}" in found["control"], found["control"]
     assert "path /run/weft/kubeconfig" in found["control"]

@@ -5,7 +5,8 @@
 The question answered here: who owns a pod's processes while no kubelet runs? This does: a kubelet
 that comes back connects to FOLDER/init.sock and is told everything that happened. Messages are
 JSON, one a line: `start` and `kill` come in, `state` (all containers, whole) goes out, at once
-and after every change. With `--on-host` the pod stays in its node's network namespace.
+and after every change; who sends `enter` is told what a container was ordered to be. With
+`--on-host` the pod stays in its node's network namespace.
 
 It is a process of the node, and none of the pod's can see it. The pod's own process 1, its child,
 holds the namespaces and collects orphans; both end together. A program of its own, with the
@@ -27,7 +28,7 @@ import stat
 import sys
 import time
 import warnings  # noqa: F401  os.execvpe imports it, when the pod's root has no library any more
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 if __name__ == "__main__":  # started as a file, with no path to packages
@@ -37,6 +38,7 @@ from weft_lab.kubelet import isolation, rootfs, syscalls
 
 PREVIOUS = ".previous"
 READY = b"ready"
+LIMITS = ("env", "cwd", "uid", "gid", "groups", "capabilities", "no_new_privs", "longest_file")
 LONGEST_NAME = 256  # characters of a program's name in what is told of it
 MOST_PROCESSES = 4096  # of a pod, threads among them
 
@@ -67,6 +69,8 @@ def become(order: Json, log: int, namespaces: dict[str, int]) -> None:
     for source, target in ((nothing, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
     open_files(order.get("files") or ())
+    # The pod's other containers must not look into it before it is confined.
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     rootfs.stage(order)
     isolation.join(namespaces)
     bound(order)
@@ -77,7 +81,7 @@ def become(order: Json, log: int, namespaces: dict[str, int]) -> None:
     os.execvpe(order["argv"][0], order["argv"], env)
 
 
-def bound(order: Json) -> None:
+def bound(order: Mapping[str, Any]) -> None:
     """No more processes than these, and no longer files: nobody in a pod may raise it again."""
     wanted = {resource.RLIMIT_NPROC: MOST_PROCESSES}
     if order.get("longest_file"):
@@ -109,6 +113,7 @@ class Init:
         self.first = first
         self.namespaces = namespaces or {}
         self.containers: dict[str, Json] = {}
+        self.limits: dict[str, Json] = {}
         self.names: dict[int, str] = {}
         self.links: dict[int, socket.socket] = {}
         self.buffers: dict[int, bytes] = {}
@@ -153,7 +158,11 @@ class Init:
             return
         *lines, self.buffers[descriptor] = (self.buffers[descriptor] + data).split(b"\n")
         for line in lines:
-            self.obey(json.loads(line))
+            order = json.loads(line)
+            if order["op"] == "enter":
+                self.say([link], {"limits": self.limits.get(order["name"])})
+            else:
+                self.obey(order)
 
     def drop(self, descriptor: int) -> None:
         self.poll.unregister(descriptor)
@@ -181,6 +190,7 @@ class Init:
             return self.tell()
         state: Json = {"attempt": order["attempt"], "started": time.time(), "status": None}
         self.containers[name] = state
+        self.limits[name] = {key: order[key] for key in LIMITS if key in order}
         try:
             pid, inside, why = self.launch(order)
         except OSError as error:
@@ -256,8 +266,11 @@ class Init:
             self.tell()
 
     def tell(self, links: list[socket.socket] | None = None) -> None:
-        line = json.dumps({"state": self.containers}).encode() + b"\n"
-        for link in links or list(self.links.values()):
+        self.say(links or list(self.links.values()), {"state": self.containers})
+
+    def say(self, links: Sequence[socket.socket], message: Json) -> None:
+        line = json.dumps(message).encode() + b"\n"
+        for link in links:
             try:
                 link.sendall(line)
             except OSError:

@@ -43,6 +43,16 @@ def map_users(pid: int) -> None:
             file.write(f"0 {first} {count}")
 
 
+def outside(pid: int, order: Json) -> tuple[int, int]:
+    """A container's user and group, as the machine calls those of process `pid`'s pod."""
+    found = []
+    for kind in ("uid", "gid"):
+        with open(f"/proc/{pid}/{kind}_map") as file:
+            inner, outer, _count = map(int, file.readline().split())
+        found.append(outer + (order.get(kind) or 0) - inner)
+    return found[0], found[1]
+
+
 def open_namespaces(pid: int) -> dict[str, int]:
     """Descriptors of the namespaces that containers of the pod join."""
     return {kind: os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in KINDS}
