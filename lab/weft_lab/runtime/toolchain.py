@@ -24,6 +24,7 @@ from weft import errors
 from weft_lab.runtime import cache, debian, wrappers
 
 SUITE = "trixie"
+KERNEL = "linux-image-cloud-amd64"
 LAYOUT = 1  # raise when what is made of the packages changes
 ROOM = 900_000_000  # bytes for archives and unpacked files together
 
@@ -64,7 +65,7 @@ PARTS = (
     ),
     Part(
         "guest",
-        ("linux-image-cloud-amd64", "busybox-static", "curl", "qemu-guest-agent"),
+        (KERNEL, "busybox-static", "curl", "qemu-guest-agent"),
         ("busybox",),
     ),
     Part("kubectl", ("kubernetes-client",), ("kubectl",), probe="kubectl", minimum=(1, 20)),
@@ -207,13 +208,7 @@ def _assemble(folder: Path, root: Path, parts: tuple[Part, ...]) -> Toolchain:
     schemas.mkdir()
     for name, source in (("vswitch", "openvswitch"), ("ovn-nb", "ovn"), ("ovn-sb", "ovn")):
         shutil.copy(share / source / f"{name}.ovsschema", schemas)
-    kernel = next(iter(sorted(root.glob("boot/vmlinuz-*"))))
-    release = kernel.name.removeprefix("vmlinuz-")
-    modules = next(
-        path
-        for path in (root / "usr/lib/modules" / release, root / "lib/modules" / release)
-        if path.is_dir()
-    )
+    kernel, modules = _kernel(root)
     return Toolchain(
         bin=target,
         schemas=schemas,
@@ -221,6 +216,24 @@ def _assemble(folder: Path, root: Path, parts: tuple[Part, ...]) -> Toolchain:
         kernel_modules=modules,
         guest_files=root,
         env={"OVS_PKGDATADIR": str(share / "openvswitch"), "OVN_PKGDATADIR": str(share / "ovn")},
+    )
+
+
+def _kernel(root: Path) -> tuple[Path, Path]:
+    """The image and the modules of the unpacked kernel, wherever its release has put them."""
+    images = sorted((*root.glob("boot/vmlinuz-*"), *root.glob("usr/lib/modules/*/vmlinuz")))
+    for image in images:
+        is_beside = image.name == "vmlinuz"
+        release = image.parent.name if is_beside else image.name.removeprefix("vmlinuz-")
+        for folder in ("usr/lib/modules", "lib/modules"):
+            modules = root / folder / release
+            if (modules / "kernel").is_dir():
+                return image, modules
+    missing = "modules/<release>/kernel" if images else "a kernel's image vmlinuz"
+    raise errors.Unavailable(
+        f"has no {missing}, neither in /boot and /lib nor in /usr/lib",
+        where=f"package {KERNEL} as unpacked in {root}",
+        hint="choose another suite with WEFT_SUITE",
     )
 
 

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -81,3 +82,29 @@ def test_what_a_lab_puts_on_path_is_not_the_hosts(tmp_path, monkeypatch) -> None
     assert toolchain.host_program("ovn-northd") == str(tmp_path / "host/ovn-northd")
     monkeypatch.setenv("PATH", f"{tmp_path}/cache/tools-1/bin")
     assert toolchain.host_program("ovn-northd") is None
+
+
+RELEASE = "6.12.1-cloud-amd64"
+
+
+@pytest.mark.parametrize("image", [f"boot/vmlinuz-{RELEASE}", f"usr/lib/modules/{RELEASE}/vmlinuz"])
+@pytest.mark.parametrize("folder", ["lib/modules", "usr/lib/modules"])
+def test_a_kernel_is_found_wherever_a_release_of_debian_puts_it(
+    tmp_path: Path, image: str, folder: str
+) -> None:
+    modules = tmp_path / folder / RELEASE
+    (modules / "kernel").mkdir(parents=True)
+    (tmp_path / image).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / image).touch()
+    assert toolchain._kernel(tmp_path) == (tmp_path / image, modules)
+
+
+@pytest.mark.parametrize("image", ["", f"boot/vmlinuz-{RELEASE}"])
+def test_a_package_without_a_kernel_is_named(tmp_path: Path, image: str) -> None:
+    if image:
+        (tmp_path / "boot").mkdir()
+        (tmp_path / image).touch()
+    with pytest.raises(errors.Unavailable) as caught:
+        toolchain._kernel(tmp_path)
+    assert "package linux-image-cloud-amd64" in str(caught.value)
+    assert ("modules/" if image else "image vmlinuz") in str(caught.value)
