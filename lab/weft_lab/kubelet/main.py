@@ -87,15 +87,16 @@ async def run(config: Config) -> None:
 
         async def beat() -> None:
             """Says whether the network is ready, when that changes, and now and again anyway."""
-            shown, silent = network.Shown(), 0.0
+            shown, clock = network.Shown(), asyncio.get_running_loop()
+            told_at = clock.time()
             while True:
                 await asyncio.sleep(NETWORK_STATUS)
-                silent += NETWORK_STATUS
-                if config.primary == "weft":
-                    now = await network.trouble(str(config.run / "cni/bin"))
-                    silent += HEARTBEAT if shown.changes(now) else 0.0
-                if silent >= HEARTBEAT:
-                    silent = 0.0
+                has_changed = config.primary == "weft" and shown.changes(
+                    await network.trouble(str(config.run / "cni/bin"))
+                )
+                is_due = clock.time() >= told_at + HEARTBEAT
+                if has_changed or is_due:
+                    told_at = clock.time()
                     known = own.get(config.node) or node
                     await _write_status(api, config, environment.host_ip, known, shown.trouble)
 

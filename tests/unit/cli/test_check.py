@@ -123,18 +123,19 @@ def test_status_and_forms(
     assert run(monkeypatch, str(file), "--reserved-subnets", "10.100.0.0/16") == 1
 
 
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "f.yaml"
+
+
 @pytest.mark.parametrize("text", ["a: [", "\x00"])
 def test_what_cannot_be_read_is_one_sentence(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-    text: str,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], file: Path, text: str
 ) -> None:
-    file = tmp_path / "f.yaml"
     file.write_text(text)
     assert run(monkeypatch, str(file)) == 1
     assert f"Error: {file}: is neither YAML nor JSON" in capsys.readouterr().err
-    assert run(monkeypatch, str(tmp_path / "none")) == 1
+    assert run(monkeypatch, str(file.with_name("none"))) == 1
     assert "No such file" in capsys.readouterr().err
     assert run(monkeypatch, str(file), "--reserved-subnets", "x") == 1
     assert "--reserved-subnets" in capsys.readouterr().err
@@ -235,11 +236,10 @@ def test_there_are_three_answers(
 def test_what_stands_twice_is_told_in_either_language(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
+    file: Path,
     text: str,
     said: str,
 ) -> None:
-    file = tmp_path / "f"
     file.write_text(text)
     assert run(monkeypatch, str(file)) == 1
     assert said in capsys.readouterr().out
@@ -247,12 +247,8 @@ def test_what_stands_twice_is_told_in_either_language(
 
 @pytest.mark.parametrize("text", ["a: " + "[" * 100_000, "[" * 100_000 + "]" * 100_000, "BOMB"])
 def test_a_file_that_would_cost_too_much_is_one_sentence(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-    text: str,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], file: Path, text: str
 ) -> None:
-    file = tmp_path / "f.yaml"
     ten = ",".join(["*a{0}"] * 10)
     bomb = "".join(f"a{n}: &a{n} [{ten.format(n - 1)}]\n" for n in range(1, 10))
     file.write_text("a0: &a0 [x]\n" + bomb if text == "BOMB" else text)
