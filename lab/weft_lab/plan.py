@@ -69,7 +69,7 @@ def make(lab: spec.Lab, *, state: str, crds: str, parts: Iterable[str] = PARTS) 
         services=(
             *_cluster(lab, state, crds, chosen),
             *_outside(chosen),
-            *(service for node in lab.members for service in daemons.zone(lab, node)),
+            *(service for node in lab.members for service in daemons.zone(node)),
             *(service for node in lab.members for service in _node(lab, node, state, chosen)),
         ),
     )

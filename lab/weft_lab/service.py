@@ -16,7 +16,7 @@ class Ready(Enum):
     """What makes a service ready, so that those after it may start."""
 
     STARTED = "started"
-    ENDED = "ended"  # runs once to its end, which must be a good one
+    KEPT = "kept"  # no process: the supervisor itself has written it, and keeps it
     LISTENS = "listens"  # something accepts connections at `socket`
     TELLS = "tells"  # it writes a line to descriptor TELL_DESCRIPTOR
 

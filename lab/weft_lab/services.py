@@ -26,6 +26,7 @@ STEADY = 20.0  # seconds after which an end is a first one again
 HOPELESS = 4  # ends in a row, before being ready once, after which `up` is told
 
 Start = Callable[[Service, int | None], Awaitable[int]]
+Hold = Callable[["Running"], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -44,7 +45,6 @@ class Running:
     task: asyncio.Task[None] | None = None
     note: str = ""  # the last thing that a user should know of it
     unready: int = 0  # how often in a row it ended before it was ready
-    outdated: asyncio.Event = field(default_factory=asyncio.Event)  # of what runs to its end
     starting: asyncio.Lock = field(default_factory=asyncio.Lock)  # held until `pid` is known
 
     @property
@@ -68,7 +68,7 @@ class Running:
 class Services:
     """`start` begins a process and gives its number; its second argument is the descriptor to which
     a service that tells of itself writes. `changed` is called after each change, before any
-    service that waited for it goes on."""
+    service that waited for it goes on. `hold` keeps, until cancelled, what has no process."""
 
     def __init__(
         self,
@@ -76,12 +76,14 @@ class Services:
         start: Start,
         changed: Callable[[Running], None],
         folders: inotify.Folders,
+        hold: Hold,
     ) -> None:
         self._processes = processes
         self._start = start
         self._changed = changed
         self._began = time.monotonic()
         self._folders = folders
+        self._hold = hold
         self._stopping = False
         self.running: dict[str, Running] = {}
 
@@ -108,12 +110,6 @@ class Services:
         for one in ending:
             del self.running[one.service.name]
 
-    def run_again(self, after: str) -> None:
-        """What came after this service and ran to its end is to do its work once more."""
-        for one in self.running.values():
-            if one.service.ready is Ready.ENDED and after in one.service.after:
-                one.outdated.set()
-
     async def stop(self, chosen: Callable[[Service], bool], patience: float) -> None:
         """Ask the chosen services to end, and wait for them, but not longer than `patience`."""
         self._stopping = True
@@ -134,16 +130,17 @@ class Services:
     async def _keep(self, one: Running) -> None:
         for name in one.service.after:
             await self.running[name].ready.wait()
+        if one.service.ready is Ready.KEPT:
+            one.since = time.monotonic()
+            self._tell(one, "starting")
+            await self._hold(one)
+            return
         pause = FIRST_PAUSE
         ends = 0
         while not self._stopping:
-            code = await self._run(one)
+            await self._run(one)
             if self._stopping:
                 return
-            if one.service.ready is Ready.ENDED and code == 0:
-                await one.outdated.wait()
-                one.outdated.clear()
-                continue
             if time.monotonic() - one.since > STEADY:
                 pause, ends = FIRST_PAUSE, 0
             ends += 1
@@ -155,8 +152,8 @@ class Services:
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
-    async def _run(self, one: Running) -> int:
-        """From start to end, once; its exit status."""
+    async def _run(self, one: Running) -> None:
+        """From start to end, once."""
         one.since = time.monotonic()
         one.unready += 1
         if one.service.socket:  # an old one would look like the new one that is slow
@@ -172,11 +169,11 @@ class Services:
             writer = -1
             if one.pid == 0:  # it could not even be imported; its log says why
                 one.last_exit = 1
-                return 1
+                return
             end = self._processes.watch(one.pid)
             self._tell(one, "starting")
             if await self._waited(one, end, reader):
-                self._become_ready(one)
+                self.become_ready(one)
             one.last_exit = await end
         except OSError as error:
             one.last_exit = error.errno or 1
@@ -187,15 +184,14 @@ class Services:
             for descriptor in (reader, writer):
                 if descriptor >= 0:
                     os.close(descriptor)
-        return one.last_exit
 
     async def _waited(self, one: Running, end: asyncio.Future[int], reader: int) -> bool:
         """Wait until it is ready, or has ended; whether it is ready."""
         match one.service.ready:
             case Ready.STARTED:
                 return True
-            case Ready.ENDED:
-                return await end == 0
+            case Ready.KEPT:
+                raise AssertionError("it has no process")
             case Ready.LISTENS:
                 path = Path(layout.seen(one.service.node, one.service.socket))
                 waiting = asyncio.ensure_future(self._folders.wait_socket(path))
@@ -210,12 +206,17 @@ class Services:
         finally:
             waiting.cancel()
 
-    def _become_ready(self, one: Running) -> None:
+    def become_ready(self, one: Running) -> None:
+        """What it is there for works; those after it may start."""
         one.ready_after = one.ready_after or round(time.monotonic() - self._began, 3)
         one.hopeless.clear()
         one.unready = 0
-        self._tell(one, "done" if one.service.ready is Ready.ENDED else "running")
+        self._tell(one, "done" if one.service.ready is Ready.KEPT else "running")
         one.ready.set()
+
+    def become_broken(self, one: Running) -> None:
+        """What has no process does not hold, and is tried again."""
+        self._tell(one, "failing")
 
     def _tell(self, one: Running, state: str) -> None:
         one.state = state

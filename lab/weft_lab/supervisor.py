@@ -22,8 +22,16 @@ from pathlib import Path
 
 from weft import errors
 from weft.host import files
-from weft_lab import control, layout, plan, services, spec, state, wiring
-from weft_lab.runtime import daemons, dbfiles, forks, inotify, namespaces, unixctl
+from weft_lab import control, layout, plan, services, spec, state, switches, wiring
+from weft_lab.runtime import (
+    daemons,
+    dbfiles,
+    forks,
+    inotify,
+    namespaces,
+    ovssettings,
+    unixctl,
+)
 from weft_lab.runtime.processes import Processes
 from weft_lab.service import API_DESCRIPTORS, TELL_DESCRIPTOR, Service
 from weft_lab.services import Running, Services
@@ -63,12 +71,13 @@ class Supervisor:
         self._processes = Processes()
         self._forks = forks.Forks(self._start_forkserver)
         self._folders = inotify.Folders()
-        self._services = Services(self._processes, self._start, self._changed, self._folders)
+        self._services = Services(
+            self._processes, self._start, self._changed, self._folders, self._hold
+        )
         self._wiring = wiring.Wiring(self._lab, self._wired)
         self._wired_nodes: set[str] = set()
         self._hosts: set[str] = set()  # made so far, beside the nodes
         self._listeners: set[asyncio.Queue[dict[str, object]]] = set()
-        self._renewed: set[str] = set()  # services whose database was made anew just now
         self._stop = asyncio.Event()
         self._api = (orders.api, self._listen_in_lab())
         self._group: asyncio.TaskGroup
@@ -190,7 +199,15 @@ class Supervisor:
         if what:
             one.note = f"database {shown}: {what} ({time.strftime('%H:%M:%S')})"
             _write_line(log, one.note)
-            self._renewed.add(one.service.name)
+
+    async def _hold(self, one: Running) -> None:
+        """The settings of a node's switch, for as long as the node is there."""
+        name = one.service.node
+        node = next(each for each in self._lab.members if each.name == name)
+        database = layout.seen(name, layout.OVS_RUN / "db.sock")
+        told = switches.Told(one, self._services, self._orders.folder.log(one.service.name))
+        desired = ovssettings.desired(self._lab, node)
+        await switches.Keeper(f"unix:{database}", desired, told).run()
 
     def _log(self, service: str) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
@@ -231,9 +248,6 @@ class Supervisor:
             print(f"{here.name}: {error}", file=sys.stderr)
 
     def _changed(self, one: Running) -> None:
-        if one.is_up and one.service.name in self._renewed:
-            self._renewed.discard(one.service.name)
-            self._services.run_again(one.service.name)
         if one.service.name.endswith(daemons.SWITCH) and not one.is_up:
             self._wired_nodes.discard(one.service.node)
         if one.service.listening and one.is_up:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support import labs as support
 from tests.support.lab_pods import Kubectl, nad, pinging, pod
+from weft_lab import spec
 
 pytestmark = pytest.mark.lab
 
@@ -65,7 +66,7 @@ def test_nodes_added_rebooted_and_removed_under_traffic(labs: support.LabHouse) 
     assert sorted(rows(labs, "node1", "ovn-sbctl", "Chassis", "hostname").split()) == kept
 
 
-def test_an_agent_dies_while_a_node_comes_and_that_node_becomes_another_chassis(
+def test_an_agent_dies_while_a_node_comes_and_that_node_is_told_another_chassis(
     labs: support.LabHouse,
 ) -> None:
     labs.names.append("odd")
@@ -85,10 +86,14 @@ def test_an_agent_dies_while_a_node_comes_and_that_node_becomes_another_chassis(
     kubectl.run_pods(pod("p3", "node3", networks="flat, routed"))
     reach_each_other(labs, kubectl)
 
-    new = "5f0c7e4a-8d1b-4f6e-9a53-3d2b1c0e7f64"
-    labs.run("node3", "ovs-vsctl", "set", "Open_vSwitch", ".", f"external_ids:system-id={new}")
+    # The identity of a lab's node follows from the lab's spec, and is written again.
+    own = spec.Node("odd", 3).chassis
+    new = "external_ids:system-id=5f0c7e4a-8d1b-4f6e-9a53-3d2b1c0e7f64"
+    labs.run("node3", "ovs-vsctl", "--no-wait", "set", "Open_vSwitch", ".", new)
+    again = ("wait-until", "Open_vSwitch", ".", f"external_ids:system-id={own}")
+    labs.run("node3", "ovs-vsctl", "--timeout=30", *again)
     for node in ("node1", "node2", "node3"):
-        labs.run(node, *("ovn-sbctl", "--timeout=30", "wait-until", "Chassis", new))
+        labs.run(node, *("ovn-sbctl", "--timeout=30", "wait-until", "Chassis", own))
         labs.run(node, *("ovn-nbctl", "--timeout=30", "--wait=hv", "sync"))
         hostnames = rows(labs, node, "ovn-sbctl", "Chassis", "hostname").split()
         assert sorted(hostnames) == ["node1", "node2", "node3"]

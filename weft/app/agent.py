@@ -67,6 +67,8 @@ class Agent:
         self._databases = (ovs, nb, sb)
         self._primary = primary_of(options)
         self._announced = replace(own, gateway=gateway_of(options, own))
+        physical_network = options.physical_network if self._announced.gateway else ""
+        self._needs = identity.needs(own.name, ovs, physical_network)
         self.nads = cache.Cache(client, resources.NADS)
         self.pods = pods.watch(client)
         self.keys = decisions.watch_keys(client, options.keys_namespace or client.namespace)
@@ -272,7 +274,7 @@ class Agent:
     def _cannot_add(self) -> list[str]:
         """What is in the way of each new attachment; one pod's trouble is not."""
         troubles = [each.trouble for each in self._databases]
-        troubles.append(identity.trouble(self.own.name, self._ovs))
+        troubles += [identity.trouble(self._needs, self._ovs), self.guards.bridge.trouble]
         return [trouble for trouble in troubles if trouble]
 
     def not_ready(self) -> list[str]:
@@ -284,10 +286,8 @@ class Agent:
             *(self._announcer, self.speaker, self.guards),
         )
         troubles += [each.trouble for each in parts]
-        troubles += [
-            identity.trouble(self.own.name, self._ovs),
-            self.cni.repairer.trouble if self.cni else "",
-        ]
+        troubles.append(identity.trouble(self._needs, self._ovs))
+        troubles.append(self.cni.repairer.trouble if self.cni else "")
         return reasons + [trouble for trouble in troubles if trouble]
 
     def figures(self) -> Mapping[str, float]:

@@ -1,4 +1,4 @@
-"""Keeps a node's switch as weft needs it: its guard flows and its fragment settings."""
+"""Keeps a node's switch as weft needs it: its bridge, guard flows and fragment settings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from weft import model, names
 from weft.control import loop
 from weft.control.zone import state
 from weft.kube import cache
-from weft.node import fragments, guard
+from weft.node import bridge, fragments, guard
 from weft.ovn import advertisement
 from weft.ovsdb import replica
 
@@ -25,6 +25,7 @@ class Guards:
         pods: cache.Cache,
     ) -> None:
         self._zone, self._pods = zone, pods
+        self.bridge = bridge.Keeper(ovs)
         self._fragments = fragments.Fragments(ovs)
         self._flows = guard.Guard(
             *(ovs, nb, chassis),
@@ -35,13 +36,16 @@ class Guards:
 
     @property
     def trouble(self) -> str:
-        return "; ".join(filter(None, (self._flows.trouble, self._fragments.trouble)))
+        parts = (self.bridge, self._flows, self._fragments)
+        return "; ".join(filter(None, (each.trouble for each in parts)))
 
     def figures(self) -> dict[str, float]:
         return self._flows.figures()
 
     async def run(self) -> None:
-        await loop.together(flows=self._flows.run(), fragments=self._fragments.run())
+        await loop.together(
+            bridge=self.bridge.run(), flows=self._flows.run(), fragments=self._fragments.run()
+        )
 
     def definition_changed(self, *said: state.Definition | None) -> None:
         """What one definition said before, and says now."""

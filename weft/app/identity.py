@@ -1,22 +1,38 @@
-"""Reads from Open vSwitch which chassis this node is, and where its tunnels end."""
+"""Reads from Open vSwitch which chassis this node is and where its tunnels end, and judges that.
+
+The administrator of the node decides it (ADR 0082).
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from weft import model, rows
 from weft.api import nodeinfo
 from weft.nic import port
 from weft.ovsdb import replica
 
+TUNNEL = "geneve"
+
+
+def said(ids: Mapping[str, rows.Atom], key: str) -> str:
+    """What a key says, as ovn-controller(8) reads it: one for this chassis alone counts more."""
+    return str(ids.get(f"{key}-{ids.get('system-id', '')}", ids.get(key, "")))
+
 
 def own_info(node: str, columns: rows.Columns) -> model.NodeInfo:
     """This node's chassis and endpoints, as the Open_vSwitch row says them so far."""
     ids = port.external_ids(columns)
-    endpoints = str(ids.get("ovn-encap-ip", "")).split(",")
     return model.NodeInfo(
         name=node,
         chassis=str(ids.get("system-id", "")),
-        encap_ips=tuple(text.strip() for text in endpoints if text.strip()),
+        encap_ips=_listed(said(ids, "ovn-encap-ip")),
     )
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(each.strip() for each in text.split(",") if each.strip())
 
 
 def is_whole(own: model.NodeInfo) -> bool:
@@ -24,13 +40,52 @@ def is_whole(own: model.NodeInfo) -> bool:
     return bool(own.chassis and own.encap_ips)
 
 
-def trouble(node: str, ovs: replica.Replica) -> str:
-    """Why the switch does not know its chassis any more; empty while it does."""
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What the settings of a node's Open vSwitch must agree with.
+
+    `remote` is `ovn-remote` as it was when the agent started, empty where nothing was said;
+    `physical_network` that of the node's gateway, empty where it has none.
+    """
+
+    node: str
+    remote: str = ""
+    physical_network: str = ""
+    bridge: str = port.BRIDGE
+
+
+def needs(node: str, ovs: replica.Replica, physical_network: str) -> Needs:
+    """Those of an agent that starts now."""
     found = ovs.get("Open_vSwitch", "")
-    if found is not None and is_whole(own_info(node, found[1])):
+    ids = port.external_ids(found[1]) if found is not None else {}
+    return Needs(node, said(ids, "ovn-remote"), physical_network)
+
+
+def trouble(needed: Needs, ovs: replica.Replica) -> str:
+    """Why the switch cannot be this node's chassis any more; empty while it can."""
+    found = ovs.get("Open_vSwitch", "")
+    faults = [*_faults(needed, port.external_ids(found[1]) if found is not None else {})]
+    if not faults:
         return ""
-    where = f"Open vSwitch of node {node}"
-    return f"{where}: external_ids have lost system-id or ovn-encap-ip"
+    return f"Open vSwitch of node {needed.node}: external_ids: {'; '.join(faults)}"
+
+
+def _faults(needed: Needs, ids: Mapping[str, rows.Atom]) -> Iterator[str]:
+    lost = [key for key in ("system-id", "ovn-encap-ip", "ovn-remote") if not said(ids, key)]
+    if lost:
+        yield f"{', '.join(lost)} lost"
+    kinds = _listed(said(ids, "ovn-encap-type"))
+    if TUNNEL not in kinds:
+        yield f"ovn-encap-type is {','.join(kinds) or 'lost'}, and must be {TUNNEL}"
+    bridge = said(ids, "ovn-bridge")
+    if bridge not in ("", needed.bridge):
+        yield f"ovn-bridge is {bridge}, and must be {needed.bridge}"
+    remote = said(ids, "ovn-remote")
+    if remote and needed.remote not in ("", remote):
+        yield f"ovn-remote is {remote}, and was {needed.remote} (restart the agent if it is meant)"
+    known = {each.partition(":")[0] for each in _listed(said(ids, "ovn-bridge-mappings"))}
+    if needed.physical_network and needed.physical_network not in known:
+        yield f"ovn-bridge-mappings lacks {needed.physical_network}"
 
 
 async def await_own(ovs: replica.Replica, node: str) -> model.NodeInfo:

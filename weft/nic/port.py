@@ -51,7 +51,13 @@ class Bound:
 
 TABLES = (
     rows.Table("Open_vSwitch", ("external_ids", "other_config"), rows.ALONE),
-    rows.Table("Bridge", ("name", "ports", "datapath_type")),
+    rows.Table(
+        "Bridge",
+        (
+            *("name", "ports", "datapath_type", "fail_mode", "protocols", "controller"),
+            *("stp_enable", "rstp_enable", "other_config"),
+        ),
+    ),
     rows.Table(
         "Port",
         ("name", "interfaces", "other_config", "external_ids", "tag", "trunks", "vlan_mode"),

@@ -5,6 +5,7 @@ it should? Nothing in here knows OVN, a socket or a clock; `weft.ovn` and `weft.
 rows are desired, `weft.ovsdb` knows the actual ones and sends the operations.
 """
 
+from weft.rows.differing import differing
 from weft.rows.planning import plan
 from weft.rows.rowtypes import (
     ALONE,
@@ -66,5 +67,6 @@ __all__ = [
     "Update",
     "Value",
     "difference",
+    "differing",
     "plan",
 ]  # fmt: skip

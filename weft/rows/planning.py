@@ -102,13 +102,13 @@ class _Draft:
             if isinstance(wish, MapEntries):
                 self.change_map(row, uuid, column, wish, have)
             elif isinstance(wish, SetMembers):
-                take = self.resolve_all(wish.absent, row) & _set(have)
-                put = self.resolve_all(wish.present, row) - _set(have)
+                take = self.resolve_all(wish.absent, row) & as_set(have)
+                put = self.resolve_all(wish.present, row) - as_set(have)
                 self.mutate(row.table, uuid, column, take, put)
             else:
                 resolve = _RESOLVE.get(type(wish), _ABSTRACT)
                 want: Value = resolve(self, wish, row) if resolve else wish
-                if want != have and _bare(want) != _bare(have):
+                if want != have and bare(want) != bare(have):
                     self.replace(row, uuid, column, want, have)
         if not row.is_part:
             for column, default in self.actual.blank(row.table).items():
@@ -226,7 +226,7 @@ class _Draft:
             parent = self.locate(Ref(table, key), row)
             if parent in self.inserts:
                 columns = self.inserts[parent].columns
-                columns[column] = _set(columns.get(column, frozenset())) | frozenset(children)
+                columns[column] = as_set(columns.get(column, frozenset())) | frozenset(children)
                 continue
             found = self.actual.get(table, key)
             if found is None or column not in found[1]:
@@ -269,11 +269,11 @@ def _given(given: dict[Atom, Atom | None]) -> Value:
     return given  # type: ignore[return-value]
 
 
-def _set(value: Value) -> Set[Atom]:
+def as_set(value: Value) -> Set[Atom]:
     return value if isinstance(value, Set) else frozenset((value,))  # type: ignore[arg-type]
 
 
-def _bare(value: Value) -> Value:
+def bare(value: Value) -> Value:
     """The element of a set of one, which is the same value; anything else as it is."""
     if isinstance(value, Set) and len(value) == 1:
         return next(iter(value))

@@ -34,16 +34,16 @@ def underlay_port(node: spec.Node) -> str:
     return f"ul-{node.name}"
 
 
-def zone(lab: spec.Lab, node: spec.Node) -> tuple[Service, ...]:
+def zone(node: spec.Node) -> tuple[Service, ...]:
     name = node.name
     return (
         *(_database(name, *database) for database in DATABASES),
         Service(
             f"{name}/ovs-settings",
-            ("ovs-vsctl", "--no-wait", *_settings(lab, node)),
+            (),
             node=name,
             after=(f"{name}/ovsdb",),
-            ready=Ready.ENDED,
+            ready=Ready.KEPT,
         ),
         Service(
             f"{name}{SWITCH}",
@@ -83,39 +83,4 @@ def _database(node: str, name: str, path: object, schema: str, socket: object) -
         ready=Ready.LISTENS,
         socket=str(socket),
         database=(str(path), schema),
-    )
-
-
-def _settings(lab: spec.Lab, node: spec.Node) -> tuple[str, ...]:
-    """Everything that the switch must know before it first starts; harmless when repeated."""
-    kind = f"datapath_type={lab.datapath}"
-    port, mac = underlay_port(node), node.underlay_mac
-    externals = {
-        "system-id": node.chassis,
-        "hostname": node.name,
-        "ovn-encap-type": "geneve",
-        "ovn-encap-ip": str(node.underlay),
-        "ovn-remote": SB,
-        "ovn-is-interconn": "true",
-        "ovn-monitor-all": "true",
-        "ovn-bridge-datapath-type": lab.datapath,
-        "ovn-remote-probe-interval": "100000",
-        "ovn-bridge-remote-probe-interval": "0",
-        "ovn-bridge-mappings": f"{spec.PHYSICAL_NETWORK}:{UNDERLAY_BRIDGE}",
-    }
-    return (
-        *("--may-exist", "add-br", BRIDGE, "--"),
-        *("set", "Bridge", BRIDGE, kind, "fail-mode=secure"),
-        *("other-config:disable-in-band=true", "--"),
-        # Else the switch sets it anew from the ports that it sees, when any port comes or goes:
-        # a change of a link, at which it forgets its routes for a moment, which tunnels need.
-        *("set", "Interface", BRIDGE, f"mtu_request={lab.mtu}", "--"),
-        *("--may-exist", "add-br", UNDERLAY_BRIDGE, "--"),
-        *("set", "Bridge", UNDERLAY_BRIDGE, kind, f'other-config:hwaddr="{mac}"', "--"),
-        *("set", "Interface", UNDERLAY_BRIDGE, f"mtu_request={lab.mtu}", "--"),
-        *("--may-exist", "add-port", UNDERLAY_BRIDGE, port, "--"),
-        *("set", "Interface", port, "type=internal", f"mtu_request={lab.mtu}", "--"),
-        # Without it TCP stalls: transmit offload of local links does not fit a tunnel else.
-        *("set", "Open_vSwitch", ".", "other_config:userspace-tso-enable=true"),
-        *(f"external_ids:{key}={value}" for key, value in externals.items()),
     )
