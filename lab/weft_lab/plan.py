@@ -164,9 +164,10 @@ def _outside(chosen: frozenset[str]) -> Iterable[Service]:
 
 
 def _network(lab: spec.Lab) -> tuple[str, ...]:
-    """What both of weft's processes are told of the cluster's own network."""
+    """What both of weft's processes are told of networks, the cluster's own and others'."""
     own = ("--cluster-subnets", lab.cluster_subnets) if lab.is_primary else ()
-    return ("--default-mtu", str(lab.pod_mtu), *own)
+    shared = ("--global-namespaces", lab.global_namespaces) if lab.global_namespaces else ()
+    return ("--default-mtu", str(lab.pod_mtu), *own, *shared)
 
 
 def _gateway(lab: spec.Lab, node: spec.Node) -> tuple[str, ...]:

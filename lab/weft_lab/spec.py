@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 
 from weft import errors
 from weft.api import clusternet, notation
+from weft.app import settings
 from weft_lab.vm import disks
 
 DEFAULT_NAME = "weft"
@@ -91,6 +92,7 @@ class Lab:
     """`mtu` is the underlay's; `port` the API server's on the host's loopback, 0 = not chosen.
 
     `disks` are [FORMAT:]FOLDERs of this machine that virtual machines may have disks from.
+    `global_namespaces`: whose networks are for everybody, as weft's own setting says it.
     `primary`: whether weft is the cluster's primary network, with `cluster_subnets`, or none is.
     """
 
@@ -101,6 +103,7 @@ class Lab:
     port: int = 0
     primary: str = "weft"
     cluster_subnets: str = CLUSTER_SUBNETS
+    global_namespaces: str = ""
     disks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -129,6 +132,7 @@ class Lab:
                 where, "primary", self.primary, f"must be one of {', '.join(PRIMARIES)}"
             )
         object.__setattr__(self, "disks", tuple(str(disks.parse(one)) for one in self.disks))
+        settings.namespaces(where, self.global_namespaces)
         network = clusternet.parse(self.cluster_subnets, mtu=self.pod_mtu)
         if network is None:
             rule = "must name a subnet; without one: --primary none"
@@ -183,6 +187,7 @@ class Wishes:
     port: int | None = None
     primary: str | None = None
     cluster_subnets: str | None = None
+    global_namespaces: str | None = None
     disks: tuple[str, ...] | None = None
 
 
@@ -194,7 +199,10 @@ def change(current: Lab, wishes: Wishes, *, running: bool) -> Lab:
     said = {name: value for name, value in asdict(wishes).items() if value is not None}
     wanted = replace(current, **said)
     if running:
-        for field in ("mtu", "datapath", "port", "primary", "cluster_subnets", "disks"):
+        for field in (
+            *("mtu", "datapath", "port", "primary", "cluster_subnets"),
+            *("global_namespaces", "disks"),
+        ):
             if getattr(wanted, field) != getattr(current, field):
                 raise _fixed(
                     current, wanted, field, f"the running lab has {getattr(current, field)}"

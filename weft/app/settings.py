@@ -97,12 +97,14 @@ RESERVED_SUBNETS = Setting(
     "Ranges that no overlay may overlap, as a comma list: the cluster's pods, services and nodes.",
     "CIDRS",
 )
+GLOBAL_NAMESPACES_MEAN = (
+    "Namespaces beside default, as a comma list, whose networks everybody may use unless the "
+    "definition says otherwise. Let only administrators write there."
+)
 GLOBAL_NAMESPACES = Setting(
     "global_namespaces",
     "",
-    "Namespaces beside default, as a comma list, whose networks everybody may use unless the "
-    "definition says otherwise. Let only administrators write there. Set it alike for the cluster "
-    "manager and all agents.",
+    f"{GLOBAL_NAMESPACES_MEAN} Set it alike for the cluster manager and all agents.",
     "NAMESPACES",
 )
 LEADER_ELECT = Setting(

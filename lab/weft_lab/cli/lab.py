@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from weft import errors
+from weft.app import settings
 from weft.cli import output
 from weft_lab import spec, state
 from weft_lab.cli import enter, status
@@ -68,6 +69,13 @@ def up_(
             f"  \\[default: {spec.CLUSTER_SUBNETS}]",
         ),
     ] = None,
+    global_namespaces: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMESPACES",
+            help=f"{settings.GLOBAL_NAMESPACES_MEAN}  \\[default: as last time]",
+        ),
+    ] = None,
     disks: Disks = None,
     form: output.Option = output.Output.text,
 ) -> None:
@@ -82,6 +90,7 @@ def up_(
         port=port,
         primary=primary,
         cluster_subnets=cluster_subnets,
+        global_namespaces=global_namespaces,
         disks=tuple(map(absolute, disks)) if disks else None,
     )
     spec.change(spec.Lab(name=name), wishes, running=False)  # refuse nonsense before downloading

@@ -121,3 +121,16 @@ def test_an_mtu_that_fits_a_small_underlay() -> None:
     made = plan.make(spec.Lab(nodes=1, mtu=1338), state="/state", crds="/crds")
     said = arguments(made, "node1/agent")
     assert said[said.index("--default-mtu") + 1] == "1280"
+
+
+def test_manager_and_agents_are_told_of_the_same_global_namespaces() -> None:
+    lab = spec.Lab(nodes=2, global_namespaces="shared,infra")
+    made = plan.make(lab, state="/state", crds="/crds", parts=plan.PARTS)
+    told = {
+        one.name: one.argv[one.argv.index("--global-namespaces") + 1]
+        for one in made.services
+        if "--global-namespaces" in one.argv
+    }
+    names = ("lab/cluster-manager", "node1/agent", "node2/agent")
+    assert told == dict.fromkeys(names, "shared,infra")
+    assert not any("--global-namespaces" in one.argv for one in make(2).services)

@@ -17,6 +17,7 @@ labs = st.builds(
     datapath=st.sampled_from(spec.DATAPATHS),
     port=st.integers(0, 65535),
     primary=st.sampled_from(spec.PRIMARIES),
+    global_namespaces=st.sampled_from(("", "shared,infra")),
     cluster_subnets=st.sampled_from((spec.CLUSTER_SUBNETS, "10.0.0.0/16,fd01::/48")),
 )
 
@@ -74,6 +75,12 @@ def test_nonsense_is_refused_by_field(field: str, value: object) -> None:
     assert errors.as_written(value) in str(caught.value)
 
 
+def test_a_namespace_of_no_possible_name_is_refused() -> None:
+    with pytest.raises(errors.InvalidInput, match="--global-namespaces") as caught:
+        replace(spec.Lab(), global_namespaces="shared,No_Name")
+    assert caught.value.value == "No_Name"
+
+
 @given(labs)
 def test_no_wish_changes_nothing(lab: spec.Lab) -> None:
     assert spec.change(lab, spec.Wishes(), running=True) == lab
@@ -94,6 +101,7 @@ def test_a_running_lab_gains_nodes_and_loses_its_last_ones() -> None:
         spec.Wishes(datapath="system"),
         spec.Wishes(primary="none"),
         spec.Wishes(cluster_subnets="10.0.0.0/16/24"),
+        spec.Wishes(global_namespaces="shared"),
     ],
 )
 def test_running_lab_keeps_what_pods_rely_on(wishes: spec.Wishes) -> None:
