@@ -71,7 +71,10 @@ def write(sink: int, data: bytes) -> None:
 
 @contextlib.contextmanager
 def raw(source: int) -> Iterator[None]:
-    """Every key goes to the other end, if `source` is a terminal; as before when it ends."""
+    """Every key goes to the other end, if `source` is a terminal; as before when it ends.
+
+    What the terminal has answered to a guest's escape sequences by then is nobody's to read.
+    """
     if not os.isatty(source):
         yield
         return
@@ -80,4 +83,4 @@ def raw(source: int) -> Iterator[None]:
         tty.setraw(source)
         yield
     finally:
-        termios.tcsetattr(source, termios.TCSADRAIN, before)
+        termios.tcsetattr(source, termios.TCSAFLUSH, before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import termios
 import threading
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.patience import PATIENCE
 from weft_lab import terminal
 
 pytestmark = pytest.mark.real
@@ -73,3 +75,12 @@ def test_piped_input_waits_for_what_comes_back(
     assert terminal.talk(near, source, out, quiet=2.0) == "ended"
     guest.join()
     assert os.read(screen, 64) == b"answer\n"
+
+
+def test_what_the_terminal_answered_is_not_the_shells() -> None:
+    """A guest can ask a terminal where its cursor is; the answer is typed, by nobody."""
+    keyboard, tty = os.openpty()
+    with terminal.raw(tty):
+        os.write(keyboard, b"\x1b[24;80R")
+        assert select.select([tty], [], [], PATIENCE)[0] == [tty]
+    assert select.select([tty], [], [], 0)[0] == []
