@@ -6,10 +6,11 @@ Reads a kubeconfig file or a pod's service account and gives an Endpoint; opens 
 from __future__ import annotations
 
 import base64
+import functools
 import os
 import ssl
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,10 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """`server` is http(s)://host:port, or unix:///path for a local socket."""
+    """`server` is http(s)://host:port, or unix:///path for a local socket.
+
+    `make_tls` raises InvalidInput where the files make no context.
+    """
 
     server: str
     tls: ssl.SSLContext | None = None
@@ -30,6 +34,8 @@ class Endpoint:
     token_file: str = ""
     namespace: str = "default"
     server_name: str = ""  # what the server's certificate is for, if not the host of `server`
+    make_tls: Callable[[], ssl.SSLContext] | None = None  # anew, from these files
+    tls_files: tuple[str, ...] = ()
 
 
 def load(path: str | None) -> Endpoint:
@@ -50,8 +56,20 @@ def in_cluster(root: Path = SERVICE_ACCOUNT) -> Endpoint:
     port = os.environ.get("KUBERNETES_SERVICE_PORT", "443")
     host = f"[{host}]" if ":" in host else host
     namespace, authority = root / "namespace", root / "ca.crt"
+    make_tls = functools.partial(_trusting, authority)
+    return Endpoint(
+        server=f"https://{host}:{port}",
+        tls=make_tls(),
+        make_tls=make_tls,
+        tls_files=(str(authority),),
+        token_file=str(root / "token"),
+        namespace=namespace.read_text().strip() if namespace.exists() else "default",
+    )
+
+
+def _trusting(authority: Path) -> ssl.SSLContext:
     try:
-        tls = ssl.create_default_context(cafile=str(authority))
+        return ssl.create_default_context(cafile=str(authority))
     except OSError as error:  # an SSLError too
         raise errors.InvalidInput(
             "in-cluster configuration",
@@ -60,12 +78,6 @@ def in_cluster(root: Path = SERVICE_ACCOUNT) -> Endpoint:
             f"cannot be loaded: {error.strerror}",
             hint="mount a service account's token into the pod",
         ) from error
-    return Endpoint(
-        server=f"https://{host}:{port}",
-        tls=tls,
-        token_file=str(root / "token"),
-        namespace=namespace.read_text().strip() if namespace.exists() else "default",
-    )
 
 
 def from_file(path: Path) -> Endpoint:
@@ -116,9 +128,14 @@ def from_document(document: Mapping[str, Any], path: Path) -> Endpoint:
         raise errors.InvalidInput(
             where, "server", server, "must begin with https://, http:// or unix://"
         )
+    make_tls = None
+    if server.startswith("https://"):
+        make_tls = functools.partial(_tls, cluster, user, path, where)
     return Endpoint(
         server=server.rstrip("/"),
-        tls=_tls(cluster, user, path, where) if server.startswith("https://") else None,
+        tls=make_tls() if make_tls else None,
+        make_tls=make_tls,
+        tls_files=_tls_files(cluster, user, path),
         token=str(user.get("token") or ""),
         token_file=_beside(path, user.get("tokenFile")),
         namespace=str(context.get("namespace") or "default"),
@@ -163,6 +180,16 @@ def _tls(
             where, "certificates", None, f"cannot be loaded: {error}"
         ) from error
     return context
+
+
+def _tls_files(cluster: Mapping[str, Any], user: Mapping[str, Any], path: Path) -> tuple[str, ...]:
+    """The files that a kubeconfig names; what stands in it is read with it, once."""
+    named = (
+        cluster.get("certificate-authority"),
+        user.get("client-certificate"),
+        user.get("client-key"),
+    )
+    return tuple(_beside(path, each) for each in named if each)
 
 
 def _load_client_certificate(context: ssl.SSLContext, user: Mapping[str, Any], path: Path) -> None:

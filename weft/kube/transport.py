@@ -21,7 +21,7 @@ import aiohttp
 from yarl import URL
 
 from weft import __version__
-from weft.kube import config, errors
+from weft.kube import certificates, config, errors
 
 CONNECTIONS = 64  # requests in flight; watches are not counted
 PATIENCE = 30.0  # seconds that a request is retried before its caller hears of it
@@ -48,6 +48,7 @@ class Transport:
         self._base = "http://localhost" if self._unix else endpoint.server
         self._calls: aiohttp.ClientSession | None = None
         self._streams: aiohttp.ClientSession | None = None
+        self._certificates = certificates.Certificates(endpoint)
         self._token = endpoint.token
         self._token_read = -_TOKEN_AGE
 
@@ -80,7 +81,6 @@ class Transport:
         else:
             connector = aiohttp.TCPConnector(
                 limit=limit,
-                ssl=self._endpoint.tls or True,
                 keepalive_timeout=60,
                 socket_factory=_watchful,
             )
@@ -103,9 +103,10 @@ class Transport:
         return headers
 
     def _heed(self, status: int) -> None:
-        """A token that the server refuses may have been renewed on disk."""
+        """Credentials that the server refuses may have been renewed on disk."""
         if status == 401:
             self._token_read = -_TOKEN_AGE
+            self._certificates.doubt()
 
     def _url(self, path: str, query: Mapping[str, str] | None) -> URL:
         url = URL(self._base + path, encoded=True)
@@ -113,6 +114,8 @@ class Transport:
 
     def _options(self, content_type: str, body: bytes | None) -> dict[str, Any]:
         options: dict[str, Any] = {"headers": self._headers(content_type), "data": body}
+        if (tls := self._certificates.context()) is not None:
+            options["ssl"] = tls
         if self._endpoint.server_name:
             options["server_hostname"] = self._endpoint.server_name
         return options
@@ -157,6 +160,7 @@ class Transport:
                 after = response.headers.get("Retry-After", "")
                 raise errors.from_response(response.status, content, after, where=where)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            self._certificates.doubt()
             raise errors.unreachable(self.server, error, where=where) from error
 
     @asynccontextmanager
@@ -179,6 +183,7 @@ class Transport:
                     raise errors.from_response(response.status, content, after, where=where)
                 yield response.content
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            self._certificates.doubt()
             raise errors.unreachable(self.server, error, where=where) from error
 
 
