@@ -156,6 +156,40 @@ async def test_the_outside_does_not_reach_in(cluster: Cluster) -> None:
         assert not [frame for frame in ear.heard if b"knock" in frame]
 
 
+async def test_a_pod_sends_nothing_to_tunnels(cluster: Cluster) -> None:
+    """Of a chassis or of anybody, in both families; without the rule it would."""
+    net = await routed(cluster, DEFAULT, "default")
+    outside = await open_gateways(cluster)
+    a, b = cluster.kept
+    one = await net.pod("one", a, 11)
+    for address in OUTSIDE:
+        assert await pings(one, address)
+    await pings(one, b.zone.address)  # answered or not, the gateway learns its MAC
+    ends = (b.zone.address, *OUTSIDE)
+
+    def send(word: bytes) -> None:
+        for port, said in ((frames.GENEVE, word + b" tunnel"), (9999, word + b" other")):
+            sent = []
+            for to in ends:
+                own = net.address(a, 11, ip_address(to).version)
+                sent.append(frames.udp(one.mac, net.gateway_mac(a), own, to, said, port=port))
+            frames.send(one.space, *sent)
+
+    def leaves(ear: frames.Ear, word: bytes) -> None:
+        for to in ends:
+            wanted = ip_address(to).packed
+            ear.until(lambda frame, wanted=wanted: word in frame and wanted in frame)
+
+    with frames.ear(outside, "ul-node1") as ear:
+        send(b"first")
+        leaves(ear, b"first other")
+        cluster.end()
+        await asyncio.to_thread(a.zone.run, "ovn-nbctl", "--wait=hv", "acl-del", "ext_node1")
+        send(b"second")
+        leaves(ear, b"second tunnel")
+        assert not [frame for frame in ear.heard if b"first tunnel" in frame]
+
+
 async def test_the_outside_is_told_how_large_packets_may_be(cluster: Cluster) -> None:
     """It sends what its own link takes; the interface of a pod would drop that without a word."""
     net = await routed(cluster, DEFAULT, "default")

@@ -19,6 +19,7 @@ _EVERYTHING = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
 # By family: what hosts on a link say to each other, beside what is said to an address of theirs.
 _ON_LINK: dict[int, list[str]] = {4: [], 6: ["fe80::/10", "ff00::/8"]}
 _GUARD_PRIORITY = 1000
+_GENEVE = 6081  # UDP port of tunnels between chassis
 
 
 def own(
@@ -118,12 +119,16 @@ def _routes(
 def _hiding(
     network: model.Network, node: model.NodeInfo, gateway: model.Gateway, owner: switches.Owner
 ) -> Iterator[rows.Row]:
-    """Pods speak from the gateway's address, and the wire reaches nothing else.
+    """Pods speak from the gateway's address, never to tunnels, and the wire reaches nothing else.
 
     The guard stands before addresses are translated back, so an answer carries the gateway's own;
     whoever on the wire routes pods' subnets to the gateway by hand gets no further.
     """
     of, switch = names.gateway_router(node.name), names.external_switch(node.name)
+    # A chassis trusts what a tunnel brings: its sender says which network and which port it is of.
+    match = f'inport == "{names.external_switch_port(of)}" && udp.dst == {_GENEVE}'
+    key = names.row_id("guard", "tunnels", network.name)
+    yield acl.drop(switch, owner, key, _GUARD_PRIORITY, match)
     for subnet in network.spec.subnets:
         address = router.of_family(gateway.addresses, subnet.version)
         if address is not None:

@@ -94,7 +94,7 @@ def test_pods_are_hidden_behind_the_gateways_address_of_their_family(network, ow
     }
 
 
-def test_the_wire_reaches_the_gateways_address_alone(network, own):
+def test_the_wire_reaches_the_gateways_address_alone_and_pods_no_tunnel(network, own):
     matches = {
         str(row.columns["match"])
         for row in gateway.own(network, own, "c1", "wan")
@@ -103,6 +103,7 @@ def test_the_wire_reaches_the_gateways_address_alone(network, own):
     assert matches == {
         'inport == "physnet_node1" && ip4.dst != {192.0.2.101}',
         'inport == "physnet_node1" && ip6.dst != {fd00:2::65, fe80::/10, ff00::/8}',
+        'inport == "etor-GR_node1" && udp.dst == 6081',
     }
 
 
