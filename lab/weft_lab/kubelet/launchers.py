@@ -13,7 +13,7 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from typing import Any
 from weft import errors
 from weft_lab.kubelet import isolation, sandbox, security, syscalls
 from weft_lab.runtime import pythonpath
-from weft_lab.vm import disks, launcher, machine, qemu, ready, schema, validation
+from weft_lab.vm import disks, launcher, launcherpod, machine, qemu, ready, schema, validation
 
 Object = dict[str, Any]
 DEVICES = ("net/tun", "kvm")
@@ -29,18 +29,27 @@ DESCRIPTOR = 200  # of the first disk
 _SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc/alternatives", "/etc/ld.so.cache")
 
 
+async def _nobodys(namespace: str, name: str) -> None:
+    return None
+
+
 @dataclass
 class Launchers:
-    """`folders` are those of disks."""
+    """`folders` are those of disks; `instance_of` finds a VirtualMachineInstance by namespace and
+    name, None where there is none."""
 
     folders: tuple[disks.Folder, ...]
     environment: dict[str, str]
+    instance_of: Callable[[str, str], Awaitable[Object | None]] = _nobodys
     _ready: asyncio.Task[ready.Ready] | None = field(default=None, init=False)
 
     async def order(self, pod: Object, container: Object, order: Object) -> Object:
         """`order` with all of that. Raises what keeps the machine from running."""
         found = await self._prepared()
-        return await asyncio.to_thread(self._order, pod, container, order, found)
+        vmi = await asyncio.to_thread(instance, pod, order["env"].get("WEFT_VMI", ""))
+        known = await self.instance_of(vmi["metadata"]["namespace"], vmi["metadata"]["name"])
+        is_own = is_of(pod, vmi, known)
+        return await asyncio.to_thread(self._order, vmi, container, order, found, is_own)
 
     async def _prepared(self) -> ready.Ready:
         """Makes it once for all; concurrent callers wait for the same result."""
@@ -52,13 +61,15 @@ class Launchers:
             self._ready = None
             raise
 
-    def _order(self, pod: Object, container: Object, order: Object, found: ready.Ready) -> Object:
-        vmi = instance(pod, order["env"].get("WEFT_VMI", ""))
+    def _order(
+        self, vmi: Object, container: Object, order: Object, found: ready.Ready, is_own: bool
+    ) -> Object:
         vm = machine.read(vmi)
         own = Path(order["root"]).parent
-        place = _place(
-            own, launcher.folder(vm.namespace, vm.name, own.parent.parent / sandbox.MACHINES)
-        )
+        place = launcher.folder(vm.namespace, vm.name, own.parent.parent / sandbox.MACHINES)
+        _make_folder(own)
+        if is_own:
+            _lead(place, own)
         read = programs(found)
         _check_readable([*read, sys.executable, found.tools.program(qemu.PROGRAM)])
         opened = [self._disk(number, disk) for number, disk in enumerate(_with_path(vm))]
@@ -92,17 +103,30 @@ class Launchers:
         return disk, file, {"descriptor": descriptor, "format": folder.format}
 
 
-def _place(sandbox_folder: Path, link: Path) -> Path:
-    """A folder that this launcher alone writes to, and the link by which its node finds it."""
+def is_of(pod: Object, vmi: Object, known: Object | None) -> bool:
+    """Whether the instance that a pod brings is there, and this is the pod that runs it.
+
+    Whoever makes pods in a namespace can make one that says it was a running machine's.
+    """
+    if known is None or known["metadata"]["uid"] != vmi["metadata"].get("uid"):
+        return False
+    return bool(pod["metadata"]["name"] == launcherpod.name(known))
+
+
+def _make_folder(sandbox_folder: Path) -> None:
+    """A folder that this launcher alone writes to."""
     own = sandbox_folder / sandbox.MACHINES
     own.mkdir(mode=0o700, exist_ok=True)
     first, _ = isolation.extent(Path("/proc/self/uid_map").read_text())
     os.chown(own, first, first)
+
+
+def _lead(link: Path, sandbox_folder: Path) -> None:
+    """The link by which a node finds its machine's folder."""
     link.parent.mkdir(mode=0o755, exist_ok=True)
     fresh = link.with_name(f".{sandbox_folder.name}")
     fresh.symlink_to(sandbox.target(sandbox_folder))
     fresh.replace(link)
-    return link
 
 
 def instance(pod: Object, text: str) -> Object:

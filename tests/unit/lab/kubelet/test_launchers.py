@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
 from weft import errors
 from weft_lab.kubelet import isolation, launchers
-from weft_lab.vm import disks
+from weft_lab.vm import disks, launcherpod
 
 POD = {"metadata": {"namespace": "shop", "name": "p"}}
+NO_MORE: dict[str, Any] = {"capabilities": ()}
 VMI = {"metadata": {"namespace": "shop", "name": "vm"}, "spec": {"domain": {}}}
 
 
@@ -68,3 +71,57 @@ def test_no_folder_no_disk() -> None:
     with pytest.raises(errors.InvalidInput, match="outside the folders") as refused:
         disks.locate("d", "/etc/shadow", launchers.Launchers((), {}).folders)
     assert "--disks" in refused.value.hint
+
+
+def known(uid: str, name: str = "vm") -> dict[str, Any]:
+    return {"metadata": {"namespace": "shop", "name": name, "uid": uid}, "spec": VMI["spec"]}
+
+
+def brings(uid: str, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A pod of a name, and the instance of a uid that it says it runs."""
+    return {"metadata": {"namespace": "shop", "name": name}}, known(uid)
+
+
+def test_a_machine_is_led_to_the_pod_that_runs_it_and_to_no_other() -> None:
+    own = launcherpod.name(known("u1"))
+    assert launchers.is_of(*brings("u1", own), known("u1"))
+    for uid, name, there in (
+        ("u1", "thief", known("u1")),  # a copy of all that the launcher's pod was given
+        ("u2", own, known("u1")),
+        ("u1", own, known("u2")),  # made anew meanwhile
+        ("u1", own, None),
+    ):
+        assert not launchers.is_of(*brings(uid, name), there)
+    pod, vmi = brings("u1", own)
+    del vmi["metadata"]["uid"]
+    assert not launchers.is_of(pod, vmi, known("u1"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a folder to the users of a pod")
+@pytest.mark.parametrize("name", ["thief", launcherpod.name(known("u1"))])
+async def test_a_pod_that_says_it_is_a_machines_does_not_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(launchers, "programs", lambda found: [])
+    monkeypatch.setattr(launchers.ready, "render", lambda found: "")
+    monkeypatch.setattr(launchers, "_check_readable", lambda paths: None)
+
+    async def there(namespace: str, name: str) -> dict[str, Any]:
+        return known("u1")
+
+    async def nothing() -> MagicMock:
+        return MagicMock()
+
+    own = launchers.Launchers((), {}, there)
+    monkeypatch.setattr(own, "_prepared", nothing)
+    for pod in (launcherpod.name(known("u1")), name):
+        box = tmp_path / "pods" / pod
+        box.mkdir(parents=True, exist_ok=True)
+        order = {"env": {"WEFT_VMI": json.dumps(known("u1"))}, "root": str(box / "root"), **NO_MORE}
+        meta = {"namespace": "shop", "name": pod}
+        made = await own.order({"metadata": meta}, {"name": "c"}, order)
+        (bind,) = made["binds"]
+        assert bind[0] == str(box / "vm")
+        assert (box / "vm").is_dir()
+        link = Path(bind[1])
+        assert os.readlink(link) == f"../pods/{launcherpod.name(known('u1'))}/vm"
