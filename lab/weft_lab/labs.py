@@ -25,6 +25,9 @@ class Local:
         found = (path for path in own if path.exists() and kubeconfig.exists())
         return next((path.parent.name for path in found if path.samefile(kubeconfig)), "")
 
+    def kubeconfig(self, lab: str) -> Path:
+        return state.Folder.of(lab or spec.DEFAULT_NAME).kubeconfig
+
     def is_running(self, lab: str) -> bool:
         peer = state.Folder.of(lab or spec.DEFAULT_NAME).connect()
         if peer is not None:

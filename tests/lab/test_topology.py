@@ -35,7 +35,7 @@ def drawn(cluster: Cluster, *options: str) -> str:
 
 
 def test_the_tree_names_each_zones_pods_and_the_network_that_both_have(cluster: Cluster) -> None:
-    zones = drawn(cluster).split("\nzone ")[1:]
+    zones = drawn(cluster, "--logical").split("\nzone ")[1:]
     assert [zone.split()[0] for zone in zones] == ["node1", "node2"]
     for here, there, zone in zip(("node1", "node2"), ("node2", "node1"), zones, strict=True):
         addresses = network_status(cluster.get(f"on-{here}"))[1]["ips"]
@@ -59,6 +59,25 @@ def test_the_network_is_one_with_a_row_of_each_pod_in_each_zone(cluster: Cluster
         assert (port["zone"], port["seen"], port["up"]) == (node, ["node1", "node2"], True)
 
 
+def test_the_overview_names_the_networks_pods_with_mtu_and_free_addresses(
+    cluster: Cluster,
+) -> None:
+    lines = drawn(cluster).splitlines()
+    section = lines[lines.index("blue") :]
+    about = " ".join(section[1:3])
+    # 254 hosts, of which two have a pod; the rest can be given.
+    assert "layer2  10.100.0.0/24  fd01::/64  MTU 1400  252 free" in about
+    for node in ("node1", "node2"):
+        addresses = network_status(cluster.get(f"on-{node}"))[1]["ips"]
+        (line,) = [line for line in section if f"on-{node}" in line and node in line.split()]
+        assert set(addresses) <= set(line.split())
+
+
+def test_a_network_that_is_not_there_is_refused(cluster: Cluster) -> None:
+    done = cluster.house.weft("topology", "--lab", "drawn", "--network", "green", check=False)
+    assert "networks: default, blue" in done.stderr
+
+
 def test_a_picture_in_a_file_is_in_the_form_that_its_name_says(
     cluster: Cluster, tmp_path: Path
 ) -> None:
@@ -74,7 +93,8 @@ def test_tunnels_are_up_at_both_ends(cluster: Cluster) -> None:
 
 
 def test_a_node_draws_itself_and_what_it_knows_of_others(cluster: Cluster) -> None:
-    command = (sys.executable, "-m", "weft", "topology", "--nb", "unix:/run/ovn/ovnnb_db.sock")
+    command = (sys.executable, "-m", "weft", "topology", "--logical")
+    command += ("--nb", "unix:/run/ovn/ovnnb_db.sock")
     said = cluster.house.run("node2", *command, lab="drawn").stdout
     own, other = said.split("\nzone ")[1:]
     assert own.startswith("node2  172.31.1.12\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -27,6 +26,9 @@ class Labs(Protocol):
 
     def owner(self, kubeconfig: Path) -> str:
         """The name of the lab whose kubeconfig this is; empty if it is no lab's."""
+
+    def kubeconfig(self, lab: str) -> Path:
+        """Where the lab's kubeconfig is, if there is such a lab."""
 
     def is_running(self, lab: str) -> bool: ...
 
@@ -77,15 +79,6 @@ def missing(what: str, *, otherwise: str = "") -> errors.Unavailable:
         f"{what} is in the package {PACKAGE}, which is not installed",
         hint=f"{hint}, or {otherwise}" if otherwise else hint,
     )
-
-
-def meant(name: str | None) -> str | None:
-    """The lab that is meant; None if $KUBECONFIG is some other cluster's."""
-    kubeconfig = os.environ.get("KUBECONFIG")
-    if name or not kubeconfig:
-        return name or ""
-    found = installed()
-    return (found.owner(Path(kubeconfig)) if found else "") or None
 
 
 def _provided(group: str) -> list[Any]:

@@ -4,32 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from weft import errors
-from weft.cli import labs
-from weft.cli.output import deliver
-from weft.kube.client import Client
+from weft.cli import clusters, labs
+from weft.cli import output as views
 from weft.observe import members, objects, reach
 from weft.observe.render import matrix_picture, matrix_text, svg
+from weft.observe.render.grid_text import Line, Span
 from weft.policy import netpolicy
 
-TABLE, JSON, SVG = "table", "json", "svg"
 PATIENCE = 2.0  # seconds
-PIPE_WIDTH = 100  # characters a line, where no terminal says how many fit
-STYLES = {
-    "title": "bold",
-    "connects": "green",
-    "silent": "dim",
-    "unknown": "yellow",
-    "differs": "bold red",
-    "muted": "dim",
-}
+FORMS = (views.TEXT, views.JSON, views.SVG)
 
 
 def command(
@@ -46,27 +35,30 @@ def command(
     patience: Annotated[
         float, typer.Option(min=0.1, help="Seconds that a probe waits for its answer.")
     ] = PATIENCE,
-    name: Annotated[
-        str | None, typer.Option("--name", help="Which lab, whatever $KUBECONFIG says.")
-    ] = None,
+    kubeconfig: clusters.Kubeconfig = "",
+    context: clusters.Context = "",
+    lab: clusters.Lab = "",
+    name: clusters.Name = "",
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="table|json|svg|FILE.svg", help="Where to.")
-    ] = TABLE,
+        str,
+        typer.Option("--output", "-o", metavar="text|json|svg|FILE", help="How, or where to."),
+    ] = views.TEXT,
 ) -> None:
     """Show who reaches whom on a network, as policies say and as it is.
 
     In a lab every pair is tried, from inside pods and guests, and the exit status is 1 if one is
-    not as expected. Of any other cluster in $KUBECONFIG is told what its policies say.
+    not as expected. Of any other cluster is told what its policies say.
     """
-    _check(output)
+    target = views.target("weft matrix", output, FORMS)
     asked = question(port)
-    matrix = asyncio.run(_look(name, (network, namespace), asked, ipv6, patience))
-    if output == TABLE:
-        show(console(), matrix)
-    elif output == JSON:
-        typer.echo(json.dumps(data(matrix), indent=2))
+    cluster = clusters.choose(kubeconfig, context, lab, name)
+    matrix = asyncio.run(_look(cluster, (network, namespace), asked, ipv6, patience))
+    if target.form == views.JSON:
+        views.deliver(json.dumps(data(matrix), indent=2) + "\n", target)
+    elif target.form == views.SVG:
+        views.deliver(svg.render(matrix_picture.lay_out(matrix)), target)
     else:
-        deliver(svg.render(matrix_picture.lay_out(matrix)), output, screen=SVG)
+        views.write(written(matrix), target)
     if matrix.differing:
         raise typer.Exit(1)
 
@@ -86,20 +78,11 @@ def question(port: str) -> netpolicy.Connection:
     return netpolicy.Connection(known, int(number))
 
 
-def console() -> Console:
-    """Standard output, with room for a table where it is no terminal."""
-    terminal = Console()
-    return terminal if terminal.is_terminal else Console(width=PIPE_WIDTH)
-
-
-def show(console: Console, matrix: reach.Matrix) -> None:
-    """The matrix as a table, as wide as the console is."""
-    for line in matrix_text.lines(matrix, console.width):
-        text = Text.assemble(*((span.text, STYLES.get(span.style, "")) for span in line))
-        console.print(text, soft_wrap=True)
-    console.print(
-        Text(f"\n{matrix_text.summary(matrix)}", "bold red" if matrix.differing else "bold")
-    )
+def written(matrix: reach.Matrix) -> Iterator[Line]:
+    """The matrix as text, as wide as the terminal is, and what it comes to."""
+    yield from matrix_text.lines(matrix, views.width())
+    yield ()
+    yield (Span(matrix_text.summary(matrix), "bad" if matrix.differing else "title"),)
 
 
 def data(matrix: reach.Matrix) -> dict[str, Any]:
@@ -144,25 +127,18 @@ def _cell(cell: reach.Cell) -> dict[str, Any]:
     }
 
 
-def _check(output: str) -> None:
-    if output not in (TABLE, JSON, SVG) and not output.endswith(".svg"):
-        rule = "must be table, json, svg or a file that ends in .svg"
-        raise errors.InvalidInput("weft matrix", "--output", output, rule)
-
-
 async def _look(
-    name: str | None,
+    cluster: clusters.Cluster,
     wanted: tuple[str, str],
     asked: netpolicy.Connection,
     ipv6: bool,
     patience: float,
 ) -> reach.Matrix:
-    lab = labs.meant(name)
-    if lab is None:
-        async with Client.from_kubeconfig(os.environ["KUBECONFIG"]) as api:
+    if cluster.lab is None:
+        async with cluster.client() as api:
             return _expected(await objects.read(api), wanted, asked, ipv6)
     found = labs.needed("a lab", otherwise="set KUBECONFIG")
-    return await found.measure(lab, wanted, asked, ipv6=ipv6, patience=patience)
+    return await found.measure(cluster.lab, wanted, asked, ipv6=ipv6, patience=patience)
 
 
 def _expected(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,12 +16,30 @@ from typing import Annotated, Any
 import typer
 
 from weft import errors
+from weft.observe.render import colours
+from weft.observe.render.grid_text import Line
 
 
 class Output(StrEnum):
     text = "text"
     json = "json"
 
+
+# Forms of pictures, by the words of --output; what a file's name says of its form; old words.
+TEXT, JSON, SVG, MERMAID = "text", "json", "svg", "mermaid"
+SUFFIXES = {".txt": TEXT, ".json": JSON, ".svg": SVG, ".mmd": MERMAID, ".mermaid": MERMAID}
+FORMER = {"tree": TEXT, "table": TEXT, "-": TEXT}
+WIDTH = 100  # characters a line, where nobody says how many fit
+STYLES = {
+    "title": "bold",
+    "name": "bold",
+    "good": "green",
+    "silent": "dim",
+    "unknown": "yellow",
+    "warn": "bold yellow",
+    "bad": "bold red",
+    "muted": "dim",
+}
 
 Option = Annotated[Output, typer.Option("--output", "-o", help="For people, or for scripts.")]
 
@@ -39,16 +59,74 @@ def emit(output: Output, data: Any, text: Callable[[], None]) -> None:
         text()
 
 
-def deliver(drawn: str, to: str, *, screen: str) -> None:
-    """Print a picture where `to` is `screen`, or write it to the file of that name."""
-    if to == screen:
+@dataclass(frozen=True, slots=True)
+class Target:
+    """In which form something is shown, and in which file; no file is standard output."""
+
+    form: str
+    file: str = ""
+
+
+def target(command: str, output: str, forms: Sequence[str], form: str = "") -> Target:
+    """What `--output` asks for: one of the forms, or a file whose name says which, unless `form`
+    does."""
+    if output in forms or output in FORMER:
+        return Target(FORMER.get(form or output, form or output))
+    found = FORMER.get(form, form) or SUFFIXES.get(Path(output).suffix, "")
+    if found not in forms:
+        ends = [suffix for suffix, known in SUFFIXES.items() if known in forms]
+        rule = f"must be {', '.join(forms)}, or a file that ends in {', '.join(ends)}"
+        raise errors.InvalidInput(command, "--output", output, rule)
+    return Target(found, output)
+
+
+def deliver(drawn: str, target: Target) -> None:
+    """Print a document, or write it to the target's file."""
+    if not target.file:
         typer.echo(drawn, nl=False)
         return
     try:
-        Path(to).write_text(drawn, encoding="utf-8")
+        Path(target.file).write_text(drawn, encoding="utf-8")
     except OSError as error:
         what = f"cannot be written ({error.strerror})"
-        raise errors.Unavailable(what, where=to, hint="choose another --output") from error
+        hint = "choose another --output"
+        raise errors.Unavailable(what, where=target.file, hint=hint) from error
+
+
+def write(lines: Iterable[Line], target: Target) -> None:
+    """Print lines of spans in their colours, or write them to the target's file without."""
+    if target.file:
+        deliver(plain(lines), target)
+    else:
+        show(lines)
+
+
+def width() -> int:
+    """Characters a line of standard output: what $COLUMNS or the terminal says."""
+    return shutil.get_terminal_size((WIDTH, 24)).columns
+
+
+def show(lines: Iterable[Line]) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(width=width())
+    for line in lines:
+        spans = ((span.text, _style(span.style, span.hue)) for span in line)
+        console.print(Text.assemble(*spans), soft_wrap=True)
+
+
+def _style(style: str, hue: int | None) -> str:
+    """A network's colour takes the place of any other."""
+    said = STYLES.get(style, "")
+    if hue is None:
+        return said
+    return f"{'bold ' if 'bold' in said else ''}{colours.colour(hue).terminal}"
+
+
+def plain(lines: Iterable[Line]) -> str:
+    """Lines of spans without colours."""
+    return "".join("".join(span.text for span in line).rstrip() + "\n" for line in lines)
 
 
 def counting(report: Report, what: str) -> Callable[[Mapping[str, object]], None]:

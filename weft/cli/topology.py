@@ -4,110 +4,222 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from weft import errors
 from weft.app import settings
-from weft.cli import labs
-from weft.cli.output import deliver
-from weft.observe import reading, snapshot, topology, underlay
-from weft.observe.render import logical, mermaid, physical, svg, tree
+from weft.cli import clusters, labs
+from weft.cli import output as views
+from weft.observe import (
+    choice,
+    details,
+    objects,
+    overview,
+    reading,
+    snapshot,
+    topology,
+    tunnelhealth,
+    underlay,
+)
+from weft.observe.graph import Graph
+from weft.observe.render import (
+    logical,
+    mermaid,
+    overview_picture,
+    overview_text,
+    physical,
+    physical_text,
+    svg,
+    tree,
+    tunnel_picture,
+)
+from weft.observe.render.grid_text import Line, Span
+from weft.observe.underlay import Underlay
+
+COMMAND = "weft topology"
+FORMS = (views.TEXT, views.JSON, views.SVG, views.MERMAID)
 
 
-class Format(StrEnum):
-    tree = "tree"
-    mermaid = "mermaid"
-    svg = "svg"
+class View(StrEnum):
+    """What is drawn: networks with their members, OVN's switches and routers, or the nodes."""
+
+    OVERVIEW = "overview"
+    LOGICAL = "logical"
+    PHYSICAL = "physical"
 
 
-JSON = "json"
-# What a file's name says of its format, unless --format says it.
-SUFFIXES = {".svg": Format.svg, ".mmd": Format.mermaid, ".mermaid": Format.mermaid}
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    view: View
+    networks: tuple[str, ...]
+    namespaces: tuple[str, ...]
+
+    @property
+    def whole(self) -> bool:
+        """Whether every member is told; who chooses networks or namespaces looks closely."""
+        return bool(self.networks or self.namespaces)
 
 
 def command(
-    name: Annotated[
-        str | None,
-        typer.Option(
-            "--name",
-            "-n",
-            help="Which lab; else that of $KUBECONFIG, the lab weft, or this node's zone.",
-        ),
+    networks: Annotated[
+        list[str] | None,
+        typer.Option("--network", metavar="NAME", help="Only this network. May be repeated."),
     ] = None,
-    underneath: Annotated[
-        bool, typer.Option("--physical", help="Nodes, underlay and tunnels instead of networks.")
+    namespaces: Annotated[
+        list[str] | None,
+        typer.Option("--namespace", "-n", help="Only its pods. May be repeated."),
+    ] = None,
+    switches: Annotated[
+        bool, typer.Option("--logical", help="OVN's switches and routers, zone by zone.")
     ] = False,
-    form: Annotated[
-        Format | None,
-        typer.Option("--format", help="How to draw; else as FILE is called, or tree."),
-    ] = None,
+    underneath: Annotated[
+        bool, typer.Option("--physical", help="Nodes, underlay and tunnels.")
+    ] = False,
+    kubeconfig: clusters.Kubeconfig = "",
+    context: clusters.Context = "",
+    lab: clusters.Lab = "",
+    name: clusters.Name = "",
     output: Annotated[
         str,
-        typer.Option("--output", "-o", metavar="FILE|json", help="Where to; json is for scripts."),
-    ] = "-",
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="text|json|svg|mermaid|FILE",
+            help="How to show it, or the file to write it to, whose name says how.",
+        ),
+    ] = views.TEXT,
+    form: Annotated[str, typer.Option("--format", hidden=True)] = "",
     nb: Annotated[str, typer.Option(metavar="ADDRESS", help=settings.NB.help)] = "",
     sb: Annotated[str, typer.Option(metavar="ADDRESS", help="Its Southbound database.")] = "",
     ovs: Annotated[str, typer.Option(metavar="ADDRESS", help=settings.OVS.help)] = "",
 ) -> None:
-    """Draw the live topology: networks zone by zone, or what carries them.
+    """Draw the live networks and who is on them; or OVN's switches, or the nodes and tunnels.
 
     Of a lab, all zones are read; on a node its own, in which the others appear as it knows them.
     """
-    if name and (nb or sb or ovs):
-        raise errors.InvalidInput(
-            "weft topology", "--name", name, "cannot be combined with --nb, --sb or --ovs"
-        )
-    if not (nb or sb or ovs):
-        name = name or labs.meant(None)
-    snapshots = _node(nb, sb, ovs) if _local(name, nb or sb or ovs) else _lab(name)
-    if output == JSON:
-        typer.echo(json.dumps(_data(snapshots, underneath), indent=2))
-        return
-    drawn = _drawn(snapshots, underneath, form or SUFFIXES.get(Path(output).suffix, Format.tree))
-    deliver(drawn, output, screen="-")
+    if switches and underneath:
+        rule = "cannot be combined with --physical: they are two pictures"
+        raise errors.InvalidInput(COMMAND, "--logical", None, rule)
+    target = views.target(COMMAND, output, FORMS, form)
+    view = View.LOGICAL if switches else View.PHYSICAL if underneath else View.OVERVIEW
+    wanted = Wanted(view, tuple(networks or ()), tuple(namespaces or ()))
+    at = (nb, sb, ovs)
+    if any(at) and (lab or name):
+        rule = "cannot be combined with --nb, --sb or --ovs"
+        raise errors.InvalidInput(COMMAND, "--lab" if lab else "--name", lab or name, rule)
+    cluster = _cluster(any(at), kubeconfig, context, lab or name)
+    snapshots = _snapshots(cluster, at)
+    if view is View.PHYSICAL:
+        _show_physical(underlay.build(snapshots), wanted, target)
+    else:
+        graph = _known(topology.build(snapshots), cluster)
+        _check(graph, wanted)
+        _show_logical(choice.of(graph, wanted.networks, wanted.namespaces), wanted, target)
 
 
-def _local(name: str | None, address: str) -> bool:
-    """Whether this node's own databases are meant: it is said, or there is no lab and they are."""
-    if name or address:
-        return bool(address)
-    found = labs.installed()
-    if found is None:
-        return True
-    if found.is_running(""):
-        return False
-    return Path(settings.NB.default.partition(":")[2]).exists()
+def _cluster(here: bool, kubeconfig: str, context: str, lab: str) -> clusters.Cluster | None:
+    """The cluster that is meant; None if it is this node, and nobody chose a cluster."""
+    try:
+        chosen = clusters.choose(kubeconfig, context, lab)
+    except errors.Unavailable:
+        return None
+    if kubeconfig or context or lab:
+        return chosen
+    known = labs.installed()
+    running = known is not None and chosen.lab is not None and known.is_running(chosen.lab)
+    if here or (not running and Path(settings.NB.default.partition(":")[2]).exists()):
+        return None if chosen.lab is not None else chosen
+    return chosen
 
 
-def _node(nb: str, sb: str, ovs: str) -> tuple[snapshot.Snapshot, ...]:
-    """This node's zone."""
-    chosen = nb or settings.NB.default, sb or settings.SB.default, ovs or settings.OVS.default
+def _snapshots(
+    cluster: clusters.Cluster | None, at: tuple[str, str, str]
+) -> tuple[snapshot.Snapshot, ...]:
+    """All zones of a lab, or this node's."""
+    if cluster is not None and cluster.lab is not None and not any(at):
+        with labs.needed("a lab").databases(cluster.lab) as zones:
+            return asyncio.run(reading.read(zones))
+    usual = settings.NB.default, settings.SB.default, settings.OVS.default
+    chosen = [given or default for given, default in zip(at, usual, strict=True)]
     return asyncio.run(reading.read([reading.Addresses("", *chosen)]))
 
 
-def _lab(name: str | None) -> tuple[snapshot.Snapshot, ...]:
-    """All zones of a lab."""
-    with labs.needed("a lab").databases(name or "") as zones:
-        return asyncio.run(reading.read(zones))
+def _known(graph: Graph, cluster: clusters.Cluster | None) -> Graph:
+    """The graph with what Kubernetes knows; without it where that cannot be asked."""
+    if cluster is None:
+        return graph
+
+    async def read() -> Graph:
+        async with cluster.client() as api:
+            return details.detailed(graph, await objects.read(api))
+
+    try:
+        return asyncio.run(read())
+    except errors.WeftError as error:
+        typer.echo(f"Without free addresses and guests' own: {error}", err=True)
+        return graph
 
 
-def _drawn(snapshots: Sequence[snapshot.Snapshot], underneath: bool, form: Format) -> str:
-    if underneath:
-        below = underlay.build(snapshots)
-        if form is Format.svg:
-            return svg.render(physical.lay_out(below))
-        return tree.physical(below) if form is Format.tree else mermaid.physical(below)
-    graph = topology.build(snapshots)
-    if form is Format.svg:
-        return svg.render(logical.lay_out(graph))
-    return tree.logical(graph) if form is Format.tree else mermaid.logical(graph)
+def _check(graph: Graph, wanted: Wanted) -> None:
+    """Refuses networks and namespaces that are not there."""
+    choice.check(graph, wanted.networks, COMMAND)
+    owners = (port.owner for one in graph.switches for port in one.ports if port.owner)
+    there = sorted({owner.namespace for owner in owners})
+    for namespace in wanted.namespaces:
+        if namespace not in there:
+            listed = ", ".join(there) or "none"
+            rule = f"has no pods on a network here; namespaces that do: {listed}"
+            hint = "a lab is chosen by --lab NAME" if _is_lab(namespace) else ""
+            raise errors.InvalidInput(COMMAND, "--namespace", namespace, rule, hint=hint)
 
 
-def _data(snapshots: Sequence[snapshot.Snapshot], underneath: bool) -> dict[str, Any]:
-    return asdict(underlay.build(snapshots) if underneath else topology.build(snapshots))
+def _is_lab(name: str) -> bool:
+    known = labs.installed()
+    try:
+        return known is not None and known.kubeconfig(name).exists()
+    except errors.WeftError:  # no lab can have this name
+        return False
+
+
+def _show_logical(graph: Graph, wanted: Wanted, target: views.Target) -> None:
+    """The networks with their members, or OVN's switches and routers."""
+    folded = overview.fold(graph) if wanted.view is View.OVERVIEW else None
+    if target.form == views.JSON:
+        views.deliver(json.dumps(asdict(graph), indent=2) + "\n", target)
+    elif target.form == views.SVG:
+        drawing = (
+            overview_picture.lay_out(folded, whole=wanted.whole)
+            if folded
+            else logical.lay_out(graph)
+        )
+        views.deliver(svg.render(drawing), target)
+    elif target.form == views.MERMAID:
+        views.deliver(mermaid.overview(folded) if folded else mermaid.logical(graph), target)
+    elif folded:
+        views.write(overview_text.lines(folded, views.width(), whole=wanted.whole), target)
+    else:
+        views.write(_spans(tree.logical(graph, views.width())), target)
+
+
+def _show_physical(below: Underlay, wanted: Wanted, target: views.Target) -> None:
+    below = choice.below(below, wanted.networks, wanted.namespaces)
+    if target.form == views.JSON:
+        views.deliver(json.dumps(asdict(below), indent=2) + "\n", target)
+    elif target.form == views.SVG:
+        many = len(below.nodes) >= tunnelhealth.MANY
+        drawing = tunnel_picture.lay_out(below) if many else physical.lay_out(below)
+        views.deliver(svg.render(drawing), target)
+    elif target.form == views.MERMAID:
+        views.deliver(mermaid.physical(below), target)
+    else:
+        views.write(physical_text.lines(below, views.width()), target)
+
+
+def _spans(text: str) -> Iterable[Line]:
+    return [(Span(line),) for line in text.splitlines()]

@@ -73,9 +73,12 @@ class Client:
         self.namespace = namespace
 
     @classmethod
-    def from_kubeconfig(cls, path: str | None, *, patience: float = transport.PATIENCE) -> Client:
-        """`path` None: the service account of the pod that this runs in."""
-        endpoint = config.load(path)
+    def from_kubeconfig(
+        cls, path: str | None, *, context: str = "", patience: float = transport.PATIENCE
+    ) -> Client:
+        """`path` None: the service account of the pod that this runs in. An empty `context`: the
+        current one."""
+        endpoint = config.load(path, context)
         return cls(transport.Transport(endpoint, patience=patience), namespace=endpoint.namespace)
 
     @property

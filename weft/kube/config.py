@@ -38,9 +38,27 @@ class Endpoint:
     tls_files: tuple[str, ...] = ()
 
 
-def load(path: str | None) -> Endpoint:
-    """The endpoint of a kubeconfig's current context, or of the pod that this runs in."""
-    return in_cluster() if path is None else from_file(Path(path).expanduser())
+def load(path: str | None, context: str = "") -> Endpoint:
+    """The endpoint of a kubeconfig's context, of its current one if `context` is empty, or of the
+    pod that this runs in.
+
+    Of several files, as $KUBECONFIG may name them, the first that has the context counts, and the
+    first that names a current context says which that is.
+    """
+    if path is None:
+        return in_cluster()
+    files = [Path(part).expanduser() for part in path.split(os.pathsep) if part]
+    if len(files) < 2:
+        return from_file(Path(path).expanduser(), context)
+    documents = [(file, _document(file)) for file in files if file.exists()]
+    current = (str(document.get("current-context") or "") for _, document in documents)
+    context = context or next((name for name in current if name), "")
+    for file, document in documents:
+        listed = document.get("contexts")
+        entries = listed if isinstance(listed, list) else []
+        if any(isinstance(entry, dict) and entry.get("name") == context for entry in entries):
+            return from_document(document, file, context)
+    raise errors.InvalidInput(f"kubeconfig {path}", "contexts", context, "is in none of the files")
 
 
 def in_cluster(root: Path = SERVICE_ACCOUNT) -> Endpoint:
@@ -80,7 +98,12 @@ def _trusting(authority: Path) -> ssl.SSLContext:
         ) from error
 
 
-def from_file(path: Path) -> Endpoint:
+def from_file(path: Path, context: str = "") -> Endpoint:
+    """The endpoint of a context, of the current one if it is empty."""
+    return from_document(_document(path), path, context)
+
+
+def _document(path: Path) -> dict[str, Any]:
     try:
         document = yamltext.parse_one(path.read_bytes(), budget.FILE).value
     except OSError as error:
@@ -94,12 +117,12 @@ def from_file(path: Path) -> Endpoint:
     if not isinstance(document, dict):
         rule = "is empty" if document is None else "is no kubeconfig"
         raise errors.InvalidInput(f"kubeconfig {path}", "file", None, rule)
-    return from_document(document, path)
+    return document
 
 
-def from_document(document: Mapping[str, Any], path: Path) -> Endpoint:
+def from_document(document: Mapping[str, Any], path: Path, context_name: str = "") -> Endpoint:
     where = f"kubeconfig {path}"
-    name = document.get("current-context") or ""
+    name = context_name or document.get("current-context") or ""
     context = _named(document, "contexts", "context", name, where)
     cluster = _named(document, "clusters", "cluster", context.get("cluster", ""), where)
     user: Mapping[str, Any] = {}

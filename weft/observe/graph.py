@@ -67,6 +67,9 @@ class Port:
     """A switch's port. `zone` is where it is bound, `seen` the zones that have a row of it.
 
     `up` is what its own zone says; None where nobody says. `peer` is the router port behind it.
+    `mtu` is in bytes, 0 where nobody says. `isolated` are the directions ("ingress", "egress") in
+    which policies drop what they do not allow, `policies` those that select it. `reported` are the
+    addresses that the guest's agent reports: what a guest says, not what it was given.
     """
 
     name: str
@@ -80,6 +83,15 @@ class Port:
     seen: tuple[str, ...] = ()
     peer: str = ""
     physical: str = ""
+    mtu: int = 0
+    isolated: tuple[str, ...] = ()
+    policies: tuple[str, ...] = ()
+    reported: tuple[str, ...] = ()
+
+    @property
+    def mismatch(self) -> bool:
+        """Whether the guest has other addresses than those that it was given."""
+        return bool(self.reported and self.addresses) and set(self.reported) != set(self.addresses)
 
     @property
     def label(self) -> str:
@@ -140,12 +152,18 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """`primary`: it has ways out, or is called default; the picture puts the first on top."""
+    """`primary`: it has ways out, or is called default; the logical picture puts the first on top.
+
+    `mtu` is in bytes, 0 where nobody says. `free` addresses are left of its fullest family; None
+    where its definition is not known, or it has no subnets.
+    """
 
     name: str
     topology: str
     primary: bool
     subnets: tuple[str, ...] = ()
+    mtu: int = 0
+    free: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ class Objects:
     pods: Sequence[Object] = ()
     policies: Sequence[Object] = ()
     instances: Sequence[Object] = ()  # VirtualMachineInstances
+    claims: Sequence[Object] = ()  # IPAMClaims
 
 
 def networks(objects: Objects) -> dict[str, str]:

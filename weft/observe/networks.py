@@ -6,6 +6,7 @@ Pure; the last step of `topology`.
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from weft import names
@@ -47,7 +48,14 @@ def _network(label: str, switches: Sequence[Switch], routers: Sequence[Router]) 
         topology=topology,
         primary=label == names.DEFAULT_NETWORK or Role.GATEWAY in roles,
         subnets=_wholes(parts, routers) if own is Role.NODE else parts,
+        mtu=_usual(port.mtu for switch in switches for port in switch.ports if port.mtu),
     )
+
+
+def _usual(mtus: Iterable[int]) -> int:
+    """The MTU that most ports have, the smaller of two; 0 if nobody says."""
+    counted = Counter(mtus)
+    return min(counted, key=lambda mtu: (-counted[mtu], mtu), default=0)
 
 
 def _wholes(parts: Iterable[str], routers: Sequence[Router]) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ async def read(api: Client) -> Objects:
         resources.PODS,
         resources.MULTINETWORKPOLICIES,
         resources.VMIS,
+        resources.IPAMCLAIMS,
     )
     return Objects(*await asyncio.gather(*(_listed(api, kind) for kind in kinds)))
 

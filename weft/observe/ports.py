@@ -6,13 +6,14 @@ Pure; one port at a time. How ports make a picture is for `topology`.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
-from weft import rows
+from weft import names, rows
 from weft.observe import chassis
 from weft.observe.graph import Kind, Port
-from weft.observe.snapshot import entries, members, text
+from weft.observe.snapshot import Snapshot, entries, members, text
+from weft.ovn import policy
 
 _KINDS = {
     "router": Kind.ROUTER,
@@ -91,6 +92,48 @@ def joined(known: Port | None, port: Port) -> Port:
         return port
     best = port if port.zone in port.seen else known
     return replace(best, seen=(*known.seen, *port.seen))
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a zone knows of its pods' ports beside their own rows, by the port's name."""
+
+    mtus: Mapping[str, int]
+    isolated: Mapping[str, set[str]]
+    policies: Mapping[str, set[str]]
+
+    def of(self, port: Port) -> Port:
+        return replace(
+            port,
+            mtu=self.mtus.get(port.name, 0),
+            isolated=tuple(sorted(self.isolated.get(port.name, ()), reverse=True)),
+            policies=tuple(sorted(self.policies.get(port.name, ()))),
+        )
+
+
+def facts(snapshot: Snapshot) -> Facts:
+    """MTUs from the interfaces of Open vSwitch; policies from weft's port groups."""
+    mtus: dict[str, int] = {}
+    for row in snapshot.of("Interface").values():
+        port = entries(row, "external_ids").get(names.IFACE_ID, "")
+        # A device that was moved into a pod is out of the switch's sight: then it has what was
+        # asked for.
+        found = (row.get(column) for column in ("mtu_request", "mtu"))
+        if port:
+            mtus[port] = next((mtu for mtu in found if isinstance(mtu, int)), 0)
+    isolated: dict[str, set[str]] = {}
+    policies: dict[str, set[str]] = {}
+    for row in snapshot.of("Port_Group").values():
+        kind, _, rest = entries(row, "external_ids").get(names.ROW_ID, "").partition("/")
+        direction, _, rest = rest.partition("/")
+        for one in snapshot.referred("Logical_Switch_Port", row, "ports"):
+            port = text(one, "name")
+            if kind == policy.Kind.DENY:
+                isolated.setdefault(port, set()).add(direction.lower())
+            elif kind == policy.Kind.POLICY:
+                # The network's name alone may have a slash.
+                policies.setdefault(port, set()).add("/".join(rest.split("/")[-2:]))
+    return Facts(mtus, isolated, policies)
 
 
 def subnet(text: str) -> str:

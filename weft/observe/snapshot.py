@@ -44,6 +44,7 @@ TABLES: Mapping[str, tuple[rows.Table, ...]] = {
         ),
         rows.Table("NAT", ("type", "external_ip", "logical_ip"), rows.ALONE),
         rows.Table("DHCP_Options", ("cidr",), rows.ALONE),
+        rows.Table("Port_Group", ("name", "ports", "external_ids")),
     ),
     SOUTHBOUND: (
         rows.Table("Chassis", ("name", "hostname", "encaps", "other_config")),
@@ -55,7 +56,10 @@ TABLES: Mapping[str, tuple[rows.Table, ...]] = {
         rows.Table("Port", ("name", "interfaces")),
         rows.Table(
             "Interface",
-            ("name", "type", "options", "status", "external_ids", "mac_in_use", "mtu", "error"),
+            (
+                *("name", "type", "options", "status", "external_ids", "mac_in_use", "error"),
+                *("mtu", "mtu_request"),
+            ),
         ),
     ),
 }

@@ -115,6 +115,7 @@ def _switches(
     owners: dict[str, tuple[str, rows.Columns]],
 ) -> None:
     """Add the zone's switches; one that spans zones is one element, whichever zone adds to it."""
+    facts = ports.facts(snapshot)
     for uuid, row in snapshot.of("Logical_Switch").items():
         other = entries(row, "other_config")
         spans = bool(other.get("interconn-ts"))
@@ -127,7 +128,7 @@ def _switches(
         made.subnets += [other.get("subnet", ""), _whole(other.get("ipv6_prefix", ""))]
         made.subnets += entries(row, "external_ids").get(names.SUBNETS, "").split()
         for port_row in snapshot.referred("Logical_Switch_Port", row, "ports"):
-            port = ports.parse(port_row, zone, zones)
+            port = facts.of(ports.parse(port_row, zone, zones))
             made.ports[port.name] = ports.joined(made.ports.get(port.name), port)
             for column in ("dhcpv4_options", "dhcpv6_options"):
                 for dhcp in snapshot.referred("DHCP_Options", port_row, column):

@@ -60,7 +60,7 @@ def command(
     data |= {"holds": shown.holds, "kubeconfig": lab["kubeconfig"]}
 
     def say() -> None:
-        console = matrix.console()
+        console = Console(width=output.width())
         _say_machines(console, shown.vms)
         shown.say(console)
         _say_hints(lab, which)
@@ -113,7 +113,7 @@ SHOWS: Mapping[Which, Callable[[Mapping[str, Any], output.Report], Coroutine[Any
 def _say_scenes(console: Console, scenes: list[policies.Scene]) -> None:
     for scene, when in zip(scenes, ("without a policy", f"with {policies.POLICY}"), strict=True):
         console.print(Text(f"\n{when}: {scene.claim}\n", "bold"))
-        matrix.show(console, scene.matrix)
+        output.show(matrix.written(scene.matrix))
         if not scene.agrees:
             console.print(Text("What the policies say is not what is claimed.", "bold red"))
     failed = sum(not scene.holds for scene in scenes)

@@ -1,60 +1,69 @@
-"""`weft vm`: start, stop, restart and list virtual machines, on the lab or on any cluster."""
+"""`weft vm`: start, stop, restart and list virtual machines, of a lab or of any cluster."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from weft import errors
-from weft.cli import columns, output
+from weft.cli import clusters, columns, output
+from weft.cli.clusters import Cluster
 from weft.kube import resources
-from weft.kube.client import Client, NotFound
-from weft_lab import spec, state
+from weft.kube.client import NotFound
 from weft_lab.vm import power
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
 Machine = Annotated[str, typer.Argument(help="The virtual machine: NAME or NAMESPACE/NAME.")]
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Its namespace, if not said.")]
-Lab = Annotated[str, typer.Option("--lab", "--name", help="Which lab, unless $KUBECONFIG is set.")]
 
 
 @app.command("start")
 def start_(
     vm: Machine,
     namespace: Namespace = "default",
-    lab: Lab = spec.DEFAULT_NAME,
+    kubeconfig: clusters.Kubeconfig = "",
+    context: clusters.Context = "",
+    lab: clusters.Lab = "",
+    name: clusters.Name = "",
     form: output.Option = output.Output.text,
 ) -> None:
     """Start a virtual machine that does not run."""
-    _order(vm, namespace, lab, form, power.Wish.START)
+    cluster = clusters.choose(kubeconfig, context, lab, name)
+    _order(vm, namespace, cluster, form, power.Wish.START)
 
 
 @app.command("stop")
 def stop_(
     vm: Machine,
     namespace: Namespace = "default",
-    lab: Lab = spec.DEFAULT_NAME,
+    kubeconfig: clusters.Kubeconfig = "",
+    context: clusters.Context = "",
+    lab: clusters.Lab = "",
+    name: clusters.Name = "",
     form: output.Option = output.Output.text,
 ) -> None:
     """Shut a virtual machine down and leave it so."""
-    _order(vm, namespace, lab, form, power.Wish.STOP)
+    cluster = clusters.choose(kubeconfig, context, lab, name)
+    _order(vm, namespace, cluster, form, power.Wish.STOP)
 
 
 @app.command("restart")
 def restart_(
     vm: Machine,
     namespace: Namespace = "default",
-    lab: Lab = spec.DEFAULT_NAME,
+    kubeconfig: clusters.Kubeconfig = "",
+    context: clusters.Context = "",
+    lab: clusters.Lab = "",
+    name: clusters.Name = "",
     form: output.Option = output.Output.text,
 ) -> None:
     """Shut a virtual machine down and start it again."""
-    _order(vm, namespace, lab, form, power.Wish.RESTART)
+    cluster = clusters.choose(kubeconfig, context, lab, name)
+    _order(vm, namespace, cluster, form, power.Wish.RESTART)
 
 
 @app.command("list")
@@ -62,17 +71,22 @@ def list_(
     namespace: Annotated[
         str, typer.Option("--namespace", "-n", help="Only of this namespace.")
     ] = "",
-    lab: Lab = spec.DEFAULT_NAME,
+    kubeconfig: clusters.Kubeconfig = "",
+    context: clusters.Context = "",
+    lab: clusters.Lab = "",
+    name: clusters.Name = "",
     form: output.Option = output.Output.text,
 ) -> None:
     """Show the virtual machines, where they run and which addresses they have."""
-    found = asyncio.run(_list(lab, namespace))
+    found = asyncio.run(_list(clusters.choose(kubeconfig, context, lab, name), namespace))
     output.emit(form, found, lambda: _say(found))
 
 
-def _order(vm: str, namespace: str, lab: str, form: output.Output, wish: power.Wish) -> None:
+def _order(
+    vm: str, namespace: str, cluster: Cluster, form: output.Output, wish: power.Wish
+) -> None:
     space, name = named(vm, namespace)
-    asyncio.run(_change(lab, space, name, wish))
+    asyncio.run(_change(cluster, space, name, wish))
     said = {"namespace": space, "name": name, "asked": str(wish)}
     output.emit(form, said, lambda: typer.echo(f"{space}/{name}: asked to {wish}"))
 
@@ -85,18 +99,8 @@ def named(vm: str, namespace: str) -> tuple[str, str]:
     return space or namespace, name
 
 
-def _client(lab: str) -> Client:
-    chosen = os.environ.get("KUBECONFIG")
-    path = Path(chosen) if chosen else state.Folder.of(lab).kubeconfig
-    if not path.exists():
-        raise errors.Unavailable(
-            "there is no such kubeconfig", where=str(path), hint="weft lab up, or set KUBECONFIG"
-        )
-    return Client.from_kubeconfig(str(path))
-
-
-async def _change(lab: str, namespace: str, name: str, wish: power.Wish) -> None:
-    async with _client(lab) as api:
+async def _change(cluster: Cluster, namespace: str, name: str, wish: power.Wish) -> None:
+    async with cluster.client() as api:
         try:
             vm = await api.get(resources.VMS, name, namespace)
         except NotFound as error:
@@ -110,8 +114,8 @@ async def _change(lab: str, namespace: str, name: str, wish: power.Wish) -> None
         await api.patch(resources.VMS, name, namespace, change.body, subresource=change.subresource)
 
 
-async def _list(lab: str, namespace: str) -> list[dict[str, Any]]:
-    async with _client(lab) as api:
+async def _list(cluster: Cluster, namespace: str) -> list[dict[str, Any]]:
+    async with cluster.client() as api:
         vms = await api.list(resources.VMS, namespace)
         vmis = {resources.key(vmi): vmi for vmi in await api.list(resources.VMIS, namespace)}
     return [_row(vm, vmis.get(resources.key(vm)) or {}) for vm in vms]

@@ -6,7 +6,7 @@ import pytest
 from tests.support.reach import matrix as made
 from tests.support.reach import member
 from weft import errors
-from weft.cli import labs, matrix
+from weft.cli import matrix
 from weft.observe.reach import Seen
 from weft.policy.netpolicy import Connection, Protocol
 
@@ -52,23 +52,3 @@ def test_the_document_for_scripts() -> None:
 def test_an_output_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(errors.InvalidInput, match="--output"):
         matrix.command("blue", output="picture.png")
-
-
-def test_a_kubeconfig_of_a_lab_means_that_lab(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    own = tmp_path / "weft" / "mine" / "kubeconfig"
-    own.parent.mkdir(parents=True)
-    own.write_text("x")
-    other = tmp_path / "elsewhere"
-    other.write_text("x")
-    for chosen, name, lab in (
-        ("", None, ""),
-        (str(own), None, "mine"),
-        (str(other), None, None),
-        (str(tmp_path / "missing"), None, None),
-        (str(other), "its", "its"),
-    ):
-        monkeypatch.setenv("KUBECONFIG", chosen)
-        assert labs.meant(name) == lab

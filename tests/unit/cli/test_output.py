@@ -6,6 +6,7 @@ import pytest
 
 from weft import errors
 from weft.cli import output
+from weft.observe.render.grid_text import Span
 
 
 def test_only_events_that_count_move_the_bar() -> None:
@@ -19,13 +20,52 @@ def test_only_events_that_count_move_the_bar() -> None:
 def test_a_picture_goes_to_the_screen_or_to_a_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    output.deliver("<svg/>", "-", screen="-")
+    output.deliver("<svg/>", output.Target(output.SVG))
     assert capsys.readouterr().out == "<svg/>"
     file = tmp_path / "picture.svg"
-    output.deliver("<svg/>", str(file), screen="-")
+    output.deliver("<svg/>", output.Target(output.SVG, str(file)))
     assert file.read_text() == "<svg/>"
     with pytest.raises(errors.Unavailable, match=r"none/picture.svg: cannot be written"):
-        output.deliver("<svg/>", str(tmp_path / "none" / "picture.svg"), screen="-")
+        output.deliver("<svg/>", output.Target(output.SVG, str(tmp_path / "none" / "picture.svg")))
+
+
+FORMS = (output.TEXT, output.JSON, output.SVG)
+
+
+@pytest.mark.parametrize(
+    ("said", "form", "target"),
+    [
+        ("text", "", output.Target("text")),
+        ("svg", "", output.Target("svg")),
+        ("table", "", output.Target("text")),
+        ("tree", "", output.Target("text")),
+        ("-", "svg", output.Target("svg")),
+        ("my picture.svg", "", output.Target("svg", "my picture.svg")),
+        ("it.txt", "", output.Target("text", "it.txt")),
+        ("it", "json", output.Target("json", "it")),
+        ("it", "tree", output.Target("text", "it")),
+    ],
+)
+def test_what_an_output_asks_for(said: str, form: str, target: output.Target) -> None:
+    assert output.target("weft matrix", said, FORMS, form) == target
+
+
+@pytest.mark.parametrize("said", ["picture.png", "mermaid", "it.mmd", ""])
+def test_an_output_that_is_none_is_refused_with_those_that_are(said: str) -> None:
+    rule = r"must be text, json, svg, or a file that ends in .txt, .json, .svg"
+    with pytest.raises(errors.InvalidInput, match=rule):
+        output.target("weft matrix", said, FORMS)
+
+
+def test_lines_go_to_a_file_without_colours(tmp_path: Path) -> None:
+    lines = [(Span("blue", "title", 3), Span("  ")), (Span("x", "bad"),)]
+    output.write(lines, output.Target(output.TEXT, str(tmp_path / "it.txt")))
+    assert (tmp_path / "it.txt").read_text() == "blue\nx\n"
+
+
+def test_text_is_as_wide_as_columns_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    assert output.width() == 60
 
 
 def test_no_color_means_none(monkeypatch: pytest.MonkeyPatch) -> None:

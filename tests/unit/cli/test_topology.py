@@ -12,6 +12,8 @@ from tests.unit.cli.test_main import run
 @pytest.fixture(autouse=True)
 def no_labs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
 
 
 def test_a_lab_and_a_node_at_once(
@@ -28,6 +30,13 @@ def test_a_lab_that_does_not_run(
     said = capsys.readouterr().err
     assert "lab 'x': this lab is not running" in said
     assert "weft lab up --name x" in said
+
+
+def test_two_pictures_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "topology --logical --physical") == 1
+    assert "--logical: cannot be combined with --physical" in capsys.readouterr().err
 
 
 def test_a_node_without_databases(

@@ -29,10 +29,17 @@ def place(card: cards.Card, x: float, y: float, width: float) -> Box:
     for number, line in enumerate(card.lines()):
         room = width - 2 * cards.SIDE - (0 if number else card.corner)
         baseline = y + cards.PAD + cards.LINE * number + 11.5
+        start, end = x + cards.SIDE, x + width - cards.SIDE
         for words, shown in zip(line, _fitted(line, room), strict=True):
-            edge = x + width - cards.SIDE if words.end else x + cards.SIDE
+            edge = end if words.end else start
+            taken = lettering.width(shown, words.style) + cards.BETWEEN / 2
+            start, end = (start, end - taken) if words.end else (start + taken, end)
             full = words.words if shown != words.words else ""
-            texts.append(Text(edge, baseline, shown, words.style, words.end, None, full))
+            texts.append(
+                Text(
+                    edge, baseline, shown, words.style, words.end, words.hue, full, tone=words.tone
+                )
+            )
     return Box(
         x,
         y,

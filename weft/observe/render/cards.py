@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from weft.observe import graph
 from weft.observe.graph import Graph, Kind, Link, Port, Role, Router, Switch
 from weft.observe.render import lettering
-from weft.observe.render.drawing import Shape
+from weft.observe.render.drawing import Shape, Tone
 
 PAD = 9.0
 SIDE = 13.0
@@ -25,7 +25,8 @@ BADGE_ROOM = 40.0
 class Words:
     """Words on a card. `port` is the switch's port that they are about.
 
-    `beside`: on the line of the words before. `end`: at the end of the line.
+    `beside`: on the line of the words before. `end`: at the end of the line. `hue` and `tone`: as
+    those of a drawing's text.
     """
 
     words: str
@@ -33,6 +34,8 @@ class Words:
     port: str = ""
     end: bool = False
     beside: bool = False
+    hue: int | None = None
+    tone: Tone | None = None
 
 
 @dataclass(frozen=True, slots=True)

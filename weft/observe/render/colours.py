@@ -14,17 +14,20 @@ from functools import cache
 from weft import names
 
 COUNT = 24  # colours of networks, beside the one of the cluster's own
-_DEFAULT_ANGLE, _FIRST_ANGLE = 258.0, 5.0  # degrees on the colour circle
+_DEFAULT_ANGLE = 258.0  # degrees on the colour circle
+_FIRST_ANGLE, _SPAN = 52.0, 310.0  # without the reds, which say that something is wrong
 
 
 @dataclass(frozen=True, slots=True)
 class Colour:
-    """As `#rrggbb`: lines and words, and what is behind words; then the same on dark ground."""
+    """As `#rrggbb`: lines and words, and what is behind words; then the same on dark ground. The
+    ground of a terminal is not known: `terminal` can be read on both."""
 
     line: str
     tint: str
     dark_line: str
     dark_tint: str
+    terminal: str
 
 
 def of(network: str) -> int:
@@ -37,13 +40,14 @@ def of(network: str) -> int:
 @cache
 def colour(number: int) -> Colour:
     """Alike in lightness, so that none stands out; the cluster's own is the least colourful."""
-    angle = _FIRST_ANGLE + 360.0 / COUNT * (number - 1) if number else _DEFAULT_ANGLE
-    strength = 1.0 if number else 0.55
+    angle = _FIRST_ANGLE + _SPAN / (COUNT - 1) * (number - 1) if number else _DEFAULT_ANGLE
+    strength = 1.0 if number else 0.3
     return Colour(
         line=_rgb(0.50, 0.12 * strength, angle),
         tint=_rgb(0.955, 0.025 * strength, angle),
         dark_line=_rgb(0.79, 0.11 * strength, angle),
         dark_tint=_rgb(0.29, 0.04 * strength, angle),
+        terminal=_rgb(0.62, 0.13 * strength, angle),
     )
 
 

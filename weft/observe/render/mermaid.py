@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from weft.observe.graph import Graph, Zone
-from weft.observe.render import colours, lettering, sections
+from weft.observe.overview import Overview
+from weft.observe.render import colours, lettering, overview_text, sections
 from weft.observe.render.drawing import Shape
 from weft.observe.underlay import TUNNELS, Underlay
 
@@ -70,6 +71,28 @@ def logical(graph: Graph) -> str:
                 pod = name(zone_name, id)
                 above, below = (switch, pod) if nic.left else (pod, switch)
                 lines.append(f"  {above} --- {below}")
+    return _finished(lines, classes)
+
+
+def overview(overview: Overview) -> str:
+    """Networks, and the workloads on them; a workload on several networks is one thing."""
+    name = _Names()
+    lines = ["flowchart LR"]
+    classes: dict[str, list[str]] = {}
+    known: set[str] = set()
+    for section in overview.sections:
+        network = section.network.name
+        own = name("network", network)
+        lines.append(f"  {own}{_node(_BAND, network, *overview_text.about(section))}")
+        classes.setdefault(_class(colours.of(network)), []).append(own)
+        for group in section.groups:
+            card = name("workload", str(group.workload))
+            if card not in known:
+                known.add(card)
+                lines.append(f"  {card}{_node(_BOX, f'{group.counted} {group.workload}')}")
+            faults = [fault for member in group.members for fault in member.faults]
+            label = f'|"{_words(", ".join(dict.fromkeys(faults)))}"|' if faults else ""
+            lines.append(f"  {own} ---{label} {card}")
     return _finished(lines, classes)
 
 

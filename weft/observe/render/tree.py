@@ -5,6 +5,7 @@ A network's lines begin where it meets the outside, and end at its pods.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -33,7 +34,8 @@ class Branch:
     below: list[Branch] = field(default_factory=list)
 
 
-def logical(graph: Graph) -> str:
+def logical(graph: Graph, width: int = 0) -> str:
+    """Zone by zone; lines that are longer than `width` are continued below, 0: none is."""
     branches = []
     if graph.networks:
         branches.append(Branch("networks", [Branch(_network(graph, n)) for n in graph.networks]))
@@ -45,10 +47,11 @@ def logical(graph: Graph) -> str:
             if (below := _in_zone(graph, network.name, zone.name))
         ]
         branches.append(Branch(_spaced(about), below or [Branch("nothing here")]))
-    return _written(branches)
+    return _written(branches, width)
 
 
-def physical(underlay: Underlay) -> str:
+def physical(underlay: Underlay, width: int = 0) -> str:
+    """Node by node, then the tunnels; `width` as in `logical`."""
     branches = [
         Branch(
             _spaced([f"node {node.name}", *node.zone.addresses, node.zone.chassis]),
@@ -58,22 +61,48 @@ def physical(underlay: Underlay) -> str:
     ]
     if underlay.tunnels:
         branches.append(Branch("tunnels", [_tunnel(tunnel) for tunnel in underlay.tunnels]))
-    return _written(branches)
+    return _written(branches, width)
 
 
-def _written(branches: Iterable[Branch]) -> str:
+def _written(branches: Iterable[Branch], width: int) -> str:
     lines: list[str] = []
     for branch in branches:
-        lines += [*([""] if lines else []), lettering.printable(branch.line)]
-        _write(lines, branch.below, "")
+        lines += [""] if lines else []
+        lines += folded(lettering.printable(branch.line), width, "  ")
+        _write(lines, branch.below, "", width)
     return "".join(f"{line}\n" for line in lines)
 
 
-def _write(lines: list[str], branches: Sequence[Branch], before: str) -> None:
+def _write(lines: list[str], branches: Sequence[Branch], before: str, width: int) -> None:
     for number, branch in enumerate(branches):
         last = number == len(branches) - 1
-        lines.append(f"{before}{'└─ ' if last else '├─ '}{lettering.printable(branch.line)}")
-        _write(lines, branch.below, before + ("   " if last else "│  "))
+        below = before + ("   " if last else "│  ")
+        room = max(width - len(below), 20) if width else 0
+        first, *more = folded(lettering.printable(branch.line), room, "  ")
+        lines.append(f"{before}{'└─ ' if last else '├─ '}{first}")
+        hanging = "│" if branch.below else " "
+        lines += [f"{below}{hanging}{line[1:]}" for line in more]
+        _write(lines, branch.below, below, width)
+
+
+def folded(line: str, width: int, indent: str) -> list[str]:
+    """The line, or what fits of it and the rest below with an indent; 0: all of it fits.
+
+    Broken between parts, which two blanks separate, or else between words.
+    """
+    if not width or len(line) <= width:
+        return [line]
+    found = [""]
+    for part in line.split("  "):
+        if len(found[-1]) + 2 + len(part) <= width and found[-1]:
+            found[-1] += f"  {part}"
+            continue
+        start = indent if found != [""] else ""
+        more = textwrap.wrap(
+            part, width, initial_indent=start, subsequent_indent=indent, break_on_hyphens=False
+        )
+        found = [*(found if found != [""] else []), *more]
+    return found
 
 
 def _spaced(parts: Iterable[str]) -> str:

@@ -38,7 +38,7 @@ def test_one_grid_tells_what_differs_and_why() -> None:
 
 def test_a_connection_that_should_not_be_has_a_sign_of_its_own() -> None:
     found = matrix(TWO, lambda *_: False, lambda *_: Seen.ANSWERED)
-    assert styled(found, "differs") == ["!", "!", "!", "a > b", "b > a"]
+    assert styled(found, "bad") == ["!", "!", "!", "a > b", "b > a"]
     assert "! connects, should not" in text(found)
 
 
@@ -102,7 +102,7 @@ def test_a_grid_keeps_to_the_width_and_shows_every_pair_once(names: list[str], w
     found = matrix(members, seen=lambda *_: Seen.ANSWERED)
     lines = list(matrix_text.lines(found, width))
     assert max(sum(len(span.text) for span in line) for line in lines) <= width
-    signs = [span for line in lines[2:-1] for span in line if span.style == "connects"]
+    signs = [span for line in lines[2:-1] for span in line if span.style == "good"]
     assert len(signs) == len(found.cells)
 
 

@@ -78,3 +78,14 @@ def test_bridges_and_tunnels() -> None:
     assert "br-phy  datapath netdev  carries the tunnels" in said
     assert "node1 to node2  geneve: up at both ends" in said
     assert "node2: ovn-node1  172.31.1.12 to 172.31.1.11" in said
+
+
+def test_long_lines_are_continued_below() -> None:
+    made = rows.zones(1)
+    rows.add_layer2(made, "blue", {1: [("shop", "a-pod-whose-name-takes-a-while", "10.5.0.1")]})
+    said = tree.logical(topology.build(rows.snapshots(made)), 48).splitlines()
+    assert max(map(len, said)) <= 48
+    assert said[-2:] == [
+        "      └─ pod shop/a-pod-whose-name-takes-a-while",
+        "           10.5.0.1  0a:58:00:00:00:01",
+    ]

@@ -1,0 +1,68 @@
+"""Chooses the cluster that a command works on, as kubectl does; the same for all commands.
+
+`--kubeconfig` or `--lab`, else $KUBECONFIG, else the lab that commands use by default if there is
+one, else `~/.kube/config`. `--context` chooses in the file.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from weft import errors
+from weft.cli import labs
+from weft.kube.client import Client
+
+_FILE_HELP = "Of the cluster. Else $KUBECONFIG, the lab weft, or ~/.kube/config."
+Kubeconfig = Annotated[str, typer.Option("--kubeconfig", metavar="FILE", help=_FILE_HELP)]
+Context = Annotated[str, typer.Option("--context", help="Of the kubeconfig; else its current one.")]
+Lab = Annotated[str, typer.Option("--lab", metavar="NAME", help="The lab of this name.")]
+Name = Annotated[str, typer.Option("--name", hidden=True, help="The former word for --lab.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A kubeconfig and what is known of it. `lab`: the lab whose it is, None if it is no lab's."""
+
+    kubeconfig: str
+    context: str = ""
+    lab: str | None = None
+
+    def client(self) -> Client:
+        for file in self.kubeconfig.split(os.pathsep):
+            if Path(file).expanduser().exists():
+                return Client.from_kubeconfig(self.kubeconfig, context=self.context)
+        hint = "weft lab up" if self.lab is not None else "choose another with --kubeconfig"
+        what = "there is no such kubeconfig"
+        raise errors.Unavailable(what, where=self.kubeconfig or "no cluster", hint=hint)
+
+
+def choose(kubeconfig: str = "", context: str = "", lab: str = "", name: str = "") -> Cluster:
+    """The cluster that the options mean; `name` is the former word for `lab`."""
+    lab = lab or name
+    if kubeconfig and lab:
+        rule = "cannot be combined with --kubeconfig: both choose the cluster"
+        raise errors.InvalidInput("command line", "--lab", lab, rule)
+    if lab:
+        return _lab(lab, context)
+    chosen = kubeconfig or os.environ.get("KUBECONFIG", "")
+    known = labs.installed()
+    if chosen:
+        own = known.owner(Path(chosen).expanduser()) if known else ""
+        return Cluster(chosen, context, own or None)
+    usual = Path.home() / ".kube" / "config"
+    if known is not None and (known.kubeconfig("").exists() or not usual.exists()):
+        return _lab("", context)
+    if usual.exists():
+        return Cluster(str(usual), context)
+    hint = f"set KUBECONFIG, or try a lab: pip install {labs.PACKAGE}"
+    raise errors.Unavailable("no cluster is chosen", where="command line", hint=hint)
+
+
+def _lab(lab: str, context: str) -> Cluster:
+    found = labs.needed("a lab", otherwise="set KUBECONFIG")
+    return Cluster(str(found.kubeconfig(lab)), context, lab)

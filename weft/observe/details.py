@@ -1,0 +1,157 @@
+"""Adds to a graph what Kubernetes objects know of it: guests' addresses, MTUs, free addresses.
+
+Pure. Databases alone make a graph; with objects it says more. What a guest reports is shown as such
+and decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from ipaddress import ip_address, ip_interface, ip_network
+
+from weft import errors, model
+from weft.alloc.ledger import Ledger
+from weft.alloc.shares import Share
+from weft.api import ipamclaim, nad
+from weft.observe import members
+from weft.observe.graph import Graph, Network, Port, Role, Switch
+from weft.observe.members import Object, Objects
+
+MOST_REPORTED = 16  # addresses of one interface; a guest may report any number
+
+_Reported = Mapping[tuple[str, str, str], tuple[str, ...]]  # by namespace, machine and MAC
+
+
+def detailed(graph: Graph, objects: Objects) -> Graph:
+    """The graph with what the objects tell; objects that cannot be read tell nothing."""
+    reported = _reported(objects.instances)
+    switches = tuple(
+        replace(one, ports=tuple(_port(port, reported) for port in one.ports))
+        for one in graph.switches
+    )
+    specs = _specs(objects)
+    claimed = _claimed(objects)
+    return replace(
+        graph,
+        switches=switches,
+        networks=tuple(
+            _network(
+                network,
+                specs.get(network.name),
+                [switch for switch in switches if switch.network == network.name],
+                claimed.get(network.name, []),
+            )
+            for network in graph.networks
+        ),
+    )
+
+
+def _specs(objects: Objects) -> dict[str, model.NetworkSpec]:
+    """What the definitions of each network say, the first that can be read."""
+    accepted = members.networks(objects)
+    found: dict[str, model.NetworkSpec] = {}
+    for definition in objects.definitions:
+        meta = definition["metadata"]
+        try:
+            spec = nad.parse(definition)
+        except errors.InvalidInput:
+            continue
+        if spec is not None and accepted.get(f"{meta['namespace']}/{meta['name']}") == spec.name:
+            found.setdefault(spec.name, spec)
+    return found
+
+
+def _claimed(objects: Objects) -> dict[str, list[model.Interface]]:
+    """Addresses that IPAMClaims hold, by network; their machines may not run."""
+    found: dict[str, list[model.Interface]] = {}
+    for claim in objects.claims:
+        try:
+            parsed = ipamclaim.parse(claim)
+        except errors.InvalidInput:
+            continue
+        found.setdefault(parsed.network, []).extend(parsed.addresses)
+    return found
+
+
+def _network(
+    network: Network,
+    spec: model.NetworkSpec | None,
+    switches: Iterable[Switch],
+    claimed: Iterable[model.Interface],
+) -> Network:
+    if spec is None:
+        return network
+    return replace(network, mtu=spec.mtu, free=_free(spec, tuple(switches), tuple(claimed)))
+
+
+def _free(
+    spec: model.NetworkSpec, switches: tuple[Switch, ...], claimed: tuple[model.Interface, ...]
+) -> int | None:
+    """How many addresses can still be given in turn, in the family that has fewer.
+
+    On a layer3 network of the subnets that nodes have.
+    """
+    if not spec.subnets:
+        return None
+    whole = model.Network(spec, 0)
+    nodes = [one for one in switches if one.role is Role.NODE]
+    parts = [Share(one.zones[0], _subnets(one)) for one in nodes]
+    ledgers = [Ledger(whole, share) for share in parts] or [Ledger(whole)]
+    if spec.topology is model.Topology.LAYER3 and not parts:
+        return None
+    held = {interface.ip for interface in claimed}
+    held |= {
+        ip_address(text)
+        for one in switches
+        for port in one.ports
+        if port.owner is not None
+        for text in port.addresses
+        if _is_address(text)
+    }
+    for ledger in ledgers:
+        for address in held:
+            ledger.reserve(str(address), model.Allocation("", (ip_interface(address),)))
+    free: dict[int, int] = {}
+    for usage in (usage for ledger in ledgers for usage in ledger.usage()):
+        free[usage.subnet.version] = free.get(usage.subnet.version, 0) + usage.free
+    return min(free.values(), default=None)
+
+
+def _subnets(switch: Switch) -> tuple[model.Subnet, ...]:
+    return tuple(ip_network(text) for text in switch.subnets)
+
+
+def _port(port: Port, reported: _Reported) -> Port:
+    owner = port.owner
+    if owner is None or not owner.machine:
+        return port
+    key = owner.namespace, owner.machine, port.mac.lower()
+    return replace(port, reported=reported.get(key, ()))
+
+
+def _reported(instances: Iterable[Object]) -> _Reported:
+    """What guests' agents report; addresses of others are only what the pod was given."""
+    found: dict[tuple[str, str, str], tuple[str, ...]] = {}
+    for instance in instances:
+        meta = instance["metadata"]
+        for nic in (instance.get("status") or {}).get("interfaces") or ():
+            if "guest-agent" not in str(nic.get("infoSource", "")):
+                continue
+            listed = [str(text).partition("/")[0] for text in nic.get("ipAddresses") or ()]
+            usable = [
+                str(ip_address(text))
+                for text in listed
+                if _is_address(text) and not ip_address(text).is_link_local
+            ]
+            key = meta["namespace"], meta["name"], str(nic.get("mac", "")).lower()
+            found[key] = tuple(sorted(usable, key=lambda text: (":" in text, text))[:MOST_REPORTED])
+    return found
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

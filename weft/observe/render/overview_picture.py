@@ -1,0 +1,195 @@
+"""Lays out the overview: how many members of each network are where, then cards of workloads.
+
+Pure. Each network is a band in its colour, with a card for each workload below it, in columns of
+about equal height. What is wrong with a member stands on its card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from weft.observe.overview import Group, Member, Overview, Section
+from weft.observe.render import cards, colours, lettering, overview_text
+from weft.observe.render.canvas import place
+from weft.observe.render.cards import Card, Words
+from weft.observe.render.drawing import Box, Drawing, Shape, Text, Tone
+
+MARGIN = 28.0
+HEADER = 74.0
+CARD, GAP = 372.0, 14.0
+COLUMNS = 3
+BAND = 34.0
+SECTION_GAP = 30.0
+CELL, CELL_GAP = 30.0, 4.0
+MOST_LABEL = 210.0
+SLANT = 45  # degrees by which nodes' names rise
+_SINE = 0.7072
+BETWEEN = " · "
+MOST_TOLD = 40  # members that are told on pointing at a card
+
+
+def lay_out(overview: Overview, *, whole: bool = False) -> Drawing:
+    """`whole`: every member is on a card, however many a workload has."""
+    stacks = [_cards(section, whole) for section in overview.sections]
+    columns = min(COLUMNS, max((len(stack) for stack in stacks), default=1))
+    width = columns * CARD + (columns - 1) * GAP
+    texts = [
+        Text(MARGIN, 32, "Networks", "title"),
+        Text(MARGIN, 51, overview_text.summary(overview), "muted"),
+    ]
+    boxes: list[Box] = []
+    right, y = _counts(overview, boxes, texts)
+    bands = [overview_text.about(section) for section in overview.sections]
+    needed = [_band_width(one, said) for one, said in zip(overview.sections, bands, strict=True)]
+    width = max([width, right - MARGIN, *needed])
+    columns = max(
+        columns, min(int((width + GAP) // (CARD + GAP)), max(map(len, stacks), default=1))
+    )
+    for section, stack, said in zip(overview.sections, stacks, bands, strict=True):
+        y += SECTION_GAP
+        boxes.append(_band(section, said, y, width))
+        y = _stacked(stack, y + BAND + GAP, columns, boxes)
+    for zone in overview.zones:
+        if zone.trouble:
+            y += 22
+            trouble = f"{zone.name} cannot be read: {zone.trouble}"
+            shown = lettering.fit(trouble, "plain", width)
+            full = trouble if shown != trouble else ""
+            texts.append(Text(MARGIN, y, shown, "plain", full=full, tone=Tone.BAD))
+    return Drawing(
+        width=width + 2 * MARGIN,
+        height=y + MARGIN,
+        title="Networks",
+        summary=overview_text.summary(overview),
+        boxes=tuple(boxes),
+        texts=tuple(texts),
+    )
+
+
+def _counts(overview: Overview, boxes: list[Box], texts: list[Text]) -> tuple[float, float]:
+    """A grid of networks and nodes with the number of members; (right, bottom) of it."""
+    if not overview.sections or not overview.zones:
+        return MARGIN, HEADER
+    names = [section.network.name for section in overview.sections]
+    caption = min(max(lettering.width(name, "name") for name in names), MOST_LABEL)
+    longest = max(lettering.width(zone.name, "mono") for zone in overview.zones)
+    rise = min(longest, MOST_LABEL) * _SINE + 14
+    left, top, pitch = MARGIN + caption + 12, HEADER + rise, CELL + CELL_GAP
+    for column, zone in enumerate(overview.zones):
+        label = lettering.fit(zone.name, "mono", MOST_LABEL)
+        full = zone.name if label != zone.name else ""
+        tone = None if zone.read else Tone.WARN
+        x = left + pitch * column + CELL / 2 + 3
+        texts.append(Text(x, top - 8, label, "mono", full=full, turn=-SLANT, tone=tone))
+    for row, section in enumerate(overview.sections):
+        y, hue = top + pitch * row, colours.of(section.network.name)
+        name = lettering.fit(section.network.name, "name", MOST_LABEL)
+        full = section.network.name if name != section.network.name else ""
+        texts.append(Text(left - 10, y + 20, name, "name", end=True, hue=hue, full=full))
+        for column, zone in enumerate(overview.zones):
+            boxes.append(_cell(section, zone.name, left + pitch * column, y))
+    return (
+        left + pitch * len(overview.zones) + rise,
+        top + pitch * len(overview.sections) - CELL_GAP,
+    )
+
+
+def _cell(section: Section, node: str, x: float, y: float) -> Box:
+    count = section.by_node.get(node, 0)
+    faulty = node in section.faulty
+    shown = f"{count}{'!' if faulty else ''}" if count else ""
+    shown = lettering.fit(shown, "plain", CELL - 2)
+    tone = Tone.BAD if faulty else None
+    at = x + (CELL - lettering.width(shown, "plain")) / 2
+    texts = (Text(at, y + 19, shown, "plain", tone=tone),) if shown else ()
+    title = f"{section.network.name} on {node}: {lettering.counted(count, 'member')}"
+    if faulty:
+        title += ", not all without a fault"
+    hue = colours.of(section.network.name) if count else None
+    return Box(x, y, CELL, CELL, Shape.SQUARE, texts, title, hue=hue)
+
+
+def _band_width(section: Section, said: Sequence[str]) -> float:
+    name = min(lettering.width(section.network.name, "name"), MOST_LABEL)
+    return 28 + name + 2 * cards.BETWEEN + lettering.width(BETWEEN.join(said), "mono")
+
+
+def _band(section: Section, said: Sequence[str], y: float, width: float) -> Box:
+    name = section.network.name
+    shown = lettering.fit(name, "name", MOST_LABEL)
+    full = name if shown != name else ""
+    texts = (
+        Text(MARGIN + 14, y + 21.5, shown, "name", full=full),
+        Text(MARGIN + width - 14, y + 21.5, BETWEEN.join(said), "mono", end=True),
+    )
+    title = "\n".join((f"network {name}", *said))
+    return Box(MARGIN, y, width, BAND, Shape.BAND, texts, title, hue=colours.of(name))
+
+
+def _stacked(stack: Sequence[Card], top: float, columns: int, boxes: list[Box]) -> float:
+    """Each card goes where least is yet; where the lowest ends."""
+    ends = [top] * columns
+    for card in stack:
+        column = ends.index(min(ends))
+        box = place(card, MARGIN + column * (CARD + GAP), ends[column], CARD)
+        boxes.append(box)
+        ends[column] = box.bottom + GAP
+    return max(ends) - GAP if stack else top - GAP
+
+
+def _cards(section: Section, whole: bool) -> list[Card]:
+    return [_card(section, group, whole) for group in section.groups]
+
+
+def _card(section: Section, group: Group, whole: bool) -> Card:
+    alone = len(group.members) == 1
+    primary = section.network.primary
+    words = [Words(group.name, "name"), Words(group.workload.namespace or "no pod", "muted")]
+    if group.isolated:
+        said = f"policies isolate {' and '.join(group.isolated)}"
+        words.append(Words(said, "muted", end=True, beside=True))
+    if group.others:
+        words += _others(group.others)
+    shown = group.members if alone else overview_text.listed(group, primary=primary, whole=whole)
+    for member in shown:
+        words += _member(member, alone=alone)
+    rest = group.members[len(shown) :]
+    if rest and not (primary and not whole):
+        where = lettering.counted(len({member.node for member in rest}), "node")
+        words.append(Words(f"and {len(rest)} more on {where}", "muted"))
+    faint = any(member.port.up is False for member in group.members)
+    id = f"{section.network.name} {group.workload}"
+    badge = group.counted
+    return Card(id, Shape.POD, tuple(words), _title(group), None, badge, faint)
+
+
+def _others(networks: Sequence[str]) -> list[Words]:
+    """Other networks that all of the workload's members are on, each in its colour."""
+    found = [Words("also on", "muted")]
+    for name in networks[:2]:
+        found.append(Words(name, "muted", beside=True, hue=colours.of(name)))
+    if len(networks) > 2:
+        found.append(Words(f"and {len(networks) - 2} more", "muted", beside=True))
+    return found
+
+
+def _member(member: Member, *, alone: bool) -> list[Words]:
+    addresses = " ".join(member.addresses)
+    node = Words(member.node, "muted", end=True, beside=True)
+    found = [Words(addresses), node]
+    if not alone:
+        found = [Words(member.name, "plain"), node, Words(addresses)]
+    return found + [Words(fault, "plain", tone=Tone.BAD) for fault in member.faults]
+
+
+def _title(group: Group) -> str:
+    said = [f"{group.workload}: {group.counted}"]
+    said += [f"selected by policy {policy}" for policy in group.policies]
+    said += [f"also on {name}" for name in group.others]
+    for member in group.members[:MOST_TOLD]:
+        said.append(f"{member.name} on {member.node}: {' '.join(member.addresses)}")
+        said += [f"  port {member.port.name}, MAC {member.port.mac}"]
+        said += [f"  {fault}" for fault in member.faults]
+    if len(group.members) > MOST_TOLD:
+        said.append(f"and {len(group.members) - MOST_TOLD} more")
+    return "\n".join(said)

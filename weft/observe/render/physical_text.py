@@ -1,0 +1,71 @@
+"""Writes nodes and tunnels for a terminal: a tree of few nodes, a grid of tunnels of many.
+
+Pure. A grid says how the node of each row has its tunnel to the node of each column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from weft.observe import tunnelhealth
+from weft.observe.render import colours, grid_text, lettering, tree
+from weft.observe.render.grid_text import Line, Span, cut
+from weft.observe.tunnelhealth import Health
+from weft.observe.underlay import Underlay
+
+SIGNS = {
+    Health.UP: Span("●", "good"),
+    Health.DOWN: Span("!", "bad"),
+    Health.MISSING: Span("x", "warn"),
+    Health.UNREAD: Span("?", "unknown"),
+}
+SHOWN = 20  # faults that are told
+
+
+def lines(underlay: Underlay, width: int) -> Iterator[Line]:
+    if len(underlay.nodes) < tunnelhealth.MANY:
+        for line in tree.physical(underlay, width).splitlines():
+            yield (Span(line),)
+        return
+    yield (Span(cut(tunnelhealth.summary(underlay), width), "title"),)
+    yield ()
+    names = [lettering.printable(node.name) for node in underlay.nodes]
+    cells = tunnelhealth.grid(underlay)
+    signs = {at: SIGNS[health] for at, health in cells.items()}
+    yield from grid_text.lines([Span(name) for name in names], names, signs, width)
+    yield ()
+    appearing = [health for health in Health if health in cells.values()]
+    yield from grid_text.legend([(SIGNS[one], one.value) for one in appearing], width)
+    yield from _faults(underlay, width)
+    yield ()
+    yield from _nodes(underlay, width)
+
+
+def _faults(underlay: Underlay, width: int) -> Iterator[Line]:
+    found = [(said, "bad") for said in tunnelhealth.faults(underlay)]
+    found += [
+        (f"{node.name} cannot be read: {node.zone.trouble}", "bad")
+        for node in underlay.nodes
+        if node.zone.trouble
+    ]
+    yield from [()] if found else []
+    for said, style in found[:SHOWN]:
+        for line in tree.folded(lettering.printable(said), width, "  "):
+            yield (Span(line, style),)
+    if len(found) > SHOWN:
+        yield (Span(f"and {len(found) - SHOWN} more; -o json tells all", "muted"),)
+
+
+def _nodes(underlay: Underlay, width: int) -> Iterator[Line]:
+    """A line for each node: its address, and how many pods it has on each network."""
+    room = min(max(len(node.name) for node in underlay.nodes), 24)
+    for node in underlay.nodes:
+        name = cut(lettering.printable(node.name), room)
+        spans = [Span(f"{name:<{room}}  {', '.join(node.zone.addresses)}")]
+        for network, count in tunnelhealth.pods(node):
+            said = lettering.printable(f"{network or 'pods'} {count}")
+            if grid_text.length(tuple(spans)) + 2 + len(said) > width:
+                yield tuple(spans)
+                spans = [Span(" " * (room + 2))]
+            spans += [Span("  "), Span(said, "", colours.of(network) if network else None)]
+        yield tuple(spans)

@@ -1,0 +1,117 @@
+"""Lays out the tunnels of many nodes as a grid, and below it a card for each node.
+
+Pure. A square says how the node of its row has its tunnel to the node of its column.
+"""
+
+from __future__ import annotations
+
+from weft.observe import tunnelhealth
+from weft.observe.render import colours, lettering, physical_text
+from weft.observe.render.canvas import place
+from weft.observe.render.cards import Card, Words
+from weft.observe.render.drawing import Box, Dot, Drawing, Shape, Text, Tone
+from weft.observe.tunnelhealth import Health
+from weft.observe.underlay import Node, Underlay
+
+MARGIN = 28.0
+HEADER = 72.0
+SQUARE, PITCH = 22.0, 26.0
+MOST_LABEL = 210.0
+CARD, GAP = 268.0, 14.0
+REASON = 20.0
+MOST_REASONS = 24
+SLANT = 45
+_SINE = 0.7072
+TONES = {Health.UP: Tone.GOOD, Health.DOWN: Tone.BAD, Health.MISSING: Tone.WARN}
+
+
+def lay_out(underlay: Underlay) -> Drawing:
+    names = [node.name for node in underlay.nodes]
+    cells = tunnelhealth.grid(underlay)
+    caption = min(max((lettering.width(name, "mono") for name in names), default=0), MOST_LABEL)
+    rise = caption * _SINE + 14
+    left, top = MARGIN + caption + 12, HEADER + rise
+    summary = tunnelhealth.summary(underlay)
+    texts = [Text(MARGIN, 32, "Physical topology", "title"), Text(MARGIN, 51, summary, "muted")]
+    boxes: list[Box] = []
+    dots: list[Dot] = []
+    for number, name in enumerate(names):
+        shown = lettering.fit(name, "mono", MOST_LABEL)
+        full = name if shown != name else ""
+        x, y = left + PITCH * number, top + PITCH * number
+        texts.append(Text(left - 10, y + SQUARE / 2 + 4, shown, "mono", end=True, full=full))
+        texts.append(Text(x + SQUARE / 2 + 3, top - 8, shown, "mono", full=full, turn=-SLANT))
+    for (row, column), health in cells.items():
+        title = f"{names[row]} to {names[column]}: {health}"
+        x, y = left + PITCH * column, top + PITCH * row
+        _square(x, y, health, title, boxes, dots)
+    right = left + PITCH * len(names) + rise
+    bottom = top + PITCH * len(names) + 20
+    right = max(right, _legend(set(cells.values()), bottom, boxes, dots, texts))
+    bottom += SQUARE
+    columns = max(3, int((right - MARGIN + GAP) // (CARD + GAP)))
+    width = max(right, MARGIN + columns * (CARD + GAP) - GAP)
+    for said in tunnelhealth.faults(underlay)[:MOST_REASONS]:
+        bottom += REASON
+        shown = lettering.fit(said, "plain", width - MARGIN)
+        full = said if shown != said else ""
+        texts.append(Text(MARGIN, bottom + 4, shown, "plain", full=full, tone=Tone.BAD))
+    ends = [bottom + 2 * GAP] * columns
+    for node in underlay.nodes:
+        column = ends.index(min(ends))
+        box = place(_card(node), MARGIN + column * (CARD + GAP), ends[column], CARD)
+        boxes.append(box)
+        ends[column] = box.bottom + GAP
+    return Drawing(
+        width=width + MARGIN,
+        height=max(ends) - GAP + MARGIN,
+        title="Physical topology",
+        summary=summary,
+        boxes=tuple(boxes),
+        dots=tuple(dots),
+        texts=tuple(texts),
+    )
+
+
+def _square(
+    x: float, y: float, health: Health, title: str, boxes: list[Box], dots: list[Dot]
+) -> None:
+    tone = TONES.get(health) if health.is_fault else None
+    texts: tuple[Text, ...] = ()
+    if health is Health.UP:
+        dots.append(Dot(x + SQUARE / 2, y + SQUARE / 2, tone=Tone.GOOD, large=True))
+    else:
+        sign = physical_text.SIGNS[health].text
+        at = x + (SQUARE - lettering.width(sign, "name")) / 2
+        texts = (Text(at, y + SQUARE / 2 + 5, sign, "name", tone=tone),)
+    faint = health is Health.UNREAD
+    boxes.append(Box(x, y, SQUARE, SQUARE, Shape.SQUARE, texts, title, tone=tone, faint=faint))
+
+
+def _legend(
+    appearing: set[Health], y: float, boxes: list[Box], dots: list[Dot], texts: list[Text]
+) -> float:
+    x = MARGIN
+    for health in (one for one in Health if one in appearing):
+        _square(x, y, health, "", boxes, dots)
+        texts.append(Text(x + SQUARE + 8, y + SQUARE / 2 + 4, health.value, "muted"))
+        x += SQUARE + 8 + lettering.width(health.value, "muted") + 20
+    return x
+
+
+def _card(node: Node) -> Card:
+    """A node with its addresses, what carries its tunnels, and its pods by network."""
+    zone = node.zone
+    words = [Words(zone.name, "name"), Words(", ".join(zone.addresses) or "no address")]
+    if node.egress:
+        words.append(Words(", ".join(node.egress), end=True, beside=True))
+    if not zone.read:
+        words.append(Words("cannot be read" if zone.trouble else "not read", tone=Tone.WARN))
+    for network, count in tunnelhealth.pods(node):
+        hue = colours.of(network) if network else None
+        words.append(Words(network or "no network", "plain", hue=hue))
+        words.append(Words(lettering.counted(count, "pod"), "muted", end=True, beside=True))
+    said = [zone.name, f"chassis {zone.chassis}", zone.trouble]
+    said += [f"bridge {one.name}, datapath {one.datapath}" for one in node.bridges]
+    title = "\n".join(part for part in said if part)
+    return Card(zone.name, Shape.BRIDGE, tuple(words), title, faint=not zone.read)

@@ -1,0 +1,87 @@
+"""Tells how each tunnel is, as either of its nodes has it, and what is wrong with those that fail.
+
+Pure. From `MANY` nodes on, pictures show this as a grid, since lines between so many nodes cross.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from enum import StrEnum
+
+from weft.observe.chassis import natural
+from weft.observe.underlay import TUNNELS, Node, Tunnel, Underlay
+
+MANY = 6  # nodes
+
+
+class Health(StrEnum):
+    """A tunnel at one of its nodes."""
+
+    UP = "up"
+    DOWN = "no carrier"
+    MISSING = "no tunnel"
+    UNREAD = "node not read"
+
+    @property
+    def is_fault(self) -> bool:
+        return self in (Health.DOWN, Health.MISSING)
+
+
+def grid(underlay: Underlay) -> Mapping[tuple[int, int], Health]:
+    """By numbers of nodes: how the first has its tunnel to the second."""
+    number = {node.name: place for place, node in enumerate(underlay.nodes)}
+    read = {node.name for node in underlay.nodes if node.zone.read}
+    found: dict[tuple[int, int], Health] = {}
+    for tunnel in underlay.tunnels:
+        for here, there in (tunnel.nodes, tunnel.nodes[::-1]):
+            found[number[here], number[there]] = _at(tunnel, here, read)
+    return found
+
+
+def _at(tunnel: Tunnel, node: str, read: set[str]) -> Health:
+    if node not in read:
+        return Health.UNREAD
+    end = next((end for end in tunnel.ends if end.node == node), None)
+    if end is None:
+        return Health.MISSING
+    return Health.UP if end.carrier else Health.DOWN
+
+
+def faults(underlay: Underlay) -> tuple[str, ...]:
+    """One sentence for each node at which tunnels fail, those with most first."""
+    cells = grid(underlay)
+    names = [node.name for node in underlay.nodes]
+    found = []
+    for row, name in enumerate(names):
+        for health in (Health.MISSING, Health.DOWN):
+            others = [names[at[1]] for at, one in cells.items() if (at[0], one) == (row, health)]
+            if others:
+                listed = _listed(others, len(names) - 1)
+                found.append((-len(others), f"{name}: {health} to {listed}"))
+    return tuple(said for _, said in sorted(found, key=lambda one: one[0]))
+
+
+def _listed(names: list[str], most: int) -> str:
+    if len(names) == most > 1:
+        return "any other node"
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+
+
+def summary(underlay: Underlay) -> str:
+    """How many nodes and tunnels there are, and how many tunnels work."""
+    nodes, tunnels = len(underlay.nodes), len(underlay.tunnels)
+    broken = sum(not tunnel.state.works for tunnel in underlay.tunnels)
+    said = f"{nodes} node{'' if nodes == 1 else 's'}, {tunnels} tunnel{'' if tunnels == 1 else 's'}"
+    return said + (f", {broken} of them broken" if broken else "")
+
+
+def pods(node: Node) -> list[tuple[str, int]]:
+    """How many interfaces of pods a node has on each network, "" where none is named."""
+    counted = Counter(
+        one.network
+        for bridge in node.bridges
+        for one in bridge.interfaces
+        if one.owner is not None and one.type not in TUNNELS
+    )
+    return sorted(counted.items(), key=lambda one: natural(one[0]))
