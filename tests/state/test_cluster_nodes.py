@@ -534,7 +534,8 @@ async def test_a_running_pods_interfaces_keep_their_names() -> None:
     async with managed(api) as manager:
         await settled(api, manager)
         notes = {names.NETWORK_STATUS: json.dumps(made)}
-        api.change(PODS, "default/one", {"metadata": {"annotations": notes}})
+        status = {"podIP": "10.244.0.9"}
+        api.change(PODS, "default/one", {"metadata": {"annotations": notes}, "status": status})
         await settled(api, manager)
         assert messages(api, "one") == []
         for asked, said in (

@@ -104,6 +104,25 @@ async def test_a_pod_made_again_under_a_name_has_not_its_predecessors_words() ->
     assert address(api, "p1") == "10.1.0.2/24"
 
 
+async def test_a_pod_made_again_from_its_own_manifest_is_a_new_pod() -> None:
+    """As `kubectl get pod -o yaml` gives it, with what its node told of its predecessor."""
+    api = blue()
+    told = [{"name": "default/blue", "interface": "net1"}]
+    async with managed(api) as manager:
+        await settled(api, manager)
+        run(api, "p1")
+        annotate(api, "p1", {names.NETWORK_STATUS: json.dumps(told)})
+        before = dict(api.of(PODS, "default/p1")["metadata"]["annotations"])
+        api.remove(PODS, "default/p1")
+        again = created_with("p1", "")
+        again["metadata"] |= {"uid": "another"}
+        again["metadata"]["annotations"] |= before
+        api.put(PODS, again)
+        await settled(api, manager)
+        assert set(proved(api, "p1")) == {"default/blue"}
+        assert not [each for each in messages(api, "p1") if each.startswith("PodNetworksLost")]
+
+
 async def test_the_node_routers_address_is_nobodys_on_the_primary_network() -> None:
     api = MemoryApi()
     api.put(NODES, world.node("node1"))

@@ -242,6 +242,26 @@ async def test_notes_that_a_tenant_writes_make_it_no_owner() -> None:
         assert not given(api, "tb/thief")
 
 
+async def test_what_a_new_definition_says_was_accepted_was_not() -> None:
+    """Its text is broken, so that what was accepted before would count."""
+    api = MemoryApi()
+    api.put(NADS, nad("ta"))
+    async with managed(api) as manager:
+        await settled(api, manager)
+        forged = nad("tb", "forged")
+        config = forged["spec"]["config"]
+        forged["spec"]["config"] = config[:-1]
+        forged["metadata"]["annotations"] = {
+            names.NETWORK_NAME: "blue",
+            names.NETWORK_ID: api.of(NADS, BLUE)["metadata"]["annotations"][names.NETWORK_ID],
+            names.NETWORK_OWNER: "tb/forged",
+            names.ACCEPTED_CONFIG: config,
+        }
+        api.put(NADS, forged)
+        await settled(api, manager)
+        assert not api.of(NADS, "tb/forged")["metadata"]["annotations"]
+
+
 async def test_the_owner_stays_it_when_its_notes_are_taken_off_or_its_text_breaks() -> None:
     api = MemoryApi()
     api.put(NADS, nad("ta", allowedNamespaces=["tb"]))
@@ -380,7 +400,7 @@ async def test_a_forged_status_holds_back_nobody_on_anothers_network(
     liar = pod(home, "liar", "other")
     told = [{"name": "ta/blue", "interface": "net1"}]
     liar["metadata"]["annotations"][names.NETWORK_STATUS] = json.dumps(told)
-    liar["status"]["phase"] = phase
+    liar["status"] = {"phase": phase, "podIP": "10.244.0.9"}
     api.put(PODS, liar)
     async with managed(api) as manager:
         api.put(PODS, pod("ta", "web", "blue"))

@@ -108,6 +108,11 @@ def read(obj: Mapping[str, Any], rules: Rules) -> Definition:
     )
 
 
+def unaccepted(definition: Definition) -> Definition:
+    """The same, of which nothing was accepted before."""
+    return replace(definition, accepted=None, accepted_config="")
+
+
 def _spec(obj: Mapping[str, Any], rules: Rules) -> tuple[model.NetworkSpec | None, str]:
     """The network, or all that is wrong with it in one text."""
     options: dict[str, Any] = {"default_mtu": rules.default_mtu, "reserved": rules.reserved}

@@ -52,6 +52,7 @@ class Networks:
         self._networks = {primary.name: primary} if primary is not None else {}
         self._ids = ids.NetworkIds()
         self._no_id: dict[str, errors.Exhausted] = {}
+        self._is_started = False
         self._notices = Notices(recorder)
         self._let_go: dict[str, str] = {}  # NAD: its version when its finalizer was taken off
         self._listeners: list[Listener] = []
@@ -84,6 +85,7 @@ class Networks:
             self._ids.reserve(name, number)
         self._namespaces.subscribe(self._on_namespace)
         self._nads.subscribe(self._on_nad)
+        self._is_started = True
         self._holdings.listen(self._on_use)
 
     async def run(self) -> None:
@@ -196,6 +198,13 @@ class Networks:
     def _read(self, obj: Object) -> Definition:
         return definitions.read(obj, self._rules)
 
+    def _newly_read(self, old: Object | None, new: Object) -> Definition:
+        """What a definition says. One that comes to a running manager was never accepted, whatever
+        its annotations say: they are its author's."""
+        read = self._read(new)
+        is_known = old is not None and old["metadata"].get("uid") == read.uid
+        return read if is_known or not self._is_started else definitions.unaccepted(read)
+
     def _on_namespace(self, name: str, old: Object | None, new: Object | None) -> None:
         labels = [(each or {}).get("metadata", {}).get("labels") for each in (old, new)]
         if labels[0] == labels[1] and (old is None) == (new is None):
@@ -206,7 +215,7 @@ class Networks:
 
     def _on_nad(self, key: str, old: Object | None, new: Object | None) -> None:
         was_held, before = self.is_held(key), self._register.get(key)
-        settled = self._register.put(key, self._read(new) if new is not None else None)
+        settled = self._register.put(key, self._newly_read(old, new) if new is not None else None)
         after = self._register.get(key)
         if after is None:
             self._notices.forget(key)

@@ -67,8 +67,9 @@ def keep(pod: Object, *, primary: bool = False) -> Object:
         slim["hostNetwork"] = True
     elif primary:
         slim["primary"] = True
-    phase = (pod.get("status") or {}).get("phase")
-    if phase == "Running" or names.NETWORK_STATUS in annotations:
+    status = pod.get("status") or {}
+    phase = status.get("phase")
+    if phase == "Running" or (names.NETWORK_STATUS in annotations and status.get("podIP")):
         wired = "runs" if phase == "Running" else "told"
         slim[wired] = (has_networks and _made(annotations)) or True
     if phase in ("Succeeded", "Failed"):
@@ -143,7 +144,8 @@ def is_completed(pod: Object) -> bool:
 def is_wired(pod: Object) -> bool:
     """Whether the pod has its interfaces already: they stay as they are for its life.
 
-    That its network-status says so is enough, which may be forged: it gets nothing by it.
+    That its network-status says so is enough, which may be forged: it gets nothing by it. One that
+    no kubelet has given an address yet has none: it came with a copy of another pod's manifest.
     """
     return is_running(pod) or "told" in pod
 

@@ -9,6 +9,8 @@ from weft import errors, names
 from weft.control.cluster import wishes
 from weft.policy.netpolicy import Protocol
 
+WIRED = {"podIP": "10.244.0.9"}
+
 
 def pod(networks: str | None = "blue", **changes: Any) -> dict[str, Any]:
     annotations = {"other": "x"} if networks is None else {names.NETWORKS: networks, "other": "x"}
@@ -137,9 +139,12 @@ def test_what_cannot_be_read_names_this_very_pod() -> None:
 )
 def test_the_names_of_interfaces_are_known_as_far_as_told(text: str, made: dict[str, str]) -> None:
     annotations = {names.NETWORKS: "blue,blue", names.NETWORK_STATUS: text}
-    kept = wishes.keep(pod(metadata={"annotations": annotations}))
+    kept = wishes.keep(pod(metadata={"annotations": annotations}, status=WIRED))
     assert wishes.is_wired(kept)
     assert wishes.interfaces(kept) == made
+    copied = wishes.keep(pod(metadata={"annotations": annotations}))
+    assert not wishes.is_wired(copied), "no kubelet says so"
+    assert wishes.interfaces(copied) == {}
     assert wishes.interfaces(wishes.keep(pod())) == {}
 
 
@@ -174,7 +179,7 @@ def test_whose_the_nics_of_a_pod_are(owners: list[Any], expected: str) -> None:
 def test_a_status_that_no_plugin_wrote_is_not_kept(told: list[dict[str, str]]) -> None:
     """What a tenant writes there stays in the manager's memory beyond its pod."""
     notes = {names.NETWORKS: "b0", names.NETWORK_STATUS: json.dumps(told)}
-    kept = wishes.keep(pod(metadata={"annotations": notes}))
+    kept = wishes.keep(pod(metadata={"annotations": notes}, status=WIRED))
     assert wishes.interfaces(kept) == {}
     assert wishes.is_wired(kept)
 
