@@ -36,10 +36,13 @@ class LabHouse:
         chosen: tuple[str, ...] = ZONES_ONLY,
         *,
         primary: str = "weft",
+        cluster_subnets: str | None = None,
         disks: tuple[str, ...] | None = None,
     ) -> dict[str, Any]:
         self.names.append(name)
-        wishes = spec.Wishes(nodes=nodes, primary=primary, disks=disks)
+        wishes = spec.Wishes(
+            nodes=nodes, primary=primary, cluster_subnets=cluster_subnets, disks=disks
+        )
         return up.up(name, wishes, tools=self.tools, parts=chosen)
 
     def run(
@@ -98,6 +101,7 @@ def running(
     chosen: tuple[str, ...] = (),
     *,
     primary: str = "weft",
+    cluster_subnets: str | None = None,
     disks: tuple[str, ...] | None = None,
 ) -> Iterator[tuple[LabHouse, str]]:
     """A lab for the tests of a whole file, of all parts if none are chosen; and its kubeconfig."""
@@ -106,7 +110,14 @@ def running(
         patch.delenv("KUBECONFIG", raising=False)
         house = LabHouse(tools, state)
         try:
-            found = house.up(name, nodes, chosen or up.installed(), primary=primary, disks=disks)
+            found = house.up(
+                name,
+                nodes,
+                chosen or up.installed(),
+                primary=primary,
+                cluster_subnets=cluster_subnets,
+                disks=disks,
+            )
             yield house, found["kubeconfig"]
         finally:
             up.down(name)

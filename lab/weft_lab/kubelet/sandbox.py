@@ -184,8 +184,7 @@ async def create(folder: Path, about: plugin.Sandbox, hostname: str) -> Sandbox:
 def _prepare_network() -> None:
     """As container runtimes leave a new network namespace: lo up, echo requests for everybody.
 
-    Without the second, QEMU's user networking answers a guest's pings by itself. An unprivileged
-    user namespace maps no group but 0, which is then the whole range.
+    An unprivileged user namespace maps no group but 0, which is then the whole range.
     """
     netlink.set_up("lo")
     try:

@@ -69,6 +69,7 @@ PARTS = (
         ("busybox",),
     ),
     Part("kubectl", ("kubernetes-client",), ("kubectl",), probe="kubectl", minimum=(1, 20)),
+    Part("nat", ("nftables",), ("nft",), probe="nft", minimum=(1, 0)),
 )
 
 

@@ -118,10 +118,3 @@ def _cards(vm: machine.Machine) -> Iterator[Told]:
                 f"interface {nic.name}: the built-in guest has no driver for {nic.model}, and gets "
                 f"{machine.model(vm, nic)}",
             )
-        if nic.binding != "bridge" and not nic.forwards:
-            yield (
-                "Warning",
-                "NoPortsForwarded",
-                f"interface {nic.name}: masquerade without ports forwards no port to the guest in "
-                "the lab (on a real cluster, every port); list them under ports",
-            )

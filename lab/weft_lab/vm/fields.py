@@ -20,6 +20,8 @@ from weft_lab import fieldtable
 # `kubectl explain`.
 FOLLOWED: Mapping[str, str] = {
     "affinity": "Its node affinity, and affinity and anti-affinity of its pod, where required",
+    "dnsConfig": "Of its pod; masquerade hands servers and search domains to the guest",
+    "dnsPolicy": "Of its pod",
     "domain.cpu.cores": "The greatest of cores, sockets and threads is the number of processors",
     "domain.cpu.sockets": "See cores",
     "domain.cpu.threads": "See cores",
@@ -33,7 +35,7 @@ FOLLOWED: Mapping[str, str] = {
     "domain.devices.interfaces[].model": "The kind of card that the guest sees",
     "domain.devices.interfaces[].name": "The network, of spec.networks",
     "domain.devices.interfaces[].passt": "Served as masquerade",
-    "domain.devices.interfaces[].ports[].port": "A port of the guest that others may reach",
+    "domain.devices.interfaces[].ports[].port": "What others may reach; none: every port",
     "domain.devices.interfaces[].ports[].protocol": "TCP or UDP",
     "domain.devices.interfaces[].slirp": "Served as masquerade",
     "domain.devices.interfaces[].state": "down: the cable is unplugged; absent: no interface",
@@ -44,7 +46,8 @@ FOLLOWED: Mapping[str, str] = {
     "networks[].multus.default": "Refused: the pod's own network stays its first",
     "networks[].multus.networkName": "The NetworkAttachmentDefinition, [namespace/]name",
     "networks[].name": "The interface that is on this network",
-    "networks[].pod": "The pod's own network",
+    "networks[].pod.vmIPv6NetworkCIDR": "As vmNetworkCIDR, where the pod has IPv6; fd10:0:2::/120",
+    "networks[].pod.vmNetworkCIDR": "The guest's network behind its pod; else 10.0.2.0/24",
     "nodeSelector": "Labels of the nodes that may run it",
     "terminationGracePeriodSeconds": "Seconds that the guest has to shut down",
     "topologySpreadConstraints": "How its pod is spread over the nodes",

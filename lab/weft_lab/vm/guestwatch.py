@@ -78,7 +78,7 @@ class Guest:
         self._macs = macs
         self._machine = machine.read(vmi)
         self._seen = Seen()
-        self._pod_address = ""
+        self._pod_addresses: tuple[str, ...] = ()
         self._attached: Sequence[podstatus.NetworkStatus] = ()
         self._is_open = asyncio.Event()
 
@@ -133,7 +133,7 @@ class Guest:
                 self._recorder.emit(self._vmi, "Warning", strays.REASON, message)
 
     async def _ask_pod(self) -> None:
-        """The pod's address, which a card on user networking is reached at, and its networks."""
+        """The pod's addresses, which a card behind it is reached at, and its networks."""
         meta = self._vmi["metadata"]
         try:
             pod = await self._client.get(
@@ -141,7 +141,8 @@ class Guest:
             )
         except NotFound:
             return
-        self._pod_address = str((pod.get("status") or {}).get("podIP") or "")
+        known = (pod.get("status") or {}).get("podIPs") or ()
+        self._pod_addresses = tuple(str(each.get("ip")) for each in known)
         with contextlib.suppress(errors.InvalidInput):  # who wrote it is told by the manager
             self._attached = podstatus.parse(pod)
 
@@ -180,7 +181,7 @@ class Guest:
         after |= {
             "conditions": conditions,
             "interfaces": status.interfaces(
-                self._machine, self._macs, self._seen.interfaces, self._pod_address
+                self._machine, self._macs, self._seen.interfaces, self._pod_addresses
             ),
             "guestOSInfo": status.guest_system(self._seen.system),
         }

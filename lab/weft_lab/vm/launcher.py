@@ -32,7 +32,18 @@ from weft.host import files
 from weft_lab import layout, state
 from weft_lab.kubelet import syscalls
 from weft_lab.runtime import toolchain
-from weft_lab.vm import cloudinit, disks, links, machine, qemu, qmp, ready, seed, validation
+from weft_lab.vm import (
+    cloudinit,
+    disks,
+    links,
+    machine,
+    masquerade,
+    qemu,
+    qmp,
+    ready,
+    seed,
+    validation,
+)
 
 RUN = Path("/run/weft/vm")
 NAMESPACE_UUID = uuid.UUID("5d307ca9-b3ef-428c-8861-06e72d69f223")
@@ -61,11 +72,25 @@ async def run(vmi: Mapping[str, Any], run_folder: Path = RUN) -> int:
 async def _run(vmi: Mapping[str, Any], vm: machine.Machine, place: Path) -> int:
     told = os.environ.get("WEFT_READY")
     prepared = ready.parse(told) if told else await asyncio.to_thread(ready.ensure)
-    cards = _cards(vm)
+    cards, served = _cards(vm, prepared.tools)
     (place / "seed.iso").write_bytes(
         seed.image(vm, vmi.get("spec") or {}, [card.mac for card in cards])
     )
     drives = _drives(vm, place, prepared.tools)
+    async with contextlib.AsyncExitStack() as around:
+        for each in served:
+            serving = masquerade.leases(each, vm.hostname, place, prepared.tools)
+            await around.enter_async_context(serving)
+        return await _boot(vm, place, prepared, cards, drives)
+
+
+async def _boot(
+    vm: machine.Machine,
+    place: Path,
+    prepared: ready.Ready,
+    cards: tuple[qemu.Card, ...],
+    drives: tuple[qemu.Drive, ...],
+) -> int:
     with listening(place) as sockets:
         # After the sockets: who reads it may connect.
         _describe(place, vm, prepared.accelerator, cards)
@@ -88,18 +113,19 @@ async def _run(vmi: Mapping[str, Any], vm: machine.Machine, place: Path) -> int:
             pass_fds=[*(handle.fileno() for handle in sockets.values()), *_descriptors(drives)],
             preexec_fn=_give_up_rights,
         )
-    await _unplug(vm, place)
+    await _unplug(cards, place)
     _say(f"runs under {prepared.accelerator} as process {process.pid}")
     return await _attend(process, vm, place)
 
 
-async def _unplug(vm: machine.Machine, place: Path) -> None:
-    """Take the cable off the cards whose state is `down`, before the guest looks at them."""
-    down = [index for index, nic in enumerate(vm.nics) if nic.is_down]
+async def _unplug(cards: tuple[qemu.Card, ...], place: Path) -> None:
+    """Take the cable off the cards that are `down`, before the guest's processor starts."""
+    down = [index for index, card in enumerate(cards) if card.is_down]
     if down:
         async with qmp.Monitor(place / "qmp.sock") as monitor:
             for index in down:
                 await monitor.execute("set_link", name=qemu.netdev(index), up=False)
+            await monitor.execute("cont")
 
 
 async def _attend(process: asyncio.subprocess.Process, vm: machine.Machine, place: Path) -> int:
@@ -154,19 +180,24 @@ def _describe(place: Path, vm: machine.Machine, chosen: str, cards: tuple[qemu.C
     files.put(place / "vm.json", json.dumps(facts).encode())
 
 
-def _cards(vm: machine.Machine) -> tuple[qemu.Card, ...]:
-    """Take the pod's interfaces over for the guest; user networking needs nothing."""
-    cards = []
+def _cards(
+    vm: machine.Machine, tools: toolchain.Toolchain
+) -> tuple[tuple[qemu.Card, ...], list[masquerade.Served]]:
+    """Join the guest to the pod's interfaces, one by one; who of its cards is to be served."""
+    cards, served = [], []
     for index, nic in enumerate(vm.nics):
-        model = machine.model(vm, nic)
-        if nic.binding != "bridge":
+        if nic.binding == "bridge":
+            interface = _pod_interface(nic)
+            taken = links.take_over(interface, nic.bridge, nic.tap, plugged=not nic.is_down)
+            mac, mtu = nic.mac or taken.mac, taken.mtu
+        else:
             mac = nic.mac or qemu.user_mac(f"{vm.namespace}/{vm.name}", index)
-            cards.append(qemu.Card(mac=mac, model=model, forwards=nic.forwards))
-            continue
-        interface = _pod_interface(nic)
-        taken = links.take_over(interface, nic.bridge, nic.tap, plugged=not nic.is_down)
-        cards.append(qemu.Card(mac=nic.mac or taken.mac, tap=nic.tap, mtu=taken.mtu, model=model))
-    return tuple(cards)
+            behind = masquerade.set_up(nic, mac, tools)
+            served.append(behind)
+            mtu = behind.mtu
+        model = machine.model(vm, nic)
+        cards.append(qemu.Card(mac, nic.tap, mtu=mtu, model=model, is_down=nic.is_down))
+    return tuple(cards), served
 
 
 def _pod_interface(nic: machine.Nic) -> str:

@@ -27,7 +27,7 @@ NOT_COPIED = (
 )
 COPIED_FIELDS = (
     *("nodeSelector", "tolerations", "affinity", "topologySpreadConstraints"),
-    *("priorityClassName", "schedulerName"),
+    *("priorityClassName", "schedulerName", "dnsConfig", "dnsPolicy"),
 )
 
 Object = dict[str, Any]

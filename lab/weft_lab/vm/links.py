@@ -1,4 +1,4 @@
-"""How does a guest take over the pod's interface? Bridge and tap in the pod's namespace.
+"""How is a guest joined to its pod's interface? Bridge and tap in the pod's namespace.
 
 Plain ioctls (netdevice(7), bridge and tun headers of the kernel): starting a netlink library
 would cost more than all that is done here.
@@ -11,20 +11,26 @@ import fcntl
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
 from pathlib import Path
 
 from weft import errors
 
 SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8913, 0x8914
-SIOCSIFADDR, SIOCGIFMTU, SIOCSIFMTU = 0x8916, 0x8921, 0x8922
+SIOCGIFADDR, SIOCSIFADDR = 0x8915, 0x8916
+SIOCGIFNETMASK, SIOCSIFNETMASK = 0x891B, 0x891C
+SIOCGIFMTU, SIOCSIFMTU = 0x8921, 0x8922
 SIOCSIFHWADDR, SIOCGIFHWADDR = 0x8924, 0x8927
 SIOCBRADDBR, SIOCBRADDIF = 0x89A0, 0x89A2
 SIOCGIFINDEX = 0x8933
 TUNSETIFF, TUNSETPERSIST = 0x400454CA, 0x400454CB
 IFF_UP, ARPHRD_ETHER = 0x1, 1
 IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x0002, 0x1000, 0x4000
+BRIDGE_MAC = "02:00:00:00:00:00"  # KubeVirt's, of the pod's end towards a guest behind it
+
+Interface = IPv4Interface | IPv6Interface
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,25 +49,87 @@ def take_over(interface: str, bridge: str, tap: str, *, plugged: bool = True) ->
     """
     with _socket() as handle:
         taken = Taken(mac=_mac(handle, interface), mtu=_mtu(handle, interface))
-        _call(handle, SIOCBRADDBR, bridge.encode().ljust(16, b"\0"), bridge)
+        _add_bridge(handle, bridge, tap, taken.mtu, other_mac(taken.mac, step=2))
         for name in (interface, bridge):
             _forget_addresses(handle, name)
-        _add_tap(tap)
-        _forget_addresses(handle, tap)
         _set_up(handle, interface, up=False)
         _set_mac(handle, interface, other_mac(taken.mac))
-        for name in (tap, bridge):
-            _call(handle, SIOCSIFMTU, _request(name, struct.pack("<i", taken.mtu)), name)
-        _bridge_setting(bridge, "multicast_snooping", "0")
-        _set_mac(handle, bridge, other_mac(taken.mac, step=2))
-        joined = (interface, tap) if plugged else (tap,)
-        for name in joined:
-            _call(
-                handle, SIOCBRADDIF, _request(bridge, struct.pack("<i", _index(handle, name))), name
-            )
-        for name in (*joined, bridge):
-            _set_up(handle, name, up=True)
+        for name in (interface, tap) if plugged else (tap,):
+            _join(handle, bridge, name)
+        _set_up(handle, bridge, up=True)
     return taken
+
+
+def stand_before(
+    bridge: str, tap: str, mtu: int, addresses: Sequence[Interface], *, plugged: bool = True
+) -> None:
+    """A new `bridge` that has `addresses`, and a new `tap` on it if that is `plugged`."""
+    with _socket() as handle:
+        _add_bridge(handle, bridge, tap, mtu, BRIDGE_MAC)
+        if plugged:
+            _join(handle, bridge, tap)
+        # The guest is no router of the pod's, and nobody else is there to have the same address.
+        # What comes from the pod's loopback goes to the guest like all else.
+        for setting, value in (
+            (f"ipv6/conf/{bridge}/accept_ra", "0"),
+            (f"ipv6/conf/{bridge}/accept_dad", "0"),
+            (f"ipv4/conf/{bridge}/route_localnet", "1"),
+        ):
+            with contextlib.suppress(FileNotFoundError):  # a kernel without IPv6
+                Path(f"/proc/sys/net/{setting}").write_text(value)
+        _set_up(handle, bridge, up=True)
+        for address in addresses:
+            _give(handle, bridge, address)
+
+
+def mtu(interface: str) -> int:
+    with _socket() as handle:
+        return _mtu(handle, interface)
+
+
+def addresses(interface: str) -> list[Interface]:
+    """Its first IPv4 address, if any, and its global IPv6 addresses."""
+    found: list[Interface] = []
+    with _socket() as handle, contextlib.suppress(OSError):  # EADDRNOTAVAIL: it has none
+        given, mask = (
+            IPv4Address(fcntl.ioctl(handle.fileno(), number, _request(interface))[20:24])
+            for number in (SIOCGIFADDR, SIOCGIFNETMASK)
+        )
+        found.append(IPv4Interface(f"{given}/{mask}"))
+    with contextlib.suppress(FileNotFoundError):  # a kernel without IPv6
+        for line in Path("/proc/net/if_inet6").read_text().splitlines():
+            digits, _index, length, scope, _flags, name = line.split()
+            if name == interface and int(scope, 16) == 0:
+                found.append(IPv6Interface((bytes.fromhex(digits), int(length, 16))))
+    return found
+
+
+def _add_bridge(handle: socket.socket, bridge: str, tap: str, mtu: int, mac: str) -> None:
+    """Both down and apart. The tap has no address; what the bridge has is for the caller to say."""
+    _call(handle, SIOCBRADDBR, bridge.encode().ljust(16, b"\0"), bridge)
+    _add_tap(tap)
+    _forget_addresses(handle, tap)
+    for name in (tap, bridge):
+        _call(handle, SIOCSIFMTU, _request(name, struct.pack("<i", mtu)), name)
+    _bridge_setting(bridge, "multicast_snooping", "0")
+    _set_mac(handle, bridge, mac)
+
+
+def _join(handle: socket.socket, bridge: str, port: str) -> None:
+    request = _request(bridge, struct.pack("<i", _index(handle, port)))
+    _call(handle, SIOCBRADDIF, request, port)
+    _set_up(handle, port, up=True)
+
+
+def _give(handle: socket.socket, name: str, address: Interface) -> None:
+    if isinstance(address, IPv4Interface):
+        for number, value in ((SIOCSIFADDR, address.ip), (SIOCSIFNETMASK, address.netmask)):
+            packed = struct.pack("<HH4s", socket.AF_INET, 0, value.packed)
+            _call(handle, number, _request(name, packed), name)
+        return
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as handle6:
+        length, index = address.network.prefixlen, _index(handle, name)
+        _call(handle6, SIOCSIFADDR, struct.pack("<16sIi", address.ip.packed, length, index), name)
 
 
 def other_mac(mac: str, step: int = 1) -> str:

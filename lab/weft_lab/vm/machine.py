@@ -9,12 +9,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 from weft_lab.vm import quantity
 
 DISK_ANNOTATION = "lab.weft/disk-image"
 BUILT_IN_MODEL = "virtio"
+PRIMARY = "eth0"  # a pod's interface of its own network
+INSIDE, INSIDE6 = IPv4Network("10.0.2.0/24"), IPv6Network("fd10:0:2::/120")  # KubeVirt's
 MEMORY_FLOOR = 160 << 20  # the built-in guest's kernel and files need that much
 MEMORY_DEFAULT = 192 << 20
 
@@ -23,8 +26,9 @@ MEMORY_DEFAULT = 192 << 20
 class Nic:
     """One network card. `network` is "" for the pod's own network, else "<namespace>/<nad>".
 
-    `pod_interface` is the interface in the pod that the guest takes over; a card with user
-    networking has none. `forwards` are (protocol, port) that outsiders may reach through the pod.
+    `pod_interface` is the interface in the pod that the guest takes over, or, with the binding
+    `masquerade`, the one behind which it has its own networks `inside` and `inside6`. `forwards`
+    are the (protocol, port) that others may reach through the pod; none: all.
     `is_down`: the guest sees a card without its cable.
     """
 
@@ -37,6 +41,8 @@ class Nic:
     model: str = "virtio"
     forwards: tuple[tuple[str, int], ...] = ()
     is_down: bool = False
+    inside: IPv4Network = INSIDE
+    inside6: IPv6Network = INSIDE6
 
     @property
     def bridge(self) -> str:
@@ -44,7 +50,7 @@ class Nic:
 
     @property
     def tap(self) -> str:
-        return f"tap{self.pod_interface.removeprefix('pod')}"[:15]
+        return f"tap{self.pod_interface.removeprefix('pod').removeprefix('eth')}"[:15]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,13 +172,14 @@ def _nics(spec: Mapping[str, Any], namespace: str) -> list[Nic]:
         name = interface["name"]
         network = by_name.get(name, {})
         nad = (network.get("multus") or {}).get("networkName", "")
+        own = network.get("pod") or {}
         nics.append(
             Nic(
                 name=name,
-                # The pod's own address is the pod's: a bridge on it is served by user networking.
+                # The pod's own address is the pod's: a bridge on it is served as masquerade.
                 binding=binding(interface) if nad else "masquerade",
                 network=nad if "/" in nad or not nad else f"{namespace}/{nad}",
-                pod_interface=pod_interface(name) if nad else "",
+                pod_interface=pod_interface(name) if nad else PRIMARY,
                 position=secondary.index(name) + 1 if nad else 0,
                 mac=str(interface.get("macAddress") or "").lower().replace("-", ":"),
                 model=interface.get("model") or "virtio",
@@ -181,9 +188,20 @@ def _nics(spec: Mapping[str, Any], namespace: str) -> list[Nic]:
                     (str(port.get("protocol") or "TCP").lower(), int(port["port"]))
                     for port in interface.get("ports") or ()
                 ),
+                **_inside(own),
             )
         )
     return nics
+
+
+def _inside(own: Mapping[str, Any]) -> dict[str, Any]:
+    """The networks of a guest behind its pod, where the manifest chooses them."""
+    found: dict[str, Any] = {}
+    if own.get("vmNetworkCIDR"):
+        found["inside"] = IPv4Network(own["vmNetworkCIDR"], strict=False)
+    if own.get("vmIPv6NetworkCIDR"):
+        found["inside6"] = IPv6Network(own["vmIPv6NetworkCIDR"], strict=False)
+    return found
 
 
 def _cpus(domain: Mapping[str, Any]) -> int:

@@ -33,13 +33,13 @@ KERNEL_ARGUMENTS_TCG = " lpj=10000000"
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A network card: on a tap, or with `tap` empty on QEMU's own user network."""
+    """A network card, and the tap that it is on. `is_down`: it has no cable from the beginning."""
 
     mac: str
-    tap: str = ""
+    tap: str
     mtu: int = 0
     model: str = "virtio"
-    forwards: tuple[tuple[str, int], ...] = ()
+    is_down: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,8 @@ def arguments(launch: Launch) -> list[str]:
     for name, port in (("agent", AGENT_PORT), ("power", POWER_PORT)):
         args += ["-chardev", _socket(launch, name)]
         args += _device(driver="virtserialport", chardev=name, name=port, id=f"{name}-port")
+    if any(card.is_down for card in launch.cards):
+        args += ["-S"]  # cables can be taken off a machine only after its cards were made
     for index, card in enumerate(launch.cards):
         args += _card(card, index, ports=launch.image is None)
     for index, drive in enumerate(launch.drives):
@@ -135,21 +137,9 @@ def user_mac(name: str, index: int) -> str:
 
 
 def _card(card: Card, index: int, *, ports: bool) -> list[str]:
-    net: Json
-    if card.tap:
-        net = {
-            "type": "tap",
-            "ifname": card.tap,
-            "script": "no",
-            "downscript": "no",
-            "vhost": False,
-        }
-    else:
-        net = {"type": "user", "ipv6": False, "net": "10.0.2.0/24", "host": "10.0.2.1"}
-        net |= {"dns": "10.0.2.3", "dhcpstart": "10.0.2.2"}
-        forwards = [{"str": f"{kind}::{port}-:{port}"} for kind, port in card.forwards]
-        net |= {"hostfwd": forwards} if forwards else {}
-    args = ["-netdev", json.dumps({"id": netdev(index), **net})]
+    net: Json = {"type": "tap", "id": netdev(index), "ifname": card.tap, "vhost": False}
+    net |= {"script": "no", "downscript": "no"}
+    args = ["-netdev", json.dumps(net)]
     driver = "virtio-net-pci" if card.model == "virtio" else card.model
     front: Json = {"netdev": netdev(index), "id": f"card{index}", "mac": card.mac, "romfile": ""}
     if card.mtu and card.model == "virtio":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Network, IPv6Network
 
 Rule = tuple[re.Pattern[str], str]
 
@@ -50,6 +51,31 @@ def ports(listed: object) -> Iterator[tuple[str, object, str]]:
             yield f"[{index}].port", number, "must be from 1 to 65535"
         if protocol is not None and protocol not in PROTOCOLS:
             yield f"[{index}].protocol", protocol, f"must be {' or '.join(PROTOCOLS)}"
+
+
+def pod_network(own: object) -> Iterator[tuple[str, object, str]]:
+    """What is wrong with a network's `pod`: field below it, value, rule."""
+    if own is not None and not isinstance(own, Mapping):
+        yield "", own, "must be an object"
+    for field, kind, example in (
+        ("vmNetworkCIDR", IPv4Network, "10.11.12.0/24"),
+        ("vmIPv6NetworkCIDR", IPv6Network, "fd10:0:3::/120"),
+    ):
+        value = own.get(field) if isinstance(own, Mapping) else None
+        if value in (None, ""):
+            continue
+        rule = f"must be an {kind.__name__[:4]} network of four or more hosts, such as {example}"
+        try:
+            known = kind(value, strict=False) if isinstance(value, str) and "/" in value else None
+        except ValueError:
+            known = None
+        if known is None or known.num_addresses < 4 or _is_special(known):
+            yield f".{field}", value, rule
+
+
+def _is_special(network: IPv4Network | IPv6Network) -> bool:
+    """No host can have such addresses."""
+    return network.is_multicast or network.is_loopback or network.is_link_local
 
 
 def state(interface: Mapping[str, object]) -> Iterator[tuple[object, str]]:

@@ -222,11 +222,14 @@ def _scheduled(conditions: Sequence[Object], pod: Object, now: str) -> list[Json
 
 
 def interfaces(
-    vm: machine.Machine, macs: Sequence[str], guest: Sequence[GuestInterface], pod_ip: str = ""
+    vm: machine.Machine,
+    macs: Sequence[str],
+    guest: Sequence[GuestInterface],
+    pod_ips: Sequence[str] = (),
 ) -> list[Json]:
     """status.interfaces: the domain's cards in order, then what only the guest has.
 
-    A card on QEMU's user network is reached at the pod's address, so that is what it shows. A
+    A card behind its pod is reached at the pod's addresses, so these are what it shows. A
     guest's bridge or VLAN may have its card's MAC: the card is the first that has it.
     """
     rest = list(guest)
@@ -235,8 +238,8 @@ def interfaces(
         entry: Json = {"name": nic.name, "mac": mac, "infoSource": "domain", "queueCount": 1}
         if nic.is_down:
             entry["linkState"] = "down"
-        if nic.pod_interface:
-            entry["podInterfaceName"] = nic.pod_interface
+        entry["podInterfaceName"] = nic.pod_interface
+        if nic.network:
             entry["infoSource"] = "domain, multus-status"
         seen = next((one for one in rest if one.mac.lower() == mac.lower()), None)
         addresses = _addresses(seen) if seen else []
@@ -244,8 +247,8 @@ def interfaces(
             rest.remove(seen)
             entry["interfaceName"] = seen.name
             entry["infoSource"] += ", guest-agent"
-        if nic.binding != "bridge" and pod_ip:
-            addresses = [pod_ip]
+        if nic.binding != "bridge" and pod_ips:
+            addresses = list(pod_ips)
         if addresses:
             entry["ipAddress"] = addresses[0]
             entry["ipAddresses"] = addresses

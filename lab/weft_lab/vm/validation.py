@@ -171,6 +171,9 @@ class _Check:
                 )
             elif sources == ["multus"]:
                 yield from self._multus(network["multus"], f"{where}.multus")
+            else:
+                for field, value, rule in schema.pod_network(network["pod"]):
+                    yield self.wrong(f"{where}.pod{field}", value, rule)
 
     def _multus(self, multus: Any, at: str) -> Findings:
         if not isinstance(multus, Mapping):

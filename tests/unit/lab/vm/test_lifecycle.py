@@ -230,8 +230,9 @@ def test_interfaces_join_domain_and_guest() -> None:
         ),
         agentclient.GuestInterface("br0", "02:ff:00:00:00:01", ()),
     ]
-    first, second, third = status.interfaces(vm_, macs, guest, "10.244.1.2")
-    assert (first["name"], first["ipAddresses"]) == ("default", ["10.244.1.2"])
+    first, second, third = status.interfaces(vm_, macs, guest, ("10.244.1.2", "fd00::2"))
+    assert (first["name"], first["ipAddresses"]) == ("default", ["10.244.1.2", "fd00::2"])
+    assert (first["podInterfaceName"], first["infoSource"]) == ("eth0", "domain, guest-agent")
     assert (second["interfaceName"], second["ipAddress"]) == ("eth1", "10.1.1.1")
     assert second["ipAddresses"] == ["10.1.1.1", "fd00::1", "fe80::1"]
     assert (third["interfaceName"], third["infoSource"]) == ("br0", "guest-agent")

@@ -45,9 +45,10 @@ def test_an_instance_becomes_a_machine() -> None:
     first, second = vm.nics
     assert (first.binding, first.pod_interface, first.forwards) == (
         "masquerade",
-        "",
+        "eth0",
         (("tcp", 80),),
     )
+    assert (first.bridge, first.tap) == ("k6t-eth0", "tap0")
     digest = hashlib.sha256(b"overlay").hexdigest()[:11]
     assert second.pod_interface == f"pod{digest}"
     assert (second.bridge, second.tap) == (f"k6t-{digest}", f"tap{digest}")
@@ -88,7 +89,10 @@ def launch(**changes: Any) -> qemu.Launch:
         "memory": 200 << 20,
         "cpus": 2,
         "accelerator": "tcg",
-        "cards": (qemu.Card("02:00:00:00:00:01"), qemu.Card("02:00:00:00:00:02", "tap0", 1300)),
+        "cards": (
+            qemu.Card("02:00:00:00:00:01", "tap0"),
+            qemu.Card("02:00:00:00:00:02", "tap1", 1300),
+        ),
         "drives": (qemu.Drive("/seed,1", read_only=True, serial=qemu.SEED_SERIAL),),
         "image": IMAGE,
         "sockets": tuple((name, 10 + at) for at, name in enumerate(qemu.SOCKETS)),
@@ -128,12 +132,10 @@ def test_cards_keep_their_order_mac_and_mtu() -> None:
     assert "host_mtu" not in cards[0]
 
 
-def test_masquerade_is_kubevirts_network() -> None:
-    card = qemu.Card("02:00:00:00:00:01", forwards=(("tcp", 80),))
-    (user,) = values(qemu.arguments(launch(cards=(card,))), "-netdev")
-    assert (user["net"], user["host"]) == ("10.0.2.0/24", "10.0.2.1")
-    assert user["dhcpstart"] == "10.0.2.2"
-    assert user["hostfwd"] == [{"str": "tcp::80-:80"}]
+def test_a_guest_waits_until_its_cables_are_off() -> None:
+    assert "-S" not in qemu.arguments(launch())
+    down = qemu.Card("02:00:00:00:00:01", "tap0", is_down=True)
+    assert "-S" in qemu.arguments(launch(cards=(*launch().cards, down)))
 
 
 def test_an_image_boots_through_firmware_with_kubevirts_names() -> None:
@@ -163,10 +165,10 @@ def test_a_disk_has_one_format_and_no_other_file() -> None:
 @given(st.text(max_size=30), st.text(max_size=30), st.text(max_size=30))
 def test_whatever_a_manifest_says_is_one_value(serial: str, model: str, path: str) -> None:
     """Validation lets little of this come here; it would change nothing else if it did."""
-    card = qemu.Card("02:00:00:00:00:01", model=model)
+    card = qemu.Card("02:00:00:00:00:01", "tap0", model=model)
     drive = qemu.Drive(path, serial=serial)
     plain = qemu.arguments(
-        launch(cards=(qemu.Card("02:00:00:00:00:01"),), drives=(qemu.Drive("p"),))
+        launch(cards=(qemu.Card("02:00:00:00:00:01", "tap0"),), drives=(qemu.Drive("p"),))
     )
     args = qemu.arguments(launch(cards=(card,), drives=(drive,)))
     assert len(args) == len(plain)
@@ -276,11 +278,20 @@ def test_a_card_that_the_stand_in_cannot_drive_is_told() -> None:
     assert "ModelReplaced" not in [reason for _, reason, _ in advice.on(vmi)]
 
 
-def test_masquerade_without_ports_is_told() -> None:
-    vmi = manifests.instance()
-    assert "NoPortsForwarded" not in [reason for _, reason, _ in advice.on(vmi)]
-    bare = manifests.bent(vmi, "spec.domain.devices.interfaces.0.ports", None)
-    assert "NoPortsForwarded" in [reason for _, reason, _ in advice.on(bare)]
+def test_a_manifest_chooses_the_networks_behind_the_pod() -> None:
+    (default, _) = machine.read(manifests.instance()).nics
+    assert (str(default.inside), str(default.inside6)) == ("10.0.2.0/24", "fd10:0:2::/120")
+    own = {"vmNetworkCIDR": "10.7.7.9/28", "vmIPv6NetworkCIDR": "fd07::/120"}
+    chosen = manifests.bent(manifests.instance(), "spec.networks.0.pod", own)
+    (default, _) = machine.read(chosen).nics
+    assert (str(default.inside), str(default.inside6)) == ("10.7.7.0/28", "fd07::/120")
+
+
+def test_the_pod_has_the_machines_resolver() -> None:
+    config = {"nameservers": ["192.0.2.53"], "searches": ["x.example"]}
+    vmi = manifests.bent(manifests.instance(), "spec.dnsConfig", config)
+    assert launcherpod.render(vmi, "/py")["spec"]["dnsConfig"] == config
+    assert "FieldIgnored" not in [reason for _, reason, _ in advice.on(vmi)]
 
 
 def test_an_absent_interface_is_nowhere_and_one_that_is_down_has_no_cable() -> None:
