@@ -23,6 +23,23 @@ Name = Annotated[
     str, typer.Option("--name", "-n", help="Name of the lab; several can run at once.")
 ]
 
+Subnets = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SUBNETS",
+        help="Subnets of that network, with the length of a node's part; two for dual stack."
+        f"  \\[default: {spec.CLUSTER_SUBNETS}]",
+    ),
+]
+
+Namespaces = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAMESPACES",
+        help=f"{settings.GLOBAL_NAMESPACES_MEAN}  \\[default: as last time]",
+    ),
+]
+
 Disks = Annotated[
     list[str] | None,
     typer.Option(
@@ -61,21 +78,8 @@ def up_(
             " on each node.  \\[default: weft]"
         ),
     ] = None,
-    cluster_subnets: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SUBNETS",
-            help="Subnets of that network, with the length of a node's part; two for dual stack."
-            f"  \\[default: {spec.CLUSTER_SUBNETS}]",
-        ),
-    ] = None,
-    global_namespaces: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAMESPACES",
-            help=f"{settings.GLOBAL_NAMESPACES_MEAN}  \\[default: as last time]",
-        ),
-    ] = None,
+    cluster_subnets: Subnets = None,
+    global_namespaces: Namespaces = None,
     disks: Disks = None,
     form: output.Option = output.Output.text,
 ) -> None:

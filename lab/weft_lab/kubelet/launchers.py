@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from weft import errors
+from weft.kube import client, resources
 from weft_lab.kubelet import isolation, sandbox, security, syscalls
 from weft_lab.runtime import pythonpath
 from weft_lab.vm import disks, launcher, launcherpod, machine, qemu, ready, schema, validation
@@ -29,18 +30,32 @@ DESCRIPTOR = 200  # of the first disk
 _SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc/alternatives", "/etc/ld.so.cache")
 
 
+InstanceOf = Callable[[str, str], Awaitable[Object | None]]
+
+
 async def _nobodys(namespace: str, name: str) -> None:
     return None
 
 
+def finder(api: client.Client) -> InstanceOf:
+    """Finds a VirtualMachineInstance by namespace and name, as it is now."""
+
+    async def instance_of(namespace: str, name: str) -> Object | None:
+        try:
+            return await api.get(resources.VMIS, name, namespace)
+        except client.NotFound:
+            return None
+
+    return instance_of
+
+
 @dataclass
 class Launchers:
-    """`folders` are those of disks; `instance_of` finds a VirtualMachineInstance by namespace and
-    name, None where there is none."""
+    """`folders` are those of disks; `instance_of` gives None where there is no instance."""
 
     folders: tuple[disks.Folder, ...]
     environment: dict[str, str]
-    instance_of: Callable[[str, str], Awaitable[Object | None]] = _nobodys
+    instance_of: InstanceOf = _nobodys
     _ready: asyncio.Task[ready.Ready] | None = field(default=None, init=False)
 
     async def order(self, pod: Object, container: Object, order: Object) -> Object:

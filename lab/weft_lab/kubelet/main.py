@@ -74,12 +74,6 @@ async def run(config: Config) -> None:
             subnet = IPv4Network(known["spec"]["podCIDR"])
             return primary.Primary(subnet, config.run / "primary")
 
-        async def instance_of(namespace: str, name: str) -> dict[str, Any] | None:
-            try:
-                return await api.get(resources.VMIS, name, namespace)
-            except client.NotFound:
-                return None
-
         async def serve_pods() -> None:
             meta = attach.Meta(
                 client=api,
@@ -88,9 +82,8 @@ async def run(config: Config) -> None:
                 primary=None if config.primary == "weft" else await bridge(),
                 path=str(config.run / "cni/bin"),
             )
-            machines = launchers.Launchers(
-                config.disks, launchers.variables(os.environ), instance_of
-            )
+            variables = launchers.variables(os.environ)
+            machines = launchers.Launchers(config.disks, variables, launchers.finder(api))
             await pods.Pods(api, mine, meta, recorder, environment, machines).run()
 
         async def beat() -> None:
