@@ -14,6 +14,7 @@ import pytest
 from tests.real.test_zone import build, pings
 from tests.support.patience import PATIENCE
 from tests.support.realised import Cluster, Kept, alongside
+from weft import names
 from weft.control.zone import derived
 from weft.ovn import tables
 from weft.ovsdb import contents
@@ -228,7 +229,8 @@ async def test_a_northd_that_does_not_run_is_said(
     monkeypatch.setattr(derived.log, "warning", lambda *_: told.set())
     async with watched(a) as made, asyncio.timeout(PATIENCE):
         await told.wait()
-        assert "northd does not answer" in made.trouble
+        assert "northd has not answered since " in made.trouble
+        assert f"(it leaves {names.TOUCHED} in SB_Global.options)" in made.trouble
         await asyncio.to_thread(a.zone.start, "ovn-northd")
         await made.confirmed()
         assert made.trouble == ""

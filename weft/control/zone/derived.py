@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -201,26 +202,33 @@ class Derived:
         await self._grouped(is_there=False)
 
     async def _computed(self) -> None:
+        since = datetime.now(UTC)
         while True:
             try:
                 await self._sb.wait_for(tables.GLOBAL, "", _is_untouched, ANSWER)
                 return
             except errors.NotReady:
-                self._is_late()
+                self._is_late(since, f"it leaves {names.TOUCHED} in SB_Global.options")
 
     async def _grouped(self, *, is_there: bool) -> None:
         """Returns when northd has written what it derives from weft's group, or taken it out."""
+        since, group = datetime.now(UTC), names.TOUCHED_GROUP
+        late = f"it does not {'write' if is_there else 'take out'} port group {group} of Southbound"
         while True:
             try:
                 await self._sb.transact([_wait_for_group(is_there=is_there)])
                 return
             except errors.Conflict:
-                self._is_late()
+                self._is_late(since, late)
                 # A row of that name that another made goes with a recompute.
                 await self._sb.transact([_touch()])
 
-    def _is_late(self) -> None:
-        self.trouble = f"northd does not answer within {ANSWER:g} s; is it running?"
+    def _is_late(self, since: datetime, what: str) -> None:
+        """Another version of OVN may not do what weft waits for: it is told by name."""
+        self.trouble = (
+            f"northd has not answered since {since:%H:%M:%S} UTC ({what}); is it running, and of a "
+            "version that weft is tested with?"
+        )
         log.warning("%s", self.trouble)
 
 
