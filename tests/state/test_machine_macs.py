@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from tests.state.test_claims import claim
 from tests.support import cluster_world as world
-from tests.support.cluster_world import allocations, managed, settled
+from tests.support.cluster_world import allocations, managed, messages, settled
 from tests.support.memory_api import MemoryApi
-from weft.kube.resources import NADS, PODS
+from weft.kube.resources import IPAMCLAIMS, NADS, PODS
 
 
-def launcher(name: str, machine: str, networks: str = "plain") -> dict[str, Any]:
+def launcher(name: str, machine: str, networks: object = "plain") -> dict[str, Any]:
     """A machine's pod, as KubeVirt makes it: of another name for each run."""
     made: dict[str, Any] = world.pod(name, networks)
     owner = {"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance", "name": machine}
@@ -66,3 +69,29 @@ async def test_a_pod_that_is_made_again_under_its_name_keeps_its_mac() -> None:
         api.put(PODS, world.pod("web-0", "plain", uid="second"))
         await settled(api, manager)
         assert macs(api, "web-0") == before
+
+
+@pytest.mark.parametrize(
+    ("networks", "keeps", "is_told"),
+    [
+        ("kept", True, True),
+        ("kept", False, False),
+        ([{"name": "kept", "ips": ["10.1.0.9/24"]}], True, False),
+        ([{"name": "kept", "ipam-claim-reference": "db"}], True, False),
+    ],
+    ids=["no claim", "no promise", "an address", "a claim"],
+)
+async def test_whose_address_goes_although_its_network_may_keep_it_is_told(
+    networks: object, keeps: bool, is_told: bool
+) -> None:
+    api = MemoryApi()
+    api.put(NADS, world.nad("kept", allowPersistentIPs=keeps))
+    api.put(IPAMCLAIMS, claim("db", "kept"))
+    async with managed(api) as manager:
+        api.put(PODS, launcher("launcher-a", "db", networks))
+        api.put(PODS, world.pod("web-0", "kept"))
+        await settled(api, manager)
+        assert allocations(api, "launcher-a")
+        told = [each for each in messages(api, "launcher-a") if "AddressNotKept" in each]
+        assert bool(told) is is_told
+        assert not any("AddressNotKept" in each for each in messages(api, "web-0")), "no machine"

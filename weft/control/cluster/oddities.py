@@ -1,7 +1,7 @@
 """Which mistakes of a running pod get an Event, without any change to its allocations?
 
-Its networks were changed after it started, its address is outside its node's subnet now, its
-annotation was lost or cannot be written.
+Its networks were changed after it started, its address is outside its node's subnet now or will not
+be kept, its annotation was lost or cannot be written.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ class Oddities:
             return overlaps.REASON, error
         if (error := self._unfollowed(pod)) is not None:
             return addressrequests.REASON, error
+        if (error := self._unkept(pod)) is not None:
+            return "AddressNotKept", error
         return None
 
     def _change(self, pod: Object) -> errors.InvalidInput | None:
@@ -79,6 +81,27 @@ class Oddities:
         return next(
             iter(addressrequests.unfollowed(label(pod), annotations, nads, primary=primary)), None
         )
+
+    def _unkept(self, pod: Object) -> errors.InvalidInput | None:
+        """A virtual machine whose network may keep addresses, and which has no claim that would."""
+        if not (machine := wishes.machine(pod)):
+            return None
+        for each in wishes.attachments(pod):
+            network = self._networks.find(each.nad) if each.nad else None
+            if network is None or not (network.spec.allow_persistent_ips and network.spec.subnets):
+                continue
+            if not (each.ipam_claim or each.addresses):
+                return errors.InvalidInput(
+                    label(pod),
+                    names.NETWORKS,
+                    None,
+                    f"names no IPAMClaim for {each.nad}, so that its allowPersistentIPs keeps "
+                    f"nothing: virtual machine {machine} has another address and MAC after a "
+                    "restart",
+                    hint="name one by ipam-claim-reference, or ask for an address, for a machine "
+                    "by the annotation network.kubevirt.io/addresses",
+                )
+        return None
 
 
 def label(pod: Object) -> str:

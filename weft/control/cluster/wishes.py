@@ -161,6 +161,11 @@ def interfaces(pod: Object) -> Mapping[str, str]:
     return dict(made) if isinstance(made, tuple) else {}
 
 
+def machine(pod: Object) -> str:
+    """The virtual machine that the pod is made for, "" for none."""
+    return str(pod.get("machine", ""))
+
+
 def identity(pod: Object) -> str:
     """Whose NICs the pod's are: its machine's, or those of any pod of its name."""
     meta = pod["metadata"]
