@@ -33,6 +33,23 @@ FAULTS = {
 }
 
 
+# What follows the schema is the server's to judge.
+BROKEN_BODY = {
+    "garbage behind the schema": "n=$(head -1 {path} | cut -d' ' -f3);"
+    " head -c $(($(head -1 {path} | wc -c) + n)) {path} > /run/head;"
+    " (cat /run/head; echo garbage; head -c 3000 /dev/urandom) > {path}",
+    "ends in a record": "truncate -s -7 {path}",
+    "only the schema": "n=$(head -1 {path} | cut -d' ' -f3);"
+    " truncate -s $(($(head -1 {path} | wc -c) + n)) {path}",
+}
+# What answers where the database is whole: OVN's own first row, or a bridge.
+ASKS = {
+    "nb": ("ovn-nbctl", "--timeout=30", "wait-until", "NB_Global", ".", "nb_cfg>=0"),
+    "sb": ("ovn-sbctl", "--timeout=30", "wait-until", "SB_Global", ".", "nb_cfg>=0"),
+    "ovsdb": ("ovs-vsctl", "--timeout=30", "wait-until", "Interface", "ul-node1", "ofport>0"),
+}
+
+
 @pytest.fixture(scope="module")
 def lab(
     tmp_path_factory: pytest.TempPathFactory, toolchain: Toolchain
@@ -60,10 +77,13 @@ def until(holds: Any) -> Any:
 
 
 def spoil(lab: support.LabHouse, part: str, how: str) -> None:
-    """Break the file, and end its server as a crash would; until another one answers."""
+    """Break the file, and end its server as a crash would; until another one answers.
+
+    The server stands still meanwhile: else it may write to the file that is broken."""
     before = service(f"node1/{part}")
-    lab.run("node1", "sh", "-c", how.format(path=PATHS[part]))
-    lab.run("node1", "sh", "-c", f"kill -9 $(cat {pidfile(part)})")
+    spoiled = how.format(path=PATHS[part])
+    said = f"p=$(cat {pidfile(part)}); kill -STOP $p; {spoiled}; kill -9 $p"
+    lab.run("node1", "sh", "-c", said)
 
     def is_another() -> bool:
         now = service(f"node1/{part}")
@@ -94,6 +114,16 @@ def test_a_file_that_cannot_be_opened_is_made_anew(
     assert note in lab.weft("lab", "status", "--name", "databases").stdout
     kept = lab.run("node1", "ls", "-a", PATHS[part].rpartition("/")[0]).stdout.split()
     assert (PATHS[part].rpartition("/")[2] + ".broken" in kept) or fault == "gone"
+    lab.run("node1", *ASKS[part])
+
+
+@pytest.mark.parametrize("part", PATHS)
+@pytest.mark.parametrize("fault", BROKEN_BODY)
+def test_a_file_whose_records_are_broken_is_whole_again(
+    lab: support.LabHouse, part: str, fault: str
+) -> None:
+    spoil(lab, part, BROKEN_BODY[fault])
+    lab.run("node1", *ASKS[part])
 
 
 def test_a_node_keeps_its_identity_and_reaches_the_others(lab: support.LabHouse) -> None:
