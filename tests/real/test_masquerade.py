@@ -73,10 +73,11 @@ def test_a_guest_goes_out_under_its_pods_address(seen: dict[str, Any]) -> None:
 
 
 def test_a_guest_has_address_router_mtu_and_resolver(seen: dict[str, Any]) -> None:
-    for name, network in (("open", "10.0.2"), ("closed", "10.77.0")):
+    for name, network, length in (("open", "10.0.2", 120), ("closed", "10.77.0", 128)):
         view = seen[name]["view"]
         assert f"inet {network}.2/24" in view
         assert f"default via {network}.1 dev eth0" in view
+        assert f"inet6 fd10:0:2::2/{length}" in view
         assert "mtu 1400" in view
         assert "search one.example two.example\nnameserver 192.0.2.53" in view
     assert "192.0.2.77" in seen["open"]["named"], "a name server beyond the pod answers"

@@ -76,6 +76,17 @@ ethernets:
 """
 
 
+# What KubeVirt's guests write that have their address by DHCPv6: nobody advertises a way out.
+LEASED = """
+version: 2
+ethernets:
+  eth0:
+    dhcp4: true
+    dhcp6: true
+    gateway6: "fe80::ff:fe00:0"
+"""
+
+
 def instance(name: str) -> dict[str, Any]:
     interfaces: list[dict[str, Any]] = [{"name": "default", "masquerade": {}}]
     networks: list[dict[str, Any]] = [{"name": "default", "pod": {}}]
@@ -84,7 +95,8 @@ def instance(name: str) -> dict[str, Any]:
         networks[0]["pod"] = {"vmNetworkCIDR": "10.77.0.0/24"}
         interfaces.append({"name": "cut", "bridge": {}, "state": "down"})
         networks.append({"name": "cut", "multus": {"networkName": "nad"}})
-    seed = {"userData": USER_DATA, "networkData": NETWORK_DATA}
+    data = LEASED if name == "closed" else NETWORK_DATA
+    seed = {"userData": USER_DATA, "networkData": data}
     return {
         "metadata": {"name": name, "namespace": "default", "uid": f"uid-{name}"},
         "spec": {

@@ -13,13 +13,14 @@ import signal
 import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from ipaddress import ip_interface
+from ipaddress import IPv4Address, IPv6Address, ip_interface
 from pathlib import Path
 
 from weft import errors
+from weft.ovn import dhcpv6
 from weft_lab.kubelet import syscalls
 from weft_lab.runtime import toolchain
-from weft_lab.vm import dhcpd, links, machine, nat
+from weft_lab.vm import dhcp6, dhcpd, links, machine, nat
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 PAUSE = 1.0  # seconds until a DHCP server that ended is started again
@@ -114,30 +115,45 @@ def _translate(ruleset: nat.Json, tools: toolchain.Toolchain) -> None:
 async def leases(
     served: Served, hostname: str, place: Path, tools: toolchain.Toolchain
 ) -> AsyncIterator[None]:
-    """A DHCP server for the guest, for as long as the block runs."""
-    inside = next((each for each in served.insides if each.family == "ip"), None)
-    if inside is None:
+    """DHCP servers for the guest, for as long as the block runs."""
+    known = _resolver()
+    async with contextlib.AsyncExitStack() as servers:
+        for inside in served.insides:
+            if isinstance(inside.guest, IPv4Address):
+                settings = _write(served, inside, hostname, known, place)
+                await servers.enter_async_context(_running(settings, tools))
+            else:
+                names = tuple(one for one in known.servers if isinstance(one, IPv6Address))
+                told = dhcpv6.Settings(names, (*known.search, "")[0])
+                servers.enter_context(dhcp6.leases(served.bridge, served.mac, inside.guest, told))
         yield
-        return
-    written = _write(served, inside, hostname, place)
-    task = asyncio.create_task(_serve(written, tools), name="DHCP server")
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
 
 
-def _write(served: Served, inside: nat.Inside, hostname: str, place: Path) -> Path:
-    """The files of the server."""
-    known = dhcpd.Resolver()
+def _resolver() -> dhcpd.Resolver:
     with contextlib.suppress(OSError):
-        known = dhcpd.resolver(RESOLV_CONF.read_text())
+        return dhcpd.resolver(RESOLV_CONF.read_text())
+    return dhcpd.Resolver()
+
+
+def _write(
+    served: Served, inside: nat.Inside, hostname: str, known: dhcpd.Resolver, place: Path
+) -> Path:
+    """The files of udhcpd."""
     text = dhcpd.settings(inside, served.bridge, served.mac, served.mtu, hostname, known, place)
     (place / "udhcpd.leases").touch()
     settings = place / "udhcpd.conf"
     settings.write_text(text)
     return settings
+
+
+@contextlib.asynccontextmanager
+async def _running(settings: Path, tools: toolchain.Toolchain) -> AsyncIterator[None]:
+    task = asyncio.create_task(_serve(settings, tools), name="DHCP server")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 async def _serve(settings: Path, tools: toolchain.Toolchain) -> None:
