@@ -176,6 +176,50 @@ async def test_only_who_is_named_is_heard_as_router(scene: Scene) -> None:
             assert heard == (sent if is_heard else [])
 
 
+TAGS = {
+    "priority": b"\x81\x00\x00\x00",  # of VLAN 0, which a host takes for none
+    "VLAN": b"\x81\x00\x00\x07",
+    "provider": b"\x88\xa8\x00\x00",
+    "twice": b"\x81\x00\x00\x00\x81\x00\x00\x00",
+    "provider and priority": b"\x88\xa8\x00\x00\x81\x00\x00\x00",
+    "three": b"\x88\xa8\x00\x00\x81\x00\x00\x00\x81\x00\x00\x00",
+}
+
+
+@pytest.mark.parametrize("tags", TAGS)
+async def test_tags_lead_nobody_past_the_guard(scene: Scene, tags: str) -> None:
+    rogue, named = scene.rogue, scene.named
+    plain = advertisements(rogue) + leases(rogue, scene.addresses[rogue.mac])
+    tagged = [frame[:12] + TAGS[tags] + frame[12:] for frame in plain]
+    assert await said_within(scene, rogue, tagged, plain) == [[], []]
+    control = advertisements(named)
+    assert await said_within(scene, named, control, control) == [control, control]
+
+
+async def said_within(
+    scene: Scene, sender: Guest, sent: list[bytes], wanted: list[bytes]
+) -> list[list[bytes]]:
+    """Which of these packets each listener hears, with or without tags around them."""
+    end = b"the very end"
+    own = forged.link_local(sender.mac)
+
+    def listen() -> list[list[bytes]]:
+        near, far = scene.ears
+        ends = [
+            frames.udp(sender.mac, to.mac, own, forged.link_local(to.mac), end) for to in scene.ears
+        ]
+        with frames.ear(near.space) as one, frames.ear(far.space) as other:
+            frames.send(sender.space, *sent)
+            frames.send(sender.space, *ends)
+            heard = [ear.until(lambda frame: end in frame) for ear in (one, other)]
+        return [
+            [frame for frame in wanted if any(frame[14:] in each for each in those)]
+            for those in heard
+        ]
+
+    return await asyncio.to_thread(listen)
+
+
 async def test_only_who_is_named_is_heard_as_dhcp_server(scene: Scene) -> None:
     for sender, is_heard in ((scene.rogue, False), (scene.named, True)):
         sent = leases(sender, scene.addresses[sender.mac])
