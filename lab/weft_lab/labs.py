@@ -11,6 +11,7 @@ from weft import errors
 from weft.cli import labs
 from weft.kube import resources
 from weft.kube.client import Client
+from weft.observe.checks import Finding
 from weft.observe.reach import Matrix
 from weft.observe.reading import Addresses
 from weft.policy import netpolicy
@@ -27,6 +28,11 @@ class Local:
 
     def kubeconfig(self, lab: str) -> Path:
         return state.Folder.of(lab or spec.DEFAULT_NAME).kubeconfig
+
+    def machine_findings(self) -> Sequence[Finding]:
+        from weft_lab import machine
+
+        return machine.judge(machine.look())
 
     def is_running(self, lab: str) -> bool:
         peer = state.Folder.of(lab or spec.DEFAULT_NAME).connect()

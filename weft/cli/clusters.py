@@ -63,6 +63,15 @@ def choose(kubeconfig: str = "", context: str = "", lab: str = "", name: str = "
     raise errors.Unavailable("no cluster is chosen", where="command line", hint=hint)
 
 
+def exists() -> bool:
+    """Whether there is a cluster to work on, chosen or by default."""
+    try:
+        chosen = choose()
+    except errors.WeftError:
+        return False
+    return any(Path(file).expanduser().exists() for file in chosen.kubeconfig.split(os.pathsep))
+
+
 def _lab(lab: str, context: str) -> Cluster:
     found = labs.needed("a lab", otherwise="set KUBECONFIG")
     return Cluster(str(found.kubeconfig(lab)), context, lab)

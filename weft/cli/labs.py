@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from weft import errors
 
 if TYPE_CHECKING:
+    from weft.observe.checks import Finding
     from weft.observe.reach import Matrix
     from weft.observe.reading import Addresses
     from weft.policy import netpolicy
@@ -29,6 +30,9 @@ class Labs(Protocol):
 
     def kubeconfig(self, lab: str) -> Path:
         """Where the lab's kubeconfig is, if there is such a lab."""
+
+    def machine_findings(self) -> Sequence[Finding]:
+        """Whether this machine can run a lab."""
 
     def is_running(self, lab: str) -> bool: ...
 

@@ -6,6 +6,7 @@ traceback. A command's module is imported when that command is called, so `weft 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import io
@@ -22,6 +23,7 @@ import weft
 from weft import errors
 from weft.cli import labs, output
 
+VARIABLE = "_WEFT_COMPLETE"  # a shell asks by it what may come next
 # name: (module, what it does). The module has `app`, a group, or `command`, a function.
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "check": ("weft.cli.check", "Find what is wrong with manifests before they are applied."),
@@ -30,6 +32,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "Show who reaches whom on a network, and what is not as expected.",
     ),
     "topology": ("weft.cli.topology", "Draw the networks of a lab or node, or what carries them."),
+    "doctor": ("weft.cli.doctor", "Check a machine before the first run, and a cluster after."),
+    "completion": ("weft.cli.completion", "Complete commands and options in bash, zsh or fish."),
     "cluster-manager": ("weft.cli.cluster_manager", "Decide which pod gets what on which network."),
     "node": ("weft.cli.node", "Run the agent of one node."),
 }
@@ -111,6 +115,8 @@ def fail(error: errors.WeftError, *, as_json: bool) -> None:
 def main() -> int:
     """Run the command line of this process; its exit status."""
     argv = sys.argv[1:]
+    if VARIABLE in os.environ:
+        return _complete()
     as_json = wants_json(argv)
     _show_what_can_be_shown()
     try:
@@ -131,6 +137,15 @@ def main() -> int:
             traceback.print_exc()
         fail(_told(error), as_json=as_json)
         return 1
+
+
+def _complete() -> int:
+    """Tell a shell what may come next; nothing where that cannot be said."""
+    from weft.cli import completion
+
+    with contextlib.suppress(Exception):
+        application(completion.typed())(prog_name="weft")
+    return 0
 
 
 def _run(argv: Sequence[str], as_json: bool) -> int:

@@ -112,6 +112,13 @@ def ensure(report: debian.Report = debian.quiet) -> Toolchain:
     return _read(stamp)
 
 
+def is_ready() -> bool:
+    """Whether `ensure` would find everything in place."""
+    suite = os.environ.get("WEFT_SUITE", SUITE)
+    missing = tuple(part for part in PARTS if not _on_host(part))
+    return _intact(cache.folder() / f"tools-{_fingerprint(suite, missing)}" / "complete.json")
+
+
 def _on_host(part: Part) -> bool:
     """Whether the host's own programs serve for `part`."""
     if os.environ.get("WEFT_HOST_TOOLS") == "no" or not part.probe:

@@ -1,0 +1,88 @@
+"""`weft doctor`: checks a machine before the first run, and a cluster after."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from weft import errors
+from weft.cli import clusters, labs, output
+from weft.observe import checks, survey
+from weft.observe.checks import Finding, Verdict
+from weft.observe.render.grid_text import Line, Span
+
+STYLES = {Verdict.OK: "good", Verdict.WARN: "warn", Verdict.FAIL: "bad"}
+
+
+class What(StrEnum):
+    machine = "machine"
+    cluster = "cluster"
+
+
+def command(
+    what: Annotated[What | None, typer.Argument(help="Only this one.")] = None,
+    kubeconfig: clusters.Kubeconfig = "",
+    context: clusters.Context = "",
+    lab: clusters.Lab = "",
+    form: output.Option = output.Output.text,
+) -> None:
+    """Check whether this machine can run a lab, and whether weft works in the cluster.
+
+    Each line is ok, warn or fail, with a remedy. Exit status 1 if anything fails. A cluster that
+    nobody has chosen and that is not there yet is no fault.
+    """
+    found: dict[What, Sequence[Finding]] = {}
+    if what is not What.cluster:
+        found[What.machine] = _machine(needed=what is What.machine)
+    if what is not What.machine:
+        asked = what is What.cluster or bool(kubeconfig or context or lab)
+        found[What.cluster] = _cluster(kubeconfig, context, lab, asked=asked)
+    data = {str(part): [asdict(one) for one in findings] for part, findings in found.items()}
+    output.emit(form, data, lambda: output.show(_lines(found.items())))
+    if any(one.verdict is Verdict.FAIL for findings in found.values() for one in findings):
+        raise typer.Exit(1)
+
+
+def _machine(*, needed: bool) -> Sequence[Finding]:
+    known = labs.needed("a lab") if needed else labs.installed()
+    return known.machine_findings() if known is not None else ()
+
+
+def _cluster(kubeconfig: str, context: str, lab: str, *, asked: bool) -> Sequence[Finding]:
+    try:
+        cluster = clusters.choose(kubeconfig, context, lab)
+        return checks.judge(asyncio.run(_facts(cluster)))
+    except errors.WeftError as error:
+        if not asked and not clusters.exists():
+            return ()
+        return (Finding(Verdict.FAIL, "API server", survey.unreachable(error), error.hint),)
+
+
+async def _facts(cluster: clusters.Cluster) -> checks.Facts:
+    async with cluster.client() as api:
+        return await survey.read(api, datetime.now(UTC))
+
+
+def _lines(found: Iterable[tuple[What, Sequence[Finding]]]) -> Iterable[Line]:
+    for number, (part, findings) in enumerate(found):
+        yield from [()] if number else []
+        yield (Span(part.value, "title"),)
+        if not findings:
+            nothing = {
+                What.machine: f"not looked at: {labs.PACKAGE} is not installed",
+                What.cluster: "not looked at: there is none yet",
+            }
+            yield (Span(f"      {nothing[part]}", "muted"),)
+        for one in findings:
+            yield (
+                Span(f"{one.verdict:<4}", STYLES[one.verdict]),
+                Span(f"  {one.what}: {one.seen}"),
+            )
+            if one.remedy:
+                yield (Span(f"      {one.remedy}"),)

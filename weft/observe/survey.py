@@ -1,0 +1,114 @@
+"""Reads from the Kubernetes API what `checks` judges: one question each, all at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from weft import errors, names
+from weft.kube import resources
+from weft.kube.client import Client, Forbidden, NotFound
+from weft.kube.resources import Resource
+from weft.observe.checks import AGENT, RIGHTS, SYSTEM, Facts, Right
+
+_REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+_POLICY = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/weft-pods"
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """`served` False: the cluster does not know this kind."""
+
+    items: Sequence[dict[str, Any]] = ()
+    served: bool = True
+
+
+async def read(api: Client, now: datetime) -> Facts:
+    """Raises what the API server answers to the first question, if it does not answer at all."""
+    version = await api.request("GET", "/version")
+    kinds = (
+        resources.NODES,
+        resources.NADS,
+        resources.MULTINETWORKPOLICIES,
+        resources.IPAMCLAIMS,
+        resources.LEASES,
+        resources.CONFIGMAPS,
+    )
+    nodes, nads, policies, claims, leases, maps = await asyncio.gather(
+        *(_listed(api, kind) for kind in kinds)
+    )
+    optional = (
+        (resources.NADS, nads),
+        (resources.MULTINETWORKPOLICIES, policies),
+        (resources.IPAMCLAIMS, claims),
+    )
+    denied = await _denied(api)
+    return Facts(
+        version=str(version.get("gitVersion", "")),
+        absent=frozenset(kind for kind, found in optional if not found.served),
+        nodes=nodes.items,
+        definitions=nads.items,
+        leases=leases.items,
+        has_keys=any(one["metadata"]["name"] == names.SIGNING_KEYS for one in maps.items),
+        denied=denied,
+        admits=None if denied is None else await _exists(api, _POLICY),
+        now=now,
+    )
+
+
+async def _listed(api: Client, kind: Resource) -> _Listed:
+    try:
+        return _Listed(await api.list(kind))
+    except NotFound:
+        return _Listed(served=False)
+
+
+async def _exists(api: Client, path: str) -> bool:
+    try:
+        await api.request("GET", path)
+    except (NotFound, Forbidden):
+        return False
+    return True
+
+
+async def _denied(api: Client) -> tuple[Right, ...] | None:
+    """The rights that weft's accounts lack; None if there are no such accounts, or who asks may not
+    ask this."""
+    try:
+        await api.get(resources.SERVICE_ACCOUNTS, AGENT, SYSTEM)
+        answers = await asyncio.gather(*(_may(api, right) for right in RIGHTS))
+    except (NotFound, Forbidden):
+        return None
+    return tuple(right for right, may in zip(RIGHTS, answers, strict=True) if not may)
+
+
+async def _may(api: Client, right: Right) -> bool:
+    asked = {
+        "verb": right.verb,
+        "group": right.group,
+        "resource": right.resource,
+        "subresource": right.subresource,
+    }
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {
+            "user": f"system:serviceaccount:{SYSTEM}:{right.account}",
+            "groups": ["system:serviceaccounts", f"system:serviceaccounts:{SYSTEM}"],
+            "resourceAttributes": asked,
+        },
+    }
+    answer = await api.request(
+        "POST", _REVIEWS, body=orjson.dumps(review), content_type="application/json"
+    )
+    return bool((answer.get("status") or {}).get("allowed"))
+
+
+def unreachable(error: errors.WeftError) -> str:
+    """Why a cluster was not surveyed, in one line."""
+    return f"{error.where}: {error.what}" if error.where else error.what
