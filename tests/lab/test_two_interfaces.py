@@ -67,6 +67,7 @@ def test_both_interfaces_lead_to_the_other_nodes_also_after_their_links_were_dow
             assert {"net1", "net2"} in used, "its answers come by one before the other is joined"
 
     check()
+    assert listeners(labs, "twice") == 1, "one for all of its interfaces"
     for down in (["net1"], ["net1", "net2"]):
         flap(labs, *down)
         check()
@@ -74,6 +75,15 @@ def test_both_interfaces_lead_to_the_other_nodes_also_after_their_links_were_dow
     check()
     kill(labs, "node1/vswitchd", lambda: None)
     check()
+
+
+def listeners(labs: support.LabHouse, name: str) -> int:
+    """Sockets in the pod's namespace that hear of its links: netlink(7), protocol and group."""
+    listed = labs.run(f"default/{name}", "cat", "/proc/net/netlink").stdout.splitlines()[1:]
+    return sum(
+        protocol == "0" and bool(int(groups, 16) & 1)
+        for _, protocol, _, groups, *_ in map(str.split, listed)
+    )
 
 
 def flap(labs: support.LabHouse, *interfaces: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from weft.host import netns
 
 _RTMGRP_LINK = 1  # rtnetlink(7)
-_RTM_NEWLINK = 16
+_RTM_NEWLINK, _RTM_DELLINK = 16, 17
 _IFF_UP = 0x1
 _AT_ONCE = 256  # datagrams; a pod may make any number
 _LARGEST = 1 << 16
@@ -32,7 +32,7 @@ def opened(namespace: str) -> socket.socket:
 
 
 def downs(events: socket.socket) -> Iterator[int]:
-    """Indexes of the links that were down since the last call; 0 when some news was lost.
+    """Indexes of links that were down, or went, since the last call; 0 when some news was lost.
 
     Reads a bounded number of messages (rtnetlink(7), struct nlmsghdr and ifinfomsg).
     """
@@ -48,6 +48,6 @@ def downs(events: socket.socket) -> Iterator[int]:
             continue
         while len(data) >= _MESSAGE.size:
             length, kind, index, flags = _MESSAGE.unpack_from(data)
-            if kind == _RTM_NEWLINK and not flags & _IFF_UP:
+            if kind == _RTM_DELLINK or (kind == _RTM_NEWLINK and not flags & _IFF_UP):
                 yield index
             data = data[max(length + 3 & ~3, _MESSAGE.size) :]

@@ -87,6 +87,14 @@ def give_back(nic: plan.Nic, namespace: str) -> bool:
     return True
 
 
+def is_missed(nic: plan.Nic, namespace: str) -> bool | None:
+    """Whether a virtual machine misses the interface; None where the interface is there."""
+    with netns.entered(namespace):
+        if netlink.read(nic.interface) is not None:
+            return None
+        return netlink.read(names.machine_bridge(nic.interface)) is not None
+
+
 def routing_of(nic: plan.Nic) -> routing.Routing:
     return routing.Routing(
         routes=tuple((str(route.dest), str(route.next_hop)) for route in nic.routes),

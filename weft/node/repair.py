@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 REASON = "InterfaceRepaired"
 GONE = "InterfaceLost"
 _ANEW = "anew "  # before a device in the queue: no name of one has a blank
+_VANISHED = "vanished "  # likewise
 _CLAIM = 2.0  # seconds for ovn-controller to claim a port that was written again
 _PATIENCE = 5.0  # seconds for vswitchd to make a port, before others are looked at
 
@@ -70,6 +71,10 @@ class Repairer:
         """A call on it has ended: what changed meanwhile was left to the call."""
         self._queue.add(device)
 
+    def vanished(self, device: str) -> None:
+        """Its device is gone from the pod's namespace, and nobody is at work on it."""
+        self._queue.add(f"{_VANISHED}{device}")
+
     def _look_at_all(self) -> None:
         for each in self._deps.records.all():
             self._queue.add(each.device)
@@ -109,7 +114,7 @@ class Repairer:
                 self._port_changed("", None, columns)
 
     async def _reconcile(self, key: str) -> None:
-        device = key.removeprefix(_ANEW)
+        device = key.rpartition(" ")[2]
         known = self._deps.records.get(device)
         if known is None:
             self._lost.pop(device, None)
@@ -123,7 +128,9 @@ class Repairer:
                 await self._let_go(known)
                 return
             try:
-                if key != device and device in self._lost:
+                if key.startswith(_VANISHED):
+                    await self._replace_vanished(known)
+                elif key != device and device in self._lost:
                     await self._deps.ovs.apply((), [("Port", device)])
                 await self._restore(known)
             except netns.Gone:  # a name is left, or it went while this looked
@@ -133,6 +140,20 @@ class Repairer:
                 self._lost[device] = f"{_subject(known)}: {error}"
                 raise
         self._judge(known)
+
+    async def _replace_vanished(self, known: record.Record) -> None:
+        """What a pod deletes stays deleted; a virtual machine's belongs to the bridge beside it,
+        and no guest can delete it."""
+        is_machines = await asyncio.to_thread(links.is_missed, known.nic, known.owner.netns)
+        if is_machines is None:
+            return
+        what = f"interface {known.nic.interface}: its device was deleted"
+        log.warning("Pod %s: %s", known.owner.pod.key, what)
+        if is_machines and known.nic.kind is plan.Kind.INTERNAL:
+            self._lost[known.device] = f"{_subject(known)}: {what}"
+            await self._deps.ovs.apply((), [("Port", known.device)])
+            return
+        self._deps.tell(known.owner.pod, GONE, f"{what}; delete the pod to have it again")
 
     async def _restore(self, known: record.Record) -> None:
         """The rows, as they should be; then the device, if OVS has made another."""

@@ -1,8 +1,8 @@
-"""Restores routes of running pods' interfaces that the kernel has dropped.
+"""Follows the links of running pods: restores routes that the kernel dropped, notices lost devices.
 
-A link that goes down takes its routes along, and they do not return with it. Each interface that
-has routes is followed by the link events of its namespace, and looked at once when an agent starts.
-A pod that deletes a route itself keeps it that way until its link changes.
+A link that goes down takes its routes along, and they do not return with it. Each namespace is
+followed by one socket of link events, however many interfaces it has, and looked at once when an
+agent starts. A pod that deletes a route itself keeps it that way until its link changes.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
 
 from weft import rows
 from weft.host import linkevents, netlink, netns, routing
@@ -23,110 +25,173 @@ log = logging.getLogger(__name__)
 
 _ANY = 0  # no link has this index
 _MANY = 64  # links that are told apart: a pod may make any number
-_PAUSE = 0.1  # seconds between two looks at one interface: a pod may flap its links without end
+_PAUSE = 0.1  # seconds between two looks at one namespace: a pod may flap its links without end
+_GRACE = 2.0  # seconds for a device to come back: OVS may be making it anew
+
+
+@dataclass(slots=True)
+class _Namespace:
+    """One sandbox's; `downs` are, by device, the indexes of links that were down or went since its
+    routes were looked at, 0 for any. `gone`: since when, by the loop's clock, one is missing."""
+
+    path: str
+    events: socket.socket | None = None
+    downs: dict[str, set[int]] = field(default_factory=dict)
+    gone: dict[str, float] = field(default_factory=dict)
 
 
 class Keeper:
-    """`is_busy` tells whether a device is being made or removed by a call right now."""
+    """`is_busy` tells whether a device is being made or removed by a call right now; `lost` is told
+    of one that is gone from its pod while nobody is at work on it."""
 
-    def __init__(self, deps: Dependencies, is_busy: Callable[[str], bool]) -> None:
+    def __init__(
+        self, deps: Dependencies, is_busy: Callable[[str], bool], lost: Callable[[str], None]
+    ) -> None:
         self._deps = deps
-        self._is_busy = is_busy
-        self._events: dict[str, socket.socket] = {}  # by device
-        # By device: indexes of links that were down since its routes were looked at, 0 for any.
-        self._downs: dict[str, set[int]] = {}
+        self._is_busy, self._lost = is_busy, lost
+        self._followed: dict[str, _Namespace] = {}  # by sandbox and path
         self._queue = queue.Queue("routes")
 
     async def run(self) -> None:
         end = self._deps.ovs.subscribe("Interface", self._changed)
         for columns in self._deps.ovs.rows("Interface").values():
-            if (bound := port.bound(columns)) is not None:
-                self._downs[bound.device] = {_ANY}  # nobody looked while no agent ran
             self._changed("", None, columns)
+            if (bound := port.bound(columns)) is not None and bound.netns:
+                # Nobody looked while no agent ran.
+                self._followed[_key(bound)].downs[bound.device] = {_ANY}
         try:
             await self._queue.run(self._reconcile, workers=4)
         finally:
             end()
-            for device in list(self._events):
-                self._unfollow(device)
+            for key in list(self._followed):
+                self._unfollow(key)
 
     def _changed(self, _: str, old: rows.Columns | None, new: rows.Columns | None) -> None:
         before = port.bound(old) if old else None
         after = port.bound(new) if new else None
-        if before is not None and (after is None or after.netns != before.netns):
-            self._unfollow(before.device)
-        if after is not None and after.device not in self._events:
-            self._queue.add(after.device)
-
-    async def _reconcile(self, device: str) -> None:
-        bound = self._bound(device)
-        nic = wanted.nic_of(bound, self._deps) if bound else None
-        if bound is None or nic is None or not nic.routes or not bound.netns:
+        if before is not None and (after is None or _key(after) != _key(before)):
+            self._leave(before)
+        if after is None or not after.netns:
             return
-        downs = self._downs.setdefault(device, set())
+        found = self._followed.setdefault(_key(after), _Namespace(after.netns))
+        if after.device not in found.downs or found.events is None:
+            found.downs.setdefault(after.device, set())
+            self._queue.add(_key(after))
+
+    def _leave(self, bound: port.Bound) -> None:
+        """The last device takes the socket along, which would keep its namespace."""
+        found = self._followed.get(_key(bound))
+        if found is not None:
+            found.downs.pop(bound.device, None)
+            found.gone.pop(bound.device, None)
+            if not found.downs:
+                self._unfollow(_key(bound))
+
+    async def _reconcile(self, key: str) -> None:
+        found = self._followed.get(key)
         try:
-            if device not in self._events and not await self._follow(bound):
+            if found is None or (found.events is None and not await self._follow(key, found)):
                 return
-            downs.update(linkevents.downs(self._events[device]))
-            if len(downs) > _MANY:
-                downs.clear()
-                downs.add(_ANY)
-            if self._is_busy(device):  # a call or a repair brings the link up, with its routes
-                downs.clear()
-                self._queue.add(device, after=_PAUSE)
-                return
-            had_lost = await asyncio.to_thread(restore, bound.netns, nic, downs)
-            if had_lost:
-                log.warning(
-                    "routes of interface %s of Pod %s were given back after its link was down",
-                    bound.interface,
-                    bound.pod.key,
-                )
+            assert found.events is not None
+            seen = set(linkevents.downs(found.events))
+            for device, downs in [*found.downs.items()]:
+                downs |= seen
+                if len(downs) > _MANY:
+                    downs.clear()
+                    downs.add(_ANY)
+                await self._look(key, found, device, downs)
         except netns.Gone:
-            self._unfollow(device)
+            if self._followed.get(key) is found:
+                self._unfollow(key)
             return
-        asyncio.get_running_loop().call_later(_PAUSE, self._listen, device)
+        asyncio.get_running_loop().call_later(_PAUSE, self._listen, key)
 
-    def _bound(self, device: str) -> port.Bound | None:
-        found = self._deps.ovs.get("Interface", device)
-        return port.bound(found[1]) if found else None
+    async def _look(self, key: str, found: _Namespace, device: str, downs: set[int]) -> None:
+        """At one interface that was down, or is not there."""
+        if self._is_busy(device):  # a call or a repair brings the link up, with its routes
+            downs.clear()
+            found.gone.pop(device, None)
+            self._queue.add(key, after=_PAUSE)
+            return
+        row = self._deps.ovs.get("Interface", device)
+        bound = port.bound(row[1]) if row else None
+        nic = wanted.nic_of(bound, self._deps) if bound else None
+        if bound is None or nic is None or not downs:
+            return
+        outcome = await asyncio.to_thread(restore, found.path, nic, downs)
+        if outcome is Outcome.GONE:
+            self._miss(key, found, device)
+        else:
+            found.gone.pop(device, None)
+        if outcome is Outcome.RESTORED:
+            said = "routes of interface %s of Pod %s were given back after its link was down"
+            log.warning(said, bound.interface, bound.pod.key)
 
-    async def _follow(self, bound: port.Bound) -> bool:
-        """Whether the port is still there; a socket that outlives it would keep its namespace."""
-        events = await asyncio.to_thread(linkevents.opened, bound.netns)
-        if self._bound(bound.device) != bound:
+    def _miss(self, key: str, found: _Namespace, device: str) -> None:
+        """It is told when nobody has put it back for a while."""
+        now = asyncio.get_running_loop().time()
+        since = found.gone.setdefault(device, now)
+        if now - since < _GRACE:
+            self._queue.add(key, after=_GRACE - (now - since))
+            return
+        del found.gone[device]
+        if device in found.downs:
+            found.downs[device].clear()
+            self._lost(device)
+
+    async def _follow(self, key: str, found: _Namespace) -> bool:
+        """Whether the namespace still has a port of ours."""
+        events = await asyncio.to_thread(linkevents.opened, found.path)
+        if self._followed.get(key) is not found:
             events.close()
             return False
-        self._events[bound.device] = events
+        found.events = events
         return True
 
-    def _listen(self, device: str) -> None:
-        if events := self._events.get(device):
-            asyncio.get_running_loop().add_reader(events, self._on_event, device)
+    def _listen(self, key: str) -> None:
+        found = self._followed.get(key)
+        if found is not None and found.events is not None:
+            asyncio.get_running_loop().add_reader(found.events, self._on_event, key, found.events)
 
-    def _on_event(self, device: str) -> None:
-        asyncio.get_running_loop().remove_reader(self._events[device])
-        self._queue.add(device)
+    def _on_event(self, key: str, events: socket.socket) -> None:
+        asyncio.get_running_loop().remove_reader(events)
+        self._queue.add(key)
 
-    def _unfollow(self, device: str) -> None:
-        self._downs.pop(device, None)
-        if events := self._events.pop(device, None):
-            asyncio.get_running_loop().remove_reader(events)
-            events.close()
+    def _unfollow(self, key: str) -> None:
+        found = self._followed.pop(key)
+        if found.events is not None:
+            asyncio.get_running_loop().remove_reader(found.events)
+            found.events.close()
 
 
-def restore(namespace: str, nic: plan.Nic, downs: set[int]) -> bool:
-    """Whether the interface lacked routes after it was down; takes note of what it has seen.
+def _key(bound: port.Bound) -> str:
+    """A path may be used again by another sandbox."""
+    return f"{bound.sandbox} {bound.netns}"
+
+
+class Outcome(Enum):
+    """What came of a look at an interface."""
+
+    NOTHING = "nothing"
+    RESTORED = "restored"
+    GONE = "gone"
+
+
+def restore(namespace: str, nic: plan.Nic, downs: set[int]) -> Outcome:
+    """Restores the routes of an interface that was down; takes note of what it has seen.
 
     An interface that was not down keeps what others made of its routes: a meta-plugin moves the
     default route to another one, and has none for a moment.
     """
-    if not downs:
-        return False
     with netns.entered(namespace):
         link = netlink.read(nic.interface)
-        if link is None or not link.up:
-            return False
+        if link is None:
+            return Outcome.GONE
+        if not link.up:
+            return Outcome.NOTHING
         was_down = bool(downs & {_ANY, link.index})
         downs.clear()
-        return was_down and routing.ensure(nic.interface, links.routing_of(nic))
+        is_due = was_down and bool(nic.routes)
+        if is_due and routing.ensure(nic.interface, links.routing_of(nic)):
+            return Outcome.RESTORED
+        return Outcome.NOTHING

@@ -48,7 +48,9 @@ async def serve(server: Server) -> None:
         log.info("answering CNI calls at %s", deps.settings.socket)
         async with asyncio.TaskGroup() as group:
             group.create_task(server.repairer.run(), name="interfaces")
-            group.create_task(routes.Keeper(deps, server.is_busy).run(), name="routes")
+            group.create_task(
+                routes.Keeper(deps, server.is_busy, server.repairer.vanished).run(), name="routes"
+            )
 
 
 @contextlib.asynccontextmanager
