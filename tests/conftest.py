@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = [
     f"tests.support.{path.stem}"
@@ -13,6 +13,12 @@ pytest_plugins = [
 # Before any of them is imported by another, or its assertions would tell less.
 pytest.register_assert_rewrite(*pytest_plugins)
 
-# A busy machine is no reason to fail: no test of ours is a timed one.
-settings.register_profile("weft", deadline=None)
+# A busy machine is no reason to fail: no test of ours is a timed one. The same code gets the same
+# examples each time; `--hypothesis-profile=default` looks for others.
+settings.register_profile(
+    "weft",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("weft")

@@ -41,9 +41,11 @@ def test_pods_reach_each_other_and_the_outside_and_nobody_comes_in(
         for address in ips[target]:
             labs.reach("default/a", address, "-s", "1352")
     for name, node in (("a", "node1"), ("c", "node2")):
-        page = labs.run(f"default/{name}", "wget", "-T", "5", "-q", "-O", "-", f"http://{OUTSIDE}/")
+        page = labs.run(
+            f"default/{name}", "wget", "-T", "60", "-q", "-O", "-", f"http://{OUTSIDE}/"
+        )
         assert page.stdout == f"hello from outside, {GATEWAYS[node]}\n"
-        six = ("wget", "-T", "5", "-q", "-O", "-", "http://[fd00:172:31:1::1]/")
+        six = ("wget", "-T", "60", "-q", "-O", "-", "http://[fd00:172:31:1::1]/")
         assert "hello from outside, fd00:172:31:1::6" in labs.run(f"default/{name}", *six).stdout
     labs.reach("default/a", OUTSIDE)
 
@@ -63,7 +65,7 @@ def test_much_comes_from_outside(labs: support.LabHouse, lab: Kubectl, tmp_path:
     labs.run("outside", "busybox", "httpd", "-p", "8080", "-h", str(tmp_path))
     lab.run_pods(pod("a", "node1"))
     for host in (OUTSIDE, "[fd00:172:31:1::1]"):
-        fetch = ("wget", "-T", "10", "-q", "-O", "-", f"http://{host}:8080/much")
+        fetch = ("wget", "-T", "60", "-q", "-O", "-", f"http://{host}:8080/much")
         assert labs.run("default/a", *fetch).stdout == (tmp_path / "much").read_text()
 
 

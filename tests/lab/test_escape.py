@@ -43,10 +43,10 @@ try:
     said = {}
     for pod in pods:
         ended = "--for=jsonpath={.status.containerStatuses[0].state.terminated.reason}"
-        waited = kube("wait", ended, f"pod/{pod}", "--timeout=20s")
+        waited = kube("wait", ended, f"pod/{pod}", "--timeout=60s")
         said[pod] = kube("logs", pod) + waited + made
     control = weft("exec", "--name", "escape", "node1", "--", *order["control"])
-    kube("wait", "--for=condition=Ready", "pod/idle", "--timeout=20s")
+    kube("wait", "--for=condition=Ready", "pod/idle", "--timeout=60s")
     entered = weft("exec", "--name", "escape", "default/idle", "--", "sh", "-c", order["enter"])
     told = kube("get", "events", "-o", "jsonpath={.items[*].message}")
     print(json.dumps({"said": said, "control": control, "told": told, "entered": entered}))

@@ -22,7 +22,8 @@ def test_pods_talk_and_live_through_stop_and_up(labs: support.LabHouse) -> None:
     labs.names.append("whole")
     found = labs.json("lab", "up", "--name", "whole", "--nodes", "2")
     kubectl = Kubectl(labs, found["kubeconfig"])
-    kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout=1s")
+    conditions = '{.items[*].status.conditions[?(@.type=="Ready")].status}'
+    assert kubectl("get", "nodes", "-o", f"jsonpath={conditions}") == "True True"
     pods = [pod(name, node, networks="flat") for name, node in (("one", "node1"), ("two", "node2"))]
     kubectl.run_pods(nad("flat", "10.9.0.0/24"), *pods)
     ready = ("wait", "--for=condition=Ready", "pod/one", "pod/two", "--timeout=60s")

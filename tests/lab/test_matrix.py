@@ -130,7 +130,7 @@ def guarded(cluster: Cluster) -> Iterator[Cluster]:
     kind = resources.MULTINETWORKPOLICIES
     cluster.api(lambda api: api.create(kind, POLICY))
     try:
-        cluster.kubectl("wait", "--for=condition=Bound", "multi-policy/web", "--timeout=30s")
+        cluster.kubectl("wait", "--for=condition=Bound", "multi-policy/web", "--timeout=60s")
         yield cluster
     finally:
         cluster.api(lambda api: api.delete(kind, "web", "default"))

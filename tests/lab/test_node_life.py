@@ -91,10 +91,10 @@ def test_an_agent_dies_while_a_node_comes_and_that_node_is_told_another_chassis(
     new = "external_ids:system-id=5f0c7e4a-8d1b-4f6e-9a53-3d2b1c0e7f64"
     labs.run("node3", "ovs-vsctl", "--no-wait", "set", "Open_vSwitch", ".", new)
     again = ("wait-until", "Open_vSwitch", ".", f"external_ids:system-id={own}")
-    labs.run("node3", "ovs-vsctl", "--timeout=30", *again)
+    labs.run("node3", "ovs-vsctl", "--timeout=60", *again)
     for node in ("node1", "node2", "node3"):
-        labs.run(node, *("ovn-sbctl", "--timeout=30", "wait-until", "Chassis", own))
-        labs.run(node, *("ovn-nbctl", "--timeout=30", "--wait=hv", "sync"))
+        labs.run(node, *("ovn-sbctl", "--timeout=60", "wait-until", "Chassis", own))
+        labs.run(node, *("ovn-nbctl", "--timeout=60", "--wait=hv", "sync"))
         hostnames = rows(labs, node, "ovn-sbctl", "Chassis", "hostname").split()
         assert sorted(hostnames) == ["node1", "node2", "node3"]
     reach_each_other(labs, kubectl)

@@ -220,7 +220,7 @@ async def test_wait_sees_a_condition(kubectl: Kubectl, server: apiserver.Server)
     url = f"{server.url}/apis/example.com/v1/namespaces/default/widgets/w/status"
     media = {"Content-Type": "application/merge-patch+json"}
     body = b'{"status":{"conditions":[{"type":"Ready","status":"True"}]}}'
-    wait = ("wait", "--for=condition=Ready", "wd/w", "--timeout=30s")
+    wait = ("wait", "--for=condition=Ready", "wd/w", "--timeout=60s")
     async with kubectl.start(*wait) as waiting, aiohttp.ClientSession() as session:
         async with session.patch(url, data=body, headers=server.headers | media) as response:
             assert response.status == 200

@@ -152,7 +152,7 @@ def test_what_an_older_agent_made_is_kept_and_remembered(pair: Pair) -> None:
     pair.node.order("forget_records")
     pair.node.order("agent", runs=True)
     assert pair.reaches()
-    pair.vsctl("--timeout=20", "wait-until", "Interface", pair.device, "ofport>0")
+    pair.vsctl("--timeout=60", "wait-until", "Interface", pair.device, "ofport>0")
     meddle(pair, "deleted")
     pair.node.order("works", device=pair.device)
     assert pair.reaches()

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support import cni
 from tests.support.cni import BLUE, Runtime
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.real
 NOTHING: dict[str, list[str]] = {"ports": [], "devices": []}
@@ -223,14 +224,14 @@ def test_a_taken_name_is_left_alone(clean: Runtime) -> None:
 def test_a_definition_that_does_not_exist(clean: Runtime) -> None:
     pod = clean.pod({"name": "later"})
     config = {**BLUE, "name": "later", "netAttachDefName": "default/later"}
-    with clean.hurried(1):
+    with clean.hurried(3):
         refused(clean.call("ADD", pod, config), 11, pod.name, "default/later")
     assert clean.look(pod) is None
 
 
 def test_a_network_that_is_waited_for_is_blamed_on_the_one_that_holds_it_up(clean: Runtime) -> None:
     pod = clean.pod({"name": "blue"}, {"name": "later"})
-    with clean.hurried(1):
+    with clean.hurried(3):
         answer = clean.call("ADD", pod)
     refused(answer, 11, pod.name, "NetworkAttachmentDefinition default/later: does not exist")
     assert "default/blue" not in answer["answer"]["msg"]
@@ -269,11 +270,11 @@ def test_a_runtime_that_gives_up_leaves_nothing(clean: Runtime) -> None:
         }
         clean.order("call", env=env, data=json.dumps(BLUE), give_up=True)
         # Nobody is told when the agent has undone what nobody waits for any more.
-        end = time.monotonic() + 20
+        end = time.monotonic() + PATIENCE
         while clean.left() != NOTHING and time.monotonic() < end:
             pass
         assert clean.left() == NOTHING
-        with clean.hurried(5):  # time to come as far as to wait for ovn-controller
+        with clean.hurried(15):  # time to come as far as to wait for ovn-controller
             refused(clean.call("ADD", pod), 11, "ovn-controller", pod.name)
         assert clean.left() == NOTHING
         assert clean.look(pod) is None

@@ -68,9 +68,12 @@ class Cluster:
         return await asyncio.to_thread(zone.run, *inside, check=check)
 
     async def pings(self, zone: Zone, name: str, address: str) -> bool:
-        """The first to a new tunnel peer may be lost."""
+        """Whether three are answered once one is: the first to a new tunnel peer may be lost."""
         ping = ("busybox", "ping", "-i", "0.2", "-W", "2", address)
-        await self.run(zone, name, *ping, "-c", "1", check=False)
+        one = " 1 packets received"
+        async with asyncio.timeout(PATIENCE):
+            while one not in await self.run(zone, name, *ping, "-c", "1", check=False):
+                pass
         return " 3 packets received" in await self.run(zone, name, *ping, "-c", "3", check=False)
 
     async def agent(self, zone: Zone) -> Any:

@@ -40,9 +40,9 @@ def lease(guest: Guest, folder: Path, client: str, *options: str) -> dict[str, s
     script.chmod(0o755)
     kept = folder / f"{guest.port}.lease"
     guest.run(
-        *("env", f"LEASE={kept}", "busybox", client, "-f", "-n", "-q", "-i", "eth0"),
+        *("env", f"LEASE={kept}", "busybox", client, "-f", "-n", "-q", "-i", "eth0", "-t", "20"),
         *("-s", str(script), *options),
-        timeout=90,
+        timeout=2 * PATIENCE,
     )
     return dict(line.split("=", 1) for line in kept.read_text().splitlines() if "=" in line)
 

@@ -122,7 +122,7 @@ def test_running_lab_grows_and_shrinks(labs: support.LabHouse) -> None:
     assert not found["started"]
     one, two = spec.Lab(name="grows", nodes=2).members
     for near, far in ((one, two), (two, one)):
-        labs.run(near.name, "busybox", "ping", "-c1", "-W5", str(far.underlay))
+        labs.run(near.name, "busybox", "ping", "-c1", "-W60", str(far.underlay))
     everything = processes_of(found["pid"])
     of_two = {pid for pid in services(found, "node2").values() if pid}
     found = labs.up("grows", nodes=1)
@@ -134,9 +134,9 @@ def test_running_lab_grows_and_shrinks(labs: support.LabHouse) -> None:
     links = labs.run("lab", "busybox", "ip", "link").stdout
     assert "node1" in links
     assert "node2" not in links
-    labs.run("node1", "busybox", "ping", "-c1", "-W2", "172.31.0.1")
+    labs.run("node1", "busybox", "ping", "-c1", "-W60", "172.31.0.1")
     found = labs.up("grows", nodes=2)
-    labs.run("node1", "busybox", "ping", "-c1", "-W5", str(two.underlay))
+    labs.run("node1", "busybox", "ping", "-c1", "-W60", str(two.underlay))
 
 
 def test_a_rebooted_node_has_new_processes_and_empty_databases(labs: support.LabHouse) -> None:
@@ -151,7 +151,7 @@ def test_a_rebooted_node_has_new_processes_and_empty_databases(labs: support.Lab
     assert services(before, "node1") == services(after, "node1")
     assert labs.run("node2", "ovn-nbctl", "ls-list").stdout == ""
     assert "note" in labs.run("node1", "ovn-nbctl", "ls-list").stdout
-    labs.run("node1", "busybox", "ping", "-c3", "-W2", str(two.underlay))
+    labs.run("node1", "busybox", "ping", "-c3", "-W60", str(two.underlay))
     with pytest.raises(errors.InvalidInput, match="must be one of node1, node2"):
         up.reboot("boots", "node3")
 

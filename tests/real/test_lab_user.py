@@ -35,7 +35,7 @@ def test_user_brings_a_lab_up_enters_it_and_takes_it_down(tmp_path: Path) -> Non
         "    done = subprocess.run([*weft, *argv], capture_output=True, text=True)\n"
         "    return done.returncode, done.stdout, done.stderr\n"
         "print(json.dumps([run('up', '--nodes', '2', '-o', 'json'),\n"
-        "    run('exec', 'node1', 'busybox', 'ping', '-c1', '-W5', '172.31.1.12'),\n"
+        "    run('exec', 'node1', 'busybox', 'ping', '-c1', '-W60', '172.31.1.12'),\n"
         "    run('exec', 'lab', 'busybox', 'id', '-u'), run('down')]))\n"
     )
     done = ordinary.run([sys.executable, "-c", script], home=home, env={"WEFT_DEBUG": "1"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 import pytest
 
@@ -92,7 +93,9 @@ def test_ports_of_two_zones_reach_each_other(labs: support.LabHouse) -> None:
         plug(labs, lab, node)
     inside = ("nsenter", "--net=/run/netns/pod")
     # The first packet to a peer is lost while its MAC is resolved.
-    labs.run(one.name, *inside, *ping(address(two)), lab=lab, check=False)
+    end = time.monotonic() + PATIENCE
+    while labs.run(one.name, *inside, *ping(address(two)), lab=lab, check=False).returncode:
+        assert time.monotonic() < end
     reply = labs.run(one.name, *inside, *ping(address(two)), lab=lab)
     assert " 0% packet loss" in reply.stdout
     # As large as the overlay carries; with Geneve's header it must fit the underlay.

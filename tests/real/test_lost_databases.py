@@ -136,7 +136,7 @@ def test_a_node_keeps_its_identity_and_reaches_the_others(lab: support.LabHouse)
     assert ids(before) <= ids(lab.run("node1", *said).stdout)
     ping = ("busybox", "ping", "-c1", "-W1", str(two.underlay))
     until(lambda: lab.run("node1", *ping, check=False).returncode == 0)
-    sb = ("ovn-sbctl", "--timeout=20", "wait-until", "Chassis", one.chassis, f"name={one.chassis}")
+    sb = ("ovn-sbctl", "--timeout=60", "wait-until", "Chassis", one.chassis, f"name={one.chassis}")
     lab.run("node1", *sb)
 
 

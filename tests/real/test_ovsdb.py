@@ -377,7 +377,7 @@ async def test_a_server_that_comes_later_is_waited_for(server: Server) -> None:
         await Replica.open(server.address, NB, TABLES)
     with pytest.raises(errors.Unavailable, match="no answer within"):
         await Replica.open(server.address, NB, TABLES, patience=0.1)
-    opening = asyncio.ensure_future(Replica.open(server.address, NB, TABLES, patience=30))
+    opening = asyncio.ensure_future(Replica.open(server.address, NB, TABLES, patience=PATIENCE))
     await asyncio.sleep(0)
     server.start()
     async with await opening as replica:
@@ -387,7 +387,7 @@ async def test_a_server_that_comes_later_is_waited_for(server: Server) -> None:
 async def test_what_the_database_lacks_is_said_at_once(server: Server) -> None:
     strange = rows.Table("Logical_Switch", ("name", "colour"))
     with pytest.raises(schema.Unsuitable, match="no column colour"):
-        await Replica.open(server.address, NB, [strange], patience=30)
+        await Replica.open(server.address, NB, [strange], patience=PATIENCE)
     with pytest.raises(errors.Unavailable, match="Nowhere"):
         await Replica.open(server.address, "Nowhere", TABLES)
 

@@ -361,7 +361,7 @@ while True:
 ASK = """
 import socket, sys
 sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-sock.settimeout(20)
+sock.settimeout(60)
 sock.sendto(b"x" * 4000, (sys.argv[1], 53))
 assert len(sock.recv(65535)) == 4000
 """

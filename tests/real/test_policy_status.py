@@ -52,7 +52,7 @@ class User:
     async def shows(self, condition: str, reason: str, name: str = "guard") -> None:
         """Returns when a condition of a policy has this reason."""
         wanted = f"--for={STATUS % (condition, reason)}"
-        await self.kubectl("wait", f"multi-policy/{name}", wanted, "--timeout=30s")
+        await self.kubectl("wait", f"multi-policy/{name}", wanted, "--timeout=60s")
 
     async def policy(self, name: str = "guard") -> Object:
         return await self.api.get(resources.MULTINETWORKPOLICIES, name, "default")

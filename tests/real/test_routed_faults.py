@@ -33,7 +33,7 @@ async def works(net: Routed) -> None:
     """All reach all, as soon as every switch has the flows of what its database says."""
     a, b = net.cluster.kept
     for kept in (a, b):
-        await asyncio.to_thread(kept.zone.run, "ovn-nbctl", "--timeout=30", "--wait=hv", "sync")
+        await asyncio.to_thread(kept.zone.run, "ovn-nbctl", "--timeout=60", "--wait=hv", "sync")
     for version, outside in zip((4, 6), OUTSIDE, strict=True):
         assert await pings(net.guests["one"], net.address(b, 12, version))
         assert await pings(net.guests["two"], net.address(a, 11, version))

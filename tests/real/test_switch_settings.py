@@ -83,7 +83,7 @@ def alter(lab: support.LabHouse, node: str, command: str, condition: str) -> Non
     lab.run(node, "ovs-vsctl", "--no-wait", *command.split())
     said = condition.split()
     if said[0] != "no":
-        lab.run(node, "ovs-vsctl", "--timeout=30", "wait-until", *said)
+        lab.run(node, "ovs-vsctl", "--timeout=60", "wait-until", *said)
         return
     read = ("ovs-vsctl", "--if-exists", "get", *said[1:])
     assert any(not lab.run(node, *read).stdout.strip() for _ in range(50))

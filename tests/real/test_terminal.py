@@ -41,7 +41,7 @@ def test_escape_key_leaves_and_the_terminal_is_as_before(
     os.write(keyboard, b"a\x03\r")
     assert far.recv(64) == b"a\x03\r", "Ctrl-C and Return are the guest's"
     os.write(keyboard, b"b\x1dnot this")
-    talking.join(10)
+    talking.join(PATIENCE)
     assert result == ["left"]
     assert far.recv(64) == b"b"
     assert termios.tcgetattr(tty) == before

@@ -44,7 +44,7 @@ async def confirmed(kept: Kept, made: derived.Derived) -> None:
 
 async def synced(kept: Kept) -> None:
     """northd and ovn-controller have followed all that was written."""
-    await asyncio.to_thread(kept.zone.run, "ovn-nbctl", "--timeout=30", "--wait=hv", "sync")
+    await asyncio.to_thread(kept.zone.run, "ovn-nbctl", "--timeout=60", "--wait=hv", "sync")
 
 
 async def quiet(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ async def test_a_node_becomes_another_chassis(cluster: Cluster) -> None:
     for kept in (scene.a, b):
         await kept.bound(TWO, new)
         assert kept.sb.get("Chassis", former) is None
-        await asyncio.to_thread(kept.zone.run, "ovn-nbctl", "--timeout=30", "--wait=hv", "sync")
+        await asyncio.to_thread(kept.zone.run, "ovn-nbctl", "--timeout=60", "--wait=hv", "sync")
     assert await pings(one, "10.1.0.12")
     assert await pings(scene.guests["three"], "10.1.0.11")
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.support.memory_api import MemoryApi
+from tests.support.patience import PATIENCE
 from tests.support.pods import pod
 from weft import errors
 from weft.kube import cache, events
@@ -49,7 +50,7 @@ class Node:
 
     async def seen(self, predicate: Callable[[dict[str, Any]], bool]) -> None:
         """Returns when the kubelet's cache has such a pod."""
-        await self.mine.wait_for(KEY, predicate, 10)
+        await self.mine.wait_for(KEY, predicate, PATIENCE)
 
 
 @asynccontextmanager

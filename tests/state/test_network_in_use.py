@@ -11,6 +11,7 @@ import pytest
 from tests.support import cluster_world as world
 from tests.support.cluster_world import address, allocations, manage, managed, messages, settled
 from tests.support.memory_api import MemoryApi
+from tests.support.patience import PATIENCE
 from weft import names
 from weft.kube.resources import NADS, PODS, Resource
 
@@ -222,7 +223,7 @@ async def test_a_pod_that_comes_as_the_last_one_goes_finds_the_definition_held(f
         api.remove(PODS, "default/one")
         await settled(api, manager)
         if fate:  # a lost call is made again a moment later
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 async for _, pod in api.watch(PODS, str(since)):
                     if names.POD_NETWORKS in pod["metadata"]["annotations"]:
                         break

@@ -13,6 +13,7 @@ import pytest
 from tests.support import cluster_world as world
 from tests.support.cluster_world import address, allocations, manage, managed, messages, settled
 from tests.support.memory_api import MemoryApi
+from tests.support.patience import PATIENCE
 from weft import names
 from weft.api import decision
 from weft.app import settings
@@ -234,7 +235,7 @@ async def test_nobody_waits_for_long_for_what_is_not_put_back(
         if end == "pod":
             assert not allocations(api, "p2")
             api.remove(PODS, "default/p1")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             async for _, pod in api.watch(PODS, "0"):
                 if (
                     pod["metadata"]["name"] == "p2"

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.patience import PATIENCE
 from weft_lab import spec, up
 from weft_lab.runtime import toolchain as parts
 
@@ -52,13 +54,13 @@ class LabHouse:
         name = lab or self.names[0]
         return self.weft("lab", "exec", "--name", name, target, "--", *argv, check=check)
 
-    def reach(self, target: str, address: str, *options: str, patience: int = 30) -> None:
+    def reach(self, target: str, address: str, *options: str, patience: float = PATIENCE) -> None:
         """An answer comes to a ping from there. It is asked for again and again: a node learns
         later than another what is new, and a tunnel's first packet to a new peer may be lost."""
         argv = ("ping", "-c", "1", "-W", "1", *options, address)
-        assert any(self.run(target, *argv, check=False).returncode == 0 for _ in range(patience)), (
-            f"{target} does not reach {address}"
-        )
+        end = time.monotonic() + patience
+        while self.run(target, *argv, check=False).returncode != 0:
+            assert time.monotonic() < end, f"{target} does not reach {address}"
 
     def weft(
         self, *argv: str, check: bool = True, stdin: str = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -165,13 +166,15 @@ class Cluster:
         """What a command says inside a pod."""
         return self.house.run(f"default/{name}", *argv, lab=self.name).stdout
 
-    def pings(self, name: str, address: str, *, patience: int = 5) -> bool:
+    def pings(self, name: str, address: str, *, patience: float = PATIENCE) -> bool:
         """Whether an answer comes within `patience` seconds."""
         argv = ("ping", "-c", "1", "-W", "1", address)
-        for _ in range(patience):
+        end = time.monotonic() + patience
+        while True:
             if self.house.run(f"default/{name}", *argv, lab=self.name, check=False).returncode == 0:
                 return True
-        return False
+            if time.monotonic() >= end:
+                return False
 
     def kubectl(self, *argv: str, stdin: str = "") -> str:
         """What a user's kubectl says."""

@@ -23,6 +23,8 @@ from weft.nic import port
 from weft.node import attach, call, health, links
 from weft.node.dependencies import Dependencies
 
+# How long a driver hopes for what is to come: as tests.support.patience.
+PATIENCE = 60.0
 SOCKET = "/run/weft/test/cni.sock"
 BIN = Path("/run/weft/test-bin")
 NETNS = Path("/run/netns")
@@ -57,10 +59,10 @@ class Driver:
             process.stdin.write(data.encode())
             process.stdin.close()
             device = port.names.host_device(env["CNI_CONTAINERID"], env["CNI_IFNAME"])
-            await self.deps.ovs.wait_for("Interface", device, lambda row: row is not None, 10)
+            await self.deps.ovs.wait_for("Interface", device, lambda row: row is not None, PATIENCE)
             process.kill()
             await process.wait()
-            await self.deps.ovs.wait_for("Interface", device, lambda row: row is None, 10)
+            await self.deps.ovs.wait_for("Interface", device, lambda row: row is None, PATIENCE)
             return {}
         out, err = await process.communicate(data.encode() + b" " * padding)
         return {
@@ -196,13 +198,13 @@ class Driver:
             found = port.bound(row) if row else None
             return bool(row) and found == ours.bound and port.installed(row)
 
-        await self.deps.ovs.wait_for("Interface", device, works, 20)
+        await self.deps.ovs.wait_for("Interface", device, works, PATIENCE)
         await self._until(lambda: not self.not_ready())
         return self.not_ready()
 
     async def _until(self, holds: Any) -> None:
         """Wait for what comes of a row's change, with no event of its own."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while not holds():  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
@@ -212,7 +214,7 @@ class Driver:
 
     async def do_forgotten(self, device: str) -> None:
         await self._until(lambda: self.deps.records.get(device) is None)
-        await self.deps.ovs.wait_for("Interface", device, lambda row: row is None, 20)
+        await self.deps.ovs.wait_for("Interface", device, lambda row: row is None, PATIENCE)
 
     async def do_settled(self) -> None:
         """What an earlier agent left has been looked at."""

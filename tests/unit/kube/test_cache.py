@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.patience import PATIENCE
 from weft import listeners
 from weft.kube import cache, client, resources
 from weft.kube.client import Object
@@ -90,6 +91,6 @@ async def test_a_reader_that_fails_hears_of_the_object_in_the_end(
     followed.subscribe(fail)
     await followed._relist()
     assert "pods" in followed.trouble
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         assert await heard.get() == ("a/p", True)
     assert followed.trouble == ""
