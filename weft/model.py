@@ -16,6 +16,7 @@ from ipaddress import (
     IPv6Interface,
     IPv6Network,
 )
+from typing import NamedTuple
 
 from weft.labels import Selector
 
@@ -111,6 +112,13 @@ class Network:
     def is_default(self) -> bool:
         """Whether this is the cluster's own network, which every pod is on."""
         return self.id == 0
+
+
+class Segment(NamedTuple):
+    """What addresses are taken from: a layer2 network, or a node's subnets of a layer3 network."""
+
+    network: str
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,21 +165,6 @@ def prefix(key: str) -> str:
     return folded + "_"
 
 
-def scope(network: str, node: str = "") -> str:
-    """What addresses are taken from: a network, or a node's share of it; no name has a blank."""
-    return f"{network} on {node}" if node else network
-
-
-def scope_network(scope: str) -> str:
-    """The network of a `scope`."""
-    return scope.partition(" ")[0]
-
-
-def scope_node(scope: str) -> str:
-    """The node of a `scope`, "" where it is a whole network."""
-    return scope.partition(" on ")[2]
-
-
 def layer2_switch(network: str) -> str:
     return f"{prefix(network)}ovn_layer2_switch"
 

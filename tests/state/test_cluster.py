@@ -319,7 +319,7 @@ async def test_all_or_nothing_and_no_address_is_kept_by_who_waits() -> None:
     async with managed(api) as manager:
         for name, wish in [("r1", "red"), ("r2", "red"), ("both", "blue, red"), ("b1", "blue")]:
             api.put(PODS, world.pod(name, wish))
-        await settled(api, manager)
+            await settled(api, manager)
         assert not allocations(api, "both")
         api.put(PODS, world.pod("b2"))
         await settled(api, manager)

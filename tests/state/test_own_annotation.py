@@ -224,7 +224,7 @@ async def test_edited_while_no_manager_runs_a_running_pods_address_is_not_chosen
 async def test_nobody_waits_for_long_for_what_is_not_put_back(
     end: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("weft.control.cluster.pods.PATIENCE", 0.01 if end == "time" else 999.0)
+    monkeypatch.setattr("weft.control.cluster.unknown.PATIENCE", 0.01 if end == "time" else 999.0)
     api = blue()
     await manage(api)
     run(api, "p1")
@@ -266,7 +266,7 @@ async def test_killed_at_each_write_a_thief_gains_nothing(fate: str, victim: int
         for _ in range(200):
             if dead.is_set():
                 break
-            if manager.is_started and api.is_drained() and not len(manager.pods.queue):
+            if manager.writer is not None and api.is_drained() and not len(manager.writer):
                 annotate(api, "thief", {names.POD_NETWORKS: json.dumps({"default/blue": STOLEN})})
                 run(api, "p1")
                 annotate(api, "p1", {names.POD_NETWORKS: None})

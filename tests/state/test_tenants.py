@@ -110,15 +110,15 @@ async def test_who_comes_first_owns_it_in_every_order_and_after_every_restart(
 ) -> None:
     for restarts in (False, True):
         api = MemoryApi()
-        async with managed(api) as manager:
-            for each in order:
-                api.put(NADS, nad(each, created=1))  # all in one second
-                if not restarts:
-                    await settled(api, manager)
         if restarts:
             for each in order:
-                api.put(NADS, nad(each, created=1))
+                api.put(NADS, nad(each, created=1))  # all in one second
                 await manage(api)
+        else:
+            async with managed(api) as manager:
+                for each in order:
+                    api.put(NADS, nad(each, created=1))
+                    await settled(api, manager)
         await manage(api)
         first = f"{order[0]}/blue"
         for each in order:

@@ -121,14 +121,9 @@ async def settled(api: MemoryApi, manager: Manager) -> None:
     while quiet < 5:
         await asyncio.sleep(0)
         busy = (
-            not manager.is_started
+            manager.writer is None
             or not api.is_drained()
-            or len(manager.networks.queue)
-            or len(manager.nodes.queue)
-            or len(manager.claims.queue)
-            or len(manager.pods.queue)
-            or len(manager.policies.queue)
-            or len(manager.signing.queue)
+            or len(manager.writer)
             or manager.recorder.is_busy
         )
         quiet = 0 if busy else quiet + 1

@@ -1,6 +1,6 @@
 """Records the addresses, MACs and tunnel keys that pods hold on one network.
 
-On a layer3 network each node has a ledger of its own, for its share: a segment with a router.
+On a layer3 network each node has a ledger of its own, for its subnets: a segment with a router.
 
 The pods' annotations are the truth; a ledger is rebuilt from them with `reserve`, in any order,
 and then answers `allocate` and `release`. A call changes all or nothing. No clock, no chance:
@@ -17,28 +17,28 @@ from ipaddress import IPv4Interface, IPv6Interface, ip_network
 
 from weft import errors, model, names, ranges
 from weft.alloc import gateways, ids, macs, pool
-from weft.alloc.shares import Share
+from weft.alloc.nodesubnets import NodeSubnets
 
 
 class Ledger:
-    """Holders of one network's addresses, MACs and port keys; of a node's `share` of it."""
+    """Holders of one network's addresses, MACs and port keys; or of a node's subnets of it."""
 
-    def __init__(self, network: model.Network, share: Share | None = None) -> None:
+    def __init__(self, network: model.Network, node_subnets: NodeSubnets | None = None) -> None:
         self.network = network
-        self.share = share
+        self.node_subnets = node_subnets
         spec = network.spec
         # A router or DNS server that DHCP names is somebody's address, but whoever runs it as a
         # pod may ask for it.
         servers = tuple(ip_network(address) for address in (*spec.dhcp.routers, *spec.dhcp.dns))
         reserved = (*spec.reserved_subnets, *servers)
-        subnets = spec.subnets if share is None else share.subnets
-        self._platform = {each for subnet in subnets if share for each in _platform(subnet)}
-        self._routers = {names.address_mac(ranges.router(s).ip) for s in subnets if share}
+        subnets = spec.subnets if node_subnets is None else node_subnets.subnets
+        self._platform = {each for subnet in subnets if node_subnets for each in _platform(subnet)}
+        self._routers = {names.address_mac(ranges.router(s).ip) for s in subnets if node_subnets}
         own = (*self._platform, names.SERVER_ADDRESS)
         excluded = (*spec.exclude_subnets, *(ip_network(each) for each in own))
         self._pools = {subnet.version: pool.Pool(subnet, excluded, reserved) for subnet in subnets}
         # The ports of a node's own segment are known to its zone alone: no key to agree on.
-        self._keys = ids.port_keys() if share is None else None
+        self._keys = ids.port_keys() if node_subnets is None else None
         self._allocations: dict[str, model.Allocation] = {}
         self._labels: dict[str, str] = {}
         self._by_address: dict[model.Address, str] = {}
@@ -148,7 +148,7 @@ class Ledger:
         self, where: str, owner: str, attachment: model.Attachment
     ) -> tuple[model.Interface, ...]:
         asked = attachment.addresses
-        if not self._pools and self.share is None:
+        if not self._pools and self.node_subnets is None:
             return tuple(self._free_standing(where, owner, asked))
         wishes = self._by_family(where, owner, asked)
         chosen: list[model.Interface] = []
@@ -171,8 +171,8 @@ class Ledger:
             where=where,
             hint=(
                 "remove pods from the network, exclude less, or widen subnets"
-                if self.share is None
-                else f"run pods on other nodes than {self.share.node}, or remove some there"
+                if self.node_subnets is None
+                else f"run pods on other nodes than {self.node_subnets.node}, or remove some there"
             ),
         )
 
@@ -181,9 +181,9 @@ class Ledger:
     ) -> tuple[tuple[model.Address, ...], tuple[model.Route, ...]]:
         """Gateways and routes: the node's router leads to the rest of the network, and on the
         cluster's own to everything else."""
-        if self.share is None:
+        if self.node_subnets is None:
             return (), ()
-        routers = {subnet.version: ranges.router(subnet).ip for subnet in self.share.subnets}
+        routers = {subnet.version: ranges.router(subnet).ip for subnet in self.node_subnets.subnets}
         routes = tuple(
             model.Route(subnet, routers[subnet.version])
             for subnet in self.network.spec.subnets
@@ -245,8 +245,8 @@ class Ledger:
             objection = "belongs to the DHCP server of every network", "ask for another one"
         if objection is not None:
             rule, hint = objection
-            if self.share is not None and address not in own.subnet:
-                rule += f", the part of node {self.share.node}"
+            if self.node_subnets is not None and address not in own.subnet:
+                rule += f", the part of node {self.node_subnets.node}"
                 hint += ", or run the pod on the node whose part it is of"
             raise errors.InvalidInput(where, "ips", str(wish), rule, hint=hint)
         return address

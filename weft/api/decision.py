@@ -132,6 +132,14 @@ def read(pod: Mapping[str, object], trusted: Trusted) -> Decision:
     """
     text = objects.annotation(podnetworks.KIND, pod, names.POD_NETWORKS)
     signature = objects.annotation(podnetworks.KIND, pod, names.POD_NETWORKS_SIGNATURE)
+    meta = pod.get("metadata")
+    uid = meta.get("uid") if isinstance(meta, Mapping) else ""
+    return verify(model.PodRef(*objects.key(pod), str(uid)), (text, signature), trusted)
+
+
+def verify(pod: model.PodRef, proof: Proof, trusted: Trusted) -> Decision:
+    """The same of a pod whose two annotations are `proof`."""
+    text, signature = proof
     if not text and not signature:
         return NOTHING
     if not signature:
@@ -139,19 +147,13 @@ def read(pod: Mapping[str, object], trusted: Trusted) -> Decision:
     by, of, raw = _signature(pod, signature)
     if by not in trusted:
         raise _refusal(pod, f"is signed with key {by!r}, which is not one of the cluster manager's")
-    allocations = podnetworks.parse(pod, only=of)
-    if allocations.keys() != of or not trusted.verify(by, raw, _message(_ref(pod), allocations)):
+    allocations = podnetworks.read(f"{podnetworks.KIND} {pod.key}", text, only=of)
+    if allocations.keys() != of or not trusted.verify(by, raw, _message(pod, allocations)):
         raise _refusal(pod, "differs from what the cluster manager wrote for this pod")
     return Decision(allocations, by, text, signature)
 
 
-def _ref(pod: Mapping[str, object]) -> model.PodRef:
-    meta = pod.get("metadata")
-    uid = meta.get("uid") if isinstance(meta, Mapping) else ""
-    return model.PodRef(*objects.key(pod), str(uid))
-
-
-def _signature(pod: Mapping[str, object], text: str) -> tuple[str, frozenset[str], bytes]:
+def _signature(pod: model.PodRef, text: str) -> tuple[str, frozenset[str], bytes]:
     try:
         said = orjson.loads(text)
         by, of, raw = said["by"], said["of"], _raw(said["signature"])
@@ -174,6 +176,6 @@ def _raw(text: object) -> bytes:
         raise ValueError(str(error)) from None
 
 
-def _refusal(pod: object, rule: str) -> errors.InvalidInput:
-    subject = objects.subject(podnetworks.KIND, pod)
+def _refusal(pod: model.PodRef, rule: str) -> errors.InvalidInput:
+    subject = f"{podnetworks.KIND} {pod.key}"
     return errors.InvalidInput(subject, names.POD_NETWORKS, None, rule, hint=_REMEDY)

@@ -29,9 +29,15 @@ def parse(
     but these is read. Whose word they are is not known here, see `decision`.
     """
     text = objects.annotation(KIND, pod, names.POD_NETWORKS)
+    return read(objects.subject(KIND, pod), text, primary=primary, only=only)
+
+
+def read(
+    subject: str, text: str, *, primary: bool = False, only: Collection[str] | None = None
+) -> dict[str, model.Allocation]:
+    """The same of the annotation's text; `subject` is what messages call the pod."""
     if not text:
         return {}
-    subject = objects.subject(KIND, pod)
     found: list[errors.InvalidInput] = []
     decided = {}
     for key, entry in _entries(subject, text).items():

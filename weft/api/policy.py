@@ -2,6 +2,7 @@
 
     parse      the policy, or the problem that breaks it as a whole
     problems   all that break it as a whole
+    read       all of it, as a Declaration
     standing   the policy that is in force: what it says, else what it said when it last could
     note       what it says as its annotation ACCEPTED_POLICY keeps it, and `accepted` back; which
                networks its definitions stand for is added by `noted_with`
@@ -17,7 +18,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from weft import errors, names
 from weft.api import fields, objects, policyrules, selectors
@@ -50,26 +51,57 @@ def problems(policy: object) -> list[errors.InvalidInput]:
     return found[:MOST_PROBLEMS]
 
 
-def standing(policy: object, before: Policy | None = None) -> Policy | None:
-    """The policy that is in force: what `policy` says; where that is broken as a whole, what it
-    said `before`, or what was noted of it; None if it never said anything."""
-    if before is not None and before.uid != _uid(policy):
-        before = None
-    try:
-        said: Policy | None = parse(policy)
-    except errors.InvalidInput:
-        said = before or accepted(policy)
-    return remembering(said, policy, before) if said else None
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """One policy as read.
+
+    `said` is None where `problems` break it as a whole; then `accepted` is what was noted of it.
+    `note` is what is to be noted of `said`, `noted` the text that stands there, and `networks` are
+    what that says of definitions and their networks.
+    """
+
+    uid: str
+    said: Policy | None
+    problems: tuple[str, ...] = ()
+    accepted: Policy | None = None
+    note: str = ""
+    noted: str = ""
+    networks: tuple[tuple[str, str], ...] = ()
+
+    def standing(self, before: Policy | None = None) -> Policy | None:
+        """The policy that is in force: what this says; where it is broken as a whole, what it said
+        `before`, or what was noted of it; None if it never said anything."""
+        if before is not None and before.uid != self.uid:
+            before = None
+        said = self.said or before or self.accepted
+        if said is None:
+            return None
+        known = {**dict(before.remembered if before is not None else ()), **dict(self.networks)}
+        kept = ((each, known[each]) for each in said.definitions if each in known)
+        return replace(said, remembered=tuple(kept))
 
 
-def remembering(said: Policy, policy: object, before: Policy | None = None) -> Policy:
-    """`said` with the networks of its definitions as noted on `policy`, or as known `before`."""
-    networks = _noted(policy).get("networks")
+def read(policy: object) -> Declaration:
+    """What `policy` declares, well or badly."""
+    found: list[errors.InvalidInput] = []
+    said: Policy | None = _read(policy, found)
+    text, noted = _noted(policy)
+    networks = noted.get("networks")
     listed = networks.items() if isinstance(networks, Mapping) else ()
-    known = dict(before.remembered) if before is not None else {}
-    known |= {each: network for each, network in listed if isinstance(network, str)}
-    kept = ((each, known[each]) for each in said.definitions if each in known)
-    return replace(said, remembered=tuple(kept))
+    return Declaration(
+        uid=_uid(policy),
+        said=None if found else said,
+        problems=tuple(error.in_full(named=False) for error in found[:MOST_PROBLEMS]),
+        accepted=_accepted(policy, noted) if found else None,
+        note="" if found else note(policy),
+        noted=text,
+        networks=tuple((each, network) for each, network in listed if isinstance(network, str)),
+    )
+
+
+def standing(policy: object, before: Policy | None = None) -> Policy | None:
+    """The policy that is in force, of the object itself: see `Declaration.standing`."""
+    return read(policy).standing(before)
 
 
 def note(policy: object) -> str:
@@ -97,19 +129,23 @@ def noted_with(text: str, networks: Mapping[str, str]) -> str:
     return json.dumps(noted, separators=(",", ":"))
 
 
-def _noted(policy: object) -> Mapping[str, object]:
-    """What ACCEPTED_POLICY keeps; nothing if that is unusable."""
+def _noted(policy: object) -> tuple[str, Mapping[str, object]]:
+    """What ACCEPTED_POLICY keeps, as text and as read; nothing if that is unusable."""
+    text = ""
     try:
         text = objects.annotation(KIND, policy, names.ACCEPTED_POLICY)
         noted = json.loads(text) if text else {}
     except (errors.InvalidInput, ValueError, RecursionError):
-        return {}
-    return noted if isinstance(noted, Mapping) else {}
+        return text, {}
+    return text, noted if isinstance(noted, Mapping) else {}
 
 
 def accepted(policy: object) -> Policy | None:
     """The policy as it was accepted last; None if it never was, or what was noted is unusable."""
-    noted = _noted(policy)
+    return _accepted(policy, _noted(policy)[1])
+
+
+def _accepted(policy: object, noted: Mapping[str, object]) -> Policy | None:
     if "spec" not in noted:
         return None
     try:

@@ -14,7 +14,7 @@ from pathlib import Path
 from weft import errors, model, names, rows
 from weft.api import clusternet, gateway, policy
 from weft.app import guards, health, identity, settings
-from weft.control import decisions, loop
+from weft.control import loop, signingkeys
 from weft.control.zone import (
     audit,
     bindings,
@@ -71,7 +71,7 @@ class Agent:
         self._needs = identity.needs(own.name, ovs, physical_network)
         self.nads = cache.Cache(client, resources.NADS)
         self.pods = pods.watch(client)
-        self.keys = decisions.watch_keys(client, options.keys_namespace or client.namespace)
+        self.keys = signingkeys.watch(client, options.keys_namespace or client.namespace)
         self.nodes = nodes.watch(client)
         self.namespaces = namespaces.watch(client)
         # A cluster may do without their definition.

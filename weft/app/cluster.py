@@ -5,28 +5,21 @@ Only composition: what is decided lives in weft.control.cluster.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import socket
 from collections.abc import Callable, Mapping
 from ipaddress import ip_network
+from typing import Any
 
 from weft import errors, model
 from weft.api import clusternet
 from weft.app import health, settings
-from weft.control import decisions, loop
-from weft.control.cluster import (
-    claims,
-    definitions,
-    holdings,
-    networks,
-    nodes,
-    pods,
-    policies,
-    signing,
-)
+from weft.control import loop, signingkeys
+from weft.control.cluster import informers, nads, signing, state, unknown, writer
 from weft.kube import cache, events, lease, resources
-from weft.kube.client import Client
+from weft.kube.client import Client, Object
 
 log = logging.getLogger(__name__)
 
@@ -37,112 +30,74 @@ class Manager:
     """One term of office: built anew, from the API alone, each time this copy becomes leader."""
 
     def __init__(self, client: Client, options: settings.ClusterManager) -> None:
-        self._options = options
-        self.recorder = events.Recorder(client, COMPONENT)
-        self.nads = cache.Cache(client, resources.NADS)
-        primary = primary_of(options)
-        self.pod_cache = pods.watch(client, primary=primary is not None)
-        held = holdings.Holdings()
-        self.namespace_cache = policies.watch_namespaces(client)
-        self.networks = networks.Networks(
-            client,
-            self.nads,
-            self.namespace_cache,
-            self.recorder,
-            held,
-            rules(options, primary),
-            primary,
-        )
-        self.node_cache = nodes.watch(client)
-        self.nodes = nodes.Nodes(client, self.node_cache, self.networks, held, self.recorder)
-        self.claim_cache = claims.watch(client)
-        self.claims = claims.Claims(client, self.claim_cache, self.networks, held)
+        self._client, self._options = client, options
+        self._primary = primary_of(options)
+        self._rules = rules(options, self._primary)
         namespace = options.lease_namespace or client.namespace
-        self.key_cache = decisions.watch_keys(client, namespace)
-        self.signing = signing.Signing(client, self.key_cache, namespace)
-        self.pods = pods.Pods(
-            client,
-            self.pod_cache,
-            self.networks,
-            self.nodes,
-            self.claims,
-            held,
-            self.signing,
-            self.recorder,
+        self._signing = signing.Signing(client, namespace)
+        self._keys = signingkeys.watch(client, namespace)
+        self._informers = informers.Informers(
+            client, self._rules, primary=self._primary is not None
         )
-        self.policy_cache = policies.watch(client)
-        self.policies = policies.Policies(
-            client,
-            self.policy_cache,
-            self.namespace_cache,
-            self.pod_cache,
-            self.networks,
-            self.recorder,
-        )
-        self.is_started = False
+        self.recorder = events.Recorder(client, COMPONENT)
+        self.cluster: state.Cluster | None = None
+        self.writer: writer.Writer | None = None
 
     async def run(self) -> None:
-        await loop.together(
-            events=self.recorder.run(),
-            nads=self.nads.run(),
-            nodes=self.node_cache.run(),
-            claims=self.claim_cache.run(),
-            pods=self.pod_cache.run(),
-            keys=self.key_cache.run(),
-            namespaces=self.namespace_cache.run(),
-            policies=self.policy_cache.run(),
-            control=self._control(),
-        )
+        followed = {each.resource.plural: each.run() for each in self._followed()}
+        await loop.together(events=self.recorder.run(), control=self._control(), **followed)
 
     async def _control(self) -> None:
-        for each in self._caches():
+        for each in self._followed():
             await each.synced()
-        await self.signing.prepare()
-        # No await from here to the end of the starts: nothing may happen in between.
-        self.signing.start()
-        self.networks.start()
-        self.nodes.start()
-        self.claims.start()
-        self.pods.start()
-        self.policies.start()
-        loop.settle()
-        self.is_started = True
-        log.info("in charge of %d networks, %d pods", len(self.networks), len(self.pod_cache))
-        await loop.together(
-            signing=self.signing.run(),
-            networks=self.networks.run(),
-            nodes=self.nodes.run(),
-            claims=self.claims.run(),
-            pods=self.pods.run(self._options.workers),
-            policies=self.policies.run(),
+        held = await self._signing.prepare(signingkeys.trusted(self._keys))
+        cluster = self.cluster = state.Cluster(held, self._rules, self._primary)
+        writing = self.writer = writer.Writer(
+            self._client, cluster, self.recorder, pod_workers=self._options.workers
         )
 
-    def _caches(self) -> tuple[cache.Cache, ...]:
-        return (
-            self.nads,
-            self.node_cache,
-            self.claim_cache,
-            self.namespace_cache,
-            self.policy_cache,
-            self.pod_cache,
-            self.key_cache,
-        )
+        def keys_changed(_: str, __: Object | None, new: Object | None) -> None:
+            cluster.set_keys(signingkeys.read(new))
+            writing.poke()
+
+        def end_doubt() -> None:
+            cluster.end_doubt()
+            writing.poke()
+
+        self._keys.subscribe(keys_changed)
+        self._informers.tell(cluster, writing)
+        cluster.begin()
+        if cluster.is_doubting:
+            asyncio.get_running_loop().call_later(unknown.PATIENCE, end_doubt)
+        loop.settle()
+        log.info("in charge of %d networks, %d pods", self._networks(), len(self._informers.pods))
+        await writing.run()
+
+    def _followed(self) -> tuple[cache.Informer[Any], ...]:
+        return (*self._informers.all(), self._keys)
+
+    def _networks(self) -> int:
+        return int(self.cluster.figures()["networks"]) if self.cluster is not None else 0
+
+    @property
+    def is_started(self) -> bool:
+        return self.writer is not None
 
     def not_ready(self) -> list[str]:
         reasons = [] if self.is_started else ["not synced yet"]
-        parts = (self.networks, self.nodes, self.claims, self.pods, self.policies, self.signing)
-        troubles = [*(each.trouble for each in self._caches()), self.signing.trouble]
-        troubles += [each.queue.trouble for each in parts]
+        troubles = [*(each.trouble for each in self._followed()), self._signing.trouble]
+        troubles += [self.writer.trouble] if self.writer is not None else []
         return reasons + [trouble for trouble in troubles if trouble]
 
     def figures(self) -> Mapping[str, float]:
+        if self.cluster is None or self.writer is None:
+            return {}
         return {
-            "networks": len(self.networks),
-            "nads": len(self.nads),
-            "nodes": len(self.node_cache),
-            "pods": len(self.pod_cache),
-            "policies": len(self.policies),
-            **self.pods.figures(),
+            "nads": len(self._informers.nads),
+            "nodes": len(self._informers.nodes),
+            "pods": len(self._informers.pods),
+            "pods_queued": self.writer.queued(resources.PODS),
+            **self.cluster.figures(),
         }
 
 
@@ -151,9 +106,7 @@ def primary_of(options: settings.ClusterManager) -> model.Network | None:
     return clusternet.parse(options.cluster_subnets, mtu=options.default_mtu)
 
 
-def rules(
-    options: settings.ClusterManager, primary: model.Network | None = None
-) -> definitions.Rules:
+def rules(options: settings.ClusterManager, primary: model.Network | None = None) -> nads.Rules:
     """What the options ask of definitions; raises InvalidInput for ranges that are none."""
     setting = settings.RESERVED_SUBNETS
     own = primary.spec.subnets if primary is not None else ()
@@ -166,7 +119,7 @@ def rules(
         except ValueError:
             rule = "must be subnets such as 10.244.0.0/16, with commas between them"
             raise errors.InvalidInput("weft cluster-manager", setting.flag, text, rule) from None
-    return definitions.Rules(
+    return nads.Rules(
         options.default_mtu,
         options.underlay_mtu,
         tuple(reserved),

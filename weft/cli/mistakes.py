@@ -14,7 +14,7 @@ from typing import Any
 from weft import errors, model, names
 from weft.api import nad, objects, policy, policystatus, selection
 from weft.cli import labs
-from weft.control.cluster import definitions
+from weft.control.cluster import nads
 from weft.kube import resources
 from weft.policy import access
 
@@ -52,10 +52,10 @@ class Mistake:
 
 
 def find(
-    documents: Iterable[tuple[str, Any]], rules: definitions.Rules, namespace: str
+    documents: Iterable[tuple[str, Any]], rules: nads.Rules, namespace: str
 ) -> Iterator[Mistake]:
     """All that can be known of `documents`, pairs of file and object, in their order."""
-    read: list[tuple[str, definitions.Definition]] = []
+    read: list[tuple[str, nads.Nad]] = []
     asking: list[tuple[str, Object]] = []
     labels: dict[str, Mapping[str, str]] = {}
     for file, obj in (pair for each in documents for pair in _single(*each)):
@@ -72,7 +72,7 @@ def find(
             Mistake(file, said, is_error=False, looked_at=False) for said in _overlooked(obj)
         )
         if obj["kind"] == nad.KIND:
-            read.append((file, definitions.read(obj, rules)))
+            read.append((file, nads.read(obj, rules)))
         elif obj["kind"] == policy.KIND:
             yield from _policy(file, obj)
         else:
@@ -183,24 +183,22 @@ def _policy(file: str, obj: Object) -> Iterator[Mistake]:
         yield Mistake(file, f"{subject}: {policystatus.told(part)}", is_error=False)
 
 
-def _owned(
-    read: list[tuple[str, definitions.Definition]], rule: access.Rule
-) -> dict[str, definitions.Settlement]:
+def _owned(read: list[tuple[str, nads.Nad]], rule: access.Rule) -> dict[str, nads.Settlement]:
     """What becomes of the definitions of each network, the first one leading where files do not
     say who was first."""
-    by_network: dict[str, list[definitions.Member]] = {}
-    for member in definitions.as_said(definition for _, definition in read):
+    by_network: dict[str, list[nads.Declaration]] = {}
+    for member in nads.as_said(definition for _, definition in read):
         by_network.setdefault(member.spec.name, []).append(member)
     found = {}
     for name, members in by_network.items():
-        owners = [m.definition.key for m in members if m.definition.noted_owner == m.definition.key]
-        first = (*owners, members[0].definition.key)[0]
-        found[name] = definitions.settle(members, rule, first)
+        owners = [m.nad.key for m in members if m.nad.noted_owner == m.nad.key]
+        first = (*owners, members[0].nad.key)[0]
+        found[name] = nads.settle(members, rule, first)
     return found
 
 
 def _definitions(
-    read: list[tuple[str, definitions.Definition]], owned: Mapping[str, definitions.Settlement]
+    read: list[tuple[str, nads.Nad]], owned: Mapping[str, nads.Settlement]
 ) -> Iterator[Mistake]:
     """Of each alone, then of those that declare one network."""
     files = {definition.key: file for file, definition in read}
@@ -216,7 +214,7 @@ def _definitions(
 
 
 def _intruding(
-    obj: Object, owned: Mapping[str, definitions.Settlement], rule: access.Rule
+    obj: Object, owned: Mapping[str, nads.Settlement], rule: access.Rule
 ) -> Iterator[str]:
     """Networks that an object names, and that its namespace may not use as far as files tell."""
     called, inner = _wish(obj)

@@ -1,23 +1,20 @@
 """Holds which of the cluster manager's decisions this process has verified, by pod.
 
 Remembers what was verified last, by pod uid, so that a pod whose labels change costs no signature,
-and so that a text which proves nothing takes nothing from a pod that runs.
+and so that a text which proves nothing takes nothing from a pod that runs. Pure.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from weft import names
+from weft import model, names
 from weft.api import decision
 from weft.api.decision import Decision, Trusted
-from weft.kube import cache, resources
-from weft.kube.client import Client
-
-Object = dict[str, Any]
 
 
-def texts(pod: Object) -> decision.Proof:
+def texts(pod: Mapping[str, Any]) -> decision.Proof:
     """What a pod's two annotations say: allocations, and the signature over them."""
     notes = pod["metadata"].get("annotations") or {}
     return notes.get(names.POD_NETWORKS) or "", notes.get(names.POD_NETWORKS_SIGNATURE) or ""
@@ -30,16 +27,15 @@ class Decisions:
         self.trusted = Trusted()
         self._known: dict[str, Decision] = {}  # by pod uid
 
-    def read(self, pod: Object) -> Decision:
+    def read(self, pod: model.PodRef, proof: decision.Proof) -> Decision:
         """The decision on the pod; raises InvalidInput if the signature does not prove it."""
-        uid = pod["metadata"]["uid"]
-        known = self._known.get(uid)
-        is_same = known is not None and (known.text, known.signature) == texts(pod)
+        known = self._known.get(pod.uid)
+        is_same = known is not None and (known.text, known.signature) == proof
         if known is not None and is_same and known.by in self.trusted:
             return known
-        decided = decision.read(pod, self.trusted)
+        decided = decision.verify(pod, proof, self.trusted)
         if decided.allocations:
-            self._known[uid] = decided
+            self._known[pod.uid] = decided
         return decided
 
     def last(self, uid: str) -> Decision:
@@ -52,21 +48,3 @@ class Decisions:
 
     def forget(self, uid: str) -> None:
         self._known.pop(uid, None)
-
-
-def watch_keys(client: Client, namespace: str) -> cache.Cache:
-    """The cache of the one ConfigMap with the public keys."""
-    selector = f"metadata.name={names.SIGNING_KEYS}"
-    return cache.Cache(client, resources.CONFIGMAPS, namespace=namespace, field_selector=selector)
-
-
-async def known(keys: cache.Cache) -> None:
-    """Returns when the ConfigMap holds a key."""
-    key = f"{keys.namespace}/{names.SIGNING_KEYS}"
-    await keys.wait_for(key, lambda obj: bool(Trusted.parse(obj.get("data") or {})), None)
-
-
-def trusted(keys: cache.Cache) -> Trusted:
-    """The keys that the ConfigMap holds, none where it is not there."""
-    found = [obj.get("data") or {} for obj in keys.objects()]
-    return Trusted.parse(found[0]) if found else Trusted()

@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from weft import errors, listeners
 from weft.kube import resources
@@ -20,9 +21,11 @@ from weft.kube.resources import Resource
 
 log = logging.getLogger(__name__)
 
-Subscriber = listeners.Listener[Object]
-Index = Callable[[Object], Iterable[str]]
-Predicate = Callable[[Object], bool]
+T = TypeVar("T")
+Subscriber = listeners.Listener[T]
+Index = Callable[[T], Iterable[str]]
+Predicate = Callable[[T], bool]
+Version = tuple[str, str]  # uid and resourceVersion
 
 _PAUSES = (0.2, 10.0)  # seconds between two lists, doubled where a watch does not last
 _STEADY = 10.0  # seconds that a watch lasts before the next list may come soon again
@@ -31,12 +34,12 @@ CUT_OFF = 10.0  # seconds without the server after which the view counts as out 
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Change(Generic[T]):
     """`old` None: the object is new. `new` None: it is gone."""
 
     key: str
-    old: Object | None
-    new: Object | None
+    old: T | None
+    new: T | None
 
 
 def keep_all(obj: Object) -> Object:
@@ -45,54 +48,60 @@ def keep_all(obj: Object) -> Object:
     return obj
 
 
-def _pairs(old: Object | None, new: Object | None) -> Iterator[tuple[Object | None, Object | None]]:
-    return ((change.old, change.new) for change in steps("", old, new))
+def version(obj: Object) -> Version:
+    meta = obj["metadata"]
+    return meta.get("uid", ""), meta.get("resourceVersion", "")
 
 
-def steps(key: str, old: Object | None, new: Object | None) -> tuple[Change, ...]:
+def steps(
+    key: str, old: T | None, new: T | None, version: Callable[[T], Version]
+) -> tuple[Change[T], ...]:
     """One change, or two where another incarnation took the name: the old one goes first."""
     if old is None and new is None:
         return ()
     if old is not None and new is not None:
-        before, after = old["metadata"], new["metadata"]
-        if before.get("uid") != after.get("uid"):
+        before, after = version(old), version(new)
+        if before[0] != after[0]:
             return Change(key, old, None), Change(key, None, new)
-        if before.get("resourceVersion") == after.get("resourceVersion"):
+        if before == after:
             return ()
     return (Change(key, old, new),)
 
 
-def differences(have: Mapping[str, Object], listed: Mapping[str, Object]) -> Iterator[Change]:
+def differences(
+    have: Mapping[str, T], listed: Mapping[str, T], version: Callable[[T], Version]
+) -> Iterator[Change[T]]:
     """What happened between what a reader has and a new list; what vanished comes first."""
     for key in [key for key in have if key not in listed]:
         yield Change(key, have[key], None)
     for key, new in listed.items():
-        yield from steps(key, have.get(key), new)
+        yield from steps(key, have.get(key), new, version)
 
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-class Cache:
-    """The objects of one kind, by key ("namespace/name" or "name") and by index.
+class Informer(Generic[T]):
+    """The objects of one kind, each parsed once: by key ("namespace/name" or "name") and by index.
 
-    `keep` slims an object before it is stored (it may change it in place); it must leave name,
-    namespace, uid and resourceVersion of the metadata. `indexes` see the slimmed object. A kind
-    that `may_be_unknown` counts as synced, with no objects, while the server does not have it.
-    What `get` returns is shared: do not change it.
+    `read` makes of an object what is stored (it may change it in place), `version` gives uid and
+    resourceVersion of that. `indexes` see what is stored. A kind that `may_be_unknown` counts as
+    synced, with no objects, while the server does not have it. What `get` returns is shared: do not
+    change it.
     """
 
     def __init__(
         self,
         client: Client,
         res: Resource,
+        read: Callable[[Object], T],
+        version: Callable[[T], Version],
         *,
         namespace: str = "",
         label_selector: str = "",
         field_selector: str = "",
-        indexes: Mapping[str, Index] | None = None,
-        keep: Callable[[Object], Object] = keep_all,
+        indexes: Mapping[str, Index[T]] | None = None,
         may_be_unknown: bool = False,
     ) -> None:
         self._client = client
@@ -101,12 +110,14 @@ class Cache:
         self._labels, self._fields = label_selector, field_selector
         self._functions = dict(indexes or {})
         self._indexes: dict[str, dict[str, set[str]]] = {name: {} for name in self._functions}
-        self._keep = keep
+        self._read, self._version = read, version
         self._may_be_unknown = may_be_unknown
-        self._objects: dict[str, Object] = {}
-        self._subscribers = listeners.Listeners(res.plural, self._objects.get, _pairs)
-        self._waiting: dict[str, set[asyncio.Future[Object]]] = {}
-        self._wanted: dict[asyncio.Future[Object], Predicate] = {}
+        self._objects: dict[str, T] = {}
+        self._subscribers: listeners.Listeners[T] = listeners.Listeners(
+            res.plural, self._objects.get, self._pairs
+        )
+        self._waiting: dict[str, set[asyncio.Future[T]]] = {}
+        self._wanted: dict[asyncio.Future[T], Predicate[T]] = {}
         self._synced = asyncio.Event()
         self._trouble = ""
         self._forgotten = 0  # lists in a row that the server did not remember (410)
@@ -141,20 +152,20 @@ class Cache:
         """Returns once the first list is in and its subscribers were called."""
         await self._synced.wait()
 
-    def get(self, key: str) -> Object | None:
+    def get(self, key: str) -> T | None:
         return self._objects.get(key)
 
     def keys(self) -> Iterable[str]:
         return self._objects.keys()
 
-    def objects(self) -> Iterable[Object]:
+    def objects(self) -> Iterable[T]:
         return self._objects.values()
 
     def index(self, name: str, value: str) -> set[str]:
         """Keys of the objects for which the index function gave `value`."""
         return set(self._indexes[name].get(value, ()))
 
-    def subscribe(self, function: Subscriber) -> None:
+    def subscribe(self, function: Subscriber[T]) -> None:
         """Calls function(key, old, new) for each change, and at once for what is there.
 
         It is called in the cache's own task: it notes what to do (Queue.add) and returns. One that
@@ -164,7 +175,7 @@ class Cache:
         for key, obj in list(self._objects.items()):
             self._subscribers.tell_one(function, key, None, obj)
 
-    async def wait_for(self, key: str, predicate: Predicate, timeout: float | None) -> Object:
+    async def wait_for(self, key: str, predicate: Predicate[T], timeout: float | None) -> T:
         """The object, as soon as it is there and `predicate` holds; NotReady after `timeout`.
 
         An exception that the predicate raises ends the wait and reaches the caller.
@@ -172,7 +183,7 @@ class Cache:
         obj = self._objects.get(key)
         if obj is not None and predicate(obj):
             return obj
-        future: asyncio.Future[Object] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, set()).add(future)
         self._wanted[future] = predicate
         try:
@@ -232,8 +243,8 @@ class Cache:
             label_selector=self._labels,
             field_selector=self._fields,
         )
-        listed = {resources.key(obj): obj for obj in map(self._slim, listing)}
-        for change in list(differences(self._objects, listed)):
+        listed = {resources.key(obj): self._read(obj) for obj in listing}
+        for change in list(differences(self._objects, listed, self._version)):
             self._apply(change)
         self._synced.set()
         return listing.resource_version
@@ -249,14 +260,13 @@ class Cache:
         )
         async with aclosing(events):
             async for kind, raw in events:
-                obj = self._slim(raw)
-                key = resources.key(obj)
+                key, obj = resources.key(raw), self._read(raw)
                 old = self._objects.get(key)
                 new = None if kind == "DELETED" else obj
                 if new is None and old is not None:
                     # The last state counts: a pod may complete and be deleted in one event.
-                    old = obj if old["metadata"].get("uid") == obj["metadata"].get("uid") else old
-                for change in steps(key, old, new):
+                    old = obj if self._version(old)[0] == self._version(obj)[0] else old
+                for change in steps(key, old, new, self._version):
                     self._apply(change)
 
     def _connected(self, why: str) -> None:
@@ -268,13 +278,10 @@ class Cache:
         self._taken = self._taken or _now()
         self._note("")
 
-    def _slim(self, obj: Object) -> Object:
-        kind, version = obj["kind"], obj["apiVersion"]
-        kept = self._keep(obj)
-        kept["kind"], kept["apiVersion"] = kind, version
-        return kept
+    def _pairs(self, old: T | None, new: T | None) -> Iterator[tuple[T | None, T | None]]:
+        return ((change.old, change.new) for change in steps("", old, new, self._version))
 
-    def _apply(self, change: Change) -> None:
+    def _apply(self, change: Change[T]) -> None:
         stored = self._objects.get(change.key)
         for name, function in self._functions.items():
             index = self._indexes[name]
@@ -294,7 +301,7 @@ class Cache:
         if change.new is not None and change.key in self._waiting:
             self._wake(change.key, change.new)
 
-    def _wake(self, key: str, obj: Object) -> None:
+    def _wake(self, key: str, obj: T) -> None:
         for future in self._waiting[key]:
             if future.done():
                 continue
@@ -310,3 +317,41 @@ class Cache:
         elif self._trouble and not trouble:
             log.info("following %s again", self.resource.plural)
         self._trouble = trouble
+
+
+class Cache(Informer[Object]):
+    """Objects as dictionaries, for who reads few fields of them.
+
+    `keep` slims an object before it is stored (it may change it in place); it must leave name,
+    namespace, uid and resourceVersion of the metadata.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        res: Resource,
+        *,
+        keep: Callable[[Object], Object] = keep_all,
+        namespace: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+        indexes: Mapping[str, Index[Object]] | None = None,
+        may_be_unknown: bool = False,
+    ) -> None:
+        def slim(obj: Object) -> Object:
+            kind, api_version = obj["kind"], obj["apiVersion"]
+            kept = keep(obj)
+            kept["kind"], kept["apiVersion"] = kind, api_version
+            return kept
+
+        super().__init__(
+            client,
+            res,
+            slim,
+            version,
+            namespace=namespace,
+            label_selector=label_selector,
+            field_selector=field_selector,
+            indexes=indexes,
+            may_be_unknown=may_be_unknown,
+        )

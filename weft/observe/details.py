@@ -12,7 +12,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 
 from weft import errors, model
 from weft.alloc.ledger import Ledger
-from weft.alloc.shares import Share
+from weft.alloc.nodesubnets import NodeSubnets
 from weft.api import ipamclaim, nad
 from weft.observe import members
 from weft.observe.graph import Graph, Network, Port, Role, Switch
@@ -96,7 +96,7 @@ def _free(
         return None
     whole = model.Network(spec, 0)
     nodes = [one for one in switches if one.role is Role.NODE]
-    parts = [Share(one.zones[0], _subnets(one)) for one in nodes]
+    parts = [NodeSubnets(one.zones[0], _subnets(one)) for one in nodes]
     ledgers = [Ledger(whole, share) for share in parts] or [Ledger(whole)]
     if spec.topology is model.Topology.LAYER3 and not parts:
         return None

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from tests.support import bad_input
 from tests.support.pods import nad, pod
 from weft.cli import main, mistakes
-from weft.control.cluster import definitions
+from weft.control.cluster import nads
 
-RULES = definitions.Rules(underlay_mtu=1500)
+RULES = nads.Rules(underlay_mtu=1500)
 ROOT = Path(__file__).parents[3]
 # What only a cluster knows: who holds what, what exists, and what the cluster has reserved.
 IN_CLUSTER_ONLY = (

@@ -22,16 +22,16 @@ def pod(uid: str, version: str) -> Object:
 
 def test_a_name_taken_by_another_incarnation_is_an_end_and_a_beginning() -> None:
     old, new = pod("1", "5"), pod("2", "9")
-    assert cache.steps("a/p", old, new) == (
+    assert cache.steps("a/p", old, new, cache.version) == (
         cache.Change("a/p", old, None),
         cache.Change("a/p", None, new),
     )
 
 
 def test_the_same_version_again_is_no_change() -> None:
-    assert cache.steps("a/p", pod("1", "5"), pod("1", "5")) == ()
-    assert cache.steps("a/p", None, None) == ()
-    assert len(cache.steps("a/p", pod("1", "5"), pod("1", "6"))) == 1
+    assert cache.steps("a/p", pod("1", "5"), pod("1", "5"), cache.version) == ()
+    assert cache.steps("a/p", None, None, cache.version) == ()
+    assert len(cache.steps("a/p", pod("1", "5"), pod("1", "6"), cache.version)) == 1
 
 
 worlds = st.dictionaries(
@@ -45,7 +45,7 @@ def test_differences_lead_from_one_world_to_the_other(
     have: dict[str, Object], listed: dict[str, Object]
 ) -> None:
     world = dict(have)
-    for change in cache.differences(have, listed):
+    for change in cache.differences(have, listed, cache.version):
         assert world.get(change.key) is change.old  # nobody hears of a change from a wrong state
         if change.old is not None and change.new is not None:
             assert change.old["metadata"]["uid"] == change.new["metadata"]["uid"]

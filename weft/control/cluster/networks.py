@@ -1,95 +1,75 @@
-"""Which network does a NAD stand for right now, with which id?
+"""Decides which network a NAD stands for, with which id, and what is written to the NAD.
 
-Joins the caches of NADs and namespaces with register.py: keeps the accepted networks, gives each
-an id, notes name, id and owner on the NADs, and tells their authors what is wrong. A network that
-lost its last NAD stays while pods use it; a NAD that pods use is held by a finalizer, and takes no
-new pods once it is being deleted. The cluster's own network has no NAD: it is there from the start
-where weft serves it. What a definition means is decided in definitions.py.
+Pure. Keeps the accepted networks with register.py, gives each an id, decides what name, id and
+owner stand on the NADs, and what their authors hear. A network that lost its last NAD stays while
+pods use it; a NAD that pods use is held by a finalizer, and takes no new pods once it is being
+deleted. The cluster's own network has no NAD: it is there from the start where weft serves it.
+What a NAD means is decided in nads.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from weft import errors, model, names
 from weft.alloc import ids
-from weft.control.cluster import definitions, edits
-from weft.control.cluster.definitions import Definition
-from weft.control.cluster.holdings import Holdings
-from weft.control.cluster.notices import NEWS_OF_GUESTS, Notices
+from weft.control.cluster import edits, nads
+from weft.control.cluster.allocations import Allocations
+from weft.control.cluster.nadevents import FOREIGN_NETWORK, NadEvents
+from weft.control.cluster.nads import Nad
+from weft.control.cluster.objects import Namespace
+from weft.control.cluster.outcome import NOTHING, WARNING, Event, Outcome, Patch
 from weft.control.cluster.register import Register, Settled
-from weft.kube import cache, events, queue, resources
-from weft.kube.client import Client, NotFound, Object
+from weft.kube import resources
 from weft.policy import access
 
 _KIND = resources.NADS.kind
-Listener = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Noted:
+    """What others are to look at: NADs of which `lookup` may say something else, networks that are
+    no more, namespaces that may use others than before, NADs that are held now."""
+
+    nads: dict[str, None] = field(default_factory=dict)
+    ended: list[str] = field(default_factory=list)
+    namespaces: dict[str, None] = field(default_factory=dict)
+    held: dict[str, None] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.nads or self.ended or self.namespaces or self.held)
 
 
 class Networks:
-    """`listen(function)`: function(nad key) is called when what `lookup` says may have changed;
-    `await_held(function)`: when `is_held` has become true.
-    """
+    """`due`: the NADs to decide of, each after so many seconds."""
 
     def __init__(
-        self,
-        client: Client,
-        nads: cache.Cache,
-        namespaces: cache.Cache,
-        recorder: events.Recorder,
-        holdings: Holdings,
-        rules: definitions.Rules,
-        primary: model.Network | None = None,
+        self, allocations: Allocations, rules: nads.Rules, primary: model.Network | None = None
     ) -> None:
-        self._client, self._nads = client, nads
-        self._namespaces, self._holdings = namespaces, holdings
-        self._rules = rules
+        self._allocations = allocations
+        self._namespaces: dict[str, Namespace] = {}
         self._access = access.Rule(rules.global_namespaces, self._labels)
-        self._register = Register(self._access, holdings.users)
+        self._register = Register(self._access, allocations)
         self.primary = primary
         self._networks = {primary.name: primary} if primary is not None else {}
         self._ids = ids.NetworkIds()
         self._no_id: dict[str, errors.Exhausted] = {}
-        self._is_started = False
-        self._notices = Notices(recorder)
+        self._events = NadEvents()
+        self._excluded: dict[str, list[Event]] = {}
         self._let_go: dict[str, str] = {}  # NAD: its version when its finalizer was taken off
-        self._listeners: list[Listener] = []
-        self._end_listeners: list[Listener] = []
-        self._namespace_listeners: list[Listener] = []
-        self._when_held: Listener = lambda nad: None
-        self.queue = queue.Queue("NAD")
+        self.due: dict[str, float] = {}
+        self.noted = Noted()
 
     def __len__(self) -> int:
         return len(self._networks)
 
-    def listen(self, function: Listener) -> None:
-        self._listeners.append(function)
+    def take_noted(self) -> Noted:
+        noted, self.noted = self.noted, Noted()
+        return noted
 
-    def listen_end(self, function: Listener) -> None:
-        """function(network name) is called when a network is no more."""
-        self._end_listeners.append(function)
-
-    def listen_namespace(self, function: Listener) -> None:
-        """function(namespace) is called when it may use other networks than before."""
-        self._namespace_listeners.append(function)
-
-    def await_held(self, function: Listener) -> None:
-        self._when_held = function
-
-    def start(self) -> None:
-        """Once, when the NADs are synced: ids of earlier runs first, then everything else."""
-        read = [self._read(nad) for nad in self._nads.objects()]
-        for name, number in definitions.noted_ids(read).items():
-            self._ids.reserve(name, number)
-        self._namespaces.subscribe(self._on_namespace)
-        self._nads.subscribe(self._on_nad)
-        self._is_started = True
-        self._holdings.listen(self._on_use)
-
-    async def run(self) -> None:
-        await self.queue.run(self._write, workers=4)
+    # What others ask
 
     def lookup(self, key: str, pod: str, *, known: bool = False) -> model.Network | None:
         """The network of a NAD for a pod; NotReady says why to wait.
@@ -100,10 +80,10 @@ class Networks:
         """
         if not key:
             return self.primary
-        network, definition = self._settled(key), self._register.get(key)
-        if network is None or definition is None:
+        network, nad = self._settled(key), self._register.get(key)
+        if network is None or nad is None:
             return None
-        if definition.is_deleting and not (known and self.is_held(key)):
+        if nad.is_deleting and not (known and self.is_held(key)):
             raise errors.NotReady(
                 "is being deleted and takes no new pods",
                 where=f"{_KIND} {key}",
@@ -123,7 +103,7 @@ class Networks:
     def find(self, key: str) -> model.Network | None:
         """The network that pods which were attached through a NAD are on, None if on none.
 
-        One whose definition was broken since is still on what was accepted before.
+        One whose NAD was broken since is still on what was accepted before.
         """
         if not key:
             return self.primary
@@ -131,25 +111,25 @@ class Networks:
             network = self._settled(key)
         except errors.WeftError:
             network = None
-        definition = self._register.get(key)
-        if network is None and definition is not None and definition.accepted is not None:
-            return self._networks.get(definition.accepted.name)
+        nad = self._register.get(key)
+        if network is None and nad is not None and nad.accepted is not None:
+            return self._networks.get(nad.accepted.name)
         return network
 
     def _settled(self, key: str) -> model.Network | None:
-        definition = self._register.get(key)
-        if definition is None:
+        nad = self._register.get(key)
+        if nad is None:
             raise errors.NotReady(
                 "does not exist", where=f"{_KIND} {key}", hint="the pod goes on when it is created"
             )
-        if definition.problem:
+        if nad.problem:
             raise errors.NotReady(
-                f"is invalid: {definition.problem}",
+                f"is invalid: {nad.problem}",
                 where=f"{_KIND} {key}",
                 hint="the pod goes on when it is corrected",
             )
         standing = self._register.standing(key)
-        if definition.spec is None or standing is None:
+        if nad.spec is None or standing is None:
             return None
         refusal = self._register.settlement(standing.name).refused.get(key)
         if refusal is not None:
@@ -166,73 +146,83 @@ class Networks:
         """
         if key == names.DEFAULT_NETWORK:
             return True
-        definition = self._register.get(key)
-        return (
-            definition is not None
-            and definition.is_held
-            and self._let_go.get(key) != definition.version
-        )
+        nad = self._register.get(key)
+        return nad is not None and nad.is_held and self._let_go.get(key) != nad.version
 
     def get(self, name: str) -> model.Network | None:
         return self._networks.get(name)
 
     def release(self, name: str) -> None:
         """Nothing of the network is held any more: forget it if no NAD declares it either."""
-        if name == names.DEFAULT_NETWORK or self._register.members(name):
+        if name == names.DEFAULT_NETWORK or self._register.declaring(name):
             return
-        if not self._holdings.is_used(name):
+        if not self._allocations.is_used(name):
             self._networks.pop(name, None)
-            self._holdings.drop(name)
+            self._allocations.drop(name)
             self._ids.release(name)
             self._register.forget(name)
-            for listener in self._end_listeners:
-                listener(name)
-            for definition in self._register:
-                if definition.noted_name == name:
-                    self.queue.add(definition.key)  # removes its annotations
+            self.noted.ended.append(name)
+            for nad in self._register:
+                if nad.noted_name == name:
+                    self.due[nad.key] = 0.0  # removes its annotations
 
     def _labels(self, namespace: str) -> Mapping[str, str] | None:
         known = self._namespaces.get(namespace)
-        return known["metadata"].get("labels") or {} if known else None
+        return known.labels if known else None
 
-    def _read(self, obj: Object) -> Definition:
-        return definitions.read(obj, self._rules)
+    # Objects in
 
-    def _newly_read(self, old: Object | None, new: Object) -> Definition:
-        """What a definition says. One that comes to a running manager was never accepted, whatever
-        its annotations say: they are its author's."""
-        read = self._read(new)
-        is_known = old is not None and old["metadata"].get("uid") == read.uid
-        return read if is_known or not self._is_started else definitions.unaccepted(read)
+    def reserve_ids(self, found: Iterable[Nad]) -> None:
+        """Before the first NAD is set: ids of earlier managers are taken."""
+        for name, number in nads.noted_ids(found).items():
+            self._ids.reserve(name, number)
 
-    def _on_namespace(self, name: str, old: Object | None, new: Object | None) -> None:
-        labels = [(each or {}).get("metadata", {}).get("labels") for each in (old, new)]
-        if labels[0] == labels[1] and (old is None) == (new is None):
+    def set_namespace(self, name: str, new: Namespace | None) -> None:
+        old = self._namespaces.pop(name, None)
+        if new is not None:
+            self._namespaces[name] = new
+        if (old is None) == (new is None) and (not old or not new or old.labels == new.labels):
             return
         self._heed(self._register.join(name))
-        for listener in self._namespace_listeners:
-            listener(name)
+        self.noted.namespaces[name] = None
 
-    def _on_nad(self, key: str, old: Object | None, new: Object | None) -> None:
+    def set_nad(self, key: str, new: Nad | None, *, is_early: bool = False) -> None:
+        """One that comes after the begin was never accepted, whatever its annotations say: they
+        are its author's."""
         was_held, before = self.is_held(key), self._register.get(key)
-        settled = self._register.put(key, self._newly_read(old, new) if new is not None else None)
+        is_known = before is not None and new is not None and before.uid == new.uid
+        if new is not None and not (is_known or is_early):
+            new = nads.unaccepted(new)
+        settled = self._register.put(key, new)
         after = self._register.get(key)
         if after is None:
-            self._notices.forget(key)
+            self._events.forget(key)
             self._let_go.pop(key, None)
+            self._excluded.pop(key, None)
         touched = self._heed(settled, {key})
-        if before is not None and after is not None and new is not None:
-            self._tell_excluded(before, after, new)
+        if before is not None and after is not None:
+            self._tell_excluded(before, after)
         after = self._register.get(key)  # what was accepted may just have been forgotten
         if after is not None and after.accepted and after.accepted.name not in self._networks:
             # Not in order now, but it was: pods may run with that, here or from an earlier run.
             self._remember(after.accepted)
         if key not in touched and not _alike(before, after):
-            self._tell_listeners({key})
+            self.noted.nads[key] = None
         if self.is_held(key) and not was_held:
-            self._when_held(key)
+            self.noted.held[key] = None
 
-    def _heed(self, settled: Settled, always: frozenset[str] | set[str] = frozenset()) -> set[str]:
+    def use(self, key: str) -> None:
+        """Other pods than before hold something of a NAD."""
+        self._heed(self._register.look(key))
+        nad = self._register.get(key)
+        if nad is None:
+            return
+        if nad.is_deleting or self.is_held(key) != bool(self._allocations.users(key)):
+            self.due[key] = 0.0
+        for each in self._events.naming:
+            self.due[each] = 0.0  # the pods that its Event named may be gone
+
+    def _heed(self, settled: Settled, always: Iterable[str] = ()) -> set[str]:
         """What was settled anew is in force from now on; the NADs for which anything changed."""
         touched: set[str] = set()
         for name, earlier in settled.items():
@@ -242,26 +232,10 @@ class Networks:
                 continue
             self._remember(now.spec, now.lead)
             if now != earlier or before != self._networks.get(name):
-                touched |= self._register.members(name)
-        for nad in touched | always:
-            self.queue.add(nad)
-        self._tell_listeners(touched)
+                touched |= self._register.declaring(name)
+        self.due |= dict.fromkeys(sorted({*touched, *always}), 0.0)
+        self.noted.nads |= dict.fromkeys(sorted(touched))
         return touched
-
-    def _tell_listeners(self, nads: set[str]) -> None:
-        for nad in nads:
-            for listener in self._listeners:
-                listener(nad)
-
-    def _on_use(self, key: str) -> None:
-        self._heed(self._register.look(key))
-        definition = self._register.get(key)
-        if definition is None:
-            return
-        if definition.is_deleting or self.is_held(key) != bool(self._holdings.users(key)):
-            self.queue.add(key)
-        for each in self._notices.naming:
-            self.queue.add(each)  # the pods that its Event named may be gone
 
     def _remember(self, spec: model.NetworkSpec, owner: str = "") -> None:
         try:
@@ -270,114 +244,112 @@ class Networks:
         except errors.Exhausted as error:
             self._no_id[spec.name] = error
 
-    async def _write(self, key: str) -> None:
-        """Brings a NAD's annotations, finalizer and Events up to what is decided."""
-        definition, obj = self._register.get(key), self._nads.get(key)
-        if definition is None or obj is None:
-            return
-        meta: dict[str, Any] = {}
-        meta |= self._notes(definition, obj)
-        self._tell_users(definition, obj)
-        meta |= self._hold(definition)
-        if not meta:
-            return
-        body = {"metadata": {"uid": definition.uid, **meta}}
-        namespace, name = resources.split_key(key)
-        try:
-            await self._client.patch(resources.NADS, name, namespace, body)
-        except NotFound:
-            return  # deleted meanwhile: the cache is about to say so
-        if names.NETWORK_IN_USE in meta.get("finalizers", ()) and definition.is_held:
-            # It was not known whether the finalizer was off already: it is not.
-            self._let_go.pop(key, None)
-            self._when_held(key)
+    # Decisions out
 
-    def _notes(self, definition: Definition, obj: Object) -> dict[str, Any]:
-        key, network, config, news = definition.key, None, definition.config, []
-        if definition.problem:
-            said = f"Failed to parse network config: {_KIND} {key}: {definition.problem}"
-            news.append(("InvalidConfig", said))
+    def decide(self, key: str) -> Outcome:
+        """What is to stand on a NAD, its finalizer, and what its author is to hear."""
+        nad = self._register.get(key)
+        if nad is None:
+            return NOTHING
+        network, config, told = self._standing(nad)
+        said = [*self._excluded.pop(key, ()), *self._events.tell(nad, told)]
+        annotations = nads.wanted_notes(nad, network, config)
+        said += self._tell_users(nad)
+        finalizers = self._finalizers(nad)
+        if not annotations and finalizers is None:
+            return Outcome(events=tuple(said))
+        patch = Patch(nad.subject, annotations, finalizers, version=nad.version)
+        return Outcome((patch,), tuple(said))
+
+    def written(self, key: str, patch: Patch) -> None:
+        """A finalizer that may have been off already is known to be on again."""
+        is_on = names.NETWORK_IN_USE in (patch.finalizers or ())
+        if is_on and self._let_go.get(key) == patch.version:
+            del self._let_go[key]
+            self.noted.held[key] = None
+
+    def _standing(self, nad: Nad) -> tuple[model.Network | None, str, tuple[tuple[str, str], ...]]:
+        """The network to note on a NAD, the text that stands for it, and what to tell."""
+        key, network, config, told = nad.key, None, nad.config, []
+        if nad.problem:
+            said = f"Failed to parse network config: {_KIND} {key}: {nad.problem}"
+            told.append(("InvalidConfig", said))
         standing = self._register.standing(key)
         if standing is not None:
             refusal = self._register.settlement(standing.name).refused.get(key)
             if refusal is not None:
-                news.append(("InvalidConfig", refusal))
+                told.append(("InvalidConfig", refusal))
             else:
                 network = self._networks.get(standing.name)
-                if standing is not definition.spec:
-                    config = definition.accepted_config
-        if network is None and definition.accepted is not None:
-            self.release(definition.accepted.name)
-            network = self._networks.get(definition.accepted.name)
-            config = definition.accepted_config
-        elif network is not None and definition.noted_owner != network.owner:
+                if standing is not nad.spec:
+                    config = nad.accepted_config
+        if network is None and nad.accepted is not None:
+            self.release(nad.accepted.name)
+            network = self._networks.get(nad.accepted.name)
+            config = nad.accepted_config
+        elif network is not None and nad.noted_owner != network.owner:
             guest = self._access.guest(network, key)
-            news += [(NEWS_OF_GUESTS, guest)] if guest else []
-        news += [(reason, f"{_KIND} {key}: {said}") for reason, said in definition.warnings]
-        self._notices.tell(key, obj, tuple(news))
-        notes = definitions.wanted_notes(definition, network, config)
-        return {"annotations": notes} if notes else {}
+            told += [(FOREIGN_NETWORK, guest)] if guest else []
+        told += [(reason, f"{_KIND} {key}: {said}") for reason, said in nad.warnings]
+        return network, config, tuple(told)
 
-    def _hold(self, definition: Definition) -> dict[str, Any]:
-        """The finalizer's part of a patch, which is for the NAD as it was seen and no other.
+    def _finalizers(self, nad: Nad) -> tuple[str, ...] | None:
+        """The finalizers as they are to be; None if they are.
 
         Once the finalizer is being taken off, the NAD counts as let go until it is seen anew.
         """
-        key, used = definition.key, bool(self._holdings.users(definition.key))
-        wanted = definitions.wanted_finalizers(definition, used=used)
-        if wanted is None and used and definition.is_held and not self.is_held(key):
-            wanted = list(definition.finalizers)
-        if wanted is None:
-            return {}
-        if not used:
-            self._let_go[key] = definition.version
-        return {"finalizers": wanted, "resourceVersion": definition.version}
+        key, used = nad.key, bool(self._allocations.users(nad.key))
+        wanted = nads.wanted_finalizers(nad, used=used)
+        if wanted is None and used and nad.is_held and not self.is_held(key):
+            wanted = nad.finalizers
+        if wanted is not None and not used:
+            self._let_go[key] = nad.version
+        return wanted
 
-    def _tell_users(self, definition: Definition, obj: Object) -> None:
+    def _tell_users(self, nad: Nad) -> Iterator[Event]:
         """Names pods that a deletion waits for, and those that an edit waits for."""
-        key, accepted, said = definition.key, definition.accepted, definition.spec
-        self._notices.name(
-            key,
-            obj,
+        key, accepted, said = nad.key, nad.accepted, nad.spec
+        yield from self._events.name(
+            nad,
             "NetworkInUse",
-            self._holdings.users(key),
-            about=definition.is_deleting,
-            said=partial(edits.in_use, definition),
+            self._allocations.users(key),
+            about=nad.is_deleting,
+            said=partial(edits.in_use, nad),
         )
         held_back: tuple[str, ...] = ()
         name = accepted.name if accepted else ""
         is_refused = key in self._register.settlement(name).refused
         if accepted and said and said is not self._register.standing(key) and not is_refused:
             held_back = edits.held_back(accepted, said)
-        self._notices.name(
-            key,
-            obj,
+        yield from self._events.name(
+            nad,
             "EditWaits",
             self._users(name) if held_back else {},
-            about=(held_back, definition.config) if held_back else None,
-            said=partial(edits.waits, definition, held_back),
+            about=(held_back, nad.config) if held_back else None,
+            said=partial(edits.waits, nad, held_back),
         )
 
-    def _tell_excluded(self, before: Definition, after: Definition, obj: Object) -> None:
+    def _tell_excluded(self, before: Nad, after: Nad) -> None:
         """Names pods that have addresses of ranges which an edit gave to somebody else."""
         old, new = before.accepted, after.accepted
         if old is None or new is None or old.name != new.name:
             return
         added = set(new.exclude_subnets) - set(old.exclude_subnets)
-        if added and (pods := self._holdings.within(new.name, added)):
+        if added and (pods := self._allocations.within(new.name, added)):
             said = edits.excluded(after, pods.values(), len(pods))
-            self._notices.recorder.emit(obj, "Warning", "AddressesExcluded", said)
+            event = Event(after.subject, WARNING, "AddressesExcluded", said)
+            self._excluded.setdefault(after.key, []).append(event)
 
     def _users(self, network: str) -> dict[str, str]:
-        """The pods on a network, by whichever definition: uid to label."""
+        """The pods on a network, by whichever NAD: uid to label."""
         return {
             uid: label
             for key in sorted(self._register.users(network))
-            for uid, label in self._holdings.users(key).items()
+            for uid, label in self._allocations.users(key).items()
         }
 
 
-def _alike(before: Definition | None, after: Definition | None) -> bool:
+def _alike(before: Nad | None, after: Nad | None) -> bool:
     """Whether a NAD's own part in `lookup` is as it was."""
     if before is None or after is None:
         return before is after

@@ -1,4 +1,4 @@
-"""Networks of one pod whose subnets overlap: its packets go to only one of them.
+"""Finds networks of one pod whose subnets overlap: its packets go to only one of them.
 
 Pure. The pod keeps all that it asked for: a virtual machine may tell its networks apart itself.
 """

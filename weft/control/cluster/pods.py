@@ -1,37 +1,33 @@
-"""Which addresses, MAC and tunnel key does each attachment of each pod get?
+"""Allocates addresses, MAC and tunnel key to each attachment of each pod.
 
-Joins the cache of pods with what is held of the networks: what was decided earlier is reserved,
-what is missing is allocated, signed and written with one patch, and everything is released once
-when a pod goes or completes. What stands on a pod and is not signed is overwritten, and what a
-running pod holds is put back. What may be given to whom is decided in weft.alloc.
+Pure. What was decided earlier is reserved, what is missing is allocated and signed, in one patch a
+pod, and everything is released once when a pod goes or completes. What stands on a pod and is not
+signed is overwritten, and what a running pod holds is put back. What may be given to whom is
+decided in weft.alloc.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Iterable, Mapping
-from functools import partial
+from typing import NamedTuple
 
 from weft import errors, model, names
-from weft.alloc.shares import Share
-from weft.api import podnetworks
-from weft.api.decision import Proof
-from weft.control import decisions
-from weft.control.cluster import oddities, wishes
-from weft.control.cluster.claims import Claims
-from weft.control.cluster.holdings import Holdings
+from weft.alloc.nodesubnets import NodeSubnets
+from weft.api.pod import Pod, left_over
+from weft.control.cluster import podwarnings
+from weft.control.cluster.allocations import Allocations
+from weft.control.cluster.ipamclaims import IpamClaims
+from weft.control.cluster.keys import SigningKeys
 from weft.control.cluster.networks import Networks
 from weft.control.cluster.nodes import Nodes, Pending
-from weft.control.cluster.oddities import Oddities
-from weft.control.cluster.oddities import label as _label
-from weft.control.cluster.signing import Signing
-from weft.control.cluster.standing import Standing
-from weft.control.cluster.unknown import PATIENCE, Unknown
-from weft.control.cluster.waiting import Waiting
-from weft.control.cluster.wishes import BY_CLAIM, BY_GUEST, BY_NAD, BY_NODE
-from weft.kube import cache, events, queue, resources
-from weft.kube.client import ApiError, Client, Invalid, NotFound, Object
+from weft.control.cluster.outcome import NOTHING, WARNING, Event, Outcome, Patch, Subject
+from weft.control.cluster.pendingpods import PendingPods
+from weft.control.cluster.podannotations import PodAnnotations
+from weft.control.cluster.podtable import By, PodTable
+from weft.control.cluster.podwarnings import PodWarnings
+from weft.control.cluster.unknown import Unknown
+from weft.kube import resources
 
 log = logging.getLogger(__name__)
 
@@ -39,360 +35,366 @@ SAFETY_NET = 30.0  # seconds after which a pod that waits for a change is looked
 _FAILED, _FORGED, _LOST = "ErrorAllocatingPod", "PodNetworksOverwritten", "PodNetworksLost"
 
 
-def watch(client: Client, *, primary: bool) -> cache.Cache:
-    """The cache that this part works from; `primary`: weft serves the cluster's own network."""
-    keep = partial(wishes.keep, primary=primary)
-    return cache.Cache(client, resources.PODS, indexes=wishes.INDEXES, keep=keep)
+class _Wanted(NamedTuple):
+    """One attachment that a pod is to get an allocation for."""
+
+    network: model.Network
+    attachment: model.Attachment
+    claim: model.IpamClaim | None
+    subnets: NodeSubnets | None
+
+    @property
+    def segment(self) -> model.Segment:
+        return model.Segment(self.network.name, self.subnets.node if self.subnets else "")
 
 
 class Pods:
-    """One reconcile a pod; everything but its patch happens between two awaits."""
+    """`due`: the pods to decide of, each after so many seconds."""
 
     def __init__(
         self,
-        client: Client,
-        pods: cache.Cache,
+        table: PodTable,
         networks: Networks,
         nodes: Nodes,
-        claims: Claims,
-        holdings: Holdings,
-        signing: Signing,
-        recorder: events.Recorder,
+        claims: IpamClaims,
+        allocations: Allocations,
+        keys: SigningKeys,
     ) -> None:
-        self._client, self._pods = client, pods
-        self._networks, self._nodes, self._claims = networks, nodes, claims
-        self._holdings, self._signing, self._recorder = holdings, signing, recorder
-        self._standing = Standing(signing, networks)
-        self._oddities = Oddities(networks, nodes, holdings)
-        self._waiting, self._unknown = Waiting(), Unknown()
-        self._sent: dict[str, Proof] = {}  # pod uid: the annotations on their way
+        self._pods, self._networks, self._nodes = table, networks, nodes
+        self._claims, self._allocations, self._keys = claims, allocations, keys
+        self._annotations = PodAnnotations(keys, networks)
+        self._warnings = PodWarnings(networks, nodes, allocations)
+        self._pending, self._unknown = PendingPods(), Unknown()
         self._unsigned: set[str] = set()  # uids of older pods that still need a signature
         self._told: dict[str, str] = {}  # pod key: what its last Event said
+        self._events: dict[str, list[Event]] = {}  # by pod key, to be told
+        self._forged: dict[str, errors.InvalidInput] = {}  # pod uid: what is being overwritten
         self._refused: set[str] = set()  # keys of pods whose annotation the API server refuses
-        self._unheld: set[str] = set()  # pods whose definitions are not sure to stay yet
-        self.queue = queue.Queue("Pod", on_error=self._on_error)
+        self._unheld: set[str] = set()  # pods whose NADs are not sure to stay yet
+        self.due: dict[str, float] = {}
 
-    def start(self) -> None:
-        """Once, when all are synced and nodes and claims started: what is decided comes first."""
-        there = [pod for pod in self._pods.objects() if not wishes.is_completed(pod)]
+    @property
+    def is_doubting(self) -> bool:
+        """Whether some networks wait for what a running pod may hold (see `end_doubt`)."""
+        return bool(self._unknown)
+
+    def figures(self) -> dict[str, float]:
+        return {"attachments_held": len(self._allocations), "pods_troubled": len(self._told)}
+
+    # What is told
+
+    def begin(self) -> None:
+        """Takes in what is decided already: what is signed first, then what older pods say."""
+        there = [pod for pod in self._pods if not pod.is_completed]
         for pod in there:
             self._observe(pod)
-        before = self._standing.unsigned(there)
+        before = self._annotations.unsigned(there)
         for pod in before:
             self._adopt(pod)
         self._end_adoption()
-        self._doubt(filter(self._is_lost, there if not before else ()))
-        self._pods.subscribe(self._on_pod)
-        self._signing.listen(self._on_keys)
-        self._networks.listen(self._on_nad)
-        guests = partial(self._pods.index, BY_GUEST)
-        self._networks.listen_namespace(lambda name: self._look_again(guests(name)))
-        self._networks.await_held(self._on_held)
-        self._nodes.listen(self._on_node)
-        self._claims.listen(self._on_claim)
+        for pod in filter(self._is_lost, there if not before else ()):
+            self._unknown.add(pod.key, self._annotations.doubted(pod))
+        due = [pod for pod in there if self._is_due(pod)]
+        self._wake(pod.key for pod in sorted(due, key=Pod.age))  # the oldest first
 
-    async def run(self, workers: int) -> None:
-        await self.queue.run(self._reconcile, workers=workers)
-
-    def figures(self) -> dict[str, float]:
-        held, told, queued = len(self._holdings), len(self._told), len(self.queue)
-        return {"attachments_held": held, "pods_troubled": told, "pods_queued": queued}
-
-    # What happened: notes it, at once
-
-    def _on_pod(self, key: str, old: Object | None, new: Object | None) -> None:
-        if new is None or wishes.is_completed(new):
+    def put(self, old: Pod | None, new: Pod | None) -> None:
+        """A pod of the table is there, is another, or is gone."""
+        if new is None or new.is_completed:
             gone = new or old
-            assert gone is not None
-            self._release(key, gone["metadata"]["uid"])
+            if gone is not None:
+                self._release(gone)
             return
-        texts, uid = decisions.texts(new), new["metadata"]["uid"]
-        is_own = any(texts) and self._sent.pop(uid, None) == texts
-        if is_own and old and wishes.ask_alike(old, new):
-            return  # this manager's own patch, come back
-        if old is None or decisions.texts(old) != texts:
+        if old is None or old.proof != new.proof:
             self._observe(new)
-        is_news = key in self._refused or not (old and wishes.are_alike(old, new))
-        if self._is_due(new) and is_news:
-            self.queue.add(key)
+        is_news = new.key in self._refused or old is None or not old.asks_like(new)
+        if is_news and self._is_due(new):
+            self.due[new.key] = 0.0
 
-    def _on_keys(self) -> None:
-        self._look_again(set(self._pods.keys()))
+    def trust_other_keys(self) -> None:
+        self._look_again(self._pods.keys())
 
-    def _on_nad(self, nad: str) -> None:
-        self._look_again(self._pods.index(BY_NAD, nad))
+    def use_nad(self, nad: str) -> None:
+        """What a NAD stands for may be another."""
+        self._look_again(self._pods.find(By.NAD, nad))
 
-    def _on_held(self, nad: str) -> None:
-        self._wake(sorted(self._unheld & self._pods.index(BY_NAD, nad)))
+    def use_held(self, nad: str) -> None:
+        """A NAD is sure to stay now."""
+        self._wake(sorted(self._unheld & self._pods.find(By.NAD, nad)))
 
-    def _on_node(self, node: str) -> None:
-        self._look_again(self._pods.index(BY_NODE, node))
+    def use_namespace(self, name: str) -> None:
+        """A namespace may use other networks than before."""
+        self._look_again(self._pods.find(By.GUEST, name))
 
-    def _on_claim(self, claim: str, freed: list[str]) -> None:
-        self._look_again(self._pods.index(BY_CLAIM, claim))
-        for network in freed:
-            self._wake(self._waiting.freed(network))
+    def use_node(self, node: str) -> None:
+        """A node's subnets are there, or are others."""
+        self._look_again(self._pods.find(By.NODE, node))
+
+    def use_claim(self, claim: str, freed: Iterable[model.Segment]) -> None:
+        """An IPAMClaim is there, or is gone and freed something."""
+        self._look_again(self._pods.find(By.CLAIM, claim))
+        for segment in freed:
+            self._wake(self._pending.freed(segment))
+
+    def end_doubt(self) -> None:
+        """What is not known of running pods by now is not going to be."""
+        self._wake(self._unknown.end())
 
     def _look_again(self, keys: set[str]) -> None:
         for key in sorted(keys):
             pod = self._pods.get(key)
-            if pod is not None and not wishes.is_completed(pod):
+            if pod is not None and not pod.is_completed:
                 self._observe(pod)
                 if self._is_due(pod):
-                    self.queue.add(key)
+                    self.due[key] = 0.0
 
-    def _is_due(self, pod: Object) -> bool:
-        return wishes.is_due(pod, holds=bool(self._holdings.keys(pod["metadata"]["uid"])))
+    def _is_due(self, pod: Pod) -> bool:
+        return pod.is_due(holds=bool(self._allocations.keys(pod.uid)))
 
-    def _observe(self, pod: Object) -> None:
+    def _observe(self, pod: Pod) -> None:
         """Reserves what was decided for the pod, by this manager or an earlier one."""
-        decided = self._standing.decided(pod)
+        decided = self._annotations.decided(pod)
         if decided:
             self._reserve_all(pod, decided)
-            self._wake(self._unknown.end(resources.key(pod)))
+            self._wake(self._unknown.end(pod.key))
 
-    def _adopt(self, pod: Object) -> None:
+    def _adopt(self, pod: Pod) -> None:
         """Reserves what a pod from before the time of signatures says of itself."""
         try:
-            annotated = podnetworks.parse(pod, primary=wishes.serves_primary(pod))
+            self._reserve_all(pod, self._annotations.adopted(pod))
         except errors.InvalidInput as error:
-            self._tell(pod, error)
+            self._tell_later(pod, error)
             return
-        self._reserve_all(pod, self._standing.permitted(pod, annotated))
-        uid = pod["metadata"]["uid"]
-        if self._holdings.keys(uid) and self._is_due(pod):
-            self._unsigned.add(uid)
+        if self._allocations.keys(pod.uid) and self._is_due(pod):
+            self._unsigned.add(pod.uid)
 
-    def _reserve_all(self, pod: Object, decided: Mapping[str, model.Allocation]) -> None:
-        asked: tuple[model.Attachment, ...] = ()
-        try:
-            asked = wishes.attachments(pod)
-        except errors.InvalidInput as error:
-            log.debug("%s: what it was given counts all the same: %s", _label(pod), error)
-        for attachment in (*asked, *wishes.left_over(asked, decided)):
-            allocation = decided.get(attachment.key)
-            held = self._holdings.get(pod["metadata"]["uid"], attachment.key)
-            if allocation is not None and allocation != held:
+    def _reserve_all(self, pod: Pod, decided: Mapping[str, model.Allocation]) -> None:
+        # Where the request cannot be read, what the pod was given counts all the same.
+        asked = pod.request.attachments
+        for attachment in (*asked, *left_over(asked, decided)):
+            if (allocation := decided.get(attachment.key)) is not None:
                 try:
                     self._reserve(pod, attachment, allocation)
                 except errors.WeftError as error:
-                    self._tell(pod, error)
+                    self._tell_later(pod, error)
 
     def _reserve(
-        self, pod: Object, attachment: model.Attachment, allocation: model.Allocation
+        self, pod: Pod, attachment: model.Attachment, allocation: model.Allocation
     ) -> None:
+        uid, key = pod.uid, attachment.key
+        is_held = self._allocations.get(uid, key) == allocation
+        if is_held and not attachment.ipam_claim:
+            return
         network = self._networks.find(attachment.nad)
         if network is None:
             return  # another plugin's; or its NAD is gone or wrong: noted when it comes back
-        meta, key = pod["metadata"], attachment.key
         try:
-            claim = self._claims.lookup(attachment, network, meta["namespace"])
+            claim = self._claims.lookup(attachment, network, pod.ref.namespace)
         except errors.NotReady:
+            claim = None  # deleted under the pod, which keeps what it has
+        if is_held and (claim is None or self._allocations.is_claimed(uid, key)):
             return
         # What was decided here never got there: another manager was faster.
-        for freed in self._holdings.release(meta["uid"], key):
-            self._wake(self._waiting.freed(freed))
-        share = None
+        self._take_back(uid, (key,))
+        subnets = None
         if network.spec.topology is model.Topology.LAYER3:
-            share = self._nodes.known_share(pod.get("nodeName", ""), network)
-        self._holdings.reserve(network, meta["uid"], key, allocation, _label(pod), claim, share)
-        self._tell_claim(claim)
+            subnets = self._nodes.known_subnets(pod.node, network)
+        self._allocations.reserve(network, uid, key, allocation, pod.label, claim, subnets)
+        if claim is not None:
+            self._claims.note(claim)
 
-    def _release(self, key: str, uid: str) -> None:
+    def _release(self, pod: Pod) -> None:
+        key, uid = pod.key, pod.uid
         self._told.pop(key, None)
-        self._sent.pop(uid, None)
-        self._standing.forget(uid)
+        self._events.pop(key, None)
+        self._forged.pop(uid, None)
+        self._annotations.forget(uid)
         self._unsigned.discard(uid)
         self._end_adoption()
         self._refused.discard(key)
         self._unheld.discard(key)
-        self._waiting.forget(key)
-        self._wake([*self._unknown.end(key), *self._waiting.end_turn(key)])
-        for scope in self._holdings.release(uid):
-            self._wake(self._waiting.freed(scope))
-            self._nodes.let_go(scope)
-            self._networks.release(names.scope_network(scope))
+        self._pending.forget(key)
+        self._wake([*self._unknown.end(key), *self._pending.end_turn(key)])
+        for segment in self._allocations.release(uid):
+            self._wake(self._pending.freed(segment))
+            self._nodes.let_go(segment)
+            self._networks.release(segment.network)
 
-    def _wake(self, keys: list[str]) -> None:
-        for key in keys:
-            self.queue.add(key)
+    def _wake(self, keys: Iterable[str]) -> None:
+        self.due |= dict.fromkeys(keys, 0.0)
 
     def _end_adoption(self) -> None:
         if not self._unsigned:
-            self._signing.end_adoption()
+            self._keys.end_adoption()
 
-    # What is to be done about it
+    # Decisions out
 
-    async def _reconcile(self, key: str) -> None:
-        pod = self._pods.get(key)
-        if pod is None or not self._is_due(pod):
-            self._wake(self._waiting.end_turn(key))
-            return
-        self._waiting.forget(key)
-        self._refused.discard(key)
+    def decide(self, key: str) -> Outcome:
+        """What a pod is to be annotated with, or why it waits."""
+        pod, said = self._pods.get(key), tuple(self._events.pop(key, ()))
+        try:
+            decided = self._decide(pod) if pod is not None and self._is_due(pod) else NOTHING
+        finally:
+            self._wake(self._pending.end_turn(key))
+        if not said:
+            return decided
+        return Outcome(decided.patches, (*said, *decided.events), decided.again)
+
+    def _decide(self, pod: Pod) -> Outcome:
+        self._pending.forget(pod.key)
+        self._refused.discard(pod.key)
         if self._is_lost(pod):
-            self._tell(pod, oddities.lost(pod), reason=_LOST)
-            self._wake(self._waiting.end_turn(key))
-            return
+            return Outcome(events=self._tell(pod, podwarnings.lost(pod), reason=_LOST))
         try:
             missing = self._allocate(pod)
         except Pending:
-            return  # the node is about to be annotated, which brings the pod back
-        except (errors.NotReady, errors.Conflict) as error:
+            return NOTHING  # the node is about to be annotated, which brings the pod back
+        except errors.WeftError as error:
             # Comes back when the NAD changes or something is released, long before this.
-            self._tell(pod, error)
-            self.queue.add(key, after=SAFETY_NET)
-            return
-        finally:
-            self._wake(self._waiting.end_turn(key))
+            again = SAFETY_NET if error.retry else 0.0
+            return Outcome(events=self._tell(pod, error), again=again)
         if not all(self._networks.is_held(names.definition_of(each)) for each in missing):
-            self._unheld.add(key)  # comes back when they are: none goes under its first pod
-            self.queue.add(key, after=SAFETY_NET)
-            return
-        self._unheld.discard(key)
-        if missing or not self._standing.is_whole(pod):
-            await self._write(pod, missing)
-        self._tell_odd(pod)
+            self._unheld.add(pod.key)  # comes back when they are: none goes under its first pod
+            return Outcome(again=SAFETY_NET)
+        self._unheld.discard(pod.key)
+        if missing or not self._annotations.is_whole(pod):
+            return Outcome((self._patch(pod, missing),))
+        return Outcome(events=self._tell_warning(pod))
 
-    def _doubt(self, pods: Iterable[Object]) -> None:
-        for pod in pods:
-            self._unknown.add(resources.key(pod), self._standing.doubted(pod))
-        if self._unknown:
-            asyncio.get_running_loop().call_later(PATIENCE, lambda: self._wake(self._unknown.end()))
-
-    def _is_lost(self, pod: Object) -> bool:
+    def _is_lost(self, pod: Pod) -> bool:
         """Whether the pod runs with what its node alone knows by now."""
-        if not wishes.is_wired(pod) or self._holdings.keys(pod["metadata"]["uid"]):
+        if not pod.is_wired or self._allocations.keys(pod.uid):
             return False
-        made = any(self._standing.is_own(key) for key in wishes.interfaces(pod))
-        return not self._standing.decided(pod) and (made or any(decisions.texts(pod)))
+        made = any(self._annotations.is_own(key) for key, _ in pod.interfaces)
+        return not self._annotations.decided(pod) and (made or any(pod.proof))
 
-    def _allocate(self, pod: Object) -> dict[str, model.Allocation]:
+    def _allocate(self, pod: Pod) -> dict[str, model.Allocation]:
         """What does not stand on the pod yet, by attachment key; all of it or an error."""
-        decided, is_wired = self._standing.decided(pod), wishes.is_wired(pod)
-        uid, namespace, label = pod["metadata"]["uid"], pod["metadata"]["namespace"], _label(pod)
         # A running pod has what it was given, whatever was written to it since.
-        given = self._holdings.of(uid) if is_wired else {}
+        decided = self._annotations.decided(pod)
+        given = self._allocations.of(pod.uid) if pod.is_wired else {}
         missing = {key: allocation for key, allocation in given.items() if key not in decided}
-        wanted = [
-            (
-                network,
-                attachment,
-                self._claims.lookup(attachment, network, namespace),
-                self._share(pod, network),
-            )
-            for attachment in self._asked(pod)
-            if attachment.key not in decided
-            and attachment.key not in missing
-            # A running pod's networks stay as they are; the first interface of one that another
-            # plugin wired may once be weft's.
-            and not (is_wired and (attachment.nad or self._chose_first(pod)))
-            and (network := self._lookup(attachment, pod)) is not None
-        ]
         fresh: list[str] = []
-        for network, attachment, claim, share in wanted:
-            held = self._holdings.get(uid, attachment.key)
+        for wanted in self._wanted(pod, decided.keys() | missing.keys()):
+            key = wanted.attachment.key
+            held = self._allocations.get(pod.uid, key)
             if held is not None:  # decided earlier: its patch did not arrive, or not yet here
-                missing[attachment.key] = held
+                missing[key] = held
                 continue
             try:
-                self._unknown.check(network.name, resources.key(pod))
-                missing[attachment.key] = self._holdings.allocate(
-                    network, uid, wishes.owned(attachment, pod), label, claim, share
-                )
-                self._tell_claim(claim)
-                fresh.append(attachment.key)
+                missing[key] = self._give(pod, wanted)
             except errors.WeftError as error:
-                if claim is not None:
-                    self._claims.note(claim, error)
-                self._take_back(uid, fresh)
+                self._take_back(pod.uid, fresh)
+                if wanted.claim is not None:
+                    self._claims.note(wanted.claim, error)
                 if isinstance(error, errors.Conflict):
                     exhausted = isinstance(error, errors.Exhausted)
-                    scope = names.scope(network.name, share.node if share else "")
-                    self._waiting.add(resources.key(pod), scope, exhausted=exhausted)
+                    self._pending.add(pod.key, wanted.segment, exhausted=exhausted)
                 raise
+            fresh.append(key)
         return missing
 
-    def _asked(self, pod: Object) -> tuple[model.Attachment, ...]:
-        """The pod's wish; a running one's that became unreadable asks for nothing more."""
-        try:
-            return wishes.attachments(pod)
-        except errors.InvalidInput:
-            if not wishes.is_wired(pod):
-                raise
-            return ()
+    def _wanted(self, pod: Pod, known: set[str]) -> list[_Wanted]:
+        """The attachments that the pod asks for and has not got, `known` are those that it has."""
+        found = []
+        for attachment in self._asked(pod):
+            # A running pod's networks stay as they are; the first interface of one that another
+            # plugin wired may once be weft's.
+            is_settled = pod.is_wired and (attachment.nad or self._chose_first(pod))
+            if attachment.key in known or is_settled:
+                continue
+            is_given = self._allocations.get(pod.uid, attachment.key) is not None
+            network = self._networks.lookup(attachment.nad, pod.key, known=is_given)
+            if network is not None:
+                claim = self._claims.lookup(attachment, network, pod.ref.namespace)
+                found.append(_Wanted(network, attachment, claim, self._subnets(pod, network)))
+        return found
+
+    def _give(self, pod: Pod, wanted: _Wanted) -> model.Allocation:
+        self._unknown.check(wanted.network.name, pod.key)
+        attachment = pod.owned(wanted.attachment)
+        allocation = self._allocations.allocate(
+            wanted.network, pod.uid, attachment, pod.label, wanted.claim, wanted.subnets
+        )
+        if wanted.claim is not None:
+            self._claims.note(wanted.claim)
+        return allocation
+
+    def _asked(self, pod: Pod) -> tuple[model.Attachment, ...]:
+        """What the pod asks for; a running one whose request became unreadable asks for no more."""
+        return pod.request.attachments if pod.is_wired else pod.attachments()
 
     def _take_back(self, uid: str, attachments: Iterable[str]) -> None:
         for attachment in attachments:
-            for freed in self._holdings.release(uid, attachment):
-                self._wake(self._waiting.freed(freed))
+            for segment in self._allocations.release(uid, attachment):
+                self._wake(self._pending.freed(segment))
 
-    def _chose_first(self, pod: Object) -> bool:
+    def _chose_first(self, pod: Pod) -> bool:
         """Whether a pod that does not name its first network any more has one that it chose."""
-        uid, asked = pod["metadata"]["uid"], {each.key for each in wishes.attachments(pod)}
-        return not self._holdings.keys(uid) <= asked
+        asked = {each.key for each in pod.request.attachments}
+        return not self._allocations.keys(pod.uid) <= asked
 
-    def _lookup(self, attachment: model.Attachment, pod: Object) -> model.Network | None:
-        is_given = self._holdings.get(pod["metadata"]["uid"], attachment.key) is not None
-        return self._networks.lookup(attachment.nad, resources.key(pod), known=is_given)
-
-    def _share(self, pod: Object, network: model.Network) -> Share | None:
+    def _subnets(self, pod: Pod, network: model.Network) -> NodeSubnets | None:
         """What the pod's node has of a layer3 network."""
         if network.spec.topology is not model.Topology.LAYER3:
             return None
-        return self._nodes.share(pod["nodeName"], network)
+        return self._nodes.subnets(pod.node, network)
 
-    def _tell_odd(self, pod: Object) -> None:
-        odd = self._oddities.find(pod)
-        if odd is None:
-            self._told.pop(resources.key(pod), None)
-        else:
-            self._tell(pod, odd[1], reason=odd[0])
-
-    async def _write(self, pod: Object, missing: dict[str, model.Allocation]) -> None:
-        """One patch, for this incarnation as seen: anything newer is a conflict and read again."""
-        meta, uid = pod["metadata"], pod["metadata"]["uid"]
-        forgery = self._standing.forgery(pod)
-        texts = self._standing.render(pod, {**self._standing.decided(pod), **missing})
+    def _patch(self, pod: Pod, missing: dict[str, model.Allocation]) -> Patch:
+        """For this incarnation as seen: anything newer is a conflict and read again."""
+        forgery = self._annotations.forgery(pod)
+        if forgery is not None and pod.uid not in self._unsigned:
+            self._forged[pod.uid] = forgery
+        texts = self._annotations.render(pod, {**self._annotations.decided(pod), **missing})
         annotations = {
             names.POD_NETWORKS: texts[0] or None,
             names.POD_NETWORKS_SIGNATURE: texts[1] or None,
         }
-        kept = {"uid": uid, "resourceVersion": meta["resourceVersion"]}
-        body = {"metadata": {**kept, "annotations": annotations}}
-        self._sent[uid] = texts
-        try:
-            await self._client.patch(resources.PODS, meta["name"], meta["namespace"], body)
-        except NotFound:
-            log.debug("%s went before it was annotated", _label(pod))
-        except Invalid as error:
-            if not wishes.is_wired(pod):
-                self._take_back(uid, missing)  # it does not stand there, and never will
-            self._refused.add(resources.key(pod))
-            raise oddities.unwritable(pod, error) from error
-        if forgery is not None and uid not in self._unsigned:
-            self._tell(pod, forgery, reason=_FORGED)
+        return Patch(_subject(pod), annotations, version=pod.version, settles=True)
+
+    def written(self, key: str, patch: Patch) -> tuple[Event, ...]:
+        """A patch was taken, or its pod is gone; what to tell then."""
+        uid, pod = patch.about.uid, self._pods.get(key)
         self._unsigned.discard(uid)
         self._end_adoption()
+        forgery = self._forged.pop(uid, None)
+        if pod is None or pod.uid != uid:
+            return ()
+        said = self._tell(pod, forgery, reason=_FORGED) if forgery is not None else ()
+        return (*said, *self._tell_warning(pod))
 
-    def _tell_claim(self, claim: model.IpamClaim | None) -> None:
-        if claim is not None:
-            self._claims.note(claim)
-
-    def _on_error(self, key: str, error: errors.WeftError) -> None:
+    def refused(self, key: str, patch: Patch, error: errors.WeftError) -> tuple[Event, ...]:
+        """The API server refuses a patch for good: what to tell of it."""
         pod = self._pods.get(key)
-        if isinstance(error, ApiError):
-            level = logging.DEBUG if error.status == 409 else logging.WARNING
-            log.log(level, "Pod %s could not be annotated: %s", key, error)
-        elif pod is not None:
-            self._tell(pod, error)
+        if pod is None or pod.uid != patch.about.uid:
+            return ()
+        if not pod.is_wired:  # what does not stand there never will
+            decided = self._annotations.decided(pod)
+            self._take_back(pod.uid, self._allocations.keys(pod.uid) - decided.keys())
+        self._refused.add(key)
+        return self._tell(pod, podwarnings.unwritable(pod, error))
 
-    def _tell(self, pod: Object, error: errors.WeftError, *, reason: str = _FAILED) -> None:
+    def _tell_warning(self, pod: Pod) -> tuple[Event, ...]:
+        found = self._warnings.find(pod)
+        if found is None:
+            self._told.pop(pod.key, None)
+            return ()
+        return self._tell(pod, found[1], reason=found[0])
+
+    def _tell_later(self, pod: Pod, error: errors.WeftError) -> None:
+        self._events.setdefault(pod.key, []).extend(self._tell(pod, error))
+        self.due[pod.key] = 0.0
+
+    def _tell(
+        self, pod: Pod, error: errors.WeftError, *, reason: str = _FAILED
+    ) -> tuple[Event, ...]:
         """An Event on the pod, unless it was the last that was said of it."""
         message = error.in_full()
-        key = resources.key(pod)
-        if self._told.get(key) != message:
-            self._told[key] = message
-            # That an allocation failed is an attempt's; all else is so for as long as the pod runs.
-            lasts = reason != _FAILED
-            self._recorder.emit(pod, "Warning", reason, message, lasts=lasts)
+        if self._told.get(pod.key) == message:
+            return ()
+        self._told[pod.key] = message
+        # That an allocation failed is an attempt's; all else is so for as long as the pod runs.
+        return (Event(_subject(pod), WARNING, reason, message, lasts=reason != _FAILED),)
+
+
+def _subject(pod: Pod) -> Subject:
+    return Subject(resources.PODS, pod.ref.namespace, pod.ref.name, pod.uid)

@@ -1,155 +1,115 @@
-"""What became of each MultiNetworkPolicy: is it in force, on what, and what of it is not?
+"""Decides the status and Events of each MultiNetworkPolicy, and the note of what stands.
 
-Joins the cache of policies with networks, pods and namespaces; writes a policy's status and notes
-on it what of it was accepted, so that an edit that breaks it opens nothing. Nothing is enforced
-from here: the nodes read the same policies. What a status says is decided in api/policystatus.py.
+Pure. Decides a policy's status, and the note of what of it was accepted, so that an edit that
+breaks it opens nothing. Nothing is enforced from here: the nodes read the same policies. What a
+status says is decided in api/policystatus.py.
 """
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from weft import errors, names
 from weft.api import policy as reading
 from weft.api import policystatus
+from weft.api.pod import Pod
 from weft.api.policystatus import Binding, Findings, Unmatched
-from weft.control.cluster import wishes
-from weft.control.cluster.matches import Kind, Matches
+from weft.control import index
+from weft.control.cluster import objects
 from weft.control.cluster.networks import Networks
-from weft.kube import cache, events, queue, resources
-from weft.kube.client import Client, NotFound, Object
+from weft.control.cluster.objects import Namespace
+from weft.control.cluster.outcome import NORMAL, NOTHING, WARNING, Event, Outcome, Patch
+from weft.control.cluster.podtable import PodTable
+from weft.control.cluster.selectorcounts import SelectorCounts, Through
+from weft.kube import resources
 from weft.policy.netpolicy import PodSelector, Policy, Protocol
-
-log = logging.getLogger(__name__)
 
 # Seconds in which what pods and networks do to one policy's status is gathered.
 QUIET = 0.5
 _KIND = resources.MULTINETWORKPOLICIES.kind
-News = tuple[tuple[str, str, str], ...]  # type, reason and message of Events
-
-
-def watch(client: Client) -> cache.Cache:
-    """The cache of policies; a cluster without their kind has none."""
-    return cache.Cache(client, resources.MULTINETWORKPOLICIES, may_be_unknown=True)
-
-
-def watch_namespaces(client: Client) -> cache.Cache:
-    def keep(namespace: Object) -> Object:
-        meta = namespace["metadata"]
-        kept = {name: meta[name] for name in ("name", "uid", "resourceVersion")}
-        notes = meta.get("annotations") or {}
-        if names.ACL_LOGGING in notes:
-            kept["annotations"] = {names.ACL_LOGGING: notes[names.ACL_LOGGING]}
-        return {"metadata": {**kept, "labels": meta.get("labels") or {}}}
-
-    return cache.Cache(client, resources.NAMESPACES, keep=keep)
+Told = tuple[tuple[str, str, str], ...]  # type, reason and message of Events
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One policy as read: what is in force of it, what breaks it, and what is to be noted."""
+class _Entry:
+    """A policy as seen, what is in force of it, and what is to be noted."""
 
+    seen: objects.Policy
     policy: Policy | None
-    problems: tuple[str, ...] = ()
     note: str = ""
 
 
 class Policies:
-    """One look at a policy whenever anything that its status tells may have changed."""
+    """`due`: the policies to decide of, each after so many seconds."""
 
-    def __init__(
-        self,
-        client: Client,
-        policies: cache.Cache,
-        namespaces: cache.Cache,
-        pods: cache.Cache,
-        networks: Networks,
-        recorder: events.Recorder,
-    ) -> None:
-        self._client, self._policies, self._recorder = client, policies, recorder
-        self._namespaces, self._pods, self._networks = namespaces, pods, networks
-        self._entries: dict[str, Entry] = {}
-        self._matches = Matches()
+    def __init__(self, table: PodTable, networks: Networks) -> None:
+        self._pods, self._networks = table, networks
+        self._namespaces: dict[str, tuple[str, ...]] = {}  # what was told of each
+        self._entries: dict[str, _Entry] = {}
+        self._counts = SelectorCounts()
         self._follows_pods = False
         self._subjects: dict[PodSelector, set[str]] = {}  # the policies that select them
         self._peers: dict[PodSelector, set[str]] = {}  # the policies whose rules do
-        self._stood: dict[str, Mapping[str, str]] = {}  # networks of each one's definitions
-        self._told: dict[str, News] = {}
-        self._unkept: dict[str, Object] = {}  # statuses that the server did not take
-        self.queue = queue.Queue(_KIND)
+        self._stood: dict[str, Mapping[str, str]] = {}  # networks of each one's NADs
+        self._told: dict[str, Told] = {}
+        self._unkept: dict[str, Mapping[str, Any]] = {}  # statuses that the server did not take
+        self.due: dict[str, float] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def start(self) -> None:
-        """Once, when all are synced and the networks started."""
-        self._namespaces.subscribe(self._on_namespace)
-        self._policies.subscribe(self._on_policy)
-        self._networks.listen(self._on_nad)
-        self._matches.listen(self._on_match)
+    # Objects in
 
-    async def run(self) -> None:
-        await self.queue.run(self._write, workers=2)
-
-    # What happened: notes it, at once
-
-    def _on_namespace(self, key: str, old: Object | None, new: Object | None) -> None:
-        self._matches.set_namespace(key, new["metadata"]["labels"] if new else None)
+    def set_namespace(self, name: str, new: Namespace | None) -> tuple[Event, ...]:
+        """Its labels, and what to tell of what it wants logged."""
+        self._counts.set_namespace(name, new.labels if new is not None else None)
+        self._note_counts()
+        before = self._namespaces.pop(name, ())
         if new is None:
-            return
-        before = set(map(_told, reading.logging_problems(old))) if old else set()
-        for problem in map(_told, reading.logging_problems(new)):
-            if problem not in before:
-                said = f"{resources.NAMESPACES.kind} {key}: {problem}"
-                self._recorder.emit(new, "Warning", "InvalidACLLogging", said)
+            return ()
+        self._namespaces[name] = new.problems
+        said = (each for each in new.problems if each not in before)
+        about = f"{resources.NAMESPACES.kind} {name}"
+        return tuple(
+            Event(new.subject, WARNING, "InvalidACLLogging", f"{about}: {each}") for each in said
+        )
 
-    def _on_pod(self, key: str, old: Object | None, new: Object | None) -> None:
-        if old is not None and new is not None and wishes.are_policed_alike(old, new):
-            return
-        pod = new or old
-        assert pod is not None
-        is_there = new is not None and "nodeName" in new and not wishes.is_completed(new)
-        given = Counter(wishes.definitions(pod)) if is_there else {}
-        named = ((None, ""), *wishes.named_ports(pod))
-        held = {Kind(each, *port): count for each, count in given.items() for port in named}
-        self._matches.set_pod(key, pod["metadata"]["namespace"], wishes.labels(pod), held)
+    def set_pod(self, key: str, old: Pod | None, new: Pod | None) -> None:
+        if self._follows_pods and not (old and new and old.is_policed_like(new)):
+            self._count(key, old, new)
+            self._note_counts()
 
-    def _on_nad(self, nad: str) -> None:
+    def use_nad(self) -> None:
+        """What a NAD stands for may be another."""
         for key in self._entries:
-            self.queue.add(key, after=QUIET)
+            self.due.setdefault(key, QUIET)
 
-    def _on_match(self, members: PodSelector, edge: bool) -> None:
-        """A policy tells how many pods it guards, but of a peer only that there are none."""
-        for key in self._subjects.get(members, ()):
-            self.queue.add(key, after=QUIET)
-        for key in self._peers.get(members, ()) if edge else ():
-            self.queue.add(key, after=QUIET)
-
-    def _on_policy(self, key: str, old: Object | None, new: Object | None) -> None:
+    def set_policy(self, key: str, new: objects.Policy | None) -> None:
         if not self._follows_pods:  # without any policy a pod's coming and going costs nothing
             self._follows_pods = True
-            self._pods.subscribe(self._on_pod)
+            for pod in self._pods:
+                self._count(pod.key, None, pod)
         before = self._entries.pop(key, None)
-        after = _read(new, before) if new is not None else None
+        after = _entry(new, before) if new is not None else None
         if after is not None:
             self._entries[key] = after
-            self.queue.add(key)
+            self.due[key] = 0.0
         else:
-            for kept in (self._stood, self._told, self._unkept):
-                kept.pop(key, None)
+            self._stood.pop(key, None)
+            self._told.pop(key, None)
+            self._unkept.pop(key, None)
         earlier, later = (entry.policy if entry else None for entry in (before, after))
         if not _are_alike(earlier, later):
             for members, place in self._asked(earlier):
-                self._matches.drop(members)
-                place[members].discard(key)
-                if not place[members]:
-                    del place[members]
+                self._counts.drop(members)
+                index.discard(place, members, key)
             for members, place in self._asked(later):
                 place.setdefault(members, set()).add(key)
-                self._matches.ask(members)
+                self._counts.ask(members)
+        self._note_counts()
 
     def _asked(
         self, policy: Policy | None
@@ -161,35 +121,78 @@ class Policies:
         peers = [each.members for each in policystatus.selecting(policy)][1:]
         yield from ((members, self._peers) for members in dict.fromkeys(peers))
 
-    # What is to be done about it
-
-    async def _write(self, key: str) -> None:
-        """Brings a policy's note, status and Events up to what is known."""
-        entry, obj = self._entries.get(key), self._policies.get(key)
-        if entry is None or obj is None:
+    def _count(self, key: str, old: Pod | None, new: Pod | None) -> None:
+        pod = new or old
+        if pod is None:
             return
-        stood = self._stood[key] = self._standing(key, entry)
-        found = self._findings(entry, obj, stood)
-        try:
-            await self._note(entry, obj, stood)
-            await self._write_status(key, found, obj)
-        except NotFound:
-            return  # deleted meanwhile: the cache is about to say so
-        self._tell(key, obj, _news(found, has_status=key not in self._unkept))
+        is_there = new is not None and bool(new.node) and not new.is_completed
+        given = Counter(pod.allocated) if is_there else {}
+        named = ((None, ""), *pod.ports)
+        held = {Through(each, *port): count for each, count in given.items() for port in named}
+        self._counts.set_pod(key, pod.ref.namespace, pod.labels, held)
 
-    def _standing(self, key: str, entry: Entry) -> dict[str, str]:
-        """Of which network each definition of a policy is; of one that is of none now, was."""
+    def _note_counts(self) -> None:
+        """A policy tells how many pods it guards, but of a peer only that there are none."""
+        for members, is_edge in self._counts.take_noted().items():
+            concerned = set(self._subjects.get(members, ()))
+            concerned |= self._peers.get(members, set()) if is_edge else set()
+            for key in sorted(concerned):
+                self.due.setdefault(key, QUIET)
+
+    # Decisions out
+
+    def decide(self, key: str, now: str) -> Outcome:
+        """A policy's note, status and Events."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return NOTHING
+        seen = entry.seen
+        stood = self._stood[key] = self._standing(key, entry)
+        found = self._findings(entry, stood)
+        patches = []
+        note = reading.noted_with(entry.note, stood)
+        if note != seen.declared.noted:
+            patches.append(Patch(seen.subject, {names.ACCEPTED_POLICY: note or None}))
+        before = self._unkept.get(key) or seen.status
+        status = policystatus.render(found, before, now)
+        if status != before:
+            patches.append(Patch(seen.subject, status=status))
+        told = _told(found, has_status=key not in self._unkept)
+        return Outcome(tuple(patches), tuple(self._events(key, entry, told)))
+
+    def keep_status(self, key: str, patch: Patch, kept: object) -> bool:
+        """What a server kept of a status; whether it is the first that it did not keep."""
+        if key not in self._entries or patch.status is None:
+            return False
+        if kept == patch.status:
+            self._unkept.pop(key, None)
+            return False
+        is_first = not self._unkept
+        self._unkept[key] = patch.status
+        self.due[key] = 0.0  # what it would say is told
+        return is_first
+
+    def _events(self, key: str, entry: _Entry, told: Told) -> Iterator[Event]:
+        """Events of what was not said last time."""
+        before = self._told.get(key, ())
+        self._told[key] = told
+        for type, reason, said in told:
+            if (type, reason, said) not in before:
+                yield Event(entry.seen.subject, type, reason, f"{_KIND} {key}: {said}")
+
+    def _standing(self, key: str, entry: _Entry) -> dict[str, str]:
+        """Of which network each NAD of a policy is; of one that is of none now, was."""
         policy = entry.policy
         known = {**dict(policy.remembered if policy else ()), **self._stood.get(key, {})}
-        for definition in policy.definitions if policy else ():
-            network = self._networks.find(definition)
+        for nad in policy.definitions if policy else ():
+            network = self._networks.find(nad)
             if network is not None:
-                known[definition] = network.name
+                known[nad] = network.name
         return {
             each: known[each] for each in (policy.definitions if policy else ()) if each in known
         }
 
-    def _findings(self, entry: Entry, obj: Object, stood: Mapping[str, str]) -> Findings:
+    def _findings(self, entry: _Entry, stood: Mapping[str, str]) -> Findings:
         policy, unbound = entry.policy, []
         bound: dict[str, list[str]] = {}
         for definition in policy.definitions if policy else ():
@@ -209,8 +212,8 @@ class Policies:
             unmatched = list(self._unmatched(policy, set(bound))) if bound else []
         return Findings(
             policy=policy,
-            generation=obj["metadata"].get("generation", 0),
-            problems=entry.problems,
+            generation=entry.seen.generation,
+            problems=entry.seen.declared.problems,
             bindings=tuple(bindings),
             unbound=tuple(unbound),
             unmatched=tuple(unmatched),
@@ -232,9 +235,9 @@ class Policies:
     ) -> Counter[str]:
         """Attachments by network; with a `port` those whose pod has one of that name."""
         found: Counter[str] = Counter()
-        for kind, count in self._matches.count(members).items():
-            if (kind.protocol, kind.port) == (protocol, port):
-                network = self._networks.find(kind.definition)
+        for through, count in self._counts.count(members).items():
+            if (through.protocol, through.port) == (protocol, port):
+                network = self._networks.find(through.nad)
                 if network is not None:
                     found[network.name] += count
         return found
@@ -249,58 +252,16 @@ class Policies:
                 if not each.port:
                     nobody.add(each.members)
 
-    async def _note(self, entry: Entry, obj: Object, stood: Mapping[str, str]) -> None:
-        """What of the policy is accepted stands on it, for the nodes to go by when it breaks."""
-        meta = obj["metadata"]
-        noted = (meta.get("annotations") or {}).get(names.ACCEPTED_POLICY, "")
-        note = reading.noted_with(entry.note, stood)
-        if note == noted:
-            return
-        notes = {names.ACCEPTED_POLICY: note or None}
-        body = {"metadata": {"uid": meta["uid"], "annotations": notes}}
-        await self._client.patch(
-            resources.MULTINETWORKPOLICIES, meta["name"], meta["namespace"], body
-        )
 
-    async def _write_status(self, key: str, found: Findings, obj: Object) -> None:
-        before = self._unkept.get(key) or obj.get("status")
-        status = policystatus.render(found, before, events.now())
-        if status == before:
-            return
-        where = obj["metadata"]["name"], obj["metadata"]["namespace"]
-        body = {"metadata": {"uid": obj["metadata"]["uid"]}, "status": status}
-        kind = resources.MULTINETWORKPOLICIES
-        try:
-            kept = await self._client.patch(kind, *where, body, subresource="status")
-        except NotFound:
-            kept = await self._client.get(kind, *where)  # not there either if it is gone
-        if kept.get("status") == status:
-            self._unkept.pop(key, None)
-            return
-        if not self._unkept:
-            log.warning("%s keeps no status in this cluster: Events say what it would", _KIND)
-        self._unkept[key] = status
-
-    def _tell(self, key: str, obj: Object, news: News) -> None:
-        """Events of what was not said last time."""
-        before = self._told.get(key, ())
-        self._told[key] = news
-        for type, reason, said in news:
-            if (type, reason, said) not in before:
-                self._recorder.emit(obj, type, reason, f"{_KIND} {key}: {said}")
-
-
-def _read(obj: Object, before: Entry | None) -> Entry:
+def _entry(seen: objects.Policy, before: _Entry | None) -> _Entry:
     """What stands of a policy: what it says; else what it said before, or is noted to have said."""
-    problems, earlier = reading.problems(obj), before.policy if before is not None else None
-    standing = reading.standing(obj, earlier)
-    if not problems:
-        return Entry(standing, note=reading.note(obj))
-    said = tuple(map(_told, problems))
+    declared, earlier = seen.declared, before.policy if before is not None else None
+    standing = declared.standing(earlier)
+    if declared.said is not None:
+        return _Entry(seen, standing, declared.note)
     if before is not None and earlier is not None:
-        return Entry(standing, said, before.note)
-    noted = (obj["metadata"].get("annotations") or {}).get(names.ACCEPTED_POLICY, "")
-    return Entry(standing, said, noted)
+        return _Entry(seen, standing, before.note)
+    return _Entry(seen, standing, declared.noted)
 
 
 def _are_alike(one: Policy | None, other: Policy | None) -> bool:
@@ -310,22 +271,17 @@ def _are_alike(one: Policy | None, other: Policy | None) -> bool:
     return replace(one, remembered=other.remembered) == other
 
 
-def _told(error: errors.WeftError) -> str:
-    """Without the object, which the Event names."""
-    return error.in_full(named=False)
-
-
-def _news(found: Findings, *, has_status: bool) -> News:
+def _told(found: Findings, *, has_status: bool) -> Told:
     """What a policy's author should hear of without asking; all if there is no status to ask."""
     accepted, bound, matching = policystatus.conditions(found)
-    news: list[tuple[str, str, str]] = []
+    told: list[tuple[str, str, str]] = []
     if found.problems:
-        news.append(("Warning", "InvalidPolicy", accepted.message))
+        told.append((WARNING, "InvalidPolicy", accepted.message))
     elif found.policy is not None:
         parts = found.policy.skipped[: policystatus.MOST_TOLD]
-        news += [("Warning", "PartSkipped", policystatus.told(part)) for part in parts]
+        told += [(WARNING, "PartSkipped", policystatus.told(part)) for part in parts]
     if found.unbound:
-        news.append(("Warning", bound.reason, bound.message))
+        told.append((WARNING, bound.reason, bound.message))
     if not has_status:
-        news += [("Normal", each.reason, each.message) for each in (accepted, bound, matching)]
-    return tuple(news)
+        told += [(NORMAL, each.reason, each.message) for each in (accepted, bound, matching)]
+    return tuple(told)

@@ -1,4 +1,4 @@
-"""On which networks may a running pod hold an address that this manager does not know yet?
+"""Records on which networks a running pod may hold an address that this manager does not know yet.
 
 A pod's annotation that was changed while no manager ran is put back by the agent of its node. Until
 then, for a short time, no address is chosen on its networks: that pod may hold it.

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from weft import model, rows
-from weft.control.zone import index
+from weft.control import index
 from weft.control.zone.endpoints import Endpoints
 from weft.ovn import sets
 from weft.policy import netpolicy

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from weft import model, names
-from weft.control.zone import index, topologies
+from weft.control import index
+from weft.control.zone import topologies
 from weft.policy import access
 
 # The first part of an age.

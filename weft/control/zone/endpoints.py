@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
 from weft import model
-from weft.control.zone import index
+from weft.control import index
 from weft.policy import netpolicy, selection
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Set
 
-from weft.control.zone import index
+from weft.control import index
 from weft.ovn import policy
 
 # A policy on a network: (network, policy key).

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from weft import errors, model, names
+from weft import errors, model
 from weft.alloc import platform
 
-Claim = tuple[str, object]  # a scope, and an address or MAC in it
+Claim = tuple[model.Segment | str, object]  # a segment or network, and an address or MAC in it
 
 
 class Holders:
@@ -78,6 +78,6 @@ class Holders:
 
 def _claims(port: model.Port) -> Iterator[Claim]:
     allocation = port.allocation
-    yield names.scope(port.network, "" if allocation.tunnel_id else port.node), allocation.mac
+    yield model.Segment(port.network, "" if allocation.tunnel_id else port.node), allocation.mac
     for address in allocation.addresses:
         yield port.network, address.ip

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Set
 
 from weft import model, rows
-from weft.control.zone import groups, index
+from weft.control import index
+from weft.control.zone import groups
 from weft.control.zone.addresses import Sets
 from weft.ovn import acl, policy, sets
 from weft.policy import netpolicy

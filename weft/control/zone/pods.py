@@ -12,8 +12,8 @@ from typing import Any
 
 from weft import errors, model, names
 from weft.api import decision, podports
-from weft.api.decision import Decision, Trusted
-from weft.control import decisions
+from weft.api.decision import Decision
+from weft.control import decisions, signingkeys
 from weft.control.zone import state
 from weft.kube import cache, resources
 from weft.kube.client import Client
@@ -57,7 +57,7 @@ class Pods:
 
     async def known(self) -> None:
         """Returns when there is a key to verify signatures with."""
-        await decisions.known(self._keys)
+        await signingkeys.known(self._keys)
 
     def start(self) -> None:
         """Once, when there is a key and all pods are known."""
@@ -66,12 +66,8 @@ class Pods:
 
     def recall(self, pod: model.PodRef, proof: decision.Proof) -> None:
         """Call before the start: the decision by which a pod of this node was wired."""
-        meta = {"namespace": pod.namespace, "name": pod.name, "uid": pod.uid}
-        notes = dict(zip((names.POD_NETWORKS, names.POD_NETWORKS_SIGNATURE), proof, strict=True))
         try:
-            known = decision.read(
-                {"metadata": {**meta, "annotations": notes}}, decisions.trusted(self._keys)
-            )
+            known = decision.verify(pod, proof, signingkeys.trusted(self._keys))
         except errors.InvalidInput:
             return  # older than signatures, or signed with a key that was removed
         if known.allocations:
@@ -80,7 +76,7 @@ class Pods:
     def decided(self, pod: Object) -> Decision:
         """What the cluster manager decided for a pod, as far as it was ever proved."""
         try:
-            decided = self._decisions.read(pod)
+            decided = self._decisions.read(_ref(pod), decisions.texts(pod))
         except errors.InvalidInput as error:
             log.info("not acted upon: %s", error)
             decided = Decision()
@@ -115,7 +111,7 @@ class Pods:
 
     def _on_keys(self, _: str, __: Object | None, new: Object | None) -> None:
         """Keeps the known keys when the ConfigMap is gone or empty."""
-        trusted = _trusted(new) if new is not None else Trusted()
+        trusted = signingkeys.read(new)
         if not trusted or trusted == self._decisions.trusted:
             return
         self._decisions.trusted = trusted
@@ -139,8 +135,9 @@ class Pods:
         self._told()
 
 
-def _trusted(keys: Object) -> Trusted:
-    return Trusted.parse(keys.get("data") or {})
+def _ref(pod: Object) -> model.PodRef:
+    meta = pod["metadata"]
+    return model.PodRef(meta["namespace"], meta["name"], meta.get("uid", ""))
 
 
 def read(
@@ -162,11 +159,10 @@ def read(
     }
     if not allocations:
         return None
-    ref = model.PodRef(meta["namespace"], meta["name"], meta.get("uid", ""))
     labels, named = meta.get("labels") or {}, podports.named(obj)
     # Of two pods with one address, the running one has it, else the older one.
     precedence = (str(phase != "Running"), meta.get("creationTimestamp", ""))
-    return state.Pod(ref, node, allocations, labels, named, precedence, runs(obj))
+    return state.Pod(_ref(obj), node, allocations, labels, named, precedence, runs(obj))
 
 
 def _is_bare(pod: Object) -> bool:

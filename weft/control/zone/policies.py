@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from weft import model, names, rows
-from weft.control.zone import groups, index, parts
+from weft.control import index
+from weft.control.zone import groups, parts
 from weft.control.zone.addresses import Sets
 from weft.control.zone.endpoints import Endpoints, Labelled
 from weft.ovn import policy, sets

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from weft import model, names, rows
-from weft.control.zone import holders, index, policies, topologies
+from weft.control import index
+from weft.control.zone import holders, policies, topologies
 from weft.control.zone.definitions import Definition as Definition
 from weft.control.zone.definitions import Definitions, concerned
 from weft.control.zone.endpoints import Labelled

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft.control.cluster.matches import Kind, Matches
+from weft.control.cluster.selectorcounts import SelectorCounts, Through
 from weft.policy.netpolicy import Operator, PodSelector, Protocol, Requirement, Selector
 
 WEB = Selector((Requirement("app", Operator.IN, ("web",)),))
@@ -29,7 +29,7 @@ steps = st.one_of(
         st.sampled_from(["a/1", "a/2", "b/1"]),
         labels,
         st.dictionaries(
-            st.sampled_from([Kind("a/x"), Kind("a/x", Protocol.TCP, "web"), Kind("b/y")]),
+            st.sampled_from([Through("a/x"), Through("a/x", Protocol.TCP, "web"), Through("b/y")]),
             st.integers(1, 2),
         ),
     ),
@@ -41,15 +41,14 @@ steps = st.one_of(
 
 @given(st.lists(steps, max_size=40))
 def test_counts_are_those_of_counting_anew(told: list[tuple]) -> None:  # type: ignore[type-arg]
-    matches = Matches()
-    pods: dict[str, tuple[Mapping[str, str], Mapping[Kind, int]]] = {}
+    counts = SelectorCounts()
+    pods: dict[str, tuple[Mapping[str, str], Mapping[Through, int]]] = {}
     namespaces: dict[str, Mapping[str, str]] = {}
     asked: Counter[PodSelector] = Counter()
-    seen: dict[PodSelector, Mapping[Kind, int]] = {}
-    matches.listen(lambda members, edge: seen.__setitem__(members, dict(matches.count(members))))
+    seen: dict[PodSelector, Mapping[Through, int]] = {}
 
-    def expected(members: PodSelector) -> dict[Kind, int]:
-        found: Counter[Kind] = Counter()
+    def expected(members: PodSelector) -> dict[Through, int]:
+        found: Counter[Through] = Counter()
         for key, (own, held) in pods.items():
             name = key.partition("/")[0]
             there = namespaces.get(name)
@@ -67,44 +66,49 @@ def test_counts_are_those_of_counting_anew(told: list[tuple]) -> None:  # type: 
         if verb == "pod":
             key, own, held = rest
             pods[key] = (own, held)
-            matches.set_pod(key, key.partition("/")[0], own, held)
+            counts.set_pod(key, key.partition("/")[0], own, held)
         elif verb == "namespace":
             name, own = rest
             namespaces.pop(name, None)
             if own is not None:
                 namespaces[name] = own
-            matches.set_namespace(name, own)
+            counts.set_namespace(name, own)
         elif verb == "ask":
             asked[rest[0]] += 1
-            matches.ask(rest[0])
-            seen.setdefault(rest[0], dict(matches.count(rest[0])))
+            counts.ask(rest[0])
+            seen.setdefault(rest[0], dict(counts.count(rest[0])))
         elif asked[rest[0]]:
             asked[rest[0]] -= 1
-            matches.drop(rest[0])
+            counts.drop(rest[0])
             if not asked[rest[0]]:
                 seen.pop(rest[0], None)
+        seen |= {each: dict(counts.count(each)) for each in counts.take_noted() if asked[each]}
         for members in QUERIES:
             if asked[members]:
-                assert matches.count(members) == expected(members)
+                assert counts.count(members) == expected(members)
                 assert seen[members] == expected(members)
             else:
-                assert not matches.count(members)
+                assert not counts.count(members)
 
 
 def test_the_edge_is_told() -> None:
-    matches, told = Matches(), []
-    matches.ask(PodSelector("a"))
-    matches.listen(lambda members, edge: told.append(edge))
-    matches.set_pod("a/1", "a", {}, {Kind("a/x"): 1})
-    matches.set_pod("a/2", "a", {}, {Kind("a/x"): 1})
-    matches.set_pod("a/2", "a", {"x": "y"}, {Kind("a/x"): 1})
-    matches.set_pod("a/2", "a", {}, {})
-    matches.set_pod("a/1", "a", {}, {Kind("a/y"): 1})
-    assert told == [True, False, False, True]
+    counts, told = SelectorCounts(), []
+    counts.ask(PodSelector("a"))
+    for key, own, held in [
+        ("a/1", {}, {Through("a/x"): 1}),
+        ("a/2", {}, {Through("a/x"): 1}),
+        ("a/2", {"x": "y"}, {Through("a/x"): 1}),
+        ("a/2", {}, {}),
+        ("a/1", {}, {Through("a/y"): 1}),
+    ]:
+        counts.set_pod(key, "a", own, held)
+        told.append(counts.take_noted())
+    edges = [True, False, None, False, True]  # None: nothing has changed
+    assert told == [{} if edge is None else {PodSelector("a"): edge} for edge in edges]
 
 
 def test_pods_without_networks_cost_nothing() -> None:
-    matches = Matches()
-    matches.ask(PodSelector())
-    matches.set_pod("a/1", "a", {}, {})
-    assert not matches.count(PodSelector())
+    counts = SelectorCounts()
+    counts.ask(PodSelector())
+    counts.set_pod("a/1", "a", {}, {})
+    assert not counts.count(PodSelector())

@@ -1,44 +1,46 @@
-"""Which part of each layer3 network has each node, who lacks one, and who gives one back?
+"""Records which node has which subnets of each layer3 network, and who lacks or gives back some.
 
-Pure bookkeeping. A part stays a node's as long as pods hold addresses of it, whatever becomes of
-the Node or of its annotation; only then what the Nodes say counts, the eldest first. Where none is
-free, one that no pod uses is taken back, and given on when its Node no longer says that it has it.
+Pure bookkeeping. Subnets stay a node's as long as pods hold addresses of them, whatever becomes of
+the Node or of its annotation; only then what the Nodes say counts, the eldest first. Where none are
+free, those that no pod uses are taken back, and given on when their Node says them no longer.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator, Mapping
 
 from weft import errors, model, names
-from weft.alloc.shares import Slices
-from weft.control.cluster.holdings import Holdings
+from weft.alloc.nodesubnets import SubnetPool
+from weft.control.cluster.allocations import Allocations
+from weft.control.cluster.objects import Node, eldest_first
 
 log = logging.getLogger(__name__)
 
 
-class Parts:
-    """`nodes` gives all nodes, the eldest first; `wake(node)`: what it has is to be looked at."""
+class NodeSubnets:
+    """`nodes`: by name, in any order; shared with who keeps it."""
 
-    def __init__(
-        self,
-        holdings: Holdings,
-        nodes: Callable[[], Iterable[model.NodeInfo]],
-        wake: Callable[[str], None],
-    ) -> None:
-        self._holdings, self._nodes, self._wake = holdings, nodes, wake
-        self._slices: dict[str, Slices] = {}  # by network, as all below
+    def __init__(self, allocations: Allocations, nodes: Mapping[str, Node]) -> None:
+        self._allocations, self._nodes = allocations, nodes
+        self._noted: dict[str, None] = {}
+        self._pools: dict[str, SubnetPool] = {}  # by network, as all below
         self._wanted: dict[str, set[str]] = {}  # nodes whose pods asked
         self._lacking: dict[str, dict[str, errors.Exhausted]] = {}  # nodes that go without
-        self._awaiting: dict[str, dict[str, None]] = {}  # nodes for which one is taken back
+        self._awaiting: dict[str, dict[str, None]] = {}  # nodes for which some are taken back
         self._leaving: dict[str, set[str]] = {}  # nodes from which
+
+    def take_noted(self) -> tuple[str, ...]:
+        """The nodes whose subnets are to be looked at again, since this was asked last."""
+        noted, self._noted = tuple(self._noted), {}
+        return noted
 
     # What is asked
 
     def known(self, node: str, network: str) -> tuple[model.Subnet, ...]:
         """What a node has, as far as it was needed yet."""
-        slices = self._slices.get(network)
-        return slices.get(node) if slices is not None else ()
+        pool = self._pools.get(network)
+        return pool.get(node) if pool is not None else ()
 
     def get(self, node: str, network: model.Network) -> tuple[model.Subnet, ...]:
         """What a node has; nothing while it is being taken back."""
@@ -50,14 +52,14 @@ class Parts:
         return self._lacking.get(network, {}).get(node)
 
     def networks(self, node: str) -> set[str]:
-        """The networks that a node has a part of, or is to have."""
-        held = {name for name, slices in self._slices.items() if slices.get(node)}
+        """The networks that a node has subnets of, or is to have."""
+        held = {name for name, pool in self._pools.items() if pool.get(node)}
         return held | {name for name, nodes in self._wanted.items() if node in nodes}
 
     # What changes it
 
     def ask(self, node: str, network: str) -> None:
-        """A pod of the node waits for a part."""
+        """A pod of the node waits for subnets."""
         self._wanted.setdefault(network, set()).add(node)
 
     def allocate(self, node: str, network: model.Network) -> tuple[model.Subnet, ...]:
@@ -80,7 +82,7 @@ class Parts:
         return found
 
     def settle(self, info: model.NodeInfo) -> None:
-        """What a Node says now: a part that it had is free, one that it asked for is there."""
+        """What a Node says now: subnets that it had are free, those that it asked for are there."""
         said = {name for name, subnets in info.subnets if subnets}
         for name in said:
             if info.subnets_of(name) == self.known(info.name, name):
@@ -96,41 +98,41 @@ class Parts:
         for table in (self._wanted, self._leaving):
             for nodes in table.values():
                 nodes.discard(node)
-        for name in list(self._slices):
+        for name in list(self._pools):
             self._lacking.get(name, {}).pop(node, None)
             self._awaiting.get(name, {}).pop(node, None)
-            if not self._holdings.is_held(names.scope(name, node)):
+            if not self._allocations.is_held(model.Segment(name, node)):
                 self._release(name, node)
 
     def let_go(self, network: str) -> None:
-        """A pod let go of something: perhaps a part can be taken back for who lacks one."""
+        """A pod let go of something: perhaps subnets can be taken back for who lacks some."""
         if self._lacking.get(network):
             self._retry(network)
 
     def end(self, network: str) -> None:
         """The network is no more."""
-        slices = self._slices.pop(network, None)
+        pool = self._pools.pop(network, None)
         for table in (self._wanted, self._lacking, self._awaiting, self._leaving):
             table.pop(network, None)
-        for node in slices.nodes() if slices else ():
+        for node in pool.nodes() if pool else ():
             self._wake(node)
 
     # Between
 
     def _release(self, network: str, node: str) -> None:
-        self._holdings.drop_part(network, node)
-        if self._slices[network].release(node):
+        self._allocations.drop_node(network, node)
+        if self._pools[network].release(node):
             self._retry(network)
 
     def _retry(self, network: str) -> None:
-        """Who lacks a part tries again, if its pods still ask."""
+        """Who lacks subnets tries again, if its pods still ask."""
         waiting = {**self._awaiting.pop(network, {}), **self._lacking.pop(network, {})}
         for node in waiting:
             self._wanted.get(network, set()).discard(node)
             self._wake(node)
 
     def _take_back(self, network: str, node: str) -> bool:
-        """Whether a part that nobody uses is on its way; one for each node that waits."""
+        """Whether subnets that nobody uses are on their way; some for each node that waits."""
         leaving = self._leaving.setdefault(network, set())
         awaiting = self._awaiting.setdefault(network, {})
         awaiting[node] = None
@@ -140,26 +142,26 @@ class Parts:
         if idle is None:
             del awaiting[node]
             return False
-        log.info("network %s: Node %s gives its part back to Node %s", network, idle, node)
+        log.info("network %s: Node %s gives its subnets back to Node %s", network, idle, node)
         leaving.add(idle)
         self._wake(idle)
         return True
 
     def _idle(self, network: str) -> Iterator[str]:
-        """Nodes whose part no pod uses or asks for; never of the cluster's own network."""
+        """Nodes whose subnets no pod uses or asks for; never of the cluster's own network."""
         if network == names.DEFAULT_NETWORK:
             return
         wanted = self._wanted.get(network, ())
-        for node in self._slices[network].nodes():
-            if node not in wanted and not self._holdings.is_held(names.scope(network, node)):
+        for node in self._pools[network].nodes():
+            if node not in wanted and not self._allocations.is_held(model.Segment(network, node)):
                 yield node
 
-    def _of(self, network: model.Network) -> Slices:
-        """The slices of a network, from pods and Nodes when first asked for."""
-        known = self._slices.get(network.name)
+    def _of(self, network: model.Network) -> SubnetPool:
+        """The pool of a network, from pods and Nodes when first asked for."""
+        known = self._pools.get(network.name)
         if known is not None and known.spec == network.spec:
             return known
-        fresh = self._slices[network.name] = Slices(network.spec)
+        fresh = self._pools[network.name] = SubnetPool(network.spec)
         for node, subnets in self._claims(network.name):
             try:
                 fresh.reserve(node, subnets)
@@ -170,12 +172,15 @@ class Parts:
 
     def _claims(self, network: str) -> Iterator[tuple[str, tuple[model.Subnet, ...]]]:
         """Who has what, in the order in which it counts."""
-        infos = {info.name: info for info in self._nodes()}
-        held = self._holdings.parts(network)
+        infos = {node.name: node.info for node in eldest_first(self._nodes.values())}
+        held = self._allocations.node_subnets(network)
         for name in (*(name for name in infos if name in held), *sorted(held.keys() - infos)):
             said = infos[name].subnets_of(network) if name in infos else ()
-            is_held = any(set(part) <= set(said) for part in held[name])
+            is_held = any(set(each) <= set(said) for each in held[name])
             yield name, said if is_held else held[name].most_common(1)[0][0]
         for name, info in infos.items():
             if name not in held and info.subnets_of(network):
                 yield name, info.subnets_of(network)
+
+    def _wake(self, node: str) -> None:
+        self._noted[node] = None

@@ -1,49 +1,49 @@
-"""How many attachments does each selector of the policies match, through which definitions?
+"""Counts the attachments that each selector of the policies matches, by NAD.
 
-And of those, how many whose pod gives a port this name? Counted as pods come and go: a pod's change
-costs what its labels and its matches are. Which networks the definitions stand for is not known
+Pure. And of those, how many whose pod gives a port this name? Counted as pods come and go: a pod's
+change costs what its labels and its matches are. Which networks the NADs stand for is not known
 here.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from weft.policy.netpolicy import PodSelector, Protocol
 from weft.policy.selection import Selection
 
-Listener = Callable[[PodSelector, bool], None]
 
+class Through(NamedTuple):
+    """Attachments through a NAD, all of them or those whose pod has a port of this name."""
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """Attachments of a definition, all of them or those whose pod has a port of this name."""
-
-    definition: str
+    nad: str
     protocol: Protocol | None = None
     port: str = ""
 
 
-Held = Mapping[Kind, int]
+Held = Mapping[Through, int]
 
 
-class Matches:
-    """`listen(function)`: function(members, edge) is called when a count has changed; `edge`: of
-    a kind there are now attachments where there were none, or none where there were.
-    """
+class SelectorCounts:
+    """Pods by key, selectors as `PodSelector`."""
 
     def __init__(self) -> None:
         self._selection = Selection()
         self._asked: Counter[PodSelector] = Counter()
         self._held: dict[str, Held] = {}  # pod: its attachments
         self._chosen: dict[str, set[PodSelector]] = {}  # pod: where it is counted
-        self._counts: dict[PodSelector, Counter[Kind]] = {}
-        self._listener: Listener = lambda members, edge: None
+        self._counts: dict[PodSelector, Counter[Through]] = {}
+        self._noted: dict[PodSelector, bool] = {}
 
-    def listen(self, function: Listener) -> None:
-        self._listener = function
+    def take_noted(self) -> dict[PodSelector, bool]:
+        """The selectors of which a count has changed since this was asked last.
+
+        True: there are now attachments where there were none, or none where there were.
+        """
+        noted, self._noted = self._noted, {}
+        return noted
 
     def count(self, members: PodSelector) -> Held:
         """The attachments of the pods that `members` are."""
@@ -92,7 +92,8 @@ class Matches:
             old = before if members in was else {}
             new = held if members in chosen else {}
             if old != new:
-                self._listener(members, self._add(members, old, new))
+                is_edge = self._add(members, old, new)
+                self._noted[members] = self._noted.get(members, False) or is_edge
 
     def _add(self, members: PodSelector, old: Held, new: Held) -> bool:
         counts, edge = self._counts[members], False

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weft import errors, model, names
-from weft.alloc import ledger, shares
+from weft.alloc import ledger, nodesubnets
 
 
 def network(
@@ -33,39 +33,39 @@ SECOND = (ip_network("10.1.1.0/24"), ip_network("fd00:1:0:1::/64"))
 
 
 def test_one_slice_of_each_family_for_each_node() -> None:
-    slices = shares.Slices(DUAL.spec)
-    assert [slices.allocate(node) for node in ("a", "b", "a")] == [FIRST, SECOND, FIRST]
-    assert slices.get("c") == ()
-    assert slices.release("a")
-    assert not slices.release("a")
-    assert slices.allocate("c")[0] == ip_network("10.1.2.0/24"), "the freed one comes up last"
+    pool = nodesubnets.SubnetPool(DUAL.spec)
+    assert [pool.allocate(node) for node in ("a", "b", "a")] == [FIRST, SECOND, FIRST]
+    assert pool.get("c") == ()
+    assert pool.release("a")
+    assert not pool.release("a")
+    assert pool.allocate("c")[0] == ip_network("10.1.2.0/24"), "the freed one comes up last"
 
 
 def test_exhausted_and_nothing_else_harmed() -> None:
-    slices = shares.Slices(DUAL.spec)
+    pool = nodesubnets.SubnetPool(DUAL.spec)
     for number in range(4):
-        slices.allocate(f"n{number}")
+        pool.allocate(f"n{number}")
     with pytest.raises(errors.Exhausted, match=r"Node late: no IPv4 subnet is free"):
-        slices.allocate("late")
-    assert slices.get("late") == ()
-    slices.release("n2")
-    assert slices.allocate("late") == (ip_network("10.1.2.0/24"), ip_network("fd00:1:0:4::/64"))
+        pool.allocate("late")
+    assert pool.get("late") == ()
+    pool.release("n2")
+    assert pool.allocate("late") == (ip_network("10.1.2.0/24"), ip_network("fd00:1:0:4::/64"))
 
 
 def test_a_second_range_when_the_first_is_used_up() -> None:
     spec = network("10.1.0.0/23", "10.9.0.0/23", lengths=(24, 24)).spec
-    slices = shares.Slices(spec)
-    found = [str(slices.allocate(node)[0]) for node in "abcd"]
+    pool = nodesubnets.SubnetPool(spec)
+    found = [str(pool.allocate(node)[0]) for node in "abcd"]
     assert found == ["10.1.0.0/24", "10.1.1.0/24", "10.9.0.0/24", "10.9.1.0/24"]
 
 
 def test_what_was_given_before_is_not_given_again() -> None:
-    slices = shares.Slices(DUAL.spec)
-    slices.reserve("b", FIRST)
-    slices.reserve("b", FIRST)
-    assert slices.allocate("a") == SECOND
+    pool = nodesubnets.SubnetPool(DUAL.spec)
+    pool.reserve("b", FIRST)
+    pool.reserve("b", FIRST)
+    assert pool.allocate("a") == SECOND
     with pytest.raises(errors.Conflict, match="held by Node b"):
-        slices.reserve("c", FIRST)
+        pool.reserve("c", FIRST)
 
 
 @pytest.mark.parametrize(
@@ -80,21 +80,21 @@ def test_what_was_given_before_is_not_given_again() -> None:
     ],
 )
 def test_what_cannot_be_a_nodes_part(subnets: tuple[str, ...], rule: str) -> None:
-    slices = shares.Slices(DUAL.spec)
-    slices.reserve("b", FIRST)
+    pool = nodesubnets.SubnetPool(DUAL.spec)
+    pool.reserve("b", FIRST)
     with pytest.raises(errors.InvalidInput, match=rule):
-        slices.reserve("b", tuple(map(ip_network, subnets)))
-    assert slices.get("b") == FIRST
+        pool.reserve("b", tuple(map(ip_network, subnets)))
+    assert pool.get("b") == FIRST
 
 
 def test_a_family_that_the_network_gains_or_loses() -> None:
     """What a node has of the others stays."""
-    slices = shares.Slices(DUAL.spec)
-    slices.reserve("b", SECOND[:1])
-    assert slices.get("b") == ()
-    assert slices.allocate("b") == (SECOND[0], FIRST[1])
-    assert slices.get("b") == (SECOND[0], FIRST[1])
-    single = shares.Slices(RED.spec)
+    pool = nodesubnets.SubnetPool(DUAL.spec)
+    pool.reserve("b", SECOND[:1])
+    assert pool.get("b") == ()
+    assert pool.allocate("b") == (SECOND[0], FIRST[1])
+    assert pool.get("b") == (SECOND[0], FIRST[1])
+    single = nodesubnets.SubnetPool(RED.spec)
     single.reserve("b", SECOND)
     assert single.get("b") == SECOND[:1]
     assert single.allocate("a") == FIRST[:1]
@@ -106,19 +106,19 @@ def test_a_family_that_the_network_gains_or_loses() -> None:
         max_size=40,
     )
 )
-def test_no_two_nodes_ever_share_a_slice(steps: list[tuple[str, str]]) -> None:
-    slices = shares.Slices(DUAL.spec)
+def test_no_two_nodes_ever_share_a_subnet(steps: list[tuple[str, str]]) -> None:
+    pool = nodesubnets.SubnetPool(DUAL.spec)
     for node, step in steps:
         try:
             if step == "allocate":
-                slices.allocate(node)
+                pool.allocate(node)
             elif step == "reserve":
-                slices.reserve(node, SECOND)
+                pool.reserve(node, SECOND)
             else:
-                slices.release(node)
+                pool.release(node)
         except errors.Conflict:
             continue
-        held = [subnet for each in slices.nodes() for subnet in slices.get(each)]
+        held = [subnet for each in pool.nodes() for subnet in pool.get(each)]
         assert len(held) == len(set(held))
 
 
@@ -129,7 +129,7 @@ def attachment(*asked: str, mac: str = "") -> model.Attachment:
 
 def book(of: model.Network = DUAL, node: str = "n1") -> ledger.Ledger:
     subnets = FIRST[: len(of.spec.subnets)]
-    return ledger.Ledger(of, shares.Share(node, subnets))
+    return ledger.Ledger(of, nodesubnets.NodeSubnets(node, subnets))
 
 
 def test_a_pod_of_a_secondary_network_gets_routes_and_no_way_out() -> None:
@@ -164,7 +164,7 @@ def test_an_address_of_another_nodes_part_is_refused() -> None:
 
 def test_a_full_node_says_where_to_go() -> None:
     small = network("10.1.0.0/24", lengths=(29,))
-    held = ledger.Ledger(small, shares.Share("n1", (ip_network("10.1.0.0/29"),)))
+    held = ledger.Ledger(small, nodesubnets.NodeSubnets("n1", (ip_network("10.1.0.0/29"),)))
     for owner in "abcd":
         held.allocate(owner, attachment())
     with pytest.raises(errors.Exhausted) as caught:
@@ -185,13 +185,13 @@ def test_rebuilt_from_annotations_the_same_is_held() -> None:
 @pytest.mark.parametrize("mac", ["0a:58:0a:01:00:01", names.address_mac("fd00:1::1")])
 def test_nobody_gets_the_routers_mac(mac: str) -> None:
     """Two ports of one MAC: the node's pods would send what is for elsewhere to that pod."""
-    held = ledger.Ledger(DUAL, shares.Share("n1", FIRST))
+    held = ledger.Ledger(DUAL, nodesubnets.NodeSubnets("n1", FIRST))
     with pytest.raises(errors.InvalidInput, match="the node's router on this network"):
         held.allocate("a", attachment(mac=mac))
 
 
 def test_an_address_of_another_nodes_part_names_the_node() -> None:
-    held = ledger.Ledger(RED, shares.Share("n1", FIRST[:1]))
+    held = ledger.Ledger(RED, nodesubnets.NodeSubnets("n1", FIRST[:1]))
     with pytest.raises(errors.InvalidInput) as caught:
         held.allocate("a", attachment("10.1.1.7"))
     assert caught.value.rule == "lies outside of subnet 10.1.0.0/24, the part of node n1"
@@ -200,7 +200,9 @@ def test_an_address_of_another_nodes_part_names_the_node() -> None:
 
 def test_what_was_given_from_another_part_is_cut_off() -> None:
     given = model.Allocation("0a:58:0a:01:01:03", (ip_interface("10.1.1.3/24"),))
-    shares.check("Pod default/p", "default", shares.Share("n1", SECOND), given)
-    shares.check("Pod default/p", "default", shares.Share("n1", ()), given)
+    nodesubnets.check("Pod default/p", "default", nodesubnets.NodeSubnets("n1", SECOND), given)
+    nodesubnets.check("Pod default/p", "default", nodesubnets.NodeSubnets("n1", ()), given)
     with pytest.raises(errors.InvalidInput, match=r"10\.1\.0\.0/24, .* node n1: it is cut off"):
-        shares.check("Pod default/p", "default", shares.Share("n1", FIRST[:1]), given)
+        nodesubnets.check(
+            "Pod default/p", "default", nodesubnets.NodeSubnets("n1", FIRST[:1]), given
+        )

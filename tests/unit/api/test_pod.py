@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from weft import errors, names
-from weft.control.cluster import wishes
+from weft.api import pod as reading
 from weft.policy.netpolicy import Protocol
 
 WIRED = {"podIP": "10.244.0.9"}
@@ -31,34 +31,34 @@ def pod(networks: str | None = "blue", **changes: Any) -> dict[str, Any]:
 
 
 def test_only_what_counts_is_kept() -> None:
-    kept = wishes.keep(pod())
-    assert kept == {
-        "metadata": {
-            "name": "p",
-            "namespace": "a",
-            "uid": "u",
-            "resourceVersion": "1",
-            "annotations": {names.NETWORKS: "blue"},
-        },
-        "labels": {"app": "web"},
-        "nodeName": "n1",
-    }
-    assert "annotations" not in wishes.keep(pod(None))["metadata"]
+    kept = reading.read(pod())
+    (attachment,) = kept.attachments()
+    assert (kept.key, kept.uid, kept.version, kept.node) == ("a/p", "u", "1", "n1")
+    assert (attachment.nad, kept.labels, kept.proof) == ("a/blue", {"app": "web"}, ("", ""))
+    plain = reading.read(pod(None))
+    assert not plain.counts
+    assert (plain.attachments(), plain.labels, plain.ports) == ((), {}, ())
+
+
+def test_what_repeats_is_stored_once() -> None:
+    one, other = reading.read(pod()), reading.read(pod(metadata={"name": "q", "uid": "v"}))
+    assert one.request is other.request
+    assert one.ref.namespace is other.ref.namespace
 
 
 def test_names_of_ports_are_kept() -> None:
     ports = [{"name": "web", "containerPort": 80}]
-    kept = wishes.keep(pod(spec={"containers": [{"name": "c", "ports": ports}]}))
-    assert wishes.named_ports(kept) == ((Protocol.TCP, "web"),)
-    assert wishes.named_ports(wishes.keep(pod())) == ()
-    assert wishes.are_alike(kept, wishes.keep(pod()))
+    kept = reading.read(pod(spec={"containers": [{"name": "c", "ports": ports}]}))
+    assert kept.ports == ((Protocol.TCP, "web"),)
+    assert reading.read(pod()).ports == ()
+    assert kept.asks_like(reading.read(pod()))
 
 
 def test_labels_are_kept_of_pods_on_networks_and_ask_for_nothing() -> None:
-    kept = wishes.keep(pod())
-    assert wishes.labels(kept) == {"app": "web"}
-    assert wishes.labels(wishes.keep(pod(None), primary=True)) == {}
-    assert wishes.are_alike(kept, wishes.keep(pod(metadata={"labels": {"app": "db"}})))
+    kept = reading.read(pod())
+    assert kept.labels == {"app": "web"}
+    assert reading.read(pod(None), primary=True).labels == {}
+    assert kept.asks_like(reading.read(pod(metadata={"labels": {"app": "db"}})))
 
 
 @pytest.mark.parametrize(
@@ -72,10 +72,10 @@ def test_labels_are_kept_of_pods_on_networks_and_ask_for_nothing() -> None:
     ],
 )
 def test_what_policies_see_of_a_pod(changes: dict[str, Any]) -> None:
-    before = wishes.keep(pod())
-    assert not wishes.are_policed_alike(before, wishes.keep(pod(**changes)))
+    before = reading.read(pod())
+    assert not before.is_policed_like(reading.read(pod(**changes)))
     later = pod(status={"phase": "Running"}, metadata={"resourceVersion": "2"})
-    assert wishes.are_policed_alike(before, wishes.keep(later))
+    assert before.is_policed_like(reading.read(later))
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_what_policies_see_of_a_pod(changes: dict[str, Any]) -> None:
 )
 def test_what_a_pod_was_given_is_known_by_definition(text: str, expected: list[str]) -> None:
     given = pod(metadata={"annotations": {names.POD_NETWORKS: text}})
-    assert wishes.definitions(wishes.keep(given, primary=True)) == expected
+    assert list(reading.read(given, primary=True).allocated) == expected
 
 
 @pytest.mark.parametrize(
@@ -105,18 +105,18 @@ def test_what_a_pod_was_given_is_known_by_definition(text: str, expected: list[s
     ],
 )
 def test_who_is_due(seen: dict[str, Any], due: bool) -> None:
-    assert wishes.is_due(wishes.keep(seen)) is due
+    assert reading.read(seen).is_due() is due
 
 
 def test_pods_are_found_by_the_definitions_that_they_name() -> None:
-    assert set(wishes.nads(wishes.keep(pod("blue, b/red, blue")))) == {"a/blue", "b/red"}
-    assert set(wishes.nads(wishes.keep(pod("not valid!")))) == set()
-    assert set(wishes.nads(wishes.keep(pod(None)))) == set()
+    assert reading.read(pod("blue, b/red, blue")).nads() == {"a/blue", "b/red"}
+    assert reading.read(pod("not valid!")).nads() == set()
+    assert reading.read(pod(None)).nads() == set()
 
 
 def test_what_cannot_be_read_names_this_very_pod() -> None:
     with pytest.raises(errors.InvalidInput) as caught:
-        wishes.attachments(wishes.keep(pod("[{]")))
+        reading.read(pod("[{]")).attachments()
     assert "Pod a/p" in str(caught.value)
 
 
@@ -139,13 +139,13 @@ def test_what_cannot_be_read_names_this_very_pod() -> None:
 )
 def test_the_names_of_interfaces_are_known_as_far_as_told(text: str, made: dict[str, str]) -> None:
     annotations = {names.NETWORKS: "blue,blue", names.NETWORK_STATUS: text}
-    kept = wishes.keep(pod(metadata={"annotations": annotations}, status=WIRED))
-    assert wishes.is_wired(kept)
-    assert wishes.interfaces(kept) == made
-    copied = wishes.keep(pod(metadata={"annotations": annotations}))
-    assert not wishes.is_wired(copied), "no kubelet says so"
-    assert wishes.interfaces(copied) == {}
-    assert wishes.interfaces(wishes.keep(pod())) == {}
+    kept = reading.read(pod(metadata={"annotations": annotations}, status=WIRED))
+    assert kept.is_wired
+    assert dict(kept.interfaces) == made
+    copied = reading.read(pod(metadata={"annotations": annotations}))
+    assert not copied.is_wired, "no kubelet says so"
+    assert copied.interfaces == ()
+    assert reading.read(pod()).interfaces == ()
 
 
 def owner(**changes: Any) -> dict[str, Any]:
@@ -166,7 +166,7 @@ def owner(**changes: Any) -> dict[str, Any]:
     ],
 )
 def test_whose_the_nics_of_a_pod_are(owners: list[Any], expected: str) -> None:
-    assert wishes.identity(wishes.keep(pod(metadata={"ownerReferences": owners}))) == expected
+    assert reading.read(pod(metadata={"ownerReferences": owners})).identity == expected
 
 
 @pytest.mark.parametrize(
@@ -179,14 +179,14 @@ def test_whose_the_nics_of_a_pod_are(owners: list[Any], expected: str) -> None:
 def test_a_status_that_no_plugin_wrote_is_not_kept(told: list[dict[str, str]]) -> None:
     """What a tenant writes there stays in the manager's memory beyond its pod."""
     notes = {names.NETWORKS: "b0", names.NETWORK_STATUS: json.dumps(told)}
-    kept = wishes.keep(pod(metadata={"annotations": notes}, status=WIRED))
-    assert wishes.interfaces(kept) == {}
-    assert wishes.is_wired(kept)
+    kept = reading.read(pod(metadata={"annotations": notes}, status=WIRED))
+    assert dict(kept.interfaces) == {}
+    assert kept.is_wired
 
 
 def test_a_selection_of_many_characters_is_read_and_not_stored() -> None:
-    wishes.attachments(wishes.keep(pod("blue")))
-    before = wishes._parsed.cache_info().currsize
-    (found,) = wishes.attachments(wishes.keep(pod("blue" + " " * 100_000)))
+    reading.read(pod("blue")).attachments()
+    before = reading._parsed.cache_info().currsize
+    (found,) = reading.read(pod("blue" + " " * 100_000)).attachments()
     assert found.nad == "a/blue"
-    assert wishes._parsed.cache_info().currsize == before
+    assert reading._parsed.cache_info().currsize == before

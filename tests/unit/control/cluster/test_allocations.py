@@ -5,7 +5,9 @@ from ipaddress import ip_interface, ip_network
 import pytest
 
 from weft import errors, model
-from weft.control.cluster.holdings import Holdings
+from weft.control.cluster.allocations import Allocations
+
+BLUE = model.Segment("blue")
 
 
 def network(name: str = "blue", subnet: str = "10.1.0.0/29", mtu: int = 1400) -> model.Network:
@@ -18,28 +20,28 @@ def attachment(key: str = "default/blue") -> model.Attachment:
 
 
 def test_what_a_pod_holds_becomes_free_once() -> None:
-    held = Holdings()
+    held = Allocations()
     first = held.allocate(network(), "u1", attachment(), "Pod a/1")
     second = held.allocate(network(), "u1", attachment("default/blue/1"), "Pod a/1")
     assert first.addresses != second.addresses
     assert held.is_used("blue")
-    assert held.release("u1") == ["blue", "blue"]
+    assert held.release("u1") == [BLUE, BLUE]
     assert held.release("u1") == []
     assert not held.is_used("blue")
     assert held.get("u1", "default/blue") is None
 
 
 def test_one_attachment_can_be_given_back_alone() -> None:
-    held = Holdings()
+    held = Allocations()
     held.allocate(network(), "u1", attachment(), "Pod a/1")
     held.allocate(network(), "u1", attachment("default/blue/1"), "Pod a/1")
-    assert held.release("u1", "default/blue") == ["blue"]
+    assert held.release("u1", "default/blue") == [BLUE]
     assert held.release("u1", "default/blue") == []
     assert len(held) == 1
 
 
 def test_a_changed_network_keeps_its_holders_and_knows_their_names() -> None:
-    held = Holdings()
+    held = Allocations()
     given = held.allocate(network(), "u1", attachment(), "Pod a/1")
     wider = network(subnet="10.1.0.0/24")
     twin = model.Attachment(
@@ -60,18 +62,18 @@ def test_a_changed_network_keeps_its_holders_and_knows_their_names() -> None:
 
 
 def test_what_was_given_before_is_reserved_and_contradictions_are_named() -> None:
-    held = Holdings()
+    held = Allocations()
     allocation = model.Allocation("0a:58:0a:01:00:05", (ip_interface("10.1.0.5/29"),), 17)
     held.reserve(network(), "u1", "default/blue", allocation, "Pod a/1")
     with pytest.raises(errors.Conflict) as caught:
         held.reserve(network(), "u2", "default/blue", allocation, "Pod a/2")
     assert "Pod a/1" in str(caught.value)
     assert held.release("u2") == []
-    assert held.release("u1") == ["blue"]
+    assert held.release("u1") == [BLUE]
 
 
 def test_a_network_that_is_no_more_is_forgotten_unless_it_is_used() -> None:
-    held = Holdings()
+    held = Allocations()
     given = held.allocate(network(), "u1", attachment(), "Pod a/1")
     held.drop("blue")
     assert held.get("u1", "default/blue") == given

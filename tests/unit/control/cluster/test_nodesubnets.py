@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_network
 
 from hypothesis import settings
@@ -9,9 +10,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from weft import errors, model
-from weft.alloc.shares import Share
-from weft.control.cluster.holdings import Holdings
-from weft.control.cluster.parts import Parts
+from weft.alloc import nodesubnets
+from weft.control.cluster.allocations import Allocations
+from weft.control.cluster.nodesubnets import NodeSubnets
+from weft.control.cluster.objects import Node
+from weft.control.cluster.outcome import Subject
+from weft.kube import resources
 
 RED = model.Network(
     model.NetworkSpec(
@@ -21,7 +25,25 @@ RED = model.Network(
 )
 NODES = [f"n{number}" for number in range(4)]  # and two parts
 ATTACHMENT = model.Attachment("a/red", "a/red", "net1")
-Part = tuple[model.Subnet, ...]
+Subnets = tuple[model.Subnet, ...]
+
+
+class Said(Mapping[str, Node]):
+    """The Nodes as the cluster manager sees them: the eldest first, as they came."""
+
+    def __init__(self, nodes: Nodes) -> None:
+        self._nodes = nodes
+
+    def __getitem__(self, name: str) -> Node:
+        subject = Subject(resources.NODES, "", name, name)
+        created = str(list(self._nodes.said).index(name))
+        return Node(subject, "1", created, self._nodes.info(name), {})
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._nodes.said)
+
+    def __len__(self) -> int:
+        return len(self._nodes.said)
 
 
 class Nodes(RuleBasedStateMachine):
@@ -29,24 +51,25 @@ class Nodes(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.said: dict[str, Part] = dict.fromkeys(NODES, ())
+        self.said: dict[str, Subnets] = dict.fromkeys(NODES, ())
         self.holders: dict[str, list[str]] = {node: [] for node in NODES}
         self.waiting: set[str] = set()
         self.pods = 0
-        self.holdings = Holdings()
+        self.allocations = Allocations()
         self.start()
 
     def start(self) -> None:
         self.due: list[str] = []
         self.awake: list[str] = []  # nodes whose waiting pods ask again
-        self.parts = Parts(self.holdings, self.infos, self.wake)
+        self.subnets = NodeSubnets(self.allocations, Said(self))
 
     def wake(self, node: str) -> None:
         self.due.append(node)
         self.awake.append(node)
 
-    def infos(self) -> list[model.NodeInfo]:
-        return [self.info(node) for node in self.said]
+    def take(self) -> None:
+        for node in self.subnets.take_noted():
+            self.wake(node)
 
     def info(self, node: str) -> model.NodeInfo:
         held = self.said[node]
@@ -61,27 +84,29 @@ class Nodes(RuleBasedStateMachine):
     def goes(self, node: str) -> None:
         if self.said.pop(node, None) is not None:
             self.waiting.discard(node)
-            self.parts.forget(node)
+            self.subnets.forget(node)
 
     @rule(node=st.sampled_from(NODES), other=st.sampled_from(NODES))
     def is_edited(self, node: str, other: str) -> None:
         if node in self.said:
             self.said[node] = self.said.get(other, ())
-            self.parts.settle(self.info(node))
+            self.subnets.settle(self.info(node))
             self.wake(node)
 
     @rule(node=st.sampled_from(NODES))
     def a_pod_asks(self, node: str) -> None:
         said = self.said.get(node)
-        if said and said == self.parts.get(node, RED):
+        if said and said == self.subnets.get(node, RED):
             self.pods += 1
             uid = f"u{self.pods}"
-            self.holdings.allocate(RED, uid, ATTACHMENT, f"Pod {uid}", share=Share(node, said))
+            self.allocations.allocate(
+                RED, uid, ATTACHMENT, f"Pod {uid}", node_subnets=nodesubnets.NodeSubnets(node, said)
+            )
             self.holders[node].append(uid)
             self.waiting.discard(node)
         elif said is not None:
             self.waiting.add(node)
-            self.parts.ask(node, "red")
+            self.subnets.ask(node, "red")
             self.due.append(node)
 
     @rule(node=st.sampled_from(NODES))
@@ -92,15 +117,16 @@ class Nodes(RuleBasedStateMachine):
     @rule(node=st.sampled_from(NODES))
     def a_pod_goes(self, node: str) -> None:
         if self.holders[node]:
-            self.holdings.release(self.holders[node].pop())
+            self.allocations.release(self.holders[node].pop())
             if node not in self.said:
-                self.parts.forget(node)
-            self.parts.let_go("red")
+                self.subnets.forget(node)
+            self.subnets.let_go("red")
 
     @rule()
     def all_is_written(self) -> None:
         """Reconciles until nothing is due, each Node saying at once what it is to say."""
         for _ in range(200):
+            self.take()
             while self.awake:
                 node = self.awake.pop(0)
                 if node in self.waiting:
@@ -113,14 +139,14 @@ class Nodes(RuleBasedStateMachine):
         raise AssertionError("nodes wake each other for ever")
 
     def reconcile(self, node: str) -> None:
-        part: Part = ()
-        if self.said[node] or "red" in self.parts.networks(node):
+        part: Subnets = ()
+        if self.said[node] or "red" in self.subnets.networks(node):
             try:
-                part = self.parts.allocate(node, RED)
+                part = self.subnets.allocate(node, RED)
             except errors.Exhausted:
                 pass
         before, self.said[node] = self.said[node], part
-        self.parts.settle(self.info(node))
+        self.subnets.settle(self.info(node))
         if part != before:
             self.wake(node)
 
@@ -138,18 +164,18 @@ class Nodes(RuleBasedStateMachine):
         self.all_is_written()
 
     @invariant()
-    def no_part_is_two_nodes(self) -> None:
-        held = [part for node in NODES if (part := self.parts.known(node, "red"))]
+    def no_subnets_are_two_nodes(self) -> None:
+        held = [part for node in NODES if (part := self.subnets.known(node, "red"))]
         assert len(held) == len(set(held))
 
     @invariant()
-    def a_part_stays_with_its_pods(self) -> None:
-        held = self.holdings.parts("red")
+    def the_subnets_stay_with_its_pods(self) -> None:
+        held = self.allocations.node_subnets("red")
         assert set(held) == {node for node, uids in self.holders.items() if uids}
         owned = [part for counted in held.values() for part in counted]
         assert len(owned) == len(set(owned)), "pods of two nodes share a part"
         for node, counted in held.items():
-            assert self.parts.known(node, "red") in ((), *counted)
+            assert self.subnets.known(node, "red") in ((), *counted)
 
     def teardown(self) -> None:
         """Whoever still lacks a part does so because pods hold all of them."""
@@ -157,8 +183,8 @@ class Nodes(RuleBasedStateMachine):
         for node in list(self.said):
             self.a_pod_waits_until_it_is_served(node)
             if not self.holders[node]:
-                assert self.parts.lacking(node, "red")
-                assert len(self.holdings.parts("red")) == 2
+                assert self.subnets.lacking(node, "red")
+                assert len(self.allocations.node_subnets("red")) == 2
 
 
 TestNodes = Nodes.TestCase

@@ -1,8 +1,8 @@
-"""Which part of a layer3 network does each node have?
+"""Divides a layer3 network into the subnets of its nodes.
 
-Its subnets are cut into slices of equal length, one of each family for a node. The nodes'
-annotations are the truth; this is rebuilt from them with `reserve`. Addresses within a node's
-slice are the ledger's.
+The network's subnets are divided into subnets of equal length, one of each family for a node. The
+nodes' annotations are the truth; this is rebuilt from them with `reserve`. Addresses within a
+node's subnet are the ledger's.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from weft.alloc import ring
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """A node's part of a layer3 network: a segment of its own, with a router."""
+class NodeSubnets:
+    """A node's subnets of a layer3 network: a segment of its own, with a router."""
 
     node: str
     subnets: tuple[model.Subnet, ...]
 
 
-def check(where: str, key: str, share: Share, allocation: model.Allocation) -> None:
-    """Refuses what was given from a part that is the node's no more: nothing leads there."""
+def check(where: str, key: str, given: NodeSubnets, allocation: model.Allocation) -> None:
+    """Refuses what was given from a subnet that is the node's no more: nothing leads there."""
     for address in allocation.addresses:
-        if share.subnets and not any(address.ip in subnet for subnet in share.subnets):
-            listed = ", ".join(map(str, share.subnets))
-            rule = f"lies outside of {listed}, the part of its node {share.node}: it is cut off"
+        if given.subnets and not any(address.ip in subnet for subnet in given.subnets):
+            listed = ", ".join(map(str, given.subnets))
+            rule = f"lies outside of {listed}, the part of its node {given.node}: it is cut off"
             field = f"{names.POD_NETWORKS}[{key!r}]"
             hint = "delete the pod, and let its owner make it anew"
             raise errors.InvalidInput(where, field, str(address), rule, hint=hint)
 
 
-class Slices:
-    """The slices of one network, by node."""
+class SubnetPool:
+    """The node subnets of one network, by node."""
 
     def __init__(self, spec: model.NetworkSpec) -> None:
         self.spec = spec
@@ -43,7 +43,7 @@ class Slices:
         }
         self._families = tuple(dict.fromkeys(subnet.version for subnet in spec.subnets))
         self._by_node: dict[str, tuple[model.Subnet, ...]] = {}
-        self._by_slice: dict[model.Subnet, str] = {}
+        self._by_subnet: dict[model.Subnet, str] = {}
 
     def get(self, node: str) -> tuple[model.Subnet, ...]:
         """What `node` has; nothing while a family is missing, which `allocate` adds."""
@@ -54,7 +54,7 @@ class Slices:
         return tuple(self._by_node)
 
     def reserve(self, node: str, subnets: tuple[model.Subnet, ...]) -> None:
-        """Note what `node` has been given before; refuses what cannot be one node's part.
+        """Note what `node` has been given before; refuses what cannot be one node's.
 
         Families that the network has gained or lost since do not count.
         """
@@ -72,7 +72,7 @@ class Slices:
             if self._place(subnet) is None:
                 rule = f"is no node's part of {', '.join(map(str, self.spec.subnets))}"
                 raise errors.InvalidInput(where, field, str(subnet), rule, hint=hint)
-            holder = self._by_slice.get(subnet, node)
+            holder = self._by_subnet.get(subnet, node)
             if holder != node:
                 raise errors.Conflict(
                     f"subnet {subnet} of network {self.spec.name}: held by Node {holder}",
@@ -83,12 +83,12 @@ class Slices:
         self._hold(node, subnets)
 
     def allocate(self, node: str) -> tuple[model.Subnet, ...]:
-        """What `node` has, with a new slice of each family of which it has none."""
+        """What `node` has, with a new subnet of each family of which it has none."""
         chosen = {subnet.version: subnet for subnet in self._by_node.get(node, ())}
         for (subnet, length), free in self._rings.items():
             number = free.peek() if subnet.version not in chosen else None
             if number is not None:
-                chosen[subnet.version] = _slice(subnet, length, number)
+                chosen[subnet.version] = _subnet(subnet, length, number)
         for version in self._families:
             if version not in chosen:
                 raise errors.Exhausted(
@@ -106,7 +106,7 @@ class Slices:
         """Give back what `node` has; False if it has nothing."""
         subnets = self._by_node.pop(node, ())
         for subnet in subnets:
-            del self._by_slice[subnet]
+            del self._by_subnet[subnet]
             place = self._place(subnet)
             assert place is not None
             place[0].free(place[1])
@@ -115,23 +115,23 @@ class Slices:
     def _hold(self, node: str, subnets: tuple[model.Subnet, ...], *, in_turn: bool = False) -> None:
         self._by_node[node] = subnets
         for subnet in subnets:
-            self._by_slice[subnet] = node
+            self._by_subnet[subnet] = node
             place = self._place(subnet)
             assert place is not None
             place[0].take(place[1], in_turn=in_turn)
 
-    def _place(self, part: model.Subnet) -> tuple[ring.Ring, int] | None:
-        """The ring and number of a slice, None if it is none of this network."""
+    def _place(self, given: model.Subnet) -> tuple[ring.Ring, int] | None:
+        """The ring and number of a node's subnet, None if it is none of this network."""
         for (subnet, length), numbers in self._rings.items():
-            if part.version != subnet.version or part.prefixlen != length:
+            if given.version != subnet.version or given.prefixlen != length:
                 continue
-            offset = int(part.network_address) - int(subnet.network_address)
-            number = offset >> (part.max_prefixlen - length)
+            offset = int(given.network_address) - int(subnet.network_address)
+            number = offset >> (given.max_prefixlen - length)
             if offset >= 0 and number < numbers.size:
                 return numbers, number
         return None
 
 
-def _slice(subnet: model.Subnet, length: int, number: int) -> model.Subnet:
+def _subnet(subnet: model.Subnet, length: int, number: int) -> model.Subnet:
     size = subnet.max_prefixlen - length
     return type(subnet)((int(subnet.network_address) + (number << size), length))

@@ -1,4 +1,4 @@
-"""What of a running pod's wish differs from what it has, and how is that said?
+"""Words the refusal of a running pod's request for other networks than it has.
 
 Pure. A pod is wired once: nothing here decides what it gets, only what its author reads.
 """
@@ -22,27 +22,27 @@ def refusal(
     *,
     primary: bool,
 ) -> errors.InvalidInput | None:
-    """What is said of a wish for other networks than those `held`, by attachment key.
+    """What is said of a request for other networks than those `held`, by attachment key.
 
     `interfaces`: what is known of their names in the pod, by key, too.
     `primary`: the pod's first interface is weft's, whichever network it is on.
     """
-    wishes = {attachment.key: attachment for attachment in asked if attachment.nad}
-    added = sorted(set(wishes) - set(held))
-    removed = sorted(set(held) - set(wishes) - {names.DEFAULT_NETWORK})
+    requested = {attachment.key: attachment for attachment in asked if attachment.nad}
+    added = sorted(set(requested) - set(held))
+    removed = sorted(set(held) - set(requested) - {names.DEFAULT_NETWORK})
     # Where elements come or go, the default names of those behind them move with their places.
     known = {} if added or removed else interfaces
     changed = {
         key: fields
-        for key in sorted(set(wishes) & set(held))
-        if (fields := _changed(wishes[key], held[key], known.get(key, "")))
+        for key in sorted(set(requested) & set(held))
+        if (fields := _changed(requested[key], held[key], known.get(key, "")))
     }
     parts = [f"adding {key}" for key in added]
     parts += [f"removing {key}" for key in removed]
     parts += [f"changing {fields} of {key}" for key, fields in changed.items()]
     if not parts:
         return None
-    first = next((each for each in wishes.values() if _is_first(each)), None)
+    first = next((each for each in requested.values() if _is_first(each)), None)
     if first is None:
         is_first = primary and names.DEFAULT_NETWORK not in held
     else:
@@ -56,7 +56,7 @@ def refusal(
 
 
 def unreadable(error: errors.InvalidInput) -> errors.InvalidInput:
-    """What is said of a wish that became nonsense while its pod runs."""
+    """What is said of a request that became nonsense while its pod runs."""
     hint = f"put the annotation back, or correct it and {_WAY}"
     return errors.InvalidInput(error.where, error.field, error.value, error.rule, hint=hint)
 
@@ -65,13 +65,13 @@ def _is_first(attachment: model.Attachment) -> bool:
     return attachment.interface == names.DEFAULT_INTERFACE
 
 
-def _changed(wish: model.Attachment, held: model.Allocation, interface: str) -> str:
-    """The fields of a wish that the pod's allocation, or its interface, does not meet."""
+def _changed(asked: model.Attachment, held: model.Allocation, interface: str) -> str:
+    """The fields of a request that the pod's allocation, or its interface, does not meet."""
     given = {address.ip for address in held.addresses}
-    asked = {selection.bare(address) for address in wish.addresses}
-    found = [] if asked <= given else ["ips"]
-    if wish.mac and wish.mac != held.mac:
+    addresses = {selection.bare(address) for address in asked.addresses}
+    found = [] if addresses <= given else ["ips"]
+    if asked.mac and asked.mac != held.mac:
         found.append("mac")
-    if interface and wish.interface != interface:
+    if interface and asked.interface != interface:
         found.append("interface")
     return " and ".join(found)

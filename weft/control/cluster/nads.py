@@ -1,7 +1,7 @@
-"""Which of a network's definitions count, when several NADs declare one network?
+"""Decides which NADs of a network count, when several declare it.
 
-Pure: from what the definitions say and when they were made, never from what was seen before, so
-that a restart comes to the same end. The oldest valid definition leads and owns the network; one
+Pure: from what the NADs say and when they were made, never from what was seen before, so
+that a restart comes to the same end. The oldest valid NAD leads and owns the network; one
 that may not join it, or disagrees with it, is refused and told why. What becomes of an edit under
 pods that run is `edits.py`'s.
 """
@@ -13,7 +13,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from weft import errors, model, names
-from weft.api import nad
+from weft.api import nad as reading
+from weft.control.cluster.outcome import Subject
+from weft.kube import resources
 from weft.policy import access
 
 SERVED = (model.Topology.LAYER2, model.Topology.LAYER3)
@@ -21,7 +23,7 @@ SERVED = (model.Topology.LAYER2, model.Topology.LAYER3)
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What this cluster asks of a definition; `underlay_mtu` 0: nobody knows."""
+    """What this cluster asks of a NAD; `underlay_mtu` 0: nobody knows."""
 
     default_mtu: int = 1400
     underlay_mtu: int = 0
@@ -30,7 +32,7 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Definition:
+class Nad:
     """One NAD as read. `spec` None without a `problem`: another plugin's, none of weft's.
 
     `config` is its text. `noted_…` is what was written to it when it was accepted last; `accepted`
@@ -55,6 +57,10 @@ class Definition:
     is_deleting: bool = False
 
     @property
+    def subject(self) -> Subject:
+        return Subject(resources.NADS, *resources.split_key(self.key), self.uid)
+
+    @property
     def is_held(self) -> bool:
         """Whether weft's finalizer keeps it."""
         return names.NETWORK_IN_USE in self.finalizers
@@ -62,7 +68,7 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What became of the definitions of one network: their keys, and why for the refused.
+    """What became of the NADs of one network: their keys, and why for the refused.
 
     `lead` owns the network and says what it is.
     """
@@ -73,8 +79,8 @@ class Settlement:
     refused: Mapping[str, str] = field(default_factory=dict)
 
 
-def read(obj: Mapping[str, Any], rules: Rules) -> Definition:
-    """A NAD object as a Definition; what is wrong with it becomes its `problem`."""
+def read(obj: Mapping[str, Any], rules: Rules) -> Nad:
+    """A NAD object as a Nad; what is wrong with it becomes its `problem`."""
     meta = obj["metadata"]
     key = f"{meta['namespace']}/{meta['name']}"
     notes = meta.get("annotations") or {}
@@ -88,7 +94,7 @@ def read(obj: Mapping[str, Any], rules: Rules) -> Definition:
         earlier = {"metadata": meta, "spec": {"config": noted_config}}
         accepted = _spec(earlier, replace(rules, reserved=()))[0] if noted_config else None
     is_known = accepted is not None and accepted.name == noted_name
-    return Definition(
+    return Nad(
         key=key,
         uid=meta.get("uid", ""),
         created=meta.get("creationTimestamp", ""),
@@ -108,18 +114,20 @@ def read(obj: Mapping[str, Any], rules: Rules) -> Definition:
     )
 
 
-def unaccepted(definition: Definition) -> Definition:
+def unaccepted(nad: Nad) -> Nad:
     """The same, of which nothing was accepted before."""
-    return replace(definition, accepted=None, accepted_config="")
+    return replace(nad, accepted=None, accepted_config="")
 
 
 def _spec(obj: Mapping[str, Any], rules: Rules) -> tuple[model.NetworkSpec | None, str]:
     """The network, or all that is wrong with it in one text."""
     options: dict[str, Any] = {"default_mtu": rules.default_mtu, "reserved": rules.reserved}
     try:
-        spec = nad.parse(obj, **options)
+        spec = reading.parse(obj, **options)
     except errors.InvalidInput:
-        return None, "; ".join(each.in_full(named=False) for each in nad.problems(obj, **options))
+        return None, "; ".join(
+            each.in_full(named=False) for each in reading.problems(obj, **options)
+        )
     if spec is not None and spec.topology not in SERVED:
         rule = f"is not served yet: weft attaches pods to {' and '.join(SERVED)} networks"
         problem = errors.InvalidInput("", "spec.config.topology", str(spec.topology), rule)
@@ -133,102 +141,109 @@ def _warnings(
     """What is not wrong, but hardly what was meant."""
     if spec is not None and rules.underlay_mtu:
         try:
-            nad.check_underlay(spec, rules.underlay_mtu)
+            reading.check_underlay(spec, rules.underlay_mtu)
         except errors.InvalidInput as error:
             yield "MTUTooLarge", error.in_full(named=False)
-    slips = nad.ignored_keys(obj)
+    slips = reading.ignored_keys(obj)
     if slips:
         yield "IgnoredKeys", "; ".join(slips)
-    if near := nad.near_miss(obj):
+    if near := reading.near_miss(obj):
         yield "NotServed", near
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
-    """A definition with what it stands for now: what it says, or what was accepted of it last."""
+class Declaration:
+    """A NAD with what it stands for now: what it says, or what was accepted of it last."""
 
-    definition: Definition
+    nad: Nad
     spec: model.NetworkSpec
 
     @property
     def said(self) -> model.NetworkSpec:
         """What it is to be judged by: what it says, if that is of the same network."""
-        said = self.definition.spec
+        said = self.nad.spec
         return said if said is not None and said.name == self.spec.name else self.spec
 
 
-def settle(members: Iterable[Member], rule: access.Rule, lead: str = "") -> Settlement:
-    """Who leads, who follows and who is refused, of the definitions of one network.
+def settle(members: Iterable[Declaration], rule: access.Rule, lead: str = "") -> Settlement:
+    """Who leads, who follows and who is refused, of the NADs of one network.
 
     Who led before, `lead`, goes on. After a restart it is the one that is noted as the owner; of
     others one that was accepted comes before one that was not, and then the oldest.
     """
-    ordered = sorted(members, key=lambda each: (each.definition.key != lead, *_age(each)))
+    ordered = sorted(members, key=lambda each: (each.nad.key != lead, *_age(each)))
     if not ordered:
         return Settlement()
     first = ordered[0]
-    network = model.Network(first.spec, 0, first.definition.key)
+    network = model.Network(first.spec, 0, first.nad.key)
     accepted, refused = {network.owner}, {}
     for member in ordered[1:]:
-        key = member.definition.key
+        key = member.nad.key
         if not rule.may_join(network, key):
             refused[key] = rule.refusal(network, key)
             continue
-        differing = nad.difference(first.spec, member.said)
+        differing = reading.difference(first.spec, member.said)
         # Both may be edited, one after the other, while pods keep the edit waiting.
-        if differing is None or nad.difference(first.said, member.said) is None:
+        if differing is None or reading.difference(first.said, member.said) is None:
             accepted.add(key)
         else:
             refused[key] = _disagreement(first, member, differing)
     return Settlement(first.spec, network.owner, frozenset(accepted), refused)
 
 
-def as_said(definitions: Iterable[Definition]) -> list[Member]:
+def as_said(nads: Iterable[Nad]) -> list[Declaration]:
     """Definitions as members of the networks that they declare, where no pod runs yet."""
-    return [Member(each, each.spec) for each in definitions if each.spec is not None]
+    return [Declaration(each, each.spec) for each in nads if each.spec is not None]
 
 
-def _age(member: Member) -> tuple[bool, bool, str, str]:
+def owners_first(nads: Iterable[Nad]) -> list[Nad]:
+    """In the order in which a new manager takes them in, as `settle` has it: who leads goes on."""
+
+    def age(nad: Nad) -> tuple[bool, bool, str, str]:
+        return nad.noted_owner != nad.key, not nad.noted_name, nad.created, nad.key
+
+    return sorted(nads, key=age)
+
+
+def _age(member: Declaration) -> tuple[bool, bool, str, str]:
     """Sorts the owner first, then the oldest; the same on every machine."""
-    definition = member.definition
-    is_noted = definition.noted_name == member.spec.name
-    is_owner = is_noted and definition.noted_owner == definition.key
-    return not is_owner, not is_noted, definition.created, definition.key
+    nad = member.nad
+    is_noted = nad.noted_name == member.spec.name
+    is_owner = is_noted and nad.noted_owner == nad.key
+    return not is_owner, not is_noted, nad.created, nad.key
 
 
-def _disagreement(lead: Member, newcomer: Member, differing: str) -> str:
-    theirs, own = nad.declared(lead.spec, differing), nad.declared(newcomer.said, differing)
+def _disagreement(lead: Declaration, newcomer: Declaration, differing: str) -> str:
+    theirs, own = reading.declared(lead.spec, differing), reading.declared(newcomer.said, differing)
     return (
-        f"NetworkAttachmentDefinition {newcomer.definition.key} declares network "
+        f"NetworkAttachmentDefinition {newcomer.nad.key} declares network "
         f"{errors.as_written(lead.spec.name)} with {differing} {own}, but "
-        f"NetworkAttachmentDefinition {lead.definition.key}, which was first, with {theirs} "
+        f"NetworkAttachmentDefinition {lead.nad.key}, which was first, with {theirs} "
         f"(make {differing} the same in both, or choose another network name)"
     )
 
 
-def noted_ids(definitions: Iterable[Definition]) -> dict[str, int]:
-    """Network name to the id that its definitions were given earlier; the oldest note counts.
+def noted_ids(nads: Iterable[Nad]) -> dict[str, int]:
+    """Network name to the id that its NADs were given earlier; the oldest note counts.
 
     Of two networks that note one id, the older keeps it; the other is to be given a new one.
     """
     ids: dict[str, int] = {}
     taken: set[int] = set()
-    for definition in sorted(
-        definitions, key=lambda each: (each.noted_owner != each.key, each.created, each.key)
+    for nad in sorted(
+        nads, key=lambda each: (each.noted_owner != each.key, each.created, each.key)
     ):
-        told = {each.name for each in (definition.spec, definition.accepted) if each is not None}
-        if definition.noted_name not in told or not definition.noted_id.isdecimal():
+        told = {each.name for each in (nad.spec, nad.accepted) if each is not None}
+        if nad.noted_name not in told or not nad.noted_id.isdecimal():
             continue
-        name, number = definition.noted_name, int(definition.noted_id)
+        name, number = nad.noted_name, int(nad.noted_id)
         if 0 < number < names.MAX_NETWORKS and number not in taken and name not in ids:
             ids[name] = number
             taken.add(number)
     return ids
 
 
-def wanted_notes(
-    definition: Definition, network: model.Network | None, config: str
-) -> dict[str, str | None]:
+def wanted_notes(nad: Nad, network: model.Network | None, config: str) -> dict[str, str | None]:
     """What to write to a NAD's annotations, None to remove: empty if they are as they should be.
 
     `config` is the text that stands for `network`.
@@ -240,17 +255,17 @@ def wanted_notes(
         names.ACCEPTED_CONFIG: config if network else "",
     }
     have = {
-        names.NETWORK_NAME: definition.noted_name,
-        names.NETWORK_ID: definition.noted_id,
-        names.NETWORK_OWNER: definition.noted_owner,
-        names.ACCEPTED_CONFIG: definition.noted_config,
+        names.NETWORK_NAME: nad.noted_name,
+        names.NETWORK_ID: nad.noted_id,
+        names.NETWORK_OWNER: nad.noted_owner,
+        names.ACCEPTED_CONFIG: nad.noted_config,
     }
     return {} if have == want else {key: value or None for key, value in want.items()}
 
 
-def wanted_finalizers(definition: Definition, *, used: bool) -> list[str] | None:
+def wanted_finalizers(nad: Nad, *, used: bool) -> tuple[str, ...] | None:
     """The finalizers as they should be; None if they are, or may not be added to any more."""
-    if used == definition.is_held or (used and definition.is_deleting):
+    if used == nad.is_held or (used and nad.is_deleting):
         return None
-    others = [each for each in definition.finalizers if each != names.NETWORK_IN_USE]
-    return [*others, names.NETWORK_IN_USE] if used else others
+    others = [each for each in nad.finalizers if each != names.NETWORK_IN_USE]
+    return (*others, names.NETWORK_IN_USE) if used else tuple(others)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from weft import model, names
-from weft.control.cluster import definitions
+from weft.control.cluster import nads
 from weft.policy import access
 
 
@@ -32,14 +32,14 @@ def nad(name: str, created: str = "2026-01-01T00:00:00Z", **config: Any) -> dict
     }
 
 
-def read(obj: dict[str, Any], underlay_mtu: int = 1500) -> definitions.Definition:
-    return definitions.read(obj, definitions.Rules(1400, underlay_mtu))
+def read(obj: dict[str, Any], underlay_mtu: int = 1500) -> nads.Nad:
+    return nads.read(obj, nads.Rules(1400, underlay_mtu))
 
 
 def settle(
-    read: Iterable[definitions.Definition], lead: str = "", rule: access.Rule | None = None
-) -> definitions.Settlement:
-    return definitions.settle(definitions.as_said(read), rule or access.Rule(), lead)
+    read: Iterable[nads.Nad], lead: str = "", rule: access.Rule | None = None
+) -> nads.Settlement:
+    return nads.settle(nads.as_said(read), rule or access.Rule(), lead)
 
 
 def test_the_oldest_leads_in_whatever_order_they_are_seen() -> None:
@@ -95,9 +95,9 @@ def test_who_is_noted_as_the_owner_leads_after_a_restart_though_another_is_older
 def test_what_cannot_be_read_says_why(config: str) -> None:
     obj = nad("a")
     obj["spec"]["config"] = config
-    definition = read(obj)
-    assert definition.spec is None
-    assert definition.problem.startswith("spec.config")
+    found = read(obj)
+    assert found.spec is None
+    assert found.problem.startswith("spec.config")
 
 
 def test_all_that_is_wrong_is_said_at_once_and_once() -> None:
@@ -108,27 +108,27 @@ def test_all_that_is_wrong_is_said_at_once_and_once() -> None:
 
 @pytest.mark.parametrize("topology", ["localnet"])
 def test_what_is_not_served_is_said_and_gets_no_network(topology: str) -> None:
-    definition = read(nad("a", topology=topology, subnets="10.0.0.0/16"))
-    assert definition.spec is None
-    assert f'topology "{topology}": is not served' in definition.problem
+    found = read(nad("a", topology=topology, subnets="10.0.0.0/16"))
+    assert found.spec is None
+    assert f'topology "{topology}": is not served' in found.problem
 
 
 def test_a_range_of_the_clusters_own_is_refused_but_for_who_has_it_already() -> None:
-    rules = definitions.Rules(reserved=(("the cluster's pods", ip_network("10.1.0.0/16")),))
-    definition = definitions.read(nad("a"), rules)
-    assert "10.1.0.0/24\": overlaps 10.1.0.0/16, the cluster's pods" in definition.problem
+    rules = nads.Rules(reserved=(("the cluster's pods", ip_network("10.1.0.0/16")),))
+    found = nads.read(nad("a"), rules)
+    assert "10.1.0.0/24\": overlaps 10.1.0.0/16, the cluster's pods" in found.problem
     text = nad("a")["spec"]["config"]
     notes = {names.NETWORK_NAME: "blue", names.ACCEPTED_CONFIG: text}
-    assert definitions.read(nad("a", notes=notes), rules).accepted is not None
+    assert nads.read(nad("a", notes=notes), rules).accepted is not None
 
 
 def test_what_was_accepted_is_known_after_an_edit_that_is_not() -> None:
     text = nad("a")["spec"]["config"]
     notes = {names.NETWORK_NAME: "blue", names.NETWORK_ID: "3", names.ACCEPTED_CONFIG: text}
-    definition = read(nad("a", notes=notes, mtu=5))
-    assert definition.spec is None
-    assert definition.accepted == read(nad("a")).spec
-    assert definitions.noted_ids([definition]) == {"blue": 3}
+    found = read(nad("a", notes=notes, mtu=5))
+    assert found.spec is None
+    assert found.accepted == read(nad("a")).spec
+    assert nads.noted_ids([found]) == {"blue": 3}
     assert read(nad("a", notes={**notes, names.NETWORK_NAME: "red"}, mtu=5)).accepted is None
 
 
@@ -143,16 +143,16 @@ def test_what_is_hardly_meant_is_warned_of() -> None:
 def test_another_plugins_definition_is_none_of_ours() -> None:
     obj = nad("a")
     obj["spec"]["config"] = '{"type": "macvlan"}'
-    definition = read(obj)
-    assert definition.spec is None
-    assert not definition.problem
-    assert settle([definition]) == definitions.Settlement()
+    found = read(obj)
+    assert found.spec is None
+    assert not found.problem
+    assert settle([found]) == nads.Settlement()
 
 
 def test_an_mtu_that_the_underlay_cannot_carry_is_warned_of_with_both_numbers() -> None:
-    definition = read(nad("a", mtu=1500))
-    assert definition.spec is not None
-    said = dict(definition.warnings)["MTUTooLarge"]
+    found = read(nad("a", mtu=1500))
+    assert found.spec is not None
+    said = dict(found.warnings)["MTUTooLarge"]
     assert "1500" in said
     assert "1442" in said
     assert not read(nad("a", mtu=1500), underlay_mtu=9000).warnings
@@ -160,12 +160,12 @@ def test_an_mtu_that_the_underlay_cannot_carry_is_warned_of_with_both_numbers() 
 
 
 def test_ids_given_earlier_are_kept_and_none_is_given_twice() -> None:
-    def noted(name: str, network: str, number: str, created: str) -> definitions.Definition:
+    def noted(name: str, network: str, number: str, created: str) -> nads.Nad:
         obj = nad(name, created, notes={names.NETWORK_NAME: network, names.NETWORK_ID: number})
         conf = json.loads(obj["spec"]["config"]) | {"name": network}
         return read(obj | {"spec": {"config": json.dumps(conf)}})
 
-    ids = definitions.noted_ids(
+    ids = nads.noted_ids(
         [
             noted("a", "red", "5", "2026-01-02T00:00:00Z"),
             noted("b", "blue", "5", "2026-01-01T00:00:00Z"),
@@ -178,11 +178,11 @@ def test_ids_given_earlier_are_kept_and_none_is_given_twice() -> None:
 
 
 def test_notes_are_written_once_and_taken_from_who_is_refused() -> None:
-    definition = read(nad("a"))
-    assert definition.spec is not None
-    network = model.Network(definition.spec, 7, "default/a")
-    text = definition.config
-    wanted = definitions.wanted_notes(definition, network, text)
+    found = read(nad("a"))
+    assert found.spec is not None
+    network = model.Network(found.spec, 7, "default/a")
+    text = found.config
+    wanted = nads.wanted_notes(found, network, text)
     assert wanted == {
         names.NETWORK_NAME: "blue",
         names.NETWORK_ID: "7",
@@ -190,6 +190,6 @@ def test_notes_are_written_once_and_taken_from_who_is_refused() -> None:
         names.ACCEPTED_CONFIG: text,
     }
     noted = read(nad("a", notes=wanted))
-    assert definitions.wanted_notes(noted, network, text) == {}
-    assert definitions.wanted_notes(noted, None, text) == dict.fromkeys(wanted)
-    assert definitions.wanted_notes(definition, None, text) == {}
+    assert nads.wanted_notes(noted, network, text) == {}
+    assert nads.wanted_notes(noted, None, text) == dict.fromkeys(wanted)
+    assert nads.wanted_notes(found, None, text) == {}

@@ -1,0 +1,409 @@
+"""Objects in, patches out, without an event loop: whatever way a cluster came to be, the end holds.
+
+`World` is an API server as a dict: resourceVersions rise, a patch that names another is refused. A
+`Manager` is told of what changes there, and its patches are applied; it can be killed at any write,
+whether that arrived or not, and another one begins with what is there.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import permutations
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support import cluster_world as objects_of
+from tests.support import policies as policies_of
+from tests.support.memory_api import merge
+from weft import names
+from weft.api import decision, pod
+from weft.control.cluster import nads, objects, outcome, state
+from weft.control.cluster.keys import Held
+from weft.control.cluster.outcome import Patch, Ref
+from weft.kube import resources
+from weft.kube.resources import (
+    IPAMCLAIMS,
+    MULTINETWORKPOLICIES,
+    NADS,
+    NAMESPACES,
+    NODES,
+    PODS,
+    Resource,
+)
+
+Object = dict[str, Any]
+SIGNER = decision.Signer(Ed25519PrivateKey.from_private_bytes(bytes(32)))
+RULES = nads.Rules()
+NOW = "2026-02-01T00:00:00Z"
+READERS: dict[Resource, Callable[[Object], Any]] = {
+    NAMESPACES: objects.namespace,
+    NADS: lambda obj: nads.read(obj, RULES),
+    NODES: objects.node,
+    IPAMCLAIMS: objects.ipam_claim,
+    PODS: pod.read,
+    MULTINETWORKPOLICIES: objects.multi_network_policy,
+}
+
+
+class Killed(Exception):
+    """A manager's sudden end."""
+
+
+@dataclass
+class World:
+    """`lives`: writes until the manager is killed, and whether the last one arrives."""
+
+    objects: dict[Ref, Object] = field(default_factory=dict)
+    keys: decision.Trusted = field(default_factory=decision.Trusted)
+    version: int = 0
+    writes: list[tuple[str, str]] = field(default_factory=list)
+    lives: tuple[int, bool] | None = None
+
+    def put(self, resource: Resource, obj: Object) -> Ref:
+        self.version += 1
+        ref, obj = Ref(resource, resources.key(obj)), copy.deepcopy(obj)
+        obj["metadata"]["resourceVersion"] = str(self.version)
+        self.objects[ref] = obj
+        return ref
+
+    def apply(self, patch: Patch) -> Ref | None:
+        """The patch as the API server takes it; None if it is refused, or changes nothing."""
+        about = patch.about
+        key = f"{about.namespace}/{about.name}" if about.namespace else about.name
+        if patch.data is not None:  # of the Secret and the ConfigMap no more is asked than this
+            self.keys = decision.Trusted.parse({SIGNER.id: SIGNER.public})
+            return None
+        obj = copy.deepcopy(self.objects[Ref(about.resource, key)])
+        body, meta = patch.body(), obj["metadata"]
+        if (
+            body["metadata"].get("resourceVersion", meta["resourceVersion"])
+            != (meta["resourceVersion"])
+        ):
+            return None
+        body["metadata"].pop("resourceVersion", None)
+        merge(obj, body)
+        if obj == self.objects[Ref(about.resource, key)]:
+            return None
+        self._count(about.resource, key)
+        if self.lives is not None and self.lives[0] < 0:
+            if self.lives[1]:
+                self._store(about.resource, obj)
+            self.lives = None
+            raise Killed
+        return self._store(about.resource, obj)
+
+    def _count(self, resource: Resource, key: str) -> None:
+        self.writes.append((resource.kind, key))
+        if self.lives is not None:
+            self.lives = (self.lives[0] - 1, self.lives[1])
+
+    def _store(self, resource: Resource, obj: Object) -> Ref:
+        ref = self.put(resource, obj)
+        meta = obj["metadata"]
+        if "deletionTimestamp" in meta and not meta.get("finalizers"):
+            del self.objects[ref]
+        return ref
+
+
+class Manager:
+    """One term of office in a world, begun with what is there, in an order of the caller's."""
+
+    def __init__(self, world: World, order: Callable[[list[Ref]], object] = lambda refs: None):
+        self.world = world
+        self.cluster = state.Cluster(Held(SIGNER, "default"), RULES)
+        self.seen: dict[Ref, str] = {}  # uids
+        self.cluster.set_keys(world.keys)
+        there = list(world.objects)
+        order(there)
+        for ref in there:
+            self.tell(ref)
+        self.cluster.begin()
+
+    def tell(self, ref: Ref) -> None:
+        obj = self.world.objects.get(ref)
+        parsed = READERS[ref.resource](copy.deepcopy(obj)) if obj is not None else None
+        setters: dict[Resource, Callable[[str, Any], None]] = {
+            NAMESPACES: self.cluster.set_namespace,
+            NADS: self.cluster.set_nad,
+            NODES: self.cluster.set_node,
+            IPAMCLAIMS: self.cluster.set_claim,
+            PODS: self.cluster.set_pod,
+            MULTINETWORKPOLICIES: self.cluster.set_policy,
+        }
+        uid = obj["metadata"]["uid"] if obj is not None else ""
+        before, self.seen[ref] = self.seen.get(ref, uid), uid
+        if before not in (uid, ""):  # as an informer has it: one incarnation goes before the next
+            setters[ref.resource](ref.key, None)
+        if obj is not None:
+            setters[ref.resource](ref.key, parsed)
+
+    def settle(self) -> None:
+        """All that is due is written, and every echo heard, until nothing is due."""
+        if self.cluster.is_doubting:
+            self.cluster.end_doubt()
+        for _ in range(1000):
+            due = self.cluster.take_due()
+            if not due:
+                return
+            for ref, _ in due:
+                self.look(ref)
+        raise AssertionError("never done")
+
+    def look(self, ref: Ref) -> None:
+        for patch in self.cluster.decide(ref, NOW).patches:
+            changed = self.world.apply(patch)
+            self.cluster.written(ref, patch)
+            self.cluster.keep_status(ref, patch, patch.status)
+            if changed is not None:
+                self.tell(changed)
+
+
+# Named whole states
+
+ROUTED = {"topology": "layer3", "subnets": "10.20.0.0/22/24"}
+
+
+def nad(name: str, network: str = "", **config: Any) -> Object:
+    return objects_of.nad(name, network, **config)
+
+
+def claim(name: str, network: str) -> Object:
+    meta = {"namespace": "default", "name": name, "uid": f"claim-{name}"}
+    return {"metadata": meta, "spec": {"network": network, "interface": "net1"}}
+
+
+def policy() -> Object:
+    made = policies_of.written(podSelector={}, ingress=[])
+    meta = {"namespace": "default", "name": "guard", "uid": "policy-guard", "generation": 1}
+    made["metadata"] |= meta
+    return made
+
+
+def namespace(name: str, **labels: str) -> Object:
+    return {"metadata": {"name": name, "uid": f"ns-{name}", "labels": labels}}
+
+
+VARIANTS: dict[str, list[tuple[Resource, Object | None]]] = {
+    "nad blue": [
+        (NADS, nad("blue", subnets="10.1.0.0/29", allowPersistentIPs=True)),
+        (NADS, nad("blue", subnets="10.1.0.0/28", allowPersistentIPs=True)),
+        (NADS, objects_of.raw_nad("blue", "{")),
+        (NADS, None),
+    ],
+    "nad azure": [(NADS, nad("azure", "blue", subnets="10.1.0.0/29", allowPersistentIPs=True))],
+    "nad routed": [(NADS, nad("routed", **ROUTED)), (NADS, None)],
+    "node node1": [(NODES, objects_of.node("node1")), (NODES, None)],
+    "node node2": [(NODES, objects_of.node("node2"))],
+    "pod one": [(PODS, objects_of.pod("one")), (PODS, None)],
+    "pod two": [
+        (PODS, objects_of.pod("two", "blue, azure")),
+        (PODS, objects_of.pod("two", "blue", uid="again")),
+    ],
+    "pod three": [
+        (PODS, objects_of.pod("three", [{"name": "blue", "ipam-claim-reference": "vm"}])),
+        (PODS, None),
+    ],
+    "pod four": [
+        (PODS, objects_of.pod("four", "routed")),
+        (PODS, objects_of.pod("four", "routed", uid="moved", nodeName="node2")),
+    ],
+    "claim vm": [(IPAMCLAIMS, claim("vm", "blue")), (IPAMCLAIMS, None)],
+    "policy guard": [(MULTINETWORKPOLICIES, policy()), (MULTINETWORKPOLICIES, None)],
+    "namespace default": [(NAMESPACES, namespace("default", tier="web"))],
+}
+KEYS = {
+    about: Ref(
+        variants[0][0],
+        about.split()[1]
+        if variants[0][0] in (NODES, NAMESPACES)
+        else f"default/{about.split()[1]}",
+    )
+    for about, variants in VARIANTS.items()
+}
+STEPS = [(about, index) for about, variants in VARIANTS.items() for index in range(len(variants))]
+
+
+def change(world: World, step: tuple[str, int]) -> Ref:
+    """A user's doing: creates, replaces with what stands on the object kept, or deletes."""
+    about, index = step
+    ref, (resource, obj) = KEYS[about], VARIANTS[about][index]
+    there = world.objects.get(ref)
+    if obj is None:
+        if there is not None and there["metadata"].get("finalizers"):
+            merge(there, {"metadata": {"deletionTimestamp": NOW}})
+            world.put(resource, there)
+        else:
+            world.objects.pop(ref, None)
+        return ref
+    made = copy.deepcopy(obj)
+    if there is not None and there["metadata"]["uid"] == made["metadata"]["uid"]:
+        kept = {key: there["metadata"].get(key) for key in ("finalizers", "deletionTimestamp")}
+        made["metadata"] |= {key: value for key, value in kept.items() if value}
+        notes = there["metadata"].get("annotations") or {}
+        made["metadata"]["annotations"] = {**notes, **made["metadata"].get("annotations", {})}
+        if "status" in there:
+            made["status"] = there["status"]
+    return world.put(resource, made)
+
+
+def told(world: World) -> dict[tuple[str, str], Any]:
+    """What every object says, but for versions."""
+    found = {}
+    for ref, obj in world.objects.items():
+        kept = copy.deepcopy(obj)
+        del kept["metadata"]["resourceVersion"]
+        found[ref.resource.kind, ref.key] = kept
+    return found
+
+
+def allocated(world: World) -> list[tuple[str, str, dict[str, Any]]]:
+    found = []
+    for ref, obj in world.objects.items():
+        if ref.resource is PODS:
+            text = obj["metadata"]["annotations"].get(names.POD_NETWORKS, "{}")
+            found += [(obj["metadata"]["uid"], key, e) for key, e in json.loads(text).items()]
+    return found
+
+
+def check(world: World) -> None:
+    """Nobody has what another one has; what is written is what a fresh start would leave."""
+    by_network: dict[str, list[str]] = {}
+    for _, key, entry in allocated(world):
+        network = "routed" if key.endswith("routed") else "blue"
+        by_network.setdefault(network, []).extend(entry["ip_addresses"] or ())
+    for addresses in by_network.values():
+        assert len(addresses) == len(set(addresses))
+    before = told(world)
+    for order in (None, list.reverse, lambda refs: refs.sort(key=lambda ref: ref.key)):
+        Manager(world, order or (lambda refs: None)).settle()
+        assert told(world) == before
+
+
+STEP = st.sampled_from(STEPS)
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    st.lists(st.tuples(STEP, st.sampled_from(["told", "settled", "restarted"])), max_size=25),
+)
+def test_any_way_to_a_cluster_is_stable_under_a_fresh_start(
+    steps: list[tuple[tuple[str, int], str]],
+) -> None:
+    world = World()
+    manager = Manager(world)
+    for step, how in steps:
+        if how == "restarted":
+            change(world, step)
+            manager = Manager(world)
+        else:
+            manager.tell(change(world, step))
+        if how == "settled":
+            manager.settle()
+    manager.settle()
+    check(world)
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    st.lists(STEP, max_size=15),
+    st.integers(0, 12),
+    st.booleans(),
+    st.randoms(note_method_calls=False),
+)
+def test_killed_at_any_write_and_begun_again(
+    steps: list[tuple[str, int]], victim: int, arrives: bool, random: Any
+) -> None:
+    """What was written stays, whichever write was the last and whether it arrived."""
+    world = World()
+    for step in steps:
+        change(world, step)
+    world.lives = (victim, arrives)
+    try:
+        Manager(world, random.shuffle).settle()
+    except Killed:
+        given_before = {(uid, key): entry for uid, key, entry in allocated(world)}
+        Manager(world, random.shuffle).settle()
+        after = {(uid, key): entry for uid, key, entry in allocated(world)}
+        assert {place: after.get(place) for place in given_before} == given_before
+    world.lives = None
+    check(world)
+
+
+WHOLE = [
+    ("nad blue", 0),
+    ("nad azure", 0),
+    ("pod one", 0),
+    ("pod two", 0),
+    ("policy guard", 0),
+]
+
+
+@pytest.mark.parametrize("order", list(permutations(WHOLE)), ids=lambda order: "")
+def test_every_order_before_the_begin_is_the_same(order: Iterable[tuple[str, int]]) -> None:
+    world = World()
+    for step in order:
+        change(world, step)
+    Manager(world).settle()
+    other = World()
+    for step in WHOLE:
+        change(other, step)
+    Manager(other).settle()
+    assert told(world) == told(other)
+    assert len(allocated(world)) == 3
+
+
+@pytest.mark.parametrize("comes_back", [False, True])
+def test_a_claim_that_was_deleted_while_no_manager_ran_frees_nothing_under_its_pod(
+    comes_back: bool,
+) -> None:
+    world = World()
+    for step in [("nad blue", 0), ("claim vm", 0), ("pod three", 0)]:
+        change(world, step)
+    Manager(world).settle()
+    for step in [("claim vm", 1), ("pod one", 0)]:
+        change(world, step)
+    manager = Manager(world)
+    manager.settle()
+    if comes_back:
+        manager.tell(change(world, ("claim vm", 0)))
+        manager.settle()
+        ips = world.objects[KEYS["claim vm"]]["status"]["ips"]
+        assert ips == [e["ip_addresses"][0] for uid, _, e in allocated(world) if "three" in uid]
+    assert len({entry["ip_address"] for _, _, entry in allocated(world)}) == 2
+    check(world)
+
+
+def test_nothing_is_decided_before_the_begin() -> None:
+    cluster = state.Cluster(Held(SIGNER, "default"), RULES)
+    cluster.set_nad("default/blue", nads.read(nad("blue"), RULES))
+    assert cluster.take_due() == []
+    cluster.begin()
+    assert {ref.resource for ref, _ in cluster.take_due()} == {NADS, resources.CONFIGMAPS}
+
+
+def test_one_more_pod_is_one_patch_and_its_echo_is_nothing() -> None:
+    world = World()
+    for step in WHOLE[:3]:
+        change(world, step)
+    manager = Manager(world)
+    manager.settle()
+    world.writes.clear()
+    manager.tell(world.put(PODS, objects_of.pod("more")))
+    ((ref, _),) = manager.cluster.take_due()
+    (patch,) = manager.cluster.decide(ref, NOW).patches
+    assert patch.settles
+    assert patch.version == world.objects[ref]["metadata"]["resourceVersion"]
+    changed = world.apply(patch)
+    assert changed == ref
+    manager.cluster.written(ref, patch)
+    manager.tell(ref)
+    for echo, _ in manager.cluster.take_due():
+        assert manager.cluster.decide(echo, NOW) == outcome.NOTHING
+    assert world.writes == [("Pod", "default/more")]

@@ -1,0 +1,307 @@
+"""Parses a pod into what the cluster manager reads of it: request, place, and what it was given.
+
+Pure. A pod is parsed once, where it comes in; what repeats from pod to pod is stored once. What a
+pod is given is not decided here.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import orjson
+
+from weft import errors, model, names
+from weft.api import addressrequests, objects, podports, selection
+from weft.api.decision import Proof
+from weft.policy import access
+from weft.policy.netpolicy import Protocol
+
+T = TypeVar("T")
+
+# A pod's attachments beside the cluster's own network; a NAD's key and a device's name.
+_MOST_TOLD = selection.MAX_ATTACHMENTS + 1
+_LONGEST_TOLD = 512
+_LONGEST_SHARED = 4096  # characters of a selection that is stored once for all pods that have it
+_VIRTUAL_MACHINES = "kubevirt.io", "VirtualMachineInstance"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The attachments that a pod asks for; none, and an `error`, where that cannot be read."""
+
+    attachments: tuple[model.Attachment, ...] = ()
+    error: errors.InvalidInput | None = field(default=None, compare=False)
+    said: str = ""  # the error's text
+
+
+NO_REQUEST = Request()
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """One incarnation of a pod, at one `version` (resourceVersion).
+
+    `counts`: it asks for networks, or did when it was given some, or weft serves the cluster's own
+    (`primary`). `proof` are the two annotations of what it was given; `allocated` the NAD of each
+    attachment that they speak of. `machine`: the virtual machine that it is made for. `labels` and
+    `ports`, by which policies choose, are those of pods on networks alone. A pod that `is_wired`
+    keeps its interfaces for its life. That its network-status says so is enough, which may be
+    forged: it gets nothing by it. One that no kubelet has given an address yet has none: it came
+    with a copy of another pod's manifest. `interfaces` are the keys and names of them, as told.
+    `other_requests` are annotations that ask other plugins for addresses.
+    """
+
+    ref: model.PodRef
+    version: str
+    created: str = ""
+    node: str = ""
+    is_deleting: bool = False
+    is_completed: bool = False
+    is_running: bool = False
+    is_wired: bool = False
+    host_network: bool = False
+    primary: bool = False
+    counts: bool = False
+    request: Request = NO_REQUEST
+    proof: Proof = ("", "")
+    allocated: tuple[str, ...] = ()
+    machine: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    ports: tuple[tuple[Protocol, str], ...] = ()
+    interfaces: tuple[tuple[str, str], ...] = ()
+    other_requests: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def key(self) -> str:
+        return self.ref.key
+
+    @property
+    def uid(self) -> str:
+        return self.ref.uid
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        return f"Pod {self.ref.key}"
+
+    @property
+    def identity(self) -> str:
+        """Whose NICs the pod's are: its machine's, or those of any pod of its name."""
+        kind, name = ("Machine", self.machine) if self.machine else ("Pod", self.ref.name)
+        return f"{kind}/{self.ref.namespace}/{name}"
+
+    def age(self) -> tuple[str, ...]:
+        """Sorts the oldest first, the same in every run."""
+        return self.created, self.ref.namespace, self.ref.name
+
+    def attachments(self) -> tuple[model.Attachment, ...]:
+        """What the pod asks for; InvalidInput names the pod and the field."""
+        if self.request.error is not None:
+            raise self.request.error
+        return self.request.attachments
+
+    def owned(self, attachment: model.Attachment) -> model.Attachment:
+        """An attachment of the pod's with whose it is."""
+        return replace(attachment, identity=f"{attachment.key}/{self.identity}")
+
+    def is_due(self, *, holds: bool = False) -> bool:
+        """Whether it is to have allocations: it asks, has a node, and still is to run.
+
+        `holds`: it has some, whether it still asks or not.
+        """
+        is_over = self.is_completed or self.is_deleting
+        return (holds or self.counts) and bool(self.node) and not (self.host_network or is_over)
+
+    def asks_like(self, other: Pod) -> bool:
+        """Whether two states of a pod ask for the same; labels ask for nothing."""
+        return _asked(self) == _asked(other)
+
+    def is_policed_like(self, other: Pod) -> bool:
+        """Whether two states of a pod are the same to policies."""
+        return _policed(self) == _policed(other)
+
+    # Values of indexes
+
+    def nads(self) -> set[str]:
+        """The NADs that the pod names; none if its request cannot be read."""
+        return {each.nad for each in self.request.attachments if each.nad}
+
+    def is_guest(self) -> bool:
+        """Whether the pod names NADs of other namespaces, whose owners may let it in."""
+        return any(access.home(nad) != self.ref.namespace for nad in self.nads())
+
+    def claims(self) -> set[str]:
+        """The IPAMClaims that the pod may mean, each in its NAD's and in the pod's namespace."""
+        named = [each for each in self.request.attachments if each.ipam_claim]
+        homes = {(access.home(each.nad), each.ipam_claim) for each in named}
+        homes |= {(self.ref.namespace, each.ipam_claim) for each in named}
+        return {f"{namespace}/{name}" for namespace, name in homes}
+
+
+def _asked(pod: Pod) -> tuple[object, ...]:
+    return (
+        *(pod.ref, pod.node, pod.is_deleting, pod.is_completed, pod.host_network),
+        *(pod.primary, pod.counts, pod.request, pod.proof, pod.machine, pod.other_requests),
+    )
+
+
+def _policed(pod: Pod) -> tuple[object, ...]:
+    return pod.labels, pod.ports, pod.node, pod.is_completed, pod.proof[0]
+
+
+def left_over(
+    asked: Iterable[model.Attachment], allocated: Iterable[str]
+) -> Iterable[model.Attachment]:
+    """What was given to a pod and is not asked for any more; the pod has it to its end."""
+    known = {attachment.key for attachment in asked}
+    for key in sorted(set(allocated) - known):
+        nad = "" if key == names.DEFAULT_NETWORK else names.definition_of(key)
+        yield model.Attachment(nad=nad, key=key, interface="")
+
+
+def read(pod: Mapping[str, Any], *, primary: bool = False) -> Pod:
+    """The pod; `primary`: weft serves the cluster's own network, so every pod counts."""
+    meta, spec = pod["metadata"], pod.get("spec") or {}
+    status = pod.get("status") or {}
+    phase = status.get("phase")
+    annotations = meta.get("annotations") or {}
+    is_on_networks = _is_on_networks(annotations)
+    counts, is_host = primary or is_on_networks, bool(spec.get("hostNetwork"))
+    is_told = names.NETWORK_STATUS in annotations and bool(status.get("podIP"))
+    namespace = sys.intern(objects.key(pod)[0])
+    ref = model.PodRef(namespace, meta["name"], meta.get("uid", ""))
+    serves = primary and not is_host
+    return Pod(
+        ref=ref,
+        version=meta.get("resourceVersion", ""),
+        created=sys.intern(meta.get("creationTimestamp") or ""),
+        node=sys.intern(spec.get("nodeName") or ""),
+        is_deleting=bool(meta.get("deletionTimestamp")),
+        is_completed=phase in ("Succeeded", "Failed"),
+        is_running=phase == "Running",
+        is_wired=phase == "Running" or is_told,
+        host_network=is_host,
+        primary=serves,
+        counts=counts,
+        request=_request(pod, annotations, primary=serves) if counts else NO_REQUEST,
+        proof=_proof(annotations) if counts else ("", ""),
+        allocated=_allocated(annotations) if counts else (),
+        machine=_machine(meta) if is_on_networks else "",
+        labels=_labels(meta) if is_on_networks else {},
+        ports=_shared(_ports(pod)) if is_on_networks else (),
+        interfaces=_interfaces(annotations)
+        if is_on_networks and (phase == "Running" or is_told)
+        else (),
+        other_requests=_other_requests(annotations) if counts else (),
+    )
+
+
+def _is_on_networks(annotations: Mapping[str, Any]) -> bool:
+    """Whether the pod asks for networks, or did when it was given something."""
+    if names.NETWORKS in annotations or names.CHOSEN_DEFAULT in annotations:
+        return True
+    decided = annotations.get(names.POD_NETWORKS)
+    if not isinstance(decided, str):
+        return False
+    try:
+        return set(orjson.loads(decided)) - {names.DEFAULT_NETWORK} != set()
+    except (ValueError, TypeError):
+        return True  # whoever broke it may have broken the manager's annotation, too
+
+
+def _request(pod: Mapping[str, Any], annotations: Mapping[str, Any], *, primary: bool) -> Request:
+    texts = tuple(annotations.get(name) for name in (names.NETWORKS, names.CHOSEN_DEFAULT))
+    try:
+        if sum(len(each) for each in texts if isinstance(each, str)) > _LONGEST_SHARED:
+            return Request(selection.parse(pod, primary=primary))  # no template's: shared by nobody
+        return _parsed(pod["metadata"]["namespace"], *texts, primary)
+    except (errors.InvalidInput, TypeError):
+        pass
+    try:
+        return Request(selection.parse(pod, primary=primary))
+    except errors.InvalidInput as error:  # whose message is about this very pod
+        return Request((), error, error.in_full())
+
+
+@lru_cache(maxsize=1024)
+def _parsed(namespace: str, networks: object, chosen: object, primary: bool) -> Request:
+    """Pods of one template ask in the same words: read once, stored once."""
+    annotations = {names.NETWORKS: networks, names.CHOSEN_DEFAULT: chosen}
+    meta = {"namespace": namespace, "name": "", "annotations": annotations}
+    return Request(selection.parse({"metadata": meta}, primary=primary))
+
+
+def _proof(annotations: Mapping[str, Any]) -> Proof:
+    text, signature = (
+        annotations.get(name) for name in (names.POD_NETWORKS, names.POD_NETWORKS_SIGNATURE)
+    )
+    return str(text or ""), str(signature or "")
+
+
+def _allocated(annotations: Mapping[str, Any]) -> tuple[str, ...]:
+    """The NAD of each attachment that the pod was given something for, by its annotation."""
+    try:
+        given = orjson.loads(annotations.get(names.POD_NETWORKS) or "{}")
+    except (ValueError, TypeError):
+        return ()
+    keys = given if isinstance(given, dict) else ()
+    return _shared(tuple(names.definition_of(k) for k in keys if k != names.DEFAULT_NETWORK))
+
+
+def _machine(meta: Mapping[str, Any]) -> str:
+    """The virtual machine that the pod is made for: its instance keeps its name from run to run."""
+    for owner in meta.get("ownerReferences") or ():
+        group = str(owner.get("apiVersion", "")).partition("/")[0]
+        if (group, owner.get("kind")) == _VIRTUAL_MACHINES and owner.get("controller"):
+            return str(owner["name"])
+    return ""
+
+
+def _interfaces(annotations: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """(key of the attachment, interface) as network-status tells them, which is in order."""
+    try:
+        listed = orjson.loads(annotations.get(names.NETWORK_STATUS) or "[]")
+        told = [(str(each["name"]), str(each["interface"])) for each in listed]
+    except (ValueError, TypeError, KeyError):
+        return ()
+    if len(told) > _MOST_TOLD or any(len(name) + len(each) > _LONGEST_TOLD for name, each in told):
+        return ()  # no plugin writes that, and what is read here is kept
+    seen: Counter[str] = Counter()
+    found = []
+    for name, interface in told:
+        found.append((f"{name}/{seen[name]}" if seen[name] else name, interface))
+        seen[name] += 1
+    return _shared(tuple(found))
+
+
+def _other_requests(annotations: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    found = [name for name in annotations if addressrequests.is_request(name)]
+    return tuple((name, str(annotations[name])) for name in sorted(found))
+
+
+def _labels(meta: Mapping[str, Any]) -> Mapping[str, str]:
+    labels = meta.get("labels") or {}
+    return {_interned(key): _interned(value) for key, value in labels.items()}
+
+
+def _ports(pod: object) -> tuple[tuple[Protocol, str], ...]:
+    return tuple((protocol, _interned(name)) for protocol, name in podports.named(pod))
+
+
+def _shared(found: tuple[T, ...]) -> tuple[T, ...]:
+    """The one of equal tuples that is stored; long ones are no template's."""
+    return _stored(found) if len(found) <= _MOST_TOLD else found
+
+
+@lru_cache(maxsize=1024)
+def _stored(found: tuple[T, ...]) -> tuple[T, ...]:
+    return found
+
+
+def _interned(value: Any) -> Any:
+    return sys.intern(value) if isinstance(value, str) and len(value) < 256 else value

@@ -1,0 +1,78 @@
+"""Follows the objects that the cluster manager reads, and tells its state of each change.
+
+Parses objects where they enter, and passes them on. What they mean is the state's part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from operator import attrgetter
+from typing import Any, Protocol, TypeVar
+
+from weft.api import pod
+from weft.control.cluster import nads, objects
+from weft.control.cluster.outcome import Ref
+from weft.control.cluster.state import Cluster
+from weft.control.cluster.writer import Writer
+from weft.kube import cache, resources
+from weft.kube.client import Client
+
+
+class Parsed(Protocol):
+    """One incarnation of an object, at one resourceVersion."""
+
+    @property
+    def uid(self) -> str: ...
+
+    @property
+    def version(self) -> str: ...
+
+
+T = TypeVar("T", bound=Parsed)
+
+
+class Informers:
+    """`primary`: weft serves the cluster's own network."""
+
+    def __init__(self, client: Client, rules: nads.Rules, *, primary: bool) -> None:
+        def follow(
+            res: resources.Resource, read: Callable[..., T], *, may_be_unknown: bool = False
+        ) -> cache.Informer[T]:
+            return cache.Informer(
+                client, res, read, attrgetter("uid", "version"), may_be_unknown=may_be_unknown
+            )
+
+        self.namespaces = follow(resources.NAMESPACES, objects.namespace)
+        self.nads = follow(resources.NADS, partial(nads.read, rules=rules))
+        self.nodes = follow(resources.NODES, objects.node)
+        self.claims = follow(resources.IPAMCLAIMS, objects.ipam_claim, may_be_unknown=True)
+        self.pods = follow(resources.PODS, partial(pod.read, primary=primary))
+        self.policies = follow(
+            resources.MULTINETWORKPOLICIES, objects.multi_network_policy, may_be_unknown=True
+        )
+
+    def all(self) -> tuple[cache.Informer[Any], ...]:
+        return self.nads, self.nodes, self.claims, self.namespaces, self.policies, self.pods
+
+    def tell(self, cluster: Cluster, writer: Writer) -> None:
+        """From now on the cluster hears of all that is there, and of each change."""
+        self._subscribe(self.namespaces, cluster.set_namespace, writer)
+        self._subscribe(self.nads, cluster.set_nad, writer)
+        self._subscribe(self.nodes, cluster.set_node, writer)
+        self._subscribe(self.claims, cluster.set_claim, writer)
+        self._subscribe(self.pods, cluster.set_pod, writer)
+        self._subscribe(self.policies, cluster.set_policy, writer)
+
+    @staticmethod
+    def _subscribe(
+        informer: cache.Informer[T], tell: Callable[[str, T | None], None], writer: Writer
+    ) -> None:
+        def changed(key: str, _: T | None, new: T | None) -> None:
+            tell(key, new)
+            ref = Ref(informer.resource, key)
+            if new is None:
+                writer.forget(ref)
+            writer.poke(ref, new.version if new is not None else "")
+
+        informer.subscribe(changed)

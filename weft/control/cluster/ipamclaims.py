@@ -1,0 +1,130 @@
+"""Keeps a VM's addresses when its pod goes, and decides the status of their IPAMClaim.
+
+Pure. A claim's addresses are kept as long as the claim is there, and stand in its status when they
+are first chosen.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from weft import errors, model
+from weft.api import ipamclaim
+from weft.control.cluster.allocations import Allocations
+from weft.control.cluster.networks import Networks
+from weft.control.cluster.objects import IpamClaim
+from weft.control.cluster.outcome import NOTHING, Outcome, Patch
+from weft.control.index import discard
+
+log = logging.getLogger(__name__)
+
+
+class IpamClaims:
+    """`due`: the claims to decide of, each after so many seconds."""
+
+    def __init__(self, networks: Networks, allocations: Allocations) -> None:
+        self._claims: dict[str, IpamClaim] = {}
+        self._by_network: dict[str, set[str]] = {}
+        self._networks, self._allocations = networks, allocations
+        self._failures: dict[str, tuple[str, str]] = {}  # claim: reason, message
+        self.due: dict[str, float] = {}
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._claims
+
+    # What others ask
+
+    def lookup(
+        self, attachment: model.Attachment, network: model.Network, namespace: str
+    ) -> model.IpamClaim | None:
+        """The claim that an attachment refers to, of its pod's own namespace.
+
+        None where claims mean nothing; NotReady while the claim is not there. One in another
+        namespace keeps the addresses of somebody else.
+        """
+        spec = network.spec
+        if not (attachment.ipam_claim and spec.allow_persistent_ips and spec.subnets):
+            return None
+        known = self._claims.get(f"{namespace}/{attachment.ipam_claim}")
+        if known is None:
+            raise errors.NotReady(
+                "does not exist",
+                where=f"IPAMClaim {namespace}/{attachment.ipam_claim}",
+                hint="the pod goes on when it is created",
+            )
+        if known.claim is None:
+            assert known.problem is not None
+            raise known.problem
+        if known.claim.network != network.name:
+            raise errors.InvalidInput(
+                f"IPAMClaim {namespace}/{known.claim.name}",
+                "spec.network",
+                known.claim.network,
+                f"is not the network that the pod asks for, {network.name!r}",
+            )
+        return known.claim
+
+    def note(self, claim: model.IpamClaim, error: errors.WeftError | None = None) -> None:
+        """A pod was given what the claim keeps, or was not: the claim's status is to say so."""
+        key = f"{claim.namespace}/{claim.name}"
+        before = self._failures.pop(key, None)
+        if error is not None:
+            self._failures[key] = (ipamclaim.reason_of(error), str(error))
+        if before != self._failures.get(key) or not claim.addresses:
+            self.due[key] = 0.0
+
+    # Objects in
+
+    def set(self, key: str, new: IpamClaim | None) -> list[model.Segment]:
+        """A claim is there, is another, or is gone; gives segments that it freed something of."""
+        old = self._claims.pop(key, None)
+        if old is not None and old.claim is not None:
+            discard(self._by_network, old.claim.network, key)
+        if new is None:
+            self._failures.pop(key, None)
+            return self._allocations.end_claim(*key.split("/", 1)) if old is not None else []
+        self._claims[key] = new
+        self.due[key] = 0.0
+        if new.claim is None:
+            log.warning("a claim cannot be read: %s", new.problem)
+            return []
+        self._by_network.setdefault(new.claim.network, set()).add(key)
+        self._keep(new.claim)
+        return []
+
+    def use_network(self, name: str) -> None:
+        """A network is there, or is another."""
+        for key in sorted(self._by_network.get(name, ())):
+            if (claim := self._claims[key].claim) is not None:
+                self._keep(claim)
+
+    def _keep(self, claim: model.IpamClaim) -> None:
+        network = self._networks.get(claim.network)
+        if network is None or not network.spec.allow_persistent_ips:
+            return
+        if not self._networks.may_use(network, claim.namespace):
+            return  # another namespace's network: a claim alone takes nothing of it
+        try:
+            self._allocations.keep(network, claim)
+        except errors.WeftError as error:
+            self.note(claim, error)
+
+    # Decisions out
+
+    def decide(self, key: str, now: str) -> Outcome:
+        """What a claim was given is to stand in its status, once, or why it was not given."""
+        known = self._claims.get(key)
+        if known is None or known.claim is None:
+            return NOTHING
+        claim, before = known.claim, known.condition
+        allocation = self._allocations.claimed(claim)
+        addresses = claim.addresses or (allocation.addresses if allocation else ())
+        success = (ipamclaim.SUCCESS, "addresses are kept")
+        reason, message = self._failures.get(key, success)
+        is_told = before[1:] == (reason, message) or (reason, before[0]) == (ipamclaim.SUCCESS, "")
+        if (is_told and claim.addresses == addresses) or not (addresses or key in self._failures):
+            return NOTHING
+        given = replace(claim, addresses=addresses)
+        status = ipamclaim.render_status(given, reason=reason, message=message, now=now)
+        return Outcome((Patch(known.subject, status=status),))

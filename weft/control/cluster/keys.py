@@ -1,0 +1,71 @@
+"""Holds the key that signs decisions and those that verify them, and decides what is published.
+
+Pure. The private key is in a Secret, the public keys are in a ConfigMap that nobody else may write
+(ADR 0060); `signing.py` fetches or makes the first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from weft import names
+from weft.api.decision import Decision, Signer, Trusted
+from weft.control.cluster.outcome import Outcome, Patch, Ref, Subject
+from weft.control.decisions import Decisions
+from weft.kube import resources
+
+ADOPT = "adopt"  # of the Secret's data: until this is taken off, unsigned pods are signed
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The key of a term of office, from a Secret in `namespace`.
+
+    `adopt_before`: pods that were made before this moment are from a time when nothing was signed.
+    """
+
+    signer: Signer
+    namespace: str = "default"
+    adopt_before: str = ""
+
+
+class SigningKeys:
+    """`decisions` verifies by the keys that are trusted: this manager's, and those published."""
+
+    def __init__(self, held: Held) -> None:
+        self._held = held
+        self.signer, self.adopt_before = held.signer, held.adopt_before
+        self.decisions = Decisions()
+        self._published = Trusted()
+        self._is_adopting = bool(held.adopt_before)
+        self.due: dict[Ref, float] = {}
+        self.set(Trusted())
+
+    def set(self, published: Trusted) -> bool:
+        """The keys that the ConfigMap holds; whether others are trusted than before."""
+        self._published = published
+        if self.signer.id not in published:
+            self.due[Ref(resources.CONFIGMAPS, names.SIGNING_KEYS)] = 0.0
+        trusted = published | Trusted.parse({self.signer.id: self.signer.public})
+        if trusted == self.decisions.trusted:
+            return False
+        self.decisions.trusted = trusted
+        return True
+
+    def is_current(self, decided: Decision) -> bool:
+        return decided.by == self.signer.id
+
+    def end_adoption(self) -> None:
+        """Every older pod is signed: from now on only signed allocations count."""
+        if self._is_adopting:
+            self._is_adopting = False
+            self.due[Ref(resources.SECRETS, names.SIGNING_KEY)] = 0.0
+
+    def decide(self, ref: Ref) -> Outcome:
+        about = Subject(ref.resource, self._held.namespace, ref.key, "")
+        if ref.resource is resources.SECRETS:
+            return Outcome((Patch(about, data={ADOPT: None}),))
+        if self.signer.id in self._published:
+            return Outcome()
+        own = {self.signer.id: self.signer.public}
+        return Outcome((Patch(about, data=own, creates=True),))

@@ -1,0 +1,122 @@
+"""Parses Nodes, Namespaces, IPAMClaims and policies into what the cluster manager reads of them.
+
+Each is parsed once, where it comes in, and frozen. Pods are `api/pod.py`'s, NADs `nads.py`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from weft import errors, model, names
+from weft.api import ipamclaim, nodeinfo, objects, policy
+from weft.control.cluster.outcome import Subject
+from weft.kube import resources
+
+Object = Mapping[str, Any]
+
+_NODE_ANNOTATIONS = (names.NODE_ID, names.NODE_TRANSIT, names.NODE_SUBNETS)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An object as it was at one `version` (resourceVersion)."""
+
+    subject: Subject
+    version: str
+
+    @property
+    def uid(self) -> str:
+        return self.subject.uid
+
+
+@dataclass(frozen=True, slots=True)
+class Node(Seen):
+    """`info` is without what cannot be understood; `problem` says what that is."""
+
+    created: str
+    info: model.NodeInfo
+    annotations: Mapping[str, str]
+    problem: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.subject.name
+
+
+def node(obj: Object) -> Node:
+    meta = obj["metadata"]
+    notes = meta.get("annotations") or {}
+    kept = {key: notes[key] for key in _NODE_ANNOTATIONS if key in notes}
+    problem = ""
+    try:
+        info = nodeinfo.parse({"metadata": {"name": meta["name"], "annotations": kept}})
+    except errors.InvalidInput as error:
+        info, problem = model.NodeInfo(meta["name"]), error.in_full()
+    created = meta.get("creationTimestamp", "")
+    return Node(*_seen(resources.NODES, obj), created, info, kept, problem)
+
+
+def eldest_first(nodes: Iterable[Node]) -> list[Node]:
+    """In an order that every run has: of two that claim one thing, the elder keeps it."""
+    return sorted(nodes, key=lambda each: (each.created, each.name))
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace(Seen):
+    """`problems`: what is wrong with what it wants logged."""
+
+    labels: Mapping[str, str]
+    problems: tuple[str, ...] = ()
+
+
+def namespace(obj: Object) -> Namespace:
+    problems = tuple(error.in_full(named=False) for error in policy.logging_problems(obj))
+    labels = obj["metadata"].get("labels") or {}
+    return Namespace(*_seen(resources.NAMESPACES, obj), labels, problems)
+
+
+@dataclass(frozen=True, slots=True)
+class IpamClaim(Seen):
+    """`claim` is None for one that cannot be read, of which `problem` says why.
+
+    `condition` is its status's: status, reason and message.
+    """
+
+    claim: model.IpamClaim | None
+    condition: tuple[str, str, str] = ("", "", "")
+    problem: errors.InvalidInput | None = None
+
+
+def ipam_claim(obj: Object) -> IpamClaim:
+    seen = _seen(resources.IPAMCLAIMS, obj)
+    try:
+        return IpamClaim(*seen, ipamclaim.parse(obj), ipamclaim.condition(obj))
+    except errors.InvalidInput as error:
+        return IpamClaim(*seen, None, problem=error)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy(Seen):
+    """A MultiNetworkPolicy: what it declares, and what it bears of this manager's."""
+
+    declared: policy.Declaration
+    generation: int = 0
+    status: Mapping[str, Any] | None = None
+
+
+def multi_network_policy(obj: Object) -> Policy:
+    return Policy(
+        *_seen(resources.MULTINETWORKPOLICIES, obj),
+        policy.read(obj),
+        obj["metadata"].get("generation", 0),
+        obj.get("status"),
+    )
+
+
+def _seen(resource: resources.Resource, obj: Object) -> tuple[Subject, str]:
+    meta = obj["metadata"]
+    within = objects.key(obj)[0] if resource.namespaced else ""
+    subject = Subject(resource, within, meta["name"], meta.get("uid", ""))
+    return subject, meta.get("resourceVersion", "")

@@ -1,0 +1,62 @@
+"""Records which pods wait for something of a segment to become free, and who tries again then.
+
+Pure bookkeeping, in the order of arrival: one freed address wakes one of those that found the
+segment exhausted, and all that found the very thing they asked for taken.
+"""
+
+from __future__ import annotations
+
+from weft.model import Segment
+
+
+class PendingPods:
+    """Pods by key."""
+
+    def __init__(self) -> None:
+        self._exhausted: dict[Segment, dict[str, None]] = {}
+        self._conflicting: dict[Segment, dict[str, None]] = {}
+        self._places: dict[str, tuple[bool, Segment]] = {}
+        self._turns: dict[str, Segment] = {}
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def add(self, pod: str, segment: Segment, *, exhausted: bool) -> None:
+        """`pod` waits in one place at a time: for what it found missing last."""
+        if self._places.get(pod) != (exhausted, segment):
+            self.forget(pod)
+        self._table(exhausted).setdefault(segment, {})[pod] = None
+        self._places[pod] = (exhausted, segment)
+
+    def forget(self, pod: str) -> None:
+        place = self._places.pop(pod, None)
+        if place is not None:
+            exhausted, segment = place
+            table = self._table(exhausted)
+            del table[segment][pod]
+            if not table[segment]:
+                del table[segment]
+
+    def freed(self, segment: Segment) -> list[str]:
+        """Something of `segment` was released: who is to try again."""
+        woken = list(self._conflicting.get(segment, ()))
+        for pod in woken:
+            self.forget(pod)
+        return woken + self._next(segment)
+
+    def end_turn(self, pod: str) -> list[str]:
+        """A pod that was woken has tried, or is gone: who tries next, if it left something."""
+        segment = self._turns.pop(pod, None)
+        if segment is None or self._places.get(pod) == (True, segment):
+            return []
+        return self._next(segment)
+
+    def _next(self, segment: Segment) -> list[str]:
+        for pod in self._exhausted.get(segment, ()):
+            self.forget(pod)
+            self._turns[pod] = segment
+            return [pod]
+        return []
+
+    def _table(self, exhausted: bool) -> dict[Segment, dict[str, None]]:
+        return self._exhausted if exhausted else self._conflicting

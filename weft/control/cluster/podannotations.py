@@ -1,0 +1,113 @@
+"""Reads and renders what stands on a pod of what it was given, with its signature.
+
+Pure. What is not signed counts as nothing, whoever wrote it (ADR 0060); entries of networks that
+are not weft's are left as they are. What a pod is given is decided in pods.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from weft import errors, model, names
+from weft.api import podnetworks
+from weft.api.decision import Decision, Proof
+from weft.api.pod import Pod
+from weft.control.cluster.keys import SigningKeys
+from weft.control.cluster.networks import Networks
+
+
+class PodAnnotations:
+    """Reads and renders `k8s.ovn.org/pod-networks` with its signature."""
+
+    def __init__(self, keys: SigningKeys, networks: Networks) -> None:
+        self._keys, self._networks = keys, networks
+
+    def decided(self, pod: Pod) -> Mapping[str, model.Allocation]:
+        """The allocations on the pod that the cluster manager signed."""
+        return self._read(pod)[0].allocations
+
+    def forgery(self, pod: Pod) -> errors.InvalidInput | None:
+        """Why the pod's annotation is not proved; None if it is."""
+        return self._read(pod)[1]
+
+    def is_whole(self, pod: Pod) -> bool:
+        """Whether all of weft's entries on the pod are signed with the current key."""
+        decided, forgery = self._read(pod)
+        if forgery is not None or (decided.by and not self._keys.is_current(decided)):
+            return False
+        return not self._own(pod) - decided.allocations.keys()
+
+    def render(self, pod: Pod, allocations: Mapping[str, model.Allocation]) -> Proof:
+        """The texts of both annotations; "" for one to remove."""
+        signer = self._keys.signer
+        others = podnetworks.without(pod.proof[0], self._own(pod))
+        if not allocations:
+            return others, ""
+        signature = signer.sign(pod.ref, allocations)
+        text = podnetworks.render(allocations, onto=others)
+        decided = Decision(dict(allocations), signer.id, text, signature)
+        self._keys.decisions.note(pod.uid, decided)
+        return text, signature
+
+    def adopted(self, pod: Pod) -> Mapping[str, model.Allocation]:
+        """What a pod from before the time of signatures may keep: all once it runs, else on usable
+        networks; InvalidInput if it cannot be read."""
+        annotated = podnetworks.read(pod.label, pod.proof[0], primary=pod.primary)
+        if pod.is_running:
+            return annotated
+        found = {}
+        for key, allocation in annotated.items():
+            network = self._network(key)
+            if network is None or self._networks.may_use(network, pod.ref.namespace):
+                found[key] = allocation
+        return found
+
+    def unsigned(self, pods: Iterable[Pod]) -> list[Pod]:
+        """The pods from before anything was signed, oldest first."""
+        before = self._keys.adopt_before
+        found = [
+            pod
+            for pod in pods
+            if pod.created < before and pod.proof[0] and self.forgery(pod) is not None
+        ]
+        return sorted(found, key=Pod.age)
+
+    def forget(self, uid: str) -> None:
+        self._keys.decisions.forget(uid)
+
+    def _read(self, pod: Pod) -> tuple[Decision, errors.InvalidInput | None]:
+        try:
+            return self._keys.decisions.read(pod.ref, pod.proof), None
+        except errors.InvalidInput as error:
+            return Decision(), error
+
+    def _own(self, pod: Pod) -> set[str]:
+        """The keys of the pod's annotation that belong to weft's networks."""
+        return {key for key in podnetworks.keys(pod.proof[0]) if self.is_own(key)}
+
+    def doubted(self, pod: Pod) -> set[str]:
+        """The networks on which the pod may hold an address that the manager does not know.
+
+        What the pod says of itself may be forged: only a running one counts, and only on networks
+        that its namespace may use.
+        """
+        if not pod.is_running:
+            return set()
+        keys = {*podnetworks.keys(pod.proof[0]), *dict(pod.interfaces)}
+        nads = {names.definition_of(key) for key in keys} | pod.nads()
+        if pod.primary:
+            nads.add("")
+        found = map(self._networks.find, nads)
+        return {
+            network.name
+            for network in found
+            if network is not None and self._networks.may_use(network, pod.ref.namespace)
+        }
+
+    def is_own(self, attachment: str) -> bool:
+        """Whether an attachment is to a network of weft's."""
+        return self._network(attachment) is not None
+
+    def _network(self, attachment: str) -> model.Network | None:
+        is_default = attachment == names.DEFAULT_NETWORK
+        return self._networks.find("" if is_default else names.definition_of(attachment))

@@ -1,0 +1,72 @@
+"""Holds the pods, and finds those that name a NAD, mean an IPAMClaim, or run on a node.
+
+Pure: the one table of pods of the cluster manager, with its indexes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from typing import NamedTuple
+
+from weft.api.pod import Pod
+from weft.control import index
+
+
+class By(StrEnum):
+    NAD = "NAD"
+    CLAIM = "IPAMClaim"
+    NODE = "node"
+    GUEST = "namespace"  # of pods that name NADs of other namespaces
+
+
+class _Value(NamedTuple):
+    by: By
+    value: str
+
+
+class PodTable:
+    """Pods by key."""
+
+    def __init__(self) -> None:
+        self._pods: dict[str, Pod] = {}
+        self._index: dict[_Value, set[str]] = {}
+
+    def __len__(self) -> int:
+        return len(self._pods)
+
+    def __iter__(self) -> Iterator[Pod]:
+        return iter(self._pods.values())
+
+    def get(self, key: str) -> Pod | None:
+        return self._pods.get(key)
+
+    def keys(self) -> set[str]:
+        return set(self._pods)
+
+    def find(self, by: By, value: str) -> set[str]:
+        """The keys of the pods of which an index has a value."""
+        return set(self._index.get(_Value(by, value), ()))
+
+    def set(self, key: str, new: Pod | None) -> Pod | None:
+        """A pod is there, is another, or is gone; gives what it was."""
+        old = self._pods.pop(key, None)
+        if new is not None:
+            self._pods[key] = new
+        before, after = set(_values(old)), set(_values(new))
+        for value in before - after:
+            index.discard(self._index, value, key)
+        for value in after - before:
+            self._index.setdefault(value, set()).add(key)
+        return old
+
+
+def _values(pod: Pod | None) -> Iterable[_Value]:
+    if pod is None or not pod.counts:
+        return
+    yield from (_Value(By.NAD, nad) for nad in pod.nads())
+    yield from (_Value(By.CLAIM, claim) for claim in pod.claims())
+    if pod.node:
+        yield _Value(By.NODE, pod.node)
+    if pod.is_guest():
+        yield _Value(By.GUEST, pod.ref.namespace)

@@ -1,0 +1,120 @@
+"""Finds the mistakes of a running pod that get an Event and change nothing.
+
+Pure. Its networks were changed after it started, its address is outside its node's subnet now or
+will not be kept, its annotation was lost or cannot be written.
+"""
+
+from __future__ import annotations
+
+from weft import errors, model, names
+from weft.alloc import nodesubnets
+from weft.api import addressrequests
+from weft.api.pod import Pod
+from weft.control.cluster import networkchanges, overlaps
+from weft.control.cluster.allocations import Allocations
+from weft.control.cluster.networks import Networks
+from weft.control.cluster.nodes import Nodes
+
+
+class PodWarnings:
+    def __init__(self, networks: Networks, nodes: Nodes, allocations: Allocations) -> None:
+        self._networks, self._nodes, self._allocations = networks, nodes, allocations
+
+    def find(self, pod: Pod) -> tuple[str, errors.InvalidInput] | None:
+        """Reason and message of the Event; None if nothing is wrong."""
+        if pod.is_wired and (error := self._change(pod)) is not None:
+            return networkchanges.REASON, error
+        if (error := self._stray(pod)) is not None:
+            return "OutsideNodeSubnet", error
+        if (error := self._overlap(pod)) is not None:
+            return overlaps.REASON, error
+        if (error := self._unfollowed(pod)) is not None:
+            return addressrequests.REASON, error
+        if (error := self._unkept(pod)) is not None:
+            return "AddressNotKept", error
+        return None
+
+    def _change(self, pod: Pod) -> errors.InvalidInput | None:
+        """A pod's interfaces are made once: a later change of its request is refused."""
+        if pod.request.error is not None:
+            return networkchanges.unreadable(pod.request.error)
+        asked = [
+            attachment
+            for attachment in pod.request.attachments
+            if attachment.nad and self._networks.find(attachment.nad) is not None
+        ]
+        held, made = self._allocations.of(pod.uid), dict(pod.interfaces)
+        return networkchanges.refusal(pod.label, asked, held, made, primary=pod.primary)
+
+    def _stray(self, pod: Pod) -> errors.InvalidInput | None:
+        """An address outside the subnet that the pod's node has now."""
+        for key, allocation in self._allocations.of(pod.uid).items():
+            is_own = key == names.DEFAULT_NETWORK
+            network = self._networks.find("" if is_own else names.definition_of(key))
+            if network is None or network.spec.topology is not model.Topology.LAYER3:
+                continue
+            subnets = self._nodes.decided_subnets(pod.node, network)
+            try:
+                nodesubnets.check(pod.label, key, subnets, allocation)
+            except errors.InvalidInput as error:
+                return error
+        return None
+
+    def _overlap(self, pod: Pod) -> errors.InvalidInput | None:
+        """Two networks of the pod whose subnets overlap."""
+        found = [self._networks.find(each.nad) for each in pod.attachments()]
+        return overlaps.find(pod.label, [each.spec for each in found if each is not None])
+
+    def _unfollowed(self, pod: Pod) -> errors.InvalidInput | None:
+        """An address request in an annotation of another plugin."""
+        if not pod.other_requests:
+            return None
+        own = [nad for nad in pod.nads() if self._networks.find(nad) is not None]
+        found = addressrequests.unfollowed(
+            pod.label, dict(pod.other_requests), own, primary=pod.primary
+        )
+        return next(iter(found), None)
+
+    def _unkept(self, pod: Pod) -> errors.InvalidInput | None:
+        """A virtual machine whose network may keep addresses, and which has no claim that would."""
+        if not pod.machine:
+            return None
+        for each in pod.attachments():
+            network = self._networks.find(each.nad) if each.nad else None
+            if network is None or not (network.spec.allow_persistent_ips and network.spec.subnets):
+                continue
+            if not (each.ipam_claim or each.addresses):
+                return errors.InvalidInput(
+                    pod.label,
+                    names.NETWORKS,
+                    None,
+                    f"names no IPAMClaim for {each.nad}, so that its allowPersistentIPs keeps "
+                    f"nothing: virtual machine {pod.machine} has another address and MAC after a "
+                    "restart",
+                    hint="name one by ipam-claim-reference, or ask for an address, for a machine "
+                    "by the annotation network.kubevirt.io/addresses",
+                )
+        return None
+
+
+def lost(pod: Pod) -> errors.InvalidInput:
+    """The error of a running pod whose allocation only its node still knows."""
+    return errors.InvalidInput(
+        pod.label,
+        names.POD_NETWORKS,
+        None,
+        "was changed or removed while no cluster manager ran: the manager does not know what the "
+        "pod has",
+        hint="the agent of its node restores it; if it cannot, delete the pod",
+    )
+
+
+def unwritable(pod: Pod, error: errors.WeftError) -> errors.InvalidInput:
+    """The error of a pod whose annotation the API server refuses."""
+    return errors.InvalidInput(
+        pod.label,
+        names.POD_NETWORKS,
+        None,
+        f"is refused by the API server, so that the pod gets nothing: {error.what}",
+        hint="ask for fewer networks, or shorten the pod's other annotations",
+    )

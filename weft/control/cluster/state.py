@@ -1,0 +1,267 @@
+"""Holds NADs, nodes, pods and policies, and decides what is written to the objects of a cluster.
+
+Pure. Objects come in parsed (`set_…`), `take_due` says of which there may be something to decide,
+and `decide` gives that. A part asks only the parts before it, and notes what it changed for those
+after it; notes are carried from here, until there are none. No I/O, no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from weft import errors, model
+from weft.api.decision import Trusted
+from weft.api.pod import Pod
+from weft.control.cluster import nads, networks
+from weft.control.cluster.allocations import Allocations
+from weft.control.cluster.ipamclaims import IpamClaims
+from weft.control.cluster.keys import Held, SigningKeys
+from weft.control.cluster.nads import Nad
+from weft.control.cluster.nodes import Nodes
+from weft.control.cluster.objects import IpamClaim, Namespace, Node, Policy, eldest_first
+from weft.control.cluster.outcome import Event, Outcome, Patch, Ref
+from weft.control.cluster.pods import Pods
+from weft.control.cluster.podtable import PodTable
+from weft.control.cluster.policies import Policies
+from weft.kube import resources
+from weft.kube.resources import Resource
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Early:
+    """What was set before `begin`."""
+
+    keys: Trusted = field(default_factory=Trusted)
+    namespaces: dict[str, Namespace] = field(default_factory=dict)
+    nads: dict[str, Nad] = field(default_factory=dict)
+    nodes: dict[str, Node] = field(default_factory=dict)
+    claims: dict[str, IpamClaim] = field(default_factory=dict)
+    pods: dict[str, Pod] = field(default_factory=dict)
+    policies: dict[str, Policy] = field(default_factory=dict)
+
+
+class Cluster:
+    """One term of office.
+
+    What is set before `begin` is only kept; `begin`, once, takes it in. In which order it was set
+    makes no difference.
+    """
+
+    def __init__(
+        self, keys: Held, rules: nads.Rules | None = None, primary: model.Network | None = None
+    ) -> None:
+        self._early: _Early | None = _Early()
+        self._allocations, self._table = Allocations(), PodTable()
+        self._keys = SigningKeys(keys)
+        self._networks = networks.Networks(self._allocations, rules or nads.Rules(), primary)
+        self._nodes = Nodes(self._networks, self._allocations)
+        self._claims = IpamClaims(self._networks, self._allocations)
+        self._pods = Pods(
+            self._table, self._networks, self._nodes, self._claims, self._allocations, self._keys
+        )
+        self._policies = Policies(self._table, self._networks)
+        self._told: dict[str, tuple[Event, ...]] = {}  # by namespace, to be told
+        self._due: dict[Resource, dict[str, float]] = {
+            resources.NADS: self._networks.due,
+            resources.NODES: self._nodes.due,
+            resources.IPAMCLAIMS: self._claims.due,
+            resources.PODS: self._pods.due,
+            resources.MULTINETWORKPOLICIES: self._policies.due,
+        }
+        self._deciders: dict[Resource, Callable[[str, str], Outcome]] = {
+            resources.NADS: lambda key, _: self._networks.decide(key),
+            resources.NODES: lambda key, _: self._nodes.decide(key),
+            resources.IPAMCLAIMS: self._claims.decide,
+            resources.PODS: lambda key, _: self._pods.decide(key),
+            resources.MULTINETWORKPOLICIES: self._policies.decide,
+            resources.NAMESPACES: lambda key, _: Outcome(events=self._told.pop(key, ())),
+            resources.CONFIGMAPS: lambda key, _: self._keys.decide(Ref(resources.CONFIGMAPS, key)),
+            resources.SECRETS: lambda key, _: self._keys.decide(Ref(resources.SECRETS, key)),
+        }
+
+    @property
+    def is_doubting(self) -> bool:
+        """Whether networks wait for what running pods may hold, until `end_doubt`."""
+        return self._pods.is_doubting
+
+    def figures(self) -> dict[str, float]:
+        found = {"networks": len(self._networks), "policies": len(self._policies)}
+        return {**found, **self._pods.figures()}
+
+    # Objects in
+
+    def set_keys(self, published: Trusted) -> None:
+        """The public keys that are published."""
+        if self._early is not None:
+            self._early.keys = published
+        elif self._keys.set(published):
+            self._pods.trust_other_keys()
+            self._carry()
+
+    def set_namespace(self, name: str, new: Namespace | None) -> None:
+        if self._early is not None:
+            _put(self._early.namespaces, name, new)
+            return
+        self._networks.set_namespace(name, new)
+        if told := self._policies.set_namespace(name, new):
+            self._told[name] = told
+        self._carry()
+
+    def set_nad(self, key: str, new: Nad | None) -> None:
+        if self._early is not None:
+            _put(self._early.nads, key, new)
+            return
+        self._networks.set_nad(key, new)
+        self._carry()
+
+    def set_node(self, name: str, new: Node | None) -> None:
+        if self._early is not None:
+            _put(self._early.nodes, name, new)
+            return
+        self._nodes.set(name, new)
+        self._carry()
+
+    def set_claim(self, key: str, new: IpamClaim | None) -> None:
+        if self._early is not None:
+            _put(self._early.claims, key, new)
+            return
+        was_there = key in self._claims
+        freed = self._claims.set(key, new)
+        if new is None or not was_there:
+            self._pods.use_claim(key, freed)
+        for segment in freed:
+            self._networks.release(segment.network)
+        self._carry()
+
+    def set_pod(self, key: str, new: Pod | None) -> None:
+        if self._early is not None:
+            _put(self._early.pods, key, new)
+            return
+        old = self._table.set(key, new)
+        self._pods.put(old, new)
+        self._policies.set_pod(key, old, new)
+        self._carry()
+
+    def set_policy(self, key: str, new: Policy | None) -> None:
+        if self._early is not None:
+            _put(self._early.policies, key, new)
+            return
+        self._policies.set_policy(key, new)
+
+    def begin(self) -> None:
+        """Takes in what is decided already before it looks for what is missing."""
+        assert self._early is not None, "began already"
+        early, self._early = self._early, None
+        self._keys.set(early.keys)
+        self._networks.reserve_ids(early.nads.values())
+        self._nodes.reserve_ids(early.nodes.values())
+        for key, pod in sorted(early.pods.items()):
+            self._table.set(key, pod)
+        for name, namespace in sorted(early.namespaces.items()):
+            self.set_namespace(name, namespace)
+        for nad in nads.owners_first(early.nads.values()):
+            self._networks.set_nad(nad.key, nad, is_early=True)
+        for node in eldest_first(early.nodes.values()):
+            self._nodes.set(node.name, node)
+        # All pods and claims are looked at now, whatever is noted.
+        self._networks.take_noted()
+        self._nodes.take_noted()
+        for key, claim in sorted(early.claims.items()):
+            self._claims.set(key, claim)
+        self._pods.begin()
+        self._carry()
+        for key, policy in sorted(early.policies.items()):
+            self.set_policy(key, policy)
+
+    def end_doubt(self) -> None:
+        """What is not known of running pods by now is not going to be."""
+        self._pods.end_doubt()
+        self._carry()
+
+    # Decisions out
+
+    def take_due(self) -> list[tuple[Ref, float]]:
+        """Of which objects to ask `decide`, after how many seconds; since this was asked last."""
+        if self._early is not None:
+            return []
+        found = [
+            (Ref(res, key), after) for res, due in self._due.items() for key, after in due.items()
+        ]
+        found += self._keys.due.items()
+        found += [(Ref(resources.NAMESPACES, name), 0.0) for name in self._told]
+        for due in self._due.values():
+            due.clear()
+        self._keys.due.clear()
+        return found
+
+    def decide(self, ref: Ref, now: str) -> Outcome:
+        """What is to be written to an object, and told of it; `now` is the time, RFC 3339."""
+        outcome = self._deciders[ref.resource](ref.key, now)
+        self._carry()
+        return outcome
+
+    def written(self, ref: Ref, patch: Patch) -> tuple[Event, ...]:
+        """A patch was taken, or its object is gone; gives what to tell then."""
+        told: tuple[Event, ...] = ()
+        if ref.resource is resources.NADS:
+            self._networks.written(ref.key, patch)
+        elif ref.resource is resources.PODS:
+            told = self._pods.written(ref.key, patch)
+        self._carry()
+        return told
+
+    def refused(self, ref: Ref, patch: Patch, error: errors.WeftError) -> tuple[Event, ...]:
+        """A patch breaks a rule of the API server's; gives what to tell then."""
+        if ref.resource is not resources.PODS:
+            return ()
+        told = self._pods.refused(ref.key, patch, error)
+        self._carry()
+        return told
+
+    def keep_status(self, ref: Ref, patch: Patch, kept: object) -> bool:
+        """What the server kept of a status; whether it is the first that it did not keep."""
+        if ref.resource is not resources.MULTINETWORKPOLICIES:
+            return False
+        return self._policies.keep_status(ref.key, patch, kept)
+
+    # Between
+
+    def _carry(self) -> None:
+        """Has every part hear what the parts before it noted."""
+        while True:
+            used = self._allocations.take_noted()
+            for nad in sorted(used):
+                self._networks.use(nad)
+            noted = self._networks.take_noted()
+            self._carry_networks(noted)
+            nodes = self._nodes.take_noted()
+            for node in nodes:
+                self._pods.use_node(node)
+            if not (used or noted or nodes):
+                return
+
+    def _carry_networks(self, noted: networks.Noted) -> None:
+        for name in noted.ended:
+            self._nodes.end_network(name)
+        for nad in noted.nads:
+            if (network := self._networks.find(nad)) is not None:
+                self._claims.use_network(network.name)
+        for nad in noted.nads:
+            self._pods.use_nad(nad)
+        if noted.nads:
+            self._policies.use_nad()
+        for namespace in noted.namespaces:
+            self._pods.use_namespace(namespace)
+        for nad in noted.held:
+            self._pods.use_held(nad)
+
+
+def _put(table: dict[str, T], key: str, new: T | None) -> None:
+    if new is None:
+        table.pop(key, None)
+    else:
+        table[key] = new

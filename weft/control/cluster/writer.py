@@ -1,0 +1,147 @@
+"""Writes what the cluster manager decides to the API server, and tries again what can pass.
+
+Looks at what is due, a few objects of each kind at once and one object never twice, and sends what
+is decided. What fails for a reason that can pass is looked at again, with back-off. No meaning of
+objects lives here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from functools import partial
+
+from weft import errors
+from weft.control import loop
+from weft.control.cluster.outcome import Event, Patch, Ref
+from weft.control.cluster.state import Cluster
+from weft.kube import events, queue, resources
+from weft.kube.client import ApiError, Client, Invalid, NotFound, Object
+from weft.kube.resources import Resource
+
+log = logging.getLogger(__name__)
+
+# Objects of a kind that are looked at, at once.
+_WORKERS = {
+    resources.NADS: 4,
+    resources.NODES: 8,
+    resources.IPAMCLAIMS: 4,
+    resources.PODS: 16,
+    resources.MULTINETWORKPOLICIES: 2,
+    resources.NAMESPACES: 1,
+    resources.CONFIGMAPS: 1,
+    resources.SECRETS: 1,
+}
+
+
+class Writer:
+    """`poke` it after each change of `cluster`; `pod_workers`: pods that are written at once."""
+
+    def __init__(
+        self, client: Client, cluster: Cluster, recorder: events.Recorder, *, pod_workers: int = 16
+    ) -> None:
+        self._client, self._cluster, self._recorder = client, cluster, recorder
+        self._workers = {**_WORKERS, resources.PODS: pod_workers}
+        self._queues = {
+            res: queue.Queue(res.kind, on_error=partial(self._failed, res)) for res in _WORKERS
+        }
+        # What is due: the version of an object for which alone it is, or "".
+        self._causes: dict[Ref, str] = {}
+        self._written: dict[Ref, str] = {}  # the version of a write that settles its object
+
+    def __len__(self) -> int:
+        """Objects that are due or being looked at now."""
+        return sum(map(len, self._queues.values()))
+
+    @property
+    def trouble(self) -> str:
+        """Why something cannot be written, for a reason outside its object; else empty."""
+        return next((each.trouble for each in self._queues.values() if each.trouble), "")
+
+    def queued(self, resource: Resource) -> int:
+        return len(self._queues[resource])
+
+    def poke(self, cause: Ref | None = None, version: str = "") -> None:
+        """The cluster was told something; of an object with its version, if `cause` names one."""
+        for ref, after in self._cluster.take_due():
+            why = version if ref == cause else ""
+            if self._causes.setdefault(ref, why) != why:
+                self._causes[ref] = ""
+            self._queues[ref.resource].add(ref.key, after)
+
+    def forget(self, ref: Ref) -> None:
+        """An object is gone."""
+        self._written.pop(ref, None)
+
+    async def run(self) -> None:
+        """Writes until cancelled."""
+        self.poke()
+        parts = {
+            res.plural: self._queues[res].run(partial(self._look, res), workers=workers)
+            for res, workers in self._workers.items()
+        }
+        await loop.together(**parts)
+
+    async def _look(self, resource: Resource, key: str) -> None:
+        ref = Ref(resource, key)
+        cause = self._causes.pop(ref, "")
+        if cause and self._written.pop(ref, "") == cause:
+            return  # the echo of a write after which nothing was left to do
+        outcome = self._cluster.decide(ref, events.now())
+        self._tell(outcome.events)
+        self.poke()
+        if outcome.again:
+            self._queues[resource].add(key, outcome.again)
+        for patch in outcome.patches:
+            if not await self._send(ref, patch):
+                return
+
+    async def _send(self, ref: Ref, patch: Patch) -> bool:
+        """Whether the object is there and took the patch."""
+        try:
+            kept = await self._patch(patch)
+        except NotFound:
+            kept = None
+            log.debug("%s %s went before it was written", ref.resource.kind, ref.key)
+        except Invalid as error:
+            told = self._cluster.refused(ref, patch, error)
+            self._tell(told)
+            self.poke()
+            if not told:
+                raise
+            return False
+        self._tell(self._cluster.written(ref, patch))
+        if kept is not None:
+            self._keep(ref, patch, kept)
+        self.poke()
+        return kept is not None
+
+    async def _patch(self, patch: Patch) -> Object:
+        res, namespace, name, _ = patch.about
+        sub = patch.subresource
+        try:
+            return await self._client.patch(res, name, namespace, patch.body(), subresource=sub)
+        except NotFound:
+            if sub:  # the kind may have no such subresource
+                return await self._client.get(res, name, namespace)
+            if not patch.creates:
+                raise
+        body = {**patch.about.as_object(), "data": patch.data}
+        return await self._client.create(res, body)
+
+    def _keep(self, ref: Ref, patch: Patch, kept: Object) -> None:
+        if patch.settles:
+            self._written[ref] = str(kept["metadata"].get("resourceVersion", ""))
+        if patch.status is not None and self._cluster.keep_status(ref, patch, kept.get("status")):
+            said = "%s keeps no status in this cluster: Events say what it would"
+            log.warning(said, ref.resource.kind)
+
+    def _tell(self, told: Iterable[Event]) -> None:
+        for each in told:
+            about = each.about.as_object()
+            self._recorder.emit(about, each.type, each.reason, each.message, lasts=each.lasts)
+
+    def _failed(self, resource: Resource, key: str, error: errors.WeftError) -> None:
+        is_usual = isinstance(error, ApiError) and error.status == 409
+        level = logging.DEBUG if is_usual else logging.WARNING
+        log.log(level, "%s %s could not be written: %s", resource.kind, key, error)
