@@ -53,7 +53,7 @@ def test_user_data_takes_effect(seen: dict[str, Any]) -> None:
     assert seen["hostname"] == "first"
     assert seen["note"] == "hello 640"
     assert seen["boot"] == "early"
-    assert "10.9.0." in seen["ran"], "runcmd runs after the network is there, however late it comes"
+    assert "10.9.0." in seen["ran"], "runcmd runs after the network is there"
 
 
 def test_the_password_opens_the_serial_console(seen: dict[str, Any]) -> None:
