@@ -30,6 +30,15 @@ def home() -> Path:
     return Path(parent).absolute() / "weft"
 
 
+def folders() -> list[Folder]:
+    """Those of all labs, by name; whatever else lies beside them is none."""
+    try:
+        found = sorted(path for path in home().iterdir() if path.is_dir())
+    except OSError:
+        return []
+    return [Folder(path) for path in found if (path / "lab.json").exists()]
+
+
 @dataclass(frozen=True, slots=True)
 class Folder:
     """The files of the lab `name`; none of them need exist."""

@@ -57,7 +57,9 @@ def up(
             folder.make()
             _check_room(folder)
             try:
-                lab = _start(folder, lab, tools, parts)
+                tell({"step": "making the databases"})
+                empty = databases.ensure(tools)
+                lab = _start(folder, lab, tools, parts, empty)
             except OSError as error:
                 raise state.unusable(error, folder.path) from error
             started = True
@@ -68,6 +70,7 @@ def up(
         folder.store(lab)
         try:
             _follow(folder, {"order": "up", "lab": spec.render(lab)}, tell)
+            tell({"step": "waiting for the nodes"})
             _wait_for_nodes(folder, lab.members, began if started else 0.0)
             if not started:
                 _forget_nodes(folder, stored.members[lab.nodes :])
@@ -130,6 +133,7 @@ def reboot(name: str, node: str, *, tell: Tell = lambda _: None) -> dict[str, An
             raise errors.InvalidInput(f"lab {name!r}", "node", node, f"must be one of {known}")
         began = time.time()
         _follow(folder, {"order": "reboot", "node": node}, tell)
+        tell({"step": f"waiting for {node}"})
         _wait_for_nodes(folder, [member], began)
     return status(name)
 
@@ -196,10 +200,14 @@ def _check_tun() -> None:
 
 
 def _start(
-    folder: state.Folder, lab: spec.Lab, tools: toolchain.Toolchain, parts: tuple[str, ...]
+    folder: state.Folder,
+    lab: spec.Lab,
+    tools: toolchain.Toolchain,
+    parts: tuple[str, ...],
+    empty: Path,
 ) -> spec.Lab:
-    """Start the supervisor and return when it listens; the lab with its port chosen."""
-    empty = databases.ensure(tools)
+    """Start the supervisor and return when it listens; the lab with its port chosen. `empty` is the
+    folder of databases to begin with."""
     with _listen(lab.port) as listening:
         lab = replace(lab, port=listening.getsockname()[1])
         orders = {

@@ -66,7 +66,7 @@ def test_the_overview_names_the_networks_pods_with_mtu_and_free_addresses(
     section = lines[lines.index("blue") :]
     about = " ".join(section[1:3])
     # 254 hosts, of which two have a pod; the rest can be given.
-    assert "layer2  10.100.0.0/24  fd01::/64  MTU 1400  252 free" in about
+    assert "layer2  10.100.0.0/24  fd01::/64  MTU 1300  252 free" in about
     for node in ("node1", "node2"):
         addresses = network_status(cluster.get(f"on-{node}"))[1]["ips"]
         (line,) = [line for line in section if f"on-{node}" in line and node in line.split()]

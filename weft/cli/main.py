@@ -13,6 +13,7 @@ import io
 import itertools
 import json
 import os
+import re
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -58,7 +59,8 @@ def application(argv: Sequence[str]) -> typer.Typer:
         if hasattr(loaded, "app"):
             app.add_typer(loaded.app, name=name, help=summary)
         else:
-            app.command(name)(loaded.command)
+            kind = getattr(loaded, "COMMAND_CLASS", None)
+            app.command(name, cls=kind)(loaded.command)
     return app
 
 
@@ -109,7 +111,13 @@ def fail(error: errors.WeftError, *, as_json: bool) -> None:
         return
     typer.secho(f"Error: {error}", fg=typer.colors.RED, err=True, color=output.color())
     if error.hint:
-        typer.echo(f"  {error.hint}", err=True)
+        typer.echo(f"  {pasteable(error.hint)}", err=True)
+
+
+def pasteable(hint: str) -> str:
+    """The hint with weft's commands as this one was called, so that they can be pasted."""
+    known = "|".join((*COMMANDS, *labs.OWN_COMMANDS))
+    return re.sub(rf"\bweft (?=(?:{known})\b)", lambda _: f"{output.program()} ", hint)
 
 
 def main() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -43,7 +44,8 @@ STYLES = {
 
 Option = Annotated[Output, typer.Option("--output", "-o", help="For people, or for scripts.")]
 
-Report = Callable[[str, float], None]  # (what is being done, fraction done)
+# (what is being done, fraction done; None where nobody knows how much there is)
+Report = Callable[[str, float | None], None]
 
 
 def color() -> bool | None:
@@ -130,12 +132,15 @@ def plain(lines: Iterable[Line]) -> str:
 
 
 def counting(report: Report, what: str) -> Callable[[Mapping[str, object]], None]:
-    """A listener that reports, of the events that count, how many of a total are ready."""
+    """A listener that reports, of the events that count, how many of a total are ready; and steps,
+    of which nobody knows how long they take."""
 
     def tell(event: Mapping[str, object]) -> None:
         ready, total = event.get("ready"), event.get("total")
         if isinstance(ready, int) and isinstance(total, int):
             report(what, ready / total)
+        elif isinstance(event.get("step"), str):
+            report(str(event["step"]), None)
 
     return tell
 
@@ -153,9 +158,31 @@ def progress(output: Output) -> Iterator[Report]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         tasks: dict[str, TaskID] = {}
 
-        def report(what: str, fraction: float) -> None:
+        def report(what: str, fraction: float | None) -> None:
             if what not in tasks:
-                tasks[what] = bar.add_task(what, total=1.0)
+                for earlier in tasks.values():  # what came before is done
+                    bar.update(earlier, total=1.0, completed=1.0)
+                tasks[what] = bar.add_task(what, total=None if fraction is None else 1.0)
             bar.update(tasks[what], completed=fraction)
 
         yield report
+
+
+@contextlib.contextmanager
+def working(output: Output, what: str) -> Iterator[None]:
+    """The same for one step of which nobody knows how long it takes."""
+    with progress(output) as report:
+        report(what, None)
+        yield
+
+
+def program() -> str:
+    """How this command was called, so that what a hint shows can be pasted: `weft` where that is
+    this program, else its path."""
+    called = sys.argv[0]
+    if not os.path.basename(called).startswith("weft"):
+        return "weft"  # as a module, or by another program
+    found = shutil.which("weft")
+    if found and os.path.exists(called) and os.path.samefile(found, called):
+        return "weft"
+    return shlex.quote(called)

@@ -19,6 +19,7 @@ from rich.text import Text
 from weft.cli import columns, matrix, output
 from weft.kube import client as kube
 from weft_lab import spec, up
+from weft_lab.cli.names import LabCommand, export, interruptible, option
 from weft_lab.demos import machines, manifests, policies, stage, three_vms
 from weft_lab.runtime import toolchain
 
@@ -40,18 +41,19 @@ class Shown:
     say: Callable[[Console], None]
 
 
+COMMAND_CLASS = LabCommand
+
+
 def command(
     which: Annotated[Which, typer.Argument(help="What to show.")] = Which.three_vms,
-    name: Annotated[
-        str, typer.Option("--name", "-n", help="The lab to show it in.")
-    ] = spec.DEFAULT_NAME,
+    name: Annotated[str, typer.Option("--name", help="The lab to show it in.")] = spec.DEFAULT_NAME,
     form: output.Option = output.Output.text,
 ) -> None:
     """Bring up a lab of three nodes, boot the demo's machines and check what they can do.
 
     Exit status 0 only if every check holds. The lab stays.
     """
-    with output.progress(form) as report:
+    with interruptible(name), output.progress(form) as report:
         tools = toolchain.ensure(report)
         tell = output.counting(report, "starting the lab")
         lab = up.up(name, spec.Wishes(nodes=3), tools=tools, tell=tell)
@@ -130,23 +132,25 @@ def _scene(scene: policies.Scene) -> dict[str, Any]:
 
 
 def _say_hints(lab: Mapping[str, Any], which: Which) -> None:
-    option = "" if lab["name"] == spec.DEFAULT_NAME else f" --name {lab['name']}"
+    weft, named = output.program(), option(lab["name"])
+    chosen = option(lab["name"], word="--lab")
     hints = {
         Which.three_vms: (
-            f"  .venv/bin/weft lab console nico-demo-vm/web1{option}     ({LOGIN}; Ctrl-] leaves)",
-            f"  .venv/bin/weft lab exec{option} node1 -- ovn-nbctl show",
+            f"  {weft} lab console nico-demo-vm/web1{named}     # {LOGIN}; Ctrl-] leaves",
+            f"  {weft} lab exec{named} node1 -- ovn-nbctl show",
         ),
         Which.policies: (
-            f"  .venv/bin/weft matrix {policies.NETWORK}{option} -o reach.svg",
-            f"  .venv/bin/weft matrix {policies.NETWORK}{option} --port tcp/80",
+            f"  {weft} matrix {policies.NETWORK}{chosen} -o reach.svg",
+            f"  {weft} matrix {policies.NETWORK}{chosen} --port tcp/80",
             f"  kubectl describe multi-policy {policies.POLICY.partition('/')[2]}",
         ),
     }
     for line in (
         "\nThe lab is yours; try:",
-        f"  export KUBECONFIG={lab['kubeconfig']}; kubectl get vm,nad,pods -A",
+        f"  {export(lab['kubeconfig'])}; kubectl get vm,nad,pods -A",
         *hints[which],
-        f"and when you are done: {f'.venv/bin/weft lab down{option}' if option else 'make down'}",
+        "and when you are done:",
+        f"  {weft} lab down{named}",
     ):
         typer.echo(line)
 

@@ -12,11 +12,10 @@ import typer
 from weft import errors
 from weft.cli import output
 from weft_lab import spec
+from weft_lab.cli.names import Name
 
 # Everything after the target belongs to the command that is run.
 REST = {"allow_interspersed_args": False, "ignore_unknown_options": True}
-
-Name = Annotated[str, typer.Option("--name", "-n", help="Which lab.")]
 
 
 def execute(
@@ -55,7 +54,9 @@ def execute(
 def console(
     vm: Annotated[str, typer.Argument(help="The virtual machine: NAME or NAMESPACE/NAME.")],
     name: Name = spec.DEFAULT_NAME,
-    namespace: Annotated[str, typer.Option(help="Its namespace, if VM does not say.")] = "default",
+    namespace: Annotated[
+        str, typer.Option("--namespace", "-n", help="Its namespace, if VM does not say.")
+    ] = "default",
     quiet: Annotated[
         float, typer.Option(help="With piped input: leave after so many silent seconds.")
     ] = 2.0,

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 
 from weft import errors
 from weft.app import settings
-from weft.cli import output
+from weft.cli import columns, output
 from weft_lab import spec, state
 from weft_lab.cli import enter, status
+from weft_lab.cli.names import LabCommand, Name, export, interruptible, option
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
-app.command("exec", context_settings=enter.REST)(enter.execute)
-app.command("console")(enter.console)
-
-Name = Annotated[
-    str, typer.Option("--name", "-n", help="Name of the lab; several can run at once.")
-]
+app.command("exec", cls=LabCommand, context_settings=enter.REST)(enter.execute)
+app.command("console", cls=LabCommand)(enter.console)
 
 Subnets = Annotated[
     str | None,
@@ -50,7 +47,7 @@ Disks = Annotated[
 ]
 
 
-@app.command("up")
+@app.command("up", cls=LabCommand)
 def up_(
     name: Name = spec.DEFAULT_NAME,
     nodes: Annotated[
@@ -99,7 +96,7 @@ def up_(
     )
     spec.change(spec.Lab(name=name), wishes, running=False)  # refuse nonsense before downloading
     before = state.Folder.of(name).load()
-    with output.progress(form) as report:
+    with interruptible(name), output.progress(form) as report:
         tools = toolchain.ensure(report)
         tell = output.counting(report, "starting the lab")
         found = up.up(name, wishes, tools=tools, tell=tell)
@@ -115,11 +112,9 @@ def absolute(folder: str) -> str:
 
 
 def _say_up(found: Mapping[str, Any], before: int) -> None:
-    name = found["name"]
-    option = "" if name == spec.DEFAULT_NAME else f" --name {name}"
     typer.echo(became(found, before))
-    typer.echo(f"  export KUBECONFIG={found['kubeconfig']}")
-    typer.echo(f"  weft lab status{option}")
+    typer.echo(f"  {export(found['kubeconfig'])}")
+    typer.echo(f"  {output.program()} lab status{option(found['name'])}")
 
 
 def became(found: Mapping[str, Any], before: int) -> str:
@@ -133,7 +128,7 @@ def became(found: Mapping[str, Any], before: int) -> str:
     return f"Lab {found['name']!r} was up already: {words}."
 
 
-@app.command("reboot")
+@app.command("reboot", cls=LabCommand)
 def reboot_(
     node: Annotated[str, typer.Argument(help="Which node: node1, say.")],
     name: Name = spec.DEFAULT_NAME,
@@ -142,13 +137,13 @@ def reboot_(
     """Cut a node's power, which loses its daemons, pods and databases, and start it again."""
     from weft_lab import up
 
-    with output.progress(form) as report:
+    with interruptible(name), output.progress(form) as report:
         tell = output.counting(report, f"rebooting {node}")
         found = up.reboot(name, node, tell=tell)
     output.emit(form, found, lambda: typer.echo(f"{node} of lab {name!r} is up again."))
 
 
-@app.command("status")
+@app.command("status", cls=LabCommand)
 def status_(name: Name = spec.DEFAULT_NAME, form: output.Option = output.Output.text) -> None:
     """Show the lab's nodes and virtual machines; exit status 1 if the lab does not run."""
     from weft_lab import cluster, up
@@ -161,20 +156,56 @@ def status_(name: Name = spec.DEFAULT_NAME, form: output.Option = output.Output.
         raise typer.Exit(1)
 
 
-@app.command("down")
+@app.command("list", cls=LabCommand)
+def list_(form: output.Option = output.Output.text) -> None:
+    """Show the labs of this user: which run, how many nodes they have, and their kubeconfigs."""
+    found = [_listed(folder) for folder in state.folders()]
+    output.emit(form, found, lambda: _say_labs(found))
+
+
+def _listed(folder: state.Folder) -> dict[str, Any]:
+    try:
+        lab = folder.load()
+    except errors.WeftError:
+        lab = None  # its record is broken: `weft lab down` removes it
+    peer = folder.connect()
+    if peer is not None:
+        peer.close()
+    return {
+        "name": folder.path.name,
+        "state": "running" if peer is not None else "stopped" if lab else "broken",
+        "nodes": lab.nodes if lab else 0,
+        "kubeconfig": str(folder.kubeconfig),
+    }
+
+
+def _say_labs(found: Sequence[Mapping[str, Any]]) -> None:
+    if not found:
+        typer.echo(f"There is no lab. {output.program()} lab up starts one.")
+        return
+    rows = [["lab", "state", "nodes", "kubeconfig"]]
+    rows += [[str(one[key]) for key in ("name", "state", "nodes", "kubeconfig")] for one in found]
+    typer.echo("\n".join(columns.aligned(rows)))
+
+
+@app.command("down", cls=LabCommand)
 def down_(name: Name = spec.DEFAULT_NAME, form: output.Option = output.Output.text) -> None:
     """Remove the lab: everything that runs, and its objects."""
     from weft_lab import up
 
-    _say_end(form, name, "removed", up.down(name), "was not there")
+    with interruptible(name), output.working(form, "removing the lab"):
+        done = up.down(name)
+    _say_end(form, name, "removed", done, "was not there")
 
 
-@app.command("stop")
+@app.command("stop", cls=LabCommand)
 def stop_(name: Name = spec.DEFAULT_NAME, form: output.Option = output.Output.text) -> None:
     """End everything that runs and keep the lab's objects for the next `up`."""
     from weft_lab import up
 
-    _say_end(form, name, "stopped", up.stop(name), "was not running")
+    with interruptible(name), output.working(form, "stopping the lab"):
+        done = up.stop(name)
+    _say_end(form, name, "stopped", done, "was not running")
 
 
 def _say_end(form: output.Output, name: str, verb: str, done: bool, otherwise: str) -> None:
@@ -182,7 +213,7 @@ def _say_end(form: output.Output, name: str, verb: str, done: bool, otherwise: s
     output.emit(form, {"name": name, verb: done}, lambda: typer.echo(f"Lab {name!r} {words}."))
 
 
-@app.command("kubeconfig")
+@app.command("kubeconfig", cls=LabCommand)
 def kubeconfig_(name: Name = spec.DEFAULT_NAME, form: output.Option = output.Output.text) -> None:
     """Print the lab's kubeconfig: weft lab kubeconfig > lab.yaml."""
     path = state.Folder.of(name).kubeconfig
@@ -192,7 +223,7 @@ def kubeconfig_(name: Name = spec.DEFAULT_NAME, form: output.Option = output.Out
         raise errors.Unavailable(
             "this lab has no kubeconfig yet",
             where=f"lab {name!r}",
-            hint=f"weft lab up --name {name}",
+            hint=f"weft lab up{option(name)}",
         ) from None
     data = {"name": name, "path": str(path), "kubeconfig": json.loads(text)}
     output.emit(form, data, lambda: typer.echo(text, nl=False))

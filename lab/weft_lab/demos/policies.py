@@ -80,14 +80,14 @@ async def play(
     with contextlib.suppress(client.NotFound):  # the demo was shown in this lab before
         await api.delete(resources.MULTINETWORKPOLICIES, name, namespace)
     vms = await stage.prepare(api, others, report)
-    report("pinging without a policy", 0.0)
+    report("pinging without a policy", None)
     before = await _converged(api, peer, "all reach all", VMS)
     report("pinging without a policy", 1.0)
     await manifests.apply(api, policy)
-    report("waiting for the policy", 0.0)
+    report("waiting for the policy", None)
     await _wait(api)
     report("waiting for the policy", 1.0)
-    report("pinging with the policy", 0.0)
+    report("pinging with the policy", None)
     after = await _converged(api, peer, "only vm1, vm2 and vm3 reach anyone", ADMITTED)
     report("pinging with the policy", 1.0)
     return vms, [before, after]

@@ -15,7 +15,7 @@ from weft_lab.demos import machines, manifests
 
 BOOT_SECONDS = 300.0  # four guests may share two slow cores
 
-Report = Callable[[str, float], None]
+Report = Callable[[str, float | None], None]
 
 
 async def prepare(

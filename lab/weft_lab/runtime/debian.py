@@ -32,10 +32,11 @@ NOT_UNPACKED = re.compile(
     r"|openssl-provider|ca-certificates|init-system|bsdutils|util-linux$|tzdata|lsb-base)"
 )
 
-Report = Callable[[str, float], None]  # (what is being done, fraction done)
+# (what is being done, fraction done; None where nobody knows how much there is)
+Report = Callable[[str, float | None], None]
 
 
-def quiet(_what: str, _fraction: float) -> None:
+def quiet(_what: str, _fraction: float | None) -> None:
     """A `Report` that says nothing."""
 
 

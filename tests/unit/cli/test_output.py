@@ -10,11 +10,18 @@ from weft.observe.render.grid_text import Span
 
 
 def test_only_events_that_count_move_the_bar() -> None:
-    reported: list[tuple[str, float]] = []
+    reported: list[tuple[str, float | None]] = []
     tell = output.counting(lambda what, done: reported.append((what, done)), "starting")
     for event in ({"ready": 1, "total": 4}, {"name": "node1"}, {"ready": "x", "total": 4}):
         tell(event)
     assert reported == [("starting", 0.25)]
+
+
+def test_a_step_moves_no_bar_and_is_told() -> None:
+    reported: list[tuple[str, float | None]] = []
+    tell = output.counting(lambda what, done: reported.append((what, done)), "starting")
+    tell({"step": "waiting for the nodes"})
+    assert reported == [("waiting for the nodes", None)]
 
 
 def test_a_picture_goes_to_the_screen_or_to_a_file(

@@ -1,0 +1,60 @@
+"""Options that name a lab, hints that can be pasted, and what an interrupted command leaves."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from weft import errors
+from weft.cli import output
+from weft_lab import spec, state
+
+Name = Annotated[str, typer.Option("--name", help="Name of the lab; several can run at once.")]
+
+
+class LabCommand(TyperCommand):
+    """A command of the lab. `-n` was the lab's name once; it is a namespace in all commands."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        known = {opt for param in self.params for opt in param.opts}
+        own = args[: args.index("--")] if "--" in args else args
+        if not ctx.allow_interspersed_args:  # what follows the first word belongs to that
+            words = [place for place, word in enumerate(own) if not word.startswith("-")]
+            named = [place for place in words if place == 0 or own[place - 1] not in known | {"-n"}]
+            own = own[: named[0]] if named else own
+        if "-n" not in known and any(word[:2] == "-n" for word in own):
+            rule = "is a namespace in all commands: a lab is named by --name"
+            raise errors.InvalidInput(ctx.command_path, "-n", None, rule)
+        return super().parse_args(ctx, args)
+
+
+def option(name: str, *, word: str = "--name") -> str:
+    """What chooses the lab in a command that is shown; nothing if it is the default one."""
+    return "" if name == spec.DEFAULT_NAME else f" {word} {name}"
+
+
+def export(kubeconfig: str) -> str:
+    """What makes kubectl and weft use this kubeconfig, wherever it is."""
+    return f"export KUBECONFIG={shlex.quote(kubeconfig)}"
+
+
+@contextlib.contextmanager
+def interruptible(name: str) -> Iterator[None]:
+    """On Ctrl-C, say what of the lab is left running, and how to end it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        program = output.program()
+        peer = state.Folder.of(name).connect()
+        if peer is None:
+            left = f"nothing of lab {name!r} runs; {program} lab up{option(name)} starts it"
+        else:
+            peer.close()
+            left = f"lab {name!r} goes on running; {program} lab down{option(name)} ends it"
+        typer.echo(f"\nInterrupted: {left}.", err=True)
+        raise
