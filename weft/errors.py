@@ -1,13 +1,13 @@
 """Every error that weft raises on purpose, and nothing else.
 
     WeftError                what went wrong, where, and what to do about it
-    ├── InvalidInput         a user's object breaks a rule; retrying the same input is pointless
-    ├── Conflict             valid alone, but taken: an address, a MAC, a name; may clear later
-    │   └── Exhausted        nothing free is left in a pool
-    ├── NotReady             something this waits for is not there yet; retry when it changes
-    └── Unavailable          an edge failed: a socket, a daemon, a command; retry with back-off
+    ├── InvalidInput         a user's object breaks a rule; a retry of the same input fails again
+    ├── Conflict             the request is valid, but somebody else holds the address, MAC or name
+    │   └── Exhausted        a pool has nothing free
+    ├── NotReady             something that this needs does not exist yet; retry when it changes
+    └── Unavailable          a socket, daemon or command failed; retry with back-off
 
-`retry` says whether trying again, with nothing changed by the user, can succeed.
+`retry` says whether a retry can succeed without a change by the user.
 A command prints `str(error)` and `error.hint`; a controller makes an Event of them.
 """
 
@@ -19,7 +19,7 @@ _LONGEST_SHOWN = 80
 
 
 def as_written(value: object) -> str:
-    """A value as the authors of manifests write it: JSON, not Python, and short."""
+    """`value` in the notation of a manifest: JSON, shortened where it is long."""
     try:
         text = json.dumps(value, ensure_ascii=False, default=str)
         text.encode()
@@ -31,7 +31,7 @@ def as_written(value: object) -> str:
 
 
 class WeftError(Exception):
-    """`what` is a full sentence without its full stop; `where` names the object and field."""
+    """`what` is a sentence without its full stop; `where` names the object and field."""
 
     retry = False
 
@@ -45,7 +45,7 @@ class WeftError(Exception):
         return f"{self.where}: {self.what}" if self.where else self.what
 
     def in_full(self, *, named: bool = True) -> str:
-        """With the remedy, for one line; not `named` where the line names the object already."""
+        """The message and the hint on one line; not `named` leaves out the object's name."""
         said = str(self) if named else self.what
         return f"{said} ({self.hint})" if self.hint else said
 
@@ -62,7 +62,7 @@ class InvalidInput(WeftError):
 
 
 class Conflict(WeftError):
-    """What was asked for is held by somebody else; `field` is what asked for it."""
+    """Somebody else holds what the object asks for; `field` is the field that asks."""
 
     retry = True
 
@@ -72,11 +72,11 @@ class Conflict(WeftError):
 
 
 class Exhausted(Conflict):
-    """Nothing free is left in a pool."""
+    """A pool has nothing free."""
 
 
 class NotReady(WeftError):
-    """Something this waits for is not there yet."""
+    """Something that this needs does not exist yet."""
 
     retry = True
 

@@ -1,7 +1,6 @@
-"""The words of label selectors: which labels does one ask for, and who has them?
+"""Label selectors: their requirements, and whether labels meet them.
 
-Frozen data and what it means by itself, as Kubernetes has it; how a selector is read is
-`weft.api.selectors`'s.
+Frozen data with Kubernetes' semantics; `weft.api.selectors` parses selectors.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ class Operator(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Requirement:
-    """One condition on labels; `values` only for In and NotIn. A matchLabels entry is an In."""
+    """One requirement on labels; `values` is for In and NotIn. A matchLabels entry is an In."""
 
     key: str
     operator: Operator
     values: tuple[str, ...] = ()
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """NotIn also matches where the label is absent, as in Kubernetes."""
+        """NotIn also matches labels without the key, as in Kubernetes."""
         match self.operator:
             case Operator.IN:
                 return labels.get(self.key) in self.values
@@ -41,10 +40,9 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """All requirements hold; none: everything is selected.
+    """Matches labels that meet all requirements; without requirements it matches everything.
 
-    Sorted and without repetition, so that selectors that mean the same for being written in
-    another order are equal.
+    Requirements are sorted and unique, so selectors that differ in order only are equal.
     """
 
     requirements: tuple[Requirement, ...] = ()

@@ -1,7 +1,7 @@
-"""Which readers hear of changes, and how is a change repeated that a reader failed on?
+"""Tells readers of changes, and repeats a change for a reader that fails on it.
 
-A reader that raises an exception is told again, with back-off, until it takes the change in: it is
-owed what it has not heard. Meanwhile others are told as ever, and `trouble` says so.
+A reader that raises an exception gets the change again, with back-off, until it accepts it. Other
+readers get their changes meanwhile, and `trouble` reports the failure.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
-# Called with a key and what is behind it before and after; None where nothing is.
+# Called with a key and its value before and after the change; None for no value.
 Listener = Callable[[str, T | None, T | None], None]
-# The steps that lead from one to the other, as readers expect them: one after another.
+# The intermediate steps from the old value to the new one, in the order that readers expect.
 Steps = Callable[[T | None, T | None], Iterable[tuple[T | None, T | None]]]
 
 PAUSES = (0.2, 10.0)  # first and longest, in seconds
@@ -27,7 +27,7 @@ def one_step(old: T | None, new: T | None) -> Iterable[tuple[T | None, T | None]
 
 
 class Listeners(Generic[T]):
-    """The readers of one kind of thing; `current` says what is behind a key now."""
+    """The readers of one kind of object; `current` returns a key's value now."""
 
     def __init__(
         self, what: str, current: Callable[[str], T | None], steps: Steps[T] = one_step
@@ -36,7 +36,7 @@ class Listeners(Generic[T]):
         self._current = current
         self._steps = steps
         self._listeners: list[Listener[T]] = []
-        # What a reader was told last of a key that it is owed the rest of.
+        # By reader and key: the last value that the reader accepted, while it lacks a later one.
         self._owed: dict[tuple[Listener[T], str], T | None] = {}
         self._pause = PAUSES[0]
         self._timer: asyncio.TimerHandle | None = None
@@ -47,13 +47,13 @@ class Listeners(Generic[T]):
 
     @property
     def trouble(self) -> str:
-        """Empty while every reader knows all."""
+        """Why some reader lacks a change; empty if none does."""
         if not self._owed:
             return ""
         return f"{len(self._owed)} changes of {self._what} are not processed yet: {self._said}"
 
     def add(self, listener: Listener[T]) -> Callable[[], None]:
-        """Have it told from now on; returns how to end it."""
+        """Tell `listener` of changes from now on; returns the function that removes it."""
         self._listeners.append(listener)
 
         def remove() -> None:
@@ -68,24 +68,24 @@ class Listeners(Generic[T]):
             self.tell_one(listener, key, old, new)
 
     def tell_one(self, listener: Listener[T], key: str, old: T | None, new: T | None) -> None:
-        """Tell one reader, who may be owed what went before: then both in one."""
+        """Tell one reader. If it lacks an earlier change of the key, it gets both as one."""
         if self._owed and (listener, key) in self._owed:
             self._settle(listener, key)
             return
         try:
             listener(key, old, new)
-        except Exception as error:  # one reader's fault must not cost the others their view
+        except Exception as error:  # one reader's mistake must not keep changes from the others
             self._owed[listener, key] = old
             self._failed(key, error)
 
     def close(self) -> None:
-        """Nobody is told anything any more."""
+        """Remove all readers."""
         self._owed.clear()
         if self._timer is not None:
             self._timer.cancel()
 
     def _settle(self, listener: Listener[T], key: str) -> None:
-        """From what the reader was told last to what is there now; step by step."""
+        """Bring a reader from the last value that it accepted to the current one, step by step."""
         told = self._owed.pop((listener, key))
         for old, new in self._steps(told, self._current(key)):
             try:
@@ -108,7 +108,7 @@ class Listeners(Generic[T]):
     def _again(self) -> None:
         self._timer = None
         for listener, key in tuple(self._owed):
-            if (listener, key) in self._owed:  # a reader may have ended meanwhile
+            if (listener, key) in self._owed:  # the reader may have been removed meanwhile
                 self._settle(listener, key)
         if not self._owed:
             self._pause, self._said = PAUSES[0], ""

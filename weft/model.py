@@ -1,7 +1,7 @@
-"""The words that all of weft speaks: frozen data, no Kubernetes, no OVN, no I/O.
+"""The types that all of weft shares: frozen data, no Kubernetes, no OVN, no I/O.
 
-Read from top to bottom, this is the way of the data: a network is declared, a pod asks to be
-attached, the cluster manager allocates, every zone that needs it makes a port of it.
+The file follows the data: a NAD declares a network, a pod asks for an attachment, the cluster
+manager allocates, and every zone that needs it makes a port.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class Topology(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Dhcp:
-    """What OVN's DHCP servers say on a network beyond address, lease and MTU.
+    """The DHCP options of a network beyond address, lease and MTU.
 
-    `enabled` False serves nothing. Empty tuples mean: do not send the option. No router is
-    ever sent unless configured, so that an overlay never steals a guest's default route.
-    `servers`: pods and virtual machines, "<namespace>/<name>", that may serve DHCP themselves.
+    Not `enabled`: the network has no DHCP server. An empty tuple: the option is not sent. A router
+    is sent only if configured, so a secondary network never takes a guest's default route.
+    `servers`: pods and virtual machines, "<namespace>/<name>", that may be DHCP servers themselves.
     """
 
     enabled: bool = True
@@ -52,7 +52,7 @@ class Dhcp:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Which namespaces may use a network beside its owner's; None: nothing is said of it."""
+    """The namespaces that may use a network beside its owner's; None: the NAD does not say."""
 
     namespaces: tuple[str, ...] | None = None
     selector: Selector | None = None
@@ -64,17 +64,17 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class NetworkSpec:
-    """What a NetworkAttachmentDefinition's config says about its network.
+    """A network as the configuration of a NAD declares it.
 
-    All definitions that share `name` must agree on every field but `access`: they are one network,
-    and who may use it is for the first of them to say, which owns it.
-    `subnets` holds at most one of each family for weft's own topologies; empty means that
-    weft assigns no addresses (the pod or guest brings its own).
-    `reserved_subnets` are given only to who asks for an address in them; `exclude_subnets` are
-    somebody else's and given to nobody.
-    `host_prefix` (layer3 only): length of the subnet that each node gets, by subnet position.
+    All NADs with one `name` are one network and must agree on every field but `access`, which the
+    network's owner (the first of them) decides.
+    `subnets` has at most one of each family for flat topologies; empty: weft assigns no addresses,
+    the pod or guest brings its own.
+    `reserved_subnets` are given only to pods that ask for an address in them; `exclude_subnets` to
+    nobody.
+    `host_prefix` (layer3 only): prefix length of a node subnet, in the order of `subnets`.
     `mtu` is in bytes, as the guest sees it.
-    `routers`: pods and virtual machines, "<namespace>/<name>", that may be routers of the network.
+    `routers`: pods and virtual machines, "<namespace>/<name>", that may act as routers.
     """
 
     name: str
@@ -95,9 +95,9 @@ class NetworkSpec:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A network with the id that the cluster manager gave it (0 is the default network).
+    """A network with the id from the cluster manager (0 is the default network).
 
-    `owner` is the key of the definition that declared it first; "" while that is not known.
+    `owner` is the key of the NAD that declared it first, "" if that is unknown.
     """
 
     spec: NetworkSpec
@@ -110,7 +110,7 @@ class Network:
 
     @property
     def is_default(self) -> bool:
-        """Whether this is the cluster's own network, which every pod is on."""
+        """Whether this is the default network, which every pod is on."""
         return self.id == 0
 
 
@@ -123,7 +123,7 @@ class Segment(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PodRef:
-    """One incarnation of a pod: a pod that is made again under its name has another uid."""
+    """One incarnation of a pod: a recreated pod has the same name and another uid."""
 
     namespace: str
     name: str
@@ -136,13 +136,13 @@ class PodRef:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """One element of a pod's network selection annotation.
+    """One selection element of a pod.
 
-    `nad` is "<namespace>/<name>". `key` is what names this attachment in the pod's allocation
-    annotation: the same as `nad`, or "<nad>/<n>" for the n-th repetition of it in one pod
-    (n counts from 1 at the second). `interface` is the name in the pod, "net<i+1>" unless asked.
-    `identity` says whose NIC it is beyond the life of a pod: a machine's, or the next pod's of the
-    same name. A NIC without addresses has its MAC of it.
+    `nad` is "<namespace>/<name>". `key` names the attachment in the annotation of allocations:
+    `nad`, or "<nad>/<n>" for its n-th repetition in one pod (the second one has n = 1). `interface`
+    is the name in the pod, "net<i+1>" by default. `identity` names the owner of the NIC beyond one
+    pod's life: a virtual machine, or the next pod of the same name. The MAC of a NIC without
+    addresses derives from it.
     """
 
     nad: str
@@ -157,7 +157,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`dest` through `next_hop`."""
+    """A route to `dest` through `next_hop`."""
 
     dest: Subnet
     next_hop: Address
@@ -165,9 +165,9 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """What the cluster manager decided for one attachment: the annotation's entry.
+    """What the cluster manager allocated to one attachment: one entry of the annotation.
 
-    `mac` in lower case with colons. `tunnel_id` is the port's key on the network's datapath
+    `mac` is in lower case with colons. `tunnel_id` is the port's key on the network's datapath
     (1..32767), the same in every zone.
     """
 
@@ -181,9 +181,9 @@ class Allocation:
 
 @dataclass(frozen=True, slots=True)
 class IpamClaim:
-    """A claim that keeps a VM's addresses on one network beyond the life of a pod.
+    """An IPAMClaim: it keeps a VM's addresses on one network beyond the life of a pod.
 
-    `network` is the network's name, `addresses` what it holds, `owner_pod` who uses it now.
+    `network` is the network's name, `addresses` what it holds, `owner_pod` the pod that uses it.
     """
 
     namespace: str
@@ -196,10 +196,10 @@ class IpamClaim:
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """How a node's pods leave the cluster: the node's own addresses towards the outside.
+    """A node's gateway router: how the node's pods reach addresses outside the cluster.
 
-    `addresses` with `mac` are the gateway router's on the physical network, `next_hops` its
-    default routes; `interface_id` names the port of the external switch to that network.
+    `addresses` and `mac` are the gateway router's on the physical network, `next_hops` its default
+    routes; `interface_id` names the external switch's port to that network.
     """
 
     mac: str
@@ -211,11 +211,11 @@ class Gateway:
 
 @dataclass(frozen=True, slots=True)
 class NodeInfo:
-    """What a zone must know of a node to reach it: OVN chassis name and tunnel endpoints.
+    """A node as other zones need it: OVN chassis name and tunnel endpoints.
 
-    `id` (from 2) is what node-derived addresses and keys count from; 0 while not allocated.
-    `transit` are the node's addresses on every transit switch; `subnets` is the node's part of
-    each layer3 network, as sorted pairs of network name and subnets (`subnets_of` looks it up).
+    `id` starts at 2; addresses and keys of the node are computed from it; 0: not allocated yet.
+    `transit` are the node's addresses on every transit switch. `subnets` has sorted pairs of a
+    layer3 network's name and its node subnets (`subnets_of` looks one up).
     """
 
     name: str
@@ -227,13 +227,13 @@ class NodeInfo:
     gateway: Gateway | None = None
 
     def subnets_of(self, network: str) -> tuple[Subnet, ...]:
-        """The node's subnets of a layer3 network; none while not allocated."""
+        """The node subnets of a layer3 network; empty while none is allocated."""
         return next((subnets for name, subnets in self.subnets if name == network), ())
 
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """One attachment of one pod as a zone sees it; `node` says where the pod runs."""
+    """One attachment of one pod, as a zone sees it; `node` is where the pod runs."""
 
     pod: PodRef
     key: str

@@ -1,7 +1,8 @@
-"""Every name and key that weft derives, and the way back; no other file composes one.
+"""Every name and key that weft derives, and the functions that parse them again.
 
-Annotation keys that outsiders rely on are ovn-kubernetes' and Multus' own; rows that weft
-writes carry its own prefix, so that it never takes another controller's rows for its own.
+No other file composes a name. Annotation keys that other programs rely on are those of
+ovn-kubernetes and Multus. Rows that weft writes carry weft's own prefix, so weft never mistakes
+another controller's rows for its own.
 """
 
 from __future__ import annotations
@@ -14,25 +15,25 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 CNI_TYPE = "ovn-k8s-cni-overlay"
 
-# Annotations of the field, to the letter.
+# Annotation keys of ovn-kubernetes and Multus, unchanged.
 NETWORKS = "k8s.v1.cni.cncf.io/networks"
 NETWORK_STATUS = "k8s.v1.cni.cncf.io/network-status"
 CHOSEN_DEFAULT = "v1.multus-cni.io/default-network"
 POD_NETWORKS = "k8s.ovn.org/pod-networks"
-# weft's own, beside it: the cluster manager's signature, without which it is nobody's word.
+# weft's annotation beside it: the cluster manager's signature. Allocations without it do not count.
 POD_NETWORKS_SIGNATURE = "weft/pod-networks-signature"
 NETWORK_NAME = "k8s.ovn.org/network-name"
 NETWORK_ID = "k8s.ovn.org/network-id"
-# In the cluster manager's namespace: the Secret with which it signs, and the ConfigMap that says by
-# which keys its signatures are known.
+# The Secret with the cluster manager's signing key, and the ConfigMap with the public keys by
+# which agents verify signatures. Both are in the cluster manager's namespace.
 SIGNING_KEY = "weft-pod-networks-key"
 SIGNING_KEYS = "weft-pod-networks-keys"
-# KubeVirt's label on the pod of a virtual machine: the machine's name.
+# KubeVirt's label on a virt-launcher pod; its value is the virtual machine's name.
 VM_NAME = "vm.kubevirt.io/name"
-# weft's own, on a definition: the text of its configuration that was accepted last. Zones go by
-# it, so that an edit that breaks a definition does not break the pods that run with it.
+# weft's annotation on a NAD: the configuration that was accepted last. Zones read this one, so an
+# edit that breaks a NAD does not break running pods.
 ACCEPTED_CONFIG = "weft/accepted-config"
-# Likewise: the definition that owns the network, which says who may use it.
+# weft's annotation on a NAD: the NAD that owns the network and decides who may use it.
 NETWORK_OWNER = "weft/network-owner"
 NODE_CHASSIS_ID = "k8s.ovn.org/node-chassis-id"
 NODE_ENCAP_IPS = "k8s.ovn.org/node-encap-ips"
@@ -40,40 +41,40 @@ NODE_ID = "k8s.ovn.org/node-id"
 NODE_SUBNETS = "k8s.ovn.org/node-subnets"
 NODE_TRANSIT = "k8s.ovn.org/node-transit-switch-port-ifaddr"
 NODE_GATEWAY = "k8s.ovn.org/l3-gateway-config"
-# weft's own, a condition of a Node: whether its OVN is of a version with known faults.
+# weft's condition on a Node: whether its OVN version has known faults.
 OVN_CONDITION = "OVNKnownFaults"
 
-# The cluster's own network: its name, its key in the annotations of pods and nodes, what runtimes
-# call it in a CNI call, and its interface in every pod.
+# The default network: its name, its key in annotations of pods and nodes, its name in a CNI call,
+# and its interface in every pod.
 DEFAULT_NETWORK = "default"
 DEFAULT_CNI_NAME = "ovn-kubernetes"
 DEFAULT_INTERFACE = "eth0"
 
-# MultiNetworkPolicies: the definitions whose networks one guards, what a namespace wants logged,
-# and weft's own: enforce or audit, and what of it was accepted last (as ACCEPTED_CONFIG).
+# MultiNetworkPolicies: the NADs whose networks a policy guards, a namespace's ACL logging, and
+# weft's own: enforce or audit, and the policy that was accepted last (compare ACCEPTED_CONFIG).
 POLICY_FOR = "k8s.v1.cni.cncf.io/policy-for"
 ACL_LOGGING = "k8s.ovn.org/acl-logging"
 POLICY_MODE = "weft/policy-mode"
 ACCEPTED_POLICY = "weft/accepted-policy"
 
-# Finalizer of a definition that pods have an allocation on.
+# Finalizer on a NAD while pods have an allocation on it.
 NETWORK_IN_USE = "weft/network-in-use"
 
-# external_ids of the rows that weft owns. OWNER is "<Kind>/<namespace>/<name>" of the
-# Kubernetes object that a row stands for (namespace empty for cluster-wide objects).
+# external_ids of the rows that weft owns. OWNER is "<Kind>/<namespace>/<name>" of the Kubernetes
+# object that the row is made for; namespace is empty for cluster-wide objects.
 OWNER = "weft/owner"
 OWNER_UID = "weft/uid"
 NETWORK = "weft/network"
-SUBNETS = "weft/subnets"  # of a switch that is a network's only one, for who looks at it
+SUBNETS = "weft/subnets"  # on the one switch of a network, for people who read the database
 ATTACHMENT = "weft/attachment"
-# Key of rows in tables that have no name of their own (DHCP_Options, routes, NAT, ACLs).
+# Key of rows in tables that have no name column (DHCP_Options, routes, NAT, ACLs).
 ROW_ID = "weft/id"
-# A key that comes into a row and goes again, so that OVN looks at the row once more; and the port
-# group that does so for all groups.
+# weft adds this key to a row and removes it again to make OVN process the row once more. The port
+# group of this name does so for all port groups.
 TOUCHED = "weft/touched"
 TOUCHED_GROUP = "weft_touched"
 
-# external_ids of OVS interfaces: what OVN and ovn-kubernetes' tools read, then weft's own.
+# external_ids of OVS interfaces: those that OVN and ovn-kubernetes' tools read, then weft's own.
 OVN_NETWORK = "k8s.ovn.org/network"
 OVN_NAD = "k8s.ovn.org/nad"
 IFACE_ID = "iface-id"
@@ -85,23 +86,23 @@ IP_ADDRESSES = "ip_addresses"
 OVN_INSTALLED = "ovn-installed"
 NETNS = "weft/netns"
 
-# Rows of the cluster's own network have no prefix; a network whose prefix one of them begins with
+# Rows of the default network have no prefix. A network whose prefix starts like one of these names
 # carries a hash.
 _BEGINNINGS = ("GR", "ext", "join", "ovn", "transit")
 
-# Tunnel keys: datapaths from the range that northd never hands out by itself; port keys below
-# FIRST_POD_TUNNEL_KEY belong to the platform (router and advertiser ports).
+# Tunnel keys. Datapath keys come from the range that northd never allocates by itself; port keys
+# below FIRST_POD_TUNNEL_KEY belong to weft (router and advertiser ports).
 FIRST_DATAPATH_KEY = 16711683
 FIRST_POD_TUNNEL_KEY = 10
 LAST_TUNNEL_KEY = 32767
 MAX_NETWORKS = 4096
-# Datapaths of one zone alone, each kind with room for all networks. Their keys are fixed as well: a
-# packet that was tracked halfway when a Southbound database was lost goes on in the datapath that
-# has its key now, and must not find itself behind another's gates.
+# Datapaths that exist in one zone only; each kind has room for all networks. Their keys are fixed
+# too: after a lost Southbound database, a packet in connection tracking continues in the datapath
+# that now has its key, which must be the same one and not one with other ACLs.
 FIRST_LOCAL_KEY = 1 << 20
 _LOCAL = ("node switch", "cluster router", "join switch", "gateway router", "external switch")
 ROUTER_TUNNEL_KEY = 2
-# Likewise the ports that lead from a datapath of one zone alone to its neighbours.
+# Port keys, likewise fixed, that lead from a datapath of one zone to its neighbours.
 _TOWARDS = {
     "cluster router": ("node switch", "transit switch", "join switch"),
     "join switch": ("cluster router", "gateway router"),
@@ -109,15 +110,15 @@ _TOWARDS = {
     "external switch": ("gateway router", "physical network"),
 }
 ADVERTISER_TUNNEL_KEY = 1
-# OVN's own limit on the name of an ACL, which is all that its log says of it.
+# OVN's limit on the length of an ACL's name. The ACL log identifies an ACL by this name only.
 _ACL_NAME = 63
-# Where OVN's DHCP replies and the node's router advertisements come from, on every network.
+# Source of OVN's DHCP replies and of the node's router advertisements on every network.
 SERVER_MAC = "0a:58:a9:fe:01:01"
-SERVER_ADDRESS = "169.254.1.1"  # of the DHCP server, by which a guest asks to renew
+SERVER_ADDRESS = "169.254.1.1"  # the DHCP server; guests send renewals to it
 
 
 def definition_of(attachment_key: str) -> str:
-    """The definition's key in an attachment's: "<namespace>/<name>", then perhaps "/<n>"."""
+    """The NAD "<namespace>/<name>" of an attachment key "<namespace>/<name>[/<n>]"."""
     return "/".join(attachment_key.split("/", 2)[:2])
 
 
@@ -148,11 +149,11 @@ def owner_parts(owner: str) -> tuple[str, str, str]:
 
 
 def prefix(key: str) -> str:
-    """The prefix of the rows of a network or attachment: `-` and `/` become `.`, then `_`.
+    """The name prefix of a network's or attachment's rows: `-` and `/` become `.`, then `_`.
 
-    Folding alone would merge `a-b/c` with `a/b-c`, and `a-b` with `a.b`; a key that is not the
-    plainest of those that fold alike carries a hash, so two keys never share a row. The cluster's
-    own network has none.
+    This alone would give `a-b/c` and `a/b-c`, or `a-b` and `a.b`, one prefix. Of the keys that
+    share one, only the plainest goes without a hash, so two keys never share a row. The default
+    network has no prefix.
     """
     if key == DEFAULT_NETWORK:
         return ""
@@ -180,7 +181,7 @@ def cluster_router(network: str) -> str:
 
 
 def transit_switch(network: str) -> str:
-    """The switch that ties the cluster routers of all zones together."""
+    """The switch that joins the cluster routers of all zones."""
     return f"{prefix(network)}transit_switch"
 
 
@@ -232,12 +233,12 @@ def external_switch_port(router: str) -> str:
 
 
 def localnet_port(node: str, physical_network: str) -> str:
-    """The external switch's port to the physical network: the `interface-id` of a gateway."""
+    """The external switch's localnet port; also the `interface-id` of a gateway."""
     return f"{physical_network}_{node}"
 
 
 def address_mac(address: str | IPv4Address | IPv6Address) -> str:
-    """The MAC that goes with an address, by the field's rule: from IPv4, else a hash of IPv6."""
+    """The MAC of an address by ovn-kubernetes' rule: from IPv4, else a hash of IPv6."""
     ip = ip_address(address) if isinstance(address, str) else address
     tail = ip.packed if ip.version == 4 else hashlib.sha256(str(ip).encode()).digest()[:4]
     return (b"\x0a\x58" + tail).hex(":")
@@ -249,20 +250,20 @@ def logical_port(attachment_key: str, namespace: str, pod: str) -> str:
 
 
 def advertiser_port(network: str) -> str:
-    """Name of the logical port that speaks IPv6 router advertisements on a network.
+    """Name of the logical port that sends IPv6 router advertisements on a network.
 
-    The colon tells it from every pod's: no name in Kubernetes has one.
+    The colon separates it from pod ports: no name in Kubernetes has one.
     """
     return f"{prefix(network)}:advertiser"
 
 
 def advertiser_device(network_id: int) -> str:
-    """Name of the OVS port behind it."""
+    """Name of the advertiser port's OVS port."""
     return f"wra{network_id}"
 
 
 def dhcp_options(network: str, family: int) -> str:
-    """ROW_ID of what DHCP says on a network; `family` is 4 or 6."""
+    """ROW_ID of a network's DHCP options; `family` is 4 or 6."""
     return f"dhcp{family}/{network}"
 
 
@@ -272,19 +273,19 @@ def datapath_key(network_id: int) -> int:
 
 
 def local_datapath_key(kind: str, network_id: int) -> int:
-    """Key of a zone's own switch or router of this kind."""
+    """Tunnel key of a zone's own switch or router of this kind."""
     return FIRST_LOCAL_KEY + _LOCAL.index(kind) * MAX_NETWORKS + network_id
 
 
 def local_port_key(kind: str, towards: str) -> int:
-    """Key of the port of such a switch or router that leads to another one."""
+    """Tunnel key of the port that leads from such a switch or router to its neighbour."""
     return 1 + _TOWARDS[kind].index(towards)
 
 
 def host_device(sandbox: str, interface: str) -> str:
-    """Name of the OVS port of one interface of one sandbox; Linux allows 15 characters.
+    """Name of the OVS port of a sandbox's interface, at most 15 characters (IFNAMSIZ).
 
-    Made of both alone, so that a DEL finds the port without any record of the ADD.
+    It depends on these two only, so a CNI DEL finds the port without a record of the ADD.
     """
     return "wp" + hashlib.sha256(f"{sandbox}/{interface}".encode()).hexdigest()[:13]
 
@@ -294,28 +295,28 @@ def is_host_device(name: str) -> bool:
 
 
 def machine_bridge(interface: str) -> str:
-    """The bridge of a pod's interface and a virtual machine's, by KubeVirt's names."""
+    """The bridge between a pod's interface and a virtual machine's, named as KubeVirt names it."""
     return f"k6t-{interface.removeprefix('pod')}"[:15]
 
 
 def row_id(kind: str, which: object, network: str, node: str = "") -> str:
-    """ROW_ID of a route, NAT or ACL of a network; `node` where it leads to one node's part."""
+    """ROW_ID of a network's route, NAT or ACL; `node` is set if it leads to one node's subnet."""
     return "/".join((kind, str(which), network, *([node] if node else [])))
 
 
 def group_id(kind: str, direction: str, network: str, *rest: object) -> str:
-    """ROW_ID of a port group. Each kind has its number of parts, of which the network's name alone
-    may have a slash, so no two groups share one."""
+    """ROW_ID of a port group. Each `kind` has a fixed number of parts, and only the network's name
+    may have a slash, so no two port groups share a ROW_ID."""
     return "/".join((kind, direction, network, *map(str, rest)))
 
 
 def set_id(network: str, members: str, *service: object) -> str:
-    """ROW_ID of an address set: `members` says whose addresses, `service` which port of theirs."""
+    """ROW_ID of an address set of the pods `members`, with one `service` port if it is given."""
     return "/".join(("set", network, members, *map(str, service)))
 
 
 def requirement(key: str, operator: str, values: Iterable[str]) -> str:
-    """A condition on labels as text; what no label can be is quoted, so that no two are alike."""
+    """A label requirement as text; values that no label can have are quoted, so texts differ."""
     said = [text if _LABEL.fullmatch(text) else json.dumps(text) for text in (key, *values)]
     return f"{said[0]} {operator}" + (f" ({','.join(said[1:])})" if said[1:] else "")
 
@@ -325,15 +326,15 @@ _LABEL = re.compile(r"[A-Za-z0-9._/-]*")
 
 
 def identifier(row_id: str) -> str:
-    """What a match calls a port group or an address set: letters and digits, whatever its id.
+    """The name of a port group or address set as a match writes it: letters and digits only.
 
-    Long enough that nobody finds a selector whose set is another's.
+    The hash is long enough that nobody can construct a selector with another set's identifier.
     """
     return "a" + hashlib.sha256(row_id.encode()).hexdigest()[:32]
 
 
 def acl_name(head: str, *tail: object) -> str:
-    """Name of an ACL in OVN's log; where it is too long, a hash stands for the end of `head`."""
+    """Name of an ACL in OVN's log; a hash replaces the end of `head` if it is too long."""
     end = "".join(f":{part}" for part in tail)
     if len(head) + len(end) > _ACL_NAME:
         digest = hashlib.sha256(head.encode()).hexdigest()[:8]

@@ -1,7 +1,7 @@
 """Checks that an attachment's default route can lead where its selection says.
 
-Pure. The kernel of the pod takes only a gateway on a segment of the interface's own addresses, and
-its refusal would name neither the pod nor the field.
+Pure. The pod's kernel accepts only a gateway on a subnet of the interface's own addresses. Its
+error would name neither the pod nor the field, so weft checks first.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ FIELD = "default-route"
 def check(
     where: str, gateways: Iterable[model.Address], addresses: Sequence[model.Interface]
 ) -> None:
-    """Raises InvalidInput for the first gateway that these addresses do not reach."""
+    """Raises InvalidInput for the first gateway that no subnet of `addresses` contains."""
     for gateway in gateways:
         objection = _objection(gateway, addresses)
         if objection:
@@ -28,7 +28,7 @@ def _objection(
     gateway: model.Address, addresses: Sequence[model.Interface]
 ) -> tuple[str, str] | None:
     if gateway.is_link_local and gateway.version == 6:
-        return None  # every interface has such an address of its own
+        return None  # link-local: every interface has such an address
     if not addresses:
         return "cannot be reached: the attachment has no address", "ask for ips, or remove it"
     listed = ", ".join(map(str, addresses))

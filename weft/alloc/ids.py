@@ -1,6 +1,6 @@
-"""Gives out the ids of networks, nodes and ports, which must be the same in every zone.
+"""Allocates the ids of networks, nodes and ports, which must be equal in every zone.
 
-Port keys are one network's; ids of networks and nodes are the cluster's.
+Port keys are unique in one network, ids of networks and nodes in the cluster.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from weft.alloc import ring
 
 
 class Ids:
-    """The numbers `first` to `last`, given in turn; others may be held but are never given."""
+    """The numbers `first` to `last`, allocated in turn; others can be taken but not allocated."""
 
     __slots__ = ("_first", "_ring")
 
@@ -37,7 +37,7 @@ def port_keys() -> Ids:
 
 
 class NamedIds:
-    """Name to id: `kind` is what has the names, `annotation` where an id is noted."""
+    """Ids by name: `kind` is the kind of object, `annotation` the annotation that keeps its id."""
 
     kind: str
     annotation: str
@@ -54,7 +54,7 @@ class NamedIds:
         return self._by_name.get(name)
 
     def reserve(self, name: str, number: int) -> None:
-        """Note that `name` has `number`, as the annotation says."""
+        """Record the `number` in an object's annotation; raises Conflict if it is taken."""
         where = f"{self.kind} {name}"
         if not self.first <= number <= self.last:
             rule = f"must be from {self.first} to {self.last}"
@@ -71,7 +71,7 @@ class NamedIds:
         self._hold(name, number)
 
     def allocate(self, name: str) -> int:
-        """The id of `name`, a new one if it has none."""
+        """The id of `name`, allocated if it has none; raises Exhausted if none is free."""
         if (known := self._by_name.get(name)) is not None:
             return known
         number = self._ids.peek()
@@ -97,7 +97,7 @@ class NamedIds:
 
 
 class NetworkIds(NamedIds):
-    """1 to MAX_NETWORKS-1; 0 is the cluster's own network."""
+    """1 to MAX_NETWORKS-1; 0 is the default network."""
 
     kind = "network"
     annotation = names.NETWORK_ID
@@ -106,7 +106,7 @@ class NetworkIds(NamedIds):
 
 
 class NodeIds(NamedIds):
-    """From FIRST_NODE_ID on; a node's addresses between routers follow from its id."""
+    """From FIRST_NODE_ID on; the addresses of a node on transit switches derive from its id."""
 
     kind = "Node"
     annotation = names.NODE_ID

@@ -1,12 +1,12 @@
 """Records the addresses, MACs and tunnel keys that pods hold on one network.
 
-On a layer3 network each node has a ledger of its own, for its subnets: a segment with a router.
+On a layer3 network each node has its own ledger, for its node subnets.
 
-The pods' annotations are the truth; a ledger is rebuilt from them with `reserve`, in any order,
-and then answers `allocate` and `release`. A call changes all or nothing. No clock, no chance:
-the same calls give the same answers.
+The pods' annotations are the source of truth. `reserve` rebuilds a ledger from them in any order;
+then `allocate` and `release` change it. A call that fails changes nothing. Without clock or random
+numbers, equal calls give equal results.
 
-An owner is "<attachment key>/<pod uid>"; `label` is what messages call it, such as
+An owner is "<attachment key>/<pod uid>"; `label` is its name in messages, such as
 "Pod default/web1".
 """
 
@@ -21,14 +21,14 @@ from weft.alloc.nodesubnets import NodeSubnets
 
 
 class Ledger:
-    """Holders of one network's addresses, MACs and port keys; or of a node's subnets of it."""
+    """Who holds which address, MAC and port key of a network, or of one node's subnets of it."""
 
     def __init__(self, network: model.Network, node_subnets: NodeSubnets | None = None) -> None:
         self.network = network
         self.node_subnets = node_subnets
         spec = network.spec
-        # A router or DNS server that DHCP names is somebody's address, but whoever runs it as a
-        # pod may ask for it.
+        # The routers and DNS servers that DHCP announces are never allocated in turn; the pod that
+        # runs one may request its address.
         servers = tuple(ip_network(address) for address in (*spec.dhcp.routers, *spec.dhcp.dns))
         reserved = (*spec.reserved_subnets, *servers)
         subnets = spec.subnets if node_subnets is None else node_subnets.subnets
@@ -37,15 +37,13 @@ class Ledger:
         own = (*self._platform, names.SERVER_ADDRESS)
         excluded = (*spec.exclude_subnets, *(ip_network(each) for each in own))
         self._pools = {subnet.version: pool.Pool(subnet, excluded, reserved) for subnet in subnets}
-        # The ports of a node's own segment are known to its zone alone: no key to agree on.
+        # The port keys on a node's own switch exist in its zone only; others need not know them.
         self._keys = ids.port_keys() if node_subnets is None else None
         self._allocations: dict[str, model.Allocation] = {}
         self._labels: dict[str, str] = {}
         self._by_address: dict[model.Address, str] = {}
         self._by_mac: dict[str, str] = {}
         self._by_key: dict[int, str] = {}
-
-    # What is held
 
     def get(self, owner: str) -> model.Allocation | None:
         return self._allocations.get(owner)
@@ -54,7 +52,7 @@ class Ledger:
         return len(self._allocations)
 
     def holdings(self) -> dict[str, model.Allocation]:
-        """Every owner with what it holds."""
+        """The allocation of every owner."""
         return dict(self._allocations)
 
     def usage(self) -> tuple[pool.Usage, ...]:
@@ -62,15 +60,13 @@ class Ledger:
         return tuple(each.usage for each in self._pools.values())
 
     def holder(self, held: model.Address | str) -> str:
-        """The label of who holds an address or a MAC, "" if it is free."""
+        """The label of the owner of an address or MAC, "" if it is free."""
         if isinstance(held, str):
             return self._shown(self._by_mac.get(held, ""))
         return self._shown(self._by_address.get(held, ""))
 
-    # What changes it
-
     def reserve(self, owner: str, allocation: model.Allocation, *, label: str = "") -> None:
-        """Note what `owner` has been given before, whether today's rules would give it or not."""
+        """Record an earlier allocation of `owner`, even if today's rules would not allow it."""
         known = self._allocations.get(owner)
         if known is not None:
             self._refuse_override(owner, label, known, allocation)
@@ -86,7 +82,11 @@ class Ledger:
     def allocate(
         self, owner: str, attachment: model.Attachment, *, label: str = ""
     ) -> model.Allocation:
-        """What `owner` gets for `attachment`; what it holds already if it holds something."""
+        """The allocation for `attachment`; the present one if `owner` has one.
+
+        Raises InvalidInput for a request that breaks a rule, Conflict for one that somebody else
+        holds, Exhausted if no address or port key is free.
+        """
         known = self._allocations.get(owner)
         if known is not None:
             return known
@@ -108,7 +108,7 @@ class Ledger:
         return allocation
 
     def release(self, owner: str) -> model.Allocation | None:
-        """Free all that `owner` holds; None if it holds nothing, so that twice is as once."""
+        """Free all that `owner` holds; None if it holds nothing."""
         allocation = self._allocations.pop(owner, None)
         if allocation is None:
             return None
@@ -132,7 +132,7 @@ class Ledger:
             self._labels[owner] = label
         for address in allocation.addresses:
             self._by_address[address.ip] = owner
-            # A network whose subnets were changed may still have pods with older addresses.
+            # The network's subnets may have changed since: pods keep their older addresses.
             if (own := self._pools.get(address.version)) and address.ip in own.subnet:
                 own.take(address.ip, in_turn=in_turn)
         if allocation.mac:
@@ -141,8 +141,6 @@ class Ledger:
             self._by_key[allocation.tunnel_id] = owner
             if self._keys:
                 self._keys.take(allocation.tunnel_id, in_turn=in_turn)
-
-    # How it is chosen
 
     def _choose_addresses(
         self, where: str, owner: str, attachment: model.Attachment
@@ -153,7 +151,7 @@ class Ledger:
         wishes = self._by_family(where, owner, asked)
         chosen: list[model.Interface] = []
         for version, own in self._pools.items():
-            # Nobody is to be the gateway that its own default route names.
+            # A pod must not get the address of the gateway of its own default route.
             address = wishes.get(version) or own.peek(attachment.default_route)
             if address is None:
                 raise self._exhausted(where, own)
@@ -179,8 +177,8 @@ class Ledger:
     def _ways_out(
         self,
     ) -> tuple[tuple[model.Address, ...], tuple[model.Route, ...]]:
-        """Gateways and routes: the node's router leads to the rest of the network, and on the
-        cluster's own to everything else."""
+        """Gateways and routes through the node's router: to the rest of the network, and on the
+        default network to everything."""
         if self.node_subnets is None:
             return (), ()
         routers = {subnet.version: ranges.router(subnet).ip for subnet in self.node_subnets.subnets}
@@ -195,7 +193,7 @@ class Ledger:
     def _free_standing(
         self, where: str, owner: str, asked: Iterable[model.Interface | model.Address]
     ) -> Iterator[model.Interface]:
-        """What is asked for on a network without subnets: weft only sees to it being one's own."""
+        """The requested addresses on a network without subnets: each must only be free."""
         for wish in asked:
             if not isinstance(wish, (IPv4Interface, IPv6Interface)):
                 rule = "needs a prefix length: the network has no subnets to take it from"
@@ -207,7 +205,7 @@ class Ledger:
     def _by_family(
         self, where: str, owner: str, asked: Iterable[model.Interface | model.Address]
     ) -> dict[int, model.Address]:
-        """What is asked for by family, every wish found good and free."""
+        """The requested address of each family, checked and free."""
         wishes: dict[int, model.Address] = {}
         for wish in asked:
             own = self._pools.get(wish.version)
@@ -271,8 +269,6 @@ class Ledger:
         taken = (self._by_mac, self._routers, (names.SERVER_MAC,))
         return next(mac for mac in candidates if not any(mac in each for each in taken))
 
-    # What is refused
-
     def _shown(self, owner: str) -> str:
         return self._labels.get(owner, owner)
 
@@ -300,7 +296,7 @@ class Ledger:
     def _refuse_override(
         self, owner: str, label: str, known: model.Allocation, new: model.Allocation
     ) -> None:
-        """What a running pod has been given never changes."""
+        """Refuse a change of what a running pod has: allocations are final."""
         for field in ("addresses", "mac", "tunnel_id"):
             before, after = getattr(known, field), getattr(new, field)
             if before != after:
@@ -316,6 +312,6 @@ class Ledger:
 
 
 def _platform(subnet: model.Subnet) -> tuple[model.Address, model.Address]:
-    """The addresses of a node's subnet that are the node's: its router's, and one kept free."""
+    """The node's own addresses in its subnet: the router's, and the next, which stays free."""
     router = ranges.router(subnet).ip
     return router, router + 1

@@ -1,8 +1,8 @@
 """Chooses the MAC of a NIC that asks for none.
 
-A function of its address, or of its owner where it has none: the same on every run, and for a
-machine that is started anew, so that neighbours need not learn another (ADR 0075). Whether one is
-free is `ledger.py`'s.
+The MAC is a function of the address, or of the owner if there is no address. So it is equal on
+every run and for a restarted virtual machine, and neighbours need not learn another one (ADR 0075).
+`ledger.py` knows which MACs are free.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from weft import model, names
 
-# Locally administered, unicast: what ovn-kubernetes' own MACs begin with.
+# Locally administered unicast; the prefix of ovn-kubernetes' MACs.
 _PREFIX = b"\x0a\x58"
 
 
@@ -21,10 +21,10 @@ def _text(tail: bytes) -> str:
 
 
 def candidates(addresses: tuple[model.Interface, ...], owner: str) -> Iterator[str]:
-    """MACs for a NIC, best first, without end.
+    """MACs for a NIC in order of preference, without end.
 
-    First the one by the field's rule: from the IPv4 address, else a hash of the IPv6 address.
-    The rest, needed where somebody has asked for that very MAC, are hashes of the owner.
+    The first follows ovn-kubernetes' rule: from the IPv4 address, else a hash of the IPv6
+    address. The others are hashes of the owner, for the case that somebody requested that MAC.
     """
     for address in (*(a for a in addresses if a.version == 4), *addresses)[:1]:
         yield names.address_mac(address.ip)

@@ -1,8 +1,8 @@
-"""Divides a layer3 network into the subnets of its nodes.
+"""Allocates the node subnets of a layer3 network.
 
-The network's subnets are divided into subnets of equal length, one of each family for a node. The
-nodes' annotations are the truth; this is rebuilt from them with `reserve`. Addresses within a
-node's subnet are the ledger's.
+The network's subnets are divided into subnets of equal length; a node gets one of each family. The
+Nodes' annotations are the source of truth, and `reserve` rebuilds this from them. The ledger
+allocates addresses within a node subnet.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from weft.alloc import ring
 
 @dataclass(frozen=True, slots=True)
 class NodeSubnets:
-    """A node's subnets of a layer3 network: a segment of its own, with a router."""
+    """A node's subnets of a layer3 network; its pods' switch has a router port in each."""
 
     node: str
     subnets: tuple[model.Subnet, ...]
 
 
 def check(where: str, key: str, given: NodeSubnets, allocation: model.Allocation) -> None:
-    """Refuses what was given from a subnet that is the node's no more: nothing leads there."""
+    """Refuses an allocation from a subnet that its node no longer has: no route leads there."""
     for address in allocation.addresses:
         if given.subnets and not any(address.ip in subnet for subnet in given.subnets):
             listed = ", ".join(map(str, given.subnets))
@@ -46,7 +46,7 @@ class SubnetPool:
         self._by_subnet: dict[model.Subnet, str] = {}
 
     def get(self, node: str) -> tuple[model.Subnet, ...]:
-        """What `node` has; nothing while a family is missing, which `allocate` adds."""
+        """The node's subnets; empty while a family is missing (`allocate` adds it)."""
         known = self._by_node.get(node, ())
         return known if len(known) == len(self._families) else ()
 
@@ -54,9 +54,9 @@ class SubnetPool:
         return tuple(self._by_node)
 
     def reserve(self, node: str, subnets: tuple[model.Subnet, ...]) -> None:
-        """Note what `node` has been given before; refuses what cannot be one node's.
+        """Record an earlier allocation to `node`; raises InvalidInput or Conflict.
 
-        Families that the network has gained or lost since do not count.
+        Families that the network has gained or lost since are not compared.
         """
         where = f"Node {node}"
         field = f"{names.NODE_SUBNETS}[{self.spec.name!r}]"
@@ -83,7 +83,7 @@ class SubnetPool:
         self._hold(node, subnets)
 
     def allocate(self, node: str) -> tuple[model.Subnet, ...]:
-        """What `node` has, with a new subnet of each family of which it has none."""
+        """The node's subnets, with a new one of each missing family; raises Exhausted."""
         chosen = {subnet.version: subnet for subnet in self._by_node.get(node, ())}
         for (subnet, length), free in self._rings.items():
             number = free.peek() if subnet.version not in chosen else None
@@ -103,7 +103,7 @@ class SubnetPool:
         return subnets
 
     def release(self, node: str) -> bool:
-        """Give back what `node` has; False if it has nothing."""
+        """Free the node's subnets; False if it has none."""
         subnets = self._by_node.pop(node, ())
         for subnet in subnets:
             del self._by_subnet[subnet]
@@ -121,7 +121,7 @@ class SubnetPool:
             place[0].take(place[1], in_turn=in_turn)
 
     def _place(self, given: model.Subnet) -> tuple[ring.Ring, int] | None:
-        """The ring and number of a node's subnet, None if it is none of this network."""
+        """The ring and number of a node subnet; None if it is not one of this network's."""
         for (subnet, length), numbers in self._rings.items():
             if given.version != subnet.version or given.prefixlen != length:
                 continue

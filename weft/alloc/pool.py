@@ -1,6 +1,6 @@
 """Allocates the addresses of one subnet: which are free, and which comes next.
 
-Knows addresses and ranges, not who holds them or why; `ledger.py` does.
+It knows addresses and ranges; `ledger.py` knows who holds them and why.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from weft.alloc import ring, subnets
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """How full a pool is; `total` and `free` count what is given in turn."""
+    """How full a pool is; `total` and `free` count only addresses that are allocated in turn."""
 
     subnet: model.Subnet
     total: int
@@ -24,7 +24,7 @@ class Usage:
 
 
 class Pool:
-    """The addresses of `subnet` but for `excluded`; `reserved` ones only for who names them."""
+    """The addresses of `subnet` without `excluded`; `reserved` ones only on request."""
 
     __slots__ = ("_beyond", "_excluded", "_make", "_ranges", "_ring", "subnet")
 
@@ -39,10 +39,10 @@ class Pool:
         self._excluded = tuple(part for part in excluded if part.version == subnet.version)
         self._ranges = subnets.available(subnet, (*self._excluded, *reserved))
         self._ring = ring.Ring(self._ranges.count)
-        self._beyond: set[int] = set()  # taken by name, where nothing is given in turn
+        self._beyond: set[int] = set()  # taken on request, outside of the addresses given in turn
 
     def peek(self, besides: Container[model.Address] = ()) -> model.Address | None:
-        """The address whose turn it is, None if none is free; those `besides` are passed over."""
+        """The next free address in turn, skipping `besides`; None if none is free."""
         passed: list[int] = []
         while (number := self._ring.peek()) is not None:
             address = self._make(self._ranges.at(number))
@@ -55,7 +55,7 @@ class Pool:
         return None if number is None else address
 
     def take(self, address: model.Address, *, in_turn: bool = False) -> bool:
-        """Take `address`, False if it was taken already; `in_turn` if it comes from `peek`."""
+        """Take `address`; False if it is taken. `in_turn`: `peek` returned it."""
         value = int(address)
         number = self._ranges.number(value)
         if number is not None:
@@ -66,7 +66,7 @@ class Pool:
         return True
 
     def release(self, address: model.Address) -> bool:
-        """Give `address` back, False if it was not taken."""
+        """Free `address`; False if it is not taken."""
         value = int(address)
         number = self._ranges.number(value)
         if number is not None:
@@ -77,7 +77,7 @@ class Pool:
         return True
 
     def objection(self, address: model.Address) -> tuple[str, str] | None:
-        """(rule, remedy) where nobody may ask for `address`, taken or not."""
+        """(rule, remedy) if nobody may request `address`, whether it is free or not."""
         if address not in self.subnet:
             return f"lies outside of subnet {self.subnet}", f"choose an address of {self.subnet}"
         first, last = subnets.hosts(self.subnet)

@@ -1,8 +1,7 @@
-"""Allocates the numbers 0 to size-1 in turn, so that a freed one comes back late.
+"""Allocates the numbers 0 to size-1 in turn, so a freed number is reused as late as possible.
 
-A number that is freed comes up again only after all others had their turn. Bits of taken numbers
-lie in small leaves that exist only where something is taken: memory follows what is taken, not
-the size, and a step skips a full leaf, or any run of full leaves, at once.
+A bitmap keeps the taken numbers in small leaves, which exist only where a number is taken: memory
+follows the taken numbers, not the size. The search skips full leaves, or runs of them, at once.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ _FULL = (1 << _LEAF) - 1
 
 
 class Ring:
-    """`peek` names the next free number, `take` takes one, `free` gives it back."""
+    """`peek` returns the next free number, `take` takes one, `free` frees it."""
 
     __slots__ = ("_cursor", "_full", "_leaves", "size", "taken")
 
@@ -24,7 +23,7 @@ class Ring:
         self._leaves: dict[int, int] = {}
         self._full = 0  # bit n: leaf n has no free number
         tail = size % _LEAF
-        if tail:  # numbers behind the last count as taken for ever
+        if tail:  # numbers from `size` on are marked as taken for ever
             self._leaves[size >> _LEAF_BITS] = _FULL ^ ((1 << tail) - 1)
 
     def __contains__(self, number: int) -> bool:
@@ -32,7 +31,7 @@ class Ring:
         return bool(leaf >> (number & (_LEAF - 1)) & 1)
 
     def peek(self) -> int | None:
-        """The next free number in turn, None if all are taken."""
+        """The next free number in turn; None if all are taken."""
         if self.taken >= self.size:
             return None
         leaf, offset = self._cursor >> _LEAF_BITS, self._cursor & (_LEAF - 1)
@@ -46,9 +45,9 @@ class Ring:
         return (leaf << _LEAF_BITS) + _lowest_zero(self._leaves.get(leaf, 0))
 
     def take(self, number: int, *, in_turn: bool = False) -> bool:
-        """Take `number`, False if it was not free; `in_turn` moves the turn behind it.
+        """Take `number`; False if it is taken. `in_turn` advances the turn past it.
 
-        The turn moves only for the number whose turn it is: one asked for by name changes nothing.
+        Only the number in turn advances it; a requested number leaves it as it is.
         """
         leaf, bit = number >> _LEAF_BITS, 1 << (number & (_LEAF - 1))
         bits = self._leaves.get(leaf, 0)
@@ -65,7 +64,7 @@ class Ring:
         return True
 
     def free(self, number: int) -> bool:
-        """Give `number` back, False if it was free already."""
+        """Free `number`; False if it is free."""
         leaf, bit = number >> _LEAF_BITS, 1 << (number & (_LEAF - 1))
         bits = self._leaves.get(leaf, 0)
         if not bits & bit:
@@ -82,5 +81,5 @@ class Ring:
 
 
 def _lowest_zero(bits: int) -> int:
-    """Position of the lowest bit that is not set."""
+    """Position of the lowest zero bit."""
     return (~bits & (bits + 1)).bit_length() - 1

@@ -1,7 +1,7 @@
 """Lists the addresses of a subnet that pods may have.
 
-Range arithmetic on integers: the cost follows the number of ranges, never the number of
-addresses. Who has which address is `pool.py`'s.
+Arithmetic on integer ranges: the cost follows the number of ranges, not of addresses. `pool.py`
+knows which addresses are taken.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from itertools import accumulate
 
 from weft import model
 
-# Of an IPv6 subnet, the addresses given in turn: the first that are free for it.
+# How many addresses of an IPv6 subnet are allocated in turn: the first ones.
 MOST_IPV6 = 65536
 
-Range = tuple[int, int]  # first and last, both included
+Range = tuple[int, int]  # first and last, inclusive
 
 
 class Ranges:
-    """Sorted, separate ranges whose members are numbered 0 to count-1."""
+    """Sorted, disjoint ranges; their members have the numbers 0 to count-1."""
 
     __slots__ = ("_befores", "_firsts", "_spans", "count")
 
@@ -35,7 +35,7 @@ class Ranges:
         return self._firsts[index] + number - self._befores[index]
 
     def number(self, value: int) -> int | None:
-        """The number of the member `value`, None if it is none."""
+        """The number of the member `value`; None if it is no member."""
         index = bisect_right(self._firsts, value) - 1
         if index < 0 or value > self._spans[index][1]:
             return None
@@ -43,13 +43,13 @@ class Ranges:
 
 
 def hosts(subnet: model.Subnet) -> Range:
-    """First and last address that a host may have: not the subnet's own, no IPv4 broadcast."""
+    """First and last host address: not the subnet's own, and no IPv4 broadcast address."""
     first, last = int(subnet.network_address), int(subnet.broadcast_address)
     return first + 1, last - 1 if subnet.version == 4 else last
 
 
 def available(subnet: model.Subnet, withheld: Iterable[model.Subnet]) -> Ranges:
-    """What may be given in turn from `subnet`, leaving out the `withheld` ranges."""
+    """The addresses of `subnet` that are allocated in turn: all but the `withheld` ranges."""
     first, last = hosts(subnet)
     holes = sorted(
         (int(part.network_address), int(part.broadcast_address))
@@ -61,7 +61,7 @@ def available(subnet: model.Subnet, withheld: Iterable[model.Subnet]) -> Ranges:
 
 
 def _without(first: int, last: int, holes: Iterable[Range]) -> Iterator[Range]:
-    """What is left of a range; the holes are sorted and may overlap."""
+    """The parts of a range outside of `holes`, which are sorted and may overlap."""
     for hole_first, hole_last in holes:
         if first < hole_first and first <= last:
             yield first, min(last, hole_first - 1)

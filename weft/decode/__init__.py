@@ -1,1 +1,1 @@
-"""How is text from outside read? JSON and YAML, each within a budget of time and memory."""
+"""Decodes text from users, pods and peers: JSON and YAML, with bounds on time and memory."""

@@ -1,7 +1,7 @@
-"""How much may a text from outside cost? The bounds, and the errors that name the one that broke.
+"""Bounds the cost of untrusted text, and defines the errors that name the bound it exceeds.
 
-A few bytes can stand for gigabytes: YAML aliases multiply, and deep nesting ends a program's
-stack. So every reader of such text counts what it makes, and stops where a budget ends.
+A few bytes can stand for gigabytes: YAML aliases multiply, and deep nesting overflows the stack.
+Every decoder counts the values that it makes and stops at a bound.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MIB = 1024 * 1024
-# Of what orjson writes at all (254), with room for a list around it and for managedFields.
+# orjson's own limit is 254 levels; this leaves room for an enclosing list and managedFields.
 DEPTH = 200
 
 
@@ -27,22 +27,22 @@ class Budget:
     depth: int = DEPTH
 
 
-# An annotation, or the config of a NetworkAttachmentDefinition: what one object can hold.
+# An annotation, or the config of a NetworkAttachmentDefinition: the most that an object can hold.
 ANNOTATION = Budget(size=2 * MIB, values=50_000)
-# One file of the user's own: as much as `kubectl get -A -o yaml` prints of a large cluster.
+# A user's file: as large as the output of `kubectl get -A -o yaml` on a large cluster.
 FILE = Budget(size=64 * MIB, values=2_000_000)
 
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """A key that stands twice in one map: its path from the top, and the line of the later one."""
+    """A key that occurs twice in one map: its path from the top, and the line of the second."""
 
     path: str
     line: int
 
 
 class Malformed(ValueError):
-    """Text that is not what it should be. `line` counts from 1; 0 where it is not known."""
+    """Text that cannot be decoded. `line` counts from 1; 0 if it is unknown."""
 
     def __init__(self, why: str, line: int = 0) -> None:
         super().__init__(f"{why} at line {line}" if line else why)
@@ -51,15 +51,15 @@ class Malformed(ValueError):
 
 
 class Exceeded(Malformed):
-    """Text that would cost more than its budget."""
+    """Text that exceeds its budget."""
 
 
 class TooDeep(Exceeded):
-    """Text whose maps and lists stand too deep in one another."""
+    """Text that nests maps and lists too deep."""
 
 
 def check_size(text: bytes | str, budget: Budget) -> None:
-    """Raises Exceeded for a text that is too long to be looked at."""
+    """Raises Exceeded for a text of more bytes (characters for a str) than the budget."""
     if len(text) > budget.size:
         raise Exceeded(f"holds {len(text)} bytes; at most {budget.size} are taken")
 

@@ -1,4 +1,4 @@
-"""How is compressed data from outside unpacked, up to a limit?"""
+"""Decompresses untrusted gzip data up to a limit."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _GZIP = 16 + zlib.MAX_WBITS
 
 
 def gunzip(data: bytes, limit: int) -> bytes:
-    """The contents of a gzip file, of any number of parts, and at most `limit` bytes of them.
+    """The contents of a gzip file, of one or more members; at most `limit` bytes.
 
-    Raises Malformed or Exceeded.
+    Raises Malformed if the data is not gzip, Exceeded if it holds more.
     """
     found: list[bytes] = []
     size = 0

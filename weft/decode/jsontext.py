@@ -1,7 +1,7 @@
-"""Which value does a JSON text hold, within a budget, and which keys appear twice?
+"""Decodes JSON text within a budget, and finds duplicate keys.
 
-orjson reads it, which is linear in its size; what it made is then measured level by level, so
-that no depth of nesting can end the stack.
+orjson parses the text in linear time; the result is then measured level by level, without
+recursion, so deep nesting cannot overflow the stack.
 """
 
 from __future__ import annotations
@@ -20,36 +20,36 @@ _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:\n]')
 
 
 class Measure(NamedTuple):
-    """How many values a value consists of, itself included, and how many keys its maps have."""
+    """How many values a value has, itself included, and how many keys its maps have."""
 
     values: int
     keys: int
 
 
 def parse(text: bytes | str, budget: Budget) -> Any:
-    """The value that `text` holds; of a key that stands twice the last value counts.
+    """The value that `text` holds; of a duplicate key the last value counts.
 
-    Raises Malformed with the place, Exceeded when the budget ends.
+    Raises Malformed with line and column, Exceeded if the text exceeds the budget.
     """
     value, _ = parse_counted(text, budget)
     return value
 
 
 def parse_counted(text: bytes | str, budget: Budget) -> tuple[Any, int]:
-    """The same, and how many keys are in all its maps."""
+    """The same, and the number of keys in all maps."""
     budgets.check_size(text, budget)
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         said = str(error).partition(": line ")[0]
-        if "limit" in said:  # orjson's own, of 1,024 levels
+        if "limit" in said:  # orjson's own limit of 1,024 levels
             raise budgets.too_deep(budget) from None
         raise Malformed(f"{said}, column {error.colno}", error.lineno) from None
     return value, measure(value, budget).keys
 
 
 def measure(value: Any, budget: Budget) -> Measure:
-    """What a value consists of; raises Exceeded when it breaks the budget."""
+    """Count the values and keys in `value`; raises Exceeded above the budget."""
     level, depth, values, keys = [value], 0, 1, 0
     while level:
         below: list[Any] = []
@@ -71,10 +71,10 @@ def measure(value: Any, budget: Budget) -> Measure:
 
 
 def duplicates(text: bytes, keys: int) -> list[Duplicate]:
-    """The keys that stand twice in a map of `text`, which holds `keys` different ones.
+    """The duplicate keys in the maps of `text`, which decodes to `keys` different keys.
 
-    Nearly all texts have none. Then as many keys end in `":` as there are in the maps, and the
-    text need not be taken apart: in a string a quote has a backslash before it.
+    Most texts have none. Then the text has as many `":` as keys, which is cheap to count, and it
+    need not be tokenized: a quote within a string has a backslash before it.
     """
     if not _SPACED_KEY.search(text) and rb"\\" not in text:
         written = text.count(b'":') - text.count(b'\\":')
@@ -84,7 +84,7 @@ def duplicates(text: bytes, keys: int) -> list[Duplicate]:
 
 
 def _find_duplicates(text: bytes) -> Iterator[Duplicate]:
-    """A walk over the tokens of a text that is known to be JSON."""
+    """Find duplicates among the tokens of a valid JSON text."""
     places: list[_Place] = []
     line, latest = 1, b""
     for found in _TOKEN.finditer(text):
@@ -109,7 +109,7 @@ def _find_duplicates(text: bytes) -> Iterator[Duplicate]:
 
 
 class _Place:
-    """A map or list that is open: where in it the walk stands."""
+    """An open map or list, and the position of the walk in it."""
 
     __slots__ = ("index", "is_map", "key", "seen")
 

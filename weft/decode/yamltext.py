@@ -1,8 +1,8 @@
-"""Which values do YAML documents hold, within a budget, and which keys appear twice?
+"""Decodes YAML documents within a budget, and finds duplicate keys.
 
-Events become values one by one, and each is counted as it comes: an alias counts as much as what
-it stands for, so that a few lines cannot stand for gigabytes. What the values may be is the
-dialect's: Kubernetes makes JSON of YAML, cloud-init takes all that PyYAML's safe loader takes.
+Parser events become values one at a time, and each is counted: an alias counts as much as its
+anchor, so a few lines cannot stand for gigabytes. The dialect decides which values are valid:
+Kubernetes converts YAML to JSON, cloud-init accepts all that PyYAML's safe loader accepts.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _COLLECTIONS = {None, "!", f"{_TAG}map", f"{_TAG}seq"}
 
 
 class Dialect(Enum):
-    """Which dialect of YAML is read."""
+    """The dialect of YAML."""
 
     KUBERNETES = "kubernetes"
     CLOUD_INIT = "cloud-init"
@@ -33,7 +33,7 @@ class Dialect(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One document of a stream, the line where it begins, and what it says twice."""
+    """One document of a stream, the line where it begins, and its duplicate keys."""
 
     value: Any
     line: int
@@ -43,10 +43,10 @@ class Document:
 def parse(
     text: bytes | str, budget: Budget, dialect: Dialect = Dialect.KUBERNETES
 ) -> Iterator[Document]:
-    """The documents of a stream, in order; the budget is for all of them together.
+    """The documents of a stream, in order; the budget covers all of them together.
 
-    Of a key that stands twice the last value counts. Raises Malformed with the line of the
-    mistake, Exceeded when the budget ends.
+    Of a duplicate key the last value counts. Raises Malformed with the line, Exceeded if the
+    stream exceeds the budget.
     """
     budgets.check_size(text, budget)
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -63,7 +63,7 @@ def parse(
 
 
 def parse_one(text: bytes | str, budget: Budget, dialect: Dialect = Dialect.KUBERNETES) -> Document:
-    """The only document of a text; an empty text holds null."""
+    """The only document of a text; an empty text is null. Raises Malformed for a second one."""
     documents = parse(text, budget, dialect)
     first = next(documents, Document(None, 1))
     for second in documents:
@@ -87,7 +87,7 @@ class _Anchored:
 
 @dataclass(slots=True)
 class _Composer:
-    """Makes values of events, and counts them."""
+    """Composes values from parser events, and counts them."""
 
     source: Any
     budget: Budget
@@ -114,7 +114,7 @@ class _Composer:
         self._spend(event, 1, 0)
         before = self.values - 1, self.size
         if event.anchor is not None:
-            self.anchors[event.anchor] = None  # known, but not yet whole
+            self.anchors[event.anchor] = None  # defined, but incomplete: an alias to it is an error
         if isinstance(event, yaml.ScalarEvent):
             self._spend(event, 0, len(event.value))
             value = self._scalar(event)
@@ -198,7 +198,7 @@ class _Composer:
         return str(key).lower() if isinstance(key, bool) else str(key)
 
     def _merge(self, event: Any, value: Any) -> dict[Any, Any]:
-        """What `<<` brings: of several maps the first has its way."""
+        """The map that `<<` merges; of several maps the first one with a key wins."""
         maps = value if isinstance(value, list) else [value]
         found: dict[Any, Any] = {}
         for one in reversed(maps):
@@ -233,7 +233,7 @@ class _Composer:
         return self._number(event, value) if self._is_json else value
 
     def _number(self, event: Any, value: Any) -> Any:
-        """A number as JSON holds it: beyond 64 bits only roughly, and always finite."""
+        """The number as JSON holds it: approximate beyond 64 bits, never infinite or NaN."""
         if isinstance(value, int) and not -(2**63) <= value < 2**64:
             try:
                 value = float(value)
@@ -245,7 +245,7 @@ class _Composer:
 
 
 def _is_only_text(tag: str, event: Any) -> bool:
-    """Dates and numbers of base 60 are YAML 1.1's alone: Kubernetes reads them as text."""
+    """Dates and base-60 numbers exist in YAML 1.1 only: Kubernetes reads them as strings."""
     return tag == f"{_TAG}timestamp" or (tag in _NUMBERS and ":" in event.value)
 
 

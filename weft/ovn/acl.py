@@ -1,6 +1,6 @@
 """The Northbound rows of ACLs on port groups and switches, and of their logging.
 
-The shapes alone; which ACLs there are is for `policy` and `gateway` to say.
+Only their form; `policy` and `gateway` decide which ACLs exist.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ ACL, GROUP = "ACL", "Port_Group"
 METER, BAND = "Meter", "Meter_Band"
 
 ALLOW, DROP = "allow-related", "drop"
-ALLOWED, OTHERWISE = 1001, 1000  # priorities: what is let through, what becomes of the rest
+ALLOWED, OTHERWISE = 1001, 1000  # priorities: packets that a rule allows, and all others
 
 LOG_METER = "acl-logging"
-_LOG_RATE = 20  # packets a second of each ACL
+_LOG_RATE = 20  # packets a second for each ACL
 
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """What OVN logs of the packets that meet an ACL: nothing unless it has a severity."""
+    """How OVN logs the packets that match an ACL: not at all without a severity."""
 
     severity: str = ""
     name: str = ""
@@ -41,7 +41,7 @@ def row(
     action: str,
     log: Log,
 ) -> rows.Row:
-    """An ACL of a port group; `ids` hold its owner and its ROW_ID."""
+    """An ACL of a port group; `ids` are the external_ids with its owner and ROW_ID."""
     logs = log.severity in netpolicy.SEVERITIES
     return rows.Row(
         ACL,
@@ -63,7 +63,7 @@ def row(
 
 
 def meter() -> tuple[rows.Row, ...]:
-    """The limit on what is logged, of each ACL for itself; there while any ACL logs."""
+    """The meter that limits logging, for each ACL separately; needed while any ACL logs."""
     owner = {names.OWNER: f"Meter//{LOG_METER}"}
     return (
         rows.Row(
@@ -86,7 +86,7 @@ def meter() -> tuple[rows.Row, ...]:
 
 
 def drop(of: str, owner: Owner, key: str, priority: int, match: str) -> rows.Row:
-    """What a switch does not take in."""
+    """An ACL by which a switch drops packets that match."""
     return rows.Row(
         ACL,
         key,

@@ -1,7 +1,7 @@
-"""Parses the lines of ovn-controller's log that tell of a packet.
+"""Parses the lines of ovn-controller's log about packets that match an ACL.
 
-Of an ACL that logs OVN says its name, what became of the packet, and the packet itself in Open
-vSwitch's words for a flow. Whose ACL it was is not known here.
+Such a line has the ACL's name, the verdict, and the packet in Open vSwitch's notation of a flow.
+The caller knows which policy the ACL belongs to.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _DIRECTIONS = {"to": netpolicy.Direction.INGRESS, "from": netpolicy.Direction.EG
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """What is alike in the packets of all connections to one port of one end from another.
+    """The fields that all connections from one end to one port of another have in common.
 
-    `name` is the ACL's. Addresses are empty, and `port` 0, where a packet has none.
+    `name` is the ACL's. An address is empty, and `port` 0, if the packet has none.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Packet:
 
 
 def parse(line: str) -> Packet | None:
-    """None for a line about anything else."""
+    """The packet in a line of the log; None for any other line."""
     found = _LINE.match(line)
     if found is None:
         return None

@@ -1,9 +1,10 @@
 """Renders router advertisements (RFC 4861) as bytes, and the port through which they are sent.
 
-OVN's own always names a default router, so weft speaks for itself (ADR 0004): addresses come
-from DHCPv6, this prefix is on the link, this is the MTU, and there is no router here. On routed
-networks it speaks in the name of the node's router, which leads to these subnets (RFC 4191), and
-everywhere only on the cluster's own. Through the same port `dhcpv6` answers (ADR 0074).
+OVN's own advertisements always name a default router, so weft sends its own (ADR 0004). They say:
+addresses come from DHCPv6, this prefix is on the link, this is the MTU, and this is no default
+router. On layer3 networks they come from the node's router, with routes to the network's subnets
+(RFC 4191); only on the default network is it a default router. `dhcpv6` answers through the same
+port (ADR 0074).
 """
 
 from __future__ import annotations
@@ -17,22 +18,22 @@ from weft import model, names, ranges, rows
 from weft.ovn import dhcp, dhcpv6, ipv6, router, switches
 
 ALL_NODES = IPv6Address("ff02::1")
-# RFC 4861's default: guests keep the prefix while no agent speaks for days, but not for ever.
+# RFC 4861's default: guests keep the prefix through days without an agent, but not for ever.
 VALID_SECONDS = 30 * 24 * 3600
 PREFERRED_SECONDS = 7 * 24 * 3600
 
 _SOLICITATION, _ADVERTISEMENT = 133, 134
 _MANAGED_AND_OTHER = 0xC0
 _ON_LINK = 0x80
-_ALWAYS = 0xFFFF  # the longest lifetime of a default router, as OVN has it (RFC 8319)
+_ALWAYS = 0xFFFF  # the longest lifetime of a default router (RFC 8319), as OVN sets it
 
 
 @dataclass(frozen=True, slots=True)
 class Advertised:
-    """One network's advertisement, and the local guests that it is meant for.
+    """One network's advertisement, and the local guests that receive it.
 
-    `leases` has what each guest's port has to lease by DHCPv6, by MAC: None for nothing.
-    `speaker` is the MAC that the advertisement comes from; `routes` is what that leads to.
+    `leases` is the DHCPv6 address of each guest by MAC, None for no address. `speaker` is the
+    source MAC; `routes` are the subnets that the router with this MAC leads to.
     """
 
     network: str
@@ -47,30 +48,30 @@ class Advertised:
     settings: dhcpv6.Settings = field(default_factory=dhcpv6.Settings)
 
     def says_as(self, other: Advertised) -> bool:
-        """Whether it is the same advertisement, whoever the guests are."""
+        """Whether both send the same advertisement, whichever guests receive it."""
         return replace(self, leases={}) == replace(other, leases={})
 
 
 @dataclass(frozen=True, slots=True)
 class Solicitation:
-    """A host asks for an advertisement."""
+    """A router solicitation from a host (RFC 4861, section 4.1)."""
 
     mac: str
     address: IPv6Address
 
 
 def has_advertiser(network: model.Network) -> bool:
-    """A guest that gets its address by DHCPv6 must hear the prefix from somewhere."""
+    """Whether guests need advertisements: those with DHCPv6 learn the prefix from them only."""
     spec = network.spec
     is_served = spec.topology is not model.Topology.LOCALNET and spec.dhcp.enabled
     return is_served and any(subnet.version == 6 for subnet in spec.subnets)
 
 
 def port(network: model.Network, switch: str) -> tuple[rows.Row, ...]:
-    """The port through which the node agent speaks, where it does.
+    """The logical port through which the node agent sends, if the network needs advertisements.
 
-    OVN never carries a frame from or to a `localport` over a tunnel, so each zone has its own
-    under one key and address, and none hears another's.
+    OVN never sends a frame from or to a `localport` through a tunnel, so each zone has its own port
+    with the same key and addresses, and no zone receives another's frames.
     """
     if not has_advertiser(network):
         return ()
@@ -90,7 +91,7 @@ def advertised(
     guests: Iterable[model.Allocation],
     routed: tuple[model.Subnet, ...] = (),
 ) -> Advertised:
-    """`routed`: the node's part of a routed network."""
+    """`routed`: the node subnets on a layer3 network."""
     own = routed or network.spec.subnets
     beyond = network.spec.subnets if routed and not network.is_default else ()
     return Advertised(
@@ -111,23 +112,23 @@ def advertised(
 
 
 def router_address(said: Advertised) -> IPv6Address:
-    """The link-local address that it comes from, which no guest may have."""
+    """The link-local source address, which no guest may have."""
     return ipv6.link_local(said.speaker)
 
 
 def to_all(said: Advertised) -> bytes:
-    """The frame that every guest of this zone hears; the port keeps it from leaving the node."""
+    """The frame to all guests of this zone; the `localport` keeps it on the node."""
     return _frame(said, b"\x33\x33\x00\x00\x00\x01", ALL_NODES)
 
 
 def answer(said: Advertised, asked: Solicitation) -> bytes:
-    """The frame that only the asking guest hears; one without an address yet is told as all are."""
+    """The frame to the soliciting guest only; to all if it solicits without an address."""
     to = ALL_NODES if asked.address.is_unspecified else asked.address
     return _frame(said, ipv6.octets(asked.mac), to)
 
 
 def parse(frame: bytes) -> Solicitation | None:
-    """A solicitation from this link (RFC 4861, section 6.1.1), or None for anything else."""
+    """A router solicitation that RFC 4861, section 6.1.1, calls valid; None for other frames."""
     said = ipv6.payload(frame, ipv6.ICMPV6)
     if said is None or len(said) < 8 or frame[21] != 255:
         return None

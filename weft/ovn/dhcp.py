@@ -1,8 +1,8 @@
-"""The DHCP_Options rows by which OVN serves DHCPv4 on a network, and the lease that follows.
+"""The DHCP_Options rows with which OVN serves DHCPv4, and the DHCPv6 lease of a port.
 
-One row for a network and none for each port, so that a pod's arrival stays one small transaction.
-OVN gives the address of the port; the row gives all the rest. DHCPv6 is the node agent's
-(ADR 0074): no row of OVN's stands for it, so that OVN never reads a guest's DHCPv6.
+A network has one row, not one for each port, so a pod's arrival stays one small transaction. OVN
+takes the address from the port and everything else from the row. The node agent serves DHCPv6 (ADR
+0074); no row enables it, so OVN never parses a guest's DHCPv6.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from ipaddress import IPv6Address
 
 from weft import model, names, ranges, rows
 
-# The server's identity lies outside of every subnet that a network can have assigned, and its MAC
-# is given to nobody; unicast to it is answered by OVN on the asking port and goes nowhere else.
+# The server's address lies outside of every subnet that a network can have, and no port gets its
+# MAC. OVN answers unicast to it on the port where it arrives; the packet goes nowhere else.
 SERVER_IP = names.SERVER_ADDRESS
-# What follows from names.SERVER_MAC (modified EUI-64): where DHCPv6 replies come from.
+# The EUI-64 link-local address of names.SERVER_MAC: the source of DHCPv6 replies.
 SERVER_LINK_LOCAL = "fe80::858:a9ff:fefe:101"
 
 OPTIONS = "DHCP_Options"
 
 
 def options(network: model.Network, routed: tuple[model.Subnet, ...] = ()) -> tuple[rows.Row, ...]:
-    """The row of a network that assigns IPv4 addresses.
+    """The DHCP_Options row of a network that assigns IPv4 addresses.
 
-    `routed`: this node's subnets of a layer-3 network. The way to the other nodes is told here
-    for IPv4; for IPv6 the router's advertisement tells it.
+    `routed`: this node's subnets of a layer3 network. The row has the IPv4 route to other nodes;
+    router advertisements have the IPv6 one.
     """
     if not network.spec.dhcp.enabled:
         return ()
@@ -37,9 +37,9 @@ def reference(
     allocation: model.Allocation,
     routed: tuple[model.Subnet, ...] = (),
 ) -> rows.Value:
-    """What a local port's `dhcpv4_options` must hold: one reference, or nothing.
+    """The `dhcpv4_options` of a local port: one reference, or none.
 
-    A port without an address inside the served subnet gets none: OVN would have no offer.
+    A port without an address in the served subnet has none: OVN could offer it nothing.
     """
     if _offered(spec, 4, allocation, routed) is None:
         return frozenset()
@@ -51,18 +51,18 @@ def lease(
     allocation: model.Allocation,
     routed: tuple[model.Subnet, ...] = (),
 ) -> IPv6Address | None:
-    """What a local port is to be given by DHCPv6."""
+    """The address that DHCPv6 leases to a local port; None for none."""
     offered = _offered(spec, 6, allocation, routed)
     return offered if isinstance(offered, IPv6Address) else None
 
 
 def families(spec: model.NetworkSpec) -> frozenset[int]:
-    """The families of which weft alone says what address a port has, if anybody has to."""
+    """The IP families in which only weft may serve DHCP on the network."""
     return frozenset(s.version for s in spec.subnets) if spec.dhcp.enabled else frozenset()
 
 
 def _served(spec: model.NetworkSpec, routed: tuple[model.Subnet, ...]) -> tuple[model.Subnet, ...]:
-    """The first subnet of each family: a port can point at one row of each."""
+    """The first subnet of each family: a port can refer to one row of each."""
     first: dict[int, model.Subnet] = {}
     is_routed = spec.topology is model.Topology.LAYER3
     for subnet in routed if is_routed else spec.subnets:
@@ -76,7 +76,7 @@ def _offered(
     allocation: model.Allocation,
     routed: tuple[model.Subnet, ...],
 ) -> model.Address | None:
-    """The first address of the port that lies in the family's served subnet."""
+    """The port's first address in the served subnet of the family."""
     if not spec.dhcp.enabled:
         return None
     for subnet in _served(spec, routed):
@@ -108,11 +108,11 @@ def _row(network: model.Network, subnet: model.Subnet) -> rows.Row:
 
 
 def _way(network: model.Network, gateway: str) -> dict[str, rows.Atom]:
-    """Through the node's router: everywhere, or on a secondary network to the other nodes."""
+    """The route through the node's router: default, or on a secondary network to other nodes."""
     if network.is_default:
         return {"router": gateway}
     parts = [f"{s},{gateway}" for s in network.spec.subnets if s.version == 4]
-    # Who takes these takes no router beside them (RFC 3442).
+    # A client that takes classless routes ignores the router option (RFC 3442).
     parts += [f"0.0.0.0/0,{router}" for router in _ipv4(network.spec.dhcp.routers)[:1]]
     return {"classless_static_route": "{" + ", ".join(parts) + "}"}
 
@@ -138,5 +138,5 @@ def _ipv4(given: tuple[model.Address, ...]) -> list[str]:
 
 
 def _list(values: list[str]) -> str:
-    """OVN's own notation for one or several addresses."""
+    """One or several addresses in OVN's notation."""
     return values[0] if len(values) == 1 else "{" + ", ".join(values) + "}"

@@ -1,8 +1,8 @@
 """Answers DHCPv6 messages (RFC 8415), bytes to bytes.
 
-The node agent serves in OVN's place (ADR 0074), with the leases that OVN gives: the port's own
-address for ever, from the same server identifier. What a guest sends is read within its bounds and
-believed in nothing: its MAC, which port security holds, decides what it is given.
+The node agent serves DHCPv6 instead of OVN (ADR 0074), with the same leases: the port's own
+address, for ever, from the same server identifier. A guest's message is bounded and untrusted: only
+its MAC, which port security enforces, decides the lease.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from weft.ovn import ipv6
 
 SERVERS = IPv6Address("ff02::1:2")
 CLIENT_PORT, SERVER_PORT = 546, 547
-# DUID-LL (RFC 8415, section 11.4): what OVN calls itself with this `server_id`.
+# DUID-LL (RFC 8415, section 11.4), as OVN makes it for this `server_id`.
 SERVER_DUID = struct.pack("!HH", 3, 1) + ipv6.octets(names.SERVER_MAC)
 
 _DUID_LENGTHS = range(3, 131)  # two bytes of type, then 1 to 128 of identifier
 _MOST_ASSOCIATIONS = 8  # in one message; a host has one for each interface
-_MOST_ADDRESSES = 8  # that are read of one association
+_MOST_ADDRESSES = 8  # read in each association
 _FOR_EVER = 0xFFFFFFFF
 
 
 class Type(IntEnum):
-    """Message types (RFC 8415, section 7.3), as far as a server without relays meets them."""
+    """Message types (RFC 8415, section 7.3) that a server without relays handles."""
 
     SOLICIT = 1
     ADVERTISE = 2
@@ -61,7 +61,7 @@ class Status(IntEnum):
     NO_PREFIXES = 6
 
 
-# Who a message must name (section 16): this server, no server, or either.
+# Which server a message must name (section 16): this one, none, or either.
 _TO_THIS = frozenset({Type.REQUEST, Type.RENEW, Type.RELEASE, Type.DECLINE})
 _TO_ANY = frozenset({Type.SOLICIT, Type.CONFIRM, Type.REBIND})
 _ASKED = _TO_THIS | _TO_ANY | {Type.INFORMATION_REQUEST}
@@ -70,7 +70,7 @@ _EXTENDED = frozenset({Type.RENEW, Type.REBIND})
 
 @dataclass(frozen=True, slots=True)
 class Association:
-    """An IA_NA or IA_PD: its identifier, and the addresses that the guest believes it has."""
+    """An IA_NA or IA_PD: its identifier, and the addresses that the guest says it has."""
 
     kind: Option
     id: bytes
@@ -79,7 +79,7 @@ class Association:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A client's message that this server may answer."""
+    """A valid client message for this server."""
 
     mac: str
     address: IPv6Address
@@ -91,14 +91,14 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What all guests of a network are told beside their address."""
+    """The options that all guests of a network get beside their address."""
 
     dns: tuple[IPv6Address, ...] = ()
     domain: str = ""
 
 
 def parse(frame: bytes) -> Message | None:
-    """None for what is not a whole, well-formed message of a client to this or to all servers."""
+    """A whole, well-formed client message to this or to all servers; None for anything else."""
     datagram = ipv6.payload(frame, ipv6.UDP)
     if datagram is None or len(datagram) < 12:
         return None
@@ -126,15 +126,15 @@ def parse(frame: bytes) -> Message | None:
 
 
 def answer(asked: Message, lease: IPv6Address | None, settings: Settings) -> bytes | None:
-    """The frame that the asking guest gets; None where RFC 8415 has the server keep silent.
+    """The reply frame to the client; None where RFC 8415 has the server discard the message.
 
-    `lease` is the address of the guest's port, None where it has none here.
+    `lease` is the address of the client's port, None if it has none here.
     """
     match asked.type:
         case Type.INFORMATION_REQUEST:
             said = _settings(settings)
         case Type.RELEASE | Type.DECLINE:
-            # The address stays the port's: there is nobody else to give it to.
+            # A released address stays the port's: no other port can have it.
             said = _status(Status.SUCCESS)
         case Type.CONFIRM:
             believed = {each for ia in asked.associations for each in ia.addresses}
@@ -155,15 +155,15 @@ def answer(asked: Message, lease: IPv6Address | None, settings: Settings) -> byt
     return ipv6.frame(names.SERVER_MAC, to_mac, asked.address, ipv6.UDP, head + body, checksum_at=6)
 
 
-# Reading
+# Parsing
 
 
 class _Malformed(Exception):
-    """A message whose parts contradict each other or the rules."""
+    """A message whose parts contradict each other or RFC 8415."""
 
 
 def _read(kind: Type, options: bytes) -> tuple[bytes, tuple[Association, ...]] | None:
-    """The client's DUID and its associations; None where another server is meant."""
+    """The client's DUID and its associations; None if the message names another server."""
     client, servers, associations = b"", [], []
     for code, value in _options(options):
         if code == Option.CLIENT_ID:
@@ -189,7 +189,7 @@ def _read(kind: Type, options: bytes) -> tuple[bytes, tuple[Association, ...]] |
 
 
 def _options(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Code and value of each; one that does not end within `data` spoils the whole."""
+    """Code and value of each option; one that exceeds `data` makes the message malformed."""
     at = 0
     while at < len(data):
         if len(data) - at < 4:
@@ -213,11 +213,11 @@ def _association(kind: Option, value: bytes) -> Association:
     return Association(kind, value[:4], tuple(addresses))
 
 
-# Writing
+# Rendering
 
 
 def _associations(asked: Message, lease: IPv6Address | None) -> Iterator[bytes]:
-    """The lease in the first IA_NA; for every other association there is nothing to have."""
+    """The lease in the first IA_NA; a status that refuses each other association."""
     left = lease
     for ia in asked.associations:
         if ia.kind is Option.IA_PD:
@@ -227,7 +227,7 @@ def _associations(asked: Message, lease: IPv6Address | None) -> Iterator[bytes]:
         else:
             said = _address(left, _FOR_EVER)
             if asked.type in _EXTENDED:
-                # What the guest had before it must use no longer (section 18.3.4).
+                # Addresses that the guest had before get lifetime 0 (section 18.3.4).
                 said += b"".join(_address(each, 0) for each in ia.addresses if each != left)
             left = None
         times = _FOR_EVER if ia.kind is Option.IA_NA else 0
@@ -252,7 +252,7 @@ def _settings(settings: Settings) -> bytes:
 
 
 def _domain(domain: str) -> bytes:
-    """RFC 1035's notation, uncompressed (RFC 8415, section 10)."""
+    """A domain name in RFC 1035's encoding, uncompressed (RFC 8415, section 10)."""
     labels = [label.encode("ascii") for label in domain.strip(".").split(".")]
     return b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
 

@@ -1,7 +1,7 @@
 """Lists the known faults of OVN versions that a guest can exploit.
 
-A table of what OVN's project has published, and what each means where weft writes the rows. What
-a distribution mended under an old number is not known here: the number alone is judged.
+The table has what OVN's project has published, and the effect of each fault with weft's rows. Only
+the version number counts: a distribution may have fixed a fault without changing it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 
 
 class Standing(StrEnum):
-    """What is known of a version, in the words of a Node condition's `reason`."""
+    """The state of a version; also the `reason` of the Node's condition."""
 
     NONE_KNOWN = "NoneKnown"
     SHIELDED = "Shielded"
@@ -27,9 +27,9 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`mended` holds the first sound version of each series; later series are sound, and older
-    ones that are not named never will be. `here`: what it comes to with weft, `in_user_space`
-    where OVS switches there; `is_open` with the kernel's datapath alone."""
+    """`mended` holds the first fixed version of each series; later series are fixed, older series
+    that are not listed never will be. `here` is the effect with weft; `in_user_space` the effect
+    if OVS switches in user space; `is_open`: guests can use it with the kernel datapath."""
 
     name: str
     what: str
@@ -46,7 +46,7 @@ class Fault:
         return version < max(self.mended)
 
     def remedy(self, version: Version) -> Version:
-        """The nearest sound version."""
+        """The nearest fixed version."""
         return min(mended for mended in self.mended if mended > version)
 
 
@@ -76,20 +76,20 @@ KNOWN = (
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What is told of a node's version."""
+    """The state of a node's OVN version, for its condition and Event."""
 
     standing: Standing
     message: str
 
     @property
     def status(self) -> str:
-        """Of the condition that says that there are known faults."""
+        """The status of the condition OVNKnownFaults."""
         words = {Standing.NONE_KNOWN: "False", Standing.UNKNOWN: "Unknown"}
         return words.get(self.standing, "True")
 
 
 def parse(said: str) -> Version | None:
-    """The version at the start of what northd says of itself, as 25.03.0-20.41.0-78.8."""
+    """The version in northd's version string, such as 25.03.0-20.41.0-78.8."""
     found = _VERSION.match(said)
     if found is None:
         return None
@@ -98,8 +98,8 @@ def parse(said: str) -> Version | None:
 
 
 def report(said: str, known: Iterable[Fault] = KNOWN, *, in_user_space: bool = False) -> Report:
-    """`said`: as in SB_Global.options:northd_internal_version, "" if it is not there.
-    `in_user_space`: where the node's OVS switches packets."""
+    """`said`: SB_Global.options:northd_internal_version, "" if it is absent. `in_user_space`: the
+    node's OVS switches packets in user space."""
     version = parse(said)
     if version is None:
         return Report(Standing.UNKNOWN, "OVN does not say which version it is")

@@ -1,7 +1,7 @@
 """Encodes and decodes weft's own flows in a switch as OpenFlow 1.5 messages.
 
-Only what `guard` needs: exact words of a few fields and actions, as bytes and back. OpenFlow 1.5
-is what ovn-controller itself insists on, so every `br-int` speaks it.
+It encodes only the fields and actions that `guard` needs. ovn-controller itself requires OpenFlow
+1.5, so every `br-int` speaks it.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from enum import IntEnum
 VERSION = 6  # OpenFlow 1.5 on the wire
 HEADER = struct.Struct("!BBHI")  # version, type, length, transaction id
 
-# How the cookie of every flow that weft writes begins; the rest is a digest of the flow.
+# The first bits of every cookie of weft's flows; the rest is a digest of the flow.
 COOKIE = 0x7766 << 48
 
 _ANY = 0xFFFFFFFF
 _NICIRA = 0x2320
 _MULTIPART_FLOW_MONITOR = 16
-_MONITOR_FLAGS = 0b1111  # what is there already; what is added, removed, modified
+_MONITOR_FLAGS = 0b1111  # initial flows, and flows added, removed and modified
 
 
 class Kind(IntEnum):
@@ -39,7 +39,7 @@ class Kind(IntEnum):
 
 
 class Field(IntEnum):
-    """A field of a packet: class, number and length as the header of a match has them."""
+    """A packet's field: the class, number and length of its OXM header."""
 
     IN_PORT = 0x80000004
     ETH_DST = 0x80000606
@@ -69,7 +69,7 @@ class Field(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Masked:
-    """The bits of a field that count."""
+    """A field's value with a mask."""
 
     value: int
     mask: int
@@ -77,7 +77,7 @@ class Masked:
 
 @dataclass(frozen=True, slots=True)
 class Set:
-    """The field takes a value."""
+    """Action: set a field to a value."""
 
     field: Field
     value: int
@@ -85,7 +85,7 @@ class Set:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """One field takes the value of another of its size."""
+    """Action: copy one field to another of the same size."""
 
     source: Field
     target: Field
@@ -93,7 +93,7 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Resubmit:
-    """The packet is looked up in a table, as it is now."""
+    """Action: look the packet up in a table, with its changes so far."""
 
     table: int
 
@@ -104,7 +104,7 @@ Match = Mapping[Field, int | Masked]
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """No action: the packet is dropped."""
+    """A flow; without actions it drops the packet."""
 
     table: int
     priority: int
@@ -119,7 +119,7 @@ class Flow:
 
     @property
     def body(self) -> bytes:
-        """Match and instructions."""
+        """The encoded match and instructions."""
         done = b"".join(map(_action, self.actions))
         apply = struct.pack("!HH4x", 4, 8 + len(done)) + done if done else b""
         return match(dict(self.match)) + apply
@@ -130,7 +130,7 @@ def flow(table: int, priority: int, match: Match, *actions: Action) -> Flow:
 
 
 class Event(IntEnum):
-    """What became of a flow. Changes by whoever watches are not told as any of these."""
+    """What happened to a flow. A switch does not report a monitor's own changes as these."""
 
     INITIAL = 0
     ADDED = 1
@@ -140,7 +140,7 @@ class Event(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A flow that a switch has, or had."""
+    """A flow that a switch has, or has removed."""
 
     event: Event
     table: int
@@ -156,17 +156,17 @@ def message(kind: Kind, xid: int, body: bytes = b"") -> bytes:
 
 
 def hello(xid: int) -> bytes:
-    """Only this version is spoken."""
+    """A HELLO for this version only."""
     return message(Kind.HELLO, xid, struct.pack("!HHI", 1, 8, 1 << VERSION))
 
 
 def add(flow: Flow, xid: int) -> bytes:
-    """Takes the place of a flow with the same match, as one change."""
+    """Adds a flow; it replaces one with the same table, priority and match in one step."""
     return message(Kind.FLOW_MOD, xid, _mod(0, flow.table, flow.priority, flow.cookie) + flow.body)
 
 
 def remove(table: int, cookie: int, xid: int) -> bytes:
-    """Whatever has that cookie in that table."""
+    """Removes all flows with this cookie from a table."""
     every = _mod(3, table, 0, cookie, 0xFFFFFFFFFFFFFFFF)
     return message(Kind.FLOW_MOD, xid, every + match({}))
 
@@ -177,14 +177,14 @@ def _mod(command: int, table: int, priority: int, cookie: int, mask: int = 0) ->
 
 
 def watch(number: int, table: int, limit: Match, xid: int) -> bytes:
-    """Have the flows of a table that match all of `limit` told, now and when they change."""
+    """Monitors the flows of a table that match all of `limit`: existing ones and changes."""
     head = struct.pack("!HH4x", _MULTIPART_FLOW_MONITOR, 0)
     asked = struct.pack("!IIIHBB", number, _ANY, _ANY, _MONITOR_FLAGS, table, 0)
     return message(Kind.MULTIPART_REQUEST, xid, head + asked + match(limit))
 
 
 def updates(body: bytes) -> Iterator[Seen]:
-    """The flows in an answer to `watch`. ValueError if it is none."""
+    """The flows in a reply to `watch`; raises ValueError for any other message."""
     if len(body) < 8:
         raise ValueError("too short for a multipart reply")
     if int.from_bytes(body[:2], "big") != _MULTIPART_FLOW_MONITOR:
@@ -206,7 +206,7 @@ def updates(body: bytes) -> Iterator[Seen]:
 
 
 def match(fields: Match) -> bytes:
-    """In the order that the fields have here: prerequisites first."""
+    """The encoded match, in the order of `fields`: prerequisites come first."""
     listed = b"".join(_oxm(each, said) for each, said in fields.items())
     return _pad(struct.pack("!HH", 1, 4 + len(listed)) + listed)
 

@@ -1,9 +1,9 @@
-"""The Northbound rows of a node's gateway: the cluster's own network goes out, nothing comes in.
-
+"""The Northbound rows of a node's gateway, which is outbound only, for the default network.
     cluster router - join switch - gateway router - external switch - physical network
 
-The gateway router has a node's address on the physical network and hides every pod behind it.
-What comes in by the wire passes only to that address, where nothing but answers has a way on.
+The gateway router has one of the node's addresses on the physical network and translates all pods'
+addresses to it. From the wire it accepts only packets to that address, and of those only replies
+reach a pod.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from ipaddress import ip_network
 from weft import model, names, ranges, rows
 from weft.ovn import acl, router, switches
 
-_CLUSTER_ROUTER = ranges.FIRST_NODE_ID - 1  # its number on the join switch
+_CLUSTER_ROUTER = ranges.FIRST_NODE_ID - 1  # its host number on the join switch
 _EVERYTHING = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
-# By family: what hosts on a link say to each other, beside what is said to an address of theirs.
+# By family: the multicast and broadcast that hosts on a link need, beside packets to their address.
 _ON_LINK: dict[int, list[str]] = {4: [], 6: ["fe80::/10", "ff00::/8"]}
 _GUARD_PRIORITY = 1000
 _GENEVE = 6081  # UDP port of tunnels between chassis
@@ -25,7 +25,7 @@ _GENEVE = 6081  # UDP port of tunnels between chassis
 def own(
     network: model.Network, node: model.NodeInfo, chassis: str, physical_network: str
 ) -> tuple[rows.Row, ...]:
-    """The way out of one node; none where the node has no gateway."""
+    """The rows of one node's gateway; none if the node has no gateway."""
     gateway = node.gateway
     if gateway is None or not gateway.interface_id or not network.is_default:
         return ()
@@ -41,9 +41,10 @@ def own(
 def _join(
     network: model.Network, node: model.NodeInfo, owner: switches.Owner, chassis: str
 ) -> Iterator[rows.Row]:
-    """Both routers on the join switch; the gateway's is the one whose place is this chassis.
+    """Both routers on the join switch; the gateway router is bound to this chassis.
 
-    The outside sends larger packets than pods' interfaces take: the gateway router tells it so.
+    Packets from the physical network may exceed the MTU of pods: the gateway router answers them
+    with the right MTU.
     """
     switch = names.JOIN_SWITCH
     yield switches.row(switch, owner, switches.keyed("join switch", network))
@@ -68,7 +69,7 @@ def _external(
     owner: switches.Owner,
     physical_network: str,
 ) -> Iterator[rows.Row]:
-    """The gateway router on the wire; it announces its address, so that a moved one is found."""
+    """The gateway router on the physical network; it sends gratuitous ARP when it moves."""
     of, switch = names.gateway_router(node.name), names.external_switch(node.name)
     towards = names.external_router_port(of)
     yield switches.row(switch, owner, switches.keyed("external switch", network))
@@ -95,10 +96,10 @@ def _external(
 def _routes(
     network: model.Network, node: model.NodeInfo, gateway: model.Gateway, owner: switches.Owner
 ) -> Iterator[rows.Row]:
-    """Out by the gateway, in by the cluster router.
+    """Routes outwards through the gateway, and back through the cluster router.
 
-    What is addressed to a part of the network that no node has goes nowhere: without that route
-    the two routers would send it to each other until it dies.
+    Addresses of the network that belong to no node's subnet have a discard route: without it the
+    two routers would send such a packet to each other until its TTL ends.
     """
     cluster, of = names.cluster_router(network.name), names.gateway_router(node.name)
     joints = {a.version: a.ip for a in ranges.join(node.id)}
@@ -119,13 +120,13 @@ def _routes(
 def _hiding(
     network: model.Network, node: model.NodeInfo, gateway: model.Gateway, owner: switches.Owner
 ) -> Iterator[rows.Row]:
-    """Pods speak from the gateway's address, never to tunnels, and the wire reaches nothing else.
+    """SNAT to the gateway's address; ACLs that keep pods from tunnel ports, and the wire from pods.
 
-    The guard stands before addresses are translated back, so an answer carries the gateway's own;
-    whoever on the wire routes pods' subnets to the gateway by hand gets no further.
+    The ACLs see a reply before its address is translated back, so it carries the gateway's
+    address. A host on the wire that routes pods' subnets to the gateway itself is stopped there.
     """
     of, switch = names.gateway_router(node.name), names.external_switch(node.name)
-    # A chassis trusts what a tunnel brings: its sender says which network and which port it is of.
+    # A chassis trusts tunnelled packets: the sender names the network and the port they come from.
     match = f'inport == "{names.external_switch_port(of)}" && udp.dst == {_GENEVE}'
     key = names.row_id("guard", "tunnels", network.name)
     yield acl.drop(switch, owner, key, _GUARD_PRIORITY, match)

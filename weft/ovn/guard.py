@@ -1,9 +1,9 @@
 """The flows that stop guests from acting as router or DHCP server.
 
-OVN lets neighbour discovery pass before any ACL, and its port security does not look at who
-advertises, redirects or leases (ADR 0064). These flows come first in table 0 of the integration
-bridge. They look only at what enters from a port of this node that is no tunnel, and drop it unless
-the port is permitted; all else goes on in OVN's table 0 as if they were not there.
+OVN passes neighbour discovery before all ACLs, and its port security does not check who advertises,
+redirects or leases (ADR 0064). These flows come first in table 0 of br-int. They match only packets
+that enter through a port of this node that is no tunnel, and drop them unless the port has the
+role. All other packets continue in OVN's table 0 unchanged.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from ipaddress import IPv6Address
 from weft.ovn import dhcp
 from weft.ovn.flows import Copy, Field, Flow, Masked, Match, Resubmit, Set, flow
 
-# Priorities, above all of ovn-controller's, which are at 100 to 180 there. Later ones come first.
+# Priorities in table 0, above ovn-controller's, which are 100 to 180 there. A later one is higher.
 _KINDS, _UNREADABLE, _ADDRESSES = 60_000, 60_001, 60_002
 ENTRY = 0
-_ROUTERS, _DHCP_SERVERS, _SOLICITATIONS, _ADVERTISERS = 250, 251, 252, 253  # OVN has no use for
+_ROUTERS, _DHCP_SERVERS, _SOLICITATIONS, _ADVERTISERS = 250, 251, 252, 253  # unused by OVN
 TABLES = (_ROUTERS, _DHCP_SERVERS, _SOLICITATIONS, _ADVERTISERS)
 
-# What has been judged goes through table 0 once more. The register is OVN's for the logical port
-# that a packet entered by: nothing is in it yet, and OVN's flows there overwrite it.
+# A packet that passes enters table 0 once more, with this register as a mark. OVN uses the register
+# for the logical input port: it is empty before OVN's flows, and they overwrite it.
 UNJUDGED: Match = {Field.REG14: 0}
 _PASS = (Set(Field.REG14, 1), Resubmit(ENTRY))
 
@@ -42,17 +42,17 @@ _LINK_LOCAL = Masked(0xFE80 << 112, 0xFFC0 << 112)
 _MULTICAST_V6 = Masked(0xFF << 120, 0xFF << 120)
 _NO_NEXT_HEADER = 59
 
-# A host hears neighbour discovery with this hop limit only (RFC 4861), and not in fragments
-# (RFC 6980), whose ICMPv6 type a switch cannot tell.
+# Hosts accept neighbour discovery with this hop limit only (RFC 4861), and not in fragments (RFC
+# 6980), whose ICMPv6 type a switch cannot match.
 _ON_LINK = 255
 
 
 class Role(Enum):
-    """What a port may be to its network; the value is the table that permits it."""
+    """A role of a port in its network; the value is the table with the ports that have it."""
 
     ROUTER = _ROUTERS
     DHCP_SERVER = _DHCP_SERVERS
-    ADVERTISER = _ADVERTISERS  # weft's own, which speaks for the node's routers
+    ADVERTISER = _ADVERTISERS  # weft's own advertiser port, which speaks for the node's routers
 
 
 _OF_ROUTERS: tuple[Match, ...] = (
@@ -62,8 +62,8 @@ _OF_ROUTERS: tuple[Match, ...] = (
     {**_ICMPV4, Field.ICMPV4_TYPE: 5},  # redirect
     {**_ICMPV4, Field.ICMPV4_TYPE: 9},  # router advertisement (RFC 1256)
 )
-# What a client hears, whichever port it comes from, and what a server says. Of fragments the ports
-# are not known: nobody has reason to send those to all, or to a link-local address.
+# What DHCP clients accept from any source port, and what servers send. A switch cannot match the
+# ports of later fragments; no guest needs to send those to broadcast or to a link-local address.
 _OF_DHCP_SERVERS: tuple[Match, ...] = (
     {**_UDPV4, Field.UDP_DST: 68},
     {**_UDPV4, Field.UDP_SRC: 67},
@@ -75,9 +75,9 @@ _OF_DHCP_SERVERS: tuple[Match, ...] = (
     {**_UDPV6, Field.IP_FRAG: _FIRST_FRAGMENT, Field.IPV6_DST: _LINK_LOCAL},
     {**_UDPV6, Field.IP_FRAG: _FIRST_FRAGMENT, Field.IPV6_DST: _MULTICAST_V6},
 )
-# Headers that the switch cannot follow to their end: what comes after them is nobody's to hear. The
-# userspace datapath says protocol 0 then, the kernel's 59 for IPv6 and 0 for IPv4. A neighbour
-# advertisement whose options cannot be read has no target.
+# Headers that the switch cannot parse to the end: nobody may receive what follows them. The
+# userspace datapath then reports protocol 0, the kernel 59 for IPv6 and 0 for IPv4. A neighbour
+# advertisement with options that cannot be parsed has no target.
 _OF_NOBODY: tuple[Match, ...] = (
     {**_IPV4, Field.IP_PROTO: 0},
     {**_IPV6, Field.IP_PROTO: 0},
@@ -87,7 +87,7 @@ _OF_NOBODY: tuple[Match, ...] = (
 
 
 def standing() -> tuple[Flow, ...]:
-    """The same on every node, whatever runs there."""
+    """The flows that are the same on every node."""
     found = [_entering(_UNREADABLE, match) for match in _OF_NOBODY]
     found += [_entering(_KINDS, match, Resubmit(_ROUTERS)) for match in _OF_ROUTERS]
     found += [_entering(_KINDS, match, Resubmit(_DHCP_SERVERS)) for match in _OF_DHCP_SERVERS]
@@ -98,10 +98,10 @@ def standing() -> tuple[Flow, ...]:
 
 
 def _judging_solicitations() -> tuple[Flow, ...]:
-    """Of all ports; those whose MAC is known are held to it by `of_mac`.
+    """Check the neighbour solicitations of all ports; `of_mac` checks those of known MACs.
 
-    OVN 25.03 lets a solicitation pass whose link-layer address is another's. An option that stands
-    there twice, or not whole, reads as none at all.
+    OVN 25.03 passes a solicitation with another's link-layer address. An option that occurs twice
+    or is incomplete matches as absent.
     """
 
     def judged(priority: int, match: Match, *actions: Set | Copy | Resubmit) -> Flow:
@@ -110,16 +110,16 @@ def _judging_solicitations() -> tuple[Flow, ...]:
     none: Match = {Field.ND_SLL: 0}
     return (
         judged(50, {Field.ND_TARGET: 0}),
-        judged(40, {Field.IPV6_SRC: 0, **none}, *_PASS),  # duplicate address detection has none
-        judged(35, {Field.IPV6_DST: _MULTICAST_V6, **none}),  # there it must be (RFC 4861, 4.3)
+        judged(40, {Field.IPV6_SRC: 0, **none}, *_PASS),  # duplicate address detection: no option
+        judged(35, {Field.IPV6_DST: _MULTICAST_V6, **none}),  # option required (RFC 4861, 4.3)
         judged(30, none, *_PASS),
-        # Of a MAC that is not known yet. Port security holds the sender to its own.
+        # From a MAC that is not known yet. Port security checks the Ethernet source.
         judged(0, {}, Copy(Field.ETH_SRC, Field.ND_SLL), *_PASS),
     )
 
 
 def of_mac(mac: str) -> tuple[Flow, ...]:
-    """A guest of this node solicits in the name of its own MAC and of no other."""
+    """Let a local guest solicit only with its own MAC as link-layer address."""
     own = int(mac.replace(":", ""), 16)
     sent: Match = {Field.ETH_SRC: own, **_SOLICITATION}
     return (
@@ -129,8 +129,8 @@ def of_mac(mac: str) -> tuple[Flow, ...]:
 
 
 def of_addresses(port: int, addresses: Iterable[IPv6Address]) -> tuple[Flow, ...]:
-    """Whoever was assigned addresses asks only of those, or of link-local ones, whether they are
-    taken: the question alone keeps another who asks it, too, from having the address."""
+    """Let a guest with assigned addresses probe (duplicate address detection) only those and
+    link-local ones: a probe alone keeps another host from using the address."""
     asked: Match = {Field.IN_PORT: port, **_SOLICITATION, Field.IPV6_SRC: 0}
     own: list[int | Masked] = [int(address) for address in addresses]
     if not own:
@@ -145,7 +145,7 @@ def of_addresses(port: int, addresses: Iterable[IPv6Address]) -> tuple[Flow, ...
 
 
 def of_router(address: IPv6Address) -> tuple[Flow, ...]:
-    """A node's router has its link-local address alone, though guests choose theirs freely."""
+    """Reserve a router's link-local address to it: guests choose their own freely."""
     own = int(address)
     to = Resubmit(_ADVERTISERS)
     return (
@@ -155,12 +155,12 @@ def of_router(address: IPv6Address) -> tuple[Flow, ...]:
 
 
 def permitting(port: int, roles: Iterable[Role]) -> tuple[Flow, ...]:
-    """What a port of this OpenFlow number may say beside what every guest may."""
+    """Let the port with this OpenFlow number act in these roles."""
     return tuple(flow(role.value, 10, {Field.IN_PORT: port}, *_PASS) for role in roles)
 
 
 def of_patch(port: int) -> tuple[Flow, ...]:
-    """A patch port leads to a physical network, which has routers and servers of its own."""
+    """Exempt a patch port: it leads to a physical network with routers and servers of its own."""
     solicited: Match = {Field.IN_PORT: port, **_SOLICITATION}
     return (*permitting(port, Role), flow(_SOLICITATIONS, 60, solicited, *_PASS))
 

@@ -1,7 +1,7 @@
 """The Southbound rows by which a zone reaches another zone's node: Chassis and Encap.
 
-In an interconnect nobody but the zone's own controller writes these; ovn-controller makes its
-tunnels from them. This node's own Chassis is ovn-controller's and has no rows here.
+With OVN interconnection only the zone's controller (here weft) writes these, and ovn-controller
+makes tunnels from them. ovn-controller writes this node's own Chassis, which has no rows here.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from weft import model, names, rows
 
 CHASSIS = "Chassis"
 ENCAP = "Encap"
-PRIVATE = "Chassis_Private"  # how far a chassis' ovn-controller is; northd waits for all of them
+PRIVATE = "Chassis_Private"  # a chassis' nb_cfg; northd waits for that of every chassis
 
 
 def encap_key(chassis: str, address: str) -> str:
-    """As `tables.SB` reads it back."""
+    """The key of an Encap row, as `tables.SB` computes it."""
     return f"{chassis} {address}"
 
 
 def chassis(node: model.NodeInfo) -> tuple[rows.Row, ...]:
-    """A remote node's rows; none until it has said its chassis and its tunnel endpoint."""
+    """A remote node's rows; none until it has published its chassis and tunnel endpoint."""
     if not node.chassis or not node.encap_ips:
         return ()
     encaps = tuple(

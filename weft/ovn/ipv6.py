@@ -1,4 +1,4 @@
-"""Builds and parses the IPv6 frames in which a node answers its guests."""
+"""Builds and parses the IPv6 frames between a node and its guests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def octets(mac: str) -> bytes:
 
 
 def link_local(mac: str) -> IPv6Address:
-    """What OVN makes of a port's MAC (modified EUI-64)."""
+    """The EUI-64 link-local address that OVN derives from a port's MAC."""
     own = octets(mac)
     half = bytes((own[0] ^ 2,)) + own[1:3] + b"\xff\xfe" + own[3:]
     return IPv6Address(b"\xfe\x80" + bytes(6) + half)
@@ -24,10 +24,10 @@ def link_local(mac: str) -> IPv6Address:
 def frame(
     mac: str, to_mac: bytes, to: IPv6Address, protocol: int, body: bytes, *, checksum_at: int
 ) -> bytes:
-    """From `mac` and its link-local address, with hop limit 255.
+    """A frame from `mac` and its link-local address, with hop limit 255.
 
-    `body` has zeros at `checksum_at`, where the sum over it and the pseudo-header goes (RFC 8200,
-    section 8.1).
+    `body` has zeros at `checksum_at`, where the checksum over it and the pseudo-header is written
+    (RFC 8200, section 8.1).
     """
     addresses = link_local(mac).packed + to.packed
     pseudo = addresses + struct.pack("!I3xB", len(body), protocol)
@@ -38,7 +38,7 @@ def frame(
 
 
 def payload(received: bytes, protocol: int) -> bytes | None:
-    """What directly follows an IPv6 header, as long as that says; None if the frame is shorter."""
+    """The bytes after an IPv6 header, by its length field; None if the frame is shorter."""
     if len(received) < _HEADERS or received[12:14] != ETHERTYPE.to_bytes(2, "big"):
         return None
     end = _HEADERS + int.from_bytes(received[18:20], "big")

@@ -1,7 +1,7 @@
 """The Northbound rows of a layer 2 network in one zone: its switch and its ports.
 
-Answered from the model alone; when a zone has a network at all, and which pods are on it, is
-for `weft.control.zone`.
+Computed from the model only; `weft.control.zone` decides when a zone has the network, and which
+pods are on it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def switch(network: model.Network) -> rows.Row:
 
 
 def local_port(network: model.Network, port: model.Port, chassis: str) -> rows.Row:
-    """A port of this zone: bound here, by this incarnation of the pod, and served by DHCP."""
+    """A port of this zone: bound to this chassis and to this incarnation of the pod, with DHCP."""
     return ports.row(
         names.layer2_switch(network.name),
         port,
@@ -30,7 +30,7 @@ def local_port(network: model.Network, port: model.Port, chassis: str) -> rows.R
 def remote_port(
     network: model.Network, port: model.Port, chassis: str, style: ports.RemotePorts
 ) -> rows.Row:
-    """A port of another zone, bound to that zone's chassis by northd."""
+    """A port in another zone, which northd binds to that zone's chassis."""
     return ports.row(
         names.layer2_switch(network.name),
         port,

@@ -1,8 +1,8 @@
 """The Northbound rows of a layer 3 network in one zone: its node's switch and its router.
 
-Every zone has the switch of its own node alone, with that node's pods, and a router of its own;
-other nodes are reached through `transit`, the outside through `gateway`. No row stands for a pod
-of another zone, so a network's cost here follows its nodes.
+A zone has only its own node's switch, with that node's pods, and its own cluster router. `transit`
+leads to other nodes, `gateway` out of the cluster. Pods of other zones have no rows here, so the
+cost of a network grows with its nodes, not with its pods.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from weft.ovn import advertisement, dhcp, ports, router, switches
 
 
 def own(network: model.Network, node: model.NodeInfo) -> tuple[rows.Row, ...]:
-    """The cluster router and the node's switch, whose gateway it is."""
+    """The cluster router, and the node's switch with the router as its gateway."""
     owner = switches.Owner(network.name)
     switch, of = names.node_switch(network.name, node.name), names.cluster_router(network.name)
     gateways = [ranges.router(subnet) for subnet in node.subnets_of(network.name)]
@@ -43,7 +43,7 @@ def own(network: model.Network, node: model.NodeInfo) -> tuple[rows.Row, ...]:
 def pod_port(
     network: model.Network, port: model.Port, node: model.NodeInfo, chassis: str
 ) -> rows.Row:
-    """A port of a pod of this node."""
+    """The port of a pod on this node."""
     served = node.subnets_of(network.name)
     return ports.row(
         names.node_switch(network.name, port.node),
@@ -55,7 +55,7 @@ def pod_port(
 
 
 def _key(port: model.Port) -> dict[str, rows.Atom]:
-    """The port's key follows from its address, so that it outlives the Southbound database."""
+    """The tunnel key, computed from the address, so that it survives a lost SB database."""
     for address in sorted(port.allocation.addresses, key=lambda address: address.version):
         number = int(address.ip) - int(address.network.network_address)
         key = names.FIRST_POD_TUNNEL_KEY + number

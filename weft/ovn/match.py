@@ -1,7 +1,7 @@
 """Renders the OVN match of a policy's rule: its peers and its ports.
 
-Text alone, made so that OVN can turn it into few flows: alternatives of one field stand in one
-set, and nothing is excluded. None stands for what can match nothing.
+The text is such that OVN makes few flows of it: alternatives for one field form one set, and
+nothing is negated. None means that nothing can match.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from weft import model, names
 from weft.ovn import dhcp
 from weft.policy import netpolicy
 
-# Neighbours are always found, and who moves is always heard of: ARP, ND and RARP.
+# Always allowed: ARP, ND and RARP, to find neighbours and to announce a moved one.
 _NEIGHBOURS = ("arp", "nd", "eth.type == 0x8035")
-# What a DHCP client says, and what it is answered, by family. A server is asked by its address to
-# renew an IPv4 lease, but by IPv6 at the address of all servers always.
+# DHCP clients' packets and the replies to them, by family. A client renews an IPv4 lease by unicast
+# to the server, but always sends DHCPv6 to the address of all servers.
 _REQUESTS = {
     4: "ip4 && udp.src == 68 && udp.dst == 67",
     6: "ip6.dst == ff02::1:2 && udp.src == 546 && udp.dst == 547",
@@ -25,9 +25,9 @@ _REPLIES = {
     4: "ip4 && udp.src == 67 && udp.dst == 68",
     6: "ip6 && udp.src == 547 && udp.dst == 546",
 }
-# The same where weft is the server. By IPv4 that is OVN: it takes requests from the port that they
-# come in by, and lets its own answers pass before any ACL. By IPv6 it is the node's advertiser,
-# whose MAC port security lets no guest use.
+# The same where weft is the server. For IPv4 that is OVN: it intercepts requests on the ingress
+# port, and its replies bypass ACLs. For IPv6 it is the node's advertiser port, whose MAC port
+# security denies to guests.
 _SERVED_REQUESTS = {
     **_REQUESTS,
     4: f"ip4.dst == {{255.255.255.255, {dhcp.SERVER_IP}}} && udp.src == 68 && udp.dst == 67",
@@ -36,7 +36,7 @@ _SERVED_REPLIES = {
     6: f"eth.src == {names.SERVER_MAC} && ip6.src == {dhcp.SERVER_LINK_LOCAL}"
     " && udp.src == 547 && udp.dst == 546",
 }
-# The first packet of a connection, and those that follow it until there is an answer.
+# The first packet of a connection, and the packets after it until a reply.
 FIRST = "ct.new"
 
 _PORT = {netpolicy.Direction.INGRESS: "outport", netpolicy.Direction.EGRESS: "inport"}
@@ -44,13 +44,13 @@ _END = {netpolicy.Direction.INGRESS: "src", netpolicy.Direction.EGRESS: "dst"}
 
 
 def ports(direction: netpolicy.Direction, group: str) -> str:
-    """The ports that are isolated: those that packets go to, or come from."""
+    """The isolated ports: as destination for ingress, as source for egress."""
     return f"{_PORT[direction]} == @{group}"
 
 
 def always(direction: netpolicy.Direction, served: Collection[int] = ()) -> str:
-    """What no policy stops. In the families that are `served` weft alone is a DHCP server, and
-    nobody may speak to another, or as one, on its ports."""
+    """The packets that no policy drops. For the IP families in `served` only weft may be a DHCP
+    server, so packets between other clients and servers do not match."""
     said = []
     for family in _REQUESTS:
         if direction is netpolicy.Direction.EGRESS:
@@ -67,7 +67,7 @@ def peers(
     sets: Mapping[str, Iterable[str]],
     subnets: Iterable[model.Subnet],
 ) -> str | None:
-    """Who is at the other end: in one of `sets`, by field ("eth", "ip4", "ip6"), or `subnets`."""
+    """The other end: in one of `sets`, by field ("eth", "ip4", "ip6"), or in `subnets`."""
     members = {field: [f"${name}" for name in sorted(names)] for field, names in sets.items()}
     alternatives = []
     for subnet in subnets:
@@ -83,7 +83,7 @@ def peers(
 
 
 def policy_ports(asked: Iterable[netpolicy.PolicyPort]) -> str | None:
-    """On which ports: those that have a number, or a protocol's all; names are left out."""
+    """The destination ports: numbers, ranges, or all of a protocol; port names are left out."""
     wholes: set[netpolicy.Protocol] = set()
     single: dict[netpolicy.Protocol, set[int]] = {}
     ranges: dict[netpolicy.Protocol, set[tuple[int, int]]] = {}
@@ -117,7 +117,7 @@ def either(alternatives: list[str]) -> str:
 
 
 def both(*parts: str) -> str:
-    """All of these hold; an empty one says nothing."""
+    """The conjunction of the parts; empty parts are left out."""
     return " && ".join(part for part in parts if part)
 
 

@@ -1,10 +1,10 @@
 """The Northbound rows of policies on a network: port groups, ACLs, and the sets that they need.
 
-Answered for one policy, one namespace at a time; who is in a group is for `weft.control.zone` to
-say, and is written into rows that are there anyway (`member`). What a set's rows say is `sets`'.
+It renders one policy, or one namespace, at a time. `weft.control.zone` knows which ports are in a
+group and writes them into existing rows (`member`). `sets` renders the rows of address sets.
 
-A port that an enforced policy selects is in the deny group of its namespace, whose ACL drops what
-nothing allows; each policy that selects it allows more (ADR 0050).
+A port that an enforced policy selects is in the deny group of its namespace; the group's ACL drops
+what no rule allows, and each policy that selects the port adds ACLs that allow (ADR 0050).
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _OVN = {netpolicy.Direction.INGRESS: "to-lport", netpolicy.Direction.EGRESS: "fr
 
 
 class Kind(StrEnum):
-    """Why ports are together: isolated, watched only, selected by a policy, or that and having
-    one number under the name of a port."""
+    """Why ports form a group: isolated, audited, selected by a policy, or selected by a policy and
+    with one number for a port name."""
 
     DENY = "deny"
     AUDIT = "audit"
@@ -34,8 +34,8 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A port group. `policy` for the kinds policy and named; the port's name and number for the
-    latter, which is of direction Ingress always."""
+    """A port group. `policy` is set for the kinds policy and named; the port's name and number for
+    the kind named, whose direction is always Ingress."""
 
     kind: Kind
     network: str
@@ -68,8 +68,8 @@ class Group:
 
 SILENT = netpolicy.Logging()
 
-# Which numbers stand behind a port's name. Ingress: by protocol and name, among the pods that the
-# policy selects. Egress: by the Set of the peers with that name (number 0), among all of those.
+# The numbers of a port name. Ingress: by protocol and name, for the pods that the policy selects.
+# Egress: by the Set of the peers (with number 0) that have the name, over all those peers.
 Asked = Set | tuple[netpolicy.Protocol, str]
 Numbers = Mapping[Asked, frozenset[int]]
 
@@ -80,16 +80,16 @@ Numbers = Mapping[Asked, frozenset[int]]
 def group(
     group: Group, network: model.Network, logging: netpolicy.Logging = SILENT
 ) -> tuple[rows.Row, ...]:
-    """A deny or audit group, without its ports: what passes always, and what becomes of the rest.
+    """The rows of a deny or audit group, without ports: what always passes, and the default.
 
-    The first of its ACLs is stateful, which makes the switch so: replies pass in the direction
-    that is closed, whoever else is on the switch.
+    Its first ACL is `allow-related`, which makes OVN track connections on the whole switch: replies
+    pass even in an isolated direction, whichever other ports the switch has.
     """
     isolated = match.ports(group.direction, group.name)
     always = match.always(group.direction, dhcp.families(network.spec))
     always = match.both(isolated, always)
     if group.kind is Kind.AUDIT:
-        # Once for each connection: a busy one would else use up all that the meter lets be told.
+        # One log entry for each connection: a busy one would otherwise use up the meter's rate.
         rest, action = match.both(isolated, match.FIRST), acl.ALLOW
         log = acl.Log("info", audit_name(group))
     else:
@@ -103,7 +103,7 @@ def group(
 
 
 def audit_name(group: Group) -> str:
-    """What OVN's log calls the packets of an audit group, and of no other."""
+    """The ACL name in OVN's log that only packets of an audit group have."""
     return names.acl_name(f"audit:{group.namespace}", group.direction, group.name[1:11])
 
 
@@ -114,7 +114,7 @@ def policy(
     logging: netpolicy.Logging,
     numbers: Numbers,
 ) -> tuple[rows.Row, ...]:
-    """A policy's groups on a network, without their ports, and an ACL for each of its rules."""
+    """A policy's port groups on a network, without ports, and the ACLs of its rules."""
     own = Group(Kind.POLICY, network.name, policy.namespace, direction, policy.name)
     made = [_group(own)]
     seen: set[Group] = set()
@@ -136,7 +136,7 @@ def groups_of(
     direction: netpolicy.Direction,
     named: netpolicy.NamedPorts,
 ) -> frozenset[Group]:
-    """The policy's groups that a port it selects is in, given the named ports of its pod."""
+    """The policy's groups for a port that it selects, given the named ports of its pod."""
     own = Group(Kind.POLICY, network, policy.namespace, direction, policy.name)
     if direction is netpolicy.Direction.EGRESS:
         return frozenset({own})
@@ -149,7 +149,7 @@ def groups_of(
 def asked(
     policy: netpolicy.Policy, network: str, direction: netpolicy.Direction
 ) -> frozenset[Asked]:
-    """The names of ports whose numbers the rows of this policy depend on: keys of Numbers."""
+    """The port names whose numbers the policy's rows depend on: keys of Numbers."""
     found: set[Asked] = set()
     for rule in policy.rules(direction):
         for entry in _named(rule):
@@ -161,14 +161,14 @@ def asked(
 
 
 def member(group: Group, port_key: str, present: bool) -> rows.Row:
-    """One port in or out of a group. A port that is gone is in none, by OVSDB's own doing."""
+    """Add a port to a group or remove it. OVSDB itself removes a deleted port from its groups."""
     port = frozenset({rows.Ref(ports.PORT, port_key)})
     wish = rows.SetMembers(present=port) if present else rows.SetMembers(absent=port)
     return rows.Row(GROUP, group.name, {"ports": wish}, is_part=True)
 
 
 def sets(policy: netpolicy.Policy, network: model.Network, numbers: Numbers) -> frozenset[Set]:
-    """The sets that the policy's ACLs name on a network, of all its directions."""
+    """The address sets that the policy's ACLs refer to on a network, in all directions."""
     found: set[Set] = set()
     for direction in policy.directions:
         for rule in policy.rules(direction):
@@ -193,7 +193,7 @@ def _matches(
     rule: netpolicy.Rule,
     numbers: Numbers,
 ) -> Iterator[tuple[Group, str]]:
-    """What a rule lets pass, and for the ports of which group."""
+    """The matches that a rule allows, each with the group whose ports it applies to."""
     own = Group(Kind.POLICY, network.name, policy.namespace, direction, policy.name)
     peers = _peers(rule, network, direction)
     found: list[str] = []
@@ -214,7 +214,7 @@ def _matches(
 def _named_peers(
     rule: netpolicy.Rule, network: model.Network, entry: netpolicy.PolicyPort, numbers: Numbers
 ) -> Iterator[str]:
-    """Peers that have a number under the name of a port, and that number."""
+    """The peers that have a number for a port name, with that number."""
     by_number: dict[int, list[Set]] = {}
     for key in _asked(rule, network.name, entry):
         for numbered in _numbered(key, numbers):
@@ -227,7 +227,7 @@ def _named_peers(
 def _peers(
     rule: netpolicy.Rule, network: model.Network, direction: netpolicy.Direction
 ) -> str | None:
-    """Empty for anybody, None for nobody."""
+    """The match of a rule's peers: "" for every peer, None for no peer."""
     if rule.peers is None:
         return ""
     chosen = [Set(network.name, peer) for peer in _selectors(rule)]
@@ -244,12 +244,12 @@ def _named(rule: netpolicy.Rule) -> list[netpolicy.PolicyPort]:
 
 
 def _has_plain(rule: netpolicy.Rule) -> bool:
-    """Whether the rule allows anything without the name of a port."""
+    """Whether the rule allows some port by number, or all ports."""
     return rule.ports is None or any(not isinstance(s.port, str) for s in rule.ports)
 
 
 def _asked(rule: netpolicy.Rule, network: str, entry: netpolicy.PolicyPort) -> list[Set]:
-    """The peers that an egress rule allows on a port by its name. A block has no names."""
+    """The peers that an egress rule allows on a named port; IP blocks have no port names."""
     chosen = [netpolicy.PodSelector()] if rule.peers is None else _selectors(rule)
     return [Set(network, peer, entry.protocol, str(entry.port)) for peer in chosen]
 

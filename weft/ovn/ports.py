@@ -1,6 +1,6 @@
 """The Northbound row of one pod's port, on either kind of switch.
 
-Which switches there are, and which pods have ports on them, is the topologies' to say.
+The topology modules decide which switches exist, and which pods have ports on them.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from enum import StrEnum
 
 from weft import model, names, rows
 
-# OVN's port security knows a port's EUI-64 link-local address only. Hosts that follow RFC 7217
-# choose another, and could then neither solicit a router nor ask for a lease (ADR 0004).
+# OVN's port security allows only a port's EUI-64 link-local address. Hosts that follow RFC 7217
+# choose another; without this they could not solicit a router or request a lease (ADR 0004).
 LINK_LOCAL = "fe80::/64"
 
 SWITCH = "Logical_Switch"
@@ -19,10 +19,10 @@ PORT = "Logical_Switch_Port"
 
 
 class RemotePorts(StrEnum):
-    """How a port of another zone is written: setting `remote_ports` (ADR 0002).
+    """The type of ports in other zones: setting `remote_ports` (ADR 0002).
 
-    `plain` keeps northd incremental and floods once for each chassis; `remote` is the type that
-    OVN provides for it, and costs a full recompute for each port.
+    `plain` keeps northd's processing incremental, but floods a frame once for each chassis.
+    `remote` is OVN's own type for this, and each such port costs a full recompute.
     """
 
     PLAIN = "plain"
@@ -33,9 +33,9 @@ class RemotePorts(StrEnum):
         return "" if self is RemotePorts.PLAIN else "remote"
 
     def bound(self, chassis: str) -> str:
-        """`requested-chassis` of a port over there.
+        """`requested-chassis` of a port in another zone.
 
-        Naming the chassis twice is what makes northd bind a port of plain type to it.
+        northd binds a port of plain type to a remote chassis only if it is named twice.
         """
         return f"{chassis},{chassis}" if self is RemotePorts.PLAIN else chassis
 
@@ -45,15 +45,15 @@ def port_key(port: model.Port) -> str:
 
 
 def addresses(allocation: model.Allocation) -> str:
-    """Where the switch sends frames: the MAC, and the addresses it answers ARP and ND for."""
+    """The `addresses` column: the MAC, and the addresses for which OVN answers ARP and ND."""
     return " ".join((allocation.mac, *(str(address.ip) for address in allocation.addresses)))
 
 
 def port_security(allocation: model.Allocation) -> str:
-    """What the port may send: with no address assigned, anything from its MAC.
+    """The `port_security` column; without an allocated address it limits only the MAC.
 
-    An IPv4 address carries its prefix length, so that the port hears its subnet's broadcast.
-    OVN reads an address without host bits as the whole subnet; that one goes without.
+    An IPv4 address has its prefix length, so that the port receives its subnet's broadcast. OVN
+    reads an address without host bits as the whole subnet; such an address has no prefix length.
     """
     allowed = [allocation.mac]
     for address in allocation.addresses:
@@ -67,7 +67,7 @@ def port_security(allocation: model.Allocation) -> str:
 
 
 def local_options(port: model.Port, chassis: str) -> dict[str, rows.Atom]:
-    """Bound here, and by this incarnation of the pod."""
+    """Options that bind the port to this chassis and to this incarnation of the pod."""
     options: dict[str, rows.Atom] = {
         "requested-chassis": chassis,
         "iface-id-ver": port.pod.uid,
@@ -85,7 +85,7 @@ def row(
     options: Mapping[str, rows.Atom],
     dhcpv4_options: rows.Value = frozenset(),
 ) -> rows.Row:
-    """The port on `switch`, with every column that weft writes of any pod's port."""
+    """The port on `switch`, with every column that weft writes for a pod's port."""
     name = port_key(port)
     return rows.Row(
         PORT,
@@ -97,7 +97,7 @@ def row(
             "port_security": frozenset({port_security(port.allocation)}),
             "options": options,
             "dhcpv4_options": dhcpv4_options,
-            # None ever: the node agent answers DHCPv6, and no OVN reads it (ADR 0074).
+            # Always empty: the node agent answers DHCPv6, and OVN must not parse it (ADR 0074).
             "dhcpv6_options": frozenset(),
             "external_ids": {
                 names.OWNER: names.pod_owner(port.pod.namespace, port.pod.name),

@@ -1,6 +1,6 @@
 """The Northbound rows of routers: their ports, routes and NAT.
 
-The shapes alone, each with its owner; which routers there are is the topologies' to say.
+Only their form and owner; the topology modules decide which routers exist.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ T = TypeVar("T", model.Interface, model.Subnet)
 
 
 def router(name: str, owner: Owner, options: Mapping[str, rows.Atom]) -> rows.Row:
-    """A router that learns a neighbour from an ARP request only if it was asked itself."""
+    """A router that learns a neighbour from ARP only if the request was for the router itself."""
     said = {"always_learn_from_arp_request": "false", **options}
     return rows.Row(ROUTER, name, {"name": name, "options": said, "external_ids": owner.ids()})
 
@@ -50,7 +50,7 @@ def router_port(
 
 
 def mac(addresses: Iterable[model.Interface]) -> str:
-    """The MAC of a router port with these addresses: by the rule, from IPv4 if there is any."""
+    """The MAC of a router port with these addresses (`names.address_mac`), preferably from IPv4."""
     chosen = min(addresses, key=lambda address: address.version)
     return names.address_mac(chosen.ip)
 
@@ -63,7 +63,7 @@ def route(
     next_hop: model.Address | str,
     output_port: str = "",
 ) -> rows.Row:
-    """Known by `key` and not by what it says, so that a changed route never has a twin."""
+    """A static route, identified by `key` so that a changed route replaces the old one."""
     return rows.Row(
         ROUTE,
         key,
@@ -86,7 +86,7 @@ def of_family(found: Iterable[T], version: int) -> T | None:
 def snat(
     of: str, owner: Owner, key: str, hidden: model.Subnet, address: model.Interface
 ) -> rows.Row:
-    """What leaves by this router from `hidden` does so from `address`."""
+    """SNAT of packets from `hidden` that leave through this router, to `address`."""
     return rows.Row(
         NAT,
         key,

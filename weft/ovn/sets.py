@@ -1,8 +1,7 @@
 """The Northbound rows of address sets: the addresses of a selector's pods on a network.
 
-A set of MACs, or on a routed network of addresses of each family; ACLs name it by `Set.name`. Who
-is in a set is for `weft.control.zone` to say, and is written into rows that are there anyway
-(`entry`).
+A set holds MACs, or on a layer3 network addresses of each family; ACLs refer to it by `Set.name`.
+`weft.control.zone` knows who is in a set and writes it into existing rows (`entry`).
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ SET = "Address_Set"
 
 @dataclass(frozen=True, slots=True)
 class Set:
-    """The addresses of all `members` on a network, wherever they run; with a `port` of those
-    alone whose pods have `number` under that name."""
+    """The addresses of all pods that `members` selects on a network, on any node; with a `port`,
+    only of pods that have `number` for that port name."""
 
     network: str
     members: netpolicy.PodSelector
@@ -34,12 +33,12 @@ class Set:
 
     @property
     def name(self) -> str:
-        """Without the suffix of a family."""
+        """The name without the suffix of a family."""
         return names.identifier(self.id)
 
 
 def rows_of(set: Set, network: model.Network) -> tuple[rows.Row, ...]:
-    """The rows of a set, without addresses: one of MACs, or on a routed network of each family."""
+    """The rows of a set, without addresses: one of MACs, or on a layer3 network of each family."""
     return tuple(
         rows.Row(
             SET,
@@ -58,7 +57,7 @@ def rows_of(set: Set, network: model.Network) -> tuple[rows.Row, ...]:
 
 
 def addresses(network: model.Network, allocation: model.Allocation) -> Mapping[str, frozenset[str]]:
-    """What one attachment brings into each row of a set, by the row's suffix."""
+    """The addresses that one attachment adds to each row of a set, by the row's suffix."""
     if not _is_routed(network):
         return {"": frozenset({allocation.mac})}
     return {
@@ -72,8 +71,8 @@ def addresses(network: model.Network, allocation: model.Allocation) -> Mapping[s
 def entry(
     set: Set, network: model.Network, allocation: model.Allocation, present: bool
 ) -> tuple[rows.Row, ...]:
-    """One attachment in or out of a set. Two may hold one address while a VM moves: it goes
-    when the last of them does, which the caller sees to."""
+    """Add an attachment to a set or remove it. While a VM migrates two attachments have one
+    address: the caller removes it with the last of them."""
     return tuple(
         rows.Row(
             SET,
@@ -103,7 +102,7 @@ def _suffixes(network: model.Network) -> tuple[str, ...]:
 
 
 def _members(members: netpolicy.PodSelector) -> str:
-    """Text that equal Members alone have."""
+    """A text that only equal selectors have."""
     home = f"[{members.namespace}]" if members.namespace else _selector(members.namespaces)
     return f"{home}/{_selector(members.pods)}"
 

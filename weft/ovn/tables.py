@@ -1,6 +1,6 @@
 """The tables and columns of OVN's databases that weft monitors, and the key of each table's rows.
 
-Only what the plan compares: every further column would be sent and parsed on each change.
+Only columns that the plan compares: each further one would be sent and parsed on every change.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from weft import names, rows
 
 NORTHBOUND = "OVN_Northbound"
 SOUTHBOUND = "OVN_Southbound"
-# Where northd notes its version, and under which of the options.
+# northd's version: its table and its key in the options.
 GLOBAL, VERSION = "SB_Global", "northd_internal_version"
 
-# Rows of others carry no id of ours, and so no key.
+# Rows of other writers have no id of weft's, and so no key.
 BY_ID = rows.ByEntry("external_ids", names.ROW_ID)
 
 _BALANCERS = ("load_balancer", "load_balancer_group", "copp")
@@ -119,7 +119,7 @@ NB = (
     rows.Table("Meter_Band", ("action", "rate", "external_ids"), BY_ID, blank=("burst_size",)),
 )
 
-# What a zone relies on, of the row that all who write to a Northbound database share.
+# The settings of the Northbound database's shared row that a zone relies on.
 RELIED = rows.Row(
     "NB_Global",
     "",
@@ -132,10 +132,10 @@ RELIED = rows.Row(
     is_part=True,
 )
 
-# Sets whose members come and go with pods, by table.
+# Sets whose members change with pods, by table.
 MEMBERS = {"Port_Group": "ports", "Address_Set": "addresses"}
 
-# Sets of rows that are followed in tables of their own, and in which.
+# Sets of references to rows that are read from their own tables, and those tables.
 CHILD_TABLES: Mapping[tuple[str, str], str] = {
     ("Logical_Switch", "ports"): "Logical_Switch_Port",
     ("Logical_Switch", "acls"): "ACL",
@@ -160,7 +160,7 @@ SB = (
     ),
     rows.Table("Chassis_Private", ("name",)),
     rows.Table(GLOBAL, ("options",), rows.ALONE),
-    # Only what is bound nowhere, or to more than one chassis: none of all that is as it should be.
+    # Only ports that are bound to no chassis or to several: none while all is well.
     rows.Table(
         "Port_Binding",
         ("logical_port", "chassis", "additional_chassis"),
@@ -169,10 +169,10 @@ SB = (
     ),
 )
 
-# What says where a port is bound: ovn-controller writes it, and northd for other zones' ports.
+# Where ports are bound: ovn-controller writes it, and northd for other zones' ports.
 BINDING = frozenset(("chassis", "additional_chassis"))
 
-# What northd derives and never looks at again: observed, not kept. ADR 0070.
+# What northd derives and never compares again: weft observes it without keeping rows (ADR 0070).
 DERIVED = (
     rows.Table(
         "Logical_Flow",
@@ -216,7 +216,7 @@ DERIVED = (
 
 
 def owner(columns: rows.Columns) -> str:
-    """Whom a row stands for; nothing for a row that is not weft's."""
+    """The OWNER of a row; "" for a foreign row."""
     return external_id(columns, names.OWNER)
 
 

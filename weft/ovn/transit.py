@@ -1,8 +1,8 @@
 """The Northbound rows of transit switches, which join the zones' routers of a layer 3 network.
 
-The transit switch is one switch in all zones: same name, same key, and each node's router port
-under the node's id. A zone's own router has a port on it; another zone's is a remote port with a
-route to that node's subnets behind it.
+A transit switch is one switch in all zones: same name, same key, and the node's id as port key. The
+zone's own cluster router has a port on it; another zone's is a remote port, with routes to that
+node's subnets.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SUBNET, _JOIN = "subnet", "join"
 
 
 def own(network: model.Network, node: model.NodeInfo) -> tuple[rows.Row, ...]:
-    """The switch, and this node's router on it."""
+    """The transit switch, and this node's cluster router on it."""
     owner = switches.Owner(network.name)
     switch = names.transit_switch(network.name)
     towards = names.transit_router_port(network.name, node.name)
@@ -45,7 +45,7 @@ def own(network: model.Network, node: model.NodeInfo) -> tuple[rows.Row, ...]:
 def peer(
     network: model.Network, node: model.NodeInfo, style: ports.RemotePorts
 ) -> tuple[rows.Row, ...]:
-    """Another node's router: its port, and the routes to what is behind it."""
+    """Another node's router: its port, and the routes to its subnets."""
     owner = switches.Owner(network.name, node.name)
     addresses = _addresses(network, node)
     said = " ".join((router.mac(node.transit), *(str(address.ip) for address in addresses)))
@@ -72,18 +72,18 @@ def peer(
 
 
 def has(network: model.Network, node: model.NodeInfo) -> bool:
-    """Whether the node has been given all that its part of the network is made of."""
+    """Whether the node has everything that its part of the network needs."""
     return bool(node.id and node.subnets_of(network.name) and _addresses(network, node))
 
 
 def _addresses(network: model.Network, node: model.NodeInfo) -> tuple[model.Interface, ...]:
-    """The node's transit addresses of the families that it has subnets of."""
+    """The node's transit addresses, of the families that it has subnets of."""
     families = {subnet.version for subnet in node.subnets_of(network.name)}
     return tuple(address for address in node.transit if address.version in families)
 
 
 def _behind(network: model.Network, node: model.NodeInfo) -> Iterable[tuple[str, model.Subnet]]:
-    """What is reached through a node: its pods and, on the cluster's own network, its gateway."""
+    """The subnets behind a node: its pods' and, on the default network, its gateway."""
     for family in (4, 6):
         subnet = router.of_family(node.subnets_of(network.name), family)
         joint = router.of_family(ranges.join(node.id), family)

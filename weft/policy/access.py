@@ -1,9 +1,9 @@
 """Decides who may use a network: pods through a NAD, and NADs that declare it again.
 
-A network belongs to the namespace of the definition that declared it first. That definition says
-which other namespaces may use it; one that says nothing of it admits its own namespace alone, or
-everybody if an administrator's: definitions of global namespaces are for all, as Multus' namespace
-isolation has it. Cluster manager and agents ask the same rule.
+The namespace of the NAD that declared a network first owns it. That NAD says which other namespaces
+may use the network. If it says nothing, only its own namespace may; a NAD in a global namespace (an
+administrator's) then admits everybody, as in Multus' namespace isolation. The cluster manager and
+the agents apply the same rule.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from weft import errors, model
 
-# Global whatever else is.
+# Namespaces that are always global.
 GLOBAL = frozenset({"default"})
 _NAME_LABEL = "kubernetes.io/metadata.name"
 _NAD = "NetworkAttachmentDefinition"
@@ -22,7 +22,7 @@ Labels = Callable[[str], Mapping[str, str] | None]
 
 
 def home(definition: str) -> str:
-    """The namespace of a definition's key."""
+    """The namespace of a NAD's key."""
     return definition.partition("/")[0]
 
 
@@ -32,9 +32,9 @@ def _nobody(namespace: str) -> Mapping[str, str] | None:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`labels` gives a namespace's labels, None while it is not known: then no selector matches.
+    """`labels` returns a namespace's labels, None if unknown: then no selector matches.
 
-    The cluster's own network, and one whose owner is not known, is for everybody.
+    The default network, and a network whose owner is unknown, admit everybody.
     """
 
     global_namespaces: frozenset[str] = GLOBAL
@@ -56,16 +56,16 @@ class Rule:
         return access.selector.matches({**labels, _NAME_LABEL: namespace})
 
     def may_join(self, network: model.Network, definition: str) -> bool:
-        """Whether a definition may declare the network again.
+        """Whether a NAD may declare the network again.
 
-        One of a global namespace may always: nobody but administrators writes there. It then
-        serves its own namespace alone, unless the owner lets others in. Pods of a namespace may use
-        a network if its owner admits them, or if a definition of theirs has joined it.
+        A NAD in a global namespace always may: only administrators write there. It then serves its
+        own namespace only, unless the owner admits others. Pods of a namespace may use a network if
+        its owner admits the namespace, or if a NAD of the namespace has joined the network.
         """
         return home(definition) in self.global_namespaces or self.admits(network, home(definition))
 
     def refused(self, network: model.Network, definition: str, pod: str) -> errors.NotReady:
-        """Why a pod, named by "<namespace>/<name>", may not use the network."""
+        """Why a pod "<namespace>/<name>" may not use the network."""
         named, own = errors.as_written(network.name), home(pod)
         return errors.NotReady(
             f"may not use network {named} through {_NAD} {definition}: {_whose(network, own)}",
@@ -74,7 +74,7 @@ class Rule:
         )
 
     def refusal(self, network: model.Network, definition: str) -> str:
-        """Why a definition may not declare the network again, and who may change that."""
+        """Why a NAD may not declare the network again, and who may change that."""
         own = home(definition)
         return (
             f"{_NAD} {definition}: may not declare network {errors.as_written(network.name)}: "
@@ -82,9 +82,9 @@ class Rule:
         )
 
     def guest(self, network: model.Network, definition: str) -> str:
-        """What to tell of a definition that has joined another namespace's network; "" of others.
+        """The notice for a NAD that has joined another namespace's network; "" for other NADs.
 
-        The name may have been taken on purpose, so whoever joins is to know whose it is.
+        Another namespace may have taken the name on purpose, so whoever joins learns who owns it.
         """
         own = home(definition)
         if not network.owner or own == home(network.owner):

@@ -1,7 +1,7 @@
 """Computes the CIDRs of an `ipBlock` without its exceptions.
 
-Matches that exclude are expanded by OVN address by address; these few are not. Pure arithmetic:
-what a block may be is for `weft.api` to say.
+OVN expands a match that excludes addresses one by one; the CIDRs that this computes are few. Pure
+arithmetic: `weft.api` decides which blocks are valid.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from weft.policy import netpolicy
 
 
 def cidrs(blocks: Iterable[netpolicy.IPBlock]) -> tuple[model.Subnet, ...]:
-    """The addresses of all blocks, in the fewest CIDRs; IPv4 before IPv6, in order."""
+    """All addresses of `blocks` in the fewest CIDRs; IPv4 before IPv6, ascending."""
     found = [part for block in blocks for part in difference(block)]
     v4 = [part for part in found if isinstance(part, IPv4Network)]
     v6 = [part for part in found if isinstance(part, IPv6Network)]
@@ -23,14 +23,14 @@ def cidrs(blocks: Iterable[netpolicy.IPBlock]) -> tuple[model.Subnet, ...]:
 
 
 def count(block: netpolicy.IPBlock, most: int) -> int:
-    """How many CIDRs make it up; more than `most` are not counted any further."""
+    """How many CIDRs make up `block`; counting stops above `most`."""
     return sum(1 for _ in islice(difference(block), most + 1))
 
 
 def difference(block: netpolicy.IPBlock) -> Iterator[model.Subnet]:
-    """The block's subnet without what it excepts, in order; nothing where that is all of it.
+    """The CIDRs of `subnet` without `excepts`, ascending; none if the exceptions cover all of it.
 
-    At the cost of what is asked of it: a few exceptions of IPv6 leave a hundred CIDRs each.
+    It is lazy: a few IPv6 exceptions leave a hundred CIDRs each, and callers take what they need.
     """
     whole = block.subnet
     at, end = _ends(whole)
@@ -46,7 +46,7 @@ def _ends(subnet: model.Subnet) -> tuple[int, int]:
 
 
 def _cover(whole: model.Subnet, first: int, last: int) -> Iterator[model.Subnet]:
-    """The fewest subnets of a family that are all addresses from `first` to `last`."""
+    """The fewest subnets that cover exactly the addresses from `first` to `last`."""
     while first <= last:
         aligned = (first & -first).bit_length() - 1 if first else whole.max_prefixlen
         free = min(aligned, (last - first + 1).bit_length() - 1)

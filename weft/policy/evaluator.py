@@ -1,7 +1,7 @@
 """Decides whether policies allow a connection, as the NetworkPolicy documents define it.
 
-The reference: it looks at every policy for every connection, and knows no rows, sets or addresses
-learned. What is enforced is compared with it; nothing that enforces may use it.
+This is the reference for tests and `weft` commands: it checks every policy for every connection,
+without rows or address sets. Enforcement is compared with it and must never use it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from weft.policy import netpolicy
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What policies say at one end: of what leaves the source, or of what comes to the target.
+    """The policies at one end: egress at the source, or ingress at the target.
 
-    `isolating` policies select that end in that direction. `allowing` are those of their rules
-    that let the connection pass.
+    `isolating` policies select that end in that direction. `allowing` are those of them with a rule
+    that allows the connection.
     """
 
     direction: netpolicy.Direction
@@ -27,13 +27,13 @@ class Judgement:
 
     @property
     def passes(self) -> bool:
-        """Who is not isolated is open; policies add up, so one rule of any of them is enough."""
+        """An end that is not isolated is open; one rule of any isolating policy is enough."""
         return not self.isolating or bool(self.allowing)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Both ends must let it pass."""
+    """A connection passes if both ends allow it."""
 
     egress: Judgement
     ingress: Judgement
@@ -50,10 +50,10 @@ def allowed(
     target: netpolicy.Endpoint,
     connection: netpolicy.Connection,
 ) -> bool:
-    """Whether `source` may open `connection` to `target`, two ends on one network.
+    """Whether `source` may open `connection` to `target`; both are on one network.
 
-    `networks` says of which network each definition ("<namespace>/<name>") is. Replies to what
-    is allowed pass too, whatever policies say of the other direction.
+    `networks` maps each NAD ("<namespace>/<name>") to its network. Replies to an allowed connection
+    always pass.
     """
     return explain(policies, networks, source, target, connection).allowed
 
@@ -65,9 +65,10 @@ def explain(
     target: netpolicy.Endpoint,
     connection: netpolicy.Connection,
 ) -> Verdict:
-    """The same, with what isolates each end and what lets the connection pass there.
+    """Like `allowed`, but names the policies that isolate each end and those that allow it there.
 
-    A pod always reaches itself, and policies in audit mode change nothing.
+    A pod always reaches itself. Policies in audit mode change nothing. Raises ValueError if the two
+    ends are on different networks.
     """
     if source.network != target.network:
         raise ValueError(f"{source.network!r} and {target.network!r} are two networks")
@@ -84,7 +85,7 @@ def explain(
 
 
 def selects(policy: netpolicy.Policy, networks: Mapping[str, str], end: netpolicy.Endpoint) -> bool:
-    """Whether the policy guards this attachment: its network, its namespace, its labels."""
+    """Whether the policy selects this attachment by network, namespace and labels."""
     return (
         end.namespace == policy.namespace
         and policy.pods.matches(end.labels)
@@ -100,7 +101,7 @@ def _judge(
     target: netpolicy.Endpoint,
     connection: netpolicy.Connection,
 ) -> Judgement:
-    """`peer` is the far end as the rules of this direction mean it."""
+    """`peer` is the end that the rules of this direction name."""
     if direction is netpolicy.Direction.INGRESS:
         subject, peer, address = target, source, connection.source
     else:
@@ -127,7 +128,7 @@ def _allows(
     named: netpolicy.NamedPorts,
     connection: netpolicy.Connection,
 ) -> bool:
-    """Any of its peers on any of its ports; what is not listed at all is not restricted."""
+    """Whether one of the rule's peers and one of its ports match; an absent list matches all."""
     for who in (None,) if rule.peers is None else rule.peers:
         for what in (None,) if rule.ports is None else rule.ports:
             if who is not None and not _is_peer(who, peer, address):
@@ -141,7 +142,7 @@ def _allows(
 
 
 def _is_peer(who: netpolicy.Peer, peer: netpolicy.Endpoint, address: model.Address | None) -> bool:
-    """Pods by what they are, blocks by the address that the packets carry."""
+    """Selectors match the pod, blocks match the packet's address."""
     if isinstance(who, netpolicy.PodSelector):
         if who.namespace:
             there = peer.namespace == who.namespace
@@ -156,7 +157,7 @@ def _is_peer(who: netpolicy.Peer, peer: netpolicy.Endpoint, address: model.Addre
 def _is_service(
     what: netpolicy.PolicyPort, named: netpolicy.NamedPorts, connection: netpolicy.Connection
 ) -> bool:
-    """Names are those of the target's containers. A name that the target lacks is no port."""
+    """A port name is looked up in the target's containers; an unknown name matches nothing."""
     if connection.protocol is not what.protocol:
         return False
     if what.port is None:
@@ -167,5 +168,5 @@ def _is_service(
 
 
 def _is_unnameable(who: netpolicy.Peer | None, what: netpolicy.PolicyPort | None) -> bool:
-    """Addresses of a block have no containers, so no port there has a name."""
+    """Whether a port name meets an IP block: addresses have no containers, so no names."""
     return isinstance(who, netpolicy.IPBlock) and what is not None and isinstance(what.port, str)

@@ -1,8 +1,8 @@
-"""The parsed form of a MultiNetworkPolicy, and of the pods that it is about.
+"""The parsed form of a MultiNetworkPolicy, and of the pods that it applies to.
 
-Frozen data and what it means by itself; no Kubernetes dicts, no OVN, no I/O. The meaning is
-NetworkPolicy's own: a pod is isolated in a direction once a policy of that direction selects it,
-then only what some rule of some such policy allows may pass, and replies always.
+Frozen data; no Kubernetes dicts, no OVN, no I/O. The semantics are NetworkPolicy's: a pod is
+isolated in a direction once a policy of that direction selects it; then only connections that a
+rule of such a policy allows pass, and their replies.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from weft.labels import Selector as Selector
 
 
 class Direction(StrEnum):
-    """`policyTypes`: of connections to the selected pods, or from them."""
+    """`policyTypes`: connections to the selected pods, or from them."""
 
     INGRESS = "Ingress"
     EGRESS = "Egress"
@@ -34,8 +34,8 @@ class Protocol(StrEnum):
 class Mode(StrEnum):
     """Annotation `weft/policy-mode`.
 
-    `audit` lets pass, and reports, what the policy would have dropped. It isolates nobody, and
-    allows nothing that an enforced policy drops.
+    `audit` reports what the policy would drop, and lets it pass. It isolates no pod, and allows
+    nothing that an enforced policy drops.
     """
 
     ENFORCE = "enforce"
@@ -44,11 +44,11 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PodSelector:
-    """Pods of one network: those of `namespace`, or where that is empty of all namespaces whose
-    labels `namespaces` matches, whose own labels `pods` matches.
+    """Pods of one network whose labels `pods` matches, in `namespace`, or, if that is empty, in all
+    namespaces whose labels `namespaces` matches.
 
-    Equal ones are the same pods, whichever policy says so; a policy's own `podSelector` is
-    Members of its namespace too.
+    Equal selectors choose the same pods, whichever policy has them. A policy's own `podSelector` is
+    also a PodSelector, of the policy's namespace.
     """
 
     namespace: str = ""
@@ -58,7 +58,7 @@ class PodSelector:
 
 @dataclass(frozen=True, slots=True)
 class IPBlock:
-    """`ipBlock`: the addresses of `subnet` that are in none of `excepts`."""
+    """`ipBlock`: the addresses of `subnet` that are in no subnet of `excepts`."""
 
     subnet: model.Subnet
     excepts: tuple[model.Subnet, ...] = ()
@@ -69,9 +69,9 @@ Peer = PodSelector | IPBlock
 
 @dataclass(frozen=True, slots=True)
 class PolicyPort:
-    """One element of `ports`: of `protocol` every port, one by number or name, or a range.
+    """One element of `ports`: all ports of `protocol`, one by number or name, or a range.
 
-    `port` None: every port. `end` is the last port of a range that a number begins; 0: none.
+    `port` None: all ports. `end` is the last port of a range, 0 if it is no range.
     """
 
     protocol: Protocol
@@ -83,9 +83,9 @@ class PolicyPort:
 class Rule:
     """Allows connections with any of `peers` on any of `ports`.
 
-    None means that the policy names no peer (port): anybody (every port of every protocol, ICMP
-    too). An empty tuple means that all that were named are skipped: nobody (none).
-    `index` is the rule's place in the policy, which skipped rules do not shift.
+    None: the policy has no such field, and every peer (every port and protocol, ICMP too) matches.
+    Empty: all elements are skipped, and no peer (no port) matches. `index` is the rule's index in
+    the policy; skipped rules do not shift it.
     """
 
     index: int
@@ -95,10 +95,10 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A part of a policy that cannot mean anything: it allows nothing.
+    """A part of a policy that is invalid and allows nothing.
 
-    `field` as kubectl writes it ("spec.ingress[0].from[1].ipBlock.cidr"), `value` as JSON; `rule`
-    is what it breaks, `remedy` what to do about it.
+    `field` is a path as kubectl writes it ("spec.ingress[0].from[1].ipBlock.cidr"), `value` is
+    JSON, `rule` is the rule that it breaks, `remedy` what the user can do.
     """
 
     field: str
@@ -112,8 +112,8 @@ class Policy:
     """One MultiNetworkPolicy.
 
     `definitions` are the NADs ("<namespace>/<name>") whose networks it guards; `directions` those
-    in which it isolates the pods that it selects. `remembered` is which networks some definitions
-    stood for when that was last known.
+    in which it isolates the pods that it selects. `remembered` maps NADs to the networks that they
+    declared when weft last knew.
     """
 
     namespace: str
@@ -134,12 +134,13 @@ class Policy:
 
     @property
     def subjects(self) -> PodSelector:
-        """The pods that it selects."""
+        """The selector of the policy's own pods."""
         return PodSelector(namespace=self.namespace, pods=self.pods)
 
     def networks(self, known: Mapping[str, str]) -> frozenset[str]:
-        """Those that it guards. A definition that stands for none now, as it is gone, say, stands
-        for what it did: a network may have others, whose pods are as closed as before."""
+        """The networks that it guards. A NAD that declares no network now (deleted, for example)
+        still stands for its last one: other NADs may declare that network, and its pods stay
+        isolated."""
         before = dict(self.remembered)
         found = (known.get(each) or before.get(each) for each in self.definitions)
         return frozenset(network for network in found if network)
@@ -148,13 +149,13 @@ class Policy:
         return self.ingress if direction is Direction.INGRESS else self.egress
 
 
-# OVN's, from the gravest on.
+# OVN's ACL severities, highest first.
 SEVERITIES = ("alert", "warning", "notice", "info", "debug")
 
 
 @dataclass(frozen=True, slots=True)
 class Logging:
-    """What a namespace wants logged of its isolated pods: one of SEVERITIES each, "" for none."""
+    """A namespace's ACL logging for isolated pods: each is one of SEVERITIES, "" for none."""
 
     allow: str = ""
     deny: str = ""
@@ -166,7 +167,7 @@ NamedPorts = Mapping[tuple[Protocol, str], int]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One attachment of one pod to one network, as policies see it."""
+    """One attachment of one pod, as policies see it."""
 
     namespace: str
     pod: str
@@ -179,10 +180,9 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """The first packet of a connection: `protocol` None stands for ICMP, which has no port.
+    """The first packet of a connection; `protocol` None is ICMP, which has no port.
 
-    `source` and `target` are the addresses that it carries, None where none is known; only
-    blocks ask.
+    `source` and `target` are the packet's addresses, None if unknown; only IP blocks use them.
     """
 
     protocol: Protocol | None

@@ -1,10 +1,10 @@
 """Keeps which pods each selector chooses, while pods, namespaces and selectors change.
 
-The answer is kept, not computed: a pod's change costs what its labels and its matches are, however
-many other pods and queries there are. Nothing is said of networks, rules or rows.
+The result is kept, not recomputed: a pod's change costs in proportion to its labels and matching
+queries, however many pods and queries exist. Networks, rules and rows do not occur here.
 
-A namespace that is not known (yet) matches no query that asks for labels of it, not even for
-labels that it must not have: whoever it is let in by waits until it can be told.
+A namespace that is unknown (yet) matches no query about namespace labels, not even one that
+requires a label to be absent. It matches once its labels are known.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from weft.policy import netpolicy
 
-# What one part of a query asks first, and where it is looked for: ("in", "app", "web"),
-# ("key", "app", ""), ("name", "default", ""), or ANY where it asks nothing that can be looked up.
+# The requirement under which a query is indexed: ("in", "app", "web"), ("key", "app", ""),
+# ("name", "default", ""), or ANY if it has no requirement that can be looked up.
 Mark = tuple[str, str, str]
 ANY: Mark = ("", "", "")
 NOBODY: frozenset[str] = frozenset()
@@ -29,14 +29,14 @@ class _Pod:
 
 
 class Selection:
-    """Pods by key ("<namespace>/<name>") against words.Members."""
+    """Pods by key ("<namespace>/<name>"), matched with PodSelectors."""
 
     def __init__(self) -> None:
         self._namespaces: dict[str, Mapping[str, str]] = {}
         self._pods: dict[str, _Pod] = {}
         self._pods_in: dict[str, set[str]] = {}  # namespace -> pod keys
         self._wanted: dict[netpolicy.PodSelector, int] = {}  # how often each query is asked
-        # Where the queries lie: mark of the namespace -> mark of the pod -> queries.
+        # Index of the queries: mark of the namespace -> mark of the pod -> queries.
         self._places: dict[Mark, dict[Mark, set[netpolicy.PodSelector]]] = {}
         self._marks: dict[netpolicy.PodSelector, tuple[tuple[Mark, ...], tuple[Mark, ...]]] = {}
         self._chosen: dict[netpolicy.PodSelector, set[str]] = {}
@@ -46,14 +46,14 @@ class Selection:
         return len(self._wanted)
 
     def pods(self, members: netpolicy.PodSelector) -> Set[str]:
-        """The pods that a query chooses; a live view. None for a query that nobody asks."""
+        """The pods that a query chooses, a live view; empty for a query that nobody asked."""
         return self._chosen.get(members, NOBODY)
 
     def queries(self, pod: str) -> Set[netpolicy.PodSelector]:
         """The queries that choose a pod; a live view."""
         return self._choosing.get(pod, frozenset())
 
-    # What comes and goes; each tells whose queries are others now.
+    # Changes. Each says which pods are now chosen by other queries.
 
     def set_pod(self, key: str, namespace: str, labels: Mapping[str, str] | None) -> bool:
         """`labels` None: the pod is gone."""
@@ -78,7 +78,7 @@ class Selection:
         return {key for key in self._pods_in.get(name, ()) if self._match(key)}
 
     def ask(self, members: netpolicy.PodSelector) -> None:
-        """Have a query answered until it was dropped as often as it was asked."""
+        """Keep a query's result up to date, until `drop` was called as often as `ask`."""
         self._wanted[members] = self._wanted.get(members, 0) + 1
         if self._wanted[members] > 1:
             return
@@ -105,10 +105,8 @@ class Selection:
         for key in self._chosen.pop(members, ()):
             self._take(key, members)
 
-    # Between
-
     def _match(self, key: str) -> bool:
-        """Bring one pod's queries in line; whether there was anything to do."""
+        """Update the queries that choose one pod; whether anything changed."""
         before = self._choosing.get(key, set())
         after = set(self._matching(key)) if key in self._pods else set()
         for members in after - before:
@@ -150,7 +148,7 @@ class Selection:
         return members.namespaces.matches(labels)
 
     def _possible(self, members: netpolicy.PodSelector) -> Iterable[str]:
-        """The pods of the namespaces that a query means."""
+        """The pods of the namespaces that a query selects."""
         if members.namespace:
             return self._pods_in.get(members.namespace, ())
         if members.namespaces == netpolicy.EVERYTHING:
@@ -159,7 +157,7 @@ class Selection:
         return [key for name in named for key in self._pods_in.get(name, ())]
 
     def _place(self, members: netpolicy.PodSelector) -> None:
-        """Where few other queries lie, so that few are looked at in vain."""
+        """Index a query under the marks with the fewest other queries."""
         if members.namespace:
             outer: tuple[Mark, ...] = (("name", members.namespace, ""),)
         else:
@@ -178,7 +176,7 @@ class Selection:
 
 
 def _marks(selector: netpolicy.Selector) -> list[tuple[Mark, ...]]:
-    """The ways to look a selector up: each is the marks of one thing that it requires."""
+    """The ways to index a selector: each is the set of marks of one of its requirements."""
     ways: list[tuple[Mark, ...]] = []
     for required in selector.requirements:
         if required.operator is netpolicy.Operator.IN:
@@ -189,7 +187,7 @@ def _marks(selector: netpolicy.Selector) -> list[tuple[Mark, ...]]:
 
 
 def _asked(labels: Mapping[str, str]) -> Iterator[Mark]:
-    """The marks under which what requires some of these labels may lie."""
+    """The marks under which a requirement for some of these labels may be indexed."""
     for key, value in labels.items():
         yield "in", key, value
         yield "key", key, ""

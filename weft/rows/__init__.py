@@ -1,8 +1,8 @@
-"""Rows of any OVSDB database as data, and the plan from actual to desired rows.
+"""Rows of any OVSDB database as data, and the plan that turns actual rows into desired ones.
 
-The question answered here: which operations (RFC 7047, section 5.2) make the database say what
-it should? Nothing in here knows OVN, a socket or a clock; `weft.ovn` and `weft.nic` say which
-rows are desired, `weft.ovsdb` knows the actual ones and sends the operations.
+A plan is a list of operations (RFC 7047, section 5.2). This package knows no OVN, socket or clock:
+`weft.ovn` and `weft.nic` make the desired rows; `weft.ovsdb` knows the actual rows and sends the
+operations.
 """
 
 from weft.rows.differing import differing

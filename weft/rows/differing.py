@@ -17,9 +17,9 @@ from weft.rows.rowtypes import (
 
 
 def differing(row: Row, columns: Columns | None) -> tuple[str, ...]:
-    """Each as "table key column" or "table key column:entry"; the row alone where there is none.
+    """The differences as "table key column" or "table key column:entry"; "table key" for no row.
 
-    Columns with references are left out: a plan alone knows which UUIDs they stand for.
+    Columns with references are left out: only a plan knows which UUIDs they resolve to.
     """
     subject = f"{row.table} {row.key}".rstrip()
     if columns is None:

@@ -1,4 +1,4 @@
-"""Merges the rows that several parts desire into one, as long as they agree."""
+"""Merges desired rows of one key into one row."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from weft.rows.rowtypes import DesiredValue, Ident, MapEntries, Row, SetMembers
 
 
 def merge(desired: Iterable[Row]) -> dict[Ident, Row]:
-    """The desired rows by table and key, each once."""
+    """The desired rows by table and key, each once; raises ValueError if two contradict."""
     merged: dict[Ident, Row] = {}
     for row in desired:
         ident = (row.table, row.key)
@@ -17,7 +17,7 @@ def merge(desired: Iterable[Row]) -> dict[Ident, Row]:
 
 
 def _merge(first: Row, second: Row) -> Row:
-    """Two wishes for one row as one; they may add to each other but not contradict."""
+    """Two desired rows of one key as one; they may add to each other but not contradict."""
     columns = dict(first.columns)
     for column, wish in second.columns.items():
         columns[column] = _join(first, column, columns[column], wish) if column in columns else wish

@@ -1,6 +1,6 @@
 """Plans the operations that turn actual rows into desired ones.
 
-What a plan costs depends on what it changes, never on how many rows are there already.
+The cost of a plan depends on the number of changes, not on the number of rows in the database.
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ from weft.rows.rowtypes import (
 
 
 def plan(desired: Iterable[Row], actual: Snapshot, delete: Iterable[Ident] = ()) -> list[Operation]:
-    """The operations after which every desired row is as it should be and no deleted one exists.
+    """The operations after which all desired rows exist as desired and no deleted one exists.
 
-    Empty when all is right already. A row that is both desired and deleted stays. Several
-    desired rows of one key are one row, as long as they do not contradict each other.
+    Empty if nothing differs. A row that is both desired and deleted stays. Several desired rows
+    of one key are merged. Raises ValueError if they contradict each other, and Missing if a
+    row refers to one that is neither in the database nor desired.
     """
     draft = _Draft(actual)
     wanted = merging.merge(desired)
@@ -66,18 +67,18 @@ def plan(desired: Iterable[Row], actual: Snapshot, delete: Iterable[Ident] = ())
 
 
 class _Draft:
-    """A plan in the making, collected by row so that no row is touched by two operations alike."""
+    """A plan under construction, by row, so that no two operations write one column of a row."""
 
     def __init__(self, actual: Snapshot) -> None:
         self.actual = actual
-        # Of the rows to be inserted.
+        # Rows to insert.
         self.uuids: dict[Ident, str] = {}
         self.gone: set[str] = set()
         self.guards: list[Operation] = []
         self.inserts: dict[str, Insert] = {}
         self.updates: dict[Ident, dict[str, Value]] = {}
         self.deletes: list[Operation] = []
-        # By row (table, UUID), then by column: what to take out and what to put in.
+        # By row (table, UUID), then by column: the members to remove and to add.
         self.mutations: dict[Ident, dict[str, tuple[set[Atom], dict[Atom, Atom | None]]]] = {}
         # By parent (table, key) and column: its new children, and one of them to name in errors.
         self.children: dict[tuple[str, str, str], tuple[Row, list[Atom]]] = {}
@@ -122,12 +123,12 @@ class _Draft:
         assert isinstance(have, Mapping), f"{row.table}.{column} is no map"
         wanted = self.resolve_map(wish.present, row)
         put = {key: value for key, value in wanted.items() if have.get(key) != value}
-        # An insert leaves a key that is there as it is: what changes is taken out first.
+        # An insert does not overwrite a map entry (RFC 7047, 5.1): a changed one is removed first.
         take = {key for key in (*wish.absent, *put) if key in have}
         self.mutate(row.table, uuid, column, take, put)
 
     def replace(self, row: Row, uuid: str, column: str, want: Value, have: Value) -> None:
-        """Write a column that weft owns whole: by difference where that is less to send."""
+        """Write a whole column that weft owns; as a mutation if that sends less."""
         if isinstance(want, Mapping) and isinstance(have, Mapping):
             put = {k: v for k, v in want.items() if k not in have or have[k] != v}
             take = {k for k in have if k not in want or k in put}
@@ -141,7 +142,7 @@ class _Draft:
         return None
 
     def bear(self, row: Row, parent: Ref, child: Atom) -> None:
-        """Put a row that no set holds yet into its parent's."""
+        """Add the reference to a new row to its parent's set."""
         family = (parent.table, parent.key, row.parent_column)
         if family in self.children:
             self.children[family][1].append(child)
@@ -149,19 +150,19 @@ class _Draft:
             self.children[family] = (row, [child])
 
     def settle(self, row: Row, parent: Ref, uuid: str) -> None:
-        """See to it that a row's parent holds it, and no other set like it does."""
+        """Make `parent`, and no other row of its table, refer to the row."""
         found = self.actual.get(parent.table, parent.key)
         home = found and Referrer(parent.table, found[0], row.parent_column)
         holders = self.actual.holders(row.table, uuid) or ()
         for holder in holders:
-            # What goes lets go by itself.
+            # A parent that is deleted drops its references by itself.
             if holder != home and holder.column == row.parent_column:
                 self.release(holder, uuid)
         if home is None or home not in holders:
             self.bear(row, parent, uuid)
 
     def remove(self, table: str, uuid: str) -> None:
-        """Delete a row; one that lives by reference vanishes when no set holds it any more."""
+        """Delete a row; a row in a non-root table vanishes when no set refers to it."""
         holders = self.actual.holders(table, uuid)
         if holders is None:
             self.deletes.append(Delete(table, uuid))
@@ -170,7 +171,7 @@ class _Draft:
                 self.release(holder, uuid)
 
     def release(self, holder: Referrer, uuid: str) -> None:
-        """Take a row out of a set, unless the set goes in the same transaction."""
+        """Remove a row from a set, unless the set's row is deleted in the same transaction."""
         if holder.uuid not in self.gone:
             self.mutate(*holder, (uuid,), ())
 
@@ -190,7 +191,7 @@ class _Draft:
         given.update(put if isinstance(put, Mapping) else dict.fromkeys(put))
 
     def resolve(self, value: Any, row: Row) -> Any:
-        """The value with every reference in it replaced by a UUID."""
+        """The value with every reference replaced by a UUID."""
         if isinstance(value, Set):
             return self.resolve_all(value, row)
         if isinstance(value, Mapping):
@@ -198,7 +199,7 @@ class _Draft:
         return value
 
     def resolve_part(self, wish: MapEntries | SetMembers, row: Row) -> Any:
-        """A part of a column, which is all of it in a new row."""
+        """A part of a column; in a new row, it is the whole column."""
         return self.resolve(wish.present, row)
 
     def resolve_all(self, atoms: Set[Atom], row: Row) -> Set[Atom]:
@@ -221,7 +222,7 @@ class _Draft:
         return found[0]
 
     def place_children(self) -> None:
-        """Bring the new children to their parents: one operation for each, however many."""
+        """Add the new children to their parents: one operation for each parent."""
         for (table, key, column), (row, children) in self.children.items():
             parent = self.locate(Ref(table, key), row)
             if parent in self.inserts:
@@ -248,8 +249,8 @@ class _Draft:
         return done
 
 
-# By the type of a wish, since asking for abstract types is what the hot path cannot afford;
-# None for what stays as it is.
+# By the type of the desired value: isinstance with abstract types is too slow for this path.
+# None for a value that needs no resolving.
 _Resolve = Callable[[_Draft, Any, Row], Any]
 _ABSTRACT: _Resolve | None = _Draft.resolve
 _RESOLVE: dict[type, _Resolve | None] = {
@@ -263,7 +264,7 @@ _RESOLVE: dict[type, _Resolve | None] = {
 
 
 def _given(given: dict[Atom, Atom | None]) -> Value:
-    """What to put in: a map if the keys have values, else a set."""
+    """The argument of an insert: a map if the keys have values, else a set."""
     if None in given.values():
         return frozenset(given)
     return given  # type: ignore[return-value]
@@ -274,7 +275,7 @@ def as_set(value: Value) -> Set[Atom]:
 
 
 def bare(value: Value) -> Value:
-    """The element of a set of one, which is the same value; anything else as it is."""
+    """The element of a set of one, which is the same value in OVSDB; anything else as it is."""
     if isinstance(value, Set) and len(value) == 1:
         return next(iter(value))
     return value

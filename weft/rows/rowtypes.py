@@ -1,9 +1,9 @@
 """The types of rows: desired rows, values, references, tables, operations.
 
-Values are natural Python. A column that holds at most one value holds the bare atom, or an empty
-frozenset for "none"; a set column holds a set, a map column a mapping; a reference is the row's
-UUID as a string (or, when desired, a `Ref`). As in OVSDB itself a set of one element and the bare
-element are the same value, so either may be desired.
+Values are plain Python. A column that holds at most one value has the bare atom, or an empty
+frozenset for none. A set column has a set, a map column a mapping. A reference is the row's UUID
+as a string, or a `Ref` in a desired row. As in OVSDB, a set of one element equals the bare element,
+so either may be desired.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from weft import errors
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """A reference to another row by its table and key, before its UUID is known."""
+    """A reference to another row by table and key, before its UUID is known."""
 
     table: str
     key: str
 
 
 Atom = str | int | float | bool | Ref
-# A column's value in natural Python: an atom, a set of atoms, or a map of atoms.
+# A column's value in plain Python: an atom, a set of atoms, or a map of atoms.
 Value = Atom | Set[Atom] | Mapping[str, Atom]
 Columns = Mapping[str, Value]
-# A row's table and key, and what the database says of it.
+# A row's table and key, and the columns of a row in the database.
 Ident = tuple[str, str]
 Found = tuple[str, Columns]
 
 
 class FormerSet(Set[Atom]):
-    """A large set as it was before a change in place: what it is now, and what differs.
+    """A large set as it was before a change in place: its new state and the difference.
 
-    To be looked at while the change is told; `difference` costs what changed alone.
+    Valid only during the notification of the change. `difference` costs O(change), not O(set).
     """
 
     def __init__(self, now: Set[Atom], differing: Set[Atom]) -> None:
@@ -52,7 +52,7 @@ class FormerSet(Set[Atom]):
 
 
 def difference(old: Value, new: Value) -> Set[Atom]:
-    """The members that one of two values of a set has and the other has not."""
+    """The members that exactly one of two set values has."""
     if isinstance(old, FormerSet):
         return old.differing
     return _members(old) ^ _members(new)
@@ -64,7 +64,7 @@ def _members(value: Value) -> Set[Atom]:
 
 @dataclass(frozen=True, slots=True)
 class MapEntries:
-    """Some keys of a map column: `present` with these values, `absent` gone, others untouched."""
+    """Some keys of a map column: `present` with these values, `absent` removed, others ignored."""
 
     present: Mapping[str, Atom] = field(default_factory=dict)
     absent: Set[str] = frozenset()
@@ -72,13 +72,13 @@ class MapEntries:
 
 @dataclass(frozen=True, slots=True)
 class SetMembers:
-    """Some members of a set column: `present` in it, `absent` not in it, others untouched."""
+    """Some members of a set column: `present` in it, `absent` removed, others ignored."""
 
     present: Set[Atom] = frozenset()
     absent: Set[Atom] = frozenset()
 
 
-# What a desired column may be: a whole value, or the part of it that weft owns.
+# A desired column: a whole value, or the part of it that weft owns.
 DesiredValue = Value | MapEntries | SetMembers
 
 
@@ -86,12 +86,12 @@ DesiredValue = Value | MapEntries | SetMembers
 class Row:
     """A row as it should be.
 
-    `key` identifies the row within its table for as long as it lives (a switch's or port's name).
-    `columns` holds the columns that weft owns; others are left as they are.
-    `parent` and `parent_column` name the set that must hold a reference to this row, for tables
+    `key` identifies the row within its table for its whole life (a switch's or port's name).
+    `columns` are the columns that weft owns; others are left as they are.
+    `parent` and `parent_column` name the set that must refer to this row, for non-root tables,
     whose rows exist only while referenced (Logical_Switch_Port in Logical_Switch.ports).
-    `is_part`: this says only a part of a row that is there already, or is desired by another
-    `Row` of the same plan; it never makes one.
+    `is_part`: these are some columns of a row that exists already, or that another `Row` of the
+    same plan desires; it never inserts a row.
     """
 
     table: str
@@ -106,21 +106,21 @@ Condition = tuple[str, str, Value]
 
 
 class Key(Protocol):
-    """How a row's key is read from its columns, and how the server finds a row by it."""
+    """How to compute a row's key from its columns, and how the server finds a row by its key."""
 
     @property
     def columns(self) -> tuple[str, ...]: ...
 
     def __call__(self, columns: Columns, /) -> str | None:
-        """The key; None for a row that has none, which is somebody else's."""
+        """The key; None for a foreign row."""
 
     def conditions(self, key: str) -> tuple[Condition, ...]:
-        """What only the row of this key meets."""
+        """Conditions (RFC 7047, 5.1) that only the row with this key meets."""
 
 
 @dataclass(frozen=True, slots=True)
 class ByColumns:
-    """The key is these columns' text, joined by a space; no column: the only row, key ""."""
+    """The key is these columns as text, joined by a space. No columns: the only row, key ""."""
 
     columns: tuple[str, ...]
 
@@ -136,7 +136,7 @@ class ByColumns:
 
 @dataclass(frozen=True, slots=True)
 class ByEntry:
-    """The key is what one entry of a map column says; rows without that entry are foreign."""
+    """The key is the value of one entry of a map column; rows without the entry are foreign."""
 
     column: str
     entry: str
@@ -159,21 +159,20 @@ ALONE = ByColumns(())
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table that weft reads and writes: these columns of it, its rows known by this key.
+    """A table that weft reads and writes: the columns that it reads, and the key of its rows.
 
-    A set that is some row's `parent_column` must be among the columns of its table: that is
-    how the plan knows, without reading the set, which parent holds a row.
+    `columns` must include every set that is some row's `parent_column`: from it the plan knows,
+    without reading the set, which parent refers to a row.
 
-    `echo` False is for a table whose rows nearly all are weft's own, and many: the server then
-    says of a new row only that it is there. Of its own rows weft knows the rest; those that
-    others insert are read one by one, at the cost of a round trip.
+    `echo` False is for a table with many rows, nearly all of them weft's own. The server then
+    reports only the UUID of a new row. weft knows the columns of its own rows; it reads each
+    foreign row with one round trip.
 
-    `blank` are columns that weft leaves empty, in every row or where it does not fill them: what
-    others put there in a row that weft desires is taken out. One that is not among `columns` is in
-    a row's columns only where somebody has filled it. A database that lacks one is none the worse.
+    `blank` are columns that weft keeps empty in its rows unless it desires a value: the plan
+    removes what others write there. A column that is not among `columns` appears in a row only
+    while somebody has filled it. A database whose schema lacks the column works too.
 
-    `where`: only rows that meet one of these conditions are read; the others do not exist for weft,
-    and cost nothing.
+    `where`: only rows that meet one of these conditions are read; weft does not see the others.
     """
 
     name: str
@@ -185,7 +184,7 @@ class Table:
 
 
 class Referrer(NamedTuple):
-    """A set that holds a reference to a row, and so keeps that row alive."""
+    """A set that refers to a row, and so keeps that row alive."""
 
     table: str
     uuid: str
@@ -193,25 +192,25 @@ class Referrer(NamedTuple):
 
 
 class Snapshot(Protocol):
-    """What the plan asks of the actual rows; every answer costs O(1) in the number of rows."""
+    """The actual rows as a plan needs them; each call is O(1) in the number of rows."""
 
     def get(self, table: str, key: str, /) -> Found | None: ...
 
     def holders(self, table: str, uuid: str, /) -> Iterable[Referrer] | None:
-        """The sets that keep a row alive; None for a table whose rows live by themselves."""
+        """The sets that keep a row alive; None for a root table, whose rows need no reference."""
 
     def guard(self, table: str, key: str, /) -> tuple[Condition, ...] | None:
-        """What no row may meet when `key` is inserted; None: an index of the server sees to it."""
+        """Conditions that no row may meet when `key` is inserted; None: an index checks it."""
 
     def fresh(self) -> str:
-        """A UUID for a row to be inserted."""
+        """A new UUID for a row to insert."""
 
     def blank(self, table: str, /) -> Mapping[str, Value]:
-        """The columns that weft fills in no row of a table, with their defaults."""
+        """The `blank` columns that no row of weft's in the table fills, with their defaults."""
 
 
 class AssertAbsent(NamedTuple):
-    """Fail the transaction if a row meets the conditions."""
+    """Abort the transaction if a row meets the conditions."""
 
     table: str
     conditions: tuple[Condition, ...]
@@ -230,7 +229,7 @@ class Update(NamedTuple):
 
 
 class Mutate(NamedTuple):
-    """Add to or take from sets and maps: (column, "insert" or "delete", value) in this order."""
+    """Add to or remove from sets and maps: (column, "insert" or "delete", value), in this order."""
 
     table: str
     uuid: str
@@ -246,7 +245,7 @@ Operation = AssertAbsent | Insert | Update | Mutate | Delete
 
 
 class Missing(errors.NotReady):
-    """A row that is referred to is neither in the database nor desired together with the rest."""
+    """A row refers to another that is neither in the database nor desired in the same plan."""
 
     def __init__(self, ref: Ref, where: Row) -> None:
         what = f"refers to {ref.table} {ref.key!r}, which is neither in the database nor desired"
