@@ -78,6 +78,15 @@ def test_a_network_that_is_not_there_is_refused(cluster: Cluster) -> None:
     assert "networks: default, blue" in done.stderr
 
 
+def test_the_doctor_finds_a_running_lab_well(cluster: Cluster) -> None:
+    """It warns of faults of the lab's own OVN, which is what it is for."""
+    told = cluster.house.json("doctor", "cluster", "--lab", "drawn")["cluster"]
+    verdicts = {one["what"]: one["verdict"] for one in told}
+    assert verdicts.pop("OVN", "ok") in ("ok", "warn")
+    assert set(verdicts.values()) == {"ok"}
+    assert {"Kubernetes", "cluster manager", "networks", "agents"} <= verdicts.keys()
+
+
 def test_a_picture_in_a_file_is_in_the_form_that_its_name_says(
     cluster: Cluster, tmp_path: Path
 ) -> None:

@@ -39,10 +39,12 @@ def command(
     """
     found: dict[What, Sequence[Finding]] = {}
     if what is not What.cluster:
-        found[What.machine] = _machine(needed=what is What.machine)
+        with output.working(form, "looking at this machine"):
+            found[What.machine] = _machine(needed=what is What.machine)
     if what is not What.machine:
         asked = what is What.cluster or bool(kubeconfig or context or lab)
-        found[What.cluster] = _cluster(kubeconfig, context, lab, asked=asked)
+        with output.working(form, "asking the cluster"):
+            found[What.cluster] = _cluster(kubeconfig, context, lab, asked=asked)
     data = {str(part): [asdict(one) for one in findings] for part, findings in found.items()}
     output.emit(form, data, lambda: output.show(_lines(found.items())))
     if any(one.verdict is Verdict.FAIL for findings in found.values() for one in findings):

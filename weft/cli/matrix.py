@@ -52,7 +52,9 @@ def command(
     target = views.target("weft matrix", output, FORMS)
     asked = question(port)
     cluster = clusters.choose(kubeconfig, context, lab, name)
-    matrix = asyncio.run(_look(cluster, (network, namespace), asked, ipv6, patience))
+    quiet = target.form == views.JSON
+    with views.working(views.Output.json if quiet else views.Output.text, "trying every pair"):
+        matrix = asyncio.run(_look(cluster, (network, namespace), asked, ipv6, patience))
     if target.form == views.JSON:
         views.deliver(json.dumps(data(matrix), indent=2) + "\n", target)
     elif target.form == views.SVG:

@@ -114,7 +114,9 @@ def command(
         rule = "cannot be combined with --nb, --sb or --ovs"
         raise errors.InvalidInput(COMMAND, "--lab" if lab else "--name", lab or name, rule)
     cluster = _cluster(any(at), kubeconfig, context, lab or name)
-    snapshots = _snapshots(cluster, at)
+    quiet = views.Output.json if target.form == views.JSON else views.Output.text
+    with views.working(quiet, "reading the databases"):
+        snapshots = _snapshots(cluster, at)
     if view is View.PHYSICAL:
         _show_physical(underlay.build(snapshots), wanted, target)
     else:

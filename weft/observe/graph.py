@@ -58,7 +58,7 @@ class Owner:
         return self.machine or self.pod
 
     @property
-    def sort(self) -> str:
+    def kind(self) -> str:
         return "VM" if self.machine else "pod"
 
 
@@ -122,9 +122,11 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Nat:
-    sort: str
-    inside: str
-    outside: str
+    """A row of OVN's table NAT; `type` is snat, dnat or dnat_and_snat."""
+
+    type: str
+    logical_ip: str
+    external_ip: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ def _usual(mtus: Iterable[int]) -> int:
 
 def _wholes(parts: Iterable[str], routers: Sequence[Router]) -> tuple[str, ...]:
     """What routes and NAT call the network as a whole: their smallest prefixes around its parts."""
-    prefixes = {nat.inside for router in routers for nat in router.nats}
+    prefixes = {nat.logical_ip for router in routers for nat in router.nats}
     prefixes |= {route.prefix for router in routers for route in router.routes}
     wholes = [net for text in prefixes if (net := _parsed(text)) and net.prefixlen]
     found: list[str] = []

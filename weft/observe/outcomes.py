@@ -1,4 +1,4 @@
-"""What became of each pair of a matrix, and why is it not as expected? One grid for all of it.
+"""Makes one grid of a matrix: what became of each pair, and why it is not as expected.
 
 Pure. Many members are grouped by workload, so that a network of hundreds stays one page: a cell
 then stands for all pairs of two workloads. `render` writes the grid as text and as a picture.

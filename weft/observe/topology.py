@@ -90,7 +90,7 @@ def _routers(
                     Nat(text(nat, "type"), text(nat, "logical_ip"), text(nat, "external_ip"))
                     for nat in snapshot.referred("NAT", row, "nat")
                 ),
-                key=lambda nat: (nat.sort, nat.inside, nat.outside),
+                key=lambda nat: (nat.type, nat.logical_ip, nat.external_ip),
             )
         )
         for port in snapshot.referred("Logical_Router_Port", row, "ports"):

@@ -1,4 +1,4 @@
-"""Which workload does a pod belong to? Told from its name, as Kubernetes' controllers make them.
+"""Tells a pod's workload from its name, as Kubernetes' controllers make names.
 
 Pure. Databases know a pod's name alone, so this is asked of names wherever pods are grouped.
 """

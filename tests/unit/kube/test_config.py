@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,37 @@ def test_the_current_context_counts(tmp_path: Path) -> None:
     assert endpoint.namespace == "n"
     assert endpoint.tls is None
     assert "secret" not in repr(endpoint)
+
+
+def several(path: Path, *names: str, current: str = "") -> Path:
+    """A file with contexts whose servers have their names."""
+    return write(
+        path,
+        {
+            "current-context": current,
+            "contexts": [{"name": name, "context": {"cluster": name}} for name in names],
+            "clusters": [{"name": n, "cluster": {"server": f"http://{n}"}} for n in names],
+        },
+    )
+
+
+def test_a_context_can_be_chosen(tmp_path: Path) -> None:
+    path = str(several(tmp_path / "config", "a", "b", current="a"))
+    assert config.load(path, "b").server == "http://b"
+    assert config.load(path).server == "http://a"
+    with pytest.raises(errors.InvalidInput, match='contexts "z": is not in the file'):
+        config.load(path, "z")
+
+
+def test_kubeconfig_may_name_several_files(tmp_path: Path) -> None:
+    first = several(tmp_path / "first", "a")
+    second = several(tmp_path / "second", "b", "c", current="c")
+    third = several(tmp_path / "third", "a", current="a")
+    path = os.pathsep.join(map(str, (first, tmp_path / "absent", second, third)))
+    assert config.load(path).server == "http://c"
+    assert config.load(path, "a").server == "http://a"
+    with pytest.raises(errors.InvalidInput, match="is in none of the files"):
+        config.load(path, "z")
 
 
 def test_a_token_file_is_found_beside_the_kubeconfig(tmp_path: Path) -> None:

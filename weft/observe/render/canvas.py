@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from weft.observe.render import cards, grid, lettering, sections
+from weft.observe.render import cards, grid, layers, lettering
 from weft.observe.render.drawing import Box, Dot, Path, Text
 
 
@@ -15,7 +15,7 @@ from weft.observe.render.drawing import Box, Dot, Path, Text
 class Canvas:
     """The logical picture. `boxes` by zone and id; a band's parts by zone, too."""
 
-    sheet: sections.Sheet
+    arranged: layers.Layers
     grid: grid.Grid
     boxes: dict[tuple[str, str], Box] = field(default_factory=dict)
     paths: list[Path] = field(default_factory=list)
@@ -54,7 +54,7 @@ def place(card: cards.Card, x: float, y: float, width: float) -> Box:
     )
 
 
-def _fitted(line: list[cards.Words], room: float) -> list[str]:
+def _fitted(line: list[cards.Label], room: float) -> list[str]:
     """What of each fits. What stands first is cut first: names are long, and what stands beside
     them, an address or an interface, says nothing any more when it is cut."""
     shown = []

@@ -22,8 +22,8 @@ BADGE_ROOM = 40.0
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """Words on a card. `port` is the switch's port that they are about.
+class Label:
+    """Label on a card. `port` is the switch's port that they are about.
 
     `beside`: on the line of the words before. `end`: at the end of the line. `hue` and `tone`: as
     those of a drawing's text.
@@ -42,14 +42,14 @@ class Words:
 class Card:
     id: str
     shape: Shape
-    words: tuple[Words, ...]
+    words: tuple[Label, ...]
     title: str
     hue: int | None = None
     badge: str = ""
     faint: bool = False
 
-    def lines(self) -> list[list[Words]]:
-        found: list[list[Words]] = []
+    def lines(self) -> list[list[Label]]:
+        found: list[list[Label]] = []
         for words in self.words:
             if words.beside:
                 found[-1].append(words)
@@ -77,7 +77,7 @@ class Card:
 
 
 def switch(one: Switch, hue: int) -> Card:
-    lines = [Words(one.name, "name"), *(Words(subnet) for subnet in one.subnets)]
+    lines = [Label(one.name, "name"), *(Label(subnet) for subnet in one.subnets)]
     said = [f"{one.role} {one.name}", f"network {one.network}", *one.subnets]
     said += [f"port {port.name}" for port in one.ports if port.kind is not Kind.POD]
     if one.key:
@@ -87,13 +87,13 @@ def switch(one: Switch, hue: int) -> Card:
 
 def router(one: Router, links: Iterable[Link], hue: int) -> Card:
     """Its name, and how it leads out: source NAT and default routes."""
-    lines = [Words(one.name, "name")]
-    sources = dict.fromkeys(nat.outside for nat in one.nats if nat.sort == "snat")
-    lines += [Words(f"SNAT to {outside}") for outside in sources]
-    lines += [Words(f"out via {route.via}") for route in one.routes if leads_out(route)]
+    lines = [Label(one.name, "name")]
+    sources = dict.fromkeys(nat.external_ip for nat in one.nats if nat.type == "snat")
+    lines += [Label(f"SNAT to {address}") for address in sources]
+    lines += [Label(f"out via {route.via}") for route in one.routes if leads_out(route)]
     said = [f"{one.role} {one.name}", f"network {one.network}"]
     said += [f"{link.port}: {', '.join(link.addresses)} {link.mac}" for link in links]
-    said += [f"{nat.sort} {nat.inside} to {nat.outside}" for nat in one.nats]
+    said += [f"{nat.type} {nat.logical_ip} to {nat.external_ip}" for nat in one.nats]
     said += [written(route) for route in one.routes]
     return Card(one.id, Shape.ROUTER, tuple(lines), "\n".join(said), hue)
 
@@ -111,7 +111,7 @@ def written(route: graph.Route) -> str:
 
 def stand_in(one: Switch, port: Port, hue: int) -> Card:
     """For a router that was not read, and of which only this remote port is known."""
-    lines = (Words(port.name, "name"), *(Words(address) for address in port.addresses))
+    lines = (Label(port.name, "name"), *(Label(address) for address in port.addresses))
     title = f"remote port {port.name} of {one.name}\n{port.zone} was not read"
     return Card(f"{one.id} {port.name}", Shape.ROUTER, lines, title, hue, faint=True)
 
@@ -130,13 +130,13 @@ def pod(nics: Sequence[Nic], id: str, *, read: bool = True) -> Card:
     """A pod or machine with all its ports; `read`: whether its zone was."""
     port = nics[0].port
     owner = port.owner
-    lines = [Words(port.label, "name")]
+    lines = [Label(port.label, "name")]
     said = [port.name]
     badge = "PORT"
     if owner is not None:
-        badge = owner.sort.upper()
-        lines.append(Words(owner.namespace, "muted"))
-        said = [f"{owner.sort} {owner.name} in namespace {owner.namespace}"]
+        badge = owner.kind.upper()
+        lines.append(Label(owner.namespace, "muted"))
+        said = [f"{owner.kind} {owner.name} in namespace {owner.namespace}"]
         said += [f"pod {owner.pod}"] if owner.machine else []
     for nic in nics:
         said += _about(nic)
@@ -145,26 +145,26 @@ def pod(nics: Sequence[Nic], id: str, *, read: bool = True) -> Card:
     return Card(id, Shape.POD, tuple(lines), "\n".join(said), None, badge, faint=down or not read)
 
 
-def _addresses(nics: Sequence[Nic], *, left: bool) -> list[Words]:
+def _addresses(nics: Sequence[Nic], *, left: bool) -> list[Label]:
     found = []
     for nic in nics:
         if nic.left is left:
             shown = nic.port.addresses or (nic.port.mac or nic.port.name,)
             for place, address in enumerate(shown):
                 at = nic.port.name if place == 0 else ""
-                found.append(Words(address, "mono", at, end=not left))
+                found.append(Label(address, "mono", at, end=not left))
     return found
 
 
-def _facing(left: Sequence[Words], right: Sequence[Words]) -> list[Words]:
-    """Words of both sides line by line, if both fit on one; else one after the other."""
+def _facing(left: Sequence[Label], right: Sequence[Label]) -> list[Label]:
+    """Label of both sides line by line, if both fit on one; else one after the other."""
     both = [
         lettering.width(one.words + other.words, "mono") + BETWEEN
         for one, other in zip(left, right, strict=False)
     ]
     if max(both, default=0.0) > WIDEST:
         return [*left, *right]
-    found: list[Words] = []
+    found: list[Label] = []
     for place in range(max(len(left), len(right))):
         found += left[place : place + 1]
         found += [replace(words, beside=place < len(left)) for words in right[place : place + 1]]

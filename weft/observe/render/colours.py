@@ -1,4 +1,4 @@
-"""Which colour does a network have? One that belongs to its name, the same in every picture.
+"""Gives each network a colour that belongs to its name, the same in every picture.
 
 Pure. A colour is a number; writers ask here for what it is on light and on dark ground. Two names
 may share a colour, so a colour never stands without a name.

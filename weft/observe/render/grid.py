@@ -1,7 +1,7 @@
-"""Where is each row and each zone of a logical picture? Heights, widths and lanes; no drawing.
+"""Places the rows and zones of a logical picture: heights, widths and lanes; draws nothing.
 
-A zone is a column: lanes for lines to the left, content, lanes to the right. A tie between two
-things with nothing between them is a straight line in a slot of the content; any other takes a
+A zone is a column: lanes for lines to the left, content, lanes to the right. A connection between
+two things with nothing between them is a straight line in a slot of the content; any other takes a
 lane on the left.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from weft.observe.graph import Zone
 from weft.observe.render import lettering
-from weft.observe.render.sections import Row, Sheet, Tie
+from weft.observe.render.layers import Connection, Layers, Row
 
 MARGIN = 28.0
 HEADER = 66.0  # title and summary
@@ -35,7 +35,7 @@ PODS = "pods and machines"
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class Extent:
     """Of something, from `start` over `length`."""
 
     start: float
@@ -50,16 +50,16 @@ class Span:
 class Column:
     """A zone. `frame` from edge to edge, `content` without the lanes."""
 
-    frame: Span
-    content: Span
-    pods: tuple[Span, ...]
+    frame: Extent
+    content: Extent
+    pods: tuple[Extent, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """A tie with its way: a slot, or a lane; `gap` is where its words stand."""
+    """A connection with its way: a slot, or a lane; `gap` is where its words stand."""
 
-    tie: Tie
+    connection: Connection
     slot: int | None
     lane: int | None
     gap: int
@@ -70,56 +70,56 @@ class Grid:
     """`rows`: those on top, then that of the pods, then those below; `gaps[i]` is above row i."""
 
     rows: tuple[Row | None, ...]
-    heights: tuple[Span, ...]
+    heights: tuple[Extent, ...]
     columns: Mapping[str, Column]
-    ties: tuple[Routed, ...]
-    left: int  # lanes that ties take
+    connections: tuple[Routed, ...]
+    left: int  # lanes that connections take
     slot: float
     caption: float
-    frames: Span
+    frames: Extent
     width: float
     height: float
 
 
-def measure(sheet: Sheet, zones: Sequence[Zone]) -> Grid:
-    rows = (*sheet.top, None, *sheet.below)
-    ties = _routed(sheet, rows)
-    heights = _heights(sheet, rows, ties)
-    lanes = max((routed.lane + 1 for routed in ties if routed.lane is not None), default=0)
-    slots = max((routed.slot + 1 for routed in ties if routed.slot is not None), default=0)
-    wide = [lettering.width(w, "mono") for one in ties for w in one.tie.words]
+def measure(arranged: Layers, zones: Sequence[Zone]) -> Grid:
+    rows = (*arranged.top, None, *arranged.below)
+    connections = _routed(arranged, rows)
+    heights = _heights(arranged, rows, connections)
+    lanes = max((routed.lane + 1 for routed in connections if routed.lane is not None), default=0)
+    slots = max((routed.slot + 1 for routed in connections if routed.slot is not None), default=0)
+    wide = [lettering.width(w, "mono") for one in connections for w in one.connection.words]
     slot = min(max(wide, default=0.0) + 3 * WORDS_GAP, MAX_CONTENT / 2)
     drawn = [card for row in rows if row for stack in row.cards.values() for card in stack]
-    drawn += [card for stack in sheet.pods.values() for card in stack]
+    drawn += [card for stack in arranged.pods.values() for card in stack]
     widest = max((card.width for card in drawn), default=0.0)
     content = max(min(max(widest, MIN_CONTENT), MAX_CONTENT), SPINE + slots * slot)
     captions = [lettering.width(PODS, "caption")]
     captions += [lettering.width(row.caption, "caption") for row in rows if row]
-    for network in sheet.networks:
+    for network in arranged.networks:
         captions.append(lettering.width(network.name, "heading"))
         captions += [lettering.width(text, "mono") for text in network.subnets]
     caption = min(max(captions) + 12, MAX_CAPTION)
-    columns = _columns(sheet, zones, lanes, content, MARGIN + caption + 14)
+    columns = _columns(arranged, zones, lanes, content, MARGIN + caption + 14)
     right = max((column.frame.end for column in columns.values()), default=MARGIN + caption + 300)
     bottom = heights[-1].end + INSET
     return Grid(
         rows=rows,
         heights=heights,
         columns=columns,
-        ties=ties,
+        connections=connections,
         left=lanes,
         slot=slot,
         caption=caption,
-        frames=Span(HEADER, bottom - HEADER),
+        frames=Extent(HEADER, bottom - HEADER),
         width=right + MARGIN,
         height=bottom + MARGIN,
     )
 
 
-def rails(sheet: Sheet, zone: str, *, left: bool) -> list[str]:
+def attached(arranged: Layers, zone: str, *, left: bool) -> list[str]:
     """Switches of a zone that its pods hang on, in the order of their lanes."""
-    found = [nic for group in sheet.nics.get(zone, {}).values() for nic in group]
-    order = {network.name: place for place, network in enumerate(sheet.networks)}
+    found = [nic for group in arranged.nics.get(zone, {}).values() for nic in group]
+    order = {network.name: place for place, network in enumerate(arranged.networks)}
     chosen = {nic.switch.id: nic.switch for nic in found if nic.left is left}
     ranked = sorted(chosen.values(), key=lambda one: (order[one.network], one.name, one.id))
     return [switch.id for switch in ranked]
@@ -130,56 +130,59 @@ def pod_columns(count: int) -> int:
 
 
 def _columns(
-    sheet: Sheet, zones: Sequence[Zone], lanes: int, content: float, start: float
+    arranged: Layers, zones: Sequence[Zone], lanes: int, content: float, start: float
 ) -> dict[str, Column]:
-    lefts = max((len(rails(sheet, zone.name, left=True)) for zone in zones), default=0)
-    rights = max((len(rails(sheet, zone.name, left=False)) for zone in zones), default=0)
+    lefts = max((len(attached(arranged, zone.name, left=True)) for zone in zones), default=0)
+    rights = max((len(attached(arranged, zone.name, left=False)) for zone in zones), default=0)
     found: dict[str, Column] = {}
     for zone in zones:
-        count = pod_columns(len(sheet.pods.get(zone.name, ())))
+        count = pod_columns(len(arranged.pods.get(zone.name, ())))
         between = LANE * (lefts + rights) + INSET
-        inner = Span(
+        inner = Extent(
             start + INSET + LANE * (lanes + lefts), content * count + between * (count - 1)
         )
         pods = tuple(
-            Span(inner.start + place * (content + between), content) for place in range(count)
+            Extent(inner.start + place * (content + between), content) for place in range(count)
         )
-        frame = Span(start, inner.end + LANE * rights + INSET - start)
+        frame = Extent(start, inner.end + LANE * rights + INSET - start)
         found[zone.name] = Column(frame, inner, pods)
         start = frame.end + ZONE_GAP
     return found
 
 
-def _routed(sheet: Sheet, rows: Sequence[Row | None]) -> tuple[Routed, ...]:
-    """Choose the way of each tie: from the shortest to the longest, bands last."""
+def _routed(arranged: Layers, rows: Sequence[Row | None]) -> tuple[Routed, ...]:
+    """Choose the way of each connection: from the shortest to the longest, bands last."""
     where = _places(rows)
-    middle = len(sheet.top)
+    middle = len(arranged.top)
     taken: dict[tuple[str, int], set[int]] = {}
     lanes: dict[str, int] = {}
     found: list[Routed] = []
 
-    def order(tie: Tie) -> tuple[bool, int, str]:
-        ends = [_end(where, tie, id) for id in (tie.router, tie.other)]
+    def order(connection: Connection) -> tuple[bool, int, str]:
+        ends = [_end(where, connection, id) for id in (connection.router, connection.other)]
         rows_of = [end[0] for end in ends if end]
-        is_band = ("", tie.other) in where
-        return is_band, rows_of[0] if rows_of else 0, tie.title
+        is_band = ("", connection.other) in where
+        return is_band, rows_of[0] if rows_of else 0, connection.title
 
-    for tie in sorted(sheet.ties, key=order):
-        one, other = _end(where, tie, tie.router), _end(where, tie, tie.other)
+    for connection in sorted(arranged.connections, key=order):
+        one, other = (
+            _end(where, connection, connection.router),
+            _end(where, connection, connection.other),
+        )
         if one is None or other is None:
             continue
         upper, lower = sorted((one, other))
         gap = upper[0] + 1 if upper == one else lower[0]
         gaps = range(upper[0] + 1, lower[0] + 1)
-        if gaps and _free(rows, tie.zone, upper, lower, middle):
-            used = set().union(*(taken.setdefault((tie.zone, g), set()) for g in gaps))
+        if gaps and _free(rows, connection.zone, upper, lower, middle):
+            used = set().union(*(taken.setdefault((connection.zone, g), set()) for g in gaps))
             slot = next(slot for slot in range(len(used) + 1) if slot not in used)
             for g in gaps:
-                taken[tie.zone, g].add(slot)
-            found.append(Routed(tie, slot, None, gap))
+                taken[connection.zone, g].add(slot)
+            found.append(Routed(connection, slot, None, gap))
         else:
-            lane = lanes[tie.zone] = lanes.get(tie.zone, -1) + 1
-            found.append(Routed(tie, None, lane, gap))
+            lane = lanes[connection.zone] = lanes.get(connection.zone, -1) + 1
+            found.append(Routed(connection, None, lane, gap))
     return tuple(found)
 
 
@@ -200,8 +203,8 @@ def _places(rows: Sequence[Row | None]) -> _Where:
     return found
 
 
-def _end(where: _Where, tie: Tie, id: str) -> tuple[int, int] | None:
-    return where.get((tie.zone, id)) or where.get(("", id))
+def _end(where: _Where, connection: Connection, id: str) -> tuple[int, int] | None:
+    return where.get((connection.zone, id)) or where.get(("", id))
 
 
 def _free(
@@ -221,41 +224,45 @@ def _free(
     return upper[1] == max(last_of_stack, 0) and lower[1] == 0
 
 
-def _heights(sheet: Sheet, rows: Sequence[Row | None], ties: Iterable[Routed]) -> tuple[Span, ...]:
+def _heights(
+    arranged: Layers, rows: Sequence[Row | None], connections: Iterable[Routed]
+) -> tuple[Extent, ...]:
     room = dict.fromkeys(range(len(rows) + 1), 0)
-    for routed in ties:
+    for routed in connections:
         if routed.slot is not None:
-            room[routed.gap] = max(room[routed.gap], len(routed.tie.words))
-    y = HEADER + max(ZONE_HEADER, heading(sheet, sheet.upper) + 10)
-    found: list[Span] = []
+            room[routed.gap] = max(room[routed.gap], len(routed.connection.words))
+    y = HEADER + max(ZONE_HEADER, heading(arranged, arranged.upper) + 10)
+    found: list[Extent] = []
     before = rows[0].network if rows[0] else None
     for place, row in enumerate(rows):
         gap = max(GAP, LABEL * room[place] + 14) if place else 0.0
         if row is not None and row.network != before and place:
             gap += SECTION_GAP
         if row is None:
-            gap += collector(sheet, left=True)
+            gap += collector(arranged, left=True)
         elif place and rows[place - 1] is None:
-            gap += collector(sheet, left=False)
-        height = _pods_height(sheet) if row is None else _row_height(row)
-        if row is not None and row.network not in (before, sheet.upper):
-            height = max(height, heading(sheet, row.network))
+            gap += collector(arranged, left=False)
+        height = _pods_height(arranged) if row is None else _row_height(row)
+        if row is not None and row.network not in (before, arranged.upper):
+            height = max(height, heading(arranged, row.network))
         before = row.network if row else None
-        found.append(Span(y + gap, height))
+        found.append(Extent(y + gap, height))
         y = found[-1].end
     return tuple(found)
 
 
-def collector(sheet: Sheet, *, left: bool) -> float:
+def collector(arranged: Layers, *, left: bool) -> float:
     """Room for the lines that gather the lanes of several columns of pods."""
-    if all(pod_columns(len(stack)) == 1 for stack in sheet.pods.values()):
+    if all(pod_columns(len(stack)) == 1 for stack in arranged.pods.values()):
         return 0.0
-    return 10.0 * max((len(rails(sheet, zone, left=left)) for zone in sheet.pods), default=0)
+    return 10.0 * max(
+        (len(attached(arranged, zone, left=left)) for zone in arranged.pods), default=0
+    )
 
 
-def heading(sheet: Sheet, network: str) -> float:
+def heading(arranged: Layers, network: str) -> float:
     """What a network's name, topology and subnets take beside its first row."""
-    subnets = next((len(one.subnets) for one in sheet.networks if one.name == network), 0)
+    subnets = next((len(one.subnets) for one in arranged.networks if one.name == network), 0)
     return 20.0 + LABEL * (subnets + 1)
 
 
@@ -268,9 +275,9 @@ def _row_height(row: Row) -> float:
     )
 
 
-def _pods_height(sheet: Sheet) -> float:
+def _pods_height(arranged: Layers) -> float:
     tallest = LABEL
-    for stack in sheet.pods.values():
+    for stack in arranged.pods.values():
         per = math.ceil(len(stack) / pod_columns(len(stack))) or 1
         for first in range(0, len(stack), per):
             part = stack[first : first + per]

@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from weft.observe.graph import Graph, Zone
-from weft.observe.render import cards, colours, grid, lettering, sections
+from weft.observe.render import cards, colours, grid, layers, lettering
+from weft.observe.render.attachments import draw as draw_attachments
 from weft.observe.render.canvas import Canvas, place
 from weft.observe.render.drawing import Box, Dot, Drawing, Path, Shape, Stroke, Text
-from weft.observe.render.rails import draw as draw_rails
 
 EMPTY, UNKNOWN = "no pods", "none known"
 
 
 def lay_out(graph: Graph) -> Drawing:
-    sheet = sections.arrange(graph)
-    measured = grid.measure(sheet, graph.zones)
-    canvas = Canvas(sheet, measured)
+    arranged = layers.arrange(graph)
+    measured = grid.measure(arranged, graph.zones)
+    canvas = Canvas(arranged, measured)
     for number, row in enumerate(measured.rows):
         if row is None:
             _pods(canvas, graph, number)
@@ -28,9 +28,9 @@ def lay_out(graph: Graph) -> Drawing:
             _band(canvas, graph, row, number)
         else:
             _cards(canvas, row, number)
-    for routed in measured.ties:
-        _tie(canvas, routed)
-    draw_rails(canvas)
+    for routed in measured.connections:
+        _connection(canvas, routed)
+    draw_attachments(canvas)
     _captions(canvas)
     spots = {id(box): box for box in canvas.boxes.values()}
     counted = (
@@ -78,7 +78,7 @@ def _frame(zone: Zone, measured: grid.Grid) -> Box:
     )
 
 
-def _cards(canvas: Canvas, row: sections.Row, number: int) -> None:
+def _cards(canvas: Canvas, row: layers.Row, number: int) -> None:
     span = canvas.grid.heights[number]
     for zone, stack in row.cards.items():
         content = canvas.grid.columns[zone].content
@@ -92,7 +92,7 @@ def _pods(canvas: Canvas, graph: Graph, number: int) -> None:
     span = canvas.grid.heights[number]
     for zone in graph.zones:
         column = canvas.grid.columns[zone.name]
-        stack = canvas.sheet.pods.get(zone.name, ())
+        stack = canvas.arranged.pods.get(zone.name, ())
         if not stack:
             x = column.content.start + cards.SIDE
             empty = EMPTY if zone.read else UNKNOWN
@@ -107,7 +107,7 @@ def _pods(canvas: Canvas, graph: Graph, number: int) -> None:
                 y = box.bottom + grid.STACK
 
 
-def _band(canvas: Canvas, graph: Graph, row: sections.Row, number: int) -> None:
+def _band(canvas: Canvas, graph: Graph, row: layers.Row, number: int) -> None:
     """A box for each run of neighbouring zones that have it, dashes where it goes past others."""
     band, span = row.band, canvas.grid.heights[number]
     assert band is not None
@@ -143,7 +143,7 @@ def _band(canvas: Canvas, graph: Graph, row: sections.Row, number: int) -> None:
         last = box
 
 
-def _runs(graph: Graph, band: sections.Band) -> Iterator[list[str]]:
+def _runs(graph: Graph, band: layers.Band) -> Iterator[list[str]]:
     run: list[str] = []
     for zone in graph.zones:
         if zone.name in band.zones:
@@ -155,17 +155,17 @@ def _runs(graph: Graph, band: sections.Band) -> Iterator[list[str]]:
         yield run
 
 
-def _tie(canvas: Canvas, routed: grid.Routed) -> None:
-    tie = routed.tie
-    one = canvas.boxes.get((tie.zone, tie.router))
-    other = canvas.boxes.get((tie.zone, tie.other))
+def _connection(canvas: Canvas, routed: grid.Routed) -> None:
+    connection = routed.connection
+    one = canvas.boxes.get((connection.zone, connection.router))
+    other = canvas.boxes.get((connection.zone, connection.other))
     if one is None or other is None:
         return
     upper, lower = (one, other) if one.y < other.y else (other, one)
-    column = canvas.grid.columns[tie.zone]
+    column = canvas.grid.columns[connection.zone]
     bands = (Shape.BAND, Shape.PHYSICAL)
     if routed.slot is None:
-        lanes = len(grid.rails(canvas.sheet, tie.zone, left=True))
+        lanes = len(grid.attached(canvas.arranged, connection.zone, left=True))
         x = column.content.start - grid.LANE * (lanes + 1 + (routed.lane or 0))
         points = [(x, upper.middle), (x, lower.middle)]
         if upper.shape not in bands:
@@ -174,19 +174,19 @@ def _tie(canvas: Canvas, routed: grid.Routed) -> None:
             points.append((lower.x, lower.middle))
         ends = (upper.middle, lower.middle)
     else:
-        x = _line(canvas, tie.zone, routed.slot)
+        x = _line(canvas, connection.zone, routed.slot)
         points = [(x, upper.bottom), (x, lower.y)]
         ends = (upper.bottom, lower.y)
         _label(canvas, routed, x, one is upper)
-    canvas.paths.append(Path(tuple(points), hue=tie.hue, title=tie.title))
+    canvas.paths.append(Path(tuple(points), hue=connection.hue, title=connection.title))
     for box, y in zip((upper, lower), ends, strict=True):
         if box.shape in bands:
-            canvas.dots.append(Dot(x, y, tie.hue))
+            canvas.dots.append(Dot(x, y, connection.hue))
 
 
 def _label(canvas: Canvas, routed: grid.Routed, x: float, below: bool) -> None:
     """The router's addresses, beside the line and near the router."""
-    words = routed.tie.words
+    words = routed.connection.words
     gap_end = canvas.grid.heights[routed.gap].start
     y = canvas.grid.heights[routed.gap - 1].end + 16 if below else gap_end - 6
     y -= 0 if below else grid.LABEL * (len(words) - 1)
@@ -201,17 +201,20 @@ def _label(canvas: Canvas, routed: grid.Routed, x: float, below: bool) -> None:
 
 def _until_next(canvas: Canvas, routed: grid.Routed, gap_end: float) -> float:
     """Where the next line to the right goes through the same gap, or else the content ends."""
-    content = canvas.grid.columns[routed.tie.zone].content
+    content = canvas.grid.columns[routed.connection.zone].content
     nearest = content.end
-    for other in canvas.grid.ties:
-        if other.tie.zone != routed.tie.zone or (other.slot or 0) <= (routed.slot or 0):
+    for other in canvas.grid.connections:
+        if other.connection.zone != routed.connection.zone or (other.slot or 0) <= (
+            routed.slot or 0
+        ):
             continue
         ends = [
-            canvas.boxes.get((other.tie.zone, id)) for id in (other.tie.router, other.tie.other)
+            canvas.boxes.get((other.connection.zone, id))
+            for id in (other.connection.router, other.connection.other)
         ]
         reach = [box for box in ends if box is not None]
         if len(reach) == 2 and min(box.y for box in reach) < gap_end <= max(box.y for box in reach):
-            nearest = min(nearest, _line(canvas, routed.tie.zone, other.slot or 0))
+            nearest = min(nearest, _line(canvas, routed.connection.zone, other.slot or 0))
     return nearest
 
 
@@ -228,18 +231,18 @@ def _captions(canvas: Canvas) -> None:
         middle = span.start + span.length / 2
         if row is None:
             _caption(canvas, x, span.start + 12, grid.PODS, "caption")
-        elif row.network in (before, canvas.sheet.upper):
+        elif row.network in (before, canvas.arranged.upper):
             _caption(canvas, x, middle + 4, row.caption, "caption")
         else:
-            top = middle - grid.heading(canvas.sheet, row.network) / 2
+            top = middle - grid.heading(canvas.arranged, row.network) / 2
             _heading(canvas, x, top, row.network)
         before = row.network if row else ""
-    if canvas.sheet.upper:
-        _heading(canvas, x, grid.HEADER + 2, canvas.sheet.upper)
+    if canvas.arranged.upper:
+        _heading(canvas, x, grid.HEADER + 2, canvas.arranged.upper)
 
 
 def _heading(canvas: Canvas, x: float, y: float, network: str) -> None:
-    for one in canvas.sheet.networks:
+    for one in canvas.arranged.networks:
         if one.name == network:
             hue = colours.of(network)
             _caption(canvas, x, y + 14, one.name, "heading", hue)

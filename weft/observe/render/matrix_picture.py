@@ -1,4 +1,4 @@
-"""How does a matrix look as a picture? A matrix in, a drawing out.
+"""Lays out a matrix as a picture: a matrix in, a drawing out.
 
 One grid, sources down and targets across. A square that is not as expected has another colour, and
 a sign for who cannot tell colours apart; the reasons stand below the grid.

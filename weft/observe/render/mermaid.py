@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from weft.observe.graph import Graph, Zone
 from weft.observe.overview import Overview
-from weft.observe.render import colours, lettering, overview_text, sections
+from weft.observe.render import colours, layers, lettering, overview_text
 from weft.observe.render.drawing import Shape
 from weft.observe.underlay import TUNNELS, Underlay
 
@@ -30,12 +30,12 @@ class _Names:
 
 
 def logical(graph: Graph) -> str:
-    sheet = sections.arrange(graph)
+    arranged = layers.arrange(graph)
     name = _Names()
     lines = ["flowchart TB"]
     classes: dict[str, list[str]] = {}
     bands: set[str] = set()
-    rows = (*sheet.top, *sheet.below)
+    rows = (*arranged.top, *arranged.below)
     for row in rows:
         if row.band is not None:
             bands.add(row.band.id)
@@ -52,19 +52,19 @@ def logical(graph: Graph) -> str:
                 lines.append(f"    {own}{_node(ends, *(one.words for one in card.words))}")
                 if card.hue is not None:
                     classes.setdefault(_class(card.hue), []).append(own)
-        for card in sheet.pods.get(zone.name, ()):
+        for card in arranged.pods.get(zone.name, ()):
             own = name(zone.name, card.id)
             said = (f"{card.badge} {card.words[0].words}", *(one.words for one in card.words[1:]))
             lines.append(f"    {own}{_node(_BOX, *said)}")
         lines.append("  end")
-    places = _places(sheet)
-    for tie in sheet.ties:
+    places = _places(arranged)
+    for connection in arranged.connections:
         # Mermaid puts above what is named first.
-        in_order = sorted((tie.other, tie.router), key=lambda id: places.get(id, 0))
-        one, other = (name("" if id in bands else tie.zone, id) for id in in_order)
-        label = f'|"{_words(", ".join(tie.words))}"|' if tie.words else ""
+        in_order = sorted((connection.other, connection.router), key=lambda id: places.get(id, 0))
+        one, other = (name("" if id in bands else connection.zone, id) for id in in_order)
+        label = f'|"{_words(", ".join(connection.words))}"|' if connection.words else ""
         lines.append(f"  {one} ---{label} {other}")
-    for zone_name, groups in sheet.nics.items():
+    for zone_name, groups in arranged.nics.items():
         for id, nics in groups.items():
             for nic in nics:
                 switch = name("" if nic.switch.id in bands else zone_name, nic.switch.id)
@@ -96,10 +96,10 @@ def overview(overview: Overview) -> str:
     return _finished(lines, classes)
 
 
-def _places(sheet: sections.Sheet) -> dict[str, int]:
+def _places(arranged: layers.Layers) -> dict[str, int]:
     """In which row each thing is."""
     found: dict[str, int] = {}
-    for place, row in enumerate((*sheet.top, *sheet.below)):
+    for place, row in enumerate((*arranged.top, *arranged.below)):
         if row.band is not None:
             found[row.band.id] = place
         for stack in row.cards.values():
@@ -117,7 +117,7 @@ def physical(underlay: Underlay) -> str:
         lines.append(f"    {bridge}{_node(_BOX, 'br-int')}")
         for one in (one for bridge in node.bridges for one in bridge.interfaces):
             if one.owner is not None and one.type not in TUNNELS:
-                who = f"{one.owner.sort} {one.owner.namespace}/{one.owner.name}"
+                who = f"{one.owner.kind} {one.owner.namespace}/{one.owner.name}"
                 own = name(node.name, one.name)
                 lines.append(f"    {own}{_node(_BOX, who, one.network, one.name)} --- {bridge}")
         lines.append("  end")

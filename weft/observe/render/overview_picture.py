@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from weft.observe.overview import Group, Member, Overview, Section
 from weft.observe.render import cards, colours, lettering, overview_text
 from weft.observe.render.canvas import place
-from weft.observe.render.cards import Card, Words
+from weft.observe.render.cards import Card, Label
 from weft.observe.render.drawing import Box, Drawing, Shape, Text, Tone
 
 MARGIN = 28.0
@@ -144,10 +144,10 @@ def _cards(section: Section, whole: bool) -> list[Card]:
 def _card(section: Section, group: Group, whole: bool) -> Card:
     alone = len(group.members) == 1
     primary = section.network.primary
-    words = [Words(group.name, "name"), Words(group.workload.namespace or "no pod", "muted")]
+    words = [Label(group.name, "name"), Label(group.workload.namespace or "no pod", "muted")]
     if group.isolated:
         said = f"policies isolate {' and '.join(group.isolated)}"
-        words.append(Words(said, "muted", end=True, beside=True))
+        words.append(Label(said, "muted", end=True, beside=True))
     if group.others:
         words += _others(group.others)
     shown = group.members if alone else overview_text.listed(group, primary=primary, whole=whole)
@@ -156,30 +156,30 @@ def _card(section: Section, group: Group, whole: bool) -> Card:
     rest = group.members[len(shown) :]
     if rest and not (primary and not whole):
         where = lettering.counted(len({member.node for member in rest}), "node")
-        words.append(Words(f"and {len(rest)} more on {where}", "muted"))
+        words.append(Label(f"and {len(rest)} more on {where}", "muted"))
     faint = any(member.port.up is False for member in group.members)
     id = f"{section.network.name} {group.workload}"
     badge = group.counted
     return Card(id, Shape.POD, tuple(words), _title(group), None, badge, faint)
 
 
-def _others(networks: Sequence[str]) -> list[Words]:
+def _others(networks: Sequence[str]) -> list[Label]:
     """Other networks that all of the workload's members are on, each in its colour."""
-    found = [Words("also on", "muted")]
+    found = [Label("also on", "muted")]
     for name in networks[:2]:
-        found.append(Words(name, "muted", beside=True, hue=colours.of(name)))
+        found.append(Label(name, "muted", beside=True, hue=colours.of(name)))
     if len(networks) > 2:
-        found.append(Words(f"and {len(networks) - 2} more", "muted", beside=True))
+        found.append(Label(f"and {len(networks) - 2} more", "muted", beside=True))
     return found
 
 
-def _member(member: Member, *, alone: bool) -> list[Words]:
+def _member(member: Member, *, alone: bool) -> list[Label]:
     addresses = " ".join(member.addresses)
-    node = Words(member.node, "muted", end=True, beside=True)
-    found = [Words(addresses), node]
+    node = Label(member.node, "muted", end=True, beside=True)
+    found = [Label(addresses), node]
     if not alone:
-        found = [Words(member.name, "plain"), node, Words(addresses)]
-    return found + [Words(fault, "plain", tone=Tone.BAD) for fault in member.faults]
+        found = [Label(member.name, "plain"), node, Label(addresses)]
+    return found + [Label(fault, "plain", tone=Tone.BAD) for fault in member.faults]
 
 
 def _title(group: Group) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from weft.observe.render import cards, lettering
 from weft.observe.render.canvas import place
 from weft.observe.render.drawing import Box, Dot, Drawing, Path, Shape, Stroke, Text, Tone
-from weft.observe.render.grid import HEADER, INSET, MARGIN, ZONE_GAP, ZONE_HEADER, Span
+from weft.observe.render.grid import HEADER, INSET, MARGIN, ZONE_GAP, ZONE_HEADER, Extent
 from weft.observe.underlay import TUNNELS, Bridge, Node, State, Tunnel, Underlay
 
 LANE = 22.0
@@ -100,17 +100,17 @@ def _outer(node: Node) -> list[Bridge]:
 
 def _card(node: Node, bridge: Bridge) -> cards.Card:
     """A bridge, and whose interfaces are on it."""
-    words = [cards.Words(bridge.name, "name"), cards.Words(f"datapath {bridge.datapath}", "muted")]
+    words = [cards.Label(bridge.name, "name"), cards.Label(f"datapath {bridge.datapath}", "muted")]
     said = [f"bridge {bridge.name} of {node.name}"]
     for one in bridge.interfaces:
         about = f"{one.name} ({one.type})"
         if one.owner is not None:
             whose = f"{one.owner.namespace}/{one.owner.name}"
             shown = f"{whose} on {one.network}" if one.network else whose
-            words += [cards.Words(shown, "plain"), cards.Words(one.name, end=True, beside=True)]
-            about += f": {one.owner.sort} {whose}, port {one.port} {one.mac}"
+            words += [cards.Label(shown, "plain"), cards.Label(one.name, end=True, beside=True)]
+            about += f": {one.owner.kind} {whose}, port {one.port} {one.mac}"
         elif one.type not in TUNNELS and one.name != bridge.name:
-            words.append(cards.Words(f"{one.name} {one.type}"))
+            words.append(cards.Label(f"{one.name} {one.type}"))
         said.append(f"{about} {one.error}".rstrip())
     return cards.Card(bridge.name, Shape.BRIDGE, tuple(words), "\n".join(said), None, "OVS")
 
@@ -121,7 +121,7 @@ def _carrying(node: Node) -> list[cards.Card]:
     for bridge in _outer(node):
         card = _card(node, bridge)
         if bridge.name in node.egress or not node.egress:
-            extra = tuple(cards.Words(address) for address in node.zone.addresses)
+            extra = tuple(cards.Label(address) for address in node.zone.addresses)
             card = replace(card, words=(*card.words[:1], *extra, *card.words[1:]))
         found.append(card)
     known = {bridge.name for bridge in node.bridges}
@@ -129,21 +129,21 @@ def _carrying(node: Node) -> list[cards.Card]:
     if not found and not others:
         others = ["underlay"]
     for name in others:
-        words = [cards.Words(name, "name"), *(cards.Words(one) for one in node.zone.addresses)]
+        words = [cards.Label(name, "name"), *(cards.Label(one) for one in node.zone.addresses)]
         title = f"{name} of {node.name}"
         faint = not node.zone.read
         found.append(cards.Card(name, Shape.BRIDGE, tuple(words), title, None, "", faint))
     return found
 
 
-def _columns(underlay: Underlay, stacks: Sequence[Sequence[cards.Card]]) -> dict[str, Span]:
+def _columns(underlay: Underlay, stacks: Sequence[Sequence[cards.Card]]) -> dict[str, Extent]:
     widest = max((card.width for stack in stacks for card in stack), default=0.0)
     ends = PITCH * len(underlay.nodes) + cards.SIDE + LABEL_ROOM
     width = max(min(max(widest, MIN_WIDTH), MAX_WIDTH), ends) + 2 * INSET
     start = MARGIN + CAPTION
     found = {}
     for node in underlay.nodes:
-        found[node.name] = Span(start, width)
+        found[node.name] = Extent(start, width)
         start += width + ZONE_GAP
     return found
 
@@ -191,7 +191,7 @@ def _lanes(underlay: Underlay) -> dict[tuple[str, str], int]:
 def _tunnels(
     underlay: Underlay,
     inner: Mapping[str, Sequence[cards.Card]],
-    columns: Mapping[str, Span],
+    columns: Mapping[str, Extent],
     boxes: Mapping[tuple[str, str], Box],
     rows: _Rows,
 ) -> tuple[list[Path], list[Dot], list[Text]]:
@@ -216,7 +216,7 @@ def _tunnels(
     return paths, dots, texts
 
 
-def _end_at(underlay: Underlay, columns: Mapping[str, Span], tunnel: Tunnel, node: str) -> float:
+def _end_at(underlay: Underlay, columns: Mapping[str, Extent], tunnel: Tunnel, node: str) -> float:
     """Where a tunnel meets its node: ends to the left on the left, the nearest outermost."""
     order = {one.name: place for place, one in enumerate(underlay.nodes)}
     here = order[node]
@@ -236,7 +236,7 @@ def _end_at(underlay: Underlay, columns: Mapping[str, Span], tunnel: Tunnel, nod
     return span.end - INSET - LABEL_ROOM - PITCH * nearer
 
 
-def _wire(underlay: Underlay, columns: Mapping[str, Span], rows: _Rows) -> Box | None:
+def _wire(underlay: Underlay, columns: Mapping[str, Extent], rows: _Rows) -> Box | None:
     if not underlay.nodes:
         return None
     start = columns[underlay.nodes[0].name].start + INSET / 2
@@ -262,7 +262,7 @@ def _down(
     return found
 
 
-def _frame(node: Node, span: Span, rows: _Rows) -> Box:
+def _frame(node: Node, span: Extent, rows: _Rows) -> Box:
     x, room = span.start + INSET, span.length - 2 * INSET
     zone = node.zone
     name = lettering.fit(zone.name, "heading", room)

@@ -177,7 +177,7 @@ def _ports(switch: Switch, zone: str) -> list[Port]:
 
 def _port(switch: Switch, port: Port) -> str:
     owner = port.owner
-    whose = f"{owner.sort} {owner.namespace}/{owner.name}" if owner else f"port {port.name}"
+    whose = f"{owner.kind} {owner.namespace}/{owner.name}" if owner else f"port {port.name}"
     kind = port.kind.value if port.kind in (Kind.LOCALPORT, Kind.REMOTE) else ""
     parts = [whose, kind, *port.addresses, port.mac]
     if port.up is False:
@@ -188,7 +188,7 @@ def _port(switch: Switch, port: Port) -> str:
 
 
 def _ways(router: Router) -> list[str]:
-    found = [f"{nat.sort} {nat.inside} to {nat.outside}" for nat in router.nats]
+    found = [f"{nat.type} {nat.logical_ip} to {nat.external_ip}" for nat in router.nats]
     routes = [f"route {cards.written(route)}" for route in router.routes]
     if len(routes) > _FEW + 1:
         routes[_FEW:] = [f"and {len(routes) - _FEW} more routes"]
@@ -212,7 +212,7 @@ def _egress(node: Node, bridge: Bridge) -> str:
 def _interface(one: Interface) -> str:
     if one.owner is None:
         return _spaced([one.name, one.type, one.error])
-    whose = f"{one.owner.sort} {one.owner.namespace}/{one.owner.name}"
+    whose = f"{one.owner.kind} {one.owner.namespace}/{one.owner.name}"
     on = f"on {one.network}" if one.network else ""
     return _spaced([one.name, one.type, whose, on, one.mac, one.error])
 

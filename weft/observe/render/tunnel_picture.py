@@ -8,7 +8,7 @@ from __future__ import annotations
 from weft.observe import tunnelhealth
 from weft.observe.render import colours, lettering, physical_text
 from weft.observe.render.canvas import place
-from weft.observe.render.cards import Card, Words
+from weft.observe.render.cards import Card, Label
 from weft.observe.render.drawing import Box, Dot, Drawing, Shape, Text, Tone
 from weft.observe.tunnelhealth import Health
 from weft.observe.underlay import Node, Underlay
@@ -102,15 +102,15 @@ def _legend(
 def _card(node: Node) -> Card:
     """A node with its addresses, what carries its tunnels, and its pods by network."""
     zone = node.zone
-    words = [Words(zone.name, "name"), Words(", ".join(zone.addresses) or "no address")]
+    words = [Label(zone.name, "name"), Label(", ".join(zone.addresses) or "no address")]
     if node.egress:
-        words.append(Words(", ".join(node.egress), end=True, beside=True))
+        words.append(Label(", ".join(node.egress), end=True, beside=True))
     if not zone.read:
-        words.append(Words("cannot be read" if zone.trouble else "not read", tone=Tone.WARN))
+        words.append(Label("cannot be read" if zone.trouble else "not read", tone=Tone.WARN))
     for network, count in tunnelhealth.pods(node):
         hue = colours.of(network) if network else None
-        words.append(Words(network or "no network", "plain", hue=hue))
-        words.append(Words(lettering.counted(count, "pod"), "muted", end=True, beside=True))
+        words.append(Label(network or "no network", "plain", hue=hue))
+        words.append(Label(lettering.counted(count, "pod"), "muted", end=True, beside=True))
     said = [zone.name, f"chassis {zone.chassis}", zone.trouble]
     said += [f"bridge {one.name}, datapath {one.datapath}" for one in node.bridges]
     title = "\n".join(part for part in said if part)

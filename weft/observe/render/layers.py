@@ -1,4 +1,4 @@
-"""In which rows is a logical picture drawn, and what stands in each row, zone by zone?
+"""Arranges a graph in the layers of a logical picture: which rows there are, and what is in each.
 
 The first primary network is on top, from the physical network down to its node switches; then
 come the pods; below them the other networks, nearest to the pods first what pods are on. No
@@ -28,7 +28,7 @@ _SHOWN = (Kind.POD, Kind.OTHER)
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """What spans zones. `physical`: it is no switch of ours, but what is outside."""
+    """What spans zones. `physical`: it is no switch of ours, but a network of the nodes."""
 
     id: str
     name: str
@@ -50,7 +50,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Tie:
+class Connection:
     """Two things of one zone are connected; `words` belong to the `router` end."""
 
     router: str
@@ -62,19 +62,19 @@ class Tie:
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class Layers:
     """`nics`: by zone and card of the pod, (port, switch) to be tied to it."""
 
     top: tuple[Row, ...]
     pods: Mapping[str, tuple[cards.Card, ...]]
     below: tuple[Row, ...]
-    ties: tuple[Tie, ...]
+    connections: tuple[Connection, ...]
     nics: Mapping[str, Mapping[str, tuple[cards.Nic, ...]]]
     networks: tuple[Network, ...]
     upper: str
 
 
-def arrange(graph: Graph) -> Sheet:
+def arrange(graph: Graph) -> Layers:
     upper = next((network.name for network in graph.networks if network.primary), "")
     hues = {network.name: colours.of(network.name) for network in graph.networks}
     nics = _nics(graph, upper, hues)
@@ -83,7 +83,7 @@ def arrange(graph: Graph) -> Sheet:
         network.name: list(_rows(graph, network.name, hues[network.name], network.name == upper))
         for network in graph.networks
     }
-    return Sheet(
+    return Layers(
         top=tuple(rows.get(upper, ())),
         pods={
             zone: tuple(
@@ -92,7 +92,7 @@ def arrange(graph: Graph) -> Sheet:
             for zone, groups in nics.items()
         },
         below=tuple(row for network, found in rows.items() if network != upper for row in found),
-        ties=tuple(_ties(graph, hues)),
+        connections=tuple(_connections(graph, hues)),
         nics=nics,
         networks=graph.networks,
         upper=upper,
@@ -189,22 +189,22 @@ def physical_id(network: str, name: str) -> str:
     return f"physical {network} {name}"
 
 
-def _ties(graph: Graph, hues: Mapping[str, int]) -> Iterator[Tie]:
+def _connections(graph: Graph, hues: Mapping[str, int]) -> Iterator[Connection]:
     for link in graph.links:
         hue = next(hues[one.network] for one in graph.switches if one.id == link.switch)
         title = "\n".join((link.port, *link.addresses, link.mac))
-        yield Tie(link.router, link.switch, link.zone, link.addresses, title, hue)
+        yield Connection(link.router, link.switch, link.zone, link.addresses, title, hue)
     for switch in graph.switches:
         yield from _outward(switch, hues[switch.network])
     for network in graph.networks:
         for switch, port in _unread(graph, network.name):
             id, hue = f"{switch.id} {port.name}", hues[network.name]
-            yield Tie(id, switch.id, port.zone, (), port.name, hue)
+            yield Connection(id, switch.id, port.zone, (), port.name, hue)
 
 
-def _outward(switch: Switch, hue: int) -> Iterable[Tie]:
+def _outward(switch: Switch, hue: int) -> Iterable[Connection]:
     for port in switch.ports:
         if port.kind is Kind.LOCALNET:
             other = physical_id(switch.network, port.physical)
             for zone in switch.zones:
-                yield Tie(switch.id, other, zone, (), port.name, hue)
+                yield Connection(switch.id, other, zone, (), port.name, hue)

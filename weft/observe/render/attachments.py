@@ -1,4 +1,4 @@
-"""How are pods tied to their switches? By lanes along their sides, one for each switch of a zone.
+"""Draws how pods are attached to their switches: lanes along their sides, one for each switch.
 
 A zone with many pods has several columns of them, each with lanes of its own; lines above or
 below the pods gather these into the lanes of the zone.
@@ -14,22 +14,22 @@ from weft.observe.render.drawing import Box, Dot, Path, Shape
 def draw(canvas: Canvas) -> None:
     for zone in canvas.grid.columns:
         for left in (True, False):
-            for lane, switch in enumerate(grid.rails(canvas.sheet, zone, left=left)):
-                _rail(canvas, zone, switch, lane, left)
+            for lane, switch in enumerate(grid.attached(canvas.arranged, zone, left=left)):
+                _attach(canvas, zone, switch, lane, left)
 
 
-def _rail(canvas: Canvas, zone: str, switch: str, lane: int, left: bool) -> None:
+def _attach(canvas: Canvas, zone: str, switch: str, lane: int, left: bool) -> None:
     """The lane of one switch in one zone, with the ports that hang on it."""
     column = canvas.grid.columns[zone]
     target = canvas.boxes.get((zone, switch))
     title = next(
         nic.switch.name
-        for group in canvas.sheet.nics[zone].values()
+        for group in canvas.arranged.nics[zone].values()
         for nic in group
         if nic.switch.id == switch
     )
     home = _lane(column.content, lane, left)
-    pods = canvas.grid.heights[len(canvas.sheet.top)]
+    pods = canvas.grid.heights[len(canvas.arranged.top)]
     gather = pods.start - 10.0 * (lane + 1) if left else pods.end + 10.0 * (lane + 1)
     main = column.pods[0] if left else column.pods[-1]
     used: list[float] = []
@@ -68,21 +68,21 @@ def _trunk(
     canvas.paths.append(Path(points, hue=hue, title=title))
 
 
-def _lane(span: grid.Span, lane: int, left: bool) -> float:
+def _lane(span: grid.Extent, lane: int, left: bool) -> float:
     away = grid.LANE * (lane + 1)
     return span.start - away if left else span.end + away
 
 
 def _stubs(
-    canvas: Canvas, zone: str, switch: str, span: grid.Span
+    canvas: Canvas, zone: str, switch: str, span: grid.Extent
 ) -> list[tuple[float, float, int]]:
     """(y, edge of the card, hue) of each port of the switch on the pods of one column."""
     found = []
-    for card in canvas.sheet.pods[zone]:
+    for card in canvas.arranged.pods[zone]:
         box = canvas.boxes[zone, card.id]
         if box.x != span.start:
             continue
-        nics = {nic.port.name: nic for nic in canvas.sheet.nics[zone][card.id]}
+        nics = {nic.port.name: nic for nic in canvas.arranged.nics[zone][card.id]}
         placed = [(number, words) for number, line in enumerate(card.lines()) for words in line]
         for number, words in placed:
             nic = nics.get(words.port)
