@@ -23,7 +23,7 @@ import orjson
 
 from bench import burst, pulses, stream
 from bench.figures import Figure
-from tests.support import orders
+from lab.tests.support import orders
 from weft import names
 from weft.kube import cache, client, resources
 from weft_lab import spec, up

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
 
-from tests.support.inside import obedience
+from lab.tests.support.inside import obedience
 from weft_lab import layout
 from weft_lab.runtime import namespaces
 

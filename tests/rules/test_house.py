@@ -93,3 +93,11 @@ def test_what_is_generated_is_not_committed() -> None:
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
     assert not re.search(r"\.pyc$|^\.venv/|\.db$", tracked, re.M)
+
+
+@pytest.mark.parametrize("folder", ["path", "rules", "state", "support", "unit"])
+def test_tests_of_weft_need_no_lab(folder: str) -> None:
+    """Those of real daemons do: the lab has the programs, and an API server."""
+    for path in (ROOT / "tests" / folder).rglob("*.py"):
+        text = path.read_text()
+        assert not re.search(r"^(from|import) (weft_lab|lab)\b", text, re.M), name(path)

@@ -16,7 +16,6 @@ from weft import names
 from weft.api import podnetworks
 from weft.kube import cache, resources
 from weft.kube.client import Client
-from weft_lab.vm import launcherpod
 
 SUBNETS = ("10.1.0.0/24", "fd00:1::/64")
 
@@ -38,6 +37,8 @@ class Cluster:
         wish = pod(name, zone.name, network)
         wish["metadata"]["labels"] = labels
         if machine:
+            from weft_lab.vm import launcherpod
+
             of = await self.api.get(resources.VMIS, machine, "default")
             wish["metadata"]["ownerReferences"] = [launcherpod.owner(of)]
         if not network:

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from tests.support.pods import Object, nad, pod
+from tests.support.objects import Object, nad, pod
 from weft.kube import resources
 
 CNI = "ovn-k8s-cni-overlay"

@@ -8,8 +8,10 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from weft_lab.runtime import cache, debian, toolchain
+if TYPE_CHECKING:
+    from weft_lab.runtime import toolchain
 
 NAMES = ("lab", "oldest")
 
@@ -70,6 +72,8 @@ def program(name: str, tools: toolchain.Toolchain) -> str:
 @functools.cache
 def _oldest() -> str:
     """Fetched once into the cache, as the lab fetches its programs."""
+    from weft_lab.runtime import cache, debian
+
     folder = cache.folder() / "kubectl-bookworm"
     found = folder / "root/usr/bin/kubectl"
     with cache.lock(cache.folder() / "kubectl.lock"):

@@ -12,11 +12,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.patience import PATIENCE
-from weft_lab.runtime.toolchain import Toolchain
+
+if TYPE_CHECKING:
+    from weft_lab.runtime.toolchain import Toolchain
 
 
 class Server:

@@ -14,12 +14,14 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.patience import PATIENCE
-from weft_lab.runtime import databases
-from weft_lab.runtime.toolchain import Toolchain
+
+if TYPE_CHECKING:
+    from weft_lab.runtime.toolchain import Toolchain
 
 MTU = 1500
 _ENTER = ("nsenter", "--user", "--preserve-credentials", "--net", "--mount", "--pid")
@@ -256,6 +258,8 @@ class Wire:
 
     def renew(self, zone: Zone, schema: str, file: str) -> None:
         """A new database, as a lab's nodes start with."""
+        from weft_lab.runtime import databases
+
         made = databases.ensure(self.toolchain) / f"{schema}.db"
         zone.run("cp", str(made), file)
 

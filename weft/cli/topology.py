@@ -130,6 +130,8 @@ def _cluster(here: bool, kubeconfig: str, context: str, lab: str) -> clusters.Cl
     try:
         chosen = clusters.choose(kubeconfig, context, lab)
     except errors.Unavailable:
+        if kubeconfig or lab:
+            raise
         return None
     if kubeconfig or context or lab:
         return chosen

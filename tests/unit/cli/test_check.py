@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support import bad_input
-from tests.support.pods import nad, pod
+from tests.support.objects import nad, pod
 from weft.cli import main, mistakes
 from weft.control.cluster import nads
 
@@ -34,7 +34,7 @@ def found(*objects: Any) -> list[mistakes.Mistake]:
 @pytest.mark.parametrize(
     "case",
     [c for c in bad_input.DEFINITIONS if c.name not in BESIDE_OTHERS]
-    + [c for c in (*bad_input.MACHINES, *bad_input.POLICIES) if c.reason not in IN_CLUSTER_ONLY],
+    + [c for c in bad_input.POLICIES if c.reason not in IN_CLUSTER_ONLY],
     ids=lambda case: case.name,
 )
 def test_it_says_what_the_cluster_would_say(case: bad_input.Case) -> None:
@@ -93,15 +93,6 @@ def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
         return main.main()
     except SystemExit as end:
         return int(end.code or 0)
-
-
-def test_examples_are_without_mistakes(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    files = sorted(map(str, (ROOT / "examples").rglob("*.yaml")))
-    assert files
-    assert run(monkeypatch, *files) == 0
-    assert capsys.readouterr().out.startswith("Nothing is wrong with ")
 
 
 def test_status_and_forms(

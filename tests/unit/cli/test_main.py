@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from weft import errors
-from weft.cli import main
+from weft.cli import labs, main
 
 
 @pytest.mark.parametrize(
@@ -39,11 +39,11 @@ def run(monkeypatch: pytest.MonkeyPatch, words: str) -> int:
 def test_the_module_ends_with_the_status_of_the_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["weft", "lab", "up", "--name", "Bad!"])
+    monkeypatch.setattr("sys.argv", ["weft", "matrix", "a", "--port", "bad!"])
     with pytest.raises(SystemExit) as ended:
         runpy.run_module("weft", run_name="__main__")
     assert ended.value.code == 1
-    assert "Bad!" in capsys.readouterr().err
+    assert "bad!" in capsys.readouterr().err
 
 
 def test_help_names_each_command(
@@ -57,19 +57,19 @@ def test_help_names_each_command(
 def test_wrong_arguments_are_told_in_the_form_that_was_asked_for(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(monkeypatch, "lab up --nodes many") == 2
-    assert "--nodes" in capsys.readouterr().err
-    assert run(monkeypatch, "lab up --nodes many --output json") == 2
-    assert "--nodes" in json.loads(capsys.readouterr().out)["error"]
+    assert run(monkeypatch, "matrix a --patience many") == 2
+    assert "--patience" in capsys.readouterr().err
+    assert run(monkeypatch, "matrix a --patience many --output json") == 2
+    assert "--patience" in json.loads(capsys.readouterr().out)["error"]
 
 
 def test_errors_become_one_sentence_and_a_hint(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(monkeypatch, "lab up --name Bad!") == 1
+    assert run(monkeypatch, "matrix a --port bad!") == 1
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert 'name "Bad!"' in shown.err
+    assert '--port "bad!"' in shown.err
     assert "Traceback" not in shown.err
 
 
@@ -81,7 +81,7 @@ def test_surprise_is_no_traceback(
 
     monkeypatch.delenv("WEFT_DEBUG", raising=False)
     monkeypatch.setattr(main, "application", broken)
-    assert run(monkeypatch, "lab up --output json") == 1
+    assert run(monkeypatch, "matrix a --output json") == 1
     shown = capsys.readouterr()
     assert "boom" in json.loads(shown.out)["error"]
     assert shown.err == ""
@@ -115,7 +115,7 @@ def test_what_comes_from_without_is_no_surprise(
         raise error
 
     monkeypatch.setattr(main, "application", interrupted)
-    assert run(monkeypatch, "lab up") == status
+    assert run(monkeypatch, "matrix a") == status
     shown = capsys.readouterr().err
     assert told in shown if told else shown == ""
     assert "this should not have happened" not in shown
@@ -129,10 +129,23 @@ def test_a_terminal_of_few_characters_gets_question_marks(monkeypatch: pytest.Mo
     assert written.getvalue() == b"a ? b\n"
 
 
-def test_defaults_are_shown_of_each_setting_of_a_lab(
+@pytest.mark.parametrize("command", labs.OWN_COMMANDS)
+def test_a_command_of_the_lab_says_which_package_has_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    monkeypatch.setattr(labs, "commands", dict)
+    assert run(monkeypatch, command) == 1
+    assert capsys.readouterr().err == (
+        f"Error: weft {command} is in the package weft-lab, which is not installed\n"
+        "  pip install weft-lab\n"
+    )
+
+
+def test_a_command_of_another_package_is_listed_and_called(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(monkeypatch, "lab up --help") == 0
-    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    for default in ("3", "1500", "as last time", "netdev", "weft", "10.128.0.0/14/23"):
-        assert f"[default: {default}]" in shown
+    monkeypatch.setattr(labs, "commands", lambda: {"other": ("weft.cli.check", "From elsewhere.")})
+    assert run(monkeypatch, "--help") == 0
+    assert "From elsewhere." in capsys.readouterr().out
+    assert run(monkeypatch, "other --help") == 0
+    assert "--underlay-mtu" in capsys.readouterr().out

@@ -23,15 +23,6 @@ def test_a_lab_and_a_node_at_once(
     assert '--name "x": cannot be combined' in capsys.readouterr().err
 
 
-def test_a_lab_that_does_not_run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(monkeypatch, "topology --name x") == 1
-    said = capsys.readouterr().err
-    assert "lab 'x': this lab is not running" in said
-    assert "weft lab up --name x" in said
-
-
 def test_two_pictures_at_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -46,16 +37,3 @@ def test_a_node_without_databases(
     said = capsys.readouterr().err
     assert "cannot connect" in said
     assert "is the database server running?" in said
-
-
-def test_a_kubeconfig_of_a_lab_means_that_lab(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    own = tmp_path / "weft" / "mine" / "kubeconfig"
-    own.parent.mkdir(parents=True)
-    own.write_text("x")
-    monkeypatch.setenv("KUBECONFIG", str(own))
-    assert run(monkeypatch, "topology") == 1
-    assert "lab 'mine': this lab is not running" in capsys.readouterr().err
-    assert run(monkeypatch, "topology --name other") == 1
-    assert "lab 'other': this lab is not running" in capsys.readouterr().err

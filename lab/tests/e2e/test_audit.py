@@ -1,0 +1,46 @@
+"""What a policy in audit mode would drop passes, and stands on the policy as an Event."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from lab.tests.support.pods import Cluster, network_status
+from tests.support.objects import nad, pod
+from weft import names
+from weft.kube import resources
+
+pytestmark = pytest.mark.lab
+
+POLICY = {
+    "apiVersion": resources.MULTINETWORKPOLICIES.api_version,
+    "kind": resources.MULTINETWORKPOLICIES.kind,
+    "metadata": {
+        "name": "trial",
+        "namespace": "default",
+        "annotations": {names.POLICY_FOR: "blue", names.POLICY_MODE: "audit"},
+    },
+    "spec": {"podSelector": {"matchLabels": {"app": "web"}}, "ingress": []},
+}
+
+
+WEB = "10.100.0.50"
+
+
+def test_an_audited_policy_tells_whom_it_would_have_dropped(pod_lab: Cluster) -> None:
+    web = pod("web", networks=json.dumps([{"name": "blue", "ips": [f"{WEB}/24"]}]))
+    web["metadata"]["labels"] = {"app": "web"}
+    # A new connection a second: a node may come to know of the policy after the pods.
+    client = pod("client", networks="blue", script=f"while :; do ping -c 2 -W 1 {WEB}; done")
+    pod_lab.create(nad("blue"), POLICY, web, client)
+    (other,) = (
+        status["ips"][0]
+        for status in network_status(pod_lab.wait_ready("client"))
+        if status["name"] == "default/blue"
+    )
+    assert pod_lab.wait_event("trial", "WouldDrop") == (
+        f"would have dropped ICMP from pod default/client ({other}) "
+        f"to pod default/web ({WEB}) on network blue"
+    )
+    assert pod_lab.pings("client", WEB)

@@ -1,0 +1,29 @@
+"""The scheduler stand-in beside others that bind pods."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.support.memory_api import MemoryApi
+from tests.support.objects import pod
+from weft.kube import cache, events
+from weft.kube.resources import NODES, PODS
+from weft_lab.kubelet import scheduler
+
+
+async def test_a_pod_that_somebody_else_binds_waits_for_no_node() -> None:
+    api = MemoryApi()
+    api.put(PODS, pod("one"))
+    indexes = {"node": scheduler.node_of, "affinity": scheduler.concerned}
+    pods, nodes = cache.Cache(api, PODS, indexes=indexes), cache.Cache(api, NODES)
+    tasks = [asyncio.create_task(part.run()) for part in (pods, nodes)]
+    await pods.synced()
+    await nodes.synced()
+    working = scheduler.Scheduler(api, pods, nodes, events.Recorder(api, "test"))
+    await working.reconcile("default/one")
+    assert working._unplaced == {"default/one"}
+    bound = {"metadata": {}, "spec": {"nodeName": "node1"}}
+    working._pod_changed("default/one", pods.get("default/one"), bound)
+    assert working._unplaced == set()
+    for task in tasks:
+        task.cancel()

@@ -1,0 +1,31 @@
+"""`weft check` on virtual machines, of which the lab knows what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support import bad_input
+from tests.unit.cli.test_check import IN_CLUSTER_ONLY, found, run
+
+ROOT = Path(__file__).parents[4]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [c for c in bad_input.MACHINES if c.reason not in IN_CLUSTER_ONLY],
+    ids=lambda case: case.name,
+)
+def test_it_says_what_the_cluster_would_say(case: bad_input.Case) -> None:
+    said = [one.message for one in found(case.obj)]
+    assert any(all(word in one for word in case.words) for one in said), said
+
+
+def test_examples_are_without_mistakes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = sorted(map(str, (ROOT / "examples").rglob("*.yaml")))
+    assert files
+    assert run(monkeypatch, *files) == 0
+    assert capsys.readouterr().out.startswith("Nothing is wrong with ")

@@ -1,0 +1,265 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from lab.tests.unit.vm import manifests
+from weft import errors
+from weft_lab.vm import agentclient, lifecycle, machine, power, status
+from weft_lab.vm.lifecycle import Step
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+STAMP = "2026-01-02T03:04:05Z"
+RUNNING = manifests.instance(phase="Running")
+GONE = None
+
+
+def vm(strategy: str, **status_: Any) -> dict[str, Any]:
+    obj = manifests.bent(manifests.machine(), "spec.runStrategy", strategy)
+    obj["status"] = status_
+    return obj
+
+
+@pytest.mark.parametrize(
+    ("strategy", "phase", "step"),
+    [
+        ("Always", None, Step.CREATE),
+        ("Always", "Running", Step.NOTHING),
+        ("Always", "Succeeded", Step.DELETE),
+        ("Always", "Failed", Step.DELETE),
+        ("Halted", None, Step.NOTHING),
+        ("Halted", "Running", Step.DELETE),
+        ("Halted", "Succeeded", Step.DELETE),
+        ("Manual", None, Step.NOTHING),
+        ("Manual", "Running", Step.NOTHING),
+        ("Manual", "Failed", Step.NOTHING),
+        ("RerunOnFailure", None, Step.CREATE),
+        ("RerunOnFailure", "Failed", Step.DELETE),
+        ("RerunOnFailure", "Succeeded", Step.NOTHING),
+        ("Once", None, Step.CREATE),
+        ("Once", "Failed", Step.NOTHING),
+    ],
+)
+def test_a_strategy_decides(strategy: str, phase: str | None, step: Step) -> None:
+    vmi = manifests.instance(phase=phase) if phase else None
+    assert lifecycle.decide(vm(strategy), vmi, NOW).step is step
+
+
+def test_running_means_always_or_halted() -> None:
+    assert lifecycle.strategy({"spec": {"running": True}}) == "Always"
+    assert lifecycle.strategy({"spec": {"running": False}}) == "Halted"
+
+
+def test_what_is_being_deleted_is_not_deleted_twice() -> None:
+    vmi = manifests.instance(phase="Running")
+    vmi["metadata"]["deletionTimestamp"] = STAMP
+    assert lifecycle.decide(vm("Halted"), vmi, NOW).step is Step.NOTHING
+
+
+def test_a_deleted_machine_takes_its_instance_along() -> None:
+    obj = vm("Always")
+    obj["metadata"]["deletionTimestamp"] = STAMP
+    assert lifecycle.decide(obj, RUNNING, NOW).step is Step.DELETE
+    assert lifecycle.decide(obj, GONE, NOW).step is Step.NOTHING
+
+
+def test_failures_in_a_row_wait_longer_and_are_forgotten_once_up() -> None:
+    failed = manifests.instance(phase="Failed")
+    first = lifecycle.decide(vm("Always"), failed, NOW)
+    assert first.failure is not None
+    assert first.failure["consecutiveFailCount"] == 1
+    again = lifecycle.decide(vm("Always", startFailure=first.failure), failed, NOW)
+    assert again.failure == first.failure, "one instance counts once"
+    waiting = lifecycle.decide(vm("Always", startFailure=first.failure), GONE, NOW)
+    assert (waiting.step, waiting.after) == (Step.NOTHING, lifecycle.FIRST_PAUSE)
+    later = NOW + timedelta(seconds=lifecycle.FIRST_PAUSE)
+    due = lifecycle.decide(vm("Always", startFailure=first.failure), GONE, later)
+    assert due.step is Step.CREATE
+    other = manifests.instance(phase="Failed")
+    other["metadata"]["uid"] = "another"
+    second = lifecycle.decide(vm("Always", startFailure=first.failure), other, NOW).failure
+    assert second is not None
+    assert second["consecutiveFailCount"] == 2
+    up = manifests.instance(
+        phase="Running", conditions=[{"type": "AgentConnected", "status": "True"}]
+    )
+    assert lifecycle.decide(vm("Always", startFailure=second), up, NOW).failure is None
+
+
+def follow(strategy: str, wish: power.Wish, vmi: Any) -> lifecycle.Decision:
+    """What the controller decides after the command's patch was applied."""
+    obj = vm(strategy)
+    change = power.change(obj, vmi, wish)
+    for part, fields in change.body.items():
+        obj[part] = {**obj[part], **fields}
+    return lifecycle.decide(obj, vmi, NOW)
+
+
+@pytest.mark.parametrize("strategy", ["Halted", "Manual", "Once", "RerunOnFailure"])
+def test_a_start_starts(strategy: str) -> None:
+    decision = follow(strategy, power.Wish.START, GONE)
+    assert (decision.step, decision.requests) == (Step.CREATE, ())
+
+
+@pytest.mark.parametrize("strategy", ["Always", "Manual", "Once", "RerunOnFailure"])
+def test_a_stop_stops(strategy: str) -> None:
+    assert follow(strategy, power.Wish.STOP, RUNNING).step is Step.DELETE
+
+
+@pytest.mark.parametrize("strategy", ["Always", "Manual", "Once", "RerunOnFailure"])
+def test_a_restart_stops_and_then_starts(strategy: str) -> None:
+    first = follow(strategy, power.Wish.RESTART, RUNNING)
+    assert first.step is Step.DELETE
+    after = lifecycle.decide(vm(strategy, stateChangeRequests=first.requests), GONE, NOW)
+    assert (after.step, after.requests) == (Step.CREATE, ())
+
+
+@pytest.mark.parametrize(
+    ("strategy", "wish", "vmi"),
+    [
+        ("Always", power.Wish.START, RUNNING),
+        ("Halted", power.Wish.STOP, GONE),
+        ("Halted", power.Wish.RESTART, GONE),
+    ],
+)
+def test_what_is_so_already_is_refused(strategy: str, wish: power.Wish, vmi: Any) -> None:
+    with pytest.raises(errors.Conflict, match="VirtualMachine demo/web1"):
+        power.change(vm(strategy), vmi, wish)
+
+
+def test_the_older_field_stays_the_one_that_is_used() -> None:
+    obj = manifests.machine()
+    obj["spec"] = {"running": True}
+    assert power.change(obj, RUNNING, power.Wish.STOP).body == {"spec": {"running": False}}
+
+
+# Status
+
+
+def pod(phase: str, **extra: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"uid": "pod-uid"},
+        "spec": {"nodeName": "node1"},
+        "status": {"phase": phase, **extra},
+    }
+
+
+@pytest.mark.parametrize(
+    ("current", "found", "phase"),
+    [
+        ("", None, "Pending"),
+        ("Pending", pod("Pending"), "Scheduling"),
+        ("Scheduling", pod("Running"), "Scheduled"),
+        ("Running", pod("Running"), "Running"),
+        ("Running", pod("Succeeded"), "Succeeded"),
+        ("Running", pod("Failed"), "Failed"),
+        ("Running", None, "Failed"),
+        ("Succeeded", None, "Succeeded"),
+    ],
+)
+def test_a_pod_decides_the_phase(current: str, found: Any, phase: str) -> None:
+    after = status.of_instance(manifests.instance(phase=current), found, [], STAMP)
+    assert after["phase"] == phase
+
+
+def test_a_status_that_says_nothing_new_is_the_same() -> None:
+    once = status.of_instance(manifests.instance(), pod("Pending"), [], STAMP)
+    again = status.of_instance(manifests.instance(**once), pod("Pending"), [], "later")
+    assert again == once
+
+
+def test_why_a_guest_failed_is_told() -> None:
+    words = "virt-launcher: runs under kvm as process 9\nvirt-launcher: no disk\n"
+    ended = {"state": {"terminated": {"exitCode": 2, "message": words}}}
+    found = pod("Failed", containerStatuses=[ended])
+    after = status.of_instance(manifests.instance(phase="Running"), found, [], STAMP)
+    (ready,) = [one for one in after["conditions"] if one["type"] == "Ready"]
+    assert ready["message"] == "virt-launcher ended with status 2: no disk"
+
+
+def test_a_machine_shows_one_word() -> None:
+    nothing = lifecycle.Decision(Step.NOTHING)
+    unschedulable = manifests.instance(
+        phase="Scheduling", conditions=[{"type": "PodScheduled", "status": "False"}]
+    )
+    problem = errors.InvalidInput("o", "f", "v", "r")
+    words = [
+        (None, [], nothing, "Stopped"),
+        (None, [problem], nothing, "Invalid"),
+        (None, [], lifecycle.Decision(Step.CREATE), "Starting"),
+        (None, [], lifecycle.Decision(Step.NOTHING, after=3), "CrashLoopBackOff"),
+        (RUNNING, [], nothing, "Running"),
+        (RUNNING, [], lifecycle.Decision(Step.DELETE), "Stopping"),
+        (manifests.instance(phase="Scheduled"), [], nothing, "Starting"),
+        (manifests.instance(phase="Succeeded"), [], nothing, "Stopped"),
+        (unschedulable, [], nothing, "ErrorUnschedulable"),
+    ]
+    for vmi, problems, decision, word in words:
+        assert status.printable(vm("Always"), vmi, problems, decision) == word
+
+
+def test_an_invalid_machine_says_so_in_a_condition() -> None:
+    problem = errors.InvalidInput("VirtualMachine a/b", "spec.x", 1, "must be 2")
+    found = status.of_machine(
+        vm("Always"), None, [problem], lifecycle.Decision(Step.NOTHING), STAMP
+    )
+    (failure,) = [one for one in found["conditions"] if one["type"] == "Failure"]
+    assert failure["message"] == "VirtualMachine a/b: spec.x 1: must be 2"
+
+
+def test_a_changed_template_asks_for_a_restart() -> None:
+    def kinds(obj: dict[str, Any]) -> set[str]:
+        found = status.of_machine(obj, RUNNING, [], lifecycle.Decision(Step.NOTHING), STAMP)
+        return {one["type"] for one in found["conditions"]}
+
+    same = vm("Always")
+    assert "RestartRequired" not in kinds(same)
+    path = "spec.template.spec.domain.resources.requests.memory"
+    assert "RestartRequired" in kinds(manifests.bent(same, path, "2Gi"))
+
+
+def test_interfaces_join_domain_and_guest() -> None:
+    vm_ = machine.read(manifests.instance())
+    macs = ("02:00:00:00:00:01", "0A:58:0a:64:c8:01")
+    guest = [
+        agentclient.GuestInterface("eth0", macs[0], ("10.0.2.2/24",)),
+        agentclient.GuestInterface(
+            "eth1", macs[1].lower(), ("fe80::1/64", "fd00::1/128", "10.1.1.1/24")
+        ),
+        agentclient.GuestInterface("br0", "02:ff:00:00:00:01", ()),
+    ]
+    first, second, third = status.interfaces(vm_, macs, guest, ("10.244.1.2", "fd00::2"))
+    assert (first["name"], first["ipAddresses"]) == ("default", ["10.244.1.2", "fd00::2"])
+    assert (first["podInterfaceName"], first["infoSource"]) == ("eth0", "domain, guest-agent")
+    assert (second["interfaceName"], second["ipAddress"]) == ("eth1", "10.1.1.1")
+    assert second["ipAddresses"] == ["10.1.1.1", "fd00::1", "fe80::1"]
+    assert (third["interfaceName"], third["infoSource"]) == ("br0", "guest-agent")
+
+
+def test_a_guest_without_agent_shows_its_cards() -> None:
+    found = status.interfaces(machine.read(manifests.instance()), ("a", "b"), ())
+    assert [one["mac"] for one in found] == ["a", "b"]
+    assert "ipAddress" not in found[1]
+
+
+def test_a_condition_keeps_its_time_while_it_holds() -> None:
+    once = status.with_condition([], "Ready", "True", "t1")
+    again = status.with_condition(once, "Ready", "True", "t2", "why")
+    changed = status.with_condition(again, "Ready", "False", "t3")
+    assert [one[0]["lastTransitionTime"] for one in (once, again, changed)] == ["t1", "t1", "t3"]
+
+
+def test_a_guests_bridge_with_the_mac_of_its_card_is_listed_beside_it() -> None:
+    vm_ = machine.read(manifests.instance())
+    guest = (
+        agentclient.GuestInterface("eth1", "02:00:00:00:00:02", ()),
+        agentclient.GuestInterface("br0", "02:00:00:00:00:02", ("10.1.0.9/24",)),
+    )
+    found = status.interfaces(vm_, ("02:00:00:00:00:01", "02:00:00:00:00:02"), guest)
+    assert [(one.get("interfaceName"), one.get("ipAddress")) for one in found] == [
+        (None, None),
+        ("eth1", None),
+        ("br0", "10.1.0.9"),
+    ]

@@ -1,0 +1,1 @@
+"""Tests of weft; those of the lab are in lab/tests."""
