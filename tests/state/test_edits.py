@@ -56,7 +56,7 @@ async def test_an_edit_that_pods_cannot_follow_waits_for_their_end(
     api = used()
     await manage(api)
     given, before = allocations(api, "one"), accepted(api)
-    seen = networks.read(api.of(NADS, BLUE), default_mtu=1400)
+    seen = networks.definition(networks.read(api.of(NADS, BLUE), default_mtu=1400))
     async with managed(api) as manager:
         await settled(api, manager)
         api.change(NADS, BLUE, edited(**edit))
@@ -67,7 +67,7 @@ async def test_an_edit_that_pods_cannot_follow_waits_for_their_end(
         api.put(PODS, world.pod("two"))
         await settled(api, manager)
         assert accepted(api) == before
-        now = networks.read(api.of(NADS, BLUE), default_mtu=1400)
+        now = networks.definition(networks.read(api.of(NADS, BLUE), default_mtu=1400))
         assert seen is not None
         assert now is not None
         assert now.network == seen.network  # so no agent changes a row

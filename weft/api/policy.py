@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from weft import errors, names
 from weft.api import fields, objects, policyrules, selectors
@@ -57,16 +57,18 @@ class Declaration:
 
     `said` is None where `problems` break it as a whole; then `accepted` is what was noted of it.
     `note` is what is to be noted of `said`, `noted` the text that stands there, and `networks` are
-    what that says of definitions and their networks.
+    what that says of definitions and their networks. Two are equal that mean the same to a zone,
+    whatever status and notes the cluster manager wrote since.
     """
 
     uid: str
     said: Policy | None
-    problems: tuple[str, ...] = ()
+    problems: tuple[str, ...] = field(default=(), compare=False)
     accepted: Policy | None = None
-    note: str = ""
-    noted: str = ""
+    note: str = field(default="", compare=False)
+    noted: str = field(default="", compare=False)
     networks: tuple[tuple[str, str], ...] = ()
+    version: str = field(default="", compare=False)  # resourceVersion
 
     def standing(self, before: Policy | None = None) -> Policy | None:
         """The policy that is in force: what this says; where it is broken as a whole, what it said
@@ -96,6 +98,7 @@ def read(policy: object) -> Declaration:
         note="" if found else note(policy),
         noted=text,
         networks=tuple((each, network) for each, network in listed if isinstance(network, str)),
+        version=_metadata(policy, "resourceVersion"),
     )
 
 
@@ -162,9 +165,13 @@ def _accepted(policy: object, noted: Mapping[str, object]) -> Policy | None:
 
 
 def _uid(policy: object) -> str:
+    return _metadata(policy, "uid")
+
+
+def _metadata(policy: object, name: str) -> str:
     metadata = policy.get("metadata") if isinstance(policy, Mapping) else None
-    uid = metadata.get("uid") if isinstance(metadata, Mapping) else None
-    return uid if isinstance(uid, str) else ""
+    value = metadata.get(name) if isinstance(metadata, Mapping) else None
+    return value if isinstance(value, str) else ""
 
 
 def _read(policy: object, found: list[errors.InvalidInput]) -> Policy:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from weft import errors, model, names, rows
 from weft.api import clusternet, gateway, policy
@@ -19,6 +20,7 @@ from weft.control.zone import (
     audit,
     bindings,
     derived,
+    informers,
     namespaces,
     networks,
     nodes,
@@ -69,13 +71,12 @@ class Agent:
         self._announced = replace(own, gateway=gateway_of(options, own))
         physical_network = options.physical_network if self._announced.gateway else ""
         self._needs = identity.needs(own.name, ovs, physical_network)
-        self.nads = cache.Cache(client, resources.NADS)
+        self.nads = informers.nads(client, default_mtu=options.default_mtu)
         self.pods = pods.watch(client)
         self.keys = signingkeys.watch(client, options.keys_namespace or client.namespace)
         self.nodes = nodes.watch(client)
         self.namespaces = namespaces.watch(client)
-        # A cluster may do without their definition.
-        self.policies = cache.Cache(client, resources.MULTINETWORKPOLICIES, may_be_unknown=True)
+        self.policies = informers.policies(client)
         self.zone = state.Zone(
             own.name,
             own.chassis,
@@ -154,13 +155,13 @@ class Agent:
             restorer=self._restorer.run(),
         )
 
-    def _caches(self) -> tuple[cache.Cache, ...]:
+    def _caches(self) -> tuple[cache.Informer[Any], ...]:
         """Of all of these nothing is written before everything is known."""
         return self.nads, self.pods, self.keys, self.nodes, self.namespaces, self.policies
 
-    def _nad_changed(self, key: str, _: Object | None, new: Object | None) -> None:
-        before, default_mtu = self.zone.definitions.get(key), self._options.default_mtu
-        standing = networks.standing(new, before, default_mtu=default_mtu) if new else None
+    def _nad_changed(self, key: str, _: networks.Nad | None, new: networks.Nad | None) -> None:
+        before = self.zone.definitions.get(key)
+        standing = networks.standing(new, before) if new else None
         self.zone.set_definition(key, standing)
         self.guards.definition_changed(before, standing)
         self._poke()
@@ -175,10 +176,12 @@ class Agent:
         self.zone.set_namespace(key, namespaces.read(new) if new else None)
         self._poke()
 
-    def _policy_changed(self, key: str, _: Object | None, new: Object | None) -> None:
+    def _policy_changed(
+        self, key: str, _: policy.Declaration | None, new: policy.Declaration | None
+    ) -> None:
         """One that is broken now stays in force as it was."""
         before = self.zone.policies.get(key)
-        self.zone.policies.set_policy(key, policy.standing(new, before) if new else None)
+        self.zone.policies.set_policy(key, new.standing(before) if new else None)
         self._poke()
 
     def _poke(self) -> None:
@@ -238,12 +241,13 @@ class Agent:
         """
         if not key:
             return self._primary.spec if self._primary else None
-        obj = self.nads.get(key)
-        return networks.spec(obj, default_mtu=self._options.default_mtu) if obj else None
+        seen = self.nads.get(key)
+        return seen.network() if seen else None
 
     def check_use(self, key: str, pod: Object) -> None:
-        """Raises NotReady if a pod that is not wired yet may not use a definition."""
-        networks.check_use(self.zone, self.nads.get(key), pod, self._options.default_mtu)
+        """Raises NotReady if a pod that is not wired yet may not use a NAD."""
+        runs, name = pods.runs(pod), resources.key(pod)
+        networks.check_use(self.zone, self.nads.get(key), name, runs=runs)
 
     def _dependencies(self) -> Dependencies:
         options = self._options

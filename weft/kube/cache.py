@@ -86,7 +86,8 @@ class Informer(Generic[T]):
     """The objects of one kind, each parsed once: by key ("namespace/name" or "name") and by index.
 
     `read` makes of an object what is stored (it may change it in place), `version` gives uid and
-    resourceVersion of that. `indexes` see what is stored. A kind that `may_be_unknown` counts as
+    resourceVersion of that. Where what is stored compares equal, subscribers hear of no change.
+    `indexes` see what is stored. A kind that `may_be_unknown` counts as
     synced, with no objects, while the server does not have it. What `get` returns is shared: do not
     change it.
     """
@@ -297,7 +298,8 @@ class Informer(Generic[T]):
             self._objects.pop(change.key, None)
         else:
             self._objects[change.key] = change.new
-        self._subscribers.tell(change.key, change.old, change.new)
+        if change.old is None or change.old != change.new:
+            self._subscribers.tell(change.key, change.old, change.new)
         if change.new is not None and change.key in self._waiting:
             self._wake(change.key, change.new)
 

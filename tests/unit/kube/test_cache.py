@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -94,3 +95,31 @@ async def test_a_reader_that_fails_hears_of_the_object_in_the_end(
     async with asyncio.timeout(PATIENCE):
         assert await heard.get() == ("a/p", True)
     assert followed.trouble == ""
+
+
+@dataclass(frozen=True)
+class Labels:
+    labels: Object
+    version: cache.Version = field(compare=False)
+
+
+async def test_what_parses_alike_is_no_news() -> None:
+    """Where only labels are read, a status is no change."""
+    server = Forgetful(pod("1", "1"))
+    labels = cache.Informer(
+        server,  # type: ignore[arg-type]
+        resources.PODS,
+        lambda obj: Labels(obj["metadata"].get("labels", {}), cache.version(obj)),
+        lambda seen: seen.version,
+    )
+    heard: list[Labels | None] = []
+    labels.subscribe(lambda key, old, new: heard.append(new))
+    for version, own in [("1", {}), ("2", {}), ("3", {"a": "b"}), ("4", {"a": "b"})]:
+        seen = pod("1", version)
+        seen["metadata"]["labels"] = own
+        server.objects = (seen,)
+        await labels._relist()
+    assert [each and each.labels for each in heard] == [{}, {"a": "b"}]
+    kept = labels.get("a/p")
+    assert kept is not None
+    assert kept.version == ("1", "4"), "what is stored is the newest all the same"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from weft import errors, names
-from weft.control.zone import networks
+from weft.control.zone import networks, state
 
 
 def definition(config: object, **notes: str) -> dict[str, Any]:
@@ -24,6 +24,14 @@ def definition(config: object, **notes: str) -> dict[str, Any]:
     }
 
 
+def read(obj: dict[str, Any], default_mtu: int = 1400) -> networks.Nad:
+    return networks.read(obj, default_mtu=default_mtu)
+
+
+def meaning(obj: dict[str, Any], default_mtu: int = 1400) -> state.Definition | None:
+    return networks.definition(read(obj, default_mtu))
+
+
 CONFIG = {
     "cniVersion": "1.0.0",
     "name": "blue",
@@ -36,12 +44,12 @@ NOTES = {names.NETWORK_NAME: "blue", names.NETWORK_ID: "3"}
 
 
 def test_a_definition_with_an_id_is_a_network():
-    read = networks.read(definition(CONFIG, **NOTES), default_mtu=1380)
-    assert read.network.name == "blue"
-    assert read.network.id == 3
-    assert read.network.spec.mtu == 1380
-    assert read.network.owner == "default/blue"
-    assert read.age == ("2", "current", "2026-01-01T00:00:00Z")
+    seen = meaning(definition(CONFIG, **NOTES), 1380)
+    assert seen.network.name == "blue"
+    assert seen.network.id == 3
+    assert seen.network.spec.mtu == 1380
+    assert seen.network.owner == "default/blue"
+    assert seen.age == ("2", "current", "2026-01-01T00:00:00Z")
 
 
 def test_who_is_noted_as_the_owner_leads_whoever_is_older():
@@ -49,38 +57,36 @@ def test_who_is_noted_as_the_owner_leads_whoever_is_older():
     guest = {**NOTES, names.NETWORK_OWNER: "ta/blue"}
     older = definition(CONFIG, **guest)
     older["metadata"]["creationTimestamp"] = "2025-01-01T00:00:00Z"
-    leads, follows = (
-        networks.read(each, default_mtu=1400) for each in (definition(CONFIG, **owner), older)
-    )
+    leads, follows = (meaning(each) for each in (definition(CONFIG, **owner), older))
     assert leads.age < follows.age
 
 
 def test_what_was_accepted_last_counts_whatever_it_says_now():
     notes = {**NOTES, names.ACCEPTED_CONFIG: json.dumps(CONFIG)}
-    accepted = networks.read(definition(CONFIG, **notes), default_mtu=1400)
+    accepted = meaning(definition(CONFIG, **notes))
     for config in ("{", {**CONFIG, "mtu": 5}, {**CONFIG, "name": "red"}, {"type": "macvlan"}):
-        read = networks.read(definition(config, **notes), default_mtu=1400)
-        assert read.network == accepted.network
-        assert read.age > accepted.age
+        seen = meaning(definition(config, **notes))
+        assert seen.network == accepted.network
+        assert seen.age > accepted.age
 
 
 def test_what_a_cni_call_goes_by_says_what_is_wrong():
     wrong = definition({**CONFIG, "mtu": 5})
     with pytest.raises(errors.InvalidInput, match=r"default/blue: spec.config.mtu 5"):
-        networks.spec(wrong, default_mtu=1400)
+        read(wrong).network()
     wrong["metadata"]["annotations"] = {names.ACCEPTED_CONFIG: json.dumps(CONFIG)}
-    accepted = networks.spec(wrong, default_mtu=1400)
+    accepted = read(wrong).network()
     assert accepted is not None
     assert accepted.mtu == 1400
-    assert networks.spec(definition({**CONFIG, "type": "macvlan"}), default_mtu=1400) is None
+    assert read(definition({**CONFIG, "type": "macvlan"})).network() is None
 
 
 def test_one_that_is_being_deleted_counts_until_it_is_gone():
     obj = definition(CONFIG, **NOTES)
-    there = networks.read(obj, default_mtu=1400)
+    there = meaning(obj)
     obj["metadata"] |= {"deletionTimestamp": "2026-01-02T00:00:00Z", "finalizers": ["a/b"]}
     assert there is not None
-    assert networks.read(obj, default_mtu=1400) == there
+    assert meaning(obj) == there
 
 
 def test_nothing_before_the_cluster_manager_has_spoken():
@@ -92,30 +98,31 @@ def test_nothing_before_the_cluster_manager_has_spoken():
         {**NOTES, names.NETWORK_ID: "0"},
         {**NOTES, names.NETWORK_ID: str(names.MAX_NETWORKS)},
     ):
-        assert networks.read(definition(CONFIG, **notes), default_mtu=1400) is None
+        assert meaning(definition(CONFIG, **notes)) is None
 
 
 def test_nothing_of_what_is_wrong_or_anothers():
     for config in ("{", {**CONFIG, "type": "macvlan"}, {**CONFIG, "subnets": "10.1.0.0/99"}):
-        assert networks.read(definition(config, **NOTES), default_mtu=1400) is None
+        assert meaning(definition(config, **NOTES)) is None
 
 
 def test_what_loses_its_notes_means_what_it_meant_but_leads_no_more():
-    noted = networks.read(definition(CONFIG, **NOTES), default_mtu=1400)
+    noted = meaning(definition(CONFIG, **NOTES))
     for config in (CONFIG, {**CONFIG, "mtu": 1300}, "{"):
-        bare = networks.standing(definition(config), noted, default_mtu=1400)
+        bare = networks.standing(read(definition(config)), noted)
         assert bare.network == noted.network
         assert bare.age > noted.age
-        assert networks.standing(definition(config), bare, default_mtu=1400) == bare
-    assert networks.standing(definition(CONFIG, **NOTES), bare, default_mtu=1400) == noted
+        assert networks.standing(read(definition(config)), bare) == bare
+    assert networks.standing(read(definition(CONFIG, **NOTES)), bare) == noted
 
 
 def test_what_never_had_notes_or_has_others_is_read_as_it_is():
-    noted = networks.read(definition(CONFIG, **NOTES), default_mtu=1400)
-    assert networks.standing(definition(CONFIG), None, default_mtu=1400) is None
+    noted = meaning(definition(CONFIG, **NOTES))
+    assert networks.standing(read(definition(CONFIG)), None) is None
     other = networks.standing(
-        definition(CONFIG, **{**NOTES, names.NETWORK_ID: "4"}), noted, default_mtu=1400
+        read(definition(CONFIG, **{**NOTES, names.NETWORK_ID: "4"})),
+        noted,
     )
     assert other.network.id == 4
     wrong = definition(CONFIG, **{**NOTES, names.NETWORK_ID: "x"})
-    assert networks.standing(wrong, noted, default_mtu=1400) is None
+    assert networks.standing(read(wrong), noted) is None
