@@ -12,6 +12,8 @@ from tests.support import cluster_world as world
 from tests.support.cluster_world import address, allocations, manage, managed, messages, settled
 from tests.support.memory_api import MemoryApi
 from weft import names
+from weft.control.cluster.outcome import Outcome, Ref
+from weft.control.cluster.state import Cluster
 from weft.kube.resources import NADS, PODS, Resource
 
 Step = Callable[[MemoryApi], object]
@@ -466,3 +468,33 @@ async def test_a_request_in_another_plugins_words_is_told() -> None:
     assert said.startswith("AnnotationIgnored: ")
     assert "blue.default.ovn.kubernetes.io/ip_address" in said
     assert messages(api, "two") == []
+
+
+@pytest.mark.parametrize("changed", [False, True])
+async def test_the_echo_of_a_pods_patch_decides_nothing_anew(
+    changed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told before the answer came or after it; what somebody else changed is looked at."""
+    api, decided = MemoryApi(), []
+    api.put(NADS, world.nad("blue"))
+    decide = Cluster.decide
+
+    def counted(cluster: Cluster, ref: Ref, now: str) -> Outcome:
+        if ref.resource is PODS:
+            decided.append(ref.key)
+        return decide(cluster, ref, now)
+
+    async with managed(api) as manager:
+        api.put(PODS, world.pod("first"))
+        await settled(api, manager)
+        monkeypatch.setattr(Cluster, "decide", counted)
+        api.put(PODS, world.pod("one"))
+        await settled(api, manager)
+        assert address(api, "one")
+        if changed:
+            api.change(
+                PODS, "default/one", {"metadata": {"annotations": {names.POD_NETWORKS: "{}"}}}
+            )
+            await settled(api, manager)
+    assert decided == ["default/one"] * (2 if changed else 1)
+    assert address(api, "one")

@@ -138,6 +138,8 @@ class Pod:
     def claims(self) -> set[str]:
         """The IPAMClaims that the pod may mean, each in its NAD's and in the pod's namespace."""
         named = [each for each in self.request.attachments if each.ipam_claim]
+        if not named:
+            return set()
         homes = {(access.home(each.nad), each.ipam_claim) for each in named}
         homes |= {(self.ref.namespace, each.ipam_claim) for each in named}
         return {f"{namespace}/{name}" for namespace, name in homes}
@@ -245,8 +247,11 @@ def _proof(annotations: Mapping[str, Any]) -> Proof:
 
 def _allocated(annotations: Mapping[str, Any]) -> tuple[str, ...]:
     """The NAD of each attachment that the pod was given something for, by its annotation."""
+    text = annotations.get(names.POD_NETWORKS)
+    if not text:
+        return ()
     try:
-        given = orjson.loads(annotations.get(names.POD_NETWORKS) or "{}")
+        given = orjson.loads(text)
     except (ValueError, TypeError):
         return ()
     keys = given if isinstance(given, dict) else ()
@@ -290,12 +295,13 @@ def _labels(meta: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def _ports(pod: object) -> tuple[tuple[Protocol, str], ...]:
-    return tuple((protocol, _interned(name)) for protocol, name in podports.named(pod))
+    named = podports.named(pod)
+    return tuple((protocol, _interned(name)) for protocol, name in named) if named else ()
 
 
 def _shared(found: tuple[T, ...]) -> tuple[T, ...]:
     """The one of equal tuples that is stored; long ones are no template's."""
-    return _stored(found) if len(found) <= _MOST_TOLD else found
+    return _stored(found) if 0 < len(found) <= _MOST_TOLD else found
 
 
 @lru_cache(maxsize=1024)

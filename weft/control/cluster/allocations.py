@@ -48,7 +48,9 @@ class Allocations:
 
     def take_noted(self) -> set[str]:
         """The NADs that gained or lost a pod since this was asked last."""
-        noted, self._noted = self._noted, set()
+        if not (noted := self._noted):
+            return noted  # as nearly always
+        self._noted = set()
         return noted
 
     def users(self, nad: str) -> Mapping[str, str]:

@@ -47,7 +47,10 @@ class Nodes:
 
     def take_noted(self) -> tuple[str, ...]:
         """The nodes whose pods are to look again, since this was asked last."""
-        self._take_subnets()
+        for node in self._subnets.take_noted():
+            self._wake(node)
+        if not self._noted:
+            return ()
         noted, self._noted = tuple(self._noted), {}
         return noted
 
@@ -118,10 +121,6 @@ class Nodes:
     def _wake(self, node: str) -> None:
         self.due[node] = 0.0
         self._noted[node] = None
-
-    def _take_subnets(self) -> None:
-        for node in self._subnets.take_noted():
-            self._wake(node)
 
     def _forget(self, node: str) -> None:
         del self._nodes[node]

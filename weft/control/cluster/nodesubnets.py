@@ -32,6 +32,8 @@ class NodeSubnets:
 
     def take_noted(self) -> tuple[str, ...]:
         """The nodes whose subnets are to be looked at again, since this was asked last."""
+        if not self._noted:
+            return ()
         noted, self._noted = tuple(self._noted), {}
         return noted
 

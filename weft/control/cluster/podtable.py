@@ -53,6 +53,8 @@ class PodTable:
         old = self._pods.pop(key, None)
         if new is not None:
             self._pods[key] = new
+        if old is not None and new is not None and _is_found_alike(old, new):
+            return old
         before, after = set(_values(old)), set(_values(new))
         for value in before - after:
             index.discard(self._index, value, key)
@@ -61,11 +63,17 @@ class PodTable:
         return old
 
 
+def _is_found_alike(old: Pod, new: Pod) -> bool:
+    return (old.request, old.node, old.counts) == (new.request, new.node, new.counts)
+
+
 def _values(pod: Pod | None) -> Iterable[_Value]:
     if pod is None or not pod.counts:
         return
-    yield from (_Value(By.NAD, nad) for nad in pod.nads())
-    yield from (_Value(By.CLAIM, claim) for claim in pod.claims())
+    for nad in pod.nads():
+        yield _Value(By.NAD, nad)
+    for claim in pod.claims():
+        yield _Value(By.CLAIM, claim)
     if pod.node:
         yield _Value(By.NODE, pod.node)
     if pod.is_guest():

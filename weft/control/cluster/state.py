@@ -188,14 +188,14 @@ class Cluster:
         """Of which objects to ask `decide`, after how many seconds; since this was asked last."""
         if self._early is not None:
             return []
-        found = [
-            (Ref(res, key), after) for res, due in self._due.items() for key, after in due.items()
-        ]
+        found: list[tuple[Ref, float]] = []
+        for res, due in self._due.items():
+            if due:
+                found += [(Ref(res, key), after) for key, after in due.items()]
+                due.clear()
         found += self._keys.due.items()
-        found += [(Ref(resources.NAMESPACES, name), 0.0) for name in self._told]
-        for due in self._due.values():
-            due.clear()
         self._keys.due.clear()
+        found += [(Ref(resources.NAMESPACES, name), 0.0) for name in self._told]
         return found
 
     def decide(self, ref: Ref, now: str) -> Outcome:
@@ -232,17 +232,17 @@ class Cluster:
 
     def _carry(self) -> None:
         """Has every part hear what the parts before it noted."""
-        while True:
-            used = self._allocations.take_noted()
-            for nad in sorted(used):
+        is_quiet = False
+        while not is_quiet:
+            is_quiet = True
+            for nad in sorted(self._allocations.take_noted()):
                 self._networks.use(nad)
-            noted = self._networks.take_noted()
-            self._carry_networks(noted)
-            nodes = self._nodes.take_noted()
-            for node in nodes:
+            if self._networks.noted:
+                is_quiet = False
+                self._carry_networks(self._networks.take_noted())
+            for node in self._nodes.take_noted():
+                is_quiet = False
                 self._pods.use_node(node)
-            if not (used or noted or nodes):
-                return
 
     def _carry_networks(self, noted: networks.Noted) -> None:
         for name in noted.ended:

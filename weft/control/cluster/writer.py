@@ -45,9 +45,10 @@ class Writer:
         self._queues = {
             res: queue.Queue(res.kind, on_error=partial(self._failed, res)) for res in _WORKERS
         }
-        # What is due: the version of an object for which alone it is, or "".
-        self._causes: dict[Ref, str] = {}
-        self._written: dict[Ref, str] = {}  # the version of a write that settles its object
+        # Of writes that settle their objects: which version was told while each is under way, and
+        # which version each made, until that is told.
+        self._sending: dict[Ref, str] = {}
+        self._written: dict[Ref, str] = {}
 
     def __len__(self) -> int:
         """Objects that are due or being looked at now."""
@@ -64,10 +65,18 @@ class Writer:
     def poke(self, cause: Ref | None = None, version: str = "") -> None:
         """The cluster was told something; of an object with its version, if `cause` names one."""
         for ref, after in self._cluster.take_due():
-            why = version if ref == cause else ""
-            if self._causes.setdefault(ref, why) != why:
-                self._causes[ref] = ""
-            self._queues[ref.resource].add(ref.key, after)
+            if not (version and ref == cause and self._is_echo(ref, version)):
+                self._queues[ref.resource].add(ref.key, after)
+
+    def _is_echo(self, ref: Ref, version: str) -> bool:
+        """Whether an object is due for a write of its own alone, or may be: an answer will tell."""
+        if ref in self._sending:
+            self._sending[ref] = version
+            return True
+        if self._written.get(ref) != version:
+            return False
+        del self._written[ref]
+        return True
 
     def forget(self, ref: Ref) -> None:
         """An object is gone."""
@@ -84,9 +93,6 @@ class Writer:
 
     async def _look(self, resource: Resource, key: str) -> None:
         ref = Ref(resource, key)
-        cause = self._causes.pop(ref, "")
-        if cause and self._written.pop(ref, "") == cause:
-            return  # the echo of a write after which nothing was left to do
         outcome = self._cluster.decide(ref, events.now())
         self._tell(outcome.events)
         self.poke()
@@ -98,10 +104,12 @@ class Writer:
 
     async def _send(self, ref: Ref, patch: Patch) -> bool:
         """Whether the object is there and took the patch."""
+        kept = None
+        if patch.settles:
+            self._sending[ref] = ""
         try:
             kept = await self._patch(patch)
         except NotFound:
-            kept = None
             log.debug("%s %s went before it was written", ref.resource.kind, ref.key)
         except Invalid as error:
             told = self._cluster.refused(ref, patch, error)
@@ -110,11 +118,23 @@ class Writer:
             if not told:
                 raise
             return False
+        finally:
+            if patch.settles:
+                self._settle(ref, kept)
         self._tell(self._cluster.written(ref, patch))
-        if kept is not None:
-            self._keep(ref, patch, kept)
+        if patch.status is not None and kept is not None:
+            self._keep_status(ref, patch, kept.get("status"))
         self.poke()
         return kept is not None
+
+    def _settle(self, ref: Ref, kept: Object | None) -> None:
+        """What was told of an object during its write is looked at, unless that was the write."""
+        version = str(kept["metadata"].get("resourceVersion", "")) if kept is not None else ""
+        told = self._sending.pop(ref)
+        if told and told != version:
+            self._queues[ref.resource].add(ref.key)
+        elif not told and version:
+            self._written[ref] = version
 
     async def _patch(self, patch: Patch) -> Object:
         res, namespace, name, _ = patch.about
@@ -129,10 +149,8 @@ class Writer:
         body = {**patch.about.as_object(), "data": patch.data}
         return await self._client.create(res, body)
 
-    def _keep(self, ref: Ref, patch: Patch, kept: Object) -> None:
-        if patch.settles:
-            self._written[ref] = str(kept["metadata"].get("resourceVersion", ""))
-        if patch.status is not None and self._cluster.keep_status(ref, patch, kept.get("status")):
+    def _keep_status(self, ref: Ref, patch: Patch, status: object) -> None:
+        if self._cluster.keep_status(ref, patch, status):
             said = "%s keeps no status in this cluster: Events say what it would"
             log.warning(said, ref.resource.kind)
 
