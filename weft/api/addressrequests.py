@@ -1,6 +1,6 @@
-"""Knows the annotations by which other plugins take requests for addresses, which weft ignores.
+"""Recognizes the annotations with which other plugins take address requests; weft ignores them.
 
-Pure. weft's own words are `ips` and `mac` of an element of k8s.v1.cni.cncf.io/networks.
+Pure. weft takes requests as `ips` and `mac` of a selection element (k8s.v1.cni.cncf.io/networks).
 Sources: Kube-OVN's "Fixed Addresses", Calico's "Use a specific IP address with a pod".
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from weft import errors, names
 
 REASON = "AnnotationIgnored"
-# "<nad>.<namespace>.ovn.kubernetes.io/ip_address" names an additional network of Kube-OVN's.
+# "<nad>.<namespace>.ovn.kubernetes.io/ip_address" is Kube-OVN's for an additional network.
 _KUBE_OVN = re.compile(
     r"(?P<name>[^/]+)\.(?P<namespace>[^./]+)\.ovn\.kubernetes\.io/(ip_address|ip_pool|mac_address)"
 )
@@ -23,16 +23,16 @@ _HINT = f'write "ips" or "mac" in an element of {names.NETWORKS}'
 
 
 def is_request(key: str) -> bool:
-    """Whether an annotation of this name asks another plugin for an address."""
+    """Whether an annotation with this name requests an address from another plugin."""
     return bool(_OF_POD.fullmatch(key) or _KUBE_OVN.fullmatch(key))
 
 
 def unfollowed(
     subject: str, annotations: Mapping[str, object], nads: Iterable[str], *, primary: bool
 ) -> list[errors.InvalidInput]:
-    """The requests that concern weft: for these definitions, or for the cluster's own network.
+    """The requests for weft's networks: those of `nads`, and the default network if it is weft's.
 
-    `nads` are "<namespace>/<name>", `primary` says whether that network is weft's.
+    `nads` are "<namespace>/<name>"; `primary`: weft serves the default network.
     """
     asked = set(nads)
     found = []

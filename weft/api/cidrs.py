@@ -1,7 +1,7 @@
-"""Reads the subnets of a NetConf, and checks that they fit its topology and each other.
+"""Parses the subnets of a NetConf, and checks them against its topology and each other.
 
-The grammar and rules of `subnets`, `excludeSubnets`, `reservedSubnets` and
-`infrastructureSubnets`; handing out addresses from them is `weft.alloc`'s.
+These are the grammar and rules of `subnets`, `excludeSubnets`, `reservedSubnets` and
+`infrastructureSubnets`; `weft.alloc` allocates addresses from them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Reserved = Iterable[tuple[str, model.Subnet]]
 
 
 def _listed(fields: Fields, name: str) -> Iterator[str]:
-    """The items of a comma list; blanks around them mean nothing."""
+    """The items of a comma list, without the blanks around them."""
     text = fields.text(name)
     if not text:
         return
@@ -65,7 +65,7 @@ def flat(fields: Fields, reserved: Reserved) -> tuple[model.Subnet, ...]:
 
 
 def routed(fields: Fields, reserved: Reserved) -> tuple[tuple[model.Subnet, ...], tuple[int, ...]]:
-    """`subnets` of a layer3 network, with the length of each node's slice."""
+    """`subnets` of a layer3 network, and the prefix length of a node subnet for each."""
     found: list[model.Subnet] = []
     lengths: list[int] = []
     for text in _listed(fields, "subnets"):
@@ -123,7 +123,7 @@ def _refuse_overlaps(fields: Fields, found: list[model.Subnet], reserved: Reserv
 
 
 def parts(fields: Fields, name: str, subnets: tuple[model.Subnet, ...]) -> tuple[model.Subnet, ...]:
-    """A comma list of ranges, each of which must lie within one of `subnets`."""
+    """A comma list of ranges; each must lie within one of `subnets`."""
     found: list[model.Subnet] = []
     for text in _listed(fields, name):
         part = _subnet(fields, name, text)

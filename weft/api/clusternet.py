@@ -1,9 +1,8 @@
-"""Reads the setting that declares the cluster's own network, the same for both processes.
+"""Parses the setting that declares the default network, for the cluster manager and the agents.
 
     10.128.0.0/14/23[,fd00:10:128::/48/64]
 
-An empty setting means that another plugin is the cluster's primary network: weft then serves
-secondary networks only.
+If it is empty, another plugin serves the primary network, and weft serves secondary networks only.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ _TAKEN = [("weft's join switch", subnet) for subnet in ranges.JOIN]
 
 
 def parse(text: str, *, mtu: int) -> model.Network | None:
-    """The default network, None where weft is not the primary; raises the first problem."""
+    """The default network, None if weft is not the primary plugin; raises the first problem."""
     if not text.strip():
         return None
     reader = fields.Fields(_SUBJECT, "", {"subnets": text}, [])

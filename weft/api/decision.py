@@ -1,12 +1,12 @@
 """Verifies which of a pod's allocations the cluster manager decided.
 
-Whoever makes a pod can write its annotations, `k8s.ovn.org/pod-networks` among them. What counts is
-what the cluster manager signed, for this incarnation of this pod:
+Whoever creates a pod can write its annotations, `k8s.ovn.org/pod-networks` too. Only allocations
+that the cluster manager has signed, for this incarnation of this pod, are valid:
 
     weft/pod-networks-signature: {"by": "<key>", "of": ["<attachment>", ...], "signature": "..."}
 
-The signature (Ed25519) is over the allocations as they are read, not over their text; entries of
-attachments that `of` does not list belong to other plugins, and prove nothing here (ADR 0060).
+The signature (Ed25519) covers the parsed allocations, not their text. Entries of attachments that
+`of` does not list belong to other plugins and are not verified (ADR 0060).
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from weft.api import objects, podnetworks
 
 Proof = tuple[str, str]  # the texts of the two annotations
 
-_SUBJECT = "weft/pod-networks/1"  # so that no signature for another purpose counts here
+_SUBJECT = "weft/pod-networks/1"  # part of the message, so no signature for another use is valid
 _REMEDY = "the cluster manager writes it again; you need to do nothing"
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`allocations` by attachment key, signed by the key with the id `by`.
+    """The signed `allocations` by attachment key; `by` is the id of the key that signed.
 
-    `text` and `signature` are the annotations that say so, `text` perhaps with others' entries.
+    `text` and `signature` are the two annotations; `text` may have other plugins' entries too.
     """
 
     allocations: Mapping[str, model.Allocation] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Decision:
     signature: str = ""
 
     def prove(self) -> Proof:
-        """Both annotations, without entries of other plugins."""
+        """Both annotations, without other plugins' entries."""
         return podnetworks.render(self.allocations), self.signature
 
 
@@ -62,11 +62,11 @@ class Signer:
 
     @classmethod
     def load(cls, secret: str) -> Signer:
-        """Raises ValueError if the text is not a key."""
+        """The key in a text; raises ValueError if it is none."""
         return cls(Ed25519PrivateKey.from_private_bytes(_raw(secret)))
 
     def sign(self, pod: model.PodRef, allocations: Mapping[str, model.Allocation]) -> str:
-        """The signature annotation's text."""
+        """The text of the signature annotation."""
         signature = self._key.sign(_message(pod, allocations))
         said = {
             "by": self.id,
@@ -77,14 +77,14 @@ class Signer:
 
 
 class Trusted:
-    """Public keys by id, as a ConfigMap's data hold them."""
+    """Public keys by id, as the ConfigMap's data has them."""
 
     def __init__(self, keys: Mapping[str, Ed25519PublicKey] | None = None) -> None:
         self._keys = dict(keys or {})
 
     @classmethod
     def parse(cls, data: Mapping[str, object]) -> Trusted:
-        """Skips keys under an id that is not their own, and values that are not keys."""
+        """Skips keys under a wrong id, and values that are no keys."""
         found = {}
         for name, text in data.items():
             try:
@@ -126,9 +126,9 @@ def key_id(public: bytes) -> str:
 
 
 def read(pod: Mapping[str, object], trusted: Trusted) -> Decision:
-    """What the cluster manager decided for `pod`; NOTHING if it has not decided yet.
+    """The cluster manager's decision for `pod`; NOTHING if there is none yet.
 
-    Raises InvalidInput if the annotation differs from what was signed for this pod.
+    Raises InvalidInput if the annotation is not the one signed for this pod.
     """
     text = objects.annotation(podnetworks.KIND, pod, names.POD_NETWORKS)
     signature = objects.annotation(podnetworks.KIND, pod, names.POD_NETWORKS_SIGNATURE)
@@ -138,7 +138,7 @@ def read(pod: Mapping[str, object], trusted: Trusted) -> Decision:
 
 
 def verify(pod: model.PodRef, proof: Proof, trusted: Trusted) -> Decision:
-    """The same of a pod whose two annotations are `proof`."""
+    """`read` for a pod whose two annotations are `proof`."""
     text, signature = proof
     if not text and not signature:
         return NOTHING

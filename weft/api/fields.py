@@ -1,8 +1,8 @@
-"""Reads JSON that others wrote: what is wrong is named, and nothing breaks.
+"""Reads JSON from users and other programs; reports every problem instead of failing on one.
 
-Text becomes JSON (`decode`), a JSON object becomes typed fields (`Fields`). A field of the wrong
-type is noted as a problem and reads as if it were absent, so that one pass finds every problem.
-Rules about networks or pods do not live here.
+`decode` parses text, `Fields` reads typed fields of a JSON object. A field of the wrong type is
+reported and then reads as absent, so one pass finds all problems. Rules about networks or pods
+are elsewhere.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _Read = TypeVar("_Read")
 
 
 def kind_of(value: object) -> str:
-    """What JSON calls the type of `value`."""
+    """JSON's name for the type of `value`."""
     match value:
         case None:
             return "null"
@@ -39,7 +39,7 @@ def kind_of(value: object) -> str:
 
 
 def decode(subject: str, field: str, text: str) -> object:
-    """The JSON value in `text`, within the budget of an annotation; an error shows the place."""
+    """The JSON value in `text`, within the budget of an annotation; an error names the place."""
     try:
         budget.check_size(text, budget.ANNOTATION)
         value: object = json.loads(text, parse_constant=_refuse_constant)
@@ -77,18 +77,18 @@ def _lowered(text: str) -> str:
 
 
 def _excerpt(text: str, position: int) -> str:
-    """The text around `position` on one line, with a mark at the place."""
+    """The text around `position` on one line, with a mark at it."""
     before = " ".join(text[max(0, position - 40) : position].split())
     after = " ".join(text[position : position + 40].split())
     return f"{before} <here> {after}".encode("unicode_escape").decode("ascii").strip()
 
 
 class Fields:
-    """An untrusted JSON object read field by field.
+    """An untrusted JSON object, read field by field.
 
-    `subject` and `path` say where it stands; `problems` collects what is wrong. null reads as
-    absent. A name is found with any capitals when it is not there as written, as Go readers of
-    the same objects do.
+    `subject` and `path` locate it in messages; `problems` collects what is wrong. null reads as
+    absent. A name that does not occur as written matches in any case, as in Go's JSON decoder,
+    which other readers of these objects use.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Fields:
         self._folded = {key.lower(): value for key, value in raw.items()}
 
     def refuse(self, name: str, value: object, rule: str, *, hint: str = "") -> None:
-        """Note that field `name` ("": the object itself) breaks `rule`; `value` None: missing."""
+        """Report that field `name` ("": the object itself) breaks `rule`; `value` None: missing."""
         field = ".".join(filter(None, (self.path, name)))
         self.problems.append(errors.InvalidInput(self.subject, field, value, rule, hint=hint))
 
@@ -118,7 +118,7 @@ class Fields:
         return self.value(name) is not None
 
     def missing(self, name: str) -> bool:
-        """Absent or an empty string; a value of another type is not missing but wrong."""
+        """Absent or an empty string; a value of another type is wrong, not missing."""
         value = self.value(name)
         return value is None or (isinstance(value, str) and not value.strip())
 
@@ -166,7 +166,7 @@ class Fields:
     def each(
         self, listed: Iterable[tuple[str, str]], read: Callable[[str], _Read]
     ) -> Iterator[_Read]:
-        """What `read` makes of each (name, text); its ValueErrors are noted as broken rules."""
+        """The results of `read` for each (name, text); its ValueErrors are reported as problems."""
         for name, text in listed:
             try:
                 yield read(text)
@@ -199,8 +199,8 @@ class Fields:
                 self._mistyped(f"{name}[{index}]", item, "an object")
 
     def only(self, *names: str) -> None:
-        """Note each field that is none of `names`: where an absent field means more than one
-        with a slip in its name was meant to say."""
+        """Report each field other than `names`. For objects where an absent field allows more than
+        a present one, so that a misspelt name must not pass as absent."""
         known = {name.lower(): name for name in names}
         for name, value in self.raw.items():
             if name.lower() not in known and value is not None:
@@ -211,7 +211,7 @@ class Fields:
                 )
 
     def expect(self, names: Mapping[str, type]) -> None:
-        """Note each of `names` whose JSON type is another; for fields that are not used."""
+        """Report each of `names` with a value of another JSON type; for ignored fields."""
         for name, wanted in names.items():
             if wanted is str:
                 self.text(name)

@@ -1,4 +1,4 @@
-"""Reads the settings that give a node its gateway to the outside."""
+"""Parses the settings of a node's gateway."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def parse(
     physical_network: str = "physnet",
     endpoints: Collection[str] = (),
 ) -> model.Gateway | None:
-    """The node's gateway, None where it is given no address; raises the first problem.
+    """The node's gateway, None if it has no address; raises the first problem.
 
-    `endpoints` are the node's own tunnel endpoints. Pods send from the gateway's address: were it
-    an endpoint, a pod could send what other nodes take for the tunnels' packets.
+    `endpoints` are the node's tunnel endpoints. Pods send from the gateway's address: if it were an
+    endpoint, other nodes would accept a pod's packets as tunnel packets.
     """
     own = _listed("--gateway-address", addresses, notation.interface)
     hops = _listed("--gateway-next-hop", next_hops, notation.address)
@@ -51,7 +51,7 @@ def parse(
 
 
 def _listed(flag: str, text: str, read: Callable[[str], _Read]) -> tuple[_Read, ...]:
-    """A comma list, with at most one item of each family."""
+    """A comma list with at most one item of each family."""
     found: dict[int, _Read] = {}
     for item in filter(None, (part.strip() for part in text.split(","))):
         try:

@@ -1,6 +1,6 @@
-"""Reads and renders IPAMClaims, which keep the addresses of a VM's interface between pods.
+"""Parses IPAMClaims, which keep the addresses of a VM's interface between pods, and renders status.
 
-Reads a claim and renders its status; who may use it and when it is freed is decided elsewhere.
+The cluster manager decides who may use a claim and when its addresses are freed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SUCCESS = "SuccessfulAllocation"
 
 
 def parse(claim: object) -> model.IpamClaim:
-    """The claim, with the addresses of its status if it has got them."""
+    """The claim, with the addresses in its status."""
     found: list[errors.InvalidInput] = []
     raw = claim if isinstance(claim, Mapping) else {}
     reader = fields.Fields(objects.subject(KIND, claim), "", raw, found)
@@ -43,7 +43,7 @@ def parse(claim: object) -> model.IpamClaim:
 
 
 def reason_of(error: errors.WeftError) -> str:
-    """The condition's reason for what went wrong."""
+    """The reason of the claim's condition for an error."""
     match error:
         case errors.Exhausted():
             return "SubnetExhausted"
@@ -55,7 +55,7 @@ def reason_of(error: errors.WeftError) -> str:
 
 
 def condition(claim: object) -> tuple[str, str, str]:
-    """Status, reason and message of the claim's condition; empty while it has none."""
+    """Status, reason and message of the claim's condition; empty if it has none."""
     status = claim.get("status") if isinstance(claim, Mapping) else None
     listed = status.get("conditions") if isinstance(status, Mapping) else None
     for each in listed if isinstance(listed, list) else ():
@@ -68,9 +68,9 @@ def condition(claim: object) -> tuple[str, str, str]:
 def render_status(
     claim: model.IpamClaim, *, reason: str, message: str, now: str
 ) -> dict[str, object]:
-    """The status object; `reason` is SUCCESS, or why the addresses are not there to use.
+    """The status object; `reason` is SUCCESS, or why the claim has no usable addresses.
 
-    `now` is the time of the condition's change, RFC 3339.
+    `now` is the time of the condition's transition, in RFC 3339.
     """
     condition = {
         "type": ALLOCATED,

@@ -1,13 +1,13 @@
 """Parses a NetworkAttachmentDefinition into the network that it declares, or says what is wrong.
 
-    parse        the NetworkSpec, None for another plugin's definition, or the first problem
-    problems     all problems, for a linter or an event
-    difference   where two definitions of one network disagree, `differences` all of that, and
-                 `declared` what each says
-    near_miss, ignored_keys   what is not wrong but hardly meant
-    check_underlay   whether the nodes' own network can carry the declared MTU
+    parse        the NetworkSpec; None for another plugin's NAD; raises the first problem
+    problems     all problems, for a linter or an Event
+    difference   the first key in which two NADs of one network disagree, `differences` all of
+                 them, and `declared` the value that a NAD has for a key
+    near_miss, ignored_keys   valid, but probably a mistake
+    check_underlay   whether the underlay can carry the declared MTU
 
-The rules of the configuration's fields are `netconf.py`'s.
+`netconf.py` has the rules of the configuration's fields.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _CONFIG = "spec.config"
 
 MOST_PROBLEMS = 10
 
-# What Geneve with OVN's option takes from each packet, inner Ethernet header included.
+# Bytes that Geneve with OVN's option adds to a packet, inner Ethernet header included.
 TUNNEL_OVERHEAD = {4: 58, 6: 78}
 
-# NetConf key for each field of NetworkSpec, in the order in which differences are looked for.
+# The NetConf key of each field of NetworkSpec, in the order in which `difference` compares.
 _KEYS = {
     "name": "name",
     "topology": "topology",
@@ -54,7 +54,8 @@ def parse(
 ) -> model.NetworkSpec | None:
     """The network that `nad` declares; None if another plugin serves it.
 
-    `reserved` names ranges that overlays must not overlap: ("the cluster's pods", subnet).
+    `reserved` are ranges that overlays must not overlap, with names: ("the cluster's pods",
+    subnet).
     """
     spec, found = _read(nad, default_mtu, reserved)
     if found:
@@ -65,7 +66,7 @@ def parse(
 def problems(
     nad: object, *, default_mtu: int = 1400, reserved: cidrs.Reserved = ()
 ) -> list[errors.InvalidInput]:
-    """What is wrong with `nad`, in the order of its reading; a message need not tell more."""
+    """The problems of `nad`, in reading order; a message need not list all."""
     return _read(nad, default_mtu, reserved)[1][:MOST_PROBLEMS]
 
 
@@ -85,12 +86,12 @@ def _read(
 
 
 def _config(nad: object, found: list[errors.InvalidInput]) -> fields.Fields | None:
-    """The NetConf for weft inside `nad`, in either of its forms; None if there is none."""
+    """weft's NetConf in `nad`, in either of its two forms; None if there is none."""
     subject = objects.subject(KIND, nad)
     spec = nad.get("spec") if isinstance(nad, Mapping) else None
     text = spec.get("config") if isinstance(spec, Mapping) else None
     if text is None or text == "":
-        return None  # the runtime looks for a configuration on disk: none of ours
+        return None  # the runtime then reads a configuration file from disk: not weft's
     if not isinstance(text, str):
         rule = f"must be a string that holds JSON, not {fields.kind_of(text)}"
         raise errors.InvalidInput(subject, _CONFIG, text, rule)
@@ -102,7 +103,7 @@ def _config(nad: object, found: list[errors.InvalidInput]) -> fields.Fields | No
 
 
 def _from_list(outer: fields.Fields) -> fields.Fields | None:
-    """The one plugin of a list form, with the list's name and version."""
+    """The one plugin of a plugin list, with the list's name and version."""
     plugins = outer.value("plugins")
     if not isinstance(plugins, list):
         rule = f"must be a list of objects, not {fields.kind_of(plugins)}"
@@ -126,12 +127,12 @@ def _from_list(outer: fields.Fields) -> fields.Fields | None:
 
 
 def difference(one: model.NetworkSpec, other: model.NetworkSpec) -> str | None:
-    """The first NetConf key in which two definitions of one network disagree, None if in none."""
+    """The first NetConf key in which two NADs of one network disagree; None if they agree."""
     return next(iter(differences(one, other)), None)
 
 
 def differences(one: model.NetworkSpec, other: model.NetworkSpec) -> tuple[str, ...]:
-    """The NetConf keys in which two definitions differ, except who may use the network."""
+    """The NetConf keys in which two NADs differ, except who may use the network."""
     found = [
         key
         for attribute, key in _KEYS.items()
@@ -146,7 +147,7 @@ def differences(one: model.NetworkSpec, other: model.NetworkSpec) -> tuple[str, 
 
 
 def declared(spec: model.NetworkSpec, key: str) -> str:
-    """What a definition says under a key that `difference` names, for a message."""
+    """The value that a NAD has for a key from `difference`, as text for a message."""
     attributes = {other: attribute for attribute, other in reversed(_KEYS.items())}
     attributes |= {other: attribute for attribute, other in _DHCP_KEYS.items()}
     owner = spec.dhcp if key in _DHCP_KEYS.values() else spec
@@ -157,16 +158,16 @@ def declared(spec: model.NetworkSpec, key: str) -> str:
 
 
 def _comparable(value: object) -> object:
-    """Subnets in another order are the same subnets."""
+    """The value for comparison: the order of subnets does not matter."""
     return frozenset(value) if isinstance(value, tuple) else value
 
 
 def check_underlay(
     spec: model.NetworkSpec, underlay_mtu: int, *, family: int = 4, where: str = ""
 ) -> None:
-    """Refuse an MTU that does not fit into a tunnel over the nodes' own network.
+    """Refuse an MTU with which tunnel packets exceed the underlay's MTU.
 
-    `family` is that of the tunnel's endpoints; `where` names the definition or the node.
+    `family` is the IP version of the tunnel endpoints; `where` names the NAD or the node.
     """
     overhead = 0 if spec.topology is model.Topology.LOCALNET else TUNNEL_OVERHEAD[family]
     most = underlay_mtu - overhead
@@ -183,7 +184,7 @@ def check_underlay(
 
 
 def near_miss(nad: object) -> str:
-    """A sentence about a definition that is not weft's but looks meant to be; "" otherwise."""
+    """A sentence about another plugin's NAD that looks meant for weft; "" for others."""
     try:
         if _config(nad, []) is not None:
             return ""
@@ -204,7 +205,7 @@ def near_miss(nad: object) -> str:
 
 
 def ignored_keys(nad: object) -> list[str]:
-    """Sentences about keys that nobody reads and that look like a slip of a known key."""
+    """Sentences about unknown keys that look like misspelt ones."""
     try:
         config = _config(nad, [])
     except errors.InvalidInput:

@@ -1,8 +1,8 @@
-"""Reads the CNI configuration inside a NetworkAttachmentDefinition.
+"""Parses the CNI configuration in a NetworkAttachmentDefinition.
 
-One NetConf of type `ovn-k8s-cni-overlay` becomes a NetworkSpec, with every rule that
-ovn-kubernetes has for secondary networks and weft's own `dhcp`. Which object it came from, and
-the two forms it may take there, are `nad.py`'s.
+A NetConf of type `ovn-k8s-cni-overlay` becomes a NetworkSpec. The rules are those of
+ovn-kubernetes for secondary networks, and weft's for `dhcp`. `nad.py` knows the object, and the
+two forms that the configuration may have in it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from weft.api.fields import Fields
 MIN_MTU = 576
 MIN_MTU_IPV6 = 1280
 MAX_MTU = 65535
-# A localnet NIC is not tunnelled: by default it has back what a tunnel would take.
+# localnet NICs use no tunnel: their default MTU has the tunnel's bytes added again.
 LOCALNET_MTU_GAIN = 100
 
 _CNI_VERSIONS = ("0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,252}")
 _LABEL = "[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
 _DOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*")
-# A namespace is one label, a pod's name may be several.
+# A namespace is one DNS label; a pod's name may have several.
 _GUEST = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?/[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 _LONGEST_NAME = 253
 _DHCP_KEYS = ("enabled", "leaseSeconds", "routers", "dns", "domain", "servers")
@@ -52,7 +52,7 @@ _USED = (
     "allowedNamespaces",
     "namespaceSelector",
 )
-# Read by others or meaningless for a secondary network: only their types are checked.
+# Keys for other programs, or without meaning on a secondary network: only types are checked.
 _UNUSED = {
     "joinSubnet": str,
     "transitSubnet": str,
@@ -76,15 +76,15 @@ _UNUSED = {
 def read(
     fields: Fields, nad: str, *, default_mtu: int, reserved: cidrs.Reserved
 ) -> model.NetworkSpec | None:
-    """The network that `fields` describe; None if they say too little. Problems are in `fields`.
+    """The network that `fields` describe; None if too little is valid. Problems are in `fields`.
 
-    `nad` is the "<namespace>/<name>" of the definition that holds them.
+    `nad` is the "<namespace>/<name>" of the NAD.
     """
     name = _name(fields)
     _check_frame(fields, nad)
     topology = _topology(fields)
     if topology is None:
-        _mtu(fields, model.Topology.LAYER2, (), default_mtu)  # wrong in any topology
+        _mtu(fields, model.Topology.LAYER2, (), default_mtu)  # these problems hold for any topology
         return None
     role = fields.text("role")
     _check_role(fields, role, topology)
@@ -93,7 +93,7 @@ def read(
     if topology is model.Topology.LAYER3:
         subnets, prefixes = cidrs.routed(fields, reserved)
     else:
-        # The physical network behind a localnet may well be the cluster's own.
+        # The physical network of a localnet may be the cluster's own: no overlap check.
         elsewhere = () if topology is model.Topology.LOCALNET else reserved
         subnets = cidrs.flat(fields, elsewhere)
     spec = model.NetworkSpec(
@@ -117,11 +117,11 @@ def read(
 
 
 def slips(fields: Fields) -> list[str]:
-    """Sentences about keys that nobody reads and that look like a known key with a slip."""
+    """Sentences about unknown keys that look like misspelt ones."""
     known = {key.lower(): key for key in (*_USED, *_UNUSED)}
     found = []
     for key in fields.raw:
-        # Short words are far from each other by ratio though only two letters changed places.
+        # In short words two swapped letters make a low similarity ratio.
         near = difflib.get_close_matches(key.lower(), known, 1, 0.8)
         near += [each for each in known if sorted(each) == sorted(key.lower())]
         if key.lower() not in known and near:
@@ -305,7 +305,7 @@ def _dhcp(outer: Fields, subnets: tuple[model.Subnet, ...]) -> model.Dhcp:
 
 
 def _guests(fields: Fields, name: str) -> tuple[str, ...]:
-    """Pods or virtual machines, <namespace>/<name>: who may create one may take the name."""
+    """Pods or virtual machines, <namespace>/<name>: whoever may create one may take the name."""
     found = set()
     for place, text in fields.strings(name):
         if _GUEST.fullmatch(text) and len(text.partition("/")[2]) <= _LONGEST_NAME:
@@ -341,7 +341,7 @@ def _servers(
 
 
 def _access(fields: Fields) -> model.Access:
-    """Names as Multus' `globalNamespaces` has them, labels as NetworkPolicy's peers."""
+    """`allowedNamespaces` as in Multus' `globalNamespaces`, labels as in NetworkPolicy's peers."""
     names_: tuple[str, ...] | None = None
     if fields.has("allowedNamespaces"):
         found = set()

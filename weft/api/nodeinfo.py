@@ -1,8 +1,7 @@
-"""Reads and renders a Node's annotations: its OVN zone, its tunnels, its subnets, its gateway.
+"""Parses and renders a Node's annotations: its OVN zone, tunnels, subnets and gateway.
 
-The agent on each node writes its chassis, tunnel endpoints and gateway; the cluster manager the
-node's id, its addresses on the transit switches and its part of each layer3 network. This reads
-all of it and renders each one's part.
+The node's agent writes chassis, tunnel endpoints and gateway. The cluster manager writes the
+node's id, its addresses on transit switches and its layer3 node subnets.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _Read = TypeVar("_Read")
 
 
 def parse(node: object) -> model.NodeInfo:
-    """What is known so far; fields that nobody has written yet are empty."""
+    """The node as published so far; fields that nobody has written are empty."""
     subject = objects.subject(KIND, node)
     chassis = objects.annotation(KIND, node, names.NODE_CHASSIS_ID).strip()
     if chassis:
@@ -40,7 +39,7 @@ def parse(node: object) -> model.NodeInfo:
 
 
 def check_chassis(subject: str, field: str, chassis: str) -> None:
-    """Refuses what OVN cannot bind a port to: it takes a list of names, with commas between."""
+    """Refuse a chassis name that OVN cannot bind to: `requested-chassis` is a comma list."""
     if not _CHASSIS.fullmatch(chassis):
         rule = "must be a chassis name: printable, without blanks and without commas"
         raise errors.InvalidInput(subject, field, chassis, rule)
@@ -57,7 +56,7 @@ def _encap_ips(subject: str, text: str) -> tuple[str, ...]:
 
 
 def _transit(subject: str, text: str) -> tuple[model.Interface, ...]:
-    """`{"ipv4": "100.88.0.2/16", "ipv6": ...}`, each family where the cluster has it."""
+    """`{"ipv4": "100.88.0.2/16", "ipv6": ...}`; each family that the cluster has."""
     if not text:
         return ()
     found: list[errors.InvalidInput] = []
@@ -67,7 +66,7 @@ def _transit(subject: str, text: str) -> tuple[model.Interface, ...]:
 
 
 def _subnets(subject: str, text: str) -> tuple[tuple[str, tuple[model.Subnet, ...]], ...]:
-    """`{"<network>": ["10.128.0.0/23"]}`; a lone string is a list of one."""
+    """`{"<network>": ["10.128.0.0/23"]}`; a bare string is a list of one."""
     if not text:
         return ()
     found: list[errors.InvalidInput] = []
@@ -81,7 +80,7 @@ def _subnets(subject: str, text: str) -> tuple[tuple[str, tuple[model.Subnet, ..
 
 
 def _gateway(subject: str, text: str) -> model.Gateway | None:
-    """The entry `default`; None where the node has none, or does without (mode "")."""
+    """The entry `default`; None if the node has no gateway, or mode ""."""
     if not text:
         return None
     found: list[errors.InvalidInput] = []
@@ -107,7 +106,7 @@ def _gateway(subject: str, text: str) -> model.Gateway | None:
 
 
 def _plural(reader: fields.Fields, name: str, ending: str) -> list[tuple[str, str]]:
-    """A list, or the one item under its older name."""
+    """A list field, or its older form with one item."""
     listed = list(reader.strings(name + ending))
     return listed or [(name, text) for text in [reader.text(name)] if text]
 
@@ -118,7 +117,7 @@ def _object(subject: str, name: str, text: str, found: list[errors.InvalidInput]
 
 
 def _sound(found: list[errors.InvalidInput], value: _Read) -> _Read:
-    """`value`, unless a problem was noted while it was read."""
+    """`value`, unless reading it found a problem."""
     if found:
         raise found[0]
     return value
@@ -134,7 +133,7 @@ def _id(subject: str, text: str) -> int:
 
 
 def render_zone(chassis: str, encap_ips: tuple[str, ...]) -> dict[str, str]:
-    """The annotations that a node's agent writes about its own zone."""
+    """The annotations with which a node's agent publishes its zone."""
     return {
         names.NODE_CHASSIS_ID: chassis,
         names.NODE_ENCAP_IPS: orjson.dumps(list(encap_ips)).decode(),
@@ -142,7 +141,7 @@ def render_zone(chassis: str, encap_ips: tuple[str, ...]) -> dict[str, str]:
 
 
 def render_gateway(gateway: model.Gateway | None) -> dict[str, str | None]:
-    """The annotation that a node's agent writes about its way out; None removes it."""
+    """The annotation with which a node's agent publishes its gateway; None removes it."""
     if gateway is None:
         return {names.NODE_GATEWAY: None}
     addresses = [str(address) for address in gateway.addresses]
@@ -164,17 +163,17 @@ def render_gateway(gateway: model.Gateway | None) -> dict[str, str | None]:
 
 
 def render_id(number: int) -> dict[str, str]:
-    """The annotation that the cluster manager writes about a node's number."""
+    """The annotation with a node's id, written by the cluster manager."""
     return {names.NODE_ID: str(number)}
 
 
 def render_transit(addresses: Iterable[model.Interface]) -> dict[str, str]:
-    """The annotation that the cluster manager writes about a node on the transit switches."""
+    """The annotation with a node's transit switch addresses, written by the cluster manager."""
     entry = {f"ipv{address.version}": str(address) for address in addresses}
     return {names.NODE_TRANSIT: orjson.dumps(entry).decode()}
 
 
 def render_subnets(subnets: Mapping[str, Iterable[model.Subnet]]) -> dict[str, str | None]:
-    """The annotation with a node's part of each layer3 network; removed when there is none."""
+    """The annotation with a node's layer3 subnets; None removes it if there are none."""
     entry = {name: [str(subnet) for subnet in subnets[name]] for name in sorted(subnets)}
     return {names.NODE_SUBNETS: orjson.dumps(entry).decode() if entry else None}

@@ -1,7 +1,7 @@
-"""Reads addresses, subnets and MACs as people write them, and refuses those of no use.
+"""Parses addresses, subnets and MACs, and refuses unusable ones.
 
-Each function reads one text; a ValueError carries the rule that it breaks, worded to follow the
-field's name and value. Where the address lies and who holds it is not asked here.
+Each function parses one text. It raises ValueError with the broken rule, worded to follow the
+field's name and value. Who holds an address, and in which network it lies, is checked elsewhere.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ _INTERFACE = re.compile(r"[0-9a-fA-F:.]+(/[0-9]{1,3})?")
 _MAC = re.compile(r"([0-9a-fA-F]{2})([:-])([0-9a-fA-F]{2})(\2[0-9a-fA-F]{2}){4}")
 _DOTTED_MAC = re.compile(r"[0-9a-fA-F]{4}\.[0-9a-fA-F]{4}\.[0-9a-fA-F]{4}")
 
-_INTERFACE_ID = (1 << 64) - 1  # the part of an IPv6 address that tells hosts of a link apart
+_INTERFACE_ID = (1 << 64) - 1  # the interface identifier of an IPv6 address
 
-# Ranges in which no interface can have its own, usable address on an overlay.
+# Ranges from which no interface can have a usable address on an overlay.
 _UNUSABLE: tuple[tuple[model.Subnet, str], ...] = tuple(
     (ip_network(text), what)
     for text, what in (
@@ -34,7 +34,7 @@ _UNUSABLE: tuple[tuple[model.Subnet, str], ...] = tuple(
 
 
 def overlap(one: model.Subnet, other: model.Subnet) -> bool:
-    """Whether two subnets, of whichever families, have an address in common."""
+    """Whether two subnets have an address in common; False for different families."""
     return one.version == other.version and not (
         int(one.broadcast_address) < int(other.network_address)
         or int(other.broadcast_address) < int(one.network_address)
@@ -42,7 +42,7 @@ def overlap(one: model.Subnet, other: model.Subnet) -> bool:
 
 
 def within(inner: model.Subnet, outer: model.Subnet) -> bool:
-    """Whether every address of `inner` is one of `outer`."""
+    """Whether `outer` contains every address of `inner`."""
     return (
         inner.version == outer.version
         and int(outer.network_address) <= int(inner.network_address)
@@ -58,7 +58,7 @@ def _check_usable(subnet: model.Subnet) -> None:
 
 
 def subnet(text: str) -> model.Subnet:
-    """A CIDR; bits below the prefix are dropped, as the field does."""
+    """A CIDR; host bits are dropped, as ovn-kubernetes does."""
     try:
         if not _SUBNET.fullmatch(text):
             raise ValueError
@@ -82,7 +82,7 @@ def address(text: str) -> model.Address:
 
 
 def gateway(text: str) -> model.Address:
-    """Where a route may lead: an address, or a router's link-local one."""
+    """A next hop: an address, or a router's link-local address."""
     if _INTERFACE.fullmatch(text) and "/" not in text:
         try:
             found = IPv6Address(text)
@@ -94,7 +94,7 @@ def gateway(text: str) -> model.Address:
 
 
 def interface(text: str) -> model.Interface:
-    """One address with its prefix length: a host's, neither the subnet's own nor the broadcast."""
+    """A host's address with its prefix length: neither the subnet's own nor its broadcast."""
     try:
         if "/" not in text or not _INTERFACE.fullmatch(text):
             raise ValueError
@@ -113,7 +113,7 @@ def interface(text: str) -> model.Interface:
 
 
 def mac(text: str) -> str:
-    """A unicast Ethernet address in lower case with colons."""
+    """A unicast Ethernet address, in lower case with colons."""
     if not (_MAC.fullmatch(text) or _DOTTED_MAC.fullmatch(text)):
         raise ValueError("must be a MAC address of six bytes such as 02:00:00:00:00:01")
     digits = re.sub("[^0-9a-f]", "", text.lower())

@@ -1,7 +1,7 @@
 """Names a Kubernetes object in messages, and reads its annotations.
 
-For objects as the API server sends them: dictionaries that somebody else filled. Nothing here
-knows what an annotation means.
+Objects are as the API server sends them: dicts with untrusted contents. What an annotation means is
+decided elsewhere.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from weft import errors
 from weft.api import fields
 
-# Kinds whose objects are in no namespace.
+# Kinds without a namespace.
 _CLUSTER_WIDE = frozenset({"Namespace", "Node"})
 
 
 def key(obj: object) -> tuple[str, str]:
-    """(namespace, name); the namespace is `default` where an object does not say."""
+    """(namespace, name); an object without a namespace is in `default`."""
     metadata = obj.get("metadata") if isinstance(obj, Mapping) else None
     if not isinstance(metadata, Mapping):
         return "default", ""
@@ -28,13 +28,13 @@ def key(obj: object) -> tuple[str, str]:
 
 
 def subject(kind: str, obj: object) -> str:
-    """What messages call the object: `Pod default/web1`, `Node node1`."""
+    """The object's name in messages: `Pod default/web1`, `Node node1`."""
     namespace, name = key(obj)
     return f"{kind} {name}" if kind in _CLUSTER_WIDE else f"{kind} {namespace}/{name}"
 
 
 def annotation(kind: str, obj: object, name: str) -> str:
-    """The text of an annotation, "" where there is none."""
+    """The text of an annotation, "" if it is absent; raises InvalidInput if it is no string."""
     metadata = obj.get("metadata") if isinstance(obj, Mapping) else None
     annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None
     value = annotations.get(name) if isinstance(annotations, Mapping) else None

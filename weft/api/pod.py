@@ -1,7 +1,7 @@
-"""Parses a pod into what the cluster manager reads of it: request, place, and what it was given.
+"""Parses a pod into what the cluster manager needs of it: its request, node and allocations.
 
-Pure. A pod is parsed once, where it comes in; what repeats from pod to pod is stored once. What a
-pod is given is not decided here.
+Pure. A pod is parsed once, when the API server sends it; values that repeat from pod to pod are
+stored once.
 """
 
 from __future__ import annotations
@@ -23,20 +23,21 @@ from weft.policy.netpolicy import Protocol
 
 T = TypeVar("T")
 
-# A pod's attachments beside the cluster's own network; a NAD's key and a device's name.
+# Limits on what is kept of a pod: attachments, with that of the default network, and characters
+# of a NAD's key and of a device's name.
 _MOST_TOLD = selection.MAX_ATTACHMENTS + 1
 _LONGEST_TOLD = 512
-_LONGEST_SHARED = 4096  # characters of a selection that is stored once for all pods that have it
+_LONGEST_SHARED = 4096  # characters of a selection that equal pods share in memory
 _VIRTUAL_MACHINES = "kubevirt.io", "VirtualMachineInstance"
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The attachments that a pod asks for; none, and an `error`, where that cannot be read."""
+    """The attachments that a pod requests; none and an `error` if the request is invalid."""
 
     attachments: tuple[model.Attachment, ...] = ()
     error: errors.InvalidInput | None = field(default=None, compare=False)
-    said: str = ""  # the error's text
+    said: str = ""  # the error's message
 
 
 NO_REQUEST = Request()
@@ -46,14 +47,14 @@ NO_REQUEST = Request()
 class Pod:
     """One incarnation of a pod, at one `version` (resourceVersion).
 
-    `counts`: it asks for networks, or did when it was given some, or weft serves the cluster's own
-    (`primary`). `proof` are the two annotations of what it was given; `allocated` the NAD of each
-    attachment that they speak of. `machine`: the virtual machine that it is made for. `labels` and
-    `ports`, by which policies choose, are those of pods on networks alone. A pod that `is_wired`
-    keeps its interfaces for its life. That its network-status says so is enough, which may be
-    forged: it gets nothing by it. One that no kubelet has given an address yet has none: it came
-    with a copy of another pod's manifest. `interfaces` are the keys and names of them, as told.
-    `other_requests` are annotations that ask other plugins for addresses.
+    `counts`: it requests networks, or did when it got allocations, or weft serves the default
+    network (`primary`). `proof` are the annotations with its allocations and their signature;
+    `allocated` the NAD of each attachment in them. `machine`: the virtual machine that the pod
+    runs. `labels` and `ports`, which policies select by, are kept only for pods on networks. A pod
+    that `is_wired` keeps its interfaces for its life. Its network-status alone decides that; a
+    forged one gains the pod nothing. A pod to which no kubelet has given an address has none: its
+    status is copied from another pod's manifest. `interfaces` are their keys and names, from
+    network-status. `other_requests` are annotations that request addresses from other plugins.
     """
 
     ref: model.PodRef
@@ -91,52 +92,52 @@ class Pod:
 
     @property
     def identity(self) -> str:
-        """Whose NICs the pod's are: its machine's, or those of any pod of its name."""
+        """The owner of the pod's NICs: its virtual machine, or any pod of its name."""
         kind, name = ("Machine", self.machine) if self.machine else ("Pod", self.ref.name)
         return f"{kind}/{self.ref.namespace}/{name}"
 
     def age(self) -> tuple[str, ...]:
-        """Sorts the oldest first, the same in every run."""
+        """A sort key: the oldest pod first, in the same order on every run."""
         return self.created, self.ref.namespace, self.ref.name
 
     def attachments(self) -> tuple[model.Attachment, ...]:
-        """What the pod asks for; InvalidInput names the pod and the field."""
+        """The attachments that the pod requests; InvalidInput names the pod and the field."""
         if self.request.error is not None:
             raise self.request.error
         return self.request.attachments
 
     def owned(self, attachment: model.Attachment) -> model.Attachment:
-        """An attachment of the pod's with whose it is."""
+        """The attachment with the identity of its owner."""
         return replace(attachment, identity=f"{attachment.key}/{self.identity}")
 
     def is_due(self, *, holds: bool = False) -> bool:
-        """Whether it is to have allocations: it asks, has a node, and still is to run.
+        """Whether the pod needs allocations: it requests some, has a node, and has not ended.
 
-        `holds`: it has some, whether it still asks or not.
+        `holds`: it has some already, whether it still requests them or not.
         """
         is_over = self.is_completed or self.is_deleting
         return (holds or self.counts) and bool(self.node) and not (self.host_network or is_over)
 
     def asks_like(self, other: Pod) -> bool:
-        """Whether two states of a pod ask for the same; labels ask for nothing."""
+        """Whether two states of a pod have the same request; labels do not count."""
         return _asked(self) == _asked(other)
 
     def is_policed_like(self, other: Pod) -> bool:
-        """Whether two states of a pod are the same to policies."""
+        """Whether two states of a pod are equal to policies."""
         return _policed(self) == _policed(other)
 
     # Values of indexes
 
     def nads(self) -> set[str]:
-        """The NADs that the pod names; none if its request cannot be read."""
+        """The NADs that the pod names; empty if its request is invalid."""
         return {each.nad for each in self.request.attachments if each.nad}
 
     def is_guest(self) -> bool:
-        """Whether the pod names NADs of other namespaces, whose owners may let it in."""
+        """Whether the pod names NADs in other namespaces, whose owners may admit it."""
         return any(access.home(nad) != self.ref.namespace for nad in self.nads())
 
     def claims(self) -> set[str]:
-        """The IPAMClaims that the pod may mean, each in its NAD's and in the pod's namespace."""
+        """The IPAMClaims that the pod may refer to, in its NADs' namespaces and in its own."""
         named = [each for each in self.request.attachments if each.ipam_claim]
         if not named:
             return set()
@@ -159,7 +160,7 @@ def _policed(pod: Pod) -> tuple[object, ...]:
 def left_over(
     asked: Iterable[model.Attachment], allocated: Iterable[str]
 ) -> Iterable[model.Attachment]:
-    """What was given to a pod and is not asked for any more; the pod has it to its end."""
+    """Attachments that have an allocation but are no longer requested; a pod keeps them."""
     known = {attachment.key for attachment in asked}
     for key in sorted(set(allocated) - known):
         nad = "" if key == names.DEFAULT_NETWORK else names.definition_of(key)
@@ -167,7 +168,7 @@ def left_over(
 
 
 def read(pod: Mapping[str, Any], *, primary: bool = False) -> Pod:
-    """The pod; `primary`: weft serves the cluster's own network, so every pod counts."""
+    """Parse `pod`; `primary`: weft serves the default network, so every pod counts."""
     meta, spec = pod["metadata"], pod.get("spec") or {}
     status = pod.get("status") or {}
     phase = status.get("phase")
@@ -204,7 +205,7 @@ def read(pod: Mapping[str, Any], *, primary: bool = False) -> Pod:
 
 
 def _is_on_networks(annotations: Mapping[str, Any]) -> bool:
-    """Whether the pod asks for networks, or did when it was given something."""
+    """Whether the pod requests networks, or did when it got an allocation."""
     if names.NETWORKS in annotations or names.CHOSEN_DEFAULT in annotations:
         return True
     decided = annotations.get(names.POD_NETWORKS)
@@ -213,7 +214,7 @@ def _is_on_networks(annotations: Mapping[str, Any]) -> bool:
     try:
         return set(orjson.loads(decided)) - {names.DEFAULT_NETWORK} != set()
     except (ValueError, TypeError):
-        return True  # whoever broke it may have broken the manager's annotation, too
+        return True  # whoever broke it may have broken the cluster manager's annotation too
 
 
 def _request(pod: Mapping[str, Any], annotations: Mapping[str, Any], *, primary: bool) -> Request:
@@ -226,13 +227,13 @@ def _request(pod: Mapping[str, Any], annotations: Mapping[str, Any], *, primary:
         pass
     try:
         return Request(selection.parse(pod, primary=primary))
-    except errors.InvalidInput as error:  # whose message is about this very pod
+    except errors.InvalidInput as error:  # its message names this pod, so it is not shared
         return Request((), error, error.in_full())
 
 
 @lru_cache(maxsize=1024)
 def _parsed(namespace: str, networks: object, chosen: object, primary: bool) -> Request:
-    """Pods of one template ask in the same words: read once, stored once."""
+    """The attachments of a selection; pods of one template share one result."""
     annotations = {names.NETWORKS: networks, names.CHOSEN_DEFAULT: chosen}
     meta = {"namespace": namespace, "name": "", "annotations": annotations}
     return Request(selection.parse({"metadata": meta}, primary=primary))
@@ -246,7 +247,7 @@ def _proof(annotations: Mapping[str, Any]) -> Proof:
 
 
 def _allocated(annotations: Mapping[str, Any]) -> tuple[str, ...]:
-    """The NAD of each attachment that the pod was given something for, by its annotation."""
+    """The NAD of each attachment in the pod's annotation of allocations."""
     text = annotations.get(names.POD_NETWORKS)
     if not text:
         return ()
@@ -259,7 +260,7 @@ def _allocated(annotations: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _machine(meta: Mapping[str, Any]) -> str:
-    """The virtual machine that the pod is made for: its instance keeps its name from run to run."""
+    """The virtual machine that the pod runs: KubeVirt's instance has the same name in every run."""
     for owner in meta.get("ownerReferences") or ():
         group = str(owner.get("apiVersion", "")).partition("/")[0]
         if (group, owner.get("kind")) == _VIRTUAL_MACHINES and owner.get("controller"):
@@ -268,14 +269,14 @@ def _machine(meta: Mapping[str, Any]) -> str:
 
 
 def _interfaces(annotations: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """(key of the attachment, interface) as network-status tells them, which is in order."""
+    """(key of the attachment, interface) for each entry of network-status, in order."""
     try:
         listed = orjson.loads(annotations.get(names.NETWORK_STATUS) or "[]")
         told = [(str(each["name"]), str(each["interface"])) for each in listed]
     except (ValueError, TypeError, KeyError):
         return ()
     if len(told) > _MOST_TOLD or any(len(name) + len(each) > _LONGEST_TOLD for name, each in told):
-        return ()  # no plugin writes that, and what is read here is kept
+        return ()  # longer than any plugin writes, and the result stays in memory
     seen: Counter[str] = Counter()
     found = []
     for name, interface in told:
@@ -300,7 +301,7 @@ def _ports(pod: object) -> tuple[tuple[Protocol, str], ...]:
 
 
 def _shared(found: tuple[T, ...]) -> tuple[T, ...]:
-    """The one of equal tuples that is stored; long ones are no template's."""
+    """The stored one of equal tuples; long ones are unlikely to repeat."""
     return _stored(found) if 0 < len(found) <= _MOST_TOLD else found
 
 

@@ -1,10 +1,9 @@
-"""Reads and renders the annotation `k8s.ovn.org/pod-networks`: what each attachment was allocated.
+"""Parses and renders the annotation `k8s.ovn.org/pod-networks`: a pod's allocations.
 
     {"<namespace>/<nad>": {"ip_addresses": [...], "mac_address": "...", ...}, ...}
 
-Written and read as ovn-kubernetes does, so that its tools understand weft's pods and the other
-way round. The entry `default` is the cluster network's: where weft does not serve that, it is
-neither read nor touched.
+The format is ovn-kubernetes', so its tools read weft's pods, and weft reads its pods. The entry
+`default` is the default network's: if weft does not serve that, it neither reads nor changes it.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ KIND = "Pod"
 def parse(
     pod: object, *, primary: bool = False, only: Collection[str] | None = None
 ) -> dict[str, model.Allocation]:
-    """The allocations of `pod` by attachment key; an entry without a MAC is not made yet.
+    """The allocations of `pod` by attachment key; an entry without a MAC is skipped.
 
-    `primary`: weft serves the cluster's own network too, and reads its entry. `only`: no entry
-    but these is read. Whose word they are is not known here, see `decision`.
+    `primary`: weft serves the default network and reads its entry. `only`: read just these
+    entries. Who wrote them is not verified here, see `decision`.
     """
     text = objects.annotation(KIND, pod, names.POD_NETWORKS)
     return read(objects.subject(KIND, pod), text, primary=primary, only=only)
@@ -35,7 +34,7 @@ def parse(
 def read(
     subject: str, text: str, *, primary: bool = False, only: Collection[str] | None = None
 ) -> dict[str, model.Allocation]:
-    """The same of the annotation's text; `subject` is what messages call the pod."""
+    """`parse` for the annotation's text; `subject` names the pod in messages."""
     if not text:
         return {}
     found: list[errors.InvalidInput] = []
@@ -67,7 +66,7 @@ def _entries(subject: str, text: str) -> Mapping[str, object]:
 
 
 def _allocation(reader: fields.Fields) -> model.Allocation:
-    """One entry; its problems are left in the reader."""
+    """One entry; problems are collected in the reader."""
     listed = list(reader.strings("ip_addresses"))
     if not listed and reader.text("ip_address"):
         listed = [("ip_address", reader.text("ip_address"))]
@@ -111,7 +110,7 @@ def _routes(reader: fields.Fields) -> Iterator[model.Route]:
 
 
 def render(allocations: Mapping[str, model.Allocation], *, onto: str = "") -> str:
-    """The annotation's text; entries of the text `onto` that are not in `allocations` stay."""
+    """The annotation's text; entries of `onto` for other attachments are kept."""
     entries: dict[str, object] = {}
     if onto:
         entries.update(_entries("the pod to be annotated", onto))
@@ -121,12 +120,12 @@ def render(allocations: Mapping[str, model.Allocation], *, onto: str = "") -> st
 
 
 def keys(text: str) -> frozenset[str]:
-    """The attachments that an annotation's text has entries of, whoever wrote them."""
+    """The attachments with an entry in the annotation's text, whoever wrote it."""
     return frozenset(_loose(text))
 
 
 def without(text: str, attachments: Collection[str]) -> str:
-    """The text without the entries of `attachments`; "" if none is left or the text is unusable."""
+    """The text without the entries of `attachments`; "" if none is left or it is unusable."""
     kept = {key: entry for key, entry in _loose(text).items() if key not in attachments}
     return orjson.dumps(kept).decode() if kept else ""
 
@@ -140,7 +139,7 @@ def _loose(text: str) -> dict[str, object]:
 
 
 def _entry(allocation: model.Allocation) -> dict[str, object]:
-    """Fields in ovn-kubernetes' order; only the first two stand there even when empty."""
+    """An entry's fields in ovn-kubernetes' order; only the first two are written when empty."""
     addresses = [str(address) for address in allocation.addresses]
     gateways = [str(gateway) for gateway in allocation.gateways]
     entry: dict[str, object] = {

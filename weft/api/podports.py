@@ -1,6 +1,6 @@
 """Reads the named ports of a pod's containers.
 
-The form is not judged: what an API server has let through and makes no sense has no name.
+Invalid entries that an API server has accepted are skipped, not reported.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from weft.policy.netpolicy import Protocol
 
 
 def named(pod: object) -> dict[tuple[Protocol, str], int]:
-    """The number of each named port; of containers that give one name twice the first counts."""
+    """The number of each named port; if two containers use one name, the first counts."""
     found: dict[tuple[Protocol, str], int] = {}
     for port in listed(pod):
         name, number = port.get("name"), port.get("containerPort")
@@ -24,7 +24,7 @@ def named(pod: object) -> dict[tuple[Protocol, str], int]:
 
 
 def listed(pod: object) -> Iterator[Mapping[str, object]]:
-    """The ports of the containers that run as long as the pod does, in order."""
+    """The ports of containers and sidecars, which run for the pod's whole life, in order."""
     spec = pod.get("spec") if isinstance(pod, Mapping) else None
     if not isinstance(spec, Mapping):
         return

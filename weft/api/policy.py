@@ -1,16 +1,16 @@
-"""Parses a MultiNetworkPolicy, lists what of it is skipped, and notes what is in force.
+"""Parses a MultiNetworkPolicy, lists its skipped parts, and keeps the version in force.
 
-    parse      the policy, or the problem that breaks it as a whole
-    problems   all that break it as a whole
+    parse      the policy; raises the first problem that makes it invalid as a whole
+    problems   all problems that make it invalid as a whole
     read       all of it, as a Declaration
-    standing   the policy that is in force: what it says, else what it said when it last could
-    note       what it says as its annotation ACCEPTED_POLICY keeps it, and `accepted` back; which
-               networks its definitions stand for is added by `noted_with`
-    logging    what a namespace wants logged of the policies in it
+    standing   the policy in force: the present version, else the one accepted last
+    note       the text of its annotation ACCEPTED_POLICY, and `accepted` reads it; `noted_with`
+               adds which networks its NADs declare
+    logging    a namespace's ACL logging for its policies
 
-Broken as a whole is what leaves open whom a policy isolates: its networks, its pods, its
-directions. Its rules can only allow, so a broken one is skipped and isolation stands
-(`policyrules.py`). Whether its networks exist is not known here.
+A policy is invalid as a whole if it is unclear whom it isolates: its networks, its pods or its
+directions. Rules can only allow, so an invalid rule is skipped and the isolation stays
+(`policyrules.py`). Whether its networks exist is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ KIND = "MultiNetworkPolicy"
 _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 MOST_PROBLEMS = 10
-# All annotations of an object share 256 KiB; users' own come first.
+# All annotations of an object share 256 KiB; this leaves most of it to the user's own.
 MOST_NOTED = 100_000
 
 
 def parse(policy: object) -> Policy:
-    """What `policy` says; raises the first problem that breaks it as a whole."""
+    """The policy in `policy`; raises the first problem that makes it invalid as a whole."""
     found: list[errors.InvalidInput] = []
     parsed = _read(policy, found)
     if found:
@@ -42,9 +42,9 @@ def parse(policy: object) -> Policy:
 
 
 def problems(policy: object) -> list[errors.InvalidInput]:
-    """What breaks `policy` as a whole; what breaks a part of it stands in `parse().skipped`.
+    """What makes `policy` invalid as a whole; `parse().skipped` has the invalid parts.
 
-    A message need not tell more than the first few.
+    A message need not list all.
     """
     found: list[errors.InvalidInput] = []
     _read(policy, found)
@@ -55,10 +55,10 @@ def problems(policy: object) -> list[errors.InvalidInput]:
 class Declaration:
     """One policy as read.
 
-    `said` is None where `problems` break it as a whole; then `accepted` is what was noted of it.
-    `note` is what is to be noted of `said`, `noted` the text that stands there, and `networks` are
-    what that says of definitions and their networks. Two are equal that mean the same to a zone,
-    whatever status and notes the cluster manager wrote since.
+    `said` is None if `problems` make it invalid as a whole; `accepted` is then the version from the
+    note. `note` is the text to keep for `said`, `noted` the text in the annotation now, and
+    `networks` maps NADs to networks as `noted` has them. Declarations are equal if they mean the
+    same to a zone, whatever status and notes the cluster manager has written since.
     """
 
     uid: str
@@ -71,8 +71,8 @@ class Declaration:
     version: str = field(default="", compare=False)  # resourceVersion
 
     def standing(self, before: Policy | None = None) -> Policy | None:
-        """The policy that is in force: what this says; where it is broken as a whole, what it said
-        `before`, or what was noted of it; None if it never said anything."""
+        """The policy in force: the present version; if that is invalid as a whole, the one
+        `before`, or the noted one; None if no version was ever valid."""
         if before is not None and before.uid != self.uid:
             before = None
         said = self.said or before or self.accepted
@@ -84,7 +84,7 @@ class Declaration:
 
 
 def read(policy: object) -> Declaration:
-    """What `policy` declares, well or badly."""
+    """The declaration in `policy`, valid or not."""
     found: list[errors.InvalidInput] = []
     said: Policy | None = _read(policy, found)
     text, noted = _noted(policy)
@@ -103,12 +103,12 @@ def read(policy: object) -> Declaration:
 
 
 def standing(policy: object, before: Policy | None = None) -> Policy | None:
-    """The policy that is in force, of the object itself: see `Declaration.standing`."""
+    """The policy in force, from the object: see `Declaration.standing`."""
     return read(policy).standing(before)
 
 
 def note(policy: object) -> str:
-    """The text of ACCEPTED_POLICY for a policy that `parse` takes, "" if it is too long to keep."""
+    """The text of ACCEPTED_POLICY for a valid policy, "" if it is too long to keep."""
     metadata = policy["metadata"]  # type: ignore[index]
     said = {
         key: metadata["annotations"][key]
@@ -121,7 +121,7 @@ def note(policy: object) -> str:
 
 
 def noted_with(text: str, networks: Mapping[str, str]) -> str:
-    """A note that also keeps which networks the definitions stand for."""
+    """A note with the networks that the policy's NADs declare."""
     try:
         noted = json.loads(text) if text else {}
     except (ValueError, RecursionError):
@@ -133,7 +133,7 @@ def noted_with(text: str, networks: Mapping[str, str]) -> str:
 
 
 def _noted(policy: object) -> tuple[str, Mapping[str, object]]:
-    """What ACCEPTED_POLICY keeps, as text and as read; nothing if that is unusable."""
+    """The text of ACCEPTED_POLICY and its contents; empty if it is unusable."""
     text = ""
     try:
         text = objects.annotation(KIND, policy, names.ACCEPTED_POLICY)
@@ -144,7 +144,7 @@ def _noted(policy: object) -> tuple[str, Mapping[str, object]]:
 
 
 def accepted(policy: object) -> Policy | None:
-    """The policy as it was accepted last; None if it never was, or what was noted is unusable."""
+    """The version accepted last; None if there was none, or the note is unusable."""
     return _accepted(policy, _noted(policy)[1])
 
 
@@ -213,7 +213,7 @@ def _annotation(policy: object, name: str, found: list[errors.InvalidInput]) -> 
 
 
 def _definitions(policy: object, found: list[errors.InvalidInput]) -> tuple[str, ...]:
-    """The definitions of `policy-for`, each as "<namespace>/<name>"."""
+    """The NADs in `policy-for`, each as "<namespace>/<name>"."""
     namespace, subject = objects.key(policy)[0], objects.subject(KIND, policy)
     before = len(found)
     text = _annotation(policy, names.POLICY_FOR, found)
@@ -255,7 +255,7 @@ def _pods(spec: fields.Fields) -> Selector:
 
 
 def _directions(spec: fields.Fields) -> frozenset[Direction]:
-    """`policyTypes`; without it as NetworkPolicy has it: ingress, and egress if it has rules."""
+    """`policyTypes`; by default, as for NetworkPolicy, ingress, and egress if there are rules."""
     listed = tuple(spec.strings("policyTypes"))
     for place, text in listed:
         if text not in tuple(Direction):
@@ -269,7 +269,7 @@ def _directions(spec: fields.Fields) -> frozenset[Direction]:
 
 
 def _idle(spec: fields.Fields, directions: frozenset[Direction]) -> list[Skipped]:
-    """Rules of directions that the policy does not guard."""
+    """Rules in a direction that the policy does not isolate."""
     found = []
     for direction in Direction:
         name = policyrules.section(direction)
@@ -281,12 +281,12 @@ def _idle(spec: fields.Fields, directions: frozenset[Direction]) -> list[Skipped
 
 
 def logging(namespace: object) -> Logging:
-    """What is logged of the policies in a namespace; what is wrong there logs nothing."""
+    """A namespace's ACL logging; an invalid setting logs nothing."""
     return _logging(namespace, [])
 
 
 def logging_problems(namespace: object) -> list[errors.InvalidInput]:
-    """What is wrong with what a namespace wants logged."""
+    """The problems of a namespace's ACL logging setting."""
     found: list[errors.InvalidInput] = []
     _logging(namespace, found)
     return found

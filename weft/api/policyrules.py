@@ -1,8 +1,8 @@
 """Parses the rules of a MultiNetworkPolicy, and skips the parts that break its grammar.
 
-The grammar of `ingress` and `egress`: peers, blocks and ports. A part that breaks a rule is
-skipped and told: it allows nothing, and its neighbours are read as if it were not there. An absent
-field allows more than a present one, so a field with a slip in its name breaks its part.
+These are the peers, blocks and ports of `ingress` and `egress`. An invalid part is skipped and
+reported: it allows nothing, and the other parts are read as if it were absent. An absent field
+allows more than a present one, so a misspelt field name makes its part invalid.
 """
 
 from __future__ import annotations
@@ -33,31 +33,31 @@ _MAPPED = IPv6Network("::ffff:0:0/96")
 _PORT_NAME = re.compile(r"(?=.*[a-z])(?!.*--)[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?")
 _MOST_PORT = 65535
 _PROTOCOLS = ", ".join(Protocol)
-# OVN takes a range of what exceptions leave for one flow or more, and longer for each than for the
-# one before: so many keep a node busy for seconds. 1000 addresses are 24,000 at most in a /8, and
-# 112,000 in a /16 of IPv6.
+# OVN makes one or more flows of each CIDR that exceptions leave, and needs more time for each than
+# for the one before: many of them keep a node busy for seconds. 1000 excepted addresses leave at
+# most 24,000 CIDRs in a /8, and 112,000 in an IPv6 /16.
 MOST_RANGES = 20_000
-# Each name of a port is looked up for each peer beside it.
+# Each port name is looked up for each peer beside it.
 MOST_NAMED = 20_000
 
 
 @dataclass(slots=True)
 class _Room:
-    """For how much there is room yet, in one direction of a policy."""
+    """The CIDRs and named ports that one direction of a policy may still have."""
 
     ranges: int = MOST_RANGES
     named: int = MOST_NAMED
 
 
 def section(direction: Direction) -> str:
-    """The field of `spec` that holds the rules of a direction."""
+    """The field of `spec` with a direction's rules."""
     return _SECTIONS[direction][0]
 
 
 def read(
     spec: Fields, direction: Direction, namespace: str, skipped: list[Skipped]
 ) -> tuple[Rule, ...]:
-    """The rules of one direction of a policy in `namespace`; adds to `skipped` what is left out."""
+    """The rules of one direction of a policy in `namespace`; adds skipped parts to `skipped`."""
     name, peers_name = _SECTIONS[direction]
     rules, room = [], _Room()
     for index, part in _parts(spec, name, skipped):
@@ -77,13 +77,13 @@ def read(
 
 
 def skip(problem: errors.InvalidInput) -> Skipped:
-    """What is wrong with a part, as a policy's status tells it."""
+    """A problem as a skipped part, for the policy's status."""
     value = "" if problem.value is None else errors.as_written(problem.value)
     return Skipped(problem.field, value, problem.rule, problem.hint)
 
 
 def _parts(owner: Fields, name: str, skipped: list[Skipped]) -> Iterator[tuple[int, Fields]]:
-    """The objects of a list with their places, each with problems of its own."""
+    """The objects of a list with their indexes, each with its own list of problems."""
     found: list[errors.InvalidInput] = []
     parent = Fields(owner.subject, owner.path, owner.raw, found)
     for index, part in parent.objects(name):
@@ -167,7 +167,7 @@ def _order(subnet: model.Subnet) -> tuple[int, int]:
 
 
 def _subnet(fields: Fields, name: str, text: str) -> model.Subnet | None:
-    """A range of addresses; bits below the prefix are dropped, as Kubernetes does."""
+    """A CIDR; host bits are dropped, as Kubernetes does."""
     try:
         if not _SUBNET.fullmatch(text):
             raise ValueError
@@ -239,7 +239,7 @@ def _check_port_name(fields: Fields, text: str) -> None:
 
 
 def _end(fields: Fields, port: object) -> int:
-    """The last port of a range, 0 if there is none."""
+    """The last port of a range, 0 if `endPort` is absent."""
     end = fields.number("endPort")
     if end is None:
         return 0
@@ -257,7 +257,7 @@ def _end(fields: Fields, port: object) -> int:
 
 
 def _has_room(room: _Room, peers: tuple[Peer, ...] | None, ports: tuple[PolicyPort, ...]) -> bool:
-    """Whether the names of ports can be looked up for all peers; takes the room for it."""
+    """Whether the port names can be looked up for all peers; takes that from `room`."""
     names = sum(isinstance(each.port, str) for each in ports)
     if not names:
         return True
@@ -275,7 +275,7 @@ def _too_many_named(fields: Fields) -> Skipped:
 
 
 def _names_without_pods(fields: Fields, rule: Rule) -> Iterator[Skipped]:
-    """Names of ports where the other end is a range: only a pod has names for its ports."""
+    """Port names whose other end is an IP block: only pods name ports."""
     if not any(isinstance(peer, IPBlock) for peer in rule.peers or ()):
         return
     names = [port.port for port in rule.ports or () if isinstance(port.port, str)]

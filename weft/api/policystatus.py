@@ -1,13 +1,12 @@
-"""Renders the status of a MultiNetworkPolicy: what of it is in force, on what, and what is not.
+"""Renders the status of a MultiNetworkPolicy: what of it is in force, where, and what is not.
 
-`render` makes the status of what was found out (`Findings`), with three conditions:
+`render` makes the status from `Findings`, with three conditions:
 
-    Accepted         it can be read; if not, what it said before stays in force
-    Bound            its networks are there, and pods that it guards are on them
+    Accepted         the policy is valid; if not, its last accepted version stays in force
+    Bound            its networks exist, and pods that it selects are on them
     SelectorsMatch   every selector in it matches a pod on its networks
 
-Messages hold no numbers that change with each pod: `ports` does. How something is found out is
-not known here.
+Messages contain no numbers that change with each pod; the status' `ports` do.
 """
 
 from __future__ import annotations
@@ -30,14 +29,14 @@ from weft.policy.netpolicy import (
 )
 
 ACCEPTED, BOUND, SELECTORS_MATCH = "Accepted", "Bound", "SelectorsMatch"
-MOST_TOLD = 20  # parts or selectors that a status lists
-_FEW = 5  # things that a message names
+MOST_TOLD = 20  # skipped parts or unmatched selectors that a status lists
+_FEW = 5  # items that a message names
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """A network that a policy guards, and how many attachments to it the policy selects."""
+    """A network that a policy guards, and how many attachments on it the policy selects."""
 
     network: str
     definitions: tuple[str, ...]
@@ -46,8 +45,8 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Unmatched:
-    """A selector that matches no pod on any of the policy's networks; with a `port`: none that
-    has a port of this name."""
+    """A selector that matches no pod on the policy's networks; with a `port`, no pod that has a
+    port of this name."""
 
     field: str
     members: PodSelector
@@ -57,10 +56,10 @@ class Unmatched:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What is known of a policy.
+    """The state of a policy.
 
-    `policy` is what is in force of it, None for nothing; `problems` break what it says now.
-    `unbound` says of definitions that stand for no network why they do not.
+    `policy` is the version in force, None for none; `problems` are those of the present version.
+    `unbound` explains for each NAD without a network why it has none.
     """
 
     policy: Policy | None
@@ -80,8 +79,8 @@ class Condition:
 
 
 def selecting(policy: Policy) -> Iterator[Unmatched]:
-    """Every selector and every name of a port in a policy with its place, as it would be told if
-    it matched nothing; the selectors come first."""
+    """Every selector and port name of a policy with its field, as `Unmatched` would report it;
+    selectors come first."""
     named = []
     yield Unmatched("spec.podSelector", policy.subjects)
     for direction in Direction:
@@ -95,7 +94,7 @@ def selecting(policy: Policy) -> Iterator[Unmatched]:
 
 
 def _named(policy: Policy, direction: Direction, rule: Rule, place: str) -> Iterator[Unmatched]:
-    """The names of ports, each with the pods that must have it: those that are connected to."""
+    """The port names, each with the selector of the pods that receive the connections."""
     targets = [policy.subjects]
     if direction is Direction.EGRESS:
         targets = [peer for peer in rule.peers or () if isinstance(peer, PodSelector)]
@@ -153,7 +152,7 @@ def _matching(found: Findings) -> Condition:
 
 
 def _listed(items: Iterable[str], last: str) -> str:
-    """A few of them by name, and the others by their number."""
+    """The first items by name, the others as a count."""
     different = list(dict.fromkeys(items))
     shown, more = different[:_FEW], len(different) - _FEW
     if more > 0:
@@ -165,9 +164,9 @@ def _listed(items: Iterable[str], last: str) -> str:
 
 
 def render(found: Findings, before: object, now: str) -> dict[str, Any]:
-    """The whole status; `before` is the one that stands, `now` a time in RFC 3339.
+    """The whole status; `before` is the present one, `now` a time in RFC 3339.
 
-    The same as `before` if nothing has changed. Lists are there even when empty: it is merged.
+    Returns `before` if nothing has changed. Empty lists are included, because the status is merged.
     """
     policy = found.policy
     skipped = policy.skipped if policy is not None and not found.problems else ()
@@ -222,7 +221,7 @@ def _earlier(status: object, type: str) -> Mapping[str, object]:
 
 
 def told(part: Skipped) -> str:
-    """A skipped part in one sentence, for an event."""
+    """A skipped part in one sentence, for an Event."""
     value = f" {part.value}" if part.value else ""
     remedy = f" ({part.remedy})" if part.remedy else ""
     return f"{part.field}{value}: {part.rule}{remedy}"
@@ -234,7 +233,7 @@ def _wanted(each: Unmatched) -> str:
 
 
 def described(members: PodSelector) -> str:
-    """Who is selected, in the words of kubectl's selectors."""
+    """The selected pods, in the notation of kubectl's selectors."""
     pods = f"pods with {_written(members.pods)}" if members.pods.requirements else "all pods"
     if members.namespace:
         return f"{pods} in namespace {members.namespace}"

@@ -1,9 +1,9 @@
-"""Parses the networks that a pod asks for, with what it wants of each.
+"""Parses a pod's selection annotations: its networks, and what it requests on each.
 
-Reads both forms of the multi-network specification's selection annotation: the short one,
-`[namespace/]name[@interface], ...`, and the JSON list; and in the same forms, for the pod's first
-interface, Multus' `v1.multus-cni.io/default-network`. Whether the networks exist and can give what
-is asked is not known here.
+Both forms of the multi-network specification are read: the short one,
+`[namespace/]name[@interface], ...`, and the JSON list. The same forms are read from Multus'
+`v1.multus-cni.io/default-network`, for the pod's first interface. Whether the networks exist and
+the requests can be met is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ KIND = "Pod"
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
-_INTERFACE = re.compile(r"[!-~]{1,15}")  # printable ASCII, as long as Linux allows
+_INTERFACE = re.compile(r"[!-~]{1,15}")  # printable ASCII, at most Linux' IFNAMSIZ - 1
 _TAKEN_INTERFACES = {
     "lo": "the loopback interface",
     names.DEFAULT_INTERFACE: "the pod's default interface",
 }
-# Where Multus looks for a definition that a pod's default-network names without a namespace.
+# The namespace in which Multus looks for a default-network that names none.
 _MULTUS_NAMESPACE = "kube-system"
 _OWN = model.Attachment(nad="", key=names.DEFAULT_NETWORK, interface=names.DEFAULT_INTERFACE)
-# More than a machine has slots for. Without a bound one pod could take all addresses of a network.
+# More NICs than a VM has slots. Without a limit one pod could take all addresses of a network.
 MAX_ATTACHMENTS = 32
 MAX_ADDRESSES = 32
 _RATES = ("ingressRate", "ingressBurst", "egressRate", "egressBurst")
 
 
 def parse(pod: object, *, primary: bool = False) -> tuple[model.Attachment, ...]:
-    """The attachments that `pod` asks for, in order; raises the first problem.
+    """The attachments that `pod` requests, in order; raises the first problem.
 
-    The first interface comes first: to the network that the pod chose for it, else to the
-    cluster's own if `primary` says that weft serves that (its attachment has no `nad`).
+    The first interface comes first: on the network that the pod chose for it, else on the default
+    network if weft serves it (`primary`); that attachment has no `nad`.
     """
     attachments, found = _read(pod, primary)
     if found:
@@ -48,7 +48,7 @@ def parse(pod: object, *, primary: bool = False) -> tuple[model.Attachment, ...]
 
 
 def problems(pod: object) -> list[errors.InvalidInput]:
-    """Everything that is wrong with the selection of `pod`."""
+    """All problems in the selection annotations of `pod`."""
     return _read(pod, False)[1]
 
 
@@ -70,7 +70,7 @@ def _read(
 
 
 def _first(chosen: list[Fields]) -> model.Attachment:
-    """The one element of a pod's default-network; whatever it says, its interface is the first."""
+    """The one element of a default-network; it names the first interface whatever it contains."""
     for element in chosen[1:]:
         rule = "is a second network; a pod has one default network"
         element.refuse("name", element.text("name"), rule, hint="name one")
@@ -81,7 +81,7 @@ def _first(chosen: list[Fields]) -> model.Attachment:
 
 
 def _elements(pod: object, name: str, found: list[errors.InvalidInput]) -> Iterator[Fields]:
-    """Each element of the annotation as fields, whichever form it has."""
+    """Each element of the annotation as fields, in either form."""
     text = objects.annotation(KIND, pod, name).strip()
     if not text:
         return
@@ -108,7 +108,7 @@ def _elements(pod: object, name: str, found: list[errors.InvalidInput]) -> Itera
 
 
 def _check_count(subject: str, name: str, count: int) -> None:
-    """Checked before any element is read, so that the work is bounded, too."""
+    """Refuse too many elements before any is read, which bounds the work."""
     if count > MAX_ATTACHMENTS:
         rule = f"names {count} networks; a pod can have {MAX_ATTACHMENTS}"
         hint = "name fewer, or spread them over several pods"
@@ -116,7 +116,7 @@ def _check_count(subject: str, name: str, count: int) -> None:
 
 
 def _short(subject: str, field: str, part: str) -> dict[str, object]:
-    """`[namespace/]name[@interface]` as the JSON element that says the same."""
+    """`[namespace/]name[@interface]` as the equivalent JSON element."""
     where, at, interface = part.strip().partition("@")
     namespace, slash, name = where.rpartition("/")
     if not name or "/" in namespace or (slash and not namespace) or (at and not interface.strip()):
@@ -132,7 +132,7 @@ def _short(subject: str, field: str, part: str) -> dict[str, object]:
 
 
 def _attachment(fields: Fields, interface: str, pod_namespace: str) -> model.Attachment:
-    """One element, with its interface if it names none; its key is still its NAD's name."""
+    """One attachment; its interface is `interface` by default, its key still the NAD's name."""
     nad = f"{_namespace(fields, pod_namespace)}/{_nad_name(fields)}"
     claim = fields.text("ipam-claim-reference")
     addresses = _addresses(fields)
@@ -234,7 +234,7 @@ def _gateways(fields: Fields) -> tuple[model.Address, ...]:
 
 
 def _check_unused(fields: Fields) -> None:
-    """Types of what is carried for others: a slip would surface late, in the runtime."""
+    """Check the types of fields for other programs, whose errors would come later."""
     fields.expect({"infiniband-guid": str, "deviceID": str, "portMappings": list, "cni-args": dict})
     bandwidth = fields.nested("bandwidth")
     for name in _RATES if bandwidth else ():
@@ -245,7 +245,7 @@ def _check_unused(fields: Fields) -> None:
 
 
 def _refuse_twins(elements: list[Fields], wishes: list[model.Attachment]) -> None:
-    """No two interfaces of one name; equal MACs may be meant for different networks."""
+    """Refuse two interfaces with one name; equal MACs may be on different networks."""
     first: dict[str, int] = {}
     for index, wish in enumerate(wishes):
         if wish.interface in first:
@@ -265,7 +265,7 @@ def _refuse_many_default_routes(elements: list[Fields], wishes: list[model.Attac
 
 
 def _keyed(wishes: list[model.Attachment]) -> tuple[model.Attachment, ...]:
-    """The n-th repetition of a NAD is called <nad>/<n>."""
+    """Give the n-th repetition of a NAD the key <nad>/<n>."""
     seen: Counter[str] = Counter()
     keyed = []
     for wish in wishes:

@@ -1,7 +1,7 @@
-"""Parses a Kubernetes label selector, or says what is wrong with it.
+"""Parses Kubernetes label selectors, and reports what is invalid.
 
-The grammar of `matchLabels` and `matchExpressions`, of labels' keys and values; whom a selector
-matches is `weft.policy`'s to say.
+This is the grammar of `matchLabels`, `matchExpressions`, label keys and values. `weft.labels`
+matches a selector with labels.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _OPERATORS = ", ".join(Operator)
 
 
 def read(fields: Fields) -> Selector:
-    """The selector whose fields these are; what is wrong is noted there, and it selects less."""
+    """The selector in `fields`, which collect its problems, without invalid requirements."""
     fields.only("matchLabels", "matchExpressions")
     found = {*_labels(fields), *_expressions(fields)}
     return Selector(tuple(sorted(found)))

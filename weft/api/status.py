@@ -1,6 +1,6 @@
-"""Reads and renders the annotation `network-status`: what a pod's attachments became.
+"""Parses and renders the annotation `network-status`: a pod's interfaces and their addresses.
 
-One entry for each interface, the cluster's own first, in the form that Multus writes.
+It has one entry for each interface, that of the default network first, in Multus' form.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class NetworkStatus:
 
 
 def render(statuses: Iterable[NetworkStatus]) -> str:
-    """The annotation's text, indented as Multus does: people read it with kubectl describe."""
+    """The annotation's text, indented as Multus indents it for `kubectl describe`."""
     return json.dumps([_entry(status) for status in statuses], indent=4)
 
 
@@ -50,7 +50,7 @@ def _entry(status: NetworkStatus) -> dict[str, object]:
 
 
 def parse(pod: object) -> tuple[NetworkStatus, ...]:
-    """What `pod` says of its interfaces; () while it says nothing."""
+    """The interfaces in the annotation of `pod`; () if it has none."""
     text = objects.annotation(KIND, pod, names.NETWORK_STATUS)
     if not text:
         return ()

@@ -1,7 +1,7 @@
 """Plans a pod's network interface from its allocation and network.
 
-The question answered here: which device, address, route and kernel setting does one allocation
-on one network come to inside the pod? How a device is made, and OVS, may not live here.
+From one allocation on one network it computes the device, addresses, routes and kernel settings in
+the pod. Devices and OVS are elsewhere.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ MAX_DEVICE_NAME = 15
 
 
 class Kind(StrEnum):
-    """How the pod's interface is tied to the bridge.
+    """How the pod's interface is connected to the bridge.
 
-    INTERNAL is a port that OVS makes and weft moves into the pod: fastest in the userspace
-    datapath, but it ends when vswitchd ends. VETH is a pair that outlives vswitchd.
+    INTERNAL is a port that OVS creates and weft moves into the pod: fastest with the userspace
+    datapath, but it disappears when vswitchd ends. VETH is a pair that outlives vswitchd.
     """
 
     INTERNAL = "internal"
@@ -29,7 +29,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sysctl:
-    """A setting below /proc/sys of the pod; an optional one may be unknown to the kernel."""
+    """A setting below /proc/sys in the pod; the kernel may lack an `optional` one."""
 
     path: str
     value: str
@@ -38,10 +38,10 @@ class Sysctl:
 
 @dataclass(frozen=True, slots=True)
 class Nic:
-    """One interface of a pod: `device` on the node's side, `interface` inside the pod.
+    """One interface of a pod: `device` on the node, `interface` in the pod.
 
-    `peers` are the pod's other interfaces on this network: its routes are shared with them, and
-    what the pod sends from one's address must leave by that one. `ranges` are the network's own.
+    `peers` are the pod's other interfaces on this network: they share its routes, and packets from
+    one's address must leave through that one. `ranges` are the network's subnets.
     """
 
     kind: Kind
@@ -82,13 +82,13 @@ def plan(
             *(sharing_sysctls(interface) if peers else ()),
         ),
         peers=peers,
-        # All of the cluster's own network is behind the pod's default route, whatever happens.
+        # The pod's default route leads to all of the default network: no unreachable ranges.
         ranges=() if allocation.role == "primary" else spec.subnets,
     )
 
 
 def check_name(interface: str) -> None:
-    """The rules of Linux for a device name, as a runtime may pass any."""
+    """Refuse a device name that Linux does not allow; a runtime may pass any."""
     rule = ""
     if not interface or len(interface) > MAX_DEVICE_NAME:
         rule = f"an interface name has 1 to {MAX_DEVICE_NAME} characters"
@@ -111,10 +111,10 @@ def default_routes(gateways: Iterable[model.Address]) -> Iterable[model.Route]:
 
 
 def ipv6_sysctls(interface: str, *, required: bool) -> tuple[Sysctl, ...]:
-    """Addresses are allocated, so nothing is probed, and nothing is learnt from advertisements.
+    """No duplicate address detection (addresses are allocated) and no autoconfiguration.
 
-    The link-local address follows the MAC (mode 0): OVN's port security lets only that one pass.
-    Addresses stay while the link is down, as those of IPv4 do.
+    The link-local address derives from the MAC (mode 0): OVN's port security allows only that
+    one. Addresses stay while the link is down, as IPv4 addresses do.
     """
     conf = f"net/ipv6/conf/{interface}"
     settings = {
@@ -131,7 +131,7 @@ def ipv6_sysctls(interface: str, *, required: bool) -> tuple[Sysctl, ...]:
 
 
 def sharing_sysctls(interface: str) -> tuple[Sysctl, ...]:
-    """Two interfaces on one segment: each answers ARP for its own address only."""
+    """For two interfaces on one network: each answers ARP for its own address only."""
     conf = f"net/ipv4/conf/{interface}"
     return (
         Sysctl(f"{conf}/arp_ignore", "1"),
@@ -147,9 +147,9 @@ def subnets(nic: Nic) -> tuple[model.Subnet, ...]:
 def differences(
     nic: Nic, *, mac: str, mtu: int, up: bool, addresses: Iterable[IPv4Interface | IPv6Interface]
 ) -> list[str]:
-    """What a CHECK finds wrong with the interface as it is; empty when all is as planned.
+    """What a CNI CHECK finds wrong with the interface; empty if it is as planned.
 
-    Addresses that the pod gave itself are its own affair.
+    Addresses that the pod added itself are ignored.
     """
     found = []
     if mac.lower() != nic.mac.lower():

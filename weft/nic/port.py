@@ -1,7 +1,7 @@
-"""Plans the OVS port of a pod's interface, and reads what its rows say in return.
+"""Plans the OVS port of a pod's interface, and parses its rows.
 
-The question answered here: which rows of the Open_vSwitch database stand for one interface, and
-to which pod, sandbox and network does a row belong? How rows are sent may not live here.
+It makes the rows of the Open_vSwitch database for one interface, and reads from a row the pod,
+sandbox and network that it belongs to. It does not send rows.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from weft.nic import plan
 
 DATABASE = "Open_vSwitch"
 BRIDGE = "br-int"
-NOTHING: frozenset[rows.Atom] = frozenset()  # of a column that may be empty
+NOTHING: frozenset[rows.Atom] = frozenset()  # the value of an empty optional column
 UNTAGGED = {"tag": NOTHING, "trunks": NOTHING, "vlan_mode": NOTHING}
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose interface a port is: everything that outlives the agent in OVS's own database.
+    """Whose interface a port is: all that OVS's database keeps beyond the agent's life.
 
-    `proof`: the cluster manager's decision by which it was made, and the signature of that.
+    `proof`: the annotation with the cluster manager's allocations, and its signature.
     """
 
     pod: model.PodRef
@@ -36,7 +36,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A pod's port as OVS's database remembers it, with the `proof` of whoever made it."""
+    """A pod's port as OVS's database has it, with the `proof` of its allocations."""
 
     device: str
     interface: str
@@ -70,9 +70,9 @@ TABLES = (
 
 
 def desired(nic: plan.Nic, owner: Owner, *, bridge: str = BRIDGE) -> tuple[rows.Row, ...]:
-    """Port and Interface; one transaction makes both.
+    """The Port and Interface rows, to be written in one transaction.
 
-    `transient` has ovs-ctl drop the port at the next boot, when the pod is gone anyway.
+    `transient` makes ovs-ctl delete the port at the next boot, when the pod no longer exists.
     """
     external_ids: dict[str, rows.Atom] = {
         names.IFACE_ID: names.logical_port(owner.attachment, owner.pod.namespace, owner.pod.name),
@@ -90,9 +90,9 @@ def desired(nic: plan.Nic, owner: Owner, *, bridge: str = BRIDGE) -> tuple[rows.
         names.POD_NETWORKS: owner.proof[0],
         names.POD_NETWORKS_SIGNATURE: owner.proof[1],
     }
-    # OVS sets the MTU when it makes the device; once moved, the device is out of its sight.
+    # OVS sets the MTU when it creates the device; it cannot once the device is in the pod.
     is_internal = nic.kind is plan.Kind.INTERNAL
-    # Keys, not the whole map: ovn-controller writes its own beside them.
+    # Single keys, not the whole map: ovn-controller writes keys of its own.
     interface: dict[str, rows.DesiredValue] = {
         "name": nic.device,
         "type": "internal" if is_internal else "",
@@ -110,7 +110,7 @@ def desired(nic: plan.Nic, owner: Owner, *, bridge: str = BRIDGE) -> tuple[rows.
                 "interfaces": frozenset({rows.Ref("Interface", nic.device)}),
                 "other_config": rows.MapEntries({"transient": "true"}),
                 "external_ids": rows.MapEntries({names.OWNER: external_ids[names.OWNER]}),
-                # OVN's flows know no VLAN of a pod's: a tag would cut it off.
+                # OVN's flows expect untagged packets from a pod: a tag would cut it off.
                 **UNTAGGED,
             },
             parent=rows.Ref("Bridge", bridge),
@@ -125,7 +125,7 @@ def external_ids(columns: rows.Columns) -> Mapping[str, rows.Atom]:
 
 
 def bound(columns: rows.Columns) -> Bound | None:
-    """The pod's port that an Interface row stands for; None for all other interfaces."""
+    """The pod's port in an Interface row; None for all other interfaces."""
     ids = {key: str(value) for key, value in external_ids(columns).items()}
     if names.ATTACHMENT not in ids or names.SANDBOX not in ids:
         return None
@@ -144,7 +144,7 @@ def bound(columns: rows.Columns) -> Bound | None:
 
 
 def owner(bound: Bound, nad: str) -> Owner:
-    """What `desired` is made from, read back from the rows that it made."""
+    """The Owner from which `desired` made the rows that `bound` was read from."""
     return Owner(
         pod=bound.pod,
         sandbox=bound.sandbox,
@@ -157,30 +157,30 @@ def owner(bound: Bound, nad: str) -> Owner:
 
 
 def number(columns: rows.Columns) -> int:
-    """OpenFlow port number; 0 while OVS has not come to it, -1 when it cannot open the device."""
+    """The OpenFlow port number; 0 until OVS has set it, -1 if it cannot open the device."""
     value = columns["ofport"]
     return value if isinstance(value, int) else 0
 
 
 def failure(columns: rows.Columns) -> str:
-    """Why OVS cannot use the device, empty when it can."""
+    """Why OVS cannot use the device; empty if it can."""
     value = columns["error"]
     return value if isinstance(value, str) else ""
 
 
 def installed(columns: rows.Columns) -> bool:
-    """ovn-controller has bound the port and every flow of it is in the switch."""
+    """Whether ovn-controller has bound the port and installed all its flows (`ovn-installed`)."""
     return external_ids(columns).get(names.OVN_INSTALLED) == "true"
 
 
 def rivals(bounds: Iterable[Bound], iface_id: str, device: str) -> list[str]:
-    """Devices of older sandboxes that still claim the logical port; OVN would take either."""
+    """Devices of older sandboxes with the same iface-id; OVN would bind any of them."""
     return [b.device for b in bounds if b.iface_id == iface_id and b.device != device]
 
 
 def abandoned(
     bounds: Iterable[Bound], network: str, valid: Iterable[tuple[str, str]]
 ) -> list[Bound]:
-    """Ports of `network` whose (sandbox, interface) the runtime no longer knows (CNI GC)."""
+    """Ports on `network` whose (sandbox, interface) the runtime no longer knows (CNI GC)."""
     keep = set(valid)
     return [b for b in bounds if b.network == network and (b.sandbox, b.interface) not in keep]

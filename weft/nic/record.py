@@ -1,7 +1,6 @@
-"""Renders and parses the record of an attachment that a node keeps: what was wired, and for whom.
+"""Renders and parses a node's record of an attachment: what was wired, and for whom.
 
-The question answered here: how does it become text, and text become it again? Open vSwitch's rows
-are made of it, so it may hold nothing that only those rows say.
+OVS's rows are made from it, so it contains everything that they contain.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One interface of one sandbox, from the end of its ADD to its DEL."""
+    """One interface of one sandbox, from the end of its CNI ADD to its DEL."""
 
     nic: plan.Nic
     owner: port.Owner
@@ -32,13 +31,13 @@ class Record:
 
     @property
     def logical_port(self) -> str:
-        """The iface-id that no other port of the node may have."""
+        """The iface-id, which no other port of the node may have."""
         pod = self.owner.pod
         return names.logical_port(self.owner.attachment, pod.namespace, pod.name)
 
     @property
     def bound(self) -> port.Bound:
-        """As the rows would say it, were they there."""
+        """The port as its rows in OVS would have it."""
         nic, owner = self.nic, self.owner
         return port.Bound(
             device=nic.device,
@@ -64,7 +63,7 @@ def render(record: Record) -> bytes:
 
 
 def parse(text: bytes, where: str) -> Record:
-    """The record; InvalidInput names `where` if the text is none of this version."""
+    """The record; InvalidInput names `where` if the text is not a record of this version."""
     try:
         said = orjson.loads(text)
         if said["version"] != VERSION:

@@ -1,7 +1,7 @@
 """Renders the CNI result of an attachment, in each version of the specification.
 
-The question answered here: what does the runtime read after an ADD, and what did an earlier ADD
-say? Versions 0.3.0 to 0.4.0 name each address's family, 1.1.0 added the MTU.
+It also compares an interface with an earlier result (CHECK). Versions 0.3.0 to 0.4.0 name each
+address's family; 1.1.0 added the MTU.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Result = dict[str, Any]
 def render(
     nic: plan.Nic, netns: str, version: str, previous: Mapping[str, Any] | None = None
 ) -> Result:
-    """`previous` is the result of the plugin before this one in a chain; it is kept in front."""
+    """The result of an ADD; `previous`, that of the plugin before this one, comes first."""
     before = previous or {}
     interfaces = [*before.get("interfaces", ())]
     if nic.kind is plan.Kind.VETH:
@@ -63,7 +63,7 @@ def differences(
     netns: str,
     addresses: Iterable[IPv4Interface | IPv6Interface],
 ) -> list[str]:
-    """What the earlier result says of this interface and is not there now."""
+    """What an earlier result says of this interface and is not there now."""
     named = [
         index
         for index, entry in enumerate(previous.get("interfaces") or ())
@@ -80,5 +80,5 @@ def differences(
 
 
 def failure(code: int, what: str, details: str, version: str) -> Result:
-    """The error that a plugin prints on standard output, with a non-zero exit status."""
+    """The error object that a plugin prints on standard output, with a non-zero exit status."""
     return {"cniVersion": version, "code": code, "msg": what, "details": details}

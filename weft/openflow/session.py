@@ -1,7 +1,7 @@
-"""One OpenFlow connection to a bridge of ovs-vswitchd: messages out, flow updates in, echo.
+"""One OpenFlow connection to a bridge of ovs-vswitchd: sends messages, receives flow updates.
 
-A bridge listens at a unix socket beside the database's. The connection ends with vswitchd or with
-the bridge. What the flows mean is not known here.
+A bridge has a unix socket beside the database's. The connection ends with vswitchd or the bridge.
+The caller knows what the flows mean.
 """
 
 from __future__ import annotations
@@ -18,15 +18,14 @@ from weft.ovn.flows import Kind
 
 log = logging.getLogger(__name__)
 
-# Seconds without a word after which the switch is asked whether it is there, and in which it has
-# to answer.
+# Seconds of silence before the switch gets an echo request, and then until its reply.
 PROBE = 5.0
 
-Make = Callable[[int], bytes]  # a message for this transaction id
+Make = Callable[[int], bytes]  # encodes a message with this transaction id
 
 
 class Session(asyncio.Protocol):
-    """`lost` is done when the connection has ended; `why` says what for."""
+    """`lost` is done when the connection has ended; `why` says the reason."""
 
     def __init__(self, path: Path, seen: Callable[[flows.Seen], None]) -> None:
         self.path = path
@@ -44,7 +43,7 @@ class Session(asyncio.Protocol):
 
     @classmethod
     async def connect(cls, path: Path, seen: Callable[[flows.Seen], None]) -> Session:
-        """`seen` is called for each update of a flow that `watch` asked for, in order."""
+        """Connect; `seen` is called for each flow update that `watch` requested, in order."""
         loop = asyncio.get_running_loop()
         try:
             _, made = await loop.create_unix_connection(lambda: cls(path, seen), str(path))
@@ -61,13 +60,13 @@ class Session(asyncio.Protocol):
         return made
 
     def send(self, makers: Iterable[Make]) -> None:
-        """What was sent to an ended connection is lost; `lost` tells."""
+        """Send messages; on an ended connection they are discarded, see `lost`."""
         said = b"".join(make(self._next()) for make in makers)
         if said and self._transport is not None:
             self._transport.write(said)
 
     async def barrier(self) -> None:
-        """Returns when the switch has done all that was sent; raises what it refused of that."""
+        """Wait until the switch has processed all messages; raises the first error that it sent."""
         reply: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         xid = self._next()
         self._barriers[xid] = reply
@@ -84,10 +83,10 @@ class Session(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    # What the event loop calls.
+    # asyncio.Protocol.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # No isinstance: uvloop's transports are asyncio's by behaviour only.
+        # No isinstance: uvloop's transports do not inherit asyncio's.
         self._transport = cast(asyncio.Transport, transport)
         self._transport.write(flows.hello(self._next()))
         self._listen()
@@ -102,7 +101,7 @@ class Session(asyncio.Protocol):
         for reply in waiting:
             if not reply.done():
                 reply.set_exception(self._ended())
-                reply.exception()  # who waited may have given up
+                reply.exception()  # retrieved here, in case the waiter was cancelled
         if not self.lost.done():
             self.lost.set_result(None)
 
@@ -127,7 +126,7 @@ class Session(asyncio.Protocol):
 
     def _handle(self, version: int, kind: int, xid: int, body: bytes) -> None:
         if kind == Kind.HELLO:
-            # Both speak the lower of both versions (OpenFlow 1.5.1, section 6.3.1).
+            # Both use the lower of their versions (OpenFlow 1.5.1, section 6.3.1).
             if version < flows.VERSION:
                 raise ValueError("the bridge speaks no OpenFlow 1.5")
             if not self._greeted.done():

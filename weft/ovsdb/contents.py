@@ -1,9 +1,9 @@
 """Holds the monitored rows of a database, found by UUID and by key.
 
-Pure: update2 messages in, changes out. It answers everything that `rows.plan` asks in O(1), which
-is why it keeps, beside the rows, an index by key and one from each row to the sets that hold it.
+Pure: update2 messages in, changes out. It answers every question of `rows.plan` in O(1); for that
+it keeps, beside the rows, an index by key, and for each row the sets that refer to it.
 
-A row's columns are a new mapping after each change, so what a reader holds stays as it was; only
+A change replaces a row's columns by a new mapping, so what a reader keeps does not change; only
 large sets and maps (`schema.LARGE`) change in place.
 """
 
@@ -24,9 +24,9 @@ Columns = dict[str, Any]
 
 
 class Change(NamedTuple):
-    """A row before and after; None where it did not or does not exist.
+    """A row before and after a change; None if it does not exist.
 
-    `old` has a `rows.Former` for a set that changed in place, and lacks a map that did.
+    For a set that changed in place `old` has a `rows.FormerSet`; for such a map it has nothing.
     """
 
     table: str
@@ -37,7 +37,7 @@ class Change(NamedTuple):
 
 
 class _Table:
-    """One monitored table: its compiled columns, its rows and its index."""
+    """One monitored table: its compiled columns, rows and index."""
 
     def __init__(self, table: rows.Table, scheme: schema.Schema) -> None:
         self.name = table.name
@@ -51,7 +51,7 @@ class _Table:
         self.keep = {name: column.keep for name, column in self.columns.items()}
         self.kept = {name: column.kept for name, column in self.columns.items()}
         self.blank = {name: self.columns[name].default for name in blank}
-        # Kept only where somebody has filled them, so that they cost nothing.
+        # `blank` columns; a row has them only while somebody has filled them.
         self.spare = frozenset(blank) - {*table.columns}
         full = {n: column for n, column in self.columns.items() if n not in self.spare}
         self.defaults = {name: column.default for name, column in full.items()}
@@ -61,7 +61,7 @@ class _Table:
         self.unique = frozenset(table.key.columns) in scheme.unique[table.name]
         self.rows: dict[str, Columns] = {}
         self.index: dict[str, str] = {}
-        # Further rows of a key that the index knows already: somebody made twins.
+        # Further rows with a key that is in the index already: another writer made duplicates.
         self.twins: dict[str, list[str]] = {}
 
     def note(self, key: str | None, uuid: str) -> None:
@@ -88,7 +88,7 @@ class _Tables(dict[str, _Table]):
 
 
 class _Encoders(dict[str, schema.Encode]):
-    """How each column of a table is written; only what is monitored can be compared, so desired."""
+    """The encoder of each column of a table; only monitored columns can be compared, so desired."""
 
     def __init__(self, table: _Table) -> None:
         super().__init__({name: column.encode for name, column in table.columns.items()})
@@ -99,21 +99,21 @@ class _Encoders(dict[str, schema.Encode]):
 
 
 class Contents:
-    """The monitored rows of one database; a `rows.Snapshot`."""
+    """The monitored rows of one database; implements `rows.Snapshot`."""
 
     def __init__(self, tables: Iterable[rows.Table], scheme: schema.Schema) -> None:
         self._tables = _Tables({table.name: _Table(table, scheme) for table in tables})
         self._holders: dict[str, tuple[rows.Referrer, ...]] = {}
-        # What rows of weft's own making will be, by UUID, until the server says that they are.
+        # Rows that weft has inserted, by UUID, until the server confirms them.
         self._expected: dict[str, Columns] = {}
-        # New rows, by UUID, of which nothing is known but their table: to be read by `selects`.
+        # New rows of which only table and UUID are known, to be read with `selects`.
         self._unread: dict[str, _Table] = {}
-        # The server hashes a UUID by its first 32 bits alone: those are counted.
+        # The server hashes a UUID by its first 32 bits only, so a counter makes those.
         self._serial = itertools.count(secrets.randbits(32))
         self._tail = str(uuid4())[8:]
         self.encoders = {name: _Encoders(table) for name, table in self._tables.items()}
 
-    # What the plan asks.
+    # Queries of a plan (rows.Snapshot).
 
     def get(self, table: str, key: str, /) -> rows.Found | None:
         this = self._tables[table]
@@ -133,32 +133,32 @@ class Contents:
     def blank(self, table: str, /) -> Mapping[str, rows.Value]:
         return self._tables[table].blank
 
-    # What others ask.
+    # Other queries.
 
     def every(self, table: str) -> Mapping[str, rows.Columns]:
         return MappingProxyType(self._tables[table].rows)
 
     def requests(self) -> Json:
-        """The <monitor-cond-requests> by which the server tells what this needs to know."""
+        """The <monitor-cond-requests> (ovsdb-server(7)) for all tables."""
         return {name: _request(table) for name, table in self._tables.items()}
 
-    # How it changes.
+    # Changes.
 
     def expect(self, plan: Iterable[rows.Operation]) -> None:
-        """These operations are about to be sent."""
+        """Note that these operations are about to be sent."""
         for op in plan:
             if type(op) is rows.Insert and not self._tables[op.table].echo:
                 self._expected[op.uuid] = op.columns
 
     def settle(self, plan: Iterable[rows.Operation]) -> None:
-        """These operations have been answered: what did not come of them will not come."""
+        """Note the reply to these operations: rows that they did not insert will not appear."""
         if self._expected:
             for op in plan:
                 if type(op) is rows.Insert:
                     self._expected.pop(op.uuid, None)
 
     def selects(self) -> list[Json]:
-        """Operations that read what is unread; call it once, and `take_in` their results."""
+        """Operations that read the unread rows; call it once, and `take_in` with their results."""
         unread, self._unread = self._unread, {}
         return [
             {
@@ -171,7 +171,7 @@ class Contents:
         ]
 
     def take_in(self, selects: Iterable[Json], results: Iterable[Json]) -> list[Change]:
-        """The rows that were selected; those that went meanwhile are no matter."""
+        """Take in the selected rows; rows deleted since are skipped."""
         return [
             self._read(self._tables[select["table"]], row.pop("_uuid")[1], row)
             for select, result in zip(selects, results, strict=True)
@@ -179,7 +179,7 @@ class Contents:
         ]
 
     def patch(self, updates: Json) -> list[Change]:
-        """Take in the <table-updates2> of a notification or of the first reply."""
+        """Take in the <table-updates2> of a notification or of the initial reply."""
         changes: list[Change] = []
         referring: list[tuple[_Table, str]] = []
         for name, updated in updates.items():
@@ -196,19 +196,19 @@ class Contents:
                     else:
                         self._unread[uuid] = table
                 elif uuid not in table.rows:
-                    continue  # not read yet, and what will be read has this already
+                    continue  # not read yet; the select will return this change too
                 elif kind == "modify":
                     changes.append(self._modify(table, uuid, raw))
                 else:
                     changes.append(self._delete(table, uuid))
-        # Only now is it known which rows went in the same message.
+        # Only after the whole message is it known which rows it deleted.
         for table, uuid in referring:
             if (change := self._drop_dangling(table, uuid)) is not None:
                 changes.append(change)
         return changes
 
     def _read(self, table: _Table, uuid: str, raw: Json) -> Change:
-        """A new row as the server says it: without the columns that have their defaults."""
+        """A new row from the server; columns with their default value are absent there."""
         columns = table.defaults.copy()
         decode = table.decode
         for name, value in raw.items():
@@ -219,11 +219,11 @@ class Contents:
         return self._insert(table, uuid, columns)
 
     def _own(self, table: _Table, uuid: str) -> Columns | None:
-        """A new row as weft wrote it; None if another did, or if it cannot be known so."""
+        """A new row as weft wrote it; None if it is another writer's, or cannot be known."""
         columns = self._expected.pop(uuid, None)
         if columns is None:
             return None
-        # The plan made this mapping for this row alone: it becomes the row.
+        # The plan made this mapping for this row only: it becomes the stored row.
         kept = table.kept
         for name, value in columns.items():
             if type(value) is not kept[name]:
@@ -236,10 +236,10 @@ class Contents:
         return columns
 
     def _drop_dangling(self, table: _Table, uuid: str) -> Change | None:
-        """What the server made of a row of weft's own, if it is not what weft wrote.
+        """The change that the server made to a row of weft's on insert, if any.
 
-        There is one way: weak references to what went before are dropped. Nobody tells of it, since
-        the row has never been otherwise; who reads is told of it as of a change.
+        The server can only drop weak references to rows that are deleted. It sends no update for
+        this, since the row never had another state; readers get it as a change.
         """
         old = table.rows.get(uuid)
         if old is None:
@@ -282,7 +282,7 @@ class Contents:
                 if isinstance(new, Set):
                     before[name] = rows.FormerSet(new, diff)
             if column.holds:
-                # A set differs in what the difference says, a single reference wholly.
+                # In a set the difference's members changed; a single reference changed wholly.
                 touched = diff if isinstance(new, Set) else {*_members(old[name]), *_members(new)}
                 self._toggle(rows.Referrer(table.name, uuid, name), touched, _members(new))
         table.rows[uuid] = columns
@@ -301,7 +301,7 @@ class Contents:
         return Change(table.name, uuid, key, old, None)
 
     def _toggle(self, holder: rows.Referrer, touched: Set[str], held: Set[str]) -> None:
-        """Follow a change at the cost of the difference alone."""
+        """Update the references after a change, at the cost of the difference only."""
         added = touched & held
         self._hold(holder, added)
         if len(added) < len(touched):
@@ -323,7 +323,7 @@ class Contents:
 
 
 class Seen(NamedTuple):
-    """A row of an observed table came ("insert"), went ("delete") or changed in some columns."""
+    """A change of a row in an observed table: "insert", "delete", or the changed columns."""
 
     table: str
     uuid: str
@@ -332,8 +332,8 @@ class Seen(NamedTuple):
 
 
 def observed(tables: Iterable[rows.Table], scheme: schema.Schema) -> Json:
-    """The <monitor-cond-requests> by which the server tells that rows change, and not what they
-    hold: of a new row its UUID alone, and nothing of what is there already."""
+    """The <monitor-cond-requests> for observed tables: of a new row only its UUID, and nothing of
+    the rows that exist already."""
     quiet = {"initial": False, "modify": False, "delete": False}
     return {
         table.name: [
@@ -349,7 +349,7 @@ def observed(tables: Iterable[rows.Table], scheme: schema.Schema) -> Json:
 
 
 def seen(updates: Json) -> list[Seen]:
-    """What a <table-updates2> says of observed tables."""
+    """The changes in observed tables from a <table-updates2>."""
     return [
         Seen(table, uuid, kind, frozenset(said or ()))
         for table, updated in updates.items()
@@ -374,7 +374,7 @@ def _members(value: Any) -> Set[str]:
 
 
 def differences(old: Contents, new: Contents) -> Iterator[Change]:
-    """The changes that lead from one to the other: what a reader missed while disconnected."""
+    """The changes from `old` to `new`: what a reader missed while disconnected."""
     for name, after in new._tables.items():
         before = old._tables[name]
         for uuid, columns in before.rows.items():

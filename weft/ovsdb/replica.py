@@ -1,9 +1,8 @@
-"""A live copy of some tables of one database, and the way by which weft writes to it.
+"""A live copy of some tables of one database, and weft's way to write to it.
 
-The copy follows the server's notifications. When the connection ends it is made again with
-back-off, everything is read anew, subscribers are told of the differences as if they had come one
-by one, and then `on_reset` is called. Reads answer from memory, also while disconnected; `trouble`
-says then what is wrong.
+The copy follows the server's notifications. When the connection ends, it reconnects with back-off
+and reads everything again; subscribers get the differences as changes, then `on_reset` is called.
+Reads answer from memory, also while disconnected; `trouble` then reports why.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ Json = Any
 Subscriber = listeners.Listener[Columns]
 Predicate = Callable[[Columns | None], bool]
 Observer = Callable[[list[contents.Seen]], None]
-# The name of the monitor of observed tables.
+# The id of the monitor for observed tables.
 OBSERVED = "observed"
 
 FIRST_PAUSE = 0.02
@@ -32,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class Replica:
-    """Made by `open`; an asynchronous context manager that closes it."""
+    """Created by `open`; an asynchronous context manager that closes it."""
 
     def __init__(
         self,
@@ -50,7 +49,7 @@ class Replica:
         self._observed = tuple(observed)
         self._observers: list[Observer] = []
         self._probe = probe
-        # A reset is a change that a reader may fail on like any other, and is owed then.
+        # A reset is a change too: a reader that fails on it gets it again.
         self._resets: listeners.Listeners[object] = listeners.Listeners(
             f"{database}, read anew", lambda _: self._contents
         )
@@ -63,7 +62,7 @@ class Replica:
         self._writer = transact.Writer(database, self._current)
         self._trouble = f"{address} did not answer"
         self._keeper: asyncio.Task[None] | None = None
-        # When a followed table changed last, by the loop's clock.
+        # The time of the last change in a monitored table, on the loop's clock.
         self.changed_at = 0.0
 
     @classmethod
@@ -78,10 +77,10 @@ class Replica:
         observed: Iterable[Table] = (),
         probe: float = session.PROBE,
     ) -> Self:
-        """Connect and read everything; a server that is not there yet gets `patience` seconds.
+        """Connect and read everything; a server that does not answer yet gets `patience` seconds.
 
-        Of `observed` tables no row is kept: `observe` tells that they change. `probe` is the
-        session's: seconds of silence until the server is asked for an echo.
+        Rows of `observed` tables are not kept: `observe` reports their changes. `probe` is the
+        session's: seconds of silence before it sends an echo request. Raises Unavailable.
         """
         replica = cls(address, database, tables, on_reset, observed=observed, probe=probe)
         try:
@@ -111,7 +110,7 @@ class Replica:
 
     @property
     def trouble(self) -> str:
-        """Why what is read may be out of date, or not understood by who reads; else empty."""
+        """Why the replica, or what a reader knows of it, may be out of date; else empty."""
         if self._session is None or self._session.lost.done():
             return f"{self.database} at {self.address} is not followed: {self._trouble}"
         return next((each.trouble for each in self._told() if each.trouble), "")
@@ -119,10 +118,10 @@ class Replica:
     def _told(self) -> list[listeners.Listeners[Any]]:
         return [*self._subscribers.values(), self._resets]
 
-    # Reading: from memory, at once.
+    # Reading, from memory.
 
     def get(self, table: str, key: str) -> Found | None:
-        """A row's UUID and columns by its key."""
+        """A row's UUID and columns, by key; None if there is no such row."""
         return self._known().get(table, key)
 
     def uuid(self, table: str, key: str) -> str | None:
@@ -134,19 +133,19 @@ class Replica:
         return self._known().every(table)
 
     def holders(self, table: str, uuid: str) -> tuple[Referrer, ...]:
-        """The sets that keep a row alive; none for a table whose rows live by themselves."""
+        """The sets that keep a row alive; none for a root table, whose rows need no reference."""
         return self._known().holders(table, uuid) or ()
 
     def observe(self, fn: Observer) -> None:
-        """Have `fn` told of what changes in the observed tables, a message at a time; not of what
-        changed while disconnected. It must not fail."""
+        """Call `fn` with the changes in observed tables, one message at a time, except those while
+        disconnected. It must not raise an exception."""
         self._observers.append(fn)
 
     def subscribe(self, table: str, fn: Subscriber) -> Callable[[], None]:
-        """Have `fn(uuid, old, new)` called for every change from now on; returns how to end it.
+        """Call `fn(uuid, old, new)` for every change from now on; returns how to end that.
 
-        Called in order, after the whole transaction is in the replica. It must not block. One that
-        fails is called again, with all that changed meanwhile, until it succeeds.
+        Calls come in order, after the whole transaction is in the replica, and must not block.
+        After an exception `fn` is called again, with all changes since, until it succeeds.
         """
         if table not in self._subscribers:
             what = f"{self.database} {table}"
@@ -160,7 +159,10 @@ class Replica:
     async def wait_for(
         self, table: str, key: str, predicate: Predicate, timeout: float | None = None
     ) -> Found | None:
-        """Wait until `predicate` holds of the row's columns (None: no such row); the row then."""
+        """Wait until `predicate` holds for the row's columns (None: no such row); returns the row.
+
+        Raises NotReady after `timeout` seconds.
+        """
         found = self.get(table, key)
         if predicate(found and found[1]):
             return found
@@ -183,15 +185,15 @@ class Replica:
     # Writing.
 
     async def apply(self, desired: Iterable[Row], delete: Iterable[Ident] = ()) -> int:
-        """Make the rows as desired, in one transaction; 0 if they were so already.
+        """Make the rows as desired, in one transaction; 0 if nothing differs.
 
-        When it returns, the replica knows what was done. Raises Conflict when another writer was
-        faster, weft.rows.Missing when a row that is referred to is not there, and Unavailable.
+        When it returns, the replica has the changes. Raises Conflict if another writer was faster,
+        weft.rows.Missing if a row refers to one that does not exist, and Unavailable.
         """
         return await self._writer.apply(desired, delete)
 
     async def transact(self, operations: Iterable[Json]) -> list[Json]:
-        """Send operations as they are, for what rows cannot say."""
+        """Send operations as they are, for what desired rows cannot express."""
         return await self._current()[0].transact(self.database, list(operations))
 
     # How the copy is kept.
@@ -206,7 +208,7 @@ class Replica:
         return self._session, self._known()
 
     async def _keep(self) -> None:
-        """Follow the connection for as long as the replica is open."""
+        """Keep the connection alive for as long as the replica is open."""
         while True:
             assert self._session is not None
             await self._session.lost
@@ -214,12 +216,12 @@ class Replica:
             log.warning(
                 "%s at %s: %s; connecting again", self.database, self.address, self._trouble
             )
-            await self._synchronise(Exception)  # for as long as it takes, whatever is wrong
+            await self._synchronise(Exception)  # however long it takes, and whatever error occurs
             log.info("%s at %s: read anew", self.database, self.address)
             self._resets.tell(self.address, None, self._contents)
 
     async def _synchronise(self, passing: type[Exception] | tuple[()]) -> None:
-        """Connect and read; errors that are `passing` only mean to try again."""
+        """Connect and read; after an error of type `passing`, try again."""
         pause = FIRST_PAUSE
         while True:
             try:
@@ -278,7 +280,7 @@ class Replica:
             reply.add_done_callback(self._read_others)
 
     def _read_others(self, reply: asyncio.Future[Json]) -> None:
-        """A failure is no loss: it comes with the end of the link, and then all is read anew."""
+        """Read rows that others inserted. A failure ends the connection, and all is read again."""
         if (failure := reply.exception()) is not None:
             log.warning("%s: what others inserted was not read: %s", self.database, failure)
 
@@ -299,5 +301,5 @@ def _wake(predicate: Predicate, woken: asyncio.Future[None], row: Columns | None
     try:
         if predicate(row):
             woken.set_result(None)
-    except Exception as error:  # it belongs to the waiter
+    except Exception as error:  # raised to the waiter
         woken.set_exception(error)

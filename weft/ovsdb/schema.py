@@ -1,10 +1,7 @@
 """Converts columns between Python values and JSON by the database's schema.
 
-The question answered here: how is this column's value written in JSON (RFC 7047, section 5.1),
-and what is it after a `modify` of update2? No socket and no rows in here.
-
-Each column is compiled once into plain functions, so that a row costs one call for each column
-that it really has.
+The JSON is RFC 7047's, section 5.1, and update2's `modify` (ovsdb-server(7)). Each column is
+compiled once into plain functions, so a row costs one call for each column that it has.
 """
 
 from __future__ import annotations
@@ -17,7 +14,7 @@ from weft import errors, rows
 
 Json = Any
 
-# A set or map that is larger changes in place, so that an event never costs what the set holds.
+# A larger set or map changes in place, so that a change never costs a copy of it.
 LARGE = 64
 
 Encode = Callable[[rows.Value], Json]
@@ -34,13 +31,13 @@ ZERO = {
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column's value: in JSON, as it is kept, and as it may be desired.
+    """One column: its JSON, its stored value, and its desired values.
 
-    `keep` makes a desired value what `decode` would have made of it, which a value of type `kept`
-    is already (a map never: whoever desired it may change it). `merge(value, diff)` is the value
-    after a `modify`, whose difference `decode` has read: the same object if it changed in place.
-    `holds` names the table whose rows live only while a column like this refers to them, `weak`
-    the one whose rows the server drops from here when they go.
+    `keep` converts a desired value to what `decode` would return; values of type `kept` need no
+    conversion (maps always do: their author may change them). `merge(value, diff)` is the value
+    after a `modify` whose difference `decode` has read; it is the same object if it changed in
+    place. `holds` names the non-root table that this column's references keep alive; `weak` the
+    table whose deleted rows the server removes from this column.
     """
 
     encode: Encode
@@ -54,7 +51,7 @@ class Column:
 
 
 class Unsuitable(errors.WeftError):
-    """The database lacks what weft needs of it."""
+    """The database lacks a table or column that weft needs."""
 
     def __init__(self, database: str, what: str) -> None:
         hint = "is it of a version older than weft needs? The README names the oldest"
@@ -63,7 +60,7 @@ class Unsuitable(errors.WeftError):
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The tables of one database: their columns, unique indexes, and which are roots."""
+    """The tables of one database: columns, unique indexes, and which are root tables."""
 
     name: str
     tables: Mapping[str, Mapping[str, Column]]
@@ -73,7 +70,7 @@ class Schema:
     @classmethod
     def parse(cls, raw: Json) -> Schema:
         specs = raw["tables"]
-        # A schema that names no root at all (before OVSDB 1.0) has nothing but roots.
+        # A schema without any root table (before OVSDB 1.0) has only root tables.
         roots = {t for t, spec in specs.items() if spec.get("isRoot")} or set(specs)
         return cls(
             raw["name"],
@@ -86,7 +83,7 @@ class Schema:
         )
 
     def columns(self, table: str, names: Iterable[str]) -> dict[str, Column]:
-        """Some columns of a table; says plainly what this database does not have."""
+        """Some columns of a table; raises Unsuitable for one that the database does not have."""
         if table not in self.tables:
             raise Unsuitable(self.name, f"the database has no table {table}")
         known = self.tables[table]
@@ -97,7 +94,7 @@ class Schema:
 
 
 def _column(spec: Json, roots: Set[str]) -> Column:
-    """Compile one column's <type>, which is a bare name for the plainest columns."""
+    """Compile one column's <type>; a bare name is an atomic type (RFC 7047, section 3.2)."""
     spec = spec if isinstance(spec, dict) else {"key": spec}
     key, value = _base(spec["key"]), _base(spec.get("value"))
     is_uuid = key["type"] == "uuid"
@@ -131,7 +128,7 @@ def _map_column(uuid_keys: bool, uuid_values: bool, single: bool) -> Column:
         return {(k[1] if uuid_keys else k): (v[1] if uuid_values else v) for k, v in raw[1]}
 
     def encode(value: rows.Value) -> Json:
-        if not isinstance(value, Mapping):  # the keys alone, to be deleted
+        if not isinstance(value, Mapping):  # only the keys, to delete
             return _encode_uuids(value) if uuid_keys else _encode_plain(value)
         pairs: list[Any] = list(value.items())
         if uuid_keys:
@@ -143,7 +140,7 @@ def _map_column(uuid_keys: bool, uuid_values: bool, single: bool) -> Column:
     return Column(encode, decode, dict, None, merge, {})
 
 
-# Natural to JSON. Types are compared before they are asked for: that is the hot path.
+# Python to JSON. Exact types are compared before isinstance: this is the hot path.
 
 
 def _encode_plain(value: rows.Value) -> Json:
@@ -165,10 +162,10 @@ def _encode_uuids(value: rows.Value) -> Json:
 def _encode_map(value: rows.Value) -> Json:
     if type(value) is dict or isinstance(value, Mapping):
         return ["map", list(value.items())]
-    return _encode_plain(value)  # the keys alone, to be deleted
+    return _encode_plain(value)  # only the keys, to delete
 
 
-# JSON to natural.
+# JSON to Python.
 
 
 def _decode_plain(raw: Json) -> Any:
@@ -195,7 +192,7 @@ def _decode_map(raw: Json) -> dict[Any, Any]:
     return dict(raw[1])
 
 
-# Desired to natural.
+# Desired to stored.
 
 
 def _keep_single(value: Any) -> Any:
@@ -210,7 +207,7 @@ def _keep_set(value: Any) -> frozenset[Any]:
     return frozenset(value) if isinstance(value, Set) else frozenset((value,))
 
 
-# What a `modify` does: toggle members, toggle or replace entries.
+# The effect of a `modify`: it toggles members, and toggles or replaces map entries.
 
 
 def _replace(_: Any, new: Any) -> Any:

@@ -1,9 +1,9 @@
 """One JSON-RPC connection to an OVSDB server: requests, replies, notifications, echo.
 
-Requests are pipelined: any number may be under way. Replies are read whatever the writers do,
-since a server that cannot get rid of its replies stops reading requests. A server that is silent
-is asked for an echo (RFC 7047, section 4.1.11), and one that hangs loses the connection (ADR
-0071). What a notification means is not known here.
+Requests are pipelined without limit. Replies are read even while writes wait, because a server that
+cannot send its replies stops reading requests. A silent server gets an echo request (RFC 7047,
+section 4.1.11); if it hangs, the connection ends (ADR 0071). What a notification means is decided
+elsewhere.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ Json = Any
 Notify = Callable[[str, Json], None]
 Then = Callable[[Json], None]
 
-# Bytes read at a time. Little enough that replies and new requests take turns: whoever decodes
-# all replies before it sends again has an idle server meanwhile.
+# Bytes read at a time. Few enough that reading replies and sending requests alternate: otherwise
+# the server is idle while this side decodes all replies.
 READ = 64 * 1024
 
-# Seconds of silence after which a server is asked for an echo, and again as many for its answer:
-# what Open vSwitch's own clients take. 0: never.
+# Seconds of silence before an echo request, and then until its reply: the default of Open vSwitch's
+# own clients. 0: never.
 PROBE = 5.0
-# Seconds within which each request is answered: a server may answer echoes and nothing else. Longer
-# than the largest database takes to be read.
+# Seconds until a request must have its reply: a server may answer echoes only. It is longer than
+# reading the largest database takes.
 DEADLINE = 60.0
 
 log = logging.getLogger(__name__)
 
 
 class Session(asyncio.BufferedProtocol):
-    """`lost` is done when the connection has ended, and `why` says then what ended it."""
+    """`lost` is done when the connection has ended; `why` then says the reason."""
 
     def __init__(self, address: str, notify: Notify | None = None, *, probe: float = PROBE) -> None:
         self.address = address
@@ -47,12 +47,12 @@ class Session(asyncio.BufferedProtocol):
         self._notify = notify
         self._framer = wire.Framer()
         self._buffer = memoryview(bytearray(READ))
-        # By request: its future, what is called first, and when it was sent. Replies come in order.
+        # Requests in order, as replies come: future, first callback, and time of sending.
         self._pending: dict[int, tuple[asyncio.Future[Json], Then | None, float]] = {}
         self._last = 0
         self._probe = probe
-        self._has_heard = False  # anything since the timer was set
-        self._is_asked = False  # for an echo that is still to come
+        self._has_heard = False  # received anything since the timer was set
+        self._is_asked = False  # an echo request waits for its reply
         self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
         self._writable = asyncio.Event()
@@ -63,8 +63,8 @@ class Session(asyncio.BufferedProtocol):
     ) -> Session:
         """Connect to `unix:PATH` or `tcp:HOST:PORT`; `notify(method, params)` gets notifications.
 
-        Notifications are handed over in order, and before any reply that follows them. `probe`
-        seconds of silence bring an echo, as many more end the connection; 0: never.
+        Notifications come in order, and before any later reply. `probe`: seconds of silence before
+        an echo request, and until its reply; 0: never. Raises Unavailable.
         """
 
         def made() -> Session:
@@ -94,10 +94,10 @@ class Session(asyncio.BufferedProtocol):
     def request(
         self, method: str, params: Sequence[Json], then: Then | None = None
     ) -> asyncio.Future[Json]:
-        """Send a request now; the future is its result, or raises Unavailable.
+        """Send a request now; the future has its result, or raises Unavailable.
 
-        `then` is called with the result before anything that the server sent after it is looked
-        at; whoever awaits the future comes later than that.
+        `then` is called with the result before any later message is handled; code that awaits the
+        future runs after that.
         """
         reply: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
         if self._transport is None or self._transport.is_closing():
@@ -110,7 +110,7 @@ class Session(asyncio.BufferedProtocol):
         return reply
 
     async def writable(self) -> None:
-        """Wait until the server takes more: what callers do before a request, to bound memory."""
+        """Wait until the send buffer has room; callers do so before a request, to bound memory."""
         await self._writable.wait()
 
     async def call(self, method: str, params: Sequence[Json]) -> Json:
@@ -118,7 +118,7 @@ class Session(asyncio.BufferedProtocol):
         return await self.request(method, params)
 
     async def transact(self, database: str, operations: Sequence[Json]) -> list[Json]:
-        """The results, one for each operation; raises if any failed, and then nothing was done."""
+        """One result for each operation; raises if any failed, and then none took effect."""
         results: list[Json] = await self.call("transact", [database, *operations])
         wire.check(database, operations, results)
         return results
@@ -128,10 +128,10 @@ class Session(asyncio.BufferedProtocol):
             self._transport.abort()
         await asyncio.wait([self.lost])
 
-    # What the event loop calls.
+    # asyncio.BufferedProtocol.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # No isinstance: uvloop's transports are asyncio's by behaviour only.
+        # No isinstance: uvloop's transports do not inherit asyncio's.
         self._transport = cast(asyncio.Transport, transport)
         self._writable.set()
         sock: socket.socket | None = transport.get_extra_info("socket")
@@ -200,7 +200,7 @@ class Session(asyncio.BufferedProtocol):
         else:
             reply.set_exception(outcome)
 
-    # Whether the server still answers.
+    # Detection of a server that hangs.
 
     def _look_later(self) -> None:
         if self._probe:
@@ -209,10 +209,10 @@ class Session(asyncio.BufferedProtocol):
             self._timer = loop.call_later(self._probe, self._look, loop.time() + self._probe)
 
     def _look(self, due: float) -> None:
-        """Ends the connection of a server that hangs; asks one that is silent whether it does.
+        """End the connection of a server that hangs; send an echo request to a silent one.
 
-        A timer that comes late says that this process was held up: what the server said meanwhile
-        is still to be read, so nothing is concluded from it.
+        A late timer means that this process was stopped: messages may wait unread, so nothing is
+        concluded from the silence.
         """
         now = asyncio.get_running_loop().time()
         is_late = now > due + self._probe / 2

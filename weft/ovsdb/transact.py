@@ -1,12 +1,12 @@
 """Plans, sends and checks transactions; no two plans over one row run at once.
 
-Applies of different rows are under way together (that is where the speed comes from); one that
-touches or needs a row which another is writing waits for it, and plans on what it left. This is
-safe because the server runs a connection's transactions in order and tells of their effects
-before it replies, so whoever has a reply has a replica that knows.
+Transactions on different rows run at the same time, which makes it fast. One that changes or needs
+a row that another is writing waits for it, and plans with its result. This is safe because the
+server runs a connection's transactions in order and sends their updates before the reply: when the
+reply is here, so are the changes.
 
 Other processes may write too. Then the server refuses (unique index, guard, reference), or an
-operation finds its row gone: Conflict, and the caller plans again.
+operation finds no row: that raises Conflict, and the caller plans again.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from weft.ovsdb import contents, session, wire
 Json = Any
 
 
-# Operations that find no row only if it went after they were planned.
+# Operations that match no row only if it was deleted after they were planned.
 _NEEDED = (rows.Update, rows.Mutate)
 
 
 class Writer:
-    """Applies desired rows to one database; `current` gives the connection and its contents."""
+    """Applies desired rows to one database; `current` returns the connection and its contents."""
 
     def __init__(
         self, database: str, current: Callable[[], tuple[session.Session, contents.Contents]]
@@ -36,7 +36,7 @@ class Writer:
         self._busy: dict[rows.Ident, asyncio.Future[Json]] = {}
 
     async def apply(self, desired: Iterable[rows.Row], delete: Iterable[rows.Ident] = ()) -> int:
-        """Make it so; the number of operations that it took, 0 if nothing had to change."""
+        """Make the rows as desired; the number of operations sent, 0 if nothing differs."""
         desired, delete = tuple(desired), tuple(delete)
         touched = {(row.table, row.key) for row in desired}.union(delete)
         while True:
@@ -71,9 +71,9 @@ class Writer:
             for ident in touched:
                 del self._busy[ident]
             actual.settle(plan)
-            reply.exception()  # seen here, should the caller have gone away
+            reply.exception()  # retrieved here, in case the caller was cancelled
 
-        # Not when the caller gives up, but when the outcome is known, may others plan on it.
+        # Other plans may use these rows once the outcome is known, not when the caller gives up.
         reply.add_done_callback(release)
         results = await asyncio.shield(reply)
         wire.check(self._database, operations, results)

@@ -1,7 +1,7 @@
-"""Frames JSON-RPC messages, encodes operations, and reads a transaction's reply.
+"""Frames JSON-RPC messages, encodes operations, and checks a transaction's reply.
 
-Pure. Framing is here because OVSDB's JSON has no separators: messages follow one another as
-`{...}{...}`, cut anywhere by the socket.
+Pure. OVSDB's JSON stream has no separators: messages follow one another as `{...}{...}`, split
+anywhere by the socket.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ Json = Any
 # By table, by column.
 Encoders = Mapping[str, Mapping[str, Encode]]
 
-# What the parser says of a message whose last brace is still to come.
+# The parser's error for a message whose last brace has not arrived yet.
 _UNFINISHED = "unexpected end of data"
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
 
 
 class Framer:
-    """Cuts a stream of bytes into JSON objects, at the speed of `bytes.find` and of the parser.
+    """Splits a stream of bytes into JSON objects, at the speed of `bytes.find` and of the parser.
 
-    A message can end only at a `}` that is followed by `{` or by nothing yet. Whether it does is
-    for the parser to say: no JSON object is the beginning of another. What speaks against asking
-    it each time is a string full of `}{`, so after a first "no" the quotes are counted.
+    A message can end only at a `}` followed by `{`, or at the last byte so far. The parser
+    decides whether it does: no JSON object is a prefix of another. A string full of `}{` would make
+    that slow, so after the first wrong guess quotes are counted.
     """
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Framer:
 
 
 def _first(data: bytes, start: int) -> tuple[Json, int]:
-    """The message that begins at `start`, and its end; the end is 0 if it is not whole."""
+    """The message that begins at `start`, and its end; the end is 0 if it is incomplete."""
     view = memoryview(data)
     end = data.find(b"}{", start) + 1
     if end and (message := _parse(view[start:end])) is not None:
@@ -74,7 +74,7 @@ def _first(data: bytes, start: int) -> tuple[Json, int]:
 
 
 def _parse(data: memoryview) -> Json:
-    """The message, or None if its end is still to come."""
+    """The message, or None if it is incomplete."""
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
@@ -105,7 +105,7 @@ def operation(op: rows.Operation, encoders: Encoders) -> Json:
     return {"op": "delete", "table": op.table, "where": this}
 
 
-# Errors of RFC 7047 that mean "somebody else was first, or a row went": plan again.
+# Errors of RFC 7047 that mean that another writer was faster or a row is gone: plan again.
 _CONTESTED = {
     "constraint violation",
     "duplicate uuid",
@@ -116,7 +116,7 @@ _CONTESTED = {
 
 
 def check(database: str, operations: Sequence[Json], results: Sequence[Json]) -> None:
-    """Raise for the operation that made the server refuse the transaction, if it did."""
+    """Raise the error of the operation that made the server refuse the transaction, if any."""
     for position, result in enumerate(results):
         if not result or "error" not in result:
             continue
