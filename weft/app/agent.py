@@ -1,6 +1,6 @@
-"""Starts the node agent: puts its parts together, runs them, ends them in order.
+"""Starts the node agent: composes its parts, runs them, and ends them in order.
 
-Only composition: rows are weft.control.zone's, CNI calls and advertisements weft.node's.
+`weft.control.zone` makes the rows, `weft.node` serves CNI calls and sends advertisements.
 """
 
 from __future__ import annotations
@@ -39,21 +39,21 @@ from weft.ovsdb import replica
 
 log = logging.getLogger(__name__)
 
-COMPONENT = "weft-node"  # in the events it writes
+COMPONENT = "weft-node"  # the reporting component of its Events
 
-# Seconds that a database server of this node may take to come up; then the process ends, says
-# which one is missing, and whoever runs it starts it again.
+# Seconds in which a database server of this node must answer; else the process ends with an error
+# that names it, and is started again.
 PATIENCE = 300.0
 
 
 class Moved(errors.WeftError):
-    """The node became another chassis: everything starts anew."""
+    """The node is another chassis now: the process starts again."""
 
     retry = True
 
 
 class Agent:
-    """What one node runs, once its three databases are there and its chassis is known."""
+    """The parts of one node's agent, once its three databases answer and its chassis is known."""
 
     def __init__(
         self,
@@ -124,10 +124,10 @@ class Agent:
     async def _control(self) -> None:
         for each in self._caches():
             await each.synced()
-        await self._told.known()  # what an earlier agent wrote stays until then
+        await self._told.known()  # an earlier agent's rows stay until then
         deps = self._dependencies()
         await deps.records.load()
-        # Before pods, so that none is looked at again for each policy.
+        # Before the pods, so that no policy makes each pod be evaluated again.
         self.namespaces.subscribe(self._namespace_changed)
         self.policies.subscribe(self._policy_changed)
         self.nads.subscribe(self._nad_changed)
@@ -156,7 +156,7 @@ class Agent:
         )
 
     def _caches(self) -> tuple[cache.Informer[Any], ...]:
-        """Of all of these nothing is written before everything is known."""
+        """Caches that must all be synced before anything is written."""
         return self.nads, self.pods, self.keys, self.nodes, self.namespaces, self.policies
 
     def _nad_changed(self, key: str, _: networks.Nad | None, new: networks.Nad | None) -> None:
@@ -179,7 +179,7 @@ class Agent:
     def _policy_changed(
         self, key: str, _: policy.Declaration | None, new: policy.Declaration | None
     ) -> None:
-        """One that is broken now stays in force as it was."""
+        """A policy that is invalid now stays in force as it was."""
         before = self.zone.policies.get(key)
         self.zone.policies.set_policy(key, new.standing(before) if new else None)
         self._poke()
@@ -195,12 +195,12 @@ class Agent:
         self.guards.advertised(said.values())
 
     async def _derived(self) -> None:
-        """Once what it is derived from is written: else it would be computed twice."""
+        """Watch derived rows once their sources are written: else northd would compute them twice."""
         await self.writer.settled()
         await self.derived.run()
 
     def reset(self) -> None:
-        """A connection was lost: what the databases hold is not known any more."""
+        """A connection was lost: the contents of the databases are unknown."""
         self.writer.reset()
         self.derived.reset()
         self.bindings.reset()
@@ -220,13 +220,13 @@ class Agent:
             await self._version.announce(self._client, node)
 
     async def _watch_chassis(self) -> None:
-        """Ends the process when the switch is given another identity or endpoint."""
+        """End the process when Open vSwitch gets another chassis name or tunnel endpoint."""
 
         def differs(columns: rows.Columns | None) -> bool:
             if columns is None:
                 return False
             now = identity.own_info(self.own.name, columns)
-            # A part that is only missing comes back by itself.
+            # A key that is only missing comes back by itself.
             return now != self.own and identity.is_whole(now)
 
         await self._ovs.wait_for("Open_vSwitch", "", differs)
@@ -235,9 +235,9 @@ class Agent:
         )
 
     def network_of(self, key: str) -> model.NetworkSpec | None:
-        """The network of a definition, for a CNI call; None if weft serves none of that name.
+        """The network of a NAD, for a CNI call; None if weft serves no such NAD.
 
-        "" stands for the cluster's own network. InvalidInput says what is wrong with one.
+        "" is the default network. Raises InvalidInput for an invalid NAD.
         """
         if not key:
             return self._primary.spec if self._primary else None
@@ -276,7 +276,7 @@ class Agent:
         self.recorder.emit(obj, "Warning", reason, message)
 
     def _cannot_add(self) -> list[str]:
-        """What is in the way of each new attachment; one pod's trouble is not."""
+        """What blocks every new attachment; the trouble of a single pod does not count."""
         troubles = [each.trouble for each in self._databases]
         troubles += [identity.trouble(self._needs, self._ovs), self.guards.bridge.trouble]
         return [trouble for trouble in troubles if trouble]
@@ -315,12 +315,12 @@ class Agent:
 
 
 def primary_of(options: settings.Agent) -> model.Network | None:
-    """The cluster's own network, if weft is to serve it."""
+    """The default network, if weft serves it."""
     return clusternet.parse(options.cluster_subnets, mtu=options.default_mtu)
 
 
 def gateway_of(options: settings.Agent, own: model.NodeInfo | None = None) -> model.Gateway | None:
-    """This node's way out of it."""
+    """This node's gateway on the default network."""
     return gateway.parse(
         options.node,
         addresses=options.gateway_address,
@@ -331,12 +331,12 @@ def gateway_of(options: settings.Agent, own: model.NodeInfo | None = None) -> mo
 
 
 def kept_beside(socket: str) -> str:
-    """Where an agent keeps how far it has read the log, for the one after it."""
+    """The checkpoint of the ACL log, with which the next agent continues."""
     return str(Path(socket).with_name("acl-log.read"))
 
 
 def check(options: settings.Agent) -> None:
-    """Refuses what cannot work, in the setting's own words."""
+    """Refuse invalid settings; errors name the setting."""
     if not options.node:
         raise errors.InvalidInput(
             "weft node", "--node", None, "must name the Node object that this agent serves"
@@ -348,7 +348,7 @@ def check(options: settings.Agent) -> None:
 
 
 async def run(options: settings.Agent) -> None:
-    """The whole process, until cancelled."""
+    """Run the agent until cancelled."""
     check(options)
     agents: list[Agent] = []
 
@@ -396,5 +396,5 @@ async def run(options: settings.Agent) -> None:
 
 
 def main(options: settings.Agent) -> None:
-    """Blocks until the process is told to stop; raises what ended it otherwise."""
+    """Run until a signal ends the process; raises the error that ends it otherwise."""
     loop.run(lambda: run(options))

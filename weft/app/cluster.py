@@ -1,6 +1,6 @@
-"""Starts the cluster manager: puts its parts together, runs them, ends them in order.
+"""Starts the cluster manager: composes its parts, runs them, and ends them in order.
 
-Only composition: what is decided lives in weft.control.cluster.
+`weft.control.cluster` makes the decisions.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ COMPONENT = "weft-cluster-manager"
 
 
 class Manager:
-    """One term of office: built anew, from the API alone, each time this copy becomes leader."""
+    """One term as leader: built from the API's objects each time this copy becomes leader."""
 
     def __init__(self, client: Client, options: settings.ClusterManager) -> None:
         self._client, self._options = client, options
@@ -102,12 +102,12 @@ class Manager:
 
 
 def primary_of(options: settings.ClusterManager) -> model.Network | None:
-    """The cluster's own network, if weft is to serve it."""
+    """The default network, if weft serves it."""
     return clusternet.parse(options.cluster_subnets, mtu=options.default_mtu)
 
 
 def rules(options: settings.ClusterManager, primary: model.Network | None = None) -> nads.Rules:
-    """What the options ask of definitions; raises InvalidInput for ranges that are none."""
+    """The rules for NADs from the options; raises InvalidInput for invalid ranges."""
     setting = settings.RESERVED_SUBNETS
     own = primary.spec.subnets if primary is not None else ()
     reserved: list[tuple[str, model.Subnet]] = [
@@ -128,7 +128,7 @@ def rules(options: settings.ClusterManager, primary: model.Network | None = None
 
 
 def check(options: settings.ClusterManager) -> None:
-    """Refuses what cannot work, in the setting's own words."""
+    """Refuse invalid settings; errors name the setting."""
     settings.check("weft cluster-manager", settings.CLUSTER_MANAGER, options)
     rules(options, primary_of(options))
 
@@ -136,7 +136,7 @@ def check(options: settings.ClusterManager) -> None:
 async def run(
     options: settings.ClusterManager, on_start: Callable[[Manager], None] = lambda manager: None
 ) -> None:
-    """The whole process, until cancelled."""
+    """Run the cluster manager until cancelled."""
     check(options)
     in_office: list[Manager] = []
     electors: list[lease.Elector] = []
@@ -144,7 +144,7 @@ async def run(
     def not_ready() -> list[str]:
         if in_office:
             return in_office[0].not_ready()
-        # A copy that waits for the lease is ready as long as it could take the lease over.
+        # A copy that waits for the lease is ready while it could take the lease over.
         return [elector.trouble for elector in electors if elector.trouble]
 
     def figures() -> Mapping[str, float]:
@@ -175,5 +175,5 @@ async def run(
 
 
 def main(options: settings.ClusterManager) -> None:
-    """Blocks until the process is told to stop; raises what ended it otherwise."""
+    """Run until a signal ends the process; raises the error that ends it otherwise."""
     loop.run(lambda: run(options))

@@ -14,7 +14,7 @@ from weft.ovsdb import replica
 
 
 class Guards:
-    """Told by the agent of definitions and of what the zone has written."""
+    """The agent calls it when NADs change and when the zone has written rows."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Guards:
         )
 
     def definition_changed(self, *said: state.Definition | None) -> None:
-        """What one definition said before, and says now."""
+        """The old and the new state of a NAD."""
         for name in {each.network.name for each in said if each is not None}:
             self._flows.network_changed(name)
 

@@ -1,6 +1,7 @@
-"""Serves a process's probes and metrics by HTTP.
+"""Serves a process's probes and metrics over HTTP.
 
-/healthz, /readyz and /metrics over TCP or a unix socket; read only, no names of objects.
+The paths are /healthz, /readyz and /metrics, over TCP or a unix socket. They are read only and
+name no objects in metrics.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ Reasons = Callable[[], list[str]]
 
 
 def render_figures(figures: Mapping[str, float]) -> str:
-    """Prometheus text: a gauge a line, names prefixed with weft_."""
+    """Prometheus text format: one gauge a line, with the prefix weft_."""
     lines = []
     for name, value in sorted(figures.items()):
         lines += [f"# TYPE weft_{name} gauge", f"weft_{name} {value:g}"]
@@ -39,7 +40,7 @@ def process_figures(started: float) -> dict[str, float]:
 
 
 async def serve(address: str, not_ready: Reasons, figures: Figures) -> None:
-    """Answers until cancelled. `not_ready` gives why work should not come yet; empty: it may."""
+    """Serve until cancelled. `not_ready` returns the reasons why work must wait; empty: ready."""
     started = time.monotonic()
 
     async def healthz(_: web.Request) -> web.Response:
@@ -85,7 +86,7 @@ def _site(runner: web.AppRunner, address: str) -> web.BaseSite:
 
 
 def _private_socket(path: Path) -> socket.socket:
-    """A listening place that only its owner can open, from its first moment on."""
+    """A listening unix socket that only its owner can open, from the start."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

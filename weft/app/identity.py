@@ -1,6 +1,6 @@
-"""Reads from Open vSwitch which chassis this node is and where its tunnels end, and judges that.
+"""Reads a node's chassis name and tunnel endpoints from Open vSwitch, and checks them.
 
-The administrator of the node decides it (ADR 0082).
+The node's administrator sets them (ADR 0082).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ TUNNEL = "geneve"
 
 
 def said(ids: Mapping[str, rows.Atom], key: str) -> str:
-    """What a key says, as ovn-controller(8) reads it: one for this chassis alone counts more."""
+    """The value of a key, as ovn-controller(8) reads it: one for this chassis takes precedence."""
     return str(ids.get(f"{key}-{ids.get('system-id', '')}", ids.get(key, "")))
 
 
 def own_info(node: str, columns: rows.Columns) -> model.NodeInfo:
-    """This node's chassis and endpoints, as the Open_vSwitch row says them so far."""
+    """The chassis and endpoints in the Open_vSwitch row; fields that it lacks are empty."""
     ids = port.external_ids(columns)
     return model.NodeInfo(
         name=node,
@@ -36,16 +36,16 @@ def _listed(text: str) -> tuple[str, ...]:
 
 
 def is_whole(own: model.NodeInfo) -> bool:
-    """Whether the switch was told all that a chassis needs."""
+    """Whether the row has all that a chassis needs."""
     return bool(own.chassis and own.encap_ips)
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What the settings of a node's Open vSwitch must agree with.
+    """The values that a node's Open vSwitch settings must keep.
 
-    `remote` is `ovn-remote` as it was when the agent started, empty where nothing was said;
-    `physical_network` that of the node's gateway, empty where it has none.
+    `remote` is `ovn-remote` as it was when the agent started, empty if it was not set;
+    `physical_network` is that of the node's gateway, empty without a gateway.
     """
 
     node: str
@@ -55,7 +55,7 @@ class Needs:
 
 
 def needs(node: str, ovs: replica.Replica, physical_network: str) -> Needs:
-    """Those of an agent that starts now."""
+    """The needs of an agent that starts now."""
     found = ovs.get("Open_vSwitch", "")
     ids = port.external_ids(found[1]) if found is not None else {}
     return Needs(node, said(ids, "ovn-remote"), physical_network)
@@ -89,7 +89,7 @@ def _faults(needed: Needs, ids: Mapping[str, rows.Atom]) -> Iterator[str]:
 
 
 async def await_own(ovs: replica.Replica, node: str) -> model.NodeInfo:
-    """Waits until the switch was told its chassis and endpoint."""
+    """Wait until Open vSwitch has a chassis name and a tunnel endpoint."""
 
     def told(columns: rows.Columns | None) -> bool:
         return columns is not None and is_whole(own_info(node, columns))
@@ -102,6 +102,6 @@ async def await_own(ovs: replica.Replica, node: str) -> model.NodeInfo:
 
 
 def check_own(own: model.NodeInfo) -> None:
-    """Refuses an identity that no port can be bound to."""
+    """Refuse a chassis name that no port can be bound to."""
     subject = f"Open vSwitch of node {own.name}"
     nodeinfo.check_chassis(subject, "external_ids:system-id", own.chassis)

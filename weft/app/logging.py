@@ -1,7 +1,7 @@
 """Writes a process's log to stderr, one entry a line, as text or JSON.
 
-Set up once, by the process; every other module only calls `logging.getLogger(__name__)`. Log
-calls name objects and errors, never tokens, keys or whole manifests: there is no filter to rely on.
+The process sets it up once; other modules only call `logging.getLogger(__name__)`. Log calls name
+objects and errors, never tokens, keys or whole manifests: nothing filters them afterwards.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Json(logging.Formatter):
 
 
 class Text(logging.Formatter):
-    """time LEVEL logger: message; a trace, where there is one, follows on its own lines."""
+    """time LEVEL logger: message; a traceback follows on lines of its own."""
 
     default_msec_format = "%s.%03d"
 

@@ -1,7 +1,7 @@
 """Declares the settings of weft's processes: flags, environment variables, defaults.
 
-One record for each setting: name, default, help, flag and environment variable. Command line,
-documentation and tests read these records; nobody else writes a flag's name or default.
+A setting is one record: name, default, help, flag and environment variable. The command line, the
+reference and tests read these records; no other module has a flag's name or default.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ T = TypeVar("T", str, int, bool)
 
 @dataclass(frozen=True, slots=True)
 class Setting(Generic[T]):
-    """`name` as in code; flag and environment variable follow from it.
+    """`name` is the name in code; flag and environment variable derive from it.
 
-    A number is from `least` to `most`, where they are given, and a text one of the `choices`.
+    A number must lie between `least` and `most` if they are given, a text must be one of `choices`.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Setting(Generic[T]):
         return "WEFT_" + self.name.upper()
 
     def objection(self, value: T) -> str:
-        """The rule that a value breaks, empty if it breaks none."""
+        """The rule that a value breaks; empty if it is valid."""
         if self.choices and value not in self.choices:
             return f"must be one of {', '.join(self.choices)}"
         if isinstance(value, int) and self.least is not None:
@@ -60,18 +60,18 @@ KUBECONFIG = Setting(
     "Kubeconfig file of the cluster. Without it: the service account of the pod this runs in.",
     "FILE",
 )
-LOG_LEVEL = Setting("log_level", "info", "Lowest severity that is logged.", "LEVEL")
-LOG_FORMAT = Setting("log_format", "text", "How a log line looks: text or json.", "FORMAT")
+LOG_LEVEL = Setting("log_level", "info", "Lowest severity to log.", "LEVEL")
+LOG_FORMAT = Setting("log_format", "text", "Format of the log: text or json.", "FORMAT")
 HEALTH = Setting(
     "health",
     "",
-    "Where /healthz, /readyz and /metrics are served: HOST:PORT or unix:PATH. Empty: nowhere.",
+    "Address that serves /healthz, /readyz and /metrics: HOST:PORT or unix:PATH. Empty: none.",
     "ADDRESS",
 )
 DEFAULT_MTU = Setting(
     "default_mtu",
     1400,
-    "MTU of a network whose definition does not name one.",
+    "MTU of a network whose NetworkAttachmentDefinition has none.",
     "BYTES",
     least=netconf.MIN_MTU,
     most=netconf.MAX_MTU,
@@ -79,7 +79,7 @@ DEFAULT_MTU = Setting(
 UNDERLAY_MTU = Setting(
     "underlay_mtu",
     1500,
-    "MTU of the network between the nodes; a larger overlay MTU is warned of. 0: do not check.",
+    "MTU of the network between the nodes; a larger overlay MTU causes a warning. 0: no check.",
     "BYTES",
     least=0,
     most=netconf.MAX_MTU,
@@ -87,79 +87,79 @@ UNDERLAY_MTU = Setting(
 CLUSTER_SUBNETS = Setting(
     "cluster_subnets",
     "",
-    "Subnets of the cluster's own network with the length of a node's part, such as "
-    "10.128.0.0/14/23. Empty: another plugin is the primary network.",
+    "Subnets of the default network with the prefix length of a node subnet, such as "
+    "10.128.0.0/14/23. Empty: another plugin serves the primary network.",
     "SUBNETS",
 )
 RESERVED_SUBNETS = Setting(
     "reserved_subnets",
     "",
-    "Ranges that no overlay may overlap, as a comma list: the cluster's pods, services and nodes.",
+    "Ranges that no overlay may overlap, comma-separated: the cluster's pods, services and nodes.",
     "CIDRS",
 )
 GLOBAL_NAMESPACES_MEAN = (
-    "Namespaces beside default, as a comma list, whose networks everybody may use unless the "
-    "definition says otherwise. Let only administrators write there."
+    "Namespaces beside default, comma-separated, whose networks all namespaces may use unless the "
+    "NetworkAttachmentDefinition limits them. Only administrators may have write access there."
 )
 GLOBAL_NAMESPACES = Setting(
     "global_namespaces",
     "",
-    f"{GLOBAL_NAMESPACES_MEAN} Set it alike for the cluster manager and all agents.",
+    f"{GLOBAL_NAMESPACES_MEAN} Use the same value for the cluster manager and all agents.",
     "NAMESPACES",
 )
 LEADER_ELECT = Setting(
-    "leader_elect", False, "Act only while holding the lease, so that several copies may run."
+    "leader_elect", False, "Act only while holding the lease, so that several copies can run."
 )
 LEASE_NAME = Setting("lease_name", "weft-cluster-manager", "Name of the lease.", "NAME")
 LEASE_NAMESPACE = Setting(
     "lease_namespace",
     "",
-    "Namespace of the lease and the keys; let no tenant write there. Empty: the kubeconfig's.",
+    "Namespace of the lease and the keys; no tenant may write there. Empty: the kubeconfig's.",
     "NAMESPACE",
 )
 KEYS_NAMESPACE = Setting(
     "keys_namespace",
     "",
-    "Namespace of the ConfigMap with the cluster manager's public keys: that of its lease. Empty: "
-    "the kubeconfig's.",
+    "Namespace of the ConfigMap with the cluster manager's public keys: that of its lease. "
+    "Empty: the kubeconfig's.",
     "NAMESPACE",
 )
-WORKERS = Setting("workers", 64, "Pods that are annotated at the same time.", "COUNT", least=1)
+WORKERS = Setting("workers", 64, "Pods to annotate at the same time.", "COUNT", least=1)
 NODE = Setting("node", "", "Name of the Node object that this agent serves.", "NAME")
 OVS = Setting(
-    "ovs", "unix:/run/openvswitch/db.sock", "Open vSwitch's database on this node.", "ADDRESS"
+    "ovs", "unix:/run/openvswitch/db.sock", "Open vSwitch database of this node.", "ADDRESS"
 )
 NB = Setting(
-    "nb", "unix:/run/ovn/ovnnb_db.sock", "The Northbound database of this node's zone.", "ADDRESS"
+    "nb", "unix:/run/ovn/ovnnb_db.sock", "Northbound database of this node's zone.", "ADDRESS"
 )
 SB = Setting(
-    "sb", "unix:/run/ovn/ovnsb_db.sock", "The Southbound database of this node's zone.", "ADDRESS"
+    "sb", "unix:/run/ovn/ovnsb_db.sock", "Southbound database of this node's zone.", "ADDRESS"
 )
 OVSDB_PROBE = Setting(
     "ovsdb_probe",
     5,
-    "Seconds of silence after which the agent asks a database server for an echo; after as many "
-    "more without an answer it connects again. 0: never.",
+    "Seconds of silence before the agent sends a database server an echo request; after as many "
+    "more without a reply it reconnects. 0: never.",
     "SECONDS",
     least=0,
 )
 CNI_SOCKET = Setting(
     "cni_socket",
     "/run/weft/cni.sock",
-    "Socket on which the agent listens for the CNI plugin.",
+    "Socket on which the agent serves the CNI plugin.",
     "PATH",
 )
 NIC_KIND = Setting(
     "nic_kind",
     "internal",
-    "What a pod's interface is made of: internal (an OVS port moved into the pod) or veth.",
+    "Device of a pod's interface: internal (an OVS port moved into the pod) or veth.",
     "KIND",
     choices=tuple(plan.Kind),
 )
 REMOTE_PORTS = Setting(
     "remote_ports",
     "plain",
-    "How a pod of another node is written to the zone: plain (incremental) or remote.",
+    "Type of ports in other zones: plain (incremental) or remote.",
     "KIND",
     choices=tuple(ports.RemotePorts),
 )
@@ -167,26 +167,26 @@ GATEWAY_ADDRESS = Setting(
     "gateway_address",
     "",
     "Addresses of this node's gateway router on the physical network, each with its prefix "
-    "length. Empty: pods have no way out of the cluster.",
+    "length. Empty: pods cannot reach addresses outside the cluster.",
     "ADDRESSES",
 )
 GATEWAY_NEXT_HOP = Setting(
     "gateway_next_hop",
     "",
-    "Routers of the physical network through which the gateway reaches what is not on it.",
+    "Routers on the physical network, the next hops of the gateway's default routes.",
     "ADDRESSES",
 )
 PHYSICAL_NETWORK = Setting(
     "physical_network",
     "physnet",
-    "The gateway's physical network, by its name in Open vSwitch's ovn-bridge-mappings.",
+    "Physical network of the gateway: a name in Open vSwitch's ovn-bridge-mappings.",
     "NAME",
 )
 ACL_LOG = Setting(
     "acl_log",
     "/var/log/ovn/ovn-controller.log",
-    "Log of this node's ovn-controller, read for what policies in audit mode would have dropped. "
-    "Empty: it is not read.",
+    "Log of this node's ovn-controller, in which the agent finds what audited policies would drop. "
+    "Empty: none.",
     "PATH",
 )
 
@@ -209,7 +209,7 @@ CLUSTER_MANAGER: tuple[Setting[str] | Setting[int] | Setting[bool], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class ClusterManager:
-    """What the cluster manager was told; defaults are those of the records above."""
+    """The cluster manager's settings; the records above have the defaults."""
 
     kubeconfig: str = KUBECONFIG.default
     log_level: str = LOG_LEVEL.default
@@ -252,7 +252,7 @@ AGENT: tuple[Setting[str] | Setting[int], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """What the node agent was told; defaults are those of the records above."""
+    """The node agent's settings; the records above have the defaults."""
 
     node: str = NODE.default
     kubeconfig: str = KUBECONFIG.default
@@ -277,7 +277,7 @@ class Agent:
 
 
 def namespaces(process: str, text: str) -> frozenset[str]:
-    """The global namespaces that an option names, and those that are always global."""
+    """The global namespaces in an option, and those that are always global."""
     named = {each.strip() for each in text.split(",") if each.strip()}
     for name in sorted(named):
         if not netconf.NAMESPACE.fullmatch(name):
@@ -287,7 +287,7 @@ def namespaces(process: str, text: str) -> frozenset[str]:
 
 
 def check(process: str, known: Iterable[Setting[Any]], options: object) -> None:
-    """Refuses the first of `options` that its record does not allow."""
+    """Refuse the first of `options` that its record does not allow."""
     for setting in known:
         value = getattr(options, setting.name)
         rule = setting.objection(value)

@@ -1,8 +1,7 @@
-"""How the plugin gets into the folder that a container runtime looks into.
+"""Installs the CNI plugin into the folder that a container runtime searches.
 
-The question answered here: which files, under which names, started by which interpreter? The
-plugin is one file of Python without imports beyond the interpreter's own, so an install is a
-copy with a first line, replaced atomically: a call that runs meanwhile meets the old or the new.
+The plugin is one Python file without imports beyond the standard library, so an install is a copy
+with an interpreter line. It replaces the file atomically: a call meanwhile runs the old or the new.
 """
 
 from __future__ import annotations
@@ -12,9 +11,9 @@ import sys
 from pathlib import Path
 
 NAMES = ("weft-cni", "ovn-k8s-cni-overlay")
-# -I -S -E in the one argument that a `#!` line may carry: no site, no user paths, no environment.
+# -I -S -E as the one argument that a `#!` line may have: no site, user paths or environment.
 FLAGS = "-ISE"
-# Linux reads no more than this of a first line.
+# Linux reads at most this many bytes of the first line (execve(2)).
 MAX_FIRST_LINE = 255
 
 
@@ -31,7 +30,7 @@ def render(interpreter: str) -> str:
 
 
 def install(folder: Path, *, interpreter: str = "", names: tuple[str, ...] = NAMES) -> list[Path]:
-    """Write the plugin under each of its names; what is there already is replaced."""
+    """Write the plugin under each of its names, replacing older ones; returns the paths."""
     text = render(interpreter or os.path.realpath(sys.executable))
     folder.mkdir(parents=True, exist_ok=True)
     made = []

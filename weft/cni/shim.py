@@ -1,11 +1,9 @@
-"""The CNI plugin that a container runtime executes: standard input to the node agent and back.
+"""The CNI plugin that a container runtime executes: it passes a call to the node agent and back.
 
-The question answered here: how does one CNI call reach the agent, and what does the runtime
-read when it cannot? Nothing of CNI's meaning may live here: the agent answers. A runtime starts
-this file for every call of every pod, so it pays for each import: only modules built into the
-interpreter, and `json` on the two paths that work without an agent. It imports nothing of weft,
-for it is installed as one file (`weft.cni.install`); `weft.cni.wire` is the other end of its
-messages.
+It knows nothing of CNI but the answers that work without an agent. A runtime starts this file for
+every call of every pod, so each import costs: it uses only modules built into the interpreter, and
+`json` on the two paths without an agent. It imports nothing of weft, because it is installed as one
+file (`weft.cni.install`); `weft.cni.wire` is the agent's side of its messages.
 """
 
 import sys
@@ -18,12 +16,12 @@ VERSIONS = ("0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
 MAX_REQUEST = 4 << 20
 TRY_LATER = 11
 UNAVAILABLE = 50
-# struct timeval: an agent that takes no bytes for this long is stuck.
+# struct timeval: an agent that accepts no bytes for this long hangs.
 SEND_TIMEOUT = (10).to_bytes(8, sys.byteorder) + bytes(8)
 
 
 def read_all(fd: int) -> bytes:
-    """Standard input to its end, or as much as the agent would ever accept."""
+    """Standard input to its end, or as many bytes as the agent accepts."""
     chunks = []
     size = 0
     while size <= MAX_REQUEST:
@@ -41,7 +39,7 @@ def write_all(fd: int, data: bytes) -> None:
 
 
 def frame_request(env: dict[bytes, bytes], config: bytes) -> bytes:
-    """One line with both lengths, the CNI variables as NUL-ended pairs, the configuration."""
+    """One line with both lengths, the CNI variables as NUL-terminated pairs, the configuration."""
     pairs = b"".join(
         key + b"=" + value + b"\0" for key, value in env.items() if key.startswith(b"CNI_")
     )
@@ -49,14 +47,14 @@ def frame_request(env: dict[bytes, bytes], config: bytes) -> bytes:
 
 
 def exchange(path: bytes, request: bytes) -> tuple[int, bytes]:
-    """The agent's exit status and output; OSError when there is no whole answer."""
+    """The agent's exit status and output; raises OSError without a complete answer."""
     sock = socket(AF_UNIX, SOCK_STREAM)
     sock.setsockopt(SOL_SOCKET, SO_SNDTIMEO, SEND_TIMEOUT)
     sock.connect(path)
     try:
         sock.sendall(request)
     except BrokenPipeError:
-        # The agent refuses a request before it has read the whole: its answer says why.
+        # The agent can refuse a request before it has read all of it: its answer has the reason.
         pass
     chunks = []
     while chunk := sock.recv(65536):
@@ -79,7 +77,7 @@ def config_version(config: bytes) -> str:
 
 
 def answer_version(config: bytes) -> bytes:
-    """VERSION needs no agent: installers ask for it before there is one."""
+    """VERSION needs no agent: installers call it before there is one."""
     import json
 
     answer = {"cniVersion": config_version(config), "supportedVersions": VERSIONS}
@@ -119,5 +117,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    # Nothing to flush or finalise: leaving at once saves the interpreter's own teardown.
+    # Exit without the interpreter's teardown: there is nothing to flush.
     _exit(main())

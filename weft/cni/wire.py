@@ -1,8 +1,7 @@
-"""The messages between the CNI plugin and the node agent, as the agent reads and writes them.
+"""The messages between the CNI plugin and the node agent, on the agent's side.
 
-The question answered here: which bytes cross the agent's socket? `weft.cni.shim` frames the
-other direction by itself because it is installed as a single file; tests hold the two together.
-No socket and no CNI meaning may live here.
+`weft.cni.shim` frames the other direction itself, because it is installed as a single file; tests
+check that both agree. No socket and no CNI semantics here.
 
 Request: ``weft-cni 1 <bytes of env> <bytes of config>\\n``, then the CNI variables as
 ``NAME=value\\0`` pairs, then what the runtime wrote to standard input. Reply: ``<exit status>
@@ -18,11 +17,11 @@ MAX_CONFIG = 4 << 20
 
 
 class Malformed(Exception):
-    """The peer does not speak this protocol, or wants more than the agent takes."""
+    """The peer does not speak this protocol, or exceeds the agent's limits."""
 
 
 class Head(NamedTuple):
-    """The sizes that a request's first line announces."""
+    """The sizes in a request's first line."""
 
     env: int
     config: int
@@ -47,7 +46,7 @@ def parse_head(line: bytes) -> Head:
 
 
 def parse_env(data: bytes) -> dict[str, str]:
-    """The CNI variables; bytes that are not UTF-8 survive as replacement characters."""
+    """The CNI variables; bytes that are not UTF-8 become replacement characters."""
     pairs = (pair.partition(b"=") for pair in data.split(b"\0") if pair)
     return {key.decode(errors="replace"): value.decode(errors="replace") for key, _, value in pairs}
 

@@ -1,6 +1,6 @@
-"""Keeps in a file, beyond the end of a process, how far another file was read.
+"""Keeps in a file how far another file was read, for the next process.
 
-A mark is a convenience: where it cannot be read or written, the next process begins anew.
+If the checkpoint cannot be read or written, the next process starts without it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Checkpoint:
         self._written: Place | None = None
 
     def read(self) -> Place | None:
-        """None if nothing is kept that makes sense."""
+        """The place in the file; None if it has none or is invalid."""
         try:
             numbers = json.loads(self._path.read_bytes())
         except (OSError, ValueError):
@@ -33,7 +33,7 @@ class Checkpoint:
         return Place(*numbers)
 
     def write(self, place: Place) -> None:
-        """At once or not at all, so that a reader never sees half of it."""
+        """Write atomically: a reader never sees half of it."""
         if place == self._written:
             return
         new = self._path.with_name(self._path.name + ".new")

@@ -1,4 +1,4 @@
-"""Writes a file for all its readers at once, and reads one where others may put things."""
+"""Writes files atomically, and opens files safely in folders that others write to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def put(path: Path, data: bytes) -> None:
-    """Who reads finds the old contents or the new ones, whole; its owner alone may read it."""
+    """Replace a file atomically; only its owner may read it."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
     try:
@@ -22,7 +22,7 @@ def put(path: Path, data: bytes) -> None:
 
 
 def plain(path: str, flags: int) -> int:
-    """For `open(…, opener=plain)`: a regular file at this very place, not what a link leads to."""
+    """An opener for `open(…, opener=plain)`: only a regular file, and no symbolic link."""
     handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)

@@ -1,7 +1,6 @@
-"""Watches files by inotify(7), in asyncio's loop or another.
+"""Watches files with inotify(7), in asyncio's loop or another.
 
-One descriptor, of which a user may have few. What a change means to whoever watches is not known
-here.
+It needs one descriptor for all files: a user may have few. The caller interprets the changes.
 """
 
 from __future__ import annotations
@@ -14,16 +13,16 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
-MODIFIED, TOUCHED, GONE = 0x2, 0x4, 0x400  # IN_MODIFY, IN_ATTRIB, IN_DELETE_SELF: of a file
+MODIFIED, TOUCHED, GONE = 0x2, 0x4, 0x400  # IN_MODIFY, IN_ATTRIB, IN_DELETE_SELF: on a file
 CAME = 0x100 | 0x80  # IN_CREATE, IN_MOVED_TO: in a folder
 WENT = 0x200 | 0x40  # IN_DELETE, IN_MOVED_FROM
 
-_EVENT = struct.Struct("iIII")  # watch, mask, cookie, length of the name that follows
+_EVENT = struct.Struct("iIII")  # watch, mask, cookie, length of the name after it
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Watches:
-    """One descriptor's watches; raises OSError where the kernel refuses one."""
+    """The watches of one descriptor; raises OSError if the kernel refuses one."""
 
     def __init__(self) -> None:
         self._descriptor = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -34,21 +33,21 @@ class Watches:
         return int(self._descriptor)
 
     def add(self, path: Path | str, mask: int) -> int:
-        """The number of the watch, the same one for what is watched already."""
+        """The number of the watch; a path that is watched already keeps its number."""
         watch: int = _libc.inotify_add_watch(self._descriptor, os.fsencode(path), mask)
         if watch < 0:
             raise _refusal(f"{path} cannot be watched")
         return watch
 
     def remove(self, watch: int) -> None:
-        """It has gone by itself where nobody has the file open any more."""
+        """Remove a watch; the kernel may have removed it already, with the file."""
         _libc.inotify_rm_watch(self._descriptor, watch)
 
     def close(self) -> None:
         os.close(self._descriptor)
 
     def news(self) -> list[tuple[int, str]]:
-        """Which watches have seen a change, and of what in a folder; does not wait for one."""
+        """(watch, name in the folder) for each change since the last call; does not block."""
         found, data = [], b""
         with contextlib.suppress(BlockingIOError):
             data = os.read(self._descriptor, 1 << 16)
@@ -61,7 +60,7 @@ class Watches:
 
 
 class Inotify(Watches):
-    """Calls `changed` after any change of what was added, in the running loop."""
+    """Calls `changed` in the running loop after a change of any watched file."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
         super().__init__()

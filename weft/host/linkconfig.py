@@ -1,8 +1,7 @@
-"""Takes the addresses and routes of one device and gives them to another.
+"""Copies the configuration of one device to another: addresses, routes and settings.
 
-The question answered here: what must be read from an interface whose port is dead, so that a new
-one in its place makes no difference to the pod, whatever the pod did with it since? Works in the
-network namespace of its thread, like `weft.host.netlink`.
+When a pod's port is dead, weft replaces its device; the pod must not notice, whatever it has
+configured itself. Works in the network namespace of its thread, like `weft.host.netlink`.
 """
 
 from __future__ import annotations
@@ -46,9 +45,9 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Everything about a device but its index; `master` is the bridge that it belongs to.
+    """A device's configuration without its index; `master` is its bridge.
 
-    `connected`: it has a carrier, so somebody holds its other end.
+    `connected`: it has a carrier, so the other end is alive.
     """
 
     name: str
@@ -63,7 +62,7 @@ class Device:
 
 
 def capture(name: str) -> Device | None:
-    """The device as it is; None if there is none."""
+    """The configuration of a device; None if there is no such device."""
     with netlink.opened(f"device {name}") as route:
         index = netlink.find(route, name)
         if not index:
@@ -83,7 +82,7 @@ def capture(name: str) -> Device | None:
 
 
 def _addresses(route: Any, index: int) -> list[tuple[int, str, int]]:
-    """Those that the kernel does not make by itself from the MAC."""
+    """The addresses that the kernel does not derive from the MAC by itself."""
     found = []
     for entry in route.get_addr(index=index):
         address = entry.get_attr("IFA_LOCAL") or entry.get_attr("IFA_ADDRESS")
@@ -120,7 +119,7 @@ def _settings(name: str) -> list[tuple[str, str]]:
 
 
 def restore(device: Device) -> None:
-    """Give the device that has this name now what was captured."""
+    """Configure the device that now has this name as it was captured."""
     for path, value in device.settings:
         netlink.set_sysctl(path, value, optional=True)
     with netlink.opened(f"device {device.name}") as route:

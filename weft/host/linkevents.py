@@ -1,4 +1,4 @@
-"""Events of the links in one network namespace, as a socket that becomes readable."""
+"""Link events in one network namespace, as a socket that becomes readable."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from weft.host import netns
 _RTMGRP_LINK = 1  # rtnetlink(7)
 _RTM_NEWLINK, _RTM_DELLINK = 16, 17
 _IFF_UP = 0x1
-_AT_ONCE = 256  # datagrams; a pod may make any number
+_AT_ONCE = 256  # datagrams in one call; a pod can cause any number
 _LARGEST = 1 << 16
-# nlmsghdr's length and type; then of ifinfomsg the index and flags.
+# Length and type from nlmsghdr, then index and flags from ifinfomsg.
 _MESSAGE = struct.Struct("=IH10x4xiI4x")
 
 
 def opened(namespace: str) -> socket.socket:
-    """Call it in a worker thread. The socket keeps the namespace alive until it is closed."""
+    """A socket that keeps the namespace alive until it is closed; call it in a worker thread."""
     with netns.entered(namespace):
         kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         events = socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
@@ -32,9 +32,9 @@ def opened(namespace: str) -> socket.socket:
 
 
 def downs(events: socket.socket) -> Iterator[int]:
-    """Indexes of links that were down, or went, since the last call; 0 when some news was lost.
+    """Indexes of links that went down or disappeared since the last call; 0 if events were lost.
 
-    Reads a bounded number of messages (rtnetlink(7), struct nlmsghdr and ifinfomsg).
+    It reads a bounded number of messages (rtnetlink(7), struct nlmsghdr and ifinfomsg).
     """
     for _ in range(_AT_ONCE):
         try:
@@ -42,7 +42,7 @@ def downs(events: socket.socket) -> Iterator[int]:
         except BlockingIOError:
             return
         except OSError as error:
-            if error.errno != errno.ENOBUFS:  # more came than the socket holds
+            if error.errno != errno.ENOBUFS:  # the socket's buffer overflowed
                 raise
             yield 0
             continue

@@ -1,8 +1,7 @@
-"""Devices, addresses, routes and sysctls, through netlink: the only use of pyroute2.
+"""Configures devices, addresses, routes and sysctls by netlink; the only user of pyroute2.
 
-The question answered here: how does the kernel come to hold the interface that
-`weft.nic.plan` describes? Every function works in the network namespace of its thread (see
-`weft.host.netns`) and blocks for well under a millisecond per request.
+Every function works in the network namespace of its thread (see `weft.host.netns`) and blocks for
+well under a millisecond per request.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ def opened(what: str) -> Iterator[Any]:
 
 
 def find(route: Any, name: str) -> int:
-    """The index of a device, 0 if there is none."""
+    """The index of a device; 0 if there is no such device."""
     found = route.link_lookup(ifname=name)
     return int(found[0]) if found else 0
 
@@ -93,7 +92,7 @@ def _destinations(route: Any, index: int) -> Iterator[str]:
 
 
 def make_veth(device: str, peer: str, namespace: int, *, mtu: int, mac: str) -> None:
-    """A pair: `device` here and up, `peer` in the namespace of the descriptor, down."""
+    """A veth pair: `device` here, up; `peer` in the namespace of the descriptor, down."""
     with opened(f"veth {device}") as route:
         route.link(
             "add",
@@ -111,7 +110,7 @@ def make_veth(device: str, peer: str, namespace: int, *, mtu: int, mac: str) -> 
 
 
 def move(device: str, namespace: int, name: str) -> None:
-    """Give a device to another namespace under another name, in one request."""
+    """Move a device to another namespace and rename it, in one request."""
     with opened(f"device {device}") as route:
         index = find(route, device)
         if not index:
@@ -126,7 +125,7 @@ def set_up(device: str) -> None:
 
 
 def remove(device: str) -> bool:
-    """Whether there was one to remove."""
+    """Delete a device; False if there was none."""
     with opened(f"device {device}") as route:
         index = find(route, device)
         if not index:
@@ -137,7 +136,7 @@ def remove(device: str) -> bool:
 
 
 def veths() -> list[str]:
-    """The names of this namespace's ends of pairs."""
+    """The names of the veth devices in this namespace."""
     with opened("links") as route:
         return [
             str(link.get_attr("IFLA_IFNAME"))
@@ -148,9 +147,9 @@ def veths() -> list[str]:
 
 
 def join(name: str, bridge: str, *, mtu: int) -> bool:
-    """Make the device a port of `bridge`, up and without an address; False if there is no bridge.
+    """Make the device a port of `bridge`, up and without addresses; False if there is no bridge.
 
-    It keeps the MAC that it has: the one that it stands for is behind the bridge.
+    It keeps its MAC: the guest with that MAC is behind the bridge.
     """
     with opened(f"device {name}") as route:
         master = find(route, bridge)
@@ -169,9 +168,9 @@ def configure(
     addresses: Sequence[Interface] = (),
     sysctls: Sequence[tuple[str, str, bool]] = (),
 ) -> None:
-    """Bring a device of this namespace to what is wanted, and up.
+    """Configure a device of this namespace, and set it up.
 
-    Kernel settings come first: the link-local address is made when the device comes up.
+    Sysctls come first: the kernel adds the link-local address when the device comes up.
     """
     with opened(f"device {name}") as route:
         index = find(route, name)
@@ -204,7 +203,7 @@ def _add_address(route: Any, index: int, address: Interface) -> None:
 
 
 def set_sysctl(path: str, value: str, *, optional: bool = False) -> None:
-    """Write below /proc/sys of this thread's namespace."""
+    """Write a file below /proc/sys, for this thread's namespace."""
     try:
         Path("/proc/sys", path).write_text(value)
     except OSError as error:

@@ -1,8 +1,7 @@
-"""Network namespaces: entering, making, naming and removing them.
+"""Enters, creates, names and removes network namespaces.
 
-The question answered here: how does code run inside another network namespace of this machine?
-A namespace belongs to a thread, so work goes to a worker thread that enters, works and returns
-home; the event loop's own thread never moves. Devices and addresses are `weft.host.netlink`'s.
+A namespace belongs to a thread: a worker thread enters it, works, and returns to its own; the
+event loop's thread never moves. Devices and addresses are in `weft.host.netlink`.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ T = TypeVar("T")
 
 
 class Gone(errors.WeftError):
-    """The namespace is not there (any more)."""
+    """The namespace does not exist (any more)."""
 
 
 def _call(name: str, *arguments: object) -> None:
@@ -53,7 +52,7 @@ def opened(path: str) -> Iterator[int]:
 
 @contextlib.contextmanager
 def entered(path: str) -> Iterator[None]:
-    """This thread is inside the namespace at `path` until the block ends."""
+    """This thread is in the namespace at `path` until the block ends."""
     home = os.open(_HOME, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with opened(path) as target:
@@ -71,7 +70,7 @@ def entered(path: str) -> Iterator[None]:
 
 
 async def run_inside(path: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call `work` in a thread inside the namespace; it runs to its end even if cancelled."""
+    """Call `work` in a thread in the namespace; it runs to its end even if cancelled."""
 
     def enter() -> T:
         with entered(path):
@@ -81,7 +80,7 @@ async def run_inside(path: str, work: Callable[P, T], *args: P.args, **kwargs: P
 
 
 def identity(path: str) -> tuple[int, int] | None:
-    """(device, inode) that tells namespaces apart, None if there is nothing at `path`."""
+    """(device, inode), which identifies a namespace; None if nothing is at `path`."""
     try:
         status = os.stat(path)
     except OSError:
@@ -90,7 +89,7 @@ def identity(path: str) -> tuple[int, int] | None:
 
 
 def bind(source: str, path: Path) -> None:
-    """Give the namespace of `source` (below /proc) a name that keeps it alive."""
+    """Bind-mount the namespace at `source` (below /proc) to `path`, which keeps it alive."""
     path.touch(mode=0o600)
     try:
         _call("mount", source.encode(), str(path).encode(), b"none", _MS_BIND, None)
@@ -100,14 +99,14 @@ def bind(source: str, path: Path) -> None:
 
 
 def unbind(path: Path) -> None:
-    """Drop the name; the namespace ends with its last process. Nothing there is fine."""
+    """Remove the mount; the namespace ends with its last process. A missing one is no error."""
     with contextlib.suppress(OSError):
         _call("umount2", str(path).encode(), _MNT_DETACH)
     path.unlink(missing_ok=True)
 
 
 def make(path: Path) -> None:
-    """A new, empty namespace under this name (blocking: it takes a thread that then ends)."""
+    """Create an empty namespace at this path; it blocks, in a thread that ends afterwards."""
     failure: list[OSError] = []
 
     def work() -> None:

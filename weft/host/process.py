@@ -1,7 +1,7 @@
 """Starts and ends programs: the only place that does.
 
-The question answered here: how does a program run, end in time, and fail in words? Arguments
-are lists, never a shell's line; every process belongs to a scope that ends it.
+No other module starts a process. Arguments are lists, never shell commands; every process belongs
+to a scope that ends it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SHOWN = 600
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """A program's end: `status` is negative for a signal, as everywhere in Python."""
+    """The end of a program: `status` is negative after a signal, as in `subprocess`."""
 
     argv: tuple[str, ...]
     status: int
@@ -32,7 +32,7 @@ class Completed:
 
 
 class Failed(errors.Unavailable):
-    """A program ended with another status than 0, or not in time."""
+    """A program ended with another status than 0, or took too long."""
 
     def __init__(self, argv: Sequence[str], why: str, output: bytes = b"") -> None:
         said = output.decode(errors="replace").strip()[-_SHOWN:]
@@ -52,7 +52,7 @@ async def run(
     timeout: float | None = 60.0,
     check: bool = True,
 ) -> Completed:
-    """Run to the end; killed with all of its group if that takes longer or nobody waits."""
+    """Run a program to its end; after `timeout` seconds or a cancellation its group is killed."""
     async with start(argv, env=env, stdin=bool(data)) as process:
         try:
             async with asyncio.timeout(timeout):
@@ -75,9 +75,9 @@ async def start(
     stderr: int = asyncio.subprocess.PIPE,
     limit: int = LINE,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A process that is ended when the scope is: SIGTERM to its group, then SIGKILL.
+    """A process that ends with the scope: SIGTERM to its group, then SIGKILL.
 
-    `limit` is what one line of its output may be long.
+    `limit` is the longest line of its output, in bytes.
     """
     process = await spawn(argv, env=env, stdin=stdin, stdout=stdout, stderr=stderr, limit=limit)
     try:
@@ -95,7 +95,7 @@ async def spawn(
     stderr: int = asyncio.subprocess.PIPE,
     limit: int = LINE,
 ) -> asyncio.subprocess.Process:
-    """A process that outlives the caller, in a session of its own."""
+    """A process that outlives the caller, in its own session."""
     try:
         return await asyncio.create_subprocess_exec(
             *argv,
@@ -111,7 +111,7 @@ async def spawn(
 
 
 async def end(process: asyncio.subprocess.Process) -> None:
-    """End it if it still runs; returns when it has."""
+    """End the process if it still runs, and wait for it."""
     if process.returncode is not None:
         return
     _signal_group(process.pid, signal.SIGTERM)

@@ -1,7 +1,7 @@
 """Sends and receives whole Ethernet frames on one device.
 
-A packet socket hears nothing but what its filter lets through, decided in the kernel, so that a
-flood on a tenant's network does not wake the process. What a frame means is not known here.
+The kernel filters what a packet socket receives, so a flood on a tenant's network does not wake the
+process. The caller knows what a frame means.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SO_ATTACH_FILTER = 26
 Instruction = tuple[int, int, int, int]
 _LOAD_WORD, _LOAD_HALF, _LOAD_BYTE, _EQUAL, _RETURN = 0x20, 0x28, 0x30, 0x15, 0x06
 _TAKE, _LEAVE = (_RETURN, 0, 0, 0x40000), (_RETURN, 0, 0, 0)
-# Where a frame has its type, and behind an IPv6 header without extensions what follows it.
+# Offsets of a frame's type, and of the header after an IPv6 header without extensions.
 _TYPE, _NEXT, _ICMPV6_TYPE, _UDP_TARGET, _SOURCE_TAIL = 12, 20, 54, 56, 8
 _MOST_INSTRUCTIONS = 4096
 
@@ -28,8 +28,8 @@ def icmpv6_or_udp(
 ) -> tuple[Instruction, ...]:
     """Accepts ICMPv6 of one type and UDP to one port, directly after an IPv6 header.
 
-    From these `sources` (MACs) alone, by their last four bytes: who hears has the last word. More
-    than a program can name are not told apart.
+    With `sources` (MACs) only frames from those, compared by their last four bytes: the receiver
+    must check the whole MAC. If there are more than a program can compare, all sources pass.
     """
     program = [
         (_LOAD_HALF, 0, 0, _TYPE),
@@ -55,9 +55,9 @@ def icmpv6_or_udp(
 
 
 def open(device: str, accept: Iterable[Instruction]) -> socket.socket:
-    """A non-blocking socket on a device of this thread's network namespace; raises OSError.
+    """A non-blocking packet socket on a device of this thread's namespace; raises OSError.
 
-    It is bound to the device only once the filter stands, so nothing slips in before.
+    It is bound to the device after the filter is attached, so no other frame gets in before.
     """
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
     try:
@@ -70,7 +70,7 @@ def open(device: str, accept: Iterable[Instruction]) -> socket.socket:
 
 
 def filter(sock: socket.socket, accept: Iterable[Instruction]) -> None:
-    """From now on the socket hears these; raises OSError, and hears what it heard before."""
+    """Replace the filter; raises OSError, and then the old filter stays."""
     program = b"".join(struct.pack("=HBBI", *each) for each in accept)
     buffer = ctypes.create_string_buffer(program, len(program))
     head = struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer))

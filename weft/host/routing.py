@@ -1,9 +1,9 @@
-"""Sets the routes and rules of a pod's interface: desired minus what the kernel has.
+"""Sets the routes and rules of a pod's interface: those desired, minus those in the kernel.
 
-Several interfaces on one network share its routes. What a pod sends to the network leaves by any of
-them (one route, several next hops); what it sends from one's address leaves by that one (a rule and
-a table of its own for each interface, ip-rule(8)). Each range of a network ends in an `unreachable`
-route: while the links to it are down, its packets do not take the default route out of the cluster.
+Interfaces on one network share its routes: packets to the network leave through any of them (one
+route with several next hops). Packets from the address of one leave through that one (a rule and a
+table for each interface, ip-rule(8)). Each range of a network also has an `unreachable` route:
+while its links are down, packets to it do not take the default route out of the cluster.
 
 Works in the network namespace of its thread, like `weft.host.netlink`.
 """
@@ -22,22 +22,22 @@ from weft import model
 from weft.host import netlink
 
 MAIN_TABLE = 254
-OWN_TABLES = 100  # an interface's own table is this plus its index, as ovn-kubernetes numbers them
-LAST_RESORT = 1 << 30  # a metric greater than any that people choose
+OWN_TABLES = 100  # an interface's table is this plus its index, as in ovn-kubernetes
+LAST_RESORT = 1 << 30  # a metric that is worse than any that people choose
 _UNREACHABLE = 7  # RTN_UNREACHABLE, rtnetlink(7)
 
-_TURNS = tuple(threading.Lock() for _ in range(64))  # one serves many namespaces
+_TURNS = tuple(threading.Lock() for _ in range(64))  # namespaces share these locks
 
-Hop = tuple[str, int]  # gateway ("" for none) and index of the device
+Hop = tuple[str, int]  # gateway ("": none) and index of the device
 
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """What one interface needs beside its addresses.
+    """The routes and rules that one interface needs.
 
     `routes` are pairs of destination and gateway; all gateways of one destination are used.
-    `peers` are the pod's other interfaces on the same network; where there are any, what leaves
-    from one of `sources` leaves by this interface. `ranges` are the network's subnets.
+    `peers` are the pod's other interfaces on the same network; if there are any, packets from
+    `sources` leave through this interface. `ranges` are the network's subnets.
     """
 
     routes: tuple[tuple[str, str], ...] = ()
@@ -48,7 +48,7 @@ class Routing:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One route as it should be; without hops it is `unreachable`."""
+    """One desired route; without next hops it is `unreachable`."""
 
     table: int
     destination: str
@@ -57,26 +57,26 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What is sent from `source` is looked up in `table`."""
+    """Packets from `source` use `table`."""
 
     source: model.Interface
     table: int
 
 
 def ensure(name: str, wanted: Routing) -> bool:
-    """Add what the device of this name lacks; whether that was anything. It must be up."""
+    """Add what the device lacks; False if it lacks nothing. The device must be up."""
     with _turn(), netlink.opened(f"device {name}") as handle:
         index = netlink.find(handle, name)
         return bool(index) and apply(handle, index, wanted)
 
 
 def _turn() -> threading.Lock:
-    """Held from reading a namespace's routes to writing them: two interfaces join one route."""
+    """The lock from reading to writing a namespace's routes: two interfaces change one route."""
     return _TURNS[os.stat("/proc/thread-self/ns/net").st_ino % len(_TURNS)]
 
 
 def apply(handle: Any, index: int, wanted: Routing) -> bool:
-    """Add what the device of this index lacks; whether that was anything."""
+    """Add what the device with this index lacks; False if it lacks nothing."""
     lacking = missing(handle, index, wanted)
     for each in lacking:
         if isinstance(each, Rule):
@@ -87,9 +87,9 @@ def apply(handle: Any, index: int, wanted: Routing) -> bool:
 
 
 def missing(handle: Any, index: int, wanted: Routing) -> list[Route | Rule]:
-    """Routes and rules to write, in an order that the kernel takes.
+    """The missing routes and rules, in an order that the kernel accepts.
 
-    A main route that an interface of another network has already stays as it is.
+    A route in the main table that another network's interface has already stays as it is.
     """
     kernel = _Kernel(handle)
     found: list[Route | Rule] = [
@@ -113,7 +113,7 @@ def missing(handle: Any, index: int, wanted: Routing) -> list[Route | Rule]:
 def _joined(
     kernel: _Kernel, table: int, index: int, routes: Sequence[tuple[str, str]], shared: set[int]
 ) -> list[Route]:
-    """The routes of this table that lack a next hop of ours, with all their next hops."""
+    """The routes of this table that lack a next hop of this interface, with all next hops."""
     found = []
     for destination in dict.fromkeys(destination for destination, _ in routes):
         own = [(gateway, index) for to, gateway in routes if to == destination]
@@ -127,7 +127,7 @@ def _joined(
 
 
 class _Kernel:
-    """What the kernel has, each family read once and only if asked for."""
+    """The kernel's routes and rules, each family read once, on demand."""
 
     def __init__(self, handle: Any) -> None:
         self._handle = handle
@@ -135,7 +135,7 @@ class _Kernel:
         self._rules: dict[int, list[Any]] = {}
 
     def next_hops(self, table: int, destination: str) -> list[Hop]:
-        """Where packets to exactly this destination leave by one table; none without a route."""
+        """The next hops of the route to exactly this destination in a table; empty without one."""
         found: list[Hop] = []
         for entry in self._to(table, destination):
             if entry["type"] == _UNREACHABLE:
@@ -147,11 +147,11 @@ class _Kernel:
         return found
 
     def is_unreachable(self, destination: str) -> bool:
-        """Whether the main table ends this range, should no other route be left."""
+        """Whether the main table has an unreachable route for this range."""
         return any(entry["type"] == _UNREACHABLE for entry in self._to(MAIN_TABLE, destination))
 
     def rule(self, source: model.Interface) -> Rule | None:
-        """The rule for this address, if there is one; the device may have had another index."""
+        """The rule for this address; the device may have had another index when it was made."""
         family = _family(source)
         if family not in self._rules:
             self._rules[family] = list(self._handle.get_rules(family=family))

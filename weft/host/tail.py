@@ -1,7 +1,7 @@
-"""Follows the lines that another process appends to a file, by inotify(7).
+"""Follows the lines that another process appends to a file, with inotify(7).
 
-The file may not be there yet, may be cut short, or be replaced by another, as logs are. What a
-line means is not known here.
+The file may not exist yet, and may be truncated or replaced, as logs are. The caller interprets
+the lines.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from weft import errors
 from weft.host import inotify
 
 _CHUNK = 1 << 16
-_LONGEST = 1 << 20  # of a line; what is longer is none
-_TURN = 500  # lines that are given at once
-MOST_MISSED = 16 << 20  # bytes that are read of what was written since a place
+_LONGEST = 1 << 20  # bytes of a line; longer ones are skipped
+_TURN = 500  # lines between two yields to other tasks
+MOST_MISSED = 16 << 20  # bytes that are read of the lines since a place
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """How far a file was read: which one it was, and how many bytes of it."""
+    """How far a file was read: the file's identity, and the number of bytes."""
 
     device: int
     inode: int
@@ -35,7 +35,7 @@ NOWHERE = Place(0, 0, 0)
 
 
 def end(path: Path) -> Place:
-    """Where nothing of a file is left; of one that is not there, all will be."""
+    """The end of a file; for a missing one, the beginning of the file that appears."""
     try:
         there = os.stat(path)
     except OSError:
@@ -44,9 +44,9 @@ def end(path: Path) -> Place:
 
 
 class Tail:
-    """The lines of a file since a place, and of one that comes later all.
+    """The lines of a file after a place, and all lines of a file that replaces it.
 
-    `place` is behind the line that was given last.
+    `place` is after the last line that was yielded.
     """
 
     def __init__(self, path: Path, since: Place) -> None:
@@ -58,7 +58,7 @@ class Tail:
         return self._file.place if self._file is not None else self._since
 
     async def lines(self, caught_up: Callable[[], None] = lambda: None) -> AsyncGenerator[str]:
-        """Until closed; `caught_up` is called whenever all there is was given."""
+        """The lines, until closed; `caught_up` is called each time that all lines are yielded."""
         with _Watch(self._path.parent).open() as watch:
             self._file = _File.open(self._path, watch)
             if self._file is not None:
@@ -74,7 +74,7 @@ class Tail:
                         for number, line in enumerate(file.read()):
                             yield line
                             if number % _TURN == _TURN - 1:
-                                await asyncio.sleep(0)  # others have something to do, too
+                                await asyncio.sleep(0)  # let other tasks run
                         if not file.is_at(self._path):
                             self._file = None
                             file.close(watch)
@@ -91,7 +91,7 @@ class Tail:
 
 
 class _Watch:
-    """One folder, in which the file comes and goes, and the file itself."""
+    """One folder in which the file appears and disappears, and the file itself."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -105,7 +105,7 @@ class _Watch:
             raise _refused(self._folder, error) from error
         try:
             self.add(self._folder, inotify.CAME)
-            # A folder with an open file in it says nothing when it goes; the one above does.
+            # A folder with an open file in it reports no deletion; the folder above it does.
             self.add(self._folder.parent, inotify.CAME | inotify.WENT)
             self._watched = os.stat(self._folder)
             yield self
@@ -119,7 +119,7 @@ class _Watch:
             raise _refused(path, error) from error
 
     def check(self) -> None:
-        """Raises where the path does not lead to the folder that is watched."""
+        """Raises Unavailable if the path no longer leads to the watched folder."""
         try:
             is_it = os.path.samestat(self._watched, os.stat(self._folder))
         except OSError as error:
@@ -137,7 +137,7 @@ def _refused(path: Path | str, error: OSError) -> errors.Unavailable:
 
 
 class _File:
-    """An open file, and what was read of its last line."""
+    """An open file, and the part of its last line that was read."""
 
     def __init__(self, descriptor: int, watch: int) -> None:
         self.descriptor, self._watch = descriptor, watch
@@ -146,12 +146,12 @@ class _File:
 
     @property
     def place(self) -> Place:
-        """Nowhere in a file that was deleted: the number of its inode may soon be another's."""
+        """No place in a deleted file: its inode number may be another file's soon."""
         there = os.fstat(self.descriptor)
         return Place(there.st_dev, there.st_ino, self._given) if there.st_nlink else NOWHERE
 
     def begin(self, since: Place) -> None:
-        """Go on there. Another file, or one that was cut short, is new as a whole."""
+        """Continue at a place. Another or a truncated file is read from the start."""
         there = os.fstat(self.descriptor)
         is_it = (since.device, since.inode) == (there.st_dev, there.st_ino)
         known = since.offset if is_it and since.offset <= there.st_size else 0
@@ -160,7 +160,7 @@ class _File:
 
     @classmethod
     def open(cls, path: Path, watch: _Watch) -> _File | None:
-        """None where there is none yet."""
+        """The open file; None if it does not exist yet."""
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -170,7 +170,7 @@ class _File:
                 f"cannot be read: {error.strerror}", where=str(path)
             ) from error
         try:
-            # By its descriptor: the path may be another file's by now.
+            # Watch the descriptor: the path may lead to another file by now.
             return cls(descriptor, watch.add(f"/proc/self/fd/{descriptor}"))
         except BaseException:
             os.close(descriptor)
@@ -181,7 +181,7 @@ class _File:
         os.close(self.descriptor)
 
     def read(self) -> Iterator[str]:
-        """The lines that were completed since; from the start again where it was cut short."""
+        """The lines that were completed since; from the start again if the file was truncated."""
         if os.fstat(self.descriptor).st_size < os.lseek(self.descriptor, 0, os.SEEK_CUR):
             os.lseek(self.descriptor, 0, os.SEEK_SET)
             self._rest, self._given = b"", 0
@@ -195,7 +195,7 @@ class _File:
                 yield line.decode(errors="replace")
 
     def is_at(self, path: Path) -> bool:
-        """Whether the path still leads here. One that leads nowhere may yet lead elsewhere."""
+        """Whether the path still leads to this file; if it leads nowhere, it may change again."""
         try:
             there = os.stat(path)
         except FileNotFoundError:

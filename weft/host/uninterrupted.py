@@ -1,7 +1,7 @@
-"""Runs work to its end, whatever becomes of the task that waits for it.
+"""Runs work to its end, even if the task that waits for it is cancelled.
 
-A thread cannot be cancelled, and an undo must not be: whoever gives up hears of it when the work
-has ended, so that what comes next finds nothing that is still on its way.
+A thread cannot be cancelled, and an undo must not be. A cancelled caller continues when the work
+has ended, so that later steps do not overlap it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ T = TypeVar("T")
 
 
 async def finish(work: Coroutine[Any, Any, T]) -> T:
-    """The result of `work`. A cancellation of the caller waits until `work` has ended.
+    """The result of `work`. A cancellation of the caller takes effect when `work` has ended.
 
-    What `work` raises then is lost to the cancellation.
+    An exception from `work` is then discarded in favour of the cancellation.
     """
     task = asyncio.ensure_future(work)
     given_up: asyncio.CancelledError | None = None
@@ -28,7 +28,7 @@ async def finish(work: Coroutine[Any, Any, T]) -> T:
             given_up = given_up or error
     if given_up is not None:
         if not task.cancelled():
-            task.exception()  # seen here
+            task.exception()  # retrieved here, so asyncio does not log it
         raise given_up
     return task.result()
 

@@ -1,6 +1,6 @@
 """Calls a running OVS or OVN daemon by JSON-RPC, as ovs-appctl(8) does.
 
-Which commands there are, and what they mean, is not known here.
+The caller knows the commands and what they mean.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from weft import errors
 
 PATIENCE = 5.0
-_LARGEST = 1 << 20  # bytes of an answer
+_LARGEST = 1 << 20  # bytes of a reply
 
 
 class Refused(errors.WeftError):
@@ -20,7 +20,7 @@ class Refused(errors.WeftError):
 
 
 async def call(path: Path | str, method: str, *arguments: str) -> str:
-    """The daemon's answer; Refused if it refuses, Unavailable if it does not answer."""
+    """The daemon's reply; raises Refused if it refuses, Unavailable if it does not answer."""
     try:
         async with asyncio.timeout(PATIENCE):
             return await _call(str(path), method, arguments)
@@ -38,7 +38,7 @@ async def _call(path: str, method: str, arguments: tuple[str, ...]) -> str:
             received += data
             try:
                 answer = json.loads(received)
-            except ValueError:  # the rest is still to come
+            except ValueError:  # incomplete so far
                 continue
             if answer["error"] is not None:
                 raise Refused(f"{method}: {str(answer['error']).strip()}", where=path)

@@ -1,7 +1,7 @@
 """Caches the objects of one kind by list and watch, and tells subscribers of changes.
 
-A list and then a watch, kept for as long as `run` runs; readers never wait for the network.
-What a change means is for the subscribers; nothing is written from here.
+`run` lists once and then watches until cancelled; reads never wait for the network. Nothing is
+written to the server.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ Index = Callable[[T], Iterable[str]]
 Predicate = Callable[[T], bool]
 Version = tuple[str, str]  # uid and resourceVersion
 
-_PAUSES = (0.2, 10.0)  # seconds between two lists, doubled where a watch does not last
-_STEADY = 10.0  # seconds that a watch lasts before the next list may come soon again
+_PAUSES = (0.2, 10.0)  # seconds between two lists, doubled if the watch between them ended soon
+_STEADY = 10.0  # seconds that a watch must last for the next list to come without a pause
 _ONCE_TOO_OFTEN = 3
-CUT_OFF = 10.0  # seconds without the server after which the view counts as out of date
+CUT_OFF = 10.0  # seconds without the server after which the cache counts as out of date
 
 
 @dataclass(frozen=True, slots=True)
 class Change(Generic[T]):
-    """`old` None: the object is new. `new` None: it is gone."""
+    """`old` None: the object is new. `new` None: it is deleted."""
 
     key: str
     old: T | None
@@ -43,7 +43,7 @@ class Change(Generic[T]):
 
 
 def keep_all(obj: Object) -> Object:
-    """All but managedFields: the largest part of most objects, and nobody here reads it."""
+    """Drop managedFields only: the largest part of most objects, and unused by weft."""
     obj["metadata"].pop("managedFields", None)
     return obj
 
@@ -56,7 +56,7 @@ def version(obj: Object) -> Version:
 def steps(
     key: str, old: T | None, new: T | None, version: Callable[[T], Version]
 ) -> tuple[Change[T], ...]:
-    """One change, or two where another incarnation took the name: the old one goes first."""
+    """One change, or two if a new object has taken the name: first the old one's deletion."""
     if old is None and new is None:
         return ()
     if old is not None and new is not None:
@@ -71,7 +71,7 @@ def steps(
 def differences(
     have: Mapping[str, T], listed: Mapping[str, T], version: Callable[[T], Version]
 ) -> Iterator[Change[T]]:
-    """What happened between what a reader has and a new list; what vanished comes first."""
+    """The changes from the objects that a reader has to a new list; deletions come first."""
     for key in [key for key in have if key not in listed]:
         yield Change(key, have[key], None)
     for key, new in listed.items():
@@ -85,11 +85,11 @@ def _now() -> float:
 class Informer(Generic[T]):
     """The objects of one kind, each parsed once: by key ("namespace/name" or "name") and by index.
 
-    `read` makes of an object what is stored (it may change it in place), `version` gives uid and
-    resourceVersion of that. Where what is stored compares equal, subscribers hear of no change.
-    `indexes` see what is stored. A kind that `may_be_unknown` counts as
-    synced, with no objects, while the server does not have it. What `get` returns is shared: do not
-    change it.
+    `read` converts an object to the value that is stored (it may change the object in place);
+    `version` returns its uid and resourceVersion. If the stored value stays equal, subscribers get
+    no change. `indexes` are computed from the stored value. A kind that `may_be_unknown` counts as
+    synced, without objects, while the server does not have it. `get` returns a shared value: do
+    not change it.
     """
 
     def __init__(
@@ -121,9 +121,9 @@ class Informer(Generic[T]):
         self._wanted: dict[asyncio.Future[T], Predicate[T]] = {}
         self._synced = asyncio.Event()
         self._trouble = ""
-        self._forgotten = 0  # lists in a row that the server did not remember (410)
-        self._cut: tuple[float, str] | None = None  # since when without the server, and why
-        self._taken: float | None = None  # since when the server follows this watch
+        self._forgotten = 0  # lists in a row whose resourceVersion had expired (410)
+        self._cut: tuple[float, str] | None = None  # since when the server is unreachable, and why
+        self._taken: float | None = None  # since when the present watch runs
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -134,11 +134,11 @@ class Informer(Generic[T]):
 
     @property
     def trouble(self) -> str:
-        """Why the view, or what a reader knows of it, may be out of date; else empty."""
+        """Why the cache, or what a reader knows of it, may be out of date; else empty."""
         return self._out_of_date() or self._subscribers.trouble
 
     def _out_of_date(self) -> str:
-        """Why the view itself may be out of date; else empty."""
+        """Why the cache itself may be out of date; else empty."""
         if self._forgotten > _ONCE_TOO_OFTEN and not self._is_steady():
             return f"each list of {self.resource.plural} expires before a watch can follow it"
         if self._trouble or self._cut is None:
@@ -150,7 +150,7 @@ class Informer(Generic[T]):
         return f"{self.resource.plural} cannot be followed for {silent:.0f} s: {why}"
 
     async def synced(self) -> None:
-        """Returns once the first list is in and its subscribers were called."""
+        """Wait until the first list is stored and its subscribers were called."""
         await self._synced.wait()
 
     def get(self, key: str) -> T | None:
@@ -163,23 +163,23 @@ class Informer(Generic[T]):
         return self._objects.values()
 
     def index(self, name: str, value: str) -> set[str]:
-        """Keys of the objects for which the index function gave `value`."""
+        """Keys of the objects with `value` in an index."""
         return set(self._indexes[name].get(value, ()))
 
     def subscribe(self, function: Subscriber[T]) -> None:
-        """Calls function(key, old, new) for each change, and at once for what is there.
+        """Call function(key, old, new) for each change, and at once for each object in the cache.
 
-        It is called in the cache's own task: it notes what to do (Queue.add) and returns. One that
-        fails is called again, with all that changed meanwhile, until it succeeds.
+        The calls run in the cache's own task, so they must be short (`Queue.add`). After an
+        exception the function is called again, with all changes since, until it succeeds.
         """
         self._subscribers.add(function)
         for key, obj in list(self._objects.items()):
             self._subscribers.tell_one(function, key, None, obj)
 
     async def wait_for(self, key: str, predicate: Predicate[T], timeout: float | None) -> T:
-        """The object, as soon as it is there and `predicate` holds; NotReady after `timeout`.
+        """The object, once it exists and `predicate` holds; NotReady after `timeout` seconds.
 
-        An exception that the predicate raises ends the wait and reaches the caller.
+        An exception from the predicate ends the wait and reaches the caller.
         """
         obj = self._objects.get(key)
         if obj is not None and predicate(obj):
@@ -204,14 +204,15 @@ class Informer(Generic[T]):
                     del self._waiting[key]
 
     def wake(self, key: str) -> None:
-        """Has whoever waits for an object look at it again, for something else has changed."""
+        """Evaluate the predicates of waits for an object again, because something else changed."""
         if (obj := self._objects.get(key)) is not None and key in self._waiting:
             self._wake(key, obj)
 
     async def run(self) -> None:
-        """Follows the server until cancelled; any refusal is logged once and tried again.
+        """Follow the server until cancelled; an error is logged once and tried again.
 
-        A list is costly for a server. It comes soon after one only where a watch lasted in between.
+        Lists are costly for a server: a list follows another at once only after a watch that
+        lasted.
         """
         pause, longest = _PAUSES
         while True:
@@ -271,7 +272,7 @@ class Informer(Generic[T]):
                     self._apply(change)
 
     def _connected(self, why: str) -> None:
-        """Of the watch: "" when the server took it, else why the connection broke."""
+        """The state of the watch: "" when the server accepts it, else why the connection broke."""
         if why:
             self._cut = self._cut or (_now(), why)
             return
@@ -310,7 +311,7 @@ class Informer(Generic[T]):
             try:
                 if self._wanted[future](obj):
                     future.set_result(obj)
-            except Exception as error:  # it belongs to the waiter
+            except Exception as error:  # raised to the waiter
                 future.set_exception(error)
 
     def _note(self, trouble: str) -> None:
@@ -322,9 +323,9 @@ class Informer(Generic[T]):
 
 
 class Cache(Informer[Object]):
-    """Objects as dictionaries, for who reads few fields of them.
+    """Objects as dicts, for readers of few fields.
 
-    `keep` slims an object before it is stored (it may change it in place); it must leave name,
+    `keep` reduces an object before it is stored (it may change it in place); it must keep name,
     namespace, uid and resourceVersion of the metadata.
     """
 

@@ -1,7 +1,7 @@
-"""Keeps a TLS context up to date with the files of authorities and certificates behind it.
+"""Keeps a TLS context up to date with its CA and certificate files.
 
-Authorities and client certificates rotate on disk, as tokens do. A context that is made anew is
-for new connections; those that are open end by themselves.
+CAs and client certificates rotate on disk, as tokens do. A new context is used for new connections;
+open ones stay as they are.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from weft.kube import config
 
 log = logging.getLogger(__name__)
 
-_AGE = 60.0  # seconds between two looks at the files; they change long before the old ones expire
+_AGE = 60.0  # seconds between two looks at the files, which change long before they expire
 
 _Seen = tuple[tuple[int, int, int], ...]
 
@@ -31,7 +31,7 @@ class Certificates:
         self._looked = time.monotonic()
 
     def context(self) -> ssl.SSLContext | None:
-        """The context for a new connection. The old one stays while the new files make none."""
+        """The context for a new connection; the old one while the new files are invalid."""
         make = self._endpoint.make_tls
         if make is None or time.monotonic() - self._looked < _AGE:
             return self._context
@@ -42,16 +42,16 @@ class Certificates:
             try:
                 self._context = make()
                 log.info("certificates were changed on disk and are read again")
-            except errors.InvalidInput as error:  # only half of them is written, it may be
+            except errors.InvalidInput as error:  # the files may be half written
                 log.warning("%s; the former ones stay in use", error)
         return self._context
 
     def doubt(self) -> None:
-        """A connection failed: the files may have changed since the last look."""
+        """After a failed connection: look at the files again before the next one."""
         self._looked = -_AGE
 
     def _look(self) -> _Seen:
-        """What tells of a change, also where a link is turned to another file."""
+        """The state of the files; it also changes if a symbolic link points to another file."""
         found = []
         for path in self._endpoint.tls_files:
             try:

@@ -1,7 +1,6 @@
 """A client of the Kubernetes API: get, list, create, update, patch, delete, watch.
 
-Objects are plain dicts as the server gave them. Nothing is remembered here (see cache.py) and
-nothing is known of what an object means.
+Objects are plain dicts as the server sends them. The client caches nothing (see cache.py).
 """
 
 from __future__ import annotations
@@ -53,20 +52,20 @@ _PATCHES = {
     "strategic": "application/strategic-merge-patch+json",
     "apply": "application/apply-patch+yaml",
 }
-_WATCH_SECONDS = 300  # the server ends a watch after 1 to 2 times this; then it is taken up again
-_SILENCE = 100.0  # without as much as a bookmark: the connection may be dead without saying so
+_WATCH_SECONDS = 300  # the server ends a watch after 1 to 2 times this; then it is resumed
+_SILENCE = 100.0  # seconds without even a bookmark after which the connection counts as dead
 _PAUSES = (0.05, 2.0)
-_LONGEST_ASKED = 60.0  # seconds that a server may ask a watch to stay away
+_LONGEST_ASKED = 60.0  # the longest Retry-After, in seconds, that a watch obeys
 
 
 class Listing(list[Object]):
-    """The items of a list, and the resourceVersion from which a watch continues it."""
+    """The items of a list, and the resourceVersion from which to watch."""
 
     resource_version = ""
 
 
 class Client:
-    """An async context manager; one is enough for a whole process."""
+    """An async context manager; a process needs only one."""
 
     def __init__(self, door: transport.Transport, *, namespace: str = "default") -> None:
         self._door = door
@@ -77,7 +76,7 @@ class Client:
         cls, path: str | None, *, context: str = "", patience: float = transport.PATIENCE
     ) -> Client:
         """`path` None: the service account of the pod that this runs in. An empty `context`: the
-        current one."""
+        current one. Raises InvalidInput."""
         endpoint = config.load(path, context)
         return cls(transport.Transport(endpoint, patience=patience), namespace=endpoint.namespace)
 
@@ -98,7 +97,7 @@ class Client:
         await self._door.__aexit__(kind, error, trace)
 
     async def request(self, method: str, path: str, **options: Any) -> Any:
-        """Any path of the API, decoded: /version, /readyz, discovery."""
+        """Decoded response of any API path: /version, /readyz, discovery."""
         content = await self._door.request(method, path, **options)
         return orjson.loads(content)
 
@@ -115,7 +114,7 @@ class Client:
         field_selector: str = "",
         limit: int = 500,
     ) -> Listing:
-        """All objects, fetched in pages of `limit`; if a page token expires, from the start."""
+        """All objects, in pages of `limit`; if a page token expires, the list starts again."""
         try:
             return await self._pages(res, namespace, label_selector, field_selector, limit)
         except Expired:
@@ -137,7 +136,7 @@ class Client:
                 )
             )
             for item in page.get("items") or ():
-                # Items of a list come without their kind; Events and owners want to name it.
+                # Items of a list have no kind; Events and owner references need it.
                 item.setdefault("kind", res.kind)
                 item.setdefault("apiVersion", res.api_version)
                 listing.append(item)
@@ -211,7 +210,7 @@ class Client:
         uid: str = "",
         grace: int | None = None,
     ) -> None:
-        """With `uid`, only that incarnation: Conflict if another has taken the name."""
+        """Delete an object; with `uid`, Conflict if another object has taken the name."""
         options: Object = {"apiVersion": "v1", "kind": "DeleteOptions"}
         if uid:
             options["preconditions"] = {"uid": uid}
@@ -238,10 +237,10 @@ class Client:
     ) -> AsyncGenerator[tuple[str, Object], None]:
         """(type, object) from `resource_version` on, without end.
 
-        Taken up again where it stopped when the server ends it or the connection breaks. Raises
-        Expired when changes were lost and the caller must list again, and what the server
-        refuses for good. BOOKMARK events are yielded only if asked for. `told` hears how the
-        connection is: "" when the server has taken the watch, why when it broke.
+        The watch resumes when the server ends it or the connection breaks. Raises Expired if
+        changes were lost, so that the caller must list again, and errors that a retry cannot clear.
+        BOOKMARK events are yielded only on request. `told` is called with the state of the
+        connection: "" when the server has accepted the watch, the reason when it broke.
         """
         version, (pause, longest) = resource_version, _PAUSES
         while True:
@@ -266,7 +265,7 @@ class Client:
                 asked = min(error.retry_after or 0.0, _LONGEST_ASKED)
             else:
                 asked = 0.0
-            # Also after an orderly end: a server that ends each watch at once is not hammered.
+            # A pause even after an orderly end, for a server that ends each watch at once.
             await asyncio.sleep(max(asked, pause * random.uniform(0.5, 1.0)))
             pause = min(pause * 2, longest)
 

@@ -1,6 +1,6 @@
 """Finds the API server and the credentials for it: a kubeconfig, or the service account.
 
-Reads a kubeconfig file or a pod's service account and gives an Endpoint; opens no connection.
+It reads a kubeconfig or a pod's service account into an Endpoint; it opens no connection.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 class Endpoint:
     """`server` is http(s)://host:port, or unix:///path for a local socket.
 
-    `make_tls` raises InvalidInput where the files make no context.
+    `make_tls` raises InvalidInput if the files are invalid.
     """
 
     server: str
@@ -33,17 +33,16 @@ class Endpoint:
     token: str = field(default="", repr=False)
     token_file: str = ""
     namespace: str = "default"
-    server_name: str = ""  # what the server's certificate is for, if not the host of `server`
-    make_tls: Callable[[], ssl.SSLContext] | None = None  # anew, from these files
+    server_name: str = ""  # the name in the server's certificate, if not the host of `server`
+    make_tls: Callable[[], ssl.SSLContext] | None = None  # reads the files again on each call
     tls_files: tuple[str, ...] = ()
 
 
 def load(path: str | None, context: str = "") -> Endpoint:
-    """The endpoint of a kubeconfig's context, of its current one if `context` is empty, or of the
-    pod that this runs in.
+    """The endpoint of a kubeconfig's `context` (empty: the current one), or of this pod's cluster.
 
-    Of several files, as $KUBECONFIG may name them, the first that has the context counts, and the
-    first that names a current context says which that is.
+    With several files in $KUBECONFIG, the first that has the context counts, and the first that
+    names a current context decides which that is. Raises InvalidInput.
     """
     if path is None:
         return in_cluster()
@@ -99,7 +98,7 @@ def _trusting(authority: Path) -> ssl.SSLContext:
 
 
 def from_file(path: Path, context: str = "") -> Endpoint:
-    """The endpoint of a context, of the current one if it is empty."""
+    """The endpoint of a context; empty: the current one."""
     return from_document(_document(path), path, context)
 
 
@@ -178,7 +177,7 @@ def _named(
 
 
 def _beside(path: Path, value: object) -> str:
-    """Relative paths in a kubeconfig count from the file itself."""
+    """A relative path in a kubeconfig is relative to the file."""
     return str(path.parent / str(value)) if value else ""
 
 
@@ -206,7 +205,7 @@ def _tls(
 
 
 def _tls_files(cluster: Mapping[str, Any], user: Mapping[str, Any], path: Path) -> tuple[str, ...]:
-    """The files that a kubeconfig names; what stands in it is read with it, once."""
+    """The files that a kubeconfig names; inline data needs no second read."""
     named = (
         cluster.get("certificate-authority"),
         user.get("client-certificate"),
@@ -217,7 +216,8 @@ def _tls_files(cluster: Mapping[str, Any], user: Mapping[str, Any], path: Path) 
 
 def _load_client_certificate(context: ssl.SSLContext, user: Mapping[str, Any], path: Path) -> None:
     if user.get("client-certificate-data"):
-        # OpenSSL takes a client certificate from a file only; this one lives for a moment, 0600.
+        # OpenSSL reads client certificates from files only; this one exists briefly, with mode
+        # 0600.
         with tempfile.NamedTemporaryFile() as pem:
             pem.write(base64.b64decode(user["client-certificate-data"]) + b"\n")
             pem.write(base64.b64decode(user.get("client-key-data") or ""))

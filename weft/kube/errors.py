@@ -1,16 +1,16 @@
 """The errors of a Kubernetes API server.
 
-    ApiError                 status, reason and message as the server gave them
+    ApiError                 status, reason and message from the server
     ├── NotFound             404
-    ├── Conflict             409: somebody else wrote first; read again and retry
+    ├── Conflict             409: another client wrote first; read again and retry
     │   └── AlreadyExists    409 on create
-    ├── Expired              410: a resourceVersion is gone from the server's window; list again
+    ├── Expired              410: the server no longer has the resourceVersion; list again
     ├── Invalid              400, 415, 422: the object or request breaks a rule
     ├── Unauthorized         401
     ├── Forbidden            403
-    └── Unreachable          no answer, or 429 and 5xx: try again later
+    └── Unreachable          no answer, 429 or 5xx: retry later
 
-Only the translation lives here; whether and when to retry is the client's and the queue's part.
+The client and the queue decide whether and when to retry.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ import orjson
 
 from weft import errors
 
-_LONGEST = 1000  # of a foreign body that is not a Status: enough to recognise, no page dumps
+_LONGEST = 1000  # characters kept of a body that is no Status
 
 
 class ApiError(errors.WeftError):
-    """The API server said no."""
+    """The API server refused a request."""
 
     def __init__(
         self, status: int, reason: str, message: str, *, where: str = "", hint: str = ""
@@ -39,23 +39,23 @@ class ApiError(errors.WeftError):
 
 
 class NotFound(ApiError):
-    """There is no such object, or no such kind."""
+    """The object or its kind does not exist."""
 
 
 class Conflict(ApiError):
-    """The object changed since it was read, or a precondition does not hold."""
+    """The object has changed since it was read, or a precondition does not hold."""
 
     retry = True
 
 
 class AlreadyExists(Conflict):
-    """An object of that name is there."""
+    """An object with this name exists."""
 
     retry = False
 
 
 class Expired(ApiError):
-    """The server does not remember that resourceVersion."""
+    """The server no longer has this resourceVersion."""
 
     retry = True
 
@@ -65,19 +65,19 @@ class Invalid(ApiError):
 
 
 class Unauthorized(ApiError):
-    """The server does not know who asks. A token is renewed, a file mounted late: it may yet."""
+    """The credentials are unknown. A retry may help: tokens are renewed, files mounted late."""
 
     retry = True
 
 
 class Forbidden(ApiError):
-    """The server knows who asks, and does not allow it. A role may be granted later."""
+    """The account may not do this. A retry may help: a role may be granted later."""
 
     retry = True
 
 
 class Unreachable(ApiError, errors.Unavailable):
-    """No answer, or none that says anything about the object."""
+    """No answer, or an error that does not concern the object."""
 
     retry = True
 
@@ -103,7 +103,7 @@ _HINTS: dict[type[ApiError], str] = {
 
 
 def from_status(status: Mapping[str, Any], code: int = 0, *, where: str = "") -> ApiError:
-    """The error for a Status object, as a response body or inside a watch's ERROR event."""
+    """The error for a Status object, from a response body or a watch's ERROR event."""
     code = code or int(status.get("code") or 500)
     reason = str(status.get("reason") or "")
     kind = _BY_STATUS.get(code, Unreachable if code >= 500 else ApiError)
@@ -119,7 +119,7 @@ def from_status(status: Mapping[str, Any], code: int = 0, *, where: str = "") ->
 
 
 def from_response(code: int, body: bytes, retry_after: str = "", *, where: str = "") -> ApiError:
-    """The error for an HTTP response that is not a success."""
+    """The error for an HTTP response other than success."""
     try:
         status = orjson.loads(body)
         if not isinstance(status, dict):
@@ -133,12 +133,12 @@ def from_response(code: int, body: bytes, retry_after: str = "", *, where: str =
 
 
 def unauthorized(message: str) -> Unauthorized:
-    """The error for credentials that cannot even be shown to the server."""
+    """The error for credentials that cannot be read."""
     return Unauthorized(401, "Unauthorized", message, hint=_HINTS[Unauthorized])
 
 
 def unreachable(server: str, cause: BaseException, *, where: str = "") -> Unreachable:
-    """The error for a connection that could not be made or broke."""
+    """The error for a connection that failed or broke."""
     said = str(cause) or type(cause).__name__
     return Unreachable(
         0,

@@ -1,9 +1,9 @@
 """Writes Events, which `kubectl describe` shows, and counts repeated ones.
 
-Telling never blocks and never fails its caller. What the server does not take now is tried again
-for a while, then dropped after a log line; what it can never take is dropped at once.
-The same news about the same object is one Event whose count grows, across restarts too, because
-an Event's name is derived from what it says.
+`emit` neither blocks nor fails. An Event that the server does not accept now is retried for a
+while, then dropped with a log line; one that it can never accept is dropped at once. Equal Events
+about one object are one Event with a rising count, even across restarts: an Event's name is derived
+from its contents.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ log = logging.getLogger(__name__)
 
 _LONGEST = 1024  # the API server refuses longer messages
 _LONGEST_NAME = 253  # and longer names
-_PENDING = 4096  # pieces of news that wait to be sent
-_KNOWN = 4096  # Events whose count is remembered
-_BURST, _REST = 25, 0.5  # so many in a row, then seconds of rest: 50 a second at most
+_PENDING = 4096  # Events that wait to be sent
+_KNOWN = 4096  # Events whose count is kept
+_BURST, _REST = 25, 0.5  # Events in a row, and the pause after them in seconds: 50/s at most
 _RETRIES = (1.0, 60.0)  # seconds between two attempts, doubled
-_TRIED = 10  # attempts: some five minutes
+_TRIED = 10  # attempts, over about five minutes
 _QUIET = 5.0  # seconds between two updates of one Event
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What one Event says, and how often since it was last sent."""
+    """One Event, and how often it occurred since it was last sent."""
 
-    about: tuple[tuple[str, str], ...]  # the involvedObject's fields
+    about: tuple[tuple[str, str], ...]  # the fields of involvedObject
     type: str
     reason: str
     message: str
     count: int
     first: str
     last: str
-    lasts: bool = False  # what is so still is no news, if an earlier process told it
+    lasts: bool = False  # a lasting state: an Event of an earlier process need not count up
 
     @property
     def namespace(self) -> str:
@@ -53,7 +53,7 @@ class News:
     def name(self, component: str) -> str:
         said = repr((self.about, component, self.type, self.reason, self.message))
         digest = hashlib.sha256(said.encode()).hexdigest()[:16]
-        # A part of a name ends with a letter or digit, where it is cut too.
+        # A DNS label must end with a letter or digit, also where the name is cut.
         head = dict(self.about)["name"][: _LONGEST_NAME - len(digest) - 1].rstrip(".-")
         return f"{head}.{digest}"
 
@@ -63,12 +63,12 @@ def now() -> str:
 
 
 def _moment() -> str:
-    """With parts of a second, so that what happened in one stands in its order in kubectl."""
+    """Now, with fractions of a second, so that kubectl shows Events in their order."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def about(obj: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Which object, and which incarnation of it: the fields of an involvedObject."""
+    """The fields of an involvedObject, with the object's uid."""
     meta = obj["metadata"]
     fields = {
         "apiVersion": obj.get("apiVersion", ""),
@@ -81,26 +81,26 @@ def about(obj: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 
 class Recorder:
-    """`emit` from anywhere in the loop's thread; `run` sends, as one task of the process."""
+    """`emit` is called in the loop's thread; `run` sends, as one task of the process."""
 
     def __init__(self, client: Client, component: str) -> None:
         self._client = client
         self._component = component
         self._pending: OrderedDict[str, News] = OrderedDict()
-        self._known: OrderedDict[str, tuple[int, float]] = OrderedDict()  # count, when sent
-        self._failed: dict[str, tuple[int, float]] = {}  # attempts, and when the next is due
-        self._refused = ""  # what was logged last of Events that were not taken
+        self._known: OrderedDict[str, tuple[int, float]] = OrderedDict()  # count, time of sending
+        self._failed: dict[str, tuple[int, float]] = {}  # attempts, and time of the next one
+        self._refused = ""  # the error that was last logged
         self._arrived = asyncio.Event()
         self._flushed = asyncio.Event()
         self._flushed.set()
 
     @property
     def is_busy(self) -> bool:
-        """Whether anything that was told has not been sent."""
+        """Whether an Event waits to be sent."""
         return bool(self._pending)
 
     async def flushed(self) -> None:
-        """Returns when all that was told has been sent or dropped."""
+        """Wait until all Events are sent or dropped."""
         await self._flushed.wait()
 
     def emit(
@@ -115,7 +115,7 @@ class Recorder:
     ) -> None:
         """`type` is Normal or Warning; `obj` needs kind, apiVersion and metadata.
 
-        `lasts`: it is so all the while; an Event that is there already says it.
+        `lasts`: a state that persists; if the server has the Event already, its count stays.
         """
         time = _moment()
         if len(message) > _LONGEST:
@@ -134,7 +134,7 @@ class Recorder:
         self._arrived.set()
 
     async def run(self) -> None:
-        """Sends what is told until cancelled."""
+        """Send Events until cancelled."""
         while True:
             await self._arrived.wait()
             self._arrived.clear()
@@ -142,11 +142,11 @@ class Recorder:
             if not self._pending:
                 self._flushed.set()
             if pause:
-                # Something was told again too soon: come back when its quiet time is over.
+                # An Event was emitted again too soon: come back when its pause ends.
                 asyncio.get_running_loop().call_later(pause, self._arrived.set)
 
     async def _send_due(self) -> float:
-        """Sends all that is due; seconds until the next is, or 0 if nothing is left."""
+        """Send all Events that are due; seconds until the next one is, 0 if none is left."""
         loop = asyncio.get_running_loop()
         pause, sent_now = 0.0, 0
         for name in list(self._pending):
@@ -167,7 +167,7 @@ class Recorder:
                 self._failed.pop(name, None)
                 self._refused = ""
                 self._remember(name, count, loop.time())
-            # It was emitted again while it was sent: keep it, with the newer count.
+            # It was emitted again during the request: keep it, with the newer count.
             left = self._pending.get(name)
             if left is not None and not left.count:
                 del self._pending[name]
@@ -177,12 +177,12 @@ class Recorder:
         return pause
 
     def _due(self, name: str) -> float:
-        """When an Event may be sent: some time after it was sent, or could not be."""
+        """When an Event may be sent: after a pause since it was last sent, or failed."""
         known, failed = self._known.get(name), self._failed.get(name)
         return max(known[1] + _QUIET if known else 0.0, failed[1] if failed else 0.0)
 
     def _put_back(self, name: str, news: News, error: errors.WeftError, now: float) -> None:
-        """Keep what was not taken for another attempt, unless that is pointless."""
+        """Keep an Event for another attempt, unless it can never succeed."""
         tried = self._failed.pop(name, (0, 0.0))[0] + 1
         left = self._pending.get(name)
         if not error.retry or tried >= _TRIED or left is None:
@@ -202,13 +202,13 @@ class Recorder:
             self._known.popitem(last=False)
 
     async def _send(self, name: str, news: News) -> int:
-        """Writes the Event; its count afterwards."""
+        """Write the Event; returns its new count."""
         count, _ = self._known.get(name, (0, 0.0))
         if count:
             try:
                 return await self._raise_count(name, news, count)
             except NotFound:
-                pass  # the server forgets Events after an hour or so
+                pass  # the server deletes Events after an hour or so
         try:
             await self._client.create(EVENTS, render(name, news, self._component))
         except AlreadyExists:
@@ -225,7 +225,7 @@ class Recorder:
 
 
 def render(name: str, news: News, component: str) -> dict[str, Any]:
-    """The Event object for a first telling."""
+    """The Event object for its first occurrence."""
     return {
         "apiVersion": EVENTS.api_version,
         "kind": EVENTS.kind,

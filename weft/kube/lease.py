@@ -1,7 +1,7 @@
-"""Elects one of several copies of a process by a Lease.
+"""Elects one of several copies of a process with a Lease.
 
-One Lease object names the leader. Time is measured on this machine alone, from when a change of
-the Lease was seen here, so that clocks that disagree cannot make two leaders.
+The Lease names the leader. Time is measured on this machine only, from when it saw the Lease
+change, so clocks that differ cannot make two leaders.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Seconds: how long a silent leader is believed, and how often a leader renews.
+    """Seconds: how long a silent leader is trusted, and how often a leader renews.
 
     A leader that could not renew for `hold` stops; others wait for `valid`, which is longer.
     """
@@ -35,7 +35,7 @@ class Terms:
 
 
 class Lost(errors.Unavailable):
-    """The lease could not be renewed, or somebody else took it: stop acting at once."""
+    """The lease could not be renewed, or another copy took it: stop acting at once."""
 
 
 def _now() -> str:
@@ -43,7 +43,7 @@ def _now() -> str:
 
 
 def claim(lease: Object | None, identity: str, terms: Terms, time: str) -> dict[str, Any]:
-    """The spec that says: `identity` leads since `time`, or renews at it."""
+    """The spec with which `identity` takes or renews the lease at `time`."""
     spec: dict[str, Any] = dict((lease or {}).get("spec") or {})
     if spec.get("holderIdentity") != identity:
         spec["leaseTransitions"] = int(spec.get("leaseTransitions") or 0) + (lease is not None)
@@ -57,10 +57,10 @@ def claim(lease: Object | None, identity: str, terms: Terms, time: str) -> dict[
 
 
 class Elector:
-    """`await Elector(...).lead(work)` waits until this copy leads and then does `work`.
+    """`await Elector(...).lead(work)` waits until this copy leads and then runs `work`.
 
-    Raises Lost if the lease goes while `work` runs (which is cancelled first); gives the lease
-    back when it ends or is cancelled, so that the next copy need not wait.
+    Raises Lost if the lease is lost while `work` runs, and cancels `work` first. It releases the
+    lease when it ends or is cancelled, so that the next copy need not wait.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Elector:
             task.result()
 
     async def _acquire(self) -> Object:
-        """Watches the Lease until it is free, released or silent for its whole duration."""
+        """Watch the Lease until it is free, released, or silent for its whole duration."""
         cache = Cache(
             self._client,
             LEASES,
@@ -111,7 +111,8 @@ class Elector:
         try:
             await asyncio.wait({watching, taking}, return_when=asyncio.FIRST_COMPLETED)
             if not taking.done():
-                # Without the cache this copy would wait for ever: say why, and restart.
+                # Without the cache this copy would wait for ever: end with an error, and be
+                # restarted.
                 watching.result()
                 raise Lost(f"the lease {self._namespace}/{self._name} is not watched any more")
             return taking.result()
@@ -137,7 +138,7 @@ class Elector:
             try:
                 taken = await self._write(lease)
             except (Conflict, NotFound):
-                # Another copy was faster: its write is on its way to the cache.
+                # Another copy was faster; the cache will see its write.
                 await asyncio.sleep(self._terms.renew / 10)
             except ApiError as error:
                 if not error.retry:
@@ -190,7 +191,7 @@ class Elector:
                 log.warning("the lease could not be renewed, trying again: %s", error)
 
     async def _taken_over(self, lease: Object) -> Object:
-        """The Lease as it is now, if it is still ours."""
+        """The current Lease, if this copy still holds it; raises Lost."""
         try:
             lease = await self._client.get(LEASES, self._name, self._namespace)
         except NotFound:

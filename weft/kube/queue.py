@@ -1,7 +1,7 @@
 """A work queue of object keys, with retries.
 
-Keys, never events: a key that is added ten times is looked at once, one worker at a time, and
-again if it was added meanwhile. Knows nothing of what a reconcile does but whether it failed.
+It queues keys, not events: a key that is added several times is processed once, by one worker, and
+again if it was added meanwhile.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ log = logging.getLogger(__name__)
 
 Reconcile = Callable[[str], Awaitable[None]]
 OnError = Callable[[str, errors.WeftError], None]
-# Errors of a server or daemon, not of the object that was looked at.
+# Errors of a server or daemon, not of the object.
 _OUTSIDE = (errors.Unavailable, Unauthorized, Forbidden)
 
 
 class Queue:
-    """`on_error(key, error)` hears of every WeftError; `error.retry` says if the key comes back.
+    """`on_error(key, error)` gets every WeftError; `error.retry` says if the key comes back.
 
     A failed key comes back after `first_pause` seconds, doubled with each failure in a row up to
-    `longest_pause`; `add` brings it back at once, so a longest pause is a safety net and not the
-    way to wait for something.
+    `longest_pause`. `add` brings it back at once, so `longest_pause` is a safety net: callers do
+    not wait for something by it.
     """
 
     def __init__(
@@ -52,19 +52,19 @@ class Queue:
         self._idle.set()
 
     def __len__(self) -> int:
-        """Keys that are due or being looked at; those that wait for a later time do not count."""
+        """Keys that are due or in work, without those that wait for a later time."""
         return len(self._queued) + len(self._running)
 
     @property
     def trouble(self) -> str:
-        """Which key fails for a reason outside its object, and why; empty while none does."""
+        """A key that fails for a reason outside its object, and that reason; else empty."""
         if not self._troubles:
             return ""
         first, others = next(iter(self._troubles.values())), len(self._troubles) - 1
         return f"{first} (and {others} more)" if others else first
 
     def add(self, key: str, after: float = 0.0) -> None:
-        """Has `key` looked at, `after` seconds from now; of several times the earliest counts."""
+        """Process `key` in `after` seconds; of several calls the earliest time counts."""
         if after > 0:
             if key not in self._queued and key not in self._again:
                 self._add_later(key, after)
@@ -89,11 +89,11 @@ class Queue:
         self._later[key] = loop.call_later(after, self.add, key)
 
     async def idle(self) -> None:
-        """Returns when nothing is due and nobody is looking at anything."""
+        """Wait until no key is due or in work."""
         await self._idle.wait()
 
     async def run(self, reconcile: Reconcile, workers: int = 1) -> None:
-        """Looks at keys until cancelled."""
+        """Process keys until cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(workers):
@@ -117,7 +117,7 @@ class Queue:
                     self._on_error(key, error)
                 else:
                     log.info("%s %s: %s", self._name, key, error)
-            except Exception:  # a mistake in the code: keep the other keys going, and say it
+            except Exception:  # a mistake in the code must not stop the other keys
                 log.exception("%s %s: unexpected failure, trying again later", self._name, key)
                 self._failed(key, retry=True)
             else:
@@ -132,7 +132,7 @@ class Queue:
                 self._idle.set()
 
     def _note(self, key: str, error: errors.WeftError) -> None:
-        """Keeps errors that the object's author cannot mend: the process reports them."""
+        """Keep errors that no change of the object can clear: the process reports them."""
         if isinstance(error, _OUTSIDE):
             self._troubles[key] = error.in_full()
         else:
@@ -145,5 +145,5 @@ class Queue:
         count = self._failures.get(key, 0)
         self._failures[key] = min(count + 1, 32)
         first, longest = self._pauses
-        # Keys that failed together, as when a server stops, must not retry together.
+        # A random pause, so that keys that failed together do not retry together.
         self._add_later(key, min(first * 2**count, longest) * random.uniform(0.75, 1.0))

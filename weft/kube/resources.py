@@ -1,7 +1,6 @@
 """Lists the kinds of object that weft uses, and their API paths.
 
-Data and path arithmetic only: no request is made here, and nothing is said about what an
-object means (that is weft.api's part).
+Data and paths only. `weft.api` knows what the objects mean.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One kind: where the API server keeps it (`plural`) and how its objects call it (`kind`)."""
+    """A kind: its name in API paths (`plural`), and in objects (`kind`)."""
 
     group: str
     version: str
@@ -29,7 +28,7 @@ class Resource:
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
-        """URL path of a collection or, with `name`, of one object or its subresource."""
+        """The URL path of a collection or, with `name`, of an object or its subresource."""
         parts = ["/apis", self.group] if self.group else ["/api"]
         parts.append(self.version)
         if self.namespaced and namespace:
@@ -74,13 +73,13 @@ ALL = (
 
 
 def key(obj: Mapping[str, Any]) -> str:
-    """ "namespace/name", or "name" for an object of the whole cluster."""
+    """ "namespace/name", or "name" for a cluster-wide object."""
     meta = obj["metadata"]
     namespace = meta.get("namespace")
     return f"{namespace}/{meta['name']}" if namespace else str(meta["name"])
 
 
 def split_key(value: str) -> tuple[str, str]:
-    """(namespace, name) of a key; the namespace is empty for an object of the whole cluster."""
+    """(namespace, name) of a key; the namespace is empty for a cluster-wide object."""
     namespace, _, name = value.rpartition("/")
     return namespace, name

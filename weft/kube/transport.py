@@ -1,8 +1,8 @@
-"""Sends one request to the API server, and again where that is safe.
+"""Sends one request to the API server, and repeats it if that is safe.
 
-Connections, credentials, retries and the translation of failures; knows no kind of object.
-A request is repeated only if that cannot do harm: when it was never sent, when the server said
-that it did not look at it (429), or when sending it twice means the same as once.
+It has the connections, credentials, retries and error translation, and knows no kind of object. A
+repetition is safe if the request was never sent, if the server says that it did not process it
+(429), or if sending it twice has the same effect as once.
 """
 
 from __future__ import annotations
@@ -24,22 +24,23 @@ from weft import __version__
 from weft.kube import certificates, config, errors
 
 CONNECTIONS = 64  # requests in flight; watches are not counted
-PATIENCE = 30.0  # seconds that a request is retried before its caller hears of it
+PATIENCE = 30.0  # seconds of retries before the caller gets the error
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 _TOKEN_AGE = 60.0  # bound tokens are renewed on disk long before they expire
 _TRANSIENT = frozenset({429, 502, 503, 504})
-# Seconds of silence, then so many probes at this interval; milliseconds that sent bytes may wait.
+# Seconds of silence before TCP keepalive, then the number and interval of probes; and milliseconds
+# that sent data may be unacknowledged (tcp(7)).
 _SIGNS_OF_LIFE = {
     socket.TCP_KEEPIDLE: 10,
     socket.TCP_KEEPINTVL: 5,
     socket.TCP_KEEPCNT: 2,
     socket.TCP_USER_TIMEOUT: 20_000,
 }
-_BUFFER = 1 << 20  # a burst of watch events arrives in few large reads
+_BUFFER = 1 << 20  # a burst of watch events then takes few reads
 
 
 class Transport:
-    """An async context manager: sessions open with it and close with it."""
+    """An async context manager, which opens and closes the HTTP sessions."""
 
     def __init__(self, endpoint: config.Endpoint, *, patience: float = PATIENCE) -> None:
         self._endpoint = endpoint
@@ -90,7 +91,7 @@ class Transport:
             read_bufsize=_BUFFER,
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"Accept": "application/json", "User-Agent": f"weft/{__version__}"},
-            skip_auto_headers=("Accept-Encoding",),  # local links: compressing costs more
+            skip_auto_headers=("Accept-Encoding",),  # compression costs more on local links
         )
 
     def _headers(self, content_type: str) -> dict[str, str]:
@@ -103,7 +104,7 @@ class Transport:
         return headers
 
     def _heed(self, status: int) -> None:
-        """Credentials that the server refuses may have been renewed on disk."""
+        """Read the credentials again when the server refuses them: they may have been renewed."""
         if status == 401:
             self._token_read = -_TOKEN_AGE
             self._certificates.doubt()
@@ -131,7 +132,7 @@ class Transport:
         repeatable: bool = True,
         where: str = "",
     ) -> bytes:
-        """The body of a successful response; everything else is an errors.ApiError."""
+        """The body of a successful response; everything else raises an errors.ApiError."""
         url = self._url(path, query)
         deadline = time.monotonic() + self._patience
         pause = _FIRST_PAUSE
@@ -167,7 +168,7 @@ class Transport:
     async def stream(
         self, path: str, query: Mapping[str, str], *, silence: float, where: str = ""
     ) -> AsyncIterator[aiohttp.StreamReader]:
-        """A response read as it comes; `silence` seconds without a byte count as broken."""
+        """A response to read as it arrives; `silence` seconds without a byte end it."""
         if self._streams is None:
             raise RuntimeError("the client is not open: use `async with`")
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=silence)
@@ -188,7 +189,7 @@ class Transport:
 
 
 def _watchful(address: Any) -> socket.socket:
-    """A socket whose peer is asked for a sign of life: packets that vanish end a connection."""
+    """A socket with TCP keepalive, so that a silently dropped connection ends."""
     family, kind, protocol, _, _ = address
     sock = socket.socket(family, kind, protocol)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -204,7 +205,7 @@ def _read_token(path: str) -> str:
         why = error.strerror if isinstance(error, OSError) else "it is not text"
         raise errors.unauthorized(f"no token can be read from {path}: {why}") from error
     if not token:
-        # Without one the server would take every request for an anonymous one.
+        # With an empty token the server would treat every request as anonymous.
         raise errors.unauthorized(f"no token can be read from {path}: the file is empty")
     return token
 
