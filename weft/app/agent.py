@@ -195,7 +195,7 @@ class Agent:
         self.guards.advertised(said.values())
 
     async def _derived(self) -> None:
-        """Watch derived rows once their sources are written: else northd would compute them twice."""
+        """Start once the sources are written: else northd would compute the rows twice."""
         await self.writer.settled()
         await self.derived.run()
 
