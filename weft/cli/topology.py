@@ -150,6 +150,10 @@ def _snapshots(
         with labs.needed("a lab").databases(cluster.lab) as zones:
             return asyncio.run(reading.read(zones))
     usual = settings.NB.default, settings.SB.default, settings.OVS.default
+    if not any(at) and not Path(usual[0].partition(":")[2]).exists():
+        hint = "run it on a node, name a lab with --lab, or addresses with --nb, --sb and --ovs"
+        what = "there are no OVN databases on this machine to draw"
+        raise errors.Unavailable(what, where=usual[0], hint=hint)
     chosen = [given or default for given, default in zip(at, usual, strict=True)]
     return asyncio.run(reading.read([reading.Addresses("", *chosen)]))
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from weft import names
+from weft.observe import chassis, workloads
 from weft.observe import graph as graphs
-from weft.observe import workloads
 from weft.observe.chassis import merged, natural
 from weft.observe.graph import Graph, Kind, Port, Switch, Zone
 from weft.observe.workloads import Workload
@@ -21,12 +21,13 @@ from weft.observe.workloads import Workload
 class Member:
     """A pod's or machine's port on a network. `lacking`: zones that should have a row and do not.
 
-    `mtu` is 0 unless it is not the network's.
+    `mtu` is 0 unless it is not the network's. `host` is its node's name without the domain.
     """
 
     port: Port
     lacking: tuple[str, ...] = ()
     mtu: int = 0
+    host: str = ""
 
     @property
     def name(self) -> str:
@@ -122,8 +123,11 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
+    """`hosts`: the zones' names without their domain."""
+
     zones: tuple[Zone, ...]
     sections: tuple[Section, ...]
+    hosts: Mapping[str, str]
 
     @property
     def size(self) -> int:
@@ -146,17 +150,22 @@ def fold(graph: Graph) -> Overview:
                 key = port.owner.namespace, port.owner.pod
                 joined.setdefault(key, set()).add(switch.network)
     ordered = sorted(graph.networks, key=lambda one: (one.primary, natural(one.name)))
-    return Overview(graph.zones, tuple(_section(graph, network, joined) for network in ordered))
+    hosts = chassis.hosts(zone.name for zone in graph.zones)
+    sections = (_section(graph, network, joined, hosts) for network in ordered)
+    return Overview(graph.zones, tuple(sections), hosts)
 
 
 def _section(
-    graph: Graph, network: graphs.Network, joined: Mapping[tuple[str, str], set[str]]
+    graph: Graph,
+    network: graphs.Network,
+    joined: Mapping[tuple[str, str], set[str]],
+    hosts: Mapping[str, str],
 ) -> Section:
     groups: dict[Workload, list[Member]] = {}
     for switch in graph.of(network.name):
         for port in switch.ports:
             if port.kind is Kind.POD or (port.kind is Kind.OTHER and not switch.spans):
-                groups.setdefault(_workload(port), []).append(_member(switch, port, network))
+                groups.setdefault(_workload(port), []).append(_member(switch, port, network, hosts))
     listed = [
         Group(workload, tuple(sorted(found, key=_order)), _others(found, network.name, joined))
         for workload, found in groups.items()
@@ -166,9 +175,12 @@ def _section(
     return Section(network, tuple(listed), counted)
 
 
-def _member(switch: Switch, port: Port, network: graphs.Network) -> Member:
+def _member(
+    switch: Switch, port: Port, network: graphs.Network, hosts: Mapping[str, str]
+) -> Member:
     odd = port.mtu if port.mtu != network.mtu else 0
-    return Member(port, graphs.missing_from(switch, port), odd)
+    host = hosts.get(port.zone, port.zone)
+    return Member(port, graphs.missing_from(switch, port), odd, host)
 
 
 def _order(member: Member) -> tuple[object, ...]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.unit.cli.test_main import run
+from weft.app import settings
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +23,19 @@ def test_a_lab_and_a_node_at_once(
 ) -> None:
     assert run(monkeypatch, "topology --name x --nb unix:/nowhere") == 1
     assert '--name "x": cannot be combined' in capsys.readouterr().err
+
+
+def test_a_machine_that_is_no_node_and_a_cluster_that_is_no_lab(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "a cluster"
+    other.write_text("x")
+    monkeypatch.setenv("KUBECONFIG", str(other))
+    monkeypatch.setattr(settings, "NB", replace(settings.NB, default=f"unix:{tmp_path}/none"))
+    assert run(monkeypatch, "topology") == 1
+    said = capsys.readouterr().err
+    assert "there are no OVN databases on this machine" in said
+    assert "name a lab with --lab" in said
 
 
 def test_two_pictures_at_once(

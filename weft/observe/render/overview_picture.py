@@ -72,11 +72,11 @@ def _counts(overview: Overview, boxes: list[Box], texts: list[Text]) -> tuple[fl
         return MARGIN, HEADER
     names = [section.network.name for section in overview.sections]
     caption = min(max(lettering.width(name, "name") for name in names), MOST_LABEL)
-    longest = max(lettering.width(zone.name, "mono") for zone in overview.zones)
+    longest = max(lettering.width(host, "mono") for host in overview.hosts.values())
     rise = min(longest, MOST_LABEL) * _SINE + 14
     left, top, pitch = MARGIN + caption + 12, HEADER + rise, CELL + CELL_GAP
     for column, zone in enumerate(overview.zones):
-        label = lettering.fit(zone.name, "mono", MOST_LABEL)
+        label = lettering.fit(overview.hosts[zone.name], "mono", MOST_LABEL)
         full = zone.name if label != zone.name else ""
         tone = None if zone.read else Tone.WARN
         x = left + pitch * column + CELL / 2 + 3
@@ -175,7 +175,7 @@ def _others(networks: Sequence[str]) -> list[Label]:
 
 def _member(member: Member, *, alone: bool) -> list[Label]:
     addresses = " ".join(member.addresses)
-    node = Label(member.node, "muted", end=True, beside=True)
+    node = Label(member.host, "muted", end=True, beside=True)
     found = [Label(addresses), node]
     if not alone:
         found = [Label(member.name, "plain"), node, Label(addresses)]

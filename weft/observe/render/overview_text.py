@@ -60,7 +60,7 @@ def _counts(overview: Overview, width: int) -> Iterator[Line]:
             count = section.by_node.get(zone.name, 0)
             style = "bad" if zone.name in section.faulty else "" if count else "silent"
             cells[row, column] = Span(str(count) if count else "·", style)
-    names = [lettering.printable(zone.name) for zone in overview.zones]
+    names = [lettering.printable(overview.hosts[zone.name]) for zone in overview.zones]
     yield from grid_text.lines(rows, names, cells, width)
 
 
@@ -102,7 +102,7 @@ def _group(group: Group, width: int, primary: bool, whole: bool) -> Iterator[Lin
     head = Span(f"  {cut(lettering.printable(name), width - 2)}", "name")
     if len(group.members) == 1:
         (member,) = group.members
-        parts[1:1] = [member.node, *member.addresses]
+        parts[1:1] = [member.host, *member.addresses]
         yield from _fitted(head, parts, width)
         yield from _faults(member, width, 4)
         return
@@ -110,11 +110,12 @@ def _group(group: Group, width: int, primary: bool, whole: bool) -> Iterator[Lin
     shown = listed(group, primary=primary, whole=whole)
     if not shown:
         return
-    room = min(max(len(member.name) for member in shown), LONGEST_NAME)
-    nodes = max(len(member.node) for member in shown)
+    room = min(max(len(member.name) for member in shown), LONGEST_NAME, width // 2)
+    nodes = min(max(len(member.host) for member in shown), width - room - 6)
     for member in shown:
         called = cut(lettering.printable(member.name), room)
-        head = Span(f"    {called:<{room}}  {lettering.printable(member.node):<{nodes}}")
+        node = cut(lettering.printable(member.host), nodes)
+        head = Span(f"    {called:<{room}}  {node:<{nodes}}")
         yield from _fitted(head, member.addresses, width)
         yield from _faults(member, width, 6)
     rest = group.members[len(shown) :]

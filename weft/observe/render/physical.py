@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from weft.observe.render import cards, lettering
+from weft.observe.render import cards, colours, lettering
 from weft.observe.render.canvas import place
 from weft.observe.render.drawing import Box, Dot, Drawing, Path, Shape, Stroke, Text, Tone
 from weft.observe.render.grid import HEADER, INSET, MARGIN, ZONE_GAP, ZONE_HEADER, Extent
@@ -107,7 +107,9 @@ def _card(node: Node, bridge: Bridge) -> cards.Card:
         if one.owner is not None:
             whose = f"{one.owner.namespace}/{one.owner.name}"
             shown = f"{whose} on {one.network}" if one.network else whose
-            words += [cards.Label(shown, "plain"), cards.Label(one.name, end=True, beside=True)]
+            hue = colours.of(one.network) if one.network else None
+            words += [cards.Label(shown, "plain", hue=hue)]
+            words += [cards.Label(one.name, end=True, beside=True)]
             about += f": {one.owner.kind} {whose}, port {one.port} {one.mac}"
         elif one.type not in TUNNELS and one.name != bridge.name:
             words.append(cards.Label(f"{one.name} {one.type}"))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from weft.observe import tunnelhealth
+from weft.observe import chassis, tunnelhealth
 from weft.observe.render import colours, grid_text, lettering, tree
 from weft.observe.render.grid_text import Line, Span, cut
 from weft.observe.tunnelhealth import Health
@@ -29,7 +29,8 @@ def lines(underlay: Underlay, width: int) -> Iterator[Line]:
         return
     yield (Span(cut(tunnelhealth.summary(underlay), width), "title"),)
     yield ()
-    names = [lettering.printable(node.name) for node in underlay.nodes]
+    hosts = chassis.hosts(node.name for node in underlay.nodes)
+    names = [lettering.printable(host) for host in hosts.values()]
     cells = tunnelhealth.grid(underlay)
     signs = {at: SIGNS[health] for at, health in cells.items()}
     yield from grid_text.lines([Span(name) for name in names], names, signs, width)
@@ -58,9 +59,10 @@ def _faults(underlay: Underlay, width: int) -> Iterator[Line]:
 
 def _nodes(underlay: Underlay, width: int) -> Iterator[Line]:
     """A line for each node: its address, and how many pods it has on each network."""
-    room = min(max(len(node.name) for node in underlay.nodes), 24)
+    hosts = chassis.hosts(node.name for node in underlay.nodes)
+    room = min(max(map(len, hosts.values())), 24)
     for node in underlay.nodes:
-        name = cut(lettering.printable(node.name), room)
+        name = cut(lettering.printable(hosts[node.name]), room)
         spans = [Span(f"{name:<{room}}  {', '.join(node.zone.addresses)}")]
         for network, count in tunnelhealth.pods(node):
             said = lettering.printable(f"{network or 'pods'} {count}")

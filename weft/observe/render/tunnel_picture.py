@@ -5,7 +5,7 @@ Pure. A square says how the node of its row has its tunnel to the node of its co
 
 from __future__ import annotations
 
-from weft.observe import tunnelhealth
+from weft.observe import chassis, tunnelhealth
 from weft.observe.render import colours, lettering, physical_text
 from weft.observe.render.canvas import place
 from weft.observe.render.cards import Card, Label
@@ -28,7 +28,8 @@ TONES = {Health.UP: Tone.GOOD, Health.DOWN: Tone.BAD, Health.MISSING: Tone.WARN}
 def lay_out(underlay: Underlay) -> Drawing:
     names = [node.name for node in underlay.nodes]
     cells = tunnelhealth.grid(underlay)
-    caption = min(max((lettering.width(name, "mono") for name in names), default=0), MOST_LABEL)
+    hosts = list(chassis.hosts(names).values())
+    caption = min(max((lettering.width(host, "mono") for host in hosts), default=0), MOST_LABEL)
     rise = caption * _SINE + 14
     left, top = MARGIN + caption + 12, HEADER + rise
     summary = tunnelhealth.summary(underlay)
@@ -36,7 +37,7 @@ def lay_out(underlay: Underlay) -> Drawing:
     boxes: list[Box] = []
     dots: list[Dot] = []
     for number, name in enumerate(names):
-        shown = lettering.fit(name, "mono", MOST_LABEL)
+        shown = lettering.fit(hosts[number], "mono", MOST_LABEL)
         full = name if shown != name else ""
         x, y = left + PITCH * number, top + PITCH * number
         texts.append(Text(left - 10, y + SQUARE / 2 + 4, shown, "mono", end=True, full=full))

@@ -51,6 +51,32 @@ def test_lines_keep_to_the_width(nodes: int, pods: int, width: int) -> None:
     assert len(lines) < 400
 
 
+@pytest.mark.parametrize("width", [60, 80])
+def test_long_names_of_nodes_keep_to_the_width(width: int) -> None:
+    made = graph(20, 60)
+    called = {
+        zone.name: f"ip-10-20-30-{zone.name}.eu-west-1.compute.internal" for zone in made.zones
+    }
+    zones = tuple(replace(zone, name=called[zone.name]) for zone in made.zones)
+    switches = tuple(
+        replace(
+            switch,
+            zones=tuple(called[zone] for zone in switch.zones),
+            ports=tuple(
+                replace(
+                    port, zone=called[port.zone], seen=tuple(called[zone] for zone in port.seen)
+                )
+                for port in switch.ports
+            ),
+        )
+        for switch in made.switches
+    )
+    lines = text(overview.fold(replace(made, zones=zones, switches=switches)), width)
+    assert max(map(len, lines)) <= width
+    # Their domain says nothing that tells them apart.
+    assert "1 to 20: ip-10-20-30-node1 to ip-10-20-30-node20" in lines
+
+
 def test_hundreds_of_pods_are_a_few_lines_unless_all_are_asked_for() -> None:
     folded = overview.fold(graph(20, 500))
     short = text(folded, 80)

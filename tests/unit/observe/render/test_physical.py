@@ -11,7 +11,7 @@ from tests.support import topology as rows
 from tests.unit.observe.render.test_logical import check
 from weft.observe import underlay
 from weft.observe.graph import Owner
-from weft.observe.render import mermaid, physical, svg, tree
+from weft.observe.render import colours, mermaid, physical, svg, tree
 from weft.observe.render.drawing import Stroke
 from weft.observe.underlay import Bridge, Interface, Underlay
 
@@ -49,6 +49,15 @@ def test_a_broken_tunnel_is_seen() -> None:
     assert [path.stroke for path in drawing.paths if path.tone is not None] == [Stroke.BROKEN]
     assert "node1 to node2  geneve: at one of its nodes only" in tree.physical(shown)
     assert "-.-" in mermaid.physical(shown)
+
+
+def test_an_interfaces_network_has_its_colour_here_too() -> None:
+    made = underlay.build(rows.snapshots(rows.zones(1)))
+    one = Interface("wp1", "internal", owner=Owner("shop", "web"), network="blue")
+    node = replace(made.nodes[0], bridges=(Bridge("br-int", "netdev", (one,)),))
+    drawing = physical.lay_out(replace(made, nodes=(node,), tunnels=()))
+    hues = {text.words: text.hue for box in drawing.boxes for text in box.texts}
+    assert hues["shop/web on blue"] == colours.of("blue")
 
 
 def test_no_nodes() -> None:
