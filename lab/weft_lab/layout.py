@@ -6,8 +6,9 @@ supervisor sees every node's sockets, and a node sees only its own, at a real no
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import PurePosixPath
+
+from weft_lab.apiserver import logfiles
 
 HOME = PurePosixPath("/run/lab")
 KUBECONFIG = PurePosixPath("/run/weft/kubeconfig")  # in the lab's own /run and in each node's
@@ -17,8 +18,6 @@ OVN_RUN = PurePosixPath("/run/ovn")
 ACL_LOG = OVN_RUN / "acl.log"
 CONSOLE_LOG = "console.log"  # all that a guest said, in its machine's folder
 NODE_FOLDERS = ("openvswitch", "ovn", "weft", "netns", "lock")
-
-LONGEST_NAME = 200  # of what others add to
 
 NAMESPACES = ("net", "uts", "mnt")  # in the order in which they are entered
 
@@ -41,16 +40,4 @@ def seen(node: str, path: PurePosixPath | str) -> PurePosixPath:
 
 def machine(namespace: str, name: str) -> str:
     """A virtual machine's folder, in the one of all machines of its node."""
-    return _fitting(f"{namespace}_{name}")
-
-
-def pod_log(namespace: str, pod: str, container: str) -> str:
-    """The file of what a container says, in the folder of logs."""
-    return _fitting(f"{namespace}_{pod}_{container}") + ".log"
-
-
-def _fitting(name: str) -> str:
-    """A file's name has 255 bytes at most, and Kubernetes' names together more."""
-    if len(name) <= LONGEST_NAME:
-        return name
-    return f"{name[: LONGEST_NAME - 11]}-{hashlib.sha256(name.encode()).hexdigest()[:10]}"
+    return logfiles.shortened(f"{namespace}_{name}")

@@ -1,6 +1,6 @@
 """What did a container print? The `log` subresource, read from files that the kubelet writes.
 
-A log is the file that `layout.pod_log` names in one folder; beside it stands that of the
+A log is the file that `logfiles.name` names in one folder; beside it stands that of the
 container's run before.
 """
 
@@ -17,12 +17,10 @@ from typing import Any, BinaryIO
 from aiohttp import web
 
 from weft.host import inotify
-from weft_lab import layout
-from weft_lab.apiserver import reads, request, status, store
+from weft_lab.apiserver import logfiles, reads, request, status, store
 from weft_lab.apiserver.cluster import Cluster
 
 _PIECE = 64 * 1024  # bytes that are read and sent at once
-PREVIOUS = ".previous"  # the kubelet's word for the log of the run before
 
 
 class Files:
@@ -38,9 +36,9 @@ class Files:
         container = choose_container(obj, http.query.get("container", ""))
         if self._folder is None:
             raise status.bad_request("this server keeps no logs")
-        path = self._folder / layout.pod_log(*pod.key, container)
+        path = self._folder / logfiles.name(*pod.key, container)
         if request.flag(http.query, "previous"):
-            path = path.with_name(path.name + PREVIOUS)
+            path = path.with_name(path.name + logfiles.PREVIOUS)
             if not _restarts(obj, container) or not path.exists():
                 text = f'previous terminated container "{container}" in pod "{pod.key[1]}"'
                 raise status.bad_request(f"{text} not found")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -17,7 +18,6 @@ from pathlib import Path
 from aiohttp import web
 
 from weft import errors
-from weft.control import loop
 from weft_lab.apiserver import (
     auth,
     builtin,
@@ -93,7 +93,7 @@ async def run(config: Config) -> None:
             group.create_task(expiring.run())
             group.create_task(cluster.journal.failure())
             lifecycle.review_all()
-            loop.settle()
+            _settle()
             _tell(config, await _listen(config, runner, token))
     except* errors.WeftError as failed:
         raise failed.exceptions[0] from None
@@ -101,6 +101,13 @@ async def run(config: Config) -> None:
         cluster.hub.end_all()
         await runner.cleanup()
         await cluster.journal.close()
+
+
+def _settle() -> None:
+    """What is there now lives long: the collector need not visit it."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
 
 
 def _tell(config: Config, running: Running) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from weft_lab import layout
+from weft_lab.apiserver import logfiles
 from weft_lab.kubelet.containers import State
 
 LONGEST_WORDS = 2048  # bytes that a status may carry
@@ -17,7 +17,7 @@ FALLBACK = "FallbackToLogsOnError"  # a terminationMessagePolicy
 
 
 def path(folder: Path, namespace: str, pod: str, container: str) -> Path:
-    return folder / layout.pod_log(namespace, pod, container)
+    return folder / logfiles.name(namespace, pod, container)
 
 
 def last_words(folder: Path, pod: Mapping[str, Any], states: Mapping[str, State]) -> dict[str, str]:
