@@ -9,7 +9,7 @@ stand behind a port's name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from weft import model, rows
@@ -54,11 +54,9 @@ class _Contents:
 class Sets:
     """The sets that are needed, filled from `endpoints`."""
 
-    def __init__(
-        self, endpoints: Endpoints, network_of: Callable[[str], model.Network | None]
-    ) -> None:
+    def __init__(self, endpoints: Endpoints, networks: Mapping[str, model.Network]) -> None:
         self._endpoints = endpoints
-        self._network_of = network_of
+        self._networks = networks
         self._needed: dict[sets.Set, int] = {}
         self._contents: dict[sets.Set, _Contents] = {}
         self._of_query: dict[Query, set[sets.Set]] = {}
@@ -132,7 +130,7 @@ class Sets:
 
     def filled(self, made: sets.Set) -> tuple[rows.Row, ...]:
         """The rows of a set with all that it holds."""
-        network = self._network_of(made.network)
+        network = self._networks.get(made.network)
         if network is None:
             return ()
         holds: dict[str, set[rows.Atom]] = {}
@@ -189,7 +187,7 @@ class Sets:
                 return frozenset({("", number)}) if number else _NOTHING
             if number != made.number:
                 return _NOTHING
-        network, held = self._network_of(made.network), self._endpoints.get(port)
+        network, held = self._networks.get(made.network), self._endpoints.get(port)
         if network is None or held is None:
             return _NOTHING
         return frozenset(

@@ -7,28 +7,20 @@ What follows for groups and sets is for `policies` and `addresses`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass, field
 
 from weft import model
 from weft.control import index
+from weft.control.zone.objects import Pod
 from weft.policy import netpolicy, selection
 
 
-@dataclass(frozen=True, slots=True)
-class Labelled:
-    """What selectors and named ports ask of a pod."""
-
-    namespace: str
-    labels: Mapping[str, str] = field(default_factory=dict)
-    named: netpolicy.NamedPorts = field(default_factory=dict)
-
-
 class Endpoints:
-    """The attachments of all pods of the cluster that have any, by port key."""
+    """The attachments of all pods of the cluster that have any, by port key; `pods` is the zone's
+    table of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, pods: Mapping[str, Pod]) -> None:
         self.selection = selection.Selection()
-        self._pods: dict[str, Labelled] = {}
+        self._pods = pods
         self._ports: dict[str, model.Port] = {}
         self._of_pod: dict[str, dict[str, set[str]]] = {}  # pod key -> network -> port keys
 
@@ -51,15 +43,10 @@ class Endpoints:
 
     # What comes and goes; each tells for which ports policies may mean something else now.
 
-    def set_pod(self, key: str, pod: Labelled | None) -> set[str]:
-        old = self._pods.get(key)
-        if pod is None:
-            self._pods.pop(key, None)
-        else:
-            self._pods[key] = pod
-        labels = pod.labels if pod is not None else None
+    def set_pod(self, key: str, old: Pod | None, new: Pod | None) -> set[str]:
+        labels = new.labels if new is not None else None
         is_chosen_by_others = self.selection.set_pod(key, key.partition("/")[0], labels)
-        is_same = pod is not None and old is not None and pod.named == old.named
+        is_same = new is not None and old is not None and new.named == old.named
         return set() if is_same and not is_chosen_by_others else self._of(key)
 
     def set_namespace(self, name: str, labels: Mapping[str, str] | None) -> set[str]:

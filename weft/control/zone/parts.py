@@ -7,7 +7,7 @@ Which ports are in a group is for `policies` to say.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 
 from weft import model, rows
 from weft.control import index
@@ -22,11 +22,11 @@ METER = "meter"
 
 
 class Parts:
-    """`network_of` gives a network that the zone has, by its name."""
+    """`networks` are those that the zone has, by name."""
 
-    def __init__(self, addresses: Sets, network_of: Callable[[str], model.Network | None]) -> None:
+    def __init__(self, addresses: Sets, networks: Mapping[str, model.Network]) -> None:
         self._sets = addresses
-        self._network_of = network_of
+        self._networks = networks
         self._made: dict[Part, tuple[rows.Row, ...]] = {}  # but for sets
         self._groups: set[str] = set()  # that have rows
         self._logging: set[Part] = set()
@@ -66,7 +66,7 @@ class Parts:
         logging: netpolicy.Logging,
     ) -> None:
         """Make a part of which these groups have ports; `each` is the policy that it is of."""
-        network = self._network_of(groups.scope_of(part)[0]) if there else None
+        network = self._networks.get(groups.scope_of(part)[0]) if there else None
         if isinstance(part, policy.Group):
             self._keep(part, policy.group(part, network, logging) if network else ())
         elif each is None or network is None:

@@ -10,14 +10,15 @@ A pod that comes or goes changes who is in a group or set, unless it is the firs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from weft import model, names, rows
 from weft.control import index
 from weft.control.zone import groups, parts
 from weft.control.zone.addresses import Sets
-from weft.control.zone.endpoints import Endpoints, Labelled
+from weft.control.zone.endpoints import Endpoints
+from weft.control.zone.objects import Pod
 from weft.ovn import policy, sets
 from weft.policy import netpolicy
 
@@ -37,29 +38,32 @@ _UNKNOWN = Namespace()
 class Changes:
     """Rows as they should be and rows that should not be, as in `state`.
 
-    `ports` have other groups now than before, with the network that they are on; `left` are
-    groups that they are in no more. `Policies.members` has the rows.
+    `ports` have other groups now than before, with the network that they are on. `members` are the
+    places in groups of these ports, and of those that were asked about.
     """
 
     made: tuple[rows.Row, ...]
     gone: tuple[rows.Ident, ...]
     ports: Mapping[str, str]
-    left: Mapping[str, Iterable[policy.Group]]
+    members: Mapping[str, tuple[rows.Row, ...]]
 
 
 class Policies:
-    """`network_of` gives a network that the zone has, by its name; `node` is the zone's own."""
+    """`node` is the zone's own. `pods` and `networks` are the zone's tables, which it keeps: all
+    pods that hold something, and the networks that are realised here, by name."""
 
-    def __init__(self, node: str, network_of: Callable[[str], model.Network | None]) -> None:
+    def __init__(
+        self, node: str, pods: Mapping[str, Pod], networks: Mapping[str, model.Network]
+    ) -> None:
         self._node = node
         self._policies: dict[str, netpolicy.Policy] = {}
         self._namespaces: dict[str, Namespace] = {}
         self._networks: dict[str, str] = {}  # definition -> its network
         self._naming: dict[str, set[str]] = {}  # definition -> policies that name it
         self._guarding: dict[tuple[str, netpolicy.PodSelector], set[str]] = {}  # -> policies
-        self._endpoints = Endpoints()
+        self._endpoints = Endpoints(pods)
         self._groups = groups.Groups()
-        self._parts = parts.Parts(Sets(self._endpoints, network_of), network_of)
+        self._parts = parts.Parts(Sets(self._endpoints, networks), networks)
         # What may have changed: networks, ports and parts to be looked at.
         self._refilled: set[str] = set()
         self._doubted: set[str] = set()
@@ -116,8 +120,8 @@ class Policies:
         for key, each in naming:
             self._bind(key, each)
 
-    def set_pod(self, key: str, pod: Labelled | None) -> None:
-        self._doubt(self._endpoints.set_pod(key, pod))
+    def set_pod(self, key: str, old: Pod | None, new: Pod | None) -> None:
+        self._doubt(self._endpoints.set_pod(key, old, new))
 
     def add_port(self, key: str, port: model.Port) -> None:
         self._endpoints.add(key, port)
@@ -159,20 +163,24 @@ class Policies:
 
     # Rows out
 
-    def changes(self) -> Changes:
-        """Rows of all that was touched since the last call, and nothing else."""
+    def changes(self, ports: Iterable[str]) -> Changes:
+        """Rows of all that was touched since the last call, and nothing else; of `ports`, whose
+        rows are written anew, the places in groups."""
         self._settle()
         made, gone = self._parts.changes()
         left = self._groups.take_moved()
         moved = {key: port.network for key in left if (port := self._endpoints.get(key))}
-        return Changes(made, gone, moved, left)
+        members = {key: tuple(self._members(key, left.get(key, ()))) for key in {*ports, *moved}}
+        return Changes(made, gone, moved, members)
 
-    def desired(self) -> tuple[rows.Row, ...]:
-        """All rows that should be there, sets with all that they hold, groups without ports."""
+    def desired(self, ports: Iterable[str]) -> Changes:
+        """All rows that should be there, sets with all that they hold, groups without ports; and
+        the places of `ports` in groups."""
         self._settle()
-        return self._parts.desired()
+        members = {key: tuple(self._members(key)) for key in ports}
+        return Changes(self._parts.desired(), (), {}, members)
 
-    def members(self, port: str, left: Iterable[policy.Group] = ()) -> Iterator[rows.Row]:
+    def _members(self, port: str, left: Iterable[policy.Group] = ()) -> Iterator[rows.Row]:
         """A port's place in its groups, and that it is not in those that it left.
 
         A group of a port's name has no row while no rule with that name allows anybody. Any other

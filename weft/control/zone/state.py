@@ -10,7 +10,7 @@ rows are desired, with those of its pods and nodes as its topology has them, oth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from weft import model, names, rows
@@ -18,30 +18,14 @@ from weft.control import index
 from weft.control.zone import holders, policies, topologies
 from weft.control.zone.definitions import Definition as Definition
 from weft.control.zone.definitions import Definitions, concerned
-from weft.control.zone.endpoints import Labelled
+from weft.control.zone.objects import Pod as Pod
 from weft.ovn import advertisement, interconnect, ports, router
-from weft.policy import access, netpolicy
+from weft.policy import access
 
 # Rows that come and go together: what a network has by itself (node ""), and of another node.
 Part = tuple[str, str]
 # Tables whose rows others live in.
 _PARENTS = (ports.SWITCH, router.ROUTER)
-
-
-@dataclass(frozen=True, slots=True)
-class Pod:
-    """A pod that holds allocations: scheduled, with the cluster manager's annotation, not done.
-
-    One that `runs` keeps its networks, whoever may use them by now.
-    """
-
-    ref: model.PodRef
-    node: str
-    allocations: Mapping[str, model.Allocation]
-    labels: Mapping[str, str] = field(default_factory=dict)
-    named: netpolicy.NamedPorts = field(default_factory=dict)
-    precedence: tuple[str, ...] = ()  # of two that claim one address, the lesser has it
-    runs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +45,7 @@ class _Dirty:
     parts: set[Part] = field(default_factory=set)
     ports: dict[str, str] = field(default_factory=dict)  # port key -> network it was or is on
     chassis: set[str] = field(default_factory=set)
+    networks: set[str] = field(default_factory=set)  # whether they are realised, and as what
 
     def __len__(self) -> int:
         return len(self.parts) + len(self.ports) + len(self.chassis)
@@ -92,7 +77,8 @@ class Zone:
         self._claims: dict[str, set[str]] = {}  # chassis id -> nodes that say it is theirs
         self._shown: dict[Part, frozenset[rows.Ident]] = {}  # as `changes` said last
         self._dirty = _Dirty()
-        self.policies = policies.Policies(node, self._had)
+        self._realised: dict[str, model.Network] = {}  # as of the last look
+        self.policies = policies.Policies(node, self._pods, self._realised)
 
     @property
     def name(self) -> str:
@@ -146,10 +132,10 @@ class Zone:
             index.discard(self._pods_of_namespace, namespace, key)
         if pod is None:
             del self._pods[key]
-            self.policies.set_pod(key, None)
+            self.policies.set_pod(key, old, None)
         else:
             self._pods[key] = pod
-            self.policies.set_pod(key, Labelled(pod.ref.namespace, pod.labels, pod.named))
+            self.policies.set_pod(key, old, pod)
             for attachment in pod.allocations:
                 self._pods_of_nad.setdefault(names.definition_of(attachment), set()).add(key)
             for namespace in concerned(pod.ref, pod.allocations):
@@ -212,14 +198,15 @@ class Zone:
         """Rows of all that was touched since the last call, and nothing else."""
         dirty, self._dirty = self._dirty, _Dirty()
         nb, gone = self._show(dirty.parts)
-        said = self.policies.changes()
+        self._look_at_networks(dirty.networks)
+        said = self.policies.changes(dirty.ports)
         nb += said.made
         gone += said.gone
         for key, name in sorted({**dirty.ports, **said.ports}.items()):
             port = self._ports.get(name, {}).get(key)
             row = self._port_row(port) if port is not None else None
             if row is not None:
-                nb += (row, *self.policies.members(key, said.left.get(key, ())))
+                nb += (row, *said.members.get(key, ()))
             else:
                 gone.append((ports.PORT, key))
         sb: list[rows.Row] = []
@@ -234,7 +221,8 @@ class Zone:
     def forget_changes(self) -> None:
         """For who goes by `desired`: what was touched so far is in there."""
         self._show(self._dirty.parts)
-        self.policies.changes()
+        self._look_at_networks(self._dirty.networks)
+        self.policies.changes(())
         self._dirty = _Dirty()
 
     def desired(self) -> tuple[tuple[rows.Row, ...], tuple[rows.Row, ...]]:
@@ -242,11 +230,13 @@ class Zone:
         present = self._present()
         nodes = ("", *sorted(self._nodes))
         nb = [row for name in present for node in nodes for row in self._part_rows((name, node))]
-        nb += self.policies.desired()
+        self._look_at_networks(self._dirty.networks)
+        said = self.policies.desired(key for name in present for key in self._ports.get(name, ()))
+        nb += said.made
         for name in present:
             for key, port in sorted(self._ports.get(name, {}).items()):
                 if row := self._port_row(port):
-                    nb += (row, *self.policies.members(key))
+                    nb += (row, *said.members.get(key, ()))
         sb = [row for chassis in sorted(self._claims) for row in self._chassis_rows(chassis)]
         return tuple(nb), tuple(sb)
 
@@ -279,9 +269,14 @@ class Zone:
 
     # Between
 
-    def _had(self, name: str) -> model.Network | None:
-        """A network that the zone has."""
-        return self.network(name) if self.realised(name) else None
+    def _look_at_networks(self, touched: Iterable[str]) -> None:
+        """Has policies know which of these networks the zone has, and as what."""
+        for name in touched:
+            network = self.network(name)
+            if network is not None and self.realised(name):
+                self._realised[name] = network
+            else:
+                self._realised.pop(name, None)
 
     def _place(self, key: str) -> None:
         """Bring the indexes in line with what the pod of this key was given, and with what others
@@ -342,6 +337,7 @@ class Zone:
         Not `remote`: only this node's pods have ports, before and after.
         """
         self.policies.touch_network(name)
+        self._dirty.networks.add(name)
         self._dirty.parts.update((name, node) for node in ("", *self._nodes))
         touched = self._ports.get(name, ()) if remote else self._local.get(name, ())
         self._dirty.ports.update(dict.fromkeys(touched, name))
