@@ -111,7 +111,9 @@ async def test_from_nothing_there_to_all_is_well(user: User) -> None:
         table = (await user.kubectl("get", "multi-policy")).split("\n")
         assert " ".join(table[0].split()) == "NAME NETWORKS MODE ACCEPTED BOUND PORTS AGE"
         assert " ".join(table[1].split()[:-1]) == "guard blue enforce PartsSkipped Bound 1"
-        assert "mean nothing are skipped" in await user.kubectl("get", "multi-policy", "-o", "wide")
+        assert "invalid parts are skipped" in await user.kubectl(
+            "get", "multi-policy", "-o", "wide"
+        )
         said = await events.told(user.api, "guard", "10.0.0.1")
         assert said == (
             'MultiNetworkPolicy default/guard: spec.ingress[0].from[1].ipBlock.cidr "10.0.0.1": '

@@ -290,7 +290,9 @@ async def test_a_pod_whose_node_has_another_part_now_is_told() -> None:
     api.change(PODS, "default/old", world.signed(api, "old", json.loads(text)))
     await manage(api, PRIMARY)
     (said,) = [each for each in messages(api, "old") if each.startswith("OutsideNodeSubnet")]
-    assert "lies outside of 10.128.0.0/23, the part of its node node1: it is cut off" in said
+    assert (
+        "lies outside of 10.128.0.0/23, the subnet of its node node1: no route leads to it" in said
+    )
     assert messages(api, "new") == []
 
 

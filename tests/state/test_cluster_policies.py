@@ -204,7 +204,7 @@ async def test_a_broken_edit_leaves_what_was_accepted_in_force() -> None:
         assert said.startswith(
             f'InvalidPolicy: MultiNetworkPolicy {KEY}: spec.policyTypes[0] "Inbound": must be one'
         )
-        assert said.endswith("what it said when it was accepted last stays in force")
+        assert said.endswith("the version accepted last stays in force")
     api.change(MULTINETWORKPOLICIES, KEY, {"spec": {"policyTypes": ["Egress"]}})
     await manage(api)
     assert reasons(api) == ["Accepted", "Bound", "AllMatch"]
@@ -243,7 +243,7 @@ async def test_what_was_never_good() -> None:
     assert note(api) == ""
     (said,) = messages(api, "guard")
     assert "policy-for: is missing or empty" in said
-    assert said.endswith("nothing of it is in force")
+    assert said.endswith("no part of it is in force")
 
 
 async def test_each_skipped_part_is_an_event() -> None:

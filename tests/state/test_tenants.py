@@ -147,7 +147,7 @@ async def test_one_network_in_a_tenants_and_a_global_namespace(
         said = [each for each in messages(api, "blue") if each.startswith("ForeignNetwork")]
         assert len(said) == 1
         assert "belongs to namespace nico" in said[0]
-        assert "did not let it in" in said[0]
+        assert "does not admit it" in said[0]
 
 
 async def test_global_namespaces_are_a_setting() -> None:

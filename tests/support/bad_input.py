@@ -146,7 +146,7 @@ ELEMENTS = [
     _pod("s-bare", [{"name": "unmanaged", "ips": ["10.1.0.9"]}], "needs a prefix length | write "
          "10.1.0.9/24"),
     _pod("s-gateway", _wish(**{"default-route": ["x"]}), 'default-route[0] "x"'),
-    _pod("s-gateways", _wish(**{"default-route": ["10.100.0.1"]}) * 2, "asked for by element 0"),
+    _pod("s-gateways", _wish(**{"default-route": ["10.100.0.1"]}) * 2, "requested by element 0"),
     _pod("s-claim", _wish(**{"ipam-claim-reference": "c", "ips": ["10.100.0.9"]}), "beside ips"),
     _pod("s-no-claim", [{"name": "kept", "ipam-claim-reference": "c"}], "IPAMClaim default/c: "
          "does not exist | goes on when it is created"),
@@ -310,8 +310,8 @@ POLICIES = [
             policyTypes=["Ingress"], egress=[{}]),
     _policy("y-unknown", "NetworkAttachmentDefinition default/nowhere: does not exist",
             "NetworkMissing", networks="nowhere"),
-    _peer("y-peer", " {}: names nobody"),
-    _peer("y-both", ".ipBlock: stands beside podSelector", podSelector={},
+    _peer("y-peer", " {}: selects no peer"),
+    _peer("y-both", ".ipBlock: is set beside podSelector", podSelector={},
           ipBlock={"cidr": "10.0.0.0/8"}),
     _peer("y-selector", ".podSelector.matchExpressions[0].values: must name",
           podSelector=_SELECTOR),
@@ -322,7 +322,7 @@ POLICIES = [
           ipBlock={"cidr": "::ffff:10.0.0.0/104"}),
     _peer("y-except", '.ipBlock.except[0] "11.0.0.0/16": lies outside of cidr 10.0.0.0/8',
           ipBlock={"cidr": "10.0.0.0/8", "except": ["11.0.0.0/16"]}),
-    _peer("y-hole", ".ipBlock.except[0] | is all of cidr",
+    _peer("y-hole", ".ipBlock.except[0] | covers all of cidr",
           ipBlock={"cidr": "10.0.0.0/8", "except": ["10.0.0.0/8"]}),
     _port("y-quoted", '.port "80": must be a number or the name | without quotes', port="80"),
     _port("y-zero", ".port 0: must lie between 1 and 65535", port=0),

@@ -30,14 +30,14 @@ def _objection(
     if gateway.is_link_local and gateway.version == 6:
         return None  # link-local: every interface has such an address
     if not addresses:
-        return "cannot be reached: the attachment has no address", "ask for ips, or remove it"
+        return "cannot be reached: the attachment has no address", "request ips, or remove it"
     listed = ", ".join(map(str, addresses))
     family = [each for each in addresses if each.version == gateway.version]
     if not family:
         rule = f"is IPv{gateway.version}, but the attachment has only {listed}"
         return rule, "name gateways of the families of its addresses"
     if any(gateway == each.ip for each in family):
-        return "is the attachment's own address", "name the router's, or ask for other ips"
+        return "is the attachment's own address", "name the router's, or request other ips"
     if not any(gateway in each.network for each in family):
         reached = ", ".join(str(each.network) for each in family)
         return f"lies outside of {reached}, where the attachment is", f"choose one of {reached}"

@@ -60,7 +60,7 @@ class NamedIds:
             rule = f"must be from {self.first} to {self.last}"
             raise errors.InvalidInput(where, self.annotation, number, rule)
         what, known = f"{self.kind} id {number}", self._by_name.get(name, number)
-        hint = f"remove the annotation {self.annotation} from whoever is to have another id"
+        hint = f"remove the annotation {self.annotation} from the object that is to get another id"
         if known != number:
             raise errors.Conflict(
                 f"{what}: the {self.kind} has id {known} already", where=where, hint=hint
@@ -77,7 +77,7 @@ class NamedIds:
         number = self._ids.peek()
         if number is None:
             raise errors.Exhausted(
-                f"no {self.kind} id is free: {len(self._by_name)} {self.kind}s have them all",
+                f"no {self.kind} id is free: {len(self._by_name)} {self.kind}s use all of them",
                 where=f"{self.kind} {name}",
                 hint=self.remedy,
             )
@@ -102,7 +102,7 @@ class NetworkIds(NamedIds):
     kind = "network"
     annotation = names.NETWORK_ID
     first, last = 1, names.MAX_NETWORKS - 1
-    remedy = "remove definitions of networks that nobody uses"
+    remedy = "delete NetworkAttachmentDefinitions that no pod uses"
 
 
 class NodeIds(NamedIds):

@@ -97,7 +97,7 @@ class Ledger:
         key = self._keys.peek() if self._keys else 0
         if key is None:
             raise errors.Exhausted(
-                f"no port key is free: the network's {len(self)} attachments have them all",
+                f"no port key is free: the network's {len(self)} attachments use all of them",
                 where=where,
                 hint="remove pods from the network, or use a second one",
             )
@@ -217,7 +217,7 @@ class Ledger:
             address = self._within(where, own, wish)
             if wish.version in wishes:
                 rule = f"is a second IPv{wish.version} address beside {wishes[wish.version]}"
-                hint = "ask for one of each family; list the network twice for a second NIC"
+                hint = "request one of each family; list the network twice for a second NIC"
                 raise errors.InvalidInput(where, "ips", str(wish), rule, hint=hint)
             self._refuse_held(where, "ips", address, self._by_address.get(address), owner)
             wishes[wish.version] = address
@@ -238,14 +238,14 @@ class Ledger:
             address = wish
         objection = own.objection(address)
         if address in self._platform:
-            objection = "is the node's own on this network", "ask for another one"
+            objection = "is the node's own on this network", "request another one"
         if str(address) == names.SERVER_ADDRESS and address in own.subnet:
-            objection = "belongs to the DHCP server of every network", "ask for another one"
+            objection = "belongs to the DHCP server of every network", "request another one"
         if objection is not None:
             rule, hint = objection
             if self.node_subnets is not None and address not in own.subnet:
-                rule += f", the part of node {self.node_subnets.node}"
-                hint += ", or run the pod on the node whose part it is of"
+                rule += f", the subnet of node {self.node_subnets.node}"
+                hint += ", or run the pod on the node whose subnet has it"
             raise errors.InvalidInput(where, "ips", str(wish), rule, hint=hint)
         return address
 
@@ -283,13 +283,13 @@ class Ledger:
             raise errors.Conflict(
                 f"{said} attachment {attachment} of the same pod",
                 where=where,
-                hint="ask for another one in one of the two",
+                hint="request another one in one of the two",
                 field=field,
             )
         raise errors.Conflict(
             f"{said} {self._shown(holder)}",
             where=where,
-            hint="ask for another one; the pod goes on when this one is free",
+            hint="request another one; the pod continues when this one is free",
             field=field,
         )
 
@@ -306,8 +306,8 @@ class Ledger:
                     f"{label or self._shown(owner)} on network {self.network.name}",
                     field,
                     listed,
-                    f"differs from what the pod has been given before: {was or 'none'}",
-                    hint="restore the annotation, or delete the pod and make it again",
+                    f"differs from the pod's earlier allocation: {was or 'none'}",
+                    hint="restore the annotation, or delete and recreate the pod",
                 )
 
 

@@ -26,9 +26,10 @@ def check(where: str, key: str, given: NodeSubnets, allocation: model.Allocation
     for address in allocation.addresses:
         if given.subnets and not any(address.ip in subnet for subnet in given.subnets):
             listed = ", ".join(map(str, given.subnets))
-            rule = f"lies outside of {listed}, the part of its node {given.node}: it is cut off"
+            node = given.node
+            rule = f"lies outside of {listed}, the subnet of its node {node}: no route leads to it"
             field = f"{names.POD_NETWORKS}[{key!r}]"
-            hint = "delete the pod, and let its owner make it anew"
+            hint = "delete the pod; its owner creates a new one"
             raise errors.InvalidInput(where, field, str(address), rule, hint=hint)
 
 
@@ -70,7 +71,7 @@ class SubnetPool:
             raise errors.InvalidInput(where, field, listed, rule, hint=hint)
         for subnet in subnets:
             if self._place(subnet) is None:
-                rule = f"is no node's part of {', '.join(map(str, self.spec.subnets))}"
+                rule = f"is not a node subnet of {', '.join(map(str, self.spec.subnets))}"
                 raise errors.InvalidInput(where, field, str(subnet), rule, hint=hint)
             holder = self._by_subnet.get(subnet, node)
             if holder != node:

@@ -87,7 +87,7 @@ class Pool:
             return f"is the broadcast address of subnet {self.subnet}", "choose another address"
         for part in self._excluded:
             if address in part:
-                rule = f"lies in {part}, which excludeSubnets keeps for somebody else"
+                rule = f"lies in {part}, which is in excludeSubnets"
                 return rule, "choose another address, or take it out of excludeSubnets"
         return None
 

@@ -44,7 +44,7 @@ def flat(fields: Fields, reserved: Reserved) -> tuple[model.Subnet, ...]:
     found: list[model.Subnet] = []
     for text in _listed(fields, "subnets"):
         if re.fullmatch("[^/]+/[0-9]+/[0-9]+", text):
-            rule = "has two prefix lengths, which only topology layer3 knows"
+            rule = "has two prefix lengths, which only topology layer3 has"
             fields.refuse("subnets", text, rule, hint=f"write {text.rsplit('/', 1)[0]}")
             continue
         subnet = _subnet(fields, "subnets", text)
@@ -133,7 +133,7 @@ def parts(fields: Fields, name: str, subnets: tuple[model.Subnet, ...]) -> tuple
             if subnets:
                 rule = f"lies outside of subnets {', '.join(map(str, subnets))}"
             else:
-                rule = "has no subnets to lie in"
+                rule = "must lie within subnets, and there are none"
             fields.refuse(name, text, rule, hint=f"give {name} only ranges within subnets")
             continue
         found.append(part)

@@ -113,7 +113,7 @@ def _from_list(outer: fields.Fields) -> fields.Fields | None:
     if not any(plugin.get("type") == names.CNI_TYPE for plugin in objects_):
         return None
     if outer.has("type"):
-        rule = "stands beside plugins; a configuration is a single plugin or a list, not both"
+        rule = "is set beside plugins; a configuration is a single plugin or a list, not both"
         outer.refuse("type", outer.value("type"), rule, hint="remove type or plugins")
         return None
     if len(plugins) > 1:

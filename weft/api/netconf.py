@@ -135,7 +135,7 @@ def _check_frame(fields: Fields, nad: str) -> None:
         rule = f"is not a CNI version; known are {', '.join(_CNI_VERSIONS)}"
         fields.refuse("cniVersion", version, rule)
     named = fields.text("netAttachDefName")
-    rule = f'must be "{nad}", the namespace and name of the definition itself'
+    rule = f'must be "{nad}", the namespace and name of the NAD itself'
     if fields.missing("netAttachDefName"):
         fields.refuse("netAttachDefName", None, f"is missing; it {rule}")
     elif named and named != nad:
@@ -154,7 +154,7 @@ def _name(fields: Fields) -> str:
     if fields.missing("name"):
         fields.refuse("name", None, "is missing or empty", hint="name the network")
     elif name in (names.DEFAULT_NETWORK, names.DEFAULT_CNI_NAME):
-        rule = "is the name of the cluster's own network"
+        rule = "is the name of the default network"
         fields.refuse("name", name, rule, hint="choose another name")
     elif name and not _NAME.fullmatch(name):
         rule = "must be letters, digits, '_', '.', '-', begin with a letter or digit, at most 253"
@@ -241,7 +241,7 @@ def _refuse_full_exclusion(fields: Fields, spec: model.NetworkSpec) -> None:
     for subnet in spec.subnets:
         if any(notation.within(subnet, excluded) for excluded in spec.exclude_subnets):
             rule = f"leaves no address of {subnet}"
-            hint = "exclude less, or remove subnets if weft is to assign no addresses"
+            hint = "exclude less, or remove subnets if weft should assign no addresses"
             fields.refuse("excludeSubnets", fields.text("excludeSubnets"), rule, hint=hint)
 
 

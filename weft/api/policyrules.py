@@ -112,13 +112,13 @@ def _peer(fields: Fields, namespace: str) -> Peer | None:
     selecting = [name for name in ("podSelector", "namespaceSelector") if fields.has(name)]
     if fields.has("ipBlock"):
         if selecting:
-            rule = f"stands beside {' and '.join(selecting)}; a peer is a block or pods, not both"
-            fields.refuse("ipBlock", None, rule, hint="make two peers of it")
+            rule = f"is set beside {' and '.join(selecting)}; a peer is a block or pods, not both"
+            fields.refuse("ipBlock", None, rule, hint="write two peers")
         block = fields.nested("ipBlock")
         return _block(block) if block else None
     if not selecting and not fields.problems:
         what = "podSelector, namespaceSelector or ipBlock"
-        fields.refuse("", {}, "names nobody", hint=f"give the peer a {what}")
+        fields.refuse("", {}, "selects no peer", hint=f"give the peer a {what}")
     chosen = {name: fields.nested(name) for name in selecting}
     read = {name: selectors.read(part) for name, part in chosen.items() if part is not None}
     pods = read.get("podSelector", selectors.EVERYTHING)
@@ -156,7 +156,9 @@ def _block(fields: Fields) -> IPBlock | None:
             fields.refuse(place, part, f"lies outside of cidr {subnet}", hint=hint)
         elif hole == subnet:
             hint = "remove the peer, or make the exception smaller"
-            fields.refuse(place, part, "is all of cidr, so that nobody is left", hint=hint)
+            fields.refuse(
+                place, part, "covers all of cidr, so the peer matches no address", hint=hint
+            )
         else:
             excepts.append(hole)
     return IPBlock(subnet, tuple(sorted(set(excepts), key=_order))) if subnet else None

@@ -112,25 +112,25 @@ def conditions(found: Findings) -> tuple[Condition, Condition, Condition]:
 
 def _accepted(found: Findings) -> Condition:
     if found.problems:
-        left = "nothing of it is in force"
+        left = "no part of it is in force"
         if found.policy is not None:
-            left = "what it said when it was accepted last stays in force"
+            left = "the version accepted last stays in force"
         return Condition(ACCEPTED, FALSE, "Invalid", f"{'; '.join(found.problems)}: {left}")
     assert found.policy is not None
     skipped, audits = found.policy.skipped, found.policy.mode is Mode.AUDIT
     if skipped:
         listed = _listed((part.field for part in skipped), "and")
-        said = f"parts that mean nothing are skipped, and allow nothing: {listed}"
+        said = f"invalid parts are skipped and allow nothing: {listed}"
         return Condition(ACCEPTED, TRUE, "PartsSkipped", said)
     if audits:
-        said = "all of it is audited: it lets pass, and reports what it would have dropped"
+        said = "the policy is audited: it reports what it would drop, and lets it pass"
         return Condition(ACCEPTED, TRUE, "Audited", said)
-    return Condition(ACCEPTED, TRUE, "Accepted", "all of it can be enforced")
+    return Condition(ACCEPTED, TRUE, "Accepted", "the whole policy can be enforced")
 
 
 def _bound(found: Findings) -> Condition:
     if found.policy is None:
-        return Condition(BOUND, UNKNOWN, "Invalid", "nothing of the policy is in force")
+        return Condition(BOUND, UNKNOWN, "Invalid", "no part of the policy is in force")
     if found.unbound:
         return Condition(BOUND, FALSE, "NetworkMissing", _listed(found.unbound, ";"))
     networks = _listed((binding.network for binding in found.bindings), "or")

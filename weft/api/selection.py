@@ -137,7 +137,7 @@ def _attachment(fields: Fields, interface: str, pod_namespace: str) -> model.Att
     claim = fields.text("ipam-claim-reference")
     addresses = _addresses(fields)
     if claim and addresses:
-        rule = "stands beside ips; a claim brings its own addresses"
+        rule = "is set beside ips; a claim has its own addresses"
         fields.refuse("ipam-claim-reference", claim, rule, hint="remove one of the two")
     elif claim and not _NAME.fullmatch(claim):
         fields.refuse("ipam-claim-reference", claim, "must be the name of an IPAMClaim")
@@ -209,7 +209,7 @@ def _addresses(fields: Fields) -> tuple[model.Interface | model.Address, ...]:
     asked = list(fields.strings("ips"))
     if len(asked) > MAX_ADDRESSES:
         rule = f"has {len(asked)} addresses; an interface can have {MAX_ADDRESSES}"
-        fields.refuse("ips", None, rule, hint="ask for fewer")
+        fields.refuse("ips", None, rule, hint="request fewer")
         return ()
     for place, text in asked:
         try:
@@ -219,7 +219,7 @@ def _addresses(fields: Fields) -> tuple[model.Interface | model.Address, ...]:
             continue
         address = bare(wish)
         if address in found:
-            fields.refuse(place, text, "is asked for twice", hint="remove one of them")
+            fields.refuse(place, text, "is requested twice", hint="remove one of them")
         found[address] = wish
     return tuple(found.values())
 
@@ -259,7 +259,7 @@ def _refuse_twins(elements: list[Fields], wishes: list[model.Attachment]) -> Non
 def _refuse_many_default_routes(elements: list[Fields], wishes: list[model.Attachment]) -> None:
     asking = [index for index, wish in enumerate(wishes) if wish.default_route]
     for index in asking[1:]:
-        rule = f"is asked for by element {asking[0]} already; one element may ask"
+        rule = f"is requested by element {asking[0]} already; only one element may do so"
         value = [str(address) for address in wishes[index].default_route]
         elements[index].refuse("default-route", value, rule, hint="keep it in one element")
 

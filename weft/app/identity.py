@@ -82,7 +82,7 @@ def _faults(needed: Needs, ids: Mapping[str, rows.Atom]) -> Iterator[str]:
         yield f"ovn-bridge is {bridge}, and must be {needed.bridge}"
     remote = said(ids, "ovn-remote")
     if remote and needed.remote not in ("", remote):
-        yield f"ovn-remote is {remote}, and was {needed.remote} (restart the agent if it is meant)"
+        yield f"ovn-remote is {remote}, and was {needed.remote} (restart the agent if intended)"
     known = {each.partition(":")[0] for each in _listed(said(ids, "ovn-bridge-mappings"))}
     if needed.physical_network and needed.physical_network not in known:
         yield f"ovn-bridge-mappings lacks {needed.physical_network}"

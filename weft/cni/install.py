@@ -22,7 +22,7 @@ def render(interpreter: str) -> str:
     first = f"#!{interpreter} {FLAGS}"
     if len(first) > MAX_FIRST_LINE or any(space in interpreter for space in " \t\n"):
         raise ValueError(
-            f"interpreter {interpreter!r}: cannot stand in a script's first line;"
+            f"interpreter {interpreter!r}: cannot be used in a script's first line;"
             " use a path without spaces, shorter than 240 characters"
         )
     source = (Path(__file__).parent / "shim.py").read_text()

@@ -40,7 +40,7 @@ def parse_head(line: bytes) -> Head:
     if head.env > MAX_ENV or head.config > MAX_CONFIG:
         raise Malformed(
             f"the request holds {head.env} bytes of variables and {head.config} of configuration;"
-            f" at most {MAX_ENV} and {MAX_CONFIG} are taken"
+            f" at most {MAX_ENV} and {MAX_CONFIG} are accepted"
         )
     return head
 

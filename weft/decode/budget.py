@@ -61,7 +61,7 @@ class TooDeep(Exceeded):
 def check_size(text: bytes | str, budget: Budget) -> None:
     """Raises Exceeded for a text of more bytes (characters for a str) than the budget."""
     if len(text) > budget.size:
-        raise Exceeded(f"holds {len(text)} bytes; at most {budget.size} are taken")
+        raise Exceeded(f"has {len(text)} bytes; at most {budget.size} are accepted")
 
 
 def too_many(budget: Budget, line: int = 0) -> Exceeded:

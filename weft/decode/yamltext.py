@@ -59,7 +59,7 @@ def parse(
     except yaml.YAMLError as error:
         raise _malformed(error) from None
     except UnicodeError:
-        raise Malformed("holds characters that are no text") from None
+        raise Malformed("contains characters that are not text") from None
 
 
 def parse_one(text: bytes | str, budget: Budget, dialect: Dialect = Dialect.KUBERNETES) -> Document:
@@ -143,7 +143,7 @@ class _Composer:
     def _alias(self, event: Any) -> Any:
         held = self.anchors.get(event.anchor)
         if held is None:
-            why = "stands within itself" if event.anchor in self.anchors else "is not known"
+            why = "is part of its own anchor" if event.anchor in self.anchors else "is not known"
             raise Malformed(f"has an alias that {why}: *{event.anchor}", _line(event))
         self._spend(event, held.values, held.size)
         return held.value

@@ -109,7 +109,7 @@ def report(said: str, known: Iterable[Fault] = KNOWN, *, in_user_space: bool = F
         return Report(Standing.NONE_KNOWN, f"{name}: no known fault that guests can use")
     is_open = any(fault.is_open for fault in found) and not in_user_space
     listed = "; ".join(
-        f"{fault.name}, mended in {shown(fault.remedy(version))} ({fault.what}): "
+        f"{fault.name}, fixed in {shown(fault.remedy(version))} ({fault.what}): "
         + (fault.in_user_space if in_user_space else fault.here)
         for fault in sorted(found, key=lambda fault: not fault.is_open)
     )

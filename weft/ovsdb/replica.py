@@ -51,7 +51,7 @@ class Replica:
         self._probe = probe
         # A reset is a change too: a reader that fails on it gets it again.
         self._resets: listeners.Listeners[object] = listeners.Listeners(
-            f"{database}, read anew", lambda _: self._contents
+            f"{database}, read again", lambda _: self._contents
         )
         if on_reset is not None:
             self._resets.add(lambda *_: on_reset())
@@ -217,7 +217,7 @@ class Replica:
                 "%s at %s: %s; connecting again", self.database, self.address, self._trouble
             )
             await self._synchronise(Exception)  # however long it takes, and whatever error occurs
-            log.info("%s at %s: read anew", self.database, self.address)
+            log.info("%s at %s: connected, all rows read again", self.database, self.address)
             self._resets.tell(self.address, None, self._contents)
 
     async def _synchronise(self, passing: type[Exception] | tuple[()]) -> None:

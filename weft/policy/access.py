@@ -70,7 +70,7 @@ class Rule:
         return errors.NotReady(
             f"may not use network {named} through {_NAD} {definition}: {_whose(network, own)}",
             where=f"Pod {pod}",
-            hint=f"{_remedy(network, own)}; the pod goes on then",
+            hint=f"{_remedy(network, own)}; the pod then continues",
         )
 
     def refusal(self, network: model.Network, definition: str) -> str:
@@ -96,21 +96,22 @@ class Rule:
         if self.admits(network, own):
             return said
         return (
-            f"{said}; the owner did not let it in, so it serves only pods of namespace {own} "
-            "(choose another network name if it was meant to be a network of its own)"
+            f"{said}; the owner does not admit it, so it serves only pods of namespace {own} "
+            "(choose another network name for a network of your own)"
         )
 
 
 def _whose(network: model.Network, namespace: str) -> str:
     own = home(network.owner)
     return (
-        f"it belongs to namespace {own} ({_NAD} {network.owner}), which does not let "
-        f"namespace {namespace} in"
+        f"it belongs to namespace {own} ({_NAD} {network.owner}), which does not "
+        f"admit namespace {namespace}"
     )
 
 
 def _remedy(network: model.Network, namespace: str) -> str:
     return (
-        f"whoever writes in namespace {home(network.owner)} may add {errors.as_written(namespace)} "
-        f"to allowedNamespaces in spec.config of {_NAD} {network.owner}"
+        f"a user with write access in namespace {home(network.owner)} can add "
+        f"{errors.as_written(namespace)} to allowedNamespaces in spec.config of "
+        f"{_NAD} {network.owner}"
     )

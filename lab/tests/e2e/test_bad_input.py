@@ -107,7 +107,7 @@ def test_what_kubectl_shows(heard: Heard, cluster: Cluster) -> None:
     assert "spec.config.mtu 500: must be at least 576" in described
     assert "is held by Pod default/holder" in cluster.kubectl("describe", "pod", "s-taken-ip")
     assert "did you mean Always?" in cluster.kubectl("describe", "vm", "v-strategy")
-    assert "names nobody" in cluster.kubectl("describe", "multi-policy", "y-peer")
+    assert "selects no peer" in cluster.kubectl("describe", "multi-policy", "y-peer")
     listed = cluster.kubectl("get", "vm", "v-net", "v-mac")
     assert listed.count("Invalid") == 2
 

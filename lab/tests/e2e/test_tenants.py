@@ -90,7 +90,7 @@ def test_a_tenant_gets_into_anothers_network_only_where_it_is_let_in(labs: LabHo
     # And not any more: those that run go on, and no other gets in.
     kubectl.apply(nad("ta", "blue"))
     kubectl.apply(pod("tb", "late", "node2", "ta/blue"))
-    assert "does not let namespace tb in" in kubectl.event("late", "FailedCreatePodSandBox", "tb")
+    assert "does not admit namespace tb" in kubectl.event("late", "FailedCreatePodSandBox", "tb")
     labs.reach("tb/thief1", web)
     assert "late" not in ports(labs)
 

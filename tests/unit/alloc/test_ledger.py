@@ -322,7 +322,7 @@ def test_what_a_pod_was_given_never_changes(changed: model.Allocation) -> None:
     book = ledger.Ledger(network("10.1.0.0/24"))
     book.reserve("a", entry("10.1.0.5/24"))
     book.reserve("a", entry("10.1.0.5/24"))
-    with pytest.raises(errors.InvalidInput, match="has been given before"):
+    with pytest.raises(errors.InvalidInput, match="earlier allocation"):
         book.reserve("a", changed)
 
 

@@ -73,10 +73,10 @@ def test_what_was_given_before_is_not_given_again() -> None:
     [
         ((), "one subnet of each family"),
         (("10.1.0.0/24", "10.1.1.0/24"), "one subnet of each family"),
-        (("10.1.0.0/25", "fd00:1::/64"), "is no node's part"),
-        (("10.2.0.0/24", "fd00:1::/64"), "is no node's part"),
-        (("10.0.0.0/24", "fd00:1::/64"), "is no node's part"),
-        (("10.1.0.0/24", "fd00:2::/64"), "is no node's part"),
+        (("10.1.0.0/25", "fd00:1::/64"), "is not a node subnet"),
+        (("10.2.0.0/24", "fd00:1::/64"), "is not a node subnet"),
+        (("10.0.0.0/24", "fd00:1::/64"), "is not a node subnet"),
+        (("10.1.0.0/24", "fd00:2::/64"), "is not a node subnet"),
     ],
 )
 def test_what_cannot_be_a_nodes_part(subnets: tuple[str, ...], rule: str) -> None:
@@ -194,15 +194,15 @@ def test_an_address_of_another_nodes_part_names_the_node() -> None:
     held = ledger.Ledger(RED, nodesubnets.NodeSubnets("n1", FIRST[:1]))
     with pytest.raises(errors.InvalidInput) as caught:
         held.allocate("a", attachment("10.1.1.7"))
-    assert caught.value.rule == "lies outside of subnet 10.1.0.0/24, the part of node n1"
-    assert "run the pod on the node whose part it is of" in caught.value.hint
+    assert caught.value.rule == "lies outside of subnet 10.1.0.0/24, the subnet of node n1"
+    assert "run the pod on the node whose subnet has it" in caught.value.hint
 
 
 def test_what_was_given_from_another_part_is_cut_off() -> None:
     given = model.Allocation("0a:58:0a:01:01:03", (ip_interface("10.1.1.3/24"),))
     nodesubnets.check("Pod default/p", "default", nodesubnets.NodeSubnets("n1", SECOND), given)
     nodesubnets.check("Pod default/p", "default", nodesubnets.NodeSubnets("n1", ()), given)
-    with pytest.raises(errors.InvalidInput, match=r"10\.1\.0\.0/24, .* node n1: it is cut off"):
+    with pytest.raises(errors.InvalidInput, match=r"10\.1\.0\.0/24, .* n1: no route leads to it"):
         nodesubnets.check(
             "Pod default/p", "default", nodesubnets.NodeSubnets("n1", FIRST[:1]), given
         )

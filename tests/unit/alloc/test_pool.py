@@ -65,7 +65,7 @@ def test_ipv6_by_name_anywhere_in_the_subnet() -> None:
         ("fd00::1", "outside of subnet 10.1.0.0/24"),
         ("10.1.0.0", "itself"),
         ("10.1.0.255", "broadcast"),
-        ("10.1.0.17", "lies in 10.1.0.16/28, which excludeSubnets"),
+        ("10.1.0.17", "lies in 10.1.0.16/28, which is in excludeSubnets"),
     ],
 )
 def test_objections(address: str, rule: str) -> None:

@@ -61,7 +61,7 @@ def test_accepted(changes: dict[str, object], field: str, value: object) -> None
         ({"subnets": "10.1.0.0/31"}, "subnets", "too small"),
         ({"subnets": "fd00::1/128"}, "subnets", "too small"),
         ({"subnets": "224.1.0.0/24"}, "subnets", "multicast"),
-        ({"excludeSubnets": "10.1.0.0/28"}, "excludeSubnets", "no subnets"),
+        ({"excludeSubnets": "10.1.0.0/28"}, "excludeSubnets", "there are none"),
         (
             {"subnets": "10.1.0.0/24", "excludeSubnets": "10.2.0.0/28"},
             "excludeSubnets",

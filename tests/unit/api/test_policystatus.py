@@ -24,7 +24,7 @@ def told(found: Findings) -> dict[str, tuple[str, str, str]]:
 
 def test_all_is_well() -> None:
     assert told(FOUND) == {
-        "Accepted": ("True", "Accepted", "all of it can be enforced"),
+        "Accepted": ("True", "Accepted", "the whole policy can be enforced"),
         "Bound": ("True", "Bound", "pods that it selects are on blue"),
         "SelectorsMatch": ("True", "AllMatch", "every selector matches a pod on its networks"),
     }
@@ -52,11 +52,11 @@ def test_skipped_parts_are_listed_with_what_to_do() -> None:
     assert (status, reason) == ("True", "PartsSkipped")
     assert message.endswith("spec.ingress[0].from[0] and spec.ingress[0].ports[0].port")
     first, second = policystatus.render(found, None, "T")["skipped"]
-    assert first["rule"] == "names nobody"
+    assert first["rule"] == "selects no peer"
     assert second["value"] == '"80"'
     assert second["remedy"] == "write the number without quotes"
     assert policystatus.told(found.policy.skipped[0]) == (  # type: ignore[union-attr]
-        "spec.ingress[0].from[0] {}: names nobody "
+        "spec.ingress[0].from[0] {}: selects no peer "
         "(give the peer a podSelector, namespaceSelector or ipBlock)"
     )
 
@@ -73,14 +73,12 @@ def test_a_broken_policy_says_what_is_in_force() -> None:
     never = Findings(None, problems=("spec: is missing",))
     assert told(never)["Accepted"][1:] == (
         "Invalid",
-        "spec: is missing: nothing of it is in force",
+        "spec: is missing: no part of it is in force",
     )
     assert {told(never)[kind][0] for kind in ("Bound", "SelectorsMatch")} == {"Unknown"}
     assert policystatus.render(never, None, "T")["mode"] == "none"
     once = replace(FOUND, problems=("spec: is missing",))
-    assert told(once)["Accepted"][2].endswith(
-        "what it said when it was accepted last stays in force"
-    )
+    assert told(once)["Accepted"][2].endswith("the version accepted last stays in force")
     assert told(once)["Bound"][0] == "True"
 
 

@@ -127,7 +127,7 @@ def test_list_form(changes: dict[str, object], read: dict[str, Any]) -> None:
         (element(ips=["10.1.0.5", "10.1.0.300"]), "[0].ips[1]", "must be an address"),
         (element(ips=["10.1.0.0/24"]), "[0].ips[0]", "subnet 10.1.0.0/24 itself"),
         (element(ips=["224.0.0.1"]), "[0].ips[0]", "multicast"),
-        (element(ips=["10.1.0.5", "10.1.0.5/24"]), "[0].ips[1]", "asked for twice"),
+        (element(ips=["10.1.0.5", "10.1.0.5/24"]), "[0].ips[1]", "requested twice"),
         (element(**{"default-route": ["gateway"]}), "[0].default-route[0]", "must be an address"),
         (
             [
@@ -140,7 +140,7 @@ def test_list_form(changes: dict[str, object], read: dict[str, Any]) -> None:
         (
             element(**{"ips": ["10.1.0.5"], "ipam-claim-reference": "c"}),
             "[0].ipam-claim-reference",
-            "stands beside ips",
+            "is set beside ips",
         ),
         (element(**{"ipam-claim-reference": "C!"}), "[0].ipam-claim-reference", "an IPAMClaim"),
         (element(bandwidth=5), "[0].bandwidth", "must be an object"),

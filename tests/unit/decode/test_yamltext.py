@@ -63,7 +63,7 @@ def test_an_alias_within_the_budget_is_what_it_stands_for() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a: &a [*a]", "stands within itself: *a at line 1"),
+        ("a: &a [*a]", "is part of its own anchor: *a at line 1"),
         ("a: 1\nb: *c", "is not known: *c at line 2"),
         ("a: !!python/name:os.system x", "a tag that is not known here"),
         ("a: !!binary aGk=", "a tag that is not known here"),

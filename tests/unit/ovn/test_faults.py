@@ -39,7 +39,7 @@ def test_debian_13_is_told_what_is_open_first_and_where_it_is_mended() -> None:
     told = faults.report("25.03.0-20.41.0-78.8")
     assert told.standing is faults.Standing.OPEN
     assert told.status == "True"
-    assert told.message.startswith("OVN 25.03.0 has known faults: CVE-2026-5265, mended in 25.03.3")
+    assert told.message.startswith("OVN 25.03.0 has known faults: CVE-2026-5265, fixed in 25.03.3")
     assert "CVE-2026-5367" in told.message
     assert len(told.message) < 1024  # an Event's limit
 

@@ -62,15 +62,16 @@ def test_what_is_refused_says_whose_the_network_is_and_who_may_change_that() -> 
     own = network("ta/blue")
     assert RULE.refused(own, "ta/blue", "tb/thief").in_full() == (
         'Pod tb/thief: may not use network "blue" through NetworkAttachmentDefinition ta/blue: it '
-        "belongs to namespace ta (NetworkAttachmentDefinition ta/blue), which does not let "
-        'namespace tb in (whoever writes in namespace ta may add "tb" to allowedNamespaces in '
-        "spec.config of NetworkAttachmentDefinition ta/blue; the pod goes on then)"
+        "belongs to namespace ta (NetworkAttachmentDefinition ta/blue), which does not admit "
+        'namespace tb (a user with write access in namespace ta can add "tb" to '
+        "allowedNamespaces in spec.config of NetworkAttachmentDefinition ta/blue; the pod then "
+        "continues)"
     )
     assert RULE.refusal(own, "tb/mine") == (
         'NetworkAttachmentDefinition tb/mine: may not declare network "blue": it belongs to '
-        "namespace ta (NetworkAttachmentDefinition ta/blue), which does not let namespace tb in "
-        '(whoever writes in namespace ta may add "tb" to allowedNamespaces in spec.config of '
-        "NetworkAttachmentDefinition ta/blue, or choose another network name)"
+        "namespace ta (NetworkAttachmentDefinition ta/blue), which does not admit namespace tb "
+        '(a user with write access in namespace ta can add "tb" to allowedNamespaces in '
+        "spec.config of NetworkAttachmentDefinition ta/blue, or choose another network name)"
     )
 
 
@@ -79,6 +80,6 @@ def test_who_joins_is_told_whose_network_it_is() -> None:
     assert RULE.guest(own, "ta/also") == ""
     assert "belongs to namespace ta" in RULE.guest(own, "tb/x")
     assert "let it in" not in RULE.guest(own, "tb/x")
-    assert "did not let it in, so it serves only pods of namespace default" in RULE.guest(
+    assert "does not admit it, so it serves only pods of namespace default" in RULE.guest(
         own, "default/x"
     )
