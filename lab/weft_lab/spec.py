@@ -216,5 +216,5 @@ def _fixed(current: Lab, wanted: Lab, field: str, rule: str) -> errors.InvalidIn
         field,
         getattr(wanted, field),
         rule,
-        hint=f"weft lab stop --name {current.name}, then up again",
+        hint=f"weft lab stop --name {current.name}; then bring it up again",
     )

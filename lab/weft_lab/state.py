@@ -92,7 +92,7 @@ class Folder:
             raise errors.Unavailable(
                 "the lab's record cannot be read",
                 where=str(self.path / "lab.json"),
-                hint=f"weft lab down --name {self.path.name} removes it",
+                hint=f"remove the lab: weft lab down --name {self.path.name}",
             ) from error
 
     def store(self, lab: spec.Lab) -> None:

@@ -172,7 +172,7 @@ def serial(peer: state.Peer, namespace: str, vm: str) -> dict[str, Any]:
     raise errors.Unavailable(
         "no such virtual machine runs in the lab",
         where=f"virtual machine {namespace}/{vm}",
-        hint="kubectl get vmi -A shows those that run; --namespace says where to look",
+        hint="--namespace says where to look; those that run: kubectl get vmi -A",
     )
 
 

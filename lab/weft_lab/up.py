@@ -208,7 +208,7 @@ def _start(
 ) -> spec.Lab:
     """Start the supervisor and return when it listens; the lab with its port chosen. `empty` is the
     folder of databases to begin with."""
-    with _listen(lab.port) as listening:
+    with _listen(lab) as listening:
         lab = replace(lab, port=listening.getsockname()[1])
         orders = {
             "lab": spec.render(lab),
@@ -242,17 +242,17 @@ def _start(
     return lab
 
 
-def _listen(port: int) -> socket.socket:
+def _listen(lab: spec.Lab) -> socket.socket:
     """The API's socket on the host's loopback; made here, where the host's network is."""
     try:
-        return socket.create_server(("127.0.0.1", port), backlog=512)
+        return socket.create_server(("127.0.0.1", lab.port), backlog=512)
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
         raise errors.Unavailable(
-            f"port {port}, which this lab's kubeconfig names, is taken by another program",
+            f"port {lab.port}, which this lab's kubeconfig names, is taken by another program",
             where="127.0.0.1",
-            hint="end that program, or choose another port: weft lab up --port 0",
+            hint=f"end that program, or take another port: weft lab up --name {lab.name} --port 0",
         ) from None
 
 

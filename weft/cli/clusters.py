@@ -36,7 +36,9 @@ class Cluster:
         for file in self.kubeconfig.split(os.pathsep):
             if Path(file).expanduser().exists():
                 return Client.from_kubeconfig(self.kubeconfig, context=self.context)
-        hint = "weft lab up" if self.lab is not None else "choose another with --kubeconfig"
+        hint = "choose another with --kubeconfig"
+        if self.lab is not None:
+            hint = f"weft lab up --name {self.lab}" if self.lab else "weft lab up"
         what = "there is no such kubeconfig"
         raise errors.Unavailable(what, where=self.kubeconfig or "no cluster", hint=hint)
 

@@ -106,7 +106,7 @@ async def _wait(api: client.Client) -> None:
             raise errors.Unavailable(
                 f"the policy is not in force: {'; '.join(told) or 'it has no status'}",
                 where=f"MultiNetworkPolicy {POLICY}",
-                hint="kubectl describe multi-policy shows its status and events",
+                hint="see its status and events: kubectl describe multi-policy",
             ) from error
 
 

@@ -58,7 +58,7 @@ async def _booted(
             raise errors.Unavailable(
                 f"the guest is not up: {await _last_words(api, key)}",
                 where=f"VirtualMachine {key}",
-                hint="kubectl describe vmi,pod shows its events",
+                hint="see its events: kubectl describe vmi,pod -A",
             ) from outcome
         if isinstance(outcome, BaseException):
             raise outcome

@@ -34,23 +34,24 @@ class Change:
 def change(vm: Object, vmi: Object | None, wish: Wish) -> Change:
     """Raises Conflict when it is so already."""
     meta = vm["metadata"]
-    where = f"VirtualMachine {meta['namespace']}/{meta['name']}"
+    key = f"{meta['namespace']}/{meta['name']}"
+    where = f"VirtualMachine {key}"
     strategy = lifecycle.strategy(vm)
     runs = vmi is not None and not lifecycle.is_final(vmi)
     if wish is Wish.START:
         if runs:
-            raise errors.Conflict("it runs already", where=where, hint="weft vm restart")
+            raise errors.Conflict("it runs already", where=where, hint=f"weft vm restart {key}")
         if strategy == "Halted":
             return _strategy(vm, "Always")
         return _requests([*_stops(vmi), {"action": "Start"}])
     if wish is Wish.STOP:
         if not runs and strategy in ("Halted", "Manual", "Once"):
-            raise errors.Conflict("it does not run", where=where, hint="weft vm start")
+            raise errors.Conflict("it does not run", where=where, hint=f"weft vm start {key}")
         if strategy in ("Always", "RerunOnFailure"):
             return _strategy(vm, "Halted")
         return _requests(_stops(vmi))
     if not runs or vmi is None:
-        raise errors.Conflict("it does not run", where=where, hint="weft vm start")
+        raise errors.Conflict("it does not run", where=where, hint=f"weft vm start {key}")
     return _requests([*_stops(vmi), {"action": "Start"}])
 
 
