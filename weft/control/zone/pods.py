@@ -52,7 +52,7 @@ class Pods:
         self._told, self._emit = told, emit
         self._primary = primary
         self._decisions = decisions.Decisions()
-        self._refused: dict[str, str] = {}  # pods of this node that have no port: why
+        self._refused: dict[str, str] = {}  # pods of this node that have no port: what was told
         self._doubted: set[str] = set()  # keys of pods whose annotations prove nothing
 
     async def known(self) -> None:
@@ -88,26 +88,33 @@ class Pods:
 
     def refusal(self, pod: str, attachment: str) -> errors.WeftError | None:
         """Why an attachment has no port although the manager decided it."""
-        return self._zone.holders.refused.get(pod, {}).get(attachment)
+        return self._zone.holders.refused(pod).get(attachment)
 
     def tell_refused(self) -> None:
-        """An Event on each pod of this node that lacks a port, once for each reason."""
-        told, self._refused = self._refused, {}
-        for key, refused in self._zone.holders.refused.items():
-            pod = self._pods.get(key)
+        """An Event on each pod of this node that lacks a port by now, once for each reason.
+
+        A pod that waits behind another's claim is told anew when it changes itself, not whenever
+        who holds it does.
+        """
+        for key in sorted(self._zone.holders.take_changed()):
+            told, said = self._refused.pop(key, ""), self._refusals(key)
+            pod = self._pods.get(key) if said else None
             if pod is None or (pod.get("spec") or {}).get("nodeName") != self._zone.name:
                 continue
-            said = "; ".join(refused[each].in_full() for each in sorted(refused))
             self._refused[key] = said
-            if told.get(key) != said:
+            if told != said:
                 self._emit(pod, "Warning", REFUSED, said)
+
+    def _refusals(self, pod: str) -> str:
+        refused = self._zone.holders.refused(pod)
+        return "; ".join(refused[each].in_full() for each in sorted(refused))
 
     @property
     def trouble(self) -> str:
         if not self._decisions.trusted:
             place = f"ConfigMap {self._keys.namespace}/{names.SIGNING_KEYS}"
             return f"no key of the cluster manager is known: waiting for {place}"
-        return next(iter(self._refused.values()), "")
+        return next(map(self._refusals, self._refused), "")
 
     def _on_keys(self, _: str, __: Object | None, new: Object | None) -> None:
         """Keeps the known keys when the ConfigMap is gone or empty."""

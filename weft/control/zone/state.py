@@ -70,7 +70,7 @@ class Zone:
         self._pods_of_namespace: dict[str, set[str]] = {}  # those that ask it for a network
         self._pods_of_nad: dict[str, set[str]] = {}
         self._ports_of_pod: dict[str, dict[str, model.Port]] = {}  # pod key -> port key -> port
-        self.holders = holders.Holders(lambda key: self._pods[key].precedence)
+        self.holders = holders.Holders()
         self._ports: dict[str, dict[str, model.Port]] = {}  # network -> port key -> port
         self._local: dict[str, set[str]] = {}  # network -> keys of this node's ports
         self._ports_of_node: dict[str, dict[str, str]] = {}  # node -> port key -> network
@@ -284,7 +284,7 @@ class Zone:
         pod = self._pods.get(key)
         given = self.definitions.ports(pod.ref, pod.node, pod.allocations, pod.runs) if pod else ()
         claimed = {ports.port_key(port): port for port in given}
-        for each in self.holders.claim(key, claimed):
+        for each in self.holders.claim(key, claimed, pod.precedence if pod else ()):
             self._set_ports(each)
 
     def _set_ports(self, key: str) -> None:

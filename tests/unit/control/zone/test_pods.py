@@ -315,3 +315,14 @@ def test_a_servers_mac_is_no_pods():
     told.put(told.notary.sign(thief))
     assert told.ports() == {}
     assert "belongs to the network's DHCP server and router" in told.events[0]
+
+
+def test_who_waits_behind_others_is_told_once_and_answered_as_it_is():
+    told = Told()
+    for day, name in enumerate(("first", "second", "third"), 1):
+        told.put(twin(told, name, f"2026-01-0{day}", "Pending"), f"default/{name}")
+    assert len(told.events) == 2
+    told.put(None, "default/first")
+    assert len(told.events) == 2
+    assert "held by Pod default/second" in told.told.trouble
+    assert "held by Pod default/second" in str(told.told.refusal("default/third", "default/blue"))

@@ -1,0 +1,189 @@
+"""Who holds an address that several pods claim, and how much work it is to keep that true."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from ipaddress import ip_interface
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from weft import model
+from weft.control.zone import holders, state
+
+FEW, MANY = 100, 1000
+NETWORK = model.Network(model.NetworkSpec("blue", model.Topology.LAYER2, 1300), 1)
+Precedence = tuple[str, ...]
+
+
+def port(pod: str, last: int, nth: int = 0) -> model.Port:
+    """The nth attachment of a pod, at 10.1.0.`last`, with a MAC that no other has."""
+    attachment = f"default/blue/{nth}" if nth else "default/blue"
+    mac = f"0a:58:{int(pod):04x}:{nth:02x}:01"
+    mac = f"{mac[:8]}:{mac[8:]}"
+    allocation = model.Allocation(mac, (ip_interface(f"10.1.0.{last}/24"),), tunnel_id=1)
+    ref = model.PodRef("default", pod, f"uid-{pod}")
+    return model.Port(ref, attachment, "default/blue", "blue", "node1", allocation)
+
+
+class World:
+    """Holders, and beside them which pod should hold which address, counted anew each time."""
+
+    def __init__(self) -> None:
+        self.holders = holders.Holders()
+        self.given: dict[str, tuple[dict[str, model.Port], Precedence]] = {}
+        self.held: dict[str, set[str]] = {}
+
+    def give(self, pod: str, lasts: tuple[int, ...], precedence: Precedence = ()) -> None:
+        ports = {f"{pod}.{nth}": port(pod, last, nth) for nth, last in enumerate(lasts)}
+        self.given[f"default/{pod}"] = ports, precedence
+        for key in self.holders.claim(f"default/{pod}", ports, precedence):
+            self.held[key] = set(self.holders.held(key, lambda _: NETWORK))
+
+    def should_be_held(self) -> dict[str, set[str]]:
+        first: dict[object, tuple[Any, ...]] = {}
+        for key, (ports, precedence) in self.given.items():
+            for name, each in ports.items():
+                mine = (*precedence, key, each.key), name
+                address = each.allocation.addresses
+                first[address] = min(first.get(address, mine), mine)
+        winners = {name for _, name in first.values()}
+        return {key: winners & set(ports) for key, (ports, _) in self.given.items()}
+
+
+CHANGES = st.lists(
+    st.tuples(
+        st.sampled_from("12345"),
+        st.lists(st.integers(1, 3), max_size=3).map(tuple),
+        st.sampled_from([("False", "1"), ("False", "2"), ("True", "1")]),
+    ),
+    max_size=40,
+)
+
+
+@given(CHANGES)
+def test_the_first_has_it_whatever_came_and_went(
+    changes: list[tuple[str, tuple[int, ...], Precedence]],
+) -> None:
+    world = World()
+    for change in changes:
+        world.give(*change)
+        assert world.held == world.should_be_held()
+        for key, (ports, _) in world.given.items():
+            lacking = {ports[name].key for name in ports.keys() - world.held[key]}
+            assert set(world.holders.refused(key)) == lacking
+
+
+def test_the_holder_is_named_as_it_is_when_asked() -> None:
+    world = World()
+    for pod in "123":
+        world.give(pod, (7,))
+    assert "10.1.0.7 is held by Pod default/1" in str(said(world, "3"))
+    assert world.holders.take_changed() == {"default/2", "default/3"}
+    world.give("1", ())
+    assert "10.1.0.7 is held by Pod default/2" in str(said(world, "3"))
+    assert world.holders.refused("default/2") == {}
+    assert world.holders.take_changed() == {"default/2"}, "the third is none, as before"
+
+
+def said(world: World, pod: str) -> Exception:
+    return world.holders.refused(f"default/{pod}")["default/blue"]
+
+
+class Counted(str):
+    """A text of which the profiler sees each comparison."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    def __lt__(self, other: str) -> bool:
+        return str.__lt__(self, other)
+
+    def __eq__(self, other: object) -> bool:
+        return str.__eq__(self, other)
+
+
+def calls(act: Callable[[], None]) -> int:
+    """How many functions run for it, comparisons of precedence among them."""
+    count = 0
+
+    def seen(_: Any, event: str, __: Any) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(seen)
+    try:
+        act()
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+def claimant(number: int, phase: str = "True") -> state.Pod:
+    one = port(str(number), 7)
+    precedence = Counted(phase), Counted(f"{number:06}")
+    return state.Pod(one.pod, "node1", {one.key: one.allocation}, precedence=precedence)
+
+
+class Crowd:
+    """A zone all of whose pods claim one address."""
+
+    def __init__(self, size: int) -> None:
+        self.zone = state.Zone("node1", "chassis-1")
+        self.zone.set_definition("default/blue", state.Definition(NETWORK))
+        self.size = size
+        self.come()
+
+    def put(self, number: int, pod: state.Pod | None) -> None:
+        self.zone.set_pod(f"default/{number}", pod)
+        self.zone.holders.take_changed()
+
+    def come(self) -> None:
+        for number in range(self.size):
+            self.put(number, claimant(number))
+
+    def go(self) -> None:
+        for number in range(self.size):
+            self.put(number, None)
+
+    def go_last_first(self) -> None:
+        for number in reversed(range(self.size)):
+            self.put(number, None)
+
+    def come_last_first(self) -> None:
+        self.go()
+        for number in reversed(range(self.size)):
+            self.put(number, claimant(number))
+
+    def take_turns(self) -> None:
+        """Each of them runs for a while, and has it then."""
+        for number in range(self.size):
+            self.put(number, claimant(number, "False"))
+            assert [one.pod.name for one in self.zone.ports_on("blue")] == [str(number)]
+            self.put(number, claimant(number))
+
+    def change_in_the_middle(self) -> None:
+        for nth in range(self.size):
+            self.put(self.size // 2, claimant(self.size // 2, ("True1", "True")[nth % 2]))
+
+
+@pytest.mark.parametrize(
+    "acts",
+    [
+        Crowd.go,
+        Crowd.go_last_first,
+        Crowd.come_last_first,
+        Crowd.take_turns,
+        Crowd.change_in_the_middle,
+    ],
+    ids=lambda act: act.__name__,
+)
+def test_a_change_costs_the_same_however_many_claim(acts: Callable[[Crowd], None]) -> None:
+    few, many = Crowd(FEW), Crowd(MANY)
+    of_few = calls(lambda: acts(few)) / FEW
+    of_many = calls(lambda: acts(many)) / MANY
+    assert of_many < 2 * of_few
