@@ -34,6 +34,7 @@ from weft_lab.kubelet import syscalls
 from weft_lab.runtime import toolchain
 from weft_lab.vm import (
     cloudinit,
+    consolelog,
     disks,
     links,
     machine,
@@ -91,31 +92,48 @@ async def _boot(
     cards: tuple[qemu.Card, ...],
     drives: tuple[qemu.Drive, ...],
 ) -> int:
+    with consolelog.ConsoleLog(place / layout.CONSOLE_LOG) as console:
+        process = await _start(vm, place, prepared, cards, drives, console.descriptor)
+        await _unplug(cards, place)
+        _say(f"runs under {prepared.accelerator} as process {process.pid}")
+        return await _attend(process, vm, place)
+
+
+async def _start(
+    vm: machine.Machine,
+    place: Path,
+    prepared: ready.Ready,
+    cards: tuple[qemu.Card, ...],
+    drives: tuple[qemu.Drive, ...],
+    console: int,
+) -> asyncio.subprocess.Process:
+    """QEMU, with `console` to write a copy of what the guest prints to."""
     with listening(place) as sockets:
         # After the sockets: who reads it may connect.
         _describe(place, vm, prepared.accelerator, cards)
         launch = qemu.Launch(
             name=layout.machine(vm.namespace, vm.name),
-            folder=place,
             memory=vm.memory,
             cpus=vm.cpus,
             accelerator=prepared.accelerator,
             cards=cards,
             drives=drives,
+            console=console,
             image=None if vm.boot_disk else prepared.image,
             uuid=str(uuid.uuid5(NAMESPACE_UUID, vm.uid or f"{vm.namespace}/{vm.name}")),
             sockets=tuple((name, handle.fileno()) for name, handle in sockets.items()),
         )
-        process = await asyncio.create_subprocess_exec(
+        return await asyncio.create_subprocess_exec(
             prepared.tools.program(qemu.PROGRAM),
             *qemu.arguments(launch),
             stdin=subprocess.DEVNULL,
-            pass_fds=[*(handle.fileno() for handle in sockets.values()), *_descriptors(drives)],
+            pass_fds=[
+                *(each.fileno() for each in sockets.values()),
+                console,
+                *_descriptors(drives),
+            ],
             preexec_fn=_give_up_rights,
         )
-    await _unplug(cards, place)
-    _say(f"runs under {prepared.accelerator} as process {process.pid}")
-    return await _attend(process, vm, place)
 
 
 async def _unplug(cards: tuple[qemu.Card, ...], place: Path) -> None:

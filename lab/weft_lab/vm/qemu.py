@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from weft_lab import layout
 from weft_lab.vm import guest
 
 Json = dict[str, Any]
@@ -63,16 +62,17 @@ class Launch:
     """All that decides the arguments. `image` set: direct boot; else firmware boots drive 0.
 
     `sockets` are (name of SOCKETS, descriptor of a listening socket): they are there before QEMU
-    is, so nobody has to wait for them.
+    is, so nobody has to wait for them. `console` is the descriptor of a pipe that takes a copy of
+    what the guest prints.
     """
 
     name: str
-    folder: Path
     memory: int
     cpus: int
     accelerator: str
     cards: tuple[Card, ...]
     drives: tuple[Drive, ...]
+    console: int
     image: guest.Guest | None = None
     uuid: str = ""
     sockets: tuple[tuple[str, int], ...] = ()
@@ -92,8 +92,10 @@ def arguments(launch: Launch) -> list[str]:
         args += ["-uuid", launch.uuid]
     for name in ("qmp", "monitor"):
         args += ["-chardev", _socket(launch, name), "-mon", f"chardev={name},mode=control"]
-    log = _escape(launch.folder / layout.CONSOLE_LOG)
-    args += ["-chardev", f"{_socket(launch, 'serial')},logfile={log},logappend=off"]
+    log = launch.console
+    args += ["-add-fd", f"fd={log},set={log}"]
+    # Appending, as a pipe cannot be truncated.
+    args += ["-chardev", f"{_socket(launch, 'serial')},logfile=/dev/fdset/{log},logappend=on"]
     args += ["-serial", "chardev:serial", *_device(driver="virtio-serial-pci")]
     for name, port in (("agent", AGENT_PORT), ("power", POWER_PORT)):
         args += ["-chardev", _socket(launch, name)]

@@ -85,7 +85,6 @@ def test_a_local_image_boots_and_is_named_in_two_ways() -> None:
 def launch(**changes: Any) -> qemu.Launch:
     fields: dict[str, Any] = {
         "name": "demo_web1",
-        "folder": Path("/run/weft/vm/a,b"),
         "memory": 200 << 20,
         "cpus": 2,
         "accelerator": "tcg",
@@ -94,6 +93,7 @@ def launch(**changes: Any) -> qemu.Launch:
             qemu.Card("02:00:00:00:00:02", "tap1", 1300),
         ),
         "drives": (qemu.Drive("/seed,1", read_only=True, serial=qemu.SEED_SERIAL),),
+        "console": 20,
         "image": IMAGE,
         "sockets": tuple((name, 10 + at) for at, name in enumerate(qemu.SOCKETS)),
         **changes,
@@ -145,7 +145,7 @@ def test_an_image_boots_through_firmware_with_kubevirts_names() -> None:
     devices = values(args, "-device")
     assert {"driver": "virtio-blk-pci", "drive": "drive0", "bootindex": 0} in devices
     assert sum(device["driver"] == "pcie-root-port" for device in devices) == 2
-    assert option(args, "-add-fd") == ["fd=7,set=7"]
+    assert option(args, "-add-fd") == ["fd=20,set=20", "fd=7,set=7"]
 
 
 def test_a_disk_has_one_format_and_no_other_file() -> None:
@@ -180,7 +180,8 @@ def test_whatever_a_manifest_says_is_one_value(serial: str, model: str, path: st
 
 
 def test_paths_with_commas_stay_one_path() -> None:
-    assert "a,,b/console.log" in " ".join(qemu.arguments(launch()))
+    args = qemu.probe(IMAGE, "tcg", Path("/a,b/console"))
+    assert "file,id=console,path=/a,,b/console" in args
 
 
 def test_the_pod_is_kubevirts() -> None:
