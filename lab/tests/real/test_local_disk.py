@@ -21,7 +21,9 @@ ROOT = Path(__file__).parents[3]
 WORDS = b"this disk boots\r\n"
 # Real mode: ds = 0, then every byte of the text after the code goes to the first serial port.
 CODE = bytes.fromhex("31c08ed8be157cbaf803ac84c07403eeebf8f4ebfd")
-HOST_DISK = {"domain": {"devices": {"disks": [{"name": "d", "disk": {"bus": "virtio"}}]}}}
+# The launcher wires a guest to the network namespace that it runs in, which is this machine's here.
+NO_NETWORK = {"autoattachPodInterface": False}
+DISKS = [{"name": "d", "disk": {"bus": "virtio"}}]
 
 
 def boot_sector() -> bytes:
@@ -58,14 +60,15 @@ async def run(vmi: Any, folder: Path, disk: Path, form: str, name: str) -> Any:
 
 def instance(disk: Path, *, ephemeral: bool) -> Any:
     annotations = {machine.DISK_ANNOTATION: str(disk)} if ephemeral else {}
-    spec = (
-        {}
-        if ephemeral
-        else HOST_DISK | {"volumes": [{"name": "d", "hostDisk": {"path": str(disk)}}]}
-    )
+    devices = NO_NETWORK if ephemeral else NO_NETWORK | {"disks": DISKS}
+    volumes = [] if ephemeral else [{"name": "d", "hostDisk": {"path": str(disk)}}]
     return {
         "metadata": {"name": "local", "namespace": "default", "annotations": annotations},
-        "spec": {"domain": {}, **spec, "terminationGracePeriodSeconds": 0},
+        "spec": {
+            "domain": {"devices": devices},
+            "volumes": volumes,
+            "terminationGracePeriodSeconds": 0,
+        },
     }
 
 
