@@ -86,8 +86,8 @@ class Listeners(Generic[T]):
 
     def _settle(self, listener: Listener[T], key: str) -> None:
         """Bring a reader from the last value that it accepted to the current one, step by step."""
-        told = self._owed.pop((listener, key))
-        for old, new in self._steps(told, self._current(key)):
+        last = self._owed.pop((listener, key))
+        for old, new in self._steps(last, self._current(key)):
             try:
                 listener(key, old, new)
             except Exception as error:

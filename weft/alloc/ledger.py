@@ -101,7 +101,7 @@ class Ledger:
                 where=where,
                 hint="remove pods from the network, or use a second one",
             )
-        routers, routes = self._ways_out()
+        routers, routes = self._gateways_and_routes()
         role = self.network.spec.role
         allocation = model.Allocation(mac, addresses, key, routers, routes, role)
         self._hold(owner, label, allocation, in_turn=True)
@@ -145,14 +145,14 @@ class Ledger:
     def _choose_addresses(
         self, where: str, owner: str, attachment: model.Attachment
     ) -> tuple[model.Interface, ...]:
-        asked = attachment.addresses
+        requested = attachment.addresses
         if not self._pools and self.node_subnets is None:
-            return tuple(self._free_standing(where, owner, asked))
-        wishes = self._by_family(where, owner, asked)
+            return tuple(self._without_subnets(where, owner, requested))
+        by_family = self._by_family(where, owner, requested)
         chosen: list[model.Interface] = []
         for version, own in self._pools.items():
             # A pod must not get the address of the gateway of its own default route.
-            address = wishes.get(version) or own.peek(attachment.default_route)
+            address = by_family.get(version) or own.peek(attachment.default_route)
             if address is None:
                 raise self._exhausted(where, own)
             make = IPv4Interface if version == 4 else IPv6Interface
@@ -174,7 +174,7 @@ class Ledger:
             ),
         )
 
-    def _ways_out(
+    def _gateways_and_routes(
         self,
     ) -> tuple[tuple[model.Address, ...], tuple[model.Route, ...]]:
         """Gateways and routes through the node's router: to the rest of the network, and on the
@@ -190,52 +190,54 @@ class Ledger:
         is_primary = self.network.spec.role == "primary"
         return tuple(routers.values()) if is_primary else (), routes
 
-    def _free_standing(
-        self, where: str, owner: str, asked: Iterable[model.Interface | model.Address]
+    def _without_subnets(
+        self, where: str, owner: str, requested: Iterable[model.Interface | model.Address]
     ) -> Iterator[model.Interface]:
         """The requested addresses on a network without subnets: each must only be free."""
-        for wish in asked:
-            if not isinstance(wish, (IPv4Interface, IPv6Interface)):
+        for request in requested:
+            if not isinstance(request, (IPv4Interface, IPv6Interface)):
                 rule = "needs a prefix length: the network has no subnets to take it from"
-                example = f"{wish}/{24 if wish.version == 4 else 64}"
-                raise errors.InvalidInput(where, "ips", str(wish), rule, hint=f"write {example}")
-            self._refuse_held(where, "ips", wish.ip, self._by_address.get(wish.ip), owner)
-            yield wish
+                example = f"{request}/{24 if request.version == 4 else 64}"
+                raise errors.InvalidInput(where, "ips", str(request), rule, hint=f"write {example}")
+            self._refuse_held(where, "ips", request.ip, self._by_address.get(request.ip), owner)
+            yield request
 
     def _by_family(
-        self, where: str, owner: str, asked: Iterable[model.Interface | model.Address]
+        self, where: str, owner: str, requested: Iterable[model.Interface | model.Address]
     ) -> dict[int, model.Address]:
         """The requested address of each family, checked and free."""
-        wishes: dict[int, model.Address] = {}
-        for wish in asked:
-            own = self._pools.get(wish.version)
+        by_family: dict[int, model.Address] = {}
+        for request in requested:
+            own = self._pools.get(request.version)
             if own is None:
                 subnets = ", ".join(str(each.subnet) for each in self._pools.values())
-                rule = f"is IPv{wish.version}, but the network has only {subnets}"
+                rule = f"is IPv{request.version}, but the network has only {subnets}"
                 hint = f"choose an address of {subnets}"
-                raise errors.InvalidInput(where, "ips", str(wish), rule, hint=hint)
-            address = self._within(where, own, wish)
-            if wish.version in wishes:
-                rule = f"is a second IPv{wish.version} address beside {wishes[wish.version]}"
+                raise errors.InvalidInput(where, "ips", str(request), rule, hint=hint)
+            address = self._within(where, own, request)
+            if request.version in by_family:
+                rule = (
+                    f"is a second IPv{request.version} address beside {by_family[request.version]}"
+                )
                 hint = "request one of each family; list the network twice for a second NIC"
-                raise errors.InvalidInput(where, "ips", str(wish), rule, hint=hint)
+                raise errors.InvalidInput(where, "ips", str(request), rule, hint=hint)
             self._refuse_held(where, "ips", address, self._by_address.get(address), owner)
-            wishes[wish.version] = address
-        return wishes
+            by_family[request.version] = address
+        return by_family
 
     def _within(
-        self, where: str, own: pool.Pool, wish: model.Interface | model.Address
+        self, where: str, own: pool.Pool, request: model.Interface | model.Address
     ) -> model.Address:
         address: model.Address
-        if isinstance(wish, (IPv4Interface, IPv6Interface)):
-            address = wish.ip
+        if isinstance(request, (IPv4Interface, IPv6Interface)):
+            address = request.ip
             length = own.subnet.prefixlen
-            if address in own.subnet and wish.network.prefixlen != length:
+            if address in own.subnet and request.network.prefixlen != length:
                 rule = f"has another prefix length than subnet {own.subnet}"
                 hint = f"write {address} or {address}/{length}"
-                raise errors.InvalidInput(where, "ips", str(wish), rule, hint=hint)
+                raise errors.InvalidInput(where, "ips", str(request), rule, hint=hint)
         else:
-            address = wish
+            address = request
         objection = own.objection(address)
         if address in self._platform:
             objection = "is the node's own on this network", "request another one"
@@ -246,7 +248,7 @@ class Ledger:
             if self.node_subnets is not None and address not in own.subnet:
                 rule += f", the subnet of node {self.node_subnets.node}"
                 hint += ", or run the pod on the node whose subnet has it"
-            raise errors.InvalidInput(where, "ips", str(wish), rule, hint=hint)
+            raise errors.InvalidInput(where, "ips", str(request), rule, hint=hint)
         return address
 
     def _choose_mac(

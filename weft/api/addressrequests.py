@@ -34,11 +34,11 @@ def unfollowed(
 
     `nads` are "<namespace>/<name>"; `primary`: weft serves the default network.
     """
-    asked = set(nads)
+    own = set(nads)
     found = []
     for key in sorted(annotations):
         named = _KUBE_OVN.fullmatch(key)
-        is_ours = f"{named['namespace']}/{named['name']}" in asked if named else False
+        is_ours = f"{named['namespace']}/{named['name']}" in own if named else False
         if is_ours or (primary and _OF_POD.fullmatch(key)):
             field, value = f"metadata.annotations[{key}]", annotations[key]
             rule = "is an annotation of another plugin and has no effect on weft's networks"

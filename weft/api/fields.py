@@ -122,8 +122,8 @@ class Fields:
         value = self.value(name)
         return value is None or (isinstance(value, str) and not value.strip())
 
-    def _mistyped(self, name: str, value: object, wanted: str, hint: str = "") -> None:
-        self.refuse(name, value, f"must be {wanted}, not {kind_of(value)}", hint=hint)
+    def _mistyped(self, name: str, value: object, expected: str, hint: str = "") -> None:
+        self.refuse(name, value, f"must be {expected}, not {kind_of(value)}", hint=hint)
 
     def text(self, name: str) -> str:
         value = self.value(name)
@@ -212,14 +212,14 @@ class Fields:
 
     def expect(self, names: Mapping[str, type]) -> None:
         """Report each of `names` with a value of another JSON type; for ignored fields."""
-        for name, wanted in names.items():
-            if wanted is str:
+        for name, expected in names.items():
+            if expected is str:
                 self.text(name)
-            elif wanted is int:
+            elif expected is int:
                 self.number(name)
-            elif wanted is bool:
+            elif expected is bool:
                 self.flag(name)
-            elif wanted is dict:
+            elif expected is dict:
                 self.nested(name)
-            elif self.has(name) and not isinstance(self.value(name), wanted):
+            elif self.has(name) and not isinstance(self.value(name), expected):
                 self._mistyped(name, self.value(name), "a list")

@@ -21,10 +21,10 @@ def parse(claim: object) -> model.IpamClaim:
     raw = claim if isinstance(claim, Mapping) else {}
     reader = fields.Fields(objects.subject(KIND, claim), "", raw, found)
     spec, status = reader.nested("spec"), reader.nested("status")
-    wanted = {}
+    required = {}
     for name in ("network", "interface"):
-        wanted[name] = spec.text(name) if spec else ""
-        if not wanted[name] and not found:
+        required[name] = spec.text(name) if spec else ""
+        if not required[name] and not found:
             (spec or reader).refuse(name if spec else f"spec.{name}", None, "is missing or empty")
     addresses = tuple(status.each(status.strings("ips"), notation.interface)) if status else ()
     owner = status.nested("ownerPod") if status else None
@@ -35,8 +35,8 @@ def parse(claim: object) -> model.IpamClaim:
     return model.IpamClaim(
         namespace=namespace,
         name=name,
-        network=wanted["network"],
-        interface=wanted["interface"],
+        network=required["network"],
+        interface=required["interface"],
         addresses=addresses,
         owner_pod=pod,
     )
@@ -60,8 +60,8 @@ def condition(claim: object) -> tuple[str, str, str]:
     listed = status.get("conditions") if isinstance(status, Mapping) else None
     for each in listed if isinstance(listed, list) else ():
         if isinstance(each, Mapping) and each.get("type") == ALLOCATED:
-            told = (str(each.get(key) or "") for key in ("status", "reason", "message"))
-            return tuple(told)  # type: ignore[return-value]
+            values = (str(each.get(key) or "") for key in ("status", "reason", "message"))
+            return tuple(values)  # type: ignore[return-value]
     return "", "", ""
 
 

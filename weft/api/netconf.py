@@ -246,11 +246,11 @@ def _refuse_full_exclusion(fields: Fields, spec: model.NetworkSpec) -> None:
 
 
 def _persistent(fields: Fields, topology: model.Topology) -> bool:
-    wanted = bool(fields.flag("allowPersistentIPs"))
-    if wanted and topology is model.Topology.LAYER3:
+    is_persistent = bool(fields.flag("allowPersistentIPs"))
+    if is_persistent and topology is model.Topology.LAYER3:
         rule = "is impossible on topology layer3, where an address belongs to a node"
         fields.refuse("allowPersistentIPs", True, rule, hint="remove it, or use layer2")
-    return wanted
+    return is_persistent
 
 
 def _vlan(fields: Fields, topology: model.Topology) -> int | None:

@@ -25,8 +25,8 @@ T = TypeVar("T")
 
 # Limits on what is kept of a pod: attachments, with that of the default network, and characters
 # of a NAD's key and of a device's name.
-_MOST_TOLD = selection.MAX_ATTACHMENTS + 1
-_LONGEST_TOLD = 512
+_MOST_ENTRIES = selection.MAX_ATTACHMENTS + 1
+_LONGEST_ENTRY = 512
 _LONGEST_SHARED = 4096  # characters of a selection that equal pods share in memory
 _VIRTUAL_MACHINES = "kubevirt.io", "VirtualMachineInstance"
 
@@ -272,14 +272,16 @@ def _interfaces(annotations: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """(key of the attachment, interface) for each entry of network-status, in order."""
     try:
         listed = orjson.loads(annotations.get(names.NETWORK_STATUS) or "[]")
-        told = [(str(each["name"]), str(each["interface"])) for each in listed]
+        entries = [(str(each["name"]), str(each["interface"])) for each in listed]
     except (ValueError, TypeError, KeyError):
         return ()
-    if len(told) > _MOST_TOLD or any(len(name) + len(each) > _LONGEST_TOLD for name, each in told):
+    if len(entries) > _MOST_ENTRIES or any(
+        len(name) + len(each) > _LONGEST_ENTRY for name, each in entries
+    ):
         return ()  # longer than any plugin writes, and the result stays in memory
     seen: Counter[str] = Counter()
     found = []
-    for name, interface in told:
+    for name, interface in entries:
         found.append((f"{name}/{seen[name]}" if seen[name] else name, interface))
         seen[name] += 1
     return _shared(tuple(found))
@@ -302,7 +304,7 @@ def _ports(pod: object) -> tuple[tuple[Protocol, str], ...]:
 
 def _shared(found: tuple[T, ...]) -> tuple[T, ...]:
     """The stored one of equal tuples; long ones are unlikely to repeat."""
-    return _stored(found) if 0 < len(found) <= _MOST_TOLD else found
+    return _stored(found) if 0 < len(found) <= _MOST_ENTRIES else found
 
 
 @lru_cache(maxsize=1024)

@@ -146,7 +146,7 @@ def _matching(found: Findings) -> Condition:
     if not found.unmatched:
         said = "every selector matches a pod on its networks"
         return Condition(SELECTORS_MATCH, TRUE, "AllMatch", said)
-    places = (f"{each.field} ({_wanted(each)})" for each in found.unmatched)
+    places = (f"{each.field} ({_description(each)})" for each in found.unmatched)
     said = f"no pod on its networks matches {_listed(places, 'or')}"
     return Condition(SELECTORS_MATCH, FALSE, "NothingMatches", said)
 
@@ -184,7 +184,8 @@ def render(found: Findings, before: object, now: str) -> dict[str, Any]:
         ],
         "skipped": [_part(part) for part in skipped[:MOST_TOLD]],
         "unmatched": [
-            {"field": each.field, "selects": _wanted(each)} for each in found.unmatched[:MOST_TOLD]
+            {"field": each.field, "selects": _description(each)}
+            for each in found.unmatched[:MOST_TOLD]
         ],
         "conditions": [
             _condition(condition, _earlier(before, condition.type), found.generation, now)
@@ -227,7 +228,7 @@ def told(part: Skipped) -> str:
     return f"{part.field}{value}: {part.rule}{remedy}"
 
 
-def _wanted(each: Unmatched) -> str:
+def _description(each: Unmatched) -> str:
     named = f" that have a {each.protocol} port {each.port}" if each.port else ""
     return described(each.members) + named
 

@@ -91,10 +91,10 @@ def _faults(needed: Needs, ids: Mapping[str, rows.Atom]) -> Iterator[str]:
 async def await_own(ovs: replica.Replica, node: str) -> model.NodeInfo:
     """Wait until Open vSwitch has a chassis name and a tunnel endpoint."""
 
-    def told(columns: rows.Columns | None) -> bool:
+    def is_complete(columns: rows.Columns | None) -> bool:
         return columns is not None and is_whole(own_info(node, columns))
 
-    found = await ovs.wait_for("Open_vSwitch", "", told)
+    found = await ovs.wait_for("Open_vSwitch", "", is_complete)
     assert found is not None
     own = own_info(node, found[1])
     check_own(own)

@@ -63,11 +63,11 @@ class Rule:
     table: int
 
 
-def ensure(name: str, wanted: Routing) -> bool:
+def ensure(name: str, desired: Routing) -> bool:
     """Add what the device lacks; False if it lacks nothing. The device must be up."""
     with _turn(), netlink.opened(f"device {name}") as handle:
         index = netlink.find(handle, name)
-        return bool(index) and apply(handle, index, wanted)
+        return bool(index) and apply(handle, index, desired)
 
 
 def _turn() -> threading.Lock:
@@ -75,9 +75,9 @@ def _turn() -> threading.Lock:
     return _TURNS[os.stat("/proc/thread-self/ns/net").st_ino % len(_TURNS)]
 
 
-def apply(handle: Any, index: int, wanted: Routing) -> bool:
+def apply(handle: Any, index: int, desired: Routing) -> bool:
     """Add what the device with this index lacks; False if it lacks nothing."""
-    lacking = missing(handle, index, wanted)
+    lacking = missing(handle, index, desired)
     for each in lacking:
         if isinstance(each, Rule):
             _add_rule(handle, each)
@@ -86,17 +86,17 @@ def apply(handle: Any, index: int, wanted: Routing) -> bool:
     return bool(lacking)
 
 
-def missing(handle: Any, index: int, wanted: Routing) -> list[Route | Rule]:
+def missing(handle: Any, index: int, desired: Routing) -> list[Route | Rule]:
     """The missing routes and rules, in an order that the kernel accepts.
 
     A route in the main table that another network's interface has already stays as it is.
     """
     kernel = _Kernel(handle)
     found: list[Route | Rule] = [
-        Route(MAIN_TABLE, each) for each in wanted.ranges if not kernel.is_unreachable(each)
+        Route(MAIN_TABLE, each) for each in desired.ranges if not kernel.is_unreachable(each)
     ]
-    if wanted.peers:
-        rules = {source: kernel.rule(source) for source in wanted.sources}
+    if desired.peers:
+        rules = {source: kernel.rule(source) for source in desired.sources}
         for source, rule in rules.items():
             table = rule.table if rule else OWN_TABLES + index
             if rule is None:
@@ -104,10 +104,10 @@ def missing(handle: Any, index: int, wanted: Routing) -> list[Route | Rule]:
             network = str(source.network)
             if not kernel.next_hops(table, network):
                 found.append(Route(table, network, (("", index),)))
-            of_family = [r for r in wanted.routes if ip_network(r[0]).version == source.version]
+            of_family = [r for r in desired.routes if ip_network(r[0]).version == source.version]
             found += _joined(kernel, table, index, of_family, {index})
-    shared = {index, *(netlink.find(handle, name) for name in wanted.peers)}
-    return found + _joined(kernel, MAIN_TABLE, index, wanted.routes, shared)
+    shared = {index, *(netlink.find(handle, name) for name in desired.peers)}
+    return found + _joined(kernel, MAIN_TABLE, index, desired.routes, shared)
 
 
 def _joined(

@@ -111,44 +111,44 @@ def advertised(
     )
 
 
-def router_address(said: Advertised) -> IPv6Address:
+def router_address(advert: Advertised) -> IPv6Address:
     """The link-local source address, which no guest may have."""
-    return ipv6.link_local(said.speaker)
+    return ipv6.link_local(advert.speaker)
 
 
-def to_all(said: Advertised) -> bytes:
+def to_all(advert: Advertised) -> bytes:
     """The frame to all guests of this zone; the `localport` keeps it on the node."""
-    return _frame(said, b"\x33\x33\x00\x00\x00\x01", ALL_NODES)
+    return _frame(advert, b"\x33\x33\x00\x00\x00\x01", ALL_NODES)
 
 
-def answer(said: Advertised, asked: Solicitation) -> bytes:
+def answer(advert: Advertised, solicitation: Solicitation) -> bytes:
     """The frame to the soliciting guest only; to all if it solicits without an address."""
-    to = ALL_NODES if asked.address.is_unspecified else asked.address
-    return _frame(said, ipv6.octets(asked.mac), to)
+    to = ALL_NODES if solicitation.address.is_unspecified else solicitation.address
+    return _frame(advert, ipv6.octets(solicitation.mac), to)
 
 
 def parse(frame: bytes) -> Solicitation | None:
     """A router solicitation that RFC 4861, section 6.1.1, calls valid; None for other frames."""
-    said = ipv6.payload(frame, ipv6.ICMPV6)
-    if said is None or len(said) < 8 or frame[21] != 255:
+    message = ipv6.payload(frame, ipv6.ICMPV6)
+    if message is None or len(message) < 8 or frame[21] != 255:
         return None
-    if said[:2] != bytes((_SOLICITATION, 0)):
+    if message[:2] != bytes((_SOLICITATION, 0)):
         return None
     return Solicitation(frame[6:12].hex(":"), IPv6Address(frame[22:38]))
 
 
-def _frame(said: Advertised, mac: bytes, to: IPv6Address) -> bytes:
-    lifetime = _ALWAYS if said.is_default_router else 0
+def _frame(advert: Advertised, mac: bytes, to: IPv6Address) -> bytes:
+    lifetime = _ALWAYS if advert.is_default_router else 0
     body = struct.pack("!BBHBBHII", _ADVERTISEMENT, 0, 0, 0, _MANAGED_AND_OTHER, lifetime, 0, 0)
-    body += struct.pack("!BB6s", 1, 1, ipv6.octets(said.speaker))
-    body += struct.pack("!BBHI", 5, 1, 0, said.mtu)
-    for prefix in said.prefixes:
+    body += struct.pack("!BB6s", 1, 1, ipv6.octets(advert.speaker))
+    body += struct.pack("!BBHI", 5, 1, 0, advert.mtu)
+    for prefix in advert.prefixes:
         body += struct.pack(
             "!BBBBIII16s",
             *(3, 4, prefix.prefixlen, _ON_LINK, VALID_SECONDS, PREFERRED_SECONDS, 0),
             prefix.network_address.packed,
         )
-    for route in said.routes:
+    for route in advert.routes:
         address = route.network_address.packed
         body += struct.pack("!BBBBI16s", 24, 3, route.prefixlen, 0, VALID_SECONDS, address)
-    return ipv6.frame(said.speaker, mac, to, ipv6.ICMPV6, body, checksum_at=2)
+    return ipv6.frame(advert.speaker, mac, to, ipv6.ICMPV6, body, checksum_at=2)

@@ -125,34 +125,36 @@ def parse(frame: bytes) -> Message | None:
     )
 
 
-def answer(asked: Message, lease: IPv6Address | None, settings: Settings) -> bytes | None:
+def answer(request: Message, lease: IPv6Address | None, settings: Settings) -> bytes | None:
     """The reply frame to the client; None where RFC 8415 has the server discard the message.
 
     `lease` is the address of the client's port, None if it has none here.
     """
-    match asked.type:
+    match request.type:
         case Type.INFORMATION_REQUEST:
             said = _settings(settings)
         case Type.RELEASE | Type.DECLINE:
             # A released address stays the port's: no other port can have it.
             said = _status(Status.SUCCESS)
         case Type.CONFIRM:
-            believed = {each for ia in asked.associations for each in ia.addresses}
+            believed = {each for ia in request.associations for each in ia.addresses}
             if not believed:
                 return None
             right = believed == {lease}
             said = _status(Status.SUCCESS if right else Status.NOT_ON_LINK)
         case _:
-            if not any(ia.kind is Option.IA_NA for ia in asked.associations):
+            if not any(ia.kind is Option.IA_NA for ia in request.associations):
                 return None
-            said = b"".join(_associations(asked, lease)) + _settings(settings)
-    kind = Type.ADVERTISE if asked.type is Type.SOLICIT else Type.REPLY
-    client = _option(Option.CLIENT_ID, asked.client) if asked.client else b""
-    body = bytes((kind,)) + asked.transaction + client + _option(Option.SERVER_ID, SERVER_DUID)
+            said = b"".join(_associations(request, lease)) + _settings(settings)
+    kind = Type.ADVERTISE if request.type is Type.SOLICIT else Type.REPLY
+    client = _option(Option.CLIENT_ID, request.client) if request.client else b""
+    body = bytes((kind,)) + request.transaction + client + _option(Option.SERVER_ID, SERVER_DUID)
     body += said
     head = struct.pack("!HHHH", SERVER_PORT, CLIENT_PORT, 8 + len(body), 0)
-    to_mac = ipv6.octets(asked.mac)
-    return ipv6.frame(names.SERVER_MAC, to_mac, asked.address, ipv6.UDP, head + body, checksum_at=6)
+    to_mac = ipv6.octets(request.mac)
+    return ipv6.frame(
+        names.SERVER_MAC, to_mac, request.address, ipv6.UDP, head + body, checksum_at=6
+    )
 
 
 # Parsing
@@ -216,17 +218,17 @@ def _association(kind: Option, value: bytes) -> Association:
 # Rendering
 
 
-def _associations(asked: Message, lease: IPv6Address | None) -> Iterator[bytes]:
+def _associations(request: Message, lease: IPv6Address | None) -> Iterator[bytes]:
     """The lease in the first IA_NA; a status that refuses each other association."""
     left = lease
-    for ia in asked.associations:
+    for ia in request.associations:
         if ia.kind is Option.IA_PD:
             said = _status(Status.NO_PREFIXES)
         elif left is None:
             said = _status(Status.NO_ADDRESSES)
         else:
             said = _address(left, _FOR_EVER)
-            if asked.type in _EXTENDED:
+            if request.type in _EXTENDED:
                 # Addresses that the guest had before get lifetime 0 (section 18.3.4).
                 said += b"".join(_address(each, 0) for each in ia.addresses if each != left)
             left = None

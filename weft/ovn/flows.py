@@ -179,8 +179,8 @@ def _mod(command: int, table: int, priority: int, cookie: int, mask: int = 0) ->
 def watch(number: int, table: int, limit: Match, xid: int) -> bytes:
     """Monitors the flows of a table that match all of `limit`: existing ones and changes."""
     head = struct.pack("!HH4x", _MULTIPART_FLOW_MONITOR, 0)
-    asked = struct.pack("!IIIHBB", number, _ANY, _ANY, _MONITOR_FLAGS, table, 0)
-    return message(Kind.MULTIPART_REQUEST, xid, head + asked + match(limit))
+    request = struct.pack("!IIIHBB", number, _ANY, _ANY, _MONITOR_FLAGS, table, 0)
+    return message(Kind.MULTIPART_REQUEST, xid, head + request + match(limit))
 
 
 def updates(body: bytes) -> Iterator[Seen]:

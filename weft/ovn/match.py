@@ -82,12 +82,12 @@ def peers(
     return either(alternatives) if alternatives else None
 
 
-def policy_ports(asked: Iterable[netpolicy.PolicyPort]) -> str | None:
+def policy_ports(entries: Iterable[netpolicy.PolicyPort]) -> str | None:
     """The destination ports: numbers, ranges, or all of a protocol; port names are left out."""
     wholes: set[netpolicy.Protocol] = set()
     single: dict[netpolicy.Protocol, set[int]] = {}
     ranges: dict[netpolicy.Protocol, set[tuple[int, int]]] = {}
-    for entry in asked:
+    for entry in entries:
         if entry.port is None:
             wholes.add(entry.protocol)
         elif isinstance(entry.port, int) and entry.end > entry.port:

@@ -252,8 +252,8 @@ class Replica:
                 "monitor_cond", [self.database, None, fresh.requests()], then=install
             )
             if self._observed:
-                asked = contents.observed(self._observed, scheme)
-                await link.call("monitor_cond", [self.database, OBSERVED, asked])
+                requests = contents.observed(self._observed, scheme)
+                await link.call("monitor_cond", [self.database, OBSERVED, requests])
         except BaseException:
             await link.close()
             raise

@@ -35,15 +35,15 @@ class Selection:
         self._namespaces: dict[str, Mapping[str, str]] = {}
         self._pods: dict[str, _Pod] = {}
         self._pods_in: dict[str, set[str]] = {}  # namespace -> pod keys
-        self._wanted: dict[netpolicy.PodSelector, int] = {}  # how often each query is asked
+        self._uses: dict[netpolicy.PodSelector, int] = {}  # how often each query is asked
         # Index of the queries: mark of the namespace -> mark of the pod -> queries.
-        self._places: dict[Mark, dict[Mark, set[netpolicy.PodSelector]]] = {}
+        self._index: dict[Mark, dict[Mark, set[netpolicy.PodSelector]]] = {}
         self._marks: dict[netpolicy.PodSelector, tuple[tuple[Mark, ...], tuple[Mark, ...]]] = {}
         self._chosen: dict[netpolicy.PodSelector, set[str]] = {}
         self._choosing: dict[str, set[netpolicy.PodSelector]] = {}
 
     def __len__(self) -> int:
-        return len(self._wanted)
+        return len(self._uses)
 
     def pods(self, members: netpolicy.PodSelector) -> Set[str]:
         """The pods that a query chooses, a live view; empty for a query that nobody asked."""
@@ -66,7 +66,7 @@ class Selection:
         else:
             self._pods[key] = _Pod(namespace, labels)
             self._pods_in.setdefault(namespace, set()).add(key)
-        return self._match(key)
+        return self._update(key)
 
     def set_namespace(self, name: str, labels: Mapping[str, str] | None) -> set[str]:
         if self._namespaces.get(name) == labels:
@@ -75,14 +75,14 @@ class Selection:
             del self._namespaces[name]
         else:
             self._namespaces[name] = labels
-        return {key for key in self._pods_in.get(name, ()) if self._match(key)}
+        return {key for key in self._pods_in.get(name, ()) if self._update(key)}
 
     def ask(self, members: netpolicy.PodSelector) -> None:
         """Keep a query's result up to date, until `drop` was called as often as `ask`."""
-        self._wanted[members] = self._wanted.get(members, 0) + 1
-        if self._wanted[members] > 1:
+        self._uses[members] = self._uses.get(members, 0) + 1
+        if self._uses[members] > 1:
             return
-        self._place(members)
+        self._add_to_index(members)
         chosen = {key for key in self._possible(members) if self._matches(members, key)}
         if chosen:
             self._chosen[members] = chosen
@@ -90,22 +90,22 @@ class Selection:
             self._choosing.setdefault(key, set()).add(members)
 
     def drop(self, members: netpolicy.PodSelector) -> None:
-        self._wanted[members] -= 1
-        if self._wanted[members]:
+        self._uses[members] -= 1
+        if self._uses[members]:
             return
-        del self._wanted[members]
+        del self._uses[members]
         outer, inner = self._marks.pop(members)
         for mark, within in itertools.product(outer, inner):
-            place = self._places[mark]
+            place = self._index[mark]
             place[within].discard(members)
             if not place[within]:
                 del place[within]
             if not place:
-                del self._places[mark]
+                del self._index[mark]
         for key in self._chosen.pop(members, ()):
-            self._take(key, members)
+            self._unlink(key, members)
 
-    def _match(self, key: str) -> bool:
+    def _update(self, key: str) -> bool:
         """Update the queries that choose one pod; whether anything changed."""
         before = self._choosing.get(key, set())
         after = set(self._matching(key)) if key in self._pods else set()
@@ -121,18 +121,18 @@ class Selection:
             self._choosing.pop(key, None)
         return before != after
 
-    def _take(self, key: str, members: netpolicy.PodSelector) -> None:
+    def _unlink(self, key: str, members: netpolicy.PodSelector) -> None:
         self._choosing[key].discard(members)
         if not self._choosing[key]:
             del self._choosing[key]
 
     def _matching(self, key: str) -> Iterator[netpolicy.PodSelector]:
         pod = self._pods[key]
-        within = [ANY, *_asked(pod.labels)]
+        within = [ANY, *_label_marks(pod.labels)]
         labels = self._namespaces.get(pod.namespace, {})
-        for mark in (ANY, ("name", pod.namespace, ""), *_asked(labels)):
-            inner = self._places.get(mark)
-            for members in _found(inner, within) if inner else ():
+        for mark in (ANY, ("name", pod.namespace, ""), *_label_marks(labels)):
+            inner = self._index.get(mark)
+            for members in _indexed(inner, within) if inner else ():
                 if self._matches(members, key):
                     yield members
 
@@ -156,22 +156,22 @@ class Selection:
         named = (n for n, labels in self._namespaces.items() if members.namespaces.matches(labels))
         return [key for name in named for key in self._pods_in.get(name, ())]
 
-    def _place(self, members: netpolicy.PodSelector) -> None:
+    def _add_to_index(self, members: netpolicy.PodSelector) -> None:
         """Index a query under the marks with the fewest other queries."""
         if members.namespace:
             outer: tuple[Mark, ...] = (("name", members.namespace, ""),)
         else:
             outer = min(
                 _marks(members.namespaces),
-                key=lambda marks: sum(len(self._places.get(mark, ())) for mark in marks),
+                key=lambda marks: sum(len(self._index.get(mark, ())) for mark in marks),
             )
-        there = [self._places.get(mark, {}) for mark in outer]
+        there = [self._index.get(mark, {}) for mark in outer]
         inner = min(
             _marks(members.pods),
             key=lambda marks: sum(len(place.get(mark, ())) for place in there for mark in marks),
         )
         for mark, within in itertools.product(outer, inner):
-            self._places.setdefault(mark, {}).setdefault(within, set()).add(members)
+            self._index.setdefault(mark, {}).setdefault(within, set()).add(members)
         self._marks[members] = (outer, inner)
 
 
@@ -186,14 +186,14 @@ def _marks(selector: netpolicy.Selector) -> list[tuple[Mark, ...]]:
     return ways or [(ANY,)]
 
 
-def _asked(labels: Mapping[str, str]) -> Iterator[Mark]:
+def _label_marks(labels: Mapping[str, str]) -> Iterator[Mark]:
     """The marks under which a requirement for some of these labels may be indexed."""
     for key, value in labels.items():
         yield "in", key, value
         yield "key", key, ""
 
 
-def _found(
+def _indexed(
     places: Mapping[Mark, set[netpolicy.PodSelector]], marks: Iterable[Mark]
 ) -> Iterator[netpolicy.PodSelector]:
     for mark in marks:

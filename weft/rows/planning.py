@@ -39,10 +39,10 @@ def plan(desired: Iterable[Row], actual: Snapshot, delete: Iterable[Ident] = ())
     row refers to one that is neither in the database nor desired.
     """
     draft = _Draft(actual)
-    wanted = merging.merge(desired)
+    merged = merging.merge(desired)
     old: list[tuple[Row, Found]] = []
     new: list[tuple[Row, str]] = []
-    for ident, row in wanted.items():
+    for ident, row in merged.items():
         found = actual.get(*ident)
         if found is None:
             if row.is_part:
@@ -54,7 +54,7 @@ def plan(desired: Iterable[Row], actual: Snapshot, delete: Iterable[Ident] = ())
     gone = [
         (ident[0], found[0])
         for ident in delete
-        if ident not in wanted and (found := actual.get(*ident))
+        if ident not in merged and (found := actual.get(*ident))
     ]
     draft.gone.update([uuid for _, uuid in gone])
     for row, uuid in new:
@@ -88,27 +88,27 @@ class _Draft:
         if guard is not None:
             self.guards.append(AssertAbsent(row.table, guard))
         columns: dict[str, Value] = {}
-        for column, wish in row.columns.items():
-            resolve = _RESOLVE.get(type(wish), _ABSTRACT)
-            columns[column] = resolve(self, wish, row) if resolve else wish  # type: ignore[assignment]
+        for column, desired in row.columns.items():
+            resolve = _RESOLVE.get(type(desired), _ABSTRACT)
+            columns[column] = resolve(self, desired, row) if resolve else desired  # type: ignore[assignment]
         self.inserts[uuid] = Insert(row.table, uuid, columns)
         if row.parent is not None:
             self.bear(row, row.parent, uuid)
 
     def change(self, row: Row, uuid: str, columns: Columns) -> None:
-        for column, wish in row.columns.items():
+        for column, desired in row.columns.items():
             if column not in columns:
                 raise ValueError(f"{row.table}.{column} is desired but not monitored")
             have = columns[column]
-            if isinstance(wish, MapEntries):
-                self.change_map(row, uuid, column, wish, have)
-            elif isinstance(wish, SetMembers):
-                take = self.resolve_all(wish.absent, row) & as_set(have)
-                put = self.resolve_all(wish.present, row) - as_set(have)
+            if isinstance(desired, MapEntries):
+                self.change_map(row, uuid, column, desired, have)
+            elif isinstance(desired, SetMembers):
+                take = self.resolve_all(desired.absent, row) & as_set(have)
+                put = self.resolve_all(desired.present, row) - as_set(have)
                 self.mutate(row.table, uuid, column, take, put)
             else:
-                resolve = _RESOLVE.get(type(wish), _ABSTRACT)
-                want: Value = resolve(self, wish, row) if resolve else wish
+                resolve = _RESOLVE.get(type(desired), _ABSTRACT)
+                want: Value = resolve(self, desired, row) if resolve else desired
                 if want != have and bare(want) != bare(have):
                     self.replace(row, uuid, column, want, have)
         if not row.is_part:
@@ -119,12 +119,14 @@ class _Draft:
         if row.parent is not None:
             self.settle(row, row.parent, uuid)
 
-    def change_map(self, row: Row, uuid: str, column: str, wish: MapEntries, have: Value) -> None:
+    def change_map(
+        self, row: Row, uuid: str, column: str, desired: MapEntries, have: Value
+    ) -> None:
         assert isinstance(have, Mapping), f"{row.table}.{column} is no map"
-        wanted = self.resolve_map(wish.present, row)
-        put = {key: value for key, value in wanted.items() if have.get(key) != value}
+        merged = self.resolve_map(desired.present, row)
+        put = {key: value for key, value in merged.items() if have.get(key) != value}
         # An insert does not overwrite a map entry (RFC 7047, 5.1): a changed one is removed first.
-        take = {key for key in (*wish.absent, *put) if key in have}
+        take = {key for key in (*desired.absent, *put) if key in have}
         self.mutate(row.table, uuid, column, take, put)
 
     def replace(self, row: Row, uuid: str, column: str, want: Value, have: Value) -> None:
@@ -198,9 +200,9 @@ class _Draft:
             return self.resolve_map(value, row)
         return value
 
-    def resolve_part(self, wish: MapEntries | SetMembers, row: Row) -> Any:
+    def resolve_part(self, desired: MapEntries | SetMembers, row: Row) -> Any:
         """A part of a column; in a new row, it is the whole column."""
-        return self.resolve(wish.present, row)
+        return self.resolve(desired.present, row)
 
     def resolve_all(self, atoms: Set[Atom], row: Row) -> Set[Atom]:
         if Ref not in map(type, atoms):

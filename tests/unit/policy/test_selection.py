@@ -122,7 +122,7 @@ def test_what_is_kept_is_what_looking_at_everybody_gives(steps):
     for members in brute.asked:
         made.drop(members)
     assert len(made) == 0
-    assert made._places == {}
+    assert made._index == {}
     assert made._chosen == {}
     assert made._choosing == {}
 
