@@ -45,7 +45,7 @@ def run() -> Iterable[Figure]:
     with tempfile.TemporaryDirectory(prefix="weft-bench-") as state:
         os.environ["XDG_STATE_HOME"] = state
         try:
-            up.up("cni", spec.Wishes(nodes=1, primary="none"), tools=tools, parts=PARTS)
+            up.up("cni", spec.Options(nodes=1, primary="none"), tools=tools, parts=PARTS)
             command = [sys.executable, "-m", "weft", "lab", "exec", "--name", "cni", "node1", "--"]
             inside = [sys.executable, "-m", "bench.cni"]
             done = subprocess.run(

@@ -222,9 +222,9 @@ async def measure(kubeconfig: str) -> dict[int, dict[str, list[float]]]:
 def lab(state: str) -> Iterator[str]:
     """Its kubeconfig."""
     with stream.home(state):
-        wishes = spec.Wishes(nodes=len(HAND), primary="none")
+        options = spec.Options(nodes=len(HAND), primary="none")
         try:
-            found = up.up(LAB, wishes, tools=toolchain.ensure(), parts=PARTS)
+            found = up.up(LAB, options, tools=toolchain.ensure(), parts=PARTS)
             yield str(found["kubeconfig"])
         finally:
             up.down(LAB)

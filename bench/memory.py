@@ -44,7 +44,7 @@ def run() -> Iterable[Figure]:
     with tempfile.TemporaryDirectory(prefix="weft-bench-") as state:
         os.environ["XDG_STATE_HOME"] = state
         try:
-            up.up(LAB, specs.Wishes(nodes=2), tools=tools)
+            up.up(LAB, specs.Options(nodes=2), tools=tools)
             kubeconfig = up.status(LAB)["kubeconfig"]
             asyncio.run(settle(kubeconfig, 0))
             yield from figures("idle")

@@ -110,8 +110,8 @@ async def probe(pod: str) -> asyncio.subprocess.Process:
 
 
 async def resize(nodes: int) -> None:
-    wishes = spec.Wishes(nodes=nodes)
-    await asyncio.to_thread(up.up, LAB, wishes, tools=toolchain.ensure())
+    options = spec.Options(nodes=nodes)
+    await asyncio.to_thread(up.up, LAB, options, tools=toolchain.ensure())
 
 
 def is_complete(node: dict[str, Any] | None) -> bool:

@@ -80,7 +80,7 @@ def lab(name: str, nodes: int, state: str) -> Iterator[dict[str, Any]]:
     """A lab that keeps its state in a folder of its own, and what `weft lab up` says of it."""
     with home(state):
         try:
-            yield up.up(name, spec.Wishes(nodes=nodes), tools=toolchain.ensure())
+            yield up.up(name, spec.Options(nodes=nodes), tools=toolchain.ensure())
         finally:
             up.down(name)
 

@@ -1,4 +1,4 @@
-"""What does the lab's own API say: are the nodes ready, which virtual machines are there?
+"""Asks the lab's API which nodes are ready and which virtual machines there are.
 
 Asked as any client would, with the user's kubeconfig.
 """

@@ -1,4 +1,4 @@
-"""How does a running lab take orders? JSON lines over a unix socket; one request, many answers."""
+"""The control socket of a running lab: JSON lines, one request and many answers."""
 
 from __future__ import annotations
 

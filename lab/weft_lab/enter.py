@@ -1,4 +1,4 @@
-"""How does a user's command get into a running lab? Joins its namespaces, runs there, comes back.
+"""Runs a user's command in a running lab: joins its namespaces and returns the exit status.
 
 Works for the user who brought the lab up, and for root. Nothing in the lab takes part in it. What
 runs in a container has its bounds, and neither the terminal nor the files of who called it.

@@ -1,4 +1,4 @@
-"""Which fields of an object have a value but no effect, by a table of known fields?
+"""Finds the fields of an object that have a value but no effect, by a table of known fields.
 
 Pure. A path names fields by their keys with dots between; `[]` stands for any element of a list.
 All below a known path is known.

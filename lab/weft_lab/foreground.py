@@ -1,4 +1,4 @@
-"""How does one of the lab's own programs run, from its first line of log to its exit status?
+"""Runs one of the lab's own programs, from its first line of log to its exit status.
 
 What the program does is its own affair; the supervisor starts it again when it fails.
 """

@@ -1,4 +1,4 @@
-"""What answers on the host outside of the lab's cluster? A page that names who asked.
+"""Serves a page on the host outside of the lab's cluster; it names who asked.
 
 A stand-in for the rest of the world, as a process of its own: it sees a pod by its node's gateway
 address, and is no part of the cluster.

@@ -1,4 +1,4 @@
-"""What has to run for a lab? Pure: a spec in, services and links out.
+"""Plans what runs in a lab: a spec in, services and links out. Pure.
 
 The order is in each service's `after`; nothing here acts, and nothing knows the host.
 """

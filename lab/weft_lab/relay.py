@@ -1,4 +1,4 @@
-"""How does a command run whose caller's terminal and files it may not have? By copies of bytes.
+"""Runs a command away from its caller's terminal and files: copies bytes both ways.
 
 A descriptor of the caller's is more than a stream: who has a terminal can type on it, and who has a
 file can read it. So the command gets a terminal of its own, or pipes.

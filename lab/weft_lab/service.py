@@ -1,4 +1,4 @@
-"""What is one process of the lab? Data alone: plan.py makes them, services.py runs them."""
+"""One process of the lab, as data: plan.py makes it, services.py runs it."""
 
 from __future__ import annotations
 

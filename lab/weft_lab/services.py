@@ -1,4 +1,4 @@
-"""Are the lab's services running, and what happens when one ends?
+"""Keeps the lab's services running: starts one again when it ends, with back-off.
 
 Each service has one task: wait for what it comes after, start it, wait until it is ready, start
 it again with back-off when it ends. What runs at all is plan.py's decision.

@@ -1,4 +1,4 @@
-"""Where does a reader outside a running lab find the databases of its nodes?
+"""Finds the databases of a running lab's nodes for a reader outside.
 
 Paths through the root directory of the lab's process 1; good for as long as `peer` is open.
 """

@@ -1,4 +1,4 @@
-"""What lab does the user want? The lab as data: its name, its nodes, their addresses.
+"""The lab that the user wants, as data: its name, its nodes, their addresses.
 
 Pure: no path of the host, no process, no clock. What has to run for a spec is plan.py's answer.
 """
@@ -178,7 +178,7 @@ def parse(stored: Mapping[str, object]) -> Lab:
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class Options:
     """What the user said of a lab; None: no word about it."""
 
     nodes: int | None = None
@@ -191,12 +191,12 @@ class Wishes:
     disks: tuple[str, ...] | None = None
 
 
-def change(current: Lab, wishes: Wishes, *, running: bool) -> Lab:
+def change(current: Lab, options: Options, *, running: bool) -> Lab:
     """`current` with what the user asked for.
 
     A running lab may have nodes added and its last ones removed; all else waits for a stop.
     """
-    said = {name: value for name, value in asdict(wishes).items() if value is not None}
+    said = {name: value for name, value in asdict(options).items() if value is not None}
     wanted = replace(current, **said)
     if running:
         for field in (

@@ -1,4 +1,4 @@
-"""What does a lab keep on disk, and is it running now?
+"""What a lab keeps on disk, and whether it runs.
 
 One folder for each lab, only for its user: its spec, the API's store and kubeconfig, logs, and
 the socket on which a running supervisor listens. Whoever answers there is the lab; there is no

@@ -1,4 +1,4 @@
-"""Where in a lab does the user want to be? A node, a pod, the lab itself, or a console.
+"""Finds where in a lab a command is to run: a node, a pod, the lab itself, or a console.
 
 Everything is found from outside, through the root directory of the lab's process 1.
 """

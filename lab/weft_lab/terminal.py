@@ -1,4 +1,4 @@
-"""How does a user talk to a guest's serial console? Bytes both ways, between two descriptors."""
+"""Connects a user's terminal with a guest's serial console: bytes both ways."""
 
 from __future__ import annotations
 

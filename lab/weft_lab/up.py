@@ -1,4 +1,4 @@
-"""How does a lab come up, and go? The user's side of it: checks, starts the supervisor, asks it.
+"""Brings a lab up, stops it and removes it: checks, starts the supervisor, asks it.
 
 Each function may be called at any time and again: what is already so stays so. What runs inside
 is the supervisor's affair; this process is gone when the command ends.
@@ -36,7 +36,7 @@ Tell = Callable[[Mapping[str, object]], None]
 
 def up(
     name: str,
-    wishes: spec.Wishes,
+    options: spec.Options,
     *,
     tools: toolchain.Toolchain,
     parts: tuple[str, ...] = (),
@@ -52,7 +52,7 @@ def up(
         peer = folder.connect()
         stored = folder.load() or spec.Lab(name=name)
         if peer is None:
-            lab = spec.change(stored, wishes, running=False)
+            lab = spec.change(stored, options, running=False)
             _check_host(folder, lab)
             folder.make()
             _check_room(folder)
@@ -65,7 +65,7 @@ def up(
             started = True
         else:
             peer.close()
-            lab = spec.change(stored, wishes, running=True)
+            lab = spec.change(stored, options, running=True)
             started = False
         folder.store(lab)
         try:

@@ -1,4 +1,4 @@
-"""How do a lab's nodes reach each other? Acts: makes namespaces and links, and keeps them wired.
+"""Makes the namespaces and links by which a lab's nodes reach each other, and keeps them.
 
 Two bridges in the lab's own network namespace: one for management (a veth to each node's `eth0`),
 one as the underlay. A node's port to the underlay is a tap that its switch opens and holds; it is

@@ -20,7 +20,7 @@ from weft import errors
 from weft.kube import cache, events
 from weft.kube.resources import EVENTS, NADS, PODS, Resource
 from weft_lab.kubelet import containers, launchers, orders, pods, sandbox
-from weft_lab.meta import attach, plugin, primary
+from weft_lab.multus import attach, plugin, primary
 
 MISSING = "/nope: No such file or directory"
 KEY, UID = "default/one", "uid-one"
@@ -31,7 +31,7 @@ class Node:
     api: MemoryApi
     kubelet: pods.Pods
     mine: cache.Cache
-    meta: attach.Meta
+    multus: attach.Multus
     recorder: events.Recorder
     folder: Path
 
@@ -61,13 +61,13 @@ async def a_node(folder: Path, **spec: Any) -> AsyncIterator[Node]:
     api.change(PODS, KEY, {"metadata": {"uid": UID}})
     mine, nads = cache.Cache(api, PODS), cache.Cache(api, NADS)
     recorder = events.Recorder(api, "kubelet")
-    meta = attach.Meta(client=api, nads=nads, recorder=recorder, primary=None, path="")
+    multus = attach.Multus(client=api, nads=nads, recorder=recorder, primary=None, path="")
     place = orders.Environment(folder, folder, folder, {}, "192.0.2.1", "node1")
-    kubelet = pods.Pods(api, mine, meta, recorder, place, launchers.Launchers((), {}))
+    kubelet = pods.Pods(api, mine, multus, recorder, place, launchers.Launchers((), {}))
     tasks = [asyncio.create_task(part.run()) for part in (mine, nads, recorder)]
     await mine.synced()
     await nads.synced()
-    yield Node(api, kubelet, mine, meta, recorder, folder)
+    yield Node(api, kubelet, mine, multus, recorder, folder)
     for task in tasks:
         task.cancel()
 
@@ -252,8 +252,8 @@ async def test_an_address_comes_back_from_a_pod_that_could_not_be_wired(tmp_path
 
     async with a_node(tmp_path) as node:
         first = Broken(IPv4Network("10.1.0.0/24"), tmp_path / "leases")
-        meta = attach.Meta(node.api, node.meta.nads, node.recorder, first, "")
+        multus = attach.Multus(node.api, node.multus.nads, node.recorder, first, "")
         about = plugin.Sandbox("0" * 64, "", "default", "one", UID)
         with pytest.raises(errors.Unavailable, match="luck"):
-            await attach.add(meta, node.api.of(PODS, KEY), about, tmp_path / "network.json")
+            await attach.add(multus, node.api.of(PODS, KEY), about, tmp_path / "network.json")
         assert list((tmp_path / "leases").iterdir()) == []

@@ -42,10 +42,10 @@ class LabHouse:
         disks: tuple[str, ...] | None = None,
     ) -> dict[str, Any]:
         self.names.append(name)
-        wishes = spec.Wishes(
+        options = spec.Options(
             nodes=nodes, primary=primary, cluster_subnets=cluster_subnets, disks=disks
         )
-        return up.up(name, wishes, tools=self.tools, parts=chosen)
+        return up.up(name, options, tools=self.tools, parts=chosen)
 
     def run(
         self, target: str, *argv: str, lab: str = "", check: bool = True

@@ -83,32 +83,32 @@ def test_a_namespace_of_no_possible_name_is_refused() -> None:
 
 @given(labs)
 def test_no_wish_changes_nothing(lab: spec.Lab) -> None:
-    assert spec.change(lab, spec.Wishes(), running=True) == lab
-    assert spec.change(lab, spec.Wishes(), running=False) == lab
+    assert spec.change(lab, spec.Options(), running=True) == lab
+    assert spec.change(lab, spec.Options(), running=False) == lab
 
 
 def test_a_running_lab_gains_nodes_and_loses_its_last_ones() -> None:
     lab = spec.Lab(nodes=3)
-    assert spec.change(lab, spec.Wishes(nodes=4), running=True).nodes == 4
-    assert spec.change(lab, spec.Wishes(nodes=2), running=True).members == lab.members[:2]
+    assert spec.change(lab, spec.Options(nodes=4), running=True).nodes == 4
+    assert spec.change(lab, spec.Options(nodes=2), running=True).members == lab.members[:2]
 
 
 @pytest.mark.parametrize(
-    "wishes",
+    "options",
     [
-        spec.Wishes(mtu=9000),
-        spec.Wishes(port=7),
-        spec.Wishes(datapath="system"),
-        spec.Wishes(primary="none"),
-        spec.Wishes(cluster_subnets="10.0.0.0/16/24"),
-        spec.Wishes(global_namespaces="shared"),
+        spec.Options(mtu=9000),
+        spec.Options(port=7),
+        spec.Options(datapath="system"),
+        spec.Options(primary="none"),
+        spec.Options(cluster_subnets="10.0.0.0/16/24"),
+        spec.Options(global_namespaces="shared"),
     ],
 )
-def test_running_lab_keeps_what_pods_rely_on(wishes: spec.Wishes) -> None:
+def test_running_lab_keeps_what_pods_rely_on(options: spec.Options) -> None:
     lab = spec.Lab(port=6000)
     with pytest.raises(errors.InvalidInput, match="the running lab has"):
-        spec.change(lab, wishes, running=True)
-    assert spec.change(lab, wishes, running=False) != lab
+        spec.change(lab, options, running=True)
+    assert spec.change(lab, options, running=False) != lab
 
 
 @given(labs)

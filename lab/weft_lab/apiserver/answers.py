@@ -1,4 +1,4 @@
-"""In which bytes does an item, a page or an error go out? Plain objects, tables or metadata."""
+"""Writes an item, a page or an error as bytes: plain objects, tables or metadata."""
 
 from __future__ import annotations
 

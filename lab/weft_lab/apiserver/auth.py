@@ -1,4 +1,4 @@
-"""Who asks? A bearer token from a file, or nobody.
+"""Tells who sends a request: the owner of a bearer token from a file, or nobody.
 
 The file has one `token[,user[,uid[,"group,group"]]]` a line, as the reference server's static
 token file. Everybody with a token may do everything: a lab has one user.

@@ -1,4 +1,4 @@
-"""Which types are there before anybody defines one?
+"""The types that are there before anybody defines one.
 
 Events are served by two groups over one stored form; the second is an alias.
 """

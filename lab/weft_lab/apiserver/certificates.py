@@ -1,4 +1,4 @@
-"""With which certificates does the server speak TLS? Its own authority, made on first use.
+"""The server's TLS certificates, from an authority of its own that is made on first use.
 
 The library that makes certificates is loaded only when one must be made.
 """

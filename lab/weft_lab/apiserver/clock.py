@@ -1,4 +1,4 @@
-"""What time is it, as the API writes it? The only reading of the wall clock in this package."""
+"""The time as the API writes it; this package reads the wall clock nowhere else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is this server, at one moment? The store, the registry, the journal and the watches.
+"""The state of the server at one moment: store, registry, journal and watches.
 
 The one place where a change is made: sealed, recorded, journalled, then published. Rules about
 whether a change may be made are in writes and deletion.

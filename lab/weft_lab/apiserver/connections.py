@@ -1,4 +1,4 @@
-"""How long may a client take, and how many may there be? The bounds of every connection.
+"""Bounds every connection: how long a client may take, and how many there may be.
 
 A client that begins a request and does not end it, or asks and does not read, holds memory of the
 server for nothing: it has so many seconds, and then its connection ends.

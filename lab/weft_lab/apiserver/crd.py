@@ -1,4 +1,4 @@
-"""What does a CustomResourceDefinition define? A `Resource`, if the definition keeps the rules."""
+"""Makes a `Resource` of a CustomResourceDefinition that keeps the rules."""
 
 from __future__ import annotations
 

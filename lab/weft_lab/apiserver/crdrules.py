@@ -1,4 +1,4 @@
-"""Does a custom resource keep the rules of its schema? Answers worded as Kubernetes words them.
+"""Validates a custom resource against its schema; errors are worded as Kubernetes words them.
 
 The checking is JSON Schema's; this file turns OpenAPI v3 into it, and its findings into causes.
 The library is loaded with the first custom resource that is written.

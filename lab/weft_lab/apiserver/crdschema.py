@@ -1,4 +1,4 @@
-"""Which schemas may a CustomResourceDefinition have? The structural rules, in Kubernetes' words.
+"""Validates the schemas of CustomResourceDefinitions: Kubernetes' rules of structural schemas.
 
 A structural schema says the type of every field once and outside of its logic, so that fields can
 be pruned and defaulted; and it has nothing whose cost grows faster than the object.

@@ -1,4 +1,4 @@
-"""How does an object go? Deletion of one or many, bindings and evictions of pods.
+"""Serves deletion of one object or many, and bindings and evictions of pods.
 
 `deletion` decides; this carries it out on the store. What follows (dependents, the contents of a
 namespace) is the collectors' work.

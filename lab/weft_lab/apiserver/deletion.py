@@ -1,4 +1,4 @@
-"""What does a deletion do: take the object away, or mark it and wait for somebody?
+"""Decides whether a deletion removes the object or marks it and waits for finalizers.
 
 Pure: decides from the object and the request. Who carries out the rest are the collectors.
 """

@@ -1,4 +1,4 @@
-"""What does the server tell about its own types? Groups, versions, resources."""
+"""Serves discovery: groups, versions and resources."""
 
 from __future__ import annotations
 

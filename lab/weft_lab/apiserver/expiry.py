@@ -1,4 +1,4 @@
-"""When does an Event go? An hour after it was last written, as on a cluster.
+"""Deletes each Event an hour after it was last written, as on a cluster.
 
 What was stored before the server started counts as written then.
 """

@@ -1,4 +1,4 @@
-"""How is an OpenAPI v2 document written in protobuf? As older kubectls insist on reading it.
+"""Encodes the OpenAPI v2 document in protobuf, the only form that older kubectls read.
 
 Only the messages and fields that our own documents use; field numbers are those of the gnostic
 OpenAPI v2 messages.

@@ -1,4 +1,4 @@
-"""Which code answers a request? The edge: takes a request apart, calls, and writes the answer.
+"""Takes each HTTP request apart, calls the code that serves it, and writes the answer.
 
 Everything that decides lives in other modules; this one knows HTTP and their names.
 """

@@ -1,4 +1,4 @@
-"""How does an object enter the store, and how does it leave it in another version?
+"""Converts objects on their way into the store, and out of it into another version.
 
 Encoding happens here and only here, once for each change, whoever reads it later.
 """

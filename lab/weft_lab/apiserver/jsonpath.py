@@ -1,4 +1,4 @@
-"""What does a simple JSONPath find? The part of the language that printer columns use.
+"""Evaluates simple JSONPaths, as the printer columns of definitions use them.
 
 Fields, `['quoted fields']`, `[0]`, `[*]` and filters such as `[?(@.type=="Ready")]`.
 """

@@ -1,4 +1,4 @@
-"""How does a client find this server? A kubeconfig with the address, the CA and a token."""
+"""Writes the kubeconfig of this server, with its address, authority and token."""
 
 from __future__ import annotations
 

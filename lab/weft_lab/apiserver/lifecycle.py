@@ -1,4 +1,4 @@
-"""What follows from a change? Types appear and go, namespaces empty, dependents follow owners.
+"""Does what follows from a change: types come and go, namespaces end, dependents are collected.
 
 Listens to every published change and works what it finds through a queue, outside any request.
 """

@@ -1,4 +1,4 @@
-"""What did a container print? The `log` subresource, read from files that the kubelet writes.
+"""Serves a pod's `log` subresource from files that the kubelet writes.
 
 A log is the file that `logfiles.name` names in one folder; beside it stands that of the
 container's run before.

@@ -1,4 +1,4 @@
-"""What does the server itself decide about an object's metadata, and what does it refuse there?
+"""Fills in the metadata that the server decides, and refuses what is not valid there.
 
 Pure: time and chance come in as arguments. Types' own rules are with their strategies.
 """

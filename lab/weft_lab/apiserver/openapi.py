@@ -1,4 +1,4 @@
-"""Which documents describe the types to clients? OpenAPI v3 for each group, v2 for all at once.
+"""Serves OpenAPI documents of the types: v3 for each group, v2 for all at once.
 
 kubectl reads them to validate, to explain and to merge; so they hold the schemas, and of the
 paths what says which queries a type takes.

@@ -1,4 +1,4 @@
-"""How is a patch request carried out? By content type: to a new object, then an update."""
+"""Serves patch requests: makes the new object by content type, then updates to it."""
 
 from __future__ import annotations
 

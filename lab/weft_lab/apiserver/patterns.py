@@ -1,4 +1,4 @@
-"""Does a text match a user's pattern? By RE2, as Kubernetes has it: in time linear in the text.
+"""Matches texts with users' patterns by RE2, as Kubernetes does, in time linear in the text.
 
 Python's own engine tries every way to split a text, which for `^(a+)+$` doubles with each letter.
 """

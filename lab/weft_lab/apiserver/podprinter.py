@@ -1,4 +1,4 @@
-"""In one word, how is a pod? The cells of `kubectl get pods` that take some thought."""
+"""The cells of `kubectl get pods` that take some computing, STATUS above all."""
 
 from __future__ import annotations
 

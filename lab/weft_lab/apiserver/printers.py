@@ -1,4 +1,4 @@
-"""What does `kubectl get` show of each built-in type? Columns, and how a cell is read.
+"""The columns that `kubectl get` shows of each built-in type.
 
 A cell function gets the object alone; ages are read by the table, which knows the time.
 """

@@ -1,4 +1,4 @@
-"""What does a body in protobuf say? The few types that kubectl's own subcommands write that way.
+"""Decodes request bodies in protobuf: the few types that kubectl's own subcommands send.
 
 `kubectl create namespace`, `create configmap`, `auth can-i` and their like use a typed client,
 which sends nothing else. Answers are JSON, which it accepts. Field numbers are those of the

@@ -1,4 +1,4 @@
-"""What does a list answer? Selection, the revision it stands for, and its parts.
+"""Serves lists: selection, their resource version, and their pages.
 
 A list with a limit keeps the chosen items until its parts are fetched: items never change, so
 that costs only references, and all parts together are one consistent moment.

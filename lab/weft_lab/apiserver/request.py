@@ -1,4 +1,4 @@
-"""What does a request ask for? Its path, its query and its body, parsed; nothing is looked up."""
+"""Parses a request's path, query and body; looks nothing up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""May I, and who am I? Everybody with a token may do everything."""
+"""Serves self reviews; everybody with a token may do everything."""
 
 from __future__ import annotations
 

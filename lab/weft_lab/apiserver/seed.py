@@ -1,4 +1,4 @@
-"""What is there when the server starts? Types that were defined before, given CRDs, namespaces."""
+"""Fills a server that starts: types defined before, given objects, first namespaces."""
 
 from __future__ import annotations
 

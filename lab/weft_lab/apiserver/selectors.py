@@ -1,4 +1,4 @@
-"""Which objects does a label or field selector choose? Parsed once, asked for each object.
+"""Parses label and field selectors and matches objects with them.
 
 A selector becomes a list of terms over a plain mapping, so that labels and fields share code.
 """

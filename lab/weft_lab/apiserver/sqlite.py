@@ -1,4 +1,4 @@
-"""Where do objects survive a restart? In one SQLite file, written in groups.
+"""Keeps objects in one SQLite file, written in groups.
 
 All changes of one turn of the event loop become one transaction; nobody is told of a change
 before its transaction is in. Checkpoints run in a thread, so that no write waits for a disk.

@@ -1,4 +1,4 @@
-"""How does this server say no? As a `Status` object, with the reason and code clients act upon.
+"""The errors of the API: `Status` objects with the reason and code that clients act on.
 
 Only the words of refusal live here; what is refused, and when, is decided elsewhere.
 """

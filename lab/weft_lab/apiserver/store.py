@@ -1,4 +1,4 @@
-"""What objects are there, and what happened to them last? The truth for every read.
+"""Holds all objects and their latest changes in memory; every read is answered from here.
 
 An object is kept as its JSON, encoded once, beside the few parts that selectors and garbage
 collection ask about; whoever needs more parses the bytes. Nothing here awaits or does I/O: the

@@ -1,4 +1,4 @@
-"""How does a watch go over the wire? One JSON object a line, until somebody ends it."""
+"""Writes a watch to its client, one JSON object a line, until somebody ends it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does an object have the shape its type says? Unknown fields, wrong types, defaults.
+"""Checks an object's shape by its schema: unknown fields, wrong types, defaults.
 
 A schema is compiled once into nodes that are quick to walk: this runs for every write. The
 finer rules of CustomResourceDefinitions (patterns, bounds, oneOf) are in crdrules.

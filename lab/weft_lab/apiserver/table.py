@@ -1,4 +1,4 @@
-"""How does a list look as a table? The form that `kubectl get` asks the server for."""
+"""Makes the tables that `kubectl get` asks for."""
 
 from __future__ import annotations
 

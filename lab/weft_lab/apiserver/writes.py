@@ -1,4 +1,4 @@
-"""How is an object created or changed? The checks in order, then one change.
+"""Serves create and update: all checks in order, then one change.
 
 Nothing here awaits: between reading the old state and recording the new one no other request
 runs, so there are no races to handle. The caller awaits the journal before it answers.

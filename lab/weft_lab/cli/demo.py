@@ -56,7 +56,7 @@ def command(
     with interruptible(name), output.progress(form) as report:
         tools = toolchain.ensure(report)
         tell = output.counting(report, "starting the lab")
-        lab = up.up(name, spec.Wishes(nodes=3), tools=tools, tell=tell)
+        lab = up.up(name, spec.Options(nodes=3), tools=tools, tell=tell)
         shown = asyncio.run(SHOWS[which](lab, report))
     data = {"machines": [asdict(vm) for vm in shown.vms.values()], **shown.data}
     data |= {"holds": shown.holds, "kubeconfig": lab["kubeconfig"]}

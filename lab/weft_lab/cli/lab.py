@@ -84,7 +84,7 @@ def up_(
     from weft_lab import up
     from weft_lab.runtime import toolchain
 
-    wishes = spec.Wishes(
+    options = spec.Options(
         nodes=nodes,
         mtu=mtu,
         datapath=datapath,
@@ -94,12 +94,12 @@ def up_(
         global_namespaces=global_namespaces,
         disks=tuple(map(absolute, disks)) if disks else None,
     )
-    spec.change(spec.Lab(name=name), wishes, running=False)  # refuse nonsense before downloading
+    spec.change(spec.Lab(name=name), options, running=False)  # refuse nonsense before downloading
     before = state.Folder.of(name).load()
     with interruptible(name), output.progress(form) as report:
         tools = toolchain.ensure(report)
         tell = output.counting(report, "starting the lab")
-        found = up.up(name, wishes, tools=tools, tell=tell)
+        found = up.up(name, options, tools=tools, tell=tell)
     output.emit(form, found, lambda: _say_up(found, before.nodes if before else 0))
 
 

@@ -1,4 +1,4 @@
-"""How does `weft lab status` look? A line for each node, then its virtual machines."""
+"""Prints `weft lab status`: a line for each node, then its virtual machines."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def start_(
 ) -> None:
     """Start a virtual machine that does not run."""
     cluster = clusters.choose(kubeconfig, context, lab, name)
-    _order(vm, namespace, cluster, form, power.Wish.START)
+    _order(vm, namespace, cluster, form, power.Action.START)
 
 
 @app.command("stop")
@@ -48,7 +48,7 @@ def stop_(
 ) -> None:
     """Shut a virtual machine down and leave it so."""
     cluster = clusters.choose(kubeconfig, context, lab, name)
-    _order(vm, namespace, cluster, form, power.Wish.STOP)
+    _order(vm, namespace, cluster, form, power.Action.STOP)
 
 
 @app.command("restart")
@@ -63,7 +63,7 @@ def restart_(
 ) -> None:
     """Shut a virtual machine down and start it again."""
     cluster = clusters.choose(kubeconfig, context, lab, name)
-    _order(vm, namespace, cluster, form, power.Wish.RESTART)
+    _order(vm, namespace, cluster, form, power.Action.RESTART)
 
 
 @app.command("list")
@@ -83,12 +83,12 @@ def list_(
 
 
 def _order(
-    vm: str, namespace: str, cluster: Cluster, form: output.Output, wish: power.Wish
+    vm: str, namespace: str, cluster: Cluster, form: output.Output, action: power.Action
 ) -> None:
     space, name = named(vm, namespace)
-    asyncio.run(_change(cluster, space, name, wish))
-    said = {"namespace": space, "name": name, "asked": str(wish)}
-    output.emit(form, said, lambda: typer.echo(f"{space}/{name}: asked to {wish}"))
+    asyncio.run(_change(cluster, space, name, action))
+    said = {"namespace": space, "name": name, "asked": str(action)}
+    output.emit(form, said, lambda: typer.echo(f"{space}/{name}: asked to {action}"))
 
 
 def named(vm: str, namespace: str) -> tuple[str, str]:
@@ -99,7 +99,7 @@ def named(vm: str, namespace: str) -> tuple[str, str]:
     return space or namespace, name
 
 
-async def _change(cluster: Cluster, namespace: str, name: str, wish: power.Wish) -> None:
+async def _change(cluster: Cluster, namespace: str, name: str, action: power.Action) -> None:
     async with cluster.client() as api:
         try:
             vm = await api.get(resources.VMS, name, namespace)
@@ -110,7 +110,7 @@ async def _change(cluster: Cluster, namespace: str, name: str, wish: power.Wish)
             vmi: dict[str, Any] | None = await api.get(resources.VMIS, name, namespace)
         except NotFound:
             vmi = None
-        change = power.change(vm, vmi, wish)
+        change = power.change(vm, vmi, action)
         await api.patch(resources.VMS, name, namespace, change.body, subresource=change.subresource)
 
 

@@ -1,4 +1,4 @@
-"""Who ends a pod that is to go, but whose node is not there to end it?
+"""Deletes pods that are to go and whose node is no longer there to end them.
 
 A kubelet says when a pod's processes are gone. Where there is no such node, there are none.
 """

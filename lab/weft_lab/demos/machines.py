@@ -1,4 +1,4 @@
-"""What does the demo know of a virtual machine, and how does it run a command inside?
+"""Reads what a demo needs of a virtual machine, and runs commands inside it.
 
 Pure reading of VirtualMachineInstances, and one door into the guest: its agent's socket, seen
 through the lab's process 1.

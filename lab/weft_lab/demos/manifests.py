@@ -1,4 +1,4 @@
-"""How do a demo's manifests get to the API? Read from examples/, applied as kubectl would.
+"""Reads a demo's manifests from examples/ and applies them as kubectl would.
 
 What the manifests mean is for the controllers; what is checked afterwards, for the demo.
 """

@@ -1,4 +1,4 @@
-"""Does the demo of policies do what it shows? Six machines ping each other, before and after.
+"""The demo of policies: six machines ping each other, before a policy and with it.
 
 They share a layer 2 network without subnets and have their addresses from cloud-init. Then a
 policy lets only 10.200.0.0/30 in: vm1, vm2 and vm3. What is claimed stands here in words of its

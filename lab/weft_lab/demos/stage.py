@@ -1,4 +1,4 @@
-"""How is a demo set up? Its manifests are applied and its guests are waited for.
+"""Sets a demo up: applies its manifests and waits for its guests.
 
 What is then claimed and checked is the demo's own affair (three_vms.py, policies.py).
 """

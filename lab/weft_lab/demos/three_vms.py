@@ -1,4 +1,4 @@
-"""Does the three-VM demo do what it shows? Every claim is checked from inside the guests.
+"""The three-VM demo: each claim is checked from inside the guests.
 
 `client` in one namespace and `web1`, `web2` in another share the network; `outsider` is not on it.
 Each check yields one `Verdict` for each guest or pair; how they are shown is the command's affair.

@@ -1,4 +1,4 @@
-"""On which nodes do affinity, anti-affinity and topology spread let a pod run?
+"""Decides on which nodes affinity, anti-affinity and topology spread let a pod run.
 
 Pure. The rules are those of Kubernetes' "Assigning Pods to Nodes" and "Pod Topology Spread
 Constraints"; of the latter those that say `DoNotSchedule`.

@@ -1,4 +1,4 @@
-"""Which fields of a pod does the lab follow, which make no difference, and which are ignored?
+"""Tells which fields of a pod the lab follows, which make no difference, and which it ignores.
 
 Pure. Paths are those of a Pod's spec; `[]` stands for any element of a list. A field that is in
 none of the tables is told to the pod's owner.

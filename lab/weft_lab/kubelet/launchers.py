@@ -1,4 +1,4 @@
-"""What does a virt-launcher's container get beyond other containers?
+"""Gives a virt-launcher's container what other containers do not get.
 
 The programs of this machine that it runs, read-only; its machine's folder, which its node shares;
 the disks that it asks for and the lab's owner allows, as open files; and the rights to wire a

@@ -1,4 +1,4 @@
-"""What did a container write: where is its log, and what were its last words?
+"""Finds a container's log and reads its termination message.
 
 Containers write to their files themselves; nothing is copied or rotated here.
 """

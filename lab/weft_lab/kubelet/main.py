@@ -28,7 +28,7 @@ from weft.host import netlink
 from weft.kube import cache, client, events, resources
 from weft_lab import foreground
 from weft_lab.kubelet import images, launchers, network, nodeobject, orders, pods, sandbox
-from weft_lab.meta import attach, primary
+from weft_lab.multus import attach, primary
 from weft_lab.vm import disks
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ async def run(config: Config) -> None:
             return primary.Primary(subnet, config.run / "primary")
 
         async def serve_pods() -> None:
-            meta = attach.Meta(
+            multus = attach.Multus(
                 client=api,
                 nads=nads,
                 recorder=networks,
@@ -84,7 +84,7 @@ async def run(config: Config) -> None:
             )
             variables = launchers.variables(os.environ)
             machines = launchers.Launchers(config.disks, variables, launchers.finder(api))
-            await pods.Pods(api, mine, meta, recorder, environment, machines).run()
+            await pods.Pods(api, mine, multus, recorder, environment, machines).run()
 
         async def beat() -> None:
             """Says whether the network is ready, when that changes, and now and again anyway."""

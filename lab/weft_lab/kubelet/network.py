@@ -6,7 +6,7 @@ import asyncio
 import os
 
 from weft import errors
-from weft_lab.meta import delegate, plugin
+from weft_lab.multus import delegate, plugin
 
 _PATIENCE = 10.0  # seconds for the plugin's answer
 

@@ -1,4 +1,4 @@
-"""What must a pod's first process be told to start a container?
+"""Makes the order by which a pod's first process starts a container.
 
 Pure: from the pod's specification and what the node has to offer.
 """

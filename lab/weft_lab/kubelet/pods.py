@@ -32,7 +32,7 @@ from weft_lab.kubelet import (
     sysctls,
     volumes,
 )
-from weft_lab.meta import attach, plugin
+from weft_lab.multus import attach, plugin
 
 log = logging.getLogger(__name__)
 
@@ -48,13 +48,13 @@ class Pods:
         self,
         api: client.Client,
         pods: cache.Cache,
-        meta: attach.Meta,
+        multus: attach.Multus,
         recorder: events.Recorder,
         environment: orders.Environment,
         launchers: launchers.Launchers,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._api, self._pods, self._meta = api, pods, meta
+        self._api, self._pods, self._multus = api, pods, multus
         self._recorder, self._environment, self._clock = recorder, environment, clock
         self._launchers = launchers
         self._sandboxes: dict[str, sandbox.Sandbox] = {}
@@ -69,7 +69,7 @@ class Pods:
         """Until cancelled; the pods live on, for the next kubelet to find."""
         await self._recover()
         self._pods.subscribe(self._pod_changed)
-        self._meta.nads.subscribe(self._nad_changed)
+        self._multus.nads.subscribe(self._nad_changed)
         try:
             await self._queue.run(self.reconcile, workers=WORKERS)
         finally:
@@ -79,7 +79,7 @@ class Pods:
     async def _recover(self) -> None:
         """Take over what an earlier kubelet left; pods that are gone are cleaned up."""
         await self._pods.synced()
-        await self._meta.nads.synced()
+        await self._multus.nads.synced()
         for box in await asyncio.to_thread(sandbox.find, self._environment.folder):
             self._sandboxes[box.about.uid] = box
             try:
@@ -236,14 +236,14 @@ class Pods:
             if on_host:
                 box.ips = (place.host_ip,)
             else:
-                box.ips = tuple(await attach.add(self._meta, pod, about, box.network))
+                box.ips = tuple(await attach.add(self._multus, pod, about, box.network))
                 await netns.run_inside(about.netns, sysctls.write, sysctls.of(pod))
             box.started = self._clock()
             box.save()
             await box.connect(lambda: self._queue.add(_key(box)))
         except BaseException as error:
             # The network is undone already, unless only the connection failed.
-            failures = await attach.delete(self._meta, about, box.network)
+            failures = await attach.delete(self._multus, about, box.network)
             if failures:
                 log.warning("sandbox %s: %s", number[:13], failures[0])
             await sandbox.remove(box)
@@ -345,7 +345,7 @@ class Pods:
         }
         await box.end()
         box.states = states
-        failures = await attach.delete(self._meta, box.about, box.network)
+        failures = await attach.delete(self._multus, box.about, box.network)
         if failures:
             what = f"Failed to kill pod sandbox: {failures[0].in_full()}"
             if pod is not None:

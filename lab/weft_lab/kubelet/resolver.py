@@ -1,4 +1,4 @@
-"""What does a pod's resolver find in /etc? Its dnsConfig and hostAliases in, two files out. Pure.
+"""Makes a pod's resolv.conf and hosts of its dnsConfig and hostAliases. Pure.
 
 The lab has no DNS of its own: a resolver knows the servers that the pod names, whatever its
 dnsPolicy.

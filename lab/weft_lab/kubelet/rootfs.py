@@ -1,4 +1,4 @@
-"""What does a container see of the machine? A root of its own, and nothing outside of it.
+"""Makes a container's root: a file system of its own, with nothing of the machine outside it.
 
 It is made in two steps. `stage` runs with the node's view and rights: it gathers what the container
 is to have, and lets go of the rest. `build` runs in the pod's own user namespace, where what was

@@ -22,7 +22,7 @@ import orjson
 from weft import errors
 from weft.host import files, netlink, netns, process
 from weft_lab.kubelet import containers
-from weft_lab.meta import plugin
+from weft_lab.multus import plugin
 
 log = logging.getLogger(__name__)
 

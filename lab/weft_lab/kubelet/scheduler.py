@@ -1,4 +1,4 @@
-"""Which node does a pod without one go to?
+"""Chooses a node for each pod that has none.
 
 `choose` is pure; `Scheduler` binds. It knows node names, selectors, readiness, what pods require of
 nodes and of each other (affinity.py), and load; what it cannot place says why in an event.

@@ -1,4 +1,4 @@
-"""What may a container do? Its securityContext in, its user and capabilities out. Pure.
+"""Reads a container's securityContext into its user and capabilities. Pure.
 
 Capabilities count in the pod's own user namespace: none of them reaches the node or its files.
 """

@@ -1,4 +1,4 @@
-"""Which kernel parameters does a pod set in its own network namespace, and which may it not?
+"""Reads the kernel parameters that a pod sets in its network namespace, and refuses others.
 
 As a kubelet that allows `net.*`: all of those are the namespace's own. Names are written with dots
 or slashes; whichever comes first in a name parts it, and the other stands for itself.

@@ -1,4 +1,4 @@
-"""Which folders do a pod's containers mount? Those of its downward API: files of its metadata.
+"""Makes the volumes of a pod's containers: the downward API, as files of its metadata.
 
 They are the node's; no container writes to them. `write` lays them out, again when the pod changes.
 """

@@ -1,4 +1,4 @@
-"""How does a guest probe? Commands for its agent to run, and what their outcomes mean. Pure.
+"""The commands by which a guest probes, and what their outcomes mean. Pure.
 
 ping and curl are what guests have; curl's TFTP is what sends UDP. Nothing common sends SCTP.
 """

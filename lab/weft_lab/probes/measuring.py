@@ -1,4 +1,4 @@
-"""Who reaches whom in a running lab? Every pair is tried, from inside pods and guests.
+"""Measures who reaches whom in a running lab: tries every pair, from inside pods and guests.
 
 Pods are probed from their network namespaces by a process of its own (`prober`), virtual machines
 by commands that their guest agents run (`guests`), all at the same time.

@@ -1,5 +1,4 @@
-"""What do probes look like on the wire? The bytes of echo requests and SCTP's first chunk, and
-what a frame that arrived says of its sender. Pure.
+"""Encodes probes (echo requests, SCTP's first chunk), and reads the sender of a frame. Pure.
 
 TCP and UDP are sent by the kernel and have no place here, but for their headers in frames.
 """

@@ -1,4 +1,4 @@
-"""Where does the lab keep what it downloads, and who may change it at a time?
+"""The folder of what the lab downloads, and the lock of those who change it.
 
 Everything in the cache can be fetched again; nothing of a lab's state lives here.
 """

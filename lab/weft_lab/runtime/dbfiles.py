@@ -1,4 +1,4 @@
-"""Can a database server open its file? If it cannot, a new one takes its place.
+"""Replaces a database file that its server cannot open.
 
 Everything in a zone's databases is derived, so an empty one is whole again within seconds. The file
 that cannot be opened is kept beside the new one, for whoever wants to know what became of it.

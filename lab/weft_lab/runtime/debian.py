@@ -1,4 +1,4 @@
-"""How do packages of a Debian suite get onto a machine without being installed?
+"""Fetches packages of a Debian suite and unpacks them without installing them.
 
 apt fetches them by its own verified path (signed Release, hashed Packages, hashed archives) with
 lists, cache and an empty status file of its own, so the system's packages are neither read nor

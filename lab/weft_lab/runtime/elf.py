@@ -1,4 +1,4 @@
-"""Which shared libraries does a program name? Reads ELF files (elf(5)), runs nothing."""
+"""Lists the shared libraries that a program names: reads ELF files (elf(5)), runs nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does the supervisor ask for a fork? The other end of forkserver.py, for an event loop."""
+"""Asks the fork server for processes; the other end of forkserver.py, for an event loop."""
 
 from __future__ import annotations
 

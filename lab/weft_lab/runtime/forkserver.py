@@ -1,4 +1,4 @@
-"""How do a dozen Python processes start for the price of one?
+"""Forks the lab's Python processes from one that has imported what they need.
 
 This process imports what each of them needs, once, and forks; a fork is ready in milliseconds
 and shares the imported pages. It never starts a thread or an event loop itself. A forked process

@@ -1,4 +1,4 @@
-"""When does a socket start to listen, when is a file gone? The kernel tells (inotify(7))."""
+"""Waits until a socket listens or a file is gone, as inotify(7) tells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does the lab make and move network links? A few rtnetlink requests (rtnetlink(7)).
+"""Makes and moves network links by a few rtnetlink requests (rtnetlink(7)).
 
 Written here because the supervisor changes network namespaces between sockets, which takes a
 process of one thread that waits for nothing; netlink libraries start loops or helpers for that.

@@ -1,4 +1,4 @@
-"""How are Linux namespaces made, kept and entered?
+"""Makes, keeps and enters Linux namespaces.
 
 The system calls and nothing about labs or nodes. All of it needs a process with one thread.
 """

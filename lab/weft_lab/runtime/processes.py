@@ -1,4 +1,4 @@
-"""Who starts the lab's processes, and who hears that one has ended?
+"""Starts the lab's processes and tells when one has ended.
 
 `Processes` is for process 1 of a PID namespace: it also collects the orphans of everybody else.
 What to start, when, and what to do about an end is services.py's affair.

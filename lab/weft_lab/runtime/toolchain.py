@@ -1,4 +1,4 @@
-"""Which programs does the lab run, and where do they come from?
+"""The programs that the lab runs, fetched from Debian and checked.
 
 Programs of the host are used where they are new enough; what is missing comes from one Debian
 suite, unpacked into the cache (debian.py) and run in place through its own loader. The answer is

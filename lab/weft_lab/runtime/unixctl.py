@@ -1,4 +1,4 @@
-"""How is a daemon of the lab told something, however long the path of its control socket is?"""
+"""Calls a daemon of the lab by its control socket, however long the socket's path is."""
 
 from __future__ import annotations
 

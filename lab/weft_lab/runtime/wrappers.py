@@ -1,4 +1,4 @@
-"""How does a program run out of a folder of unpacked packages?
+"""Makes programs run out of a folder of unpacked packages.
 
 Its own loader starts it with the folder's libraries, so that the host's C library and versions
 do not matter. A wrapper is a two-line script; programs that look for their data beside

@@ -1,4 +1,4 @@
-"""Does KVM really work here, or must guests be emulated?
+"""Finds out whether KVM works here, or guests must be emulated.
 
 That the device opens proves nothing: nested, a guest may hang in early boot. So the built-in
 guest is booted once under KVM, against a deadline, and the verdict kept for this kernel and QEMU.

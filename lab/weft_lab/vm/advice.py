@@ -1,4 +1,4 @@
-"""What should the owner of a virtual machine know that is not wrong, but not as elsewhere either?
+"""Warns the owner of a virtual machine of what is valid, but not as on a cluster.
 
 Pure: whether a disk is there is told by the kubelet that would open it.
 """

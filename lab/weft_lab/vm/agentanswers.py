@@ -1,4 +1,4 @@
-"""What does a guest's agent say? Its answers in, bounded facts out. Pure.
+"""Reads answers of a guest's agent into bounded facts. Pure.
 
 A guest writes what it likes: into a status, a terminal and a log goes only what is printable and
 short, and no more of it than a machine has. Readers raise ValueError, TypeError, KeyError or

@@ -1,4 +1,4 @@
-"""What does the guest say of itself, and how is a command run in it? (QEMU guest agent)
+"""Speaks with a guest's agent: asks what it knows, and runs commands in it. (QEMU guest agent)
 
 The agent serves one client at a time and others wait in line at the socket, so a session is
 short: connect, ask, leave.

@@ -1,4 +1,4 @@
-"""What do a VM's cloud-init user data say? Text in, records out; nothing is applied here.
+"""Parses a VM's cloud-init user data into records; applies nothing.
 
 Keys of `#cloud-config` that the built-in guest can follow become a `CloudConfig`; others are only
 named, so that somebody can be told. Network data is networkdata.py's part.

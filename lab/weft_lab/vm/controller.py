@@ -1,4 +1,4 @@
-"""Who turns VirtualMachines into instances and instances into pods? The virt-controller's role.
+"""Turns VirtualMachines into instances and instances into pods: virt-controller's role.
 
 Joins three caches with pure code: validation (is it right), lifecycle (what is next), launcherpod
 (which pod), status (what to say). Once a guest runs, its status is the handler's.

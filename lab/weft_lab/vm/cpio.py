@@ -1,4 +1,4 @@
-"""How does a list of files become an initramfs? (cpio archive, format "newc")
+"""Writes an initramfs of a list of files. (cpio archive, format "newc")
 
 Bytes in, bytes out, the same bytes for the same input. Which files, is guest.py's part.
 """

@@ -1,4 +1,4 @@
-"""What does a guest behind its pod learn by DHCP? busybox's udhcpd serves it; its settings. Pure.
+"""The settings of busybox's udhcpd, which serves the guest behind a pod. Pure.
 
 As KubeVirt has it: one address for one MAC, the pod as the router, the pod's own name servers and
 search domains, the MTU of the pod's interface, and the machine's name.

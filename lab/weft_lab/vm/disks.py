@@ -1,4 +1,4 @@
-"""Which files of this machine may a virtual machine have as disks, and in which format? Pure.
+"""Checks which files of this machine a virtual machine may have as disks. Pure.
 
 The lab's owner names folders, and for each the format of all images in it; a manifest names a file
 below one of them. What a guest wrote is never asked which format it is.

@@ -1,4 +1,4 @@
-"""Which fields of a virtual machine does the lab follow, and which does it ignore?
+"""Tells which fields of a virtual machine the lab follows, and which it ignores.
 
 Pure. Paths are those of a VirtualMachineInstance's spec, as KubeVirt names them; `[]` stands for
 any element of a list. A field that is in none of the tables is told to the machine's owner.

@@ -1,4 +1,4 @@
-"""What is in the built-in guest, and where is it once it is made?
+"""Makes the built-in guest: its kernel, programs and scripts.
 
 A kernel and an initramfs out of the toolchain's files: busybox, curl, the QEMU guest agent, the
 modules a virtual machine needs and the scripts of `guest/`. Made once for each content, kept in

@@ -1,4 +1,4 @@
-"""What must the built-in guest do with its cloud-init data? A script of its own few verbs.
+"""Makes the script that applies cloud-init data in the built-in guest, of its few verbs.
 
 The guest has no Python and no YAML: the data are read out here, and its seed disk carries, beside
 the standard files, `weft-boot` and the files it names. The verbs are defined in guest/verbs.

@@ -1,4 +1,4 @@
-"""What does one guest say of itself, for as long as it runs, and how does that become status?
+"""Watches one guest for as long as it runs, and writes its instance's status.
 
 QEMU's monitor tells when the guest's agent opens and closes its port; while it is open the agent
 is asked for the system, once, and for the interfaces, often at first and then now and again.

@@ -1,4 +1,4 @@
-"""Whose guests run on this node, and who watches each? The virt-handler's role, in the node.
+"""Watches the guests of a node: virt-handler's role.
 
 One task for each instance that is here; what it learns and writes is guestwatch.py's part.
 """

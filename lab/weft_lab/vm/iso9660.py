@@ -1,4 +1,4 @@
-"""How do a few files become a disk image that every system can mount? (ECMA-119)
+"""Writes a few files as a disk image that every system can mount. (ECMA-119)
 
 One flat folder, lower-case names kept as they are: Linux folds nothing away that cloud-init
 looks for. Bytes in, bytes out, without times, so the same input gives the same image.

@@ -1,4 +1,4 @@
-"""How does one talk JSON over a stream socket of QEMU? One object a line, answers in order.
+"""Speaks JSON over a stream socket of QEMU: one object a line, answers in order.
 
 Shared by the monitor (qmp.py) and the guest agent (agentclient.py); knows neither's commands.
 """

@@ -1,4 +1,4 @@
-"""What does QEMU boot fastest out of a distribution's kernel and modules?
+"""Picks from a distribution's kernel and modules what QEMU boots fastest.
 
 Emulated, a guest spends a quarter of its boot unpacking its own kernel and checking the modules'
 signatures. Both are done here instead, once: the kernel is unpacked to the ELF file inside (booted

@@ -1,4 +1,4 @@
-"""What runs in a virt-launcher pod? One virtual machine, from its NICs to its end.
+"""Runs one virtual machine in a virt-launcher pod, from its NICs to its end.
 
     python -m weft_lab.vm.launcher      with the VirtualMachineInstance as JSON in $WEFT_VMI
 

@@ -1,4 +1,4 @@
-"""Which pod runs a virtual machine? An instance in, its virt-launcher pod out. Pure."""
+"""Makes the virt-launcher pod of a virtual machine's instance. Pure."""
 
 from __future__ import annotations
 

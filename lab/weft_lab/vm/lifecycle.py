@@ -1,4 +1,4 @@
-"""Should a VirtualMachine's instance be made, ended or left alone? Pure: objects in, a step out.
+"""Decides whether a VirtualMachine's instance is made, ended or left alone. Pure.
 
 Run strategies, requests (status.stateChangeRequests, as `virtctl` and `weft vm` make them) and
 the back-off of what fails again and again.

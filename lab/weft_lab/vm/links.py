@@ -1,4 +1,4 @@
-"""How is a guest joined to its pod's interface? Bridge and tap in the pod's namespace.
+"""Joins a guest to its pod's interface: bridge and tap in the pod's namespace.
 
 Plain ioctls (netdevice(7), bridge and tun headers of the kernel): starting a netlink library
 would cost more than all that is done here.

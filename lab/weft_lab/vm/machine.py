@@ -1,4 +1,4 @@
-"""What does a VirtualMachineInstance ask of the process that runs it?
+"""Reads what a VirtualMachineInstance asks of the process that runs it.
 
 Reads the object into a `Machine`: NICs in order, disks, memory. Pure; nothing is looked up on the
 node. What is wrong with an object is validation.py's part: here it is taken as valid.

@@ -1,4 +1,4 @@
-"""How does a guest live behind its pod's address? Interfaces, translation and DHCP server of it.
+"""Puts a guest behind its pod's address: interfaces, translation and DHCP server.
 
 The pod keeps its interface and address. Beside it stands a bridge that is the guest's router; the
 kernel translates between the two, and udhcpd gives the guest its address (ADR 0081).

@@ -1,4 +1,4 @@
-"""Which change to a VirtualMachine starts, stops or restarts it? Pure: objects in, a patch out.
+"""Makes the change to a VirtualMachine that starts, stops or restarts it. Pure.
 
 The same changes that `virtctl` causes on a cluster: the run strategy where it decides alone, else
 a request in the status, which the controller serves and removes.
@@ -17,7 +17,7 @@ from weft_lab.vm import lifecycle
 Object = Mapping[str, Any]
 
 
-class Wish(StrEnum):
+class Action(StrEnum):
     START = "start"
     STOP = "stop"
     RESTART = "restart"
@@ -31,20 +31,20 @@ class Change:
     subresource: str = ""
 
 
-def change(vm: Object, vmi: Object | None, wish: Wish) -> Change:
+def change(vm: Object, vmi: Object | None, action: Action) -> Change:
     """Raises Conflict when it is so already."""
     meta = vm["metadata"]
     key = f"{meta['namespace']}/{meta['name']}"
     where = f"VirtualMachine {key}"
     strategy = lifecycle.strategy(vm)
     runs = vmi is not None and not lifecycle.is_final(vmi)
-    if wish is Wish.START:
+    if action is Action.START:
         if runs:
             raise errors.Conflict("it runs already", where=where, hint=f"weft vm restart {key}")
         if strategy == "Halted":
             return _strategy(vm, "Always")
         return _requests([*_stops(vmi), {"action": "Start"}])
-    if wish is Wish.STOP:
+    if action is Action.STOP:
         if not runs and strategy in ("Halted", "Manual", "Once"):
             raise errors.Conflict("it does not run", where=where, hint=f"weft vm start {key}")
         if strategy in ("Always", "RerunOnFailure"):

@@ -1,4 +1,4 @@
-"""With which arguments does QEMU run a machine? Pure: a record in, an argument list out.
+"""Makes the arguments with which QEMU runs a machine. Pure.
 
 What a manifest says becomes a value in JSON, never a part of an option's text.
 """

@@ -1,4 +1,4 @@
-"""How is a running QEMU told what to do, and how does it tell what happened? (QMP)"""
+"""Commands a running QEMU and hears its events. (QMP)"""
 
 from __future__ import annotations
 

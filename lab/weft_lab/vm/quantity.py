@@ -1,4 +1,4 @@
-"""How many bytes is a Kubernetes quantity ("1024M", "1Gi", "0.5Gi", "128974848")?"""
+"""Parses Kubernetes quantities of bytes: "1024M", "1Gi", "0.5Gi", "128974848"."""
 
 from __future__ import annotations
 

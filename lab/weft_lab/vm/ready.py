@@ -1,4 +1,4 @@
-"""What must be there before the first guest starts, and what does it cost to ask?
+"""Prepares what must be there before the first guest starts, and keeps it for the next.
 
     python -m weft_lab.vm.ready         makes it, behind others who want the processor
 

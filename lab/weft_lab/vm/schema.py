@@ -1,4 +1,4 @@
-"""Which texts may stand in a virtual machine's fields? KubeVirt's own rules, as patterns.
+"""KubeVirt's rules of the texts in a virtual machine's fields, as patterns.
 
 Each is (pattern, rule): what must match as a whole, and how it is said.
 """

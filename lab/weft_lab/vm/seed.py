@@ -1,4 +1,4 @@
-"""Which files does a VM's seed disk hold? (cloud-init's NoCloud source: label cidata)
+"""Makes the files of a VM's seed disk. (cloud-init's NoCloud source: label cidata)
 
 Volumes of a VirtualMachineInstance in, the disk image's bytes out. The standard files serve any
 image with cloud-init; `guestplan` adds what the built-in guest reads.

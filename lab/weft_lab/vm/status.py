@@ -1,4 +1,4 @@
-"""What do the status fields of a VirtualMachine and its instance say? Pure: facts in, dicts out."""
+"""Makes the status of a VirtualMachine and its instance. Pure: facts in, dicts out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a VirtualMachine or VirtualMachineInstance that somebody wrote?
+"""Finds what is wrong with a VirtualMachine or VirtualMachineInstance.
 
 Every finding names object, field, value and rule. Pure; whether a network or a disk image exists
 is found out where it is used.

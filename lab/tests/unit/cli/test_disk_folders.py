@@ -29,9 +29,9 @@ def test_a_folder_is_named_from_where_one_stands(
 
 
 def test_a_lab_keeps_its_folders_and_does_not_change_them_while_it_runs() -> None:
-    made = spec.change(spec.Lab(), spec.Wishes(disks=("/a", "qcow2:/b")), running=False)
+    made = spec.change(spec.Lab(), spec.Options(disks=("/a", "qcow2:/b")), running=False)
     assert made.disks == ("raw:/a", "qcow2:/b")
     assert spec.parse(spec.render(made)) == made
-    assert spec.change(made, spec.Wishes(nodes=2), running=True).disks == made.disks
+    assert spec.change(made, spec.Options(nodes=2), running=True).disks == made.disks
     with pytest.raises(errors.InvalidInput, match="running lab"):
-        spec.change(made, spec.Wishes(disks=("/c",)), running=True)
+        spec.change(made, spec.Options(disks=("/c",)), running=True)

@@ -88,10 +88,10 @@ def test_failures_in_a_row_wait_longer_and_are_forgotten_once_up() -> None:
     assert lifecycle.decide(vm("Always", startFailure=second), up, NOW).failure is None
 
 
-def follow(strategy: str, wish: power.Wish, vmi: Any) -> lifecycle.Decision:
+def follow(strategy: str, action: power.Action, vmi: Any) -> lifecycle.Decision:
     """What the controller decides after the command's patch was applied."""
     obj = vm(strategy)
-    change = power.change(obj, vmi, wish)
+    change = power.change(obj, vmi, action)
     for part, fields in change.body.items():
         obj[part] = {**obj[part], **fields}
     return lifecycle.decide(obj, vmi, NOW)
@@ -99,40 +99,40 @@ def follow(strategy: str, wish: power.Wish, vmi: Any) -> lifecycle.Decision:
 
 @pytest.mark.parametrize("strategy", ["Halted", "Manual", "Once", "RerunOnFailure"])
 def test_a_start_starts(strategy: str) -> None:
-    decision = follow(strategy, power.Wish.START, GONE)
+    decision = follow(strategy, power.Action.START, GONE)
     assert (decision.step, decision.requests) == (Step.CREATE, ())
 
 
 @pytest.mark.parametrize("strategy", ["Always", "Manual", "Once", "RerunOnFailure"])
 def test_a_stop_stops(strategy: str) -> None:
-    assert follow(strategy, power.Wish.STOP, RUNNING).step is Step.DELETE
+    assert follow(strategy, power.Action.STOP, RUNNING).step is Step.DELETE
 
 
 @pytest.mark.parametrize("strategy", ["Always", "Manual", "Once", "RerunOnFailure"])
 def test_a_restart_stops_and_then_starts(strategy: str) -> None:
-    first = follow(strategy, power.Wish.RESTART, RUNNING)
+    first = follow(strategy, power.Action.RESTART, RUNNING)
     assert first.step is Step.DELETE
     after = lifecycle.decide(vm(strategy, stateChangeRequests=first.requests), GONE, NOW)
     assert (after.step, after.requests) == (Step.CREATE, ())
 
 
 @pytest.mark.parametrize(
-    ("strategy", "wish", "vmi"),
+    ("strategy", "action", "vmi"),
     [
-        ("Always", power.Wish.START, RUNNING),
-        ("Halted", power.Wish.STOP, GONE),
-        ("Halted", power.Wish.RESTART, GONE),
+        ("Always", power.Action.START, RUNNING),
+        ("Halted", power.Action.STOP, GONE),
+        ("Halted", power.Action.RESTART, GONE),
     ],
 )
-def test_what_is_so_already_is_refused(strategy: str, wish: power.Wish, vmi: Any) -> None:
+def test_what_is_so_already_is_refused(strategy: str, action: power.Action, vmi: Any) -> None:
     with pytest.raises(errors.Conflict, match="VirtualMachine demo/web1"):
-        power.change(vm(strategy), vmi, wish)
+        power.change(vm(strategy), vmi, action)
 
 
 def test_the_older_field_stays_the_one_that_is_used() -> None:
     obj = manifests.machine()
     obj["spec"] = {"running": True}
-    assert power.change(obj, RUNNING, power.Wish.STOP).body == {"spec": {"running": False}}
+    assert power.change(obj, RUNNING, power.Action.STOP).body == {"spec": {"running": False}}
 
 
 # Status

@@ -1,4 +1,4 @@
-"""What does a server-side apply make of an object? The merge, the conflicts, the fields let go."""
+"""Merges a server-side apply into an object, with conflicts and fields that are given up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which fields does an object set? As paths in the notation of managedFields, and back.
+"""Lists the fields that an object sets, in the notation of managedFields, and reads it back.
 
 A path is a tuple of steps: `f:name` for a field, `k:{...}` for a list element by its keys,
 `v:...` for an element of a set; a last step `.` stands for a list element itself.

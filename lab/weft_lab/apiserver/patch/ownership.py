@@ -1,4 +1,4 @@
-"""Who owns which fields? The managedFields of an object, and how writes move them."""
+"""Keeps an object's managedFields: who owns which fields after each write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How are the built-in types written down? In a few words a field, read into OpenAPI schemas.
+"""Reads the short notation of built-in types into OpenAPI schemas.
 
     = io.k8s.api.core.v1            the package of the definitions that follow
     Pod | A group of containers.    a definition, with its description

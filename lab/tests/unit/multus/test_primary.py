@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from weft import errors
 from weft_lab.controllers import main
-from weft_lab.meta import primary
+from weft_lab.multus import primary
 
 SUBNET = IPv4Network("10.244.1.0/28")
 

@@ -19,7 +19,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from weft import errors
 from weft.host import netlink, netns, routing
-from weft_lab.meta import plugin
+from weft_lab.multus import plugin
 
 NAME = "lab-primary"
 BRIDGE = "cni0"

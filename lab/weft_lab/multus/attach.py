@@ -22,14 +22,14 @@ from weft.api import selection, status
 from weft.host import files, netlink, netns
 from weft.kube import cache, client, events
 from weft.kube.resources import PODS
-from weft_lab.meta import delegate, plugin, primary, report, routes
+from weft_lab.multus import delegate, plugin, primary, report, routes
 
 Object = dict[str, Any]
 FIRST = names.DEFAULT_INTERFACE
 
 
 @dataclass(frozen=True, slots=True)
-class Meta:
+class Multus:
     """`path` is the folders of plugins (CNI_PATH); `nads` all definitions of the cluster.
 
     `primary` is the lab's own first network, None where weft's plugin is called for that too.
@@ -42,49 +42,49 @@ class Meta:
     path: str
 
 
-async def add(meta: Meta, pod: Object, sandbox: plugin.Sandbox, record: Path) -> list[str]:
+async def add(multus: Multus, pod: Object, sandbox: plugin.Sandbox, record: Path) -> list[str]:
     """Attach the pod; its addresses on the cluster's own network.
 
     `record` is the file that remembers what was made, for `delete`.
     """
     done: list[Object] = []
     try:
-        wishes = selection.parse(pod, primary=meta.primary is None)
-        chains = [_chain(meta, pod, attachment) for attachment in wishes]
-        if meta.primary is not None and not (chains and chains[0].interface == FIRST):
+        wishes = selection.parse(pod, primary=multus.primary is None)
+        chains = [_chain(multus, pod, attachment) for attachment in wishes]
+        if multus.primary is not None and not (chains and chains[0].interface == FIRST):
             entry = {"interface": FIRST, "name": primary.NAME}
             # Remembered before it is made: whoever comes after a crash undoes it.
             _write(record, [{**entry, "result": {}}])
-            result = await meta.primary.add(sandbox, FIRST)
+            result = await multus.primary.add(sandbox, FIRST)
             done.append({**entry, "result": result})
             _write(record, done)
-            _tell_added(meta, pod, FIRST, result, primary.NAME)
+            _tell_added(multus, pod, FIRST, result, primary.NAME)
         for chain in chains:
             _write(record, [*done, delegate.to_record(chain, {})])
-            result = await _add_chain(meta, chain, sandbox)
+            result = await _add_chain(multus, chain, sandbox)
             done.append(delegate.to_record(chain, result))
             _write(record, done)
-            _tell_added(meta, pod, chain.interface, result, chain.name)
+            _tell_added(multus, pod, chain.interface, result, chain.name)
         leading = next((wish for wish in wishes if wish.default_route), None)
         if leading is not None:
             gateways = leading.default_route
             await routes.move_default(sandbox.netns, leading.interface, gateways)
-        await _write_status(meta, pod, sandbox, done, leading)
+        await _write_status(multus, pod, sandbox, done, leading)
     except BaseException:
-        await delete(meta, sandbox, record)
+        await delete(multus, sandbox, record)
         raise
     return [str(ip_interface(each["address"]).ip) for each in done[0]["result"].get("ips") or ()]
 
 
-async def delete(meta: Meta, sandbox: plugin.Sandbox, record: Path) -> list[errors.WeftError]:
+async def delete(multus: Multus, sandbox: plugin.Sandbox, record: Path) -> list[errors.WeftError]:
     """Undo what the record says, last first; all of it, whatever fails on the way."""
     failures: list[errors.WeftError] = []
     for entry in reversed(read(record)):
         try:
             if "plugins" in entry:
-                await _delete_chain(meta, *delegate.from_record(entry), sandbox)
-            elif meta.primary is not None:
-                await meta.primary.delete(sandbox, entry["interface"])
+                await _delete_chain(multus, *delegate.from_record(entry), sandbox)
+            elif multus.primary is not None:
+                await multus.primary.delete(sandbox, entry["interface"])
         except errors.WeftError as error:
             failures.append(error)
     if not failures:
@@ -108,10 +108,10 @@ def _write(record: Path, entries: list[Object]) -> None:
     files.put(record, orjson.dumps(entries))
 
 
-def _chain(meta: Meta, pod: Object, attachment: model.Attachment) -> delegate.Delegate:
+def _chain(multus: Multus, pod: Object, attachment: model.Attachment) -> delegate.Delegate:
     if not attachment.nad:
         return delegate.cluster_network()
-    nad = meta.nads.get(attachment.nad)
+    nad = multus.nads.get(attachment.nad)
     if nad is not None:
         return delegate.from_nad(nad, attachment)
     namespace, name = attachment.nad.split("/")
@@ -119,15 +119,15 @@ def _chain(meta: Meta, pod: Object, attachment: model.Attachment) -> delegate.De
         f"cannot find a network-attachment-definition ({name}) in namespace ({namespace}): "
         f'network-attachment-definitions.k8s.cni.cncf.io "{name}" not found'
     )
-    meta.recorder.emit(pod, "Warning", "NoNetworkFound", what)
+    multus.recorder.emit(pod, "Warning", "NoNetworkFound", what)
     raise errors.NotReady(what, hint="create the definition; the pod starts when it is there")
 
 
 async def _add_chain(
-    meta: Meta, chain: delegate.Delegate, sandbox: plugin.Sandbox
+    multus: Multus, chain: delegate.Delegate, sandbox: plugin.Sandbox
 ) -> dict[str, Any]:
     result: dict[str, Any] | None = None
-    env = plugin.variables("ADD", sandbox, chain.interface, meta.path, os.environ)
+    env = plugin.variables("ADD", sandbox, chain.interface, multus.path, os.environ)
     for config in chain.plugins:
         result = await plugin.execute(
             str(config.get("type", "")), delegate.render(chain, config, result), env
@@ -136,9 +136,9 @@ async def _add_chain(
 
 
 async def _delete_chain(
-    meta: Meta, chain: delegate.Delegate, result: Mapping[str, Any], sandbox: plugin.Sandbox
+    multus: Multus, chain: delegate.Delegate, result: Mapping[str, Any], sandbox: plugin.Sandbox
 ) -> None:
-    env = plugin.variables("DEL", sandbox, chain.interface, meta.path, os.environ)
+    env = plugin.variables("DEL", sandbox, chain.interface, multus.path, os.environ)
     # Only since 0.4.0 does a DEL carry the result of the ADD.
     previous = result if result and chain.version not in ("0.3.0", "0.3.1") else None
     for config in reversed(chain.plugins):
@@ -147,16 +147,16 @@ async def _delete_chain(
 
 
 def _tell_added(
-    meta: Meta, pod: Object, interface: str, result: Mapping[str, Any], name: str
+    multus: Multus, pod: Object, interface: str, result: Mapping[str, Any], name: str
 ) -> None:
     addresses = " ".join(entry["address"] for entry in result.get("ips") or ())
-    meta.recorder.emit(
+    multus.recorder.emit(
         pod, "Normal", "AddedInterface", f"Add {interface} [{addresses}] from {name}"
     )
 
 
 async def _write_status(
-    meta: Meta,
+    multus: Multus,
     pod: Object,
     sandbox: plugin.Sandbox,
     done: list[Object],
@@ -170,7 +170,7 @@ async def _write_status(
             "annotations": {names.NETWORK_STATUS: status.render(listed)},
         }
     }
-    await meta.client.patch(
+    await multus.client.patch(
         PODS, metadata["name"], metadata["namespace"], body, field_manager="multus"
     )
 

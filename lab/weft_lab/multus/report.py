@@ -1,4 +1,4 @@
-"""What does `network-status` say of one interface of a pod?
+"""Makes the `network-status` entry of one interface of a pod.
 
 Pure: from the plugin's result and the pod's selection. `default` marks the cluster's own network
 (or what the pod chose in its place), as the multi-network specification has it, wherever the

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from weft_lab.meta import plugin
+from weft_lab.multus import plugin
 
 SANDBOX = plugin.Sandbox("abc", "/run/netns/abc", "ns", "web", "uid-1")
 

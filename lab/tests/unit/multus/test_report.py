@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from weft import model
-from weft_lab.meta import report
+from weft_lab.multus import report
 
 ETH0: dict[str, Any] = {
     "interfaces": [
