@@ -158,10 +158,10 @@ class MemoryApi(Client):
         resource_version: str,
         namespace: str = "",
         *,
-        told: Callable[[str], None] = lambda _: None,
+        on_state: Callable[[str], None] = lambda _: None,
         **_: Any,
     ) -> AsyncIterator[tuple[str, Object]]:
-        told("")
+        on_state("")
         me, since = object(), int(resource_version)
         self._behind[me] = 0
         try:

@@ -258,7 +258,7 @@ class Informer(Generic[T]):
             self.namespace,
             label_selector=self._labels,
             field_selector=self._fields,
-            told=self._connected,
+            on_state=self._connected,
         )
         async with aclosing(events):
             async for kind, raw in events:

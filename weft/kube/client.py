@@ -233,13 +233,13 @@ class Client:
         label_selector: str = "",
         field_selector: str = "",
         bookmarks: bool = False,
-        told: Callable[[str], None] = lambda _: None,
+        on_state: Callable[[str], None] = lambda _: None,
     ) -> AsyncGenerator[tuple[str, Object], None]:
         """(type, object) from `resource_version` on, without end.
 
         The watch resumes when the server ends it or the connection breaks. Raises Expired if
         changes were lost, so that the caller must list again, and errors that a retry cannot clear.
-        BOOKMARK events are yielded only on request. `told` is called with the state of the
+        BOOKMARK events are yielded only on request. `on_state` is called with the state of the
         connection: "" when the server has accepted the watch, the reason when it broke.
         """
         version, (pause, longest) = resource_version, _PAUSES
@@ -254,19 +254,19 @@ class Client:
                 fieldSelector=field_selector,
             )
             try:
-                async for kind, obj in self._events(res, namespace, query, told):
+                async for kind, obj in self._events(res, namespace, query, on_state):
                     version = obj["metadata"]["resourceVersion"]
                     pause = _PAUSES[0]
                     if kind != "BOOKMARK" or bookmarks:
                         yield kind, obj
             except Unreachable as error:
                 log.debug("watch of %s broke and is taken up again: %s", res.plural, error)
-                told(str(error))
-                asked = min(error.retry_after or 0.0, _LONGEST_ASKED)
+                on_state(str(error))
+                retry_after = min(error.retry_after or 0.0, _LONGEST_ASKED)
             else:
-                asked = 0.0
+                retry_after = 0.0
             # A pause even after an orderly end, for a server that ends each watch at once.
-            await asyncio.sleep(max(asked, pause * random.uniform(0.5, 1.0)))
+            await asyncio.sleep(max(retry_after, pause * random.uniform(0.5, 1.0)))
             pause = min(pause * 2, longest)
 
     async def _events(
@@ -274,13 +274,13 @@ class Client:
         res: Resource,
         namespace: str,
         query: Mapping[str, str],
-        told: Callable[[str], None],
+        on_state: Callable[[str], None],
     ) -> AsyncGenerator[tuple[str, Object], None]:
         where = f"watch of {_where(res, namespace)}"
         async with self._door.stream(
             res.path(namespace), query, silence=_SILENCE, where=where
         ) as content:
-            told("")
+            on_state("")
             rest = b""
             async for chunk in content.iter_any():
                 lines = (rest + chunk).split(b"\n") if rest else chunk.split(b"\n")

@@ -21,9 +21,9 @@ _NAD = "NetworkAttachmentDefinition"
 Labels = Callable[[str], Mapping[str, str] | None]
 
 
-def home(definition: str) -> str:
+def home(nad: str) -> str:
     """The namespace of a NAD's key."""
-    return definition.partition("/")[0]
+    return nad.partition("/")[0]
 
 
 def _nobody(namespace: str) -> Mapping[str, str] | None:
@@ -55,43 +55,41 @@ class Rule:
             return False
         return access.selector.matches({**labels, _NAME_LABEL: namespace})
 
-    def may_join(self, network: model.Network, definition: str) -> bool:
+    def may_join(self, network: model.Network, nad: str) -> bool:
         """Whether a NAD may declare the network again.
 
         A NAD in a global namespace always may: only administrators write there. It then serves its
         own namespace only, unless the owner admits others. Pods of a namespace may use a network if
         its owner admits the namespace, or if a NAD of the namespace has joined the network.
         """
-        return home(definition) in self.global_namespaces or self.admits(network, home(definition))
+        return home(nad) in self.global_namespaces or self.admits(network, home(nad))
 
-    def refused(self, network: model.Network, definition: str, pod: str) -> errors.NotReady:
+    def refused(self, network: model.Network, nad: str, pod: str) -> errors.NotReady:
         """Why a pod "<namespace>/<name>" may not use the network."""
         named, own = errors.as_written(network.name), home(pod)
         return errors.NotReady(
-            f"may not use network {named} through {_NAD} {definition}: {_whose(network, own)}",
+            f"may not use network {named} through {_NAD} {nad}: {_whose(network, own)}",
             where=f"Pod {pod}",
             hint=f"{_remedy(network, own)}; the pod then continues",
         )
 
-    def refusal(self, network: model.Network, definition: str) -> str:
+    def refusal(self, network: model.Network, nad: str) -> str:
         """Why a NAD may not declare the network again, and who may change that."""
-        own = home(definition)
+        own = home(nad)
         return (
-            f"{_NAD} {definition}: may not declare network {errors.as_written(network.name)}: "
+            f"{_NAD} {nad}: may not declare network {errors.as_written(network.name)}: "
             f"{_whose(network, own)} ({_remedy(network, own)}, or choose another network name)"
         )
 
-    def guest(self, network: model.Network, definition: str) -> str:
+    def guest(self, network: model.Network, nad: str) -> str:
         """The notice for a NAD that has joined another namespace's network; "" for other NADs.
 
         Another namespace may have taken the name on purpose, so whoever joins learns who owns it.
         """
-        own = home(definition)
+        own = home(nad)
         if not network.owner or own == home(network.owner):
             return ""
-        said = (
-            f"{_NAD} {definition}: joins network {errors.as_written(network.name)}, which belongs "
-        )
+        said = f"{_NAD} {nad}: joins network {errors.as_written(network.name)}, which belongs "
         said += f"to namespace {home(network.owner)} ({_NAD} {network.owner})"
         if self.admits(network, own):
             return said

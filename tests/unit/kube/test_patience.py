@@ -39,11 +39,11 @@ class Moody(MemoryApi):
         self, res: Resource, resource_version: str, namespace: str = "", **options: Any
     ) -> AsyncIterator[tuple[str, Any]]:
         if isinstance(self.mood, errors.Expired):
-            options["told"]("")  # the server takes the watch, and then says so in an event
+            options["on_state"]("")  # the server takes the watch, and then says so in an event
         if isinstance(self.mood, errors.ApiError):
             raise self.mood
         if self.mood == "silent":
-            options["told"]("no answer from the Kubernetes API")
+            options["on_state"]("no answer from the Kubernetes API")
             await self.answered.wait()
         async for each in super().watch(res, resource_version, namespace, **options):
             yield each
