@@ -44,7 +44,8 @@ class Streams:
     def take(self) -> None:
         """In the command's process: a session of its own, with these streams and no other file."""
         os.setsid()
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it
+        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+            signal.signal(number, signal.SIG_DFL)  # Python and our caller may ignore some
         for number, descriptor in enumerate(self.theirs):
             os.dup2(descriptor, number)
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
@@ -57,14 +58,16 @@ class Streams:
             os.close(descriptor)
         os.set_blocking(self.feed, False)
         ended = os.pidfd_open(child)
-        with _passed_on(child, self._resize), self._raw():
+        with _passed_on(child, self._resize) as woken, self._raw():
             is_open = True
             while True:
-                reading = [ended, *self.outputs]
+                reading = [ended, woken, *self.outputs]
                 if is_open and not self._pending:
                     reading.append(0)
                 writing = [self.feed] if self._pending else []
                 ready, free, _ = select.select(reading, writing, [])
+                if woken in ready:
+                    _read(woken)
                 for source in [each for each in ready if each in self.outputs]:
                     self._copy(source)
                 if free or 0 in ready:
@@ -164,7 +167,13 @@ def _read(source: int) -> bytes:
 
 
 @contextlib.contextmanager
-def _passed_on(child: int, resize: Callable[..., None]) -> Iterator[None]:
+def _passed_on(child: int, resize: Callable[..., None]) -> Iterator[int]:
+    """Signals of ours go to the command meanwhile.
+
+    Yields a descriptor that a signal makes readable: one that comes just before `select` would else
+    wait until something else happens.
+    """
+
     def pass_on(number: int, _: FrameType | None) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child, number)
@@ -174,9 +183,16 @@ def _passed_on(child: int, resize: Callable[..., None]) -> Iterator[None]:
         signal.SIGWINCH: resize,
         signal.SIGTTIN: signal.SIG_IGN,  # a read of another job's terminal fails instead
     }
+    woken, wakes = os.pipe()
+    os.set_blocking(woken, False)
+    os.set_blocking(wakes, False)
+    earlier = signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
-        yield
+        yield woken
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(earlier)
+        os.close(woken)
+        os.close(wakes)

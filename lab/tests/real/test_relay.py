@@ -34,18 +34,16 @@ sys.exit(128 - code if code < 0 else code)
 ENV = {**os.environ, "PYTHONPATH": str(ROOT)}
 TOLD = """
 import os, signal, sys
-def resized(*_):
-    print("size", *os.get_terminal_size(), flush=True)
-    line = sys.stdin.readline()
-    sys.exit(int(line))
-signal.signal(signal.SIGWINCH, resized)
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGWINCH})
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 print("device", os.fstat(0).st_rdev, os.fstat(1).st_rdev, os.fstat(2).st_rdev)
 os.close(os.open("/dev/tty", os.O_RDWR))
 print("leads", os.getsid(0) == os.getpid(), os.tcgetpgrp(0) == os.getpid())
 print("size", *os.get_terminal_size())
 print("files", sorted(int(each) for each in os.listdir("/proc/self/fd"))[:5], flush=True)
-while True:
-    signal.pause()
+signal.sigwait({signal.SIGWINCH})
+print("size", *os.get_terminal_size(), flush=True)
+sys.exit(int(sys.stdin.readline()))
 """
 
 
@@ -151,7 +149,12 @@ def test_a_command_ends_as_it_would_here(command: str, status: int) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_to_the_caller_is_the_commands(number: signal.Signals) -> None:
     command = f"trap 'echo told; exit 6' {int(number)}; echo ready; while :; do sleep 0.1; done"
-    with subprocess.Popen(call("sh", "-c", command), stdout=subprocess.PIPE, env=ENV) as running:
+    with subprocess.Popen(
+        call("sh", "-c", command),
+        stdout=subprocess.PIPE,
+        env=ENV,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_IGN),  # as a shell's background job
+    ) as running:
         assert running.stdout is not None
         assert running.stdout.readline() == b"ready\n"
         running.send_signal(number)
