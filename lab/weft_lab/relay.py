@@ -44,8 +44,8 @@ class Streams:
     def take(self) -> None:
         """In the command's process: a session of its own, with these streams and no other file."""
         os.setsid()
-        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-            signal.signal(number, signal.SIG_DFL)  # Python and our caller may ignore some
+        for each in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+            signal.signal(each, signal.SIG_DFL)  # Python and our caller may ignore some
         for number, descriptor in enumerate(self.theirs):
             os.dup2(descriptor, number)
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
