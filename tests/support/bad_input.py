@@ -151,7 +151,7 @@ ELEMENTS = [
     _pod("s-no-claim", [{"name": "kept", "ipam-claim-reference": "c"}], "IPAMClaim default/c: "
          "does not exist | goes on when it is created"),
     _pod("s-taken-ip", _wish(ips=[HELD_ADDRESS]), f'ips "{HELD_ADDRESS}": is held by Pod '
-         "default/holder | goes on when this one is free"),
+         "default/holder | continues when this one is free"),
     _pod("s-taken-mac", _wish(mac=HELD_MAC), f'mac "{HELD_MAC}": is held by Pod default/holder'),
     _pod("s-exhausted", "tiny", "no address is free in subnet 10.102.0.0/30: all 2 are taken"),
     _pod("s-missing", "good,missing", "NetworkAttachmentDefinition default/missing: does not "
