@@ -116,7 +116,7 @@ def test_nothing_of_the_machine_is_reached(
     enter = f"id -u; cat {secret} /proc/1/root{secret}; ip addr add 10.9.9.9/32 dev lo && echo set"
     order = json.dumps({"pods": pods, "control": attack, "enter": enter})
     argv = [sys.executable, "-c", DRIVE]
-    if user == "root":
+    if user == "root" or os.geteuid() != 0:
         env = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(home)}
         done = subprocess.run(
             argv, input=order, env=env, capture_output=True, text=True, check=False
