@@ -24,6 +24,7 @@ from weft.node.dependencies import Dependencies
 log = logging.getLogger(__name__)
 
 _ANY = 0  # no link has this index
+_LOOK = -2  # no link has this index: the interface may be gone, and its routes are not due
 _MANY = 64  # links that are told apart: a pod may make any number
 _PAUSE = 0.1  # seconds between two looks at one namespace: a pod may flap its links without end
 _GRACE = 2.0  # seconds for a device to come back: OVS may be making it anew
@@ -110,6 +111,7 @@ class Keeper:
         """At one interface that was down, or is not there."""
         if self._is_busy(device):  # a call or a repair brings the link up, with its routes
             downs.clear()
+            downs.add(_LOOK)  # what is deleted meanwhile is said once
             found.gone.pop(device, None)
             self._queue.add(key, after=_PAUSE)
             return
