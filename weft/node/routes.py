@@ -32,8 +32,11 @@ _GRACE = 2.0  # seconds for a device to come back: OVS may be making it anew
 
 @dataclass(slots=True)
 class _Namespace:
-    """One sandbox's; `downs` are, by device, the indexes of links that were down or went since its
-    routes were looked at, 0 for any. `gone`: since when, by the loop's clock, one is missing."""
+    """The interfaces of one sandbox, by device.
+
+    `downs`: indexes of the links that were down or went since a device's routes were looked at, or
+    _ANY or _LOOK. `gone`: the time of the loop's clock since which a device is missing.
+    """
 
     path: str
     events: socket.socket | None = None
