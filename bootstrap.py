@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -141,8 +142,12 @@ def link(site: Path) -> None:
 
 
 def write_command(path: Path, python: Path) -> None:
-    """The `weft` command of this checkout."""
-    path.write_text(f'#!/bin/sh\nexec {python} -m weft "$@"\n')
+    """The `weft` command of this checkout: a shell reads one line of it, Python the rest.
+
+    Python so learns how it was called, which hints repeat. A `#!` takes no path with blanks.
+    """
+    run = 'import runpy\nrunpy.run_module("weft", run_name="__main__")\n'
+    path.write_text(f"#!/bin/sh\n'''exec' {shlex.quote(str(python))} \"$0\" \"$@\"\n' '''\n{run}")
     path.chmod(0o755)
 
 
