@@ -9,12 +9,11 @@ import logging
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from weft import errors, model, names, rows
-from weft.api import clusternet, gateway, policy
-from weft.app import guards, health, identity, settings
+from weft.api import policy
+from weft.app import agentoptions, guards, health, identity, settings
 from weft.control import loop, signingkeys
 from weft.control.zone import (
     audit,
@@ -67,8 +66,8 @@ class Agent:
     ) -> None:
         self._client, self._options, self.own, self._ovs = client, options, own, ovs
         self._databases = (ovs, nb, sb)
-        self._primary = primary_of(options)
-        self._announced = replace(own, gateway=gateway_of(options, own))
+        self._primary = agentoptions.primary_of(options)
+        self._announced = replace(own, gateway=agentoptions.gateway_of(options, own))
         physical_network = options.physical_network if self._announced.gateway else ""
         self._needs = identity.needs(own.name, ovs, physical_network)
         self.nads = informers.nads(client, default_mtu=options.default_mtu)
@@ -149,7 +148,9 @@ class Agent:
             announcer=self._announcer.run(self._announce),
             advertiser=self.speaker.run(),
             guards=self.guards.run(),
-            audit=self.audit.run(self._options.acl_log, kept_beside(self._options.cni_socket)),
+            audit=self.audit.run(
+                self._options.acl_log, agentoptions.kept_beside(self._options.cni_socket)
+            ),
             events=self.recorder.run(),
             cni=server.serve(self.cni),
             restorer=self._restorer.run(),
@@ -314,42 +315,10 @@ class Agent:
         }
 
 
-def primary_of(options: settings.Agent) -> model.Network | None:
-    """The default network, if weft serves it."""
-    return clusternet.parse(options.cluster_subnets, mtu=options.default_mtu)
-
-
-def gateway_of(options: settings.Agent, own: model.NodeInfo | None = None) -> model.Gateway | None:
-    """This node's gateway on the default network."""
-    return gateway.parse(
-        options.node,
-        addresses=options.gateway_address,
-        next_hops=options.gateway_next_hop,
-        physical_network=options.physical_network,
-        endpoints=own.encap_ips if own else (),
-    )
-
-
-def kept_beside(socket: str) -> str:
-    """The checkpoint of the ACL log, with which the next agent continues."""
-    return str(Path(socket).with_name("acl-log.read"))
-
-
-def check(options: settings.Agent) -> None:
-    """Refuse invalid settings; errors name the setting."""
-    if not options.node:
-        raise errors.InvalidInput(
-            "weft node", "--node", None, "must name the Node object that this agent serves"
-        )
-    settings.check("weft node", settings.AGENT, options)
-    settings.namespaces("weft node", options.global_namespaces)
-    primary_of(options)
-    gateway_of(options)
-
-
 async def run(options: settings.Agent) -> None:
     """Run the agent until cancelled."""
-    check(options)
+    agentoptions.check(options)
+    plugin = agentoptions.plugin_of(options)
     agents: list[Agent] = []
 
     def again() -> None:
@@ -357,7 +326,10 @@ async def run(options: settings.Agent) -> None:
             agent.reset()
 
     def not_ready() -> list[str]:
-        return agents[0].not_ready() if agents else ["waiting for this node's databases"]
+        reasons = [plugin.trouble] if plugin is not None and plugin.trouble else []
+        if not agents:
+            return [*reasons, "waiting for this node's databases"]
+        return reasons + agents[0].not_ready()
 
     async def serve(stack: AsyncExitStack) -> None:
         async def opened(
@@ -388,6 +360,8 @@ async def run(options: settings.Agent) -> None:
 
     async with AsyncExitStack() as stack:
         parts = {"agent": serve(stack)}
+        if plugin is not None:
+            parts["plugin"] = plugin.run()
         if options.health:
             parts["health"] = health.serve(
                 options.health, not_ready, lambda: agents[0].figures() if agents else {}

@@ -149,6 +149,18 @@ CNI_SOCKET = Setting(
     "Socket on which the agent serves the CNI plugin.",
     "PATH",
 )
+CNI_BIN = Setting(
+    "cni_bin",
+    "",
+    "Folder of CNI plugins, in which the agent keeps weft's. Empty: somebody else installs it.",
+    "FOLDER",
+)
+CNI_PLUGIN = Setting(
+    "cni_plugin",
+    "",
+    "Program to install there. Empty: the Python plugin, run by the agent's own interpreter.",
+    "FILE",
+)
 NIC_KIND = Setting(
     "nic_kind",
     "internal",
@@ -244,6 +256,8 @@ AGENT: tuple[Setting[str] | Setting[int], ...] = (
     SB,
     OVSDB_PROBE,
     CNI_SOCKET,
+    CNI_BIN,
+    CNI_PLUGIN,
     NIC_KIND,
     REMOTE_PORTS,
     ACL_LOG,
@@ -271,6 +285,8 @@ class Agent:
     sb: str = SB.default
     ovsdb_probe: int = OVSDB_PROBE.default
     cni_socket: str = CNI_SOCKET.default
+    cni_bin: str = CNI_BIN.default
+    cni_plugin: str = CNI_PLUGIN.default
     nic_kind: str = NIC_KIND.default
     remote_ports: str = REMOTE_PORTS.default
     acl_log: str = ACL_LOG.default

@@ -35,6 +35,8 @@ def command(
     sb: Annotated[str, option(settings.SB)] = settings.SB.default,
     ovsdb_probe: Annotated[int, option(settings.OVSDB_PROBE)] = settings.OVSDB_PROBE.default,
     cni_socket: Annotated[str, option(settings.CNI_SOCKET)] = settings.CNI_SOCKET.default,
+    cni_bin: Annotated[str, option(settings.CNI_BIN)] = settings.CNI_BIN.default,
+    cni_plugin: Annotated[str, option(settings.CNI_PLUGIN)] = settings.CNI_PLUGIN.default,
     nic_kind: Annotated[str, option(settings.NIC_KIND)] = settings.NIC_KIND.default,
     remote_ports: Annotated[str, option(settings.REMOTE_PORTS)] = settings.REMOTE_PORTS.default,
     acl_log: Annotated[str, option(settings.ACL_LOG)] = settings.ACL_LOG.default,
@@ -43,28 +45,6 @@ def command(
     log_format: Annotated[str, option(settings.LOG_FORMAT)] = settings.LOG_FORMAT.default,
 ) -> None:
     """Run the agent of one node: networks become rows of its zone, pods get their interfaces."""
+    given = locals()  # each parameter is a setting of the same name
     logging.set_up(log_level, log_format)
-    agent.main(
-        settings.Agent(
-            node=node,
-            kubeconfig=kubeconfig,
-            keys_namespace=keys_namespace,
-            log_level=log_level,
-            log_format=log_format,
-            health=health,
-            default_mtu=default_mtu,
-            cluster_subnets=cluster_subnets,
-            global_namespaces=global_namespaces,
-            gateway_address=gateway_address,
-            gateway_next_hop=gateway_next_hop,
-            physical_network=physical_network,
-            ovs=ovs,
-            nb=nb,
-            sb=sb,
-            ovsdb_probe=ovsdb_probe,
-            cni_socket=cni_socket,
-            nic_kind=nic_kind,
-            remote_ports=remote_ports,
-            acl_log=acl_log,
-        )
-    )
+    agent.main(settings.Agent(**given))

@@ -1,13 +1,16 @@
 """Installs the CNI plugin into the folder that a container runtime searches.
 
-The plugin is one Python file without imports beyond the standard library, so an install is a copy
-with an interpreter line. It replaces the file atomically: a call meanwhile runs the old or the new.
+There are two programs that do the same: one Python file without imports beyond the standard
+library, whose install is a copy with an interpreter line, and a static program for hosts without
+Python (`deploy/plugin`). A file is replaced atomically: a call meanwhile runs the old or the new.
 """
 
 from __future__ import annotations
 
 import os
+import stat
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 NAMES = ("weft-cni", "ovn-k8s-cni-overlay")
@@ -15,30 +18,89 @@ NAMES = ("weft-cni", "ovn-k8s-cni-overlay")
 FLAGS = "-ISE"
 # Linux reads at most this many bytes of the first line (execve(2)).
 MAX_FIRST_LINE = 255
+# How a request to the agent begins: each of weft's plugins holds it, and no other plugin does.
+MARK = b"weft-cni 1 "
+_MODE = 0o755
 
 
-def render(interpreter: str) -> str:
-    """The text of the executable."""
+class Foreign(Exception):
+    """A plugin of somebody else has the name."""
+
+
+def render(interpreter: str = "") -> bytes:
+    """The Python plugin; `interpreter` is by default the one that runs this."""
+    interpreter = interpreter or os.path.realpath(sys.executable)
     first = f"#!{interpreter} {FLAGS}"
     if len(first) > MAX_FIRST_LINE or any(space in interpreter for space in " \t\n"):
         raise ValueError(
             f"interpreter {interpreter!r}: cannot be used in a script's first line;"
             " use a path without spaces, shorter than 240 characters"
         )
-    source = (Path(__file__).parent / "shim.py").read_text()
-    return f"{first}\n{source}"
+    source = (Path(__file__).parent / "shim.py").read_bytes()
+    return first.encode() + b"\n" + source
 
 
-def install(folder: Path, *, interpreter: str = "", names: tuple[str, ...] = NAMES) -> list[Path]:
-    """Write the plugin under each of its names, replacing older ones; returns the paths."""
-    text = render(interpreter or os.path.realpath(sys.executable))
+def install(folder: Path, program: bytes = b"", *, names: Iterable[str] = NAMES) -> list[Path]:
+    """Write `program`, by default the Python plugin, under each name; returns the paths.
+
+    Older ones of weft are replaced. Raises Foreign, and writes nothing, if another's stands there.
+    """
+    program = program or render()
     folder.mkdir(parents=True, exist_ok=True)
-    made = []
-    for name in names:
-        target = folder / name
-        fresh = folder / f".{name}.{os.getpid()}"
-        fresh.write_text(text)
-        fresh.chmod(0o755)
-        fresh.replace(target)
-        made.append(target)
+    made = [folder / name for name in names]
+    for target in made:
+        if is_foreign(target):
+            raise Foreign(str(target))
+    for target in made:
+        _put(target, program)
     return made
+
+
+def is_foreign(path: Path) -> bool:
+    """Whether something is there that is no plugin of weft."""
+    try:
+        return MARK not in path.read_bytes()
+    except FileNotFoundError:
+        return path.is_symlink()
+    except OSError:
+        return True
+
+
+def is_installed(path: Path, program: bytes) -> bool:
+    """Whether exactly this program is there, and everybody may run it."""
+    try:
+        mode = path.lstat().st_mode
+        whole = stat.S_ISREG(mode) and stat.S_IMODE(mode) == _MODE
+        return whole and path.read_bytes() == program
+    except OSError:
+        return False
+
+
+def remove(folder: Path, names: Iterable[str] = NAMES) -> list[Path]:
+    """Remove the plugins of weft from the folder; returns the paths."""
+    there = [folder / name for name in names]
+    found = [path for path in there if path.exists() and not is_foreign(path)]
+    for path in found:
+        path.unlink(missing_ok=True)
+    return found
+
+
+def _put(target: Path, program: bytes) -> None:
+    """Written beside, on the disk before it has the name: no crash leaves half a plugin."""
+    fresh = target.with_name(f".{target.name}.{os.getpid()}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        with os.fdopen(os.open(fresh, flags, 0o600), "wb") as file:
+            file.write(program)
+            file.flush()
+            os.fchmod(file.fileno(), _MODE)
+            os.fsync(file.fileno())
+        fresh.replace(target)
+    except OSError:
+        fresh.unlink(missing_ok=True)
+        raise
+    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -3,7 +3,8 @@
 It knows nothing of CNI but the answers that work without an agent. A runtime starts this file for
 every call of every pod, so each import costs: it uses only modules built into the interpreter, and
 `json` on the two paths without an agent. It imports nothing of weft, because it is installed as one
-file (`weft.cni.install`); `weft.cni.wire` is the agent's side of its messages.
+file (`weft.cni.install`); `weft.cni.wire` is the agent's side of its messages. Hosts without Python
+get `deploy/plugin`, which does the same.
 """
 
 import sys
@@ -60,20 +61,21 @@ def exchange(path: bytes, request: bytes) -> tuple[int, bytes]:
     while chunk := sock.recv(65536):
         chunks.append(chunk)
     head, line_end, body = b"".join(chunks).partition(b"\n")
-    fields = head.split()
-    if not line_end or len(fields) != 2 or len(body) != int(fields[1]):
+    fields, size = head.split(b" "), b"%d" % len(body)
+    if not line_end or fields not in ([b"0", size], [b"1", size]):
         raise OSError(0, "it closed the connection before it had answered in full")
     return int(fields[0]), body
 
 
 def config_version(config: bytes) -> str:
+    """The configuration's version of the specification, or the newest known."""
     import json
 
     try:
         version = json.loads(config)["cniVersion"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return VERSIONS[-1]
-    return version if isinstance(version, str) else VERSIONS[-1]
+    return version if version in VERSIONS else VERSIONS[-1]
 
 
 def answer_version(config: bytes) -> bytes:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 MODIFIED, TOUCHED, GONE = 0x2, 0x4, 0x400  # IN_MODIFY, IN_ATTRIB, IN_DELETE_SELF: on a file
+MOVED = 0x800  # IN_MOVE_SELF
 CAME = 0x100 | 0x80  # IN_CREATE, IN_MOVED_TO: in a folder
 WENT = 0x200 | 0x40  # IN_DELETE, IN_MOVED_FROM
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from weft import errors
-from weft.app import agent, identity, settings
+from weft.app import agentoptions, identity, settings
 
 
 def test_identity_as_the_switch_has_it():
@@ -40,8 +40,8 @@ def test_a_chassis_that_ports_cannot_be_bound_to_is_refused_by_its_setting():
 )
 def test_what_cannot_work_is_refused_by_its_flag(options, flag):
     with pytest.raises(errors.InvalidInput, match=flag):
-        agent.check(options)
-    agent.check(settings.Agent(node="n"))
+        agentoptions.check(options)
+    agentoptions.check(settings.Agent(node="n"))
 
 
 def test_each_setting_is_a_field_with_its_default():

@@ -1,0 +1,3 @@
+module weft/plugin
+
+go 1.24

@@ -1,0 +1,50 @@
+"""Checks the node agent's settings, and reads the networks and files that they name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from weft import errors, model
+from weft.api import clusternet, gateway
+from weft.app import settings
+from weft.node import plugin
+
+
+def primary_of(options: settings.Agent) -> model.Network | None:
+    """The default network, if weft serves it."""
+    return clusternet.parse(options.cluster_subnets, mtu=options.default_mtu)
+
+
+def gateway_of(options: settings.Agent, own: model.NodeInfo | None = None) -> model.Gateway | None:
+    """This node's gateway on the default network."""
+    return gateway.parse(
+        options.node,
+        addresses=options.gateway_address,
+        next_hops=options.gateway_next_hop,
+        physical_network=options.physical_network,
+        endpoints=own.encap_ips if own else (),
+    )
+
+
+def kept_beside(socket: str) -> str:
+    """The checkpoint of the ACL log, with which the next agent continues."""
+    return str(Path(socket).with_name("acl-log.read"))
+
+
+def check(options: settings.Agent) -> None:
+    """Refuse invalid settings; errors name the setting."""
+    if not options.node:
+        raise errors.InvalidInput(
+            "weft node", "--node", None, "must name the Node object that this agent serves"
+        )
+    settings.check("weft node", settings.AGENT, options)
+    settings.namespaces("weft node", options.global_namespaces)
+    primary_of(options)
+    gateway_of(options)
+
+
+def plugin_of(options: settings.Agent) -> plugin.Keeper | None:
+    """What keeps the CNI plugin installed, if the agent is to."""
+    if not options.cni_bin:
+        return None
+    return plugin.Keeper(Path(options.cni_bin), plugin.read(options.cni_plugin))
