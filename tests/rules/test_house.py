@@ -95,7 +95,7 @@ def test_what_is_generated_is_not_committed() -> None:
     assert not re.search(r"\.pyc$|^\.venv/|\.db$", tracked, re.M)
 
 
-@pytest.mark.parametrize("folder", ["path", "rules", "state", "support", "unit"])
+@pytest.mark.parametrize("folder", ["path", "rules", "state", "support", "tools", "unit"])
 def test_tests_of_weft_need_no_lab(folder: str) -> None:
     """Those of real daemons do: the lab has the programs, and an API server."""
     for path in (ROOT / "tests" / folder).rglob("*.py"):

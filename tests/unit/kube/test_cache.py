@@ -1,4 +1,4 @@
-"""What a cache makes of two states of the world; following a server is tested in tests/real."""
+"""What a cache makes of two states of the world, and when it lists again."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support import hasty
 from tests.support.patience import PATIENCE
+from tests.unit.kube.moody import FORBIDDEN, Moody
 from weft import listeners
-from weft.kube import cache, client, resources
+from weft.kube import cache, client, errors, resources
 from weft.kube.client import Object
 
 
@@ -123,3 +125,86 @@ async def test_what_parses_alike_is_no_news() -> None:
     kept = labels.get("a/p")
     assert kept is not None
     assert kept.version == ("1", "4"), "what is stored is the newest all the same"
+
+
+POD = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "web", "namespace": "a", "uid": "u1"},
+}
+
+
+REFUSALS = {
+    "403": FORBIDDEN,
+    "410": errors.from_status({"reason": "Expired", "message": "too old"}, 410),
+}
+
+
+@pytest.mark.parametrize("code", REFUSALS)
+def test_a_server_that_refuses_each_watch_is_not_listed_in_a_tight_loop(code: str) -> None:
+    async def main() -> None:
+        api = Moody()
+        api.mood = REFUSALS[code]
+        followed = cache.Cache(api, resources.PODS)
+        task = asyncio.create_task(followed.run())
+        await asyncio.sleep(600)
+        assert 60 <= api.lists <= 130
+        assert followed.trouble
+        api.mood = ""
+        await asyncio.sleep(25)
+        assert followed.trouble == ""
+        api.put(resources.PODS, POD)
+        found = await followed.wait_for("a/web", lambda _: True, 1)
+        assert found["metadata"]["uid"] == "u1"
+        task.cancel()
+
+    hasty.run(main())
+
+
+def test_one_410_after_a_watch_that_lasted_is_listed_again_at_once() -> None:
+    async def main() -> None:
+        api = Moody()
+        followed = cache.Cache(api, resources.PODS)
+        task = asyncio.create_task(followed.run())
+        await asyncio.sleep(100)
+        followed._follow = _once(followed, REFUSALS["410"])  # type: ignore[method-assign]
+        task.cancel()
+        task = asyncio.create_task(followed.run())
+        await asyncio.sleep(0.5)
+        assert api.lists == 3
+        assert followed.trouble == ""
+        task.cancel()
+
+    hasty.run(main())
+
+
+def _once(followed: cache.Cache, error: errors.ApiError) -> Any:
+    original, raised = followed._follow, False
+
+    async def follow(version: str) -> None:
+        nonlocal raised
+        if not raised:
+            raised = True
+            raise error
+        await original(version)
+
+    return follow
+
+
+def test_a_view_is_out_of_date_when_the_server_is_silent_for_long_and_not_before() -> None:
+    async def main() -> None:
+        api = Moody()
+        api.mood = "silent"
+        followed = cache.Cache(api, resources.PODS)
+        task = asyncio.create_task(followed.run())
+        await asyncio.sleep(cache.CUT_OFF / 2)
+        assert followed.trouble == ""
+        await asyncio.sleep(cache.CUT_OFF)
+        assert "cannot be followed for 15 s: no answer" in followed.trouble
+        api.mood = ""
+        api.answered.set()
+        await asyncio.sleep(2)
+        assert followed.trouble == ""
+        task.cancel()
+
+    hasty.run(main())

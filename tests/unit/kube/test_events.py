@@ -1,8 +1,12 @@
-"""What an Event says; how it is sent is tested in tests/state and tests/real."""
+"""What an Event says, and when it is sent."""
 
 from __future__ import annotations
 
-from weft.kube import events
+import asyncio
+
+from tests.support import hasty
+from tests.unit.kube.moody import FORBIDDEN, Moody
+from weft.kube import events, resources
 
 POD = {
     "apiVersion": "v1",
@@ -45,3 +49,24 @@ def test_the_longest_name_of_an_object_leaves_room_for_the_event() -> None:
     assert len(told(long)) <= 253
     assert ".." not in told(long)
     assert told(long) != told(long[:-1] + "z")
+
+
+def test_an_event_that_is_refused_is_told_when_it_may_be() -> None:
+    async def main() -> None:
+        api = Moody()
+        api.mood = FORBIDDEN
+        recorder = events.Recorder(api, "test")
+        task = asyncio.create_task(recorder.run())
+        recorder.emit(POD, "Warning", "Reason", "message")
+        await asyncio.sleep(60)
+        assert 3 <= api.refused <= 8
+        api.mood = ""
+        await recorder.flushed()
+        (told,) = api.all(resources.EVENTS).values()
+        assert (told["message"], told["count"]) == ("message", 1)
+        api.mood = FORBIDDEN
+        recorder.emit(POD, "Warning", "Reason", "never")
+        await recorder.flushed()  # not for ever
+        task.cancel()
+
+    hasty.run(main())

@@ -1,3 +1,5 @@
+"""A queue of keys: one at a time for each, tried again after a failure."""
+
 from __future__ import annotations
 
 import asyncio
@@ -5,7 +7,11 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import pytest
+
+from tests.support import hasty
 from weft import errors
+from weft.kube import errors as api_errors
 from weft.kube import queue
 
 
@@ -138,3 +144,46 @@ async def test_of_two_times_the_earlier_counts_and_now_beats_later() -> None:
         due.add("c", after=3600)
         await due.idle()  # what waits for its time is not due
     assert times.calls == {"a": 1, "b": 1}
+
+
+@pytest.mark.parametrize("code", [401, 403])
+def test_what_is_refused_is_tried_again_and_told_until_it_is_granted(code: int) -> None:
+    async def main() -> None:
+        refusal: api_errors.ApiError | None = api_errors.from_status({"message": "may not"}, code)
+        times: list[float] = []
+
+        async def reconcile(key: str) -> None:
+            times.append(asyncio.get_running_loop().time())
+            if refusal is not None:
+                raise refusal
+
+        due = queue.Queue()
+        task = asyncio.create_task(due.run(reconcile))
+        due.add("a/one")
+        due.add("a/two")
+        await asyncio.sleep(300)
+        assert len(times) < 60, "back-off"
+        assert times[-1] > 200, "it is still tried"
+        assert due.trouble.startswith("may not (check")
+        assert due.trouble.endswith("(and 1 more)")
+        refusal = None
+        await asyncio.sleep(31)
+        assert due.trouble == ""
+        task.cancel()
+
+    hasty.run(main())
+
+
+def test_a_mistake_in_an_object_is_no_trouble_of_the_process() -> None:
+    async def main() -> None:
+        async def reconcile(key: str) -> None:
+            raise errors.InvalidInput("Pod a/one", "field", "value", "is wrong")
+
+        due = queue.Queue()
+        task = asyncio.create_task(due.run(reconcile))
+        due.add("a/one")
+        await due.idle()
+        assert due.trouble == ""
+        task.cancel()
+
+    hasty.run(main())

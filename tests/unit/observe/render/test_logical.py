@@ -2,126 +2,25 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.support import topology as rows
+from tests.unit.observe.render.drawn import check_lines, graphs
 from weft.observe import topology
 from weft.observe.graph import Graph
-from weft.observe.render import lettering, logical, mermaid, svg, tree
-from weft.observe.render.drawing import Box, Drawing, Shape, Text
-
-ODD = st.text(min_size=1, max_size=40) | st.sampled_from(
-    ["a&b", '<script>"', "network/with/slashes", "网络-" * 6, "x" * 80, "\x1b[2Jgone", "�", "-"]
-)
-NAMES = st.sampled_from(["blue", "red", "default", "join", "a_transit_switch"]) | ODD
-ADDRESSES = st.sampled_from(
-    ["10.1.2.3", "fd00:1234:5678:9abc:def0:1234:5678:9abc", "not an address", "10.1.2.3 fd01::9"]
-)
-
-
-@st.composite
-def graphs(draw: st.DrawFn) -> Graph:
-    """Anything that fits into the tables, sensible or not."""
-    made = rows.zones(draw(st.integers(0, 4)))
-    places = [zone.name for zone in made] or ["none"]
-    for zone in made:
-        loose = []
-        for number in range(draw(st.integers(0, 3))):
-            ports = [f"lrp{number}-{count}" for count in range(draw(st.integers(0, 3)))]
-            loose += ports
-            options = {"chassis": "x"} if draw(st.booleans()) else {}
-            several = st.lists(ADDRESSES, max_size=3)
-            uuids = [zone.router_port(port, *(f"{a}/24" for a in draw(several))) for port in ports]
-            zone.router(draw(NAMES), uuids, nats=[("10.0.0.0/8", draw(ADDRESSES))], **options)
-        for number in range(draw(st.integers(0, 3))):
-            uuids = [
-                zone.pod_port(draw(NAMES), draw(ODD), draw(ODD), draw(ADDRESSES), at=at)
-                for at in draw(st.lists(st.sampled_from(places), max_size=16))
-            ]
-            for count in range(draw(st.integers(0, min(2, len(loose))))):
-                uuids.append(zone.link(f"lsp{number}-{count}", loose.pop()))
-            if draw(st.booleans()):
-                localnet = {"network_name": draw(ODD)}
-                uuids.append(
-                    zone.port(f"out{number}", "unknown", type="localnet", options=localnet)
-                )
-            other = {"interconn_ts": f"span{number}"} if draw(st.booleans()) else {}
-            zone.switch(draw(NAMES), uuids, network=draw(st.just("") | NAMES), **other)
-    read = draw(st.integers(0, len(made)))
-    return topology.build(rows.snapshots(made[:read]))
-
-
-def overlap(one: Box, other: Box) -> bool:
-    return (
-        one.x < other.right
-        and other.x < one.right
-        and one.y < other.bottom
-        and other.y < one.bottom
-    )
-
-
-def around(text: Text) -> Box:
-    """The box that a text fills."""
-    style = lettering.STYLES[text.style]
-    width = lettering.width(text.words, text.style)
-    x = text.x - width if text.end else text.x
-    return Box(x, text.y - 0.75 * style.size, width, 0.95 * style.size, Shape.POD)
-
-
-def crosses(path: tuple[tuple[float, float], ...], box: Box) -> bool:
-    """Whether a path of level and upright lines goes through the inside of a box."""
-    for (x1, y1), (x2, y2) in itertools.pairwise(path):
-        left, right, top, bottom = min(x1, x2), max(x1, x2), min(y1, y2), max(y1, y2)
-        if left < box.right and right > box.x and top < box.bottom and bottom > box.y:
-            return True
-    return False
-
-
-def check(drawing: Drawing) -> None:
-    """What makes a drawing legible."""
-    for one, other in itertools.combinations(drawing.boxes, 2):
-        assert not overlap(one, other), f"{one} covers {other}"
-    for one, other in itertools.combinations(drawing.frames, 2):
-        assert not overlap(one, other), f"{one} covers {other}"
-    bands = (Shape.BAND, Shape.PHYSICAL)
-    cards = [box for box in drawing.boxes if box.shape not in bands]
-    for card in cards:
-        assert any(
-            frame.x < card.x and card.right < frame.right and card.bottom < frame.bottom
-            for frame in drawing.frames
-        )
-        for path in drawing.paths:
-            assert not crosses(path.points, card), f"{path} goes through {card}"
-    for box in (*drawing.frames, *drawing.boxes):
-        for text in box.texts:
-            spot = around(text)
-            assert box.x <= spot.x, text
-            assert spot.right <= box.right, text
-            assert box.y <= spot.y, text
-            assert spot.bottom <= box.bottom, text
-    written = [around(text) for text in drawing.written() if text.words]
-    for one, other in itertools.combinations(written, 2):
-        assert not overlap(one, other)
-    for text in drawing.texts:
-        assert not any(overlap(around(text), box) for box in drawing.boxes), text
-    for spot in (*written, *drawing.frames, *drawing.boxes):
-        assert spot.x >= 0
-        assert spot.y >= 0
-        assert spot.right <= drawing.width
-        assert spot.bottom <= drawing.height
+from weft.observe.render import logical, mermaid, svg, tree
+from weft.observe.render.drawing import Box, Drawing, Shape
 
 
 @given(graphs())
 @settings(max_examples=150, deadline=None)
 def test_nothing_covers_anything(graph: Graph) -> None:
     drawing = logical.lay_out(graph)
-    check(drawing)
+    check_lines(drawing)
     ElementTree.fromstring(svg.render(drawing))
     assert "\x1b" not in tree.logical(graph)
     assert "\x1b" not in mermaid.logical(graph)
@@ -156,7 +55,7 @@ def test_an_address_is_told_in_full_where_nothing_stands_beside_it() -> None:
     long = "fd00:172:31:1:aaaa::65/64"
     links = tuple(replace(one, addresses=(long,)) for one in graph.links)
     drawing = logical.lay_out(replace(graph, links=links))
-    check(drawing)
+    check_lines(drawing)
     assert long in [text.words for text in drawing.texts]
 
 
@@ -175,7 +74,7 @@ def by_name(drawing: Drawing, name: str) -> list[Box]:
 
 def test_layers_are_rows_and_zones_are_columns(default_network: Graph) -> None:
     drawing = logical.lay_out(default_network)
-    check(drawing)
+    check_lines(drawing)
     for number, frame in enumerate(drawing.frames, 1):
         names = ("ext_node", "GR_node", "join", "ovn_cluster_router", "node")
         stack = []
@@ -237,12 +136,12 @@ def test_many_pods_stand_in_columns() -> None:
     rows.add_layer2(made, "red", {1: many[::2]})
     rows.add_layer3(made, "default", {1: [(ns, pod) for ns, pod, _ in many]})
     drawing = logical.lay_out(topology.build(rows.snapshots(made)))
-    check(drawing)
+    check_lines(drawing)
     assert drawing.height < 2500
 
 
 def test_empty_pictures() -> None:
     for graph in (Graph(), topology.build(rows.snapshots(rows.zones(2)))):
         drawing = logical.lay_out(graph)
-        check(drawing)
+        check_lines(drawing)
         ElementTree.fromstring(svg.render(drawing))

@@ -1,9 +1,15 @@
+"""Flowcharts that GitHub and others draw from text."""
+
 from __future__ import annotations
 
 import re
 
+from hypothesis import given
+
 from tests.support import topology as rows
-from weft.observe import topology
+from tests.unit.observe.render.drawn import graph, graphs
+from weft.observe import overview, topology
+from weft.observe.graph import Graph
 from weft.observe.render import mermaid
 
 
@@ -46,3 +52,14 @@ def test_names_cannot_end_their_quotes() -> None:
     assert "b#96;#35;#60;i#62;" in text
     for line in text.splitlines():
         assert line.count('"') in (0, 2)
+
+
+@given(graphs())
+def test_whatever_the_rows_are_there_is_a_flowchart(made: Graph) -> None:
+    assert mermaid.overview(overview.fold(made)).startswith("flowchart LR\n")
+
+
+def test_mermaid_ties_workloads_to_their_networks() -> None:
+    drawn = mermaid.overview(overview.fold(graph(2, 25)))
+    assert drawn.count("25 pods shop/app0x") == 1
+    assert drawn.count(" --- ") == 3

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.support import topology as rows
-from tests.unit.observe.render.test_logical import check
+from tests.unit.observe.render.drawn import check_lines
 from weft.observe import underlay
 from weft.observe.graph import Owner
 from weft.observe.render import colours, mermaid, physical, svg, tree
@@ -19,7 +19,7 @@ from weft.observe.underlay import Bridge, Interface, Underlay
 @pytest.mark.parametrize("nodes", [1, 2, 3, 9])
 def test_nothing_covers_anything(nodes: int) -> None:
     drawing = physical.lay_out(underlay.build(rows.snapshots(rows.zones(nodes))))
-    check(drawing)
+    check_lines(drawing)
     tunnels = [path for path in drawing.paths if path.stroke is Stroke.TUNNEL]
     assert len(tunnels) == nodes * (nodes - 1) / 2
     assert len(
@@ -33,7 +33,7 @@ def test_an_interface_is_named_however_long_its_pods_name_is() -> None:
     long = Interface("wp0123456789abc", "internal", owner=Owner("default", "x" * 63), network="n")
     node = replace(made.nodes[0], bridges=(Bridge("br-int", "netdev", (long,)),))
     drawing = physical.lay_out(replace(made, nodes=(node,), tunnels=()))
-    check(drawing)
+    check_lines(drawing)
     words = [text.words for box in drawing.boxes for text in box.texts]
     assert "wp0123456789abc" in words
     assert any("…" in one for one in words)
@@ -61,5 +61,5 @@ def test_an_interfaces_network_has_its_colour_here_too() -> None:
 
 
 def test_no_nodes() -> None:
-    check(physical.lay_out(Underlay()))
+    check_lines(physical.lay_out(Underlay()))
     assert tree.physical(Underlay()) == ""

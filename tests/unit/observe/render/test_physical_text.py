@@ -1,4 +1,4 @@
-"""Tunnels of many nodes are a grid, in a terminal and in a picture."""
+"""Nodes and tunnels in a terminal: a tree of few nodes, a grid of many."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from dataclasses import replace
 import pytest
 
 from tests.support import topology as rows
-from tests.unit.observe.render.test_overview import check
 from weft.observe import underlay
 from weft.observe.graph import Owner
-from weft.observe.render import physical_text, tunnel_picture
-from weft.observe.render.drawing import Tone
+from weft.observe.render import physical_text
 from weft.observe.underlay import Interface, Underlay
 
 
@@ -56,15 +54,3 @@ def test_pods_are_counted_by_network() -> None:
     bridge = replace(node.bridges[0], interfaces=(*node.bridges[0].interfaces, *pods))
     below = replace(below, nodes=(replace(node, bridges=(bridge,)), *below.nodes[1:]))
     assert "node1  172.31.1.11  blue 2  red 1" in text(below, 60)
-
-
-@pytest.mark.parametrize("nodes", [6, 20])
-def test_the_picture_is_a_grid_with_a_card_for_each_node(nodes: int) -> None:
-    drawing = tunnel_picture.lay_out(built(nodes))
-    check(drawing)
-    squares = [box for box in drawing.boxes if box.shape == "square" and box.title]
-    assert len(squares) == nodes * (nodes - 1)
-    (missing,) = [box for box in squares if box.tone is Tone.WARN]
-    assert missing.title == "node3 to node2: no tunnel"
-    assert sum(box.shape == "bridge" for box in drawing.boxes) == nodes
-    assert drawing.paths == ()

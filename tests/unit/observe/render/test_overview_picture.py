@@ -1,0 +1,87 @@
+"""The overview as a picture: it stays readable, and nothing covers anything."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support import topology as rows
+from tests.unit.observe.render.drawn import check_boxes, graph, graphs
+from weft.observe import overview, topology
+from weft.observe.graph import Graph, Port
+from weft.observe.overview import Overview
+from weft.observe.render import colours, overview_picture
+from weft.observe.snapshot import Snapshot
+
+
+def mismatched() -> Overview:
+    """Who has the first address on blue and on red reports another."""
+
+    def port(one: Port) -> Port:
+        return replace(one, reported=("10.5.0.9",)) if one.addresses == ("10.5.0.1",) else one
+
+    made = graph(2, 4)
+    switches = (replace(one, ports=tuple(map(port, one.ports))) for one in made.switches)
+    return overview.fold(replace(made, switches=tuple(switches)))
+
+
+def test_a_mismatch_stands_on_the_card() -> None:
+    folded = mismatched()
+    drawn = [one.words for one in overview_picture.lay_out(folded).written()]
+    assert drawn.count("guest has 10.5.0.9") == 2  # on blue and on red
+
+
+def governed() -> Overview:
+    """A policy isolates all pods; of their networks MTU and free addresses are known."""
+
+    def port(one: Port) -> Port:
+        return replace(one, isolated=("ingress",), policies=("shop/web",))
+
+    made = graph(1, 2)
+    switches = (replace(one, ports=tuple(map(port, one.ports))) for one in made.switches)
+    networks = tuple(replace(one, mtu=1380, free=7) for one in made.networks)
+    return overview.fold(replace(made, switches=tuple(switches), networks=networks))
+
+
+def test_a_policy_is_named_on_the_card() -> None:
+    titles = [box.title for box in overview_picture.lay_out(governed()).boxes]
+    assert any("selected by policy shop/web" in title for title in titles)
+
+
+def half_read() -> Overview:
+    made = rows.zones(2)
+    rows.add_layer2(made, "blue", {1: [("a", "x", "10.5.0.1")]})
+    return overview.fold(topology.build([made[0].snapshot(), Snapshot("node2", trouble="is away")]))
+
+
+def test_why_a_node_cannot_be_read_is_written_on_the_picture() -> None:
+    words = [one.words for one in overview_picture.lay_out(half_read()).written()]
+    assert "node2 cannot be read: is away" in words
+
+
+@given(graphs(), st.booleans())
+def test_whatever_the_rows_are_nothing_covers_anything(made: Graph, whole: bool) -> None:
+    check_boxes(overview_picture.lay_out(overview.fold(made), whole=whole))
+
+
+@pytest.mark.parametrize(("nodes", "pods"), [(5, 25), (20, 500)])
+def test_the_picture_stays_a_page_wide(nodes: int, pods: int) -> None:
+    drawing = overview_picture.lay_out(overview.fold(graph(nodes, pods)))
+    check_boxes(drawing)
+    assert drawing.width <= 1200
+    assert drawing.height <= 3000
+
+
+def test_a_network_has_its_colour_in_every_picture() -> None:
+    alone = overview.fold(graph(1, 1))
+    several = overview.fold(graph(3, 9))
+    for folded in (alone, several):
+        bands = {
+            box.texts[0].words: box.hue
+            for box in overview_picture.lay_out(folded).boxes
+            if box.shape == "band"
+        }
+        assert bands == {name: colours.of(name) for name in ("blue", "red", "default")}
