@@ -114,3 +114,12 @@ def test_running_lab_keeps_what_pods_rely_on(options: spec.Options) -> None:
 @given(labs)
 def test_what_pods_carry_fits_the_tunnels(lab: spec.Lab) -> None:
     assert 1280 <= lab.pod_mtu <= min(1400, lab.mtu - 58)
+
+
+def test_a_lab_keeps_its_folders_and_does_not_change_them_while_it_runs() -> None:
+    made = spec.change(spec.Lab(), spec.Options(disks=("/a", "qcow2:/b")), running=False)
+    assert made.disks == ("raw:/a", "qcow2:/b")
+    assert spec.parse(spec.render(made)) == made
+    assert spec.change(made, spec.Options(nodes=2), running=True).disks == made.disks
+    with pytest.raises(errors.InvalidInput, match="running lab"):
+        spec.change(made, spec.Options(disks=("/c",)), running=True)

@@ -27,3 +27,10 @@ def test_one_endless_line_is_shown_as_far_as_it_goes(tmp_path: Path) -> None:
     log = tmp_path / "console.log"
     log.write_bytes(b"." * 10 * terminal.PAST)
     assert terminal.past(log) == b"." * terminal.PAST
+
+
+def test_what_a_console_said_is_read_from_a_file_and_not_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("hello")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    assert terminal.past(tmp_path / "file") == b"hello"
+    assert terminal.past(tmp_path / "link") == b""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.test_main import run
+from tests.support.command import run
 from weft.cli import labs
 from weft.observe.checks import Finding, Verdict
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.test_main import run
+from tests.support.command import run
 from weft.cli import clusters, labs, mistakes
 from weft.control.cluster import nads
 

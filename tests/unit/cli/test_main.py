@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from tests.support.command import run
 from weft import errors
 from weft.cli import labs, main
 
@@ -26,14 +27,6 @@ from weft.cli import labs, main
 )
 def test_json_is_wanted(words: str, expected: bool) -> None:
     assert main.wants_json(words.split()) is expected
-
-
-def run(monkeypatch: pytest.MonkeyPatch, words: str) -> int:
-    monkeypatch.setattr("sys.argv", ["weft", *words.split()])
-    try:
-        return main.main()
-    except SystemExit as end:
-        return int(end.code or 0)
 
 
 def test_the_module_ends_with_the_status_of_the_command(
@@ -149,3 +142,18 @@ def test_a_command_of_another_package_is_listed_and_called(
     assert "From elsewhere." in capsys.readouterr().out
     assert run(monkeypatch, "other --help") == 0
     assert "--underlay-mtu" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("hint", "shown"),
+    [
+        ("weft lab up --name x", "'/my venv/bin/weft' lab up --name x"),
+        ("run weft as root", "run weft as root"),
+        ("set KUBECONFIG, or weft topology", "set KUBECONFIG, or '/my venv/bin/weft' topology"),
+    ],
+)
+def test_hints_show_the_command_as_it_was_called(
+    hint: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["/my venv/bin/weft"])
+    assert main.pasteable(hint) == shown

@@ -1,5 +1,8 @@
 """How commands show what they found, and what they do meanwhile."""
 
+from __future__ import annotations
+
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,3 +83,18 @@ def test_no_color_means_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert output.color() is None
     monkeypatch.setenv("NO_COLOR", "1")
     assert output.color() is False
+
+
+def test_a_program_that_is_on_the_path_is_called_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "weft"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "argv", [str(program)])
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert output.program() == str(program)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert output.program() == "weft"
+    monkeypatch.setattr(sys, "argv", ["/somewhere/pytest"])
+    assert output.program() == "weft"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.test_main import run
+from tests.support.command import run
 from weft.app import settings
 
 

@@ -13,11 +13,6 @@ def event(name: str) -> dict[str, Any]:
     return {"metadata": {"name": name}, "involvedObject": {"namespace": "default"}}
 
 
-@pytest.fixture
-async def world() -> World:
-    return await World.begin()
-
-
 async def test_an_event_goes_an_hour_after_its_last_word(world: World) -> None:
     world.create("events", event("a"))
     world.create("configmaps", config())

@@ -6,11 +6,6 @@ from lab.tests.support.memory_cluster import World, config, crd, pod
 from weft_lab.apiserver import status
 
 
-@pytest.fixture
-async def world() -> World:
-    return await World.begin()
-
-
 def owner(obj: dict[str, Any], **more: Any) -> dict[str, Any]:
     kind = obj["kind"]
     meta = obj["metadata"]

@@ -25,8 +25,7 @@ def test_all_definitions_are_there() -> None:
     assert pod["properties"]["volumes"]["x-kubernetes-patch-strategy"] == "merge,retainKeys"
 
 
-async def test_each_v3_document_is_closed_and_names_its_types() -> None:
-    world = await World.begin()
+async def test_each_v3_document_is_closed_and_names_its_types(world: World) -> None:
     world.create("customresourcedefinitions", crd())
     await world.settle()
     documents = openapi.Documents(world.cluster.registry)
@@ -45,8 +44,7 @@ async def test_each_v3_document_is_closed_and_names_its_types() -> None:
     assert documents.group("apis/none/v1") is None
 
 
-async def test_documents_follow_the_types() -> None:
-    world = await World.begin()
+async def test_documents_follow_the_types(world: World) -> None:
     documents = openapi.Documents(world.cluster.registry)
     before = documents.index()
     world.create("customresourcedefinitions", crd())
@@ -54,8 +52,7 @@ async def test_documents_follow_the_types() -> None:
     assert documents.index() != before
 
 
-async def test_the_v2_document_is_closed() -> None:
-    world = await World.begin()
+async def test_the_v2_document_is_closed(world: World) -> None:
     documents = openapi.Documents(world.cluster.registry)
     document = orjson.loads(documents.all(protobuf=False))
     assert references(document) <= set(document["definitions"])

@@ -1,7 +1,12 @@
+from __future__ import annotations
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft_lab.apiserver import store
+from weft_lab.apiserver import (
+    store,
+)
 
 
 def item(name: str, revision: int, namespace: str = "a", owner: str = "") -> store.Item:
@@ -89,3 +94,20 @@ def test_the_store_holds_what_a_dict_would(steps: list[tuple[str, bool]]) -> Non
         else:
             seen[one.item.key[1]] = one.item
     assert seen == model
+
+
+def item_of(revision: int, size: int) -> store.Item:
+    return store.Item(("a", "x"), "u", revision, b"x" * size, {}, {}, (), False, {})
+
+
+def test_history_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "HISTORY_SIZE", 1000)
+    world, before = store.Store(), None
+    for revision in range(2, 40):
+        found = item_of(revision, 300)
+        kind = "MODIFIED" if before else "ADDED"
+        world.record(store.Change(revision, kind, "things", found, before))
+        before = found
+    things = world.collection("things")
+    assert [change.revision for change in things.history] == [37, 38, 39]
+    assert things.since(35) is None

@@ -1,6 +1,14 @@
+from __future__ import annotations
+
 from typing import Any
 
-from weft_lab.apiserver import cluster, structural
+import pytest
+
+from weft.decode.budget import Exceeded
+from weft_lab.apiserver import (
+    cluster,
+    structural,
+)
 
 SCHEMA = {
     "type": "object",
@@ -19,6 +27,8 @@ SCHEMA = {
         },
     },
 }
+
+
 NODE = structural.Compiler(cluster.definition).compile(SCHEMA)
 
 
@@ -56,3 +66,13 @@ def test_schemas_may_contain_themselves() -> None:
     tree = {"type": "object", "properties": {"child": {"$ref": "#/x/tree"}}}
     node = structural.Compiler(lambda _: tree).compile({"$ref": "#/x/tree"})
     assert structural.prune(node, {"child": {"child": {"leaf": 1}}}) == ["child.child.leaf"]
+
+
+async def test_defaults_of_list_elements_do_not_multiply() -> None:
+    items = {"type": "object", "properties": {"s": {"type": "string", "default": "x" * 100_000}}}
+    node = structural.Compiler(cluster.definition).compile({"type": "array", "items": items})
+    some: list[dict[str, str]] = [{}, {}]
+    structural.apply_defaults(node, some)
+    assert [len(one["s"]) for one in some] == [100_000, 100_000]
+    with pytest.raises(Exceeded, match="bytes of defaults"):
+        structural.apply_defaults(node, [{} for _ in range(10_000)])

@@ -1,6 +1,9 @@
+from __future__ import annotations
+
 from typing import Any
 
 import orjson
+import pytest
 
 from weft_lab.apiserver import store, watch
 
@@ -105,3 +108,19 @@ async def test_an_event_is_encoded_once_for_all() -> None:
     assert [events(watcher) for watcher in watchers] == [[("ADDED", 1)]] * 5
     hub.end_all()
     assert all(watcher.ended for watcher in watchers)
+
+
+def item_of(revision: int, size: int) -> store.Item:
+    return store.Item(("a", "x"), "u", revision, b"x" * size, {}, {}, (), False, {})
+
+
+async def test_a_watch_that_nobody_reads_is_bounded_in_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watch, "SIZE_LIMIT", 1000)
+    watcher = watch.Watcher("", None, None, lambda one: one.body)
+    watcher.offer(store.Change(2, "ADDED", "things", item_of(2, 600), None))
+    assert not watcher.ended
+    watcher.offer(store.Change(3, "MODIFIED", "things", item_of(3, 600), item_of(2, 600)))
+    assert watcher.ended
+    assert watcher.take() == b""

@@ -1,14 +1,15 @@
+from __future__ import annotations
+
 from typing import Any
 
 import pytest
 
 from lab.tests.support.memory_cluster import World, config, crd, pod
-from weft_lab.apiserver import status
-
-
-@pytest.fixture
-async def world() -> World:
-    return await World.begin()
+from weft_lab.apiserver import (
+    patches,
+    status,
+    writes,
+)
 
 
 def refused(caught: Any, code: int, *words: str) -> None:
@@ -244,3 +245,33 @@ async def test_secrets_keep_text_in_base64(world: World) -> None:
     with pytest.raises(status.ApiError) as caught:
         world.create("secrets", {"metadata": {"name": "t"}, "data": {"a": "?"}})
     refused(caught, 422, "must be base64")
+
+
+async def test_an_object_is_no_larger_than_etcd_keeps_it(widgets: World) -> None:
+    revision = widgets.cluster.store.revision
+    large = {"metadata": {"name": "large"}, "spec": {"o": "x" * writes.OBJECT_LIMIT}}
+    with pytest.raises(status.ApiError, match="at most 1572864 are kept") as caught:
+        widgets.create("widgets", large)
+    assert caught.value.code == 413
+    assert widgets.cluster.store.revision == revision
+    with pytest.raises(status.ApiError, match="at most 1572864 are kept"):
+        widgets.patch("widgets", "w", patches.MERGE, {"spec": large["spec"]})
+    assert widgets.cluster.store.revision == revision
+
+
+async def test_strict_validation_knows_what_stands_twice(world: World) -> None:
+    twice = {"duplicates": ('duplicate field "data.a"',)}
+    with pytest.raises(status.ApiError) as caught:
+        world.create("configmaps", config("c"), validation="Strict", **twice)
+    assert caught.value.code == 400
+    assert str(caught.value) == (
+        'ConfigMap in version "v1" cannot be handled as a ConfigMap:'
+        ' strict decoding error: duplicate field "data.a"'
+    )
+    target = world.target("configmaps")
+    writes.create(world.cluster, target, config("c"), writes.Options(**twice))
+    assert target.warnings == ['duplicate field "data.a"']
+    target = world.target("configmaps")
+    ignored = writes.Options(validation="Ignore", **twice)
+    writes.create(world.cluster, target, config("d"), ignored)
+    assert target.warnings == []

@@ -1,16 +1,25 @@
+from __future__ import annotations
+
+from collections import Counter
 from copy import deepcopy
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft_lab.apiserver import cluster, structural
+from weft_lab.apiserver import (
+    cluster,
+    structural,
+)
 from weft_lab.apiserver.patch import apply, fields, ownership
 from weft_lab.apiserver.schemas import definitions
 
 POD = structural.Compiler(cluster.definition).compile(
     definitions.reference(f"{definitions.CORE}.Pod")
 )
+
+
 LIVE = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "uid": "u"}}
 
 
@@ -131,3 +140,36 @@ paths = st.sets(
 def test_trees_hold_the_leaves_of_their_paths(found: set[fields.Path]) -> None:
     leaves = {p for p in found if not any(q != p and q[: len(p)] == p for q in found)}
     assert fields.from_tree(fields.to_tree(found)) == leaves
+
+
+def pod_of(count: int, first: int = 0) -> dict[str, Any]:
+    named = [{"name": f"c{n}", "image": "x"} for n in range(first, first + count)]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "p"},
+        "spec": {"containers": named},
+    }
+
+
+def steps_of_apply(monkeypatch: pytest.MonkeyPatch, count: int) -> int:
+    """How many list elements are named when all of them are applied, changed and let go."""
+    calls: Counter[str] = Counter()
+    step = fields.key_step
+
+    def counting(node: structural.Node, element: Any) -> str:
+        calls["steps"] += 1
+        return step(node, element)
+
+    monkeypatch.setattr(fields, "key_step", counting)
+    manager = ownership.Manager("me", "Apply", "v1")
+    live: Any = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "uid": "u"}}
+    for wanted in (pod_of(count), pod_of(count), pod_of(1, first=count)):
+        live = apply.apply(POD, live, wanted, manager, force=False, now="now").obj
+    assert [one["name"] for one in live["spec"]["containers"]] == [f"c{count}"]
+    monkeypatch.undo()
+    return calls["steps"]
+
+
+def test_applying_long_lists_takes_linear_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert steps_of_apply(monkeypatch, 400) <= 5 * steps_of_apply(monkeypatch, 100)

@@ -1,8 +1,16 @@
+from __future__ import annotations
+
+from collections import Counter
 from typing import Any
 
+import orjson
 import pytest
 
-from weft_lab.apiserver import cluster, status, structural
+from weft_lab.apiserver import (
+    cluster,
+    status,
+    structural,
+)
 from weft_lab.apiserver.patch import strategic
 from weft_lab.apiserver.schemas import definitions
 
@@ -78,3 +86,19 @@ def test_nested_directives_do_not_survive_in_new_parts() -> None:
 def test_an_element_without_its_key_is_refused() -> None:
     with pytest.raises(status.ApiError, match="merge key: name"):
         strategic.merge(POD, containers({"name": "a"}), containers({"image": "x"}))
+
+
+def test_strategic_merges_of_long_lists_take_linear_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: Counter[str] = Counter()
+
+    class Counting:
+        @staticmethod
+        def dumps(value: Any) -> bytes:
+            calls["dumps"] += 1
+            return orjson.dumps(value)
+
+    monkeypatch.setattr(strategic, "orjson", Counting)
+    named = [{"name": f"c{n}", "image": "x"} for n in range(1000)]
+    found = strategic.merge(POD, containers(*named[:500]), containers(*named))
+    assert found == containers(*named)
+    assert calls["dumps"] <= 2000

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-FOLDER = Path(__file__).resolve().parents[3] / "lab/weft_lab/crds"
+FOLDER = Path(__file__).resolve().parents[2] / "lab/weft_lab/crds"
 FILES = sorted(FOLDER.glob("*.yaml"))
 
 

@@ -1,11 +1,13 @@
-"""Pods, metadata and the small strategies: what is refused, field by field."""
+"""Pods: what is refused, field by field, and what is filled in."""
+
+from __future__ import annotations
 
 from typing import Any
 
 import pytest
 
 from lab.tests.support.memory_cluster import pod
-from weft_lab.apiserver import metadata, pods, status, strategies
+from weft_lab.apiserver import pods
 
 
 def told(**spec: Any) -> set[str]:
@@ -91,48 +93,3 @@ def test_tolerations_may_only_be_added() -> None:
     old, new = pod(tolerations=[{"key": "a"}]), pod(tolerations=[{"key": "a"}, {"key": "b"}])
     assert pods.validate_change(new, old) == []
     assert pods.validate_change(old, new) != []
-
-
-@pytest.mark.parametrize("name", ["a", "a-b", "0a", "a.b.c"])
-def test_good_names(name: str) -> None:
-    assert metadata.validate_name(name, "subdomain") == []
-
-
-@pytest.mark.parametrize("name", ["", "A", "a_", "-a", "a-", ".a", "a\n"])
-def test_bad_names(name: str) -> None:
-    assert metadata.validate_name(name, "subdomain") != []
-
-
-def test_rules_for_names() -> None:
-    assert metadata.validate_name("a.b", "label") != []
-    assert metadata.validate_name("a" * 64, "label") != []
-    assert metadata.validate_name("a/b", "path") != []
-    assert metadata.validate_name("A_b", "path") == []
-
-
-def test_nodes_events_and_leases() -> None:
-    taint = {"spec": {"taints": [{"key": "a", "effect": "Never"}]}}
-    assert [one.field for one in strategies.validate_node(taint)] == ["spec.taints[0].effect"]
-    about = {"metadata": {"namespace": "a"}, "involvedObject": {"namespace": "b"}}
-    assert strategies.validate_event(about)
-    cluster = {"metadata": {"namespace": "default"}, "involvedObject": {"kind": "Node"}}
-    assert not strategies.validate_event(cluster)
-    assert strategies.validate_lease({"spec": {"leaseDurationSeconds": 0}})
-    assert not strategies.validate_lease({"spec": {}})
-
-
-def test_events_are_the_same_in_both_forms() -> None:
-    event = {"message": "m", "involvedObject": {"kind": "Pod"}, "count": 1, "reason": "r"}
-    assert strategies.event_to_core(strategies.event_from_core(event)) == event
-
-
-def test_one_cause_reads_as_a_sentence_and_several_as_a_list() -> None:
-    one = status.invalid("g.io", "Kind", "x", [status.required("spec.a")])
-    assert str(one) == 'Kind.g.io "x" is invalid: spec.a: Required value'
-    two = status.invalid("", "Pod", "x", [status.required("a"), status.duplicate("b", 1)])
-    assert str(two) == 'Pod "x" is invalid: [a: Required value, b: Duplicate value: 1]'
-    assert two.body()["details"]["causes"][1] == {
-        "reason": "FieldValueDuplicate",
-        "message": "Duplicate value: 1",
-        "field": "b",
-    }

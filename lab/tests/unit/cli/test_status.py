@@ -17,12 +17,6 @@ def node(name: str, status: str, message: str = "OVN 25.03.0 has known faults: X
     return {"metadata": {"name": name}, "status": {"conditions": conditions}}
 
 
-def test_faults_are_read_from_the_nodes() -> None:
-    assert cluster.faults(node("a", "True")) == "OVN 25.03.0 has known faults: X"
-    assert cluster.faults(node("a", "False", "OVN 26.03.1: none")) == ""
-    assert cluster.faults({"metadata": {"name": "a"}}) == ""
-
-
 def test_what_several_nodes_have_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
     nodes = [
         {"name": name, "ready": True, "faults": cluster.faults(node(name, status))}

@@ -9,7 +9,7 @@ import pytest
 from tests.support import bad_input
 from tests.unit.cli.test_check import IN_CLUSTER_ONLY, found, run
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.command import run
 from weft import errors
 from weft.cli import clusters
 
@@ -56,3 +57,22 @@ def test_a_kubeconfig_that_is_not_there(home: Path) -> None:
     with pytest.raises(errors.Unavailable) as caught:
         clusters.choose().client()
     assert caught.value.hint == "weft lab up"
+
+
+def test_a_lab_that_does_not_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "topology --name x") == 1
+    said = capsys.readouterr().err
+    assert "lab 'x': this lab is not running" in said
+    assert "weft lab up --name x" in said
+
+
+def test_topology_is_of_the_lab_that_is_meant(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(written(home / "state/weft/mine/kubeconfig")))
+    assert run(monkeypatch, "topology") == 1
+    assert "lab 'mine': this lab is not running" in capsys.readouterr().err
+    assert run(monkeypatch, "topology --name other") == 1
+    assert "lab 'other': this lab is not running" in capsys.readouterr().err

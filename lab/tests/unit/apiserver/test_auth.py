@@ -1,0 +1,27 @@
+"""Tokens: read, made once, and asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from weft_lab.apiserver import auth, status
+
+
+def test_tokens() -> None:
+    found = auth.parse_tokens('t1\n# no\n\nt2,bob,7,"a,b"\n')
+    assert found["t1"].name == "admin"
+    assert found["t2"] == auth.User("bob", "7", ("a", "b", "system:authenticated"))
+    assert auth.identify(found, "Bearer t2").name == "bob"
+    for header in (None, "", "Bearer", "Bearer t3", "Basic t1"):
+        with pytest.raises(status.ApiError, match="Unauthorized"):
+            auth.identify(found, header)
+
+
+def test_a_token_file_is_made_once_and_for_its_owner(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "tokens"
+    token = auth.ensure_tokens(path)
+    assert auth.ensure_tokens(path) == token
+    assert list(path.parent.iterdir()) == [path]
+    assert path.stat().st_mode & 0o777 == 0o600
