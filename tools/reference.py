@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write the pages of docs/reference that the code itself tells: settings and commands.
+"""Write the pages of docs/reference that the code itself tells.
 
 python -m tools.reference            write them
 python -m tools.reference --check    exit status 1 if one is out of date
@@ -14,10 +14,13 @@ from typing import Any
 
 import typer.main
 
+from weft import reasons
 from weft.app import settings
 from weft.cli import main
+from weft_lab import reasons as lab
 
 PAGES = Path(__file__).resolve().parents[1] / "docs/reference"
+REASONS: tuple[reasons.EventReason, ...] = (*reasons.Reason, *lab.Reason)
 MADE = "<!-- Made by `python -m tools.reference`. Edit the code, not this page. -->"
 
 
@@ -113,8 +116,33 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[s
         yield f"| {' | '.join(cells)} |"
 
 
+def events_page() -> str:
+    """Each reason of an Event, with what it says and what to do."""
+    lines = [
+        *("# Events", "", MADE, ""),
+        "Every mistake is an Event on the object that has to be changed. Its message names the",
+        "object, the field, the value, the rule and the remedy. Below, … stands for what differs.",
+        "What a node that is not ready says stands in [readiness](readiness.md).",
+    ]
+    for part, registry in ((None, reasons.Reason), ("In the lab", lab.Reason)):
+        lines += ["", f"## {part}"] if part else []
+        found = list(registry)
+        for about in dict.fromkeys(one.about for one in found):
+            article = "an" if about[0] in "AEIOU" else "a"
+            lines += ["", f"{'###' if part else '##'} At {article} {about}", ""]
+            rows = (
+                (f"`{one}`" + ("" if one.type == reasons.WARNING else f" ({one.type})"), *case)
+                for one in found
+                if one.about == about
+                for case in one.cases
+            )
+            lines += _table(("reason", "the message says", "meaning, and what to do"), rows)
+    return "\n".join(lines) + "\n"
+
+
 def pages() -> dict[Path, str]:
-    return {PAGES / "settings.md": settings_page(), PAGES / "commands.md": commands_page()}
+    made = {"settings": settings_page, "commands": commands_page, "events": events_page}
+    return {PAGES / f"{name}.md": page() for name, page in made.items()}
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import yaml
 from tests.support import apiserver
 from weft.kube import client, config, events, resources, transport
 from weft.kube.client import Client
+from weft.reasons import Reason
 
 pytestmark = pytest.mark.real
 
@@ -124,7 +125,7 @@ async def test_the_same_news_is_one_event_across_restarts(api: Client) -> None:
     for _ in range(2):  # each time a new process, as far as the recorder knows
         recorder = events.Recorder(api, "weft")
         for _ in range(3):
-            recorder.emit(pod, "Warning", "Reason", "said so")
+            recorder.emit(pod, Reason.ADDRESS_REFUSED, "said so")
         task = asyncio.create_task(recorder.run())
         await recorder.flushed()
         task.cancel()

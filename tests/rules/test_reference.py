@@ -8,21 +8,11 @@ from pathlib import Path
 import pytest
 
 from tools import reference
-from weft import names
+from weft import names, reasons
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("*.md"))]
 ANNOTATIONS = (ROOT / "docs/reference/annotations.md").read_text()
-DOCS = "\n".join(path.read_text() for path in sorted((ROOT / "docs").rglob("*.md")))
-
-TYPES = {"Normal", "Warning"}
-EMITTERS = {"emit", "_tell", "_lack"}
-# Reasons of Events that report progress, as Kubernetes' own controllers have them.
-PROGRESS = {
-    *("AddedInterface", "Created", "Killing", "Pulled", "Scheduled", "Started"),
-    *("SuccessfulCreate", "SuccessfulDelete"),
-}
-REASON = re.compile(r"[A-Z][a-z]+([A-Z]+[a-z]*)*")
 
 
 @pytest.mark.parametrize(
@@ -71,29 +61,41 @@ def test_every_annotation_is_listed(annotation: str) -> None:
     )
 
 
-def _reasons(path: Path) -> Iterator[str]:
-    """Constants that a module hands to an emitter, names REASON, or yields beside a type."""
+def _constants(path: Path) -> Iterator[str]:
+    """Every text of a module, with "…" for what an f-string puts in."""
     for node in ast.walk(ast.parse(path.read_text())):
-        found: list[ast.expr] = []
-        match node:
-            case ast.Call(func=ast.Attribute(attr=attr)) if attr in EMITTERS:
-                found = node.args
-            case ast.Tuple(elts=[ast.Constant(value="Warning" | "Normal"), *rest]):
-                found = rest
-            case ast.Assign(targets=[ast.Name(id="REASON")], value=value):
-                found = [value]
-        for each in found:
-            text = each.value if isinstance(each, ast.Constant) else None
-            if isinstance(text, str) and REASON.fullmatch(text) and text not in TYPES:
-                yield text
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(
+                str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values
+            )
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
 
 
-def test_every_reason_of_an_event_is_explained() -> None:
-    found = {
-        reason
+@pytest.fixture(scope="module")
+def said() -> str:
+    """All texts of the source, without those of the registries themselves."""
+    return "\n".join(
+        text
         for package in ("weft", "lab/weft_lab")
-        for path in (ROOT / package).rglob("*.py")
-        for reason in _reasons(path)
-    }
-    assert len(found) > 30, "the search finds the reasons"
-    assert sorted(each for each in found - PROGRESS if f"`{each}`" not in DOCS) == []
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if path.name != "reasons.py"
+        for text in _constants(path)
+    )
+
+
+@pytest.mark.parametrize("reason", reference.REASONS)
+def test_a_message_is_explained_as_the_code_words_it(
+    reason: reasons.EventReason, said: str
+) -> None:
+    for pattern, _ in reason.cases:
+        for part in pattern.split("…"):
+            assert part.strip(" :.,") in said, part
+
+
+def test_every_reason_is_emitted() -> None:
+    used: set[str] = set()
+    for package in ("weft", "lab/weft_lab"):
+        for path in (ROOT / package).rglob("*.py"):
+            used |= set(re.findall(r"Reason\.([A-Z_]+)", path.read_text()))
+    assert [each for each in reference.REASONS if each.name not in used] == []

@@ -18,6 +18,7 @@ from weft.control.zone import audit, state
 from weft.control.zone.policies import Namespace
 from weft.ovn import policy as ovn
 from weft.policy import netpolicy
+from weft.reasons import Reason
 
 INGRESS, EGRESS = netpolicy.Direction
 FLAT, BLUE = "default/flat", "default/blue"
@@ -53,8 +54,8 @@ class Scene:
         self.events: list[tuple[str, str, int]] = []
         self.audit = audit.Audit(self.zone, self._emit)
 
-    def _emit(self, obj: Mapping[str, Any], kind: str, reason: str, said: str, count: int) -> None:
-        assert (kind, reason) == ("Normal", "WouldDrop")
+    def _emit(self, obj: Mapping[str, Any], reason: Reason, said: str, count: int) -> None:
+        assert reason is Reason.WOULD_DROP
         assert obj["metadata"]["uid"] == f"uid-{obj['metadata']['name']}"
         self.events.append((obj["metadata"]["name"], said, count))
 
@@ -166,7 +167,7 @@ async def test_what_is_heard_is_told_by_itself() -> None:
     scene.watch("guard", "two")
     scene.zone.changes()
     told = asyncio.get_running_loop().create_future()
-    scene.audit = audit.Audit(scene.zone, lambda *event: told.set_result(event[3]))
+    scene.audit = audit.Audit(scene.zone, lambda *event: told.set_result(event[2]))
     scene.audit.hear(line(SYN.format(4), mac(1), mac(2)))
     assert "default/two" in await told
 
@@ -222,7 +223,7 @@ def add(log: Path, line: str) -> None:
 async def heard(
     scene: Scene, log: Path, kept: Path, told: asyncio.Queue[str]
 ) -> AsyncIterator[audit.Audit]:
-    agent = audit.Audit(scene.zone, lambda *event: told.put_nowait(event[3]))
+    agent = audit.Audit(scene.zone, lambda *event: told.put_nowait(event[2]))
     running = asyncio.create_task(agent.run(str(log), str(kept)))
     await asyncio.sleep(0)  # by then it listens
     try:

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 
 from weft import errors, names
 
-REASON = "AnnotationIgnored"
 # "<nad>.<namespace>.ovn.kubernetes.io/ip_address" is Kube-OVN's for an additional network.
 _KUBE_OVN = re.compile(
     r"(?P<name>[^/]+)\.(?P<namespace>[^./]+)\.ovn\.kubernetes\.io/(ip_address|ip_pool|mac_address)"

@@ -27,8 +27,9 @@ from weft.policy.netpolicy import (
     Selector,
     Skipped,
 )
+from weft.reasons import Reason
 
-ACCEPTED, BOUND, SELECTORS_MATCH = "Accepted", "Bound", "SelectorsMatch"
+ACCEPTED, BOUND, SELECTORS_MATCH = "Accepted", Reason.BOUND, "SelectorsMatch"
 MOST_TOLD = 20  # skipped parts or unmatched selectors that a status lists
 _FEW = 5  # items that a message names
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
@@ -74,7 +75,7 @@ class Findings:
 class Condition:
     type: str
     status: str
-    reason: str
+    reason: Reason
     message: str
 
 
@@ -115,40 +116,40 @@ def _accepted(found: Findings) -> Condition:
         left = "no part of it is in force"
         if found.policy is not None:
             left = "the version accepted last stays in force"
-        return Condition(ACCEPTED, FALSE, "Invalid", f"{'; '.join(found.problems)}: {left}")
+        return Condition(ACCEPTED, FALSE, Reason.INVALID, f"{'; '.join(found.problems)}: {left}")
     assert found.policy is not None
     skipped, audits = found.policy.skipped, found.policy.mode is Mode.AUDIT
     if skipped:
         listed = _listed((part.field for part in skipped), "and")
         said = f"invalid parts are skipped and allow nothing: {listed}"
-        return Condition(ACCEPTED, TRUE, "PartsSkipped", said)
+        return Condition(ACCEPTED, TRUE, Reason.PARTS_SKIPPED, said)
     if audits:
         said = "the policy is audited: it reports what it would drop, and lets it pass"
-        return Condition(ACCEPTED, TRUE, "Audited", said)
-    return Condition(ACCEPTED, TRUE, "Accepted", "the whole policy can be enforced")
+        return Condition(ACCEPTED, TRUE, Reason.AUDITED, said)
+    return Condition(ACCEPTED, TRUE, Reason.ACCEPTED, "the whole policy can be enforced")
 
 
 def _bound(found: Findings) -> Condition:
     if found.policy is None:
-        return Condition(BOUND, UNKNOWN, "Invalid", "no part of the policy is in force")
+        return Condition(BOUND, UNKNOWN, Reason.INVALID, "no part of the policy is in force")
     if found.unbound:
-        return Condition(BOUND, FALSE, "NetworkMissing", _listed(found.unbound, ";"))
+        return Condition(BOUND, FALSE, Reason.NETWORK_MISSING, _listed(found.unbound, ";"))
     networks = _listed((binding.network for binding in found.bindings), "or")
     if not any(binding.ports for binding in found.bindings):
         said = f"no pod that podSelector selects is on {networks}"
-        return Condition(BOUND, FALSE, "NoPods", said)
-    return Condition(BOUND, TRUE, "Bound", f"pods that it selects are on {networks}")
+        return Condition(BOUND, FALSE, Reason.NO_PODS, said)
+    return Condition(BOUND, TRUE, Reason.BOUND, f"pods that it selects are on {networks}")
 
 
 def _matching(found: Findings) -> Condition:
     if found.policy is None or not found.bindings:
-        return Condition(SELECTORS_MATCH, UNKNOWN, "NotBound", "it guards no network")
+        return Condition(SELECTORS_MATCH, UNKNOWN, Reason.NOT_BOUND, "it guards no network")
     if not found.unmatched:
         said = "every selector matches a pod on its networks"
-        return Condition(SELECTORS_MATCH, TRUE, "AllMatch", said)
+        return Condition(SELECTORS_MATCH, TRUE, Reason.ALL_MATCH, said)
     places = (f"{each.field} ({_description(each)})" for each in found.unmatched)
     said = f"no pod on its networks matches {_listed(places, 'or')}"
-    return Condition(SELECTORS_MATCH, FALSE, "NothingMatches", said)
+    return Condition(SELECTORS_MATCH, FALSE, Reason.NOTHING_MATCHES, said)
 
 
 def _listed(items: Iterable[str], last: str) -> str:
@@ -206,7 +207,7 @@ def _condition(
     return {
         "type": condition.type,
         "status": condition.status,
-        "reason": condition.reason,
+        "reason": condition.reason.value,
         "message": condition.message,
         "observedGeneration": generation,
         "lastTransitionTime": since or now,

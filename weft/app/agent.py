@@ -35,6 +35,7 @@ from weft.node import advertise, gc, records, restore, server
 from weft.node.dependencies import Dependencies, Settings
 from weft.ovn import ports, tables
 from weft.ovsdb import replica
+from weft.reasons import EventReason
 
 log = logging.getLogger(__name__)
 
@@ -271,10 +272,10 @@ class Agent:
             cannot_add=self._cannot_add,
         )
 
-    def _tell(self, pod: model.PodRef, reason: str, message: str) -> None:
+    def _tell(self, pod: model.PodRef, reason: EventReason, message: str) -> None:
         meta = {"namespace": pod.namespace, "name": pod.name, "uid": pod.uid}
         obj = {"apiVersion": "v1", "kind": "Pod", "metadata": meta}
-        self.recorder.emit(obj, "Warning", reason, message)
+        self.recorder.emit(obj, reason, message)
 
     def _cannot_add(self) -> list[str]:
         """What blocks every new attachment; the trouble of a single pod does not count."""

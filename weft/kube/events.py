@@ -20,6 +20,7 @@ from typing import Any
 from weft import errors
 from weft.kube.client import AlreadyExists, Client, NotFound
 from weft.kube.resources import EVENTS
+from weft.reasons import EventReason
 
 log = logging.getLogger(__name__)
 
@@ -106,21 +107,15 @@ class Recorder:
     def emit(
         self,
         obj: Mapping[str, Any],
-        type: str,
-        reason: str,
+        reason: EventReason,
         message: str,
         count: int = 1,
-        *,
-        lasts: bool = False,
     ) -> None:
-        """`type` is Normal or Warning; `obj` needs kind, apiVersion and metadata.
-
-        `lasts`: a state that persists; if the server has the Event already, its count stays.
-        """
+        """`obj` needs kind, apiVersion and metadata."""
         time = _moment()
         if len(message) > _LONGEST:
             message = message[: _LONGEST - 1] + "…"
-        news = News(about(obj), type, reason, message, count, time, time, lasts)
+        news = News(about(obj), reason.type, reason, message, count, time, time, reason.lasts)
         name = news.name(self._component)
         earlier = self._pending.get(name)
         if earlier is not None:

@@ -16,6 +16,7 @@ from weft.kube import cache
 from weft.nic import plan, port
 from weft.node.records import Records
 from weft.ovsdb import replica
+from weft.reasons import EventReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ def _anything(key: str) -> bool:
     return True
 
 
-def _silent(pod: model.PodRef, reason: str, message: str) -> None:
+def _silent(pod: model.PodRef, reason: EventReason, message: str) -> None:
     """For who has nobody to tell."""
 
 
@@ -69,5 +70,5 @@ class Dependencies:
     ovs: replica.Replica
     records: Records
     settings: Settings = field(default_factory=Settings)
-    tell: Callable[[model.PodRef, str, str], None] = _silent
+    tell: Callable[[model.PodRef, EventReason, str], None] = _silent
     cannot_add: Callable[[], list[str]] = list

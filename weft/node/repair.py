@@ -22,11 +22,10 @@ from weft.nic import plan, port, record
 from weft.node import claims, links, wanted
 from weft.node.dependencies import Dependencies
 from weft.node.keyedlock import KeyedLock
+from weft.reasons import Reason
 
 log = logging.getLogger(__name__)
 
-REASON = "InterfaceRepaired"
-GONE = "InterfaceLost"
 _ANEW = "anew "  # before a device in the queue: no name of one has a blank
 _VANISHED = "vanished "  # likewise
 _CLAIM = 2.0  # seconds for ovn-controller to claim a port that was written again
@@ -153,7 +152,8 @@ class Repairer:
             self._lost[known.device] = f"{_subject(known)}: {what}"
             await self._deps.ovs.apply((), [("Port", known.device)])
             return
-        self._deps.tell(known.owner.pod, GONE, f"{what}; delete the pod to have it again")
+        what += "; delete the pod to have it again"
+        self._deps.tell(known.owner.pod, Reason.INTERFACE_LOST, what)
 
     async def _restore(self, known: record.Record) -> None:
         """The rows, as they should be; then the device, if OVS has made another."""
@@ -173,7 +173,8 @@ class Repairer:
             log.warning("%s: %s; it is written again", _subject(known), what)
             self._lost[device] = f"{_subject(known)}: {what}, and does not work again yet"
             self.repaired += 1
-            deps.tell(known.owner.pod, REASON, f"interface {known.nic.interface}: {what}")
+            what = f"interface {known.nic.interface}: {what}"
+            deps.tell(known.owner.pod, Reason.INTERFACE_REPAIRED, what)
         if deps.records.get(device) is not known:  # a newer sandbox took over meanwhile
             await deps.ovs.apply((), [("Port", device)])
             return
@@ -195,7 +196,7 @@ class Repairer:
         if await uninterrupted.in_thread(links.give_back, known.nic, known.owner.netns):
             log.warning("%s has the new device that OVS made", _subject(known))
             what = f"interface {known.nic.interface}: its device was lost and is made again"
-            deps.tell(known.owner.pod, REASON, what)
+            deps.tell(known.owner.pod, Reason.INTERFACE_REPAIRED, what)
 
     def _judge(self, known: record.Record) -> None:
         """It works again when OVN still says so a moment later: right after a repair the row may
@@ -224,7 +225,7 @@ class Repairer:
         """Its namespace is gone, and the pod's processes with it: a runtime will make another."""
         what = f"interface {known.nic.interface}: its namespace {known.owner.netns} is gone"
         log.warning("Pod %s: %s; its port is removed", known.owner.pod.key, what)
-        self._deps.tell(known.owner.pod, GONE, what)
+        self._deps.tell(known.owner.pod, Reason.INTERFACE_LOST, what)
         await self._deps.records.forget(known.device)
         self._lost.pop(known.device, None)
         await self._deps.ovs.apply((), [("Port", known.device)])

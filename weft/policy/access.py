@@ -89,8 +89,8 @@ class Rule:
         own = home(nad)
         if not network.owner or own == home(network.owner):
             return ""
-        said = f"{_NAD} {nad}: joins network {errors.as_written(network.name)}, which belongs "
-        said += f"to namespace {home(network.owner)} ({_NAD} {network.owner})"
+        said = f"{_NAD} {nad}: joins network {errors.as_written(network.name)}, "
+        said += f"which belongs to namespace {home(network.owner)} ({_NAD} {network.owner})"
         if self.admits(network, own):
             return said
         return (

@@ -33,6 +33,7 @@ from weft_lab.kubelet import (
     volumes,
 )
 from weft_lab.multus import attach, plugin
+from weft_lab.reasons import Reason
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +146,7 @@ class Pods:
                 await self._write_status(pod, lost, None)
                 return
             if why := sysctls.forbidden(pod):
-                await self._reject(pod, sysctls.FORBIDDEN, why)
+                await self._reject(pod, Reason.SYSCTL_FORBIDDEN, why)
                 return
             box = await self._start(pod, lost)
             if volumes.has(pod):
@@ -170,13 +171,13 @@ class Pods:
         try:
             await asyncio.to_thread(volumes.write, box.folder, volumes.files(pod))
         except (errors.WeftError, OSError) as error:
-            self._recorder.emit(pod, "Warning", "FailedMount", str(error))
+            self._recorder.emit(pod, Reason.FAILED_MOUNT, str(error))
             if not box.ordered:
                 raise errors.NotReady(str(error)) from error
 
-    async def _reject(self, pod: Object, reason: str, why: str) -> None:
+    async def _reject(self, pod: Object, reason: Reason, why: str) -> None:
         """The pod ends before it begins, for what it asks for."""
-        self._recorder.emit(pod, "Warning", reason, why)
+        self._recorder.emit(pod, reason, why)
         message = f"Pod was rejected: {why}"
         start = podstatus.when(self._clock())
         status = {"phase": "Failed", "reason": reason, "message": message, "startTime": start}
@@ -209,7 +210,7 @@ class Pods:
         except errors.WeftError as error:
             self._refused.add(name)
             what = f"Failed to create pod sandbox: {error.in_full()}"
-            self._recorder.emit(pod, "Warning", "FailedCreatePodSandBox", what)
+            self._recorder.emit(pod, Reason.FAILED_CREATE_POD_SANDBOX, what)
             raise errors.NotReady(str(error), hint=error.hint) from error
         finally:
             task.cancel()  # where it was not awaited: nothing to start for a status not written
@@ -253,7 +254,7 @@ class Pods:
         self._sandboxes[about.uid] = box
         self._refused.discard(_key(box))
         for what in fields.told(pod):
-            self._recorder.emit(pod, "Warning", "FieldIgnored", what)
+            self._recorder.emit(pod, Reason.FIELD_IGNORED, what)
         return box
 
     async def _start_container(
@@ -275,11 +276,11 @@ class Pods:
         if not box.start(name, step.attempt, order):
             return
         if what := images.explanation(container):
-            self._recorder.emit(pod, "Normal", "Pulled", what)
+            self._recorder.emit(pod, Reason.PULLED, what)
         for what in security.told(container):
-            self._recorder.emit(pod, "Warning", "SecurityContext", what)
-        self._recorder.emit(pod, "Normal", "Created", f"Created container: {name}")
-        self._recorder.emit(pod, "Normal", "Started", f"Started container {name}")
+            self._recorder.emit(pod, Reason.SECURITY_CONTEXT, what)
+        self._recorder.emit(pod, Reason.CREATED, f"Created container: {name}")
+        self._recorder.emit(pod, Reason.STARTED, f"Started container {name}")
 
     def _tell_failed(
         self, pod: Object, box: sandbox.Sandbox, states: dict[str, containers.State]
@@ -289,7 +290,7 @@ class Pods:
             if state.error and box.told.get(name, -1) < state.attempt:
                 box.told[name] = state.attempt
                 what = f"Error: failed to start container {name}: {state.error}"
-                self._recorder.emit(pod, "Warning", "Failed", what)
+                self._recorder.emit(pod, Reason.FAILED, what)
 
     def _tell_backoff(
         self, pod: Object, box: sandbox.Sandbox, states: dict[str, containers.State]
@@ -300,7 +301,7 @@ class Pods:
                     f"Back-off restarting failed container {name} in pod "
                     f"{box.about.pod}_{box.about.namespace}({box.about.uid})"
                 )
-                self._recorder.emit(pod, "Warning", "BackOff", what)
+                self._recorder.emit(pod, Reason.BACK_OFF, what)
 
     async def _delete(self, pod: Object) -> None:
         """Ask the containers to end, end them when their grace is over, then let the pod go."""
@@ -328,7 +329,7 @@ class Pods:
         deadline = self._deadlines[uid] = min(self._deadlines.get(uid, allowed), allowed)
         if not begun:
             for name in box.running:
-                self._recorder.emit(pod, "Normal", "Killing", f"Stopping container {name}")
+                self._recorder.emit(pod, Reason.KILLING, f"Stopping container {name}")
             box.signal(signal.SIGTERM)
         if now < deadline:
             self._queue.add(key(pod), deadline - now + 0.01)
@@ -349,7 +350,7 @@ class Pods:
         if failures:
             what = f"Failed to kill pod sandbox: {failures[0].in_full()}"
             if pod is not None:
-                self._recorder.emit(pod, "Warning", "FailedKillPod", what)
+                self._recorder.emit(pod, Reason.FAILED_KILL_POD, what)
             raise errors.Unavailable(what, where=f"Pod {_key(box)}")
         await sandbox.remove(box)
         self._sandboxes.pop(box.about.uid, None)

@@ -17,6 +17,7 @@ from weft import errors
 from weft.kube import cache, client, events, queue
 from weft.kube.resources import PODS, key
 from weft_lab.kubelet import affinity
+from weft_lab.reasons import Reason
 
 log = logging.getLogger(__name__)
 
@@ -169,7 +170,7 @@ class Scheduler:
             node = choose(pod, self._nodes.objects(), self._load(), self._placed(pod))
         except Unplaced as error:
             self._unplaced.add(name)
-            self._recorder.emit(pod, "Warning", "FailedScheduling", error.what)
+            self._recorder.emit(pod, Reason.FAILED_SCHEDULING, error.what)
             return  # a node that changes brings it back
         self._unplaced.discard(name)
         self._assumed[name] = node
@@ -182,7 +183,7 @@ class Scheduler:
             self._assumed.pop(name, None)
             raise
         what = f"Successfully assigned {key(pod)} to {node}"
-        self._recorder.emit(pod, "Normal", "Scheduled", what)
+        self._recorder.emit(pod, Reason.SCHEDULED, what)
 
     async def _bind(self, pod: Object, node: str) -> None:
         """The binding subresource, as every scheduler uses it."""

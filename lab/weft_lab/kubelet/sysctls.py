@@ -14,7 +14,6 @@ from weft import errors
 from weft.host import netlink
 
 Object = Mapping[str, Any]
-FORBIDDEN = "SysctlForbidden"  # a pod's status.reason
 _PART = r"[a-z0-9](?:[-_a-z0-9]*[a-z0-9])?"
 _NAME = re.compile(rf"{_PART}(?:[./]{_PART})+")
 _LONGEST = 253

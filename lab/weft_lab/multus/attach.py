@@ -23,6 +23,7 @@ from weft.host import files, netlink, netns
 from weft.kube import cache, client, events
 from weft.kube.resources import PODS
 from weft_lab.multus import delegate, plugin, primary, report, routes
+from weft_lab.reasons import Reason
 
 Object = dict[str, Any]
 FIRST = names.DEFAULT_INTERFACE
@@ -119,7 +120,7 @@ def _chain(multus: Multus, pod: Object, attachment: model.Attachment) -> delegat
         f"cannot find a network-attachment-definition ({name}) in namespace ({namespace}): "
         f'network-attachment-definitions.k8s.cni.cncf.io "{name}" not found'
     )
-    multus.recorder.emit(pod, "Warning", "NoNetworkFound", what)
+    multus.recorder.emit(pod, Reason.NO_NETWORK_FOUND, what)
     raise errors.NotReady(what, hint="create the definition; the pod starts when it is there")
 
 
@@ -150,9 +151,7 @@ def _tell_added(
     multus: Multus, pod: Object, interface: str, result: Mapping[str, Any], name: str
 ) -> None:
     addresses = " ".join(entry["address"] for entry in result.get("ips") or ())
-    multus.recorder.emit(
-        pod, "Normal", "AddedInterface", f"Add {interface} [{addresses}] from {name}"
-    )
+    multus.recorder.emit(pod, Reason.ADDED_INTERFACE, f"Add {interface} [{addresses}] from {name}")
 
 
 async def _write_status(

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from weft_lab.reasons import Reason
 from weft_lab.vm import cloudinit, fields, machine, networkdata, seed
 
-Told = tuple[str, str, str]  # type, reason, message of an Event
+Told = tuple[Reason, str]  # an Event, with its message
 
 
 def on(vmi: Mapping[str, Any]) -> Iterator[Told]:
@@ -23,8 +24,7 @@ def on(vmi: Mapping[str, Any]) -> Iterator[Told]:
             f"container disk {vm.image} is not on this machine" if vm.image else "no disk to boot"
         )
         yield (
-            "Normal",
-            "BuiltInGuest",
+            Reason.BUILT_IN_GUEST,
             f"{what}: the built-in guest (Debian's kernel, busybox, curl and the QEMU guest agent)"
             f" serves instead; annotation {machine.DISK_ANNOTATION} names a local image to boot",
         )
@@ -33,8 +33,7 @@ def on(vmi: Mapping[str, Any]) -> Iterator[Told]:
         for source in fields.TOLD_ELSEWHERE:
             if source in volume:
                 yield (
-                    "Warning",
-                    "VolumeIgnored",
+                    Reason.VOLUME_IGNORED,
                     f"volume {volume['name']}: {source} is not available in the lab",
                 )
     yield from _unseen(spec)
@@ -46,7 +45,7 @@ def on(vmi: Mapping[str, Any]) -> Iterator[Told]:
 
 def ignored(paths: Sequence[str]) -> Told:
     """Fields that have an effect on a real cluster and none here."""
-    return "Warning", "FieldIgnored", f"not followed by the lab: {', '.join(paths)}"
+    return Reason.FIELD_IGNORED, f"not followed by the lab: {', '.join(paths)}"
 
 
 def _unseen(spec: Mapping[str, Any]) -> Iterator[Told]:
@@ -58,8 +57,7 @@ def _unseen(spec: Mapping[str, Any]) -> Iterator[Told]:
     for volume in spec.get("volumes") or ():
         if volume["name"] not in shown and not any(source in volume for source in seed.SOURCES):
             yield (
-                "Warning",
-                "VolumeIgnored",
+                Reason.VOLUME_IGNORED,
                 f"volume {volume['name']}: spec.domain.devices.disks has no disk of its name, so "
                 "the guest does not see it",
             )
@@ -71,21 +69,20 @@ def _cloud_init(vm: machine.Machine, spec: Mapping[str, Any]) -> Iterator[Told]:
         found = seed.data(spec)
         config = cloudinit.parse(found.user, cloudinit.default_user(vm.image))
     except cloudinit.Unreadable as error:
-        yield "Warning", "CloudInitIgnored", f"cloud-init userData {error}"
+        yield Reason.CLOUD_INIT_IGNORED, f"cloud-init userData {error}"
         return
     if config.unknown:
         keys = ", ".join(config.unknown)
-        yield "Warning", "CloudInitIgnored", f"the built-in guest does not follow: {keys}"
+        yield Reason.CLOUD_INIT_IGNORED, f"the built-in guest does not follow: {keys}"
     try:
         network = networkdata.parse(found.network)
     except cloudinit.Unreadable as error:
-        yield "Warning", "CloudInitIgnored", f"cloud-init networkData {error}"
+        yield Reason.CLOUD_INIT_IGNORED, f"cloud-init networkData {error}"
         return
     if network.ignored:
         keys = ", ".join(network.ignored)
         yield (
-            "Warning",
-            "CloudInitIgnored",
+            Reason.CLOUD_INIT_IGNORED,
             f"the built-in guest does not follow these keys of networkData: {keys}",
         )
     macs = [nic.mac for nic in vm.nics]
@@ -93,7 +90,7 @@ def _cloud_init(vm: machine.Machine, spec: Mapping[str, Any]) -> Iterator[Told]:
     known = [each for each in network.ethernets if all(macs) or not each.mac]
     _, lost = networkdata.assign(known, macs)
     if lost:
-        yield "Warning", "CloudInitIgnored", f"cloud-init networkData: {'; '.join(lost)}"
+        yield Reason.CLOUD_INIT_IGNORED, f"cloud-init networkData: {'; '.join(lost)}"
 
 
 def _bindings(vm: machine.Machine, spec: Mapping[str, Any]) -> Iterator[Told]:
@@ -102,8 +99,7 @@ def _bindings(vm: machine.Machine, spec: Mapping[str, Any]) -> Iterator[Told]:
         asked = machine.binding(interface)
         if asked != nic.binding:
             yield (
-                "Normal",
-                "BindingReplaced",
+                Reason.BINDING_REPLACED,
                 f"interface {nic.name}: {asked} on the pod's own network is served as masquerade",
             )
 
@@ -113,8 +109,7 @@ def _cards(vm: machine.Machine) -> Iterator[Told]:
     for nic in vm.nics:
         if nic.model != machine.model(vm, nic):
             yield (
-                "Normal",
-                "ModelReplaced",
+                Reason.MODEL_REPLACED,
                 f"interface {nic.name}: the built-in guest has no driver for {nic.model}, and gets "
                 f"{machine.model(vm, nic)}",
             )

@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from weft import errors
-from weft.api import addressrequests
+from weft import errors, reasons
 from weft.control import loop
 from weft.kube import cache, events, queue, resources
 from weft.kube.client import AlreadyExists, Client, Conflict, NotFound, Object
+from weft.reasons import EventReason
+from weft_lab.reasons import Reason
 from weft_lab.vm import advice, fields, launcherpod, lifecycle, status, validation
 
 log = logging.getLogger(__name__)
@@ -26,10 +27,15 @@ VM_FINALIZER = "kubevirt.io/virtualMachineControllerFinalize"
 VMI_FINALIZER = "foregroundDeleteVirtualMachine"
 BY_OWNER, BY_POD = "owner", "pod"
 # Events of a launcher pod that are about what its virtual machine asks for.
-PASSED_ON = (
-    *("ErrorAllocatingPod", "FailedCreatePodSandBox", "FailedScheduling"),
-    addressrequests.REASON,
-)
+PASSED_ON: Mapping[str, EventReason] = {
+    each: each
+    for each in (
+        reasons.Reason.ERROR_ALLOCATING_POD,
+        reasons.Reason.ANNOTATION_IGNORED,
+        Reason.FAILED_CREATE_POD_SANDBOX,
+        Reason.FAILED_SCHEDULING,
+    )
+}
 WORKERS = 4
 
 
@@ -115,9 +121,7 @@ class Controller:
             return
         vmi = self._vmis.get(key)
         if vmi is not None and not _owns(vm, vmi):
-            self._tell(
-                vm, "Warning", "VMIOwnerConflict", "an instance of this name is not this VM's"
-            )
+            self._tell(vm, Reason.VMI_OWNER_CONFLICT, "an instance of this name is not this VM's")
             vmi = None
             return
         if await self._settle_finalizer(
@@ -133,14 +137,12 @@ class Controller:
         before = (vm.get("status") or {}).get("startFailure")
         if vmi is not None and decision.failure and decision.failure != before:
             ready = status.condition(vmi, "Ready") or {}
-            self._tell(
-                vm, "Warning", "InstanceFailed", str(ready.get("message") or "no reason given")
-            )
+            self._tell(vm, Reason.INSTANCE_FAILED, str(ready.get("message") or "no reason given"))
         if decision.step is lifecycle.Step.CREATE:
             await self._create_instance(vm)
         elif decision.step is lifecycle.Step.DELETE and vmi is not None:
             await self._delete(resources.VMIS, vmi)
-            self._tell(vm, "Normal", "SuccessfulDelete", f"stopped the instance {key}")
+            self._tell(vm, Reason.SUCCESSFUL_DELETE, f"stopped the instance {key}")
         if decision.after > 0:
             self._machines.add(key, after=decision.after)
 
@@ -165,7 +167,7 @@ class Controller:
             await self._client.create(resources.VMIS, vmi)
         except AlreadyExists:
             return  # the cache will show it
-        self._tell(vm, "Normal", "SuccessfulCreate", f"started the instance {meta['name']}")
+        self._tell(vm, Reason.SUCCESSFUL_CREATE, f"started the instance {meta['name']}")
         if lost := fields.unfollowed_of_machine(vm["spec"]):
             self._tell(vm, *advice.ignored(lost))
 
@@ -216,9 +218,9 @@ class Controller:
             return await self._client.get(
                 resources.PODS, pod["metadata"]["name"], pod["metadata"]["namespace"]
             )
-        self._tell(vmi, "Normal", "SuccessfulCreate", f"created pod {pod['metadata']['name']}")
-        for kind, reason, message in advice.on(vmi):
-            self._tell(vmi, kind, reason, message)
+        self._tell(vmi, Reason.SUCCESSFUL_CREATE, f"created pod {pod['metadata']['name']}")
+        for reason, message in advice.on(vmi):
+            self._tell(vmi, reason, message)
         return made
 
     # Writing
@@ -274,7 +276,7 @@ class Controller:
         self._told[key] = said
         for problem in problems:
             hint = f" ({problem.hint})" if problem.hint else ""
-            self._tell(obj, "Warning", "InvalidSpec", f"{problem}{hint}")
+            self._tell(obj, Reason.INVALID_SPEC, f"{problem}{hint}")
 
     def _pass_on(self, vmi: Object, pod: Object) -> None:
         """What keeps a launcher pod from starting, told at the object that its user wrote."""
@@ -285,12 +287,13 @@ class Controller:
         about = vm if vm is not None and _owns(vm, vmi) else vmi
         for key in sorted(self._news.index(BY_POD, f"{meta['namespace']}/{meta['name']}")):
             event = self._news.get(key)
-            if event is not None and event["reason"] in PASSED_ON and key not in self._passed_on:
+            reason = PASSED_ON.get(event["reason"]) if event is not None else None
+            if event is not None and reason is not None and key not in self._passed_on:
                 self._passed_on.add(key)
-                self._tell(about, "Warning", event["reason"], event["message"])
+                self._tell(about, reason, event["message"])
 
-    def _tell(self, obj: Object, kind: str, reason: str, message: str) -> None:
-        self._recorder.emit(obj, kind, reason, message)
+    def _tell(self, obj: Object, reason: EventReason, message: str) -> None:
+        self._recorder.emit(obj, reason, message)
 
 
 def _about(event: Object) -> list[str]:

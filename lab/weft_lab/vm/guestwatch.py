@@ -22,6 +22,7 @@ from weft.api import status as podstatus
 from weft.host import files
 from weft.kube import events, resources
 from weft.kube.client import Client, Conflict, NotFound, Object
+from weft_lab.reasons import Reason
 from weft_lab.vm import agentclient, launcherpod, lifecycle, machine, qmp, status, strays
 
 log = logging.getLogger(__name__)
@@ -130,7 +131,7 @@ class Guest:
         if said != self._seen.told:
             self._seen.told = said
             for message in said:
-                self._recorder.emit(self._vmi, "Warning", strays.REASON, message)
+                self._recorder.emit(self._vmi, Reason.ADDRESS_NOT_ALLOCATED, message)
 
     async def _ask_pod(self) -> None:
         """The pod's addresses, which a card behind it is reached at, and its networks."""

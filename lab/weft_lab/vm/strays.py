@@ -13,8 +13,6 @@ from weft.api import status
 from weft_lab.vm import machine
 from weft_lab.vm.agentclient import GuestInterface
 
-REASON = "AddressNotAllocated"
-
 
 def told(
     vm: machine.Machine,

@@ -7,6 +7,7 @@ import asyncio
 from tests.support import hasty
 from tests.unit.kube.moody import FORBIDDEN, Moody
 from weft.kube import events, resources
+from weft.reasons import Reason
 
 POD = {
     "apiVersion": "v1",
@@ -57,7 +58,7 @@ def test_an_event_that_is_refused_is_told_when_it_may_be() -> None:
         api.mood = FORBIDDEN
         recorder = events.Recorder(api, "test")
         task = asyncio.create_task(recorder.run())
-        recorder.emit(POD, "Warning", "Reason", "message")
+        recorder.emit(POD, Reason.ADDRESS_REFUSED, "message")
         await asyncio.sleep(60)
         assert 3 <= api.refused <= 8
         api.mood = ""
@@ -65,7 +66,7 @@ def test_an_event_that_is_refused_is_told_when_it_may_be() -> None:
         (told,) = api.all(resources.EVENTS).values()
         assert (told["message"], told["count"]) == ("message", 1)
         api.mood = FORBIDDEN
-        recorder.emit(POD, "Warning", "Reason", "never")
+        recorder.emit(POD, Reason.ADDRESS_REFUSED, "never")
         await recorder.flushed()  # not for ever
         task.cancel()
 

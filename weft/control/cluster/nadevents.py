@@ -11,11 +11,10 @@ from itertools import islice
 
 from weft.control.cluster import edits
 from weft.control.cluster.nads import Nad
-from weft.control.cluster.outcome import NORMAL, WARNING, Event
+from weft.control.cluster.outcome import Event
+from weft.reasons import Reason
 
-Told = tuple[tuple[str, str], ...]  # reason and message
-FOREIGN_NETWORK = "ForeignNetwork"  # nothing is wrong, so the Event is Normal
-_NORMAL = (FOREIGN_NETWORK,)
+Told = tuple[tuple[Reason, str], ...]  # with the message
 
 
 class NadEvents:
@@ -24,7 +23,7 @@ class NadEvents:
     def __init__(self) -> None:
         self._told: dict[str, Told] = {}
         # By NAD and reason: what was said of it, and the uids of the pods that were named.
-        self._named: dict[str, dict[str, tuple[object, frozenset[str]]]] = {}
+        self._named: dict[str, dict[Reason, tuple[object, frozenset[str]]]] = {}
 
     def forget(self, key: str) -> None:
         self._told.pop(key, None)
@@ -41,12 +40,12 @@ class NadEvents:
         self._told[nad.key] = told
         for reason, said in told:
             if (reason, said) not in before:
-                yield Event(nad.subject, NORMAL if reason in _NORMAL else WARNING, reason, said)
+                yield Event(nad.subject, reason, said)
 
     def name(
         self,
         nad: Nad,
-        reason: str,
+        reason: Reason,
         users: Mapping[str, str],
         *,
         about: object,
@@ -61,6 +60,6 @@ class NadEvents:
             if told != about or not whom & users.keys():
                 some = dict(islice(users.items(), edits.MOST_NAMED))
                 named[reason] = (about, frozenset(some))
-                yield Event(nad.subject, WARNING, reason, said(some.values(), len(users)))
+                yield Event(nad.subject, reason, said(some.values(), len(users)))
         if not named:
             del self._named[nad.key]

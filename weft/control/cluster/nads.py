@@ -17,6 +17,7 @@ from weft.api import nad as reading
 from weft.control.cluster.outcome import Subject
 from weft.kube import resources
 from weft.policy import access
+from weft.reasons import Reason
 
 SERVED = (model.Topology.LAYER2, model.Topology.LAYER3)
 
@@ -44,7 +45,7 @@ class Nad:
     created: str
     spec: model.NetworkSpec | None = None
     problem: str = ""
-    warnings: tuple[tuple[str, str], ...] = ()  # reason and message of Events
+    warnings: tuple[tuple[Reason, str], ...] = ()  # Events, with their messages
     config: str = ""
     noted_name: str = ""
     noted_id: str = ""
@@ -137,18 +138,18 @@ def _spec(obj: Mapping[str, Any], rules: Rules) -> tuple[model.NetworkSpec | Non
 
 def _warnings(
     obj: Mapping[str, Any], spec: model.NetworkSpec | None, rules: Rules
-) -> Iterator[tuple[str, str]]:
+) -> Iterator[tuple[Reason, str]]:
     """What is not wrong, but hardly what was meant."""
     if spec is not None and rules.underlay_mtu:
         try:
             reading.check_underlay(spec, rules.underlay_mtu)
         except errors.InvalidInput as error:
-            yield "MTUTooLarge", error.in_full(named=False)
+            yield Reason.MTU_TOO_LARGE, error.in_full(named=False)
     slips = reading.ignored_keys(obj)
     if slips:
-        yield "IgnoredKeys", "; ".join(slips)
+        yield Reason.IGNORED_KEYS, "; ".join(slips)
     if near := reading.near_miss(obj):
-        yield "NotServed", near
+        yield Reason.NOT_SERVED, near
 
 
 @dataclass(frozen=True, slots=True)

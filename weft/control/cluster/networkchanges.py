@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from weft import errors, model, names
 from weft.api import selection
 
-REASON = "NetworksChangeRefused"
 _WAY = "restart the pod (delete it, and let its owner create it again) or the VM"
 
 

@@ -17,13 +17,14 @@ from weft import errors, model, names
 from weft.alloc import ids
 from weft.control.cluster import edits, nads
 from weft.control.cluster.allocations import Allocations
-from weft.control.cluster.nadevents import FOREIGN_NETWORK, NadEvents
+from weft.control.cluster.nadevents import NadEvents, Told
 from weft.control.cluster.nads import Nad
 from weft.control.cluster.objects import Namespace
-from weft.control.cluster.outcome import NOTHING, WARNING, Event, Outcome, Patch
+from weft.control.cluster.outcome import NOTHING, Event, Outcome, Patch
 from weft.control.cluster.register import Register, Settled
 from weft.kube import resources
 from weft.policy import access
+from weft.reasons import Reason
 
 _KIND = resources.NADS.kind
 
@@ -268,17 +269,17 @@ class Networks:
             del self._let_go[key]
             self.noted.held[key] = None
 
-    def _standing(self, nad: Nad) -> tuple[model.Network | None, str, tuple[tuple[str, str], ...]]:
+    def _standing(self, nad: Nad) -> tuple[model.Network | None, str, Told]:
         """The network to note on a NAD, the text that stands for it, and what to tell."""
         key, network, config, told = nad.key, None, nad.config, []
         if nad.problem:
             said = f"Failed to parse network config: {_KIND} {key}: {nad.problem}"
-            told.append(("InvalidConfig", said))
+            told.append((Reason.INVALID_CONFIG, said))
         standing = self._register.standing(key)
         if standing is not None:
             refusal = self._register.settlement(standing.name).refused.get(key)
             if refusal is not None:
-                told.append(("InvalidConfig", refusal))
+                told.append((Reason.INVALID_CONFIG, refusal))
             else:
                 network = self._networks.get(standing.name)
                 if standing is not nad.spec:
@@ -289,7 +290,7 @@ class Networks:
             config = nad.accepted_config
         elif network is not None and nad.noted_owner != network.owner:
             guest = self._access.guest(network, key)
-            told += [(FOREIGN_NETWORK, guest)] if guest else []
+            told += [(Reason.FOREIGN_NETWORK, guest)] if guest else []
         told += [(reason, f"{_KIND} {key}: {said}") for reason, said in nad.warnings]
         return network, config, tuple(told)
 
@@ -311,7 +312,7 @@ class Networks:
         key, accepted, said = nad.key, nad.accepted, nad.spec
         yield from self._events.name(
             nad,
-            "NetworkInUse",
+            Reason.NETWORK_IN_USE,
             self._allocations.users(key),
             about=nad.is_deleting,
             said=partial(edits.in_use, nad),
@@ -323,7 +324,7 @@ class Networks:
             held_back = edits.held_back(accepted, said)
         yield from self._events.name(
             nad,
-            "EditWaits",
+            Reason.EDIT_WAITS,
             self._users(name) if held_back else {},
             about=(held_back, nad.config) if held_back else None,
             said=partial(edits.waits, nad, held_back),
@@ -337,7 +338,7 @@ class Networks:
         added = set(new.exclude_subnets) - set(old.exclude_subnets)
         if added and (pods := self._allocations.within(new.name, added)):
             said = edits.excluded(after, pods.values(), len(pods))
-            event = Event(after.subject, WARNING, "AddressesExcluded", said)
+            event = Event(after.subject, Reason.ADDRESSES_EXCLUDED, said)
             self._excluded.setdefault(after.key, []).append(event)
 
     def _users(self, network: str) -> dict[str, str]:

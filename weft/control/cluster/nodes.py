@@ -17,7 +17,8 @@ from weft.control.cluster.allocations import Allocations
 from weft.control.cluster.networks import Networks
 from weft.control.cluster.nodesubnets import NodeSubnets
 from weft.control.cluster.objects import Node, eldest_first
-from weft.control.cluster.outcome import NOTHING, WARNING, Event, Outcome, Patch
+from weft.control.cluster.outcome import NOTHING, Event, Outcome, Patch
+from weft.reasons import Reason
 
 Subnets = tuple[model.Subnet, ...]
 
@@ -155,7 +156,7 @@ class Nodes:
                 number = self._id(node)
             except errors.Exhausted as error:
                 self._no_id[node.name] = error
-                self._lack(node, "", "NodeIdsExhausted", error)
+                self._lack(node, "", Reason.NODE_IDS_EXHAUSTED, error)
                 return {}
             notes = {
                 **nodeinfo.render_id(number),
@@ -191,7 +192,7 @@ class Nodes:
             try:
                 given = self._subnets.allocate(node.name, network)
             except errors.Exhausted as error:
-                self._lack(node, name, "NodeSubnetsExhausted", error)
+                self._lack(node, name, Reason.NODE_SUBNETS_EXHAUSTED, error)
                 continue
             if given:
                 found[name] = given
@@ -199,7 +200,7 @@ class Nodes:
                 self._tell_replaced(node, name, annotated.get(name, given), given)
         return found
 
-    def _lack(self, node: Node, network: str, reason: str, error: errors.Exhausted) -> None:
+    def _lack(self, node: Node, network: str, reason: Reason, error: errors.Exhausted) -> None:
         """The node goes without; its pods hear why, everybody else is served."""
         lacks = self._lacks.setdefault(node.name, set())
         if network not in lacks:
@@ -230,9 +231,9 @@ class Nodes:
         said = self._told.setdefault(node.name, set())
         if message not in said:
             said.add(message)
-            self._emit(node, "InvalidNodeAnnotation", message)
+            self._emit(node, Reason.INVALID_NODE_ANNOTATION, message)
 
-    def _emit(self, node: Node, reason: str, message: str) -> None:
-        event = Event(node.subject, WARNING, reason, message)
+    def _emit(self, node: Node, reason: Reason, message: str) -> None:
+        event = Event(node.subject, reason, message)
         self._events.setdefault(node.name, []).append(event)
         self.due[node.name] = 0.0

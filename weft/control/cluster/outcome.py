@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from weft.kube.resources import Resource
-
-NORMAL, WARNING = "Normal", "Warning"
+from weft.reasons import EventReason
 
 
 class Ref(NamedTuple):
@@ -38,13 +37,9 @@ class Subject(NamedTuple):
 
 
 class Event(NamedTuple):
-    """`lasts`: it is so all the while; an Event that is there already says it."""
-
     about: Subject
-    type: str
-    reason: str
+    reason: EventReason
     message: str
-    lasts: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,6 @@ from itertools import combinations
 
 from weft import errors, model, names
 
-REASON = "OverlappingSubnets"
-
 
 def find(subject: str, networks: Iterable[model.NetworkSpec]) -> errors.InvalidInput | None:
     """The first two networks with a common address; two interfaces on one network are fine."""

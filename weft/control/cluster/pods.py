@@ -21,18 +21,18 @@ from weft.control.cluster.ipamclaims import IpamClaims
 from weft.control.cluster.keys import SigningKeys
 from weft.control.cluster.networks import Networks
 from weft.control.cluster.nodes import Nodes, Pending
-from weft.control.cluster.outcome import NOTHING, WARNING, Event, Outcome, Patch, Subject
+from weft.control.cluster.outcome import NOTHING, Event, Outcome, Patch, Subject
 from weft.control.cluster.pendingpods import PendingPods
 from weft.control.cluster.podannotations import PodAnnotations
 from weft.control.cluster.podtable import By, PodTable
 from weft.control.cluster.podwarnings import PodWarnings
 from weft.control.cluster.unknown import Unknown
 from weft.kube import resources
+from weft.reasons import Reason
 
 log = logging.getLogger(__name__)
 
 SAFETY_NET = 30.0  # seconds after which a pod that waits for a change is looked at anyway
-_FAILED, _FORGED, _LOST = "ErrorAllocatingPod", "PodNetworksOverwritten", "PodNetworksLost"
 
 
 class _Wanted(NamedTuple):
@@ -243,7 +243,8 @@ class Pods:
         self._pending.forget(pod.key)
         self._refused.discard(pod.key)
         if self._is_lost(pod):
-            return Outcome(events=self._tell(pod, podwarnings.lost(pod), reason=_LOST))
+            lost = podwarnings.lost(pod)
+            return Outcome(events=self._tell(pod, lost, Reason.POD_NETWORKS_LOST))
         try:
             missing = self._allocate(pod)
         except Pending:
@@ -359,7 +360,7 @@ class Pods:
         forgery = self._forged.pop(uid, None)
         if pod is None or pod.uid != uid:
             return ()
-        said = self._tell(pod, forgery, reason=_FORGED) if forgery is not None else ()
+        said = self._tell(pod, forgery, Reason.POD_NETWORKS_OVERWRITTEN) if forgery else ()
         return (*said, *self._tell_warning(pod))
 
     def refused(self, key: str, patch: Patch, error: errors.WeftError) -> tuple[Event, ...]:
@@ -374,26 +375,24 @@ class Pods:
         return self._tell(pod, podwarnings.unwritable(pod, error))
 
     def _tell_warning(self, pod: Pod) -> tuple[Event, ...]:
-        found = self._warnings.find(pod)
-        if found is None:
-            self._told.pop(pod.key, None)
-            return ()
-        return self._tell(pod, found[1], reason=found[0])
+        if (found := self._warnings.find(pod)) is not None:
+            return self._tell(pod, found[1], found[0])
+        self._told.pop(pod.key, None)
+        return ()
 
     def _tell_later(self, pod: Pod, error: errors.WeftError) -> None:
         self._events.setdefault(pod.key, []).extend(self._tell(pod, error))
         self.due[pod.key] = 0.0
 
     def _tell(
-        self, pod: Pod, error: errors.WeftError, *, reason: str = _FAILED
+        self, pod: Pod, error: errors.WeftError, reason: Reason = Reason.ERROR_ALLOCATING_POD
     ) -> tuple[Event, ...]:
         """An Event on the pod, unless it was the last that was said of it."""
         message = error.in_full()
         if self._told.get(pod.key) == message:
             return ()
         self._told[pod.key] = message
-        # That an allocation failed is an attempt's; all else is so for as long as the pod runs.
-        return (Event(_subject(pod), WARNING, reason, message, lasts=reason != _FAILED),)
+        return (Event(_subject(pod), reason, message),)
 
 
 def _subject(pod: Pod) -> Subject:

@@ -14,24 +14,25 @@ from weft.control.cluster import networkchanges, overlaps
 from weft.control.cluster.allocations import Allocations
 from weft.control.cluster.networks import Networks
 from weft.control.cluster.nodes import Nodes
+from weft.reasons import Reason
 
 
 class PodWarnings:
     def __init__(self, networks: Networks, nodes: Nodes, allocations: Allocations) -> None:
         self._networks, self._nodes, self._allocations = networks, nodes, allocations
 
-    def find(self, pod: Pod) -> tuple[str, errors.InvalidInput] | None:
+    def find(self, pod: Pod) -> tuple[Reason, errors.InvalidInput] | None:
         """Reason and message of the Event; None if nothing is wrong."""
         if pod.is_wired and (error := self._change(pod)) is not None:
-            return networkchanges.REASON, error
+            return Reason.NETWORKS_CHANGE_REFUSED, error
         if (error := self._stray(pod)) is not None:
-            return "OutsideNodeSubnet", error
+            return Reason.OUTSIDE_NODE_SUBNET, error
         if (error := self._overlap(pod)) is not None:
-            return overlaps.REASON, error
+            return Reason.OVERLAPPING_SUBNETS, error
         if (error := self._unfollowed(pod)) is not None:
-            return addressrequests.REASON, error
+            return Reason.ANNOTATION_IGNORED, error
         if (error := self._unkept(pod)) is not None:
-            return "AddressNotKept", error
+            return Reason.ADDRESS_NOT_KEPT, error
         return None
 
     def _change(self, pod: Pod) -> errors.InvalidInput | None:

@@ -21,16 +21,17 @@ from weft.control import index
 from weft.control.cluster import objects
 from weft.control.cluster.networks import Networks
 from weft.control.cluster.objects import Namespace
-from weft.control.cluster.outcome import NORMAL, NOTHING, WARNING, Event, Outcome, Patch
+from weft.control.cluster.outcome import NOTHING, Event, Outcome, Patch
 from weft.control.cluster.podtable import PodTable
 from weft.control.cluster.selectorcounts import SelectorCounts, Through
 from weft.kube import resources
 from weft.policy.netpolicy import PodSelector, Policy, Protocol
+from weft.reasons import Reason
 
 # Seconds in which what pods and networks do to one policy's status is gathered.
 QUIET = 0.5
 _KIND = resources.MULTINETWORKPOLICIES.kind
-Told = tuple[tuple[str, str, str], ...]  # type, reason and message of Events
+Told = tuple[tuple[Reason, str], ...]  # with the message
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class Policies:
         said = (each for each in new.problems if each not in before)
         about = f"{resources.NAMESPACES.kind} {name}"
         return tuple(
-            Event(new.subject, WARNING, "InvalidACLLogging", f"{about}: {each}") for each in said
+            Event(new.subject, Reason.INVALID_ACL_LOGGING, f"{about}: {each}") for each in said
         )
 
     def set_pod(self, key: str, old: Pod | None, new: Pod | None) -> None:
@@ -176,9 +177,9 @@ class Policies:
         """Events of what was not said last time."""
         before = self._told.get(key, ())
         self._told[key] = told
-        for type, reason, said in told:
-            if (type, reason, said) not in before:
-                yield Event(entry.seen.subject, type, reason, f"{_KIND} {key}: {said}")
+        for reason, said in told:
+            if (reason, said) not in before:
+                yield Event(entry.seen.subject, reason, f"{_KIND} {key}: {said}")
 
     def _standing(self, key: str, entry: _Entry) -> dict[str, str]:
         """Of which network each NAD of a policy is; of one that is of none now, was."""
@@ -274,14 +275,15 @@ def _are_alike(one: Policy | None, other: Policy | None) -> bool:
 def _told(found: Findings, *, has_status: bool) -> Told:
     """What a policy's author should hear of without asking; all if there is no status to ask."""
     accepted, bound, matching = policystatus.conditions(found)
-    told: list[tuple[str, str, str]] = []
+    told: list[tuple[Reason, str]] = []
     if found.problems:
-        told.append((WARNING, "InvalidPolicy", accepted.message))
+        told.append((Reason.INVALID_POLICY, accepted.message))
     elif found.policy is not None:
         parts = found.policy.skipped[: policystatus.MOST_TOLD]
-        told += [(WARNING, "PartSkipped", policystatus.told(part)) for part in parts]
+        told += [(Reason.PART_SKIPPED, policystatus.told(part)) for part in parts]
     if found.unbound:
-        told.append((WARNING, bound.reason, bound.message))
+        told.append((bound.reason, bound.message))
     if not has_status:
-        told += [(NORMAL, each.reason, each.message) for each in (accepted, bound, matching)]
+        kept = {each.reason: each.message for each in (accepted, bound, matching)}
+        told += [each for each in kept.items() if each not in told]
     return tuple(told)

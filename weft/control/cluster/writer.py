@@ -157,7 +157,7 @@ class Writer:
     def _tell(self, told: Iterable[Event]) -> None:
         for each in told:
             about = each.about.as_object()
-            self._recorder.emit(about, each.type, each.reason, each.message, lasts=each.lasts)
+            self._recorder.emit(about, each.reason, each.message)
 
     def _failed(self, resource: Resource, key: str, error: errors.WeftError) -> None:
         is_usual = isinstance(error, ApiError) and error.status == 409

@@ -21,10 +21,10 @@ from weft.host import checkpoint, tail
 from weft.kube import resources
 from weft.ovn import acllog
 from weft.policy import netpolicy
+from weft.reasons import EventReason, Reason
 
 log = logging.getLogger(__name__)
 
-REASON = "WouldDrop"
 _PAUSES = (0.5, 30.0)  # seconds until a log that could not be read is tried again
 GATHER = 1.0  # seconds in which packets are counted before they are told of
 MOST = 50  # sentences on one policy in an hour; all further ones are one
@@ -32,7 +32,7 @@ _HOUR = 3600.0
 _PENDING = 4096  # kinds of packets that are gathered
 
 # What emits an Event: the object, type, reason, message and how often.
-Emit = Callable[[Mapping[str, Any], str, str, str, int], None]
+Emit = Callable[[Mapping[str, Any], EventReason, str, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ class Audit:
         if said not in told and len(told) >= MOST:
             said = f"would have dropped more than these {MOST} kinds of connections within an hour"
         told.add(said)
-        self._emit(about(policy), "Normal", REASON, said, count)
+        self._emit(about(policy), Reason.WOULD_DROP, said, count)
         self.told += count
 
 

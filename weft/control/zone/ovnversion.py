@@ -16,10 +16,9 @@ from weft.kube.client import Client, Object
 from weft.nic import port
 from weft.ovn import faults, tables
 from weft.ovsdb import replica
+from weft.reasons import Reason
 
 log = logging.getLogger(__name__)
-
-REASON = "OVNKnownFault"
 
 
 class OvnVersion:
@@ -72,7 +71,7 @@ class OvnVersion:
         if is_open:
             meta = {key: node["metadata"][key] for key in ("name", "uid")}
             about = {"apiVersion": "v1", "kind": resources.NODES.kind, "metadata": meta}
-            self._recorder.emit(about, "Warning", REASON, report.message, lasts=True)
+            self._recorder.emit(about, Reason.OVN_KNOWN_FAULT, report.message)
 
     def _look(self, *_: object) -> None:
         if self.report() != self._said:

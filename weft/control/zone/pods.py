@@ -17,10 +17,10 @@ from weft.control import decisions, signingkeys
 from weft.control.zone import state
 from weft.kube import cache, resources
 from weft.kube.client import Client
+from weft.reasons import EventReason, Reason
 
 log = logging.getLogger(__name__)
 
-REFUSED = "AddressRefused"
 _DONE = ("Succeeded", "Failed")
 _NOTES = (
     names.NETWORKS,
@@ -44,7 +44,7 @@ class Pods:
         pods: cache.Cache,
         keys: cache.Cache,
         told: Callable[[], None],
-        emit: Callable[[Object, str, str, str], None],
+        emit: Callable[[Object, EventReason, str], None],
         *,
         primary: bool,
     ) -> None:
@@ -103,7 +103,7 @@ class Pods:
                 continue
             self._refused[key] = said
             if told != said:
-                self._emit(pod, "Warning", REFUSED, said)
+                self._emit(pod, Reason.ADDRESS_REFUSED, said)
 
     def _refusals(self, pod: str) -> str:
         refused = self._zone.holders.refused(pod)

@@ -10,6 +10,7 @@ import pytest
 from weft import names
 from weft.control.zone import nodes, ovnversion
 from weft.ovn import faults
+from weft.reasons import Reason
 
 DEBIAN_13, SOUND = "25.03.0-20.41.0-78.8", "26.03.1-21.5.0-80.9"
 
@@ -58,8 +59,8 @@ async def test_it_is_written_once_and_again_when_it_was_taken_away_or_changes() 
     await made.announce(api, api.node)
     await made.announce(api, api.node)
     assert api.patches == 1
-    ((about, kind, reason, message),) = told
-    assert (about["kind"], kind, reason) == ("Node", "Warning", "OVNKnownFault")
+    ((about, reason, message),) = told
+    assert (about["kind"], reason) == ("Node", Reason.OVN_KNOWN_FAULT)
     assert "CVE-2026-5265" in message
     (said,) = api.node["status"]["conditions"]
     assert (said["type"], said["status"], said["reason"]) == (names.OVN_CONDITION, "True", "Open")

@@ -152,7 +152,7 @@ class Told:
     def _settle(self) -> None:
         self.told.tell_refused()
 
-    def _emit(self, pod: dict[str, Any], kind: str, reason: str, message: str) -> None:
+    def _emit(self, pod: dict[str, Any], reason: str, message: str) -> None:
         self.events.append(f"{pod['metadata']['name']} {reason}: {message}")
 
 
