@@ -17,6 +17,7 @@ import typer.main
 from weft import reasons
 from weft.app import settings
 from weft.cli import main
+from weft.metrics import PREFIX, Metric
 from weft_lab import reasons as lab
 
 PAGES = Path(__file__).resolve().parents[1] / "docs/reference"
@@ -140,8 +141,26 @@ def events_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def metrics_page() -> str:
+    """Each metric with its type and meaning."""
+    lines = [
+        *("# Metrics", "", MADE, ""),
+        "`/metrics` of the address that `--health` names, in Prometheus' text format. No metric",
+        "has labels, and none names an object.",
+        "",
+    ]
+    rows = ((f"`{PREFIX}{one}`", one.type, one.of, one.help) for one in Metric)
+    lines += _table(("metric", "type", "process", "meaning"), rows)
+    return "\n".join(lines) + "\n"
+
+
 def pages() -> dict[Path, str]:
-    made = {"settings": settings_page, "commands": commands_page, "events": events_page}
+    made = {
+        "settings": settings_page,
+        "commands": commands_page,
+        "events": events_page,
+        "metrics": metrics_page,
+    }
     return {PAGES / f"{name}.md": page() for name, page in made.items()}
 
 

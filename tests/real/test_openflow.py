@@ -19,6 +19,7 @@ from weft.app import guards
 from weft.control.zone import state
 from weft.kube import cache, resources
 from weft.kube.client import Client
+from weft.metrics import Metric
 from weft.nic import port
 from weft.openflow import session
 from weft.openflow.session import Session
@@ -114,7 +115,7 @@ async def test_a_node_whose_switch_is_away_or_hangs_says_so(
     zone = await asyncio.to_thread(wire.zone)
     async with keeping(zone) as kept:
         await until(lambda: not kept.trouble)
-        assert kept.figures()["guard_flows_written"] == len(guard.standing())
+        assert kept.figures()[Metric.GUARD_WRITTEN] == len(guard.standing())
         await asyncio.to_thread(zone.stop, "ovs-vswitchd")
         await until(lambda: "guard against rogue routers" in kept.trouble)
         await asyncio.to_thread(zone.start, "ovs-vswitchd")

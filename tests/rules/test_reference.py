@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tools import reference
-from weft import names, reasons
+from weft import metrics, names, reasons
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("*.md"))]
@@ -93,9 +93,11 @@ def test_a_message_is_explained_as_the_code_words_it(
             assert part.strip(" :.,") in said, part
 
 
-def test_every_reason_is_emitted() -> None:
+@pytest.mark.parametrize("registry", ["Reason", "Metric"])
+def test_all_that_is_listed_is_in_use(registry: str) -> None:
     used: set[str] = set()
     for package in ("weft", "lab/weft_lab"):
         for path in (ROOT / package).rglob("*.py"):
-            used |= set(re.findall(r"Reason\.([A-Z_]+)", path.read_text()))
-    assert [each for each in reference.REASONS if each.name not in used] == []
+            used |= set(re.findall(rf"{registry}\.([A-Z_]+)", path.read_text()))
+    listed = reference.REASONS if registry == "Reason" else list(metrics.Metric)
+    assert [each for each in listed if each.name not in used] == []

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
@@ -30,6 +29,7 @@ from weft.control.zone import (
 )
 from weft.kube import cache, events, queue, resources
 from weft.kube.client import Client, Object
+from weft.metrics import Figures, Metric
 from weft.nic import plan, port
 from weft.node import advertise, gc, records, restore, server
 from weft.node.dependencies import Dependencies, Settings
@@ -296,21 +296,21 @@ class Agent:
         troubles.append(self.cni.repairer.trouble if self.cni else "")
         return reasons + [trouble for trouble in troubles if trouble]
 
-    def figures(self) -> Mapping[str, float]:
+    def figures(self) -> Figures:
         done = self.writer.figures
         return {
-            "nads": len(self.nads),
-            "pods": len(self.pods),
-            "nodes": len(self.nodes),
-            "policies": len(self.policies),
-            "zone_pending": len(self.zone),
-            "zone_transactions": done.transactions,
-            "zone_operations": done.operations,
-            "zone_rebuilds": done.rebuilds,
-            "zone_refused": done.refused,
-            "zone_binding_touches": self.bindings.touches,
-            "zone_recomputes": self.derived.recomputes,
-            "audited": self.audit.told,
+            Metric.NADS: len(self.nads),
+            Metric.PODS: len(self.pods),
+            Metric.NODES: len(self.nodes),
+            Metric.POLICIES: len(self.policies),
+            Metric.ZONE_PENDING: len(self.zone),
+            Metric.ZONE_TRANSACTIONS: done.transactions,
+            Metric.ZONE_OPERATIONS: done.operations,
+            Metric.ZONE_REBUILDS: done.rebuilds,
+            Metric.ZONE_REFUSED: done.refused,
+            Metric.BINDING_TOUCHES: self.bindings.touches,
+            Metric.RECOMPUTES: self.derived.recomputes,
+            Metric.AUDITED: self.audit.told,
             **self.speaker.figures(),
             **self.guards.figures(),
         }

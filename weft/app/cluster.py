@@ -9,7 +9,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from ipaddress import ip_network
 from typing import Any
 
@@ -20,6 +20,7 @@ from weft.control import loop, signingkeys
 from weft.control.cluster import informers, nads, signing, state, unknown, writer
 from weft.kube import cache, events, lease, resources
 from weft.kube.client import Client, Object
+from weft.metrics import Figures, Metric
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ class Manager:
         return (*self._informers.all(), self._keys)
 
     def _networks(self) -> int:
-        return int(self.cluster.figures()["networks"]) if self.cluster is not None else 0
+        return int(self.cluster.figures()[Metric.NETWORKS]) if self.cluster is not None else 0
 
     @property
     def is_started(self) -> bool:
@@ -89,14 +90,14 @@ class Manager:
         troubles += [self.writer.trouble] if self.writer is not None else []
         return reasons + [trouble for trouble in troubles if trouble]
 
-    def figures(self) -> Mapping[str, float]:
+    def figures(self) -> Figures:
         if self.cluster is None or self.writer is None:
             return {}
         return {
-            "nads": len(self._informers.nads),
-            "nodes": len(self._informers.nodes),
-            "pods": len(self._informers.pods),
-            "pods_queued": self.writer.queued(resources.PODS),
+            Metric.NADS: len(self._informers.nads),
+            Metric.NODES: len(self._informers.nodes),
+            Metric.PODS: len(self._informers.pods),
+            Metric.PODS_QUEUED: self.writer.queued(resources.PODS),
             **self.cluster.figures(),
         }
 
@@ -147,8 +148,11 @@ async def run(
         # A copy that waits for the lease is ready while it could take the lease over.
         return [elector.trouble for elector in electors if elector.trouble]
 
-    def figures() -> Mapping[str, float]:
-        return {**(in_office[0].figures() if in_office else {}), "leading": float(bool(in_office))}
+    def figures() -> Figures:
+        return {
+            **(in_office[0].figures() if in_office else {}),
+            Metric.LEADING: float(bool(in_office)),
+        }
 
     async with Client.from_kubeconfig(options.kubeconfig or None) as client:
 

@@ -8,6 +8,7 @@ from weft import model, names
 from weft.control import loop
 from weft.control.zone import state
 from weft.kube import cache
+from weft.metrics import Figures
 from weft.node import bridge, fragments, guard
 from weft.ovn import advertisement
 from weft.ovsdb import replica
@@ -39,7 +40,7 @@ class Guards:
         parts = (self.bridge, self._flows, self._fragments)
         return "; ".join(filter(None, (each.trouble for each in parts)))
 
-    def figures(self) -> dict[str, float]:
+    def figures(self) -> Figures:
         return self._flows.figures()
 
     async def run(self) -> None:

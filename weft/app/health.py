@@ -11,35 +11,37 @@ import os
 import resource
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from aiohttp import web
 
 from weft import errors
+from weft.metrics import PREFIX, Figures, Metric
 
-Figures = Callable[[], Mapping[str, float]]
 Reasons = Callable[[], list[str]]
 
 
-def render_figures(figures: Mapping[str, float]) -> str:
-    """Prometheus text format: one gauge a line, with the prefix weft_."""
+def render_figures(figures: Figures) -> str:
+    """Prometheus' text format."""
     lines = []
-    for name, value in sorted(figures.items()):
-        lines += [f"# TYPE weft_{name} gauge", f"weft_{name} {value:g}"]
+    for metric, value in sorted(figures.items()):
+        name = f"{PREFIX}{metric}"
+        lines += [f"# HELP {name} {metric.help}", f"# TYPE {name} {metric.type}"]
+        lines.append(f"{name} {value:g}")
     return "\n".join(lines) + "\n"
 
 
-def process_figures(started: float) -> dict[str, float]:
+def process_figures(started: float) -> Figures:
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return {
-        "process_uptime_seconds": time.monotonic() - started,
-        "process_cpu_seconds": usage.ru_utime + usage.ru_stime,
-        "process_peak_resident_bytes": usage.ru_maxrss * 1024,
+        Metric.UPTIME: time.monotonic() - started,
+        Metric.CPU: usage.ru_utime + usage.ru_stime,
+        Metric.MEMORY: usage.ru_maxrss * 1024,
     }
 
 
-async def serve(address: str, not_ready: Reasons, figures: Figures) -> None:
+async def serve(address: str, not_ready: Reasons, figures: Callable[[], Figures]) -> None:
     """Serve until cancelled. `not_ready` returns the reasons why work must wait; empty: ready."""
     started = time.monotonic()
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from weft import errors, names, rows
 from weft.host import netlink, netns, rawsocket
 from weft.kube import queue
+from weft.metrics import Figures, Metric
 from weft.nic import port
 from weft.node import budget
 from weft.ovn import advertisement, dhcpv6
@@ -90,12 +91,12 @@ class Speaker:
         """Which network's advertisements cannot be sent, and why."""
         return self._queue.trouble
 
-    def figures(self) -> dict[str, float]:
+    def figures(self) -> Figures:
         return {
-            "advertised_networks": len(self._voices),
-            "advertisements_sent": self._sent,
-            "solicitations_answered": self._answered,
-            "solicitors_muted": self._muted,
+            Metric.ADVERTISED: len(self._voices),
+            Metric.ADVERTISEMENTS: self._sent,
+            Metric.SOLICITATIONS: self._answered,
+            Metric.MUTED: self._muted,
         }
 
     async def _reconcile(self, name: str) -> None:

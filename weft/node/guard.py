@@ -18,6 +18,7 @@ from ipaddress import IPv6Address
 from pathlib import Path
 
 from weft import errors, model, names, rows
+from weft.metrics import Figures, Metric
 from weft.nic import port
 from weft.node import sockets
 from weft.openflow.session import Session
@@ -87,8 +88,8 @@ class Guard:
             if found and port.external_ids(found[1]).get(names.NETWORK) == name:
                 self._interface_changed(uuid, None, columns)
 
-    def figures(self) -> dict[str, float]:
-        return {"guard_flows": len(self._desired), "guard_flows_written": self._written}
+    def figures(self) -> Figures:
+        return {Metric.GUARD_FLOWS: len(self._desired), Metric.GUARD_WRITTEN: self._written}
 
     async def run(self) -> None:
         """Keeps the flows in the switch until cancelled."""

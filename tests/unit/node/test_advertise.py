@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from weft import model, names, rows
+from weft.metrics import Metric
 from weft.nic import port
 from weft.node import advertise
 from weft.ovn import advertisement
@@ -73,6 +74,6 @@ async def test_a_device_that_fails_while_guests_wait_is_opened_anew_once():
     wire.close()  # what has come can be read, and nothing can be sent
     speaker._voices["blue"] = advertise.Voice(said, device)
     speaker._heard("blue")
-    assert speaker.figures()["advertised_networks"] == 0
+    assert speaker.figures()[Metric.ADVERTISED] == 0
     assert device.fileno() == -1
     assert len(speaker._queue) == 1

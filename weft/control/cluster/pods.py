@@ -28,6 +28,7 @@ from weft.control.cluster.podtable import By, PodTable
 from weft.control.cluster.podwarnings import PodWarnings
 from weft.control.cluster.unknown import Unknown
 from weft.kube import resources
+from weft.metrics import Figures, Metric
 from weft.reasons import Reason
 
 log = logging.getLogger(__name__)
@@ -78,8 +79,8 @@ class Pods:
         """Whether some networks wait for what a running pod may hold (see `end_doubt`)."""
         return bool(self._unknown)
 
-    def figures(self) -> dict[str, float]:
-        return {"attachments_held": len(self._allocations), "pods_troubled": len(self._told)}
+    def figures(self) -> Figures:
+        return {Metric.ATTACHMENTS: len(self._allocations), Metric.PODS_TROUBLED: len(self._told)}
 
     # What is told
 

@@ -27,6 +27,7 @@ from weft.control.cluster.podtable import PodTable
 from weft.control.cluster.policies import Policies
 from weft.kube import resources
 from weft.kube.resources import Resource
+from weft.metrics import Figures, Metric
 
 T = TypeVar("T")
 
@@ -88,8 +89,8 @@ class Cluster:
         """Whether networks wait for what running pods may hold, until `end_doubt`."""
         return self._pods.is_doubting
 
-    def figures(self) -> dict[str, float]:
-        found = {"networks": len(self._networks), "policies": len(self._policies)}
+    def figures(self) -> Figures:
+        found = {Metric.NETWORKS: len(self._networks), Metric.POLICIES: len(self._policies)}
         return {**found, **self._pods.figures()}
 
     # Objects in
