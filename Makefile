@@ -5,7 +5,7 @@ RUN = $(VENV)/bin/python -m
 # Tests of real daemons wait more than they compute.
 JOBS ?= 3
 
-.PHONY: demo down test lint check fix fuzz bench clean prepare prepare-dev
+.PHONY: demo down test lint check fix fuzz bench image clean prepare prepare-dev
 
 demo: prepare            ## the three-VM demo, on this machine
 	@$(VENV)/bin/weft demo
@@ -33,6 +33,9 @@ fix: prepare-dev         ## let ruff mend what it can
 fuzz: prepare-dev        ## hostile guests: FRAMES of each, from SEED
 	WEFT_FUZZ_FRAMES=$(or $(FRAMES),200000) WEFT_FUZZ_SEED=$(or $(SEED),1) \
 		$(RUN) pytest -q -n 0 tests/real/test_hostile_guests.py
+
+image: prepare-dev       ## the container image, as an OCI archive in dist/
+	$(RUN) tools.image
 
 bench: prepare-dev       ## figures beside their limits and peers
 	$(RUN) bench

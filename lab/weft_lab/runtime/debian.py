@@ -98,8 +98,10 @@ class Apt:
         )
         self._get(["update", "-q"], report, "package list")
 
-    def resolve(self, packages: Sequence[str]) -> tuple[Archive, ...]:
-        """`packages` and what they depend on, as archives to fetch."""
+    def resolve(
+        self, packages: Sequence[str], *, without: re.Pattern[str] = NOT_UNPACKED
+    ) -> tuple[Archive, ...]:
+        """`packages` and what they depend on, as archives to fetch; none that `without` matches."""
         output = _run(
             [*self._argv(), "install", "--print-uris", "-q", "-y", *packages], "apt-get install"
         )
@@ -109,7 +111,7 @@ class Apt:
                 continue
             _, filename, size, *_ = line.split()
             name, version, _ = filename.split("_", 2)
-            if not NOT_UNPACKED.match(name):
+            if not without.match(name):
                 archives.append(Archive(name, version.replace("%3a", ":"), int(size)))
         return tuple(archives)
 
