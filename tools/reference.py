@@ -7,6 +7,7 @@ python -m tools.reference --check    exit status 1 if one is out of date
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,7 +15,9 @@ from typing import Any
 
 import typer.main
 
+from tools import annotations
 from weft import reasons
+from weft.api import netfields
 from weft.app import settings
 from weft.cli import main
 from weft.metrics import PREFIX, Metric
@@ -154,12 +157,51 @@ def metrics_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def annotations_page() -> str:
+    """Each annotation, label and finalizer, with who writes it and how."""
+    lines = ["# Annotations, labels and finalizers", "", MADE]
+    for title, by in (
+        ("You write these", (annotations.YOU,)),
+        ("weft writes these; others leave them alone", annotations.WEFT),
+        ("Others write these, and weft reads them", (annotations.OTHERS,)),
+    ):
+        lines += ["", f"## {title}", ""]
+        rows = (
+            (f"`{one.key}`", one.on, one.by, one.form, one.says)
+            for one in annotations.ALL
+            if one.by in by
+        )
+        lines += _table(("key", "on", "written by", "format", "says"), rows)
+    return "\n".join(lines) + "\n"
+
+
+_KINDS = {str: "string", int: "number", bool: "boolean", dict: "object", list: "list"}
+
+
+def nad_page() -> str:
+    """The page as it is, with the fields of a configuration and of its `dhcp` as the parser has."""
+    page = (PAGES / "nad.md").read_text()
+    tables = iter((netfields.USED, netfields.DHCP))
+
+    def filled(found: re.Match[str]) -> str:
+        rows = (
+            (f"`{name}`", _KINDS[field.type], field.default, field.rule)
+            for name, field in next(tables).items()
+        )
+        table = _table(("field", "type", "default", "rule"), rows)
+        return "\n".join((found[1], "", *table, "", found[2]))
+
+    return re.sub(r"(<!-- Made by.*? -->).*?(<!-- The end of .*? -->)", filled, page, flags=re.S)
+
+
 def pages() -> dict[Path, str]:
     made = {
         "settings": settings_page,
         "commands": commands_page,
         "events": events_page,
         "metrics": metrics_page,
+        "annotations": annotations_page,
+        "nad": nad_page,
     }
     return {PAGES / f"{name}.md": page() for name, page in made.items()}
 

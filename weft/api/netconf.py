@@ -11,7 +11,7 @@ import difflib
 import re
 
 from weft import model, names
-from weft.api import cidrs, notation, selectors
+from weft.api import cidrs, netfields, notation, selectors
 from weft.api.fields import Fields
 
 MIN_MTU = 576
@@ -27,50 +27,7 @@ _DOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 # A namespace is one DNS label; a pod's name may have several.
 _GUEST = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?/[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 _LONGEST_NAME = 253
-_DHCP_KEYS = ("enabled", "leaseSeconds", "routers", "dns", "domain", "servers")
 NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-
-_USED = (
-    "cniVersion",
-    "name",
-    "type",
-    "netAttachDefName",
-    "topology",
-    "role",
-    "mtu",
-    "subnets",
-    "excludeSubnets",
-    "reservedSubnets",
-    "infrastructureSubnets",
-    "allowPersistentIPs",
-    "vlanID",
-    "physicalNetworkName",
-    "transport",
-    "ipam",
-    "dhcp",
-    "routers",
-    "allowedNamespaces",
-    "namespaceSelector",
-)
-# Keys for other programs, or without meaning on a secondary network: only types are checked.
-_UNUSED = {
-    "joinSubnet": str,
-    "transitSubnet": str,
-    "defaultGatewayIPs": str,
-    "outboundSNAT": str,
-    "uplink": str,
-    "deviceID": str,
-    "logFile": str,
-    "logLevel": str,
-    "logfile-maxsize": int,
-    "logfile-maxbackups": int,
-    "logfile-maxage": int,
-    "evpn": dict,
-    "capabilities": dict,
-    "runtimeConfig": dict,
-    "dns": dict,
-    "args": dict,
-}
 
 
 def read(
@@ -118,7 +75,7 @@ def read(
 
 def slips(fields: Fields) -> list[str]:
     """Sentences about unknown keys that look like misspelt ones."""
-    known = {key.lower(): key for key in (*_USED, *_UNUSED)}
+    known = {key.lower(): key for key in (*netfields.USED, *netfields.IGNORED)}
     found = []
     for key in fields.raw:
         # In short words two swapped letters make a low similarity ratio.
@@ -146,7 +103,7 @@ def _check_frame(fields: Fields, nad: str) -> None:
         fields.refuse(
             "ipam", ipam.raw, "is not supported: weft assigns addresses itself", hint=hint
         )
-    fields.expect(_UNUSED)
+    fields.expect(netfields.IGNORED)
 
 
 def _name(fields: Fields) -> str:
@@ -283,7 +240,7 @@ def _dhcp(outer: Fields, subnets: tuple[model.Subnet, ...]) -> model.Dhcp:
     fields = outer.nested("dhcp")
     if fields is None:
         return model.Dhcp()
-    fields.only(*_DHCP_KEYS)
+    fields.only(*netfields.DHCP)
     enabled = fields.flag("enabled")
     if enabled and not subnets:
         rule = "needs subnets: there is no address to lease"

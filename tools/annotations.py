@@ -1,0 +1,96 @@
+"""Every annotation, label and finalizer that weft reads or writes on Kubernetes objects.
+
+`reference` makes docs/reference/annotations.md of it; tests hold it to weft.names, and who writes
+what to deploy/admission-policy.yaml.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from weft import names
+
+YOU, MANAGER, AGENT, OTHERS = "you", "cluster manager", "node agent", "others"
+WEFT = (MANAGER, AGENT)
+
+
+class Key(NamedTuple):
+    key: str
+    on: str
+    by: str
+    form: str
+    says: str
+
+
+ALL = (
+    Key(
+        *(names.NETWORKS, "Pod", YOU, "comma list, or JSON list of objects"),
+        "[additional networks](pod.md#asking-for-a-network)",
+    ),
+    Key(
+        *(names.CHOSEN_DEFAULT, "Pod", YOU, "the same, with one element"),
+        "another NAD for the pod's first network",
+    ),
+    Key(
+        *(names.POLICY_FOR, "MultiNetworkPolicy", YOU, "comma list of `[namespace/]name`"),
+        "the NADs whose networks it protects",
+    ),
+    Key(
+        *(names.POLICY_MODE, "MultiNetworkPolicy", YOU, "`enforce` or `audit`"),
+        "whether it [drops or only tells](../how-to/try-a-policy.md)",
+    ),
+    Key(
+        *(names.ACL_LOGGING, "Namespace", YOU, 'JSON: `{"deny": "info", "allow": "info"}`'),
+        "what OVN [logs of connections](../how-to/log-what-policies-do.md)",
+    ),
+    Key(
+        *(names.POD_NETWORKS, "Pod", MANAGER, "JSON: an object for each attachment"),
+        "its addresses, MAC and tunnel key; a node agent puts it back where it was removed",
+    ),
+    Key(
+        *(names.POD_NETWORKS_SIGNATURE, "Pod", MANAGER, "JSON: `by`, `of`, `signature`"),
+        "the cluster manager's signature of it",
+    ),
+    Key(*(names.NETWORK_NAME, "NAD", MANAGER, "text"), "the network that it declares"),
+    Key(*(names.NETWORK_ID, "NAD", MANAGER, "number"), "the network's id"),
+    Key(
+        *(names.NETWORK_OWNER, "NAD", MANAGER, "`namespace/name`"),
+        "the NAD that [owns the network](../how-to/share-a-network.md)",
+    ),
+    Key(
+        *(names.ACCEPTED_CONFIG, "NAD", MANAGER, "JSON: a CNI configuration"),
+        "the configuration that is in force; an [edit may wait]"
+        "(../how-to/change-or-delete-a-network.md)",
+    ),
+    Key(
+        *(names.NETWORK_IN_USE, "NAD", MANAGER, "finalizer"),
+        "keeps the NAD while pods use it",
+    ),
+    Key(
+        *(names.ACCEPTED_POLICY, "MultiNetworkPolicy", MANAGER, "JSON"),
+        "the rules that are in force",
+    ),
+    Key(*(names.NODE_ID, "Node", MANAGER, "number"), "the node's id"),
+    Key(
+        *(names.NODE_SUBNETS, "Node", MANAGER, 'JSON: `{"red": ["10.64.0.0/24"]}`'),
+        "its subnet of each routed network",
+    ),
+    Key(
+        *(names.NODE_TRANSIT, "Node", MANAGER, 'JSON: `{"ipv4": "100.88.0.2/16"}`'),
+        "its address on the transit switches",
+    ),
+    Key(*(names.NODE_CHASSIS_ID, "Node", AGENT, "text"), "its OVN chassis"),
+    Key(*(names.NODE_ENCAP_IPS, "Node", AGENT, "JSON list"), "its tunnel endpoints"),
+    Key(
+        *(names.NODE_GATEWAY, "Node", AGENT, "JSON, as ovn-kubernetes writes it"),
+        "its gateway on the physical network",
+    ),
+    Key(
+        *(names.NETWORK_STATUS, "Pod", OTHERS, "JSON list"),
+        "Multus: the interface, addresses and MAC of each attachment",
+    ),
+    Key(
+        *(names.VM_NAME, "Pod", OTHERS, "label"),
+        "KubeVirt: the virtual machine of a virt-launcher pod",
+    ),
+)

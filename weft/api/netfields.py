@@ -1,0 +1,111 @@
+"""Every field of the CNI configuration in a NAD: its type, its default and its rule.
+
+The parser (netconf) checks types by it and tells unknown fields from misspelt ones; `python -m
+tools.reference` makes the table in docs/reference/nad.md of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from weft import model
+
+_DHCP = model.Dhcp()
+
+
+class Field(NamedTuple):
+    """`type` is JSON's; `default` and `rule` are Markdown for the reader of the page."""
+
+    type: type
+    default: str
+    rule: str
+
+
+USED: Mapping[str, Field] = {
+    "cniVersion": Field(str, "", "a version of the CNI specification, 0.1.0 to 1.1.0"),
+    "name": Field(str, "required", "the network; not `default` or `ovn-kubernetes`"),
+    "type": Field(str, "required", "`ovn-k8s-cni-overlay`; weft leaves every other type alone"),
+    "netAttachDefName": Field(str, "required", "`<namespace>/<name>` of the NAD itself"),
+    "topology": Field(
+        str,
+        "required",
+        "`layer2`: one segment over all nodes; `layer3`: a subnet for each node, routed. "
+        "`localnet` is refused: weft does not serve it yet",
+    ),
+    "role": Field(str, "`secondary`", "`secondary`"),
+    "mtu": Field(
+        int,
+        "`--default-mtu`",
+        "576 to 65535, from 1280 with an IPv6 subnet; at most the underlay's less 58 (78 over "
+        "IPv6)",
+    ),
+    "subnets": Field(
+        str,
+        "none",
+        "comma list, at most one of each family. Without it pods get no addresses. `layer3` needs "
+        "it, and each subnet may end in the prefix length of a node's subnet (/24 and /64 if it "
+        "does not): `10.64.0.0/16/24`",
+    ),
+    "excludeSubnets": Field(
+        str, "none", "comma list of ranges within `subnets` that pods never get; `layer2`"
+    ),
+    "reservedSubnets": Field(
+        str,
+        "none",
+        "comma list of ranges that only pods get that ask for an address in them; `layer2`",
+    ),
+    "infrastructureSubnets": Field(str, "none", "the same as `reservedSubnets`"),
+    "allowPersistentIPs": Field(bool, "false", "IPAMClaims may keep addresses; `layer2`"),
+    "vlanID": Field(int, "none", "1 to 4094; `localnet`"),
+    "physicalNetworkName": Field(
+        str, "`name`", "at most 253 characters, no `,` or `:`; `localnet`"
+    ),
+    "transport": Field(str, "`geneve`", "`geneve`"),
+    "ipam": Field(dict, "none", "must be empty: weft assigns addresses itself"),
+    "dhcp": Field(dict, "served where there are subnets", "[what DHCP says](#dhcp)"),
+    "routers": Field(
+        list,
+        "none",
+        "[guests that may be routers](../how-to/run-a-router-or-dhcp-server.md), "
+        "`<namespace>/<name>`",
+    ),
+    "allowedNamespaces": Field(
+        list, "its own", "[namespaces that may use the network](../how-to/share-a-network.md)"
+    ),
+    "namespaceSelector": Field(dict, "none", "their labels, as in a NetworkPolicy"),
+}
+
+DHCP: Mapping[str, Field] = {
+    "enabled": Field(bool, "true", "whether weft serves DHCP; needs `subnets`"),
+    "leaseSeconds": Field(int, f"{_DHCP.lease_seconds}", "60 to 4294967295"),
+    "routers": Field(list, "none", "IPv4 addresses in `subnets` that DHCP names as default router"),
+    "dns": Field(list, "none", "addresses of DNS servers, of a family that `subnets` has"),
+    "domain": Field(str, "none", "a DNS name"),
+    "servers": Field(
+        list,
+        "none",
+        "[guests that may be DHCP servers](../how-to/run-a-router-or-dhcp-server.md), "
+        "`<namespace>/<name>`",
+    ),
+}
+
+# For other programs, or without meaning on a secondary network: their types are checked.
+IGNORED: Mapping[str, type] = {
+    "joinSubnet": str,
+    "transitSubnet": str,
+    "defaultGatewayIPs": str,
+    "outboundSNAT": str,
+    "uplink": str,
+    "deviceID": str,
+    "logFile": str,
+    "logLevel": str,
+    "logfile-maxsize": int,
+    "logfile-maxbackups": int,
+    "logfile-maxage": int,
+    "evpn": dict,
+    "capabilities": dict,
+    "runtimeConfig": dict,
+    "dns": dict,
+    "args": dict,
+}
