@@ -40,7 +40,7 @@ Result = TypeVar("Result")
 CHASSIS = ("requested-chassis", "node1")
 TABLES = (
     rows.Table("Logical_Switch", ("name", "ports")),
-    rows.Table("Logical_Switch_Port", COLUMNS, echo=False),
+    rows.Table("Logical_Switch_Port", COLUMNS, report_inserts=False),
 )
 
 

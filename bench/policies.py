@@ -203,16 +203,16 @@ def port_key() -> str:
 def groups(number: int) -> Iterator[str]:
     """Why the port of this pod is isolated, and those of the policies that select it."""
     space, ingress = f"s{number % SPACES}", netpolicy.Direction.INGRESS
-    yield policy.Group(policy.Kind.DENY, "flat", space, ingress).name
+    yield policy.Group(policy.GroupKind.DENY, "flat", space, ingress).name
     for made in map(declared, range(POLICIES)):
         if made.namespace == space and made.pods.matches(pod(number, OWN).labels):
-            yield policy.Group(policy.Kind.POLICY, "flat", space, ingress, made.name).name
+            yield policy.Group(policy.GroupKind.POLICY, "flat", space, ingress, made.name).name
 
 
 def role_set(number: int) -> str:
     (peer,) = declared(number % ROLES).ingress[0].peers or ()
     assert isinstance(peer, netpolicy.PodSelector)
-    return sets.Set("flat", peer).name
+    return sets.AddressSet("flat", peer).name
 
 
 @asynccontextmanager

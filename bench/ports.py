@@ -35,7 +35,7 @@ OWN, FAR = "node1", "node2"
 BINDINGS = rows.Table(
     "Port_Binding", ("logical_port", "chassis"), rows.ByColumns(("logical_port",))
 )
-COUNTS = rows.Table("NB_Global", ("nb_cfg", "sb_cfg"), rows.ALONE)
+COUNTS = rows.Table("NB_Global", ("nb_cfg", "sb_cfg"), rows.SINGLE_ROW)
 NETWORK = model.Network(
     model.NetworkSpec("big", model.Topology.LAYER2, 1300, (ip_network("10.0.0.0/16"),)), 1
 )

@@ -54,9 +54,9 @@ def _default(value: object) -> str:
 
 def _meaning(setting: settings.Setting[Any]) -> str:
     limits = ""
-    if setting.least is not None:
-        most = f" to {setting.most}" if setting.most is not None else " or more"
-        limits = f" ({setting.least}{most})"
+    if setting.minimum is not None:
+        most = f" to {setting.maximum}" if setting.maximum is not None else " or more"
+        limits = f" ({setting.minimum}{most})"
     return setting.help + limits
 
 

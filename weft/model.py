@@ -58,7 +58,7 @@ class Access:
     selector: Selector | None = None
 
     @property
-    def is_said(self) -> bool:
+    def is_set(self) -> bool:
         return self.namespaces is not None or self.selector is not None
 
 

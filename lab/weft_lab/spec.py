@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
 from weft import errors
-from weft.api import clusternet, notation
+from weft.api import defaultnetwork, notation
 from weft.app import settings
 from weft_lab.vm import disks
 
@@ -133,7 +133,7 @@ class Lab:
             )
         object.__setattr__(self, "disks", tuple(str(disks.parse(one)) for one in self.disks))
         settings.namespaces(where, self.global_namespaces)
-        network = clusternet.parse(self.cluster_subnets, mtu=self.pod_mtu)
+        network = defaultnetwork.parse(self.cluster_subnets, mtu=self.pod_mtu)
         if network is None:
             rule = "must name a subnet; without one: --primary none"
             raise errors.InvalidInput(where, "cluster_subnets", self.cluster_subnets, rule)

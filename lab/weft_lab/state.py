@@ -98,7 +98,7 @@ class Folder:
     def store(self, lab: spec.Lab) -> None:
         record = json.dumps(spec.render(lab), indent=1) + "\n"
         try:
-            files.put(self.path / "lab.json", record.encode())
+            files.replace(self.path / "lab.json", record.encode())
         except OSError as error:
             raise unusable(error, self.path) from error
 

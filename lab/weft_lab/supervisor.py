@@ -162,7 +162,7 @@ class Supervisor:
             for node in ("", *(node.name for node in self._lab.members)):
                 path = Path(layout.seen(node, layout.KUBECONFIG))
                 if path.parent.exists():
-                    files.put(path, json.dumps(config).encode())
+                    files.replace(path, json.dumps(config).encode())
 
     async def _start(self, service: Service, teller: int | None) -> int:
         kinds = layout.NAMESPACES if service.node else ()

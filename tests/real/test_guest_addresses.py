@@ -112,7 +112,9 @@ async def test_a_guest_that_policies_shut_off_is_served_all_the_same(
         "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
     }
     await cluster.api.create(resources.MULTINETWORKPOLICIES, shut)
-    deny = [policy.Group(policy.Kind.DENY, "blue", "default", d).name for d in netpolicy.Direction]
+    deny = [
+        policy.Group(policy.GroupKind.DENY, "blue", "default", d).name for d in netpolicy.Direction
+    ]
     for group in deny:
         wait = ("ovn-nbctl", "--timeout=60", "wait-until", "Port_Group", group, "ports!=[]")
         await asyncio.to_thread(zone.run, *wait)

@@ -22,7 +22,7 @@ from tests.support.patience import PATIENCE
 from tests.support.zones import Guest, Wire, Zone
 from weft import names
 from weft.kube import cache, resources
-from weft.ovn import faults
+from weft.ovn import vulnerabilities
 
 pytestmark = pytest.mark.real
 
@@ -176,14 +176,14 @@ async def test_a_packet_shorter_than_it_says_is_answered_by_no_router(
 async def test_a_node_says_which_faults_its_ovn_has(addressed: Cluster) -> None:
     zone = addressed.zones[0]
     said = zone.run("ovn-controller", "--version").split()[1]
-    expected = faults.report(said, in_user_space=True)
-    assert expected.standing is not faults.Standing.OPEN
+    expected = vulnerabilities.report(said, in_userspace=True)
+    assert expected.exposure is not vulnerabilities.Exposure.EXPLOITABLE
     known = cache.Cache(addressed.api, resources.NODES)
 
     def told(node: Any) -> bool:
         found = (node or {}).get("status", {}).get("conditions", ())
         return any(
-            (one["type"], one["reason"]) == (names.OVN_CONDITION, expected.standing.value)
+            (one["type"], one["reason"]) == (names.OVN_CONDITION, expected.exposure.value)
             and one["message"] == expected.message
             for one in found
         )
@@ -211,7 +211,7 @@ async def test_ovns_own_dhcpv6_is_what_dies(wire: Wire) -> None:
     zone.run("ovn-nbctl", "--wait=hv", "sync")
     process = daemons(zone)["/run/ovn/ovn-controller.pid"]
     await asyncio.to_thread(frames.send, guest.space, *[overflowing(mac, 1)] * 200)
-    said = faults.report(zone.run("ovn-controller", "--version").split()[1])
+    said = vulnerabilities.report(zone.run("ovn-controller", "--version").split()[1])
     gone = await asyncio.to_thread(zone.run, sys.executable, "-I", "-c", _ENDS, process)
     assert (gone.strip() == "ended") is ("CVE-2026-5367" in said.message)
 

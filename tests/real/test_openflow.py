@@ -32,7 +32,7 @@ pytestmark = pytest.mark.real
 FALSE = "0a:58:0a:01:00:99"
 
 
-def unseen(_: flows.Seen) -> None:
+def unseen(_: flows.FlowUpdate) -> None:
     raise AssertionError("nothing was watched")
 
 
@@ -48,10 +48,10 @@ async def until(holds: Callable[[], bool]) -> None:
 
 async def test_a_switch_says_what_it_has_what_changes_and_what_it_refuses(wire: Wire) -> None:
     zone = await asyncio.to_thread(wire.zone)
-    seen: list[flows.Seen] = []
+    seen: list[flows.FlowUpdate] = []
     one, other = await Session.connect(listener(zone), seen.append), None
     try:
-        one.send([lambda xid: flows.watch(1, 250, {}, xid)])
+        one.send([lambda xid: flows.monitor(1, 250, {}, xid)])
         await one.barrier()
         mine = flows.flow(250, 1, {Field.IN_PORT: 1})
         one.send([lambda xid: flows.add(mine, xid)])
@@ -61,7 +61,7 @@ async def test_a_switch_says_what_it_has_what_changes_and_what_it_refuses(wire: 
         other.send([lambda xid: flows.remove(250, mine.cookie, xid)])
         await other.barrier()
         await until(lambda: bool(seen))
-        assert seen == [flows.Seen(flows.Event.REMOVED, 250, mine.cookie)]
+        assert seen == [flows.FlowUpdate(flows.FlowEvent.REMOVED, 250, mine.cookie)]
         # A field of TCP or UDP without the protocol.
         wrong = flows.flow(250, 1, {Field.UDP_DST: 68})
         one.send([lambda xid: flows.add(wrong, xid)])
@@ -115,7 +115,7 @@ async def test_a_node_whose_switch_is_away_or_hangs_says_so(
     zone = await asyncio.to_thread(wire.zone)
     async with keeping(zone) as kept:
         await until(lambda: not kept.trouble)
-        assert kept.figures()[Metric.GUARD_WRITTEN] == len(guard.standing())
+        assert kept.figures()[Metric.GUARD_WRITTEN] == len(guard.common_flows())
         await asyncio.to_thread(zone.stop, "ovs-vswitchd")
         await until(lambda: "guard against rogue routers" in kept.trouble)
         await asyncio.to_thread(zone.start, "ovs-vswitchd")

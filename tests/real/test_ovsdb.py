@@ -23,12 +23,12 @@ pytestmark = pytest.mark.real
 
 NB = "OVN_Northbound"
 TABLES = (
-    rows.Table("NB_Global", ("options", "nb_cfg"), rows.ALONE),
+    rows.Table("NB_Global", ("options", "nb_cfg"), rows.SINGLE_ROW),
     rows.Table("Logical_Switch", ("name", "ports", "other_config", "external_ids")),
     rows.Table(
         "Logical_Switch_Port",
         ("name", "type", "addresses", "options", "up", "tag", "dhcpv4_options", "external_ids"),
-        echo=False,
+        report_inserts=False,
     ),
     rows.Table("Port_Group", ("name", "ports", "external_ids")),
     rows.Table(

@@ -29,7 +29,7 @@ from weft_lab.runtime import inotify
 
 pytestmark = pytest.mark.real
 KIND = "multi-networkpolicies.yaml"
-DENY = ovn.Group(ovn.Kind.DENY, "blue", "default", netpolicy.Direction.INGRESS).name
+DENY = ovn.Group(ovn.GroupKind.DENY, "blue", "default", netpolicy.Direction.INGRESS).name
 _NETNS = "import sys, pathlib; from weft.host import netns; netns.make(pathlib.Path(sys.argv[1]))"
 
 

@@ -400,7 +400,7 @@ async def test_audit_lets_pass_and_logs_what_a_policy_would_drop(cluster: Cluste
     assert await scene.passes("one", "two", *EVERY[:-1]) == set(EVERY[:-1])
     assert await scene.passes("two", "one", *EVERY) == set(EVERY)
     assert await scene.passes("one", "two", EVERY[-1]) == {EVERY[-1]}
-    name = ovn.audit_name(ovn.Group(ovn.Kind.AUDIT, "flat", NAMESPACE, INGRESS))
+    name = ovn.audit_name(ovn.Group(ovn.GroupKind.AUDIT, "flat", NAMESPACE, INGRESS))
     lines = await logged(scene, name, "sctp")
     assert all(f'name="{name}", verdict=allow, severity=info' in line for line in lines)
     found = {(told["protocol"], told["port"]) for told in map(LINE.search, lines) if told}

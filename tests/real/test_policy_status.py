@@ -172,7 +172,7 @@ async def test_every_mistake_is_told_in_status_and_event(user: User) -> None:
 
 def told(part: Object) -> str:
     found = Skipped(**{"value": "", **part})
-    return policystatus.told(found)
+    return policystatus.skipped_text(found)
 
 
 async def test_what_the_api_server_itself_refuses(user: User) -> None:

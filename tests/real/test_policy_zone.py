@@ -174,8 +174,8 @@ async def test_what_somebody_does_to_the_rows_is_undone(cluster: Cluster) -> Non
     scene = await build(cluster)
     await scene.put("x", allow("x", "one", "two"))
     a = scene.a
-    deny = ovn.Group(ovn.Kind.DENY, "flat", "default", INGRESS).name
-    peers = sets.Set("flat", netpolicy.PodSelector("default", pods=app("two"))).name
+    deny = ovn.Group(ovn.GroupKind.DENY, "flat", "default", INGRESS).name
+    peers = sets.AddressSet("flat", netpolicy.PodSelector("default", pods=app("two"))).name
     before, places = contents(a), scene.groups(a, "one")
     stranger = a.nb.uuid(PORT, ports.port_key(scene.ports["three"]))
     for command in (
@@ -216,7 +216,7 @@ async def test_one_more_guarded_pod_is_incremental_for_northd(cluster: Cluster) 
 async def test_a_port_whose_group_is_refused_is_refused_with_it(cluster: Cluster) -> None:
     """It stays closed rather than open, and nothing else is harmed."""
     scene = await build(cluster)
-    a, real = scene.a, ovn.group
+    a, real = scene.a, ovn.isolation_rows
     late, free = "default.flat_default_late", "default.flat_default_free"
 
     def refused(

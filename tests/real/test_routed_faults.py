@@ -168,7 +168,7 @@ async def test_what_went_while_nobody_looked_is_removed(cluster: Cluster) -> Non
         (tables.owner(row), tables.external_id(row, "weft/network"))
         for table in tables.NB
         for row in a.nb.rows(table.name).values()
-        if table.name != tables.RELIED.table
+        if table.name != tables.REQUIRED_NB_GLOBAL.table
     }
     assert owners == {("Network//default", "default")}
     a.state.set_definition("default", None)
@@ -176,4 +176,4 @@ async def test_what_went_while_nobody_looked_is_removed(cluster: Cluster) -> Non
     await again.settled()
     task.cancel()
     left = [row for table in tables.NB for row in a.nb.rows(table.name).values()]
-    assert left == list(a.nb.rows(tables.RELIED.table).values())
+    assert left == list(a.nb.rows(tables.REQUIRED_NB_GLOBAL.table).values())

@@ -72,7 +72,7 @@ async def test_a_log_that_is_cut_short_goes_on_from_its_start(tmp_path: Path) ->
 
 async def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(errors.Unavailable, match="none: cannot be watched: No such file"):
-        await anext(tail.Tail(tmp_path / "none" / "log", tail.NOWHERE).lines())
+        await anext(tail.Tail(tmp_path / "none" / "log", tail.NO_POSITION).lines())
 
 
 async def test_what_was_written_while_nobody_read_is_told_later(tmp_path: Path) -> None:
@@ -86,12 +86,12 @@ async def test_what_was_written_while_nobody_read_is_told_later(tmp_path: Path) 
     with path.open("a") as file:
         file.write("one\ntwo\nha")
     assert await first == "one"
-    kept.write(reader.place)
+    kept.write(reader.position)
     await found.aclose()
-    assert kept.read() == reader.place
+    assert kept.read() == reader.position
     with path.open("a") as file:
         file.write("lf\nlast\n")
-    found = tail.Tail(path, kept.read() or tail.NOWHERE).lines()
+    found = tail.Tail(path, kept.read() or tail.NO_POSITION).lines()
     assert [await anext(found) for _ in range(3)] == ["two", "half", "last"]
     await found.aclose()
 
@@ -115,7 +115,7 @@ async def test_of_very_much_that_was_missed_the_last_is_told(
     monkeypatch.setattr(tail, "MOST_MISSED", 10)
     path = tmp_path / "log"
     path.write_text("first\nlast one\n")
-    found = tail.Tail(path, tail.NOWHERE).lines()
+    found = tail.Tail(path, tail.NO_POSITION).lines()
     assert [await anext(found), await anext(found)] == ["", "last one"]
     await found.aclose()
 

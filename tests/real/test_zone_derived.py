@@ -243,7 +243,7 @@ async def test_changes_of_what_it_derives_from_explain_what_it_writes(
     doubt(monkeypatch, after=math.inf)
     follows_for_ever(monkeypatch)
     scene = await build(cluster)
-    heard: list[contents.Seen] = []
+    heard: list[contents.ObservedChange] = []
     scene.a.sb.observe(heard.extend)
     async with watched(scene.a) as made:
         await confirmed(scene.a, made)
@@ -277,5 +277,5 @@ async def test_what_another_does_beside_a_pod_that_comes_is_undone_when_all_is_q
         assert await said(scene.a) == before
 
 
-def restored(seen: list[contents.Seen]) -> bool:
+def restored(seen: list[contents.ObservedChange]) -> bool:
     return any(each.table == "Logical_Flow" and each.kind == "insert" for each in seen)

@@ -161,7 +161,7 @@ def contents(kept: Kept) -> set[str]:
     found = set()
     for table in tables.NB:
         for row in filter(tables.owner, kept.nb.rows(table.name).values()):
-            plain = {c: v for c, v in row.items() if c not in (*tables.CHILDREN, *_REFERENCES)}
+            plain = {c: v for c, v in row.items() if c not in (*tables.CHILD_COLUMNS, *_REFERENCES)}
             found.add(f"{table.name} {sorted(plain.items(), key=str)}")
     return found
 

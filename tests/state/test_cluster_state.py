@@ -23,7 +23,7 @@ from tests.support import cluster_world as objects_of
 from tests.support import policies as policies_of
 from tests.support.memory_api import merge
 from weft import names
-from weft.api import decision, pod
+from weft.api import pod, podsignature
 from weft.control.cluster import nads, objects, outcome, state
 from weft.control.cluster.keys import Held
 from weft.control.cluster.outcome import Patch, Ref
@@ -39,7 +39,7 @@ from weft.kube.resources import (
 )
 
 Object = dict[str, Any]
-SIGNER = decision.Signer(Ed25519PrivateKey.from_private_bytes(bytes(32)))
+SIGNER = podsignature.Signer(Ed25519PrivateKey.from_private_bytes(bytes(32)))
 RULES = nads.Rules()
 NOW = "2026-02-01T00:00:00Z"
 READERS: dict[Resource, Callable[[Object], Any]] = {
@@ -61,7 +61,7 @@ class World:
     """`lives`: writes until the manager is killed, and whether the last one arrives."""
 
     objects: dict[Ref, Object] = field(default_factory=dict)
-    keys: decision.Trusted = field(default_factory=decision.Trusted)
+    keys: podsignature.TrustedKeys = field(default_factory=podsignature.TrustedKeys)
     version: int = 0
     writes: list[tuple[str, str]] = field(default_factory=list)
     lives: tuple[int, bool] | None = None
@@ -78,7 +78,7 @@ class World:
         about = patch.about
         key = f"{about.namespace}/{about.name}" if about.namespace else about.name
         if patch.data is not None:  # of the Secret and the ConfigMap no more is asked than this
-            self.keys = decision.Trusted.parse({SIGNER.id: SIGNER.public})
+            self.keys = podsignature.TrustedKeys.parse({SIGNER.id: SIGNER.public})
             return None
         obj = copy.deepcopy(self.objects[Ref(about.resource, key)])
         body, meta = patch.body(), obj["metadata"]

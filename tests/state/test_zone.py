@@ -24,7 +24,7 @@ class Database:
     """The rows of both databases, by table and key."""
 
     def __init__(self) -> None:
-        self.rows: dict[rows.Ident, rows.Row] = {}
+        self.rows: dict[rows.RowKey, rows.Row] = {}
 
     def apply(self, changes: state.Changes) -> None:
         for ident in (*changes.nb_gone, *changes.sb_gone):
@@ -198,7 +198,7 @@ def play(steps: Iterable[Step]) -> state.Zone:
     return made
 
 
-def wanted(made: state.Zone) -> dict[rows.Ident, rows.Row]:
+def wanted(made: state.Zone) -> dict[rows.RowKey, rows.Row]:
     nb, sb = made.desired()
     return {(row.table, row.key): row for row in (*nb, *sb)}
 

@@ -90,7 +90,7 @@ def line(
     direction: netpolicy.Direction = INGRESS,
 ) -> str:
     """As ovn-controller says it of the one audit group that there is."""
-    group = ovn.Group(ovn.Kind.AUDIT, network, "default", direction)
+    group = ovn.Group(ovn.GroupKind.AUDIT, network, "default", direction)
     stage = "to-lport" if direction is INGRESS else "from-lport"
     protocol, _, rest = flow.partition(",")
     return (

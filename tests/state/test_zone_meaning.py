@@ -193,9 +193,9 @@ class Cluster:
     def _remember(self) -> None:
         """What definitions stand for is noted on the policies that name them."""
         for policy in list(self.policies.values()):
-            known = {**dict(policy.remembered), **self.networks}
-            kept = tuple((each, known[each]) for each in policy.definitions if each in known)
-            self._set_policy(policy.key, replace(policy, remembered=kept))
+            known = {**dict(policy.last_networks), **self.networks}
+            kept = tuple((each, known[each]) for each in policy.nads if each in known)
+            self._set_policy(policy.key, replace(policy, last_networks=kept))
 
     def _restart(self) -> None:
         """What happens while a zone is away is in the objects alone."""

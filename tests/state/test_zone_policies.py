@@ -133,7 +133,7 @@ POLICIES = st.builds(
     namespace=st.just("one"),
     name=st.just("x"),
     uid=st.just("u"),
-    definitions=st.lists(st.sampled_from([*NADS, "one/none"]), min_size=1, max_size=2).map(tuple),
+    nads=st.lists(st.sampled_from([*NADS, "one/none"]), min_size=1, max_size=2).map(tuple),
     pods=SELECTORS,
     directions=st.sets(st.sampled_from(netpolicy.Direction), min_size=1).map(frozenset),
     ingress=RULES,
@@ -320,7 +320,7 @@ class Looked:
             for each in self.every("policy").values()
             if each.namespace == pod.ref.namespace
             and each.pods.matches(pod.labels)
-            and network in {self.network(nad) for nad in each.definitions}
+            and network in {self.network(nad) for nad in each.nads}
         ]
 
     def isolated(self, pod: state.Pod, network: str) -> set[netpolicy.Direction]:
@@ -339,7 +339,7 @@ def check(looked: Looked, database: Database) -> None:
         for name in re.findall(r"\$(\w+)", acl["match"]):
             assert name in database.of(sets.SET), "an ACL names a set that is not there"
     for each in looked.every("policy").values():
-        for network in {looked.network(nad) for nad in each.definitions} - {""}:
+        for network in {looked.network(nad) for nad in each.nads} - {""}:
             check_sets(looked, database, each, network)
 
 
@@ -347,13 +347,15 @@ def check_port(looked: Looked, database: Database, pod: state.Pod, name: str, ne
     isolated = looked.isolated(pod, network)
     selecting = looked.selecting(pod, network)
     for direction in netpolicy.Direction:
-        deny = ovn.Group(ovn.Kind.DENY, network, pod.ref.namespace, direction)
-        audit = replace(deny, kind=ovn.Kind.AUDIT)
+        deny = ovn.Group(ovn.GroupKind.DENY, network, pod.ref.namespace, direction)
+        audit = replace(deny, kind=ovn.GroupKind.AUDIT)
         watched = any(direction in each.directions for each in selecting)
         assert (name in (database.group(deny) or ())) == (direction in isolated)
         assert (name in (database.group(audit) or ())) == (watched and direction not in isolated)
         for key, each in looked.every("policy").items():
-            group = ovn.Group(ovn.Kind.POLICY, network, key.split("/")[0], direction, each.name)
+            group = ovn.Group(
+                ovn.GroupKind.POLICY, network, key.split("/")[0], direction, each.name
+            )
             counts = each in selecting and direction in each.directions and each.rules(direction)
             if each.mode is netpolicy.Mode.AUDIT:
                 counts = counts and direction not in isolated
@@ -380,7 +382,7 @@ def check_sets(looked: Looked, database: Database, each: netpolicy.Policy, netwo
         for rule in each.rules(direction):
             for peer in rule.peers or ():
                 if isinstance(peer, netpolicy.PodSelector) and rule.ports is None:
-                    made = sets.Set(network, peer)
+                    made = sets.AddressSet(network, peer)
                     found = set()
                     for suffix in ("", "_v4", "_v6"):
                         row = database.rows.get((sets.SET, made.name + suffix))

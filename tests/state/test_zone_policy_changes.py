@@ -166,7 +166,7 @@ def test_a_group_that_gets_its_row_late_has_its_ports(zone: state.Zone):
     zone.changes()
     zone.policies.set_policy("default/x", meant)
     named = ovn.Group(
-        ovn.Kind.NAMED, "blue", "default", INGRESS, "x", netpolicy.Protocol.TCP, "web", 80
+        ovn.GroupKind.NAMED, "blue", "default", INGRESS, "x", netpolicy.Protocol.TCP, "web", 80
     )
     parts = [row for row in zone.changes().nb if row.is_part and row.key == named.name]
     key = "default.blue_default_near"
@@ -178,10 +178,10 @@ def test_a_group_that_gets_its_row_late_has_its_ports(zone: state.Zone):
 def test_a_network_stays_guarded_when_the_definition_that_a_policy_names_goes(zone: state.Zone):
     """Its pods came by another one. What the policy remembers costs nothing while it stands."""
     zone.set_definition("default/azure", DEFINITION)
-    named = replace(policy("x", app="near"), definitions=("default/azure",))
+    named = replace(policy("x", app="near"), nads=("default/azure",))
     zone.policies.set_policy("default/x", named)
     zone.changes()
-    noted = replace(named, remembered=(("default/azure", "blue"),))
+    noted = replace(named, last_networks=(("default/azure", "blue"),))
     zone.policies.set_policy("default/x", noted)
     assert len(zone) == 0
     guarded = zone.desired()
@@ -217,7 +217,7 @@ def test_a_label_moves_a_port_between_groups_with_its_row(zone: state.Zone):
     wishes = [row.columns["ports"] for row in unit[1:]]
     assert [(len(w.present), len(w.absent)) for w in wishes] == [(1, 0), (1, 0)]  # type: ignore[union-attr]
     # The group that it left was there for it alone.
-    gone = ovn.Group(ovn.Kind.POLICY, "blue", "default", INGRESS, "x")
+    gone = ovn.Group(ovn.GroupKind.POLICY, "blue", "default", INGRESS, "x")
     assert (ovn.GROUP, gone.name) in made.nb_gone
     zone.set_pod("default/other", pod("other", 22, app="x"))
     zone.set_pod("default/third", pod("third", 23, app="y"))
@@ -246,7 +246,7 @@ def test_what_must_not_be_torn_apart_is_one_unit(zone: state.Zone):
                 else:
                     assert row.table == acl.ACL
                     assert row.parent == rows.Ref(ovn.GROUP, first.key)
-        deny = ovn.Group(ovn.Kind.DENY, "blue", "default", INGRESS)
+        deny = ovn.Group(ovn.GroupKind.DENY, "blue", "default", INGRESS)
         (denied,) = [unit for unit in units if unit[0].key == deny.name]
         assert len(denied) == 3
         kinds = [unit[0].table for unit in units]

@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.support.memory_api import MemoryApi
 from weft import model, names
-from weft.api import decision, podnetworks
+from weft.api import podnetworks, podsignature
 from weft.app import settings
 from weft.app.cluster import Manager
 from weft.kube.resources import CONFIGMAPS, EVENTS, NODES, PODS, SECRETS
@@ -77,10 +77,10 @@ def allocations(api: MemoryApi, key: str) -> dict[str, Any]:
     return json.loads(text) if text else {}
 
 
-def signer(api: MemoryApi) -> decision.Signer:
+def signer(api: MemoryApi) -> podsignature.Signer:
     """The cluster manager's key, as its Secret holds it."""
     (secret,) = api.all(SECRETS).values()
-    return decision.Signer.load(base64.b64decode(secret["data"]["key"]).decode())
+    return podsignature.Signer.load(base64.b64decode(secret["data"]["key"]).decode())
 
 
 def signed(api: MemoryApi, key: str, entries: dict[str, Any]) -> Object:

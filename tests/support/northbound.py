@@ -13,7 +13,7 @@ from weft import rows
 from weft.ovn import policy as ovn
 from weft.ovn import ports
 
-Ident = rows.Ident
+Ident = rows.RowKey
 
 
 class Database:

@@ -60,8 +60,10 @@ SCHEMA: dict[str, Any] = {
 QUIET = {"Port"}
 TABLES = (
     rows.Table("Switch", ("name", "ports", "config")),
-    rows.Table("Port", ("name", "addresses", "options", "tag", "enabled", "dhcp"), echo=False),
+    rows.Table(
+        "Port", ("name", "addresses", "options", "tag", "enabled", "dhcp"), report_inserts=False
+    ),
     rows.Table("Group", ("name", "ports", "weight")),
     rows.Table("Dhcp", ("ids", "cidr"), rows.ByEntry("ids", "id")),
-    rows.Table("Global", ("options",), rows.ALONE),
+    rows.Table("Global", ("options",), rows.SINGLE_ROW),
 )

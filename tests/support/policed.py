@@ -19,7 +19,7 @@ from weft.ovn import acl, policy, ports, sets
 from weft.policy import netpolicy
 
 NAMESPACE = "default"
-Idents = set[rows.Ident]
+Idents = set[rows.RowKey]
 
 
 @dataclass
@@ -72,7 +72,7 @@ class Policed:
         self.addresses[name] = list(addresses)
 
     async def enforce(
-        self, *policies: netpolicy.Policy, logging: netpolicy.Logging = policy.SILENT
+        self, *policies: netpolicy.Policy, logging: netpolicy.Logging = policy.NO_LOGGING
     ) -> None:
         """These policies and no others hold in every zone when this returns."""
         for kept in {pod.kept.zone.name: pod.kept for pod in self.pods.values()}.values():
@@ -95,42 +95,45 @@ class Policed:
             bearing = [p for p in policies if direction in p.directions]
             here = {n: p for n, p in self.pods.items() if p.kept is kept}
             held = {
-                p.name: {n for n, pod in here.items() if pod.chosen(p.subjects, {})}
+                p.name: {n for n, pod in here.items() if pod.chosen(p.selected_pods, {})}
                 for p in bearing
             }
             denied = {n for p in bearing if p.mode is netpolicy.Mode.ENFORCE for n in held[p.name]}
             audited = {n for p in bearing for n in held[p.name]} - denied
-            for kind, members in ((policy.Kind.DENY, denied), (policy.Kind.AUDIT, audited)):
+            for kind, members in (
+                (policy.GroupKind.DENY, denied),
+                (policy.GroupKind.AUDIT, audited),
+            ):
                 group = policy.Group(kind, self.network.name, NAMESPACE, direction)
                 if members:
-                    made += policy.group(group, self.network, logging)
-                    made += [policy.member(group, here[n].key, True) for n in members]
+                    made += policy.isolation_rows(group, self.network, logging)
+                    made += [policy.membership(group, here[n].key, True) for n in members]
                     left = here.keys() - members
-                    made += [policy.member(group, here[n].key, False) for n in left]
+                    made += [policy.membership(group, here[n].key, False) for n in left]
             for each in bearing:
                 within = held[each.name] & (
                     denied if each.mode is netpolicy.Mode.ENFORCE else audited
                 )
                 numbers = self.numbers(each, direction)
-                made += policy.policy(each, self.network, direction, logging, numbers)
+                made += policy.policy_rows(each, self.network, direction, logging, numbers)
                 for name in here:
                     groups = policy.groups_of(each, self.network.name, direction, here[name].named)
                     shown = {row.key for row in made if row.table == policy.GROUP}
                     made += [
-                        policy.member(group, here[name].key, name in within)
+                        policy.membership(group, here[name].key, name in within)
                         for group in groups
                         if group.name in shown
                     ]
         return made
 
-    def numbers(self, each: netpolicy.Policy, direction: netpolicy.Direction) -> policy.Numbers:
-        found: dict[policy.Asked, frozenset[int]] = {}
-        for asked in policy.asked(each, self.network.name, direction):
-            if isinstance(asked, sets.Set):
+    def numbers(self, each: netpolicy.Policy, direction: netpolicy.Direction) -> policy.PortNumbers:
+        found: dict[policy.PortName, frozenset[int]] = {}
+        for asked in policy.port_names(each, self.network.name, direction):
+            if isinstance(asked, sets.AddressSet):
                 assert asked.protocol is not None
-                members, service = asked.members, (asked.protocol, asked.port)
+                members, service = asked.selector, (asked.protocol, asked.port)
             else:
-                members, service = each.subjects, asked
+                members, service = each.selected_pods, asked
             found[asked] = frozenset(
                 pod.named[service]
                 for pod in self.pods.values()
@@ -142,14 +145,14 @@ class Policed:
         made: list[rows.Row] = []
         for each in policies:
             numbers = {k: v for d in each.directions for k, v in self.numbers(each, d).items()}
-            for chosen in policy.sets(each, self.network, numbers):
+            for chosen in policy.address_sets(each, self.network, numbers):
                 made += sets.rows_of(chosen, self.network)
                 for pod in self.pods.values():
-                    inside = pod.chosen(chosen.members, self.namespace_labels)
+                    inside = pod.chosen(chosen.selector, self.namespace_labels)
                     if chosen.protocol is not None:
                         named = pod.named.get((chosen.protocol, chosen.port))
                         inside = inside and named == chosen.number
-                    made += sets.entry(chosen, self.network, pod.port.allocation, inside)
+                    made += sets.membership(chosen, self.network, pod.port.allocation, inside)
         return made
 
     # Packets

@@ -114,7 +114,7 @@ def policy(rng: Random, world: policyworld.World) -> netpolicy.Policy:
         namespace=namespace,
         name=f"p{rng.randrange(MOST)}",
         uid="",
-        definitions=tuple(known + missing),
+        nads=tuple(known + missing),
         pods=selector(rng, LABELS),
         directions=directions,
         ingress=rules[Direction.INGRESS],
@@ -244,7 +244,7 @@ def write(policy: netpolicy.Policy, rng: Random) -> Object:
 
 def _write_definitions(policy: netpolicy.Policy, rng: Random) -> str:
     listed = []
-    for definition in policy.definitions:
+    for definition in policy.nads:
         namespace, name = definition.split("/")
         short = namespace == policy.namespace and rng.random() < 0.5
         listed.append(name if short else definition)

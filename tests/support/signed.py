@@ -8,12 +8,12 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from weft import model, names
-from weft.api import decision, podnetworks
+from weft.api import podnetworks, podsignature
 
 
 class Notary:
     def __init__(self) -> None:
-        self.signer = decision.Signer(Ed25519PrivateKey.generate())
+        self.signer = podsignature.Signer(Ed25519PrivateKey.generate())
         self.public = {self.signer.id: self.signer.public}
 
     def sign(self, pod: dict[str, Any]) -> dict[str, Any]:

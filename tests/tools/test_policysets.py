@@ -57,7 +57,7 @@ def test_every_word_of_the_grammar_comes_up() -> None:
     seen = set()
     for step in itertools.islice(policysets.steps(2, WORLD), 300):
         for policy in step.policies:
-            seen |= {policy.mode, policy.directions, len(policy.definitions) > 1}
+            seen |= {policy.mode, policy.directions, len(policy.nads) > 1}
             for direction in Direction:
                 for rule in policy.rules(direction):
                     for peer in rule.peers or (None,):

@@ -26,7 +26,7 @@ def is_request(key: str) -> bool:
     return bool(_OF_POD.fullmatch(key) or _KUBE_OVN.fullmatch(key))
 
 
-def unfollowed(
+def ignored_requests(
     subject: str, annotations: Mapping[str, object], nads: Iterable[str], *, primary: bool
 ) -> list[errors.InvalidInput]:
     """The requests for weft's networks: those of `nads`, and the default network if it is weft's.

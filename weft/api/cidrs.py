@@ -39,7 +39,7 @@ def _subnet(fields: Fields, name: str, text: str) -> model.Subnet | None:
         return None
 
 
-def flat(fields: Fields, reserved: Reserved) -> tuple[model.Subnet, ...]:
+def layer2_subnets(fields: Fields, reserved: Reserved) -> tuple[model.Subnet, ...]:
     """`subnets` of a layer2 or localnet network: at most one of each family."""
     found: list[model.Subnet] = []
     for text in _listed(fields, "subnets"):
@@ -64,7 +64,9 @@ def flat(fields: Fields, reserved: Reserved) -> tuple[model.Subnet, ...]:
     return tuple(found)
 
 
-def routed(fields: Fields, reserved: Reserved) -> tuple[tuple[model.Subnet, ...], tuple[int, ...]]:
+def layer3_subnets(
+    fields: Fields, reserved: Reserved
+) -> tuple[tuple[model.Subnet, ...], tuple[int, ...]]:
     """`subnets` of a layer3 network, and the prefix length of a node subnet for each."""
     found: list[model.Subnet] = []
     lengths: list[int] = []
@@ -122,7 +124,9 @@ def _refuse_overlaps(fields: Fields, found: list[model.Subnet], reserved: Reserv
                 fields.refuse("subnets", str(subnet), rule, hint="choose another range")
 
 
-def parts(fields: Fields, name: str, subnets: tuple[model.Subnet, ...]) -> tuple[model.Subnet, ...]:
+def subranges(
+    fields: Fields, name: str, subnets: tuple[model.Subnet, ...]
+) -> tuple[model.Subnet, ...]:
     """A comma list of ranges; each must lie within one of `subnets`."""
     found: list[model.Subnet] = []
     for text in _listed(fields, name):

@@ -146,7 +146,7 @@ def differences(one: model.NetworkSpec, other: model.NetworkSpec) -> tuple[str, 
     return tuple(dict.fromkeys(found))
 
 
-def declared(spec: model.NetworkSpec, key: str) -> str:
+def value_of(spec: model.NetworkSpec, key: str) -> str:
     """The value that a NAD has for a key from `difference`, as text for a message."""
     attributes = {other: attribute for attribute, other in reversed(_KEYS.items())}
     attributes |= {other: attribute for attribute, other in _DHCP_KEYS.items()}
@@ -210,4 +210,4 @@ def ignored_keys(nad: object) -> list[str]:
         config = _config(nad, [])
     except errors.InvalidInput:
         return []
-    return [] if config is None else netconf.slips(config)
+    return [] if config is None else netconf.misspelt_keys(config)

@@ -48,11 +48,11 @@ def read(
     _check_unsupported(fields, topology)
     prefixes: tuple[int, ...] = ()
     if topology is model.Topology.LAYER3:
-        subnets, prefixes = cidrs.routed(fields, reserved)
+        subnets, prefixes = cidrs.layer3_subnets(fields, reserved)
     else:
         # The physical network of a localnet may be the cluster's own: no overlap check.
         elsewhere = () if topology is model.Topology.LOCALNET else reserved
-        subnets = cidrs.flat(fields, elsewhere)
+        subnets = cidrs.layer2_subnets(fields, elsewhere)
     spec = model.NetworkSpec(
         name=name,
         topology=topology,
@@ -73,7 +73,7 @@ def read(
     return spec
 
 
-def slips(fields: Fields) -> list[str]:
+def misspelt_keys(fields: Fields) -> list[str]:
     """Sentences about unknown keys that look like misspelt ones."""
     known = {key.lower(): key for key in (*netfields.USED, *netfields.IGNORED)}
     found = []
@@ -191,7 +191,7 @@ def _part(
             rule = f"is used only on topology {' and '.join(allowed)}"
             fields.refuse(name, fields.text(name), rule, hint="remove it")
         return ()
-    return cidrs.parts(fields, name, subnets)
+    return cidrs.subranges(fields, name, subnets)
 
 
 def _refuse_full_exclusion(fields: Fields, spec: model.NetworkSpec) -> None:

@@ -17,7 +17,7 @@ import orjson
 
 from weft import errors, model, names
 from weft.api import addressrequests, objects, podports, selection
-from weft.api.decision import Proof
+from weft.api.podsignature import SignedAnnotations
 from weft.policy import access
 from weft.policy.netpolicy import Protocol
 
@@ -64,12 +64,12 @@ class Pod:
     is_deleting: bool = False
     is_completed: bool = False
     is_running: bool = False
-    is_wired: bool = False
+    has_interfaces: bool = False
     host_network: bool = False
     primary: bool = False
-    counts: bool = False
+    uses_networks: bool = False
     request: Request = NO_REQUEST
-    proof: Proof = ("", "")
+    proof: SignedAnnotations = ("", "")
     allocated: tuple[str, ...] = ()
     machine: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -106,23 +106,25 @@ class Pod:
             raise self.request.error
         return self.request.attachments
 
-    def owned(self, attachment: model.Attachment) -> model.Attachment:
+    def with_identity(self, attachment: model.Attachment) -> model.Attachment:
         """The attachment with the identity of its owner."""
         return replace(attachment, identity=f"{attachment.key}/{self.identity}")
 
-    def is_due(self, *, holds: bool = False) -> bool:
+    def needs_allocations(self, *, holds: bool = False) -> bool:
         """Whether the pod needs allocations: it requests some, has a node, and has not ended.
 
         `holds`: it has some already, whether it still requests them or not.
         """
         is_over = self.is_completed or self.is_deleting
-        return (holds or self.counts) and bool(self.node) and not (self.host_network or is_over)
+        return (
+            (holds or self.uses_networks) and bool(self.node) and not (self.host_network or is_over)
+        )
 
-    def asks_like(self, other: Pod) -> bool:
+    def has_same_request(self, other: Pod) -> bool:
         """Whether two states of a pod have the same request; labels do not count."""
         return _asked(self) == _asked(other)
 
-    def is_policed_like(self, other: Pod) -> bool:
+    def is_same_to_policies(self, other: Pod) -> bool:
         """Whether two states of a pod are equal to policies."""
         return _policed(self) == _policed(other)
 
@@ -132,16 +134,16 @@ class Pod:
         """The NADs that the pod names; empty if its request is invalid."""
         return {each.nad for each in self.request.attachments if each.nad}
 
-    def is_guest(self) -> bool:
+    def uses_foreign_nads(self) -> bool:
         """Whether the pod names NADs in other namespaces, whose owners may admit it."""
-        return any(access.home(nad) != self.ref.namespace for nad in self.nads())
+        return any(access.namespace_of(nad) != self.ref.namespace for nad in self.nads())
 
     def claims(self) -> set[str]:
         """The IPAMClaims that the pod may refer to, in its NADs' namespaces and in its own."""
         named = [each for each in self.request.attachments if each.ipam_claim]
         if not named:
             return set()
-        homes = {(access.home(each.nad), each.ipam_claim) for each in named}
+        homes = {(access.namespace_of(each.nad), each.ipam_claim) for each in named}
         homes |= {(self.ref.namespace, each.ipam_claim) for each in named}
         return {f"{namespace}/{name}" for namespace, name in homes}
 
@@ -149,7 +151,7 @@ class Pod:
 def _asked(pod: Pod) -> tuple[object, ...]:
     return (
         *(pod.ref, pod.node, pod.is_deleting, pod.is_completed, pod.host_network),
-        *(pod.primary, pod.counts, pod.request, pod.proof, pod.machine, pod.other_requests),
+        *(pod.primary, pod.uses_networks, pod.request, pod.proof, pod.machine, pod.other_requests),
     )
 
 
@@ -157,7 +159,7 @@ def _policed(pod: Pod) -> tuple[object, ...]:
     return pod.labels, pod.ports, pod.node, pod.is_completed, pod.proof[0]
 
 
-def left_over(
+def unrequested(
     asked: Iterable[model.Attachment], allocated: Iterable[str]
 ) -> Iterable[model.Attachment]:
     """Attachments that have an allocation but are no longer requested; a pod keeps them."""
@@ -187,10 +189,10 @@ def read(pod: Mapping[str, Any], *, primary: bool = False) -> Pod:
         is_deleting=bool(meta.get("deletionTimestamp")),
         is_completed=phase in ("Succeeded", "Failed"),
         is_running=phase == "Running",
-        is_wired=phase == "Running" or is_told,
+        has_interfaces=phase == "Running" or is_told,
         host_network=is_host,
         primary=serves,
-        counts=counts,
+        uses_networks=counts,
         request=_request(pod, annotations, primary=serves) if counts else NO_REQUEST,
         proof=_proof(annotations) if counts else ("", ""),
         allocated=_allocated(annotations) if counts else (),
@@ -239,7 +241,7 @@ def _parsed(namespace: str, networks: object, chosen: object, primary: bool) -> 
     return Request(selection.parse({"metadata": meta}, primary=primary))
 
 
-def _proof(annotations: Mapping[str, Any]) -> Proof:
+def _proof(annotations: Mapping[str, Any]) -> SignedAnnotations:
     text, signature = (
         annotations.get(name) for name in (names.POD_NETWORKS, names.POD_NETWORKS_SIGNATURE)
     )
@@ -298,7 +300,7 @@ def _labels(meta: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def _ports(pod: object) -> tuple[tuple[Protocol, str], ...]:
-    named = podports.named(pod)
+    named = podports.named_ports(pod)
     return tuple((protocol, _interned(name)) for protocol, name in named) if named else ()
 
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from weft.policy.netpolicy import Protocol
 
 
-def named(pod: object) -> dict[tuple[Protocol, str], int]:
+def named_ports(pod: object) -> dict[tuple[Protocol, str], int]:
     """The number of each named port; if two containers use one name, the first counts."""
     found: dict[tuple[Protocol, str], int] = {}
-    for port in listed(pod):
+    for port in all_ports(pod):
         name, number = port.get("name"), port.get("containerPort")
         protocol = port.get("protocol", Protocol.TCP)
         if not (isinstance(name, str) and name and isinstance(number, int)):
@@ -23,7 +23,7 @@ def named(pod: object) -> dict[tuple[Protocol, str], int]:
     return found
 
 
-def listed(pod: object) -> Iterator[Mapping[str, object]]:
+def all_ports(pod: object) -> Iterator[Mapping[str, object]]:
     """The ports of containers and sidecars, which run for the pod's whole life, in order."""
     spec = pod.get("spec") if isinstance(pod, Mapping) else None
     if not isinstance(spec, Mapping):

@@ -2,10 +2,10 @@
 
     parse      the policy; raises the first problem that makes it invalid as a whole
     problems   all problems that make it invalid as a whole
-    read       all of it, as a Declaration
-    standing   the policy in force: the present version, else the one accepted last
-    note       the text of its annotation ACCEPTED_POLICY, and `accepted` reads it; `noted_with`
-               adds which networks its NADs declare
+    read       all of it, as a ParsedPolicy
+    in_force   the policy in force: the present version, else the one accepted last
+    annotation_to_keep         the text of its annotation ACCEPTED_POLICY; `accepted` reads it
+    annotation_with_networks   adds the networks that its NADs declare
     logging    a namespace's ACL logging for its policies
 
 A policy is invalid as a whole if it is unclear whom it isolates: its networks, its pods or its
@@ -52,62 +52,63 @@ def problems(policy: object) -> list[errors.InvalidInput]:
 
 
 @dataclass(frozen=True, slots=True)
-class Declaration:
+class ParsedPolicy:
     """One policy as read.
 
-    `said` is None if `problems` make it invalid as a whole; `accepted` is then the version from the
-    note. `note` is the text to keep for `said`, `noted` the text in the annotation now, and
-    `networks` maps NADs to networks as `noted` has them. Declarations are equal if they mean the
-    same to a zone, whatever status and notes the cluster manager has written since.
+    `current` is the present version, None if `problems` make it invalid as a whole; `accepted` is
+    then the version in the annotation ACCEPTED_POLICY. `annotation` is the present text of that
+    annotation, `annotation_to_keep` the text for `current`. `networks` maps NADs to networks as
+    `annotation` has them. Two are equal if they mean the same to a zone: the annotations that the
+    cluster manager writes do not count.
     """
 
     uid: str
-    said: Policy | None
+    current: Policy | None
     problems: tuple[str, ...] = field(default=(), compare=False)
     accepted: Policy | None = None
-    note: str = field(default="", compare=False)
-    noted: str = field(default="", compare=False)
+    annotation_to_keep: str = field(default="", compare=False)
+    annotation: str = field(default="", compare=False)
     networks: tuple[tuple[str, str], ...] = ()
     version: str = field(default="", compare=False)  # resourceVersion
 
-    def standing(self, before: Policy | None = None) -> Policy | None:
+    def in_force(self, before: Policy | None = None) -> Policy | None:
         """The policy in force: the present version; if that is invalid as a whole, the one
         `before`, or the noted one; None if no version was ever valid."""
         if before is not None and before.uid != self.uid:
             before = None
-        said = self.said or before or self.accepted
+        said = self.current or before or self.accepted
         if said is None:
             return None
-        known = {**dict(before.remembered if before is not None else ()), **dict(self.networks)}
-        kept = ((each, known[each]) for each in said.definitions if each in known)
-        return replace(said, remembered=tuple(kept))
+        known = {**dict(before.last_networks if before is not None else ()), **dict(self.networks)}
+        kept = ((each, known[each]) for each in said.nads if each in known)
+        return replace(said, last_networks=tuple(kept))
 
 
-def read(policy: object) -> Declaration:
-    """The declaration in `policy`, valid or not."""
+def read(policy: object) -> ParsedPolicy:
+    """Parse `policy`, valid or not."""
     found: list[errors.InvalidInput] = []
-    said: Policy | None = _read(policy, found)
+    current: Policy | None = _read(policy, found)
     text, noted = _noted(policy)
     networks = noted.get("networks")
     listed = networks.items() if isinstance(networks, Mapping) else ()
-    return Declaration(
+    return ParsedPolicy(
         uid=_uid(policy),
-        said=None if found else said,
+        current=None if found else current,
         problems=tuple(error.in_full(named=False) for error in found[:MOST_PROBLEMS]),
         accepted=_accepted(policy, noted) if found else None,
-        note="" if found else note(policy),
-        noted=text,
+        annotation_to_keep="" if found else annotation_to_keep(policy),
+        annotation=text,
         networks=tuple((each, network) for each, network in listed if isinstance(network, str)),
         version=_metadata(policy, "resourceVersion"),
     )
 
 
-def standing(policy: object, before: Policy | None = None) -> Policy | None:
-    """The policy in force, from the object: see `Declaration.standing`."""
-    return read(policy).standing(before)
+def in_force(policy: object, before: Policy | None = None) -> Policy | None:
+    """The policy in force, from the object: see `ParsedPolicy.in_force`."""
+    return read(policy).in_force(before)
 
 
-def note(policy: object) -> str:
+def annotation_to_keep(policy: object) -> str:
     """The text of ACCEPTED_POLICY for a valid policy, "" if it is too long to keep."""
     metadata = policy["metadata"]  # type: ignore[index]
     said = {
@@ -120,7 +121,7 @@ def note(policy: object) -> str:
     return text if len(text) <= MOST_NOTED else ""
 
 
-def noted_with(text: str, networks: Mapping[str, str]) -> str:
+def annotation_with_networks(text: str, networks: Mapping[str, str]) -> str:
     """A note with the networks that the policy's NADs declare."""
     try:
         noted = json.loads(text) if text else {}
@@ -194,7 +195,7 @@ def _read(policy: object, found: list[errors.InvalidInput]) -> Policy:
         namespace=namespace,
         name=name,
         uid=_uid(policy),
-        definitions=_definitions(policy, found),
+        nads=_definitions(policy, found),
         pods=_pods(spec),
         directions=directions,
         ingress=rules.get(Direction.INGRESS, ()),

@@ -40,7 +40,7 @@ class Binding:
     """A network that a policy guards, and how many attachments on it the policy selects."""
 
     network: str
-    definitions: tuple[str, ...]
+    nads: tuple[str, ...]
     ports: int = 0
 
 
@@ -50,7 +50,7 @@ class Unmatched:
     port of this name."""
 
     field: str
-    members: PodSelector
+    selector: PodSelector
     protocol: Protocol | None = None
     port: str = ""
 
@@ -79,11 +79,11 @@ class Condition:
     message: str
 
 
-def selecting(policy: Policy) -> Iterator[Unmatched]:
+def selectors_of(policy: Policy) -> Iterator[Unmatched]:
     """Every selector and port name of a policy with its field, as `Unmatched` would report it;
     selectors come first."""
     named = []
-    yield Unmatched("spec.podSelector", policy.subjects)
+    yield Unmatched("spec.podSelector", policy.selected_pods)
     for direction in Direction:
         for rule in policy.rules(direction):
             peers = [peer for peer in rule.peers or () if isinstance(peer, PodSelector)]
@@ -96,7 +96,7 @@ def selecting(policy: Policy) -> Iterator[Unmatched]:
 
 def _named(policy: Policy, direction: Direction, rule: Rule, place: str) -> Iterator[Unmatched]:
     """The port names, each with the selector of the pods that receive the connections."""
-    targets = [policy.subjects]
+    targets = [policy.selected_pods]
     if direction is Direction.EGRESS:
         targets = [peer for peer in rule.peers or () if isinstance(peer, PodSelector)]
         if rule.peers is None:
@@ -178,7 +178,7 @@ def render(found: Findings, before: object, now: str) -> dict[str, Any]:
         "networks": [
             {
                 "name": binding.network,
-                "definitions": list(binding.definitions),
+                "definitions": list(binding.nads),
                 "ports": binding.ports,
             }
             for binding in found.bindings
@@ -222,7 +222,7 @@ def _earlier(status: object, type: str) -> Mapping[str, object]:
     return {}
 
 
-def told(part: Skipped) -> str:
+def skipped_text(part: Skipped) -> str:
     """A skipped part in one sentence, for an Event."""
     value = f" {part.value}" if part.value else ""
     remedy = f" ({part.remedy})" if part.remedy else ""
@@ -231,10 +231,10 @@ def told(part: Skipped) -> str:
 
 def _description(each: Unmatched) -> str:
     named = f" that have a {each.protocol} port {each.port}" if each.port else ""
-    return described(each.members) + named
+    return selector_text(each.selector) + named
 
 
-def described(members: PodSelector) -> str:
+def selector_text(members: PodSelector) -> str:
     """The selected pods, in the notation of kubectl's selectors."""
     pods = f"pods with {_written(members.pods)}" if members.pods.requirements else "all pods"
     if members.namespace:

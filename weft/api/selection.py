@@ -217,14 +217,14 @@ def _addresses(fields: Fields) -> tuple[model.Interface | model.Address, ...]:
         except ValueError as error:
             fields.refuse(place, text, str(error))
             continue
-        address = bare(wish)
+        address = without_prefix(wish)
         if address in found:
             fields.refuse(place, text, "is requested twice", hint="remove one of them")
         found[address] = wish
     return tuple(found.values())
 
 
-def bare(wish: model.Interface | model.Address) -> model.Address:
+def without_prefix(wish: model.Interface | model.Address) -> model.Address:
     """The address without its prefix length."""
     return getattr(wish, "ip", wish)
 

@@ -150,7 +150,7 @@ class Agent:
             advertiser=self.speaker.run(),
             guards=self.guards.run(),
             audit=self.audit.run(
-                self._options.acl_log, agentoptions.kept_beside(self._options.cni_socket)
+                self._options.acl_log, agentoptions.checkpoint_of(self._options.cni_socket)
             ),
             events=self.recorder.run(),
             cni=server.serve(self.cni),
@@ -165,7 +165,7 @@ class Agent:
         before = self.zone.definitions.get(key)
         standing = networks.standing(new, before) if new else None
         self.zone.set_definition(key, standing)
-        self.guards.definition_changed(before, standing)
+        self.guards.nad_changed(before, standing)
         self._poke()
 
     def _node_changed(self, key: str, _: Object | None, new: Object | None) -> None:
@@ -179,11 +179,11 @@ class Agent:
         self._poke()
 
     def _policy_changed(
-        self, key: str, _: policy.Declaration | None, new: policy.Declaration | None
+        self, key: str, _: policy.ParsedPolicy | None, new: policy.ParsedPolicy | None
     ) -> None:
         """A policy that is invalid now stays in force as it was."""
         before = self.zone.policies.get(key)
-        self.zone.policies.set_policy(key, new.standing(before) if new else None)
+        self.zone.policies.set_policy(key, new.in_force(before) if new else None)
         self._poke()
 
     def _poke(self) -> None:

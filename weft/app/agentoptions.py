@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from weft import errors, model
-from weft.api import clusternet, gateway
+from weft.api import defaultnetwork, gateway
 from weft.app import settings
 from weft.node import plugin
 
 
 def primary_of(options: settings.Agent) -> model.Network | None:
     """The default network, if weft serves it."""
-    return clusternet.parse(options.cluster_subnets, mtu=options.default_mtu)
+    return defaultnetwork.parse(options.cluster_subnets, mtu=options.default_mtu)
 
 
 def gateway_of(options: settings.Agent, own: model.NodeInfo | None = None) -> model.Gateway | None:
@@ -26,7 +26,7 @@ def gateway_of(options: settings.Agent, own: model.NodeInfo | None = None) -> mo
     )
 
 
-def kept_beside(socket: str) -> str:
+def checkpoint_of(socket: str) -> str:
     """The checkpoint of the ACL log, with which the next agent continues."""
     return str(Path(socket).with_name("acl-log.read"))
 

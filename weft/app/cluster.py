@@ -14,7 +14,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from weft import errors, model
-from weft.api import clusternet
+from weft.api import defaultnetwork
 from weft.app import health, settings
 from weft.control import loop, signingkeys
 from weft.control.cluster import informers, nads, signing, state, unknown, writer
@@ -104,7 +104,7 @@ class Manager:
 
 def primary_of(options: settings.ClusterManager) -> model.Network | None:
     """The default network, if weft serves it."""
-    return clusternet.parse(options.cluster_subnets, mtu=options.default_mtu)
+    return defaultnetwork.parse(options.cluster_subnets, mtu=options.default_mtu)
 
 
 def rules(options: settings.ClusterManager, primary: model.Network | None = None) -> nads.Rules:

@@ -48,12 +48,12 @@ class Guards:
             bridge=self.bridge.run(), flows=self._flows.run(), fragments=self._fragments.run()
         )
 
-    def definition_changed(self, *said: state.Definition | None) -> None:
+    def nad_changed(self, *said: state.Definition | None) -> None:
         """The old and the new state of a NAD."""
         for name in {each.network.name for each in said if each is not None}:
             self._flows.network_changed(name)
 
-    def advertised(self, said: Iterable[advertisement.Advertised]) -> None:
+    def advertised(self, said: Iterable[advertisement.Advertisement]) -> None:
         self._flows.keep_for_routers(map(advertisement.router_address, said))
 
     def _spec_of(self, network: str) -> model.NetworkSpec | None:

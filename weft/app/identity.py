@@ -16,7 +16,7 @@ from weft.ovsdb import replica
 TUNNEL = "geneve"
 
 
-def said(ids: Mapping[str, rows.Atom], key: str) -> str:
+def setting(ids: Mapping[str, rows.Atom], key: str) -> str:
     """The value of a key, as ovn-controller(8) reads it: one for this chassis takes precedence."""
     return str(ids.get(f"{key}-{ids.get('system-id', '')}", ids.get(key, "")))
 
@@ -27,7 +27,7 @@ def own_info(node: str, columns: rows.Columns) -> model.NodeInfo:
     return model.NodeInfo(
         name=node,
         chassis=str(ids.get("system-id", "")),
-        encap_ips=_listed(said(ids, "ovn-encap-ip")),
+        encap_ips=_listed(setting(ids, "ovn-encap-ip")),
     )
 
 
@@ -58,7 +58,7 @@ def needs(node: str, ovs: replica.Replica, physical_network: str) -> Needs:
     """The needs of an agent that starts now."""
     found = ovs.get("Open_vSwitch", "")
     ids = port.external_ids(found[1]) if found is not None else {}
-    return Needs(node, said(ids, "ovn-remote"), physical_network)
+    return Needs(node, setting(ids, "ovn-remote"), physical_network)
 
 
 def trouble(needed: Needs, ovs: replica.Replica) -> str:
@@ -71,19 +71,19 @@ def trouble(needed: Needs, ovs: replica.Replica) -> str:
 
 
 def _faults(needed: Needs, ids: Mapping[str, rows.Atom]) -> Iterator[str]:
-    lost = [key for key in ("system-id", "ovn-encap-ip", "ovn-remote") if not said(ids, key)]
+    lost = [key for key in ("system-id", "ovn-encap-ip", "ovn-remote") if not setting(ids, key)]
     if lost:
         yield f"{', '.join(lost)} lost"
-    kinds = _listed(said(ids, "ovn-encap-type"))
+    kinds = _listed(setting(ids, "ovn-encap-type"))
     if TUNNEL not in kinds:
         yield f"ovn-encap-type is {','.join(kinds) or 'lost'}, and must be {TUNNEL}"
-    bridge = said(ids, "ovn-bridge")
+    bridge = setting(ids, "ovn-bridge")
     if bridge not in ("", needed.bridge):
         yield f"ovn-bridge is {bridge}, and must be {needed.bridge}"
-    remote = said(ids, "ovn-remote")
+    remote = setting(ids, "ovn-remote")
     if remote and needed.remote not in ("", remote):
         yield f"ovn-remote is {remote}, and was {needed.remote} (restart the agent if intended)"
-    known = {each.partition(":")[0] for each in _listed(said(ids, "ovn-bridge-mappings"))}
+    known = {each.partition(":")[0] for each in _listed(setting(ids, "ovn-bridge-mappings"))}
     if needed.physical_network and needed.physical_network not in known:
         yield f"ovn-bridge-mappings lacks {needed.physical_network}"
 

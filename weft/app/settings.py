@@ -30,8 +30,8 @@ class Setting(Generic[T]):
     default: T
     help: str
     metavar: str = ""
-    least: int | None = None
-    most: int | None = None
+    minimum: int | None = None
+    maximum: int | None = None
     choices: tuple[str, ...] = ()
 
     @property
@@ -46,11 +46,11 @@ class Setting(Generic[T]):
         """The rule that a value breaks; empty if it is valid."""
         if self.choices and value not in self.choices:
             return f"must be one of {', '.join(self.choices)}"
-        if isinstance(value, int) and self.least is not None:
-            if self.most is None:
-                return "" if self.least <= value else f"must be at least {self.least}"
-            if not self.least <= value <= self.most:
-                return f"must be from {self.least} to {self.most}"
+        if isinstance(value, int) and self.minimum is not None:
+            if self.maximum is None:
+                return "" if self.minimum <= value else f"must be at least {self.minimum}"
+            if not self.minimum <= value <= self.maximum:
+                return f"must be from {self.minimum} to {self.maximum}"
         return ""
 
 
@@ -73,16 +73,16 @@ DEFAULT_MTU = Setting(
     1400,
     "MTU of a network whose NetworkAttachmentDefinition has none.",
     "BYTES",
-    least=netconf.MIN_MTU,
-    most=netconf.MAX_MTU,
+    minimum=netconf.MIN_MTU,
+    maximum=netconf.MAX_MTU,
 )
 UNDERLAY_MTU = Setting(
     "underlay_mtu",
     1500,
     "MTU of the network between the nodes; a larger overlay MTU causes a warning. 0: no check.",
     "BYTES",
-    least=0,
-    most=netconf.MAX_MTU,
+    minimum=0,
+    maximum=netconf.MAX_MTU,
 )
 CLUSTER_SUBNETS = Setting(
     "cluster_subnets",
@@ -124,7 +124,7 @@ KEYS_NAMESPACE = Setting(
     "Empty: the kubeconfig's.",
     "NAMESPACE",
 )
-WORKERS = Setting("workers", 64, "Pods to annotate at the same time.", "COUNT", least=1)
+WORKERS = Setting("workers", 64, "Pods to annotate at the same time.", "COUNT", minimum=1)
 NODE = Setting("node", "", "Name of the Node object that this agent serves.", "NAME")
 OVS = Setting(
     "ovs", "unix:/run/openvswitch/db.sock", "Open vSwitch database of this node.", "ADDRESS"
@@ -141,7 +141,7 @@ OVSDB_PROBE = Setting(
     "Seconds of silence before the agent sends a database server an echo request; after as many "
     "more without a reply it reconnects. 0: never.",
     "SECONDS",
-    least=0,
+    minimum=0,
 )
 CNI_SOCKET = Setting(
     "cni_socket",
@@ -299,7 +299,7 @@ def namespaces(process: str, text: str) -> frozenset[str]:
         if not netconf.NAMESPACE.fullmatch(name):
             rule = "must be names of namespaces, with commas between them"
             raise errors.InvalidInput(process, GLOBAL_NAMESPACES.flag, name, rule)
-    return access.GLOBAL | named
+    return access.GLOBAL_NAMESPACES | named
 
 
 def check(process: str, known: Iterable[Setting[Any]], options: object) -> None:

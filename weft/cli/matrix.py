@@ -148,5 +148,5 @@ def _expected(
 ) -> reach.Matrix:
     known = members.networks(found)
     network = members.choose(*wanted, known)
-    there, policies = members.on(network, found), members.standing(found)
+    there, policies = members.on(network, found), members.in_force(found)
     return reach.expect(network, there, policies, known, asked, ipv6=ipv6)

@@ -80,7 +80,7 @@ def find(
             if obj["kind"] == resources.NAMESPACES.kind:
                 labels[obj["metadata"]["name"]] = obj["metadata"].get("labels") or {}
             yield from (Mistake(file, error.in_full()) for error in _of(obj))
-    rule = access.Rule(rules.global_namespaces, labels.get)
+    rule = access.AccessRule(rules.global_namespaces, labels.get)
     owned = _owned(read, rule)
     yield from _definitions(read, owned)
     for file, obj in asking:
@@ -180,10 +180,10 @@ def _policy(file: str, obj: Object) -> Iterator[Mistake]:
     yield from (Mistake(file, error.in_full()) for error in found)
     subject = objects.subject(policy.KIND, obj)
     for part in () if found else policy.parse(obj).skipped:
-        yield Mistake(file, f"{subject}: {policystatus.told(part)}", is_error=False)
+        yield Mistake(file, f"{subject}: {policystatus.skipped_text(part)}", is_error=False)
 
 
-def _owned(read: list[tuple[str, nads.Nad]], rule: access.Rule) -> dict[str, nads.Settlement]:
+def _owned(read: list[tuple[str, nads.Nad]], rule: access.AccessRule) -> dict[str, nads.Settlement]:
     """What becomes of the definitions of each network, the first one leading where files do not
     say who was first."""
     by_network: dict[str, list[nads.Declaration]] = {}
@@ -214,7 +214,7 @@ def _definitions(
 
 
 def _intruding(
-    obj: Object, owned: Mapping[str, nads.Settlement], rule: access.Rule
+    obj: Object, owned: Mapping[str, nads.Settlement], rule: access.AccessRule
 ) -> Iterator[str]:
     """Networks that an object names, and that its namespace may not use as far as files tell."""
     called, inner = _wish(obj)
@@ -230,10 +230,10 @@ def _intruding(
             network = model.Network(settled.spec, 0, settled.lead)
             # Only a cluster knows the labels of a namespace that is in no file.
             is_open = settled.spec.access.selector is not None and rule.labels(namespace) is None
-            has_own = namespace in map(access.home, settled.accepted)
+            has_own = namespace in map(access.namespace_of, settled.accepted)
             if not (is_open or has_own or rule.admits(network, namespace)):
                 pod = f"{namespace}/{called['name']}"
-                yield rule.refused(network, each, pod).in_full()
+                yield rule.pod_refusal(network, each, pod).in_full()
 
 
 def _wish(obj: Object) -> tuple[dict[str, Any], Mapping[str, Any]]:

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from weft import model, names
-from weft.api import decision
-from weft.api.decision import Decision, Trusted
+from weft.api import podsignature
+from weft.api.podsignature import SignedAllocations, TrustedKeys
 
 
-def texts(pod: Mapping[str, Any]) -> decision.Proof:
+def texts(pod: Mapping[str, Any]) -> podsignature.SignedAnnotations:
     """What a pod's two annotations say: allocations, and the signature over them."""
     notes = pod["metadata"].get("annotations") or {}
     return notes.get(names.POD_NETWORKS) or "", notes.get(names.POD_NETWORKS_SIGNATURE) or ""
@@ -24,25 +24,25 @@ class Decisions:
     """`trusted` are the keys by which a signature is known now."""
 
     def __init__(self) -> None:
-        self.trusted = Trusted()
-        self._known: dict[str, Decision] = {}  # by pod uid
+        self.trusted = TrustedKeys()
+        self._known: dict[str, SignedAllocations] = {}  # by pod uid
 
-    def read(self, pod: model.PodRef, proof: decision.Proof) -> Decision:
+    def read(self, pod: model.PodRef, proof: podsignature.SignedAnnotations) -> SignedAllocations:
         """The decision on the pod; raises InvalidInput if the signature does not prove it."""
         known = self._known.get(pod.uid)
         is_same = known is not None and (known.text, known.signature) == proof
         if known is not None and is_same and known.by in self.trusted:
             return known
-        decided = decision.verify(pod, proof, self.trusted)
+        decided = podsignature.verify(pod, proof, self.trusted)
         if decided.allocations:
             self._known[pod.uid] = decided
         return decided
 
-    def last(self, uid: str) -> Decision:
+    def last(self, uid: str) -> SignedAllocations:
         """The last decision that was verified for a pod, whatever its annotations say now."""
-        return self._known.get(uid, decision.NOTHING)
+        return self._known.get(uid, podsignature.UNSIGNED)
 
-    def note(self, uid: str, decided: Decision) -> None:
+    def note(self, uid: str, decided: SignedAllocations) -> None:
         """Notes a decision of this process itself, which needs no verification."""
         self._known[uid] = decided
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from weft import names
-from weft.api.decision import Trusted
+from weft.api.podsignature import TrustedKeys
 from weft.kube import cache, resources
 from weft.kube.client import Client, Object
 
@@ -20,10 +20,10 @@ async def known(keys: cache.Cache) -> None:
     await keys.wait_for(key, lambda obj: bool(read(obj)), None)
 
 
-def read(obj: Object | None) -> Trusted:
+def read(obj: Object | None) -> TrustedKeys:
     """The keys that the ConfigMap holds, none where it is not there."""
-    return Trusted.parse((obj or {}).get("data") or {})
+    return TrustedKeys.parse((obj or {}).get("data") or {})
 
 
-def trusted(keys: cache.Cache) -> Trusted:
+def trusted(keys: cache.Cache) -> TrustedKeys:
     return read(next(iter(keys.objects()), None))

@@ -11,7 +11,7 @@ import os
 from dataclasses import astuple
 from pathlib import Path
 
-from weft.host.tail import Place
+from weft.host.tail import Position
 
 log = logging.getLogger(__name__)
 
@@ -19,9 +19,9 @@ log = logging.getLogger(__name__)
 class Checkpoint:
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._written: Place | None = None
+        self._written: Position | None = None
 
-    def read(self) -> Place | None:
+    def read(self) -> Position | None:
         """The place in the file; None if it has none or is invalid."""
         try:
             numbers = json.loads(self._path.read_bytes())
@@ -30,9 +30,9 @@ class Checkpoint:
         is_place = isinstance(numbers, list) and len(numbers) == 3
         if not is_place or not all(type(each) is int and each >= 0 for each in numbers):
             return None
-        return Place(*numbers)
+        return Position(*numbers)
 
-    def write(self, place: Place) -> None:
+    def write(self, place: Position) -> None:
         """Write atomically: a reader never sees half of it."""
         if place == self._written:
             return

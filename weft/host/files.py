@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 
 
-def put(path: Path, data: bytes) -> None:
+def replace(path: Path, data: bytes) -> None:
     """Replace a file atomically; only its owner may read it."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
@@ -21,7 +21,7 @@ def put(path: Path, data: bytes) -> None:
         raise
 
 
-def plain(path: str, flags: int) -> int:
+def regular_file(path: str, flags: int) -> int:
     """An opener for `open(…, opener=plain)`: only a regular file, and no symbolic link."""
     handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(handle).st_mode):

@@ -13,10 +13,10 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
-MODIFIED, TOUCHED, GONE = 0x2, 0x4, 0x400  # IN_MODIFY, IN_ATTRIB, IN_DELETE_SELF: on a file
+MODIFIED, ATTRIB, DELETED = 0x2, 0x4, 0x400  # IN_MODIFY, IN_ATTRIB, IN_DELETE_SELF: on a file
 MOVED = 0x800  # IN_MOVE_SELF
-CAME = 0x100 | 0x80  # IN_CREATE, IN_MOVED_TO: in a folder
-WENT = 0x200 | 0x40  # IN_DELETE, IN_MOVED_FROM
+APPEARED = 0x100 | 0x80  # IN_CREATE, IN_MOVED_TO: in a folder
+DISAPPEARED = 0x200 | 0x40  # IN_DELETE, IN_MOVED_FROM
 
 _EVENT = struct.Struct("iIII")  # watch, mask, cookie, length of the name after it
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -47,7 +47,7 @@ class Watches:
     def close(self) -> None:
         os.close(self._descriptor)
 
-    def news(self) -> list[tuple[int, str]]:
+    def read(self) -> list[tuple[int, str]]:
         """(watch, name in the folder) for each change since the last call; does not block."""
         found, data = [], b""
         with contextlib.suppress(BlockingIOError):
@@ -74,7 +74,7 @@ class Inotify(Watches):
         super().close()
 
     def _hear(self) -> None:
-        self.news()
+        self.read()
         self._changed()
 
 

@@ -31,7 +31,7 @@ def opened(namespace: str) -> socket.socket:
         return events
 
 
-def downs(events: socket.socket) -> Iterator[int]:
+def links_down(events: socket.socket) -> Iterator[int]:
     """Indexes of links that went down or disappeared since the last call; 0 if events were lost.
 
     It reads a bounded number of messages (rtnetlink(7), struct nlmsghdr and ifinfomsg).

@@ -26,7 +26,7 @@ OWN_TABLES = 100  # an interface's table is this plus its index, as in ovn-kuber
 LAST_RESORT = 1 << 30  # a metric that is worse than any that people choose
 _UNREACHABLE = 7  # RTN_UNREACHABLE, rtnetlink(7)
 
-_TURNS = tuple(threading.Lock() for _ in range(64))  # namespaces share these locks
+_LOCKS = tuple(threading.Lock() for _ in range(64))  # namespaces share these locks
 
 Hop = tuple[str, int]  # gateway ("": none) and index of the device
 
@@ -72,7 +72,7 @@ def ensure(name: str, desired: Routing) -> bool:
 
 def _turn() -> threading.Lock:
     """The lock from reading to writing a namespace's routes: two interfaces change one route."""
-    return _TURNS[os.stat("/proc/thread-self/ns/net").st_ino % len(_TURNS)]
+    return _LOCKS[os.stat("/proc/thread-self/ns/net").st_ino % len(_LOCKS)]
 
 
 def apply(handle: Any, index: int, desired: Routing) -> bool:

@@ -23,7 +23,7 @@ MOST_MISSED = 16 << 20  # bytes that are read of the lines since a place
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Position:
     """How far a file was read: the file's identity, and the number of bytes."""
 
     device: int
@@ -31,16 +31,16 @@ class Place:
     offset: int
 
 
-NOWHERE = Place(0, 0, 0)
+NO_POSITION = Position(0, 0, 0)
 
 
-def end(path: Path) -> Place:
+def end(path: Path) -> Position:
     """The end of a file; for a missing one, the beginning of the file that appears."""
     try:
         there = os.stat(path)
     except OSError:
-        return NOWHERE
-    return Place(there.st_dev, there.st_ino, there.st_size)
+        return NO_POSITION
+    return Position(there.st_dev, there.st_ino, there.st_size)
 
 
 class Tail:
@@ -49,13 +49,13 @@ class Tail:
     `place` is after the last line that was yielded.
     """
 
-    def __init__(self, path: Path, since: Place) -> None:
+    def __init__(self, path: Path, since: Position) -> None:
         self._path, self._since = path, since
         self._file: _File | None = None
 
     @property
-    def place(self) -> Place:
-        return self._file.place if self._file is not None else self._since
+    def position(self) -> Position:
+        return self._file.position if self._file is not None else self._since
 
     async def lines(self, caught_up: Callable[[], None] = lambda: None) -> AsyncGenerator[str]:
         """The lines, until closed; `caught_up` is called each time that all lines are yielded."""
@@ -63,7 +63,7 @@ class Tail:
             self._file = _File.open(self._path, watch)
             if self._file is not None:
                 self._file.begin(self._since)
-            self._since = NOWHERE
+            self._since = NO_POSITION
             try:
                 while True:
                     watch.woken.clear()
@@ -85,7 +85,7 @@ class Tail:
                     await watch.woken.wait()
             finally:
                 if self._file is not None:
-                    self._since = self._file.place
+                    self._since = self._file.position
                     self._file.close(watch)
                     self._file = None
 
@@ -104,9 +104,9 @@ class _Watch:
         except OSError as error:
             raise _refused(self._folder, error) from error
         try:
-            self.add(self._folder, inotify.CAME)
+            self.add(self._folder, inotify.APPEARED)
             # A folder with an open file in it reports no deletion; the folder above it does.
-            self.add(self._folder.parent, inotify.CAME | inotify.WENT)
+            self.add(self._folder.parent, inotify.APPEARED | inotify.DISAPPEARED)
             self._watched = os.stat(self._folder)
             yield self
         finally:
@@ -145,12 +145,12 @@ class _File:
         self._given = 0
 
     @property
-    def place(self) -> Place:
+    def position(self) -> Position:
         """No place in a deleted file: its inode number may be another file's soon."""
         there = os.fstat(self.descriptor)
-        return Place(there.st_dev, there.st_ino, self._given) if there.st_nlink else NOWHERE
+        return Position(there.st_dev, there.st_ino, self._given) if there.st_nlink else NO_POSITION
 
-    def begin(self, since: Place) -> None:
+    def begin(self, since: Position) -> None:
         """Continue at a place. Another or a truncated file is read from the start."""
         there = os.fstat(self.descriptor)
         is_it = (since.device, since.inode) == (there.st_dev, there.st_ino)

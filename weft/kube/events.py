@@ -35,7 +35,7 @@ _QUIET = 5.0  # seconds between two updates of one Event
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class PendingEvent:
     """One Event, and how often it occurred since it was last sent."""
 
     about: tuple[tuple[str, str], ...]  # the fields of involvedObject
@@ -87,7 +87,7 @@ class Recorder:
     def __init__(self, client: Client, component: str) -> None:
         self._client = client
         self._component = component
-        self._pending: OrderedDict[str, News] = OrderedDict()
+        self._pending: OrderedDict[str, PendingEvent] = OrderedDict()
         self._known: OrderedDict[str, tuple[int, float]] = OrderedDict()  # count, time of sending
         self._failed: dict[str, tuple[int, float]] = {}  # attempts, and time of the next one
         self._refused = ""  # the error that was last logged
@@ -115,7 +115,9 @@ class Recorder:
         time = _moment()
         if len(message) > _LONGEST:
             message = message[: _LONGEST - 1] + "…"
-        news = News(about(obj), reason.type, reason, message, count, time, time, reason.lasts)
+        news = PendingEvent(
+            about(obj), reason.type, reason, message, count, time, time, reason.lasts
+        )
         name = news.name(self._component)
         earlier = self._pending.get(name)
         if earlier is not None:
@@ -176,7 +178,7 @@ class Recorder:
         known, failed = self._known.get(name), self._failed.get(name)
         return max(known[1] + _QUIET if known else 0.0, failed[1] if failed else 0.0)
 
-    def _put_back(self, name: str, news: News, error: errors.WeftError, now: float) -> None:
+    def _put_back(self, name: str, news: PendingEvent, error: errors.WeftError, now: float) -> None:
         """Keep an Event for another attempt, unless it can never succeed."""
         tried = self._failed.pop(name, (0, 0.0))[0] + 1
         left = self._pending.get(name)
@@ -196,7 +198,7 @@ class Recorder:
         while len(self._known) > _KNOWN:
             self._known.popitem(last=False)
 
-    async def _send(self, name: str, news: News) -> int:
+    async def _send(self, name: str, news: PendingEvent) -> int:
         """Write the Event; returns its new count."""
         count, _ = self._known.get(name, (0, 0.0))
         if count:
@@ -212,14 +214,14 @@ class Recorder:
             return before if news.lasts else await self._raise_count(name, news, before)
         return news.count
 
-    async def _raise_count(self, name: str, news: News, before: int) -> int:
+    async def _raise_count(self, name: str, news: PendingEvent, before: int) -> int:
         count = before + news.count
         body = {"count": count, "lastTimestamp": news.last}
         await self._client.patch(EVENTS, name, news.namespace, body)
         return count
 
 
-def render(name: str, news: News, component: str) -> dict[str, Any]:
+def render(name: str, news: PendingEvent, component: str) -> dict[str, Any]:
     """The Event object for its first occurrence."""
     return {
         "apiVersion": EVENTS.api_version,

@@ -40,7 +40,7 @@ _STRAYS = ""  # the queue's key for ports that no network wants; no network has 
 class Voice:
     """One network's open device."""
 
-    said: advertisement.Advertised
+    said: advertisement.Advertisement
     sock: socket.socket
     budget: budget.Budget = field(default_factory=budget.Budget)
     muted: set[str] = field(default_factory=set)
@@ -61,14 +61,14 @@ class Speaker:
     ) -> None:
         self._ovs, self._bridge, self._namespace = ovs, bridge, namespace
         self._interval = interval
-        self._wanted: dict[str, advertisement.Advertised] = {}
+        self._wanted: dict[str, advertisement.Advertisement] = {}
         self._voices: dict[str, Voice] = {}
         self._queue = queue.Queue("router advertisement")
         self._sent = self._answered = self._muted = 0
         self._told = False
         ovs.subscribe("Interface", self._interface_changed)
 
-    def update(self, wanted: Mapping[str, advertisement.Advertised]) -> None:
+    def update(self, wanted: Mapping[str, advertisement.Advertisement]) -> None:
         """What to advertise from now on, by network."""
         if not self._told:
             self._told = True
@@ -116,7 +116,7 @@ class Speaker:
                 voice.budget.forget_but(said.leases.keys())
                 voice.told &= said.leases.keys()
                 listen(voice)
-            if said.says_as(before):
+            if said.has_same_content_as(before):
                 return
         else:
             if voice is not None:
@@ -125,7 +125,7 @@ class Speaker:
             await self._open(name, said)
         self._speak(name)
 
-    async def _open(self, name: str, said: advertisement.Advertised) -> None:
+    async def _open(self, name: str, said: advertisement.Advertisement) -> None:
         """The port, its device and a socket on it: whatever is there of them already is used."""
         await self._ovs.apply(desired(said, self._bridge))
         found = await self._ovs.wait_for("Interface", said.device, _settled, _PATIENCE)
@@ -252,7 +252,7 @@ class Speaker:
         await self._ovs.apply((), strays)
 
 
-def desired(said: advertisement.Advertised, bridge: str) -> tuple[rows.Row, ...]:
+def desired(said: advertisement.Advertisement, bridge: str) -> tuple[rows.Row, ...]:
     """The OVS port that is bound to the network's advertiser port."""
     owner = names.network_owner(said.network)
     return (
@@ -311,7 +311,7 @@ def prepare(namespace: Path) -> None:
         netns.make(namespace)
 
 
-def settle(said: advertisement.Advertised, namespace: Path) -> socket.socket:
+def settle(said: advertisement.Advertisement, namespace: Path) -> socket.socket:
     """Bring the device into the namespace, without any protocol of its own, and listen on it."""
     prepare(namespace)
     if netlink.read(said.device) is not None:
@@ -340,7 +340,7 @@ def listen(voice: Voice) -> None:
         rawsocket.filter(voice.sock, _of_guests(None))
 
 
-def answer(said: advertisement.Advertised, frame: bytes) -> bytes | None:
+def answer(said: advertisement.Advertisement, frame: bytes) -> bytes | None:
     """What a guest is answered to this, if anything."""
     solicited = advertisement.parse(frame)
     if solicited is not None:

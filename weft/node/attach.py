@@ -118,7 +118,7 @@ async def wait_for_port(
     check_port(nic, await deps.ovs.wait_for("Interface", nic.device, settled))
 
 
-def check_port(nic: plan.Nic, found: rows.Found | None) -> None:
+def check_port(nic: plan.Nic, found: rows.ActualRow | None) -> None:
     if found is None:
         raise errors.Unavailable(
             "was removed while it was being made",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from weft import errors, model
-from weft.api.decision import Decision
+from weft.api.podsignature import SignedAllocations
 from weft.kube import cache
 from weft.nic import plan, port
 from weft.node.records import Records
@@ -62,8 +62,8 @@ class Dependencies:
     node: str
     pods: cache.Cache
     network_of: Callable[[str], model.NetworkSpec | None]
-    decided: Callable[[dict[str, Any]], Decision]
-    proved: Callable[[dict[str, Any]], Decision]
+    decided: Callable[[dict[str, Any]], SignedAllocations]
+    proved: Callable[[dict[str, Any]], SignedAllocations]
     refusal: Callable[[str, str], errors.WeftError | None]
     check_use: Callable[[str, dict[str, Any]], None]
     is_defined: Callable[[str], bool] = field(default=_anything, kw_only=True)

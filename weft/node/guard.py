@@ -64,7 +64,7 @@ class Guard:
         self._devices: dict[str, set[str]] = {}  # and back
         self._written = 0
         self.trouble = "the guard against rogue routers and DHCP servers is not written yet"
-        self._say(_STANDING, guard.standing())
+        self._say(_STANDING, guard.common_flows())
         ovs.subscribe("Interface", self._interface_changed)
         nb.subscribe(ports.PORT, self._port_changed)
         for uuid, columns in ovs.rows("Interface").items():
@@ -79,7 +79,7 @@ class Guard:
         """
         self._is_told = True
         self._news.set()
-        self._say(_ROUTERS, (each for one in {*addresses} for each in guard.of_router(one)))
+        self._say(_ROUTERS, (each for one in {*addresses} for each in guard.router_flows(one)))
 
     def network_changed(self, name: str) -> None:
         """A network's routers or servers changed."""
@@ -117,9 +117,9 @@ class Guard:
     async def _keep(self, session: Session) -> None:
         """Writes all, then what changes, as long as the connection lasts."""
         self._strays.clear()
-        watched = [(guard.ENTRY, guard.UNJUDGED), *((table, {}) for table in guard.TABLES)]
+        watched = [(guard.ENTRY, guard.UNCHECKED), *((table, {}) for table in guard.TABLES)]
         session.send(
-            functools.partial(flows.watch, number, table, limit)
+            functools.partial(flows.monitor, number, table, limit)
             for number, (table, limit) in enumerate(watched, 1)
         )
         await session.barrier()  # by now what is there already was told
@@ -151,16 +151,16 @@ class Guard:
             self._written += len(made)
             await session.barrier()
 
-    def _seen(self, told: flows.Seen) -> None:
+    def _seen(self, told: flows.FlowUpdate) -> None:
         """Somebody else's change of what is ours, or what was there before this connection."""
         if not told.is_ours and told.table == guard.ENTRY:
             return  # OVN's, or an administrator's
-        if told.event is not flows.Event.INITIAL and self._cookies[told.cookie]:
+        if told.event is not flows.FlowEvent.INITIAL and self._cookies[told.cookie]:
             if not self.trouble:
                 log.warning("guard flows were removed or changed by another; writing them again")
             self.trouble = "the guard against rogue routers and DHCP servers is written again"
             self._due = set(self._desired)
-        if told.event is not flows.Event.REMOVED and not self._cookies[told.cookie]:
+        if told.event is not flows.FlowEvent.REMOVED and not self._cookies[told.cookie]:
             self._strays.add((told.table, told.cookie))
         self._news.set()
 
@@ -208,18 +208,18 @@ class Guard:
         if number <= 0 or not self._is_on_bridge(str(columns["name"])):
             return ()
         if columns["type"] == "patch":
-            return guard.of_patch(number)
+            return guard.patch_port_flows(number)
         found = self._nb.get(ports.PORT, name) if name else None
         if found is None:
             return ()
         ids = port.external_ids(found[1])
         network = str(ids.get(names.NETWORK, ""))
         if name == names.advertiser_port(network):
-            return guard.permitting(number, Role)
+            return guard.role_flows(number, Role)
         kind, _, pod = str(ids.get(names.OWNER, "")).partition("/")
         roles = self._roles(network, pod) if kind == "Pod" else []
-        own = guard.of_addresses(number, _assigned(found[1]))
-        return (*own, *guard.permitting(number, roles))
+        own = guard.probe_flows(number, _assigned(found[1]))
+        return (*own, *guard.role_flows(number, roles))
 
     def _roles(self, network: str, pod: str) -> list[Role]:
         """What a pod, or the virtual machine that it runs, is named as by its network."""
@@ -248,7 +248,7 @@ class Guard:
         options = columns["options"]
         is_here = isinstance(options, Mapping) and options.get("requested-chassis") == self._chassis
         macs = {said[0] for said in _security(columns)} if is_here else ()
-        return tuple(each for mac in macs for each in guard.of_mac(mac))
+        return tuple(each for mac in macs for each in guard.mac_flows(mac))
 
 
 async def _wait(lost: asyncio.Future[None]) -> None:

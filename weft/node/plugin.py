@@ -18,8 +18,8 @@ _KEY = "plugin"
 _FOREIGN = "is a plugin of somebody else"
 _PAUSE = 0.2  # seconds between two writes: somebody else may write as often as we do
 # Files that come, go or change, and the folder itself, which can go, too.
-_FILES = inotify.CAME | inotify.WENT | inotify.MODIFIED | inotify.TOUCHED
-_EVENTS = _FILES | inotify.GONE | inotify.MOVED
+_FILES = inotify.APPEARED | inotify.DISAPPEARED | inotify.MODIFIED | inotify.ATTRIB
+_EVENTS = _FILES | inotify.DELETED | inotify.MOVED
 
 
 def read(path: str) -> bytes:

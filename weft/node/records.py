@@ -77,7 +77,7 @@ class Records:
 
     def _write(self, each: record.Record) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        files.put(self._path(each.device), record.render(each))
+        files.replace(self._path(each.device), record.render(each))
 
     def _read(self) -> list[record.Record]:
         found = []

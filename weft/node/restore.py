@@ -12,8 +12,8 @@ import logging
 from typing import Any
 
 from weft import errors, names, rows
-from weft.api import decision, podnetworks
-from weft.api.decision import Decision
+from weft.api import podnetworks, podsignature
+from weft.api.podsignature import SignedAllocations
 from weft.kube import queue, resources
 from weft.kube.client import Client, NotFound
 from weft.nic import port
@@ -59,12 +59,14 @@ class Restorer:
         elif wired is not None:
             await self._put_back(pod, wired)
 
-    def _wired(self, pod: Object, bounds: list[port.Bound]) -> Decision | None:
+    def _wired(self, pod: Object, bounds: list[port.Bound]) -> SignedAllocations | None:
         """The decision by which the pod was wired, None where nothing proves any."""
         found = (self._proved(pod, bound.proof) for bound in bounds)
         return next((decided for decided in found if decided is not None), None)
 
-    def _proved(self, pod: Object, notes: decision.Proof) -> Decision | None:
+    def _proved(
+        self, pod: Object, notes: podsignature.SignedAnnotations
+    ) -> SignedAllocations | None:
         """What these annotations would prove on the pod."""
         meta = {**pod["metadata"], "annotations": dict(zip(_NOTES, notes, strict=True))}
         try:
@@ -73,7 +75,7 @@ class Restorer:
             return None
         return decided if decided.allocations else None
 
-    async def _remember(self, bounds: list[port.Bound], now: Decision) -> None:
+    async def _remember(self, bounds: list[port.Bound], now: SignedAllocations) -> None:
         """Ports from before there were signatures, or under an earlier key, get today's."""
         ids: rows.DesiredValue = rows.MapEntries(dict(zip(_NOTES, now.prove(), strict=True)))
         stale = [bound for bound in bounds if bound.proof != now.prove()]
@@ -84,7 +86,7 @@ class Restorer:
         if changed:
             await self._deps.ovs.apply(changed)
 
-    async def _put_back(self, pod: Object, wired: Decision) -> None:
+    async def _put_back(self, pod: Object, wired: SignedAllocations) -> None:
         meta = pod["metadata"]
         others = podnetworks.without(_notes(pod)[0], wired.allocations)
         texts = podnetworks.render(wired.allocations, onto=others), wired.signature
@@ -102,6 +104,6 @@ class Restorer:
             log.warning("Pod %s: its annotations were restored", resources.key(pod))
 
 
-def _notes(pod: Object) -> decision.Proof:
+def _notes(pod: Object) -> podsignature.SignedAnnotations:
     notes = pod["metadata"].get("annotations") or {}
     return notes.get(_NOTES[0]) or "", notes.get(_NOTES[1]) or ""

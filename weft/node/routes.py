@@ -97,7 +97,7 @@ class Keeper:
             if found is None or (found.events is None and not await self._follow(key, found)):
                 return
             assert found.events is not None
-            seen = set(linkevents.downs(found.events))
+            seen = set(linkevents.links_down(found.events))
             for device, downs in [*found.downs.items()]:
                 downs |= seen
                 if len(downs) > _MANY:

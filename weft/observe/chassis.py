@@ -42,10 +42,10 @@ def find(snapshots: Sequence[Snapshot]) -> Zones:
     by_name = {zone.name: zone for zone in heard.values()}
     read = [(_own(snapshot), snapshot) for snapshot in snapshots]
     read = [(_completed(zone, by_name.get(zone.name)), snapshot) for zone, snapshot in read]
-    read.sort(key=lambda pair: natural(pair[0].name))
+    read.sort(key=lambda pair: natural_key(pair[0].name))
     known = {zone.chassis for zone, _ in read} | {zone.name for zone, _ in read}
     others = [zone for id, zone in heard.items() if not {id, zone.name} & known]
-    others.sort(key=lambda zone: natural(zone.name))
+    others.sort(key=lambda zone: natural_key(zone.name))
     listed = (*(zone for zone, _ in read), *others)
     return Zones(listed, tuple(read), {z.chassis: z.name for z in (*heard.values(), *listed)})
 
@@ -92,7 +92,7 @@ def _addresses(snapshot: Snapshot, row: rows.Columns) -> list[str]:
     return [text(encap, "ip") for encap in snapshot.referred("Encap", row, "encaps")]
 
 
-def natural(name: str) -> Natural:
+def natural_key(name: str) -> Natural:
     """node2 before node10: runs of digits compare as numbers."""
     parts = re.findall(r"[0-9]+|[^0-9]+", name)
     return tuple((int(part), "") if part[0] in "0123456789" else (-1, part) for part in parts)

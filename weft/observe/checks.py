@@ -83,7 +83,7 @@ class Facts:
     version: str
     absent: frozenset[Resource] = frozenset()
     nodes: Sequence[Object] = ()
-    definitions: Sequence[Object] = ()
+    nads: Sequence[Object] = ()
     leases: Sequence[Object] = ()
     has_keys: bool = False
     denied: tuple[Right, ...] | None = None
@@ -98,7 +98,7 @@ def judge(facts: Facts) -> tuple[Finding, ...]:
         *_kinds(facts.absent),
         *_rights(facts),
         _manager(facts),
-        *_definitions(facts.definitions),
+        *_definitions(facts.nads),
         *_agents(facts.nodes),
     )
 

@@ -51,7 +51,7 @@ def _specs(objects: Objects) -> dict[str, model.NetworkSpec]:
     """What the definitions of each network say, the first that can be read."""
     accepted = members.networks(objects)
     found: dict[str, model.NetworkSpec] = {}
-    for definition in objects.definitions:
+    for definition in objects.nads:
         meta = definition["metadata"]
         try:
             spec = nad.parse(definition)

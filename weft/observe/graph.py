@@ -23,7 +23,7 @@ class Role(StrEnum):
     LONE = "switch"
 
 
-class Kind(StrEnum):
+class PortKind(StrEnum):
     """What is behind a switch's port."""
 
     POD = "pod"
@@ -73,7 +73,7 @@ class Port:
     """
 
     name: str
-    kind: Kind
+    kind: PortKind
     zone: str
     mac: str = ""
     addresses: tuple[str, ...] = ()
@@ -194,6 +194,6 @@ def missing_from(switch: Switch, port: Port) -> tuple[str, ...]:
 
     A localport is a zone's own affair.
     """
-    if not switch.spans or port.kind is Kind.LOCALPORT:
+    if not switch.spans or port.kind is PortKind.LOCALPORT:
         return ()
     return tuple(zone for zone in switch.zones if zone not in port.seen)

@@ -13,7 +13,7 @@ from typing import Any
 
 from weft import errors, model, names
 from weft.api import podnetworks, podports, policy, selection
-from weft.observe.chassis import natural
+from weft.observe.chassis import natural_key
 from weft.observe.reach import Member
 from weft.policy import netpolicy
 
@@ -26,7 +26,7 @@ Object = Mapping[str, Any]
 class Objects:
     """All that is read of a cluster to tell who may reach whom."""
 
-    definitions: Sequence[Object] = ()
+    nads: Sequence[Object] = ()
     namespaces: Sequence[Object] = ()
     pods: Sequence[Object] = ()
     policies: Sequence[Object] = ()
@@ -37,7 +37,7 @@ class Objects:
 def networks(objects: Objects) -> dict[str, str]:
     """The network of each definition ("<namespace>/<name>") that was accepted."""
     found = {}
-    for definition in objects.definitions:
+    for definition in objects.nads:
         meta = definition["metadata"]
         network = (meta.get("annotations") or {}).get(names.NETWORK_NAME)
         if network:
@@ -52,7 +52,7 @@ def choose(wanted: str, namespace: str, known: Mapping[str, str]) -> str:
     key = wanted if "/" in wanted else f"{namespace}/{wanted}"
     if key in known:
         return known[key]
-    listed = ", ".join(sorted(set(known.values()), key=natural)) or "none"
+    listed = ", ".join(sorted(set(known.values()), key=natural_key)) or "none"
     raise errors.InvalidInput(
         "weft matrix",
         "NETWORK",
@@ -62,9 +62,9 @@ def choose(wanted: str, namespace: str, known: Mapping[str, str]) -> str:
     )
 
 
-def standing(objects: Objects) -> tuple[netpolicy.Policy, ...]:
+def in_force(objects: Objects) -> tuple[netpolicy.Policy, ...]:
     """The policies that are in force."""
-    found = (policy.standing(obj) for obj in objects.policies)
+    found = (policy.in_force(obj) for obj in objects.policies)
     return tuple(one for one in found if one is not None)
 
 
@@ -91,7 +91,7 @@ def learned(member: Member, seen: Iterable[str]) -> Member:
 
 
 def _order(member: Member) -> tuple[Any, ...]:
-    return natural(member.endpoint.namespace), natural(member.name), member.id
+    return natural_key(member.endpoint.namespace), natural_key(member.name), member.id
 
 
 def _labels(obj: Object) -> dict[str, str]:
@@ -120,7 +120,7 @@ def _attached(
             namespace_labels=namespaces.get(meta["namespace"], {}),
             network=network,
             addresses=tuple(interface.ip for interface in allocation.addresses),
-            named_ports=podports.named(pod),
+            named_ports=podports.named_ports(pod),
         )
         yield Member(
             id=f"{pod_key}@{interfaces[key]}" if len(keys) > 1 else pod_key,

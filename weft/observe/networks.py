@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from weft import names
-from weft.observe.chassis import Natural, merged, natural
-from weft.observe.graph import Kind, Network, Role, Router, Switch, Zone
+from weft.observe.chassis import Natural, merged, natural_key
+from weft.observe.graph import Network, PortKind, Role, Router, Switch, Zone
 
 
 def listed(switches: Sequence[Switch], routers: Sequence[Router]) -> tuple[Network, ...]:
@@ -29,7 +29,7 @@ def listed(switches: Sequence[Switch], routers: Sequence[Router]) -> tuple[Netwo
 
 
 def _order(network: Network) -> tuple[bool, bool, Natural]:
-    return not network.primary, network.name != names.DEFAULT_NETWORK, natural(network.name)
+    return not network.primary, network.name != names.DEFAULT_NETWORK, natural_key(network.name)
 
 
 def _network(label: str, switches: Sequence[Switch], routers: Sequence[Router]) -> Network:
@@ -93,6 +93,6 @@ def _parsed(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
 def strays(zones: Iterable[Zone], switches: Iterable[Switch]) -> tuple[Zone, ...]:
     """Zones that nobody lists, though pods are bound there: chassis that are gone, mostly."""
     known = {zone.name for zone in zones}
-    shown = (Kind.POD, Kind.REMOTE)
+    shown = (PortKind.POD, PortKind.REMOTE)
     found = {port.zone for switch in switches for port in switch.ports if port.kind in shown}
-    return tuple(Zone(name, read=False) for name in sorted(found - known, key=natural))
+    return tuple(Zone(name, read=False) for name in sorted(found - known, key=natural_key))

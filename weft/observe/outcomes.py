@@ -41,7 +41,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class GridCell:
     """A cell of the grid: what became of its pairs. `pairs` are in the order of the matrix."""
 
     outcome: Outcome
@@ -63,7 +63,7 @@ class Grid:
     """`places` by numbers of row and column; pairs within one pod have none."""
 
     rows: tuple[Row, ...]
-    places: Mapping[tuple[int, int], Place]
+    places: Mapping[tuple[int, int], GridCell]
     grouped: bool
 
     @property
@@ -84,7 +84,9 @@ def grid(matrix: Matrix, *, most: int = MOST) -> Grid:
     found: dict[tuple[int, int], list[Cell]] = {}
     for cell in matrix.cells:
         found.setdefault((number[cell.source], number[cell.target]), []).append(cell)
-    places = {at: Place(_summed(map(outcome, cells)), tuple(cells)) for at, cells in found.items()}
+    places = {
+        at: GridCell(_summed(map(outcome, cells)), tuple(cells)) for at, cells in found.items()
+    }
     return Grid(tuple(rows), places, grouped)
 
 

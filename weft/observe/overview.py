@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from weft import names
 from weft.observe import chassis, workloads
 from weft.observe import graph as graphs
-from weft.observe.chassis import merged, natural
-from weft.observe.graph import Graph, Kind, Port, Switch, Zone
+from weft.observe.chassis import merged, natural_key
+from weft.observe.graph import Graph, Port, PortKind, Switch, Zone
 from weft.observe.workloads import Workload
 
 
@@ -98,7 +98,7 @@ class Group:
     @property
     def nodes(self) -> tuple[str, ...]:
         found = {member.node for member in self.members}
-        return tuple(sorted(found, key=natural))
+        return tuple(sorted(found, key=natural_key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ def fold(graph: Graph) -> Overview:
             if port.owner is not None:
                 key = port.owner.namespace, port.owner.pod
                 joined.setdefault(key, set()).add(switch.network)
-    ordered = sorted(graph.networks, key=lambda one: (one.primary, natural(one.name)))
+    ordered = sorted(graph.networks, key=lambda one: (one.primary, natural_key(one.name)))
     hosts = chassis.hosts(zone.name for zone in graph.zones)
     sections = (_section(graph, network, joined, hosts) for network in ordered)
     return Overview(graph.zones, tuple(sections), hosts)
@@ -164,13 +164,13 @@ def _section(
     groups: dict[Workload, list[Member]] = {}
     for switch in graph.of(network.name):
         for port in switch.ports:
-            if port.kind is Kind.POD or (port.kind is Kind.OTHER and not switch.spans):
+            if port.kind is PortKind.POD or (port.kind is PortKind.OTHER and not switch.spans):
                 groups.setdefault(_workload(port), []).append(_member(switch, port, network, hosts))
     listed = [
         Group(workload, tuple(sorted(found, key=_order)), _others(found, network.name, joined))
         for workload, found in groups.items()
     ]
-    listed.sort(key=lambda group: (natural(group.workload.namespace), natural(group.name)))
+    listed.sort(key=lambda group: (natural_key(group.workload.namespace), natural_key(group.name)))
     counted = Counter(member.node for group in listed for member in group.members)
     return Section(network, tuple(listed), counted)
 
@@ -184,7 +184,7 @@ def _member(
 
 
 def _order(member: Member) -> tuple[object, ...]:
-    return not member.faults, natural(member.name), member.port.name
+    return not member.faults, natural_key(member.name), member.port.name
 
 
 def _workload(port: Port) -> Workload:
@@ -202,4 +202,4 @@ def _others(
     ]
     # Every pod is on the cluster's own network.
     common = set.intersection(*each) - {network, names.DEFAULT_NETWORK}
-    return tuple(sorted(common, key=natural))
+    return tuple(sorted(common, key=natural_key))

@@ -11,15 +11,15 @@ from dataclasses import dataclass, replace
 
 from weft import names, rows
 from weft.observe import chassis
-from weft.observe.graph import Kind, Port
+from weft.observe.graph import Port, PortKind
 from weft.observe.snapshot import Snapshot, entries, members, text
 from weft.ovn import policy
 
 _KINDS = {
-    "router": Kind.ROUTER,
-    "remote": Kind.REMOTE,
-    "localnet": Kind.LOCALNET,
-    "localport": Kind.LOCALPORT,
+    "router": PortKind.ROUTER,
+    "remote": PortKind.REMOTE,
+    "localnet": PortKind.LOCALNET,
+    "localport": PortKind.LOCALPORT,
 }
 # Addresses that are words, not a MAC with what belongs to it.
 _WORDS = {"router", "unknown", "dynamic"}
@@ -30,11 +30,13 @@ def parse(columns: rows.Columns, zone: str, zones: chassis.Zones) -> Port:
     name = text(columns, "name")
     options, external = entries(columns, "options"), entries(columns, "external_ids")
     owner = chassis.owner(external, name)
-    kind = _KINDS.get(text(columns, "type"), Kind.OTHER if text(columns, "type") else Kind.POD)
-    if owner is not None and kind in (Kind.POD, Kind.REMOTE):
-        kind = Kind.POD
-    elif kind is Kind.POD:
-        kind = Kind.OTHER
+    kind = _KINDS.get(
+        text(columns, "type"), PortKind.OTHER if text(columns, "type") else PortKind.POD
+    )
+    if owner is not None and kind in (PortKind.POD, PortKind.REMOTE):
+        kind = PortKind.POD
+    elif kind is PortKind.POD:
+        kind = PortKind.OTHER
     mac, addresses = hosts(members(columns, "addresses"))
     bound = _bound(options, external, kind, zone, zones)
     up = columns.get("up")
@@ -49,12 +51,16 @@ def parse(columns: rows.Columns, zone: str, zones: chassis.Zones) -> Port:
         up=up if isinstance(up, bool) and bound == zone else None,
         seen=(zone,),
         peer=options.get("router-port", ""),
-        physical=options.get("network_name", name) if kind is Kind.LOCALNET else "",
+        physical=options.get("network_name", name) if kind is PortKind.LOCALNET else "",
     )
 
 
 def _bound(
-    options: dict[str, str], external: dict[str, str], kind: Kind, zone: str, zones: chassis.Zones
+    options: dict[str, str],
+    external: dict[str, str],
+    kind: PortKind,
+    zone: str,
+    zones: chassis.Zones,
 ) -> str:
     """Where the port is. The first of the chassis that it asks for; else here, if it is not remote.
 
@@ -65,7 +71,7 @@ def _bound(
         # A chassis may be asked for by host name, too.
         named = any(wanted == listed.name for listed in zones.listed)
         return wanted if named else zones.at(wanted)
-    if kind is Kind.REMOTE:
+    if kind is PortKind.REMOTE:
         return external.get("node") or zones.at("")
     return zone
 
@@ -128,9 +134,9 @@ def facts(snapshot: Snapshot) -> Facts:
         direction, _, rest = rest.partition("/")
         for one in snapshot.referred("Logical_Switch_Port", row, "ports"):
             port = text(one, "name")
-            if kind == policy.Kind.DENY:
+            if kind == policy.GroupKind.DENY:
                 isolated.setdefault(port, set()).add(direction.lower())
-            elif kind == policy.Kind.POLICY:
+            elif kind == policy.GroupKind.POLICY:
                 # The network's name alone may have a slash.
                 policies.setdefault(port, set()).add("/".join(rest.split("/")[-2:]))
     return Facts(mtus, isolated, policies)

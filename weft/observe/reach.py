@@ -135,7 +135,7 @@ def expect(
                 asked = netpolicy.Connection(question.protocol, question.port, ends[0], ends[1])
             chosen = [policies[one] for one in sorted(guarding[source.id] | guarding[target.id])]
             verdict = evaluator.explain(chosen, networks, source.endpoint, target.endpoint, asked)
-            cells.append(Cell(source.id, target.id, ends, verdict.allowed, told(verdict)))
+            cells.append(Cell(source.id, target.id, ends, verdict.allowed, reason_of(verdict)))
     return Matrix(network, question, members, tuple(cells))
 
 
@@ -180,7 +180,7 @@ def _pair(
     return None if kind is None else (source[kind], target[kind])
 
 
-def told(verdict: evaluator.Verdict) -> str:
+def reason_of(verdict: evaluator.Verdict) -> str:
     """Why, in one line: what isolates an end, and what lets the connection pass there."""
     said = []
     for judgement in (verdict.egress, verdict.ingress):

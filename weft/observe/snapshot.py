@@ -40,18 +40,18 @@ TABLES: Mapping[str, tuple[rows.Table, ...]] = {
         rows.Table(
             "Logical_Router_Static_Route",
             ("ip_prefix", "nexthop", "output_port", "policy"),
-            rows.ALONE,
+            rows.SINGLE_ROW,
         ),
-        rows.Table("NAT", ("type", "external_ip", "logical_ip"), rows.ALONE),
-        rows.Table("DHCP_Options", ("cidr",), rows.ALONE),
+        rows.Table("NAT", ("type", "external_ip", "logical_ip"), rows.SINGLE_ROW),
+        rows.Table("DHCP_Options", ("cidr",), rows.SINGLE_ROW),
         rows.Table("Port_Group", ("name", "ports", "external_ids")),
     ),
     SOUTHBOUND: (
         rows.Table("Chassis", ("name", "hostname", "encaps", "other_config")),
-        rows.Table("Encap", ("ip", "type"), rows.ALONE),
+        rows.Table("Encap", ("ip", "type"), rows.SINGLE_ROW),
     ),
     SWITCHES: (
-        rows.Table("Open_vSwitch", ("external_ids",), rows.ALONE),
+        rows.Table("Open_vSwitch", ("external_ids",), rows.SINGLE_ROW),
         rows.Table("Bridge", ("name", "ports", "datapath_type")),
         rows.Table("Port", ("name", "interfaces")),
         rows.Table(

@@ -52,7 +52,7 @@ async def read(api: Client, now: datetime) -> Facts:
         version=str(version.get("gitVersion", "")),
         absent=frozenset(kind for kind, found in optional if not found.served),
         nodes=nodes.items,
-        definitions=nads.items,
+        nads=nads.items,
         leases=leases.items,
         has_keys=any(one["metadata"]["name"] == names.SIGNING_KEYS for one in maps.items),
         denied=denied,

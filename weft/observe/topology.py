@@ -13,7 +13,7 @@ from typing import Any
 
 from weft import names, rows
 from weft.observe import chassis, networks, ports
-from weft.observe.graph import Graph, Kind, Link, Nat, Port, Role, Route, Router, Switch
+from weft.observe.graph import Graph, Link, Nat, Port, PortKind, Role, Route, Router, Switch
 from weft.observe.snapshot import NETWORK_IDS, Snapshot, entries, members, text
 
 # Names that ovn-kubernetes gives, with the network's prefix before them.
@@ -59,13 +59,15 @@ def build(snapshots: Sequence[Snapshot]) -> Graph:
         zones=(*zones.listed, *networks.strays(zones.listed, made)),
         networks=networks.listed(made, ways),
         switches=tuple(sorted(made, key=_order)),
-        routers=tuple(sorted(ways, key=lambda way: (chassis.natural(way.zone), way.name, way.id))),
-        links=tuple(sorted(links, key=lambda link: (chassis.natural(link.zone), link.port))),
+        routers=tuple(
+            sorted(ways, key=lambda way: (chassis.natural_key(way.zone), way.name, way.id))
+        ),
+        links=tuple(sorted(links, key=lambda link: (chassis.natural_key(link.zone), link.port))),
     )
 
 
 def _order(switch: Switch) -> tuple[Any, ...]:
-    zones = tuple(chassis.natural(zone) for zone in switch.zones)
+    zones = tuple(chassis.natural_key(zone) for zone in switch.zones)
     return switch.network, zones, switch.name, switch.id
 
 
@@ -133,7 +135,7 @@ def _switches(
             for column in ("dhcpv4_options", "dhcpv6_options"):
                 for dhcp in snapshot.referred("DHCP_Options", port_row, column):
                     made.subnets.append(text(dhcp, "cidr"))
-            if port.kind is Kind.ROUTER and port.peer in owners:
+            if port.kind is PortKind.ROUTER and port.peer in owners:
                 router, peer = owners[port.peer]
                 made.links.append(_link(id, router, zone, peer))
 
@@ -152,8 +154,8 @@ def _roles(switches: dict[str, _Element], routers: dict[str, _Element]) -> dict[
     roles = {id: Role.GATEWAY if id in gateways else Role.CLUSTER for id in routers}
     for id, switch in switches.items():
         around = {link.router for link in switch.links}
-        localnet = any(port.kind is Kind.LOCALNET for port in switch.ports.values())
-        pods = any(port.kind is Kind.POD for port in switch.ports.values())
+        localnet = any(port.kind is PortKind.LOCALNET for port in switch.ports.values())
+        pods = any(port.kind is PortKind.POD for port in switch.ports.values())
         if localnet:
             roles[id] = Role.EXTERNAL if around else Role.LOCALNET
         elif switch.spans:
@@ -214,7 +216,7 @@ def _switch(one: _Element, role: Role, network: str) -> Switch:
         name=one.name,
         role=role,
         network=network,
-        zones=tuple(sorted(one.zones, key=chassis.natural)),
+        zones=tuple(sorted(one.zones, key=chassis.natural_key)),
         spans=one.spans,
         subnets=tuple(sorted(chassis.merged(subnets), key=lambda text: (":" in text, text))),
         key=one.key,
@@ -224,13 +226,13 @@ def _switch(one: _Element, role: Role, network: str) -> Switch:
 
 def _known(port: Port, role: Role) -> Port:
     """What another zone says of a router's port on a transit switch may look like any other's."""
-    is_router = role is Role.TRANSIT and port.kind is Kind.OTHER and port.zone not in port.seen
-    return replace(port, kind=Kind.REMOTE) if is_router else port
+    is_router = role is Role.TRANSIT and port.kind is PortKind.OTHER and port.zone not in port.seen
+    return replace(port, kind=PortKind.REMOTE) if is_router else port
 
 
 def _port_order(port: Port) -> tuple[Any, ...]:
     namespace = port.owner.namespace if port.owner else ""
-    return chassis.natural(port.zone), namespace, chassis.natural(port.label), port.name
+    return chassis.natural_key(port.zone), namespace, chassis.natural_key(port.label), port.name
 
 
 def _router(one: _Element, role: Role, network: str) -> Router:

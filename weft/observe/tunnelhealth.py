@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from enum import StrEnum
 
-from weft.observe.chassis import natural
+from weft.observe.chassis import natural_key
 from weft.observe.underlay import TUNNELS, Node, Tunnel, Underlay
 
 MANY = 6  # nodes
@@ -84,4 +84,4 @@ def pods(node: Node) -> list[tuple[str, int]]:
         for one in bridge.interfaces
         if one.owner is not None and one.type not in TUNNELS
     )
-    return sorted(counted.items(), key=lambda one: natural(one[0]))
+    return sorted(counted.items(), key=lambda one: natural_key(one[0]))

@@ -76,7 +76,7 @@ class State(StrEnum):
         return self in (State.WHOLE, State.ASKED)
 
     @property
-    def said(self) -> str:
+    def text(self) -> str:
         return {
             State.WHOLE: "up at both ends",
             State.HALF: "at one of its nodes only",

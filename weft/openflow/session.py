@@ -14,7 +14,7 @@ from typing import cast
 
 from weft import errors
 from weft.ovn import flows
-from weft.ovn.flows import Kind
+from weft.ovn.flows import MessageType
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ Make = Callable[[int], bytes]  # encodes a message with this transaction id
 class Session(asyncio.Protocol):
     """`lost` is done when the connection has ended; `why` says the reason."""
 
-    def __init__(self, path: Path, seen: Callable[[flows.Seen], None]) -> None:
+    def __init__(self, path: Path, seen: Callable[[flows.FlowUpdate], None]) -> None:
         self.path = path
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.why = ""
@@ -42,7 +42,7 @@ class Session(asyncio.Protocol):
         self._is_probed = False
 
     @classmethod
-    async def connect(cls, path: Path, seen: Callable[[flows.Seen], None]) -> Session:
+    async def connect(cls, path: Path, seen: Callable[[flows.FlowUpdate], None]) -> Session:
         """Connect; `seen` is called for each flow update that `watch` requested, in order."""
         loop = asyncio.get_running_loop()
         try:
@@ -72,7 +72,7 @@ class Session(asyncio.Protocol):
         self._barriers[xid] = reply
         if self._transport is None:
             raise self._ended()
-        self._transport.write(flows.message(Kind.BARRIER_REQUEST, xid))
+        self._transport.write(flows.message(MessageType.BARRIER_REQUEST, xid))
         await reply
         if self._refused:
             refused, self._refused = self._refused, ""
@@ -125,22 +125,22 @@ class Session(asyncio.Protocol):
         self._received = received[place:]
 
     def _handle(self, version: int, kind: int, xid: int, body: bytes) -> None:
-        if kind == Kind.HELLO:
+        if kind == MessageType.HELLO:
             # Both use the lower of their versions (OpenFlow 1.5.1, section 6.3.1).
             if version < flows.VERSION:
                 raise ValueError("the bridge speaks no OpenFlow 1.5")
             if not self._greeted.done():
                 self._greeted.set_result(None)
-        elif kind == Kind.ECHO_REQUEST and self._transport is not None:
-            self._transport.write(flows.message(Kind.ECHO_REPLY, xid, body))
-        elif kind == Kind.MULTIPART_REPLY:
+        elif kind == MessageType.ECHO_REQUEST and self._transport is not None:
+            self._transport.write(flows.message(MessageType.ECHO_REPLY, xid, body))
+        elif kind == MessageType.MULTIPART_REPLY:
             for each in flows.updates(body):
                 self._seen(each)
-        elif kind == Kind.BARRIER_REPLY:
+        elif kind == MessageType.BARRIER_REPLY:
             reply = self._barriers.pop(xid, None)
             if reply is not None and not reply.done():
                 reply.set_result(None)
-        elif kind == Kind.ERROR:
+        elif kind == MessageType.ERROR:
             self._refused = f"refused a request: type {body[:2].hex()}, code {body[2:4].hex()}"
             log.error("%s: %s", self.path, self._refused)
 
@@ -155,7 +155,7 @@ class Session(asyncio.Protocol):
             return
         self._is_probed = True
         self._listen()
-        self.send([lambda xid: flows.message(Kind.ECHO_REQUEST, xid)])
+        self.send([lambda xid: flows.message(MessageType.ECHO_REQUEST, xid)])
 
     def _next(self) -> int:
         self._xid = self._xid % 0xFFFFFFFF + 1

@@ -29,7 +29,7 @@ _ALWAYS = 0xFFFF  # the longest lifetime of a default router (RFC 8319), as OVN 
 
 
 @dataclass(frozen=True, slots=True)
-class Advertised:
+class Advertisement:
     """One network's advertisement, and the local guests that receive it.
 
     `leases` is the DHCPv6 address of each guest by MAC, None for no address. `speaker` is the
@@ -42,12 +42,12 @@ class Advertised:
     mtu: int
     prefixes: tuple[model.Subnet, ...]
     leases: Mapping[str, IPv6Address | None]
-    speaker: str = names.SERVER_MAC
+    source_mac: str = names.SERVER_MAC
     routes: tuple[model.Subnet, ...] = ()
     is_default_router: bool = False
     settings: dhcpv6.Settings = field(default_factory=dhcpv6.Settings)
 
-    def says_as(self, other: Advertised) -> bool:
+    def has_same_content_as(self, other: Advertisement) -> bool:
         """Whether both send the same advertisement, whichever guests receive it."""
         return replace(self, leases={}) == replace(other, leases={})
 
@@ -86,22 +86,22 @@ def port(network: model.Network, switch: str) -> tuple[rows.Row, ...]:
     return (row,)
 
 
-def advertised(
+def of_network(
     network: model.Network,
     guests: Iterable[model.Allocation],
     routed: tuple[model.Subnet, ...] = (),
-) -> Advertised:
+) -> Advertisement:
     """`routed`: the node subnets on a layer3 network."""
     own = routed or network.spec.subnets
     beyond = network.spec.subnets if routed and not network.is_default else ()
-    return Advertised(
+    return Advertisement(
         network=network.name,
         port=names.advertiser_port(network.name),
         device=names.advertiser_device(network.id),
         mtu=network.spec.mtu,
         prefixes=tuple(subnet for subnet in own if subnet.version == 6),
         leases={guest.mac: dhcp.lease(network.spec, guest, routed) for guest in guests},
-        speaker=router.mac(map(ranges.router, routed)) if routed else names.SERVER_MAC,
+        source_mac=router.mac(map(ranges.router, routed)) if routed else names.SERVER_MAC,
         routes=tuple(subnet for subnet in beyond if subnet.version == 6),
         is_default_router=network.is_default,
         settings=dhcpv6.Settings(
@@ -111,17 +111,17 @@ def advertised(
     )
 
 
-def router_address(advert: Advertised) -> IPv6Address:
+def router_address(advert: Advertisement) -> IPv6Address:
     """The link-local source address, which no guest may have."""
-    return ipv6.link_local(advert.speaker)
+    return ipv6.link_local(advert.source_mac)
 
 
-def to_all(advert: Advertised) -> bytes:
+def to_all(advert: Advertisement) -> bytes:
     """The frame to all guests of this zone; the `localport` keeps it on the node."""
     return _frame(advert, b"\x33\x33\x00\x00\x00\x01", ALL_NODES)
 
 
-def answer(advert: Advertised, solicitation: Solicitation) -> bytes:
+def answer(advert: Advertisement, solicitation: Solicitation) -> bytes:
     """The frame to the soliciting guest only; to all if it solicits without an address."""
     to = ALL_NODES if solicitation.address.is_unspecified else solicitation.address
     return _frame(advert, ipv6.octets(solicitation.mac), to)
@@ -137,10 +137,10 @@ def parse(frame: bytes) -> Solicitation | None:
     return Solicitation(frame[6:12].hex(":"), IPv6Address(frame[22:38]))
 
 
-def _frame(advert: Advertised, mac: bytes, to: IPv6Address) -> bytes:
+def _frame(advert: Advertisement, mac: bytes, to: IPv6Address) -> bytes:
     lifetime = _ALWAYS if advert.is_default_router else 0
     body = struct.pack("!BBHBBHII", _ADVERTISEMENT, 0, 0, 0, _MANAGED_AND_OTHER, lifetime, 0, 0)
-    body += struct.pack("!BB6s", 1, 1, ipv6.octets(advert.speaker))
+    body += struct.pack("!BB6s", 1, 1, ipv6.octets(advert.source_mac))
     body += struct.pack("!BBHI", 5, 1, 0, advert.mtu)
     for prefix in advert.prefixes:
         body += struct.pack(
@@ -151,4 +151,4 @@ def _frame(advert: Advertised, mac: bytes, to: IPv6Address) -> bytes:
     for route in advert.routes:
         address = route.network_address.packed
         body += struct.pack("!BBBBI16s", 24, 3, route.prefixlen, 0, VALID_SECONDS, address)
-    return ipv6.frame(advert.speaker, mac, to, ipv6.ICMPV6, body, checksum_at=2)
+    return ipv6.frame(advert.source_mac, mac, to, ipv6.ICMPV6, body, checksum_at=2)

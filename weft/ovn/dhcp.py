@@ -32,7 +32,7 @@ def options(network: model.Network, routed: tuple[model.Subnet, ...] = ()) -> tu
     return tuple(_row(network, subnet) for subnet in served if subnet.version == 4)
 
 
-def reference(
+def options_ref(
     spec: model.NetworkSpec,
     allocation: model.Allocation,
     routed: tuple[model.Subnet, ...] = (),
@@ -56,7 +56,7 @@ def lease(
     return offered if isinstance(offered, IPv6Address) else None
 
 
-def families(spec: model.NetworkSpec) -> frozenset[int]:
+def served_families(spec: model.NetworkSpec) -> frozenset[int]:
     """The IP families in which only weft may serve DHCP on the network."""
     return frozenset(s.version for s in spec.subnets) if spec.dhcp.enabled else frozenset()
 

@@ -24,7 +24,7 @@ _MULTIPART_FLOW_MONITOR = 16
 _MONITOR_FLAGS = 0b1111  # initial flows, and flows added, removed and modified
 
 
-class Kind(IntEnum):
+class MessageType(IntEnum):
     """Types of messages."""
 
     HELLO = 0
@@ -76,7 +76,7 @@ class Masked:
 
 
 @dataclass(frozen=True, slots=True)
-class Set:
+class SetField:
     """Action: set a field to a value."""
 
     field: Field
@@ -84,7 +84,7 @@ class Set:
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
+class CopyField:
     """Action: copy one field to another of the same size."""
 
     source: Field
@@ -98,7 +98,7 @@ class Resubmit:
     table: int
 
 
-Action = Set | Copy | Resubmit
+Action = SetField | CopyField | Resubmit
 Match = Mapping[Field, int | Masked]
 
 
@@ -129,7 +129,7 @@ def flow(table: int, priority: int, match: Match, *actions: Action) -> Flow:
     return Flow(table, priority, tuple(match.items()), actions)
 
 
-class Event(IntEnum):
+class FlowEvent(IntEnum):
     """What happened to a flow. A switch does not report a monitor's own changes as these."""
 
     INITIAL = 0
@@ -139,10 +139,10 @@ class Event(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class FlowUpdate:
     """A flow that a switch has, or has removed."""
 
-    event: Event
+    event: FlowEvent
     table: int
     cookie: int
 
@@ -151,24 +151,26 @@ class Seen:
         return self.cookie >> 48 == COOKIE >> 48
 
 
-def message(kind: Kind, xid: int, body: bytes = b"") -> bytes:
+def message(kind: MessageType, xid: int, body: bytes = b"") -> bytes:
     return HEADER.pack(VERSION, kind, HEADER.size + len(body), xid) + body
 
 
 def hello(xid: int) -> bytes:
     """A HELLO for this version only."""
-    return message(Kind.HELLO, xid, struct.pack("!HHI", 1, 8, 1 << VERSION))
+    return message(MessageType.HELLO, xid, struct.pack("!HHI", 1, 8, 1 << VERSION))
 
 
 def add(flow: Flow, xid: int) -> bytes:
     """Adds a flow; it replaces one with the same table, priority and match in one step."""
-    return message(Kind.FLOW_MOD, xid, _mod(0, flow.table, flow.priority, flow.cookie) + flow.body)
+    return message(
+        MessageType.FLOW_MOD, xid, _mod(0, flow.table, flow.priority, flow.cookie) + flow.body
+    )
 
 
 def remove(table: int, cookie: int, xid: int) -> bytes:
     """Removes all flows with this cookie from a table."""
     every = _mod(3, table, 0, cookie, 0xFFFFFFFFFFFFFFFF)
-    return message(Kind.FLOW_MOD, xid, every + match({}))
+    return message(MessageType.FLOW_MOD, xid, every + match({}))
 
 
 def _mod(command: int, table: int, priority: int, cookie: int, mask: int = 0) -> bytes:
@@ -176,14 +178,14 @@ def _mod(command: int, table: int, priority: int, cookie: int, mask: int = 0) ->
     return struct.pack("!QQBBHHHIIIHH", cookie, mask, table, command, 0, 0, priority, *ends)
 
 
-def watch(number: int, table: int, limit: Match, xid: int) -> bytes:
+def monitor(number: int, table: int, limit: Match, xid: int) -> bytes:
     """Monitors the flows of a table that match all of `limit`: existing ones and changes."""
     head = struct.pack("!HH4x", _MULTIPART_FLOW_MONITOR, 0)
     request = struct.pack("!IIIHBB", number, _ANY, _ANY, _MONITOR_FLAGS, table, 0)
-    return message(Kind.MULTIPART_REQUEST, xid, head + request + match(limit))
+    return message(MessageType.MULTIPART_REQUEST, xid, head + request + match(limit))
 
 
-def updates(body: bytes) -> Iterator[Seen]:
+def updates(body: bytes) -> Iterator[FlowUpdate]:
     """The flows in a reply to `watch`; raises ValueError for any other message."""
     if len(body) < 8:
         raise ValueError("too short for a multipart reply")
@@ -196,12 +198,12 @@ def updates(body: bytes) -> Iterator[Seen]:
         length, event = struct.unpack_from("!HH", body, place)
         if length < 8 or place + length > len(body):
             raise ValueError(f"a flow update of {length} bytes")
-        if event in list(Event):
+        if event in list(FlowEvent):
             if length < 32:
                 raise ValueError(f"a full flow update of {length} bytes")
             (table,) = struct.unpack_from("!B", body, place + 4)
             (cookie,) = struct.unpack_from("!Q", body, place + 16)
-            yield Seen(Event(event), table, cookie)
+            yield FlowUpdate(FlowEvent(event), table, cookie)
         place += length
 
 
@@ -221,10 +223,10 @@ def _oxm(each: Field, said: int | Masked) -> bytes:
 
 def _action(action: Action) -> bytes:
     match action:
-        case Set(target, value):
+        case SetField(target, value):
             oxm = _oxm(target, value)
             return struct.pack("!HH", 25, _padded(4 + len(oxm))) + _pad(oxm, 4)
-        case Copy(source, target):
+        case CopyField(source, target):
             ids = source.to_bytes(4, "big") + target.to_bytes(4, "big")
             return struct.pack("!HHHHH2x", 28, 24, source.size * 8, 0, 0) + ids + b"\0" * 4
         case Resubmit(table):

@@ -47,8 +47,8 @@ def _join(
     with the right MTU.
     """
     switch = names.JOIN_SWITCH
-    yield switches.row(switch, owner, switches.keyed("join switch", network))
-    bound = {"chassis": chassis, **switches.keyed("gateway router", network)}
+    yield switches.row(switch, owner, switches.local_datapath("join switch", network))
+    bound = {"chassis": chassis, **switches.local_datapath("gateway router", network)}
     yield router.router(names.gateway_router(node.name), owner, bound)
     inwards: dict[str, rows.Atom] = {"gateway_mtu": str(network.spec.mtu)}
     for kind, of, number, options in (
@@ -56,9 +56,9 @@ def _join(
         ("gateway router", names.gateway_router(node.name), node.id, inwards),
     ):
         towards, addresses = names.join_router_port(of), ranges.join(number)
-        own = {**options, **switches.numbered(kind, "join switch")}
+        own = {**options, **switches.local_port(kind, "join switch")}
         yield router.router_port(towards, of, owner, router.mac(addresses), addresses, own)
-        key = switches.numbered("join switch", kind)
+        key = switches.local_port("join switch", kind)
         yield switches.to_router(names.join_switch_port(of), switch, owner, towards, key)
 
 
@@ -72,12 +72,12 @@ def _external(
     """The gateway router on the physical network; it sends gratuitous ARP when it moves."""
     of, switch = names.gateway_router(node.name), names.external_switch(node.name)
     towards = names.external_router_port(of)
-    yield switches.row(switch, owner, switches.keyed("external switch", network))
-    key = switches.numbered("gateway router", "external switch")
+    yield switches.row(switch, owner, switches.local_datapath("external switch", network))
+    key = switches.local_port("gateway router", "external switch")
     yield router.router_port(towards, of, owner, gateway.mac, gateway.addresses, key)
     port, key = (
         names.external_switch_port(of),
-        switches.numbered("external switch", "gateway router"),
+        switches.local_port("external switch", "gateway router"),
     )
     yield switches.to_router(port, switch, owner, towards, {"nat-addresses": "router", **key})
     yield switches.port(
@@ -88,7 +88,7 @@ def _external(
         addresses="unknown",
         options={
             "network_name": physical_network,
-            **switches.numbered("external switch", "physical network"),
+            **switches.local_port("external switch", "physical network"),
         },
     )
 

@@ -13,7 +13,7 @@ from enum import Enum
 from ipaddress import IPv6Address
 
 from weft.ovn import dhcp
-from weft.ovn.flows import Copy, Field, Flow, Masked, Match, Resubmit, Set, flow
+from weft.ovn.flows import CopyField, Field, Flow, Masked, Match, Resubmit, SetField, flow
 
 # Priorities in table 0, above ovn-controller's, which are 100 to 180 there. A later one is higher.
 _KINDS, _UNREADABLE, _ADDRESSES = 60_000, 60_001, 60_002
@@ -23,10 +23,10 @@ TABLES = (_ROUTERS, _DHCP_SERVERS, _SOLICITATIONS, _ADVERTISERS)
 
 # A packet that passes enters table 0 once more, with this register as a mark. OVN uses the register
 # for the logical input port: it is empty before OVN's flows, and they overwrite it.
-UNJUDGED: Match = {Field.REG14: 0}
-_PASS = (Set(Field.REG14, 1), Resubmit(ENTRY))
+UNCHECKED: Match = {Field.REG14: 0}
+_PASS = (SetField(Field.REG14, 1), Resubmit(ENTRY))
 
-_FROM_GUEST: Match = {**UNJUDGED, Field.TUN_IPV4_SRC: 0, Field.TUN_IPV6_SRC: 0}
+_FROM_GUEST: Match = {**UNCHECKED, Field.TUN_IPV4_SRC: 0, Field.TUN_IPV6_SRC: 0}
 _IPV4: Match = {Field.ETH_TYPE: 0x0800}
 _IPV6: Match = {Field.ETH_TYPE: 0x86DD}
 _ICMPV4: Match = {**_IPV4, Field.IP_PROTO: 1}
@@ -86,14 +86,14 @@ _OF_NOBODY: tuple[Match, ...] = (
 )
 
 
-def standing() -> tuple[Flow, ...]:
+def common_flows() -> tuple[Flow, ...]:
     """The flows that are the same on every node."""
     found = [_entering(_UNREADABLE, match) for match in _OF_NOBODY]
     found += [_entering(_KINDS, match, Resubmit(_ROUTERS)) for match in _OF_ROUTERS]
     found += [_entering(_KINDS, match, Resubmit(_DHCP_SERVERS)) for match in _OF_DHCP_SERVERS]
     found.append(_entering(_KINDS, _SOLICITATION, Resubmit(_SOLICITATIONS)))
     found += [flow(role.value, 0, {}) for role in Role]
-    found += of_router(IPv6Address(dhcp.SERVER_LINK_LOCAL))
+    found += router_flows(IPv6Address(dhcp.SERVER_LINK_LOCAL))
     return (*found, *_judging_solicitations())
 
 
@@ -104,7 +104,7 @@ def _judging_solicitations() -> tuple[Flow, ...]:
     or is incomplete matches as absent.
     """
 
-    def judged(priority: int, match: Match, *actions: Set | Copy | Resubmit) -> Flow:
+    def judged(priority: int, match: Match, *actions: SetField | CopyField | Resubmit) -> Flow:
         return flow(_SOLICITATIONS, priority, {**_SOLICITATION, **match}, *actions)
 
     none: Match = {Field.ND_SLL: 0}
@@ -114,11 +114,11 @@ def _judging_solicitations() -> tuple[Flow, ...]:
         judged(35, {Field.IPV6_DST: _MULTICAST_V6, **none}),  # option required (RFC 4861, 4.3)
         judged(30, none, *_PASS),
         # From a MAC that is not known yet. Port security checks the Ethernet source.
-        judged(0, {}, Copy(Field.ETH_SRC, Field.ND_SLL), *_PASS),
+        judged(0, {}, CopyField(Field.ETH_SRC, Field.ND_SLL), *_PASS),
     )
 
 
-def of_mac(mac: str) -> tuple[Flow, ...]:
+def mac_flows(mac: str) -> tuple[Flow, ...]:
     """Let a local guest solicit only with its own MAC as link-layer address."""
     own = int(mac.replace(":", ""), 16)
     sent: Match = {Field.ETH_SRC: own, **_SOLICITATION}
@@ -128,7 +128,7 @@ def of_mac(mac: str) -> tuple[Flow, ...]:
     )
 
 
-def of_addresses(port: int, addresses: Iterable[IPv6Address]) -> tuple[Flow, ...]:
+def probe_flows(port: int, addresses: Iterable[IPv6Address]) -> tuple[Flow, ...]:
     """Let a guest with assigned addresses probe (duplicate address detection) only those and
     link-local ones: a probe alone keeps another host from using the address."""
     asked: Match = {Field.IN_PORT: port, **_SOLICITATION, Field.IPV6_SRC: 0}
@@ -144,7 +144,7 @@ def of_addresses(port: int, addresses: Iterable[IPv6Address]) -> tuple[Flow, ...
     )
 
 
-def of_router(address: IPv6Address) -> tuple[Flow, ...]:
+def router_flows(address: IPv6Address) -> tuple[Flow, ...]:
     """Reserve a router's link-local address to it: guests choose their own freely."""
     own = int(address)
     to = Resubmit(_ADVERTISERS)
@@ -154,15 +154,15 @@ def of_router(address: IPv6Address) -> tuple[Flow, ...]:
     )
 
 
-def permitting(port: int, roles: Iterable[Role]) -> tuple[Flow, ...]:
+def role_flows(port: int, roles: Iterable[Role]) -> tuple[Flow, ...]:
     """Let the port with this OpenFlow number act in these roles."""
     return tuple(flow(role.value, 10, {Field.IN_PORT: port}, *_PASS) for role in roles)
 
 
-def of_patch(port: int) -> tuple[Flow, ...]:
+def patch_port_flows(port: int) -> tuple[Flow, ...]:
     """Exempt a patch port: it leads to a physical network with routers and servers of its own."""
     solicited: Match = {Field.IN_PORT: port, **_SOLICITATION}
-    return (*permitting(port, Role), flow(_SOLICITATIONS, 60, solicited, *_PASS))
+    return (*role_flows(port, Role), flow(_SOLICITATIONS, 60, solicited, *_PASS))
 
 
 def _entering(priority: int, match: Match, *to: Resubmit) -> Flow:

@@ -10,7 +10,7 @@ from weft import model, names, rows
 
 CHASSIS = "Chassis"
 ENCAP = "Encap"
-PRIVATE = "Chassis_Private"  # a chassis' nb_cfg; northd waits for that of every chassis
+CHASSIS_PRIVATE = "Chassis_Private"  # a chassis' nb_cfg; northd waits for that of every chassis
 
 
 def encap_key(chassis: str, address: str) -> str:

@@ -13,7 +13,7 @@ from weft.ovn import dhcp, ports, switches
 def switch(network: model.Network) -> rows.Row:
     name = names.layer2_switch(network.name)
     owner = switches.Owner(network.name)
-    return switches.row(name, owner, switches.shared(name, network), network.spec.subnets)
+    return switches.row(name, owner, switches.interconnected(name, network), network.spec.subnets)
 
 
 def local_port(network: model.Network, port: model.Port, chassis: str) -> rows.Row:
@@ -23,7 +23,7 @@ def local_port(network: model.Network, port: model.Port, chassis: str) -> rows.R
         port,
         type="",
         options=ports.local_options(port, chassis),
-        dhcpv4_options=dhcp.reference(network.spec, port.allocation),
+        dhcpv4_options=dhcp.options_ref(network.spec, port.allocation),
     )
 
 
@@ -36,7 +36,7 @@ def remote_port(
         port,
         type=style.type,
         options={
-            "requested-chassis": style.bound(chassis),
+            "requested-chassis": style.requested_chassis(chassis),
             "requested-tnl-key": str(port.allocation.tunnel_id),
         },
     )

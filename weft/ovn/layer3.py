@@ -18,15 +18,15 @@ def own(network: model.Network, node: model.NodeInfo) -> tuple[rows.Row, ...]:
     gateways = [ranges.router(subnet) for subnet in node.subnets_of(network.name)]
     towards = names.router_port(switch)
     return (
-        router.router(of, owner, switches.keyed("cluster router", network)),
-        switches.row(switch, owner, switches.keyed("node switch", network)),
+        router.router(of, owner, switches.local_datapath("cluster router", network)),
+        switches.row(switch, owner, switches.local_datapath("node switch", network)),
         router.router_port(
             towards,
             of,
             owner,
             router.mac(gateways),
             gateways,
-            switches.numbered("cluster router", "node switch"),
+            switches.local_port("cluster router", "node switch"),
         ),
         switches.to_router(
             names.switch_port(switch),
@@ -50,7 +50,7 @@ def pod_port(
         port,
         type="",
         options={**ports.local_options(port, chassis), **_key(port)},
-        dhcpv4_options=dhcp.reference(network.spec, port.allocation, served),
+        dhcpv4_options=dhcp.options_ref(network.spec, port.allocation, served),
     )
 
 

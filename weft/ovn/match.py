@@ -37,18 +37,18 @@ _SERVED_REPLIES = {
     " && udp.src == 547 && udp.dst == 546",
 }
 # The first packet of a connection, and the packets after it until a reply.
-FIRST = "ct.new"
+NEW_CONNECTION = "ct.new"
 
 _PORT = {netpolicy.Direction.INGRESS: "outport", netpolicy.Direction.EGRESS: "inport"}
 _END = {netpolicy.Direction.INGRESS: "src", netpolicy.Direction.EGRESS: "dst"}
 
 
-def ports(direction: netpolicy.Direction, group: str) -> str:
+def isolated_ports(direction: netpolicy.Direction, group: str) -> str:
     """The isolated ports: as destination for ingress, as source for egress."""
     return f"{_PORT[direction]} == @{group}"
 
 
-def always(direction: netpolicy.Direction, served: Collection[int] = ()) -> str:
+def always_allowed(direction: netpolicy.Direction, served: Collection[int] = ()) -> str:
     """The packets that no policy drops. For the IP families in `served` only weft may be a DHCP
     server, so packets between other clients and servers do not match."""
     said = []
@@ -59,7 +59,7 @@ def always(direction: netpolicy.Direction, served: Collection[int] = ()) -> str:
             said.append(_REPLIES[family])
         elif family in _SERVED_REPLIES:
             said.append(_SERVED_REPLIES[family])
-    return either([*_NEIGHBOURS, *(f"({each})" for each in said)])
+    return any_of([*_NEIGHBOURS, *(f"({each})" for each in said)])
 
 
 def peers(
@@ -79,7 +79,7 @@ def peers(
     for field, values in sorted(members.items()):
         if field not in alternatives and values:
             alternatives.append(f"{field}.{_END[direction]} == {_one_of(values)}")
-    return either(alternatives) if alternatives else None
+    return any_of(alternatives) if alternatives else None
 
 
 def policy_ports(entries: Iterable[netpolicy.PolicyPort]) -> str | None:
@@ -105,18 +105,18 @@ def policy_ports(entries: Iterable[netpolicy.PolicyPort]) -> str | None:
             alternatives.append(f"{field}.dst == {_one_of(numbers)}")
         for first, last in sorted(ranges.get(protocol, ())):
             alternatives.append(f"{first} <= {field}.dst <= {last}")
-    return either(alternatives) if alternatives else None
+    return any_of(alternatives) if alternatives else None
 
 
 def policy_port(protocol: netpolicy.Protocol, number: int) -> str:
     return f"{protocol.lower()}.dst == {number}"
 
 
-def either(alternatives: list[str]) -> str:
+def any_of(alternatives: list[str]) -> str:
     return alternatives[0] if len(alternatives) == 1 else f"({' || '.join(alternatives)})"
 
 
-def both(*parts: str) -> str:
+def all_of(*parts: str) -> str:
     """The conjunction of the parts; empty parts are left out."""
     return " && ".join(part for part in parts if part)
 

@@ -15,14 +15,14 @@ from enum import StrEnum
 
 from weft import model, names, rows
 from weft.ovn import acl, dhcp, match, ports
-from weft.ovn.sets import Set, by_field
+from weft.ovn.sets import AddressSet, names_by_field
 from weft.policy import blocks, netpolicy
 
 GROUP = acl.GROUP
 _OVN = {netpolicy.Direction.INGRESS: "to-lport", netpolicy.Direction.EGRESS: "from-lport"}
 
 
-class Kind(StrEnum):
+class GroupKind(StrEnum):
     """Why ports form a group: isolated, audited, selected by a policy, or selected by a policy and
     with one number for a port name."""
 
@@ -37,7 +37,7 @@ class Group:
     """A port group. `policy` is set for the kinds policy and named; the port's name and number for
     the kind named, whose direction is always Ingress."""
 
-    kind: Kind
+    kind: GroupKind
     network: str
     namespace: str
     direction: netpolicy.Direction
@@ -49,9 +49,9 @@ class Group:
     @property
     def id(self) -> str:
         rest: tuple[object, ...] = (self.namespace,)
-        if self.kind in (Kind.POLICY, Kind.NAMED):
+        if self.kind in (GroupKind.POLICY, GroupKind.NAMED):
             rest += (self.policy,)
-        if self.kind is Kind.NAMED:
+        if self.kind is GroupKind.NAMED:
             rest += (self.protocol, self.port, self.number)
         return names.group_id(self.kind, self.direction, self.network, *rest)
 
@@ -66,31 +66,31 @@ class Group:
         return names.namespace_owner(self.namespace)
 
 
-SILENT = netpolicy.Logging()
+NO_LOGGING = netpolicy.Logging()
 
 # The numbers of a port name. Ingress: by protocol and name, for the pods that the policy selects.
 # Egress: by the Set of the peers (with number 0) that have the name, over all those peers.
-Asked = Set | tuple[netpolicy.Protocol, str]
-Numbers = Mapping[Asked, frozenset[int]]
+PortName = AddressSet | tuple[netpolicy.Protocol, str]
+PortNumbers = Mapping[PortName, frozenset[int]]
 
 
 # Groups
 
 
-def group(
-    group: Group, network: model.Network, logging: netpolicy.Logging = SILENT
+def isolation_rows(
+    group: Group, network: model.Network, logging: netpolicy.Logging = NO_LOGGING
 ) -> tuple[rows.Row, ...]:
     """The rows of a deny or audit group, without ports: what always passes, and the default.
 
     Its first ACL is `allow-related`, which makes OVN track connections on the whole switch: replies
     pass even in an isolated direction, whichever other ports the switch has.
     """
-    isolated = match.ports(group.direction, group.name)
-    always = match.always(group.direction, dhcp.families(network.spec))
-    always = match.both(isolated, always)
-    if group.kind is Kind.AUDIT:
+    isolated = match.isolated_ports(group.direction, group.name)
+    always = match.always_allowed(group.direction, dhcp.served_families(network.spec))
+    always = match.all_of(isolated, always)
+    if group.kind is GroupKind.AUDIT:
         # One log entry for each connection: a busy one would otherwise use up the meter's rate.
-        rest, action = match.both(isolated, match.FIRST), acl.ALLOW
+        rest, action = match.all_of(isolated, match.NEW_CONNECTION), acl.ALLOW
         log = acl.Log("info", audit_name(group))
     else:
         rest, action = isolated, acl.DROP
@@ -107,15 +107,15 @@ def audit_name(group: Group) -> str:
     return names.acl_name(f"audit:{group.namespace}", group.direction, group.name[1:11])
 
 
-def policy(
+def policy_rows(
     policy: netpolicy.Policy,
     network: model.Network,
     direction: netpolicy.Direction,
     logging: netpolicy.Logging,
-    numbers: Numbers,
+    numbers: PortNumbers,
 ) -> tuple[rows.Row, ...]:
     """A policy's port groups on a network, without ports, and the ACLs of its rules."""
-    own = Group(Kind.POLICY, network.name, policy.namespace, direction, policy.name)
+    own = Group(GroupKind.POLICY, network.name, policy.namespace, direction, policy.name)
     made = [_group(own)]
     seen: set[Group] = set()
     for rule in policy.rules(direction):
@@ -125,7 +125,7 @@ def policy(
             if target != own and target not in seen:
                 made.append(_group(target))
                 seen.add(target)
-            text = match.both(match.ports(direction, target.name), said)
+            text = match.all_of(match.isolated_ports(direction, target.name), said)
             made.append(_acl(target, rule.index, acl.ALLOWED, text, acl.ALLOW, log))
     return tuple(made)
 
@@ -137,7 +137,7 @@ def groups_of(
     named: netpolicy.NamedPorts,
 ) -> frozenset[Group]:
     """The policy's groups for a port that it selects, given the named ports of its pod."""
-    own = Group(Kind.POLICY, network, policy.namespace, direction, policy.name)
+    own = Group(GroupKind.POLICY, network, policy.namespace, direction, policy.name)
     if direction is netpolicy.Direction.EGRESS:
         return frozenset({own})
     wanted = {(s.protocol, str(s.port)) for rule in policy.ingress for s in _named(rule)}
@@ -146,40 +146,42 @@ def groups_of(
     )
 
 
-def asked(
+def port_names(
     policy: netpolicy.Policy, network: str, direction: netpolicy.Direction
-) -> frozenset[Asked]:
+) -> frozenset[PortName]:
     """The port names whose numbers the policy's rows depend on: keys of Numbers."""
-    found: set[Asked] = set()
+    found: set[PortName] = set()
     for rule in policy.rules(direction):
         for entry in _named(rule):
             if direction is netpolicy.Direction.INGRESS:
                 found.add((entry.protocol, str(entry.port)))
             else:
-                found.update(_asked(rule, network, entry))
+                found.update(_peer_port_names(rule, network, entry))
     return frozenset(found)
 
 
-def member(group: Group, port_key: str, present: bool) -> rows.Row:
+def membership(group: Group, port_key: str, present: bool) -> rows.Row:
     """Add a port to a group or remove it. OVSDB itself removes a deleted port from its groups."""
     port = frozenset({rows.Ref(ports.PORT, port_key)})
     wish = rows.SetMembers(present=port) if present else rows.SetMembers(absent=port)
     return rows.Row(GROUP, group.name, {"ports": wish}, is_part=True)
 
 
-def sets(policy: netpolicy.Policy, network: model.Network, numbers: Numbers) -> frozenset[Set]:
+def address_sets(
+    policy: netpolicy.Policy, network: model.Network, numbers: PortNumbers
+) -> frozenset[AddressSet]:
     """The address sets that the policy's ACLs refer to on a network, in all directions."""
-    found: set[Set] = set()
+    found: set[AddressSet] = set()
     for direction in policy.directions:
         for rule in policy.rules(direction):
             if _has_plain(rule):
-                found.update(Set(network.name, peer) for peer in _selectors(rule))
+                found.update(AddressSet(network.name, peer) for peer in _selectors(rule))
             for entry in _named(rule):
                 if direction is netpolicy.Direction.EGRESS:
-                    for key in _asked(rule, network.name, entry):
+                    for key in _peer_port_names(rule, network.name, entry):
                         found.update(_numbered(key, numbers))
                 elif numbers.get((entry.protocol, str(entry.port))):
-                    found.update(Set(network.name, peer) for peer in _selectors(rule))
+                    found.update(AddressSet(network.name, peer) for peer in _selectors(rule))
     return frozenset(found)
 
 
@@ -191,37 +193,37 @@ def _matches(
     network: model.Network,
     direction: netpolicy.Direction,
     rule: netpolicy.Rule,
-    numbers: Numbers,
+    numbers: PortNumbers,
 ) -> Iterator[tuple[Group, str]]:
     """The matches that a rule allows, each with the group whose ports it applies to."""
-    own = Group(Kind.POLICY, network.name, policy.namespace, direction, policy.name)
+    own = Group(GroupKind.POLICY, network.name, policy.namespace, direction, policy.name)
     peers = _peers(rule, network, direction)
     found: list[str] = []
     if peers is not None and _has_plain(rule):
-        found.append(match.both(peers, match.policy_ports(rule.ports or ()) or ""))
+        found.append(match.all_of(peers, match.policy_ports(rule.ports or ()) or ""))
     for entry in _named(rule):
         name = str(entry.port)
         if direction is netpolicy.Direction.INGRESS and peers is not None:
             for number in sorted(numbers.get((entry.protocol, name), ())):
                 target = _named_group(policy, network.name, entry.protocol, name, number)
-                yield target, match.both(peers, match.policy_port(entry.protocol, number))
+                yield target, match.all_of(peers, match.policy_port(entry.protocol, number))
         elif direction is netpolicy.Direction.EGRESS:
             found += _named_peers(rule, network, entry, numbers)
     if found:
-        yield own, found[0] if len(found) == 1 else match.either([f"({each})" for each in found])
+        yield own, found[0] if len(found) == 1 else match.any_of([f"({each})" for each in found])
 
 
 def _named_peers(
-    rule: netpolicy.Rule, network: model.Network, entry: netpolicy.PolicyPort, numbers: Numbers
+    rule: netpolicy.Rule, network: model.Network, entry: netpolicy.PolicyPort, numbers: PortNumbers
 ) -> Iterator[str]:
     """The peers that have a number for a port name, with that number."""
-    by_number: dict[int, list[Set]] = {}
-    for key in _asked(rule, network.name, entry):
+    by_number: dict[int, list[AddressSet]] = {}
+    for key in _peer_port_names(rule, network.name, entry):
         for numbered in _numbered(key, numbers):
             by_number.setdefault(numbered.number, []).append(numbered)
     for number, found in sorted(by_number.items()):
-        said = match.peers(netpolicy.Direction.EGRESS, by_field(found, network), ())
-        yield match.both(said or "", match.policy_port(entry.protocol, number))
+        said = match.peers(netpolicy.Direction.EGRESS, names_by_field(found, network), ())
+        yield match.all_of(said or "", match.policy_port(entry.protocol, number))
 
 
 def _peers(
@@ -230,9 +232,9 @@ def _peers(
     """The match of a rule's peers: "" for every peer, None for no peer."""
     if rule.peers is None:
         return ""
-    chosen = [Set(network.name, peer) for peer in _selectors(rule)]
+    chosen = [AddressSet(network.name, peer) for peer in _selectors(rule)]
     subnets = blocks.cidrs(peer for peer in rule.peers if isinstance(peer, netpolicy.IPBlock))
-    return match.peers(direction, by_field(chosen, network), subnets)
+    return match.peers(direction, names_by_field(chosen, network), subnets)
 
 
 def _selectors(rule: netpolicy.Rule) -> list[netpolicy.PodSelector]:
@@ -248,15 +250,17 @@ def _has_plain(rule: netpolicy.Rule) -> bool:
     return rule.ports is None or any(not isinstance(s.port, str) for s in rule.ports)
 
 
-def _asked(rule: netpolicy.Rule, network: str, entry: netpolicy.PolicyPort) -> list[Set]:
+def _peer_port_names(
+    rule: netpolicy.Rule, network: str, entry: netpolicy.PolicyPort
+) -> list[AddressSet]:
     """The peers that an egress rule allows on a named port; IP blocks have no port names."""
     chosen = [netpolicy.PodSelector()] if rule.peers is None else _selectors(rule)
-    return [Set(network, peer, entry.protocol, str(entry.port)) for peer in chosen]
+    return [AddressSet(network, peer, entry.protocol, str(entry.port)) for peer in chosen]
 
 
-def _numbered(key: Set, numbers: Numbers) -> list[Set]:
+def _numbered(key: AddressSet, numbers: PortNumbers) -> list[AddressSet]:
     return [
-        Set(key.network, key.members, key.protocol, key.port, number)
+        AddressSet(key.network, key.selector, key.protocol, key.port, number)
         for number in numbers.get(key, ())
     ]
 
@@ -266,7 +270,14 @@ def _named_group(
 ) -> Group:
     direction = netpolicy.Direction.INGRESS
     return Group(
-        Kind.NAMED, network, policy.namespace, direction, policy.name, protocol, str(name), number
+        GroupKind.NAMED,
+        network,
+        policy.namespace,
+        direction,
+        policy.name,
+        protocol,
+        str(name),
+        number,
     )
 
 
@@ -277,11 +288,11 @@ def _group(group: Group) -> rows.Row:
     return rows.Row(GROUP, group.name, {"name": group.name, "external_ids": _ids(group, group.id)})
 
 
-_QUIET = acl.Log()
+_NOT_LOGGED = acl.Log()
 
 
 def _acl(
-    group: Group, which: object, priority: int, text: str, action: str, log: acl.Log = _QUIET
+    group: Group, which: object, priority: int, text: str, action: str, log: acl.Log = _NOT_LOGGED
 ) -> rows.Row:
     return acl.row(
         group.name,

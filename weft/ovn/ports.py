@@ -32,7 +32,7 @@ class RemotePorts(StrEnum):
     def type(self) -> str:
         return "" if self is RemotePorts.PLAIN else "remote"
 
-    def bound(self, chassis: str) -> str:
+    def requested_chassis(self, chassis: str) -> str:
         """`requested-chassis` of a port in another zone.
 
         northd binds a port of plain type to a remote chassis only if it is named twice.

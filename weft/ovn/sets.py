@@ -16,12 +16,12 @@ SET = "Address_Set"
 
 
 @dataclass(frozen=True, slots=True)
-class Set:
+class AddressSet:
     """The addresses of all pods that `members` selects on a network, on any node; with a `port`,
     only of pods that have `number` for that port name."""
 
     network: str
-    members: netpolicy.PodSelector
+    selector: netpolicy.PodSelector
     protocol: netpolicy.Protocol | None = None
     port: str = ""
     number: int = 0
@@ -29,7 +29,7 @@ class Set:
     @property
     def id(self) -> str:
         service = (self.protocol, self.port, self.number) if self.port else ()
-        return names.set_id(self.network, _members(self.members), *service)
+        return names.set_id(self.network, _members(self.selector), *service)
 
     @property
     def name(self) -> str:
@@ -37,7 +37,7 @@ class Set:
         return names.identifier(self.id)
 
 
-def rows_of(set: Set, network: model.Network) -> tuple[rows.Row, ...]:
+def rows_of(set: AddressSet, network: model.Network) -> tuple[rows.Row, ...]:
     """The rows of a set, without addresses: one of MACs, or on a layer3 network of each family."""
     return tuple(
         rows.Row(
@@ -68,8 +68,8 @@ def addresses(network: model.Network, allocation: model.Allocation) -> Mapping[s
     }
 
 
-def entry(
-    set: Set, network: model.Network, allocation: model.Allocation, present: bool
+def membership(
+    set: AddressSet, network: model.Network, allocation: model.Allocation, present: bool
 ) -> tuple[rows.Row, ...]:
     """Add an attachment to a set or remove it. While a VM migrates two attachments have one
     address: the caller removes it with the last of them."""
@@ -85,7 +85,7 @@ def entry(
     )
 
 
-def by_field(sets: Iterable[Set], network: model.Network) -> dict[str, list[str]]:
+def names_by_field(sets: Iterable[AddressSet], network: model.Network) -> dict[str, list[str]]:
     fields = {"": "eth", "_v4": "ip4", "_v6": "ip6"}
     every = sorted({each.name for each in sets})
     return {fields[s]: [name + s for name in every] for s in _suffixes(network) if every}

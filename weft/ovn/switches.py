@@ -27,17 +27,17 @@ class Owner:
         return {**ids, names.ROW_ID: key} if key else ids
 
 
-def keyed(kind: str, network: model.Network) -> dict[str, rows.Atom]:
+def local_datapath(kind: str, network: model.Network) -> dict[str, rows.Atom]:
     """The tunnel key of a datapath that only this zone has (`names.local_datapath_key`)."""
     return {"requested-tnl-key": str(names.local_datapath_key(kind, network.id))}
 
 
-def numbered(kind: str, towards: str) -> dict[str, rows.Atom]:
+def local_port(kind: str, towards: str) -> dict[str, rows.Atom]:
     """The tunnel key of a port of such a datapath (`names.local_port_key`)."""
     return {"requested-tnl-key": str(names.local_port_key(kind, towards))}
 
 
-def shared(name: str, network: model.Network) -> dict[str, rows.Atom]:
+def interconnected(name: str, network: model.Network) -> dict[str, rows.Atom]:
     """Options that make the switches of this name one in all zones: the same tunnel key."""
     return {"interconn-ts": name, "requested-tnl-key": str(names.datapath_key(network.id))}
 

@@ -12,7 +12,7 @@ from weft import names, rows
 NORTHBOUND = "OVN_Northbound"
 SOUTHBOUND = "OVN_Southbound"
 # northd's version: its table and its key in the options.
-GLOBAL, VERSION = "SB_Global", "northd_internal_version"
+SB_GLOBAL, NORTHD_VERSION = "SB_Global", "northd_internal_version"
 
 # Rows of other writers have no id of weft's, and so no key.
 BY_ID = rows.ByEntry("external_ids", names.ROW_ID)
@@ -20,11 +20,11 @@ BY_ID = rows.ByEntry("external_ids", names.ROW_ID)
 _BALANCERS = ("load_balancer", "load_balancer_group", "copp")
 
 NB = (
-    rows.Table("NB_Global", ("options", "ipsec"), rows.ALONE),
+    rows.Table("NB_Global", ("options", "ipsec"), rows.SINGLE_ROW),
     rows.Table(
         "Logical_Switch",
         ("name", "other_config", "external_ids", "ports", "acls"),
-        blank=("qos_rules", "dns_records", "forwarding_groups", *_BALANCERS),
+        kept_empty=("qos_rules", "dns_records", "forwarding_groups", *_BALANCERS),
     ),
     rows.Table(
         "Logical_Switch_Port",
@@ -38,8 +38,8 @@ NB = (
             "dhcpv6_options",
             "external_ids",
         ),
-        echo=False,
-        blank=(
+        report_inserts=False,
+        kept_empty=(
             "dhcpv4_options",
             "dhcpv6_options",
             "enabled",
@@ -59,12 +59,12 @@ NB = (
     rows.Table(
         "Logical_Router",
         ("name", "options", "external_ids", "ports", "static_routes", "nat"),
-        blank=("policies", "enabled", *_BALANCERS),
+        kept_empty=("policies", "enabled", *_BALANCERS),
     ),
     rows.Table(
         "Logical_Router_Port",
         ("name", "mac", "networks", "options", "external_ids"),
-        blank=(
+        kept_empty=(
             "gateway_chassis",
             "ha_chassis_group",
             "peer",
@@ -77,13 +77,13 @@ NB = (
         "Logical_Router_Static_Route",
         ("ip_prefix", "nexthop", "output_port", "external_ids"),
         BY_ID,
-        blank=("route_table", "policy", "bfd", "selection_fields", "options"),
+        kept_empty=("route_table", "policy", "bfd", "selection_fields", "options"),
     ),
     rows.Table(
         "NAT",
         ("type", "logical_ip", "external_ip", "external_ids"),
         BY_ID,
-        blank=(
+        kept_empty=(
             "external_mac",
             "external_port_range",
             "logical_port",
@@ -108,7 +108,7 @@ NB = (
             "external_ids",
         ),
         BY_ID,
-        blank=(
+        kept_empty=(
             *("name", "log", "severity", "meter", "label", "tier"),
             *("sample_new", "sample_est", "options"),
         ),
@@ -116,11 +116,11 @@ NB = (
     rows.Table("Port_Group", ("name", "ports", "acls", "external_ids")),
     rows.Table("Address_Set", ("name", "addresses", "external_ids")),
     rows.Table("Meter", ("name", "unit", "fair", "bands", "external_ids")),
-    rows.Table("Meter_Band", ("action", "rate", "external_ids"), BY_ID, blank=("burst_size",)),
+    rows.Table("Meter_Band", ("action", "rate", "external_ids"), BY_ID, kept_empty=("burst_size",)),
 )
 
 # The settings of the Northbound database's shared row that a zone relies on.
-RELIED = rows.Row(
+REQUIRED_NB_GLOBAL = rows.Row(
     "NB_Global",
     "",
     {
@@ -133,7 +133,7 @@ RELIED = rows.Row(
 )
 
 # Sets whose members change with pods, by table.
-MEMBERS = {"Port_Group": "ports", "Address_Set": "addresses"}
+MEMBER_COLUMNS = {"Port_Group": "ports", "Address_Set": "addresses"}
 
 # Sets of references to rows that are read from their own tables, and those tables.
 CHILD_TABLES: Mapping[tuple[str, str], str] = {
@@ -145,13 +145,13 @@ CHILD_TABLES: Mapping[tuple[str, str], str] = {
     ("Port_Group", "acls"): "ACL",
     ("Meter", "bands"): "Meter_Band",
 }
-CHILDREN = frozenset(column for _, column in CHILD_TABLES)
+CHILD_COLUMNS = frozenset(column for _, column in CHILD_TABLES)
 
 SB = (
     rows.Table(
         "Chassis",
         ("name", "hostname", "encaps", "other_config", "external_ids"),
-        blank=("transport_zones", "vtep_logical_switches"),
+        kept_empty=("transport_zones", "vtep_logical_switches"),
     ),
     rows.Table(
         "Encap",
@@ -159,7 +159,7 @@ SB = (
         rows.ByColumns(("chassis_name", "ip")),
     ),
     rows.Table("Chassis_Private", ("name",)),
-    rows.Table(GLOBAL, ("options",), rows.ALONE),
+    rows.Table(SB_GLOBAL, ("options",), rows.SINGLE_ROW),
     # Only ports that are bound to no chassis or to several: none while all is well.
     rows.Table(
         "Port_Binding",

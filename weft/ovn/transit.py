@@ -23,14 +23,14 @@ def own(network: model.Network, node: model.NodeInfo) -> tuple[rows.Row, ...]:
     towards = names.transit_router_port(network.name, node.name)
     addresses = _addresses(network, node)
     return (
-        switches.row(switch, owner, switches.shared(switch, network)),
+        switches.row(switch, owner, switches.interconnected(switch, network)),
         router.router_port(
             towards,
             names.cluster_router(network.name),
             owner,
             router.mac(node.transit),
             addresses,
-            switches.numbered("cluster router", "transit switch"),
+            switches.local_port("cluster router", "transit switch"),
         ),
         switches.to_router(
             names.transit_switch_port(network.name, node.name),
@@ -57,7 +57,7 @@ def peer(
             type=style.type,
             addresses=said,
             options={
-                "requested-chassis": style.bound(node.chassis),
+                "requested-chassis": style.requested_chassis(node.chassis),
                 "requested-tnl-key": str(node.id),
             },
         )
@@ -71,7 +71,7 @@ def peer(
     return tuple(made)
 
 
-def has(network: model.Network, node: model.NodeInfo) -> bool:
+def is_complete(network: model.Network, node: model.NodeInfo) -> bool:
     """Whether the node has everything that its part of the network needs."""
     return bool(node.id and node.subnets_of(network.name) and _addresses(network, node))
 

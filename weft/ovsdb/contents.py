@@ -23,7 +23,7 @@ Json = Any
 Columns = dict[str, Any]
 
 
-class Change(NamedTuple):
+class RowChange(NamedTuple):
     """A row before and after a change; None if it does not exist.
 
     For a set that changed in place `old` has a `rows.FormerSet`; for such a map it has nothing.
@@ -42,15 +42,15 @@ class _Table:
     def __init__(self, table: rows.Table, scheme: schema.Schema) -> None:
         self.name = table.name
         self.key = table.key
-        self.echo = table.echo
+        self.report_inserts = table.report_inserts
         known = scheme.tables.get(table.name, {})
-        blank = [name for name in table.blank if name in known]
+        blank = [name for name in table.kept_empty if name in known]
         self.columns = scheme.columns(table.name, (*table.columns, *blank))
         self.where = table.where
         self.decode = {name: column.decode for name, column in self.columns.items()}
         self.keep = {name: column.keep for name, column in self.columns.items()}
         self.kept = {name: column.kept for name, column in self.columns.items()}
-        self.blank = {name: self.columns[name].default for name in blank}
+        self.kept_empty = {name: self.columns[name].default for name in blank}
         # `blank` columns; a row has them only while somebody has filled them.
         self.spare = frozenset(blank) - {*table.columns}
         full = {n: column for n, column in self.columns.items() if n not in self.spare}
@@ -115,23 +115,23 @@ class Contents:
 
     # Queries of a plan (rows.Snapshot).
 
-    def get(self, table: str, key: str, /) -> rows.Found | None:
+    def get(self, table: str, key: str, /) -> rows.ActualRow | None:
         this = self._tables[table]
         uuid = this.index.get(key)
         return None if uuid is None else (uuid, this.rows[uuid])
 
-    def holders(self, table: str, uuid: str, /) -> tuple[rows.Referrer, ...] | None:
+    def referrers(self, table: str, uuid: str, /) -> tuple[rows.Referrer, ...] | None:
         return None if self._tables[table].root else self._holders.get(uuid, ())
 
-    def guard(self, table: str, key: str, /) -> tuple[rows.Condition, ...] | None:
+    def absence_conditions(self, table: str, key: str, /) -> tuple[rows.Condition, ...] | None:
         this = self._tables[table]
         return None if this.unique else this.key.conditions(key)
 
-    def fresh(self) -> str:
+    def new_uuid(self) -> str:
         return f"{next(self._serial) & 0xFFFFFFFF:08x}{self._tail}"
 
-    def blank(self, table: str, /) -> Mapping[str, rows.Value]:
-        return self._tables[table].blank
+    def kept_empty(self, table: str, /) -> Mapping[str, rows.Value]:
+        return self._tables[table].kept_empty
 
     # Other queries.
 
@@ -147,7 +147,7 @@ class Contents:
     def expect(self, plan: Iterable[rows.Operation]) -> None:
         """Note that these operations are about to be sent."""
         for op in plan:
-            if type(op) is rows.Insert and not self._tables[op.table].echo:
+            if type(op) is rows.Insert and not self._tables[op.table].report_inserts:
                 self._expected[op.uuid] = op.columns
 
     def settle(self, plan: Iterable[rows.Operation]) -> None:
@@ -170,7 +170,7 @@ class Contents:
             for uuid, table in unread.items()
         ]
 
-    def take_in(self, selects: Iterable[Json], results: Iterable[Json]) -> list[Change]:
+    def take_in(self, selects: Iterable[Json], results: Iterable[Json]) -> list[RowChange]:
         """Take in the selected rows; rows deleted since are skipped."""
         return [
             self._read(self._tables[select["table"]], row.pop("_uuid")[1], row)
@@ -178,15 +178,15 @@ class Contents:
             for row in result["rows"]
         ]
 
-    def patch(self, updates: Json) -> list[Change]:
+    def patch(self, updates: Json) -> list[RowChange]:
         """Take in the <table-updates2> of a notification or of the initial reply."""
-        changes: list[Change] = []
+        changes: list[RowChange] = []
         referring: list[tuple[_Table, str]] = []
         for name, updated in updates.items():
             table = self._tables[name]
             for uuid, row in updated.items():
                 ((kind, raw),) = row.items()
-                if kind == "initial" or (kind == "insert" and table.echo):
+                if kind == "initial" or (kind == "insert" and table.report_inserts):
                     changes.append(self._read(table, uuid, raw))
                 elif kind == "insert":
                     if (own := self._own(table, uuid)) is not None:
@@ -207,14 +207,14 @@ class Contents:
                 changes.append(change)
         return changes
 
-    def _read(self, table: _Table, uuid: str, raw: Json) -> Change:
+    def _read(self, table: _Table, uuid: str, raw: Json) -> RowChange:
         """A new row from the server; columns with their default value are absent there."""
         columns = table.defaults.copy()
         decode = table.decode
         for name, value in raw.items():
             columns[name] = decode[name](value)
         for name in table.spare & raw.keys():
-            if columns[name] == table.blank[name]:
+            if columns[name] == table.kept_empty[name]:
                 del columns[name]
         return self._insert(table, uuid, columns)
 
@@ -235,7 +235,7 @@ class Contents:
                 return None
         return columns
 
-    def _drop_dangling(self, table: _Table, uuid: str) -> Change | None:
+    def _drop_dangling(self, table: _Table, uuid: str) -> RowChange | None:
         """The change that the server made to a row of weft's on insert, if any.
 
         The server can only drop weak references to rows that are deleted. It sends no update for
@@ -253,18 +253,18 @@ class Contents:
         if not left:
             return None
         columns = table.rows[uuid] = {**old, **left}
-        return Change(table.name, uuid, table.key(columns), old, columns)
+        return RowChange(table.name, uuid, table.key(columns), old, columns)
 
-    def _insert(self, table: _Table, uuid: str, columns: Columns) -> Change:
+    def _insert(self, table: _Table, uuid: str, columns: Columns) -> RowChange:
         key = table.key(columns)
         table.rows[uuid] = columns
         table.note(key, uuid)
         for name in table.holding:
             if columns[name]:
                 self._hold(rows.Referrer(table.name, uuid, name), _members(columns[name]))
-        return Change(table.name, uuid, key, None, columns)
+        return RowChange(table.name, uuid, key, None, columns)
 
-    def _modify(self, table: _Table, uuid: str, raw: Json) -> Change:
+    def _modify(self, table: _Table, uuid: str, raw: Json) -> RowChange:
         old = table.rows[uuid]
         columns = dict(old)
         before: Columns = old
@@ -280,7 +280,7 @@ class Contents:
             if new is old[name]:
                 before = {n: value for n, value in before.items() if n != name}
                 if isinstance(new, Set):
-                    before[name] = rows.FormerSet(new, diff)
+                    before[name] = rows.PreviousSet(new, diff)
             if column.holds:
                 # In a set the difference's members changed; a single reference changed wholly.
                 touched = diff if isinstance(new, Set) else {*_members(old[name]), *_members(new)}
@@ -290,15 +290,15 @@ class Contents:
         if key != was:
             table.forget(was, uuid)
             table.note(key, uuid)
-        return Change(table.name, uuid, key, before, columns)
+        return RowChange(table.name, uuid, key, before, columns)
 
-    def _delete(self, table: _Table, uuid: str) -> Change:
+    def _delete(self, table: _Table, uuid: str) -> RowChange:
         old = table.rows.pop(uuid)
         key = table.key(old)
         table.forget(key, uuid)
         for name in table.holding:
             self._release(rows.Referrer(table.name, uuid, name), _members(old[name]))
-        return Change(table.name, uuid, key, old, None)
+        return RowChange(table.name, uuid, key, old, None)
 
     def _toggle(self, holder: rows.Referrer, touched: Set[str], held: Set[str]) -> None:
         """Update the references after a change, at the cost of the difference only."""
@@ -322,7 +322,7 @@ class Contents:
                 self._holders.pop(uuid, None)
 
 
-class Seen(NamedTuple):
+class ObservedChange(NamedTuple):
     """A change of a row in an observed table: "insert", "delete", or the changed columns."""
 
     table: str
@@ -331,7 +331,7 @@ class Seen(NamedTuple):
     columns: frozenset[str]
 
 
-def observed(tables: Iterable[rows.Table], scheme: schema.Schema) -> Json:
+def observe_requests(tables: Iterable[rows.Table], scheme: schema.Schema) -> Json:
     """The <monitor-cond-requests> for observed tables: of a new row only its UUID, and nothing of
     the rows that exist already."""
     quiet = {"initial": False, "modify": False, "delete": False}
@@ -348,10 +348,10 @@ def observed(tables: Iterable[rows.Table], scheme: schema.Schema) -> Json:
     }
 
 
-def seen(updates: Json) -> list[Seen]:
+def observed_changes(updates: Json) -> list[ObservedChange]:
     """The changes in observed tables from a <table-updates2>."""
     return [
-        Seen(table, uuid, kind, frozenset(said or ()))
+        ObservedChange(table, uuid, kind, frozenset(said or ()))
         for table, updated in updates.items()
         for uuid, row in updated.items()
         for kind, said in row.items()
@@ -363,7 +363,7 @@ def _request(table: _Table) -> Json:
     if table.where:
         where = [[name, how, table.columns[name].encode(value)] for name, how, value in table.where]
         return [{"columns": columns, "where": where}]
-    if table.echo:
+    if table.report_inserts:
         return [{"columns": columns}]
     rest = {"initial": False, "modify": False, "delete": False}
     return [{"columns": [], "select": rest}, {"columns": columns, "select": {"insert": False}}]
@@ -373,14 +373,14 @@ def _members(value: Any) -> Set[str]:
     return {value} if isinstance(value, str) else value
 
 
-def differences(old: Contents, new: Contents) -> Iterator[Change]:
+def differences(old: Contents, new: Contents) -> Iterator[RowChange]:
     """The changes from `old` to `new`: what a reader missed while disconnected."""
     for name, after in new._tables.items():
         before = old._tables[name]
         for uuid, columns in before.rows.items():
             if uuid not in after.rows:
-                yield Change(name, uuid, before.key(columns), columns, None)
+                yield RowChange(name, uuid, before.key(columns), columns, None)
         for uuid, columns in after.rows.items():
             was = before.rows.get(uuid)
             if was != columns:
-                yield Change(name, uuid, after.key(columns), was, columns)
+                yield RowChange(name, uuid, after.key(columns), was, columns)

@@ -15,12 +15,12 @@ from typing import Any, Self
 
 from weft import errors, listeners
 from weft.ovsdb import contents, schema, session, transact, wire
-from weft.rows import Columns, Found, Ident, Referrer, Row, Table
+from weft.rows import ActualRow, Columns, Referrer, Row, RowKey, Table
 
 Json = Any
 Subscriber = listeners.Listener[Columns]
 Predicate = Callable[[Columns | None], bool]
-Observer = Callable[[list[contents.Seen]], None]
+Observer = Callable[[list[contents.ObservedChange]], None]
 # The id of the monitor for observed tables.
 OBSERVED = "observed"
 
@@ -58,8 +58,8 @@ class Replica:
         self._session: session.Session | None = None
         self._contents: contents.Contents | None = None
         self._subscribers: dict[str, listeners.Listeners[Columns]] = {}
-        self._waiting: dict[Ident, list[tuple[Predicate, asyncio.Future[None]]]] = {}
-        self._writer = transact.Writer(database, self._current)
+        self._waiting: dict[RowKey, list[tuple[Predicate, asyncio.Future[None]]]] = {}
+        self._writer = transact.Transactions(database, self._current)
         self._trouble = f"{address} did not answer"
         self._keeper: asyncio.Task[None] | None = None
         # The time of the last change in a monitored table, on the loop's clock.
@@ -120,7 +120,7 @@ class Replica:
 
     # Reading, from memory.
 
-    def get(self, table: str, key: str) -> Found | None:
+    def get(self, table: str, key: str) -> ActualRow | None:
         """A row's UUID and columns, by key; None if there is no such row."""
         return self._known().get(table, key)
 
@@ -132,9 +132,9 @@ class Replica:
         """All monitored rows of a table by UUID: a live, read-only view."""
         return self._known().every(table)
 
-    def holders(self, table: str, uuid: str) -> tuple[Referrer, ...]:
+    def referrers(self, table: str, uuid: str) -> tuple[Referrer, ...]:
         """The sets that keep a row alive; none for a root table, whose rows need no reference."""
-        return self._known().holders(table, uuid) or ()
+        return self._known().referrers(table, uuid) or ()
 
     def observe(self, fn: Observer) -> None:
         """Call `fn` with the changes in observed tables, one message at a time, except those while
@@ -158,7 +158,7 @@ class Replica:
 
     async def wait_for(
         self, table: str, key: str, predicate: Predicate, timeout: float | None = None
-    ) -> Found | None:
+    ) -> ActualRow | None:
         """Wait until `predicate` holds for the row's columns (None: no such row); returns the row.
 
         Raises NotReady after `timeout` seconds.
@@ -184,7 +184,7 @@ class Replica:
 
     # Writing.
 
-    async def apply(self, desired: Iterable[Row], delete: Iterable[Ident] = ()) -> int:
+    async def apply(self, desired: Iterable[Row], delete: Iterable[RowKey] = ()) -> int:
         """Make the rows as desired, in one transaction; 0 if nothing differs.
 
         When it returns, the replica has the changes. Raises Conflict if another writer was faster,
@@ -252,7 +252,7 @@ class Replica:
                 "monitor_cond", [self.database, None, fresh.requests()], then=install
             )
             if self._observed:
-                requests = contents.observed(self._observed, scheme)
+                requests = contents.observe_requests(self._observed, scheme)
                 await link.call("monitor_cond", [self.database, OBSERVED, requests])
         except BaseException:
             await link.close()
@@ -262,7 +262,7 @@ class Replica:
         if method != "update2":
             return
         if params[0] == OBSERVED:
-            seen = contents.seen(params[1])
+            seen = contents.observed_changes(params[1])
             for fn in self._observers:
                 fn(seen)
             return
@@ -284,7 +284,7 @@ class Replica:
         if (failure := reply.exception()) is not None:
             log.warning("%s: what others inserted was not read: %s", self.database, failure)
 
-    def _tell(self, changes: Iterable[contents.Change]) -> None:
+    def _tell(self, changes: Iterable[contents.RowChange]) -> None:
         if not self._subscribers and not self._waiting:
             return
         for change in changes:

@@ -25,7 +25,7 @@ Json = Any
 _NEEDED = (rows.Update, rows.Mutate)
 
 
-class Writer:
+class Transactions:
     """Applies desired rows to one database; `current` returns the connection and its contents."""
 
     def __init__(
@@ -33,9 +33,9 @@ class Writer:
     ) -> None:
         self._database = database
         self._current = current
-        self._busy: dict[rows.Ident, asyncio.Future[Json]] = {}
+        self._busy: dict[rows.RowKey, asyncio.Future[Json]] = {}
 
-    async def apply(self, desired: Iterable[rows.Row], delete: Iterable[rows.Ident] = ()) -> int:
+    async def apply(self, desired: Iterable[rows.Row], delete: Iterable[rows.RowKey] = ()) -> int:
         """Make the rows as desired; the number of operations sent, 0 if nothing differs."""
         desired, delete = tuple(desired), tuple(delete)
         touched = {(row.table, row.key) for row in desired}.union(delete)
@@ -47,7 +47,7 @@ class Writer:
             link, actual = self._current()
             try:
                 plan = rows.plan(desired, actual, delete)
-            except rows.Missing as missing:
+            except rows.MissingReference as missing:
                 reply = self._busy.get((missing.ref.table, missing.ref.key))
                 if reply is None:
                     raise
@@ -60,7 +60,7 @@ class Writer:
         link: session.Session,
         actual: contents.Contents,
         plan: list[rows.Operation],
-        touched: set[rows.Ident],
+        touched: set[rows.RowKey],
     ) -> int:
         operations = [wire.operation(op, actual.encoders) for op in plan]
         actual.expect(plan)

@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from weft import errors, model
 
 # Namespaces that are always global.
-GLOBAL = frozenset({"default"})
+GLOBAL_NAMESPACES = frozenset({"default"})
 _NAME_LABEL = "kubernetes.io/metadata.name"
 _NAD = "NetworkAttachmentDefinition"
 
-Labels = Callable[[str], Mapping[str, str] | None]
+NamespaceLabels = Callable[[str], Mapping[str, str] | None]
 
 
-def home(nad: str) -> str:
+def namespace_of(nad: str) -> str:
     """The namespace of a NAD's key."""
     return nad.partition("/")[0]
 
@@ -31,21 +31,21 @@ def _nobody(namespace: str) -> Mapping[str, str] | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class AccessRule:
     """`labels` returns a namespace's labels, None if unknown: then no selector matches.
 
     The default network, and a network whose owner is unknown, admit everybody.
     """
 
-    global_namespaces: frozenset[str] = GLOBAL
-    labels: Labels = field(default=_nobody, compare=False)
+    global_namespaces: frozenset[str] = GLOBAL_NAMESPACES
+    labels: NamespaceLabels = field(default=_nobody, compare=False)
 
     def admits(self, network: model.Network, namespace: str) -> bool:
         """Whether the network's owner lets a namespace in."""
-        own, access = home(network.owner), network.spec.access
+        own, access = namespace_of(network.owner), network.spec.access
         if not network.owner or namespace == own:
             return True
-        if not access.is_said:
+        if not access.is_set:
             return own in self.global_namespaces
         return namespace in (access.namespaces or ()) or self._selects(access, namespace)
 
@@ -62,35 +62,37 @@ class Rule:
         own namespace only, unless the owner admits others. Pods of a namespace may use a network if
         its owner admits the namespace, or if a NAD of the namespace has joined the network.
         """
-        return home(nad) in self.global_namespaces or self.admits(network, home(nad))
+        return namespace_of(nad) in self.global_namespaces or self.admits(
+            network, namespace_of(nad)
+        )
 
-    def refused(self, network: model.Network, nad: str, pod: str) -> errors.NotReady:
+    def pod_refusal(self, network: model.Network, nad: str, pod: str) -> errors.NotReady:
         """Why a pod "<namespace>/<name>" may not use the network."""
-        named, own = errors.as_written(network.name), home(pod)
+        named, own = errors.as_written(network.name), namespace_of(pod)
         return errors.NotReady(
-            f"may not use network {named} through {_NAD} {nad}: {_whose(network, own)}",
+            f"may not use network {named} through {_NAD} {nad}: {_reason(network, own)}",
             where=f"Pod {pod}",
             hint=f"{_remedy(network, own)}; the pod then continues",
         )
 
-    def refusal(self, network: model.Network, nad: str) -> str:
+    def nad_refusal(self, network: model.Network, nad: str) -> str:
         """Why a NAD may not declare the network again, and who may change that."""
-        own = home(nad)
+        own = namespace_of(nad)
         return (
             f"{_NAD} {nad}: may not declare network {errors.as_written(network.name)}: "
-            f"{_whose(network, own)} ({_remedy(network, own)}, or choose another network name)"
+            f"{_reason(network, own)} ({_remedy(network, own)}, or choose another network name)"
         )
 
-    def guest(self, network: model.Network, nad: str) -> str:
+    def joined_notice(self, network: model.Network, nad: str) -> str:
         """The notice for a NAD that has joined another namespace's network; "" for other NADs.
 
         Another namespace may have taken the name on purpose, so whoever joins learns who owns it.
         """
-        own = home(nad)
-        if not network.owner or own == home(network.owner):
+        own = namespace_of(nad)
+        if not network.owner or own == namespace_of(network.owner):
             return ""
         said = f"{_NAD} {nad}: joins network {errors.as_written(network.name)}, "
-        said += f"which belongs to namespace {home(network.owner)} ({_NAD} {network.owner})"
+        said += f"which belongs to namespace {namespace_of(network.owner)} ({_NAD} {network.owner})"
         if self.admits(network, own):
             return said
         return (
@@ -99,8 +101,8 @@ class Rule:
         )
 
 
-def _whose(network: model.Network, namespace: str) -> str:
-    own = home(network.owner)
+def _reason(network: model.Network, namespace: str) -> str:
+    own = namespace_of(network.owner)
     return (
         f"it belongs to namespace {own} ({_NAD} {network.owner}), which does not "
         f"admit namespace {namespace}"
@@ -109,7 +111,7 @@ def _whose(network: model.Network, namespace: str) -> str:
 
 def _remedy(network: model.Network, namespace: str) -> str:
     return (
-        f"a user with write access in namespace {home(network.owner)} can add "
+        f"a user with write access in namespace {namespace_of(network.owner)} can add "
         f"{errors.as_written(namespace)} to allowedNamespaces in spec.config of "
         f"{_NAD} {network.owner}"
     )

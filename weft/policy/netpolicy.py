@@ -119,21 +119,21 @@ class Policy:
     namespace: str
     name: str
     uid: str
-    definitions: tuple[str, ...]
+    nads: tuple[str, ...]
     pods: Selector
     directions: frozenset[Direction]
     ingress: tuple[Rule, ...] = ()
     egress: tuple[Rule, ...] = ()
     mode: Mode = Mode.ENFORCE
     skipped: tuple[Skipped, ...] = ()
-    remembered: tuple[tuple[str, str], ...] = ()
+    last_networks: tuple[tuple[str, str], ...] = ()
 
     @property
     def key(self) -> str:
         return f"{self.namespace}/{self.name}"
 
     @property
-    def subjects(self) -> PodSelector:
+    def selected_pods(self) -> PodSelector:
         """The selector of the policy's own pods."""
         return PodSelector(namespace=self.namespace, pods=self.pods)
 
@@ -141,8 +141,8 @@ class Policy:
         """The networks that it guards. A NAD that declares no network now (deleted, for example)
         still stands for its last one: other NADs may declare that network, and its pods stay
         isolated."""
-        before = dict(self.remembered)
-        found = (known.get(each) or before.get(each) for each in self.definitions)
+        before = dict(self.last_networks)
+        found = (known.get(each) or before.get(each) for each in self.nads)
         return frozenset(network for network in found if network)
 
     def rules(self, direction: Direction) -> tuple[Rule, ...]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from weft.rows.rowtypes import DesiredValue, Ident, MapEntries, Row, SetMembers
+from weft.rows.rowtypes import DesiredValue, MapEntries, Row, RowKey, SetMembers
 
 
-def merge(desired: Iterable[Row]) -> dict[Ident, Row]:
+def merge(desired: Iterable[Row]) -> dict[RowKey, Row]:
     """The desired rows by table and key, each once; raises ValueError if two contradict."""
-    merged: dict[Ident, Row] = {}
+    merged: dict[RowKey, Row] = {}
     for row in desired:
         ident = (row.table, row.key)
         merged[ident] = _merge(merged[ident], row) if ident in merged else row

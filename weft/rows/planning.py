@@ -10,20 +10,20 @@ from typing import Any
 
 from weft.rows import merging
 from weft.rows.rowtypes import (
+    ActualRow,
     AssertAbsent,
     Atom,
     Columns,
     Delete,
-    Found,
-    Ident,
     Insert,
     MapEntries,
-    Missing,
+    MissingReference,
     Mutate,
     Operation,
     Ref,
     Referrer,
     Row,
+    RowKey,
     SetMembers,
     Snapshot,
     Update,
@@ -31,7 +31,9 @@ from weft.rows.rowtypes import (
 )  # fmt: skip
 
 
-def plan(desired: Iterable[Row], actual: Snapshot, delete: Iterable[Ident] = ()) -> list[Operation]:
+def plan(
+    desired: Iterable[Row], actual: Snapshot, delete: Iterable[RowKey] = ()
+) -> list[Operation]:
     """The operations after which all desired rows exist as desired and no deleted one exists.
 
     Empty if nothing differs. A row that is both desired and deleted stays. Several desired rows
@@ -40,14 +42,14 @@ def plan(desired: Iterable[Row], actual: Snapshot, delete: Iterable[Ident] = ())
     """
     draft = _Draft(actual)
     merged = merging.merge(desired)
-    old: list[tuple[Row, Found]] = []
+    old: list[tuple[Row, ActualRow]] = []
     new: list[tuple[Row, str]] = []
     for ident, row in merged.items():
         found = actual.get(*ident)
         if found is None:
             if row.is_part:
-                raise Missing(Ref(*ident), row)
-            uuid = draft.uuids[ident] = actual.fresh()
+                raise MissingReference(Ref(*ident), row)
+            uuid = draft.uuids[ident] = actual.new_uuid()
             new.append((row, uuid))
         else:
             old.append((row, found))
@@ -72,19 +74,19 @@ class _Draft:
     def __init__(self, actual: Snapshot) -> None:
         self.actual = actual
         # Rows to insert.
-        self.uuids: dict[Ident, str] = {}
+        self.uuids: dict[RowKey, str] = {}
         self.gone: set[str] = set()
         self.guards: list[Operation] = []
         self.inserts: dict[str, Insert] = {}
-        self.updates: dict[Ident, dict[str, Value]] = {}
+        self.updates: dict[RowKey, dict[str, Value]] = {}
         self.deletes: list[Operation] = []
         # By row (table, UUID), then by column: the members to remove and to add.
-        self.mutations: dict[Ident, dict[str, tuple[set[Atom], dict[Atom, Atom | None]]]] = {}
+        self.mutations: dict[RowKey, dict[str, tuple[set[Atom], dict[Atom, Atom | None]]]] = {}
         # By parent (table, key) and column: its new children, and one of them to name in errors.
         self.children: dict[tuple[str, str, str], tuple[Row, list[Atom]]] = {}
 
     def insert(self, row: Row, uuid: str) -> None:
-        guard = self.actual.guard(row.table, row.key)
+        guard = self.actual.absence_conditions(row.table, row.key)
         if guard is not None:
             self.guards.append(AssertAbsent(row.table, guard))
         columns: dict[str, Value] = {}
@@ -112,7 +114,7 @@ class _Draft:
                 if want != have and bare(want) != bare(have):
                     self.replace(row, uuid, column, want, have)
         if not row.is_part:
-            for column, default in self.actual.blank(row.table).items():
+            for column, default in self.actual.kept_empty(row.table).items():
                 have = columns.get(column, default)
                 if have != default and column not in row.columns:
                     self.replace(row, uuid, column, default, have)
@@ -155,7 +157,7 @@ class _Draft:
         """Make `parent`, and no other row of its table, refer to the row."""
         found = self.actual.get(parent.table, parent.key)
         home = found and Referrer(parent.table, found[0], row.parent_column)
-        holders = self.actual.holders(row.table, uuid) or ()
+        holders = self.actual.referrers(row.table, uuid) or ()
         for holder in holders:
             # A parent that is deleted drops its references by itself.
             if holder != home and holder.column == row.parent_column:
@@ -165,7 +167,7 @@ class _Draft:
 
     def remove(self, table: str, uuid: str) -> None:
         """Delete a row; a row in a non-root table vanishes when no set refers to it."""
-        holders = self.actual.holders(table, uuid)
+        holders = self.actual.referrers(table, uuid)
         if holders is None:
             self.deletes.append(Delete(table, uuid))
         else:
@@ -220,7 +222,7 @@ class _Draft:
             return self.uuids[ident]
         found = self.actual.get(*ident)
         if found is None or found[0] in self.gone:
-            raise Missing(ref, row)
+            raise MissingReference(ref, row)
         return found[0]
 
     def place_children(self) -> None:

@@ -28,11 +28,11 @@ Atom = str | int | float | bool | Ref
 Value = Atom | Set[Atom] | Mapping[str, Atom]
 Columns = Mapping[str, Value]
 # A row's table and key, and the columns of a row in the database.
-Ident = tuple[str, str]
-Found = tuple[str, Columns]
+RowKey = tuple[str, str]
+ActualRow = tuple[str, Columns]
 
 
-class FormerSet(Set[Atom]):
+class PreviousSet(Set[Atom]):
     """A large set as it was before a change in place: its new state and the difference.
 
     Valid only during the notification of the change. `difference` costs O(change), not O(set).
@@ -53,7 +53,7 @@ class FormerSet(Set[Atom]):
 
 def difference(old: Value, new: Value) -> Set[Atom]:
     """The members that exactly one of two set values has."""
-    if isinstance(old, FormerSet):
+    if isinstance(old, PreviousSet):
         return old.differing
     return _members(old) ^ _members(new)
 
@@ -154,7 +154,7 @@ class ByEntry:
 
 
 BY_NAME = ByColumns(("name",))
-ALONE = ByColumns(())
+SINGLE_ROW = ByColumns(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +178,8 @@ class Table:
     name: str
     columns: tuple[str, ...]
     key: Key = BY_NAME
-    echo: bool = True
-    blank: tuple[str, ...] = ()
+    report_inserts: bool = True
+    kept_empty: tuple[str, ...] = ()
     where: tuple[Condition, ...] = ()
 
 
@@ -194,18 +194,18 @@ class Referrer(NamedTuple):
 class Snapshot(Protocol):
     """The actual rows as a plan needs them; each call is O(1) in the number of rows."""
 
-    def get(self, table: str, key: str, /) -> Found | None: ...
+    def get(self, table: str, key: str, /) -> ActualRow | None: ...
 
-    def holders(self, table: str, uuid: str, /) -> Iterable[Referrer] | None:
+    def referrers(self, table: str, uuid: str, /) -> Iterable[Referrer] | None:
         """The sets that keep a row alive; None for a root table, whose rows need no reference."""
 
-    def guard(self, table: str, key: str, /) -> tuple[Condition, ...] | None:
+    def absence_conditions(self, table: str, key: str, /) -> tuple[Condition, ...] | None:
         """Conditions that no row may meet when `key` is inserted; None: an index checks it."""
 
-    def fresh(self) -> str:
+    def new_uuid(self) -> str:
         """A new UUID for a row to insert."""
 
-    def blank(self, table: str, /) -> Mapping[str, Value]:
+    def kept_empty(self, table: str, /) -> Mapping[str, Value]:
         """The `blank` columns that no row of weft's in the table fills, with their defaults."""
 
 
@@ -244,7 +244,7 @@ class Delete(NamedTuple):
 Operation = AssertAbsent | Insert | Update | Mutate | Delete
 
 
-class Missing(errors.NotReady):
+class MissingReference(errors.NotReady):
     """A row refers to another that is neither in the database nor desired in the same plan."""
 
     def __init__(self, ref: Ref, where: Row) -> None:

@@ -27,7 +27,7 @@ def ensure_tokens(path: Path) -> str:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         token = secrets.token_urlsafe(24)
-        files.put(path, f'{token},admin,admin,"system:masters"\n'.encode())
+        files.replace(path, f'{token},admin,admin,"system:masters"\n'.encode())
         return token
     return next(iter(read_tokens(path)))
 

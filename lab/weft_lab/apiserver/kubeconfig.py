@@ -30,4 +30,4 @@ def render(server: str, token: str, *, authority: bytes = b"", name: str = "weft
 def write(path: Path, text: str) -> None:
     """Readable by its owner only: it holds a token."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    files.put(path, text.encode())
+    files.replace(path, text.encode())

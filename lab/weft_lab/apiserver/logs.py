@@ -110,7 +110,7 @@ def _restarts(pod: dict[str, Any], container: str) -> int:
 def _watching(path: Path, changed: asyncio.Event) -> Iterator[None]:
     """Set `changed` whenever the file is written, or goes away."""
     with closing(inotify.Inotify(changed.set)) as watch:
-        watch.add(path, inotify.MODIFIED | inotify.TOUCHED | inotify.GONE)
+        watch.add(path, inotify.MODIFIED | inotify.ATTRIB | inotify.DELETED)
         yield
 
 

@@ -72,7 +72,7 @@ class Sandbox:
             "ips": self.ips,
             "started": self.started,
         }
-        files.put(self.folder / "pod.json", orjson.dumps(data))
+        files.replace(self.folder / "pod.json", orjson.dumps(data))
 
     async def connect(self, on_change: Callable[[], None]) -> None:
         """Follow the first process; raises OSError if there is none."""

@@ -106,7 +106,7 @@ def _forget(record: Path) -> None:
 
 
 def _write(record: Path, entries: list[Object]) -> None:
-    files.put(record, orjson.dumps(entries))
+    files.replace(record, orjson.dumps(entries))
 
 
 def _chain(multus: Multus, pod: Object, attachment: model.Attachment) -> delegate.Delegate:

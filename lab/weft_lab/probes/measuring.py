@@ -87,7 +87,7 @@ async def look(
         there = members.on(network, found)
         seen = await open_places(prober, peer, there, question)
         there = tuple(members.learned(member, seen.get(member.id, ())) for member in there)
-        policies = members.standing(found)
+        policies = members.in_force(found)
         expected = reach.expect(network, there, policies, known, question, ipv6=ipv6)
         outcomes = await measure(prober, peer.pid, expected, patience=patience)
         lost = reach.measured(expected, outcomes).differing

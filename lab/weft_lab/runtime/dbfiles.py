@@ -31,7 +31,7 @@ def defect(path: Path, template: bytes) -> str:
     the last transaction that is whole.
     """
     try:
-        with open(path, "rb", opener=files.plain) as file:
+        with open(path, "rb", opener=files.regular_file) as file:
             head = file.read(_LONGEST)
     except FileNotFoundError:
         return "is gone"

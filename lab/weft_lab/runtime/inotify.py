@@ -34,7 +34,7 @@ class Folders:
     def _watch(self, folder: Path) -> None:
         if self._inotify is None:
             self._inotify = inotify.Inotify(self._wake)
-        self._inotify.add(folder, inotify.CAME | inotify.WENT)
+        self._inotify.add(folder, inotify.APPEARED | inotify.DISAPPEARED)
 
     def _wake(self) -> None:
         """Whatever happened, everybody who waits looks again; those who come later start anew."""

@@ -13,7 +13,7 @@ from weft_lab import spec
 from weft_lab.runtime import daemons
 
 TABLES = (
-    rows.Table("Open_vSwitch", ("external_ids", "other_config", "bridges"), rows.ALONE),
+    rows.Table("Open_vSwitch", ("external_ids", "other_config", "bridges"), rows.SINGLE_ROW),
     rows.Table(
         "Bridge",
         (

@@ -29,7 +29,7 @@ class ConsoleLog:
 
     def __enter__(self) -> Self:
         self._source, self.descriptor = os.pipe2(os.O_CLOEXEC)
-        files.put(self._path, b"")
+        files.replace(self._path, b"")
         asyncio.get_running_loop().add_reader(self._source, self._read)
         return self
 
@@ -54,10 +54,10 @@ class ConsoleLog:
     def _cut(self) -> None:
         """Keep the newest half, or nothing where there is no room for it beside the whole."""
         try:
-            with open(self._path, "rb", opener=files.plain) as file:
+            with open(self._path, "rb", opener=files.regular_file) as file:
                 file.seek(max(self._size - self._most // 2, 0))
                 kept = file.read()
-            files.put(self._path, kept)
+            files.replace(self._path, kept)
         except OSError:
             kept = b""
             os.truncate(self._path, 0)

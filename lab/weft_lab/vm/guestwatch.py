@@ -45,7 +45,7 @@ class Facts:
 
 def facts(folder: Path) -> Facts | None:
     try:
-        with open(folder / "vm.json", "rb", opener=files.plain) as file:
+        with open(folder / "vm.json", "rb", opener=files.regular_file) as file:
             stored = json.loads(file.read(LONGEST_FACTS))
         return Facts(uid=stored["uid"], macs=tuple(stored["macs"]))
     except (OSError, ValueError, KeyError, TypeError):

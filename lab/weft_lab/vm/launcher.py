@@ -195,7 +195,7 @@ async def _shut_down(
 def _describe(place: Path, vm: machine.Machine, chosen: str, cards: tuple[qemu.Card, ...]) -> None:
     """What the node's handler cannot see from outside; `uid` says whose sockets these are."""
     facts = {"uid": vm.uid, "accelerator": chosen, "macs": [card.mac for card in cards]}
-    files.put(place / "vm.json", json.dumps(facts).encode())
+    files.replace(place / "vm.json", json.dumps(facts).encode())
 
 
 def _cards(

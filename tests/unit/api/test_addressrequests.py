@@ -25,7 +25,7 @@ BLUE = "blue.default.ovn.kubernetes.io/ip_address"
     ],
 )
 def test_unfollowed(key: str, primary: bool, told: bool) -> None:
-    found = addressrequests.unfollowed(
+    found = addressrequests.ignored_requests(
         "Pod default/one", {key: "10.1.0.5"}, ["default/blue"], primary=primary
     )
     assert [each.field for each in found] == ([f"metadata.annotations[{key}]"] if told else [])

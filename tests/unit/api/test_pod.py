@@ -36,7 +36,7 @@ def test_only_what_counts_is_kept() -> None:
     assert (kept.key, kept.uid, kept.version, kept.node) == ("a/p", "u", "1", "n1")
     assert (attachment.nad, kept.labels, kept.proof) == ("a/blue", {"app": "web"}, ("", ""))
     plain = reading.read(pod(None))
-    assert not plain.counts
+    assert not plain.uses_networks
     assert (plain.attachments(), plain.labels, plain.ports) == ((), {}, ())
 
 
@@ -51,14 +51,14 @@ def test_names_of_ports_are_kept() -> None:
     kept = reading.read(pod(spec={"containers": [{"name": "c", "ports": ports}]}))
     assert kept.ports == ((Protocol.TCP, "web"),)
     assert reading.read(pod()).ports == ()
-    assert kept.asks_like(reading.read(pod()))
+    assert kept.has_same_request(reading.read(pod()))
 
 
 def test_labels_are_kept_of_pods_on_networks_and_ask_for_nothing() -> None:
     kept = reading.read(pod())
     assert kept.labels == {"app": "web"}
     assert reading.read(pod(None), primary=True).labels == {}
-    assert kept.asks_like(reading.read(pod(metadata={"labels": {"app": "db"}})))
+    assert kept.has_same_request(reading.read(pod(metadata={"labels": {"app": "db"}})))
 
 
 @pytest.mark.parametrize(
@@ -73,9 +73,9 @@ def test_labels_are_kept_of_pods_on_networks_and_ask_for_nothing() -> None:
 )
 def test_what_policies_see_of_a_pod(changes: dict[str, Any]) -> None:
     before = reading.read(pod())
-    assert not before.is_policed_like(reading.read(pod(**changes)))
+    assert not before.is_same_to_policies(reading.read(pod(**changes)))
     later = pod(status={"phase": "Running"}, metadata={"resourceVersion": "2"})
-    assert before.is_policed_like(reading.read(later))
+    assert before.is_same_to_policies(reading.read(later))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_what_a_pod_was_given_is_known_by_definition(text: str, expected: list[s
     ],
 )
 def test_who_is_due(seen: dict[str, Any], due: bool) -> None:
-    assert reading.read(seen).is_due() is due
+    assert reading.read(seen).needs_allocations() is due
 
 
 def test_pods_are_found_by_the_definitions_that_they_name() -> None:
@@ -140,10 +140,10 @@ def test_what_cannot_be_read_names_this_very_pod() -> None:
 def test_the_names_of_interfaces_are_known_as_far_as_told(text: str, made: dict[str, str]) -> None:
     annotations = {names.NETWORKS: "blue,blue", names.NETWORK_STATUS: text}
     kept = reading.read(pod(metadata={"annotations": annotations}, status=WIRED))
-    assert kept.is_wired
+    assert kept.has_interfaces
     assert dict(kept.interfaces) == made
     copied = reading.read(pod(metadata={"annotations": annotations}))
-    assert not copied.is_wired, "no kubelet says so"
+    assert not copied.has_interfaces, "no kubelet says so"
     assert copied.interfaces == ()
     assert reading.read(pod()).interfaces == ()
 
@@ -181,7 +181,7 @@ def test_a_status_that_no_plugin_wrote_is_not_kept(told: list[dict[str, str]]) -
     notes = {names.NETWORKS: "b0", names.NETWORK_STATUS: json.dumps(told)}
     kept = reading.read(pod(metadata={"annotations": notes}, status=WIRED))
     assert dict(kept.interfaces) == {}
-    assert kept.is_wired
+    assert kept.has_interfaces
 
 
 def test_a_selection_of_many_characters_is_read_and_not_stored() -> None:

@@ -25,7 +25,7 @@ def test_names_are_by_protocol() -> None:
     dns = {"name": "dns", "containerPort": 53, "protocol": "UDP"}
     tcp = {"name": "dns", "containerPort": 54, "protocol": "TCP"}
     nameless = {"containerPort": 99}
-    assert podports.named(pod(container(web, dns), container(tcp, nameless))) == {
+    assert podports.named_ports(pod(container(web, dns), container(tcp, nameless))) == {
         (TCP, "web"): 80,
         (UDP, "dns"): 53,
         (TCP, "dns"): 54,
@@ -34,15 +34,15 @@ def test_names_are_by_protocol() -> None:
 
 def test_the_first_of_a_name_counts() -> None:
     one, two = ({"name": "web", "containerPort": number} for number in (80, 81))
-    assert podports.named(pod(container(one), container(two))) == {(TCP, "web"): 80}
+    assert podports.named_ports(pod(container(one), container(two))) == {(TCP, "web"): 80}
 
 
 def test_containers_that_stay_beside_the_others_count() -> None:
     web = {"name": "web", "containerPort": 80}
     begins = pod(initContainers=[container(web)])
     stays = pod(initContainers=[container(web, restartPolicy="Always")])
-    assert podports.named(begins) == {}
-    assert podports.named(stays) == {(TCP, "web"): 80}
+    assert podports.named_ports(begins) == {}
+    assert podports.named_ports(stays) == {(TCP, "web"): 80}
 
 
 @pytest.mark.parametrize(
@@ -60,4 +60,4 @@ def test_containers_that_stay_beside_the_others_count() -> None:
     ],
 )
 def test_what_makes_no_sense_has_no_name(obj: object) -> None:
-    assert podports.named(obj) == {}
+    assert podports.named_ports(obj) == {}

@@ -26,7 +26,7 @@ def test_smallest() -> None:
         namespace="ns1",
         name="guard",
         uid="u1",
-        definitions=("ns1/blue",),
+        nads=("ns1/blue",),
         pods=Selector(),
         directions=INGRESS,
     )
@@ -41,7 +41,7 @@ def test_smallest() -> None:
     ],
 )
 def test_networks(text: str, keys: tuple[str, ...]) -> None:
-    assert policy.parse(written(networks=text)).definitions == keys
+    assert policy.parse(written(networks=text)).nads == keys
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_hints_name_what_was_meant() -> None:
 
 
 def noted(obj: dict[str, Any]) -> dict[str, Any]:
-    obj["metadata"]["annotations"][names.ACCEPTED_POLICY] = policy.note(obj)
+    obj["metadata"]["annotations"][names.ACCEPTED_POLICY] = policy.annotation_to_keep(obj)
     return obj
 
 
@@ -155,23 +155,23 @@ def test_a_broken_policy_stands_as_it_was_accepted() -> None:
     assert policy.accepted(kept) == said
     kept["spec"] = {"podSelector": 5}
     kept["metadata"]["annotations"][names.POLICY_FOR] = ""
-    assert policy.standing(kept) == said
+    assert policy.in_force(kept) == said
 
 
 def test_what_was_last_said_goes_before_what_was_noted() -> None:
     obj = noted(written())
     later = policy.parse(written(policyTypes=["Egress"]))
     obj["spec"] = {}
-    assert policy.standing(obj, later) == later
+    assert policy.in_force(obj, later) == later
     obj["metadata"]["uid"] = "u2"
-    standing = policy.standing(obj, later)
+    standing = policy.in_force(obj, later)
     assert standing is not None
     assert standing.directions == INGRESS
 
 
 def test_what_was_never_good_is_not_in_force() -> None:
     broken = written(networks="")
-    assert policy.standing(broken) is None
+    assert policy.in_force(broken) is None
     assert policy.accepted(written()) is None
 
 
@@ -179,37 +179,37 @@ def test_what_was_never_good_is_not_in_force() -> None:
 def test_an_unusable_note_says_nothing(text: str) -> None:
     obj = written(podSelector=ABSENT)
     obj["metadata"]["annotations"][names.ACCEPTED_POLICY] = text
-    assert policy.standing(obj) is None
+    assert policy.in_force(obj) is None
 
 
 def test_a_note_holds_nothing_else() -> None:
     one, other = written(), written()
     one["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"] = "x"
     one["status"] = {}
-    assert policy.note(one) == policy.note(other)
+    assert policy.annotation_to_keep(one) == policy.annotation_to_keep(other)
 
 
 def test_a_policy_remembers_networks_by_its_note() -> None:
     obj = written(networks="blue, red/blue")
     notes = obj["metadata"]["annotations"]
-    notes[names.ACCEPTED_POLICY] = policy.noted_with(
-        policy.note(obj), {"ns1/blue": "blue", "red/blue": "sky"}
+    notes[names.ACCEPTED_POLICY] = policy.annotation_with_networks(
+        policy.annotation_to_keep(obj), {"ns1/blue": "blue", "red/blue": "sky"}
     )
-    standing = policy.standing(obj)
+    standing = policy.in_force(obj)
     assert standing is not None
     assert standing.networks({}) == {"blue", "sky"}
     assert standing.networks({"red/blue": "red"}) == {"blue", "red"}
     notes[names.POLICY_FOR] = "blue"
-    fewer = policy.standing(obj, standing)
+    fewer = policy.in_force(obj, standing)
     assert fewer is not None
     assert fewer.networks({}) == {"blue"}
     # The note may be taken off; broken, the policy remembers as well.
     noted = notes.pop(names.ACCEPTED_POLICY)
-    assert policy.standing(obj, fewer) == fewer
+    assert policy.in_force(obj, fewer) == fewer
     del obj["spec"]["podSelector"]
-    assert policy.standing(obj, fewer) == fewer
+    assert policy.in_force(obj, fewer) == fewer
     notes[names.ACCEPTED_POLICY] = noted
-    assert policy.standing(obj) == standing
+    assert policy.in_force(obj) == standing
 
 
 @pytest.mark.parametrize("networks", [[], "blue", {"ns1/blue": 7}, {"ns1/blue": None}])
@@ -217,12 +217,12 @@ def test_unusable_networks_of_a_note_say_nothing(networks: object) -> None:
     obj = written()
     noted = json.dumps({"networks": networks})
     obj["metadata"]["annotations"][names.ACCEPTED_POLICY] = noted
-    assert policy.standing(obj) == policy.parse(obj)
+    assert policy.in_force(obj) == policy.parse(obj)
 
 
 def test_a_policy_too_long_is_not_noted() -> None:
     peers = [{"ipBlock": {"cidr": f"10.{n // 256}.{n % 256}.0/24"}} for n in range(5000)]
-    assert policy.note(written(ingress=[{"from": peers}])) == ""
+    assert policy.annotation_to_keep(written(ingress=[{"from": peers}])) == ""
 
 
 def namespace(text: object) -> dict[str, Any]:
@@ -306,4 +306,4 @@ def test_the_published_policy() -> None:
 
 
 def test_notes_are_json() -> None:
-    assert json.loads(policy.note(written()))["spec"] == {"podSelector": {}}
+    assert json.loads(policy.annotation_to_keep(written()))["spec"] == {"podSelector": {}}

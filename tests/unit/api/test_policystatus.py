@@ -55,7 +55,7 @@ def test_skipped_parts_are_listed_with_what_to_do() -> None:
     assert first["rule"] == "selects no peer"
     assert second["value"] == '"80"'
     assert second["remedy"] == "write the number without quotes"
-    assert policystatus.told(found.policy.skipped[0]) == (  # type: ignore[union-attr]
+    assert policystatus.skipped_text(found.policy.skipped[0]) == (  # type: ignore[union-attr]
         "spec.ingress[0].from[0] {}: selects no peer "
         "(give the peer a podSelector, namespaceSelector or ipBlock)"
     )
@@ -99,7 +99,7 @@ def test_of_very_many_missing_networks_some_are_named() -> None:
 
 
 def test_selectors_that_match_nothing_are_named() -> None:
-    unmatched = tuple(policystatus.selecting(GOOD))
+    unmatched = tuple(policystatus.selectors_of(GOOD))
     found = replace(FOUND, unmatched=unmatched)
     assert told(found)["SelectorsMatch"] == (
         "False",
@@ -150,19 +150,19 @@ def test_whatever_stood_there_before(before: object) -> None:
 )
 def test_selectors_in_words(expressions: list[object], words: str) -> None:
     parsed = policy.parse(written(podSelector={"matchExpressions": expressions}))
-    assert policystatus.described(parsed.subjects) == f"{words} in namespace ns1"
-    assert policystatus.described(PodSelector()) == "all pods in all namespaces"
+    assert policystatus.selector_text(parsed.selected_pods) == f"{words} in namespace ns1"
+    assert policystatus.selector_text(PodSelector()) == "all pods in all namespaces"
 
 
 def test_every_selector_has_its_place() -> None:
     rules = [{"from": [{"ipBlock": {"cidr": "::/0"}}]}, {"from": [{"podSelector": WEB}]}, {}]
     parsed = policy.parse(written(ingress=rules, egress=[{"to": [{"podSelector": {}}]}]))
-    assert [each.field for each in policystatus.selecting(parsed)] == [
+    assert [each.field for each in policystatus.selectors_of(parsed)] == [
         "spec.podSelector",
         "spec.ingress[1].from",
         "spec.egress[0].to",
     ]
-    first = next(policystatus.selecting(parsed))
+    first = next(policystatus.selectors_of(parsed))
     assert first == Unmatched("spec.podSelector", PodSelector("ns1", pods=Selector()))
 
 
@@ -171,7 +171,7 @@ def test_names_of_ports_have_their_pods() -> None:
     db = {"podSelector": {"matchLabels": {"app": "db"}}}
     egress = [{"to": [db], "ports": http}, {"ports": http}]
     parsed = policy.parse(written(podSelector=WEB, ingress=[{"ports": http}], egress=egress))
-    named = [each for each in policystatus.selecting(parsed) if each.port]
+    named = [each for each in policystatus.selectors_of(parsed) if each.port]
     found = replace(FOUND, policy=parsed, unmatched=tuple(named))
     assert policystatus.render(found, None, "T")["unmatched"] == [
         {

@@ -16,8 +16,8 @@ POD = {
 }
 
 
-def news(message: str = "no address is free") -> events.News:
-    return events.News(events.about(POD), "Warning", "Reason", message, 1, "t1", "t2")
+def news(message: str = "no address is free") -> events.PendingEvent:
+    return events.PendingEvent(events.about(POD), "Warning", "Reason", message, 1, "t1", "t2")
 
 
 def test_an_event_names_its_object_and_lies_beside_it() -> None:
@@ -31,7 +31,7 @@ def test_an_event_names_its_object_and_lies_beside_it() -> None:
 
 def test_an_object_of_the_whole_cluster_has_its_events_in_default() -> None:
     node = {"kind": "Node", "apiVersion": "v1", "metadata": {"name": "n1"}}
-    told = events.News(events.about(node), "Normal", "R", "m", 1, "t", "t")
+    told = events.PendingEvent(events.about(node), "Normal", "R", "m", 1, "t", "t")
     assert told.namespace == "default"
 
 
@@ -44,7 +44,7 @@ def test_the_same_news_has_the_same_name_and_other_news_another() -> None:
 def test_the_longest_name_of_an_object_leaves_room_for_the_event() -> None:
     def told(name: str) -> str:
         pod = {**POD, "metadata": {"name": name, "namespace": "a"}}
-        return events.News(events.about(pod), "Normal", "R", "m", 1, "t", "t").name("weft")
+        return events.PendingEvent(events.about(pod), "Normal", "R", "m", 1, "t", "t").name("weft")
 
     long = "x" * 235 + "." + "y" * 17
     assert len(told(long)) <= 253

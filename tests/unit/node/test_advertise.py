@@ -16,7 +16,7 @@ from weft.nic import port
 from weft.node import advertise
 from weft.ovn import advertisement
 
-SAID = advertisement.advertised(
+SAID = advertisement.of_network(
     model.Network(
         model.NetworkSpec("blue", model.Topology.LAYER2, 1300, (ip_network("fd00:1::/64"),)), 3
     ),

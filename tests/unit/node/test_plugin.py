@@ -39,8 +39,8 @@ async def until(holds: Callable[[], bool], folder: Path) -> None:
         async with asyncio.timeout(PATIENCE):
             while not holds():
                 os.makedirs(folder, exist_ok=True)
-                watches.add(folder, inotify.CAME | inotify.TOUCHED | inotify.WENT)
-                watches.add(folder.parent, inotify.CAME)
+                watches.add(folder, inotify.APPEARED | inotify.ATTRIB | inotify.DISAPPEARED)
+                watches.add(folder.parent, inotify.APPEARED)
                 if holds():
                     return
                 await changed.wait()

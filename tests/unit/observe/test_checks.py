@@ -43,7 +43,7 @@ def definition(*, accepted: bool = True, **config: Any) -> dict[str, Any]:
 WELL = Facts(
     version="v1.32.1",
     nodes=[node("node1", Ready="True"), node("node2", **{names.OVN_CONDITION: "False"})],
-    definitions=[definition()],
+    nads=[definition()],
     leases=[lease("2025-01-01T12:00:20.5+00:00")],
     denied=(),
     admits=True,
@@ -112,7 +112,7 @@ def test_nodes_that_are_not_ready_or_have_faults() -> None:
 
 def test_definitions_that_were_not_accepted() -> None:
     other = definition(accepted=False, type="macvlan")
-    assert wrong(definitions=[definition(accepted=False), other]) == [
+    assert wrong(nads=[definition(accepted=False), other]) == [
         (Verdict.WARN, "networks", "not accepted: ns1/blue")
     ]
 

@@ -46,7 +46,7 @@ def port(*instances: Any) -> Port:
 
 
 def test_free_addresses_are_those_that_can_still_be_given() -> None:
-    found = network(Objects(definitions=[definition(subnets="10.5.0.0/29", mtu=1380)]))
+    found = network(Objects(nads=[definition(subnets="10.5.0.0/29", mtu=1380)]))
     # Of six hosts one has a port.
     assert (found.mtu, found.free) == (1380, 5)
 
@@ -58,17 +58,17 @@ def test_excluded_and_claimed_addresses_are_not_free() -> None:
         "status": {"ips": ["10.5.0.6/29", "10.5.0.2/29"]},
     }
     said = definition(subnets="10.5.0.0/29", excludeSubnets="10.5.0.4/31")
-    assert network(Objects(definitions=[said], claims=[claim])).free == 2
+    assert network(Objects(nads=[said], claims=[claim])).free == 2
 
 
 def test_nothing_is_told_of_a_network_without_subnets_or_definition() -> None:
-    assert network(Objects(definitions=[definition()])).free is None
+    assert network(Objects(nads=[definition()])).free is None
     assert network(Objects()).free is None
 
 
 @pytest.mark.parametrize("broken", [{"subnets": "10.5.0.0/33"}, {"topology": "layer9"}])
 def test_a_definition_that_cannot_be_read_tells_nothing(broken: dict[str, str]) -> None:
-    assert network(Objects(definitions=[definition(**broken)])).free is None
+    assert network(Objects(nads=[definition(**broken)])).free is None
 
 
 def test_a_guest_with_another_address_is_a_mismatch() -> None:

@@ -46,13 +46,13 @@ def entry(number: int, *addresses: str) -> dict[str, Any]:
 
 
 BLUE = Objects(
-    definitions=[nad("blue", "blue"), nad("same", "blue", "shop"), nad("new", "")],
+    nads=[nad("blue", "blue"), nad("same", "blue", "shop"), nad("new", "")],
     namespaces=[{"metadata": {"name": "default"}}, {"metadata": {"name": "shop"}}],
 )
 
 
 def on_blue(*pods: dict[str, Any], **more: Any) -> tuple[members.Member, ...]:
-    found = Objects(BLUE.definitions, BLUE.namespaces, pods, **more)
+    found = Objects(BLUE.nads, BLUE.namespaces, pods, **more)
     return members.on("blue", found)
 
 
@@ -136,5 +136,5 @@ def test_policies_that_never_said_anything_are_not_in_force() -> None:
         "spec": {"podSelector": {}},
     }
     broken = {"metadata": {"namespace": "default", "name": "broken"}, "spec": {}}
-    found = members.standing(Objects(policies=[good, broken]))
+    found = members.in_force(Objects(policies=[good, broken]))
     assert [one.key for one in found] == ["default/good"]

@@ -6,7 +6,7 @@ from tests.support import topology as rows
 from weft import names
 from weft.observe import topology
 from weft.observe.graph import Port
-from weft.ovn.policy import Group, Kind
+from weft.ovn.policy import Group, GroupKind
 from weft.policy.netpolicy import Direction
 
 
@@ -29,16 +29,16 @@ def add_group(made: rows.Zone, group: Group, *ports: str) -> None:
 
 def test_a_port_in_a_deny_group_is_isolated_in_its_direction() -> None:
     made, uuid = zone()
-    add_group(made, Group(Kind.DENY, "a/b", "shop", Direction.INGRESS), uuid)
-    add_group(made, Group(Kind.DENY, "blue", "shop", Direction.EGRESS))
-    add_group(made, Group(Kind.AUDIT, "blue", "shop", Direction.EGRESS), uuid)
+    add_group(made, Group(GroupKind.DENY, "a/b", "shop", Direction.INGRESS), uuid)
+    add_group(made, Group(GroupKind.DENY, "blue", "shop", Direction.EGRESS))
+    add_group(made, Group(GroupKind.AUDIT, "blue", "shop", Direction.EGRESS), uuid)
     assert port(made).isolated == ("ingress",)
 
 
 def test_policies_that_select_a_port_are_named() -> None:
     made, uuid = zone()
     for direction in Direction:
-        add_group(made, Group(Kind.POLICY, "a/b", "shop", direction, "web-only"), uuid)
+        add_group(made, Group(GroupKind.POLICY, "a/b", "shop", direction, "web-only"), uuid)
     assert port(made).policies == ("shop/web-only",)
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.support import topology as rows
 from weft.observe import graph, topology
-from weft.observe.graph import Graph, Kind, Role
+from weft.observe.graph import Graph, PortKind, Role
 from weft.observe.snapshot import Snapshot
 
 
@@ -118,10 +118,10 @@ def test_a_router_that_was_not_read_is_known_by_its_port(remote: str) -> None:
     shown = topology.build([made[0].snapshot()])
     (transit,) = [one for one in shown.switches if one.name == "transit_switch"]
     kinds = {port.zone: port.kind for port in transit.ports}
-    assert kinds == {"node1": Kind.ROUTER, "node2": Kind.REMOTE, "node3": Kind.REMOTE}
+    assert kinds == {"node1": PortKind.ROUTER, "node2": PortKind.REMOTE, "node3": PortKind.REMOTE}
     whole = picture(made)
     (transit,) = [one for one in whole.switches if one.name == "transit_switch"]
-    assert {port.kind for port in transit.ports} == {Kind.ROUTER}
+    assert {port.kind for port in transit.ports} == {PortKind.ROUTER}
 
 
 def test_a_zone_that_cannot_be_read_is_known_from_its_neighbours() -> None:

@@ -19,7 +19,7 @@ NETWORK = model.Network(
     3,
 )
 GUEST = model.Allocation("0a:58:0a:01:00:05", (ip_interface("fd00:1::5/64"),), 11)
-SAID = advertisement.advertised(NETWORK, [GUEST])
+SAID = advertisement.of_network(NETWORK, [GUEST])
 
 
 ROUTED = model.Network(
@@ -84,7 +84,7 @@ def test_checksum_holds():
 
 
 def test_on_a_routed_network_the_nodes_router_leads_to_all_of_it():
-    frame = advertisement.to_all(advertisement.advertised(ROUTED, (), PART))
+    frame = advertisement.to_all(advertisement.of_network(ROUTED, (), PART))
     assert frame[6:12] == bytes.fromhex("0a580a400201")
     assert frame[22:38] == IPv6Address("fe80::858:aff:fe40:201").packed
     assert struct.unpack("!H", frame[60:62]) == (0,)  # a default router it is not
@@ -99,7 +99,7 @@ def test_on_a_routed_network_the_nodes_router_leads_to_all_of_it():
 
 def test_on_the_clusters_own_network_it_leads_everywhere():
     own = model.Network(replace(ROUTED.spec, name="default"), 0)
-    frame = advertisement.to_all(advertisement.advertised(own, (), PART))
+    frame = advertisement.to_all(advertisement.of_network(own, (), PART))
     assert struct.unpack("!H", frame[60:62]) == (65535,)
     assert 24 not in options(frame)
 
@@ -123,11 +123,11 @@ def test_what_each_guest_leases_and_is_told_beside_it():
     assert SAID.leases == {"0a:58:0a:01:00:05": IPv6Address("fd00:1::5")}
     told = model.Dhcp(dns=(ip_address("10.1.0.2"), ip_address("fd00:1::2")), domain="lab.example")
     network = replace(NETWORK, spec=replace(NETWORK.spec, dhcp=told))
-    made = advertisement.advertised(network, [replace(GUEST, addresses=())])
+    made = advertisement.of_network(network, [replace(GUEST, addresses=())])
     assert made.leases == {"0a:58:0a:01:00:05": None}
     assert made.settings == dhcpv6.Settings((IPv6Address("fd00:1::2"),), "lab.example")
-    assert not made.says_as(SAID)
-    assert SAID.says_as(advertisement.advertised(NETWORK, ()))
+    assert not made.has_same_content_as(SAID)
+    assert SAID.has_same_content_as(advertisement.of_network(NETWORK, ()))
 
 
 def test_the_asking_guest_alone_is_answered():

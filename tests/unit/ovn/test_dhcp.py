@@ -53,22 +53,22 @@ def test_nothing_where_disabled():
     off = network(enabled=False)
     assert dhcp.options(off) == ()
     allocation = model.Allocation("0a:58:0a:01:00:05", (ip_interface("10.1.0.5/24"),), 11)
-    assert dhcp.reference(off.spec, allocation) == frozenset()
+    assert dhcp.options_ref(off.spec, allocation) == frozenset()
 
 
 def test_a_port_is_served_in_the_families_that_it_has():
     allocation = model.Allocation("0a:58:0a:01:00:05", (ip_interface("fd00:1::5/64"),), 11)
-    assert dhcp.reference(SPEC, allocation) == frozenset()
+    assert dhcp.options_ref(SPEC, allocation) == frozenset()
     assert dhcp.lease(SPEC, allocation) == IPv6Address("fd00:1::5")
     both = replace(allocation, addresses=(ip_interface("10.1.0.5/24"), *allocation.addresses))
-    assert dhcp.reference(SPEC, both) == {rows.Ref("DHCP_Options", "dhcp4/blue")}
+    assert dhcp.options_ref(SPEC, both) == {rows.Ref("DHCP_Options", "dhcp4/blue")}
     assert dhcp.lease(SPEC, both) == IPv6Address("fd00:1::5")
     assert dhcp.lease(network(enabled=False).spec, both) is None
 
 
 def test_an_address_outside_of_the_subnet_is_not_offered():
     allocation = model.Allocation("0a:58:0a:01:00:05", (ip_interface("10.2.0.5/24"),), 11)
-    assert dhcp.reference(SPEC, allocation) == frozenset()
+    assert dhcp.options_ref(SPEC, allocation) == frozenset()
 
 
 def test_link_local_address_follows_from_the_mac():

@@ -9,12 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weft.ovn import flows, guard
-from weft.ovn.flows import Copy, Event, Field, Masked, Resubmit, Seen, Set
+from weft.ovn.flows import CopyField, Field, FlowEvent, FlowUpdate, Masked, Resubmit, SetField
 
 
 def test_a_flow_is_said_as_openflow_has_it() -> None:
     said = flows.flow(
-        250, 10, {Field.IN_PORT: 7, Field.ETH_DST: Masked(1 << 40, 1 << 40)}, Set(Field.REG14, 1)
+        250,
+        10,
+        {Field.IN_PORT: 7, Field.ETH_DST: Masked(1 << 40, 1 << 40)},
+        SetField(Field.REG14, 1),
     )
     message = flows.add(said, 5)
     version, kind, length, xid = flows.HEADER.unpack_from(message)
@@ -34,18 +37,18 @@ def test_the_cookie_tells_one_flow_from_another_and_ours_from_others() -> None:
         flows.flow(250, 11, {Field.IN_PORT: 7}),
         flows.flow(250, 10, {Field.IN_PORT: 8}),
         flows.flow(250, 10, {Field.IN_PORT: 7}, Resubmit(0)),
-        flows.flow(250, 10, {Field.IN_PORT: 7}, Copy(Field.ETH_SRC, Field.ND_SLL)),
+        flows.flow(250, 10, {Field.IN_PORT: 7}, CopyField(Field.ETH_SRC, Field.ND_SLL)),
     )
     assert len({one.cookie, *(each.cookie for each in others)}) == 1 + len(others)
-    assert Seen(Event.ADDED, 250, one.cookie).is_ours
-    assert not Seen(Event.ADDED, 250, 0x9535B238).is_ours
+    assert FlowUpdate(FlowEvent.ADDED, 250, one.cookie).is_ours
+    assert not FlowUpdate(FlowEvent.ADDED, 250, 0x9535B238).is_ours
 
 
 def test_updates_are_read_and_what_is_abbreviated_is_passed_over() -> None:
     full = struct.pack("!HHBBHHHIQ", 32, 2, 250, 0, 0, 0, 10, 0, 0x7766 << 48) + flows.match({})
     own = struct.pack("!HHI", 8, 4, 77)
     body = struct.pack("!HH4x", 16, 0) + own + full + own
-    assert list(flows.updates(body)) == [Seen(Event.REMOVED, 250, 0x7766 << 48)]
+    assert list(flows.updates(body)) == [FlowUpdate(FlowEvent.REMOVED, 250, 0x7766 << 48)]
     assert list(flows.updates(struct.pack("!HH4x", 1, 0) + b"other")) == []
 
 
@@ -57,16 +60,16 @@ def test_no_answer_of_a_switch_breaks_the_reading(rest: bytes) -> None:
 
 
 def test_what_is_standing_is_the_same_each_time_and_the_rest_is_by_guest() -> None:
-    standing = guard.standing()
-    assert standing == guard.standing()
+    standing = guard.common_flows()
+    assert standing == guard.common_flows()
     assert len({each.cookie for each in standing}) == len(standing) < 40
     assert {each.table for each in standing} == {guard.ENTRY, *guard.TABLES}
-    assert len(guard.of_mac("0a:58:0a:01:00:01")) == 2
-    assert len(guard.permitting(3, guard.Role)) == 3
+    assert len(guard.mac_flows("0a:58:0a:01:00:01")) == 2
+    assert len(guard.role_flows(3, guard.Role)) == 3
 
 
 def test_only_what_enters_from_a_guest_and_is_not_judged_yet_is_looked_at() -> None:
-    for each in guard.standing():
+    for each in guard.common_flows():
         if each.table == guard.ENTRY:
             match = dict(each.match)
             assert match[Field.REG14] == match[Field.TUN_IPV4_SRC] == 0

@@ -14,27 +14,29 @@ INGRESS, EGRESS = netpolicy.Direction
 
 
 def test_the_isolated_end_is_where_packets_go_to_or_come_from() -> None:
-    assert match.ports(INGRESS, "a1") == "outport == @a1"
-    assert match.ports(EGRESS, "a1") == "inport == @a1"
+    assert match.isolated_ports(INGRESS, "a1") == "outport == @a1"
+    assert match.isolated_ports(EGRESS, "a1") == "inport == @a1"
 
 
 def test_requests_pass_outwards_and_answers_inwards() -> None:
-    assert "udp.src == 68 && udp.dst == 67" in match.always(EGRESS)
-    assert "udp.src == 67 && udp.dst == 68" in match.always(INGRESS)
+    assert "udp.src == 68 && udp.dst == 67" in match.always_allowed(EGRESS)
+    assert "udp.src == 67 && udp.dst == 68" in match.always_allowed(INGRESS)
     for direction in netpolicy.Direction:
-        assert match.always(direction).startswith("(arp || nd || ")
+        assert match.always_allowed(direction).startswith("(arp || nd || ")
 
 
 def test_where_weft_answers_requests_nobody_else_is_asked_or_answers() -> None:
-    assert "ip4.dst == {255.255.255.255, 169.254.1.1} && udp.src == 68" in match.always(EGRESS, {4})
-    assert "udp.src == 67" not in match.always(INGRESS, {4})
-    assert "udp.src == 547" in match.always(INGRESS, {4})
-    answers = match.always(INGRESS, {4, 6})
+    assert "ip4.dst == {255.255.255.255, 169.254.1.1} && udp.src == 68" in match.always_allowed(
+        EGRESS, {4}
+    )
+    assert "udp.src == 67" not in match.always_allowed(INGRESS, {4})
+    assert "udp.src == 547" in match.always_allowed(INGRESS, {4})
+    answers = match.always_allowed(INGRESS, {4, 6})
     assert answers.count("udp.src") == 1
     own = "eth.src == 0a:58:a9:fe:01:01 && ip6.src == fe80::858:a9ff:fefe:101 && udp.src == 547"
     assert own in answers
     for served in ((), {6}):
-        assert "ip6.dst == ff02::1:2 && udp.src == 546" in match.always(EGRESS, served)
+        assert "ip6.dst == ff02::1:2 && udp.src == 546" in match.always_allowed(EGRESS, served)
 
 
 def test_peers_of_one_field_are_one_set() -> None:

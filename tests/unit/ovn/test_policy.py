@@ -24,7 +24,7 @@ ROUTED = model.Network(
 )
 WEB = netpolicy.Selector((netpolicy.Requirement("app", netpolicy.Operator.IN, ("web",)),))
 PEERS = netpolicy.PodSelector(namespace="ns", pods=WEB)
-DENY = policy.Group(policy.Kind.DENY, "flat", "ns", INGRESS)
+DENY = policy.Group(policy.GroupKind.DENY, "flat", "ns", INGRESS)
 
 
 def said(
@@ -43,26 +43,26 @@ def acls(made: tuple[rows.Row, ...]) -> dict[str, rows.Row]:
 def matches(
     rule: netpolicy.Rule,
     direction: netpolicy.Direction = INGRESS,
-    numbers: policy.Numbers | None = None,
+    numbers: policy.PortNumbers | None = None,
     network: model.Network = FLAT,
 ) -> list[str]:
     """What the ACLs of a policy with this one rule match, beyond the port."""
-    made = policy.policy(
+    made = policy.policy_rows(
         said(rule, direction=direction), network, direction, netpolicy.Logging(), numbers or {}
     )
     return [str(row.columns["match"]).partition(" && ")[2] for row in acls(made).values()]
 
 
 def test_a_deny_group_drops_and_an_audit_group_tells() -> None:
-    group, always, rest = policy.group(DENY, FLAT, netpolicy.Logging(deny="alert"))
+    group, always, rest = policy.isolation_rows(DENY, FLAT, netpolicy.Logging(deny="alert"))
     assert group.columns["name"] == DENY.name
     assert "ports" not in group.columns
     assert always.columns["priority"] > rest.columns["priority"]
     assert always.columns["action"] == "allow-related"
     assert rest.columns["action"] == "drop"
     assert (rest.columns["name"], rest.columns["severity"]) == ("NP:ns:Ingress", "alert")
-    audit = replace(DENY, kind=policy.Kind.AUDIT)
-    *_, rest = policy.group(audit, FLAT)
+    audit = replace(DENY, kind=policy.GroupKind.AUDIT)
+    *_, rest = policy.isolation_rows(audit, FLAT)
     assert rest.columns["action"] == "allow-related"
     assert rest.columns["name"] == policy.audit_name(audit)
     assert rest.columns["log"] is True
@@ -70,7 +70,7 @@ def test_a_deny_group_drops_and_an_audit_group_tells() -> None:
 
 def test_where_weft_serves_dhcp_no_pod_speaks_as_a_server() -> None:
     def always(network: model.Network) -> str:
-        return str(policy.group(DENY, network)[1].columns["match"])
+        return str(policy.isolation_rows(DENY, network)[1].columns["match"])
 
     own = replace(ROUTED.spec, dhcp=model.Dhcp(enabled=False))
     assert "udp" in always(FLAT)
@@ -84,7 +84,7 @@ def test_where_weft_serves_dhcp_no_pod_speaks_as_a_server() -> None:
 def test_each_rule_is_one_acl_known_by_its_place(
     direction: netpolicy.Direction, stage: str
 ) -> None:
-    made = policy.policy(
+    made = policy.policy_rows(
         said(netpolicy.Rule(0), netpolicy.Rule(4, (PEERS,)), direction=direction),
         FLAT,
         direction,
@@ -92,7 +92,7 @@ def test_each_rule_is_one_acl_known_by_its_place(
         {},
     )
     group, *found = made
-    assert group.key == policy.Group(policy.Kind.POLICY, "flat", "ns", direction, "guard").name
+    assert group.key == policy.Group(policy.GroupKind.POLICY, "flat", "ns", direction, "guard").name
     assert [row.key.rpartition("/")[2] for row in found] == ["0", "4"]
     assert {row.columns["direction"] for row in found} == {stage}
     assert [row.columns["name"] for row in found] == [
@@ -119,7 +119,7 @@ def test_anybody_on_anything_is_no_further_match() -> None:
 
 def test_peers_are_macs_where_ports_hold_them_to_theirs_and_addresses_beyond_a_router() -> None:
     rule = netpolicy.Rule(0, (PEERS, netpolicy.IPBlock(ip_network("10.1.0.0/24"))))
-    flat, blue = sets.Set("flat", PEERS).name, sets.Set("blue", PEERS).name
+    flat, blue = sets.AddressSet("flat", PEERS).name, sets.AddressSet("blue", PEERS).name
     assert matches(rule) == [f"(eth.src == ${flat} || ip4.src == 10.1.0.0/24)"]
     assert matches(rule, EGRESS, network=ROUTED) == [
         f"(ip4.dst == {{${blue}_v4, 10.1.0.0/24}} || ip6.dst == ${blue}_v6)"
@@ -131,9 +131,9 @@ def test_a_named_port_of_ingress_has_a_group_for_each_number() -> None:
         0, None, (netpolicy.PolicyPort(TCP, "http"), netpolicy.PolicyPort(UDP, 53))
     )
     guard = said(rule)
-    numbers: policy.Numbers = {(TCP, "http"): frozenset({80, 8080})}
-    assert policy.asked(guard, "flat", INGRESS) == {(TCP, "http")}
-    made = policy.policy(guard, FLAT, INGRESS, netpolicy.Logging(), numbers)
+    numbers: policy.PortNumbers = {(TCP, "http"): frozenset({80, 8080})}
+    assert policy.port_names(guard, "flat", INGRESS) == {(TCP, "http")}
+    made = policy.policy_rows(guard, FLAT, INGRESS, netpolicy.Logging(), numbers)
     groups = {row.key for row in made if row.table == "Port_Group"}
     found = {str(row.parent.key): row.columns["match"] for row in acls(made).values() if row.parent}
     assert found.keys() == groups
@@ -151,18 +151,18 @@ def test_a_named_port_of_egress_is_a_set_for_each_number() -> None:
     block = netpolicy.IPBlock(ip_network("10.0.0.0/8"))
     rule = netpolicy.Rule(0, (PEERS, block), (netpolicy.PolicyPort(TCP, "http"),))
     guard = said(rule, direction=EGRESS)
-    (key,) = policy.asked(guard, "flat", EGRESS)
-    assert key == sets.Set("flat", PEERS, TCP, "http")
+    (key,) = policy.port_names(guard, "flat", EGRESS)
+    assert key == sets.AddressSet("flat", PEERS, TCP, "http")
     numbers = {key: frozenset({80, 8080})}
-    some, more = (sets.Set("flat", PEERS, TCP, "http", number) for number in (80, 8080))
-    assert policy.sets(guard, FLAT, numbers) == {some, more}
+    some, more = (sets.AddressSet("flat", PEERS, TCP, "http", number) for number in (80, 8080))
+    assert policy.address_sets(guard, FLAT, numbers) == {some, more}
     assert matches(rule, EGRESS, numbers) == [
         f"((eth.dst == ${some.name} && tcp.dst == 80) || "
         f"(eth.dst == ${more.name} && tcp.dst == 8080))"
     ]
     everybody = said(netpolicy.Rule(0, None, rule.ports), direction=EGRESS)
-    assert policy.asked(everybody, "flat", EGRESS) == {
-        sets.Set("flat", netpolicy.PodSelector(), TCP, "http")
+    assert policy.port_names(everybody, "flat", EGRESS) == {
+        sets.AddressSet("flat", netpolicy.PodSelector(), TCP, "http")
     }
 
 
@@ -197,9 +197,9 @@ def test_acls_name_just_the_sets_that_there_are(
     """A match that names a set which is not there is refused whole, one not named is waste."""
     network = ROUTED if is_routed else FLAT
     guard = said(*(netpolicy.Rule(i, *each) for i, each in enumerate(found)), direction=direction)
-    asked = policy.asked(guard, network.name, direction)
+    asked = policy.port_names(guard, network.name, direction)
     numbers = {key: frozenset({7, 8}) for key in asked} if is_resolved else {}
-    made = policy.policy(guard, network, direction, netpolicy.Logging(), numbers)
+    made = policy.policy_rows(guard, network, direction, netpolicy.Logging(), numbers)
     named = {
         word.strip("{}(),")[1:]
         for row in acls(made).values()
@@ -208,7 +208,7 @@ def test_acls_name_just_the_sets_that_there_are(
     }
     there = {
         row.key
-        for each in policy.sets(guard, network, numbers)
+        for each in policy.address_sets(guard, network, numbers)
         for row in sets.rows_of(each, network)
     }
     assert named == there
@@ -216,8 +216,8 @@ def test_acls_name_just_the_sets_that_there_are(
     assert {row.parent.key for row in acls(made).values() if row.parent} <= groups
 
 
-@given(st.text("ab/", min_size=1), st.text("ab/", min_size=1), st.sampled_from(policy.Kind))
-def test_two_groups_never_share_a_name(one: str, two: str, kind: policy.Kind) -> None:
+@given(st.text("ab/", min_size=1), st.text("ab/", min_size=1), st.sampled_from(policy.GroupKind))
+def test_two_groups_never_share_a_name(one: str, two: str, kind: policy.GroupKind) -> None:
     found = {
         replace(DENY, kind=kind, network=network, namespace=space).name
         for network in (one, two)
@@ -228,5 +228,5 @@ def test_two_groups_never_share_a_name(one: str, two: str, kind: policy.Kind) ->
 
 def test_owners_tell_whose_a_row_is() -> None:
     assert DENY.owner == "Namespace//ns"
-    named = policy.Group(policy.Kind.NAMED, "flat", "ns", INGRESS, "guard", TCP, "http", 80)
+    named = policy.Group(policy.GroupKind.NAMED, "flat", "ns", INGRESS, "guard", TCP, "http", 80)
     assert names.owner_parts(named.owner) == ("MultiNetworkPolicy", "ns", "guard")

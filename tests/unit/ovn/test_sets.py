@@ -27,18 +27,18 @@ def test_sets_hold_what_an_attachment_brings() -> None:
     allocation = model.Allocation(
         "0a:58:00:00:00:01", (ip_interface("10.64.1.5/24"), ip_interface("fd64::5/64"))
     )
-    chosen = sets.Set("flat", PEERS)
+    chosen = sets.AddressSet("flat", PEERS)
     (row,) = sets.rows_of(chosen, FLAT)
     assert "addresses" not in row.columns
     assert row.columns["external_ids"][names.OWNER] == "Network//flat"
-    (entry,) = sets.entry(chosen, FLAT, allocation, True)
+    (entry,) = sets.membership(chosen, FLAT, allocation, True)
     assert (entry.key, entry.is_part) == (row.key, True)
     assert entry.columns == {"addresses": rows.SetMembers(present={"0a:58:00:00:00:01"})}
-    routed = sets.Set("blue", PEERS)
+    routed = sets.AddressSet("blue", PEERS)
     assert {r.key for r in sets.rows_of(routed, ROUTED)} == {
         f"{routed.name}_v4", f"{routed.name}_v6"
     }  # fmt: skip
-    gone = sets.entry(routed, ROUTED, allocation, False)
+    gone = sets.membership(routed, ROUTED, allocation, False)
     assert [r.columns["addresses"] for r in gone] == [
         rows.SetMembers(absent={"10.64.1.5"}),
         rows.SetMembers(absent={"fd64::5"}),
@@ -53,7 +53,7 @@ REQUIREMENTS = st.builds(
 SELECTORS = st.builds(netpolicy.Selector, st.lists(REQUIREMENTS, max_size=2).map(tuple))
 MEMBERS = st.builds(netpolicy.PodSelector, st.sampled_from(("", "ns", "n2")), SELECTORS, SELECTORS)
 SETS = st.builds(
-    sets.Set,
+    sets.AddressSet,
     st.sampled_from(("blue", "blue/x", "a/b")),
     MEMBERS,
     st.just(netpolicy.Protocol.TCP),
@@ -63,14 +63,14 @@ SETS = st.builds(
 
 
 @given(SETS, SETS)
-def test_two_sets_never_share_a_name(one: sets.Set, two: sets.Set) -> None:
+def test_two_sets_never_share_a_name(one: sets.AddressSet, two: sets.AddressSet) -> None:
     """Where they are other pods, or another port; a name without a port says no number."""
 
-    def meant(each: sets.Set) -> sets.Set:
-        members = each.members
+    def meant(each: sets.AddressSet) -> sets.AddressSet:
+        members = each.selector
         if members.namespace:
             members = replace(members, namespaces=netpolicy.EVERYTHING)
         bare = {} if each.port else {"protocol": None, "number": 0}
-        return replace(each, members=members, **bare)
+        return replace(each, selector=members, **bare)
 
     assert (one.name == two.name) == (meant(one) == meant(two))

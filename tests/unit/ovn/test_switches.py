@@ -9,7 +9,9 @@ BLUE = model.Network(model.NetworkSpec("blue", model.Topology.LAYER2, 1300), 3)
 
 
 def test_a_switch_does_not_snoop_whatever_else_is_said_of_it() -> None:
-    row = switches.row("blue_sw", switches.Owner("blue"), switches.keyed("node switch", BLUE))
+    row = switches.row(
+        "blue_sw", switches.Owner("blue"), switches.local_datapath("node switch", BLUE)
+    )
     assert row.columns["other_config"] == {
         "mcast_snoop": "false",
         "requested-tnl-key": str(names.local_datapath_key("node switch", 3)),
@@ -17,7 +19,7 @@ def test_a_switch_does_not_snoop_whatever_else_is_said_of_it() -> None:
 
 
 def test_a_switch_of_all_zones_has_one_name_and_one_key() -> None:
-    assert switches.shared("blue_sw", BLUE) == {
+    assert switches.interconnected("blue_sw", BLUE) == {
         "interconn-ts": "blue_sw",
         "requested-tnl-key": str(names.datapath_key(3)),
     }

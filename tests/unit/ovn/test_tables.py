@@ -35,7 +35,7 @@ PORT = model.Port(
     "node1",
     model.Allocation("0a:58:0a:01:00:05", (ip_interface("10.1.0.5/24"),), 11),
 )
-GROUP = policy.Group(policy.Kind.DENY, "blue", "default", netpolicy.Direction.INGRESS)
+GROUP = policy.Group(policy.GroupKind.DENY, "blue", "default", netpolicy.Direction.INGRESS)
 
 
 def test_each_written_column_is_followed_and_each_key_read_back(own, far):
@@ -50,8 +50,8 @@ def test_each_written_column_is_followed_and_each_key_read_back(own, far):
         *transit.own(ROUTED, own),
         *transit.peer(ROUTED, far, ports.RemotePorts.PLAIN),
         *gateway.own(ROUTED, own, "c1", "wan"),
-        *policy.group(GROUP, NETWORK),
-        *sets.rows_of(sets.Set("blue", netpolicy.PodSelector()), NETWORK),
+        *policy.isolation_rows(GROUP, NETWORK),
+        *sets.rows_of(sets.AddressSet("blue", netpolicy.PodSelector()), NETWORK),
         *acl.meter(),
     )
     for row in written:
@@ -60,7 +60,7 @@ def test_each_written_column_is_followed_and_each_key_read_back(own, far):
         assert table.key(row.columns) == row.key
         if row.parent:
             assert row.parent_column in known[row.parent.table].columns
-            assert row.parent_column in tables.CHILDREN
+            assert row.parent_column in tables.CHILD_COLUMNS
 
 
 def test_a_row_of_others_has_no_owner_and_no_key():

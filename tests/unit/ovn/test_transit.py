@@ -67,6 +67,6 @@ def test_only_families_that_the_network_has(network, own, name):
 
 @pytest.mark.parametrize("lacking", [{"id": 0}, {"subnets": ()}, {"transit": ()}])
 def test_a_node_without_its_part_has_no_place(network, far, lacking):
-    assert transit.has(network, far)
-    assert not transit.has(network, replace(far, **lacking))
-    assert not transit.has(network, model.NodeInfo("node9", "c9", ("192.0.2.9",)))
+    assert transit.is_complete(network, far)
+    assert not transit.is_complete(network, replace(far, **lacking))
+    assert not transit.is_complete(network, model.NodeInfo("node9", "c9", ("192.0.2.9",)))

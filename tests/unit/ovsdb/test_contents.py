@@ -25,7 +25,7 @@ def uuids(*names: str) -> Any:
 
 def test_a_row_is_complete_though_defaults_are_not_sent(copy: contents.Contents) -> None:
     (change,) = copy.patch({"Port": {"p": {"initial": {"name": "a"}}}})
-    assert change == contents.Change(
+    assert change == contents.RowChange(
         "Port",
         "p",
         "a",
@@ -63,18 +63,18 @@ def test_a_large_set_changes_in_place_and_the_change_still_shows(copy: contents.
     assert change.new is not None
     assert change.old["ports"] == {*many, "x"}
     assert rows.difference(change.old["ports"], change.new["ports"]) == {"y", "p0"}
-    assert copy.holders("Port", "y") == (rows.Referrer("Switch", "s", "ports"),)
-    assert copy.holders("Port", "p0") == ()
+    assert copy.referrers("Port", "y") == (rows.Referrer("Switch", "s", "ports"),)
+    assert copy.referrers("Port", "p0") == ()
 
 
 def test_a_row_held_twice_stays_held_when_one_lets_go(copy: contents.Contents) -> None:
     for switch in "st":
         copy.patch({"Switch": {switch: {"insert": {"name": switch, "ports": uuids("p")}}}})
-    assert len(copy.holders("Port", "p") or ()) == 2
+    assert len(copy.referrers("Port", "p") or ()) == 2
     copy.patch({"Switch": {"s": {"delete": None}}})
-    assert copy.holders("Port", "p") == (rows.Referrer("Switch", "t", "ports"),)
+    assert copy.referrers("Port", "p") == (rows.Referrer("Switch", "t", "ports"),)
     copy.patch({"Switch": {"t": {"modify": {"ports": uuids("p")}}}})
-    assert copy.holders("Port", "p") == ()
+    assert copy.referrers("Port", "p") == ()
 
 
 def test_a_renamed_row_is_found_by_its_new_key_alone(copy: contents.Contents) -> None:
@@ -190,7 +190,7 @@ def test_what_a_row_refers_to_may_go_in_the_message_that_brings_it(
 
 
 def test_fresh_uuids_differ_where_the_server_hashes_them(copy: contents.Contents) -> None:
-    made = [copy.fresh() for _ in range(1000)]
+    made = [copy.new_uuid() for _ in range(1000)]
     assert len({name[:8] for name in made}) == 1000
     assert all(str(UUID(name)) == name for name in made)
 

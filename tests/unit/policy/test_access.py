@@ -12,7 +12,7 @@ TRUSTED = Selector((Requirement("tier", Operator.IN, ("trusted",)),))
 NAMED_TB = Selector((Requirement("kubernetes.io/metadata.name", Operator.IN, ("tb",)),))
 UNTRUSTED = Selector((Requirement("tier", Operator.NOT_IN, ("trusted",)),))
 LABELS = {"ta": {}, "tb": {}, "tc": {"tier": "trusted"}, "shared": {}, "default": {}}
-RULE = access.Rule(frozenset({"default", "shared"}), LABELS.get)
+RULE = access.AccessRule(frozenset({"default", "shared"}), LABELS.get)
 
 
 def network(owner: str, **said: object) -> model.Network:
@@ -48,7 +48,7 @@ def test_a_namespace_that_is_not_known_is_let_in_by_no_selector(selector: Select
 
 
 def test_a_namespace_cannot_take_anothers_name_by_a_label() -> None:
-    rule = access.Rule(labels={"tc": {"kubernetes.io/metadata.name": "tb"}}.get)
+    rule = access.AccessRule(labels={"tc": {"kubernetes.io/metadata.name": "tb"}}.get)
     assert not rule.admits(network("ta/blue", selector=NAMED_TB), "tc")
 
 
@@ -60,14 +60,14 @@ def test_definitions_of_global_namespaces_join_anything_and_others_where_they_ar
 
 def test_what_is_refused_says_whose_the_network_is_and_who_may_change_that() -> None:
     own = network("ta/blue")
-    assert RULE.refused(own, "ta/blue", "tb/thief").in_full() == (
+    assert RULE.pod_refusal(own, "ta/blue", "tb/thief").in_full() == (
         'Pod tb/thief: may not use network "blue" through NetworkAttachmentDefinition ta/blue: it '
         "belongs to namespace ta (NetworkAttachmentDefinition ta/blue), which does not admit "
         'namespace tb (a user with write access in namespace ta can add "tb" to '
         "allowedNamespaces in spec.config of NetworkAttachmentDefinition ta/blue; the pod then "
         "continues)"
     )
-    assert RULE.refusal(own, "tb/mine") == (
+    assert RULE.nad_refusal(own, "tb/mine") == (
         'NetworkAttachmentDefinition tb/mine: may not declare network "blue": it belongs to '
         "namespace ta (NetworkAttachmentDefinition ta/blue), which does not admit namespace tb "
         '(a user with write access in namespace ta can add "tb" to allowedNamespaces in '
@@ -77,9 +77,9 @@ def test_what_is_refused_says_whose_the_network_is_and_who_may_change_that() -> 
 
 def test_who_joins_is_told_whose_network_it_is() -> None:
     own = network("ta/blue", namespaces=("tb",))
-    assert RULE.guest(own, "ta/also") == ""
-    assert "belongs to namespace ta" in RULE.guest(own, "tb/x")
-    assert "let it in" not in RULE.guest(own, "tb/x")
-    assert "does not admit it, so it serves only pods of namespace default" in RULE.guest(
+    assert RULE.joined_notice(own, "ta/also") == ""
+    assert "belongs to namespace ta" in RULE.joined_notice(own, "tb/x")
+    assert "let it in" not in RULE.joined_notice(own, "tb/x")
+    assert "does not admit it, so it serves only pods of namespace default" in RULE.joined_notice(
         own, "default/x"
     )

@@ -65,11 +65,9 @@ def policy(
     directions: frozenset[Direction] = IN,
     ingress: tuple[Rule, ...] = (),
     egress: tuple[Rule, ...] = (),
-    definitions: tuple[str, ...] = ("x/flat",),
+    nads: tuple[str, ...] = ("x/flat",),
 ) -> netpolicy.Policy:
-    return netpolicy.Policy(
-        namespace, "p", "uid", definitions, selector, directions, ingress, egress
-    )
+    return netpolicy.Policy(namespace, "p", "uid", nads, selector, directions, ingress, egress)
 
 
 def from_(*peers: netpolicy.Peer, ports: tuple[PolicyPort, ...] | None = None) -> tuple[Rule, ...]:
@@ -362,10 +360,10 @@ SEVERAL = (
         policy(),
         policy(directions=OUT, ingress=OPEN),
     ),
-    one("of another network", "", policy(definitions=("x/other",))),
-    one("of no network", "", policy(definitions=("x/nothing",))),
-    one("of several", "- * x*", policy(definitions=("x/other", "y/same"))),
-    one("by another definition of the network", "- * x*", policy(definitions=("y/same",))),
+    one("of another network", "", policy(nads=("x/other",))),
+    one("of no network", "", policy(nads=("x/nothing",))),
+    one("of several", "- * x*", policy(nads=("x/other", "y/same"))),
+    one("by another definition of the network", "- * x*", policy(nads=("y/same",))),
     one("audited only", "", replace(policy(), mode=netpolicy.Mode.AUDIT)),
     one(
         "what an audited one allows",

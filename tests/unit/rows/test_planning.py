@@ -146,9 +146,9 @@ def test_a_part_of_a_row_never_makes_the_row(world: World) -> None:
     world.apply(switch("s"))
     wish = rows.SetMembers(frozenset({rows.Ref("Port", "a")}))
     part = rows.Row("Group", "g", {"ports": wish}, is_part=True)
-    with pytest.raises(rows.Missing, match="'g'"):
+    with pytest.raises(rows.MissingReference, match="'g'"):
         world.plan(port("a"), part)
-    with pytest.raises(rows.Missing, match="'g'"):
+    with pytest.raises(rows.MissingReference, match="'g'"):
         world.plan(port("a"), part, part)
     world.apply(port("a"), part, rows.Row("Group", "g", {"name": "g"}))
     assert len(world.columns("Group", "g")["ports"]) == 1  # type: ignore[arg-type]
@@ -215,14 +215,14 @@ def test_what_is_desired_stays_though_it_is_deleted_too(world: World) -> None:
 def test_a_reference_to_nothing_names_what_is_missing(
     world: World, desired: list[rows.Row]
 ) -> None:
-    with pytest.raises(rows.Missing, match="nowhere") as caught:
+    with pytest.raises(rows.MissingReference, match="nowhere") as caught:
         world.plan(*desired)
     assert caught.value.retry
 
 
 def test_a_row_that_goes_in_the_same_transaction_cannot_be_referred_to(world: World) -> None:
     world.apply(switch("s"))
-    with pytest.raises(rows.Missing):
+    with pytest.raises(rows.MissingReference):
         world.plan(port("a"), delete=[("Switch", "s")])
 
 
@@ -271,7 +271,7 @@ members = st.frozensets(texts, max_size=4)
 
 
 @st.composite
-def states(draw: st.DrawFn) -> dict[rows.Ident, rows.Row]:
+def states(draw: st.DrawFn) -> dict[rows.RowKey, rows.Row]:
     """A whole desired state: switches, ports within them, groups of those ports."""
     switches = draw(st.sets(names, min_size=1))
     desired = [rows.Row("Switch", n, {"name": n, "config": draw(maps)}) for n in switches]
@@ -290,10 +290,10 @@ def states(draw: st.DrawFn) -> dict[rows.Ident, rows.Row]:
 @settings(max_examples=200, deadline=None)
 @given(st.lists(states(), min_size=1, max_size=4))
 def test_any_state_is_reached_from_any_other_and_then_nothing_is_left_to_do(
-    history: list[dict[rows.Ident, rows.Row]],
+    history: list[dict[rows.RowKey, rows.Row]],
 ) -> None:
     world = World()
-    before: dict[rows.Ident, rows.Row] = {}
+    before: dict[rows.RowKey, rows.Row] = {}
     for state in history:
         gone = before.keys() - state.keys()
         world.apply(*state.values(), delete=gone)
@@ -305,7 +305,7 @@ def test_any_state_is_reached_from_any_other_and_then_nothing_is_left_to_do(
         before = state
 
 
-def check(world: World, state: dict[rows.Ident, rows.Row]) -> None:
+def check(world: World, state: dict[rows.RowKey, rows.Row]) -> None:
     """Every desired column reads back, and every port is in its own switch alone."""
 
     def said(value: Any) -> Any:
@@ -328,6 +328,6 @@ def assert_followed(world: World) -> None:
     fresh.patch(world.database.dump())
     assert list(contents.differences(world.contents, fresh)) == []
     for uuid in fresh.every("Port"):
-        assert set(fresh.holders("Port", uuid) or ()) == set(
-            world.contents.holders("Port", uuid) or ()
+        assert set(fresh.referrers("Port", uuid) or ()) == set(
+            world.contents.referrers("Port", uuid) or ()
         )

@@ -59,7 +59,7 @@ def waits(nad: Nad, keys: Sequence[str], pods: Iterable[str], count: int) -> str
     assert accepted is not None
     assert said is not None
     changes = ", ".join(
-        f"{key} {reading.declared(said, key)} (pods run with {reading.declared(accepted, key)})"
+        f"{key} {reading.value_of(said, key)} (pods run with {reading.value_of(accepted, key)})"
         for key in keys
     )
     return (

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from weft import names
-from weft.api.decision import Decision, Signer, Trusted
+from weft.api.podsignature import SignedAllocations, Signer, TrustedKeys
 from weft.control.cluster.outcome import Outcome, Patch, Ref, Subject
 from weft.control.decisions import Decisions
 from weft.kube import resources
@@ -36,23 +36,23 @@ class SigningKeys:
         self._held = held
         self.signer, self.adopt_before = held.signer, held.adopt_before
         self.decisions = Decisions()
-        self._published = Trusted()
+        self._published = TrustedKeys()
         self._is_adopting = bool(held.adopt_before)
         self.due: dict[Ref, float] = {}
-        self.set(Trusted())
+        self.set(TrustedKeys())
 
-    def set(self, published: Trusted) -> bool:
+    def set(self, published: TrustedKeys) -> bool:
         """The keys that the ConfigMap holds; whether others are trusted than before."""
         self._published = published
         if self.signer.id not in published:
             self.due[Ref(resources.CONFIGMAPS, names.SIGNING_KEYS)] = 0.0
-        trusted = published | Trusted.parse({self.signer.id: self.signer.public})
+        trusted = published | TrustedKeys.parse({self.signer.id: self.signer.public})
         if trusted == self.decisions.trusted:
             return False
         self.decisions.trusted = trusted
         return True
 
-    def is_current(self, decided: Decision) -> bool:
+    def is_current(self, decided: SignedAllocations) -> bool:
         return decided.by == self.signer.id
 
     def end_adoption(self) -> None:

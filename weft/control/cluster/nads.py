@@ -29,7 +29,7 @@ class Rules:
     default_mtu: int = 1400
     underlay_mtu: int = 0
     reserved: tuple[tuple[str, model.Subnet], ...] = ()
-    global_namespaces: frozenset[str] = access.GLOBAL
+    global_namespaces: frozenset[str] = access.GLOBAL_NAMESPACES
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,7 @@ class Declaration:
         return said if said is not None and said.name == self.spec.name else self.spec
 
 
-def settle(members: Iterable[Declaration], rule: access.Rule, lead: str = "") -> Settlement:
+def settle(members: Iterable[Declaration], rule: access.AccessRule, lead: str = "") -> Settlement:
     """Who leads, who follows and who is refused, of the NADs of one network.
 
     Who led before, `lead`, goes on. After a restart it is the one that is noted as the owner; of
@@ -181,7 +181,7 @@ def settle(members: Iterable[Declaration], rule: access.Rule, lead: str = "") ->
     for member in ordered[1:]:
         key = member.nad.key
         if not rule.may_join(network, key):
-            refused[key] = rule.refusal(network, key)
+            refused[key] = rule.nad_refusal(network, key)
             continue
         differing = reading.difference(first.spec, member.said)
         # Both may be edited, one after the other, while pods keep the edit waiting.
@@ -215,7 +215,7 @@ def _age(member: Declaration) -> tuple[bool, bool, str, str]:
 
 
 def _disagreement(lead: Declaration, newcomer: Declaration, differing: str) -> str:
-    theirs, own = reading.declared(lead.spec, differing), reading.declared(newcomer.said, differing)
+    theirs, own = reading.value_of(lead.spec, differing), reading.value_of(newcomer.said, differing)
     return (
         f"NetworkAttachmentDefinition {newcomer.nad.key} declares network "
         f"{errors.as_written(lead.spec.name)} with {differing} {own}, but "

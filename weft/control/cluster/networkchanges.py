@@ -67,7 +67,7 @@ def _is_first(attachment: model.Attachment) -> bool:
 def _changed(asked: model.Attachment, held: model.Allocation, interface: str) -> str:
     """The fields of a request that the pod's allocation, or its interface, does not meet."""
     given = {address.ip for address in held.addresses}
-    addresses = {selection.bare(address) for address in asked.addresses}
+    addresses = {selection.without_prefix(address) for address in asked.addresses}
     found = [] if addresses <= given else ["ips"]
     if asked.mac and asked.mac != held.mac:
         found.append("mac")

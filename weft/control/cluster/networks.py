@@ -51,7 +51,7 @@ class Networks:
     ) -> None:
         self._allocations = allocations
         self._namespaces: dict[str, Namespace] = {}
-        self._access = access.Rule(rules.global_namespaces, self._labels)
+        self._access = access.AccessRule(rules.global_namespaces, self._labels)
         self._register = Register(self._access, allocations)
         self.primary = primary
         self._networks = {primary.name: primary} if primary is not None else {}
@@ -90,8 +90,8 @@ class Networks:
                 where=f"{_KIND} {key}",
                 hint="the pod goes on when it is created again",
             )
-        if not known and not self.may_use(network, access.home(pod)):
-            raise self._access.refused(network, key, pod)
+        if not known and not self.may_use(network, access.namespace_of(pod)):
+            raise self._access.pod_refusal(network, key, pod)
         return network
 
     def may_use(self, network: model.Network, namespace: str) -> bool:
@@ -289,7 +289,7 @@ class Networks:
             network = self._networks.get(nad.accepted.name)
             config = nad.accepted_config
         elif network is not None and nad.noted_owner != network.owner:
-            guest = self._access.guest(network, key)
+            guest = self._access.joined_notice(network, key)
             told += [(Reason.FOREIGN_NETWORK, guest)] if guest else []
         told += [(reason, f"{_KIND} {key}: {said}") for reason, said in nad.warnings]
         return network, config, tuple(told)

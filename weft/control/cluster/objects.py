@@ -101,7 +101,7 @@ def ipam_claim(obj: Object) -> IpamClaim:
 class Policy(Seen):
     """A MultiNetworkPolicy: what it declares, and what it bears of this manager's."""
 
-    declared: policy.Declaration
+    declared: policy.ParsedPolicy
     generation: int = 0
     status: Mapping[str, Any] | None = None
 

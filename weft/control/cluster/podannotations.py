@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 
 from weft import errors, model, names
 from weft.api import podnetworks
-from weft.api.decision import Decision, Proof
 from weft.api.pod import Pod
+from weft.api.podsignature import SignedAllocations, SignedAnnotations
 from weft.control.cluster.keys import SigningKeys
 from weft.control.cluster.networks import Networks
 
@@ -37,7 +37,7 @@ class PodAnnotations:
             return False
         return not self._own(pod) - decided.allocations.keys()
 
-    def render(self, pod: Pod, allocations: Mapping[str, model.Allocation]) -> Proof:
+    def render(self, pod: Pod, allocations: Mapping[str, model.Allocation]) -> SignedAnnotations:
         """The texts of both annotations; "" for one to remove."""
         signer = self._keys.signer
         others = podnetworks.without(pod.proof[0], self._own(pod))
@@ -45,7 +45,7 @@ class PodAnnotations:
             return others, ""
         signature = signer.sign(pod.ref, allocations)
         text = podnetworks.render(allocations, onto=others)
-        decided = Decision(dict(allocations), signer.id, text, signature)
+        decided = SignedAllocations(dict(allocations), signer.id, text, signature)
         self._keys.decisions.note(pod.uid, decided)
         return text, signature
 
@@ -75,11 +75,11 @@ class PodAnnotations:
     def forget(self, uid: str) -> None:
         self._keys.decisions.forget(uid)
 
-    def _read(self, pod: Pod) -> tuple[Decision, errors.InvalidInput | None]:
+    def _read(self, pod: Pod) -> tuple[SignedAllocations, errors.InvalidInput | None]:
         try:
             return self._keys.decisions.read(pod.ref, pod.proof), None
         except errors.InvalidInput as error:
-            return Decision(), error
+            return SignedAllocations(), error
 
     def _own(self, pod: Pod) -> set[str]:
         """The keys of the pod's annotation that belong to weft's networks."""

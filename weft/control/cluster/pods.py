@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from weft import errors, model, names
 from weft.alloc.nodesubnets import NodeSubnets
-from weft.api.pod import Pod, left_over
+from weft.api.pod import Pod, unrequested
 from weft.control.cluster import podwarnings
 from weft.control.cluster.allocations import Allocations
 from weft.control.cluster.ipamclaims import IpamClaims
@@ -107,7 +107,7 @@ class Pods:
             return
         if old is None or old.proof != new.proof:
             self._observe(new)
-        is_news = new.key in self._refused or old is None or not old.asks_like(new)
+        is_news = new.key in self._refused or old is None or not old.has_same_request(new)
         if is_news and self._is_due(new):
             self.due[new.key] = 0.0
 
@@ -149,7 +149,7 @@ class Pods:
                     self.due[key] = 0.0
 
     def _is_due(self, pod: Pod) -> bool:
-        return pod.is_due(holds=bool(self._allocations.keys(pod.uid)))
+        return pod.needs_allocations(holds=bool(self._allocations.keys(pod.uid)))
 
     def _observe(self, pod: Pod) -> None:
         """Reserves what was decided for the pod, by this manager or an earlier one."""
@@ -171,7 +171,7 @@ class Pods:
     def _reserve_all(self, pod: Pod, decided: Mapping[str, model.Allocation]) -> None:
         # Where the request cannot be read, what the pod was given counts all the same.
         asked = pod.request.attachments
-        for attachment in (*asked, *left_over(asked, decided)):
+        for attachment in (*asked, *unrequested(asked, decided)):
             if (allocation := decided.get(attachment.key)) is not None:
                 try:
                     self._reserve(pod, attachment, allocation)
@@ -264,7 +264,7 @@ class Pods:
 
     def _is_lost(self, pod: Pod) -> bool:
         """Whether the pod runs with what its node alone knows by now."""
-        if not pod.is_wired or self._allocations.keys(pod.uid):
+        if not pod.has_interfaces or self._allocations.keys(pod.uid):
             return False
         made = any(self._annotations.is_own(key) for key, _ in pod.interfaces)
         return not self._annotations.decided(pod) and (made or any(pod.proof))
@@ -273,7 +273,7 @@ class Pods:
         """What does not stand on the pod yet, by attachment key; all of it or an error."""
         # A running pod has what it was given, whatever was written to it since.
         decided = self._annotations.decided(pod)
-        given = self._allocations.of(pod.uid) if pod.is_wired else {}
+        given = self._allocations.of(pod.uid) if pod.has_interfaces else {}
         missing = {key: allocation for key, allocation in given.items() if key not in decided}
         fresh: list[str] = []
         for wanted in self._wanted(pod, decided.keys() | missing.keys()):
@@ -301,7 +301,7 @@ class Pods:
         for attachment in self._asked(pod):
             # A running pod's networks stay as they are; the first interface of one that another
             # plugin wired may once be weft's.
-            is_settled = pod.is_wired and (attachment.nad or self._chose_first(pod))
+            is_settled = pod.has_interfaces and (attachment.nad or self._chose_first(pod))
             if attachment.key in known or is_settled:
                 continue
             is_given = self._allocations.get(pod.uid, attachment.key) is not None
@@ -313,7 +313,7 @@ class Pods:
 
     def _give(self, pod: Pod, wanted: _Wanted) -> model.Allocation:
         self._unknown.check(wanted.network.name, pod.key)
-        attachment = pod.owned(wanted.attachment)
+        attachment = pod.with_identity(wanted.attachment)
         allocation = self._allocations.allocate(
             wanted.network, pod.uid, attachment, pod.label, wanted.claim, wanted.subnets
         )
@@ -323,7 +323,7 @@ class Pods:
 
     def _asked(self, pod: Pod) -> tuple[model.Attachment, ...]:
         """What the pod asks for; a running one whose request became unreadable asks for no more."""
-        return pod.request.attachments if pod.is_wired else pod.attachments()
+        return pod.request.attachments if pod.has_interfaces else pod.attachments()
 
     def _take_back(self, uid: str, attachments: Iterable[str]) -> None:
         for attachment in attachments:
@@ -369,7 +369,7 @@ class Pods:
         pod = self._pods.get(key)
         if pod is None or pod.uid != patch.about.uid:
             return ()
-        if not pod.is_wired:  # what does not stand there never will
+        if not pod.has_interfaces:  # what does not stand there never will
             decided = self._annotations.decided(pod)
             self._take_back(pod.uid, self._allocations.keys(pod.uid) - decided.keys())
         self._refused.add(key)

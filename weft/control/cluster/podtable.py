@@ -64,11 +64,11 @@ class PodTable:
 
 
 def _is_found_alike(old: Pod, new: Pod) -> bool:
-    return (old.request, old.node, old.counts) == (new.request, new.node, new.counts)
+    return (old.request, old.node, old.uses_networks) == (new.request, new.node, new.uses_networks)
 
 
 def _values(pod: Pod | None) -> Iterable[_Value]:
-    if pod is None or not pod.counts:
+    if pod is None or not pod.uses_networks:
         return
     for nad in pod.nads():
         yield _Value(By.NAD, nad)
@@ -76,5 +76,5 @@ def _values(pod: Pod | None) -> Iterable[_Value]:
         yield _Value(By.CLAIM, claim)
     if pod.node:
         yield _Value(By.NODE, pod.node)
-    if pod.is_guest():
+    if pod.uses_foreign_nads():
         yield _Value(By.GUEST, pod.ref.namespace)

@@ -23,7 +23,7 @@ class PodWarnings:
 
     def find(self, pod: Pod) -> tuple[Reason, errors.InvalidInput] | None:
         """Reason and message of the Event; None if nothing is wrong."""
-        if pod.is_wired and (error := self._change(pod)) is not None:
+        if pod.has_interfaces and (error := self._change(pod)) is not None:
             return Reason.NETWORKS_CHANGE_REFUSED, error
         if (error := self._stray(pod)) is not None:
             return Reason.OUTSIDE_NODE_SUBNET, error
@@ -71,7 +71,7 @@ class PodWarnings:
         if not pod.other_requests:
             return None
         own = [nad for nad in pod.nads() if self._networks.find(nad) is not None]
-        found = addressrequests.unfollowed(
+        found = addressrequests.ignored_requests(
             pod.label, dict(pod.other_requests), own, primary=pod.primary
         )
         return next(iter(found), None)

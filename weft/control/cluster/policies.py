@@ -40,7 +40,7 @@ class _Entry:
 
     seen: objects.Policy
     policy: Policy | None
-    note: str = ""
+    annotation_to_keep: str = ""
 
 
 class Policies:
@@ -79,7 +79,7 @@ class Policies:
         )
 
     def set_pod(self, key: str, old: Pod | None, new: Pod | None) -> None:
-        if self._follows_pods and not (old and new and old.is_policed_like(new)):
+        if self._follows_pods and not (old and new and old.is_same_to_policies(new)):
             self._count(key, old, new)
             self._note_counts()
 
@@ -105,11 +105,11 @@ class Policies:
         earlier, later = (entry.policy if entry else None for entry in (before, after))
         if not _are_alike(earlier, later):
             for members, place in self._asked(earlier):
-                self._counts.drop(members)
+                self._counts.remove(members)
                 index.discard(place, members, key)
             for members, place in self._asked(later):
                 place.setdefault(members, set()).add(key)
-                self._counts.ask(members)
+                self._counts.add(members)
         self._note_counts()
 
     def _asked(
@@ -118,8 +118,8 @@ class Policies:
         """The selectors of a policy, each once, and where it is kept who asks for it."""
         if policy is None:
             return
-        yield policy.subjects, self._subjects
-        peers = [each.members for each in policystatus.selecting(policy)][1:]
+        yield policy.selected_pods, self._subjects
+        peers = [each.selector for each in policystatus.selectors_of(policy)][1:]
         yield from ((members, self._peers) for members in dict.fromkeys(peers))
 
     def _count(self, key: str, old: Pod | None, new: Pod | None) -> None:
@@ -151,8 +151,8 @@ class Policies:
         stood = self._stood[key] = self._standing(key, entry)
         found = self._findings(entry, stood)
         patches = []
-        note = reading.noted_with(entry.note, stood)
-        if note != seen.declared.noted:
+        note = reading.annotation_with_networks(entry.annotation_to_keep, stood)
+        if note != seen.declared.annotation:
             patches.append(Patch(seen.subject, {names.ACCEPTED_POLICY: note or None}))
         before = self._unkept.get(key) or seen.status
         status = policystatus.render(found, before, now)
@@ -184,19 +184,17 @@ class Policies:
     def _standing(self, key: str, entry: _Entry) -> dict[str, str]:
         """Of which network each NAD of a policy is; of one that is of none now, was."""
         policy = entry.policy
-        known = {**dict(policy.remembered if policy else ()), **self._stood.get(key, {})}
-        for nad in policy.definitions if policy else ():
+        known = {**dict(policy.last_networks if policy else ()), **self._stood.get(key, {})}
+        for nad in policy.nads if policy else ():
             network = self._networks.find(nad)
             if network is not None:
                 known[nad] = network.name
-        return {
-            each: known[each] for each in (policy.definitions if policy else ()) if each in known
-        }
+        return {each: known[each] for each in (policy.nads if policy else ()) if each in known}
 
     def _findings(self, entry: _Entry, stood: Mapping[str, str]) -> Findings:
         policy, unbound = entry.policy, []
         bound: dict[str, list[str]] = {}
-        for definition in policy.definitions if policy else ():
+        for definition in policy.nads if policy else ():
             network = self._networks.find(definition)
             if network is not None and not network.is_default:
                 bound.setdefault(network.name, []).append(definition)
@@ -208,7 +206,7 @@ class Policies:
             unbound.append(why)
         bindings, unmatched = [], []
         if policy is not None:
-            ports = self._ports(policy.subjects)
+            ports = self._ports(policy.selected_pods)
             bindings = [Binding(name, tuple(nads), ports[name]) for name, nads in bound.items()]
             unmatched = list(self._unmatched(policy, set(bound))) if bound else []
         return Findings(
@@ -245,31 +243,31 @@ class Policies:
 
     def _unmatched(self, policy: Policy, networks: set[str]) -> Iterator[Unmatched]:
         nobody: set[PodSelector] = set()
-        for each in dict.fromkeys(policystatus.selecting(policy)):
-            if each.port and each.members in nobody:
+        for each in dict.fromkeys(policystatus.selectors_of(policy)):
+            if each.port and each.selector in nobody:
                 continue  # told already
-            if not networks & self._ports(each.members, each.protocol, each.port).keys():
+            if not networks & self._ports(each.selector, each.protocol, each.port).keys():
                 yield each
                 if not each.port:
-                    nobody.add(each.members)
+                    nobody.add(each.selector)
 
 
 def _entry(seen: objects.Policy, before: _Entry | None) -> _Entry:
     """What stands of a policy: what it says; else what it said before, or is noted to have said."""
     declared, earlier = seen.declared, before.policy if before is not None else None
-    standing = declared.standing(earlier)
-    if declared.said is not None:
-        return _Entry(seen, standing, declared.note)
+    standing = declared.in_force(earlier)
+    if declared.current is not None:
+        return _Entry(seen, standing, declared.annotation_to_keep)
     if before is not None and earlier is not None:
-        return _Entry(seen, standing, before.note)
-    return _Entry(seen, standing, declared.noted)
+        return _Entry(seen, standing, before.annotation_to_keep)
+    return _Entry(seen, standing, declared.annotation)
 
 
 def _are_alike(one: Policy | None, other: Policy | None) -> bool:
     """Whether the same pods are asked for; what is remembered of networks asks for none."""
     if one is None or other is None:
         return one is other
-    return replace(one, remembered=other.remembered) == other
+    return replace(one, last_networks=other.last_networks) == other
 
 
 def _told(found: Findings, *, has_status: bool) -> Told:
@@ -280,7 +278,7 @@ def _told(found: Findings, *, has_status: bool) -> Told:
         told.append((Reason.INVALID_POLICY, accepted.message))
     elif found.policy is not None:
         parts = found.policy.skipped[: policystatus.MOST_TOLD]
-        told += [(Reason.PART_SKIPPED, policystatus.told(part)) for part in parts]
+        told += [(Reason.PART_SKIPPED, policystatus.skipped_text(part)) for part in parts]
     if found.unbound:
         told.append((bound.reason, bound.message))
     if not has_status:

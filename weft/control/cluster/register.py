@@ -21,7 +21,7 @@ Settled = dict[str, Settlement]  # by network, as it was before
 class Register:
     """`allocations` say whether pods hold something through a NAD."""
 
-    def __init__(self, rule: access.Rule, allocations: Allocations) -> None:
+    def __init__(self, rule: access.AccessRule, allocations: Allocations) -> None:
         self._rule, self._allocations = rule, allocations
         self._nads: dict[str, Nad] = {}
         self._standing: dict[str, model.NetworkSpec] = {}
@@ -65,7 +65,7 @@ class Register:
         is_same = old is not None and new is not None and old.uid == new.uid
         if old is not None and new is not None and is_same:
             new = replace(new, accepted=old.accepted, accepted_config=old.accepted_config)
-        home = access.home(key)
+        home = access.namespace_of(key)
         self._homes.setdefault(home, set()).add(key)
         if new is None:
             self._homes[home].discard(key)

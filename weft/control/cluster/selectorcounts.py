@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from weft.policy.netpolicy import PodSelector, Protocol
-from weft.policy.selection import Selection
+from weft.policy.selectorindex import SelectorIndex
 
 
 class Through(NamedTuple):
@@ -30,7 +30,7 @@ class SelectorCounts:
     """Pods by key, selectors as `PodSelector`."""
 
     def __init__(self) -> None:
-        self._selection = Selection()
+        self._selection = SelectorIndex()
         self._asked: Counter[PodSelector] = Counter()
         self._held: dict[str, Held] = {}  # pod: its attachments
         self._chosen: dict[str, set[PodSelector]] = {}  # pod: where it is counted
@@ -49,25 +49,25 @@ class SelectorCounts:
         """The attachments of the pods that `members` are."""
         return self._counts.get(members, {})
 
-    def ask(self, members: PodSelector) -> None:
+    def add(self, members: PodSelector) -> None:
         """Have them counted until they are dropped as often as they were asked for."""
         self._asked[members] += 1
         if self._asked[members] > 1:
             return
-        self._selection.ask(members)
+        self._selection.add(members)
         counts = self._counts[members] = Counter()
         for pod in self._selection.pods(members):
             self._chosen.setdefault(pod, set()).add(members)
             counts.update(self._held[pod])
 
-    def drop(self, members: PodSelector) -> None:
+    def remove(self, members: PodSelector) -> None:
         self._asked[members] -= 1
         if self._asked[members]:
             return
         del self._asked[members], self._counts[members]
         for pod in self._selection.pods(members):
             self._chosen[pod].discard(members)
-        self._selection.drop(members)
+        self._selection.remove(members)
 
     def set_pod(self, key: str, namespace: str, labels: Mapping[str, str], held: Held) -> None:
         """What a pod has; nothing: it is on no network, or gone."""
@@ -84,7 +84,7 @@ class SelectorCounts:
 
     def _recount(self, pod: str, before: Held) -> None:
         """Counts a pod where it is chosen now, and no more where it was with what it had."""
-        held, chosen = self._held.get(pod, {}), set(self._selection.queries(pod))
+        held, chosen = self._held.get(pod, {}), set(self._selection.selectors(pod))
         was = self._chosen.pop(pod, set())
         if chosen:
             self._chosen[pod] = chosen

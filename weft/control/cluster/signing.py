@@ -13,7 +13,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from weft import errors, names
-from weft.api import decision
+from weft.api import podsignature
 from weft.control.cluster.keys import ADOPT, Held
 from weft.kube import resources
 from weft.kube.client import AlreadyExists, Client, NotFound, Object
@@ -31,7 +31,7 @@ class Signing:
         self._client, self._namespace = client, namespace
         self.trouble = ""
 
-    async def prepare(self, published: decision.Trusted) -> Held:
+    async def prepare(self, published: podsignature.TrustedKeys) -> Held:
         """Reads or makes the key; retries until the API server allows it.
 
         `published`: the public keys of earlier managers. While there are none, annotations on pods
@@ -56,7 +56,7 @@ class Signing:
             return await self._client.get(resources.SECRETS, names.SIGNING_KEY, self._namespace)
         except NotFound:
             pass
-        signer = decision.Signer(Ed25519PrivateKey.generate())
+        signer = podsignature.Signer(Ed25519PrivateKey.generate())
         data = {_KEY: signer.secret, **({ADOPT: "true"} if is_first else {})}
         obj: dict[str, Any] = {
             "apiVersion": resources.SECRETS.api_version,
@@ -75,7 +75,7 @@ class Signing:
 
 def _load(obj: Object) -> Held:
     try:
-        signer = decision.Signer.load(_decoded(obj, _KEY))
+        signer = podsignature.Signer.load(_decoded(obj, _KEY))
     except ValueError:
         raise errors.InvalidInput(
             f"Secret {resources.key(obj)}",

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from weft import errors, model
-from weft.api.decision import Trusted
 from weft.api.pod import Pod
+from weft.api.podsignature import TrustedKeys
 from weft.control.cluster import nads, networks
 from weft.control.cluster.allocations import Allocations
 from weft.control.cluster.ipamclaims import IpamClaims
@@ -36,7 +36,7 @@ T = TypeVar("T")
 class _Early:
     """What was set before `begin`."""
 
-    keys: Trusted = field(default_factory=Trusted)
+    keys: TrustedKeys = field(default_factory=TrustedKeys)
     namespaces: dict[str, Namespace] = field(default_factory=dict)
     nads: dict[str, Nad] = field(default_factory=dict)
     nodes: dict[str, Node] = field(default_factory=dict)
@@ -95,7 +95,7 @@ class Cluster:
 
     # Objects in
 
-    def set_keys(self, published: Trusted) -> None:
+    def set_keys(self, published: TrustedKeys) -> None:
         """The public keys that are published."""
         if self._early is not None:
             self._early.keys = published

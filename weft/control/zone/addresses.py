@@ -3,7 +3,7 @@
 A set is there while a policy's rows name it, and then holds what all of its pods bring, wherever
 they run. A change of one pod costs what it changes: `take_entries` gives just that.
 
-Sets of number 0 (`policy.Asked`) are no rows: in place of addresses they gather the numbers that
+Sets of number 0 (`policy.PortName`) are no rows: in place of addresses they gather the numbers that
 stand behind a port's name.
 """
 
@@ -57,13 +57,13 @@ class Sets:
     def __init__(self, endpoints: Endpoints, networks: Mapping[str, model.Network]) -> None:
         self._endpoints = endpoints
         self._networks = networks
-        self._needed: dict[sets.Set, int] = {}
-        self._contents: dict[sets.Set, _Contents] = {}
-        self._of_query: dict[Query, set[sets.Set]] = {}
-        self._of_port: dict[str, set[sets.Set]] = {}  # those that it brings something into
-        self._entries: dict[sets.Set, set[Entry]] = {}  # that came or went, since last taken
+        self._needed: dict[sets.AddressSet, int] = {}
+        self._contents: dict[sets.AddressSet, _Contents] = {}
+        self._of_query: dict[Query, set[sets.AddressSet]] = {}
+        self._of_port: dict[str, set[sets.AddressSet]] = {}  # those that it brings something into
+        self._entries: dict[sets.AddressSet, set[Entry]] = {}  # that came or went, since last taken
 
-    def __contains__(self, made: sets.Set) -> bool:
+    def __contains__(self, made: sets.AddressSet) -> bool:
         return made in self._needed
 
     def concern(self, port: str) -> bool:
@@ -71,21 +71,21 @@ class Sets:
         held = self._endpoints.get(port)
         return port in self._of_port or (
             held is not None
-            and any((held.network, m) in self._of_query for m in self._endpoints.queries(port))
+            and any((held.network, m) in self._of_query for m in self._endpoints.selectors(port))
         )
 
-    def need(self, made: sets.Set) -> bool:
+    def need(self, made: sets.AddressSet) -> bool:
         """Have a set until it was released as often; whether it is new, and so full at once."""
         self._needed[made] = self._needed.get(made, 0) + 1
         if self._needed[made] > 1:
             return False
-        self._endpoints.selection.ask(made.members)
-        self._of_query.setdefault((made.network, made.members), set()).add(made)
+        self._endpoints.selection.add(made.selector)
+        self._of_query.setdefault((made.network, made.selector), set()).add(made)
         self._contents[made] = _Contents()
         self._fill(made)
         return True
 
-    def release(self, made: sets.Set) -> bool:
+    def release(self, made: sets.AddressSet) -> bool:
         """Whether nobody needs it any more."""
         self._needed[made] -= 1
         if self._needed[made]:
@@ -94,11 +94,11 @@ class Sets:
         self._empty(made)
         del self._contents[made]
         self._entries.pop(made, None)
-        index.discard(self._of_query, (made.network, made.members), made)
-        self._endpoints.selection.drop(made.members)
+        index.discard(self._of_query, (made.network, made.selector), made)
+        self._endpoints.selection.remove(made.selector)
         return True
 
-    def refill(self, network: str) -> list[sets.Set]:
+    def refill(self, network: str) -> list[sets.AddressSet]:
         """The network is another now, and so may be what its sets hold: those sets."""
         found = [made for made in self._needed if made.network == network]
         for made in found:
@@ -107,13 +107,13 @@ class Sets:
             self._fill(made)
         return found
 
-    def update(self, ports: Iterable[str]) -> Iterator[sets.Set]:
+    def update(self, ports: Iterable[str]) -> Iterator[sets.AddressSet]:
         """Bring what these ports bring in line; gives the sets of number 0 that changed."""
         for port in ports:
             held = self._endpoints.get(port)
-            wanted: set[sets.Set] = set()
+            wanted: set[sets.AddressSet] = set()
             if held is not None:
-                for members in self._endpoints.queries(port):
+                for members in self._endpoints.selectors(port):
                     wanted |= self._of_query.get((held.network, members), set())
             for made in wanted | self._of_port.get(port, set()):
                 brought = self._brought(made, port) if made in wanted else _NOTHING
@@ -124,11 +124,11 @@ class Sets:
                     # What came and went again is as it was.
                     self._entries.setdefault(made, set()).symmetric_difference_update(changed)
 
-    def numbers(self, made: sets.Set) -> frozenset[int]:
+    def numbers(self, made: sets.AddressSet) -> frozenset[int]:
         """What a set of number 0 has gathered."""
         return frozenset(int(number) for _, number in self._contents[made].counts)
 
-    def filled(self, made: sets.Set) -> tuple[rows.Row, ...]:
+    def filled(self, made: sets.AddressSet) -> tuple[rows.Row, ...]:
         """The rows of a set with all that it holds."""
         network = self._networks.get(made.network)
         if network is None:
@@ -142,18 +142,18 @@ class Sets:
             for suffix in [row.key.removeprefix(made.name)]
         )
 
-    def holds(self, made: sets.Set, suffix: str, address: rows.Atom) -> bool:
+    def holds(self, made: sets.AddressSet, suffix: str, address: rows.Atom) -> bool:
         """Whether a set should hold an address, in the row of this suffix."""
         return made in self._contents and (suffix, address) in self._contents[made].counts
 
-    def take_entries(self) -> dict[sets.Set, tuple[rows.Row, ...]]:
+    def take_entries(self) -> dict[sets.AddressSet, tuple[rows.Row, ...]]:
         """By set: what came and went since this was asked last."""
         entries, self._entries = self._entries, {}
         return {made: tuple(self._parts(made, changed)) for made, changed in entries.items()}
 
     # Between
 
-    def _parts(self, made: sets.Set, changed: set[Entry]) -> Iterator[rows.Row]:
+    def _parts(self, made: sets.AddressSet, changed: set[Entry]) -> Iterator[rows.Row]:
         there = self._contents[made].counts
         for suffix in sorted({suffix for suffix, _ in changed}):
             mine = {entry for entry in changed if entry[0] == suffix}
@@ -162,15 +162,15 @@ class Sets:
             wish = rows.SetMembers(present, absent)
             yield rows.Row(sets.SET, made.name + suffix, {"addresses": wish}, is_part=True)
 
-    def _fill(self, made: sets.Set) -> None:
-        for port in self._endpoints.chosen(made.network, made.members):
+    def _fill(self, made: sets.AddressSet) -> None:
+        for port in self._endpoints.chosen(made.network, made.selector):
             self._put(made, port, self._brought(made, port))
 
-    def _empty(self, made: sets.Set) -> None:
+    def _empty(self, made: sets.AddressSet) -> None:
         for port in list(self._contents[made].by_port):
             self._put(made, port, _NOTHING)
 
-    def _put(self, made: sets.Set, port: str, brought: frozenset[Entry]) -> set[Entry]:
+    def _put(self, made: sets.AddressSet, port: str, brought: frozenset[Entry]) -> set[Entry]:
         changed = self._contents[made].put(port, brought)
         if brought:
             self._of_port.setdefault(port, set()).add(made)
@@ -178,7 +178,7 @@ class Sets:
             index.discard(self._of_port, port, made)
         return changed
 
-    def _brought(self, made: sets.Set, port: str) -> frozenset[Entry]:
+    def _brought(self, made: sets.AddressSet, port: str) -> frozenset[Entry]:
         """What a port of the set's pods brings into it."""
         number = 0
         if made.port and made.protocol is not None:

@@ -97,7 +97,7 @@ class Audit:
     async def _follow(self, path: Path) -> None:
         since = self._mark.read() if self._mark else None
         if self._growth is not None:
-            since = self._growth.place
+            since = self._growth.position
         self._growth = tail.Tail(path, since or tail.end(path))
         self._keep()
         async with aclosing(self._growth.lines(self._read)) as lines:
@@ -143,7 +143,7 @@ class Audit:
     def _keep(self) -> None:
         if self._mark is not None and self._growth is not None:
             with suppress(OSError):  # the file went; its place is written with the next line
-                self._mark.write(self._growth.place)
+                self._mark.write(self._growth.position)
 
     def _tell(self, policy: netpolicy.Policy, said: str, count: int) -> None:
         told = self._said.setdefault(policy.key, set())

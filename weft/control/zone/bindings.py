@@ -94,7 +94,7 @@ class Bindings:
         elif port in self._troubles:
             self._queue.add(port)
 
-    def _seen(self, seen: list[contents.Seen]) -> None:
+    def _seen(self, seen: list[contents.ObservedChange]) -> None:
         for each in seen:
             if each.table == BINDING and each.kind == "modify" and each.columns & tables.BINDING:
                 self._queue.add(_UUID + each.uuid, PATIENCE)

@@ -35,7 +35,7 @@ class Definitions:
         self._same_name: dict[str, set[str]] = {}  # network name -> its NAD keys
         self._leads: dict[str, str] = {}  # network name -> the NAD that says what it is
         self._labels: dict[str, Mapping[str, str]] = {}  # by namespace
-        self._rule = access.Rule(global_namespaces, self._labels.get)
+        self._rule = access.AccessRule(global_namespaces, self._labels.get)
 
     def get(self, nad: str) -> Definition | None:
         return self._definitions.get(nad)
@@ -112,18 +112,18 @@ class Definitions:
         """
         definition = self._definitions.get(nad)
         led = self._led(definition.network.name if definition else network)
-        if led is not None and not self._lets(led, access.home(pod)):
-            raise self._rule.refused(led, nad, pod)
+        if led is not None and not self._lets(led, access.namespace_of(pod)):
+            raise self._rule.pod_refusal(led, nad, pod)
 
     def _lets(self, network: model.Network, namespace: str) -> bool:
         """Whether the owner lets a namespace in, or one of its definitions has joined."""
         return self._rule.admits(network, namespace) or any(
-            access.home(nad) == namespace and self._rule.may_join(network, nad)
+            access.namespace_of(nad) == namespace and self._rule.may_join(network, nad)
             for nad in self._same_name.get(network.name, ())
         )
 
 
 def concerned(pod: model.PodRef, attachments: Iterable[str]) -> set[str]:
     """Whose labels may say whether a pod may use its networks: its own, its definitions'."""
-    homes = {access.home(each) for each in attachments if each != names.DEFAULT_NETWORK}
+    homes = {access.namespace_of(each) for each in attachments if each != names.DEFAULT_NETWORK}
     return {*homes, pod.namespace} if homes else set()

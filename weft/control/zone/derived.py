@@ -40,7 +40,7 @@ class _Answer:
         self._changed: dict[str, str] = {}
         self.own: set[str] = set()
 
-    def note(self, seen: Iterable[contents.Seen]) -> None:
+    def note(self, seen: Iterable[contents.ObservedChange]) -> None:
         self._changed.update((each.uuid, each.table) for each in seen)
 
     @property
@@ -85,7 +85,7 @@ class Derived:
                 log.debug("northd cannot be asked: %s", error)
                 await asyncio.sleep(1.0)
 
-    def _seen(self, seen: list[contents.Seen]) -> None:
+    def _seen(self, seen: list[contents.ObservedChange]) -> None:
         derived = [each for each in seen if not _is_binding(each)]
         if not derived:
             return
@@ -205,7 +205,7 @@ class Derived:
         since = datetime.now(UTC)
         while True:
             try:
-                await self._sb.wait_for(tables.GLOBAL, "", _is_untouched, ANSWER)
+                await self._sb.wait_for(tables.SB_GLOBAL, "", _is_untouched, ANSWER)
                 return
             except errors.NotReady:
                 self._is_late(since, f"it leaves {names.TOUCHED} in SB_Global.options")
@@ -232,7 +232,7 @@ class Derived:
         log.warning("%s", self.trouble)
 
 
-def _is_binding(seen: contents.Seen) -> bool:
+def _is_binding(seen: contents.ObservedChange) -> bool:
     """A port that is bound or released, which is ovn-controller's change and not northd's."""
     return seen.kind == "modify" and bool(seen.columns) and seen.columns <= tables.BINDING
 
@@ -249,7 +249,7 @@ def _touch() -> Any:
     mark = ["map", [[names.TOUCHED, str(uuid4())]]]
     return {
         "op": "mutate",
-        "table": tables.GLOBAL,
+        "table": tables.SB_GLOBAL,
         "where": [],
         "mutations": [
             ["options", "delete", ["set", [names.TOUCHED]]],

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Set
 from weft import model
 from weft.control import index
 from weft.control.zone.objects import Pod
-from weft.policy import netpolicy, selection
+from weft.policy import netpolicy, selectorindex
 
 
 class Endpoints:
@@ -19,7 +19,7 @@ class Endpoints:
     table of them."""
 
     def __init__(self, pods: Mapping[str, Pod]) -> None:
-        self.selection = selection.Selection()
+        self.selection = selectorindex.SelectorIndex()
         self._pods = pods
         self._ports: dict[str, model.Port] = {}
         self._of_pod: dict[str, dict[str, set[str]]] = {}  # pod key -> network -> port keys
@@ -31,10 +31,10 @@ class Endpoints:
         """The named ports of the pod that holds a port."""
         return self._pods[self._ports[port].pod.key].named
 
-    def queries(self, port: str) -> Set[netpolicy.PodSelector]:
+    def selectors(self, port: str) -> Set[netpolicy.PodSelector]:
         """Those that choose the pod of a port; none for a port that is gone."""
         held = self._ports.get(port)
-        return self.selection.queries(held.pod.key) if held is not None else frozenset()
+        return self.selection.selectors(held.pod.key) if held is not None else frozenset()
 
     def chosen(self, network: str, members: netpolicy.PodSelector) -> Iterator[str]:
         """The ports on a network of the pods that a query chooses."""

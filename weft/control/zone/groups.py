@@ -18,7 +18,7 @@ NONE: frozenset[policy.Group] = frozenset()
 
 
 def part_of(group: policy.Group) -> Part:
-    if group.kind in (policy.Kind.POLICY, policy.Kind.NAMED):
+    if group.kind in (policy.GroupKind.POLICY, policy.GroupKind.NAMED):
         return group.network, f"{group.namespace}/{group.policy}"
     return group
 

@@ -22,7 +22,7 @@ def nads(client: Client, *, default_mtu: int) -> cache.Informer[networks.Nad]:
     return cache.Informer(client, resources.NADS, read, _VERSION)
 
 
-def policies(client: Client) -> cache.Informer[policy.Declaration]:
+def policies(client: Client) -> cache.Informer[policy.ParsedPolicy]:
     """A cluster may do without their kind."""
     kind = resources.MULTINETWORKPOLICIES
     return cache.Informer(client, kind, policy.read, _VERSION, may_be_unknown=True)

@@ -14,7 +14,7 @@ from weft import names
 from weft.kube import events, resources
 from weft.kube.client import Client, Object
 from weft.nic import port
-from weft.ovn import faults, tables
+from weft.ovn import tables, vulnerabilities
 from weft.ovsdb import replica
 from weft.reasons import Reason
 
@@ -32,17 +32,19 @@ class OvnVersion:
         changed: Callable[[], None],
     ) -> None:
         self._sb, self._ovs, self._recorder, self._changed = sb, ovs, recorder, changed
-        self._said: faults.Report | None = None
-        sb.subscribe(tables.GLOBAL, self._look)
+        self._said: vulnerabilities.Report | None = None
+        sb.subscribe(tables.SB_GLOBAL, self._look)
         ovs.subscribe("Bridge", self._look)
 
-    def report(self) -> faults.Report:
-        found = self._sb.get(tables.GLOBAL, "")
+    def report(self) -> vulnerabilities.Report:
+        found = self._sb.get(tables.SB_GLOBAL, "")
         options = found[1]["options"] if found else {}
         known = options if isinstance(options, Mapping) else {}
         bridge = self._ovs.get("Bridge", port.BRIDGE)
-        in_user_space = bridge is not None and bridge[1]["datapath_type"] == "netdev"
-        return faults.report(str(known.get(tables.VERSION, "")), in_user_space=in_user_space)
+        in_userspace = bridge is not None and bridge[1]["datapath_type"] == "netdev"
+        return vulnerabilities.report(
+            str(known.get(tables.NORTHD_VERSION, "")), in_userspace=in_userspace
+        )
 
     async def announce(self, client: Client, node: Object) -> None:
         """Write the condition unless the Node has it; log and tell of it when it is news."""
@@ -65,8 +67,8 @@ class OvnVersion:
             subresource="status",
         )
 
-    def _tell(self, report: faults.Report, node: Object) -> None:
-        is_open = report.standing is faults.Standing.OPEN
+    def _tell(self, report: vulnerabilities.Report, node: Object) -> None:
+        is_open = report.exposure is vulnerabilities.Exposure.EXPLOITABLE
         log.log(logging.WARNING if is_open else logging.INFO, "%s", report.message)
         if is_open:
             meta = {key: node["metadata"][key] for key in ("name", "uid")}
@@ -78,13 +80,15 @@ class OvnVersion:
             self._changed()
 
 
-def condition(report: faults.Report, before: Mapping[str, Any], now: str) -> dict[str, Any]:
+def condition(
+    report: vulnerabilities.Report, before: Mapping[str, Any], now: str
+) -> dict[str, Any]:
     """As a Node has it: True where there are known faults, as node-problem-detector's are."""
     since = before.get("lastTransitionTime") if before.get("status") == report.status else None
     return {
         "type": names.OVN_CONDITION,
         "status": report.status,
-        "reason": report.standing.value,
+        "reason": report.exposure.value,
         "message": report.message,
         "lastHeartbeatTime": now,
         "lastTransitionTime": since or now,

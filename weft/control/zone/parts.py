@@ -16,7 +16,7 @@ from weft.control.zone.addresses import Sets
 from weft.ovn import acl, policy, sets
 from weft.policy import netpolicy
 
-Part = groups.Part | sets.Set | str
+Part = groups.Part | sets.AddressSet | str
 # The part that limits what all ACLs log.
 METER = "meter"
 
@@ -30,10 +30,10 @@ class Parts:
         self._made: dict[Part, tuple[rows.Row, ...]] = {}  # but for sets
         self._groups: set[str] = set()  # that have rows
         self._logging: set[Part] = set()
-        self._needs: dict[groups.Bound, frozenset[sets.Set]] = {}
-        self._asking: dict[sets.Set, set[groups.Bound]] = {}  # by set of number 0
-        self._shown: dict[Part, frozenset[rows.Ident]] = {}  # as `changes` said last
-        self._home: dict[rows.Ident, Part] = {}  # of what is shown
+        self._needs: dict[groups.Bound, frozenset[sets.AddressSet]] = {}
+        self._asking: dict[sets.AddressSet, set[groups.Bound]] = {}  # by set of number 0
+        self._shown: dict[Part, frozenset[rows.RowKey]] = {}  # as `changes` said last
+        self._home: dict[rows.RowKey, Part] = {}  # of what is shown
         self._due: set[Part] = set()  # to be said again
 
     def __len__(self) -> int:
@@ -68,18 +68,18 @@ class Parts:
         """Make a part of which these groups have ports; `each` is the policy that it is of."""
         network = self._networks.get(groups.scope_of(part)[0]) if there else None
         if isinstance(part, policy.Group):
-            self._keep(part, policy.group(part, network, logging) if network else ())
+            self._keep(part, policy.isolation_rows(part, network, logging) if network else ())
         elif each is None or network is None:
             self._need(part, frozenset())
             self._keep(part, ())
         else:
             numbers = self._numbers(part, there, each)
-            asked = {key for key in numbers if isinstance(key, sets.Set)}
-            self._need(part, policy.sets(each, network, numbers) | asked)
+            asked = {key for key in numbers if isinstance(key, sets.AddressSet)}
+            self._need(part, policy.address_sets(each, network, numbers) | asked)
             made = [
                 row
                 for direction in sorted(each.directions)
-                for row in policy.policy(each, network, direction, logging, numbers)
+                for row in policy.policy_rows(each, network, direction, logging, numbers)
             ]
             self._keep(part, tuple(made))
 
@@ -97,17 +97,17 @@ class Parts:
     def holds(self, key: str, address: rows.Atom) -> bool:
         """Whether the address set of this key should hold an address."""
         part = self._home.get((sets.SET, key))
-        if not isinstance(part, sets.Set):
+        if not isinstance(part, sets.AddressSet):
             return False
         return self._sets.holds(part, key.removeprefix(part.name), address)
 
     # Rows out
 
-    def changes(self) -> tuple[tuple[rows.Row, ...], tuple[rows.Ident, ...]]:
+    def changes(self) -> tuple[tuple[rows.Row, ...], tuple[rows.RowKey, ...]]:
         """Rows as they should be and rows that should not be, of what changed since last time."""
         due, self._due = self._due, set()
         made: list[rows.Row] = []
-        gone: list[rows.Ident] = []
+        gone: list[rows.RowKey] = []
         for part in sorted(due, key=_order):
             own = self._rows(part)
             shown = frozenset((row.table, row.key) for row in own)
@@ -134,7 +134,7 @@ class Parts:
     # Between
 
     def _rows(self, part: Part) -> tuple[rows.Row, ...]:
-        if not isinstance(part, sets.Set):
+        if not isinstance(part, sets.AddressSet):
             return self._made.get(part, ())
         is_gathering = part.port and not part.number
         return () if is_gathering or part not in self._sets else self._sets.filled(part)
@@ -157,16 +157,16 @@ class Parts:
 
     def _numbers(
         self, part: groups.Bound, there: Set[policy.Group], each: netpolicy.Policy
-    ) -> policy.Numbers:
+    ) -> policy.PortNumbers:
         """What stands behind the names of ports, for which sets that gather it are needed."""
         asked = {
             key
             for direction in each.directions
-            for key in policy.asked(each, part[0], direction)
-            if isinstance(key, sets.Set)
+            for key in policy.port_names(each, part[0], direction)
+            if isinstance(key, sets.AddressSet)
         }
         self._need(part, self._needs.get(part, frozenset()) | asked)
-        numbers: dict[policy.Asked, frozenset[int]] = {
+        numbers: dict[policy.PortName, frozenset[int]] = {
             key: self._sets.numbers(key) for key in asked
         }
         for group in there:
@@ -175,7 +175,7 @@ class Parts:
                 numbers[name] = numbers.get(name, frozenset()) | {group.number}
         return numbers
 
-    def _need(self, bound: groups.Bound, wanted: frozenset[sets.Set]) -> None:
+    def _need(self, bound: groups.Bound, wanted: frozenset[sets.AddressSet]) -> None:
         """Have the sets that a policy's rows name, and no others for it."""
         had = self._needs.pop(bound, frozenset())
         if wanted:
@@ -197,7 +197,7 @@ def _groups(made: Iterable[rows.Row]) -> set[str]:
 
 def _order(part: Part) -> tuple[int, str]:
     """Sets before the groups whose ACLs name them."""
-    if isinstance(part, sets.Set):
+    if isinstance(part, sets.AddressSet):
         return 0, part.id
     if isinstance(part, policy.Group):
         return 1, part.id

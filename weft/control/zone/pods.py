@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from weft import errors, model, names
-from weft.api import decision, podports
-from weft.api.decision import Decision
+from weft.api import podports, podsignature
+from weft.api.podsignature import SignedAllocations
 from weft.control import decisions, signingkeys
 from weft.control.zone import state
 from weft.kube import cache, resources
@@ -64,27 +64,27 @@ class Pods:
         self._keys.subscribe(self._on_keys)
         self._pods.subscribe(self._on_pod)
 
-    def recall(self, pod: model.PodRef, proof: decision.Proof) -> None:
+    def recall(self, pod: model.PodRef, proof: podsignature.SignedAnnotations) -> None:
         """Call before the start: the decision by which a pod of this node was wired."""
         try:
-            known = decision.verify(pod, proof, signingkeys.trusted(self._keys))
+            known = podsignature.verify(pod, proof, signingkeys.trusted(self._keys))
         except errors.InvalidInput:
             return  # older than signatures, or signed with a key that was removed
         if known.allocations:
             self._decisions.note(pod.uid, known)
 
-    def decided(self, pod: Object) -> Decision:
+    def decided(self, pod: Object) -> SignedAllocations:
         """What the cluster manager decided for a pod, as far as it was ever proved."""
         try:
             decided = self._decisions.read(_ref(pod), decisions.texts(pod))
         except errors.InvalidInput as error:
             log.info("not acted upon: %s", error)
-            decided = Decision()
+            decided = SignedAllocations()
         return decided if decided.allocations else self._decisions.last(pod["metadata"]["uid"])
 
-    def proved(self, pod: Object) -> Decision:
+    def proved(self, pod: Object) -> SignedAllocations:
         """What a pod's annotations prove right now; else InvalidInput."""
-        return decision.read(pod, self._decisions.trusted)
+        return podsignature.read(pod, self._decisions.trusted)
 
     def refusal(self, pod: str, attachment: str) -> errors.WeftError | None:
         """Why an attachment has no port although the manager decided it."""
@@ -166,7 +166,7 @@ def read(
     }
     if not allocations:
         return None
-    labels, named = meta.get("labels") or {}, podports.named(obj)
+    labels, named = meta.get("labels") or {}, podports.named_ports(obj)
     # Of two pods with one address, the running one has it, else the older one.
     precedence = (str(phase != "Running"), meta.get("creationTimestamp", ""))
     return state.Pod(_ref(obj), node, allocations, labels, named, precedence, runs(obj))
@@ -203,7 +203,7 @@ def slim(obj: Object) -> Object:
     kept["labels"] = meta.get("labels") or {}
     spec = obj.get("spec") or {}
     slimmed = {key: spec[key] for key in ("nodeName", "hostNetwork") if key in spec}
-    ports = [port for port in podports.listed(obj) if port.get("name")]
+    ports = [port for port in podports.all_ports(obj) if port.get("name")]
     if ports:
         slimmed["containers"] = [{"ports": ports}]
     return {

@@ -43,7 +43,7 @@ class Changes:
     """
 
     made: tuple[rows.Row, ...]
-    gone: tuple[rows.Ident, ...]
+    gone: tuple[rows.RowKey, ...]
     ports: Mapping[str, str]
     members: Mapping[str, tuple[rows.Row, ...]]
 
@@ -87,10 +87,10 @@ class Policies:
             self._policies[key] = new
             return
         if new is not None:
-            self._endpoints.selection.ask(new.subjects)
+            self._endpoints.selection.add(new.selected_pods)
         if old is not None:
             self._unbind(key, old)
-            self._endpoints.selection.drop(old.subjects)
+            self._endpoints.selection.remove(old.selected_pods)
             del self._policies[key]
         if new is not None:
             self._policies[key] = new
@@ -141,7 +141,7 @@ class Policies:
         part = self._parts.touch(table, key)
         if part is None:
             return False
-        if isinstance(part, sets.Set | str):
+        if isinstance(part, sets.AddressSet | str):
             return True
         for group in self._groups.in_part(part):
             if (table, key) == (policy.GROUP, group.name):
@@ -187,16 +187,16 @@ class Policies:
         is named, row or not: better no port than one that nobody guards.
         """
         for group in sorted(self._groups.of(port), key=lambda group: group.id):
-            if group.kind is not policy.Kind.NAMED or self._parts.has(group):
-                yield policy.member(group, port, True)
+            if group.kind is not policy.GroupKind.NAMED or self._parts.has(group):
+                yield policy.membership(group, port, True)
         for group in sorted(left, key=lambda group: group.id):
             if self._parts.has(group):
-                yield policy.member(group, port, False)
+                yield policy.membership(group, port, False)
 
     def audited(self) -> Mapping[str, policy.Group]:
         """The groups that are only watched, by what OVN's log calls their packets."""
         found = (part for part in self._groups.parts() if isinstance(part, policy.Group))
-        return {policy.audit_name(g): g for g in found if g.kind is policy.Kind.AUDIT}
+        return {policy.audit_name(g): g for g in found if g.kind is policy.GroupKind.AUDIT}
 
     def auditing(
         self, group: policy.Group, mac: str
@@ -212,31 +212,31 @@ class Policies:
     # Between
 
     def _bind(self, key: str, new: netpolicy.Policy) -> None:
-        for nad in new.definitions:
+        for nad in new.nads:
             self._naming.setdefault(nad, set()).add(key)
         for network in self._guarded(new):
-            self._guarding.setdefault((network, new.subjects), set()).add(key)
+            self._guarding.setdefault((network, new.selected_pods), set()).add(key)
         self._touch(key, new)
 
     def _unbind(self, key: str, old: netpolicy.Policy) -> None:
-        for nad in old.definitions:
+        for nad in old.nads:
             index.discard(self._naming, nad, key)
         for network in self._guarded(old):
-            index.discard(self._guarding, (network, old.subjects), key)
+            index.discard(self._guarding, (network, old.selected_pods), key)
         self._touch(key, old)
 
     def _touch(self, key: str, changed: netpolicy.Policy) -> None:
         for network in self._guarded(changed):
             if self._groups.in_part((network, key)):
                 self._dirty.add((network, key))
-            for port in self._endpoints.chosen(network, changed.subjects):
+            for port in self._endpoints.chosen(network, changed.selected_pods):
                 if self._is_own(port):
                     self._selected.add(port)
 
     def _doubt(self, ports: Iterable[str]) -> None:
         """Have ports looked at that may be in groups or sets, or have been."""
         for key in ports:
-            is_chosen = self._is_own(key) and self._endpoints.queries(key)
+            is_chosen = self._is_own(key) and self._endpoints.selectors(key)
             if is_chosen or self._groups.of(key) or self._parts.concern(key):
                 self._doubted.add(key)
 
@@ -246,7 +246,7 @@ class Policies:
 
     def _is_alike(self, old: netpolicy.Policy, new: netpolicy.Policy) -> bool:
         """Whether a policy only remembers more than it did, which it need not now."""
-        is_same = replace(old, remembered=new.remembered) == new
+        is_same = replace(old, last_networks=new.last_networks) == new
         return is_same and self._guarded(old) == self._guarded(new)
 
     def _guarded(self, each: netpolicy.Policy) -> frozenset[str]:
@@ -286,7 +286,7 @@ class Policies:
         found: set[policy.Group] = set()
         for each in selecting:
             is_enforced = each.mode is netpolicy.Mode.ENFORCE
-            kind = policy.Kind.DENY if is_enforced else policy.Kind.AUDIT
+            kind = policy.GroupKind.DENY if is_enforced else policy.GroupKind.AUDIT
             for direction in each.directions if is_enforced else each.directions - isolated:
                 found.add(policy.Group(kind, port.network, port.pod.namespace, direction))
                 if each.rules(direction):
@@ -297,6 +297,6 @@ class Policies:
     def _selecting(self, key: str, port: model.Port) -> list[netpolicy.Policy]:
         return [
             self._policies[each]
-            for members in self._endpoints.queries(key)
+            for members in self._endpoints.selectors(key)
             for each in self._guarding.get((port.network, members), ())
         ]

@@ -33,9 +33,9 @@ class Changes:
     """Rows that should be as they are given here, and rows that should not be."""
 
     nb: tuple[rows.Row, ...] = ()
-    nb_gone: tuple[rows.Ident, ...] = ()
+    nb_gone: tuple[rows.RowKey, ...] = ()
     sb: tuple[rows.Row, ...] = ()
-    sb_gone: tuple[rows.Ident, ...] = ()
+    sb_gone: tuple[rows.RowKey, ...] = ()
 
 
 @dataclass(slots=True)
@@ -61,7 +61,7 @@ class Zone:
         *,
         remote_ports: ports.RemotePorts = ports.RemotePorts.PLAIN,
         physical_network: str = "",
-        global_namespaces: frozenset[str] = access.GLOBAL,
+        global_namespaces: frozenset[str] = access.GLOBAL_NAMESPACES,
     ) -> None:
         self._nodes: dict[str, model.NodeInfo] = {}
         self._here = topologies.Here(node, chassis, self._nodes, remote_ports, physical_network)
@@ -75,7 +75,7 @@ class Zone:
         self._local: dict[str, set[str]] = {}  # network -> keys of this node's ports
         self._ports_of_node: dict[str, dict[str, str]] = {}  # node -> port key -> network
         self._claims: dict[str, set[str]] = {}  # chassis id -> nodes that say it is theirs
-        self._shown: dict[Part, frozenset[rows.Ident]] = {}  # as `changes` said last
+        self._shown: dict[Part, frozenset[rows.RowKey]] = {}  # as `changes` said last
         self._dirty = _Dirty()
         self._realised: dict[str, model.Network] = {}  # as of the last look
         self.policies = policies.Policies(node, self._pods, self._realised)
@@ -110,7 +110,7 @@ class Zone:
             self.policies.set_definition(nad, after)
         pods = {key for each in affected for key in self._pods_of_nad.get(each, ())}
         if before != after:  # its namespace has a definition more, or less, of a network
-            pods |= self._pods_of_namespace.get(access.home(nad), set())
+            pods |= self._pods_of_namespace.get(access.namespace_of(nad), set())
         for key in pods:
             self._place(key)
 
@@ -210,7 +210,7 @@ class Zone:
             else:
                 gone.append((ports.PORT, key))
         sb: list[rows.Row] = []
-        sb_gone: list[rows.Ident] = []
+        sb_gone: list[rows.RowKey] = []
         for chassis in sorted(dirty.chassis):
             made = self._chassis_rows(chassis)
             sb += made
@@ -240,7 +240,7 @@ class Zone:
         sb = [row for chassis in sorted(self._claims) for row in self._chassis_rows(chassis)]
         return tuple(nb), tuple(sb)
 
-    def advertised(self) -> dict[str, advertisement.Advertised]:
+    def advertised(self) -> dict[str, advertisement.Advertisement]:
         """By network: what to advertise where IPv6 is assigned and a guest may ask for it."""
         found = {}
         for name, keys in self._local.items():
@@ -351,10 +351,10 @@ class Zone:
         network = self.network(name)
         return network is not None and topologies.KNOWN[network.spec.topology].has_remote_pods
 
-    def _show(self, parts: Iterable[Part]) -> tuple[list[rows.Row], list[rows.Ident]]:
+    def _show(self, parts: Iterable[Part]) -> tuple[list[rows.Row], list[rows.RowKey]]:
         """The rows of these parts, and those that they had when last shown and have no more."""
         made: list[rows.Row] = []
-        gone: list[rows.Ident] = []
+        gone: list[rows.RowKey] = []
         for part in sorted(parts):
             own = self._part_rows(part)
             shown = frozenset((row.table, row.key) for row in own)

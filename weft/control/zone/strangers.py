@@ -23,7 +23,7 @@ class Verdict:
     are known by their key, `operations` delete others that live by themselves."""
 
     corrections: list[rows.Row] = field(default_factory=list)
-    gone: list[rows.Ident] = field(default_factory=list)
+    gone: list[rows.RowKey] = field(default_factory=list)
     operations: list[Any] = field(default_factory=list)
 
 
@@ -34,7 +34,7 @@ class Strangers:
         self._zone, self._nb = zone, nb
         self._rows: set[tuple[str, str]] = set()  # suspected, by table and UUID
         self._robbed: set[tuple[str, str]] = set()  # those of ours that lost their marks
-        self._members: dict[rows.Ident, set[rows.Atom]] = {}  # suspected of a group or set
+        self._members: dict[rows.RowKey, set[rows.Atom]] = {}  # suspected of a group or set
 
     def __len__(self) -> int:
         return len(self._rows) + len(self._members)
@@ -95,7 +95,7 @@ class Strangers:
         """Whether a row has our marks and is none of ours, or is none and inside one of ours."""
         owner = tables.owner(columns)
         if not owner:
-            return any(map(self._is_own, self._nb.holders(table.name, uuid)))
+            return any(map(self._is_own, self._nb.referrers(table.name, uuid)))
         key = table.key(columns)
         found = self._nb.get(table.name, key) if key is not None else None
         if found is None or found[0] != uuid or key is None:
@@ -109,7 +109,7 @@ class Strangers:
 
     def _look_inside(self, table: rows.Table, old: rows.Columns, new: rows.Columns) -> None:
         """What came into sets of a row of ours, and what went that should be there."""
-        for column in tables.CHILDREN & new.keys():
+        for column in tables.CHILD_COLUMNS & new.keys():
             child = tables.CHILD_TABLES.get((table.name, column))
             if child is None or old[column] is new[column]:
                 continue
@@ -117,7 +117,7 @@ class Strangers:
                 columns = self._nb.rows(child).get(uuid)
                 if columns is not None and self._is_strange(_NB[child], uuid, columns):
                     self._rows.add((child, uuid))
-        column = tables.MEMBERS.get(table.name, "")
+        column = tables.MEMBER_COLUMNS.get(table.name, "")
         if column and old[column] is not new[column]:
             key = table.key(new)
             wrong = {
@@ -141,7 +141,7 @@ class Strangers:
         found = self._nb.get(table, key)
         if found is None or not tables.owner(found[1]):
             return
-        column = tables.MEMBERS[table]
+        column = tables.MEMBER_COLUMNS[table]
         members = found[1][column]
         wrong = {atom for atom in atoms if self._is_wrong(table, key, members, atom)}
         strange = frozenset(atom for atom in wrong if atom in members)  # type: ignore[operator]
@@ -155,7 +155,7 @@ class Strangers:
         if tables.owner(columns) and key is not None and found is not None and found[0] == uuid:
             verdict.gone.append((table.name, key))
             return
-        holders = self._nb.holders(table.name, uuid)
+        holders = self._nb.referrers(table.name, uuid)
         for holder in filter(self._is_own, holders):
             home = _NB[holder.table].key(self._nb.rows(holder.table)[holder.uuid])
             if home is not None:

@@ -47,7 +47,7 @@ class Topology(Protocol):
 
     def of_guests(
         self, network: model.Network, guests: Iterable[model.Allocation], here: Here
-    ) -> advertisement.Advertised | None:
+    ) -> advertisement.Advertisement | None:
         """What to advertise to the local guests that hold these, None where nothing is."""
 
 
@@ -62,10 +62,10 @@ class Layer2:
 
     def of_guests(
         self, network: model.Network, guests: Iterable[model.Allocation], here: Here
-    ) -> advertisement.Advertised | None:
+    ) -> advertisement.Advertisement | None:
         if not advertisement.has_advertiser(network):
             return None
-        return advertisement.advertised(network, guests)
+        return advertisement.of_network(network, guests)
 
     def of_node(
         self, network: model.Network, node: model.NodeInfo, here: Here
@@ -103,7 +103,11 @@ class Layer3:
     ) -> tuple[rows.Row, ...]:
         if node.name == here.node or not node.chassis or self._own(network, here) is None:
             return ()
-        return transit.peer(network, node, here.remote_ports) if transit.has(network, node) else ()
+        return (
+            transit.peer(network, node, here.remote_ports)
+            if transit.is_complete(network, node)
+            else ()
+        )
 
     def of_pod(self, network: model.Network, port: model.Port, here: Here) -> rows.Row | None:
         own = self._own(network, here)
@@ -113,17 +117,17 @@ class Layer3:
 
     def of_guests(
         self, network: model.Network, guests: Iterable[model.Allocation], here: Here
-    ) -> advertisement.Advertised | None:
+    ) -> advertisement.Advertisement | None:
         own = self._own(network, here)
         if own is None or not advertisement.has_advertiser(network):
             return None
-        return advertisement.advertised(network, guests, own.subnets_of(network.name))
+        return advertisement.of_network(network, guests, own.subnets_of(network.name))
 
     @staticmethod
     def _own(network: model.Network, here: Here) -> model.NodeInfo | None:
         """This node, once it has been given its part of the network."""
         own = here.nodes.get(here.node)
-        return own if own is not None and transit.has(network, own) else None
+        return own if own is not None and transit.is_complete(network, own) else None
 
 
 KNOWN: Mapping[model.Topology, Topology] = {

@@ -155,8 +155,10 @@ class Writer:
     def _relied(self) -> tuple[rows.Row, ...]:
         """What weft relies on of a row that is not its own, where that is followed."""
         found = self._nb.get(*_SHARED)
-        is_followed = found is not None and tables.RELIED.columns.keys() <= found[1].keys()
-        return (tables.RELIED,) if is_followed else ()
+        is_followed = (
+            found is not None and tables.REQUIRED_NB_GLOBAL.columns.keys() <= found[1].keys()
+        )
+        return (tables.REQUIRED_NB_GLOBAL,) if is_followed else ()
 
     def _compared(self) -> state.Changes:
         nb, sb = self._zone.desired()
@@ -170,7 +172,7 @@ class Writer:
         )
 
     async def _apply(
-        self, database: replica.Replica, desired: tuple[Unit, ...], gone: tuple[rows.Ident, ...]
+        self, database: replica.Replica, desired: tuple[Unit, ...], gone: tuple[rows.RowKey, ...]
     ) -> list[errors.WeftError]:
         """One transaction; where the server refuses it, halves of it, so that one bad row harms
         no other. Gives what was refused in the end."""
@@ -203,8 +205,8 @@ class Writer:
     def _watcher(self, table: rows.Table) -> replica.Subscriber:
         """Looks again at rows of ours that changed or went, and at what others put into them; our
         own doing finds nothing to do."""
-        sets = tables.CHILDREN | {tables.MEMBERS.get(table.name, "")}
-        followed = [c for c in {*table.columns, *table.blank} if c not in sets]
+        sets = tables.CHILD_COLUMNS | {tables.MEMBER_COLUMNS.get(table.name, "")}
+        followed = [c for c in {*table.columns, *table.kept_empty} if c not in sets]
         is_north = table in tables.NB
 
         def changed(uuid: str, old: rows.Columns | None, new: rows.Columns | None) -> None:
@@ -228,7 +230,7 @@ class Writer:
 
     def _suspected(
         self, table: rows.Table, old: rows.Columns | None, new: rows.Columns | None
-    ) -> rows.Ident | None:
+    ) -> rows.RowKey | None:
         """Which row has to be looked at again for a change, if any.
 
         An Encap bears no mark: it goes with its Chassis. So does a Chassis that bears ours and is
@@ -257,7 +259,7 @@ class Writer:
 
 
 # The row that all who write to a Northbound database share.
-_SHARED = (tables.RELIED.table, tables.RELIED.key)
+_SHARED = (tables.REQUIRED_NB_GLOBAL.table, tables.REQUIRED_NB_GLOBAL.key)
 
 
 def _units(desired: Iterable[rows.Row]) -> Iterator[Unit]:
@@ -313,7 +315,7 @@ async def _answers(database: replica.Replica) -> bool:
 
 def _stale(
     database: replica.Replica, followed: Iterable[rows.Table], desired: Iterable[rows.Row]
-) -> Iterator[rows.Ident]:
+) -> Iterator[rows.RowKey]:
     """Rows that say they are weft's, and that nothing desires."""
     wanted = {(row.table, row.key) for row in desired}
     for table in followed:
@@ -323,7 +325,7 @@ def _stale(
                 yield table.name, key
 
 
-def _former(sb: replica.Replica, own: model.NodeInfo | None) -> Iterator[rows.Ident]:
+def _former(sb: replica.Replica, own: model.NodeInfo | None) -> Iterator[rows.RowKey]:
     """The node's own chassis under a name that it had before: ovn-controller leaves it, and cannot
     register beside it, as both claim one endpoint."""
     if own is None:
@@ -334,5 +336,5 @@ def _former(sb: replica.Replica, own: model.NodeInfo | None) -> Iterator[rows.Id
         there = sb.get(interconnect.CHASSIS, name)
         if there is not None and not tables.owner(there[1]):
             yield interconnect.CHASSIS, name
-            if sb.get(interconnect.PRIVATE, name) is not None:
-                yield interconnect.PRIVATE, name
+            if sb.get(interconnect.CHASSIS_PRIVATE, name) is not None:
+                yield interconnect.CHASSIS_PRIVATE, name

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from weft.observe import graph
-from weft.observe.graph import Graph, Kind, Link, Port, Role, Router, Switch
+from weft.observe.graph import Graph, Link, Port, PortKind, Role, Router, Switch
 from weft.observe.render import lettering
 from weft.observe.render.drawing import Shape, Tone
 
@@ -79,7 +79,7 @@ class Card:
 def switch(one: Switch, hue: int) -> Card:
     lines = [Label(one.name, "name"), *(Label(subnet) for subnet in one.subnets)]
     said = [f"{one.role} {one.name}", f"network {one.network}", *one.subnets]
-    said += [f"port {port.name}" for port in one.ports if port.kind is not Kind.POD]
+    said += [f"port {port.name}" for port in one.ports if port.kind is not PortKind.POD]
     if one.key:
         said.append(f"tunnel key {one.key}")
     return Card(one.id, Shape.SWITCH, tuple(lines), "\n".join(said), hue)
@@ -189,5 +189,5 @@ def band(one: Switch, shown: Graph) -> tuple[str, str, str]:
     subnets = () if one.role is Role.LAYER2 else one.subnets
     said = [f"{one.role} {one.name}", f"network {one.network}", *one.subnets, *key]
     said.append(f"in {', '.join(one.zones)} of {len(shown.zones)} zones")
-    said += [f"port {port.name}" for port in one.ports if port.kind is Kind.LOCALPORT]
+    said += [f"port {port.name}" for port in one.ports if port.kind is PortKind.LOCALPORT]
     return one.name, "   ".join((*subnets, *key)), "\n".join(said)

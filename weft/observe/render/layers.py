@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from weft.observe.graph import Graph, Kind, Network, Port, Role, Switch, present
+from weft.observe.graph import Graph, Network, Port, PortKind, Role, Switch, present
 from weft.observe.render import cards, colours
 
 # From the physical network to the pods.
@@ -23,7 +23,7 @@ _BELOW = (
     *(Role.LONE, Role.NODE, Role.LAYER2, Role.CLUSTER, Role.TRANSIT),
     *(Role.JOIN, Role.GATEWAY, Role.EXTERNAL, Role.LOCALNET),
 )
-_SHOWN = (Kind.POD, Kind.OTHER)
+_SHOWN = (PortKind.POD, PortKind.OTHER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ def _unread(graph: Graph, network: str) -> Iterator[tuple[Switch, Port]]:
     unread = _not_read(graph)
     for switch in graph.of(network):
         for port in switch.ports:
-            if port.kind is Kind.REMOTE and port.zone in unread:
+            if port.kind is PortKind.REMOTE and port.zone in unread:
                 yield switch, port
 
 
@@ -176,7 +176,7 @@ def _physical(graph: Graph, network: str) -> Iterator[Row]:
     found: dict[str, list[str]] = {}
     for switch in graph.of(network):
         for port in switch.ports:
-            if port.kind is Kind.LOCALNET:
+            if port.kind is PortKind.LOCALNET:
                 found.setdefault(port.physical, []).extend(switch.zones)
     for name, zones in sorted(found.items()):
         present = tuple(zone.name for zone in graph.zones if zone.name in zones)
@@ -204,7 +204,7 @@ def _connections(graph: Graph, hues: Mapping[str, int]) -> Iterator[Connection]:
 
 def _outward(switch: Switch, hue: int) -> Iterable[Connection]:
     for port in switch.ports:
-        if port.kind is Kind.LOCALNET:
+        if port.kind is PortKind.LOCALNET:
             other = physical_id(switch.network, port.physical)
             for zone in switch.zones:
                 yield Connection(switch.id, other, zone, (), port.name, hue)

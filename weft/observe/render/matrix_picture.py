@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from weft.observe import outcomes
-from weft.observe.outcomes import Difference, Grid, Outcome, Place
+from weft.observe.outcomes import Difference, Grid, GridCell, Outcome
 from weft.observe.reach import Cell, Matrix
 from weft.observe.render import lettering, matrix_text
 from weft.observe.render.drawing import Box, Dot, Drawing, Shape, Text, Tone
@@ -118,7 +118,7 @@ def _square(
     )
 
 
-def _title(matrix: Matrix, pair: str, place: Place) -> str:
+def _title(matrix: Matrix, pair: str, place: GridCell) -> str:
     """What is told on pointing at a square: of one pair all, of many those that differ."""
     if len(place.pairs) == 1:
         return "\n".join((pair, *_about(place.pairs[0])))

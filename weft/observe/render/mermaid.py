@@ -126,7 +126,7 @@ def physical(underlay: Underlay) -> str:
     for tunnel in underlay.tunnels:
         ends = [name(node, "") for node in tunnel.nodes]
         arrow = "<-->" if tunnel.state.works else "-.-"
-        said = tunnel.type if tunnel.state.works else f"{tunnel.type}: {tunnel.state.said}"
+        said = tunnel.type if tunnel.state.works else f"{tunnel.type}: {tunnel.state.text}"
         lines.append(f'  {ends[0]} {arrow}|"{_words(said)}"| {ends[1]}')
     return _finished(lines, {})
 

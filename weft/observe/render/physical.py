@@ -206,7 +206,7 @@ def _tunnels(
         tops = [
             boxes[node, inner[node][-1].id].bottom if inner[node] else y for node in tunnel.nodes
         ]
-        said = [f"{tunnel.type} tunnel: {tunnel.state.said}"]
+        said = [f"{tunnel.type} tunnel: {tunnel.state.text}"]
         said += [f"{end.node}: {end.device}, {end.local} to {end.remote}" for end in tunnel.ends]
         works = tunnel.state.works
         points = ((xs[0], tops[0]), (xs[0], y), (xs[1], y), (xs[1], tops[1]))

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from weft.observe import graph as words
-from weft.observe.graph import Graph, Kind, Port, Role, Router, Switch, Zone
+from weft.observe.graph import Graph, Port, PortKind, Role, Router, Switch, Zone
 from weft.observe.render import cards, lettering
 from weft.observe.underlay import TUNNELS, Bridge, Interface, Node, Tunnel, Underlay
 
@@ -163,7 +163,7 @@ def _in_zone(graph: Graph, network: str, zone: str) -> list[Branch]:
 def _switch(graph: Graph, switch: Switch, zone: str, line: str) -> list[str]:
     others = [name for name in words.present(graph, switch) if name != zone]
     found = [subnet for subnet in switch.subnets if subnet not in line]
-    found += [f"to {port.physical}" for port in switch.ports if port.kind is Kind.LOCALNET]
+    found += [f"to {port.physical}" for port in switch.ports if port.kind is PortKind.LOCALNET]
     if switch.spans:
         found.append(f"also in {', '.join(others)}" if others else "in no other zone")
     return found
@@ -171,14 +171,14 @@ def _switch(graph: Graph, switch: Switch, zone: str, line: str) -> list[str]:
 
 def _ports(switch: Switch, zone: str) -> list[Port]:
     """All but those that the picture shows otherwise."""
-    hidden = (Kind.ROUTER, Kind.LOCALNET)
+    hidden = (PortKind.ROUTER, PortKind.LOCALNET)
     return [port for port in switch.ports if port.zone == zone and port.kind not in hidden]
 
 
 def _port(switch: Switch, port: Port) -> str:
     owner = port.owner
     whose = f"{owner.kind} {owner.namespace}/{owner.name}" if owner else f"port {port.name}"
-    kind = port.kind.value if port.kind in (Kind.LOCALPORT, Kind.REMOTE) else ""
+    kind = port.kind.value if port.kind in (PortKind.LOCALPORT, PortKind.REMOTE) else ""
     parts = [whose, kind, *port.addresses, port.mac]
     if port.up is False:
         parts.append("not up")
@@ -218,6 +218,6 @@ def _interface(one: Interface) -> str:
 
 
 def _tunnel(tunnel: Tunnel) -> Branch:
-    line = f"{tunnel.nodes[0]} to {tunnel.nodes[1]}  {tunnel.type}: {tunnel.state.said}"
+    line = f"{tunnel.nodes[0]} to {tunnel.nodes[1]}  {tunnel.type}: {tunnel.state.text}"
     ends = [f"{end.node}: {end.device}  {end.local} to {end.remote}" for end in tunnel.ends]
     return Branch(line, [Branch(end) for end in ends])

@@ -63,7 +63,7 @@ class Guarded:
     node: str
     process: int
     link: socket.socket
-    news: socket.socket
+    read: socket.socket
     early: bool
     counts: dict[str, Count] = field(default_factory=dict)
     frames: dict[str, list[packets.Template]] = field(default_factory=dict)
@@ -182,11 +182,11 @@ class Window:
 
     def follow(self, folder: Path) -> None:
         with contextlib.suppress(FileNotFoundError):  # it is gone again
-            self.folders[self.watches.add(folder, inotify.CAME)] = folder
+            self.folders[self.watches.add(folder, inotify.APPEARED)] = folder
 
     def look(self) -> None:
         """A pod's folder, and then the socket of its first process, which is made last."""
-        for number, name in self.watches.news():
+        for number, name in self.watches.read():
             path = self.folders.get(number, Path("/nothing")) / name
             if path.parent.name == "pods":
                 self.follow(path)
@@ -221,17 +221,17 @@ class Window:
 
     def leave(self, pod: Guarded) -> None:
         """Its first process has ended; its namespaces must not live on by these sockets."""
-        for descriptor in (pod.link.fileno(), pod.news.fileno(), pod.process):
+        for descriptor in (pod.link.fileno(), pod.read.fileno(), pod.process):
             self.off(descriptor)
         pod.link.close()
-        pod.news.close()
+        pod.read.close()
         os.close(pod.process)
         pod.frames.clear()
 
     def learn(self, pod: Guarded) -> None:
         """A NIC came or changed: what it can send, from now on."""
         try:
-            while pod.news.recv(1 << 16):
+            while pod.read.recv(1 << 16):
                 pass
         except BlockingIOError:
             pass

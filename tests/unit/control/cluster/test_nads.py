@@ -37,9 +37,9 @@ def read(obj: dict[str, Any], underlay_mtu: int = 1500) -> nads.Nad:
 
 
 def settle(
-    read: Iterable[nads.Nad], lead: str = "", rule: access.Rule | None = None
+    read: Iterable[nads.Nad], lead: str = "", rule: access.AccessRule | None = None
 ) -> nads.Settlement:
-    return nads.settle(nads.as_said(read), rule or access.Rule(), lead)
+    return nads.settle(nads.as_said(read), rule or access.AccessRule(), lead)
 
 
 def test_the_oldest_leads_in_whatever_order_they_are_seen() -> None:

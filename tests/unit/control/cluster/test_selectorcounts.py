@@ -75,11 +75,11 @@ def test_counts_are_those_of_counting_anew(told: list[tuple]) -> None:  # type: 
             counts.set_namespace(name, own)
         elif verb == "ask":
             asked[rest[0]] += 1
-            counts.ask(rest[0])
+            counts.add(rest[0])
             seen.setdefault(rest[0], dict(counts.count(rest[0])))
         elif asked[rest[0]]:
             asked[rest[0]] -= 1
-            counts.drop(rest[0])
+            counts.remove(rest[0])
             if not asked[rest[0]]:
                 seen.pop(rest[0], None)
         seen |= {each: dict(counts.count(each)) for each in counts.take_noted() if asked[each]}
@@ -93,7 +93,7 @@ def test_counts_are_those_of_counting_anew(told: list[tuple]) -> None:  # type: 
 
 def test_the_edge_is_told() -> None:
     counts, told = SelectorCounts(), []
-    counts.ask(PodSelector("a"))
+    counts.add(PodSelector("a"))
     for key, own, held in [
         ("a/1", {}, {Through("a/x"): 1}),
         ("a/2", {}, {Through("a/x"): 1}),
@@ -109,6 +109,6 @@ def test_the_edge_is_told() -> None:
 
 def test_pods_without_networks_cost_nothing() -> None:
     counts = SelectorCounts()
-    counts.ask(PodSelector())
+    counts.add(PodSelector())
     counts.set_pod("a/1", "a", {}, {})
     assert not counts.count(PodSelector())

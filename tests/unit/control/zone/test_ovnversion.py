@@ -9,7 +9,7 @@ import pytest
 
 from weft import names
 from weft.control.zone import nodes, ovnversion
-from weft.ovn import faults
+from weft.ovn import vulnerabilities
 from weft.reasons import Reason
 
 DEBIAN_13, SOUND = "25.03.0-20.41.0-78.8", "26.03.1-21.5.0-80.9"
@@ -63,7 +63,11 @@ async def test_it_is_written_once_and_again_when_it_was_taken_away_or_changes() 
     assert (about["kind"], reason) == ("Node", Reason.OVN_KNOWN_FAULT)
     assert "CVE-2026-5265" in message
     (said,) = api.node["status"]["conditions"]
-    assert (said["type"], said["status"], said["reason"]) == (names.OVN_CONDITION, "True", "Open")
+    assert (said["type"], said["status"], said["reason"]) == (
+        names.OVN_CONDITION,
+        "True",
+        "Exploitable",
+    )
     api.node["status"] = {}
     await made.announce(api, api.node)
     assert api.patches == 2
@@ -74,7 +78,7 @@ async def test_it_is_written_once_and_again_when_it_was_taken_away_or_changes() 
     database.tell("Bridge")
     assert asked == [True]
     await made.announce(api, api.node)
-    assert api.node["status"]["conditions"][0]["reason"] == "Shielded"
+    assert api.node["status"]["conditions"][0]["reason"] == "NotExploitable"
     database.version = SOUND
     database.tell("SB_Global")
     assert asked == [True, True]
@@ -85,7 +89,7 @@ async def test_it_is_written_once_and_again_when_it_was_taken_away_or_changes() 
 
 def test_the_time_of_the_change_is_that_of_the_status() -> None:
     before = {"status": "True", "lastTransitionTime": "then"}
-    open_, sound = faults.report(DEBIAN_13), faults.report(SOUND)
+    open_, sound = vulnerabilities.report(DEBIAN_13), vulnerabilities.report(SOUND)
     assert ovnversion.condition(open_, before, "now")["lastTransitionTime"] == "then"
     assert ovnversion.condition(sound, before, "now")["lastTransitionTime"] == "now"
 

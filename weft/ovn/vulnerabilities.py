@@ -16,44 +16,48 @@ Version = tuple[int, int, int]
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 
 
-class Standing(StrEnum):
+class Exposure(StrEnum):
     """The state of a version; also the `reason` of the Node's condition."""
 
     NONE_KNOWN = "NoneKnown"
-    SHIELDED = "Shielded"
-    OPEN = "Open"
+    NOT_EXPLOITABLE = "NotExploitable"
+    EXPLOITABLE = "Exploitable"
     UNKNOWN = "VersionUnknown"
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """`mended` holds the first fixed version of each series; later series are fixed, older series
-    that are not listed never will be. `here` is the effect with weft; `in_user_space` the effect
-    if OVS switches in user space; `is_open`: guests can use it with the kernel datapath."""
+class Vulnerability:
+    """A published fault of OVN; `source` is where it is published.
+
+    `fixed_in` holds the first fixed version of each series. Later series are fixed; older series
+    that are not listed are never fixed. `effect` is the effect with weft's rows, and
+    `effect_in_userspace` the effect if OVS uses its userspace datapath. `is_exploitable`: guests
+    can use it with the kernel datapath.
+    """
 
     name: str
-    what: str
-    mended: tuple[Version, ...]
-    is_open: bool
-    here: str
-    in_user_space: str
+    summary: str
+    fixed_in: tuple[Version, ...]
+    is_exploitable: bool
+    effect: str
+    effect_in_userspace: str
     source: str
 
     def is_in(self, version: Version) -> bool:
-        for mended in self.mended:
-            if mended[:2] == version[:2]:
-                return version < mended
-        return version < max(self.mended)
+        for fixed in self.fixed_in:
+            if fixed[:2] == version[:2]:
+                return version < fixed
+        return version < max(self.fixed_in)
 
     def remedy(self, version: Version) -> Version:
         """The nearest fixed version."""
-        return min(mended for mended in self.mended if mended > version)
+        return min(fixed for fixed in self.fixed_in if fixed > version)
 
 
 _APRIL_2026 = ((24, 3, 8), (24, 9, 4), (25, 3, 3), (25, 9, 3), (26, 3, 1))
 
 KNOWN = (
-    Fault(
+    Vulnerability(
         "CVE-2026-5367",
         "malformed DHCPv6 from a guest crashes ovn-controller or leaks its memory",
         _APRIL_2026,
@@ -62,7 +66,7 @@ KNOWN = (
         "harmless here, as OVN reads no DHCPv6",
         "OVN's advisory of 2026-04-20 and commit 0e3d1d908; the end of the process seen in tests",
     ),
-    Fault(
+    Vulnerability(
         "CVE-2026-5265",
         "a packet shorter than its header says makes ovn-controller leak its memory by ICMP",
         _APRIL_2026,
@@ -78,14 +82,14 @@ KNOWN = (
 class Report:
     """The state of a node's OVN version, for its condition and Event."""
 
-    standing: Standing
+    exposure: Exposure
     message: str
 
     @property
     def status(self) -> str:
         """The status of the condition OVNKnownFaults."""
-        words = {Standing.NONE_KNOWN: "False", Standing.UNKNOWN: "Unknown"}
-        return words.get(self.standing, "True")
+        words = {Exposure.NONE_KNOWN: "False", Exposure.UNKNOWN: "Unknown"}
+        return words.get(self.exposure, "True")
 
 
 def parse(said: str) -> Version | None:
@@ -97,27 +101,29 @@ def parse(said: str) -> Version | None:
     return major, minor, patch
 
 
-def report(said: str, known: Iterable[Fault] = KNOWN, *, in_user_space: bool = False) -> Report:
+def report(
+    said: str, known: Iterable[Vulnerability] = KNOWN, *, in_userspace: bool = False
+) -> Report:
     """`said`: SB_Global.options:northd_internal_version, "" if it is absent. `in_user_space`: the
     node's OVS switches packets in user space."""
     version = parse(said)
     if version is None:
-        return Report(Standing.UNKNOWN, "OVN does not say which version it is")
+        return Report(Exposure.UNKNOWN, "OVN does not say which version it is")
     found = [fault for fault in known if fault.is_in(version)]
-    name = f"OVN {shown(version)}"
+    name = f"OVN {dotted(version)}"
     if not found:
-        return Report(Standing.NONE_KNOWN, f"{name}: no known fault that guests can use")
-    is_open = any(fault.is_open for fault in found) and not in_user_space
+        return Report(Exposure.NONE_KNOWN, f"{name}: no known fault that guests can use")
+    is_open = any(fault.is_exploitable for fault in found) and not in_userspace
     listed = "; ".join(
-        f"{fault.name}, fixed in {shown(fault.remedy(version))} ({fault.what}): "
-        + (fault.in_user_space if in_user_space else fault.here)
-        for fault in sorted(found, key=lambda fault: not fault.is_open)
+        f"{fault.name}, fixed in {dotted(fault.remedy(version))} ({fault.summary}): "
+        + (fault.effect_in_userspace if in_userspace else fault.effect)
+        for fault in sorted(found, key=lambda fault: not fault.is_exploitable)
     )
-    standing = Standing.OPEN if is_open else Standing.SHIELDED
+    standing = Exposure.EXPLOITABLE if is_open else Exposure.NOT_EXPLOITABLE
     return Report(standing, f"{name} has known faults: {listed}")
 
 
-def shown(version: Version) -> str:
+def dotted(version: Version) -> str:
     """As OVN writes it."""
     major, minor, patch = version
     return f"{major}.{minor:02}.{patch}"

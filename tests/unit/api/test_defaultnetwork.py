@@ -7,11 +7,11 @@ from ipaddress import ip_network
 import pytest
 
 from weft import errors, model
-from weft.api import clusternet
+from weft.api import defaultnetwork
 
 
 def test_dual_stack() -> None:
-    network = clusternet.parse("10.128.0.0/14/23, fd00:10:128::/48/64", mtu=1400)
+    network = defaultnetwork.parse("10.128.0.0/14/23, fd00:10:128::/48/64", mtu=1400)
     assert network is not None
     assert network.id == 0
     assert network.spec == model.NetworkSpec(
@@ -26,7 +26,7 @@ def test_dual_stack() -> None:
 
 @pytest.mark.parametrize("text", ["", "  "])
 def test_another_plugin_is_the_primary(text: str) -> None:
-    assert clusternet.parse(text, mtu=1400) is None
+    assert defaultnetwork.parse(text, mtu=1400) is None
 
 
 @pytest.mark.parametrize(
@@ -41,5 +41,5 @@ def test_another_plugin_is_the_primary(text: str) -> None:
 )
 def test_refused(text: str, rule: str) -> None:
     with pytest.raises(errors.InvalidInput, match=rule) as caught:
-        clusternet.parse(text, mtu=1400)
+        defaultnetwork.parse(text, mtu=1400)
     assert "--cluster-subnets" in str(caught.value)

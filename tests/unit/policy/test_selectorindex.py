@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weft.policy import netpolicy, selection
+from weft.policy import netpolicy, selectorindex
 
 KEYS, VALUES = ("app", "tier", "zone"), ("a", "b", "c")
 NAMESPACES, PODS = ("one", "two", "three"), ("p", "q", "r")
@@ -75,7 +75,7 @@ class Brute:
         labels = self.namespaces.get(namespace)
         return labels is not None and members.namespaces.matches(labels)
 
-    def queries(self) -> dict[str, set[netpolicy.PodSelector]]:
+    def selectors(self) -> dict[str, set[netpolicy.PodSelector]]:
         found: dict[str, set[netpolicy.PodSelector]] = {}
         for members in self.asked:
             for key in self.chosen(members):
@@ -86,9 +86,9 @@ class Brute:
 @settings(max_examples=400, deadline=None)
 @given(STEPS)
 def test_what_is_kept_is_what_looking_at_everybody_gives(steps):
-    made, brute = selection.Selection(), Brute()
+    made, brute = selectorindex.SelectorIndex(), Brute()
     for kind, which, what in steps:
-        before = brute.queries()
+        before = brute.selectors()
         touched: set[str] = set()
         if kind == "pod":
             namespace, name = which
@@ -105,12 +105,12 @@ def test_what_is_kept_is_what_looking_at_everybody_gives(steps):
             else:
                 brute.namespaces[which] = what
         elif kind == "ask":
-            made.ask(which)
+            made.add(which)
             brute.asked.append(which)
         elif which in brute.asked:
-            made.drop(which)
+            made.remove(which)
             brute.asked.remove(which)
-        after = brute.queries()
+        after = brute.selectors()
         if kind in ("pod", "namespace"):
             assert touched == {k for k in {*before, *after} if before.get(k) != after.get(k)}
         for members in brute.asked:
@@ -118,9 +118,9 @@ def test_what_is_kept_is_what_looking_at_everybody_gives(steps):
         for namespace in NAMESPACES:
             for name in PODS:
                 key = f"{namespace}/{name}"
-                assert made.queries(key) == after.get(key, set())
+                assert made.selectors(key) == after.get(key, set())
     for members in brute.asked:
-        made.drop(members)
+        made.remove(members)
     assert len(made) == 0
     assert made._index == {}
     assert made._chosen == {}
@@ -148,16 +148,16 @@ def requires(**labels: str) -> netpolicy.Selector:
 
 def test_a_pod_is_not_compared_with_queries_that_ask_for_other_labels():
     """Not even where all ask for one label alike, which comes first, and only then differ."""
-    made = selection.Selection()
+    made = selectorindex.SelectorIndex()
     for number in range(1000):
-        made.ask(netpolicy.PodSelector("one", pods=requires(app="all", tier=f"t{number}")))
+        made.add(netpolicy.PodSelector("one", pods=requires(app="all", tier=f"t{number}")))
     for number in range(1000):
-        made.ask(netpolicy.PodSelector(namespaces=requires(all="x", team=f"t{number}")))
+        made.add(netpolicy.PodSelector(namespaces=requires(all="x", team=f"t{number}")))
     made.set_namespace("one", {"all": "x", "team": "t3"})
     Counting.asked = 0
     made.set_pod("one/p", "one", Counting(app="all", tier="t7"))
     assert Counting.asked < 10
-    assert made.queries("one/p") == {
+    assert made.selectors("one/p") == {
         netpolicy.PodSelector("one", pods=requires(app="all", tier="t7")),
         netpolicy.PodSelector(namespaces=requires(all="x", team="t3")),
     }

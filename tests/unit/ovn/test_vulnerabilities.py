@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft.ovn import faults
+from weft.ovn import vulnerabilities
 
-DHCPV6 = next(fault for fault in faults.KNOWN if fault.name == "CVE-2026-5367")
+DHCPV6 = next(fault for fault in vulnerabilities.KNOWN if fault.name == "CVE-2026-5367")
 
 
 @pytest.mark.parametrize(
@@ -30,14 +30,14 @@ DHCPV6 = next(fault for fault in faults.KNOWN if fault.name == "CVE-2026-5367")
     ],
 )
 def test_a_fault_is_in_a_series_until_it_is_mended_there(said: str, is_in: bool) -> None:
-    version = faults.parse(said)
+    version = vulnerabilities.parse(said)
     assert version is not None
     assert DHCPV6.is_in(version) is is_in
 
 
 def test_debian_13_is_told_what_is_open_first_and_where_it_is_mended() -> None:
-    told = faults.report("25.03.0-20.41.0-78.8")
-    assert told.standing is faults.Standing.OPEN
+    told = vulnerabilities.report("25.03.0-20.41.0-78.8")
+    assert told.exposure is vulnerabilities.Exposure.EXPLOITABLE
     assert told.status == "True"
     assert told.message.startswith("OVN 25.03.0 has known faults: CVE-2026-5265, fixed in 25.03.3")
     assert "CVE-2026-5367" in told.message
@@ -45,33 +45,33 @@ def test_debian_13_is_told_what_is_open_first_and_where_it_is_mended() -> None:
 
 
 def test_what_user_space_drops_is_open_to_nobody_there() -> None:
-    told = faults.report("25.03.0", in_user_space=True)
-    assert told.standing is faults.Standing.SHIELDED
+    told = vulnerabilities.report("25.03.0", in_userspace=True)
+    assert told.exposure is vulnerabilities.Exposure.NOT_EXPLOITABLE
     assert "OVS in user space drops" in told.message
 
 
 def test_what_is_shielded_is_told_as_such() -> None:
-    told = faults.report("25.03.0", [DHCPV6])
-    assert (told.standing, told.status) == (faults.Standing.SHIELDED, "True")
+    told = vulnerabilities.report("25.03.0", [DHCPV6])
+    assert (told.exposure, told.status) == (vulnerabilities.Exposure.NOT_EXPLOITABLE, "True")
 
 
 def test_a_sound_version_and_one_that_is_not_said() -> None:
-    sound = faults.report("26.03.1-21.0.0-80.0")
-    assert (sound.standing, sound.status) == (faults.Standing.NONE_KNOWN, "False")
+    sound = vulnerabilities.report("26.03.1-21.0.0-80.0")
+    assert (sound.exposure, sound.status) == (vulnerabilities.Exposure.NONE_KNOWN, "False")
     for said in ("", "master", "25.03"):
-        told = faults.report(said)
-        assert (told.standing, told.status) == (faults.Standing.UNKNOWN, "Unknown")
+        told = vulnerabilities.report(said)
+        assert (told.exposure, told.status) == (vulnerabilities.Exposure.UNKNOWN, "Unknown")
 
 
 @given(st.tuples(st.integers(20, 30), st.integers(1, 12), st.integers(0, 20)))
-def test_every_faulty_version_has_a_remedy_that_is_sound(version: faults.Version) -> None:
-    for fault in faults.KNOWN:
+def test_every_faulty_version_has_a_remedy_that_is_sound(version: vulnerabilities.Version) -> None:
+    for fault in vulnerabilities.KNOWN:
         if fault.is_in(version):
             remedy = fault.remedy(version)
             assert remedy > version
             assert not fault.is_in(remedy)
-    assert faults.parse(faults.shown(version)) == version
+    assert vulnerabilities.parse(vulnerabilities.dotted(version)) == version
 
 
 def test_each_says_where_that_is_known_from() -> None:
-    assert all(fault.source for fault in faults.KNOWN)
+    assert all(fault.source for fault in vulnerabilities.KNOWN)

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from tests.support.signed import Notary
 from weft import errors, model, names
-from weft.api import decision, podnetworks
+from weft.api import podnetworks, podsignature
 
 ONE = model.Allocation("0a:58:0a:01:00:05", (ip_interface("10.1.0.5/24"),), 12)
 NOTARY = Notary()
-TRUSTED = decision.Trusted.parse(NOTARY.public)
+TRUSTED = podsignature.TrustedKeys.parse(NOTARY.public)
 
 
 def pod(text: str = "", **meta: Any) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def annotations(obj: dict[str, Any]) -> dict[str, Any]:
 
 def test_what_was_signed_is_read() -> None:
     signed = NOTARY.sign(pod())
-    found = decision.read(signed, TRUSTED)
+    found = podsignature.read(signed, TRUSTED)
     assert found.allocations == {"a/blue": ONE}
     assert found.by == NOTARY.signer.id
     assert found.prove() == tuple(annotations(signed).values())
@@ -49,7 +49,8 @@ def test_what_was_signed_is_read() -> None:
 
 def test_nothing_is_nothing() -> None:
     assert (
-        decision.read({"metadata": {"namespace": "a", "name": "web"}}, TRUSTED) == decision.NOTHING
+        podsignature.read({"metadata": {"namespace": "a", "name": "web"}}, TRUSTED)
+        == podsignature.UNSIGNED
     )
 
 
@@ -57,7 +58,7 @@ def test_other_plugins_entries_are_nobodys_word_and_do_no_harm() -> None:
     signed = NOTARY.sign(pod())
     entries = {**json.loads(annotations(signed)[names.POD_NETWORKS]), "default": 3, "b/x": {}}
     annotations(signed)[names.POD_NETWORKS] = json.dumps(entries)
-    assert decision.read(signed, TRUSTED).allocations == {"a/blue": ONE}
+    assert podsignature.read(signed, TRUSTED).allocations == {"a/blue": ONE}
 
 
 Edit = Callable[[dict[str, Any]], object]
@@ -104,21 +105,23 @@ def test_anything_else_is_refused_and_says_why(edit: str) -> None:
     change, said = EDITS[edit]
     change(signed)
     with pytest.raises(errors.InvalidInput, match=said) as caught:
-        decision.read(signed, TRUSTED)
+        podsignature.read(signed, TRUSTED)
     assert caught.value.where.startswith("Pod ")
 
 
 def test_a_key_stands_under_its_own_id_only() -> None:
     other = Notary()
-    assert NOTARY.signer.id not in decision.Trusted.parse({NOTARY.signer.id: other.signer.public})
-    assert not decision.Trusted.parse({"x": "", "y": 3, other.signer.id: "AAAA"})
+    assert NOTARY.signer.id not in podsignature.TrustedKeys.parse(
+        {NOTARY.signer.id: other.signer.public}
+    )
+    assert not podsignature.TrustedKeys.parse({"x": "", "y": 3, other.signer.id: "AAAA"})
 
 
 def test_a_key_is_stored_and_loaded() -> None:
-    assert decision.Signer.load(NOTARY.signer.secret).id == NOTARY.signer.id
+    assert podsignature.Signer.load(NOTARY.signer.secret).id == NOTARY.signer.id
     for text in ("", "AAAA", "%"):
         with pytest.raises(ValueError, match=r"."):
-            decision.Signer.load(text)
+            podsignature.Signer.load(text)
 
 
 @given(st.text(), st.text())
@@ -126,4 +129,4 @@ def test_no_text_reaches_a_reader_as_another_error(text: str, signature: str) ->
     obj = pod(text or "x")
     annotations(obj)[names.POD_NETWORKS_SIGNATURE] = signature
     with pytest.raises(errors.InvalidInput):
-        decision.read(obj, TRUSTED)
+        podsignature.read(obj, TRUSTED)

@@ -24,14 +24,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from weft import errors, model, names
 from weft.api import objects, podnetworks
 
-Proof = tuple[str, str]  # the texts of the two annotations
+SignedAnnotations = tuple[str, str]  # the texts of the two annotations
 
 _SUBJECT = "weft/pod-networks/1"  # part of the message, so no signature for another use is valid
 _REMEDY = "the cluster manager writes it again; you need to do nothing"
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class SignedAllocations:
     """The signed `allocations` by attachment key; `by` is the id of the key that signed.
 
     `text` and `signature` are the two annotations; `text` may have other plugins' entries too.
@@ -42,12 +42,12 @@ class Decision:
     text: str = ""
     signature: str = ""
 
-    def prove(self) -> Proof:
+    def prove(self) -> SignedAnnotations:
         """Both annotations, without other plugins' entries."""
         return podnetworks.render(self.allocations), self.signature
 
 
-NOTHING = Decision()
+UNSIGNED = SignedAllocations()
 
 
 class Signer:
@@ -76,14 +76,14 @@ class Signer:
         return orjson.dumps(said).decode()
 
 
-class Trusted:
+class TrustedKeys:
     """Public keys by id, as the ConfigMap's data has them."""
 
     def __init__(self, keys: Mapping[str, Ed25519PublicKey] | None = None) -> None:
         self._keys = dict(keys or {})
 
     @classmethod
-    def parse(cls, data: Mapping[str, object]) -> Trusted:
+    def parse(cls, data: Mapping[str, object]) -> TrustedKeys:
         """Skips keys under a wrong id, and values that are no keys."""
         found = {}
         for name, text in data.items():
@@ -102,13 +102,13 @@ class Trusted:
         return key in self._keys
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Trusted) and self._keys.keys() == other._keys.keys()
+        return isinstance(other, TrustedKeys) and self._keys.keys() == other._keys.keys()
 
     def __hash__(self) -> int:
         return hash(frozenset(self._keys))
 
-    def __or__(self, other: Trusted) -> Trusted:
-        return Trusted(self._keys | other._keys)
+    def __or__(self, other: TrustedKeys) -> TrustedKeys:
+        return TrustedKeys(self._keys | other._keys)
 
     def verify(self, by: str, signature: bytes, message: bytes) -> bool:
         key = self._keys.get(by)
@@ -125,7 +125,7 @@ def key_id(public: bytes) -> str:
     return hashlib.sha256(public).hexdigest()[:16]
 
 
-def read(pod: Mapping[str, object], trusted: Trusted) -> Decision:
+def read(pod: Mapping[str, object], trusted: TrustedKeys) -> SignedAllocations:
     """The cluster manager's decision for `pod`; NOTHING if there is none yet.
 
     Raises InvalidInput if the annotation is not the one signed for this pod.
@@ -137,11 +137,11 @@ def read(pod: Mapping[str, object], trusted: Trusted) -> Decision:
     return verify(model.PodRef(*objects.key(pod), str(uid)), (text, signature), trusted)
 
 
-def verify(pod: model.PodRef, proof: Proof, trusted: Trusted) -> Decision:
+def verify(pod: model.PodRef, proof: SignedAnnotations, trusted: TrustedKeys) -> SignedAllocations:
     """`read` for a pod whose two annotations are `proof`."""
     text, signature = proof
     if not text and not signature:
-        return NOTHING
+        return UNSIGNED
     if not signature:
         raise _refusal(pod, "was not written by the cluster manager")
     by, of, raw = _signature(pod, signature)
@@ -150,7 +150,7 @@ def verify(pod: model.PodRef, proof: Proof, trusted: Trusted) -> Decision:
     allocations = podnetworks.read(f"{podnetworks.KIND} {pod.key}", text, only=of)
     if allocations.keys() != of or not trusted.verify(by, raw, _message(pod, allocations)):
         raise _refusal(pod, "differs from what the cluster manager wrote for this pod")
-    return Decision(allocations, by, text, signature)
+    return SignedAllocations(allocations, by, text, signature)
 
 
 def _signature(pod: model.PodRef, text: str) -> tuple[str, frozenset[str], bytes]:

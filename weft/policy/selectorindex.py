@@ -17,9 +17,9 @@ from weft.policy import netpolicy
 
 # The requirement under which a query is indexed: ("in", "app", "web"), ("key", "app", ""),
 # ("name", "default", ""), or ANY if it has no requirement that can be looked up.
-Mark = tuple[str, str, str]
-ANY: Mark = ("", "", "")
-NOBODY: frozenset[str] = frozenset()
+IndexKey = tuple[str, str, str]
+ANY: IndexKey = ("", "", "")
+NO_PODS: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class _Pod:
     labels: Mapping[str, str]
 
 
-class Selection:
+class SelectorIndex:
     """Pods by key ("<namespace>/<name>"), matched with PodSelectors."""
 
     def __init__(self) -> None:
@@ -37,8 +37,10 @@ class Selection:
         self._pods_in: dict[str, set[str]] = {}  # namespace -> pod keys
         self._uses: dict[netpolicy.PodSelector, int] = {}  # how often each query is asked
         # Index of the queries: mark of the namespace -> mark of the pod -> queries.
-        self._index: dict[Mark, dict[Mark, set[netpolicy.PodSelector]]] = {}
-        self._marks: dict[netpolicy.PodSelector, tuple[tuple[Mark, ...], tuple[Mark, ...]]] = {}
+        self._index: dict[IndexKey, dict[IndexKey, set[netpolicy.PodSelector]]] = {}
+        self._marks: dict[
+            netpolicy.PodSelector, tuple[tuple[IndexKey, ...], tuple[IndexKey, ...]]
+        ] = {}
         self._chosen: dict[netpolicy.PodSelector, set[str]] = {}
         self._choosing: dict[str, set[netpolicy.PodSelector]] = {}
 
@@ -47,9 +49,9 @@ class Selection:
 
     def pods(self, members: netpolicy.PodSelector) -> Set[str]:
         """The pods that a query chooses, a live view; empty for a query that nobody asked."""
-        return self._chosen.get(members, NOBODY)
+        return self._chosen.get(members, NO_PODS)
 
-    def queries(self, pod: str) -> Set[netpolicy.PodSelector]:
+    def selectors(self, pod: str) -> Set[netpolicy.PodSelector]:
         """The queries that choose a pod; a live view."""
         return self._choosing.get(pod, frozenset())
 
@@ -77,7 +79,7 @@ class Selection:
             self._namespaces[name] = labels
         return {key for key in self._pods_in.get(name, ()) if self._update(key)}
 
-    def ask(self, members: netpolicy.PodSelector) -> None:
+    def add(self, members: netpolicy.PodSelector) -> None:
         """Keep a query's result up to date, until `drop` was called as often as `ask`."""
         self._uses[members] = self._uses.get(members, 0) + 1
         if self._uses[members] > 1:
@@ -89,7 +91,7 @@ class Selection:
         for key in chosen:
             self._choosing.setdefault(key, set()).add(members)
 
-    def drop(self, members: netpolicy.PodSelector) -> None:
+    def remove(self, members: netpolicy.PodSelector) -> None:
         self._uses[members] -= 1
         if self._uses[members]:
             return
@@ -159,7 +161,7 @@ class Selection:
     def _add_to_index(self, members: netpolicy.PodSelector) -> None:
         """Index a query under the marks with the fewest other queries."""
         if members.namespace:
-            outer: tuple[Mark, ...] = (("name", members.namespace, ""),)
+            outer: tuple[IndexKey, ...] = (("name", members.namespace, ""),)
         else:
             outer = min(
                 _marks(members.namespaces),
@@ -175,9 +177,9 @@ class Selection:
         self._marks[members] = (outer, inner)
 
 
-def _marks(selector: netpolicy.Selector) -> list[tuple[Mark, ...]]:
+def _marks(selector: netpolicy.Selector) -> list[tuple[IndexKey, ...]]:
     """The ways to index a selector: each is the set of marks of one of its requirements."""
-    ways: list[tuple[Mark, ...]] = []
+    ways: list[tuple[IndexKey, ...]] = []
     for required in selector.requirements:
         if required.operator is netpolicy.Operator.IN:
             ways.append(tuple(("in", required.key, value) for value in set(required.values)))
@@ -186,7 +188,7 @@ def _marks(selector: netpolicy.Selector) -> list[tuple[Mark, ...]]:
     return ways or [(ANY,)]
 
 
-def _label_marks(labels: Mapping[str, str]) -> Iterator[Mark]:
+def _label_marks(labels: Mapping[str, str]) -> Iterator[IndexKey]:
     """The marks under which a requirement for some of these labels may be indexed."""
     for key, value in labels.items():
         yield "in", key, value
@@ -194,7 +196,7 @@ def _label_marks(labels: Mapping[str, str]) -> Iterator[Mark]:
 
 
 def _indexed(
-    places: Mapping[Mark, set[netpolicy.PodSelector]], marks: Iterable[Mark]
+    places: Mapping[IndexKey, set[netpolicy.PodSelector]], marks: Iterable[IndexKey]
 ) -> Iterator[netpolicy.PodSelector]:
     for mark in marks:
         yield from places.get(mark, ())

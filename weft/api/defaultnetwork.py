@@ -19,7 +19,7 @@ def parse(text: str, *, mtu: int) -> model.Network | None:
     if not text.strip():
         return None
     reader = fields.Fields(_SUBJECT, "", {"subnets": text}, [])
-    subnets, lengths = cidrs.routed(reader, _TAKEN)
+    subnets, lengths = cidrs.layer3_subnets(reader, _TAKEN)
     if reader.problems:
         raise reader.problems[0]
     spec = model.NetworkSpec(
