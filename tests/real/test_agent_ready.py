@@ -8,8 +8,9 @@ from collections.abc import Callable
 import aiohttp
 import pytest
 
+from tests.support.objects import nad, node
 from tests.support.patience import PATIENCE
-from tests.support.whole import Whole, nad, node
+from tests.support.whole import Whole
 from tests.support.zones import Zone
 from weft.kube import resources
 from weft.kube.client import Client
@@ -45,8 +46,8 @@ class Ready:
 @pytest.fixture
 async def agent(whole: Whole, api: Client) -> tuple[Zone, Ready]:
     zone = whole.wire.zone()
-    await api.create(resources.NODES, node(zone))
-    await api.create(resources.NADS, nad("blue"))
+    await api.create(resources.NODES, node(zone.name))
+    await api.create(resources.NADS, nad("blue", None))
     zone.run("mkdir", "-p", "/run/weft")
     whole.start_agent(zone, "--health", f"unix:/{SOCKET}", "--ovsdb-probe", "1")
     async with asyncio.timeout(PATIENCE):

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.objects import nad, node, pod
 from tests.support.patience import PATIENCE
 from tests.support.routed import OUTSIDE
-from tests.support.whole import Whole, nad, node, pod
+from tests.support.whole import Whole
 from tests.support.zones import Zone
 from weft import names, rows
 from weft.kube import cache, resources
@@ -41,7 +42,7 @@ class Cluster:
 
     async def pod(self, name: str, zone: Zone, networks: str = "") -> dict[str, Any]:
         """A pod object, and its namespace on the node."""
-        wanted = pod(name, zone.name, networks)
+        wanted = pod(name, networks, node=zone.name)
         if not networks:
             del wanted["metadata"]["annotations"]
         made = await self.api.create(resources.PODS, wanted)
@@ -99,7 +100,7 @@ async def cluster(whole: Whole, api: Client) -> AsyncIterator[Cluster]:
         whole, api, cache.Cache(api, resources.NODES), (whole.wire.zone(), whole.wire.zone())
     )
     for zone in made.zones:
-        await api.create(resources.NODES, node(zone))
+        await api.create(resources.NODES, node(zone.name))
         await made.agent(zone)
     following = asyncio.create_task(made.nodes.run())
     try:

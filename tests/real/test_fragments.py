@@ -7,10 +7,11 @@ import asyncio
 import pytest
 
 from tests.support.addressed import Cluster
+from tests.support.objects import nad
 from tests.support.patience import PATIENCE
-from tests.support.whole import nad, resources
 from tests.support.zones import Guest, Zone
 from weft.host import unixctl
+from weft.kube import resources
 from weft.node import fragments
 
 pytestmark = pytest.mark.real

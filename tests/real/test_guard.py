@@ -14,10 +14,11 @@ import pytest
 
 from tests.support import forged, frames
 from tests.support.addressed import Cluster
+from tests.support.objects import nad
 from tests.support.patience import PATIENCE
-from tests.support.whole import nad, resources
 from tests.support.zones import Guest, Zone
 from weft.api import podnetworks
+from weft.kube import resources
 
 pytestmark = pytest.mark.real
 
@@ -75,7 +76,7 @@ async def scene(cluster: Cluster) -> Scene:
     """On network `open`, which assigns addresses and names `default/named` for everything."""
     said = {"dhcp": {"servers": ["default/named"]}, "routers": ["default/named"]}
     await cluster.api.create(
-        resources.NADS, nad("open", "10.1.0.0/24", "fd00:1::/64", mtu=1300, **said)
+        resources.NADS, nad("open", "10.1.0.0/24,fd00:1::/64", mtu=1300, **said)
     )
     return await arrange(cluster, "open")
 
@@ -396,12 +397,12 @@ async def test_a_switch_that_is_started_again_is_guarded_again(scene: Scene) -> 
 async def test_who_is_named_changes_while_guests_run(scene: Scene) -> None:
     zone, api = scene.cluster.zones[0], scene.cluster.api
     before = len(flows(zone))
-    config = nad("open", "10.1.0.0/24", "fd00:1::/64", mtu=1300)["spec"]
+    config = nad("open", "10.1.0.0/24,fd00:1::/64", mtu=1300)["spec"]
     await api.patch(resources.NADS, "open", "default", {"spec": config})
     await until(lambda: len(flows(zone)) == before - 2)
     for sent in (advertisements(scene.named), leases(scene.named, "10.1.0.1")):
         assert await scene.hears(scene.named, sent) == [[], []]
-    config = nad("open", "10.1.0.0/24", "fd00:1::/64", mtu=1300, routers=["default/machine"])
+    config = nad("open", "10.1.0.0/24,fd00:1::/64", mtu=1300, routers=["default/machine"])
     await api.patch(resources.NADS, "open", "default", {"spec": config["spec"]})
     label = {"vm.kubevirt.io/name": "machine"}
     launcher = await scene.cluster.guest("virt-launcher-1", zone, "open", **label)

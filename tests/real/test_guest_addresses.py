@@ -17,8 +17,8 @@ from tests.support import frames
 from tests.support import routes as routing
 from tests.support.addressed import Cluster
 from tests.support.forged import link_local
+from tests.support.objects import nad
 from tests.support.patience import PATIENCE
-from tests.support.whole import nad
 from tests.support.zones import Guest
 from weft import names
 from weft.kube import resources
@@ -144,7 +144,7 @@ async def test_a_guest_on_a_routed_network_learns_the_way_to_the_others(
     cluster: Cluster, tmp_path: Path
 ) -> None:
     """Its node's part on the link, all of the network by the node's router, and nothing else."""
-    config = nad("red", "10.64.0.0/16/24", "fd00:64::/48/64", topology="layer3", mtu=1300)
+    config = nad("red", "10.64.0.0/16/24,fd00:64::/48/64", topology="layer3", mtu=1300)
     await cluster.api.create(resources.NADS, config)
     guests = [await cluster.guest(f"g{n}", zone, "red") for n, zone in enumerate(cluster.zones)]
     addresses = []

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.addressed import Cluster
-from tests.support.whole import nad
+from tests.support.objects import nad
 from tests.support.zones import Guest, Zone
 from weft.kube import resources
 
@@ -51,7 +51,7 @@ async def test_neighbours_of_a_machine_that_starts_anew_need_not_learn_it(
     addressed: Cluster,
 ) -> None:
     here, there = addressed.zones
-    await addressed.api.create(resources.NADS, nad("plain"))
+    await addressed.api.create(resources.NADS, nad("plain", None))
     for name in ("db", "another"):
         await addressed.api.create(resources.VMIS, instance(name))
     peer = await addressed.guest("peer", here, "plain")

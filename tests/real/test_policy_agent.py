@@ -9,14 +9,14 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from tests.support import whole as support
+from tests.support.objects import nad, node, pod, policy
 from tests.support.patience import PATIENCE
-from tests.support.whole import Whole, nad, node, pod
+from tests.support.whole import Whole
 from tests.support.zones import Zone
 from weft import names, rows
 from weft.kube import resources
@@ -30,21 +30,8 @@ from weft_lab.runtime import inotify
 pytestmark = pytest.mark.real
 KIND = "multi-networkpolicies.yaml"
 DENY = ovn.Group(ovn.GroupKind.DENY, "blue", "default", netpolicy.Direction.INGRESS).name
+SHUT = policy("shut", app="guarded", policyTypes=["Ingress"])
 _NETNS = "import sys, pathlib; from weft.host import netns; netns.make(pathlib.Path(sys.argv[1]))"
-
-
-def policy(name: str, label: str) -> dict[str, Any]:
-    """Of pods with this label nobody may reach any."""
-    return {
-        "apiVersion": resources.MULTINETWORKPOLICIES.api_version,
-        "kind": resources.MULTINETWORKPOLICIES.kind,
-        "metadata": {
-            "name": name,
-            "namespace": "default",
-            "annotations": {names.POLICY_FOR: "blue"},
-        },
-        "spec": {"podSelector": {"matchLabels": {"app": label}}, "policyTypes": ["Ingress"]},
-    }
 
 
 @dataclass
@@ -69,13 +56,14 @@ class Scene:
 
     async def pod(self, name: str, label: str) -> str:
         """Made and attached; its port's key."""
-        wanted = pod(name, self.zone.name, "blue")
-        wanted["metadata"]["labels"] = {"app": label}
+        wanted = pod(name, "blue", node=self.zone.name, labels={"app": label})
         made = await self.api.create(resources.PODS, wanted)
         space = self.zone.space.inside(sys.executable, "-c", _NETNS, f"/run/netns/{name}")
         await asyncio.to_thread(subprocess.run, space, env=self.whole.env, check=True)
         call = self.whole.call
-        status, said = await asyncio.to_thread(call, self.zone, "ADD", made, "net1", nad("blue"))
+        status, said = await asyncio.to_thread(
+            call, self.zone, "ADD", made, "net1", nad("blue", None)
+        )
         assert status == 0, said
         return names.logical_port("default/blue", "default", name)
 
@@ -90,8 +78,8 @@ class Scene:
 @pytest.fixture
 async def scene(whole: Whole, api: Client) -> AsyncIterator[Scene]:
     zone = whole.wire.zone()
-    await api.create(resources.NODES, node(zone))
-    await api.create(resources.NADS, nad("blue"))
+    await api.create(resources.NODES, node(zone.name))
+    await api.create(resources.NADS, nad("blue", None))
     async with await Replica.open(zone.nb, tables.NORTHBOUND, tables.NB) as nb:
         made = Scene(whole, api, zone, nb)
         await made.start()
@@ -113,12 +101,12 @@ async def test_a_cluster_may_do_without_policies(scene: Scene) -> None:
     assert not scene.nb.rows(ovn.GROUP)
     text = (support.ROOT / "lab/weft_lab/crds" / KIND).read_text()
     await scene.api.create(resources.CRDS, yaml.safe_load(text))
-    await scene.api.create(resources.MULTINETWORKPOLICIES, policy("shut", "guarded"))
+    await scene.api.create(resources.MULTINETWORKPOLICIES, SHUT)
     await scene.inside(DENY, port)
 
 
 async def test_a_restart_touches_nothing(scene: Scene) -> None:
-    await scene.api.create(resources.MULTINETWORKPOLICIES, policy("shut", "guarded"))
+    await scene.api.create(resources.MULTINETWORKPOLICIES, SHUT)
     first = await scene.pod("one", "guarded")
     await scene.inside(DENY, first)
     await scene.stop()
@@ -139,7 +127,7 @@ async def test_a_restart_touches_nothing(scene: Scene) -> None:
 
 
 async def test_what_happened_while_the_agent_was_away_is_made_good(scene: Scene) -> None:
-    await scene.api.create(resources.MULTINETWORKPOLICIES, policy("shut", "guarded"))
+    await scene.api.create(resources.MULTINETWORKPOLICIES, SHUT)
     first, second = await scene.pod("one", "guarded"), await scene.pod("two", "free")
     await scene.inside(DENY, first)
     await scene.stop()

@@ -22,9 +22,7 @@ RED = world.nad("red", topology="layer3", subnets="10.1.0.0/22/24")  # four node
 
 
 def bare(name: str, node: str = "node1", **spec: Any) -> dict[str, Any]:
-    made = world.pod(name, "", nodeName=node, **spec)
-    del made["metadata"]["annotations"][names.NETWORKS]
-    return made
+    return world.pod(name, "", nodeName=node, **spec)
 
 
 def put_nodes(api: MemoryApi, count: int = 3) -> None:

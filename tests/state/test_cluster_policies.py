@@ -36,9 +36,7 @@ def policy(name: str = "guard", **said: Any) -> Object:
 
 
 def pod(name: str, networks: object = "blue", namespace: str = "default", **labels: str) -> Object:
-    made = world.pod(name, networks)
-    made["metadata"] |= {"namespace": namespace, "labels": labels, "uid": f"{namespace}-{name}"}
-    return made
+    return world.pod(name, networks, namespace=namespace, labels=labels)
 
 
 def status(api: MemoryApi, key: str = KEY) -> Object:

@@ -170,10 +170,6 @@ class Manager:
 ROUTED = {"topology": "layer3", "subnets": "10.20.0.0/22/24"}
 
 
-def nad(name: str, network: str = "", **config: Any) -> Object:
-    return objects_of.nad(name, network, **config)
-
-
 def claim(name: str, network: str) -> Object:
     meta = {"namespace": "default", "name": name, "uid": f"claim-{name}"}
     return {"metadata": meta, "spec": {"network": network, "interface": "net1"}}
@@ -186,19 +182,17 @@ def policy() -> Object:
     return made
 
 
-def namespace(name: str, **labels: str) -> Object:
-    return {"metadata": {"name": name, "uid": f"ns-{name}", "labels": labels}}
-
-
 VARIANTS: dict[str, list[tuple[Resource, Object | None]]] = {
     "nad blue": [
-        (NADS, nad("blue", subnets="10.1.0.0/29", allowPersistentIPs=True)),
-        (NADS, nad("blue", subnets="10.1.0.0/28", allowPersistentIPs=True)),
+        (NADS, objects_of.nad("blue", subnets="10.1.0.0/29", allowPersistentIPs=True)),
+        (NADS, objects_of.nad("blue", subnets="10.1.0.0/28", allowPersistentIPs=True)),
         (NADS, objects_of.raw_nad("blue", "{")),
         (NADS, None),
     ],
-    "nad azure": [(NADS, nad("azure", "blue", subnets="10.1.0.0/29", allowPersistentIPs=True))],
-    "nad routed": [(NADS, nad("routed", **ROUTED)), (NADS, None)],
+    "nad azure": [
+        (NADS, objects_of.nad("azure", "blue", subnets="10.1.0.0/29", allowPersistentIPs=True))
+    ],
+    "nad routed": [(NADS, objects_of.nad("routed", **ROUTED)), (NADS, None)],
     "node node1": [(NODES, objects_of.node("node1")), (NODES, None)],
     "node node2": [(NODES, objects_of.node("node2"))],
     "pod one": [(PODS, objects_of.pod("one")), (PODS, None)],
@@ -216,7 +210,7 @@ VARIANTS: dict[str, list[tuple[Resource, Object | None]]] = {
     ],
     "claim vm": [(IPAMCLAIMS, claim("vm", "blue")), (IPAMCLAIMS, None)],
     "policy guard": [(MULTINETWORKPOLICIES, policy()), (MULTINETWORKPOLICIES, None)],
-    "namespace default": [(NAMESPACES, namespace("default", tier="web"))],
+    "namespace default": [(NAMESPACES, objects_of.namespace("default", tier="web"))],
 }
 KEYS = {
     about: Ref(
@@ -382,7 +376,7 @@ def test_a_claim_that_was_deleted_while_no_manager_ran_frees_nothing_under_its_p
 
 def test_nothing_is_decided_before_the_begin() -> None:
     cluster = state.Cluster(Held(SIGNER, "default"), RULES)
-    cluster.set_nad("default/blue", nads.read(nad("blue"), RULES))
+    cluster.set_nad("default/blue", nads.read(objects_of.nad("blue"), RULES))
     assert cluster.take_due() == []
     cluster.begin()
     assert {ref.resource for ref, _ in cluster.take_due()} == {NADS, resources.CONFIGMAPS}

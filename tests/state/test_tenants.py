@@ -27,13 +27,7 @@ def nad(namespace: str, name: str = "blue", created: int = 1, **config: Any) -> 
 
 
 def pod(namespace: str, name: str, networks: object) -> Object:
-    made = world.pod(name, networks, uid=f"pod-{namespace}-{name}")
-    made["metadata"]["namespace"] = namespace
-    return made
-
-
-def namespace(name: str, **labels: str) -> Object:
-    return {"metadata": {"name": name, "uid": f"ns-{name}", "labels": labels}}
+    return world.pod(name, networks, namespace=namespace)
 
 
 def given(api: MemoryApi, key: str) -> dict[str, Any]:
@@ -165,8 +159,8 @@ async def test_who_is_let_in_and_by_label_the_moment_the_label_is_there() -> Non
     api = MemoryApi()
     chosen = {"matchLabels": {"tier": "trusted"}}
     api.put(NADS, nad("ta", allowedNamespaces=["tb"], namespaceSelector=chosen))
-    api.put(NAMESPACES, namespace("tb"))
-    api.put(NAMESPACES, namespace("tc"))
+    api.put(NAMESPACES, world.namespace("tb"))
+    api.put(NAMESPACES, world.namespace("tc"))
     api.put(NADS, nad("tc", "own", 2))
     for each, named in (("tb", "ta/blue"), ("tc", "ta/blue"), ("tc", "own")):
         api.put(PODS, pod(each, named.replace("/", "-"), named))

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.support.objects import nad, node, pod
 from tests.support.patience import PATIENCE
-from tests.support.whole import Whole, nad, node, pod
+from tests.support.whole import Whole
 from tests.support.zones import Guest, Zone
 from weft import names
 from weft.api import podnetworks
@@ -34,7 +35,7 @@ class Cluster:
 
         `network` "" is the cluster's own; `machine` whose pod it is, as KubeVirt makes it.
         """
-        wish = pod(name, zone.name, network)
+        wish = pod(name, network, node=zone.name)
         wish["metadata"]["labels"] = labels
         if machine:
             from weft_lab.vm import launcherpod
@@ -64,9 +65,9 @@ class Cluster:
 async def addressed(whole: Whole, api: Client) -> AsyncIterator[Cluster]:
     zones = (whole.wire.zone(), whole.wire.zone())
     for zone in zones:
-        await api.create(resources.NODES, node(zone))
+        await api.create(resources.NODES, node(zone.name))
         whole.start_agent(zone)
-    await api.create(resources.NADS, nad("blue", *SUBNETS, mtu=1300))
+    await api.create(resources.NADS, nad("blue", ",".join(SUBNETS), mtu=1300))
     pods = cache.Cache(api, resources.PODS)
     following = asyncio.create_task(pods.run())
     try:

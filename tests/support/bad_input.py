@@ -13,7 +13,8 @@ from typing import Any
 
 import yaml
 
-from tests.support.objects import Object, nad, pod
+from tests.support import objects
+from tests.support.objects import Object, pod
 from weft.kube import resources
 
 CNI = "ovn-k8s-cni-overlay"
@@ -36,16 +37,22 @@ class Case:
         return f"{self.obj['kind']}/{self.name}"
 
 
+def good(name: str, subnets: str | None = objects.DUAL, /, **config: Any) -> Object:
+    """A definition that is accepted, unless `config` has it otherwise."""
+    return objects.nad(name, subnets, **{"mtu": 1300, **config})
+
+
+NOBODY = {"matchLabels": {"app": "nobody"}}
 NETWORKS = (
-    nad("good"),
-    nad("only4", subnets="10.101.0.0/24", excludeSubnets="10.101.0.0/29"),
-    nad("unmanaged", subnets=""),
-    nad("tiny", subnets="10.102.0.0/30"),
-    nad("kept", subnets="10.103.0.0/24", allowPersistentIPs=True),
+    good("good"),
+    good("only4", "10.101.0.0/24", excludeSubnets="10.101.0.0/29"),
+    good("unmanaged", ""),
+    good("tiny", "10.102.0.0/30"),
+    good("kept", "10.103.0.0/24", allowPersistentIPs=True),
 )
 HELD_ADDRESS, HELD_MAC = "10.100.0.77", "02:00:00:00:00:77"
 HOLDERS = (
-    pod("holder", networks=json.dumps([{"name": "good", "ips": [HELD_ADDRESS], "mac": HELD_MAC}])),
+    pod("holder", [{"name": "good", "ips": [HELD_ADDRESS], "mac": HELD_MAC}]),
     pod("tiny-1", networks="tiny"),
     pod("tiny-2", networks="tiny"),
 )
@@ -53,7 +60,7 @@ HOLDERS = (
 
 def _nad(own: str, words: str, reason: str = "InvalidConfig", /, **config: Any) -> Case:
     """`words` apart by ' | '; a field set to None is left out, `raw` is the whole text."""
-    made = nad(own)
+    made = good(own)
     conf = {**json.loads(made["spec"]["config"]), "subnets": "10.120.0.0/24", **config}
     conf = {key: value for key, value in conf.items() if value is not None}
     made["spec"]["config"] = config["raw"] if "raw" in config else json.dumps(conf)
@@ -109,8 +116,7 @@ DEFINITIONS = [
 
 
 def _pod(name: str, networks: Any, words: str) -> Case:
-    text = networks if isinstance(networks, str) else json.dumps(networks)
-    return Case(pod(name, networks=text), "ErrorAllocatingPod", tuple(words.split(" | ")))
+    return Case(pod(name, networks), "ErrorAllocatingPod", tuple(words.split(" | ")))
 
 
 def _wish(**fields: Any) -> list[Object]:
@@ -266,19 +272,9 @@ MACHINES = [
 ]  # fmt: skip
 
 
-def policy(name: str, /, networks: str = "good", mode: str = "", **said: Any) -> Object:
+def policy(name: str, networks: str = "good", mode: str = "", **said: Any) -> Object:
     """A policy of no pod."""
-    notes = {"k8s.v1.cni.cncf.io/policy-for": networks}
-    return {
-        "kind": resources.MULTINETWORKPOLICIES.kind,
-        "apiVersion": resources.MULTINETWORKPOLICIES.api_version,
-        "metadata": {
-            "name": name,
-            "namespace": "default",
-            "annotations": notes | ({"weft/policy-mode": mode} if mode else {}),
-        },
-        "spec": {"podSelector": {"matchLabels": {"app": "nobody"}}, **said},
-    }
+    return objects.policy(name, networks, mode=mode, **{"podSelector": NOBODY, **said})
 
 
 def _policy(name: str, words: str, reason: str = "PartSkipped", /, **said: Any) -> Case:

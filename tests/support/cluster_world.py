@@ -5,62 +5,62 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from tests.support import objects
 from tests.support.memory_api import MemoryApi
+from tests.support.objects import Object
 from weft import model, names
 from weft.api import podnetworks, podsignature
 from weft.app import settings
 from weft.app.cluster import Manager
+from weft.kube import resources
 from weft.kube.resources import CONFIGMAPS, EVENTS, NODES, PODS, SECRETS
 
-Object = dict[str, Any]
 OPTIONS = settings.ClusterManager(workers=4)
 
 
+def stored(obj: Object, uid: str = "", **status: Any) -> Object:
+    """With what an API server adds of its own."""
+    meta = obj["metadata"]
+    meta |= {"uid": uid or f"{obj['kind']}-{resources.key(obj).replace('/', '-')}"}
+    meta.setdefault("creationTimestamp", "2026-01-01T00:00:00Z")
+    meta.setdefault("annotations", {})
+    return {**obj, "status": status}
+
+
 def nad(name: str, network: str = "", namespace: str = "default", **config: Any) -> Object:
-    conf = {
-        "cniVersion": "1.0.0",
-        "type": names.CNI_TYPE,
-        "name": network or name,
-        "topology": "layer2",
-        "netAttachDefName": f"{namespace}/{name}",
-        "subnets": "10.1.0.0/24",
-        **config,
-    }
-    text = json.dumps({field: value for field, value in conf.items() if value is not None})
-    return raw_nad(name, text, namespace)
+    said = {"subnets": "10.1.0.0/24", "cniVersion": "1.0.0", "name": network or name, **config}
+    return stored(objects.nad(name, namespace=namespace, **said))
 
 
-def raw_nad(
-    name: str, config: str, namespace: str = "default", created: str = "2026-01-01T00:00:00Z"
+def raw_nad(name: str, config: str) -> Object:
+    return stored(objects.raw_nad(name, config))
+
+
+def pod(
+    name: str,
+    networks: object = "blue",
+    uid: str = "",
+    namespace: str = "default",
+    labels: Mapping[str, str] | None = None,
+    **spec: Any,
 ) -> Object:
-    meta = {"name": name, "namespace": namespace, "uid": f"nad-{namespace}-{name}"}
-    return {"metadata": {**meta, "creationTimestamp": created}, "spec": {"config": config}}
-
-
-def pod(name: str, networks: object = "blue", uid: str = "", **spec: Any) -> Object:
-    text = networks if isinstance(networks, str) else json.dumps(networks)
-    return {
-        "metadata": {
-            "name": name,
-            "namespace": "default",
-            "uid": uid or f"pod-{name}",
-            "annotations": {names.NETWORKS: text},
-        },
-        "spec": {"nodeName": "node1", "containers": [{"name": "c", "image": "i"}], **spec},
-        "status": {"phase": "Pending"},
-    }
+    said = {"nodeName": "node1", **spec}
+    made = objects.pod(name, networks, namespace=namespace, labels=labels, **said)
+    return stored(made, uid, phase="Pending")
 
 
 def node(name: str, **annotations: str) -> Object:
     """`annotations` by their last part: node_id for k8s.ovn.org/node-id."""
     notes = {f"k8s.ovn.org/{key.replace('_', '-')}": value for key, value in annotations.items()}
-    created = "2026-01-01T00:00:00Z"
-    meta = {"name": name, "uid": f"node-{name}", "creationTimestamp": created}
-    return {"metadata": {**meta, "annotations": notes}, "spec": {}, "status": {}}
+    return stored(objects.node(name, notes))
+
+
+def namespace(name: str, **labels: str) -> Object:
+    return stored(objects.namespace(name, **labels))
 
 
 def notes(api: MemoryApi, name: str) -> dict[str, Any]:

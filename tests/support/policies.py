@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import objects
 from weft import errors, names
 from weft.api import policy
 from weft.policy import netpolicy
@@ -16,19 +17,15 @@ ABSENT = object()
 
 def written(*, mode: object = ABSENT, networks: object = "blue", **spec: object) -> dict[str, Any]:
     """The policy ns1/guard of all pods, as the API server has it; ABSENT fields are left out."""
-    said = {"podSelector": {}, **spec}
+    made = objects.policy(namespace="ns1")
+    made["spec"] = _said({"podSelector": {}, **spec})
     annotations = {names.POLICY_FOR: networks, names.POLICY_MODE: mode}
-    return {
-        "apiVersion": "k8s.cni.cncf.io/v1beta1",
-        "kind": policy.KIND,
-        "metadata": {
-            "namespace": "ns1",
-            "name": "guard",
-            "uid": "u1",
-            "annotations": {key: text for key, text in annotations.items() if text is not ABSENT},
-        },
-        "spec": copy.deepcopy({key: value for key, value in said.items() if value is not ABSENT}),
-    }
+    made["metadata"] |= {"uid": "u1", "annotations": _said(annotations)}
+    return copy.deepcopy(made)
+
+
+def _said(fields: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in fields.items() if value is not ABSENT}
 
 
 def refused(obj: object) -> errors.InvalidInput:

@@ -7,20 +7,18 @@ at one time. On `bare` a pod may use what address it likes; these are the prober
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
-from typing import Any
 
+from tests.support import objects
+from tests.support.objects import Object
 from weft import model, names, ranges
 from weft.api import podnetworks
-from weft.kube import resources
 from weft.policy import netpolicy
 from weft.policy.netpolicy import Protocol
 
 Labels = Mapping[str, str]
-Object = dict[str, Any]
 FLAT, BARE, ROUTED = "flat", "bare", "routed"
 # Which network each definition is of.
 DEFINITIONS = {
@@ -136,7 +134,7 @@ def read(pods: Mapping[str, Object]) -> World:
     return World(NAMESPACES, PODS, nics)
 
 
-def objects() -> Iterator[Object]:
+def manifests() -> Iterator[Object]:
     """All that a lab needs of it, in the order in which to make it."""
     for name, labels in (*NAMESPACES.items(), (SEAL, {})):
         meta = {"name": name, "labels": dict(labels)}
@@ -154,24 +152,10 @@ def _flat(pod: Pod) -> str:
     return "blue/flat" if pod.namespace == "blue" else "red/flat"
 
 
-def _definition(key: str, **config: str) -> Object:
+def _definition(key: str, subnets: str | None = None, **config: str) -> Object:
     namespace, name = key.split("/")
-    said = {
-        "cniVersion": "1.1.0",
-        "name": DEFINITIONS[key],
-        "type": names.CNI_TYPE,
-        "topology": "layer2",
-        "mtu": 1300,
-        "netAttachDefName": key,
-        "namespaceSelector": {},
-        **config,
-    }
-    return {
-        "apiVersion": resources.NADS.api_version,
-        "kind": resources.NADS.kind,
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {"config": json.dumps(said)},
-    }
+    said = {"name": DEFINITIONS[key], "mtu": 1300, "namespaceSelector": {}, **config}
+    return objects.nad(name, subnets, namespace=namespace, **said)
 
 
 def _pod(pod: Pod, networks: str) -> Object:
@@ -179,24 +163,15 @@ def _pod(pod: Pod, networks: str) -> Object:
         {"name": name, "protocol": protocol.value, "containerPort": number}
         for (protocol, name), number in pod.ports.items()
     ]
-    container = {
-        "name": "c",
-        "image": "busybox",
-        "command": ["sleep", "99999"],
-        **({"ports": ports} if ports else {}),
-    }
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "name": pod.name,
-            "namespace": pod.namespace,
-            "labels": dict(pod.labels),
-            "annotations": {names.NETWORKS: networks},
-        },
-        "spec": {
-            "nodeName": pod.node,
-            "terminationGracePeriodSeconds": 0,
-            "containers": [container],
-        },
-    }
+    made = objects.pod(
+        pod.name,
+        networks,
+        namespace=pod.namespace,
+        node=pod.node,
+        labels=pod.labels,
+        command=["sleep", "99999"],
+        terminationGracePeriodSeconds=0,
+    )
+    if ports:
+        made["spec"]["containers"][0]["ports"] = ports
+    return made

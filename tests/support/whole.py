@@ -23,7 +23,6 @@ import pytest
 from tests.support.patience import PATIENCE
 from tests.support.zones import Space, Wire, Zone
 from weft.cni import shim
-from weft.kube import resources
 from weft.kube.client import Client
 
 ROOT = Path(__file__).parents[2]
@@ -140,41 +139,6 @@ class Whole:
         return done.returncode, json.loads(done.stdout) if done.stdout.strip() else done.stderr
 
 
-def nad(name: str, *subnets: str, namespace: str = "default", **config: Any) -> dict[str, Any]:
-    said = {
-        "cniVersion": "1.0.0",
-        "name": name,
-        "type": "ovn-k8s-cni-overlay",
-        "topology": "layer2",
-        "netAttachDefName": f"{namespace}/{name}",
-        **({"subnets": ",".join(subnets)} if subnets else {}),
-        **config,
-    }
-    return {
-        "apiVersion": "k8s.cni.cncf.io/v1",
-        "kind": "NetworkAttachmentDefinition",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {"config": json.dumps(said)},
-    }
-
-
-def pod(name: str, node: str, networks: str, namespace: str = "default") -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "name": name,
-            "namespace": namespace,
-            "annotations": {"k8s.v1.cni.cncf.io/networks": networks},
-        },
-        "spec": {"nodeName": node, "containers": [{"name": "c", "image": "none"}]},
-    }
-
-
-def node(zone: Zone) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": zone.name}}
-
-
 @pytest.fixture
 def whole(wire: Wire, request: pytest.FixtureRequest) -> Iterator[Whole]:
     """Parametrized indirectly, the parameter is `settings`."""
@@ -192,6 +156,3 @@ def whole(wire: Wire, request: pytest.FixtureRequest) -> Iterator[Whole]:
 async def api(whole: Whole) -> AsyncIterator[Client]:
     async with Client.from_kubeconfig(str(whole.kubeconfig)) as client:
         yield client
-
-
-__all__ = ["Whole", "nad", "node", "pod", "resources"]

@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from lab.tests.support.pods import Cluster, network_status
-from tests.support.objects import nad, pod
-from weft import names
-from weft.kube import resources
+from tests.support.objects import nad, pod, policy
 
 pytestmark = pytest.mark.lab
 
-POLICY = {
-    "apiVersion": resources.MULTINETWORKPOLICIES.api_version,
-    "kind": resources.MULTINETWORKPOLICIES.kind,
-    "metadata": {
-        "name": "trial",
-        "namespace": "default",
-        "annotations": {names.POLICY_FOR: "blue", names.POLICY_MODE: "audit"},
-    },
-    "spec": {"podSelector": {"matchLabels": {"app": "web"}}, "ingress": []},
-}
-
-
+POLICY = policy("trial", mode="audit", app="web", ingress=[])
 WEB = "10.100.0.50"
 
 
 def test_an_audited_policy_tells_whom_it_would_have_dropped(pod_lab: Cluster) -> None:
-    web = pod("web", networks=json.dumps([{"name": "blue", "ips": [f"{WEB}/24"]}]))
-    web["metadata"]["labels"] = {"app": "web"}
+    web = pod("web", [{"name": "blue", "ips": [f"{WEB}/24"]}], labels={"app": "web"})
     # A new connection a second: a node may come to know of the policy after the pods.
     client = pod("client", networks="blue", script=f"while :; do ping -c 2 -W 1 {WEB}; done")
     pod_lab.create(nad("blue"), POLICY, web, client)

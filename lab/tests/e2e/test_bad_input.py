@@ -11,7 +11,8 @@ from lab.tests.support import pods
 from lab.tests.support.pods import Cluster
 from tests.support import bad_input
 from tests.support.bad_input import Case
-from tests.support.objects import Object, nad, pod
+from tests.support.bad_input import good as nad
+from tests.support.objects import Object, pod
 from tests.support.patience import PATIENCE
 from weft import names
 from weft.kube import client, resources

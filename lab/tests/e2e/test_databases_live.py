@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from lab.tests.support import labs as support
-from lab.tests.support.lab_pods import Kubectl, nad, pod
+from lab.tests.support.lab_pods import Kubectl, pod
+from tests.support.objects import nad
 from weft_lab.runtime.toolchain import Toolchain
 
 pytestmark = pytest.mark.lab

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from lab.tests.support import labs as support
-from lab.tests.support.lab_pods import Kubectl, nad, pod
+from lab.tests.support.lab_pods import Kubectl, pod
+from tests.support.objects import nad
 
 pytestmark = pytest.mark.lab
 
@@ -75,7 +76,7 @@ def test_the_workflow_of_a_pods_networks(labs: support.LabHouse, lab: Kubectl) -
     lab.run_pods(
         nad("blue", "10.9.0.0/24"),
         nad("both", "10.19.0.0/24,fd00:19::/64"),
-        nad("red", "10.8.0.0/16/24", "layer3"),
+        nad("red", "10.8.0.0/16/24", topology="layer3"),
         plain,
         pod("chosen", "node2", default_network="default/blue", networks="red"),
         pod(

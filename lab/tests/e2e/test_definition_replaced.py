@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from lab.tests.support.lab_pods import Kubectl, nad, pinging, pod
+from lab.tests.support.lab_pods import Kubectl, pinging, pod
 from lab.tests.support.labs import LabHouse
+from tests.support.objects import nad
 from tests.support.patience import PATIENCE
 from weft import names
 

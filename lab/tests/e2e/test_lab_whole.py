@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from lab.tests.support import labs as support
-from lab.tests.support.lab_pods import Kubectl, nad, pod
+from lab.tests.support.lab_pods import Kubectl, pod
+from tests.support.objects import nad
 
 pytestmark = pytest.mark.lab
 

@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
 from lab.tests.support import labs as support
-from lab.tests.support.lab_pods import Kubectl, nad, pod
+from lab.tests.support.lab_pods import Kubectl, pod
+from tests.support.objects import Object, nad, nic, vmi
 
 pytestmark = pytest.mark.lab
 CONNECTED = "jsonpath={.status.conditions[?(@.type=='AgentConnected')].status}=True"
 
 
-def machine() -> dict[str, Any]:
+def machine() -> Object:
     """With three interfaces on one network: up, down and absent."""
     states = {"plugged": "up", "cut": "down", "none": "absent"}
-    interfaces = [{"name": name, "bridge": {}, "state": state} for name, state in states.items()]
-    return {
-        "apiVersion": "kubevirt.io/v1",
-        "kind": "VirtualMachineInstance",
-        "metadata": {"name": "quarantined", "namespace": "default"},
-        "spec": {
-            "terminationGracePeriodSeconds": 0,
-            "domain": {"devices": {"interfaces": interfaces}},
-            "networks": [{"name": name, "multus": {"networkName": "red"}} for name in states],
-        },
-    }
+    return vmi("quarantined", *(nic(name, "red", state=state) for name, state in states.items()))
 
 
 def test_what_is_cut_off_hears_and_sends_nothing(labs: support.LabHouse) -> None:

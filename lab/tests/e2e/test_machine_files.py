@@ -14,6 +14,7 @@ import pytest
 from lab.tests.real.test_local_disk import WORDS, boot_sector
 from lab.tests.support import labs
 from lab.tests.support.lab_pods import Kubectl
+from tests.support.objects import Object, vmi
 from weft_lab.runtime import toolchain as parts
 
 pytestmark = pytest.mark.lab
@@ -37,17 +38,8 @@ def house(toolchain: parts.Toolchain, tmp_path_factory: pytest.TempPathFactory) 
         yield House(made, kubeconfig, images)
 
 
-def machine(name: str, disk: Path | str, **devices: Any) -> dict[str, Any]:
-    return {
-        "apiVersion": "kubevirt.io/v1",
-        "kind": "VirtualMachineInstance",
-        "metadata": {"name": name, "namespace": "default"},
-        "spec": {
-            "terminationGracePeriodSeconds": 0,
-            "domain": {"devices": {"disks": [{"name": "d", "disk": {}}], **devices}},
-            "volumes": [{"name": "d", "hostDisk": {"path": str(disk)}}],
-        },
-    }
+def machine(name: str, disk: Path | str, **devices: Any) -> Object:
+    return vmi(name, disks={"d": {"hostDisk": {"path": str(disk)}}}, devices=devices)
 
 
 def test_a_disk_of_a_folder_that_the_owner_named(house: House) -> None:

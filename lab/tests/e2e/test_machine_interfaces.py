@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
 from lab.tests.support import labs as support
-from lab.tests.support.lab_pods import Kubectl, nad, pod
+from lab.tests.support.lab_pods import Kubectl, pod
+from tests.support.objects import nad, nic, vmi
 
 pytestmark = pytest.mark.lab
 CONNECTED = "jsonpath={.status.conditions[?(@.type=='AgentConnected')].status}=True"
-
-
-def machine(name: str, node: str) -> dict[str, Any]:
-    return {
-        "apiVersion": "kubevirt.io/v1",
-        "kind": "VirtualMachineInstance",
-        "metadata": {"name": name, "namespace": "default"},
-        "spec": {
-            "nodeSelector": {"kubernetes.io/hostname": node},
-            "terminationGracePeriodSeconds": 0,
-            "domain": {"devices": {"interfaces": [{"name": "blue", "bridge": {}}]}},
-            "networks": [{"name": "blue", "multus": {"networkName": "blue"}}],
-        },
-    }
 
 
 def test_ports_and_devices_that_somebody_deletes_come_back(labs: support.LabHouse) -> None:
@@ -33,7 +19,7 @@ def test_ports_and_devices_that_somebody_deletes_come_back(labs: support.LabHous
     found = labs.json("lab", "up", "--name", "hands", "--nodes", "2")
     kubectl = Kubectl(labs, found["kubeconfig"])
     kubectl.run_pods(nad("blue", "10.9.0.0/24"), pod("peer", "node2", networks="blue"))
-    kubectl.apply(machine("one", "node1"))
+    kubectl.apply(vmi("one", nic("blue", "blue"), node="node1"))
     kubectl("wait", "vmi/one", f"--for={CONNECTED}", "--timeout=120s")
     (launcher,) = json.loads(kubectl("get", "pods", "-l", "kubevirt.io", "-o", "json"))["items"]
     name = launcher["metadata"]["name"]

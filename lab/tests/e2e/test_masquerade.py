@@ -10,6 +10,7 @@ import pytest
 
 from lab.tests.support import labs as support
 from lab.tests.support.lab_pods import Kubectl, pod
+from tests.support.objects import Object, nic, vmi
 from weft_lab.runtime import toolchain as parts
 
 pytestmark = pytest.mark.lab
@@ -45,21 +46,9 @@ runcmd:
 }
 
 
-def machine(name: str, node: str, **interface: Any) -> dict[str, Any]:
-    return {
-        "apiVersion": "kubevirt.io/v1",
-        "kind": "VirtualMachineInstance",
-        "metadata": {"name": name, "namespace": "default"},
-        "spec": {
-            "terminationGracePeriodSeconds": 0,
-            "nodeSelector": {"kubernetes.io/hostname": node},
-            "domain": {
-                "devices": {"interfaces": [{"name": "default", "masquerade": {}, **interface}]}
-            },
-            "networks": [{"name": "default", "pod": {}}],
-            "volumes": [{"name": "seed", "cloudInitNoCloud": SEED}],
-        },
-    }
+def machine(name: str, node: str, **interface: Any) -> Object:
+    seed = [{"name": "seed", "cloudInitNoCloud": SEED}]
+    return vmi(name, nic("default", masquerade={}, **interface), node=node, volumes=seed)
 
 
 class House:

@@ -9,7 +9,8 @@ from itertools import permutations
 import pytest
 
 from lab.tests.support import labs as support
-from lab.tests.support.lab_pods import Kubectl, nad, pinging, pod
+from lab.tests.support.lab_pods import Kubectl, pinging, pod
+from tests.support.objects import nad
 from weft_lab import spec
 
 pytestmark = pytest.mark.lab
@@ -25,7 +26,7 @@ def test_nodes_added_rebooted_and_removed_under_traffic(labs: support.LabHouse) 
     kubectl = Kubectl(labs, found["kubeconfig"])
     kubectl.run_pods(
         nad("flat", "10.9.0.0/24"),
-        nad("routed", "10.8.0.0/16/24", "layer3"),
+        nad("routed", "10.8.0.0/16/24", topology="layer3"),
         *(pod(f"p{n}", f"node{n}", networks="flat, routed") for n in (1, 2, 3)),
     )
     far = {name: kubectl.address("p3", name) for name in ("eth0", "net1", "net2")}
@@ -74,7 +75,7 @@ def test_an_agent_dies_while_a_node_comes_and_that_node_is_told_another_chassis(
     kubectl = Kubectl(labs, found["kubeconfig"])
     kubectl.run_pods(
         nad("flat", "10.9.0.0/24"),
-        nad("routed", "10.8.0.0/16/24", "layer3"),
+        nad("routed", "10.8.0.0/16/24", topology="layer3"),
         *(pod(f"p{n}", f"node{n}", networks="flat, routed") for n in (1, 2)),
     )
     (agent,) = [one["pid"] for one in found["services"] if one["name"] == "node1/agent"]

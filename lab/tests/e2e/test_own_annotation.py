@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from lab.tests.support import labs as support
-from lab.tests.support.lab_pods import Kubectl, nad, pinging, pod
+from lab.tests.support.lab_pods import Kubectl, pinging, pod
+from tests.support.objects import nad, policy
 from weft import names
 
 pytestmark = pytest.mark.lab
@@ -20,25 +21,14 @@ Object = dict[str, Any]
 BOTH = (names.POD_NETWORKS, names.POD_NETWORKS_SIGNATURE)
 
 
-def policy() -> Object:
+def guard() -> Object:
     """Only pods labelled `friend` come in to `guarded`."""
     friends = {"podSelector": {"matchLabels": {"app": "friend"}}, "namespaceSelector": {}}
-    return {
-        "apiVersion": "k8s.cni.cncf.io/v1beta1",
-        "kind": "MultiNetworkPolicy",
-        "metadata": {"name": "guard", "annotations": {names.POLICY_FOR: "blue"}},
-        "spec": {
-            "podSelector": {"matchLabels": {"app": "guarded"}},
-            "policyTypes": ["Ingress"],
-            "ingress": [{"from": [friends]}],
-        },
-    }
+    return policy(app="guarded", policyTypes=["Ingress"], ingress=[{"from": [friends]}])
 
 
 def labelled(name: str, node: str, app: str, namespace: str = "default") -> Object:
-    made = pod(name, node, networks="default/blue")
-    made["metadata"] |= {"labels": {"app": app}, "namespace": namespace}
-    return made
+    return pod(name, node, "default/blue", labels={"app": app}, namespace=namespace)
 
 
 def notes(kubectl: Kubectl, name: str) -> dict[str, str]:
@@ -85,7 +75,7 @@ def test_who_takes_a_friends_identity_is_no_friend(labs: support.LabHouse, is_si
     kubectl("create", "namespace", "tb")
     kubectl.run_pods(
         nad("blue", "10.9.0.0/24"),
-        policy(),
+        guard(),
         labelled("friend", "node1", "friend"),
         labelled("guarded", "node2", "guarded"),
     )

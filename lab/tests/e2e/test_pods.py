@@ -19,7 +19,7 @@ pytestmark = pytest.mark.lab
 
 @pytest.fixture(scope="module")
 def cluster(pod_lab: Cluster) -> Iterator[Cluster]:
-    pod_lab.create(nad("blue"))
+    pod_lab.create(nad("blue", mtu=1300))
     yield pod_lab
     assert pod_lab.left() == pods.NOTHING
 

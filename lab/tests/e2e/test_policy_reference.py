@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from lab.tests.support.pods import Cluster, network_status
-from tests.support.objects import nad, pod
-from weft import names
-from weft.kube import resources
+from tests.support.objects import nad, pod, policy
 
 pytestmark = pytest.mark.lab
 
 WEB = "10.100.0.50"
-POLICY = {
-    "apiVersion": resources.MULTINETWORKPOLICIES.api_version,
-    "kind": resources.MULTINETWORKPOLICIES.kind,
-    "metadata": {
-        "name": "guard",
-        "namespace": "default",
-        "annotations": {names.POLICY_FOR: "named"},
-    },
-    "spec": {"podSelector": {"matchLabels": {"app": "web"}}, "ingress": []},
-}
+POLICY = policy("guard", "named", app="web", ingress=[])
 
 
 def test_pods_stay_closed_also_for_an_agent_that_starts_then(pod_lab: Cluster) -> None:
-    web = pod("web", networks=json.dumps([{"name": "used", "ips": [f"{WEB}/24"]}]))
-    web["metadata"]["labels"] = {"app": "web"}
+    web = pod("web", [{"name": "used", "ips": [f"{WEB}/24"]}], labels={"app": "web"})
     pod_lab.create(nad("used", name="blue"), nad("named", name="blue"), POLICY)
     pod_lab.create(web, pod("client", networks="used"))
     (client,) = (

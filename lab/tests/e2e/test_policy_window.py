@@ -6,7 +6,6 @@ the moment it has a NIC, on networks of layer2 with and without subnets and of l
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -14,11 +13,10 @@ from typing import Any
 
 import pytest
 
-from lab.tests.support import orders, pods, policylab
+from lab.tests.support import lab_pods, orders, pods, policylab
 from lab.tests.support.inside import window
 from lab.tests.support.inside.window import OPEN, SHUT
-from tests.support.objects import nad
-from tests.support.objects import pod as plain_pod
+from tests.support.objects import Object, nad, policy
 from tests.support.patience import PATIENCE
 from weft import names, ranges
 from weft.api import podnetworks
@@ -34,7 +32,6 @@ CHANGES = 30
 NETWORKS = {"flat": "net1", "bare": "net2", "routed": "net3"}
 # A node's part of `routed` is small, so that all addresses that a pod may get can be flooded.
 SUBNETS = {"flat": "10.60.0.0/24,fd60::/64", "bare": "", "routed": "10.50.0.0/16/29,fd50::/48/64"}
-Object = dict[str, Any]
 
 
 def own(network: str, number: int) -> list[str]:
@@ -52,31 +49,16 @@ def pod(name: str, node: str, number: int, labels: dict[str, str]) -> Object:
         {"name": "bare", "mac": bare[0]},
         {"name": "routed"},
     ]
-    made = plain_pod(name, command=["ping", "-A", own("flat", 10)[1]])
-    made["metadata"]["annotations"] = {names.NETWORKS: json.dumps(networks)}
-    made["metadata"]["labels"] = labels
-    made["spec"] |= {"nodeName": node, "terminationGracePeriodSeconds": 0}
-    return made
+    flooding = ["ping", "-A", own("flat", 10)[1]]
+    return lab_pods.pod(name, node, networks, labels=labels, command=flooding)
 
 
-def policy() -> Object:
+def guard() -> Object:
     """Of guarded pods only datagrams to one port pass, in and out."""
     rules = [{"ports": [{"protocol": "UDP", "port": OPEN}]}]
-    return {
-        "apiVersion": resources.MULTINETWORKPOLICIES.api_version,
-        "kind": resources.MULTINETWORKPOLICIES.kind,
-        "metadata": {
-            "name": "guard",
-            "namespace": "default",
-            "annotations": {names.POLICY_FOR: ",".join(NETWORKS)},
-        },
-        "spec": {
-            "podSelector": {"matchLabels": {"guarded": "yes"}},
-            "policyTypes": ["Ingress", "Egress"],
-            "ingress": rules,
-            "egress": rules,
-        },
-    }
+    selected = {"podSelector": {"matchLabels": {"guarded": "yes"}}}
+    both = {"policyTypes": ["Ingress", "Egress"], "ingress": rules, "egress": rules}
+    return policy("guard", ",".join(NETWORKS), **selected, **both)
 
 
 @dataclass
@@ -151,8 +133,8 @@ async def prepare(api: client.Client) -> dict[str, Object]:
     """Networks, the policy, and the two open pods."""
     for name, subnets in SUBNETS.items():
         said = {"subnets": subnets, "topology": "layer3" if name == "routed" else "layer2"}
-        await api.create(resources.NADS, nad(name, **said))
-    await api.create(resources.MULTINETWORKPOLICIES, policy())
+        await api.create(resources.NADS, nad(name, mtu=1300, **said))
+    await api.create(resources.MULTINETWORKPOLICIES, guard())
     outers = [pod(f"o{number}", f"node{number}", 9 + number, {}) for number in (1, 2)]
     for outer in outers:
         outer["spec"]["containers"][0]["command"] = ["sleep", "99999"]

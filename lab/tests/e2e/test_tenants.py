@@ -10,6 +10,7 @@ import pytest
 from lab.tests.support import lab_pods
 from lab.tests.support.lab_pods import Kubectl
 from lab.tests.support.labs import LabHouse
+from tests.support import objects
 from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.lab
@@ -17,22 +18,14 @@ LAB = "tenants"
 READY = ("--for=condition=Ready", f"--timeout={PATIENCE:g}s")
 
 
-def namespace(name: str) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+def nad(namespace: str, name: str, **more: Any) -> objects.Object:
+    """Of the network blue, whoever declares it."""
+    said = {"subnets": "10.9.0.0/24", "name": "blue", **more}
+    return objects.nad(name, namespace=namespace, **said)
 
 
-def nad(namespace: str, name: str, **more: Any) -> dict[str, Any]:
-    made = lab_pods.nad(name, "10.9.0.0/24")
-    config = json.loads(made["spec"]["config"])
-    config |= {"name": "blue", "netAttachDefName": f"{namespace}/{name}", **more}
-    made["metadata"]["namespace"] = namespace
-    return made | {"spec": {"config": json.dumps(config)}}
-
-
-def pod(namespace: str, name: str, node: str, networks: str) -> dict[str, Any]:
-    made = lab_pods.pod(name, node, networks=networks)
-    made["metadata"]["namespace"] = namespace
-    return made
+def pod(namespace: str, name: str, node: str, networks: str) -> objects.Object:
+    return lab_pods.pod(name, node, networks, namespace=namespace)
 
 
 def address(kubectl: Kubectl, namespace: str, name: str) -> str:
@@ -59,7 +52,7 @@ def test_a_tenant_gets_into_anothers_network_only_where_it_is_let_in(labs: LabHo
     labs.names.append(LAB)
     found = labs.json("lab", "up", "--name", LAB, "--nodes", "2")
     kubectl = Kubectl(labs, found["kubeconfig"])
-    kubectl.apply(namespace("ta"), namespace("tb"))
+    kubectl.apply(objects.namespace("ta"), objects.namespace("tb"))
     kubectl.apply(
         nad("ta", "blue"), pod("ta", "web", "node1", "blue"), pod("ta", "peer", "node2", "blue")
     )

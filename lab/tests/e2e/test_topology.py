@@ -23,7 +23,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, toolchain: Toolchain) -> I
     state = tmp_path_factory.mktemp("topology")
     with labs.running("drawn", 2, state, toolchain) as (house, kubeconfig):
         made = Cluster(house, "drawn", kubeconfig)
-        made.create(nad("blue"))
+        made.create(nad("blue", mtu=1300))
         for node in ("node1", "node2"):
             made.create(pod(f"on-{node}", networks="blue", nodeName=node))
         for node in ("node1", "node2"):

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from lab.tests.support import labs as support
-from lab.tests.support.lab_pods import Kubectl, nad, pod
+from lab.tests.support.lab_pods import Kubectl, pod
+from tests.support.objects import nad
 
 pytestmark = pytest.mark.lab
 
@@ -27,7 +28,7 @@ def lab(labs: support.LabHouse) -> Kubectl:
     twice["spec"]["containers"][0]["securityContext"] = {"capabilities": {"add": ["NET_ADMIN"]}}
     several = [{"name": "blue", "default-route": ["10.9.0.1", "10.9.0.2"]}]
     kubectl.run_pods(
-        nad("wide", WIDE, "layer3"),
+        nad("wide", WIDE, topology="layer3"),
         nad("blue", "10.9.0.0/24"),
         twice,
         pod("far", "node2", networks="wide"),

@@ -21,6 +21,7 @@ import pytest
 
 from lab.tests.support import labs
 from lab.tests.support.labs import ROOT, LabHouse
+from tests.support import objects
 from tests.support.patience import PATIENCE
 from weft.kube import client, resources
 from weft_lab.runtime.toolchain import Toolchain
@@ -28,15 +29,8 @@ from weft_lab.runtime.toolchain import Toolchain
 DRIVER = Path(__file__).parent / "inside" / "cni_driver.py"
 PARTS = ("api", "cluster-manager")
 NUMBERS = itertools.count()
-BLUE = {
-    "cniVersion": "1.1.0",
-    "name": "blue",
-    "type": "ovn-k8s-cni-overlay",
-    "topology": "layer2",
-    "subnets": "10.100.0.0/16,fd01::/64",
-    "mtu": 1300,
-    "netAttachDefName": "default/blue",
-}
+_NAD = objects.nad("blue", "10.100.0.0/16,fd01::/64", mtu=1300)
+BLUE: dict[str, Any] = json.loads(_NAD["spec"]["config"])
 
 
 @dataclass
@@ -107,7 +101,8 @@ class Runtime:
         """A pod on this node with a fresh sandbox."""
         number = next(NUMBERS)
         name = name or f"pod{number}"
-        made = self.api(lambda api: api.create(resources.PODS, pod_object(name, networks)))
+        wanted = objects.pod(name, list(networks) or "blue", node="node1")
+        made = self.api(lambda api: api.create(resources.PODS, wanted))
         sandbox = f"sandbox{number}"
         self.order("netns", name=sandbox)
         return Pod(name, made["metadata"]["uid"], sandbox)
@@ -132,27 +127,8 @@ class Runtime:
         return found
 
 
-def pod_object(name: str, networks: tuple[dict[str, Any], ...]) -> dict[str, Any]:
-    listed = list(networks) or [{"name": "blue"}]
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "name": name,
-            "namespace": "default",
-            "annotations": {"k8s.v1.cni.cncf.io/networks": json.dumps(listed)},
-        },
-        "spec": {"nodeName": "node1", "containers": [{"name": "c", "image": "busybox"}]},
-    }
-
-
-def nad_object(config: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "apiVersion": "k8s.cni.cncf.io/v1",
-        "kind": "NetworkAttachmentDefinition",
-        "metadata": {"name": config["netAttachDefName"].split("/")[1], "namespace": "default"},
-        "spec": {"config": json.dumps(config)},
-    }
+def nad_object(config: dict[str, Any]) -> objects.Object:
+    return objects.raw_nad(config["netAttachDefName"].split("/")[1], json.dumps(config))
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from typing import Any
 
 from pyroute2 import IPRoute
 
+from tests.support.objects import Object, nic, vmi
 from weft_lab.runtime import toolchain
 from weft_lab.vm import agentclient, launcher, machine
 
@@ -66,22 +67,18 @@ ethernets:
 """
 
 
-def instance(name: str, network: str, user: str = "", data: str = "") -> dict[str, Any]:
+def instance(name: str, network: str, user: str = "", data: str = "") -> Object:
     """A VirtualMachineInstance with one bridged card."""
-    return {
-        "metadata": {"name": name, "namespace": "default", "uid": f"uid-{name}"},
-        "spec": {
-            "terminationGracePeriodSeconds": 10,
-            "domain": {
-                "devices": {"interfaces": [{"name": network, "bridge": {}}]},
-                "resources": {"requests": {"memory": "192Mi"}},
-            },
-            "networks": [{"name": network, "multus": {"networkName": "nad"}}],
-            "volumes": [
-                {"name": "seed", "cloudInitNoCloud": {"userData": user, "networkData": data}}
-            ],
-        },
-    }
+    seed = {"name": "seed", "cloudInitNoCloud": {"userData": user, "networkData": data}}
+    made = vmi(
+        name,
+        nic(network, "nad"),
+        terminationGracePeriodSeconds=10,
+        domain={"resources": {"requests": {"memory": "192Mi"}}},
+        volumes=[seed],
+    )
+    made["metadata"]["uid"] = f"uid-{name}"
+    return made
 
 
 def wire(ip: IPRoute, bridge: int, network: str, mac: str) -> None:

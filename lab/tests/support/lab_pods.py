@@ -13,43 +13,13 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from lab.tests.support.labs import ROOT, LabHouse
+from tests.support import objects
 from tests.support.patience import PATIENCE
 
 
-def pod(name: str, node: str, **annotations: str) -> dict[str, Any]:
-    """`annotations`: networks, or default_network."""
-    keys = {
-        "networks": "k8s.v1.cni.cncf.io/networks",
-        "default_network": "v1.multus-cni.io/default-network",
-    }
-    notes = {keys[key]: value for key, value in annotations.items()}
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, "annotations": notes},
-        "spec": {
-            "nodeName": node,
-            "terminationGracePeriodSeconds": 0,
-            "containers": [{"name": "c", "image": "busybox", "command": ["sleep", "9999"]}],
-        },
-    }
-
-
-def nad(name: str, subnets: str, topology: str = "layer2") -> dict[str, Any]:
-    config = {
-        "cniVersion": "1.0.0",
-        "name": name,
-        "type": "ovn-k8s-cni-overlay",
-        "topology": topology,
-        "subnets": subnets,
-        "netAttachDefName": f"default/{name}",
-    }
-    return {
-        "apiVersion": "k8s.cni.cncf.io/v1",
-        "kind": "NetworkAttachmentDefinition",
-        "metadata": {"name": name},
-        "spec": {"config": json.dumps(config)},
-    }
+def pod(name: str, node: str, networks: object = "", **said: Any) -> objects.Object:
+    """On this node, and gone as soon as it is deleted."""
+    return objects.pod(name, networks, node=node, terminationGracePeriodSeconds=0, **said)
 
 
 class Kubectl:

@@ -220,7 +220,7 @@ async def populate(api: client.Client) -> Mapping[str, Any]:
     kinds = {res.kind: res for res in resources.ALL}
     everybody = (*policyworld.PODS, *policyworld.SEALED)
     async with pods.following(api, resources.PODS, namespace="") as there:
-        for obj in policyworld.objects():
+        for obj in policyworld.manifests():
             await api.create(kinds[obj["kind"]], obj)
             if obj["kind"] == "Pod":
                 await there.wait_for(resources.key(obj), _is_allocated, PATIENCE)

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support import bad_input
-from tests.support.objects import nad, pod
+from tests.support.bad_input import good as nad
+from tests.support.objects import pod
 from weft.cli import main, mistakes
 from weft.control.cluster import nads
 

@@ -16,7 +16,7 @@ import pytest
 
 from weft.cni import install, shim
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 CONFIG = b'{"cniVersion":"1.0.0","name":"blue","type":"weft-cni"}'
 ADD = {
     "CNI_COMMAND": "ADD",
