@@ -86,6 +86,10 @@ ALL = (
         "its gateway on the physical network",
     ),
     Key(
+        *(names.VERSION, "Node", AGENT, "text"),
+        "the version of the agent; on the cluster manager's Lease, of the manager",
+    ),
+    Key(
         *(names.NETWORK_STATUS, "Pod", OTHERS, "JSON list"),
         "Multus: the interface, addresses and MAC of each attachment",
     ),

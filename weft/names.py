@@ -41,6 +41,8 @@ NODE_ID = "k8s.ovn.org/node-id"
 NODE_SUBNETS = "k8s.ovn.org/node-subnets"
 NODE_TRANSIT = "k8s.ovn.org/node-transit-switch-port-ifaddr"
 NODE_GATEWAY = "k8s.ovn.org/l3-gateway-config"
+# weft's annotation on a Node and on the cluster manager's Lease: the version that runs there.
+VERSION = "weft/version"
 # weft's condition on a Node: whether its OVN version has known faults.
 OVN_CONDITION = "OVNKnownFaults"
 

@@ -79,6 +79,7 @@ def test_the_policies_name_what_weft_writes() -> None:
         names.NODE_CHASSIS_ID,
         names.NODE_ENCAP_IPS,
         names.NODE_GATEWAY,
+        names.VERSION,
     }
     assert listed(variables("weft-definitions")["keys"]) == {
         names.NETWORK_NAME,

@@ -25,7 +25,8 @@ class Copy:
 
     def __init__(self, api: Client, name: str) -> None:
         self.leading = asyncio.Event()
-        self._elector = lease.Elector(api, "boss", "default", name, TERMS)
+        said = {"example/copy": name}
+        self._elector = lease.Elector(api, "boss", "default", name, TERMS, said)
         self.task = asyncio.create_task(self._elector.lead(self._work))
 
     async def _work(self) -> None:
@@ -51,12 +52,18 @@ async def holder(api: Client) -> str:
     return str(found["spec"]["holderIdentity"])
 
 
+async def annotations(api: Client) -> dict[str, str]:
+    found = await api.get(resources.LEASES, "boss", "default")
+    return dict(found["metadata"]["annotations"])
+
+
 async def test_the_second_leads_when_the_first_gives_up(tmp_path: Path) -> None:
     async with server(tmp_path) as api:
         first = Copy(api, "first")
         await first.leading.wait()
         second = Copy(api, "second")
         assert await holder(api) == "first"
+        assert await annotations(api) == {"example/copy": "first"}
         assert not second.leading.is_set()
         await first.end()
         async with asyncio.timeout(PATIENCE):  # and not when the first one's term is over

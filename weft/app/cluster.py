@@ -13,7 +13,7 @@ from collections.abc import Callable
 from ipaddress import ip_network
 from typing import Any
 
-from weft import errors, model
+from weft import __version__, errors, model, names
 from weft.api import defaultnetwork
 from weft.app import health, settings
 from weft.control import loop, signingkeys
@@ -168,6 +168,7 @@ async def run(
                 options.lease_name,
                 options.lease_namespace or client.namespace,
                 f"{socket.gethostname()}_{os.getpid()}",
+                annotations={names.VERSION: __version__},
             )
             electors[:] = [elector]
             await (elector.lead(govern) if options.leader_elect else govern())

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from weft import errors
@@ -60,15 +61,22 @@ class Elector:
     """`await Elector(...).lead(work)` waits until this copy leads and then runs `work`.
 
     Raises Lost if the lease is lost while `work` runs, and cancels `work` first. It releases the
-    lease when it ends or is cancelled, so that the next copy need not wait.
+    lease when it ends or is cancelled, so that the next copy need not wait. The Lease has
+    `annotations` while this copy leads.
     """
 
     def __init__(
-        self, client: Client, name: str, namespace: str, identity: str, terms: Terms | None = None
+        self,
+        client: Client,
+        name: str,
+        namespace: str,
+        identity: str,
+        terms: Terms | None = None,
+        annotations: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._client = client
         self._name, self._namespace = name, namespace
-        self._identity = identity
+        self._identity, self._annotations = identity, annotations
         self._terms = terms or Terms()
         self._trouble = ""
         self._watched: Cache | None = None
@@ -157,18 +165,16 @@ class Elector:
 
     async def _write(self, lease: Object | None) -> Object:
         spec = claim(lease, self._identity, self._terms, _now())
-        if lease is None:
-            meta = {"name": self._name, "namespace": self._namespace}
-            return await self._client.create(
-                LEASES,
-                {
-                    "apiVersion": LEASES.api_version,
-                    "kind": LEASES.kind,
-                    "metadata": meta,
-                    "spec": spec,
-                },
-            )
-        return await self._client.update(LEASES, {**lease, "spec": spec})
+        about = {"name": self._name, "namespace": self._namespace}
+        meta = about if lease is None else lease["metadata"]
+        notes = {**(meta.get("annotations") or {}), **self._annotations}
+        obj = {
+            **(lease or {"apiVersion": LEASES.api_version, "kind": LEASES.kind}),
+            "metadata": {**meta, "annotations": notes},
+            "spec": spec,
+        }
+        write = self._client.create if lease is None else self._client.update
+        return await write(LEASES, obj)
 
     async def _renew(self, lease: Object) -> None:
         loop = asyncio.get_running_loop()

@@ -98,6 +98,7 @@ def judge(facts: Facts) -> tuple[Finding, ...]:
         *_kinds(facts.absent),
         *_rights(facts),
         _manager(facts),
+        *_versions(facts),
         *_definitions(facts.nads),
         *_agents(facts.nodes),
     )
@@ -161,6 +162,30 @@ def _manager(facts: Facts) -> Finding:
     if facts.has_keys:
         return Finding(Verdict.OK, what, "has published its keys")
     return Finding(Verdict.FAIL, what, "has never run here: its keys are not published", run)
+
+
+def _versions(facts: Facts) -> Iterator[Finding]:
+    """What the manager and the agents say of themselves; an older weft says nothing."""
+    found: dict[str, list[str]] = {}
+    for obj, called in (
+        *((lease, "the cluster manager") for lease in facts.leases if _is_held(lease)),
+        *((node, str(node["metadata"]["name"])) for node in facts.nodes),
+    ):
+        version = (obj["metadata"].get("annotations") or {}).get(names.VERSION)
+        if version:
+            found.setdefault(str(version), []).append(called)
+    if len(found) > 1:
+        listed = (f"{version} on {_few(who)}" for version, who in sorted(found.items()))
+        remedy = "finish the upgrade: run one version of weft everywhere"
+        yield Finding(Verdict.WARN, "versions of weft", "; ".join(listed), remedy)
+    elif found:
+        yield Finding(Verdict.OK, "versions of weft", f"{next(iter(found))} everywhere")
+
+
+def _is_held(lease: Object) -> bool:
+    return lease["metadata"]["name"] == LEASE and bool(
+        (lease.get("spec") or {}).get("holderIdentity")
+    )
 
 
 def _patience(spec: Object) -> timedelta:

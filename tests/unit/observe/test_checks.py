@@ -110,6 +110,25 @@ def test_nodes_that_are_not_ready_or_have_faults() -> None:
     ]
 
 
+def test_versions_that_differ() -> None:
+    def running(version: str, obj: dict[str, Any]) -> dict[str, Any]:
+        notes = obj["metadata"].get("annotations") or {}
+        obj["metadata"]["annotations"] = {**notes, names.VERSION: version}
+        return obj
+
+    leases = [running("1.1", lease("2025-01-01T12:00:20.5+00:00"))]
+    nodes = [running("1.1", node("node1")), running("1.0", node("node2")), node("node3")]
+    assert wrong(leases=leases, nodes=nodes) == [
+        (Verdict.WARN, "versions of weft", "1.0 on node2; 1.1 on the cluster manager, node1")
+    ]
+    assert wrong(leases=leases, nodes=nodes[:1]) == []
+    assert wrong(nodes=nodes[1:]) == []
+    (released,) = leases
+    released["spec"]["holderIdentity"] = ""
+    said = [one for one in wrong(leases=[released], nodes=nodes[1:]) if one[1] != "cluster manager"]
+    assert said == []
+
+
 def test_definitions_that_were_not_accepted() -> None:
     other = definition(accepted=False, type="macvlan")
     assert wrong(nads=[definition(accepted=False), other]) == [

@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 from typing import Any
 
-from weft import errors, model, names
+from weft import __version__, errors, model, names
 from weft.api import nodeinfo
 from weft.kube import cache, resources
 from weft.kube.client import Client
@@ -52,7 +52,7 @@ def slim(obj: dict[str, Any]) -> dict[str, Any]:
     meta = obj["metadata"]
     kept = {key: meta[key] for key in ("name", "uid", "resourceVersion")}
     notes = meta.get("annotations") or {}
-    kept["annotations"] = {key: notes[key] for key in _FIELDS if key in notes}
+    kept["annotations"] = {key: notes[key] for key in (*_FIELDS, names.VERSION) if key in notes}
     slim = {"apiVersion": "v1", "kind": "Node", "metadata": kept}
     conditions = (obj.get("status") or {}).get("conditions") or ()
     own = [one for one in conditions if one.get("type") == names.OVN_CONDITION]
@@ -66,7 +66,7 @@ def watch(client: Client) -> cache.Cache:
 async def announce(
     client: Client, nodes: cache.Cache, own: model.NodeInfo, *, primary: bool = False
 ) -> None:
-    """Write this node's chassis and tunnel endpoints on its Node, unless they stand there.
+    """Write this node's chassis, tunnel endpoints and version on its Node, unless they stand there.
 
     And where weft is the `primary` network its gateway, which is another's to write otherwise.
     """
@@ -76,6 +76,7 @@ async def announce(
             "does not exist yet", where=f"Node {own.name}", hint="is --node its exact name?"
         )
     notes: dict[str, str | None] = {**nodeinfo.render_zone(own.chassis, own.encap_ips)}
+    notes[names.VERSION] = __version__
     if primary:
         notes |= nodeinfo.render_gateway(own.gateway)
     there = node["metadata"]["annotations"]

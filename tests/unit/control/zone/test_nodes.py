@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from weft import model, names
+from weft import __version__, model, names
 from weft.control.zone import nodes
 
 
@@ -21,6 +22,23 @@ def test_chassis_and_endpoints_out_of_what_is_kept():
     assert "status" not in kept
     assert "large" not in kept["metadata"]["annotations"]
     assert nodes.read(kept) == model.NodeInfo("node2", "c2", ("192.0.2.2",))
+
+
+async def test_an_agent_says_which_version_it_is() -> None:
+    patches: list[Any] = []
+    there = nodes.slim({"metadata": {"name": "node2", "uid": "u", "resourceVersion": "1"}})
+
+    async def patch(*_: Any) -> None:
+        patches.append(_[-1]["metadata"]["annotations"])
+
+    own = model.NodeInfo("node2", "c2", ("192.0.2.2",))
+    api, cache = SimpleNamespace(patch=patch), {"node2": there}
+    await nodes.announce(api, cache, own)  # type: ignore[arg-type]
+    assert patches == [{**CHASSIS, names.VERSION: __version__}]
+    there["metadata"]["annotations"] = patches[0]
+    cache["node2"] = nodes.slim(there)
+    await nodes.announce(api, cache, own)  # type: ignore[arg-type]
+    assert len(patches) == 1
 
 
 CHASSIS = {names.NODE_CHASSIS_ID: "c2", names.NODE_ENCAP_IPS: '["192.0.2.2"]'}
