@@ -15,7 +15,7 @@ from typing import Any
 
 import typer.main
 
-from tools import annotations
+from tools import annotationkeys
 from weft import reasons
 from weft.api import netfields
 from weft.app import settings
@@ -161,14 +161,14 @@ def annotations_page() -> str:
     """Each annotation, label and finalizer, with who writes it and how."""
     lines = ["# Annotations, labels and finalizers", "", MADE]
     for title, by in (
-        ("You write these", (annotations.YOU,)),
-        ("weft writes these; others leave them alone", annotations.WEFT),
-        ("Others write these, and weft reads them", (annotations.OTHERS,)),
+        ("You write these", (annotationkeys.YOU,)),
+        ("weft writes these; others leave them alone", annotationkeys.WEFT),
+        ("Others write these, and weft reads them", (annotationkeys.OTHERS,)),
     ):
         lines += ["", f"## {title}", ""]
         rows = (
             (f"`{one.key}`", one.on, one.by, one.form, one.says)
-            for one in annotations.ALL
+            for one in annotationkeys.ALL
             if one.by in by
         )
         lines += _table(("key", "on", "written by", "format", "says"), rows)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import annotations, reference
+from tools import annotationkeys, reference
 from weft import metrics, names, reasons
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,7 +45,7 @@ def test_every_annotation_is_listed() -> None:
     """Keys of Kubernetes objects stand in `names` before those of OVN's rows."""
     text = (ROOT / "weft/names.py").read_text().partition("# external_ids of the rows")[0]
     keys = re.findall(r'^[A-Z_]+ = "([\w.-]+/[\w-]+)"$', text, re.MULTILINE)
-    assert sorted(keys) == sorted(one.key for one in annotations.ALL)
+    assert sorted(keys) == sorted(one.key for one in annotationkeys.ALL)
 
 
 def test_what_weft_alone_writes_is_guarded() -> None:
@@ -53,8 +53,8 @@ def test_what_weft_alone_writes_is_guarded() -> None:
     policy = (ROOT / "deploy/admission-policy.yaml").read_text()
     guarded = [
         one.key
-        for one in annotations.ALL
-        if one.by in annotations.WEFT and one.on in ("Pod", "Node", "NAD")
+        for one in annotationkeys.ALL
+        if one.by in annotationkeys.WEFT and one.on in ("Pod", "Node", "NAD")
     ]
     assert [key for key in guarded if f"'{key}'" not in policy] == [names.NETWORK_IN_USE]
 

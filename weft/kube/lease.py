@@ -165,8 +165,8 @@ class Elector:
 
     async def _write(self, lease: Object | None) -> Object:
         spec = claim(lease, self._identity, self._terms, _now())
-        about = {"name": self._name, "namespace": self._namespace}
-        meta = about if lease is None else lease["metadata"]
+        meta: dict[str, Any] = {"name": self._name, "namespace": self._namespace}
+        meta = meta if lease is None else lease["metadata"]
         notes = {**(meta.get("annotations") or {}), **self._annotations}
         obj = {
             **(lease or {"apiVersion": LEASES.api_version, "kind": LEASES.kind}),
