@@ -1,4 +1,4 @@
-"""`python -m weft` is the weft command."""
+"""Runs the weft command for `python -m weft`."""
 
 import sys
 
@@ -7,6 +7,6 @@ if __name__ == "__main__":
         from weft.cli.main import main
 
         status = main()
-    except KeyboardInterrupt:  # as early as this, too, it is no mistake to be told of
+    except KeyboardInterrupt:  # during the import, too
         status = 130
     sys.exit(status)

@@ -67,7 +67,7 @@ class Agent:
     ) -> None:
         self._client, self._options, self.own, self._ovs = client, options, own, ovs
         self._databases = (ovs, nb, sb)
-        self._primary = agentoptions.primary_of(options)
+        self._primary = settings.default_network(options)
         self._announced = replace(own, gateway=agentoptions.gateway_of(options, own))
         physical_network = options.physical_network if self._announced.gateway else ""
         self._needs = identity.needs(own.name, ovs, physical_network)

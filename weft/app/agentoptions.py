@@ -5,14 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from weft import errors, model
-from weft.api import defaultnetwork, gateway
+from weft.api import gateway
 from weft.app import settings
 from weft.node import plugin
-
-
-def primary_of(options: settings.Agent) -> model.Network | None:
-    """The default network, if weft serves it."""
-    return defaultnetwork.parse(options.cluster_subnets, mtu=options.default_mtu)
 
 
 def gateway_of(options: settings.Agent, own: model.NodeInfo | None = None) -> model.Gateway | None:
@@ -39,7 +34,7 @@ def check(options: settings.Agent) -> None:
         )
     settings.check("weft node", settings.AGENT, options)
     settings.namespaces("weft node", options.global_namespaces)
-    primary_of(options)
+    settings.default_network(options)
     gateway_of(options)
 
 

@@ -10,14 +10,12 @@ import logging
 import os
 import socket
 from collections.abc import Callable
-from ipaddress import ip_network
 from typing import Any
 
-from weft import __version__, errors, model, names
-from weft.api import defaultnetwork
-from weft.app import health, settings
+from weft import __version__, names
+from weft.app import health, manageroptions, settings
 from weft.control import loop, signingkeys
-from weft.control.cluster import informers, nads, signing, state, unknown, writer
+from weft.control.cluster import informers, signing, state, unknown, writer
 from weft.kube import cache, events, lease, resources
 from weft.kube.client import Client, Object
 from weft.metrics import Figures, Metric
@@ -32,8 +30,8 @@ class Manager:
 
     def __init__(self, client: Client, options: settings.ClusterManager) -> None:
         self._client, self._options = client, options
-        self._primary = primary_of(options)
-        self._rules = rules(options, self._primary)
+        self._primary = settings.default_network(options)
+        self._rules = manageroptions.rules(options, self._primary)
         namespace = options.lease_namespace or client.namespace
         self._signing = signing.Signing(client, namespace)
         self._keys = signingkeys.watch(client, namespace)
@@ -102,43 +100,11 @@ class Manager:
         }
 
 
-def primary_of(options: settings.ClusterManager) -> model.Network | None:
-    """The default network, if weft serves it."""
-    return defaultnetwork.parse(options.cluster_subnets, mtu=options.default_mtu)
-
-
-def rules(options: settings.ClusterManager, primary: model.Network | None = None) -> nads.Rules:
-    """The rules for NADs from the options; raises InvalidInput for invalid ranges."""
-    setting = settings.RESERVED_SUBNETS
-    own = primary.spec.subnets if primary is not None else ()
-    reserved: list[tuple[str, model.Subnet]] = [
-        ("the cluster's own network", subnet) for subnet in own
-    ]
-    for text in filter(None, map(str.strip, options.reserved_subnets.split(","))):
-        try:
-            reserved.append(("a range of the cluster's own", ip_network(text)))
-        except ValueError:
-            rule = "must be subnets such as 10.244.0.0/16, with commas between them"
-            raise errors.InvalidInput("weft cluster-manager", setting.flag, text, rule) from None
-    return nads.Rules(
-        options.default_mtu,
-        options.underlay_mtu,
-        tuple(reserved),
-        settings.namespaces("weft cluster-manager", options.global_namespaces),
-    )
-
-
-def check(options: settings.ClusterManager) -> None:
-    """Refuse invalid settings; errors name the setting."""
-    settings.check("weft cluster-manager", settings.CLUSTER_MANAGER, options)
-    rules(options, primary_of(options))
-
-
 async def run(
     options: settings.ClusterManager, on_start: Callable[[Manager], None] = lambda manager: None
 ) -> None:
     """Run the cluster manager until cancelled."""
-    check(options)
+    manageroptions.check(options)
     in_office: list[Manager] = []
     electors: list[lease.Elector] = []
 

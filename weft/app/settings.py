@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from weft import errors
-from weft.api import netconf
+from weft import errors, model
+from weft.api import defaultnetwork, netconf
 from weft.nic import plan
 from weft.ovn import ports
 from weft.policy import access
@@ -23,7 +23,7 @@ T = TypeVar("T", str, int, bool)
 class Setting(Generic[T]):
     """`name` is the name in code; flag and environment variable derive from it.
 
-    A number must lie between `least` and `most` if they are given, a text must be one of `choices`.
+    `minimum` and `maximum` bound a number; `choices` are the allowed values of a text.
     """
 
     name: str
@@ -290,6 +290,11 @@ class Agent:
     nic_kind: str = NIC_KIND.default
     remote_ports: str = REMOTE_PORTS.default
     acl_log: str = ACL_LOG.default
+
+
+def default_network(options: Agent | ClusterManager) -> model.Network | None:
+    """The default network, None if weft does not serve it; raises InvalidInput."""
+    return defaultnetwork.parse(options.cluster_subnets, mtu=options.default_mtu)
 
 
 def namespaces(process: str, text: str) -> frozenset[str]:

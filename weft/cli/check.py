@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from weft import errors
-from weft.app import cluster, settings
+from weft.app import manageroptions, settings
 from weft.cli import mistakes, output
 from weft.cli.options import option
 from weft.decode import budget, jsontext, yamltext
@@ -45,7 +45,7 @@ def command(
         reserved_subnets=reserved_subnets,
         global_namespaces=global_namespaces,
     )
-    rules = cluster.rules(options)
+    rules = manageroptions.rules(options)
     read = [(file, document) for file in files for document in _documents(file)]
     found = [twice for file, document in read for twice in _duplicates(file, document)]
     documents = [(file, document.value) for file, document in read]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from weft.app import cluster, logging, settings
+from weft.app import logging, settings
 from weft.cli.options import option
 
 
@@ -32,21 +32,8 @@ def command(
     log_format: Annotated[str, option(settings.LOG_FORMAT)] = settings.LOG_FORMAT.default,
 ) -> None:
     """Run the cluster manager: networks get ids, pods get addresses, MACs and port keys."""
+    given = locals()  # each parameter is a setting of the same name
+    from weft.app import cluster  # slow to import: not for --help
+
     logging.set_up(log_level, log_format)
-    cluster.main(
-        settings.ClusterManager(
-            kubeconfig=kubeconfig,
-            log_level=log_level,
-            log_format=log_format,
-            health=health,
-            default_mtu=default_mtu,
-            underlay_mtu=underlay_mtu,
-            cluster_subnets=cluster_subnets,
-            global_namespaces=global_namespaces,
-            reserved_subnets=reserved_subnets,
-            leader_elect=leader_elect,
-            lease_name=lease_name,
-            lease_namespace=lease_namespace,
-            workers=workers,
-        )
-    )
+    cluster.main(settings.ClusterManager(**given))

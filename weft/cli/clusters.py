@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from weft import errors
 from weft.cli import labs
-from weft.kube.client import Client
+
+if TYPE_CHECKING:
+    from weft.kube.client import Client
 
 _FILE_HELP = "Of the cluster. Else $KUBECONFIG, the lab weft, or ~/.kube/config."
 Kubeconfig = Annotated[str, typer.Option("--kubeconfig", metavar="FILE", help=_FILE_HELP)]
@@ -33,6 +35,9 @@ class Cluster:
     lab: str | None = None
 
     def client(self) -> Client:
+        """A client of the cluster's API; raises Unavailable if the kubeconfig does not exist."""
+        from weft.kube.client import Client  # slow to import, and only some commands connect
+
         for file in self.kubeconfig.split(os.pathsep):
             if Path(file).expanduser().exists():
                 return Client.from_kubeconfig(self.kubeconfig, context=self.context)

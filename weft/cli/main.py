@@ -1,7 +1,7 @@
-"""The `weft` command: finds the command that is called and tells of its errors.
+"""Runs the `weft` command line: finds the command that is called, and reports its errors.
 
-The one place where an error becomes words: one red sentence and a hint, or JSON; never a
-traceback. A command's module is imported when that command is called, so `weft --help` is quick.
+Errors become text here only: one red sentence and a hint, or JSON; never a traceback. A command's
+module is imported when that command is called, so `weft --help` is quick.
 """
 
 from __future__ import annotations
@@ -24,29 +24,30 @@ import weft
 from weft import errors
 from weft.cli import labs, output
 
-VARIABLE = "_WEFT_COMPLETE"  # a shell asks by it what may come next
-# name: (module, what it does). The module has `app`, a group, or `command`, a function.
+VARIABLE = "_WEFT_COMPLETE"  # set by a shell that wants completions
+# name: (module, summary). The module has `app`, a group, or `command`, a function.
 COMMANDS: Mapping[str, tuple[str, str]] = {
-    "check": ("weft.cli.check", "Find what is wrong with manifests before they are applied."),
-    "matrix": (
-        "weft.cli.matrix",
-        "Show who reaches whom on a network, and what is not as expected.",
+    "check": ("weft.cli.check", "Find what is wrong in manifests before you apply them."),
+    "matrix": ("weft.cli.matrix", "Show which pods reach which on a network."),
+    "topology": ("weft.cli.topology", "Draw networks, OVN's switches, or nodes and tunnels."),
+    "doctor": ("weft.cli.doctor", "Check whether this machine and the cluster are ready."),
+    "completion": ("weft.cli.completion", "Print the completion script for bash, zsh or fish."),
+    "cluster-manager": (
+        "weft.cli.cluster_manager",
+        "Run the cluster manager, which allocates addresses.",
     ),
-    "topology": ("weft.cli.topology", "Draw the networks of a lab or node, or what carries them."),
-    "doctor": ("weft.cli.doctor", "Check a machine before the first run, and a cluster after."),
-    "completion": ("weft.cli.completion", "Complete commands and options in bash, zsh or fish."),
-    "cluster-manager": ("weft.cli.cluster_manager", "Decide which pod gets what on which network."),
-    "node": ("weft.cli.node", "Run the agent of one node."),
+    "node": ("weft.cli.node", "Run the node agent, which writes the node's OVN zone."),
 }
 
 
 def application(argv: Sequence[str]) -> typer.Typer:
-    """The command line as these arguments need it: one command for real, the rest as listed."""
+    """The command line for `argv`: the module of the called command is imported, no other."""
     app = typer.Typer(
         name="weft",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # plain help, as kubectl shows it; Rich takes half of the time
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_weft)
@@ -65,7 +66,7 @@ def application(argv: Sequence[str]) -> typer.Typer:
 
 
 def _known(wanted: str) -> Mapping[str, tuple[str, str]]:
-    """The commands to choose from: those of other packages too, unless one of weft's is called."""
+    """All commands; those of other packages only if `wanted` is none of weft's own."""
     if wanted in COMMANDS:
         return COMMANDS
     known = {**COMMANDS, **labs.commands()}
@@ -75,7 +76,7 @@ def _known(wanted: str) -> Mapping[str, tuple[str, str]]:
 
 
 def _listed() -> None:
-    """Stands for a command that these arguments do not call."""
+    """A command that is only listed in the help."""
 
 
 def _version(value: bool) -> None:
@@ -93,7 +94,7 @@ def _weft(
 
 
 def wants_json(argv: Sequence[str]) -> bool:
-    """Whether these arguments ask for JSON; needed also when they cannot be parsed."""
+    """Whether `argv` asks for JSON; works also if the arguments are invalid."""
     own = list(argv[: argv.index("--")] if "--" in argv else argv)
     pairs = itertools.pairwise(own)
     return (
@@ -104,10 +105,10 @@ def wants_json(argv: Sequence[str]) -> bool:
 
 
 def fail(error: errors.WeftError, *, as_json: bool) -> None:
-    """Say what went wrong, where, and what to do about it."""
+    """Print what went wrong, where, and the remedy: to stderr, or as JSON to stdout."""
     if as_json:
-        told = {"error": error.what, "where": error.where, "hint": error.hint, "retry": error.retry}
-        typer.echo(json.dumps(told))
+        data = {"error": error.what, "where": error.where, "hint": error.hint, "retry": error.retry}
+        typer.echo(json.dumps(data))
         return
     typer.secho(f"Error: {error}", fg=typer.colors.RED, err=True, color=output.color())
     if error.hint:
@@ -115,26 +116,26 @@ def fail(error: errors.WeftError, *, as_json: bool) -> None:
 
 
 def pasteable(hint: str) -> str:
-    """The hint with weft's commands as this one was called, so that they can be pasted."""
+    """The hint with weft's commands as the user called this one, so that they can be pasted."""
     known = "|".join((*COMMANDS, *labs.OWN_COMMANDS))
     return re.sub(rf"\bweft (?=(?:{known})\b)", lambda _: f"{output.program()} ", hint)
 
 
 def main() -> int:
-    """Run the command line of this process; its exit status."""
+    """Run the command line of this process; returns its exit status."""
     argv = sys.argv[1:]
     if VARIABLE in os.environ:
         return _complete()
     as_json = wants_json(argv)
-    _show_what_can_be_shown()
+    _replace_unencodable()
     try:
         status = _run(argv, as_json)
-        if sys.stdout is not None:  # it is where the caller has closed it
-            sys.stdout.flush()  # at the interpreter's end nobody could be told
+        if sys.stdout is not None:  # it is None if the caller closed it
+            sys.stdout.flush()  # here an error can still be reported
         return status
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # who read has seen enough
+    except BrokenPipeError:  # the reader, such as head, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except errors.WeftError as error:
@@ -143,12 +144,12 @@ def main() -> int:
     except Exception as error:
         if os.environ.get("WEFT_DEBUG"):
             traceback.print_exc()
-        fail(_told(error), as_json=as_json)
+        fail(_unexpected(error), as_json=as_json)
         return 1
 
 
 def _complete() -> int:
-    """Tell a shell what may come next; nothing where that cannot be said."""
+    """Print completions for a shell; nothing if an error occurs."""
     from weft.cli import completion
 
     with contextlib.suppress(Exception):
@@ -160,7 +161,9 @@ def _run(argv: Sequence[str], as_json: bool) -> int:
     try:
         result = application(argv)(prog_name="weft", standalone_mode=not as_json)
         return result if isinstance(result, int) else 0
-    except typer.TyperException as error:  # the arguments are wrong; otherwise said by typer
+    except (
+        typer.TyperException
+    ) as error:  # invalid arguments; typer prints them unless JSON is wanted
         fail(errors.WeftError(error.format_message(), where="command line"), as_json=True)
         return error.exit_code
     except typer.Abort:
@@ -169,21 +172,23 @@ def _run(argv: Sequence[str], as_json: bool) -> int:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
 
 
-def _told(error: Exception) -> errors.WeftError:
-    """What nobody foresaw; but that a disk is full can happen to every command."""
+def _unexpected(error: Exception) -> errors.WeftError:
+    """The error for an exception that no command handles: a full disk, or a bug."""
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         where = str(error.filename or "output")
         return errors.Unavailable(
-            "cannot be written: no space is left", where=where, hint="free some and run it again"
+            "cannot be written: no space is left",
+            where=where,
+            hint="free some space and run it again",
         )
     return errors.WeftError(
-        f"this should not have happened: {type(error).__name__}: {error}",
-        hint="run it again with WEFT_DEBUG=1 to see the place in the code, and report it",
+        f"this is a bug in weft: {type(error).__name__}: {error}",
+        hint="run it again with WEFT_DEBUG=1 for a traceback, and report it",
     )
 
 
-def _show_what_can_be_shown() -> None:
-    """A terminal of few characters gets question marks for the others, not an error."""
+def _replace_unencodable() -> None:
+    """Print question marks for characters that the terminal's encoding lacks, not an error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from weft.app import agent, logging, settings
+from weft.app import logging, settings
 from weft.cli.options import option
 
 
@@ -46,5 +46,7 @@ def command(
 ) -> None:
     """Run the agent of one node: networks become rows of its zone, pods get their interfaces."""
     given = locals()  # each parameter is a setting of the same name
+    from weft.app import agent  # slow to import: not for --help
+
     logging.set_up(log_level, log_format)
     agent.main(settings.Agent(**given))

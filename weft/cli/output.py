@@ -1,4 +1,4 @@
-"""How does a command show what it found? As text for people or as one JSON document for scripts."""
+"""Shows what a command found, as text for people or as one JSON document for scripts."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from weft import errors
-from weft.observe.render import colours
-from weft.observe.render.grid_text import Line
+
+if TYPE_CHECKING:
+    from weft.observe.render.grid_text import Line
 
 
 class Output(StrEnum):
@@ -120,10 +121,12 @@ def show(lines: Iterable[Line]) -> None:
 
 def _style(style: str, hue: int | None) -> str:
     """A network's colour takes the place of any other."""
-    said = STYLES.get(style, "")
+    own = STYLES.get(style, "")
     if hue is None:
-        return said
-    return f"{'bold ' if 'bold' in said else ''}{colours.colour(hue).terminal}"
+        return own
+    from weft.observe.render import colours
+
+    return f"{'bold ' if 'bold' in own else ''}{colours.colour(hue).terminal}"
 
 
 def plain(lines: Iterable[Line]) -> str:

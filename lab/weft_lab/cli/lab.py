@@ -25,7 +25,7 @@ Subnets = Annotated[
     typer.Option(
         metavar="SUBNETS",
         help="Subnets of that network, with the length of a node's part; two for dual stack."
-        f"  \\[default: {spec.CLUSTER_SUBNETS}]",
+        f"  [default: {spec.CLUSTER_SUBNETS}]",
     ),
 ]
 
@@ -33,7 +33,7 @@ Namespaces = Annotated[
     str | None,
     typer.Option(
         metavar="NAMESPACES",
-        help=f"{settings.GLOBAL_NAMESPACES_MEAN}  \\[default: as last time]",
+        help=f"{settings.GLOBAL_NAMESPACES_MEAN}  [default: as last time]",
     ),
 ]
 
@@ -42,7 +42,7 @@ Disks = Annotated[
     typer.Option(
         metavar="[FORMAT:]FOLDER",
         help="A folder with disk images that virtual machines may use, all of one FORMAT: raw"
-        " (without FORMAT) or qcow2. May be repeated.  \\[default: as last time]",
+        " (without FORMAT) or qcow2. May be repeated.  [default: as last time]",
     ),
 ]
 
@@ -51,28 +51,28 @@ Disks = Annotated[
 def up_(
     name: Name = spec.DEFAULT_NAME,
     nodes: Annotated[
-        int | None, typer.Option(help=f"Number of nodes.  \\[default: {spec.DEFAULT_NODES}]")
+        int | None, typer.Option(help=f"Number of nodes.  [default: {spec.DEFAULT_NODES}]")
     ] = None,
     mtu: Annotated[
-        int | None, typer.Option(help="MTU of the network between the nodes.  \\[default: 1500]")
+        int | None, typer.Option(help="MTU of the network between the nodes.  [default: 1500]")
     ] = None,
     port: Annotated[
         int | None,
         typer.Option(
-            help="Port of the API server on 127.0.0.1; 0: a free one.  \\[default: as last time]"
+            help="Port of the API server on 127.0.0.1; 0: a free one.  [default: as last time]"
         ),
     ] = None,
     datapath: Annotated[
         str | None,
         typer.Option(
-            help="OVS datapath: netdev (user space) or system (the kernel's).  \\[default: netdev]"
+            help="OVS datapath: netdev (user space) or system (the kernel's).  [default: netdev]"
         ),
     ] = None,
     primary: Annotated[
         str | None,
         typer.Option(
             help="The pods' first network: weft, across nodes and to the outside; or none, a bridge"
-            " on each node.  \\[default: weft]"
+            " on each node.  [default: weft]"
         ),
     ] = None,
     cluster_subnets: Subnets = None,

@@ -111,7 +111,7 @@ def test_what_comes_from_without_is_no_surprise(
     assert run(monkeypatch, "matrix a") == status
     shown = capsys.readouterr().err
     assert told in shown if told else shown == ""
-    assert "this should not have happened" not in shown
+    assert "this is a bug in weft" not in shown
 
 
 def test_a_terminal_of_few_characters_gets_question_marks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from weft import errors
-from weft.app import cluster, settings
+from weft.app import manageroptions, settings
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,6 @@ def test_what_cannot_work_is_refused_by_its_flag(
     options: settings.ClusterManager, said: str
 ) -> None:
     with pytest.raises(errors.InvalidInput) as caught:
-        cluster.check(options)
+        manageroptions.check(options)
     assert said in str(caught.value)
-    cluster.check(settings.ClusterManager())
+    manageroptions.check(settings.ClusterManager())
