@@ -35,15 +35,12 @@ class Cluster:
 
         `network` "" is the cluster's own; `machine` whose pod it is, as KubeVirt makes it.
         """
-        wish = pod(name, network, node=zone.name)
-        wish["metadata"]["labels"] = labels
+        wish = pod(name, network, node=zone.name, labels=labels)
         if machine:
             from weft_lab.vm import launcherpod
 
             of = await self.api.get(resources.VMIS, machine, "default")
             wish["metadata"]["ownerReferences"] = [launcherpod.owner(of)]
-        if not network:
-            del wish["metadata"]["annotations"]
         made = await self.api.create(resources.PODS, wish)
         found = await self.pods.wait_for(
             f"default/{name}", lambda obj: bool(podnetworks.parse(obj, primary=True)), PATIENCE

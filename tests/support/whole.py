@@ -28,6 +28,7 @@ from weft.kube.client import Client
 ROOT = Path(__file__).parents[2]
 CRDS = ROOT / "lab/weft_lab/crds"
 _ADDRESS = "192.0.2.254"
+_NETNS = "import sys, pathlib; from weft.host import netns; netns.make(pathlib.Path(sys.argv[1]))"
 
 
 @dataclass
@@ -112,6 +113,11 @@ class Whole:
 
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text()
+
+    def make_sandbox(self, zone: Zone, name: str) -> None:
+        """A pod's network namespace, as a runtime makes it before it calls the plugin."""
+        command = zone.space.inside(sys.executable, "-c", _NETNS, f"/run/netns/{name}")
+        subprocess.run(command, env=self.env, check=True)
 
     def call(
         self, zone: Zone, command: str, pod: dict[str, Any], interface: str, nad: dict[str, Any]
