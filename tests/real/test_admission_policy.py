@@ -7,52 +7,32 @@ what is refused is refused by the policies alone.
 
 from __future__ import annotations
 
-import json
-import os
-import socket
-import ssl
-import subprocess
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.support.patience import PATIENCE
+from tests.support import kubernetes
+from tests.support.kubernetes import (
+    CRDS,
+    EXTENSIONS,
+    MERGE,
+    NADS,
+    Api,
+    Object,
+    documents,
+    needs_server,
+    read_crd,
+    until,
+)
 from weft import names
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
-CRDS = Path(__file__).parents[2] / "lab/weft_lab/crds"
-EXTENSIONS = "/apis/apiextensions.k8s.io/v1"
-Object = dict[str, Any]
-SERVER, ETCD = os.environ.get("WEFT_KUBE_APISERVER", ""), os.environ.get("WEFT_ETCD", "")
-
-needs_server = pytest.mark.skipif(
-    not (SERVER and ETCD), reason="WEFT_KUBE_APISERVER and WEFT_ETCD name no programs"
-)
 pytestmark = pytest.mark.real
 
-MERGE = "application/merge-patch+json"
 MANAGER = "system:serviceaccount:weft-system:weft-cluster-manager"
 AGENT = "system:serviceaccount:weft-system:weft-node"
 PODS = "/api/v1/namespaces/default/pods"
-NADS = "/apis/k8s.cni.cncf.io/v1/namespaces/default/network-attachment-definitions"
-
-
-def documents(name: str) -> list[Object]:
-    return [each for each in yaml.safe_load_all((DEPLOY / name).read_text()) if each]
-
-
-def read_crd(path: Path) -> Object:
-    found: Object = yaml.safe_load(path.read_text())
-    return found
 
 
 def variables(policy: str) -> dict[str, str]:
@@ -99,139 +79,26 @@ def test_the_roles_name_the_keys_objects() -> None:
     assert named == {names.SIGNING_KEY, names.SIGNING_KEYS}
 
 
-@dataclass
-class Api:
-    url: str
-
-    def __call__(
-        self,
-        method: str,
-        path: str,
-        body: Object | None = None,
-        *,
-        user: str = "",
-        node: str = "",
-        content: str = "application/json",
-    ) -> tuple[int, Object]:
-        headers = {"Authorization": "Bearer admin", "Content-Type": content}
-        if user:
-            headers |= {"Impersonate-User": user, "Impersonate-Group": "everybody"}
-        if node:
-            headers["Impersonate-Extra-authentication.kubernetes.io%2Fnode-name"] = node
-        data = json.dumps(body).encode() if body is not None else None
-        asked = urllib.request.Request(self.url + path, data, headers, method=method)
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        try:
-            with urllib.request.urlopen(asked, context=context, timeout=PATIENCE) as answer:
-                return answer.status, json.loads(answer.read())
-        except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read())
-
-    def make(self, path: str, obj: Object, **who: str) -> int:
-        return self("POST", path, obj, **who)[0]
-
-    def annotate(self, path: str, annotations: Object, **who: str) -> int:
-        body = {"metadata": {"annotations": annotations}}
-        return self("PATCH", path, body, content=MERGE, **who)[0]
-
-    def annotations(self, path: str) -> Object:
-        found: Object = self("GET", path)[1]["metadata"].get("annotations") or {}
-        return found
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
-def until(api: Api, path: str, method: str = "GET", body: Object | None = None, **who: str) -> None:
-    """Asks again and again until it succeeds: a server and its caches take a moment."""
-    end = time.monotonic() + PATIENCE
-    said: object = None
-    while time.monotonic() < end:
-        try:
-            said = api(method, path, body, **who)
-            if said[0] < 300:
-                return
-        except (OSError, ValueError) as error:
-            said = error
-    raise AssertionError(f"{method} {path}: {said}")
-
-
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    folder = tmp_path_factory.mktemp("kube")
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    pem = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    (folder / "sa.key").write_bytes(key.private_bytes(*pem, serialization.NoEncryption()))
-    (folder / "tokens").write_text('admin,admin,0,"system:masters"\n')
-    client, peer, port = free_port(), free_port(), free_port()
-    etcd = f"http://127.0.0.1:{client}"
-    with (folder / "log").open("wb") as log:
-        children = [
-            subprocess.Popen(
-                [
-                    *(ETCD, "--data-dir", str(folder / "etcd"), "--listen-client-urls", etcd),
-                    *("--advertise-client-urls", etcd),
-                    *("--listen-peer-urls", f"http://127.0.0.1:{peer}"),
-                ],
-                stdout=log,
-                stderr=log,
-            ),
-            subprocess.Popen(
-                [
-                    *(SERVER, "--etcd-servers", etcd, "--secure-port", str(port)),
-                    *("--bind-address", "127.0.0.1", "--cert-dir", str(folder / "certs")),
-                    *("--token-auth-file", str(folder / "tokens")),
-                    *("--authorization-mode", "RBAC", "--service-account-issuer", "https://weft"),
-                    *("--service-account-key-file", str(folder / "sa.key")),
-                    *("--service-account-signing-key-file", str(folder / "sa.key")),
-                    *("--service-cluster-ip-range", "10.96.0.0/16"),
-                    *("--disable-admission-plugins", "ServiceAccount"),
-                ],
-                stdout=log,
-                stderr=log,
-            ),
-        ]
-        try:
-            yield prepared(Api(f"https://127.0.0.1:{port}"))
-        finally:
-            for child in reversed(children):
-                child.terminate()
-                child.wait()
+    with kubernetes.running(tmp_path_factory.mktemp("kube")) as running:
+        yield prepared(running.api)
 
 
 def prepared(api: Api) -> Api:
-    until(api, "/version")
-    until(api, "/api/v1/namespaces/default")
     everything = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
-    rbac = "/apis/rbac.authorization.k8s.io/v1"
-    role = {"metadata": {"name": "all"}, "rules": [everything]}
-    assert api.make(f"{rbac}/clusterroles", role) == 201
+    group = "rbac.authorization.k8s.io"
+    role = {"kind": "ClusterRole", "metadata": {"name": "all"}, "rules": [everything]}
     binding = {
+        "kind": "ClusterRoleBinding",
         "metadata": {"name": "all"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "all"},
-        "subjects": [
-            {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "everybody"}
-        ],
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "all"},
+        "subjects": [{"apiGroup": group, "kind": "Group", "name": "everybody"}],
     }
-    assert api.make(f"{rbac}/clusterrolebindings", binding) == 201
-    for path in sorted(CRDS.glob("*.yaml")):
-        code, said = api("POST", f"{EXTENSIONS}/customresourcedefinitions", read_crd(path))
-        assert code == 201, said
+    kubernetes.apply(api, [role, binding])
     for name in ("node1", "node2"):
         assert api.make("/api/v1/nodes", {"metadata": {"name": name}}) == 201
-    until(api, NADS)
-    places = {
-        "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
-        "ValidatingAdmissionPolicyBinding": "validatingadmissionpolicybindings",
-    }
-    for each in documents("admission-policy.yaml"):
-        path = f"/apis/admissionregistration.k8s.io/v1/{places[each['kind']]}"
-        code, said = api("POST", path, each)
-        assert code == 201, said
+    kubernetes.apply(api, documents("admission-policy.yaml"))
     # In force a moment later, each: a refusal shows it, and dry runs leave nothing behind.
     forged = {names.NODE_ID: "7"}
     for path, obj in (

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
-import aiohttp
 import pytest
 
 from tests.support.objects import nad, node
 from tests.support.patience import PATIENCE
+from tests.support.readiness import Ready
 from tests.support.whole import Whole
 from tests.support.zones import Zone
 from weft.kube import resources
@@ -22,27 +21,6 @@ SOCKET = "run/weft/health.sock"
 IDS = ("Open_vSwitch", ".", "external_ids")
 
 
-class Ready:
-    """An agent's `/readyz`, asked as who runs it asks: again and again."""
-
-    def __init__(self, zone: Zone) -> None:
-        self._socket = zone.root / SOCKET
-
-    async def ask(self) -> tuple[int, str]:
-        connector = aiohttp.UnixConnector(str(self._socket))
-        async with (
-            aiohttp.ClientSession(connector=connector) as session,
-            session.get("http://localhost/readyz") as response,
-        ):
-            return response.status, await response.text()
-
-    async def until(self, holds: Callable[[int, str], bool]) -> str:
-        async with asyncio.timeout(PATIENCE):
-            while not holds(*(said := await self.ask())):  # noqa: ASYNC110 (nobody tells)
-                await asyncio.sleep(0.1)
-        return said[1]
-
-
 @pytest.fixture
 async def agent(whole: Whole, api: Client) -> tuple[Zone, Ready]:
     zone = whole.wire.zone()
@@ -52,7 +30,7 @@ async def agent(whole: Whole, api: Client) -> tuple[Zone, Ready]:
     whole.start_agent(zone, "--health", f"unix:/{SOCKET}", "--ovsdb-probe", "1")
     async with asyncio.timeout(PATIENCE):
         await inotify.Folders().wait_socket(zone.root / SOCKET)
-    ready = Ready(zone)
+    ready = Ready(zone.root / SOCKET)
     await ready.until(lambda status, _: status == 200)
     return zone, ready
 

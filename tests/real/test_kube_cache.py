@@ -187,6 +187,8 @@ async def scripted(watches: list[Handler]) -> AsyncIterator[tuple[str, list[str]
 
     async def handle(request: web.Request) -> web.StreamResponse:
         nonlocal lists
+        if "sendInitialEvents" in request.query:  # as servers before 1.32
+            return web.json_response({"kind": "Status", "code": 422}, status=422)
         if "watch" not in request.query:
             seen.append("list")
             lists += 1

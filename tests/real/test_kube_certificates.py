@@ -136,6 +136,6 @@ async def test_files_that_make_no_context_leave_the_former_in_use(
         endpoint = config.load(str(kubeconfig(tmp_path, port)))
         async with transport.Transport(endpoint, patience=0) as door:
             (tmp_path / "ca.crt").write_text("half of a certificate")
-            door._certificates.doubt()
+            door._credentials.doubt()
             assert await door.request("GET", "/version") == b"{}"
     assert "the former ones stay in use" in caplog.text

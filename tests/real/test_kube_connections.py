@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from weft import __version__
 from weft.kube import config, resources, transport
 from weft.kube.client import Client, Unreachable
 
@@ -146,12 +147,30 @@ async def test_more_than_its_reader_takes_waits_in_the_socket(tmp_path: Path) ->
 async def test_a_silent_watch_is_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("weft.kube.client._SILENCE", 0.02)
     silent = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-    line = b'{"type": "ADDED", "object": {"metadata": {"resourceVersion": "7"}}}\n'
-    # On a busy machine one that speaks may be taken for silent too, and is asked again.
-    speaking = [silent + b"%x\r\n%s\r\n" % (len(line), line)] * 100
-    server = Server(silent, *speaking)
-    async with client(server, tmp_path) as api:
-        async for _, found in api.watch(resources.NODES, "1"):
-            assert found["metadata"]["resourceVersion"] == "7"
-            break
-    assert server.connections >= 2
+    async with client(Server(silent), tmp_path) as api:
+        with pytest.raises(Unreachable):
+            async for _ in api.watch(resources.NODES, "1"):
+                pass
+
+
+PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n<html></html>"
+LINE = b'HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n{"a":1}\n'
+
+
+@pytest.mark.parametrize("answer", [PAGE, PAGE.replace(b">", b"\n"), LINE])
+async def test_what_is_no_api_server_is_told_apart(tmp_path: Path, answer: bytes) -> None:
+    async with client(Server(answer), tmp_path) as api:
+        if answer == PAGE:
+            with pytest.raises(Unreachable, match="is no Kubernetes API: '<html>"):
+                await api.get(resources.NODES, "one")
+        else:
+            with pytest.raises(Unreachable, match="is no Kubernetes API"):
+                async for _ in api.watch(resources.NODES, "1"):
+                    pass
+
+
+async def test_it_names_itself_as_others_do(tmp_path: Path) -> None:
+    server = Server(WHOLE)
+    async with client(server, tmp_path, component="weft-node") as api:
+        await api.request("GET", "/version")
+    assert f"User-Agent: weft-node/{__version__} (".encode() in server.seen[0]

@@ -35,6 +35,7 @@ class MemoryApi(Client):
 
     def __init__(self) -> None:
         self.namespace = "default"
+        self.streams_lists = False
         self.objects: dict[tuple[str, str], Object] = {}
         self.history: list[tuple[int, str, str, Object]] = []  # version, kind, event, object
         self.version = 0
@@ -158,10 +159,10 @@ class MemoryApi(Client):
         resource_version: str,
         namespace: str = "",
         *,
-        on_state: Callable[[str], None] = lambda _: None,
+        on_open: Callable[[], None] = lambda: None,
         **_: Any,
     ) -> AsyncIterator[tuple[str, Object]]:
-        on_state("")
+        on_open()
         me, since = object(), int(resource_version)
         self._behind[me] = 0
         try:

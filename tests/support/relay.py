@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
@@ -11,7 +12,8 @@ from urllib.parse import urlsplit
 class Relay:
     """`port` stays the same for as long as the test runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls  # to the server
         self.port = 0
         self._target: tuple[str, int] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -27,6 +29,10 @@ class Relay:
         self._target = None
         self.drop()
 
+    async def close(self) -> None:
+        self.cut()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     def drop(self) -> None:
         """Ends every connection; new ones are taken."""
         for task in self._tasks:
@@ -39,7 +45,7 @@ class Relay:
         try:
             if self._target is None:
                 return
-            far_reader, far_writer = await asyncio.open_connection(*self._target)
+            far_reader, far_writer = await asyncio.open_connection(*self._target, ssl=self._tls)
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(_copy(reader, far_writer))
@@ -70,5 +76,4 @@ async def relaying(url: str) -> AsyncIterator[Relay]:
         yield relay
     finally:
         server.close()
-        relay.cut()
-        await asyncio.gather(*relay._tasks, return_exceptions=True)
+        await relay.close()

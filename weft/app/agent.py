@@ -12,7 +12,7 @@ from typing import Any
 
 from weft import errors, model, names, rows
 from weft.api import policy
-from weft.app import agentoptions, guards, health, identity, settings
+from weft.app import agentoptions, announcer, guards, health, identity, settings
 from weft.control import loop, signingkeys
 from weft.control.zone import (
     audit,
@@ -22,12 +22,11 @@ from weft.control.zone import (
     namespaces,
     networks,
     nodes,
-    ovnversion,
     pods,
     state,
     writer,
 )
-from weft.kube import cache, events, queue, resources
+from weft.kube import cache, events, resources
 from weft.kube.client import Client, Object
 from weft.metrics import Figures, Metric
 from weft.nic import plan, port
@@ -68,8 +67,8 @@ class Agent:
         self._client, self._options, self.own, self._ovs = client, options, own, ovs
         self._databases = (ovs, nb, sb)
         self._primary = settings.default_network(options)
-        self._announced = replace(own, gateway=agentoptions.gateway_of(options, own))
-        physical_network = options.physical_network if self._announced.gateway else ""
+        announced = replace(own, gateway=agentoptions.gateway_of(options, own))
+        physical_network = options.physical_network if announced.gateway else ""
         self._needs = identity.needs(own.name, ovs, physical_network)
         self.nads = informers.nads(client, default_mtu=options.default_mtu)
         self.pods = pods.watch(client)
@@ -102,15 +101,17 @@ class Agent:
             self.recorder.emit,
             primary=self._primary is not None,
         )
-        self._announcer = queue.Queue("Node")
-        self._version = ovnversion.OvnVersion(
-            sb, ovs, self.recorder, lambda: self._announcer.add(own.name)
+        self._announcer = announcer.Announcer(
+            *(client, self.nodes, announced),
+            primary=self._primary is not None,
+            version=(sb, ovs, self.recorder),
         )
         self.cni: server.Server | None = None
         self.is_started = False
 
     async def run(self) -> None:
         await loop.together(
+            liveness=self._client.liveness.run(),
             nads=self.nads.run(),
             pods=self.pods.run(),
             keys=self.keys.run(),
@@ -135,7 +136,6 @@ class Agent:
             self._told.recall(bound.pod, bound.proof)
         self._told.start()
         self.nodes.subscribe(self._node_changed)
-        self._announcer.add(self.own.name)
         self._restorer = restore.Restorer(self._client, deps)
         loop.settle()
         self.cni = server.Server(deps)
@@ -146,7 +146,7 @@ class Agent:
             zone=self.writer.run(),
             derived=self._derived(),
             bindings=self.bindings.run(),
-            announcer=self._announcer.run(self._announce),
+            announcer=self._announcer.run(),
             advertiser=self.speaker.run(),
             guards=self.guards.run(),
             audit=self.audit.run(
@@ -171,7 +171,7 @@ class Agent:
     def _node_changed(self, key: str, _: Object | None, new: Object | None) -> None:
         self.zone.set_node(key, nodes.read(new, self.zone.node(key)) if new else None)
         if key == self.own.name:
-            self._announcer.add(key)
+            self._announcer.look()
         self._poke()
 
     def _namespace_changed(self, key: str, _: Object | None, new: Object | None) -> None:
@@ -214,12 +214,6 @@ class Agent:
 
     def _has_interface(self, name: str) -> bool:
         return bindings.bound_by(self._ovs.rows("Interface"), name)
-
-    async def _announce(self, _: str) -> None:
-        primary = self._primary is not None
-        await nodes.announce(self._client, self.nodes, self._announced, primary=primary)
-        if (node := self.nodes.get(self.own.name)) is not None:
-            await self._version.announce(self._client, node)
 
     async def _watch_chassis(self) -> None:
         """End the process when Open vSwitch gets another chassis name or tunnel endpoint."""
@@ -285,15 +279,18 @@ class Agent:
 
     def not_ready(self) -> list[str]:
         reasons = [] if self.is_started else ["not synced yet"]
-        troubles = [each.trouble for each in self._caches()]
+        troubles = [self._client.liveness.trouble, self.recorder.trouble]
+        troubles += [each.trouble for each in self._caches()]
         troubles += [each.trouble for each in self._databases]
         parts = (
             *(self._told, self.writer, self.bindings, self.derived),
-            *(self._announcer, self.speaker, self.guards),
+            *(self.speaker, self.guards),
         )
         troubles += [each.trouble for each in parts]
         troubles.append(identity.trouble(self._needs, self._ovs))
-        troubles.append(self.cni.repairer.trouble if self.cni else "")
+        if self.cni is not None:
+            more = (self._announcer, self.cni.repairer, self._restorer.queue)
+            troubles += [each.trouble for each in more]
         return reasons + [trouble for trouble in troubles if trouble]
 
     def figures(self) -> Figures:
@@ -351,7 +348,9 @@ async def run(options: settings.Agent) -> None:
                 )
             )
 
-        client = await stack.enter_async_context(Client.from_kubeconfig(options.kubeconfig or None))
+        client = await stack.enter_async_context(
+            Client.from_kubeconfig(options.kubeconfig or None, component=COMPONENT)
+        )
         ovs = await opened(options.ovs, port.DATABASE, port.TABLES)
         own = await identity.await_own(ovs, options.node)
         nb = await opened(options.nb, tables.NORTHBOUND, tables.NB)

@@ -84,7 +84,8 @@ class Manager:
 
     def not_ready(self) -> list[str]:
         reasons = [] if self.is_started else ["not synced yet"]
-        troubles = [*(each.trouble for each in self._followed()), self._signing.trouble]
+        troubles = [self.recorder.trouble, self._signing.trouble]
+        troubles += [each.trouble for each in self._followed()]
         troubles += [self.writer.trouble] if self.writer is not None else []
         return reasons + [trouble for trouble in troubles if trouble]
 
@@ -109,10 +110,10 @@ async def run(
     electors: list[lease.Elector] = []
 
     def not_ready() -> list[str]:
-        if in_office:
-            return in_office[0].not_ready()
         # A copy that waits for the lease is ready while it could take the lease over.
-        return [elector.trouble for elector in electors if elector.trouble]
+        troubles = [client.liveness.trouble, *(elector.trouble for elector in electors)]
+        reasons = [trouble for trouble in troubles if trouble]
+        return reasons + (in_office[0].not_ready() if in_office else [])
 
     def figures() -> Figures:
         return {
@@ -120,7 +121,8 @@ async def run(
             Metric.LEADING: float(bool(in_office)),
         }
 
-    async with Client.from_kubeconfig(options.kubeconfig or None) as client:
+    client = Client.from_kubeconfig(options.kubeconfig or None, component=COMPONENT)
+    async with client:
 
         async def govern() -> None:
             manager = Manager(client, options)
@@ -136,10 +138,10 @@ async def run(
                 f"{socket.gethostname()}_{os.getpid()}",
                 annotations={names.VERSION: __version__},
             )
-            electors[:] = [elector]
+            electors[:] = [elector] if options.leader_elect else []
             await (elector.lead(govern) if options.leader_elect else govern())
 
-        parts = {"manager": lead()}
+        parts = {"manager": lead(), "liveness": client.liveness.run()}
         if options.health:
             parts["health"] = health.serve(options.health, not_ready, figures)
         await loop.together(**parts)

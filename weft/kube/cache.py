@@ -7,30 +7,20 @@ written to the server.
 from __future__ import annotations
 
 import asyncio
-import logging
-import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from weft import errors, listeners
-from weft.kube import resources
-from weft.kube.client import ApiError, Client, Expired, NotFound, Object
+from weft.kube import reflector, resources
+from weft.kube.client import Client, Object
 from weft.kube.resources import Resource
-
-log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Subscriber = listeners.Listener[T]
 Index = Callable[[T], Iterable[str]]
 Predicate = Callable[[T], bool]
 Version = tuple[str, str]  # uid and resourceVersion
-
-_PAUSES = (0.2, 10.0)  # seconds between two lists, doubled if the watch between them ended soon
-_STEADY = 10.0  # seconds that a watch must last for the next list to come without a pause
-_ONCE_TOO_OFTEN = 3
-CUT_OFF = 10.0  # seconds without the server after which the cache counts as out of date
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +68,6 @@ def differences(
         yield from steps(key, have.get(key), new, version)
 
 
-def _now() -> float:
-    return asyncio.get_running_loop().time()
-
-
 class Informer(Generic[T]):
     """The objects of one kind, each parsed once: by key ("namespace/name" or "name") and by index.
 
@@ -105,14 +91,11 @@ class Informer(Generic[T]):
         indexes: Mapping[str, Index[T]] | None = None,
         may_be_unknown: bool = False,
     ) -> None:
-        self._client = client
         self.resource = res
         self.namespace = namespace
-        self._labels, self._fields = label_selector, field_selector
         self._functions = dict(indexes or {})
         self._indexes: dict[str, dict[str, set[str]]] = {name: {} for name in self._functions}
         self._read, self._version = read, version
-        self._may_be_unknown = may_be_unknown
         self._objects: dict[str, T] = {}
         self._subscribers: listeners.Listeners[T] = listeners.Listeners(
             res.plural, self._objects.get, self._pairs
@@ -120,10 +103,15 @@ class Informer(Generic[T]):
         self._waiting: dict[str, set[asyncio.Future[T]]] = {}
         self._wanted: dict[asyncio.Future[T], Predicate[T]] = {}
         self._synced = asyncio.Event()
-        self._trouble = ""
-        self._forgotten = 0  # lists in a row whose resourceVersion had expired (410)
-        self._cut: tuple[float, str] | None = None  # since when the server is unreachable, and why
-        self._taken: float | None = None  # since when the present watch runs
+        self._reflector = reflector.Reflector(
+            client,
+            res,
+            self,
+            namespace=namespace,
+            label_selector=label_selector,
+            field_selector=field_selector,
+            when_unknown=self._synced.set if may_be_unknown else None,
+        )
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -135,19 +123,7 @@ class Informer(Generic[T]):
     @property
     def trouble(self) -> str:
         """Why the cache, or what a reader knows of it, may be out of date; else empty."""
-        return self._out_of_date() or self._subscribers.trouble
-
-    def _out_of_date(self) -> str:
-        """Why the cache itself may be out of date; else empty."""
-        if self._forgotten > _ONCE_TOO_OFTEN and not self._is_steady():
-            return f"each list of {self.resource.plural} expires before a watch can follow it"
-        if self._trouble or self._cut is None:
-            return self._trouble
-        since, why = self._cut
-        silent = _now() - since
-        if silent < CUT_OFF:
-            return ""
-        return f"{self.resource.plural} cannot be followed for {silent:.0f} s: {why}"
+        return self._reflector.trouble or self._subscribers.trouble
 
     async def synced(self) -> None:
         """Wait until the first list is stored and its subscribers were called."""
@@ -209,76 +185,26 @@ class Informer(Generic[T]):
             self._wake(key, obj)
 
     async def run(self) -> None:
-        """Follow the server until cancelled; an error is logged once and tried again.
+        """Follow the server until cancelled."""
+        await self._reflector.run()
 
-        Lists are costly for a server: a list follows another at once only after a watch that
-        lasted.
-        """
-        pause, longest = _PAUSES
-        while True:
-            self._taken = None
-            try:
-                version = await self._relist()
-                await self._follow(version)
-            except Expired as error:
-                log.info("%s: listing again: %s", self.resource.plural, error)
-                self._forgotten = 1 if self._is_steady() else self._forgotten + 1
-            except NotFound as error:
-                if self._may_be_unknown:
-                    self._synced.set()
-                else:
-                    self._note(str(error))
-            except ApiError as error:
-                self._note(str(error))
-            if self._is_steady():
-                pause = _PAUSES[0]
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-            pause = min(pause * 2, longest)
-
-    def _is_steady(self) -> bool:
-        return self._taken is not None and _now() - self._taken > _STEADY
-
-    async def _relist(self) -> str:
-        listing = await self._client.list(
-            self.resource,
-            self.namespace,
-            label_selector=self._labels,
-            field_selector=self._fields,
-        )
-        listed = {resources.key(obj): self._read(obj) for obj in listing}
+    def replace(self, objects: list[Object]) -> None:
+        """These are all objects there are; the reflector says so."""
+        listed = {resources.key(obj): self._read(obj) for obj in objects}
         for change in list(differences(self._objects, listed, self._version)):
             self._apply(change)
         self._synced.set()
-        return listing.resource_version
 
-    async def _follow(self, version: str) -> None:
-        events = self._client.watch(
-            self.resource,
-            version,
-            self.namespace,
-            label_selector=self._labels,
-            field_selector=self._fields,
-            on_state=self._connected,
-        )
-        async with aclosing(events):
-            async for kind, raw in events:
-                key, obj = resources.key(raw), self._read(raw)
-                old = self._objects.get(key)
-                new = None if kind == "DELETED" else obj
-                if new is None and old is not None:
-                    # The last state counts: a pod may complete and be deleted in one event.
-                    old = obj if self._version(old)[0] == self._version(obj)[0] else old
-                for change in steps(key, old, new, self._version):
-                    self._apply(change)
-
-    def _connected(self, why: str) -> None:
-        """The state of the watch: "" when the server accepts it, else why the connection broke."""
-        if why:
-            self._cut = self._cut or (_now(), why)
-            return
-        self._cut = None
-        self._taken = self._taken or _now()
-        self._note("")
+    def change(self, kind: str, raw: Object) -> None:
+        """An object is ADDED, MODIFIED or DELETED; the reflector says so."""
+        key, obj = resources.key(raw), self._read(raw)
+        old = self._objects.get(key)
+        new = None if kind == "DELETED" else obj
+        if new is None and old is not None:
+            # The last state counts: a pod may complete and be deleted in one event.
+            old = obj if self._version(old)[0] == self._version(obj)[0] else old
+        for change in steps(key, old, new, self._version):
+            self._apply(change)
 
     def _pairs(self, old: T | None, new: T | None) -> Iterator[tuple[T | None, T | None]]:
         return ((change.old, change.new) for change in steps("", old, new, self._version))
@@ -313,13 +239,6 @@ class Informer(Generic[T]):
                     future.set_result(obj)
             except Exception as error:  # raised to the waiter
                 future.set_exception(error)
-
-    def _note(self, trouble: str) -> None:
-        if trouble and trouble != self._trouble:
-            log.warning("cannot follow %s, trying again: %s", self.resource.plural, trouble)
-        elif self._trouble and not trouble:
-            log.info("following %s again", self.resource.plural)
-        self._trouble = trouble
 
 
 class Cache(Informer[Object]):

@@ -5,8 +5,6 @@ Objects are plain dicts as the server sends them. The client caches nothing (see
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import random
 from collections.abc import AsyncGenerator, Callable, Mapping
 from types import TracebackType
@@ -14,7 +12,7 @@ from typing import Any, Self, cast
 
 import orjson
 
-from weft.kube import config, errors, transport
+from weft.kube import config, errors, liveness, transport
 from weft.kube.errors import (
     AlreadyExists,
     ApiError,
@@ -44,7 +42,6 @@ __all__ = [
 ]
 
 Object = dict[str, Any]
-log = logging.getLogger(__name__)
 
 _PATCHES = {
     "merge": "application/merge-patch+json",
@@ -52,10 +49,8 @@ _PATCHES = {
     "strategic": "application/strategic-merge-patch+json",
     "apply": "application/apply-patch+yaml",
 }
-_WATCH_SECONDS = 300  # the server ends a watch after 1 to 2 times this; then it is resumed
+_WATCH_SECONDS = 300  # the server ends a watch after 1 to 2 times this
 _SILENCE = 100.0  # seconds without even a bookmark after which the connection counts as dead
-_PAUSES = (0.05, 2.0)
-_LONGEST_ASKED = 60.0  # the longest Retry-After, in seconds, that a watch obeys
 
 
 class Listing(list[Object]):
@@ -70,15 +65,23 @@ class Client:
     def __init__(self, door: transport.Transport, *, namespace: str = "default") -> None:
         self._door = door
         self.namespace = namespace
+        self.liveness = liveness.Liveness(door)
+        self.streams_lists = True  # until the server refuses it
 
     @classmethod
     def from_kubeconfig(
-        cls, path: str | None, *, context: str = "", patience: float = transport.PATIENCE
+        cls,
+        path: str | None,
+        *,
+        context: str = "",
+        patience: float = transport.PATIENCE,
+        component: str = "weft",
     ) -> Client:
         """`path` None: the service account of the pod that this runs in. An empty `context`: the
-        current one. Raises InvalidInput."""
+        current one. `component` is who the server's logs name. Raises InvalidInput."""
         endpoint = config.load(path, context)
-        return cls(transport.Transport(endpoint, patience=patience), namespace=endpoint.namespace)
+        door = transport.Transport(endpoint, patience=patience, component=component)
+        return cls(door, namespace=endpoint.namespace)
 
     @property
     def server(self) -> str:
@@ -101,9 +104,14 @@ class Client:
         content = await self._door.request(method, path, **options)
         return orjson.loads(content)
 
+    async def _answer(self, method: str, path: str, where: str, **options: Any) -> Object:
+        """The object that the server answers."""
+        content = await self._door.request(method, path, where=where, **options)
+        return self._decoded(content, where)
+
     async def get(self, res: Resource, name: str, namespace: str = "") -> Object:
         where = _where(res, namespace, name)
-        return _object(await self._door.request("GET", res.path(namespace, name), where=where))
+        return await self._answer("GET", res.path(namespace, name), where)
 
     async def list(
         self,
@@ -130,11 +138,8 @@ class Client:
         )
         listing = Listing()
         while True:
-            page = orjson.loads(
-                await self._door.request(
-                    "GET", res.path(namespace), query=query, where=_where(res, namespace)
-                )
-            )
+            where = _where(res, namespace)
+            page = await self._answer("GET", res.path(namespace), where, query=query)
             for item in page.get("items") or ():
                 # Items of a list have no kind; Events and owner references need it.
                 item.setdefault("kind", res.kind)
@@ -149,28 +154,24 @@ class Client:
     async def create(self, res: Resource, obj: Mapping[str, Any]) -> Object:
         meta = obj["metadata"]
         namespace = meta.get("namespace", "")
-        return _object(
-            await self._door.request(
-                "POST",
-                res.path(namespace),
-                body=orjson.dumps(obj),
-                content_type="application/json",
-                repeatable=False,
-                where=_where(res, namespace, meta.get("name") or meta.get("generateName", "")),
-            ),
+        return await self._answer(
+            "POST",
+            res.path(namespace),
+            _where(res, namespace, meta.get("name") or meta.get("generateName", "")),
+            body=orjson.dumps(obj),
+            content_type="application/json",
+            repeatable=False,
         )
 
     async def update(self, res: Resource, obj: Mapping[str, Any], subresource: str = "") -> Object:
         meta = obj["metadata"]
         namespace, name = meta.get("namespace", ""), meta["name"]
-        return _object(
-            await self._door.request(
-                "PUT",
-                res.path(namespace, name, subresource),
-                body=orjson.dumps(obj),
-                content_type="application/json",
-                where=_where(res, namespace, name),
-            ),
+        return await self._answer(
+            "PUT",
+            res.path(namespace, name, subresource),
+            _where(res, namespace, name),
+            body=orjson.dumps(obj),
+            content_type="application/json",
         )
 
     async def patch(
@@ -189,16 +190,14 @@ class Client:
         query = {"fieldManager": field_manager}
         if type == "apply" and force:
             query["force"] = "true"
-        return _object(
-            await self._door.request(
-                "PATCH",
-                res.path(namespace, name, subresource),
-                query=query,
-                body=orjson.dumps(body),
-                content_type=_PATCHES[type],
-                repeatable=type != "json",
-                where=_where(res, namespace, name),
-            ),
+        return await self._answer(
+            "PATCH",
+            res.path(namespace, name, subresource),
+            _where(res, namespace, name),
+            query=query,
+            body=orjson.dumps(body),
+            content_type=_PATCHES[type],
+            repeatable=type != "json",
         )
 
     async def delete(
@@ -233,72 +232,62 @@ class Client:
         label_selector: str = "",
         field_selector: str = "",
         bookmarks: bool = False,
-        on_state: Callable[[str], None] = lambda _: None,
+        initial: bool = False,
+        on_open: Callable[[], None] = lambda: None,
     ) -> AsyncGenerator[tuple[str, Object], None]:
-        """(type, object) from `resource_version` on, without end.
+        """(type, object) from `resource_version` on, until the server ends the watch.
 
-        The watch resumes when the server ends it or the connection breaks. Raises Expired if
-        changes were lost, so that the caller must list again, and errors that a retry cannot clear.
-        BOOKMARK events are yielded only on request. `on_state` is called with the state of the
-        connection: "" when the server has accepted the watch, the reason when it broke.
+        Raises Unreachable when the connection breaks, Expired if changes were lost, so that the
+        caller must list again. BOOKMARK events are yielded only on request. `initial`: all objects
+        come first, as ADDED, and a bookmark that says so; the server refuses that as Invalid if it
+        cannot. `on_open` is called when the server has accepted the watch.
         """
-        version, (pause, longest) = resource_version, _PAUSES
-        while True:
-            seconds = random.randint(_WATCH_SECONDS, 2 * _WATCH_SECONDS)
-            query = _query(
-                watch="true",
-                allowWatchBookmarks="true",
-                resourceVersion=version,
-                timeoutSeconds=str(seconds),
-                labelSelector=label_selector,
-                fieldSelector=field_selector,
-            )
-            try:
-                async for kind, obj in self._events(res, namespace, query, on_state):
-                    version = obj["metadata"]["resourceVersion"]
-                    pause = _PAUSES[0]
-                    if kind != "BOOKMARK" or bookmarks:
-                        yield kind, obj
-            except Unreachable as error:
-                log.debug("watch of %s broke and is taken up again: %s", res.plural, error)
-                on_state(str(error))
-                retry_after = min(error.retry_after or 0.0, _LONGEST_ASKED)
-            else:
-                retry_after = 0.0
-            # A pause even after an orderly end, for a server that ends each watch at once.
-            await asyncio.sleep(max(retry_after, pause * random.uniform(0.5, 1.0)))
-            pause = min(pause * 2, longest)
-
-    async def _events(
-        self,
-        res: Resource,
-        namespace: str,
-        query: Mapping[str, str],
-        on_state: Callable[[str], None],
-    ) -> AsyncGenerator[tuple[str, Object], None]:
+        query = _query(
+            watch="true",
+            allowWatchBookmarks="true",
+            resourceVersion=resource_version,
+            timeoutSeconds=str(random.randint(_WATCH_SECONDS, 2 * _WATCH_SECONDS)),
+            labelSelector=label_selector,
+            fieldSelector=field_selector,
+            sendInitialEvents="true" if initial else "",
+            resourceVersionMatch="NotOlderThan" if initial else "",
+        )
         where = f"watch of {_where(res, namespace)}"
         async with self._door.stream(
             res.path(namespace), query, silence=_SILENCE, where=where
-        ) as content:
-            on_state("")
+        ) as chunks:
+            on_open()
             rest = b""
-            async for chunk in content.iter_any():
+            async for chunk in chunks:
                 lines = (rest + chunk).split(b"\n") if rest else chunk.split(b"\n")
                 rest = lines.pop()
-                for line in lines:
-                    if not line:
-                        continue
-                    event = orjson.loads(line)
-                    obj = event["object"]
-                    if event["type"] == "ERROR":
-                        raise errors.from_status(obj, where=where)
-                    obj.setdefault("kind", res.kind)
-                    obj.setdefault("apiVersion", res.api_version)
-                    yield event["type"], obj
+                for line in filter(None, lines):
+                    kind, obj = self._event(line, where)
+                    if kind != "BOOKMARK" or bookmarks:
+                        obj.setdefault("kind", res.kind)
+                        obj.setdefault("apiVersion", res.api_version)
+                        yield kind, obj
 
+    def _event(self, line: bytes, where: str) -> tuple[str, Object]:
+        event = self._decoded(line, where)
+        try:
+            kind, obj = event["type"], event["object"]
+            if kind != "ERROR":
+                obj["metadata"]["resourceVersion"]  # what a watch goes on from
+                return str(kind), cast("Object", obj)
+        except (KeyError, TypeError):
+            raise errors.garbled(self.server, line, where=where) from None
+        raise errors.from_status(obj, where=where)
 
-def _object(content: bytes) -> Object:
-    return cast("Object", orjson.loads(content))
+    def _decoded(self, content: bytes, where: str) -> Object:
+        """The object that the server sent; Unreachable if something else answers in its place."""
+        try:
+            found = orjson.loads(content)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise errors.garbled(self.server, content, where=where)
+        return found
 
 
 def _query(**values: str) -> dict[str, str]:

@@ -10,14 +10,20 @@ import functools
 import os
 import ssl
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from weft import errors
 from weft.decode import budget, yamltext
 
+_CREDENTIALS = (
+    *("token", "tokenFile", "client-certificate", "client-certificate-data"),
+    *("client-key", "client-key-data"),
+)
+_AUTHORITIES = ("certificate-authority", "certificate-authority-data")
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -25,7 +31,8 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 class Endpoint:
     """`server` is http(s)://host:port, or unix:///path for a local socket.
 
-    `make_tls` raises InvalidInput if the files are invalid.
+    `files` are all that it was read from; when one of them changes, `reload` reads them again, and
+    raises InvalidInput if they are invalid.
     """
 
     server: str
@@ -34,8 +41,8 @@ class Endpoint:
     token_file: str = ""
     namespace: str = "default"
     server_name: str = ""  # the name in the server's certificate, if not the host of `server`
-    make_tls: Callable[[], ssl.SSLContext] | None = None  # reads the files again on each call
-    tls_files: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    reload: Callable[[], Endpoint] | None = None
 
 
 def load(path: str | None, context: str = "") -> Endpoint:
@@ -44,6 +51,10 @@ def load(path: str | None, context: str = "") -> Endpoint:
     With several files in $KUBECONFIG, the first that has the context counts, and the first that
     names a current context decides which that is. Raises InvalidInput.
     """
+    return replace(_load(path, context), reload=functools.partial(load, path, context))
+
+
+def _load(path: str | None, context: str) -> Endpoint:
     if path is None:
         return in_cluster()
     files = [Path(part).expanduser() for part in path.split(os.pathsep) if part]
@@ -73,28 +84,15 @@ def in_cluster(root: Path = SERVICE_ACCOUNT) -> Endpoint:
     port = os.environ.get("KUBERNETES_SERVICE_PORT", "443")
     host = f"[{host}]" if ":" in host else host
     namespace, authority = root / "namespace", root / "ca.crt"
-    make_tls = functools.partial(_trusting, authority)
+    with _loading("in-cluster configuration", str(authority), "mount a service account's token"):
+        tls = ssl.create_default_context(cadata=_content(str(authority)))
     return Endpoint(
         server=f"https://{host}:{port}",
-        tls=make_tls(),
-        make_tls=make_tls,
-        tls_files=(str(authority),),
+        tls=tls,
+        files=(str(authority),),
         token_file=str(root / "token"),
         namespace=namespace.read_text().strip() if namespace.exists() else "default",
     )
-
-
-def _trusting(authority: Path) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=str(authority))
-    except OSError as error:  # an SSLError too
-        raise errors.InvalidInput(
-            "in-cluster configuration",
-            str(authority),
-            None,
-            f"cannot be loaded: {error.strerror}",
-            hint="mount a service account's token into the pod",
-        ) from error
 
 
 def from_file(path: Path, context: str = "") -> Endpoint:
@@ -127,7 +125,7 @@ def from_document(document: Mapping[str, Any], path: Path, context_name: str = "
     user: Mapping[str, Any] = {}
     if context.get("user"):
         user = _named(document, "users", "user", context["user"], where)
-    for refused in ("exec", "auth-provider"):
+    for refused in ("exec", "auth-provider", "username", "password"):
         if user.get(refused):
             raise errors.InvalidInput(
                 where,
@@ -136,33 +134,36 @@ def from_document(document: Mapping[str, Any], path: Path, context_name: str = "
                 "is not supported",
                 hint="use a service account's token or a client certificate",
             )
-    for credential in ("token", "tokenFile"):
-        if credential in user and not user[credential]:
-            raise errors.InvalidInput(
-                where,
-                f"users[{context['user']}].{credential}",
-                user[credential],
-                "is empty, so that every request would be an anonymous one",
-                hint="put a token there, or take the field out",
-            )
+    _refuse_empty(where, f"users[{context.get('user')}]", user, _CREDENTIALS)
+    _refuse_empty(where, f"clusters[{context.get('cluster')}]", cluster, _AUTHORITIES)
     server = str(cluster.get("server") or "")
     if not server.startswith(("https://", "http://", "unix://")):
         raise errors.InvalidInput(
             where, "server", server, "must begin with https://, http:// or unix://"
         )
-    make_tls = None
-    if server.startswith("https://"):
-        make_tls = functools.partial(_tls, cluster, user, path, where)
     return Endpoint(
         server=server.rstrip("/"),
-        tls=make_tls() if make_tls else None,
-        make_tls=make_tls,
-        tls_files=_tls_files(cluster, user, path),
+        tls=_tls(cluster, user, path, where) if server.startswith("https://") else None,
+        files=(str(path), *_tls_files(cluster, user, path)),
         token=str(user.get("token") or ""),
         token_file=_beside(path, user.get("tokenFile")),
         namespace=str(context.get("namespace") or "default"),
         server_name=str(cluster.get("tls-server-name") or ""),
     )
+
+
+def _refuse_empty(where: str, what: str, entry: Mapping[str, Any], fields: tuple[str, ...]) -> None:
+    for name in fields:
+        if name in entry and not entry[name]:
+            raise errors.InvalidInput(
+                where,
+                f"{what}.{name}",
+                entry[name],
+                "is empty, so that every request would be an anonymous one"
+                if name in _CREDENTIALS
+                else "is empty",
+                hint="put its value there, or take the field out",
+            )
 
 
 def _named(
@@ -184,24 +185,39 @@ def _beside(path: Path, value: object) -> str:
 def _tls(
     cluster: Mapping[str, Any], user: Mapping[str, Any], path: Path, where: str
 ) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
-        if cluster.get("insecure-skip-tls-verify"):
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        elif cluster.get("certificate-authority-data"):
+    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
+    if cluster.get("insecure-skip-tls-verify"):
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif cluster.get("certificate-authority-data"):
+        with _loading(where, "certificate-authority-data"):
             pem = base64.b64decode(cluster["certificate-authority-data"]).decode()
             context = ssl.create_default_context(cadata=pem)
-        elif cluster.get("certificate-authority"):
-            context = ssl.create_default_context(
-                cafile=_beside(path, cluster["certificate-authority"])
-            )
-        _load_client_certificate(context, user, path)
-    except (ssl.SSLError, ValueError, OSError) as error:
-        raise errors.InvalidInput(
-            where, "certificates", None, f"cannot be loaded: {error}"
-        ) from error
+    elif cluster.get("certificate-authority"):
+        authority = _beside(path, cluster["certificate-authority"])
+        with _loading(where, f"certificate-authority {authority}"):
+            context = ssl.create_default_context(cadata=_content(authority))
+    _load_client_certificate(context, user, path, where)
     return context
+
+
+@contextmanager
+def _loading(where: str, what: str, hint: str = "") -> Iterator[None]:
+    """Errors of certificates and keys, by the name of the file or field."""
+    try:
+        yield
+    except (ssl.SSLError, ValueError, OSError) as error:
+        said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        rule = f"cannot be loaded: {said}"
+        raise errors.InvalidInput(where, what, None, rule, hint=hint) from error
+
+
+def _content(file: str) -> str:
+    """The text of a file in PEM form; an empty one is an error."""
+    text = Path(file).read_text()
+    if not text.strip():
+        raise ValueError("the file is empty")
+    return text
 
 
 def _tls_files(cluster: Mapping[str, Any], user: Mapping[str, Any], path: Path) -> tuple[str, ...]:
@@ -214,16 +230,24 @@ def _tls_files(cluster: Mapping[str, Any], user: Mapping[str, Any], path: Path) 
     return tuple(_beside(path, each) for each in named if each)
 
 
-def _load_client_certificate(context: ssl.SSLContext, user: Mapping[str, Any], path: Path) -> None:
+def _load_client_certificate(
+    context: ssl.SSLContext, user: Mapping[str, Any], path: Path, where: str
+) -> None:
     if user.get("client-certificate-data"):
         # OpenSSL reads client certificates from files only; this one exists briefly, with mode
         # 0600.
-        with tempfile.NamedTemporaryFile() as pem:
+        with _loading(where, "client-certificate-data"), tempfile.NamedTemporaryFile() as pem:
             pem.write(base64.b64decode(user["client-certificate-data"]) + b"\n")
             pem.write(base64.b64decode(user.get("client-key-data") or ""))
             pem.flush()
             context.load_cert_chain(pem.name)
     elif user.get("client-certificate"):
-        context.load_cert_chain(
-            _beside(path, user["client-certificate"]), _beside(path, user.get("client-key")) or None
-        )
+        certificate = _beside(path, user["client-certificate"])
+        key = _beside(path, user.get("client-key")) or certificate
+        for name, file in (("client-certificate", certificate), ("client-key", key)):
+            with _loading(where, f"{name} {file}"):
+                _content(file)
+        with _loading(where, f"client-certificate {certificate} with client-key {key}"):
+            context.load_cert_chain(certificate, key)
+    elif user.get("client-key") or user.get("client-key-data"):
+        raise errors.InvalidInput(where, "client-key", None, "needs a client-certificate")

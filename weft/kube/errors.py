@@ -15,6 +15,7 @@ The client and the queue decide whether and when to retry.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,8 @@ import orjson
 from weft import errors
 
 _LONGEST = 1000  # characters kept of a body that is no Status
+# What the server's authorizer says after the object's name: who may not do what, and where.
+_DENIAL = re.compile(r'User "[^"]*" cannot \S+ \S+ "[^"]*".*', re.DOTALL)
 
 
 class ApiError(errors.WeftError):
@@ -36,6 +39,16 @@ class ApiError(errors.WeftError):
         self.reason = reason
         self.message = self.what
         self.retry_after: float | None = None
+
+    @property
+    def denial(self) -> str:
+        """Who lacks which right, in the words of the server's authorizer; empty for other errors.
+
+        A right that is missing concerns the account. A quota, a namespace that ends and an
+        admission policy answer 403 too, and concern one object or namespace.
+        """
+        found = _DENIAL.search(self.message) if self.status == 403 else None
+        return found.group() if found else ""
 
 
 class NotFound(ApiError):
@@ -146,4 +159,16 @@ def unreachable(server: str, cause: BaseException, *, where: str = "") -> Unreac
         f"no answer from the Kubernetes API at {server}: {said}",
         where=where,
         hint="check that the API server runs and that the kubeconfig names its address",
+    )
+
+
+def garbled(server: str, content: bytes, *, where: str = "") -> Unreachable:
+    """The error for an answer that no API server gives, such as a proxy's page."""
+    said = content[:100].decode(errors="replace").strip()
+    return Unreachable(
+        0,
+        "Unreachable",
+        f"what answers at {server} is no Kubernetes API: {said!r}",
+        where=where,
+        hint="check the server's address and the proxies on the way",
     )

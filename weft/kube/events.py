@@ -1,7 +1,8 @@
 """Writes Events, which `kubectl describe` shows, and counts repeated ones.
 
-`emit` neither blocks nor fails. An Event that the server does not accept now is retried for a
-while, then dropped with a log line; one that it can never accept is dropped at once. Equal Events
+`emit` neither blocks nor fails. An Event that the account may not write waits until it may, and
+`trouble` says so. One that the server does not accept for another reason is retried for a while,
+then dropped with a log line; one that it can never accept is dropped at once. Equal Events
 about one object are one Event with a rising count, even across restarts: an Event's name is derived
 from its contents.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import random
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +20,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from weft import errors
-from weft.kube.client import AlreadyExists, Client, NotFound
+from weft.kube import troubles
+from weft.kube.backoff import asked
+from weft.kube.client import AlreadyExists, ApiError, Client, NotFound
 from weft.kube.resources import EVENTS
 from weft.reasons import EventReason
 
@@ -81,6 +85,13 @@ def about(obj: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for name, value in fields.items() if value)
 
 
+def _pause(tried: int, error: errors.WeftError) -> float:
+    """Seconds until the next attempt."""
+    first, longest = _RETRIES
+    pause = min(first * 2.0 ** min(tried - 1, 16), longest)
+    return max(pause * random.uniform(0.75, 1.0), asked(error))
+
+
 class Recorder:
     """`emit` is called in the loop's thread; `run` sends, as one task of the process."""
 
@@ -91,9 +102,16 @@ class Recorder:
         self._known: OrderedDict[str, tuple[int, float]] = OrderedDict()  # count, time of sending
         self._failed: dict[str, tuple[int, float]] = {}  # attempts, and time of the next one
         self._refused = ""  # the error that was last logged
+        self._denied = troubles.Troubles("Events of namespace")
+        self._denials: dict[str, tuple[int, float]] = {}  # of namespaces, as in _failed
         self._arrived = asyncio.Event()
         self._flushed = asyncio.Event()
         self._flushed.set()
+
+    @property
+    def trouble(self) -> str:
+        """The right that is missing to write Events; else empty."""
+        return str(self._denied)
 
     @property
     def is_busy(self) -> bool:
@@ -163,6 +181,7 @@ class Recorder:
             else:
                 self._failed.pop(name, None)
                 self._refused = ""
+                self._allow(news.namespace)
                 self._remember(name, count, loop.time())
             # It was emitted again during the request: keep it, with the newer count.
             left = self._pending.get(name)
@@ -176,21 +195,39 @@ class Recorder:
     def _due(self, name: str) -> float:
         """When an Event may be sent: after a pause since it was last sent, or failed."""
         known, failed = self._known.get(name), self._failed.get(name)
-        return max(known[1] + _QUIET if known else 0.0, failed[1] if failed else 0.0)
+        denied = self._denials.get(self._pending[name].namespace) if self._denials else None
+        return max(
+            known[1] + _QUIET if known else 0.0,
+            failed[1] if failed else 0.0,
+            denied[1] if denied else 0.0,
+        )
 
     def _put_back(self, name: str, news: PendingEvent, error: errors.WeftError, now: float) -> None:
         """Keep an Event for another attempt, unless it can never succeed."""
-        tried = self._failed.pop(name, (0, 0.0))[0] + 1
         left = self._pending.get(name)
+        if left is not None and isinstance(error, ApiError) and error.denial:
+            self._deny(news.namespace, error, now)
+            self._pending[name] = replace(left, count=left.count + news.count)
+            return
+        tried = self._failed.pop(name, (0, 0.0))[0] + 1
         if not error.retry or tried >= _TRIED or left is None:
             log.warning("an Event could not be written: %s: %s", news.message, error)
             return
         if self._refused != str(error):
             self._refused = str(error)
             log.warning("the server refuses Events, trying again: %s", error)
-        first, longest = _RETRIES
-        self._failed[name] = tried, now + min(first * 2 ** (tried - 1), longest)
+        self._failed[name] = tried, now + _pause(tried, error)
         self._pending[name] = replace(left, count=left.count + news.count)
+
+    def _deny(self, namespace: str, error: ApiError, now: float) -> None:
+        """The account may not write there: one Event asks again, and the others wait for it."""
+        tried = self._denials.get(namespace, (0, 0.0))[0] + 1
+        self._denials[namespace] = tried, now + _pause(tried, error)
+        self._denied.note(namespace, error)
+
+    def _allow(self, namespace: str) -> None:
+        self._denials.pop(namespace, None)
+        self._denied.clear(namespace)
 
     def _remember(self, name: str, count: int, sent: float) -> None:
         self._known[name] = (count, sent)

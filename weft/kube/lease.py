@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +15,8 @@ from types import MappingProxyType
 from typing import Any
 
 from weft import errors
+from weft.kube import troubles
+from weft.kube.backoff import Backoff
 from weft.kube.cache import Cache
 from weft.kube.client import ApiError, Client, Conflict, NotFound, Object
 from weft.kube.resources import LEASES
@@ -78,16 +79,29 @@ class Elector:
         self._name, self._namespace = name, namespace
         self._identity, self._annotations = identity, annotations
         self._terms = terms or Terms()
-        self._trouble = ""
+        self._troubles = troubles.Troubles("Lease")
         self._watched: Cache | None = None
+        self._leads = False
 
     @property
     def trouble(self) -> str:
-        """Why this copy could not take the lease over now; empty while it leads or could."""
-        return self._trouble or (self._watched.trouble if self._watched else "")
+        """Why this copy may lose the lease, or could not take it over now; else empty."""
+        if trouble := str(self._troubles):
+            return trouble
+        if self._leads:
+            return ""
+        if self._watched is None or not self._watched.is_synced:
+            why = self._watched.trouble if self._watched is not None else ""
+            return why or f"the lease {self._key} is not read yet"
+        return self._watched.trouble
+
+    @property
+    def _key(self) -> str:
+        return f"{self._namespace}/{self._name}"
 
     async def lead(self, work: Callable[[], Awaitable[None]]) -> None:
         held = await self._acquire()
+        self._leads = True
         log.info("leading as %s", self._identity)
         loop = asyncio.get_running_loop()
         tasks = {
@@ -101,6 +115,7 @@ class Elector:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._release()
+            self._leads = False
         for task in done:
             task.result()
 
@@ -122,17 +137,17 @@ class Elector:
                 # Without the cache this copy would wait for ever: end with an error, and be
                 # restarted.
                 watching.result()
-                raise Lost(f"the lease {self._namespace}/{self._name} is not watched any more")
+                raise Lost(f"the lease {self._key} is not watched any more")
             return taking.result()
         finally:
-            self._watched = None
             for task in (watching, taking):
                 task.cancel()
             await asyncio.gather(watching, taking, return_exceptions=True)
+            self._watched = None
 
     async def _take(self, cache: Cache) -> Object:
-        key = f"{self._namespace}/{self._name}"
-        pause = self._terms.renew / 10
+        key = self._key
+        backoff = Backoff(self._terms.renew / 10, self._terms.valid)
         await cache.synced()
         while True:
             lease = cache.get(key)
@@ -151,13 +166,10 @@ class Elector:
             except ApiError as error:
                 if not error.retry:
                     raise
-                if not self._trouble:
-                    log.warning("the lease cannot be taken, trying again: %s", error.in_full())
-                self._trouble = error.in_full()
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-                pause = min(pause * 2, self._terms.valid)
+                self._troubles.note(key, error)
+                await asyncio.sleep(backoff.next(error))
             else:
-                self._trouble = ""
+                self._troubles.clear(key)
                 return taken
 
     def _is_free(self, lease: Object) -> bool:
@@ -187,22 +199,25 @@ class Elector:
                     started = loop.time()
                     lease = await self._write(lease)
                     renewed = started
+                    self._troubles.clear(self._key)
             except (Conflict, NotFound):
                 lease = await self._taken_over(lease)
             except TimeoutError:
+                why = str(self._troubles) or "no answer"
                 raise Lost(
-                    f"the lease {self._namespace}/{self._name} could not be renewed in time"
+                    f"the lease {self._key} could not be renewed in {self._terms.hold:g} s: {why}"
                 ) from None
             except ApiError as error:
-                log.warning("the lease could not be renewed, trying again: %s", error)
+                self._troubles.note(self._key, error)
 
     async def _taken_over(self, lease: Object) -> Object:
         """The current Lease, if this copy still holds it; raises Lost."""
         try:
             lease = await self._client.get(LEASES, self._name, self._namespace)
         except NotFound:
-            raise Lost(f"the lease {self._namespace}/{self._name} was deleted") from None
-        except ApiError:
+            raise Lost(f"the lease {self._key} was deleted") from None
+        except ApiError as error:
+            self._troubles.note(self._key, error)
             return lease
         if _holder(lease) != self._identity:
             raise Lost(f"{_holder(lease) or 'nobody'} took the lease")

@@ -12,14 +12,12 @@ import random
 from collections.abc import Awaitable, Callable
 
 from weft import errors
-from weft.kube.errors import Forbidden, Unauthorized
+from weft.kube import backoff, troubles
 
 log = logging.getLogger(__name__)
 
 Reconcile = Callable[[str], Awaitable[None]]
 OnError = Callable[[str, errors.WeftError], None]
-# Errors of a server or daemon, not of the object.
-_OUTSIDE = (errors.Unavailable, Unauthorized, Forbidden)
 
 
 class Queue:
@@ -47,7 +45,8 @@ class Queue:
         self._again: set[str] = set()
         self._later: dict[str, asyncio.TimerHandle] = {}
         self._failures: dict[str, int] = {}
-        self._troubles: dict[str, str] = {}
+        self._troubles = troubles.Troubles(name)
+        self._said: dict[str, str] = {}  # the last error of each key that comes back
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -58,10 +57,7 @@ class Queue:
     @property
     def trouble(self) -> str:
         """A key that fails for a reason outside its object, and that reason; else empty."""
-        if not self._troubles:
-            return ""
-        first, others = next(iter(self._troubles.values())), len(self._troubles) - 1
-        return f"{first} (and {others} more)" if others else first
+        return str(self._troubles)
 
     def add(self, key: str, after: float = 0.0) -> None:
         """Process `key` in `after` seconds; of several calls the earliest time counts."""
@@ -111,18 +107,16 @@ class Queue:
             try:
                 await reconcile(key)
             except errors.WeftError as error:
-                self._failed(key, error.retry)
-                self._note(key, error)
-                if self._on_error is not None:
-                    self._on_error(key, error)
-                else:
-                    log.info("%s %s: %s", self._name, key, error)
+                self._failed(key, error.retry, backoff.asked(error))
+                self._troubles.note(key, error)
+                self._tell(key, error)
             except Exception:  # a mistake in the code must not stop the other keys
                 log.exception("%s %s: unexpected failure, trying again later", self._name, key)
                 self._failed(key, retry=True)
             else:
                 self._failures.pop(key, None)
-                self._troubles.pop(key, None)
+                self._troubles.clear(key)
+                self._said.pop(key, None)
             finally:
                 self._running.discard(key)
             if key in self._again:
@@ -131,14 +125,18 @@ class Queue:
             if not self._queued and not self._running:
                 self._idle.set()
 
-    def _note(self, key: str, error: errors.WeftError) -> None:
-        """Keep errors that no change of the object can clear: the process reports them."""
-        if isinstance(error, _OUTSIDE):
-            self._troubles[key] = error.in_full()
-        else:
-            self._troubles.pop(key, None)
+    def _tell(self, key: str, error: errors.WeftError) -> None:
+        """Log what an object itself is guilty of, once until it changes."""
+        if self._on_error is not None:
+            self._on_error(key, error)
+            return
+        if not troubles.is_outside(error) and self._said.get(key) != str(error):
+            log.info("%s %s: %s", self._name, key, error)
+        if error.retry:
+            self._said[key] = str(error)
 
-    def _failed(self, key: str, retry: bool) -> None:
+    def _failed(self, key: str, retry: bool, asked: float = 0.0) -> None:
+        """Have the key come back, not before the seconds that the server `asked` for."""
         if not retry:
             self._failures.pop(key, None)
             return
@@ -146,4 +144,5 @@ class Queue:
         self._failures[key] = min(count + 1, 32)
         first, longest = self._pauses
         # A random pause, so that keys that failed together do not retry together.
-        self._add_later(key, min(first * 2**count, longest) * random.uniform(0.75, 1.0))
+        pause = min(first * 2**count, longest) * random.uniform(0.75, 1.0)
+        self._add_later(key, max(pause, asked * random.uniform(1.0, 1.25)))

@@ -8,12 +8,11 @@ repetition is safe if the request was never sent, if the server says that it did
 from __future__ import annotations
 
 import asyncio
-import random
+import platform
 import socket
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,12 +20,12 @@ import aiohttp
 from yarl import URL
 
 from weft import __version__
-from weft.kube import certificates, config, errors
+from weft.kube import config, credentials, errors
+from weft.kube.backoff import Backoff
 
 CONNECTIONS = 64  # requests in flight; watches are not counted
 PATIENCE = 30.0  # seconds of retries before the caller gets the error
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
-_TOKEN_AGE = 60.0  # bound tokens are renewed on disk long before they expire
+_PAUSES = (0.05, 2.0)
 _TRANSIENT = frozenset({429, 502, 503, 504})
 # Seconds of silence before TCP keepalive, then the number and interval of probes; and milliseconds
 # that sent data may be unacknowledged (tcp(7)).
@@ -42,16 +41,18 @@ _BUFFER = 1 << 20  # a burst of watch events then takes few reads
 class Transport:
     """An async context manager, which opens and closes the HTTP sessions."""
 
-    def __init__(self, endpoint: config.Endpoint, *, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, endpoint: config.Endpoint, *, patience: float = PATIENCE, component: str = "weft"
+    ) -> None:
         self._endpoint = endpoint
         self._patience = patience
+        self._agent = user_agent(component)
         self._unix = endpoint.server.startswith("unix://")
         self._base = "http://localhost" if self._unix else endpoint.server
         self._calls: aiohttp.ClientSession | None = None
         self._streams: aiohttp.ClientSession | None = None
-        self._certificates = certificates.Certificates(endpoint)
-        self._token = endpoint.token
-        self._token_read = -_TOKEN_AGE
+        self._credentials = credentials.Credentials(endpoint)
+        self.heard = time.monotonic()  # when the server last sent anything
 
     @property
     def server(self) -> str:
@@ -90,24 +91,16 @@ class Transport:
             timeout=timeout,
             read_bufsize=_BUFFER,
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"Accept": "application/json", "User-Agent": f"weft/{__version__}"},
+            headers={"Accept": "application/json", "User-Agent": self._agent},
             skip_auto_headers=("Accept-Encoding",),  # compression costs more on local links
         )
 
     def _headers(self, content_type: str) -> dict[str, str]:
-        if self._endpoint.token_file and time.monotonic() - self._token_read > _TOKEN_AGE:
-            self._token = _read_token(self._endpoint.token_file)
-            self._token_read = time.monotonic()
-        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        token = self._credentials.token
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
         if content_type:
             headers["Content-Type"] = content_type
         return headers
-
-    def _heed(self, status: int) -> None:
-        """Read the credentials again when the server refuses them: they may have been renewed."""
-        if status == 401:
-            self._token_read = -_TOKEN_AGE
-            self._certificates.doubt()
 
     def _url(self, path: str, query: Mapping[str, str] | None) -> URL:
         url = URL(self._base + path, encoded=True)
@@ -115,10 +108,10 @@ class Transport:
 
     def _options(self, content_type: str, body: bytes | None) -> dict[str, Any]:
         options: dict[str, Any] = {"headers": self._headers(content_type), "data": body}
-        if (tls := self._certificates.context()) is not None:
+        if (tls := self._credentials.tls) is not None:
             options["ssl"] = tls
-        if self._endpoint.server_name:
-            options["server_hostname"] = self._endpoint.server_name
+        if self._credentials.server_name:
+            options["server_hostname"] = self._credentials.server_name
         return options
 
     async def request(
@@ -135,39 +128,56 @@ class Transport:
         """The body of a successful response; everything else raises an errors.ApiError."""
         url = self._url(path, query)
         deadline = time.monotonic() + self._patience
-        pause = _FIRST_PAUSE
+        backoff = Backoff(*_PAUSES)
         while True:
             try:
                 return await self._once(method, url, body, content_type, where)
+            except errors.Unauthorized:
+                # They may have been renewed since they were read.
+                if not self._credentials.are_new():
+                    raise
+                continue
             except errors.ApiError as error:
-                wait = error.retry_after or pause * random.uniform(0.5, 1.0)
+                wait = backoff.next(error)
                 if not _may_repeat(error, repeatable) or time.monotonic() + wait > deadline:
                     raise
             await asyncio.sleep(wait)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def ask(self, path: str, seconds: float) -> None:
+        """Whether the server answers within that time, whatever it says; else Unreachable."""
+        timeout = aiohttp.ClientTimeout(total=seconds)
+        await self._once("GET", self._url(path, None), None, "", "", timeout)
 
     async def _once(
-        self, method: str, url: URL, body: bytes | None, content_type: str, where: str
+        self,
+        method: str,
+        url: URL,
+        body: bytes | None,
+        content_type: str,
+        where: str,
+        timeout: aiohttp.ClientTimeout | None = None,
     ) -> bytes:
         if self._calls is None:
             raise RuntimeError("the client is not open: use `async with`")
         options = self._options(content_type, body)
+        if timeout is not None:
+            options["timeout"] = timeout
         try:
             async with self._calls.request(method, url, **options) as response:
+                self.heard = time.monotonic()
                 content = await response.read()
                 if response.status < 300:
                     return content
-                self._heed(response.status)
                 after = response.headers.get("Retry-After", "")
                 raise errors.from_response(response.status, content, after, where=where)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            self._certificates.doubt()
+            self._credentials.doubt()
             raise errors.unreachable(self.server, error, where=where) from error
 
     @asynccontextmanager
     async def stream(
         self, path: str, query: Mapping[str, str], *, silence: float, where: str = ""
-    ) -> AsyncIterator[aiohttp.StreamReader]:
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
         """A response to read as it arrives; `silence` seconds without a byte end it."""
         if self._streams is None:
             raise RuntimeError("the client is not open: use `async with`")
@@ -177,15 +187,28 @@ class Transport:
             async with self._streams.get(
                 self._url(path, query), timeout=timeout, **options
             ) as response:
+                self.heard = time.monotonic()
                 if response.status != 200:
                     content = await response.read()
-                    self._heed(response.status)
+                    if response.status == 401:
+                        self._credentials.doubt()
                     after = response.headers.get("Retry-After", "")
                     raise errors.from_response(response.status, content, after, where=where)
-                yield response.content
+                yield self._chunks(response.content)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            self._certificates.doubt()
+            self._credentials.doubt()
             raise errors.unreachable(self.server, error, where=where) from error
+
+    async def _chunks(self, content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+        async for chunk in content.iter_any():
+            self.heard = time.monotonic()
+            yield chunk
+
+
+def user_agent(component: str) -> str:
+    """As Kubernetes' own clients name themselves: component, version and platform."""
+    name = component if component.startswith("weft") else f"weft-{component}"
+    return f"{name}/{__version__} ({platform.system().lower()}/{platform.machine()})"
 
 
 def _watchful(address: Any) -> socket.socket:
@@ -196,18 +219,6 @@ def _watchful(address: Any) -> socket.socket:
     for option, value in _SIGNS_OF_LIFE.items():
         sock.setsockopt(socket.IPPROTO_TCP, option, value)
     return sock
-
-
-def _read_token(path: str) -> str:
-    try:
-        token = Path(path).read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise errors.unauthorized(f"no token can be read from {path}: {why}") from error
-    if not token:
-        # With an empty token the server would treat every request as anonymous.
-        raise errors.unauthorized(f"no token can be read from {path}: the file is empty")
-    return token
 
 
 def _may_repeat(error: errors.ApiError, repeatable: bool) -> bool:

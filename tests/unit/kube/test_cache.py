@@ -1,21 +1,18 @@
-"""What a cache makes of two states of the world, and when it lists again."""
+"""What a cache makes of two states of the world."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support import hasty
+from tests.support.memory_api import MemoryApi
 from tests.support.patience import PATIENCE
-from tests.unit.kube.moody import FORBIDDEN, Moody
 from weft import listeners
-from weft.kube import cache, client, errors, resources
+from weft.kube import cache, resources
 from weft.kube.client import Object
 
 
@@ -59,30 +56,16 @@ def test_differences_lead_from_one_world_to_the_other(
     assert world == listed
 
 
-class Listed(list[Object]):
-    resource_version = "1"
-
-
-class Forgetful:
-    """A server whose lists are there and whose watches have always expired."""
-
-    def __init__(self, *objects: Object) -> None:
-        self.objects = objects
-
-    async def list(self, *_: Any, **__: Any) -> Listed:
-        kind = {"kind": "Pod", "apiVersion": "v1"}
-        return Listed([{**kind, **obj} for obj in self.objects])
-
-    async def watch(self, *_: Any, **__: Any) -> AsyncIterator[Any]:
-        raise client.Expired(410, "Expired", "too old resource version")
-        yield
+def listed(*objects: Object) -> list[Object]:
+    kind = {"kind": "Pod", "apiVersion": "v1"}
+    return [{**kind, **obj} for obj in objects]
 
 
 async def test_a_reader_that_fails_hears_of_the_object_in_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(listeners, "PAUSES", (0.001, 0.01))
-    followed = cache.Cache(Forgetful(pod("1", "5")), resources.PODS)  # type: ignore[arg-type]
+    followed = cache.Cache(MemoryApi(), resources.PODS)
     heard: asyncio.Queue[tuple[str, bool]] = asyncio.Queue()
     failures = [RuntimeError("a mistake of the reader")] * 3
 
@@ -92,7 +75,7 @@ async def test_a_reader_that_fails_hears_of_the_object_in_the_end(
         heard.put_nowait((key, old is None))
 
     followed.subscribe(fail)
-    await followed._relist()
+    followed.replace(listed(pod("1", "5")))
     assert "pods" in followed.trouble
     async with asyncio.timeout(PATIENCE):
         assert await heard.get() == ("a/p", True)
@@ -107,9 +90,8 @@ class Labels:
 
 async def test_what_parses_alike_is_no_news() -> None:
     """Where only labels are read, a status is no change."""
-    server = Forgetful(pod("1", "1"))
     labels = cache.Informer(
-        server,  # type: ignore[arg-type]
+        MemoryApi(),
         resources.PODS,
         lambda obj: Labels(obj["metadata"].get("labels", {}), cache.version(obj)),
         lambda seen: seen.version,
@@ -119,92 +101,8 @@ async def test_what_parses_alike_is_no_news() -> None:
     for version, own in [("1", {}), ("2", {}), ("3", {"a": "b"}), ("4", {"a": "b"})]:
         seen = pod("1", version)
         seen["metadata"]["labels"] = own
-        server.objects = (seen,)
-        await labels._relist()
+        labels.replace(listed(seen))
     assert [each and each.labels for each in heard] == [{}, {"a": "b"}]
     kept = labels.get("a/p")
     assert kept is not None
     assert kept.version == ("1", "4"), "what is stored is the newest all the same"
-
-
-POD = {
-    "apiVersion": "v1",
-    "kind": "Pod",
-    "metadata": {"name": "web", "namespace": "a", "uid": "u1"},
-}
-
-
-REFUSALS = {
-    "403": FORBIDDEN,
-    "410": errors.from_status({"reason": "Expired", "message": "too old"}, 410),
-}
-
-
-@pytest.mark.parametrize("code", REFUSALS)
-def test_a_server_that_refuses_each_watch_is_not_listed_in_a_tight_loop(code: str) -> None:
-    async def main() -> None:
-        api = Moody()
-        api.mood = REFUSALS[code]
-        followed = cache.Cache(api, resources.PODS)
-        task = asyncio.create_task(followed.run())
-        await asyncio.sleep(600)
-        assert 60 <= api.lists <= 130
-        assert followed.trouble
-        api.mood = ""
-        await asyncio.sleep(25)
-        assert followed.trouble == ""
-        api.put(resources.PODS, POD)
-        found = await followed.wait_for("a/web", lambda _: True, 1)
-        assert found["metadata"]["uid"] == "u1"
-        task.cancel()
-
-    hasty.run(main())
-
-
-def test_one_410_after_a_watch_that_lasted_is_listed_again_at_once() -> None:
-    async def main() -> None:
-        api = Moody()
-        followed = cache.Cache(api, resources.PODS)
-        task = asyncio.create_task(followed.run())
-        await asyncio.sleep(100)
-        followed._follow = _once(followed, REFUSALS["410"])  # type: ignore[method-assign]
-        task.cancel()
-        task = asyncio.create_task(followed.run())
-        await asyncio.sleep(0.5)
-        assert api.lists == 3
-        assert followed.trouble == ""
-        task.cancel()
-
-    hasty.run(main())
-
-
-def _once(followed: cache.Cache, error: errors.ApiError) -> Any:
-    original, raised = followed._follow, False
-
-    async def follow(version: str) -> None:
-        nonlocal raised
-        if not raised:
-            raised = True
-            raise error
-        await original(version)
-
-    return follow
-
-
-def test_a_view_is_out_of_date_when_the_server_is_silent_for_long_and_not_before() -> None:
-    async def main() -> None:
-        api = Moody()
-        api.mood = "silent"
-        followed = cache.Cache(api, resources.PODS)
-        task = asyncio.create_task(followed.run())
-        await asyncio.sleep(cache.CUT_OFF / 2)
-        assert followed.trouble == ""
-        await asyncio.sleep(cache.CUT_OFF)
-        assert "cannot be followed for 15 s: no answer" in followed.trouble
-        api.mood = ""
-        api.answered.set()
-        await asyncio.sleep(2)
-        assert followed.trouble == ""
-        task.cancel()
-
-    hasty.run(main())

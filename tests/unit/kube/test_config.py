@@ -97,7 +97,7 @@ def test_a_unix_socket_is_a_server(tmp_path: Path) -> None:
                     }
                 ]
             },
-            "certificates: cannot be loaded",
+            "certificate-authority-data: cannot be loaded",
         ),
         ({"contexts": ["c"]}, 'contexts "c": is not in the file'),
         ({"users": 5}, 'users "u": is not in the file'),
@@ -141,7 +141,38 @@ def test_a_pod_without_its_service_account_is_told_what_it_lacks(
         config.in_cluster(tmp_path)
 
 
-@pytest.mark.parametrize("field", ["token", "tokenFile"])
+@pytest.mark.parametrize("name", ["client-certificate", "client-key", "certificate-authority"])
+def test_an_empty_file_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "full").write_text("something")
+    (tmp_path / "empty").write_text(" \n")
+    user = dict.fromkeys(("client-certificate", "client-key"), "full")
+    cluster = {"server": "https://x"}
+    (cluster if name.endswith("authority") else user)[name] = "empty"
+    changes = {
+        "users": [{"name": "u", "user": user}],
+        "clusters": [{"name": "k", "cluster": cluster}],
+    }
+    with pytest.raises(errors.InvalidInput) as caught:
+        config.from_file(write(tmp_path / "config", document(**changes)))
+    assert f"{name} {tmp_path / 'empty'}: cannot be loaded: the file is empty" in str(caught.value)
+
+
+@pytest.mark.parametrize("user", [{"client-key": "key"}, {"username": "me", "password": "x"}])
+def test_credentials_that_would_not_be_shown_are_refused(tmp_path: Path, user: Any) -> None:
+    clusters = [{"name": "k", "cluster": {"server": "https://x"}}]
+    users = [{"name": "u", "user": user}]
+    changed = document(users=users, clusters=clusters)
+    with pytest.raises(errors.InvalidInput, match=next(iter(user))):
+        config.from_file(write(tmp_path / "config", changed))
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        *("token", "tokenFile", "client-certificate", "client-certificate-data"),
+        *("client-key", "client-key-data"),
+    ],
+)
 def test_an_empty_credential_is_refused_by_its_name(tmp_path: Path, field: str) -> None:
     users = [{"name": "u", "user": {field: ""}}]
     with pytest.raises(errors.InvalidInput, match=f"{field}.*empty"):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from tests.support import hasty
 from tests.unit.kube.moody import FORBIDDEN, Moody
-from weft.kube import events, resources
+from weft.kube import errors, events, resources
 from weft.reasons import Reason
 
 POD = {
@@ -52,22 +54,50 @@ def test_the_longest_name_of_an_object_leaves_room_for_the_event() -> None:
     assert told(long) != told(long[:-1] + "z")
 
 
-def test_an_event_that_is_refused_is_told_when_it_may_be() -> None:
+DENIED = errors.from_status(
+    {
+        "reason": "Forbidden",
+        "message": 'events is forbidden: User "system:serviceaccount:weft-system:weft-node" cannot '
+        'create resource "events" in API group "" in the namespace "a"',
+    },
+    403,
+)
+
+
+def test_events_that_the_account_may_not_write_wait_until_it_may(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def main() -> None:
         api = Moody()
-        api.mood = FORBIDDEN
+        api.mood = DENIED
         recorder = events.Recorder(api, "test")
         task = asyncio.create_task(recorder.run())
-        recorder.emit(POD, Reason.ADDRESS_REFUSED, "message")
-        await asyncio.sleep(60)
-        assert 3 <= api.refused <= 8
+        for number in range(100):
+            recorder.emit(POD, Reason.ADDRESS_REFUSED, f"message {number}")
+        await asyncio.sleep(3600)
+        assert 60 <= api.refused <= 90, "one asks for all of them"
+        assert 'cannot create resource "events"' in recorder.trouble
+        assert len(caplog.records) == 1
         api.mood = ""
         await recorder.flushed()
-        (told,) = api.all(resources.EVENTS).values()
-        assert (told["message"], told["count"]) == ("message", 1)
-        api.mood = FORBIDDEN
+        assert recorder.trouble == ""
+        assert len(api.all(resources.EVENTS)) == 100
+        task.cancel()
+
+    hasty.run(main())
+
+
+def test_an_event_that_one_namespace_refuses_is_dropped_in_the_end() -> None:
+    async def main() -> None:
+        api = Moody()
+        recorder = events.Recorder(api, "test")
+        task = asyncio.create_task(recorder.run())
+        api.mood = FORBIDDEN  # as by a quota, or where a namespace ends
         recorder.emit(POD, Reason.ADDRESS_REFUSED, "never")
-        await recorder.flushed()  # not for ever
+        await asyncio.sleep(60)
+        assert 3 <= api.refused <= 8
+        assert recorder.trouble == ""
+        await recorder.flushed()
         task.cancel()
 
     hasty.run(main())

@@ -187,3 +187,51 @@ def test_a_mistake_in_an_object_is_no_trouble_of_the_process() -> None:
         task.cancel()
 
     hasty.run(main())
+
+
+def test_a_cause_is_logged_when_it_comes_and_when_it_is_gone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """And not for each key and each try."""
+    caplog.set_level("INFO")
+
+    async def main() -> None:
+        denied = True
+
+        async def reconcile(key: str) -> None:
+            if denied:
+                text = f'pods "{key}" is forbidden: User "weft" cannot patch resource "pods" in a'
+                raise api_errors.from_status({"message": text}, 403)
+
+        due = queue.Queue("Pod")
+        task = asyncio.create_task(due.run(reconcile))
+        for number in range(500):
+            due.add(f"a/{number}")
+        await asyncio.sleep(300)
+        assert due.trouble.endswith("(and 499 more)")
+        denied = False
+        await asyncio.sleep(31)
+        assert due.trouble == ""
+        task.cancel()
+
+    hasty.run(main())
+    assert [each.levelname for each in caplog.records] == ["WARNING", "INFO"]
+    assert 'cannot patch resource "pods"' in caplog.text
+
+
+def test_a_retry_after_is_obeyed() -> None:
+    async def main() -> None:
+        tried: list[float] = []
+
+        async def reconcile(key: str) -> None:
+            tried.append(asyncio.get_running_loop().time())
+            raise api_errors.from_response(429, b"{}", "30")
+
+        due = queue.Queue()
+        task = asyncio.create_task(due.run(reconcile))
+        due.add("a/one")
+        await asyncio.sleep(100)
+        assert 3 <= len(tried) <= 4
+        task.cancel()
+
+    hasty.run(main())

@@ -15,7 +15,7 @@ from weft import errors
 from weft.control import loop
 from weft.control.cluster.outcome import Event, Patch, Ref
 from weft.control.cluster.state import Cluster
-from weft.kube import events, queue, resources
+from weft.kube import events, queue, resources, troubles
 from weft.kube.client import ApiError, Client, Invalid, NotFound, Object
 from weft.kube.resources import Resource
 
@@ -160,6 +160,8 @@ class Writer:
             self._recorder.emit(about, each.reason, each.message)
 
     def _failed(self, resource: Resource, key: str, error: errors.WeftError) -> None:
+        if troubles.is_outside(error):
+            return  # the queue logs when it begins and when it ends
         is_usual = isinstance(error, ApiError) and error.status == 409
         level = logging.DEBUG if is_usual else logging.WARNING
         log.log(level, "%s %s could not be written: %s", resource.kind, key, error)

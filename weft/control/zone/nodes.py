@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -63,23 +64,44 @@ def watch(client: Client) -> cache.Cache:
     return cache.Cache(client, resources.NODES, keep=slim)
 
 
-async def announce(
-    client: Client, nodes: cache.Cache, own: model.NodeInfo, *, primary: bool = False
-) -> None:
-    """Write this node's chassis, tunnel endpoints and version on its Node, unless they stand there.
+def announcement(own: model.NodeInfo, *, primary: bool) -> dict[str, str | None]:
+    """The annotations that this node's agent keeps on its Node.
 
-    And where weft is the `primary` network its gateway, which is another's to write otherwise.
+    Its chassis, tunnel endpoints and version; and where weft is the `primary` network its gateway,
+    which is another's to write otherwise.
     """
-    node = nodes.get(own.name)
-    if node is None:
-        raise errors.NotReady(
-            "does not exist yet", where=f"Node {own.name}", hint="is --node its exact name?"
-        )
     notes: dict[str, str | None] = {**nodeinfo.render_zone(own.chassis, own.encap_ips)}
     notes[names.VERSION] = __version__
-    if primary:
-        notes |= nodeinfo.render_gateway(own.gateway)
+    return notes | nodeinfo.render_gateway(own.gateway) if primary else notes
+
+
+def unannounced(
+    nodes: cache.Cache, own: model.NodeInfo, notes: Mapping[str, str | None]
+) -> errors.NotReady | None:
+    """Why other nodes do not know this one as it is; None when its Node says what it should."""
+    node = nodes.get(own.name)
+    if node is None:
+        return errors.NotReady(
+            "does not exist yet", where=f"Node {own.name}", hint="is --node its exact name?"
+        )
     there = node["metadata"]["annotations"]
-    if any(there.get(key) != value for key, value in notes.items()):
-        await client.patch(resources.NODES, own.name, "", {"metadata": {"annotations": notes}})
-        log.info("node %s announced as chassis %s", own.name, own.chassis)
+    wrong = [key for key, value in notes.items() if there.get(key) != value]
+    if not wrong:
+        return None
+    return errors.NotReady(
+        f"does not say {', '.join(wrong)} as it should: other nodes may not reach its pods",
+        where=f"Node {own.name}",
+    )
+
+
+async def announce(
+    client: Client, nodes: cache.Cache, own: model.NodeInfo, notes: Mapping[str, str | None]
+) -> None:
+    """Write the announcement on this node's Node, unless it stands there."""
+    lack = unannounced(nodes, own, notes)
+    if lack is None:
+        return
+    if nodes.get(own.name) is None:
+        raise lack
+    await client.patch(resources.NODES, own.name, "", {"metadata": {"annotations": notes}})
+    log.info("node %s announced as chassis %s", own.name, own.chassis)

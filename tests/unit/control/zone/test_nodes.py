@@ -33,11 +33,16 @@ async def test_an_agent_says_which_version_it_is() -> None:
 
     own = model.NodeInfo("node2", "c2", ("192.0.2.2",))
     api, cache = SimpleNamespace(patch=patch), {"node2": there}
-    await nodes.announce(api, cache, own)  # type: ignore[arg-type]
+    notes = nodes.announcement(own, primary=False)
+    lack = nodes.unannounced(cache, own, notes)  # type: ignore[arg-type]
+    assert lack is not None
+    assert f"Node node2: does not say {names.NODE_CHASSIS_ID}" in str(lack)
+    await nodes.announce(api, cache, own, notes)  # type: ignore[arg-type]
     assert patches == [{**CHASSIS, names.VERSION: __version__}]
     there["metadata"]["annotations"] = patches[0]
     cache["node2"] = nodes.slim(there)
-    await nodes.announce(api, cache, own)  # type: ignore[arg-type]
+    assert nodes.unannounced(cache, own, notes) is None  # type: ignore[arg-type]
+    await nodes.announce(api, cache, own, notes)  # type: ignore[arg-type]
     assert len(patches) == 1
 
 

@@ -1,0 +1,53 @@
+"""Keeps a node's own Node up to date: where its tunnels end, its gateway, and its OVN's faults.
+
+Who lacks the right to write there, or finds something else there, is not ready: other nodes send a
+node that is not announced nothing.
+"""
+
+from __future__ import annotations
+
+from weft import model
+from weft.control.zone import nodes, ovnversion
+from weft.kube import cache, events, queue
+from weft.kube.client import Client
+from weft.ovsdb import replica
+
+
+class Announcer:
+    """`own` is the node as it is; `primary`: weft serves the cluster's own network too."""
+
+    def __init__(
+        self,
+        client: Client,
+        followed: cache.Cache,
+        own: model.NodeInfo,
+        *,
+        primary: bool,
+        version: tuple[replica.Replica, replica.Replica, events.Recorder],
+    ) -> None:
+        self._client, self._nodes, self._own = client, followed, own
+        self._notes = nodes.announcement(own, primary=primary)
+        self._queue = queue.Queue("Node")
+        self._version = ovnversion.OvnVersion(*version, self.look)
+
+    def look(self) -> None:
+        """Compare the Node with what it should say, now."""
+        self._queue.add(self._own.name)
+
+    async def run(self) -> None:
+        """Look when told, until cancelled."""
+        self.look()
+        await self._queue.run(self._announce)
+
+    async def _announce(self, _: str) -> None:
+        await nodes.announce(self._client, self._nodes, self._own, self._notes)
+        if (node := self._nodes.get(self._own.name)) is not None:
+            await self._version.announce(self._client, node)
+
+    @property
+    def trouble(self) -> str:
+        """Why the Node does not say what it should; else empty."""
+        if self._queue.trouble:
+            return self._queue.trouble
+        lack = nodes.unannounced(self._nodes, self._own, self._notes)
+        return lack.in_full() if lack else ""

@@ -1,0 +1,35 @@
+"""Says how long to wait before the next attempt: longer each time, with chance, as the server asks.
+
+Chance keeps the clients of a whole cluster, which fail together, from coming back together.
+"""
+
+from __future__ import annotations
+
+import random
+
+from weft import errors
+
+LONGEST_ASKED = 60.0  # the longest Retry-After, in seconds, that is obeyed
+
+
+def asked(error: errors.WeftError | None) -> float:
+    """The seconds of a Retry-After that an error carries, 0 without one."""
+    return min(float(getattr(error, "retry_after", None) or 0.0), LONGEST_ASKED)
+
+
+class Backoff:
+    """Pauses from `first` to `longest` seconds, doubled at each one and cut by half at random."""
+
+    def __init__(self, first: float, longest: float) -> None:
+        self._first, self._longest = first, longest
+        self._pause = first
+
+    def reset(self) -> None:
+        """What was tried has succeeded."""
+        self._pause = self._first
+
+    def next(self, error: errors.WeftError | None = None) -> float:
+        """Seconds to wait now: never less than the server asked for."""
+        pause, self._pause = self._pause, min(self._pause * 2, self._longest)
+        wanted = asked(error)
+        return max(pause * random.uniform(0.5, 1.0), wanted * random.uniform(1.0, 1.25))

@@ -1,0 +1,243 @@
+"""Follows the objects of one kind on the server: all of them at first, then each change.
+
+One request brings both where the server can stream a list; else pages of a list come first, and a
+watch from there. What ends or refuses a request is tried again with back-off, and `trouble` says
+so. Objects are handed on as they come; nothing is kept and nothing is written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import Protocol
+
+from weft.kube.backoff import Backoff
+from weft.kube.client import (
+    ApiError,
+    Client,
+    Expired,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Object,
+    Unauthorized,
+    Unreachable,
+)
+from weft.kube.resources import Resource
+
+log = logging.getLogger(__name__)
+
+CUT_OFF = 10.0  # seconds without a watch after which what is known counts as out of date
+_STEADY = 10.0  # seconds after which a watch counts as one that lasts
+_LISTS = (0.2, 10.0)  # seconds between two lists, unless a watch between them lasted
+_WATCHES = (0.05, 5.0)  # seconds between two watches, likewise
+_SPREAD = 1.0  # seconds over which clients come back that a server dropped together
+_ONCE_TOO_OFTEN = 3
+_INITIAL_PATIENCE = 20.0  # seconds between two objects of a streamed list, or its end
+_INITIAL_END = "k8s.io/initial-events-end"  # annotation of the bookmark after a streamed list
+
+
+class Reader(Protocol):
+    """Who is told; called in the reflector's own task."""
+
+    def replace(self, objects: list[Object]) -> None:
+        """These are all objects there are."""
+
+    def change(self, kind: str, obj: Object) -> None:
+        """`kind` is ADDED, MODIFIED or DELETED."""
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _means_pages(error: ApiError | TimeoutError) -> bool:
+    """Whether a streamed list failed because the server cannot stream any.
+
+    Where the feature is off it says 422, and 500 where its etcd is too old for it.
+    """
+    return isinstance(error, TimeoutError | Invalid) or error.status == 500
+
+
+class Reflector:
+    """`when_unknown`: called instead of trouble when the server does not have the kind."""
+
+    def __init__(
+        self,
+        client: Client,
+        resource: Resource,
+        reader: Reader,
+        *,
+        namespace: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+        when_unknown: Callable[[], None] | None = None,
+    ) -> None:
+        self._client, self._resource, self._reader = client, resource, reader
+        self._namespace, self._labels, self._fields = namespace, label_selector, field_selector
+        self._when_unknown = when_unknown
+        self._version = ""  # from which to watch; empty: list first
+        self._refused = ""  # why the server refuses; empty when it only does not answer
+        self._broke = ""  # how the last request ended
+        self._since: float | None = None  # since when nothing lasting follows the server
+        self._opened: float | None = None  # since when the present watch runs
+        self._forgotten = 0  # lists in a row whose resourceVersion had expired (410)
+        self._lists, self._watches = Backoff(*_LISTS), Backoff(*_WATCHES)
+
+    @property
+    def trouble(self) -> str:
+        """Why what the reader knows may be out of date; else empty."""
+        name = self._resource.plural
+        if self._forgotten > _ONCE_TOO_OFTEN and not self._lasts():
+            return f"each list of {name} expires before a watch can follow it"
+        if self._refused:
+            return self._refused
+        if self._opened is not None or self._since is None:
+            return ""
+        silent = _now() - self._since
+        if silent < CUT_OFF:
+            return ""
+        return f"{name} cannot be followed for {silent:.0f} s: {self._broke or 'no answer yet'}"
+
+    async def run(self) -> None:
+        """Follow the server until cancelled."""
+        self._since = _now()
+        while True:
+            is_list = not self._version
+            error = await self._attempt()
+            is_costly = is_list or not self._version or bool(self._refused)
+            await asyncio.sleep(self._pause(is_costly, error))
+
+    async def _attempt(self) -> ApiError | None:
+        """List if nothing is known, and watch until that ends; the error that ended it."""
+        try:
+            if self._version:
+                await self._watch()
+            elif self._client.streams_lists:
+                await self._stream()
+            else:
+                await self._list()
+                await self._watch()
+        except ApiError as error:
+            self._failed(error)
+            return error
+        else:
+            self._broke = "the server ends each watch at once"
+            return None
+        finally:
+            self._close()
+
+    def _failed(self, error: ApiError) -> None:
+        if isinstance(error, Expired):
+            log.info("%s: listing again: %s", self._resource.plural, error)
+            self._version = ""
+            self._forgotten = 1 if self._lasts() else self._forgotten + 1
+        elif isinstance(error, Unreachable):
+            log.debug("watch of %s broke: %s", self._resource.plural, error)
+            self._broke = error.in_full()
+        elif isinstance(error, NotFound) and self._when_unknown is not None:
+            self._version = ""
+            self._when_unknown()
+            self._refuse("")
+        else:
+            # A right that is given back costs no list: the watch goes on where it ended.
+            if not isinstance(error, Forbidden | Unauthorized):
+                self._version = ""
+            self._refuse(error.in_full())
+
+    def _lasts(self) -> bool:
+        return self._opened is not None and _now() - self._opened > _STEADY
+
+    def _pause(self, is_costly: bool, error: ApiError | None) -> float:
+        pause = (self._lists if is_costly else self._watches).next(error)
+        if isinstance(error, Unreachable):
+            pause += random.uniform(0.0, _SPREAD)
+        return pause
+
+    def _open(self) -> None:
+        """The server accepted a watch."""
+        self._opened = _now()
+        self._refuse("")
+
+    def _close(self) -> None:
+        if self._lasts():
+            self._follows()
+            self._lists.reset()
+            self._watches.reset()
+        self._since = _now() if self._since is None else self._since
+        self._opened = None
+
+    def _follows(self) -> None:
+        """The watch lasted, or brought something."""
+        self._since, self._broke = None, ""
+
+    async def _list(self) -> None:
+        listing = await self._client.list(
+            self._resource,
+            self._namespace,
+            label_selector=self._labels,
+            field_selector=self._fields,
+        )
+        self._reader.replace(listing)
+        self._version = listing.resource_version
+
+    async def _stream(self) -> None:
+        """All objects and then each change, by one request."""
+        listed: list[Object] | None = []
+        events = self._client.watch(
+            self._resource,
+            "",
+            self._namespace,
+            label_selector=self._labels,
+            field_selector=self._fields,
+            bookmarks=True,
+            initial=True,
+        )
+        try:
+            async with aclosing(events), asyncio.timeout(_INITIAL_PATIENCE) as patience:
+                async for kind, obj in events:
+                    if listed is None:
+                        self._take(kind, obj)
+                    elif kind != "BOOKMARK":
+                        listed.append(obj)
+                        patience.reschedule(_now() + _INITIAL_PATIENCE)
+                    elif (obj["metadata"].get("annotations") or {}).get(_INITIAL_END) == "true":
+                        patience.reschedule(None)
+                        self._reader.replace(listed)
+                        self._version, listed = obj["metadata"]["resourceVersion"], None
+                        self._open()
+        except (ApiError, TimeoutError) as error:
+            if listed is None or not _means_pages(error):
+                raise
+            log.info("the server streams no lists, so that they come in pages: %s", error)
+            self._client.streams_lists = False
+
+    async def _watch(self) -> None:
+        events = self._client.watch(
+            self._resource,
+            self._version,
+            self._namespace,
+            label_selector=self._labels,
+            field_selector=self._fields,
+            bookmarks=True,
+            on_open=self._open,
+        )
+        async with aclosing(events):
+            async for kind, obj in events:
+                self._take(kind, obj)
+
+    def _take(self, kind: str, obj: Object) -> None:
+        self._version = obj["metadata"]["resourceVersion"]
+        self._follows()
+        if kind != "BOOKMARK":
+            self._reader.change(kind, obj)
+
+    def _refuse(self, why: str) -> None:
+        if why and why != self._refused:
+            log.warning("cannot follow %s, trying again: %s", self._resource.plural, why)
+        elif self._refused and not why:
+            log.info("following %s again", self._resource.plural)
+        self._refused = why

@@ -1,0 +1,72 @@
+"""Keeps what a part of a process cannot do for reasons outside its objects, and logs each change.
+
+Many keys often fail for one cause: an API server that is away, or a right that is missing. A cause
+is logged when the first key meets it and when the last one is past it, not at every attempt.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from weft import errors
+from weft.kube.errors import ApiError, Forbidden, Unauthorized
+
+log = logging.getLogger(__name__)
+
+# Errors of a server or daemon, not of the object.
+_OUTSIDE = (errors.Unavailable, Unauthorized, Forbidden)
+
+
+def is_outside(error: errors.WeftError) -> bool:
+    """Whether no change of the object itself can clear the error."""
+    return isinstance(error, _OUTSIDE)
+
+
+def cause(error: errors.WeftError) -> str:
+    """What fails, alike for all objects that it concerns."""
+    if isinstance(error, ApiError):
+        return error.denial or error.message
+    return error.what
+
+
+class Troubles:
+    """`name` is what the part works on, for the log."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._causes: dict[str, str] = {}  # of each key
+        self._keys: dict[str, dict[str, str]] = {}  # of each cause: what each key's error says
+
+    def __str__(self) -> str:
+        """One failure in full, and how many more there are; empty while all is well."""
+        if not self._causes:
+            return ""
+        first = next(iter(next(iter(self._keys.values())).values()))
+        others = len(self._causes) - 1
+        return f"{first} (and {others} more)" if others else first
+
+    def note(self, key: str, error: errors.WeftError) -> None:
+        """A key failed; errors of the object itself are none of the process's."""
+        if not is_outside(error):
+            self.clear(key)
+            return
+        why = cause(error)
+        if self._causes.get(key) != why:
+            is_news = why not in self._keys
+            self._keys.setdefault(why, {})[key] = error.in_full()
+            self.clear(key)
+            self._causes[key] = why
+            if is_news:
+                log.warning("%s %s: trying again: %s", self._name, key, error.in_full())
+        self._keys[why][key] = error.in_full()
+
+    def clear(self, key: str) -> None:
+        """The key succeeded, or needs nothing any more."""
+        why = self._causes.pop(key, None)
+        if why is None:
+            return
+        keys = self._keys[why]
+        del keys[key]
+        if not keys:
+            del self._keys[why]
+            log.info("%s %s: no longer so: %s", self._name, key, why)
