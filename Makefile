@@ -5,7 +5,7 @@ RUN = $(VENV)/bin/python -m
 # Tests of real daemons wait more than they compute.
 JOBS ?= 3
 
-.PHONY: demo down test lint check fix fuzz bench image clean prepare prepare-dev
+.PHONY: demo down test test-cluster lint check fix fuzz bench image clean prepare prepare-dev
 
 demo: prepare            ## the three-VM demo, on this machine
 	@$(VENV)/bin/weft demo
@@ -16,6 +16,9 @@ down: prepare            ## remove the demo's lab
 test: prepare-dev lint   ## everything tested
 	$(RUN) pytest -q -n $(JOBS) --dist worksteal -m "not lab"
 	$(RUN) pytest -q -n 2 --dist loadfile -m lab
+
+test-cluster: prepare-dev ## the same on a stock Kubernetes, as root; or on yours: KUBECONFIG=...
+	$(RUN) pytest -q -n 0 -m cluster tests/cluster
 
 lint: prepare-dev        ## style, types, layers
 	$(RUN) ruff check .

@@ -1,0 +1,92 @@
+"""A cluster by hand: up, down, list, kubectl, helm, exec, restart, logs, import; see README.md."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.cluster import cluster, goparts, life, spec
+from weft import errors
+
+
+def main() -> int:
+    chosen = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what is half made is undone
+    try:
+        return _run(chosen)
+    except errors.WeftError as error:
+        print(error, file=sys.stderr)
+    except RuntimeError as error:
+        print(error, file=sys.stderr)
+    return 1
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.cluster", description=__doc__)
+    parser.add_argument("--name", default="weft", help="of the cluster; several can run at once")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    up = verbs.add_parser("up", help="bring a cluster up")
+    up.add_argument("--nodes", type=int, default=2)
+    up.add_argument("--release", choices=sorted(goparts.RELEASES), default="newest")
+    up.add_argument("--multus", choices=[each.value for each in spec.Multus], default="thick")
+    verbs.add_parser("down", help="end it and remove all that it left")
+    verbs.add_parser("build", help="fetch and build what clusters are made of")
+    for name in ("kubectl", "helm"):
+        tool = verbs.add_parser(name, help=f"{name} for this cluster")
+        tool.add_argument("rest", nargs=argparse.REMAINDER)
+    inside = verbs.add_parser("exec", help="run a command on a machine: control, node1, ...")
+    inside.add_argument("machine")
+    inside.add_argument("rest", nargs=argparse.REMAINDER)
+    again = verbs.add_parser("restart", help="end a service of a machine and start it again")
+    again.add_argument("machine")
+    again.add_argument("service")
+    give = verbs.add_parser("import", help="give an OCI archive to all nodes, as a registry would")
+    give.add_argument("archive", type=Path)
+    return parser.parse_args()
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    if chosen.verb == "up":
+        wanted = spec.Cluster(chosen.name, chosen.nodes, chosen.release, spec.Multus(chosen.multus))
+        print(f"export KUBECONFIG={life.up(wanted).kubeconfig}")
+        return 0
+    if chosen.verb == "down":
+        life.down(chosen.name)
+        return 0
+    if chosen.verb == "build":
+        for release in goparts.RELEASES:
+            print(life.parts(release))
+        print(goparts.build(goparts.HELM))
+        return 0
+    found = life.running(chosen.name)
+    if found is None:
+        print(f"no cluster named {chosen.name} runs", file=sys.stderr)
+        return 1
+    return _with(found, chosen)
+
+
+def _with(found: cluster.Cluster, chosen: argparse.Namespace) -> int:
+    rest = [each for each in getattr(chosen, "rest", []) if each != "--"]
+    environment = {**os.environ, "KUBECONFIG": str(found.kubeconfig)}
+    match chosen.verb:
+        case "kubectl":
+            program = [str(found.kubernetes / "kubectl"), *chosen.rest]
+        case "helm":
+            program = [str(goparts.build(goparts.HELM) / "helm"), *chosen.rest]
+        case "exec":
+            program = found.machine(chosen.machine).enter(*(rest or ["bash"]))
+        case "restart":
+            found.restart(chosen.machine, chosen.service)
+            return 0
+        case _:
+            found.import_image(chosen.archive)
+            return 0
+    return subprocess.run(program, env=environment, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""The cluster that the suites run on: one of our own for the whole run, or the user's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import life, spec
+from tests.cluster.access import Access, of_user
+from weft import errors
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """These run only where they are asked for: a cluster is more than a test may start unasked."""
+    if "cluster" in (config.option.markexpr or ""):
+        return
+    ours = [item for item in items if item.path.is_relative_to(HERE)]
+    if ours:
+        config.hook.pytest_deselected(items=ours)
+        items[:] = [item for item in items if not item.path.is_relative_to(HERE)]
+
+
+@pytest.fixture(scope="session")
+def access() -> Iterator[Access]:
+    """A cluster with nodes that are Ready; without weft."""
+    if kubeconfig := os.environ.get("KUBECONFIG"):
+        yield of_user(Path(kubeconfig))
+        return
+    lifeline, held = os.pipe()
+    wanted = spec.Cluster(
+        f"test-{os.getpid()}",
+        nodes=int(os.environ.get("WEFT_CLUSTER_NODES", "2")),
+        release=os.environ.get("WEFT_CLUSTER_RELEASE", "newest"),
+        multus=spec.Multus(os.environ.get("WEFT_CLUSTER_MULTUS", "thick")),
+    )
+    try:
+        cluster = life.up(wanted, lifeline=lifeline)
+    except errors.Unavailable as error:
+        pytest.skip(f"no cluster here: {error}")
+    try:
+        yield Access(cluster.kubeconfig, str(cluster.kubernetes / "kubectl"), cluster)
+    finally:
+        os.close(held)
+        os.close(lifeline)
+        life.down(wanted.name)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failing test shows what the cluster's parts said last."""
+    report = yield
+    found = getattr(item, "funcargs", {}).get("access")
+    if report.failed and isinstance(found, Access):
+        report.sections.extend(found.evidence())
+    return report
