@@ -48,6 +48,8 @@ EVENTS = Resource("", "v1", "events", "Event")
 SECRETS = Resource("", "v1", "secrets", "Secret")
 CONFIGMAPS = Resource("", "v1", "configmaps", "ConfigMap")
 SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
+REPLICASETS = Resource("apps", "v1", "replicasets", "ReplicaSet")
+JOBS = Resource("batch", "v1", "jobs", "Job")
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 CRDS = Resource(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", False
@@ -68,7 +70,7 @@ VMIS = Resource("kubevirt.io", "v1", "virtualmachineinstances", "VirtualMachineI
 
 ALL = (
     PODS, NODES, NAMESPACES, EVENTS, SECRETS, CONFIGMAPS, SERVICE_ACCOUNTS, LEASES, CRDS, NADS,
-    IPAMCLAIMS, MULTINETWORKPOLICIES, UDNS, CUDNS, VMS, VMIS,
+    IPAMCLAIMS, MULTINETWORKPOLICIES, UDNS, CUDNS, VMS, VMIS, REPLICASETS, JOBS,
 )  # fmt: skip
 
 

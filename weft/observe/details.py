@@ -1,4 +1,5 @@
-"""Adds to a graph what Kubernetes objects know of it: guests' addresses, MTUs, free addresses.
+"""Adds to a graph what Kubernetes objects know of it: guests' addresses, workloads, MTUs, free
+addresses.
 
 Pure. Databases alone make a graph; with objects it says more. What a guest reports is shown as such
 and decides nothing.
@@ -14,7 +15,7 @@ from weft import errors, model
 from weft.alloc.ledger import Ledger
 from weft.alloc.nodesubnets import NodeSubnets
 from weft.api import ipamclaim, nad
-from weft.observe import members
+from weft.observe import members, workloads
 from weft.observe.graph import Graph, Network, Port, Role, Switch
 from weft.observe.members import Object, Objects
 
@@ -26,8 +27,9 @@ _Reported = Mapping[tuple[str, str, str], tuple[str, ...]]  # by namespace, mach
 def detailed(graph: Graph, objects: Objects) -> Graph:
     """The graph with what the objects tell; objects that cannot be read tell nothing."""
     reported = _reported(objects.instances)
+    controlled = workloads.controlled(objects.pods, (*objects.instances, *objects.controllers))
     switches = tuple(
-        replace(one, ports=tuple(_port(port, reported) for port in one.ports))
+        replace(one, ports=tuple(_port(port, reported, controlled) for port in one.ports))
         for one in graph.switches
     )
     specs = _specs(objects)
@@ -122,12 +124,14 @@ def _subnets(switch: Switch) -> tuple[model.Subnet, ...]:
     return tuple(ip_network(text) for text in switch.subnets)
 
 
-def _port(port: Port, reported: _Reported) -> Port:
-    owner = port.owner
-    if owner is None or not owner.machine:
+def _port(port: Port, reported: _Reported, controlled: Mapping[str, workloads.Workload]) -> Port:
+    if port.owner is None:
         return port
+    workload = controlled.get(f"{port.owner.namespace}/{port.owner.pod}")
+    owner = replace(port.owner, workload=workload)
     key = owner.namespace, owner.machine, port.mac.lower()
-    return replace(port, reported=reported.get(key, ()))
+    seen = reported.get(key, ()) if owner.machine else ()
+    return replace(port, owner=owner, reported=seen)
 
 
 def _reported(instances: Iterable[Object]) -> _Reported:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from weft.observe.workloads import Workload
+
 
 class Role(StrEnum):
     """What a switch or router is for; told from what it is connected to."""
@@ -47,11 +49,13 @@ class Zone:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose port it is. `machine` is the virtual machine's name if the pod runs one."""
+    """Whose port it is. `machine` is the virtual machine's name if the pod runs one; `workload` is
+    what Kubernetes says that controls the pod, if anything does."""
 
     namespace: str
     pod: str
     machine: str = ""
+    workload: Workload | None = None
 
     @property
     def name(self) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from weft import errors, model, names
 from weft.api import podnetworks, podports, policy, selection
+from weft.observe import workloads
 from weft.observe.chassis import natural_key
 from weft.observe.reach import Member
 from weft.policy import netpolicy
@@ -32,6 +33,7 @@ class Objects:
     policies: Sequence[Object] = ()
     instances: Sequence[Object] = ()  # VirtualMachineInstances
     claims: Sequence[Object] = ()  # IPAMClaims
+    controllers: Sequence[Object] = ()  # between a pod and its workload
 
 
 def networks(objects: Objects) -> dict[str, str]:
@@ -73,8 +75,13 @@ def on(network: str, objects: Objects) -> tuple[Member, ...]:
     labels = {obj["metadata"]["name"]: _labels(obj) for obj in objects.namespaces}
     reported = _reported(objects.instances)
     known = networks(objects)
+    controlled = workloads.controlled(objects.pods, (*objects.instances, *objects.controllers))
     found = [
-        replace(member, endpoint=replace(member.endpoint, addresses=_with(member, reported)))
+        replace(
+            member,
+            workload=controlled.get(member.pod),
+            endpoint=replace(member.endpoint, addresses=_with(member, reported)),
+        )
         for pod in objects.pods
         for member in _attached(pod, network, known, labels)
     ]

@@ -127,7 +127,7 @@ def _workloads(members: Sequence[Member]) -> list[Row]:
     groups: dict[workloads.Workload, list[Member]] = {}
     for member in members:
         ref = member.endpoint
-        key = workloads.of(ref.namespace, ref.pod, member.machine)
+        key = member.workload or workloads.of(ref.namespace, ref.pod, member.machine)
         groups.setdefault(key, []).append(member)
     alone = len({key.namespace for key in groups}) < 2
     return [

@@ -190,7 +190,8 @@ def _order(member: Member) -> tuple[object, ...]:
 def _workload(port: Port) -> Workload:
     if port.owner is None:
         return Workload("", port.name)
-    return workloads.of(port.owner.namespace, port.owner.pod, port.owner.machine)
+    owner = port.owner
+    return owner.workload or workloads.of(owner.namespace, owner.pod, owner.machine)
 
 
 def _others(

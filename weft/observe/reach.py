@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from weft import model
+from weft.observe.workloads import Workload
 from weft.policy import evaluator, netpolicy
 
 Pair = tuple[str, str]  # ids of source and target
@@ -28,7 +29,8 @@ class Seen(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Member:
     """One attachment to the network. `id` is "<namespace>/<pod>", with "@<interface>" after it
-    where a pod is on the network more than once; `machine` is the virtual machine in the pod."""
+    where a pod is on the network more than once; `machine` is the virtual machine in the pod, and
+    `workload` what controls it, if anything does."""
 
     id: str
     node: str
@@ -37,6 +39,7 @@ class Member:
     endpoint: netpolicy.Endpoint
     machine: str = ""
     running: bool = True
+    workload: Workload | None = None
 
     @property
     def name(self) -> str:

@@ -1,12 +1,14 @@
-"""Tells a pod's workload from its name, as Kubernetes' controllers make names.
+"""Tells which workload a pod belongs to: what controls it, or else what its name says.
 
-Pure. Databases know a pod's name alone, so this is asked of names wherever pods are grouped.
+Pure. Databases know a pod's name alone; with Kubernetes objects its ownerReferences count.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 # Controllers end a pod's name with characters of this set (apimachinery's `rand.String`).
 _SAFE = "bcdfghjklmnpqrstvwxz2456789"
@@ -14,20 +16,29 @@ _DEPLOYMENT = re.compile(rf"(.+)-[{_SAFE}]{{6,10}}-[{_SAFE}]{{5}}")
 _GENERATED = re.compile(rf"(.+)-[{_SAFE}]{{5}}")
 _ORDINAL = re.compile(r"(.+?)-?(?:0|[1-9][0-9]{0,4})")
 
+# A controller's label on the pods of a Deployment: the end of their ReplicaSet's name.
+_HASH = "pod-template-hash"
+# These make one pod each: alike are those of one owner above them, or of one name.
+_SINGLE = ("VirtualMachine", "VirtualMachineInstance")
+_LONGEST_CHAIN = 8
+
+Object = Mapping[str, Any]
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Workload:
-    """What makes pods that are alike: a Deployment, a DaemonSet, a StatefulSet, a VM pool."""
+    """What makes pods that are alike; `kind` is empty where a name alone says so."""
 
     namespace: str
     name: str
+    kind: str = ""
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
 
 
 def of(namespace: str, pod: str, machine: str = "") -> Workload:
-    """The workload of a pod, or of the virtual machine in it.
+    """The workload of a pod, or of the virtual machine in it, by its name.
 
     Names alone tell nothing of a pod that nobody generated; it is a workload of its own, with those
     whose names differ from its own in a number at the end.
@@ -38,3 +49,40 @@ def of(namespace: str, pod: str, machine: str = "") -> Workload:
     called = machine or pod
     numbered = _ORDINAL.fullmatch(called)
     return Workload(namespace, numbered[1] if numbered else called)
+
+
+def controlled(pods: Iterable[Object], controllers: Iterable[Object]) -> dict[str, Workload]:
+    """The workloads of the pods that a controller made, by "<namespace>/<pod>".
+
+    `controllers` are objects between a pod and its workload: ReplicaSets, Jobs, virtual machines.
+    """
+    by_uid = {(obj.get("metadata") or {}).get("uid"): obj for obj in controllers}
+    found = {}
+    for pod in pods:
+        meta = pod["metadata"]
+        top = _top(pod, by_uid)
+        if top is not None:
+            made = Workload(meta["namespace"], str(top["name"]), str(top["kind"]))
+            found[f"{meta['namespace']}/{meta['name']}"] = made
+    return found
+
+
+def _top(pod: Object, by_uid: Mapping[object, Object]) -> Object | None:
+    """The reference to the controller that nothing controls; None without a telling one."""
+    reference, above = None, _controller(pod)
+    for _ in range(_LONGEST_CHAIN):
+        if above is None:
+            break
+        reference = above
+        above = _controller(by_uid.get(above.get("uid"), {}))
+    if reference is None or reference.get("kind") in _SINGLE:
+        return None
+    end = f"-{(pod['metadata'].get('labels') or {}).get(_HASH, '')}"
+    if reference["kind"] == "ReplicaSet" and end != "-" and reference["name"].endswith(end):
+        return {"kind": "Deployment", "name": reference["name"].removesuffix(end)}
+    return reference
+
+
+def _controller(obj: Object) -> Object | None:
+    listed = (obj.get("metadata") or {}).get("ownerReferences") or ()
+    return next((one for one in listed if one.get("controller")), None)
