@@ -21,11 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from weft import errors
-from weft.host import files
+from weft.host import dbfiles, files
+from weft.ovn import daemons as zone
 from weft_lab import control, layout, plan, services, spec, state, switches, wiring
 from weft_lab.runtime import (
     daemons,
-    dbfiles,
     forks,
     inotify,
     namespaces,
@@ -149,8 +149,10 @@ class Supervisor:
 
     def _prepare(self, node: str) -> None:
         """Empty databases and the kubeconfig in the node's /run."""
-        for _, path, schema, _ in daemons.DATABASES:
-            shutil.copyfile(self._orders.databases / f"{schema}.db", Path(layout.seen(node, path)))
+        for each in zone.DATABASES.values():
+            shutil.copyfile(
+                self._orders.databases / f"{each.schema}.db", Path(layout.seen(node, each.path))
+            )
         self._spread_kubeconfig()
 
     def _spread_kubeconfig(self) -> None:

@@ -317,6 +317,7 @@ async def run(options: settings.Agent) -> None:
     """Run the agent until cancelled."""
     agentoptions.check(options)
     plugin = agentoptions.plugin_of(options)
+    keepers: list[agentoptions.Keeper] = [plugin] if plugin is not None else []
     agents: list[Agent] = []
 
     def again() -> None:
@@ -324,7 +325,7 @@ async def run(options: settings.Agent) -> None:
             agent.reset()
 
     def not_ready() -> list[str]:
-        reasons = [plugin.trouble] if plugin is not None and plugin.trouble else []
+        reasons = [each.trouble for each in keepers if each.trouble]
         if not agents:
             return [*reasons, "waiting for this node's databases"]
         return reasons + agents[0].not_ready()
@@ -352,6 +353,9 @@ async def run(options: settings.Agent) -> None:
             Client.from_kubeconfig(options.kubeconfig or None, component=COMPONENT)
         )
         ovs = await opened(options.ovs, port.DATABASE, port.TABLES)
+        if (keeper := agentoptions.switch_of(options, ovs)) is not None:
+            keepers.append(keeper)
+            await stack.enter_async_context(keeper.running())
         own = await identity.await_own(ovs, options.node)
         nb = await opened(options.nb, tables.NORTHBOUND, tables.NB)
         sb = await opened(options.sb, tables.SOUTHBOUND, tables.SB, tables.DERIVED)

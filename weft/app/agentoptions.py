@@ -7,7 +7,11 @@ from pathlib import Path
 from weft import errors, model
 from weft.api import gateway
 from weft.app import settings
-from weft.node import plugin
+from weft.node import plugin, switchsettings
+from weft.ovsdb import replica
+
+# What keeps a part of the node as it should be, beside the agent's own work.
+Keeper = plugin.Keeper | switchsettings.Keeper
 
 
 def gateway_of(options: settings.Agent, own: model.NodeInfo | None = None) -> model.Gateway | None:
@@ -43,3 +47,17 @@ def plugin_of(options: settings.Agent) -> plugin.Keeper | None:
     if not options.cni_bin:
         return None
     return plugin.Keeper(Path(options.cni_bin), plugin.read(options.cni_plugin))
+
+
+def switch_of(options: settings.Agent, ovs: replica.Replica) -> switchsettings.Keeper | None:
+    """What keeps the node's identity in Open vSwitch, if the agent is to."""
+    if not options.encap_ip and not options.tunnel_interface:
+        return None
+    return switchsettings.Keeper(
+        ovs,
+        options.node,
+        encap_ip=options.encap_ip,
+        interface=options.tunnel_interface,
+        kind=options.datapath,
+        memory=Path(options.cni_socket).with_name("uplink.json"),
+    )

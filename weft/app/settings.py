@@ -126,6 +126,26 @@ KEYS_NAMESPACE = Setting(
 )
 WORKERS = Setting("workers", 64, "Pods to annotate at the same time.", "COUNT", minimum=1)
 NODE = Setting("node", "", "Name of the Node object that this agent serves.", "NAME")
+ENCAP_IP = Setting(
+    "encap_ip",
+    "",
+    "Address at which tunnels to this node end. With it or --tunnel-interface the agent tells Open "
+    "vSwitch who the node is, where nobody else has. Empty: the administrator does.",
+    "ADDRESS",
+)
+TUNNEL_INTERFACE = Setting(
+    "tunnel_interface",
+    "",
+    "Interface of this node whose address is the end of its tunnels. A userspace switch takes it.",
+    "NAME",
+)
+DATAPATH = Setting(
+    "datapath",
+    "auto",
+    "Datapath of Open vSwitch: kernel, userspace, or auto for the kernel's where it has one.",
+    "KIND",
+    choices=("auto", "kernel", "userspace"),
+)
 OVS = Setting(
     "ovs", "unix:/run/openvswitch/db.sock", "Open vSwitch database of this node.", "ADDRESS"
 )
@@ -251,6 +271,9 @@ AGENT: tuple[Setting[str] | Setting[int], ...] = (
     GATEWAY_ADDRESS,
     GATEWAY_NEXT_HOP,
     PHYSICAL_NETWORK,
+    ENCAP_IP,
+    TUNNEL_INTERFACE,
+    DATAPATH,
     OVS,
     NB,
     SB,
@@ -280,6 +303,9 @@ class Agent:
     gateway_address: str = GATEWAY_ADDRESS.default
     gateway_next_hop: str = GATEWAY_NEXT_HOP.default
     physical_network: str = PHYSICAL_NETWORK.default
+    encap_ip: str = ENCAP_IP.default
+    tunnel_interface: str = TUNNEL_INTERFACE.default
+    datapath: str = DATAPATH.default
     ovs: str = OVS.default
     nb: str = NB.default
     sb: str = SB.default

@@ -30,6 +30,11 @@ def command(
     physical_network: Annotated[
         str, option(settings.PHYSICAL_NETWORK)
     ] = settings.PHYSICAL_NETWORK.default,
+    encap_ip: Annotated[str, option(settings.ENCAP_IP)] = settings.ENCAP_IP.default,
+    tunnel_interface: Annotated[
+        str, option(settings.TUNNEL_INTERFACE)
+    ] = settings.TUNNEL_INTERFACE.default,
+    datapath: Annotated[str, option(settings.DATAPATH)] = settings.DATAPATH.default,
     ovs: Annotated[str, option(settings.OVS)] = settings.OVS.default,
     nb: Annotated[str, option(settings.NB)] = settings.NB.default,
     sb: Annotated[str, option(settings.SB)] = settings.SB.default,

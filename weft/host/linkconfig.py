@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pyroute2.netlink.exceptions import NetlinkError
@@ -114,7 +113,7 @@ def _settings(name: str) -> list[tuple[str, str]]:
         for setting in settings:
             path = f"net/{family}/conf/{name}/{setting}"
             with contextlib.suppress(OSError):
-                found.append((path, Path("/proc/sys", path).read_text().strip()))
+                found.append((path, netlink.sysctl(path).read_text().strip()))
     return found
 
 
@@ -152,3 +151,17 @@ def _add(request: Any, *args: object, **fields: Any) -> None:
     except NetlinkError as error:
         if error.code != errno.EEXIST:
             raise
+
+
+def renamed(device: Device, name: str) -> Device:
+    """The same configuration for a device of another name, with settings of its own."""
+    return replace(device, name=name, up=True, settings=())
+
+
+def strip(name: str) -> None:
+    """Remove the addresses of a device, and with them its routes; it stays up."""
+    with netlink.opened(f"device {name}") as route:
+        index = netlink.find(route, name)
+        if index:
+            route.flush_addr(index=index)
+            route.link("set", index=index, state="up")

@@ -16,7 +16,8 @@ from pathlib import Path
 from socket import AF_INET, AF_INET6
 from typing import Any
 
-from pyroute2 import IPRoute
+from pyroute2 import GenericNetlinkSocket, IPRoute
+from pyroute2.netlink import genlmsg
 from pyroute2.netlink.exceptions import NetlinkError
 
 from weft import errors
@@ -53,6 +54,16 @@ def opened(what: str) -> Iterator[Any]:
         raise Failed(os.strerror(error.code), where=what) from error
     except OSError as error:
         raise Failed(error.strerror or str(error), where=what) from error
+
+
+def has_family(name: str) -> bool:
+    """Whether the kernel has a generic netlink family; it loads the module that has it."""
+    with GenericNetlinkSocket() as generic:
+        try:
+            generic.bind(name, genlmsg)
+        except (NetlinkError, OSError):
+            return False
+        return True
 
 
 def find(route: Any, name: str) -> int:
@@ -202,10 +213,19 @@ def _add_address(route: Any, index: int, address: Interface) -> None:
         )
 
 
+def sysctl(path: str) -> Path:
+    """A file below /proc/sys, for the namespace of the thread that reads or writes it.
+
+    A container may only read there; its host's /proc/sys/net is then at /host.
+    """
+    inside = Path("/host/proc/sys", path)
+    return inside if inside.exists() else Path("/proc/sys", path)
+
+
 def set_sysctl(path: str, value: str, *, optional: bool = False) -> None:
     """Write a file below /proc/sys, for this thread's namespace."""
     try:
-        Path("/proc/sys", path).write_text(value)
+        sysctl(path).write_text(value)
     except OSError as error:
         if not optional:
             raise Failed(f"cannot be set to {value}: {error.strerror}", where=path) from error

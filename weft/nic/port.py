@@ -50,7 +50,7 @@ class Bound:
 
 
 TABLES = (
-    rows.Table("Open_vSwitch", ("external_ids", "other_config"), rows.SINGLE_ROW),
+    rows.Table("Open_vSwitch", ("external_ids", "other_config", "bridges"), rows.SINGLE_ROW),
     rows.Table(
         "Bridge",
         (

@@ -6,27 +6,13 @@ a real node has. Everything in the databases is derived and lives in the node's 
 
 from __future__ import annotations
 
+from weft.ovn import daemons
 from weft_lab import layout, spec
 from weft_lab.service import Ready, Service
-
-QUIET = ("-vsyslog:off", "-vconsole:info")
-# ovn-controller writes a line for each DHCPDECLINE of a guest, without any limit (pinctrl.c).
-GUESTS_UNLOGGED = ("-vpinctrl:console:warn",)
-# A file of what ACLs log and of nothing else, for the node's agent.
-ACL_LOG = (f"--log-file={layout.ACL_LOG}", "-vfile:off", "-vacl_log:file:info")
 
 SWITCH = "/vswitchd"  # how the name of the service ends that holds a node's links
 BRIDGE = "br-int"
 UNDERLAY_BRIDGE = "br-phy"
-
-# file in /run, its schema, and the socket that clients expect
-DATABASES = (
-    ("ovsdb", layout.OVS_RUN / "conf.db", "vswitch", layout.OVS_RUN / "db.sock"),
-    ("nb", layout.OVN_RUN / "ovnnb_db.db", "ovn-nb", layout.OVN_RUN / "ovnnb_db.sock"),
-    ("sb", layout.OVN_RUN / "ovnsb_db.db", "ovn-sb", layout.OVN_RUN / "ovnsb_db.sock"),
-)
-NB = "unix:/run/ovn/ovnnb_db.sock"
-SB = "unix:/run/ovn/ovnsb_db.sock"
 
 
 def underlay_port(node: spec.Node) -> str:
@@ -37,7 +23,7 @@ def underlay_port(node: spec.Node) -> str:
 def zone(node: spec.Node) -> tuple[Service, ...]:
     name = node.name
     return (
-        *(_database(name, *database) for database in DATABASES),
+        *(_database(name, each) for each in daemons.DATABASES.values()),
         Service(
             f"{name}/ovs-settings",
             (),
@@ -47,7 +33,7 @@ def zone(node: spec.Node) -> tuple[Service, ...]:
         ),
         Service(
             f"{name}{SWITCH}",
-            ("ovs-vswitchd", "--pidfile", *QUIET, "unix:/run/openvswitch/db.sock"),
+            _with_pidfile(daemons.vswitchd()),
             node=name,
             after=(f"{name}/ovs-settings",),
             ready=Ready.LISTENS,
@@ -55,32 +41,31 @@ def zone(node: spec.Node) -> tuple[Service, ...]:
         ),
         Service(
             f"{name}/northd",
-            ("ovn-northd", "--pidfile", *QUIET, f"--ovnnb-db={NB}", f"--ovnsb-db={SB}"),
+            _with_pidfile(daemons.northd()),
             node=name,
             after=(f"{name}/nb", f"{name}/sb"),
         ),
         Service(
             f"{name}/ovn-controller",
-            (
-                *("ovn-controller", "--pidfile", *QUIET, *GUESTS_UNLOGGED, *ACL_LOG),
-                "unix:/run/openvswitch/db.sock",
-            ),
+            _with_pidfile(daemons.controller(str(layout.ACL_LOG))),
             node=name,
             after=(f"{name}/sb", f"{name}/ovs-settings"),
         ),
     )
 
 
-def _database(node: str, name: str, path: object, schema: str, socket: object) -> Service:
-    base = str(socket).removesuffix(".sock")
-    control = [f"--pidfile={base}.pid", f"--unixctl={base}.ctl"]
-    if name == "ovsdb":
-        control = ["--pidfile"]
+def _database(node: str, each: daemons.Database) -> Service:
+    pidfile = "" if each.name == "ovsdb" else each.socket.removesuffix(".sock") + ".pid"
     return Service(
-        f"{node}/{name}",
-        ("ovsdb-server", *control, *QUIET, f"--remote=punix:{socket}", str(path)),
+        f"{node}/{each.name}",
+        _with_pidfile(daemons.server(each), pidfile),
         node=node,
         ready=Ready.LISTENS,
-        socket=str(socket),
-        database=(str(path), schema),
+        socket=each.socket,
+        database=(each.path, each.schema),
     )
+
+
+def _with_pidfile(argv: tuple[str, ...], path: str = "") -> tuple[str, ...]:
+    """By its file, ovs-appctl finds a daemon on a node."""
+    return (argv[0], f"--pidfile={path}" if path else "--pidfile", *argv[1:])

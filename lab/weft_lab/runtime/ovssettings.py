@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from weft import rows
 from weft.nic import port
+from weft.ovn import daemons as zone
 from weft_lab import spec
 from weft_lab.runtime import daemons
 
@@ -56,7 +57,7 @@ def _external_ids(lab: spec.Lab, node: spec.Node) -> Mapping[str, str]:
         "hostname": node.name,
         "ovn-encap-type": "geneve",
         "ovn-encap-ip": str(node.underlay),
-        "ovn-remote": daemons.SB,
+        "ovn-remote": zone.SB,
         "ovn-is-interconn": "true",
         "ovn-monitor-all": "true",
         "ovn-bridge-datapath-type": lab.datapath,

@@ -1,4 +1,4 @@
-"""Replaces a database file that its server cannot open.
+"""Makes an empty database, and replaces a database file that its server cannot open.
 
 Everything in a zone's databases is derived, so an empty one is whole again within seconds. The file
 that cannot be opened is kept beside the new one, for whoever wants to know what became of it.
@@ -7,8 +7,11 @@ that cannot be opened is kept beside the new one, for whoever wants to know what
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shutil
+import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import orjson
@@ -60,6 +63,48 @@ def _schema(data: bytes) -> tuple[str, ...] | None:
         return tuple(str(schema.get(key, "")) for key in _WHAT_IT_IS)
     except (ValueError, AttributeError):
         return None
+
+
+def create(
+    tool: str,
+    schema: Path,
+    target: Path,
+    first: str = "",
+    *,
+    shown: str = "",
+    env: Mapping[str, str] | None = None,
+) -> None:
+    """A new database in place of `target`; `tool` is ovsdb-tool, `first` a first transaction.
+
+    Raises Unavailable.
+    """
+    target.unlink(missing_ok=True)
+    _run(shown or str(target), [tool, "create", str(target), str(schema)], env)
+    if first:
+        _run(shown or str(target), [tool, "transact", str(target), first], env)
+
+
+def unreadable(tool: str, path: Path, database: str) -> str:
+    """Why a server could not read the records of a file; empty if one could. Slow if it is long."""
+    question = json.dumps([database, {"op": "comment", "comment": "readable"}])
+    done = subprocess.run(
+        [tool, "query", str(path), question], capture_output=True, text=True, check=False
+    )
+    return _said(done.stderr) if done.returncode else ""
+
+
+def _run(shown: str, argv: list[str], env: Mapping[str, str] | None) -> None:
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise errors.Unavailable(
+            f"a new database cannot be made: {_said(done.stderr)}",
+            where=shown,
+            hint="free some space, or see why its folder cannot be written",
+        )
+
+
+def _said(complaint: str) -> str:
+    return complaint.strip().rpartition(": ")[2]
 
 
 def mend(path: Path, template: Path, *, shown: str, doubt: str = "") -> str:

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from weft import errors
-from weft_lab.runtime import dbfiles
+from weft.host import dbfiles
 
 
 def database(version: str = "7.1.0", rest: bytes = b"") -> bytes:

@@ -1,0 +1,109 @@
+"""What a node's Open vSwitch is told of the node: who it is and where its tunnels end. Pure.
+
+An administrator may have said each of it already: such a value stays (ADR 0091). Which keys are
+weft's stands beside them, so that they can follow the node, and go with weft.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from weft import errors, rows
+from weft.nic import port
+
+KEYS = "weft-keys"  # external_ids of Open_vSwitch: the keys that weft wrote, comma-separated
+UNDERLAY_BRIDGE = "br-weft"
+KERNEL, USERSPACE = "system", "netdev"  # datapath types of Open vSwitch
+
+
+@dataclass(frozen=True, slots=True)
+class Uplink:
+    """The interface that a userspace switch takes for its tunnels."""
+
+    interface: str
+    mac: str
+    mtu: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`remote` is the node's Southbound database; `uplink` is for the userspace datapath alone."""
+
+    node: str
+    encap_ip: str
+    remote: str
+    datapath: str
+    uplink: Uplink | None = None
+
+    def external_ids(self) -> Mapping[str, str]:
+        """The keys of ovn-controller(8)."""
+        return {
+            "system-id": self.node,
+            "hostname": self.node,
+            "ovn-encap-type": "geneve",
+            "ovn-encap-ip": self.encap_ip,
+            "ovn-remote": self.remote,
+            "ovn-is-interconn": "true",
+            "ovn-monitor-all": "true",
+            "ovn-bridge-datapath-type": self.datapath,
+            "ovn-remote-probe-interval": "100000",
+            # A new ovn-controller leaves the old flows until it knows the new ones.
+            "ovn-ofctrl-wait-before-clear": "8000",
+        }
+
+
+def desired(settings: Settings, ids: Mapping[str, rows.Atom]) -> tuple[rows.Row, ...]:
+    """The rows that the switch lacks or has otherwise. `ids`: its external_ids as they are.
+
+    Raises Conflict where another OVN has the switch.
+    """
+    own = written(ids)
+    wanted = {k: v for k, v in settings.external_ids().items() if k not in ids or k in own}
+    said = str(ids.get("ovn-remote", settings.remote))
+    if "ovn-remote" not in wanted and said != settings.remote:
+        raise errors.Conflict(
+            f"ovn-remote is {said}: another OVN has this switch",
+            where=f"Open vSwitch of node {settings.node}",
+            hint="remove the other OVN from this node, or give weft a switch of its own",
+        )
+    marked = {KEYS: ",".join(sorted({*wanted, *own}))}
+    columns = {"external_ids": rows.MapEntries({**wanted, **marked})}
+    return (rows.Row("Open_vSwitch", "", columns), *_underlay(settings))
+
+
+def written(ids: Mapping[str, rows.Atom]) -> frozenset[str]:
+    """The keys that weft wrote."""
+    return frozenset(filter(None, str(ids.get(KEYS, "")).split(",")))
+
+
+def _underlay(settings: Settings) -> tuple[rows.Row, ...]:
+    """A userspace switch sends tunnels from a bridge of its own that has the node's interface."""
+    if settings.uplink is None:
+        return ()
+    name, uplink = UNDERLAY_BRIDGE, settings.uplink
+    bridge: dict[str, rows.DesiredValue] = {
+        "name": name,
+        "datapath_type": settings.datapath,
+        "fail_mode": port.NOTHING,
+        "controller": port.NOTHING,
+        "other_config": {"hwaddr": uplink.mac},
+    }
+    return (
+        rows.Row("Bridge", name, bridge, rows.Ref("Open_vSwitch", ""), "bridges"),
+        *_port(name, name, "internal", uplink.mtu),
+        *_port(name, uplink.interface, "", uplink.mtu),
+    )
+
+
+def _port(bridge: str, name: str, kind: str, mtu: int) -> tuple[rows.Row, ...]:
+    requested = mtu if kind == "internal" else port.NOTHING
+    columns: dict[str, rows.DesiredValue] = {
+        "name": name,
+        "interfaces": frozenset({rows.Ref("Interface", name)}),
+        **port.UNTAGGED,
+    }
+    return (
+        rows.Row("Interface", name, {"name": name, "type": kind, "mtu_request": requested}),
+        rows.Row("Port", name, columns, rows.Ref("Bridge", bridge), "ports"),
+    )

@@ -1,0 +1,102 @@
+"""Keeps in Open vSwitch who this node is and where its tunnels end, if the agent is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from weft import errors, rows
+from weft.host import linkconfig, netlink
+from weft.kube import queue
+from weft.nic import port, switchsettings
+from weft.node import uplink
+from weft.ovn import daemons
+from weft.ovsdb.replica import Replica
+
+log = logging.getLogger(__name__)
+
+_KEY = "settings"
+_PAUSE = 0.2  # seconds between two writes: somebody else may write as often as we do
+
+
+def datapath(wanted: str) -> str:
+    """The datapath type: `auto` is the kernel's where it has one."""
+    if wanted != "auto":
+        return switchsettings.KERNEL if wanted == "kernel" else switchsettings.USERSPACE
+    has_one = netlink.has_family("ovs_datapath")
+    return switchsettings.KERNEL if has_one else switchsettings.USERSPACE
+
+
+class Keeper:
+    """One task of the agent. `interface`: the one that tunnels use; empty: that of `encap_ip`."""
+
+    def __init__(
+        self, ovs: Replica, node: str, *, encap_ip: str, interface: str, kind: str, memory: Path
+    ) -> None:
+        self._ovs, self._node, self._kind = ovs, node, kind
+        self._encap_ip, self._interface, self._memory = encap_ip, interface, memory
+        self._queue = queue.Queue("Open vSwitch", longest_pause=5.0)
+        self._uplink: linkconfig.Device | None = None
+        self._conflict = ""
+
+    @property
+    def trouble(self) -> str:
+        """Why the switch is not as it should be."""
+        return self._conflict or self._queue.trouble
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keep the settings for as long as the scope lasts; what is written stays."""
+        tables = ("Open_vSwitch", "Bridge", "Port", "Interface")
+        ends = [self._ovs.subscribe(table, self._changed) for table in tables]
+        self._queue.add(_KEY)
+        task = asyncio.create_task(self._queue.run(self._write), name="switch settings")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            for end in ends:
+                end()
+
+    def _changed(self, _: str, __: rows.Columns | None, new: rows.Columns | None) -> None:
+        """Ports of pods come and go all the time; only what these rows have is looked at."""
+        mine = ("", switchsettings.UNDERLAY_BRIDGE, self._interface)
+        if new is None or str(new.get("name", "")) in mine:
+            self._queue.add(_KEY)
+
+    async def _write(self, _: str) -> None:
+        settings = await asyncio.to_thread(self._settings)
+        found = self._ovs.get("Open_vSwitch", "")
+        ids = port.external_ids(found[1]) if found is not None else {}
+        try:
+            desired = switchsettings.desired(settings, ids)
+        except errors.Conflict as error:
+            self._conflict = error.in_full()
+            raise
+        self._conflict = ""
+        if await self._ovs.apply(desired):
+            log.info("told Open vSwitch who node %s is", self._node)
+            await asyncio.sleep(_PAUSE)
+        if self._uplink is not None:
+            await asyncio.to_thread(uplink.hand_over, self._uplink)
+
+    def _settings(self) -> switchsettings.Settings:
+        kind = datapath(self._kind)
+        encap_ip, taken = self._encap_ip, None
+        if self._interface:
+            device = uplink.remembered(self._interface, self._memory)
+            encap_ip = uplink.address(device)
+            if kind == switchsettings.USERSPACE:
+                self._uplink = device
+                taken = switchsettings.Uplink(device.name, device.mac, device.mtu)
+        elif kind == switchsettings.USERSPACE:
+            raise errors.Unavailable(
+                "has no Open vSwitch in its kernel, and no interface for one beside it is named",
+                where=f"node {self._node}",
+                hint="load the module openvswitch, or set --tunnel-interface",
+            )
+        return switchsettings.Settings(self._node, encap_ip, daemons.SB, kind, taken)
