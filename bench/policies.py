@@ -22,7 +22,9 @@ from bench import labels
 from bench.figures import Figure
 from bench.ports import COUNTS, databases
 from weft import model, names
-from weft.control.zone import policies, state, writer
+from weft.api.pod import Pod
+from weft.control.zone import state, writer
+from weft.control.zone.objects import AllocatedPod, Namespace
 from weft.ovn import policy, ports, sets, tables
 from weft.ovsdb.replica import Replica
 from weft.policy import netpolicy
@@ -40,14 +42,14 @@ NETWORK = model.Network(
 TABLES = (policy.GROUP, "ACL", sets.SET)
 
 
-def pod(number: int, node: str) -> state.Pod:
+def pod(number: int, node: str) -> AllocatedPod:
     """Of one of 50 namespaces, with one of four apps there and one of ten roles."""
     address = IPv4Interface(f"10.0.{number >> 8}.{number & 255}/16")
     mac = names.address_mac(str(address.ip))
     ref = model.PodRef(f"s{number % SPACES}", f"p{number}", f"uid-{number}")
     labels = {"app": f"a{number // SPACES % APPS}", "role": f"r{number % ROLES}"}
     allocation = model.Allocation(mac, (address,), number)
-    return state.Pod(ref, node, {KEY: allocation}, labels=labels)
+    return AllocatedPod(Pod(ref, "", node=node, labels=labels), {KEY: allocation})
 
 
 def declared(number: int) -> netpolicy.Policy:
@@ -95,7 +97,7 @@ class Zone:
         self.state.set_node(FAR, model.NodeInfo(FAR, FAR, ("192.0.2.2",)))
         self.state.set_definition(KEY, state.Definition(NETWORK))
         for number in range(SPACES):
-            self.state.policies.set_namespace(f"s{number}", policies.Namespace())
+            self.state.policies.set_namespace(f"s{number}", Namespace())
         for number in range(POLICIES):
             made = declared(number)
             self.state.policies.set_policy(made.key, made)
@@ -109,7 +111,7 @@ class Zone:
 
     def put(self, number: int, node: str, *, there: bool = True) -> None:
         made = pod(number, node)
-        self.state.set_pod(made.ref.key, made if there else None)
+        self.state.set_pod(made.pod.ref.key, made if there else None)
 
     async def write(self) -> None:
         self.writer.poke()
@@ -197,7 +199,7 @@ def where(name: str) -> list[Any]:
 
 def port_key() -> str:
     made = pod(LAST, OWN)
-    return names.logical_port(KEY, made.ref.namespace, made.ref.name)
+    return names.logical_port(KEY, made.pod.ref.namespace, made.pod.ref.name)
 
 
 def groups(number: int) -> Iterator[str]:
@@ -205,7 +207,7 @@ def groups(number: int) -> Iterator[str]:
     space, ingress = f"s{number % SPACES}", netpolicy.Direction.INGRESS
     yield policy.Group(policy.GroupKind.DENY, "flat", space, ingress).name
     for made in map(declared, range(POLICIES)):
-        if made.namespace == space and made.pods.matches(pod(number, OWN).labels):
+        if made.namespace == space and made.pods.matches(pod(number, OWN).pod.labels):
             yield policy.Group(policy.GroupKind.POLICY, "flat", space, ingress, made.name).name
 
 

@@ -23,7 +23,9 @@ import uvloop
 
 from bench.figures import Figure
 from weft import model, names, rows
+from weft.api.pod import Pod
 from weft.control.zone import state, writer
+from weft.control.zone.objects import AllocatedPod
 from weft.ovn import ports, tables
 from weft.ovsdb.replica import Replica
 from weft_lab.runtime import toolchain
@@ -41,13 +43,12 @@ NETWORK = model.Network(
 )
 
 
-def pod(number: int, node: str = FAR) -> state.Pod:
+def pod(number: int, node: str = FAR) -> AllocatedPod:
     address = IPv4Interface(f"10.0.{number >> 8}.{number & 255}/16")
     mac = f"0a:58:0a:00:{number >> 8:02x}:{number & 255:02x}"
     allocation = model.Allocation(mac, (address,), number)
-    return state.Pod(
-        model.PodRef("default", f"p{number}", f"uid-{number}"), node, {KEY: allocation}
-    )
+    ref = model.PodRef("default", f"p{number}", f"uid-{number}")
+    return AllocatedPod(Pod(ref, "", node=node), {KEY: allocation})
 
 
 def port_name(number: int) -> str:

@@ -17,7 +17,9 @@ import uvloop
 from bench.figures import Figure
 from bench.ports import databases
 from weft import model, names, ranges
+from weft.api.pod import Pod
 from weft.control.zone import state, writer
+from weft.control.zone.objects import AllocatedPod
 from weft.ovn import ports, tables
 from weft.ovsdb.replica import Replica
 from weft_lab.runtime import toolchain
@@ -55,7 +57,9 @@ class Zone:
         mac = names.address_mac(str(address.ip))
         allocation = model.Allocation(mac, (address,), 10 + number)
         ref = model.PodRef("default", f"p{number}", f"uid-{number}")
-        self.state.set_pod(ref.key, state.Pod(ref, node, {key: allocation}))
+        self.state.set_pod(
+            ref.key, AllocatedPod(Pod(ref, "", node=node, primary=True), {key: allocation})
+        )
 
     async def grow(self, size: int) -> None:
         while self.pods < size:

@@ -16,9 +16,11 @@ from typing import Any
 from tests.support.manager_state import SIGNER, Manager, World
 from tests.support.objects import Object
 from weft import model, names, rows
+from weft.api import pod as api_pod
 from weft.api import podsignature
+from weft.api.pod import Pod
 from weft.control.cluster.outcome import Ref
-from weft.control.zone import networks, nodes, pods, state
+from weft.control.zone import networks, objects, state
 from weft.kube import resources
 from weft.kube.resources import NADS, NODES, PODS, Resource
 from weft.nic import plan, result
@@ -78,10 +80,11 @@ def follow(
         zone.set_definition(key, networks.definition(seen))
     for ref, obj in world.objects.items():
         if ref.resource is NODES:
-            zone.set_node(ref.key, nodes.read(obj))
+            zone.set_node(ref.key, objects.node(obj).info)
     found = world.objects[Ref(PODS, pod)]
-    proved = podsignature.read(found, KEYS)
-    zone.set_pod(pod, pods.read(found, proved.allocations, primary=primary is not None))
+    seen_pod = api_pod.read(found, primary=primary is not None)
+    proved = podsignature.verify(seen_pod.ref, seen_pod.proof, KEYS)
+    zone.set_pod(pod, objects.allocated(seen_pod, proved.allocations))
     by_table: dict[str, list[rows.Row]] = {}
     for row in zone.desired()[0]:
         by_table.setdefault(row.table, []).append(row)
@@ -94,10 +97,10 @@ def follow(
             return primary.spec if primary is not None else None
         return read[key].network()
 
-    async def wait_for(key: str, predicate: Any, timeout: float | None) -> Object:
+    async def wait_for(key: str, predicate: Any, timeout: float | None) -> Pod:
         assert key == pod
-        assert predicate(found), "the call would wait"
-        return found
+        assert predicate(seen_pod), "the call would wait"
+        return seen_pod
 
     deps: Any = SimpleNamespace(
         pods=SimpleNamespace(wait_for=wait_for),

@@ -9,10 +9,12 @@ import pytest
 
 from tests.real.test_zone import recomputes
 from tests.real.test_zone_faults import contents, lose_northbound, written
+from tests.support.allocated import allocated_pod
 from tests.support.policed import Policed, synchronise
 from tests.support.realised import PORT, Cluster, Kept, network
 from weft import model, rows
-from weft.control.zone import state, writer
+from weft.control.zone import writer
+from weft.control.zone.objects import AllocatedPod
 from weft.ovn import policy as ovn
 from weft.ovn import ports, sets, tables
 from weft.policy import netpolicy
@@ -243,7 +245,7 @@ async def test_a_port_whose_group_is_refused_is_refused_with_it(cluster: Cluster
     assert [uuid in group["ports"] for group in a.nb.rows(ovn.GROUP).values()] == [True, True]
 
 
-def guarded(kept: Kept, name: str, number: int) -> state.Pod:
+def guarded(kept: Kept, name: str, number: int) -> AllocatedPod:
     allocation = model.Allocation(f"0a:58:00:00:00:{number:02x}", (), number)
     ref = model.PodRef("default", name, f"uid-{name}")
-    return state.Pod(ref, kept.zone.name, {FLAT: allocation}, labels={"app": name})
+    return allocated_pod(ref, kept.zone.name, {FLAT: allocation}, labels={"app": name})

@@ -9,10 +9,11 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.real.test_zone import Scene, build, pings
+from tests.support.allocated import allocated_pod
 from tests.support.patience import PATIENCE
 from tests.support.realised import Cluster, Kept, alongside
 from weft import model
-from weft.control.zone import bindings, state
+from weft.control.zone import bindings
 from weft.nic import port as nic
 from weft.ovn import ports
 from weft.ovsdb.replica import Replica
@@ -56,7 +57,7 @@ async def test_a_row_that_turns_remote_while_its_interface_goes_is_bound(
     assert await pings(scene.guests["three"], "10.1.0.11")
     pid = b.zone.run("cat", "/run/ovn/sb.pid").strip()
     allocation = scene.ports["two"].allocation
-    moved = state.Pod(
+    moved = allocated_pod(
         model.PodRef("default", "two", "uid-new"), a.zone.name, {"default/blue": allocation}
     )
     async with watched(b) as made:

@@ -13,8 +13,10 @@ from ipaddress import ip_address, ip_interface, ip_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.allocated import allocated_pod
 from weft import model, names, ranges, rows
 from weft.control.zone import state
+from weft.control.zone.objects import AllocatedPod
 
 OWN, OWN_CHASSIS = "node1", "chassis-1"
 Step = Callable[[state.Zone], None]
@@ -55,12 +57,12 @@ def network(name: str, id: int, *subnets: str, age: str = "2") -> state.Definiti
 
 def pod(
     name: str, node: str, allocations: dict[str, tuple[int, str]], uid: str = "u1"
-) -> state.Pod:
+) -> AllocatedPod:
     made = {
         key: model.Allocation(f"0a:58:00:00:00:{number:02x}", (ip_interface(address),), number)
         for key, (number, address) in allocations.items()
     }
-    return state.Pod(model.PodRef("default", name, uid), node, made)
+    return allocated_pod(model.PodRef("default", name, uid), node, made)
 
 
 def node(name: str, chassis: str, *encaps: str) -> model.NodeInfo:
@@ -111,7 +113,7 @@ DEFINITIONS: dict[str, list[state.Definition | None]] = {
     "default/red": [RED, L3, BLUE, None],
     "default": [OWN_NET, None],
 }
-PODS: dict[str, list[state.Pod | None]] = {
+PODS: dict[str, list[AllocatedPod | None]] = {
     "default/a": [
         None,
         pod("a", OWN, {"default/blue": (11, "10.1.0.11/24")}),
@@ -164,7 +166,7 @@ def _definition(key: str, what: state.Definition | None) -> Step:
     return lambda zone: zone.set_definition(key, what)
 
 
-def _pod(key: str, what: state.Pod | None) -> Step:
+def _pod(key: str, what: AllocatedPod | None) -> Step:
     return lambda zone: zone.set_pod(key, what)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.allocated import allocated_pod
 from tests.support.patience import PATIENCE
 from weft import model
 from weft.control.zone import audit, state
@@ -50,7 +51,7 @@ class Scene:
             }
             node = "node2" if name == "three" else "node1"
             ref = model.PodRef("default", name, f"uid-{name}")
-            self.zone.set_pod(ref.key, state.Pod(ref, node, held, labels={"app": name}))
+            self.zone.set_pod(ref.key, allocated_pod(ref, node, held, labels={"app": name}))
         self.events: list[tuple[str, str, int]] = []
         self.audit = audit.Audit(self.zone, self._emit)
 

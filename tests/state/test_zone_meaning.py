@@ -20,10 +20,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support import matching, policysets, policyworld
+from tests.support.allocated import allocated_pod
 from tests.support.northbound import Database, Replica
 from tests.support.policyworld import BARE, FLAT, ROUTED
 from weft import model, names, ranges
-from weft.control.zone import policies, state, writer
+from weft.control.zone import state, writer
+from weft.control.zone.objects import Namespace
 from weft.ovn import policy as ovn
 from weft.ovn import ports, sets, tables
 from weft.ovsdb import replica
@@ -230,7 +232,7 @@ class Cluster:
 
     def _tell_namespace(self, name: str, *sites: Site) -> None:
         for site in sites or self.sites.values():
-            site.zone.set_namespace(name, policies.Namespace(self.world.namespaces[name]))
+            site.zone.set_namespace(name, Namespace(self.world.namespaces[name]))
 
     def _tell_definition(self, site: Site, nad: str) -> None:
         network = self.networks.get(nad)
@@ -256,7 +258,7 @@ class Cluster:
             held[nad] = model.Allocation(nic.mac, prefixed, number)
         ref = model.PodRef(pod.namespace, pod.name, f"uid-{self.uids.get(pod.key, 0)}")
         site.zone.set_pod(
-            pod.key, state.Pod(ref, pod.node, held, labels=pod.labels, named=pod.ports)
+            pod.key, allocated_pod(ref, pod.node, held, labels=pod.labels, named=pod.ports)
         )
 
     @staticmethod

@@ -11,9 +11,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.allocated import allocated_pod
 from tests.support.northbound import Database
 from weft import model, names, ranges
-from weft.control.zone import policies, state
+from weft.api.pod import Pod
+from weft.control.zone import state
+from weft.control.zone.objects import AllocatedPod, Namespace
 from weft.ovn import policy as ovn
 from weft.ovn import ports, sets
 from weft.policy import netpolicy
@@ -57,11 +60,11 @@ LABELS: list[dict[str, str]] = [{}, {"app": "a"}, {"app": "b"}, {"app": "a", "ti
 PODS = {"one/p": (11, 12), "one/q": (21, 22), "two/p": (11, 12), "two/q": (31, 32)}
 
 
-def made_pod(key: str, node: str, nads: tuple[str, ...], labels: int, named: int) -> state.Pod:
+def made_pod(key: str, node: str, nads: tuple[str, ...], labels: int, named: int) -> AllocatedPod:
     namespace, name = key.split("/")
     held = {nad: allocation(number) for nad, number in zip(nads, PODS[key], strict=False)}
     ref = model.PodRef(namespace, name, f"uid-{key}")
-    return state.Pod(ref, node, held, labels=LABELS[labels], named=NAMED[named])
+    return allocated_pod(ref, node, held, labels=LABELS[labels], named=NAMED[named])
 
 
 def node(name: str, number: int, *networks: str) -> model.NodeInfo:
@@ -82,9 +85,9 @@ NODES = {
 }
 NAMESPACES = [
     None,
-    policies.Namespace(),
-    policies.Namespace({"team": "a"}),
-    policies.Namespace({"team": "b"}, netpolicy.Logging("info", "alert")),
+    Namespace(),
+    Namespace({"team": "a"}),
+    Namespace({"team": "b"}, netpolicy.Logging("info", "alert")),
 ]
 
 
@@ -287,7 +290,7 @@ class Looked:
         found = self.every("nad").get(nad)
         return found.network.name if found else ""
 
-    def attachments(self, network: str) -> Iterator[tuple[state.Pod, str, model.Allocation]]:
+    def attachments(self, network: str) -> Iterator[tuple[Pod, str, model.Allocation]]:
         """Of two that were given the same, the first by name has it."""
         taken = set()
         for pod, key, held in self.claims(network):
@@ -295,16 +298,16 @@ class Looked:
                 yield pod, names.logical_port(key, pod.ref.namespace, pod.ref.name), held
             taken.add(held)
 
-    def claims(self, network: str) -> list[tuple[state.Pod, str, model.Allocation]]:
+    def claims(self, network: str) -> list[tuple[Pod, str, model.Allocation]]:
         found = [
-            (pod, key, held)
-            for pod in self.every("pod").values()
-            for key, held in pod.allocations.items()
+            (each.pod, key, held)
+            for each in self.every("pod").values()
+            for key, held in each.allocations.items()
             if self.network(key) == network
         ]
         return sorted(found, key=lambda each: (each[0].ref.key, each[1]))
 
-    def chosen(self, members: netpolicy.PodSelector, pod: state.Pod) -> bool:
+    def chosen(self, members: netpolicy.PodSelector, pod: Pod) -> bool:
         if not members.pods.matches(pod.labels):
             return False
         if members.namespace:
@@ -314,7 +317,7 @@ class Looked:
             return members.namespaces == netpolicy.EVERYTHING
         return members.namespaces.matches(namespace.labels)
 
-    def selecting(self, pod: state.Pod, network: str) -> list[netpolicy.Policy]:
+    def selecting(self, pod: Pod, network: str) -> list[netpolicy.Policy]:
         return [
             each
             for each in self.every("policy").values()
@@ -323,7 +326,7 @@ class Looked:
             and network in {self.network(nad) for nad in each.nads}
         ]
 
-    def isolated(self, pod: state.Pod, network: str) -> set[netpolicy.Direction]:
+    def isolated(self, pod: Pod, network: str) -> set[netpolicy.Direction]:
         found = self.selecting(pod, network)
         return {d for each in found if each.mode is netpolicy.Mode.ENFORCE for d in each.directions}
 
@@ -343,7 +346,7 @@ def check(looked: Looked, database: Database) -> None:
             check_sets(looked, database, each, network)
 
 
-def check_port(looked: Looked, database: Database, pod: state.Pod, name: str, network: str) -> None:
+def check_port(looked: Looked, database: Database, pod: Pod, name: str, network: str) -> None:
     isolated = looked.isolated(pod, network)
     selecting = looked.selecting(pod, network)
     for direction in netpolicy.Direction:

@@ -8,8 +8,10 @@ from ipaddress import ip_interface
 
 import pytest
 
+from tests.support.allocated import allocated_pod
 from weft import model, rows
-from weft.control.zone import policies, state, writer
+from weft.control.zone import state, writer
+from weft.control.zone.objects import AllocatedPod, Namespace
 from weft.ovn import acl, ports, sets
 from weft.ovn import policy as ovn
 from weft.policy import netpolicy
@@ -22,12 +24,12 @@ DEFINITION = state.Definition(
 RED = model.Network(model.NetworkSpec("red", model.Topology.LAYER2, 1300), 2)
 
 
-def pod(name: str, number: int, node: str = OWN, named: int = 0, **labels: str) -> state.Pod:
+def pod(name: str, number: int, node: str = OWN, named: int = 0, **labels: str) -> AllocatedPod:
     mac = f"0a:58:00:00:{number >> 8:02x}:{number & 255:02x}"
     address = ip_interface(f"10.1.{number >> 8}.{number & 255}/16")
     held = {"default/blue": model.Allocation(mac, (address,), number)}
     ports = {(netpolicy.Protocol.TCP, "web"): named} if named else {}
-    return state.Pod(model.PodRef("default", name, f"uid-{name}"), node, held, labels, ports)
+    return allocated_pod(model.PodRef("default", name, f"uid-{name}"), node, held, labels, ports)
 
 
 def requires(**labels: str) -> netpolicy.Selector:
@@ -81,7 +83,7 @@ def test_a_policy_that_selects_nobody_here_has_no_rows(zone: state.Zone):
     zone.changes()
     zone.policies.set_policy("default/far", policy("far", members(app="near"), app="far"))
     assert zone.changes() == state.Changes()
-    zone.set_namespace("default", policies.Namespace({"a": "b"}))
+    zone.set_namespace("default", Namespace({"a": "b"}))
     assert zone.changes() == state.Changes()
 
 
@@ -256,7 +258,7 @@ def test_what_must_not_be_torn_apart_is_one_unit(zone: state.Zone):
 
 
 def test_a_row_of_policies_that_somebody_took_away_comes_back(zone: state.Zone):
-    zone.set_namespace("default", policies.Namespace({}, netpolicy.Logging(deny="info")))
+    zone.set_namespace("default", Namespace({}, netpolicy.Logging(deny="info")))
     zone.policies.set_policy("default/x", policy("x", members(app="far"), app="near"))
     zone.changes()
     every = [row for row in zone.desired()[0] if not row.is_part]
@@ -273,7 +275,7 @@ def test_a_row_of_policies_that_somebody_took_away_comes_back(zone: state.Zone):
 def test_the_meter_is_there_while_anything_is_logged(zone: state.Zone):
     zone.policies.set_policy("default/x", policy("x", app="near"))
     assert "Meter" not in tables(zone.changes().nb)
-    zone.set_namespace("default", policies.Namespace({}, netpolicy.Logging(deny="info")))
+    zone.set_namespace("default", Namespace({}, netpolicy.Logging(deny="info")))
     assert "Meter" in tables(zone.changes().nb)
     zone.set_namespace("default", None)
     assert "Meter" in {table for table, _ in zone.changes().nb_gone}

@@ -9,8 +9,10 @@ from itertools import permutations
 
 import pytest
 
+from tests.support.allocated import allocated_pod
 from weft import errors, model
-from weft.control.zone import policies, state
+from weft.control.zone import state
+from weft.control.zone.objects import AllocatedPod, Namespace
 from weft.labels import Operator, Requirement, Selector
 from weft.ovn import ports
 from weft.policy import netpolicy
@@ -33,22 +35,22 @@ def definition(
     return state.Definition(model.Network(spec, 1, nad), age)
 
 
-def pod(namespace: str, nad: str, number: int, node: str = "node1") -> state.Pod:
+def pod(namespace: str, nad: str, number: int, node: str = "node1") -> AllocatedPod:
     address = (ip_interface(f"10.1.0.{number}/24"),)
     made = {nad: model.Allocation(f"0a:58:00:00:00:{number:02x}", address, number)}
-    return state.Pod(model.PodRef(namespace, f"p{number}", f"u{number}"), node, made)
+    return allocated_pod(model.PodRef(namespace, f"p{number}", f"u{number}"), node, made)
 
 
 def namespace(name: str, **labels: str) -> Step:
-    return lambda zone: zone.set_namespace(name, policies.Namespace(labels))
+    return lambda zone: zone.set_namespace(name, Namespace(labels))
 
 
 def define(nad: str, *args: object) -> Step:
     return lambda zone: zone.set_definition(nad, definition(nad, *args))  # type: ignore[arg-type]
 
 
-def put(made: state.Pod) -> Step:
-    return lambda zone: zone.set_pod(made.ref.key, made)
+def put(made: AllocatedPod) -> Step:
+    return lambda zone: zone.set_pod(made.pod.ref.key, made)
 
 
 def told(steps: tuple[Step, ...]) -> state.Zone:
@@ -110,13 +112,15 @@ def test_a_definition_of_its_own_that_joined_lets_a_namespace_use_another_one() 
 
 
 def test_a_pod_that_runs_keeps_what_it_has() -> None:
-    runs = replace(pod("tb", "ta/blue", 12), runs=True)
+    runs = pod("tb", "ta/blue", 12)
+    runs = replace(runs, pod=replace(runs.pod, is_running=True))
     zone = told((define("ta/blue", OWNER, model.Access(("tb",))), put(runs)))
     zone.changes()
     define("ta/blue")(zone)
     assert not zone.changes().nb_gone
     assert len(list(zone.ports_on("blue"))) == 1
-    put(replace(runs, ref=model.PodRef("tb", "p12", "another"), runs=False))(zone)
+    another = replace(runs.pod, ref=model.PodRef("tb", "p12", "another"), is_running=False)
+    put(replace(runs, pod=another))(zone)
     assert not list(zone.ports_on("blue"))
 
 

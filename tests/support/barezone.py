@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_interface
 from typing import Any
 
+from tests.support.allocated import allocated_pod
 from tests.support.ovsdb import Server
 from tests.support.patience import PATIENCE
 from tests.support.realised import network
@@ -63,7 +64,7 @@ class Bare:
         allocation = model.Allocation(f"0a:58:00:00:00:{number:02x}", (address,), number)
         ref = model.PodRef("default", name, f"uid-{name}")
         self.zone.set_pod(
-            ref.key, state.Pod(ref, node, {"default/blue": allocation}, labels=labels)
+            ref.key, allocated_pod(ref, node, {"default/blue": allocation}, labels=labels)
         )
         self.writer.poke()
         return f"default.blue_default_{name}"

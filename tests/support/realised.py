@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import pytest
 
+from tests.support.allocated import allocated_pod
 from tests.support.patience import PATIENCE
 from tests.support.zones import Guest, Wire, Zone
 from weft import errors, model, ranges, rows
@@ -188,7 +189,7 @@ class Cluster:
             number,
         )
         ref = model.PodRef("default", name, uid or f"uid-{name}")
-        pod = state.Pod(ref, node.zone.name, {key: allocation}, labels=labels or {})
+        pod = allocated_pod(ref, node.zone.name, {key: allocation}, labels=labels or {})
         await self.tell(lambda zone: zone.set_pod(ref.key, pod))
         return model.Port(ref, key, key, "", node.zone.name, allocation)
 

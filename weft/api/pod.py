@@ -1,4 +1,4 @@
-"""Parses a pod into what the cluster manager needs of it: its request, node and allocations.
+"""Parses a pod into what weft needs of it: its request, node and allocations.
 
 Pure. A pod is parsed once, when the API server sends it; values that repeat from pod to pod are
 stored once.
@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import orjson
@@ -19,7 +20,7 @@ from weft import errors, model, names
 from weft.api import addressrequests, objects, podports, selection
 from weft.api.podsignature import SignedAnnotations
 from weft.policy import access
-from weft.policy.netpolicy import Protocol
+from weft.policy.netpolicy import NamedPorts, Protocol
 
 T = TypeVar("T")
 
@@ -41,20 +42,22 @@ class Request:
 
 
 NO_REQUEST = Request()
+_NOTHING: Mapping[Any, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class Pod:
     """One incarnation of a pod, at one `version` (resourceVersion).
 
-    `counts`: it requests networks, or did when it got allocations, or weft serves the default
-    network (`primary`). `proof` are the annotations with its allocations and their signature;
-    `allocated` the NAD of each attachment in them. `machine`: the virtual machine that the pod
-    runs. `labels` and `ports`, which policies select by, are kept only for pods on networks. A pod
-    that `is_wired` keeps its interfaces for its life. Its network-status alone decides that; a
-    forged one gains the pod nothing. A pod to which no kubelet has given an address has none: its
-    status is copied from another pod's manifest. `interfaces` are their keys and names, from
-    network-status. `other_requests` are annotations that request addresses from other plugins.
+    `is_on_networks`: it requests networks, or did when it got allocations. `primary`: weft serves
+    the default network, and the pod is on it. `proof` are the annotations with its allocations and
+    their signature; `allocated` the NAD of each attachment in them. `machine`: the virtual machine
+    that the pod runs. `labels` and `named` ports, which policies select by, are kept only for pods
+    on networks. A pod that `has_interfaces` keeps them for its life. Its network-status alone
+    decides that; a forged one gains the pod nothing. A pod to which no kubelet has given an address
+    has none: its status is copied from another pod's manifest. `interfaces` are their keys and
+    names, from network-status. `other_requests` are annotations that request addresses from other
+    plugins.
     """
 
     ref: model.PodRef
@@ -67,19 +70,24 @@ class Pod:
     has_interfaces: bool = False
     host_network: bool = False
     primary: bool = False
-    uses_networks: bool = False
+    is_on_networks: bool = False
     request: Request = NO_REQUEST
     proof: SignedAnnotations = ("", "")
     allocated: tuple[str, ...] = ()
     machine: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
-    ports: tuple[tuple[Protocol, str], ...] = ()
+    named: NamedPorts = field(default_factory=dict)
     interfaces: tuple[tuple[str, str], ...] = ()
     other_requests: tuple[tuple[str, str], ...] = ()
 
     @property
     def key(self) -> str:
         return self.ref.key
+
+    @property
+    def uses_networks(self) -> bool:
+        """Whether weft may have something to do for the pod."""
+        return self.primary or self.is_on_networks
 
     @property
     def uid(self) -> str:
@@ -156,7 +164,7 @@ def _asked(pod: Pod) -> tuple[object, ...]:
 
 
 def _policed(pod: Pod) -> tuple[object, ...]:
-    return pod.labels, pod.ports, pod.node, pod.is_completed, pod.proof[0]
+    return pod.labels, pod.named, pod.node, pod.is_completed, pod.proof[0]
 
 
 def unrequested(
@@ -176,11 +184,12 @@ def read(pod: Mapping[str, Any], *, primary: bool = False) -> Pod:
     phase = status.get("phase")
     annotations = meta.get("annotations") or {}
     is_on_networks = _is_on_networks(annotations)
-    counts, is_host = primary or is_on_networks, bool(spec.get("hostNetwork"))
+    is_host = bool(spec.get("hostNetwork"))
     is_told = names.NETWORK_STATUS in annotations and bool(status.get("podIP"))
     namespace = sys.intern(objects.key(pod)[0])
     ref = model.PodRef(namespace, meta["name"], meta.get("uid", ""))
     serves = primary and not is_host
+    counts = serves or is_on_networks
     return Pod(
         ref=ref,
         version=meta.get("resourceVersion", ""),
@@ -192,13 +201,13 @@ def read(pod: Mapping[str, Any], *, primary: bool = False) -> Pod:
         has_interfaces=phase == "Running" or is_told,
         host_network=is_host,
         primary=serves,
-        uses_networks=counts,
+        is_on_networks=is_on_networks,
         request=_request(pod, annotations, primary=serves) if counts else NO_REQUEST,
         proof=_proof(annotations) if counts else ("", ""),
         allocated=_allocated(annotations) if counts else (),
         machine=_machine(meta) if is_on_networks else "",
-        labels=_labels(meta) if is_on_networks else {},
-        ports=_shared(_ports(pod)) if is_on_networks else (),
+        labels=_labels(meta) if is_on_networks else _NOTHING,
+        named=_named(pod) if is_on_networks else _NOTHING,
         interfaces=_interfaces(annotations)
         if is_on_networks and (phase == "Running" or is_told)
         else (),
@@ -299,9 +308,17 @@ def _labels(meta: Mapping[str, Any]) -> Mapping[str, str]:
     return {_interned(key): _interned(value) for key, value in labels.items()}
 
 
-def _ports(pod: object) -> tuple[tuple[Protocol, str], ...]:
-    named = podports.named_ports(pod)
-    return tuple((protocol, _interned(name)) for protocol, name in named) if named else ()
+def _named(pod: object) -> NamedPorts:
+    """The numbers of the pod's named ports; pods of one template share one result."""
+    found = podports.named_ports(pod)
+    if not found:
+        return _NOTHING
+    return _stored_ports(tuple(found.items())) if len(found) <= _MOST_ENTRIES else found
+
+
+@lru_cache(maxsize=1024)
+def _stored_ports(found: tuple[tuple[tuple[Protocol, str], int], ...]) -> NamedPorts:
+    return dict(found)
 
 
 def _shared(found: tuple[T, ...]) -> tuple[T, ...]:

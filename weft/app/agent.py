@@ -8,26 +8,25 @@ from __future__ import annotations
 import logging
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import Any
 
 from weft import errors, model, names, rows
 from weft.api import policy
+from weft.api.pod import Pod
 from weft.app import agentoptions, announcer, guards, health, identity, settings
-from weft.control import loop, signingkeys
+from weft.control import loop
 from weft.control.zone import (
     audit,
     bindings,
     derived,
     informers,
-    namespaces,
     networks,
-    nodes,
     pods,
     state,
     writer,
 )
-from weft.kube import cache, events, resources
-from weft.kube.client import Client, Object
+from weft.control.zone.objects import Namespace, Node
+from weft.kube import events
+from weft.kube.client import Client
 from weft.metrics import Figures, Metric
 from weft.nic import plan, port
 from weft.node import advertise, gc, records, restore, server
@@ -70,12 +69,12 @@ class Agent:
         announced = replace(own, gateway=agentoptions.gateway_of(options, own))
         physical_network = options.physical_network if announced.gateway else ""
         self._needs = identity.needs(own.name, ovs, physical_network)
-        self.nads = informers.nads(client, default_mtu=options.default_mtu)
-        self.pods = pods.watch(client)
-        self.keys = signingkeys.watch(client, options.keys_namespace or client.namespace)
-        self.nodes = nodes.watch(client)
-        self.namespaces = namespaces.watch(client)
-        self.policies = informers.policies(client)
+        self.informers = informers.Informers(
+            client,
+            default_mtu=options.default_mtu,
+            primary=self._primary is not None,
+            keys_namespace=options.keys_namespace or client.namespace,
+        )
         self.zone = state.Zone(
             own.name,
             own.chassis,
@@ -90,19 +89,14 @@ class Agent:
         self.bindings = bindings.Bindings(nb, sb, own.chassis, self._has_interface)
         ovs.subscribe("Interface", self._wired)
         self.speaker = advertise.Speaker(ovs)
-        self.guards = guards.Guards(ovs, nb, own.chassis, self.zone, self.pods)
+        self.guards = guards.Guards(ovs, nb, own.chassis, self.zone, self.informers.pods)
         self.recorder = events.Recorder(client, COMPONENT)
         self.audit = audit.Audit(self.zone, self.recorder.emit)
-        self._told = pods.Pods(
-            self.zone,
-            self.pods,
-            self.keys,
-            self._poke,
-            self.recorder.emit,
-            primary=self._primary is not None,
+        self._pods = pods.Pods(
+            self.zone, self.informers.pods, self.informers.keys, self._poke, self._warn
         )
         self._announcer = announcer.Announcer(
-            *(client, self.nodes, announced),
+            *(client, self.informers.nodes, announced),
             primary=self._primary is not None,
             version=(sb, ovs, self.recorder),
         )
@@ -110,38 +104,34 @@ class Agent:
         self.is_started = False
 
     async def run(self) -> None:
+        followed = {each.resource.plural: each.run() for each in self.informers.all()}
         await loop.together(
             liveness=self._client.liveness.run(),
-            nads=self.nads.run(),
-            pods=self.pods.run(),
-            keys=self.keys.run(),
-            nodes=self.nodes.run(),
-            namespaces=self.namespaces.run(),
-            policies=self.policies.run(),
             control=self._control(),
             chassis=self._watch_chassis(),
+            **followed,
         )
 
     async def _control(self) -> None:
-        for each in self._caches():
+        for each in self.informers.all():
             await each.synced()
-        await self._told.known()  # an earlier agent's rows stay until then
+        await self._pods.known()  # an earlier agent's rows stay until then
         deps = self._dependencies()
         await deps.records.load()
         # Before the pods, so that no policy makes each pod be evaluated again.
-        self.namespaces.subscribe(self._namespace_changed)
-        self.policies.subscribe(self._policy_changed)
-        self.nads.subscribe(self._nad_changed)
+        self.informers.namespaces.subscribe(self._namespace_changed)
+        self.informers.policies.subscribe(self._policy_changed)
+        self.informers.nads.subscribe(self._nad_changed)
         for bound in gc.known(deps):
-            self._told.recall(bound.pod, bound.proof)
-        self._told.start()
-        self.nodes.subscribe(self._node_changed)
+            self._pods.recall(bound.pod, bound.proof)
+        self._pods.start()
+        self.informers.nodes.subscribe(self._node_changed)
         self._restorer = restore.Restorer(self._client, deps)
         loop.settle()
         self.cni = server.Server(deps)
         self.is_started = True
         name, chassis = self.own.name, self.own.chassis
-        log.info("node %s, chassis %s: %d pods known", name, chassis, len(self.pods))
+        log.info("node %s, chassis %s: %d pods known", name, chassis, len(self.informers.pods))
         await loop.together(
             zone=self.writer.run(),
             derived=self._derived(),
@@ -157,10 +147,6 @@ class Agent:
             restorer=self._restorer.run(),
         )
 
-    def _caches(self) -> tuple[cache.Informer[Any], ...]:
-        """Caches that must all be synced before anything is written."""
-        return self.nads, self.pods, self.keys, self.nodes, self.namespaces, self.policies
-
     def _nad_changed(self, key: str, _: networks.Nad | None, new: networks.Nad | None) -> None:
         before = self.zone.definitions.get(key)
         standing = networks.standing(new, before) if new else None
@@ -168,14 +154,16 @@ class Agent:
         self.guards.nad_changed(before, standing)
         self._poke()
 
-    def _node_changed(self, key: str, _: Object | None, new: Object | None) -> None:
-        self.zone.set_node(key, nodes.read(new, self.zone.node(key)) if new else None)
+    def _node_changed(self, key: str, _: Node | None, new: Node | None) -> None:
+        for problem in new.problems if new is not None else ():
+            log.warning("%s", problem)
+        self.zone.set_node(key, new.standing(self.zone.node(key)) if new is not None else None)
         if key == self.own.name:
             self._announcer.look()
         self._poke()
 
-    def _namespace_changed(self, key: str, _: Object | None, new: Object | None) -> None:
-        self.zone.set_namespace(key, namespaces.read(new) if new else None)
+    def _namespace_changed(self, key: str, _: Namespace | None, new: Namespace | None) -> None:
+        self.zone.set_namespace(key, new)
         self._poke()
 
     def _policy_changed(
@@ -187,7 +175,7 @@ class Agent:
         self._poke()
 
     def _poke(self) -> None:
-        self._told.tell_refused()
+        self._pods.tell_refused()
         if len(self.zone):
             self.writer.poke()
 
@@ -237,13 +225,12 @@ class Agent:
         """
         if not key:
             return self._primary.spec if self._primary else None
-        seen = self.nads.get(key)
+        seen = self.informers.nads.get(key)
         return seen.network() if seen else None
 
-    def check_use(self, key: str, pod: Object) -> None:
-        """Raises NotReady if a pod that is not wired yet may not use a NAD."""
-        runs, name = pods.runs(pod), resources.key(pod)
-        networks.check_use(self.zone, self.nads.get(key), name, runs=runs)
+    def check_use(self, key: str, pod: Pod) -> None:
+        """Raises NotReady if a pod that does not run yet may not use a NAD."""
+        networks.check_use(self.zone, self.informers.nads.get(key), pod.key, runs=pod.is_running)
 
     def _dependencies(self) -> Dependencies:
         options = self._options
@@ -252,21 +239,21 @@ class Agent:
         )
         return Dependencies(
             node=self.own.name,
-            pods=self.pods,
+            pods=self.informers.pods,
             network_of=self.network_of,
-            decided=self._told.decided,
-            proved=self._told.proved,
-            refusal=self._told.refusal,
+            decided=self._pods.decided,
+            verified=self._pods.verified,
+            refusal=self._pods.refusal,
             check_use=self.check_use,
-            is_defined=lambda key: self.nads.get(key) is not None,
+            is_defined=lambda key: self.informers.nads.get(key) is not None,
             ovs=self._ovs,
             records=records.Records(told.attachments),
             settings=told,
-            tell=self._tell,
+            warn=self._warn,
             cannot_add=self._cannot_add,
         )
 
-    def _tell(self, pod: model.PodRef, reason: EventReason, message: str) -> None:
+    def _warn(self, pod: model.PodRef, reason: EventReason, message: str) -> None:
         meta = {"namespace": pod.namespace, "name": pod.name, "uid": pod.uid}
         obj = {"apiVersion": "v1", "kind": "Pod", "metadata": meta}
         self.recorder.emit(obj, reason, message)
@@ -280,10 +267,10 @@ class Agent:
     def not_ready(self) -> list[str]:
         reasons = [] if self.is_started else ["not synced yet"]
         troubles = [self._client.liveness.trouble, self.recorder.trouble]
-        troubles += [each.trouble for each in self._caches()]
+        troubles += [each.trouble for each in self.informers.all()]
         troubles += [each.trouble for each in self._databases]
         parts = (
-            *(self._told, self.writer, self.bindings, self.derived),
+            *(self._pods, self.writer, self.bindings, self.derived),
             *(self.speaker, self.guards),
         )
         troubles += [each.trouble for each in parts]
@@ -296,10 +283,10 @@ class Agent:
     def figures(self) -> Figures:
         done = self.writer.figures
         return {
-            Metric.NADS: len(self.nads),
-            Metric.PODS: len(self.pods),
-            Metric.NODES: len(self.nodes),
-            Metric.POLICIES: len(self.policies),
+            Metric.NADS: len(self.informers.nads),
+            Metric.PODS: len(self.informers.pods),
+            Metric.NODES: len(self.informers.nodes),
+            Metric.POLICIES: len(self.informers.policies),
             Metric.ZONE_PENDING: len(self.zone),
             Metric.ZONE_TRANSACTIONS: done.transactions,
             Metric.ZONE_OPERATIONS: done.operations,

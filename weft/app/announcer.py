@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from weft import model
 from weft.control.zone import nodes, ovnversion
+from weft.control.zone.objects import Node
 from weft.kube import cache, events, queue
 from weft.kube.client import Client
 from weft.ovsdb import replica
@@ -19,14 +20,14 @@ class Announcer:
     def __init__(
         self,
         client: Client,
-        followed: cache.Cache,
+        followed: cache.Informer[Node],
         own: model.NodeInfo,
         *,
         primary: bool,
         version: tuple[replica.Replica, replica.Replica, events.Recorder],
     ) -> None:
         self._client, self._nodes, self._own = client, followed, own
-        self._notes = nodes.announcement(own, primary=primary)
+        self._desired = nodes.announcement(own, primary=primary)
         self._queue = queue.Queue("Node")
         self._version = ovnversion.OvnVersion(*version, self.look)
 
@@ -40,7 +41,8 @@ class Announcer:
         await self._queue.run(self._announce)
 
     async def _announce(self, _: str) -> None:
-        await nodes.announce(self._client, self._nodes, self._own, self._notes)
+        node = self._nodes.get(self._own.name)
+        await nodes.announce(self._client, node, self._own, self._desired)
         if (node := self._nodes.get(self._own.name)) is not None:
             await self._version.announce(self._client, node)
 
@@ -49,5 +51,5 @@ class Announcer:
         """Why the Node does not say what it should; else empty."""
         if self._queue.trouble:
             return self._queue.trouble
-        lack = nodes.unannounced(self._nodes, self._own, self._notes)
+        lack = nodes.unannounced(self._nodes.get(self._own.name), self._own, self._desired)
         return lack.in_full() if lack else ""

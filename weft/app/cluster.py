@@ -13,11 +13,13 @@ from collections.abc import Callable
 from typing import Any
 
 from weft import __version__, names
+from weft.api.podsignature import TrustedKeys
 from weft.app import health, manageroptions, settings
 from weft.control import loop, signingkeys
 from weft.control.cluster import informers, signing, state, unknown, writer
+from weft.control.signingkeys import PublicKeys
 from weft.kube import cache, events, lease, resources
-from weft.kube.client import Client, Object
+from weft.kube.client import Client
 from weft.metrics import Figures, Metric
 
 log = logging.getLogger(__name__)
@@ -55,8 +57,8 @@ class Manager:
             self._client, cluster, self.recorder, pod_workers=self._options.workers
         )
 
-        def keys_changed(_: str, __: Object | None, new: Object | None) -> None:
-            cluster.set_keys(signingkeys.read(new))
+        def keys_changed(_: str, __: PublicKeys | None, new: PublicKeys | None) -> None:
+            cluster.set_keys(new.trusted if new is not None else TrustedKeys())
             writing.poke()
 
         def end_doubt() -> None:

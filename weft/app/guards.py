@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from weft import model, names
+from weft.api.pod import Pod
 from weft.control import loop
 from weft.control.zone import state
 from weft.kube import cache
@@ -23,7 +24,7 @@ class Guards:
         nb: replica.Replica,
         chassis: str,
         zone: state.Zone,
-        pods: cache.Cache,
+        pods: cache.Informer[Pod],
     ) -> None:
         self._zone, self._pods = zone, pods
         self.bridge = bridge.Keeper(ovs)
@@ -62,5 +63,5 @@ class Guards:
 
     def _machine_of(self, pod: str) -> str:
         """The virtual machine that a pod runs, by KubeVirt's label."""
-        found = self._pods.get(pod) or {"metadata": {}}
-        return str((found["metadata"].get("labels") or {}).get(names.VM_NAME, ""))
+        found = self._pods.get(pod)
+        return found.labels.get(names.VM_NAME, "") if found is not None else ""

@@ -6,18 +6,9 @@ and so that a text which proves nothing takes nothing from a pod that runs. Pure
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from weft import model, names
+from weft import model
 from weft.api import podsignature
 from weft.api.podsignature import SignedAllocations, TrustedKeys
-
-
-def texts(pod: Mapping[str, Any]) -> podsignature.SignedAnnotations:
-    """What a pod's two annotations say: allocations, and the signature over them."""
-    notes = pod["metadata"].get("annotations") or {}
-    return notes.get(names.POD_NETWORKS) or "", notes.get(names.POD_NETWORKS_SIGNATURE) or ""
 
 
 class Decisions:

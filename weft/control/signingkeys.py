@@ -1,6 +1,9 @@
-"""Reads the cluster manager's public keys from their ConfigMap."""
+"""Follows the ConfigMap of the cluster manager's public keys."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass, field
+from operator import attrgetter
 
 from weft import names
 from weft.api.podsignature import TrustedKeys
@@ -8,22 +11,41 @@ from weft.kube import cache, resources
 from weft.kube.client import Client, Object
 
 
-def watch(client: Client, namespace: str) -> cache.Cache:
-    """The cache of that one ConfigMap."""
-    selector = f"metadata.name={names.SIGNING_KEYS}"
-    return cache.Cache(client, resources.CONFIGMAPS, namespace=namespace, field_selector=selector)
+@dataclass(frozen=True, slots=True)
+class PublicKeys:
+    """The keys that the ConfigMap holds, at one `version`, which makes no two differ."""
+
+    trusted: TrustedKeys
+    uid: str = field(default="", compare=False)
+    version: str = field(default="", compare=False)
 
 
-async def known(keys: cache.Cache) -> None:
+def watch(client: Client, namespace: str) -> cache.Informer[PublicKeys]:
+    """The informer of that one ConfigMap."""
+    return cache.Informer(
+        client,
+        resources.CONFIGMAPS,
+        read,
+        attrgetter("uid", "version"),
+        namespace=namespace,
+        field_selector=f"metadata.name={names.SIGNING_KEYS}",
+    )
+
+
+def read(obj: Object) -> PublicKeys:
+    """What the ConfigMap holds; what is no key is left out."""
+    meta = obj["metadata"]
+    found = TrustedKeys.parse(obj.get("data") or {})
+    return PublicKeys(found, meta.get("uid", ""), meta.get("resourceVersion", ""))
+
+
+async def known(keys: cache.Informer[PublicKeys]) -> None:
     """Returns when the ConfigMap holds a key."""
     key = f"{keys.namespace}/{names.SIGNING_KEYS}"
-    await keys.wait_for(key, lambda obj: bool(read(obj)), None)
+    await keys.wait_for(key, lambda found: bool(found.trusted), None)
 
 
-def read(obj: Object | None) -> TrustedKeys:
-    """The keys that the ConfigMap holds, none where it is not there."""
-    return TrustedKeys.parse((obj or {}).get("data") or {})
-
-
-def trusted(keys: cache.Cache) -> TrustedKeys:
-    return read(next(iter(keys.objects()), None))
+def trusted(keys: cache.Informer[PublicKeys]) -> TrustedKeys:
+    """The keys that are known now, none where the ConfigMap is not there."""
+    found = next(iter(keys.objects()), None)
+    return found.trusted if found is not None else TrustedKeys()

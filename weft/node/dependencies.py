@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from weft import errors, model
-from weft.api.podsignature import SignedAllocations
+from weft.api.pod import Pod
+from weft.api.podsignature import SignedAllocations, SignedAnnotations
 from weft.kube import cache
 from weft.nic import plan, port
 from weft.node.records import Records
@@ -47,28 +47,28 @@ def _silent(pod: model.PodRef, reason: EventReason, message: str) -> None:
 class Dependencies:
     """What the CNI server needs of its process.
 
-    `pods` holds this node's pods with uid and annotations; `network_of` answers for a
-    "<namespace>/<name>" of a definition, and for "", the cluster's own network: what it is, None
-    if there is none that weft serves; InvalidInput says what is wrong with one.
-    `decided` is what the cluster manager decided for one of the pods, as far as it is proved,
-    and `proved` what its annotations prove right now, else InvalidInput;
-    `refusal` says why an attachment, by keys of pod and attachment, has no port here all the same.
-    `is_defined` says whether there is a definition of that key, whoever serves it.
-    `check_use` raises NotReady where a pod may not be attached through a definition.
-    `ovs` is a replica of `port.TABLES`, `records` the node's attachments. `tell` makes a warning of
-    what happened to a pod; `cannot_add` says why no new attachment could come to its end now.
+    `pods` are all pods of the cluster. `network_of` returns the network of a NAD, by
+    "<namespace>/<name>", and of "" the default network; None for one that weft does not serve;
+    raises InvalidInput for a NAD that is wrong.
+    `decided` returns what the cluster manager decided for a pod, as far as it is proved;
+    `verified` what two annotations prove on a pod right now, else raises InvalidInput.
+    `refusal` returns why an attachment, by keys of pod and attachment, has no port all the same.
+    `is_defined` tells whether there is a NAD of that key, whoever serves it.
+    `check_use` raises NotReady where a pod may not be attached through a NAD.
+    `ovs` is a replica of `port.TABLES`, `records` the node's attachments. `warn` emits a Warning on
+    a pod, with reason and message; `cannot_add` returns why no new ADD could succeed now.
     """
 
     node: str
-    pods: cache.Cache
+    pods: cache.Informer[Pod]
     network_of: Callable[[str], model.NetworkSpec | None]
-    decided: Callable[[dict[str, Any]], SignedAllocations]
-    proved: Callable[[dict[str, Any]], SignedAllocations]
+    decided: Callable[[Pod], SignedAllocations]
+    verified: Callable[[model.PodRef, SignedAnnotations], SignedAllocations]
     refusal: Callable[[str, str], errors.WeftError | None]
-    check_use: Callable[[str, dict[str, Any]], None]
+    check_use: Callable[[str, Pod], None]
     is_defined: Callable[[str], bool] = field(default=_anything, kw_only=True)
     ovs: replica.Replica
     records: Records
     settings: Settings = field(default_factory=Settings)
-    tell: Callable[[model.PodRef, EventReason, str], None] = _silent
+    warn: Callable[[model.PodRef, EventReason, str], None] = _silent
     cannot_add: Callable[[], list[str]] = list

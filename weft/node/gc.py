@@ -56,7 +56,7 @@ def known(deps: Dependencies) -> list[port.Bound]:
 
 def _has_pod(bound: port.Bound, deps: Dependencies) -> bool:
     pod = deps.pods.get(bound.pod.key)
-    return pod is not None and pod["metadata"]["uid"] == bound.pod.uid
+    return pod is not None and pod.uid == bound.pod.uid
 
 
 async def _remove(gone: list[port.Bound], deps: Dependencies) -> None:

@@ -153,7 +153,7 @@ class Repairer:
             await self._deps.ovs.apply((), [("Port", known.device)])
             return
         what += "; delete the pod to have it again"
-        self._deps.tell(known.owner.pod, Reason.INTERFACE_LOST, what)
+        self._deps.warn(known.owner.pod, Reason.INTERFACE_LOST, what)
 
     async def _restore(self, known: record.Record) -> None:
         """The rows, as they should be; then the device, if OVS has made another."""
@@ -174,7 +174,7 @@ class Repairer:
             self._lost[device] = f"{_subject(known)}: {what}, and does not work again yet"
             self.repaired += 1
             what = f"interface {known.nic.interface}: {what}"
-            deps.tell(known.owner.pod, Reason.INTERFACE_REPAIRED, what)
+            deps.warn(known.owner.pod, Reason.INTERFACE_REPAIRED, what)
         if deps.records.get(device) is not known:  # a newer sandbox took over meanwhile
             await deps.ovs.apply((), [("Port", device)])
             return
@@ -196,7 +196,7 @@ class Repairer:
         if await uninterrupted.in_thread(links.give_back, known.nic, known.owner.netns):
             log.warning("%s has the new device that OVS made", _subject(known))
             what = f"interface {known.nic.interface}: its device was lost and is made again"
-            deps.tell(known.owner.pod, Reason.INTERFACE_REPAIRED, what)
+            deps.warn(known.owner.pod, Reason.INTERFACE_REPAIRED, what)
 
     def _judge(self, known: record.Record) -> None:
         """It works again when OVN still says so a moment later: right after a repair the row may
@@ -225,7 +225,7 @@ class Repairer:
         """Its namespace is gone, and the pod's processes with it: a runtime will make another."""
         what = f"interface {known.nic.interface}: its namespace {known.owner.netns} is gone"
         log.warning("Pod %s: %s; its port is removed", known.owner.pod.key, what)
-        self._deps.tell(known.owner.pod, Reason.INTERFACE_LOST, what)
+        self._deps.warn(known.owner.pod, Reason.INTERFACE_LOST, what)
         await self._deps.records.forget(known.device)
         self._lost.pop(known.device, None)
         await self._deps.ovs.apply((), [("Port", known.device)])

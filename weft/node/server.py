@@ -21,6 +21,7 @@ from typing import Any
 import orjson
 
 from weft import errors, names
+from weft.api.pod import Pod
 from weft.cni import wire
 from weft.host import netns, uninterrupted
 from weft.nic import result
@@ -110,12 +111,12 @@ class Server:
         """Whether a call is at work on this device."""
         return any(names.host_device(*key) == device for key in self._turns.keys)
 
-    def _pod_changed(self, key: str, old: Any, new: Any) -> None:
+    def _pod_changed(self, key: str, old: Pod | None, new: Pod | None) -> None:
         """A pod that is gone needs no network: whoever waits for its annotation stops."""
-        if new is not None:
+        if new is not None or old is None:
             return
         for task, asked in self._adds.items():
-            if asked.pod == key and asked.uid in ("", old["metadata"]["uid"]):
+            if asked.pod == key and asked.uid in ("", old.uid):
                 task.cancel(f"Pod {key} was deleted")
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -7,15 +7,12 @@ interface comes about is `attach.py`'s.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from weft import errors, model, names
-from weft.api import selection
+from weft.api.pod import Pod
 from weft.nic import plan, port
 from weft.node import call
 from weft.node.dependencies import Dependencies
-
-Object = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +40,8 @@ async def find(asked: call.Call, deps: Dependencies) -> Wanted:
         _allocations(pod, deps)[attachment.key],
         peers=peers(pod, attachment, spec, deps),
     )
-    meta = pod["metadata"]
     owner = port.Owner(
-        pod=model.PodRef(meta["namespace"], meta["name"], meta["uid"]),
+        pod=pod.ref,
         sandbox=asked.sandbox,
         netns=asked.netns,
         network=spec.name,
@@ -59,10 +55,10 @@ async def find(asked: call.Call, deps: Dependencies) -> Wanted:
 def nic_of(bound: port.Bound, deps: Dependencies) -> plan.Nic | None:
     """The interface of a port that is there; None where its pod or network is not known now."""
     pod = deps.pods.get(bound.pod.key)
-    if pod is None or pod["metadata"]["uid"] != bound.pod.uid:
+    if pod is None or pod.uid != bound.pod.uid:
         return None
     try:
-        attachment = next(a for a in _selected(pod, deps) if a.key == bound.attachment)
+        attachment = next(a for a in pod.attachments() if a.key == bound.attachment)
         spec = spec_of(attachment.nad, deps)
         allocation = _allocations(pod, deps)[attachment.key]
     except (errors.WeftError, StopIteration, KeyError):
@@ -74,11 +70,11 @@ def nic_of(bound: port.Bound, deps: Dependencies) -> plan.Nic | None:
     return plan.plan(kind, bound.sandbox, bound.interface, spec, allocation, peers=others)
 
 
-def is_decided(pod: Object, asked: call.Call, deps: Dependencies) -> bool:
+def is_decided(pod: Pod, asked: call.Call, deps: Dependencies) -> bool:
     """The right incarnation of the pod carries the allocation; raises if it never will."""
-    if asked.uid and pod["metadata"]["uid"] != asked.uid:
+    if asked.uid and pod.uid != asked.uid:
         return False
-    for each in _selected(pod, deps):
+    for each in pod.attachments():
         deps.check_use(each.nad, pod)  # all are decided at once, or none
     attachment = _attachment_of(pod, asked, deps)
     if attachment is None:
@@ -96,7 +92,7 @@ def held_up_by(asked: call.Call, deps: Dependencies) -> str:
     if pod is None:
         return ""
     faults, late, decided = [], [], _allocations(pod, deps)
-    for each in _selected(pod, deps):
+    for each in pod.attachments():
         if each.key in decided:
             continue
         try:
@@ -112,25 +108,19 @@ def held_up_by(asked: call.Call, deps: Dependencies) -> str:
     return "; ".join(faults) or "no decision yet for " + ", ".join(late or [shown(asked.nad)])
 
 
-def _selected(pod: Object, deps: Dependencies) -> tuple[model.Attachment, ...]:
-    """What the pod is attached to, the cluster's own network included where weft serves it."""
-    return selection.parse(pod, primary=deps.network_of("") is not None)
-
-
-def _allocations(pod: Object, deps: Dependencies) -> dict[str, model.Allocation]:
-    """By attachment, but for the cluster's own network where weft does not serve that."""
-    primary = deps.network_of("") is not None
+def _allocations(pod: Pod, deps: Dependencies) -> dict[str, model.Allocation]:
+    """By attachment, but for the default network where weft does not serve that."""
     decided = deps.decided(pod).allocations
-    return {key: decided[key] for key in decided if primary or key != names.DEFAULT_NETWORK}
+    return {key: decided[key] for key in decided if pod.primary or key != names.DEFAULT_NETWORK}
 
 
 def shown(nad: str) -> str:
     return nad or "the cluster's own network"
 
 
-def _mismatch(pod: Object, asked: call.Call, deps: Dependencies) -> errors.InvalidInput:
+def _mismatch(pod: Pod, asked: call.Call, deps: Dependencies) -> errors.InvalidInput:
     """Why no element of the pod's selection is what the runtime asks for."""
-    for element in _selected(pod, deps):
+    for element in pod.attachments():
         if element.interface == asked.interface and element.nad and asked.nad:
             return errors.InvalidInput(
                 f"NetworkAttachmentDefinition {element.nad}",
@@ -147,9 +137,9 @@ def _mismatch(pod: Object, asked: call.Call, deps: Dependencies) -> errors.Inval
     )
 
 
-def _attachment_of(pod: Object, asked: call.Call, deps: Dependencies) -> model.Attachment | None:
+def _attachment_of(pod: Pod, asked: call.Call, deps: Dependencies) -> model.Attachment | None:
     """The element of the pod's selection that this call is about: its interface tells."""
-    for attachment in _selected(pod, deps):
+    for attachment in pod.attachments():
         if attachment.nad == asked.nad and attachment.interface == asked.interface:
             return attachment
     return None
@@ -171,12 +161,12 @@ def spec_of(nad: str, deps: Dependencies) -> model.NetworkSpec:
 
 
 def peers(
-    pod: Object, attachment: model.Attachment, spec: model.NetworkSpec, deps: Dependencies
+    pod: Pod, attachment: model.Attachment, spec: model.NetworkSpec, deps: Dependencies
 ) -> tuple[str, ...]:
     """The pod's other interfaces on the same network, by whichever definition."""
     return tuple(
         other.interface
-        for other in _selected(pod, deps)
+        for other in pod.attachments()
         if other.key != attachment.key and _network_name(other.nad, deps) == spec.name
     )
 

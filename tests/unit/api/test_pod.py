@@ -37,7 +37,7 @@ def test_only_what_counts_is_kept() -> None:
     assert (attachment.nad, kept.labels, kept.proof) == ("a/blue", {"app": "web"}, ("", ""))
     plain = reading.read(pod(None))
     assert not plain.uses_networks
-    assert (plain.attachments(), plain.labels, plain.ports) == ((), {}, ())
+    assert (plain.attachments(), plain.labels, plain.named) == ((), {}, {})
 
 
 def test_what_repeats_is_stored_once() -> None:
@@ -49,8 +49,8 @@ def test_what_repeats_is_stored_once() -> None:
 def test_names_of_ports_are_kept() -> None:
     ports = [{"name": "web", "containerPort": 80}]
     kept = reading.read(pod(spec={"containers": [{"name": "c", "ports": ports}]}))
-    assert kept.ports == ((Protocol.TCP, "web"),)
-    assert reading.read(pod()).ports == ()
+    assert kept.named == {(Protocol.TCP, "web"): 80}
+    assert reading.read(pod()).named == {}
     assert kept.has_same_request(reading.read(pod()))
 
 

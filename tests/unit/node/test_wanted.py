@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from weft import errors, model, names
+from weft.api.pod import Pod, read
 from weft.node import wanted
 
 BLUE = model.NetworkSpec("blue", model.Topology.LAYER2, 1400, ())
@@ -26,9 +27,9 @@ def network_of(key: str) -> model.NetworkSpec | None:
 DEPENDENCIES: Any = SimpleNamespace(network_of=network_of, check_use=lambda nad, pod: None)
 
 
-def pod(networks: str) -> dict[str, Any]:
+def pod(networks: str) -> Pod:
     notes = {names.NETWORKS: networks}
-    return {"metadata": {"name": "one", "namespace": "default", "annotations": notes}}
+    return read({"metadata": {"name": "one", "namespace": "default", "annotations": notes}})
 
 
 def test_a_definition_that_is_not_there_and_one_that_is_wrong_are_told_apart() -> None:
@@ -61,7 +62,7 @@ def test_what_is_wrong_with_another_definition_is_none_of_this_ones_business(
 def test_no_interface_waits_where_the_pod_may_not_use_one_of_its_networks() -> None:
     """What is decided is decided at once, so the first interface would wait for the second."""
 
-    def check_use(nad: str, asked: dict[str, Any]) -> None:
+    def check_use(nad: str, asked: Pod) -> None:
         if nad == "other/blue":
             raise errors.NotReady("may not use network blue", where="Pod default/one")
 
@@ -89,7 +90,7 @@ def test_no_interface_waits_where_the_pod_may_not_use_one_of_its_networks() -> N
 def test_the_network_that_holds_up_a_pod_is_named_and_no_other(networks: str, blamed: str) -> None:
     """The call is about the first one; the manager decides about all of a pod's, or about none."""
 
-    def check_use(nad: str, asked: dict[str, Any]) -> None:
+    def check_use(nad: str, asked: Pod) -> None:
         if nad == "ta/blue":
             raise errors.NotReady("may not use network blue", where="Pod default/one")
 

@@ -128,7 +128,7 @@ class Policies:
             return
         is_there = new is not None and bool(new.node) and not new.is_completed
         given = Counter(pod.allocated) if is_there else {}
-        named = ((None, ""), *pod.ports)
+        named = ((None, ""), *pod.named)
         held = {Through(each, *port): count for each, count in given.items() for port in named}
         self._counts.set_pod(key, pod.ref.namespace, pod.labels, held)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from weft import model, names
 from weft.control import index
 from weft.control.zone import topologies
+from weft.control.zone.objects import AllocatedPod
 from weft.policy import access
 
 # The first part of an age.
@@ -91,19 +92,20 @@ class Definitions:
         network = self._led(definition.network.name) if definition else None
         return network is not None and self._lets(network, namespace)
 
-    def ports(
-        self, pod: model.PodRef, node: str, given: Mapping[str, model.Allocation], runs: bool
-    ) -> Iterator[model.Port]:
-        """The ports of a pod, of what it was given: of networks that are known and that it may use,
-        or that it `runs` with already."""
-        for attachment, allocation in given.items():
+    def ports(self, held: AllocatedPod | None) -> Iterator[model.Port]:
+        """The ports of a pod, by its allocations: on networks that are known and that it may use,
+        or that it runs with already."""
+        if held is None:
+            return
+        pod = held.pod
+        for attachment, allocation in held.allocations.items():
             nad = names.definition_of(attachment)
             definition = self._definitions.get(nad)
             if definition is None or not allocation.mac:
                 continue
-            if runs or self.may_use(nad, pod.namespace):
+            if pod.is_running or self.may_use(nad, pod.ref.namespace):
                 name = definition.network.name
-                yield model.Port(pod, attachment, nad, name, node, allocation)
+                yield model.Port(pod.ref, attachment, nad, name, pod.node, allocation)
 
     def check(self, nad: str, network: str, pod: str) -> None:
         """NotReady, with the remedy, if the pod may not be attached through a definition.

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Set
 
 from weft import model
 from weft.control import index
-from weft.control.zone.objects import Pod
+from weft.control.zone.objects import AllocatedPod
 from weft.policy import netpolicy, selectorindex
 
 
@@ -18,7 +18,7 @@ class Endpoints:
     """The attachments of all pods of the cluster that have any, by port key; `pods` is the zone's
     table of them."""
 
-    def __init__(self, pods: Mapping[str, Pod]) -> None:
+    def __init__(self, pods: Mapping[str, AllocatedPod]) -> None:
         self.selection = selectorindex.SelectorIndex()
         self._pods = pods
         self._ports: dict[str, model.Port] = {}
@@ -29,7 +29,7 @@ class Endpoints:
 
     def named(self, port: str) -> netpolicy.NamedPorts:
         """The named ports of the pod that holds a port."""
-        return self._pods[self._ports[port].pod.key].named
+        return self._pods[self._ports[port].pod.key].pod.named
 
     def selectors(self, port: str) -> Set[netpolicy.PodSelector]:
         """Those that choose the pod of a port; none for a port that is gone."""
@@ -43,10 +43,12 @@ class Endpoints:
 
     # What comes and goes; each tells for which ports policies may mean something else now.
 
-    def set_pod(self, key: str, old: Pod | None, new: Pod | None) -> set[str]:
-        labels = new.labels if new is not None else None
-        is_chosen_by_others = self.selection.set_pod(key, key.partition("/")[0], labels)
-        is_same = new is not None and old is not None and new.named == old.named
+    def set_pod(
+        self, key: str, namespace: str, old: AllocatedPod | None, new: AllocatedPod | None
+    ) -> set[str]:
+        labels = new.pod.labels if new is not None else None
+        is_chosen_by_others = self.selection.set_pod(key, namespace, labels)
+        is_same = new is not None and old is not None and new.pod.named == old.pod.named
         return set() if is_same and not is_chosen_by_others else self._of(key)
 
     def set_namespace(self, name: str, labels: Mapping[str, str] | None) -> set[str]:

@@ -1,28 +1,43 @@
-"""Follows the NADs and policies that a node agent reads, each parsed once.
+"""Follows the objects that a node agent reads, each parsed once.
 
-What compares equal after it was parsed is no change: a status, or a note that says what the zone
-knows, wakes nobody here.
+What compares equal after it was parsed is no change: a heartbeat, a status, or an annotation that
+says what the zone knows, wakes nobody here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from operator import attrgetter
+from typing import Any, TypeVar
 
-from weft.api import policy
-from weft.control.zone import networks
+from weft.api import pod, policy
+from weft.control import signingkeys
+from weft.control.zone import networks, objects
 from weft.kube import cache, resources
-from weft.kube.client import Client
+from weft.kube.client import Client, Object
 
-_VERSION = attrgetter("uid", "version")
-
-
-def nads(client: Client, *, default_mtu: int) -> cache.Informer[networks.Nad]:
-    read = partial(networks.read, default_mtu=default_mtu)
-    return cache.Informer(client, resources.NADS, read, _VERSION)
+T = TypeVar("T")
 
 
-def policies(client: Client) -> cache.Informer[policy.ParsedPolicy]:
-    """A cluster may do without their kind."""
-    kind = resources.MULTINETWORKPOLICIES
-    return cache.Informer(client, kind, policy.read, _VERSION, may_be_unknown=True)
+class Informers:
+    """`primary`: weft serves the default network; `keys_namespace`: of the ConfigMap of keys."""
+
+    def __init__(
+        self, client: Client, *, default_mtu: int, primary: bool, keys_namespace: str
+    ) -> None:
+        def follow(
+            res: resources.Resource, read: Callable[[Object], T], *, may_be_unknown: bool = False
+        ) -> cache.Informer[T]:
+            version = attrgetter("uid", "version")
+            return cache.Informer(client, res, read, version, may_be_unknown=may_be_unknown)
+
+        self.nads = follow(resources.NADS, partial(networks.read, default_mtu=default_mtu))
+        self.pods = follow(resources.PODS, partial(pod.read, primary=primary))
+        self.nodes = follow(resources.NODES, objects.node)
+        self.namespaces = follow(resources.NAMESPACES, objects.namespace)
+        self.policies = follow(resources.MULTINETWORKPOLICIES, policy.read, may_be_unknown=True)
+        self.keys = signingkeys.watch(client, keys_namespace)
+
+    def all(self) -> tuple[cache.Informer[Any], ...]:
+        return self.nads, self.pods, self.keys, self.nodes, self.namespaces, self.policies

@@ -1,4 +1,4 @@
-"""Reports the known faults of this node's OVN on its Node and in the log.
+"""Reports the known vulnerabilities of this node's OVN on its Node and in the log.
 
 The version is what northd notes in the Southbound database whenever it starts; ovn-controller is
 of the same package. A condition of the Node holds what is known, an Event tells of what is open.
@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from weft import names
+from weft.control.zone.objects import Node
 from weft.kube import events, resources
-from weft.kube.client import Client, Object
+from weft.kube.client import Client
 from weft.nic import port
 from weft.ovn import tables, vulnerabilities
 from weft.ovsdb import replica
@@ -46,32 +47,28 @@ class OvnVersion:
             str(known.get(tables.NORTHD_VERSION, "")), in_userspace=in_userspace
         )
 
-    async def announce(self, client: Client, node: Object) -> None:
+    async def announce(self, client: Client, node: Node) -> None:
         """Write the condition unless the Node has it; log and tell of it when it is news."""
         report = self.report()
         if report != self._said:
             self._tell(report, node)
             self._said = report
-        conditions = (node.get("status") or {}).get("conditions") or ()
-        before: Mapping[str, Any] = next(
-            (one for one in conditions if one.get("type") == names.OVN_CONDITION), {}
-        )
-        wish = condition(report, before, events.now())
-        if all(before.get(key) == wish[key] for key in ("status", "reason", "message")):
+        desired = condition(report, node.condition, events.now())
+        if all(node.condition.get(key) == desired[key] for key in ("status", "reason", "message")):
             return
         # A strategic merge by type leaves the kubelet's conditions alone.
-        status = {"conditions": [wish]}
+        status = {"conditions": [desired]}
         await client.patch(
-            *(resources.NODES, node["metadata"]["name"], "", {"status": status}),
+            *(resources.NODES, node.name, "", {"status": status}),
             type="strategic",
             subresource="status",
         )
 
-    def _tell(self, report: vulnerabilities.Report, node: Object) -> None:
+    def _tell(self, report: vulnerabilities.Report, node: Node) -> None:
         is_open = report.exposure is vulnerabilities.Exposure.EXPLOITABLE
         log.log(logging.WARNING if is_open else logging.INFO, "%s", report.message)
         if is_open:
-            meta = {key: node["metadata"][key] for key in ("name", "uid")}
+            meta = {"name": node.name, "uid": node.uid}
             about = {"apiVersion": "v1", "kind": resources.NODES.kind, "metadata": meta}
             self._recorder.emit(about, Reason.OVN_KNOWN_FAULT, report.message)
 

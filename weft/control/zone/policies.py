@@ -11,25 +11,16 @@ A pod that comes or goes changes who is in a group or set, unless it is the firs
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from weft import model, names, rows
 from weft.control import index
 from weft.control.zone import groups, parts
 from weft.control.zone.addresses import Sets
 from weft.control.zone.endpoints import Endpoints
-from weft.control.zone.objects import Pod
+from weft.control.zone.objects import AllocatedPod, Namespace
 from weft.ovn import policy, sets
 from weft.policy import netpolicy
-
-
-@dataclass(frozen=True, slots=True)
-class Namespace:
-    """What policies ask of a namespace."""
-
-    labels: Mapping[str, str] = field(default_factory=dict)
-    logging: netpolicy.Logging = field(default_factory=netpolicy.Logging)
-
 
 _UNKNOWN = Namespace()
 
@@ -53,7 +44,7 @@ class Policies:
     pods that hold something, and the networks that are realised here, by name."""
 
     def __init__(
-        self, node: str, pods: Mapping[str, Pod], networks: Mapping[str, model.Network]
+        self, node: str, pods: Mapping[str, AllocatedPod], networks: Mapping[str, model.Network]
     ) -> None:
         self._node = node
         self._policies: dict[str, netpolicy.Policy] = {}
@@ -120,8 +111,10 @@ class Policies:
         for key, each in naming:
             self._bind(key, each)
 
-    def set_pod(self, key: str, old: Pod | None, new: Pod | None) -> None:
-        self._doubt(self._endpoints.set_pod(key, old, new))
+    def set_pod(self, key: str, old: AllocatedPod | None, new: AllocatedPod | None) -> None:
+        if (known := new or old) is not None:
+            namespace = known.pod.ref.namespace
+            self._doubt(self._endpoints.set_pod(key, namespace, old, new))
 
     def add_port(self, key: str, port: model.Port) -> None:
         self._endpoints.add(key, port)

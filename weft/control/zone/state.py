@@ -18,7 +18,7 @@ from weft.control import index
 from weft.control.zone import holders, policies, topologies
 from weft.control.zone.definitions import Definition as Definition
 from weft.control.zone.definitions import Definitions, concerned
-from weft.control.zone.objects import Pod as Pod
+from weft.control.zone.objects import AllocatedPod, Namespace
 from weft.ovn import advertisement, interconnect, ports, router
 from weft.policy import access
 
@@ -66,7 +66,7 @@ class Zone:
         self._nodes: dict[str, model.NodeInfo] = {}
         self._here = topologies.Here(node, chassis, self._nodes, remote_ports, physical_network)
         self.definitions = Definitions(global_namespaces)
-        self._pods: dict[str, Pod] = {}
+        self._pods: dict[str, AllocatedPod] = {}
         self._pods_of_namespace: dict[str, set[str]] = {}  # those that ask it for a network
         self._pods_of_nad: dict[str, set[str]] = {}
         self._ports_of_pod: dict[str, dict[str, model.Port]] = {}  # pod key -> port key -> port
@@ -114,21 +114,24 @@ class Zone:
         for key in pods:
             self._place(key)
 
-    def set_namespace(self, name: str, new: policies.Namespace | None) -> None:
+    def set_namespace(self, name: str, new: Namespace | None) -> None:
         """A namespace's labels and wishes; None: it is gone."""
         self.policies.set_namespace(name, new)
         if self.definitions.set_namespace(name, new.labels if new else None):
             for key in list(self._pods_of_namespace.get(name, ())):
                 self._place(key)
 
-    def set_pod(self, key: str, pod: Pod | None) -> None:
-        """A pod's present incarnation; None: it is gone, finished or holds nothing."""
+    def set_pod(self, key: str, pod: AllocatedPod | None) -> None:
+        """A pod's present incarnation; None: it is gone, completed or holds nothing."""
         old = self._pods.get(key)
-        if old == pod:
+        if old is None and pod is None:
+            return
+        if old is not None and pod is not None and old.is_alike(pod):
+            self._pods[key] = pod  # so that the former state is not kept beside it
             return
         for nad in {names.definition_of(a) for a in old.allocations} if old else ():
             index.discard(self._pods_of_nad, nad, key)
-        for namespace in concerned(old.ref, old.allocations) if old else ():
+        for namespace in concerned(old.pod.ref, old.allocations) if old else ():
             index.discard(self._pods_of_namespace, namespace, key)
         if pod is None:
             del self._pods[key]
@@ -138,7 +141,7 @@ class Zone:
             self.policies.set_pod(key, old, pod)
             for attachment in pod.allocations:
                 self._pods_of_nad.setdefault(names.definition_of(attachment), set()).add(key)
-            for namespace in concerned(pod.ref, pod.allocations):
+            for namespace in concerned(pod.pod.ref, pod.allocations):
                 self._pods_of_namespace.setdefault(namespace, set()).add(key)
         self._place(key)
 
@@ -281,10 +284,11 @@ class Zone:
     def _place(self, key: str) -> None:
         """Bring the indexes in line with what the pod of this key was given, and with what others
         have or lack by it."""
-        pod = self._pods.get(key)
-        given = self.definitions.ports(pod.ref, pod.node, pod.allocations, pod.runs) if pod else ()
-        claimed = {ports.port_key(port): port for port in given}
-        for each in self.holders.claim(key, claimed, pod.precedence if pod else ()):
+        held = self._pods.get(key)
+        claimed = {ports.port_key(port): port for port in self.definitions.ports(held)}
+        # Of two pods with one address, the running one has it, else the older one.
+        precedence = (str(not held.pod.is_running), held.pod.created) if held else ()
+        for each in self.holders.claim(key, claimed, precedence):
             self._set_ports(each)
 
     def _set_ports(self, key: str) -> None:

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.allocated import allocated_pod
 from weft import model
 from weft.control.zone import holders, state
+from weft.control.zone.objects import AllocatedPod
 
 FEW, MANY = 100, 1000
 NETWORK = model.Network(model.NetworkSpec("blue", model.Topology.LAYER2, 1300), 1)
@@ -123,10 +125,15 @@ def calls(act: Callable[[], None]) -> int:
     return count
 
 
-def claimant(number: int, phase: str = "True") -> state.Pod:
+def claimant(number: int, later: str = "", *, is_running: bool = False) -> AllocatedPod:
     one = port(str(number), 7)
-    precedence = Counted(phase), Counted(f"{number:06}")
-    return state.Pod(one.pod, "node1", {one.key: one.allocation}, precedence=precedence)
+    return allocated_pod(
+        one.pod,
+        "node1",
+        {one.key: one.allocation},
+        is_running=is_running,
+        created=Counted(f"{number:06}{later}"),
+    )
 
 
 class Crowd:
@@ -138,7 +145,7 @@ class Crowd:
         self.size = size
         self.come()
 
-    def put(self, number: int, pod: state.Pod | None) -> None:
+    def put(self, number: int, pod: AllocatedPod | None) -> None:
         self.zone.set_pod(f"default/{number}", pod)
         self.zone.holders.take_changed()
 
@@ -162,13 +169,13 @@ class Crowd:
     def take_turns(self) -> None:
         """Each of them runs for a while, and has it then."""
         for number in range(self.size):
-            self.put(number, claimant(number, "False"))
+            self.put(number, claimant(number, is_running=True))
             assert [one.pod.name for one in self.zone.ports_on("blue")] == [str(number)]
             self.put(number, claimant(number))
 
     def change_in_the_middle(self) -> None:
         for nth in range(self.size):
-            self.put(self.size // 2, claimant(self.size // 2, ("True1", "True")[nth % 2]))
+            self.put(self.size // 2, claimant(self.size // 2, (".5", "")[nth % 2]))
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
-
 from weft import names
-from weft.control.zone import nodes, ovnversion
+from weft.control.zone import objects, ovnversion
 from weft.ovn import vulnerabilities
 from weft.reasons import Reason
 
@@ -40,12 +38,17 @@ class Api:
     """Keeps the one Node's conditions as a server does."""
 
     def __init__(self) -> None:
-        self.node: dict[str, Any] = {"metadata": {"name": "node1", "uid": "u"}, "status": {}}
+        self.status: dict[str, Any] = {}
         self.patches = 0
+
+    @property
+    def node(self) -> objects.Node:
+        meta = {"name": "node1", "uid": "u"}
+        return objects.node({"metadata": meta, "status": self.status})
 
     async def patch(self, _: Any, name: str, __: str, body: Any, **how: str) -> None:
         assert (name, how) == ("node1", {"type": "strategic", "subresource": "status"})
-        self.node["status"] = body["status"]
+        self.status = body["status"]
         self.patches += 1
 
 
@@ -62,13 +65,13 @@ async def test_it_is_written_once_and_again_when_it_was_taken_away_or_changes() 
     ((about, reason, message),) = told
     assert (about["kind"], reason) == ("Node", Reason.OVN_KNOWN_FAULT)
     assert "CVE-2026-5265" in message
-    (said,) = api.node["status"]["conditions"]
+    (said,) = api.status["conditions"]
     assert (said["type"], said["status"], said["reason"]) == (
         names.OVN_CONDITION,
         "True",
         "Exploitable",
     )
-    api.node["status"] = {}
+    api.status = {}
     await made.announce(api, api.node)
     assert api.patches == 2
     assert len(told) == 1
@@ -78,12 +81,12 @@ async def test_it_is_written_once_and_again_when_it_was_taken_away_or_changes() 
     database.tell("Bridge")
     assert asked == [True]
     await made.announce(api, api.node)
-    assert api.node["status"]["conditions"][0]["reason"] == "NotExploitable"
+    assert api.status["conditions"][0]["reason"] == "NotExploitable"
     database.version = SOUND
     database.tell("SB_Global")
     assert asked == [True, True]
     await made.announce(api, api.node)
-    assert api.node["status"]["conditions"][0]["status"] == "False"
+    assert api.status["conditions"][0]["status"] == "False"
     assert len(told) == 1
 
 
@@ -92,12 +95,3 @@ def test_the_time_of_the_change_is_that_of_the_status() -> None:
     open_, sound = vulnerabilities.report(DEBIAN_13), vulnerabilities.report(SOUND)
     assert ovnversion.condition(open_, before, "now")["lastTransitionTime"] == "then"
     assert ovnversion.condition(sound, before, "now")["lastTransitionTime"] == "now"
-
-
-@pytest.mark.parametrize("conditions", [[], [{"type": "Ready"}]])
-def test_a_nodes_other_conditions_are_not_kept(conditions: list[Any]) -> None:
-    meta = {"name": "n", "uid": "u", "resourceVersion": "1"}
-    assert "status" not in nodes.slim({"metadata": meta, "status": {"conditions": conditions}})
-    own = {"type": names.OVN_CONDITION, "status": "True"}
-    kept = nodes.slim({"metadata": meta, "status": {"conditions": [*conditions, own]}})
-    assert kept["status"] == {"conditions": [own]}

@@ -1,4 +1,4 @@
-"""Pods as a zone reads them, out of what its cache keeps."""
+"""What a zone is told of pods: what was proved to be the cluster manager's word."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 
 from tests.support.signed import Notary
 from weft import model, names
-from weft.api import podnetworks
+from weft.api import pod as reading
+from weft.control import signingkeys
 from weft.control.zone import pods, state
-from weft.policy import netpolicy
 
 DECIDED = {
     "default/blue": {
@@ -43,85 +43,6 @@ def pod(**changed: Any) -> dict[str, Any]:
     }
 
 
-def read_of(obj: dict[str, Any], **options: Any) -> state.Pod | None:
-    """As a zone reads a pod whose annotation is the cluster manager's word."""
-    decided = podnetworks.parse(obj, primary=True) if _text(obj) != "{" else {}
-    return pods.read(obj, decided, **options)
-
-
-def _text(obj: dict[str, Any]) -> str:
-    return str((obj["metadata"].get("annotations") or {}).get(names.POD_NETWORKS, ""))
-
-
-def test_a_pod_with_its_allocations():
-    read = read_of(pods.slim(pod()))
-    assert read.ref.key == "default/web"
-    assert read.ref.uid == "u1"
-    assert read.node == "node1"
-    assert read.allocations["default/blue"].tunnel_id == 11
-
-
-@pytest.mark.parametrize(
-    "changed",
-    [
-        {"annotations": {names.NETWORKS: "blue"}},
-        {"annotations": {names.NETWORKS: "blue", names.POD_NETWORKS: "{"}},
-        {"annotations": {names.NETWORKS: "blue", names.POD_NETWORKS: "{}"}},
-        {"annotations": None},
-        {"spec": {"nodeName": ""}},
-        {"spec": {"hostNetwork": True}},
-        {"phase": "Succeeded"},
-        {"phase": "Failed"},
-    ],
-)
-def test_a_pod_that_holds_no_ports(changed):
-    assert read_of(pods.slim(pod(**changed))) is None
-    assert read_of(pod(**changed)) is None
-
-
-def test_what_is_kept_of_a_pod_is_little():
-    kept = pods.slim(pod())
-    assert len(json.dumps(kept)) < 500
-    assert set(kept["metadata"]["annotations"]) == {names.NETWORKS, names.POD_NETWORKS}
-    assert pods.slim(pod(annotations={})) == {
-        "metadata": {"name": "web", "namespace": "default", "uid": "u1", "resourceVersion": "7"}
-    }
-
-
-def test_what_policies_ask_of_a_pod_is_kept():
-    """Its labels, and its named ports: the first of a name, in containers that last."""
-    web = {"name": "web", "containerPort": 80}
-    containers = [
-        {"ports": [web, {"containerPort": 1}, {"name": "dns", "containerPort": 53}]},
-        {"ports": [{"name": "dns", "containerPort": 54, "protocol": "UDP"}]},
-        {"ports": [{"name": "web", "containerPort": 81}, {"name": "x", "protocol": "NONE"}]},
-    ]
-    passing = {"ports": [{"name": "early", "containerPort": 9}]}
-    sidecar = {"restartPolicy": "Always", "ports": [{"name": "side", "containerPort": 7}]}
-    full = pod(spec={"containers": containers, "initContainers": [passing, sidecar]})
-    read = read_of(pods.slim(full))
-    assert read == read_of(full)
-    assert read.labels == {"vm": "vm1", "app": "x"}
-    assert read.named == {
-        (netpolicy.Protocol.TCP, "web"): 80,
-        (netpolicy.Protocol.TCP, "dns"): 53,
-        (netpolicy.Protocol.UDP, "dns"): 54,
-        (netpolicy.Protocol.TCP, "side"): 7,
-    }
-
-
-def test_the_clusters_own_network_counts_only_where_weft_serves_it():
-    own = {"default": {"ip_addresses": ["10.128.2.5/23"], "mac_address": "0a:58:0a:80:02:05"}}
-    only = pod(annotations={names.POD_NETWORKS: json.dumps(own)})
-    assert read_of(pods.slim(only)) is None
-    assert list(read_of(pods.slim(only), primary=True).allocations) == ["default"]
-
-
-def test_what_a_pod_chose_as_its_first_network_is_kept():
-    kept = pods.slim(pod(annotations={names.CHOSEN_DEFAULT: "blue"}))
-    assert kept["metadata"]["annotations"] == {names.CHOSEN_DEFAULT: "blue"}
-
-
 class Told:
     """A zone that is told of pods as an agent tells it, without an API server."""
 
@@ -132,16 +53,19 @@ class Told:
         self.zone.set_definition("default/blue", state.Definition(model.Network(spec, 1)))
         self.events: list[str] = []
         self.pods, self.keys = Objects(), Objects()
-        self.told = pods.Pods(
-            self.zone, self.pods, self.keys, self._settle, self._emit, primary=True
-        )
-        self.keys.put("weft/keys", {"data": self.notary.public})
+        informers: Any = self.pods, self.keys
+        self.told = pods.Pods(self.zone, *informers, self._settle, self._warn)
+        self.publish(self.notary.public)
         if start:
             self.told.start()
 
+    def publish(self, keys: dict[str, str] | None) -> None:
+        meta = {"name": "keys", "namespace": "weft"}
+        found = signingkeys.read({"metadata": meta, "data": keys}) if keys is not None else None
+        self.keys.put("weft/keys", found)
+
     def put(self, obj: dict[str, Any] | None, key: str = "default/web") -> None:
-        slim = pods.slim(obj) if obj is not None else None
-        self.pods.put(key, {"kind": "Pod", "apiVersion": "v1", **slim} if slim else None)
+        self.pods.put(key, reading.read(obj, primary=True) if obj is not None else None)
 
     def ports(self) -> dict[str, str]:
         """Each port's addresses as the zone's rows have them."""
@@ -152,31 +76,31 @@ class Told:
     def _settle(self) -> None:
         self.told.tell_refused()
 
-    def _emit(self, pod: dict[str, Any], reason: str, message: str) -> None:
-        self.events.append(f"{pod['metadata']['name']} {reason}: {message}")
+    def _warn(self, pod: model.PodRef, reason: str, message: str) -> None:
+        self.events.append(f"{pod.name} {reason}: {message}")
 
 
 class Objects:
-    """The part of a cache that tells of changes."""
+    """The part of an informer that tells of changes."""
 
     namespace = "weft"
 
     def __init__(self) -> None:
-        self.objects_by_key: dict[str, dict[str, Any]] = {}
+        self.objects_by_key: dict[str, Any] = {}
         self.reader: Any = None
         self.woken: list[str] = []
 
-    def put(self, key: str, obj: dict[str, Any] | None) -> None:
+    def put(self, key: str, obj: Any) -> None:
         old = self.objects_by_key.pop(key, None)
         if obj is not None:
             self.objects_by_key[key] = obj
         if self.reader is not None:
             self.reader(key, old, obj)
 
-    def get(self, key: str) -> dict[str, Any] | None:
+    def get(self, key: str) -> Any:
         return self.objects_by_key.get(key)
 
-    def objects(self) -> list[dict[str, Any]]:
+    def objects(self) -> list[Any]:
         return list(self.objects_by_key.values())
 
     def subscribe(self, reader: Any) -> None:
@@ -240,7 +164,7 @@ def test_a_pod_that_came_before_its_key_is_looked_at_again():
     other = Notary()
     told.put(other.sign(pod()))
     assert told.ports() == {}
-    told.keys.put("weft/keys", {"data": {**told.notary.public, **other.public}})
+    told.publish({**told.notary.public, **other.public})
     assert told.ports() == WEB
     assert told.pods.woken == ["default/web"]
 
@@ -249,7 +173,7 @@ def test_a_pod_that_came_before_its_key_is_looked_at_again():
 def test_without_keys_nothing_that_is_known_goes(data):
     told = Told()
     told.put(told.notary.sign(pod()))
-    told.keys.put("weft/keys", {"data": data} if data is not None else None)
+    told.publish(data)
     told.put(told.notary.sign(pod(spec={"x": 1})))
     assert told.ports() == WEB
 
