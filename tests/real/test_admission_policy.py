@@ -33,6 +33,7 @@ pytestmark = pytest.mark.real
 MANAGER = "system:serviceaccount:weft-system:weft-cluster-manager"
 AGENT = "system:serviceaccount:weft-system:weft-node"
 PODS = "/api/v1/namespaces/default/pods"
+POLICIES = "/apis/k8s.cni.cncf.io/v1beta1/namespaces/default/multi-networkpolicies"
 
 
 def variables(policy: str) -> dict[str, str]:
@@ -96,6 +97,9 @@ def prepared(api: Api) -> Api:
         "subjects": [{"apiGroup": group, "kind": "Group", "name": "everybody"}],
     }
     kubernetes.apply(api, [role, binding])
+    namespace = {"kind": "Namespace", "metadata": {"name": "weft-system"}}
+    roles = [each for each in documents("rbac.yaml") if each["kind"] == "ClusterRole"]
+    kubernetes.apply(api, [namespace, *roles])
     for name in ("node1", "node2"):
         assert api.make("/api/v1/nodes", {"metadata": {"name": name}}) == 201
     kubernetes.apply(api, documents("admission-policy.yaml"))
@@ -105,6 +109,7 @@ def prepared(api: Api) -> Api:
         (PODS, pod("probe", **{names.POD_NETWORKS: "{}"})),
         ("/api/v1/nodes", {"metadata": {"name": "probe", "annotations": forged}}),
         (NADS, nad("probe", **{names.NETWORK_ID: "7"})),
+        (POLICIES, policy("probe", **{names.ACCEPTED_POLICY: "{}"})),
     ):
         until(Refused(api), f"{path}?dryRun=All", "POST", obj, user="tenant")
     return api
@@ -144,6 +149,15 @@ def nad(name: str, **annotations: str) -> Object:
         "kind": "NetworkAttachmentDefinition",
         "metadata": {"name": name, "annotations": annotations},
         "spec": {"config": "{}"},
+    }
+
+
+def policy(name: str, **annotations: str) -> Object:
+    return {
+        "apiVersion": "k8s.cni.cncf.io/v1beta1",
+        "kind": "MultiNetworkPolicy",
+        "metadata": {"name": name, "annotations": annotations},
+        "spec": {"podSelector": {}},
     }
 
 
@@ -250,3 +264,68 @@ def test_a_definition_has_wefts_notes_whole_or_none(api: Api) -> None:
     body = {"spec": {"config": '{"a": 1}'}}
     assert api("PATCH", path, body, content=MERGE, user="tenant")[0] == 200
     assert api.annotate(path, dict.fromkeys(noted), user="tenant") == 200
+
+
+@needs_server
+def test_an_agent_changes_nothing_of_its_node_but_what_is_wefts(api: Api) -> None:
+    own, agent = "/api/v1/nodes/node1", {"user": AGENT, "node": "node1"}
+    ready = {"type": "Ready", "status": "True", "reason": "r", "message": "m"}
+    faults = {"type": names.OVN_CONDITION, "status": "True", "reason": "r", "message": "m"}
+    assert api.patch(f"{own}/status", {"status": {"conditions": [ready]}}) == 200
+    for body in (
+        {"metadata": {"labels": {"node-role.kubernetes.io/control-plane": ""}}},
+        {"metadata": {"finalizers": ["a/b"]}},
+        {"metadata": {"annotations": {"of-the-agent": "1"}}},
+        {"spec": {"unschedulable": True}},
+        {"spec": {"taints": [{"key": "a", "effect": "NoSchedule"}]}},
+    ):
+        assert api.patch(own, body, **agent) == 403, body
+    for status in (
+        {"capacity": {"cpu": "64"}},
+        {"conditions": [faults]},
+        {"conditions": [{**ready, "status": "False"}, faults]},
+        {"addresses": [{"type": "InternalIP", "address": "192.0.2.1"}]},
+    ):
+        assert api.patch(f"{own}/status", {"status": status}, **agent) == 403, status
+    assert api.patch(f"{own}/status", {"status": {"conditions": [ready, faults]}}, **agent) == 200
+    assert api.annotate(own, {names.VERSION: "1"}, **agent) == 200
+
+
+@needs_server
+def test_a_policys_note_is_wefts(api: Api) -> None:
+    forged = {names.ACCEPTED_POLICY: "{}"}
+    assert api.make(POLICIES, policy("forged", **forged), user="tenant") == 403
+    assert api.make(POLICIES, policy("web"), user="tenant") == 201
+    path = f"{POLICIES}/web"
+    assert api.annotate(path, forged, user="tenant") == 403
+    assert api.annotate(path, forged, user=MANAGER) == 200
+    assert api.annotate(path, {names.ACCEPTED_POLICY: "{ }"}, user="tenant") == 403
+    assert api.annotate(path, {"own": "1"}, user="tenant") == 200
+    assert api.annotate(path, {names.ACCEPTED_POLICY: None}, user="tenant") == 200
+
+
+@needs_server
+def test_a_tenant_uses_networks_that_an_administrator_declares(api: Api) -> None:
+    """By the roles alone: the group that may do everything is not theirs."""
+    people = {"ann": "weft-network-admin", "tim": "weft-tenant", "vic": "weft-viewer"}
+    group = "rbac.authorization.k8s.io"
+    for person, role in people.items():
+        binding = {
+            "kind": "RoleBinding",
+            "metadata": {"name": person, "namespace": "default"},
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": role},
+            "subjects": [{"apiGroup": group, "kind": "User", "name": person}],
+        }
+        kubernetes.apply(api, [binding])
+
+    def ask(person: str, path: str, obj: Object | None = None) -> int:
+        return api("POST" if obj else "GET", path, obj, user=person, group="people")[0]
+
+    assert ask("ann", NADS, nad("red")) == 201
+    assert ask("tim", NADS, nad("green")) == 403
+    assert ask("tim", POLICIES, policy("tims")) == 201
+    assert ask("vic", POLICIES, policy("vics")) == 403
+    for person in people:
+        for path in (f"{NADS}/red", f"{POLICIES}/tims"):
+            assert ask(person, path) == 200
+        assert ask(person, PODS) == 403

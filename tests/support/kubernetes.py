@@ -61,11 +61,12 @@ class Api:
         *,
         user: str = "",
         node: str = "",
+        group: str = "everybody",
         content: str = "application/json",
     ) -> tuple[int, Object]:
         headers = {"Authorization": "Bearer admin", "Content-Type": content}
         if user:
-            headers |= {"Impersonate-User": user, "Impersonate-Group": "everybody"}
+            headers |= {"Impersonate-User": user, "Impersonate-Group": group}
         if node:
             headers["Impersonate-Extra-authentication.kubernetes.io%2Fnode-name"] = node
         data = json.dumps(body).encode() if body is not None else None
@@ -77,6 +78,9 @@ class Api:
                 return answer.status, json.loads(answer.read())
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read())
+
+    def patch(self, path: str, body: Object, **who: str) -> int:
+        return self("PATCH", path, body, content=MERGE, **who)[0]
 
     def make(self, path: str, obj: Object, **who: str) -> int:
         return self("POST", path, obj, **who)[0]
