@@ -1,1 +1,1 @@
-"""How fast and how lean weft is, beside a peer or a limit measured in the same run."""
+"""Measures the speed and memory of weft, beside a peer or a limit measured in the same run."""

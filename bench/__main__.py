@@ -1,4 +1,4 @@
-"""Run the benches: `python -m bench [--only NAME]... [--json]`; exit status 1 if one misses."""
+"""Runs the benches: `python -m bench [--only NAME]... [--json]`; exit status 1 if one misses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Handing out addresses: at once, for any prefix length, and with nothing given twice.
+"""Measures the rate of address allocation, and checks that no address is given twice.
 
 The pool is measured where a naive one is slow: three tenths of its addresses excluded, nine
 tenths of the rest taken, and then one given for each one freed. Beside it runs a scan over one

@@ -1,4 +1,4 @@
-"""A burst of pods on one network: how soon is each annotated, and does the rate keep up?
+"""Measures how soon each pod of a burst on one network is annotated, and whether the rate keeps up.
 
 API server, cluster manager and creator are processes of their own, as they are in a lab. A pod's
 time runs from when its create is sent to when a watch shows its annotation. The peer of the

@@ -1,4 +1,4 @@
-"""How long the CNI plugin keeps a runtime waiting: the whole process, from its start to its exit.
+"""Measures how long the CNI plugin keeps a runtime waiting: the whole process, from start to exit.
 
 A lab of one node without kubelet: pods are objects, this is their runtime. A fresh pod's ADD is
 called as soon as the pod is created, so it also waits for the address, the zone's rows and OVN;

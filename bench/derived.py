@@ -1,4 +1,4 @@
-"""What it costs to watch what northd derives: for each pod that comes, and to have all computed.
+"""Measures the cost of watching what northd derives: for each new pod, and for a full recompute.
 
 NB, SB and northd are real, one zone without a switch. A pod's cost is the CPU time of the agent's
 process from the pod's event until it is bound, beside the same without the watch. The other figure

@@ -1,4 +1,4 @@
-"""What a bench says: figures, each beside its peer and its limit, as a table or as JSON lines.
+"""Prints the figures of a bench, each beside its peer and its limit, as a table or as JSON lines.
 
 A bench module has `run() -> Iterable[Figure]`. Contenders are measured in turns (`interleave`),
 so that a machine that is busy for a while is busy for all of them, and the median counts.

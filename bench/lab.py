@@ -1,4 +1,4 @@
-"""How long a warm `weft lab up --nodes 3` takes, as a user counts it: the whole command."""
+"""Measures how long a warm `weft lab up --nodes 3` takes."""
 
 from __future__ import annotations
 

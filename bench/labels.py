@@ -1,4 +1,4 @@
-"""How soon is a change of a pod's label in force? Measured with packets, a millisecond apart.
+"""Measures with packets, a millisecond apart, how soon a change of a pod's label is in force.
 
 A lab of two zones with API server, cluster manager and agents. Its pods are objects with rows;
 two of them have a device too: one on node2 sends to one on node1, which policies isolate and let

@@ -1,4 +1,4 @@
-"""How much memory each of weft's processes holds in a running lab: idle, and with 1,000 pods.
+"""Measures the memory of each of weft's processes in a running lab: idle, and with 1,000 pods.
 
 Two nodes with all their parts. The pods are objects of a node that is only said to exist, so no
 kubelet runs them; one real pod on node1 makes its zone write a port for each of them. Rss counts

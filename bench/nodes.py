@@ -1,4 +1,4 @@
-"""How long until a new node is reached from every other, on the cluster's own network?
+"""Measures how long it takes until every other node reaches a new one on the default network.
 
 Until a pod of each other node has been answered by the new node's router: rows, tunnels and flows
 on all of them. Counted from the moment at which its Node says all that the other zones need, and,

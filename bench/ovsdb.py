@@ -1,4 +1,4 @@
-"""Writing and reading a Northbound database: weft beside bare JSON-RPC and beside ovsdbapp.
+"""Measures writing and reading a Northbound database: weft, bare JSON-RPC and ovsdbapp.
 
 Bare JSON-RPC is the limit: a loop on a blocking socket that builds transactions, sends them and
 counts the replies, with no replica, no comparison and no check. It writes the same rows in the

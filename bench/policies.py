@@ -1,4 +1,4 @@
-"""1,000 policies and 1,000 pods: how many rows, what one more pod costs, how soon a label counts.
+"""Measures 1,000 policies with 1,000 pods: rows, the cost of one more pod, and of a changed label.
 
 Rows and the cost of one more pod are measured on one zone of real NB, SB and northd, beside the
 same rows written by hand as bare JSON-RPC. How soon a change of a label is in force is measured

@@ -1,4 +1,4 @@
-"""One more remote pod on a large network: from the NB transaction until it is bound in SB.
+"""Measures one more remote pod on a large network: from the NB transaction until it is bound in SB.
 
 NB, SB and northd are real, one zone without a switch. The peer is the same port as a hand would
 write it, with bare JSON-RPC; beside it, and without bound, the same on a zone whose remote ports

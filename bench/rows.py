@@ -1,4 +1,4 @@
-"""Rows written for one more pod, by topology and by how many pods there are: it must not grow.
+"""Counts the rows written for one more pod, by topology and number of pods: they must not grow.
 
 NB, SB and northd are real, one zone. What is counted are the operations that reach its databases,
 in the zone of the pod's node and in the zone of another node.

@@ -1,4 +1,4 @@
-"""One TCP stream between pods of two nodes, beside the same two ports wired by hand.
+"""Measures one TCP stream between pods of two nodes, beside the same two ports wired by hand.
 
 Both run in one lab, through the same vswitchds, tunnel and MTU, in turns. By hand: a logical switch
 in both zones, one plain port here and one bound to the other chassis, an internal port of br-int

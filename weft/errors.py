@@ -1,4 +1,4 @@
-"""Every error that weft raises on purpose, and nothing else.
+"""Defines every error that weft raises on purpose.
 
     WeftError                what went wrong, where, and what to do about it
     ├── InvalidInput         a user's object breaks a rule; a retry of the same input fails again
@@ -46,8 +46,8 @@ class WeftError(Exception):
 
     def in_full(self, *, named: bool = True) -> str:
         """The message and the hint on one line; not `named` leaves out the object's name."""
-        said = str(self) if named else self.what
-        return f"{said} ({self.hint})" if self.hint else said
+        message = str(self) if named else self.what
+        return f"{message} ({self.hint})" if self.hint else message
 
 
 class InvalidInput(WeftError):

@@ -1,4 +1,4 @@
-"""Label selectors: their requirements, and whether labels meet them.
+"""Matches labels with label selectors and their requirements.
 
 Frozen data with Kubernetes' semantics; `weft.api.selectors` parses selectors.
 """

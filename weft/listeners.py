@@ -96,10 +96,10 @@ class Listeners(Generic[T]):
                 return
 
     def _failed(self, key: str, error: Exception) -> None:
-        said = f"{key}: {error!r}"
-        if said != self._said:
+        message = f"{key}: {error!r}"
+        if message != self._said:
             log.error("a reader of %s failed on %s", self._what, key, exc_info=error)
-        self._said = said
+        self._said = message
         if self._timer is None:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self._pause, self._again)

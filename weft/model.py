@@ -1,4 +1,4 @@
-"""The types that all of weft shares: frozen data, no Kubernetes, no OVN, no I/O.
+"""Defines the types that all of weft shares: frozen data, no Kubernetes, no OVN, no I/O.
 
 The file follows the data: a NAD declares a network, a pod asks for an attachment, the cluster
 manager allocates, and every zone that needs it makes a port.

@@ -1,4 +1,4 @@
-"""Every name and key that weft derives, and the functions that parse them again.
+"""Derives every name and key of weft, and parses them again.
 
 No other file composes a name. Annotation keys that other programs rely on are those of
 ovn-kubernetes and Multus. Rows that weft writes carry weft's own prefix, so weft never mistakes
@@ -319,8 +319,8 @@ def set_id(network: str, members: str, *service: object) -> str:
 
 def requirement(key: str, operator: str, values: Iterable[str]) -> str:
     """A label requirement as text; values that no label can have are quoted, so texts differ."""
-    said = [text if _LABEL.fullmatch(text) else json.dumps(text) for text in (key, *values)]
-    return f"{said[0]} {operator}" + (f" ({','.join(said[1:])})" if said[1:] else "")
+    parts = [text if _LABEL.fullmatch(text) else json.dumps(text) for text in (key, *values)]
+    return f"{parts[0]} {operator}" + (f" ({','.join(parts[1:])})" if parts[1:] else "")
 
 
 _HOST_DEVICE = re.compile(r"wp[0-9a-f]{13}")

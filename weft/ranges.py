@@ -1,4 +1,4 @@
-"""Which address ranges does weft keep for itself, and which address of one is a node's?
+"""Lists the address ranges that weft keeps for itself, and computes a node's address in each.
 
 The joints between routers, the same on every cluster: a node's address follows from its id, so
 that every zone knows it without asking. Addresses of pods and nodes' subnets do not live here.
@@ -16,7 +16,7 @@ JOIN: tuple[model.Subnet, ...] = (ip_network("100.64.0.0/16"), ip_network("fd98:
 
 # Node ids: 0 means none yet, 1 is the cluster router's place on the join switch.
 FIRST_NODE_ID = 2
-MOST_NODES = 5000
+MAX_NODES = 5000
 
 
 def numbered(subnet: model.Subnet, number: int) -> model.Interface:

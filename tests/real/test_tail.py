@@ -112,7 +112,7 @@ async def test_a_log_that_is_another_by_then_is_told_whole(tmp_path: Path, happe
 async def test_of_very_much_that_was_missed_the_last_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tail, "MOST_MISSED", 10)
+    monkeypatch.setattr(tail, "MAX_MISSED", 10)
     path = tmp_path / "log"
     path.write_text("first\nlast one\n")
     found = tail.Tail(path, tail.NO_POSITION).lines()

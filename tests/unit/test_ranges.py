@@ -17,6 +17,6 @@ def test_router_of_a_node_subnet() -> None:
 
 
 def test_the_last_node_has_its_place() -> None:
-    last = ranges.FIRST_NODE_ID + ranges.MOST_NODES - 1
+    last = ranges.FIRST_NODE_ID + ranges.MAX_NODES - 1
     for found, subnet in zip(ranges.transit(last), ranges.TRANSIT, strict=True):
         assert found.network == subnet

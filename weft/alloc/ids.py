@@ -110,5 +110,5 @@ class NodeIds(NamedIds):
 
     kind = "Node"
     annotation = names.NODE_ID
-    first, last = ranges.FIRST_NODE_ID, ranges.FIRST_NODE_ID + ranges.MOST_NODES - 1
+    first, last = ranges.FIRST_NODE_ID, ranges.FIRST_NODE_ID + ranges.MAX_NODES - 1
     remedy = "delete Nodes that no longer exist"

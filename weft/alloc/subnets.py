@@ -13,7 +13,7 @@ from itertools import accumulate
 from weft import model
 
 # How many addresses of an IPv6 subnet are allocated in turn: the first ones.
-MOST_IPV6 = 65536
+MAX_IPV6 = 65536
 
 Range = tuple[int, int]  # first and last, inclusive
 
@@ -57,7 +57,7 @@ def available(subnet: model.Subnet, withheld: Iterable[model.Subnet]) -> Ranges:
         if part.version == subnet.version
     )
     spans = _without(first, last, holes)
-    return Ranges(_cut(spans, MOST_IPV6) if subnet.version == 6 else spans)
+    return Ranges(_cut(spans, MAX_IPV6) if subnet.version == 6 else spans)
 
 
 def _without(first: int, last: int, holes: Iterable[Range]) -> Iterator[Range]:

@@ -21,7 +21,7 @@ from weft.api import cidrs, fields, netconf, objects
 KIND = "NetworkAttachmentDefinition"
 _CONFIG = "spec.config"
 
-MOST_PROBLEMS = 10
+MAX_PROBLEMS = 10
 
 # Bytes that Geneve with OVN's option adds to a packet, inner Ethernet header included.
 TUNNEL_OVERHEAD = {4: 58, 6: 78}
@@ -67,7 +67,7 @@ def problems(
     nad: object, *, default_mtu: int = 1400, reserved: cidrs.Reserved = ()
 ) -> list[errors.InvalidInput]:
     """The problems of `nad`, in reading order; a message need not list all."""
-    return _read(nad, default_mtu, reserved)[1][:MOST_PROBLEMS]
+    return _read(nad, default_mtu, reserved)[1][:MAX_PROBLEMS]
 
 
 def _read(

@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 # Limits on what is kept of a pod: attachments, with that of the default network, and characters
 # of a NAD's key and of a device's name.
-_MOST_ENTRIES = selection.MAX_ATTACHMENTS + 1
+_MAX_ENTRIES = selection.MAX_ATTACHMENTS + 1
 _LONGEST_ENTRY = 512
 _LONGEST_SHARED = 4096  # characters of a selection that equal pods share in memory
 _VIRTUAL_MACHINES = "kubevirt.io", "VirtualMachineInstance"
@@ -38,7 +38,7 @@ class Request:
 
     attachments: tuple[model.Attachment, ...] = ()
     error: errors.InvalidInput | None = field(default=None, compare=False)
-    said: str = ""  # the error's message
+    message: str = ""  # that of `error`
 
 
 NO_REQUEST = Request()
@@ -286,7 +286,7 @@ def _interfaces(annotations: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         entries = [(str(each["name"]), str(each["interface"])) for each in listed]
     except (ValueError, TypeError, KeyError):
         return ()
-    if len(entries) > _MOST_ENTRIES or any(
+    if len(entries) > _MAX_ENTRIES or any(
         len(name) + len(each) > _LONGEST_ENTRY for name, each in entries
     ):
         return ()  # longer than any plugin writes, and the result stays in memory
@@ -323,7 +323,7 @@ def _stored_ports(found: tuple[tuple[tuple[Protocol, str], int], ...]) -> NamedP
 
 def _shared(found: tuple[T, ...]) -> tuple[T, ...]:
     """The stored one of equal tuples; long ones are unlikely to repeat."""
-    return _stored(found) if 0 < len(found) <= _MOST_ENTRIES else found
+    return _stored(found) if 0 < len(found) <= _MAX_ENTRIES else found
 
 
 @lru_cache(maxsize=1024)

@@ -68,12 +68,12 @@ class Signer:
     def sign(self, pod: model.PodRef, allocations: Mapping[str, model.Allocation]) -> str:
         """The text of the signature annotation."""
         signature = self._key.sign(_message(pod, allocations))
-        said = {
+        entry = {
             "by": self.id,
             "of": sorted(allocations),
             "signature": base64.b64encode(signature).decode(),
         }
-        return orjson.dumps(said).decode()
+        return orjson.dumps(entry).decode()
 
 
 class TrustedKeys:
@@ -155,8 +155,8 @@ def verify(pod: model.PodRef, proof: SignedAnnotations, trusted: TrustedKeys) ->
 
 def _signature(pod: model.PodRef, text: str) -> tuple[str, frozenset[str], bytes]:
     try:
-        said = orjson.loads(text)
-        by, of, raw = said["by"], said["of"], _raw(said["signature"])
+        entry = orjson.loads(text)
+        by, of, raw = entry["by"], entry["of"], _raw(entry["signature"])
         if not isinstance(by, str) or not isinstance(of, list):
             raise ValueError
         return by, frozenset(map(str, of)), raw
@@ -165,8 +165,8 @@ def _signature(pod: model.PodRef, text: str) -> tuple[str, frozenset[str], bytes
 
 
 def _message(pod: model.PodRef, allocations: Mapping[str, model.Allocation]) -> bytes:
-    said = podnetworks.render(allocations)
-    return orjson.dumps([_SUBJECT, pod.uid, pod.namespace, pod.name, said])
+    text = podnetworks.render(allocations)
+    return orjson.dumps([_SUBJECT, pod.uid, pod.namespace, pod.name, text])
 
 
 def _raw(text: object) -> bytes:

@@ -27,9 +27,9 @@ from weft.policy.netpolicy import SEVERITIES, Direction, Logging, Mode, Policy, 
 KIND = "MultiNetworkPolicy"
 _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
-MOST_PROBLEMS = 10
+MAX_PROBLEMS = 10
 # All annotations of an object share 256 KiB; this leaves most of it to the user's own.
-MOST_NOTED = 100_000
+MAX_ANNOTATION = 100_000
 
 
 def parse(policy: object) -> Policy:
@@ -48,7 +48,7 @@ def problems(policy: object) -> list[errors.InvalidInput]:
     """
     found: list[errors.InvalidInput] = []
     _read(policy, found)
-    return found[:MOST_PROBLEMS]
+    return found[:MAX_PROBLEMS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +76,12 @@ class ParsedPolicy:
         `before`, or the noted one; None if no version was ever valid."""
         if before is not None and before.uid != self.uid:
             before = None
-        said = self.current or before or self.accepted
-        if said is None:
+        policy = self.current or before or self.accepted
+        if policy is None:
             return None
         known = {**dict(before.last_networks if before is not None else ()), **dict(self.networks)}
-        kept = ((each, known[each]) for each in said.nads if each in known)
-        return replace(said, last_networks=tuple(kept))
+        kept = ((each, known[each]) for each in policy.nads if each in known)
+        return replace(policy, last_networks=tuple(kept))
 
 
 def read(policy: object) -> ParsedPolicy:
@@ -94,7 +94,7 @@ def read(policy: object) -> ParsedPolicy:
     return ParsedPolicy(
         uid=_uid(policy),
         current=None if found else current,
-        problems=tuple(error.in_full(named=False) for error in found[:MOST_PROBLEMS]),
+        problems=tuple(error.in_full(named=False) for error in found[:MAX_PROBLEMS]),
         accepted=_accepted(policy, noted) if found else None,
         annotation_to_keep="" if found else annotation_to_keep(policy),
         annotation=text,
@@ -111,14 +111,14 @@ def in_force(policy: object, before: Policy | None = None) -> Policy | None:
 def annotation_to_keep(policy: object) -> str:
     """The text of ACCEPTED_POLICY for a valid policy, "" if it is too long to keep."""
     metadata = policy["metadata"]  # type: ignore[index]
-    said = {
+    annotations = {
         key: metadata["annotations"][key]
         for key in (names.POLICY_FOR, names.POLICY_MODE)
         if key in metadata["annotations"]
     }
-    noted = {"annotations": said, "spec": policy["spec"]}  # type: ignore[index]
+    noted = {"annotations": annotations, "spec": policy["spec"]}  # type: ignore[index]
     text = json.dumps(noted, separators=(",", ":"))
-    return text if len(text) <= MOST_NOTED else ""
+    return text if len(text) <= MAX_ANNOTATION else ""
 
 
 def annotation_with_networks(text: str, networks: Mapping[str, str]) -> str:

@@ -31,22 +31,22 @@ _SECTIONS = {Direction.INGRESS: ("ingress", "from"), Direction.EGRESS: ("egress"
 _SUBNET = re.compile(r"[0-9a-fA-F:.]+/[0-9]{1,3}")
 _MAPPED = IPv6Network("::ffff:0:0/96")
 _PORT_NAME = re.compile(r"(?=.*[a-z])(?!.*--)[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?")
-_MOST_PORT = 65535
+_MAX_PORT = 65535
 _PROTOCOLS = ", ".join(Protocol)
 # OVN makes one or more flows of each CIDR that exceptions leave, and needs more time for each than
 # for the one before: many of them keep a node busy for seconds. 1000 excepted addresses leave at
 # most 24,000 CIDRs in a /8, and 112,000 in an IPv6 /16.
-MOST_RANGES = 20_000
+MAX_RANGES = 20_000
 # Each port name is looked up for each peer beside it.
-MOST_NAMED = 20_000
+MAX_NAMED = 20_000
 
 
 @dataclass(slots=True)
 class _Room:
     """The CIDRs and named ports that one direction of a policy may still have."""
 
-    ranges: int = MOST_RANGES
-    named: int = MOST_NAMED
+    ranges: int = MAX_RANGES
+    named: int = MAX_NAMED
 
 
 def section(direction: Direction) -> str:
@@ -134,7 +134,7 @@ def _take(room: _Room, block: IPBlock, fields: Fields) -> None:
     if taken <= room.ranges:
         room.ranges -= taken
         return
-    rule = f"leaves so many pieces that the policy has more than {MOST_RANGES} ranges"
+    rule = f"leaves so many pieces that the policy has more than {MAX_RANGES} ranges"
     hint = "except fewer or wider ranges"
     fields.refuse("ipBlock.except", None, rule, hint=hint)
 
@@ -206,8 +206,8 @@ def _port(fields: Fields) -> PolicyPort | None:
         _check_port_name(fields, port)
     elif port is not None:
         port = fields.number("port")
-        if port is not None and not 1 <= port <= _MOST_PORT:
-            fields.refuse("port", port, f"must lie between 1 and {_MOST_PORT}")
+        if port is not None and not 1 <= port <= _MAX_PORT:
+            fields.refuse("port", port, f"must lie between 1 and {_MAX_PORT}")
     end = _end(fields, port)
     if protocol is None or fields.problems:
         return None
@@ -251,8 +251,8 @@ def _end(fields: Fields, port: object) -> int:
     elif not fields.has("port"):
         hint = "add port, the first of the range"
         fields.refuse("endPort", end, "ends a range that nothing begins", hint=hint)
-    elif not 1 <= end <= _MOST_PORT:
-        fields.refuse("endPort", end, f"must lie between 1 and {_MOST_PORT}")
+    elif not 1 <= end <= _MAX_PORT:
+        fields.refuse("endPort", end, f"must lie between 1 and {_MAX_PORT}")
     elif isinstance(port, int) and end < port:
         fields.refuse("endPort", end, f"is less than port {port}", hint="swap the two")
     return end
@@ -272,7 +272,7 @@ def _has_room(room: _Room, peers: tuple[Peer, ...] | None, ports: tuple[PolicyPo
 
 
 def _too_many_named(fields: Fields) -> Skipped:
-    what = f"name so many ports for so many peers that there are more than {MOST_NAMED} pairs"
+    what = f"name so many ports for so many peers that there are more than {MAX_NAMED} pairs"
     return Skipped(f"{fields.path}.ports", "", what, "write numbers, or name fewer ports")
 
 

@@ -30,7 +30,7 @@ from weft.policy.netpolicy import (
 from weft.reasons import Reason
 
 ACCEPTED, BOUND, SELECTORS_MATCH = "Accepted", Reason.BOUND, "SelectorsMatch"
-MOST_TOLD = 20  # skipped parts or unmatched selectors that a status lists
+MAX_TOLD = 20  # skipped parts or unmatched selectors that a status lists
 _FEW = 5  # items that a message names
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
 
@@ -121,11 +121,11 @@ def _accepted(found: Findings) -> Condition:
     skipped, audits = found.policy.skipped, found.policy.mode is Mode.AUDIT
     if skipped:
         listed = _listed((part.field for part in skipped), "and")
-        said = f"invalid parts are skipped and allow nothing: {listed}"
-        return Condition(ACCEPTED, TRUE, Reason.PARTS_SKIPPED, said)
+        message = f"invalid parts are skipped and allow nothing: {listed}"
+        return Condition(ACCEPTED, TRUE, Reason.PARTS_SKIPPED, message)
     if audits:
-        said = "the policy is audited: it reports what it would drop, and lets it pass"
-        return Condition(ACCEPTED, TRUE, Reason.AUDITED, said)
+        message = "the policy is audited: it reports what it would drop, and lets it pass"
+        return Condition(ACCEPTED, TRUE, Reason.AUDITED, message)
     return Condition(ACCEPTED, TRUE, Reason.ACCEPTED, "the whole policy can be enforced")
 
 
@@ -136,8 +136,8 @@ def _bound(found: Findings) -> Condition:
         return Condition(BOUND, FALSE, Reason.NETWORK_MISSING, _listed(found.unbound, ";"))
     networks = _listed((binding.network for binding in found.bindings), "or")
     if not any(binding.ports for binding in found.bindings):
-        said = f"no pod that podSelector selects is on {networks}"
-        return Condition(BOUND, FALSE, Reason.NO_PODS, said)
+        message = f"no pod that podSelector selects is on {networks}"
+        return Condition(BOUND, FALSE, Reason.NO_PODS, message)
     return Condition(BOUND, TRUE, Reason.BOUND, f"pods that it selects are on {networks}")
 
 
@@ -145,11 +145,11 @@ def _matching(found: Findings) -> Condition:
     if found.policy is None or not found.bindings:
         return Condition(SELECTORS_MATCH, UNKNOWN, Reason.NOT_BOUND, "it guards no network")
     if not found.unmatched:
-        said = "every selector matches a pod on its networks"
-        return Condition(SELECTORS_MATCH, TRUE, Reason.ALL_MATCH, said)
+        message = "every selector matches a pod on its networks"
+        return Condition(SELECTORS_MATCH, TRUE, Reason.ALL_MATCH, message)
     places = (f"{each.field} ({_description(each)})" for each in found.unmatched)
-    said = f"no pod on its networks matches {_listed(places, 'or')}"
-    return Condition(SELECTORS_MATCH, FALSE, Reason.NOTHING_MATCHES, said)
+    message = f"no pod on its networks matches {_listed(places, 'or')}"
+    return Condition(SELECTORS_MATCH, FALSE, Reason.NOTHING_MATCHES, message)
 
 
 def _listed(items: Iterable[str], last: str) -> str:
@@ -183,10 +183,10 @@ def render(found: Findings, before: object, now: str) -> dict[str, Any]:
             }
             for binding in found.bindings
         ],
-        "skipped": [_part(part) for part in skipped[:MOST_TOLD]],
+        "skipped": [_part(part) for part in skipped[:MAX_TOLD]],
         "unmatched": [
             {"field": each.field, "selects": _description(each)}
-            for each in found.unmatched[:MOST_TOLD]
+            for each in found.unmatched[:MAX_TOLD]
         ],
         "conditions": [
             _condition(condition, _earlier(before, condition.type), found.generation, now)
@@ -196,8 +196,8 @@ def render(found: Findings, before: object, now: str) -> dict[str, Any]:
 
 
 def _part(part: Skipped) -> dict[str, str]:
-    said = {"field": part.field, "value": part.value, "rule": part.rule, "remedy": part.remedy}
-    return {name: text for name, text in said.items() if text}
+    entries = {"field": part.field, "value": part.value, "rule": part.rule, "remedy": part.remedy}
+    return {name: text for name, text in entries.items() if text}
 
 
 def _condition(

@@ -180,9 +180,9 @@ class Agent:
             self.writer.poke()
 
     def _written(self) -> None:
-        said = self.zone.advertised()
-        self.speaker.update(said)
-        self.guards.advertised(said.values())
+        advertisements = self.zone.advertised()
+        self.speaker.update(advertisements)
+        self.guards.advertised(advertisements.values())
 
     async def _derived(self) -> None:
         """Start once the sources are written: else northd would compute the rows twice."""

@@ -49,13 +49,13 @@ class Guards:
             bridge=self.bridge.run(), flows=self._flows.run(), fragments=self._fragments.run()
         )
 
-    def nad_changed(self, *said: state.Definition | None) -> None:
+    def nad_changed(self, *definitions: state.Definition | None) -> None:
         """The old and the new state of a NAD."""
-        for name in {each.network.name for each in said if each is not None}:
+        for name in {each.network.name for each in definitions if each is not None}:
             self._flows.network_changed(name)
 
-    def advertised(self, said: Iterable[advertisement.Advertisement]) -> None:
-        self._flows.keep_for_routers(map(advertisement.router_address, said))
+    def advertised(self, advertisements: Iterable[advertisement.Advertisement]) -> None:
+        self._flows.keep_for_routers(map(advertisement.router_address, advertisements))
 
     def _spec_of(self, network: str) -> model.NetworkSpec | None:
         found = self._zone.network(network)

@@ -1,4 +1,4 @@
-"""`weft check`: what is wrong with manifests, before they are applied."""
+"""Checks manifests before they are applied: `weft check`."""
 
 from __future__ import annotations
 
@@ -95,8 +95,8 @@ def _parse(text: str) -> Iterator[yamltext.Document]:
 
 def _duplicates(file: str, document: yamltext.Document) -> Iterator[mistakes.Mistake]:
     for one in document.duplicates:
-        said = "appears twice in one object: only the last one would count"
-        yield mistakes.Mistake(file, f"line {one.line}: {one.path} {said}")
+        message = "appears twice in one object: only the last one would count"
+        yield mistakes.Mistake(file, f"line {one.line}: {one.path} {message}")
 
 
 _COLORS = {"error": typer.colors.RED, "warning": typer.colors.YELLOW}

@@ -1,4 +1,4 @@
-"""`weft cluster-manager`: decides which pod gets what on which network, for the whole cluster."""
+"""Runs the cluster manager: `weft cluster-manager`."""
 
 from __future__ import annotations
 

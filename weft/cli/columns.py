@@ -1,4 +1,4 @@
-"""How do rows of words become columns that people read and scripts can split?
+"""Aligns rows of text in columns, which people can read and scripts can split.
 
 Pure. As kubectl does it: nothing is cut or wrapped, whatever the width of the terminal, and no line
 ends with blanks.

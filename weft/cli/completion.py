@@ -1,4 +1,4 @@
-"""`weft completion`: what a shell needs to complete commands and options, and the completing."""
+"""Prints the completion script of a shell: `weft completion`; and finds what the user has typed."""
 
 from __future__ import annotations
 

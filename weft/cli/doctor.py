@@ -1,4 +1,4 @@
-"""`weft doctor`: checks a machine before the first run, and a cluster after."""
+"""Checks a machine before the first run, and a cluster after it: `weft doctor`."""
 
 from __future__ import annotations
 

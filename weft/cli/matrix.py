@@ -1,4 +1,4 @@
-"""`weft matrix`: who reaches whom on a network, and what of it policies do not explain."""
+"""Shows who reaches whom on a network, and what policies do not explain: `weft matrix`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def command(
         str, typer.Argument(help="The network, or a definition of it: NAME or NAMESPACE/NAME.")
     ],
     namespace: Annotated[
-        str, typer.Option("--namespace", "-n", help="Of the definition, if not said.")
+        str, typer.Option("--namespace", "-n", help="Namespace of the NAD, if NETWORK names none.")
     ] = "default",
     port: Annotated[
         str, typer.Option("--port", metavar="PROTOCOL/PORT", help="tcp/80, udp/53; else ping.")

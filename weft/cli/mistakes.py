@@ -1,4 +1,4 @@
-"""What is wrong with the objects in a user's files, before any cluster has seen them?
+"""Finds mistakes in the objects of a user's files before they are applied.
 
 Pure; asks the same code that a cluster manager and the lab ask. Whether what the objects name
 exists, and whether an address is free, only a cluster knows.
@@ -69,7 +69,7 @@ def find(
             yield from (Mistake(file, error.in_full()) for error in broken)
             continue
         yield from (
-            Mistake(file, said, is_error=False, looked_at=False) for said in _overlooked(obj)
+            Mistake(file, message, is_error=False, looked_at=False) for message in _overlooked(obj)
         )
         if obj["kind"] == nad.KIND:
             read.append((file, nads.read(obj, rules)))
@@ -84,7 +84,7 @@ def find(
     owned = _owned(read, rule)
     yield from _definitions(read, owned)
     for file, obj in asking:
-        yield from (Mistake(file, said) for said in _intruding(obj, owned, rule))
+        yield from (Mistake(file, message) for message in _intruding(obj, owned, rule))
 
 
 def count(documents: Iterable[tuple[str, Any]]) -> int:
@@ -206,11 +206,11 @@ def _definitions(
         where = f"{nad.KIND} {definition.key}"
         if definition.problem:
             yield Mistake(file, f"{where}: {definition.problem}")
-        for _, said in definition.warnings:
-            yield Mistake(file, f"{where}: {said}", is_error=False)
+        for _, message in definition.warnings:
+            yield Mistake(file, f"{where}: {message}", is_error=False)
     for settled in owned.values():
-        for key, said in settled.refused.items():
-            yield Mistake(files[key], said)
+        for key, message in settled.refused.items():
+            yield Mistake(files[key], message)
 
 
 def _intruding(

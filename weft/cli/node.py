@@ -1,4 +1,4 @@
-"""`weft node`: keeps one node's OVN zone, and answers its CNI plugin."""
+"""Runs the agent of one node: `weft node`."""
 
 from __future__ import annotations
 

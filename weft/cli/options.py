@@ -1,4 +1,4 @@
-"""How does a setting become an option of a command? The record says all; here it meets typer."""
+"""Makes a command's option from a setting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`weft topology`: draws what the databases of a lab or of this node hold."""
+"""Draws the contents of the databases of a lab or of this node: `weft topology`."""
 
 from __future__ import annotations
 

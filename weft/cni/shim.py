@@ -1,4 +1,4 @@
-"""The CNI plugin that a container runtime executes: it passes a call to the node agent and back.
+"""Passes a CNI call from the container runtime to the node agent, and its answer back.
 
 It knows nothing of CNI but the answers that work without an agent. A runtime starts this file for
 every call of every pod, so each import costs: it uses only modules built into the interpreter, and

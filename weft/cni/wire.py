@@ -1,4 +1,4 @@
-"""The messages between the CNI plugin and the node agent, on the agent's side.
+"""Parses and renders the messages between the CNI plugin and the node agent, on the agent's side.
 
 `weft.cni.shim` frames the other direction itself, because it is installed as a single file; tests
 check that both agree. No socket and no CNI semantics here.

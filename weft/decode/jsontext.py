@@ -41,10 +41,10 @@ def parse_counted(text: bytes | str, budget: Budget) -> tuple[Any, int]:
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        said = str(error).partition(": line ")[0]
-        if "limit" in said:  # orjson's own limit of 1,024 levels
+        message = str(error).partition(": line ")[0]
+        if "limit" in message:  # orjson's own limit of 1,024 levels
             raise budgets.too_deep(budget) from None
-        raise Malformed(f"{said}, column {error.colno}", error.lineno) from None
+        raise Malformed(f"{message}, column {error.colno}", error.lineno) from None
     return value, measure(value, budget).keys
 
 

@@ -73,8 +73,8 @@ def parse_one(text: bytes | str, budget: Budget, dialect: Dialect = Dialect.KUBE
 
 def _malformed(error: yaml.YAMLError) -> Malformed:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    said = getattr(error, "problem", None) or getattr(error, "reason", None)
-    why = str(said or "cannot be read")
+    problem = getattr(error, "problem", None) or getattr(error, "reason", None)
+    why = str(problem or "cannot be read")
     return Malformed(why, mark.line + 1 if mark is not None else 0)
 
 

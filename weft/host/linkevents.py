@@ -1,4 +1,4 @@
-"""Link events in one network namespace, as a socket that becomes readable."""
+"""Receives link events of one network namespace through a socket that becomes readable."""
 
 from __future__ import annotations
 

@@ -35,9 +35,9 @@ class Failed(errors.Unavailable):
     """A program ended with another status than 0, or took too long."""
 
     def __init__(self, argv: Sequence[str], why: str, output: bytes = b"") -> None:
-        said = output.decode(errors="replace").strip()[-_SHOWN:]
+        tail = output.decode(errors="replace").strip()[-_SHOWN:]
         super().__init__(
-            f"{why}: {said}" if said else why,
+            f"{why}: {tail}" if tail else why,
             where=shlex.join(argv),
             hint="run the command by hand to see all that it says",
         )

@@ -20,7 +20,7 @@ _LOAD_WORD, _LOAD_HALF, _LOAD_BYTE, _EQUAL, _RETURN = 0x20, 0x28, 0x30, 0x15, 0x
 _TAKE, _LEAVE = (_RETURN, 0, 0, 0x40000), (_RETURN, 0, 0, 0)
 # Offsets of a frame's type, and of the header after an IPv6 header without extensions.
 _TYPE, _NEXT, _ICMPV6_TYPE, _UDP_TARGET, _SOURCE_TAIL = 12, 20, 54, 56, 8
-_MOST_INSTRUCTIONS = 4096
+_MAX_INSTRUCTIONS = 4096
 
 
 def icmpv6_or_udp(
@@ -46,7 +46,7 @@ def icmpv6_or_udp(
         (_EQUAL, 1, 0, port),
         _LEAVE,
     ]
-    if sources is None or len(program) + 2 * len(sources) + 2 > _MOST_INSTRUCTIONS:
+    if sources is None or len(program) + 2 * len(sources) + 2 > _MAX_INSTRUCTIONS:
         return (*program, _TAKE)
     program.append((_LOAD_WORD, 0, 0, _SOURCE_TAIL))
     for mac in sorted(sources):

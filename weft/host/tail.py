@@ -19,7 +19,7 @@ from weft.host import inotify
 _CHUNK = 1 << 16
 _LONGEST = 1 << 20  # bytes of a line; longer ones are skipped
 _TURN = 500  # lines between two yields to other tasks
-MOST_MISSED = 16 << 20  # bytes that are read of the lines since a place
+MAX_MISSED = 16 << 20  # bytes that are read of the lines since a place
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ class _File:
         there = os.fstat(self.descriptor)
         is_it = (since.device, since.inode) == (there.st_dev, there.st_ino)
         known = since.offset if is_it and since.offset <= there.st_size else 0
-        self._given = max(known, there.st_size - MOST_MISSED)
+        self._given = max(known, there.st_size - MAX_MISSED)
         os.lseek(self.descriptor, self._given, os.SEEK_SET)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""A client of the Kubernetes API: get, list, create, update, patch, delete, watch.
+"""Gets, lists, creates, updates, patches, deletes and watches objects of the Kubernetes API.
 
 Objects are plain dicts as the server sends them. The client caches nothing (see cache.py).
 """

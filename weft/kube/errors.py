@@ -1,4 +1,4 @@
-"""The errors of a Kubernetes API server.
+"""Defines the errors of a Kubernetes API server.
 
     ApiError                 status, reason and message from the server
     ├── NotFound             404
@@ -152,11 +152,11 @@ def unauthorized(message: str) -> Unauthorized:
 
 def unreachable(server: str, cause: BaseException, *, where: str = "") -> Unreachable:
     """The error for a connection that failed or broke."""
-    said = str(cause) or type(cause).__name__
+    reason = str(cause) or type(cause).__name__
     return Unreachable(
         0,
         "Unreachable",
-        f"no answer from the Kubernetes API at {server}: {said}",
+        f"no answer from the Kubernetes API at {server}: {reason}",
         where=where,
         hint="check that the API server runs and that the kubeconfig names its address",
     )

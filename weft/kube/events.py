@@ -56,8 +56,8 @@ class PendingEvent:
         return dict(self.about).get("namespace") or "default"
 
     def name(self, component: str) -> str:
-        said = repr((self.about, component, self.type, self.reason, self.message))
-        digest = hashlib.sha256(said.encode()).hexdigest()[:16]
+        identity = repr((self.about, component, self.type, self.reason, self.message))
+        digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
         # A DNS label must end with a letter or digit, also where the name is cut.
         head = dict(self.about)["name"][: _LONGEST_NAME - len(digest) - 1].rstrip(".-")
         return f"{head}.{digest}"

@@ -1,4 +1,4 @@
-"""A work queue of object keys, with retries.
+"""Queues object keys to be processed, with retries.
 
 It queues keys, not events: a key that is added several times is processed once, by one worker, and
 again if it was added meanwhile.

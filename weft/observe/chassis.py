@@ -1,4 +1,4 @@
-"""Which node is which chassis? Read from Open vSwitch's settings and the Southbound's chassis.
+"""Finds which node is which chassis, from Open vSwitch's settings and the Southbound's chassis.
 
 Pure. Also the order of nodes in every picture, and whom an owner in external_ids stands for.
 """
@@ -76,7 +76,7 @@ def _own(snapshot: Snapshot) -> Zone:
 
 
 def _is(row: rows.Columns, chassis: str) -> bool:
-    """Whether it is the zone's own: the only one that is not said to be remote."""
+    """Whether it is the zone's own: the only one that is not marked remote."""
     if chassis:
         return text(row, "name") == chassis
     return entries(row, "other_config").get("is-remote") != "true"

@@ -1,4 +1,4 @@
-"""Judges what was seen of a cluster: does weft have there what it needs, and does it work?
+"""Judges what was read of a cluster: whether weft has what it needs there, and whether it works.
 
 Pure: facts in, findings out. Each finding says what was seen and, unless it is well, a remedy.
 """
@@ -20,7 +20,7 @@ from weft.kube.resources import Resource
 SYSTEM = "weft-system"  # the namespace of deploy/rbac.yaml
 LEASE = "weft-cluster-manager"
 OLDEST, ADMITS = (1, 26), (1, 30)  # Kubernetes; the second has admission policies
-MOST_NAMED = 5  # objects that one finding names
+MAX_NAMED = 5  # objects that one finding names
 
 Object = Mapping[str, Any]
 
@@ -142,8 +142,8 @@ def _rights(facts: Facts) -> Iterator[Finding]:
         able = found is not None and (int(found[1]), int(found[2])) >= ADMITS
         remedy = "kubectl apply -f deploy/admission-policy.yaml"
         remedy = remedy if able else "upgrade to Kubernetes 1.30 or later, which has them"
-        said = "is not there: who may write to pods may write weft's annotations"
-        yield Finding(Verdict.WARN, "admission policy", said, remedy)
+        state = "is not there: who may write to pods may write weft's annotations"
+        yield Finding(Verdict.WARN, "admission policy", state, remedy)
 
 
 def _manager(facts: Facts) -> Finding:
@@ -157,8 +157,8 @@ def _manager(facts: Facts) -> Finding:
         if holder and age is not None and age <= _patience(spec):
             return Finding(Verdict.OK, what, f"{holder} holds the lease")
         since = "never" if age is None else f"{age.total_seconds():.0f} s ago"
-        said = f"the lease was renewed {since}" if holder else "nobody holds the lease"
-        return Finding(Verdict.FAIL, what, said, run)
+        state = f"the lease was renewed {since}" if holder else "nobody holds the lease"
+        return Finding(Verdict.FAIL, what, state, run)
     if facts.has_keys:
         return Finding(Verdict.OK, what, "has published its keys")
     return Finding(Verdict.FAIL, what, "has never run here: its keys are not published", run)
@@ -215,14 +215,14 @@ def _definitions(definitions: Iterable[Object]) -> Iterator[Finding]:
             waiting += [] if noted else [resources.key(definition)]
     if waiting:
         remedy = f"kubectl describe net-attach-def -n {waiting[0].replace('/', ' ')}"
-        said = f"not accepted: {_few(waiting)}"
-        yield Finding(Verdict.WARN, "networks", said, remedy)
+        state = f"not accepted: {_few(waiting)}"
+        yield Finding(Verdict.WARN, "networks", state, remedy)
     elif own:
         yield Finding(Verdict.OK, "networks", f"all of {own} definitions are accepted")
 
 
 def _agents(nodes: Sequence[Object]) -> Iterator[Finding]:
-    """Every node's agent has said where its tunnels end, and its OVN has no known fault."""
+    """Whether every agent has published its tunnel endpoints, and its OVN has no known fault."""
     silent, faulty, unready = [], [], []
     for node in nodes:
         name = str(node["metadata"]["name"])
@@ -248,10 +248,10 @@ def _agents(nodes: Sequence[Object]) -> Iterator[Finding]:
         yield Finding(Verdict.WARN, "nodes", f"not ready: {_few(unready)}", remedy)
     if faulty:
         remedy = f"kubectl describe node {faulty[0]} names the faults; upgrade OVN there"
-        said = f"has faults that guests can use on {_few(faulty)}"
-        yield Finding(Verdict.WARN, "OVN", said, remedy)
+        state = f"has faults that guests can use on {_few(faulty)}"
+        yield Finding(Verdict.WARN, "OVN", state, remedy)
 
 
 def _few(named: Sequence[str]) -> str:
-    listed = ", ".join(named[:MOST_NAMED])
-    return listed + (f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else "")
+    listed = ", ".join(named[:MAX_NAMED])
+    return listed + (f" and {len(named) - MAX_NAMED} more" if len(named) > MAX_NAMED else "")

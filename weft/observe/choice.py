@@ -1,4 +1,4 @@
-"""Leaves of a graph only what a user asks for: networks by name, and the pods of namespaces.
+"""Filters a graph by networks and by the namespaces of pods.
 
 Pure. What is left is a graph again, so every picture can be drawn of it.
 """

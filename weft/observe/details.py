@@ -1,5 +1,4 @@
-"""Adds to a graph what Kubernetes objects know of it: guests' addresses, workloads, MTUs, free
-addresses.
+"""Adds details from Kubernetes objects to a graph: guests' addresses, workloads, MTUs.
 
 Pure. Databases alone make a graph; with objects it says more. What a guest reports is shown as such
 and decides nothing.
@@ -19,7 +18,7 @@ from weft.observe import members, workloads
 from weft.observe.graph import Graph, Network, Port, Role, Switch
 from weft.observe.members import Object, Objects
 
-MOST_REPORTED = 16  # addresses of one interface; a guest may report any number
+MAX_REPORTED = 16  # addresses of one interface; a guest may report any number
 
 _Reported = Mapping[tuple[str, str, str], tuple[str, ...]]  # by namespace, machine and MAC
 
@@ -149,7 +148,7 @@ def _reported(instances: Iterable[Object]) -> _Reported:
                 if _is_address(text) and not ip_address(text).is_link_local
             ]
             key = meta["namespace"], meta["name"], str(nic.get("mac", "")).lower()
-            found[key] = tuple(sorted(usable, key=lambda text: (":" in text, text))[:MOST_REPORTED])
+            found[key] = tuple(sorted(usable, key=lambda text: (":" in text, text))[:MAX_REPORTED])
     return found
 
 

@@ -1,4 +1,4 @@
-"""The words of a logical picture: zones, networks, switches, routers, ports, links. Data alone.
+"""Defines the parts of a logical picture: zones, networks, switches, routers, ports, links.
 
 How they are found in rows is for `topology`, how they are drawn for `render`.
 """

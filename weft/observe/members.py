@@ -1,4 +1,4 @@
-"""Who is on a network, as Kubernetes objects tell? Objects in, members and policies out. Pure.
+"""Finds the members and policies of a network in Kubernetes objects; pure.
 
 A pod is a member by what was allocated to it. Addresses are those; a network without subnets
 allocates none, and then a virtual machine has those that its guest's agent reports.

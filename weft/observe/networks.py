@@ -1,4 +1,4 @@
-"""Which networks do switches and routers make together, and which zones appear only in ports?
+"""Groups switches and routers into networks, and finds zones that only ports name.
 
 Pure; the last step of `topology`.
 """

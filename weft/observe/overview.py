@@ -1,4 +1,4 @@
-"""Folds a graph into what users have: networks, the workloads on them, and their members.
+"""Folds a graph into networks, the workloads on them, and their members.
 
 Pure. Switches and routers are folded away. User networks come first, the cluster's own last.
 """

@@ -1,4 +1,4 @@
-"""What does a row of Logical_Switch_Port say: whose port is it, where is it bound, with what?
+"""Parses a row of Logical_Switch_Port: its owner, its zone, its addresses.
 
 Pure; one port at a time. How ports make a picture is for `topology`.
 """

@@ -1,4 +1,4 @@
-"""Who reaches whom on a network? What policies say of each pair, beside what was measured.
+"""Computes who reaches whom on a network by its policies, beside what was measured.
 
 Pure: members and policies in, a matrix out. Where members come from is for `members`; how the
 measuring is done, whoever does it says only what was seen.
@@ -185,14 +185,14 @@ def _pair(
 
 def reason_of(verdict: evaluator.Verdict) -> str:
     """Why, in one line: what isolates an end, and what lets the connection pass there."""
-    said = []
+    reasons = []
     for judgement in (verdict.egress, verdict.ingress):
         end = "source" if judgement.direction is netpolicy.Direction.EGRESS else "target"
         if judgement.allowing:
             policy, rule = judgement.allowing[0]
             place = f"spec.{judgement.direction.lower()}[{rule.index}]"
-            said.append(f"{policy.key} {place} allows it at the {end}")
+            reasons.append(f"{policy.key} {place} allows it at the {end}")
         elif judgement.isolating:
             keys = ", ".join(policy.key for policy in judgement.isolating)
-            said.append(f"no rule of {keys} allows it at the {end}")
-    return "; ".join(said) or "no policy isolates either"
+            reasons.append(f"no rule of {keys} allows it at the {end}")
+    return "; ".join(reasons) or "no policy isolates either"

@@ -1,4 +1,4 @@
-"""How are the databases of a zone read? Connect, take everything once, leave.
+"""Reads the databases of a zone once.
 
 What the rows mean is not known here. A zone that does not answer is part of the answer: a picture
 of the others is worth having.

@@ -1,4 +1,4 @@
-"""What was read of one zone: rows of its databases as plain data, and which tables those are.
+"""Holds the rows that were read of one zone as plain data, and lists the tables that are read.
 
 No connection, no picture and no opinion on what the rows mean; readers of columns only.
 """

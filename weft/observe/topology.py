@@ -1,4 +1,4 @@
-"""Which logical picture do the Northbound rows of all zones make? Snapshots in, a graph out.
+"""Builds the logical picture from the Northbound rows of all zones: snapshots in, a graph out.
 
 Pure, and told from structure rather than from names: a switch or router is what its connections
 make it, so rows of other controllers appear too. Names decide only where structure is silent.
@@ -189,9 +189,9 @@ def _labels(
     for id, element in elements.items():
         parts.setdefault(top(id), []).append(element)
     return {
-        element.id: element.label or said
+        element.id: element.label or network
         for part in parts.values()
-        for said in [_said(part)]
+        for network in [_said(part)]
         for element in part
     }
 

@@ -1,4 +1,4 @@
-"""Tells how each tunnel is, as either of its nodes has it, and what is wrong with those that fail.
+"""Tells how each tunnel is at both of its nodes, and what is wrong with those that fail.
 
 Pure. From `MANY` nodes on, pictures show this as a grid, since lines between so many nodes cross.
 """
@@ -59,7 +59,7 @@ def faults(underlay: Underlay) -> tuple[str, ...]:
             if others:
                 listed = _listed(others, len(names) - 1)
                 found.append((-len(others), f"{name}: {health} to {listed}"))
-    return tuple(said for _, said in sorted(found, key=lambda one: one[0]))
+    return tuple(sentence for _, sentence in sorted(found, key=lambda one: one[0]))
 
 
 def _listed(names: list[str], most: int) -> str:
@@ -72,8 +72,10 @@ def summary(underlay: Underlay) -> str:
     """How many nodes and tunnels there are, and how many tunnels work."""
     nodes, tunnels = len(underlay.nodes), len(underlay.tunnels)
     broken = sum(not tunnel.state.works for tunnel in underlay.tunnels)
-    said = f"{nodes} node{'' if nodes == 1 else 's'}, {tunnels} tunnel{'' if tunnels == 1 else 's'}"
-    return said + (f", {broken} of them broken" if broken else "")
+    summary = (
+        f"{nodes} node{'' if nodes == 1 else 's'}, {tunnels} tunnel{'' if tunnels == 1 else 's'}"
+    )
+    return summary + (f", {broken} of them broken" if broken else "")
 
 
 def pods(node: Node) -> list[tuple[str, int]]:

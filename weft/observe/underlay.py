@@ -1,4 +1,4 @@
-"""Which nodes are there, and which tunnels are between them? Snapshots in, a graph out; pure.
+"""Finds the nodes and the tunnels between them: snapshots in, an underlay out; pure.
 
 Read from each node's Open vSwitch: what ovn-controller really made; and from its Southbound
 database: which chassis it should have made tunnels to.

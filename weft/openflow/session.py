@@ -1,4 +1,4 @@
-"""One OpenFlow connection to a bridge of ovs-vswitchd: sends messages, receives flow updates.
+"""Connects to a bridge of ovs-vswitchd by OpenFlow: sends messages, receives flow updates.
 
 A bridge has a unix socket beside the database's. The connection ends with vswitchd or the bridge.
 The caller knows what the flows mean.
@@ -61,9 +61,9 @@ class Session(asyncio.Protocol):
 
     def send(self, makers: Iterable[Make]) -> None:
         """Send messages; on an ended connection they are discarded, see `lost`."""
-        said = b"".join(make(self._next()) for make in makers)
-        if said and self._transport is not None:
-            self._transport.write(said)
+        data = b"".join(make(self._next()) for make in makers)
+        if data and self._transport is not None:
+            self._transport.write(data)
 
     async def barrier(self) -> None:
         """Wait until the switch has processed all messages; raises the first error that it sent."""

@@ -1,4 +1,4 @@
-"""The Northbound rows of ACLs on port groups and switches, and of their logging.
+"""Renders the Northbound rows of ACLs on port groups and switches, and of their logging.
 
 Only their form; `policy` and `gateway` decide which ACLs exist.
 """

@@ -41,15 +41,15 @@ def parse(line: str) -> Packet | None:
     if found is None:
         return None
     protocol, *fields = found["flow"].split(",")
-    said = dict(field.partition("=")[::2] for field in fields)
-    port = said.get("tp_dst", "")
+    fields_by_name = dict(field.partition("=")[::2] for field in fields)
+    port = fields_by_name.get("tp_dst", "")
     return Packet(
         name=found["name"],
         direction=_DIRECTIONS[found["direction"]],
         protocol=protocol.removesuffix("6").upper(),
-        source_mac=said.get("dl_src", ""),
-        target_mac=said.get("dl_dst", ""),
-        source=said.get("nw_src") or said.get("ipv6_src", ""),
-        target=said.get("nw_dst") or said.get("ipv6_dst", ""),
+        source_mac=fields_by_name.get("dl_src", ""),
+        target_mac=fields_by_name.get("dl_dst", ""),
+        source=fields_by_name.get("nw_src") or fields_by_name.get("ipv6_src", ""),
+        target=fields_by_name.get("nw_dst") or fields_by_name.get("ipv6_dst", ""),
         port=int(port) if port.isdecimal() else 0,
     )

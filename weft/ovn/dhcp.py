@@ -1,4 +1,4 @@
-"""The DHCP_Options rows with which OVN serves DHCPv4, and the DHCPv6 lease of a port.
+"""Renders the DHCP_Options rows with which OVN serves DHCPv4, and finds the DHCPv6 lease of a port.
 
 A network has one row, not one for each port, so a pod's arrival stays one small transaction. OVN
 takes the address from the port and everything else from the row. The node agent serves DHCPv6 (ADR
@@ -89,15 +89,15 @@ def _offered(
 def _row(network: model.Network, subnet: model.Subnet) -> rows.Row:
     spec = network.spec
     key = names.dhcp_options(spec.name, subnet.version)
-    said = _options(spec)
+    options = _options(spec)
     if spec.topology is model.Topology.LAYER3:
-        said |= _way(network, str(ranges.router(subnet).ip))
+        options |= _routes(network, str(ranges.router(subnet).ip))
     return rows.Row(
         OPTIONS,
         key,
         {
             "cidr": str(subnet),
-            "options": said,
+            "options": options,
             "external_ids": {
                 names.OWNER: names.network_owner(spec.name),
                 names.NETWORK: spec.name,
@@ -107,7 +107,7 @@ def _row(network: model.Network, subnet: model.Subnet) -> rows.Row:
     )
 
 
-def _way(network: model.Network, gateway: str) -> dict[str, rows.Atom]:
+def _routes(network: model.Network, gateway: str) -> dict[str, rows.Atom]:
     """The route through the node's router: default, or on a secondary network to other nodes."""
     if network.is_default:
         return {"router": gateway}
@@ -118,19 +118,19 @@ def _way(network: model.Network, gateway: str) -> dict[str, rows.Atom]:
 
 
 def _options(spec: model.NetworkSpec) -> dict[str, rows.Atom]:
-    said: dict[str, rows.Atom] = {
+    options: dict[str, rows.Atom] = {
         "server_id": SERVER_IP,
         "server_mac": names.SERVER_MAC,
         "lease_time": str(spec.dhcp.lease_seconds),
         "mtu": str(spec.mtu),
     }
     if routers := _ipv4(spec.dhcp.routers):
-        said["router"] = _list(routers)
+        options["router"] = _list(routers)
     if dns := _ipv4(spec.dhcp.dns):
-        said["dns_server"] = _list(dns)
+        options["dns_server"] = _list(dns)
     if spec.dhcp.domain:
-        said["domain_name"] = f'"{spec.dhcp.domain}"'
-    return said
+        options["domain_name"] = f'"{spec.dhcp.domain}"'
+    return options
 
 
 def _ipv4(given: tuple[model.Address, ...]) -> list[str]:

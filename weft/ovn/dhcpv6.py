@@ -22,9 +22,9 @@ CLIENT_PORT, SERVER_PORT = 546, 547
 SERVER_DUID = struct.pack("!HH", 3, 1) + ipv6.octets(names.SERVER_MAC)
 
 _DUID_LENGTHS = range(3, 131)  # two bytes of type, then 1 to 128 of identifier
-_MOST_ASSOCIATIONS = 8  # in one message; a host has one for each interface
-_MOST_ADDRESSES = 8  # read in each association
-_FOR_EVER = 0xFFFFFFFF
+_MAX_ASSOCIATIONS = 8  # in one message; a host has one for each interface
+_MAX_ADDRESSES = 8  # read in each association
+_INFINITY = 0xFFFFFFFF
 
 
 class Type(IntEnum):
@@ -64,7 +64,7 @@ class Status(IntEnum):
 # Which server a message must name (section 16): this one, none, or either.
 _TO_THIS = frozenset({Type.REQUEST, Type.RENEW, Type.RELEASE, Type.DECLINE})
 _TO_ANY = frozenset({Type.SOLICIT, Type.CONFIRM, Type.REBIND})
-_ASKED = _TO_THIS | _TO_ANY | {Type.INFORMATION_REQUEST}
+_HANDLED = _TO_THIS | _TO_ANY | {Type.INFORMATION_REQUEST}
 _EXTENDED = frozenset({Type.RENEW, Type.REBIND})
 
 
@@ -106,15 +106,15 @@ def parse(frame: bytes) -> Message | None:
     address, to = IPv6Address(frame[22:38]), IPv6Address(frame[38:54])
     if (source, target, to) != (CLIENT_PORT, SERVER_PORT, SERVERS) or not address.is_link_local:
         return None
-    if not 12 <= length <= len(datagram) or datagram[8] not in _ASKED:
+    if not 12 <= length <= len(datagram) or datagram[8] not in _HANDLED:
         return None
     try:
-        said = _read(Type(datagram[8]), datagram[12:length])
+        contents = _read(Type(datagram[8]), datagram[12:length])
     except _Malformed:
         return None
-    if said is None:
+    if contents is None:
         return None
-    client, associations = said
+    client, associations = contents
     return Message(
         mac=frame[6:12].hex(":"),
         address=address,
@@ -132,24 +132,24 @@ def answer(request: Message, lease: IPv6Address | None, settings: Settings) -> b
     """
     match request.type:
         case Type.INFORMATION_REQUEST:
-            said = _settings(settings)
+            options = _settings(settings)
         case Type.RELEASE | Type.DECLINE:
             # A released address stays the port's: no other port can have it.
-            said = _status(Status.SUCCESS)
+            options = _status(Status.SUCCESS)
         case Type.CONFIRM:
             believed = {each for ia in request.associations for each in ia.addresses}
             if not believed:
                 return None
             right = believed == {lease}
-            said = _status(Status.SUCCESS if right else Status.NOT_ON_LINK)
+            options = _status(Status.SUCCESS if right else Status.NOT_ON_LINK)
         case _:
             if not any(ia.kind is Option.IA_NA for ia in request.associations):
                 return None
-            said = b"".join(_associations(request, lease)) + _settings(settings)
+            options = b"".join(_associations(request, lease)) + _settings(settings)
     kind = Type.ADVERTISE if request.type is Type.SOLICIT else Type.REPLY
     client = _option(Option.CLIENT_ID, request.client) if request.client else b""
     body = bytes((kind,)) + request.transaction + client + _option(Option.SERVER_ID, SERVER_DUID)
-    body += said
+    body += options
     head = struct.pack("!HHHH", SERVER_PORT, CLIENT_PORT, 8 + len(body), 0)
     to_mac = ipv6.octets(request.mac)
     return ipv6.frame(
@@ -178,7 +178,7 @@ def _read(kind: Type, options: bytes) -> tuple[bytes, tuple[Association, ...]] |
             associations.append(_association(Option(code), value))
         elif code == Option.IA_TA and kind is Type.INFORMATION_REQUEST:
             raise _Malformed
-    if len(servers) > 1 or len(associations) > _MOST_ASSOCIATIONS:
+    if len(servers) > 1 or len(associations) > _MAX_ASSOCIATIONS:
         raise _Malformed
     if kind is Type.INFORMATION_REQUEST:
         if associations:
@@ -209,7 +209,7 @@ def _association(kind: Option, value: bytes) -> Association:
     addresses: list[IPv6Address] = []
     for code, inner in _options(value[12:]):
         if code == Option.IA_ADDRESS:
-            if len(inner) < 24 or len(addresses) == _MOST_ADDRESSES:
+            if len(inner) < 24 or len(addresses) == _MAX_ADDRESSES:
                 raise _Malformed
             addresses.append(IPv6Address(inner[:16]))
     return Association(kind, value[:4], tuple(addresses))
@@ -223,17 +223,17 @@ def _associations(request: Message, lease: IPv6Address | None) -> Iterator[bytes
     left = lease
     for ia in request.associations:
         if ia.kind is Option.IA_PD:
-            said = _status(Status.NO_PREFIXES)
+            options = _status(Status.NO_PREFIXES)
         elif left is None:
-            said = _status(Status.NO_ADDRESSES)
+            options = _status(Status.NO_ADDRESSES)
         else:
-            said = _address(left, _FOR_EVER)
+            options = _address(left, _INFINITY)
             if request.type in _EXTENDED:
                 # Addresses that the guest had before get lifetime 0 (section 18.3.4).
-                said += b"".join(_address(each, 0) for each in ia.addresses if each != left)
+                options += b"".join(_address(each, 0) for each in ia.addresses if each != left)
             left = None
-        times = _FOR_EVER if ia.kind is Option.IA_NA else 0
-        yield _option(ia.kind, ia.id + struct.pack("!II", times, times) + said)
+        times = _INFINITY if ia.kind is Option.IA_NA else 0
+        yield _option(ia.kind, ia.id + struct.pack("!II", times, times) + options)
 
 
 def _address(address: IPv6Address, seconds: int) -> bytes:
@@ -245,12 +245,12 @@ def _status(status: Status) -> bytes:
 
 
 def _settings(settings: Settings) -> bytes:
-    said = b""
+    options = b""
     if settings.dns:
-        said += _option(Option.DNS_SERVERS, b"".join(each.packed for each in settings.dns))
+        options += _option(Option.DNS_SERVERS, b"".join(each.packed for each in settings.dns))
     if settings.domain:
-        said += _option(Option.DOMAIN_SEARCH, _domain(settings.domain))
-    return said
+        options += _option(Option.DOMAIN_SEARCH, _domain(settings.domain))
+    return options
 
 
 def _domain(domain: str) -> bytes:

@@ -113,8 +113,8 @@ class Flow:
     cookie: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
-        said = struct.pack("!BH", self.table, self.priority) + self.body
-        digest = hashlib.blake2b(said, digest_size=6).digest()
+        encoded = struct.pack("!BH", self.table, self.priority) + self.body
+        digest = hashlib.blake2b(encoded, digest_size=6).digest()
         object.__setattr__(self, "cookie", COOKIE | int.from_bytes(digest, "big"))
 
     @property
@@ -209,15 +209,15 @@ def updates(body: bytes) -> Iterator[FlowUpdate]:
 
 def match(fields: Match) -> bytes:
     """The encoded match, in the order of `fields`: prerequisites come first."""
-    listed = b"".join(_oxm(each, said) for each, said in fields.items())
+    listed = b"".join(_oxm(each, value) for each, value in fields.items())
     return _pad(struct.pack("!HH", 1, 4 + len(listed)) + listed)
 
 
-def _oxm(each: Field, said: int | Masked) -> bytes:
-    if isinstance(said, int):
-        return each.to_bytes(4, "big") + said.to_bytes(each.size, "big")
+def _oxm(each: Field, value: int | Masked) -> bytes:
+    if isinstance(value, int):
+        return each.to_bytes(4, "big") + value.to_bytes(each.size, "big")
     head = (each & ~0xFF) | 0x100 | each.size * 2
-    both = said.value.to_bytes(each.size, "big") + said.mask.to_bytes(each.size, "big")
+    both = value.value.to_bytes(each.size, "big") + value.mask.to_bytes(each.size, "big")
     return head.to_bytes(4, "big") + both
 
 

@@ -1,4 +1,5 @@
-"""The Northbound rows of a node's gateway, which is outbound only, for the default network.
+"""Renders the Northbound rows of the default network's gateway on a node; it is outbound only.
+
     cluster router - join switch - gateway router - external switch - physical network
 
 The gateway router has one of the node's addresses on the physical network and translates all pods'
@@ -34,7 +35,7 @@ def own(
         *_join(network, node, owner, chassis),
         *_external(network, node, gateway, owner, physical_network),
         *_routes(network, node, gateway, owner),
-        *_hiding(network, node, gateway, owner),
+        *_snat_and_acls(network, node, gateway, owner),
     )
 
 
@@ -117,7 +118,7 @@ def _routes(
         yield router.route(of, owner, key, _EVERYTHING[family], hop, towards)
 
 
-def _hiding(
+def _snat_and_acls(
     network: model.Network, node: model.NodeInfo, gateway: model.Gateway, owner: switches.Owner
 ) -> Iterator[rows.Row]:
     """SNAT to the gateway's address; ACLs that keep pods from tunnel ports, and the wire from pods.
@@ -136,8 +137,8 @@ def _hiding(
             key = names.row_id("snat", subnet, network.name)
             yield router.snat(of, owner, key, subnet, address)
     for family, others in _ON_LINK.items():
-        said = [str(a.ip) for a in gateway.addresses if a.version == family] + others
-        into = f"ip{family}.dst != {{{', '.join(said)}}}" if said else f"ip{family}"
+        destinations = [str(a.ip) for a in gateway.addresses if a.version == family] + others
+        into = f"ip{family}.dst != {{{', '.join(destinations)}}}" if destinations else f"ip{family}"
         key = names.row_id("guard", family, network.name)
         match = f'inport == "{gateway.interface_id}" && {into}'
         yield acl.drop(switch, owner, key, _GUARD_PRIORITY, match)

@@ -1,4 +1,4 @@
-"""The flows that stop guests from acting as router or DHCP server.
+"""Renders the flows that stop guests from acting as router or DHCP server.
 
 OVN passes neighbour discovery before all ACLs, and its port security does not check who advertises,
 redirects or leases (ADR 0064). These flows come first in table 0 of br-int. They match only packets

@@ -1,4 +1,4 @@
-"""The Southbound rows by which a zone reaches another zone's node: Chassis and Encap.
+"""Renders the Southbound rows by which a zone reaches another zone's node: Chassis and Encap.
 
 With OVN interconnection only the zone's controller (here weft) writes these, and ovn-controller
 makes tunnels from them. ovn-controller writes this node's own Chassis, which has no rows here.

@@ -1,4 +1,4 @@
-"""The Northbound rows of a layer 2 network in one zone: its switch and its ports.
+"""Renders the Northbound rows of a layer2 network in one zone: its switch and its ports.
 
 Computed from the model only; `weft.control.zone` decides when a zone has the network, and which
 pods are on it.

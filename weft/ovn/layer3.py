@@ -1,4 +1,4 @@
-"""The Northbound rows of a layer 3 network in one zone: its node's switch and its router.
+"""Renders the Northbound rows of a layer3 network in one zone: its node's switch and its router.
 
 A zone has only its own node's switch, with that node's pods, and its own cluster router. `transit`
 leads to other nodes, `gateway` out of the cluster. Pods of other zones have no rows here, so the

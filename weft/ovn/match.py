@@ -51,15 +51,15 @@ def isolated_ports(direction: netpolicy.Direction, group: str) -> str:
 def always_allowed(direction: netpolicy.Direction, served: Collection[int] = ()) -> str:
     """The packets that no policy drops. For the IP families in `served` only weft may be a DHCP
     server, so packets between other clients and servers do not match."""
-    said = []
+    dhcp_packets = []
     for family in _REQUESTS:
         if direction is netpolicy.Direction.EGRESS:
-            said.append((_SERVED_REQUESTS if family in served else _REQUESTS)[family])
+            dhcp_packets.append((_SERVED_REQUESTS if family in served else _REQUESTS)[family])
         elif family not in served:
-            said.append(_REPLIES[family])
+            dhcp_packets.append(_REPLIES[family])
         elif family in _SERVED_REPLIES:
-            said.append(_SERVED_REPLIES[family])
-    return any_of([*_NEIGHBOURS, *(f"({each})" for each in said)])
+            dhcp_packets.append(_SERVED_REPLIES[family])
+    return any_of([*_NEIGHBOURS, *(f"({each})" for each in dhcp_packets)])
 
 
 def peers(

@@ -1,4 +1,4 @@
-"""The Northbound rows of policies on a network: port groups, ACLs, and the sets that they need.
+"""Renders the Northbound rows of policies on a network: port groups, ACLs and address sets.
 
 It renders one policy, or one namespace, at a time. `weft.control.zone` knows which ports are in a
 group and writes them into existing rows (`member`). `sets` renders the rows of address sets.
@@ -121,11 +121,11 @@ def policy_rows(
     for rule in policy.rules(direction):
         name = names.acl_name(f"NP:{policy.namespace}:{policy.name}", direction, rule.index)
         log = acl.Log(logging.allow, name)
-        for target, said in _matches(policy, network, direction, rule, numbers):
+        for target, matched in _matches(policy, network, direction, rule, numbers):
             if target != own and target not in seen:
                 made.append(_group(target))
                 seen.add(target)
-            text = match.all_of(match.isolated_ports(direction, target.name), said)
+            text = match.all_of(match.isolated_ports(direction, target.name), matched)
             made.append(_acl(target, rule.index, acl.ALLOWED, text, acl.ALLOW, log))
     return tuple(made)
 
@@ -222,8 +222,8 @@ def _named_peers(
         for numbered in _numbered(key, numbers):
             by_number.setdefault(numbered.number, []).append(numbered)
     for number, found in sorted(by_number.items()):
-        said = match.peers(netpolicy.Direction.EGRESS, names_by_field(found, network), ())
-        yield match.all_of(said or "", match.policy_port(entry.protocol, number))
+        text = match.peers(netpolicy.Direction.EGRESS, names_by_field(found, network), ())
+        yield match.all_of(text or "", match.policy_port(entry.protocol, number))
 
 
 def _peers(

@@ -1,4 +1,4 @@
-"""The Northbound row of one pod's port, on either kind of switch.
+"""Renders the Northbound row of one pod's port, on either kind of switch.
 
 The topology modules decide which switches exist, and which pods have ports on them.
 """

@@ -1,4 +1,4 @@
-"""The Northbound rows of routers: their ports, routes and NAT.
+"""Renders the Northbound rows of routers: their ports, routes and NAT.
 
 Only their form and owner; the topology modules decide which routers exist.
 """
@@ -22,8 +22,10 @@ T = TypeVar("T", model.Interface, model.Subnet)
 
 def router(name: str, owner: Owner, options: Mapping[str, rows.Atom]) -> rows.Row:
     """A router that learns a neighbour from ARP only if the request was for the router itself."""
-    said = {"always_learn_from_arp_request": "false", **options}
-    return rows.Row(ROUTER, name, {"name": name, "options": said, "external_ids": owner.ids()})
+    all_options = {"always_learn_from_arp_request": "false", **options}
+    return rows.Row(
+        ROUTER, name, {"name": name, "options": all_options, "external_ids": owner.ids()}
+    )
 
 
 def router_port(

@@ -1,4 +1,4 @@
-"""The Northbound rows of address sets: the addresses of a selector's pods on a network.
+"""Renders the Northbound rows of address sets: the addresses of a selector's pods on a network.
 
 A set holds MACs, or on a layer3 network addresses of each family; ACLs refer to it by `Set.name`.
 `weft.control.zone` knows who is in a set and writes it into existing rows (`entry`).
@@ -108,5 +108,5 @@ def _members(members: netpolicy.PodSelector) -> str:
 
 
 def _selector(selector: netpolicy.Selector) -> str:
-    said = (names.requirement(r.key, r.operator, r.values) for r in selector.requirements)
-    return "{" + "; ".join(said) + "}"
+    requirements = (names.requirement(r.key, r.operator, r.values) for r in selector.requirements)
+    return "{" + "; ".join(requirements) + "}"

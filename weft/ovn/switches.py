@@ -1,4 +1,4 @@
-"""The Northbound rows of switches, and of their ports that are not pods'.
+"""Renders the Northbound rows of switches, and of their ports that are not pods'.
 
 Only their form and owner; the topology modules decide which switches exist, and `ports` renders
 pods' ports.
@@ -52,12 +52,12 @@ def row(
 
     `subnets` is a note for people; OVN allocates no addresses from it.
     """
-    said = {"mcast_snoop": "false", **config}
+    other_config = {"mcast_snoop": "false", **config}
     noted: dict[str, rows.Atom] = {names.SUBNETS: " ".join(map(str, subnets))} if subnets else {}
     return rows.Row(
         ports.SWITCH,
         name,
-        {"name": name, "other_config": said, "external_ids": {**owner.ids(), **noted}},
+        {"name": name, "other_config": other_config, "external_ids": {**owner.ids(), **noted}},
     )
 
 
@@ -91,5 +91,5 @@ def to_router(
     name: str, of: str, owner: Owner, peer: str, options: Mapping[str, rows.Atom] | None = None
 ) -> rows.Row:
     """A switch's port to the router port `peer`."""
-    said = {"router-port": peer, **(options or {})}
-    return port(name, of, owner, type="router", addresses="router", options=said)
+    all_options = {"router-port": peer, **(options or {})}
+    return port(name, of, owner, type="router", addresses="router", options=all_options)

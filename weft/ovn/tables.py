@@ -1,4 +1,4 @@
-"""The tables and columns of OVN's databases that weft monitors, and the key of each table's rows.
+"""Lists the tables and columns of OVN's databases that weft monitors, and the key of their rows.
 
 Only columns that the plan compares: each further one would be sent and parsed on every change.
 """

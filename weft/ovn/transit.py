@@ -1,4 +1,4 @@
-"""The Northbound rows of transit switches, which join the zones' routers of a layer 3 network.
+"""Renders the Northbound rows of transit switches between the zones of a layer3 network.
 
 A transit switch is one switch in all zones: same name, same key, and the node's id as port key. The
 zone's own cluster router has a port on it; another zone's is a remote port, with routes to that
@@ -48,21 +48,23 @@ def peer(
     """Another node's router: its port, and the routes to its subnets."""
     owner = switches.Owner(network.name, node.name)
     addresses = _addresses(network, node)
-    said = " ".join((router.mac(node.transit), *(str(address.ip) for address in addresses)))
+    port_addresses = " ".join(
+        (router.mac(node.transit), *(str(address.ip) for address in addresses))
+    )
     made = [
         switches.port(
             names.transit_switch_port(network.name, node.name),
             names.transit_switch(network.name),
             owner,
             type=style.type,
-            addresses=said,
+            addresses=port_addresses,
             options={
                 "requested-chassis": style.requested_chassis(node.chassis),
                 "requested-tnl-key": str(node.id),
             },
         )
     ]
-    for kind, dest in _behind(network, node):
+    for kind, dest in _destinations(network, node):
         hop = router.of_family(addresses, dest.version)
         if hop is not None:
             key = names.row_id(kind, dest.version, network.name, node.name)
@@ -82,7 +84,9 @@ def _addresses(network: model.Network, node: model.NodeInfo) -> tuple[model.Inte
     return tuple(address for address in node.transit if address.version in families)
 
 
-def _behind(network: model.Network, node: model.NodeInfo) -> Iterable[tuple[str, model.Subnet]]:
+def _destinations(
+    network: model.Network, node: model.NodeInfo
+) -> Iterable[tuple[str, model.Subnet]]:
     """The subnets behind a node: its pods' and, on the default network, its gateway."""
     for family in (4, 6):
         subnet = router.of_family(node.subnets_of(network.name), family)

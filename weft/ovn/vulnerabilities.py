@@ -92,9 +92,9 @@ class Report:
         return words.get(self.exposure, "True")
 
 
-def parse(said: str) -> Version | None:
+def parse(version_text: str) -> Version | None:
     """The version in northd's version string, such as 25.03.0-20.41.0-78.8."""
-    found = _VERSION.match(said)
+    found = _VERSION.match(version_text)
     if found is None:
         return None
     major, minor, patch = map(int, found.groups())
@@ -102,28 +102,28 @@ def parse(said: str) -> Version | None:
 
 
 def report(
-    said: str, known: Iterable[Vulnerability] = KNOWN, *, in_userspace: bool = False
+    version_text: str, known: Iterable[Vulnerability] = KNOWN, *, in_userspace: bool = False
 ) -> Report:
-    """`said`: SB_Global.options:northd_internal_version, "" if it is absent. `in_user_space`: the
-    node's OVS switches packets in user space."""
-    version = parse(said)
+    """The report for northd's `version_text` (SB_Global.options:northd_internal_version), "" if it
+    is absent. `in_userspace`: the node's OVS uses its userspace datapath."""
+    version = parse(version_text)
     if version is None:
-        return Report(Exposure.UNKNOWN, "OVN does not say which version it is")
+        return Report(Exposure.UNKNOWN, "northd has not written its version")
     found = [fault for fault in known if fault.is_in(version)]
     name = f"OVN {dotted(version)}"
     if not found:
         return Report(Exposure.NONE_KNOWN, f"{name}: no known fault that guests can use")
-    is_open = any(fault.is_exploitable for fault in found) and not in_userspace
+    is_exploitable = any(fault.is_exploitable for fault in found) and not in_userspace
     listed = "; ".join(
         f"{fault.name}, fixed in {dotted(fault.remedy(version))} ({fault.summary}): "
         + (fault.effect_in_userspace if in_userspace else fault.effect)
         for fault in sorted(found, key=lambda fault: not fault.is_exploitable)
     )
-    standing = Exposure.EXPLOITABLE if is_open else Exposure.NOT_EXPLOITABLE
-    return Report(standing, f"{name} has known faults: {listed}")
+    exposure = Exposure.EXPLOITABLE if is_exploitable else Exposure.NOT_EXPLOITABLE
+    return Report(exposure, f"{name} has known faults: {listed}")
 
 
 def dotted(version: Version) -> str:
-    """As OVN writes it."""
+    """The version as OVN writes it: 25.03.0."""
     major, minor, patch = version
     return f"{major}.{minor:02}.{patch}"

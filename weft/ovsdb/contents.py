@@ -268,9 +268,9 @@ class Contents:
         old = table.rows[uuid]
         columns = dict(old)
         before: Columns = old
-        for name, said in raw.items():
+        for name, encoded in raw.items():
             column = table.columns[name]
-            diff = column.decode(said)
+            diff = column.decode(encoded)
             if name in table.spare:
                 columns[name] = column.merge(old.get(name, column.default), diff)
                 if columns[name] == column.default:
@@ -351,10 +351,10 @@ def observe_requests(tables: Iterable[rows.Table], scheme: schema.Schema) -> Jso
 def observed_changes(updates: Json) -> list[ObservedChange]:
     """The changes in observed tables from a <table-updates2>."""
     return [
-        ObservedChange(table, uuid, kind, frozenset(said or ()))
+        ObservedChange(table, uuid, kind, frozenset(value or ()))
         for table, updated in updates.items()
         for uuid, row in updated.items()
-        for kind, said in row.items()
+        for kind, value in row.items()
     ]
 
 

@@ -1,4 +1,4 @@
-"""A live copy of some tables of one database, and weft's way to write to it.
+"""Holds a live copy of some tables of one database, and writes to it.
 
 The copy follows the server's notifications. When the connection ends, it reconnects with back-off
 and reads everything again; subscribers get the differences as changes, then `on_reset` is called.

@@ -1,4 +1,4 @@
-"""One JSON-RPC connection to an OVSDB server: requests, replies, notifications, echo.
+"""Connects to an OVSDB server by JSON-RPC: requests, replies, notifications, echo.
 
 Requests are pipelined without limit. Replies are read even while writes wait, because a server that
 cannot send its replies stops reading requests. A silent server gets an echo request (RFC 7047,

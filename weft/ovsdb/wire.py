@@ -129,9 +129,9 @@ def check(database: str, operations: Sequence[Json], results: Sequence[Json]) ->
 def refusal(database: str, op: Json, error: str, reason: str) -> errors.WeftError:
     kind = errors.Conflict if error in _CONTESTED else errors.Unavailable
     subject = f" on {op['table']}" if "table" in op else ""
-    said = orjson.dumps(op).decode()
+    request = orjson.dumps(op).decode()
     return kind(
         f"the server refused {op['op']}{subject}: {reason}",
         where=database,
-        hint=f"nothing of the transaction was done; the operation was {said[:400]}",
+        hint=f"nothing of the transaction was done; the operation was {request[:400]}",
     )

@@ -91,12 +91,14 @@ class AccessRule:
         own = namespace_of(nad)
         if not network.owner or own == namespace_of(network.owner):
             return ""
-        said = f"{_NAD} {nad}: joins network {errors.as_written(network.name)}, "
-        said += f"which belongs to namespace {namespace_of(network.owner)} ({_NAD} {network.owner})"
+        message = f"{_NAD} {nad}: joins network {errors.as_written(network.name)}, "
+        message += (
+            f"which belongs to namespace {namespace_of(network.owner)} ({_NAD} {network.owner})"
+        )
         if self.admits(network, own):
-            return said
+            return message
         return (
-            f"{said}; the owner does not admit it, so it serves only pods of namespace {own} "
+            f"{message}; the owner does not admit it, so it serves only pods of namespace {own} "
             "(choose another network name for a network of your own)"
         )
 

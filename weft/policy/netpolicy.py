@@ -1,4 +1,4 @@
-"""The parsed form of a MultiNetworkPolicy, and of the pods that it applies to.
+"""Defines the parsed form of a MultiNetworkPolicy, and of the pods that it applies to.
 
 Frozen data; no Kubernetes dicts, no OVN, no I/O. The semantics are NetworkPolicy's: a pod is
 isolated in a direction once a policy of that direction selects it; then only connections that a

@@ -1,4 +1,4 @@
-"""Rows of any OVSDB database as data, and the plan that turns actual rows into desired ones.
+"""Holds rows of any OVSDB database as data, and plans how actual rows become the desired ones.
 
 A plan is a list of operations (RFC 7047, section 5.2). This package knows no OVN, socket or clock:
 `weft.ovn` and `weft.nic` make the desired rows; `weft.ovsdb` knows the actual rows and sends the

@@ -1,4 +1,4 @@
-"""The types of rows: desired rows, values, references, tables, operations.
+"""Defines the types of rows: desired rows, values, references, tables, operations.
 
 Values are plain Python. A column that holds at most one value has the bare atom, or an empty
 frozenset for none. A set column has a set, a map column a mapping. A reference is the row's UUID

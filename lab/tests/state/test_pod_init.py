@@ -103,5 +103,5 @@ def test_a_container_cannot_fill_the_machine() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     processes, hard, file, longest = map(int, done.stdout.split())
-    assert 0 < processes == hard <= init.MOST_PROCESSES
+    assert 0 < processes == hard <= init.MAX_PROCESSES
     assert file == longest == 1 << 20

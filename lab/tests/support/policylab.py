@@ -32,7 +32,7 @@ from weft_lab.runtime.toolchain import Toolchain
 
 LAB = "policies"
 DEADLINE = 10.0  # until a step is in force; not a limit of speed
-MOST_STEPS = 600
+MAX_STEPS = 600
 _T = TypeVar("_T")
 
 
@@ -87,7 +87,7 @@ class PolicyLab:
     def __post_init__(self) -> None:
         self.asks = list(probing.asks(self.world, self.plugs, policysets.ASKED))
         self.prober.open(self.plugs)
-        self.prober.plan([*self.asks, *probing.seals(self.plugs, MOST_STEPS)])
+        self.prober.plan([*self.asks, *probing.seals(self.plugs, MAX_STEPS)])
         self.declared = Declared(self.lab.api, Step(self.world), Random(0))
 
     def add_pods(self, namespace: str, *pods: tuple[str, str]) -> dict[str, list[str]]:

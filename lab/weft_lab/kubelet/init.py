@@ -40,7 +40,7 @@ PREVIOUS = ".previous"
 READY = b"ready"
 LIMITS = ("env", "cwd", "uid", "gid", "groups", "capabilities", "no_new_privs", "longest_file")
 LONGEST_NAME = 256  # characters of a program's name in what is told of it
-MOST_PROCESSES = 4096  # of a pod, threads among them
+MAX_PROCESSES = 4096  # of a pod, threads among them
 
 Json = dict[str, Any]
 
@@ -83,7 +83,7 @@ def become(order: Json, log: int, namespaces: dict[str, int]) -> None:
 
 def bound(order: Mapping[str, Any]) -> None:
     """No more processes than these, and no longer files: nobody in a pod may raise it again."""
-    wanted = {resource.RLIMIT_NPROC: MOST_PROCESSES}
+    wanted = {resource.RLIMIT_NPROC: MAX_PROCESSES}
     if order.get("longest_file"):
         wanted[resource.RLIMIT_FSIZE] = order["longest_file"]
     for kind, most in wanted.items():

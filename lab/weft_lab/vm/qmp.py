@@ -12,7 +12,7 @@ from weft_lab.vm import jsonlines
 from weft_lab.vm.jsonlines import Stream
 
 LONGEST_LINE = 1 << 20  # bytes
-MOST_EVENTS = 64  # that wait for a reader
+MAX_EVENTS = 64  # that wait for a reader
 
 
 class Monitor:
@@ -47,8 +47,8 @@ class Monitor:
         while True:
             message = await stream.receive()
             if "event" in message:
-                if len(self._events) >= MOST_EVENTS:
-                    what = f"{command}: {MOST_EVENTS} events came before an answer"
+                if len(self._events) >= MAX_EVENTS:
+                    what = f"{command}: {MAX_EVENTS} events came before an answer"
                     raise errors.Unavailable(what, where=str(self._path))
                 self._events.append(message)
             else:

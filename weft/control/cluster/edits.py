@@ -14,7 +14,7 @@ from weft import model
 from weft.api import nad as reading
 from weft.control.cluster.nads import Nad
 
-MOST_NAMED = 10  # pods that one Event names
+MAX_NAMED = 10  # pods that one Event names
 
 # What a pod was given for its life, by the keys of `reading.difference`.
 _FIXED = (
@@ -86,6 +86,6 @@ def excluded(nad: Nad, pods: Iterable[str], count: int) -> str:
 
 
 def named(pods: Iterable[str], count: int) -> str:
-    some = list(islice(pods, MOST_NAMED))
+    some = list(islice(pods, MAX_NAMED))
     more = count - len(some)
     return ", ".join(some) + (f" and {more} more" if more > 0 else "")

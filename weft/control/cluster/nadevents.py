@@ -58,7 +58,7 @@ class NadEvents:
         else:
             told, whom = named.get(reason, (None, frozenset()))
             if told != about or not whom & users.keys():
-                some = dict(islice(users.items(), edits.MOST_NAMED))
+                some = dict(islice(users.items(), edits.MAX_NAMED))
                 named[reason] = (about, frozenset(some))
                 yield Event(nad.subject, reason, said(some.values(), len(users)))
         if not named:

@@ -277,7 +277,7 @@ def _told(found: Findings, *, has_status: bool) -> Told:
     if found.problems:
         told.append((Reason.INVALID_POLICY, accepted.message))
     elif found.policy is not None:
-        parts = found.policy.skipped[: policystatus.MOST_TOLD]
+        parts = found.policy.skipped[: policystatus.MAX_TOLD]
         told += [(Reason.PART_SKIPPED, policystatus.skipped_text(part)) for part in parts]
     if found.unbound:
         told.append((bound.reason, bound.message))

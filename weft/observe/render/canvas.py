@@ -1,4 +1,4 @@
-"""What has been drawn of a picture so far, and how does a card come onto it?
+"""Collects the parts of a picture, and places cards on it.
 
 Where things stand is not decided here.
 """

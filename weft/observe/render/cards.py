@@ -1,4 +1,4 @@
-"""Which words stand on the card of a switch, router or pod, and which are told on pointing at it?
+"""Writes the text on the card of a switch, router or pod, and its tooltip.
 
 No coordinates in here.
 """
@@ -78,11 +78,11 @@ class Card:
 
 def switch(one: Switch, hue: int) -> Card:
     lines = [Label(one.name, "name"), *(Label(subnet) for subnet in one.subnets)]
-    said = [f"{one.role} {one.name}", f"network {one.network}", *one.subnets]
-    said += [f"port {port.name}" for port in one.ports if port.kind is not PortKind.POD]
+    title = [f"{one.role} {one.name}", f"network {one.network}", *one.subnets]
+    title += [f"port {port.name}" for port in one.ports if port.kind is not PortKind.POD]
     if one.key:
-        said.append(f"tunnel key {one.key}")
-    return Card(one.id, Shape.SWITCH, tuple(lines), "\n".join(said), hue)
+        title.append(f"tunnel key {one.key}")
+    return Card(one.id, Shape.SWITCH, tuple(lines), "\n".join(title), hue)
 
 
 def router(one: Router, links: Iterable[Link], hue: int) -> Card:
@@ -91,11 +91,11 @@ def router(one: Router, links: Iterable[Link], hue: int) -> Card:
     sources = dict.fromkeys(nat.external_ip for nat in one.nats if nat.type == "snat")
     lines += [Label(f"SNAT to {address}") for address in sources]
     lines += [Label(f"out via {route.via}") for route in one.routes if leads_out(route)]
-    said = [f"{one.role} {one.name}", f"network {one.network}"]
-    said += [f"{link.port}: {', '.join(link.addresses)} {link.mac}" for link in links]
-    said += [f"{nat.type} {nat.logical_ip} to {nat.external_ip}" for nat in one.nats]
-    said += [written(route) for route in one.routes]
-    return Card(one.id, Shape.ROUTER, tuple(lines), "\n".join(said), hue)
+    title = [f"{one.role} {one.name}", f"network {one.network}"]
+    title += [f"{link.port}: {', '.join(link.addresses)} {link.mac}" for link in links]
+    title += [f"{nat.type} {nat.logical_ip} to {nat.external_ip}" for nat in one.nats]
+    title += [written(route) for route in one.routes]
+    return Card(one.id, Shape.ROUTER, tuple(lines), "\n".join(title), hue)
 
 
 def leads_out(route: graph.Route) -> bool:
@@ -131,18 +131,18 @@ def pod(nics: Sequence[Nic], id: str, *, read: bool = True) -> Card:
     port = nics[0].port
     owner = port.owner
     lines = [Label(port.label, "name")]
-    said = [port.name]
+    title = [port.name]
     badge = "PORT"
     if owner is not None:
         badge = owner.kind.upper()
         lines.append(Label(owner.namespace, "muted"))
-        said = [f"{owner.kind} {owner.name} in namespace {owner.namespace}"]
-        said += [f"pod {owner.pod}"] if owner.machine else []
+        title = [f"{owner.kind} {owner.name} in namespace {owner.namespace}"]
+        title += [f"pod {owner.pod}"] if owner.machine else []
     for nic in nics:
-        said += _about(nic)
+        title += _about(nic)
     lines += _facing(_addresses(nics, left=True), _addresses(nics, left=False))
     down = any(nic.port.up is False for nic in nics)
-    return Card(id, Shape.POD, tuple(lines), "\n".join(said), None, badge, faint=down or not read)
+    return Card(id, Shape.POD, tuple(lines), "\n".join(title), None, badge, faint=down or not read)
 
 
 def _addresses(nics: Sequence[Nic], *, left: bool) -> list[Label]:
@@ -173,13 +173,13 @@ def _facing(left: Sequence[Label], right: Sequence[Label]) -> list[Label]:
 
 def _about(nic: Nic) -> list[str]:
     port = nic.port
-    said = [f"{nic.switch.network}: {' '.join((*port.addresses, port.mac))}"]
-    said += [f"  port {port.name}" + (f", tunnel key {port.key}" if port.key else "")]
+    title = [f"{nic.switch.network}: {' '.join((*port.addresses, port.mac))}"]
+    title += [f"  port {port.name}" + (f", tunnel key {port.key}" if port.key else "")]
     if port.up is not None:
-        said.append(f"  {'up' if port.up else 'not up'}")
+        title.append(f"  {'up' if port.up else 'not up'}")
     if missing := graph.missing_from(nic.switch, port):
-        said.append(f"  no row of it in {', '.join(missing)}")
-    return said
+        title.append(f"  no row of it in {', '.join(missing)}")
+    return title
 
 
 def band(one: Switch, shown: Graph) -> tuple[str, str, str]:
@@ -187,7 +187,7 @@ def band(one: Switch, shown: Graph) -> tuple[str, str, str]:
     key = [f"key {one.key}"] if one.key else []
     # A layer-2 network's subnets stand beside its band already.
     subnets = () if one.role is Role.LAYER2 else one.subnets
-    said = [f"{one.role} {one.name}", f"network {one.network}", *one.subnets, *key]
-    said.append(f"in {', '.join(one.zones)} of {len(shown.zones)} zones")
-    said += [f"port {port.name}" for port in one.ports if port.kind is PortKind.LOCALPORT]
-    return one.name, "   ".join((*subnets, *key)), "\n".join(said)
+    title = [f"{one.role} {one.name}", f"network {one.network}", *one.subnets, *key]
+    title.append(f"in {', '.join(one.zones)} of {len(shown.zones)} zones")
+    title += [f"port {port.name}" for port in one.ports if port.kind is PortKind.LOCALPORT]
+    return one.name, "   ".join((*subnets, *key)), "\n".join(title)

@@ -1,4 +1,4 @@
-"""The words of a drawing: boxes, paths, dots and texts at their places. Data alone.
+"""Defines the parts of a drawing: boxes, paths, dots and texts at their places.
 
 Layouts make it (`logical`, `physical`, `matrix_picture`), `svg` writes it down. `hue` is the number
 of a network's colour (`colours`), `tone` says how well something is; without both it is neutral.

@@ -1,4 +1,4 @@
-"""Arranges a graph in the layers of a logical picture: which rows there are, and what is in each.
+"""Arranges a graph in the layers of a logical picture: its rows, and what is in each.
 
 The first primary network is on top, from the physical network down to its node switches; then
 come the pods; below them the other networks, nearest to the pods first what pods are on. No

@@ -1,4 +1,4 @@
-"""How wide are words, how much of them fits, and which characters may be shown at all?
+"""Measures text, cuts it to a width, and removes characters that may not be shown.
 
 Nobody knows which fonts a reader has, so widths are estimated on the wide side: what fits here
 fits everywhere.

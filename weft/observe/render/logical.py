@@ -1,4 +1,4 @@
-"""How does the logical picture of all zones look? A graph in, a drawing out.
+"""Lays out the logical picture of all zones: a graph in, a drawing out.
 
 Zones are columns and layers are rows; what spans zones is a band across them. Pods hang on lanes
 at their sides: on the left those of the network on top, on the right those of all others.
@@ -61,8 +61,8 @@ def _frame(zone: Zone, measured: grid.Grid) -> Box:
     if not zone.read:
         about = "cannot be read" if zone.trouble else f"{about}, not read".lstrip(", ")
     name = lettering.fit(zone.name, "heading", room)
-    said = [f"zone {zone.name}", f"chassis {zone.chassis}" if zone.chassis else ""]
-    said += [*zone.addresses, zone.trouble]
+    title = [f"zone {zone.name}", f"chassis {zone.chassis}" if zone.chassis else ""]
+    title += [*zone.addresses, zone.trouble]
     return Box(
         frame.start,
         y,
@@ -73,7 +73,7 @@ def _frame(zone: Zone, measured: grid.Grid) -> Box:
             Text(x, y + 24, name, "heading", full=zone.name if name != zone.name else ""),
             Text(x, y + 40, lettering.fit(about, "mono", room), "mono"),
         ),
-        "\n".join(part for part in said if part),
+        "\n".join(part for part in title if part),
         faint=not zone.read,
     )
 

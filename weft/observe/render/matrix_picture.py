@@ -18,11 +18,11 @@ MARGIN = 28.0
 HEADER = 72.0  # title and summary
 SQUARE = 26.0
 PITCH = SQUARE + 4.0
-MOST_LABEL = 230.0
+MAX_LABEL = 230.0
 LEGEND = 46.0
 REASON = 20.0
-MOST_REASONS = 24
-MOST_PAIRS = 12  # that are told of one square
+MAX_REASONS = 24
+MAX_PAIRS = 12  # that are told of one square
 WIDEST_REASON = 900.0
 SLANT = 45  # degrees by which the words above columns rise
 _SINE = 0.7072
@@ -38,7 +38,7 @@ def lay_out(matrix: Matrix) -> Drawing:
     grid = outcomes.grid(matrix)
     labels = [row.label for row in grid.rows]
     wide = max((lettering.width(label, "mono") for label in labels), default=0.0)
-    caption = min(wide, MOST_LABEL)
+    caption = min(wide, MAX_LABEL)
     rise = caption * _SINE + 14  # how far words above columns reach, up and to the right
     left, top = MARGIN + caption + 12, HEADER + rise
     heading, summary = matrix_text.heading(matrix), matrix_text.summary(matrix)
@@ -72,7 +72,7 @@ def lay_out(matrix: Matrix) -> Drawing:
 def _columns(labels: Sequence[str], left: float, top: float) -> list[Text]:
     found = []
     for place, label in enumerate(labels):
-        words = lettering.fit(label, "mono", MOST_LABEL)
+        words = lettering.fit(label, "mono", MAX_LABEL)
         full = label if words != label else ""
         x = left + PITCH * place + SQUARE / 2 + 3
         found.append(Text(x, top - 8, words, "mono", full=full, turn=-SLANT))
@@ -82,7 +82,7 @@ def _columns(labels: Sequence[str], left: float, top: float) -> list[Text]:
 def _rows(labels: Sequence[str], left: float, top: float) -> list[Text]:
     found = []
     for place, label in enumerate(labels):
-        words = lettering.fit(label, "mono", MOST_LABEL)
+        words = lettering.fit(label, "mono", MAX_LABEL)
         full = label if words != label else ""
         y = top + PITCH * place + SQUARE / 2 + 4
         found.append(Text(left - 10, y, words, "mono", end=True, full=full))
@@ -124,14 +124,14 @@ def _title(matrix: Matrix, pair: str, place: GridCell) -> str:
         return "\n".join((pair, *_about(place.pairs[0])))
     labels = matrix.labels()
     differing = [cell for cell in place.pairs if cell.differs]
-    said = [pair, f"{len(place.pairs)} pairs: {place.outcome.value}"]
-    for cell in differing[:MOST_PAIRS]:
-        said.append(f"{labels[cell.source]} > {labels[cell.target]} {outcomes.explained(cell)}")
-    if len(differing) > MOST_PAIRS:
-        said.append(f"and {len(differing) - MOST_PAIRS} more")
+    title = [pair, f"{len(place.pairs)} pairs: {place.outcome.value}"]
+    for cell in differing[:MAX_PAIRS]:
+        title.append(f"{labels[cell.source]} > {labels[cell.target]} {outcomes.explained(cell)}")
+    if len(differing) > MAX_PAIRS:
+        title.append(f"and {len(differing) - MAX_PAIRS} more")
     elif not differing:
-        said.append(place.pairs[0].reason)
-    return "\n".join(said)
+        title.append(place.pairs[0].reason)
+    return "\n".join(title)
 
 
 def _about(cell: Cell) -> list[str]:
@@ -153,13 +153,13 @@ def _legend(grid: Grid, y: float, boxes: list[Box], dots: list[Dot], texts: list
 
 def _reasons(differences: Sequence[Difference], y: float) -> list[Text]:
     found = []
-    for place, one in enumerate(differences[:MOST_REASONS]):
+    for place, one in enumerate(differences[:MAX_REASONS]):
         several = f", {one.pairs} pairs" if one.pairs > 1 else ""
-        said = f"{one.source} > {one.target}{several}: {one.reason}"
-        shown = lettering.fit(said, "plain", WIDEST_REASON)
-        full = said if shown != said else ""
+        text = f"{one.source} > {one.target}{several}: {one.reason}"
+        shown = lettering.fit(text, "plain", WIDEST_REASON)
+        full = text if shown != text else ""
         found.append(Text(MARGIN, y + REASON * place, shown, "plain", full=full))
-    if len(differences) > MOST_REASONS:
-        more = f"and {len(differences) - MOST_REASONS} more"
-        found.append(Text(MARGIN, y + REASON * MOST_REASONS, more, "muted"))
+    if len(differences) > MAX_REASONS:
+        more = f"and {len(differences) - MAX_REASONS} more"
+        found.append(Text(MARGIN, y + REASON * MAX_REASONS, more, "muted"))
     return found

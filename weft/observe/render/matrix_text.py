@@ -58,10 +58,10 @@ def summary(matrix: Matrix) -> str:
         return f"none of {pairs} could be measured"
     if unknown:
         pairs = f"{len(matrix.cells) - unknown} measured {pairs.partition(' ')[2]}"
-    said = [f"{reaching} of {pairs} connect"]
-    said += [f"{len(matrix.differing)} not as expected" if matrix.differing else "as expected"]
-    said += [f"{unknown} could not be measured"] if unknown else []
-    return ", ".join(said)
+    parts = [f"{reaching} of {pairs} connect"]
+    parts += [f"{len(matrix.differing)} not as expected" if matrix.differing else "as expected"]
+    parts += [f"{unknown} could not be measured"] if unknown else []
+    return ", ".join(parts)
 
 
 def lines(matrix: Matrix, width: int) -> Iterator[Line]:
@@ -97,6 +97,6 @@ def _reasons(differences: Sequence[Difference], width: int) -> Iterator[Line]:
         several = f", {one.pairs} pairs" if one.pairs > 1 else ""
         pair = lettering.printable(f"{one.source} > {one.target}{several}")
         yield (Span(pair, "bad"),)
-        said = lettering.printable(one.reason)
-        for line in textwrap.wrap(said, max(width - 2, 20), break_on_hyphens=False):
+        reason = lettering.printable(one.reason)
+        for line in textwrap.wrap(reason, max(width - 2, 20), break_on_hyphens=False):
             yield (Span(f"  {line}"),)

@@ -1,4 +1,4 @@
-"""How is a topology written as a Mermaid flowchart, for pages that draw those themselves?
+"""Writes a topology as a Mermaid flowchart, which some pages draw themselves.
 
 A subgraph for each zone; what spans zones stands outside of them.
 """
@@ -54,8 +54,8 @@ def logical(graph: Graph) -> str:
                     classes.setdefault(_class(card.hue), []).append(own)
         for card in arranged.pods.get(zone.name, ()):
             own = name(zone.name, card.id)
-            said = (f"{card.badge} {card.words[0].words}", *(one.words for one in card.words[1:]))
-            lines.append(f"    {own}{_node(_BOX, *said)}")
+            labels = (f"{card.badge} {card.words[0].words}", *(one.words for one in card.words[1:]))
+            lines.append(f"    {own}{_node(_BOX, *labels)}")
         lines.append("  end")
     places = _places(arranged)
     for connection in arranged.connections:
@@ -126,8 +126,8 @@ def physical(underlay: Underlay) -> str:
     for tunnel in underlay.tunnels:
         ends = [name(node, "") for node in tunnel.nodes]
         arrow = "<-->" if tunnel.state.works else "-.-"
-        said = tunnel.type if tunnel.state.works else f"{tunnel.type}: {tunnel.state.text}"
-        lines.append(f'  {ends[0]} {arrow}|"{_words(said)}"| {ends[1]}')
+        label = tunnel.type if tunnel.state.works else f"{tunnel.type}: {tunnel.state.text}"
+        lines.append(f'  {ends[0]} {arrow}|"{_words(label)}"| {ends[1]}')
     return _finished(lines, {})
 
 

@@ -21,11 +21,11 @@ COLUMNS = 3
 BAND = 34.0
 SECTION_GAP = 30.0
 CELL, CELL_GAP = 30.0, 4.0
-MOST_LABEL = 210.0
+MAX_LABEL = 210.0
 SLANT = 45  # degrees by which nodes' names rise
 _SINE = 0.7072
 BETWEEN = " · "
-MOST_TOLD = 40  # members that are told on pointing at a card
+MAX_TOLD = 40  # members that are told on pointing at a card
 
 
 def lay_out(overview: Overview, *, whole: bool = False) -> Drawing:
@@ -40,14 +40,14 @@ def lay_out(overview: Overview, *, whole: bool = False) -> Drawing:
     boxes: list[Box] = []
     right, y = _counts(overview, boxes, texts)
     bands = [overview_text.about(section) for section in overview.sections]
-    needed = [_band_width(one, said) for one, said in zip(overview.sections, bands, strict=True)]
+    needed = [_band_width(one, facts) for one, facts in zip(overview.sections, bands, strict=True)]
     width = max([width, right - MARGIN, *needed])
     columns = max(
         columns, min(int((width + GAP) // (CARD + GAP)), max(map(len, stacks), default=1))
     )
-    for section, stack, said in zip(overview.sections, stacks, bands, strict=True):
+    for section, stack, facts in zip(overview.sections, stacks, bands, strict=True):
         y += SECTION_GAP
-        boxes.append(_band(section, said, y, width))
+        boxes.append(_band(section, facts, y, width))
         y = _stacked(stack, y + BAND + GAP, columns, boxes)
     for zone in overview.zones:
         if zone.trouble:
@@ -71,19 +71,19 @@ def _counts(overview: Overview, boxes: list[Box], texts: list[Text]) -> tuple[fl
     if not overview.sections or not overview.zones:
         return MARGIN, HEADER
     names = [section.network.name for section in overview.sections]
-    caption = min(max(lettering.width(name, "name") for name in names), MOST_LABEL)
+    caption = min(max(lettering.width(name, "name") for name in names), MAX_LABEL)
     longest = max(lettering.width(host, "mono") for host in overview.hosts.values())
-    rise = min(longest, MOST_LABEL) * _SINE + 14
+    rise = min(longest, MAX_LABEL) * _SINE + 14
     left, top, pitch = MARGIN + caption + 12, HEADER + rise, CELL + CELL_GAP
     for column, zone in enumerate(overview.zones):
-        label = lettering.fit(overview.hosts[zone.name], "mono", MOST_LABEL)
+        label = lettering.fit(overview.hosts[zone.name], "mono", MAX_LABEL)
         full = zone.name if label != zone.name else ""
         tone = None if zone.read else Tone.WARN
         x = left + pitch * column + CELL / 2 + 3
         texts.append(Text(x, top - 8, label, "mono", full=full, turn=-SLANT, tone=tone))
     for row, section in enumerate(overview.sections):
         y, hue = top + pitch * row, colours.of(section.network.name)
-        name = lettering.fit(section.network.name, "name", MOST_LABEL)
+        name = lettering.fit(section.network.name, "name", MAX_LABEL)
         full = section.network.name if name != section.network.name else ""
         texts.append(Text(left - 10, y + 20, name, "name", end=True, hue=hue, full=full))
         for column, zone in enumerate(overview.zones):
@@ -109,20 +109,20 @@ def _cell(section: Section, node: str, x: float, y: float) -> Box:
     return Box(x, y, CELL, CELL, Shape.SQUARE, texts, title, hue=hue)
 
 
-def _band_width(section: Section, said: Sequence[str]) -> float:
-    name = min(lettering.width(section.network.name, "name"), MOST_LABEL)
-    return 28 + name + 2 * cards.BETWEEN + lettering.width(BETWEEN.join(said), "mono")
+def _band_width(section: Section, facts: Sequence[str]) -> float:
+    name = min(lettering.width(section.network.name, "name"), MAX_LABEL)
+    return 28 + name + 2 * cards.BETWEEN + lettering.width(BETWEEN.join(facts), "mono")
 
 
-def _band(section: Section, said: Sequence[str], y: float, width: float) -> Box:
+def _band(section: Section, facts: Sequence[str], y: float, width: float) -> Box:
     name = section.network.name
-    shown = lettering.fit(name, "name", MOST_LABEL)
+    shown = lettering.fit(name, "name", MAX_LABEL)
     full = name if shown != name else ""
     texts = (
         Text(MARGIN + 14, y + 21.5, shown, "name", full=full),
-        Text(MARGIN + width - 14, y + 21.5, BETWEEN.join(said), "mono", end=True),
+        Text(MARGIN + width - 14, y + 21.5, BETWEEN.join(facts), "mono", end=True),
     )
-    title = "\n".join((f"network {name}", *said))
+    title = "\n".join((f"network {name}", *facts))
     return Box(MARGIN, y, width, BAND, Shape.BAND, texts, title, hue=colours.of(name))
 
 
@@ -146,8 +146,8 @@ def _card(section: Section, group: Group, whole: bool) -> Card:
     primary = section.network.primary
     words = [Label(group.name, "name"), Label(group.workload.namespace or "no pod", "muted")]
     if group.isolated:
-        said = f"policies isolate {' and '.join(group.isolated)}"
-        words.append(Label(said, "muted", end=True, beside=True))
+        title = f"policies isolate {' and '.join(group.isolated)}"
+        words.append(Label(title, "muted", end=True, beside=True))
     if group.others:
         words += _others(group.others)
     shown = group.members if alone else overview_text.listed(group, primary=primary, whole=whole)
@@ -183,13 +183,13 @@ def _member(member: Member, *, alone: bool) -> list[Label]:
 
 
 def _title(group: Group) -> str:
-    said = [f"{group.workload}: {group.counted}"]
-    said += [f"selected by policy {policy}" for policy in group.policies]
-    said += [f"also on {name}" for name in group.others]
-    for member in group.members[:MOST_TOLD]:
-        said.append(f"{member.name} on {member.node}: {' '.join(member.addresses)}")
-        said += [f"  port {member.port.name}, MAC {member.port.mac}"]
-        said += [f"  {fault}" for fault in member.faults]
-    if len(group.members) > MOST_TOLD:
-        said.append(f"and {len(group.members) - MOST_TOLD} more")
-    return "\n".join(said)
+    title = [f"{group.workload}: {group.counted}"]
+    title += [f"selected by policy {policy}" for policy in group.policies]
+    title += [f"also on {name}" for name in group.others]
+    for member in group.members[:MAX_TOLD]:
+        title.append(f"{member.name} on {member.node}: {' '.join(member.addresses)}")
+        title += [f"  port {member.port.name}, MAC {member.port.mac}"]
+        title += [f"  {fault}" for fault in member.faults]
+    if len(group.members) > MAX_TOLD:
+        title.append(f"and {len(group.members) - MAX_TOLD} more")
+    return "\n".join(title)

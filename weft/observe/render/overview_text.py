@@ -34,7 +34,7 @@ def lines(overview: Overview, width: int, *, whole: bool = False) -> Iterator[Li
 
 def summary(overview: Overview) -> str:
     """What there is, in one line; how many members something is wrong with."""
-    said = [
+    parts = [
         lettering.counted(len(overview.sections), "network"),
         lettering.counted(len(overview.zones), "node"),
         f"{overview.size} pods and VMs",
@@ -45,7 +45,7 @@ def summary(overview: Overview) -> str:
         for group in section.groups
         for member in group.members
     )
-    return ", ".join([*said, *([f"{wrong} with a fault"] if wrong else [])])
+    return ", ".join([*parts, *([f"{wrong} with a fault"] if wrong else [])])
 
 
 def _counts(overview: Overview, width: int) -> Iterator[Line]:
@@ -67,12 +67,12 @@ def _counts(overview: Overview, width: int) -> Iterator[Line]:
 def about(section: Section) -> list[str]:
     """What is told of a network beside its name."""
     network = section.network
-    said = [network.topology, *network.subnets]
-    said += [f"MTU {network.mtu}"] if network.mtu else []
-    said += [f"{network.free} free"] if network.free is not None else []
+    parts = [network.topology, *network.subnets]
+    parts += [f"MTU {network.mtu}"] if network.mtu else []
+    parts += [f"{network.free} free"] if network.free is not None else []
     here = sum(bool(count) for count in section.by_node.values())
     members = lettering.counted(section.size, "member")
-    return [*said, f"{members} on {lettering.counted(here, 'node')}" if section.size else members]
+    return [*parts, f"{members} on {lettering.counted(here, 'node')}" if section.size else members]
 
 
 def _section(section: Section, width: int, whole: bool) -> Iterator[Line]:

@@ -1,4 +1,4 @@
-"""How does the picture of nodes, underlay and tunnels look? An underlay in, a drawing out.
+"""Lays out the picture of nodes, underlay and tunnels: an underlay in, a drawing out.
 
 Nodes are columns. Tunnels are dashed lines between the integration bridges, as many above each
 other as overlap; below them stands what carries them, down to the network between the nodes.
@@ -101,7 +101,7 @@ def _outer(node: Node) -> list[Bridge]:
 def _card(node: Node, bridge: Bridge) -> cards.Card:
     """A bridge, and whose interfaces are on it."""
     words = [cards.Label(bridge.name, "name"), cards.Label(f"datapath {bridge.datapath}", "muted")]
-    said = [f"bridge {bridge.name} of {node.name}"]
+    title = [f"bridge {bridge.name} of {node.name}"]
     for one in bridge.interfaces:
         about = f"{one.name} ({one.type})"
         if one.owner is not None:
@@ -113,8 +113,8 @@ def _card(node: Node, bridge: Bridge) -> cards.Card:
             about += f": {one.owner.kind} {whose}, port {one.port} {one.mac}"
         elif one.type not in TUNNELS and one.name != bridge.name:
             words.append(cards.Label(f"{one.name} {one.type}"))
-        said.append(f"{about} {one.error}".rstrip())
-    return cards.Card(bridge.name, Shape.BRIDGE, tuple(words), "\n".join(said), None, "OVS")
+        title.append(f"{about} {one.error}".rstrip())
+    return cards.Card(bridge.name, Shape.BRIDGE, tuple(words), "\n".join(title), None, "OVS")
 
 
 def _carrying(node: Node) -> list[cards.Card]:
@@ -206,12 +206,12 @@ def _tunnels(
         tops = [
             boxes[node, inner[node][-1].id].bottom if inner[node] else y for node in tunnel.nodes
         ]
-        said = [f"{tunnel.type} tunnel: {tunnel.state.text}"]
-        said += [f"{end.node}: {end.device}, {end.local} to {end.remote}" for end in tunnel.ends]
+        title = [f"{tunnel.type} tunnel: {tunnel.state.text}"]
+        title += [f"{end.node}: {end.device}, {end.local} to {end.remote}" for end in tunnel.ends]
         works = tunnel.state.works
         points = ((xs[0], tops[0]), (xs[0], y), (xs[1], y), (xs[1], tops[1]))
         stroke = Stroke.TUNNEL if works else Stroke.BROKEN
-        paths.append(Path(points, stroke, title="\n".join(said), tone=tone))
+        paths.append(Path(points, stroke, title="\n".join(title), tone=tone))
         dots += [Dot(x, top, tone=tone, large=True) for x, top in zip(xs, tops, strict=True)]
         words = tunnel.type if works else WORD[tunnel.state]
         texts.append(Text(xs[0] + 8, y - 5, words, "muted", tone=tone))

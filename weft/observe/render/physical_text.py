@@ -43,15 +43,15 @@ def lines(underlay: Underlay, width: int) -> Iterator[Line]:
 
 
 def _faults(underlay: Underlay, width: int) -> Iterator[Line]:
-    found = [(said, "bad") for said in tunnelhealth.faults(underlay)]
+    found = [(text, "bad") for text in tunnelhealth.faults(underlay)]
     found += [
         (f"{node.name} cannot be read: {node.zone.trouble}", "bad")
         for node in underlay.nodes
         if node.zone.trouble
     ]
     yield from [()] if found else []
-    for said, style in found[:SHOWN]:
-        for line in tree.folded(lettering.printable(said), width, "  "):
+    for text, style in found[:SHOWN]:
+        for line in tree.folded(lettering.printable(text), width, "  "):
             yield (Span(line, style),)
     if len(found) > SHOWN:
         yield (Span(f"and {len(found) - SHOWN} more; -o json tells all", "muted"),)
@@ -65,9 +65,9 @@ def _nodes(underlay: Underlay, width: int) -> Iterator[Line]:
         name = cut(lettering.printable(hosts[node.name]), room)
         spans = [Span(f"{name:<{room}}  {', '.join(node.zone.addresses)}")]
         for network, count in tunnelhealth.pods(node):
-            said = lettering.printable(f"{network or 'pods'} {count}")
-            if grid_text.length(tuple(spans)) + 2 + len(said) > width:
+            text = lettering.printable(f"{network or 'pods'} {count}")
+            if grid_text.length(tuple(spans)) + 2 + len(text) > width:
                 yield tuple(spans)
                 spans = [Span(" " * (room + 2))]
-            spans += [Span("  "), Span(said, "", colours.of(network) if network else None)]
+            spans += [Span("  "), Span(text, "", colours.of(network) if network else None)]
         yield tuple(spans)

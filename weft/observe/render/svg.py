@@ -1,4 +1,4 @@
-"""How is a drawing written as SVG? One self-contained file, for light and dark readers.
+"""Writes a drawing as SVG: one self-contained file, for light and dark themes.
 
 Colours are classes, so that one style sheet changes them all; nothing is fetched from anywhere.
 """

@@ -1,4 +1,4 @@
-"""How does a topology look in a terminal? Indented lines, zone by zone; no colours, no width.
+"""Writes a topology for a terminal as indented lines, zone by zone, without colours.
 
 A network's lines begin where it meets the outside, and end at its pods.
 """

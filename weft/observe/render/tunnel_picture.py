@@ -16,10 +16,10 @@ from weft.observe.underlay import Node, Underlay
 MARGIN = 28.0
 HEADER = 72.0
 SQUARE, PITCH = 22.0, 26.0
-MOST_LABEL = 210.0
+MAX_LABEL = 210.0
 CARD, GAP = 268.0, 14.0
 REASON = 20.0
-MOST_REASONS = 24
+MAX_REASONS = 24
 SLANT = 45
 _SINE = 0.7072
 TONES = {Health.UP: Tone.GOOD, Health.DOWN: Tone.BAD, Health.MISSING: Tone.WARN}
@@ -29,7 +29,7 @@ def lay_out(underlay: Underlay) -> Drawing:
     names = [node.name for node in underlay.nodes]
     cells = tunnelhealth.grid(underlay)
     hosts = list(chassis.hosts(names).values())
-    caption = min(max((lettering.width(host, "mono") for host in hosts), default=0), MOST_LABEL)
+    caption = min(max((lettering.width(host, "mono") for host in hosts), default=0), MAX_LABEL)
     rise = caption * _SINE + 14
     left, top = MARGIN + caption + 12, HEADER + rise
     summary = tunnelhealth.summary(underlay)
@@ -37,7 +37,7 @@ def lay_out(underlay: Underlay) -> Drawing:
     boxes: list[Box] = []
     dots: list[Dot] = []
     for number, name in enumerate(names):
-        shown = lettering.fit(hosts[number], "mono", MOST_LABEL)
+        shown = lettering.fit(hosts[number], "mono", MAX_LABEL)
         full = name if shown != name else ""
         x, y = left + PITCH * number, top + PITCH * number
         texts.append(Text(left - 10, y + SQUARE / 2 + 4, shown, "mono", end=True, full=full))
@@ -52,10 +52,10 @@ def lay_out(underlay: Underlay) -> Drawing:
     bottom += SQUARE
     columns = max(3, int((right - MARGIN + GAP) // (CARD + GAP)))
     width = max(right, MARGIN + columns * (CARD + GAP) - GAP)
-    for said in tunnelhealth.faults(underlay)[:MOST_REASONS]:
+    for text in tunnelhealth.faults(underlay)[:MAX_REASONS]:
         bottom += REASON
-        shown = lettering.fit(said, "plain", width - MARGIN)
-        full = said if shown != said else ""
+        shown = lettering.fit(text, "plain", width - MARGIN)
+        full = text if shown != text else ""
         texts.append(Text(MARGIN, bottom + 4, shown, "plain", full=full, tone=Tone.BAD))
     ends = [bottom + 2 * GAP] * columns
     for node in underlay.nodes:
@@ -112,7 +112,7 @@ def _card(node: Node) -> Card:
         hue = colours.of(network) if network else None
         words.append(Label(network or "no network", "plain", hue=hue))
         words.append(Label(lettering.counted(count, "pod"), "muted", end=True, beside=True))
-    said = [zone.name, f"chassis {zone.chassis}", zone.trouble]
-    said += [f"bridge {one.name}, datapath {one.datapath}" for one in node.bridges]
-    title = "\n".join(part for part in said if part)
+    text = [zone.name, f"chassis {zone.chassis}", zone.trouble]
+    text += [f"bridge {one.name}, datapath {one.datapath}" for one in node.bridges]
+    title = "\n".join(part for part in text if part)
     return Card(zone.name, Shape.BRIDGE, tuple(words), title, faint=not zone.read)

@@ -36,15 +36,15 @@ _SYSTEM_META = {
 }
 
 
-MOST_STEPS = 400_000  # of the paths of one object: two hundred times what a large pod has
+MAX_STEPS = 400_000  # of the paths of one object: two hundred times what a large pod has
 
 
 def owned(node: Node, obj: Any) -> set[Path]:
     """The paths of every field that an object sets, but for those that the server owns."""
     found: set[Path] = set()
     _collect(node, obj, (), found)
-    if sum(map(len, found)) > MOST_STEPS:
-        raise Exceeded(f"sets fields whose names have more than {MOST_STEPS} steps in all")
+    if sum(map(len, found)) > MAX_STEPS:
+        raise Exceeded(f"sets fields whose names have more than {MAX_STEPS} steps in all")
     return {path for path in found if not _is_system(path)}
 
 

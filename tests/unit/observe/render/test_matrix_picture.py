@@ -61,7 +61,7 @@ def test_every_difference_has_its_colour_and_its_sign(found: Matrix) -> None:
     signs = {Tone.WARN: "x", Tone.BAD: "!"}
     assert all([text.words for text in box.texts] == [signs[box.tone]] for box in marked)
     reasons = [text.words for text in drawing.texts if " > " in text.words]
-    assert len(reasons) == min(len(found.differing), matrix_picture.MOST_REASONS)
+    assert len(reasons) == min(len(found.differing), matrix_picture.MAX_REASONS)
 
 
 def test_hundreds_of_members_stay_one_page() -> None:
@@ -81,7 +81,7 @@ def test_hundreds_of_members_stay_one_page() -> None:
     (marked,) = [box for box in drawing.boxes if box.title and box.tone is Tone.WARN]
     lines = marked.title.splitlines()
     assert lines[:2] == ["web ×50 > cart ×50", "2500 pairs: should connect, does not"]
-    assert lines[-1] == f"and {2500 - matrix_picture.MOST_PAIRS} more"
+    assert lines[-1] == f"and {2500 - matrix_picture.MAX_PAIRS} more"
     assert any(
         text.words.startswith("web ×50 > cart ×50, 2500 pairs: was") for text in drawing.texts
     )
