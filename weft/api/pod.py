@@ -313,7 +313,7 @@ def _named(pod: object) -> NamedPorts:
     found = podports.named_ports(pod)
     if not found:
         return _NOTHING
-    return _stored_ports(tuple(found.items())) if len(found) <= _MOST_ENTRIES else found
+    return _stored_ports(tuple(found.items())) if len(found) <= _MAX_ENTRIES else found
 
 
 @lru_cache(maxsize=1024)
