@@ -8,8 +8,10 @@ are not freed here: the pod's annotation owns them.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Collection, Iterable
 
 from weft import names
+from weft.api.pod import Pod
 from weft.host import netlink, uninterrupted
 from weft.nic import port
 from weft.node import attach, call, links
@@ -31,20 +33,33 @@ async def sweep(deps: Dependencies) -> int:
     """
     listed = known(deps)
     await deps.pods.synced()
-    gone = [b for b in listed if not _has_pod(b, deps)]
+    gone = orphaned(listed, deps.pods.get)
     await _remove(gone, deps)
     kept = {b.device for b in known(deps)}
     strays = await uninterrupted.in_thread(_remove_strays, kept)
     return len(gone) + strays
 
 
+def orphaned(bounds: Iterable[port.Bound], pod: Callable[[str], Pod | None]) -> list[port.Bound]:
+    """The ports whose pod is not there, or is another one of its name; `pod` gives one by key."""
+    return [
+        bound
+        for bound in bounds
+        if (found := pod(bound.pod.key)) is None or found.uid != bound.pod.uid
+    ]
+
+
+def stray(devices: Iterable[str], kept: Collection[str]) -> list[str]:
+    """Of a node's veths the ends whose ADD was killed before they had a port."""
+    return [name for name in devices if names.is_host_device(name) and name not in kept]
+
+
 def _remove_strays(kept: set[str]) -> int:
-    """Ends of veth pairs whose ADD was killed before it had a port."""
-    strays = [name for name in netlink.veths() if names.is_host_device(name) and name not in kept]
-    for name in strays:
+    found = stray(netlink.veths(), kept)
+    for name in found:
         log.info("removing device %s: no port is on it", name)
         netlink.remove(name)
-    return len(strays)
+    return len(found)
 
 
 def known(deps: Dependencies) -> list[port.Bound]:
@@ -52,11 +67,6 @@ def known(deps: Dependencies) -> list[port.Bound]:
     remembered = [each.bound for each in deps.records.all()]
     devices = {bound.device for bound in remembered}
     return [*remembered, *(b for b in attach.bounds(deps) if b.device not in devices)]
-
-
-def _has_pod(bound: port.Bound, deps: Dependencies) -> bool:
-    pod = deps.pods.get(bound.pod.key)
-    return pod is not None and pod.uid == bound.pod.uid
 
 
 async def _remove(gone: list[port.Bound], deps: Dependencies) -> None:
