@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from weft import errors, names
 
@@ -21,6 +22,7 @@ _OF_POD = re.compile(
 _HINT = f'write "ips" or "mac" in an element of {names.NETWORKS}'
 
 
+@lru_cache(maxsize=1024)
 def is_request(key: str) -> bool:
     """Whether an annotation with this name requests an address from another plugin."""
     return bool(_OF_POD.fullmatch(key) or _KUBE_OVN.fullmatch(key))

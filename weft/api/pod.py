@@ -28,6 +28,7 @@ T = TypeVar("T")
 # of a NAD's key and of a device's name.
 _MAX_ENTRIES = selection.MAX_ATTACHMENTS + 1
 _LONGEST_ENTRY = 512
+_MOST_LABELS = 32  # that pods of one template share in memory
 _LONGEST_SHARED = 4096  # characters of a selection that equal pods share in memory
 _VIRTUAL_MACHINES = "kubevirt.io", "VirtualMachineInstance"
 
@@ -229,11 +230,11 @@ def _is_on_networks(annotations: Mapping[str, Any]) -> bool:
 
 
 def _request(pod: Mapping[str, Any], annotations: Mapping[str, Any], *, primary: bool) -> Request:
-    texts = tuple(annotations.get(name) for name in (names.NETWORKS, names.CHOSEN_DEFAULT))
+    networks, chosen = annotations.get(names.NETWORKS), annotations.get(names.CHOSEN_DEFAULT)
     try:
-        if sum(len(each) for each in texts if isinstance(each, str)) > _LONGEST_SHARED:
+        if len(networks or "") + len(chosen or "") > _LONGEST_SHARED:
             return Request(selection.parse(pod, primary=primary))  # no template's: shared by nobody
-        return _parsed(pod["metadata"]["namespace"], *texts, primary)
+        return _parsed(pod["metadata"]["namespace"], networks, chosen, primary)
     except (errors.InvalidInput, TypeError):
         pass
     try:
@@ -251,9 +252,8 @@ def _parsed(namespace: str, networks: object, chosen: object, primary: bool) -> 
 
 
 def _proof(annotations: Mapping[str, Any]) -> SignedAnnotations:
-    text, signature = (
-        annotations.get(name) for name in (names.POD_NETWORKS, names.POD_NETWORKS_SIGNATURE)
-    )
+    text = annotations.get(names.POD_NETWORKS)
+    signature = annotations.get(names.POD_NETWORKS_SIGNATURE)
     return str(text or ""), str(signature or "")
 
 
@@ -300,12 +300,21 @@ def _interfaces(annotations: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 def _other_requests(annotations: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     found = [name for name in annotations if addressrequests.is_request(name)]
-    return tuple((name, str(annotations[name])) for name in sorted(found))
+    return tuple((name, str(annotations[name])) for name in sorted(found)) if found else ()
 
 
 def _labels(meta: Mapping[str, Any]) -> Mapping[str, str]:
-    labels = meta.get("labels") or {}
-    return {_interned(key): _interned(value) for key, value in labels.items()}
+    labels = meta.get("labels")
+    if not labels:
+        return _NOTHING
+    if len(labels) > _MOST_LABELS:  # no template's: shared by nobody
+        return {_interned(key): _interned(value) for key, value in labels.items()}
+    return _stored_labels(tuple(labels.items()))
+
+
+@lru_cache(maxsize=1024)
+def _stored_labels(labels: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
+    return {_interned(key): _interned(value) for key, value in labels}
 
 
 def _named(pod: object) -> NamedPorts:

@@ -40,14 +40,14 @@ class Allocations:
         self._labels: dict[str, str] = {}  # by owner, to carry them over to another ledger
         self._claims: dict[str, _ClaimUse] = {}  # by owner
         self._users: dict[str, dict[str, str]] = {}  # by NAD: pod uid: label
-        self._noted: set[str] = set()  # NADs that other pods than before hold something of
+        self._noted: set[str] = set()  # NADs that have users now, or fewer than before
 
     def __len__(self) -> int:
         """Holders of something: attachments and claims."""
         return sum(map(len, self._ledgers.values()))
 
     def take_noted(self) -> set[str]:
-        """The NADs that gained or lost a pod since this was asked last."""
+        """The NADs that gained a first pod, or lost one, since this was asked last."""
         if not (noted := self._noted):
             return noted  # as nearly always
         self._noted = set()
@@ -178,9 +178,9 @@ class Allocations:
     def _use(self, uid: str, key: str, label: str) -> None:
         nad = names.definition_of(key)
         users = self._users.setdefault(nad, {})
-        if uid not in users:
-            users[uid] = label
-            self._noted.add(nad)
+        if not users:
+            self._noted.add(nad)  # further ones change nothing for the NAD
+        users.setdefault(uid, label)
 
     def _disuse(self, uid: str, keys: list[str]) -> None:
         kept = set(map(names.definition_of, self._held.get(uid, ())))

@@ -213,7 +213,7 @@ class Networks:
             self.noted.held[key] = None
 
     def use(self, key: str) -> None:
-        """Other pods than before hold something of a NAD."""
+        """A first pod holds something of a NAD, or one does no more."""
         self._heed(self._register.look(key))
         nad = self._register.get(key)
         if nad is None:

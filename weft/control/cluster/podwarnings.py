@@ -63,6 +63,8 @@ class PodWarnings:
 
     def _overlap(self, pod: Pod) -> errors.InvalidInput | None:
         """Two networks of the pod whose subnets overlap."""
+        if len(pod.request.attachments) < 2:
+            return None
         found = [self._networks.find(each.nad) for each in pod.attachments()]
         return overlaps.find(pod.label, [each.spec for each in found if each is not None])
 
