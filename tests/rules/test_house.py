@@ -101,3 +101,41 @@ def test_tests_of_weft_need_no_lab(folder: str) -> None:
     for path in (ROOT / "tests" / folder).rglob("*.py"):
         text = path.read_text()
         assert not re.search(r"^(from|import) (weft_lab|lab)\b", text, re.M), name(path)
+
+
+# Names that the glossary replaced. Only classes, functions, methods and fields count, not locals.
+RETIRED = {
+    "Asked": "PortName",
+    "Holder": "Referrer",
+    "Ident": "RowKey",
+    "Mark": "IndexKey",
+    "Members": "PodSelector, or who is on a network",
+    "Service": "PolicyPort",
+    "Wish": "a request, or DesiredValue",
+    "mended": "fixed_in",
+    "subjects": "selected_pods",
+    "wishes": "requests",
+}
+
+
+def defined(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.name
+        if isinstance(node, ast.ClassDef):
+            fields = (each.target for each in node.body if isinstance(each, ast.AnnAssign))
+            yield from (each.id for each in fields if isinstance(each, ast.Name))
+
+
+PRODUCT = [path for path in MODULES if path.is_relative_to(ROOT / "weft")]
+
+
+@pytest.mark.parametrize("path", PRODUCT, ids=name)
+def test_a_name_is_the_glossarys(path: Path) -> None:
+    retired = RETIRED.keys() & set(defined(ast.parse(path.read_text())))
+    assert not retired, {each: RETIRED[each] for each in retired}
+
+
+def test_a_retired_name_is_noticed() -> None:
+    tree = ast.parse("class Wish:\n    mended: int\n    def subjects(self) -> None: ...\n")
+    assert RETIRED.keys() & set(defined(tree)) == {"Wish", "mended", "subjects"}

@@ -35,13 +35,13 @@ STYLES = {
 SHOWN = 20  # differences that are told
 
 
-def asked(question: netpolicy.Connection) -> str:
+def probe_name(question: netpolicy.Connection) -> str:
     """The question in one word: ping, tcp/80."""
     return f"{question.protocol.lower()}/{question.port}" if question.protocol else "ping"
 
 
 def heading(matrix: Matrix) -> str:
-    return f"{matrix.network}: {asked(matrix.question)}, from rows to columns"
+    return f"{matrix.network}: {probe_name(matrix.question)}, from rows to columns"
 
 
 def summary(matrix: Matrix) -> str:

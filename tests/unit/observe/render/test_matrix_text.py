@@ -107,5 +107,7 @@ def test_a_grid_keeps_to_the_width_and_shows_every_pair_once(names: list[str], w
 
 
 def test_the_question_in_one_word() -> None:
-    assert matrix_text.asked(netpolicy.Connection(None)) == "ping"
-    assert matrix_text.asked(netpolicy.Connection(netpolicy.Protocol.SCTP, 5000)) == "sctp/5000"
+    assert matrix_text.probe_name(netpolicy.Connection(None)) == "ping"
+    assert (
+        matrix_text.probe_name(netpolicy.Connection(netpolicy.Protocol.SCTP, 5000)) == "sctp/5000"
+    )
