@@ -165,7 +165,9 @@ def _outside(chosen: frozenset[str]) -> Iterable[Service]:
 
 def _network(lab: spec.Lab) -> tuple[str, ...]:
     """What both of weft's processes are told of networks, the cluster's own and others'."""
-    own = ("--cluster-subnets", lab.cluster_subnets) if lab.is_primary else ()
+    own: tuple[str, ...] = ()
+    if lab.is_primary:
+        own = ("--cluster-subnets", lab.cluster_subnets, "--allow-primary")
     shared = ("--global-namespaces", lab.global_namespaces) if lab.global_namespaces else ()
     return ("--default-mtu", str(lab.pod_mtu), *own, *shared)
 

@@ -161,7 +161,9 @@ async def test_a_guest_on_a_routed_network_learns_the_way_to_the_others(
 
 
 @pytest.mark.parametrize(
-    "whole", [("--cluster-subnets", "10.128.0.0/14/23,fd00:10:128::/48/64")], indirect=True
+    "whole",
+    [("--allow-primary", "--cluster-subnets", "10.128.0.0/14/23,fd00:10:128::/48/64")],
+    indirect=True,
 )
 async def test_a_guest_on_the_clusters_own_network_has_its_router_as_default(
     cluster: Cluster, tmp_path: Path

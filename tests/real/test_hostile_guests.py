@@ -120,7 +120,9 @@ def fuzz(guest: Guest, ipv4: str, ipv6: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "whole", [("--cluster-subnets", "10.128.0.0/14/23,fd00:10:128::/48/64")], indirect=True
+    "whole",
+    [("--allow-primary", "--cluster-subnets", "10.128.0.0/14/23,fd00:10:128::/48/64")],
+    indirect=True,
 )
 async def test_malformed_frames_of_every_protocol_harm_nobody(
     addressed: Cluster, tmp_path: Path
@@ -154,7 +156,9 @@ def dying(who: fuzzing.Who, router: bytes, mark: bytes, claimed: int = 0) -> byt
     return router + who.mac + b"\x08\x00" + head + body
 
 
-@pytest.mark.parametrize("whole", [("--cluster-subnets", "10.128.0.0/14/23")], indirect=True)
+@pytest.mark.parametrize(
+    "whole", [("--allow-primary", "--cluster-subnets", "10.128.0.0/14/23")], indirect=True
+)
 async def test_a_packet_shorter_than_it_says_is_answered_by_no_router(
     addressed: Cluster, tmp_path: Path
 ) -> None:

@@ -139,3 +139,22 @@ async def test_files_that_make_no_context_leave_the_former_in_use(
             door._credentials.doubt()
             assert await door.request("GET", "/version") == b"{}"
     assert "the former ones stay in use" in caplog.text
+
+
+def test_authorities_without_key_identifiers_are_trusted_as_by_kubernetes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Newer versions of Python begin with the strict flag."""
+    made = ssl.create_default_context
+
+    def strict(cadata: str | None = None) -> ssl.SSLContext:
+        context = made(cadata=cadata)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", strict)
+    client_certificate(tmp_path / "authority")
+    context = config.trusting((tmp_path / "authority/client.crt").read_text())
+    assert not context.verify_flags & ssl.VERIFY_X509_STRICT
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname

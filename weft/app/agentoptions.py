@@ -37,6 +37,7 @@ def check(options: settings.Agent) -> None:
             "weft node", "--node", None, "must name the Node object that this agent serves"
         )
     settings.check("weft node", settings.AGENT, options)
+    settings.check_primary("weft node", options)
     settings.namespaces("weft node", options.global_namespaces)
     settings.default_network(options)
     gateway_of(options)

@@ -61,7 +61,8 @@ def start(name: Daemon, switch: Switch, acl_log: str) -> NoReturn:
         case Daemon.controller:
             _become(daemons.controller(acl_log), f"{daemons.OVN_RUN}/ovn-controller.ctl")
         case Daemon.vswitchd:
-            _become(daemons.vswitchd(), f"{daemons.OVS_RUN}/ovs-vswitchd.ctl")
+            argv = daemons.vswitchd()
+            _become((argv[0], "--pidfile", *argv[1:]))  # by which the agent finds its control
         case _:
             database = daemons.DATABASES[name]
             prepare(database)

@@ -33,4 +33,5 @@ def rules(options: settings.ClusterManager, primary: model.Network | None = None
 def check(options: settings.ClusterManager) -> None:
     """Refuse invalid settings; errors name the setting."""
     settings.check("weft cluster-manager", settings.CLUSTER_MANAGER, options)
+    settings.check_primary("weft cluster-manager", options)
     rules(options, settings.default_network(options))

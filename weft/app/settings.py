@@ -91,6 +91,12 @@ CLUSTER_SUBNETS = Setting(
     "10.128.0.0/14/23. Empty: another plugin serves the primary network.",
     "SUBNETS",
 )
+ALLOW_PRIMARY = Setting(
+    "allow_primary",
+    False,
+    "Allow --cluster-subnets. As the primary network weft has no Services, no DNS, no "
+    "NetworkPolicy, and no way from a node to its pods: it is for labs.",
+)
 RESERVED_SUBNETS = Setting(
     "reserved_subnets",
     "",
@@ -230,6 +236,7 @@ CLUSTER_MANAGER: tuple[Setting[str] | Setting[int] | Setting[bool], ...] = (
     DEFAULT_MTU,
     UNDERLAY_MTU,
     CLUSTER_SUBNETS,
+    ALLOW_PRIMARY,
     RESERVED_SUBNETS,
     GLOBAL_NAMESPACES,
     LEADER_ELECT,
@@ -250,6 +257,7 @@ class ClusterManager:
     default_mtu: int = DEFAULT_MTU.default
     underlay_mtu: int = UNDERLAY_MTU.default
     cluster_subnets: str = CLUSTER_SUBNETS.default
+    allow_primary: bool = ALLOW_PRIMARY.default
     reserved_subnets: str = RESERVED_SUBNETS.default
     global_namespaces: str = GLOBAL_NAMESPACES.default
     leader_elect: bool = LEADER_ELECT.default
@@ -258,7 +266,7 @@ class ClusterManager:
     workers: int = WORKERS.default
 
 
-AGENT: tuple[Setting[str] | Setting[int], ...] = (
+AGENT: tuple[Setting[str] | Setting[int] | Setting[bool], ...] = (
     KUBECONFIG,
     NODE,
     KEYS_NAMESPACE,
@@ -267,6 +275,7 @@ AGENT: tuple[Setting[str] | Setting[int], ...] = (
     HEALTH,
     DEFAULT_MTU,
     CLUSTER_SUBNETS,
+    ALLOW_PRIMARY,
     GLOBAL_NAMESPACES,
     GATEWAY_ADDRESS,
     GATEWAY_NEXT_HOP,
@@ -299,6 +308,7 @@ class Agent:
     health: str = HEALTH.default
     default_mtu: int = DEFAULT_MTU.default
     cluster_subnets: str = CLUSTER_SUBNETS.default
+    allow_primary: bool = ALLOW_PRIMARY.default
     global_namespaces: str = GLOBAL_NAMESPACES.default
     gateway_address: str = GATEWAY_ADDRESS.default
     gateway_next_hop: str = GATEWAY_NEXT_HOP.default
@@ -340,3 +350,14 @@ def check(process: str, known: Iterable[Setting[Any]], options: object) -> None:
         rule = setting.objection(value)
         if rule:
             raise errors.InvalidInput(process, setting.flag, value, rule)
+
+
+def check_primary(process: str, options: Agent | ClusterManager) -> None:
+    """Refuse the role of the primary network to who did not ask for it by name."""
+    if options.cluster_subnets and not options.allow_primary:
+        rule = (
+            f"needs {ALLOW_PRIMARY.flag}: as the primary network weft has no Services, DNS or "
+            "NetworkPolicy, and nodes do not reach pods; run weft beside a primary CNI plugin"
+        )
+        flag = CLUSTER_SUBNETS.flag
+        raise errors.InvalidInput(process, flag, options.cluster_subnets, rule)

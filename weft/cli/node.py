@@ -18,6 +18,7 @@ def command(
     cluster_subnets: Annotated[
         str, option(settings.CLUSTER_SUBNETS)
     ] = settings.CLUSTER_SUBNETS.default,
+    allow_primary: Annotated[bool, option(settings.ALLOW_PRIMARY)] = settings.ALLOW_PRIMARY.default,
     global_namespaces: Annotated[
         str, option(settings.GLOBAL_NAMESPACES)
     ] = settings.GLOBAL_NAMESPACES.default,

@@ -15,3 +15,12 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
 {{- end -}}
+
+{{- define "weft.apiServer" -}}
+{{- with .Values.apiServer }}
+{{- if .host }}
+- {name: KUBERNETES_SERVICE_HOST, value: {{ .host | quote }}}
+- {name: KUBERNETES_SERVICE_PORT, value: {{ .port | quote }}}
+{{- end }}
+{{- end }}
+{{- end -}}

@@ -89,6 +89,7 @@ def test_both_processes_know_the_clusters_network_and_a_node_its_way_out() -> No
     for name in ("lab/cluster-manager", "node2/agent"):
         said = arguments(made, name)
         assert said[said.index("--cluster-subnets") + 1] == spec.CLUSTER_SUBNETS
+        assert "--allow-primary" in said
     said = arguments(made, "node2/agent")
     assert said[said.index("--gateway-address") + 1] == "172.31.1.102/24"
     assert said[said.index("--gateway-next-hop") + 1] == "172.31.1.1"
@@ -105,7 +106,8 @@ def test_without_a_primary_nobody_is_told_of_one() -> None:
     lab = spec.Lab(nodes=1, primary="none")
     made = plan.make(lab, state="/state", crds="/crds")
     for name in ("lab/cluster-manager", "node1/agent"):
-        assert not {"--cluster-subnets", "--gateway-address"} & set(arguments(made, name))
+        own = {"--cluster-subnets", "--allow-primary", "--gateway-address"}
+        assert not own & set(arguments(made, name))
     assert arguments(made, "node1/kubelet")[-1] == "none"
 
 

@@ -33,7 +33,11 @@ def test_a_chassis_that_ports_cannot_be_bound_to_is_refused_by_its_setting():
         (settings.Agent(node="n", nic_kind="tap"), "--nic-kind"),
         (settings.Agent(node="n", remote_ports="some"), "--remote-ports"),
         (settings.Agent(node="n", default_mtu=70000), "--default-mtu"),
-        (settings.Agent(node="n", cluster_subnets="10.128.0.0"), "--cluster-subnets"),
+        (
+            settings.Agent(node="n", cluster_subnets="10.128.0.0", allow_primary=True),
+            "--cluster-subnets: subnets",
+        ),
+        (settings.Agent(node="n", cluster_subnets="10.128.0.0/14/23"), "needs --allow-primary"),
         (settings.Agent(node="n", gateway_address="172.31.1.101"), "--gateway-address"),
         (settings.Agent(node="n", gateway_next_hop="172.31.1.1"), "--gateway-next-hop"),
     ],
