@@ -31,7 +31,7 @@ from weft_lab.runtime import toolchain
 
 LAB = "memory"
 PODS_FAR = 1000
-NODES_FAR = 4  # a node's part of the cluster's own network has room for 509 pods
+NODES_FAR = 4  # a node's part of the default network has room for 509 pods
 FAR, NETWORK = "far", "memory"
 PATIENCE = 120.0
 # MiB of Rss, which is the stricter.

@@ -1,4 +1,4 @@
-"""The control socket of a running lab: JSON lines, one request and many answers."""
+"""Serves and asks the control socket of a running lab: JSON lines, one request and many answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The labs of this machine, as the commands of weft look into them."""
+"""Gives the commands of weft the labs of this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The paths of everything inside a lab, as its processes see them; pure.
+"""Composes the paths of everything inside a lab, as its processes see them; pure.
 
 The lab's own mount namespace has a private /run. Each node's /run is a folder of it, so that the
 supervisor sees every node's sockets, and a node sees only its own, at a real node's paths.

@@ -24,7 +24,7 @@ PARTS: Mapping[str, str] = {
     "cluster-manager": "weft.cli.cluster_manager",
     "agent": "weft.cli.node",
     "kubelet": "weft_lab.kubelet.main",
-    "outside": "weft_lab.outside",
+    "outside": "weft_lab.externalhost",
 }
 
 

@@ -1,4 +1,4 @@
-"""One process of the lab, as data: plan.py makes it, services.py runs it."""
+"""Defines one process of the lab, as data: plan.py makes it, services.py runs it."""
 
 from __future__ import annotations
 

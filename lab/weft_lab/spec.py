@@ -1,4 +1,4 @@
-"""The lab that the user wants, as data: its name, its nodes, their addresses.
+"""Defines the lab that the user wants, as data: its name, its nodes, their addresses.
 
 Pure: no path of the host, no process, no clock. What has to run for a spec is plan.py's answer.
 """
@@ -145,7 +145,7 @@ class Lab:
 
     @property
     def pod_mtu(self) -> int:
-        """What a network of pods carries where its definition does not say."""
+        """What a network of pods carries where its NAD does not say."""
         return min(1400, self.mtu - TUNNEL_OVERHEAD)
 
     @property

@@ -1,4 +1,4 @@
-"""What a lab keeps on disk, and whether it runs.
+"""Reads and writes what a lab keeps on disk, and tells whether it runs.
 
 One folder for each lab, only for its user: its spec, the API's store and kubeconfig, logs, and
 the socket on which a running supervisor listens. Whoever answers there is the lab; there is no

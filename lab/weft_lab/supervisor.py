@@ -1,4 +1,4 @@
-"""Process 1 of a lab: makes its namespaces, runs its services, answers on its control socket.
+"""Runs as process 1 of a lab: makes its namespaces, runs its services, answers requests.
 
 Started by up.py with the listening socket of the API's host port. When it dies, by whatever
 means, the kernel takes every process of the lab and with them all namespaces, links and mounts.
@@ -23,7 +23,7 @@ from pathlib import Path
 from weft import errors
 from weft.host import dbfiles, files
 from weft.ovn import daemons as zone
-from weft_lab import control, layout, plan, services, spec, state, switches, wiring
+from weft_lab import control, layout, nodelinks, plan, services, spec, state, switches
 from weft_lab.runtime import (
     daemons,
     forks,
@@ -74,7 +74,7 @@ class Supervisor:
         self._services = Services(
             self._processes, self._start, self._changed, self._folders, self._hold
         )
-        self._wiring = wiring.Wiring(self._lab, self._wired)
+        self._wiring = nodelinks.Wiring(self._lab, self._wired)
         self._wired_nodes: set[str] = set()
         self._hosts: set[str] = set()  # made so far, beside the nodes
         self._listeners: set[asyncio.Queue[dict[str, object]]] = set()

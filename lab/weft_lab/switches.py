@@ -1,4 +1,4 @@
-"""Keeps a node's Open vSwitch as the lab wants it: written, watched, and written again."""
+"""Writes the settings of a node's Open vSwitch, watches them, and writes them again."""
 
 from __future__ import annotations
 

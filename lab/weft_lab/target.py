@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from weft import errors
-from weft_lab import enter, layout, state
+from weft_lab import layout, nsenter, state
 
 ITSELF = "lab"
 
@@ -43,7 +43,7 @@ def find(peer: state.Peer, target: str) -> Place:
         return Place(peer.pid, env)
     nodes = sorted(path.parent.name for path in _outside(peer, layout.HOME).glob("*/run"))
     if target in nodes:
-        return Place(peer.pid, env, enter.node(target))
+        return Place(peer.pid, env, nsenter.node(target))
     namespace, slash, pod = target.partition("/")
     if slash:
         return _pod(peer, namespace, pod)
@@ -57,7 +57,7 @@ def find(peer: state.Peer, target: str) -> Place:
 
 def run(place: Place, argv: Sequence[str]) -> int:
     """Run it there, on this terminal or, in a container, by one of its own; its exit status."""
-    return enter.run(
+    return nsenter.run(
         place.pid,
         argv,
         env=place.env,

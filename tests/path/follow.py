@@ -67,7 +67,7 @@ def follow(
     primary: model.Network | None = None,
     kind: plan.Kind = plan.Kind.VETH,
 ) -> Followed:
-    """An attachment by what the runtime knows of it; `nad` "" is the cluster's own network."""
+    """An attachment by what the runtime knows of it; `nad` "" is the default network."""
     zone = state.Zone(NODE, CHASSIS)
     if primary is not None:
         zone.set_definition(names.DEFAULT_NETWORK, state.Definition(primary))

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.real
 
 
 async def build(cluster: Cluster) -> Routed:
-    """The cluster's own network and a secondary one, gateways, a pod on each node."""
+    """The default network and a secondary one, gateways, a pod on each node."""
     blue = await routed(cluster, BLUE, KEY)
     net = await routed(cluster, DEFAULT, "default")
     await open_gateways(cluster)
@@ -153,7 +153,7 @@ async def test_a_nodes_own_pods_do_without_all_that_leads_away(cluster: Cluster)
 
 
 async def test_what_went_while_nobody_looked_is_removed(cluster: Cluster) -> None:
-    """The cluster's own network keeps its own rows, a secondary one none without a pod."""
+    """The default network keeps its own rows, a secondary one none without a pod."""
     await build(cluster)
     a, b = cluster.kept
     cluster.end()

@@ -362,7 +362,7 @@ async def test_a_reset_that_comes_while_something_is_written_is_not_lost(zone: B
 
 @pytest.fixture
 async def routed(zone: Bare) -> Bare:
-    """The cluster's own network in place of blue: routers, routes and a way out."""
+    """The default network in place of blue: routers, routes and a way out."""
     part = (ip_network("10.128.2.0/24"),)
     spec = model.NetworkSpec(
         "default", model.Topology.LAYER3, 1300, (ip_network("10.128.0.0/16"),), role="primary"

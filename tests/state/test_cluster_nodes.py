@@ -432,7 +432,7 @@ async def test_a_network_of_the_clusters_range_is_refused() -> None:
     api.put(NADS, world.nad("blue", subnets="10.128.1.0/24"))
     await manage(api, PRIMARY)
     (said,) = messages(api, "blue")
-    assert "overlaps 10.128.0.0/20, the cluster's own network" in said
+    assert "overlaps 10.128.0.0/20, the default network" in said
 
 
 async def test_a_pod_may_choose_another_first_network() -> None:

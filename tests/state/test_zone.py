@@ -392,7 +392,7 @@ def test_a_row_that_somebody_else_took_away_comes_back():
 
 
 def routed_scene() -> state.Zone:
-    """Own node and one other on the cluster's own network and on red, which has no local pod."""
+    """Own node and one other on the default network and on red, which has no local pod."""
     made = zone()
     made.set_definition("default", OWN_NET)
     made.set_definition("default/red", L3)

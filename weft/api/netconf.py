@@ -143,7 +143,7 @@ def _check_role(fields: Fields, role: str, topology: model.Topology) -> None:
     elif topology is model.Topology.LOCALNET:
         fields.refuse("role", role, "is impossible: a localnet network is always secondary")
     else:
-        rule = "is not served: a pod's primary network belongs to the cluster's own network plugin"
+        rule = "is not served: a pod's primary network belongs to the cluster's primary CNI"
         fields.refuse("role", role, rule, hint="use role secondary")
 
 

@@ -15,7 +15,7 @@ from weft.ovsdb import replica
 
 
 class Announcer:
-    """`own` is the node as it is; `primary`: weft serves the cluster's own network too."""
+    """`own` is the node as it is; `primary`: weft serves the default network too."""
 
     def __init__(
         self,

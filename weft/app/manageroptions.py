@@ -13,9 +13,7 @@ def rules(options: settings.ClusterManager, primary: model.Network | None = None
     """The rules for NADs from the options; raises InvalidInput for invalid ranges."""
     setting = settings.RESERVED_SUBNETS
     own = primary.spec.subnets if primary is not None else ()
-    reserved: list[tuple[str, model.Subnet]] = [
-        ("the cluster's own network", subnet) for subnet in own
-    ]
+    reserved: list[tuple[str, model.Subnet]] = [("the default network", subnet) for subnet in own]
     for text in filter(None, map(str.strip, options.reserved_subnets.split(","))):
         try:
             reserved.append(("a range of the cluster's own", ip_network(text)))

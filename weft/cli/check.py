@@ -34,8 +34,9 @@ def command(
     ] = settings.GLOBAL_NAMESPACES.default,
     form: output.Option = output.Output.text,
 ) -> None:
-    """Check network definitions, policies, pods and virtual machines in files; exit status 1 if any
-    is wrong. Objects of other kinds are named as not looked at.
+    """Check NADs, policies, pods and virtual machines in files; exit status 1 if any is wrong.
+
+    Objects of other kinds are named as not looked at.
 
     To check what a cluster has:
     kubectl get net-attach-def,multi-policy,vm -A -o yaml | weft check -

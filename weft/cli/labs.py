@@ -48,7 +48,7 @@ class Labs(Protocol):
         ipv6: bool,
         patience: float,
     ) -> Matrix:
-        """Who reaches whom on `network`, a name and the namespace of a definition.
+        """Who reaches whom on `network`, a name and the namespace of a NAD.
 
         `patience` is in seconds, for each probe. Raises Unavailable if the lab does not run.
         """

@@ -70,7 +70,7 @@ class Call:
     def network(self) -> str:
         """The name of the network, which all its definitions share: the configuration's own.
 
-        Runtimes know the cluster's own network by another name than pods and nodes do.
+        Runtimes know the default network by another name than pods and nodes do.
         """
         name = str(self.config["name"])
         return names.DEFAULT_NETWORK if name == names.DEFAULT_CNI_NAME else name
@@ -79,7 +79,7 @@ class Call:
     def nad(self) -> str:
         """ "<namespace>/<name>" of the definition that the configuration came from.
 
-        Empty for the cluster's own network, which needs none.
+        Empty for the default network, which needs none.
         """
         if self.network == names.DEFAULT_NETWORK:
             return ""

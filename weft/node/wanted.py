@@ -115,7 +115,7 @@ def _allocations(pod: Pod, deps: Dependencies) -> dict[str, model.Allocation]:
 
 
 def shown(nad: str) -> str:
-    return nad or "the cluster's own network"
+    return nad or "the default network"
 
 
 def _mismatch(pod: Pod, asked: call.Call, deps: Dependencies) -> errors.InvalidInput:

@@ -201,6 +201,6 @@ def _others(
         joined.get((owner.namespace, owner.pod), set()) if (owner := member.port.owner) else set()
         for member in members
     ]
-    # Every pod is on the cluster's own network.
+    # Every pod is on the default network.
     common = set.intersection(*each) - {network, names.DEFAULT_NETWORK}
     return tuple(sorted(common, key=natural_key))

@@ -48,7 +48,7 @@ def switches(cluster: Cluster) -> set[str]:
 
 @pytest.fixture(scope="module")
 def own_switches(pod_lab: Cluster) -> set[str]:
-    """Those of the cluster's own network, which are there while any pod is."""
+    """Those of the default network, which are there while any pod is."""
     pod_lab.create(pod("first"))
     pod_lab.wait_ready("first")
     found = switches(pod_lab)

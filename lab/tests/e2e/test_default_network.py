@@ -1,4 +1,4 @@
-"""The cluster's own network as pods meet it: every node, the outside, and nobody from there."""
+"""The default network as pods meet it: every node, the outside, and nobody from there."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def check_status(lab: Kubectl) -> None:
             ("default/red", "net2", False),
         ],
         "chosen": [("default/blue", "eth0", True), ("default/red", "net1", False)],
-        # The cluster's own network is the default, also where the default route is another's.
+        # The default network is the default, also where the default route is another's.
         "moved": [("ovn-kubernetes", "eth0", True), ("default/blue", "net1", False)],
         "moved-both": [("ovn-kubernetes", "eth0", True), ("default/both", "net1", False)],
     }

@@ -19,7 +19,7 @@ from tests.support.patience import PATIENCE
 from weft import errors
 from weft.kube import cache, events
 from weft.kube.resources import EVENTS, NADS, PODS, Resource
-from weft_lab.kubelet import containers, launchers, orders, pods, sandbox
+from weft_lab.kubelet import containerconfig, containers, launchers, pods, sandbox
 from weft_lab.multus import attach, plugin, primary
 
 MISSING = "/nope: No such file or directory"
@@ -62,7 +62,7 @@ async def a_node(folder: Path, **spec: Any) -> AsyncIterator[Node]:
     mine, nads = cache.Cache(api, PODS), cache.Cache(api, NADS)
     recorder = events.Recorder(api, "kubelet")
     multus = attach.Multus(client=api, nads=nads, recorder=recorder, primary=None, path="")
-    place = orders.Environment(folder, folder, folder, {}, "192.0.2.1", "node1")
+    place = containerconfig.Environment(folder, folder, folder, {}, "192.0.2.1", "node1")
     kubelet = pods.Pods(api, mine, multus, recorder, place, launchers.Launchers((), {}))
     tasks = [asyncio.create_task(part.run()) for part in (mine, nads, recorder)]
     await mine.synced()

@@ -1,4 +1,4 @@
-"""The types that are there before anybody defines one.
+"""Lists the built-in types, with their rules and columns.
 
 Events are served by two groups over one stored form; the second is an alias.
 """

@@ -1,4 +1,4 @@
-"""The server's TLS certificates, from an authority of its own that is made on first use.
+"""Makes the server's TLS certificates, from an authority of its own.
 
 The library that makes certificates is loaded only when one must be made.
 """

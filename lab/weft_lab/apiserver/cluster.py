@@ -1,4 +1,4 @@
-"""The state of the server at one moment: store, registry, journal and watches.
+"""Holds the state of the server: store, registry, journal and watches.
 
 The one place where a change is made: sealed, recorded, journalled, then published. Rules about
 whether a change may be made are in writes and deletion.

@@ -1,4 +1,4 @@
-"""The name of the file that holds what a container writes, as the folder of `--logs` has it."""
+"""Composes the name of the file that holds a container's log, below the folder of `--logs`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The process: opens the database, offers the types, listens on its sockets, ends cleanly."""
+"""Runs the server: opens the database, offers the types, listens on its sockets, ends cleanly."""
 
 from __future__ import annotations
 

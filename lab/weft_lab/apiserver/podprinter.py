@@ -1,4 +1,4 @@
-"""The cells of `kubectl get pods` that take some computing, STATUS above all."""
+"""Computes the cells of `kubectl get pods`, STATUS above all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is particular to pods: their defaults, and what may not change once they exist."""
+"""Defaults and validates pods, and says what of one may not change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The columns that `kubectl get` shows of each built-in type.
+"""Defines the columns that `kubectl get` shows of each built-in type.
 
 A cell function gets the object alone; ages are read by the table, which knows the time.
 """

@@ -1,4 +1,4 @@
-"""The registry of the resources that this server offers, by group and version.
+"""Registers the resources that this server offers, by group and version.
 
 The registry changes while the server runs: a CustomResourceDefinition adds an entry. What an
 entry does to objects is in its `Strategy`; how it is printed is in its columns.

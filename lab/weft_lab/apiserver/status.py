@@ -1,4 +1,4 @@
-"""The errors of the API: `Status` objects with the reason and code that clients act on.
+"""Makes the errors of the API: `Status` objects with the reason and code that clients act on.
 
 Only the words of refusal live here; what is refused, and when, is decided elsewhere.
 """

@@ -1,4 +1,4 @@
-"""What is particular to the other built-in types: small defaults and rules, all pure."""
+"""Defaults and validates the other built-in types. Pure."""
 
 from __future__ import annotations
 

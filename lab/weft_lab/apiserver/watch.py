@@ -1,4 +1,4 @@
-"""Tells watches of changes: each has a predicate, a form, and a buffer until it is written.
+"""Tells watches of changes; each has a selector, a form, and a buffer until it is written.
 
 An event is encoded once for all who read the same form. A watcher that does not keep up is
 ended, and lists again: that is what its client must be able to do anyway.

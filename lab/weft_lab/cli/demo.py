@@ -20,7 +20,7 @@ from weft.cli import columns, matrix, output
 from weft.kube import client as kube
 from weft_lab import spec, up
 from weft_lab.cli.names import LabCommand, export, interruptible, option
-from weft_lab.demos import machines, manifests, policies, stage, three_vms
+from weft_lab.demos import machines, manifests, policies, setup, three_vms
 from weft_lab.runtime import toolchain
 
 LOGIN = "user cloud, password weft"  # of the three machines
@@ -74,7 +74,7 @@ def command(
 
 async def _three_vms(lab: Mapping[str, Any], report: output.Report) -> Shown:
     async with kube.Client.from_kubeconfig(lab["kubeconfig"]) as api:
-        vms = await stage.prepare(api, manifests.read(three_vms.NAME), report)
+        vms = await setup.prepare(api, manifests.read(three_vms.NAME), report)
 
         async def run(machine: machines.Machine, *argv: str) -> Any:
             return await machines.run(lab["pid"], machine, *argv)

@@ -13,12 +13,12 @@ from weft import errors
 from weft.app import settings
 from weft.cli import columns, output
 from weft_lab import spec, state
-from weft_lab.cli import enter, status
+from weft_lab.cli import nsenter, status
 from weft_lab.cli.names import LabCommand, Name, export, interruptible, option
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
-app.command("exec", cls=LabCommand, context_settings=enter.REST)(enter.execute)
-app.command("console", cls=LabCommand)(enter.console)
+app.command("exec", cls=LabCommand, context_settings=nsenter.REST)(nsenter.execute)
+app.command("console", cls=LabCommand)(nsenter.console)
 
 Subnets = Annotated[
     str | None,

@@ -1,4 +1,4 @@
-"""Options that name a lab, hints that can be pasted, and what an interrupted command leaves."""
+"""Defines options that name a lab, and writes hints and what an interrupted command leaves."""
 
 from __future__ import annotations
 

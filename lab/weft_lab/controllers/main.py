@@ -1,4 +1,4 @@
-"""What a cluster's own controllers do, as far as the lab needs it: one process.
+"""Runs what the lab needs of a cluster's own controllers, in one process.
 
 The question answered here: who binds pods, gives nodes their pod range, and runs the VM controller?
 """

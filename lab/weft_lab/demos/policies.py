@@ -17,7 +17,7 @@ from weft import errors
 from weft.kube import cache, client, resources
 from weft.observe.reach import Matrix
 from weft.policy import netpolicy
-from weft_lab.demos import machines, manifests, stage
+from weft_lab.demos import machines, manifests, setup
 from weft_lab.probes import measuring
 from weft_lab.state import Peer
 
@@ -70,7 +70,7 @@ def in_force(policy: dict[str, Any]) -> bool:
 
 
 async def play(
-    api: client.Client, peer: Peer, report: stage.Report
+    api: client.Client, peer: Peer, report: setup.Report
 ) -> tuple[dict[str, machines.Machine], list[Scene]]:
     """Both scenes, and the machines in them."""
     objects = manifests.read(NAME)
@@ -79,7 +79,7 @@ async def play(
     namespace, name = resources.split_key(POLICY)
     with contextlib.suppress(client.NotFound):  # the demo was shown in this lab before
         await api.delete(resources.MULTINETWORKPOLICIES, name, namespace)
-    vms = await stage.prepare(api, others, report)
+    vms = await setup.prepare(api, others, report)
     report("pinging without a policy", None)
     before = await _converged(api, peer, "all reach all", VMS)
     report("pinging without a policy", 1.0)

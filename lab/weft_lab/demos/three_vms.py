@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
-from weft_lab import outside, spec
+from weft_lab import externalhost, spec
 from weft_lab.demos.machines import Machine
 from weft_lab.vm.agentclient import Outcome
 
@@ -128,7 +128,7 @@ async def _leaves(machine: Machine, gateway: str, run: Run) -> Verdict:
     own = found[1] if found else "no address"
     done = await run(machine, "curl", "-sS", "-m", "10", "--interface", device, OUTSIDE)
     heard = (done.output or done.errors).decode(errors="replace").strip()
-    holds = own == MASQUERADED and heard == f"{outside.GREETING}, {gateway}"
+    holds = own == MASQUERADED and heard == f"{externalhost.GREETING}, {gateway}"
     return Verdict("curl outside", f"{machine.name} {device}", holds, f"from {own}: {heard}")
 
 

@@ -1,4 +1,4 @@
-"""What a pod's containers should be doing now.
+"""Decides what a pod's containers should be doing now.
 
 The question answered here: from a pod's specification and what its first process reports, which
 container starts, which waits and which is finished? Pure: the time is an argument.

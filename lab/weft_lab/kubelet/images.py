@@ -1,4 +1,4 @@
-"""What stands in for a container image.
+"""Chooses what stands in for a container image.
 
 The question answered here: which programs does a container find, and what runs when its manifest
 names no command? No image is pulled: one name means the node's own files, every other busybox.

@@ -1,4 +1,4 @@
-"""Owner of a pod's namespaces and processes; it outlives the kubelet.
+"""Owns a pod's namespaces and processes, as its first process; it outlives the kubelet.
 
     python3 -I -S -E init.py FOLDER HOSTNAME [--on-host]
 

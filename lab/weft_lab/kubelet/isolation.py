@@ -1,4 +1,4 @@
-"""The namespaces of a pod, and the user that a container's process is in them.
+"""Makes a pod's namespaces, and the user as which a container's process runs in them.
 
 A pod has a user namespace of its own, whoever runs the lab: what a capability allows in it ends at
 the pod's own namespaces. The lab's root maps it to users that own nothing on the machine; an

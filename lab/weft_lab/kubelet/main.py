@@ -1,4 +1,4 @@
-"""The kubelet stand-in of one node, as a process that lives in the node's namespaces.
+"""Runs the kubelet stand-in of one node, in the node's namespaces.
 
 The question answered here: how are its parts put together? What it does is told in `pods.py`.
 """
@@ -27,7 +27,7 @@ from weft.control import loop
 from weft.host import netlink
 from weft.kube import cache, client, events, resources
 from weft_lab import foreground
-from weft_lab.kubelet import images, launchers, network, nodeobject, orders, pods, sandbox
+from weft_lab.kubelet import containerconfig, images, launchers, network, nodeobject, pods, sandbox
 from weft_lab.multus import attach, primary
 from weft_lab.vm import disks
 
@@ -104,7 +104,7 @@ async def run(config: Config) -> None:
         parts = {
             "events": recorder.run(),
             "multus events": networks.run(),
-            "definitions": nads.run(),
+            "nads": nads.run(),
             "own pods": mine.run(),
             "own node": own.run(),
             "pods": serve_pods(),
@@ -121,7 +121,7 @@ def _has_range(node: dict[str, Any]) -> bool:
     return bool(node["spec"].get("podCIDR"))
 
 
-def _prepare(config: Config) -> orders.Environment:
+def _prepare(config: Config) -> containerconfig.Environment:
     """Folders, the stand-in image, the CNI plugin and what containers find in their environment."""
     busybox = shutil.which("busybox")
     if busybox is None:
@@ -135,7 +135,7 @@ def _prepare(config: Config) -> orders.Environment:
         folder.chmod(0o700)
     sandbox.NETNS.mkdir(parents=True, exist_ok=True)
     install.install(config.run / "cni/bin")
-    return orders.Environment(
+    return containerconfig.Environment(
         folder=config.run / "pods",
         logs=config.logs,
         image=images.ensure(config.run / "image", Path(busybox)),

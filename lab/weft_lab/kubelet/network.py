@@ -1,4 +1,4 @@
-"""Whether the node's network can take pods, as the CNI plugin's STATUS says (CNI 1.1)."""
+"""Asks the CNI plugin's STATUS whether the node's network can take pods (CNI 1.1)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Shown:
 
 
 async def trouble(path: str) -> str:
-    """Why the plugin of the cluster's own network cannot take an ADD now; empty if it can.
+    """Why the plugin of the default network cannot take an ADD now; empty if it can.
 
     `path` is the folders of plugins (CNI_PATH).
     """

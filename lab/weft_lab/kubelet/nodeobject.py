@@ -1,4 +1,4 @@
-"""The Node object that a kubelet keeps.
+"""Makes the Node object that a kubelet keeps.
 
 The question answered here: what does a node say of itself? Pure, but for what it is told.
 """

@@ -1,8 +1,8 @@
-"""The pods of one node, from their binding to their end.
+"""Runs the pods of one node, from their binding to their end.
 
 The question answered here: what is the next step for this pod? One worker a pod reads the pod
 and its sandbox, takes the step, and writes the status. Everything that changes (the pod, a
-definition it waits for, a process of it) brings the pod back; nothing is polled.
+NAD it waits for, a process of it) brings the pod back; nothing is polled.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from weft.host import netns
 from weft.kube import cache, client, events, queue
 from weft.kube.resources import PODS, key
 from weft_lab.kubelet import (
+    containerconfig,
     containers,
     fields,
     images,
     launchers,
     logs,
-    orders,
     podstatus,
     sandbox,
     security,
@@ -51,7 +51,7 @@ class Pods:
         pods: cache.Cache,
         multus: attach.Multus,
         recorder: events.Recorder,
-        environment: orders.Environment,
+        environment: containerconfig.Environment,
         launchers: launchers.Launchers,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -101,7 +101,7 @@ class Pods:
         self._queue.add(name)
 
     def _nad_changed(self, name: str, old: Object | None, new: Object | None) -> None:
-        """A definition came or changed: pods that could not be attached try again now.
+        """A NAD came or changed: pods that could not be attached try again now.
 
         One that starts may have missed it, and fail for that.
         """
@@ -222,7 +222,7 @@ class Pods:
     ) -> sandbox.Sandbox:
         meta, place = pod["metadata"], self._environment
         number = secrets.token_hex(32)
-        on_host = orders.on_host(pod)
+        on_host = containerconfig.on_host(pod)
         about = plugin.Sandbox(
             id=number,
             netns="" if on_host else str(sandbox.NETNS / number),
@@ -230,7 +230,7 @@ class Pods:
             pod=meta["name"],
             uid=meta["uid"],
         )
-        hostname = orders.hostname(pod, place)
+        hostname = containerconfig.hostname(pod, place)
         box = await sandbox.create(place.folder / number[:13], about, hostname)
         box.lost = lost
         try:
@@ -265,7 +265,7 @@ class Pods:
             return
         root = box.folder / f"root-{name}"
         try:
-            order = orders.start(pod, container, box.ips, root, self._environment)
+            order = containerconfig.start(pod, container, box.ips, root, self._environment)
             if images.is_native(container.get("image", "")):
                 order = await self._launchers.order(pod, container, order)
         except (errors.WeftError, OSError) as error:

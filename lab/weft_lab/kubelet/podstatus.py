@@ -1,4 +1,4 @@
-"""What a pod's status says: phase, conditions, and one entry for each container.
+"""Makes a pod's status: phase, conditions, and one entry for each container.
 
 The question answered here: how does what runs look in the words of the API? Pure.
 """

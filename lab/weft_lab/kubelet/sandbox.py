@@ -1,4 +1,4 @@
-"""A pod's namespaces and its first process, from the kubelet's side.
+"""Starts, asks and ends a pod's first process, for the kubelet.
 
 The question answered here: how is a sandbox made, found again and removed? What runs in it is
 decided elsewhere; `init.py` is the process at the other end.

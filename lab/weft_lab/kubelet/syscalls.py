@@ -1,4 +1,4 @@
-"""System calls that a pod's first processes make, with the standard library alone.
+"""Makes system calls for a pod's first processes, with the standard library alone.
 
 Numbers are those of x86_64, which is all that the lab runs on.
 """

@@ -1,7 +1,7 @@
-"""All interfaces of a pod, in the way of the multi-network specification.
+"""Adds and deletes all interfaces of a pod, as the multi-network specification has it.
 
 The question answered here: in which order are a pod's attachments made, and what becomes of the
-earlier ones when one fails? First comes the cluster's own network, or the one that the pod chose
+earlier ones when one fails? First comes the default network, or the one that the pod chose
 in its place, then one attachment for each element of the pod's selection; a pod has all of them
 or none.
 """
@@ -31,7 +31,7 @@ FIRST = names.DEFAULT_INTERFACE
 
 @dataclass(frozen=True, slots=True)
 class Multus:
-    """`path` is the folders of plugins (CNI_PATH); `nads` all definitions of the cluster.
+    """`path` is the folders of plugins (CNI_PATH); `nads` all NADs of the cluster.
 
     `primary` is the lab's own first network, None where weft's plugin is called for that too.
     """
@@ -44,7 +44,7 @@ class Multus:
 
 
 async def add(multus: Multus, pod: Object, sandbox: plugin.Sandbox, record: Path) -> list[str]:
-    """Attach the pod; its addresses on the cluster's own network.
+    """Attach the pod; its addresses on the default network.
 
     `record` is the file that remembers what was made, for `delete`.
     """
@@ -121,7 +121,7 @@ def _chain(multus: Multus, pod: Object, attachment: model.Attachment) -> delegat
         f'network-attachment-definitions.k8s.cni.cncf.io "{name}" not found'
     )
     multus.recorder.emit(pod, Reason.NO_NETWORK_FOUND, what)
-    raise errors.NotReady(what, hint="create the definition; the pod starts when it is there")
+    raise errors.NotReady(what, hint="create the NAD; the pod starts when it is there")
 
 
 async def _add_chain(

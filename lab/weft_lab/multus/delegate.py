@@ -1,6 +1,6 @@
-"""What a plugin reads on its standard input, as the meta-plugin and libcni put it together.
+"""Composes what a plugin reads on its standard input, as Multus and libcni do.
 
-The question answered here: which configurations does one definition come to, and how does the
+The question answered here: which configurations does one NAD come to, and how does the
 result of one plugin become the input of the next? Pure.
 """
 
@@ -22,7 +22,7 @@ Config = dict[str, Any]
 class Delegate:
     """One attachment as a runtime handles it: a chain of plugins for one interface.
 
-    `name` is what events and network-status call it: "<namespace>/<definition>".
+    `name` is what events and network-status call it: "<namespace>/<NAD>".
     """
 
     name: str
@@ -33,7 +33,7 @@ class Delegate:
 
 
 def cluster_network() -> Delegate:
-    """The chain for the cluster's own network where weft serves it, as its nodes' file says it."""
+    """The chain for the default network where weft serves it, as its nodes' file says it."""
     version, name = "1.1.0", names.DEFAULT_CNI_NAME
     plugin = {"cniVersion": version, "name": name, "type": names.CNI_TYPE}
     return Delegate(name, name, version, names.DEFAULT_INTERFACE, (plugin,))
@@ -91,7 +91,7 @@ def render(delegate: Delegate, plugin: Config, previous: Mapping[str, Any] | Non
 
 
 def to_record(delegate: Delegate, result: Mapping[str, Any]) -> dict[str, Any]:
-    """What must be remembered to undo this without the definition, which may be gone by then."""
+    """What must be remembered to undo this without the NAD, which may be gone by then."""
     return {
         "name": delegate.name,
         "network": delegate.network,

@@ -1,4 +1,4 @@
-"""One execution of a CNI plugin, as libcni does it.
+"""Executes a CNI plugin, as libcni does.
 
 The question answered here: which variables does the plugin get, where is it found, and what does
 its exit mean?

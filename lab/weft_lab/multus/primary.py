@@ -1,4 +1,4 @@
-"""The cluster's own network in the lab: a bridge for each node, so that every pod has an eth0.
+"""Provides the default network where weft is not the primary CNI: a bridge for each node.
 
 The question answered here: which address of the node's range has which sandbox, and how does
 the pod get it? It reaches pods of the same node and no further; a cluster brings its own.

@@ -1,6 +1,6 @@
 """Makes the `network-status` entry of one interface of a pod.
 
-Pure: from the plugin's result and the pod's selection. `default` marks the cluster's own network
+Pure: from the plugin's result and the pod's selection. `default` marks the default network
 (or what the pod chose in its place), as the multi-network specification has it, wherever the
 default route leads; `gateway` says where that is.
 """

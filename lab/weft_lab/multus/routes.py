@@ -1,4 +1,4 @@
-"""The default route of a pod whose selection asks for another one than the cluster's.
+"""Moves the default route of a pod that asks for `default-route`.
 
 The question answered here: what does `default-route` of a selection element do? The element's
 interface gets the default route of the families of its gateways, and no other interface keeps one.

@@ -1,4 +1,4 @@
-"""The commands by which a guest probes, and what their outcomes mean. Pure.
+"""Makes the commands by which a guest probes, and reads their outcomes. Pure.
 
 ping and curl are what guests have; curl's TFTP is what sends UDP. Nothing common sends SCTP.
 """

@@ -1,4 +1,4 @@
-"""The process that probes from inside pods: sockets made in their network namespaces, one loop.
+"""Probes from inside pods, with sockets made in their network namespaces; a process of its own.
 
     python -m weft_lab.probes.prober PID
 

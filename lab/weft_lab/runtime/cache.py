@@ -1,4 +1,4 @@
-"""The folder of what the lab downloads, and the lock of those who change it.
+"""Finds the folder of what the lab downloads, and locks it for those who change it.
 
 Everything in the cache can be fetched again; nothing of a lab's state lives here.
 """

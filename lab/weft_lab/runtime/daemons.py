@@ -1,4 +1,4 @@
-"""The OVS and OVN daemons of a zone, with their arguments, as `Service` records. Pure.
+"""Defines the OVS and OVN daemons of a zone, with their arguments, as `Service` records. Pure.
 
 One zone for each node: three databases, northd, ovn-controller and the switch, at the paths that
 a real node has. Everything in the databases is derived and lives in the node's private /run.

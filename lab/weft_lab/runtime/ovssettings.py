@@ -1,4 +1,4 @@
-"""The settings of Open vSwitch on a lab's node, as desired rows. Pure.
+"""Makes the settings of Open vSwitch on a lab's node, as desired rows. Pure.
 
 All of them follow from the lab's spec. What ovn-controller and users write beside them stays.
 """

@@ -1,4 +1,4 @@
-"""The folders from which Python processes of a lab import weft and weft_lab."""
+"""Finds the folders from which Python processes of a lab import weft and weft_lab."""
 
 from __future__ import annotations
 

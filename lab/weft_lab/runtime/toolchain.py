@@ -1,4 +1,4 @@
-"""The programs that the lab runs, fetched from Debian and checked.
+"""Fetches the programs that the lab runs from Debian, and checks them.
 
 Programs of the host are used where they are new enough; what is missing comes from one Debian
 suite, unpacked into the cache (debian.py) and run in place through its own loader. The answer is

@@ -18,7 +18,7 @@ from weft.kube import cache, events, queue, resources
 from weft.kube.client import AlreadyExists, Client, Conflict, NotFound, Object
 from weft.reasons import EventReason
 from weft_lab.reasons import Reason
-from weft_lab.vm import advice, fields, launcherpod, lifecycle, status, validation
+from weft_lab.vm import fields, launcherpod, lifecycle, specwarnings, status, validation
 
 log = logging.getLogger(__name__)
 
@@ -169,7 +169,7 @@ class Controller:
             return  # the cache will show it
         self._tell(vm, Reason.SUCCESSFUL_CREATE, f"started the instance {meta['name']}")
         if lost := fields.unfollowed_of_machine(vm["spec"]):
-            self._tell(vm, *advice.ignored(lost))
+            self._tell(vm, *specwarnings.ignored(lost))
 
     # VirtualMachineInstances
 
@@ -219,7 +219,7 @@ class Controller:
                 resources.PODS, pod["metadata"]["name"], pod["metadata"]["namespace"]
             )
         self._tell(vmi, Reason.SUCCESSFUL_CREATE, f"created pod {pod['metadata']['name']}")
-        for reason, message in advice.on(vmi):
+        for reason, message in specwarnings.on(vmi):
             self._tell(vmi, reason, message)
         return made
 

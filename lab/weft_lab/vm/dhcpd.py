@@ -1,4 +1,4 @@
-"""The settings of busybox's udhcpd, which serves the guest behind a pod. Pure.
+"""Makes the settings of busybox's udhcpd, which serves the guest behind a pod. Pure.
 
 As KubeVirt has it: one address for one MAC, the pod as the router, the pod's own name servers and
 search domains, the MTU of the pod's interface, and the machine's name.

@@ -23,7 +23,7 @@ from weft.host import files
 from weft.kube import events, resources
 from weft.kube.client import Client, Conflict, NotFound, Object
 from weft_lab.reasons import Reason
-from weft_lab.vm import agentclient, launcherpod, lifecycle, machine, qmp, status, strays
+from weft_lab.vm import agentclient, guestaddresses, launcherpod, lifecycle, machine, qmp, status
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +126,9 @@ class Guest:
 
     def _tell_strays(self) -> None:
         """Once, unless they change: what is wrong is the guest's own configuration."""
-        found = strays.told(self._machine, self._macs, self._seen.interfaces, self._attached)
+        found = guestaddresses.told(
+            self._machine, self._macs, self._seen.interfaces, self._attached
+        )
         said = tuple(found)
         if said != self._seen.told:
             self._seen.told = said

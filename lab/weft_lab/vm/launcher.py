@@ -34,6 +34,7 @@ from weft_lab.kubelet import syscalls
 from weft_lab.runtime import toolchain
 from weft_lab.vm import (
     cloudinit,
+    cloudinitdisk,
     consolelog,
     disks,
     links,
@@ -42,7 +43,6 @@ from weft_lab.vm import (
     qemu,
     qmp,
     ready,
-    seed,
     validation,
 )
 
@@ -75,7 +75,7 @@ async def _run(vmi: Mapping[str, Any], vm: machine.Machine, place: Path) -> int:
     prepared = ready.parse(told) if told else await asyncio.to_thread(ready.ensure)
     cards, served = _cards(vm, prepared.tools)
     (place / "seed.iso").write_bytes(
-        seed.image(vm, vmi.get("spec") or {}, [card.mac for card in cards])
+        cloudinitdisk.image(vm, vmi.get("spec") or {}, [card.mac for card in cards])
     )
     drives = _drives(vm, place, prepared.tools)
     async with contextlib.AsyncExitStack() as around:

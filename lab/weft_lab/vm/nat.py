@@ -1,4 +1,4 @@
-"""The rules that translate between a pod's address and the guest behind it. Pure.
+"""Makes the rules that translate between a pod's address and the guest behind it. Pure.
 
 Networks in, a ruleset of nftables out, as `nft --json` reads it (libnftables-json(5)). The contract
 is that of KubeVirt's binding `masquerade`: the guest goes out under the pod's address, and what

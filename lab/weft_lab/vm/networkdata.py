@@ -1,4 +1,4 @@
-"""What a VM's cloud-init network data say of each card: version 1 and 2, ethernets only.
+"""Parses a VM's cloud-init network data: versions 1 and 2, ethernets only.
 
 Text in, records out; keys that nobody follows are named. Cards are matched by MAC, else by name;
 names of other systems (enp1s0, ens3) stand for the card at that place, because manifests are

@@ -1,4 +1,4 @@
-"""Addresses that a machine asks for by KubeVirt's annotation `network.kubevirt.io/addresses`.
+"""Reads the addresses that a machine asks for by `network.kubevirt.io/addresses` (KubeVirt).
 
 Pure. The annotation is a JSON object of network names to lists of addresses; it stands on the
 instance, so on the template of a VirtualMachine. Source: KubeVirt's ipam-extensions.

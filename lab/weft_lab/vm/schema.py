@@ -1,4 +1,4 @@
-"""KubeVirt's rules of the texts in a virtual machine's fields, as patterns.
+"""Holds KubeVirt's rules for texts in a virtual machine's fields, as patterns.
 
 Each is (pattern, rule): what must match as a whole, and how it is said.
 """

@@ -1,4 +1,4 @@
-"""The setting that says what the cluster's own network is."""
+"""The setting that says what the default network is."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ T = TypeVar("T", bound=Parsed)
 
 
 class Informers:
-    """`primary`: weft serves the cluster's own network."""
+    """`primary`: weft serves the default network."""
 
     def __init__(self, client: Client, rules: nads.Rules, *, primary: bool) -> None:
         def follow(

@@ -3,7 +3,7 @@
 Pure. Keeps the accepted networks with register.py, gives each an id, decides what name, id and
 owner stand on the NADs, and what their authors hear. A network that lost its last NAD stays while
 pods use it; a NAD that pods use is held by a finalizer, and takes no new pods once it is being
-deleted. The cluster's own network has no NAD: it is there from the start where weft serves it.
+deleted. The default network has no NAD: it is there from the start where weft serves it.
 What a NAD means is decided in nads.py.
 """
 
@@ -143,7 +143,7 @@ class Networks:
     def is_held(self, key: str) -> bool:
         """Whether the NAD is sure to stay until the last of its pods has gone.
 
-        The cluster's own network always is.
+        The default network always is.
         """
         if key == names.DEFAULT_NETWORK:
             return True

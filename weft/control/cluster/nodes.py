@@ -1,7 +1,7 @@
 """Gives each node its id, its addresses between routers and its subnets of layer3 networks.
 
 Pure. What is annotated is kept, what is missing is chosen, and free again when a Node goes. A node
-gets its subnets of the cluster's own network at once, of another layer3 network when the first pod
+gets its subnets of the default network at once, of another layer3 network when the first pod
 there asks. What Kubernetes says is what counts: subnets are used only when the Node's annotation
 has come back. nodesubnets.py says whose they are.
 """

@@ -150,7 +150,7 @@ class NodeSubnets:
         return True
 
     def _idle(self, network: str) -> Iterator[str]:
-        """Nodes whose subnets no pod uses or asks for; never of the cluster's own network."""
+        """Nodes whose subnets no pod uses or asks for; never of the default network."""
         if network == names.DEFAULT_NETWORK:
             return
         wanted = self._wanted.get(network, ())

@@ -227,7 +227,7 @@ class Policies:
             return str(error)
         if network is None:
             return f"{subject}: belongs to another plugin, whose networks weft does not guard"
-        return f"{subject}: is the cluster's own network, which is not guarded"
+        return f"{subject}: is the default network, which is not guarded"
 
     def _ports(
         self, members: PodSelector, protocol: Protocol | None = None, port: str = ""

@@ -2,7 +2,7 @@
 
 Kept incrementally, like `state` whose part this is: what is told is noted, `changes` turns just
 what it changed into rows, and how it came to be leaves no trace. A policy guards the attachments
-of its pods to the networks of its definitions, never the cluster's own network. Its rows are there
+of its pods to the networks of its definitions, never the default network. Its rows are there
 while a port of this node is selected; the addresses of its peers then, wherever they run.
 
 A pod that comes or goes changes who is in a group or set, unless it is the first or last.

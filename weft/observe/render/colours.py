@@ -31,7 +31,7 @@ class Colour:
 
 
 def of(network: str) -> int:
-    """The colour's number: 0 for the cluster's own network, 1 to `COUNT` for others."""
+    """The colour's number: 0 for the default network, 1 to `COUNT` for others."""
     if network == names.DEFAULT_NETWORK:
         return 0
     return 1 + int.from_bytes(hashlib.sha256(network.encode()).digest()[:4]) % COUNT

@@ -84,7 +84,7 @@ def _section(section: Section, width: int, whole: bool) -> Iterator[Line]:
 
 
 def listed(group: Group, *, primary: bool, whole: bool) -> tuple[Member, ...]:
-    """Members that are told one by one: on the cluster's own network, which all pods are on, those
+    """Members that are told one by one: on the default network, which all pods are on, those
     that something is wrong with; of a large workload the first few, with those first."""
     if whole:
         return group.members

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft_lab.vm import cloudinit, guestplan, machine, networkdata, seed
+from weft_lab.vm import cloudinit, cloudinitdisk, guestplan, machine, networkdata
 
 MACS = ("02:00:00:00:00:01",)
 VM = machine.read({"metadata": {"name": "vm1", "namespace": "ns", "uid": "u"}, "spec": {}})
 
 
 def boot(user: str = "", network: str = "") -> list[str]:
-    files = seed.files(VM, seed.Data(user, network), MACS)
+    files = cloudinitdisk.files(VM, cloudinitdisk.Data(user, network), MACS)
     return files[guestplan.BOOT].decode().splitlines()
 
 
@@ -27,7 +27,7 @@ def test_a_guest_without_data_gets_its_name_only() -> None:
 
 
 def test_the_standard_files_are_there_for_other_images() -> None:
-    files = seed.files(VM, seed.Data("#cloud-config\n{}", "version: 2"), MACS)
+    files = cloudinitdisk.files(VM, cloudinitdisk.Data("#cloud-config\n{}", "version: 2"), MACS)
     assert files["user-data"] == b"#cloud-config\n{}"
     assert files["network-config"] == b"version: 2"
     assert b'"local-hostname": "vm1"' in files["meta-data"]
@@ -47,7 +47,7 @@ def test_unreadable_data_still_boot_a_guest() -> None:
 
 def test_files_travel_beside_the_script() -> None:
     user = "#cloud-config\nwrite_files: [{path: /etc/x, content: hello, permissions: '0600'}]"
-    files = seed.files(VM, seed.Data(user), MACS)
+    files = cloudinitdisk.files(VM, cloudinitdisk.Data(user), MACS)
     assert files["weft-0"] == b"hello"
     assert b"place weft-0 /etc/x 0600 root:root" in files[guestplan.BOOT]
 

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from lab.tests.unit.vm import manifests
 from weft import names
 from weft_lab.vm import (
-    advice,
     guest,
     launcherpod,
     links,
     machine,
     qemu,
     quantity,
+    specwarnings,
     status,
     validation,
 )
@@ -251,7 +251,7 @@ def test_a_second_mac_is_another_local_unicast_one(raw: bytes, step: int) -> Non
 
 
 def test_a_stand_in_is_told() -> None:
-    told = list(advice.on(manifests.instance()))
+    told = list(specwarnings.on(manifests.instance()))
     assert [reason for reason, _ in told] == ["BuiltInGuest"]
     assert "quay.io/x/fedora:1 is not on this machine" in told[0][1]
 
@@ -262,21 +262,21 @@ def test_what_the_stand_in_cannot_do_is_told() -> None:
         "spec.volumes.1.cloudInitNoCloud",
         {"userData": "#cloud-config\npackages: [x]", "networkData": "version: 9"},
     )
-    messages = [message for _, message in advice.on(vmi)]
+    messages = [message for _, message in specwarnings.on(vmi)]
     assert any("does not follow: packages" in message for message in messages)
     assert any("must be 1 or 2, not 9" in message for message in messages)
 
 
 def test_a_card_that_the_stand_in_cannot_drive_is_told() -> None:
     vmi = manifests.bent(manifests.instance(), "spec.domain.devices.interfaces.1.model", "e1000")
-    (told,) = [message for reason, message in advice.on(vmi) if reason == "ModelReplaced"]
+    (told,) = [message for reason, message in specwarnings.on(vmi) if reason == "ModelReplaced"]
     assert "no driver for e1000, and gets virtio" in told
     vm = machine.read(vmi)
     assert {machine.model(vm, nic) for nic in vm.nics} == {"virtio"}
     vmi["metadata"]["annotations"] = {machine.DISK_ANNOTATION: "/img"}
     vm = machine.read(vmi)
     assert [machine.model(vm, nic) for nic in vm.nics] == ["virtio", "e1000"]
-    assert "ModelReplaced" not in [reason for reason, _ in advice.on(vmi)]
+    assert "ModelReplaced" not in [reason for reason, _ in specwarnings.on(vmi)]
 
 
 def test_a_manifest_chooses_the_networks_behind_the_pod() -> None:
@@ -292,7 +292,7 @@ def test_the_pod_has_the_machines_resolver() -> None:
     config = {"nameservers": ["192.0.2.53"], "searches": ["x.example"]}
     vmi = manifests.bent(manifests.instance(), "spec.dnsConfig", config)
     assert launcherpod.render(vmi, "/py")["spec"]["dnsConfig"] == config
-    assert "FieldIgnored" not in [reason for reason, _ in advice.on(vmi)]
+    assert "FieldIgnored" not in [reason for reason, _ in specwarnings.on(vmi)]
 
 
 def test_an_absent_interface_is_nowhere_and_one_that_is_down_has_no_cable() -> None:

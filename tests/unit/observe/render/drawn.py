@@ -17,7 +17,7 @@ ENDS = ["".join(each) for each in itertools.product("bcdfghjklm", repeat=2)]
 
 
 def graph(nodes: int, pods: int) -> Graph:
-    """Pods in deployments of 25, on the cluster's own network and two others."""
+    """Pods in deployments of 25, on the default network and two others."""
     made = rows.zones(nodes)
     own: dict[int, list[tuple[str, str]]] = {}
     blue: dict[int, list[tuple[str, str, str]]] = {}

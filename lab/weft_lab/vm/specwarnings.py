@@ -1,4 +1,4 @@
-"""Warns the owner of a virtual machine of what is valid, but not as on a cluster.
+"""Finds what of a virtual machine's manifest has another effect in the lab than on a cluster.
 
 Pure: whether a disk is there is told by the kubelet that would open it.
 """
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from weft_lab.reasons import Reason
-from weft_lab.vm import cloudinit, fields, machine, networkdata, seed
+from weft_lab.vm import cloudinit, cloudinitdisk, fields, machine, networkdata
 
 Told = tuple[Reason, str]  # an Event, with its message
 
@@ -55,7 +55,9 @@ def _unseen(spec: Mapping[str, Any]) -> Iterator[Told]:
         each.get("name") for key in ("disks", "filesystems") for each in devices.get(key) or ()
     }
     for volume in spec.get("volumes") or ():
-        if volume["name"] not in shown and not any(source in volume for source in seed.SOURCES):
+        if volume["name"] not in shown and not any(
+            source in volume for source in cloudinitdisk.SOURCES
+        ):
             yield (
                 Reason.VOLUME_IGNORED,
                 f"volume {volume['name']}: spec.domain.devices.disks has no disk of its name, so "
@@ -66,7 +68,7 @@ def _unseen(spec: Mapping[str, Any]) -> Iterator[Told]:
 def _cloud_init(vm: machine.Machine, spec: Mapping[str, Any]) -> Iterator[Told]:
     """What of the cloud-init data the built-in guest cannot follow."""
     try:
-        found = seed.data(spec)
+        found = cloudinitdisk.data(spec)
         config = cloudinit.parse(found.user, cloudinit.default_user(vm.image))
     except cloudinit.Unreadable as error:
         yield Reason.CLOUD_INIT_IGNORED, f"cloud-init userData {error}"

@@ -1,4 +1,4 @@
-"""Makes the files of a VM's seed disk. (cloud-init's NoCloud source: label cidata)
+"""Makes the disk by which a virtual machine gets its cloud-init data (NoCloud, label cidata).
 
 Volumes of a VirtualMachineInstance in, the disk image's bytes out. The standard files serve any
 image with cloud-init; `guestplan` adds what the built-in guest reads.
@@ -66,7 +66,7 @@ def files(vm: machine.Machine, found: Data, macs: Sequence[str]) -> dict[str, by
 
 
 def _readable(read: Callable[[], Found], otherwise: Found) -> Found:
-    """A guest boots without data that nobody can read, as cloud-init has it; advice.py tells."""
+    """A guest boots without data that nobody can read, as cloud-init has it. specwarnings tells."""
     try:
         return read()
     except cloudinit.Unreadable:

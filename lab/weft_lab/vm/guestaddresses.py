@@ -1,4 +1,4 @@
-"""Addresses that a guest has but its network did not give it, so that port security drops them.
+"""Finds addresses of a guest that its network did not give it: port security drops them.
 
 Pure. Link-local addresses always pass, and on a network without subnets all do.
 """

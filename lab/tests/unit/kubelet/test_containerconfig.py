@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from weft_lab.kubelet import orders
+from weft_lab.kubelet import containerconfig
 
-PLACE = orders.Environment(
+PLACE = containerconfig.Environment(
     folder=Path("/pods"),
     logs=Path("/logs"),
     image=Path("/image"),
@@ -20,7 +20,7 @@ IPS = {"name": "IPS", "valueFrom": {"fieldRef": {"fieldPath": "status.podIPs"}}}
 def order(image: str, address: str = "10.1.0.2", **spec: Any) -> dict[str, Any]:
     container = {"name": "c", "image": image, "command": ["echo", "$(IP)"], "env": [IP, IPS]}
     pod = {"metadata": {"namespace": "shop", "name": "web"}, "spec": spec}
-    return orders.start(pod, container, (address, "fd00::2"), Path("/root"), PLACE)
+    return containerconfig.start(pod, container, (address, "fd00::2"), Path("/root"), PLACE)
 
 
 def test_a_container_of_an_image() -> None:
@@ -40,5 +40,5 @@ def test_names_of_pods() -> None:
 
 
 def test_files_have_a_bound_unless_they_are_a_machines_disks() -> None:
-    assert order("busybox")["longest_file"] == orders.LONGEST_FILE
+    assert order("busybox")["longest_file"] == containerconfig.LONGEST_FILE
     assert order("lab.weft/virt-launcher")["longest_file"] == 0

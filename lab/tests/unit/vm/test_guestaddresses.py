@@ -8,7 +8,7 @@ import pytest
 
 from lab.tests.unit.vm import manifests
 from weft.api.status import NetworkStatus
-from weft_lab.vm import machine, strays
+from weft_lab.vm import guestaddresses, machine
 from weft_lab.vm.agentclient import GuestInterface
 
 VM = machine.read(manifests.instance())
@@ -31,5 +31,5 @@ def test_told(has: tuple[str, ...], given: tuple[str, ...], told: str) -> None:
     guest = [GuestInterface("eth", MACS[index].upper(), has)]
     for interface in (bridged.pod_interface, f"net{bridged.position}"):
         attached = [NetworkStatus("default/blue", interface, tuple(map(ip_address, given)))]
-        found = list(strays.told(VM, MACS, guest, attached))
+        found = list(guestaddresses.told(VM, MACS, guest, attached))
         assert [told in each for each in found] == ([True] if told else [])

@@ -1,6 +1,6 @@
 """Sets a demo up: applies its manifests and waits for its guests.
 
-What is then claimed and checked is the demo's own affair (three_vms.py, policies.py).
+three_vms.py and policies.py say what is checked then.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Runs a user's command in a running lab: joins its namespaces and returns the exit status.
+"""Runs a user's command inside a running lab: joins its namespaces and returns the exit status.
 
-Works for the user who brought the lab up, and for root. Nothing in the lab takes part in it. What
-runs in a container has its bounds, and neither the terminal nor the files of who called it.
+Works for the user who brought the lab up, and for root; no process of the lab is needed for it. In
+a container the command has the container's limits, and neither the terminal nor the files of the
+caller.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Makes the order by which a pod's first process starts a container.
+"""Makes the configuration with which a pod's first process starts a container.
 
-Pure: from the pod's specification and what the node has to offer.
+Pure: from the pod's specification and what the node offers. Compare ContainerConfig in CRI.
 """
 
 from __future__ import annotations

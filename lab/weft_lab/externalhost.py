@@ -1,7 +1,6 @@
-"""Serves a page on the host outside of the lab's cluster; it names who asked.
+"""Serves a page on the lab's external host `outside`; the page names the address that asked.
 
-A stand-in for the rest of the world, as a process of its own: it sees a pod by its node's gateway
-address, and is no part of the cluster.
+The host is outside of the cluster: it sees a pod by its node's gateway address.
 """
 
 from __future__ import annotations
