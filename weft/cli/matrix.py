@@ -23,7 +23,7 @@ FORMS = (views.TEXT, views.JSON, views.SVG)
 
 def command(
     network: Annotated[
-        str, typer.Argument(help="The network, or a definition of it: NAME or NAMESPACE/NAME.")
+        str, typer.Argument(help="The network, or a NAD of it: NAME or NAMESPACE/NAME.")
     ],
     namespace: Annotated[
         str, typer.Option("--namespace", "-n", help="Namespace of the NAD, if NETWORK names none.")
