@@ -91,3 +91,9 @@ def test_gc_stays_within_its_network() -> None:
     kept, gone = bound("a", "net1"), bound("a", "net2")
     other = bound("z", "net1", network="red")
     assert port.abandoned([kept, gone, other], "blue", [("a", "net1")]) == [gone]
+
+
+def test_a_tag_that_somebody_set_would_cut_the_pod_off() -> None:
+    _, made = make(plan.Kind.VETH)
+    there = made["Port"].columns
+    assert [there[column] for column in ("tag", "trunks", "vlan_mode")] == [port.NOTHING] * 3

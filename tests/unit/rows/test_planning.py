@@ -16,11 +16,9 @@ from weft.ovsdb import contents, schema, wire
 class World:
     """A database and the contents that follow it, as a replica would."""
 
-    def __init__(self) -> None:
+    def __init__(self, tables: tuple[rows.Table, ...] = ovsdb_schema.TABLES) -> None:
         self.database = ovsdb_simulator.Database(ovsdb_schema.SCHEMA, ovsdb_schema.QUIET)
-        self.contents = contents.Contents(
-            ovsdb_schema.TABLES, schema.Schema.parse(ovsdb_schema.SCHEMA)
-        )
+        self.contents = contents.Contents(tables, schema.Schema.parse(ovsdb_schema.SCHEMA))
 
     def plan(self, *desired: rows.Row, delete: Any = ()) -> list[rows.Operation]:
         return rows.plan(desired, self.contents, delete)
@@ -261,6 +259,19 @@ def test_what_is_not_monitored_cannot_be_desired(world: World) -> None:
         world.plan(rows.Row("Port", "a", {}, rows.Ref("Switch", "s"), "children"))
     with pytest.raises(ValueError, match="table Wall"):
         world.plan(rows.Row("Wall", "s"))
+
+
+def test_a_column_that_weft_keeps_empty_is_emptied_and_one_that_it_desires_is_not() -> None:
+    kept = rows.Table("Switch", ("name", "ports", "config"), kept_empty=("config",))
+    world = World((kept, *ovsdb_schema.TABLES[1:]))
+    world.apply(rows.Row("Switch", "s", {"name": "s"}))
+    filled = {"op": "update", "table": "Switch", "where": [["name", "==", "s"]]}
+    world.run([{**filled, "row": {"config": ["map", [["a", "1"]]]}}])
+    assert world.plan(switch("s", a="1")) == []
+    assert world.plan(rows.Row("Switch", "s", {}, is_part=True)) == []
+    world.apply(rows.Row("Switch", "s", {"name": "s"}))
+    assert world.plan(switch("s", a="1")) != []
+    assert world.plan(rows.Row("Switch", "s", {"name": "s"})) == []
 
 
 names = st.sampled_from(["a", "b", "c", "d"])

@@ -142,14 +142,8 @@ class Bindings:
         chassis = self._sb.get(interconnect.CHASSIS, meant) if meant else None
         if chassis is None:
             return ""
-        bound = _uuids(binding["chassis"])
-        if bound == {chassis[0]}:
-            others = _uuids(binding["additional_chassis"])
-            return f"port {port} is bound to other chassis beside {meant}" if others else ""
-        if meant == self._own and not self._has_interface(port):
-            return ""
-        where = "another chassis" if bound else "no chassis"
-        return f"port {port} is bound to {where}, but belongs on chassis {meant}"
+        can_bind = meant != self._own or self._has_interface(port)
+        return fault(port, binding, meant, chassis[0], can_bind=can_bind)
 
     def _meant(self, port: str) -> str:
         """The chassis that weft wants a port bound to; empty for ports of others."""
@@ -181,6 +175,21 @@ class Bindings:
 
     def _failed(self, key: str, error: errors.WeftError) -> None:
         log.log(logging.WARNING if isinstance(error, Unbound) else logging.INFO, "%s", error)
+
+
+def fault(port: str, binding: Mapping[str, Any], meant: str, uuid: str, *, can_bind: bool) -> str:
+    """What is wrong with a binding of a port that belongs on chassis `meant`, whose row is `uuid`.
+
+    Without an interface for it that chassis cannot bind the port, and nothing can be done.
+    """
+    bound = _uuids(binding["chassis"])
+    if bound == {uuid}:
+        others = _uuids(binding["additional_chassis"])
+        return f"port {port} is bound to other chassis beside {meant}" if others else ""
+    if not can_bind:
+        return ""
+    where = "another chassis" if bound else "no chassis"
+    return f"port {port} is bound to {where}, but belongs on chassis {meant}"
 
 
 def _uuids(raw: Any) -> frozenset[str]:

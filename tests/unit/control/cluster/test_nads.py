@@ -193,3 +193,23 @@ def test_notes_are_written_once_and_taken_from_who_is_refused() -> None:
     assert nads.wanted_notes(noted, network, text) == {}
     assert nads.wanted_notes(noted, None, text) == dict.fromkeys(wanted)
     assert nads.wanted_notes(found, None, text) == {}
+
+
+@pytest.mark.parametrize(
+    ("held", "is_deleting", "used", "wanted"),
+    [
+        (False, False, True, ("other", names.NETWORK_IN_USE)),
+        (True, False, True, None),
+        (True, False, False, ("other",)),
+        (True, True, False, ("other",)),
+        (False, True, True, None),  # an API server takes no new one of what is being deleted
+    ],
+)
+def test_a_nad_in_use_is_held(
+    held: bool, is_deleting: bool, used: bool, wanted: tuple[str, ...] | None
+) -> None:
+    obj = nad("a")
+    obj["metadata"]["finalizers"] = ["other", *([names.NETWORK_IN_USE] if held else [])]
+    if is_deleting:
+        obj["metadata"]["deletionTimestamp"] = "2026-01-02T00:00:00Z"
+    assert nads.wanted_finalizers(read(obj), used=used) == wanted
