@@ -12,6 +12,8 @@ from pathlib import Path
 from tests.cluster import cluster, goparts, life, spec
 from weft import errors
 
+TOOLS = ("kubectl", "helm")
+
 
 def main() -> int:
     chosen = _arguments()
@@ -35,18 +37,27 @@ def _arguments() -> argparse.Namespace:
     up.add_argument("--multus", choices=[each.value for each in spec.Multus], default="thick")
     verbs.add_parser("down", help="end it and remove all that it left")
     verbs.add_parser("build", help="fetch and build what clusters are made of")
-    for name in ("kubectl", "helm"):
-        tool = verbs.add_parser(name, help=f"{name} for this cluster")
-        tool.add_argument("rest", nargs=argparse.REMAINDER)
+    for name in TOOLS:
+        verbs.add_parser(name, help=f"{name} for this cluster", add_help=False)
     inside = verbs.add_parser("exec", help="run a command on a machine: control, node1, ...")
     inside.add_argument("machine")
-    inside.add_argument("rest", nargs=argparse.REMAINDER)
     again = verbs.add_parser("restart", help="end a service of a machine and start it again")
     again.add_argument("machine")
     again.add_argument("service")
     give = verbs.add_parser("import", help="give an OCI archive to all nodes, as a registry would")
     give.add_argument("archive", type=Path)
-    return parser.parse_args()
+    own, rest = _split(sys.argv[1:])
+    return parser.parse_args(own, argparse.Namespace(rest=rest))
+
+
+def _split(given: list[str]) -> tuple[list[str], list[str]]:
+    """What is meant for us, and what for a tool: all that stands behind its name."""
+    for index, word in enumerate(given):
+        if word in TOOLS:
+            return given[: index + 1], given[index + 1 :]
+        if word == "--":
+            return given[:index], given[index + 1 :]
+    return given, []
 
 
 def _run(chosen: argparse.Namespace) -> int:
@@ -70,7 +81,6 @@ def _run(chosen: argparse.Namespace) -> int:
 
 
 def _with(found: cluster.Cluster, chosen: argparse.Namespace) -> int:
-    rest = [each for each in getattr(chosen, "rest", []) if each != "--"]
     environment = {**os.environ, "KUBECONFIG": str(found.kubeconfig)}
     match chosen.verb:
         case "kubectl":
@@ -78,7 +88,7 @@ def _with(found: cluster.Cluster, chosen: argparse.Namespace) -> int:
         case "helm":
             program = [str(goparts.build(goparts.HELM) / "helm"), *chosen.rest]
         case "exec":
-            program = found.machine(chosen.machine).enter(*(rest or ["bash"]))
+            program = found.machine(chosen.machine).enter(*(chosen.rest or ["bash"]))
         case "restart":
             found.restart(chosen.machine, chosen.service)
             return 0

@@ -1,4 +1,7 @@
-"""Makes the certificates, keys and kubeconfigs of a cluster."""
+"""Makes the certificates, keys and kubeconfigs of a cluster.
+
+The certificates have no key identifiers, as those of many clusters: strict clients refuse them.
+"""
 
 from __future__ import annotations
 

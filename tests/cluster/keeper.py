@@ -201,6 +201,7 @@ def _be_node(layout: Layout, node: spec.Node, tell: int, wait: int) -> None:
     for link in ("lo", "eth0", "eth1"):
         links.raise_up(link)
     links.add_address("eth0", node.address)
+    links.add_address("eth1", node.tunnel_address)
     links.close()
     listener = machine.listen(layout.folder(node.name))
     roots.enter(layout.root(node.name))

@@ -37,7 +37,7 @@ class Node:
 
     @property
     def tunnel_address(self) -> ipaddress.IPv4Interface:
-        """For tunnels: a userspace switch gives it to the bridge that it puts eth1 into."""
+        """Of eth1, which is there for a userspace switch to take, with its address."""
         return ipaddress.IPv4Interface((TUNNELS[FIRST_NODE + self.number], TUNNELS.prefixlen))
 
     @property
