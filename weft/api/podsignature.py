@@ -126,7 +126,7 @@ def key_id(public: bytes) -> str:
 
 
 def read(pod: Mapping[str, object], trusted: TrustedKeys) -> SignedAllocations:
-    """The cluster manager's decision for `pod`; NOTHING if there is none yet.
+    """The cluster manager's decision for `pod`; UNSIGNED if there is none yet.
 
     Raises InvalidInput if the annotation is not the one signed for this pod.
     """

@@ -34,11 +34,9 @@ def command(
     ] = settings.GLOBAL_NAMESPACES.default,
     form: output.Option = output.Output.text,
 ) -> None:
-    """Check NADs, policies, pods and virtual machines in files; exit status 1 if any is wrong.
+    """Check NADs, policies, pods and virtual machines in files; exit status 1 if one has an error.
 
-    Objects of other kinds are named as not looked at.
-
-    To check what a cluster has:
+    Objects of other kinds are listed as not looked at. To check a cluster's objects:
     kubectl get net-attach-def,multi-policy,vm -A -o yaml | weft check -
     """
     options = settings.ClusterManager(

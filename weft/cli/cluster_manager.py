@@ -32,7 +32,7 @@ def command(
     log_level: Annotated[str, option(settings.LOG_LEVEL)] = settings.LOG_LEVEL.default,
     log_format: Annotated[str, option(settings.LOG_FORMAT)] = settings.LOG_FORMAT.default,
 ) -> None:
-    """Run the cluster manager: networks get ids, pods get addresses, MACs and port keys."""
+    """Run the cluster manager: it allocates network ids, addresses, MACs and tunnel keys."""
     given = locals()  # each parameter is a setting of the same name
     from weft.app import cluster  # slow to import: not for --help
 

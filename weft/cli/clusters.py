@@ -19,10 +19,12 @@ from weft.cli import labs
 if TYPE_CHECKING:
     from weft.kube.client import Client
 
-_FILE_HELP = "Of the cluster. Else $KUBECONFIG, the lab weft, or ~/.kube/config."
+_FILE_HELP = "Kubeconfig. By default $KUBECONFIG, the lab weft, or ~/.kube/config."
 Kubeconfig = Annotated[str, typer.Option("--kubeconfig", metavar="FILE", help=_FILE_HELP)]
-Context = Annotated[str, typer.Option("--context", help="Of the kubeconfig; else its current one.")]
-Lab = Annotated[str, typer.Option("--lab", metavar="NAME", help="The lab of this name.")]
+Context = Annotated[
+    str, typer.Option("--context", help="Context of the kubeconfig; by default its current one.")
+]
+Lab = Annotated[str, typer.Option("--lab", metavar="NAME", help="Use the lab of this name.")]
 Name = Annotated[str, typer.Option("--name", hidden=True, help="The former word for --lab.")]
 
 

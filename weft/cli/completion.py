@@ -46,8 +46,10 @@ class Shell(StrEnum):
 SCRIPTS = {Shell.bash: _BASH, Shell.zsh: _ZSH, Shell.fish: _FISH}
 
 
-def command(name: Annotated[Shell, typer.Argument(metavar="SHELL", help="Which shell.")]) -> None:
-    """Print what a shell needs to complete weft's commands and options.
+def command(
+    name: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish.")],
+) -> None:
+    """Print the script with which a shell completes weft's commands and options.
 
     bash: source <(weft completion bash)
 
@@ -55,7 +57,7 @@ def command(name: Annotated[Shell, typer.Argument(metavar="SHELL", help="Which s
 
     fish: weft completion fish | source
 
-    In the shell's own start-up file it is there each time.
+    Add the line to the shell's start-up file to have completion in every shell.
     """
     typer.echo(SCRIPTS[name].strip())
 

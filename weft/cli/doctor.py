@@ -26,7 +26,7 @@ class What(StrEnum):
 
 
 def command(
-    what: Annotated[What | None, typer.Argument(help="Only this one.")] = None,
+    what: Annotated[What | None, typer.Argument(help="Check only this.")] = None,
     kubeconfig: clusters.Kubeconfig = "",
     context: clusters.Context = "",
     lab: clusters.Lab = "",
@@ -34,16 +34,16 @@ def command(
 ) -> None:
     """Check whether this machine can run a lab, and whether weft works in the cluster.
 
-    Each line is ok, warn or fail, with a remedy. Exit status 1 if anything fails. A cluster that
-    nobody has chosen and that is not there yet is no fault.
+    Each line is ok, warn or fail, with a remedy; the exit status is 1 if anything fails. Without a
+    cluster, only the machine is checked, unless you name a cluster.
     """
     found: dict[What, Sequence[Finding]] = {}
     if what is not What.cluster:
-        with output.working(form, "looking at this machine"):
+        with output.working(form, "checking this machine"):
             found[What.machine] = _machine(needed=what is What.machine)
     if what is not What.machine:
         asked = what is What.cluster or bool(kubeconfig or context or lab)
-        with output.working(form, "asking the cluster"):
+        with output.working(form, "checking the cluster"):
             found[What.cluster] = _cluster(kubeconfig, context, lab, asked=asked)
     data = {str(part): [asdict(one) for one in findings] for part, findings in found.items()}
     output.emit(form, data, lambda: output.show(_lines(found.items())))
@@ -77,8 +77,8 @@ def _lines(found: Iterable[tuple[What, Sequence[Finding]]]) -> Iterable[Line]:
         yield (Span(part.value, "title"),)
         if not findings:
             nothing = {
-                What.machine: f"not looked at: {labs.PACKAGE} is not installed",
-                What.cluster: "not looked at: there is none yet",
+                What.machine: f"not checked: {labs.PACKAGE} is not installed",
+                What.cluster: "not checked: there is no cluster yet",
             }
             yield (Span(f"      {nothing[part]}", "muted"),)
         for one in findings:

@@ -23,17 +23,22 @@ FORMS = (views.TEXT, views.JSON, views.SVG)
 
 def command(
     network: Annotated[
-        str, typer.Argument(help="The network, or a NAD of it: NAME or NAMESPACE/NAME.")
+        str, typer.Argument(help="The network, or a NAD that declares it: NAME or NAMESPACE/NAME.")
     ],
     namespace: Annotated[
         str, typer.Option("--namespace", "-n", help="Namespace of the NAD, if NETWORK names none.")
     ] = "default",
     port: Annotated[
-        str, typer.Option("--port", metavar="PROTOCOL/PORT", help="tcp/80, udp/53; else ping.")
+        str,
+        typer.Option(
+            "--port",
+            metavar="PROTOCOL/PORT",
+            help="Connect to tcp/80 or udp/53, for example; by default ping.",
+        ),
     ] = "",
-    ipv6: Annotated[bool, typer.Option("--ipv6", help="By IPv6 where both ends have it.")] = False,
+    ipv6: Annotated[bool, typer.Option("--ipv6", help="Use IPv6 where both ends have it.")] = False,
     patience: Annotated[
-        float, typer.Option(min=0.1, help="Seconds that a probe waits for its answer.")
+        float, typer.Option(min=0.1, help="Seconds that a probe waits for its reply.")
     ] = PATIENCE,
     kubeconfig: clusters.Kubeconfig = "",
     context: clusters.Context = "",
@@ -41,13 +46,18 @@ def command(
     name: clusters.Name = "",
     output: Annotated[
         str,
-        typer.Option("--output", "-o", metavar="text|json|svg|FILE", help="How, or where to."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="text|json|svg|FILE",
+            help="Format, or a file whose suffix says the format.",
+        ),
     ] = views.TEXT,
 ) -> None:
-    """Show who reaches whom on a network, as policies say and as it is.
+    """Show which pods and guests reach which on a network.
 
-    In a lab every pair is tried, from inside pods and guests, and the exit status is 1 if one is
-    not as expected. Of any other cluster is told what its policies say.
+    In a lab, every pair is tried from inside pods and guests; the exit status is 1 if a pair is not
+    as policies say. In any other cluster, only what policies say is shown.
     """
     target = views.target("weft matrix", output, FORMS)
     asked = question(port)

@@ -50,7 +50,7 @@ def command(
     log_level: Annotated[str, option(settings.LOG_LEVEL)] = settings.LOG_LEVEL.default,
     log_format: Annotated[str, option(settings.LOG_FORMAT)] = settings.LOG_FORMAT.default,
 ) -> None:
-    """Run the agent of one node: networks become rows of its zone, pods get their interfaces."""
+    """Run the agent of one node: it writes the node's OVN zone, and gives pods their interfaces."""
     given = locals()  # each parameter is a setting of the same name
     from weft.app import agent  # slow to import: not for --help
 

@@ -43,7 +43,9 @@ STYLES = {
     "muted": "dim",
 }
 
-Option = Annotated[Output, typer.Option("--output", "-o", help="For people, or for scripts.")]
+Option = Annotated[
+    Output, typer.Option("--output", "-o", help="Text for people, or JSON for scripts.")
+]
 
 # (what is being done, fraction done; None where nobody knows how much there is)
 Report = Callable[[str, float | None], None]

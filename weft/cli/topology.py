@@ -73,7 +73,7 @@ def command(
     ] = None,
     namespaces: Annotated[
         list[str] | None,
-        typer.Option("--namespace", "-n", help="Only its pods. May be repeated."),
+        typer.Option("--namespace", "-n", help="Only pods of this namespace. May be repeated."),
     ] = None,
     switches: Annotated[
         bool, typer.Option("--logical", help="OVN's switches and routers, zone by zone.")
@@ -91,7 +91,7 @@ def command(
             "--output",
             "-o",
             metavar="text|json|svg|mermaid|FILE",
-            help="How to show it, or the file to write it to, whose name says how.",
+            help="Format, or a file whose suffix says the format.",
         ),
     ] = views.TEXT,
     form: Annotated[str, typer.Option("--format", hidden=True)] = "",
@@ -99,9 +99,10 @@ def command(
     sb: Annotated[str, typer.Option(metavar="ADDRESS", help="Its Southbound database.")] = "",
     ovs: Annotated[str, typer.Option(metavar="ADDRESS", help=settings.OVS.help)] = "",
 ) -> None:
-    """Draw the live networks and who is on them; or OVN's switches, or the nodes and tunnels.
+    """Draw networks and their members; or OVN's switches and routers, or nodes and tunnels.
 
-    Of a lab, all zones are read; on a node its own, in which the others appear as it knows them.
+    In a lab, the databases of all zones are read. On a node, only those of its own zone are read;
+    other zones are drawn as far as it knows them.
     """
     if switches and underneath:
         rule = "cannot be combined with --physical: they are two pictures"

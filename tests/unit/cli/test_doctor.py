@@ -50,7 +50,7 @@ def test_a_machine_before_the_first_run(
         "      usermod -aG kvm USER",
         "",
         "cluster",
-        "      not looked at: there is none yet",
+        "      not checked: there is no cluster yet",
     ]
 
 
@@ -83,6 +83,6 @@ def test_a_machine_without_the_package_of_the_lab(
     monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.setattr(labs, "installed", lambda: None)
     assert run(monkeypatch, "doctor") == 0
-    assert "not looked at: weft-lab is not installed" in capsys.readouterr().out
+    assert "not checked: weft-lab is not installed" in capsys.readouterr().out
     assert run(monkeypatch, "doctor machine") == 1
     assert "pip install weft-lab" in capsys.readouterr().err
