@@ -212,7 +212,7 @@ async def test_of_two_that_differ_the_newcomer_is_refused_and_its_pods_wait() ->
         for word in ("default/blue2", "default/blue,", "mtu"):
             assert word in said
             assert word in messages(api, "one")[-1]
-        assert "annotations" not in api.of(NADS, "default/blue2")["metadata"]
+        assert not api.of(NADS, "default/blue2")["metadata"].get("annotations")
         assert not allocations(api, "one")
         assert messages(api, "blue") == []
         api.change(NADS, "default/blue2", {"spec": world.nad("blue2", "blue")["spec"]})
@@ -375,7 +375,7 @@ async def test_other_plugins_networks_and_entries_are_left_alone() -> None:
     await manage(api)
     assert set(allocations(api, "one")) == {"default", "default/blue"}
     assert allocations(api, "one")["default"] == theirs
-    assert "annotations" not in api.of(NADS, "default/mac")["metadata"]
+    assert not api.of(NADS, "default/mac")["metadata"].get("annotations")
 
 
 @pytest.mark.parametrize(
