@@ -95,7 +95,7 @@ class Zone:
 
     async def fill(self) -> None:
         self.state.set_node(FAR, model.NodeInfo(FAR, FAR, ("192.0.2.2",)))
-        self.state.set_definition(KEY, state.Definition(NETWORK))
+        self.state.set_nad(KEY, state.DeclaredNetwork(NETWORK))
         for number in range(SPACES):
             self.state.policies.set_namespace(f"s{number}", Namespace())
         for number in range(POLICIES):

@@ -103,7 +103,7 @@ class Zone:
 
     async def fill(self, size: int) -> None:
         self.state.set_node(FAR, model.NodeInfo(FAR, FAR, ("192.0.2.2",)))
-        self.state.set_definition(KEY, state.Definition(NETWORK))
+        self.state.set_nad(KEY, state.DeclaredNetwork(NETWORK))
         self.state.set_pod("default/p10", pod(10, OWN))
         for number in range(11, 11 + size):
             self.state.set_pod(f"default/p{number}", pod(number))

@@ -46,7 +46,7 @@ class Zone:
     def declare(self) -> None:
         key, topology, name, number = NETWORKS[self.kind]
         spec = model.NetworkSpec(name, topology, 1300, (ip_network("10.128.0.0/14"),))
-        self.state.set_definition(key, state.Definition(model.Network(spec, number)))
+        self.state.set_nad(key, state.DeclaredNetwork(model.Network(spec, number)))
         for node, number in ((OWN, 2), (FAR, 3)):
             self.state.set_node(node, told(node, number, name))
 

@@ -20,11 +20,11 @@ from weft.api import pod as api_pod
 from weft.api import podsignature
 from weft.api.pod import Pod
 from weft.control.cluster.outcome import Ref
-from weft.control.zone import networks, objects, state
+from weft.control.zone import nads, objects, state
 from weft.kube import resources
 from weft.kube.resources import NADS, NODES, PODS, Resource
 from weft.nic import plan, result
-from weft.node import call, dependencies, wanted
+from weft.node import addplan, call, dependencies
 from weft.ovn import ports
 
 NODE, CHASSIS = "node1", "chassis-1"
@@ -70,14 +70,14 @@ def follow(
     """An attachment by what the runtime knows of it; `nad` "" is the default network."""
     zone = state.Zone(NODE, CHASSIS)
     if primary is not None:
-        zone.set_definition(names.DEFAULT_NETWORK, state.Definition(primary))
+        zone.set_nad(names.DEFAULT_NETWORK, state.DeclaredNetwork(primary))
     read = {
-        ref.key: networks.read(obj, default_mtu=1400)
+        ref.key: nads.read(obj, default_mtu=1400)
         for ref, obj in world.objects.items()
         if ref.resource is NADS
     }
     for key, seen in read.items():
-        zone.set_definition(key, networks.definition(seen))
+        zone.set_nad(key, nads.definition(seen))
     for ref, obj in world.objects.items():
         if ref.resource is NODES:
             zone.set_node(ref.key, objects.node(obj).info)
@@ -107,10 +107,10 @@ def follow(
         network_of=network_of,
         decided=lambda _: proved,
         refusal=lambda key, attachment: zone.holders.refused(key).get(attachment),
-        check_use=lambda key, _: networks.check_use(zone, read.get(key), pod, runs=False),
+        check_use=lambda key, _: nads.check_use(zone, read.get(key), pod, runs=False),
         settings=dependencies.Settings(kind=kind),
     )
-    wish = _at_once(wanted.find(asked, deps))
+    wish = _at_once(addplan.find(asked, deps))
     attachment = wish.owner.attachment
     key = names.logical_port(attachment, *pod.split("/"))
     (port,) = (row for row in by_table[ports.PORT] if row.key == key)
@@ -119,12 +119,12 @@ def follow(
     return Followed(json.loads(text)[attachment], port, by_table, rendered)
 
 
-def _at_once(coroutine: Coroutine[Any, Any, wanted.Wanted]) -> wanted.Wanted:
+def _at_once(coroutine: Coroutine[Any, Any, addplan.AddPlan]) -> addplan.AddPlan:
     """Its end, where it waits for nothing."""
     try:
         coroutine.send(None)
     except StopIteration as end:
-        found: wanted.Wanted = end.value
+        found: addplan.AddPlan = end.value
         return found
     raise AssertionError("the call would wait")
 

@@ -52,7 +52,7 @@ async def flat(cluster: Cluster, *names: str, zones: int = 1) -> Policed:
     return made
 
 
-def leaving_dhcp(definition: state.Definition) -> state.Definition:
+def leaving_dhcp(definition: state.DeclaredNetwork) -> state.DeclaredNetwork:
     """The network with whoever plays a DHCP server on it."""
     spec = replace(definition.network.spec, dhcp=model.Dhcp(enabled=False))
     return replace(definition, network=replace(definition.network, spec=spec))

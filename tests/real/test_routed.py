@@ -64,7 +64,7 @@ def interrupt(pid: int) -> None:
     ("definition", "key"), [(DEFAULT, "default"), (BLUE, KEY)], ids=["default", "secondary"]
 )
 async def test_pods_reach_pods_of_every_node(
-    cluster: Cluster, definition: state.Definition, key: str, style: ports.RemotePorts
+    cluster: Cluster, definition: state.DeclaredNetwork, key: str, style: ports.RemotePorts
 ) -> None:
     net = await routed(cluster, definition, key, style=style)
     a, b = cluster.kept
@@ -275,7 +275,7 @@ async def test_a_node_with_another_part_is_reached_there_alone(cluster: Cluster)
 
 @pytest.mark.parametrize(("definition", "key"), [(DEFAULT, "default"), (BLUE, KEY)])
 async def test_one_more_pod_is_incremental_here_and_nothing_elsewhere(
-    cluster: Cluster, definition: state.Definition, key: str
+    cluster: Cluster, definition: state.DeclaredNetwork, key: str
 ) -> None:
     net = await routed(cluster, definition, key)
     await open_gateways(cluster)

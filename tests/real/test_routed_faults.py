@@ -171,7 +171,7 @@ async def test_what_went_while_nobody_looked_is_removed(cluster: Cluster) -> Non
         if table.name != tables.REQUIRED_NB_GLOBAL.table
     }
     assert owners == {("Network//default", "default")}
-    a.state.set_definition("default", None)
+    a.state.set_nad("default", None)
     again.poke()
     await again.settled()
     task.cancel()

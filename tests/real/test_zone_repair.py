@@ -16,7 +16,7 @@ from tests.support.patience import PATIENCE
 from weft import model, ranges, rows
 from weft.api import policy
 from weft.control.zone.policies import Namespace
-from weft.control.zone.state import Definition
+from weft.control.zone.state import DeclaredNetwork
 from weft.ovn import ports, tables
 from weft.ovsdb.session import Session
 
@@ -374,7 +374,7 @@ async def routed(zone: Bare) -> Bare:
         interface_id="physnet_node1",
     )
     zone.zone.set_pod("default/one", None)
-    zone.zone.set_definition("default", Definition(model.Network(spec, 0)))
+    zone.zone.set_nad("default", DeclaredNetwork(model.Network(spec, 0)))
     for name, number, own in ((NODE, 2, True), (FAR, 3, False)):
         chassis = "chassis-1" if own else "chassis-2"
         made = model.NodeInfo(

@@ -11,7 +11,7 @@ from tests.support import cluster_world as world
 from tests.support.cluster_world import address, allocations, manage, managed, messages, settled
 from tests.support.memory_api import MemoryApi
 from weft import names
-from weft.control.zone import networks
+from weft.control.zone import nads
 from weft.kube.resources import NADS, PODS
 
 BLUE = "default/blue"
@@ -56,7 +56,7 @@ async def test_an_edit_that_pods_cannot_follow_waits_for_their_end(
     api = used()
     await manage(api)
     given, before = allocations(api, "one"), accepted(api)
-    seen = networks.definition(networks.read(api.of(NADS, BLUE), default_mtu=1400))
+    seen = nads.definition(nads.read(api.of(NADS, BLUE), default_mtu=1400))
     async with managed(api) as manager:
         await settled(api, manager)
         api.change(NADS, BLUE, edited(**edit))
@@ -67,7 +67,7 @@ async def test_an_edit_that_pods_cannot_follow_waits_for_their_end(
         api.put(PODS, world.pod("two"))
         await settled(api, manager)
         assert accepted(api) == before
-        now = networks.definition(networks.read(api.of(NADS, BLUE), default_mtu=1400))
+        now = nads.definition(nads.read(api.of(NADS, BLUE), default_mtu=1400))
         assert seen is not None
         assert now is not None
         assert now.network == seen.network  # so no agent changes a row

@@ -48,11 +48,11 @@ class Database:
                 del self.rows[ident]
 
 
-def network(name: str, id: int, *subnets: str, age: str = "2") -> state.Definition:
+def network(name: str, id: int, *subnets: str, age: str = "2") -> state.DeclaredNetwork:
     spec = model.NetworkSpec(
         name, model.Topology.LAYER2, 1300, tuple(ip_network(s) for s in subnets)
     )
-    return state.Definition(model.Network(spec, id), (age,))
+    return state.DeclaredNetwork(model.Network(spec, id), (age,))
 
 
 def pod(
@@ -98,7 +98,7 @@ BLUE6_OLDER = network("blue", 1, "fd00:9::/64", age="1")
 RED = network("red", 2)
 
 
-def layer3(name: str, id: int, role: str = "secondary") -> state.Definition:
+def layer3(name: str, id: int, role: str = "secondary") -> state.DeclaredNetwork:
     made = network(name, id, "10.128.0.0/16", "fd00:128::/48")
     spec = replace(made.network.spec, topology=model.Topology.LAYER3, role=role)
     return replace(made, network=model.Network(spec, id))
@@ -107,7 +107,7 @@ def layer3(name: str, id: int, role: str = "secondary") -> state.Definition:
 L3 = layer3("red", 2)
 OWN_NET = layer3("default", 0, "primary")
 
-DEFINITIONS: dict[str, list[state.Definition | None]] = {
+DEFINITIONS: dict[str, list[state.DeclaredNetwork | None]] = {
     "default/blue": [BLUE, BLUE6, BLUE_NEW_ID, None],
     "other/blue": [BLUE, BLUE6_OLDER, RED, None],
     "default/red": [RED, L3, BLUE, None],
@@ -162,8 +162,8 @@ NODES: dict[str, list[model.NodeInfo | None]] = {
 }
 
 
-def _definition(key: str, what: state.Definition | None) -> Step:
-    return lambda zone: zone.set_definition(key, what)
+def _definition(key: str, what: state.DeclaredNetwork | None) -> Step:
+    return lambda zone: zone.set_nad(key, what)
 
 
 def _pod(key: str, what: AllocatedPod | None) -> Step:
@@ -244,7 +244,7 @@ def test_what_is_repeated_changes_nothing(picks):
 
 def scene() -> state.Zone:
     made = zone()
-    made.set_definition("default/blue", BLUE6)
+    made.set_nad("default/blue", BLUE6)
     made.set_node("node2", node("node2", "chassis-2", "192.0.2.2"))
     made.set_pod("default/far", pod("far", "node2", {"default/blue": (20, "10.1.0.20/24")}))
     return made
@@ -357,7 +357,7 @@ def test_each_row_names_its_owner():
 
 def test_a_network_of_another_topology_has_no_layer2_rows():
     made = zone()
-    made.set_definition("default/red", L3)
+    made.set_nad("default/red", L3)
     made.set_pod("default/c", pod("c", OWN, {"default/red": (31, "10.9.0.3/24")}))
     assert made.changes().nb == ()
     assert made.desired() == ((), ())
@@ -365,10 +365,10 @@ def test_a_network_of_another_topology_has_no_layer2_rows():
 
 def test_the_oldest_definition_says_what_a_network_is():
     made = scene()
-    made.set_definition("zoo/blue", BLUE6_OLDER)
+    made.set_nad("zoo/blue", BLUE6_OLDER)
     made.set_pod("default/near", pod("near", OWN, {"default/blue": (21, "10.1.0.21/24")}))
     assert made.network("blue") == BLUE6_OLDER.network
-    made.set_definition("zoo/blue", None)
+    made.set_nad("zoo/blue", None)
     assert made.network("blue") == BLUE6.network
 
 
@@ -394,8 +394,8 @@ def test_a_row_that_somebody_else_took_away_comes_back():
 def routed_scene() -> state.Zone:
     """Own node and one other on the default network and on red, which has no local pod."""
     made = zone()
-    made.set_definition("default", OWN_NET)
-    made.set_definition("default/red", L3)
+    made.set_nad("default", OWN_NET)
+    made.set_nad("default/red", L3)
     made.set_node(OWN, routed(OWN, OWN_CHASSIS, 2, "default", "red", way_out=True))
     made.set_node("node2", routed("node2", "chassis-2", 3, "default", "red"))
     made.set_pod("default/far", pod("far", "node2", {"default": (0, "10.128.3.5/24")}))
@@ -478,15 +478,15 @@ def test_nothing_of_a_network_before_this_node_has_its_part():
 
 def test_a_network_that_becomes_routed_keeps_no_remote_pods():
     made = routed_scene()
-    made.set_definition("default/red", RED)
+    made.set_nad("default/red", RED)
     made.set_pod("default/far", pod("far", "node2", {"default/red": (32, "10.9.0.2/24")}))
     made.set_pod("default/near", pod("near", OWN, {"default/red": (31, "10.9.0.1/24")}))
     assert "Logical_Switch_Port default.red_default_far" in keys(made.changes().nb)
-    made.set_definition("default/red", L3)
+    made.set_nad("default/red", L3)
     changes = made.changes()
     assert ("Logical_Switch_Port", "default.red_default_far") in changes.nb_gone
     assert ("Logical_Switch", "red_ovn_layer2_switch") in changes.nb_gone
-    made.set_definition("default/red", RED)
+    made.set_nad("default/red", RED)
     changes = made.changes()
     assert "Logical_Switch_Port default.red_default_far" in keys(changes.nb)
     assert ("Logical_Router", "red_ovn_cluster_router") in changes.nb_gone

@@ -40,7 +40,7 @@ class Scene:
     def __init__(self) -> None:
         self.zone = state.Zone("node1", "chassis-1")
         for number, (nad, spec) in enumerate(NETWORKS.items(), start=1):
-            self.zone.set_definition(nad, state.Definition(model.Network(spec, number)))
+            self.zone.set_nad(nad, state.DeclaredNetwork(model.Network(spec, number)))
         self.zone.set_namespace("default", Namespace())
         for number, name in enumerate(("one", "two", "three"), start=1):
             held = {

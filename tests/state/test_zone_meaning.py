@@ -52,11 +52,11 @@ Gates = dict[tuple[Direction, str], list[dict[str, Any]]]
 _OVN = {Direction.EGRESS: "from-lport", Direction.INGRESS: "to-lport"}
 
 
-def definition(network: str) -> state.Definition:
+def definition(network: str) -> state.DeclaredNetwork:
     topology = model.Topology.LAYER3 if network == ROUTED else model.Topology.LAYER2
     subnets = tuple(map(ip_network, SUBNETS[network]))
     number = list(SUBNETS).index(network) + 1
-    return state.Definition(
+    return state.DeclaredNetwork(
         model.Network(model.NetworkSpec(network, topology, 1300, subnets), number)
     )
 
@@ -236,7 +236,7 @@ class Cluster:
 
     def _tell_definition(self, site: Site, nad: str) -> None:
         network = self.networks.get(nad)
-        site.zone.set_definition(nad, definition(network) if network else None)
+        site.zone.set_nad(nad, definition(network) if network else None)
 
     def _tell_pods(self) -> None:
         for site, pod in itertools.product(self.sites.values(), self.world.pods):

@@ -26,11 +26,13 @@ OWN, CHASSIS = "node1", "chassis-1"
 # The world that comes and goes.
 
 
-def definition(name: str, number: int, topology: model.Topology) -> state.Definition:
+def definition(name: str, number: int, topology: model.Topology) -> state.DeclaredNetwork:
     subnets = tuple(map(ip_network, ("10.128.0.0/16", "fd00:128::/48")))
     if topology is model.Topology.LAYER2:
         subnets = ()
-    return state.Definition(model.Network(model.NetworkSpec(name, topology, 1300, subnets), number))
+    return state.DeclaredNetwork(
+        model.Network(model.NetworkSpec(name, topology, 1300, subnets), number)
+    )
 
 
 BLUE = definition("blue", 1, model.Topology.LAYER2)
@@ -221,7 +223,7 @@ def play(zone: state.Zone, step: Step) -> None:
         "policy": zone.policies.set_policy,
         "namespace": zone.set_namespace,
         "pod": zone.set_pod,
-        "nad": zone.set_definition,
+        "nad": zone.set_nad,
         "node": zone.set_node,
     }[kind]
     told(key, what)

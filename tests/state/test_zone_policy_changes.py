@@ -18,7 +18,7 @@ from weft.policy import netpolicy
 
 OWN = "node1"
 INGRESS, EGRESS = netpolicy.Direction
-DEFINITION = state.Definition(
+DEFINITION = state.DeclaredNetwork(
     model.Network(model.NetworkSpec("blue", model.Topology.LAYER2, 1300), 1)
 )
 RED = model.Network(model.NetworkSpec("red", model.Topology.LAYER2, 1300), 2)
@@ -69,7 +69,7 @@ def policy(
 def zone() -> state.Zone:
     made = state.Zone(OWN, "chassis-1")
     made.set_node("node2", model.NodeInfo("node2", "chassis-2", ("192.0.2.2",)))
-    made.set_definition("default/blue", DEFINITION)
+    made.set_nad("default/blue", DEFINITION)
     made.set_pod("default/far", pod("far", 20, "node2", app="far"))
     made.set_pod("default/near", pod("near", 21, app="near"))
     return made
@@ -179,7 +179,7 @@ def test_a_group_that_gets_its_row_late_has_its_ports(zone: state.Zone):
 
 def test_a_network_stays_guarded_when_the_definition_that_a_policy_names_goes(zone: state.Zone):
     """Its pods came by another one. What the policy remembers costs nothing while it stands."""
-    zone.set_definition("default/azure", DEFINITION)
+    zone.set_nad("default/azure", DEFINITION)
     named = replace(policy("x", app="near"), nads=("default/azure",))
     zone.policies.set_policy("default/x", named)
     zone.changes()
@@ -187,11 +187,11 @@ def test_a_network_stays_guarded_when_the_definition_that_a_policy_names_goes(zo
     zone.policies.set_policy("default/x", noted)
     assert len(zone) == 0
     guarded = zone.desired()
-    zone.set_definition("default/azure", None)
+    zone.set_nad("default/azure", None)
     assert not zone.changes().nb_gone
     assert zone.desired() == guarded
     # Of another network, it stands for that alone.
-    zone.set_definition("default/azure", replace(DEFINITION, network=RED))
+    zone.set_nad("default/azure", replace(DEFINITION, network=RED))
     zone.changes()
     assert ovn.GROUP not in tables(zone.desired()[0])
 
@@ -283,7 +283,7 @@ def test_the_meter_is_there_while_anything_is_logged(zone: state.Zone):
 
 def test_the_clusters_own_network_is_never_guarded(zone: state.Zone):
     spec = model.NetworkSpec("default", model.Topology.LAYER2, 1300)
-    zone.set_definition("default/blue", state.Definition(model.Network(spec, 0)))
+    zone.set_nad("default/blue", state.DeclaredNetwork(model.Network(spec, 0)))
     zone.policies.set_policy("default/x", policy("x", app="near"))
     assert ovn.GROUP not in {row.table for row in zone.changes().nb}
 

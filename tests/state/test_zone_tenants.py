@@ -24,7 +24,7 @@ OWNER, GUEST = ("1", "current", "2026-01-02"), ("2", "current", "2026-01-01")
 
 def definition(
     nad: str, age: tuple[str, ...] = OWNER, access: model.Access | None = None
-) -> state.Definition:
+) -> state.DeclaredNetwork:
     spec = model.NetworkSpec(
         "blue",
         model.Topology.LAYER2,
@@ -32,7 +32,7 @@ def definition(
         (ip_network("10.1.0.0/24"),),
         access=access or model.Access(),
     )
-    return state.Definition(model.Network(spec, 1, nad), age)
+    return state.DeclaredNetwork(model.Network(spec, 1, nad), age)
 
 
 def pod(namespace: str, nad: str, number: int, node: str = "node1") -> AllocatedPod:
@@ -46,7 +46,7 @@ def namespace(name: str, **labels: str) -> Step:
 
 
 def define(nad: str, *args: object) -> Step:
-    return lambda zone: zone.set_definition(nad, definition(nad, *args))  # type: ignore[arg-type]
+    return lambda zone: zone.set_nad(nad, definition(nad, *args))  # type: ignore[arg-type]
 
 
 def put(made: AllocatedPod) -> Step:
@@ -97,7 +97,7 @@ def test_what_may_be_used_follows_labels_permissions_and_definitions() -> None:
     assert len(gone) == 2
     define("ta/blue")(zone)
     assert using() == {"ta"}
-    zone.set_definition("ta/blue", None)
+    zone.set_nad("ta/blue", None)
     assert using() == {"td"}
 
 
@@ -107,7 +107,7 @@ def test_a_definition_of_its_own_that_joined_lets_a_namespace_use_another_one() 
     for order in permutations((owner, own, across)):
         assert len(list(told(order).ports_on("blue"))) == 1
     zone = told((owner, own, across))
-    zone.set_definition("default/blue", None)
+    zone.set_nad("default/blue", None)
     assert not list(zone.ports_on("blue"))
 
 
@@ -126,10 +126,10 @@ def test_a_pod_that_runs_keeps_what_it_has() -> None:
 
 def test_what_a_cni_call_is_told_names_pod_network_owner_and_remedy() -> None:
     zone = told(STEPS)
-    zone.definitions.check("ta/blue", "blue", "tb/web")
-    zone.definitions.check("tx/unknown", "red", "tx/web")
+    zone.networks.check("ta/blue", "blue", "tb/web")
+    zone.networks.check("tx/unknown", "red", "tx/web")
     with pytest.raises(errors.NotReady) as refused:
-        zone.definitions.check("te/mine", "blue", "te/thief")
+        zone.networks.check("te/mine", "blue", "te/thief")
     said = refused.value.in_full()
     assert said.startswith('Pod te/thief: may not use network "blue" through NetworkAttachment')
     assert "belongs to namespace ta (NetworkAttachmentDefinition ta/blue)" in said
@@ -160,10 +160,10 @@ def test_a_note_of_ownership_on_another_definition_takes_no_network_away() -> No
     before = zone.desired()
     forged = definition("te/mine", ("1", "current", "2025-01-01"), model.Access(("te",)))
     other = replace(forged.network, spec=replace(forged.network.spec, mtu=600, subnets=()))
-    zone.set_definition("te/mine", replace(forged, network=other))
+    zone.set_nad("te/mine", replace(forged, network=other))
     put(pod("te", "te/mine", 15))(zone)
     assert zone.desired() == before
     with pytest.raises(errors.NotReady):
-        zone.definitions.check("te/mine", "blue", "te/thief")
-    zone.set_definition("ta/blue", None)
+        zone.networks.check("te/mine", "blue", "te/thief")
+    zone.set_nad("ta/blue", None)
     assert {port.pod.namespace for port in zone.ports_on("blue")} == {"te"}

@@ -131,7 +131,7 @@ async def bare(ovsdb: Callable[[str], Server]) -> AsyncIterator[Bare]:
             await Replica.open(south.address, tables.SOUTHBOUND, tables.SB, on_reset=again)
         )
         zone = state.Zone(NODE, "chassis-1", remote_ports=ports.RemotePorts.PLAIN)
-        zone.set_definition("default/blue", network("blue", 1, "10.1.0.0/24"))
+        zone.set_nad("default/blue", network("blue", 1, "10.1.0.0/24"))
         zone.set_node(FAR, model.NodeInfo(FAR, "chassis-2", ("192.0.2.2",)))
         looked = asyncio.Event()
         keeper = writer.Writer(zone, nb, sb, on_written=looked.set)

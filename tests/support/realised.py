@@ -35,9 +35,9 @@ def network(
     *subnets: str,
     mtu: int = 1300,
     topology: model.Topology = model.Topology.LAYER2,
-) -> state.Definition:
+) -> state.DeclaredNetwork:
     spec = model.NetworkSpec(name, topology, mtu, tuple(ip_network(subnet) for subnet in subnets))
-    return state.Definition(model.Network(spec, number))
+    return state.DeclaredNetwork(model.Network(spec, number))
 
 
 def info(zone: Zone) -> model.NodeInfo:
@@ -169,8 +169,8 @@ class Cluster:
             async with asyncio.timeout(PATIENCE):
                 await kept.writer.settled()
 
-    async def define(self, nad: str, definition: state.Definition | None) -> None:
-        await self.tell(lambda zone: zone.set_definition(nad, definition))
+    async def define(self, nad: str, definition: state.DeclaredNetwork | None) -> None:
+        await self.tell(lambda zone: zone.set_nad(nad, definition))
 
     async def pod(
         self,

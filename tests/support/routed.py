@@ -24,7 +24,7 @@ class Routed:
     """One network, known by the key of its pods' attachments; `guests`, `ports` by pod's name."""
 
     cluster: Cluster
-    definition: state.Definition
+    definition: state.DeclaredNetwork
     key: str
     guests: dict[str, Guest] = field(default_factory=dict)
     ports: dict[str, model.Port] = field(default_factory=dict)
@@ -78,14 +78,14 @@ class Routed:
         return str(ranges.numbered(subnet, number).ip)
 
 
-def default(*subnets: str) -> state.Definition:
+def default(*subnets: str) -> state.DeclaredNetwork:
     made = network(names.DEFAULT_NETWORK, 0, *subnets, topology=model.Topology.LAYER3)
     return replace(
         made, network=replace(made.network, spec=replace(made.network.spec, role="primary"))
     )
 
 
-def secondary(name: str, number: int, *subnets: str) -> state.Definition:
+def secondary(name: str, number: int, *subnets: str) -> state.DeclaredNetwork:
     return network(name, number, *subnets, topology=model.Topology.LAYER3)
 
 
@@ -102,7 +102,7 @@ def gateway(number: int) -> model.Gateway:
 
 async def routed(
     cluster: Cluster,
-    definition: state.Definition,
+    definition: state.DeclaredNetwork,
     key: str,
     *,
     zones: int = 2,

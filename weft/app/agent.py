@@ -19,7 +19,7 @@ from weft.control.zone import (
     bindings,
     derived,
     informers,
-    networks,
+    nads,
     pods,
     state,
     writer,
@@ -83,12 +83,12 @@ class Agent:
             global_namespaces=settings.namespaces("weft node", options.global_namespaces),
         )
         if self._primary is not None:
-            self.zone.set_definition(names.DEFAULT_NETWORK, state.Definition(self._primary))
+            self.zone.set_nad(names.DEFAULT_NETWORK, state.DeclaredNetwork(self._primary))
         self.writer = writer.Writer(self.zone, nb, sb, own=own, on_written=self._written)
         self.derived = derived.Derived(nb, sb)
         self.bindings = bindings.Bindings(nb, sb, own.chassis, self._has_interface)
         ovs.subscribe("Interface", self._wired)
-        self.speaker = advertise.Speaker(ovs)
+        self.speaker = advertise.RouterAdvertiser(ovs)
         self.guards = guards.Guards(ovs, nb, own.chassis, self.zone, self.informers.pods)
         self.recorder = events.Recorder(client, COMPONENT)
         self.audit = audit.Audit(self.zone, self.recorder.emit)
@@ -147,10 +147,10 @@ class Agent:
             restorer=self._restorer.run(),
         )
 
-    def _nad_changed(self, key: str, _: networks.Nad | None, new: networks.Nad | None) -> None:
-        before = self.zone.definitions.get(key)
-        standing = networks.standing(new, before) if new else None
-        self.zone.set_definition(key, standing)
+    def _nad_changed(self, key: str, _: nads.Nad | None, new: nads.Nad | None) -> None:
+        before = self.zone.networks.get(key)
+        standing = nads.standing(new, before) if new else None
+        self.zone.set_nad(key, standing)
         self.guards.nad_changed(before, standing)
         self._poke()
 
@@ -230,7 +230,7 @@ class Agent:
 
     def check_use(self, key: str, pod: Pod) -> None:
         """Raises NotReady if a pod that does not run yet may not use a NAD."""
-        networks.check_use(self.zone, self.informers.nads.get(key), pod.key, runs=pod.is_running)
+        nads.check_use(self.zone, self.informers.nads.get(key), pod.key, runs=pod.is_running)
 
     def _dependencies(self) -> Dependencies:
         options = self._options

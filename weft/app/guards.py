@@ -49,7 +49,7 @@ class Guards:
             bridge=self.bridge.run(), flows=self._flows.run(), fragments=self._fragments.run()
         )
 
-    def nad_changed(self, *definitions: state.Definition | None) -> None:
+    def nad_changed(self, *definitions: state.DeclaredNetwork | None) -> None:
         """The old and the new state of a NAD."""
         for name in {each.network.name for each in definitions if each is not None}:
             self._flows.network_changed(name)

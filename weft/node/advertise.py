@@ -37,7 +37,7 @@ _STRAYS = ""  # the queue's key for ports that no network wants; no network has 
 
 
 @dataclass(slots=True)
-class Voice:
+class OpenDevice:
     """One network's open device."""
 
     said: advertisement.Advertisement
@@ -48,7 +48,7 @@ class Voice:
     timer: asyncio.TimerHandle | None = None
 
 
-class Speaker:
+class RouterAdvertiser:
     """Speaks on the networks of the last `update`, as one task of the agent."""
 
     def __init__(
@@ -62,7 +62,7 @@ class Speaker:
         self._ovs, self._bridge, self._namespace = ovs, bridge, namespace
         self._interval = interval
         self._wanted: dict[str, advertisement.Advertisement] = {}
-        self._voices: dict[str, Voice] = {}
+        self._voices: dict[str, OpenDevice] = {}
         self._queue = queue.Queue("router advertisement")
         self._sent = self._answered = self._muted = 0
         self._told = False
@@ -138,7 +138,7 @@ class Speaker:
             raise errors.Unavailable(
                 f"cannot be listened on: {error.strerror}", where=f"device {said.device}"
             ) from error
-        self._voices[name] = Voice(said, sock)
+        self._voices[name] = OpenDevice(said, sock)
         listen(self._voices[name])
         asyncio.get_running_loop().add_reader(sock.fileno(), self._heard, name)
         log.info("advertising %s on network %s", ", ".join(map(str, said.prefixes)), name)
@@ -174,7 +174,7 @@ class Speaker:
                 if not self._send(name, said):
                     return
 
-    def _mute(self, voice: Voice, mac: str) -> None:
+    def _mute(self, voice: OpenDevice, mac: str) -> None:
         """Ignores the guest's frames for some time; other guests are served as before."""
         voice.muted.add(mac)
         self._muted += 1
@@ -330,7 +330,7 @@ def settle(said: advertisement.Advertisement, namespace: Path) -> socket.socket:
         return rawsocket.open(said.device, _of_guests(()))
 
 
-def listen(voice: Voice) -> None:
+def listen(voice: OpenDevice) -> None:
     """Have the kernel pass on what the network's local guests ask, but for the muted ones."""
     guests = voice.said.leases.keys() - voice.muted
     try:

@@ -1,7 +1,7 @@
 """Serves ADD, DEL and CHECK: makes, unmakes and checks one attachment of one pod.
 
 The question answered here: in which order do annotation, interface, OVS port and OVN come
-together, and what is undone when one of them fails? What a call is about is `wanted.py`'s, what
+together, and what is undone when one of them fails? What a call is about is `addplan.py`'s, what
 each thing should be is decided by `weft.nic`; what was made is remembered in a file, so that an
 agent that is restarted, or whose switch has forgotten, knows as much as before.
 """
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from weft import errors, names, rows
 from weft.host import uninterrupted
 from weft.nic import plan, port, record, result
-from weft.node import call, links, wanted
+from weft.node import addplan, call, links
 from weft.node.dependencies import Dependencies
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ async def add(asked: call.Call, deps: Dependencies) -> result.Result:
             # To its end, however often this is cancelled: nobody would come back for the rest.
             await uninterrupted.finish(undo(progress.nic, asked.netns, deps))
         if isinstance(error, TimeoutError):
-            why = wanted.held_up_by(asked, deps) if progress.nic is None else ""
+            why = addplan.held_up_by(asked, deps) if progress.nic is None else ""
             raise progress.overdue(deps.settings.patience, why) from None
         raise
     return result.render(nic, asked.netns, asked.version, asked.previous)
@@ -66,7 +66,7 @@ async def make(asked: call.Call, deps: Dependencies, progress: Progress) -> plan
     """The steps of an ADD; each may take as long as its partner needs."""
     progress.where = f"Pod {asked.pod}, annotation {names.POD_NETWORKS}"
     progress.hint = "see the pod's events; is weft cluster-manager running?"
-    wish = await wanted.find(asked, deps)
+    wish = await addplan.find(asked, deps)
     nic = progress.nic = wish.nic
     if nic.kind is plan.Kind.VETH:
         await links.make_veth(nic, asked.netns)
@@ -82,7 +82,7 @@ async def make(asked: call.Call, deps: Dependencies, progress: Progress) -> plan
     return nic
 
 
-async def write_port(wish: wanted.Wanted, deps: Dependencies) -> None:
+async def write_port(wish: addplan.AddPlan, deps: Dependencies) -> None:
     """The port, and none of an older sandbox for the same logical port, in one transaction."""
     nic, settings = wish.nic, deps.settings
     if deps.ovs.get("Bridge", settings.bridge) is None:
@@ -172,10 +172,10 @@ async def check(asked: call.Call, deps: Dependencies) -> None:
     if link is None:
         raise call.Refused(call.Code.CHANGED, "is not in the pod", where=where)
     pod = deps.pods.get(asked.pod)
-    if pod is None or not wanted.is_decided(pod, asked, deps):
+    if pod is None or not addplan.is_decided(pod, asked, deps):
         what = "is not there, or has no allocation for this attachment"
         raise call.Refused(call.Code.CONTAINER, what, where=f"Pod {asked.pod}")
-    nic = (await wanted.find(asked, deps)).nic
+    nic = (await addplan.find(asked, deps)).nic
     found = plan.differences(nic, mac=link.mac, mtu=link.mtu, up=link.up, addresses=link.addresses)
     found += result.differences(asked.previous, asked.interface, asked.netns, link.addresses)
     found += [f"route {r.dest} is missing" for r in nic.routes if str(r.dest) not in link.routes]

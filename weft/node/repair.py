@@ -19,7 +19,7 @@ from weft import errors, names, rows
 from weft.host import netlink, netns, uninterrupted
 from weft.kube import queue
 from weft.nic import plan, port, record
-from weft.node import claims, links, wanted
+from weft.node import addplan, ifaceids, links
 from weft.node.dependencies import Dependencies
 from weft.node.keyedlock import KeyedLock
 from weft.reasons import Reason
@@ -39,7 +39,7 @@ class Repairer:
         self._deps = deps
         self._turns = turns
         self._queue = queue.Queue("interfaces")
-        self._claims = claims.Claims()
+        self._claims = ifaceids.IfaceIds()
         self._lost: dict[str, str] = {}  # by device: what was found wrong and does not work yet
         self._judged: set[str] = set()  # those that are looked at again in a moment
         self._renewed: set[str] = set()  # those whose rows were made anew for it
@@ -82,7 +82,7 @@ class Repairer:
         self, _: str, old: rows.Columns | None, new: rows.Columns | None
     ) -> None:
         self._claims.note(old, new)
-        claimed = self._deps.records.of_port(claims.claim(new))
+        claimed = self._deps.records.of_port(ifaceids.claim(new))
         if claimed is not None:
             self._queue.add(claimed.device)
         for columns in (old, new):
@@ -167,7 +167,7 @@ class Repairer:
         found = deps.ovs.get("Interface", device)
         rivals = self._claims.of(known.logical_port) - {device}
         wished = port.desired(known.nic, known.owner, bridge=deps.settings.bridge)
-        disclaimed = [claims.disclaimed(rival) for rival in sorted(rivals)]
+        disclaimed = [ifaceids.disclaimed(rival) for rival in sorted(rivals)]
         if await deps.ovs.apply((*wished, *disclaimed)):
             what = _what(found is not None, sorted(rivals))
             log.warning("%s: %s; it is written again", _subject(known), what)
@@ -246,7 +246,7 @@ class Repairer:
                 await self._deps.ovs.apply((), [("Port", device)])
                 await links.unmake(device, bound.interface, "")
                 return
-            nic = wanted.nic_of(bound, self._deps)
+            nic = addplan.nic_of(bound, self._deps)
             if nic is None:  # its pod or network is not known; `gc.sweep` knows what to do
                 return
             is_internal = found[1]["type"] == plan.Kind.INTERNAL

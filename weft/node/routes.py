@@ -18,7 +18,7 @@ from weft import rows
 from weft.host import linkevents, netlink, netns, routing
 from weft.kube import queue
 from weft.nic import plan, port
-from weft.node import links, wanted
+from weft.node import addplan, links
 from weft.node.dependencies import Dependencies
 
 log = logging.getLogger(__name__)
@@ -120,7 +120,7 @@ class Keeper:
             return
         row = self._deps.ovs.get("Interface", device)
         bound = port.bound(row[1]) if row else None
-        nic = wanted.nic_of(bound, self._deps) if bound else None
+        nic = addplan.nic_of(bound, self._deps) if bound else None
         if bound is None or nic is None or not downs:
             return
         outcome = await asyncio.to_thread(restore, found.path, nic, downs)

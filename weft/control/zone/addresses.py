@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from weft import model, rows
 from weft.control import index
-from weft.control.zone.endpoints import Endpoints
+from weft.control.zone.selectedports import SelectedPorts
 from weft.ovn import sets
 from weft.policy import netpolicy
 
@@ -54,7 +54,7 @@ class _Contents:
 class Sets:
     """The sets that are needed, filled from `endpoints`."""
 
-    def __init__(self, endpoints: Endpoints, networks: Mapping[str, model.Network]) -> None:
+    def __init__(self, endpoints: SelectedPorts, networks: Mapping[str, model.Network]) -> None:
         self._endpoints = endpoints
         self._networks = networks
         self._needed: dict[sets.AddressSet, int] = {}

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from weft.api import pod, policy
 from weft.control import signingkeys
-from weft.control.zone import networks, objects
+from weft.control.zone import nads, objects
 from weft.kube import cache, resources
 from weft.kube.client import Client, Object
 
@@ -32,7 +32,7 @@ class Informers:
             version = attrgetter("uid", "version")
             return cache.Informer(client, res, read, version, may_be_unknown=may_be_unknown)
 
-        self.nads = follow(resources.NADS, partial(networks.read, default_mtu=default_mtu))
+        self.nads = follow(resources.NADS, partial(nads.read, default_mtu=default_mtu))
         self.pods = follow(resources.PODS, partial(pod.read, primary=primary))
         self.nodes = follow(resources.NODES, objects.node)
         self.namespaces = follow(resources.NAMESPACES, objects.namespace)

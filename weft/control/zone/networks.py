@@ -1,113 +1,131 @@
-"""Parses a NetworkAttachmentDefinition for a node: once, for its zone and for CNI calls.
+"""Decides which NADs declare which network in a zone, which of them leads, and who may use it.
 
-A NAD counts in the zone once the cluster manager has given its network an id, and as it was when
-that accepted it last; what is wrong with one is the cluster manager's to tell.
+No I/O. A network is what the NAD of least `age` declares, and belongs to it. A NAD that is noted
+as the owner stays it while that note is there: a second one with such a note, whoever wrote it,
+waits until the cluster manager says which of the two is right.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
-from weft import errors, model, names
-from weft.api import nad
-from weft.control.zone import state
-from weft.control.zone.definitions import FOLLOWER, OWNER
+from weft import model, names
+from weft.control import index
+from weft.control.zone import topologies
+from weft.control.zone.objects import AllocatedPod
+from weft.policy import access
 
-_CURRENT, _STALE = "current", "stale"  # in the order of who leads
+# The first part of an age.
+OWNER, FOLLOWER = "1", "2"
 
 
 @dataclass(frozen=True, slots=True)
-class Nad:
-    """One NAD as read, at one `version` (resourceVersion), which makes no two differ.
+class DeclaredNetwork:
+    """A network as one NAD declares it; of several, the one of least `age` counts."""
 
-    `spec` is what the cluster manager accepted last, or what the NAD says where it accepted nothing
-    yet; None for another plugin's, and where an `error` says what is wrong. `noted_…` is what the
-    cluster manager wrote of the network; `is_current`: what was accepted is what it says now.
-    """
-
-    key: str
-    uid: str
-    version: str = field(default="", compare=False)
-    created: str = ""
-    spec: model.NetworkSpec | None = None
-    error: errors.InvalidInput | None = field(default=None, compare=False)
-    problem: str = ""  # the error's text
-    noted_name: str = ""
-    noted_id: str = ""
-    noted_owner: str = ""
-    is_current: bool = True
-
-    def network(self) -> model.NetworkSpec | None:
-        """What the NAD declares, None for another plugin's; InvalidInput says what is wrong."""
-        if self.error is not None:
-            raise self.error
-        return self.spec
-
-    @property
-    def is_bare(self) -> bool:
-        """Whether the cluster manager's notes are off it."""
-        return not (self.noted_name or self.noted_id)
+    network: model.Network
+    age: tuple[str, ...] = ()
 
 
-def read(obj: dict[str, Any], *, default_mtu: int) -> Nad:
-    meta = obj["metadata"]
-    notes = meta.get("annotations") or {}
-    said = (obj.get("spec") or {}).get("config")
-    accepted = notes.get(names.ACCEPTED_CONFIG) or said
-    spec, error = None, None
-    try:
-        document = {"metadata": meta, "spec": {"config": accepted}}
-        spec = nad.parse(document, default_mtu=default_mtu)
-    except errors.InvalidInput as found:
-        error = found
-    return Nad(
-        key=f"{meta['namespace']}/{meta['name']}",
-        uid=meta.get("uid", ""),
-        version=meta.get("resourceVersion", ""),
-        created=meta.get("creationTimestamp", ""),
-        spec=spec,
-        error=error,
-        problem=str(error or ""),
-        noted_name=notes.get(names.NETWORK_NAME, ""),
-        noted_id=notes.get(names.NETWORK_ID, ""),
-        noted_owner=notes.get(names.NETWORK_OWNER, ""),
-        is_current=accepted == said,
-    )
+class Networks:
+    """`global_namespaces`: whose NADs are for everybody."""
+
+    def __init__(self, global_namespaces: frozenset[str]) -> None:
+        self._declared: dict[str, DeclaredNetwork] = {}  # by NAD key
+        self._same_name: dict[str, set[str]] = {}  # network name -> its NAD keys
+        self._leads: dict[str, str] = {}  # network name -> the NAD that says what it is
+        self._labels: dict[str, Mapping[str, str]] = {}  # by namespace
+        self._rule = access.AccessRule(global_namespaces, self._labels.get)
+
+    def get(self, nad: str) -> DeclaredNetwork | None:
+        return self._declared.get(nad)
+
+    def set(self, nad: str, declared: DeclaredNetwork | None) -> None:
+        old = self._declared.pop(nad, None)
+        if old is not None:
+            index.discard(self._same_name, old.network.name, nad)
+        if declared is not None:
+            self._same_name.setdefault(declared.network.name, set()).add(nad)
+            self._declared[nad] = declared
+        for name in {each.network.name for each in (old, declared) if each is not None}:
+            self._elect(name)
+
+    def _elect(self, name: str) -> None:
+        nads, before = self._same_name.get(name, set()), self._leads.pop(name, "")
+        if not nads:
+            return
+        is_owner = before in nads and self._declared[before].age[:1] == (OWNER,)
+        best = min((self._declared[nad].age, nad) for nad in nads)[1]
+        self._leads[name] = before if is_owner else best
+
+    def set_namespace(self, name: str, labels: Mapping[str, str] | None) -> bool:
+        """Whether it means another namespace to the networks than before."""
+        before = self._labels.get(name)
+        if labels is None:
+            self._labels.pop(name, None)
+        else:
+            self._labels[name] = labels
+        return before != labels
+
+    def of(self, network: str) -> frozenset[str]:
+        """The keys of the NADs of a network."""
+        return frozenset(self._same_name.get(network, ()))
+
+    def network(self, name: str) -> model.Network | None:
+        """The network of this name, if weft can realise it: as its leading NAD declares it."""
+        network = self._led(name)
+        return network if network and network.spec.topology in topologies.KNOWN else None
+
+    def _led(self, name: str) -> model.Network | None:
+        lead = self._leads.get(name)
+        return self._declared[lead].network if lead else None
+
+    def standing(self, name: str) -> tuple[str, model.Access] | None:
+        """Whose a network is and what its owner says of who may use it."""
+        network = self._led(name)
+        return (network.owner, network.spec.access) if network else None
+
+    def may_use(self, nad: str, namespace: str) -> bool:
+        """Whether pods of a namespace may be attached through a definition."""
+        declared = self._declared.get(nad)
+        network = self._led(declared.network.name) if declared else None
+        return network is not None and self._lets(network, namespace)
+
+    def ports(self, held: AllocatedPod | None) -> Iterator[model.Port]:
+        """The ports of a pod, by its allocations: on networks that are known and that it may use,
+        or that it runs with already."""
+        if held is None:
+            return
+        pod = held.pod
+        for attachment, allocation in held.allocations.items():
+            nad = names.definition_of(attachment)
+            declared = self._declared.get(nad)
+            if declared is None or not allocation.mac:
+                continue
+            if pod.is_running or self.may_use(nad, pod.ref.namespace):
+                name = declared.network.name
+                yield model.Port(pod.ref, attachment, nad, name, pod.node, allocation)
+
+    def check(self, nad: str, network: str, pod: str) -> None:
+        """NotReady, with the remedy, if the pod may not be attached through a definition.
+
+        `network` is what the definition declares, whether the cluster manager accepted it or not.
+        """
+        declared = self._declared.get(nad)
+        led = self._led(declared.network.name if declared else network)
+        if led is not None and not self._lets(led, access.namespace_of(pod)):
+            raise self._rule.pod_refusal(led, nad, pod)
+
+    def _lets(self, network: model.Network, namespace: str) -> bool:
+        """Whether the owner lets a namespace in, or one of its NADs has joined."""
+        return self._rule.admits(network, namespace) or any(
+            access.namespace_of(nad) == namespace and self._rule.may_join(network, nad)
+            for nad in self._same_name.get(network.name, ())
+        )
 
 
-def definition(seen: Nad) -> state.Definition | None:
-    """What a NAD means to a zone: None for another plugin's, a wrong one, or one without an id."""
-    said, number = seen.spec, seen.noted_id
-    if said is None or seen.noted_name != said.name or not number.isdecimal():
-        return None
-    if not 0 < int(number) < names.MAX_NETWORKS:
-        return None
-    # Without a noted owner, a NAD with an unaccepted edit does not lead an unchanged one.
-    age = (
-        OWNER if seen.noted_owner == seen.key else FOLLOWER,
-        _CURRENT if seen.is_current else _STALE,
-        seen.created,
-    )
-    return state.Definition(model.Network(said, int(number), owner=seen.key), age)
-
-
-def standing(seen: Nad, before: state.Definition | None) -> state.Definition | None:
-    """The same; what it meant `before` while the cluster manager's notes are off it.
-
-    `kubectl replace` takes them off under pods that run, until the cluster manager puts them back;
-    it takes them off itself only when no pod is left. Meanwhile its network is still its owner's,
-    and another NAD leads where it owned none.
-    """
-    if before is not None and seen.is_bare:
-        return replace(before, age=(before.age[0], _STALE, *before.age[2:]))
-    return definition(seen)
-
-
-def check_use(zone: state.Zone, seen: Nad | None, pod: str, *, runs: bool) -> None:
-    """Raises NotReady if a pod, by key, that is not wired yet may not use a NAD.
-
-    None of one that is not there, or is wrong: nobody is allocated anything through that.
-    """
-    if seen is not None and seen.spec is not None and not runs:
-        zone.definitions.check(seen.key, seen.spec.name, pod)
+def concerned(pod: model.PodRef, attachments: Iterable[str]) -> set[str]:
+    """Whose labels may say whether a pod may use its networks: its own, its NADs'."""
+    homes = {access.namespace_of(each) for each in attachments if each != names.DEFAULT_NETWORK}
+    return {*homes, pod.namespace} if homes else set()

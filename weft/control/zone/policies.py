@@ -1,9 +1,9 @@
-"""Which rows make the policies hold in one zone, and which of its ports are in which groups?
+"""Decides which rows enforce the policies in one zone, and which of its ports are in which groups.
 
-Kept incrementally, like `state` whose part this is: what is told is noted, `changes` turns just
-what it changed into rows, and how it came to be leaves no trace. A policy guards the attachments
-of its pods to the networks of its definitions, never the default network. Its rows are there
-while a port of this node is selected; the addresses of its peers then, wherever they run.
+Kept incrementally, like `state`: what is told is noted, and `changes` makes rows of just what it
+changed. The order in which things were told leaves no trace. A policy guards the attachments of
+its pods to the networks of its NADs, never to the default network. Its rows are there while it
+selects a port of this node; the addresses of its peers then, wherever those run.
 
 A pod that comes or goes changes who is in a group or set, unless it is the first or last.
 """
@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 
 from weft import model, names, rows
 from weft.control import index
-from weft.control.zone import groups, parts
+from weft.control.zone import groups, policyrows
 from weft.control.zone.addresses import Sets
-from weft.control.zone.endpoints import Endpoints
 from weft.control.zone.objects import AllocatedPod, Namespace
+from weft.control.zone.selectedports import SelectedPorts
 from weft.ovn import policy, sets
 from weft.policy import netpolicy
 
@@ -52,9 +52,9 @@ class Policies:
         self._networks: dict[str, str] = {}  # definition -> its network
         self._naming: dict[str, set[str]] = {}  # definition -> policies that name it
         self._guarding: dict[tuple[str, netpolicy.PodSelector], set[str]] = {}  # -> policies
-        self._endpoints = Endpoints(pods)
+        self._endpoints = SelectedPorts(pods)
         self._groups = groups.Groups()
-        self._parts = parts.Parts(Sets(self._endpoints, networks), networks)
+        self._parts = policyrows.PolicyRows(Sets(self._endpoints, networks), networks)
         # What may have changed: networks, ports and parts to be looked at.
         self._refilled: set[str] = set()
         self._doubted: set[str] = set()
@@ -97,7 +97,7 @@ class Policies:
         if (old or _UNKNOWN).logging != (new or _UNKNOWN).logging:
             self._dirty |= {p for p in self._groups.parts() if groups.scope_of(p)[1] == name}
 
-    def set_definition(self, nad: str, network: str | None) -> None:
+    def set_nad(self, nad: str, network: str | None) -> None:
         """Which network a definition is of."""
         if self._networks.get(nad) == network:
             return

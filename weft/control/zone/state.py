@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from weft import model, names, rows
 from weft.control import index
 from weft.control.zone import holders, policies, topologies
-from weft.control.zone.definitions import Definition as Definition
-from weft.control.zone.definitions import Definitions, concerned
+from weft.control.zone.networks import DeclaredNetwork as DeclaredNetwork
+from weft.control.zone.networks import Networks, concerned
 from weft.control.zone.objects import AllocatedPod, Namespace
 from weft.ovn import advertisement, interconnect, ports, router
 from weft.policy import access
@@ -65,7 +65,7 @@ class Zone:
     ) -> None:
         self._nodes: dict[str, model.NodeInfo] = {}
         self._here = topologies.Here(node, chassis, self._nodes, remote_ports, physical_network)
-        self.definitions = Definitions(global_namespaces)
+        self.networks = Networks(global_namespaces)
         self._pods: dict[str, AllocatedPod] = {}
         self._pods_of_namespace: dict[str, set[str]] = {}  # those that ask it for a network
         self._pods_of_nad: dict[str, set[str]] = {}
@@ -91,23 +91,23 @@ class Zone:
 
     # Objects in
 
-    def set_definition(self, nad: str, definition: Definition | None) -> None:
+    def set_nad(self, nad: str, definition: DeclaredNetwork | None) -> None:
         """What one definition says its network is; None: it is gone, or says nothing usable."""
-        old = self.definitions.get(nad)
+        old = self.networks.get(nad)
         if old == definition:
             return
         before = old.network.name if old else None
         after = definition.network.name if definition else None
-        touched = {name: self.definitions.standing(name) for name in (before, after) if name}
+        touched = {name: self.networks.standing(name) for name in (before, after) if name}
         for name in touched:
             self._touch_network(name)
-        self.definitions.set(nad, definition)
+        self.networks.set(nad, definition)
         affected = {nad} if before != after else set()
         for name, standing in touched.items():
-            if self.definitions.standing(name) != standing:
-                affected |= self.definitions.of(name)
+            if self.networks.standing(name) != standing:
+                affected |= self.networks.of(name)
         if before != after:
-            self.policies.set_definition(nad, after)
+            self.policies.set_nad(nad, after)
         pods = {key for each in affected for key in self._pods_of_nad.get(each, ())}
         if before != after:  # its namespace has a definition more, or less, of a network
             pods |= self._pods_of_namespace.get(access.namespace_of(nad), set())
@@ -117,7 +117,7 @@ class Zone:
     def set_namespace(self, name: str, new: Namespace | None) -> None:
         """A namespace's labels and wishes; None: it is gone."""
         self.policies.set_namespace(name, new)
-        if self.definitions.set_namespace(name, new.labels if new else None):
+        if self.networks.set_namespace(name, new.labels if new else None):
             for key in list(self._pods_of_namespace.get(name, ())):
                 self._place(key)
 
@@ -264,7 +264,7 @@ class Zone:
 
     def network(self, name: str) -> model.Network | None:
         """The network of this name, if weft can realise it: what its first definition says."""
-        return self.definitions.network(name)
+        return self.networks.network(name)
 
     def realised(self, name: str) -> bool:
         network = self.network(name)
@@ -285,7 +285,7 @@ class Zone:
         """Bring the indexes in line with what the pod of this key was given, and with what others
         have or lack by it."""
         held = self._pods.get(key)
-        claimed = {ports.port_key(port): port for port in self.definitions.ports(held)}
+        claimed = {ports.port_key(port): port for port in self.networks.ports(held)}
         # Of two pods with one address, the running one has it, else the older one.
         precedence = (str(not held.pod.is_running), held.pod.created) if held else ()
         for each in self.holders.claim(key, claimed, precedence):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from weft import errors, model, names, rows
-from weft.control.zone import state, strangers
+from weft.control.zone import foreignrows, state
 from weft.ovn import acl, interconnect, policy, ports, tables
 from weft.ovsdb import replica
 
@@ -62,7 +62,7 @@ class Writer:
         self._written = 0.0
         self._settled = asyncio.Event()
         self._is_writing = False
-        self._strangers = strangers.Strangers(zone, nb)
+        self._foreign_rows = foreignrows.ForeignRows(zone, nb)
         self.figures = Figures()
         self._refusal = ""
         self._noticed = ""  # which rows somebody else changed that are not mended yet
@@ -139,7 +139,7 @@ class Writer:
             self.figures.rebuilds += 1
         else:
             changes = self._zone.changes()
-        verdict = self._strangers.judge(changes.nb)
+        verdict = self._foreign_rows.judge(changes.nb)
         nb = (*self._relied(), *verdict.corrections, *changes.nb)
         nb_gone = (*changes.nb_gone, *verdict.gone)
         refused = [
@@ -163,7 +163,7 @@ class Writer:
     def _compared(self) -> state.Changes:
         nb, sb = self._zone.desired()
         self._zone.forget_changes()
-        self._strangers.look_at_all()
+        self._foreign_rows.look_at_all()
         return state.Changes(
             (*_strays(self._nb, nb), *nb),
             tuple(_stale(self._nb, tables.NB, nb)),
@@ -210,10 +210,10 @@ class Writer:
         is_north = table in tables.NB
 
         def changed(uuid: str, old: rows.Columns | None, new: rows.Columns | None) -> None:
-            suspects = len(self._strangers)
+            suspects = len(self._foreign_rows)
             if is_north:
-                self._strangers.changed(table, uuid, old, new)
-            is_due = len(self._strangers) > suspects
+                self._foreign_rows.changed(table, uuid, old, new)
+            is_due = len(self._foreign_rows) > suspects
             if old is not None and new is not None:
                 is_same = all(new.get(column) == old.get(column) for column in followed)
             else:

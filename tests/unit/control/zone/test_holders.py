@@ -141,7 +141,7 @@ class Crowd:
 
     def __init__(self, size: int) -> None:
         self.zone = state.Zone("node1", "chassis-1")
-        self.zone.set_definition("default/blue", state.Definition(NETWORK))
+        self.zone.set_nad("default/blue", state.DeclaredNetwork(NETWORK))
         self.size = size
         self.come()
 

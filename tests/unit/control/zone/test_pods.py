@@ -50,7 +50,7 @@ class Told:
         self.notary = Notary()
         self.zone = state.Zone("node1", "c1")
         spec = model.NetworkSpec("blue", model.Topology.LAYER2, 1300)
-        self.zone.set_definition("default/blue", state.Definition(model.Network(spec, 1)))
+        self.zone.set_nad("default/blue", state.DeclaredNetwork(model.Network(spec, 1)))
         self.events: list[str] = []
         self.pods, self.keys = Objects(), Objects()
         informers: Any = self.pods, self.keys

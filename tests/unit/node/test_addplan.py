@@ -10,7 +10,7 @@ import pytest
 
 from weft import errors, model, names
 from weft.api.pod import Pod, read
-from weft.node import wanted
+from weft.node import addplan
 
 BLUE = model.NetworkSpec("blue", model.Topology.LAYER2, 1400, ())
 WRONG = errors.InvalidInput(
@@ -33,11 +33,11 @@ def pod(networks: str) -> Pod:
 
 
 def test_a_definition_that_is_not_there_and_one_that_is_wrong_are_told_apart() -> None:
-    assert wanted.spec_of("default/blue", DEPENDENCIES) is BLUE
+    assert addplan.spec_of("default/blue", DEPENDENCIES) is BLUE
     with pytest.raises(errors.NotReady, match="default/red: does not exist"):
-        wanted.spec_of("default/red", DEPENDENCIES)
+        addplan.spec_of("default/red", DEPENDENCIES)
     with pytest.raises(errors.InvalidInput, match=r"spec.config.mtu 5: must be at least 576"):
-        wanted.spec_of("default/wrong", DEPENDENCIES)
+        addplan.spec_of("default/wrong", DEPENDENCIES)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_what_is_wrong_with_another_definition_is_none_of_this_ones_business(
 ) -> None:
     asked = pod(networks)
     first = model.Attachment(nad="default/blue", key="default/blue", interface="net1")
-    assert wanted.peers(asked, first, BLUE, DEPENDENCIES) == peers
+    assert addplan.peers(asked, first, BLUE, DEPENDENCIES) == peers
 
 
 def test_no_interface_waits_where_the_pod_may_not_use_one_of_its_networks() -> None:
@@ -71,9 +71,9 @@ def test_no_interface_waits_where_the_pod_may_not_use_one_of_its_networks() -> N
         network_of=network_of, check_use=check_use, decided=lambda pod: decided
     )
     call: Any = SimpleNamespace(uid="", nad="default/blue", interface="net1", pod="default/one")
-    assert not wanted.is_decided(pod("blue, blue"), call, deps)
+    assert not addplan.is_decided(pod("blue, blue"), call, deps)
     with pytest.raises(errors.NotReady, match="may not use"):
-        wanted.is_decided(pod("blue, other/blue"), call, deps)
+        addplan.is_decided(pod("blue, other/blue"), call, deps)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_the_network_that_holds_up_a_pod_is_named_and_no_other(networks: str, bl
         pods={"default/one": asked},
     )
     first: Any = SimpleNamespace(nad="default/blue", interface="net1", pod="default/one")
-    said = wanted.held_up_by(first, deps)
+    said = addplan.held_up_by(first, deps)
     assert re.search(blamed, said)
     assert ("default/blue" in said) == said.startswith("no decision")
-    assert wanted.held_up_by(SimpleNamespace(pod="default/gone", nad=""), deps) == ""  # type: ignore[arg-type]
+    assert addplan.held_up_by(SimpleNamespace(pod="default/gone", nad=""), deps) == ""  # type: ignore[arg-type]

@@ -19,15 +19,17 @@ from weft.ovsdb import replica
 
 @dataclass(slots=True)
 class Verdict:
-    """`corrections` take strangers out of rows of ours and put members back; `gone` are rows that
-    are known by their key, `operations` delete others that live by themselves."""
+    """`corrections` take foreign members out of weft's rows and put weft's own back.
+
+    `gone` are rows that are known by their key, `operations` delete others that live by themselves.
+    """
 
     corrections: list[rows.Row] = field(default_factory=list)
     gone: list[rows.RowKey] = field(default_factory=list)
     operations: list[Any] = field(default_factory=list)
 
 
-class Strangers:
+class ForeignRows:
     """Judges the Northbound rows of `nb` by what `zone` desires."""
 
     def __init__(self, zone: state.Zone, nb: replica.Replica) -> None:

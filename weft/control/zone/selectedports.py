@@ -1,7 +1,7 @@
-"""Whom do policies meet: which attachments are there, of which pods, and which queries choose them?
+"""Keeps the attachments of all pods, and which of them each policy's selectors select.
 
-Kept so that what a policy's selector means on a network is answered at the cost of the answer.
-What follows for groups and sets is for `policies` and `addresses`.
+The ports that a selector selects on a network are found at the cost of the answer. What follows
+for port groups is decided in `policies`, for address sets in `addresses`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from weft.control.zone.objects import AllocatedPod
 from weft.policy import netpolicy, selectorindex
 
 
-class Endpoints:
+class SelectedPorts:
     """The attachments of all pods of the cluster that have any, by port key; `pods` is the zone's
     table of them."""
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from weft import errors, names
-from weft.control.zone import networks, state
+from weft.control.zone import nads, state
 
 
 def definition(config: object, **notes: str) -> dict[str, Any]:
@@ -24,12 +24,12 @@ def definition(config: object, **notes: str) -> dict[str, Any]:
     }
 
 
-def read(obj: dict[str, Any], default_mtu: int = 1400) -> networks.Nad:
-    return networks.read(obj, default_mtu=default_mtu)
+def read(obj: dict[str, Any], default_mtu: int = 1400) -> nads.Nad:
+    return nads.read(obj, default_mtu=default_mtu)
 
 
-def meaning(obj: dict[str, Any], default_mtu: int = 1400) -> state.Definition | None:
-    return networks.definition(read(obj, default_mtu))
+def meaning(obj: dict[str, Any], default_mtu: int = 1400) -> state.DeclaredNetwork | None:
+    return nads.definition(read(obj, default_mtu))
 
 
 CONFIG = {
@@ -109,20 +109,20 @@ def test_nothing_of_what_is_wrong_or_anothers():
 def test_what_loses_its_notes_means_what_it_meant_but_leads_no_more():
     noted = meaning(definition(CONFIG, **NOTES))
     for config in (CONFIG, {**CONFIG, "mtu": 1300}, "{"):
-        bare = networks.standing(read(definition(config)), noted)
+        bare = nads.standing(read(definition(config)), noted)
         assert bare.network == noted.network
         assert bare.age > noted.age
-        assert networks.standing(read(definition(config)), bare) == bare
-    assert networks.standing(read(definition(CONFIG, **NOTES)), bare) == noted
+        assert nads.standing(read(definition(config)), bare) == bare
+    assert nads.standing(read(definition(CONFIG, **NOTES)), bare) == noted
 
 
 def test_what_never_had_notes_or_has_others_is_read_as_it_is():
     noted = meaning(definition(CONFIG, **NOTES))
-    assert networks.standing(read(definition(CONFIG)), None) is None
-    other = networks.standing(
+    assert nads.standing(read(definition(CONFIG)), None) is None
+    other = nads.standing(
         read(definition(CONFIG, **{**NOTES, names.NETWORK_ID: "4"})),
         noted,
     )
     assert other.network.id == 4
     wrong = definition(CONFIG, **{**NOTES, names.NETWORK_ID: "x"})
-    assert networks.standing(read(wrong), noted) is None
+    assert nads.standing(read(wrong), noted) is None

@@ -1,7 +1,6 @@
-"""Finds what an ADD is about: its attachment, its allocation and its network.
+"""Plans what an ADD makes, from the pod's attachment, its allocation and its network.
 
-Told from the pod's annotations, which are waited for, and from what the definition says. How an
-interface comes about is `attach.py`'s.
+Waits for the pod's annotations. How an interface is made is in `attach.py`.
 """
 
 from __future__ import annotations
@@ -16,14 +15,14 @@ from weft.node.dependencies import Dependencies
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class AddPlan:
     """An ADD with everything that had to be waited for."""
 
     nic: plan.Nic
     owner: port.Owner
 
 
-async def find(asked: call.Call, deps: Dependencies) -> Wanted:
+async def find(asked: call.Call, deps: Dependencies) -> AddPlan:
     """Wait until the cluster manager has decided about this attachment."""
     pod = await deps.pods.wait_for(asked.pod, lambda pod: is_decided(pod, asked, deps), None)
     attachment = _attachment_of(pod, asked, deps)
@@ -49,7 +48,7 @@ async def find(asked: call.Call, deps: Dependencies) -> Wanted:
         nad=asked.nad or names.DEFAULT_NETWORK,
         proof=deps.decided(pod).prove(),
     )
-    return Wanted(nic, owner)
+    return AddPlan(nic, owner)
 
 
 def nic_of(bound: port.Bound, deps: Dependencies) -> plan.Nic | None:

@@ -1,7 +1,7 @@
-"""Finds OVS interfaces that claim one logical port with another: two claims divert its traffic.
+"""Finds the OVS interfaces that have one iface-id: two of them divert a logical port's traffic.
 
-Kept up to date by the replica's changes, so that an answer costs nothing however many ports there
-are. What becomes of a rival is `repair.py`'s decision.
+Kept up to date by the replica's changes, so that an answer costs O(1) however many ports there
+are. What becomes of a rival is decided in `repair.py`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from weft import names, rows
 from weft.nic import port
 
 
-class Claims:
+class IfaceIds:
     """By iface-id; `note` each change of an Interface row."""
 
     def __init__(self) -> None:

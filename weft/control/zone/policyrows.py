@@ -1,8 +1,8 @@
-"""Which rows do the groups of a zone have, and which sets do those name?
+"""Makes the rows of a zone's port groups with their ACLs, and keeps the address sets they name.
 
-A part is what is made in one piece: a group that isolates or watches, a policy on a network with
-all its groups, a set, the meter. What was made is kept, so that saying all of it again is no work.
-Which ports are in a group is for `policies` to say.
+A part is what is made in one piece: a group that isolates or audits, a policy on a network with
+all its groups, an address set, the meter. What was made is kept, so that `desired` costs little.
+Which ports are in a group is decided in `policies`, what an ACL says in `ovn/policy`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Part = groups.Part | sets.AddressSet | str
 METER = "meter"
 
 
-class Parts:
+class PolicyRows:
     """`networks` are those that the zone has, by name."""
 
     def __init__(self, addresses: Sets, networks: Mapping[str, model.Network]) -> None:
