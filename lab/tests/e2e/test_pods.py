@@ -25,13 +25,15 @@ def cluster(pod_lab: Cluster) -> Iterator[Cluster]:
 
 
 def test_two_pods_reach_each_other_and_leave_nothing(cluster: Cluster) -> None:
-    cluster.create(pod("a", networks="blue"), pod("b", networks="blue"))
+    cluster.create(pod("a", networks="blue"), pod("b", networks="blue"), pod("outsider"))
     one, other = cluster.wait_ready("a"), cluster.wait_ready("b")
     first, second = pods.network_status(other)
     assert (first["interface"], first["default"]) == ("eth0", True)
     assert (second["name"], second["interface"], second["mtu"]) == ("default/blue", "net1", 1300)
     for address in (*second["ips"], other["status"]["podIP"]):
         assert cluster.pings("a", address)
+    cluster.wait_ready("outsider")
+    assert not cluster.pings("outsider", second["ips"][0], patience=2), "it is not on blue"
     reasons = cluster.events("a")
     assert reasons["Scheduled"] == ["Successfully assigned default/a to node1"]
     net1 = next(said for said in reasons["AddedInterface"] if "net1" in said)
@@ -39,7 +41,7 @@ def test_two_pods_reach_each_other_and_leave_nothing(cluster: Cluster) -> None:
     assert net1.startswith(f"Add net1 [{listed[0]}/24 ")
     assert net1.endswith("] from default/blue")
     assert {"Pulled", "Created", "Started"} <= set(reasons)
-    cluster.delete("a", "b")
+    cluster.delete("a", "b", "outsider")
     assert cluster.left() == pods.NOTHING
 
 
@@ -180,4 +182,7 @@ def test_the_network_comes_back(cluster: Cluster, victim: str) -> None:
     assert cluster.pings("a", address)
     cluster.kill(victim)
     assert cluster.pings("a", address)
-    cluster.delete("a", "b")
+    cluster.create(pod("late", networks="blue"))  # flows that are left would not do for this one
+    cluster.wait_ready("late")
+    assert cluster.pings("late", address)
+    cluster.delete("a", "b", "late")
