@@ -58,6 +58,11 @@ def claim(lease: Object | None, identity: str, terms: Terms, time: str) -> dict[
     }
 
 
+def is_free(lease: Object, identity: str) -> bool:
+    """Whether `identity` may take the lease at once: it is its own, or nobody's."""
+    return _holder(lease) in ("", identity)
+
+
 class Elector:
     """`await Elector(...).lead(work)` waits until this copy leads and then runs `work`.
 
@@ -151,7 +156,7 @@ class Elector:
         await cache.synced()
         while True:
             lease = cache.get(key)
-            if lease is not None and not self._is_free(lease):
+            if lease is not None and not is_free(lease, self._identity):
                 duration = float(lease["spec"].get("leaseDurationSeconds") or 15)
                 try:
                     await cache.wait_for(key, _differs_from(lease), duration)
@@ -171,9 +176,6 @@ class Elector:
             else:
                 self._troubles.clear(key)
                 return taken
-
-    def _is_free(self, lease: Object) -> bool:
-        return _holder(lease) in ("", self._identity)
 
     async def _write(self, lease: Object | None) -> Object:
         spec = claim(lease, self._identity, self._terms, _now())

@@ -76,3 +76,10 @@ def test_a_copy_that_may_not_write_the_lease_says_so_and_leads_when_it_may() -> 
         task.cancel()
 
     hasty.run(main())
+
+
+@pytest.mark.parametrize(
+    ("holder", "free"), [("one", True), ("", True), (None, True), ("two", False)]
+)
+def test_a_lease_that_another_holds_is_waited_for(holder: str | None, free: bool) -> None:
+    assert lease.is_free({"spec": {"holderIdentity": holder}}, "one") is free
