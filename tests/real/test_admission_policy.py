@@ -27,6 +27,7 @@ from tests.support.kubernetes import (
     until,
 )
 from weft import names
+from weft.app import webhook
 
 pytestmark = pytest.mark.real
 
@@ -77,7 +78,7 @@ def test_the_roles_name_the_keys_objects() -> None:
         for rule in each.get("rules", ())
         for name in rule.get("resourceNames", ())
     }
-    assert named == {names.SIGNING_KEY, names.SIGNING_KEYS}
+    assert named == {names.SIGNING_KEY, names.SIGNING_KEYS, webhook.NAME}
 
 
 @pytest.fixture(scope="module")

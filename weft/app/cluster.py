@@ -14,7 +14,7 @@ from typing import Any
 
 from weft import __version__, names
 from weft.api.podsignature import TrustedKeys
-from weft.app import health, manageroptions, settings
+from weft.app import health, manageroptions, settings, webhook
 from weft.control import loop, signingkeys
 from weft.control.cluster import informers, signing, state, unknown, writer
 from weft.control.signingkeys import PublicKeys
@@ -110,10 +110,12 @@ async def run(
     manageroptions.check(options)
     in_office: list[Manager] = []
     electors: list[lease.Elector] = []
+    webhooks: list[webhook.Webhook] = []
 
     def not_ready() -> list[str]:
         # A copy that waits for the lease is ready while it could take the lease over.
-        troubles = [client.liveness.trouble, *(elector.trouble for elector in electors)]
+        troubles = [client.liveness.trouble]
+        troubles += [each.trouble for each in electors] + [each.trouble for each in webhooks]
         reasons = [trouble for trouble in troubles if trouble]
         return reasons + (in_office[0].not_ready() if in_office else [])
 
@@ -144,6 +146,10 @@ async def run(
             await (elector.lead(govern) if options.leader_elect else govern())
 
         parts = {"manager": lead(), "liveness": client.liveness.run()}
+        if options.webhook:
+            rules = manageroptions.rules(options, settings.default_network(options))
+            webhooks.append(webhook.Webhook(client, options.webhook, rules))
+            parts["webhook"] = webhooks[0].run()
         if options.health:
             parts["health"] = health.serve(options.health, not_ready, figures)
         await loop.together(**parts)

@@ -79,12 +79,15 @@ async def serve(address: str, not_ready: Reasons, figures: Callable[[], Figures]
 def _site(runner: web.AppRunner, address: str) -> web.BaseSite:
     if address.startswith("unix:"):
         return web.SockSite(runner, _private_socket(Path(address.removeprefix("unix:"))))
+    return web.TCPSite(runner, *host_and_port("health endpoint", address, "HOST:PORT or unix:PATH"))
+
+
+def host_and_port(subject: str, address: str, form: str) -> tuple[str, int]:
+    """The parts of HOST:PORT, where an IPv6 address has brackets; raises InvalidInput."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
-        raise errors.InvalidInput(
-            "health endpoint", "address", address, "must be HOST:PORT or unix:PATH"
-        )
-    return web.TCPSite(runner, host.strip("[]"), int(port))
+        raise errors.InvalidInput(subject, "address", address, f"must be {form}")
+    return host.strip("[]"), int(port)
 
 
 def _private_socket(path: Path) -> socket.socket:

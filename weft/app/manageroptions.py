@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_network
 
 from weft import errors, model
-from weft.app import settings
+from weft.app import health, settings
 from weft.control.cluster import nads
 
 
@@ -33,3 +33,5 @@ def check(options: settings.ClusterManager) -> None:
     settings.check("weft cluster-manager", settings.CLUSTER_MANAGER, options)
     settings.check_primary("weft cluster-manager", options)
     rules(options, settings.default_network(options))
+    if options.webhook:
+        health.host_and_port("weft cluster-manager", options.webhook, "HOST:PORT")

@@ -116,6 +116,12 @@ GLOBAL_NAMESPACES = Setting(
 LEADER_ELECT = Setting(
     "leader_elect", False, "Act only while holding the lease, so that several copies can run."
 )
+WEBHOOK = Setting(
+    "webhook",
+    "",
+    "Address that serves the admission webhook with TLS: HOST:PORT. Empty: none.",
+    "ADDRESS",
+)
 LEASE_NAME = Setting("lease_name", "weft-cluster-manager", "Name of the lease.", "NAME")
 LEASE_NAMESPACE = Setting(
     "lease_namespace",
@@ -243,6 +249,7 @@ CLUSTER_MANAGER: tuple[Setting[str] | Setting[int] | Setting[bool], ...] = (
     LEASE_NAME,
     LEASE_NAMESPACE,
     WORKERS,
+    WEBHOOK,
 )
 
 
@@ -264,6 +271,7 @@ class ClusterManager:
     lease_name: str = LEASE_NAME.default
     lease_namespace: str = LEASE_NAMESPACE.default
     workers: int = WORKERS.default
+    webhook: str = WEBHOOK.default
 
 
 AGENT: tuple[Setting[str] | Setting[int] | Setting[bool], ...] = (

@@ -28,6 +28,7 @@ def command(
         str, option(settings.RESERVED_SUBNETS)
     ] = settings.RESERVED_SUBNETS.default,
     workers: Annotated[int, option(settings.WORKERS)] = settings.WORKERS.default,
+    webhook: Annotated[str, option(settings.WEBHOOK)] = settings.WEBHOOK.default,
     health: Annotated[str, option(settings.HEALTH)] = settings.HEALTH.default,
     log_level: Annotated[str, option(settings.LOG_LEVEL)] = settings.LOG_LEVEL.default,
     log_format: Annotated[str, option(settings.LOG_FORMAT)] = settings.LOG_FORMAT.default,

@@ -32,6 +32,18 @@ class Parsed(Protocol):
 T = TypeVar("T", bound=Parsed)
 
 
+Declarations = tuple[cache.Informer[nads.Nad], cache.Informer[objects.Namespace]]
+
+
+def declarations(client: Client, rules: nads.Rules) -> Declarations:
+    """NADs and namespaces alone, for who only judges what is declared."""
+    version = attrgetter("uid", "version")
+    return (
+        cache.Informer(client, resources.NADS, partial(nads.read, rules=rules), version),
+        cache.Informer(client, resources.NAMESPACES, objects.namespace, version),
+    )
+
+
 class Informers:
     """`primary`: weft serves the default network."""
 

@@ -115,6 +115,11 @@ def read(obj: Mapping[str, Any], rules: Rules) -> Nad:
     )
 
 
+def parse_refusal(nad: Nad) -> str:
+    """What its author hears of a NAD with a `problem`."""
+    return f"Failed to parse network config: {resources.NADS.kind} {nad.key}: {nad.problem}"
+
+
 def unaccepted(nad: Nad) -> Nad:
     """The same, of which nothing was accepted before."""
     return replace(nad, accepted=None, accepted_config="")

@@ -273,8 +273,7 @@ class Networks:
         """The network to note on a NAD, the text that stands for it, and what to tell."""
         key, network, config, told = nad.key, None, nad.config, []
         if nad.problem:
-            said = f"Failed to parse network config: {_KIND} {key}: {nad.problem}"
-            told.append((Reason.INVALID_CONFIG, said))
+            told.append((Reason.INVALID_CONFIG, nads.parse_refusal(nad)))
         standing = self._register.standing(key)
         if standing is not None:
             refusal = self._register.settlement(standing.name).refused.get(key)

@@ -1,0 +1,194 @@
+"""Serves the cluster manager's admission webhook, with a certificate that it renews by itself.
+
+Each copy serves, whether it leads or waits. What is asked is judged by
+`control.cluster.admission`. A ValidatingWebhookConfiguration says by which name the copies are
+reached; they write there whom to trust, and again when somebody takes that out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import logging
+import ssl
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from weft import errors
+from weft.app import health, servingcertificate
+from weft.app.servingcertificate import ServingCertificate
+from weft.control.cluster import admission, informers, nads
+from weft.control.loop import together
+from weft.decode import budget, jsontext
+from weft.kube import cache, queue, resources
+from weft.kube.client import Client, Object
+
+log = logging.getLogger(__name__)
+
+NAME = "weft"  # of the ValidatingWebhookConfiguration
+_LARGEST = 8 << 20  # bytes: two objects of an API server's size, and what JSON adds
+_BUDGET = budget.Budget(size=_LARGEST, values=500_000, depth=100)
+_SPREAD = 30.0  # seconds in which an API server reads a bundle before a new certificate is served
+_LOOK = 3600.0  # seconds between two looks at the certificate's age
+
+
+class Webhook:
+    """`rules` are the cluster manager's for NADs."""
+
+    def __init__(self, client: Client, address: str, rules: nads.Rules) -> None:
+        self._client, self._address, self._rules = client, address, rules
+        self._followed = informers.declarations(client, rules)
+        self._configuration = cache.Cache(
+            client,
+            resources.WEBHOOKS,
+            field_selector=f"metadata.name={NAME}",
+            may_be_unknown=True,
+        )
+        self._queue = queue.Queue("ValidatingWebhookConfiguration")
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._current: ServingCertificate | None = None
+        self._next: ServingCertificate | None = None
+        self._next_from = 0.0  # by the loop's clock: when it may be served
+
+    @property
+    def trouble(self) -> str:
+        """Why objects are not judged at admission; else empty."""
+        parts = (*self._followed, self._configuration, self._queue)
+        return next((each.trouble for each in parts if each.trouble), "")
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        follow = {each.resource.plural: each.run() for each in self._followed}
+        await together(
+            **follow,
+            configuration=self._configuration.run(),
+            certificate=self._keep(),
+            webhook=self._serve(),
+        )
+
+    # Who is to be trusted
+
+    async def _keep(self) -> None:
+        self._configuration.subscribe(lambda *_: self._queue.add(NAME))
+        await self._queue.run(self._look)
+
+    async def _look(self, _: str) -> None:
+        """Have the bundle hold this copy's certificates, and renew the one that grows old."""
+        found = self._configuration.get(NAME)
+        if found is None:
+            return
+        names, now, clock = reached_by(found), datetime.now(UTC), asyncio.get_running_loop().time()
+        if self._current is None or self._current.names != names:
+            self._current, self._next = servingcertificate.make(names, now), None
+            self._current.load(self._context)
+        elif self._next is None and self._current.is_due(now):
+            self._next, self._next_from = servingcertificate.make(names, now), clock + _SPREAD
+        elif self._next is not None and clock >= self._next_from:
+            self._current, self._next = self._next, None
+            self._current.load(self._context)
+            log.info("the webhook serves with a new certificate until %s", self._current.until)
+        own = [each for each in (self._current, self._next) if each is not None]
+        if (patch := trusting(found, own, now)) is not None:
+            await self._client.patch(resources.WEBHOOKS, NAME, "", patch, type="strategic")
+            log.info("the webhook's certificate is trusted by ValidatingWebhookConfiguration weft")
+        self._queue.add(NAME, _LOOK if self._next is None else _SPREAD)
+
+    # What is asked
+
+    async def _serve(self) -> None:
+        for each in self._followed:
+            await each.synced()
+        app = web.Application(client_max_size=_LARGEST)
+        app.router.add_post("/admit", self._admit)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        host, port = health.host_and_port("webhook", self._address, "HOST:PORT")
+        try:
+            await web.TCPSite(runner, host, port, ssl_context=self._context).start()
+            await asyncio.Event().wait()
+        except OSError as error:
+            raise errors.Unavailable(
+                f"cannot be served at {self._address}: {error.strerror or error}",
+                where="webhook",
+                hint="choose another address with --webhook",
+            ) from error
+        finally:
+            await runner.cleanup()
+
+    async def _admit(self, request: web.Request) -> web.Response:
+        try:
+            asked = jsontext.parse(await request.read(), _BUDGET)["request"]
+            uid = str(asked["uid"])
+            verdict = self._judge(asked)
+        except (budget.Malformed, KeyError, TypeError, AttributeError, errors.WeftError) as error:
+            log.info("a question at the webhook was not understood: %s", error)
+            return web.Response(status=400, text="not an AdmissionReview that weft understands\n")
+        return web.json_response(answer(uid, verdict))
+
+    def _judge(self, asked: Any) -> admission.Verdict:
+        new, old = _placed(asked["object"], asked), asked.get("oldObject")
+        if "deletionTimestamp" in new["metadata"]:
+            return admission.Verdict()
+        kind = asked["resource"]["resource"]
+        if kind == resources.MULTINETWORKPOLICIES.plural:
+            return admission.judge_policy(new, old)
+        if kind != resources.NADS.plural:
+            return admission.Verdict()
+        followed, namespaces = self._followed
+
+        def labels(name: str) -> Mapping[str, str] | None:
+            found = namespaces.get(name)
+            return found.labels if found is not None else None
+
+        return admission.judge_nad(new, old, followed.objects(), self._rules, labels)
+
+
+def _placed(obj: Any, asked: Any) -> Object:
+    """The object with the name and namespace that it will have."""
+    meta = {"namespace": asked.get("namespace", ""), "name": asked.get("name", "")}
+    named: Object = {**obj, "metadata": {**meta, **obj["metadata"]}}
+    return named
+
+
+def reached_by(configuration: Object) -> tuple[str, ...]:
+    """The names in the certificate: of the services, or the hosts, that the configuration names."""
+    found = []
+    for each in configuration.get("webhooks") or ():
+        at = each.get("clientConfig") or {}
+        if service := at.get("service"):
+            found.append(f"{service['name']}.{service['namespace']}.svc")
+        elif host := urlsplit(at.get("url") or "").hostname:
+            found.append(host)
+    return tuple(dict.fromkeys(found)) or ("localhost",)
+
+
+def trusting(configuration: Object, own: list[ServingCertificate], now: datetime) -> Object | None:
+    """The patch by which clients trust these certificates; None if they do."""
+    changed = []
+    for each in configuration.get("webhooks") or ():
+        there = b""
+        with contextlib.suppress(ValueError):
+            there = base64.b64decode((each.get("clientConfig") or {}).get("caBundle") or "")
+        wanted = servingcertificate.bundle(there, own, now)
+        if wanted != there:
+            bundle = base64.b64encode(wanted).decode()
+            changed.append({"name": each["name"], "clientConfig": {"caBundle": bundle}})
+    if not changed:
+        return None
+    version = configuration["metadata"]["resourceVersion"]
+    return {"metadata": {"resourceVersion": version}, "webhooks": changed}
+
+
+def answer(uid: str, verdict: admission.Verdict) -> Object:
+    """As an API server expects it."""
+    response: Object = {"uid": uid, "allowed": not verdict.refusal}
+    if verdict.refusal:
+        response["status"] = {"code": 422, "reason": "Invalid", "message": verdict.refusal}
+    if verdict.warnings:
+        response["warnings"] = list(verdict.warnings)
+    return {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}

@@ -1,0 +1,106 @@
+"""Judges a NAD or MultiNetworkPolicy at admission, by the rules and in the words of the Events.
+
+Pure. What would only be told to its author later is refused before it is stored; what only deserves
+a warning is admitted with it. An object that was refused already may still be edited elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from weft import model
+from weft.api import policy as policies
+from weft.api import policystatus
+from weft.control.cluster import nads
+from weft.control.cluster.nads import Nad
+from weft.kube import resources
+from weft.policy import access
+
+Object = Mapping[str, Any]
+_LONGEST = 4096  # characters of a refusal: it is for people
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`refusal` is empty for what is admitted."""
+
+    refusal: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+def judge_nad(
+    new: Object,
+    old: Object | None,
+    others: Iterable[Nad],
+    rules: nads.Rules,
+    labels: access.NamespaceLabels,
+) -> Verdict:
+    """`others` are the NADs of the cluster, of which this one itself does not count; `labels` are
+    those of namespaces."""
+    rule = access.AccessRule(rules.global_namespaces, labels)
+    said = _as_stored(nads.read(new, rules), nads.read(old, rules) if old else None)
+    rivals = [each for each in others if each.key != said.key]
+    refusal = _nad_refusal(said, rivals, rule)
+    if old is not None and refusal == _nad_refusal(nads.read(old, rules), rivals, rule):
+        refusal = ""
+    warnings = [f"{resources.NADS.kind} {said.key}: {text}" for _, text in said.warnings]
+    if not refusal and (joined := _joined(said, rivals, rule)):
+        warnings.append(joined)
+    return Verdict(refusal[:_LONGEST], tuple(warnings))
+
+
+def judge_policy(new: Object, old: Object | None) -> Verdict:
+    """What makes it invalid as a whole is refused; parts that are skipped are warned of."""
+    said = policies.read(new)
+    meta = new["metadata"]
+    subject = f"{resources.MULTINETWORKPOLICIES.kind} {meta['namespace']}/{meta['name']}"
+    if said.problems:
+        if old is not None and policies.read(old).problems == said.problems:
+            return Verdict()
+        return Verdict(f"{subject}: {'; '.join(said.problems)}"[:_LONGEST])
+    skipped = said.current.skipped[: policystatus.MAX_TOLD] if said.current else ()
+    return Verdict(
+        warnings=tuple(f"{subject}: {policystatus.skipped_text(part)}" for part in skipped)
+    )
+
+
+def _as_stored(said: Nad, before: Nad | None) -> Nad:
+    """With the notes that are weft's, and not its author's: those that were stored before."""
+    return replace(
+        said,
+        noted_name=before.noted_name if before else "",
+        noted_id=before.noted_id if before else "",
+        noted_config=before.noted_config if before else "",
+        noted_owner=before.noted_owner if before else "",
+        accepted=before.accepted if before else None,
+        accepted_config=before.accepted_config if before else "",
+    )
+
+
+def _nad_refusal(nad: Nad, rivals: Iterable[Nad], rule: access.AccessRule) -> str:
+    if nad.problem:
+        return nads.parse_refusal(nad)
+    return _settled(nad, rivals, rule).refused.get(nad.key, "")
+
+
+def _settled(nad: Nad, rivals: Iterable[Nad], rule: access.AccessRule) -> nads.Settlement:
+    """What becomes of the network that it declares."""
+    if nad.spec is None:
+        return nads.Settlement()
+    # Who is not stored yet comes after all others, whatever its author says of when it was made.
+    created = nad.created if nad.noted_name == nad.spec.name else "~"
+    members = [nads.Declaration(replace(nad, created=created), nad.spec)]
+    for each in rivals:
+        standing = each.accepted or each.spec
+        if standing is not None and standing.name == nad.spec.name:
+            members.append(nads.Declaration(each, standing))
+    return nads.settle(members, rule)
+
+
+def _joined(nad: Nad, rivals: Iterable[Nad], rule: access.AccessRule) -> str:
+    settled = _settled(nad, rivals, rule)
+    if settled.spec is None or nad.noted_owner == settled.lead:
+        return ""
+    return rule.joined_notice(model.Network(settled.spec, 0, settled.lead), nad.key)
