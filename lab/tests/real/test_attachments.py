@@ -49,6 +49,7 @@ class Pair:
 def network(cni_lab: Any) -> Any:
     with cni.runtime(cni_lab, "internal") as made:
         made.api(lambda api: api.create(cni.resources.NADS, cni.nad_object(BLUE)))
+        made.api(lambda api: api.create(cni.resources.NODES, cni.objects.node("node1")))
     return cni_lab
 
 
