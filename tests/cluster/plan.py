@@ -148,12 +148,23 @@ def node(cluster: spec.Cluster, one: spec.Node) -> tuple[Service, ...]:
 
 
 def routes(cluster: spec.Cluster) -> dict[str, tuple[tuple[str, ...], ...]]:
-    """Commands for each machine that lead to the primary network's pods of other machines."""
+    """Commands for each machine that lead to the primary network's pods of other machines.
+
+    A node has a default route, too, or its own programs could not call a Service. It leads nowhere.
+    """
+    control = str(cluster.control_address.ip)
     return {
-        machine: tuple(
-            ("ip", "route", "replace", str(node.pods), "via", str(node.address.ip))
-            for node in cluster.members
-            if node.name != machine
+        machine: (
+            *(
+                ("ip", "route", "replace", str(node.pods), "via", str(node.address.ip))
+                for node in cluster.members
+                if node.name != machine
+            ),
+            *(
+                [("ip", "route", "replace", "default", "via", control)]
+                if machine != spec.CONTROL
+                else []
+            ),
         )
         for machine in cluster.machines
     }
