@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "Run the cluster manager, which allocates addresses.",
     ),
     "node": ("weft.cli.node", "Run the node agent, which writes the node's OVN zone."),
+    "uninstall": ("weft.cli.uninstall", "Remove what weft has made on a node or in a cluster."),
     "daemon": ("weft.cli.daemon", "Run one daemon of a node's OVN zone or Open vSwitch."),
 }
 

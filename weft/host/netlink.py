@@ -57,7 +57,10 @@ def opened(what: str) -> Iterator[Any]:
 
 
 def has_family(name: str) -> bool:
-    """Whether the kernel has a generic netlink family; it loads the module that has it."""
+    """Whether the kernel has a generic netlink family; it loads the module that has it.
+
+    Not in the thread of a running event loop, like all that is here.
+    """
     with GenericNetlinkSocket() as generic:
         try:
             generic.bind(name, genlmsg)

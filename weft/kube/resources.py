@@ -49,6 +49,7 @@ SECRETS = Resource("", "v1", "secrets", "Secret")
 CONFIGMAPS = Resource("", "v1", "configmaps", "ConfigMap")
 SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
 REPLICASETS = Resource("apps", "v1", "replicasets", "ReplicaSet")
+DAEMONSETS = Resource("apps", "v1", "daemonsets", "DaemonSet")
 JOBS = Resource("batch", "v1", "jobs", "Job")
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 CRDS = Resource(
@@ -77,7 +78,7 @@ VMIS = Resource("kubevirt.io", "v1", "virtualmachineinstances", "VirtualMachineI
 
 ALL = (
     PODS, NODES, NAMESPACES, EVENTS, SECRETS, CONFIGMAPS, SERVICE_ACCOUNTS, LEASES, CRDS, NADS,
-    IPAMCLAIMS, MULTINETWORKPOLICIES, UDNS, CUDNS, VMS, VMIS, REPLICASETS, JOBS,
+    IPAMCLAIMS, MULTINETWORKPOLICIES, UDNS, CUDNS, VMS, VMIS, REPLICASETS, DAEMONSETS, JOBS,
 )  # fmt: skip
 
 

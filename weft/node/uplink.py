@@ -27,18 +27,26 @@ def remembered(interface: str, file: Path) -> linkconfig.Device:
     if found.addresses:
         files.replace(file, orjson.dumps(asdict(found)))
         return found
-    try:
-        stored = orjson.loads(file.read_bytes())
-        routes = tuple(linkconfig.Route(**each) for each in stored.pop("routes"))
-        stored["addresses"] = tuple(map(tuple, stored["addresses"]))
-        stored["settings"] = tuple(map(tuple, stored["settings"]))
-        return linkconfig.Device(**{**stored, "routes": routes})
-    except (OSError, ValueError, KeyError, TypeError):
+    kept = stored(file)
+    if kept is None:
         raise errors.Unavailable(
             "has no address, and no file tells the one that it had",
             where=f"interface {interface}",
             hint="give the interface the address at which tunnels to this node end",
-        ) from None
+        )
+    return kept
+
+
+def stored(file: Path) -> linkconfig.Device | None:
+    """The interface that the file tells of; None if there is no such file."""
+    try:
+        told = orjson.loads(file.read_bytes())
+        routes = tuple(linkconfig.Route(**each) for each in told.pop("routes"))
+        told["addresses"] = tuple(map(tuple, told["addresses"]))
+        told["settings"] = tuple(map(tuple, told["settings"]))
+        return linkconfig.Device(**{**told, "routes": routes})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def address(device: linkconfig.Device) -> str:

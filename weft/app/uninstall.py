@@ -1,0 +1,109 @@
+"""Removes what weft has written to the cluster's objects; running it twice is fine."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Mapping
+
+from weft import errors, names
+from weft.control import traces
+from weft.kube import resources
+from weft.kube.client import Client
+from weft.kube.errors import Expired, NotFound
+
+log = logging.getLogger(__name__)
+
+SHOWN = 5  # pods, in a message
+# Pods of weft's that write to objects, and the DaemonSet that cleans the nodes.
+MINE = "app.kubernetes.io/component in (cluster-manager,node,openvswitch)"
+WRITERS = f"app.kubernetes.io/name=weft,{MINE}"
+CLEANER = "app.kubernetes.io/name=weft,app.kubernetes.io/component=uninstall"
+
+Objects = Mapping[str, traces.Object]
+
+
+async def check(client: Client, *, force: bool = False) -> None:
+    """Raises Conflict while running pods have networks of weft, unless `force`."""
+    users = sorted(traces.users(list(await client.list(resources.PODS))))
+    if users and not force:
+        shown = ", ".join(users[:SHOWN]) + (", ..." if len(users) > SHOWN else "")
+        raise errors.Conflict(
+            f"{len(users)} running pods have networks of weft and would lose them: {shown}",
+            where="weft",
+            hint="delete these pods first, or uninstall with --force",
+        )
+
+
+async def cluster(client: Client, namespace: str, lease: str) -> None:
+    """Remove annotations, conditions and finalizers of weft, and its keys and lease.
+
+    It first waits until nobody writes them any more.
+    """
+    await until(client, resources.PODS, namespace, WRITERS, lambda pods: not pods)
+    for each in traces.ALL:
+        with contextlib.suppress(NotFound):  # a definition that the cluster does not have
+            for obj in await client.list(each.resource):
+                await _clean(client, each, obj)
+    for res, name in (
+        (resources.SECRETS, names.SIGNING_KEY),
+        (resources.CONFIGMAPS, names.SIGNING_KEYS),
+        (resources.LEASES, lease),
+    ):
+        with contextlib.suppress(NotFound):
+            await client.delete(res, name, namespace)
+            log.info("deleted %s %s/%s", res.kind, namespace, name)
+
+
+async def _clean(client: Client, each: traces.Traces, obj: traces.Object) -> None:
+    name, namespace = obj["metadata"]["name"], obj["metadata"].get("namespace", "")
+    patch = traces.cleaning(each, obj)
+    with contextlib.suppress(NotFound):  # it went meanwhile
+        if patch is not None:
+            await client.patch(each.resource, name, namespace, patch)
+            log.info("cleaned %s %s", each.resource.kind, resources.key(obj))
+        if each.resource is resources.NODES and traces.conditions(obj) is not None:
+            gone = {"type": names.OVN_CONDITION, "$patch": "delete"}
+            await client.patch(
+                *(each.resource, name, "", {"status": {"conditions": [gone]}}),
+                type="strategic",
+                subresource="status",
+            )
+
+
+async def nodes(client: Client, namespace: str) -> None:
+    """Wait until every node has been cleaned."""
+    await until(client, resources.DAEMONSETS, namespace, CLEANER, _is_done)
+    log.info("every node has been cleaned")
+
+
+def _is_done(found: Objects) -> bool:
+    """Whether a DaemonSet's pods are ready on every node that has one, as it was seen last."""
+    return bool(found) and all(
+        (status := each.get("status") or {}).get("observedGeneration")
+        and status.get("numberReady") == status.get("desiredNumberScheduled")
+        for each in found.values()
+    )
+
+
+async def until(
+    client: Client,
+    res: resources.Resource,
+    namespace: str,
+    selector: str,
+    holds: Callable[[Objects], bool],
+) -> None:
+    """Wait until the objects of a selector are as `holds` says, by name."""
+    while True:
+        listing = await client.list(res, namespace, label_selector=selector)
+        found: dict[str, traces.Object] = {obj["metadata"]["name"]: obj for obj in listing}
+        if holds(found):
+            return
+        events = client.watch(res, listing.resource_version, namespace, label_selector=selector)
+        with contextlib.suppress(Expired):
+            async for kind, obj in events:
+                found[obj["metadata"]["name"]] = obj
+                if kind == "DELETED":
+                    del found[obj["metadata"]["name"]]
+                if holds(found):
+                    return

@@ -1,0 +1,76 @@
+"""What weft leaves on Kubernetes objects, and the patch that removes it. Pure.
+
+Some keys are ovn-kubernetes' too. They are weft's only where a key stands beside them that nobody
+else writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from weft import names
+from weft.kube import resources
+from weft.kube.resources import Resource
+
+Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """`proof`: the annotation that only weft writes; `keys`: those that it writes beside."""
+
+    resource: Resource
+    proof: str
+    keys: tuple[str, ...]
+
+
+ALL = (
+    Traces(resources.PODS, names.POD_NETWORKS_SIGNATURE, (names.POD_NETWORKS,)),
+    Traces(
+        resources.NODES,
+        names.VERSION,
+        (
+            *(names.NODE_CHASSIS_ID, names.NODE_ENCAP_IPS, names.NODE_ID),
+            *(names.NODE_SUBNETS, names.NODE_TRANSIT, names.NODE_GATEWAY),
+        ),
+    ),
+    Traces(
+        resources.NADS,
+        names.NETWORK_OWNER,
+        (names.NETWORK_NAME, names.NETWORK_ID, names.ACCEPTED_CONFIG),
+    ),
+    Traces(resources.MULTINETWORKPOLICIES, names.ACCEPTED_POLICY, ()),
+)
+
+
+def cleaning(traces: Traces, obj: Object) -> dict[str, Any] | None:
+    """The merge patch that removes what is weft's from an object; None if nothing is."""
+    meta = obj["metadata"]
+    annotations = meta.get("annotations") or {}
+    finalizers = list(meta.get("finalizers") or ())
+    patch: dict[str, Any] = {}
+    if traces.proof in annotations:
+        known = {traces.proof, *traces.keys} & set(annotations)
+        patch["annotations"] = dict.fromkeys(sorted(known))
+    if names.NETWORK_IN_USE in finalizers:
+        patch["finalizers"] = [each for each in finalizers if each != names.NETWORK_IN_USE]
+        patch["resourceVersion"] = meta.get("resourceVersion")
+    return {"metadata": patch} if patch else None
+
+
+def conditions(node: Object) -> list[Object] | None:
+    """The conditions of a Node without weft's; None if it has none of weft's."""
+    found = list((node.get("status") or {}).get("conditions") or ())
+    kept = [each for each in found if each.get("type") != names.OVN_CONDITION]
+    return kept if len(kept) != len(found) else None
+
+
+def users(pods: list[Object]) -> Iterator[str]:
+    """Running pods that would lose a network of weft: namespace/name."""
+    for pod in pods:
+        ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+        has_one = names.POD_NETWORKS_SIGNATURE in (pod["metadata"].get("annotations") or {})
+        if has_one and not ended:
+            yield resources.key(pod)

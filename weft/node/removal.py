@@ -1,0 +1,98 @@
+"""Removes what weft has made of a node: bridges, settings, devices, plugins, files."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from weft import rows
+from weft.cni import install
+from weft.host import linkconfig, netlink, process
+from weft.nic import port, switchsettings
+from weft.node import uplink
+from weft.ovn import daemons
+from weft.ovsdb import replica
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 5.0  # seconds for the switch's database to answer
+# Keys that the agent writes wherever it runs (ADR 0082).
+ALWAYS = ("ovn-is-interconn",)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a node has what weft made; `is_hosts`: its switch is the host's, and goes on."""
+
+    cni_bin: Path
+    is_hosts: bool
+    state: Path = Path("/run/weft")
+    switch: Path = Path(daemons.OVS_RUN)
+
+
+async def remove(places: Places) -> None:
+    """Remove bridges, settings, devices, plugins and files of weft from this node."""
+    for plugin in install.remove(places.cni_bin):
+        log.info("removed %s", plugin)
+    if places.is_hosts:
+        await _leave_host_switch(f"unix:{places.switch}/db.sock")
+    else:
+        await _remove_own_switch(places)
+    _empty(places.state)
+    log.info("nothing of weft is left on this node")
+
+
+async def _leave_host_switch(address: str) -> None:
+    """Remove weft's bridges and settings from a switch that goes on."""
+    async with await replica.Replica.open(
+        address, port.DATABASE, port.TABLES, patience=PATIENCE
+    ) as ovs:
+        found = ovs.get("Open_vSwitch", "")
+        ids = port.external_ids(found[1]) if found is not None else {}
+        keys = switchsettings.written(ids)
+        absent = frozenset({*keys, *ALWAYS, switchsettings.KEYS})
+        top = rows.Row("Open_vSwitch", "", {"external_ids": rows.MapEntries(absent=absent)})
+        gone = [("Bridge", port.BRIDGE)] if keys else []
+        await ovs.apply([top], delete=gone)
+
+
+async def _remove_own_switch(places: Places) -> None:
+    """The switch's processes have ended; the kernel and its folder remember it."""
+    await _remove_datapath()
+    await asyncio.to_thread(_remove_devices, places.state / "uplink.json")
+    _empty(places.switch)
+
+
+async def _remove_datapath() -> None:
+    """The kernel's datapath outlives its switch."""
+    if await asyncio.to_thread(netlink.has_family, "ovs_datapath"):
+        with contextlib.suppress(process.Failed):  # there is none
+            await process.run(["ovs-dpctl", "del-dp", "system@ovs-system"], timeout=10.0)
+
+
+def _remove_devices(memory: Path) -> None:
+    taken = uplink.stored(memory)
+    for device in (port.BRIDGE, switchsettings.UNDERLAY_BRIDGE, "ovs-netdev"):
+        if netlink.remove(device):
+            log.info("removed device %s", device)
+    if taken is not None:
+        linkconfig.restore(linkconfig.renamed(taken, taken.name))
+        log.info("gave %s its addresses back", taken.name)
+
+
+def _empty(folder: Path) -> None:
+    """A mount point cannot be removed itself."""
+    for path in _inside(folder):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _inside(folder: Path) -> Iterable[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
