@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -18,7 +17,7 @@ from weft.observe.render.grid_text import Line, Span
 from weft.policy import netpolicy
 
 PATIENCE = 2.0  # seconds
-FORMS = (views.TEXT, views.JSON, views.SVG)
+FORMS = (views.TEXT, *views.DATA, views.SVG)
 
 
 def command(
@@ -62,11 +61,11 @@ def command(
     target = views.target("weft matrix", output, FORMS)
     asked = question(port)
     cluster = clusters.choose(kubeconfig, context, lab, name)
-    quiet = target.form == views.JSON
+    quiet = target.form in views.DATA
     with views.working(views.Output.json if quiet else views.Output.text, "trying every pair"):
         matrix = asyncio.run(_look(cluster, (network, namespace), asked, ipv6, patience))
-    if target.form == views.JSON:
-        views.deliver(json.dumps(data(matrix), indent=2) + "\n", target)
+    if target.form in views.DATA:
+        views.deliver(views.document(data(matrix), target.form), target)
     elif target.form == views.SVG:
         views.deliver(svg.render(matrix_picture.lay_out(matrix)), target)
     else:

@@ -1,4 +1,4 @@
-"""Shows what a command found, as text for people or as one JSON document for scripts."""
+"""Shows what a command found, as text for people or as one JSON or YAML document for scripts."""
 
 from __future__ import annotations
 
@@ -25,11 +25,21 @@ if TYPE_CHECKING:
 class Output(StrEnum):
     text = "text"
     json = "json"
+    yaml = "yaml"
 
 
 # Forms of pictures, by the words of --output; what a file's name says of its form; old words.
-TEXT, JSON, SVG, MERMAID = "text", "json", "svg", "mermaid"
-SUFFIXES = {".txt": TEXT, ".json": JSON, ".svg": SVG, ".mmd": MERMAID, ".mermaid": MERMAID}
+TEXT, JSON, YAML, SVG, MERMAID = "text", "json", "yaml", "svg", "mermaid"
+DATA = (JSON, YAML)
+SUFFIXES = {
+    ".txt": TEXT,
+    ".json": JSON,
+    ".yaml": YAML,
+    ".yml": YAML,
+    ".svg": SVG,
+    ".mmd": MERMAID,
+    ".mermaid": MERMAID,
+}
 FORMER = {"tree": TEXT, "table": TEXT, "-": TEXT}
 WIDTH = 100  # characters a line, where nobody says how many fit
 STYLES = {
@@ -57,11 +67,21 @@ def color() -> bool | None:
 
 
 def emit(output: Output, data: Any, text: Callable[[], None]) -> None:
-    """Print `data` as JSON, or call `text`, which prints."""
-    if output is Output.json:
-        typer.echo(json.dumps(data, indent=2, default=str))
-    else:
+    """Print `data` as a document, or call `text`, which prints."""
+    if output is Output.text:
         text()
+    else:
+        typer.echo(document(data, output), nl=False)
+
+
+def document(data: Any, form: str) -> str:
+    """`data` in one of the forms DATA."""
+    text = json.dumps(data, indent=2, default=str)
+    if form == JSON:
+        return text + "\n"
+    import yaml
+
+    return yaml.safe_dump(json.loads(text), sort_keys=False, allow_unicode=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +172,8 @@ def counting(report: Report, what: str) -> Callable[[Mapping[str, object]], None
 
 @contextlib.contextmanager
 def progress(output: Output) -> Iterator[Report]:
-    """A bar on standard error while something long goes on; silent in JSON and in pipes."""
-    if output is Output.json or not sys.stderr.isatty():
+    """A bar on standard error while something long goes on; silent in documents and in pipes."""
+    if output is not Output.text or not sys.stderr.isatty():
         yield lambda _what, _fraction: None
         return
     from rich.console import Console

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -43,7 +42,7 @@ from weft.observe.render.grid_text import Line, Span
 from weft.observe.underlay import Underlay
 
 COMMAND = "weft topology"
-FORMS = (views.TEXT, views.JSON, views.SVG, views.MERMAID)
+FORMS = (views.TEXT, *views.DATA, views.SVG, views.MERMAID)
 
 
 class View(StrEnum):
@@ -115,7 +114,7 @@ def command(
         rule = "cannot be combined with --nb, --sb or --ovs"
         raise errors.InvalidInput(COMMAND, "--lab" if lab else "--name", lab or name, rule)
     cluster = _cluster(any(at), kubeconfig, context, lab or name)
-    quiet = views.Output.json if target.form == views.JSON else views.Output.text
+    quiet = views.Output.json if target.form in views.DATA else views.Output.text
     with views.working(quiet, "reading the databases"):
         snapshots = _snapshots(cluster, at)
     if view is View.PHYSICAL:
@@ -199,8 +198,8 @@ def _is_lab(name: str) -> bool:
 def _show_logical(graph: Graph, wanted: Wanted, target: views.Target) -> None:
     """The networks with their members, or OVN's switches and routers."""
     folded = overview.fold(graph) if wanted.view is View.OVERVIEW else None
-    if target.form == views.JSON:
-        views.deliver(json.dumps(asdict(graph), indent=2) + "\n", target)
+    if target.form in views.DATA:
+        views.deliver(views.document(asdict(graph), target.form), target)
     elif target.form == views.SVG:
         drawing = (
             overview_picture.lay_out(folded, whole=wanted.whole)
@@ -218,8 +217,8 @@ def _show_logical(graph: Graph, wanted: Wanted, target: views.Target) -> None:
 
 def _show_physical(below: Underlay, wanted: Wanted, target: views.Target) -> None:
     below = choice.below(below, wanted.networks, wanted.namespaces)
-    if target.form == views.JSON:
-        views.deliver(json.dumps(asdict(below), indent=2) + "\n", target)
+    if target.form in views.DATA:
+        views.deliver(views.document(asdict(below), target.form), target)
     elif target.form == views.SVG:
         many = len(below.nodes) >= tunnelhealth.MANY
         drawing = tunnel_picture.lay_out(below) if many else physical.lay_out(below)

@@ -44,7 +44,7 @@ def execute(
         place = targets.find(peer, target)
         if not argv:  # a pod has its own programs, and no other shell than this
             argv = ["sh"] if place.root else [os.environ.get("SHELL", "/bin/sh")]
-        if form is output.Output.json:
+        if form is not output.Output.text:
             found = targets.captured(place, argv)
             output.emit(form, found, lambda: None)
             raise typer.Exit(int(found["exit"]))
@@ -72,7 +72,7 @@ def console(
     space, _, machine = vm.rpartition("/")
     with up.running(name) as peer:
         found: dict[str, Any] = targets.serial(peer, space or namespace, machine)
-        if form is output.Output.json:
+        if form is not output.Output.text:
             output.emit(form, found, lambda: None)
             return
         past = terminal.past(Path(found["log"])) if sys.stdin.isatty() else b""

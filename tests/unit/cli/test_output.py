@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from weft import errors
 from weft.cli import output
@@ -98,3 +100,12 @@ def test_a_program_that_is_on_the_path_is_called_by_its_name(
     assert output.program() == "weft"
     monkeypatch.setattr(sys, "argv", ["/somewhere/pytest"])
     assert output.program() == "weft"
+
+
+def test_a_document_says_the_same_in_both_forms(capsys: pytest.CaptureFixture[str]) -> None:
+    data = {"name": "blue", "at": Path("/a b"), "nodes": [1, None]}
+    read = {"name": "blue", "at": "/a b", "nodes": [1, None]}
+    output.emit(output.Output.json, data, lambda: None)
+    assert json.loads(capsys.readouterr().out) == read
+    output.emit(output.Output.yaml, data, lambda: None)
+    assert yaml.safe_load(capsys.readouterr().out) == read
