@@ -18,7 +18,7 @@ test: prepare-dev lint   ## everything tested
 	$(RUN) pytest -q -n 2 --dist loadfile -m lab
 
 test-cluster: prepare-dev ## the same on a stock Kubernetes, as root; or on yours: KUBECONFIG=...
-	$(RUN) pytest -q -n 0 -m cluster tests/cluster
+	$(RUN) pytest -q -n 0 -m cluster tests/cluster lab/tests/conformance
 
 lint: prepare-dev        ## style, types, layers
 	$(RUN) ruff check .

@@ -50,7 +50,7 @@ async def test_objects_survive_a_kill(tmp_path: Path) -> None:
 async def test_errors_are_statuses(http: Http) -> None:
     for method, path, body, code, reason in (
         ("GET", f"{MAPS}/none", None, 404, "NotFound"),
-        ("GET", "/apis/no.such/v1/things", None, 404, "NotFound"),
+        ("GET", "/api/v1/things", None, 404, "NotFound"),
         ("POST", "/api/v1/namespaces/none/configmaps", config(), 404, "NotFound"),
         ("POST", MAPS, config("Bad"), 422, "Invalid"),
         ("POST", MAPS, [], 400, "BadRequest"),
@@ -63,6 +63,12 @@ async def test_errors_are_statuses(http: Http) -> None:
         assert (found, answer["reason"]) == (code, reason), (method, path, answer)
         assert answer["kind"] == "Status"
         assert answer["status"] == "Failure"
+
+
+async def test_a_path_that_is_nobodys_is_told_in_a_line_of_text(http: Http) -> None:
+    """By it clients tell a type that is not served from an object that is not there."""
+    for path in ("/apis/no.such/v1/things", "/apis/no.such/v1", "/nowhere"):
+        assert await http("GET", path) == (404, "404 page not found\n")
 
 
 async def test_a_body_that_is_no_json(http: Http) -> None:
@@ -111,7 +117,7 @@ async def test_partial_metadata_and_tables(http: Http) -> None:
     async with http.session.get(url, headers={"Accept": table}) as response:
         found = await response.json()
         assert [one["name"] for one in found["columnDefinitions"]] == ["Name", "Data", "Age"]
-        assert found["rows"][0]["cells"][:2] == ["a", "1"]
+        assert found["rows"][0]["cells"][:2] == ["a", 1]
     async with http.session.get(url, headers={"Accept": "text/html"}) as response:
         assert response.status == 406
 

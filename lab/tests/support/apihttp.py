@@ -41,7 +41,9 @@ class Http:
             data=None if body is None else orjson.dumps(body),
             headers={"Content-Type": media},
         ) as response:
-            return response.status, orjson.loads(await response.read())
+            said = await response.read()
+            is_json = response.content_type == "application/json"
+            return response.status, orjson.loads(said) if is_json else said.decode()
 
     async def watch(
         self, path: str, accept: str = "application/json", **query: str

@@ -12,11 +12,15 @@ from weft_lab.apiserver import items, reads, status, store, table
 from weft_lab.apiserver.request import Form
 from weft_lab.apiserver.resources import Object, Resource, Version
 
-JSON = {"Content-Type": "application/json"}
+UNCACHED = {"Cache-Control": "no-cache, private"}
+JSON = {"Content-Type": "application/json", **UNCACHED}
 
 
 def reply(body: bytes, code: int = 200, warnings: Iterable[str] = ()) -> web.Response:
-    response = web.Response(body=body, status=code, headers=JSON)
+    return warn(web.Response(body=body, status=code, headers=JSON), warnings)
+
+
+def warn(response: web.Response, warnings: Iterable[str]) -> web.Response:
     for text in warnings:
         response.headers.add("Warning", f"299 - {orjson.dumps(text).decode()}")
     return response
@@ -27,6 +31,9 @@ def json(obj: Any, code: int = 200) -> web.Response:
 
 
 def error(found: status.ApiError) -> web.Response:
+    if isinstance(found, status.NoSuchPath):
+        headers = {**JSON, "Content-Type": "text/plain; charset=utf-8"}
+        return web.Response(text="404 page not found\n", status=404, headers=headers)
     response = json(found.body(), found.code)
     if found.code in {429, 504}:
         response.headers["Retry-After"] = "1"
@@ -60,6 +67,8 @@ def page(resource: Resource, version: Version, found: reads.Page, form: Form) ->
     """A list; plain objects are joined from their stored bytes."""
     meta = found.meta()
     if form.kind == "json":
+        if resource.custom:
+            meta.setdefault("continue", "")
         head = orjson.dumps(
             {
                 "kind": resource.items_kind,
@@ -67,7 +76,7 @@ def page(resource: Resource, version: Version, found: reads.Page, form: Form) ->
                 "metadata": meta,
             }
         )
-        bodies = b",".join([items.body_in(resource, version, item) for item in found.items])
+        bodies = b",".join([items.bare(resource, version, item) for item in found.items])
         return b"".join((head[:-1], b',"items":[', bodies, b"]}"))
     objects = (seen(resource, version, item) for item in found.items)
     if form.kind == "partial":

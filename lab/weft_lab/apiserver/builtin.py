@@ -32,10 +32,10 @@ _POD_FIELDS = {
 
 
 def _version(
-    definition: str, columns: tuple[Column, ...] = (), *, status: bool = False
+    definition: str, columns: tuple[Column, ...] = (), *, status: bool = False, warning: str = ""
 ) -> tuple[Version, ...]:
     schema = definitions.reference(definition)
-    return (Version("v1", schema, definition, columns, has_status=status),)
+    return (Version("v1", schema, definition, columns, has_status=status, warning=warning),)
 
 
 def _core(
@@ -47,6 +47,7 @@ def _core(
     columns: tuple[Column, ...] = (),
     namespaced: bool = True,
     status: bool = False,
+    warning: str = "",
     **more: object,
 ) -> Resource:
     return Resource(
@@ -54,7 +55,7 @@ def _core(
         plural=plural,
         kind=kind,
         namespaced=namespaced,
-        versions=_version(f"{definitions.CORE}.{kind}", columns, status=status),
+        versions=_version(f"{definitions.CORE}.{kind}", columns, status=status, warning=warning),
         storage="v1",
         singular=kind.lower(),
         short=short,
@@ -73,7 +74,11 @@ def _workload() -> list[Resource]:
         _core(
             "Namespace",
             "namespaces",
-            Strategy(create=strategies.create_namespace),
+            Strategy(
+                create=strategies.create_namespace,
+                change=strategies.change_namespace,
+                validate=strategies.validate_namespace,
+            ),
             short=("ns",),
             columns=printers.NAMESPACES,
             namespaced=False,
@@ -86,13 +91,21 @@ def _workload() -> list[Resource]:
         _core(
             "Pod",
             "pods",
-            Strategy(pods.default, pods.create, pods.validate, pods.validate_change, grace=True),
+            Strategy(
+                pods.default,
+                pods.create,
+                validate=pods.validate,
+                validate_change=pods.validate_change,
+                grace=True,
+            ),
             short=("po",),
             columns=printers.PODS,
             status=True,
             categories=("all",),
             selectable=_POD_FIELDS,
             subresources={"log": ("get",), "binding": ("create",), "eviction": ("create",)},
+            counted=True,
+            answers_deleted=True,
         ),
         _core(
             "Node",
@@ -107,10 +120,12 @@ def _workload() -> list[Resource]:
         _core(
             "Event",
             "events",
-            Strategy(validate=strategies.validate_event),
+            Strategy(strategies.default_event, validate=strategies.validate_event),
             short=("ev",),
             columns=printers.EVENTS,
             selectable=_EVENT_FIELDS,
+            name_rule="path",
+            create_on_update=True,
         ),
     ]
 
@@ -130,7 +145,13 @@ def _configuration() -> list[Resource]:
         _core(
             "Secret", "secrets", secret, columns=printers.SECRETS, selectable={"type": ("type",)}
         ),
-        _core("ServiceAccount", "serviceaccounts", short=("sa",), columns=printers.ACCOUNTS),
+        _core(
+            "ServiceAccount",
+            "serviceaccounts",
+            short=("sa",),
+            columns=printers.ACCOUNTS,
+            answers_deleted=True,
+        ),
         _core(
             "Service",
             "services",
@@ -139,8 +160,19 @@ def _configuration() -> list[Resource]:
             columns=printers.SERVICES,
             status=True,
             categories=("all",),
+            answers_deleted=True,
+            create_on_update=True,
+            name_rule="label",
         ),
-        _core("Endpoints", "endpoints", short=("ep",), columns=printers.ENDPOINTS),
+        _core(
+            "Endpoints",
+            "endpoints",
+            Strategy(strategies.default_endpoints),
+            short=("ep",),
+            columns=printers.ENDPOINTS,
+            create_on_update=True,
+            warning="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+        ),
     ]
 
 
@@ -154,7 +186,8 @@ def _other_groups() -> list[Resource]:
             versions=_version("io.k8s.api.coordination.v1.Lease", printers.LEASES),
             storage="v1",
             singular="lease",
-            strategy=Strategy(validate=strategies.validate_lease),
+            strategy=Strategy(validate=strategies.validate_lease, unconditional_update=False),
+            create_on_update=True,
         ),
         Resource(
             group="apiextensions.k8s.io",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from weft_lab.apiserver import clock, crdrules, crdschema, jsonpath, metadata, printers, status
@@ -10,6 +11,7 @@ from weft_lab.apiserver.resources import Column, Object, Resource, Strategy, Ver
 from weft_lab.apiserver.schemas import definitions
 
 _PATH_LIMIT = 1024  # bytes of a column's JSONPath
+_DESCRIBED = "Custom resource definition column (in JSONPath format): "
 CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 
 
@@ -33,6 +35,7 @@ def to_resource(crd: Object) -> Resource:
         strategy=Strategy(validate=check, unconditional_update=False),
         selectable=_selectable(storage),
         custom=True,
+        counted=True,
     )
 
 
@@ -64,7 +67,8 @@ def _version(group: str, kind: str, version: Object) -> Version:
 
 def _columns(declared: Any) -> tuple[Column, ...]:
     if not declared:
-        return printers.CUSTOM
+        described = f"{_DESCRIBED}.metadata.creationTimestamp"
+        return (printers.NAME, replace(printers.AGE, type="date", description=described))
     columns = [printers.NAME]
     for one in declared:
         columns.append(
@@ -74,7 +78,7 @@ def _columns(declared: Any) -> tuple[Column, ...]:
                 _cell(one["jsonPath"], one["type"]),
                 one.get("priority", 0),
                 one.get("format", ""),
-                one.get("description", ""),
+                one.get("description") or f"{_DESCRIBED}{one['jsonPath']}",
             )
         )
     return tuple(columns)
@@ -223,4 +227,4 @@ def validate_change(new: Object, old: Object) -> list[status.Cause]:
     return causes
 
 
-STRATEGY = Strategy(default, create, validate, validate_change)
+STRATEGY = Strategy(default, create, validate=validate, validate_change=validate_change)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from weft_lab.apiserver import clock, deletion, status, store, writes
+from weft_lab.apiserver import clock, deletion, items, status, store, writes
 from weft_lab.apiserver.cluster import Cluster
 from weft_lab.apiserver.resources import Object, Resource
 
@@ -25,7 +25,8 @@ def delete(
     before = item.parse()
     decision = deletion.decide(resource, obj, request, time.time())
     if request.dry_run:
-        return item, decision.now
+        marked = decision.marked
+        return items.seal(resource, marked, item.revision) if marked else item, marked is None
     if decision.marked is None:
         return cluster.remove(resource, item), True
     if decision.marked == before:
@@ -99,5 +100,16 @@ def bind(cluster: Cluster, target: writes.Target, body: Object) -> None:
     cluster.put(target.resource, obj, item)
 
 
-def gone_body(resource: Resource, item: store.Item) -> Object:
-    return status.success(item.key[1], resource.group, resource.plural, item.uid)
+def last_seen(resource: Resource, item: store.Item) -> store.Item:
+    """What had time to end is told as it would have been marked, had it been given any."""
+    obj = item.parse()
+    meta = obj["metadata"]
+    if "deletionTimestamp" not in meta and resource.counted:
+        meta["generation"] = meta.get("generation", 1) + 1
+    meta.setdefault("deletionTimestamp", clock.now())
+    meta["deletionGracePeriodSeconds"] = 0
+    return items.seal(resource, obj, item.revision)
+
+
+def gone_body(target: writes.Target, item: store.Item) -> Object:
+    return status.success(item.key[1], target.group, target.resource.plural, item.uid)

@@ -37,30 +37,40 @@ class Decision:
 
 
 def read_request(body: Any, query: dict[str, str]) -> Request:
-    """DeleteOptions from the body, or from the query where the body is empty."""
+    """DeleteOptions from the body, or from the query where there is no body."""
+    if isinstance(body, dict) and body:
+        query = {}
     body = body if isinstance(body, dict) else {}
     grace = body.get("gracePeriodSeconds", query.get("gracePeriodSeconds"))
     orphan = body.get("orphanDependents", query.get("orphanDependents"))
     propagation = body.get("propagationPolicy") or query.get("propagationPolicy") or ""
+    causes = []
+    if propagation and orphan is not None:
+        why = "orphanDependents and deletionPropagation cannot be both set"
+        causes.append(status.wrong("propagationPolicy", propagation, why))
+    elif propagation not in ("", "Orphan", "Background", "Foreground"):
+        known = ("Foreground", "Background", "Orphan", "nil")
+        causes.append(status.unsupported("propagationPolicy", propagation, known))
     if not propagation and orphan is not None:
         propagation = "Orphan" if str(orphan).lower() == "true" else "Background"
-    if propagation not in ("", "Orphan", "Background", "Foreground"):
-        cause = status.unsupported(
-            "propagationPolicy", propagation, ("Foreground", "Background", "Orphan")
-        )
-        raise status.invalid("", "DeleteOptions", "", [cause])
+    dry = body.get("dryRun") or ([query["dryRun"]] if query.get("dryRun") else [])
+    if dry and dry != ["All"]:
+        causes.append(status.unsupported("dryRun", dry, ("All",)))
+    if causes:
+        raise status.invalid("meta.k8s.io", "DeleteOptions", "", causes)
     demands = body.get("preconditions")
     demands = demands if isinstance(demands, dict) else {}
     try:
         seconds = None if grace is None else int(grace)
     except (TypeError, ValueError):
-        raise status.bad_request(f"gracePeriodSeconds {grace!r} is not a number") from None
+        why = f"strconv.ParseInt: parsing {status.quote(str(grace)[:40])}: invalid syntax"
+        raise status.bad_request(why) from None
     return Request(
         grace=seconds,
         propagation=propagation,
         uid=str(demands.get("uid") or ""),
         resource_version=str(demands.get("resourceVersion") or ""),
-        dry_run=bool(body.get("dryRun") or query.get("dryRun")),
+        dry_run=bool(dry),
     )
 
 
@@ -71,11 +81,9 @@ def check_preconditions(resource: Resource, obj: Object, request: Request) -> No
         ("ResourceVersion", request.resource_version, meta["resourceVersion"]),
     ):
         if asked and asked != held:
-            why = (
-                f"Precondition failed: {name} in precondition: {asked}, {name} in object meta:"
-                f" {held}"
-            )
-            raise status.conflict(resource.group, resource.plural, meta["name"], why)
+            why = f"the {name} in the precondition ({asked}) does not match the {name} in record"
+            why += f" ({held}). The object might have been deleted and then recreated"
+            raise status.conflict(resource.group, resource.kind, meta["name"], why)
 
 
 def decide(resource: Resource, obj: Object, request: Request, now: float) -> Decision:
@@ -97,10 +105,10 @@ def decide(resource: Resource, obj: Object, request: Request, now: float) -> Dec
         meta.pop("finalizers", None)
     if "deletionTimestamp" in meta and grace >= meta.get("deletionGracePeriodSeconds", 0):
         return Decision(obj)
+    if resource.counted and "deletionTimestamp" not in meta:
+        meta["generation"] = meta.get("generation", 1) + 1
     meta["deletionTimestamp"] = clock.at(now + grace)
     meta["deletionGracePeriodSeconds"] = grace
-    if resource.custom:
-        meta["generation"] = meta.get("generation", 1) + 1
     return Decision(obj)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 
 from weft_lab.apiserver.resources import Registry, Resource, Version
@@ -55,6 +56,14 @@ def group_list(registry: Registry) -> dict[str, Any]:
     return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
 
 
+def is_built_in(registry: Registry, group: str) -> bool:
+    """Whether the server knows the group by itself, in whichever version."""
+    versions = _groups(registry).get(group) or []
+    return any(
+        not resource.custom for version in versions for resource, _ in registry.of(group, version)
+    )
+
+
 def group_of(registry: Registry, name: str) -> dict[str, Any] | None:
     versions = _groups(registry).get(name)
     if not versions:
@@ -71,13 +80,80 @@ def resource_list(registry: Registry, group: str, version: str) -> dict[str, Any
         return None
     listed = [one for resource, form in found for one in _entries(resource, form)]
     for one in extra:
-        listed.append({"singularName": "", "namespaced": False, "verbs": ["create"], **one})
+        singular = one["kind"].lower()
+        listed.append({"singularName": singular, "namespaced": False, "verbs": ["create"], **one})
+    listed.sort(key=lambda entry: str(entry["name"]))
     return {
         "kind": "APIResourceList",
-        "apiVersion": "v1",
+        **({"apiVersion": "v1"} if group else {}),
         "groupVersion": f"{group}/{version}" if group else version,
         "resources": listed,
     }
+
+
+_OF_DEFINITIONS = (
+    *("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"),
+)
+
+
+def _verbs(resource: Resource) -> list[str]:
+    if not resource.custom:
+        return list(resource.verbs)
+    return [verb for verb in _OF_DEFINITIONS if verb in resource.verbs]
+
+
+def aggregated(registry: Registry, groups: Iterable[str]) -> dict[str, Any]:
+    """An APIGroupDiscoveryList: all that `groups` serve, in one answer."""
+    return {
+        "kind": "APIGroupDiscoveryList",
+        "apiVersion": "apidiscovery.k8s.io/v2",
+        "metadata": {},
+        "items": [_discovered(registry, group) for group in groups],
+    }
+
+
+def all_groups(registry: Registry) -> list[str]:
+    return list(_groups(registry))
+
+
+def _discovered(registry: Registry, group: str) -> dict[str, Any]:
+    versions = []
+    for name in _groups(registry)[group] if group else ("v1",):
+        found = resource_list(registry, group, name)
+        assert found is not None
+        custom = any(resource.custom for resource, _ in registry.of(group, name))
+        nested = _nested(found["resources"], group, name, custom=custom)
+        versions.append({"version": name, "resources": nested, "freshness": "Current"})
+    return {"metadata": {"name": group} if group else {}, "versions": versions}
+
+
+def _nested(
+    entries: list[dict[str, Any]], group: str, version: str, *, custom: bool
+) -> list[dict[str, Any]]:
+    """Subresources lie below their resource, and kinds say of which group they are."""
+    found: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        kind = {"group": entry.get("group", ""), "version": entry.get("version", "")}
+        if custom and not kind["group"]:
+            kind = {"group": group, "version": version}
+        name, _, below = entry["name"].partition("/")
+        response = {**kind, "kind": entry["kind"]}
+        if below:
+            inner = {"subresource": below, "responseKind": response, "verbs": entry["verbs"]}
+            if name in found:
+                found[name].setdefault("subresources", []).append(inner)
+            continue
+        found[name] = {
+            "resource": name,
+            "responseKind": response,
+            "scope": "Namespaced" if entry["namespaced"] else "Cluster",
+            "singularResource": entry["singularName"],
+            "verbs": entry["verbs"],
+        }
+        for key in ("shortNames", "categories"):
+            if entry.get(key):
+                found[name][key] = entry[key]
+    return list(found.values())
 
 
 def _entries(resource: Resource, version: Version) -> list[dict[str, Any]]:
@@ -86,14 +162,14 @@ def _entries(resource: Resource, version: Version) -> list[dict[str, Any]]:
         "singularName": resource.singular,
         "namespaced": resource.namespaced,
         "kind": resource.kind,
-        "verbs": list(resource.verbs),
+        "verbs": _verbs(resource),
     }
     if resource.short:
         entry["shortNames"] = list(resource.short)
     if resource.categories:
         entry["categories"] = list(resource.categories)
-    full = resource.api_version(version)
-    mark = hashlib.sha256(f"{full}/{resource.storage}/{resource.kind}".encode()).digest()[:8]
+    stored = f"{resource.group}/{resource.storage}/{resource.kind}"
+    mark = hashlib.sha256(stored.encode()).digest()[:8]
     entry["storageVersionHash"] = base64.b64encode(mark).decode()
     entries = [entry]
     subresources = dict(resource.subresources)

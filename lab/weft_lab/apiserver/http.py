@@ -9,6 +9,7 @@ import asyncio
 import logging
 from typing import Any
 
+import orjson
 from aiohttp import web
 
 from weft import errors
@@ -30,7 +31,6 @@ from weft_lab.apiserver import (
     writes,
 )
 from weft_lab.apiserver.cluster import Cluster
-from weft_lab.apiserver.resources import Resource, Version
 
 _LOG = logging.getLogger(__name__)
 _HEALTH = {"/healthz", "/readyz", "/livez"}
@@ -59,7 +59,7 @@ class Api:
     async def _answer(self, http: web.BaseRequest) -> web.StreamResponse:
         try:
             if http.path in _HEALTH or http.path.startswith(("/healthz/", "/readyz/", "/livez/")):
-                return web.Response(text="ok")
+                return web.Response(text="ok", headers=answers.UNCACHED)
             user = auth.identify(self._tokens, http.headers.get("Authorization"))
             route = request.parse_path(http.rel_url.raw_path)
             if route is None:
@@ -88,6 +88,11 @@ class Api:
         if http.path.startswith("/openapi/"):
             return self._document(http)
         registry = self._cluster.registry
+        if http.path in ("/api", "/apis") and (media := request.aggregated(http.headers)):
+            groups = [""] if http.path == "/api" else discovery.all_groups(registry)
+            body = orjson.dumps(discovery.aggregated(registry, groups))
+            headers = {"Content-Type": media, "Cache-Control": "public"}
+            return web.Response(body=body, headers=headers)
         match http.path.strip("/").split("/"):
             case [""]:
                 return answers.json({"paths": ["/api", "/apis", "/openapi/v2", "/version"]})
@@ -97,8 +102,14 @@ class Api:
                 return answers.json(discovery.core_versions(http.host))
             case ["apis"]:
                 return answers.json(discovery.group_list(registry))
+            case ["apis", group, _] if discovery.is_built_in(registry, group):
+                found = discovery.resource_list(registry, group, http.path.rpartition("/")[2])
+                if found is None:
+                    raise status.no_such_resource()
             case ["api", version]:
                 found = discovery.resource_list(registry, "", version)
+                if found is None:
+                    raise status.no_such_resource()
             case ["apis", group]:
                 found = discovery.group_of(registry, group)
                 if found:
@@ -108,7 +119,7 @@ class Api:
             case _:
                 found = None
         if found is None:
-            raise status.no_such_path()
+            raise status.NoSuchPath()
         return answers.json(found)
 
     def _document(self, http: web.BaseRequest) -> web.StreamResponse:
@@ -122,7 +133,7 @@ class Api:
             return answers.reply(self._documents.index())
         document = self._documents.group(http.path.removeprefix("/openapi/v3/"))
         if document is None:
-            raise status.no_such_path()
+            raise status.NoSuchPath()
         return answers.reply(document)
 
     async def _resource(
@@ -132,17 +143,27 @@ class Api:
         if found is None:
             if http.method == "POST" and reviews.answers(route):
                 return answers.json(reviews.answer(route, (await _body(http)).value, user), 201)
-            raise status.no_such_path()
+            raise _unknown(self._cluster, route)
         resource, version = found
         if not resource.namespaced and route.namespace:
-            raise status.no_such_path()
+            raise _unknown(self._cluster, route)
         target = writes.Target(resource, version, route.namespace, route.name, route.subresource)
         if version.warning:
             target.warnings.append(version.warning)
+        try:
+            return await self._serve(http, route, target)
+        except status.ApiError as error:
+            return answers.warn(answers.error(error), target.warnings)
+
+    async def _serve(
+        self, http: web.BaseRequest, route: request.Route, target: writes.Target
+    ) -> web.StreamResponse:
+        """A request about a type that is known."""
+        version = target.version
         if route.subresource not in {"", "status"}:
             return await self._subresource(http, target)
         if route.subresource and not version.has_status:
-            raise status.no_such_path()
+            raise _no_subresource(target)
         if not route.name:
             return await self._many(http, target)
         return await self._one(http, target)
@@ -151,7 +172,7 @@ class Api:
         """A whole collection: list, watch, create, delete by selector."""
         resource, version, cluster = target.resource, target.version, self._cluster
         if http.method == "GET":
-            return await self._read_many(http, resource, version, target.namespace)
+            return await self._read_many(http, target)
         if http.method == "POST":
             if resource.namespaced and not target.namespace:
                 raise status.method_not_allowed()
@@ -167,16 +188,18 @@ class Api:
             gone = deletes.delete_all(cluster, resource, found, asked)
             await cluster.journal.durable()
             page = reads.Page(gone, cluster.store.revision)
-            return answers.reply(answers.page(resource, version, page, request.Form()))
+            deleted = answers.page(resource, version, page, request.Form())
+            return answers.reply(deleted, 200, target.warnings)
         raise status.method_not_allowed()
 
-    async def _read_many(
-        self, http: web.BaseRequest, resource: Resource, version: Version, namespace: str
-    ) -> web.StreamResponse:
+    async def _read_many(self, http: web.BaseRequest, target: writes.Target) -> web.StreamResponse:
         query, cluster = http.query, self._cluster
-        chosen = reads.selection(resource, namespace, query)
+        resource, version = target.resource, target.version
+        chosen = reads.selection(resource, target.namespace, query)
         form = request.parse_accept(http.headers.get("Accept", ""), query.get("includeObject", ""))
-        if request.flag(query, "watch") or "/watch/" in http.path:
+        watched = request.flag(query, "watch") or "/watch/" in http.path
+        reads.check_options(query, watch=watched)
+        if watched:
             return await streams.serve(cluster, http, resource, version, chosen, form)
         limit = reads.read_number(query, "limit")
         if token := query.get("continue", ""):
@@ -184,8 +207,10 @@ class Api:
         else:
             reads.check_revision(query, cluster.store.revision)
             found = chosen.choose(cluster.collection(resource))
-            page = self._pages.first(found, cluster.store.revision, limit)
-        return answers.reply(answers.page(resource, version, page, form))
+            counted = chosen.labels is None and chosen.fields is None
+            page = self._pages.first(found, cluster.store.revision, limit, counted=counted)
+        body = answers.page(resource, version, page, form)
+        return answers.reply(body, 200, target.warnings)
 
     async def _one(self, http: web.BaseRequest, target: writes.Target) -> web.StreamResponse:
         """One object: get, update, patch, delete."""
@@ -199,13 +224,18 @@ class Api:
             item = writes.find(cluster, target)
             item, gone = deletes.delete(cluster, resource, item, asked)
             await cluster.journal.durable()
-            if gone and not resource.strategy.grace:
-                return answers.json(deletes.gone_body(resource, item))
+            if gone and not resource.answers_deleted:
+                body = orjson.dumps(deletes.gone_body(target, item))
+                return answers.reply(body, 200, target.warnings)
+            if gone and resource.strategy.grace:
+                item = deletes.last_seen(resource, item)
             return self._item(http, target, item)
         body = await _body(http)
         options = request.write_options(http.query, _agent(http), body)
         code = 200
         if http.method == "PUT":
+            key = target.namespace, target.name
+            code = 200 if key in cluster.collection(resource).items else 201
             item = writes.update(cluster, target, _object(body), options)
         elif http.method == "PATCH":
             item, new = patches.patch(cluster, target, http.content_type, body.value, options)
@@ -222,7 +252,7 @@ class Api:
         if target.resource.kind == "Pod" and name in _STREAMS:
             raise status.not_served(_STREAMS[name])
         if name not in target.resource.subresources:
-            raise status.no_such_path()
+            raise _no_subresource(target)
         if name == "log" and http.method == "GET":
             return await self._logs.serve(http, cluster, writes.find(cluster, target))
         body = _object(await _body(http))
@@ -257,6 +287,23 @@ _STREAMS = {
     "portforward": "kubectl port-forward: a pod's ports are reached from inside of the lab, as by"
     " `weft lab exec node1 -- COMMAND`",
 }
+
+
+def _unknown(cluster: Cluster, route: request.Route) -> status.ApiError:
+    """Of a type that is not served; in a group of definitions nobody knows the path."""
+    offered = cluster.registry.of(route.group, route.version)
+    if any(not resource.custom for resource, _ in offered):
+        return status.no_such_resource()
+    return status.NoSuchPath()
+
+
+def _no_subresource(target: writes.Target) -> status.ApiError:
+    resource = target.resource
+    if resource.custom:
+        return status.not_found(resource.group, resource.plural, target.name)
+    return status.no_such_resource()
+
+
 _SUCCESS = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 
 
@@ -267,9 +314,10 @@ async def _body(http: web.BaseRequest) -> request.Body:
     if not http.can_read_body:
         return request.Body()
     data = await connections.read_body(http)
+    media = http.headers.get("Content-Type", "").partition(";")[0].strip()
     if len(data) > _LARGE:
-        return await asyncio.to_thread(request.parse_body, data, http.content_type)
-    return request.parse_body(data, http.content_type)
+        return await asyncio.to_thread(request.parse_body, data, media)
+    return request.parse_body(data, media)
 
 
 def _object(body: request.Body) -> dict[str, Any]:

@@ -5,6 +5,8 @@ Encoding happens here and only here, once for each change, whoever reads it late
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import orjson
 
 from weft_lab.apiserver import store
@@ -13,6 +15,7 @@ from weft_lab.apiserver.resources import Object, Resource, Version, read_path
 
 def seal(resource: Resource, obj: Object, revision: int) -> store.Item:
     """Freeze an object under a revision; `obj` gets its resourceVersion."""
+    obj = {**dict.fromkeys(("kind", "apiVersion")), **obj}  # in this order: see `bare`
     meta = obj["metadata"]
     meta["resourceVersion"] = str(revision)
     namespace = meta.get("namespace", "")
@@ -33,6 +36,14 @@ def seal(resource: Resource, obj: Object, revision: int) -> store.Item:
         deleting="deletionTimestamp" in meta,
         converted={},
     )
+
+
+def seal_unkept(resource: Resource, obj: Object) -> store.Item:
+    """Of a dry run that creates: it has no revision, since it is not kept."""
+    item = seal(resource, obj, 0)
+    found = item.parse()
+    del found["metadata"]["resourceVersion"]
+    return replace(item, body=orjson.dumps(found))
 
 
 def unseal(resource: Resource, body: bytes) -> store.Item:
@@ -67,6 +78,16 @@ def body_in(resource: Resource, version: Version, item: store.Item) -> bytes:
         found = orjson.dumps(from_storage(resource, version, item.parse()))
         item.converted[name] = found
     return found
+
+
+def bare(resource: Resource, version: Version, item: store.Item) -> bytes:
+    """As in a list: objects of built-in types do not say there of what type they are."""
+    body = body_in(resource, version, item)
+    if resource.custom:
+        return body
+    head = b'{"kind":"%b","apiVersion":"%b",'
+    named = resource.kind.encode(), resource.api_version(version).encode()
+    return b"{" + body.removeprefix(head % named)
 
 
 def field_names(resource: Resource) -> tuple[str, ...]:

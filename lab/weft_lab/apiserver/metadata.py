@@ -6,7 +6,6 @@ Pure: time and chance come in as arguments. Types' own rules are with their stra
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from weft_lab.apiserver import status
 from weft_lab.apiserver.resources import Object, Resource
@@ -28,14 +27,21 @@ SUBDOMAIN_RULE = (
     " '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used"
     " for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
 )
-_QUALIFIED_RULE = (
-    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end"
-    " with an alphanumeric character"
+_PART_RULE = (
+    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end"
+    " with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used"
+    " for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
+)
+_KEY_RULE = (
+    f"a valid label key {_PART_RULE} with an optional DNS subdomain prefix and '/'"
+    " (e.g. 'example.com/MyName')"
 )
 _VALUE_RULE = (
     "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or"
-    " '.', and must start and end with an alphanumeric character"
+    " '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',"
+    "  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
 )
+_DEAD_OWNERS = ("v1/Event", "events.k8s.io/v1/Event")
 
 
 def suffix(chance: bytes) -> str:
@@ -58,7 +64,7 @@ def prepare_create(
         meta.pop("namespace", None)
     meta["uid"] = uid
     meta["creationTimestamp"] = now
-    if resource.custom:
+    if resource.counted:
         meta["generation"] = 1
 
 
@@ -92,8 +98,13 @@ def bump_generation(new: Object, old: Object) -> None:
         new["metadata"]["generation"] = old["metadata"].get("generation", 1) + 1
 
 
-def validate_name(name: str, rule: str, field: str = "metadata.name") -> list[status.Cause]:
-    """The rule is `label`, `subdomain` or `path` (anything that can stand in a URL)."""
+def validate_name(
+    name: str, rule: str, field: str = "metadata.name", shown: str = ""
+) -> list[status.Cause]:
+    """The rule is `label`, `subdomain` or `path` (anything that can stand in a URL).
+
+    shown: what the error tells, where that is not what is checked.
+    """
     if rule == "path":
         bad = name in {".", ".."} or "/" in name or "%" in name
         return [status.wrong(field, name, "may not be '.', '..' or hold '/', '%'")] if bad else []
@@ -101,10 +112,12 @@ def validate_name(name: str, rule: str, field: str = "metadata.name") -> list[st
         (63, _LABEL, LABEL_RULE) if rule == "label" else (253, _SUBDOMAIN, SUBDOMAIN_RULE)
     )
     causes = []
+    if rule == "label" and "." in name:
+        text = "must not contain dots"
     if len(name) > limit:
-        causes.append(status.wrong(field, name, f"must be no more than {limit} bytes"))
+        causes.append(status.wrong(field, shown or name, f"must be no more than {limit} bytes"))
     if not pattern.match(name):
-        causes.append(status.wrong(field, name, text))
+        causes.append(status.wrong(field, shown or name, text))
     return causes
 
 
@@ -114,49 +127,130 @@ def validate(resource: Resource, obj: Object) -> list[status.Cause]:
     name = meta.get("name")
     if not name:
         return [status.required("metadata.name", "name or generateName is required")]
-    causes = validate_name(name, resource.name_rule)
+    causes = []
+    if meta.get("generateName"):
+        prefix = meta["generateName"].removesuffix("-") + (
+            "a" if meta["generateName"][-1:] == "-" else ""
+        )
+        causes += validate_name(
+            prefix, resource.name_rule, "metadata.generateName", meta["generateName"]
+        )
+    causes += validate_name(name, resource.name_rule)
     for key, value in (meta.get("labels") or {}).items():
         causes += _check_key("metadata.labels", key)
-        causes += _check_label_value("metadata.labels", value)
+        causes += [status.wrong("metadata.labels", value, why) for why in broken_label_value(value)]
     annotations = meta.get("annotations") or {}
     for key in annotations:
-        causes += _check_key("metadata.annotations", key.lower())
+        for why in broken_key(key.lower()):
+            causes.append(status.wrong("metadata.annotations", key, why))
     size = sum(len(key) + len(value) for key, value in annotations.items())
     if size > ANNOTATIONS_LIMIT:
         text = f"Too long: may not be more than {ANNOTATIONS_LIMIT} bytes"
         causes.append(status.Cause("metadata.annotations", text, "FieldValueTooLong"))
-    for place, owner in enumerate(meta.get("ownerReferences") or ()):
-        causes += _check_owner(f"metadata.ownerReferences[{place}]", owner)
+    causes += _check_owners(meta)
     for place, finalizer in enumerate(meta.get("finalizers") or ()):
-        causes += _check_key(f"metadata.finalizers[{place}]", finalizer)
+        causes += _check_finalizer(resource, finalizer, place)
     return causes
 
 
-def _check_owner(field: str, owner: Any) -> list[status.Cause]:
-    names = ("apiVersion", "kind", "name", "uid")
+def _check_owners(meta: Object) -> list[status.Cause]:
+    causes, field, controllers = [], "metadata.ownerReferences", []
+    for owner in meta.get("ownerReferences") or ():
+        for name in ("apiVersion", "kind", "name", "uid"):
+            if not owner.get(name):
+                why = "version must not be empty" if name == "apiVersion" else "must not be empty"
+                causes.append(status.wrong(f"{field}.{name}", owner.get(name, ""), why))
+        api_version = owner.get("apiVersion", "")
+        if f"{api_version}/{owner.get('kind')}" in _DEAD_OWNERS:
+            named = api_version if "/" in api_version else f"/{api_version}"
+            why = f"{named}, Kind={owner['kind']} is disallowed from being an owner"
+            causes.append(status.wrong(field, owner, why))
+        if owner.get("controller"):
+            controllers.append(owner)
+    for owner in controllers[1:]:
+        first = controllers[0]
+        why = (
+            'Only one reference can have Controller set to true. Found "true" in references for'
+            f" {first.get('kind')}/{first.get('name')} and {owner.get('kind')}/{owner.get('name')}"
+        )
+        causes.append(status.wrong(field, meta["ownerReferences"], why))
+    return causes
+
+
+def drop_twins(meta: Object) -> list[str]:
+    """Of owners with one uid the first stays; tells of it in a warning."""
+    seen: dict[str, Object] = {}
+    twins = []
+    for owner in meta.get("ownerReferences") or ():
+        uid = owner.get("uid", "")
+        if uid in seen and uid not in twins:
+            twins.append(uid)
+        seen.setdefault(uid, owner)
+    if not twins:
+        return []
+    meta["ownerReferences"] = list(seen.values())
     return [
-        status.wrong(f"{field}.{name}", owner.get(name, ""), "must not be empty")
-        for name in names
-        if not owner.get(name)
+        ".metadata.ownerReferences contains duplicate entries; API server dedups owner references"
+        " in 1.20+, and may reject such requests as early as 1.24; please fix your requests;"
+        f" duplicate UID(s) observed: {', '.join(twins)}"
     ]
 
 
-def _check_key(field: str, key: str) -> list[status.Cause]:
-    prefix, slash, name = key.rpartition("/")
+def broken_key(key: str) -> list[str]:
+    """The rules that a qualified name breaks."""
+    parts = key.split("/")
+    if len(parts) > 2:
+        return [_KEY_RULE]
     causes = []
-    if slash and not (_SUBDOMAIN.match(prefix) and len(prefix) <= 253):
-        causes.append(status.wrong(field, key, f"prefix part {SUBDOMAIN_RULE}"))
-    if len(name) > 63 or not _QUALIFIED.match(name):
-        causes.append(status.wrong(field, key, _QUALIFIED_RULE))
+    if len(parts) == 2:
+        if not parts[0]:
+            causes.append("prefix part must be non-empty")
+        elif not (_SUBDOMAIN.match(parts[0]) and len(parts[0]) <= 253):
+            causes.append(f"prefix part {SUBDOMAIN_RULE}")
+    name = parts[-1]
+    if not name:
+        causes.append("name part must be non-empty")
+    elif len(name) > 63:
+        causes.append("name part must be no more than 63 bytes")
+    if not _QUALIFIED.match(name):
+        causes.append(f"name part {_PART_RULE}")
     return causes
 
 
-def _check_label_value(field: str, value: str) -> list[status.Cause]:
+def broken_label_value(value: str) -> list[str]:
+    """The rules that the value of a label breaks."""
+    causes = []
     if len(value) > 63:
-        return [status.wrong(field, value, "must be no more than 63 bytes")]
+        causes.append("must be no more than 63 bytes")
     if not _LABEL_VALUE.match(value):
-        return [status.wrong(field, value, _VALUE_RULE)]
-    return []
+        causes.append(_VALUE_RULE)
+    return causes
+
+
+def _check_key(field: str, key: str) -> list[status.Cause]:
+    return [status.wrong(field, key, why) for why in broken_key(key)]
+
+
+def _check_finalizer(resource: Resource, name: str, place: int) -> list[status.Cause]:
+    causes = _check_key("metadata.finalizers", name)
+    if "/" not in name and resource.group == "" and name not in _STANDARD_FINALIZERS:
+        why = "name is neither a standard finalizer name nor is it fully qualified"
+        causes.append(status.wrong(f"metadata.finalizers[{place}]", name, why))
+    return causes
+
+
+_STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
+
+
+def short_finalizers(meta: Object, before: Object) -> list[str]:
+    """Warnings about finalizers that come without a domain."""
+    known = before.get("finalizers") or ()
+    return [
+        f'metadata.finalizers: "{name}": prefer a domain-qualified finalizer name to avoid'
+        " accidental conflicts with other finalizer writers"
+        for name in meta.get("finalizers") or ()
+        if name and "/" not in name and name not in known and name not in _STANDARD_FINALIZERS
+    ]
 
 
 def validate_update(new: Object, old: Object) -> list[status.Cause]:
@@ -167,5 +261,9 @@ def validate_update(new: Object, old: Object) -> list[status.Cause]:
     added = [one for one in new["metadata"].get("finalizers") or () if one not in before]
     if not added:
         return []
-    why = f"no new finalizers can be added if the object is being deleted, found new: {added}"
+    listed = ", ".join(map(status.quote, added))
+    why = (
+        "no new finalizers can be added if the object is being deleted, found new finalizers"
+        f" []string{{{listed}}}"
+    )
     return [status.barred("metadata.finalizers", why)]

@@ -32,6 +32,11 @@ def patch(
     obj = items.from_storage(target.resource, target.version, item.parse())
     new = _patched(cluster, target, media, obj, body)
     jsontext.measure(new, _PATCHED)
+    if isinstance(new, dict) and isinstance(new.get("metadata"), dict):
+        given = new["metadata"].get("uid")
+        if given and given != item.uid:
+            cause = status.wrong("metadata.uid", given, "field is immutable")
+            raise status.invalid(target.group, target.resource.kind, target.name, [cause])
     if not isinstance(new, dict) or not isinstance(new.get("metadata"), dict):
         raise status.bad_request("the patch does not leave an object with metadata")
     writes.check_identity(target, new)

@@ -28,6 +28,9 @@ def default(obj: Object) -> None:
     spec.setdefault("schedulerName", "default-scheduler")
     spec.setdefault("securityContext", {})
     spec.setdefault("enableServiceLinks", True)
+    spec.setdefault("priority", 0)
+    spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
+    _default_tolerations(spec)
     if spec.get("terminationGracePeriodSeconds") is None:
         spec["terminationGracePeriodSeconds"] = 30
     account = spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"
@@ -41,6 +44,28 @@ def default(obj: Object) -> None:
         for source in ("secret", "configMap", "projected", "downwardAPI"):
             if isinstance(volume.get(source), dict):
                 volume[source].setdefault("defaultMode", 420)
+
+
+_PATIENT = {  # of a node that is not ready or not reached, five minutes long
+    f"node.kubernetes.io/{name}": {
+        "key": f"node.kubernetes.io/{name}",
+        "operator": "Exists",
+        "effect": "NoExecute",
+        "tolerationSeconds": 300,
+    }
+    for name in ("not-ready", "unreachable")
+}
+
+
+def _default_tolerations(spec: Object) -> None:
+    held = spec.get("tolerations") or []
+    for key, toleration in _PATIENT.items():
+        if not any(
+            one.get("key", "") in ("", key) and one.get("effect", "") in ("", "NoExecute")
+            for one in held
+        ):
+            held = [*held, dict(toleration)]
+    spec["tolerations"] = held
 
 
 def _default_container(container: Object) -> None:

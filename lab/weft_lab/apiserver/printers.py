@@ -107,7 +107,7 @@ def _event_time(*fields: str) -> Any:
         for field in fields:
             if obj.get(field):
                 return clock.age(obj[field])
-        return age(obj)
+        return "<unknown>"
 
     return cell
 
@@ -132,7 +132,7 @@ EVENTS = (
     Column("Source", "string", _event_source, 1),
     Column("Message", "string", lambda o: (o.get("message") or o.get("note") or "").strip()),
     Column("First Seen", "string", _event_time("firstTimestamp", "eventTime"), 1),
-    Column("Count", "string", lambda o: str(o.get("count") or 1), 1),
+    Column("Count", "string", lambda o: o.get("count") or 1, 1),
     Column("Name", "string", _name, 1, "name"),
 )
 
@@ -141,11 +141,11 @@ def _data_size(obj: Object) -> Any:
     return len(obj.get("data") or ()) + len(obj.get("binaryData") or ())
 
 
-CONFIGMAPS = (NAME, Column("Data", "string", lambda o: str(_data_size(o))), AGE)
+CONFIGMAPS = (NAME, Column("Data", "string", _data_size), AGE)
 SECRETS = (
     NAME,
     Column("Type", "string", lambda o: o.get("type", "")),
-    Column("Data", "string", lambda o: str(_data_size(o))),
+    Column("Data", "string", _data_size),
     AGE,
 )
 ACCOUNTS = (NAME, Column("Secrets", "string", lambda o: str(len(o.get("secrets") or ()))), AGE)

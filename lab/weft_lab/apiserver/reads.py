@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import secrets
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -77,13 +78,16 @@ class Pages:
     """Lists that clients are in the middle of fetching."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, tuple[int, list[store.Item]]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[int, list[store.Item], bool]] = OrderedDict()
 
-    def first(self, chosen: list[store.Item], revision: int, limit: int) -> Page:
+    def first(
+        self, chosen: list[store.Item], revision: int, limit: int, *, counted: bool = True
+    ) -> Page:
+        """counted: whether the parts tell how many items are to come."""
         if not limit or len(chosen) <= limit:
             return Page(chosen, revision)
         name = secrets.token_hex(8)  # none that an earlier life of the server gave
-        self._kept[name] = revision, chosen
+        self._kept[name] = revision, chosen, counted
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
         return self._part(name, 0, limit)
@@ -104,27 +108,85 @@ class Pages:
         return self._part(name, start, limit)
 
     def _part(self, name: str, start: int, limit: int) -> Page:
-        revision, chosen = self._kept[name]
+        revision, chosen, counted = self._kept[name]
         end = start + limit if limit else len(chosen)
         if end >= len(chosen):
             return Page(chosen[start:], revision)
         token = base64.urlsafe_b64encode(orjson.dumps({"list": name, "start": end}))
-        return Page(chosen[start:end], revision, token.rstrip(b"=").decode(), len(chosen) - end)
+        left = len(chosen) - end if counted else None
+        return Page(chosen[start:end], revision, token.rstrip(b"=").decode(), left)
 
 
 def read_number(query: Mapping[str, str], name: str) -> int:
+    """0 where there is none."""
     text = query.get(name, "")
     if not text:
         return 0
-    if len(text) > 19 or not text.isascii() or not text.isdigit():
-        shown = status.quote(text[:40])
-        raise status.bad_request(f"{name}={shown} must be a whole number, and not negative")
-    return int(text)
+    if re.fullmatch(r"[+-]?[0-9]{1,18}", text) is None:
+        raise status.bad_request(_no_number("Int", text))
+    return max(0, int(text))
+
+
+def _no_number(kind: str, text: str) -> str:
+    return f"strconv.Parse{kind}: parsing {status.quote(text[:40])}: invalid syntax"
+
+
+def read_revision(query: Mapping[str, str]) -> int:
+    text = query.get("resourceVersion", "")
+    if text and re.fullmatch(r"[0-9]{1,18}", text) is None:
+        cause = status.wrong("resourceVersion", text[:40], _no_number("Uint", text))
+        raise status.bad_request(f"invalid resource version: {cause.field}: {cause.message}")
+    return int(text or 0)
+
+
+def check_options(query: Mapping[str, str], *, watch: bool) -> None:
+    """What a list or a watch may ask for together."""
+    causes = []
+    asked, match = query.get("resourceVersion", ""), query.get("resourceVersionMatch", "")
+    initial = query.get("sendInitialEvents")
+    if watch:
+        causes += _watch_causes(match, initial)
+    elif initial is not None:
+        causes.append(status.barred("sendInitialEvents", "sendInitialEvents is forbidden for list"))
+    elif match:
+        causes += _match_causes(query, asked, match)
+    if causes:
+        raise status.invalid("meta.k8s.io", "ListOptions", "", causes)
+
+
+def _match_causes(query: Mapping[str, str], asked: str, match: str) -> list[status.Cause]:
+    field, causes = "resourceVersionMatch", []
+    if not asked:
+        why = f"{field} is forbidden unless resourceVersion is provided"
+        causes.append(status.barred(field, why))
+    if query.get("continue"):
+        causes.append(status.barred(field, f"{field} is forbidden when continue is provided"))
+    if match not in ("Exact", "NotOlderThan"):
+        causes.append(status.unsupported(field, match, ("Exact", "NotOlderThan", "")))
+    if match == "Exact" and asked == "0":
+        why = f'{field} "exact" is forbidden for resourceVersion "0"'
+        causes.append(status.barred(field, why))
+    return causes
+
+
+def _watch_causes(match: str, initial: str | None) -> list[status.Cause]:
+    field = "resourceVersionMatch"
+    if initial is None:
+        if not match:
+            return []
+        why = f"{field} is forbidden for watch unless sendInitialEvents is provided"
+        return [status.barred(field, why)]
+    if not match:
+        why = f"sendInitialEvents requires setting {field} to NotOlderThan"
+        return [status.barred(field, why)]
+    if match != "NotOlderThan":
+        return [status.unsupported(field, match, ("NotOlderThan",))]
+    return []
 
 
 def check_revision(query: Mapping[str, str], current: int) -> None:
     """A list can be newer than asked, never older; the past is not kept."""
-    asked = read_number(query, "resourceVersion")
+    asked = read_revision(query)
     if asked > current:
         raise status.too_new(asked, current)
     if query.get("resourceVersionMatch") == "Exact" and 0 < asked < current:

@@ -70,7 +70,7 @@ def parse_body(body: bytes, media: str) -> Body:
         return Body()
     if media == "application/vnd.kubernetes.protobuf":
         return Body(protobuf.decode(body))
-    if "cbor" in media:
+    if media and not ("json" in media or "yaml" in media):
         raise status.unsupported_media(media, "application/json", "application/yaml")
     try:
         value, keys = jsontext.parse_counted(body, BUDGET)
@@ -108,11 +108,12 @@ def exceeded(what: str, error: budget.Exceeded) -> status.ApiError:
 def write_options(query: Mapping[str, str], agent: str, body: Body = Body()) -> writes.Options:
     dry = query.get("dryRun", "")
     if dry not in {"", "All"}:
-        cause = status.unsupported("dryRun", dry, ("All",))
+        cause = status.unsupported("dryRun", [dry], ("All",))
         raise status.invalid("meta.k8s.io", "CreateOptions", "", [cause])
     validation = query.get("fieldValidation") or "Warn"
     if validation not in {"Strict", "Warn", "Ignore"}:
-        cause = status.unsupported("fieldValidation", validation, ("Ignore", "Warn", "Strict"))
+        known = ("", "Ignore", "Strict", "Warn")
+        cause = status.unsupported("fieldValidation", validation, known)
         raise status.invalid("meta.k8s.io", "CreateOptions", "", [cause])
     manager = query.get("fieldManager") or ""
     if len(manager) > _MANAGER_LIMIT or not manager.isprintable():
@@ -121,7 +122,8 @@ def write_options(query: Mapping[str, str], agent: str, body: Body = Body()) -> 
             rule = (
                 f"Invalid value: {status.quote(manager)}: should only contain printable characters"
             )
-        cause = status.Cause("fieldManager", rule)
+        reason = "FieldValueTooLong" if len(manager) > _MANAGER_LIMIT else "FieldValueInvalid"
+        cause = status.Cause("fieldManager", rule, reason)
         raise status.invalid("meta.k8s.io", "CreateOptions", "", [cause])
     manager = manager or agent.partition("/")[0][:_MANAGER_LIMIT] or "unknown"
     return writes.Options(dry == "All", manager, validation, flag(query, "force"), body.duplicates)
@@ -129,6 +131,20 @@ def write_options(query: Mapping[str, str], agent: str, body: Body = Body()) -> 
 
 def delete_options(body: Any, query: Mapping[str, str]) -> deletion.Request:
     return deletion.read_request(body, dict(query))
+
+
+_AGGREGATED = {"g": "apidiscovery.k8s.io", "v": "v2", "as": "APIGroupDiscoveryList"}
+
+
+def aggregated(headers: Mapping[str, str]) -> str:
+    """The media type of aggregated discovery, where it is what the client likes best."""
+    first = headers.get("Accept", "").partition(",")[0]
+    media, *parameters = (word.strip() for word in first.split(";"))
+    asked = dict(word.partition("=")[::2] for word in parameters)
+    asked.pop("profile", None)
+    if media != "application/json" or asked != _AGGREGATED:
+        return ""
+    return "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,18 +155,26 @@ class Form:
     include: str = "Metadata"
 
 
+def _included(asked: str) -> str:
+    if asked not in ("", "Metadata", "Object", "None"):
+        why = "must be 'Metadata', 'Object', 'None', or empty"
+        said = f"includeObject: Invalid value: {status.quote(asked)}: {why}"
+        raise status.bad_request(f"Unable to convert to Table as requested: {said}")
+    return asked or "Metadata"
+
+
 def parse_accept(header: str, include: str) -> Form:
     """The first acceptable form; protobuf is only ever the second best."""
     if not header or header == "application/json" or header == "*/*":
         return Form()
     for part in header.split(","):
         media, *parameters = (word.strip() for word in part.split(";"))
-        if media not in {"application/json", "application/*", "*/*", "application/yaml"}:
+        if media not in {"application/json", "*/*", "application/yaml"}:
             continue
         asked = dict(word.partition("=")[::2] for word in parameters)
         kind = asked.get("as", "")
         if kind == "Table" and asked.get("v", "v1") in {"v1", "v1beta1"}:
-            return Form("table", include or "Metadata")
+            return Form("table", _included(include))
         if kind.startswith("PartialObjectMetadata"):
             return Form("partial")
         if not kind:

@@ -48,6 +48,10 @@ def _nothing(_: Object) -> None:
     return None
 
 
+def _no_change(_new: Object, _old: Object) -> None:
+    return None
+
+
 def _no_causes(_: Object) -> list[status.Cause]:
     return []
 
@@ -62,6 +66,7 @@ class Strategy:
 
     default: Callable[[Object], None] = _nothing
     create: Callable[[Object], None] = _nothing
+    change: Callable[[Object, Object], None] = _no_change
     validate: Callable[[Object], list[status.Cause]] = _no_causes
     validate_change: Callable[[Object, Object], list[status.Cause]] = _no_change_rules
     unconditional_update: bool = True
@@ -87,6 +92,9 @@ class Resource:
     strategy: Strategy = Strategy()
     selectable: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     custom: bool = False
+    counted: bool = False  # metadata.generation counts the changes of spec
+    answers_deleted: bool = False  # a deletion is answered with the object
+    create_on_update: bool = False
     name_rule: str = "subdomain"
 
     @property
@@ -102,6 +110,10 @@ class Resource:
         if version.api_version:
             return version.api_version
         return f"{self.group}/{version.name}" if self.group else version.name
+
+    def named_by(self, version: Version) -> str:
+        """The group in which errors name it."""
+        return self.api_version(version).rpartition("/")[0]
 
     @property
     def stored_api_version(self) -> str:

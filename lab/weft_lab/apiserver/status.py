@@ -40,12 +40,20 @@ class ApiError(errors.WeftError):
             "metadata": {},
             "status": "Failure",
             "message": self.what,
-            "reason": self.reason,
         }
+        if self.reason:
+            status["reason"] = self.reason
         if self.details is not None:
             status["details"] = self.details
         status["code"] = self.code
         return status
+
+
+class NoSuchPath(ApiError):
+    """A path that is nobody's: Kubernetes answers it with a line of text."""
+
+    def __init__(self) -> None:
+        super().__init__(404, "NotFound", "404 page not found", {})
 
 
 def success(name: str, group: str, plural: str, uid: str) -> dict[str, Any]:
@@ -75,7 +83,7 @@ def not_found(group: str, plural: str, name: str) -> ApiError:
     return ApiError(404, "NotFound", message, _details(name, group, plural))
 
 
-def no_such_path() -> ApiError:
+def no_such_resource() -> ApiError:
     """Has empty details, by which clients tell it from a missing object."""
     return ApiError(404, "NotFound", "the server could not find the requested resource", {})
 
@@ -214,5 +222,5 @@ def quote(value: object) -> str:
         value = value if len(value) <= _SHOWN else f"{value[:_SHOWN]}..."
     elif not (isinstance(value, int | float | dict | list) or value is None):
         return str(value)
-    text = json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return text if len(text) <= 2 * _SHOWN else f"{text[:_SHOWN]}..."

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import base64
 import binascii
+import ipaddress
+import re
 
-from weft_lab.apiserver import metadata, status
+from weft_lab.apiserver import status
 from weft_lab.apiserver.resources import Object
 
 DATA_LIMIT = 1024 * 1024  # bytes of a ConfigMap or Secret
+_DATA_KEY = re.compile(r"[-._a-zA-Z0-9]+")
+_DATA_KEY_RULE = (
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g."
+    " 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+)
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 
@@ -20,18 +27,66 @@ def create_namespace(obj: Object) -> None:
     obj["metadata"]["labels"] = labels | ({"kubernetes.io/metadata.name": name} if name else {})
 
 
+def change_namespace(new: Object, old: Object) -> None:
+    """Its name's label stays, and its finalizers are written by `finalize` alone."""
+    new["spec"] = old.get("spec") or {}
+    label = "kubernetes.io/metadata.name"
+    labels = new["metadata"].get("labels") or {}
+    new["metadata"]["labels"] = {**labels, label: new["metadata"]["name"]}
+
+
+def validate_namespace(obj: Object) -> list[status.Cause]:
+    phase = (obj.get("status") or {}).get("phase")
+    if "deletionTimestamp" in obj["metadata"] or phase == "Active":
+        return []
+    why = "may only be 'Active' if `deletionTimestamp` is empty"
+    return [status.wrong("status.Phase", phase or "", why)]
+
+
 def validate_node(obj: Object) -> list[status.Cause]:
     causes = []
-    for place, taint in enumerate((obj.get("spec") or {}).get("taints") or ()):
-        if taint.get("effect") not in _EFFECTS:
-            field = f"spec.taints[{place}].effect"
-            causes.append(status.unsupported(field, taint.get("effect"), _EFFECTS))
+    spec = obj.get("spec") or {}
+    for place, taint in enumerate(spec.get("taints") or ()):
+        field = f"metadata.taints[{place}].effect"
+        if not taint.get("effect"):
+            causes.append(status.required(field))
+        elif taint["effect"] not in _EFFECTS:
+            causes.append(status.unsupported(field, taint["effect"], _EFFECTS))
+    for place, subnet in enumerate(spec.get("podCIDRs") or ()):
+        if not _is_subnet(subnet):
+            why = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
+            causes.append(status.wrong(f"spec.podCIDRs[{place}]", subnet, why))
     return causes
 
 
+def _is_subnet(text: object) -> bool:
+    try:
+        ipaddress.ip_interface(str(text))
+    except ValueError:
+        return False
+    return "/" in str(text)
+
+
+_NODE_INFO = (
+    *("machineID", "systemUUID", "bootID", "kernelVersion", "osImage"),
+    *("containerRuntimeVersion", "kubeletVersion", "kubeProxyVersion", "operatingSystem"),
+    "architecture",
+)
+
+
 def default_node(obj: Object) -> None:
-    obj.setdefault("spec", {})
-    obj.setdefault("status", {})
+    """A node that has said nothing yet has an empty description."""
+    spec = obj.setdefault("spec", {})
+    if spec.get("podCIDR"):
+        spec.setdefault("podCIDRs", [spec["podCIDR"]])
+    said = obj.setdefault("status", {})
+    said.setdefault("daemonEndpoints", {"kubeletEndpoint": {"Port": 0}})
+    info = said.setdefault("nodeInfo", {})
+    for name in _NODE_INFO:
+        info.setdefault(name, "")
+    for condition in said.get("conditions") or ():
+        for name in ("lastHeartbeatTime", "lastTransitionTime"):
+            condition.setdefault(name, None)
 
 
 def default_secret(obj: Object) -> None:
@@ -57,12 +112,12 @@ def validate_keys(obj: Object) -> list[status.Cause]:
     held = [each for part in ("data", "binaryData") for each in (obj.get(part) or {}).values()]
     if sum(len(value or "") for value in held) > DATA_LIMIT:
         text = f"Too long: may not be more than {DATA_LIMIT} bytes"
-        causes.append(status.Cause("data", text, "FieldValueTooLong"))
+        field = "data" if obj.get("kind") == "Secret" else "[]"
+        causes.append(status.Cause(field, text, "FieldValueTooLong"))
     for part in ("data", "binaryData"):
         for key in obj.get(part) or {}:
-            causes += metadata.validate_name(
-                key.lower().replace("_", "-"), "path", f"{part}[{key}]"
-            )
+            if _DATA_KEY.fullmatch(key) is None:
+                causes.append(status.wrong(f"{part}[{key}]", key, _DATA_KEY_RULE))
     return causes
 
 
@@ -80,6 +135,13 @@ def default_service(obj: Object) -> None:
     spec.setdefault("type", "ClusterIP")
     spec.setdefault("sessionAffinity", "None")
     spec.setdefault("clusterIP", "None")
+    spec.setdefault("internalTrafficPolicy", "Cluster")
+    spec.setdefault("clusterIPs", [spec["clusterIP"]])
+    if spec["clusterIP"] == "None":  # one that selects nothing may have addresses of both families
+        families = ["IPv4"] if spec.get("selector") else ["IPv4", "IPv6"]
+        spec.setdefault("ipFamilies", families)
+        policy = "SingleStack" if len(spec["ipFamilies"]) == 1 else "RequireDualStack"
+        spec.setdefault("ipFamilyPolicy", policy)
     for port in spec.get("ports") or ():
         port.setdefault("protocol", "TCP")
         port.setdefault("targetPort", port.get("port"))
@@ -94,6 +156,21 @@ def validate_service(obj: Object) -> list[status.Cause]:
             why = "must be between 1 and 65535, inclusive"
             causes.append(status.wrong(f"spec.ports[{place}].port", number, why))
     return causes
+
+
+def default_event(obj: Object) -> None:
+    """What is not known of an event is told as such."""
+    for name in ("eventTime", "firstTimestamp", "lastTimestamp"):
+        obj.setdefault(name, None)
+    for name in ("reportingComponent", "reportingInstance"):
+        obj.setdefault(name, "")
+    obj.setdefault("source", {})
+
+
+def default_endpoints(obj: Object) -> None:
+    for subset in obj.get("subsets") or ():
+        for port in subset.get("ports") or ():
+            port.setdefault("protocol", "TCP")
 
 
 def validate_event(obj: Object) -> list[status.Cause]:

@@ -78,7 +78,7 @@ def _begin(
 ) -> bytes:
     """The first lines: what is there, or what happened since, or that it is too late to tell."""
     collection = cluster.collection(resource)
-    asked = reads.read_number(query, "resourceVersion")
+    asked = reads.read_revision(query)
     initial = query.get("sendInitialEvents")
     if initial == "true" or (initial is None and asked == 0):
         watcher.revision = cluster.store.revision

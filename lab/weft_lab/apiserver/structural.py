@@ -6,6 +6,7 @@ finer rules of CustomResourceDefinitions (patterns, bounds, oneOf) are in crdrul
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -39,6 +40,9 @@ class Node:
     default_size: int = 0
     defaults: tuple[tuple[str, Node], ...] = ()
     has_defaults: bool = False
+    typed: bool = False  # of a built-in type: what is empty and need not be there is left out
+    timed: bool = False
+    required: frozenset[str] = frozenset()
 
     def child(self, name: str) -> Node:
         """The node of a property; an unknown one may hold anything."""
@@ -76,6 +80,7 @@ class Compiler:
             if target is None:
                 target = self._named[name] = Node()
                 self._fill(target, self._resolve(name))
+                target.typed = True
             extras = {key for key in around if key.startswith("x-") or key == "default"}
             if not extras:
                 return target
@@ -101,6 +106,8 @@ class Compiler:
         if isinstance(schema.get("items"), Mapping):
             node.items = self._build(schema["items"])
         node.nullable = bool(schema.get("nullable"))
+        node.required = frozenset(schema.get("required") or ())
+        node.timed = schema.get("format") == "date-time"
         if node.kind == "object" and not node.properties and node.extra is None:
             node.preserve = node.preserve or (extra is None and "properties" not in schema)
         if node.kind == "any" and not node.properties:
@@ -193,8 +200,13 @@ def _prune_fields(node: Node, value: dict[str, Any], path: str, found: list[str]
                 unknown = [*(unknown or ()), name]
         elif isinstance(below, dict | list):
             prune(inner, below, f"{path}.{name}" if path else name, found)
+            if node.typed and not below and _is_left_out(node, name, inner):
+                nulls = [*(nulls or ()), name]
         elif below is None and not inner.nullable and inner.kind != "any":
-            nulls = [*(nulls or ()), name]
+            if inner is extra and inner.kind in _EMPTY:
+                value[name] = _EMPTY[inner.kind]()
+            else:
+                nulls = [*(nulls or ()), name]
     for name in unknown or ():
         del value[name]
         found.append(f"{path}.{name}" if path else name)
@@ -202,6 +214,12 @@ def _prune_fields(node: Node, value: dict[str, Any], path: str, found: list[str]
         del value[name]
 
 
+def _is_left_out(node: Node, name: str, inner: Node) -> bool:
+    """Whether an empty list or map is not kept; an empty object of known fields is."""
+    return (inner.kind == "array" or inner.extra is not None) and name not in node.required
+
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)\Z")
 _SHOWN = {
     str: "string",
     bool: "bool",
@@ -218,7 +236,10 @@ def mistyped(node: Node, value: Any, path: str = "") -> str:
     if value is None or kind == "any":
         return ""
     if not _fits(kind, value):
-        return f"cannot unmarshal {_SHOWN[type(value)]} into field {path or '.'} of type {kind}"
+        found = _SHOWN[type(value)]
+        return f"json: cannot unmarshal {found} into field {path or '.'} of type {kind}"
+    if node.timed and isinstance(value, str) and value and not _TIME.match(value):
+        return f"field {path}: {value[:40]!r} is no time in the form of RFC 3339"
     if isinstance(value, dict):
         properties, extra = node.properties, node.extra
         for name, below in value.items():

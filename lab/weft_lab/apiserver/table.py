@@ -46,10 +46,7 @@ def _definition(column: Column) -> dict[str, Any]:
 
 def _row(columns: tuple[Column, ...], obj: Object, include: str) -> dict[str, Any]:
     row: dict[str, Any] = {"cells": [column.cell(obj) for column in columns]}
-    if include == "Object":
-        row["object"] = obj
-    elif include != "None":
-        row["object"] = partial(obj)
+    row["object"] = obj if include == "Object" else None if include == "None" else partial(obj)
     return row
 
 
@@ -65,6 +62,6 @@ def partial_list(objects: Iterable[Object], meta: dict[str, Any]) -> bytes:
             "kind": "PartialObjectMetadataList",
             "apiVersion": "meta.k8s.io/v1",
             "metadata": meta,
-            "items": [partial(obj) for obj in objects],
+            "items": [partial(obj) for obj in objects] or None,
         }
     )

@@ -47,6 +47,11 @@ class Target:
     subresource: str = ""
     warnings: list[str] = field(default_factory=list)
 
+    @property
+    def group(self) -> str:
+        """By which errors name the type."""
+        return self.resource.named_by(self.version)
+
 
 def create(
     cluster: Cluster, target: Target, obj: Object, options: Options, *, applied: bool = False
@@ -54,8 +59,13 @@ def create(
     """Take a new object in, or raise what Kubernetes would answer."""
     resource = target.resource
     check_identity(target, obj)
+    if obj["metadata"].get("resourceVersion") and not applied:
+        why = "resourceVersion should not be set on objects to be created"
+        raise status.ApiError(500, "", why)
     name = obj["metadata"].get("name") or obj["metadata"].get("generateName", "")
     check_namespace(cluster, target, name)
+    check_types(cluster, target, obj)
+    target.warnings.extend(metadata.drop_twins(obj["metadata"]))
     chance = os.urandom(5)
     metadata.prepare_create(resource, obj, target.namespace, clock.now(), str(uuid.uuid4()), chance)
     if target.version.has_status:
@@ -64,33 +74,43 @@ def create(
         obj["metadata"].pop("managedFields", None)
     shape(cluster, target, obj, options)
     obj = items.to_storage(resource, target.version, obj)
+    if resource.custom:
+        target.warnings += metadata.short_finalizers(obj["metadata"], {})
     resource.strategy.create(obj)
     resource.strategy.default(obj)
     _refuse(resource, obj, validate(target, obj))
     key = obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
     if key in cluster.collection(resource).items:
-        raise status.already_exists(resource.group, resource.plural, key[1])
+        raise status.already_exists(target.group, resource.plural, key[1])
     if options.dry_run:
-        return items.seal(resource, obj, cluster.store.revision)
+        return items.seal_unkept(resource, obj)
     return cluster.put(resource, obj, None, limit=OBJECT_LIMIT)
 
 
 def update(cluster: Cluster, target: Target, obj: Object, options: Options) -> store.Item:
     """Replace an object (or its status), as a PUT does."""
+    meta = obj.get("metadata")
+    named = dict(meta) if isinstance(meta, dict) else {}
     check_identity(target, obj)
-    item = find(cluster, target)
     given = obj["metadata"].get("resourceVersion")
+    item = cluster.collection(target.resource).items.get((target.namespace, target.name))
+    if item is None and target.resource.create_on_update and not given:
+        return create(cluster, target, obj, options)
+    if "name" not in named:
+        why = f"the name of the object ({target.name} based on URL) was undeterminable"
+        raise status.bad_request(f"{why}: name must be provided")
+    item = find(cluster, target)
     strategy = target.resource.strategy
     if not given and not strategy.unconditional_update:
         cause = status.wrong("metadata.resourceVersion", 0, "must be specified for an update")
-        raise status.invalid(target.resource.group, target.resource.kind, target.name, [cause])
+        raise status.invalid(target.group, target.resource.plural, target.name, [cause])
     return replace(cluster, target, item, obj, options)
 
 
 def find(cluster: Cluster, target: Target) -> store.Item:
     item = cluster.collection(target.resource).items.get((target.namespace, target.name))
     if item is None:
-        raise status.not_found(target.resource.group, target.resource.plural, target.name)
+        raise status.not_found(target.group, target.resource.plural, target.name)
     return item
 
 
@@ -106,14 +126,17 @@ def replace(
     """Make `obj` (in the client's version) the new state of `item`, where the rules allow it."""
     resource = target.resource
     old = item.parse()
-    _check_preconditions(resource, obj, old)
+    _check_preconditions(target, obj, old)
     shape(cluster, target, obj, options)
     new = items.to_storage(resource, target.version, obj)
     metadata.prepare_update(new, old)
-    new = _split_status(target, new, old)
-    if target.subresource != "status":
-        resource.strategy.default(new)
+    target.warnings.extend(metadata.drop_twins(new["metadata"]))
     if resource.custom:
+        target.warnings += metadata.short_finalizers(new["metadata"], old["metadata"])
+    new = _split_status(target, new, old)
+    resource.strategy.change(new, old)
+    resource.strategy.default(new)
+    if resource.counted:
         metadata.bump_generation(new, old)
     if not applied:
         _note_manager(cluster, target, new, old, options)
@@ -180,25 +203,40 @@ def _carry(into: Object, source: Object, name: str) -> None:
 
 def shape(cluster: Cluster, target: Target, obj: Object, options: Options) -> None:
     """Types, unknown fields and defaults; what is unknown is dropped and told."""
+    check_types(cluster, target, obj, options)
     node = cluster.node(target.resource, target.version)
-    kind = target.resource.kind
-    where = f'{kind} in version "{target.version.name}" cannot be handled as a {kind}'
-    if target.resource.custom:
-        why = structural.mistyped(node.child("metadata"), obj["metadata"], ".metadata")
-    else:
-        why = structural.mistyped(node, obj)
-    if why:
-        raise status.bad_request(f"{where}: json: {why}")
     unknown = structural.prune(node, obj)
+    if target.resource.custom:
+        unknown.sort()
     told = [*(f'unknown field "{path}"' for path in unknown[:_TOLD]), *options.duplicates]
     if told and options.validation != "Ignore":
         if options.validation == "Strict":
             strict = f"strict decoding error: {', '.join(told)}"
             if options.patch is not None:
                 raise status.invalid("", "", "", [status.wrong("patch", options.patch, strict)])
-            raise status.bad_request(f"{where}: {strict}")
+            raise status.bad_request(f"{_unhandled(target)}: {strict}")
         target.warnings.extend(told)
     structural.apply_defaults(node, obj)
+
+
+def check_types(
+    cluster: Cluster, target: Target, obj: Object, options: Options | None = None
+) -> None:
+    """Refuse a value that the type cannot hold; of custom resources only metadata is so typed."""
+    node = cluster.node(target.resource, target.version)
+    if target.resource.custom:
+        why = structural.mistyped(node.child("metadata"), obj["metadata"], ".metadata")
+    else:
+        why = structural.mistyped(node, obj)
+    if why and options is not None and options.patch is not None:
+        raise status.invalid("", "", "", [status.wrong("patch", options.patch, why)])
+    if why:
+        raise status.bad_request(f"{_unhandled(target)}: {why}")
+
+
+def _unhandled(target: Target) -> str:
+    kind = target.resource.kind
+    return f'{kind} in version "{target.version.name}" cannot be handled as a {kind}'
 
 
 def validate(target: Target, obj: Object) -> list[status.Cause]:
@@ -212,26 +250,44 @@ def _refuse(resource: Resource, obj: Object, causes: list[status.Cause]) -> None
         raise status.invalid(resource.group, resource.kind, name, causes)
 
 
+def _of_another_type(target: Target, obj: Object, given: str, kind: str) -> status.ApiError:
+    """A body whose kind or version is not the URL's."""
+    resource = target.resource
+    expected = resource.api_version(target.version)
+    group, _, version = given.rpartition("/")
+    if resource.custom and given != expected:
+        said = f"the API version in the data ({given}) does not match the expected API version"
+        return status.bad_request(f"{said} ({expected})")
+    if resource.custom:
+        meta = obj.get("metadata")
+        name = str(meta.get("name", "")) if isinstance(meta, dict) else ""
+        cause = status.wrong("kind", kind, f"must be {resource.kind}")
+        return status.invalid(group, kind, name, [cause])
+    return status.bad_request(
+        f'{kind} in version "{version}" cannot be handled as a {resource.kind}: no kind "{kind}"'
+        f' is registered for version "{given}" in scheme "pkg/runtime/scheme.go:111"'
+    )
+
+
 def check_identity(target: Target, obj: Object) -> None:
     """The body must be of the kind, namespace and name that the URL speaks of."""
     resource = target.resource
     expected = resource.api_version(target.version)
     given = obj.get("apiVersion") or expected
     kind = obj.get("kind") or resource.kind
-    if kind != resource.kind:
-        raise status.bad_request(
-            f"the object provided is unrecognized (must be of type {resource.kind}):"
-            f" it says kind {kind}"
-        )
-    if given != expected:
-        raise status.bad_request(
-            f"the API version in the data ({given}) does not match the expected API version"
-            f" ({expected})"
-        )
+    if (kind, given) != (resource.kind, expected):
+        raise _of_another_type(target, obj, str(given), str(kind))
     obj["apiVersion"], obj["kind"] = expected, kind
     meta = obj.setdefault("metadata", {})
     if not isinstance(meta, dict):
-        raise status.bad_request(f"{kind}: metadata is not an object")
+        value = (
+            "array" if isinstance(meta, list) else "string" if isinstance(meta, str) else "number"
+        )
+        into = f"Go struct field {kind}.metadata of type v1.ObjectMeta"
+        if resource.custom:
+            into = "Go value of type v1.ObjectMeta"
+        said = f"json: cannot unmarshal {value} into {into}"
+        raise status.bad_request(f"{_unhandled(target)}: {said}")
     for field_name in ("name", "namespace", "generateName"):
         if not isinstance(meta.get(field_name) or "", str):
             raise status.bad_request(
@@ -251,17 +307,18 @@ def check_identity(target: Target, obj: Object) -> None:
         meta["name"] = target.name
 
 
-def _check_preconditions(resource: Resource, obj: Object, old: Object) -> None:
+def _check_preconditions(target: Target, obj: Object, old: Object) -> None:
+    resource = target.resource
     meta, current = obj["metadata"], old["metadata"]
     if meta.get("uid") and meta["uid"] != current["uid"]:
         why = (
             f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta:"
             f" {current['uid']}"
         )
-        raise status.conflict(resource.group, resource.plural, current["name"], why)
+        raise status.conflict(target.group, resource.plural, current["name"], why)
     given = meta.get("resourceVersion")
     if given and given not in {"0", current["resourceVersion"]}:
-        raise status.conflict(resource.group, resource.plural, current["name"], status.MODIFIED)
+        raise status.conflict(target.group, resource.plural, current["name"], status.MODIFIED)
 
 
 def check_namespace(cluster: Cluster, target: Target, name: str) -> None:
@@ -279,4 +336,4 @@ def check_namespace(cluster: Cluster, target: Target, name: str) -> None:
             f"unable to create new content in namespace {target.namespace} because it is"
             " being terminated"
         )
-        raise status.forbidden(resource.group, resource.plural, name, why, cause)
+        raise status.forbidden(target.group, resource.plural, name, why, cause)

@@ -154,5 +154,5 @@ async def test_a_pod_that_runs_nowhere_goes_at_once(world: World) -> None:
 
 async def test_preconditions(world: World) -> None:
     world.create("pods", pod())
-    with pytest.raises(status.ApiError, match="Precondition failed: UID"):
+    with pytest.raises(status.ApiError, match="the UID in the precondition"):
         world.delete("pods", "web", uid="other")

@@ -57,5 +57,5 @@ def test_revisions() -> None:
     with pytest.raises(status.ApiError) as caught:
         reads.check_revision({"resourceVersion": "5", "resourceVersionMatch": "Exact"}, 9)
     assert caught.value.code == 410
-    with pytest.raises(status.ApiError, match="must be a whole number"):
+    with pytest.raises(status.ApiError, match="invalid resource version"):
         reads.check_revision({"resourceVersion": "x"}, 9)

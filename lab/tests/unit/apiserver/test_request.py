@@ -118,5 +118,5 @@ def test_delete_options() -> None:
     assert request.delete_options({"orphanDependents": True}, {}).propagation == "Orphan"
     with pytest.raises(status.ApiError, match="propagationPolicy"):
         request.delete_options({"propagationPolicy": "Sideways"}, {})
-    with pytest.raises(status.ApiError, match="not a number"):
+    with pytest.raises(status.ApiError, match="invalid syntax"):
         request.delete_options({}, {"gracePeriodSeconds": "soon"})

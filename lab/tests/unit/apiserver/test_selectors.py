@@ -1,6 +1,6 @@
 import pytest
 
-from weft_lab.apiserver import selectors, status
+from weft_lab.apiserver import labelselectors, selectors, status
 
 LABELS = {"app": "web", "tier": "1", "k8s.io/x": ""}
 
@@ -39,7 +39,7 @@ def test_nothing_asked() -> None:
 
 @pytest.mark.parametrize("text", ["a b", "a in web", "=x", "a in (x"])
 def test_label_selector_refused(text: str) -> None:
-    with pytest.raises(status.ApiError, match="requirement"):
+    with pytest.raises(status.ApiError, match="expected"):
         selectors.parse_labels(text)
 
 
@@ -74,10 +74,10 @@ def test_a_long_selector_is_read_once(text: str) -> None:
 
 
 def test_a_selector_has_so_many_terms() -> None:
-    many = ",".join(f"k{n}=v" for n in range(selectors.MOST + 1))
-    with pytest.raises(status.ApiError, match="501 terms; at most 500"):
+    many = ",".join(f"k{n}=v" for n in range(labelselectors.MOST + 1))
+    with pytest.raises(status.ApiError, match="more than 500 terms"):
         selectors.parse_labels(many)
     with pytest.raises(status.ApiError, match="501 terms; at most 500"):
         selectors.parse_fields(many, ())
-    assert selectors.parse_labels("a=b," * 5000) is not None
+    assert selectors.parse_labels(f"{'a=b,' * 5000}a=b") is not None
     assert selectors.parse_labels(f"a in ({'b,' * 5000}c)") is not None

@@ -21,7 +21,7 @@ async def test_configuration_holds_a_mebibyte(world: World) -> None:
 
 def test_nodes_events_and_leases() -> None:
     taint = {"spec": {"taints": [{"key": "a", "effect": "Never"}]}}
-    assert [one.field for one in strategies.validate_node(taint)] == ["spec.taints[0].effect"]
+    assert [one.field for one in strategies.validate_node(taint)] == ["metadata.taints[0].effect"]
     about = {"metadata": {"namespace": "a"}, "involvedObject": {"namespace": "b"}}
     assert strategies.validate_event(about)
     cluster = {"metadata": {"namespace": "default"}, "involvedObject": {"kind": "Node"}}

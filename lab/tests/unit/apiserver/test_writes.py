@@ -20,14 +20,14 @@ def refused(caught: Any, code: int, *words: str) -> None:
 
 async def test_create_fills_in_what_the_server_owns(world: World) -> None:
     given = pod(generateName="x")
-    given["metadata"] |= {"resourceVersion": "7", "selfLink": "/x", "managedFields": [{}]}
+    given["metadata"] |= {"selfLink": "/x", "managedFields": [{}]}
     given["status"] = {"phase": "Running"}
     found = world.create("pods", given)
     meta = found["metadata"]
     assert meta["namespace"] == "default"
     assert meta["uid"]
     assert meta["creationTimestamp"]
-    assert int(meta["resourceVersion"]) > 7
+    assert int(meta["resourceVersion"]) > 1
     assert "managedFields" not in meta
     assert found["status"]["phase"] == "Pending"
     assert found["spec"]["restartPolicy"] == "Always"
@@ -95,8 +95,8 @@ async def test_wrong_types(world: World) -> None:
 
 async def test_wrong_kind_version_and_namespace(world: World) -> None:
     for extra, word in (
-        ({"kind": "Secret"}, "must be of type ConfigMap"),
-        ({"apiVersion": "v2"}, "does not match the expected API version"),
+        ({"kind": "Secret"}, 'no kind "Secret" is registered'),
+        ({"apiVersion": "v2"}, 'registered for version "v2"'),
     ):
         with pytest.raises(status.ApiError) as caught:
             world.create("configmaps", {**config(), **extra})
@@ -214,7 +214,7 @@ async def test_json_patch(world: World) -> None:
     world.create("configmaps", config())
     media = "application/json-patch+json"
     add = [{"op": "test", "path": "/data/a", "value": "1"}, {"op": "remove", "path": "/data/a"}]
-    assert world.patch("configmaps", "c", media, add)["data"] == {}
+    assert "data" not in world.patch("configmaps", "c", media, add)
     with pytest.raises(status.ApiError) as caught:
         world.patch("configmaps", "c", media, add)
     refused(caught, 422, "the server rejected our request")

@@ -1,0 +1,158 @@
+"""Sends one request to both servers and tells in what their answers differ.
+
+What no two servers can have alike (uids, times, revisions, generated names) is levelled first.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lab.tests.conformance.servers import Api
+
+JSON, MERGE = "application/json", "application/merge-patch+json"
+STRATEGIC, PATCH = "application/strategic-merge-patch+json", "application/json-patch+json"
+APPLY = "application/apply-patch+yaml"
+TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
+PARTIAL = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io,application/json"
+PARTIALS = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json"
+Said = list[Any]
+_RUN = f"-{secrets.token_hex(3)}"  # a server that runs on still has the namespaces of former runs
+
+
+@dataclass(frozen=True, eq=False)
+class Ask:
+    """A request; `path` and `body` may be functions of the answers that came before."""
+
+    method: str
+    path: str | Callable[[Said], str]
+    body: Any = None
+    media: str = JSON
+    accept: str = JSON
+    user: str = "admin"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    lines: bool = False  # the answer is a watch's
+    managed: bool = False  # managedFields are compared, too
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    name: str
+    asks: tuple[Ask, ...]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """`place` is case/step/path-in-the-answer."""
+
+    place: str
+    real: Any
+    lab: Any
+
+    def __str__(self) -> str:
+        return f"{self.place}\n    real: {_short(self.real)}\n    lab:  {_short(self.lab)}"
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+    return text if len(text) < 900 else f"{text[:900]}..."
+
+
+MISSING = "(nothing)"
+HEADERS = ("content-type", "warning", "retry-after", "cache-control", "www-authenticate", "allow")
+
+
+def compare(case: Case, real: Api, lab: Api) -> Iterator[Difference]:
+    """Each case has a namespace of its own, which its paths and bodies call {ns}."""
+    said: dict[str, Said] = {"real": [], "lab": []}
+    space = json.dumps({"metadata": {"name": f"{case.name}{_RUN}"}}).encode()
+    for api in (real, lab):
+        api.send("POST", "/api/v1/namespaces", space, _headers(Ask("POST", ""), space))
+    for number, ask in enumerate(case.asks):
+        found = [_answer(api, case, ask, said[api.name]) for api in (real, lab)]
+        yield from _differences(f"{case.name}/{number}", *found)
+
+
+def _answer(api: Api, case: Case, ask: Ask, said: Said) -> dict[str, Any]:
+    path = ask.path(said) if callable(ask.path) else ask.path
+    body = ask.body(said) if callable(ask.body) else ask.body
+    data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
+    namespace = f"{case.name}{_RUN}"
+    data = data and data.replace(b"{ns}", namespace.encode())
+    path = path.replace("{ns}", namespace)
+    code, sent, text = api.send(ask.method, path, data, _headers(ask, data))
+    found: Any = text.decode(errors="replace")
+    if ask.lines:
+        found = [json.loads(line) for line in found.splitlines()]
+    elif found and "json" in sent.get("content-type", [""])[0]:
+        found = json.loads(found)
+    said.append(found)
+    shown = {name: sorted(sent[name]) for name in HEADERS if name in sent}
+    return {"code": code, "headers": shown, "body": level(found, managed=ask.managed)}
+
+
+def _headers(ask: Ask, data: bytes | None) -> dict[str, str]:
+    found = {"Accept": ask.accept, "User-Agent": "conformance/1", **ask.headers}
+    if ask.user:
+        found["Authorization"] = f"Bearer {ask.user}"
+    if data is not None and ask.media:
+        found["Content-Type"] = ask.media
+    return found
+
+
+_UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+_REVISION = re.compile(r"(?i)(resource ?version[^0-9]{1,12}|current: |revision )\d+( \(\d+\))?")
+_SUFFIX = re.compile(r"\b(gen-|UP)[bcdfghjklmnpqrstvwxz2456789]{5}\b")
+_AGE = re.compile(r"^(\d+s|\d+m\d*s?)$")
+
+
+def level(value: Any, *, managed: bool, name: str = "") -> Any:
+    """The same with everything made equal that has to differ."""
+    if isinstance(value, dict):
+        found = {}
+        for key, below in value.items():
+            if key == "managedFields" and not managed:
+                continue
+            found[key.replace(_RUN, "")] = level(below, managed=managed, name=key)
+        return found
+    if isinstance(value, list):
+        return [level(each, managed=managed, name=f"{name}[]") for each in value]
+    if name in {"resourceVersion", "continue"} and value:
+        return f"<{name}>"
+    if isinstance(value, str):
+        text = _TIME.sub("<time>", _UID.sub("<uid>", value.replace(_RUN, "")))
+        text = _SUFFIX.sub(r"\1<suffix>", _REVISION.sub(r"\1<revision>", text))
+        return "<age>" if name == "cells[]" and _AGE.match(text) else text
+    return value
+
+
+def _differences(place: str, real: Any, lab: Any) -> Iterator[Difference]:
+    if isinstance(real, dict) and isinstance(lab, dict):
+        for key in sorted(real.keys() | lab.keys()):
+            below = real.get(key, MISSING), lab.get(key, MISSING)
+            yield from _differences(f"{place}/{key}", *below)
+    elif (named := _named(real)) and (others := _named(lab)):
+        yield from _differences(place, named, others)
+    elif isinstance(real, list) and isinstance(lab, list) and len(real) == len(lab):
+        for number, (one, other) in enumerate(zip(real, lab, strict=True)):
+            yield from _differences(f"{place}/{number}", one, other)
+    elif real != lab or isinstance(real, bool) != isinstance(lab, bool):
+        yield Difference(place, real, lab)
+
+
+def _named(value: Any) -> dict[str, Any] | None:
+    """A list as a mapping, where each element has a name of its own, as those of discovery."""
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        return None
+    for key in ("name", "version", "resource", "subresource"):
+        names = [each.get(key) or (each.get("metadata") or {}).get(key) for each in value]
+        if all(isinstance(name, str) for name in names) and len(set(names)) == len(names):
+            return {
+                f"[{name.replace('/', '.')}]": each for name, each in zip(names, value, strict=True)
+            }
+    return None

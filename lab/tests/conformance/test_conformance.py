@@ -1,0 +1,43 @@
+"""Every request of the table goes to both servers; what differs is listed with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cache
+
+import pytest
+
+from lab.tests.conformance import cases, known, servers
+from lab.tests.conformance.exchange import Case, Difference, compare
+from lab.tests.conformance.servers import Api
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Api, Api]]:
+    with (
+        servers.real(tmp_path_factory.mktemp("real")) as real,
+        servers.lab(tmp_path_factory.mktemp("lab")) as lab,
+    ):
+        for api in (real, lab):
+            cases.prepare(api)
+        yield real, lab
+
+
+@pytest.fixture(scope="module")
+def told(pair: tuple[Api, Api]) -> Callable[[Case], list[Difference]]:
+    """What differs in a case, which is asked once."""
+    return cache(lambda case: list(compare(case, *pair)))
+
+
+@pytest.mark.parametrize("case", cases.ALL, ids=lambda case: case.name)
+def test_both_servers_answer_alike(told: Callable[[Case], list[Difference]], case: Case) -> None:
+    rest = [one for one in told(case) if not any(each.covers(one) for each in known.DIFFERENCES)]
+    assert not rest, "\n".join(["the servers differ:", *map(str, rest)])
+
+
+def test_each_listed_difference_is_there(told: Callable[[Case], list[Difference]]) -> None:
+    found = [one for case in cases.ALL for one in told(case)]
+    gone = [each for each in known.DIFFERENCES if not any(each.covers(one) for one in found)]
+    assert not gone, "\n".join(["listed, but not there any more:", *map(str, gone)])
