@@ -3,6 +3,7 @@
     ApiError                 status, reason and message from the server
     ├── NotFound             404
     ├── Conflict             409: another client wrote first; read again and retry
+    │   │                    422 for metadata.uid alone: the object is another one by now
     │   └── AlreadyExists    409 on create
     ├── Expired              410: the server no longer has the resourceVersion; list again
     ├── Invalid              400, 415, 422: the object or request breaks a rule
@@ -122,6 +123,8 @@ def from_status(status: Mapping[str, Any], code: int = 0, *, where: str = "") ->
     kind = _BY_STATUS.get(code, Unreachable if code >= 500 else ApiError)
     if code == 409 and reason == "AlreadyExists":
         kind = AlreadyExists
+    if code == 422 and _is_another_incarnation(status):
+        kind = Conflict
     error = kind(
         code, reason, str(status.get("message") or ""), where=where, hint=_HINTS.get(kind, "")
     )
@@ -129,6 +132,12 @@ def from_status(status: Mapping[str, Any], code: int = 0, *, where: str = "") ->
     if seconds:
         error.retry_after = float(seconds)
     return error
+
+
+def _is_another_incarnation(status: Mapping[str, Any]) -> bool:
+    """A patch that names the uid of an object which was made anew is refused as an edit of it."""
+    causes = (status.get("details") or {}).get("causes") or ()
+    return bool(causes) and all(one.get("field") == "metadata.uid" for one in causes)
 
 
 def from_response(code: int, body: bytes, retry_after: str = "", *, where: str = "") -> ApiError:

@@ -1,18 +1,22 @@
-"""Tells who sends a request: the owner of a bearer token from a file, or nobody.
+"""Tells who sends a request: the owner of a bearer token, or nobody in particular.
 
-The file has one `token[,user[,uid[,"group,group"]]]` a line, as the reference server's static
-token file. Everybody with a token may do everything: a lab has one user.
+A file has one `token[,user[,uid[,"group,group"]]]` a line, as the reference server's static
+token file. Service accounts have tokens that this server signs (`tokens`).
 """
 
 from __future__ import annotations
 
 import csv
 import secrets
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from weft.host import files
 from weft_lab.apiserver import status
+
+MASTERS = "system:masters"
+AUTHENTICATED, UNAUTHENTICATED = "system:authenticated", "system:unauthenticated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,21 @@ class User:
     name: str
     uid: str = ""
     groups: tuple[str, ...] = ()
+    extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def info(self) -> dict[str, object]:
+        """Its userInfo, as reviews show it."""
+        found: dict[str, object] = {"username": self.name}
+        if self.uid:
+            found["uid"] = self.uid
+        if self.groups:
+            found["groups"] = list(self.groups)
+        if self.extra:
+            found["extra"] = {key: list(values) for key, values in self.extra.items()}
+        return found
+
+
+ANONYMOUS = User("system:anonymous", groups=(UNAUTHENTICATED,))
 
 
 def ensure_tokens(path: Path) -> str:
@@ -27,7 +46,7 @@ def ensure_tokens(path: Path) -> str:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         token = secrets.token_urlsafe(24)
-        files.replace(path, f'{token},admin,admin,"system:masters"\n'.encode())
+        files.replace(path, f'{token},admin,admin,"{MASTERS}"\n'.encode())
         return token
     return next(iter(read_tokens(path)))
 
@@ -44,13 +63,19 @@ def parse_tokens(text: str) -> dict[str, User]:
             continue
         token, name, uid, groups, *_ = [*row, "", "", ""]
         listed = tuple(one.strip() for one in groups.split(",") if one.strip())
-        found[token.strip()] = User(name or "admin", uid, (*listed, "system:authenticated"))
+        found[token.strip()] = User(name or "admin", uid, (*listed, AUTHENTICATED))
     return found
 
 
-def identify(tokens: dict[str, User], header: str | None) -> User:
-    kind, _, token = (header or "").partition(" ")
-    user = tokens.get(token.strip()) if kind.lower() == "bearer" else None
+def identify(
+    tokens: Mapping[str, User], header: str | None, signed: Callable[[str], User | None]
+) -> User:
+    """Whose token it is; `signed` reads those of service accounts. Unauthorized: nobody's."""
+    kind, _, token = (header or "").strip().partition(" ")
+    token = token.strip()
+    if kind.lower() != "bearer" or not token:
+        return ANONYMOUS
+    user = tokens.get(token) or signed(token)
     if user is None:
         raise status.unauthorized()
     return user

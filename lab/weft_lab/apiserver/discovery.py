@@ -22,16 +22,24 @@ VERSION = {
 }
 _EXTRA: dict[tuple[str, str], list[dict[str, Any]]] = {
     ("authorization.k8s.io", "v1"): [
+        {
+            "name": "localsubjectaccessreviews",
+            "kind": "LocalSubjectAccessReview",
+            "namespaced": True,
+        },
         {"name": "selfsubjectaccessreviews", "kind": "SelfSubjectAccessReview"},
         {"name": "selfsubjectrulesreviews", "kind": "SelfSubjectRulesReview"},
+        {"name": "subjectaccessreviews", "kind": "SubjectAccessReview"},
     ],
     ("authentication.k8s.io", "v1"): [
         {"name": "selfsubjectreviews", "kind": "SelfSubjectReview"},
+        {"name": "tokenreviews", "kind": "TokenReview"},
     ],
 }
 _SUBKINDS = {
     "binding": {"kind": "Binding"},
     "eviction": {"kind": "Eviction", "group": "policy", "version": "v1"},
+    "token": {"kind": "TokenRequest", "group": "authentication.k8s.io", "version": "v1"},
 }
 
 

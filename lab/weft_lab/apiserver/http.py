@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import Any
 
 import orjson
@@ -15,6 +16,7 @@ from aiohttp import web
 from weft import errors
 from weft.decode import budget
 from weft_lab.apiserver import (
+    access,
     answers,
     auth,
     connections,
@@ -26,8 +28,10 @@ from weft_lab.apiserver import (
     reads,
     request,
     reviews,
+    roles,
     status,
     streams,
+    tokenrequests,
     writes,
 )
 from weft_lab.apiserver.cluster import Cluster
@@ -39,11 +43,9 @@ _HEALTH = {"/healthz", "/readyz", "/livez"}
 class Api:
     """The handler of every connection, whichever socket it came in by."""
 
-    def __init__(
-        self, cluster: Cluster, tokens: dict[str, auth.User], log_files: logs.Files
-    ) -> None:
+    def __init__(self, cluster: Cluster, access: access.Access, log_files: logs.Files) -> None:
         self._cluster = cluster
-        self._tokens = tokens
+        self._access = access
         self._logs = log_files
         self._pages = reads.Pages()
         self._documents = openapi.Documents(cluster.registry)
@@ -58,10 +60,12 @@ class Api:
 
     async def _answer(self, http: web.BaseRequest) -> web.StreamResponse:
         try:
-            if http.path in _HEALTH or http.path.startswith(("/healthz/", "/readyz/", "/livez/")):
-                return web.Response(text="ok", headers=answers.UNCACHED)
-            user = auth.identify(self._tokens, http.headers.get("Authorization"))
+            user = self._access.user(list(http.headers.items()), time.time())
             route = request.parse_path(http.rel_url.raw_path)
+            asked = access.attributes(http.method, http.path, route, http.query)
+            self._access.check(user, asked)
+            if http.path in _HEALTH or http.path.startswith(tuple(f"{p}/" for p in _HEALTH)):
+                return web.Response(text="ok", headers=answers.UNCACHED)
             if route is None:
                 return self._describe(http)
             return await self._resource(http, route, user)
@@ -141,8 +145,11 @@ class Api:
     ) -> web.StreamResponse:
         found = self._cluster.registry.find(route.group, route.version, route.plural)
         if found is None:
-            if http.method == "POST" and reviews.answers(route):
-                return answers.json(reviews.answer(route, (await _body(http)).value, user), 201)
+            if reviews.answers(route) and http.method != "POST":
+                raise status.method_not_allowed()
+            if reviews.answers(route):
+                body = (await _body(http)).value
+                return answers.json(reviews.answer(route, body, user, self._access), 201)
             raise _unknown(self._cluster, route)
         resource, version = found
         if not resource.namespaced and route.namespace:
@@ -151,14 +158,19 @@ class Api:
         if version.warning:
             target.warnings.append(version.warning)
         try:
-            return await self._serve(http, route, target)
+            return await self._serve(http, route, target, user)
         except status.ApiError as error:
             return answers.warn(answers.error(error), target.warnings)
 
     async def _serve(
-        self, http: web.BaseRequest, route: request.Route, target: writes.Target
+        self,
+        http: web.BaseRequest,
+        route: request.Route,
+        target: writes.Target,
+        user: auth.User,
     ) -> web.StreamResponse:
         """A request about a type that is known."""
+        target.guards = self._guards(target, user)
         version = target.version
         if route.subresource not in {"", "status"}:
             return await self._subresource(http, target)
@@ -167,6 +179,14 @@ class Api:
         if not route.name:
             return await self._many(http, target)
         return await self._one(http, target)
+
+    def _guards(self, target: writes.Target, user: auth.User) -> tuple[writes.Guard, ...]:
+        """What is asked of an object before it is written."""
+
+        def escalation(obj: dict[str, Any], old: dict[str, Any] | None) -> None:
+            roles.check_escalation(self._access.grants, user, target, obj)
+
+        return (escalation,)
 
     async def _many(self, http: web.BaseRequest, target: writes.Target) -> web.StreamResponse:
         """A whole collection: list, watch, create, delete by selector."""
@@ -225,8 +245,8 @@ class Api:
             item, gone = deletes.delete(cluster, resource, item, asked)
             await cluster.journal.durable()
             if gone and not resource.answers_deleted:
-                body = orjson.dumps(deletes.gone_body(target, item))
-                return answers.reply(body, 200, target.warnings)
+                gone_body = orjson.dumps(deletes.gone_body(target, item))
+                return answers.reply(gone_body, 200, target.warnings)
             if gone and resource.strategy.grace:
                 item = deletes.last_seen(resource, item)
             return self._item(http, target, item)
@@ -256,6 +276,9 @@ class Api:
         if name == "log" and http.method == "GET":
             return await self._logs.serve(http, cluster, writes.find(cluster, target))
         body = _object(await _body(http))
+        if name == "token" and http.method == "POST":
+            made = tokenrequests.answer(cluster, target, body, self._access.key)
+            return answers.json(made, 201)
         if name == "binding" and http.method == "POST":
             deletes.bind(cluster, target, body)
         elif name == "eviction" and http.method == "POST":

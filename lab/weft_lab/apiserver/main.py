@@ -19,6 +19,7 @@ from aiohttp import web
 
 from weft import errors
 from weft_lab.apiserver import (
+    access,
     auth,
     builtin,
     certificates,
@@ -29,6 +30,7 @@ from weft_lab.apiserver import (
     logs,
     seed,
     sqlite,
+    tokens,
 )
 from weft_lab.apiserver.cluster import Cluster
 from weft_lab.apiserver.lifecycle import Lifecycle
@@ -80,9 +82,13 @@ async def run(config: Config) -> None:
     seed.types(cluster)
     await seed.manifests(cluster, config.crds)
     await seed.namespaces(cluster)
+    await seed.roles(cluster)
     expiring = expiry.Expiry(cluster, time.monotonic())
     cluster.listeners.append(expiring.listen)
-    api = http.Api(cluster, auth.read_tokens(config.tokens), logs.Files(config.logs))
+    key = tokens.ensure_key(config.tokens.with_name(tokens.KEY_FILE))
+    gate = access.Access(cluster, auth.read_tokens(config.tokens), key)
+    cluster.listeners.append(gate.listen)
+    api = http.Api(cluster, gate, logs.Files(config.logs))
     connections.raise_descriptor_limit()
     server = connections.Server(api.handle, config.limits)
     runner = web.ServerRunner(server, shutdown_timeout=1.0)

@@ -106,8 +106,10 @@ def validate_name(
     shown: what the error tells, where that is not what is checked.
     """
     if rule == "path":
-        bad = name in {".", ".."} or "/" in name or "%" in name
-        return [status.wrong(field, name, "may not be '.', '..' or hold '/', '%'")] if bad else []
+        if name in (".", ".."):
+            return [status.wrong(field, name, f"may not be '{name}'")]
+        held = [char for char in "/%" if char in name]
+        return [status.wrong(field, name, f"may not contain '{char}'") for char in held]
     limit, pattern, text = (
         (63, _LABEL, LABEL_RULE) if rule == "label" else (253, _SUBDOMAIN, SUBDOMAIN_RULE)
     )

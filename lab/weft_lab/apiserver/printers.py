@@ -206,3 +206,31 @@ CRDS = (
     ),
 )
 CUSTOM = (NAME, AGE)
+
+ROLES = (NAME, Column("Created At", "date", lambda o: o["metadata"].get("creationTimestamp", "")))
+
+
+def _bound(kind: str) -> Any:
+    def cell(obj: Object) -> Any:
+        shown = []
+        for one in obj.get("subjects") or ():
+            if isinstance(one, dict) and one.get("kind") == kind:
+                home = f"{one['namespace']}/" if one.get("namespace") else ""
+                shown.append(f"{home}{one.get('name', '')}")
+        return ", ".join(shown)
+
+    return cell
+
+
+def _role(obj: Object) -> Any:
+    return f"{_part(obj, 'roleRef', 'kind') or ''}/{_part(obj, 'roleRef', 'name') or ''}"
+
+
+BINDINGS = (
+    NAME,
+    Column("Role", "string", _role),
+    AGE,
+    Column("Users", "string", _bound("User"), 1),
+    Column("Groups", "string", _bound("Group"), 1),
+    Column("ServiceAccounts", "string", _bound("ServiceAccount"), 1),
+)

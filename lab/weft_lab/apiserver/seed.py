@@ -9,7 +9,7 @@ from typing import Any
 
 from weft import errors
 from weft.decode import budget
-from weft_lab.apiserver import crd, status, writes
+from weft_lab.apiserver import bootstraproles, crd, rbac, status, writes
 from weft_lab.apiserver.cluster import Cluster
 
 _CRDS = "customresourcedefinitions.apiextensions.k8s.io"
@@ -34,6 +34,16 @@ async def namespaces(cluster: Cluster) -> None:
     await cluster.journal.durable()
 
 
+async def roles(cluster: Cluster) -> None:
+    """The roles and bindings that every cluster has, where they are missing."""
+    for plural, obj in bootstraproles.objects():
+        found = cluster.registry.find(rbac.GROUP, "v1", plural)
+        assert found is not None
+        if ("", obj["metadata"]["name"]) not in cluster.collection(found[0]).items:
+            writes.create(cluster, writes.Target(*found), obj, _OPTIONS)
+    await cluster.journal.durable()
+
+
 def account(cluster: Cluster, namespace: str) -> None:
     """The service account that pods of a namespace run under unless they say otherwise."""
     found = cluster.registry.find("", "v1", "serviceaccounts")
@@ -44,13 +54,12 @@ def account(cluster: Cluster, namespace: str) -> None:
 
 
 async def manifests(cluster: Cluster, places: Iterable[Path]) -> None:
-    """Install the definitions in these files and folders that are not there as they are."""
+    """Install the objects in these files and folders, where a file is new or one is missing."""
     for path in sorted(file for place in places for file in _files(place)):
         text = path.read_bytes()
         fact, mark = f"manifest {path.name}", hashlib.sha256(text).hexdigest()
         known, *names = (cluster.journal.fact(fact) or " ").split(" ")
-        held = cluster.store.collection(_CRDS).items
-        if known == mark and all(("", name) in held for name in names):
+        if known == mark and all(_is_there(cluster, name) for name in names):
             continue
         names = []
         for obj in _documents(path, text):
@@ -60,6 +69,12 @@ async def manifests(cluster: Cluster, places: Iterable[Path]) -> None:
                 raise errors.InvalidInput(str(path), "manifest", None, str(error)) from error
         await cluster.journal.durable()
         cluster.journal.set_fact(fact, " ".join((mark, *names)))
+
+
+def _is_there(cluster: Cluster, named: str) -> bool:
+    collection, _, key = named.partition("/")
+    namespace, _, name = key.partition("/")
+    return (namespace, name) in cluster.store.collection(collection).items
 
 
 def _files(place: Path) -> list[Path]:
@@ -78,13 +93,17 @@ def _documents(path: Path, text: bytes) -> list[dict[str, Any]]:
 
 
 def _install(cluster: Cluster, obj: dict[str, Any]) -> str:
-    found = cluster.registry.find("apiextensions.k8s.io", "v1", "customresourcedefinitions")
-    assert found is not None
-    name = str(obj["metadata"]["name"])
-    target = writes.Target(*found, name=name)
-    held = cluster.collection(found[0]).items.get(("", name))
+    """Make or replace an object; tells where it is."""
+    resource = cluster.registry.by_kind(obj["apiVersion"], obj["kind"])
+    if resource is None:
+        raise status.bad_request(f"{obj['apiVersion']} {obj['kind']} is not served here")
+    version = resource.version(obj["apiVersion"].rpartition("/")[2])
+    meta = obj["metadata"]
+    namespace, name = str(meta.get("namespace", "")), str(meta["name"])
+    target = writes.Target(resource, version, namespace, name)
+    held = cluster.collection(resource).items.get((namespace, name))
     if held is None:
         writes.create(cluster, target, obj, _OPTIONS)
     else:
         writes.replace(cluster, target, held, obj, _OPTIONS)
-    return name
+    return f"{resource.id}/{namespace}/{name}"

@@ -112,7 +112,8 @@ def forbidden(group: str, plural: str, name: str, why: str, cause: Cause | None 
     details = _details(name, group, plural)
     if cause:
         details["causes"] = [_cause(cause)]
-    message = f'{qualified(group, plural)} "{name}" is forbidden: {why}'
+    named = f'{qualified(group, plural)} "{name}"' if name else qualified(group, plural)
+    message = f"{named} is forbidden: {why}"
     return ApiError(403, "Forbidden", message, details)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,6 +37,10 @@ class Options:
     patch: Any = None
 
 
+# Gets the object as it would be kept, and as it is kept now; raises what refuses it.
+Guard = Callable[[Object, Object | None], None]
+
+
 @dataclass(slots=True)
 class Target:
     """What a write is about: the type, the version the client speaks, and the place."""
@@ -46,6 +51,7 @@ class Target:
     name: str = ""
     subresource: str = ""
     warnings: list[str] = field(default_factory=list)
+    guards: tuple[Guard, ...] = ()
 
     @property
     def group(self) -> str:
@@ -78,6 +84,8 @@ def create(
         target.warnings += metadata.short_finalizers(obj["metadata"], {})
     resource.strategy.create(obj)
     resource.strategy.default(obj)
+    for guard in target.guards:
+        guard(obj, None)
     _refuse(resource, obj, validate(target, obj))
     key = obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
     if key in cluster.collection(resource).items:
@@ -143,6 +151,8 @@ def replace(
     new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
     if new == old:
         return item
+    for guard in target.guards:
+        guard(new, old)
     causes = validate(target, new) + metadata.validate_update(new, old)
     causes += resource.strategy.validate_change(new, old)
     _refuse(resource, new, causes)

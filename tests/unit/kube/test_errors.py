@@ -46,3 +46,14 @@ def test_how_long_to_wait_is_taken_from_header_or_body() -> None:
     body = orjson.dumps({"details": {"retryAfterSeconds": 2}})
     assert errors.from_response(503, body).retry_after == 2
     assert errors.from_response(503, b"{}", "soon").retry_after is None
+
+
+def test_a_patch_for_another_incarnation_is_a_conflict() -> None:
+    cause = {"reason": "FieldValueInvalid", "message": "is immutable", "field": "metadata.uid"}
+    for causes, kind in (
+        ([cause, cause], errors.Conflict),
+        ([cause, {**cause, "field": "spec"}], errors.Invalid),
+        ([], errors.Invalid),
+    ):
+        found = errors.from_status({"reason": "Invalid", "details": {"causes": causes}}, 422)
+        assert type(found) is kind

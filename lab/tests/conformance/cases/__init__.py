@@ -9,14 +9,19 @@ from typing import Any
 
 import yaml
 
-from lab.tests.conformance.cases import discovery, reads, writes
+from lab.tests.conformance.cases import access, discovery, reads, writes
 from lab.tests.conformance.cases.objects import CRDS
 from lab.tests.conformance.exchange import Case
 from lab.tests.conformance.servers import Api
 from tests.support.apiserver import CRDS as FOLDER
 from tests.support.patience import PATIENCE
 
-ALL: tuple[Case, ...] = (*discovery.CASES, *reads.CASES, *writes.CASES)
+ALL: tuple[Case, ...] = (
+    *discovery.CASES,
+    *reads.CASES,
+    *writes.CASES,
+    *access.CASES,
+)
 _HEADERS = {"Authorization": "Bearer admin", "Content-Type": "application/json"}
 
 

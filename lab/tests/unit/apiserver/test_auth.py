@@ -13,10 +13,16 @@ def test_tokens() -> None:
     found = auth.parse_tokens('t1\n# no\n\nt2,bob,7,"a,b"\n')
     assert found["t1"].name == "admin"
     assert found["t2"] == auth.User("bob", "7", ("a", "b", "system:authenticated"))
-    assert auth.identify(found, "Bearer t2").name == "bob"
-    for header in (None, "", "Bearer", "Bearer t3", "Basic t1"):
-        with pytest.raises(status.ApiError, match="Unauthorized"):
-            auth.identify(found, header)
+    assert auth.identify(found, "Bearer t2", nobody).name == "bob"
+    for header in (None, "", "Bearer", "Basic t1"):
+        assert auth.identify(found, header, nobody) == auth.ANONYMOUS
+    with pytest.raises(status.ApiError, match="Unauthorized"):
+        auth.identify(found, "Bearer t3", nobody)
+    assert auth.identify(found, "Bearer t3", auth.User).name == "t3"
+
+
+def nobody(_: str) -> None:
+    """No token is signed."""
 
 
 def test_a_token_file_is_made_once_and_for_its_owner(tmp_path: Path) -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from functools import cache
 
-from weft_lab.apiserver.schemas import cluster, extensions, meta, notation, pod, volume
+from weft_lab.apiserver.schemas import cluster, extensions, meta, notation, pod, rbac, volume
 
 META = "io.k8s.apimachinery.pkg.apis.meta.v1"
 CORE = "io.k8s.api.core.v1"
+RBAC = "io.k8s.api.rbac.v1"
 EXTENSIONS = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1"
 
 
 @cache
 def builtin() -> dict[str, notation.Schema]:
     """Full name to OpenAPI schema; callers do not change it."""
-    return notation.read(meta.TEXT, pod.TEXT, volume.TEXT, cluster.TEXT, extensions.TEXT)
+    texts = (meta, pod, volume, cluster, rbac, extensions)
+    return notation.read(*(part.TEXT for part in texts))
 
 
 def reference(name: str) -> notation.Schema:

@@ -1,0 +1,245 @@
+"""Decides who may do what, by roles and their bindings as Kubernetes does (RBAC). Pure.
+
+`Grants` is made of the stored objects and is thrown away when one of them changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from weft_lab.apiserver.auth import MASTERS, User
+from weft_lab.apiserver.resources import Object
+
+GROUP = "rbac.authorization.k8s.io"
+TYPES = tuple(
+    f"{plural}.{GROUP}"
+    for plural in ("roles", "rolebindings", "clusterroles", "clusterrolebindings")
+)
+_PARTS = ("verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs")
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What somebody wants to do: to a resource, or to a `path` that is none."""
+
+    verb: str
+    group: str = ""
+    resource: str = ""
+    subresource: str = ""
+    namespace: str = ""
+    name: str = ""
+    path: str = ""
+
+    @property
+    def full_resource(self) -> str:
+        return f"{self.resource}/{self.subresource}" if self.subresource else self.resource
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A PolicyRule."""
+
+    verbs: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    resources: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, obj: Object) -> Rule:
+        return cls(*(tuple(obj.get(part) or ()) for part in _PARTS))
+
+    def allows(self, asked: Attributes) -> bool:
+        if "*" not in self.verbs and asked.verb not in self.verbs:
+            return False
+        if asked.path:
+            return any(_is_path(pattern, asked.path) for pattern in self.paths)
+        if "*" not in self.groups and asked.group not in self.groups:
+            return False
+        if self.names and asked.name not in self.names:
+            return False
+        return any(_is_resource(pattern, asked) for pattern in self.resources)
+
+    def singles(self) -> Iterator[Rule]:
+        """The same as rules of one verb, one group, one resource, one name each."""
+        for verb in self.verbs:
+            for group in self.groups:
+                for resource in self.resources:
+                    for name in self.names or (None,):
+                        names = () if name is None else (name,)
+                        yield Rule((verb,), (group,), (resource,), names)
+            for path in self.paths:
+                yield Rule((verb,), paths=(path,))
+
+    def covers(self, single: Rule) -> bool:
+        """Whether a rule of singles is within this one."""
+        if "*" not in self.verbs and single.verbs[0] not in self.verbs:
+            return False
+        if single.paths:
+            return any(_is_path(pattern, single.paths[0]) for pattern in self.paths)
+        if "*" not in self.groups and single.groups[0] not in self.groups:
+            return False
+        if self.names and not set(single.names) & set(self.names):
+            return False
+        below = single.resources[0].partition("/")[2]
+        return any(
+            pattern in ("*", single.resources[0]) or (bool(below) and pattern == f"*/{below}")
+            for pattern in self.resources
+        )
+
+    def __str__(self) -> str:
+        named = ("Verbs", "APIGroups", "Resources", "ResourceNames", "NonResourceURLs")
+        held = (self.verbs, self.groups, self.resources, self.names, self.paths)
+        parts = dict(zip(named, held, strict=True))
+        order = ("APIGroups", "Resources", "ResourceNames", "NonResourceURLs", "Verbs")
+        shown = (f"{name}:{_quoted(parts[name])}" for name in order if parts[name])
+        return f"{{{', '.join(shown)}}}"
+
+    def body(self) -> Object:
+        held = (self.verbs, self.groups, self.resources, self.names, self.paths)
+        return {part: list(each) for part, each in zip(_PARTS, held, strict=True) if each}
+
+
+def _quoted(values: Iterable[str]) -> str:
+    return f"[{' '.join(_quote(each) for each in values)}]"
+
+
+def _quote(text: str) -> str:
+    return f'"{text}"'
+
+
+def _is_path(pattern: str, path: str) -> bool:
+    if pattern in ("*", path):
+        return True
+    return pattern.endswith("*") and path.startswith(pattern[:-1])
+
+
+def _is_resource(pattern: str, asked: Attributes) -> bool:
+    if pattern in ("*", asked.full_resource):
+        return True
+    return bool(asked.subresource) and pattern == f"*/{asked.subresource}"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A rule that somebody has, and the binding by which he has it, in words."""
+
+    rule: Rule
+    why: str
+
+
+@dataclass(slots=True)
+class Grants:
+    """Who has which rules; remembers what it found of each user."""
+
+    cluster_roles: Mapping[str, Object]
+    roles: Mapping[tuple[str, str], Object]
+    cluster_bindings: Iterable[Object]
+    bindings: Mapping[str, list[Object]]  # by namespace
+    _known: dict[tuple[str, tuple[str, ...], str], tuple[Grant, ...]] = field(default_factory=dict)
+
+    def of(self, user: User, namespace: str) -> tuple[Grant, ...]:
+        """Everything that `user` has in a namespace, or in the cluster where there is none."""
+        key = user.name, user.groups, namespace
+        if key not in self._known:
+            self._known[key] = tuple(self._find(user, namespace))
+        return self._known[key]
+
+    def _find(self, user: User, namespace: str) -> Iterator[Grant]:
+        if MASTERS in user.groups:
+            yield Grant(Rule(("*",), ("*",), ("*",), (), ("*",)), "")
+        local = self.bindings.get(namespace, []) if namespace else []
+        for binding in (*self.cluster_bindings, *local):
+            home = binding["metadata"].get("namespace", "")
+            subject = next((s for s in _subjects(binding) if _is_user(s, user, home)), None)
+            if subject is not None:
+                why = _words(binding, subject, home)
+                for rule in self.rules_of(binding["roleRef"], home):
+                    yield Grant(rule, why)
+
+    def rules_of(self, reference: Object, namespace: str) -> list[Rule]:
+        """The rules of the role that a binding in `namespace` names."""
+        if reference.get("kind") == "Role":
+            role = self.roles.get((namespace, reference["name"]))
+        else:
+            role = self.cluster_roles.get(reference["name"])
+        return [] if role is None else [Rule.of(each) for each in self.full_rules(role)]
+
+    def full_rules(self, role: Object) -> list[Object]:
+        """Those of a role that aggregates others are theirs."""
+        if "aggregationRule" not in role:
+            return role.get("rules") or []
+        found: list[Object] = []
+        chosen = role["aggregationRule"].get("clusterRoleSelectors") or ()
+        for name in sorted(self.cluster_roles):
+            other = self.cluster_roles[name]
+            labels = other["metadata"].get("labels") or {}
+            if other is not role and any(_selects(each, labels) for each in chosen):
+                found += [each for each in other.get("rules") or () if each not in found]
+        return found
+
+    def role(self, reference: Object, namespace: str) -> Object | None:
+        if reference.get("kind") == "Role":
+            return self.roles.get((namespace, reference.get("name", "")))
+        return self.cluster_roles.get(reference.get("name", ""))
+
+    def allows(self, user: User, asked: Attributes) -> Grant | None:
+        """The grant by which it is allowed, if it is."""
+        return next((one for one in self.of(user, asked.namespace) if one.rule.allows(asked)), None)
+
+    def lacks(self, user: User, rules: Iterable[Rule], namespace: str) -> list[Rule]:
+        """The rules that `user` does not have in full, as singles joined again by their verbs."""
+        held = [one.rule for one in self.of(user, namespace)]
+        missing: dict[tuple[Any, ...], list[str]] = {}
+        for rule in rules:
+            for single in rule.singles():
+                if not any(each.covers(single) for each in held):
+                    key = single.groups, single.resources, single.names, single.paths
+                    verbs = missing.setdefault(key, [])
+                    verbs += [verb for verb in single.verbs if verb not in verbs]
+        return [Rule(tuple(verbs), *key) for key, verbs in missing.items()]
+
+
+def _subjects(binding: Object) -> list[Object]:
+    return binding.get("subjects") or []
+
+
+def _is_user(subject: Object, user: User, home: str) -> bool:
+    name, kind = subject.get("name", ""), subject.get("kind")
+    if kind == "User":
+        return bool(name == user.name)
+    if kind == "Group":
+        return name in user.groups
+    namespace = subject.get("namespace") or home
+    return bool(user.name == f"system:serviceaccount:{namespace}:{name}" and namespace)
+
+
+def _words(binding: Object, subject: Object, home: str) -> str:
+    kind, name = ("RoleBinding" if home else "ClusterRoleBinding"), binding["metadata"]["name"]
+    if home:
+        name = f"{name}/{home}"
+    role = f"{binding['roleRef']['kind']} {_quote(binding['roleRef']['name'])}"
+    who = subject["name"]
+    if subject["kind"] == "ServiceAccount":
+        who = f"{who}/{subject.get('namespace') or home}"
+    return f"RBAC: allowed by {kind} {_quote(name)} of {role} to {subject['kind']} {_quote(who)}"
+
+
+def _selects(selector: Object, labels: Mapping[str, str]) -> bool:
+    for key, value in (selector.get("matchLabels") or {}).items():
+        if labels.get(key) != value:
+            return False
+    for term in selector.get("matchExpressions") or ():
+        held, operator = labels.get(term["key"]), term["operator"]
+        listed = term.get("values") or ()
+        is_met = {
+            "In": held in listed,
+            "NotIn": held not in listed,
+            "Exists": held is not None,
+            "DoesNotExist": held is None,
+        }
+        if not is_met.get(operator, False):
+            return False
+    return True
