@@ -81,7 +81,7 @@ class Access:
                 yield what, "\n".join(said.splitlines()[-30:])
         if self.own is not None:
             for path in sorted(self.own.state.glob("*/log/**/*.log")):
-                if path.name != "audit.log":
+                if path.name != "audit.log" and path.is_file():
                     lines = path.read_text(errors="replace").splitlines()[-25:]
                     yield str(path.relative_to(self.own.state)), "\n".join(lines)
 

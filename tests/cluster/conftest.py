@@ -31,6 +31,11 @@ def access() -> Iterator[Access]:
     if kubeconfig := os.environ.get("KUBECONFIG"):
         yield of_user(Path(kubeconfig))
         return
+    if name := os.environ.get("WEFT_CLUSTER_NAME"):  # one that `python -m tests.cluster up` made
+        found = life.running(name)
+        assert found is not None, f"no cluster named {name} runs"
+        yield Access(found.kubeconfig, str(found.kubernetes / "kubectl"), found)
+        return
     lifeline, held = os.pipe()
     wanted = spec.Cluster(
         f"test-{os.getpid()}",

@@ -1,0 +1,152 @@
+"""Installs weft on the cluster as a user does: the image given to the nodes, the chart by Helm."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from tests.cluster import goparts
+from tests.cluster.access import BUSYBOX, Access, Object
+from tests.cluster.cluster import PATIENCE, Machine
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "deploy/chart"
+NAMESPACE = "weft-system"
+NODE, MANAGER = "ds/weft-node", "deploy/weft-cluster-manager"
+
+
+@cache
+def image() -> Path:
+    """The image of this checkout; `WEFT_IMAGE` names one that is built already."""
+    if given := os.environ.get("WEFT_IMAGE"):
+        return Path(given)
+    made = ROOT / "dist/weft-test.tar"
+    subprocess.run(
+        [sys.executable, "-m", "tools.image", "--output", str(made)], cwd=ROOT, check=True
+    )
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """weft's chart on one cluster."""
+
+    access: Access
+
+    def helm(self, *arguments: str, ok: bool = True) -> str:
+        """Output and complaints of one command; fails unless it succeeds as expected."""
+        program = goparts.build(goparts.HELM) / "helm"
+        done = subprocess.run(
+            [program, *arguments],
+            env={**os.environ, "KUBECONFIG": str(self.access.kubeconfig)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=2 * PATIENCE,
+            check=False,
+        )
+        assert (done.returncode == 0) is ok, f"helm {' '.join(arguments)}: {done.stdout}"
+        return done.stdout
+
+    def upgrade(self, *values: str) -> None:
+        """Install or upgrade with these values, and wait until all of weft is ready."""
+        own = self.access.machines()
+        given = [
+            *("node.tunnelInterface=eth1", f"apiServer.host={own.spec.control_address.ip}"),
+            *values,
+        ]
+        flags = [f"--set={each}" for each in given]
+        self.helm(
+            *("upgrade", "--install", "weft", str(CHART), f"--namespace={NAMESPACE}"),
+            *("--create-namespace", *flags),
+        )
+        self.ready()
+
+    def ready(self) -> None:
+        """An agent is ready when its switch works."""
+        for each in (NODE, MANAGER):
+            self.kubectl("rollout", "status", each, f"--timeout={PATIENCE:.0f}s")
+
+    def kubectl(self, *arguments: str) -> str:
+        return self.access.kubectl("-n", NAMESPACE, *arguments)
+
+
+def network(name: str, subnet: str) -> Object:
+    config = (
+        f'{{"cniVersion": "1.0.0", "type": "ovn-k8s-cni-overlay", "name": "{name}", '
+        f'"netAttachDefName": "default/{name}", "topology": "layer2", "subnets": "{subnet}"}}'
+    )
+    return {
+        "apiVersion": "k8s.cni.cncf.io/v1",
+        "kind": "NetworkAttachmentDefinition",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"config": config},
+    }
+
+
+def pod(name: str, node: str, networks: str) -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "annotations": {"k8s.v1.cni.cncf.io/networks": networks}},
+        "spec": {
+            "nodeName": node,
+            "terminationGracePeriodSeconds": 0,
+            "containers": [{"name": "c", "image": BUSYBOX, "imagePullPolicy": "Never"}],
+        },
+    }
+
+
+@dataclass(slots=True)
+class Pings:
+    """What became of the pings of one scope."""
+
+    sent: int = 0
+    received: int = 0
+
+
+@contextmanager
+def pings(access: Access, source: str, target: str) -> Iterator[Pings]:
+    """Ten pings a second from a pod, for as long as the scope lasts."""
+    script = f"echo $$ > /tmp/ping; exec ping -i 0.1 -W 2 {target}"
+    found = Pings()
+    process = subprocess.Popen(
+        [access.program, "exec", source, "--", "sh", "-c", script],
+        env={**os.environ, "KUBECONFIG": str(access.kubeconfig)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    said = [process.stdout.readline(), process.stdout.readline()]  # it has begun, and is answered
+    try:
+        yield found
+    finally:
+        access.inside(source, "sh", "-c", "kill -INT $(cat /tmp/ping)")
+        said.append(process.stdout.read())
+        process.wait(PATIENCE)
+    counted = re.search(r"(\d+) packets transmitted, (\d+) packets received", "".join(said))
+    assert counted, said
+    found.sent, found.received = map(int, counted.groups())
+
+
+def traces(node: Machine) -> dict[str, str]:
+    """What could be left of weft on a node."""
+    return {
+        "devices": re.sub(r"@\S+|veth\S*.*\n|cni0.*\n", "", _output(node, "ip", "-br", "link")),
+        "addresses": _output(node, "ip", "-br", "-4", "address", "show", "dev", "eth1"),
+        "plugins": _output(node, "ls", "/opt/cni/bin"),
+        "files": _output(
+            node, "sh", "-c", "find /run/weft /run/openvswitch ! -type d 2>/dev/null; true"
+        ),
+    }
+
+
+def _output(node: Machine, *argv: str) -> str:
+    return node.run(*argv).stdout.decode()

@@ -1,0 +1,141 @@
+"""weft by its chart: packets on two nodes, an upgrade that loses none, a removal without rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import yaml
+
+from tests.cluster import chart, goparts
+from tests.cluster.access import Access
+from tests.cluster.chart import CHART, Chart, network, pings, pod
+from tests.cluster.cluster import until
+from tools import manifest
+
+pytestmark = pytest.mark.cluster
+A, B, OUTSIDER = "chart-a", "chart-b", "chart-outsider"
+PODS = (A, B, OUTSIDER)
+NONE_LOST = ", 0% packet loss"
+
+
+@pytest.fixture(scope="module")
+def before(access: Access) -> dict[str, dict[str, str]]:
+    """The nodes without weft."""
+    return {node.name: chart.traces(node) for node in access.machines().nodes}
+
+
+@pytest.fixture(scope="module")
+def installed(access: Access, before: dict[str, dict[str, str]]) -> Iterator[Chart]:
+    """weft, with two pods on one network and a third on another."""
+    own = access.machines()
+    own.import_image(chart.image())
+    made = Chart(access)
+    made.upgrade()
+    access.kubectl("apply", "-f", "-", data=network("chart-blue", "10.9.0.0/24"))
+    access.kubectl("apply", "-f", "-", data=network("chart-red", "10.9.0.0/24"))
+    first, second, *_ = access.nodes()
+    for one in (
+        *(pod(A, first, "chart-blue"), pod(B, second, "chart-blue")),
+        pod(OUTSIDER, second, "chart-red"),
+    ):
+        access.kubectl("apply", "-f", "-", data=one)
+    access.wait("condition=Ready", *(f"pod/{name}" for name in PODS))
+    # A switch learns a peer's MAC by the first packet to it, which it drops.
+    access.inside(A, "ping", "-c3", "-W5", address(access, B))
+    yield made
+    access.kubectl("delete", "pod", *PODS, "--ignore-not-found")
+    made.helm("uninstall", "weft", "-n", chart.NAMESPACE, "--ignore-not-found")
+
+
+def address(access: Access, name: str) -> str:
+    annotations = access.get("pod", name)["metadata"]["annotations"]
+    status = yaml.safe_load(annotations["k8s.v1.cni.cncf.io/network-status"])
+    return str(next(each["ips"][0] for each in status if each["interface"] == "net1"))
+
+
+def test_the_chart_is_linted(access: Access) -> None:
+    said = Chart(access).helm("lint", "--strict", "--kube-version=1.32.0", str(CHART))
+    assert "0 chart(s) failed" in said
+
+
+def test_the_manifest_is_the_chart_and_the_server_takes_it(access: Access) -> None:
+    helm = str(goparts.build(goparts.HELM) / "helm")
+    for path, text in manifest.render(helm).items():
+        assert path.read_text() == text, "run python -m tools.manifest"
+    namespace = access.kubectl("create", "namespace", chart.NAMESPACE, "--dry-run=client", "-oyaml")
+    access.kubectl("apply", "-f", "-", data=namespace)
+    for path in manifest.render(helm):
+        access.kubectl("apply", "--dry-run=server", "-f", str(path))
+
+
+def test_a_value_that_the_chart_does_not_know_is_refused(access: Access) -> None:
+    for wrong in ("node.datapth=auto", "openvswitch.mode=mine", "manager.replicas=none"):
+        said = Chart(access).helm("template", str(CHART), f"--set={wrong}", ok=False)
+        assert "values don't meet the specifications of the schema" in said
+
+
+def test_pods_of_two_nodes_reach_each_other_and_no_other_network(installed: Chart) -> None:
+    access = installed.access
+    assert NONE_LOST in access.inside(A, "ping", "-c3", "-W5", address(access, B))
+    same = "10.9.0.0/24 on both networks"
+    assert address(access, OUTSIDER) != address(access, B), same
+    said = access.inside(OUTSIDER, "ping", "-c2", "-W2", address(access, B), ok=False)
+    assert "100% packet loss" in said
+
+
+def test_an_upgrade_and_a_rollback_lose_no_packet(installed: Chart) -> None:
+    access = installed.access
+    with pings(access, A, address(access, B)) as seen:
+        installed.upgrade("log.level=debug", "log.format=text")
+        installed.helm("rollback", "weft", "-n", chart.NAMESPACE)
+        installed.ready()
+    assert seen.sent > 50
+    assert seen.received == seen.sent
+
+
+def test_all_of_a_nodes_daemons_replaced_at_once_lose_no_packet(installed: Chart) -> None:
+    access = installed.access
+    with pings(access, A, address(access, B)) as seen:
+        installed.kubectl("delete", "pod", "-l", "app.kubernetes.io/component=node")
+        installed.ready()
+    assert seen.received == seen.sent > 20
+
+
+def test_a_plugin_that_is_lost_is_there_again(installed: Chart) -> None:
+    node = installed.access.machines().nodes[0]
+    node.run("rm", "/opt/cni/bin/weft-cni")
+    until(
+        lambda: node.run("test", "-x", "/opt/cni/bin/weft-cni", check=False).returncode == 0,
+        "the plugin",
+    )
+
+
+def test_no_container_has_more_rights_than_the_chart_says(installed: Chart) -> None:
+    for each in installed.access.get("pods", "-n", chart.NAMESPACE)["items"]:
+        for container in each["spec"]["containers"]:
+            context = container["securityContext"]
+            assert not context.get("privileged")
+            assert context["readOnlyRootFilesystem"]
+            assert context["capabilities"]["drop"] == ["ALL"]
+
+
+def test_it_is_not_removed_under_running_pods_and_leaves_nothing_without_them(
+    installed: Chart, before: dict[str, dict[str, str]]
+) -> None:
+    access = installed.access
+    installed.helm("uninstall", "weft", "-n", chart.NAMESPACE, ok=False)
+    said = installed.kubectl("logs", "job/weft-uninstall-check")
+    assert "3 running pods have networks of weft and would lose them" in said
+    assert NONE_LOST in access.inside(A, "ping", "-c2", "-W5", address(access, B))
+    access.kubectl("delete", "pod", *PODS)
+    installed.helm("uninstall", "weft", "-n", chart.NAMESPACE)
+    for node in access.machines().nodes:
+        assert chart.traces(node) == before[node.name]
+    for kind in ("nodes", "net-attach-def", "secrets", "configmaps", "leases", "serviceaccounts"):
+        left = access.kubectl("get", kind, "-A", "-o", "yaml", "--show-managed-fields=false")
+        lines = [line.strip() for line in left.splitlines() if "localhost/weft" not in line]
+        assert not [each for each in lines if each.startswith(("weft/", "k8s.ovn.org/"))]
+        assert not [each for each in lines if each.startswith("name: weft-")]
+    for name in ("chart-blue", "chart-red"):
+        access.kubectl("delete", "net-attach-def", name, "--timeout=30s")
