@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +32,14 @@ CAPABILITIES = {
 PROCESSES = {"node": settings.AGENT, "cluster-manager": settings.CLUSTER_MANAGER}
 
 
-def containers() -> Iterator[Any]:
+def containers() -> list[Any]:
+    found = []
     for workload in WORKLOADS:
         spec = workload["spec"]["template"]["spec"]
         for each in (*spec.get("initContainers", ()), *spec["containers"]):
             name = workload["metadata"]["name"]
-            yield pytest.param(name, spec, each, id=f"{name}-{each['name']}")
+            found.append(pytest.param(name, spec, each, id=f"{name}-{each['name']}"))
+    return found
 
 
 @pytest.mark.parametrize(("workload", "pod", "container"), containers())
