@@ -59,14 +59,14 @@ def _machine(*, needed: bool) -> Sequence[Finding]:
 def _cluster(kubeconfig: str, context: str, lab: str, *, asked: bool) -> Sequence[Finding]:
     try:
         cluster = clusters.choose(kubeconfig, context, lab)
-        return checks.judge(asyncio.run(_facts(cluster)))
+        return checks.judge(asyncio.run(_survey(cluster)))
     except errors.WeftError as error:
         if not asked and not clusters.exists():
             return ()
         return (Finding(Verdict.FAIL, "API server", survey.unreachable(error), error.hint),)
 
 
-async def _facts(cluster: clusters.Cluster) -> checks.Facts:
+async def _survey(cluster: clusters.Cluster) -> checks.Survey:
     async with cluster.client() as api:
         return await survey.read(api, datetime.now(UTC))
 

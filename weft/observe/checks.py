@@ -1,6 +1,6 @@
 """Judges what was read of a cluster: whether weft has what it needs there, and whether it works.
 
-Pure: facts in, findings out. Each finding says what was seen and, unless it is well, a remedy.
+Pure: a survey in, findings out. A finding that is not OK names a remedy.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from weft.kube.resources import Resource
 
 SYSTEM = "weft-system"  # the namespace of deploy/rbac.yaml
 LEASE = "weft-cluster-manager"
-OLDEST, ADMITS = (1, 26), (1, 30)  # Kubernetes; the second has admission policies
-MAX_NAMED = 5  # objects that one finding names
+# Versions of Kubernetes; ValidatingAdmissionPolicy is v1 from the second on.
+OLDEST, ADMITS = (1, 26), (1, 30)
+MAX_NAMED = 5  # objects that one finding lists by name
 
 Object = Mapping[str, Any]
 
@@ -33,7 +34,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`what` was looked at, what was `seen`, and the `remedy` if it is not well."""
+    """One line of `weft doctor`: the subject, what was seen of it, and a remedy unless it is OK."""
 
     verdict: Verdict
     what: str
@@ -43,7 +44,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """An account of deploy/rbac.yaml may do this."""
+    """A right that deploy/rbac.yaml grants to a service account."""
 
     account: str
     verb: str
@@ -76,9 +77,13 @@ RIGHTS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What was read of a cluster. `absent`: kinds that it does not serve. `denied`: rights that the
-    accounts lack; None where there are no such accounts, or nobody says."""
+class Survey:
+    """What was read of a cluster.
+
+    `absent`: kinds that it does not serve. `has_keys`: whether the manager has published its
+    signing keys. `denied`: rights that weft's accounts lack, None if they do not exist or the user
+    may not ask. `admits`: whether the admission policy exists, None if that was not asked.
+    """
 
     version: str
     absent: frozenset[Resource] = frozenset()
@@ -91,16 +96,16 @@ class Facts:
     now: datetime = datetime.min
 
 
-def judge(facts: Facts) -> tuple[Finding, ...]:
-    """Findings in the order in which one would mend them."""
+def judge(survey: Survey) -> tuple[Finding, ...]:
+    """Return the findings, in the order in which their faults should be mended."""
     return (
-        _version(facts.version),
-        *_kinds(facts.absent),
-        *_rights(facts),
-        _manager(facts),
-        *_versions(facts),
-        *_definitions(facts.nads),
-        *_agents(facts.nodes),
+        _version(survey.version),
+        *_kinds(survey.absent),
+        *_rights(survey),
+        _manager(survey),
+        *_versions(survey),
+        *_networks(survey.nads),
+        *_agents(survey.nodes),
     )
 
 
@@ -114,11 +119,12 @@ def _version(version: str) -> Finding:
 
 
 def _kinds(absent: frozenset[Resource]) -> Iterator[Finding]:
-    """The kinds that weft reads; only the first is needed in every case."""
+    """Whether the cluster serves the kinds that weft reads; weft works without all but the
+    first."""
     for kind, verdict, without in (
-        (resources.NADS, Verdict.FAIL, "install Multus, which defines it: no network without it"),
-        (resources.MULTINETWORKPOLICIES, Verdict.WARN, "without its CRD there are no policies"),
-        (resources.IPAMCLAIMS, Verdict.WARN, "without its CRD no address outlives its pod"),
+        (resources.NADS, Verdict.FAIL, "install Multus, which defines it; every network needs it"),
+        (resources.MULTINETWORKPOLICIES, Verdict.WARN, "install its CRD to use network policies"),
+        (resources.IPAMCLAIMS, Verdict.WARN, "install its CRD so that VMs keep their addresses"),
     ):
         if kind in absent:
             yield Finding(verdict, kind.kind, "is not defined", without)
@@ -126,50 +132,53 @@ def _kinds(absent: frozenset[Resource]) -> Iterator[Finding]:
             yield Finding(Verdict.OK, kind.kind, "is defined")
 
 
-def _rights(facts: Facts) -> Iterator[Finding]:
-    if facts.denied is None:
+def _rights(survey: Survey) -> Iterator[Finding]:
+    if survey.denied is None:
         return
     apply = "kubectl apply -f deploy/rbac.yaml"
     for account in (MANAGER, AGENT):
-        lacking = [str(right) for right in facts.denied if right.account == account]
+        lacking = [str(right) for right in survey.denied if right.account == account]
         what = f"rights of {account}"
         if lacking:
             yield Finding(Verdict.FAIL, what, f"may not {_few(lacking)}", apply)
         else:
-            yield Finding(Verdict.OK, what, "has those that it needs")
-    if facts.admits is False:
-        found = re.match(r"v?(\d+)\.(\d+)", facts.version)
+            yield Finding(Verdict.OK, what, "are complete")
+    if survey.admits is False:
+        found = re.match(r"v?(\d+)\.(\d+)", survey.version)
         able = found is not None and (int(found[1]), int(found[2])) >= ADMITS
         remedy = "kubectl apply -f deploy/admission-policy.yaml"
         remedy = remedy if able else "upgrade to Kubernetes 1.30 or later, which has them"
-        state = "is not there: who may write to pods may write weft's annotations"
+        state = "does not exist: whoever may update pods may forge weft's annotations"
         yield Finding(Verdict.WARN, "admission policy", state, remedy)
 
 
-def _manager(facts: Facts) -> Finding:
-    what, run = "cluster manager", "run weft cluster-manager; its log says what hinders it"
-    for lease in facts.leases:
+def _manager(survey: Survey) -> Finding:
+    what, run = "cluster manager", "run weft cluster-manager; its log names the cause"
+    for lease in survey.leases:
         if lease["metadata"]["name"] != LEASE:
             continue
         spec = lease.get("spec") or {}
         holder = str(spec.get("holderIdentity") or "")
-        age = _age(str(spec.get("renewTime") or ""), facts.now)
+        age = _age(str(spec.get("renewTime") or ""), survey.now)
         if holder and age is not None and age <= _patience(spec):
             return Finding(Verdict.OK, what, f"{holder} holds the lease")
         since = "never" if age is None else f"{age.total_seconds():.0f} s ago"
         state = f"the lease was renewed {since}" if holder else "nobody holds the lease"
         return Finding(Verdict.FAIL, what, state, run)
-    if facts.has_keys:
+    if survey.has_keys:
         return Finding(Verdict.OK, what, "has published its keys")
     return Finding(Verdict.FAIL, what, "has never run here: its keys are not published", run)
 
 
-def _versions(facts: Facts) -> Iterator[Finding]:
-    """What the manager and the agents say of themselves; an older weft says nothing."""
+def _versions(survey: Survey) -> Iterator[Finding]:
+    """Whether the manager and all agents run one version, by the annotations that they write.
+
+    Versions of weft before that annotation write none, and are not counted.
+    """
     found: dict[str, list[str]] = {}
     for obj, called in (
-        *((lease, "the cluster manager") for lease in facts.leases if _is_held(lease)),
-        *((node, str(node["metadata"]["name"])) for node in facts.nodes),
+        *((lease, "the cluster manager") for lease in survey.leases if _is_held(lease)),
+        *((node, str(node["metadata"]["name"])) for node in survey.nodes),
     ):
         version = (obj["metadata"].get("annotations") or {}).get(names.VERSION)
         if version:
@@ -189,7 +198,7 @@ def _is_held(lease: Object) -> bool:
 
 
 def _patience(spec: Object) -> timedelta:
-    """Twice what a lease lasts: a holder may be late, and clocks differ."""
+    """Twice the lease's duration: a holder may be late, and clocks differ."""
     seconds = spec.get("leaseDurationSeconds")
     return timedelta(seconds=2 * (seconds if isinstance(seconds, int) else 15))
 
@@ -201,54 +210,55 @@ def _age(text: str, now: datetime) -> timedelta | None:
         return None
 
 
-def _definitions(definitions: Iterable[Object]) -> Iterator[Finding]:
-    """Definitions for weft that were not accepted."""
-    own, waiting = 0, []
-    for definition in definitions:
+def _networks(nads: Iterable[Object]) -> Iterator[Finding]:
+    """Whether the cluster manager has accepted every NAD of weft's."""
+    own, pending = 0, []
+    for obj in nads:
         try:
-            is_own = nad.parse(definition) is not None
+            is_own = nad.parse(obj) is not None
         except errors.InvalidInput:
             is_own = True
         if is_own:
             own += 1
-            noted = (definition["metadata"].get("annotations") or {}).get(names.NETWORK_ID)
-            waiting += [] if noted else [resources.key(definition)]
-    if waiting:
-        remedy = f"kubectl describe net-attach-def -n {waiting[0].replace('/', ' ')}"
-        state = f"not accepted: {_few(waiting)}"
+            noted = (obj["metadata"].get("annotations") or {}).get(names.NETWORK_ID)
+            pending += [] if noted else [resources.key(obj)]
+    if pending:
+        remedy = f"kubectl describe net-attach-def -n {pending[0].replace('/', ' ')}"
+        state = f"not accepted: {_few(pending)}"
         yield Finding(Verdict.WARN, "networks", state, remedy)
     elif own:
-        yield Finding(Verdict.OK, "networks", f"all of {own} definitions are accepted")
+        yield Finding(Verdict.OK, "networks", f"all {own} NADs are accepted")
 
 
 def _agents(nodes: Sequence[Object]) -> Iterator[Finding]:
     """Whether every agent has published its tunnel endpoints, and its OVN has no known fault."""
-    silent, faulty, unready = [], [], []
+    unpublished, faulty, unready = [], [], []
     for node in nodes:
         name = str(node["metadata"]["name"])
         try:
             info = nodeinfo.parse(node)
-            silent += [] if info.chassis and info.encap_ips else [name]
+            unpublished += [] if info.chassis and info.encap_ips else [name]
         except errors.InvalidInput:
-            silent.append(name)
+            unpublished.append(name)
         conditions = (node.get("status") or {}).get("conditions") or ()
         states = {one.get("type"): one.get("status") for one in conditions}
         faulty += [name] if states.get(names.OVN_CONDITION) == "True" else []
         unready += [name] if states.get("Ready", "True") != "True" else []
     if not nodes:
-        yield Finding(Verdict.FAIL, "nodes", "there are none", "add a node to the cluster")
+        yield Finding(Verdict.FAIL, "nodes", "the cluster has none", "add a node to the cluster")
         return
-    if silent:
-        remedy = "run weft node there; its log says what hinders it"
-        yield Finding(Verdict.FAIL, "agents", f"none has announced {_few(silent)}", remedy)
+    if unpublished:
+        remedy = "run weft node there; its log names the cause"
+        seen = f"no tunnel endpoint of {_few(unpublished)} is published"
+        yield Finding(Verdict.FAIL, "agents", seen, remedy)
     else:
-        yield Finding(Verdict.OK, "agents", f"all of {len(nodes)} nodes are announced")
+        yield Finding(Verdict.OK, "agents", f"all {len(nodes)} nodes have published endpoints")
     if unready:
         remedy = f"kubectl describe node {unready[0]}"
         yield Finding(Verdict.WARN, "nodes", f"not ready: {_few(unready)}", remedy)
     if faulty:
         remedy = f"kubectl describe node {faulty[0]} names the faults; upgrade OVN there"
-        state = f"has faults that guests can use on {_few(faulty)}"
+        state = f"has faults that guests can exploit, on {_few(faulty)}"
         yield Finding(Verdict.WARN, "OVN", state, remedy)
 
 

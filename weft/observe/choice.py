@@ -14,18 +14,18 @@ from weft.observe.underlay import Bridge, Interface, Node, Underlay
 
 
 def check(graph: Graph, networks: Collection[str], where: str) -> None:
-    """Refuses a network that the graph does not have, with those that it has."""
+    """Raise InvalidInput, with the networks that exist, if the graph lacks one of `networks`."""
     known = [network.name for network in graph.networks]
     for name in networks:
         if name not in known:
-            rule = f"is not a network here; networks: {', '.join(known) or 'none'}"
+            rule = f"does not exist; networks: {', '.join(known) or 'none'}"
             raise errors.InvalidInput(where, "--network", name, rule)
 
 
 def of(graph: Graph, networks: Collection[str] = (), namespaces: Collection[str] = ()) -> Graph:
-    """The graph with these networks and the pods of these namespaces; of an empty choice all.
+    """Return the graph with these networks and the pods of these namespaces; empty means all.
 
-    With `namespaces`, networks on which none of their pods is are left out, too.
+    With `namespaces`, networks without a pod of these namespaces are left out, too.
     """
     switches = tuple(
         _switch(switch, namespaces)
@@ -50,7 +50,7 @@ def of(graph: Graph, networks: Collection[str] = (), namespaces: Collection[str]
 def below(
     underlay: Underlay, networks: Collection[str] = (), namespaces: Collection[str] = ()
 ) -> Underlay:
-    """The underlay with the interfaces of these pods; what no pod owns stays."""
+    """Return the underlay with the interfaces of these pods; interfaces without a pod stay."""
 
     def chosen(one: Interface) -> bool:
         if one.owner is None:

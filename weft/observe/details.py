@@ -1,7 +1,6 @@
 """Adds details from Kubernetes objects to a graph: guests' addresses, workloads, MTUs.
 
-Pure. Databases alone make a graph; with objects it says more. What a guest reports is shown as such
-and decides nothing.
+Pure. OVN's databases alone make a graph; objects add to it. What a guest reports is only shown.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _Reported = Mapping[tuple[str, str, str], tuple[str, ...]]  # by namespace, mach
 
 
 def detailed(graph: Graph, objects: Objects) -> Graph:
-    """The graph with what the objects tell; objects that cannot be read tell nothing."""
+    """Return the graph with details from the objects; invalid objects are skipped."""
     reported = _reported(objects.instances)
     controlled = workloads.controlled(objects.pods, (*objects.instances, *objects.controllers))
     switches = tuple(
@@ -49,7 +48,7 @@ def detailed(graph: Graph, objects: Objects) -> Graph:
 
 
 def _specs(objects: Objects) -> dict[str, model.NetworkSpec]:
-    """What the definitions of each network say, the first that can be read."""
+    """The parsed NAD of each network by its name: the first that is valid and accepted."""
     accepted = members.networks(objects)
     found: dict[str, model.NetworkSpec] = {}
     for definition in objects.nads:
@@ -64,7 +63,7 @@ def _specs(objects: Objects) -> dict[str, model.NetworkSpec]:
 
 
 def _claimed(objects: Objects) -> dict[str, list[model.Interface]]:
-    """Addresses that IPAMClaims hold, by network; their machines may not run."""
+    """Addresses that IPAMClaims hold, by network, whether or not their machines run."""
     found: dict[str, list[model.Interface]] = {}
     for claim in objects.claims:
         try:
@@ -89,9 +88,9 @@ def _network(
 def _free(
     spec: model.NetworkSpec, switches: tuple[Switch, ...], claimed: tuple[model.Interface, ...]
 ) -> int | None:
-    """How many addresses can still be given in turn, in the family that has fewer.
+    """How many addresses are free, in the family that has fewer; None without subnets.
 
-    On a layer3 network of the subnets that nodes have.
+    On a layer3 network only the subnets that nodes have are counted.
     """
     if not spec.subnets:
         return None
@@ -134,7 +133,10 @@ def _port(port: Port, reported: _Reported, controlled: Mapping[str, workloads.Wo
 
 
 def _reported(instances: Iterable[Object]) -> _Reported:
-    """What guests' agents report; addresses of others are only what the pod was given."""
+    """Addresses that guest agents report, by interface.
+
+    KubeVirt fills in the pod's own addresses for guests without an agent; those are skipped.
+    """
     found: dict[tuple[str, str, str], tuple[str, ...]] = {}
     for instance in instances:
         meta = instance["metadata"]

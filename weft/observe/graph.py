@@ -1,6 +1,6 @@
 """Defines the parts of a logical picture: zones, networks, switches, routers, ports, links.
 
-How they are found in rows is for `topology`, how they are drawn for `render`.
+`topology` finds them in rows, `render` draws them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from weft.observe.workloads import Workload
 
 
 class Role(StrEnum):
-    """What a switch or router is for; told from what it is connected to."""
+    """What a switch or router is for, judged by what it is connected to."""
 
     EXTERNAL = "external switch"
     GATEWAY = "gateway router"
@@ -38,7 +38,8 @@ class PortKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """One node. `read` False: known from others only; `trouble` says why it could not be read."""
+    """One node with its zone of OVN. `read` is False if it is known from other zones only, and
+    `trouble` is then the error, if there was one."""
 
     name: str
     chassis: str = ""
@@ -49,8 +50,8 @@ class Zone:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose port it is. `machine` is the virtual machine's name if the pod runs one; `workload` is
-    what Kubernetes says that controls the pod, if anything does."""
+    """The pod that a port belongs to. `machine` is the virtual machine's name if the pod runs one;
+    `workload` is what controls the pod by its ownerReferences, if anything does."""
 
     namespace: str
     pod: str
@@ -70,10 +71,10 @@ class Owner:
 class Port:
     """A switch's port. `zone` is where it is bound, `seen` the zones that have a row of it.
 
-    `up` is what its own zone says; None where nobody says. `peer` is the router port behind it.
-    `mtu` is in bytes, 0 where nobody says. `isolated` are the directions ("ingress", "egress") in
+    `up` is read from its own zone; None if unknown. `peer` is the router port behind it.
+    `mtu` is in bytes, 0 if unknown. `isolated` are the directions ("ingress", "egress") in
     which policies drop what they do not allow, `policies` those that select it. `reported` are the
-    addresses that the guest's agent reports: what a guest says, not what it was given.
+    addresses that the guest's agent reports, which may differ from the allocated ones.
     """
 
     name: str
@@ -94,7 +95,7 @@ class Port:
 
     @property
     def mismatch(self) -> bool:
-        """Whether the guest has other addresses than those that it was given."""
+        """Whether the guest reports other addresses than were allocated to it."""
         return bool(self.reported and self.addresses) and set(self.reported) != set(self.addresses)
 
     @property
@@ -104,7 +105,7 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """`zones` has one member, or as many as the switch has zones that it spans."""
+    """`zones` are the zones that have the switch: one, unless it `spans` several."""
 
     id: str
     name: str
@@ -158,10 +159,10 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """`primary`: it has ways out, or is called default; the logical picture puts the first on top.
+    """`primary`: it has a gateway, or is the default network; the logical picture puts it on top.
 
-    `mtu` is in bytes, 0 where nobody says. `free` addresses are left of its fullest family; None
-    where its definition is not known, or it has no subnets.
+    `mtu` is in bytes, 0 if unknown. `free` is the number of free addresses in the family that has
+    fewer; None if the network has no subnets or its NAD is not known.
     """
 
     name: str
@@ -196,7 +197,7 @@ def present(graph: Graph, switch: Switch) -> tuple[str, ...]:
 def missing_from(switch: Switch, port: Port) -> tuple[str, ...]:
     """Zones that have the switch and no row of a port that all of them should know.
 
-    A localport is a zone's own affair.
+    A localport exists in every zone on its own, so it is never missing.
     """
     if not switch.spans or port.kind is PortKind.LOCALPORT:
         return ()

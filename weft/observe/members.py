@@ -1,7 +1,8 @@
 """Finds the members and policies of a network in Kubernetes objects; pure.
 
-A pod is a member by what was allocated to it. Addresses are those; a network without subnets
-allocates none, and then a virtual machine has those that its guest's agent reports.
+A pod is a member of the networks on which it has an allocation, with the allocated addresses. On a
+network without subnets nothing is allocated; a virtual machine then has the addresses that its
+guest agent reports.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ Object = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """All that is read of a cluster to tell who may reach whom."""
+    """The objects of a cluster that decide who may reach whom."""
 
     nads: Sequence[Object] = ()
     namespaces: Sequence[Object] = ()
@@ -37,7 +38,7 @@ class Objects:
 
 
 def networks(objects: Objects) -> dict[str, str]:
-    """The network of each definition ("<namespace>/<name>") that was accepted."""
+    """The network of each accepted NAD, by "<namespace>/<name>"."""
     found = {}
     for definition in objects.nads:
         meta = definition["metadata"]
@@ -48,7 +49,10 @@ def networks(objects: Objects) -> dict[str, str]:
 
 
 def choose(wanted: str, namespace: str, known: Mapping[str, str]) -> str:
-    """The network that a user means: by its name, or by a definition of it."""
+    """Resolve a network given by its own name, or by a NAD of it ("[<namespace>/]<name>").
+
+    Raise InvalidInput, with the networks that exist, if there is no such network.
+    """
     if wanted in known.values():
         return wanted
     key = wanted if "/" in wanted else f"{namespace}/{wanted}"
@@ -59,19 +63,19 @@ def choose(wanted: str, namespace: str, known: Mapping[str, str]) -> str:
         "weft matrix",
         "NETWORK",
         wanted,
-        f"must be a network or a definition of one as NAMESPACE/NAME; networks: {listed}",
-        hint="kubectl get net-attach-def -A lists the definitions",
+        f"must be a network, or a NAD of one as NAMESPACE/NAME; networks: {listed}",
+        hint="kubectl get net-attach-def -A lists them",
     )
 
 
 def in_force(objects: Objects) -> tuple[netpolicy.Policy, ...]:
-    """The policies that are in force."""
+    """The policies in force: each in its present version, or the one accepted last."""
     found = (policy.in_force(obj) for obj in objects.policies)
     return tuple(one for one in found if one is not None)
 
 
 def on(network: str, objects: Objects) -> tuple[Member, ...]:
-    """Its members, by namespace and name."""
+    """The members of a network, sorted by namespace and name."""
     labels = {obj["metadata"]["name"]: _labels(obj) for obj in objects.namespaces}
     reported = _reported(objects.instances)
     known = networks(objects)
@@ -89,7 +93,8 @@ def on(network: str, objects: Objects) -> tuple[Member, ...]:
 
 
 def learned(member: Member, seen: Iterable[str]) -> Member:
-    """The member with addresses that were seen on its interface, unless it has its own."""
+    """The member with the addresses that were seen on its interface, unless it has allocated
+    ones."""
     own = member.endpoint.addresses
     more = tuple(address for address in map(ip_address, seen) if address not in own)
     if any(not address.is_link_local for address in own):
@@ -115,7 +120,7 @@ def _attached(
         allocations = podnetworks.parse(pod)
         interfaces = {one.key: one.interface for one in selection.parse(pod)}
     except errors.InvalidInput:
-        return  # it has no ports either
+        return  # weft makes no ports for an invalid pod
     keys = [key for key in allocations if _network(key, known) == network and key in interfaces]
     pod_key = f"{meta['namespace']}/{meta['name']}"
     for key in keys:
@@ -145,7 +150,7 @@ def _network(attachment: str, known: Mapping[str, str]) -> str:
 
 
 def _reported(instances: Iterable[Object]) -> dict[str, tuple[model.Address, ...]]:
-    """Addresses by MAC, as guests' agents report them."""
+    """The addresses that guest agents report, by MAC in lower case."""
     found = {}
     for instance in instances:
         for nic in (instance.get("status") or {}).get("interfaces") or ():

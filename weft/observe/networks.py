@@ -1,4 +1,4 @@
-"""Groups switches and routers into networks, and finds zones that only ports name.
+"""Groups switches and routers into networks, and finds zones known from ports only.
 
 Pure; the last step of `topology`.
 """
@@ -15,7 +15,7 @@ from weft.observe.graph import Network, PortKind, Role, Router, Switch, Zone
 
 
 def listed(switches: Sequence[Switch], routers: Sequence[Router]) -> tuple[Network, ...]:
-    """Those that lead out first, each group by name."""
+    """The networks: primary ones first, then by name."""
     labels = {switch.network for switch in switches} | {router.network for router in routers}
     found = [
         _network(
@@ -53,13 +53,14 @@ def _network(label: str, switches: Sequence[Switch], routers: Sequence[Router]) 
 
 
 def _usual(mtus: Iterable[int]) -> int:
-    """The MTU that most ports have, the smaller of two; 0 if nobody says."""
+    """The MTU that most ports have, in bytes; the smaller of a tie, 0 if none is known."""
     counted = Counter(mtus)
     return min(counted, key=lambda mtu: (-counted[mtu], mtu), default=0)
 
 
 def _wholes(parts: Iterable[str], routers: Sequence[Router]) -> tuple[str, ...]:
-    """What routes and NAT call the network as a whole: their smallest prefixes around its parts."""
+    """The network's subnets as wholes: the smallest prefix of a route or NAT around each node
+    subnet."""
     prefixes = {nat.logical_ip for router in routers for nat in router.nats}
     prefixes |= {route.prefix for router in routers for route in router.routes}
     wholes = [net for text in prefixes if (net := _parsed(text)) and net.prefixlen]
@@ -91,7 +92,7 @@ def _parsed(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
 
 
 def strays(zones: Iterable[Zone], switches: Iterable[Switch]) -> tuple[Zone, ...]:
-    """Zones that nobody lists, though pods are bound there: chassis that are gone, mostly."""
+    """Zones that pods are bound to but no Chassis row names: mostly nodes that were removed."""
     known = {zone.name for zone in zones}
     shown = (PortKind.POD, PortKind.REMOTE)
     found = {port.zone for switch in switches for port in switch.ports if port.kind in shown}

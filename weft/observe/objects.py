@@ -1,6 +1,6 @@
-"""Reads from the Kubernetes API what tells who is on a network and which policies guard it.
+"""Reads the members of networks and their policies from the Kubernetes API.
 
-One list for each kind, all at the same time; what the objects mean is for `members`.
+One list for each kind, all at the same time; `members` parses the objects.
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ from weft.observe.members import Object, Objects
 
 
 async def read(api: Client) -> Objects:
-    """Kinds that a cluster does not define have no objects, nor have controllers that the user may
-    not list."""
+    """List the objects. Raise ApiError if the server refuses.
+
+    A kind that the cluster does not serve has no objects, and neither has a kind of controllers
+    that the user may not list.
+    """
     kinds = (
         resources.NADS,
         resources.NAMESPACES,

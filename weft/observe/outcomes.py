@@ -1,4 +1,4 @@
-"""Makes one grid of a matrix: what became of each pair, and why it is not as expected.
+"""Makes one grid of a matrix: the outcome of each pair, and why it differs from what is expected.
 
 Pure. Many members are grouped by workload, so that a network of hundreds stays one page: a cell
 then stands for all pairs of two workloads. `render` writes the grid as text and as a picture.
@@ -42,7 +42,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class GridCell:
-    """A cell of the grid: what became of its pairs. `pairs` are in the order of the matrix."""
+    """A cell of the grid: the outcome of its pairs, which are in the order of the matrix."""
 
     outcome: Outcome
     pairs: tuple[Cell, ...]
@@ -60,7 +60,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """`places` by numbers of row and column; pairs within one pod have none."""
+    """`places` are by (row, column), from 0; a pod has no cell with itself."""
 
     rows: tuple[Row, ...]
     places: Mapping[tuple[int, int], GridCell]
@@ -68,13 +68,13 @@ class Grid:
 
     @property
     def outcomes(self) -> tuple[Outcome, ...]:
-        """Those that appear, in the order of their declaration."""
+        """The outcomes that appear, in the order of their declaration."""
         found = {place.outcome for place in self.places.values()}
         return tuple(outcome for outcome in Outcome if outcome in found)
 
 
 def grid(matrix: Matrix, *, most: int = MOST) -> Grid:
-    """The grid of a matrix; a matrix of more than `most` members is grouped by workload."""
+    """Return the grid of a matrix, grouped by workload if it has more than `most` members."""
     labels = matrix.labels()
     rows = [Row(labels[member.id], (member,)) for member in matrix.members]
     grouped = len(rows) > most
@@ -91,7 +91,7 @@ def grid(matrix: Matrix, *, most: int = MOST) -> Grid:
 
 
 def outcome(cell: Cell) -> Outcome:
-    """Of one pair; where nobody measured, what is expected."""
+    """The outcome of one pair; the expected one if it was not measured."""
     reaches = cell.expected if cell.seen is None else cell.reaches
     if reaches is None:
         return Outcome.UNKNOWN
@@ -101,8 +101,10 @@ def outcome(cell: Cell) -> Outcome:
 
 
 def differences(grid: Grid) -> tuple[Difference, ...]:
-    """What is not as expected, with the reason to expect otherwise; connections that should not be
-    come first."""
+    """The outcomes that are not as expected, with the reason to expect otherwise.
+
+    Connections that should not exist come first.
+    """
     found: dict[tuple[bool, int, int, str], int] = {}
     for (row, column), place in grid.places.items():
         for cell in place.pairs if place.outcome.differs else ():
@@ -116,7 +118,7 @@ def differences(grid: Grid) -> tuple[Difference, ...]:
 
 
 def explained(cell: Cell) -> str:
-    """What was seen of a pair, and why something else was expected."""
+    """What was measured of a pair, and why something else was expected, in one line."""
     seen = {Seen.ANSWERED: "was answered", Seen.HEARD: "arrived"}.get(
         cell.seen or Seen.UNKNOWN, "was not answered"
     )
@@ -140,7 +142,7 @@ def _workloads(members: Sequence[Member]) -> list[Row]:
 
 
 def _summed(outcomes: Iterable[Outcome]) -> Outcome:
-    """The worst of several: what connects and should not, then what should and does not."""
+    """The worst of several outcomes: first OPEN, then BLOCKED."""
     found = set(outcomes)
     for worst in (Outcome.OPEN, Outcome.BLOCKED):
         if worst in found:

@@ -21,7 +21,7 @@ from weft.observe.workloads import Workload
 class Member:
     """A pod's or machine's port on a network. `lacking`: zones that should have a row and do not.
 
-    `mtu` is 0 unless it is not the network's. `host` is its node's name without the domain.
+    `mtu` is in bytes, and 0 if it is the network's. `host` is its node's name without the domain.
     """
 
     port: Port
@@ -43,12 +43,12 @@ class Member:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """What it was given; where nothing is given, what the guest reports, else its MAC."""
+        """The allocated addresses; without any, those that the guest reports, else its MAC."""
         return self.port.addresses or self.port.reported or (self.port.mac or self.port.name,)
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """What is wrong with it, each in a few words."""
+        """The member's faults, each in a few words."""
         found = []
         if self.port.up is False:
             found.append("not up")
@@ -63,7 +63,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The members of one workload. `others`: networks on which all of them are, too."""
+    """The members of one workload. `others`: further networks that all of them are on."""
 
     workload: Workload
     members: tuple[Member, ...]
@@ -71,12 +71,12 @@ class Group:
 
     @property
     def name(self) -> str:
-        """The workload's; a lone member goes by its own name."""
+        """The workload's name, or that of its only member."""
         return self.workload.name if len(self.members) > 1 else self.members[0].name
 
     @property
     def counted(self) -> str:
-        """How many of what it is: pod, VM, 3 pods."""
+        """Number and kind of the members, such as "pod", "VM" or "3 pods"."""
         machines = sum(member.is_machine for member in self.members)
         several = len(self.members) > 1
         number = f"{len(self.members)} " if several else ""
@@ -115,7 +115,7 @@ class Section:
 
     @property
     def faulty(self) -> frozenset[str]:
-        """Nodes with a member that something is wrong with."""
+        """Nodes with a member that has faults."""
         return frozenset(
             member.node for group in self.groups for member in group.members if member.faults
         )
@@ -142,7 +142,7 @@ class Overview:
 
 
 def fold(graph: Graph) -> Overview:
-    """The overview of a graph; a pod on several networks is a member of each."""
+    """Return the overview of a graph; a pod on several networks is a member of each."""
     joined: dict[tuple[str, str], set[str]] = {}
     for switch in graph.switches:
         for port in switch.ports:

@@ -1,6 +1,6 @@
 """Parses a row of Logical_Switch_Port: its owner, its zone, its addresses.
 
-Pure; one port at a time. How ports make a picture is for `topology`.
+Pure; one port at a time. `topology` builds the picture from them.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _KINDS = {
     "localnet": PortKind.LOCALNET,
     "localport": PortKind.LOCALPORT,
 }
-# Addresses that are words, not a MAC with what belongs to it.
-_WORDS = {"router", "unknown", "dynamic"}
+# Keywords of the column `addresses` (ovn-nb(5)) that stand in place of a MAC or an address.
+_KEYWORDS = {"router", "unknown", "dynamic"}
 
 
 def parse(columns: rows.Columns, zone: str, zones: chassis.Zones) -> Port:
-    """The port as the zone `zone` knows it."""
+    """Return the port as the zone `zone` knows it."""
     name = text(columns, "name")
     options, external = entries(columns, "options"), entries(columns, "external_ids")
     owner = chassis.owner(external, name)
@@ -62,13 +62,13 @@ def _bound(
     zone: str,
     zones: chassis.Zones,
 ) -> str:
-    """Where the port is. The first of the chassis that it asks for; else here, if it is not remote.
+    """The zone where the port is bound: that of its first `requested-chassis`, else this one.
 
-    A router's port carries its node's name.
+    A remote router port without it names its node in external_ids.
     """
     wanted = options.get("requested-chassis", "").split(",")[0]
     if wanted:
-        # A chassis may be asked for by host name, too.
+        # `requested-chassis` may also be a host name (ovn-nb(5)).
         named = any(wanted == listed.name for listed in zones.listed)
         return wanted if named else zones.at(wanted)
     if kind is PortKind.REMOTE:
@@ -77,14 +77,14 @@ def _bound(
 
 
 def hosts(addresses: Iterable[str]) -> tuple[str, tuple[str, ...]]:
-    """(MAC, addresses without prefix length) of what the column `addresses` holds."""
+    """(MAC, addresses without prefix length) of the column `addresses`; IPv4 first."""
     mac, found = "", []
     for entry in addresses:
-        words = entry.split()
-        if not words or words[0] in _WORDS:
+        parts = entry.split()
+        if not parts or parts[0] in _KEYWORDS:
             continue
-        mac = mac or words[0]
-        found += [word.split("/")[0] for word in words[1:] if word not in _WORDS]
+        mac = mac or parts[0]
+        found += [part.split("/")[0] for part in parts[1:] if part not in _KEYWORDS]
     return mac, chassis.merged(sorted(found, key=_by_family))
 
 
@@ -93,7 +93,8 @@ def _by_family(address: str) -> tuple[bool, str]:
 
 
 def joined(known: Port | None, port: Port) -> Port:
-    """One port of a switch that spans zones, as several zones know it; its own zone knows best."""
+    """Merge a port of a switch that spans zones with what is known of it; its own zone's row
+    wins."""
     if known is None:
         return port
     best = port if port.zone in port.seen else known
@@ -101,14 +102,15 @@ def joined(known: Port | None, port: Port) -> Port:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What a zone knows of its pods' ports beside their own rows, by the port's name."""
+class PortDetails:
+    """Details of a zone's ports that other rows hold, by the port's name; MTUs are in bytes."""
 
     mtus: Mapping[str, int]
     isolated: Mapping[str, set[str]]
     policies: Mapping[str, set[str]]
 
-    def of(self, port: Port) -> Port:
+    def added_to(self, port: Port) -> Port:
+        """Return the port with its details."""
         return replace(
             port,
             mtu=self.mtus.get(port.name, 0),
@@ -117,13 +119,13 @@ class Facts:
         )
 
 
-def facts(snapshot: Snapshot) -> Facts:
+def details(snapshot: Snapshot) -> PortDetails:
     """MTUs from the interfaces of Open vSwitch; policies from weft's port groups."""
     mtus: dict[str, int] = {}
     for row in snapshot.of("Interface").values():
         port = entries(row, "external_ids").get(names.IFACE_ID, "")
-        # A device that was moved into a pod is out of the switch's sight: then it has what was
-        # asked for.
+        # Open vSwitch cannot read the MTU of a device that was moved into a pod's namespace; the
+        # device then has the MTU that was requested.
         found = (row.get(column) for column in ("mtu_request", "mtu"))
         if port:
             mtus[port] = next((mtu for mtu in found if isinstance(mtu, int)), 0)
@@ -137,13 +139,13 @@ def facts(snapshot: Snapshot) -> Facts:
             if kind == policy.GroupKind.DENY:
                 isolated.setdefault(port, set()).add(direction.lower())
             elif kind == policy.GroupKind.POLICY:
-                # The network's name alone may have a slash.
+                # Of the parts, only the network's name may contain a slash.
                 policies.setdefault(port, set()).add("/".join(rest.split("/")[-2:]))
-    return Facts(mtus, isolated, policies)
+    return PortDetails(mtus, isolated, policies)
 
 
 def subnet(text: str) -> str:
-    """The network of an address with prefix length; as it is when it is no such thing."""
+    """The network of an address with prefix length; any other text unchanged."""
     try:
         return str(ipaddress.ip_interface(text).network)
     except ValueError:

@@ -1,7 +1,7 @@
 """Computes who reaches whom on a network by its policies, beside what was measured.
 
-Pure: members and policies in, a matrix out. Where members come from is for `members`; how the
-measuring is done, whoever does it says only what was seen.
+Pure: members and policies in, a matrix out. `members` finds the members; measurements come in as
+what was seen of each pair.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ Pair = tuple[str, str]  # ids of source and target
 
 
 class Seen(StrEnum):
-    """What became of a probe. `HEARD`: it arrived, and nothing there answers by itself."""
+    """The result of a probe. `HEARD`: it arrived, and the target does not answer of itself
+    (UDP)."""
 
     ANSWERED = "answered"
     HEARD = "heard"
@@ -53,9 +54,9 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """`source` opens a connection to `target`, from and to these addresses if any are known.
+    """A pair of members: `source` opens a connection to `target`.
 
-    `seen` None: nobody measured.
+    `addresses` are theirs, None if unknown. `seen` is None if the pair was not measured.
     """
 
     source: str
@@ -97,7 +98,7 @@ class Matrix:
         return {(cell.source, cell.target): cell for cell in self.cells}
 
     def labels(self) -> dict[str, str]:
-        """What each member is called: its name, with its namespace where there are several."""
+        """The label of each member by id: its name, with the namespace if there are several."""
         alone = len({member.endpoint.namespace for member in self.members}) < 2
         return {
             member.id: member.name if alone else f"{member.endpoint.namespace}/{member.name}"
@@ -114,10 +115,13 @@ def expect(
     *,
     ipv6: bool = False,
 ) -> Matrix:
-    """What `policies` say. `networks` tells of which network each definition is."""
+    """Return the matrix that `policies` make. `networks` are the networks of NADs by their keys.
+
+    `ipv6` prefers IPv6 addresses for pairs that have both families.
+    """
     members, policies = tuple(members), tuple(policies)
-    # Most policies guard neither end of a pair; of hundreds of members there are many pairs.
-    guarding = {
+    # Most policies select neither end of a pair, and hundreds of members make many pairs.
+    selecting = {
         member.id: {
             number
             for number, policy in enumerate(policies)
@@ -136,14 +140,14 @@ def expect(
             asked = question
             if ends:
                 asked = netpolicy.Connection(question.protocol, question.port, ends[0], ends[1])
-            chosen = [policies[one] for one in sorted(guarding[source.id] | guarding[target.id])]
+            chosen = [policies[one] for one in sorted(selecting[source.id] | selecting[target.id])]
             verdict = evaluator.explain(chosen, networks, source.endpoint, target.endpoint, asked)
             cells.append(Cell(source.id, target.id, ends, verdict.allowed, reason_of(verdict)))
     return Matrix(network, question, members, tuple(cells))
 
 
 def measured(matrix: Matrix, seen: Mapping[Pair, Seen]) -> Matrix:
-    """The matrix with what was seen of each pair; of others nothing is known."""
+    """Return the matrix with what was seen of each pair; other pairs are UNKNOWN."""
     cells = (
         replace(cell, seen=seen.get((cell.source, cell.target), Seen.UNKNOWN))
         for cell in matrix.cells
@@ -184,7 +188,8 @@ def _pair(
 
 
 def reason_of(verdict: evaluator.Verdict) -> str:
-    """Why, in one line: what isolates an end, and what lets the connection pass there."""
+    """The reason of a verdict in one line: the policies that isolate an end, or the rule that
+    allows."""
     reasons = []
     for judgement in (verdict.egress, verdict.ingress):
         end = "source" if judgement.direction is netpolicy.Direction.EGRESS else "target"
@@ -195,4 +200,4 @@ def reason_of(verdict: evaluator.Verdict) -> str:
         elif judgement.isolating:
             keys = ", ".join(policy.key for policy in judgement.isolating)
             reasons.append(f"no rule of {keys} allows it at the {end}")
-    return "; ".join(reasons) or "no policy isolates either"
+    return "; ".join(reasons) or "no policy isolates either end"

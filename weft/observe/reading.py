@@ -1,7 +1,7 @@
 """Reads the databases of a zone once.
 
-What the rows mean is not known here. A zone that does not answer is part of the answer: a picture
-of the others is worth having.
+`topology` and `underlay` give the rows their meaning. A zone that does not answer becomes a
+snapshot with an error: a picture of the other zones is still useful.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from weft import errors, rows
 from weft.observe import snapshot
 from weft.ovsdb.replica import Replica
 
-PATIENCE = 5.0  # seconds until a server that took the connection must have told everything
+PATIENCE = 5.0  # seconds in which a server must have sent all rows
 
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where the databases of one zone are: `unix:PATH` or `tcp:HOST:PORT`; empty: not read."""
+    """The databases of one zone: `unix:PATH` or `tcp:HOST:PORT` each; an empty one is not read."""
 
     place: str
     nb: str
@@ -37,7 +37,7 @@ class Addresses:
 
 
 async def read(zones: Iterable[Addresses]) -> tuple[snapshot.Snapshot, ...]:
-    """All zones at once; raises only when not one of them can be read."""
+    """Read all zones at once. Raise WeftError only if none of them can be read."""
     zones = tuple(zones)
     outcomes = await asyncio.gather(*(_zone(zone) for zone in zones), return_exceptions=True)
     found: list[snapshot.Snapshot] = []

@@ -1,6 +1,6 @@
 """Holds the rows that were read of one zone as plain data, and lists the tables that are read.
 
-No connection, no picture and no opinion on what the rows mean; readers of columns only.
+It opens no connection and gives the rows no meaning; it reads columns by their type.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SWITCHES = port.DATABASE
 # external_ids that name a row's network, weft's own first.
 NETWORK_IDS = (names.NETWORK, names.OVN_NETWORK)
 
-# Nobody writes through these, so any key will do; rows that share one are kept all the same.
+# These tables are only read, so any key will do; rows that share a key are kept.
 TABLES: Mapping[str, tuple[rows.Table, ...]] = {
     NORTHBOUND: (
         rows.Table("Logical_Switch", ("name", "ports", "other_config", "external_ids")),
@@ -67,7 +67,7 @@ TABLES: Mapping[str, tuple[rows.Table, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """`place` is how the reader calls the zone; `trouble` says why there are no rows, if so."""
+    """`place` is the name by which the zone was read; `trouble` is the error if it could not be."""
 
     place: str = ""
     tables: Tables = field(default_factory=dict)
@@ -77,19 +77,19 @@ class Snapshot:
         return self.tables.get(table, {})
 
     def referred(self, table: str, columns: rows.Columns, column: str) -> list[rows.Columns]:
-        """The rows that a column refers to, those that are not there left out."""
+        """The rows that a column refers to, without those that the snapshot lacks."""
         found = self.of(table)
         return [found[uuid] for uuid in members(columns, column) if uuid in found]
 
 
 def text(columns: rows.Columns, column: str) -> str:
-    """The column's text; empty if it has none, or is a set or map."""
+    """The value of a string column; empty if it is unset, a set or a map."""
     value = columns.get(column)
     return value if isinstance(value, str) else ""
 
 
 def entries(columns: rows.Columns, column: str) -> dict[str, str]:
-    """The entries of a map column."""
+    """The entries of a map column; empty for any other."""
     value = columns.get(column)
     return {k: str(v) for k, v in value.items()} if isinstance(value, Mapping) else {}
 

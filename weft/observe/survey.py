@@ -1,4 +1,4 @@
-"""Reads from the Kubernetes API what `checks` judges: one question each, all at the same time."""
+"""Reads from the Kubernetes API what `checks` judges: all kinds at the same time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from weft import errors, names
 from weft.kube import resources
 from weft.kube.client import Client, Forbidden, NotFound
 from weft.kube.resources import Resource
-from weft.observe.checks import AGENT, RIGHTS, SYSTEM, Facts, Right
+from weft.observe.checks import AGENT, RIGHTS, SYSTEM, Right, Survey
 
 _REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 _POLICY = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/weft-pods"
@@ -22,14 +22,14 @@ _POLICY = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/wef
 
 @dataclass(frozen=True, slots=True)
 class _Listed:
-    """`served` False: the cluster does not know this kind."""
+    """The objects of one kind; `served` is False if the cluster does not serve it."""
 
     items: Sequence[dict[str, Any]] = ()
     served: bool = True
 
 
-async def read(api: Client, now: datetime) -> Facts:
-    """Raises what the API server answers to the first question, if it does not answer at all."""
+async def read(api: Client, now: datetime) -> Survey:
+    """Read everything that `checks.judge` needs. Raise ApiError if the server refuses a request."""
     version = await api.request("GET", "/version")
     kinds = (
         resources.NODES,
@@ -48,7 +48,7 @@ async def read(api: Client, now: datetime) -> Facts:
         (resources.IPAMCLAIMS, claims),
     )
     denied = await _denied(api)
-    return Facts(
+    return Survey(
         version=str(version.get("gitVersion", "")),
         absent=frozenset(kind for kind, found in optional if not found.served),
         nodes=nodes.items,
@@ -77,8 +77,10 @@ async def _exists(api: Client, path: str) -> bool:
 
 
 async def _denied(api: Client) -> tuple[Right, ...] | None:
-    """The rights that weft's accounts lack; None if there are no such accounts, or who asks may not
-    ask this."""
+    """The rights that weft's accounts lack, by SubjectAccessReview.
+
+    None if the accounts do not exist, or the user may not create reviews.
+    """
     try:
         await api.get(resources.SERVICE_ACCOUNTS, AGENT, SYSTEM)
         answers = await asyncio.gather(*(_may(api, right) for right in RIGHTS))

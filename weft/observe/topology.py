@@ -1,7 +1,7 @@
 """Builds the logical picture from the Northbound rows of all zones: snapshots in, a graph out.
 
-Pure, and told from structure rather than from names: a switch or router is what its connections
-make it, so rows of other controllers appear too. Names decide only where structure is silent.
+Pure. Connections decide what a switch or router is for, so rows of other controllers appear, too.
+Names decide only where connections do not.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NAMED = re.compile(
 
 @dataclass
 class _Element:
-    """A switch or router while the picture is made. `zones` grows with each zone that has it."""
+    """A switch or router while the graph is built. `zones` grows with each zone that has it."""
 
     id: str
     name: str
@@ -41,7 +41,7 @@ class _Element:
 
 
 def build(snapshots: Sequence[Snapshot]) -> Graph:
-    """The picture of all zones that were read, and of those that they know."""
+    """Return the graph of all zones that were read, and of the zones that they know."""
     zones = chassis.find(snapshots)
     switches: dict[str, _Element] = {}
     routers: dict[str, _Element] = {}
@@ -79,7 +79,7 @@ def _label(row: rows.Columns) -> str:
 def _routers(
     snapshot: Snapshot, zone: str, routers: dict[str, _Element]
 ) -> dict[str, tuple[str, rows.Columns]]:
-    """Add the zone's routers; (router, its port's row) by the port's name."""
+    """Add the zone's routers. Return (router, row of its port) by the port's name."""
     owners: dict[str, tuple[str, rows.Columns]] = {}
     for uuid, row in snapshot.of("Logical_Router").items():
         made = routers[uuid] = _Element(uuid, text(row, "name"), [zone], _label(row))
@@ -117,7 +117,7 @@ def _switches(
     owners: dict[str, tuple[str, rows.Columns]],
 ) -> None:
     """Add the zone's switches; one that spans zones is one element, whichever zone adds to it."""
-    facts = ports.facts(snapshot)
+    details = ports.details(snapshot)
     for uuid, row in snapshot.of("Logical_Switch").items():
         other = entries(row, "other_config")
         spans = bool(other.get("interconn-ts"))
@@ -130,7 +130,7 @@ def _switches(
         made.subnets += [other.get("subnet", ""), _whole(other.get("ipv6_prefix", ""))]
         made.subnets += entries(row, "external_ids").get(names.SUBNETS, "").split()
         for port_row in snapshot.referred("Logical_Switch_Port", row, "ports"):
-            port = facts.of(ports.parse(port_row, zone, zones))
+            port = details.added_to(ports.parse(port_row, zone, zones))
             made.ports[port.name] = ports.joined(made.ports.get(port.name), port)
             for column in ("dhcpv4_options", "dhcpv6_options"):
                 for dhcp in snapshot.referred("DHCP_Options", port_row, column):
@@ -174,7 +174,7 @@ def _roles(switches: dict[str, _Element], routers: dict[str, _Element]) -> dict[
 def _labels(
     switches: dict[str, _Element], routers: dict[str, _Element], links: Iterable[Link]
 ) -> dict[str, str]:
-    """The network of each element: its own word, else its neighbours', else what names tell."""
+    """The network of each element: by its own external_ids, else its neighbours', else by names."""
     elements = {**switches, **routers}
     group = {id: id for id in elements}
 
@@ -191,12 +191,12 @@ def _labels(
     return {
         element.id: element.label or network
         for part in parts.values()
-        for network in [_said(part)]
+        for network in [_network_name(part)]
         for element in part
     }
 
 
-def _said(part: Sequence[_Element]) -> str:
+def _network_name(part: Sequence[_Element]) -> str:
     labels = sorted({element.label for element in part if element.label})
     if labels:
         return labels[0]
@@ -225,7 +225,10 @@ def _switch(one: _Element, role: Role, network: str) -> Switch:
 
 
 def _known(port: Port, role: Role) -> Port:
-    """What another zone says of a router's port on a transit switch may look like any other's."""
+    """The port, with kind REMOTE if it is another zone's router port on a transit switch.
+
+    Other zones' rows of it may look like those of any port.
+    """
     is_router = role is Role.TRANSIT and port.kind is PortKind.OTHER and port.zone not in port.seen
     return replace(port, kind=PortKind.REMOTE) if is_router else port
 

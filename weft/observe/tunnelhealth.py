@@ -1,4 +1,4 @@
-"""Tells how each tunnel is at both of its nodes, and what is wrong with those that fail.
+"""Judges each tunnel at both of its nodes, and lists those that fail.
 
 Pure. From `MANY` nodes on, pictures show this as a grid, since lines between so many nodes cross.
 """
@@ -16,7 +16,7 @@ MANY = 6  # nodes
 
 
 class Health(StrEnum):
-    """A tunnel at one of its nodes."""
+    """The state of a tunnel at one of its nodes."""
 
     UP = "up"
     DOWN = "no carrier"
@@ -29,7 +29,7 @@ class Health(StrEnum):
 
 
 def grid(underlay: Underlay) -> Mapping[tuple[int, int], Health]:
-    """By numbers of nodes: how the first has its tunnel to the second."""
+    """The health of tunnels by (node, other node), as numbers from 0 in the underlay's order."""
     number = {node.name: place for place, node in enumerate(underlay.nodes)}
     read = {node.name for node in underlay.nodes if node.zone.read}
     found: dict[tuple[int, int], Health] = {}
@@ -69,7 +69,7 @@ def _listed(names: list[str], most: int) -> str:
 
 
 def summary(underlay: Underlay) -> str:
-    """How many nodes and tunnels there are, and how many tunnels work."""
+    """The numbers of nodes, tunnels and broken tunnels, in one line."""
     nodes, tunnels = len(underlay.nodes), len(underlay.tunnels)
     broken = sum(not tunnel.state.works for tunnel in underlay.tunnels)
     summary = (
@@ -79,7 +79,7 @@ def summary(underlay: Underlay) -> str:
 
 
 def pods(node: Node) -> list[tuple[str, int]]:
-    """How many interfaces of pods a node has on each network, "" where none is named."""
+    """(network, number of pod interfaces) of a node, by name; "" if an interface names none."""
     counted = Counter(
         one.network
         for bridge in node.bridges

@@ -1,7 +1,7 @@
 """Finds the nodes and the tunnels between them: snapshots in, an underlay out; pure.
 
-Read from each node's Open vSwitch: what ovn-controller really made; and from its Southbound
-database: which chassis it should have made tunnels to.
+Each node's Open vSwitch has the tunnels that ovn-controller made; its Southbound database has the
+chassis to which it should make them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ TUNNELS = frozenset({"geneve", "vxlan", "stt"})
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """`port` is the logical port that it is; `error` says why the switch cannot use it."""
+    """An interface of Open vSwitch. `port` is its logical port, `mtu` is in bytes (0: unknown), and
+    `error` is the reason why the switch cannot use it."""
 
     name: str
     type: str
@@ -41,7 +42,7 @@ class Bridge:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """`egress` names the devices through which its tunnels leave."""
+    """A node; `egress` are the names of the devices through which its tunnels leave."""
 
     zone: Zone
     bridges: tuple[Bridge, ...] = ()
@@ -54,7 +55,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """A tunnel as one of its nodes has it."""
+    """A tunnel's interface on one of its nodes."""
 
     node: str
     device: str
@@ -64,7 +65,7 @@ class End:
 
 
 class State(StrEnum):
-    """`ASKED`: nobody has looked at the other end, for that node was not read."""
+    """The state of a tunnel. `ASKED`: the node at the other end was not read."""
 
     WHOLE = "whole"
     HALF = "half"
@@ -95,11 +96,14 @@ class Tunnel:
 
 @dataclass(frozen=True, slots=True)
 class Underlay:
+    """Nodes, and the tunnels between them; a tunnel for each pair that has or should have one."""
+
     nodes: tuple[Node, ...] = ()
     tunnels: tuple[Tunnel, ...] = ()
 
 
 def build(snapshots: Sequence[Snapshot]) -> Underlay:
+    """Return the underlay of the zones that were read, and of the chassis that they know."""
     zones = chassis.find(snapshots)
     read = {zone.name: snapshot for zone, snapshot in zones.read if zone.read}
     nodes = tuple(

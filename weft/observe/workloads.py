@@ -1,6 +1,6 @@
-"""Tells which workload a pod belongs to: what controls it, or else what its name says.
+"""Finds the workload that a pod belongs to: by its controller, or else by its name.
 
-Pure. Databases know a pod's name alone; with Kubernetes objects its ownerReferences count.
+Pure. OVN's databases have only a pod's name; Kubernetes objects have its ownerReferences.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _ORDINAL = re.compile(r"(.+?)-?(?:0|[1-9][0-9]{0,4})")
 
 # A controller's label on the pods of a Deployment: the end of their ReplicaSet's name.
 _HASH = "pod-template-hash"
-# These make one pod each: alike are those of one owner above them, or of one name.
+# These make one pod each, so their names, or what controls them, decide which pods are alike.
 _SINGLE = ("VirtualMachine", "VirtualMachineInstance")
 _LONGEST_CHAIN = 8
 
@@ -27,7 +27,7 @@ Object = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Workload:
-    """What makes pods that are alike; `kind` is empty where a name alone says so."""
+    """What makes pods that are alike; `kind` is empty if it was judged by the name alone."""
 
     namespace: str
     name: str
@@ -40,8 +40,8 @@ class Workload:
 def of(namespace: str, pod: str, machine: str = "") -> Workload:
     """The workload of a pod, or of the virtual machine in it, by its name.
 
-    Names alone tell nothing of a pod that nobody generated; it is a workload of its own, with those
-    whose names differ from its own in a number at the end.
+    A pod whose name was not generated is a workload of its own, together with pods whose names
+    differ from its own only in a number at the end.
     """
     for pattern in () if machine else (_DEPLOYMENT, _GENERATED):
         if found := pattern.fullmatch(pod):
@@ -68,7 +68,7 @@ def controlled(pods: Iterable[Object], controllers: Iterable[Object]) -> dict[st
 
 
 def _top(pod: Object, by_uid: Mapping[object, Object]) -> Object | None:
-    """The reference to the controller that nothing controls; None without a telling one."""
+    """The ownerReference of the topmost controller; None if it makes only one pod."""
     reference, above = None, _controller(pod)
     for _ in range(_LONGEST_CHAIN):
         if above is None:

@@ -15,7 +15,7 @@ from tests.support import declared
 from weft import names
 from weft.kube import resources
 from weft.observe import checks
-from weft.observe.checks import RIGHTS, Facts, Finding, Verdict
+from weft.observe.checks import RIGHTS, Finding, Survey, Verdict
 
 NOW = datetime(2025, 1, 1, 12, 0, 30, tzinfo=UTC)
 
@@ -40,7 +40,7 @@ def definition(*, accepted: bool = True, **config: Any) -> dict[str, Any]:
     return made
 
 
-WELL = Facts(
+WELL = Survey(
     version="v1.32.1",
     nodes=[node("node1", Ready="True"), node("node2", **{names.OVN_CONDITION: "False"})],
     nads=[definition()],
@@ -60,7 +60,7 @@ def wrong(**facts: Any) -> list[tuple[Verdict, str, str]]:
 def test_a_cluster_that_is_well() -> None:
     found = checks.judge(WELL)
     assert {one.verdict for one in found} == {Verdict.OK}
-    assert Finding(Verdict.OK, "agents", "all of 2 nodes are announced") in found
+    assert Finding(Verdict.OK, "agents", "all 2 nodes have published endpoints") in found
     assert Finding(Verdict.OK, "cluster manager", "manager-0 holds the lease") in found
 
 
@@ -91,22 +91,24 @@ def test_a_cluster_manager_without_a_lease_is_known_by_its_keys() -> None:
 def test_nodes_without_an_agent() -> None:
     nodes = [node(f"node{number}", announced=False) for number in range(1, 9)]
     (found,) = wrong(nodes=nodes)
-    seen = "none has announced node1, node2, node3, node4, node5 and 3 more"
+    seen = "no tunnel endpoint of node1, node2, node3, node4, node5 and 3 more is published"
     assert found == (Verdict.FAIL, "agents", seen)
-    assert wrong(nodes=[]) == [(Verdict.FAIL, "nodes", "there are none")]
+    assert wrong(nodes=[]) == [(Verdict.FAIL, "nodes", "the cluster has none")]
 
 
 def test_what_a_node_writes_of_itself_is_no_traceback() -> None:
     broken = node("node1")
     broken["metadata"]["annotations"][names.NODE_ENCAP_IPS] = "{"
-    assert wrong(nodes=[broken]) == [(Verdict.FAIL, "agents", "none has announced node1")]
+    assert wrong(nodes=[broken]) == [
+        (Verdict.FAIL, "agents", "no tunnel endpoint of node1 is published")
+    ]
 
 
 def test_nodes_that_are_not_ready_or_have_faults() -> None:
     nodes = [node("node1", Ready="False"), node("node2", **{names.OVN_CONDITION: "True"})]
     assert wrong(nodes=nodes) == [
         (Verdict.WARN, "nodes", "not ready: node1"),
-        (Verdict.WARN, "OVN", "has faults that guests can use on node2"),
+        (Verdict.WARN, "OVN", "has faults that guests can exploit, on node2"),
     ]
 
 

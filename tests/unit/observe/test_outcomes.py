@@ -64,7 +64,7 @@ def test_one_pair_that_differs_among_many_is_seen_with_its_reason() -> None:
     assert grid.places[0, 1].outcome is Outcome.BLOCKED
     (found,) = outcomes.differences(grid)
     assert (found.source, found.target, found.pairs) == ("web ×2", "db ×3", 1)
-    assert found.reason == "was not answered, though no policy isolates either"
+    assert found.reason == "was not answered, though no policy isolates either end"
 
 
 def test_what_connects_and_should_not_comes_first() -> None:

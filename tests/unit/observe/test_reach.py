@@ -70,7 +70,7 @@ def test_the_reason_names_the_rule_that_allows_and_the_policies_that_isolate() -
         "no rule of default/some, default/none allows it at the target"
     )
     (other, _) = reach.expect("blue", members, [], NETWORKS, PING).cells
-    assert other.reason == "no policy isolates either"
+    assert other.reason == "no policy isolates either end"
 
 
 @pytest.mark.parametrize(

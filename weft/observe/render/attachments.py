@@ -19,7 +19,7 @@ def draw(canvas: Canvas) -> None:
 
 
 def _attach(canvas: Canvas, zone: str, switch: str, lane: int, left: bool) -> None:
-    """The lane of one switch in one zone, with the ports that hang on it."""
+    """Draw the lane of one switch in one zone, with lines to its ports."""
     column = canvas.grid.columns[zone]
     target = canvas.boxes.get((zone, switch))
     title = next(
@@ -83,9 +83,9 @@ def _stubs(
         if box.x != span.start:
             continue
         nics = {nic.port.name: nic for nic in canvas.arranged.nics[zone][card.id]}
-        placed = [(number, words) for number, line in enumerate(card.lines()) for words in line]
-        for number, words in placed:
-            nic = nics.get(words.port)
+        placed = [(number, label) for number, line in enumerate(card.lines()) for label in line]
+        for number, label in placed:
+            nic = nics.get(label.port)
             if nic is not None and nic.switch.id == switch:
                 y = box.y + cards.PAD + cards.LINE * number + 7.5
                 found.append((y, box.x if nic.left else box.right, nic.hue))

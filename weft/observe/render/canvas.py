@@ -24,20 +24,20 @@ class Canvas:
 
 
 def place(card: cards.Card, x: float, y: float, width: float) -> Box:
-    """A card at its place, with what fits on it."""
+    """The box of a card at a place, with the labels that fit."""
     texts = []
     for number, line in enumerate(card.lines()):
         room = width - 2 * cards.SIDE - (0 if number else card.corner)
         baseline = y + cards.PAD + cards.LINE * number + 11.5
         start, end = x + cards.SIDE, x + width - cards.SIDE
-        for words, shown in zip(line, _fitted(line, room), strict=True):
-            edge = end if words.end else start
-            taken = lettering.width(shown, words.style) + cards.BETWEEN / 2
-            start, end = (start, end - taken) if words.end else (start + taken, end)
-            full = words.words if shown != words.words else ""
+        for label, shown in zip(line, _fitted(line, room), strict=True):
+            edge = end if label.end else start
+            taken = lettering.width(shown, label.style) + cards.BETWEEN / 2
+            start, end = (start, end - taken) if label.end else (start + taken, end)
+            full = label.text if shown != label.text else ""
             texts.append(
                 Text(
-                    edge, baseline, shown, words.style, words.end, words.hue, full, tone=words.tone
+                    edge, baseline, shown, label.style, label.end, label.hue, full, tone=label.tone
                 )
             )
     return Box(
@@ -55,16 +55,17 @@ def place(card: cards.Card, x: float, y: float, width: float) -> Box:
 
 
 def _fitted(line: list[cards.Label], room: float) -> list[str]:
-    """What of each fits. What stands first is cut first: names are long, and what stands beside
-    them, an address or an interface, says nothing any more when it is cut."""
+    """The text of each label, cut to fit into `room` pixels.
+
+    The first label is cut first: it is a long name, and an address or interface beside it is of no
+    use when it is cut.
+    """
     shown = []
-    for place, words in enumerate(line):
+    for place, label in enumerate(line):
         beside = line[place + 1 :]
-        wanted = sum(lettering.width(one.words, one.style) + cards.BETWEEN for one in beside)
+        wanted = sum(lettering.width(one.text, one.style) + cards.BETWEEN for one in beside)
         shown.append(
-            lettering.fit(
-                words.words, words.style, max(room - wanted, room / 2) if beside else room
-            )
+            lettering.fit(label.text, label.style, max(room - wanted, room / 2) if beside else room)
         )
-        room -= lettering.width(shown[-1], words.style) + cards.BETWEEN
+        room -= lettering.width(shown[-1], label.style) + cards.BETWEEN
     return shown

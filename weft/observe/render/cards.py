@@ -16,20 +16,20 @@ from weft.observe.render.drawing import Shape, Tone
 PAD = 9.0
 SIDE = 13.0
 BETWEEN = 18.0
-WIDEST = 274.0  # what may stand on one line
+WIDEST = 274.0  # pixels of one line
 LINE = 16.0
 BADGE_ROOM = 40.0
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """Label on a card. `port` is the switch's port that they are about.
+    """A label on a card. `port` is the name of the switch's port that it is about.
 
-    `beside`: on the line of the words before. `end`: at the end of the line. `hue` and `tone`: as
+    `beside`: on the line of the label before. `end`: at the end of the line. `hue` and `tone`: as
     those of a drawing's text.
     """
 
-    words: str
+    text: str
     style: str = "mono"
     port: str = ""
     end: bool = False
@@ -42,7 +42,7 @@ class Label:
 class Card:
     id: str
     shape: Shape
-    words: tuple[Label, ...]
+    labels: tuple[Label, ...]
     title: str
     hue: int | None = None
     badge: str = ""
@@ -50,11 +50,11 @@ class Card:
 
     def lines(self) -> list[list[Label]]:
         found: list[list[Label]] = []
-        for words in self.words:
-            if words.beside:
-                found[-1].append(words)
+        for label in self.labels:
+            if label.beside:
+                found[-1].append(label)
             else:
-                found.append([words])
+                found.append([label])
         return found
 
     @property
@@ -63,16 +63,16 @@ class Card:
 
     @property
     def width(self) -> float:
-        """What it needs to show every word."""
+        """Pixels that the card needs to show every label whole."""
         needed = [self.corner, 0.0]
         for place, line in enumerate(self.lines()):
-            widths = [lettering.width(words.words, words.style) for words in line]
+            widths = [lettering.width(label.text, label.style) for label in line]
             needed.append(sum(widths) + BETWEEN * (len(line) - 1) + (0 if place else self.corner))
         return 2 * SIDE + max(needed)
 
     @property
     def corner(self) -> float:
-        """What the badge or sign takes of the first line."""
+        """Pixels that the badge or sign takes of the first line."""
         return BADGE_ROOM if self.badge or self.shape in (Shape.SWITCH, Shape.ROUTER) else 0.0
 
 
@@ -86,7 +86,7 @@ def switch(one: Switch, hue: int) -> Card:
 
 
 def router(one: Router, links: Iterable[Link], hue: int) -> Card:
-    """Its name, and how it leads out: source NAT and default routes."""
+    """The card of a router: its name, source NAT and default routes."""
     lines = [Label(one.name, "name")]
     sources = dict.fromkeys(nat.external_ip for nat in one.nats if nat.type == "snat")
     lines += [Label(f"SNAT to {address}") for address in sources]
@@ -103,14 +103,14 @@ def leads_out(route: graph.Route) -> bool:
 
 
 def written(route: graph.Route) -> str:
-    """A route as words."""
+    """A route in one line: its prefix, next hop and policy."""
     source = "from " if route.policy == "src-ip" else ""
     way = "discarded" if route.via == "discard" else f"via {route.via}"
     return f"{source}{route.prefix} {way}"
 
 
 def stand_in(one: Switch, port: Port, hue: int) -> Card:
-    """For a router that was not read, and of which only this remote port is known."""
+    """The card of a router that was not read: only this remote port of it is known."""
     lines = (Label(port.name, "name"), *(Label(address) for address in port.addresses))
     title = f"remote port {port.name} of {one.name}\n{port.zone} was not read"
     return Card(f"{one.id} {port.name}", Shape.ROUTER, lines, title, hue, faint=True)
@@ -118,7 +118,7 @@ def stand_in(one: Switch, port: Port, hue: int) -> Card:
 
 @dataclass(frozen=True, slots=True)
 class Nic:
-    """A port as a part of the card of its pod; `left` if its network is the one on top."""
+    """A port on the card of its pod; `left` if its network is the one on top."""
 
     switch: Switch
     port: Port
@@ -127,7 +127,7 @@ class Nic:
 
 
 def pod(nics: Sequence[Nic], id: str, *, read: bool = True) -> Card:
-    """A pod or machine with all its ports; `read`: whether its zone was."""
+    """The card of a pod or machine with all its ports; `read` is whether its zone was read."""
     port = nics[0].port
     owner = port.owner
     lines = [Label(port.label, "name")]
@@ -157,9 +157,9 @@ def _addresses(nics: Sequence[Nic], *, left: bool) -> list[Label]:
 
 
 def _facing(left: Sequence[Label], right: Sequence[Label]) -> list[Label]:
-    """Label of both sides line by line, if both fit on one; else one after the other."""
+    """The labels of both sides on the same lines if they fit, else one side after the other."""
     both = [
-        lettering.width(one.words + other.words, "mono") + BETWEEN
+        lettering.width(one.text + other.text, "mono") + BETWEEN
         for one, other in zip(left, right, strict=False)
     ]
     if max(both, default=0.0) > WIDEST:
@@ -167,7 +167,7 @@ def _facing(left: Sequence[Label], right: Sequence[Label]) -> list[Label]:
     found: list[Label] = []
     for place in range(max(len(left), len(right))):
         found += left[place : place + 1]
-        found += [replace(words, beside=place < len(left)) for words in right[place : place + 1]]
+        found += [replace(label, beside=place < len(left)) for label in right[place : place + 1]]
     return found
 
 
@@ -183,7 +183,7 @@ def _about(nic: Nic) -> list[str]:
 
 
 def band(one: Switch, shown: Graph) -> tuple[str, str, str]:
-    """(name, what else is told, title) of a switch that spans zones."""
+    """(name, details, tooltip) of a switch that spans zones."""
     key = [f"key {one.key}"] if one.key else []
     # A layer-2 network's subnets stand beside its band already.
     subnets = () if one.role is Role.LAYER2 else one.subnets

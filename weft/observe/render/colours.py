@@ -15,12 +15,12 @@ from weft import names
 
 COUNT = 24  # colours of networks, beside the one of the cluster's own
 _DEFAULT_ANGLE = 258.0  # degrees on the colour circle
-_FIRST_ANGLE, _SPAN = 52.0, 310.0  # without the reds, which say that something is wrong
+_FIRST_ANGLE, _SPAN = 52.0, 310.0  # without reds, which mean faults
 
 
 @dataclass(frozen=True, slots=True)
 class Colour:
-    """As `#rrggbb`: lines and words, and what is behind words; then the same on dark ground. The
+    """As `#rrggbb`: lines and text, and the ground behind text; then the same on dark ground. The
     ground of a terminal is not known: `terminal` can be read on both."""
 
     line: str
@@ -39,7 +39,7 @@ def of(network: str) -> int:
 
 @cache
 def colour(number: int) -> Colour:
-    """Alike in lightness, so that none stands out; the cluster's own is the least colourful."""
+    """The colour of a number. All have one lightness, so that none stands out; 0 is the palest."""
     angle = _FIRST_ANGLE + _SPAN / (COUNT - 1) * (number - 1) if number else _DEFAULT_ANGLE
     strength = 1.0 if number else 0.3
     return Colour(

@@ -1,7 +1,7 @@
 """Defines the parts of a drawing: boxes, paths, dots and texts at their places.
 
 Layouts make it (`logical`, `physical`, `matrix_picture`), `svg` writes it down. `hue` is the number
-of a network's colour (`colours`), `tone` says how well something is; without both it is neutral.
+of a network's colour (`colours`), `tone` shows health; without both it is neutral.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Point = tuple[float, float]
 
 
 class Shape(StrEnum):
-    """What a box stands for."""
+    """What a box represents."""
 
     ZONE = "zone"
     BAND = "band"
@@ -27,7 +27,7 @@ class Shape(StrEnum):
 
 
 class Stroke(StrEnum):
-    """`GAP` bridges what is not there, `TUNNEL` runs over other links, `BROKEN` carries nothing."""
+    """`GAP` passes zones that lack a switch, `TUNNEL` runs over other links, `BROKEN` is down."""
 
     LINE = "line"
     GAP = "gap"
@@ -36,7 +36,7 @@ class Stroke(StrEnum):
 
 
 class Tone(StrEnum):
-    """How well something is, in colours that no network has."""
+    """The health of what is drawn, in colours that no network has."""
 
     GOOD = "good"
     WARN = "warn"
@@ -45,14 +45,15 @@ class Tone(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """`x`, `y`: where its baseline begins, or ends if `end`. `full`: what was meant, if cut.
+    """`x`, `y`: where its baseline begins, or ends if `end`. `full`: the whole text, if `content`
+    is cut.
 
     `turn`: degrees by which it is turned around that place, clockwise.
     """
 
     x: float
     y: float
-    words: str
+    content: str
     style: str
     end: bool = False
     hue: int | None = None
@@ -63,7 +64,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """`title` is told when the reader points at it. `faint`: known from others only, or down."""
+    """`title` is the tooltip. `faint`: known from other zones only, or down."""
 
     x: float
     y: float
@@ -126,7 +127,7 @@ class Drawing:
     texts: tuple[Text, ...] = ()
 
     def written(self) -> Iterator[Text]:
-        """Every text, wherever it stands."""
+        """Every text of the drawing, on boxes or loose."""
         yield from self.texts
         for box in (*self.frames, *self.boxes):
             yield from box.texts

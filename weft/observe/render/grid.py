@@ -36,7 +36,7 @@ PODS = "pods and machines"
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """Of something, from `start` over `length`."""
+    """A range of pixels, from `start` over `length`."""
 
     start: float
     length: float
@@ -57,7 +57,8 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """A connection with its way: a slot, or a lane; `gap` is where its words stand."""
+    """A connection with the slot or lane that it takes; `gap` is the gap in which its labels
+    stand."""
 
     connection: Connection
     slot: int | None
@@ -87,7 +88,9 @@ def measure(arranged: Layers, zones: Sequence[Zone]) -> Grid:
     heights = _heights(arranged, rows, connections)
     lanes = max((routed.lane + 1 for routed in connections if routed.lane is not None), default=0)
     slots = max((routed.slot + 1 for routed in connections if routed.slot is not None), default=0)
-    wide = [lettering.width(w, "mono") for one in connections for w in one.connection.words]
+    wide = [
+        lettering.width(label, "mono") for one in connections for label in one.connection.labels
+    ]
     slot = min(max(wide, default=0.0) + 3 * WORDS_GAP, MAX_CONTENT / 2)
     drawn = [card for row in rows if row for stack in row.cards.values() for card in stack]
     drawn += [card for stack in arranged.pods.values() for card in stack]
@@ -151,7 +154,7 @@ def _columns(
 
 
 def _routed(arranged: Layers, rows: Sequence[Row | None]) -> tuple[Routed, ...]:
-    """Choose the way of each connection: from the shortest to the longest, bands last."""
+    """Choose a slot or lane for each connection: from the shortest to the longest, bands last."""
     where = _places(rows)
     middle = len(arranged.top)
     taken: dict[tuple[str, int], set[int]] = {}
@@ -230,7 +233,7 @@ def _heights(
     room = dict.fromkeys(range(len(rows) + 1), 0)
     for routed in connections:
         if routed.slot is not None:
-            room[routed.gap] = max(room[routed.gap], len(routed.connection.words))
+            room[routed.gap] = max(room[routed.gap], len(routed.connection.labels))
     y = HEADER + max(ZONE_HEADER, heading(arranged, arranged.upper) + 10)
     found: list[Extent] = []
     before = rows[0].network if rows[0] else None
@@ -252,7 +255,7 @@ def _heights(
 
 
 def collector(arranged: Layers, *, left: bool) -> float:
-    """Room for the lines that gather the lanes of several columns of pods."""
+    """Pixels for the lines that join the lanes of several columns of pods."""
     if all(pod_columns(len(stack)) == 1 for stack in arranged.pods.values()):
         return 0.0
     return 10.0 * max(
@@ -261,7 +264,7 @@ def collector(arranged: Layers, *, left: bool) -> float:
 
 
 def heading(arranged: Layers, network: str) -> float:
-    """What a network's name, topology and subnets take beside its first row."""
+    """Pixels that a network's name, topology and subnets take beside its first row."""
     subnets = next((len(one.subnets) for one in arranged.networks if one.name == network), 0)
     return 20.0 + LABEL * (subnets + 1)
 

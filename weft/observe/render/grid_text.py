@@ -32,7 +32,8 @@ def length(line: Line) -> int:
 
 
 def cut(text: str, room: int) -> str:
-    """At most `room` characters. Names differ at their ends more often than in the middle."""
+    """The text in at most `room` characters; it is cut in the middle, as names differ at their
+    ends."""
     if len(text) <= room:
         return text
     tail = (room - 1) // 2

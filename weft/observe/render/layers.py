@@ -28,7 +28,7 @@ _SHOWN = (PortKind.POD, PortKind.OTHER)
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """What spans zones. `physical`: it is no switch of ours, but a network of the nodes."""
+    """A band across zones: a switch that spans them or, if `physical`, a network of the nodes."""
 
     id: str
     name: str
@@ -51,12 +51,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Two things of one zone are connected; `words` belong to the `router` end."""
+    """A connection of two cards, or of a card and a band, in one zone.
+
+    `labels` stand at the `router` end.
+    """
 
     router: str
     other: str
     zone: str
-    words: tuple[str, ...]
+    labels: tuple[str, ...]
     title: str
     hue: int | None
 
@@ -163,7 +166,7 @@ def _not_read(graph: Graph) -> set[str]:
 
 
 def _unread(graph: Graph, network: str) -> Iterator[tuple[Switch, Port]]:
-    """Remote ports of zones that were not read: all that is known of their routers."""
+    """Remote ports of zones that were not read; nothing else is known of their routers."""
     unread = _not_read(graph)
     for switch in graph.of(network):
         for port in switch.ports:
@@ -172,7 +175,7 @@ def _unread(graph: Graph, network: str) -> Iterator[tuple[Switch, Port]]:
 
 
 def _physical(graph: Graph, network: str) -> Iterator[Row]:
-    """What the localnet ports of a network lead to."""
+    """The physical networks that the localnet ports of a network lead to."""
     found: dict[str, list[str]] = {}
     for switch in graph.of(network):
         for port in switch.ports:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """A way to write: size in pixels, weight, and whether every character is as wide."""
+    """A style of text: size in pixels, weight, and whether it is monospaced."""
 
     size: float
     bold: bool = False
@@ -36,10 +36,10 @@ _NARROW = frozenset("iljtfrI.,:;'|!()[]{}/\\ `-")
 _BROAD = frozenset("mwMWQO@%&→…")
 
 
-def width(words: str, style: str) -> float:
-    """Pixels that the words take at most."""
+def width(text: str, style: str) -> float:
+    """The width of a text in this style: pixels that it takes at most."""
     how = STYLES[style]
-    return how.size * sum(_em(character, how) for character in words)
+    return how.size * sum(_em(character, how) for character in text)
 
 
 def _em(character: str, how: Style) -> float:
@@ -60,27 +60,27 @@ def _em(character: str, how: Style) -> float:
     return em * (1.07 if how.bold else 1.0)
 
 
-def fit(words: str, style: str, room: float) -> str:
-    """The words, or as much of their beginning and end as there is room for."""
-    if width(words, style) <= room:
-        return words
-    for kept in range(len(words) - 1, 0, -1):
+def fit(text: str, style: str, room: float) -> str:
+    """The text, or its beginning and end around an ellipsis, in at most `room` pixels."""
+    if width(text, style) <= room:
+        return text
+    for kept in range(len(text) - 1, 0, -1):
         # Names differ at their ends more often than in the middle.
         tail = kept // 3
-        cut = words[: kept - tail] + "…" + (words[-tail:] if tail else "")
+        cut = text[: kept - tail] + "…" + (text[-tail:] if tail else "")
         if width(cut, style) <= room:
             return cut
-    return "…" if words else ""
+    return "…" if text else ""
 
 
 def counted(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def printable(words: str) -> str:
-    """Without characters that move a cursor, end a line or are not allowed in XML."""
+def printable(text: str) -> str:
+    """The text, with U+FFFD for characters that move a cursor, end a line or break XML."""
     return "".join(
-        character if unicodedata.category(character) not in _UNSEEN else "�" for character in words
+        character if unicodedata.category(character) not in _UNSEEN else "�" for character in text
     )
 
 

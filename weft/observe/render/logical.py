@@ -108,7 +108,8 @@ def _pods(canvas: Canvas, graph: Graph, number: int) -> None:
 
 
 def _band(canvas: Canvas, graph: Graph, row: layers.Row, number: int) -> None:
-    """A box for each run of neighbouring zones that have it, dashes where it goes past others."""
+    """Draw a box for each run of neighbouring zones that have the switch, dashes past the
+    others."""
     band, span = row.band, canvas.grid.heights[number]
     assert band is not None
     y = span.start + (span.length - grid.BAND) / 2
@@ -185,13 +186,13 @@ def _connection(canvas: Canvas, routed: grid.Routed) -> None:
 
 
 def _label(canvas: Canvas, routed: grid.Routed, x: float, below: bool) -> None:
-    """The router's addresses, beside the line and near the router."""
-    words = routed.connection.words
+    """Write the router's addresses beside the line, near the router."""
+    labels = routed.connection.labels
     gap_end = canvas.grid.heights[routed.gap].start
     y = canvas.grid.heights[routed.gap - 1].end + 16 if below else gap_end - 6
-    y -= 0 if below else grid.LABEL * (len(words) - 1)
+    y -= 0 if below else grid.LABEL * (len(labels) - 1)
     room = _until_next(canvas, routed, gap_end) - x - 2 * grid.WORDS_GAP
-    for number, text in enumerate(words):
+    for number, text in enumerate(labels):
         shown = lettering.fit(text, "mono", room)
         full = text if shown != text else ""
         canvas.texts.append(
@@ -200,7 +201,7 @@ def _label(canvas: Canvas, routed: grid.Routed, x: float, below: bool) -> None:
 
 
 def _until_next(canvas: Canvas, routed: grid.Routed, gap_end: float) -> float:
-    """Where the next line to the right goes through the same gap, or else the content ends."""
+    """The x of the next line to the right in the same gap, or else of the content's end."""
     content = canvas.grid.columns[routed.connection.zone].content
     nearest = content.end
     for other in canvas.grid.connections:
@@ -219,12 +220,12 @@ def _until_next(canvas: Canvas, routed: grid.Routed, gap_end: float) -> float:
 
 
 def _line(canvas: Canvas, zone: str, slot: int) -> float:
-    """Where a slot's line goes down."""
+    """The x of a slot's line."""
     return canvas.grid.columns[zone].content.start + grid.SPINE + canvas.grid.slot * slot
 
 
 def _captions(canvas: Canvas) -> None:
-    """What each row is, on the left; a network's name where its rows begin."""
+    """The captions on the left: what each row is, and a network's name above its first row."""
     x, measured = grid.MARGIN, canvas.grid
     before = ""
     for row, span in zip(measured.rows, measured.heights, strict=True):
@@ -252,8 +253,8 @@ def _heading(canvas: Canvas, x: float, y: float, network: str) -> None:
 
 
 def _caption(
-    canvas: Canvas, x: float, y: float, words: str, style: str, hue: int | None = None
+    canvas: Canvas, x: float, y: float, content: str, style: str, hue: int | None = None
 ) -> None:
-    shown = lettering.fit(words, style, canvas.grid.caption)
-    full = words if shown != words else ""
+    shown = lettering.fit(content, style, canvas.grid.caption)
+    full = content if shown != content else ""
     canvas.texts.append(Text(x, y, shown, style, hue=hue, full=full))

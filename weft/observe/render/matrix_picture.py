@@ -1,7 +1,7 @@
 """Lays out a matrix as a picture: a matrix in, a drawing out.
 
 One grid, sources down and targets across. A square that is not as expected has another colour, and
-a sign for who cannot tell colours apart; the reasons stand below the grid.
+a sign for readers who cannot see colours; the reasons stand below the grid.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ MAX_LABEL = 230.0
 LEGEND = 46.0
 REASON = 20.0
 MAX_REASONS = 24
-MAX_PAIRS = 12  # that are told of one square
+MAX_PAIRS = 12  # that a cell's tooltip lists
 WIDEST_REASON = 900.0
-SLANT = 45  # degrees by which the words above columns rise
+SLANT = 45  # degrees by which the names above columns rise
 _SINE = 0.7072
 TONES = {
     Outcome.CONNECTS: Tone.GOOD,
@@ -39,7 +39,7 @@ def lay_out(matrix: Matrix) -> Drawing:
     labels = [row.label for row in grid.rows]
     wide = max((lettering.width(label, "mono") for label in labels), default=0.0)
     caption = min(wide, MAX_LABEL)
-    rise = caption * _SINE + 14  # how far words above columns reach, up and to the right
+    rise = caption * _SINE + 14  # how far names above columns reach, up and to the right
     left, top = MARGIN + caption + 12, HEADER + rise
     heading, summary = matrix_text.heading(matrix), matrix_text.summary(matrix)
     texts = [Text(MARGIN, 32, heading, "title"), Text(MARGIN, 51, summary, "muted")]
@@ -57,7 +57,7 @@ def lay_out(matrix: Matrix) -> Drawing:
     if reasons:
         bottom = reasons[-1].y
     texts += reasons
-    ends = [text.x + lettering.width(text.words, text.style) for text in (*texts[:2], *reasons)]
+    ends = [text.x + lettering.width(text.content, text.style) for text in (*texts[:2], *reasons)]
     return Drawing(
         width=max(right, *ends) + MARGIN,
         height=bottom + MARGIN,
@@ -72,20 +72,20 @@ def lay_out(matrix: Matrix) -> Drawing:
 def _columns(labels: Sequence[str], left: float, top: float) -> list[Text]:
     found = []
     for place, label in enumerate(labels):
-        words = lettering.fit(label, "mono", MAX_LABEL)
-        full = label if words != label else ""
+        shown = lettering.fit(label, "mono", MAX_LABEL)
+        full = label if shown != label else ""
         x = left + PITCH * place + SQUARE / 2 + 3
-        found.append(Text(x, top - 8, words, "mono", full=full, turn=-SLANT))
+        found.append(Text(x, top - 8, shown, "mono", full=full, turn=-SLANT))
     return found
 
 
 def _rows(labels: Sequence[str], left: float, top: float) -> list[Text]:
     found = []
     for place, label in enumerate(labels):
-        words = lettering.fit(label, "mono", MAX_LABEL)
-        full = label if words != label else ""
+        shown = lettering.fit(label, "mono", MAX_LABEL)
+        full = label if shown != label else ""
         y = top + PITCH * place + SQUARE / 2 + 4
-        found.append(Text(left - 10, y, words, "mono", end=True, full=full))
+        found.append(Text(left - 10, y, shown, "mono", end=True, full=full))
     return found
 
 
@@ -119,7 +119,7 @@ def _square(
 
 
 def _title(matrix: Matrix, pair: str, place: GridCell) -> str:
-    """What is told on pointing at a square: of one pair all, of many those that differ."""
+    """The tooltip of a cell: all of one pair, or the pairs of many that differ."""
     if len(place.pairs) == 1:
         return "\n".join((pair, *_about(place.pairs[0])))
     labels = matrix.labels()
@@ -142,7 +142,7 @@ def _about(cell: Cell) -> list[str]:
 
 
 def _legend(grid: Grid, y: float, boxes: list[Box], dots: list[Dot], texts: list[Text]) -> float:
-    """Where it ends."""
+    """Write the lines; return the y at which they end."""
     x = MARGIN
     for outcome in grid.outcomes:
         _square(x, y, outcome, "", boxes, dots)

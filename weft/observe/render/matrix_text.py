@@ -32,11 +32,11 @@ STYLES = {
     Outcome.BLOCKED: "warn",
     Outcome.OPEN: "bad",
 }
-SHOWN = 20  # differences that are told
+SHOWN = 20  # differences that are listed
 
 
 def probe_name(question: netpolicy.Connection) -> str:
-    """The question in one word: ping, tcp/80."""
+    """The connection in short: "ping" or "tcp/80"."""
     return f"{question.protocol.lower()}/{question.port}" if question.protocol else "ping"
 
 
@@ -92,7 +92,7 @@ def _reasons(differences: Sequence[Difference], width: int) -> Iterator[Line]:
     for place, one in enumerate(differences):
         yield from [()] if place == 0 else []
         if place == SHOWN:
-            yield (Span(f"and {len(differences) - SHOWN} more; -o json tells all", "muted"),)
+            yield (Span(f"and {len(differences) - SHOWN} more; -o json lists all", "muted"),)
             return
         several = f", {one.pairs} pairs" if one.pairs > 1 else ""
         pair = lettering.printable(f"{one.source} > {one.target}{several}")

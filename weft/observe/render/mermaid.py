@@ -1,4 +1,4 @@
-"""Writes a topology as a Mermaid flowchart, which some pages draw themselves.
+"""Writes a topology as a Mermaid flowchart, which Markdown viewers such as GitHub draw.
 
 A subgraph for each zone; what spans zones stands outside of them.
 """
@@ -20,7 +20,7 @@ _BAND = ("[[", "]]")
 
 
 class _Names:
-    """Mermaid's own names for things: letters and digits, whatever the things are called."""
+    """Ids of a flowchart's nodes: letters and digits only, whatever names the nodes show."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], str] = {}
@@ -44,25 +44,28 @@ def logical(graph: Graph) -> str:
             if row.band.hue is not None:
                 classes.setdefault(_class(row.band.hue), []).append(own)
     for number, zone in enumerate(graph.zones):
-        lines.append(f'  subgraph z{number}["{_words(_title(zone))}"]')
+        lines.append(f'  subgraph z{number}["{_shown(_title(zone))}"]')
         for row in rows:
             for card in row.cards.get(zone.name, ()):
                 own = name(zone.name, card.id)
                 ends = _SHAPES.get(card.shape, _BOX)
-                lines.append(f"    {own}{_node(ends, *(one.words for one in card.words))}")
+                lines.append(f"    {own}{_node(ends, *(label.text for label in card.labels))}")
                 if card.hue is not None:
                     classes.setdefault(_class(card.hue), []).append(own)
         for card in arranged.pods.get(zone.name, ()):
             own = name(zone.name, card.id)
-            labels = (f"{card.badge} {card.words[0].words}", *(one.words for one in card.words[1:]))
+            labels = (
+                f"{card.badge} {card.labels[0].text}",
+                *(label.text for label in card.labels[1:]),
+            )
             lines.append(f"    {own}{_node(_BOX, *labels)}")
         lines.append("  end")
     places = _places(arranged)
     for connection in arranged.connections:
-        # Mermaid puts above what is named first.
+        # Mermaid draws the end that is named first above the other.
         in_order = sorted((connection.other, connection.router), key=lambda id: places.get(id, 0))
         one, other = (name("" if id in bands else connection.zone, id) for id in in_order)
-        label = f'|"{_words(", ".join(connection.words))}"|' if connection.words else ""
+        label = f'|"{_shown(", ".join(connection.labels))}"|' if connection.labels else ""
         lines.append(f"  {one} ---{label} {other}")
     for zone_name, groups in arranged.nics.items():
         for id, nics in groups.items():
@@ -75,7 +78,7 @@ def logical(graph: Graph) -> str:
 
 
 def overview(overview: Overview) -> str:
-    """Networks, and the workloads on them; a workload on several networks is one thing."""
+    """The networks and the workloads on them; a workload on several networks is one node."""
     name = _Names()
     lines = ["flowchart LR"]
     classes: dict[str, list[str]] = {}
@@ -91,13 +94,13 @@ def overview(overview: Overview) -> str:
                 known.add(card)
                 lines.append(f"  {card}{_node(_BOX, f'{group.counted} {group.workload}')}")
             faults = [fault for member in group.members for fault in member.faults]
-            label = f'|"{_words(", ".join(dict.fromkeys(faults)))}"|' if faults else ""
+            label = f'|"{_shown(", ".join(dict.fromkeys(faults)))}"|' if faults else ""
             lines.append(f"  {own} ---{label} {card}")
     return _finished(lines, classes)
 
 
 def _places(arranged: layers.Layers) -> dict[str, int]:
-    """In which row each thing is."""
+    """The row of each node."""
     found: dict[str, int] = {}
     for place, row in enumerate((*arranged.top, *arranged.below)):
         if row.band is not None:
@@ -113,7 +116,7 @@ def physical(underlay: Underlay) -> str:
     lines = ["flowchart TB"]
     for number, node in enumerate(underlay.nodes):
         bridge = name(node.name, "")
-        lines.append(f'  subgraph z{number}["{_words(_title(node.zone))}"]')
+        lines.append(f'  subgraph z{number}["{_shown(_title(node.zone))}"]')
         lines.append(f"    {bridge}{_node(_BOX, 'br-int')}")
         for one in (one for bridge in node.bridges for one in bridge.interfaces):
             if one.owner is not None and one.type not in TUNNELS:
@@ -127,7 +130,7 @@ def physical(underlay: Underlay) -> str:
         ends = [name(node, "") for node in tunnel.nodes]
         arrow = "<-->" if tunnel.state.works else "-.-"
         label = tunnel.type if tunnel.state.works else f"{tunnel.type}: {tunnel.state.text}"
-        lines.append(f'  {ends[0]} {arrow}|"{_words(label)}"| {ends[1]}')
+        lines.append(f'  {ends[0]} {arrow}|"{_shown(label)}"| {ends[1]}')
     return _finished(lines, {})
 
 
@@ -137,11 +140,11 @@ def _title(zone: Zone) -> str:
 
 
 def _node(ends: tuple[str, str], *lines: str) -> str:
-    return f'{ends[0]}"{"<br/>".join(_words(line) for line in lines if line)}"{ends[1]}'
+    return f'{ends[0]}"{"<br/>".join(_shown(line) for line in lines if line)}"{ends[1]}'
 
 
-def _words(words: str) -> str:
-    shown = lettering.printable(words)
+def _shown(text: str) -> str:
+    shown = lettering.printable(text)
     return "".join(f"#{ord(one)};" if one in _SPECIAL else one for one in shown) or " "
 
 
@@ -150,7 +153,8 @@ def _class(hue: int) -> str:
 
 
 def _finished(lines: Iterable[str], classes: dict[str, list[str]]) -> str:
-    """With the colours; a flowchart has one ground only, so these are the light ones."""
+    """The lines with classes for colours: those for light ground, as Mermaid has no dark
+    variant."""
     styles = []
     for label, members in sorted(classes.items()):
         one = colours.colour(int(label[1:]))

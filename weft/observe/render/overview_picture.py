@@ -1,4 +1,4 @@
-"""Lays out the overview: how many members of each network are where, then cards of workloads.
+"""Lays out the overview: a count of members by network and node, then cards of workloads.
 
 Pure. Each network is a band in its colour, with a card for each workload below it, in columns of
 about equal height. What is wrong with a member stands on its card.
@@ -25,7 +25,7 @@ MAX_LABEL = 210.0
 SLANT = 45  # degrees by which nodes' names rise
 _SINE = 0.7072
 BETWEEN = " · "
-MAX_TOLD = 40  # members that are told on pointing at a card
+MAX_LISTED = 40  # members that a card's tooltip lists
 
 
 def lay_out(overview: Overview, *, whole: bool = False) -> Drawing:
@@ -127,7 +127,7 @@ def _band(section: Section, facts: Sequence[str], y: float, width: float) -> Box
 
 
 def _stacked(stack: Sequence[Card], top: float, columns: int, boxes: list[Box]) -> float:
-    """Each card goes where least is yet; where the lowest ends."""
+    """Put each card into the shortest column; return the y at which the longest ends."""
     ends = [top] * columns
     for card in stack:
         column = ends.index(min(ends))
@@ -144,23 +144,23 @@ def _cards(section: Section, whole: bool) -> list[Card]:
 def _card(section: Section, group: Group, whole: bool) -> Card:
     alone = len(group.members) == 1
     primary = section.network.primary
-    words = [Label(group.name, "name"), Label(group.workload.namespace or "no pod", "muted")]
+    labels = [Label(group.name, "name"), Label(group.workload.namespace or "no pod", "muted")]
     if group.isolated:
         title = f"policies isolate {' and '.join(group.isolated)}"
-        words.append(Label(title, "muted", end=True, beside=True))
+        labels.append(Label(title, "muted", end=True, beside=True))
     if group.others:
-        words += _others(group.others)
+        labels += _others(group.others)
     shown = group.members if alone else overview_text.listed(group, primary=primary, whole=whole)
     for member in shown:
-        words += _member(member, alone=alone)
+        labels += _member(member, alone=alone)
     rest = group.members[len(shown) :]
     if rest and not (primary and not whole):
         where = lettering.counted(len({member.node for member in rest}), "node")
-        words.append(Label(f"and {len(rest)} more on {where}", "muted"))
+        labels.append(Label(f"and {len(rest)} more on {where}", "muted"))
     faint = any(member.port.up is False for member in group.members)
     id = f"{section.network.name} {group.workload}"
     badge = group.counted
-    return Card(id, Shape.POD, tuple(words), _title(group), None, badge, faint)
+    return Card(id, Shape.POD, tuple(labels), _title(group), None, badge, faint)
 
 
 def _others(networks: Sequence[str]) -> list[Label]:
@@ -186,10 +186,10 @@ def _title(group: Group) -> str:
     title = [f"{group.workload}: {group.counted}"]
     title += [f"selected by policy {policy}" for policy in group.policies]
     title += [f"also on {name}" for name in group.others]
-    for member in group.members[:MAX_TOLD]:
+    for member in group.members[:MAX_LISTED]:
         title.append(f"{member.name} on {member.node}: {' '.join(member.addresses)}")
         title += [f"  port {member.port.name}, MAC {member.port.mac}"]
         title += [f"  {fault}" for fault in member.faults]
-    if len(group.members) > MAX_TOLD:
-        title.append(f"and {len(group.members) - MAX_TOLD} more")
+    if len(group.members) > MAX_LISTED:
+        title.append(f"and {len(group.members) - MAX_LISTED} more")
     return "\n".join(title)

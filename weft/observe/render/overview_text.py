@@ -1,4 +1,5 @@
-"""Writes the overview for a terminal: how many members where, then each network's workloads.
+"""Writes the overview for a terminal: a count of members by network and node, then each network's
+workloads.
 
 Pure. Every line keeps to the width; what is too long is cut in the middle or continued below.
 """
@@ -33,7 +34,7 @@ def lines(overview: Overview, width: int, *, whole: bool = False) -> Iterator[Li
 
 
 def summary(overview: Overview) -> str:
-    """What there is, in one line; how many members something is wrong with."""
+    """The numbers of nodes, networks, members and faulty members, in one line."""
     parts = [
         lettering.counted(len(overview.sections), "network"),
         lettering.counted(len(overview.zones), "node"),
@@ -65,7 +66,7 @@ def _counts(overview: Overview, width: int) -> Iterator[Line]:
 
 
 def about(section: Section) -> list[str]:
-    """What is told of a network beside its name."""
+    """What follows a network's name: topology, subnets, MTU and free addresses."""
     network = section.network
     parts = [network.topology, *network.subnets]
     parts += [f"MTU {network.mtu}"] if network.mtu else []
@@ -84,8 +85,11 @@ def _section(section: Section, width: int, whole: bool) -> Iterator[Line]:
 
 
 def listed(group: Group, *, primary: bool, whole: bool) -> tuple[Member, ...]:
-    """Members that are told one by one: on the default network, which all pods are on, those
-    that something is wrong with; of a large workload the first few, with those first."""
+    """The members that are listed one by one.
+
+    On the default network, which all pods are on, only those with faults; of a large workload
+    only the first few, those with faults first.
+    """
     if whole:
         return group.members
     faulty = tuple(member for member in group.members if member.faults)

@@ -20,7 +20,7 @@ GAP = 26.0
 CAPTION = 130.0
 MIN_WIDTH, MAX_WIDTH = 220.0, 380.0
 PITCH = 16.0  # between the ends of tunnels
-LABEL_ROOM = 66.0  # for a tunnel's word inside the frame of its left node
+LABEL_ROOM = 66.0  # for a tunnel's label inside the frame of its left node
 INTEGRATION = "br-int"
 TONES = {
     State.WHOLE: Tone.GOOD,
@@ -99,8 +99,8 @@ def _outer(node: Node) -> list[Bridge]:
 
 
 def _card(node: Node, bridge: Bridge) -> cards.Card:
-    """A bridge, and whose interfaces are on it."""
-    words = [cards.Label(bridge.name, "name"), cards.Label(f"datapath {bridge.datapath}", "muted")]
+    """The card of a bridge with its interfaces and their pods."""
+    labels = [cards.Label(bridge.name, "name"), cards.Label(f"datapath {bridge.datapath}", "muted")]
     title = [f"bridge {bridge.name} of {node.name}"]
     for one in bridge.interfaces:
         about = f"{one.name} ({one.type})"
@@ -108,33 +108,33 @@ def _card(node: Node, bridge: Bridge) -> cards.Card:
             whose = f"{one.owner.namespace}/{one.owner.name}"
             shown = f"{whose} on {one.network}" if one.network else whose
             hue = colours.of(one.network) if one.network else None
-            words += [cards.Label(shown, "plain", hue=hue)]
-            words += [cards.Label(one.name, end=True, beside=True)]
+            labels += [cards.Label(shown, "plain", hue=hue)]
+            labels += [cards.Label(one.name, end=True, beside=True)]
             about += f": {one.owner.kind} {whose}, port {one.port} {one.mac}"
         elif one.type not in TUNNELS and one.name != bridge.name:
-            words.append(cards.Label(f"{one.name} {one.type}"))
+            labels.append(cards.Label(f"{one.name} {one.type}"))
         title.append(f"{about} {one.error}".rstrip())
-    return cards.Card(bridge.name, Shape.BRIDGE, tuple(words), "\n".join(title), None, "OVS")
+    return cards.Card(bridge.name, Shape.BRIDGE, tuple(labels), "\n".join(title), None, "OVS")
 
 
 def _carrying(node: Node) -> list[cards.Card]:
-    """What the tunnels leave through: bridges, or devices that are none."""
+    """Cards of the bridges and devices through which the tunnels leave."""
     found = []
     for bridge in _outer(node):
         card = _card(node, bridge)
         if bridge.name in node.egress or not node.egress:
             extra = tuple(cards.Label(address) for address in node.zone.addresses)
-            card = replace(card, words=(*card.words[:1], *extra, *card.words[1:]))
+            card = replace(card, labels=(*card.labels[:1], *extra, *card.labels[1:]))
         found.append(card)
     known = {bridge.name for bridge in node.bridges}
     others = [name for name in node.egress if name not in known]
     if not found and not others:
         others = ["underlay"]
     for name in others:
-        words = [cards.Label(name, "name"), *(cards.Label(one) for one in node.zone.addresses)]
+        labels = [cards.Label(name, "name"), *(cards.Label(one) for one in node.zone.addresses)]
         title = f"{name} of {node.name}"
         faint = not node.zone.read
-        found.append(cards.Card(name, Shape.BRIDGE, tuple(words), title, None, "", faint))
+        found.append(cards.Card(name, Shape.BRIDGE, tuple(labels), title, None, "", faint))
     return found
 
 
@@ -213,13 +213,14 @@ def _tunnels(
         stroke = Stroke.TUNNEL if works else Stroke.BROKEN
         paths.append(Path(points, stroke, title="\n".join(title), tone=tone))
         dots += [Dot(x, top, tone=tone, large=True) for x, top in zip(xs, tops, strict=True)]
-        words = tunnel.type if works else WORD[tunnel.state]
-        texts.append(Text(xs[0] + 8, y - 5, words, "muted", tone=tone))
+        content = tunnel.type if works else WORD[tunnel.state]
+        texts.append(Text(xs[0] + 8, y - 5, content, "muted", tone=tone))
     return paths, dots, texts
 
 
 def _end_at(underlay: Underlay, columns: Mapping[str, Extent], tunnel: Tunnel, node: str) -> float:
-    """Where a tunnel meets its node: ends to the left on the left, the nearest outermost."""
+    """The x of a tunnel's end: tunnels to nodes on the left are on the left, near nodes
+    outermost."""
     order = {one.name: place for place, one in enumerate(underlay.nodes)}
     here = order[node]
     others = sorted(
@@ -254,7 +255,7 @@ def _down(
     boxes: Mapping[tuple[str, str], Box],
     wire: Box | None,
 ) -> list[Path]:
-    """From what carries the tunnels down to the wire."""
+    """Lines from the devices that carry the tunnels down to the underlay network."""
     found = []
     for node in underlay.nodes:
         if wire is not None and outer[node.name]:

@@ -1,6 +1,7 @@
 """Writes nodes and tunnels for a terminal: a tree of few nodes, a grid of tunnels of many.
 
-Pure. A grid says how the node of each row has its tunnel to the node of each column.
+Pure. A cell of the grid is the tunnel from its row's node to its column's, as the row's node has
+it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ SIGNS = {
     Health.MISSING: Span("x", "warn"),
     Health.UNREAD: Span("?", "unknown"),
 }
-SHOWN = 20  # faults that are told
+SHOWN = 20  # faults that are listed
 
 
 def lines(underlay: Underlay, width: int) -> Iterator[Line]:
@@ -54,7 +55,7 @@ def _faults(underlay: Underlay, width: int) -> Iterator[Line]:
         for line in tree.folded(lettering.printable(text), width, "  "):
             yield (Span(line, style),)
     if len(found) > SHOWN:
-        yield (Span(f"and {len(found) - SHOWN} more; -o json tells all", "muted"),)
+        yield (Span(f"and {len(found) - SHOWN} more; -o json lists all", "muted"),)
 
 
 def _nodes(underlay: Underlay, width: int) -> Iterator[Line]:

@@ -69,14 +69,14 @@ def render(drawing: Drawing) -> str:
 
 
 def _hues(drawing: Drawing) -> list[int]:
-    """The networks' colours that appear."""
+    """The numbers of the networks' colours that appear."""
     parts: tuple[Box | Path | Dot | Text, ...] = (*drawing.frames, *drawing.boxes)
     parts += (*drawing.paths, *drawing.dots, *drawing.written())
     return sorted({part.hue for part in parts if part.hue is not None})
 
 
 def _sheet(hues: Sequence[int]) -> str:
-    """All colours and letters."""
+    """The style sheet: colours for light and dark ground, and fonts."""
     known = [(number, colours.colour(number)) for number in hues]
     rules = [
         f"text{{font-family:{SANS};fill:inherit}}",
@@ -118,7 +118,7 @@ def _colours(ground: dict[str, str], hues: Iterable[tuple[int, str, str]]) -> It
 
 
 def _colour(one: Box | Path | Dot | Text) -> str:
-    """The class that colours it, with a blank before it; none if it is neutral."""
+    """The CSS class of its colour, after a blank; empty if it is neutral."""
     if one.tone is not None:
         return f" {one.tone}"
     return "" if one.hue is None else f" h{one.hue}"
@@ -154,7 +154,7 @@ def _badge(box: Box) -> Iterator[str]:
 
 
 def _sign(box: Box) -> str:
-    """Arrows both ways: across for a switch, to all sides for a router."""
+    """The path of a symbol: arrows across for a switch, to all sides for a router."""
     x, y = box.right - 24, box.y + 17
     if box.shape is Shape.SWITCH:
         arrows = "M-8-3H7M4-6L7-3L4 0M8 4H-7M-4 1L-7 4L-4 7"
@@ -187,16 +187,16 @@ def _text(text: Text) -> str:
     title = f"<title>{_lines(text.full)}</title>" if text.full else ""
     return (
         f'<text class="{text.style}{colour}" x="{_n(text.x)}" y="{_n(text.y)}"{anchor}>'
-        f"{title}{_safe(text.words)}</text>"
+        f"{title}{_safe(text.content)}</text>"
     )
 
 
-def _safe(words: str) -> str:
-    return escape(lettering.printable(words))
+def _safe(text: str) -> str:
+    return escape(lettering.printable(text))
 
 
-def _lines(words: str) -> str:
-    return "\n".join(_safe(line) for line in words.split("\n"))
+def _lines(text: str) -> str:
+    return "\n".join(_safe(line) for line in text.split("\n"))
 
 
 def _n(number: float) -> str:

@@ -9,12 +9,12 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from weft.observe import graph as words
+from weft.observe import graph as graphs
 from weft.observe.graph import Graph, Port, PortKind, Role, Router, Switch, Zone
 from weft.observe.render import cards, lettering
 from weft.observe.underlay import TUNNELS, Bridge, Interface, Node, Tunnel, Underlay
 
-_FEW = 4  # routes that are told in full
+_FEW = 4  # routes that are listed one by one
 _RANKS = {
     role: rank
     for rank, role in enumerate(
@@ -28,14 +28,15 @@ _RANKS = {
 
 @dataclass
 class Branch:
-    """A line and what hangs on it."""
+    """A line and the lines below it."""
 
     line: str
     below: list[Branch] = field(default_factory=list)
 
 
 def logical(graph: Graph, width: int = 0) -> str:
-    """Zone by zone; lines that are longer than `width` are continued below, 0: none is."""
+    """Write the graph zone by zone. Lines longer than `width` characters are continued below; with
+    0 none is."""
     branches = []
     if graph.networks:
         branches.append(Branch("networks", [Branch(_network(graph, n)) for n in graph.networks]))
@@ -51,7 +52,7 @@ def logical(graph: Graph, width: int = 0) -> str:
 
 
 def physical(underlay: Underlay, width: int = 0) -> str:
-    """Node by node, then the tunnels; `width` as in `logical`."""
+    """Write the underlay node by node, then the tunnels; `width` as in `logical`."""
     branches = [
         Branch(
             _spaced([f"node {node.name}", *node.zone.addresses, node.zone.chassis]),
@@ -115,8 +116,8 @@ def _unread(zone: Zone) -> str:
     return "" if zone.read else "not read"
 
 
-def _network(graph: Graph, network: words.Network) -> str:
-    zones = {zone for switch in graph.of(network.name) for zone in words.present(graph, switch)}
+def _network(graph: Graph, network: graphs.Network) -> str:
+    zones = {zone for switch in graph.of(network.name) for zone in graphs.present(graph, switch)}
     inside = [zone.name for zone in graph.zones if zone.name in zones]
     where = f"in {', '.join(inside)}" if inside else ""
     return _spaced([network.name, network.topology, *network.subnets, where])
@@ -133,19 +134,19 @@ def _in_zone(graph: Graph, network: str, zone: str) -> list[Branch]:
             things[router.id] = router
     in_order = sorted(things, key=lambda id: (_RANKS[things[id].role], things[id].name, id))
     around: dict[str, list[str]] = {}
-    told: dict[tuple[str, str], str] = {}
+    addresses: dict[tuple[str, str], str] = {}
     for link in graph.links:
         if link.zone == zone and {link.switch, link.router} <= things.keys():
             around.setdefault(link.switch, []).append(link.router)
             around.setdefault(link.router, []).append(link.switch)
-            told[link.switch, link.router] = ", ".join(link.addresses)
+            addresses[link.switch, link.router] = ", ".join(link.addresses)
     seen: set[str] = set()
 
     def grow(id: str, above: str) -> Branch:
         seen.add(id)
         thing = things[id]
         pair = (above, id) if isinstance(thing, Router) else (id, above)
-        branch = Branch(_spaced([thing.name, thing.role.value, told.get(pair, "")]))
+        branch = Branch(_spaced([thing.name, thing.role.value, addresses.get(pair, "")]))
         if isinstance(thing, Router):
             branch.below += [Branch(line) for line in _ways(thing)]
         else:
@@ -161,7 +162,7 @@ def _in_zone(graph: Graph, network: str, zone: str) -> list[Branch]:
 
 
 def _switch(graph: Graph, switch: Switch, zone: str, line: str) -> list[str]:
-    others = [name for name in words.present(graph, switch) if name != zone]
+    others = [name for name in graphs.present(graph, switch) if name != zone]
     found = [subnet for subnet in switch.subnets if subnet not in line]
     found += [f"to {port.physical}" for port in switch.ports if port.kind is PortKind.LOCALNET]
     if switch.spans:
@@ -170,7 +171,7 @@ def _switch(graph: Graph, switch: Switch, zone: str, line: str) -> list[str]:
 
 
 def _ports(switch: Switch, zone: str) -> list[Port]:
-    """All but those that the picture shows otherwise."""
+    """The ports, without those that appear as links or physical networks."""
     hidden = (PortKind.ROUTER, PortKind.LOCALNET)
     return [port for port in switch.ports if port.zone == zone and port.kind not in hidden]
 
@@ -182,7 +183,7 @@ def _port(switch: Switch, port: Port) -> str:
     parts = [whose, kind, *port.addresses, port.mac]
     if port.up is False:
         parts.append("not up")
-    if missing := words.missing_from(switch, port):
+    if missing := graphs.missing_from(switch, port):
         parts.append(f"no row of it in {', '.join(missing)}")
     return _spaced(parts)
 

@@ -1,6 +1,6 @@
 """Lays out the tunnels of many nodes as a grid, and below it a card for each node.
 
-Pure. A square says how the node of its row has its tunnel to the node of its column.
+Pure. A cell is the tunnel from its row's node to its column's, as the row's node has it.
 """
 
 from __future__ import annotations
@@ -103,16 +103,16 @@ def _legend(
 def _card(node: Node) -> Card:
     """A node with its addresses, what carries its tunnels, and its pods by network."""
     zone = node.zone
-    words = [Label(zone.name, "name"), Label(", ".join(zone.addresses) or "no address")]
+    labels = [Label(zone.name, "name"), Label(", ".join(zone.addresses) or "no address")]
     if node.egress:
-        words.append(Label(", ".join(node.egress), end=True, beside=True))
+        labels.append(Label(", ".join(node.egress), end=True, beside=True))
     if not zone.read:
-        words.append(Label("cannot be read" if zone.trouble else "not read", tone=Tone.WARN))
+        labels.append(Label("cannot be read" if zone.trouble else "not read", tone=Tone.WARN))
     for network, count in tunnelhealth.pods(node):
         hue = colours.of(network) if network else None
-        words.append(Label(network or "no network", "plain", hue=hue))
-        words.append(Label(lettering.counted(count, "pod"), "muted", end=True, beside=True))
+        labels.append(Label(network or "no network", "plain", hue=hue))
+        labels.append(Label(lettering.counted(count, "pod"), "muted", end=True, beside=True))
     text = [zone.name, f"chassis {zone.chassis}", zone.trouble]
     text += [f"bridge {one.name}, datapath {one.datapath}" for one in node.bridges]
     title = "\n".join(part for part in text if part)
-    return Card(zone.name, Shape.BRIDGE, tuple(words), title, faint=not zone.read)
+    return Card(zone.name, Shape.BRIDGE, tuple(labels), title, faint=not zone.read)

@@ -42,12 +42,12 @@ def check_boxes(drawing: Drawing) -> None:
     for one, other in itertools.combinations(drawing.boxes, 2):
         assert not overlap(one, other), (one.title, other.title)
     for box in drawing.boxes:
-        for words in box.texts:
-            width = lettering.width(words.words, words.style)
-            start = words.x - width if words.end else words.x
+        for text in box.texts:
+            width = lettering.width(text.content, text.style)
+            start = text.x - width if text.end else text.x
             assert box.x <= start + 1e-6
             assert start + width <= box.right + 1e-6
-            assert box.y < words.y <= box.bottom
+            assert box.y < text.y <= box.bottom
     ElementTree.fromstring(svg.render(drawing))
 
 
@@ -104,7 +104,7 @@ def overlap(one: Box, other: Box) -> bool:
 def around(text: Text) -> Box:
     """The box that a text fills."""
     style = lettering.STYLES[text.style]
-    width = lettering.width(text.words, text.style)
+    width = lettering.width(text.content, text.style)
     x = text.x - width if text.end else text.x
     return Box(x, text.y - 0.75 * style.size, width, 0.95 * style.size, Shape.POD)
 
@@ -140,7 +140,7 @@ def check_lines(drawing: Drawing) -> None:
             assert spot.right <= box.right, text
             assert box.y <= spot.y, text
             assert spot.bottom <= box.bottom, text
-    written = [around(text) for text in drawing.written() if text.words]
+    written = [around(text) for text in drawing.written() if text.content]
     for one, other in itertools.combinations(written, 2):
         assert not overlap(one, other)
     for text in drawing.texts:

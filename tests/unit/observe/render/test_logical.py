@@ -43,7 +43,7 @@ def test_cut_words_have_a_title() -> None:
     long = "a-network-with-a-name-that-is-far-too-long-for-any-picture-of-it"
     rows.add_layer2(made, long, {1: [("default", "pod-" + "x" * 60, "10.1.0.1")]})
     drawing = logical.lay_out(topology.build(rows.snapshots(made)))
-    cut = [text for text in drawing.written() if "…" in text.words]
+    cut = [text for text in drawing.written() if "…" in text.content]
     assert {text.full for text in cut} >= {long, "pod-" + "x" * 60}
     assert all(text.full for text in cut)
 
@@ -56,7 +56,7 @@ def test_an_address_is_told_in_full_where_nothing_stands_beside_it() -> None:
     links = tuple(replace(one, addresses=(long,)) for one in graph.links)
     drawing = logical.lay_out(replace(graph, links=links))
     check_lines(drawing)
-    assert long in [text.words for text in drawing.texts]
+    assert long in [text.content for text in drawing.texts]
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def default_network() -> Graph:
 
 
 def by_name(drawing: Drawing, name: str) -> list[Box]:
-    return [box for box in drawing.boxes if box.texts and box.texts[0].words == name]
+    return [box for box in drawing.boxes if box.texts and box.texts[0].content == name]
 
 
 def test_layers_are_rows_and_zones_are_columns(default_network: Graph) -> None:
@@ -105,7 +105,7 @@ def test_a_band_goes_past_zones_that_lack_it(default_network: Graph) -> None:
 def test_one_card_for_a_pod_on_two_networks(default_network: Graph) -> None:
     drawing = logical.lay_out(default_network)
     (web,) = by_name(drawing, "web")
-    assert {text.words for text in web.texts} >= {"web", "shop", "10.128.1.5", "10.5.0.1"}
+    assert {text.content for text in web.texts} >= {"web", "shop", "10.128.1.5", "10.5.0.1"}
     large = [dot for dot in drawing.dots if dot.large and web.y < dot.y < web.bottom]
     assert {dot.x for dot in large if web.x <= dot.x <= web.right} == {web.x, web.right}
 
@@ -124,7 +124,7 @@ def test_what_was_not_read_has_dashes(remote: str) -> None:
     assert (other.shape, other.faint, own.faint) == (Shape.ROUTER, True, False)
     assert other.y == own.y
     assert [box.faint for name in ("web", "db") for box in by_name(drawing, name)] == [False, True]
-    said = {text.words for text in drawing.texts}
+    said = {text.content for text in drawing.texts}
     assert logical.UNKNOWN in said
     assert logical.EMPTY not in said
 

@@ -44,7 +44,7 @@ def test_no_square_covers_another_and_all_is_on_the_paper(found: Matrix) -> None
         assert box.right <= drawing.width
         assert box.bottom <= drawing.height
     for text in drawing.written():
-        width = lettering.width(text.words, text.style)
+        width = lettering.width(text.content, text.style)
         assert text.turn or text.end or text.x + width <= drawing.width
         assert not text.end or text.x - width >= 0
     for dot in drawing.dots:
@@ -59,8 +59,8 @@ def test_every_difference_has_its_colour_and_its_sign(found: Matrix) -> None:
     marked = [box for box in drawing.boxes if box.title and box.tone in (Tone.WARN, Tone.BAD)]
     assert len(marked) == len(found.differing)
     signs = {Tone.WARN: "x", Tone.BAD: "!"}
-    assert all([text.words for text in box.texts] == [signs[box.tone]] for box in marked)
-    reasons = [text.words for text in drawing.texts if " > " in text.words]
+    assert all([text.content for text in box.texts] == [signs[box.tone]] for box in marked)
+    reasons = [text.content for text in drawing.texts if " > " in text.content]
     assert len(reasons) == min(len(found.differing), matrix_picture.MAX_REASONS)
 
 
@@ -83,7 +83,7 @@ def test_hundreds_of_members_stay_one_page() -> None:
     assert lines[:2] == ["web ×50 > cart ×50", "2500 pairs: should connect, does not"]
     assert lines[-1] == f"and {2500 - matrix_picture.MAX_PAIRS} more"
     assert any(
-        text.words.startswith("web ×50 > cart ×50, 2500 pairs: was") for text in drawing.texts
+        text.content.startswith("web ×50 > cart ×50, 2500 pairs: was") for text in drawing.texts
     )
     assert len(members) > outcomes.MOST
 
@@ -94,7 +94,7 @@ def test_the_picture_is_xml_and_tells_each_pair_on_pointing_at_it() -> None:
     titles = [title.text for title in ElementTree.fromstring(drawn).iter() if "title" in title.tag]
     assert "Who reaches whom on blue" in titles
     assert (
-        "a > b<&>\n10.9.0.1 > 10.9.0.2\nanswered\nexpected to connect: no policy isolates either"
-        in titles
+        "a > b<&>\n10.9.0.1 > 10.9.0.2\nanswered\n"
+        "expected to connect: no policy isolates either end" in titles
     )
     assert 'transform="rotate(-45 ' in drawn

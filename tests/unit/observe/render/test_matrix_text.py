@@ -31,7 +31,7 @@ def test_one_grid_tells_what_differs_and_why() -> None:
         "· does not connect   x should connect, does not",
         "",
         "a > b",
-        "  was not answered, though no policy isolates either",
+        "  was not answered, though no policy isolates either end",
     ]
     assert matrix_text.summary(found) == "0 of 2 pairs connect, 1 not as expected"
 
@@ -90,7 +90,7 @@ def test_many_differences_are_not_all_told() -> None:
     many = [member(f"p{number}") for number in range(8)]
     told = text(matrix(many, lambda *_: False, lambda *_: Seen.ANSWERED))
     assert sum(" > " in line for line in told) == matrix_text.SHOWN
-    assert told[-1] == f"and {8 * 7 - matrix_text.SHOWN} more; -o json tells all"
+    assert told[-1] == f"and {8 * 7 - matrix_text.SHOWN} more; -o json lists all"
 
 
 @given(

@@ -30,7 +30,7 @@ def mismatched() -> Overview:
 
 def test_a_mismatch_stands_on_the_card() -> None:
     folded = mismatched()
-    drawn = [one.words for one in overview_picture.lay_out(folded).written()]
+    drawn = [one.content for one in overview_picture.lay_out(folded).written()]
     assert drawn.count("guest has 10.5.0.9") == 2  # on blue and on red
 
 
@@ -58,7 +58,7 @@ def half_read() -> Overview:
 
 
 def test_why_a_node_cannot_be_read_is_written_on_the_picture() -> None:
-    words = [one.words for one in overview_picture.lay_out(half_read()).written()]
+    words = [one.content for one in overview_picture.lay_out(half_read()).written()]
     assert "node2 cannot be read: is away" in words
 
 
@@ -80,7 +80,7 @@ def test_a_network_has_its_colour_in_every_picture() -> None:
     several = overview.fold(graph(3, 9))
     for folded in (alone, several):
         bands = {
-            box.texts[0].words: box.hue
+            box.texts[0].content: box.hue
             for box in overview_picture.lay_out(folded).boxes
             if box.shape == "band"
         }

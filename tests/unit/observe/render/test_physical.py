@@ -34,7 +34,7 @@ def test_an_interface_is_named_however_long_its_pods_name_is() -> None:
     node = replace(made.nodes[0], bridges=(Bridge("br-int", "netdev", (long,)),))
     drawing = physical.lay_out(replace(made, nodes=(node,), tunnels=()))
     check_lines(drawing)
-    words = [text.words for box in drawing.boxes for text in box.texts]
+    words = [text.content for box in drawing.boxes for text in box.texts]
     assert "wp0123456789abc" in words
     assert any("…" in one for one in words)
 
@@ -56,7 +56,7 @@ def test_an_interfaces_network_has_its_colour_here_too() -> None:
     one = Interface("wp1", "internal", owner=Owner("shop", "web"), network="blue")
     node = replace(made.nodes[0], bridges=(Bridge("br-int", "netdev", (one,)),))
     drawing = physical.lay_out(replace(made, nodes=(node,), tunnels=()))
-    hues = {text.words: text.hue for box in drawing.boxes for text in box.texts}
+    hues = {text.content: text.hue for box in drawing.boxes for text in box.texts}
     assert hues["shop/web on blue"] == colours.of("blue")
 
 
