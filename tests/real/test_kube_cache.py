@@ -299,3 +299,30 @@ async def test_too_many_requests_is_waited_for_as_long_as_told() -> None:
             assert calls == ["POST"] * 3
     finally:
         await runner.cleanup()
+
+
+@pytest.mark.parametrize("streams", [True, False])
+async def test_of_metadata_alone_nothing_else_comes(tmp_path: Path, *, streams: bool) -> None:
+    async with (
+        apiserver.running(tmp_path) as server,
+        client(server.url, server.token) as api,
+    ):
+        api.streams_lists = streams
+        await make_namespace(api)
+        await api.create(MAPS, configmap("early", a="b"))
+        followed = cache.Informer(
+            *(api, MAPS, cache.keep_all, cache.version), namespace="watched", metadata_only=True
+        )
+        task = asyncio.create_task(followed.run())
+        try:
+            await followed.synced()
+            await api.create(MAPS, configmap("late", a="b"))
+            await followed.wait_for("watched/late", lambda _: True, PATIENCE)
+            for name in ("early", "late"):
+                found = followed.get(f"watched/{name}")
+                assert found is not None
+                assert found["metadata"]["uid"]
+                assert "data" not in found
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)

@@ -133,24 +133,34 @@ async def test_a_node_that_starts_before_its_rights_is_announced_when_it_has_the
                 process.wait(PATIENCE)
 
 
+@pytest.mark.parametrize("metadata_only", [True, False])
 @pytest.mark.parametrize("streams", [True, False])
-async def test_a_cache_follows_a_real_server(kube: Kubernetes, *, streams: bool) -> None:
+async def test_a_cache_follows_a_real_server(
+    kube: Kubernetes, *, streams: bool, metadata_only: bool
+) -> None:
     """By a streamed list where its etcd is new enough, and by pages."""
     grant(kube)
     maps = "/api/v1/namespaces/default/configmaps"
     async with Client.from_kubeconfig(str(kube.kubeconfig("admin"))) as api:
         api.streams_lists = streams
         for name in ("one", "two"):
-            assert kube.api.make(maps, {"metadata": {"name": name}}) == 201
-        followed = cache.Cache(api, resources.CONFIGMAPS, namespace="default")
+            assert kube.api.make(maps, {"metadata": {"name": name}, "data": {"a": "b"}}) == 201
+        followed = cache.Informer(
+            *(api, resources.CONFIGMAPS, cache.keep_all, cache.version),
+            namespace="default",
+            metadata_only=metadata_only,
+        )
         task = asyncio.create_task(followed.run())
         try:
             async with asyncio.timeout(PATIENCE):
                 await followed.synced()
             assert {"default/one", "default/two"} <= set(followed.keys())
-            assert kube.api.make(maps, {"metadata": {"name": "three"}}) == 201
-            found = await followed.wait_for("default/three", lambda _: True, PATIENCE)
-            assert found["kind"] == "ConfigMap"
+            assert kube.api.make(maps, {"metadata": {"name": "three"}, "data": {"a": "b"}}) == 201
+            await followed.wait_for("default/three", lambda _: True, PATIENCE)
+            for name in ("one", "three"):
+                found = followed.get(f"default/{name}")
+                assert found is not None
+                assert ("data" in found) != metadata_only
             assert followed.trouble == ""
         finally:
             task.cancel()

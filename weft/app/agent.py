@@ -71,6 +71,7 @@ class Agent:
         self._needs = identity.needs(own.name, ovs, physical_network)
         self.informers = informers.Informers(
             client,
+            own.name,
             default_mtu=options.default_mtu,
             primary=self._primary is not None,
             keys_namespace=options.keys_namespace or client.namespace,
@@ -96,7 +97,7 @@ class Agent:
             self.zone, self.informers.pods, self.informers.keys, self._poke, self._warn
         )
         self._announcer = announcer.Announcer(
-            *(client, self.informers.nodes, announced),
+            *(client, self.informers.own_node, announced),
             primary=self._primary is not None,
             version=(sb, ovs, self.recorder),
         )
@@ -104,7 +105,7 @@ class Agent:
         self.is_started = False
 
     async def run(self) -> None:
-        followed = {each.resource.plural: each.run() for each in self.informers.all()}
+        followed = {each.name: each.run() for each in self.informers.all()}
         await loop.together(
             liveness=self._client.liveness.run(),
             control=self._control(),
@@ -126,6 +127,7 @@ class Agent:
             self._pods.recall(bound.pod, bound.proof)
         self._pods.start()
         self.informers.nodes.subscribe(self._node_changed)
+        self.informers.own_node.subscribe(lambda *_: self._announcer.look())
         self._restorer = restore.Restorer(self._client, deps)
         loop.settle()
         self.cni = server.Server(deps)
@@ -158,8 +160,6 @@ class Agent:
         for problem in new.problems if new is not None else ():
             log.warning("%s", problem)
         self.zone.set_node(key, new.standing(self.zone.node(key)) if new is not None else None)
-        if key == self.own.name:
-            self._announcer.look()
         self._poke()
 
     def _namespace_changed(self, key: str, _: Namespace | None, new: Namespace | None) -> None:

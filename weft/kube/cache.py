@@ -74,7 +74,8 @@ class Informer(Generic[T]):
     `read` converts an object to the value that is stored (it may change the object in place);
     `version` returns its uid and resourceVersion. If the stored value stays equal, subscribers get
     no change. `indexes` are computed from the stored value. A kind that `may_be_unknown` counts as
-    synced, without objects, while the server does not have it. `get` returns a shared value: do
+    synced, without objects, while the server does not have it. `metadata_only`: the server sends
+    nothing but the metadata of objects. `get` returns a shared value: do
     not change it.
     """
 
@@ -90,13 +91,16 @@ class Informer(Generic[T]):
         field_selector: str = "",
         indexes: Mapping[str, Index[T]] | None = None,
         may_be_unknown: bool = False,
+        metadata_only: bool = False,
     ) -> None:
         self.resource = res
         self.namespace = namespace
+        self._selectors = ",".join(filter(None, (label_selector, field_selector)))
         self._functions = dict(indexes or {})
         self._indexes: dict[str, dict[str, set[str]]] = {name: {} for name in self._functions}
         self._read, self._version = read, version
         self._objects: dict[str, T] = {}
+        self._listed: dict[str, T] = {}
         self._subscribers: listeners.Listeners[T] = listeners.Listeners(
             res.plural, self._objects.get, self._pairs
         )
@@ -110,8 +114,14 @@ class Informer(Generic[T]):
             namespace=namespace,
             label_selector=label_selector,
             field_selector=field_selector,
+            metadata_only=metadata_only,
             when_unknown=self._synced.set if may_be_unknown else None,
         )
+
+    @property
+    def name(self) -> str:
+        """What it follows, unlike that of any other informer of the process."""
+        return " ".join(filter(None, (self.resource.plural, self.namespace, self._selectors)))
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -188,9 +198,17 @@ class Informer(Generic[T]):
         """Follow the server until cancelled."""
         await self._reflector.run()
 
-    def replace(self, objects: list[Object]) -> None:
-        """These are all objects there are; the reflector says so."""
-        listed = {resources.key(obj): self._read(obj) for obj in objects}
+    def begin(self) -> None:
+        """A list begins, of all objects that there are: the reflector calls these."""
+        self._listed = {}
+
+    def add(self, raw: Object) -> None:
+        """It holds this object, of which only what is read is kept."""
+        self._listed[resources.key(raw)] = self._read(raw)
+
+    def end(self) -> None:
+        """It is whole."""
+        listed, self._listed = self._listed, {}
         for change in list(differences(self._objects, listed, self._version)):
             self._apply(change)
         self._synced.set()

@@ -49,6 +49,7 @@ _PATCHES = {
     "strategic": "application/strategic-merge-patch+json",
     "apply": "application/apply-patch+yaml",
 }
+_PARTIAL = "application/json;as={};g=meta.k8s.io;v=v1"
 _WATCH_SECONDS = 300  # the server ends a watch after 1 to 2 times this
 _SILENCE = 100.0  # seconds without even a bookmark after which the connection counts as dead
 
@@ -87,6 +88,11 @@ class Client:
     def server(self) -> str:
         return self._door.server
 
+    @property
+    def received(self) -> int:
+        """Bytes of the server's answers so far."""
+        return self._door.received
+
     async def __aenter__(self) -> Self:
         await self._door.__aenter__()
         return self
@@ -121,25 +127,27 @@ class Client:
         label_selector: str = "",
         field_selector: str = "",
         limit: int = 500,
+        metadata_only: bool = False,
     ) -> Listing:
-        """All objects, in pages of `limit`; if a page token expires, the list starts again."""
+        """All objects, in pages of `limit`; if a page token expires, the list starts again.
+
+        `metadata_only`: the server leaves out all but their metadata.
+        """
+        query = _query(labelSelector=label_selector, fieldSelector=field_selector)
+        accept = _PARTIAL.format("PartialObjectMetadataList") if metadata_only else ""
         try:
-            return await self._pages(res, namespace, label_selector, field_selector, limit)
+            paged = {**query, "limit": str(limit)} if limit else query
+            return await self._pages(res, namespace, paged, accept)
         except Expired:
-            return await self._pages(res, namespace, label_selector, field_selector, 0)
+            return await self._pages(res, namespace, query, accept)
 
     async def _pages(
-        self, res: Resource, namespace: str, label_selector: str, field_selector: str, limit: int
+        self, res: Resource, namespace: str, query: Mapping[str, str], accept: str
     ) -> Listing:
-        query = _query(
-            labelSelector=label_selector,
-            fieldSelector=field_selector,
-            limit=str(limit) if limit else "",
-        )
         listing = Listing()
         while True:
             where = _where(res, namespace)
-            page = await self._answer("GET", res.path(namespace), where, query=query)
+            page = await self._answer("GET", res.path(namespace), where, query=query, accept=accept)
             for item in page.get("items") or ():
                 # Items of a list have no kind; Events and owner references need it.
                 item.setdefault("kind", res.kind)
@@ -233,6 +241,7 @@ class Client:
         field_selector: str = "",
         bookmarks: bool = False,
         initial: bool = False,
+        metadata_only: bool = False,
         on_open: Callable[[], None] = lambda: None,
     ) -> AsyncGenerator[tuple[str, Object], None]:
         """(type, object) from `resource_version` on, until the server ends the watch.
@@ -240,7 +249,7 @@ class Client:
         Raises Unreachable when the connection breaks, Expired if changes were lost, so that the
         caller must list again. BOOKMARK events are yielded only on request. `initial`: all objects
         come first, as ADDED, and a bookmark that says so; the server refuses that as Invalid if it
-        cannot. `on_open` is called when the server has accepted the watch.
+        cannot. `metadata_only` as in `list`. `on_open` is called when the watch is accepted.
         """
         query = _query(
             watch="true",
@@ -253,8 +262,9 @@ class Client:
             resourceVersionMatch="NotOlderThan" if initial else "",
         )
         where = f"watch of {_where(res, namespace)}"
+        accept = _PARTIAL.format("PartialObjectMetadata") if metadata_only else ""
         async with self._door.stream(
-            res.path(namespace), query, silence=_SILENCE, where=where
+            res.path(namespace), query, silence=_SILENCE, accept=accept, where=where
         ) as chunks:
             on_open()
             rest = b""

@@ -12,7 +12,7 @@ import logging
 import random
 from collections.abc import Callable
 from contextlib import aclosing
-from typing import Protocol
+from typing import Any, Protocol
 
 from weft.kube.backoff import Backoff
 from weft.kube.client import (
@@ -43,8 +43,14 @@ _INITIAL_END = "k8s.io/initial-events-end"  # annotation of the bookmark after a
 class Reader(Protocol):
     """Who is told; called in the reflector's own task."""
 
-    def replace(self, objects: list[Object]) -> None:
-        """These are all objects there are."""
+    def begin(self) -> None:
+        """All objects that there are follow, one by one."""
+
+    def add(self, obj: Object) -> None:
+        """One of them."""
+
+    def end(self) -> None:
+        """These were all."""
 
     def change(self, kind: str, obj: Object) -> None:
         """`kind` is ADDED, MODIFIED or DELETED."""
@@ -74,10 +80,16 @@ class Reflector:
         namespace: str = "",
         label_selector: str = "",
         field_selector: str = "",
+        metadata_only: bool = False,
         when_unknown: Callable[[], None] | None = None,
     ) -> None:
         self._client, self._resource, self._reader = client, resource, reader
-        self._namespace, self._labels, self._fields = namespace, label_selector, field_selector
+        self._namespace = namespace
+        self._asked: dict[str, Any] = {
+            "label_selector": label_selector,
+            "field_selector": field_selector,
+            "metadata_only": metadata_only,
+        }
         self._when_unknown = when_unknown
         self._version = ""  # from which to watch; empty: list first
         self._refused = ""  # why the server refuses; empty when it only does not answer
@@ -175,53 +187,46 @@ class Reflector:
         self._since, self._broke = None, ""
 
     async def _list(self) -> None:
-        listing = await self._client.list(
-            self._resource,
-            self._namespace,
-            label_selector=self._labels,
-            field_selector=self._fields,
-        )
-        self._reader.replace(listing)
+        listing = await self._client.list(self._resource, self._namespace, **self._asked)
+        self._reader.begin()
+        for obj in listing:
+            self._reader.add(obj)
+        self._reader.end()
         self._version = listing.resource_version
 
     async def _stream(self) -> None:
         """All objects and then each change, by one request."""
-        listed: list[Object] | None = []
+        is_listed = False
+        self._reader.begin()
         events = self._client.watch(
-            self._resource,
-            "",
-            self._namespace,
-            label_selector=self._labels,
-            field_selector=self._fields,
+            *(self._resource, "", self._namespace),
+            **self._asked,
             bookmarks=True,
             initial=True,
         )
         try:
             async with aclosing(events), asyncio.timeout(_INITIAL_PATIENCE) as patience:
                 async for kind, obj in events:
-                    if listed is None:
+                    if is_listed:
                         self._take(kind, obj)
                     elif kind != "BOOKMARK":
-                        listed.append(obj)
+                        self._reader.add(obj)
                         patience.reschedule(_now() + _INITIAL_PATIENCE)
                     elif (obj["metadata"].get("annotations") or {}).get(_INITIAL_END) == "true":
                         patience.reschedule(None)
-                        self._reader.replace(listed)
-                        self._version, listed = obj["metadata"]["resourceVersion"], None
+                        self._reader.end()
+                        self._version, is_listed = obj["metadata"]["resourceVersion"], True
                         self._open()
         except (ApiError, TimeoutError) as error:
-            if listed is None or not _means_pages(error):
+            if is_listed or not _means_pages(error):
                 raise
             log.info("the server streams no lists, so that they come in pages: %s", error)
             self._client.streams_lists = False
 
     async def _watch(self) -> None:
         events = self._client.watch(
-            self._resource,
-            self._version,
-            self._namespace,
-            label_selector=self._labels,
-            field_selector=self._fields,
+            *(self._resource, self._version, self._namespace),
+            **self._asked,
             bookmarks=True,
             on_open=self._open,
         )

@@ -53,6 +53,7 @@ class Transport:
         self._streams: aiohttp.ClientSession | None = None
         self._credentials = credentials.Credentials(endpoint)
         self.heard = time.monotonic()  # when the server last sent anything
+        self.received = 0  # bytes of its answers
 
     @property
     def server(self) -> str:
@@ -95,19 +96,21 @@ class Transport:
             skip_auto_headers=("Accept-Encoding",),  # compression costs more on local links
         )
 
-    def _headers(self, content_type: str) -> dict[str, str]:
+    def _headers(self, content_type: str, accept: str) -> dict[str, str]:
         token = self._credentials.token
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         if content_type:
             headers["Content-Type"] = content_type
+        if accept:
+            headers["Accept"] = accept
         return headers
 
     def _url(self, path: str, query: Mapping[str, str] | None) -> URL:
         url = URL(self._base + path, encoded=True)
         return url.with_query(query) if query else url
 
-    def _options(self, content_type: str, body: bytes | None) -> dict[str, Any]:
-        options: dict[str, Any] = {"headers": self._headers(content_type), "data": body}
+    def _options(self, content_type: str, body: bytes | None, accept: str) -> dict[str, Any]:
+        options: dict[str, Any] = {"headers": self._headers(content_type, accept), "data": body}
         if (tls := self._credentials.tls) is not None:
             options["ssl"] = tls
         if self._credentials.server_name:
@@ -123,6 +126,7 @@ class Transport:
         body: bytes | None = None,
         content_type: str = "",
         repeatable: bool = True,
+        accept: str = "",
         where: str = "",
     ) -> bytes:
         """The body of a successful response; everything else raises an errors.ApiError."""
@@ -131,7 +135,7 @@ class Transport:
         backoff = Backoff(*_PAUSES)
         while True:
             try:
-                return await self._once(method, url, body, content_type, where)
+                return await self._once(method, url, body, content_type, where, accept=accept)
             except errors.Unauthorized:
                 # They may have been renewed since they were read.
                 if not self._credentials.are_new():
@@ -156,16 +160,18 @@ class Transport:
         content_type: str,
         where: str,
         timeout: aiohttp.ClientTimeout | None = None,
+        accept: str = "",
     ) -> bytes:
         if self._calls is None:
             raise RuntimeError("the client is not open: use `async with`")
-        options = self._options(content_type, body)
+        options = self._options(content_type, body, accept)
         if timeout is not None:
             options["timeout"] = timeout
         try:
             async with self._calls.request(method, url, **options) as response:
                 self.heard = time.monotonic()
                 content = await response.read()
+                self.received += len(content)
                 if response.status < 300:
                     return content
                 after = response.headers.get("Retry-After", "")
@@ -176,13 +182,19 @@ class Transport:
 
     @asynccontextmanager
     async def stream(
-        self, path: str, query: Mapping[str, str], *, silence: float, where: str = ""
+        self,
+        path: str,
+        query: Mapping[str, str],
+        *,
+        silence: float,
+        accept: str = "",
+        where: str = "",
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """A response to read as it arrives; `silence` seconds without a byte end it."""
         if self._streams is None:
             raise RuntimeError("the client is not open: use `async with`")
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=silence)
-        options = self._options("", None)
+        options = self._options("", None, accept)
         try:
             async with self._streams.get(
                 self._url(path, query), timeout=timeout, **options
@@ -202,6 +214,7 @@ class Transport:
     async def _chunks(self, content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
         async for chunk in content.iter_any():
             self.heard = time.monotonic()
+            self.received += len(chunk)
             yield chunk
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -56,9 +57,12 @@ def test_differences_lead_from_one_world_to_the_other(
     assert world == listed
 
 
-def listed(*objects: Object) -> list[Object]:
-    kind = {"kind": "Pod", "apiVersion": "v1"}
-    return [{**kind, **obj} for obj in objects]
+def show(followed: cache.Informer[Any], *objects: Object) -> None:
+    """A list of these."""
+    followed.begin()
+    for obj in objects:
+        followed.add({"kind": "Pod", "apiVersion": "v1", **obj})
+    followed.end()
 
 
 async def test_a_reader_that_fails_hears_of_the_object_in_the_end(
@@ -75,7 +79,7 @@ async def test_a_reader_that_fails_hears_of_the_object_in_the_end(
         heard.put_nowait((key, old is None))
 
     followed.subscribe(fail)
-    followed.replace(listed(pod("1", "5")))
+    show(followed, pod("1", "5"))
     assert "pods" in followed.trouble
     async with asyncio.timeout(PATIENCE):
         assert await heard.get() == ("a/p", True)
@@ -101,7 +105,7 @@ async def test_what_parses_alike_is_no_news() -> None:
     for version, own in [("1", {}), ("2", {}), ("3", {"a": "b"}), ("4", {"a": "b"})]:
         seen = pod("1", version)
         seen["metadata"]["labels"] = own
-        labels.replace(listed(seen))
+        show(labels, seen)
     assert [each and each.labels for each in heard] == [{}, {"a": "b"}]
     kept = labels.get("a/p")
     assert kept is not None

@@ -21,23 +21,28 @@ T = TypeVar("T")
 
 
 class Informers:
-    """`primary`: weft serves the default network; `keys_namespace`: of the ConfigMap of keys."""
+    """`node` is this agent's own; `primary`: weft serves the default network; `keys_namespace`: of
+    the ConfigMap of keys."""
 
     def __init__(
-        self, client: Client, *, default_mtu: int, primary: bool, keys_namespace: str
+        self, client: Client, node: str, *, default_mtu: int, primary: bool, keys_namespace: str
     ) -> None:
         def follow(
-            res: resources.Resource, read: Callable[[Object], T], *, may_be_unknown: bool = False
+            res: resources.Resource, read: Callable[[Object], T], **options: Any
         ) -> cache.Informer[T]:
-            version = attrgetter("uid", "version")
-            return cache.Informer(client, res, read, version, may_be_unknown=may_be_unknown)
+            return cache.Informer(client, res, read, attrgetter("uid", "version"), **options)
 
         self.nads = follow(resources.NADS, partial(nads.read, default_mtu=default_mtu))
         self.pods = follow(resources.PODS, partial(pod.read, primary=primary))
-        self.nodes = follow(resources.NODES, objects.node)
-        self.namespaces = follow(resources.NAMESPACES, objects.namespace)
+        # A kubelet's status is most of a Node and changes every few minutes (ADR 0094); weft's own
+        # condition in it is this node's to keep.
+        self.nodes = follow(resources.NODES, objects.node, metadata_only=True)
+        own = f"metadata.name={node}"
+        self.own_node = follow(resources.NODES, objects.node, field_selector=own)
+        self.namespaces = follow(resources.NAMESPACES, objects.namespace, metadata_only=True)
         self.policies = follow(resources.MULTINETWORKPOLICIES, policy.read, may_be_unknown=True)
         self.keys = signingkeys.watch(client, keys_namespace)
 
     def all(self) -> tuple[cache.Informer[Any], ...]:
-        return self.nads, self.pods, self.keys, self.nodes, self.namespaces, self.policies
+        nodes = self.nodes, self.own_node
+        return self.nads, self.pods, self.keys, *nodes, self.namespaces, self.policies
