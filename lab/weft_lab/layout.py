@@ -11,7 +11,8 @@ from pathlib import PurePosixPath
 from weft_lab.apiserver import logfiles
 
 HOME = PurePosixPath("/run/lab")
-KUBECONFIG = PurePosixPath("/run/weft/kubeconfig")  # in the lab's own /run and in each node's
+# In the lab's own /run the user's, in each node's that of weft's agent.
+KUBECONFIG = PurePosixPath("/run/weft/kubeconfig")
 CNI_SOCKET = PurePosixPath("/run/weft/cni.sock")
 OVS_RUN = PurePosixPath("/run/openvswitch")
 OVN_RUN = PurePosixPath("/run/ovn")
@@ -20,6 +21,11 @@ CONSOLE_LOG = "console.log"  # the newest of what a guest said, in its machine's
 NODE_FOLDERS = ("openvswitch", "ovn", "weft", "netns", "lock")
 
 NAMESPACES = ("net", "uts", "mnt")  # in the order in which they are entered
+
+
+def kubeconfig(part: str) -> PurePosixPath:
+    """That of a part of the lab, or of a node, other than weft's agent."""
+    return KUBECONFIG.with_name(f"{part}.kubeconfig")
 
 
 def node_run(node: str) -> PurePosixPath:

@@ -59,7 +59,9 @@ class Plan:
     services: tuple[Service, ...]
 
 
-def make(lab: spec.Lab, *, state: str, crds: str, parts: Iterable[str] = PARTS) -> Plan:
+def make(
+    lab: spec.Lab, *, state: str, manifests: Iterable[str], parts: Iterable[str] = PARTS
+) -> Plan:
     """Everything that `lab` is; `state` is its folder on disk, `crds` that of the definitions
     that the API starts with, `parts` the Python parts to run."""
     chosen = frozenset(parts)
@@ -67,7 +69,7 @@ def make(lab: spec.Lab, *, state: str, crds: str, parts: Iterable[str] = PARTS) 
         links=tuple(_links(node) for node in lab.members),
         hosts=(HostLinks(spec.OUTSIDE, "ul-outside", spec.on_underlay(spec.OUTSIDE_HOST)),),
         services=(
-            *_cluster(lab, state, crds, chosen),
+            *_cluster(lab, state, tuple(manifests), chosen),
             *_outside(chosen),
             *(service for node in lab.members for service in daemons.zone(node)),
             *(service for node in lab.members for service in _node(lab, node, state, chosen)),
@@ -113,16 +115,18 @@ def _after(chosen: frozenset[str], *names: str) -> tuple[str, ...]:
     return tuple(name for name in names if name.rpartition("/")[2] in chosen)
 
 
-def _cluster(lab: spec.Lab, state: str, crds: str, chosen: frozenset[str]) -> Iterable[Service]:
+def _cluster(
+    lab: spec.Lab, state: str, manifests: tuple[str, ...], chosen: frozenset[str]
+) -> Iterable[Service]:
     """What the lab has once."""
-    kubeconfig = str(layout.KUBECONFIG)
     if "api" in chosen:
         yield Service(
             "lab/api",
             (
                 *("apiserver", "--state", state, "--logs", pod_logs(state)),
                 *(f"--listen=https:fd={number}" for number in API_DESCRIPTORS),
-                *("--name", str(lab.api), "--ready-fd", str(TELL_DESCRIPTOR), "--crds", crds),
+                *("--name", str(lab.api), "--ready-fd", str(TELL_DESCRIPTOR)),
+                *(f"--crds={folder}" for folder in manifests),
             ),
             entry=f"{PARTS['api']}:main",
             ready=Ready.TELLS,
@@ -133,7 +137,7 @@ def _cluster(lab: spec.Lab, state: str, crds: str, chosen: frozenset[str]) -> It
         yield Service(
             "lab/cluster-manager",
             (
-                *("weft", "cluster-manager", "--kubeconfig", kubeconfig),
+                *("weft", "cluster-manager", "--kubeconfig", _kubeconfig("cluster-manager")),
                 *("--underlay-mtu", str(lab.mtu), *_network(lab)),
                 *("--reserved-subnets", ",".join(map(str, lab.reserved))),
             ),
@@ -144,7 +148,7 @@ def _cluster(lab: spec.Lab, state: str, crds: str, chosen: frozenset[str]) -> It
     if "controllers" in chosen:
         yield Service(
             "lab/controllers",
-            ("controllers", "--kubeconfig", kubeconfig),
+            ("controllers", "--kubeconfig", _kubeconfig("controllers")),
             entry=f"{PARTS['controllers']}:main",
             imports=("weft_lab.vm.controller",),
             after=_after(chosen, "lab/api"),
@@ -161,6 +165,10 @@ def _outside(chosen: frozenset[str]) -> Iterable[Service]:
             entry=f"{PARTS['outside']}:main",
             ready=Ready.TELLS,
         )
+
+
+def _kubeconfig(part: str) -> str:
+    return str(layout.kubeconfig(part))
 
 
 def _network(lab: spec.Lab) -> tuple[str, ...]:
@@ -188,12 +196,21 @@ def _gateway(lab: spec.Lab, node: spec.Node) -> tuple[str, ...]:
 
 def _node(lab: spec.Lab, node: spec.Node, state: str, chosen: frozenset[str]) -> Iterable[Service]:
     """weft's agent and the kubelet stand-in of one node."""
-    arguments = ("--node", node.name, "--kubeconfig", str(layout.KUBECONFIG))
+    named = ("--node", node.name)
     acl_log = ("--acl-log", str(layout.ACL_LOG))
     if "agent" in chosen:
         yield Service(
             f"{node.name}/agent",
-            ("weft", "node", *arguments, *acl_log, *_network(lab), *_gateway(lab, node)),
+            (
+                "weft",
+                "node",
+                *named,
+                "--kubeconfig",
+                str(layout.KUBECONFIG),
+                *acl_log,
+                *_network(lab),
+                *_gateway(lab, node),
+            ),
             node=node.name,
             entry="weft.cli.main:main",
             imports=(PARTS["agent"],),
@@ -208,7 +225,8 @@ def _node(lab: spec.Lab, node: spec.Node, state: str, chosen: frozenset[str]) ->
         yield Service(
             f"{node.name}/kubelet",
             (
-                *("kubelet", *arguments, "--logs", pod_logs(state)),
+                *("kubelet", *named, "--kubeconfig", _kubeconfig("kubelet")),
+                *("--multus-kubeconfig", _kubeconfig("multus"), "--logs", pod_logs(state)),
                 *(f"--disks={folder}" for folder in (own_disks(state), *lab.disks)),
                 *("--primary", lab.primary),
             ),

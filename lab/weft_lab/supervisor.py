@@ -18,12 +18,14 @@ import socket
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from weft import errors
 from weft.host import dbfiles, files
 from weft.ovn import daemons as zone
-from weft_lab import control, layout, nodelinks, plan, services, spec, state, switches
+from weft_lab import control, identities, layout, nodelinks, plan, services, spec, state, switches
+from weft_lab.apiserver import tokens
 from weft_lab.runtime import (
     daemons,
     forks,
@@ -124,7 +126,7 @@ class Supervisor:
         return plan.make(
             lab,
             state=str(self._orders.folder.path),
-            crds=str(Path(__file__).with_name("crds")),
+            manifests=[str(Path(__file__).with_name(name)) for name in ("crds", "access")],
             parts=self._orders.parts,
         )
 
@@ -156,15 +158,30 @@ class Supervisor:
         self._spread_kubeconfig()
 
     def _spread_kubeconfig(self) -> None:
-        """Each node, and the lab itself, gets the user's, with the API's address inside."""
+        """The lab itself gets the user's; each part of it, and of a node, one of its own."""
+        folder = self._orders.folder
         with contextlib.suppress(FileNotFoundError):
-            config = json.loads(self._orders.folder.kubeconfig.read_text())
-            for cluster in config["clusters"]:
-                cluster["cluster"]["server"] = f"https://{self._lab.api}:{spec.API_PORT}"
-            for node in ("", *(node.name for node in self._lab.members)):
-                path = Path(layout.seen(node, layout.KUBECONFIG))
-                if path.parent.exists():
-                    files.replace(path, json.dumps(config).encode())
+            admin = json.loads(folder.kubeconfig.read_text())
+            key = (folder.path / tokens.KEY_FILE).read_bytes()
+            server = f"https://{self._lab.api}:{spec.API_PORT}"
+            own = admin["users"][0]["user"]["token"]
+            self._write_kubeconfig("", layout.KUBECONFIG, admin, server, own)
+            for part, user in identities.of_cluster().items():
+                token = identities.token(key, user)
+                self._write_kubeconfig("", layout.kubeconfig(part), admin, server, token)
+            for node in self._lab.members:
+                for part, user in identities.of_node(node.name).items():
+                    place = layout.KUBECONFIG if part == "agent" else layout.kubeconfig(part)
+                    token = identities.token(key, user)
+                    self._write_kubeconfig(node.name, place, admin, server, token)
+
+    def _write_kubeconfig(
+        self, node: str, place: PurePosixPath, admin: dict[str, Any], server: str, token: str
+    ) -> None:
+        path = Path(layout.seen(node, place))
+        if path.parent.exists():
+            found = identities.kubeconfig(admin, server, token)
+            files.replace(path, json.dumps(found).encode())
 
     async def _start(self, service: Service, teller: int | None) -> int:
         kinds = layout.NAMESPACES if service.node else ()

@@ -15,7 +15,7 @@ parts = st.sets(st.sampled_from(sorted(plan.PARTS)))
 def make(nodes: int = 3, chosen: set[str] | None = None) -> plan.Plan:
     lab = spec.Lab(nodes=nodes)
     names = plan.PARTS if chosen is None else chosen
-    return plan.make(lab, state="/state", crds="/crds", parts=names)
+    return plan.make(lab, state="/state", manifests=["/crds"], parts=names)
 
 
 def stuck(services: Iterable[Service]) -> set[str]:
@@ -97,14 +97,14 @@ def test_both_processes_know_the_clusters_network_and_a_node_its_way_out() -> No
 
 def test_gateways_have_the_families_of_the_pods() -> None:
     lab = spec.Lab(nodes=1, cluster_subnets="10.0.0.0/16,fd01::/48")
-    said = arguments(plan.make(lab, state="/state", crds="/crds"), "node1/agent")
+    said = arguments(plan.make(lab, state="/state", manifests=["/crds"]), "node1/agent")
     assert said[said.index("--gateway-address") + 1] == "172.31.1.101/24,fd00:172:31:1::65/64"
     assert said[said.index("--gateway-next-hop") + 1] == "172.31.1.1,fd00:172:31:1::1"
 
 
 def test_without_a_primary_nobody_is_told_of_one() -> None:
     lab = spec.Lab(nodes=1, primary="none")
-    made = plan.make(lab, state="/state", crds="/crds")
+    made = plan.make(lab, state="/state", manifests=["/crds"])
     for name in ("lab/cluster-manager", "node1/agent"):
         own = {"--cluster-subnets", "--allow-primary", "--gateway-address"}
         assert not own & set(arguments(made, name))
@@ -114,20 +114,20 @@ def test_without_a_primary_nobody_is_told_of_one() -> None:
 def test_no_overlay_may_overlap_what_pods_and_nodes_have() -> None:
     """Where weft is the primary, its own range is known by `--cluster-subnets`."""
     for primary, ranges in (("weft", "172.31.0.0/24"), ("none", "10.244.0.0/16,172.31.0.0/24")):
-        made = plan.make(spec.Lab(primary=primary), state="/state", crds="/crds")
+        made = plan.make(spec.Lab(primary=primary), state="/state", manifests=["/crds"])
         said = arguments(made, "lab/cluster-manager")
         assert said[said.index("--reserved-subnets") + 1] == ranges
 
 
 def test_an_mtu_that_fits_a_small_underlay() -> None:
-    made = plan.make(spec.Lab(nodes=1, mtu=1338), state="/state", crds="/crds")
+    made = plan.make(spec.Lab(nodes=1, mtu=1338), state="/state", manifests=["/crds"])
     said = arguments(made, "node1/agent")
     assert said[said.index("--default-mtu") + 1] == "1280"
 
 
 def test_manager_and_agents_are_told_of_the_same_global_namespaces() -> None:
     lab = spec.Lab(nodes=2, global_namespaces="shared,infra")
-    made = plan.make(lab, state="/state", crds="/crds", parts=plan.PARTS)
+    made = plan.make(lab, state="/state", manifests=["/crds"], parts=plan.PARTS)
     told = {
         one.name: one.argv[one.argv.index("--global-namespaces") + 1]
         for one in made.services

@@ -49,6 +49,20 @@ PathAttributes: 1 path text, 2 verb text
 SelfSubjectRulesReview: 1 metadata Meta, 2 spec RulesSpec
 RulesSpec: 1 namespace text
 SelfSubjectReview: 1 metadata Meta
+TokenRequest: 1 metadata Meta, 2 spec TokenSpec
+TokenSpec: 1 audiences [text], 3 boundObjectRef Bound, 4 expirationSeconds int
+Bound: 1 kind text, 2 apiVersion text, 3 name text, 4 uid text
+Role: 1 metadata Meta, 2 rules [PolicyRule]
+ClusterRole: 1 metadata Meta, 2 rules [PolicyRule], 3 aggregationRule Aggregation
+PolicyRule: 1 verbs [text], 2 apiGroups [text], 3 resources [text], 4 resourceNames [text],
+  5 nonResourceURLs [text]
+Aggregation: 1 clusterRoleSelectors [Selector]
+Selector: 1 matchLabels {text}, 2 matchExpressions [Expression]
+Expression: 1 key text, 2 operator text, 3 values [text]
+RoleBinding: 1 metadata Meta, 2 subjects [Subject], 3 roleRef RoleRef
+ClusterRoleBinding: 1 metadata Meta, 2 subjects [Subject], 3 roleRef RoleRef
+Subject: 1 kind text, 2 apiGroup text, 3 name text, 4 namespace text
+RoleRef: 1 apiGroup text, 2 kind text, 3 name text
 Eviction: 1 metadata Meta, 2 deleteOptions DeleteOptions
 DeleteOptions: 1 gracePeriodSeconds int, 2 preconditions Preconditions, 3 orphanDependents bool,
   4 propagationPolicy text, 5 dryRun [text]

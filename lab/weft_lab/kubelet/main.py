@@ -54,6 +54,7 @@ class Config:
     run: Path = RUN
     logs: Path = LOGS
     address: str = ""
+    multus_kubeconfig: str = ""  # without it Multus is the kubelet, as far as the API knows
     primary: str = "none"
     disks: tuple[disks.Folder, ...] = ()
 
@@ -61,11 +62,14 @@ class Config:
 async def run(config: Config) -> None:
     """Until cancelled; the node's pods live on."""
     environment = await asyncio.to_thread(_prepare, config)
-    async with client.Client.from_kubeconfig(config.kubeconfig) as api:
+    async with (
+        client.Client.from_kubeconfig(config.kubeconfig) as api,
+        client.Client.from_kubeconfig(config.multus_kubeconfig or config.kubeconfig) as of_multus,
+    ):
         node = await _register(api, config, environment.host_ip)
         recorder = events.Recorder(api, "kubelet")
-        networks = events.Recorder(api, "multus")
-        nads = cache.Cache(api, resources.NADS)
+        networks = events.Recorder(of_multus, "multus")
+        nads = cache.Cache(of_multus, resources.NADS)
         mine = cache.Cache(api, resources.PODS, field_selector=f"spec.nodeName={config.node}")
         own = cache.Cache(api, resources.NODES, field_selector=f"metadata.name={config.node}")
 
@@ -76,7 +80,7 @@ async def run(config: Config) -> None:
 
         async def serve_pods() -> None:
             multus = attach.Multus(
-                client=api,
+                client=of_multus,
                 nads=nads,
                 recorder=networks,
                 primary=None if config.primary == "weft" else await bridge(),
@@ -218,6 +222,7 @@ def parse_arguments(argv: Sequence[str] | None) -> Config:
     parser = argparse.ArgumentParser(prog="kubelet", description="kubelet stand-in of the lab")
     parser.add_argument("--node", required=True, help="name of the node")
     parser.add_argument("--kubeconfig", required=True, help="how to reach the API")
+    parser.add_argument("--multus-kubeconfig", default="", help="how Multus does, if as another")
     parser.add_argument("--run", type=Path, default=RUN, help="folder for runtime state")
     parser.add_argument(
         "--logs",
