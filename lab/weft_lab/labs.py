@@ -22,9 +22,7 @@ class Local:
     """As `weft.cli.labs.Labs` describes it."""
 
     def owner(self, kubeconfig: Path) -> str:
-        own = (folder / "kubeconfig" for folder in state.home().glob("*"))
-        found = (path for path in own if path.exists() and kubeconfig.exists())
-        return next((path.parent.name for path in found if path.samefile(kubeconfig)), "")
+        return state.of_kubeconfig(kubeconfig)
 
     def kubeconfig(self, lab: str) -> Path:
         return state.Folder.of(lab or spec.DEFAULT_NAME).kubeconfig

@@ -39,6 +39,13 @@ def folders() -> list[Folder]:
     return [Folder(path) for path in found if (path / "lab.json").exists()]
 
 
+def of_kubeconfig(kubeconfig: Path) -> str:
+    """The name of the lab whose kubeconfig this is; empty if it is no lab's."""
+    own = (folder / "kubeconfig" for folder in home().glob("*"))
+    found = (path for path in own if path.exists() and kubeconfig.exists())
+    return next((path.parent.name for path in found if path.samefile(kubeconfig)), "")
+
+
 @dataclass(frozen=True, slots=True)
 class Folder:
     """The files of the lab `name`; none of them need exist."""

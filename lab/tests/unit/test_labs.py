@@ -76,3 +76,36 @@ def test_topology_is_of_the_lab_that_is_meant(
     assert "lab 'mine': this lab is not running" in capsys.readouterr().err
     assert run(monkeypatch, "topology --name other") == 1
     assert "lab 'other': this lab is not running" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", ["lab exec node1 -- true", "lab console web1", "lab reboot node1", "topology"]
+)
+def test_commands_work_in_the_lab_of_the_kubeconfig_unless_one_is_named(
+    words: str, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(written(home / "state/weft/mine/kubeconfig")))
+    assert run(monkeypatch, words) == 1
+    assert "lab 'mine': this lab is not running" in capsys.readouterr().err
+    command, _, rest = words.partition(" ")
+    word, _, rest = rest.partition(" ") if command == "lab" else ("", "", rest)
+    assert run(monkeypatch, f"{command} {word} --lab other {rest}") == 1
+    assert "lab 'other': this lab is not running" in capsys.readouterr().err
+
+
+def test_a_kubeconfig_of_another_cluster_leaves_the_lab_weft(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(written(home / ".kube" / "config")))
+    assert run(monkeypatch, "lab exec node1 -- true") == 1
+    assert "lab 'weft': this lab is not running" in capsys.readouterr().err
+
+
+def test_a_lab_is_ended_by_its_name_alone(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = written(home / "state/weft/mine/kubeconfig")
+    monkeypatch.setenv("KUBECONFIG", str(own))
+    assert run(monkeypatch, "lab down") == 0
+    assert "Lab 'weft' was not there" in capsys.readouterr().out
+    assert own.exists()

@@ -14,7 +14,7 @@ from weft.app import settings
 from weft.cli import columns, output
 from weft_lab import spec, state
 from weft_lab.cli import nsenter, status
-from weft_lab.cli.names import LabCommand, Name, export, interruptible, option
+from weft_lab.cli.names import Chosen, LabCommand, Name, chosen, export, interruptible, option
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 app.command("exec", cls=LabCommand, context_settings=nsenter.REST)(nsenter.execute)
@@ -131,12 +131,13 @@ def became(found: Mapping[str, Any], before: int) -> str:
 @app.command("reboot", cls=LabCommand)
 def reboot_(
     node: Annotated[str, typer.Argument(help="Which node: node1, say.")],
-    name: Name = spec.DEFAULT_NAME,
+    name: Chosen = "",
     form: output.Option = output.Output.text,
 ) -> None:
     """Cut a node's power, which loses its daemons, pods and databases, and start it again."""
     from weft_lab import up
 
+    name = chosen(name)
     with interruptible(name), output.progress(form) as report:
         tell = output.counting(report, f"rebooting {node}")
         found = up.reboot(name, node, tell=tell)
@@ -144,11 +145,11 @@ def reboot_(
 
 
 @app.command("status", cls=LabCommand)
-def status_(name: Name = spec.DEFAULT_NAME, form: output.Option = output.Output.text) -> None:
+def status_(name: Chosen = "", form: output.Option = output.Output.text) -> None:
     """Show the lab's nodes and virtual machines; exit status 1 if the lab does not run."""
     from weft_lab import cluster, up
 
-    found = up.status(name)
+    found = up.status(chosen(name))
     if any(service["name"] == "lab/api" for service in found["services"]):
         found["cluster"] = cluster.look(found["kubeconfig"])
     output.emit(form, found, lambda: status.show(found))
@@ -214,8 +215,9 @@ def _say_end(form: output.Output, name: str, verb: str, done: bool, otherwise: s
 
 
 @app.command("kubeconfig", cls=LabCommand)
-def kubeconfig_(name: Name = spec.DEFAULT_NAME, form: output.Option = output.Output.text) -> None:
+def kubeconfig_(name: Chosen = "", form: output.Option = output.Output.text) -> None:
     """Print the lab's kubeconfig: weft lab kubeconfig > lab.yaml."""
+    name = chosen(name)
     path = state.Folder.of(name).kubeconfig
     try:
         text = path.read_text()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +16,15 @@ from weft import errors
 from weft.cli import output
 from weft_lab import spec, state
 
-Name = Annotated[str, typer.Option("--name", help="Name of the lab; several can run at once.")]
+Name = Annotated[
+    str, typer.Option("--name", "--lab", help="Name of the lab; several can run at once.")
+]
+Chosen = Annotated[
+    str,
+    typer.Option(
+        "--name", "--lab", help="Name of the lab. By default that of $KUBECONFIG, else weft."
+    ),
+]
 
 
 class LabCommand(TyperCommand):
@@ -31,6 +41,13 @@ class LabCommand(TyperCommand):
             rule = "is a namespace in all commands: a lab is named by --name"
             raise errors.InvalidInput(ctx.command_path, "-n", None, rule)
         return super().parse_args(ctx, args)
+
+
+def chosen(name: str) -> str:
+    """The lab that a command works in: `name`, else the one of $KUBECONFIG, else the default."""
+    kubeconfig = os.environ.get("KUBECONFIG", "")
+    own = state.of_kubeconfig(Path(kubeconfig).expanduser()) if kubeconfig else ""
+    return name or own or spec.DEFAULT_NAME
 
 
 def option(name: str, *, word: str = "--name") -> str:

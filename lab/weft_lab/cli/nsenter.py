@@ -11,8 +11,7 @@ import typer
 
 from weft import errors
 from weft.cli import output
-from weft_lab import spec
-from weft_lab.cli.names import Name
+from weft_lab.cli.names import Chosen, chosen
 
 # Everything after the target belongs to the command that is run.
 REST = {"allow_interspersed_args": False, "ignore_unknown_options": True}
@@ -26,7 +25,7 @@ def execute(
     command: Annotated[
         list[str] | None, typer.Argument(help="-- COMMAND ARGUMENTS; without one, a shell.")
     ] = None,
-    name: Name = spec.DEFAULT_NAME,
+    name: Chosen = "",
     form: output.Option = output.Output.text,
 ) -> None:
     """Run a command in a node or a pod, with the lab's programs on its PATH."""
@@ -40,7 +39,7 @@ def execute(
         rule = "is an option after TARGET, where the command begins"
         hint = "put options before TARGET: weft lab exec --name LAB node1 -- COMMAND"
         raise errors.InvalidInput("weft lab exec", argv[0], None, rule, hint=hint)
-    with up.running(name) as peer:
+    with up.running(chosen(name)) as peer:
         place = targets.find(peer, target)
         if not argv:  # a pod has its own programs, and no other shell than this
             argv = ["sh"] if place.root else [os.environ.get("SHELL", "/bin/sh")]
@@ -53,7 +52,7 @@ def execute(
 
 def console(
     vm: Annotated[str, typer.Argument(help="The virtual machine: NAME or NAMESPACE/NAME.")],
-    name: Name = spec.DEFAULT_NAME,
+    name: Chosen = "",
     namespace: Annotated[
         str, typer.Option("--namespace", "-n", help="Its namespace, if VM does not say.")
     ] = "default",
@@ -70,7 +69,7 @@ def console(
     from weft_lab import terminal, up
 
     space, _, machine = vm.rpartition("/")
-    with up.running(name) as peer:
+    with up.running(chosen(name)) as peer:
         found: dict[str, Any] = targets.serial(peer, space or namespace, machine)
         if form is not output.Output.text:
             output.emit(form, found, lambda: None)
