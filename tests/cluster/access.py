@@ -23,11 +23,15 @@ BUSYBOX = "weft.test/busybox:1"
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """`own` is there if the cluster is of our making: its machines can be looked into."""
+    """`own` is there if the cluster is of our making: its machines can be looked into.
+
+    `missing` says why it has no nodes, if it has none.
+    """
 
     kubeconfig: Path
     program: str
     own: Cluster | None = None
+    missing: str = ""
 
     def kubectl(
         self, *arguments: str, data: object = None, ok: bool = True, timeout: float = PATIENCE
@@ -80,10 +84,11 @@ class Access:
                 said = self.kubectl("get", what, "-A", "-o", "wide", timeout=30)
                 yield what, "\n".join(said.splitlines()[-30:])
         if self.own is not None:
-            for path in sorted(self.own.state.glob("*/log/**/*.log")):
-                if path.name != "audit.log" and path.is_file():
-                    lines = path.read_text(errors="replace").splitlines()[-25:]
-                    yield str(path.relative_to(self.own.state)), "\n".join(lines)
+            for pattern in ("*/log/*.log", "*/log/pods/weft-system_*/*/*.log"):
+                for path in sorted(self.own.state.glob(pattern)):
+                    if path.is_file() and path.name != "audit.log":
+                        lines = path.read_text(errors="replace").splitlines()[-25:]
+                        yield str(path.relative_to(self.own.state)), "\n".join(lines)
 
 
 def of_user(kubeconfig: Path) -> Access:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from pathlib import Path
 from weft_lab.runtime import namespaces
 
 CLONE_NEWCGROUP = 0x02000000
+_PATIENCE = 30.0  # seconds
 _CPUSET = ("cpuset.cpus", "cpuset.mems")
 
 
@@ -111,9 +114,25 @@ def mount(root: Path) -> None:
                 (top / controller).symlink_to(target.name)
 
 
-def remove(paths: Iterable[Path]) -> list[Path]:
-    """Remove the groups and all below them; those that still hold a process are returned."""
-    return [path for top in paths for path in _remove(top)]
+def remove(tops: Iterable[Path]) -> list[Path]:
+    """End what still runs in the groups, remove them and all below; those that stay are returned.
+
+    A group can be removed a moment after its last process has ended, which nothing tells.
+    """
+    left = [path for top in tops for path in _remove(top)]
+    end = time.monotonic() + _PATIENCE
+    while left and time.monotonic() < end:
+        for path in left:
+            _kill(path)
+        time.sleep(0.05)
+        left = [path for path in left if list(_remove(path))]
+    return left
+
+
+def _kill(group: Path) -> None:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for number in (group / "cgroup.procs").read_text().split():
+            os.kill(int(number), signal.SIGKILL)
 
 
 def _remove(top: Path) -> Iterator[Path]:

@@ -34,6 +34,10 @@ def image() -> Path:
     return made
 
 
+def is_installed(access: Access) -> bool:
+    return bool(access.kubectl("get", "namespace", NAMESPACE, "--ignore-not-found"))
+
+
 @dataclass(frozen=True, slots=True)
 class Chart:
     """weft's chart on one cluster."""

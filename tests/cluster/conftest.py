@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cluster import life, spec
+from tests.cluster import chart, life, spec
 from tests.cluster.access import Access, of_user
+from tests.cluster.cluster import Cluster
+from tests.cluster.room import Room, room
 from weft import errors
 
 HERE = Path(__file__).parent
@@ -43,16 +46,49 @@ def access() -> Iterator[Access]:
         release=os.environ.get("WEFT_CLUSTER_RELEASE", "newest"),
         multus=spec.Multus(os.environ.get("WEFT_CLUSTER_MULTUS", "thick")),
     )
+    cluster, missing = _up(wanted, lifeline)
     try:
-        cluster = life.up(wanted, lifeline=lifeline)
-    except errors.Unavailable as error:
-        pytest.skip(f"no cluster here: {error}")
-    try:
-        yield Access(cluster.kubeconfig, str(cluster.kubernetes / "kubectl"), cluster)
+        yield Access(cluster.kubeconfig, str(cluster.kubernetes / "kubectl"), cluster, missing)
     finally:
         os.close(held)
         os.close(lifeline)
         life.down(wanted.name)
+
+
+def _up(wanted: spec.Cluster, lifeline: int) -> tuple[Cluster, str]:
+    """As much of the cluster as can be had: all of it, or its control plane and why no more."""
+    missing = ""
+    for nodes in (wanted.nodes, 0):
+        try:
+            made = life.up(dataclasses.replace(wanted, nodes=nodes), lifeline=lifeline)
+        except errors.Unavailable as error:
+            if os.environ.get("WEFT_CLUSTER_REQUIRED"):
+                raise
+            missing = missing or f"{error} ({error.hint})"
+        else:
+            return made, missing
+    pytest.skip(f"there can be no cluster here: {missing}")
+
+
+@pytest.fixture(scope="session")
+def weft(access: Access) -> Access:
+    """The cluster with weft: installed by us on our own, as it is on another."""
+    if access.missing:
+        pytest.skip(f"the cluster has no nodes: {access.missing}")
+    made = chart.Chart(access)
+    if access.own is None:
+        made.ready()
+    elif not os.environ.get("WEFT_CLUSTER_NAME") or not chart.is_installed(access):
+        access.own.import_image(chart.image())
+        made.upgrade()
+    return access
+
+
+@pytest.fixture(scope="module")
+def here(weft: Access, request: pytest.FixtureRequest) -> Iterator[Room]:
+    """A namespace for the tests of a module."""
+    with room(weft, request.module.__name__.rpartition(".")[2].replace("_", "-")) as made:
+        yield made
 
 
 @pytest.hookimpl(wrapper=True)

@@ -100,8 +100,9 @@ def clean(state: Path) -> None:
     """Remove what is left of a cluster that does not run."""
     with contextlib.suppress(FileNotFoundError):
         left = cgroups.remove(map(Path, json.loads((state / GROUPS).read_text())))
-        for path in left:
-            print(f"still there: {path}", file=sys.stderr)
+        if left:  # the next one tries again
+            print("still there:", *left, file=sys.stderr)
+            return
     shutil.rmtree(state, ignore_errors=True)
 
 

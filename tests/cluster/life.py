@@ -36,17 +36,18 @@ class Parts:
 
     tree: Path
     kubernetes: Path
-    plugins: Path
-    multus: Path
+    cni: tuple[Path, ...]
 
 
-def parts(release: str) -> Parts:
-    """Fetched and built if they are not there. Raises Unavailable, which names what is missing."""
+def parts(wanted: spec.Cluster) -> Parts:
+    """Fetched and built if they are not there. Raises Unavailable, which names what is missing.
+
+    A control plane without nodes needs no CNI plugins.
+    """
     return Parts(
         tree=debiantree.ensure(),
-        kubernetes=goparts.build(goparts.RELEASES[release]),
-        plugins=goparts.build(goparts.PLUGINS),
-        multus=goparts.build(goparts.MULTUS),
+        kubernetes=goparts.build(goparts.RELEASES[wanted.release]),
+        cni=tuple(map(goparts.build, (goparts.PLUGINS, goparts.MULTUS))) if wanted.nodes else (),
     )
 
 
@@ -65,7 +66,7 @@ def up(wanted: spec.Cluster, *, lifeline: int = -1) -> Cluster:
     """
     _require_root()
     sweep()
-    made_of = parts(wanted.release)
+    made_of = parts(wanted)
     lock = _lock(wanted.name)
     if lock is None:
         raise errors.Unavailable(
@@ -127,21 +128,27 @@ def sweep() -> None:
         lock = _lock(path.stem)
         if lock is not None:
             state = folder() / path.stem
-            if state.exists():
+            if state.is_dir():
                 keeper.clean(state)
-            path.unlink(missing_ok=True)
+            if not state.is_dir():
+                path.unlink(missing_ok=True)
             os.close(lock)
 
 
 def _lock(name: str) -> int | None:
     """The lock of a cluster's name; None while its keeper, or who brings it up, holds it."""
-    descriptor = os.open(folder() / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
+    path = folder() / f"{name}.lock"
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(path.stat(), os.fstat(descriptor)):
+                return descriptor
+        os.close(descriptor)  # somebody has just removed it: once more
 
 
 def _prepare(cluster: Cluster, made_of: Parts) -> None:
@@ -156,7 +163,7 @@ def _prepare(cluster: Cluster, made_of: Parts) -> None:
     _write(shared[spec.CONTROL], plan.control_files(cluster.spec, authority))
     for node in cluster.spec.members:
         _write(shared[node.name], plan.node_files(cluster.spec, node, authority))
-        for programs in (made_of.plugins, made_of.multus):
+        for programs in made_of.cni:
             for program in programs.iterdir():
                 shutil.copy(program, shared[node.name]["/opt/cni/bin"])
     layout = {
@@ -228,6 +235,8 @@ def _start(cluster: Cluster) -> None:
             until(lambda: _is_ready(cluster), "the API server to be ready")
     cluster.kubectl("apply", "-f", "-", data=json.dumps(_list(plan.MULTUS_ACCESS)))
     cluster.kubectl("apply", "-f", str(NADS))  # Multus brings it, and waits for it
+    if not cluster.nodes:
+        return
     with concurrent.futures.ThreadPoolExecutor(len(cluster.nodes)) as pool:
         list(pool.map(lambda node: _start_node(cluster, node), cluster.spec.members))
     names = [f"nodes/{node.name}" for node in cluster.spec.members]

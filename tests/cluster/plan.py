@@ -112,6 +112,7 @@ def _apiserver(cluster: spec.Cluster) -> tuple[str, ...]:
         f"--kubelet-certificate-authority={KUBERNETES}/ca.crt",
         "--kubelet-preferred-address-types=InternalIP",
         "--allow-privileged=true",
+        "--enable-aggregator-routing=true",  # webhooks are called without kube-proxy
         f"--audit-policy-file={KUBERNETES}/audit-policy.yaml",
         f"--audit-log-path={LOGS}/audit.log",
         "--profiling=false",
@@ -222,11 +223,13 @@ def node_files(
         f"{KUBERNETES}/kube-proxy.yaml": _json(_kube_proxy(one)),
         "/etc/containerd/config.toml": CONTAINERD.encode(),
         "/etc/cni/net.d/10-bridge.conflist": _json(_bridge(one)),
-        **_multus_files(cluster, authority),
+        **_multus_files(cluster, one, authority),
     }
 
 
-def _multus_files(cluster: spec.Cluster, authority: credentials.Authority) -> dict[str, bytes]:
+def _multus_files(
+    cluster: spec.Cluster, one: spec.Node, authority: credentials.Authority
+) -> dict[str, bytes]:
     if cluster.multus is spec.Multus.THICK:
         return {f"{KUBERNETES}/multus-daemon.json": _json(MULTUS_DAEMON)}
     kubeconfig = "/etc/cni/net.d/multus.d/multus.kubeconfig"
@@ -235,7 +238,8 @@ def _multus_files(cluster: spec.Cluster, authority: credentials.Authority) -> di
         "name": "multus-cni-network",
         "type": "multus",
         "kubeconfig": kubeconfig,
-        "clusterNetwork": "/etc/cni/net.d/10-bridge.conflist",
+        # Not as `clusterNetwork`: Multus 4.3.0 forgets the ranges of a file's list until DEL.
+        "delegates": [_bridge(one)],
     }
     user = "system:serviceaccount:kube-system:multus"
     return {
@@ -269,7 +273,7 @@ def _bridge(one: spec.Node) -> object:
                 "hairpinMode": True,
                 "ipam": {
                     "type": "host-local",
-                    "ranges": [[{"subnet": str(one.pods)}]],
+                    "subnet": str(one.pods),
                     "routes": [{"dst": "0.0.0.0/0"}],
                 },
             },
