@@ -27,8 +27,8 @@ def measure(name: str, *, as_json: bool, console: Console) -> bool:
     except Exception as error:
         if os.environ.get("WEFT_DEBUG"):
             raise
-        said = f"{type(error).__name__}: {error}".rstrip(": ")
-        console.print(f"bench {name} broke off: {said}", markup=False)
+        reason = f"{type(error).__name__}: {error}".rstrip(": ")
+        console.print(f"bench {name} broke off: {reason}", markup=False)
         console.print("its whole story: WEFT_DEBUG=1 python -m bench --only", name, markup=False)
         return False
 

@@ -131,11 +131,11 @@ async def burst(
     if not network:
         return {"created_per_second": created}
     times = sorted(seen[name] - sent[name] for name in sent)
-    told = count / (max(seen.values()) - begin)
+    annotated_rate = count / (max(seen.values()) - begin)
     return {
         "created_per_second": created,
-        "annotated_per_second": told,
-        "kept_up": told / created,
+        "annotated_per_second": annotated_rate,
+        "kept_up": annotated_rate / created,
         "p50_ms": 1000 * statistics.median(times),
         "p99_ms": 1000 * times[int(len(times) * 0.99)],
     }

@@ -1,6 +1,6 @@
 """Measures the memory of each of weft's processes in a running lab: idle, and with 1,000 pods.
 
-Two nodes with all their parts. The pods are objects of a node that is only said to exist, so no
+Two nodes with all their parts. The pods are objects of a node that exists only as an object, so no
 kubelet runs them; one real pod on node1 makes its zone write a port for each of them. Rss counts
 every page that a process uses, Pss its share of those that several use: all of a lab's processes
 are forked from one, which has loaded their modules.
@@ -93,7 +93,7 @@ async def fill(kubeconfig: str) -> None:
 
 
 def node(number: int) -> dict[str, Any]:
-    """A node that has said where it is, and whose kubelet is silent."""
+    """A Node with an agent's annotations, but without a kubelet."""
     name, address = f"{FAR}-node{number}", f"192.0.2.{number + 1}"
     notes = {names.NODE_CHASSIS_ID: name, names.NODE_ENCAP_IPS: json.dumps([address])}
     return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "annotations": notes}}

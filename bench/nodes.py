@@ -30,7 +30,7 @@ NODES = 3
 REPEATS = 5
 NEEDED = (names.NODE_CHASSIS_ID, names.NODE_ENCAP_IPS, names.NODE_TRANSIT, names.NODE_SUBNETS)
 
-# Asks every 2 ms, tells when it was first answered by the clock that all processes share.
+# Asks every 2 ms, prints when it was first answered, by the clock that all processes share.
 PROBE = """
 import select, socket, struct, sys, time
 print("ready", flush=True)
@@ -86,18 +86,18 @@ async def once(nodes: cache.Cache) -> tuple[float, float]:
     complete = time.monotonic()
     subnets = orjson.loads(node["metadata"]["annotations"][names.NODE_SUBNETS])
     gateway = ranges.router(ip_interface(subnets[names.DEFAULT_NETWORK][0]).network).ip
-    said = await asyncio.gather(*(each.communicate(f"{gateway}\n".encode()) for each in probes))
+    replies = await asyncio.gather(*(each.communicate(f"{gateway}\n".encode()) for each in probes))
     await grown
     gone = asyncio.Event()
     nodes.subscribe(lambda key, old, new: gone.set() if new is None else None)
     await resize(NODES)
     await gone.wait()
-    reached = max(float(out) for out, _ in said)
+    reached = max(float(out) for out, _ in replies)
     return reached - complete, reached - asked
 
 
 async def probe(pod: str) -> asyncio.subprocess.Process:
-    """A prober in a pod, which waits to be told the address."""
+    """A prober in a pod, which reads the address from standard input."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "weft", "lab", "exec", "--name", LAB, pod, "--"),
         *(sys.executable, "-c", PROBE),

@@ -160,7 +160,7 @@ def transaction(batch: list[Port]) -> list[Any]:
 
 
 def write_bare(address: str, work: list[list[Port]], under_way: int) -> float:
-    """Replies are told apart by counting: none of these strings holds a brace."""
+    """Write with bare JSON-RPC; `read_bare` counts the replies by their `"id"`."""
     with socket.socket(socket.AF_UNIX) as link:
         link.connect(address.removeprefix("unix:"))
         start = time.perf_counter()
@@ -325,6 +325,6 @@ def filled(scheme: schema.Schema, count: int) -> contents.Contents:
     copy = contents.Contents(TABLES, scheme)
     refs = [["uuid", f"port-{i}"] for i in range(count)]
     copy.patch({"Logical_Switch": {"net": {"initial": {"name": "net", "ports": ["set", refs]}}}})
-    said = {f"port-{i}": {"initial": {"name": port.name}} for i, port in enumerate(ports(count))}
-    copy.patch({"Logical_Switch_Port": said})
+    changes = {f"port-{i}": {"initial": {"name": port.name}} for i, port in enumerate(ports(count))}
+    copy.patch({"Logical_Switch_Port": changes})
     return copy

@@ -132,7 +132,7 @@ class Zone:
         )
 
     async def by_event(self, node: str) -> float:
-        """Milliseconds for one more pod, from what a cache tells until northd has dealt with it."""
+        """Milliseconds for one more pod, from the cache's event until northd has processed it."""
         await self.quiet()
         start = time.perf_counter()
         self.put(LAST, node)

@@ -183,7 +183,7 @@ class Zone:
         return took
 
     async def by_event(self, number: int) -> float:
-        """From what a cache would tell."""
+        """Seconds from the cache's event of one more pod until its port is bound."""
         started = time.perf_counter()
         self.state.set_pod(f"default/p{number}", pod(number))
         self.writer.poke()

@@ -48,11 +48,11 @@ class Zone:
         spec = model.NetworkSpec(name, topology, 1300, (ip_network("10.128.0.0/14"),))
         self.state.set_nad(key, state.DeclaredNetwork(model.Network(spec, number)))
         for node, number in ((OWN, 2), (FAR, 3)):
-            self.state.set_node(node, told(node, number, name))
+            self.state.set_node(node, node_info(node, number, name))
 
     def pod(self, number: int, node: str) -> None:
         key, *_ = NETWORKS[self.kind]
-        part = told(node, 2 if node == OWN else 3, "").subnets[0][1][0]
+        part = node_info(node, 2 if node == OWN else 3, "").subnets[0][1][0]
         address = ranges.numbered(part, 10 + number)
         mac = names.address_mac(str(address.ip))
         allocation = model.Allocation(mac, (address,), 10 + number)
@@ -80,7 +80,7 @@ class Zone:
         await self.writer.settled()
 
 
-def told(node: str, number: int, network: str) -> model.NodeInfo:
+def node_info(node: str, number: int, network: str) -> model.NodeInfo:
     part = ip_network(f"10.{128 + number}.0.0/16")
     return model.NodeInfo(
         node,

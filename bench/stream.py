@@ -77,7 +77,7 @@ def run() -> Iterable[Figure]:
 
 @contextmanager
 def lab(name: str, nodes: int, state: str) -> Iterator[dict[str, Any]]:
-    """A lab that keeps its state in a folder of its own, and what `weft lab up` says of it."""
+    """A lab that keeps its state in a folder of its own, and what `up` returns."""
     with home(state):
         try:
             yield up.up(name, spec.Options(nodes=nodes), tools=toolchain.ensure())

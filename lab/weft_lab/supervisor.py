@@ -210,7 +210,9 @@ class Supervisor:
         path = Path(layout.seen(one.service.node, shown))
         template = self._orders.databases / f"{schema}.db"
         try:
-            what = await asyncio.to_thread(dbfiles.mend, path, template, shown=shown, doubt=doubt)
+            what = await asyncio.to_thread(
+                dbfiles.mend, path, template, shown=shown, corruption=doubt
+            )
         except errors.WeftError as error:
             if str(error) != one.note:  # not for each time that it is tried
                 _write_line(log, error.in_full())

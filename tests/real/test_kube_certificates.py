@@ -136,7 +136,7 @@ async def test_files_that_make_no_context_leave_the_former_in_use(
         endpoint = config.load(str(kubeconfig(tmp_path, port)))
         async with transport.Transport(endpoint, patience=0) as door:
             (tmp_path / "ca.crt").write_text("half of a certificate")
-            door._credentials.doubt()
+            door._credentials.recheck()
             assert await door.request("GET", "/version") == b"{}"
     assert "the former ones stay in use" in caplog.text
 

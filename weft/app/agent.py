@@ -89,7 +89,7 @@ class Agent:
         self.derived = derived.Derived(nb, sb)
         self.bindings = bindings.Bindings(nb, sb, own.chassis, self._has_interface)
         ovs.subscribe("Interface", self._wired)
-        self.speaker = advertise.RouterAdvertiser(ovs)
+        self.advertiser = advertise.RouterAdvertiser(ovs)
         self.guards = guards.Guards(ovs, nb, own.chassis, self.zone, self.informers.pods)
         self.recorder = events.Recorder(client, COMPONENT)
         self.audit = audit.Audit(self.zone, self.recorder.emit)
@@ -139,7 +139,7 @@ class Agent:
             derived=self._derived(),
             bindings=self.bindings.run(),
             announcer=self._announcer.run(),
-            advertiser=self.speaker.run(),
+            advertiser=self.advertiser.run(),
             guards=self.guards.run(),
             audit=self.audit.run(
                 self._options.acl_log, agentoptions.checkpoint_of(self._options.cni_socket)
@@ -181,7 +181,7 @@ class Agent:
 
     def _written(self) -> None:
         advertisements = self.zone.advertised()
-        self.speaker.update(advertisements)
+        self.advertiser.update(advertisements)
         self.guards.advertised(advertisements.values())
 
     async def _derived(self) -> None:
@@ -210,7 +210,7 @@ class Agent:
             if columns is None:
                 return False
             now = identity.own_info(self.own.name, columns)
-            # A key that is only missing comes back by itself.
+            # A key that is only missing is written again by itself.
             return now != self.own and identity.is_whole(now)
 
         await self._ovs.wait_for("Open_vSwitch", "", differs)
@@ -234,7 +234,7 @@ class Agent:
 
     def _dependencies(self) -> Dependencies:
         options = self._options
-        told = Settings(
+        cni_settings = Settings(
             socket=options.cni_socket, kind=plan.Kind(options.nic_kind), bridge=port.BRIDGE
         )
         return Dependencies(
@@ -247,8 +247,8 @@ class Agent:
             check_use=self.check_use,
             is_defined=lambda key: self.informers.nads.get(key) is not None,
             ovs=self._ovs,
-            records=records.Records(told.attachments),
-            settings=told,
+            records=records.Records(cni_settings.attachments),
+            settings=cni_settings,
             warn=self._warn,
             cannot_add=self._cannot_add,
         )
@@ -259,7 +259,7 @@ class Agent:
         self.recorder.emit(obj, reason, message)
 
     def _cannot_add(self) -> list[str]:
-        """What blocks every new attachment; the trouble of a single pod does not count."""
+        """The reasons why no attachment can be added; a fault of a single pod is none."""
         troubles = [each.trouble for each in self._databases]
         troubles += [identity.trouble(self._needs, self._ovs), self.guards.bridge.trouble]
         return [trouble for trouble in troubles if trouble]
@@ -271,7 +271,7 @@ class Agent:
         troubles += [each.trouble for each in self._databases]
         parts = (
             *(self._pods, self.writer, self.bindings, self.derived),
-            *(self.speaker, self.guards),
+            *(self.advertiser, self.guards),
         )
         troubles += [each.trouble for each in parts]
         troubles.append(identity.trouble(self._needs, self._ovs))
@@ -295,7 +295,7 @@ class Agent:
             Metric.BINDING_TOUCHES: self.bindings.touches,
             Metric.RECOMPUTES: self.derived.recomputes,
             Metric.AUDITED: self.audit.told,
-            **self.speaker.figures(),
+            **self.advertiser.figures(),
             **self.guards.figures(),
         }
 

@@ -10,7 +10,7 @@ from weft.app import settings
 from weft.node import plugin, switchsettings
 from weft.ovsdb import replica
 
-# What keeps a part of the node as it should be, beside the agent's own work.
+# Parts that keep settings and files of the node, beside the zone's rows.
 Keeper = plugin.Keeper | switchsettings.Keeper
 
 
@@ -44,14 +44,14 @@ def check(options: settings.Agent) -> None:
 
 
 def plugin_of(options: settings.Agent) -> plugin.Keeper | None:
-    """What keeps the CNI plugin installed, if the agent is to."""
+    """The part that keeps the CNI plugin installed; None without --cni-bin."""
     if not options.cni_bin:
         return None
     return plugin.Keeper(Path(options.cni_bin), plugin.read(options.cni_plugin))
 
 
 def switch_of(options: settings.Agent, ovs: replica.Replica) -> switchsettings.Keeper | None:
-    """What keeps the node's identity in Open vSwitch, if the agent is to."""
+    """The part that keeps the node's identity in Open vSwitch; None without its options."""
     if not options.encap_ip and not options.tunnel_interface:
         return None
     return switchsettings.Keeper(

@@ -15,7 +15,7 @@ from weft.ovsdb import replica
 
 
 class Announcer:
-    """`own` is the node as it is; `primary`: weft serves the default network too."""
+    """`own` is the node as the agent found it; `primary`: weft serves the default network, too."""
 
     def __init__(
         self,
@@ -32,11 +32,11 @@ class Announcer:
         self._version = ovnversion.OvnVersion(*version, self.look)
 
     def look(self) -> None:
-        """Compare the Node with what it should say, now."""
+        """Compare the Node with what it should contain, now."""
         self._queue.add(self._own.name)
 
     async def run(self) -> None:
-        """Look when told, until cancelled."""
+        """Compare after each `look`, until cancelled."""
         self.look()
         await self._queue.run(self._announce)
 
@@ -48,7 +48,7 @@ class Announcer:
 
     @property
     def trouble(self) -> str:
-        """Why the Node does not say what it should; else empty."""
+        """Why the Node lacks what it should contain; else empty."""
         if self._queue.trouble:
             return self._queue.trouble
         lack = nodes.unannounced(self._nodes.get(self._own.name), self._own, self._desired)

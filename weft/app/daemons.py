@@ -23,7 +23,8 @@ from weft.ovn import daemons
 log = logging.getLogger(__name__)
 
 SCHEMAS = (Path("/usr/share/openvswitch"), Path("/usr/share/ovn"))
-# What a new database of Open vSwitch says. Without TSO, TCP in a userspace switch stalls: transmit
+# Settings of a new database of Open vSwitch. Without TSO, TCP in a userspace switch stalls:
+# transmit
 # offload of local links does not fit a tunnel else. The switch reads it once, when it starts.
 FIRST = (
     '["Open_vSwitch", {"op": "insert", "table": "Open_vSwitch",'
@@ -62,7 +63,7 @@ def start(name: Daemon, switch: Switch, acl_log: str) -> NoReturn:
             _become(daemons.controller(acl_log), f"{daemons.OVN_RUN}/ovn-controller.ctl")
         case Daemon.vswitchd:
             argv = daemons.vswitchd()
-            _become((argv[0], "--pidfile", *argv[1:]))  # by which the agent finds its control
+            _become((argv[0], "--pidfile", *argv[1:]))  # the agent finds the control socket by it
         case _:
             database = daemons.DATABASES[name]
             prepare(database)
@@ -85,10 +86,10 @@ def prepare(database: daemons.Database) -> None:
         template = Path(folder, "empty")
         first = database.first or FIRST
         dbfiles.create(tool, _schema(database.schema), template, first, shown=database.path)
-        doubt = ""
+        corruption = ""
         if not dbfiles.defect(path, template.read_bytes()):
-            doubt = dbfiles.unreadable(tool, path, database.database)
-        done = dbfiles.mend(path, template, shown=database.path, doubt=doubt)
+            corruption = dbfiles.unreadable(tool, path, database.database)
+        done = dbfiles.mend(path, template, shown=database.path, corruption=corruption)
     if done:
         log.info("database %s: %s", database.path, done)
 

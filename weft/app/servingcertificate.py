@@ -27,7 +27,8 @@ _PEM = serialization.Encoding.PEM
 
 @dataclass(frozen=True, slots=True)
 class ServingCertificate:
-    """`names` are those by which it is reached; `pem` is public."""
+    """A certificate with its key. `names` are the DNS names and addresses in it; `pem` is
+    public."""
 
     names: tuple[str, ...]
     pem: bytes
@@ -35,11 +36,11 @@ class ServingCertificate:
     until: datetime
 
     def is_due(self, now: datetime) -> bool:
-        """Whether the next one is to take its place."""
+        """Whether it is time to make the next certificate."""
         return now > self.until - LIFE / 3
 
     def load(self, context: ssl.SSLContext) -> None:
-        """Have new connections served with it; the key touches no disk."""
+        """Serve new connections of `context` with it; the key is never written to a disk."""
         descriptor = os.memfd_create("serving certificate")
         try:
             os.write(descriptor, self.pem + self.key)
@@ -49,7 +50,7 @@ class ServingCertificate:
 
 
 def make(names: Iterable[str], now: datetime) -> ServingCertificate:
-    """A fresh one, signed by itself."""
+    """Return a new self-signed certificate for these names."""
     named = tuple(names)
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, named[0][:64])])
@@ -76,9 +77,9 @@ def _general_name(name: str) -> x509.GeneralName:
 
 
 def bundle(there: bytes, own: Iterable[ServingCertificate], now: datetime) -> bytes:
-    """What clients are to trust: one's own certificates, and those of other copies still valid.
+    """Return the bundle for clients: this copy's certificates, and other copies' valid ones.
 
-    `there` as it is if it holds them all and nothing that is over.
+    `there`, the present bundle, is returned unchanged if it has them all and no expired one.
     """
     wanted = [each.pem for each in own]
     try:

@@ -352,7 +352,7 @@ def namespaces(process: str, text: str) -> frozenset[str]:
 
 
 def check(process: str, known: Iterable[Setting[Any]], options: object) -> None:
-    """Refuse the first of `options` that its record does not allow."""
+    """Raise InvalidInput for the first of `options` that breaks its setting's rule."""
     for setting in known:
         value = getattr(options, setting.name)
         rule = setting.objection(value)
@@ -361,7 +361,7 @@ def check(process: str, known: Iterable[Setting[Any]], options: object) -> None:
 
 
 def check_primary(process: str, options: Agent | ClusterManager) -> None:
-    """Refuse the role of the primary network to who did not ask for it by name."""
+    """Raise InvalidInput if the default network is configured without --allow-primary."""
     if options.cluster_subnets and not options.allow_primary:
         rule = (
             f"needs {ALLOW_PRIMARY.flag}: as the primary network weft has no Services, DNS or "

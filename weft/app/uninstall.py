@@ -58,7 +58,7 @@ async def cluster(client: Client, namespace: str, lease: str) -> None:
 async def _clean(client: Client, each: traces.Traces, obj: traces.Object) -> None:
     name, namespace = obj["metadata"]["name"], obj["metadata"].get("namespace", "")
     patch = traces.cleaning(each, obj)
-    with contextlib.suppress(NotFound):  # it went meanwhile
+    with contextlib.suppress(NotFound):  # it was deleted meanwhile
         if patch is not None:
             await client.patch(each.resource, name, namespace, patch)
             log.info("cleaned %s %s", each.resource.kind, resources.key(obj))
@@ -93,7 +93,7 @@ async def until(
     selector: str,
     holds: Callable[[Objects], bool],
 ) -> None:
-    """Wait until the objects of a selector are as `holds` says, by name."""
+    """Wait until `holds` is true of the objects of a selector, by name."""
     while True:
         listing = await client.list(res, namespace, label_selector=selector)
         found: dict[str, traces.Object] = {obj["metadata"]["name"]: obj for obj in listing}

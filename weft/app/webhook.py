@@ -1,7 +1,7 @@
 """Serves the cluster manager's admission webhook, with a certificate that it renews by itself.
 
 Each copy serves, whether it leads or waits. What is asked is judged by
-`control.cluster.admission`. A ValidatingWebhookConfiguration says by which name the copies are
+`control.cluster.admission`. A ValidatingWebhookConfiguration has the name by which the copies are
 reached; they write there whom to trust, and again when somebody takes that out.
 """
 
@@ -34,7 +34,7 @@ NAME = "weft"  # of the ValidatingWebhookConfiguration
 _LARGEST = 8 << 20  # bytes: two objects of an API server's size, and what JSON adds
 _BUDGET = budget.Budget(size=_LARGEST, values=500_000, depth=100)
 _SPREAD = 30.0  # seconds in which an API server reads a bundle before a new certificate is served
-_LOOK = 3600.0  # seconds between two looks at the certificate's age
+_LOOK = 3600.0  # seconds between two checks of the certificate's age
 
 
 class Webhook:
@@ -71,14 +71,14 @@ class Webhook:
             webhook=self._serve(),
         )
 
-    # Who is to be trusted
+    # Certificates
 
     async def _keep(self) -> None:
         self._configuration.subscribe(lambda *_: self._queue.add(NAME))
         await self._queue.run(self._look)
 
     async def _look(self, _: str) -> None:
-        """Have the bundle hold this copy's certificates, and renew the one that grows old."""
+        """Add this copy's certificates to the bundle, and renew the one that expires next."""
         found = self._configuration.get(NAME)
         if found is None:
             return
@@ -98,7 +98,7 @@ class Webhook:
             log.info("the webhook's certificate is trusted by ValidatingWebhookConfiguration weft")
         self._queue.add(NAME, _LOOK if self._next is None else _SPREAD)
 
-    # What is asked
+    # Requests
 
     async def _serve(self) -> None:
         for each in self._followed:
@@ -126,7 +126,7 @@ class Webhook:
             uid = str(asked["uid"])
             verdict = self._judge(asked)
         except (budget.Malformed, KeyError, TypeError, AttributeError, errors.WeftError) as error:
-            log.info("a question at the webhook was not understood: %s", error)
+            log.info("a request at the webhook is no valid AdmissionReview: %s", error)
             return web.Response(status=400, text="not an AdmissionReview that weft understands\n")
         return web.json_response(answer(uid, verdict))
 
@@ -168,7 +168,7 @@ def reached_by(configuration: Object) -> tuple[str, ...]:
 
 
 def trusting(configuration: Object, own: list[ServingCertificate], now: datetime) -> Object | None:
-    """The patch by which clients trust these certificates; None if they do."""
+    """The patch that adds these certificates to the configuration; None if it has them."""
     changed = []
     for each in configuration.get("webhooks") or ():
         there = b""
@@ -185,7 +185,7 @@ def trusting(configuration: Object, own: list[ServingCertificate], now: datetime
 
 
 def answer(uid: str, verdict: admission.Verdict) -> Object:
-    """As an API server expects it."""
+    """The AdmissionReview that answers the API server."""
     response: Object = {"uid": uid, "allowed": not verdict.refusal}
     if verdict.refusal:
         response["status"] = {"code": 422, "reason": "Invalid", "message": verdict.refusal}

@@ -25,12 +25,12 @@ Context = Annotated[
     str, typer.Option("--context", help="Context of the kubeconfig; by default its current one.")
 ]
 Lab = Annotated[str, typer.Option("--lab", metavar="NAME", help="Use the lab of this name.")]
-Name = Annotated[str, typer.Option("--name", hidden=True, help="The former word for --lab.")]
+Name = Annotated[str, typer.Option("--name", hidden=True, help="The former name of --lab.")]
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A kubeconfig and what is known of it. `lab`: the lab whose it is, None if it is no lab's."""
+    """A kubeconfig and its context. `lab` is the lab that it belongs to, None if it is no lab's."""
 
     kubeconfig: str
     context: str = ""
@@ -51,7 +51,10 @@ class Cluster:
 
 
 def choose(kubeconfig: str = "", context: str = "", lab: str = "", name: str = "") -> Cluster:
-    """The cluster that the options mean; `name` is the former word for `lab`."""
+    """Return the cluster that the options choose; `name` is the former name of `lab`.
+
+    Raise InvalidInput for options that contradict, and Unavailable if no cluster is found.
+    """
     lab = lab or name
     if kubeconfig and lab:
         rule = "cannot be combined with --kubeconfig: both choose the cluster"

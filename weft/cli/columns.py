@@ -12,9 +12,9 @@ GAP = "  "
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """A line for each row; all rows have as many words as the first, the heads among them."""
+    """A line for each row; the first has the heads, and all have as many cells."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
-        GAP.join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip()
+        GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]

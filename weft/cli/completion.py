@@ -1,4 +1,5 @@
-"""Prints the completion script of a shell: `weft completion`; and finds what the user has typed."""
+"""Prints the completion script of a shell: `weft completion`; and parses what the user has
+typed."""
 
 from __future__ import annotations
 
@@ -65,5 +66,5 @@ def command(
 def typed() -> list[str]:
     """The arguments that a shell wants completed, as far as they are typed."""
     completion.get_completion_inspect_parameters()  # makes typer know the shells
-    words = os.environ.get("_TYPER_COMPLETE_ARGS") or os.environ.get("COMP_WORDS", "")
-    return words.split()[1:]
+    line = os.environ.get("_TYPER_COMPLETE_ARGS") or os.environ.get("COMP_WORDS", "")
+    return line.split()[1:]

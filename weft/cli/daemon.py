@@ -11,16 +11,16 @@ from weft.cli.options import option
 
 
 def command(
-    name: Annotated[daemons.Daemon, typer.Argument(help="Which one.")],
+    name: Annotated[daemons.Daemon, typer.Argument(help="The daemon to run.")],
     switch: Annotated[
         daemons.Switch,
-        typer.Option(help="Whose Open vSwitch the node uses; auto: its host's, where it has one."),
+        typer.Option(help="Open vSwitch that the node uses; auto: its host's, if it has one."),
     ] = daemons.Switch.auto,
     acl_log: Annotated[str, option(settings.ACL_LOG)] = settings.ACL_LOG.default,
 ) -> None:
-    """Make what a daemon of this node needs, such as a database that is not broken, and become it.
+    """Prepare what a daemon of this node needs, such as a sound database, and run the daemon.
 
-    The node agent's containers start so. On other machines, packages of Open vSwitch and OVN do it.
+    The node agent's containers start it. On other machines, packages of Open vSwitch and OVN do it.
     """
     logging.set_up("info", "text")
     daemons.start(name, switch, acl_log)

@@ -26,7 +26,7 @@ class What(StrEnum):
 
 
 def command(
-    what: Annotated[What | None, typer.Argument(help="Check only this.")] = None,
+    what: Annotated[What | None, typer.Argument(help="What to check; both by default.")] = None,
     kubeconfig: clusters.Kubeconfig = "",
     context: clusters.Context = "",
     lab: clusters.Lab = "",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PACKAGE = "weft-lab"
 COMMANDS = "weft.commands"  # a mapping: name of a command to its module and summary
 LABS = "weft.labs"  # an object of class Labs
-OWN_COMMANDS = ("demo", "lab", "vm")  # of weft-lab, for those who have not installed it
+OWN_COMMANDS = ("demo", "lab", "vm")  # of weft-lab, known also without it
 
 
 class Labs(Protocol):
@@ -69,7 +69,7 @@ def installed() -> Labs | None:
 
 
 def needed(what: str, *, otherwise: str = "") -> Labs:
-    """The labs of this machine. Raises Unavailable, naming `what` needs them."""
+    """The labs of this machine. Raise Unavailable, naming `what` needs them, without weft-lab."""
     found = installed()
     if found is None:
         raise missing(what, otherwise=otherwise)
@@ -77,7 +77,7 @@ def needed(what: str, *, otherwise: str = "") -> Labs:
 
 
 def missing(what: str, *, otherwise: str = "") -> errors.Unavailable:
-    """That weft-lab is not installed; `otherwise` is what helps as well."""
+    """The error that weft-lab is not installed; `otherwise` is another remedy."""
     hint = f"pip install {PACKAGE}"
     return errors.Unavailable(
         f"{what} is in the package {PACKAGE}, which is not installed",

@@ -1,4 +1,4 @@
-"""Shows who reaches whom on a network, and what policies do not explain: `weft matrix`."""
+"""Shows who reaches whom on a network, and results that differ from policies: `weft matrix`."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def command(
             "--output",
             "-o",
             metavar="text|json|svg|FILE",
-            help="Format, or a file whose suffix says the format.",
+            help="Format, or a file whose suffix names the format.",
         ),
     ] = views.TEXT,
 ) -> None:
     """Show which pods and guests reach which on a network.
 
-    In a lab, every pair is tried from inside pods and guests; the exit status is 1 if a pair is not
-    as policies say. In any other cluster, only what policies say is shown.
+    In a lab, every pair is tried from inside pods and guests; the exit status is 1 if a result
+    differs from what policies allow. In other clusters, only what policies allow is shown.
     """
     target = views.target("weft matrix", output, FORMS)
     asked = question(port)
@@ -75,7 +75,7 @@ def command(
 
 
 def question(port: str) -> netpolicy.Connection:
-    """Of `tcp/80`, of a bare number TCP, of nothing a ping."""
+    """Parse --port: "tcp/80", "80" (TCP), or "" (ping). Raise InvalidInput for anything else."""
     if not port:
         return netpolicy.Connection(None)
     protocol, _, number = port.rpartition("/")
@@ -90,7 +90,7 @@ def question(port: str) -> netpolicy.Connection:
 
 
 def written(matrix: reach.Matrix) -> Iterator[Line]:
-    """The matrix as text, as wide as the terminal is, and what it comes to."""
+    """The matrix as text, as wide as the terminal, and a summary."""
     yield from matrix_text.lines(matrix, views.width())
     yield ()
     yield (Span(matrix_text.summary(matrix), "bad" if matrix.differing else "title"),)

@@ -1,7 +1,7 @@
 """Finds mistakes in the objects of a user's files before they are applied.
 
-Pure; asks the same code that a cluster manager and the lab ask. Whether what the objects name
-exists, and whether an address is free, only a cluster knows.
+Pure; it calls the parsers of the cluster manager and of the lab. Whether named objects exist, and
+whether addresses are free, only a cluster knows.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from weft.policy import access
 
 Object = Mapping[str, Any]
 
-# The kinds that are looked into, and the versions in which they are served, the first one first.
+# The kinds that are checked, and their apiVersions, the preferred one first.
 SERVED: Mapping[str, tuple[str, ...]] = {
     nad.KIND: (resources.NADS.api_version,),
     policy.KIND: (resources.MULTINETWORKPOLICIES.api_version,),
@@ -29,14 +29,15 @@ SERVED: Mapping[str, tuple[str, ...]] = {
     selection.KIND: ("v1",),
     resources.NAMESPACES.kind: ("v1",),
 }
-SLIP = 2  # characters more or less of a kind that is misspelt
+MAX_LENGTH_DIFFERENCE = 2  # characters, of a misspelt kind
 
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """`is_error`: nothing can come of the object; otherwise it works, but hardly as meant.
+    """A mistake in a file. `is_error`: the object would be refused; otherwise it works, but part
+    of it has no effect.
 
-    Of an object that was not `looked_at` neither is known.
+    An object that was not `looked_at` was not checked.
     """
 
     file: str
@@ -54,7 +55,7 @@ class Mistake:
 def find(
     documents: Iterable[tuple[str, Any]], rules: nads.Rules, namespace: str
 ) -> Iterator[Mistake]:
-    """All that can be known of `documents`, pairs of file and object, in their order."""
+    """Return the mistakes in `documents`, pairs of file and object, in their order."""
     read: list[tuple[str, nads.Nad]] = []
     asking: list[tuple[str, Object]] = []
     labels: dict[str, Mapping[str, str]] = {}
@@ -82,18 +83,18 @@ def find(
             yield from (Mistake(file, error.in_full()) for error in _of(obj))
     rule = access.AccessRule(rules.global_namespaces, labels.get)
     owned = _owned(read, rule)
-    yield from _definitions(read, owned)
+    yield from _nads(read, owned)
     for file, obj in asking:
-        yield from (Mistake(file, message) for message in _intruding(obj, owned, rule))
+        yield from (Mistake(file, message) for message in _refused_networks(obj, owned, rule))
 
 
 def count(documents: Iterable[tuple[str, Any]]) -> int:
-    """How many objects there are in documents, each of a list by itself."""
+    """The number of objects in documents; items of a list count separately."""
     return sum(1 for each in documents for _ in _single(*each))
 
 
 def _malformed(obj: Object) -> Iterator[errors.InvalidInput]:
-    """What no API server takes of any object, and what its kind is not served as."""
+    """Errors for which an API server refuses any object, and for a wrong apiVersion."""
     meta = obj["metadata"]
     called = f"{obj['kind']} {meta['namespace']}/{meta['name']}"
     for field in ("kind", "apiVersion"):
@@ -127,14 +128,14 @@ def _not_strings(called: str, field: str, value: Any) -> Iterator[errors.Invalid
 
 
 def _overlooked(obj: Object) -> Iterator[str]:
-    """An object of a kind that nobody here reads, unless it makes pods from a template."""
+    """A note on an object of a kind that is not checked, unless it has a pod template."""
     kind, meta = obj["kind"], obj["metadata"]
     called = f"{kind} {meta['namespace']}/{meta['name']}"
     if kind in (resources.VMS.kind, resources.VMIS.kind) and not labs.installed():
         yield f"{called}: only its networks; {labs.missing('the rest').in_full()}"
     if kind in SERVED or _template(obj) is not None:
         return
-    near = [one for one in SERVED if abs(len(one) - len(kind)) <= SLIP]
+    near = [one for one in SERVED if abs(len(one) - len(kind)) <= MAX_LENGTH_DIFFERENCE]
     meant = difflib.get_close_matches(kind, near, 1, 0.8)
     hint = f"; did you mean {meant[0]}?" if meant else ""
     version = f" of {obj['apiVersion']}" if obj.get("apiVersion") else ""
@@ -153,12 +154,12 @@ def _single(file: str, document: Any) -> Iterator[tuple[str, Any]]:
     """The objects of a list, as kubectl prints one, or the object itself."""
     if isinstance(document, Mapping) and isinstance(document.get("items"), list):
         yield from ((file, item) for item in document["items"])
-    elif document is not None:  # nothing between two separators
+    elif document is not None:  # an empty document
         yield file, document
 
 
 def _of(obj: Object) -> list[errors.InvalidInput]:
-    """Of a pod, of whatever makes pods from a template, or of a virtual machine."""
+    """The errors of a pod, of an object with a pod template, or of a virtual machine."""
     if obj["kind"] in (resources.VMS.kind, resources.VMIS.kind):
         found = labs.installed()
         return list(found.machine_problems(obj)) if found else []
@@ -175,7 +176,7 @@ def _of(obj: Object) -> list[errors.InvalidInput]:
 
 
 def _policy(file: str, obj: Object) -> Iterator[Mistake]:
-    """What breaks it, or else what of it is skipped: the rest is in force without it."""
+    """The errors of a policy, or else its skipped parts, without which it is in force."""
     found = policy.problems(obj)
     yield from (Mistake(file, error.in_full()) for error in found)
     subject = objects.subject(policy.KIND, obj)
@@ -184,8 +185,8 @@ def _policy(file: str, obj: Object) -> Iterator[Mistake]:
 
 
 def _owned(read: list[tuple[str, nads.Nad]], rule: access.AccessRule) -> dict[str, nads.Settlement]:
-    """What becomes of the definitions of each network, the first one leading where files do not
-    say who was first."""
+    """How the NADs of each network are settled; the first in the files leads unless they name
+    an owner."""
     by_network: dict[str, list[nads.Declaration]] = {}
     for member in nads.as_said(definition for _, definition in read):
         by_network.setdefault(member.spec.name, []).append(member)
@@ -197,10 +198,10 @@ def _owned(read: list[tuple[str, nads.Nad]], rule: access.AccessRule) -> dict[st
     return found
 
 
-def _definitions(
+def _nads(
     read: list[tuple[str, nads.Nad]], owned: Mapping[str, nads.Settlement]
 ) -> Iterator[Mistake]:
-    """Of each alone, then of those that declare one network."""
+    """The mistakes of each NAD alone, then of NADs that declare one network."""
     files = {definition.key: file for file, definition in read}
     for file, definition in read:
         where = f"{nad.KIND} {definition.key}"
@@ -213,11 +214,11 @@ def _definitions(
             yield Mistake(files[key], message)
 
 
-def _intruding(
+def _refused_networks(
     obj: Object, owned: Mapping[str, nads.Settlement], rule: access.AccessRule
 ) -> Iterator[str]:
-    """Networks that an object names, and that its namespace may not use as far as files tell."""
-    called, inner = _wish(obj)
+    """Networks that an object requests and, by the files alone, its namespace may not use."""
+    called, inner = _network_request(obj)
     namespace = called["namespace"]
     try:
         asked = selection.parse({"metadata": {**inner, **called}})
@@ -236,8 +237,8 @@ def _intruding(
                 yield rule.pod_refusal(network, each, pod).in_full()
 
 
-def _wish(obj: Object) -> tuple[dict[str, Any], Mapping[str, Any]]:
-    """Whose networks an object asks for, and the metadata in which it does."""
+def _network_request(obj: Object) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """The name of the pod that requests networks, and the metadata with its request."""
     meta, spec = obj["metadata"], obj.get("spec")
     called = {"namespace": meta["namespace"], "name": meta["name"]}
     if obj["kind"] == selection.KIND:

@@ -28,7 +28,7 @@ class Output(StrEnum):
     yaml = "yaml"
 
 
-# Forms of pictures, by the words of --output; what a file's name says of its form; old words.
+# Formats of --output; formats by the suffix of a file; former names of formats.
 TEXT, JSON, YAML, SVG, MERMAID = "text", "json", "yaml", "svg", "mermaid"
 DATA = (JSON, YAML)
 SUFFIXES = {
@@ -41,7 +41,7 @@ SUFFIXES = {
     ".mermaid": MERMAID,
 }
 FORMER = {"tree": TEXT, "table": TEXT, "-": TEXT}
-WIDTH = 100  # characters a line, where nobody says how many fit
+WIDTH = 100  # characters of a line, if the terminal's width is unknown
 STYLES = {
     "title": "bold",
     "name": "bold",
@@ -57,12 +57,13 @@ Option = Annotated[
     Output, typer.Option("--output", "-o", help="Text for people, or JSON for scripts.")
 ]
 
-# (what is being done, fraction done; None where nobody knows how much there is)
+# (what is being done, fraction done, or None if the total is unknown)
 Report = Callable[[str, float | None], None]
 
 
 def color() -> bool | None:
-    """What typer is to know of colors: none where $NO_COLOR is set, else as the stream is."""
+    """typer's argument `color`: False if $NO_COLOR is set, else None, which lets the stream
+    decide."""
     return False if os.environ.get("NO_COLOR") else None
 
 
@@ -86,15 +87,17 @@ def document(data: Any, form: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """In which form something is shown, and in which file; no file is standard output."""
+    """The format of the output, and its file; an empty one is standard output."""
 
     form: str
     file: str = ""
 
 
 def target(command: str, output: str, forms: Sequence[str], form: str = "") -> Target:
-    """What `--output` asks for: one of the forms, or a file whose name says which, unless `form`
-    does."""
+    """Parse --output: one of `forms`, or a file whose suffix names one, unless `form` does.
+
+    Raise InvalidInput for anything else.
+    """
     if output in forms or output in FORMER:
         return Target(FORMER.get(form or output, form or output))
     found = FORMER.get(form, form) or SUFFIXES.get(Path(output).suffix, "")
@@ -127,7 +130,7 @@ def write(lines: Iterable[Line], target: Target) -> None:
 
 
 def width() -> int:
-    """Characters a line of standard output: what $COLUMNS or the terminal says."""
+    """Characters of a line of standard output, from $COLUMNS or the terminal."""
     return shutil.get_terminal_size((WIDTH, 24)).columns
 
 
@@ -142,7 +145,7 @@ def show(lines: Iterable[Line]) -> None:
 
 
 def _style(style: str, hue: int | None) -> str:
-    """A network's colour takes the place of any other."""
+    """Rich's style; a network's colour replaces any other."""
     own = STYLES.get(style, "")
     if hue is None:
         return own
@@ -157,22 +160,24 @@ def plain(lines: Iterable[Line]) -> str:
 
 
 def counting(report: Report, what: str) -> Callable[[Mapping[str, object]], None]:
-    """A listener that reports, of the events that count, how many of a total are ready; and steps,
-    of which nobody knows how long they take."""
+    """Return a listener that reports progress from events.
 
-    def tell(event: Mapping[str, object]) -> None:
+    Events with `ready` and `total` report a fraction, those with `step` an open end.
+    """
+
+    def listen(event: Mapping[str, object]) -> None:
         ready, total = event.get("ready"), event.get("total")
         if isinstance(ready, int) and isinstance(total, int):
             report(what, ready / total)
         elif isinstance(event.get("step"), str):
             report(str(event["step"]), None)
 
-    return tell
+    return listen
 
 
 @contextlib.contextmanager
 def progress(output: Output) -> Iterator[Report]:
-    """A bar on standard error while something long goes on; silent in documents and in pipes."""
+    """Show a bar on standard error during a long step; nothing for documents and in pipes."""
     if output is not Output.text or not sys.stderr.isatty():
         yield lambda _what, _fraction: None
         return
@@ -185,7 +190,7 @@ def progress(output: Output) -> Iterator[Report]:
 
         def report(what: str, fraction: float | None) -> None:
             if what not in tasks:
-                for earlier in tasks.values():  # what came before is done
+                for earlier in tasks.values():  # earlier steps are done
                     bar.update(earlier, total=1.0, completed=1.0)
                 tasks[what] = bar.add_task(what, total=None if fraction is None else 1.0)
             bar.update(tasks[what], completed=fraction)
@@ -195,15 +200,15 @@ def progress(output: Output) -> Iterator[Report]:
 
 @contextlib.contextmanager
 def working(output: Output, what: str) -> Iterator[None]:
-    """The same for one step of which nobody knows how long it takes."""
+    """Show a bar without an end during one step of unknown length."""
     with progress(output) as report:
         report(what, None)
         yield
 
 
 def program() -> str:
-    """How this command was called, so that what a hint shows can be pasted: `weft` where that is
-    this program, else its path."""
+    """How to call this program in a hint that can be pasted: `weft` if $PATH has it, else its
+    path."""
     called = sys.argv[0]
     if not os.path.basename(called).startswith("weft"):
         return "weft"  # as a module, or by another program

@@ -61,7 +61,7 @@ class Wanted:
 
     @property
     def whole(self) -> bool:
-        """Whether every member is told; who chooses networks or namespaces looks closely."""
+        """Whether every member is listed: if networks or namespaces are chosen."""
         return bool(self.networks or self.namespaces)
 
 
@@ -90,7 +90,7 @@ def command(
             "--output",
             "-o",
             metavar="text|json|svg|mermaid|FILE",
-            help="Format, or a file whose suffix says the format.",
+            help="Format, or a file whose suffix names the format.",
         ),
     ] = views.TEXT,
     form: Annotated[str, typer.Option("--format", hidden=True)] = "",
@@ -101,10 +101,10 @@ def command(
     """Draw networks and their members; or OVN's switches and routers, or nodes and tunnels.
 
     In a lab, the databases of all zones are read. On a node, only those of its own zone are read;
-    other zones are drawn as far as it knows them.
+    of other zones, only what it knows is drawn.
     """
     if switches and underneath:
-        rule = "cannot be combined with --physical: they are two pictures"
+        rule = "cannot be combined with --physical: choose one picture"
         raise errors.InvalidInput(COMMAND, "--logical", None, rule)
     target = views.target(COMMAND, output, FORMS, form)
     view = View.LOGICAL if switches else View.PHYSICAL if underneath else View.OVERVIEW
@@ -126,7 +126,7 @@ def command(
 
 
 def _cluster(here: bool, kubeconfig: str, context: str, lab: str) -> clusters.Cluster | None:
-    """The cluster that is meant; None if it is this node, and nobody chose a cluster."""
+    """The chosen cluster; None to read this node's own databases."""
     try:
         chosen = clusters.choose(kubeconfig, context, lab)
     except errors.Unavailable:
@@ -159,7 +159,7 @@ def _snapshots(
 
 
 def _known(graph: Graph, cluster: clusters.Cluster | None) -> Graph:
-    """The graph with what Kubernetes knows; without it where that cannot be asked."""
+    """The graph with details from Kubernetes, or unchanged if the API cannot be read."""
     if cluster is None:
         return graph
 
@@ -170,12 +170,14 @@ def _known(graph: Graph, cluster: clusters.Cluster | None) -> Graph:
     try:
         return asyncio.run(read())
     except errors.WeftError as error:
-        typer.echo(f"Without free addresses and guests' own: {error}", err=True)
+        typer.echo(
+            f"Warning: free addresses and guests' addresses are not shown: {error}", err=True
+        )
         return graph
 
 
 def _check(graph: Graph, wanted: Wanted) -> None:
-    """Refuses networks and namespaces that are not there."""
+    """Raise InvalidInput for chosen networks and namespaces that do not exist."""
     choice.check(graph, wanted.networks, COMMAND)
     owners = (port.owner for one in graph.switches for port in one.ports if port.owner)
     there = sorted({owner.namespace for owner in owners})

@@ -42,11 +42,13 @@ def command(
     cni_bin: Annotated[str, option(settings.CNI_BIN)] = settings.CNI_BIN.default,
     switch: Annotated[
         daemons.Switch,
-        typer.Option(help="Whose Open vSwitch the node uses; auto: its host's, where it has one."),
+        typer.Option(help="Open vSwitch that the node uses; auto: its host's, if it has one."),
     ] = daemons.Switch.auto,
-    force: Annotated[bool, typer.Option(help="Although pods lose their networks.")] = False,
+    force: Annotated[
+        bool, typer.Option(help="Uninstall even if running pods lose their networks.")
+    ] = False,
 ) -> None:
-    """Remove what weft has made and what would stay after its pods are gone.
+    """Remove what weft has made and its pods leave behind.
 
     The chart does all of it when it is uninstalled.
     """
@@ -78,7 +80,7 @@ def _clean_node(cni_bin: str, switch: daemons.Switch) -> None:
 
 
 def _with_client(kubeconfig: str, work: Callable[[Client, str], Awaitable[None]]) -> None:
-    """Do something in the cluster; `work` is told the namespace of the caller, too."""
+    """Call `work` with a client of the cluster and the caller's own namespace."""
     from weft.kube.client import Client
 
     async def run() -> None:

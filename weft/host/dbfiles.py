@@ -30,8 +30,8 @@ _WHAT_IT_IS = ("name", "version", "cksum")
 def defect(path: Path, template: bytes) -> str:
     """Why no server of this schema can open the file, empty if one can.
 
-    `template` is a new database. What follows the schema is the server's to judge: it goes on from
-    the last transaction that is whole.
+    `template` is a new database. Records after the schema are not read: the server itself
+    continues from the last whole transaction.
     """
     try:
         with open(path, "rb", opener=files.regular_file) as file:
@@ -42,11 +42,12 @@ def defect(path: Path, template: bytes) -> str:
         return f"cannot be read: {error.strerror}"
     if not head:
         return "is empty"
-    said, wanted = _schema(head), _schema(template)
-    if said is None:
+    found, expected = _schema(head), _schema(template)
+    if found is None:
         return "has a broken header"
-    if said != wanted:
-        return f"is of schema {said[0]} {said[1]}, the server of {wanted and ' '.join(wanted[:2])}"
+    if found != expected:
+        needs = " ".join(expected[:2]) if expected else "none"
+        return f"has schema {found[0]} {found[1]}, the server needs {needs}"
     return ""
 
 
@@ -90,29 +91,30 @@ def unreadable(tool: str, path: Path, database: str) -> str:
     done = subprocess.run(
         [tool, "query", str(path), question], capture_output=True, text=True, check=False
     )
-    return _said(done.stderr) if done.returncode else ""
+    return _reason(done.stderr) if done.returncode else ""
 
 
 def _run(shown: str, argv: list[str], env: Mapping[str, str] | None) -> None:
     done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         raise errors.Unavailable(
-            f"a new database cannot be made: {_said(done.stderr)}",
+            f"a new database cannot be made: {_reason(done.stderr)}",
             where=shown,
             hint="free some space, or see why its folder cannot be written",
         )
 
 
-def _said(complaint: str) -> str:
+def _reason(complaint: str) -> str:
     return complaint.strip().rpartition(": ")[2]
 
 
-def mend(path: Path, template: Path, *, shown: str, doubt: str = "") -> str:
-    """What was done, empty if nothing had to be. `doubt`: why a file of the right schema is bad.
+def mend(path: Path, template: Path, *, shown: str, corruption: str = "") -> str:
+    """Return what was done, empty if nothing. `corruption`: why a file of the right
+    schema is bad.
 
     The old file goes when the new one is whole; Unavailable if there cannot be one.
     """
-    what = defect(path, template.read_bytes()) or doubt
+    what = defect(path, template.read_bytes()) or corruption
     if not what:
         return ""
     fresh, kept = (path.with_name(f".{path.name}.new"), path.with_name(path.name + KEPT))

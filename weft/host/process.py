@@ -39,7 +39,7 @@ class Failed(errors.Unavailable):
         super().__init__(
             f"{why}: {tail}" if tail else why,
             where=shlex.join(argv),
-            hint="run the command by hand to see all that it says",
+            hint="run the command by hand to see all of its output",
         )
         self.output = output
 

@@ -1,4 +1,4 @@
-"""Says how long to wait before the next attempt: longer each time, with chance, as the server asks.
+"""Computes the pause before the next attempt: doubled each time, with jitter, at least Retry-After.
 
 Chance keeps the clients of a whole cluster, which fail together, from coming back together.
 """
@@ -25,11 +25,11 @@ class Backoff:
         self._pause = first
 
     def reset(self) -> None:
-        """What was tried has succeeded."""
+        """Start over: the attempt has succeeded."""
         self._pause = self._first
 
     def next(self, error: errors.WeftError | None = None) -> float:
-        """Seconds to wait now: never less than the server asked for."""
+        """The seconds to wait now, never less than the server asked for."""
         pause, self._pause = self._pause, min(self._pause * 2, self._longest)
         wanted = asked(error)
         return max(pause * random.uniform(0.5, 1.0), wanted * random.uniform(1.0, 1.25))

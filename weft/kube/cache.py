@@ -1,4 +1,4 @@
-"""Caches the objects of one kind by list and watch, and tells subscribers of changes.
+"""Caches the objects of one kind by list and watch, and calls subscribers with changes.
 
 `run` lists once and then watches until cancelled; reads never wait for the network. Nothing is
 written to the server.
@@ -214,7 +214,7 @@ class Informer(Generic[T]):
         self._synced.set()
 
     def change(self, kind: str, raw: Object) -> None:
-        """An object is ADDED, MODIFIED or DELETED; the reflector says so."""
+        """Store one change: ADDED, MODIFIED or DELETED; for the reflector."""
         key, obj = resources.key(raw), self._read(raw)
         old = self._objects.get(key)
         new = None if kind == "DELETED" else obj

@@ -218,8 +218,8 @@ def _loading(where: str, what: str, hint: str = "") -> Iterator[None]:
     try:
         yield
     except (ssl.SSLError, ValueError, OSError) as error:
-        said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        rule = f"cannot be loaded: {said}"
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        rule = f"cannot be loaded: {reason}"
         raise errors.InvalidInput(where, what, None, rule, hint=hint) from error
 
 

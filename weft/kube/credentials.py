@@ -17,13 +17,13 @@ from weft.kube import config, errors
 
 log = logging.getLogger(__name__)
 
-_AGE = 10.0  # seconds between two looks at the files, which change long before they expire
+_AGE = 10.0  # seconds between two checks of the files, which change long before they expire
 
 _Seen = tuple[tuple[int, int, int], ...]
 
 
 class Credentials:
-    """Of one endpoint."""
+    """The credentials of one endpoint."""
 
     def __init__(self, endpoint: config.Endpoint) -> None:
         self._endpoint = endpoint
@@ -34,7 +34,7 @@ class Credentials:
 
     @property
     def tls(self) -> ssl.SSLContext | None:
-        """For a new connection."""
+        """The TLS context for a new connection."""
         self._refresh()
         return self._endpoint.tls
 
@@ -44,21 +44,22 @@ class Credentials:
 
     @property
     def token(self) -> str:
-        """For a new request. Raises Unauthorized if there is a token file without a token."""
+        """The token for a new request. Raise Unauthorized if the token file has none."""
         self._refresh()
         if not self._token_is_read:
             self._token = _read_token(self._endpoint.token_file)
             self._token_is_read = True
         return self._token
 
-    def doubt(self) -> None:
-        """They were refused, or a connection failed: look at the files before the next one."""
+    def recheck(self) -> None:
+        """Read the files again before the next use: the credentials were refused, or a connection
+        failed."""
         self._looked = -_AGE
 
     def are_new(self) -> bool:
         """Whether the files have changed since they were read: call it after a refusal."""
         before = self._seen
-        self.doubt()
+        self.recheck()
         self._refresh()
         return self._seen != before
 

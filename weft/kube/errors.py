@@ -25,7 +25,7 @@ import orjson
 from weft import errors
 
 _LONGEST = 1000  # characters kept of a body that is no Status
-# What the server's authorizer says after the object's name: who may not do what, and where.
+# The authorizer's text after the object's name: which account lacks which right, and where.
 _DENIAL = re.compile(r'User "[^"]*" cannot \S+ \S+ "[^"]*".*', re.DOTALL)
 
 
@@ -43,7 +43,7 @@ class ApiError(errors.WeftError):
 
     @property
     def denial(self) -> str:
-        """Who lacks which right, in the words of the server's authorizer; empty for other errors.
+        """The authorizer's text on who lacks which right; empty for other errors.
 
         A right that is missing concerns the account. A quota, a namespace that ends and an
         admission policy answer 403 too, and concern one object or namespace.
@@ -173,11 +173,11 @@ def unreachable(server: str, cause: BaseException, *, where: str = "") -> Unreac
 
 def garbled(server: str, content: bytes, *, where: str = "") -> Unreachable:
     """The error for an answer that no API server gives, such as a proxy's page."""
-    said = content[:100].decode(errors="replace").strip()
+    excerpt = content[:100].decode(errors="replace").strip()
     return Unreachable(
         0,
         "Unreachable",
-        f"what answers at {server} is no Kubernetes API: {said!r}",
+        f"what answers at {server} is no Kubernetes API: {excerpt!r}",
         where=where,
         hint="check the server's address and the proxies on the way",
     )

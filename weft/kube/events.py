@@ -101,7 +101,7 @@ def _pause(tried: int, error: errors.WeftError) -> float:
 
 
 class Recorder:
-    """`emit` is called in the loop's thread; `run` sends, as one task of the process."""
+    """Queues and sends Events: call `emit` in the loop's thread, and `run` as one task."""
 
     def __init__(self, client: Client, component: str) -> None:
         self._client = client
@@ -151,7 +151,7 @@ class Recorder:
         elif len(self._pending) >= _PENDING:
             oldest, dropped = self._pending.popitem(last=False)
             self._failed.pop(oldest, None)
-            log.warning("too much to tell: an Event was dropped: %s", dropped.message)
+            log.warning("too many Events are pending, one is dropped: %s", dropped.message)
         self._pending[name] = news
         self._flushed.clear()
         self._arrived.set()
@@ -228,7 +228,8 @@ class Recorder:
         self._pending[name] = replace(left, count=left.count + news.count)
 
     def _deny(self, namespace: str, error: ApiError, now: float) -> None:
-        """The account may not write there: one Event asks again, and the others wait for it."""
+        """Note that the account may not write there: one Event is retried, the others wait for
+        it."""
         tried = self._denials.get(namespace, (0, 0.0))[0] + 1
         self._denials[namespace] = tried, now + _pause(tried, error)
         self._denied.note(namespace, error)

@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Seconds: how long a silent leader is trusted, and how often a leader renews.
+    """Times in seconds: how long a leader that does not renew keeps the lease, and how often it
+    renews.
 
     A leader that could not renew for `hold` stops; others wait for `valid`, which is longer.
     """
@@ -125,7 +126,7 @@ class Elector:
             task.result()
 
     async def _acquire(self) -> Object:
-        """Watch the Lease until it is free, released, or silent for its whole duration."""
+        """Watch the Lease until it is free, released, or was not renewed for its whole duration."""
         cache = Cache(
             self._client,
             LEASES,
@@ -162,7 +163,7 @@ class Elector:
                     await cache.wait_for(key, _differs_from(lease), duration)
                     continue
                 except errors.NotReady:
-                    log.warning("%s was silent for %g s", _holder(lease), duration)
+                    log.warning("%s did not renew the lease for %g s", _holder(lease), duration)
             try:
                 taken = await self._write(lease)
             except (Conflict, NotFound):

@@ -1,7 +1,7 @@
 """Notices when the API server does not answer any more, however quiet the cluster is.
 
-A server that hangs, or that packets do not reach, leaves watches open and silent. Whenever nothing
-came for some seconds, the server is asked for its version, which costs it next to nothing.
+A server that hangs, or that packets do not reach, leaves watches open without events. Whenever
+nothing came for some seconds, the server is asked for its version, which costs it next to nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ANSWER = 4.0  # seconds that it has for the answer
 
 
 class Liveness:
-    """Of one server; without `run` nothing is asked and nothing is known."""
+    """Asks one server whether it answers, while `run` runs."""
 
     def __init__(self, door: transport.Transport) -> None:
         self._door = door
@@ -29,11 +29,11 @@ class Liveness:
 
     @property
     def trouble(self) -> str:
-        """Empty while the server answers."""
-        silent = time.monotonic() - self._door.heard
-        if not self._failure or silent < CUT_OFF:
+        """Since when the server does not answer, and the error; empty while it answers."""
+        unanswered = time.monotonic() - self._door.heard
+        if not self._failure or unanswered < CUT_OFF:
             return ""
-        return f"nothing was heard from the Kubernetes API for {silent:.0f} s: {self._failure}"
+        return f"the Kubernetes API has not answered for {unanswered:.0f} s: {self._failure}"
 
     async def run(self) -> None:
         """Ask whenever it is quiet, until cancelled."""

@@ -21,11 +21,11 @@ OnError = Callable[[str, errors.WeftError], None]
 
 
 class Queue:
-    """`on_error(key, error)` gets every WeftError; `error.retry` says if the key comes back.
+    """Keys of objects to process, each at most once at a time.
 
-    A failed key comes back after `first_pause` seconds, doubled with each failure in a row up to
-    `longest_pause`. `add` brings it back at once, so `longest_pause` is a safety net: callers do
-    not wait for something by it.
+    `on_error(key, error)` gets every WeftError. A key whose error has `retry` is processed again
+    after `first_pause` seconds, doubled with each failure in a row up to `longest_pause`. `add`
+    brings it back at once, so `longest_pause` is only a safety net.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Queue:
         self._later: dict[str, asyncio.TimerHandle] = {}
         self._failures: dict[str, int] = {}
         self._troubles = troubles.Troubles(name)
-        self._said: dict[str, str] = {}  # the last error of each key that comes back
+        self._last_errors: dict[str, str] = {}  # of each key that is retried
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -116,7 +116,7 @@ class Queue:
             else:
                 self._failures.pop(key, None)
                 self._troubles.clear(key)
-                self._said.pop(key, None)
+                self._last_errors.pop(key, None)
             finally:
                 self._running.discard(key)
             if key in self._again:
@@ -130,10 +130,10 @@ class Queue:
         if self._on_error is not None:
             self._on_error(key, error)
             return
-        if not troubles.is_outside(error) and self._said.get(key) != str(error):
+        if not troubles.is_outside(error) and self._last_errors.get(key) != str(error):
             log.info("%s %s: %s", self._name, key, error)
         if error.retry:
-            self._said[key] = str(error)
+            self._last_errors[key] = str(error)
 
     def _failed(self, key: str, retry: bool, asked: float = 0.0) -> None:
         """Have the key come back, not before the seconds that the server `asked` for."""

@@ -1,7 +1,7 @@
 """Follows the objects of one kind on the server: all of them at first, then each change.
 
 One request brings both where the server can stream a list; else pages of a list come first, and a
-watch from there. What ends or refuses a request is tried again with back-off, and `trouble` says
+watch from there. Requests that fail are repeated with back-off, and `trouble` says
 so. Objects are handed on as they come; nothing is kept and nothing is written.
 """
 
@@ -41,7 +41,7 @@ _INITIAL_END = "k8s.io/initial-events-end"  # annotation of the bookmark after a
 
 
 class Reader(Protocol):
-    """Who is told; called in the reflector's own task."""
+    """What stores the objects; the reflector calls it in its own task."""
 
     def begin(self) -> None:
         """All objects that there are follow, one by one."""
@@ -63,7 +63,7 @@ def _now() -> float:
 def _means_pages(error: ApiError | TimeoutError) -> bool:
     """Whether a streamed list failed because the server cannot stream any.
 
-    Where the feature is off it says 422, and 500 where its etcd is too old for it.
+    A server without the feature answers 422, and 500 if its etcd is too old for it.
     """
     return isinstance(error, TimeoutError | Invalid) or error.status == 500
 
@@ -109,10 +109,10 @@ class Reflector:
             return self._refused
         if self._opened is not None or self._since is None:
             return ""
-        silent = _now() - self._since
-        if silent < CUT_OFF:
+        stale = _now() - self._since
+        if stale < CUT_OFF:
             return ""
-        return f"{name} cannot be followed for {silent:.0f} s: {self._broke or 'no answer yet'}"
+        return f"{name} cannot be followed for {stale:.0f} s: {self._broke or 'no answer yet'}"
 
     async def run(self) -> None:
         """Follow the server until cancelled."""

@@ -148,7 +148,8 @@ class Transport:
             await asyncio.sleep(wait)
 
     async def ask(self, path: str, seconds: float) -> None:
-        """Whether the server answers within that time, whatever it says; else Unreachable."""
+        """Return if the server answers within that time, whatever the answer; else raise
+        Unreachable."""
         timeout = aiohttp.ClientTimeout(total=seconds)
         await self._once("GET", self._url(path, None), None, "", "", timeout)
 
@@ -177,7 +178,7 @@ class Transport:
                 after = response.headers.get("Retry-After", "")
                 raise errors.from_response(response.status, content, after, where=where)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            self._credentials.doubt()
+            self._credentials.recheck()
             raise errors.unreachable(self.server, error, where=where) from error
 
     @asynccontextmanager
@@ -203,12 +204,12 @@ class Transport:
                 if response.status != 200:
                     content = await response.read()
                     if response.status == 401:
-                        self._credentials.doubt()
+                        self._credentials.recheck()
                     after = response.headers.get("Retry-After", "")
                     raise errors.from_response(response.status, content, after, where=where)
                 yield self._chunks(response.content)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            self._credentials.doubt()
+            self._credentials.recheck()
             raise errors.unreachable(self.server, error, where=where) from error
 
     async def _chunks(self, content: aiohttp.StreamReader) -> AsyncIterator[bytes]:

@@ -1,4 +1,4 @@
-"""Keeps what a part of a process cannot do for reasons outside its objects, and logs each change.
+"""Tracks which keys fail for causes outside their objects, and logs each cause once.
 
 Many keys often fail for one cause: an API server that is away, or a right that is missing. A cause
 is logged when the first key meets it and when the last one is past it, not at every attempt.
@@ -23,19 +23,19 @@ def is_outside(error: errors.WeftError) -> bool:
 
 
 def cause(error: errors.WeftError) -> str:
-    """What fails, alike for all objects that it concerns."""
+    """The part of an error that is equal for all objects with the same cause."""
     if isinstance(error, ApiError):
         return error.denial or error.message
     return error.what
 
 
 class Troubles:
-    """`name` is what the part works on, for the log."""
+    """The failing keys of one part of a process; `name` is what it works on, for the log."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._causes: dict[str, str] = {}  # of each key
-        self._keys: dict[str, dict[str, str]] = {}  # of each cause: what each key's error says
+        self._keys: dict[str, dict[str, str]] = {}  # by cause and key: the key's error in full
 
     def __str__(self) -> str:
         """One failure in full, and how many more there are; empty while all is well."""
@@ -46,7 +46,7 @@ class Troubles:
         return f"{first} (and {others} more)" if others else first
 
     def note(self, key: str, error: errors.WeftError) -> None:
-        """A key failed; errors of the object itself are none of the process's."""
+        """Note that a key failed; an error of the object itself is not a trouble of the process."""
         if not is_outside(error):
             self.clear(key)
             return
@@ -61,7 +61,7 @@ class Troubles:
         self._keys[why][key] = error.in_full()
 
     def clear(self, key: str) -> None:
-        """The key succeeded, or needs nothing any more."""
+        """Note that the key succeeded, or is gone."""
         why = self._causes.pop(key, None)
         if why is None:
             return
@@ -69,4 +69,4 @@ class Troubles:
         del keys[key]
         if not keys:
             del self._keys[why]
-            log.info("%s %s: no longer so: %s", self._name, key, why)
+            log.info("%s %s: resolved: %s", self._name, key, why)

@@ -29,7 +29,7 @@ FAULTS = {
         "has a broken header",
     ),
     "a folder": ("rm {path} && mkdir {path}", "is not a regular file"),
-    "another schema": ("cp /run/weft-other.db {path}", "is of schema Other 0.9.0"),
+    "another schema": ("cp /run/weft-other.db {path}", "has schema Other 0.9.0"),
 }
 
 

@@ -32,7 +32,7 @@ NEW = database()
         (b"OVSDB CLUSTER 3 " + b"0" * 40 + b"\n{}", "has a broken header"),
         (
             database("5.0.0"),
-            "is of schema OVN_Northbound 5.0.0, the server of OVN_Northbound 7.1.0",
+            "has schema OVN_Northbound 5.0.0, the server needs OVN_Northbound 7.1.0",
         ),
     ],
 )
@@ -55,7 +55,7 @@ def test_a_sound_file_is_left_alone_unless_its_server_cannot_use_it(tmp_path: Pa
     assert dbfiles.mend(path, template, shown="/run/db") == ""
     assert b"since" in path.read_bytes()
     assert "its server ended" in dbfiles.mend(
-        path, template, shown="/run/db", doubt="its server ended"
+        path, template, shown="/run/db", corruption="its server ended"
     )
     assert path.read_bytes() == NEW
 

@@ -8,6 +8,7 @@ from tests.support.reach import member
 from weft import errors
 from weft.observe import members
 from weft.observe.members import Objects
+from weft.observe.reach import Member
 from weft.policy import netpolicy
 
 
@@ -51,7 +52,7 @@ BLUE = Objects(
 )
 
 
-def on_blue(*pods: dict[str, Any], **more: Any) -> tuple[members.Member, ...]:
+def on_blue(*pods: dict[str, Any], **more: Any) -> tuple[Member, ...]:
     found = Objects(BLUE.nads, BLUE.namespaces, pods, **more)
     return members.on("blue", found)
 
