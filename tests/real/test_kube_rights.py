@@ -100,11 +100,12 @@ async def at_a_socket(kube: Kubernetes, path: Path) -> AsyncIterator[None]:
 async def test_a_node_that_starts_before_its_rights_is_announced_when_it_has_them(
     kube: Kubernetes, wire: Wire
 ) -> None:
+    """And the admission policy lets it write no less than it needs."""
     zone = wire.zone()
     role = kubernetes.cluster_role("weft-node")
     readable = {**role, "rules": [{**x, "verbs": ["list", "watch"]} for x in role["rules"]]}
     rights = [readable if x == role else x for x in documents("rbac.yaml")]
-    kubernetes.apply(kube.api, rights)
+    kubernetes.apply(kube.api, [*rights, *documents("admission-policy.yaml")])
     assert kube.api.make("/api/v1/nodes", {"metadata": {"name": zone.name}}) == 201
     path = f"/api/v1/nodes/{zone.name}"
     with tempfile.TemporaryDirectory(prefix="weft-") as folder:
@@ -126,6 +127,8 @@ async def test_a_node_that_starts_before_its_rights_is_announced_when_it_has_the
                 kubernetes.replace(kube.api, role)
                 await ready.until(is_well)
                 assert names.NODE_CHASSIS_ID in kube.api.annotations(path)
+                conditions = kube.api("GET", path)[1]["status"]["conditions"]
+                assert names.OVN_CONDITION in {each["type"] for each in conditions}
                 log = whole.log(zone.name)
                 assert log.count("WARNING weft.kube.troubles: Node") == 1, "once, not at each try"
             finally:
