@@ -8,13 +8,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 from tests.cluster import goparts
 from tests.cluster.access import BUSYBOX, Access, Object
-from tests.cluster.cluster import PATIENCE, Machine
+from tests.cluster.cluster import PATIENCE, Machine, until
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "deploy/chart"
@@ -78,6 +78,16 @@ class Chart:
         for each in (NODE, MANAGER):
             self.kubectl("rollout", "status", each, f"--timeout={PATIENCE:.0f}s")
 
+    def answers(self, source: str, target: str) -> None:
+        """Wait until a ping from a pod is answered."""
+        until(
+            lambda: (
+                "bytes from"
+                in self.access.inside(source, "sh", "-c", f"ping -c1 -W2 {target} || true")
+            ),
+            f"an answer of {target}",
+        )
+
     def kubectl(self, *arguments: str) -> str:
         return self.access.kubectl("-n", NAMESPACE, *arguments)
 
@@ -110,16 +120,21 @@ def pod(name: str, node: str, networks: str) -> Object:
 
 @dataclass(slots=True)
 class Pings:
-    """What became of the pings of one scope."""
+    """The pings of one scope that were answered, by their numbers, from the first answer on."""
 
-    sent: int = 0
-    received: int = 0
+    answered: list[int] = field(default_factory=list)
+
+    @property
+    def lost(self) -> list[int]:
+        """Those that were never answered; the one that was on its way in the end does not count."""
+        every = range(self.answered[0], self.answered[-1] + 1)
+        return sorted(set(every) - set(self.answered))
 
 
 @contextmanager
 def pings(access: Access, source: str, target: str) -> Iterator[Pings]:
     """Ten pings a second from a pod, for as long as the scope lasts."""
-    script = f"echo $$ > /tmp/ping; exec ping -i 0.1 -W 2 {target}"
+    script = f"echo $$ > /tmp/ping; exec ping -i 0.1 {target}"
     found = Pings()
     process = subprocess.Popen(
         [access.program, "exec", source, "--", "sh", "-c", script],
@@ -128,16 +143,14 @@ def pings(access: Access, source: str, target: str) -> Iterator[Pings]:
         text=True,
     )
     assert process.stdout is not None
-    said = [process.stdout.readline(), process.stdout.readline()]  # it has begun, and is answered
+    said = process.stdout.readline() + process.stdout.readline()  # it has begun, and is answered
     try:
         yield found
     finally:
         access.inside(source, "sh", "-c", "kill -INT $(cat /tmp/ping)")
-        said.append(process.stdout.read())
+        said += process.stdout.read()
         process.wait(PATIENCE)
-    counted = re.search(r"(\d+) packets transmitted, (\d+) packets received", "".join(said))
-    assert counted, said
-    found.sent, found.received = map(int, counted.groups())
+        found.answered += map(int, re.findall(r"\bseq=(\d+)", said))
 
 
 def traces(node: Machine) -> dict[str, str]:
