@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from weft import errors
 from weft.app import daemons
 from weft.ovn import daemons as argv
 
@@ -78,7 +79,7 @@ def test_without_its_schema_it_says_where_to_run(
     database: argv.Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(daemons, "SCHEMAS", (tmp_path,))
-    with pytest.raises(daemons.errors.Unavailable, match="ovsschema is missing"):
+    with pytest.raises(errors.Unavailable, match="ovsschema is missing"):
         daemons.prepare(database)
 
 

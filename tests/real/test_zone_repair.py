@@ -342,13 +342,13 @@ async def test_our_own_doing_is_suspected_of_nothing(guarded: Bare) -> None:
         guarded.pod(f"p{number}", number, **({"role": "server"} if number % 2 else {}))
         if number % 5 == 0:
             await guarded.settled()
-            assert len(guarded.writer._strangers) == 0
+            assert len(guarded.writer._foreign_rows) == 0
     await guarded.settled()
     for number in range(20, 40):
         guarded.zone.set_pod(f"default/p{number}", None)
         guarded.writer.poke()
     await guarded.settled()
-    assert len(guarded.writer._strangers) == 0
+    assert len(guarded.writer._foreign_rows) == 0
     assert guarded.writer.figures.refused == 0
 
 
