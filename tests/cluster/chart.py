@@ -35,7 +35,7 @@ def image() -> Path:
 
 
 def is_installed(access: Access) -> bool:
-    return bool(access.kubectl("get", "namespace", NAMESPACE, "--ignore-not-found"))
+    return bool(access.kubectl("-n", NAMESPACE, "get", NODE, "--ignore-not-found").strip())
 
 
 @dataclass(frozen=True, slots=True)
