@@ -37,8 +37,8 @@ class Case:
         return f"{self.obj['kind']}/{self.name}"
 
 
-def good(name: str, subnets: str | None = objects.DUAL, /, **config: Any) -> Object:
-    """A definition that is accepted, unless `config` has it otherwise."""
+def good(name: str, /, subnets: str | None = objects.DUAL, **config: Any) -> Object:
+    """A NAD that is accepted, unless `config` has it otherwise."""
     return objects.nad(name, subnets, **{"mtu": 1300, **config})
 
 
@@ -98,7 +98,7 @@ DEFINITIONS = [
          subnets=["10.1.0.0/24"]),
     _nad("two-subnets", 'subnets "10.1.0.128/25" | beside 10.1.0.0/24',
          subnets="10.1.0.0/24,10.1.0.128/25"),
-    _nad("own-subnet", 'subnets "10.128.8.0/24" | overlaps 10.128.0.0/14, the cluster\'s own '
+    _nad("own-subnet", 'subnets "10.128.8.0/24" | overlaps 10.128.0.0/14, the default '
          "network | choose another", subnets="10.128.8.0/24"),
     _nad("reserved-subnet", 'subnets "172.31.0.0/25" | overlaps 172.31.0.0/24, a range of the '
          "cluster's own | choose another", subnets="172.31.0.0/25"),
