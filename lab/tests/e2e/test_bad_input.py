@@ -124,7 +124,7 @@ def test_pods_and_networks_without_mistakes_go_on(heard: Heard, cluster: Cluster
             assert not any(entry["started"] for entry in statuses), case.name
 
 
-def test_an_edit_that_breaks_a_definition_breaks_no_pod(heard: Heard, cluster: Cluster) -> None:
+def test_an_edit_that_breaks_a_nad_breaks_no_pod(heard: Heard, cluster: Cluster) -> None:
     change(cluster, nad("good", mtu=5))
     assert "mtu 5: must be at least 576" in cluster.wait_event("good", "InvalidConfig")
     cluster.create(pod("patient", networks="good"))

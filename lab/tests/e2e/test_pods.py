@@ -45,7 +45,7 @@ def test_two_pods_reach_each_other_and_leave_nothing(cluster: Cluster) -> None:
     assert cluster.left() == pods.NOTHING
 
 
-def test_a_pod_waits_for_its_definition_and_starts_when_it_comes(cluster: Cluster) -> None:
+def test_a_pod_waits_for_its_nad_and_starts_when_it_comes(cluster: Cluster) -> None:
     cluster.create(pod("early", networks="blue,later@data0"))
     cluster.wait_event("early", "NoNetworkFound")
     assert "net1" not in str(cluster.get("early")["metadata"]["annotations"])

@@ -1,4 +1,4 @@
-"""A policy names one definition of a network, pods came by another; the one that it names goes."""
+"""A policy names one NAD of a network, pods came by another; the one that it names goes."""
 
 from __future__ import annotations
 

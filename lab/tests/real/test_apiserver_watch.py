@@ -115,7 +115,7 @@ async def test_bookmarks_come_in_the_form_that_was_asked_for(http: Http) -> None
         assert int(event["object"]["metadata"]["resourceVersion"]) > 0
 
 
-async def test_a_definition_that_goes_tells_of_its_objects_first(http: Http) -> None:
+async def test_a_nad_that_goes_tells_of_its_objects_first(http: Http) -> None:
     await http("POST", CRDS, crd())
     assert (await http("POST", WIDGETS, {"metadata": {"name": "w"}}))[0] == 201
     stream = http.watch(WIDGETS, resourceVersion="0")

@@ -91,7 +91,7 @@ CASES: list[tuple[str, str, dict[str, str], Any, int, str]] = [
     ("future version", "ADD", {}, {**BLUE, "cniVersion": "3.0.0"}, 1, "3.0.0"),
     ("no network name", "ADD", {}, {**BLUE, "name": ""}, 7, "name"),
     ("another type", "ADD", {}, {**BLUE, "type": "bridge"}, 7, "bridge"),
-    ("no definition", "ADD", {}, {**BLUE, "netAttachDefName": ""}, 7, "netAttachDefName"),
+    ("no NAD", "ADD", {}, {**BLUE, "netAttachDefName": ""}, 7, "netAttachDefName"),
     ("odd prevResult", "ADD", {}, {**BLUE, "prevResult": 3}, 7, "prevResult"),
     ("CHECK without result", "CHECK", {}, BLUE, 7, "prevResult"),
     ("CHECK in 0.3.1", "CHECK", {}, {**BLUE, "cniVersion": "0.3.1"}, 1, "CHECK"),
@@ -221,7 +221,7 @@ def test_a_taken_name_is_left_alone(clean: Runtime) -> None:
     assert clean.look(pod) == before
 
 
-def test_a_definition_that_does_not_exist(clean: Runtime) -> None:
+def test_a_nad_that_does_not_exist(clean: Runtime) -> None:
     pod = clean.pod({"name": "later"})
     config = {**BLUE, "name": "later", "netAttachDefName": "default/later"}
     with clean.hurried(3):

@@ -98,7 +98,7 @@ async def test_a_start_that_fails_while_the_status_is_written_is_told(tmp_path: 
         box = node.box()
 
         def report(verb: str, res: Resource, key: str) -> str:
-            if res is PODS and box.ordered and not box.states:
+            if res is PODS and box.requested and not box.states:
                 now = time.time()
                 box.states = {"c": containers.State(0, now, 127, now, MISSING)}
             return ""
@@ -156,7 +156,7 @@ async def test_a_start_that_is_given_up_is_undone_in_peace(
         assert sandboxes.undone == 1
 
 
-async def test_a_definition_that_comes_while_a_pod_starts_brings_it_back(
+async def test_a_nad_that_comes_while_a_pod_starts_brings_it_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with a_node(tmp_path) as node:

@@ -5,7 +5,7 @@
 The question answered here: who owns a pod's processes while no kubelet runs? This does: a kubelet
 that comes back connects to FOLDER/init.sock and is told everything that happened. Messages are
 JSON, one a line: `start` and `kill` come in, `state` (all containers, whole) goes out, at once
-and after every change; who sends `enter` is told what a container was ordered to be. With
+and after every change; who sends `enter` is told what was requested for a container. With
 `--on-host` the pod stays in its node's network namespace.
 
 It is a process of the node, and none of the pod's can see it. The pod's own process 1, its child,
@@ -59,7 +59,7 @@ def _why(error: BaseException) -> str:
     return str(error)[:LONGEST_NAME]
 
 
-def become(order: Json, log: int, namespaces: dict[str, int]) -> None:
+def become(request: Json, log: int, namespaces: dict[str, int]) -> None:
     """Turn this forked process into the container's; returns only by raising."""
     os.setsid()
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGPIPE):
@@ -68,24 +68,24 @@ def become(order: Json, log: int, namespaces: dict[str, int]) -> None:
     nothing = os.open("/dev/null", os.O_RDONLY)
     for source, target in ((nothing, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
-    open_files(order.get("files") or ())
+    open_files(request.get("files") or ())
     # The pod's other containers must not look into it before it is confined.
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
-    rootfs.stage(order)
+    rootfs.stage(request)
     isolation.join(namespaces)
-    bound(order)
-    rootfs.build(order)
-    isolation.confine(order)
-    os.chdir(order.get("cwd") or "/")
-    env = {str(key): str(value) for key, value in order["env"].items()}
-    os.execvpe(order["argv"][0], order["argv"], env)
+    bound(request)
+    rootfs.build(request)
+    isolation.confine(request)
+    os.chdir(request.get("cwd") or "/")
+    env = {str(key): str(value) for key, value in request["env"].items()}
+    os.execvpe(request["argv"][0], request["argv"], env)
 
 
-def bound(order: Mapping[str, Any]) -> None:
+def bound(request: Mapping[str, Any]) -> None:
     """No more processes than these, and no longer files: nobody in a pod may raise it again."""
     wanted = {resource.RLIMIT_NPROC: MAX_PROCESSES}
-    if order.get("longest_file"):
-        wanted[resource.RLIMIT_FSIZE] = order["longest_file"]
+    if request.get("longest_file"):
+        wanted[resource.RLIMIT_FSIZE] = request["longest_file"]
     for kind, most in wanted.items():
         allowed = resource.getrlimit(kind)[1]
         most = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
@@ -158,23 +158,23 @@ class Init:
             return
         *lines, self.buffers[descriptor] = (self.buffers[descriptor] + data).split(b"\n")
         for line in lines:
-            order = json.loads(line)
-            if order["op"] == "enter":
-                self.say([link], {"limits": self.limits.get(order["name"])})
+            request = json.loads(line)
+            if request["op"] == "enter":
+                self.say([link], {"limits": self.limits.get(request["name"])})
             else:
-                self.obey(order)
+                self.obey(request)
 
     def drop(self, descriptor: int) -> None:
         self.poll.unregister(descriptor)
         del self.buffers[descriptor]
         self.links.pop(descriptor).close()
 
-    def obey(self, order: Json) -> None:
-        match order["op"]:
+    def obey(self, request: Json) -> None:
+        match request["op"]:
             case "start":
-                self.start(order)
+                self.start(request)
             case "kill":
-                self.kill(order["name"], order["signal"])
+                self.kill(request["name"], request["signal"])
             case "stop":
                 # The kernel kills all that is left of the namespace together with process 1.
                 os.kill(self.first, signal.SIGKILL)
@@ -183,36 +183,36 @@ class Init:
                     pass
                 os._exit(0)
 
-    def start(self, order: Json) -> None:
-        name = order["name"]
+    def start(self, request: Json) -> None:
+        name = request["name"]
         known = self.containers.get(name)
         if known is not None and known.get("status") is None:
             return self.tell()
-        state: Json = {"attempt": order["attempt"], "started": time.time(), "status": None}
+        state: Json = {"attempt": request["attempt"], "started": time.time(), "status": None}
         self.containers[name] = state
-        self.limits[name] = {key: order[key] for key in LIMITS if key in order}
+        self.limits[name] = {key: request[key] for key in LIMITS if key in request}
         try:
-            pid, inside, why = self.launch(order)
+            pid, inside, why = self.launch(request)
         except OSError as error:
             # Nothing was forked: no file for its log, say. The pod's others go on.
             state |= {"status": 126, "ended": time.time(), "error": str(error)}
             return self.tell()
         if why:
-            state["error"] = f"{order['argv'][0][:LONGEST_NAME]}: {why}"
+            state["error"] = f"{request['argv'][0][:LONGEST_NAME]}: {why}"
         state["pid"] = inside
         self.names[pid] = name
         return self.tell()
 
-    def launch(self, order: Json) -> tuple[int, int, str]:
+    def launch(self, request: Json) -> tuple[int, int, str]:
         """The container's process: its number here and in the pod, and why it is not what it was
         to be."""
-        log = open_log(order["log"])
+        log = open_log(request["log"])
         reader, writer = os.pipe2(os.O_CLOEXEC)
         pid = os.fork()
         if pid == 0:
             try:
                 os.write(writer, f"{os.getpid()}\n".encode())
-                become(order, log, self.namespaces)
+                become(request, log, self.namespaces)
             except BaseException as error:
                 missing = getattr(error, "errno", 0) == errno.ENOENT
                 os.write(writer, _why(error).encode())
@@ -296,7 +296,7 @@ def hold(hostname: str, door: socket.socket, go: int, ready: int) -> None:
 
 
 def make_pod(folder: str, hostname: str, *, on_host: bool) -> tuple[Init, socket.socket]:
-    """The pod's namespaces with their process 1, and the socket at which orders come in."""
+    """The pod's namespaces with their process 1, and the socket at which requests come in."""
     door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     made = f"{folder}/.init.sock"
     door.bind(made)

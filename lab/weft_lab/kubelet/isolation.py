@@ -43,13 +43,13 @@ def map_users(pid: int) -> None:
             file.write(f"0 {first} {count}")
 
 
-def outside(pid: int, order: Json) -> tuple[int, int]:
+def outside(pid: int, request: Json) -> tuple[int, int]:
     """A container's user and group, as the machine calls those of process `pid`'s pod."""
     found = []
     for kind in ("uid", "gid"):
         with open(f"/proc/{pid}/{kind}_map") as file:
             inner, outer, _count = map(int, file.readline().split())
-        found.append(outer + (order.get(kind) or 0) - inner)
+        found.append(outer + (request.get(kind) or 0) - inner)
     return found[0], found[1]
 
 
@@ -72,14 +72,14 @@ def become_root() -> None:
     os.setresuid(0, 0, 0)
 
 
-def confine(order: Json) -> None:
+def confine(request: Json) -> None:
     """The user, groups and capabilities of a container, for good."""
-    kept = order.get("capabilities") or ()
-    if order.get("no_new_privs"):
+    kept = request.get("capabilities") or ()
+    if request.get("no_new_privs"):
         syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
     syscalls.bound_capabilities(kept)
-    groups = order.get("groups") or []
-    uid, gid = order.get("uid") or 0, order.get("gid") or 0
+    groups = request.get("groups") or []
+    uid, gid = request.get("uid") or 0, request.get("gid") or 0
     try:
         if groups:
             os.setgroups(groups)

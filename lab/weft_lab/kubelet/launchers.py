@@ -58,13 +58,13 @@ class Launchers:
     instance_of: InstanceOf = _nobodys
     _ready: asyncio.Task[ready.Ready] | None = field(default=None, init=False)
 
-    async def order(self, pod: Object, container: Object, order: Object) -> Object:
-        """`order` with all of that. Raises what keeps the machine from running."""
+    async def completed(self, pod: Object, container: Object, request: Object) -> Object:
+        """`request` with all of that. Raises what keeps the machine from running."""
         found = await self._prepared()
-        vmi = await asyncio.to_thread(instance, pod, order["env"].get("WEFT_VMI", ""))
+        vmi = await asyncio.to_thread(instance, pod, request["env"].get("WEFT_VMI", ""))
         known = await self.instance_of(vmi["metadata"]["namespace"], vmi["metadata"]["name"])
         is_own = is_of(pod, vmi, known)
-        return await asyncio.to_thread(self._order, vmi, container, order, found, is_own)
+        return await asyncio.to_thread(self._completed, vmi, container, request, found, is_own)
 
     async def _prepared(self) -> ready.Ready:
         """Makes it once for all; concurrent callers wait for the same result."""
@@ -76,11 +76,11 @@ class Launchers:
             self._ready = None
             raise
 
-    def _order(
-        self, vmi: Object, container: Object, order: Object, found: ready.Ready, is_own: bool
+    def _completed(
+        self, vmi: Object, container: Object, request: Object, found: ready.Ready, is_own: bool
     ) -> Object:
         vm = machine.read(vmi)
-        own = Path(order["root"]).parent
+        own = Path(request["root"]).parent
         place = launcher.folder(vm.namespace, vm.name, own.parent.parent / sandbox.MACHINES)
         _make_folder(own)
         if is_own:
@@ -90,9 +90,9 @@ class Launchers:
         opened = [self._disk(number, disk) for number, disk in enumerate(_with_path(vm))]
         added = {security.NAMES.index("NET_ADMIN")}
         return {
-            **order,
+            **request,
             "env": {
-                **order["env"],
+                **request["env"],
                 **self.environment,
                 "WEFT_VMI": json.dumps(vmi),
                 "WEFT_READY": ready.render(found),
@@ -106,7 +106,7 @@ class Launchers:
             "devices": list(DEVICES),
             "wires": True,
             "files": [file for _, file, _ in opened],
-            "capabilities": sorted({*order["capabilities"]} | added),
+            "capabilities": sorted({*request["capabilities"]} | added),
         }
 
     def _disk(self, number: int, disk: machine.Disk) -> tuple[machine.Disk, Object, Object]:

@@ -87,7 +87,7 @@ class Pods:
                 if not box.ips:
                     raise ConnectionResetError("its network was not finished")
                 await box.connect(lambda box=box: self._queue.add(_key(box)))  # type: ignore[misc]
-                box.ordered = {name: state.attempt for name, state in box.states.items()}
+                box.requested = {name: state.attempt for name, state in box.states.items()}
             except (OSError, ValueError):  # one pod's must not keep the node's others waiting
                 box.gone = True
             self._queue.add(_key(box))
@@ -172,7 +172,7 @@ class Pods:
             await asyncio.to_thread(volumes.write, box.folder, volumes.files(pod))
         except (errors.WeftError, OSError) as error:
             self._recorder.emit(pod, Reason.FAILED_MOUNT, str(error))
-            if not box.ordered:
+            if not box.requested:
                 raise errors.NotReady(str(error)) from error
 
     async def _reject(self, pod: Object, reason: Reason, why: str) -> None:
@@ -261,19 +261,19 @@ class Pods:
         self, pod: Object, box: sandbox.Sandbox, step: containers.Start
     ) -> None:
         container, name = step.container, step.container["name"]
-        if box.is_ordered(name, step.attempt):
+        if box.is_requested(name, step.attempt):
             return
         root = box.folder / f"root-{name}"
         try:
-            order = containerconfig.start(pod, container, box.ips, root, self._environment)
+            request = containerconfig.start(pod, container, box.ips, root, self._environment)
             if images.is_native(container.get("image", "")):
-                order = await self._launchers.order(pod, container, order)
+                request = await self._launchers.completed(pod, container, request)
         except (errors.WeftError, OSError) as error:
             why = error.in_full() if isinstance(error, errors.WeftError) else str(error)
             box.refuse(name, step.attempt, why, self._clock())
             self._queue.add(_key(box))
             return
-        if not box.start(name, step.attempt, order):
+        if not box.start(name, step.attempt, request):
             return
         if what := images.explanation(container):
             self._recorder.emit(pod, Reason.PULLED, what)

@@ -49,17 +49,17 @@ def empty() -> None:
     syscalls.restrict("/", syscalls.ATTR_RDONLY)
 
 
-def stage(order: Json) -> None:
-    """Everything that `order` names, in an otherwise empty root.
+def stage(request: Json) -> None:
+    """Everything that `request` names, in an otherwise empty root.
 
     `binds` are [source, target, whether it may be written to], `devices` names below /dev;
     `wires`: whether it sets up the pod's own network.
     """
     private()
-    place = order["root"]
+    place = request["root"]
     os.makedirs(place, exist_ok=True)
     syscalls.mount("tmpfs", place, "tmpfs", MS_NOSUID, "mode=0755")
-    for number, (source, _target, write) in enumerate(order.get("binds") or ()):
+    for number, (source, _target, write) in enumerate(request.get("binds") or ()):
         here = f"{place}/bind{number}"
         _bind(source, here)
         if not write:
@@ -68,7 +68,7 @@ def stage(order: Json) -> None:
     os.mkdir(f"{place}/dev")
     for name in DEVICES:
         _bind(f"/dev/{name}", f"{place}/dev/{name}")
-    for name in order.get("devices") or ():
+    for name in request.get("devices") or ():
         _device(f"/dev/{name}", f"{place}/dev/{name.replace('/', '-')}")
     for name in ("proc", "sys"):
         # Whoever mounts these anew, in a user namespace, must be able to see the whole of them.
@@ -99,29 +99,29 @@ def _device(source: str, target: str) -> None:
         return  # the machine has none
 
 
-def build(order: Json) -> None:
+def build(request: Json) -> None:
     """Lay out what was staged, and make it this process's root."""
     private()
     syscalls.mount("tmpfs", _NEW, "tmpfs", MS_NODEV, f"mode=0755,size={ROOM}")
     for name in FOLDERS:
         os.mkdir(f"{_NEW}/{name}")
     os.chmod(f"{_NEW}/tmp", 0o1777)
-    for name, target in (order.get("links") or {}).items():
+    for name, target in (request.get("links") or {}).items():
         os.symlink(target, f"{_NEW}/{name}")
-    for number, (_source, target, _write) in enumerate(order.get("binds") or ()):
+    for number, (_source, target, _write) in enumerate(request.get("binds") or ()):
         there = _NEW + target
         os.makedirs(os.path.dirname(there), exist_ok=True)
         _bind(f"/bind{number}", there)
-    for name, text in (order.get("etc") or {}).items():
+    for name, text in (request.get("etc") or {}).items():
         with open(f"{_NEW}/etc/{name}", "w") as file:
             file.write(text)
-    _devices(order.get("devices") or ())
+    _devices(request.get("devices") or ())
     syscalls.mount("proc", f"{_NEW}/proc", "proc", _QUIET)
-    wires = bool(order.get("wires"))
+    wires = bool(request.get("wires"))
     _system(wires)
     _mask(wires)
     syscalls.take_root(_NEW)
-    if order.get("read_only"):
+    if request.get("read_only"):
         os.umask(0o022)
         syscalls.mount("none", "/", "", syscalls.MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NODEV)
 

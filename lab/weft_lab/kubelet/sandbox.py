@@ -49,8 +49,8 @@ class Sandbox:
     last: dict[str, containers.State] = field(default_factory=dict)
     # What ran in an earlier sandbox of the same pod, until it was started again in this one.
     lost: dict[str, containers.State] = field(default_factory=dict)
-    # By container: the last attempt that was ordered, and whose failure to start was told.
-    ordered: dict[str, int] = field(default_factory=dict)
+    # By container: the last attempt that was requested, and whose failure to start was told.
+    requested: dict[str, int] = field(default_factory=dict)
     told: dict[str, int] = field(default_factory=dict)
     gone: bool = False
     _writer: asyncio.StreamWriter | None = None
@@ -106,25 +106,25 @@ class Sandbox:
                 self.last[name] = state
         self.states = fresh
 
-    def send(self, order: Object) -> None:
-        """An order to the first process; lost if it has ended, which `gone` then tells."""
+    def send(self, request: Object) -> None:
+        """A request to the first process; lost if it has ended, which `gone` then tells."""
         if self._writer is not None and not self._writer.is_closing():
-            self._writer.write(orjson.dumps(order) + b"\n")
+            self._writer.write(orjson.dumps(request) + b"\n")
 
-    def start(self, container: str, attempt: int, order: Object) -> bool:
-        """Order a container's start, once for each attempt; whether it was ordered now."""
-        if self.is_ordered(container, attempt):
+    def start(self, container: str, attempt: int, request: Object) -> bool:
+        """Request a container's start, once for each attempt; whether it was requested now."""
+        if self.is_requested(container, attempt):
             return False
-        self.ordered[container] = attempt
-        self.send({"op": "start", "name": container, "attempt": attempt, **order})
+        self.requested[container] = attempt
+        self.send({"op": "start", "name": container, "attempt": attempt, **request})
         return True
 
-    def is_ordered(self, container: str, attempt: int) -> bool:
-        return self.ordered.get(container, -1) >= attempt
+    def is_requested(self, container: str, attempt: int) -> bool:
+        return self.requested.get(container, -1) >= attempt
 
     def refuse(self, container: str, attempt: int, why: str, now: float) -> None:
-        """Say of a container that it could not even be ordered; it may be tried again."""
-        self.ordered[container] = attempt
+        """Say of a container that its start could not even be requested; it may be tried again."""
+        self.requested[container] = attempt
         state = containers.State(attempt, now, NOT_STARTED, now, why)
         self.lost[container] = state
         self.states = {**self.states, container: state}
@@ -136,13 +136,15 @@ class Sandbox:
 
     @property
     def running(self) -> list[str]:
-        """The containers that run, or whose start was ordered and not heard of since."""
+        """The containers that run, or whose start was requested and not heard of since."""
         if self.gone:
             return []
         known = {name: state.attempt for name, state in self.states.items()}
-        ordered = {name for name, attempt in self.ordered.items() if attempt > known.get(name, -1)}
+        requested = {
+            name for name, attempt in self.requested.items() if attempt > known.get(name, -1)
+        }
         found = {name for name, state in self.states.items() if state.status is None}
-        return sorted(ordered | found)
+        return sorted(requested | found)
 
     async def disconnect(self) -> None:
         """Leave the first process to itself."""

@@ -117,9 +117,13 @@ async def test_a_pod_that_says_it_is_a_machines_does_not_take_its_place(
     for pod in (launcherpod.name(known("u1")), name):
         box = tmp_path / "pods" / pod
         box.mkdir(parents=True, exist_ok=True)
-        order = {"env": {"WEFT_VMI": json.dumps(known("u1"))}, "root": str(box / "root"), **NO_MORE}
+        request = {
+            "env": {"WEFT_VMI": json.dumps(known("u1"))},
+            "root": str(box / "root"),
+            **NO_MORE,
+        }
         meta = {"namespace": "shop", "name": pod}
-        made = await own.order({"metadata": meta}, {"name": "c"}, order)
+        made = await own.completed({"metadata": meta}, {"name": "c"}, request)
         (bind,) = made["binds"]
         assert bind[0] == str(box / "vm")
         assert (box / "vm").is_dir()

@@ -1,4 +1,4 @@
-"""A definition as the chain of plugins that it describes."""
+"""A NAD as the chain of plugins that it describes."""
 
 import json
 from ipaddress import ip_interface
@@ -59,7 +59,7 @@ def test_what_was_made_is_remembered() -> None:
     assert delegate.from_record(record) == (made, {"ips": []})
 
 
-def test_the_clusters_own_network_needs_no_definition() -> None:
+def test_the_clusters_own_network_needs_no_nad() -> None:
     chain = delegate.cluster_network()
     assert (chain.name, chain.interface) == ("ovn-kubernetes", "eth0")
     assert orjson.loads(delegate.render(chain, chain.plugins[0])) == {

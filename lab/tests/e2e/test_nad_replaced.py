@@ -1,4 +1,4 @@
-"""`kubectl replace` takes the notes off a definition that pods use; their traffic goes on."""
+"""`kubectl replace` takes the annotations off a NAD that pods use; their traffic goes on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from weft import names
 pytestmark = pytest.mark.lab
 
 
-def test_a_definition_is_replaced_under_traffic(labs: LabHouse) -> None:
+def test_a_nad_is_replaced_under_traffic(labs: LabHouse) -> None:
     labs.names.append("replaced")
     kubectl = Kubectl(
         labs, labs.json("lab", "up", "--name", "replaced", "--nodes", "2")["kubeconfig"]
