@@ -175,7 +175,7 @@ def test_a_claim_keeps_the_address_for_the_next_pod() -> None:
     )
     first = follow(world)
     assert world.objects[Ref(IPAMCLAIMS, "default/vm")]["status"]["ips"] == ["10.1.0.1/24"]
-    del world.objects[Ref(PODS, "default/web")]
+    world.remove(PODS, "default/web")
     manager.tell(Ref(PODS, "default/web"))
     for name, networks in (("other", "blue"), ("next", asks)):
         made = cluster_world.pod(name, networks)

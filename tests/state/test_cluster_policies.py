@@ -331,13 +331,13 @@ async def test_the_order_of_things_leaves_no_trace(seed: int) -> None:
         key = f"default/{name}"
         match chance.randrange(6):
             case 0 | 1:
-                if (PODS.kind, key) not in api.objects:
+                if key not in api.all(PODS):
                     api.put(PODS, pod(name, chance.choice(["blue", "azure", "red"]), **labels))
             case 2:
-                if (PODS.kind, key) in api.objects:
+                if key in api.all(PODS):
                     api.remove(PODS, key)
             case 3:
-                if (PODS.kind, key) in api.objects:
+                if key in api.all(PODS):
                     api.change(PODS, key, {"metadata": {"labels": labels or {"app": None}}})
             case 4:
                 nad = chance.choice(["blue", "azure"])

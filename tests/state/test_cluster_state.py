@@ -22,7 +22,6 @@ from tests.support.manager_state import (
     Manager,
     World,
 )
-from tests.support.memory_api import merge
 from tests.support.objects import Object
 from weft import names
 from weft.control.cluster import nads, outcome, state
@@ -105,10 +104,9 @@ def change(world: World, step: tuple[str, int]) -> Ref:
     there = world.objects.get(ref)
     if obj is None:
         if there is not None and there["metadata"].get("finalizers"):
-            merge(there, {"metadata": {"deletionTimestamp": NOW}})
-            world.put(resource, there)
-        else:
-            world.objects.pop(ref, None)
+            world.delete_kept(resource, ref.key)
+        elif there is not None:
+            world.remove(resource, ref.key)
         return ref
     made = copy.deepcopy(obj)
     if there is not None and there["metadata"]["uid"] == made["metadata"]["uid"]:
@@ -274,4 +272,4 @@ def test_one_more_pod_is_one_patch_and_its_echo_is_nothing() -> None:
     manager.tell(ref)
     for echo, _ in manager.cluster.take_due():
         assert manager.cluster.decide(echo, NOW) == outcome.NOTHING
-    assert world.writes == [("Pod", "default/more")]
+    assert world.writes == [("patch", "Pod", "default/more")]

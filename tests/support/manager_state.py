@@ -1,28 +1,27 @@
-"""A cluster manager's state in front of a world of objects: pure calls, no server, no tasks.
+"""A cluster manager's state in front of the API server in memory: pure calls, no tasks.
 
-`World` is an API server as a dict: resourceVersions rise, a patch that names another is refused. A
-`Manager` is told of what changes there, and its patches are applied; it can be killed at any write,
-whether that arrived or not, and another one begins with what is there.
+`World` is that server, and takes the manager's patches. A `Manager` is told of what changes there;
+it can be killed at any write, whether that arrived or not, and another one begins with what is
+there.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tests.support.memory_api import merge
+from tests.support.memory_api import MemoryApi
 from tests.support.objects import Object
 from weft import model
 from weft.api import pod, podsignature
 from weft.control.cluster import nads, objects, outcome, state
 from weft.control.cluster.keys import Held
 from weft.control.cluster.outcome import Patch, Ref
-from weft.kube import resources
+from weft.kube import errors
 from weft.kube.resources import (
     IPAMCLAIMS,
     MULTINETWORKPOLICIES,
@@ -49,22 +48,13 @@ class Killed(Exception):
     """A manager's sudden end."""
 
 
-@dataclass
-class World:
+class World(MemoryApi):
     """`lives`: writes until the manager is killed, and whether the last one arrives."""
 
-    objects: dict[Ref, Object] = field(default_factory=dict)
-    keys: podsignature.TrustedKeys = field(default_factory=podsignature.TrustedKeys)
-    version: int = 0
-    writes: list[tuple[str, str]] = field(default_factory=list)
-    lives: tuple[int, bool] | None = None
-
-    def put(self, resource: Resource, obj: Object) -> Ref:
-        self.version += 1
-        ref, obj = Ref(resource, resources.key(obj)), copy.deepcopy(obj)
-        obj["metadata"]["resourceVersion"] = str(self.version)
-        self.objects[ref] = obj
-        return ref
+    def __init__(self) -> None:
+        super().__init__()
+        self.keys = podsignature.TrustedKeys()
+        self.lives: tuple[int, bool] | None = None
 
     def apply(self, patch: Patch) -> Ref | None:
         """The patch as the API server takes it; None if it is refused, or changes nothing."""
@@ -73,35 +63,22 @@ class World:
         if patch.data is not None:  # of the Secret and the ConfigMap no more is asked than this
             self.keys = podsignature.TrustedKeys.parse({SIGNER.id: SIGNER.public})
             return None
-        obj = copy.deepcopy(self.objects[Ref(about.resource, key)])
-        body, meta = patch.body(), obj["metadata"]
-        if (
-            body["metadata"].get("resourceVersion", meta["resourceVersion"])
-            != (meta["resourceVersion"])
-        ):
+        ref = Ref(about.resource, key)
+        before = copy.deepcopy(self.objects[ref])
+        try:
+            if not self.merge_patch(*ref, patch.body()):
+                return None
+        except errors.Conflict:
             return None
-        body["metadata"].pop("resourceVersion", None)
-        merge(obj, body)
-        if obj == self.objects[Ref(about.resource, key)]:
-            return None
-        self._count(about.resource, key)
-        if self.lives is not None and self.lives[0] < 0:
-            if self.lives[1]:
-                self._store(about.resource, obj)
-            self.lives = None
-            raise Killed
-        return self._store(about.resource, obj)
-
-    def _count(self, resource: Resource, key: str) -> None:
-        self.writes.append((resource.kind, key))
+        self.writes.append(("patch", about.resource.kind, key))
         if self.lives is not None:
-            self.lives = (self.lives[0] - 1, self.lives[1])
-
-    def _store(self, resource: Resource, obj: Object) -> Ref:
-        ref = self.put(resource, obj)
-        meta = obj["metadata"]
-        if "deletionTimestamp" in meta and not meta.get("finalizers"):
-            del self.objects[ref]
+            left, arrives = self.lives
+            self.lives = (left - 1, arrives)
+            if not left:
+                if not arrives:
+                    self.objects[ref] = before
+                self.lives = None
+                raise Killed
         return ref
 
 

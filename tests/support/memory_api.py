@@ -2,7 +2,8 @@
 
 resourceVersion rises with each write; uid and resourceVersion in a merge patch are preconditions;
 watches deliver from a version on, in order. `spoil` injects what a network does to a client:
-a call that is lost before or after it took effect.
+a call that is lost before or after it took effect. Tests without an event loop use `put`, `change`,
+`merge_patch` and `objects` alone.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import copy
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from weft.control.cluster.outcome import Ref
 from weft.kube import errors, resources
 from weft.kube.client import Client, Listing
 from weft.kube.resources import Resource
@@ -36,7 +38,7 @@ class MemoryApi(Client):
     def __init__(self) -> None:
         self.namespace = "default"
         self.streams_lists = False
-        self.objects: dict[tuple[str, str], Object] = {}
+        self.objects: dict[Ref, Object] = {}
         self.history: list[tuple[int, str, str, Object]] = []  # version, kind, event, object
         self.version = 0
         self.now = "2026-02-01T00:00:00Z"  # when what a client creates is made
@@ -46,10 +48,10 @@ class MemoryApi(Client):
         self._behind: dict[object, int] = {}
 
     def of(self, res: Resource, key: str) -> Object:
-        return self.objects[res.kind, key]
+        return self.objects[Ref(res, key)]
 
     def all(self, res: Resource) -> dict[str, Object]:
-        return {key: obj for (kind, key), obj in self.objects.items() if kind == res.kind}
+        return {ref.key: obj for ref, obj in self.objects.items() if ref.resource == res}
 
     def is_drained(self) -> bool:
         """Whether every watch has been given everything."""
@@ -57,15 +59,15 @@ class MemoryApi(Client):
 
     # What a user does
 
-    def put(self, res: Resource, obj: Object) -> Object:
+    def put(self, res: Resource, obj: Object) -> Ref:
         """Creates or replaces, as a user or another controller would."""
         obj = copy.deepcopy(obj)
         key = resources.key(obj)
-        event = "MODIFIED" if (res.kind, key) in self.objects else "ADDED"
+        event = "MODIFIED" if Ref(res, key) in self.objects else "ADDED"
         obj |= {"kind": res.kind, "apiVersion": res.api_version}
         return self._store(res, key, event, obj)
 
-    def change(self, res: Resource, key: str, patch: Object) -> Object:
+    def change(self, res: Resource, key: str, patch: Object) -> Ref:
         obj = copy.deepcopy(self.of(res, key))
         merge(obj, patch)
         return self._store(res, key, "MODIFIED", obj)
@@ -77,7 +79,7 @@ class MemoryApi(Client):
 
     def remove(self, res: Resource, key: str) -> None:
         """It is gone, finalizers or not."""
-        obj = copy.deepcopy(self.objects.pop((res.kind, key)))
+        obj = copy.deepcopy(self.objects.pop(Ref(res, key)))
         self._log(res, "DELETED", obj)
 
     def die_at(self, victim: int, fate: str) -> asyncio.Event:
@@ -97,18 +99,34 @@ class MemoryApi(Client):
         self.spoil = spoil
         return dead
 
-    def _store(self, res: Resource, key: str, event: str, obj: Object) -> Object:
+    def merge_patch(self, res: Resource, key: str, body: Object) -> bool:
+        """Whether it changed anything; Conflict where a precondition in it does not hold."""
+        obj = copy.deepcopy(self._found(res, key))
+        for field in ("uid", "resourceVersion"):
+            wanted = body.get("metadata", {}).get(field, obj["metadata"].get(field))
+            if wanted != obj["metadata"].get(field):
+                raise errors.Conflict(409, "Conflict", f"{field} of {key} is another")
+        merge(obj, body)
+        notes = obj["metadata"].get("annotations") or {}
+        if sum(len(name) + len(value) for name, value in notes.items()) > 256 << 10:
+            raise errors.Invalid(422, "Invalid", "metadata.annotations: Too long")
+        if obj == self.of(res, key):
+            return False
+        self._store(res, key, "MODIFIED", obj)
+        return True
+
+    def _store(self, res: Resource, key: str, event: str, obj: Object) -> Ref:
         meta = obj["metadata"]
         if res.kind != resources.PODS.kind and "deletionTimestamp" in meta:
-            before = set(self.objects[res.kind, key]["metadata"].get("finalizers") or ())
+            before = set(self.of(res, key)["metadata"].get("finalizers") or ())
             if set(meta.get("finalizers") or ()) - before:
                 raise errors.Invalid(422, "Invalid", f"{key} is being deleted: no new finalizers")
             if not meta.get("finalizers"):
                 self.remove(res, key)
-                return obj
+                return Ref(res, key)
         self._log(res, event, obj)
-        self.objects[res.kind, key] = obj
-        return obj
+        self.objects[Ref(res, key)] = obj
+        return Ref(res, key)
 
     def _log(self, res: Resource, event: str, obj: Object) -> None:
         self.version += 1
@@ -131,7 +149,7 @@ class MemoryApi(Client):
     async def create(self, res: Resource, obj: Any) -> Object:
         key = resources.key(obj)
         async with self._effect("create", res, key):
-            if (res.kind, key) in self.objects:
+            if Ref(res, key) in self.objects:
                 raise errors.AlreadyExists(409, "AlreadyExists", f"{key} exists")
             stamped = {"creationTimestamp": self.now, "uid": f"{res.kind}-{key}-{self.version}"}
             self.put(res, {**obj, "metadata": {**stamped, **obj["metadata"]}})
@@ -140,17 +158,7 @@ class MemoryApi(Client):
     async def patch(self, res: Resource, name: str, namespace: str, body: Any, **_: Any) -> Object:
         key = f"{namespace}/{name}" if namespace else name
         async with self._effect("patch", res, key):
-            obj = copy.deepcopy(self._found(res, key))
-            for field in ("uid", "resourceVersion"):
-                wanted = body.get("metadata", {}).get(field, obj["metadata"].get(field))
-                if wanted != obj["metadata"].get(field):
-                    raise errors.Conflict(409, "Conflict", f"{field} of {key} is another")
-            merge(obj, body)
-            notes = obj["metadata"].get("annotations") or {}
-            if sum(len(name) + len(value) for name, value in notes.items()) > 256 << 10:
-                raise errors.Invalid(422, "Invalid", "metadata.annotations: Too long")
-            if obj != self.of(res, key):
-                self._store(res, key, "MODIFIED", obj)
+            self.merge_patch(res, key, body)
         return copy.deepcopy(self.of(res, key))
 
     async def watch(  # type: ignore[override]
@@ -178,7 +186,7 @@ class MemoryApi(Client):
             del self._behind[me]
 
     def _found(self, res: Resource, key: str) -> Object:
-        if (res.kind, key) not in self.objects:
+        if Ref(res, key) not in self.objects:
             raise errors.NotFound(404, "NotFound", f"{res.kind} {key} not found")
         return self.of(res, key)
 
