@@ -17,8 +17,8 @@ test: prepare-dev lint   ## everything tested
 	$(RUN) pytest -q -n $(JOBS) --dist worksteal -m "not lab"
 	$(RUN) pytest -q -n 2 --dist loadfile -m lab
 
-test-cluster: prepare-dev ## the same on a stock Kubernetes, as root; or on yours: KUBECONFIG=...
-	$(RUN) pytest -q -n 0 -m cluster tests/cluster lab/tests/conformance
+test-cluster: prepare-dev ## on a stock Kubernetes, as root (RELEASE=oldest MULTUS=thin); or yours: KUBECONFIG=...
+	WEFT_CLUSTER_RELEASE=$(or $(RELEASE),newest) WEFT_CLUSTER_MULTUS=$(or $(MULTUS),thick) $(RUN) pytest -q -n 0 -m cluster tests/cluster lab/tests/conformance
 
 lint: prepare-dev        ## style, types, layers
 	$(RUN) ruff check .

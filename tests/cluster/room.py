@@ -27,6 +27,15 @@ class Pings:
     sent: int = 0
     lost: list[int] = field(default_factory=list)
 
+    @property
+    def gap(self) -> int:
+        """The most that were lost in a row."""
+        longest = run = 0
+        for number in range(self.sent):
+            run = run + 1 if number in self.lost else 0
+            longest = max(longest, run)
+        return longest
+
 
 @dataclass(frozen=True, slots=True)
 class Room:

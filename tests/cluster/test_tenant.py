@@ -1,0 +1,55 @@
+"""What a tenant's rights are worth on stock Kubernetes: RBAC, and weft's admission policy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster.chart import NAMESPACE
+from tests.cluster.room import Room
+from weft import names
+
+pytestmark = pytest.mark.cluster
+TENANT = "--as=tenant"
+
+
+@pytest.fixture(scope="module")
+def rented(here: Room) -> Iterator[Room]:
+    """A namespace that a tenant may edit, with a pod on a network."""
+    here.kubectl("create", "rolebinding", "tenant", "--clusterrole=edit", "--user=tenant")
+    here.apply(here.nad("own", "10.80.0.0/24"))
+    here.run(here.pod("pod", "own"))
+    yield here
+    here.delete("pod")
+
+
+@pytest.mark.parametrize("key", [names.POD_NETWORKS, names.POD_NETWORKS_SIGNATURE])
+def test_a_tenant_writes_none_of_wefts_annotations(rented: Room, key: str) -> None:
+    rented.kubectl("annotate", TENANT, "pod", "pod", "own=1", "--overwrite")
+    said = rented.kubectl("annotate", TENANT, "--overwrite", "pod", "pod", f"{key}={{}}", ok=False)
+    assert "written by weft alone" in said
+    forged = rented.pod("forged")
+    forged["metadata"]["annotations"] = {key: "{}"}
+    said = rented.kubectl("apply", TENANT, "-f", "-", data=forged, ok=False)
+    assert "written by weft alone" in said
+
+
+def test_a_tenant_runs_pods_on_networks(rented: Room) -> None:
+    made = rented.pod("mine", "own")
+    rented.kubectl("apply", TENANT, "--server-side", "-f", "-", data=made)
+    rented.ready("mine")
+    assert rented.reaches("mine", rented.addresses("pod")[0])
+    rented.kubectl("delete", TENANT, "pod", "mine")
+
+
+def test_a_tenant_reads_and_writes_nothing_of_wefts(rented: Room) -> None:
+    for kind in ("secrets", "configmaps", "leases", "pods"):
+        said = rented.access.kubectl("get", TENANT, "-n", NAMESPACE, kind, ok=False)
+        assert "forbidden" in said.lower()
+
+
+def test_what_weft_decided_is_signed(rented: Room) -> None:
+    notes = rented.access.get("-n", rented.namespace, "pod", "pod")["metadata"]["annotations"]
+    assert json.loads(notes[names.POD_NETWORKS_SIGNATURE])["of"] == [f"{rented.namespace}/own"]
