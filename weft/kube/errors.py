@@ -161,6 +161,7 @@ def unauthorized(message: str) -> Unauthorized:
 
 def unreachable(server: str, cause: BaseException, *, where: str = "") -> Unreachable:
     """The error for a connection that failed or broke."""
+    cause = getattr(cause, "os_error", cause)  # aiohttp's own text names its TLS context
     reason = str(cause) or type(cause).__name__
     return Unreachable(
         0,
