@@ -100,7 +100,7 @@ def attach() -> float:
     start = time.perf_counter()
     for pod in range(PODS):
         for book, wish in zip(books, wishes, strict=True):
-            book.allocate(f"{wish.key}/uid-{pod}", wish)
+            book.allocate(ledger.Owner(wish.key, f"uid-{pod}"), wish)
     return NETWORKS * PODS / (time.perf_counter() - start)
 
 

@@ -121,6 +121,16 @@ class Segment(NamedTuple):
     node: str = ""
 
 
+class ObjectRef(NamedTuple):
+    """A namespaced object by name, whichever incarnation; its text is "<namespace>/<name>"."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
 @dataclass(frozen=True, slots=True)
 class PodRef:
     """One incarnation of a pod: a recreated pod has the same name and another uid."""

@@ -56,7 +56,7 @@ class Keeper:
 
     def __init__(self, address: str, desired: Iterable[rows.Row], told: Told) -> None:
         self._address, self._desired, self._told = address, tuple(desired), told
-        self._queue = queue.Queue(
+        self._queue = queue.Queue[str](
             "Open vSwitch", on_error=lambda _, error: told.failed(error), longest_pause=5.0
         )
 

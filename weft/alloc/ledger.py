@@ -6,18 +6,34 @@ The pods' annotations are the source of truth. `reserve` rebuilds a ledger from 
 then `allocate` and `release` change it. A call that fails changes nothing. Without clock or random
 numbers, equal calls give equal results.
 
-An owner is "<attachment key>/<pod uid>"; `label` is its name in messages, such as
-"Pod default/web1".
+`label` is an owner's name in messages, such as "Pod default/web1".
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Interface, IPv6Interface, ip_network
+from typing import NamedTuple
 
 from weft import errors, model, names, ranges
 from weft.alloc import gateways, ids, macs, pool
 from weft.alloc.nodesubnets import NodeSubnets
+
+
+class Owner(NamedTuple):
+    """What holds an allocation: an attachment of a pod, by key and uid, or an IPAMClaim.
+
+    The text of an owner never changes: MACs derive from it (`macs.candidates`).
+    """
+
+    attachment: str = ""
+    pod: str = ""
+    claim: model.ObjectRef | None = None
+
+    def __str__(self) -> str:
+        if self.claim is None:
+            return f"{self.attachment}/{self.pod}"
+        return f"IPAMClaim/{self.claim.namespace}:{self.claim.name}"
 
 
 class Ledger:
@@ -39,19 +55,19 @@ class Ledger:
         self._pools = {subnet.version: pool.Pool(subnet, excluded, reserved) for subnet in subnets}
         # The port keys on a node's own switch exist in its zone only; others need not know them.
         self._keys = ids.port_keys() if node_subnets is None else None
-        self._allocations: dict[str, model.Allocation] = {}
-        self._labels: dict[str, str] = {}
-        self._by_address: dict[model.Address, str] = {}
-        self._by_mac: dict[str, str] = {}
-        self._by_key: dict[int, str] = {}
+        self._allocations: dict[Owner, model.Allocation] = {}
+        self._labels: dict[Owner, str] = {}
+        self._by_address: dict[model.Address, Owner] = {}
+        self._by_mac: dict[str, Owner] = {}
+        self._by_key: dict[int, Owner] = {}
 
-    def get(self, owner: str) -> model.Allocation | None:
+    def get(self, owner: Owner) -> model.Allocation | None:
         return self._allocations.get(owner)
 
     def __len__(self) -> int:
         return len(self._allocations)
 
-    def holdings(self) -> dict[str, model.Allocation]:
+    def holdings(self) -> dict[Owner, model.Allocation]:
         """The allocation of every owner."""
         return dict(self._allocations)
 
@@ -61,11 +77,10 @@ class Ledger:
 
     def holder(self, held: model.Address | str) -> str:
         """The label of the owner of an address or MAC, "" if it is free."""
-        if isinstance(held, str):
-            return self._shown(self._by_mac.get(held, ""))
-        return self._shown(self._by_address.get(held, ""))
+        owner = self._by_mac.get(held) if isinstance(held, str) else self._by_address.get(held)
+        return self._shown(owner) if owner is not None else ""
 
-    def reserve(self, owner: str, allocation: model.Allocation, *, label: str = "") -> None:
+    def reserve(self, owner: Owner, allocation: model.Allocation, *, label: str = "") -> None:
         """Record an earlier allocation of `owner`, even if today's rules would not allow it."""
         known = self._allocations.get(owner)
         if known is not None:
@@ -80,7 +95,7 @@ class Ledger:
         self._hold(owner, label, allocation)
 
     def allocate(
-        self, owner: str, attachment: model.Attachment, *, label: str = ""
+        self, owner: Owner, attachment: model.Attachment, *, label: str = ""
     ) -> model.Allocation:
         """The allocation for `attachment`; the present one if `owner` has one.
 
@@ -107,7 +122,7 @@ class Ledger:
         self._hold(owner, label, allocation, in_turn=True)
         return allocation
 
-    def release(self, owner: str) -> model.Allocation | None:
+    def release(self, owner: Owner) -> model.Allocation | None:
         """Free all that `owner` holds; None if it holds nothing."""
         allocation = self._allocations.pop(owner, None)
         if allocation is None:
@@ -125,7 +140,7 @@ class Ledger:
         return allocation
 
     def _hold(
-        self, owner: str, label: str, allocation: model.Allocation, *, in_turn: bool = False
+        self, owner: Owner, label: str, allocation: model.Allocation, *, in_turn: bool = False
     ) -> None:
         self._allocations[owner] = allocation
         if label:
@@ -143,7 +158,7 @@ class Ledger:
                 self._keys.take(allocation.tunnel_id, in_turn=in_turn)
 
     def _choose_addresses(
-        self, where: str, owner: str, attachment: model.Attachment
+        self, where: str, owner: Owner, attachment: model.Attachment
     ) -> tuple[model.Interface, ...]:
         requested = attachment.addresses
         if not self._pools and self.node_subnets is None:
@@ -191,7 +206,7 @@ class Ledger:
         return tuple(routers.values()) if is_primary else (), routes
 
     def _without_subnets(
-        self, where: str, owner: str, requested: Iterable[model.Interface | model.Address]
+        self, where: str, owner: Owner, requested: Iterable[model.Interface | model.Address]
     ) -> Iterator[model.Interface]:
         """The requested addresses on a network without subnets: each must only be free."""
         for request in requested:
@@ -203,7 +218,7 @@ class Ledger:
             yield request
 
     def _by_family(
-        self, where: str, owner: str, requested: Iterable[model.Interface | model.Address]
+        self, where: str, owner: Owner, requested: Iterable[model.Interface | model.Address]
     ) -> dict[int, model.Address]:
         """The requested address of each family, checked and free."""
         by_family: dict[int, model.Address] = {}
@@ -254,7 +269,7 @@ class Ledger:
     def _choose_mac(
         self,
         where: str,
-        owner: str,
+        owner: Owner,
         attachment: model.Attachment,
         addresses: tuple[model.Interface, ...],
     ) -> str:
@@ -267,23 +282,27 @@ class Ledger:
         if attachment.mac:
             self._refuse_held(where, "mac", attachment.mac, self._by_mac.get(attachment.mac), owner)
             return attachment.mac
-        candidates = macs.candidates(addresses, attachment.identity or owner)
+        candidates = macs.candidates(addresses, attachment.identity or str(owner))
         taken = (self._by_mac, self._routers, (names.SERVER_MAC,))
         return next(mac for mac in candidates if not any(mac in each for each in taken))
 
-    def _shown(self, owner: str) -> str:
-        return self._labels.get(owner, owner)
+    def _shown(self, owner: Owner) -> str:
+        return self._labels.get(owner) or str(owner)
 
     def _refuse_held(
-        self, where: str, field: str, value: object, holder: str | None, owner: str = ""
+        self,
+        where: str,
+        field: str,
+        value: object,
+        holder: Owner | None,
+        owner: Owner | None = None,
     ) -> None:
         if holder is None:
             return
         said = f"{field} {errors.as_written(value)}: is held by"
-        attachment, _, uid = holder.rpartition("/")
-        if owner.endswith(f"/{uid}"):
+        if owner is not None and holder.pod and owner.pod == holder.pod:
             raise errors.Conflict(
-                f"{said} attachment {attachment} of the same pod",
+                f"{said} attachment {holder.attachment} of the same pod",
                 where=where,
                 hint="request another one in one of the two",
                 field=field,
@@ -296,7 +315,7 @@ class Ledger:
         )
 
     def _refuse_override(
-        self, owner: str, label: str, known: model.Allocation, new: model.Allocation
+        self, owner: Owner, label: str, known: model.Allocation, new: model.Allocation
     ) -> None:
         """Refuse a change of what a running pod has: allocations are final."""
         for field in ("addresses", "mac", "tunnel_id"):

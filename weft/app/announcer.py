@@ -28,7 +28,7 @@ class Announcer:
     ) -> None:
         self._client, self._nodes, self._own = client, followed, own
         self._desired = nodes.announcement(own, primary=primary)
-        self._queue = queue.Queue("Node")
+        self._queue = queue.Queue[str]("Node")
         self._version = ovnversion.OvnVersion(*version, self.look)
 
     def look(self) -> None:

@@ -49,7 +49,7 @@ class Webhook:
             field_selector=f"metadata.name={NAME}",
             may_be_unknown=True,
         )
-        self._queue = queue.Queue("ValidatingWebhookConfiguration")
+        self._queue = queue.Queue[str]("ValidatingWebhookConfiguration")
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._current: ServingCertificate | None = None
         self._next: ServingCertificate | None = None

@@ -110,7 +110,7 @@ class Recorder:
         self._known: OrderedDict[str, tuple[int, float]] = OrderedDict()  # count, time of sending
         self._failed: dict[str, tuple[int, float]] = {}  # attempts, and time of the next one
         self._refused = ""  # the error that was last logged
-        self._denied = troubles.Troubles("Events of namespace")
+        self._denied = troubles.Troubles[str]("Events of namespace")
         self._denials: dict[str, tuple[int, float]] = {}  # of namespaces, as in _failed
         self._arrived = asyncio.Event()
         self._flushed = asyncio.Event()

@@ -85,7 +85,7 @@ class Elector:
         self._name, self._namespace = name, namespace
         self._identity, self._annotations = identity, annotations
         self._terms = terms or Terms()
-        self._troubles = troubles.Troubles("Lease")
+        self._troubles = troubles.Troubles[str]("Lease")
         self._watched: Cache | None = None
         self._leads = False
 

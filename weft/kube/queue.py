@@ -9,19 +9,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
 
 from weft import errors
 from weft.kube import backoff, troubles
 
 log = logging.getLogger(__name__)
 
-Reconcile = Callable[[str], Awaitable[None]]
-OnError = Callable[[str, errors.WeftError], None]
+Key = TypeVar("Key", bound=Hashable)
+Reconcile = Callable[[Key], Awaitable[None]]
+OnError = Callable[[Key, errors.WeftError], None]
 
 
-class Queue:
-    """Keys of objects to process, each at most once at a time.
+class Queue(Generic[Key]):
+    """Keys of objects to process, each at most once at a time. A key's `str` is for the log.
 
     `on_error(key, error)` gets every WeftError. A key whose error has `retry` is processed again
     after `first_pause` seconds, doubled with each failure in a row up to `longest_pause`. `add`
@@ -32,21 +34,21 @@ class Queue:
         self,
         name: str = "",
         *,
-        on_error: OnError | None = None,
+        on_error: OnError[Key] | None = None,
         first_pause: float = 0.02,
         longest_pause: float = 30.0,
     ) -> None:
         self._name = name
         self._on_error = on_error
         self._pauses = (first_pause, longest_pause)
-        self._ready: asyncio.Queue[str] = asyncio.Queue()
-        self._queued: set[str] = set()
-        self._running: set[str] = set()
-        self._again: set[str] = set()
-        self._later: dict[str, asyncio.TimerHandle] = {}
-        self._failures: dict[str, int] = {}
-        self._troubles = troubles.Troubles(name)
-        self._last_errors: dict[str, str] = {}  # of each key that is retried
+        self._ready: asyncio.Queue[Key] = asyncio.Queue()
+        self._queued: set[Key] = set()
+        self._running: set[Key] = set()
+        self._again: set[Key] = set()
+        self._later: dict[Key, asyncio.TimerHandle] = {}
+        self._failures: dict[Key, int] = {}
+        self._troubles = troubles.Troubles[Key](name)
+        self._last_errors: dict[Key, str] = {}  # of each key that is retried
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -59,7 +61,7 @@ class Queue:
         """A key that fails for a reason outside its object, and that reason; else empty."""
         return str(self._troubles)
 
-    def add(self, key: str, after: float = 0.0) -> None:
+    def add(self, key: Key, after: float = 0.0) -> None:
         """Process `key` in `after` seconds; of several calls the earliest time counts."""
         if after > 0:
             if key not in self._queued and key not in self._again:
@@ -75,7 +77,7 @@ class Queue:
             self._idle.clear()
             self._ready.put_nowait(key)
 
-    def _add_later(self, key: str, after: float) -> None:
+    def _add_later(self, key: Key, after: float) -> None:
         loop = asyncio.get_running_loop()
         timer = self._later.get(key)
         if timer is not None:
@@ -88,7 +90,7 @@ class Queue:
         """Wait until no key is due or in work."""
         await self._idle.wait()
 
-    async def run(self, reconcile: Reconcile, workers: int = 1) -> None:
+    async def run(self, reconcile: Reconcile[Key], workers: int = 1) -> None:
         """Process keys until cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
@@ -99,7 +101,7 @@ class Queue:
                 timer.cancel()
             self._later.clear()
 
-    async def _work(self, reconcile: Reconcile) -> None:
+    async def _work(self, reconcile: Reconcile[Key]) -> None:
         while True:
             key = await self._ready.get()
             self._queued.discard(key)
@@ -125,7 +127,7 @@ class Queue:
             if not self._queued and not self._running:
                 self._idle.set()
 
-    def _tell(self, key: str, error: errors.WeftError) -> None:
+    def _tell(self, key: Key, error: errors.WeftError) -> None:
         """Log what an object itself is guilty of, once until it changes."""
         if self._on_error is not None:
             self._on_error(key, error)
@@ -135,7 +137,7 @@ class Queue:
         if error.retry:
             self._last_errors[key] = str(error)
 
-    def _failed(self, key: str, retry: bool, asked: float = 0.0) -> None:
+    def _failed(self, key: Key, retry: bool, asked: float = 0.0) -> None:
         """Have the key come back, not before the seconds that the server `asked` for."""
         if not retry:
             self._failures.pop(key, None)

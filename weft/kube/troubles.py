@@ -7,11 +7,15 @@ is logged when the first key meets it and when the last one is past it, not at e
 from __future__ import annotations
 
 import logging
+from collections.abc import Hashable
+from typing import Generic, TypeVar
 
 from weft import errors
 from weft.kube.errors import ApiError, Forbidden, Unauthorized
 
 log = logging.getLogger(__name__)
+
+Key = TypeVar("Key", bound=Hashable)
 
 # Errors of a server or daemon, not of the object.
 _OUTSIDE = (errors.Unavailable, Unauthorized, Forbidden)
@@ -29,13 +33,13 @@ def cause(error: errors.WeftError) -> str:
     return error.what
 
 
-class Troubles:
+class Troubles(Generic[Key]):
     """The failing keys of one part of a process; `name` is what it works on, for the log."""
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._causes: dict[str, str] = {}  # of each key
-        self._keys: dict[str, dict[str, str]] = {}  # by cause and key: the key's error in full
+        self._causes: dict[Key, str] = {}  # of each key
+        self._keys: dict[str, dict[Key, str]] = {}  # by cause and key: the key's error in full
 
     def __str__(self) -> str:
         """One failure in full, and how many more there are; empty while all is well."""
@@ -45,7 +49,7 @@ class Troubles:
         others = len(self._causes) - 1
         return f"{first} (and {others} more)" if others else first
 
-    def note(self, key: str, error: errors.WeftError) -> None:
+    def note(self, key: Key, error: errors.WeftError) -> None:
         """Note that a key failed; an error of the object itself is not a trouble of the process."""
         if not is_outside(error):
             self.clear(key)
@@ -60,7 +64,7 @@ class Troubles:
                 log.warning("%s %s: trying again: %s", self._name, key, error.in_full())
         self._keys[why][key] = error.in_full()
 
-    def clear(self, key: str) -> None:
+    def clear(self, key: Key) -> None:
         """Note that the key succeeded, or is gone."""
         why = self._causes.pop(key, None)
         if why is None:

@@ -63,7 +63,7 @@ class RouterAdvertiser:
         self._interval = interval
         self._wanted: dict[str, advertisement.Advertisement] = {}
         self._voices: dict[str, OpenDevice] = {}
-        self._queue = queue.Queue("router advertisement")
+        self._queue = queue.Queue[str]("router advertisement")
         self._sent = self._answered = self._muted = 0
         self._told = False
         ovs.subscribe("Interface", self._interface_changed)

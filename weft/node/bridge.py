@@ -55,7 +55,7 @@ class Keeper:
 
     def __init__(self, ovs: Replica, bridge: str = port.BRIDGE) -> None:
         self._ovs, self._bridge = ovs, bridge
-        self._queue = queue.Queue(f"OVS bridge {bridge}", longest_pause=5.0)
+        self._queue = queue.Queue[str](f"OVS bridge {bridge}", longest_pause=5.0)
 
     @property
     def trouble(self) -> str:

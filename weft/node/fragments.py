@@ -31,7 +31,9 @@ class Fragments:
 
     def __init__(self, ovs: Replica, bridge: str = port.BRIDGE) -> None:
         self._ovs, self._bridge = ovs, bridge
-        self._queue = queue.Queue("settings of the switch", on_error=self._failed, longest_pause=5)
+        self._queue = queue.Queue[str](
+            "settings of the switch", on_error=self._failed, longest_pause=5
+        )
         self.trouble = ""
 
     async def run(self) -> None:

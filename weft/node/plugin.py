@@ -42,7 +42,7 @@ class Keeper:
 
     def __init__(self, folder: Path, program: bytes, names: Sequence[str] = install.NAMES) -> None:
         self._folder, self._program, self._names = folder, program, tuple(names)
-        self._queue = queue.Queue(f"CNI plugins in {folder}", longest_pause=5.0)
+        self._queue = queue.Queue[str](f"CNI plugins in {folder}", longest_pause=5.0)
         self._watches: inotify.Inotify | None = None
 
     @property

@@ -1,10 +1,9 @@
 """Repairs the Open vSwitch rows of running pods' attachments that differ from their records.
 
-The question answered here: how does a pod get its interface back, whatever became of its rows, of
-the bridge, of the whole database or of vswitchd? Each record (`records.py`) is compared with its
-rows when one of them changes, and what differs is written again. A port of kind `internal` is
-vswitchd's own device: made anew, it stands in the node's namespace and takes the place of the one
-that the pod had, with everything that the pod had made of it.
+A record (`records.py`) is compared with its rows when one of them changes, and what differs is
+written again: a changed row, a lost port, a lost bridge, a new database, a restarted vswitchd. The
+device of an `internal` port is made by vswitchd in the node's namespace. When vswitchd makes
+another one, it is moved into the pod and gets the addresses and routes of the one that is lost.
 """
 
 from __future__ import annotations
@@ -13,7 +12,8 @@ import asyncio
 import logging
 from collections.abc import Set
 from dataclasses import replace
-from typing import cast
+from enum import Enum
+from typing import NamedTuple, cast
 
 from weft import errors, names, rows
 from weft.host import netlink, netns, uninterrupted
@@ -26,10 +26,26 @@ from weft.reasons import Reason
 
 log = logging.getLogger(__name__)
 
-_ANEW = "anew "  # before a device in the queue: no name of one has a blank
-_VANISHED = "vanished "  # likewise
 _CLAIM = 2.0  # seconds for ovn-controller to claim a port that was written again
 _PATIENCE = 5.0  # seconds for vswitchd to make a port, before others are looked at
+
+
+class Cause(Enum):
+    """Why a device is examined."""
+
+    CHANGED = "changed"  # a row or a record changed, or a call on it ended
+    VANISHED = "vanished"  # the pod's namespace has it no more
+    STILL_BROKEN = "still broken"  # its repaired rows have no effect: OVN needs new ones
+
+
+class Examination(NamedTuple):
+    """One entry of the queue: `device` is the name of an OVS port."""
+
+    device: str
+    cause: Cause = Cause.CHANGED
+
+    def __str__(self) -> str:
+        return self.device
 
 
 class Repairer:
@@ -38,7 +54,7 @@ class Repairer:
     def __init__(self, deps: Dependencies, turns: KeyedLock) -> None:
         self._deps = deps
         self._turns = turns
-        self._queue = queue.Queue("interfaces")
+        self._queue = queue.Queue[Examination]("interfaces")
         self._claims = ifaceids.IfaceIds()
         self._lost: dict[str, str] = {}  # by device: what was found wrong and does not work yet
         self._judged: set[str] = set()  # those that are looked at again in a moment
@@ -68,15 +84,15 @@ class Repairer:
 
     def look(self, device: str) -> None:
         """A call on it has ended: what changed meanwhile was left to the call."""
-        self._queue.add(device)
+        self._queue.add(Examination(device))
 
     def vanished(self, device: str) -> None:
         """Its device is gone from the pod's namespace, and nobody is at work on it."""
-        self._queue.add(f"{_VANISHED}{device}")
+        self._queue.add(Examination(device, Cause.VANISHED))
 
     def _look_at_all(self) -> None:
         for each in self._deps.records.all():
-            self._queue.add(each.device)
+            self._queue.add(Examination(each.device))
 
     def _interface_changed(
         self, _: str, old: rows.Columns | None, new: rows.Columns | None
@@ -84,10 +100,10 @@ class Repairer:
         self._claims.note(old, new)
         claimed = self._deps.records.of_port(ifaceids.claim(new))
         if claimed is not None:
-            self._queue.add(claimed.device)
+            self._queue.add(Examination(claimed.device))
         for columns in (old, new):
             if columns is not None and self._is_of_a_pod(columns):
-                self._queue.add(str(columns["name"]))
+                self._queue.add(Examination(str(columns["name"])))
 
     def _is_of_a_pod(self, columns: rows.Columns) -> bool:
         known = self._deps.records.get(str(columns["name"])) is not None
@@ -96,7 +112,7 @@ class Repairer:
     def _port_changed(self, _: str, old: rows.Columns | None, new: rows.Columns | None) -> None:
         for columns in (old, new):
             if columns is not None and self._deps.records.get(str(columns["name"])):
-                self._queue.add(str(columns["name"]))
+                self._queue.add(Examination(str(columns["name"])))
 
     def _bridge_changed(self, _: str, old: rows.Columns | None, new: rows.Columns | None) -> None:
         """The bridge came back, or a port of ours was put into another one, which has few."""
@@ -112,8 +128,8 @@ class Repairer:
             if columns is not None:
                 self._port_changed("", None, columns)
 
-    async def _reconcile(self, key: str) -> None:
-        device = key.rpartition(" ")[2]
+    async def _reconcile(self, key: Examination) -> None:
+        device = key.device
         known = self._deps.records.get(device)
         if known is None:
             self._lost.pop(device, None)
@@ -127,9 +143,9 @@ class Repairer:
                 await self._let_go(known)
                 return
             try:
-                if key.startswith(_VANISHED):
+                if key.cause is Cause.VANISHED:
                     await self._replace_vanished(known)
-                elif key != device and device in self._lost:
+                elif key.cause is Cause.STILL_BROKEN and device in self._lost:
                     await self._deps.ovs.apply((), [("Port", device)])
                 await self._restore(known)
             except netns.Gone:  # a name is left, or it went while this looked
@@ -219,7 +235,7 @@ class Repairer:
             log.info("OVS port %s works again", device)
         elif device not in self._renewed:
             self._renewed.add(device)
-            self._queue.add(f"{_ANEW}{device}")
+            self._queue.add(Examination(device, Cause.STILL_BROKEN))
 
     async def _let_go(self, known: record.Record) -> None:
         """Its namespace is gone, and the pod's processes with it: a runtime will make another."""
@@ -254,7 +270,7 @@ class Repairer:
             nad = str(port.external_ids(found[1]).get(names.OVN_NAD, ""))
             made = record.Record(replace(nic, kind=kind), port.owner(bound, nad))
             await self._deps.records.put(made)
-        self._queue.add(device)
+        self._queue.add(Examination(device))
 
     def _is_busy(self, bound: port.Bound) -> bool:
         return (bound.sandbox, bound.interface) in self._turns.keys

@@ -30,7 +30,7 @@ class Restorer:
 
     def __init__(self, client: Client, deps: Dependencies) -> None:
         self._client, self._deps = client, deps
-        self.queue = queue.Queue("annotations of Pod")
+        self.queue = queue.Queue[str]("annotations of Pod")
 
     async def run(self) -> None:
         for bound in attach.bounds(self._deps):

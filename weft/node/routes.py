@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 from weft import rows
 from weft.host import linkevents, netlink, netns, routing
@@ -28,6 +29,17 @@ _LOOK = -2  # no link has this index: the interface may be gone, and its routes 
 _MANY = 64  # links that are told apart: a pod may make any number
 _PAUSE = 0.1  # seconds between two looks at one namespace: a pod may flap its links without end
 _GRACE = 2.0  # seconds for a device to come back: OVS may be making it anew
+
+
+class _Place(NamedTuple):
+    """A sandbox and the path of its namespace, which another sandbox may use later."""
+
+    sandbox: str
+    netns: str
+
+    @classmethod
+    def of(cls, bound: port.Bound) -> _Place:
+        return cls(bound.sandbox, bound.netns)
 
 
 @dataclass(slots=True)
@@ -53,8 +65,8 @@ class Keeper:
     ) -> None:
         self._deps = deps
         self._is_busy, self._lost = is_busy, lost
-        self._followed: dict[str, _Namespace] = {}  # by sandbox and path
-        self._queue = queue.Queue("routes")
+        self._followed: dict[_Place, _Namespace] = {}
+        self._queue = queue.Queue[_Place]("routes")
 
     async def run(self) -> None:
         end = self._deps.ovs.subscribe("Interface", self._changed)
@@ -62,7 +74,7 @@ class Keeper:
             self._changed("", None, columns)
             if (bound := port.bound(columns)) is not None and bound.netns:
                 # Nobody looked while no agent ran.
-                self._followed[_key(bound)].downs[bound.device] = {_ANY}
+                self._followed[_Place.of(bound)].downs[bound.device] = {_ANY}
         try:
             await self._queue.run(self._reconcile, workers=4)
         finally:
@@ -73,25 +85,25 @@ class Keeper:
     def _changed(self, _: str, old: rows.Columns | None, new: rows.Columns | None) -> None:
         before = port.bound(old) if old else None
         after = port.bound(new) if new else None
-        if before is not None and (after is None or _key(after) != _key(before)):
+        if before is not None and (after is None or _Place.of(after) != _Place.of(before)):
             self._leave(before)
         if after is None or not after.netns:
             return
-        found = self._followed.setdefault(_key(after), _Namespace(after.netns))
+        found = self._followed.setdefault(_Place.of(after), _Namespace(after.netns))
         if after.device not in found.downs or found.events is None:
             found.downs.setdefault(after.device, set())
-            self._queue.add(_key(after))
+            self._queue.add(_Place.of(after))
 
     def _leave(self, bound: port.Bound) -> None:
         """The last device takes the socket along, which would keep its namespace."""
-        found = self._followed.get(_key(bound))
+        found = self._followed.get(_Place.of(bound))
         if found is not None:
             found.downs.pop(bound.device, None)
             found.gone.pop(bound.device, None)
             if not found.downs:
-                self._unfollow(_key(bound))
+                self._unfollow(_Place.of(bound))
 
-    async def _reconcile(self, key: str) -> None:
+    async def _reconcile(self, key: _Place) -> None:
         found = self._followed.get(key)
         try:
             if found is None or (found.events is None and not await self._follow(key, found)):
@@ -110,7 +122,7 @@ class Keeper:
             return
         asyncio.get_running_loop().call_later(_PAUSE, self._listen, key)
 
-    async def _look(self, key: str, found: _Namespace, device: str, downs: set[int]) -> None:
+    async def _look(self, key: _Place, found: _Namespace, device: str, downs: set[int]) -> None:
         """At one interface that was down, or is not there."""
         if self._is_busy(device):  # a call or a repair brings the link up, with its routes
             downs.clear()
@@ -132,7 +144,7 @@ class Keeper:
             said = "routes of interface %s of Pod %s were given back after its link was down"
             log.warning(said, bound.interface, bound.pod.key)
 
-    def _miss(self, key: str, found: _Namespace, device: str) -> None:
+    def _miss(self, key: _Place, found: _Namespace, device: str) -> None:
         """It is told when nobody has put it back for a while."""
         now = asyncio.get_running_loop().time()
         since = found.gone.setdefault(device, now)
@@ -144,7 +156,7 @@ class Keeper:
             found.downs[device].clear()
             self._lost(device)
 
-    async def _follow(self, key: str, found: _Namespace) -> bool:
+    async def _follow(self, key: _Place, found: _Namespace) -> bool:
         """Whether the namespace still has a port of ours."""
         events = await asyncio.to_thread(linkevents.opened, found.path)
         if self._followed.get(key) is not found:
@@ -153,25 +165,20 @@ class Keeper:
         found.events = events
         return True
 
-    def _listen(self, key: str) -> None:
+    def _listen(self, key: _Place) -> None:
         found = self._followed.get(key)
         if found is not None and found.events is not None:
             asyncio.get_running_loop().add_reader(found.events, self._on_event, key, found.events)
 
-    def _on_event(self, key: str, events: socket.socket) -> None:
+    def _on_event(self, key: _Place, events: socket.socket) -> None:
         asyncio.get_running_loop().remove_reader(events)
         self._queue.add(key)
 
-    def _unfollow(self, key: str) -> None:
+    def _unfollow(self, key: _Place) -> None:
         found = self._followed.pop(key)
         if found.events is not None:
             asyncio.get_running_loop().remove_reader(found.events)
             found.events.close()
-
-
-def _key(bound: port.Bound) -> str:
-    """A path may be used again by another sandbox."""
-    return f"{bound.sandbox} {bound.netns}"
 
 
 class Outcome(Enum):

@@ -38,7 +38,7 @@ class Keeper:
     ) -> None:
         self._ovs, self._node, self._kind = ovs, node, kind
         self._encap_ip, self._interface, self._memory = encap_ip, interface, memory
-        self._queue = queue.Queue("Open vSwitch", longest_pause=5.0)
+        self._queue = queue.Queue[str]("Open vSwitch", longest_pause=5.0)
         self._uplink: linkconfig.Device | None = None
         self._conflict = ""
 

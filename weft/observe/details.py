@@ -10,7 +10,7 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
 
 from weft import errors, model
-from weft.alloc.ledger import Ledger
+from weft.alloc.ledger import Ledger, Owner
 from weft.alloc.nodesubnets import NodeSubnets
 from weft.api import ipamclaim, nad
 from weft.observe import members, workloads
@@ -111,7 +111,7 @@ def _free(
     }
     for ledger in ledgers:
         for address in held:
-            ledger.reserve(str(address), model.Allocation("", (ip_interface(address),)))
+            ledger.reserve(Owner(str(address)), model.Allocation("", (ip_interface(address),)))
     free: dict[int, int] = {}
     for usage in (usage for ledger in ledgers for usage in ledger.usage()):
         free[usage.subnet.version] = free.get(usage.subnet.version, 0) + usage.free

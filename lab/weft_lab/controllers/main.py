@@ -79,7 +79,7 @@ class Ranges:
 
     def __init__(self, api: client.Client, nodes: cache.Cache) -> None:
         self._api, self._nodes = api, nodes
-        self._queue = queue.Queue("node ranges")
+        self._queue = queue.Queue[str]("node ranges")
         self._given: dict[str, str] = {}
 
     async def run(self) -> None:

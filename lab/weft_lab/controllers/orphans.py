@@ -18,7 +18,7 @@ class Orphans:
 
     def __init__(self, api: client.Client, pods: cache.Cache, nodes: cache.Cache) -> None:
         self._api, self._pods, self._nodes = api, pods, nodes
-        self._queue = queue.Queue("orphans")
+        self._queue = queue.Queue[str]("orphans")
 
     async def run(self) -> None:
         await self._nodes.synced()

@@ -64,7 +64,7 @@ class Pods:
         # Pods that ended here, by key: uid, and how. Their status in the cache may be older.
         self._ended: dict[str, tuple[str, dict[str, containers.State]]] = {}
         self._deadlines: dict[str, float] = {}
-        self._queue = queue.Queue("pods", on_error=self._report, first_pause=1.0)
+        self._queue = queue.Queue[str]("pods", on_error=self._report, first_pause=1.0)
 
     async def run(self) -> None:
         """Until cancelled; the pods live on, for the next kubelet to find."""

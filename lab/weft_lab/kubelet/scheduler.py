@@ -116,7 +116,7 @@ class Scheduler:
         recorder: events.Recorder,
     ) -> None:
         self._api, self._pods, self._nodes, self._recorder = api, pods, nodes, recorder
-        self._queue = queue.Queue("scheduler", first_pause=1.0)
+        self._queue = queue.Queue[str]("scheduler", first_pause=1.0)
         self._unplaced: set[str] = set()
         # Bound here, not seen in the cache yet: without it a burst would go to one node.
         self._assumed: dict[str, str] = {}

@@ -59,8 +59,8 @@ class Controller:
             indexes={BY_POD: _about},
         )
         self._recorder = events.Recorder(client, COMPONENT)
-        self._machines = queue.Queue("VirtualMachine", on_error=self._failed)
-        self._instances = queue.Queue("VirtualMachineInstance", on_error=self._failed)
+        self._machines = queue.Queue[str]("VirtualMachine", on_error=self._failed)
+        self._instances = queue.Queue[str]("VirtualMachineInstance", on_error=self._failed)
         self._told: dict[str, tuple[str, str]] = {}  # by kind and key: uid, and what is wrong
         self._passed_on: set[str] = set()  # keys of Events
 

@@ -25,6 +25,10 @@ def network(*subnets: str, **changes: Any) -> model.Network:
     return model.Network(model.NetworkSpec("blue", model.Topology.LAYER2, 1400, read, **changes), 1)
 
 
+def nic(pod: str, attachment: str = "shop/blue") -> ledger.Owner:
+    return ledger.Owner(attachment, pod)
+
+
 def asking(*texts: str, mac: str = "") -> model.Attachment:
     wishes = tuple(ip_interface(text) if "/" in text else ip_address(text) for text in texts)
     return replace(BLUE, addresses=wishes, mac=mac)
@@ -36,62 +40,66 @@ def shown(allocation: model.Allocation) -> list[str]:
 
 def test_first_come_first_served() -> None:
     book = ledger.Ledger(network("10.100.200.0/24"))
-    assert book.allocate("a", BLUE) == model.Allocation(
+    assert book.allocate(nic("a"), BLUE) == model.Allocation(
         "0a:58:0a:64:c8:01", (ip_interface("10.100.200.1/24"),), names.FIRST_POD_TUNNEL_KEY
     )
-    assert shown(book.allocate("b", BLUE)) == ["10.100.200.2/24"]
+    assert shown(book.allocate(nic("b"), BLUE)) == ["10.100.200.2/24"]
     assert book.usage()[0].used == 2
     assert len(book) == 2
 
 
 def test_one_address_of_each_family_in_the_networks_order() -> None:
     book = ledger.Ledger(network("fd00::/64", "10.1.0.0/24"))
-    first = book.allocate("a", BLUE)
+    first = book.allocate(nic("a"), BLUE)
     assert shown(first) == ["fd00::1/64", "10.1.0.1/24"]
     assert first.mac == "0a:58:0a:01:00:01"
-    assert shown(book.allocate("b", asking("10.1.0.10"))) == ["fd00::2/64", "10.1.0.10/24"]
+    assert shown(book.allocate(nic("b"), asking("10.1.0.10"))) == ["fd00::2/64", "10.1.0.10/24"]
 
 
 def test_the_same_owner_gets_the_same() -> None:
     book = ledger.Ledger(network("10.1.0.0/24"))
-    first = book.allocate("a", BLUE)
-    assert book.allocate("a", BLUE) is first
-    assert book.allocate("a", asking("10.1.0.77")) is first
+    first = book.allocate(nic("a"), BLUE)
+    assert book.allocate(nic("a"), BLUE) is first
+    assert book.allocate(nic("a"), asking("10.1.0.77")) is first
     assert book.usage()[0].used == 1
 
 
 def test_released_once() -> None:
     book = ledger.Ledger(network("10.1.0.0/24"))
-    first = book.allocate("a", BLUE)
-    assert book.release("a") == first
-    assert book.release("a") is None
-    assert book.get("a") is None
+    first = book.allocate(nic("a"), BLUE)
+    assert book.release(nic("a")) == first
+    assert book.release(nic("a")) is None
+    assert book.get(nic("a")) is None
     assert book.usage()[0].used == 0
-    assert shown(book.allocate("b", BLUE)) == ["10.1.0.2/24"], "the freed one waits for its turn"
+    assert shown(book.allocate(nic("b"), BLUE)) == ["10.1.0.2/24"], (
+        "the freed one waits for its turn"
+    )
 
 
 def test_mac_and_port_key_are_free_again() -> None:
     book = ledger.Ledger(network())
     last = names.LAST_TUNNEL_KEY - names.FIRST_POD_TUNNEL_KEY
     for number in range(last + 1):
-        book.allocate(f"o{number}", asking(mac=f"02:00:00:00:{number >> 8:02x}:{number & 255:02x}"))
-    gone = book.release("o7")
+        book.allocate(
+            nic(f"o{number}"), asking(mac=f"02:00:00:00:{number >> 8:02x}:{number & 255:02x}")
+        )
+    gone = book.release(nic("o7"))
     assert gone is not None
     assert book.holder(gone.mac) == ""
-    assert book.allocate("new", asking(mac=gone.mac)) == gone
+    assert book.allocate(nic("new"), asking(mac=gone.mac)) == gone
 
 
 def test_released_comes_again_after_all_others() -> None:
     book = ledger.Ledger(network("10.1.0.0/29"))
     for owner in "abcdef":
-        book.allocate(owner, BLUE)
-    book.release("c")
-    assert shown(book.allocate("g", BLUE)) == ["10.1.0.3/29"]
+        book.allocate(nic(owner), BLUE)
+    book.release(nic("c"))
+    assert shown(book.allocate(nic("g"), BLUE)) == ["10.1.0.3/29"]
 
 
 def test_holder_is_named_by_label() -> None:
     book = ledger.Ledger(network("10.1.0.0/24"))
-    held = book.allocate("a", BLUE, label="Pod shop/web1")
+    held = book.allocate(nic("a"), BLUE, label="Pod shop/web1")
     assert book.holder(held.addresses[0].ip) == "Pod shop/web1"
     assert book.holder(held.mac) == "Pod shop/web1"
     assert book.holder(ip_address("10.1.0.9")) == ""
@@ -99,53 +107,53 @@ def test_holder_is_named_by_label() -> None:
 
 def test_without_subnets_only_a_mac_and_a_key() -> None:
     book = ledger.Ledger(network())
-    first, second = book.allocate("a", BLUE), book.allocate("b", BLUE)
+    first, second = book.allocate(nic("a"), BLUE), book.allocate(nic("b"), BLUE)
     assert first.addresses == ()
     assert first.mac != second.mac
     assert (first.tunnel_id, second.tunnel_id) == (10, 11)
-    wished = book.allocate("c", asking("192.0.2.10/24", "192.0.2.11/24", "fd00::1/64"))
+    wished = book.allocate(nic("c"), asking("192.0.2.10/24", "192.0.2.11/24", "fd00::1/64"))
     assert shown(wished) == ["192.0.2.10/24", "192.0.2.11/24", "fd00::1/64"]
 
 
 def test_without_subnets_who_comes_again_has_its_mac_again() -> None:
     book = ledger.Ledger(network())
     wish = replace(BLUE, identity="shop/blue/Machine/shop/db")
-    first = book.allocate("shop/blue/uid-1", wish)
-    beside = book.allocate("shop/blue/uid-2", wish)
+    first = book.allocate(nic("uid-1"), wish)
+    beside = book.allocate(nic("uid-2"), wish)
     assert beside.mac != first.mac, "one that is there still has it"
-    book.release("shop/blue/uid-1")
-    assert book.allocate("shop/blue/uid-3", wish).mac == first.mac
+    book.release(nic("uid-1"))
+    assert book.allocate(nic("uid-3"), wish).mac == first.mac
 
 
 def test_routers_and_dns_servers_go_only_to_who_asks() -> None:
     dhcp = model.Dhcp(routers=(ip_address("10.1.0.1"),), dns=(ip_address("10.1.0.2"),))  # type: ignore[arg-type]
     book = ledger.Ledger(network("10.1.0.0/24", dhcp=dhcp))
-    assert shown(book.allocate("a", BLUE)) == ["10.1.0.3/24"]
-    assert shown(book.allocate("router", asking("10.1.0.1"))) == ["10.1.0.1/24"]
+    assert shown(book.allocate(nic("a"), BLUE)) == ["10.1.0.3/24"]
+    assert shown(book.allocate(nic("router"), asking("10.1.0.1"))) == ["10.1.0.1/24"]
 
 
 def test_the_mac_of_the_networks_own_servers_is_nobodys() -> None:
     book = ledger.Ledger(network())
     with pytest.raises(errors.InvalidInput, match="router advertisements"):
-        book.allocate("a", asking(mac=names.SERVER_MAC))
-    given = book.allocate("b", asking("169.254.1.1/16"))  # whose MAC by rule is that one
+        book.allocate(nic("a"), asking(mac=names.SERVER_MAC))
+    given = book.allocate(nic("b"), asking("169.254.1.1/16"))  # whose MAC by rule is that one
     assert given.mac != names.SERVER_MAC
 
 
 def test_the_address_of_the_networks_dhcp_server_is_nobodys() -> None:
     book = ledger.Ledger(network("169.254.1.0/30"))
     with pytest.raises(errors.InvalidInput, match="DHCP server of every network"):
-        book.allocate("a", asking("169.254.1.1"))
-    assert shown(book.allocate("b", BLUE)) == ["169.254.1.2/30"]
+        book.allocate(nic("a"), asking("169.254.1.1"))
+    assert shown(book.allocate(nic("b"), BLUE)) == ["169.254.1.2/30"]
     with pytest.raises(errors.Exhausted):
-        book.allocate("c", BLUE)
+        book.allocate(nic("c"), BLUE)
 
 
 def test_a_mac_that_somebody_asked_for_is_not_derived_again() -> None:
     book = ledger.Ledger(network("10.1.0.0/24"))
-    taken = book.allocate("a", asking("10.1.0.200", mac="0a:58:0a:01:00:01"))
+    taken = book.allocate(nic("a"), asking("10.1.0.200", mac="0a:58:0a:01:00:01"))
     assert taken.mac == "0a:58:0a:01:00:01"
-    other = book.allocate("b", BLUE)
+    other = book.allocate(nic("b"), BLUE)
     assert shown(other) == ["10.1.0.1/24"]
     assert other.mac != taken.mac
 
@@ -199,10 +207,10 @@ def test_refused_and_nothing_changed(
     excluded = {"exclude_subnets": ("10.1.0.16/28",)} if subnets else {}
     book = ledger.Ledger(network(*subnets, **excluded))
     held = asking(HELD[0] if subnets else f"{HELD[0]}/24", mac=HELD[1])
-    book.allocate("holder", held, label="Pod shop/holder")
+    book.allocate(nic("holder"), held, label="Pod shop/holder")
     before = book.holdings(), book.usage()
     with pytest.raises(kind) as caught:
-        book.allocate("b", wish, label="Pod shop/web1")
+        book.allocate(nic("b"), wish, label="Pod shop/web1")
     assert says in str(caught.value)
     assert str(caught.value).startswith("Pod shop/web1, attachment shop/blue to network blue: ")
     assert caught.value.hint
@@ -215,19 +223,22 @@ def leaving_by(*gateways: str, ips: tuple[str, ...] = ()) -> model.Attachment:
 
 def test_nobody_becomes_the_gateway_that_its_own_default_route_names() -> None:
     book = ledger.Ledger(network("10.1.0.0/24", "fd00::/64"))
-    first = book.allocate("a", leaving_by("10.1.0.1", "fd00::1"))
+    first = book.allocate(nic("a"), leaving_by("10.1.0.1", "fd00::1"))
     assert shown(first) == ["10.1.0.2/24", "fd00::2/64"]
-    assert shown(book.allocate("b", BLUE)) == ["10.1.0.1/24", "fd00::1/64"]
-    assert shown(book.allocate("c", BLUE)) == ["10.1.0.3/24", "fd00::3/64"]
-    assert shown(book.allocate("router", leaving_by("fe80::1"))) == ["10.1.0.4/24", "fd00::4/64"]
+    assert shown(book.allocate(nic("b"), BLUE)) == ["10.1.0.1/24", "fd00::1/64"]
+    assert shown(book.allocate(nic("c"), BLUE)) == ["10.1.0.3/24", "fd00::3/64"]
+    assert shown(book.allocate(nic("router"), leaving_by("fe80::1"))) == [
+        "10.1.0.4/24",
+        "fd00::4/64",
+    ]
 
 
 def test_a_gateway_that_alone_is_free_leaves_nothing() -> None:
     book = ledger.Ledger(network("10.1.0.0/30"))
-    book.allocate("a", asking("10.1.0.2"))
+    book.allocate(nic("a"), asking("10.1.0.2"))
     with pytest.raises(errors.Exhausted, match=r"all but 10\.1\.0\.1, its own gateway, are taken"):
-        book.allocate("b", leaving_by("10.1.0.1"))
-    assert shown(book.allocate("c", BLUE)) == ["10.1.0.1/30"]
+        book.allocate(nic("b"), leaving_by("10.1.0.1"))
+    assert shown(book.allocate(nic("c"), BLUE)) == ["10.1.0.1/30"]
 
 
 @pytest.mark.parametrize(
@@ -246,7 +257,7 @@ def test_a_gateway_that_cannot_be_reached_is_refused(
     book = ledger.Ledger(network(*subnets))
     before = book.holdings(), book.usage()
     with pytest.raises(errors.InvalidInput) as caught:
-        book.allocate("b", wish, label="Pod shop/web1")
+        book.allocate(nic("b"), wish, label="Pod shop/web1")
     assert "default-route" in str(caught.value)
     assert says in str(caught.value)
     assert caught.value.hint
@@ -255,39 +266,42 @@ def test_a_gateway_that_cannot_be_reached_is_refused(
 
 def test_two_interfaces_of_one_pod_that_ask_for_the_same_are_told_so() -> None:
     book = ledger.Ledger(network("10.1.0.0/24"))
-    book.allocate("shop/blue/uid-1", asking(mac="02:00:00:00:00:01"), label="Pod shop/a")
+    wish = asking(mac="02:00:00:00:00:01")
+    book.allocate(nic("uid-1"), wish, label="Pod shop/a")
     with pytest.raises(errors.Conflict, match="is held by attachment shop/blue of the same pod"):
-        book.allocate("shop/blue/1/uid-1", asking(mac="02:00:00:00:00:01"), label="Pod shop/a")
+        book.allocate(
+            nic("uid-1", "shop/blue/1"), asking(mac="02:00:00:00:00:01"), label="Pod shop/a"
+        )
     with pytest.raises(errors.Conflict, match="is held by Pod shop/a"):  # its earlier incarnation
-        book.allocate("shop/blue/uid-2", asking(mac="02:00:00:00:00:01"), label="Pod shop/a")
+        book.allocate(nic("uid-2"), wish, label="Pod shop/a")
 
 
 def test_exhausted_in_one_family_takes_nothing_of_the_other() -> None:
     book = ledger.Ledger(network("fd00::/64", "10.1.0.0/30"))
-    book.allocate("a", BLUE)
-    book.allocate("b", BLUE)
+    book.allocate(nic("a"), BLUE)
+    book.allocate(nic("b"), BLUE)
     before = book.usage()
     with pytest.raises(errors.Exhausted, match=r"subnet 10\.1\.0\.0/30: all 2 are taken"):
-        book.allocate("c", BLUE)
+        book.allocate(nic("c"), BLUE)
     assert book.usage() == before
-    book.release("a")
-    assert shown(book.allocate("c", BLUE)) == ["fd00::3/64", "10.1.0.1/30"]
+    book.release(nic("a"))
+    assert shown(book.allocate(nic("c"), BLUE)) == ["fd00::3/64", "10.1.0.1/30"]
 
 
 def test_exhausted_by_exclusion() -> None:
     book = ledger.Ledger(network("10.1.0.0/30", exclude_subnets=("10.1.0.0/31", "10.1.0.2/31")))
     with pytest.raises(errors.Exhausted, match="excludeSubnets leaves none"):
-        book.allocate("a", BLUE)
+        book.allocate(nic("a"), BLUE)
 
 
 def test_exhausted_port_keys() -> None:
     book = ledger.Ledger(network())
     for key in range(names.FIRST_POD_TUNNEL_KEY, names.LAST_TUNNEL_KEY + 1):
         book.reserve(
-            f"o{key}", model.Allocation(f"02:00:00:00:{key >> 8:02x}:{key & 255:02x}", (), key)
+            nic(f"o{key}"), model.Allocation(f"02:00:00:00:{key >> 8:02x}:{key & 255:02x}", (), key)
         )
     with pytest.raises(errors.Exhausted, match="no port key is free"):
-        book.allocate("a", BLUE)
+        book.allocate(nic("a"), BLUE)
 
 
 def entry(text: str, mac: str = "02:00:00:00:00:01", key: int = 10) -> model.Allocation:
@@ -307,10 +321,10 @@ def entry(text: str, mac: str = "02:00:00:00:00:01", key: int = 10) -> model.All
 )
 def test_two_annotations_that_contradict(second: model.Allocation, says: str) -> None:
     book = ledger.Ledger(network("10.1.0.0/24"))
-    book.reserve("a", entry("10.1.0.5/24"), label="Pod shop/a")
+    book.reserve(nic("a"), entry("10.1.0.5/24"), label="Pod shop/a")
     with pytest.raises(errors.Conflict, match=says):
-        book.reserve("b", second, label="Pod shop/b")
-    assert list(book.holdings()) == ["a"]
+        book.reserve(nic("b"), second, label="Pod shop/b")
+    assert list(book.holdings()) == [nic("a")]
     assert book.usage()[0].used == 1
 
 
@@ -320,25 +334,25 @@ def test_two_annotations_that_contradict(second: model.Allocation, says: str) ->
 )
 def test_what_a_pod_was_given_never_changes(changed: model.Allocation) -> None:
     book = ledger.Ledger(network("10.1.0.0/24"))
-    book.reserve("a", entry("10.1.0.5/24"))
-    book.reserve("a", entry("10.1.0.5/24"))
+    book.reserve(nic("a"), entry("10.1.0.5/24"))
+    book.reserve(nic("a"), entry("10.1.0.5/24"))
     with pytest.raises(errors.InvalidInput, match="earlier allocation"):
-        book.reserve("a", changed)
+        book.reserve(nic("a"), changed)
 
 
 def test_older_addresses_of_a_changed_network_are_held_and_released() -> None:
     book = ledger.Ledger(network("10.1.0.0/24", exclude_subnets=("10.1.0.0/28",)))
-    book.reserve("old", entry("10.9.0.5/24"))
-    book.reserve("excluded", entry("10.1.0.5/24", "02:00:00:00:00:02", 3))
-    assert book.holder(ip_address("10.9.0.5")) == "old"
-    assert book.release("old")
-    assert book.release("excluded")
+    book.reserve(nic("old"), entry("10.9.0.5/24"))
+    book.reserve(nic("excluded"), entry("10.1.0.5/24", "02:00:00:00:00:02", 3))
+    assert book.holder(ip_address("10.9.0.5")) == "shop/blue/old"
+    assert book.release(nic("old"))
+    assert book.release(nic("excluded"))
     assert book.usage()[0].used == 0
 
 
 # The invariants, over any course of events.
 
-OWNERS = st.sampled_from([f"o{number}" for number in range(12)])
+OWNERS = st.sampled_from([nic(f"o{number}") for number in range(12)])
 WISHES = st.sampled_from(
     [BLUE, BLUE, BLUE]
     + [asking(f"10.1.0.{host}") for host in range(0, 16, 2)]
@@ -361,7 +375,7 @@ NETWORKS = st.sampled_from(
 )
 
 
-def played(book: ledger.Ledger, events: list[tuple[str, str, Any]]) -> None:
+def played(book: ledger.Ledger, events: list[tuple[str, ledger.Owner, Any]]) -> None:
     for event, owner, wish in events:
         if event == "release":
             book.release(owner)
@@ -376,7 +390,7 @@ def played(book: ledger.Ledger, events: list[tuple[str, str, Any]]) -> None:
 @settings(max_examples=200)
 @given(NETWORKS, EVENTS)
 def test_nothing_is_held_twice_and_nothing_given_that_is_excluded(
-    declared: model.Network, events: list[tuple[str, str, Any]]
+    declared: model.Network, events: list[tuple[str, ledger.Owner, Any]]
 ) -> None:
     book = ledger.Ledger(declared)
     played(book, events)
@@ -396,7 +410,7 @@ def test_nothing_is_held_twice_and_nothing_given_that_is_excluded(
 
 @given(NETWORKS, EVENTS, st.randoms(use_true_random=False))
 def test_rebuilt_in_any_order_it_is_the_same(
-    declared: model.Network, events: list[tuple[str, str, Any]], chance: Any
+    declared: model.Network, events: list[tuple[str, ledger.Owner, Any]], chance: Any
 ) -> None:
     book = ledger.Ledger(declared)
     played(book, events)
@@ -426,7 +440,7 @@ def test_rebuilt_in_any_order_it_is_the_same(
 
 @given(NETWORKS, EVENTS)
 def test_when_all_have_gone_all_is_free(
-    declared: model.Network, events: list[tuple[str, str, Any]]
+    declared: model.Network, events: list[tuple[str, ledger.Owner, Any]]
 ) -> None:
     book = ledger.Ledger(declared)
     played(book, events)

@@ -127,13 +127,17 @@ def attachment(*asked: str, mac: str = "") -> model.Attachment:
     return model.Attachment("a/red", "a/red", "net1", mac=mac, addresses=wishes)
 
 
+def nic(pod: str) -> ledger.Owner:
+    return ledger.Owner("shop/red", pod)
+
+
 def book(of: model.Network = DUAL, node: str = "n1") -> ledger.Ledger:
     subnets = FIRST[: len(of.spec.subnets)]
     return ledger.Ledger(of, nodesubnets.NodeSubnets(node, subnets))
 
 
 def test_a_pod_of_a_secondary_network_gets_routes_and_no_way_out() -> None:
-    assert book().allocate("a", attachment()) == model.Allocation(
+    assert book().allocate(nic("a"), attachment()) == model.Allocation(
         mac="0a:58:0a:01:00:03",
         addresses=(ip_interface("10.1.0.3/24"), ip_interface("fd00:1::3/64")),
         tunnel_id=0,
@@ -145,7 +149,7 @@ def test_a_pod_of_a_secondary_network_gets_routes_and_no_way_out() -> None:
 
 
 def test_a_pod_of_the_clusters_network_leaves_by_the_nodes_router() -> None:
-    given = book(network("10.1.0.0/22", role="primary")).allocate("a", attachment())
+    given = book(network("10.1.0.0/22", role="primary")).allocate(nic("a"), attachment())
     assert given.gateways == (ip_address("10.1.0.1"),)
     assert given.routes == (model.Route(ip_network("10.1.0.0/22"), ip_address("10.1.0.1")),)
     assert given.role == "primary"
@@ -154,32 +158,32 @@ def test_a_pod_of_the_clusters_network_leaves_by_the_nodes_router() -> None:
 @pytest.mark.parametrize("address", ["10.1.0.1", "10.1.0.2", "fd00:1::1"])
 def test_the_nodes_own_addresses_are_nobodys(address: str) -> None:
     with pytest.raises(errors.InvalidInput, match="is the node's own"):
-        book().allocate("a", attachment(address))
+        book().allocate(nic("a"), attachment(address))
 
 
 def test_an_address_of_another_nodes_part_is_refused() -> None:
     with pytest.raises(errors.InvalidInput, match=r"lies outside of subnet 10\.1\.0\.0/24"):
-        book().allocate("a", attachment("10.1.1.9"))
+        book().allocate(nic("a"), attachment("10.1.1.9"))
 
 
 def test_a_full_node_says_where_to_go() -> None:
     small = network("10.1.0.0/24", lengths=(29,))
     held = ledger.Ledger(small, nodesubnets.NodeSubnets("n1", (ip_network("10.1.0.0/29"),)))
     for owner in "abcd":
-        held.allocate(owner, attachment())
+        held.allocate(nic(owner), attachment())
     with pytest.raises(errors.Exhausted) as caught:
-        held.allocate("e", attachment())
+        held.allocate(nic("e"), attachment())
     assert caught.value.hint == "run pods on other nodes than n1, or remove some there"
-    held.release("b")
-    assert str(held.allocate("e", attachment()).addresses[0]) == "10.1.0.4/29"
+    held.release(nic("b"))
+    assert str(held.allocate(nic("e"), attachment()).addresses[0]) == "10.1.0.4/29"
 
 
 def test_rebuilt_from_annotations_the_same_is_held() -> None:
     before = book()
-    given = before.allocate("a", attachment())
+    given = before.allocate(nic("a"), attachment())
     after = book()
-    after.reserve("a", given)
-    assert after.allocate("b", attachment()).addresses[0] == ip_interface("10.1.0.4/24")
+    after.reserve(nic("a"), given)
+    assert after.allocate(nic("b"), attachment()).addresses[0] == ip_interface("10.1.0.4/24")
 
 
 @pytest.mark.parametrize("mac", ["0a:58:0a:01:00:01", names.address_mac("fd00:1::1")])
@@ -187,13 +191,13 @@ def test_nobody_gets_the_routers_mac(mac: str) -> None:
     """Two ports of one MAC: the node's pods would send what is for elsewhere to that pod."""
     held = ledger.Ledger(DUAL, nodesubnets.NodeSubnets("n1", FIRST))
     with pytest.raises(errors.InvalidInput, match="the node's router on this network"):
-        held.allocate("a", attachment(mac=mac))
+        held.allocate(nic("a"), attachment(mac=mac))
 
 
 def test_an_address_of_another_nodes_part_names_the_node() -> None:
     held = ledger.Ledger(RED, nodesubnets.NodeSubnets("n1", FIRST[:1]))
     with pytest.raises(errors.InvalidInput) as caught:
-        held.allocate("a", attachment("10.1.1.7"))
+        held.allocate(nic("a"), attachment("10.1.1.7"))
     assert caught.value.rule == "lies outside of subnet 10.1.0.0/24, the subnet of node n1"
     assert "run the pod on the node whose subnet has it" in caught.value.hint
 

@@ -17,7 +17,7 @@ from weft.kube import queue
 
 @asynccontextmanager
 async def running(
-    due: queue.Queue, reconcile: queue.Reconcile, workers: int = 3
+    due: queue.Queue[str], reconcile: queue.Reconcile[str], workers: int = 3
 ) -> AsyncIterator[None]:
     task = asyncio.create_task(due.run(reconcile, workers))
     try:
@@ -45,7 +45,7 @@ class Times:
 
 
 async def test_a_key_added_often_is_looked_at_once() -> None:
-    due, times = queue.Queue(), Times()
+    due, times = queue.Queue[str](), Times()
     for _ in range(10):
         due.add("a")
     async with running(due, times.note):
@@ -54,7 +54,7 @@ async def test_a_key_added_often_is_looked_at_once() -> None:
 
 
 async def test_one_worker_a_key_and_once_more_for_what_came_meanwhile() -> None:
-    due, times = queue.Queue(), Times()
+    due, times = queue.Queue[str](), Times()
     go, inside = asyncio.Event(), 0
 
     async def reconcile(key: str) -> None:
@@ -77,7 +77,7 @@ async def test_one_worker_a_key_and_once_more_for_what_came_meanwhile() -> None:
 
 
 async def test_other_keys_go_on_beside_a_slow_one() -> None:
-    due, times = queue.Queue(), Times()
+    due, times = queue.Queue[str](), Times()
     go = asyncio.Event()
 
     async def reconcile(key: str) -> None:
@@ -97,7 +97,9 @@ async def test_other_keys_go_on_beside_a_slow_one() -> None:
 
 async def test_what_may_succeed_later_comes_back_and_what_may_not_is_dropped() -> None:
     heard: list[tuple[str, str]] = []
-    due = queue.Queue(on_error=lambda key, error: heard.append((key, str(error))), first_pause=0)
+    due = queue.Queue[str](
+        on_error=lambda key, error: heard.append((key, str(error))), first_pause=0
+    )
     times = Times()
 
     async def reconcile(key: str) -> None:
@@ -118,7 +120,7 @@ async def test_what_may_succeed_later_comes_back_and_what_may_not_is_dropped() -
 
 
 async def test_a_mistake_in_the_code_stops_neither_the_key_nor_the_others() -> None:
-    due, times = queue.Queue(first_pause=0), Times()
+    due, times = queue.Queue[str](first_pause=0), Times()
 
     async def reconcile(key: str) -> None:
         await times.note(key)
@@ -132,7 +134,7 @@ async def test_a_mistake_in_the_code_stops_neither_the_key_nor_the_others() -> N
 
 
 async def test_of_two_times_the_earlier_counts_and_now_beats_later() -> None:
-    due, times = queue.Queue(), Times()
+    due, times = queue.Queue[str](), Times()
     async with running(due, times.note):
         due.add("a", after=3600)
         due.add("a", after=0.001)
@@ -157,7 +159,7 @@ def test_what_is_refused_is_tried_again_and_told_until_it_is_granted(code: int) 
             if refusal is not None:
                 raise refusal
 
-        due = queue.Queue()
+        due = queue.Queue[str]()
         task = asyncio.create_task(due.run(reconcile))
         due.add("a/one")
         due.add("a/two")
@@ -179,7 +181,7 @@ def test_a_mistake_in_an_object_is_no_trouble_of_the_process() -> None:
         async def reconcile(key: str) -> None:
             raise errors.InvalidInput("Pod a/one", "field", "value", "is wrong")
 
-        due = queue.Queue()
+        due = queue.Queue[str]()
         task = asyncio.create_task(due.run(reconcile))
         due.add("a/one")
         await due.idle()
@@ -203,7 +205,7 @@ def test_a_cause_is_logged_when_it_comes_and_when_it_is_gone(
                 text = f'pods "{key}" is forbidden: User "weft" cannot patch resource "pods" in a'
                 raise api_errors.from_status({"message": text}, 403)
 
-        due = queue.Queue("Pod")
+        due = queue.Queue[str]("Pod")
         task = asyncio.create_task(due.run(reconcile))
         for number in range(500):
             due.add(f"a/{number}")
@@ -227,7 +229,7 @@ def test_a_retry_after_is_obeyed() -> None:
             tried.append(asyncio.get_running_loop().time())
             raise api_errors.from_response(429, b"{}", "30")
 
-        due = queue.Queue()
+        due = queue.Queue[str]()
         task = asyncio.create_task(due.run(reconcile))
         due.add("a/one")
         await asyncio.sleep(100)

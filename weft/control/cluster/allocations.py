@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 
 from weft import errors, model, names
 from weft.alloc import ledger, macs
+from weft.alloc.ledger import Owner
 from weft.alloc.nodesubnets import NodeSubnets
 
 
@@ -36,9 +37,9 @@ class Allocations:
     def __init__(self) -> None:
         self._ledgers: dict[model.Segment, ledger.Ledger] = {}
         self._segments: dict[str, set[model.Segment]] = {}  # by network
-        self._held: dict[str, dict[str, tuple[model.Segment, str]]] = {}  # uid: key: where, owner
-        self._labels: dict[str, str] = {}  # by owner, to carry them over to another ledger
-        self._claims: dict[str, _ClaimUse] = {}  # by owner
+        self._held: dict[str, dict[str, tuple[model.Segment, Owner]]] = {}  # uid: key: where, owner
+        self._labels: dict[Owner, str] = {}  # by owner, to carry them over to another ledger
+        self._claims: dict[Owner, _ClaimUse] = {}  # by owner
         self._users: dict[str, dict[str, str]] = {}  # by NAD: pod uid: label
         self._noted: set[str] = set()  # NADs that have users now, or fewer than before
 
@@ -57,10 +58,10 @@ class Allocations:
         """The pods that hold something through a NAD: uid to label."""
         return self._users.get(nad, {})
 
-    def within(self, network: str, ranges: Collection[model.Subnet]) -> dict[str, str]:
+    def within(self, network: str, ranges: Collection[model.Subnet]) -> dict[Owner, str]:
         """The holders of addresses within some ranges: owner to label."""
         return {
-            owner: self._labels.get(owner, owner)
+            owner: self._labels.get(owner) or str(owner)
             for segment in sorted(self._segments.get(network, ()))
             for owner, held in self._ledgers[segment].holdings().items()
             if any(address.ip in each for address in held.addresses for each in ranges)
@@ -116,7 +117,7 @@ class Allocations:
         """Notes what was given before; Conflict or InvalidInput if that cannot be true."""
         book, pod = self._ledger(network, node_subnets), label
         if claim is None:
-            owner = _owner(key, uid)
+            owner = Owner(key, uid)
             book.reserve(owner, allocation, label=label)
         else:
             owner = self._enter(network, claim, uid, key)
@@ -145,7 +146,7 @@ class Allocations:
         """What the pod gets, on a layer3 network from its node's subnets."""
         book, pod = self._ledger(network, node_subnets), label
         if claim is None:
-            owner = _owner(attachment.key, uid)
+            owner = Owner(attachment.key, uid)
             allocation = book.allocate(owner, attachment, label=label)
         else:
             owner, label = self._enter(network, claim, uid, attachment.key), _claim_label(claim)
@@ -199,7 +200,7 @@ class Allocations:
         self._claims.setdefault(owner, _ClaimUse(network.name)).is_there = True
         book = self._ledger(network)
         if book.get(owner) is None and claim.addresses:
-            mac = next(iter(macs.candidates(claim.addresses, owner)))
+            mac = next(iter(macs.candidates(claim.addresses, str(owner))))
             book.reserve(owner, model.Allocation(mac, claim.addresses), label=_claim_label(claim))
             self._labels[owner] = _claim_label(claim)
 
@@ -210,9 +211,9 @@ class Allocations:
         book = self._ledgers.get(model.Segment(there.network)) if there else None
         return book.get(owner) if book else None
 
-    def end_claim(self, namespace: str, name: str) -> list[model.Segment]:
+    def end_claim(self, ref: model.ObjectRef) -> list[model.Segment]:
         """The claim is gone: what it held is free, unless a pod still runs with it."""
-        owner = f"{_CLAIM}/{namespace}:{name}"
+        owner = Owner(claim=ref)
         claim = self._claims.get(owner)
         if claim is None:
             return []
@@ -223,7 +224,7 @@ class Allocations:
         self._drop_owner(segment, owner)
         return [segment]
 
-    def _enter(self, network: model.Network, claim: model.IpamClaim, uid: str, key: str) -> str:
+    def _enter(self, network: model.Network, claim: model.IpamClaim, uid: str, key: str) -> Owner:
         owner = _claim_owner(claim)
         users = self._claims.setdefault(owner, _ClaimUse(network.name)).users
         if any(pod == uid and other != key for pod, other in users):
@@ -240,7 +241,7 @@ class Allocations:
     def _claimed(
         self,
         book: ledger.Ledger,
-        owner: str,
+        owner: Owner,
         attachment: model.Attachment,
         claim: model.IpamClaim,
     ) -> model.Allocation:
@@ -260,7 +261,7 @@ class Allocations:
                 book.reserve(owner, known, label=label)
             raise
 
-    def _is_over(self, owner: str, claim: _ClaimUse) -> bool:
+    def _is_over(self, owner: Owner, claim: _ClaimUse) -> bool:
         if claim.is_there or claim.users:
             return False
         del self._claims[owner]
@@ -280,14 +281,14 @@ class Allocations:
         if not self.is_held(segment) and self._ledgers.pop(segment, None) is not None:
             self._segments[network].discard(segment)
 
-    def _note(self, segment: model.Segment, uid: str, key: str, owner: str, label: str) -> None:
+    def _note(self, segment: model.Segment, uid: str, key: str, owner: Owner, label: str) -> None:
         self._held.setdefault(uid, {})[key] = (segment, owner)
         self._labels[owner] = label
         claim = self._claims.get(owner)
         if claim is not None:
             claim.users.add((uid, key))
 
-    def _drop_owner(self, segment: model.Segment, owner: str) -> None:
+    def _drop_owner(self, segment: model.Segment, owner: Owner) -> None:
         if segment in self._ledgers:
             self._ledgers[segment].release(owner)
         self._labels.pop(owner, None)
@@ -320,16 +321,9 @@ def _are_same(one: model.Network, other: model.Network) -> bool:
     return one.spec is other.spec or one.spec == other.spec
 
 
-_CLAIM = "IPAMClaim"
-
-
-def _owner(key: str, uid: str) -> str:
-    return f"{key}/{uid}"
-
-
-def _claim_owner(claim: model.IpamClaim) -> str:
-    return f"{_CLAIM}/{claim.namespace}:{claim.name}"
+def _claim_owner(claim: model.IpamClaim) -> Owner:
+    return Owner(claim=model.ObjectRef(claim.namespace, claim.name))
 
 
 def _claim_label(claim: model.IpamClaim) -> str:
-    return f"{_CLAIM} {claim.namespace}/{claim.name}"
+    return f"IPAMClaim {claim.namespace}/{claim.name}"

@@ -83,7 +83,10 @@ class IpamClaims:
             discard(self._by_network, old.claim.network, key)
         if new is None:
             self._failures.pop(key, None)
-            return self._allocations.end_claim(*key.split("/", 1)) if old is not None else []
+            if old is None:
+                return []
+            about = old.subject
+            return self._allocations.end_claim(model.ObjectRef(about.namespace, about.name))
         self._claims[key] = new
         self.due[key] = 0.0
         if new.claim is None:

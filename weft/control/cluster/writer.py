@@ -43,7 +43,7 @@ class Writer:
         self._client, self._cluster, self._recorder = client, cluster, recorder
         self._workers = {**_WORKERS, resources.PODS: pod_workers}
         self._queues = {
-            res: queue.Queue(res.kind, on_error=partial(self._failed, res)) for res in _WORKERS
+            res: queue.Queue[str](res.kind, on_error=partial(self._failed, res)) for res in _WORKERS
         }
         # Of writes that settle their objects: which version was told while each is under way, and
         # which version each made, until that is told.

@@ -44,7 +44,7 @@ class Bindings:
         self._has_interface = has_interface
         self._troubles: dict[str, str] = {}
         first, longest = _PAUSES
-        self._queue = queue.Queue(
+        self._queue = queue.Queue[str](
             "binding", on_error=self._failed, first_pause=first, longest_pause=longest
         )
         self._well = asyncio.Event()

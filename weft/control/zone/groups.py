@@ -6,29 +6,34 @@ Bookkeeping alone: why a port is in a group is for `policies` to say.
 from __future__ import annotations
 
 from collections.abc import Iterator, Set
+from typing import NamedTuple
 
 from weft.control import index
 from weft.ovn import policy
 
-# A policy on a network: (network, policy key).
-Bound = tuple[str, str]
+
+class BoundPolicy(NamedTuple):
+    """A MultiNetworkPolicy on one of the networks that it guards."""
+
+    network: str
+    namespace: str
+    name: str
+
+    @property
+    def key(self) -> str:
+        """The policy, as "<namespace>/<name>"."""
+        return f"{self.namespace}/{self.name}"
+
+
 # Groups whose rows are made together: a deny or audit group alone, or those of a policy.
-Part = policy.Group | Bound
+Part = policy.Group | BoundPolicy
 NONE: frozenset[policy.Group] = frozenset()
 
 
 def part_of(group: policy.Group) -> Part:
     if group.kind in (policy.GroupKind.POLICY, policy.GroupKind.NAMED):
-        return group.network, f"{group.namespace}/{group.policy}"
+        return BoundPolicy(group.network, group.namespace, group.policy)
     return group
-
-
-def scope_of(part: Part) -> tuple[str, str]:
-    """The network and the namespace that a part is about."""
-    if isinstance(part, policy.Group):
-        return part.network, part.namespace
-    network, key = part
-    return network, key.partition("/")[0]
 
 
 class Groups:

@@ -95,7 +95,7 @@ class Policies:
             self._namespaces[name] = new
         self._doubt(self._endpoints.set_namespace(name, new.labels if new is not None else None))
         if (old or _UNKNOWN).logging != (new or _UNKNOWN).logging:
-            self._dirty |= {p for p in self._groups.parts() if groups.scope_of(p)[1] == name}
+            self._dirty |= {p for p in self._groups.parts() if p.namespace == name}
 
     def set_nad(self, nad: str, network: str | None) -> None:
         """Which network a definition is of."""
@@ -126,7 +126,7 @@ class Policies:
 
     def touch_network(self, network: str) -> None:
         """The zone has it now, or has it no more, or it is another."""
-        self._dirty |= {p for p in self._groups.parts() if groups.scope_of(p)[0] == network}
+        self._dirty |= {p for p in self._groups.parts() if p.network == network}
         self._refilled.add(network)
 
     def touch(self, table: str, key: str) -> bool:
@@ -209,19 +209,20 @@ class Policies:
             self._naming.setdefault(nad, set()).add(key)
         for network in self._guarded(new):
             self._guarding.setdefault((network, new.selected_pods), set()).add(key)
-        self._touch(key, new)
+        self._touch(new)
 
     def _unbind(self, key: str, old: netpolicy.Policy) -> None:
         for nad in old.nads:
             index.discard(self._naming, nad, key)
         for network in self._guarded(old):
             index.discard(self._guarding, (network, old.selected_pods), key)
-        self._touch(key, old)
+        self._touch(old)
 
-    def _touch(self, key: str, changed: netpolicy.Policy) -> None:
+    def _touch(self, changed: netpolicy.Policy) -> None:
         for network in self._guarded(changed):
-            if self._groups.in_part((network, key)):
-                self._dirty.add((network, key))
+            part = groups.BoundPolicy(network, changed.namespace, changed.name)
+            if self._groups.in_part(part):
+                self._dirty.add(part)
             for port in self._endpoints.chosen(network, changed.selected_pods):
                 if self._is_own(port):
                     self._selected.add(port)
@@ -256,8 +257,8 @@ class Policies:
             self._dirty |= self._groups.put(port, self._wanted(port))
         dirty, self._dirty = self._dirty, set()
         for part in dirty:
-            key = part[1] if isinstance(part, tuple) else ""
-            logging = self._namespaces.get(groups.scope_of(part)[1], _UNKNOWN).logging
+            key = part.key if isinstance(part, groups.BoundPolicy) else ""
+            logging = self._namespaces.get(part.namespace, _UNKNOWN).logging
             there = self._groups.in_part(part)
             rowless = [group for group in there if not self._parts.has(group)]
             self._parts.make(part, there, self._policies.get(key), logging)

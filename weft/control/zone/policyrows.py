@@ -30,8 +30,8 @@ class PolicyRows:
         self._made: dict[Part, tuple[rows.Row, ...]] = {}  # but for sets
         self._groups: set[str] = set()  # that have rows
         self._logging: set[Part] = set()
-        self._needs: dict[groups.Bound, frozenset[sets.AddressSet]] = {}
-        self._asking: dict[sets.AddressSet, set[groups.Bound]] = {}  # by set of number 0
+        self._needs: dict[groups.BoundPolicy, frozenset[sets.AddressSet]] = {}
+        self._asking: dict[sets.AddressSet, set[groups.BoundPolicy]] = {}  # by set of number 0
         self._shown: dict[Part, frozenset[rows.RowKey]] = {}  # as `changes` said last
         self._home: dict[rows.RowKey, Part] = {}  # of what is shown
         self._due: set[Part] = set()  # to be said again
@@ -53,7 +53,7 @@ class PolicyRows:
         for network in networks:
             self._due.update(self._sets.refill(network))
 
-    def update(self, ports: Iterable[str]) -> set[groups.Bound]:
+    def update(self, ports: Iterable[str]) -> set[groups.BoundPolicy]:
         """Bring what these ports are to sets in line; gives the parts to be made anew for it."""
         asked = self._sets.update(ports)
         return {bound for each in asked for bound in self._asking.get(each, ())}
@@ -66,7 +66,7 @@ class PolicyRows:
         logging: netpolicy.Logging,
     ) -> None:
         """Make a part of which these groups have ports; `each` is the policy that it is of."""
-        network = self._networks.get(groups.scope_of(part)[0]) if there else None
+        network = self._networks.get(part.network) if there else None
         if isinstance(part, policy.Group):
             self._keep(part, policy.isolation_rows(part, network, logging) if network else ())
         elif each is None or network is None:
@@ -156,13 +156,13 @@ class PolicyRows:
             self._made[METER] = acl.meter() if self._logging else ()
 
     def _numbers(
-        self, part: groups.Bound, there: Set[policy.Group], each: netpolicy.Policy
+        self, part: groups.BoundPolicy, there: Set[policy.Group], each: netpolicy.Policy
     ) -> policy.PortNumbers:
         """What stands behind the names of ports, for which sets that gather it are needed."""
         asked = {
             key
             for direction in each.directions
-            for key in policy.port_names(each, part[0], direction)
+            for key in policy.port_names(each, part.network, direction)
             if isinstance(key, sets.AddressSet)
         }
         self._need(part, self._needs.get(part, frozenset()) | asked)
@@ -175,7 +175,7 @@ class PolicyRows:
                 numbers[name] = numbers.get(name, frozenset()) | {group.number}
         return numbers
 
-    def _need(self, bound: groups.Bound, wanted: frozenset[sets.AddressSet]) -> None:
+    def _need(self, bound: groups.BoundPolicy, wanted: frozenset[sets.AddressSet]) -> None:
         """Have the sets that a policy's rows name, and no others for it."""
         had = self._needs.pop(bound, frozenset())
         if wanted:
