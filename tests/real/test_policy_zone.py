@@ -229,7 +229,7 @@ async def test_a_port_whose_group_is_refused_is_refused_with_it(cluster: Cluster
         return (*made, replace(last, columns={**last.columns, "priority": 99999}))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ovn, "group", refused)
+        patch.setattr(ovn, "isolation_rows", refused)
         a.state.policies.set_policy("default/x", allow("x", "late", "two"))
         a.state.set_pod("default/late", guarded(a, "late", 30))
         a.state.set_pod("default/free", guarded(a, "free", 31))

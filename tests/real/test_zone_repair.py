@@ -15,7 +15,7 @@ from tests.support.ovsdb import Server
 from tests.support.patience import PATIENCE
 from weft import model, ranges, rows
 from weft.api import policy
-from weft.control.zone.policies import Namespace
+from weft.control.zone.objects import Namespace
 from weft.control.zone.state import DeclaredNetwork
 from weft.ovn import ports, tables
 from weft.ovsdb.session import Session

@@ -16,7 +16,7 @@ from tests.support.allocated import allocated_pod
 from tests.support.patience import PATIENCE
 from weft import model
 from weft.control.zone import audit, state
-from weft.control.zone.policies import Namespace
+from weft.control.zone.objects import Namespace
 from weft.ovn import policy as ovn
 from weft.policy import netpolicy
 from weft.reasons import Reason

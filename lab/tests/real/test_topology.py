@@ -9,7 +9,7 @@ import pytest
 from lab.tests.support.labs import LabHouse
 from weft import errors
 from weft.observe import reading, topology
-from weft.observe.graph import Nat, Role, Route
+from weft.observe.graph import Graph, Nat, Role, Route
 from weft_lab import sockets, spec, up
 
 pytestmark = pytest.mark.real
@@ -37,7 +37,7 @@ lsp-set-options jtor-ovn_cluster_router router-port=rtoj-ovn_cluster_router
 """
 
 
-async def read(name: str, *, without: str = "") -> topology.Graph:
+async def read(name: str, *, without: str = "") -> Graph:
     with up.running(name) as peer:
         zones = [
             reading.Addresses(
