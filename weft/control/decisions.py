@@ -1,7 +1,7 @@
-"""Holds which of the cluster manager's decisions this process has verified, by pod.
+"""Caches the signed allocations that this process has verified, by pod uid.
 
-Remembers what was verified last, by pod uid, so that a pod whose labels change costs no signature,
-and so that a text which proves nothing takes nothing from a pod that runs. Pure.
+A pod whose labels change needs no second verification, and a running pod keeps its allocations when
+somebody overwrites its annotations with an unsigned text. Pure.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from weft.api.podsignature import SignedAllocations, TrustedKeys
 
 
 class Decisions:
-    """`trusted` are the keys by which a signature is known now."""
+    """Verified allocations by pod uid. `trusted` are the public keys that verify signatures now."""
 
     def __init__(self) -> None:
         self.trusted = TrustedKeys()
         self._known: dict[str, SignedAllocations] = {}  # by pod uid
 
     def read(self, pod: model.PodRef, proof: podsignature.SignedAnnotations) -> SignedAllocations:
-        """The decision on the pod; raises InvalidInput if the signature does not prove it."""
+        """Returns the pod's signed allocations; raises InvalidInput if the signature is wrong."""
         known = self._known.get(pod.uid)
         is_same = known is not None and (known.text, known.signature) == proof
         if known is not None and is_same and known.by in self.trusted:
@@ -30,11 +30,11 @@ class Decisions:
         return decided
 
     def last(self, uid: str) -> SignedAllocations:
-        """The last decision that was verified for a pod, whatever its annotations say now."""
+        """Returns what was verified last for a pod, whatever its annotations say now."""
         return self._known.get(uid, podsignature.UNSIGNED)
 
     def note(self, uid: str, decided: SignedAllocations) -> None:
-        """Notes a decision of this process itself, which needs no verification."""
+        """Stores allocations that need no verification, because this process signed them."""
         self._known[uid] = decided
 
     def forget(self, uid: str) -> None:

@@ -1,4 +1,4 @@
-"""An index that holds a key for as long as anything belongs to it."""
+"""Removes values from indexes of sets or dicts, and a key with its last value."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def discard(index: dict[K, set[V]], key: K, value: V) -> bool:
-    """Take a value from those of a key; whether none is left."""
+    """Removes a value from the set of a key; returns whether the key went with it."""
     values = index.get(key)
     if values is None:
         return False
@@ -22,7 +22,7 @@ def discard(index: dict[K, set[V]], key: K, value: V) -> bool:
 
 
 def drop(index: dict[K, dict[V, T]], key: K, value: V) -> None:
-    """The same where something is said of each value."""
+    """Does the same for an index of dicts."""
     values = index.get(key)
     if values is not None:
         values.pop(value, None)

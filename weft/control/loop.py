@@ -1,8 +1,8 @@
 """Runs the tasks of a process, and ends them all when one of them ends.
 
-One door: `together` for the parts of a process, `run` for the process itself. A part that fails
-ends all of them, orderly, and its error is the one that is reported: a controller without its
-watch or its queue would look alive and do nothing. Knows nothing of what the parts do.
+`together` runs the tasks of a process, `run` the process itself. A task that fails ends all of them
+in order, and its error is reported: a controller without its watch or queue would look alive and do
+nothing.
 """
 
 from __future__ import annotations
@@ -24,11 +24,14 @@ Part = Coroutine[Any, Any, None]
 
 
 class Ended(errors.WeftError):
-    """A part that should run for ever returned."""
+    """A task that should run for ever returned."""
 
 
 async def together(**parts: Part) -> None:
-    """Runs parts, each under its name, until one fails or this is cancelled."""
+    """Runs tasks, each under its name, until one fails or this is cancelled.
+
+    Raises the error of the task that failed, or Ended for one that returned.
+    """
 
     async def endless(name: str, part: Part) -> None:
         await part
@@ -43,7 +46,7 @@ async def together(**parts: Part) -> None:
 
 
 def first_cause(failures: BaseExceptionGroup[Any]) -> BaseException:
-    """The one exception to report of several: what weft foresaw says more than what it did not."""
+    """Returns the exception to report: the first WeftError, which says most, else the first."""
     leaves: list[BaseException] = []
     pending: list[BaseException] = list(failures.exceptions)
     while pending:
@@ -81,25 +84,25 @@ async def until_signalled(main: Part) -> None:
 
 
 def _told(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Logs a lost connection that nobody awaited in a line; leaves other errors to the loop."""
+    """Logs a lost connection that nobody awaited in one line; the loop reports other errors."""
     error = context.get("exception")
     if isinstance(error, OSError) and context.get("transport", context.get("protocol")):
-        log.info("a connection ended: %s", error)  # whoever uses it hears of it by itself
+        log.info("a connection ended: %s", error)  # its user gets the error too
         return
     loop.default_exception_handler(context)
 
 
 def run(main: Callable[[], Part]) -> None:
-    """The whole life of a process's event loop."""
+    """Runs `main` on a new uvloop event loop until it ends or a signal stops it."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(until_signalled(main()))
 
 
 def settle() -> None:
-    """After the first sync: what is there now lives long, so the collector need not visit it.
+    """Call after the first sync: exempts the objects made so far from garbage collection.
 
     The thresholds rise because a burst makes many objects that the next list or watch event
-    frees by reference count alone; full collections over a large cache are what p99 would show.
+    frees by reference count alone; full collections over a large cache would show in the p99.
     """
     gc.collect()
     gc.freeze()

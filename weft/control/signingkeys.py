@@ -1,4 +1,4 @@
-"""Follows the ConfigMap of the cluster manager's public keys."""
+"""Watches the ConfigMap of the cluster manager's public keys."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from weft.kube.client import Client, Object
 
 @dataclass(frozen=True, slots=True)
 class PublicKeys:
-    """The keys that the ConfigMap holds, at one `version`, which makes no two differ."""
+    """The keys in the ConfigMap; `uid` and `version` (resourceVersion) do not count in `==`."""
 
     trusted: TrustedKeys
     uid: str = field(default="", compare=False)
@@ -21,7 +21,7 @@ class PublicKeys:
 
 
 def watch(client: Client, namespace: str) -> cache.Informer[PublicKeys]:
-    """The informer of that one ConfigMap."""
+    """Returns an informer of that one ConfigMap."""
     return cache.Informer(
         client,
         resources.CONFIGMAPS,
@@ -33,7 +33,7 @@ def watch(client: Client, namespace: str) -> cache.Informer[PublicKeys]:
 
 
 def read(obj: Object) -> PublicKeys:
-    """What the ConfigMap holds; what is no key is left out."""
+    """Parses the ConfigMap; skips entries that are no public keys."""
     meta = obj["metadata"]
     found = TrustedKeys.parse(obj.get("data") or {})
     return PublicKeys(found, meta.get("uid", ""), meta.get("resourceVersion", ""))
@@ -46,6 +46,6 @@ async def known(keys: cache.Informer[PublicKeys]) -> None:
 
 
 def trusted(keys: cache.Informer[PublicKeys]) -> TrustedKeys:
-    """The keys that are known now, none where the ConfigMap is not there."""
+    """Returns the keys that are known now; none where the ConfigMap does not exist."""
     found = next(iter(keys.objects()), None)
     return found.trusted if found is not None else TrustedKeys()

@@ -1,7 +1,7 @@
-"""What weft leaves on Kubernetes objects, and the patch that removes it. Pure.
+"""Lists the annotations and finalizers that weft leaves on objects, and plans their removal.
 
-Some keys are ovn-kubernetes' too. They are weft's only where a key stands beside them that nobody
-else writes.
+ovn-kubernetes writes some of these keys too. They are weft's only on an object that also has an
+annotation which only weft writes. Pure.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Object = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """`proof`: the annotation that only weft writes; `keys`: those that it writes beside."""
+    """`proof`: the annotation that only weft writes; `keys`: the others that it writes with it."""
 
     resource: Resource
     proof: str
@@ -46,7 +46,7 @@ ALL = (
 
 
 def cleaning(traces: Traces, obj: Object) -> dict[str, Any] | None:
-    """The merge patch that removes what is weft's from an object; None if nothing is."""
+    """Returns the merge patch that removes weft's keys from an object; None if it has none."""
     meta = obj["metadata"]
     annotations = meta.get("annotations") or {}
     finalizers = list(meta.get("finalizers") or ())
@@ -61,14 +61,14 @@ def cleaning(traces: Traces, obj: Object) -> dict[str, Any] | None:
 
 
 def conditions(node: Object) -> list[Object] | None:
-    """The conditions of a Node without weft's; None if it has none of weft's."""
+    """Returns the conditions of a Node without weft's; None if it has none of weft's."""
     found = list((node.get("status") or {}).get("conditions") or ())
     kept = [each for each in found if each.get("type") != names.OVN_CONDITION]
     return kept if len(kept) != len(found) else None
 
 
 def users(pods: list[Object]) -> Iterator[str]:
-    """Running pods that would lose a network of weft: namespace/name."""
+    """Yields the running pods that would lose a network of weft, as "<namespace>/<name>"."""
     for pod in pods:
         ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
         has_one = names.POD_NETWORKS_SIGNATURE in (pod["metadata"].get("annotations") or {})

@@ -1,7 +1,8 @@
-"""Judges a NAD or MultiNetworkPolicy at admission, by the rules and in the words of the Events.
+"""Judges a NAD or MultiNetworkPolicy at admission, with the rules and texts of the Events.
 
-Pure. What would only be told to its author later is refused before it is stored; what only deserves
-a warning is admitted with it. An object that was refused already may still be edited elsewhere.
+Pure. An object that would later get an Event as invalid is refused before it is stored; lesser
+mistakes become admission warnings. An object that was already invalid may still be edited if its
+refusal stays the same.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from weft.kube import resources
 from weft.policy import access
 
 Object = Mapping[str, Any]
-_LONGEST = 4096  # characters of a refusal: it is for people
+_LONGEST = 4096  # characters of a refusal, which people read
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`refusal` is empty for what is admitted."""
+    """The answer to an admission request; `refusal` is empty for what is admitted."""
 
     refusal: str = ""
     warnings: tuple[str, ...] = ()
@@ -37,8 +38,11 @@ def judge_nad(
     rules: nads.Rules,
     labels: access.NamespaceLabels,
 ) -> Verdict:
-    """`others` are the NADs of the cluster, of which this one itself does not count; `labels` are
-    those of namespaces."""
+    """Judges a NAD; `old` is None for a new one.
+
+    `others` are the NADs of the cluster, this one's stored form included; `labels` gives the labels
+    of a namespace.
+    """
     rule = access.AccessRule(rules.global_namespaces, labels)
     said = _as_stored(nads.read(new, rules), nads.read(old, rules) if old else None)
     rivals = [each for each in others if each.key != said.key]
@@ -52,7 +56,7 @@ def judge_nad(
 
 
 def judge_policy(new: Object, old: Object | None) -> Verdict:
-    """What makes it invalid as a whole is refused; parts that are skipped are warned of."""
+    """Refuses a policy that is invalid as a whole; warns of parts that are skipped."""
     said = policies.read(new)
     meta = new["metadata"]
     subject = f"{resources.MULTINETWORKPOLICIES.kind} {meta['namespace']}/{meta['name']}"
@@ -67,7 +71,7 @@ def judge_policy(new: Object, old: Object | None) -> Verdict:
 
 
 def _as_stored(said: Nad, before: Nad | None) -> Nad:
-    """With the notes that are weft's, and not its author's: those that were stored before."""
+    """Returns the NAD with weft's stored annotations in place of those that its author sent."""
     return replace(
         said,
         noted_name=before.noted_name if before else "",
@@ -86,10 +90,10 @@ def _nad_refusal(nad: Nad, rivals: Iterable[Nad], rule: access.AccessRule) -> st
 
 
 def _settled(nad: Nad, rivals: Iterable[Nad], rule: access.AccessRule) -> nads.Settlement:
-    """What becomes of the network that it declares."""
+    """Returns the settlement of the network that the NAD declares."""
     if nad.spec is None:
         return nads.Settlement()
-    # Who is not stored yet comes after all others, whatever its author says of when it was made.
+    # A NAD that is not stored yet comes after all others, whatever creation time its author sent.
     created = nad.created if nad.noted_name == nad.spec.name else "~"
     members = [nads.Declaration(replace(nad, created=created), nad.spec)]
     for each in rivals:

@@ -1,13 +1,13 @@
-"""Records what each pod holds of each network, and says what becomes free when it goes.
+"""Records what each pod holds of each network, and what becomes free when it goes.
 
-Pure: keeps one ledger for each segment (`model.Segment`), and by pod uid what was taken from which.
-A pod is released once, whatever happened to its NADs meanwhile; a network that is edited carries
-its holders over. Whether a pod is to get anything is not decided here.
+Pure. Keeps a ledger for each segment (`model.Segment`), and by pod uid what was taken from which. A
+pod is released once, whatever happened to its NADs meanwhile; an edited network keeps its holders.
+`pods.py` decides whether a pod gets anything.
 
-Which pods hold something through a NAD is known by its key, whatever network that declares.
+The users of a NAD are recorded by its key, whatever network it declares.
 
-What a pod gets through an IPAMClaim belongs to the claim: it stays when the pod goes, and the
-next pod of that claim gets the same, two at once while a VM moves.
+What a pod gets through an IPAMClaim belongs to the claim: it stays when the pod goes, and the next
+pod of the claim gets the same; two pods hold it while a VM migrates.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from weft.alloc.nodesubnets import NodeSubnets
 
 @dataclass(slots=True)
 class _ClaimUse:
-    """What is known of an IPAMClaim: whether it is there, and which attachments use it."""
+    """Whether an IPAMClaim exists, and which attachments use it."""
 
     network: str
     is_there: bool = False
@@ -32,7 +32,7 @@ class _ClaimUse:
 
 
 class Allocations:
-    """`uid` is a pod's, `label` what messages call a holder: "Pod default/web1"."""
+    """All allocations. `uid` is a pod's; `label` is its name in messages: "Pod default/web1"."""
 
     def __init__(self) -> None:
         self._ledgers: dict[model.Segment, ledger.Ledger] = {}
@@ -41,25 +41,25 @@ class Allocations:
         self._labels: dict[Owner, str] = {}  # by owner, to carry them over to another ledger
         self._claims: dict[Owner, _ClaimUse] = {}  # by owner
         self._users: dict[str, dict[str, str]] = {}  # by NAD: pod uid: label
-        self._noted: set[str] = set()  # NADs that have users now, or fewer than before
+        self._noted: set[str] = set()  # NADs for `take_noted`
 
     def __len__(self) -> int:
-        """Holders of something: attachments and claims."""
+        """The number of holders: attachments and claims."""
         return sum(map(len, self._ledgers.values()))
 
     def take_noted(self) -> set[str]:
-        """The NADs that gained a first pod, or lost one, since this was asked last."""
+        """Returns the NADs that gained a first pod, or lost one, since the last call."""
         if not (noted := self._noted):
             return noted  # as nearly always
         self._noted = set()
         return noted
 
     def users(self, nad: str) -> Mapping[str, str]:
-        """The pods that hold something through a NAD: uid to label."""
+        """Returns the pods that hold something through a NAD: uid to label."""
         return self._users.get(nad, {})
 
     def within(self, network: str, ranges: Collection[model.Subnet]) -> dict[Owner, str]:
-        """The holders of addresses within some ranges: owner to label."""
+        """Returns the holders of addresses within some ranges: owner to label."""
         return {
             owner: self._labels.get(owner) or str(owner)
             for segment in sorted(self._segments.get(network, ()))
@@ -75,7 +75,7 @@ class Allocations:
         return bool(self._ledgers.get(segment))
 
     def node_subnets(self, network: str) -> dict[str, Counter[tuple[model.Subnet, ...]]]:
-        """By node: of which subnets of a layer3 network its pods have addresses, and how many."""
+        """Returns by node how many pods have addresses of which subnets of a layer3 network."""
         found = {}
         for segment in self._segments.get(network, ()):
             book = self._ledgers[segment]
@@ -91,16 +91,16 @@ class Allocations:
         return self._ledgers[found[0]].get(found[1]) if found is not None else None
 
     def is_claimed(self, uid: str, key: str) -> bool:
-        """Whether a pod holds what it has through an IPAMClaim."""
+        """Whether a pod holds an attachment's allocation through an IPAMClaim."""
         found = self._held.get(uid, {}).get(key)
         return found is not None and found[1] in self._claims
 
     def keys(self, uid: str) -> frozenset[str]:
-        """The attachments for which a pod holds something."""
+        """Returns the keys of the attachments for which a pod holds something."""
         return frozenset(self._held.get(uid, ()))
 
     def of(self, uid: str) -> dict[str, model.Allocation]:
-        """What a pod holds, by attachment."""
+        """Returns what a pod holds, by attachment key."""
         found = {key: self.get(uid, key) for key in self._held.get(uid, ())}
         return {key: allocation for key, allocation in found.items() if allocation is not None}
 
@@ -114,7 +114,7 @@ class Allocations:
         claim: model.IpamClaim | None = None,
         node_subnets: NodeSubnets | None = None,
     ) -> None:
-        """Notes what was given before; Conflict or InvalidInput if that cannot be true."""
+        """Records what was allocated before; raises Conflict or InvalidInput if that cannot be."""
         book, pod = self._ledger(network, node_subnets), label
         if claim is None:
             owner = Owner(key, uid)
@@ -123,7 +123,7 @@ class Allocations:
             owner = self._enter(network, claim, uid, key)
             known = book.get(owner)
             if known is not None and not known.tunnel_id:
-                book.release(owner)  # so far its addresses were kept; now all is known
+                book.release(owner)  # only its addresses were known; now its MAC and key are, too
             label = _claim_label(claim)
             try:
                 book.reserve(owner, allocation, label=label)
@@ -143,7 +143,10 @@ class Allocations:
         claim: model.IpamClaim | None = None,
         node_subnets: NodeSubnets | None = None,
     ) -> model.Allocation:
-        """What the pod gets, on a layer3 network from its node's subnets."""
+        """Allocates for an attachment, on a layer3 network from its node's subnets.
+
+        Raises Exhausted, Conflict or InvalidInput; then nothing is held.
+        """
         book, pod = self._ledger(network, node_subnets), label
         if claim is None:
             owner = Owner(attachment.key, uid)
@@ -156,7 +159,7 @@ class Allocations:
         return allocation
 
     def release(self, uid: str, key: str = "") -> list[model.Segment]:
-        """Frees what a pod holds, of one attachment or of all: the segments, one for each."""
+        """Frees a pod's attachment, or all ("" as `key`); returns the segment of each one freed."""
         held = self._held.get(uid)
         if held is None:
             return []
@@ -180,7 +183,7 @@ class Allocations:
         nad = names.definition_of(key)
         users = self._users.setdefault(nad, {})
         if not users:
-            self._noted.add(nad)  # further ones change nothing for the NAD
+            self._noted.add(nad)  # more users change nothing for the NAD
         users.setdefault(uid, label)
 
     def _disuse(self, uid: str, keys: list[str]) -> None:
@@ -195,7 +198,10 @@ class Allocations:
     # Claims
 
     def keep(self, network: model.Network, claim: model.IpamClaim) -> None:
-        """The claim is there: what it says it holds is not given to others."""
+        """Records a claim that exists: its addresses are not given to others.
+
+        Raises Conflict or InvalidInput if they cannot be reserved.
+        """
         owner = _claim_owner(claim)
         self._claims.setdefault(owner, _ClaimUse(network.name)).is_there = True
         book = self._ledger(network)
@@ -205,14 +211,14 @@ class Allocations:
             self._labels[owner] = _claim_label(claim)
 
     def claimed(self, claim: model.IpamClaim) -> model.Allocation | None:
-        """What the claim holds, if it holds anything."""
+        """Returns what the claim holds, if it holds anything."""
         owner = _claim_owner(claim)
         there = self._claims.get(owner)
         book = self._ledgers.get(model.Segment(there.network)) if there else None
         return book.get(owner) if book else None
 
     def end_claim(self, ref: model.ObjectRef) -> list[model.Segment]:
-        """The claim is gone: what it held is free, unless a pod still runs with it."""
+        """Frees what a deleted claim held, unless a pod still uses it; returns the segments."""
         owner = Owner(claim=ref)
         claim = self._claims.get(owner)
         if claim is None:
@@ -270,13 +276,13 @@ class Allocations:
     # Ledgers
 
     def drop(self, network: str) -> None:
-        """The network is no more; nobody may hold anything of it."""
+        """Drops the ledgers of a network, unless something of it is held."""
         if not self.is_used(network):
             for segment in self._segments.pop(network, ()):
                 del self._ledgers[segment]
 
     def drop_node(self, network: str, node: str) -> None:
-        """The node has no subnet of the network any more; what is held of it stays."""
+        """Drops a node's ledger of a layer3 network, unless something of it is held."""
         segment = model.Segment(network, node)
         if not self.is_held(segment) and self._ledgers.pop(segment, None) is not None:
             self._segments[network].discard(segment)

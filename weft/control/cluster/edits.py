@@ -1,8 +1,8 @@
 """Decides which edits of a network in use take effect and which wait, and words their Events.
 
-Pure. An edit that what runs can follow counts at once. One that would leave pods with addresses,
-an MTU or a server that new ones do not have waits as a whole until the last of them is gone; the
-network goes on as it was, for new pods too.
+Pure. An edit that running pods can follow counts at once. An edit that would leave them with
+addresses, an MTU or a DHCP server that new pods do not have waits as a whole until the last of them
+is gone; until then the network stays as it was, for new pods too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from weft.control.cluster.nads import Nad
 
 MAX_NAMED = 10  # pods that one Event names
 
-# What a pod was given for its life, by the keys of `reading.difference`.
+# What a pod keeps for its life, by the keys of `reading.difference`.
 _FIXED = (
     "name",
     "topology",
@@ -29,10 +29,10 @@ _FIXED = (
 
 
 def held_back(accepted: model.NetworkSpec, said: model.NetworkSpec) -> tuple[str, ...]:
-    """The keys of an edit that running pods cannot follow.
+    """Returns the keys of an edit that running pods cannot follow.
 
-    Options of DHCP reach a guest when it renews, ranges and permissions count for whom comes; but
-    nobody loses a server, or a claim, that it has.
+    DHCP options reach a guest when it renews its lease; ranges and access count for new pods. But
+    no pod loses its DHCP server or its claim.
     """
     differing = reading.differences(accepted, said)
     taken = {
@@ -43,9 +43,9 @@ def held_back(accepted: model.NetworkSpec, said: model.NetworkSpec) -> tuple[str
 
 
 def standing(nad: Nad, *, used: bool) -> model.NetworkSpec | None:
-    """What a NAD stands for: what it says, or what was accepted while pods hold to that.
+    """Returns the network that a NAD stands for: its own spec, or the accepted one.
 
-    `used`: whether pods use the network that was accepted.
+    The accepted one stands while pods use it (`used`) and cannot follow the edit.
     """
     accepted, said = nad.accepted, nad.spec
     if accepted is None or not used:
@@ -54,7 +54,7 @@ def standing(nad: Nad, *, used: bool) -> model.NetworkSpec | None:
 
 
 def waits(nad: Nad, keys: Sequence[str], pods: Iterable[str], count: int) -> str:
-    """The message of an edit that waits: which fields, and for which pods."""
+    """Returns the message of an edit that waits: which fields, and for which pods."""
     accepted, said = nad.accepted, nad.spec
     assert accepted is not None
     assert said is not None
@@ -70,7 +70,7 @@ def waits(nad: Nad, keys: Sequence[str], pods: Iterable[str], count: int) -> str
 
 
 def in_use(nad: Nad, pods: Iterable[str], count: int) -> str:
-    """The message of a deleted nad that pods still use."""
+    """Returns the message of a NAD that is being deleted while pods use it."""
     return (
         f"NetworkAttachmentDefinition {nad.key}: is being deleted, and stays until the pods "
         f"that use it are gone: {named(pods, count)}"
@@ -78,7 +78,7 @@ def in_use(nad: Nad, pods: Iterable[str], count: int) -> str:
 
 
 def excluded(nad: Nad, pods: Iterable[str], count: int) -> str:
-    """The message that names pods with an address that an edit excluded."""
+    """Returns the message that names pods with an address that an edit excluded."""
     return (
         f"NetworkAttachmentDefinition {nad.key}: excludeSubnets holds addresses of running "
         f"pods, which keep them: {named(pods, count)} (recreate these pods to free them)"

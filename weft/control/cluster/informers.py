@@ -1,6 +1,6 @@
-"""Follows the objects that the cluster manager reads, and tells its state of each change.
+"""Defines the informers of the cluster manager, and passes each change to its state.
 
-Parses objects where they enter, and passes them on. What they mean is the state's part.
+Objects are parsed once, here.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Declarations = tuple[cache.Informer[nads.Nad], cache.Informer[objects.Namespace]
 
 
 def declarations(client: Client, rules: nads.Rules) -> Declarations:
-    """NADs and namespaces alone, for who only judges what is declared."""
+    """Returns informers of NADs and Namespaces alone, for the admission webhook."""
     version = attrgetter("uid", "version")
     return (
         cache.Informer(client, resources.NADS, partial(nads.read, rules=rules), version),
@@ -45,7 +45,7 @@ def declarations(client: Client, rules: nads.Rules) -> Declarations:
 
 
 class Informers:
-    """`primary`: weft serves the default network."""
+    """One informer for each kind; `primary`: weft serves the default network."""
 
     def __init__(self, client: Client, rules: nads.Rules, *, primary: bool) -> None:
         def follow(
@@ -68,7 +68,7 @@ class Informers:
         return self.nads, self.nodes, self.claims, self.namespaces, self.policies, self.pods
 
     def tell(self, cluster: Cluster, writer: Writer) -> None:
-        """From now on the cluster hears of all that is there, and of each change."""
+        """Passes all objects, and each later change, to `cluster`, and pokes `writer`."""
         self._subscribe(self.namespaces, cluster.set_namespace, writer)
         self._subscribe(self.nads, cluster.set_nad, writer)
         self._subscribe(self.nodes, cluster.set_node, writer)

@@ -1,7 +1,7 @@
 """Keeps a VM's addresses when its pod goes, and decides the status of their IPAMClaim.
 
-Pure. A claim's addresses are kept as long as the claim is there, and stand in its status when they
-are first chosen.
+Pure. A claim's addresses are kept while the claim exists; its status gets them when they are first
+chosen.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class IpamClaims:
-    """`due`: the claims to decide of, each after so many seconds."""
+    """All IPAMClaims by key. `due`: the claims to decide, and after how many seconds."""
 
     def __init__(self, networks: Networks, allocations: Allocations) -> None:
         self._claims: dict[str, IpamClaim] = {}
@@ -38,10 +38,10 @@ class IpamClaims:
     def lookup(
         self, attachment: model.Attachment, network: model.Network, namespace: str
     ) -> model.IpamClaim | None:
-        """The claim that an attachment refers to, of its pod's own namespace.
+        """Returns the claim that an attachment names, in its pod's own namespace.
 
-        None where claims mean nothing; NotReady while the claim is not there. One in another
-        namespace keeps the addresses of somebody else.
+        None where the network has no persistent addresses. Raises NotReady while the claim does not
+        exist, InvalidInput if it is invalid or of another network.
         """
         spec = network.spec
         if not (attachment.ipam_claim and spec.allow_persistent_ips and spec.subnets):
@@ -66,7 +66,7 @@ class IpamClaims:
         return known.claim
 
     def note(self, claim: model.IpamClaim, error: errors.WeftError | None = None) -> None:
-        """A pod was given what the claim keeps, or was not: the claim's status is to say so."""
+        """Notes for the claim's status that a pod got its addresses, or why not (`error`)."""
         key = f"{claim.namespace}/{claim.name}"
         before = self._failures.pop(key, None)
         if error is not None:
@@ -77,7 +77,7 @@ class IpamClaims:
     # Objects in
 
     def set(self, key: str, new: IpamClaim | None) -> list[model.Segment]:
-        """A claim is there, is another, or is gone; gives segments that it freed something of."""
+        """Sets a claim; None: it is gone. Returns the segments of which something became free."""
         old = self._claims.pop(key, None)
         if old is not None and old.claim is not None:
             discard(self._by_network, old.claim.network, key)
@@ -97,7 +97,7 @@ class IpamClaims:
         return []
 
     def use_network(self, name: str) -> None:
-        """A network is there, or is another."""
+        """Reserves the addresses of a new or changed network's claims."""
         for key in sorted(self._by_network.get(name, ())):
             if (claim := self._claims[key].claim) is not None:
                 self._keep(claim)
@@ -116,7 +116,7 @@ class IpamClaims:
     # Decisions out
 
     def decide(self, key: str, now: str) -> Outcome:
-        """What a claim was given is to stand in its status, once, or why it was not given."""
+        """Returns the patch of a claim's status: its addresses, or why it has none."""
         known = self._claims.get(key)
         if known is None or known.claim is None:
             return NOTHING

@@ -1,7 +1,7 @@
-"""Holds the key that signs decisions and those that verify them, and decides what is published.
+"""Holds the key that signs allocations and those that verify them, and decides what is published.
 
 Pure. The private key is in a Secret, the public keys are in a ConfigMap that nobody else may write
-(ADR 0060); `signing.py` fetches or makes the first.
+(ADR 0060); `signing.py` reads or makes the private key.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from weft.control.cluster.outcome import Outcome, Patch, Ref, Subject
 from weft.control.decisions import Decisions
 from weft.kube import resources
 
-ADOPT = "adopt"  # of the Secret's data: until this is taken off, unsigned pods are signed
+ADOPT = "adopt"  # key of the Secret's data: while it is there, unsigned pods are signed
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The key of a term of office, from a Secret in `namespace`.
+    """The private key of one manager's run, from a Secret in `namespace`.
 
-    `adopt_before`: pods that were made before this moment are from a time when nothing was signed.
+    `adopt_before` (RFC 3339; "" for none): pods made before it are older than signatures.
     """
 
     signer: Signer
@@ -30,7 +30,10 @@ class Held:
 
 
 class SigningKeys:
-    """`decisions` verifies by the keys that are trusted: this manager's, and those published."""
+    """The keys. `decisions` verifies with this manager's own and the published ones.
+
+    `due`: the objects to decide, and after how many seconds.
+    """
 
     def __init__(self, held: Held) -> None:
         self._held = held
@@ -42,7 +45,7 @@ class SigningKeys:
         self.set(TrustedKeys())
 
     def set(self, published: TrustedKeys) -> bool:
-        """The keys that the ConfigMap holds; whether others are trusted than before."""
+        """Sets the keys in the ConfigMap; returns whether the trusted keys changed."""
         self._published = published
         if self.signer.id not in published:
             self.due[Ref(resources.CONFIGMAPS, names.SIGNING_KEYS)] = 0.0
@@ -56,7 +59,7 @@ class SigningKeys:
         return decided.by == self.signer.id
 
     def end_adoption(self) -> None:
-        """Every older pod is signed: from now on only signed allocations count."""
+        """Ends the adoption of unsigned pods: from now on only signed allocations count."""
         if self._is_adopting:
             self._is_adopting = False
             self.due[Ref(resources.SECRETS, names.SIGNING_KEY)] = 0.0

@@ -1,7 +1,7 @@
 """Decides which Events a NAD gets, and remembers those that it got.
 
-Pure. An Event that names pods is told again when none of those that it named is there any more, so
-that whoever waits for them always finds one that counts.
+Pure. An Event that names pods is emitted again when none of the named pods exists any more, so that
+its reader always finds a pod that still counts.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ Told = tuple[tuple[Reason, str], ...]  # with the message
 
 
 class NadEvents:
-    """By key of the NAD."""
+    """The Events of all NADs, by NAD key."""
 
     def __init__(self) -> None:
         self._told: dict[str, Told] = {}
-        # By NAD and reason: what was said of it, and the uids of the pods that were named.
+        # By NAD and reason: what the Event was about, and the uids of the pods that it named.
         self._named: dict[str, dict[Reason, tuple[object, frozenset[str]]]] = {}
 
     def forget(self, key: str) -> None:
@@ -31,11 +31,11 @@ class NadEvents:
 
     @property
     def naming(self) -> tuple[str, ...]:
-        """The NADs of which an Event names pods."""
+        """The NADs with an Event that names pods."""
         return tuple(self._named)
 
     def tell(self, nad: Nad, told: Told) -> Iterator[Event]:
-        """Events of what was not said last time."""
+        """Yields Events for the messages that are new since the last call."""
         before = self._told.get(nad.key, ())
         self._told[nad.key] = told
         for reason, said in told:
@@ -51,7 +51,11 @@ class NadEvents:
         about: object,
         said: Callable[[Iterable[str], int], str],
     ) -> Iterator[Event]:
-        """Names some of the pods, `users` by uid, that stand in the way of what it is `about`."""
+        """Yields an Event that names some of the pods for which a deletion or edit waits.
+
+        `users`: label by uid. `about` identifies what waits; falsy for nothing. `said` makes the
+        message of some labels and the count of all.
+        """
         named = self._named.setdefault(nad.key, {})
         if not users or not about:
             named.pop(reason, None)

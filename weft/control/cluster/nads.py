@@ -1,9 +1,9 @@
-"""Decides which NADs of a network count, when several declare it.
+"""Parses NADs for the cluster manager, and decides which count when several declare one network.
 
-Pure: from what the NADs say and when they were made, never from what was seen before, so
-that a restart comes to the same end. The oldest valid NAD leads and owns the network; one
-that may not join it, or disagrees with it, is refused and told why. What becomes of an edit under
-pods that run is `edits.py`'s.
+Pure. The decision depends on the NADs and their creation times, not on the order of events, so that
+a restart has the same result. The oldest valid NAD leads and owns the network; a NAD that may not
+join it, or disagrees with it, is refused with an Event. `edits.py` decides about edits under
+running pods.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ SERVED = (model.Topology.LAYER2, model.Topology.LAYER3)
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What this cluster asks of a NAD; `underlay_mtu` 0: nobody knows."""
+    """What this cluster requires of a NAD.
+
+    MTUs in bytes; `underlay_mtu` 0: unknown. `reserved`: named subnets that no network may overlap.
+    """
 
     default_mtu: int = 1400
     underlay_mtu: int = 0
@@ -34,10 +37,11 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Nad:
-    """One NAD as read. `spec` None without a `problem`: another plugin's, none of weft's.
+    """A parsed NAD. `spec` is None for another plugin's NAD, or with a `problem`.
 
-    `config` is its text. `noted_…` is what was written to it when it was accepted last; `accepted`
-    and `accepted_config` are that: pods that run with it keep it, whatever `config` says now.
+    `config` is its text. `noted_…` are the annotations written when it was accepted last;
+    `accepted` and `accepted_config` are that configuration, parsed and as text: pods that run with
+    it keep it, whatever `config` says now.
     """
 
     key: str
@@ -63,15 +67,15 @@ class Nad:
 
     @property
     def is_held(self) -> bool:
-        """Whether weft's finalizer keeps it."""
+        """Whether it has weft's finalizer."""
         return names.NETWORK_IN_USE in self.finalizers
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What became of the NADs of one network: their keys, and why for the refused.
+    """Which NADs of one network are accepted, and why others are refused, by key.
 
-    `lead` owns the network and says what it is.
+    `lead` is the NAD that owns the network and defines it as `spec`.
     """
 
     spec: model.NetworkSpec | None = None
@@ -81,7 +85,7 @@ class Settlement:
 
 
 def read(obj: Mapping[str, Any], rules: Rules) -> Nad:
-    """A NAD object as a Nad; what is wrong with it becomes its `problem`."""
+    """Parses a NAD object; an error becomes its `problem`."""
     meta = obj["metadata"]
     key = f"{meta['namespace']}/{meta['name']}"
     notes = meta.get("annotations") or {}
@@ -116,17 +120,17 @@ def read(obj: Mapping[str, Any], rules: Rules) -> Nad:
 
 
 def parse_refusal(nad: Nad) -> str:
-    """What its author hears of a NAD with a `problem`."""
+    """Returns the message for a NAD with a `problem`."""
     return f"Failed to parse network config: {resources.NADS.kind} {nad.key}: {nad.problem}"
 
 
 def unaccepted(nad: Nad) -> Nad:
-    """The same, of which nothing was accepted before."""
+    """Returns the NAD without an accepted configuration."""
     return replace(nad, accepted=None, accepted_config="")
 
 
 def _spec(obj: Mapping[str, Any], rules: Rules) -> tuple[model.NetworkSpec | None, str]:
-    """The network, or all that is wrong with it in one text."""
+    """Returns the network, or None and all that is wrong with it as one text."""
     options: dict[str, Any] = {"default_mtu": rules.default_mtu, "reserved": rules.reserved}
     try:
         spec = reading.parse(obj, **options)
@@ -144,7 +148,7 @@ def _spec(obj: Mapping[str, Any], rules: Rules) -> tuple[model.NetworkSpec | Non
 def _warnings(
     obj: Mapping[str, Any], spec: model.NetworkSpec | None, rules: Rules
 ) -> Iterator[tuple[Reason, str]]:
-    """What is not wrong, but hardly what was meant."""
+    """Yields warnings about what is valid but probably a mistake."""
     if spec is not None and rules.underlay_mtu:
         try:
             reading.check_underlay(spec, rules.underlay_mtu)
@@ -159,23 +163,23 @@ def _warnings(
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """A NAD with what it stands for now: what it says, or what was accepted of it last."""
+    """A NAD with the network that it stands for now: its own, or the one accepted last."""
 
     nad: Nad
     spec: model.NetworkSpec
 
     @property
     def said(self) -> model.NetworkSpec:
-        """What it is to be judged by: what it says, if that is of the same network."""
+        """What it is compared by: its own spec, if that is of the same network."""
         said = self.nad.spec
         return said if said is not None and said.name == self.spec.name else self.spec
 
 
 def settle(members: Iterable[Declaration], rule: access.AccessRule, lead: str = "") -> Settlement:
-    """Who leads, who follows and who is refused, of the NADs of one network.
+    """Decides which NAD of one network leads, and which others are accepted or refused.
 
-    Who led before, `lead`, goes on. After a restart it is the one that is noted as the owner; of
-    others one that was accepted comes before one that was not, and then the oldest.
+    The former `lead` stays. After a restart, the NAD that is annotated as the owner leads; of
+    others, an accepted NAD comes before one that is not, and then the oldest.
     """
     ordered = sorted(members, key=lambda each: (each.nad.key != lead, *_age(each)))
     if not ordered:
@@ -198,12 +202,12 @@ def settle(members: Iterable[Declaration], rule: access.AccessRule, lead: str = 
 
 
 def as_said(nads: Iterable[Nad]) -> list[Declaration]:
-    """Definitions as members of the networks that they declare, where no pod runs yet."""
+    """Returns each valid NAD with its own spec, as where no pod runs yet."""
     return [Declaration(each, each.spec) for each in nads if each.spec is not None]
 
 
 def owners_first(nads: Iterable[Nad]) -> list[Nad]:
-    """In the order in which a new manager takes them in, as `settle` has it: who leads goes on."""
+    """Sorts NADs as a new manager takes them in: owners first, as in `settle`."""
 
     def age(nad: Nad) -> tuple[bool, bool, str, str]:
         return nad.noted_owner != nad.key, not nad.noted_name, nad.created, nad.key
@@ -212,7 +216,7 @@ def owners_first(nads: Iterable[Nad]) -> list[Nad]:
 
 
 def _age(member: Declaration) -> tuple[bool, bool, str, str]:
-    """Sorts the owner first, then the oldest; the same on every machine."""
+    """A sort key: the owner first, then accepted NADs, then the oldest."""
     nad = member.nad
     is_noted = nad.noted_name == member.spec.name
     is_owner = is_noted and nad.noted_owner == nad.key
@@ -230,9 +234,9 @@ def _disagreement(lead: Declaration, newcomer: Declaration, differing: str) -> s
 
 
 def noted_ids(nads: Iterable[Nad]) -> dict[str, int]:
-    """Network name to the id that its NADs were given earlier; the oldest note counts.
+    """Returns the id of each network name from the annotations of its NADs; the oldest counts.
 
-    Of two networks that note one id, the older keeps it; the other is to be given a new one.
+    Of two networks with one id, the older keeps it; the other is left out and gets a new one.
     """
     ids: dict[str, int] = {}
     taken: set[int] = set()
@@ -250,9 +254,9 @@ def noted_ids(nads: Iterable[Nad]) -> dict[str, int]:
 
 
 def wanted_notes(nad: Nad, network: model.Network | None, config: str) -> dict[str, str | None]:
-    """What to write to a NAD's annotations, None to remove: empty if they are as they should be.
+    """Returns the annotations to write to a NAD, None to remove; empty if they are right.
 
-    `config` is the text that stands for `network`.
+    `config` is the text of `network`.
     """
     want = {
         names.NETWORK_NAME: network.name if network else "",
@@ -270,7 +274,7 @@ def wanted_notes(nad: Nad, network: model.Network | None, config: str) -> dict[s
 
 
 def wanted_finalizers(nad: Nad, *, used: bool) -> tuple[str, ...] | None:
-    """The finalizers as they should be; None if they are, or may not be added to any more."""
+    """Returns the finalizers to write; None if they are right, or none may be added any more."""
     if used == nad.is_held or (used and nad.is_deleting):
         return None
     others = [each for each in nad.finalizers if each != names.NETWORK_IN_USE]

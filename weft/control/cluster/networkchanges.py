@@ -1,6 +1,6 @@
 """Words the refusal of a running pod's request for other networks than it has.
 
-Pure. A pod is wired once: nothing here decides what it gets, only what its author reads.
+Pure. A pod is wired once: this module only words what the pod's author reads.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ def refusal(
     *,
     primary: bool,
 ) -> errors.InvalidInput | None:
-    """What is said of a request for other networks than those `held`, by attachment key.
+    """Returns the error of a request for other networks than those `held`; None if it is the same.
 
-    `interfaces`: what is known of their names in the pod, by key, too.
-    `primary`: the pod's first interface is weft's, whichever network it is on.
+    `held`: allocations by attachment key; `interfaces`: known interface names in the pod, by the
+    same keys. `primary`: the pod's first interface is weft's, whichever network it is on.
     """
     requested = {attachment.key: attachment for attachment in asked if attachment.nad}
     added = sorted(set(requested) - set(held))
@@ -55,7 +55,7 @@ def refusal(
 
 
 def unreadable(error: errors.InvalidInput) -> errors.InvalidInput:
-    """What is said of a request that became nonsense while its pod runs."""
+    """Returns the error of a request that became invalid while its pod runs."""
     hint = f"put the annotation back, or correct it and {_WAY}"
     return errors.InvalidInput(error.where, error.field, error.value, error.rule, hint=hint)
 
@@ -65,7 +65,7 @@ def _is_first(attachment: model.Attachment) -> bool:
 
 
 def _changed(asked: model.Attachment, held: model.Allocation, interface: str) -> str:
-    """The fields of a request that the pod's allocation, or its interface, does not meet."""
+    """Returns the fields of a request that the pod's allocation or interface does not match."""
     given = {address.ip for address in held.addresses}
     addresses = {selection.without_prefix(address) for address in asked.addresses}
     found = [] if addresses <= given else ["ips"]

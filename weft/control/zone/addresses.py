@@ -1,10 +1,10 @@
-"""Keeps the address sets that a zone needs, and the addresses in each.
+"""Keeps the address sets that a zone's policies need, and the addresses in each.
 
-A set is there while a policy's rows name it, and then holds what all of its pods bring, wherever
-they run. A change of one pod costs what it changes: `take_entries` gives just that.
+A set exists while a policy's rows name it. It holds the addresses of all pods that its selector
+matches, on all nodes. A change of one pod costs only what it changes: see `take_entries`.
 
-Sets of number 0 (`policy.PortName`) are no rows: in place of addresses they gather the numbers that
-stand behind a port's name.
+A set of number 0 (`policy.PortName`) has no row: it collects the numbers of a named port, not
+addresses.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _NOTHING: frozenset[Entry] = frozenset()
 
 @dataclass(slots=True)
 class _Contents:
-    """Who brings what. Two may bring one address, as while a machine moves."""
+    """The entries of each port. Two ports may have one address, as while a VM migrates."""
 
     by_port: dict[str, frozenset[Entry]] = field(default_factory=dict)
     counts: dict[Entry, int] = field(default_factory=dict)
 
     def put(self, port: str, entries: frozenset[Entry]) -> set[Entry]:
-        """What was not there before or is not there any more."""
+        """Sets the entries of a port; returns those that the set gained or lost by it."""
         before = self.by_port.get(port, _NOTHING)
         changed: set[Entry] = set()
         for entry in entries - before:
@@ -52,7 +52,7 @@ class _Contents:
 
 
 class Sets:
-    """The sets that are needed, filled from `endpoints`."""
+    """The address sets in use, filled from the ports of `endpoints`; `networks` by name."""
 
     def __init__(self, endpoints: SelectedPorts, networks: Mapping[str, model.Network]) -> None:
         self._endpoints = endpoints
@@ -60,14 +60,14 @@ class Sets:
         self._needed: dict[sets.AddressSet, int] = {}
         self._contents: dict[sets.AddressSet, _Contents] = {}
         self._of_query: dict[Query, set[sets.AddressSet]] = {}
-        self._of_port: dict[str, set[sets.AddressSet]] = {}  # those that it brings something into
-        self._entries: dict[sets.AddressSet, set[Entry]] = {}  # that came or went, since last taken
+        self._of_port: dict[str, set[sets.AddressSet]] = {}  # the sets that hold entries of it
+        self._entries: dict[sets.AddressSet, set[Entry]] = {}  # changed since `take_entries`
 
     def __contains__(self, made: sets.AddressSet) -> bool:
         return made in self._needed
 
     def concern(self, port: str) -> bool:
-        """Whether a port brings something into a set, or may now."""
+        """Whether a port has entries in a set, or may have some now."""
         held = self._endpoints.get(port)
         return port in self._of_port or (
             held is not None
@@ -75,7 +75,7 @@ class Sets:
         )
 
     def need(self, made: sets.AddressSet) -> bool:
-        """Have a set until it was released as often; whether it is new, and so full at once."""
+        """Counts a user of a set, and fills it for the first; returns whether it is new."""
         self._needed[made] = self._needed.get(made, 0) + 1
         if self._needed[made] > 1:
             return False
@@ -86,7 +86,7 @@ class Sets:
         return True
 
     def release(self, made: sets.AddressSet) -> bool:
-        """Whether nobody needs it any more."""
+        """Ends one use of a set; returns whether it was the last."""
         self._needed[made] -= 1
         if self._needed[made]:
             return False
@@ -99,7 +99,7 @@ class Sets:
         return True
 
     def refill(self, network: str) -> list[sets.AddressSet]:
-        """The network is another now, and so may be what its sets hold: those sets."""
+        """Fills the sets of a changed network again; returns those sets."""
         found = [made for made in self._needed if made.network == network]
         for made in found:
             self._empty(made)
@@ -108,7 +108,7 @@ class Sets:
         return found
 
     def update(self, ports: Iterable[str]) -> Iterator[sets.AddressSet]:
-        """Bring what these ports bring in line; gives the sets of number 0 that changed."""
+        """Updates the entries of these ports; yields the sets of number 0 that changed."""
         for port in ports:
             held = self._endpoints.get(port)
             wanted: set[sets.AddressSet] = set()
@@ -121,15 +121,15 @@ class Sets:
                 if changed and made.port and not made.number:
                     yield made
                 elif changed:
-                    # What came and went again is as it was.
+                    # An entry that came and went again did not change.
                     self._entries.setdefault(made, set()).symmetric_difference_update(changed)
 
     def numbers(self, made: sets.AddressSet) -> frozenset[int]:
-        """What a set of number 0 has gathered."""
+        """Returns the port numbers that a set of number 0 has collected."""
         return frozenset(int(number) for _, number in self._contents[made].counts)
 
     def filled(self, made: sets.AddressSet) -> tuple[rows.Row, ...]:
-        """The rows of a set with all that it holds."""
+        """Returns the rows of a set with all of its addresses."""
         network = self._networks.get(made.network)
         if network is None:
             return ()
@@ -143,15 +143,13 @@ class Sets:
         )
 
     def holds(self, made: sets.AddressSet, suffix: str, address: rows.Atom) -> bool:
-        """Whether a set should hold an address, in the row of this suffix."""
+        """Whether a set's row of this suffix should hold an address."""
         return made in self._contents and (suffix, address) in self._contents[made].counts
 
     def take_entries(self) -> dict[sets.AddressSet, tuple[rows.Row, ...]]:
-        """By set: what came and went since this was asked last."""
+        """Returns partial rows, by set, of the addresses that changed since the last call."""
         entries, self._entries = self._entries, {}
         return {made: tuple(self._parts(made, changed)) for made, changed in entries.items()}
-
-    # Between
 
     def _parts(self, made: sets.AddressSet, changed: set[Entry]) -> Iterator[rows.Row]:
         there = self._contents[made].counts
@@ -179,7 +177,7 @@ class Sets:
         return changed
 
     def _brought(self, made: sets.AddressSet, port: str) -> frozenset[Entry]:
-        """What a port of the set's pods brings into it."""
+        """Returns the entries of a port in a set."""
         number = 0
         if made.port and made.protocol is not None:
             number = self._endpoints.named(port).get((made.protocol, made.port), 0)

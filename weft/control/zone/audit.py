@@ -1,7 +1,7 @@
 """Reports by Events what policies in audit mode would have dropped on this node.
 
-OVN logs the first packets of such connections, so many a second at most. They are gathered, put
-into the words of pods and ports, and counted on the policies that do not allow them.
+OVN logs the first packets of such connections, at a limited rate (a meter). This module collects
+them, names their pods and ports, and emits an Event on each policy that does not allow them.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from weft.reasons import EventReason, Reason
 log = logging.getLogger(__name__)
 
 _PAUSES = (0.5, 30.0)  # seconds until a log that could not be read is tried again
-GATHER = 1.0  # seconds in which packets are counted before they are told of
-MOST = 50  # sentences on one policy in an hour; all further ones are one
+GATHER = 1.0  # seconds in which packets are counted before Events are emitted
+MOST = 50  # messages on one policy in an hour; all further ones become one
 _HOUR = 3600.0
-_PENDING = 4096  # kinds of packets that are gathered
+_PENDING = 4096  # distinct packets that are kept at once
 
 # What emits an Event: the object, type, reason, message and how often.
 Emit = Callable[[Mapping[str, Any], EventReason, str, int], None]
@@ -37,7 +37,7 @@ Emit = Callable[[Mapping[str, Any], EventReason, str, int], None]
 
 @dataclass(frozen=True, slots=True)
 class _Ends:
-    """A network's ports by what packets say of them: made once for all that is told."""
+    """A network's ports by MAC and by address."""
 
     by_mac: Mapping[str, model.Port]
     by_address: Mapping[str, model.Port]
@@ -51,7 +51,7 @@ class _Ends:
         )
 
     def peer(self, packet: acllog.Packet) -> model.Port | None:
-        """Whose the other end is: by MAC on a switch, by address beyond a router."""
+        """Returns the port of the other end: by MAC on a switch, by address beyond a router."""
         mac = _own(packet, packet.target_mac, packet.source_mac)
         return self.by_mac.get(mac) or self.by_address.get(
             _own(packet, packet.target, packet.source)
@@ -59,7 +59,7 @@ class _Ends:
 
 
 class Audit:
-    """`run` follows a log; whose packets it tells of is looked up when they are told."""
+    """Follows OVN's ACL log (`run`) and emits Events. `told` counts the packets reported."""
 
     def __init__(self, zone: state.Zone, emit: Emit) -> None:
         self._zone, self._emit = zone, emit
@@ -72,9 +72,10 @@ class Audit:
         self.trouble = ""  # why nothing is reported; does not make the node unready
 
     async def run(self, path: str, kept: str = "") -> None:
-        """Until cancelled. No log is no trouble to anything else: nothing is told, then.
+        """Follows the log at `path` until cancelled; a missing log only sets `trouble`.
 
-        The file `kept` says up to where the log was told, also by an agent that ran before.
+        The file `kept` stores the position up to which the log was reported, so that a restarted
+        agent goes on from there.
         """
         pause, longest = _PAUSES
         self._mark = checkpoint.Checkpoint(Path(kept)) if kept else None
@@ -87,7 +88,8 @@ class Audit:
                 if said != self.trouble:
                     log.warning("cannot report what policies in audit mode would drop: %s", said)
                 self.trouble = said
-            # The folder may be gone, or the kernel out of watches: nobody tells when it is not.
+            # The folder may be gone, or the kernel out of inotify watches: no event says when
+            # that ends, so it is tried again.
             if asyncio.get_running_loop().time() - began > longest:
                 pause = _PAUSES[0]
             await asyncio.sleep(pause)
@@ -105,7 +107,7 @@ class Audit:
                 self.hear(line)
 
     def _read(self) -> None:
-        """The log can be read, whether anything is in it or not."""
+        """Clears `trouble`: the log can be read, even if it is empty."""
         if self.trouble:
             log.info("reporting again what policies in audit mode would drop")
         self.trouble = ""
@@ -119,7 +121,7 @@ class Audit:
         self._seen[packet] += 1
 
     def tell(self) -> None:
-        """Emits what was gathered."""
+        """Emits an Event for each policy and kind of packet collected."""
         seen, self._seen = self._seen, Counter()
         audited = self._zone.policies.audited()
         now = asyncio.get_running_loop().time()
@@ -142,7 +144,7 @@ class Audit:
 
     def _keep(self) -> None:
         if self._mark is not None and self._growth is not None:
-            with suppress(OSError):  # the file went; its place is written with the next line
+            with suppress(OSError):  # the file was removed; the next line writes it again
                 self._mark.write(self._growth.position)
 
     def _tell(self, policy: netpolicy.Policy, said: str, count: int) -> None:
@@ -155,14 +157,14 @@ class Audit:
 
 
 def about(policy: netpolicy.Policy) -> dict[str, Any]:
-    """The policy as an Event's object."""
+    """Returns the policy as an Event's object."""
     kind = resources.MULTINETWORKPOLICIES
     meta = {"namespace": policy.namespace, "name": policy.name, "uid": policy.uid}
     return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": meta}
 
 
 def sentence(packet: acllog.Packet, own: model.Port, peer: model.Port | None) -> str:
-    """The same for all connections that differ only in what a client chooses by chance."""
+    """Returns the Event's message. It leaves the client's port out: connections share one Event."""
     is_inwards = packet.direction is netpolicy.Direction.INGRESS
     source, target = (peer, own) if is_inwards else (own, peer)
     service = f"{packet.protocol} port {packet.port}" if packet.port else packet.protocol
@@ -177,5 +179,5 @@ def _end(port: model.Port | None, address: str) -> str:
 
 
 def _own(packet: acllog.Packet, source: str, target: str) -> str:
-    """What is said of the end that the policy selects."""
+    """Returns the value of the end that the policy selects."""
     return target if packet.direction is netpolicy.Direction.INGRESS else source

@@ -1,8 +1,8 @@
-"""Watches for ports that OVN has not bound to their chassis, and has it bind them.
+"""Finds ports that OVN has not bound to their chassis, and makes OVN bind them.
 
-northd binds another zone's port when its row changes and never looks again, so a binding that is
-lost later stays lost (ADR 0070). Followed are only the bindings that are in trouble; of all others
-it is heard that they move, and then they are read once. The remedy is to touch the port's row.
+northd binds another zone's port when its row changes and never again, so a binding that is lost
+later stays lost (ADR 0070). The replica holds only the bindings that are wrong; all others are read
+once when they change. To repair a binding, weft touches the port's Northbound row.
 """
 
 from __future__ import annotations
@@ -20,18 +20,21 @@ from weft.ovsdb import contents, replica
 log = logging.getLogger(__name__)
 
 BINDING = "Port_Binding"
-# Seconds that a binding may take: northd's own at most, and ovn-controller's, which wires a switch.
+# Seconds that a binding may take: by northd, and by ovn-controller, which also writes flows.
 PATIENCE, LOCAL_PATIENCE = 1.0, 5.0
 _PAUSES = (1.0, 60.0)  # between two touches of one port
 _UUID = "_uuid "  # before a UUID among the keys of the queue
 
 
 class Unbound(errors.NotReady):
-    """A port is bound elsewhere than it is meant to be, or nowhere."""
+    """A port is bound to another chassis than requested, or to none."""
 
 
 class Bindings:
-    """`has_interface` tells whether Open vSwitch has an interface for a port of this node."""
+    """Checks the bindings of `sb` against the ports of `nb`; `own` is this node's chassis.
+
+    `has_interface` says whether Open vSwitch has an interface for a port of this node.
+    """
 
     def __init__(
         self,
@@ -55,7 +58,7 @@ class Bindings:
 
     @property
     def trouble(self) -> str:
-        """Empty while every port is bound where it is meant to be, as far as OVN can."""
+        """The first wrong binding and how many more; empty while OVN can do no better."""
         if not self._troubles:
             return ""
         more = f", and {len(self._troubles) - 1} more" if len(self._troubles) > 1 else ""
@@ -63,11 +66,11 @@ class Bindings:
 
     @property
     def touches(self) -> int:
-        """How often a port's row was touched."""
+        """How many times a port's row was touched."""
         return self._touches
 
     async def run(self) -> None:
-        """Looks at bindings until cancelled; at all of them first."""
+        """Checks bindings until cancelled; all of them first."""
         self._queue.add("")
         await self._queue.run(self._reconcile)
 
@@ -76,16 +79,16 @@ class Bindings:
         await self._well.wait()
 
     def reset(self) -> None:
-        """Changes were missed: looks at all bindings."""
+        """Checks all bindings again; for when changes may have been missed."""
         self._queue.add("")
 
     def wired(self, port: str) -> None:
-        """The switch has an interface for this port now."""
+        """Call when Open vSwitch has got an interface for this port."""
         if self._sb.get(BINDING, port) is not None:
             self._queue.add(port, LOCAL_PATIENCE)
 
     def _changed(self, _: str, old: rows.Columns | None, new: rows.Columns | None) -> None:
-        """A binding came into trouble, changed in it, or is out of it."""
+        """A wrong binding appeared in the replica, changed, or left it."""
         columns = new or old
         assert columns is not None
         port = str(columns["logical_port"])
@@ -100,7 +103,7 @@ class Bindings:
                 self._queue.add(_UUID + each.uuid, PATIENCE)
 
     async def _reconcile(self, key: str) -> None:
-        """A port, a binding by its UUID, or with no key all of them."""
+        """Checks one port, one binding by its UUID, or all of them ("")."""
         where: list[Any] = []
         if key.startswith(_UUID):
             where = [["_uuid", "==", ["uuid", key.removeprefix(_UUID)]]]
@@ -137,7 +140,7 @@ class Bindings:
             self._well.set()
 
     def _why(self, port: str, binding: Mapping[str, Any]) -> str:
-        """What is wrong with a binding; empty where OVN cannot do better."""
+        """Returns what is wrong with a binding; empty where OVN cannot do better."""
         meant = self._meant(port)
         chassis = self._sb.get(interconnect.CHASSIS, meant) if meant else None
         if chassis is None:
@@ -146,7 +149,7 @@ class Bindings:
         return fault(port, binding, meant, chassis[0], can_bind=can_bind)
 
     def _meant(self, port: str) -> str:
-        """The chassis that weft wants a port bound to; empty for ports of others."""
+        """Returns the chassis that weft requests for a port; "" for a port that is not weft's."""
         found = self._nb.get(ports.PORT, port)
         if found is None or not tables.owner(found[1]):
             return ""
@@ -155,7 +158,7 @@ class Bindings:
         return str(said).partition(",")[0]
 
     async def _touch(self, port: str) -> None:
-        """Change the port's row; the zone's writer removes the key, as it does any foreign key."""
+        """Adds a key to the port's row; the zone's writer removes it, like any foreign key."""
         self._touches += 1
         mark = ["map", [[names.TOUCHED, str(self._touches)]]]
         touch = {
@@ -178,9 +181,10 @@ class Bindings:
 
 
 def fault(port: str, binding: Mapping[str, Any], meant: str, uuid: str, *, can_bind: bool) -> str:
-    """What is wrong with a binding of a port that belongs on chassis `meant`, whose row is `uuid`.
+    """Returns what is wrong with the binding of a port that belongs on chassis `meant`, else "".
 
-    Without an interface for it that chassis cannot bind the port, and nothing can be done.
+    `uuid` is that chassis' row. `can_bind` is false where the chassis has no interface for the
+    port: then it cannot bind the port, and that is no fault.
     """
     bound = _uuids(binding["chassis"])
     if bound == {uuid}:
@@ -193,7 +197,7 @@ def fault(port: str, binding: Mapping[str, Any], meant: str, uuid: str, *, can_b
 
 
 def _uuids(raw: Any) -> frozenset[str]:
-    """The references in a column as the server writes it."""
+    """Parses a column of references in OVSDB's JSON notation (RFC 7047, section 5.1)."""
     kind, value = raw
     return frozenset((value,)) if kind == "uuid" else frozenset(uuid for _, uuid in value)
 

@@ -1,9 +1,9 @@
-"""Watches the rows that northd derives, and has it write altered ones again.
+"""Watches the Southbound rows that northd derives, and makes northd repair altered ones.
 
-northd writes logical flows, groups, sets and bindings once and does not look at them again: what
-another deletes or alters there stays so (ADR 0070). weft hears that rows change, not what is in
-them. A change that nothing in the databases explains has northd compute all of it anew, and so has,
-once all is quiet, any that may hide another's.
+northd writes logical flows, groups, sets and bindings once and does not check them again: what
+somebody else deletes or alters there stays so (ADR 0070). weft is notified that rows change,
+without their content. After a change that no earlier change explains, weft makes northd recompute
+everything; after changes that may hide a foreign one, it does so once the databases are quiet.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from weft.ovsdb import contents, replica
 log = logging.getLogger(__name__)
 
 
-# Seconds in which northd follows a change; a later change of its rows was made by somebody else.
+# Seconds in which northd follows a change; somebody else made a later change of its rows.
 FOLLOWS = 5.0
-# When only a doubt asks for a recompute: seconds of quiet before it, the longest wait for quiet,
-# and the pause after it as a multiple of its duration (a hundredth of northd's time at most).
+# For a recompute that is not urgent: seconds of quiet before it, the longest wait for quiet, and
+# the pause after it as a multiple of its duration (so that it takes 1 % of northd's time at most).
 QUIET, RESTLESS, SELDOM = 3.0, 60.0, 100.0
-# Seconds in which deletions are gathered into one recompute, and the longest pause if they go on.
+# Seconds in which deletions are collected into one recompute, and the longest pause if they go on.
 GATHER, LONGEST = 0.2, 60.0
 # Seconds after which `trouble` says that northd does not answer.
 ANSWER = 10.0
 
 
 class _Answer:
-    """Which rows changed while northd computed anew, by UUID: their tables; weft's own aside."""
+    """The rows that changed during a recompute; `own` are the UUIDs that weft itself caused."""
 
     def __init__(self) -> None:
         self._changed: dict[str, str] = {}
@@ -49,25 +49,28 @@ class _Answer:
 
 
 class Derived:
-    """Watches `sb`, which observes `tables.DERIVED`, and has northd repair it."""
+    """Watches `sb`, which observes `tables.DERIVED`, and makes northd repair it.
+
+    `trouble` says why the rows may be wrong, else it is empty; `recomputes` counts recomputes.
+    """
 
     def __init__(self, nb: replica.Replica, sb: replica.Replica) -> None:
         self._nb, self._sb = nb, sb
         self._urgent = asyncio.Event()
-        self._doubted = asyncio.Event()  # set as well where it is urgent
+        self._doubted = asyncio.Event()  # also set where it is urgent
         self._confirmed = asyncio.Event()
-        self._groups = True  # whether port groups are among it
+        self._groups = True  # whether port groups may have changed
         self._asked_at = -LONGEST
         self._took = 0.0
         self._pause = GATHER
-        self._answer: _Answer | None = None  # while northd computes anew
+        self._answer: _Answer | None = None  # while northd recomputes
         self.trouble = ""
         self.recomputes = 0
         self.reset()
         sb.observe(self._seen)
 
     def reset(self) -> None:
-        """Changes were missed: northd has to confirm all rows."""
+        """Makes northd confirm all rows; for when changes may have been missed."""
         self._notice("northd has not confirmed its rows yet", groups=True)
 
     async def confirmed(self) -> None:
@@ -75,7 +78,7 @@ class Derived:
         await self._confirmed.wait()
 
     async def run(self) -> None:
-        """Until cancelled; starts by having everything computed."""
+        """Requests recomputes until cancelled; one at the start."""
         while True:
             await self._until_due()
             await asyncio.sleep(self._pause)
@@ -111,14 +114,14 @@ class Derived:
         self._doubted.set()
 
     def _changed_at(self) -> float:
-        """When something changed last of which northd derives."""
+        """When a row that northd reads changed last (loop time)."""
         return max(self._nb.changed_at, self._sb.changed_at)
 
     def _is_explained(self) -> bool:
         return asyncio.get_running_loop().time() < self._changed_at() + FOLLOWS
 
     async def _until_due(self) -> None:
-        """Returns at once where it is urgent, and where it is in doubt alone when all is quiet."""
+        """Returns at once where a recompute is urgent, otherwise once the databases are quiet."""
         loop = asyncio.get_running_loop()
         await self._doubted.wait()
         latest = loop.time() + RESTLESS
@@ -134,10 +137,10 @@ class Derived:
                 pass
 
     async def _recompute(self) -> None:
-        """Have northd compute everything and write what differs, and wait until it has.
+        """Makes northd recompute everything and write what differs, and waits until it has.
 
-        What changes meanwhile is northd's repair, or done by another behind northd's back: a second
-        recompute tells. It follows at once where it is urgent, and else when all is quiet.
+        Rows that change meanwhile are northd's repair or another foreign change: a second recompute
+        tells. It follows at once where it is urgent, otherwise when the databases are quiet.
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -154,7 +157,7 @@ class Derived:
             raise
         if changed:
             self._doubt(groups=acl.GROUP in changed)
-        # Constant changes are answered with growing pauses.
+        # Back off while foreign changes go on.
         is_again = is_urgent and began < self._asked_at + self._pause + FOLLOWS
         self._pause = min(self._pause * 2, LONGEST) if is_again else GATHER
         self._asked_at = loop.time()
@@ -164,10 +167,10 @@ class Derived:
             self._confirmed.set()
 
     async def _pass(self, *, groups: bool) -> set[str]:
-        """One recompute; the tables in which rows changed meanwhile.
+        """Runs one recompute; returns the tables in which rows changed meanwhile.
 
-        northd keeps SB_Global's options as it derives them: a key that is none of them has it
-        compute all anew, and it is out again in the transaction that says the result.
+        northd derives SB_Global's options: a foreign key there makes it recompute everything, and
+        it removes the key in the transaction that holds the result.
         """
         self._answer = answer = _Answer()
         try:
@@ -184,11 +187,11 @@ class Derived:
         return answer.tables
 
     async def _compare_groups(self, own: set[str]) -> None:
-        """Have northd compare its port groups, which it does when one comes to a switch.
+        """Makes northd compare its port groups, which it does when a switch gets a new one.
 
-        It hears of the Northbound database on another connection than of the Southbound one, so
-        that only its own rows say that it has seen the group: else it may see it come and go at
-        once, and do nothing. The UUIDs of those rows go into `own`.
+        northd follows Northbound and Southbound on separate connections. Only the rows that it
+        derives show that it has seen the group: otherwise it may see the group come and go at once
+        and do nothing. The UUIDs of those rows go into `own`.
         """
         await self._grouped(is_there=False)
         port, columns = next(iter(self._nb.rows(ports.PORT).items()), ("", {}))
@@ -211,7 +214,7 @@ class Derived:
                 self._is_late(since, f"it leaves {names.TOUCHED} in SB_Global.options")
 
     async def _grouped(self, *, is_there: bool) -> None:
-        """Returns when northd has written what it derives from weft's group, or taken it out."""
+        """Returns when northd has written what it derives from weft's group, or removed it."""
         since, group = datetime.now(UTC), names.TOUCHED_GROUP
         late = f"it does not {'write' if is_there else 'take out'} port group {group} of Southbound"
         while True:
@@ -220,11 +223,11 @@ class Derived:
                 return
             except errors.Conflict:
                 self._is_late(since, late)
-                # A row of that name that another made goes with a recompute.
+                # If somebody else made a row of that name, a recompute removes it.
                 await self._sb.transact([_touch()])
 
     def _is_late(self, since: datetime, what: str) -> None:
-        """Another version of OVN may not do what weft waits for: it is told by name."""
+        """Sets `trouble` to what northd does not do: other versions of OVN may work differently."""
         self.trouble = (
             f"northd has not answered since {since:%H:%M:%S} UTC ({what}); is it running, and of a "
             "version that weft is tested with?"
@@ -233,7 +236,7 @@ class Derived:
 
 
 def _is_binding(seen: contents.ObservedChange) -> bool:
-    """A port that is bound or released, which is ovn-controller's change and not northd's."""
+    """Whether ovn-controller bound or released a port: no change of northd's."""
     return seen.kind == "modify" and bool(seen.columns) and seen.columns <= tables.BINDING
 
 
@@ -259,7 +262,7 @@ def _touch() -> Any:
 
 
 def _with_group(port: str) -> Any:
-    """northd compares port groups by themselves, and all of them when one comes to a switch."""
+    """Inserts a group with this port: northd compares all groups when a switch gets a new one."""
     row = {"name": names.TOUCHED_GROUP, "ports": ["uuid", port]}
     return {"op": "insert", "table": acl.GROUP, "row": row}
 
@@ -274,7 +277,7 @@ _SETS = (f"{names.TOUCHED_GROUP}_ip4", f"{names.TOUCHED_GROUP}_ip6")
 
 
 def _wait_for_group(*, is_there: bool) -> Any:
-    """RFC 7047, section 5.2.6: answered when it is so."""
+    """The server answers once it is so (RFC 7047, section 5.2.6)."""
     return {
         "op": "wait",
         "timeout": int(1000 * ANSWER),
@@ -287,7 +290,7 @@ def _wait_for_group(*, is_there: bool) -> Any:
 
 
 def _own_rows(port: str) -> list[Any]:
-    """What northd made of weft's group with this port, which some other groups may have."""
+    """Selects the rows that northd made for weft's group with this port, and perhaps for others."""
     conditions = [("Address_Set", ["name", "==", name]) for name in _SETS]
     conditions.append((acl.GROUP, ["ports", "includes", port]))
     return [

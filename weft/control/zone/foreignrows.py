@@ -1,8 +1,9 @@
-"""Finds the rows and members that others put among weft's own, and removes them.
+"""Finds the rows and set members that others put among weft's own, and plans their removal.
 
-Inside weft's own is every row that one of its rows holds, every member of its groups and sets, and
-every row with its marks that is none of its (ADR 0070). Rows are suspected when they change, and
-judged when the zone is written, so that what is right by then costs nothing.
+weft removes each foreign row that one of its rows refers to, each foreign member of its groups and
+sets, and each row with weft's `external_ids` that weft does not desire (ADR 0070). Rows are
+suspected when they change, and judged when the zone is written: what is right by then costs
+nothing.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from weft.ovsdb import replica
 
 @dataclass(slots=True)
 class Verdict:
-    """`corrections` take foreign members out of weft's rows and put weft's own back.
+    """`corrections` remove foreign members from weft's rows and put weft's own back.
 
-    `gone` are rows that are known by their key, `operations` delete others that live by themselves.
+    `gone` are keys of rows to delete; `operations` delete foreign rows that no row refers to.
     """
 
     corrections: list[rows.Row] = field(default_factory=list)
@@ -35,7 +36,7 @@ class ForeignRows:
     def __init__(self, zone: state.Zone, nb: replica.Replica) -> None:
         self._zone, self._nb = zone, nb
         self._rows: set[tuple[str, str]] = set()  # suspected, by table and UUID
-        self._robbed: set[tuple[str, str]] = set()  # those of ours that lost their marks
+        self._robbed: set[tuple[str, str]] = set()  # ours that lost their external_ids
         self._members: dict[rows.RowKey, set[rows.Atom]] = {}  # suspected of a group or set
 
     def __len__(self) -> int:
@@ -44,7 +45,7 @@ class ForeignRows:
     def changed(
         self, table: rows.Table, uuid: str, old: rows.Columns | None, new: rows.Columns | None
     ) -> None:
-        """Notes what is wrong with a change, at the cost of what changed."""
+        """Suspects what may be wrong with a changed row, at the cost of the change."""
         if new is None:
             return
         if self._is_strange(table, uuid, new):
@@ -58,16 +59,16 @@ class ForeignRows:
             self._look_inside(table, old, new)
 
     def look_at_all(self) -> None:
-        """Notes everything that is wrong with the present rows."""
+        """Suspects each present row that is foreign."""
         for table in tables.NB:
             for uuid, columns in self._nb.rows(table.name).items():
                 if self._is_strange(table, uuid, columns):
                     self._rows.add((table.name, uuid))
 
     def judge(self, desired: Iterable[rows.Row]) -> Verdict:
-        """What is to be done about all that was suspected and is still wrong.
+        """Returns what to do about everything that was suspected and is still wrong.
 
-        `desired` is about to be written: a row of it that lost its marks gets them back.
+        `desired` is about to be written: it gives a row its lost `external_ids` back.
         """
         if not self:
             return Verdict()
@@ -91,10 +92,8 @@ class ForeignRows:
             verdict.corrections += self._corrected(name, key, atoms)
         return verdict
 
-    # Between
-
     def _is_strange(self, table: rows.Table, uuid: str, columns: rows.Columns) -> bool:
-        """Whether a row has our marks and is none of ours, or is none and inside one of ours."""
+        """Whether a row has our external_ids and is not desired, or lacks them inside our rows."""
         owner = tables.owner(columns)
         if not owner:
             return any(map(self._is_own, self._nb.referrers(table.name, uuid)))
@@ -110,7 +109,7 @@ class ForeignRows:
         return columns is not None and bool(tables.owner(columns))
 
     def _look_inside(self, table: rows.Table, old: rows.Columns, new: rows.Columns) -> None:
-        """What came into sets of a row of ours, and what went that should be there."""
+        """Suspects what came into the sets of one of our rows, and what left them."""
         for column in tables.CHILD_COLUMNS & new.keys():
             child = tables.CHILD_TABLES.get((table.name, column))
             if child is None or old[column] is new[column]:

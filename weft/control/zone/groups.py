@@ -1,6 +1,6 @@
-"""Keeps which ports are in which port groups, and which groups exist for them.
+"""Keeps which ports are in which port groups, and which groups have ports.
 
-Bookkeeping alone: why a port is in a group is for `policies` to say.
+Bookkeeping only: `policies` decides why a port is in a group.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class BoundPolicy(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
-# Groups whose rows are made together: a deny or audit group alone, or those of a policy.
+# Groups whose rows are made together: one deny or audit group, or all groups of a policy.
 Part = policy.Group | BoundPolicy
 NONE: frozenset[policy.Group] = frozenset()
 
@@ -37,7 +37,7 @@ def part_of(group: policy.Group) -> Part:
 
 
 class Groups:
-    """Groups with at least one port, both ways."""
+    """The groups that have ports, indexed by port and by group."""
 
     def __init__(self) -> None:
         self._of: dict[str, frozenset[policy.Group]] = {}
@@ -58,7 +58,7 @@ class Groups:
         return self._parts.get(part, NONE)
 
     def put(self, port: str, groups: frozenset[policy.Group]) -> set[Part]:
-        """Have a port in these groups alone; gives the parts that got or lost a group for it."""
+        """Puts a port in these groups alone; returns the parts that got or lost a group by it."""
         before = self.of(port)
         if groups == before:
             return set()
@@ -74,11 +74,11 @@ class Groups:
         return changed
 
     def touch(self, port: str) -> None:
-        """Have it among those that were moved, though it stayed."""
+        """Has `take_moved` return the port although it stayed."""
         self._left.setdefault(port, set())
 
     def take_moved(self) -> dict[str, set[policy.Group]]:
-        """The ports that changed groups since this was asked last, and the groups they left."""
+        """Returns the ports that changed groups since the last call, and the groups they left."""
         moved, self._left = self._left, {}
         return moved
 

@@ -1,11 +1,11 @@
-"""Decides which port gets an address or MAC of a network that several pods claim.
+"""Decides which pod holds an address or MAC that several pods claim.
 
-Never two: a port that comes second is none, for rows, groups and sets alike. Who runs has it, else
-who came first, so that a restart changes nothing. Where ports have no key of their own in the
-network (layer3), a MAC is a node's affair. No port has what is the platform's.
+Only one pod holds it; the port of any other has no rows, groups or set entries. A running pod comes
+before others, then the oldest, so that a restart changes nothing. On layer3 networks, where ports
+have no tunnel key, a MAC need be unique only on its node. No port holds a platform address.
 
-Of n pods that claim the same, one that comes, changes or goes costs O(log n): it moves that pod,
-the one that had it and the one that has it then. The others are none before and after.
+With n claimants, a change of one costs O(log n): only that pod, the former holder and the new one
+change.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from weft import errors, model
 from weft.alloc import platform
 
 Claim = tuple[model.Segment | str, object]  # a segment or network, and an address or MAC in it
-Rank = tuple[str, ...]  # the pod's precedence, its key, the attachment's: the least has the claim
+Rank = tuple[str, ...]  # the pod's precedence, its key, the attachment's key: the least holds
 
 
 class Holders:
-    """Who claims what, and who has it. Ports of a pod are given by port key."""
+    """The claims on addresses and MACs, and their holders. A pod's ports are by port key."""
 
     def __init__(self) -> None:
         self._claimed: dict[str, dict[str, model.Port]] = {}  # pod key -> port key -> port
         self._precedence: dict[str, Rank] = {}  # of each pod that claims something
         self._first: dict[Claim, Rank] = {}
         self._waiting: dict[Claim, _Waiting] = {}  # behind the first, where there are any
-        # Pod key -> attachment -> the platform's objection, "" where another pod has it.
+        # Pod key -> attachment -> the platform's objection, "" where another pod holds it.
         self._refused: dict[str, dict[str, str]] = {}
         self._changed: set[str] = set()
 
     def claim(
         self, pod: str, ports: dict[str, model.Port], precedence: tuple[str, ...] = ()
     ) -> tuple[str, ...]:
-        """What a pod was given; this pod and others that have or lack some by it.
+        """Sets the ports that a pod claims; returns its key and those of pods affected by it.
 
-        Of pods that claim one address or MAC, that of the least precedence has it.
+        The claimant of the least `precedence` holds an address or MAC.
         """
         before: dict[Claim, Rank | None] = {}
         for port in self._claimed.pop(pod, {}).values():
@@ -60,7 +60,7 @@ class Holders:
     def held(
         self, pod: str, network_of: Callable[[model.Port], model.Network | None]
     ) -> dict[str, model.Port]:
-        """The ports that a pod has: all that it claims but what it is refused."""
+        """Returns the ports that a pod holds: its claims without those that are refused."""
         claimed, refused = self._claimed.get(pod, {}), {}
         for port in claimed.values():
             network = network_of(port)
@@ -76,14 +76,14 @@ class Holders:
         return {key: port for key, port in claimed.items() if port.key not in refused}
 
     def refused(self, pod: str) -> dict[str, errors.Conflict]:
-        """By attachment, why a port of a pod is none; names who has it now."""
+        """Returns by attachment why a claim is refused; the error names the holder."""
         refused = self._refused.get(pod, {})
         ports = [port for port in self._claimed.get(pod, {}).values() if port.key in refused]
         reasons = {port.key: self._reason(port, refused[port.key]) for port in ports}
         return {key: reason for key, reason in reasons.items() if reason is not None}
 
     def take_changed(self) -> set[str]:
-        """Pods looked at since the last call that lack a port, or lacked one before."""
+        """Returns the pods checked since the last call that lack a port, or lacked one before."""
         changed, self._changed = self._changed, set()
         return changed
 
@@ -98,7 +98,7 @@ class Holders:
         return errors.Conflict(said, where=where, hint=hint)
 
     def _lost(self, port: model.Port) -> Claim | None:
-        """The first of a port's claims that another port has."""
+        """Returns the first of a port's claims that another port holds."""
         rank = self._rank(port)
         return next((claim for claim in _claims(port) if self._first[claim] != rank), None)
 
@@ -127,7 +127,7 @@ class Holders:
 
 
 class _Waiting:
-    """Ranks in a heap. One that left stays in there until it is met or they are the most."""
+    """A heap of ranks. A removed rank stays in it until popped or until most are removed."""
 
     __slots__ = ("_heap", "_ranks")
 
@@ -149,7 +149,7 @@ class _Waiting:
             heapq.heapify(self._heap)
 
     def pop(self) -> Rank:
-        """The least; there is one."""
+        """Removes and returns the least rank; there must be one."""
         while (rank := heapq.heappop(self._heap)) not in self._ranks:
             pass
         self._ranks.remove(rank)
@@ -161,7 +161,7 @@ def _pod(rank: Rank) -> str:
 
 
 def _claims(port: model.Port) -> tuple[Claim, ...]:
-    """Each once, the MAC first."""
+    """Returns each claim of a port once, the MAC first."""
     allocation = port.allocation
     segment = model.Segment(port.network, "" if allocation.tunnel_id else port.node)
     addresses = ((port.network, address.ip) for address in allocation.addresses)

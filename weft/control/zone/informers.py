@@ -1,7 +1,7 @@
-"""Follows the objects that a node agent reads, each parsed once.
+"""Defines the informers of a node agent; each object is parsed once.
 
-What compares equal after it was parsed is no change: a heartbeat, a status, or an annotation that
-says what the zone knows, wakes nobody here.
+An object that parses to an equal value is no change: a heartbeat, a status, or an annotation with
+known content wakes no subscriber.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ T = TypeVar("T")
 
 
 class Informers:
-    """`node` is this agent's own; `primary`: weft serves the default network; `keys_namespace`: of
-    the ConfigMap of keys."""
+    """`node` is this agent's own. `default_mtu` counts for NADs that name none. `primary`: weft
+    serves the default network. `keys_namespace` has the ConfigMap of public keys."""
 
     def __init__(
         self, client: Client, node: str, *, default_mtu: int, primary: bool, keys_namespace: str
@@ -34,8 +34,8 @@ class Informers:
 
         self.nads = follow(resources.NADS, partial(nads.read, default_mtu=default_mtu))
         self.pods = follow(resources.PODS, partial(pod.read, primary=primary))
-        # A kubelet's status is most of a Node and changes every few minutes (ADR 0094); weft's own
-        # condition in it is this node's to keep.
+        # The kubelet's status is most of a Node and changes every few minutes (ADR 0094). Only the
+        # own Node is read with it: this agent keeps weft's condition there.
         self.nodes = follow(resources.NODES, objects.node, metadata_only=True)
         own = f"metadata.name={node}"
         self.own_node = follow(resources.NODES, objects.node, field_selector=own)

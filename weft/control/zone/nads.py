@@ -1,7 +1,7 @@
-"""Parses a NetworkAttachmentDefinition for a node: once, for its zone and for CNI calls.
+"""Parses a NetworkAttachmentDefinition once, for the node's zone and for CNI calls.
 
-A NAD counts in the zone once the cluster manager has given its network an id, and as it was when
-that accepted it last; what is wrong with one is the cluster manager's to tell.
+A NAD counts in the zone once the cluster manager has given its network an id, with the
+configuration that the manager accepted last. The manager reports invalid NADs; the node does not.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from weft.api import nad
 from weft.control.zone import state
 from weft.control.zone.networks import FOLLOWER, OWNER
 
-_CURRENT, _STALE = "current", "stale"  # in the order of who leads
+_CURRENT, _STALE = "current", "stale"  # in sort order: a current NAD leads
 
 
 @dataclass(frozen=True, slots=True)
 class Nad:
-    """One NAD as read, at one `version` (resourceVersion), which makes no two differ.
+    """A parsed NAD; `version` (resourceVersion) and `error` do not count in `==`.
 
-    `spec` is what the cluster manager accepted last, or what the NAD says where it accepted nothing
-    yet; None for another plugin's, and where an `error` says what is wrong. `noted_…` is what the
-    cluster manager wrote of the network; `is_current`: what was accepted is what it says now.
+    `spec` is the configuration that the cluster manager accepted last, before that the NAD's own;
+    None for another plugin's NAD, or with an `error`. `noted_…` are the manager's annotations.
+    `is_current`: the accepted configuration is the one in the NAD now.
     """
 
     key: str
@@ -39,14 +39,14 @@ class Nad:
     is_current: bool = True
 
     def network(self) -> model.NetworkSpec | None:
-        """What the NAD declares, None for another plugin's; InvalidInput says what is wrong."""
+        """Returns what the NAD declares, None for another plugin's; raises InvalidInput."""
         if self.error is not None:
             raise self.error
         return self.spec
 
     @property
     def is_bare(self) -> bool:
-        """Whether the cluster manager's notes are off it."""
+        """Whether it lacks the cluster manager's annotations."""
         return not (self.noted_name or self.noted_id)
 
 
@@ -77,7 +77,8 @@ def read(obj: dict[str, Any], *, default_mtu: int) -> Nad:
 
 
 def definition(seen: Nad) -> state.DeclaredNetwork | None:
-    """What a NAD means to a zone: None for another plugin's, a wrong one, or one without an id."""
+    """Returns the network that a NAD declares; None for another plugin's, an invalid one, or one
+    without an id."""
     said, number = seen.spec, seen.noted_id
     if said is None or seen.noted_name != said.name or not number.isdecimal():
         return None
@@ -93,11 +94,11 @@ def definition(seen: Nad) -> state.DeclaredNetwork | None:
 
 
 def standing(seen: Nad, before: state.DeclaredNetwork | None) -> state.DeclaredNetwork | None:
-    """The same; what it meant `before` while the cluster manager's notes are off it.
+    """Does the same, but keeps `before` while the cluster manager's annotations are missing.
 
-    `kubectl replace` takes them off under pods that run, until the cluster manager puts them back;
-    it takes them off itself only when no pod is left. Meanwhile its network is still its owner's,
-    and another NAD leads where it owned none.
+    `kubectl replace` removes them under running pods, and the manager puts them back; the manager
+    itself removes them only when no pod is left. Meanwhile an owner keeps its network; a NAD that
+    owned none does not lead another.
     """
     if before is not None and seen.is_bare:
         return replace(before, age=(before.age[0], _STALE, *before.age[2:]))
@@ -105,9 +106,9 @@ def standing(seen: Nad, before: state.DeclaredNetwork | None) -> state.DeclaredN
 
 
 def check_use(zone: state.Zone, seen: Nad | None, pod: str, *, runs: bool) -> None:
-    """Raises NotReady if a pod, by key, that is not wired yet may not use a NAD.
+    """Raises NotReady if a pod (by key) may not use a NAD; a pod that `runs` is not checked.
 
-    None of one that is not there, or is wrong: nobody is allocated anything through that.
+    Nor is a NAD that is missing (None) or invalid: nothing is allocated through it.
     """
     if seen is not None and seen.spec is not None and not runs:
         zone.networks.check(seen.key, seen.spec.name, pod)

@@ -1,8 +1,8 @@
 """Decides which NADs declare which network in a zone, which of them leads, and who may use it.
 
-No I/O. A network is what the NAD of least `age` declares, and belongs to it. A NAD that is noted
-as the owner stays it while that note is there: a second one with such a note, whoever wrote it,
-waits until the cluster manager says which of the two is right.
+No I/O. A network is what the NAD of least `age` declares, and that NAD owns it. A NAD that is
+annotated as the owner stays it while it has that annotation. A second NAD with such an annotation,
+whoever wrote it, waits until the cluster manager has decided between the two.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ OWNER, FOLLOWER = "1", "2"
 
 @dataclass(frozen=True, slots=True)
 class DeclaredNetwork:
-    """A network as one NAD declares it; of several, the one of least `age` counts."""
+    """A network as one NAD declares it; of several NADs, the one of least `age` counts."""
 
     network: model.Network
     age: tuple[str, ...] = ()
 
 
 class Networks:
-    """`global_namespaces`: whose NADs are for everybody."""
+    """The NADs and namespaces of a zone; all namespaces may use NADs of `global_namespaces`."""
 
     def __init__(self, global_namespaces: frozenset[str]) -> None:
         self._declared: dict[str, DeclaredNetwork] = {}  # by NAD key
@@ -60,7 +60,7 @@ class Networks:
         self._leads[name] = before if is_owner else best
 
     def set_namespace(self, name: str, labels: Mapping[str, str] | None) -> bool:
-        """Whether it means another namespace to the networks than before."""
+        """Sets a namespace's labels (None: it is gone); returns whether they changed."""
         before = self._labels.get(name)
         if labels is None:
             self._labels.pop(name, None)
@@ -69,11 +69,11 @@ class Networks:
         return before != labels
 
     def of(self, network: str) -> frozenset[str]:
-        """The keys of the NADs of a network."""
+        """Returns the keys of the NADs of a network."""
         return frozenset(self._same_name.get(network, ()))
 
     def network(self, name: str) -> model.Network | None:
-        """The network of this name, if weft can realise it: as its leading NAD declares it."""
+        """Returns the network as its leading NAD declares it; None if weft cannot realise it."""
         network = self._led(name)
         return network if network and network.spec.topology in topologies.KNOWN else None
 
@@ -82,19 +82,19 @@ class Networks:
         return self._declared[lead].network if lead else None
 
     def standing(self, name: str) -> tuple[str, model.Access] | None:
-        """Whose a network is and what its owner says of who may use it."""
+        """Returns the owner of a network, and the access that it grants."""
         network = self._led(name)
         return (network.owner, network.spec.access) if network else None
 
     def may_use(self, nad: str, namespace: str) -> bool:
-        """Whether pods of a namespace may be attached through a definition."""
+        """Whether pods of a namespace may be attached through a NAD."""
         declared = self._declared.get(nad)
         network = self._led(declared.network.name) if declared else None
         return network is not None and self._lets(network, namespace)
 
     def ports(self, held: AllocatedPod | None) -> Iterator[model.Port]:
-        """The ports of a pod, by its allocations: on networks that are known and that it may use,
-        or that it runs with already."""
+        """Yields the ports of a pod's allocations: on networks that are known and that the pod may
+        use, or runs with already."""
         if held is None:
             return
         pod = held.pod
@@ -108,9 +108,9 @@ class Networks:
                 yield model.Port(pod.ref, attachment, nad, name, pod.node, allocation)
 
     def check(self, nad: str, network: str, pod: str) -> None:
-        """NotReady, with the remedy, if the pod may not be attached through a definition.
+        """Raises NotReady, with the remedy, if the pod may not be attached through a NAD.
 
-        `network` is what the definition declares, whether the cluster manager accepted it or not.
+        `network` is the name in the NAD, whether the cluster manager accepted it or not.
         """
         declared = self._declared.get(nad)
         led = self._led(declared.network.name if declared else network)
@@ -118,7 +118,7 @@ class Networks:
             raise self._rule.pod_refusal(led, nad, pod)
 
     def _lets(self, network: model.Network, namespace: str) -> bool:
-        """Whether the owner lets a namespace in, or one of its NADs has joined."""
+        """Whether the owner admits a namespace, or the namespace has a NAD of the network."""
         return self._rule.admits(network, namespace) or any(
             access.namespace_of(nad) == namespace and self._rule.may_join(network, nad)
             for nad in self._same_name.get(network.name, ())
@@ -126,6 +126,6 @@ class Networks:
 
 
 def concerned(pod: model.PodRef, attachments: Iterable[str]) -> set[str]:
-    """Whose labels may say whether a pod may use its networks: its own, its NADs'."""
+    """Returns the namespaces whose labels decide about a pod's networks: its own, its NADs'."""
     homes = {access.namespace_of(each) for each in attachments if each != names.DEFAULT_NETWORK}
     return {*homes, pod.namespace} if homes else set()

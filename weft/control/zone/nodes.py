@@ -15,10 +15,10 @@ log = logging.getLogger(__name__)
 
 
 def announcement(own: model.NodeInfo, *, primary: bool) -> dict[str, str | None]:
-    """The annotations that this node's agent keeps on its Node.
+    """Returns the annotations that this node's agent keeps on its Node.
 
-    Its chassis, tunnel endpoints and version; and where weft is the `primary` network its gateway,
-    which is another's to write otherwise.
+    Its chassis, tunnel endpoints and version; and its gateway where weft serves the `primary`
+    network, which otherwise another plugin writes.
     """
     desired: dict[str, str | None] = {**nodeinfo.render_zone(own.chassis, own.encap_ips)}
     desired[names.VERSION] = __version__
@@ -28,7 +28,7 @@ def announcement(own: model.NodeInfo, *, primary: bool) -> dict[str, str | None]
 def unannounced(
     node: Node | None, own: model.NodeInfo, desired: Mapping[str, str | None]
 ) -> errors.NotReady | None:
-    """Why other nodes do not know this one as it is; None when its Node says what it should."""
+    """Returns why other nodes do not know this one; None when its Node has the annotations."""
     if node is None:
         return errors.NotReady(
             "does not exist yet", where=f"Node {own.name}", hint="is --node its exact name?"
@@ -45,7 +45,7 @@ def unannounced(
 async def announce(
     client: Client, node: Node | None, own: model.NodeInfo, desired: Mapping[str, str | None]
 ) -> None:
-    """Write the announcement on this node's Node, unless it stands there; NotReady without one."""
+    """Writes the annotations on this node's Node unless it has them; NotReady without a Node."""
     lack = unannounced(node, own, desired)
     if lack is None:
         return

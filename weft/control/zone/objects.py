@@ -1,7 +1,7 @@
-"""Parses Nodes and Namespaces into what a zone reads of them, and pairs pods with allocations.
+"""Parses Nodes and Namespaces for a zone, and pairs pods with their allocations.
 
-Pure. Each is parsed once, where it comes in, and frozen. Pods are parsed by `api/pod.py`, NADs by
-`nads.py`.
+Pure. Each object is parsed once, where it comes in, and frozen. `api/pod.py` parses pods, `nads.py`
+NADs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from weft.policy import netpolicy
 
 Object = Mapping[str, Any]
 
-# Annotation to what it says of a node.
+# Annotation -> field of model.NodeInfo.
 _FIELDS = {
     names.NODE_CHASSIS_ID: "chassis",
     names.NODE_ENCAP_IPS: "encap_ips",
@@ -31,13 +31,13 @@ _ANNOTATIONS = (*_FIELDS, names.VERSION)
 
 @dataclass(frozen=True, slots=True)
 class AllocatedPod:
-    """A pod that holds `allocations`, by attachment key: scheduled, proved, and not completed."""
+    """A scheduled pod that is not completed, with its signed `allocations` by attachment key."""
 
     pod: Pod
     allocations: Mapping[str, model.Allocation]
 
     def is_alike(self, other: AllocatedPod) -> bool:
-        """Whether two states of a pod are equal to a zone."""
+        """Whether two states of a pod are the same for a zone."""
         return _seen(self.pod) == _seen(other.pod) and self.allocations == other.allocations
 
 
@@ -46,9 +46,9 @@ def _seen(pod: Pod) -> tuple[object, ...]:
 
 
 def allocated(pod: Pod, decided: Mapping[str, model.Allocation]) -> AllocatedPod | None:
-    """None for a pod that holds no ports: without allocations, unscheduled, or completed.
+    """Returns the pod with its allocations; None without any, or unscheduled, or completed.
 
-    `decided`: its allocations; that of the default network counts only where weft serves it.
+    `decided` are its allocations; that of the default network counts only where weft serves it.
     """
     if not pod.node or pod.host_network or pod.is_completed:
         return None
@@ -59,10 +59,10 @@ def allocated(pod: Pod, decided: Mapping[str, model.Allocation]) -> AllocatedPod
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One Node at one `version` (resourceVersion), which makes no two differ.
+    """A parsed Node; `version` (resourceVersion) does not count in `==`.
 
-    `info` is without the fields that cannot be understood, which `broken` names; `problems` say
-    why. `condition` is weft's own in its status.
+    `info` lacks the fields that could not be parsed: `broken` names them, `problems` say why.
+    `condition` is weft's own in the Node's status.
     """
 
     info: model.NodeInfo
@@ -78,16 +78,16 @@ class Node:
         return self.info.name
 
     def standing(self, before: model.NodeInfo | None) -> model.NodeInfo:
-        """What the node says; what of it cannot be understood is as it was `before`, if it was.
+        """Returns `info` with its broken fields as they were `before`.
 
-        One mistake takes neither the node's tunnels nor its other networks away.
+        So a mistake in one annotation harms neither the node's tunnels nor its other networks.
         """
         kept: dict[str, Any] = {each: getattr(before, each) for each in self.broken if before}
         return replace(self.info, **kept) if kept else self.info
 
 
 def node(obj: Object) -> Node:
-    """Parses the annotations that say where a node is, and weft's own condition."""
+    """Parses weft's annotations of a Node, and weft's own condition."""
     meta = obj["metadata"]
     annotations = meta.get("annotations") or {}
     kept = {key: annotations[key] for key in _ANNOTATIONS if key in annotations}
@@ -113,7 +113,7 @@ def node(obj: Object) -> Node:
 
 @dataclass(frozen=True, slots=True)
 class Namespace:
-    """A Namespace's labels and its ACL logging, at one `version`, which makes no two differ."""
+    """A Namespace's labels and ACL logging; `uid` and `version` do not count in `==`."""
 
     labels: Mapping[str, str] = field(default_factory=dict)
     logging: netpolicy.Logging = field(default_factory=netpolicy.Logging)
@@ -122,7 +122,7 @@ class Namespace:
 
 
 def namespace(obj: Object) -> Namespace:
-    """A Namespace as policies and the rules of access ask about it; logs nothing if it is wrong."""
+    """Parses a Namespace; an invalid logging annotation counts as none."""
     meta = obj["metadata"]
     return Namespace(
         meta.get("labels") or {},

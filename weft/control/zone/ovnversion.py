@@ -1,7 +1,7 @@
 """Reports the known vulnerabilities of this node's OVN on its Node and in the log.
 
-The version is what northd notes in the Southbound database whenever it starts; ovn-controller is
-of the same package. A condition of the Node holds what is known, an Event tells of what is open.
+northd writes its version to the Southbound database whenever it starts; ovn-controller is of the
+same package. A condition of the Node holds the report, an Event warns of exploitable faults.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class OvnVersion:
-    """Calls `changed` when the node's OVN became another one; `announce` then."""
+    """Calls `changed` when the version or datapath of the node's OVN changes; `announce` then."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class OvnVersion:
         )
 
     async def announce(self, client: Client, node: Node) -> None:
-        """Write the condition unless the Node has it; log and tell of it when it is news."""
+        """Writes the condition unless the Node has it; logs a new report and emits its Event."""
         report = self.report()
         if report != self._said:
             self._tell(report, node)
@@ -80,7 +80,10 @@ class OvnVersion:
 def condition(
     report: vulnerabilities.Report, before: Mapping[str, Any], now: str
 ) -> dict[str, Any]:
-    """As a Node has it: True where there are known faults, as node-problem-detector's are."""
+    """Returns the Node's condition: True means known faults, as with node-problem-detector.
+
+    `before` is the present condition, `now` the time (RFC 3339).
+    """
     since = before.get("lastTransitionTime") if before.get("status") == report.status else None
     return {
         "type": names.OVN_CONDITION,

@@ -1,7 +1,7 @@
-"""Tells a zone of all pods, each with what the cluster manager decided for it.
+"""Passes all pods to a zone, each with the allocations that the cluster manager signed.
 
-What a pod's annotations say counts where it is proved to be the cluster manager's word (ADR 0060);
-what was proved stays so for as long as the pod runs, whatever its annotations say by then.
+Only signed annotations count (ADR 0060). What was verified once counts for as long as the pod runs,
+whatever its annotations say later.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from weft.reasons import EventReason, Reason
 
 log = logging.getLogger(__name__)
 
-# What warns of something on a pod.
+# Emits a warning Event on a pod.
 Warn = Callable[[model.PodRef, EventReason, str], None]
 
 
 class Pods:
-    """Keeps a zone told of all pods; `told()` is called when it was told something.
+    """Keeps the pods of a zone up to date; calls `told()` after each change.
 
-    `keys` holds the cluster manager's public keys; while there is none nothing is known of any pod.
-    `warn` says which pods of this node have no port, and why.
+    `keys` holds the cluster manager's public keys; without any, no allocation counts. `warn` emits
+    an Event on each pod of this node that gets no port.
     """
 
     def __init__(
@@ -43,20 +43,20 @@ class Pods:
         self._zone, self._pods, self._keys = zone, pods, keys
         self._told, self._warn = told, warn
         self._decisions = decisions.Decisions()
-        self._refused: dict[str, str] = {}  # pods of this node that have no port: what was told
-        self._doubted: set[str] = set()  # keys of pods whose annotations prove nothing
+        self._refused: dict[str, str] = {}  # pods of this node without a port: their last message
+        self._doubted: set[str] = set()  # keys of pods whose signature does not verify
 
     async def known(self) -> None:
         """Returns when there is a key to verify signatures with."""
         await signingkeys.known(self._keys)
 
     def start(self) -> None:
-        """Once, when there is a key and all pods are known."""
+        """Subscribes. Call once, when there is a key and all pods are listed."""
         self._keys.subscribe(self._on_keys)
         self._pods.subscribe(self._on_pod)
 
     def recall(self, pod: model.PodRef, proof: podsignature.SignedAnnotations) -> None:
-        """Call before the start: the decision by which a pod of this node was wired."""
+        """Takes in the signed allocations by which a pod was wired. Call before `start`."""
         try:
             known = podsignature.verify(pod, proof, signingkeys.trusted(self._keys))
         except errors.InvalidInput:
@@ -65,7 +65,7 @@ class Pods:
             self._decisions.note(pod.uid, known)
 
     def decided(self, pod: Pod) -> SignedAllocations:
-        """What the cluster manager decided for a pod, as far as it was ever proved."""
+        """Returns the allocations on a pod if signed, else those that were verified last."""
         try:
             decided = self._decisions.read(pod.ref, pod.proof)
         except errors.InvalidInput as error:
@@ -76,18 +76,18 @@ class Pods:
     def verified(
         self, pod: model.PodRef, proof: podsignature.SignedAnnotations
     ) -> SignedAllocations:
-        """What two annotations prove on a pod right now; else InvalidInput."""
+        """Returns the allocations of a pod's annotations; raises InvalidInput if not signed."""
         return podsignature.verify(pod, proof, self._decisions.trusted)
 
     def refusal(self, pod: str, attachment: str) -> errors.WeftError | None:
-        """Why an attachment has no port although the manager decided it."""
+        """Returns why an attachment has no port although it was allocated; None if it has one."""
         return self._zone.holders.refused(pod).get(attachment)
 
     def tell_refused(self) -> None:
-        """An Event on each pod of this node that lacks a port by now, once for each reason.
+        """Emits an Event on each pod of this node that lacks a port, once for each reason.
 
-        A pod that waits behind another's claim is told anew when it changes itself, not whenever
-        who holds it does.
+        A pod that waits for another's address gets a new Event when the pod itself changes, not
+        whenever the holder does.
         """
         for key in sorted(self._zone.holders.take_changed()):
             told, said = self._refused.pop(key, ""), self._refusals(key)
@@ -136,9 +136,9 @@ class Pods:
 
 
 def _is_stripped(pod: Pod, decided: SignedAllocations) -> bool:
-    """Whether a pod that goes on lost the annotations of the networks that it is on.
+    """Whether a pod that goes on lost the annotations of its networks.
 
-    Nothing is kept then of what policies select it by.
+    Its parsed form then lacks what policies select it by.
     """
     is_over = pod.is_completed or pod.is_on_networks
     return not is_over and bool(decided.allocations.keys() - {names.DEFAULT_NETWORK})

@@ -1,11 +1,11 @@
 """Decides which rows enforce the policies in one zone, and which of its ports are in which groups.
 
-Kept incrementally, like `state`: what is told is noted, and `changes` makes rows of just what it
-changed. The order in which things were told leaves no trace. A policy guards the attachments of
-its pods to the networks of its NADs, never to the default network. Its rows are there while it
-selects a port of this node; the addresses of its peers then, wherever those run.
+Kept incrementally, like `state`: the setters note what may have changed, and `changes` makes rows
+of that alone; the order of calls does not matter. A policy guards the attachments of its pods to
+the networks of its NADs, never to the default network. Its rows, and the addresses of its peers on
+all nodes, exist while it selects a port of this node.
 
-A pod that comes or goes changes who is in a group or set, unless it is the first or last.
+A pod that comes or goes only changes members of groups and sets, unless it is the first or last.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _UNKNOWN = Namespace()
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Rows as they should be and rows that should not be, as in `state`.
+    """Rows to write (`made`) and to delete (`gone`).
 
-    `ports` have other groups now than before, with the network that they are on. `members` are the
-    places in groups of these ports, and of those that were asked about.
+    `ports` are those whose groups changed, with their networks. `members` are the group memberships
+    of these ports, and of those that were asked about.
     """
 
     made: tuple[rows.Row, ...]
@@ -40,8 +40,8 @@ class Changes:
 
 
 class Policies:
-    """`node` is the zone's own. `pods` and `networks` are the zone's tables, which it keeps: all
-    pods that hold something, and the networks that are realised here, by name."""
+    """The policies on one `node`. The zone owns `pods` (all that hold an allocation) and `networks`
+    (those realised here, by name), and keeps them up to date."""
 
     def __init__(
         self, node: str, pods: Mapping[str, AllocatedPod], networks: Mapping[str, model.Network]
@@ -49,8 +49,8 @@ class Policies:
         self._node = node
         self._policies: dict[str, netpolicy.Policy] = {}
         self._namespaces: dict[str, Namespace] = {}
-        self._networks: dict[str, str] = {}  # definition -> its network
-        self._naming: dict[str, set[str]] = {}  # definition -> policies that name it
+        self._networks: dict[str, str] = {}  # NAD -> its network
+        self._naming: dict[str, set[str]] = {}  # NAD -> policies that name it
         self._guarding: dict[tuple[str, netpolicy.PodSelector], set[str]] = {}  # -> policies
         self._endpoints = SelectedPorts(pods)
         self._groups = groups.Groups()
@@ -58,7 +58,7 @@ class Policies:
         # What may have changed: networks, ports and parts to be looked at.
         self._refilled: set[str] = set()
         self._doubted: set[str] = set()
-        self._selected: set[str] = set()  # ports that are in other groups, if anything
+        self._selected: set[str] = set()  # ports whose groups alone may have changed
         self._dirty: set[groups.Part] = set()
 
     def __len__(self) -> int:
@@ -98,7 +98,7 @@ class Policies:
             self._dirty |= {p for p in self._groups.parts() if p.namespace == name}
 
     def set_nad(self, nad: str, network: str | None) -> None:
-        """Which network a definition is of."""
+        """Sets the network of a NAD."""
         if self._networks.get(nad) == network:
             return
         naming = [(key, self._policies[key]) for key in self._naming.get(nad, ())]
@@ -125,12 +125,12 @@ class Policies:
         self._endpoints.remove(key)
 
     def touch_network(self, network: str) -> None:
-        """The zone has it now, or has it no more, or it is another."""
+        """The zone has got or lost the network, or it has changed."""
         self._dirty |= {p for p in self._groups.parts() if p.network == network}
         self._refilled.add(network)
 
     def touch(self, table: str, key: str) -> bool:
-        """A row was changed by somebody else; whether it was one of these."""
+        """Has a row that somebody else changed written again; returns whether it is a policy's."""
         part = self._parts.touch(table, key)
         if part is None:
             return False
@@ -143,7 +143,7 @@ class Policies:
         return True
 
     def wants(self, table: str, key: str) -> bool:
-        """Whether a row is desired, as it was said last."""
+        """Whether the last `changes` desired a row."""
         return self._parts.wants(table, key)
 
     def is_member(self, group: str, port: str) -> bool:
@@ -157,8 +157,8 @@ class Policies:
     # Rows out
 
     def changes(self, ports: Iterable[str]) -> Changes:
-        """Rows of all that was touched since the last call, and nothing else; of `ports`, whose
-        rows are written anew, the places in groups."""
+        """Returns the rows of what changed since the last call, and the group memberships of
+        `ports`, whose own rows are written again."""
         self._settle()
         made, gone = self._parts.changes()
         left = self._groups.take_moved()
@@ -167,17 +167,17 @@ class Policies:
         return Changes(made, gone, moved, members)
 
     def desired(self, ports: Iterable[str]) -> Changes:
-        """All rows that should be there, sets with all that they hold, groups without ports; and
-        the places of `ports` in groups."""
+        """Returns all rows: sets with their addresses, groups without ports, and the group
+        memberships of `ports`."""
         self._settle()
         members = {key: tuple(self._members(key)) for key in ports}
         return Changes(self._parts.desired(), (), {}, members)
 
     def _members(self, port: str, left: Iterable[policy.Group] = ()) -> Iterator[rows.Row]:
-        """A port's place in its groups, and that it is not in those that it left.
+        """Yields a port's memberships in its groups, and its removal from those that it left.
 
-        A group of a port's name has no row while no rule with that name allows anybody. Any other
-        is named, row or not: better no port than one that nobody guards.
+        The group of a named port has no row while no rule with that name allows anybody. Any other
+        group is named even without a row: then the write fails, and no port stays unguarded.
         """
         for group in sorted(self._groups.of(port), key=lambda group: group.id):
             if group.kind is not policy.GroupKind.NAMED or self._parts.has(group):
@@ -187,22 +187,20 @@ class Policies:
                 yield policy.membership(group, port, False)
 
     def audited(self) -> Mapping[str, policy.Group]:
-        """The groups that are only watched, by what OVN's log calls their packets."""
+        """Returns the audit groups by the name that OVN's log gives their packets."""
         found = (part for part in self._groups.parts() if isinstance(part, policy.Group))
         return {policy.audit_name(g): g for g in found if g.kind is policy.GroupKind.AUDIT}
 
     def auditing(
         self, group: policy.Group, mac: str
     ) -> tuple[model.Port | None, list[netpolicy.Policy]]:
-        """The port of an audit group that has a MAC, and the policies that have it watched."""
+        """Returns the port with a MAC in an audit group, and the policies that audit it."""
         for key in self._groups.ports(group):
             port = self._endpoints.get(key)
             if port is not None and port.allocation.mac == mac:
                 found = self._selecting(key, port)
                 return port, [each for each in found if group.direction in each.directions]
         return None, []
-
-    # Between
 
     def _bind(self, key: str, new: netpolicy.Policy) -> None:
         for nad in new.nads:
@@ -228,7 +226,7 @@ class Policies:
                     self._selected.add(port)
 
     def _doubt(self, ports: Iterable[str]) -> None:
-        """Have ports looked at that may be in groups or sets, or have been."""
+        """Marks those of these ports that are or were in groups or sets, or may be now."""
         for key in ports:
             is_chosen = self._is_own(key) and self._endpoints.selectors(key)
             if is_chosen or self._groups.of(key) or self._parts.concern(key):
@@ -239,7 +237,7 @@ class Policies:
         return port is not None and port.node == self._node
 
     def _is_alike(self, old: netpolicy.Policy, new: netpolicy.Policy) -> bool:
-        """Whether a policy only remembers more than it did, which it need not now."""
+        """Whether only the remembered networks of a policy changed, and it guards the same."""
         is_same = replace(old, last_networks=new.last_networks) == new
         return is_same and self._guarded(old) == self._guarded(new)
 
@@ -247,7 +245,7 @@ class Policies:
         return each.networks(self._networks) - {names.DEFAULT_NETWORK}
 
     def _settle(self) -> None:
-        """Bring groups, sets and rows in line with what was told."""
+        """Updates groups, sets and rows for all that was marked."""
         refilled, self._refilled = self._refilled, set()
         doubted, self._doubted = self._doubted, set()
         self._parts.refill(refilled)
@@ -264,12 +262,12 @@ class Policies:
             self._parts.make(part, there, self._policies.get(key), logging)
             for group in filter(self._parts.has, rowless):
                 for port in self._groups.ports(group):
-                    self._groups.touch(port)  # no row could say so far that it is in there
+                    self._groups.touch(port)  # the group had no row to hold it so far
 
     def _wanted(self, key: str) -> frozenset[policy.Group]:
-        """The groups of a port: of each policy that selects it, and why it is isolated or watched.
+        """Returns the groups of a port: of each policy that selects it, and deny and audit groups.
 
-        What an audit policy would drop is seen only where no enforced one isolates.
+        A port is audited only in directions in which no enforced policy isolates it.
         """
         port = self._endpoints.get(key)
         if port is None or port.node != self._node:

@@ -1,8 +1,8 @@
 """Makes the rows of a zone's port groups with their ACLs, and keeps the address sets they name.
 
-A part is what is made in one piece: a group that isolates or audits, a policy on a network with
-all its groups, an address set, the meter. What was made is kept, so that `desired` costs little.
-Which ports are in a group is decided in `policies`, what an ACL says in `ovn/policy`.
+A part is a unit of rows that are made together: a deny or audit group, a policy on a network with
+all its groups, an address set, the meter. Rows are kept, so that `desired` costs little.
+`policies` decides which ports are in a group, `ovn/policy` what an ACL matches.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from weft.ovn import acl, policy, sets
 from weft.policy import netpolicy
 
 Part = groups.Part | sets.AddressSet | str
-# The part that limits what all ACLs log.
+# The part of the meter that limits the log of all ACLs.
 METER = "meter"
 
 
 class PolicyRows:
-    """`networks` are those that the zone has, by name."""
+    """The rows of all parts; `networks` are those that the zone has, by name."""
 
     def __init__(self, addresses: Sets, networks: Mapping[str, model.Network]) -> None:
         self._sets = addresses
         self._networks = networks
-        self._made: dict[Part, tuple[rows.Row, ...]] = {}  # but for sets
+        self._made: dict[Part, tuple[rows.Row, ...]] = {}  # without sets
         self._groups: set[str] = set()  # that have rows
         self._logging: set[Part] = set()
         self._needs: dict[groups.BoundPolicy, frozenset[sets.AddressSet]] = {}
-        self._asking: dict[sets.AddressSet, set[groups.BoundPolicy]] = {}  # by set of number 0
-        self._shown: dict[Part, frozenset[rows.RowKey]] = {}  # as `changes` said last
-        self._home: dict[rows.RowKey, Part] = {}  # of what is shown
-        self._due: set[Part] = set()  # to be said again
+        self._asking: dict[sets.AddressSet, set[groups.BoundPolicy]] = {}  # of number 0
+        self._shown: dict[Part, frozenset[rows.RowKey]] = {}  # of the last `changes`
+        self._home: dict[rows.RowKey, Part] = {}  # the part of each shown row
+        self._due: set[Part] = set()  # for the next `changes`
 
     def __len__(self) -> int:
         return len(self._due)
@@ -49,12 +49,12 @@ class PolicyRows:
     # What changes
 
     def refill(self, networks: Iterable[str]) -> None:
-        """These networks are others now."""
+        """Fills the sets of changed networks again."""
         for network in networks:
             self._due.update(self._sets.refill(network))
 
     def update(self, ports: Iterable[str]) -> set[groups.BoundPolicy]:
-        """Bring what these ports are to sets in line; gives the parts to be made anew for it."""
+        """Updates the entries of these ports in sets; returns the policies to make again."""
         asked = self._sets.update(ports)
         return {bound for each in asked for bound in self._asking.get(each, ())}
 
@@ -65,7 +65,11 @@ class PolicyRows:
         each: netpolicy.Policy | None,
         logging: netpolicy.Logging,
     ) -> None:
-        """Make a part of which these groups have ports; `each` is the policy that it is of."""
+        """Makes the rows of a part.
+
+        `there` are its groups that have ports; `each` is its policy, None for a deny or audit
+        group.
+        """
         network = self._networks.get(part.network) if there else None
         if isinstance(part, policy.Group):
             self._keep(part, policy.isolation_rows(part, network, logging) if network else ())
@@ -84,14 +88,14 @@ class PolicyRows:
             self._keep(part, tuple(made))
 
     def touch(self, table: str, key: str) -> Part | None:
-        """Have the part of a row said again; gives it, None for a row of no part."""
+        """Puts the part of a row into the next `changes`; returns it, None for another's row."""
         part = self._home.get((table, key))
         if part is not None:
             self._due.add(part)
         return part
 
     def wants(self, table: str, key: str) -> bool:
-        """Whether a row is desired, as it was said last."""
+        """Whether the last `changes` desired a row."""
         return (table, key) in self._home
 
     def holds(self, key: str, address: rows.Atom) -> bool:
@@ -104,7 +108,7 @@ class PolicyRows:
     # Rows out
 
     def changes(self) -> tuple[tuple[rows.Row, ...], tuple[rows.RowKey, ...]]:
-        """Rows as they should be and rows that should not be, of what changed since last time."""
+        """Returns the rows to write and the keys to delete of what changed since the last call."""
         due, self._due = self._due, set()
         made: list[rows.Row] = []
         gone: list[rows.RowKey] = []
@@ -125,13 +129,11 @@ class PolicyRows:
         return tuple(made), tuple(sorted(gone, reverse=True))
 
     def desired(self) -> tuple[rows.Row, ...]:
-        """All rows, sets with all that they hold."""
+        """Returns all rows, sets with all of their addresses."""
         needed = {each for needs in self._needs.values() for each in needs}
         return tuple(
             row for part in sorted((*needed, *self._made), key=_order) for row in self._rows(part)
         )
-
-    # Between
 
     def _rows(self, part: Part) -> tuple[rows.Row, ...]:
         if not isinstance(part, sets.AddressSet):
@@ -140,7 +142,7 @@ class PolicyRows:
         return () if is_gathering or part not in self._sets else self._sets.filled(part)
 
     def _keep(self, part: groups.Part, made: tuple[rows.Row, ...]) -> None:
-        """Rows to be said; the meter among them while anything is logged."""
+        """Stores the rows of a part; adds the meter while any ACL logs."""
         self._groups -= _groups(self._made.pop(part, ()))
         self._groups |= _groups(made)
         if made:
@@ -158,7 +160,7 @@ class PolicyRows:
     def _numbers(
         self, part: groups.BoundPolicy, there: Set[policy.Group], each: netpolicy.Policy
     ) -> policy.PortNumbers:
-        """What stands behind the names of ports, for which sets that gather it are needed."""
+        """Returns the numbers of the named ports in a policy's rules."""
         asked = {
             key
             for direction in each.directions
@@ -176,7 +178,7 @@ class PolicyRows:
         return numbers
 
     def _need(self, bound: groups.BoundPolicy, wanted: frozenset[sets.AddressSet]) -> None:
-        """Have the sets that a policy's rows name, and no others for it."""
+        """Keeps exactly the sets that a policy's rows name."""
         had = self._needs.pop(bound, frozenset())
         if wanted:
             self._needs[bound] = wanted

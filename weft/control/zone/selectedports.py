@@ -1,7 +1,7 @@
 """Keeps the attachments of all pods, and which of them each policy's selectors select.
 
-The ports that a selector selects on a network are found at the cost of the answer. What follows
-for port groups is decided in `policies`, for address sets in `addresses`.
+Finding the ports that a selector selects on a network costs as much as the answer is long.
+`policies` uses it for port groups, `addresses` for address sets.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from weft.policy import netpolicy, selectorindex
 
 
 class SelectedPorts:
-    """The attachments of all pods of the cluster that have any, by port key; `pods` is the zone's
-    table of them."""
+    """The attachments of all pods of the cluster, by port key; `pods` is the zone's table."""
 
     def __init__(self, pods: Mapping[str, AllocatedPod]) -> None:
         self.selection = selectorindex.SelectorIndex()
@@ -28,20 +27,20 @@ class SelectedPorts:
         return self._ports.get(port)
 
     def named(self, port: str) -> netpolicy.NamedPorts:
-        """The named ports of the pod that holds a port."""
+        """Returns the named container ports of the pod that holds a port."""
         return self._pods[self._ports[port].pod.key].pod.named
 
     def selectors(self, port: str) -> Set[netpolicy.PodSelector]:
-        """Those that choose the pod of a port; none for a port that is gone."""
+        """Returns the selectors that select the pod of a port; none for a port that is gone."""
         held = self._ports.get(port)
         return self.selection.selectors(held.pod.key) if held is not None else frozenset()
 
     def chosen(self, network: str, members: netpolicy.PodSelector) -> Iterator[str]:
-        """The ports on a network of the pods that a query chooses."""
+        """Yields the ports on a network of the pods that a selector selects."""
         for pod in self.selection.pods(members):
             yield from self._of_pod.get(pod, {}).get(network, ())
 
-    # What comes and goes; each tells for which ports policies may mean something else now.
+    # `set_pod` and `set_namespace` return the ports that policies may select differently now.
 
     def set_pod(
         self, key: str, namespace: str, old: AllocatedPod | None, new: AllocatedPod | None

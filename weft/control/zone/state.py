@@ -1,11 +1,11 @@
-"""Holds networks, pods and nodes, and says which rows one zone's OVN databases must have.
+"""Holds networks, pods and nodes, and computes the rows that one zone's OVN databases must have.
 
 A function of the objects alone, kept incrementally: each `set_…` notes what it may have changed,
-`changes` turns just that into rows, and `desired` gives all of it. The order in which objects
-came, and objects that came and went, leave no trace. No I/O, no Kubernetes dicts, no clock.
+`changes` returns the rows of that, and `desired` returns all rows. The order of calls, and objects
+that came and went, do not matter. No I/O, no Kubernetes dicts, no clock.
 
-A network is realised here while a pod of this node is on it, the cluster's own always: then its
-rows are desired, with those of its pods and nodes as its topology has them, otherwise none is.
+A network is realised here while a pod of this node is on it; the default network always is. Only
+then its rows, and those of its pods and nodes as its topology has them, are desired.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from weft.control.zone.objects import AllocatedPod, Namespace
 from weft.ovn import advertisement, interconnect, ports, router
 from weft.policy import access
 
-# Rows that come and go together: what a network has by itself (node ""), and of another node.
+# Rows that come and go together: a network's own (node ""), or those of one of its nodes.
 Part = tuple[str, str]
-# Tables whose rows others live in.
+# Tables whose rows refer to other rows of weft.
 _PARENTS = (ports.SWITCH, router.ROUTER)
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Rows that should be as they are given here, and rows that should not be."""
+    """Rows to write and keys of rows to delete, Northbound (`nb`) and Southbound (`sb`)."""
 
     nb: tuple[rows.Row, ...] = ()
     nb_gone: tuple[rows.RowKey, ...] = ()
@@ -40,7 +40,7 @@ class Changes:
 
 @dataclass(slots=True)
 class _Dirty:
-    """Keys of what may have changed since the last look."""
+    """Keys of what may have changed since the last `changes`."""
 
     parts: set[Part] = field(default_factory=set)
     ports: dict[str, str] = field(default_factory=dict)  # port key -> network it was or is on
@@ -67,17 +67,17 @@ class Zone:
         self._here = topologies.Here(node, chassis, self._nodes, remote_ports, physical_network)
         self.networks = Networks(global_namespaces)
         self._pods: dict[str, AllocatedPod] = {}
-        self._pods_of_namespace: dict[str, set[str]] = {}  # those that ask it for a network
+        self._pods_of_namespace: dict[str, set[str]] = {}  # see `concerned`
         self._pods_of_nad: dict[str, set[str]] = {}
         self._ports_of_pod: dict[str, dict[str, model.Port]] = {}  # pod key -> port key -> port
         self.holders = holders.Holders()
         self._ports: dict[str, dict[str, model.Port]] = {}  # network -> port key -> port
         self._local: dict[str, set[str]] = {}  # network -> keys of this node's ports
         self._ports_of_node: dict[str, dict[str, str]] = {}  # node -> port key -> network
-        self._claims: dict[str, set[str]] = {}  # chassis id -> nodes that say it is theirs
-        self._shown: dict[Part, frozenset[rows.RowKey]] = {}  # as `changes` said last
+        self._claims: dict[str, set[str]] = {}  # chassis id -> nodes that claim it
+        self._shown: dict[Part, frozenset[rows.RowKey]] = {}  # of the last `changes`
         self._dirty = _Dirty()
-        self._realised: dict[str, model.Network] = {}  # as of the last look
+        self._realised: dict[str, model.Network] = {}  # as of the last `changes`
         self.policies = policies.Policies(node, self._pods, self._realised)
 
     @property
@@ -86,13 +86,13 @@ class Zone:
         return self._here.node
 
     def __len__(self) -> int:
-        """How many things may have changed since `changes` was last asked."""
+        """How many things may have changed since the last `changes`."""
         return len(self._dirty) + len(self.policies)
 
     # Objects in
 
     def set_nad(self, nad: str, definition: DeclaredNetwork | None) -> None:
-        """What one definition says its network is; None: it is gone, or says nothing usable."""
+        """Sets the network that a NAD declares; None: it is gone, or declares nothing usable."""
         old = self.networks.get(nad)
         if old == definition:
             return
@@ -109,20 +109,20 @@ class Zone:
         if before != after:
             self.policies.set_nad(nad, after)
         pods = {key for each in affected for key in self._pods_of_nad.get(each, ())}
-        if before != after:  # its namespace has a definition more, or less, of a network
+        if before != after:  # its namespace has one NAD of a network more, or less
             pods |= self._pods_of_namespace.get(access.namespace_of(nad), set())
         for key in pods:
             self._place(key)
 
     def set_namespace(self, name: str, new: Namespace | None) -> None:
-        """A namespace's labels and wishes; None: it is gone."""
+        """Sets a namespace's labels and logging; None: it is gone."""
         self.policies.set_namespace(name, new)
         if self.networks.set_namespace(name, new.labels if new else None):
             for key in list(self._pods_of_namespace.get(name, ())):
                 self._place(key)
 
     def set_pod(self, key: str, pod: AllocatedPod | None) -> None:
-        """A pod's present incarnation; None: it is gone, completed or holds nothing."""
+        """Sets a pod's present incarnation; None: it is gone, completed or holds nothing."""
         old = self._pods.get(key)
         if old is None and pod is None:
             return
@@ -146,7 +146,7 @@ class Zone:
         self._place(key)
 
     def set_node(self, name: str, info: model.NodeInfo | None) -> None:
-        """What a node says of itself; None: it is gone."""
+        """Sets what a node says of itself; None: it is gone."""
         old = self._nodes.get(name)
         if old == info:
             return
@@ -171,7 +171,7 @@ class Zone:
             self._dirty.ports |= {k: n for k, n in of_node.items() if self._has_remote_pods(n)}
 
     def touch(self, table: str, key: str, network: str, owner: str) -> None:
-        """A row of ours was changed by somebody else: have it looked at again."""
+        """Puts a row of ours that somebody else changed into the next `changes`."""
         if self.policies.touch(table, key):
             return
         part = _part(network, owner)
@@ -186,7 +186,7 @@ class Zone:
             self._dirty.ports[key] = network
 
     def wants(self, table: str, key: str, network: str, owner: str) -> bool:
-        """Whether a row with our marks is one of ours, as it was said last."""
+        """Whether the last `changes` desired a row with our external_ids."""
         if table == interconnect.CHASSIS:
             return key in self._claims
         if table == ports.PORT and key in self._ports.get(network, ()):
@@ -198,7 +198,7 @@ class Zone:
     # Rows out
 
     def changes(self) -> Changes:
-        """Rows of all that was touched since the last call, and nothing else."""
+        """Returns the rows of all that was touched since the last call, and nothing else."""
         dirty, self._dirty = self._dirty, _Dirty()
         nb, gone = self._show(dirty.parts)
         self._look_at_networks(dirty.networks)
@@ -222,14 +222,14 @@ class Zone:
         return Changes(tuple(nb), tuple(gone), tuple(sb), tuple(sb_gone))
 
     def forget_changes(self) -> None:
-        """For who goes by `desired`: what was touched so far is in there."""
+        """Drops the pending changes; for callers of `desired`, which contains them."""
         self._show(self._dirty.parts)
         self._look_at_networks(self._dirty.networks)
         self.policies.changes(())
         self._dirty = _Dirty()
 
     def desired(self) -> tuple[tuple[rows.Row, ...], tuple[rows.Row, ...]]:
-        """All Northbound and all Southbound rows that should be there."""
+        """Returns all Northbound and all Southbound rows."""
         present = self._present()
         nodes = ("", *sorted(self._nodes))
         nb = [row for name in present for node in nodes for row in self._part_rows((name, node))]
@@ -244,7 +244,7 @@ class Zone:
         return tuple(nb), tuple(sb)
 
     def advertised(self) -> dict[str, advertisement.Advertisement]:
-        """By network: what to advertise where IPv6 is assigned and a guest may ask for it."""
+        """Returns by network the IPv6 router advertisement for this node's guests, if any."""
         found = {}
         for name, keys in self._local.items():
             if network := self.network(name):
@@ -255,15 +255,15 @@ class Zone:
         return found
 
     def node(self, name: str) -> model.NodeInfo | None:
-        """What a node says of itself, as far as it could be understood."""
+        """Returns what a node says of itself, as far as it could be parsed."""
         return self._nodes.get(name)
 
     def ports_on(self, network: str) -> Iterable[model.Port]:
-        """The attachments of all pods of the cluster to a network."""
+        """Returns the attachments of all pods of the cluster to a network."""
         return self._ports.get(network, {}).values()
 
     def network(self, name: str) -> model.Network | None:
-        """The network of this name, if weft can realise it: what its first definition says."""
+        """Returns the network as its leading NAD declares it; None if weft cannot realise it."""
         return self.networks.network(name)
 
     def realised(self, name: str) -> bool:
@@ -273,7 +273,7 @@ class Zone:
     # Between
 
     def _look_at_networks(self, touched: Iterable[str]) -> None:
-        """Has policies know which of these networks the zone has, and as what."""
+        """Updates the table of realised networks, which `policies` reads."""
         for name in touched:
             network = self.network(name)
             if network is not None and self.realised(name):
@@ -282,8 +282,8 @@ class Zone:
                 self._realised.pop(name, None)
 
     def _place(self, key: str) -> None:
-        """Bring the indexes in line with what the pod of this key was given, and with what others
-        have or lack by it."""
+        """Updates the indexes with the ports that a pod claims, and with those that others gain or
+        lose by it."""
         held = self._pods.get(key)
         claimed = {ports.port_key(port): port for port in self.networks.ports(held)}
         # Of two pods with one address, the running one has it, else the older one.
@@ -292,7 +292,7 @@ class Zone:
             self._set_ports(each)
 
     def _set_ports(self, key: str) -> None:
-        """Bring the indexes in line with what the pod of this key holds now."""
+        """Updates the indexes with the ports that a pod holds now."""
         old = self._ports_of_pod.get(key, {})
         new = self.holders.held(key, lambda port: self.network(port.network))
         for port_key, port in old.items():
@@ -325,7 +325,7 @@ class Zone:
             self._dirty.ports[key] = port.network
 
     def _forget(self, key: str, port: model.Port) -> None:
-        """`_local` keeps an emptied set until `_place` is through: a pod may move in at once."""
+        """`_local` keeps an empty set until `_set_ports` ends: a port may come back at once."""
         self.policies.remove_port(key)
         index.drop(self._ports, port.network, key)
         index.drop(self._ports_of_node, port.node, key)
@@ -336,9 +336,9 @@ class Zone:
             self._dirty.ports[key] = port.network
 
     def _touch_network(self, name: str, *, remote: bool = True) -> None:
-        """A network appears, changes or goes: its own rows and all its ports' may change.
+        """A network appears, changes or goes: its own rows and those of its ports may change.
 
-        Not `remote`: only this node's pods have ports, before and after.
+        Not `remote`: only this node's pods have ports here, before and after.
         """
         self.policies.touch_network(name)
         self._dirty.networks.add(name)
@@ -347,7 +347,7 @@ class Zone:
         self._dirty.ports.update(dict.fromkeys(touched, name))
 
     def _present(self) -> list[str]:
-        """The networks that are realised here."""
+        """Returns the networks that are realised here, sorted."""
         return sorted(n for n in {*self._local, names.DEFAULT_NETWORK} if self.realised(n))
 
     def _has_remote_pods(self, name: str) -> bool:
@@ -356,7 +356,7 @@ class Zone:
         return network is not None and topologies.KNOWN[network.spec.topology].has_remote_pods
 
     def _show(self, parts: Iterable[Part]) -> tuple[list[rows.Row], list[rows.RowKey]]:
-        """The rows of these parts, and those that they had when last shown and have no more."""
+        """Returns the rows of these parts, and the keys of former rows that they have no more."""
         made: list[rows.Row] = []
         gone: list[rows.RowKey] = []
         for part in sorted(parts):
@@ -386,7 +386,7 @@ class Zone:
         return topologies.KNOWN[network.spec.topology].of_pod(network, port, self._here)
 
     def _chassis_rows(self, chassis: str) -> tuple[rows.Row, ...]:
-        """Of several nodes that claim one chassis (a cloned disk), the first by name has it."""
+        """Of several nodes that claim one chassis (a cloned disk), the first by name counts."""
         claims = self._claims.get(chassis)
         if not claims or chassis == self._here.chassis:
             return ()
@@ -394,6 +394,6 @@ class Zone:
 
 
 def _part(network: str, owner: str) -> Part:
-    """What a row with these marks comes and goes with."""
+    """Returns the part of a row with these external_ids."""
     kind, _, of = owner.partition("//")
     return network, of if kind == "Node" else ""

@@ -1,7 +1,7 @@
 """Plans the rows of a network by its topology: its own, a node's, a pod's.
 
-One class for each topology, behind one protocol, so that `state` knows none of them. What the
-rows say is `weft.ovn`'s.
+Each topology is a class behind one protocol, so that `state` knows none of them. `weft.ovn` makes
+the rows.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from weft.ovn import advertisement, dhcp, gateway, layer2, layer3, ports, transi
 
 @dataclass(frozen=True, slots=True)
 class Here:
-    """The zone itself, and what it knows of `nodes`, its own among them."""
+    """The zone's own node and chassis; `nodes` are all nodes by name, its own included."""
 
     node: str
     chassis: str
@@ -26,33 +26,34 @@ class Here:
 
 
 class Topology(Protocol):
-    """Asked only about networks that the zone has; each answer costs O(1).
+    """What a topology must answer, in O(1) each, about networks that the zone has.
 
-    `has_remote_pods`: pods of other zones are ports here. Otherwise their nodes are reached.
+    `has_remote_pods`: pods of other zones are remote ports here. Otherwise routes lead to their
+    nodes.
     """
 
     @property
     def has_remote_pods(self) -> bool: ...
 
     def of_network(self, network: model.Network, here: Here) -> tuple[rows.Row, ...]:
-        """The rows that the network has here whichever pods and nodes there are."""
+        """Returns the rows that depend on no pod and no other node."""
 
     def of_node(
         self, network: model.Network, node: model.NodeInfo, here: Here
     ) -> tuple[rows.Row, ...]:
-        """The rows that another node's part of the network has here."""
+        """Returns the rows of another node's part of the network."""
 
     def of_pod(self, network: model.Network, port: model.Port, here: Here) -> rows.Row | None:
-        """The port of a pod, None where it has none here or not yet."""
+        """Returns the port of a pod; None where it has none here or not yet."""
 
     def of_guests(
         self, network: model.Network, guests: Iterable[model.Allocation], here: Here
     ) -> advertisement.Advertisement | None:
-        """What to advertise to the local guests that hold these, None where nothing is."""
+        """Returns the router advertisement for local guests with these allocations, or None."""
 
 
 class Layer2:
-    """One switch over all zones; every zone that has it has a port for each of its pods."""
+    """One switch over all zones; each zone that realises it has a port for each of its pods."""
 
     has_remote_pods = True
 
@@ -84,7 +85,7 @@ class Layer2:
 
 
 class Layer3:
-    """A switch for each node, tied together by routers; the cluster's own also leads outside."""
+    """A switch for each node, joined by routers; the default network also has a gateway."""
 
     has_remote_pods = False
 
@@ -125,7 +126,7 @@ class Layer3:
 
     @staticmethod
     def _own(network: model.Network, here: Here) -> model.NodeInfo | None:
-        """This node, once it has been given its part of the network."""
+        """Returns this node, once it has its subnets and addresses of the network."""
         own = here.nodes.get(here.node)
         return own if own is not None and transit.is_complete(network, own) else None
 

@@ -1,9 +1,9 @@
-"""Writes the rows that the zone desires into its databases: when, and in which transactions.
+"""Writes the rows that the zone desires into its databases, in batches.
 
-One task writes. What comes after a while of quiet goes at once; what comes soon after, or while a
-transaction is under way, goes together with the next. At the start and after a connection was
-lost, everything is compared and rows of ours that nothing desires are removed. No meaning of rows
-lives here.
+One task writes. The first change after a quiet time goes out at once; changes soon after it, or
+during a transaction, go out together in the next. At the start and after a lost connection,
+everything is compared, and rows of ours that are not desired are deleted. This module does not know
+what rows mean.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Unit = tuple[rows.Row, ...]
 
 @dataclass(slots=True)
 class Figures:
-    """What was done since the start."""
+    """Counts since the start."""
 
     transactions: int = 0
     operations: int = 0
@@ -40,7 +40,7 @@ class Figures:
 class Writer:
     """Keeps the databases of a zone as `zone` desires; `poke` it after each change of `zone`.
 
-    `own` is the zone's node; without it, what the node was before is left alone.
+    `own` is the zone's node; without it, chassis of the node's former names stay.
     """
 
     def __init__(
@@ -65,32 +65,32 @@ class Writer:
         self._foreign_rows = foreignrows.ForeignRows(zone, nb)
         self.figures = Figures()
         self._refusal = ""
-        self._noticed = ""  # which rows somebody else changed that are not mended yet
+        self._noticed = ""  # foreign changes that are not repaired yet
         for database, followed in ((nb, tables.NB), (sb, tables.SB)):
             for table in followed:
                 database.subscribe(table.name, self._watcher(table))
 
     @property
     def trouble(self) -> str:
-        """Why the databases do not say what the zone desires; else empty."""
+        """Why the databases differ from what the zone desires; else empty."""
         return self._refusal or self._noticed
 
     def poke(self) -> None:
-        """The zone was changed."""
+        """Call after each change of the zone."""
         self._settled.clear()
         self._due.set()
         if len(self._zone) >= BATCH:
             self._full.set()
 
     def reset(self) -> None:
-        """What the databases hold is not known any more: compare everything."""
+        """Compares everything again; for when changes may have been missed."""
         self._all = True
         self._settled.clear()
         self._due.set()
         self._full.set()
 
     async def settled(self) -> None:
-        """Returns when the databases say what the zone desires."""
+        """Returns when the databases hold what the zone desires."""
         await self._settled.wait()
 
     async def run(self) -> None:
@@ -114,7 +114,7 @@ class Writer:
             self._on_written()
 
     async def _gather(self) -> None:
-        """Lets come what is coming: all of this turn of the loop, in a burst all of a moment."""
+        """Collects changes: those of this turn of the loop, in a burst those of WINDOW."""
         await asyncio.sleep(0)
         try:
             async with asyncio.timeout_at(self._written + WINDOW):
@@ -123,7 +123,7 @@ class Writer:
             pass
 
     def _failed(self, error: errors.WeftError) -> None:
-        """Compare everything later; a new connection brings that at once (`reset`)."""
+        """Schedules a full comparison; a new connection starts one at once (`reset`)."""
         if str(error) != self._refusal:
             log.warning("zone not written: %s", error)
         self._refusal = str(error)
@@ -132,7 +132,7 @@ class Writer:
         self._pause = min(self._pause * 2, _PAUSES[1])
 
     async def _write(self) -> None:
-        """Chassis before the ports that name them, so that northd binds those at once."""
+        """Writes chassis before the ports that name them, so that northd binds those at once."""
         is_all, self._all = self._all, False  # a reset may come meanwhile
         if is_all:
             changes = self._compared()
@@ -153,7 +153,7 @@ class Writer:
             raise refused[0]
 
     def _relied(self) -> tuple[rows.Row, ...]:
-        """What weft relies on of a row that is not its own, where that is followed."""
+        """Returns the NB_Global options that weft relies on; that row is shared with others."""
         found = self._nb.get(*_SHARED)
         is_followed = (
             found is not None and tables.REQUIRED_NB_GLOBAL.columns.keys() <= found[1].keys()
@@ -174,8 +174,8 @@ class Writer:
     async def _apply(
         self, database: replica.Replica, desired: tuple[Unit, ...], gone: tuple[rows.RowKey, ...]
     ) -> list[errors.WeftError]:
-        """One transaction; where the server refuses it, halves of it, so that one bad row harms
-        no other. Gives what was refused in the end."""
+        """Applies one transaction; if the server refuses it, its halves, so that one bad row harms
+        no other. Returns an error for each refused unit."""
         if not desired and not gone:
             return []
         self._is_writing = True
@@ -203,8 +203,10 @@ class Writer:
         ]
 
     def _watcher(self, table: rows.Table) -> replica.Subscriber:
-        """Looks again at rows of ours that changed or went, and at what others put into them; our
-        own doing finds nothing to do."""
+        """Returns a subscriber that has changed rows of ours checked, and foreign rows in them.
+
+        For our own writes it finds nothing to do.
+        """
         sets = tables.CHILD_COLUMNS | {tables.MEMBER_COLUMNS.get(table.name, "")}
         followed = [c for c in {*table.columns, *table.kept_empty} if c not in sets]
         is_north = table in tables.NB
@@ -231,10 +233,10 @@ class Writer:
     def _suspected(
         self, table: rows.Table, old: rows.Columns | None, new: rows.Columns | None
     ) -> rows.RowKey | None:
-        """Which row has to be looked at again for a change, if any.
+        """Returns the row to check again after a change, if any.
 
-        An Encap bears no mark: it goes with its Chassis. So does a Chassis that bears ours and is
-        none of ours.
+        An Encap has no external_ids: its Chassis is checked. A new Chassis with our external_ids
+        that the zone does not desire is checked, too.
         """
         if table.name == interconnect.ENCAP:
             encap = old or new
@@ -252,21 +254,21 @@ class Writer:
         return (table.name, key) if key is not None else None
 
     def _look(self, table: str) -> None:
-        """Something may have to be written for what changed in a table."""
+        """Wakes the writer; sets `trouble` unless weft itself is writing."""
         if not self._is_writing and not self._noticed:
             self._noticed = f"somebody else changed rows of {table}; weft is writing them again"
         self.poke()
 
 
-# The row that all who write to a Northbound database share.
+# NB_Global, which all clients of a Northbound database share.
 _SHARED = (tables.REQUIRED_NB_GLOBAL.table, tables.REQUIRED_NB_GLOBAL.key)
 
 
 def _units(desired: Iterable[rows.Row]) -> Iterator[Unit]:
-    """Rows that come together or not at all.
+    """Splits rows into units that are written together or not at all.
 
-    An Encap and the Chassis that follows it; a group and its ACLs; a port and its places in
-    groups, so that none is ever there unguarded.
+    A unit is an Encap and the Chassis that follows it; a group and its ACLs; or a port and its
+    group memberships, so that no port is ever unguarded.
     """
     unit: list[rows.Row] = []
     for row in desired:
@@ -287,7 +289,7 @@ def _follows(row: rows.Row, unit: list[rows.Row]) -> bool:
 
 
 def _strays(database: replica.Replica, desired: Iterable[rows.Row]) -> Iterator[rows.Row]:
-    """Ports out of desired groups in which nothing desires them."""
+    """Yields partial rows that remove undesired ports from desired groups."""
     wanted: dict[str, set[str]] = {}
     for row in desired:
         if row.table == policy.GROUP:
@@ -305,7 +307,7 @@ def _strays(database: replica.Replica, desired: Iterable[rows.Row]) -> Iterator[
 
 
 async def _answers(database: replica.Replica) -> bool:
-    """Whether the server still takes transactions, if not the one that it was given."""
+    """Whether the server takes an empty transaction."""
     try:
         await database.transact(())
     except errors.Unavailable:
@@ -316,7 +318,7 @@ async def _answers(database: replica.Replica) -> bool:
 def _stale(
     database: replica.Replica, followed: Iterable[rows.Table], desired: Iterable[rows.Row]
 ) -> Iterator[rows.RowKey]:
-    """Rows that say they are weft's, and that nothing desires."""
+    """Yields the rows with weft's external_ids that are not desired."""
     wanted = {(row.table, row.key) for row in desired}
     for table in followed:
         for columns in database.rows(table.name).values():
@@ -326,8 +328,10 @@ def _stale(
 
 
 def _former(sb: replica.Replica, own: model.NodeInfo | None) -> Iterator[rows.RowKey]:
-    """The node's own chassis under a name that it had before: ovn-controller leaves it, and cannot
-    register beside it, as both claim one endpoint."""
+    """Yields the node's chassis under former names.
+
+    ovn-controller does not delete it, and cannot register beside it: both claim one endpoint.
+    """
     if own is None:
         return
     encaps = sb.rows(interconnect.ENCAP).values()
