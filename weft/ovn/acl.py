@@ -1,6 +1,6 @@
 """Renders the Northbound rows of ACLs on port groups and switches, and of their logging.
 
-Only their form; `policy` and `gateway` decide which ACLs exist.
+`policy` and `gateway` decide which ACLs exist.
 """
 
 from __future__ import annotations

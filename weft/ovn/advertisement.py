@@ -18,7 +18,7 @@ from weft import model, names, ranges, rows
 from weft.ovn import dhcp, dhcpv6, ipv6, router, switches
 
 ALL_NODES = IPv6Address("ff02::1")
-# RFC 4861's default: guests keep the prefix through days without an agent, but not for ever.
+# RFC 4861's default lifetimes: guests keep the prefix for days without an agent, not for ever.
 VALID_SECONDS = 30 * 24 * 3600
 PREFERRED_SECONDS = 7 * 24 * 3600
 
@@ -91,7 +91,7 @@ def of_network(
     guests: Iterable[model.Allocation],
     routed: tuple[model.Subnet, ...] = (),
 ) -> Advertisement:
-    """`routed`: the node subnets on a layer3 network."""
+    """The advertisement to `guests`; `routed` are the node subnets on a layer3 network."""
     own = routed or network.spec.subnets
     beyond = network.spec.subnets if routed and not network.is_default else ()
     return Advertisement(

@@ -1,4 +1,4 @@
-"""The daemons of a node's OVN zone and of its Open vSwitch, with their arguments. Pure.
+"""Lists the daemons of a node's OVN zone and of its Open vSwitch, with their arguments.
 
 A zone is a Northbound and a Southbound database, northd and ovn-controller; all of them find each
 other at sockets below /run, on a node as in a container.
@@ -15,7 +15,7 @@ NB = f"unix:{OVN_RUN}/ovnnb_db.sock"
 SB = f"unix:{OVN_RUN}/ovnsb_db.sock"
 
 QUIET = ("-vsyslog:off", "-vconsole:info")
-# ovn-controller writes a line for each DHCPDECLINE of a guest, without any limit (pinctrl.c).
+# ovn-controller logs each DHCPDECLINE of a guest, without a rate limit (pinctrl.c).
 GUESTS_UNLOGGED = ("-vpinctrl:console:warn",)
 
 
@@ -24,7 +24,7 @@ class Database:
     """A database file, its schema, and the row that a new one holds.
 
     The row is the one that OVN's own scripts put there (`ovn-sbctl init`). Without SB_Global,
-    ovn-controller 25.03 dies of a null pointer if it looks before northd has made that row.
+    ovn-controller 25.03 crashes if it reads the database before northd has made that row.
     """
 
     name: str
@@ -62,7 +62,7 @@ DATABASES: Mapping[str, Database] = {
 
 
 def server(database: Database) -> tuple[str, ...]:
-    """The server of one database."""
+    """The command line of one database's ovsdb-server(1)."""
     return (
         *("ovsdb-server", f"--unixctl={database.control}", *QUIET),
         *(f"--remote=punix:{database.socket}", database.path),
@@ -70,14 +70,16 @@ def server(database: Database) -> tuple[str, ...]:
 
 
 def northd() -> tuple[str, ...]:
+    """The command line of ovn-northd(8)."""
     return ("ovn-northd", *QUIET, f"--ovnnb-db={NB}", f"--ovnsb-db={SB}")
 
 
 def controller(acl_log: str) -> tuple[str, ...]:
-    """ovn-controller; `acl_log` gets what ACLs log and nothing else, for the node's agent."""
+    """The command line of ovn-controller(8); it writes only what ACLs log to file `acl_log`."""
     logged = (f"--log-file={acl_log}", "-vfile:off", "-vacl_log:file:info")
     return ("ovn-controller", *QUIET, *GUESTS_UNLOGGED, *logged, OVS)
 
 
 def vswitchd() -> tuple[str, ...]:
+    """The command line of ovs-vswitchd(8)."""
     return ("ovs-vswitchd", *QUIET, OVS)

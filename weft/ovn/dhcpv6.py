@@ -43,6 +43,8 @@ class Type(IntEnum):
 
 
 class Option(IntEnum):
+    """Option codes (RFC 8415, section 21; 23 and 24 are of RFC 3646)."""
+
     CLIENT_ID = 1
     SERVER_ID = 2
     IA_NA = 3
@@ -55,6 +57,8 @@ class Option(IntEnum):
 
 
 class Status(IntEnum):
+    """Status codes (RFC 8415, section 21.13)."""
+
     SUCCESS = 0
     NO_ADDRESSES = 2
     NOT_ON_LINK = 4

@@ -64,6 +64,7 @@ class Field(IntEnum):
 
     @property
     def size(self) -> int:
+        """Bytes of the value."""
         return self.value & 0xFF
 
 
@@ -126,6 +127,7 @@ class Flow:
 
 
 def flow(table: int, priority: int, match: Match, *actions: Action) -> Flow:
+    """A flow with this match and these actions."""
     return Flow(table, priority, tuple(match.items()), actions)
 
 
@@ -148,10 +150,12 @@ class FlowUpdate:
 
     @property
     def is_ours(self) -> bool:
+        """Whether the flow's cookie is one of weft's."""
         return self.cookie >> 48 == COOKIE >> 48
 
 
 def message(kind: MessageType, xid: int, body: bytes = b"") -> bytes:
+    """An encoded message; `xid` is its transaction id."""
     return HEADER.pack(VERSION, kind, HEADER.size + len(body), xid) + body
 
 
@@ -161,14 +165,14 @@ def hello(xid: int) -> bytes:
 
 
 def add(flow: Flow, xid: int) -> bytes:
-    """Adds a flow; it replaces one with the same table, priority and match in one step."""
+    """A message that adds a flow, or replaces one with the same table, priority and match."""
     return message(
         MessageType.FLOW_MOD, xid, _mod(0, flow.table, flow.priority, flow.cookie) + flow.body
     )
 
 
 def remove(table: int, cookie: int, xid: int) -> bytes:
-    """Removes all flows with this cookie from a table."""
+    """A message that removes all flows with this cookie from a table."""
     every = _mod(3, table, 0, cookie, 0xFFFFFFFFFFFFFFFF)
     return message(MessageType.FLOW_MOD, xid, every + match({}))
 
@@ -179,14 +183,14 @@ def _mod(command: int, table: int, priority: int, cookie: int, mask: int = 0) ->
 
 
 def monitor(number: int, table: int, limit: Match, xid: int) -> bytes:
-    """Monitors the flows of a table that match all of `limit`: existing ones and changes."""
+    """A message that requests all flows of a table that match `limit`, and their changes."""
     head = struct.pack("!HH4x", _MULTIPART_FLOW_MONITOR, 0)
     request = struct.pack("!IIIHBB", number, _ANY, _ANY, _MONITOR_FLAGS, table, 0)
     return message(MessageType.MULTIPART_REQUEST, xid, head + request + match(limit))
 
 
 def updates(body: bytes) -> Iterator[FlowUpdate]:
-    """The flows in a reply to `watch`; raises ValueError for any other message."""
+    """The flows in a reply to `monitor`; raises ValueError for any other message."""
     if len(body) < 8:
         raise ValueError("too short for a multipart reply")
     if int.from_bytes(body[:2], "big") != _MULTIPART_FLOW_MONITOR:

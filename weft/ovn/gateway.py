@@ -1,4 +1,4 @@
-"""Renders the Northbound rows of the default network's gateway on a node; it is outbound only.
+"""Renders the Northbound rows of the default network's gateway on a node, which is outbound only.
 
     cluster router - join switch - gateway router - external switch - physical network
 
@@ -121,10 +121,10 @@ def _routes(
 def _snat_and_acls(
     network: model.Network, node: model.NodeInfo, gateway: model.Gateway, owner: switches.Owner
 ) -> Iterator[rows.Row]:
-    """SNAT to the gateway's address; ACLs that keep pods from tunnel ports, and the wire from pods.
+    """SNAT to the gateway's address; ACLs that keep pods from tunnel ports, and hosts from pods.
 
     The ACLs see a reply before its address is translated back, so it carries the gateway's
-    address. A host on the wire that routes pods' subnets to the gateway itself is stopped there.
+    address. So they also drop what a host sends straight to a pod through the gateway.
     """
     of, switch = names.gateway_router(node.name), names.external_switch(node.name)
     # A chassis trusts tunnelled packets: the sender names the network and the port they come from.

@@ -52,7 +52,7 @@ class Role(Enum):
 
     ROUTER = _ROUTERS
     DHCP_SERVER = _DHCP_SERVERS
-    ADVERTISER = _ADVERTISERS  # weft's own advertiser port, which speaks for the node's routers
+    ADVERTISER = _ADVERTISERS  # weft's own advertiser port: it sends for the node's routers
 
 
 _OF_ROUTERS: tuple[Match, ...] = (
@@ -75,7 +75,7 @@ _OF_DHCP_SERVERS: tuple[Match, ...] = (
     {**_UDPV6, Field.IP_FRAG: _FIRST_FRAGMENT, Field.IPV6_DST: _LINK_LOCAL},
     {**_UDPV6, Field.IP_FRAG: _FIRST_FRAGMENT, Field.IPV6_DST: _MULTICAST_V6},
 )
-# Headers that the switch cannot parse to the end: nobody may receive what follows them. The
+# Headers that the switch cannot parse to the end: it cannot check what follows them. The
 # userspace datapath then reports protocol 0, the kernel 59 for IPv6 and 0 for IPv4. A neighbour
 # advertisement with options that cannot be parsed has no target.
 _OF_NOBODY: tuple[Match, ...] = (
@@ -98,7 +98,7 @@ def common_flows() -> tuple[Flow, ...]:
 
 
 def _judging_solicitations() -> tuple[Flow, ...]:
-    """Check the neighbour solicitations of all ports; `of_mac` checks those of known MACs.
+    """Check the neighbour solicitations of all ports; `mac_flows` checks those of known MACs.
 
     OVN 25.03 passes a solicitation with another's link-layer address. An option that occurs twice
     or is incomplete matches as absent.

@@ -11,6 +11,7 @@ _HEADERS = 14 + 40
 
 
 def octets(mac: str) -> bytes:
+    """The six bytes of a MAC."""
     return bytes.fromhex(mac.replace(":", ""))
 
 

@@ -1,7 +1,6 @@
 """Renders the Northbound rows of a layer2 network in one zone: its switch and its ports.
 
-Computed from the model only; `weft.control.zone` decides when a zone has the network, and which
-pods are on it.
+`weft.control.zone` decides when a zone has the network, and which pods are on it.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from weft.ovn import dhcp, ports, switches
 
 
 def switch(network: model.Network) -> rows.Row:
+    """The network's switch; OVN joins it with those of other zones by its tunnel key."""
     name = names.layer2_switch(network.name)
     owner = switches.Owner(network.name)
     return switches.row(name, owner, switches.interconnected(name, network), network.spec.subnets)

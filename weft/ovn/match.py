@@ -1,6 +1,6 @@
 """Renders the OVN match of a policy's rule: its peers and its ports.
 
-The text is such that OVN makes few flows of it: alternatives for one field form one set, and
+Its form costs OVN few flows: alternatives for one field form one set, and
 nothing is negated. None means that nothing can match.
 """
 
@@ -109,10 +109,12 @@ def policy_ports(entries: Iterable[netpolicy.PolicyPort]) -> str | None:
 
 
 def policy_port(protocol: netpolicy.Protocol, number: int) -> str:
+    """The match of one destination port."""
     return f"{protocol.lower()}.dst == {number}"
 
 
 def any_of(alternatives: list[str]) -> str:
+    """The disjunction of one or more alternatives."""
     return alternatives[0] if len(alternatives) == 1 else f"({' || '.join(alternatives)})"
 
 

@@ -1,7 +1,7 @@
 """Renders the Northbound rows of policies on a network: port groups, ACLs and address sets.
 
 It renders one policy, or one namespace, at a time. `weft.control.zone` knows which ports are in a
-group and writes them into existing rows (`member`). `sets` renders the rows of address sets.
+group and writes them into existing rows (`membership`). `sets` renders the rows of address sets.
 
 A port that an enforced policy selects is in the deny group of its namespace; the group's ACL drops
 what no rule allows, and each policy that selects the port adds ACLs that allow (ADR 0050).
@@ -23,8 +23,8 @@ _OVN = {netpolicy.Direction.INGRESS: "to-lport", netpolicy.Direction.EGRESS: "fr
 
 
 class GroupKind(StrEnum):
-    """Why ports form a group: isolated, audited, selected by a policy, or selected by a policy and
-    with one number for a port name."""
+    """Why ports form a group: isolated, audited, selected by a policy, or selected with one number
+    for a port name."""
 
     DENY = "deny"
     AUDIT = "audit"
@@ -48,6 +48,7 @@ class Group:
 
     @property
     def id(self) -> str:
+        """The row's ROW_ID, unique among groups."""
         rest: tuple[object, ...] = (self.namespace,)
         if self.kind in (GroupKind.POLICY, GroupKind.NAMED):
             rest += (self.policy,)
@@ -57,10 +58,12 @@ class Group:
 
     @property
     def name(self) -> str:
+        """The name of the Port_Group row."""
         return names.identifier(self.id)
 
     @property
     def owner(self) -> str:
+        """The row's OWNER: the policy, or the namespace."""
         if self.policy:
             return names.policy_owner(self.namespace, self.policy)
         return names.namespace_owner(self.namespace)
@@ -69,7 +72,7 @@ class Group:
 NO_LOGGING = netpolicy.Logging()
 
 # The numbers of a port name. Ingress: by protocol and name, for the pods that the policy selects.
-# Egress: by the Set of the peers (with number 0) that have the name, over all those peers.
+# Egress: by the AddressSet of the peers (with number 0) that have the name, over all those peers.
 PortName = AddressSet | tuple[netpolicy.Protocol, str]
 PortNumbers = Mapping[PortName, frozenset[int]]
 
@@ -149,7 +152,7 @@ def groups_of(
 def port_names(
     policy: netpolicy.Policy, network: str, direction: netpolicy.Direction
 ) -> frozenset[PortName]:
-    """The port names whose numbers the policy's rows depend on: keys of Numbers."""
+    """The port names whose numbers the policy's rows depend on."""
     found: set[PortName] = set()
     for rule in policy.rules(direction):
         for entry in _named(rule):

@@ -30,6 +30,7 @@ class RemotePorts(StrEnum):
 
     @property
     def type(self) -> str:
+        """The `type` column."""
         return "" if self is RemotePorts.PLAIN else "remote"
 
     def requested_chassis(self, chassis: str) -> str:
@@ -41,6 +42,7 @@ class RemotePorts(StrEnum):
 
 
 def port_key(port: model.Port) -> str:
+    """The row's key and name: one for each attachment of a pod."""
     return names.logical_port(port.key, port.pod.namespace, port.pod.name)
 
 

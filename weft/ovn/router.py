@@ -1,6 +1,6 @@
 """Renders the Northbound rows of routers: their ports, routes and NAT.
 
-Only their form and owner; the topology modules decide which routers exist.
+The topology modules decide which routers exist.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ def router_port(
     networks: Iterable[model.Interface],
     options: Mapping[str, rows.Atom],
 ) -> rows.Row:
+    """A port of router `of`; `networks` are its addresses with prefix lengths."""
     return rows.Row(
         ROUTER_PORT,
         name,

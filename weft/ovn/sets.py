@@ -1,7 +1,7 @@
 """Renders the Northbound rows of address sets: the addresses of a selector's pods on a network.
 
-A set holds MACs, or on a layer3 network addresses of each family; ACLs refer to it by `Set.name`.
-`weft.control.zone` knows who is in a set and writes it into existing rows (`entry`).
+A set holds MACs, or on a layer3 network addresses of each family; ACLs refer to it by its name.
+`weft.control.zone` knows who is in a set and writes it into existing rows (`membership`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SET = "Address_Set"
 
 @dataclass(frozen=True, slots=True)
 class AddressSet:
-    """The addresses of all pods that `members` selects on a network, on any node; with a `port`,
+    """The addresses of all pods that `selector` selects on a network, on any node; with a `port`,
     only of pods that have `number` for that port name."""
 
     network: str
@@ -28,6 +28,7 @@ class AddressSet:
 
     @property
     def id(self) -> str:
+        """A text that only equal sets have."""
         service = (self.protocol, self.port, self.number) if self.port else ()
         return names.set_id(self.network, _members(self.selector), *service)
 
@@ -86,6 +87,7 @@ def membership(
 
 
 def names_by_field(sets: Iterable[AddressSet], network: model.Network) -> dict[str, list[str]]:
+    """The names of the rows of `sets`, sorted, by the match field that they are compared with."""
     fields = {"": "eth", "_v4": "ip4", "_v6": "ip6"}
     every = sorted({each.name for each in sets})
     return {fields[s]: [name + s for name in every] for s in _suffixes(network) if every}

@@ -1,7 +1,6 @@
 """Renders the Northbound rows of switches, and of their ports that are not pods'.
 
-Only their form and owner; the topology modules decide which switches exist, and `ports` renders
-pods' ports.
+The topology modules decide which switches exist; `ports` renders pods' ports.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from weft.ovn import ports
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """What the rows are made for: a network, or one node's part of it."""
+    """What rows belong to: a network, or one node's part of it."""
 
     network: str
     node: str = ""

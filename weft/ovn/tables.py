@@ -1,6 +1,6 @@
 """Lists the tables and columns of OVN's databases that weft monitors, and the key of their rows.
 
-Only columns that the plan compares: each further one would be sent and parsed on every change.
+It leaves out columns that nothing reads: the server would send them with every change.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ SB = (
     ),
     rows.Table("Chassis_Private", ("name",)),
     rows.Table(SB_GLOBAL, ("options",), rows.SINGLE_ROW),
-    # Only ports that are bound to no chassis or to several: none while all is well.
+    # Only ports that are bound to no chassis or to several: normally none.
     rows.Table(
         "Port_Binding",
         ("logical_port", "chassis", "additional_chassis"),
@@ -221,5 +221,6 @@ def owner(columns: rows.Columns) -> str:
 
 
 def external_id(columns: rows.Columns, key: str) -> str:
+    """One entry of `external_ids`; "" if it is absent."""
     external_ids = columns.get("external_ids")
     return str(external_ids.get(key, "")) if isinstance(external_ids, Mapping) else ""

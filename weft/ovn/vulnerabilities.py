@@ -17,7 +17,7 @@ _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 
 
 class Exposure(StrEnum):
-    """The state of a version; also the `reason` of the Node's condition."""
+    """The state of a version, and the `reason` of the Node's condition."""
 
     NONE_KNOWN = "NoneKnown"
     NOT_EXPLOITABLE = "NotExploitable"

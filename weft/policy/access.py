@@ -22,7 +22,7 @@ NamespaceLabels = Callable[[str], Mapping[str, str] | None]
 
 
 def namespace_of(nad: str) -> str:
-    """The namespace of a NAD's key."""
+    """The namespace of a NAD "<namespace>/<name>"."""
     return nad.partition("/")[0]
 
 

@@ -1,7 +1,7 @@
 """Decides whether policies allow a connection, as the NetworkPolicy documents define it.
 
-This is the reference for tests and `weft` commands: it checks every policy for every connection,
-without rows or address sets. Enforcement is compared with it and must never use it.
+Tests and `weft` commands compare enforcement with it, so enforcement must never use it. It checks
+every policy for every connection, without rows or address sets.
 """
 
 from __future__ import annotations
@@ -27,19 +27,20 @@ class Judgement:
 
     @property
     def passes(self) -> bool:
-        """An end that is not isolated is open; one rule of any isolating policy is enough."""
+        """Whether this end allows the connection: no policy isolates it, or one allows it."""
         return not self.isolating or bool(self.allowing)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A connection passes if both ends allow it."""
+    """What the policies at both ends say of a connection."""
 
     egress: Judgement
     ingress: Judgement
 
     @property
     def allowed(self) -> bool:
+        """Whether both ends allow it."""
         return self.egress.passes and self.ingress.passes
 
 
@@ -101,7 +102,7 @@ def _judge(
     target: netpolicy.Endpoint,
     connection: netpolicy.Connection,
 ) -> Judgement:
-    """`peer` is the end that the rules of this direction name."""
+    """The policies of one direction at the end that they select."""
     if direction is netpolicy.Direction.INGRESS:
         subject, peer, address = target, source, connection.source
     else:

@@ -26,6 +26,8 @@ class Direction(StrEnum):
 
 
 class Protocol(StrEnum):
+    """`protocol` of a policy port."""
+
     TCP = "TCP"
     UDP = "UDP"
     SCTP = "SCTP"
@@ -113,7 +115,7 @@ class Policy:
 
     `definitions` are the NADs ("<namespace>/<name>") whose networks it guards; `directions` those
     in which it isolates the pods that it selects. `remembered` maps NADs to the networks that they
-    declared when weft last knew.
+    declared last.
     """
 
     namespace: str
@@ -130,6 +132,7 @@ class Policy:
 
     @property
     def key(self) -> str:
+        """ "<namespace>/<name>"."""
         return f"{self.namespace}/{self.name}"
 
     @property
@@ -138,14 +141,15 @@ class Policy:
         return PodSelector(namespace=self.namespace, pods=self.pods)
 
     def networks(self, known: Mapping[str, str]) -> frozenset[str]:
-        """The networks that it guards. A NAD that declares no network now (deleted, for example)
-        still stands for its last one: other NADs may declare that network, and its pods stay
-        isolated."""
+        """The networks that it guards; `known` maps NADs to networks. A NAD that declares none now
+        (it is deleted, say) counts with its last one: other NADs may declare that network, and its
+        pods stay isolated."""
         before = dict(self.last_networks)
         found = (known.get(each) or before.get(each) for each in self.nads)
         return frozenset(network for network in found if network)
 
     def rules(self, direction: Direction) -> tuple[Rule, ...]:
+        """The rules of one direction, without invalid ones."""
         return self.ingress if direction is Direction.INGRESS else self.egress
 
 

@@ -1,9 +1,9 @@
 """Keeps which pods each selector chooses, while pods, namespaces and selectors change.
 
 The result is kept, not recomputed: a pod's change costs in proportion to its labels and matching
-queries, however many pods and queries exist. Networks, rules and rows do not occur here.
+selectors, however many pods and selectors exist.
 
-A namespace that is unknown (yet) matches no query about namespace labels, not even one that
+A namespace that is unknown (yet) matches no selector of namespace labels, not even one that
 requires a label to be absent. It matches once its labels are known.
 """
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from weft.policy import netpolicy
 
-# The requirement under which a query is indexed: ("in", "app", "web"), ("key", "app", ""),
+# The requirement under which a selector is indexed: ("in", "app", "web"), ("key", "app", ""),
 # ("name", "default", ""), or ANY if it has no requirement that can be looked up.
 IndexKey = tuple[str, str, str]
 ANY: IndexKey = ("", "", "")
@@ -35,8 +35,8 @@ class SelectorIndex:
         self._namespaces: dict[str, Mapping[str, str]] = {}
         self._pods: dict[str, _Pod] = {}
         self._pods_in: dict[str, set[str]] = {}  # namespace -> pod keys
-        self._uses: dict[netpolicy.PodSelector, int] = {}  # how often each query is asked
-        # Index of the queries: mark of the namespace -> mark of the pod -> queries.
+        self._uses: dict[netpolicy.PodSelector, int] = {}  # how often each was added
+        # The index: mark of the namespace -> mark of the pod -> selectors.
         self._index: dict[IndexKey, dict[IndexKey, set[netpolicy.PodSelector]]] = {}
         self._marks: dict[
             netpolicy.PodSelector, tuple[tuple[IndexKey, ...], tuple[IndexKey, ...]]
@@ -48,17 +48,17 @@ class SelectorIndex:
         return len(self._uses)
 
     def pods(self, members: netpolicy.PodSelector) -> Set[str]:
-        """The pods that a query chooses, a live view; empty for a query that nobody asked."""
+        """The keys of the pods that a selector chooses, a live view; empty if it was not added."""
         return self._chosen.get(members, NO_PODS)
 
     def selectors(self, pod: str) -> Set[netpolicy.PodSelector]:
-        """The queries that choose a pod; a live view."""
+        """The selectors that choose a pod, a live view."""
         return self._choosing.get(pod, frozenset())
 
-    # Changes. Each says which pods are now chosen by other queries.
+    # Changes.
 
     def set_pod(self, key: str, namespace: str, labels: Mapping[str, str] | None) -> bool:
-        """`labels` None: the pod is gone."""
+        """Store a pod; `labels` None: it is gone. Returns whether its selectors changed."""
         if labels is None:
             if self._pods.pop(key, None) is None:
                 return False
@@ -71,6 +71,7 @@ class SelectorIndex:
         return self._update(key)
 
     def set_namespace(self, name: str, labels: Mapping[str, str] | None) -> set[str]:
+        """Store a namespace; `labels` None: it is gone. Returns pods whose selectors changed."""
         if self._namespaces.get(name) == labels:
             return set()
         if labels is None:
@@ -80,7 +81,7 @@ class SelectorIndex:
         return {key for key in self._pods_in.get(name, ()) if self._update(key)}
 
     def add(self, members: netpolicy.PodSelector) -> None:
-        """Keep a query's result up to date, until `drop` was called as often as `ask`."""
+        """Keep a selector's pods up to date, until `remove` was called as often as `add`."""
         self._uses[members] = self._uses.get(members, 0) + 1
         if self._uses[members] > 1:
             return
@@ -92,6 +93,7 @@ class SelectorIndex:
             self._choosing.setdefault(key, set()).add(members)
 
     def remove(self, members: netpolicy.PodSelector) -> None:
+        """Undo one `add`."""
         self._uses[members] -= 1
         if self._uses[members]:
             return
@@ -108,7 +110,7 @@ class SelectorIndex:
             self._unlink(key, members)
 
     def _update(self, key: str) -> bool:
-        """Update the queries that choose one pod; whether anything changed."""
+        """Update the selectors that choose one pod; whether anything changed."""
         before = self._choosing.get(key, set())
         after = set(self._matching(key)) if key in self._pods else set()
         for members in after - before:
@@ -150,7 +152,7 @@ class SelectorIndex:
         return members.namespaces.matches(labels)
 
     def _possible(self, members: netpolicy.PodSelector) -> Iterable[str]:
-        """The pods of the namespaces that a query selects."""
+        """The pods of the namespaces that a selector names or selects."""
         if members.namespace:
             return self._pods_in.get(members.namespace, ())
         if members.namespaces == netpolicy.EVERYTHING:
@@ -159,7 +161,7 @@ class SelectorIndex:
         return [key for name in named for key in self._pods_in.get(name, ())]
 
     def _add_to_index(self, members: netpolicy.PodSelector) -> None:
-        """Index a query under the marks with the fewest other queries."""
+        """Index a selector under the marks with the fewest other selectors."""
         if members.namespace:
             outer: tuple[IndexKey, ...] = (("name", members.namespace, ""),)
         else:
