@@ -1,6 +1,6 @@
 """Runs what the lab needs of a cluster's own controllers, in one process.
 
-The question answered here: who binds pods, gives nodes their pod range, and runs the VM controller?
+These are the scheduler, the allocator of nodes' pod ranges, and the VM controller.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ async def run(config: Config) -> None:
 
 
 async def prepare_guests() -> None:
-    """The first guest finds ready what it needs, as far as it comes later than this ends."""
+    """Make what guests need; a guest that starts earlier makes it itself."""
     await importlib.import_module(GUESTS).prepare()
     await asyncio.Event().wait()
 
 
 def keep_pod(pod: dict[str, Any]) -> dict[str, Any]:
-    """What a scheduler reads of a pod."""
+    """The fields of a pod that a scheduler reads."""
     meta, spec = pod["metadata"], pod["spec"]
     kept = ("name", "namespace", "uid", "resourceVersion", "deletionTimestamp", "labels")
     wanted = ("nodeName", "nodeSelector", "affinity", "schedulerName", "topologySpreadConstraints")
@@ -75,7 +75,7 @@ def keep_pod(pod: dict[str, Any]) -> dict[str, Any]:
 
 
 class Ranges:
-    """Every node gets a part of the cluster's pod range, for good."""
+    """Gives every node a part of the cluster's pod range, which it keeps."""
 
     def __init__(self, api: client.Client, nodes: cache.Cache) -> None:
         self._api, self._nodes = api, nodes

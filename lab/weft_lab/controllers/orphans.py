@@ -1,6 +1,6 @@
 """Deletes pods that are to go and whose node is no longer there to end them.
 
-A kubelet says when a pod's processes are gone. Where there is no such node, there are none.
+A kubelet says when a pod's processes have ended. A node that is gone runs none.
 """
 
 from __future__ import annotations

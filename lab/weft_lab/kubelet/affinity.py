@@ -54,7 +54,7 @@ def refusals(pod: Object, placed: Iterable[Placed]) -> Refusals:
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """Asks for a node: why may it not have the pod?"""
+    """The reasons for which each node is refused; `why` gives those of one node."""
 
     _affine: tuple[_Affinity, ...]
     _apart: frozenset[tuple[str, str]]
@@ -73,7 +73,7 @@ class Refusals:
 
 
 class _Affinity:
-    """One term: the pod goes where a pod is that the term means."""
+    """One term: the pod may run in a topology domain that has a pod which the term selects."""
 
     def __init__(self, pod: Object, term: Object, others: list[Placed]) -> None:
         self._key = term.get("topologyKey", "")
@@ -83,7 +83,7 @@ class _Affinity:
             if _means(term, pod, other.pod) and self._key in other.labels
         }
         self._values = found
-        # The first of a group that wants to be together may go anywhere.
+        # The first pod of a group that requires each other may run anywhere.
         self._is_first = not found and _means(term, pod, pod)
 
     def allows(self, labels: Mapping[str, str]) -> bool:
@@ -123,7 +123,7 @@ def _terms(pod: Object, kind: str) -> Iterator[Object]:
 
 
 def _means(term: Object, owner: Object, other: Object) -> bool:
-    """Whether a term of `owner` means the other pod."""
+    """Whether a term of `owner` selects the other pod."""
     namespaces = term.get("namespaces") or ()
     everywhere = term.get("namespaceSelector") == {}
     if not everywhere and not namespaces:

@@ -1,7 +1,7 @@
 """Decides what a pod's containers should be doing now.
 
-The question answered here: from a pod's specification and what its first process reports, which
-container starts, which waits and which is finished? Pure: the time is an argument.
+Pure: from a pod's specification and the report of its first process it decides which container
+starts, which waits and which is finished. The time is an argument.
 """
 
 from __future__ import annotations

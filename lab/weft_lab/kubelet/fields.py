@@ -27,7 +27,7 @@ _CONTAINER = (
         )
     ),
 )
-# What these ask for is so anyway, or makes no difference that a container of the lab can meet.
+# The lab does these in any case, or no container of the lab can observe them.
 _CONTAINER_HARMLESS = (
     *("imagePullPolicy", "resizePolicy", "volumeMounts[].readOnly"),
     *(f"ports[].{name}" for name in ("name", "containerPort", "protocol")),
@@ -84,7 +84,7 @@ HARMLESS = frozenset(
         "ephemeralContainers",  # refused where they are added
     }
 )
-# Values that ask for what is so without them.
+# Values that ask for the default.
 USUAL: Mapping[str, tuple[Any, ...]] = {
     "hostIPC": (False,),
     "hostPID": (False,),
@@ -123,6 +123,6 @@ def _is_launcher(pod: Object) -> bool:
 
 
 def told(pod: Object) -> Iterator[str]:
-    """What an event says of them, if there are any."""
+    """The message of an Event that names them; empty if there are none."""
     if lost := unfollowed(pod):
         yield f"not followed by the lab: {', '.join(lost)}"

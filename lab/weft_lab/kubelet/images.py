@@ -1,7 +1,7 @@
 """Chooses what stands in for a container image.
 
-The question answered here: which programs does a container find, and what runs when its manifest
-names no command? No image is pulled: one name means the node's own files, every other busybox.
+It decides which programs a container has, and what runs when its manifest names no command. No
+image is pulled: one name stands for the node's own files, every other for busybox.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def is_native(image: str) -> bool:
 
 
 def command(container: dict[str, Any]) -> tuple[str, ...]:
-    """What to run: the image's own entry point is not known here."""
+    """The argv of a container; the lab does not know an image's own entry point."""
     given = container.get("command") or ()
     args = container.get("args") or ()
     if given:

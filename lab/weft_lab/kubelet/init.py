@@ -2,8 +2,8 @@
 
     python3 -I -S -E init.py FOLDER HOSTNAME [--on-host]
 
-The question answered here: who owns a pod's processes while no kubelet runs? This does: a kubelet
-that comes back connects to FOLDER/init.sock and is told everything that happened. Messages are
+It owns the pod's processes while no kubelet runs. A kubelet that comes back connects to
+FOLDER/init.sock and gets a report of all that happened. Messages are
 JSON, one a line: `start` and `kill` come in, `state` (all containers, whole) goes out, at once
 and after every change; who sends `enter` is told what was requested for a container. With
 `--on-host` the pod stays in its node's network namespace.
@@ -82,7 +82,7 @@ def become(request: Json, log: int, namespaces: dict[str, int]) -> None:
 
 
 def bound(request: Mapping[str, Any]) -> None:
-    """No more processes than these, and no longer files: nobody in a pod may raise it again."""
+    """Limit the number of processes and the size of files; nobody in a pod can raise the limits."""
     wanted = {resource.RLIMIT_NPROC: MAX_PROCESSES}
     if request.get("longest_file"):
         wanted[resource.RLIMIT_FSIZE] = request["longest_file"]
@@ -104,7 +104,7 @@ def open_files(files: Sequence[Json]) -> None:
 
 
 class Init:
-    """The containers of one pod and who is connected."""
+    """The containers of one pod, and the kubelets that are connected."""
 
     def __init__(
         self, folder: str, first: int = 0, namespaces: dict[str, int] | None = None

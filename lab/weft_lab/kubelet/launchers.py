@@ -121,7 +121,7 @@ class Launchers:
 def is_of(pod: Object, vmi: Object, known: Object | None) -> bool:
     """Whether the instance that a pod brings is there, and this is the pod that runs it.
 
-    Whoever makes pods in a namespace can make one that says it was a running machine's.
+    Anybody who may create pods in a namespace can create one that claims to run a machine.
     """
     if known is None or known["metadata"]["uid"] != vmi["metadata"].get("uid"):
         return False
@@ -129,7 +129,7 @@ def is_of(pod: Object, vmi: Object, known: Object | None) -> bool:
 
 
 def _make_folder(sandbox_folder: Path) -> None:
-    """A folder that this launcher alone writes to."""
+    """Make a folder that only this launcher can write to."""
     own = sandbox_folder / sandbox.MACHINES
     own.mkdir(mode=0o700, exist_ok=True)
     first, _ = isolation.extent(Path("/proc/self/uid_map").read_text())
@@ -137,7 +137,7 @@ def _make_folder(sandbox_folder: Path) -> None:
 
 
 def _lead(link: Path, sandbox_folder: Path) -> None:
-    """The link by which a node finds its machine's folder."""
+    """Make the link by which a node finds its machine's folder."""
     link.parent.mkdir(mode=0o755, exist_ok=True)
     fresh = link.with_name(f".{sandbox_folder.name}")
     fresh.symlink_to(sandbox.target(sandbox_folder))
@@ -145,7 +145,7 @@ def _lead(link: Path, sandbox_folder: Path) -> None:
 
 
 def instance(pod: Object, text: str) -> Object:
-    """The VirtualMachineInstance that a launcher's pod brings: input like any other."""
+    """The VirtualMachineInstance of a launcher pod: input, which the pod's author may forge."""
     where = "virt-launcher"
     try:
         vmi = json.loads(text)

@@ -1,6 +1,6 @@
 """Runs the kubelet stand-in of one node, in the node's namespaces.
 
-The question answered here: how are its parts put together? What it does is told in `pods.py`.
+It puts the kubelet's parts together; `pods.py` has what a kubelet does.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Config:
     run: Path = RUN
     logs: Path = LOGS
     address: str = ""
-    multus_kubeconfig: str = ""  # without it Multus is the kubelet, as far as the API knows
+    multus_kubeconfig: str = ""  # empty: Multus uses the kubelet's identity
     primary: str = "none"
     disks: tuple[disks.Folder, ...] = ()
 
@@ -91,7 +91,7 @@ async def run(config: Config) -> None:
             await pods.Pods(api, mine, multus, recorder, environment, machines).run()
 
         async def beat() -> None:
-            """Says whether the network is ready, when that changes, and now and again anyway."""
+            """Report whether the network is ready, when that changes and at intervals."""
             shown, clock = network.Shown(), asyncio.get_running_loop()
             told_at = clock.time()
             while True:

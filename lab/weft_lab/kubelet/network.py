@@ -12,7 +12,7 @@ _PATIENCE = 10.0  # seconds for the plugin's answer
 
 
 class Shown:
-    """What the Node says of the network: a trouble when it is seen twice, its end at once."""
+    """The trouble that the Node reports: from its second sighting on, until it is gone."""
 
     def __init__(self) -> None:
         self.trouble = ""

@@ -1,6 +1,6 @@
 """Makes the Node object that a kubelet keeps.
 
-The question answered here: what does a node say of itself? Pure, but for what it is told.
+Pure.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Runs the pods of one node, from their binding to their end.
 
-The question answered here: what is the next step for this pod? One worker a pod reads the pod
-and its sandbox, takes the step, and writes the status. Everything that changes (the pod, a
-NAD it waits for, a process of it) brings the pod back; nothing is polled.
+One worker for each pod reads the pod and its sandbox, takes the next step, and writes the status.
+A change of the pod, of a NAD that it waits for, or of one of its processes queues the pod again;
+nothing is polled.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Pods:
                     raise ConnectionResetError("its network was not finished")
                 await box.connect(lambda box=box: self._queue.add(_key(box)))  # type: ignore[misc]
                 box.requested = {name: state.attempt for name, state in box.states.items()}
-            except (OSError, ValueError):  # one pod's must not keep the node's others waiting
+            except (OSError, ValueError):  # one pod must not delay the others of the node
                 box.gone = True
             self._queue.add(_key(box))
 
@@ -103,7 +103,7 @@ class Pods:
     def _nad_changed(self, name: str, old: Object | None, new: Object | None) -> None:
         """A NAD came or changed: pods that could not be attached try again now.
 
-        One that starts may have missed it, and fail for that.
+        A pod that starts at this moment may not have seen the NAD, and fail.
         """
         for pod in (*self._refused, *self._starting):
             self._queue.add(pod)
@@ -121,7 +121,7 @@ class Pods:
         if foreign:
             for box in foreign:
                 await self._tear_down(box, None)
-            self._queue.add(name)  # what was read of the pod is old by now
+            self._queue.add(name)  # the pod that was read is outdated by now
         elif pod is None:
             self._refused.discard(name)
             self._ended.pop(name, None)
@@ -153,7 +153,7 @@ class Pods:
                 pod = await volumes.up_to_date(self._api, self._pods, pod)
         if volumes.has(pod):
             await self._lay_out(pod, box)
-        # One step judges one report: what comes while it writes brings the pod back.
+        # One step uses one report: a report that comes while it writes queues the pod again.
         states = box.states
         self._tell_failed(pod, box, states)
         for step in containers.due(pod, states, self._clock()):
@@ -176,7 +176,7 @@ class Pods:
                 raise errors.NotReady(str(error)) from error
 
     async def _reject(self, pod: Object, reason: Reason, why: str) -> None:
-        """The pod ends before it begins, for what it asks for."""
+        """Fail a pod that asks for what it cannot have, before it starts."""
         self._recorder.emit(pod, reason, why)
         message = f"Pod was rejected: {why}"
         start = podstatus.when(self._clock())

@@ -1,6 +1,6 @@
 """Makes a pod's status: phase, conditions, and one entry for each container.
 
-The question answered here: how does what runs look in the words of the API? Pure.
+Pure.
 """
 
 from __future__ import annotations

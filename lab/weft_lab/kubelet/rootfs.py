@@ -1,8 +1,8 @@
 """Makes a container's root: a file system of its own, with nothing of the machine outside it.
 
-It is made in two steps. `stage` runs with the node's view and rights: it gathers what the container
-is to have, and lets go of the rest. `build` runs in the pod's own user namespace, where what was
-gathered can be neither changed nor uncovered, and lays it out as container runtimes do.
+It is made in two steps. `stage` runs with the node's mounts and rights: it binds what the container
+is to have, and unmounts the rest. `build` runs in the pod's own user namespace, which can neither
+change nor uncover these mounts, and arranges them as container runtimes do.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _QUIET = MS_NOSUID | MS_NODEV | MS_NOEXEC
 
 
 def private() -> None:
-    """A mount namespace whose changes are nobody else's."""
+    """Enter a new mount namespace, whose mounts do not propagate."""
     syscalls.unshare(syscalls.NEWNS)
     syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
 

@@ -1,7 +1,7 @@
 """Starts, asks and ends a pod's first process, for the kubelet.
 
-The question answered here: how is a sandbox made, found again and removed? What runs in it is
-decided elsewhere; `init.py` is the process at the other end.
+It makes, finds and removes sandboxes; `containers.py` decides what runs in them, and `init.py` is
+the process at the other end.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class Sandbox:
         return sorted(requested | found)
 
     async def disconnect(self) -> None:
-        """Leave the first process to itself."""
+        """Close the connection; the first process keeps running."""
         if self._reader is not None:
             self._reader.cancel()
             await asyncio.wait([self._reader])

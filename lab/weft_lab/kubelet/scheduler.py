@@ -1,7 +1,7 @@
 """Chooses a node for each pod that has none.
 
-`choose` is pure; `Scheduler` binds. It knows node names, selectors, readiness, what pods require of
-nodes and of each other (affinity.py), and load; what it cannot place says why in an event.
+`choose` is pure; `Scheduler` binds. It uses node names, selectors, readiness, affinity to nodes and
+to pods (affinity.py), and the number of pods. An Event says why a pod has no node.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class Scheduler:
         self._api, self._pods, self._nodes, self._recorder = api, pods, nodes, recorder
         self._queue = queue.Queue[str]("scheduler", first_pause=1.0)
         self._unplaced: set[str] = set()
-        # Bound here, not seen in the cache yet: without it a burst would go to one node.
+        # Bound, but not in the cache yet: without these a burst of pods would go to one node.
         self._assumed: dict[str, str] = {}
 
     async def run(self) -> None:

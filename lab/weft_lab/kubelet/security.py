@@ -22,7 +22,7 @@ NAMES = (
     *("LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP", "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG"),
     *("WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF", "CHECKPOINT_RESTORE"),
 )
-# What containerd gives a container of which nothing is said.
+# containerd's default capabilities.
 DEFAULT = (
     *(
         "AUDIT_WRITE",
@@ -105,7 +105,7 @@ def _named(where: str, key: str, listed: Sequence[Any]) -> list[str]:
 
 
 def told(container: Object) -> Iterator[str]:
-    """What means something else in the lab than on a real cluster."""
+    """Messages about what has another effect in the lab than on a real cluster."""
     if (container.get("securityContext") or {}).get("privileged"):
         yield (
             "privileged gives every capability inside the pod alone: the node's files, devices and "

@@ -1,6 +1,6 @@
 """Makes system calls for a pod's first processes, with the standard library alone.
 
-Numbers are those of x86_64, which is all that the lab runs on.
+Numbers are those of x86_64; the lab runs on no other architecture.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ def _status(pod: Object) -> str | None:
 
 
 def write(folder: Path, wanted: Mapping[tuple[int, str], bytes]) -> None:
-    """Make them so; a reader finds a file's old contents or its new ones. Raises OSError."""
+    """Write the files; a reader sees a file's old contents or its new ones. Raises OSError."""
     for (number, path), data in wanted.items():
         top = _place(folder, number)
         target = top / path

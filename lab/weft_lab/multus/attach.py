@@ -1,9 +1,8 @@
 """Adds and deletes all interfaces of a pod, as the multi-network specification has it.
 
-The question answered here: in which order are a pod's attachments made, and what becomes of the
-earlier ones when one fails? First comes the default network, or the one that the pod chose
-in its place, then one attachment for each element of the pod's selection; a pod has all of them
-or none.
+First comes the default network, or the one that the pod chose in its place, then one attachment for
+each element of the pod's selection. When one fails, the earlier ones are undone: a pod has all of
+its attachments or none.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ async def add(multus: Multus, pod: Object, sandbox: plugin.Sandbox, record: Path
         chains = [_chain(multus, pod, attachment) for attachment in wishes]
         if multus.primary is not None and not (chains and chains[0].interface == FIRST):
             entry = {"interface": FIRST, "name": primary.NAME}
-            # Remembered before it is made: whoever comes after a crash undoes it.
+            # Recorded before it is made, so that a DEL after a crash undoes it.
             _write(record, [{**entry, "result": {}}])
             result = await multus.primary.add(sandbox, FIRST)
             done.append({**entry, "result": result})

@@ -1,7 +1,6 @@
 """Composes what a plugin reads on its standard input, as Multus and libcni do.
 
-The question answered here: which configurations does one NAD come to, and how does the
-result of one plugin become the input of the next? Pure.
+Pure: makes the configurations of one NAD, and gives each plugin the result of the one before.
 """
 
 from __future__ import annotations
@@ -69,7 +68,7 @@ def from_nad(nad: Mapping[str, Any], attachment: model.Attachment) -> Delegate:
 
 
 def _with_runtime(plugin: Config, attachment: model.Attachment) -> Config:
-    """`runtimeConfig` holds of the wishes those that the plugin says it can grant."""
+    """`runtimeConfig` has those of the requests for which the plugin declares a capability."""
     capabilities = plugin.get("capabilities")
     if not isinstance(capabilities, dict):
         return plugin
@@ -91,7 +90,7 @@ def render(delegate: Delegate, plugin: Config, previous: Mapping[str, Any] | Non
 
 
 def to_record(delegate: Delegate, result: Mapping[str, Any]) -> dict[str, Any]:
-    """What must be remembered to undo this without the NAD, which may be gone by then."""
+    """What a DEL needs, as JSON; the NAD may be gone by then."""
     return {
         "name": delegate.name,
         "network": delegate.network,

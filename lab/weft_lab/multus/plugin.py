@@ -1,7 +1,6 @@
 """Executes a CNI plugin, as libcni does.
 
-The question answered here: which variables does the plugin get, where is it found, and what does
-its exit mean?
+It sets the plugin's variables, finds the plugin in CNI_PATH, and reads its exit status and error.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import orjson
 from weft import errors
 from weft.host import process
 
-# Longer than the plugin's own patience, so that its own words are what one reads.
+# Longer than the plugin's own timeout, so that the plugin's error is reported.
 PATIENCE = 150.0
 
 

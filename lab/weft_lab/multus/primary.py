@@ -1,7 +1,7 @@
 """Provides the default network where weft is not the primary CNI: a bridge for each node.
 
-The question answered here: which address of the node's range has which sandbox, and how does
-the pod get it? It reaches pods of the same node and no further; a cluster brings its own.
+It leases an address of the node's range to each sandbox, and reaches pods of the same node only;
+a cluster has a primary CNI plugin of its own instead.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Primary:
         }
 
     async def delete(self, sandbox: plugin.Sandbox, interface: str) -> None:
-        """Detach it; nothing there is fine."""
+        """Detach it; does nothing if it is not attached."""
         await asyncio.to_thread(netlink.remove, device(sandbox.id))
         for lease in self._leased():
             if lease.read_text() == sandbox.id:
@@ -116,7 +116,7 @@ def device(sandbox: str) -> str:
 
 
 def ensure_bridge(gateway: IPv4Interface) -> None:
-    """Make the bridge if it is not there; several pods may come first."""
+    """Make the bridge if it is missing; several pods may do so at the same time."""
     with netlink.opened(f"bridge {BRIDGE}") as route:
         if netlink.find(route, BRIDGE):
             return

@@ -1,8 +1,8 @@
 """Makes the `network-status` entry of one interface of a pod.
 
-Pure: from the plugin's result and the pod's selection. `default` marks the default network
-(or what the pod chose in its place), as the multi-network specification has it, wherever the
-default route leads; `gateway` says where that is.
+Pure: from the plugin's result and the pod's selection. As the multi-network specification
+says, `default` marks the default network (or what the pod chose in its place), even if the default
+route leaves by another interface; `gateway` is the next hop of a default route.
 """
 
 from __future__ import annotations

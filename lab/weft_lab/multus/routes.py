@@ -1,7 +1,7 @@
 """Moves the default route of a pod that asks for `default-route`.
 
-The question answered here: what does `default-route` of a selection element do? The element's
-interface gets the default route of the families of its gateways, and no other interface keeps one.
+The interface of that selection element gets the default route of the families of its gateways, and
+no other interface keeps one.
 """
 
 from __future__ import annotations

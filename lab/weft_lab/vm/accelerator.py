@@ -1,8 +1,8 @@
 """Finds out whether KVM works here, or guests must be emulated.
 
-That the device opens proves nothing: nested, a guest may hang in early boot. So the built-in
-guest is booted once under KVM, against a deadline, and the verdict kept for this kernel and QEMU.
-`$WEFT_ACCEL` (kvm or tcg) overrules it.
+Opening /dev/kvm proves nothing: with nested virtualisation a guest may hang in early boot. So this
+boots the built-in guest once under KVM, with a deadline, and caches the result for this kernel and
+QEMU. `$WEFT_ACCEL` (kvm or tcg) overrules it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def choose(tools: toolchain.Toolchain, image: guest.Guest) -> str:
 def boots(
     tools: toolchain.Toolchain, image: guest.Guest, accelerator: str, deadline: float = DEADLINE
 ) -> bool:
-    """Whether a guest gets as far as its own first program."""
+    """Whether a guest starts its first program before the deadline."""
     with tempfile.TemporaryDirectory(prefix="weft-probe-") as folder:
         console = Path(folder) / "console"
         argv = [tools.program(qemu.PROGRAM), *qemu.probe(image, accelerator, console)]

@@ -1,8 +1,8 @@
 """Reads answers of a guest's agent into bounded facts. Pure.
 
-A guest writes what it likes: into a status, a terminal and a log goes only what is printable and
-short, and no more of it than a machine has. Readers raise ValueError, TypeError, KeyError or
-AttributeError for what no agent answers.
+A guest may answer anything. Only printable, short text reaches a status, a terminal or a log, and a
+limited number of interfaces and addresses. Readers raise ValueError, TypeError, KeyError or
+AttributeError for an answer that no agent gives.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def started(answer: Any) -> int:
 
 
 def ended(answer: Any) -> Outcome | None:
-    """None while it runs."""
+    """The outcome of a process; None while it runs."""
     if not answer["exited"]:
         return None
     status = answer["exitcode"] if "exitcode" in answer else 128 + int(answer.get("signal", 0))

@@ -20,7 +20,7 @@ from weft_lab.vm.agentanswers import GuestInterface, Outcome
 from weft_lab.vm.jsonlines import Stream
 
 DEADLINE = 10.0
-FLUSH = b"\xff"  # makes the agent drop what an earlier client left half said
+FLUSH = b"\xff"  # makes the agent drop an incomplete request of an earlier client
 _tickets = itertools.count(1)
 _Read = TypeVar("_Read")
 
@@ -43,7 +43,7 @@ class Agent:
             request = {"execute": "guest-sync-delimited", "arguments": {"id": ticket}}
             await self._stream.send(request, before=FLUSH)
             while (await self._stream.receive()).get("return") != ticket:
-                pass  # answers to somebody who left before they came
+                pass  # answers to a client that has disconnected
         return self
 
     async def __aexit__(
@@ -89,7 +89,7 @@ class Agent:
     ) -> Outcome:
         """Run a program in the guest to its end; several may run at the same time.
 
-        The agent tells of an end only when asked.
+        The agent reports the end of a program only when asked, so this polls.
         """
         program, *arguments = argv
         request: dict[str, Any] = {"path": program, "arg": arguments, "capture_output": True}

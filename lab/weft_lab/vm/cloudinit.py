@@ -1,7 +1,7 @@
 """Parses a VM's cloud-init user data into records; applies nothing.
 
-Keys of `#cloud-config` that the built-in guest can follow become a `CloudConfig`; others are only
-named, so that somebody can be told. Network data is networkdata.py's part.
+Keys of `#cloud-config` that the built-in guest can apply become a `CloudConfig`; the names of the
+others are kept for an Event. Network data is networkdata.py's part.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FOLLOWED = frozenset(
         *("bootcmd", "runcmd"),
     }
 )
-# Keys that change nothing a guest without a disk could keep or need; silence is right.
+# Keys without effect in a guest without a disk; no Event names them.
 HARMLESS = frozenset(
     {
         *("ssh_authorized_keys", "ssh_import_id", "ssh_keys", "ssh_deletekeys", "growpart"),
@@ -29,7 +29,7 @@ HARMLESS = frozenset(
     }
 )
 Command = str | tuple[str, ...]
-# Many times what any guest is told; a guest's memory is small.
+# Many times what a guest needs; a guest's memory is small.
 BUDGET = budget.Budget(size=budget.MIB, values=20_000, depth=50)
 _FILE_LIMIT = 16 * budget.MIB
 
@@ -157,7 +157,7 @@ def _user(entry: Mapping[str, Any]) -> User:
     name = str(entry["name"])
     user = User(
         name=name,
-        # The guest has one shell; asking for another must not lock somebody out.
+        # The guest has one shell; a user who asks for another gets this one.
         home=str(entry.get("homedir") or ("/root" if name == "root" else f"/home/{name}")),
     )
     if entry.get("plain_text_passwd") is not None:

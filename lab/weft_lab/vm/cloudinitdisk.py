@@ -22,7 +22,7 @@ SOURCES = ("cloudInitNoCloud", "cloudInitConfigDrive")
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """The two texts of a cloud-init volume, decoded; empty where the manifest has none."""
+    """User data and network data of a cloud-init volume, decoded; empty where it has none."""
 
     user: str = ""
     network: str = ""

@@ -42,7 +42,7 @@ class ConsoleLog:
 
     def _read(self) -> None:
         data = os.read(self._source, CHUNK)
-        with contextlib.suppress(OSError):  # no room: the guest goes on, and this is not kept
+        with contextlib.suppress(OSError):  # no space: the guest continues, and this part is lost
             self._keep(data)
 
     def _keep(self, data: bytes) -> None:

@@ -1,7 +1,7 @@
 """Turns VirtualMachines into instances and instances into pods: virt-controller's role.
 
-Joins three caches with pure code: validation (is it right), lifecycle (what is next), launcherpod
-(which pod), status (what to say). Once a guest runs, its status is the handler's.
+It reads three caches and calls pure code: validation, lifecycle (the next step), launcherpod and
+status. Once a guest runs, the handler writes its status.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class Controller:
                 self._on_pod(about, None, pod)
 
     def _failed(self, key: str, error: errors.WeftError) -> None:
-        if not isinstance(error, Conflict):  # somebody was faster; the next look has the news
+        if not isinstance(error, Conflict):  # the watch queues it again
             log.warning("%s: %s", key, error)
 
     # VirtualMachines
@@ -243,7 +243,7 @@ class Controller:
             await self._client.patch(res, meta["name"], meta["namespace"], body)
         except NotFound:
             pass
-        return True  # the patch comes back through the watch, and with it the next look
+        return True  # the watch returns the patched object and queues it again
 
     async def _write(self, res: resources.Resource, obj: Object, new: Mapping[str, Any]) -> None:
         """Patch the status if it says something new; refused if somebody wrote meanwhile."""
@@ -265,7 +265,7 @@ class Controller:
         try:
             await self._client.delete(res, meta["name"], meta["namespace"], uid=meta["uid"])
         except (NotFound, Conflict):
-            pass  # gone, or another incarnation has the name
+            pass  # gone, or another object has the name now
 
     def _warn(self, obj: Object, problems: Sequence[errors.InvalidInput]) -> None:
         """One event a finding, once for each version of the manifest."""
@@ -279,7 +279,7 @@ class Controller:
             self._tell(obj, Reason.INVALID_SPEC, f"{problem}{hint}")
 
     def _pass_on(self, vmi: Object, pod: Object) -> None:
-        """What keeps a launcher pod from starting, told at the object that its user wrote."""
+        """Repeat Events of a launcher pod at the VirtualMachine or instance that its user wrote."""
         if (pod.get("status") or {}).get("phase", "Pending") != "Pending":
             return
         meta = pod["metadata"]
@@ -316,5 +316,5 @@ def _now() -> str:
 
 
 async def run(client: Client) -> None:
-    """The role, until cancelled."""
+    """Run the controller until cancelled."""
     await Controller(client).run()

@@ -1,7 +1,7 @@
 """Checks which files of this machine a virtual machine may have as disks. Pure.
 
 The lab's owner names folders, and for each the format of all images in it; a manifest names a file
-below one of them. What a guest wrote is never asked which format it is.
+below one of them. The format is never read from an image, because a guest may have written it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def parse(text: str) -> Folder:
 
 
 def is_plain(path: object) -> bool:
-    """An absolute path that says where it leads: no `.`, `..` or control characters."""
+    """Whether a path is absolute, without `.`, `..` or control characters."""
     if not isinstance(path, str):
         return False
     parts = path.split("/")
@@ -56,7 +56,7 @@ def is_plain(path: object) -> bool:
 def locate(field: str, path: str, folders: Iterable[Folder]) -> tuple[Folder, str]:
     """The innermost folder that holds `path`, and the way from there. Raises InvalidInput.
 
-    Only words are compared here: whoever opens the file must not follow links out of the folder.
+    This compares text only: whoever opens the file must not follow links out of the folder.
     """
     if not is_plain(path):
         raise InvalidInput("disk", field, path, "must be an absolute path without . and ..")

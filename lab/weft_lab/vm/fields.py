@@ -64,12 +64,12 @@ FOLLOWED: Mapping[str, str] = {
     "volumes[].hostDisk.path": "An image on the lab's machine",
     "volumes[].name": "The disk that shows the volume",
 }
-# Sources of volumes that events name already, as a whole.
+# Sources of volumes that Events name as a whole.
 TOLD_ELSEWHERE = (
     *("persistentVolumeClaim", "dataVolume", "ephemeral", "memoryDump", "secret", "configMap"),
     *("serviceAccount", "sysprep", "downwardAPI", "downwardMetrics"),
 )
-# What these ask for is so anyway, or makes no difference that a guest of the lab can meet.
+# The lab does these in any case, or no guest of the lab can observe them.
 HARMLESS = frozenset(
     {
         *("architecture", "evictionStrategy", "priorityClassName", "schedulerName"),
@@ -137,7 +137,7 @@ def unfollowed_of_machine(spec: Mapping[str, Any]) -> list[str]:
 def unfollowed(spec: Mapping[str, Any]) -> Iterator[str]:
     """Paths of an instance's fields that have a value here and no effect, elements by name.
 
-    A slip is followed by what may be meant.
+    A misspelt path is followed by the likely one.
     """
     slips = dict(unknown({"spec": spec}, "VirtualMachineInstance"))
     for path in _TABLE.without_effect(spec):

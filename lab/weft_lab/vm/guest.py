@@ -1,8 +1,8 @@
 """Makes the built-in guest: its kernel, programs and scripts.
 
 A kernel and an initramfs out of the toolchain's files: busybox, curl, the QEMU guest agent, the
-modules a virtual machine needs and the scripts of `guest/`. Made once for each content, kept in
-the cache. What a guest does with a seed disk is said in `guest/rc`.
+modules a virtual machine needs and the scripts of `guest/`. It is made once for each content, and
+cached. `guest/rc` has what a guest does with a seed disk.
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ def _build(folder: Path, tools: toolchain.Toolchain) -> None:
 
 
 def _prune(parent: Path) -> None:
-    """Images of earlier content go; the latest few stay for a lab that still runs."""
+    """Remove images of earlier content, but for the latest few, which running labs may use."""
     folders = sorted(parent.glob("guest-*/"), key=lambda path: path.stat().st_mtime)
     for folder in folders[:-KEPT]:
         shutil.rmtree(folder, ignore_errors=True)

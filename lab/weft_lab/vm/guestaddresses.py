@@ -1,6 +1,6 @@
 """Finds addresses of a guest that its network did not give it: port security drops them.
 
-Pure. Link-local addresses always pass, and on a network without subnets all do.
+Pure. Port security lets link-local addresses pass, and on a network without subnets all.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Watches one guest for as long as it runs, and writes its instance's status.
 
-QEMU's monitor tells when the guest's agent opens and closes its port; while it is open the agent
-is asked for the system, once, and for the interfaces, often at first and then now and again.
+QEMU's monitor reports when the guest's agent opens and closes its port. While it is open, this asks
+the agent for the system once, and for the interfaces often at first and then at intervals.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def facts(folder: Path) -> Facts | None:
 
 @dataclass
 class Seen:
-    """What was learnt so far."""
+    """What the guest and its pod reported so far."""
 
     connected: bool = False
     system: dict[str, Any] = field(default_factory=dict)
@@ -146,7 +146,7 @@ class Guest:
             return
         known = (pod.get("status") or {}).get("podIPs") or ()
         self._pod_addresses = tuple(str(each.get("ip")) for each in known)
-        with contextlib.suppress(errors.InvalidInput):  # who wrote it is told by the manager
+        with contextlib.suppress(errors.InvalidInput):  # the manager's Event names the mistake
             self._attached = podstatus.parse(pod)
 
     async def _write(self) -> None:
@@ -169,7 +169,7 @@ class Guest:
     def _changes(self) -> dict[str, Any]:
         before = self._vmi.get("status") or {}
         if before.get("phase") in lifecycle.FINAL:
-            return {}  # its end is told by its pod
+            return {}  # its pod reports the end
         now = lifecycle.stamp(datetime.now(UTC))
         after = status.with_phase(before, "Running", now)
         conditions = after.get("conditions") or ()

@@ -1,6 +1,6 @@
 """Watches the guests of a node: virt-handler's role.
 
-One task for each instance that is here; what it learns and writes is guestwatch.py's part.
+One task for each instance of the node; guestwatch.py has what it reads and writes.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Handler:
                 log.info("%s: %s", key, error)
             except ExceptionGroup as failures:
                 log.info("%s: %s", key, loop.first_cause(failures))
-            except Exception:  # one guest's watch must not end the others'
+            except Exception:  # the failure of one task must not end the others
                 log.exception("%s: unexpected failure, trying again", key)
             # QEMU is gone, or the API was: the pod's end follows, or the next try.
             await asyncio.sleep(RETRY_PAUSE)
@@ -86,5 +86,5 @@ def _uid(vmi: Object) -> str:
 
 
 async def run(client: Client, node_name: str, run_folder: Path = launcher.RUN) -> None:
-    """The role, until cancelled."""
+    """Run the handler until cancelled."""
     await Handler(client, node_name, run_folder).run()

@@ -1,8 +1,8 @@
 """Picks from a distribution's kernel and modules what QEMU boots fastest.
 
-Emulated, a guest spends a quarter of its boot unpacking its own kernel and checking the modules'
-signatures. Both are done here instead, once: the kernel is unpacked to the ELF file inside (booted
-through its PVH entry), modules are unpacked and their signatures dropped.
+An emulated guest spends a quarter of its boot on unpacking its kernel and checking the modules'
+signatures. This does both once: it unpacks the kernel to the ELF file inside (booted through its
+PVH entry), unpacks modules and drops their signatures.
 """
 
 from __future__ import annotations

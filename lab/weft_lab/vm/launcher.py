@@ -2,7 +2,7 @@
 
     python -m weft_lab.vm.launcher      with the VirtualMachineInstance as JSON in $WEFT_VMI
 
-The pod's namespaces and interfaces are there when this starts. Its folder,
+The pod's namespaces and interfaces exist before this starts. Its folder,
 /run/weft/vm/<namespace>_<name>/, holds the sockets that others use: serial (console), agent (guest
 agent), monitor (QMP for the handler); qmp and power are the launcher's own.
 
@@ -137,7 +137,7 @@ async def _start(
 
 
 async def _unplug(cards: tuple[qemu.Card, ...], place: Path) -> None:
-    """Take the cable off the cards that are `down`, before the guest's processor starts."""
+    """Set the link of cards that are `down`, before the guest's processor starts."""
     down = [index for index, card in enumerate(cards) if card.is_down]
     if down:
         async with qmp.Monitor(place / "qmp.sock") as monitor:
@@ -174,7 +174,7 @@ async def _shut_down(
     place: Path,
     button: asyncio.StreamWriter,
 ) -> None:
-    """Power button, then pulling the plug after the grace period, then the signal."""
+    """Press the power button; after the grace period have QEMU quit, and at last kill it."""
     try:
         patience = grace + QUIT_SECONDS
         async with asyncio.timeout(patience), qmp.Monitor(place / "qmp.sock") as monitor:
@@ -187,7 +187,7 @@ async def _shut_down(
                 await monitor.execute("quit")
                 await asyncio.wait({ended}, timeout=QUIT_SECONDS)
     except (errors.Unavailable, TimeoutError, OSError):
-        pass  # it is going already, or does not listen: the signal below decides
+        pass  # it is ending already, or does not listen: the signal below ends it
     if not ended.done():
         process.kill()
 
@@ -201,7 +201,7 @@ def _describe(place: Path, vm: machine.Machine, chosen: str, cards: tuple[qemu.C
 def _cards(
     vm: machine.Machine, tools: toolchain.Toolchain
 ) -> tuple[tuple[qemu.Card, ...], list[masquerade.Served]]:
-    """Join the guest to the pod's interfaces, one by one; who of its cards is to be served."""
+    """Join the guest to the pod's interfaces: its cards, and those that need a DHCP server."""
     cards, served = [], []
     for index, nic in enumerate(vm.nics):
         if nic.binding == "bridge":

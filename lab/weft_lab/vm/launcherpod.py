@@ -17,7 +17,7 @@ DOMAIN = "kubevirt.io/domain"
 # The launcher gets this longer than its guest, so that it can still end in order.
 GRACE_MARGIN = 15
 GRACE_DEFAULT = 30
-# What others say of a pod is not for who writes a VM's template to say.
+# Annotations that others write to a pod; a VM's template must not set them.
 NOT_COPIED = (
     "kubectl.kubernetes.io/last-applied-configuration",
     names.NETWORKS,
@@ -34,7 +34,7 @@ Object = dict[str, Any]
 
 
 def name(vmi: Mapping[str, Any]) -> str:
-    """The same each time for one incarnation, so that making it twice makes one."""
+    """The pod's name: derived from the instance's uid, so that two creations make one pod."""
     meta = vmi["metadata"]
     tail = hashlib.sha256(meta["uid"].encode()).hexdigest()[:5]
     return f"virt-launcher-{meta['name'][:40].rstrip('-.')}-{tail}"
@@ -81,7 +81,7 @@ def render(vmi: Mapping[str, Any], python: str) -> Object:
                     "name": "compute",
                     "image": IMAGE,
                     "command": [python, "-m", "weft_lab.vm.launcher"],
-                    # The launcher's last words say why it failed, and reach the VM's events.
+                    # The end of the log says why the launcher failed; an Event repeats it.
                     "terminationMessagePolicy": "FallbackToLogsOnError",
                     "env": [{"name": "WEFT_VMI", "value": _literal(essence(vmi))}],
                 }
@@ -91,7 +91,7 @@ def render(vmi: Mapping[str, Any], python: str) -> Object:
 
 
 def _literal(value: Object) -> str:
-    """JSON in which no kubelet finds a variable to expand: user data are full of dollars."""
+    """JSON with `$` doubled, so that no kubelet expands a variable in user data."""
     return json.dumps(value).replace("$", "$$")
 
 

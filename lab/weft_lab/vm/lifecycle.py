@@ -1,7 +1,7 @@
 """Decides whether a VirtualMachine's instance is made, ended or left alone. Pure.
 
-Run strategies, requests (status.stateChangeRequests, as `virtctl` and `weft vm` make them) and
-the back-off of what fails again and again.
+It applies run strategies, requests (status.stateChangeRequests, as `virtctl` and `weft vm` make
+them) and the back-off of instances that fail repeatedly.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Joins a guest to its pod's interface: bridge and tap in the pod's namespace.
 
-Plain ioctls (netdevice(7), bridge and tun headers of the kernel): starting a netlink library
-would cost more than all that is done here.
+It uses ioctls (netdevice(7), bridge and tun headers of the kernel), because loading a netlink
+library takes longer than all of this.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Interface = IPv4Interface | IPv6Interface
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What the pod's interface was: the guest inherits both."""
+    """MAC and MTU that the pod's interface had; the guest gets both."""
 
     mac: str
     mtu: int
@@ -68,8 +68,8 @@ def stand_before(
         _add_bridge(handle, bridge, tap, mtu, BRIDGE_MAC)
         if plugged:
             _join(handle, bridge, tap)
-        # The guest is no router of the pod's, and nobody else is there to have the same address.
-        # What comes from the pod's loopback goes to the guest like all else.
+        # The pod ignores the guest's router advertisements; no neighbour can have its address.
+        # Packets from the pod's loopback reach the guest too.
         for setting, value in (
             (f"ipv6/conf/{bridge}/accept_ra", "0"),
             (f"ipv6/conf/{bridge}/accept_dad", "0"),

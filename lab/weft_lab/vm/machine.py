@@ -1,7 +1,7 @@
 """Reads what a VirtualMachineInstance asks of the process that runs it.
 
 Reads the object into a `Machine`: NICs in order, disks, memory. Pure; nothing is looked up on the
-node. What is wrong with an object is validation.py's part: here it is taken as valid.
+node. The object must be valid: validation.py finds mistakes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Nic:
     `pod_interface` is the interface in the pod that the guest takes over, or, with the binding
     `masquerade`, the one behind which it has its own networks `inside` and `inside6`. `forwards`
     are the (protocol, port) that others may reach through the pod; none: all.
-    `is_down`: the guest sees a card without its cable.
+    `is_down`: the guest sees a card without carrier.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Nic:
 class Disk:
     """A volume that a disk, CD or LUN of the domain shows. `path` is empty for a stand-in.
 
-    What a guest writes to an `ephemeral` one is gone with it, as with a container disk.
+    What a guest writes to an `ephemeral` one is discarded with the machine, as of a container disk.
     """
 
     name: str

@@ -52,7 +52,7 @@ def set_up(nic: machine.Nic, mac: str, tools: toolchain.Toolchain) -> Served:
 
 
 def _insides(nic: machine.Nic, own: list[links.Interface]) -> list[nat.Inside]:
-    """Of the families that the pod has."""
+    """The guest's networks, of the families that the pod has."""
     found = []
     for network, field in ((nic.inside, "vmNetworkCIDR"), (nic.inside6, "vmIPv6NetworkCIDR")):
         same = [one for one in own if one.version == network.version]
@@ -71,7 +71,7 @@ def _insides(nic: machine.Nic, own: list[links.Interface]) -> list[nat.Inside]:
 
 
 def _forward(interface: str, families: set[str]) -> None:
-    """The pod passes packets on; its own interface stays a host's."""
+    """Enable forwarding in the pod; its own interface still accepts router advertisements."""
     # Where the machine has bridged frames go through its packet filter, a network namespace that
     # translates would follow the connections of the pod's other networks.
     for name in ("iptables", "ip6tables", "arptables"):
@@ -82,7 +82,7 @@ def _forward(interface: str, families: set[str]) -> None:
         wanted.append(("ipv4/ip_forward", "1"))
     if "ip6" in families:
         accepting = _SYSCTL / f"ipv6/conf/{interface}/accept_ra"
-        if accepting.read_text().strip() == "1":  # a router would forget what it heard of others
+        if accepting.read_text().strip() == "1":  # forwarding would end SLAAC
             wanted.append((f"ipv6/conf/{interface}/accept_ra", "2"))
         wanted.append(("ipv6/conf/all/forwarding", "1"))
     for path, value in wanted:

@@ -1,8 +1,8 @@
 """Parses a VM's cloud-init network data: versions 1 and 2, ethernets only.
 
-Text in, records out; keys that nobody follows are named. Cards are matched by MAC, else by name;
-names of other systems (enp1s0, ens3) stand for the card at that place, because manifests are
-written for images that use them.
+Text in, records out, with the names of keys that the guest does not apply. Cards are matched by
+MAC, else by name. Names of other systems (enp1s0, ens3) stand for the card at that place, because
+manifests are written for images that use them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _FOLLOWED = {
     },
     "route of version 1": {"network", "destination", "netmask", "gateway", "metric"},
 }
-# What these say is so in the built-in guest, or makes no difference to it.
+# Keys that the built-in guest satisfies in any case, or that have no effect on it.
 _HARMLESS = {"renderer", "optional", "critical", "wakeonlan", "id", "ipv4", "ipv6", "control"}
 
 

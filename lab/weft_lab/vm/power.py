@@ -1,7 +1,7 @@
 """Makes the change to a VirtualMachine that starts, stops or restarts it. Pure.
 
-The same changes that `virtctl` causes on a cluster: the run strategy where it decides alone, else
-a request in the status, which the controller serves and removes.
+The same changes that `virtctl` causes on a cluster: of the run strategy where that suffices, else a
+request in the status, which the controller serves and removes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Change:
 
 
 def change(vm: Object, vmi: Object | None, action: Action) -> Change:
-    """Raises Conflict when it is so already."""
+    """The patch for an action. Raises Conflict where it has no effect now."""
     meta = vm["metadata"]
     key = f"{meta['namespace']}/{meta['name']}"
     where = f"VirtualMachine {key}"

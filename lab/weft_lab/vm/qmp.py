@@ -40,7 +40,7 @@ class Monitor:
     async def execute(self, command: str, **arguments: Any) -> Any:
         """The command's return value; events that come meanwhile are kept for `events`.
 
-        Raises Unavailable when more come than QEMU has: whoever serves the socket may be a pod.
+        Raises Unavailable for more events than QEMU has: a pod may serve the socket.
         """
         stream = self._connected()
         await stream.send(jsonlines.request(command, arguments))

@@ -2,9 +2,9 @@
 
     python -m weft_lab.vm.ready         makes it, behind others who want the processor
 
-Fetches nothing: the toolchain is there when a lab runs. Makes the guest image (once, under a
-second) and finds out about KVM (once, seconds where it hangs), so a lab runs this while it comes
-up and no guest waits for it.
+It fetches nothing, because a running lab has the toolchain. It makes the guest image (once, under a
+second) and tests KVM (once, some seconds where it hangs). A lab runs this while it starts, so that
+no guest waits for it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from weft import errors
 from weft_lab.runtime import cache, toolchain
 from weft_lab.vm import accelerator, guest
 
-# Behind what starts the lab, yet not starved: the first guest would wait for it.
+# Below the priority of what starts the lab, but not starved: the first guest waits for it.
 NICENESS = 5
 
 

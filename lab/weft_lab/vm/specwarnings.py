@@ -1,6 +1,6 @@
 """Finds what of a virtual machine's manifest has another effect in the lab than on a cluster.
 
-Pure: whether a disk is there is told by the kubelet that would open it.
+Pure: the kubelet that opens a disk reports a missing one.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def _bindings(vm: machine.Machine, spec: Mapping[str, Any]) -> Iterator[Told]:
 
 
 def _cards(vm: machine.Machine) -> Iterator[Told]:
-    """How a card differs from the one on a real cluster."""
+    """Cards that differ from those on a real cluster."""
     for nic in vm.nics:
         if nic.model != machine.model(vm, nic):
             yield (

@@ -106,7 +106,7 @@ def of_machine(
 
 
 def _differs(vm: Object, vmi: Object | None) -> bool:
-    """Whether a restart would start another machine than the one that runs."""
+    """Whether the template differs from the machine that runs, so that a restart changes it."""
     template = (vm.get("spec") or {}).get("template") or {}
     return vmi is not None and not lifecycle.is_final(vmi) and vmi["spec"] != template.get("spec")
 
@@ -117,7 +117,7 @@ def printable(
     problems: Sequence[InvalidInput],
     decision: lifecycle.Decision,
 ) -> str:
-    """The one word that a listing shows."""
+    """status.printableStatus: the word that `kubectl get vm` shows."""
     if lifecycle.is_deleted(vm):
         return "Terminating"
     if vmi is None:

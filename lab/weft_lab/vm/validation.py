@@ -1,7 +1,7 @@
 """Finds what is wrong with a VirtualMachine or VirtualMachineInstance.
 
-Every finding names object, field, value and rule. Pure; whether a network or a disk image exists
-is found out where it is used.
+Every finding names object, field, value and rule. Pure; it does not check whether a network or a
+disk image exists.
 """
 
 from __future__ import annotations
@@ -383,7 +383,7 @@ def _is_amount(value: object) -> bool:
 
 
 def _meant(given: Iterable[str], known: Iterable[str]) -> str:
-    """Asks back where a word looks like a known one."""
+    """A hint with the known word that resembles this one; empty if none does."""
     by_fold = {word.lower(): word for word in known}
     for word in given:
         near = difflib.get_close_matches(word.lower(), by_fold, 1, 0.75)
