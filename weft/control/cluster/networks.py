@@ -1,10 +1,9 @@
 """Decides which network a NAD stands for, with which id, and what is written to the NAD.
 
-Pure. Keeps the accepted networks with register.py, gives each an id, decides what name, id and
-owner stand on the NADs, and what their authors hear. A network that lost its last NAD stays while
-pods use it; a NAD that pods use is held by a finalizer, and takes no new pods once it is being
-deleted. The default network has no NAD: it is there from the start where weft serves it.
-What a NAD means is decided in nads.py.
+Pure. Keeps the accepted networks (with `register.py`), gives each an id, and decides the
+annotations, finalizer and Events of NADs. A network that lost its last NAD stays while pods use it.
+A NAD that pods use has a finalizer, and takes no new pods once it is being deleted. The default
+network has no NAD: it exists from the start where weft serves it. `nads.py` parses NADs.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ _KIND = resources.NADS.kind
 
 @dataclass(slots=True)
 class Noted:
-    """What others are to look at: NADs of which `lookup` may say something else, networks that are
-    no more, namespaces that may use others than before, NADs that are held now."""
+    """Changes for other parts of the state: NADs whose `lookup` may differ, ended networks,
+    namespaces that may use other networks, NADs that `is_held` is true for now."""
 
     nads: dict[str, None] = field(default_factory=dict)
     ended: list[str] = field(default_factory=list)
@@ -44,7 +43,7 @@ class Noted:
 
 
 class Networks:
-    """`due`: the NADs to decide of, each after so many seconds."""
+    """All networks. `due`: the NADs to decide, and after how many seconds."""
 
     def __init__(
         self, allocations: Allocations, rules: nads.Rules, primary: model.Network | None = None
@@ -73,11 +72,11 @@ class Networks:
     # What others ask
 
     def lookup(self, key: str, pod: str, *, known: bool = False) -> model.Network | None:
-        """The network of a NAD for a pod; NotReady says why to wait.
+        """Returns the network of a NAD for a pod; raises NotReady where the pod must wait.
 
-        None if it is another plugin's. The key "" stands for the cluster's own. `pod` is
-        "<namespace>/<name>"; `known`: it has something of it already, and keeps that when the NAD
-        is deleted or its permission ends.
+        None if it is another plugin's. The key "" stands for the default network. `pod` is
+        "<namespace>/<name>"; `known`: it has an allocation already, and keeps it when the NAD is
+        deleted or the access ends.
         """
         if not key:
             return self.primary
@@ -95,16 +94,16 @@ class Networks:
         return network
 
     def may_use(self, network: model.Network, namespace: str) -> bool:
-        """Whether a namespace may use a network: its owner lets it in, or it has a NAD of it."""
+        """Whether a namespace may use a network: the owner admits it, or it has a NAD of it."""
         if self._access.admits(network, namespace):
             return True
         accepted = self._register.settlement(network.name).accepted
         return not accepted.isdisjoint(self._register.of_namespace(namespace))
 
     def find(self, key: str) -> model.Network | None:
-        """The network that pods which were attached through a NAD are on, None if on none.
+        """Returns the network of pods that were attached through a NAD; None if on none.
 
-        One whose NAD was broken since is still on what was accepted before.
+        If the NAD is invalid now, that is the network that was accepted before.
         """
         if not key:
             return self.primary
@@ -141,10 +140,7 @@ class Networks:
         return network
 
     def is_held(self, key: str) -> bool:
-        """Whether the NAD is sure to stay until the last of its pods has gone.
-
-        The default network always is.
-        """
+        """Whether weft's finalizer holds the NAD; always true for the default network."""
         if key == names.DEFAULT_NETWORK:
             return True
         nad = self._register.get(key)
@@ -154,7 +150,7 @@ class Networks:
         return self._networks.get(name)
 
     def release(self, name: str) -> None:
-        """Nothing of the network is held any more: forget it if no NAD declares it either."""
+        """Forgets a network if no NAD declares it and nothing of it is held."""
         if name == names.DEFAULT_NETWORK or self._register.declaring(name):
             return
         if not self._allocations.is_used(name):
@@ -174,7 +170,7 @@ class Networks:
     # Objects in
 
     def reserve_ids(self, found: Iterable[Nad]) -> None:
-        """Before the first NAD is set: ids of earlier managers are taken."""
+        """Takes over the ids of earlier managers. Call before the first NAD is set."""
         for name, number in nads.noted_ids(found).items():
             self._ids.reserve(name, number)
 
@@ -188,8 +184,11 @@ class Networks:
         self.noted.namespaces[name] = None
 
     def set_nad(self, key: str, new: Nad | None, *, is_early: bool = False) -> None:
-        """One that comes after the begin was never accepted, whatever its annotations say: they
-        are its author's."""
+        """Sets a NAD; None: it is gone.
+
+        The annotations of a NAD that is created later than `begin` (not `is_early`) do not count:
+        its author wrote them.
+        """
         was_held, before = self.is_held(key), self._register.get(key)
         is_known = before is not None and new is not None and before.uid == new.uid
         if new is not None and not (is_known or is_early):
@@ -205,7 +204,7 @@ class Networks:
             self._tell_excluded(before, after)
         after = self._register.get(key)  # what was accepted may just have been forgotten
         if after is not None and after.accepted and after.accepted.name not in self._networks:
-            # Not in order now, but it was: pods may run with that, here or from an earlier run.
+            # Invalid now, but accepted before: pods may run with that.
             self._remember(after.accepted)
         if key not in touched and not _alike(before, after):
             self.noted.nads[key] = None
@@ -213,7 +212,7 @@ class Networks:
             self.noted.held[key] = None
 
     def use(self, key: str) -> None:
-        """A first pod holds something of a NAD, or one does no more."""
+        """A NAD gained its first pod, or lost one."""
         self._heed(self._register.look(key))
         nad = self._register.get(key)
         if nad is None:
@@ -224,7 +223,7 @@ class Networks:
             self.due[each] = 0.0  # the pods that its Event named may be gone
 
     def _heed(self, settled: Settled, always: Iterable[str] = ()) -> set[str]:
-        """What was settled anew is in force from now on; the NADs for which anything changed."""
+        """Puts new settlements in force; returns the NADs for which anything changed."""
         touched: set[str] = set()
         for name, earlier in settled.items():
             now, before = self._register.settlement(name), self._networks.get(name)
@@ -248,7 +247,7 @@ class Networks:
     # Decisions out
 
     def decide(self, key: str) -> Outcome:
-        """What is to stand on a NAD, its finalizer, and what its author is to hear."""
+        """Returns the patch of a NAD's annotations and finalizers, and its Events."""
         nad = self._register.get(key)
         if nad is None:
             return NOTHING
@@ -263,14 +262,14 @@ class Networks:
         return Outcome((patch,), tuple(said))
 
     def written(self, key: str, patch: Patch) -> None:
-        """A finalizer that may have been off already is known to be on again."""
+        """Call after a patch was written: a finalizer that it added holds the NAD again."""
         is_on = names.NETWORK_IN_USE in (patch.finalizers or ())
         if is_on and self._let_go.get(key) == patch.version:
             del self._let_go[key]
             self.noted.held[key] = None
 
     def _standing(self, nad: Nad) -> tuple[model.Network | None, str, Told]:
-        """The network to note on a NAD, the text that stands for it, and what to tell."""
+        """Returns the network to write on a NAD, its accepted text, and the messages of Events."""
         key, network, config, told = nad.key, None, nad.config, []
         if nad.problem:
             told.append((Reason.INVALID_CONFIG, nads.parse_refusal(nad)))
@@ -294,9 +293,9 @@ class Networks:
         return network, config, tuple(told)
 
     def _finalizers(self, nad: Nad) -> tuple[str, ...] | None:
-        """The finalizers as they are to be; None if they are.
+        """Returns the finalizers to write; None if they are right.
 
-        Once the finalizer is being taken off, the NAD counts as let go until it is seen anew.
+        Once weft removes its finalizer, the NAD counts as not held until its next version is seen.
         """
         key, used = nad.key, bool(self._allocations.users(nad.key))
         wanted = nads.wanted_finalizers(nad, used=used)
@@ -307,7 +306,7 @@ class Networks:
         return wanted
 
     def _tell_users(self, nad: Nad) -> Iterator[Event]:
-        """Names pods that a deletion waits for, and those that an edit waits for."""
+        """Yields Events that name the pods for which a deletion or an edit waits."""
         key, accepted, said = nad.key, nad.accepted, nad.spec
         yield from self._events.name(
             nad,
@@ -330,7 +329,7 @@ class Networks:
         )
 
     def _tell_excluded(self, before: Nad, after: Nad) -> None:
-        """Names pods that have addresses of ranges which an edit gave to somebody else."""
+        """Queues an Event that names pods with addresses that an edit excludes."""
         old, new = before.accepted, after.accepted
         if old is None or new is None or old.name != new.name:
             return
@@ -341,7 +340,7 @@ class Networks:
             self._excluded.setdefault(after.key, []).append(event)
 
     def _users(self, network: str) -> dict[str, str]:
-        """The pods on a network, by whichever NAD: uid to label."""
+        """Returns the pods on a network, through any NAD: uid to label."""
         return {
             uid: label
             for key in sorted(self._register.users(network))
@@ -350,7 +349,7 @@ class Networks:
 
 
 def _alike(before: Nad | None, after: Nad | None) -> bool:
-    """Whether a NAD's own part in `lookup` is as it was."""
+    """Whether `lookup` depends on nothing that changed in the NAD."""
     if before is None or after is None:
         return before is after
     return (before.spec, before.problem, before.is_deleting) == (

@@ -1,9 +1,9 @@
 """Gives each node its id, its addresses between routers and its subnets of layer3 networks.
 
-Pure. What is annotated is kept, what is missing is chosen, and free again when a Node goes. A node
-gets its subnets of the default network at once, of another layer3 network when the first pod
-there asks. What Kubernetes says is what counts: subnets are used only when the Node's annotation
-has come back. nodesubnets.py says whose they are.
+Pure. Annotated values are kept, missing ones are chosen, and all are free again when a Node goes. A
+node gets its subnets of the default network at once, of another layer3 network when its first pod
+asks. Subnets are used only once the informer has seen them in the Node's annotation.
+`nodesubnets.py` decides which subnets a node gets.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ Subnets = tuple[model.Subnet, ...]
 
 
 class Pending(errors.NotReady):
-    """A node's subnets are being written: nothing is wrong, and who waits is called again."""
+    """A node's subnets are being written; the pod is decided again when they are."""
 
 
 class Nodes:
-    """`due`: the nodes to decide of, each after so many seconds."""
+    """All nodes. `due`: the nodes to decide, and after how many seconds."""
 
     def __init__(self, networks: Networks, allocations: Allocations) -> None:
         self._nodes: dict[str, Node] = {}
@@ -36,18 +36,18 @@ class Nodes:
         self._ids = ids.NodeIds()
         self._subnets = NodeSubnets(allocations, self._nodes)
         self._no_id: dict[str, errors.Exhausted] = {}
-        self._ended: set[str] = set()  # networks that were weft's and are no more
+        self._ended: set[str] = set()  # weft's former networks
         self._told: dict[str, set[str]] = {}
-        self._lacks: dict[str, set[str]] = {}  # by node: networks of which it was told so
+        self._lacks: dict[str, set[str]] = {}  # by node: networks with an Event that none are free
         self._events: dict[str, list[Event]] = {}
         self.due: dict[str, float] = {}
-        self._noted: dict[str, None] = {}  # nodes whose subnets are there, or changed
+        self._noted: dict[str, None] = {}  # nodes whose subnets came or changed
 
     def __len__(self) -> int:
         return len(self._nodes)
 
     def take_noted(self) -> tuple[str, ...]:
-        """The nodes whose pods are to look again, since this was asked last."""
+        """Returns the nodes whose pods must be decided again, since the last call."""
         for node in self._subnets.take_noted():
             self._wake(node)
         if not self._noted:
@@ -58,8 +58,10 @@ class Nodes:
     # What others ask
 
     def subnets(self, node: str, network: model.Network) -> nodesubnets.NodeSubnets:
-        """The node's subnets of a layer3 network; NotReady until they are written, or if none are
-        left."""
+        """Returns the node's subnets of a layer3 network.
+
+        Raises Pending until they are written, NotReady if none are free or the Node is missing.
+        """
         known = self._nodes.get(node)
         if known is None:
             raise errors.NotReady(
@@ -78,15 +80,15 @@ class Nodes:
         raise Pending(f"has no subnet of network {network.name} yet", where=f"Node {node}")
 
     def known_subnets(self, node: str, network: model.Network) -> nodesubnets.NodeSubnets:
-        """The same for what was given before: without subnets where none are known."""
+        """Returns the subnets known so far, perhaps none; for allocations made before."""
         return nodesubnets.NodeSubnets(node, self._subnets.known(node, network.name))
 
     def decided_subnets(self, node: str, network: model.Network) -> nodesubnets.NodeSubnets:
-        """The same as it is decided, whether the Node says it yet or not."""
+        """Returns the subnets as decided, whether the Node has them yet or not."""
         return nodesubnets.NodeSubnets(node, self._subnets.get(node, network))
 
     def let_go(self, segment: model.Segment) -> None:
-        """A pod holds something of a segment no more."""
+        """Call when a pod has released something of a segment."""
         if not segment.node:
             return
         if segment.node not in self._nodes:
@@ -96,7 +98,7 @@ class Nodes:
     # Objects in
 
     def reserve_ids(self, found: Iterable[Node]) -> None:
-        """Before the first Node is set: ids of earlier managers are taken."""
+        """Takes over the ids of earlier managers. Call before the first Node is set."""
         for node in eldest_first(found):
             if node.info.id:
                 self._keep_id(node)
@@ -115,7 +117,7 @@ class Nodes:
             self._wake(name)
 
     def end_network(self, network: str) -> None:
-        """A network is no more."""
+        """Forgets a network that ended."""
         self._ended.add(network)
         self._subnets.end(network)
 
@@ -136,7 +138,7 @@ class Nodes:
     # Decisions out
 
     def decide(self, name: str) -> Outcome:
-        """What is to stand on a Node."""
+        """Returns the patch of a Node's annotations, and its Events."""
         node = self._nodes.get(name)
         if node is None:
             return NOTHING
@@ -147,7 +149,7 @@ class Nodes:
         return Outcome((Patch(node.subject, changed, version=node.version),), events)
 
     def _changed(self, node: Node) -> dict[str, str | None]:
-        """The annotations that are to be others, None for one to remove."""
+        """Returns the annotations to write, None for one to remove."""
         subnets = self._decide_subnets(node)
         notes: dict[str, str | None] = {}
         is_ours = self._networks.primary is not None
@@ -174,10 +176,10 @@ class Nodes:
         return self._ids.allocate(node.name)
 
     def _decide_subnets(self, node: Node) -> dict[str, Subnets]:
-        """The node's subnets of each network: what it has, and what is wanted and to be had."""
+        """Returns the subnets to annotate, by network: those that the node has or needs."""
         annotated = dict(node.info.subnets)
         primary = self._networks.primary
-        # Beside another primary network its manager writes entries too; they are left alone.
+        # The manager of another primary network writes entries too; they are left alone.
         foreign = [] if primary is not None else annotated.keys() - self._ended
         found = {name: annotated[name] for name in foreign}
         own = {primary.name} if primary is not None else set()
@@ -201,7 +203,7 @@ class Nodes:
         return found
 
     def _lack(self, node: Node, network: str, reason: Reason, error: errors.Exhausted) -> None:
-        """The node goes without; its pods hear why, everybody else is served."""
+        """Emits an Event, once for each network, that the node gets none; wakes its pods."""
         lacks = self._lacks.setdefault(node.name, set())
         if network not in lacks:
             lacks.add(network)
@@ -209,9 +211,9 @@ class Nodes:
             self._noted[node.name] = None
 
     def _tell_replaced(self, node: Node, network: str, said: Subnets, given: Subnets) -> None:
-        """Somebody else wrote other subnets to the Node: they do not count.
+        """Emits an Event if somebody else wrote other subnets to the Node: they do not count.
 
-        A family more or less is the network's doing.
+        An IP family more or less comes from an edit of the network, and gets no Event.
         """
         if not (set(said) <= set(given) or set(given) <= set(said)):
             listed, own = (", ".join(map(str, subnets)) for subnets in (said, given))
@@ -227,7 +229,7 @@ class Nodes:
             self._tell(node, error.in_full())
 
     def _tell(self, node: Node, message: str) -> None:
-        """An Event on the Node, once for each message."""
+        """Emits an Event on the Node, once for each message."""
         said = self._told.setdefault(node.name, set())
         if message not in said:
             said.add(message)

@@ -1,8 +1,8 @@
-"""Records which node has which subnets of each layer3 network, and who lacks or gives back some.
+"""Records which node has which subnets of each layer3 network, and which lack or give back some.
 
-Pure bookkeeping. Subnets stay a node's as long as pods hold addresses of them, whatever becomes of
-the Node or of its annotation; only then what the Nodes say counts, the eldest first. Where none are
-free, those that no pod uses are taken back, and given on when their Node says them no longer.
+Pure. A node keeps its subnets while pods hold addresses of them, whatever happens to the Node or
+its annotation. After those, the Nodes' annotations count, the oldest Node first. Where none are
+free, subnets that no pod uses are taken back, and given on once their Node's annotation lacks them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class NodeSubnets:
-    """`nodes`: by name, in any order; shared with who keeps it."""
+    """The subnets of all nodes; `nodes`, by name, is the caller's table, which it keeps."""
 
     def __init__(self, allocations: Allocations, nodes: Mapping[str, Node]) -> None:
         self._allocations, self._nodes = allocations, nodes
@@ -28,10 +28,10 @@ class NodeSubnets:
         self._wanted: dict[str, set[str]] = {}  # nodes whose pods asked
         self._lacking: dict[str, dict[str, errors.Exhausted]] = {}  # nodes that go without
         self._awaiting: dict[str, dict[str, None]] = {}  # nodes for which some are taken back
-        self._leaving: dict[str, set[str]] = {}  # nodes from which
+        self._leaving: dict[str, set[str]] = {}  # nodes that give theirs back
 
     def take_noted(self) -> tuple[str, ...]:
-        """The nodes whose subnets are to be looked at again, since this was asked last."""
+        """Returns the nodes whose subnets must be decided again, since the last call."""
         if not self._noted:
             return ()
         noted, self._noted = tuple(self._noted), {}
@@ -40,12 +40,12 @@ class NodeSubnets:
     # What is asked
 
     def known(self, node: str, network: str) -> tuple[model.Subnet, ...]:
-        """What a node has, as far as it was needed yet."""
+        """Returns a node's subnets, as far as they were needed yet; else none."""
         pool = self._pools.get(network)
         return pool.get(node) if pool is not None else ()
 
     def get(self, node: str, network: model.Network) -> tuple[model.Subnet, ...]:
-        """What a node has; nothing while it is being taken back."""
+        """Returns a node's subnets; none while they are being taken back."""
         if node in self._leaving.get(network.name, ()):
             return ()
         return self._of(network).get(node)
@@ -54,7 +54,7 @@ class NodeSubnets:
         return self._lacking.get(network, {}).get(node)
 
     def networks(self, node: str) -> set[str]:
-        """The networks that a node has subnets of, or is to have."""
+        """Returns the networks of which a node has or needs subnets."""
         held = {name for name, pool in self._pools.items() if pool.get(node)}
         return held | {name for name, nodes in self._wanted.items() if node in nodes}
 
@@ -65,9 +65,9 @@ class NodeSubnets:
         self._wanted.setdefault(network, set()).add(node)
 
     def allocate(self, node: str, network: model.Network) -> tuple[model.Subnet, ...]:
-        """What the node is to say that it has; nothing while its own, or another's, is taken back.
+        """Returns the subnets to annotate; none while its own, or another's, are taken back.
 
-        Exhausted if all are in use.
+        Raises Exhausted if all are in use.
         """
         name = network.name
         if node in self._leaving.get(name, ()):
@@ -84,7 +84,7 @@ class NodeSubnets:
         return found
 
     def settle(self, info: model.NodeInfo) -> None:
-        """What a Node says now: subnets that it had are free, those that it asked for are there."""
+        """Takes in a Node's annotation: ends requests that it meets, frees what it gave back."""
         said = {name for name, subnets in info.subnets if subnets}
         for name in said:
             if info.subnets_of(name) == self.known(info.name, name):
@@ -96,7 +96,7 @@ class NodeSubnets:
                 self._wake(info.name)
 
     def forget(self, node: str) -> None:
-        """The Node is gone: what no pod uses any more is free."""
+        """Frees the subnets of a deleted Node that no pod uses."""
         for table in (self._wanted, self._leaving):
             for nodes in table.values():
                 nodes.discard(node)
@@ -107,19 +107,17 @@ class NodeSubnets:
                 self._release(name, node)
 
     def let_go(self, network: str) -> None:
-        """A pod let go of something: perhaps subnets can be taken back for who lacks some."""
+        """Retries the nodes without subnets, after a pod has released something."""
         if self._lacking.get(network):
             self._retry(network)
 
     def end(self, network: str) -> None:
-        """The network is no more."""
+        """Forgets a network that ended."""
         pool = self._pools.pop(network, None)
         for table in (self._wanted, self._lacking, self._awaiting, self._leaving):
             table.pop(network, None)
         for node in pool.nodes() if pool else ():
             self._wake(node)
-
-    # Between
 
     def _release(self, network: str, node: str) -> None:
         self._allocations.drop_node(network, node)
@@ -127,14 +125,14 @@ class NodeSubnets:
             self._retry(network)
 
     def _retry(self, network: str) -> None:
-        """Who lacks subnets tries again, if its pods still ask."""
+        """Wakes the nodes without subnets; they ask again if their pods still need some."""
         waiting = {**self._awaiting.pop(network, {}), **self._lacking.pop(network, {})}
         for node in waiting:
             self._wanted.get(network, set()).discard(node)
             self._wake(node)
 
     def _take_back(self, network: str, node: str) -> bool:
-        """Whether subnets that nobody uses are on their way; some for each node that waits."""
+        """Takes back idle subnets, one node's for each that waits; returns whether any come."""
         leaving = self._leaving.setdefault(network, set())
         awaiting = self._awaiting.setdefault(network, {})
         awaiting[node] = None
@@ -150,7 +148,7 @@ class NodeSubnets:
         return True
 
     def _idle(self, network: str) -> Iterator[str]:
-        """Nodes whose subnets no pod uses or asks for; never of the default network."""
+        """Yields nodes whose subnets no pod uses or asks for; never of the default network."""
         if network == names.DEFAULT_NETWORK:
             return
         wanted = self._wanted.get(network, ())
@@ -159,7 +157,7 @@ class NodeSubnets:
                 yield node
 
     def _of(self, network: model.Network) -> SubnetPool:
-        """The pool of a network, from pods and Nodes when first asked for."""
+        """Returns the pool of a network; fills a new one from pods and Nodes."""
         known = self._pools.get(network.name)
         if known is not None and known.spec == network.spec:
             return known
@@ -173,7 +171,7 @@ class NodeSubnets:
         return fresh
 
     def _claims(self, network: str) -> Iterator[tuple[str, tuple[model.Subnet, ...]]]:
-        """Who has what, in the order in which it counts."""
+        """Yields each node with its subnets, in the order in which claims count."""
         infos = {node.name: node.info for node in eldest_first(self._nodes.values())}
         held = self._allocations.node_subnets(network)
         for name in (*(name for name in infos if name in held), *sorted(held.keys() - infos)):

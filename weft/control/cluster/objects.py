@@ -1,6 +1,7 @@
-"""Parses Nodes, Namespaces, IPAMClaims and policies into what the cluster manager reads of them.
+"""Parses Nodes, Namespaces, IPAMClaims and policies for the cluster manager.
 
-Each is parsed once, where it comes in, and frozen. Pods are `api/pod.py`'s, NADs `nads.py`'s.
+Pure. Each object is parsed once, where it comes in, and frozen. `api/pod.py` parses pods, `nads.py`
+NADs.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _NODE_ANNOTATIONS = (names.NODE_ID, names.NODE_TRANSIT, names.NODE_SUBNETS)
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """An object as it was at one `version` (resourceVersion)."""
+    """A parsed object at one `version` (resourceVersion)."""
 
     subject: Subject
     version: str
@@ -33,7 +34,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Node(Seen):
-    """`info` is without what cannot be understood; `problem` says what that is."""
+    """A Node. If its annotations are invalid, `info` has the name alone and `problem` says why."""
 
     created: str
     info: model.NodeInfo
@@ -59,13 +60,13 @@ def node(obj: Object) -> Node:
 
 
 def eldest_first(nodes: Iterable[Node]) -> list[Node]:
-    """In an order that every run has: of two that claim one thing, the elder keeps it."""
+    """Sorts Nodes by age, then name: of two that claim one value, the older keeps it."""
     return sorted(nodes, key=lambda each: (each.created, each.name))
 
 
 @dataclass(frozen=True, slots=True)
 class Namespace(Seen):
-    """`problems`: what is wrong with what it wants logged."""
+    """A Namespace; `problems`: what is wrong with its ACL logging annotation."""
 
     labels: Mapping[str, str]
     problems: tuple[str, ...] = ()
@@ -79,9 +80,9 @@ def namespace(obj: Object) -> Namespace:
 
 @dataclass(frozen=True, slots=True)
 class IpamClaim(Seen):
-    """`claim` is None for one that cannot be read, of which `problem` says why.
+    """An IPAMClaim. `claim` is None if it is invalid; then `problem` says why.
 
-    `condition` is its status's: status, reason and message.
+    `condition` is that of its status: status, reason and message.
     """
 
     claim: model.IpamClaim | None
@@ -99,7 +100,7 @@ def ipam_claim(obj: Object) -> IpamClaim:
 
 @dataclass(frozen=True, slots=True)
 class Policy(Seen):
-    """A MultiNetworkPolicy: what it declares, and what it bears of this manager's."""
+    """A MultiNetworkPolicy: what it declares, and the status that this manager wrote."""
 
     declared: policy.ParsedPolicy
     generation: int = 0

@@ -1,6 +1,6 @@
-"""Defines what is decided of one object: patches to write and Events to tell.
+"""Defines the outcome of a decision about one object: patches to write and Events to emit.
 
-Pure data. How a patch is sent, and what becomes of one that is refused, is the writer's part.
+Pure data. `writer.py` sends patches and handles their refusal.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from weft.reasons import EventReason
 
 
 class Ref(NamedTuple):
-    """An object by name, whichever incarnation: `key` is "namespace/name" or "name"."""
+    """An object by name, in any incarnation: `key` is "namespace/name" or "name"."""
 
     resource: Resource
     key: str
@@ -29,7 +29,7 @@ class Subject(NamedTuple):
     uid: str
 
     def as_object(self) -> dict[str, Any]:
-        """No more of the object than an Event needs to say which one it is about."""
+        """Returns as much of the object as an Event needs to refer to it."""
         meta = {"namespace": self.namespace, "name": self.name, "uid": self.uid}
         kept = {name: value for name, value in meta.items() if value}
         res = self.resource
@@ -44,11 +44,11 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """A merge patch of one incarnation; None removes an annotation or a key of `data`.
+    """A merge patch (RFC 7386) of one incarnation; None removes an annotation or a key of `data`.
 
-    `version`: it was decided for this resourceVersion, and counts for no other. A `status` goes to
-    the subresource, alone. `creates`: the object is made where it is not there. `settles`: when it
-    has come back, and nothing else, nothing is left to decide.
+    `version`: the API server takes it for this resourceVersion only ("": any). A `status` goes to
+    the subresource, alone. `creates`: the object is created if it does not exist. `settles`: the
+    object needs no new decision when only this patch comes back from the informer.
     """
 
     about: Subject
@@ -77,9 +77,9 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`events` are told at once, and `patches` then sent in turn.
+    """`events` are emitted at once, then `patches` are sent in turn.
 
-    `again`: seconds after which the object is due again, whatever happens; 0 for never.
+    `again`: seconds after which the object is decided again, whatever happens; 0: never.
     """
 
     patches: tuple[Patch, ...] = ()

@@ -1,6 +1,6 @@
 """Finds networks of one pod whose subnets overlap: its packets go to only one of them.
 
-Pure. The pod keeps all that it asked for: a virtual machine may tell its networks apart itself.
+Pure. The pod still gets all its networks: a virtual machine may tell them apart by itself.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ from weft import errors, model, names
 
 
 def find(subject: str, networks: Iterable[model.NetworkSpec]) -> errors.InvalidInput | None:
-    """The first two networks with a common address; two interfaces on one network are fine."""
+    """Returns the error of the first two networks that overlap, None if none do.
+
+    Two interfaces on one network are fine.
+    """
     distinct = {spec.name: spec for spec in networks}.values()
     for one, other in combinations(distinct, 2):
         for mine in one.subnets:

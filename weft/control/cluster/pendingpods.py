@@ -1,7 +1,7 @@
-"""Records which pods wait for something of a segment to become free, and who tries again then.
+"""Records which pods wait for something of a segment to become free, and which retry then.
 
-Pure bookkeeping, in the order of arrival: one freed address wakes one of those that found the
-segment exhausted, and all that found the very thing they asked for taken.
+Pure. A freed address wakes the first of the pods that found the segment exhausted, and all pods
+that asked for an address or MAC that was taken.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class PendingPods:
         return len(self._places)
 
     def add(self, pod: str, segment: Segment, *, exhausted: bool) -> None:
-        """`pod` waits in one place at a time: for what it found missing last."""
+        """Has a pod wait for a segment; a pod waits for one thing, that which it lacked last."""
         if self._places.get(pod) != (exhausted, segment):
             self.forget(pod)
         self._table(exhausted).setdefault(segment, {})[pod] = None
@@ -38,14 +38,14 @@ class PendingPods:
                 del table[segment]
 
     def freed(self, segment: Segment) -> list[str]:
-        """Something of `segment` was released: who is to try again."""
+        """Returns the pods to retry after something of `segment` was released."""
         woken = list(self._conflicting.get(segment, ()))
         for pod in woken:
             self.forget(pod)
         return woken + self._next(segment)
 
     def end_turn(self, pod: str) -> list[str]:
-        """A pod that was woken has tried, or is gone: who tries next, if it left something."""
+        """Returns the pod to retry after a woken one got what it needs, or is gone."""
         segment = self._turns.pop(pod, None)
         if segment is None or self._places.get(pod) == (True, segment):
             return []

@@ -1,7 +1,7 @@
-"""Reads and renders what stands on a pod of what it was given, with its signature.
+"""Reads and renders a pod's allocations and signature in its annotations.
 
-Pure. What is not signed counts as nothing, whoever wrote it (ADR 0060); entries of networks that
-are not weft's are left as they are. What a pod is given is decided in pods.py.
+Pure. Unsigned allocations do not count (ADR 0060). Entries of networks that are not weft's stay as
+they are. `pods.py` decides what a pod gets.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ class PodAnnotations:
         self._keys, self._networks = keys, networks
 
     def decided(self, pod: Pod) -> Mapping[str, model.Allocation]:
-        """The allocations on the pod that the cluster manager signed."""
+        """Returns the allocations on the pod that the cluster manager signed."""
         return self._read(pod)[0].allocations
 
     def forgery(self, pod: Pod) -> errors.InvalidInput | None:
-        """Why the pod's annotation is not proved; None if it is."""
+        """Returns why the pod's signature does not verify; None if it does."""
         return self._read(pod)[1]
 
     def is_whole(self, pod: Pod) -> bool:
@@ -38,7 +38,7 @@ class PodAnnotations:
         return not self._own(pod) - decided.allocations.keys()
 
     def render(self, pod: Pod, allocations: Mapping[str, model.Allocation]) -> SignedAnnotations:
-        """The texts of both annotations; "" for one to remove."""
+        """Returns the texts of both annotations, signed; "" for one to remove."""
         signer = self._keys.signer
         others = podnetworks.without(pod.proof[0], self._own(pod))
         if not allocations:
@@ -50,8 +50,8 @@ class PodAnnotations:
         return text, signature
 
     def adopted(self, pod: Pod) -> Mapping[str, model.Allocation]:
-        """What a pod from before the time of signatures may keep: all once it runs, else on usable
-        networks; InvalidInput if it cannot be read."""
+        """Returns what a pod older than signatures keeps: all if it runs, else on networks that it
+        may use. Raises InvalidInput if the annotation is invalid."""
         annotated = podnetworks.read(pod.label, pod.proof[0], primary=pod.primary)
         if pod.is_running:
             return annotated
@@ -63,7 +63,7 @@ class PodAnnotations:
         return found
 
     def unsigned(self, pods: Iterable[Pod]) -> list[Pod]:
-        """The pods from before anything was signed, oldest first."""
+        """Returns the pods that are older than signatures, oldest first."""
         before = self._keys.adopt_before
         found = [
             pod
@@ -82,14 +82,14 @@ class PodAnnotations:
             return SignedAllocations(), error
 
     def _own(self, pod: Pod) -> set[str]:
-        """The keys of the pod's annotation that belong to weft's networks."""
+        """Returns the keys in the pod's annotation that belong to weft's networks."""
         return {key for key in podnetworks.keys(pod.proof[0]) if self.is_own(key)}
 
     def doubted(self, pod: Pod) -> set[str]:
-        """The networks on which the pod may hold an address that the manager does not know.
+        """Returns the networks on which the pod may hold an address unknown to the manager.
 
-        What the pod says of itself may be forged: only a running one counts, and only on networks
-        that its namespace may use.
+        The pod's annotations may be forged: it counts only if it runs, and only on networks that
+        its namespace may use.
         """
         if not pod.is_running:
             return set()

@@ -1,9 +1,8 @@
 """Allocates addresses, MAC and tunnel key to each attachment of each pod.
 
-Pure. What was decided earlier is reserved, what is missing is allocated and signed, in one patch a
-pod, and everything is released once when a pod goes or completes. What stands on a pod and is not
-signed is overwritten, and what a running pod holds is put back. What may be given to whom is
-decided in weft.alloc.
+Pure. Earlier allocations are reserved, missing ones are made and signed in one patch per pod, and
+all are released once when the pod goes or completes. Unsigned annotations are overwritten, and
+those of a running pod restored. `weft.alloc` chooses the addresses and MACs.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from weft.reasons import Reason
 
 log = logging.getLogger(__name__)
 
-SAFETY_NET = 30.0  # seconds after which a pod that waits for a change is looked at anyway
+SAFETY_NET = 30.0  # seconds after which a waiting pod is decided again without a cause
 
 
 class _Wanted(NamedTuple):
@@ -50,7 +49,7 @@ class _Wanted(NamedTuple):
 
 
 class Pods:
-    """`due`: the pods to decide of, each after so many seconds."""
+    """All pods. `due`: the pods to decide, and after how many seconds."""
 
     def __init__(
         self,
@@ -67,11 +66,11 @@ class Pods:
         self._warnings = PodWarnings(networks, nodes, allocations)
         self._pending, self._unknown = PendingPods(), Unknown()
         self._unsigned: set[str] = set()  # uids of older pods that still need a signature
-        self._told: dict[str, str] = {}  # pod key: what its last Event said
-        self._events: dict[str, list[Event]] = {}  # by pod key, to be told
+        self._told: dict[str, str] = {}  # pod key: the message of its last Event
+        self._events: dict[str, list[Event]] = {}  # by pod key, to be emitted
         self._forged: dict[str, errors.InvalidInput] = {}  # pod uid: what is being overwritten
         self._refused: set[str] = set()  # keys of pods whose annotation the API server refuses
-        self._unheld: set[str] = set()  # pods whose NADs are not sure to stay yet
+        self._unheld: set[str] = set()  # pods whose NADs lack the finalizer yet
         self.due: dict[str, float] = {}
 
     @property
@@ -82,10 +81,10 @@ class Pods:
     def figures(self) -> Figures:
         return {Metric.ATTACHMENTS: len(self._allocations), Metric.PODS_TROUBLED: len(self._told)}
 
-    # What is told
+    # Objects in
 
     def begin(self) -> None:
-        """Takes in what is decided already: what is signed first, then what older pods say."""
+        """Takes in earlier allocations: signed ones first, then those of pods before signatures."""
         there = [pod for pod in self._pods if not pod.is_completed]
         for pod in there:
             self._observe(pod)
@@ -99,7 +98,7 @@ class Pods:
         self._wake(pod.key for pod in sorted(due, key=Pod.age))  # the oldest first
 
     def put(self, old: Pod | None, new: Pod | None) -> None:
-        """A pod of the table is there, is another, or is gone."""
+        """A pod of the table is new, changed, or gone (None)."""
         if new is None or new.is_completed:
             gone = new or old
             if gone is not None:
@@ -115,11 +114,11 @@ class Pods:
         self._look_again(self._pods.keys())
 
     def use_nad(self, nad: str) -> None:
-        """What a NAD stands for may be another."""
+        """A NAD may stand for another network."""
         self._look_again(self._pods.find(By.NAD, nad))
 
     def use_held(self, nad: str) -> None:
-        """A NAD is sure to stay now."""
+        """A NAD has its finalizer now."""
         self._wake(sorted(self._unheld & self._pods.find(By.NAD, nad)))
 
     def use_namespace(self, name: str) -> None:
@@ -127,17 +126,17 @@ class Pods:
         self._look_again(self._pods.find(By.GUEST, name))
 
     def use_node(self, node: str) -> None:
-        """A node's subnets are there, or are others."""
+        """A node got its subnets, or they changed."""
         self._look_again(self._pods.find(By.NODE, node))
 
     def use_claim(self, claim: str, freed: Iterable[model.Segment]) -> None:
-        """An IPAMClaim is there, or is gone and freed something."""
+        """An IPAMClaim exists now, or is gone and freed something."""
         self._look_again(self._pods.find(By.CLAIM, claim))
         for segment in freed:
             self._wake(self._pending.freed(segment))
 
     def end_doubt(self) -> None:
-        """What is not known of running pods by now is not going to be."""
+        """Stops waiting for what running pods may hold."""
         self._wake(self._unknown.end())
 
     def _look_again(self, keys: set[str]) -> None:
@@ -152,14 +151,14 @@ class Pods:
         return pod.needs_allocations(holds=bool(self._allocations.keys(pod.uid)))
 
     def _observe(self, pod: Pod) -> None:
-        """Reserves what was decided for the pod, by this manager or an earlier one."""
+        """Reserves the signed allocations of the pod, from this manager or an earlier one."""
         decided = self._annotations.decided(pod)
         if decided:
             self._reserve_all(pod, decided)
             self._wake(self._unknown.end(pod.key))
 
     def _adopt(self, pod: Pod) -> None:
-        """Reserves what a pod from before the time of signatures says of itself."""
+        """Reserves the unsigned allocations of a pod that is older than signatures."""
         try:
             self._reserve_all(pod, self._annotations.adopted(pod))
         except errors.InvalidInput as error:
@@ -169,7 +168,7 @@ class Pods:
             self._unsigned.add(pod.uid)
 
     def _reserve_all(self, pod: Pod, decided: Mapping[str, model.Allocation]) -> None:
-        # Where the request cannot be read, what the pod was given counts all the same.
+        # Even if the request is invalid now, the pod keeps its allocations.
         asked = pod.request.attachments
         for attachment in (*asked, *unrequested(asked, decided)):
             if (allocation := decided.get(attachment.key)) is not None:
@@ -187,14 +186,14 @@ class Pods:
             return
         network = self._networks.find(attachment.nad)
         if network is None:
-            return  # another plugin's; or its NAD is gone or wrong: noted when it comes back
+            return  # another plugin's; or the NAD is gone or invalid: reserved when it is back
         try:
             claim = self._claims.lookup(attachment, network, pod.ref.namespace)
         except errors.NotReady:
             claim = None  # deleted under the pod, which keeps what it has
         if is_held and (claim is None or self._allocations.is_claimed(uid, key)):
             return
-        # What was decided here never got there: another manager was faster.
+        # What this manager decided was never written: another manager was faster.
         self._take_back(uid, (key,))
         subnets = None
         if network.spec.topology is model.Topology.LAYER3:
@@ -230,7 +229,7 @@ class Pods:
     # Decisions out
 
     def decide(self, key: str) -> Outcome:
-        """What a pod is to be annotated with, or why it waits."""
+        """Returns the patch of a pod's annotations, or the Event that says why it waits."""
         pod, said = self._pods.get(key), tuple(self._events.pop(key, ()))
         try:
             decided = self._decide(pod) if pod is not None and self._is_due(pod) else NOTHING
@@ -251,11 +250,11 @@ class Pods:
         except Pending:
             return NOTHING  # the node is about to be annotated, which brings the pod back
         except errors.WeftError as error:
-            # Comes back when the NAD changes or something is released, long before this.
+            # Usually a change of the NAD or a release brings the pod back earlier.
             again = SAFETY_NET if error.retry else 0.0
             return Outcome(events=self._tell(pod, error), again=again)
         if not all(self._networks.is_held(names.definition_of(each)) for each in missing):
-            self._unheld.add(pod.key)  # comes back when they are: none goes under its first pod
+            self._unheld.add(pod.key)  # or the NAD could be deleted under its first pod
             return Outcome(again=SAFETY_NET)
         self._unheld.discard(pod.key)
         if missing or not self._annotations.is_whole(pod):
@@ -263,15 +262,15 @@ class Pods:
         return Outcome(events=self._tell_warning(pod))
 
     def _is_lost(self, pod: Pod) -> bool:
-        """Whether the pod runs with what its node alone knows by now."""
+        """Whether the pod runs with allocations that only its node still knows."""
         if not pod.has_interfaces or self._allocations.keys(pod.uid):
             return False
         made = any(self._annotations.is_own(key) for key, _ in pod.interfaces)
         return not self._annotations.decided(pod) and (made or any(pod.proof))
 
     def _allocate(self, pod: Pod) -> dict[str, model.Allocation]:
-        """What does not stand on the pod yet, by attachment key; all of it or an error."""
-        # A running pod has what it was given, whatever was written to it since.
+        """Returns the allocations missing on the pod, by attachment key; all, or raises."""
+        # A running pod keeps its allocations, whatever was written to it since.
         decided = self._annotations.decided(pod)
         given = self._allocations.of(pod.uid) if pod.has_interfaces else {}
         missing = {key: allocation for key, allocation in given.items() if key not in decided}
@@ -279,7 +278,7 @@ class Pods:
         for wanted in self._wanted(pod, decided.keys() | missing.keys()):
             key = wanted.attachment.key
             held = self._allocations.get(pod.uid, key)
-            if held is not None:  # decided earlier: its patch did not arrive, or not yet here
+            if held is not None:  # decided earlier: its patch failed, or has not come back yet
                 missing[key] = held
                 continue
             try:
@@ -296,11 +295,11 @@ class Pods:
         return missing
 
     def _wanted(self, pod: Pod, known: set[str]) -> list[_Wanted]:
-        """The attachments that the pod asks for and has not got, `known` are those that it has."""
+        """Returns the attachments that the pod asks for and that are not in `known`."""
         found = []
         for attachment in self._asked(pod):
-            # A running pod's networks stay as they are; the first interface of one that another
-            # plugin wired may once be weft's.
+            # A running pod's networks stay as they are, but weft may take over the first interface
+            # of a pod that another plugin wired.
             is_settled = pod.has_interfaces and (attachment.nad or self._chose_first(pod))
             if attachment.key in known or is_settled:
                 continue
@@ -322,7 +321,7 @@ class Pods:
         return allocation
 
     def _asked(self, pod: Pod) -> tuple[model.Attachment, ...]:
-        """What the pod asks for; a running one whose request became unreadable asks for no more."""
+        """Returns the request; raises InvalidInput if it is invalid, unless the pod runs already."""
         return pod.request.attachments if pod.has_interfaces else pod.attachments()
 
     def _take_back(self, uid: str, attachments: Iterable[str]) -> None:
@@ -331,18 +330,18 @@ class Pods:
                 self._wake(self._pending.freed(segment))
 
     def _chose_first(self, pod: Pod) -> bool:
-        """Whether a pod that does not name its first network any more has one that it chose."""
+        """Whether a pod holds a first network that its request does not name any more."""
         asked = {each.key for each in pod.request.attachments}
         return not self._allocations.keys(pod.uid) <= asked
 
     def _subnets(self, pod: Pod, network: model.Network) -> NodeSubnets | None:
-        """What the pod's node has of a layer3 network."""
+        """Returns the subnets of the pod's node, None unless the network is layer3."""
         if network.spec.topology is not model.Topology.LAYER3:
             return None
         return self._nodes.subnets(pod.node, network)
 
     def _patch(self, pod: Pod, missing: dict[str, model.Allocation]) -> Patch:
-        """For this incarnation as seen: anything newer is a conflict and read again."""
+        """Makes the patch for this resourceVersion: a newer one conflicts and is decided again."""
         forgery = self._annotations.forgery(pod)
         if forgery is not None and pod.uid not in self._unsigned:
             self._forged[pod.uid] = forgery
@@ -354,7 +353,7 @@ class Pods:
         return Patch(_subject(pod), annotations, version=pod.version, settles=True)
 
     def written(self, key: str, patch: Patch) -> tuple[Event, ...]:
-        """A patch was taken, or its pod is gone; what to tell then."""
+        """Call after a patch was taken, or its pod was gone; returns Events to emit."""
         uid, pod = patch.about.uid, self._pods.get(key)
         self._unsigned.discard(uid)
         self._end_adoption()
@@ -365,11 +364,11 @@ class Pods:
         return (*said, *self._tell_warning(pod))
 
     def refused(self, key: str, patch: Patch, error: errors.WeftError) -> tuple[Event, ...]:
-        """The API server refuses a patch for good: what to tell of it."""
+        """Call when the API server refuses a patch as invalid; returns Events to emit."""
         pod = self._pods.get(key)
         if pod is None or pod.uid != patch.about.uid:
             return ()
-        if not pod.has_interfaces:  # what does not stand there never will
+        if not pod.has_interfaces:  # what is not written now never will be
             decided = self._annotations.decided(pod)
             self._take_back(pod.uid, self._allocations.keys(pod.uid) - decided.keys())
         self._refused.add(key)
@@ -388,7 +387,7 @@ class Pods:
     def _tell(
         self, pod: Pod, error: errors.WeftError, reason: Reason = Reason.ERROR_ALLOCATING_POD
     ) -> tuple[Event, ...]:
-        """An Event on the pod, unless it was the last that was said of it."""
+        """Returns an Event on the pod, unless its last one had the same message."""
         message = error.in_full()
         if self._told.get(pod.key) == message:
             return ()

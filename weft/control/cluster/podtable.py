@@ -1,6 +1,6 @@
-"""Holds the pods, and finds those that name a NAD, mean an IPAMClaim, or run on a node.
+"""Holds the pods, and finds those that name a NAD or an IPAMClaim, or run on a node.
 
-Pure: the one table of pods of the cluster manager, with its indexes.
+Pure: the cluster manager's one table of pods, with its indexes.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ class PodTable:
         return set(self._pods)
 
     def find(self, by: By, value: str) -> set[str]:
-        """The keys of the pods of which an index has a value."""
+        """Returns the keys of the pods with a value in an index."""
         return set(self._index.get(_Value(by, value), ()))
 
     def set(self, key: str, new: Pod | None) -> Pod | None:
-        """A pod is there, is another, or is gone; gives what it was."""
+        """Sets a pod, None: it is gone; returns its former state."""
         old = self._pods.pop(key, None)
         if new is not None:
             self._pods[key] = new

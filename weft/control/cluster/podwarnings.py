@@ -1,7 +1,7 @@
-"""Finds the mistakes of a running pod that get an Event and change nothing.
+"""Finds mistakes of a pod that get an Event and change nothing.
 
-Pure. Its networks were changed after it started, its address is outside its node's subnet now or
-will not be kept, its annotation was lost or cannot be written.
+Pure. For example, its networks were changed after it started, its subnets overlap, its address is
+outside its node's subnet or will not be kept, its annotation was lost or cannot be written.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class PodWarnings:
         self._networks, self._nodes, self._allocations = networks, nodes, allocations
 
     def find(self, pod: Pod) -> tuple[Reason, errors.InvalidInput] | None:
-        """Reason and message of the Event; None if nothing is wrong."""
+        """Returns the reason and message of the first mistake found; None if there is none."""
         if pod.has_interfaces and (error := self._change(pod)) is not None:
             return Reason.NETWORKS_CHANGE_REFUSED, error
         if (error := self._stray(pod)) is not None:
@@ -69,7 +69,7 @@ class PodWarnings:
         return overlaps.find(pod.label, [each.spec for each in found if each is not None])
 
     def _unfollowed(self, pod: Pod) -> errors.InvalidInput | None:
-        """An address request in an annotation of another plugin."""
+        """An address request in another plugin's annotation, which weft ignores."""
         if not pod.other_requests:
             return None
         own = [nad for nad in pod.nads() if self._networks.find(nad) is not None]
@@ -79,7 +79,7 @@ class PodWarnings:
         return next(iter(found), None)
 
     def _unkept(self, pod: Pod) -> errors.InvalidInput | None:
-        """A virtual machine whose network may keep addresses, and which has no claim that would."""
+        """A virtual machine without an IPAMClaim on a network that could keep its addresses."""
         if not pod.machine:
             return None
         for each in pod.attachments():
@@ -101,7 +101,7 @@ class PodWarnings:
 
 
 def lost(pod: Pod) -> errors.InvalidInput:
-    """The error of a running pod whose allocation only its node still knows."""
+    """Returns the error of a running pod whose allocations only its node still knows."""
     return errors.InvalidInput(
         pod.label,
         names.POD_NETWORKS,
@@ -113,7 +113,7 @@ def lost(pod: Pod) -> errors.InvalidInput:
 
 
 def unwritable(pod: Pod, error: errors.WeftError) -> errors.InvalidInput:
-    """The error of a pod whose annotation the API server refuses."""
+    """Returns the error of a pod whose annotation the API server refuses."""
     return errors.InvalidInput(
         pod.label,
         names.POD_NETWORKS,

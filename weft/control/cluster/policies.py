@@ -1,8 +1,8 @@
-"""Decides the status and Events of each MultiNetworkPolicy, and the note of what stands.
+"""Decides the status and Events of each MultiNetworkPolicy, and annotates its accepted version.
 
-Pure. Decides a policy's status, and the note of what of it was accepted, so that an edit that
-breaks it opens nothing. Nothing is enforced from here: the nodes read the same policies. What a
-status says is decided in api/policystatus.py.
+Pure. The annotation keeps the accepted version in force when an edit is invalid, so that the edit
+opens nothing. The nodes enforce policies from the same objects; nothing here does.
+`api/policystatus.py` words the status.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from weft.kube import resources
 from weft.policy.netpolicy import PodSelector, Policy, Protocol
 from weft.reasons import Reason
 
-# Seconds in which what pods and networks do to one policy's status is gathered.
+# Seconds in which changes of pods and networks are collected into one update of a status.
 QUIET = 0.5
 _KIND = resources.MULTINETWORKPOLICIES.kind
 Told = tuple[tuple[Reason, str], ...]  # with the message
@@ -36,7 +36,7 @@ Told = tuple[tuple[Reason, str], ...]  # with the message
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A policy as seen, what is in force of it, and what is to be noted."""
+    """A policy as seen, the version in force, and the annotation that keeps it."""
 
     seen: objects.Policy
     policy: Policy | None
@@ -44,16 +44,16 @@ class _Entry:
 
 
 class Policies:
-    """`due`: the policies to decide of, each after so many seconds."""
+    """All policies by key. `due`: the policies to decide, and after how many seconds."""
 
     def __init__(self, table: PodTable, networks: Networks) -> None:
         self._pods, self._networks = table, networks
-        self._namespaces: dict[str, tuple[str, ...]] = {}  # what was told of each
+        self._namespaces: dict[str, tuple[str, ...]] = {}  # problems of their logging
         self._entries: dict[str, _Entry] = {}
         self._counts = SelectorCounts()
         self._follows_pods = False
         self._subjects: dict[PodSelector, set[str]] = {}  # the policies that select them
-        self._peers: dict[PodSelector, set[str]] = {}  # the policies whose rules do
+        self._peers: dict[PodSelector, set[str]] = {}  # the policies whose rules name them
         self._stood: dict[str, Mapping[str, str]] = {}  # networks of each one's NADs
         self._told: dict[str, Told] = {}
         self._unkept: dict[str, Mapping[str, Any]] = {}  # statuses that the server did not take
@@ -65,7 +65,7 @@ class Policies:
     # Objects in
 
     def set_namespace(self, name: str, new: Namespace | None) -> tuple[Event, ...]:
-        """Its labels, and what to tell of what it wants logged."""
+        """Sets a namespace's labels; returns Events about its ACL logging annotation."""
         self._counts.set_namespace(name, new.labels if new is not None else None)
         self._note_counts()
         before = self._namespaces.pop(name, ())
@@ -84,7 +84,7 @@ class Policies:
             self._note_counts()
 
     def use_nad(self) -> None:
-        """What a NAD stands for may be another."""
+        """Call when NADs may stand for other networks."""
         for key in self._entries:
             self.due.setdefault(key, QUIET)
 
@@ -115,7 +115,7 @@ class Policies:
     def _asked(
         self, policy: Policy | None
     ) -> Iterator[tuple[PodSelector, dict[PodSelector, set[str]]]]:
-        """The selectors of a policy, each once, and where it is kept who asks for it."""
+        """Yields each selector of a policy once, with the index that holds its policies."""
         if policy is None:
             return
         yield policy.selected_pods, self._subjects
@@ -133,7 +133,7 @@ class Policies:
         self._counts.set_pod(key, pod.ref.namespace, pod.labels, held)
 
     def _note_counts(self) -> None:
-        """A policy tells how many pods it guards, but of a peer only that there are none."""
+        """A status counts the selected pods, but says of a peer only whether it has any."""
         for members, is_edge in self._counts.take_noted().items():
             concerned = set(self._subjects.get(members, ()))
             concerned |= self._peers.get(members, set()) if is_edge else set()
@@ -143,7 +143,7 @@ class Policies:
     # Decisions out
 
     def decide(self, key: str, now: str) -> Outcome:
-        """A policy's note, status and Events."""
+        """Returns the patches of a policy's annotation and status, and its Events."""
         entry = self._entries.get(key)
         if entry is None:
             return NOTHING
@@ -162,7 +162,10 @@ class Policies:
         return Outcome(tuple(patches), tuple(self._events(key, entry, told)))
 
     def keep_status(self, key: str, patch: Patch, kept: object) -> bool:
-        """What a server kept of a status; whether it is the first that it did not keep."""
+        """Notes whether the server stored a status (`kept` is what it returned).
+
+        Returns whether this is the first status that it did not store.
+        """
         if key not in self._entries or patch.status is None:
             return False
         if kept == patch.status:
@@ -170,11 +173,11 @@ class Policies:
             return False
         is_first = not self._unkept
         self._unkept[key] = patch.status
-        self.due[key] = 0.0  # what it would say is told
+        self.due[key] = 0.0  # Events report it instead
         return is_first
 
     def _events(self, key: str, entry: _Entry, told: Told) -> Iterator[Event]:
-        """Events of what was not said last time."""
+        """Yields Events for the messages that are new since last time."""
         before = self._told.get(key, ())
         self._told[key] = told
         for reason, said in told:
@@ -182,7 +185,7 @@ class Policies:
                 yield Event(entry.seen.subject, reason, f"{_KIND} {key}: {said}")
 
     def _standing(self, key: str, entry: _Entry) -> dict[str, str]:
-        """Of which network each NAD of a policy is; of one that is of none now, was."""
+        """Returns the network of each NAD of a policy; of a NAD without one, its last network."""
         policy = entry.policy
         known = {**dict(policy.last_networks if policy else ()), **self._stood.get(key, {})}
         for nad in policy.nads if policy else ():
@@ -219,7 +222,7 @@ class Policies:
         )
 
     def _why(self, definition: str) -> str:
-        """Why a definition stands for no network that a policy could guard."""
+        """Returns why a NAD stands for no network that a policy could guard."""
         subject = f"{resources.NADS.kind} {definition}"
         try:
             network = self._networks.lookup(definition, "", known=True)
@@ -232,7 +235,7 @@ class Policies:
     def _ports(
         self, members: PodSelector, protocol: Protocol | None = None, port: str = ""
     ) -> Counter[str]:
-        """Attachments by network; with a `port` those whose pod has one of that name."""
+        """Counts attachments by network; with a `port`, those whose pod has that named port."""
         found: Counter[str] = Counter()
         for through, count in self._counts.count(members).items():
             if (through.protocol, through.port) == (protocol, port):
@@ -253,7 +256,7 @@ class Policies:
 
 
 def _entry(seen: objects.Policy, before: _Entry | None) -> _Entry:
-    """What stands of a policy: what it says; else what it said before, or is noted to have said."""
+    """Returns the version in force: the present one, else the last accepted or annotated one."""
     declared, earlier = seen.declared, before.policy if before is not None else None
     standing = declared.in_force(earlier)
     if declared.current is not None:
@@ -264,14 +267,14 @@ def _entry(seen: objects.Policy, before: _Entry | None) -> _Entry:
 
 
 def _are_alike(one: Policy | None, other: Policy | None) -> bool:
-    """Whether the same pods are asked for; what is remembered of networks asks for none."""
+    """Whether two versions have the same selectors; remembered networks do not count."""
     if one is None or other is None:
         return one is other
     return replace(one, last_networks=other.last_networks) == other
 
 
 def _told(found: Findings, *, has_status: bool) -> Told:
-    """What a policy's author should hear of without asking; all if there is no status to ask."""
+    """Returns the messages that get Events: mistakes, and all of a status that is not stored."""
     accepted, bound, matching = policystatus.conditions(found)
     told: list[tuple[Reason, str]] = []
     if found.problems:

@@ -1,7 +1,7 @@
 """Records which NADs exist, what each declares, and which of each network are accepted.
 
-Pure, kept incrementally: each change says which networks were settled anew. Decisions are
-`nads.py`'s, `edits.py`'s and `access.py`'s.
+Pure, kept incrementally: each change returns the networks that it settled anew. `nads.py`,
+`edits.py` and `policy/access.py` make the decisions.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from weft.control.cluster.allocations import Allocations
 from weft.control.cluster.nads import Nad, Settlement
 from weft.policy import access
 
-Settled = dict[str, Settlement]  # by network, as it was before
+Settled = dict[str, Settlement]  # by network: its settlement before
 
 
 class Register:
-    """`allocations` say whether pods hold something through a NAD."""
+    """All NADs by key; `allocations` says whether pods hold something through a NAD."""
 
     def __init__(self, rule: access.AccessRule, allocations: Allocations) -> None:
         self._rule, self._allocations = rule, allocations
@@ -47,7 +47,7 @@ class Register:
         return frozenset(self._declaring.get(network, ()))
 
     def users(self, network: str) -> frozenset[str]:
-        """The NADs through which pods may be on a network."""
+        """Returns the NADs through which pods may be on a network."""
         return frozenset(self._accepted.get(network, ())) | self.declaring(network)
 
     def of_namespace(self, namespace: str) -> frozenset[str]:
@@ -56,10 +56,10 @@ class Register:
     # What happened
 
     def put(self, key: str, new: Nad | None) -> Settled:
-        """A NAD is there, is another, or is gone.
+        """Sets a NAD; None: it is gone.
 
-        What was accepted of it is known here better than from its notes, which anybody may have
-        changed or taken off, and which come back later than they are written.
+        The accepted configuration is kept from memory: anybody may have changed its annotations,
+        and the manager's own come back later than they are written.
         """
         old = self._nads.pop(key, None)
         is_same = old is not None and new is not None and old.uid == new.uid
@@ -73,7 +73,7 @@ class Register:
                 del self._homes[home]
         settled: Settled = {}
         if old is not None and not is_same:
-            # A NAD that is recreated under its name is another one: it owns nothing yet.
+            # A NAD that is created again under its name is another one: it owns nothing yet.
             self._note(key, old, None)
             settled = self._stand({key, *self._recount(old)})
             old = None
@@ -84,29 +84,27 @@ class Register:
         return settled
 
     def look(self, key: str) -> Settled:
-        """Pods came to a NAD, or the last one went."""
+        """Call when a NAD gained its first pod, or lost one."""
         nad = self._nads.get(key)
         if nad is None or nad.accepted is None:
             return {}
         if self._in_use.get(nad.accepted.name) and self._allocations.users(key):
-            return {}  # as nearly always: one more pod among others
+            return {}  # the common case: one pod among others
         return self._stand(self._recount(nad))
 
     def join(self, namespace: str) -> Settled:
-        """A namespace has other labels than before."""
+        """Settles the networks of a namespace's NADs again, after its labels changed."""
         found = {
             self._standing[k].name for k in self.of_namespace(namespace) if k in self._standing
         }
         return self._settle(found)
 
     def forget(self, network: str) -> None:
-        """Nobody holds anything of a network any more, and no NAD stands for it."""
+        """Forgets a network of which nothing is held and which no NAD declares."""
         self._in_use.pop(network, None)
         for key in self._accepted.pop(network, ()):
             old = self._nads[key]
             self._nads[key] = replace(old, accepted=None, accepted_config="")
-
-    # Between
 
     def _note(self, key: str, old: Nad | None, new: Nad | None) -> None:
         for nad, is_new in ((old, False), (new, True)):
@@ -125,7 +123,7 @@ class Register:
         )
 
     def _recount(self, nad: Nad) -> set[str]:
-        """Definitions to reconcile when a network gets its first pod or loses its last one."""
+        """Returns the NADs to settle when a network gets its first pod or loses its last one."""
         name = nad.accepted.name if nad.accepted else ""
         used = self._uses(name)
         if name not in self._accepted or self._in_use.get(name) == used:
@@ -134,7 +132,7 @@ class Register:
         return set(self._accepted[name])
 
     def _stand(self, keys: set[str]) -> Settled:
-        """Works out what NADs stand for, with all that depends on it."""
+        """Computes the networks that NADs stand for, and settles those that changed."""
         touched: set[str] = set()
         for key in keys:
             old, new = self._standing.pop(key, None), None
@@ -167,7 +165,7 @@ class Register:
         return before
 
     def _accept(self, key: str) -> None:
-        """What a NAD stands for is decided, though it is not yet noted on it."""
+        """Stores the accepted configuration of a NAD before its annotations are written."""
         old, spec = self._nads[key], self._standing[key]
         is_known = spec == old.accepted and old.config == old.accepted_config
         if spec != old.spec or is_known:

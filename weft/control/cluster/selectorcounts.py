@@ -1,8 +1,7 @@
 """Counts the attachments that each selector of the policies matches, by NAD.
 
-Pure. And of those, how many whose pod gives a port this name? Counted as pods come and go: a pod's
-change costs what its labels and its matches are. Which networks the NADs stand for is not known
-here.
+Pure. Also counts those whose pod has a given named port. A pod's change costs as much as it has
+labels and matching selectors. Networks are not known here, only NADs.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from weft.policy.selectorindex import SelectorIndex
 
 
 class Through(NamedTuple):
-    """Attachments through a NAD, all of them or those whose pod has a port of this name."""
+    """Attachments through a NAD: all of them, or those whose pod has this named port."""
 
     nad: str
     protocol: Protocol | None = None
@@ -27,7 +26,7 @@ Held = Mapping[Through, int]
 
 
 class SelectorCounts:
-    """Pods by key, selectors as `PodSelector`."""
+    """The counts by selector; pods by key."""
 
     def __init__(self) -> None:
         self._selection = SelectorIndex()
@@ -38,19 +37,19 @@ class SelectorCounts:
         self._noted: dict[PodSelector, bool] = {}
 
     def take_noted(self) -> dict[PodSelector, bool]:
-        """The selectors of which a count has changed since this was asked last.
+        """Returns the selectors whose counts changed since the last call.
 
-        True: there are now attachments where there were none, or none where there were.
+        True: a count became zero, or was zero before.
         """
         noted, self._noted = self._noted, {}
         return noted
 
     def count(self, members: PodSelector) -> Held:
-        """The attachments of the pods that `members` are."""
+        """Returns the number of attachments of the pods that a selector selects."""
         return self._counts.get(members, {})
 
     def add(self, members: PodSelector) -> None:
-        """Have them counted until they are dropped as often as they were asked for."""
+        """Counts a selector's pods until `remove` was called as often as `add`."""
         self._asked[members] += 1
         if self._asked[members] > 1:
             return
@@ -70,7 +69,7 @@ class SelectorCounts:
         self._selection.remove(members)
 
     def set_pod(self, key: str, namespace: str, labels: Mapping[str, str], held: Held) -> None:
-        """What a pod has; nothing: it is on no network, or gone."""
+        """Sets a pod's attachments; empty: it is on no network, or gone."""
         before = self._held.pop(key, {})
         if held:
             self._held[key] = held
@@ -83,7 +82,7 @@ class SelectorCounts:
             self._recount(pod, self._held[pod])
 
     def _recount(self, pod: str, before: Held) -> None:
-        """Counts a pod where it is chosen now, and no more where it was with what it had."""
+        """Moves a pod's counts from the selectors that selected it before to those that do now."""
         held, chosen = self._held.get(pod, {}), set(self._selection.selectors(pod))
         was = self._chosen.pop(pod, set())
         if chosen:

@@ -1,6 +1,6 @@
-"""Fetches the key that decisions are signed with from its Secret, or makes it.
+"""Reads the key that signs allocations from its Secret, or makes it.
 
-What is done with the key is keys.py's part.
+`keys.py` uses the key.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _KEY = "key"
 
 
 class Signing:
-    """`trouble`: why there is no key yet."""
+    """Reads or makes the key. `trouble`: why there is none yet."""
 
     def __init__(self, client: Client, namespace: str) -> None:
         self._client, self._namespace = client, namespace
@@ -34,8 +34,8 @@ class Signing:
     async def prepare(self, published: podsignature.TrustedKeys) -> Held:
         """Reads or makes the key; retries until the API server allows it.
 
-        `published`: the public keys of earlier managers. While there are none, annotations on pods
-        are from before anything was signed.
+        `published`: the public keys of earlier managers. If there are none, the annotations on pods
+        are older than signatures.
         """
         pause, longest = _PAUSES
         while True:

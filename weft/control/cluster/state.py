@@ -1,8 +1,8 @@
 """Holds NADs, nodes, pods and policies, and decides what is written to the objects of a cluster.
 
-Pure. Objects come in parsed (`set_…`), `take_due` says of which there may be something to decide,
-and `decide` gives that. A part asks only the parts before it, and notes what it changed for those
-after it; notes are carried from here, until there are none. No I/O, no clock.
+Pure. Objects come in parsed (`set_…`), `take_due` returns those that may need a decision, and
+`decide` makes it. A part (NADs, nodes, claims, pods, policies) calls only the parts before it, and
+notes what it changed for those after it; `_carry` passes the notes on. No I/O, no clock.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ class _Early:
 
 
 class Cluster:
-    """One term of office.
+    """The state of one manager's run as leader.
 
-    What is set before `begin` is only kept; `begin`, once, takes it in. In which order it was set
-    makes no difference.
+    What is set before `begin` is only kept; `begin`, called once, takes it in. The order of these
+    calls makes no difference.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Cluster:
             self._table, self._networks, self._nodes, self._claims, self._allocations, self._keys
         )
         self._policies = Policies(self._table, self._networks)
-        self._told: dict[str, tuple[Event, ...]] = {}  # by namespace, to be told
+        self._told: dict[str, tuple[Event, ...]] = {}  # by namespace, to be emitted
         self._due: dict[Resource, dict[str, float]] = {
             resources.NADS: self._networks.due,
             resources.NODES: self._nodes.due,
@@ -86,7 +86,7 @@ class Cluster:
 
     @property
     def is_doubting(self) -> bool:
-        """Whether networks wait for what running pods may hold, until `end_doubt`."""
+        """Whether networks wait, until `end_doubt`, for what running pods may hold."""
         return self._pods.is_doubting
 
     def figures(self) -> Figures:
@@ -96,7 +96,7 @@ class Cluster:
     # Objects in
 
     def set_keys(self, published: TrustedKeys) -> None:
-        """The public keys that are published."""
+        """Sets the public keys in the ConfigMap."""
         if self._early is not None:
             self._early.keys = published
         elif self._keys.set(published):
@@ -154,7 +154,7 @@ class Cluster:
         self._policies.set_policy(key, new)
 
     def begin(self) -> None:
-        """Takes in what is decided already before it looks for what is missing."""
+        """Takes in what was set: first what is decided already, then what is missing."""
         assert self._early is not None, "began already"
         early, self._early = self._early, None
         self._keys.set(early.keys)
@@ -168,7 +168,7 @@ class Cluster:
             self._networks.set_nad(nad.key, nad, is_early=True)
         for node in eldest_first(early.nodes.values()):
             self._nodes.set(node.name, node)
-        # All pods and claims are looked at now, whatever is noted.
+        # All pods and claims are decided now, so these notes are not needed.
         self._networks.take_noted()
         self._nodes.take_noted()
         for key, claim in sorted(early.claims.items()):
@@ -179,14 +179,14 @@ class Cluster:
             self.set_policy(key, policy)
 
     def end_doubt(self) -> None:
-        """What is not known of running pods by now is not going to be."""
+        """Stops waiting for what running pods may hold."""
         self._pods.end_doubt()
         self._carry()
 
     # Decisions out
 
     def take_due(self) -> list[tuple[Ref, float]]:
-        """Of which objects to ask `decide`, after how many seconds; since this was asked last."""
+        """Returns the objects to `decide`, and after how many seconds, since the last call."""
         if self._early is not None:
             return []
         found: list[tuple[Ref, float]] = []
@@ -200,13 +200,13 @@ class Cluster:
         return found
 
     def decide(self, ref: Ref, now: str) -> Outcome:
-        """What is to be written to an object, and told of it; `now` is the time, RFC 3339."""
+        """Returns what to write to an object, and its Events; `now` is the time (RFC 3339)."""
         outcome = self._deciders[ref.resource](ref.key, now)
         self._carry()
         return outcome
 
     def written(self, ref: Ref, patch: Patch) -> tuple[Event, ...]:
-        """A patch was taken, or its object is gone; gives what to tell then."""
+        """Call after a patch was taken, or its object was gone; returns Events to emit."""
         told: tuple[Event, ...] = ()
         if ref.resource is resources.NADS:
             self._networks.written(ref.key, patch)
@@ -216,7 +216,7 @@ class Cluster:
         return told
 
     def refused(self, ref: Ref, patch: Patch, error: errors.WeftError) -> tuple[Event, ...]:
-        """A patch breaks a rule of the API server's; gives what to tell then."""
+        """Call when the API server refuses a patch as invalid; returns Events to emit."""
         if ref.resource is not resources.PODS:
             return ()
         told = self._pods.refused(ref.key, patch, error)
@@ -224,15 +224,13 @@ class Cluster:
         return told
 
     def keep_status(self, ref: Ref, patch: Patch, kept: object) -> bool:
-        """What the server kept of a status; whether it is the first that it did not keep."""
+        """Notes whether the server stored a status; returns whether it is the first not stored."""
         if ref.resource is not resources.MULTINETWORKPOLICIES:
             return False
         return self._policies.keep_status(ref.key, patch, kept)
 
-    # Between
-
     def _carry(self) -> None:
-        """Has every part hear what the parts before it noted."""
+        """Passes the notes of each part to the parts after it, until there are none."""
         is_quiet = False
         while not is_quiet:
             is_quiet = True

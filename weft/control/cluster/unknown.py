@@ -1,7 +1,7 @@
 """Records on which networks a running pod may hold an address that this manager does not know yet.
 
-A pod's annotation that was changed while no manager ran is put back by the agent of its node. Until
-then, for a short time, no address is chosen on its networks: that pod may hold it.
+If a pod's annotation was changed while no manager ran, the agent of its node restores it. Until
+then, for PATIENCE at most, no address is chosen on its networks: that pod may hold it. Pure.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Unknown:
         self._networks[pod] = frozenset(networks)
 
     def check(self, network: str, pod: str) -> None:
-        """Raises NotReady while an address on the network is unknown; then `pod` is woken."""
+        """Raises NotReady while an address on the network is unknown; `end` then returns `pod`."""
         found = next((key for key, among in self._networks.items() if network in among), None)
         if found is not None:
             self._waiting.add(pod)

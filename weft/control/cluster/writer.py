@@ -1,8 +1,8 @@
-"""Writes what the cluster manager decides to the API server, and tries again what can pass.
+"""Writes what the cluster manager decides to the API server, and retries.
 
-Looks at what is due, a few objects of each kind at once and one object never twice, and sends what
-is decided. What fails for a reason that can pass is looked at again, with back-off. No meaning of
-objects lives here.
+Decides due objects, a few of each kind at once and never one object twice, and sends the patches
+and Events. What fails for a temporary reason is decided again, with back-off. This module does not
+know what objects mean.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from weft.kube.resources import Resource
 
 log = logging.getLogger(__name__)
 
-# Objects of a kind that are looked at, at once.
+# How many objects of a kind are decided and written at once.
 _WORKERS = {
     resources.NADS: 4,
     resources.NODES: 8,
@@ -35,7 +35,7 @@ _WORKERS = {
 
 
 class Writer:
-    """`poke` it after each change of `cluster`; `pod_workers`: pods that are written at once."""
+    """`poke` it after each change of `cluster`; it writes up to `pod_workers` pods at once."""
 
     def __init__(
         self, client: Client, cluster: Cluster, recorder: events.Recorder, *, pod_workers: int = 16
@@ -45,13 +45,13 @@ class Writer:
         self._queues = {
             res: queue.Queue[str](res.kind, on_error=partial(self._failed, res)) for res in _WORKERS
         }
-        # Of writes that settle their objects: which version was told while each is under way, and
-        # which version each made, until that is told.
+        # Of writes that settle their objects: the version that the informer reported while each is
+        # under way, and the version that each made, until the informer reports it.
         self._sending: dict[Ref, str] = {}
         self._written: dict[Ref, str] = {}
 
     def __len__(self) -> int:
-        """Objects that are due or being looked at now."""
+        """The number of objects that are due or in work."""
         return sum(map(len, self._queues.values()))
 
     @property
@@ -63,13 +63,13 @@ class Writer:
         return len(self._queues[resource])
 
     def poke(self, cause: Ref | None = None, version: str = "") -> None:
-        """The cluster was told something; of an object with its version, if `cause` names one."""
+        """Queues what is due; `cause` and `version` name the object that changed, if one did."""
         for ref, after in self._cluster.take_due():
             if not (version and ref == cause and self._is_echo(ref, version)):
                 self._queues[ref.resource].add(ref.key, after)
 
     def _is_echo(self, ref: Ref, version: str) -> bool:
-        """Whether an object is due for a write of its own alone, or may be: an answer will tell."""
+        """Whether a change is, or may be, only the echo of weft's own write (see `_settle`)."""
         if ref in self._sending:
             self._sending[ref] = version
             return True
@@ -79,7 +79,7 @@ class Writer:
         return True
 
     def forget(self, ref: Ref) -> None:
-        """An object is gone."""
+        """Forgets an object that is gone."""
         self._written.pop(ref, None)
 
     async def run(self) -> None:
@@ -103,7 +103,7 @@ class Writer:
                 return
 
     async def _send(self, ref: Ref, patch: Patch) -> bool:
-        """Whether the object is there and took the patch."""
+        """Sends a patch; returns whether the object exists and took it."""
         kept = None
         if patch.settles:
             self._sending[ref] = ""
@@ -128,7 +128,7 @@ class Writer:
         return kept is not None
 
     def _settle(self, ref: Ref, kept: Object | None) -> None:
-        """What was told of an object during its write is looked at, unless that was the write."""
+        """Decides an object again if it changed during its write, unless that was the write."""
         version = str(kept["metadata"].get("resourceVersion", "")) if kept is not None else ""
         told = self._sending.pop(ref)
         if told and told != version:
