@@ -1,6 +1,6 @@
 """Recognizes the annotations with which other plugins take address requests; weft ignores them.
 
-Pure. weft takes requests as `ips` and `mac` of a selection element (k8s.v1.cni.cncf.io/networks).
+weft takes requests as `ips` and `mac` of a selection element (k8s.v1.cni.cncf.io/networks).
 Sources: Kube-OVN's "Fixed Addresses", Calico's "Use a specific IP address with a pod".
 """
 
@@ -31,7 +31,7 @@ def is_request(key: str) -> bool:
 def ignored_requests(
     subject: str, annotations: Mapping[str, object], nads: Iterable[str], *, primary: bool
 ) -> list[errors.InvalidInput]:
-    """The requests for weft's networks: those of `nads`, and the default network if it is weft's.
+    """A problem for each request for weft's networks: `nads`, and the default one if it is weft's.
 
     `nads` are "<namespace>/<name>"; `primary`: weft serves the default network.
     """

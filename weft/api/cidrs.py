@@ -1,7 +1,7 @@
 """Parses the subnets of a NetConf, and checks them against its topology and each other.
 
-These are the grammar and rules of `subnets`, `excludeSubnets`, `reservedSubnets` and
-`infrastructureSubnets`; `weft.alloc` allocates addresses from them.
+The fields are `subnets`, `excludeSubnets`, `reservedSubnets` and `infrastructureSubnets`;
+`weft.alloc` allocates addresses from them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ def _subnet(fields: Fields, name: str, text: str) -> model.Subnet | None:
 
 
 def layer2_subnets(fields: Fields, reserved: Reserved) -> tuple[model.Subnet, ...]:
-    """`subnets` of a layer2 or localnet network: at most one of each family."""
+    """`subnets` of a layer2 or localnet network: at most one of each family.
+
+    Problems go to `fields`; `reserved` are ranges that they must not overlap, with names."""
     found: list[model.Subnet] = []
     for text in _listed(fields, "subnets"):
         if re.fullmatch("[^/]+/[0-9]+/[0-9]+", text):

@@ -15,7 +15,7 @@ _TAKEN = [("weft's join switch", subnet) for subnet in ranges.JOIN]
 
 
 def parse(text: str, *, mtu: int) -> model.Network | None:
-    """The default network, None if weft is not the primary plugin; raises the first problem."""
+    """The default network, None if `text` is empty; raises the first problem as InvalidInput."""
     if not text.strip():
         return None
     reader = fields.Fields(_SUBJECT, "", {"subnets": text}, [])

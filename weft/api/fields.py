@@ -1,8 +1,7 @@
 """Reads JSON from users and other programs; reports every problem instead of failing on one.
 
 `decode` parses text, `Fields` reads typed fields of a JSON object. A field of the wrong type is
-reported and then reads as absent, so one pass finds all problems. Rules about networks or pods
-are elsewhere.
+reported and then reads as absent, so one pass finds all problems.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ def kind_of(value: object) -> str:
 
 
 def decode(subject: str, field: str, text: str) -> object:
-    """The JSON value in `text`, within the budget of an annotation; an error names the place."""
+    """The JSON value in `text`, within the budget of an annotation; raises InvalidInput."""
     try:
         budget.check_size(text, budget.ANNOTATION)
         value: object = json.loads(text, parse_constant=_refuse_constant)
@@ -61,7 +60,7 @@ def decode(subject: str, field: str, text: str) -> object:
 
 
 def as_object(subject: str, field: str, value: object) -> Mapping[str, object]:
-    """`value`, if it is a JSON object."""
+    """`value`, if it is a JSON object; else raises InvalidInput."""
     if not isinstance(value, Mapping):
         rule = f"must hold a JSON object, not {kind_of(value)}"
         raise errors.InvalidInput(subject, field, value, rule)
@@ -110,15 +109,17 @@ class Fields:
         self.problems.append(errors.InvalidInput(self.subject, field, value, rule, hint=hint))
 
     def value(self, name: str) -> object:
+        """The raw value; None if the field is absent."""
         if name in self.raw:
             return self.raw[name]
         return self._folded.get(name.lower())
 
     def has(self, name: str) -> bool:
+        """Whether the field is present and not null."""
         return self.value(name) is not None
 
     def missing(self, name: str) -> bool:
-        """Absent or an empty string; a value of another type is wrong, not missing."""
+        """Whether the field is absent or an empty string; a wrong type is not missing."""
         value = self.value(name)
         return value is None or (isinstance(value, str) and not value.strip())
 
@@ -126,6 +127,7 @@ class Fields:
         self.refuse(name, value, f"must be {expected}, not {kind_of(value)}", hint=hint)
 
     def text(self, name: str) -> str:
+        """A string without blanks around it; "" if it is absent or of another type."""
         value = self.value(name)
         if value is None or isinstance(value, str):
             return (value or "").strip()
@@ -133,6 +135,7 @@ class Fields:
         return ""
 
     def number(self, name: str) -> int | None:
+        """An integer; None if it is absent or of another type."""
         value = self.value(name)
         if value is None or (isinstance(value, int) and not isinstance(value, bool)):
             return value
@@ -142,6 +145,7 @@ class Fields:
         return None
 
     def flag(self, name: str) -> bool | None:
+        """A boolean; None if it is absent or of another type."""
         value = self.value(name)
         if value is None or isinstance(value, bool):
             return value
@@ -174,6 +178,7 @@ class Fields:
                 self.refuse(name, text, str(error))
 
     def nested(self, name: str) -> Fields | None:
+        """The fields of an object; None if it is absent or of another type."""
         value = self.value(name)
         if value is None:
             return None

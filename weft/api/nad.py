@@ -3,7 +3,7 @@
     parse        the NetworkSpec; None for another plugin's NAD; raises the first problem
     problems     all problems, for a linter or an Event
     difference   the first key in which two NADs of one network disagree, `differences` all of
-                 them, and `declared` the value that a NAD has for a key
+                 them, and `value_of` the value that a NAD has for a key
     near_miss, ignored_keys   valid, but probably a mistake
     check_underlay   whether the underlay can carry the declared MTU
 

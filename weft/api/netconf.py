@@ -1,7 +1,7 @@
 """Parses the CNI configuration in a NetworkAttachmentDefinition.
 
 A NetConf of type `ovn-k8s-cni-overlay` becomes a NetworkSpec. The rules are those of
-ovn-kubernetes for secondary networks, and weft's for `dhcp`. `nad.py` knows the object, and the
+ovn-kubernetes for secondary networks, and weft's for `dhcp`. `nad.py` reads the object and the
 two forms that the configuration may have in it.
 """
 

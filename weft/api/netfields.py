@@ -1,4 +1,4 @@
-"""Every field of the CNI configuration in a NAD: its type, its default and its rule.
+"""Lists the fields of the CNI configuration in a NAD: type, default and rule of each.
 
 The parser (netconf) checks types by it and tells unknown fields from misspelt ones; `python -m
 tools.reference` makes the table in docs/reference/nad.md of it.

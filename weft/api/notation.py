@@ -1,7 +1,7 @@
 """Parses addresses, subnets and MACs, and refuses unusable ones.
 
 Each function parses one text. It raises ValueError with the broken rule, worded to follow the
-field's name and value. Who holds an address, and in which network it lies, is checked elsewhere.
+field's name and value. `weft.alloc` checks who holds an address.
 """
 
 from __future__ import annotations

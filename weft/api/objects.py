@@ -1,7 +1,6 @@
 """Names a Kubernetes object in messages, and reads its annotations.
 
-Objects are as the API server sends them: dicts with untrusted contents. What an annotation means is
-decided elsewhere.
+Objects are as the API server sends them: dicts with untrusted contents.
 """
 
 from __future__ import annotations

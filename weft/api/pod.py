@@ -1,6 +1,6 @@
 """Parses a pod into what weft needs of it: its request, node and allocations.
 
-Pure. A pod is parsed once, when the API server sends it; values that repeat from pod to pod are
+A pod is parsed once, when the API server sends it; values that repeat from pod to pod are
 stored once.
 """
 
@@ -83,11 +83,12 @@ class Pod:
 
     @property
     def key(self) -> str:
+        """The pod's "<namespace>/<name>"."""
         return self.ref.key
 
     @property
     def uses_networks(self) -> bool:
-        """Whether weft may have something to do for the pod."""
+        """Whether weft serves the pod, or may have to."""
         return self.primary or self.is_on_networks
 
     @property
@@ -96,7 +97,7 @@ class Pod:
 
     @property
     def label(self) -> str:
-        """What messages call it."""
+        """The pod's name in messages."""
         return f"Pod {self.ref.key}"
 
     @property

@@ -2,7 +2,7 @@
 
     {"<namespace>/<nad>": {"ip_addresses": [...], "mac_address": "...", ...}, ...}
 
-The format is ovn-kubernetes', so its tools read weft's pods, and weft reads its pods. The entry
+The format is that of ovn-kubernetes: each reads the other's pods. The entry
 `default` is the default network's: if weft does not serve that, it neither reads nor changes it.
 """
 
@@ -25,7 +25,7 @@ def parse(
     """The allocations of `pod` by attachment key; an entry without a MAC is skipped.
 
     `primary`: weft serves the default network and reads its entry. `only`: read just these
-    entries. Who wrote them is not verified here, see `decision`.
+    entries. `podsignature` verifies who wrote them.
     """
     text = objects.annotation(KIND, pod, names.POD_NETWORKS)
     return read(objects.subject(KIND, pod), text, primary=primary, only=only)

@@ -111,6 +111,7 @@ class TrustedKeys:
         return TrustedKeys(self._keys | other._keys)
 
     def verify(self, by: str, signature: bytes, message: bytes) -> bool:
+        """Whether key `by` made this signature of the message."""
         key = self._keys.get(by)
         try:
             if key is None:
@@ -122,6 +123,7 @@ class TrustedKeys:
 
 
 def key_id(public: bytes) -> str:
+    """The id of a public key: a digest of it."""
     return hashlib.sha256(public).hexdigest()[:16]
 
 

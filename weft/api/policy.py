@@ -10,7 +10,7 @@
 
 A policy is invalid as a whole if it is unclear whom it isolates: its networks, its pods or its
 directions. Rules can only allow, so an invalid rule is skipped and the isolation stays
-(`policyrules.py`). Whether its networks exist is decided elsewhere.
+(`policyrules.py`).
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class ParsedPolicy:
 
     def in_force(self, before: Policy | None = None) -> Policy | None:
         """The policy in force: the present version; if that is invalid as a whole, the one
-        `before`, or the noted one; None if no version was ever valid."""
+        `before`, or the one in ACCEPTED_POLICY; None if no version was ever valid."""
         if before is not None and before.uid != self.uid:
             before = None
         policy = self.current or before or self.accepted
@@ -122,7 +122,7 @@ def annotation_to_keep(policy: object) -> str:
 
 
 def annotation_with_networks(text: str, networks: Mapping[str, str]) -> str:
-    """A note with the networks that the policy's NADs declare."""
+    """`text` (of ACCEPTED_POLICY) with the networks that the policy's NADs declare."""
     try:
         noted = json.loads(text) if text else {}
     except (ValueError, RecursionError):
@@ -145,7 +145,7 @@ def _noted(policy: object) -> tuple[str, Mapping[str, object]]:
 
 
 def accepted(policy: object) -> Policy | None:
-    """The version accepted last; None if there was none, or the note is unusable."""
+    """The version accepted last; None if there was none, or ACCEPTED_POLICY is unusable."""
     return _accepted(policy, _noted(policy)[1])
 
 

@@ -57,7 +57,7 @@ class Unmatched:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """The state of a policy.
+    """What the status of a policy is made from.
 
     `policy` is the version in force, None for none; `problems` are those of the present version.
     `unbound` explains for each NAD without a network why it has none.
@@ -73,6 +73,8 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
+    """A condition of the status, without its times."""
+
     type: str
     status: str
     reason: Reason
@@ -108,6 +110,7 @@ def _named(policy: Policy, direction: Direction, rule: Rule, place: str) -> Iter
 
 
 def conditions(found: Findings) -> tuple[Condition, Condition, Condition]:
+    """The conditions Accepted, Bound and SelectorsMatch."""
     return _accepted(found), _bound(found), _matching(found)
 
 

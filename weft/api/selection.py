@@ -2,8 +2,8 @@
 
 Both forms of the multi-network specification are read: the short one,
 `[namespace/]name[@interface], ...`, and the JSON list. The same forms are read from Multus'
-`v1.multus-cni.io/default-network`, for the pod's first interface. Whether the networks exist and
-the requests can be met is decided elsewhere.
+`v1.multus-cni.io/default-network`, for the pod's first interface. `weft.alloc` decides whether
+the requests can be met.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Parses and renders the annotation `network-status`: a pod's interfaces and their addresses.
 
-It has one entry for each interface, that of the default network first, in Multus' form.
+It has one entry for each interface, in Multus' form; that of the default network comes first.
 """
 
 from __future__ import annotations

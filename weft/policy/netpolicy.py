@@ -132,7 +132,7 @@ class Policy:
 
     @property
     def key(self) -> str:
-        """ "<namespace>/<name>"."""
+        """The policy's "<namespace>/<name>"."""
         return f"{self.namespace}/{self.name}"
 
     @property

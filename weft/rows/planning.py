@@ -37,8 +37,8 @@ def plan(
     """The operations after which all desired rows exist as desired and no deleted one exists.
 
     Empty if nothing differs. A row that is both desired and deleted stays. Several desired rows
-    of one key are merged. Raises ValueError if they contradict each other, and Missing if a
-    row refers to one that is neither in the database nor desired.
+    of one key are merged. Raises ValueError if they contradict each other, and
+    MissingReference if a row refers to one that is neither in the database nor desired.
     """
     draft = _Draft(actual)
     merged = merging.merge(desired)
@@ -146,7 +146,7 @@ class _Draft:
         return None
 
     def bear(self, row: Row, parent: Ref, child: Atom) -> None:
-        """Add the reference to a new row to its parent's set."""
+        """Add a reference to a new row to its parent's set."""
         family = (parent.table, parent.key, row.parent_column)
         if family in self.children:
             self.children[family][1].append(child)
@@ -275,6 +275,7 @@ def _given(given: dict[Atom, Atom | None]) -> Value:
 
 
 def as_set(value: Value) -> Set[Atom]:
+    """The members of a set value; an atom is a set of one."""
     return value if isinstance(value, Set) else frozenset((value,))  # type: ignore[arg-type]
 
 

@@ -217,12 +217,16 @@ class AssertAbsent(NamedTuple):
 
 
 class Insert(NamedTuple):
+    """Insert a row with this UUID."""
+
     table: str
     uuid: str
     columns: dict[str, Value]
 
 
 class Update(NamedTuple):
+    """Write whole columns of a row."""
+
     table: str
     uuid: str
     columns: Columns
@@ -237,6 +241,8 @@ class Mutate(NamedTuple):
 
 
 class Delete(NamedTuple):
+    """Delete a row."""
+
     table: str
     uuid: str
 
