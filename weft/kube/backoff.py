@@ -1,6 +1,6 @@
 """Computes the pause before the next attempt: doubled each time, with jitter, at least Retry-After.
 
-Chance keeps the clients of a whole cluster, which fail together, from coming back together.
+With jitter, clients that fail together do not retry together.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Backoff:
         self._pause = first
 
     def reset(self) -> None:
-        """Start over: the attempt has succeeded."""
+        """Start over, after an attempt that succeeded."""
         self._pause = self._first
 
     def next(self, error: errors.WeftError | None = None) -> float:

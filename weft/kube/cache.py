@@ -25,7 +25,7 @@ Version = tuple[str, str]  # uid and resourceVersion
 
 @dataclass(frozen=True, slots=True)
 class Change(Generic[T]):
-    """`old` None: the object is new. `new` None: it is deleted."""
+    """A change of one object. `old` None: it is new. `new` None: it is deleted."""
 
     key: str
     old: T | None
@@ -39,6 +39,7 @@ def keep_all(obj: Object) -> Object:
 
 
 def version(obj: Object) -> Version:
+    """The object's uid and resourceVersion."""
     meta = obj["metadata"]
     return meta.get("uid", ""), meta.get("resourceVersion", "")
 
@@ -120,7 +121,7 @@ class Informer(Generic[T]):
 
     @property
     def name(self) -> str:
-        """What it follows, unlike that of any other informer of the process."""
+        """What it follows, in words; unique in the process."""
         return " ".join(filter(None, (self.resource.plural, self.namespace, self._selectors)))
 
     def __len__(self) -> int:
@@ -128,6 +129,7 @@ class Informer(Generic[T]):
 
     @property
     def is_synced(self) -> bool:
+        """Whether the first list is stored."""
         return self._synced.is_set()
 
     @property
@@ -140,6 +142,7 @@ class Informer(Generic[T]):
         await self._synced.wait()
 
     def get(self, key: str) -> T | None:
+        """The object with this key; None if there is none."""
         return self._objects.get(key)
 
     def keys(self) -> Iterable[str]:
@@ -199,15 +202,15 @@ class Informer(Generic[T]):
         await self._reflector.run()
 
     def begin(self) -> None:
-        """A list begins, of all objects that there are: the reflector calls these."""
+        """Start a list of all objects; for the reflector."""
         self._listed = {}
 
     def add(self, raw: Object) -> None:
-        """It holds this object, of which only what is read is kept."""
+        """Add an object to the list; for the reflector."""
         self._listed[resources.key(raw)] = self._read(raw)
 
     def end(self) -> None:
-        """It is whole."""
+        """Store the whole list in place of what is cached; for the reflector."""
         listed, self._listed = self._listed, {}
         for change in list(differences(self._objects, listed, self._version)):
             self._apply(change)

@@ -61,7 +61,10 @@ class Listing(list[Object]):
 
 
 class Client:
-    """An async context manager; a process needs only one."""
+    """A client of one API server: an async context manager, one for each process.
+
+    Every request raises an ApiError (errors.py) if it fails.
+    """
 
     def __init__(self, door: transport.Transport, *, namespace: str = "default") -> None:
         self._door = door
@@ -78,14 +81,18 @@ class Client:
         patience: float = transport.PATIENCE,
         component: str = "weft",
     ) -> Client:
-        """`path` None: the service account of the pod that this runs in. An empty `context`: the
-        current one. `component` is who the server's logs name. Raises InvalidInput."""
+        """A client for a kubeconfig's `context` (empty: the current one), or, if `path` is None,
+        for the service account of the pod that this runs in.
+
+        `component` names the client in the server's logs. Raises InvalidInput.
+        """
         endpoint = config.load(path, context)
         door = transport.Transport(endpoint, patience=patience, component=component)
         return cls(door, namespace=endpoint.namespace)
 
     @property
     def server(self) -> str:
+        """The address of the API server."""
         return self._door.server
 
     @property
@@ -116,6 +123,7 @@ class Client:
         return self._decoded(content, where)
 
     async def get(self, res: Resource, name: str, namespace: str = "") -> Object:
+        """The object; raises NotFound."""
         where = _where(res, namespace, name)
         return await self._answer("GET", res.path(namespace, name), where)
 
@@ -160,6 +168,7 @@ class Client:
             query = {**query, "continue": meta["continue"]}
 
     async def create(self, res: Resource, obj: Mapping[str, Any]) -> Object:
+        """Create an object; returns it as stored. Raises AlreadyExists."""
         meta = obj["metadata"]
         namespace = meta.get("namespace", "")
         return await self._answer(
@@ -172,6 +181,7 @@ class Client:
         )
 
     async def update(self, res: Resource, obj: Mapping[str, Any], subresource: str = "") -> Object:
+        """Replace an object; returns it as stored. Raises Conflict if it has changed."""
         meta = obj["metadata"]
         namespace, name = meta.get("namespace", ""), meta["name"]
         return await self._answer(
@@ -194,7 +204,10 @@ class Client:
         field_manager: str = "weft",
         force: bool = False,
     ) -> Object:
-        """`type` is merge, json, strategic or apply. `force` (apply) takes over others' fields."""
+        """Patch an object; returns the new one. `type` is merge, json, strategic or apply.
+
+        `force` (apply only) takes over fields of other managers.
+        """
         query = {"fieldManager": field_manager}
         if type == "apply" and force:
             query["force"] = "true"
@@ -217,7 +230,10 @@ class Client:
         uid: str = "",
         grace: int | None = None,
     ) -> None:
-        """Delete an object; with `uid`, Conflict if another object has taken the name."""
+        """Delete an object; with `uid`, raises Conflict if another object has taken the name.
+
+        `grace` is the grace period in seconds.
+        """
         options: Object = {"apiVersion": "v1", "kind": "DeleteOptions"}
         if uid:
             options["preconditions"] = {"uid": uid}

@@ -1,6 +1,6 @@
 """Finds the API server and the credentials for it: a kubeconfig, or the service account.
 
-It reads a kubeconfig or a pod's service account into an Endpoint; it opens no connection.
+It opens no connection.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ def _load(path: str | None, context: str) -> Endpoint:
 
 
 def in_cluster(root: Path = SERVICE_ACCOUNT) -> Endpoint:
+    """The endpoint for the service account of the pod that this runs in; raises InvalidInput."""
     host = os.environ.get("KUBERNETES_SERVICE_HOST")
     if not host:
         raise errors.InvalidInput(
@@ -118,6 +119,7 @@ def _document(path: Path) -> dict[str, Any]:
 
 
 def from_document(document: Mapping[str, Any], path: Path, context_name: str = "") -> Endpoint:
+    """The endpoint of a context in a kubeconfig's contents; raises InvalidInput."""
     where = f"kubeconfig {path}"
     name = context_name or document.get("current-context") or ""
     context = _named(document, "contexts", "context", name, where)

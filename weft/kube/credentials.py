@@ -1,7 +1,7 @@
 """Keeps the credentials for an API server up to date with their files.
 
-Tokens, CAs, client certificates and kubeconfigs rotate on disk. What they say now is used for new
-requests and new connections; open watches and connections stay as they are.
+Tokens, CAs, client certificates and kubeconfigs rotate on disk. New requests and
+connections use the present contents; open watches and connections stay as they are.
 """
 
 from __future__ import annotations
@@ -40,11 +40,12 @@ class Credentials:
 
     @property
     def server_name(self) -> str:
+        """The name in the server's certificate; empty: the host of its address."""
         return self._endpoint.server_name
 
     @property
     def token(self) -> str:
-        """The token for a new request. Raise Unauthorized if the token file has none."""
+        """The token for a new request; raises Unauthorized if the token file has none."""
         self._refresh()
         if not self._token_is_read:
             self._token = _read_token(self._endpoint.token_file)

@@ -137,7 +137,7 @@ class Recorder:
         message: str,
         count: int = 1,
     ) -> None:
-        """`obj` needs kind, apiVersion and metadata."""
+        """Queue an Event about `obj`, of which it reads kind, apiVersion and metadata."""
         time = _moment()
         if len(message) > _LONGEST:
             message = message[: _LONGEST - 1] + "…"

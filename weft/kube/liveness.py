@@ -1,7 +1,7 @@
-"""Notices when the API server does not answer any more, however quiet the cluster is.
+"""Notices when the API server does not answer any more.
 
-A server that hangs, or that packets do not reach, leaves watches open without events. Whenever
-nothing came for some seconds, the server is asked for its version, which costs it next to nothing.
+Watches stay open, without events, if the server hangs or packets are lost. So the server is asked
+for its version, which is cheap, whenever it has sent nothing for some seconds.
 """
 
 from __future__ import annotations

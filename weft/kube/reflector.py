@@ -1,8 +1,7 @@
 """Follows the objects of one kind on the server: all of them at first, then each change.
 
-One request brings both where the server can stream a list; else pages of a list come first, and a
-watch from there. Requests that fail are repeated with back-off, and `trouble` says
-so. Objects are handed on as they come; nothing is kept and nothing is written.
+If the server streams lists, one request does both; else a list in pages comes first, then a watch.
+It repeats failed requests with back-off, and `trouble` says so. It keeps no objects.
 """
 
 from __future__ import annotations
@@ -30,30 +29,30 @@ from weft.kube.resources import Resource
 
 log = logging.getLogger(__name__)
 
-CUT_OFF = 10.0  # seconds without a watch after which what is known counts as out of date
+CUT_OFF = 10.0  # seconds without a watch after which the objects count as out of date
 _STEADY = 10.0  # seconds after which a watch counts as one that lasts
 _LISTS = (0.2, 10.0)  # seconds between two lists, unless a watch between them lasted
 _WATCHES = (0.05, 5.0)  # seconds between two watches, likewise
-_SPREAD = 1.0  # seconds over which clients come back that a server dropped together
+_SPREAD = 1.0  # seconds over which clients reconnect that a server dropped together
 _ONCE_TOO_OFTEN = 3
 _INITIAL_PATIENCE = 20.0  # seconds between two objects of a streamed list, or its end
 _INITIAL_END = "k8s.io/initial-events-end"  # annotation of the bookmark after a streamed list
 
 
 class Reader(Protocol):
-    """What stores the objects; the reflector calls it in its own task."""
+    """A store of the objects; the reflector calls it in its own task."""
 
     def begin(self) -> None:
-        """All objects that there are follow, one by one."""
+        """A list of all objects begins."""
 
     def add(self, obj: Object) -> None:
-        """One of them."""
+        """The list has this object."""
 
     def end(self) -> None:
-        """These were all."""
+        """The list is complete."""
 
     def change(self, kind: str, obj: Object) -> None:
-        """`kind` is ADDED, MODIFIED or DELETED."""
+        """An object has changed; `kind` is ADDED, MODIFIED or DELETED."""
 
 
 def _now() -> float:
@@ -69,7 +68,10 @@ def _means_pages(error: ApiError | TimeoutError) -> bool:
 
 
 class Reflector:
-    """`when_unknown`: called instead of trouble when the server does not have the kind."""
+    """Lists and watches one kind for a `reader`.
+
+    `when_unknown` is called when the server does not have the kind; that is then no trouble.
+    """
 
     def __init__(
         self,

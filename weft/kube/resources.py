@@ -1,6 +1,6 @@
 """Lists the kinds of object that weft uses, and their API paths.
 
-Data and paths only. `weft.api` knows what the objects mean.
+`weft.api` parses the objects.
 """
 
 from __future__ import annotations

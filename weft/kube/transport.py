@@ -1,7 +1,6 @@
 """Sends one request to the API server, and repeats it if that is safe.
 
-It has the connections, credentials, retries and error translation, and knows no kind of object. A
-repetition is safe if the request was never sent, if the server says that it did not process it
+A repetition is safe if the request was never sent, if the server says that it did not process it
 (429), or if sending it twice has the same effect as once.
 """
 
@@ -39,7 +38,7 @@ _BUFFER = 1 << 20  # a burst of watch events then takes few reads
 
 
 class Transport:
-    """An async context manager, which opens and closes the HTTP sessions."""
+    """HTTP sessions to one API server: an async context manager that opens and closes them."""
 
     def __init__(
         self, endpoint: config.Endpoint, *, patience: float = PATIENCE, component: str = "weft"

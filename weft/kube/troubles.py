@@ -1,7 +1,7 @@
 """Tracks which keys fail for causes outside their objects, and logs each cause once.
 
-Many keys often fail for one cause: an API server that is away, or a right that is missing. A cause
-is logged when the first key meets it and when the last one is past it, not at every attempt.
+Many keys often fail for one cause, such as an API server that does not answer or a missing right. A
+cause is logged when the first key fails for it and when no key does any more, not at each attempt.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def cause(error: errors.WeftError) -> str:
 
 
 class Troubles(Generic[Key]):
-    """The failing keys of one part of a process; `name` is what it works on, for the log."""
+    """The failing keys of one task; `name` says in logs what it works on."""
 
     def __init__(self, name: str) -> None:
         self._name = name

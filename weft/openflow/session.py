@@ -1,7 +1,6 @@
 """Connects to a bridge of ovs-vswitchd by OpenFlow: sends messages, receives flow updates.
 
 A bridge has a unix socket beside the database's. The connection ends with vswitchd or the bridge.
-The caller knows what the flows mean.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ Make = Callable[[int], bytes]  # encodes a message with this transaction id
 
 
 class Session(asyncio.Protocol):
-    """`lost` is done when the connection has ended; `why` says the reason."""
+    """One connection. `lost` is done when it has ended; `why` then says the reason."""
 
     def __init__(self, path: Path, seen: Callable[[flows.FlowUpdate], None]) -> None:
         self.path = path
@@ -43,7 +42,9 @@ class Session(asyncio.Protocol):
 
     @classmethod
     async def connect(cls, path: Path, seen: Callable[[flows.FlowUpdate], None]) -> Session:
-        """Connect; `seen` is called for each flow update that `watch` requested, in order."""
+        """Connect; `seen` is called for each update of a `flows.monitor`, in order.
+
+        Raises Unavailable."""
         loop = asyncio.get_running_loop()
         try:
             _, made = await loop.create_unix_connection(lambda: cls(path, seen), str(path))

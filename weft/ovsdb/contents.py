@@ -1,7 +1,7 @@
 """Holds the monitored rows of a database, found by UUID and by key.
 
-Pure: update2 messages in, changes out. It answers every question of `rows.plan` in O(1); for that
-it keeps, beside the rows, an index by key, and for each row the sets that refer to it.
+It takes update2 messages and returns changes. It answers each query of `rows.plan` in O(1), from an
+index by key and, for each row, the sets that refer to it.
 
 A change replaces a row's columns by a new mapping, so what a reader keeps does not change; only
 large sets and maps (`schema.LARGE`) change in place.
@@ -26,7 +26,7 @@ Columns = dict[str, Any]
 class RowChange(NamedTuple):
     """A row before and after a change; None if it does not exist.
 
-    For a set that changed in place `old` has a `rows.FormerSet`; for such a map it has nothing.
+    For a set that changed in place, `old` has a `rows.PreviousSet`; for such a map, nothing.
     """
 
     table: str
@@ -88,7 +88,7 @@ class _Tables(dict[str, _Table]):
 
 
 class _Encoders(dict[str, schema.Encode]):
-    """The encoder of each column of a table; only monitored columns can be compared, so desired."""
+    """The encoder of each column of a table; only monitored columns can be desired."""
 
     def __init__(self, table: _Table) -> None:
         super().__init__({name: column.encode for name, column in table.columns.items()})
@@ -136,6 +136,7 @@ class Contents:
     # Other queries.
 
     def every(self, table: str) -> Mapping[str, rows.Columns]:
+        """All monitored rows of a table by UUID: a live view."""
         return MappingProxyType(self._tables[table].rows)
 
     def requests(self) -> Json:
@@ -208,7 +209,7 @@ class Contents:
         return changes
 
     def _read(self, table: _Table, uuid: str, raw: Json) -> RowChange:
-        """A new row from the server; columns with their default value are absent there."""
+        """A new row from the server, which leaves out columns with their default value."""
         columns = table.defaults.copy()
         decode = table.decode
         for name, value in raw.items():

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class Replica:
-    """Created by `open`; an asynchronous context manager that closes it."""
+    """A copy of some tables. `open` makes it; it is an async context manager that closes it."""
 
     def __init__(
         self,
@@ -100,6 +100,7 @@ class Replica:
         await self.close()
 
     async def close(self) -> None:
+        """Close the connection and end all calls of subscribers."""
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
@@ -125,6 +126,7 @@ class Replica:
         return self._known().get(table, key)
 
     def uuid(self, table: str, key: str) -> str | None:
+        """A row's UUID, by key; None if there is no such row."""
         found = self._known().get(table, key)
         return found and found[0]
 
@@ -137,12 +139,13 @@ class Replica:
         return self._known().referrers(table, uuid) or ()
 
     def observe(self, fn: Observer) -> None:
-        """Call `fn` with the changes in observed tables, one message at a time, except those while
-        disconnected. It must not raise an exception."""
+        """Call `fn` with the changes of each message in observed tables; it must not raise.
+
+        Changes while disconnected are lost."""
         self._observers.append(fn)
 
     def subscribe(self, table: str, fn: Subscriber) -> Callable[[], None]:
-        """Call `fn(uuid, old, new)` for every change from now on; returns how to end that.
+        """Call `fn(uuid, old, new)` for every change from now on; returns a function that ends it.
 
         Calls come in order, after the whole transaction is in the replica, and must not block.
         After an exception `fn` is called again, with all changes since, until it succeeds.
@@ -185,15 +188,15 @@ class Replica:
     # Writing.
 
     async def apply(self, desired: Iterable[Row], delete: Iterable[RowKey] = ()) -> int:
-        """Make the rows as desired, in one transaction; 0 if nothing differs.
+        """Make the rows as desired in one transaction; returns its number of operations.
 
         When it returns, the replica has the changes. Raises Conflict if another writer was faster,
-        weft.rows.Missing if a row refers to one that does not exist, and Unavailable.
+        rows.MissingReference if a row refers to one that does not exist, and Unavailable.
         """
         return await self._writer.apply(desired, delete)
 
     async def transact(self, operations: Iterable[Json]) -> list[Json]:
-        """Send operations as they are, for what desired rows cannot express."""
+        """Send operations (RFC 7047, 5.2) as they are; returns their results."""
         return await self._current()[0].transact(self.database, list(operations))
 
     # How the copy is kept.

@@ -2,8 +2,7 @@
 
 Requests are pipelined without limit. Replies are read even while writes wait, because a server that
 cannot send its replies stops reading requests. A silent server gets an echo request (RFC 7047,
-section 4.1.11); if it hangs, the connection ends (ADR 0071). What a notification means is decided
-elsewhere.
+section 4.1.11); if it hangs, the connection ends (ADR 0071).
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 class Session(asyncio.BufferedProtocol):
-    """`lost` is done when the connection has ended; `why` then says the reason."""
+    """One connection. `lost` is done when it has ended; `why` then says the reason."""
 
     def __init__(self, address: str, notify: Notify | None = None, *, probe: float = PROBE) -> None:
         self.address = address
@@ -114,11 +113,12 @@ class Session(asyncio.BufferedProtocol):
         await self._writable.wait()
 
     async def call(self, method: str, params: Sequence[Json]) -> Json:
+        """The result of a request; raises Unavailable."""
         await self.writable()
         return await self.request(method, params)
 
     async def transact(self, database: str, operations: Sequence[Json]) -> list[Json]:
-        """One result for each operation; raises if any failed, and then none took effect."""
+        """One result for each operation; raises Conflict or another error if they had no effect."""
         results: list[Json] = await self.call("transact", [database, *operations])
         wire.check(database, operations, results)
         return results

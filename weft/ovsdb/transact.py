@@ -1,9 +1,8 @@
 """Plans, sends and checks transactions; no two plans over one row run at once.
 
-Transactions on different rows run at the same time, which makes it fast. One that changes or needs
-a row that another is writing waits for it, and plans with its result. This is safe because the
-server runs a connection's transactions in order and sends their updates before the reply: when the
-reply is here, so are the changes.
+Transactions on different rows run at the same time. One that changes or needs a row that another is
+writing waits for it, and plans with its result. This is safe because the server runs a connection's
+transactions in order and sends their updates before the reply.
 
 Other processes may write too. Then the server refuses (unique index, guard, reference), or an
 operation finds no row: that raises Conflict, and the caller plans again.

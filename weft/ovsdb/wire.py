@@ -1,6 +1,6 @@
 """Frames JSON-RPC messages, encodes operations, and checks a transaction's reply.
 
-Pure. OVSDB's JSON stream has no separators: messages follow one another as `{...}{...}`, split
+OVSDB's JSON stream has no separators: messages follow one another as `{...}{...}`, split
 anywhere by the socket.
 """
 
@@ -116,7 +116,7 @@ _CONTESTED = {
 
 
 def check(database: str, operations: Sequence[Json], results: Sequence[Json]) -> None:
-    """Raise the error of the operation that made the server refuse the transaction, if any."""
+    """Raise the error of the operation for which the server refused the transaction, if any."""
     for position, result in enumerate(results):
         if not result or "error" not in result:
             continue
@@ -127,6 +127,7 @@ def check(database: str, operations: Sequence[Json], results: Sequence[Json]) ->
 
 
 def refusal(database: str, op: Json, error: str, reason: str) -> errors.WeftError:
+    """The error for an operation that the server refused: Conflict if planning again may help."""
     kind = errors.Conflict if error in _CONTESTED else errors.Unavailable
     subject = f" on {op['table']}" if "table" in op else ""
     request = orjson.dumps(op).decode()
