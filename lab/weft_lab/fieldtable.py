@@ -11,10 +11,10 @@ from typing import Any
 
 
 class Table:
-    """The paths that somebody looks at, or that make no difference.
+    """The paths that the lab applies, or that have no effect anywhere.
 
-    `usual`: by path, values that say no more than silence does. `bare`: the object whose
-    fields mean something by being there, empty or not.
+    `usual`: by path, values that equal the default. `bare`: the object whose
+    fields have a meaning by their presence, even if empty.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Table:
         return path.removesuffix("[]") in self._leading
 
     def without_effect(self, obj: Mapping[str, Any]) -> Iterator[str]:
-        """The fields that nobody looks at, elements of lists by name. Empty values say nothing."""
+        """The fields that nothing reads, elements of lists by name. Empty values do not count."""
         yield from self._within(obj, "", "")
 
     def _within(self, value: Any, path: str, shown: str) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Runs one of the lab's own programs, from its first line of log to its exit status.
 
-What the program does is its own affair; the supervisor starts it again when it fails.
+The supervisor starts the program again when it fails.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Checks whether this machine can run a lab: kernel, devices, disk, Python, Debian's archive.
 
-`look` sees, `judge` says what that means and what helps; the latter is pure.
+`look` collects facts; `judge`, which is pure, makes findings and remedies of them.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def _opened(device: Path) -> str:
 
 
 def _free(folder: Path) -> int:
-    """Of the folder, or of the nearest one above it that is there."""
+    """Free bytes of the folder, or of its nearest parent that exists."""
     there = next(path for path in (folder, *folder.parents) if path.exists())
     return shutil.disk_usage(there).free
 

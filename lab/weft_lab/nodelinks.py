@@ -1,8 +1,8 @@
 """Makes the namespaces and links by which a lab's nodes reach each other, and keeps them.
 
-Two bridges in the lab's own network namespace: one for management (a veth to each node's `eth0`),
-one as the underlay. A node's port to the underlay is a tap that its switch opens and holds; it is
-moved out of the node when it appears, again whenever the switch restarts: the kernel tells.
+Two bridges are in the lab's own network namespace: one for management (a veth to each node's
+`eth0`), one as the underlay. A node's port to the underlay is a tap that its switch opens. This
+moves it out of the node when the kernel reports it, again after each restart of the switch.
 """
 
 from __future__ import annotations
@@ -119,14 +119,14 @@ class Wiring:
             key = f"{name}#{present.get(name)}"
             if name not in present or key in done:
                 continue
-            # The switch may take a link away while this looks at it; it will tell of the next.
+            # The switch may remove a link at this moment; the kernel reports the next one.
             with contextlib.suppress(OSError):
                 if name == node.tunnel:
                     there.add_address(name, node.tunnel_address)
                     there.send_as_wires_do(name)
                     there.raise_up(name)
                 else:
-                    # Taps outlive the switch that made them; the old one is of no use to anybody.
+                    # Taps outlive the switch that made them; the old one has no process.
                     if name in self._here.names():
                         self._here.remove(name)
                     there.move(name, self._home)

@@ -1,7 +1,7 @@
 """Runs a command away from its caller's terminal and files: copies bytes both ways.
 
-A descriptor of the caller's is more than a stream: who has a terminal can type on it, and who has a
-file can read it. So the command gets a terminal of its own, or pipes.
+A process that holds the caller's terminal can type on it, and one that holds a file can read it. So
+the command gets a terminal of its own, or pipes.
 """
 
 from __future__ import annotations

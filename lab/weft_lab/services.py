@@ -1,7 +1,7 @@
 """Keeps the lab's services running: starts one again when it ends, with back-off.
 
-Each service has one task: wait for what it comes after, start it, wait until it is ready, start
-it again with back-off when it ends. What runs at all is plan.py's decision.
+Each service has one task: wait for the services that it comes after, start it, wait until it is
+ready, start it again with back-off when it ends. plan.py decides what runs.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ class Services:
             waiting.cancel()
 
     def become_ready(self, one: Running) -> None:
-        """What it is there for works; those after it may start."""
+        """Mark it ready; services after it may start."""
         one.ready_after = one.ready_after or round(time.monotonic() - self._began, 3)
         one.hopeless.clear()
         one.unready = 0
@@ -215,7 +215,7 @@ class Services:
         one.ready.set()
 
     def become_broken(self, one: Running) -> None:
-        """What has no process does not hold, and is tried again."""
+        """Mark a service without a process as failed; it is tried again."""
         self._tell(one, "failing")
 
     def _tell(self, one: Running, state: str) -> None:

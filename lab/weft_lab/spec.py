@@ -1,6 +1,6 @@
 """Defines the lab that the user wants, as data: its name, its nodes, their addresses.
 
-Pure: no path of the host, no process, no clock. What has to run for a spec is plan.py's answer.
+Pure: no path of the host, no process, no clock. plan.py makes the services of a spec.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ def parse(stored: Mapping[str, object]) -> Lab:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user said of a lab; None: no word about it."""
+    """What the user chose for a lab; None: nothing."""
 
     nodes: int | None = None
     mtu: int | None = None

@@ -1,8 +1,8 @@
 """Reads and writes what a lab keeps on disk, and tells whether it runs.
 
 One folder for each lab, only for its user: its spec, the API's store and kubeconfig, logs, and
-the socket on which a running supervisor listens. Whoever answers there is the lab; there is no
-process number in a file that could be somebody else's by now.
+the socket on which a running supervisor listens. A lab runs if its supervisor answers there; a
+process number in a file could belong to another process by now.
 """
 
 from __future__ import annotations
@@ -203,7 +203,7 @@ def dial(path: Path) -> socket.socket:
 def door(path: Path) -> Iterator[str]:
     """`path` for connect(), which takes 107 bytes at most: a socket at this very place.
 
-    A link there could lead to a socket that is not for whoever put it.
+    A link there could lead to a socket that its author may not use.
     """
     handle = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:

@@ -2,7 +2,7 @@
 
 Started by up.py with the listening socket of the API's host port. When it dies, by whatever
 means, the kernel takes every process of the lab and with them all namespaces, links and mounts.
-It holds no state that a new one would need.
+A new supervisor needs nothing of its state.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Supervisor:
             os._exit(0)  # the kernel does the rest, and nothing needs an orderly end
 
     async def _stop_when_forgotten(self) -> None:
-        """With its folder gone nobody could find this lab again, to stop it."""
+        """End when the lab's folder is removed: no command could find the lab to stop it."""
         await self._folders.wait_removed(self._orders.folder.control)
         self._stop.set()
 
@@ -204,7 +204,7 @@ class Supervisor:
             os.close(log)
 
     async def _mend_database(self, one: Running, log: int) -> None:
-        """A server whose file cannot be opened would end again and again."""
+        """Replace a database file that its server cannot open and would end at each start."""
         shown, schema = one.service.database
         doubt = "its server ended again before it was ready" if one.unready == TWICE else ""
         path = Path(layout.seen(one.service.node, shown))

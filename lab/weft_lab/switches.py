@@ -21,7 +21,7 @@ _PATIENCE = 60.0  # seconds for the database server to come
 
 
 class Told:
-    """What becomes of the settings, in the service's state, note and log."""
+    """Reports on the settings in the service's state, note and log."""
 
     def __init__(self, one: Running, services: Services, log: Path) -> None:
         self._one, self._services, self._log = one, services, log

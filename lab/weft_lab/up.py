@@ -1,7 +1,7 @@
 """Brings a lab up, stops it and removes it: checks, starts the supervisor, asks it.
 
-Each function may be called at any time and again: what is already so stays so. What runs inside
-is the supervisor's affair; this process is gone when the command ends.
+Each function may be called at any time and repeatedly; it changes only what differs. The supervisor
+runs the lab's processes; this process ends with the command.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def up(
             if not started:
                 _forget_nodes(folder, stored.members[lab.nodes :])
         except BaseException:
-            if started:  # half a lab is of no use, and its logs stay
+            if started:  # an incomplete lab is of no use; its logs stay
                 _end(folder)
             raise
     return {**status(name), "started": started}
@@ -308,7 +308,7 @@ def _with_kubelet(folder: state.Folder, nodes: Iterable[spec.Node]) -> list[str]
 
 
 def _forget_nodes(folder: state.Folder, nodes: Iterable[spec.Node]) -> None:
-    """Their machines are gone: so are their objects, if the lab has an API."""
+    """Delete the Nodes of removed nodes and their pods, if the lab has an API."""
     gone = [node.name for node in nodes]
     if gone and any(each["name"] == "lab/api" for each in status(folder.path.name)["services"]):
         from weft_lab import cluster

@@ -68,7 +68,7 @@ class Access:
         return item is not None and item.uid == uid
 
     def user(self, headers: list[tuple[str, str]], now: float) -> auth.User:
-        """Who asks, or whom he is allowed to be."""
+        """The user of a request, or the one that it impersonates with the right to."""
         lowered = [(name.lower(), value) for name, value in headers]
         given = next((value for name, value in lowered if name == "authorization"), None)
         user = auth.identify(self._tokens, given, lambda token: self.signed(token, now))
@@ -122,7 +122,7 @@ class Access:
             self.check(user, each)
 
     def check(self, user: auth.User, asked: Attributes) -> None:
-        """Forbidden, worded as the reference server does, unless a role allows it."""
+        """Raises Forbidden, in the reference server's words, unless a role allows the request."""
         if self.grants.allows(user, asked) is None:
             raise refused(user, asked)
 
@@ -143,7 +143,7 @@ def refused(user: auth.User, asked: Attributes) -> status.ApiError:
 
 
 def attributes(method: str, path: str, route: Route | None, query: Mapping[str, str]) -> Attributes:
-    """What a request is about to do."""
+    """The verb and the resource or path of a request."""
     if route is None:
         return Attributes(method.lower(), path=path)
     verb = _VERBS.get(method, "delete" if method == "DELETE" else method.lower())

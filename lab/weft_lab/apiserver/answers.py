@@ -41,7 +41,7 @@ def error(found: status.ApiError) -> web.Response:
 
 
 def one(resource: Resource, version: Version, item: store.Item, form: Form) -> bytes:
-    """A single object in the form that was asked for."""
+    """A single object in the form that the client asked for."""
     if form.kind == "json":
         return items.body_in(resource, version, item)
     obj = seen(resource, version, item)
@@ -52,7 +52,7 @@ def one(resource: Resource, version: Version, item: store.Item, form: Form) -> b
 
 
 def empty(resource: Resource, version: Version, form: Form) -> Object:
-    """An object in that form of which nothing is said but its kind, as a bookmark is."""
+    """An object in that form with nothing but its kind, as in a bookmark."""
     if form.kind == "json":
         return {"kind": resource.kind, "apiVersion": resource.api_version(version)}
     return dict(table.PARTIAL if form.kind == "partial" else table.NO_ROWS)
@@ -64,7 +64,7 @@ def seen(resource: Resource, version: Version, item: store.Item) -> Object:
 
 
 def page(resource: Resource, version: Version, found: reads.Page, form: Form) -> bytes:
-    """A list; plain objects are joined from their stored bytes."""
+    """A list; plain objects are their stored bytes, joined."""
     meta = found.meta()
     if form.kind == "json":
         if resource.custom:

@@ -42,7 +42,7 @@ ANONYMOUS = User("system:anonymous", groups=(UNAUTHENTICATED,))
 
 
 def ensure_tokens(path: Path) -> str:
-    """Make the file with one fresh token if it is not there; returns the first token."""
+    """Make the file with one new token if it is missing; returns the first token."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         token = secrets.token_urlsafe(24)
@@ -70,7 +70,7 @@ def parse_tokens(text: str) -> dict[str, User]:
 def identify(
     tokens: Mapping[str, User], header: str | None, signed: Callable[[str], User | None]
 ) -> User:
-    """Whose token it is; `signed` reads those of service accounts. Unauthorized: nobody's."""
+    """The user of a token; `signed` reads those of service accounts. Raises Unauthorized."""
     kind, _, token = (header or "").strip().partition(" ")
     token = token.strip()
     if kind.lower() != "bearer" or not token:

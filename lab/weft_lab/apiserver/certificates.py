@@ -103,7 +103,7 @@ def _make(folder: Path, names: list[str]) -> None:
 
 
 def _usage(x509: Any, *, authority: bool) -> Any:
-    """Strict clients refuse certificates that do not say what they are for."""
+    """Key usage, without which strict clients refuse a certificate."""
     return x509.KeyUsage(
         digital_signature=not authority,
         content_commitment=False,

@@ -16,7 +16,7 @@ def at(moment: float) -> str:
 
 
 def parse(text: str) -> float:
-    """Seconds since the epoch; 0 for what is no time."""
+    """Seconds since the epoch; 0 if the text is no time."""
     try:
         return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
     except ValueError:

@@ -1,7 +1,7 @@
 """Holds the state of the server: store, registry, journal and watches.
 
-The one place where a change is made: sealed, recorded, journalled, then published. Rules about
-whether a change may be made are in writes and deletion.
+Every change is made here: sealed, recorded, journalled, then published. writes.py and deletion.py
+decide whether a change is allowed.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Cluster:
             self.store.load(resource.id, kept)
 
     def withdraw(self, name: str) -> None:
-        """Stop offering a resource whose objects are gone."""
+        """Stop serving a resource whose objects are gone."""
         self.registry.remove(name)
         self.hub.end(name)
         self.store.drop(name)
@@ -60,7 +60,7 @@ class Cluster:
     def put(
         self, resource: Resource, obj: Object, before: store.Item | None, *, limit: int = 0
     ) -> store.Item:
-        """Store an object in its stored form; durable once the journal says so.
+        """Store an object, which is in its stored form; durable once the journal says so.
 
         limit: the most bytes that an object may have, 0 for any number.
         """
@@ -74,7 +74,7 @@ class Cluster:
         return item
 
     def remove(self, resource: Resource, item: store.Item) -> store.Item:
-        """Take an object away; what is told of it carries the revision of the deletion."""
+        """Remove an object; watches get its last state with the revision of the deletion."""
         revision = self.store.next_revision()
         last = item.at(revision)
         self._record(store.Change(revision, "DELETED", resource.id, last, item))

@@ -1,7 +1,7 @@
 """Bounds every connection: how long a client may take, and how many there may be.
 
-A client that begins a request and does not end it, or asks and does not read, holds memory of the
-server for nothing: it has so many seconds, and then its connection ends.
+A client that does not end its request, or does not read its answer, holds memory of the server.
+After a number of seconds the server closes its connection.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Connection(web.RequestHandler):
             self._head = loop.call_later(self.limits.head, self._abort)
 
     def pause_writing(self) -> None:
-        """The client reads slower than it is written to."""
+        """The client reads more slowly than the server writes."""
         super().pause_writing()
         self._watch_answer()
 
@@ -125,7 +125,7 @@ class Connection(web.RequestHandler):
             self.transport.abort()
 
     def _waiting(self) -> int:
-        """Bytes that the client has not taken yet."""
+        """Bytes that the client has not read yet."""
         if self.transport is None:
             return 0
         return self.transport.get_write_buffer_size()
@@ -182,7 +182,7 @@ async def read_body(http: web.BaseRequest) -> bytes:
 
 
 def raise_descriptor_limit() -> None:
-    """As many connections as the host allows."""
+    """Allow as many connections as the host permits."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

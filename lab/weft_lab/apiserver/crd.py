@@ -102,7 +102,7 @@ def _cell(path: str, kind: str) -> Callable[[Object], Any]:
 
 
 def create(crd: Object) -> None:
-    """A definition is accepted as it comes: there is nobody else to accept it."""
+    """Accept a definition when it is created: no other controller does."""
     default(crd)
     meta = crd["metadata"]
     meta["finalizers"] = list({**dict.fromkeys(meta.get("finalizers") or ()), CLEANUP: None})
@@ -149,7 +149,7 @@ def accepted(crd: Object, now: str) -> Object:
 
 
 def validate(crd: Object) -> list[status.Cause]:
-    """The rules a definition must keep to become a resource."""
+    """The rules that a definition breaks, if any; without any it becomes a resource."""
     spec = crd.get("spec") or {}
     names = spec.get("names") or {}
     causes = []

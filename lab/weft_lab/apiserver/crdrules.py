@@ -54,8 +54,8 @@ def checker(schema: Mapping[str, Any]) -> Callable[[Object], list[status.Cause]]
 class _Steps:
     """How many steps may still be spent on an object.
 
-    Alternatives and enumerations multiply with what they are tried on, so their steps are
-    counted, not the fields of the object.
+    Alternatives and enumerations multiply the work for each value, so this counts steps and not
+    the fields of the object.
     """
 
     left: int = 0
@@ -90,7 +90,7 @@ def _validator(schema: Mapping[str, Any], steps: _Steps) -> Any:
 
 
 def to_json_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The keywords that JSON Schema shares with OpenAPI, and `nullable` said its way."""
+    """The keywords that JSON Schema shares with OpenAPI, and `nullable` in its form."""
     found = {key: value for key, value in schema.items() if key in _KEYWORDS}
     if schema.get("x-kubernetes-int-or-string"):
         found.pop("type", None)

@@ -1,7 +1,7 @@
 """Serves deletion of one object or many, and bindings and evictions of pods.
 
-`deletion` decides; this carries it out on the store. What follows (dependents, the contents of a
-namespace) is the collectors' work.
+`deletion` decides; this changes the store. Collectors (lifecycle.py) then delete dependents and the
+contents of a namespace.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _end_namespace(
 def delete_all(
     cluster: Cluster, resource: Resource, chosen: Iterable[store.Item], request: deletion.Request
 ) -> list[store.Item]:
-    """Delete what a selector chose; each goes or waits by itself."""
+    """Delete all objects that a selector matches; each is removed, or waits for finalizers."""
     return [delete(cluster, resource, item, request)[0] for item in chosen]
 
 

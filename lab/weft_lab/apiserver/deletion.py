@@ -1,6 +1,6 @@
 """Decides whether a deletion removes the object or marks it and waits for finalizers.
 
-Pure: decides from the object and the request. Who carries out the rest are the collectors.
+Pure: decides from the object and the request.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Either the object goes now, or it stays as `marked`."""
+    """The object is removed now, or stays as `marked`."""
 
     marked: Object | None
 
@@ -129,7 +129,7 @@ def grace_period(resource: Resource, obj: Object, request: Request) -> int:
 
 
 def is_complete(obj: Object) -> bool:
-    """Marked, and nobody is waited for any more: the object may go."""
+    """Whether an object is marked, and no finalizer or grace period is left."""
     meta = obj["metadata"]
     if "deletionTimestamp" not in meta or meta.get("finalizers"):
         return False

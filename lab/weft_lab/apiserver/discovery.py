@@ -81,7 +81,7 @@ def group_of(registry: Registry, name: str) -> dict[str, Any] | None:
 
 
 def resource_list(registry: Registry, group: str, version: str) -> dict[str, Any] | None:
-    """An APIResourceList, None when nothing is served there."""
+    """An APIResourceList; None for a group version that is not served."""
     found = registry.of(group, version)
     extra = _EXTRA.get((group, version), [])
     if not found and not extra:

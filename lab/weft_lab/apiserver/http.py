@@ -1,6 +1,6 @@
 """Takes each HTTP request apart, calls the code that serves it, and writes the answer.
 
-Everything that decides lives in other modules; this one knows HTTP and their names.
+Other modules decide; this one has HTTP and calls them.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Api:
         self._documents = openapi.Documents(cluster.registry)
 
     async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
-        """Never raises: an error is an answer."""
+        """Answer a request; an error becomes a Status, so this never raises."""
         try:
             return await self._answer(http)
         finally:
@@ -86,7 +86,7 @@ class Api:
             return answers.error(status.internal("see the server's log"))
 
     def _describe(self, http: web.BaseRequest) -> web.StreamResponse:
-        """What the server tells about itself."""
+        """Answers about the server itself: version, health, discovery, OpenAPI."""
         if http.method != "GET":
             raise status.method_not_allowed()
         if http.path.startswith("/openapi/"):

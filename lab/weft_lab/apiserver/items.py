@@ -1,6 +1,6 @@
 """Converts objects on their way into the store, and out of it into another version.
 
-Encoding happens here and only here, once for each change, whoever reads it later.
+Only this module encodes objects, once for each change, whatever the number of readers.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Does what follows from a change: types come and go, namespaces end, dependents are collected.
 
-Listens to every published change and works what it finds through a queue, outside any request.
+It listens to every published change, and works through a queue outside of any request.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Lifecycle:
         self._wake.set()
 
     def review_all(self) -> None:
-        """After a restart nobody tells of what was left half done."""
+        """Queue after a restart all objects of which some work may be unfinished."""
         for collection in self._cluster.store.collections.values():
             for item in collection.items.values():
                 special = collection.name in {"namespaces", _CRDS}
@@ -94,7 +94,7 @@ class Lifecycle:
                 self._review(collection, key)
             except status.ApiError as error:
                 _LOG.warning("%s %s: %s", collection, "/".join(key), error)
-            except Exception:  # one odd object must not end the server for all the others
+            except Exception:  # one object must not end the server
                 _LOG.exception("%s %s", collection, "/".join(key))
 
     def _review(self, name: str, key: store.Key) -> None:
@@ -131,7 +131,7 @@ class Lifecycle:
             self._cluster.put(resource, obj, item)
 
     def _review_definition(self, resource: Resource, item: store.Item, obj: Object) -> None:
-        """A definition that goes takes its objects with it."""
+        """Delete the objects of a definition that is being deleted."""
         if "deletionTimestamp" not in obj["metadata"]:
             return
         defined = self._cluster.registry.get(item.key[1])
@@ -146,7 +146,7 @@ class Lifecycle:
             deletes.drop_finalizer(self._cluster, resource, item, crd.CLEANUP)
 
     def _review_dependents(self, resource: Resource, name: str, key: store.Key) -> None:
-        """Foreground deletion and orphaning wait for, or let go of, the dependents."""
+        """Foreground deletion waits for dependents; orphaning removes their owner references."""
         item = self._cluster.store.collection(name).items.get(key)
         if item is None or not item.deleting:
             return
@@ -182,7 +182,7 @@ class Lifecycle:
         return blocking and not gone
 
     def _review_owners(self, resource: Resource, name: str, key: store.Key) -> None:
-        """An object whose owners are all gone goes too; of some, it forgets those."""
+        """Delete an object whose owners are all gone; else drop references to those that are."""
         item = self._cluster.store.collection(name).items.get(key)
         if item is None:
             return

@@ -1,6 +1,6 @@
 """Fills in the metadata that the server decides, and refuses what is not valid there.
 
-Pure: time and chance come in as arguments. Types' own rules are with their strategies.
+Pure: time and randomness are arguments. Strategies have the rules of single types.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ _DEAD_OWNERS = ("v1/Event", "events.k8s.io/v1/Event")
 
 
 def suffix(chance: bytes) -> str:
-    """Five characters for generateName: none that can spell a word."""
+    """Five characters for generateName, without vowels."""
     return "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in chance[:5])
 
 
 def prepare_create(
     resource: Resource, obj: Object, namespace: str, now: str, uid: str, chance: bytes
 ) -> None:
-    """Fill in what the server owns; whatever the client said of these is dropped."""
+    """Set the fields that the server owns; a client's values of them are dropped."""
     meta = obj["metadata"]
     for name in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"):
         meta.pop(name, None)
@@ -81,7 +81,7 @@ _OWNED = (
 
 
 def prepare_update(new: Object, old: Object) -> None:
-    """Carry over what a client may not change, whether it sent it or not."""
+    """Copy the fields that a client may not change from the old object."""
     meta, before = new["metadata"], old["metadata"]
     for name in _OWNED:
         if name in before:

@@ -116,7 +116,7 @@ def _apply(
 def _check_declared(
     node: structural.Node, target: writes.Target, body: Object, options: writes.Options
 ) -> None:
-    """An apply with a field that the type does not have is refused, not pruned."""
+    """Refuse an apply with a field that the type does not have, unless validation is off."""
     unknown = structural.prune(node, orjson.loads(orjson.dumps(body)))
     if unknown and options.validation != "Ignore":
         kind, version = target.resource.kind, target.version.name

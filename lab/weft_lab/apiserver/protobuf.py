@@ -159,7 +159,7 @@ def _value(kind: str, raw: Any, known: dict[str, Message]) -> Any:
     if kind == "bytes":
         return base64.b64encode(raw).decode()
     if kind == "time":
-        return None  # the server sets all times of the types that come this way
+        return None  # the server sets all times of these types
     if kind == "port":
         parts = dict(fields(raw))
         return parts.get(3, b"").decode() if parts.get(1) else parts.get(2, 0)

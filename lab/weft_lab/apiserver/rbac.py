@@ -124,7 +124,7 @@ def _is_resource(pattern: str, asked: Attributes) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A rule that somebody has, and the binding by which he has it, in words."""
+    """A rule that a user has, and text that names the binding."""
 
     rule: Rule
     why: str
@@ -132,7 +132,7 @@ class Grant:
 
 @dataclass(slots=True)
 class Grants:
-    """Who has which rules; remembers what it found of each user."""
+    """The rules of each user, cached."""
 
     cluster_roles: Mapping[str, Object]
     roles: Mapping[tuple[str, str], Object]
@@ -141,7 +141,7 @@ class Grants:
     _known: dict[tuple[str, tuple[str, ...], str], tuple[Grant, ...]] = field(default_factory=dict)
 
     def of(self, user: User, namespace: str) -> tuple[Grant, ...]:
-        """Everything that `user` has in a namespace, or in the cluster where there is none."""
+        """The grants of `user` in a namespace; in the whole cluster if it is empty."""
         key = user.name, user.groups, namespace
         if key not in self._known:
             self._known[key] = tuple(self._find(user, namespace))
@@ -168,7 +168,7 @@ class Grants:
         return [] if role is None else [Rule.of(each) for each in self.full_rules(role)]
 
     def full_rules(self, role: Object) -> list[Object]:
-        """Those of a role that aggregates others are theirs."""
+        """A role's rules; those of an aggregating role are the rules of the roles it selects."""
         if "aggregationRule" not in role:
             return role.get("rules") or []
         found: list[Object] = []
@@ -186,7 +186,7 @@ class Grants:
         return self.cluster_roles.get(reference.get("name", ""))
 
     def allows(self, user: User, asked: Attributes) -> Grant | None:
-        """The grant by which it is allowed, if it is."""
+        """The grant that allows it; None if none does."""
         return next((one for one in self.of(user, asked.namespace) if one.rule.allows(asked)), None)
 
     def lacks(self, user: User, rules: Iterable[Rule], namespace: str) -> list[Rule]:

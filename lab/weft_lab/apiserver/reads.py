@@ -1,7 +1,7 @@
 """Serves lists: selection, their resource version, and their pages.
 
-A list with a limit keeps the chosen items until its parts are fetched: items never change, so
-that costs only references, and all parts together are one consistent moment.
+A list with a limit keeps the chosen items until the client has fetched all pages. Items never
+change, so this costs references only, and all pages show one moment.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Page:
 
 
 class Pages:
-    """Lists that clients are in the middle of fetching."""
+    """Lists of which clients have not fetched all pages."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[str, tuple[int, list[store.Item], bool]] = OrderedDict()
@@ -185,7 +185,7 @@ def _watch_causes(match: str, initial: str | None) -> list[status.Cause]:
 
 
 def check_revision(query: Mapping[str, str], current: int) -> None:
-    """A list can be newer than asked, never older; the past is not kept."""
+    """Refuse a revision of the future, and an exact one of the past, which is not kept."""
     asked = read_revision(query)
     if asked > current:
         raise status.too_new(asked, current)

@@ -1,6 +1,6 @@
 """Serves reviews: may I, may somebody, what may I, who am I, whose token is this.
 
-They are asked and answered; nothing is kept.
+Reviews are answered and not stored.
 """
 
 from __future__ import annotations

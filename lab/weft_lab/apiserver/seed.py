@@ -18,7 +18,7 @@ _OPTIONS = writes.Options(manager="weft-lab", validation="Ignore")
 
 
 def types(cluster: Cluster) -> None:
-    """Offer the types whose definitions are stored."""
+    """Serve the types whose definitions are stored."""
     for item in list(cluster.store.collection(_CRDS).items.values()):
         cluster.install(crd.to_resource(item.parse()))
 

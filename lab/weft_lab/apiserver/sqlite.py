@@ -1,7 +1,7 @@
 """Keeps objects in one SQLite file, written in groups.
 
-All changes of one turn of the event loop become one transaction; nobody is told of a change
-before its transaction is in. Checkpoints run in a thread, so that no write waits for a disk.
+All changes of one turn of the event loop become one transaction. Watches get a change only after
+its transaction is committed. Checkpoints run in a thread, so that no write waits for a disk.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _CHECKPOINT_EVERY = 2_000
 
 
 def open_database(path: Path) -> sqlite3.Connection:
-    """Open or create the file; a file that is not a database ends in one clear sentence."""
+    """Open or create the file. Raises Unavailable, with the path."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.touch(mode=0o600)  # SQLite makes the files beside it with the same rights

@@ -1,6 +1,6 @@
 """Makes the errors of the API: `Status` objects with the reason and code that clients act on.
 
-Only the words of refusal live here; what is refused, and when, is decided elsewhere.
+This module has the messages only; other modules decide what is refused.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class ApiError(errors.WeftError):
 
 
 class NoSuchPath(ApiError):
-    """A path that is nobody's: Kubernetes answers it with a line of text."""
+    """A path that the server does not serve: Kubernetes answers with a line of text."""
 
     def __init__(self) -> None:
         super().__init__(404, "NotFound", "404 page not found", {})
@@ -165,7 +165,7 @@ def too_large(why: str) -> ApiError:
 
 
 def too_slow(what: str) -> ApiError:
-    """What a client began to send did not come in time."""
+    """408: a request's head or body did not arrive in time."""
     return ApiError(408, "Timeout", f"Timeout: {what}", {})
 
 

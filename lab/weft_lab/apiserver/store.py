@@ -1,8 +1,8 @@
 """Holds all objects and their latest changes in memory; every read is answered from here.
 
-An object is kept as its JSON, encoded once, beside the few parts that selectors and garbage
-collection ask about; whoever needs more parses the bytes. Nothing here awaits or does I/O: the
-journal that makes a change durable sits behind `commit`.
+An object is its JSON, encoded once, beside the fields that selectors and garbage collection read;
+code that needs more parses the bytes. Nothing here awaits or does I/O: the journal makes changes
+durable.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class Store:
         return found
 
     def load(self, name: str, items: Iterable[Item]) -> None:
-        """Take in what a former life has stored; it has no history."""
+        """Load the objects of the journal, without history."""
         collection = self.collection(name)
         collection.oldest = self.revision
         for item in items:

@@ -1,7 +1,7 @@
 """Tells watches of changes; each has a selector, a form, and a buffer until it is written.
 
-An event is encoded once for all who read the same form. A watcher that does not keep up is
-ended, and lists again: that is what its client must be able to do anyway.
+An event is encoded once for all watches of the same form. A watch whose client does not keep up is
+ended; the client then lists again, as after any end of a watch.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Watcher:
         return found
 
     def _seen_as(self, change: Change) -> str | None:
-        """An object that begins or ceases to match is seen to come or to go."""
+        """The event as a selector sees it: an object that begins to match is ADDED, and so on."""
         before = change.before is not None and self.chooses(change.before)
         after = change.kind != "DELETED" and self.chooses(change.item)
         if after:
@@ -106,7 +106,7 @@ class Watcher:
 
 
 def _told(kind: str, change: Change) -> Item:
-    """Of an object that ceases to match: how it was when it still did."""
+    """The item to show; for an object that ceases to match, its last matching state."""
     if kind == "DELETED" and change.kind != "DELETED" and change.before is not None:
         return change.before.at(change.revision)
     return change.item

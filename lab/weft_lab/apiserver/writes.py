@@ -62,7 +62,7 @@ class Target:
 def create(
     cluster: Cluster, target: Target, obj: Object, options: Options, *, applied: bool = False
 ) -> store.Item:
-    """Take a new object in, or raise what Kubernetes would answer."""
+    """Create an object. Raises the ApiError that Kubernetes answers."""
     resource = target.resource
     check_identity(target, obj)
     if obj["metadata"].get("resourceVersion") and not applied:
@@ -166,7 +166,7 @@ def replace(
 def _note_manager(
     cluster: Cluster, target: Target, new: Object, old: Object, options: Options
 ) -> None:
-    """Who owns fields is followed from the first server-side apply on, not before."""
+    """Update managedFields, which an object has only since its first server-side apply."""
     entries = old["metadata"].get("managedFields")
     if not entries:
         new["metadata"].pop("managedFields", None)

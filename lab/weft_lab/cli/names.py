@@ -56,7 +56,7 @@ def option(name: str, *, word: str = "--name") -> str:
 
 
 def export(kubeconfig: str) -> str:
-    """What makes kubectl and weft use this kubeconfig, wherever it is."""
+    """The shell command that makes kubectl and weft use this kubeconfig."""
     return f"export KUBECONFIG={shlex.quote(kubeconfig)}"
 
 

@@ -1,6 +1,6 @@
 """Reads what a demo needs of a virtual machine, and runs commands inside it.
 
-Pure reading of VirtualMachineInstances, and one door into the guest: its agent's socket, seen
+Reading VirtualMachineInstances is pure. Commands go to the guest agent's socket, by its path
 through the lab's process 1.
 """
 

@@ -1,6 +1,6 @@
 """Reads a demo's manifests from examples/ and applies them as kubectl would.
 
-What the manifests mean is for the controllers; what is checked afterwards, for the demo.
+The demos check the result.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _KINDS = {(res.group, res.kind): res for res in resources.ALL}
 def read(name: str) -> list[dict[str, Any]]:
     """The objects of examples/<name>/, files in order of their names.
 
-    What names no namespace is of `default`, as with kubectl.
+    An object without a namespace is put into `default`, as by kubectl.
     """
     folder = EXAMPLES / name
     files = sorted(folder.glob("*.yaml"))

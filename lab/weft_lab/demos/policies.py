@@ -1,8 +1,8 @@
 """The demo of policies: six machines ping each other, before a policy and with it.
 
 They share a layer 2 network without subnets and have their addresses from cloud-init. Then a
-policy lets only 10.200.0.0/30 in: vm1, vm2 and vm3. What is claimed stands here in words of its
-own, so that neither the measuring nor the evaluator of policies is its own judge.
+policy admits only 10.200.0.0/30: vm1, vm2 and vm3. The expected results are written
+here, independent of the measurement and of the policy evaluator, so that both are checked.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ async def _following(api: client.Client) -> AsyncIterator[cache.Cache]:
 async def _converged(api: client.Client, peer: Peer, claim: str, senders: Iterable[str]) -> Scene:
     """Measure until the claim holds, or for as long as nodes may take; the last look counts.
 
-    A status tells that the cluster accepted a policy; that each node follows, only packets do.
+    A status shows that the manager accepted a policy; only packets show that nodes enforce it.
     """
     loop = asyncio.get_running_loop()
     end = loop.time() + CONVERGENCE

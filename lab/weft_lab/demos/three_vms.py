@@ -1,7 +1,7 @@
 """The three-VM demo: each claim is checked from inside the guests.
 
 `client` in one namespace and `web1`, `web2` in another share the network; `outsider` is not on it.
-Each check yields one `Verdict` for each guest or pair; how they are shown is the command's affair.
+Each check yields one `Verdict` for each guest or pair; the command prints them.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ async def _mtu(machine: Machine, run: Run) -> Verdict:
 
 
 async def _pings(machine: Machine, peer: Machine, run: Run) -> Verdict:
-    """Packets of the full MTU, so that a path which carries less shows."""
+    """Ping with packets of the full MTU, which a path with a smaller MTU drops."""
     size = str(MTU - 28)  # IPv4 and ICMP headers
     address = peer.address(NETWORK)
     done = await run(machine, "ping", "-c", "3", "-W", "2", "-s", size, address)
@@ -133,9 +133,9 @@ async def _leaves(machine: Machine, gateway: str, run: Run) -> Verdict:
 
 
 async def _silent(outsider: Machine, peer: Machine, run: Run) -> Verdict:
-    """A ping that nobody answers; that its own gateway answers proves that asking works.
+    """A ping without answer; a ping of its own gateway with one is the control.
 
-    busybox' ping may wait for ever where errors come back instead of silence: hence `timeout`.
+    busybox' ping may not end where it receives errors, hence `timeout`.
     """
     address = peer.address(NETWORK)
     control = await run(outsider, "timeout", "6", "ping", "-c", "1", "-W", "4", GATEWAY)
@@ -154,7 +154,7 @@ async def _silent(outsider: Machine, peer: Machine, run: Run) -> Verdict:
 async def _unheard(liar: Machine, victim: Machine, witness: Machine, run: Run) -> Verdict:
     """`liar` sends with `victim`'s address; `witness` counts the echo requests it hears.
 
-    The honest pings before prove that counting works.
+    The pings with its own address before are the control.
     """
     target, stolen, device = witness.address(NETWORK), victim.address(NETWORK), _device(liar)
     before = await _echoes(witness, run)

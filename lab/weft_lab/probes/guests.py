@@ -1,6 +1,6 @@
 """Makes the commands by which a guest probes, and reads their outcomes. Pure.
 
-ping and curl are what guests have; curl's TFTP is what sends UDP. Nothing common sends SCTP.
+Guests have ping and curl; curl sends UDP by TFTP. No common program sends SCTP.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Encodes probes (echo requests, SCTP's first chunk), and reads the sender of a frame. Pure.
 
-TCP and UDP are sent by the kernel and have no place here, but for their headers in frames.
+The kernel sends TCP and UDP; this module only reads their headers in frames.
 """
 
 from __future__ import annotations

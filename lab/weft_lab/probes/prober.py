@@ -10,8 +10,8 @@ PID is the lab's process 1. Orders are JSON, one a line, and each is answered by
                         -> ["answered" | "silent" | "unknown"], in the order of the probes
     {"heard": null}     -> [[pod, source address, target address]]: what came to the ears
 
-A process of its own, because joining a lab's namespaces is for good. Which answers mean that a
-connection may be made is decided elsewhere, but for this: one that is refused did arrive.
+It is a process of its own, because it cannot leave a lab's namespaces again. A connection that is
+refused did arrive, and counts as answered; callers decide on the rest.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class Prober:
             link.setblocking(False)
             name = place.interface.encode() + b"\0"
             link.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name)
-            if protocol == packets.SCTP:  # so that "no such protocol there" comes back
+            if protocol == packets.SCTP:  # so that ICMP errors are received
                 level, what = socket.IPPROTO_IP, _IP_RECVERR
                 if family == socket.AF_INET6:
                     level, what = socket.IPPROTO_IPV6, _IPV6_RECVERR

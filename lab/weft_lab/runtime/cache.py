@@ -1,6 +1,6 @@
 """Finds the folder of what the lab downloads, and locks it for those who change it.
 
-Everything in the cache can be fetched again; nothing of a lab's state lives here.
+Everything in the cache can be fetched again; no state of a lab is in it.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ def folder() -> Path:
 
 @contextlib.contextmanager
 def lock(path: Path) -> Iterator[None]:
-    """Hold `path` for this process alone; a second one waits, and a dead one holds nothing."""
+    """Lock `path`; a second process waits. The lock ends with the process at the latest."""
     with open(path, "w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 
 def require_space(path: Path, needed: int) -> None:
-    """Refuse to begin what would fill the disk. `needed` in bytes."""
+    """Raise Unavailable if the disk has less than `needed` bytes free."""
     free = shutil.disk_usage(path).free
     if free < needed:
         raise errors.Unavailable(

@@ -10,7 +10,7 @@ from weft.ovn import daemons
 from weft_lab import layout, spec
 from weft_lab.service import Ready, Service
 
-SWITCH = "/vswitchd"  # how the name of the service ends that holds a node's links
+SWITCH = "/vswitchd"  # suffix of the service that keeps a node's links
 BRIDGE = "br-int"
 UNDERLAY_BRIDGE = "br-phy"
 
@@ -67,5 +67,5 @@ def _database(node: str, each: daemons.Database) -> Service:
 
 
 def _with_pidfile(argv: tuple[str, ...], path: str = "") -> tuple[str, ...]:
-    """By its file, ovs-appctl finds a daemon on a node."""
+    """With a pidfile, by which ovs-appctl finds the daemon on a node."""
     return (argv[0], f"--pidfile={path}" if path else "--pidfile", *argv[1:])

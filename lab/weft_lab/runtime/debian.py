@@ -32,7 +32,7 @@ NOT_UNPACKED = re.compile(
     r"|openssl-provider|ca-certificates|init-system|bsdutils|util-linux$|tzdata|lsb-base)"
 )
 
-# (what is being done, fraction done; None where nobody knows how much there is)
+# (step, fraction done; None if the total is unknown)
 Report = Callable[[str, float | None], None]
 
 

@@ -36,7 +36,7 @@ class Forks:
         self._next = 0
 
     def open(self) -> None:
-        """Start the forkserver; done again by itself when it is needed and not there."""
+        """Start the forkserver; `fork` starts it again if it has ended."""
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         here.setblocking(False)
         with there:
@@ -84,7 +84,7 @@ class Forks:
             answer.set_result(message["pid"])
 
     def _lost(self, link: socket.socket) -> None:
-        """The forkserver ended: what it was asked for did not start, and will be asked again."""
+        """The forkserver ended: fail all open requests, which the services repeat."""
         if self._link is not link:
             return
         self._link = None

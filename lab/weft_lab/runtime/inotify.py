@@ -12,7 +12,7 @@ from weft.host import inotify
 
 
 class Folders:
-    """One descriptor for all waits of a process: a user may have few of them."""
+    """One descriptor for all waits of a process, since a user may have few of them."""
 
     def __init__(self) -> None:
         self._inotify: inotify.Inotify | None = None
@@ -37,7 +37,7 @@ class Folders:
         self._inotify.add(folder, inotify.APPEARED | inotify.DISAPPEARED)
 
     def _wake(self) -> None:
-        """Whatever happened, everybody who waits looks again; those who come later start anew."""
+        """Have all waiting callers look again, whatever the event was."""
         self._changed.set()
         self._changed = asyncio.Event()
 

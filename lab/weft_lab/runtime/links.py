@@ -1,8 +1,8 @@
 """Makes and moves network links by a few rtnetlink requests (rtnetlink(7)).
 
-Written here because the supervisor changes network namespaces between sockets, which takes a
-process of one thread that waits for nothing; netlink libraries start loops or helpers for that.
-A `Links` speaks for the network namespace in which it was made. No lab or node is known here.
+The supervisor changes network namespaces between sockets, so it needs netlink without threads or
+event loops, which netlink libraries start. A `Links` works in the network namespace in which it was
+made. This module knows no lab and no node.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class Watch:
     def appeared(self) -> tuple[str, ...]:
         """Names of links that came or changed since the last call; never waits.
 
-        An overrun of the kernel's buffer is told as one empty name: look at everything.
+        An overrun of the kernel's buffer gives one empty name: the caller must look at all links.
         """
         found: list[str] = []
         while True:

@@ -1,6 +1,6 @@
 """Makes, keeps and enters Linux namespaces.
 
-The system calls and nothing about labs or nodes. All of it needs a process with one thread.
+It makes the system calls, and knows no lab and no node. The process must have one thread.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ _SETTINGS = (
 
 
 def refused(error: OSError) -> errors.Unavailable:
-    """Says why namespaces cannot be made, as far as the machine tells."""
+    """Why the machine refuses to make namespaces, as far as its settings show."""
     wrong = []
     for name, forbids, allows in _SETTINGS:
         with contextlib.suppress(OSError):

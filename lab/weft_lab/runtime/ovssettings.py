@@ -26,7 +26,7 @@ TABLES = (
     rows.Table("Interface", ("name", "type", "mtu_request")),
 )
 
-# Keys of ovn-controller(8) that the lab leaves out and that would take a node's tunnels elsewhere.
+# Keys of ovn-controller(8) that the lab does not set, and that would move a node's tunnels.
 _UNSET = ("ovn-bridge", "ovn-encap-ip-default", "ovn-match-northd-version", "ovn-transport-zones")
 
 
@@ -86,9 +86,9 @@ def _bridge(
 
 
 def _port(lab: spec.Lab, bridge: str, name: str) -> tuple[rows.Row, ...]:
-    # Without an MTU of its own the switch sets br-int's anew from the ports that it sees, when any
-    # of them comes or goes: a change of a link, at which it forgets its routes for a moment, which
-    # tunnels need.
+    # Without this the switch sets br-int's MTU again from the ports that it has, when any
+    # of them comes or goes. That is a change of a link, at which it drops its routes, which
+    # tunnels need, for a moment.
     interface: dict[str, rows.DesiredValue] = {
         "name": name,
         "type": "internal",

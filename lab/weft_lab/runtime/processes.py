@@ -1,7 +1,7 @@
 """Starts the lab's processes and tells when one has ended.
 
 `Processes` is for process 1 of a PID namespace: it also collects the orphans of everybody else.
-What to start, when, and what to do about an end is services.py's affair.
+services.py decides what to start, when, and what follows an end.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Processes:
 
     def __init__(self) -> None:
         self._ends: dict[int, asyncio.Future[int]] = {}
-        self._unclaimed: dict[int, int] = {}  # ended before anybody watched them
+        self._unclaimed: dict[int, int] = {}  # ended before `watch` was called
         self._children: dict[int, subprocess.Popen[bytes]] = {}
 
     def install(self) -> None:

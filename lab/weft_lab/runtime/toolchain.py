@@ -107,7 +107,7 @@ def ensure(report: debian.Report = debian.quiet) -> Toolchain:
     stamp = folder / "complete.json"
     if not _intact(stamp):
         with cache.lock(cache.folder() / "tools.lock"):
-            if not _intact(stamp):  # another process may have made it meanwhile
+            if not _intact(stamp):  # another process may have made it in the meantime
                 _build(folder, suite, missing, report)
     return _read(stamp)
 
@@ -169,7 +169,7 @@ def _intact(stamp: Path) -> bool:
 
 
 def _build(folder: Path, suite: str, parts: tuple[Part, ...], report: debian.Report) -> None:
-    """Make `folder` from nothing; the stamp is written last, so half a build is no build."""
+    """Make `folder`; the stamp is written last, so an incomplete build does not count."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     root = folder / "root"

@@ -1,7 +1,7 @@
 """RFC 6902: a list of operations, carried out one by one, within a budget.
 
-A `copy` of an object into itself doubles it, so a few of them would end all memory. What is
-copied is counted before it is; the bounds are those of the reference server.
+A `copy` of an object into itself doubles it, so a few of them would use all memory. This counts the
+bytes before each copy; the limits are those of the reference server.
 """
 
 from __future__ import annotations
