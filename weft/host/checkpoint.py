@@ -17,12 +17,14 @@ log = logging.getLogger(__name__)
 
 
 class Checkpoint:
+    """A file that holds a position."""
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._written: Position | None = None
 
     def read(self) -> Position | None:
-        """The place in the file; None if it has none or is invalid."""
+        """The position in the file; None if it is missing or invalid."""
         try:
             numbers = json.loads(self._path.read_bytes())
         except (OSError, ValueError):

@@ -1,7 +1,7 @@
 """Makes an empty database, and replaces a database file that its server cannot open.
 
-Everything in a zone's databases is derived, so an empty one is whole again within seconds. The file
-that cannot be opened is kept beside the new one, for whoever wants to know what became of it.
+Everything in a zone's databases is derived, so weft fills an empty one again within seconds. The
+file that cannot be opened is kept beside the new one, for diagnosis.
 """
 
 from __future__ import annotations
@@ -109,10 +109,10 @@ def _reason(complaint: str) -> str:
 
 
 def mend(path: Path, template: Path, *, shown: str, corruption: str = "") -> str:
-    """Return what was done, empty if nothing. `corruption`: why a file of the right
-    schema is bad.
+    """Replace an unusable database by `template`; returns what was done, empty if nothing.
 
-    The old file goes when the new one is whole; Unavailable if there cannot be one.
+    `corruption`: why a file of the right schema is bad. The old file is moved only when the new
+    one is complete. Raises Unavailable if there can be no new one.
     """
     what = defect(path, template.read_bytes()) or corruption
     if not what:

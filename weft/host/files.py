@@ -22,7 +22,7 @@ def replace(path: Path, data: bytes) -> None:
 
 
 def regular_file(path: str, flags: int) -> int:
-    """An opener for `open(…, opener=plain)`: only a regular file, and no symbolic link."""
+    """An opener for `open(…, opener=regular_file)`: raises OSError for any other kind of file."""
     handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)

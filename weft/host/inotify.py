@@ -1,6 +1,6 @@
 """Watches files with inotify(7), in asyncio's loop or another.
 
-It needs one descriptor for all files: a user may have few. The caller interprets the changes.
+One descriptor serves all files, because a user may have few.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Copies the configuration of one device to another: addresses, routes and settings.
 
-When a pod's port is dead, weft replaces its device; the pod must not notice, whatever it has
-configured itself. Works in the network namespace of its thread, like `weft.host.netlink`.
+When a pod's port is dead, weft replaces its device and keeps what the pod has configured itself.
+
+Works in the network namespace of its thread, like `weft.host.netlink`.
 """
 
 from __future__ import annotations

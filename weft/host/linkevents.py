@@ -19,7 +19,10 @@ _MESSAGE = struct.Struct("=IH10x4xiI4x")
 
 
 def opened(namespace: str) -> socket.socket:
-    """A socket that keeps the namespace alive until it is closed; call it in a worker thread."""
+    """A socket for the namespace's link events; call it in a worker thread.
+
+    It keeps the namespace alive until it is closed.
+    """
     with netns.entered(namespace):
         kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         events = socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)

@@ -59,7 +59,7 @@ def opened(what: str) -> Iterator[Any]:
 def has_family(name: str) -> bool:
     """Whether the kernel has a generic netlink family; it loads the module that has it.
 
-    Not in the thread of a running event loop, like all that is here.
+    Do not call it in the thread of a running event loop.
     """
     with GenericNetlinkSocket() as generic:
         try:
@@ -134,6 +134,7 @@ def move(device: str, namespace: int, name: str) -> None:
 
 
 def set_up(device: str) -> None:
+    """Set a device up; raises Failed."""
     with opened(f"device {device}") as route:
         route.link("set", index=find(route, device), state="up")
 

@@ -1,4 +1,4 @@
-"""Starts and ends programs: the only place that does.
+"""Starts and ends programs.
 
 No other module starts a process. Arguments are lists, never shell commands; every process belongs
 to a scope that ends it.
@@ -52,7 +52,10 @@ async def run(
     timeout: float | None = 60.0,
     check: bool = True,
 ) -> Completed:
-    """Run a program to its end; after `timeout` seconds or a cancellation its group is killed."""
+    """Run a program to its end; after `timeout` seconds or a cancellation its group is killed.
+
+    Raises Failed on a timeout and, with `check`, on a status other than 0.
+    """
     async with start(argv, env=env, stdin=bool(data)) as process:
         try:
             async with asyncio.timeout(timeout):

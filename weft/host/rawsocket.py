@@ -1,7 +1,7 @@
 """Sends and receives whole Ethernet frames on one device.
 
 The kernel filters what a packet socket receives, so a flood on a tenant's network does not wake the
-process. The caller knows what a frame means.
+process.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Sets the routes and rules of a pod's interface: those desired, minus those in the kernel.
+"""Adds the routes and rules of a pod's interface that the kernel lacks.
 
 Interfaces on one network share its routes: packets to the network leave through any of them (one
 route with several next hops). Packets from the address of one leave through that one (a rule and a
@@ -23,7 +23,7 @@ from weft.host import netlink
 
 MAIN_TABLE = 254
 OWN_TABLES = 100  # an interface's table is this plus its index, as in ovn-kubernetes
-LAST_RESORT = 1 << 30  # a metric that is worse than any that people choose
+LAST_RESORT = 1 << 30  # a metric larger than any that people choose
 _UNREACHABLE = 7  # RTN_UNREACHABLE, rtnetlink(7)
 
 _LOCKS = tuple(threading.Lock() for _ in range(64))  # namespaces share these locks

@@ -1,7 +1,6 @@
 """Follows the lines that another process appends to a file, with inotify(7).
 
-The file may not exist yet, and may be truncated or replaced, as logs are. The caller interprets
-the lines.
+The file may not exist yet, and may be truncated or replaced, as logs are.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ def end(path: Path) -> Position:
 class Tail:
     """The lines of a file after a place, and all lines of a file that replaces it.
 
-    `place` is after the last line that was yielded.
+    `position` is after the last line that was yielded.
     """
 
     def __init__(self, path: Path, since: Position) -> None:
@@ -55,6 +54,7 @@ class Tail:
 
     @property
     def position(self) -> Position:
+        """Where reading goes on."""
         return self._file.position if self._file is not None else self._since
 
     async def lines(self, caught_up: Callable[[], None] = lambda: None) -> AsyncGenerator[str]:
@@ -146,7 +146,7 @@ class _File:
 
     @property
     def position(self) -> Position:
-        """No place in a deleted file: its inode number may be another file's soon."""
+        """No position in a deleted file: the kernel may give its inode number to another."""
         there = os.fstat(self.descriptor)
         return Position(there.st_dev, there.st_ino, self._given) if there.st_nlink else NO_POSITION
 

@@ -1,7 +1,4 @@
-"""Calls a running OVS or OVN daemon by JSON-RPC, as ovs-appctl(8) does.
-
-The caller knows the commands and what they mean.
-"""
+"""Calls a running OVS or OVN daemon by JSON-RPC, as ovs-appctl(8) does."""
 
 from __future__ import annotations
 

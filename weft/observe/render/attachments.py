@@ -1,4 +1,4 @@
-"""Draws how pods are attached to their switches: lanes along their sides, one for each switch.
+"""Draws how pods are attached to their switches: a lane beside the pods for each switch.
 
 A zone with many pods has several columns of them, each with lanes of its own; lines above or
 below the pods gather these into the lanes of the zone.
@@ -12,6 +12,7 @@ from weft.observe.render.drawing import Box, Dot, Path, Shape
 
 
 def draw(canvas: Canvas) -> None:
+    """Add the lanes of all zones to the canvas."""
     for zone in canvas.grid.columns:
         for left in (True, False):
             for lane, switch in enumerate(grid.attached(canvas.arranged, zone, left=left)):

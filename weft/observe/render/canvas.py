@@ -1,7 +1,4 @@
-"""Collects the parts of a picture, and places cards on it.
-
-Where things stand is not decided here.
-"""
+"""Collects the parts of a picture, and places cards on it."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from weft.observe.render.drawing import Box, Dot, Path, Text
 
 @dataclass
 class Canvas:
-    """The logical picture. `boxes` by zone and id; a band's parts by zone, too."""
+    """The parts of the logical picture. `boxes` are by zone and id, those of bands too."""
 
     arranged: layers.Layers
     grid: grid.Grid
@@ -57,8 +54,7 @@ def place(card: cards.Card, x: float, y: float, width: float) -> Box:
 def _fitted(line: list[cards.Label], room: float) -> list[str]:
     """The text of each label, cut to fit into `room` pixels.
 
-    The first label is cut first: it is a long name, and an address or interface beside it is of no
-    use when it is cut.
+    The first label, a name, is cut first: a cut address or interface beside it is useless.
     """
     shown = []
     for place, label in enumerate(line):

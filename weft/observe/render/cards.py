@@ -1,7 +1,4 @@
-"""Writes the text on the card of a switch, router or pod, and its tooltip.
-
-No coordinates in here.
-"""
+"""Writes the text on the card of a switch, router or pod, and its tooltip."""
 
 from __future__ import annotations
 
@@ -40,6 +37,8 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Card:
+    """A card of labels; `title` is its tooltip, `badge` a short text in its corner."""
+
     id: str
     shape: Shape
     labels: tuple[Label, ...]
@@ -49,6 +48,7 @@ class Card:
     faint: bool = False
 
     def lines(self) -> list[list[Label]]:
+        """The labels by line."""
         found: list[list[Label]] = []
         for label in self.labels:
             if label.beside:
@@ -59,6 +59,7 @@ class Card:
 
     @property
     def height(self) -> float:
+        """Pixels of all lines."""
         return 2 * PAD + LINE * len(self.lines()) - 2
 
     @property
@@ -77,6 +78,7 @@ class Card:
 
 
 def switch(one: Switch, hue: int) -> Card:
+    """The card of a switch: its name and subnets."""
     lines = [Label(one.name, "name"), *(Label(subnet) for subnet in one.subnets)]
     title = [f"{one.role} {one.name}", f"network {one.network}", *one.subnets]
     title += [f"port {port.name}" for port in one.ports if port.kind is not PortKind.POD]
@@ -99,6 +101,7 @@ def router(one: Router, links: Iterable[Link], hue: int) -> Card:
 
 
 def leads_out(route: graph.Route) -> bool:
+    """Whether it is a default route."""
     return route.prefix in ("0.0.0.0/0", "::/0")
 
 

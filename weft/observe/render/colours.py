@@ -1,7 +1,7 @@
 """Gives each network a colour that belongs to its name, the same in every picture.
 
-Pure. A colour is a number; writers ask here for what it is on light and on dark ground. Two names
-may share a colour, so a colour never stands without a name.
+A colour is a number; `colour` says what it is on light and on dark ground. Two names may share a
+colour, so every colour is shown with a name.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ _FIRST_ANGLE, _SPAN = 52.0, 310.0  # without reds, which mean faults
 
 @dataclass(frozen=True, slots=True)
 class Colour:
-    """As `#rrggbb`: lines and text, and the ground behind text; then the same on dark ground. The
-    ground of a terminal is not known: `terminal` can be read on both."""
+    """A colour as `#rrggbb`: of lines and text, and behind text; then the same on dark ground.
+
+    `terminal` can be read on either ground.
+    """
 
     line: str
     tint: str

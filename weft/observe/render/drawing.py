@@ -1,6 +1,6 @@
 """Defines the parts of a drawing: boxes, paths, dots and texts at their places.
 
-Layouts make it (`logical`, `physical`, `matrix_picture`), `svg` writes it down. `hue` is the number
+Layouts such as `logical` and `physical` make a drawing; `svg` writes it. `hue` is the number
 of a network's colour (`colours`), `tone` shows health; without both it is neutral.
 """
 
@@ -27,7 +27,7 @@ class Shape(StrEnum):
 
 
 class Stroke(StrEnum):
-    """`GAP` passes zones that lack a switch, `TUNNEL` runs over other links, `BROKEN` is down."""
+    """A kind of line: `GAP` passes zones without the switch, `BROKEN` is a tunnel that is down."""
 
     LINE = "line"
     GAP = "gap"
@@ -45,8 +45,8 @@ class Tone(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """`x`, `y`: where its baseline begins, or ends if `end`. `full`: the whole text, if `content`
-    is cut.
+    """A text. `x`, `y`: where its baseline begins, or ends if `end`. `full`: the whole text if
+    `content` is cut.
 
     `turn`: degrees by which it is turned around that place, clockwise.
     """
@@ -64,7 +64,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """`title` is the tooltip. `faint`: known from other zones only, or down."""
+    """A rectangle with texts. `title` is its tooltip; `faint`: known from other zones, or down."""
 
     x: float
     y: float
@@ -93,6 +93,8 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Path:
+    """A line through points, with a tooltip."""
+
     points: tuple[Point, ...]
     stroke: Stroke = Stroke.LINE
     hue: int | None = None
@@ -102,6 +104,8 @@ class Path:
 
 @dataclass(frozen=True, slots=True)
 class Dot:
+    """A dot where a path meets a box or another path."""
+
     x: float
     y: float
     hue: int | None = None
@@ -111,7 +115,7 @@ class Dot:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """Frames lie at the bottom, then paths, then boxes, then dots and loose texts.
+    """A picture. Frames lie at the bottom, then paths, boxes, and dots and loose texts.
 
     A path that goes under a band without a dot is not connected to it.
     """

@@ -1,4 +1,4 @@
-"""Places the rows and zones of a logical picture: heights, widths and lanes; draws nothing.
+"""Places the rows and zones of a logical picture: their heights, widths and lanes.
 
 A zone is a column: lanes for lines to the left, content, lanes to the right. A connection between
 two things with nothing between them is a straight line in a slot of the content; any other takes a
@@ -83,6 +83,7 @@ class Grid:
 
 
 def measure(arranged: Layers, zones: Sequence[Zone]) -> Grid:
+    """The places of all rows, zones and connections, in pixels."""
     rows = (*arranged.top, None, *arranged.below)
     connections = _routed(arranged, rows)
     heights = _heights(arranged, rows, connections)
@@ -129,6 +130,7 @@ def attached(arranged: Layers, zone: str, *, left: bool) -> list[str]:
 
 
 def pod_columns(count: int) -> int:
+    """In how many columns so many pods stand."""
     return max(1, math.ceil(count / COLUMN))
 
 

@@ -1,7 +1,7 @@
 """Writes a grid for a terminal: rows and columns with names, a sign or number in each cell.
 
-Pure. Where names are too long to stand above columns, numbers stand for them; a grid that is wider
-than the terminal is continued below.
+If names are too long for the head of a column, numbers replace them; a grid that is wider than the
+terminal is continued below.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ Cells = Mapping[tuple[int, int], Span]  # by numbers of row and column
 
 
 def length(line: Line) -> int:
+    """The characters of a line."""
     return sum(len(span.text) for span in line)
 
 
@@ -41,7 +42,7 @@ def cut(text: str, room: int) -> str:
 
 
 def lines(rows: Sequence[Span], columns: Sequence[str], cells: Cells, width: int) -> Iterator[Line]:
-    """The grid. Where `rows` and `columns` are the same, a number stands at the row, too."""
+    """The lines of the grid; `columns` equal to `rows` have the same numbers."""
     square = [row.text for row in rows] == list(columns)
     wide = max((len(cell.text) for cell in cells.values()), default=1)
     longest = max(map(len, columns), default=0)

@@ -1,8 +1,7 @@
 """Arranges a graph in the layers of a logical picture: its rows, and what is in each.
 
 The first primary network is on top, from the physical network down to its node switches; then
-come the pods; below them the other networks, nearest to the pods first what pods are on. No
-coordinates in here.
+come the pods; below them the other networks, each from the switches that pods are on.
 """
 
 from __future__ import annotations
@@ -66,7 +65,7 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Layers:
-    """`nics`: by zone and card of the pod, (port, switch) to be tied to it."""
+    """The rows of the picture and their connections; `nics` are by zone and pod card."""
 
     top: tuple[Row, ...]
     pods: Mapping[str, tuple[cards.Card, ...]]
@@ -78,6 +77,7 @@ class Layers:
 
 
 def arrange(graph: Graph) -> Layers:
+    """The layers of a graph."""
     upper = next((network.name for network in graph.networks if network.primary), "")
     hues = {network.name: colours.of(network.name) for network in graph.networks}
     nics = _nics(graph, upper, hues)
@@ -189,6 +189,7 @@ def _physical(graph: Graph, network: str) -> Iterator[Row]:
 
 
 def physical_id(network: str, name: str) -> str:
+    """The id of the card of a physical network."""
     return f"physical {network} {name}"
 
 

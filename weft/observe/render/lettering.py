@@ -1,7 +1,6 @@
 """Measures text, cuts it to a width, and removes characters that may not be shown.
 
-Nobody knows which fonts a reader has, so widths are estimated on the wide side: what fits here
-fits everywhere.
+Fonts differ between readers, so widths are estimates on the wide side.
 """
 
 from __future__ import annotations
@@ -74,6 +73,7 @@ def fit(text: str, style: str, room: float) -> str:
 
 
 def counted(number: int, what: str) -> str:
+    """A number with a noun in singular or plural."""
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 

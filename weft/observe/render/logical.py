@@ -18,6 +18,7 @@ EMPTY, UNKNOWN = "no pods", "none known"
 
 
 def lay_out(graph: Graph) -> Drawing:
+    """The drawing of a graph."""
     arranged = layers.arrange(graph)
     measured = grid.measure(arranged, graph.zones)
     canvas = Canvas(arranged, measured)

@@ -1,7 +1,7 @@
 """Lays out a matrix as a picture: a matrix in, a drawing out.
 
 One grid, sources down and targets across. A square that is not as expected has another colour, and
-a sign for readers who cannot see colours; the reasons stand below the grid.
+a sign for readers who cannot see colours; the reasons are below the grid.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ TONES = {
 
 
 def lay_out(matrix: Matrix) -> Drawing:
+    """The drawing of a matrix."""
     grid = outcomes.grid(matrix)
     labels = [row.label for row in grid.rows]
     wide = max((lettering.width(label, "mono") for label in labels), default=0.0)

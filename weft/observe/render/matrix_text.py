@@ -1,7 +1,6 @@
 """Writes a matrix for a terminal: lines of spans with a style each; no colours here.
 
-One grid: what connects, what does not, and what differs from what policies say. Reasons stand below
-it.
+One grid shows what connects, what does not, and what differs from the policies; reasons are below.
 """
 
 from __future__ import annotations
@@ -41,6 +40,7 @@ def probe_name(question: netpolicy.Connection) -> str:
 
 
 def heading(matrix: Matrix) -> str:
+    """What was tried, in one line."""
     return f"{matrix.network}: {probe_name(matrix.question)}, from rows to columns"
 
 
@@ -85,6 +85,7 @@ def _grid(grid: Grid, width: int) -> Iterator[Line]:
 
 
 def sign(outcome: Outcome) -> Span:
+    """A cell's sign for an outcome."""
     return Span(SIGNS[outcome], STYLES[outcome])
 
 

@@ -1,6 +1,6 @@
 """Writes a topology as a Mermaid flowchart, which Markdown viewers such as GitHub draw.
 
-A subgraph for each zone; what spans zones stands outside of them.
+Each zone is a subgraph; what spans zones is outside of them.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class _Names:
 
 
 def logical(graph: Graph) -> str:
+    """The switches, routers and pods, zone by zone."""
     arranged = layers.arrange(graph)
     name = _Names()
     lines = ["flowchart TB"]
@@ -111,6 +112,7 @@ def _places(arranged: layers.Layers) -> dict[str, int]:
 
 
 def physical(underlay: Underlay) -> str:
+    """The nodes, their bridges and tunnels."""
     name = _Names()
     wire = name("", "underlay")
     lines = ["flowchart TB"]

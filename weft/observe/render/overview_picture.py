@@ -1,7 +1,7 @@
 """Lays out the overview: a count of members by network and node, then cards of workloads.
 
-Pure. Each network is a band in its colour, with a card for each workload below it, in columns of
-about equal height. What is wrong with a member stands on its card.
+Each network is a band in its colour, with a card for each workload below it, in columns of
+about equal height. The card of a member says what is wrong with it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MAX_LISTED = 40  # members that a card's tooltip lists
 
 
 def lay_out(overview: Overview, *, whole: bool = False) -> Drawing:
-    """`whole`: every member is on a card, however many a workload has."""
+    """The drawing of an overview; `whole` lists every member on its workload's card."""
     stacks = [_cards(section, whole) for section in overview.sections]
     columns = min(COLUMNS, max((len(stack) for stack in stacks), default=1))
     width = columns * CARD + (columns - 1) * GAP

@@ -1,7 +1,7 @@
 """Writes the overview for a terminal: a count of members by network and node, then each network's
 workloads.
 
-Pure. Every line keeps to the width; what is too long is cut in the middle or continued below.
+No line exceeds the width; longer ones are cut in the middle or continued below.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LONGEST_NAME = 36
 
 
 def lines(overview: Overview, width: int, *, whole: bool = False) -> Iterator[Line]:
-    """`whole`: every member is listed, however many a workload has."""
+    """The lines of an overview; `whole` lists every member of large workloads too."""
     yield (Span(cut(summary(overview), width), "title"),)
     if overview.sections:
         yield ()

@@ -43,6 +43,7 @@ class _Rows:
 
 
 def lay_out(underlay: Underlay) -> Drawing:
+    """The drawing of an underlay."""
     inner = {node.name: [_card(node, bridge) for bridge in _inner(node)] for node in underlay.nodes}
     outer = {node.name: _carrying(node) for node in underlay.nodes}
     columns = _columns(underlay, [*inner.values(), *outer.values()])

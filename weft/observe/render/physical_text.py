@@ -1,7 +1,6 @@
 """Writes nodes and tunnels for a terminal: a tree of few nodes, a grid of tunnels of many.
 
-Pure. A cell of the grid is the tunnel from its row's node to its column's, as the row's node has
-it.
+A cell of the grid is the tunnel from its row's node to its column's, as the row's node has it.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ SHOWN = 20  # faults that are listed
 
 
 def lines(underlay: Underlay, width: int) -> Iterator[Line]:
+    """The lines for an underlay, each within `width` where names allow it."""
     if len(underlay.nodes) < tunnelhealth.MANY:
         for line in tree.physical(underlay, width).splitlines():
             yield (Span(line),)

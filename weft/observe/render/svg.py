@@ -1,6 +1,6 @@
 """Writes a drawing as SVG: one self-contained file, for light and dark themes.
 
-Colours are classes, so that one style sheet changes them all; nothing is fetched from anywhere.
+Colours are CSS classes of one style sheet.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ DARK = {
 
 
 def render(drawing: Drawing) -> str:
+    """The SVG document."""
     width, height = _n(drawing.width), _n(drawing.height)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '

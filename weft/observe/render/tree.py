@@ -1,6 +1,6 @@
 """Writes a topology for a terminal as indented lines, zone by zone, without colours.
 
-A network's lines begin where it meets the outside, and end at its pods.
+A network's lines begin at its gateway or router, and end at its pods.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Lays out the tunnels of many nodes as a grid, and below it a card for each node.
 
-Pure. A cell is the tunnel from its row's node to its column's, as the row's node has it.
+A cell is the tunnel from its row's node to its column's, as the row's node has it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ TONES = {Health.UP: Tone.GOOD, Health.DOWN: Tone.BAD, Health.MISSING: Tone.WARN}
 
 
 def lay_out(underlay: Underlay) -> Drawing:
+    """The drawing of an underlay."""
     names = [node.name for node in underlay.nodes]
     cells = tunnelhealth.grid(underlay)
     hosts = list(chassis.hosts(names).values())
