@@ -1,7 +1,7 @@
 """Plans a pod's network interface from its allocation and network.
 
-From one allocation on one network it computes the device, addresses, routes and kernel settings in
-the pod. Devices and OVS are elsewhere.
+Pure. Computes the device, addresses, routes and kernel settings of one allocation on one network.
+`weft.node.links` makes the device, `port.py` plans its OVS port.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Sysctl:
 
 @dataclass(frozen=True, slots=True)
 class Nic:
-    """One interface of a pod: `device` on the node, `interface` in the pod.
+    """One interface of a pod: `device` on the node, `interface` in the pod; `mtu` in bytes.
 
     `peers` are the pod's other interfaces on this network: they share its routes, and packets from
     one's address must leave through that one. `ranges` are the network's subnets.
@@ -66,7 +66,10 @@ def plan(
     *,
     peers: tuple[str, ...] = (),
 ) -> Nic:
-    """The interface for `allocation`; `peers` are the pod's other ones on the same network."""
+    """Returns the interface for `allocation`; `peers` are the pod's others on the same network.
+
+    Raises InvalidInput if Linux does not allow the interface's name.
+    """
     check_name(interface)
     return Nic(
         kind=kind,
@@ -88,7 +91,7 @@ def plan(
 
 
 def check_name(interface: str) -> None:
-    """Refuse a device name that Linux does not allow; a runtime may pass any."""
+    """Raises InvalidInput for a device name that Linux does not allow; a runtime may pass any."""
     rule = ""
     if not interface or len(interface) > MAX_DEVICE_NAME:
         rule = f"an interface name has 1 to {MAX_DEVICE_NAME} characters"
@@ -111,7 +114,7 @@ def default_routes(gateways: Iterable[model.Address]) -> Iterable[model.Route]:
 
 
 def ipv6_sysctls(interface: str, *, required: bool) -> tuple[Sysctl, ...]:
-    """No duplicate address detection (addresses are allocated) and no autoconfiguration.
+    """Returns settings for no duplicate address detection and no autoconfiguration.
 
     The link-local address derives from the MAC (mode 0): OVN's port security allows only that
     one. Addresses stay while the link is down, as IPv4 addresses do.
@@ -131,7 +134,7 @@ def ipv6_sysctls(interface: str, *, required: bool) -> tuple[Sysctl, ...]:
 
 
 def sharing_sysctls(interface: str) -> tuple[Sysctl, ...]:
-    """For two interfaces on one network: each answers ARP for its own address only."""
+    """Returns settings with which two interfaces on one network answer ARP each for itself."""
     conf = f"net/ipv4/conf/{interface}"
     return (
         Sysctl(f"{conf}/arp_ignore", "1"),
@@ -147,7 +150,7 @@ def subnets(nic: Nic) -> tuple[model.Subnet, ...]:
 def differences(
     nic: Nic, *, mac: str, mtu: int, up: bool, addresses: Iterable[IPv4Interface | IPv6Interface]
 ) -> list[str]:
-    """What a CNI CHECK finds wrong with the interface; empty if it is as planned.
+    """Returns what a CNI CHECK finds wrong with the interface; empty if it is as planned.
 
     Addresses that the pod added itself are ignored.
     """

@@ -1,7 +1,7 @@
 """Plans the OVS port of a pod's interface, and parses its rows.
 
-It makes the rows of the Open_vSwitch database for one interface, and reads from a row the pod,
-sandbox and network that it belongs to. It does not send rows.
+Pure. Makes the rows of the Open_vSwitch database (ovs-vswitchd.conf.db(5)) for one interface, and
+reads from a row the pod, sandbox and network that it belongs to.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ UNTAGGED = {"tag": NOTHING, "trunks": NOTHING, "vlan_mode": NOTHING}
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose interface a port is: all that OVS's database keeps beyond the agent's life.
+    """The pod, sandbox and network of a port, which OVS's database stores for a new agent.
 
     `proof`: the annotation with the cluster manager's allocations, and its signature.
     """
@@ -70,7 +70,7 @@ TABLES = (
 
 
 def desired(nic: plan.Nic, owner: Owner, *, bridge: str = BRIDGE) -> tuple[rows.Row, ...]:
-    """The Port and Interface rows, to be written in one transaction.
+    """Returns the Port and Interface rows, to be written in one transaction.
 
     `transient` makes ovs-ctl delete the port at the next boot, when the pod no longer exists.
     """
@@ -125,7 +125,7 @@ def external_ids(columns: rows.Columns) -> Mapping[str, rows.Atom]:
 
 
 def bound(columns: rows.Columns) -> Bound | None:
-    """The pod's port in an Interface row; None for all other interfaces."""
+    """Parses the pod's port in an Interface row; None for all other interfaces."""
     ids = {key: str(value) for key, value in external_ids(columns).items()}
     if names.ATTACHMENT not in ids or names.SANDBOX not in ids:
         return None
@@ -144,7 +144,7 @@ def bound(columns: rows.Columns) -> Bound | None:
 
 
 def owner(bound: Bound, nad: str) -> Owner:
-    """The Owner from which `desired` made the rows that `bound` was read from."""
+    """Returns the Owner from which `desired` made the rows that `bound` was read from."""
     return Owner(
         pod=bound.pod,
         sandbox=bound.sandbox,
@@ -157,13 +157,13 @@ def owner(bound: Bound, nad: str) -> Owner:
 
 
 def number(columns: rows.Columns) -> int:
-    """The OpenFlow port number; 0 until OVS has set it, -1 if it cannot open the device."""
+    """Returns the OpenFlow port number; 0 until OVS has set it, -1 if it cannot open the device."""
     value = columns["ofport"]
     return value if isinstance(value, int) else 0
 
 
 def failure(columns: rows.Columns) -> str:
-    """Why OVS cannot use the device; empty if it can."""
+    """Returns why OVS cannot use the device; empty if it can."""
     value = columns["error"]
     return value if isinstance(value, str) else ""
 
@@ -174,13 +174,13 @@ def installed(columns: rows.Columns) -> bool:
 
 
 def rivals(bounds: Iterable[Bound], iface_id: str, device: str) -> list[str]:
-    """Devices of older sandboxes with the same iface-id; OVN would bind any of them."""
+    """Returns devices of older sandboxes with the same iface-id; OVN would bind any of them."""
     return [b.device for b in bounds if b.iface_id == iface_id and b.device != device]
 
 
 def abandoned(
     bounds: Iterable[Bound], network: str, valid: Iterable[tuple[str, str]]
 ) -> list[Bound]:
-    """Ports on `network` whose (sandbox, interface) the runtime no longer knows (CNI GC)."""
+    """Returns ports on `network` whose (sandbox, interface) is not `valid` any more (CNI GC)."""
     keep = set(valid)
     return [b for b in bounds if b.network == network and (b.sandbox, b.interface) not in keep]

@@ -1,6 +1,6 @@
-"""Renders and parses a node's record of an attachment: what was wired, and for whom.
+"""Renders and parses a node's record of an attachment: its interface and its owner.
 
-OVS's rows are made from it, so it contains everything that they contain.
+Pure. The rows in Open vSwitch are made from it, so it contains everything that they contain.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Record:
 
     @property
     def bound(self) -> port.Bound:
-        """The port as its rows in OVS would have it."""
+        """The port as it would be read from its rows in OVS."""
         nic, owner = self.nic, self.owner
         return port.Bound(
             device=nic.device,
@@ -53,7 +53,7 @@ class Record:
 
 
 def render(record: Record) -> bytes:
-    """The text, as JSON."""
+    """Returns the record as JSON."""
     nic = {
         **asdict(record.nic),
         "routes": [(route.dest, route.next_hop) for route in record.nic.routes],
@@ -63,7 +63,7 @@ def render(record: Record) -> bytes:
 
 
 def parse(text: bytes, where: str) -> Record:
-    """The record; InvalidInput names `where` if the text is not a record of this version."""
+    """Parses a record; raises InvalidInput, with `where`, if it is none of this version."""
     try:
         said = orjson.loads(text)
         if said["version"] != VERSION:

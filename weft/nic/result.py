@@ -1,6 +1,6 @@
 """Renders the CNI result of an attachment, in each version of the specification.
 
-It also compares an interface with an earlier result (CHECK). Versions 0.3.0 to 0.4.0 name each
+Pure. Also compares an interface with an earlier result (CHECK). Versions 0.3.0 to 0.4.0 name each
 address's family; 1.1.0 added the MTU.
 """
 
@@ -22,7 +22,7 @@ Result = dict[str, Any]
 def render(
     nic: plan.Nic, netns: str, version: str, previous: Mapping[str, Any] | None = None
 ) -> Result:
-    """The result of an ADD; `previous`, that of the plugin before this one, comes first."""
+    """Returns the result of an ADD, after the entries of `previous`, the result so far."""
     before = previous or {}
     interfaces = [*before.get("interfaces", ())]
     if nic.kind is plan.Kind.VETH:
@@ -63,7 +63,7 @@ def differences(
     netns: str,
     addresses: Iterable[IPv4Interface | IPv6Interface],
 ) -> list[str]:
-    """What an earlier result says of this interface and is not there now."""
+    """Returns what an earlier result has for this interface and is missing now."""
     named = [
         index
         for index, entry in enumerate(previous.get("interfaces") or ())
@@ -80,5 +80,5 @@ def differences(
 
 
 def failure(code: int, what: str, details: str, version: str) -> Result:
-    """The error object that a plugin prints on standard output, with a non-zero exit status."""
+    """Returns the error object that a plugin prints to standard output when it fails."""
     return {"cniVersion": version, "code": code, "msg": what, "details": details}

@@ -1,7 +1,7 @@
-"""What a node's Open vSwitch is told of the node: who it is and where its tunnels end. Pure.
+"""Plans the settings that ovn-controller reads from Open vSwitch: node, tunnel endpoint, datapath.
 
-An administrator may have said each of it already: such a value stays (ADR 0091). Which keys are
-weft's stands beside them, so that they can follow the node, and go with weft.
+Pure. A value that an administrator has set stays (ADR 0091). One key lists those that weft wrote,
+so that weft can update them, and remove them with itself.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ KERNEL, USERSPACE = "system", "netdev"  # datapath types of Open vSwitch
 
 @dataclass(frozen=True, slots=True)
 class Uplink:
-    """The interface that a userspace switch takes for its tunnels."""
+    """The interface that a userspace switch takes for its tunnels; `mtu` in bytes."""
 
     interface: str
     mac: str
@@ -37,7 +37,7 @@ class Settings:
     uplink: Uplink | None = None
 
     def external_ids(self) -> Mapping[str, str]:
-        """The keys of ovn-controller(8)."""
+        """Returns the external_ids of Open_vSwitch, as in ovn-controller(8)."""
         return {
             "system-id": self.node,
             "hostname": self.node,
@@ -48,15 +48,15 @@ class Settings:
             "ovn-monitor-all": "true",
             "ovn-bridge-datapath-type": self.datapath,
             "ovn-remote-probe-interval": "100000",
-            # A new ovn-controller leaves the old flows until it knows the new ones.
+            # A restarted ovn-controller keeps the old flows for 8 s, until it has the new ones.
             "ovn-ofctrl-wait-before-clear": "8000",
         }
 
 
 def desired(settings: Settings, ids: Mapping[str, rows.Atom]) -> tuple[rows.Row, ...]:
-    """The rows that the switch lacks or has otherwise. `ids`: its external_ids as they are.
+    """Returns the rows to write. `ids`: the present external_ids of Open_vSwitch.
 
-    Raises Conflict where another OVN has the switch.
+    Raises Conflict if another OVN uses the switch.
     """
     own = written(ids)
     wanted = {k: v for k, v in settings.external_ids().items() if k not in ids or k in own}
@@ -73,12 +73,12 @@ def desired(settings: Settings, ids: Mapping[str, rows.Atom]) -> tuple[rows.Row,
 
 
 def written(ids: Mapping[str, rows.Atom]) -> frozenset[str]:
-    """The keys that weft wrote."""
+    """Returns the keys that weft wrote."""
     return frozenset(filter(None, str(ids.get(KEYS, "")).split(",")))
 
 
 def _underlay(settings: Settings) -> tuple[rows.Row, ...]:
-    """A userspace switch sends tunnels from a bridge of its own that has the node's interface."""
+    """Returns the rows of the bridge through which a userspace switch sends tunnels."""
     if settings.uplink is None:
         return ()
     name, uplink = UNDERLAY_BRIDGE, settings.uplink

@@ -1,6 +1,6 @@
 """Plans what an ADD makes, from the pod's attachment, its allocation and its network.
 
-Waits for the pod's annotations. How an interface is made is in `attach.py`.
+Waits for the pod's annotations. `attach.py` makes the interface.
 """
 
 from __future__ import annotations
@@ -16,14 +16,18 @@ from weft.node.dependencies import Dependencies
 
 @dataclass(frozen=True, slots=True)
 class AddPlan:
-    """An ADD with everything that had to be waited for."""
+    """The interface that an ADD makes, and its owner."""
 
     nic: plan.Nic
     owner: port.Owner
 
 
 async def find(asked: call.Call, deps: Dependencies) -> AddPlan:
-    """Wait until the cluster manager has decided about this attachment."""
+    """Waits until the cluster manager has allocated for this attachment; returns the plan.
+
+    Raises NotReady or InvalidInput where that cannot happen, Conflict if another pod holds the
+    address.
+    """
     pod = await deps.pods.wait_for(asked.pod, lambda pod: is_decided(pod, asked, deps), None)
     attachment = _attachment_of(pod, asked, deps)
     assert attachment is not None
@@ -52,7 +56,7 @@ async def find(asked: call.Call, deps: Dependencies) -> AddPlan:
 
 
 def nic_of(bound: port.Bound, deps: Dependencies) -> plan.Nic | None:
-    """The interface of a port that is there; None where its pod or network is not known now."""
+    """Returns the plan of an existing port; None where its pod or network is not known now."""
     pod = deps.pods.get(bound.pod.key)
     if pod is None or pod.uid != bound.pod.uid:
         return None
@@ -62,7 +66,7 @@ def nic_of(bound: port.Bound, deps: Dependencies) -> plan.Nic | None:
         allocation = _allocations(pod, deps)[attachment.key]
     except (errors.WeftError, StopIteration, KeyError):
         return (
-            None  # the manager tells what is wrong with the pod, the CNI call what with a network
+            None  # the cluster manager reports errors of the pod, the CNI call those of the network
         )
     others = peers(pod, attachment, spec, deps)
     kind = deps.settings.kind
@@ -70,7 +74,7 @@ def nic_of(bound: port.Bound, deps: Dependencies) -> plan.Nic | None:
 
 
 def is_decided(pod: Pod, asked: call.Call, deps: Dependencies) -> bool:
-    """The right incarnation of the pod carries the allocation; raises if it never will."""
+    """Whether the pod, of the right uid, has the allocation; raises if it never will."""
     if asked.uid and pod.uid != asked.uid:
         return False
     for each in pod.attachments():
@@ -82,10 +86,10 @@ def is_decided(pod: Pod, asked: call.Call, deps: Dependencies) -> bool:
 
 
 def held_up_by(asked: call.Call, deps: Dependencies) -> str:
-    """What an ADD waits for while nothing is decided about the pod: one network holds up all.
+    """Returns what an ADD waits for: one network without allocation holds up all of the pod.
 
-    Networks that are missing, wrong or not allowed are named with their fault, else all of weft's
-    that are undecided. Empty where the pod itself is not known.
+    Names networks that are missing, invalid or not allowed, with the reason; else all of weft's
+    without allocation. Empty where the pod itself is not known.
     """
     pod = deps.pods.get(asked.pod)
     if pod is None:
@@ -108,7 +112,7 @@ def held_up_by(asked: call.Call, deps: Dependencies) -> str:
 
 
 def _allocations(pod: Pod, deps: Dependencies) -> dict[str, model.Allocation]:
-    """By attachment, but for the default network where weft does not serve that."""
+    """The pod's allocations by attachment, without a default network that weft does not serve."""
     decided = deps.decided(pod).allocations
     return {key: decided[key] for key in decided if pod.primary or key != names.DEFAULT_NETWORK}
 
@@ -118,7 +122,7 @@ def shown(nad: str) -> str:
 
 
 def _mismatch(pod: Pod, asked: call.Call, deps: Dependencies) -> errors.InvalidInput:
-    """Why no element of the pod's selection is what the runtime asks for."""
+    """Returns why no element of the pod's selection matches the call."""
     for element in pod.attachments():
         if element.interface == asked.interface and element.nad and asked.nad:
             return errors.InvalidInput(
@@ -137,7 +141,7 @@ def _mismatch(pod: Pod, asked: call.Call, deps: Dependencies) -> errors.InvalidI
 
 
 def _attachment_of(pod: Pod, asked: call.Call, deps: Dependencies) -> model.Attachment | None:
-    """The element of the pod's selection that this call is about: its interface tells."""
+    """Returns the element of the pod's selection with the call's NAD and interface."""
     for attachment in pod.attachments():
         if attachment.nad == asked.nad and attachment.interface == asked.interface:
             return attachment
@@ -162,7 +166,7 @@ def spec_of(nad: str, deps: Dependencies) -> model.NetworkSpec:
 def peers(
     pod: Pod, attachment: model.Attachment, spec: model.NetworkSpec, deps: Dependencies
 ) -> tuple[str, ...]:
-    """The pod's other interfaces on the same network, by whichever definition."""
+    """Returns the pod's other interfaces on the same network, through any NAD."""
     return tuple(
         other.interface
         for other in pod.attachments()
@@ -174,5 +178,5 @@ def _network_name(nad: str, deps: Dependencies) -> str:
     try:
         spec = deps.network_of(nad)
     except errors.InvalidInput:
-        return ""  # the ADD for that one says it
+        return ""  # the ADD for that network reports it
     return spec.name if spec else ""

@@ -1,9 +1,9 @@
-"""Sends router advertisements to this node's IPv6 guests, one port a network (ADR 0004, 0074).
+"""Sends router advertisements and DHCPv6 answers to this node's IPv6 guests (ADR 0004, 0074).
 
-The question answered here: when is what `weft.ovn.advertisement` and `dhcpv6` render sent, and
-through which device? The port's device lives in a network namespace of its own without any address,
-so that no guest reaches the node through it; only router solicitations and DHCPv6 of this node's
-guests wake this process, and none that asks without end.
+Each network has an OVS port for it. The port's device is in a network namespace of its own and has
+no address, so that no guest reaches the node through it. A socket filter passes only router
+solicitations and DHCPv6 of this node's guests; a guest that sends too many is ignored for a while.
+`weft.ovn.advertisement` and `dhcpv6` render the frames.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ NAMESPACE = Path("/run/netns/weft-advertiser")
 # Seconds between unsolicited advertisements: a random time from this range (RFC 4861, 6.2.4).
 INTERVAL = (200.0, 600.0)
 _SOLICITATION = 133
-_AT_ONCE = 64  # frames that are read before other work has its turn
+_AT_ONCE = 64  # frames that are read before other tasks run
 _PATIENCE = 10.0
-_STRAYS = ""  # the queue's key for ports that no network wants; no network has this name
+_STRAYS = ""  # the queue's key for ports without a network; no network has this name
 
 
 @dataclass(slots=True)
@@ -49,7 +49,10 @@ class OpenDevice:
 
 
 class RouterAdvertiser:
-    """Speaks on the networks of the last `update`, as one task of the agent."""
+    """Serves the networks of the last `update`; one task of the agent.
+
+    `interval`: seconds between unsolicited advertisements, from and to.
+    """
 
     def __init__(
         self,
@@ -69,7 +72,7 @@ class RouterAdvertiser:
         ovs.subscribe("Interface", self._interface_changed)
 
     def update(self, wanted: Mapping[str, advertisement.Advertisement]) -> None:
-        """What to advertise from now on, by network."""
+        """Sets what to advertise from now on, by network."""
         if not self._told:
             self._told = True
             self._queue.add(_STRAYS)
@@ -79,7 +82,7 @@ class RouterAdvertiser:
                 self._queue.add(name)
 
     async def run(self) -> None:
-        """Speaks until cancelled; its ports stay, so that a new agent finds them."""
+        """Serves until cancelled; its ports stay, so that a new agent finds them."""
         try:
             await self._queue.run(self._reconcile)
         finally:
@@ -88,7 +91,7 @@ class RouterAdvertiser:
 
     @property
     def trouble(self) -> str:
-        """Which network's advertisements cannot be sent, and why."""
+        """Which network's advertisements cannot be sent, and why; else empty."""
         return self._queue.trouble
 
     def figures(self) -> Figures:
@@ -126,7 +129,10 @@ class RouterAdvertiser:
         self._speak(name)
 
     async def _open(self, name: str, said: advertisement.Advertisement) -> None:
-        """The port, its device and a socket on it: whatever is there of them already is used."""
+        """Makes the port, its device and a socket on it; uses what exists of them already.
+
+        Raises Unavailable if one of them cannot be had.
+        """
         await self._ovs.apply(desired(said, self._bridge))
         found = await self._ovs.wait_for("Interface", said.device, _settled, _PATIENCE)
         if found is None or port.failure(found[1]):
@@ -151,7 +157,7 @@ class RouterAdvertiser:
         voice.sock.close()
 
     def _heard(self, name: str) -> None:
-        """Questions wait: answer those of local guests, and mute a guest that asks without end."""
+        """Answers the frames of local guests that wait, and mutes a guest that sends too many."""
         voice = self._voices[name]
         now = asyncio.get_running_loop().time()
         for _ in range(_AT_ONCE):
@@ -179,7 +185,7 @@ class RouterAdvertiser:
         voice.muted.add(mac)
         self._muted += 1
         listen(voice)
-        if mac not in voice.told:  # once, or it would write to the node's disk as it likes
+        if mac not in voice.told:  # once, or the guest could fill the node's disk
             voice.told.add(mac)
             log.info(
                 "guest %s of network %s asks too often; it is ignored for a while",
@@ -195,7 +201,7 @@ class RouterAdvertiser:
         asyncio.get_running_loop().call_later(budget.MUTE, hear_again)
 
     def _speak(self, name: str) -> None:
-        """To all local guests, now and again after some time."""
+        """Sends an advertisement to all local guests now, and again after a random time."""
         voice = self._voices.get(name)
         if voice is None:
             return
@@ -206,7 +212,7 @@ class RouterAdvertiser:
         self._send(name, advertisement.to_all(voice.said))
 
     def _send(self, name: str, frame: bytes) -> bool:
-        """Whether the device is still there to speak through."""
+        """Sends a frame; returns whether the device still exists."""
         try:
             self._voices[name].sock.send(frame)
             self._sent += 1
@@ -218,7 +224,7 @@ class RouterAdvertiser:
         return True
 
     def _lost(self, name: str, error: OSError) -> None:
-        """The device is gone, with vswitchd say: open it anew."""
+        """Opens a lost device again; vswitchd, for example, has restarted."""
         log.info("device of network %s: %s; opening it again", name, error.strerror)
         self._silence(name)
         self._queue.add(name)
@@ -226,9 +232,11 @@ class RouterAdvertiser:
     def _interface_changed(
         self, _: str, old: rows.Columns | None, new: rows.Columns | None
     ) -> None:
-        """Opens again what OVS lost or made anew: a switch that starts again makes another device,
-        and the one that was moved away stays behind, up and dead."""
-        # Before a change it was ours, even if nothing says so any more.
+        """Opens a device again that OVS lost or replaced.
+
+        A restarted vswitchd makes a new device; the old one stays in the namespace, up and dead.
+        """
+        # A row that was ours before the change counts, even if its external_ids are gone.
         known = old if old is not None and is_ours(old) else new
         if known is None or not is_ours(known):
             return
@@ -242,7 +250,7 @@ class RouterAdvertiser:
         self._queue.add(name)
 
     async def _remove_strays(self) -> None:
-        """Ports of networks that went while no agent ran."""
+        """Removes the ports of networks that ended while no agent ran."""
         kept = {said.device for said in self._wanted.values()}
         strays = [
             ("Port", str(columns["name"]))
@@ -253,7 +261,7 @@ class RouterAdvertiser:
 
 
 def desired(said: advertisement.Advertisement, bridge: str) -> tuple[rows.Row, ...]:
-    """The OVS port that is bound to the network's advertiser port."""
+    """Returns the rows of the OVS port that is bound to the network's advertiser port."""
     owner = names.network_owner(said.network)
     return (
         rows.Row(
@@ -292,19 +300,19 @@ def is_ours(columns: rows.Columns) -> bool:
 
 
 def is_alike(old: rows.Columns, new: rows.Columns) -> bool:
-    """Whether all that `desired` writes is as it was."""
+    """Whether all that `desired` writes is unchanged."""
     return is_ours(new) and all(old[name] == new[name] for name in ("name", "type"))
 
 
 def _is_anew(old: rows.Columns | None, new: rows.Columns) -> bool:
-    """Whether the device in this namespace is another one. OVS says 0 for one that was moved."""
+    """Whether OVS has made another device. `ifindex` is 0 for one that was moved away."""
     if old is None or old["ofport"] != new["ofport"]:
         return True
     return old["ifindex"] != new["ifindex"] and new["ifindex"] not in (frozenset(), 0)
 
 
 def prepare(namespace: Path) -> None:
-    """The namespace, unless an earlier agent left it."""
+    """Makes the namespace unless it exists."""
     namespace.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     if not _is_namespace(namespace):
         netns.unbind(namespace)
@@ -312,11 +320,11 @@ def prepare(namespace: Path) -> None:
 
 
 def settle(said: advertisement.Advertisement, namespace: Path) -> socket.socket:
-    """Bring the device into the namespace, without any protocol of its own, and listen on it."""
+    """Moves the device into the namespace, without IP on it, and returns a socket on it."""
     prepare(namespace)
     if netlink.read(said.device) is not None:
         with netns.entered(str(namespace)):
-            netlink.remove(said.device)  # one that OVS has given up
+            netlink.remove(said.device)  # a dead one, which OVS does not use any more
         with netns.opened(str(namespace)) as target:
             netlink.move(said.device, target, said.device)
     with netns.entered(str(namespace)):
@@ -326,22 +334,22 @@ def settle(said: advertisement.Advertisement, namespace: Path) -> socket.socket:
             mtu=said.mtu,
             sysctls=((f"net/ipv6/conf/{said.device}/disable_ipv6", "1", True),),
         )
-        # Nobody's until `listen` says whose.
+        # The filter passes nothing until `listen` sets the guests.
         return rawsocket.open(said.device, _of_guests(()))
 
 
 def listen(voice: OpenDevice) -> None:
-    """Have the kernel pass on what the network's local guests ask, but for the muted ones."""
+    """Sets the socket's filter to the network's local guests that are not muted."""
     guests = voice.said.leases.keys() - voice.muted
     try:
         rawsocket.filter(voice.sock, _of_guests(guests))
-    except OSError as error:  # more guests than the kernel has memory for: they are told apart here
+    except OSError as error:  # too many guests for the kernel: `_heard` tells them apart
         log.warning("network %s: guests are not filtered: %s", voice.said.network, error.strerror)
         rawsocket.filter(voice.sock, _of_guests(None))
 
 
 def answer(said: advertisement.Advertisement, frame: bytes) -> bytes | None:
-    """What a guest is answered to this, if anything."""
+    """Returns the answer to a guest's frame, None if it asks nothing."""
     solicited = advertisement.parse(frame)
     if solicited is not None:
         return advertisement.answer(said, solicited)

@@ -1,9 +1,8 @@
-"""Serves ADD, DEL and CHECK: makes, unmakes and checks one attachment of one pod.
+"""Serves ADD, DEL and CHECK: makes, removes and checks one attachment of one pod.
 
-The question answered here: in which order do annotation, interface, OVS port and OVN come
-together, and what is undone when one of them fails? What a call is about is `addplan.py`'s, what
-each thing should be is decided by `weft.nic`; what was made is remembered in a file, so that an
-agent that is restarted, or whose switch has forgotten, knows as much as before.
+An ADD waits for the annotation (`addplan.py`), makes the interface and the OVS port as `weft.nic`
+plans them, and waits for OVN; if a step fails, it undoes the others. A record in a file then lets a
+restarted agent restore the rows, also in a new Open vSwitch database.
 """
 
 from __future__ import annotations
@@ -22,11 +21,15 @@ from weft.node.dependencies import Dependencies
 
 log = logging.getLogger(__name__)
 
-UNDO_PATIENCE = 10.0  # seconds for a database to take a port away; `repair.py` tries again
+UNDO_PATIENCE = 10.0  # seconds for the database to delete a port; `repair.py` tries again
 
 
 async def add(asked: call.Call, deps: Dependencies) -> result.Result:
-    """Make the attachment; when this raises or is cancelled, nothing of it is left."""
+    """Makes the attachment and returns the CNI result.
+
+    Raises Refused if the pod has the interface already, NotReady when the patience ends, or
+    another WeftError. If it raises or is cancelled, nothing of the attachment is left.
+    """
     if not await links.is_free(asked.netns, asked.interface):
         raise call.Refused(
             call.Code.ENVIRONMENT,
@@ -40,7 +43,7 @@ async def add(asked: call.Call, deps: Dependencies) -> result.Result:
             nic = await make(asked, deps, progress)
     except BaseException as error:
         if progress.nic is not None:
-            # To its end, however often this is cancelled: nobody would come back for the rest.
+            # Runs to its end even if cancelled again: no other call removes the rest.
             await uninterrupted.finish(undo(progress.nic, asked.netns, deps))
         if isinstance(error, TimeoutError):
             why = addplan.held_up_by(asked, deps) if progress.nic is None else ""
@@ -63,7 +66,7 @@ class Progress:
 
 
 async def make(asked: call.Call, deps: Dependencies, progress: Progress) -> plan.Nic:
-    """The steps of an ADD; each may take as long as its partner needs."""
+    """Does the steps of an ADD; each takes as long as kernel, OVS or OVN need."""
     progress.where = f"Pod {asked.pod}, annotation {names.POD_NETWORKS}"
     progress.hint = "see the pod's events; is weft cluster-manager running?"
     wish = await addplan.find(asked, deps)
@@ -83,7 +86,8 @@ async def make(asked: call.Call, deps: Dependencies, progress: Progress) -> plan
 
 
 async def write_port(wish: addplan.AddPlan, deps: Dependencies) -> None:
-    """The port, and none of an older sandbox for the same logical port, in one transaction."""
+    """Writes the port and deletes those of older sandboxes for the same logical port, in one
+    transaction. Raises NotReady without a bridge."""
     nic, settings = wish.nic, deps.settings
     if deps.ovs.get("Bridge", settings.bridge) is None:
         raise errors.NotReady(
@@ -96,13 +100,13 @@ async def write_port(wish: addplan.AddPlan, deps: Dependencies) -> None:
     stale = port.rivals(bounds(deps), iface_id, nic.device)
     older = deps.records.of_port(iface_id)
     for device in {*stale, *([older.device] if older else [])} - {nic.device}:
-        await deps.records.forget(device)  # else it would be made again
+        await deps.records.forget(device)  # otherwise `repair.py` makes it again
     desired = port.desired(nic, owner, bridge=settings.bridge)
     await deps.ovs.apply(desired, [("Port", device) for device in stale])
 
 
 def bounds(deps: Dependencies) -> list[port.Bound]:
-    """All ports of pods on this node, as OVS's database has them."""
+    """Returns all ports of pods on this node, from OVS's database."""
     found = (port.bound(columns) for columns in deps.ovs.rows("Interface").values())
     return [bound for bound in found if bound is not None]
 
@@ -110,7 +114,7 @@ def bounds(deps: Dependencies) -> list[port.Bound]:
 async def wait_for_port(
     nic: plan.Nic, deps: Dependencies, ready: Callable[[rows.Columns], bool]
 ) -> None:
-    """Wait until the port is `ready`; raises in the words of vswitchd if it cannot be."""
+    """Waits until the port is `ready`; raises Unavailable, with vswitchd's text, if it fails."""
 
     def settled(columns: rows.Columns | None) -> bool:
         return columns is None or bool(port.failure(columns)) or ready(columns)
@@ -131,7 +135,7 @@ def check_port(nic: plan.Nic, found: rows.ActualRow | None) -> None:
 
 
 async def undo(nic: plan.Nic, namespace: str, deps: Dependencies) -> None:
-    """Everything that an ADD may have made; what cannot be undone now is left to `gc`."""
+    """Removes everything that an ADD may have made; `repair.py` removes what this cannot."""
     await deps.records.forget(nic.device)
     try:
         async with asyncio.timeout(UNDO_PATIENCE):
@@ -144,14 +148,14 @@ async def undo(nic: plan.Nic, namespace: str, deps: Dependencies) -> None:
 
 
 async def delete(asked: call.Call, deps: Dependencies) -> None:
-    """Remove what this sandbox has under this name; nothing there is as good as removed.
+    """Removes the sandbox's interface and port; succeeds if there are none (CNI specification).
 
-    Only this sandbox's port: a late DEL of an older one finds none, whatever the pod has now.
+    Only this sandbox's port: a late DEL of an older sandbox does not touch the pod's present one.
     """
     device = names.host_device(asked.sandbox, asked.interface)
     known = deps.records.get(device)
     mine = [b for b in bounds(deps) if is_of(b, asked)] or ([known.bound] if known else [])
-    await deps.records.forget(device)  # first: what is remembered is made again
+    await deps.records.forget(device)  # first: `repair.py` makes again what has a record
     devices = {device, *(b.device for b in mine)}
     await deps.ovs.apply((), [("Port", name) for name in sorted(devices)])
     namespace = asked.netns or (mine[0].netns if mine else "")
@@ -163,7 +167,7 @@ def is_of(bound: port.Bound, asked: call.Call) -> bool:
 
 
 async def check(asked: call.Call, deps: Dependencies) -> None:
-    """Raise unless interface, addresses, OVS port and OVN still are what the ADD made."""
+    """Raises Refused unless interface, addresses, OVS port and OVN are as the ADD made them."""
     if asked.previous is None:
         rule = "prevResult: must hold what the ADD gave"
         raise call.Refused(call.Code.CONFIGURATION, rule, where=f"network {asked.network}")

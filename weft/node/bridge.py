@@ -1,7 +1,7 @@
 """Keeps the integration bridge as OVN and weft need it, whoever changes it (ADR 0082).
 
-ovn-controller makes the bridge, and looks at little of it again. What the administrator decides
-about Open vSwitch, the tunnel's endpoint for one, is only judged: see `weft.app.identity`.
+ovn-controller makes the bridge and does not check most of it again. Settings of the administrator,
+such as the tunnel endpoint, are only checked: see `weft.app.identity`.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from weft.ovsdb.replica import Replica
 log = logging.getLogger(__name__)
 
 _KEY = "bridge"
-_PAUSE = 0.2  # seconds between two writes: somebody else may write as often as we do
-_OPENFLOW = "OpenFlow15"  # spoken by ovn-controller and by weft
+_PAUSE = 0.2  # seconds between two writes, in case somebody else keeps writing too
+_OPENFLOW = "OpenFlow15"  # the version that ovn-controller and weft use
 
 
 def desired(bridge: str, protocols: rows.Value) -> tuple[rows.Row, ...]:
-    """What weft owns; `protocols` is what the bridge has now, where none stands for all.
+    """Returns the columns that weft sets; `protocols` are the bridge's now, empty for all.
 
-    ovn-architecture(7), "Chassis Setup": closed without a controller, no in-band flows. Spanning
-    trees block ports. Without interconnection there are no tunnels to other zones.
+    ovn-architecture(7), "Chassis Setup": fail_mode secure, no in-band flows. Spanning tree
+    protocols would block ports. Without ovn-is-interconn there are no tunnels to other zones.
     """
     columns: dict[str, rows.DesiredValue] = {
         "fail_mode": "secure",
@@ -45,13 +45,13 @@ def desired(bridge: str, protocols: rows.Value) -> tuple[rows.Row, ...]:
 
 
 def is_spoken(protocols: rows.Value) -> bool:
-    """Whether a bridge of these protocols speaks that of ovn-controller."""
+    """Whether a bridge with these protocols allows ovn-controller's OpenFlow version."""
     said = protocols if isinstance(protocols, Set) else frozenset((str(protocols),))
     return not said or _OPENFLOW in said
 
 
 class Keeper:
-    """One task of the agent."""
+    """Writes changed columns again; one task of the agent."""
 
     def __init__(self, ovs: Replica, bridge: str = port.BRIDGE) -> None:
         self._ovs, self._bridge = ovs, bridge
@@ -59,7 +59,7 @@ class Keeper:
 
     @property
     def trouble(self) -> str:
-        """What is not as desired now; a bridge that is gone is told by others."""
+        """Which columns differ now; others report a missing bridge."""
         different = self._different()
         if not different:
             return ""
@@ -67,7 +67,7 @@ class Keeper:
         return f"{', '.join(different)}: changed by somebody" + (f"; {why}" if why else "")
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Watches and writes until cancelled."""
         ends = [self._ovs.subscribe(table, self._changed) for table in ("Bridge", "Open_vSwitch")]
         self._queue.add(_KEY)
         try:
@@ -77,7 +77,7 @@ class Keeper:
                 end()
 
     def _changed(self, _: str, __: rows.Columns | None, new: rows.Columns | None) -> None:
-        """Few bridges and one row of Open_vSwitch: a look at all costs nothing."""
+        """Compares all rows: there are few bridges, and one row of Open_vSwitch."""
         if new is not None and self._different():
             self._queue.add(_KEY)
 

@@ -1,7 +1,7 @@
-"""Limits how much a guest may ask before it is ignored for a while.
+"""Limits how many messages a guest may send before it is ignored for a while (token bucket).
 
-A pure count of moments that it is given. One guest's questions never use up another's, and what is
-kept is of the guests that are known now.
+Pure: the caller passes the time. Each guest has a budget of its own, and only present guests take
+memory.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Collection
 # five, and one whose answers are lost repeats them after a second or more.
 BURST = 20.0
 RATE = 4.0
-# Seconds that who asked for more is unheard; the budget is full again then.
+# Seconds for which a guest that sent more is ignored; its budget is full again then.
 MUTE = BURST / RATE
 
 
@@ -23,7 +23,7 @@ class Budget:
         self._left: dict[str, tuple[float, float]] = {}  # MAC -> tokens, and when that was
 
     def spend(self, mac: str, now: float) -> bool:
-        """Whether the guest may be answered; each call is one message of it."""
+        """Takes one token; returns whether there was one. `now` in seconds, monotonic."""
         left, then = self._left.get(mac, (BURST, now))
         left = min(BURST, left + (now - then) * RATE)
         if left < 1:
@@ -33,5 +33,5 @@ class Budget:
         return True
 
     def forget_but(self, macs: Collection[str]) -> None:
-        """Guests that are gone."""
+        """Forgets all guests but these."""
         self._left = {mac: each for mac, each in self._left.items() if mac in macs}

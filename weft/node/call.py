@@ -1,7 +1,6 @@
-"""Parses one CNI call, and checks it against the specification.
+"""Parses one CNI call, and checks it against the CNI specification (version 1.1.0).
 
-The question answered here: which command, for which sandbox, interface, pod and network? Pure:
-nothing is looked up. What is wrong becomes a `Refused` with the specification's error code.
+Pure. A mistake raises `Refused` with the specification's error code.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from weft import errors, names
 from weft.nic import plan, result
 
 COMMANDS = ("ADD", "DEL", "CHECK", "GC", "STATUS", "VERSION")
-# The first version of the specification that knows each command.
+# The first version of the specification that has each command.
 _SINCE = {"CHECK": "0.4.0", "GC": "1.1.0", "STATUS": "1.1.0"}
 _NEEDS = {
     "ADD": ("CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"),
@@ -31,7 +30,7 @@ _SPECIFICATION = "Container Network Interface specification, version 1.1.0"
 
 
 class Code(IntEnum):
-    """Error codes of the specification; from 100 on they are weft's own."""
+    """Error codes of the CNI specification, section 5 ("Error"); from 100 on weft's own."""
 
     VERSION = 1
     UNSUPPORTED_FIELD = 2
@@ -56,7 +55,10 @@ class Refused(errors.WeftError):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """`config` is the network configuration as decoded, with `prevResult` and runtime fields."""
+    """A valid call; `config` is the decoded network configuration with `prevResult`.
+
+    `sandbox` is CNI_CONTAINERID, `netns` CNI_NETNS (a path), `interface` CNI_IFNAME.
+    """
 
     command: str
     version: str
@@ -68,18 +70,18 @@ class Call:
 
     @property
     def network(self) -> str:
-        """The name of the network, which all its definitions share: the configuration's own.
+        """The network's name, from the configuration.
 
-        Runtimes know the default network by another name than pods and nodes do.
+        The runtime's configuration names the default network differently from pods and nodes.
         """
         name = str(self.config["name"])
         return names.DEFAULT_NETWORK if name == names.DEFAULT_CNI_NAME else name
 
     @property
     def nad(self) -> str:
-        """ "<namespace>/<name>" of the definition that the configuration came from.
+        """ "<namespace>/<name>" of the NAD with this configuration.
 
-        Empty for the default network, which needs none.
+        Empty for the default network, which has no NAD. Raises Refused if it is missing.
         """
         if self.network == names.DEFAULT_NETWORK:
             return ""
@@ -96,7 +98,7 @@ class Call:
 
     @property
     def pod(self) -> str:
-        """ "<namespace>/<name>" of the pod, as the runtime passes it in CNI_ARGS."""
+        """ "<namespace>/<name>" of the pod, from CNI_ARGS; raises Refused if it is missing."""
         namespace, name = self.args.get("K8S_POD_NAMESPACE"), self.args.get("K8S_POD_NAME")
         if not namespace or not name:
             raise Refused(
@@ -108,7 +110,7 @@ class Call:
 
     @property
     def uid(self) -> str:
-        """The pod's uid, empty when the runtime does not say."""
+        """The pod's uid; empty if the runtime does not pass it."""
         return self.args.get("K8S_POD_UID", "")
 
     @property
@@ -130,7 +132,7 @@ class Call:
 
 
 def requested_version(config: bytes) -> str:
-    """The version to answer in, also when the rest of the configuration makes no sense."""
+    """Returns the version to answer in, even if the rest of the configuration is invalid."""
     try:
         version = orjson.loads(config)["cniVersion"]
     except (ValueError, KeyError, TypeError):
@@ -139,7 +141,7 @@ def requested_version(config: bytes) -> str:
 
 
 def parse(env: Mapping[str, str], config: bytes) -> Call:
-    """The call that these variables and this standard input make."""
+    """Parses the environment and standard input of the plugin; raises Refused."""
     command = env.get("CNI_COMMAND", "")
     if command not in COMMANDS:
         rule = f"CNI_COMMAND {command!r}: must be one of {', '.join(COMMANDS)}"
@@ -223,7 +225,7 @@ def _check_env(command: str, env: Mapping[str, str]) -> None:
 
 
 def parse_args(text: str) -> dict[str, str]:
-    """CNI_ARGS: `KEY=VALUE` pairs joined by semicolons."""
+    """Parses CNI_ARGS: `KEY=VALUE` pairs joined by semicolons."""
     found = {}
     for pair in text.split(";"):
         if not pair:
@@ -236,7 +238,7 @@ def parse_args(text: str) -> dict[str, str]:
 
 
 def code_of(error: errors.WeftError) -> Code:
-    """The specification's code for anything that weft raises on purpose."""
+    """Returns the specification's code for an error of weft."""
     if isinstance(error, Refused):
         return error.code
     if isinstance(error, errors.InvalidInput):

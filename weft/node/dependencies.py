@@ -1,7 +1,4 @@
-"""Names what the CNI server needs of the process that it runs in.
-
-Handed to them as they are; nothing is done here.
-"""
+"""Defines what the CNI server needs from the process that it runs in."""
 
 from __future__ import annotations
 
@@ -21,7 +18,10 @@ from weft.reasons import EventReason
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`patience`: seconds for all waits of one ADD; runtimes give up after two to four minutes."""
+    """`patience`: seconds for all waits of one ADD; runtimes give up after two to four minutes.
+
+    `kind`: how new interfaces are made; those that exist stay as they are.
+    """
 
     socket: str = "/run/weft/cni.sock"
     kind: plan.Kind = plan.Kind.INTERNAL
@@ -35,12 +35,12 @@ class Settings:
 
 
 def _anything(key: str) -> bool:
-    """For who follows no definitions."""
+    """The default of `is_defined`, for processes without NADs."""
     return True
 
 
 def _silent(pod: model.PodRef, reason: EventReason, message: str) -> None:
-    """For who has nobody to tell."""
+    """The default of `warn`: does nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,10 @@ class Dependencies:
     `pods` are all pods of the cluster. `network_of` returns the network of a NAD, by
     "<namespace>/<name>", and of "" the default network; None for one that weft does not serve;
     raises InvalidInput for a NAD that is wrong.
-    `decided` returns what the cluster manager decided for a pod, as far as it is proved;
-    `verified` what two annotations prove on a pod right now, else raises InvalidInput.
+    `decided` returns the signed allocations of a pod, present or last verified; `verified` those
+    of two annotations, and raises InvalidInput if they are not signed.
     `refusal` returns why an attachment, by keys of pod and attachment, has no port all the same.
-    `is_defined` tells whether there is a NAD of that key, whoever serves it.
+    `is_defined` says whether a NAD of that key exists, whichever plugin serves it.
     `check_use` raises NotReady where a pod may not be attached through a NAD.
     `ovs` is a replica of `port.TABLES`, `records` the node's attachments. `warn` emits a Warning on
     a pod, with reason and message; `cannot_add` returns why no new ADD could succeed now.

@@ -1,8 +1,8 @@
-"""Sets the switch's minimum fragment size for networks with a small MTU.
+"""Sets the userspace switch's minimum fragment size for networks with a small MTU.
 
-There a fragment of less than 1,200 bytes (IPv4) or 1,280 (IPv6) that is not the last counts as an
-attack and is dropped, for everybody on a network of which one pod is guarded. weft serves MTUs from
-576 on (ADR 0065). vswitchd forgets what it was told when it ends.
+By default, the userspace datapath drops a fragment of less than 1,200 bytes (IPv4) or 1,280 (IPv6)
+that is not the last, on each network with a policy. weft serves MTUs from 576 bytes on (ADR 0065).
+vswitchd forgets the setting when it ends.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from weft.ovsdb.replica import Replica
 
 log = logging.getLogger(__name__)
 
-# Open vSwitch's own bounds: no less, and no more at a time.
+# Open vSwitch's own limits.
 SMALLEST = 400  # bytes, of a fragment that is not the last
 MOST = 5000  # fragments that wait for others; a datagram of 64 KiB has 119 where the MTU is 576
 
@@ -27,7 +27,10 @@ _KEY = "fragments"
 
 
 class Fragments:
-    """`switch_started` is to be called each time that vswitchd may have started anew."""
+    """Call `switch_started` each time that vswitchd may have restarted.
+
+    `trouble` says why small fragments may be lost, else it is empty.
+    """
 
     def __init__(self, ovs: Replica, bridge: str = port.BRIDGE) -> None:
         self._ovs, self._bridge = ovs, bridge
@@ -56,12 +59,12 @@ class Fragments:
     async def _say(self, socket: Path, *command: str) -> None:
         try:
             await unixctl.call(socket, *command)
-        except unixctl.Refused as error:  # another version of Open vSwitch: it will not learn it
+        except unixctl.Refused as error:  # another version of Open vSwitch, without this command
             log.warning("small fragments may be lost: %s", error)
 
 
 def commands(datapath: str) -> tuple[tuple[str, ...], ...]:
-    """What a bridge's switch is told. The kernel has rules of its own, and is left alone."""
+    """Returns the commands for a datapath type; none for the kernel's, which has other rules."""
     if datapath != "netdev":
         return ()
     return (
@@ -72,7 +75,7 @@ def commands(datapath: str) -> tuple[tuple[str, ...], ...]:
 
 
 def _control_socket(folder: Path) -> Path:
-    """Where this vswitchd takes commands, which has its PID in its name."""
+    """Returns vswitchd's control socket, which has its PID in its name."""
     try:
         pid = (folder / "ovs-vswitchd.pid").read_text().strip()
     except OSError as error:

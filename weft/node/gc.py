@@ -1,8 +1,7 @@
 """Removes ports that outlived their sandbox.
 
-The question answered here: which of this node's pod ports have no pod, and how do they go? A
-runtime says so per network (CNI GC); the agent finds out by itself when it starts. Addresses
-are not freed here: the pod's annotation owns them.
+The runtime names the valid ones of a network (CNI GC); a starting agent looks for ports without a
+pod itself. Addresses are not freed here: the cluster manager frees them with the pod.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ log = logging.getLogger(__name__)
 
 
 async def collect(asked: call.Call, deps: Dependencies) -> None:
-    """CNI GC: remove all of the network's ports that the runtime no longer knows."""
+    """CNI GC: removes all of the network's ports that the runtime no longer knows."""
     gone = port.abandoned(known(deps), asked.network, asked.valid_attachments)
     await _remove(gone, deps)
 
 
 async def sweep(deps: Dependencies) -> int:
-    """Remove ports of pods that are not on this node any more; how many there were.
+    """Removes ports of pods that no longer exist, and stray veths; returns how many.
 
-    The ports are listed before the pods are asked for, so a pod that comes meanwhile is safe.
+    The ports are listed before the pods are read, so a pod that comes meanwhile is safe.
     """
     listed = known(deps)
     await deps.pods.synced()
@@ -41,7 +40,7 @@ async def sweep(deps: Dependencies) -> int:
 
 
 def orphaned(bounds: Iterable[port.Bound], pod: Callable[[str], Pod | None]) -> list[port.Bound]:
-    """The ports whose pod is not there, or is another one of its name; `pod` gives one by key."""
+    """Returns the ports whose pod is gone, or has another uid; `pod` returns a pod by key."""
     return [
         bound
         for bound in bounds
@@ -50,7 +49,7 @@ def orphaned(bounds: Iterable[port.Bound], pod: Callable[[str], Pod | None]) -> 
 
 
 def stray(devices: Iterable[str], kept: Collection[str]) -> list[str]:
-    """Of a node's veths the ends whose ADD was killed before they had a port."""
+    """Returns the veth ends whose ADD was killed before they had a port."""
     return [name for name in devices if names.is_host_device(name) and name not in kept]
 
 
@@ -63,7 +62,7 @@ def _remove_strays(kept: set[str]) -> int:
 
 
 def known(deps: Dependencies) -> list[port.Bound]:
-    """What is remembered of pods' ports, and what the rows say of those of which nothing is."""
+    """Returns the pods' ports from the records, and from rows those without a record."""
     remembered = [each.bound for each in deps.records.all()]
     devices = {bound.device for bound in remembered}
     return [*remembered, *(b for b in attach.bounds(deps) if b.device not in devices)]

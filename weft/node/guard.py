@@ -1,8 +1,8 @@
 """Keeps the flows in the switch that stop guests from acting as router or DHCP server.
 
-ovn-controller removes them whenever it connects anew, vswitchd loses them when it ends. So they are
-derived like everything else: the switch tells of each that goes or changes, and they are written
-again at once. Which flows there are is `ovn.guard`'s to say.
+ovn-controller removes them whenever it reconnects, vswitchd loses them when it ends. A flow monitor
+reports each flow that goes or changes, and weft writes it again at once. `ovn.guard` makes the
+flows.
 """
 
 from __future__ import annotations
@@ -32,12 +32,14 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
 _MAC = re.compile("[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
 _STANDING, _ROUTERS = ("", "standing"), ("", "routers")
 
-Source = tuple[str, str]  # what flows are there for: a table and the UUID of a row in it
+Source = tuple[str, str]  # why flows exist: a table and the UUID of a row in it
 
 
 class Guard:
-    """`spec_of` and `machine_of` say what a network is and which virtual machine a pod runs ("" for
-    none); `connected` is called each time that the switch was reached anew, and may have lost all.
+    """The guard flows of one bridge; one task of the agent.
+
+    `spec_of` returns a network by name, `machine_of` the virtual machine of a pod by key ("" for
+    none). `connected` is called after each connection: the switch may have lost all its state.
     """
 
     def __init__(
@@ -56,7 +58,7 @@ class Guard:
         self._said: dict[Source, frozenset[flows.Flow]] = {}
         self._desired: Counter[flows.Flow] = Counter()
         self._due: set[flows.Flow] = set()
-        self._strays: set[tuple[int, int]] = set()  # table and cookie of what should not be there
+        self._strays: set[tuple[int, int]] = set()  # table and cookie of undesired flows
         self._is_told = False
         self._cookies: Counter[int] = Counter()
         self._news = asyncio.Event()
@@ -73,16 +75,16 @@ class Guard:
             self._port_changed(uuid, None, columns)
 
     def keep_for_routers(self, addresses: Iterable[IPv6Address]) -> None:
-        """The link-local addresses of this node's routers, which guests may not have.
+        """Sets the link-local addresses of this node's routers, which guests may not have.
 
-        Flows of an earlier agent stay until this was called once: now it is known which are due.
+        Flows of an earlier agent stay until the first call: only then all desired flows are known.
         """
         self._is_told = True
         self._news.set()
         self._say(_ROUTERS, (each for one in {*addresses} for each in guard.router_flows(one)))
 
     def network_changed(self, name: str) -> None:
-        """A network's routers or servers changed."""
+        """Call when a network's routers or DHCP servers changed."""
         for uuid, columns in self._ovs.rows("Interface").items():
             found = self._nb.get(ports.PORT, _logical_port(columns))
             if found and port.external_ids(found[1]).get(names.NETWORK) == name:
@@ -111,18 +113,18 @@ class Guard:
             pause = min(pause * 2, LONGEST_PAUSE)
 
     def _path(self) -> Path:
-        """Where the bridge listens: beside the database."""
+        """Returns the bridge's management socket, beside the database's."""
         return sockets.folder(self._ovs.address) / f"{self._bridge}.mgmt"
 
     async def _keep(self, session: Session) -> None:
-        """Writes all, then what changes, as long as the connection lasts."""
+        """Writes all flows, then changes, until the connection ends; raises Unavailable then."""
         self._strays.clear()
         watched = [(guard.ENTRY, guard.UNCHECKED), *((table, {}) for table in guard.TABLES)]
         session.send(
             functools.partial(flows.monitor, number, table, limit)
             for number, (table, limit) in enumerate(watched, 1)
         )
-        await session.barrier()  # by now what is there already was told
+        await session.barrier()  # the monitors have reported all present flows by now
         self._due = set(self._desired)
         ended = asyncio.ensure_future(_wait(session.lost))
         try:
@@ -146,13 +148,13 @@ class Guard:
             made = [each for each in due if each in self._desired]
             gone = {(each.table, each.cookie) for each in due if each not in self._desired}
             session.send(functools.partial(flows.add, each) for each in made)
-            # By cookie, and after: a flow whose place another has taken is not there any more.
+            # By cookie, and after the additions: a flow that was replaced has another cookie now.
             session.send(functools.partial(flows.remove, *each) for each in gone | strays)
             self._written += len(made)
             await session.barrier()
 
     def _seen(self, told: flows.FlowUpdate) -> None:
-        """Somebody else's change of what is ours, or what was there before this connection."""
+        """Takes in a flow that was there before, or that somebody else changed."""
         if not told.is_ours and told.table == guard.ENTRY:
             return  # OVN's, or an administrator's
         if told.event is not flows.FlowEvent.INITIAL and self._cookies[told.cookie]:
@@ -164,7 +166,7 @@ class Guard:
             self._strays.add((told.table, told.cookie))
         self._news.set()
 
-    # What is desired, by what it is there for.
+    # Desired flows by source
 
     def _say(self, source: Source, said: Iterable[flows.Flow]) -> None:
         before, now = self._said.get(source, frozenset()), frozenset(said)
@@ -222,7 +224,7 @@ class Guard:
         return (*own, *guard.role_flows(number, roles))
 
     def _roles(self, network: str, pod: str) -> list[Role]:
-        """What a pod, or the virtual machine that it runs, is named as by its network."""
+        """Returns the roles that a network gives a pod, or the virtual machine that it runs."""
         spec = self._spec_of(network)
         if spec is None or not (spec.routers or spec.dhcp.servers):
             return []
@@ -232,7 +234,7 @@ class Guard:
         return [role for role, named in known if guest & {*named}]
 
     def _is_on_bridge(self, name: str) -> bool:
-        """Each bridge numbers its own ports: another's number means somebody else here."""
+        """Whether the port is on our bridge: each bridge numbers its ports independently."""
         bridge, held = self._ovs.get("Bridge", self._bridge), self._ovs.uuid("Port", name)
         ports_of = bridge[1]["ports"] if bridge else frozenset()
         return isinstance(ports_of, Set) and held in ports_of
@@ -244,7 +246,7 @@ class Guard:
             self._interface_changed(interface, None, self._ovs.rows("Interface").get(interface))
 
     def _of_port(self, columns: rows.Columns) -> tuple[flows.Flow, ...]:
-        """The MAC that OVN's port security holds a guest of this node to."""
+        """Returns flows for the MACs in the port security of a port of this node."""
         options = columns["options"]
         is_here = isinstance(options, Mapping) and options.get("requested-chassis") == self._chassis
         macs = {said[0] for said in _security(columns)} if is_here else ()
@@ -252,12 +254,12 @@ class Guard:
 
 
 async def _wait(lost: asyncio.Future[None]) -> None:
-    """A future of its own, so that who stops waiting leaves the session's alone."""
+    """A future of its own, so that cancelling it does not cancel the session's."""
     await asyncio.wait([lost])
 
 
 def _security(columns: rows.Columns) -> list[list[str]]:
-    """The words of a port's port security: a MAC, and addresses unless it may have any."""
+    """Parses a port's port security: lists of a MAC and its addresses (none: any address)."""
     held = columns["port_security"]
     said = [str(each).split() for each in held] if isinstance(held, Set) else []
     return [words for words in said if words and _MAC.fullmatch(words[0])]

@@ -1,6 +1,6 @@
-"""Serves STATUS: whether an ADD that came now could succeed.
+"""Serves CNI STATUS: whether an ADD could succeed now.
 
-The question answered here: which of the agent's partners is missing? Asked, not remembered.
+Checks at each call the API server's pods, OVS's database, vswitchd and the bridge.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _ANSWER_PATIENCE = 2.0
 
 
 async def check(deps: Dependencies) -> None:
-    """Raise with the specification's code 50 when the node cannot take an ADD."""
+    """Raises Refused with the specification's code 50 if the node cannot take an ADD."""
     missing = []
     if not deps.pods.is_synced:
         missing.append("the agent has not read this node's pods yet")
@@ -36,7 +36,7 @@ async def check(deps: Dependencies) -> None:
 
 async def _check_ovs(deps: Dependencies) -> list[str]:
     try:
-        # A transaction that changes nothing: the server has to answer it.
+        # A transaction that changes nothing tells whether the server answers.
         async with asyncio.timeout(_ANSWER_PATIENCE):
             await deps.ovs.transact([{"op": "comment", "comment": "weft: STATUS"}])
     except TimeoutError:
@@ -51,9 +51,9 @@ async def _check_ovs(deps: Dependencies) -> list[str]:
 
 
 def _is_alive(address: str) -> bool:
-    """Whether vswitchd answers its control socket, which lies beside the database's.
+    """Whether vswitchd accepts on its control socket, beside the database's.
 
-    None there means that it keeps its sockets elsewhere: then nothing is known against it.
+    If there is no such socket, vswitchd keeps it elsewhere, and counts as alive.
     """
     found = list(sockets.folder(address).glob("ovs-vswitchd.*.ctl"))
     return not found or any(accepts(path) for path in found)

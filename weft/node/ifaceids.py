@@ -1,7 +1,7 @@
-"""Finds the OVS interfaces that have one iface-id: two of them divert a logical port's traffic.
+"""Finds the OVS interfaces with one iface-id: a second one diverts a logical port's traffic.
 
-Kept up to date by the replica's changes, so that an answer costs O(1) however many ports there
-are. What becomes of a rival is decided in `repair.py`.
+An index that follows the replica's changes, so that a lookup costs O(1). `repair.py` decides what
+happens to a rival.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from weft.nic import port
 
 
 class IfaceIds:
-    """By iface-id; `note` each change of an Interface row."""
+    """Devices by iface-id; pass `note` each change of an Interface row."""
 
     def __init__(self) -> None:
         self._devices: dict[str, set[str]] = {}
@@ -32,11 +32,11 @@ class IfaceIds:
 
 
 def claim(columns: rows.Columns | None) -> str:
-    """The logical port that a row claims; empty for none."""
+    """Returns the logical port that an Interface row claims; empty for none."""
     return str(port.external_ids(columns).get(names.IFACE_ID, "")) if columns is not None else ""
 
 
 def disclaimed(device: str) -> rows.Row:
-    """The row of a rival, without its claim. The port itself may be of use to somebody."""
+    """Returns a row that removes a rival's iface-id. The port stays: somebody may use it."""
     ids = rows.MapEntries(absent=frozenset({names.IFACE_ID}))
     return rows.Row("Interface", device, {"external_ids": ids}, is_part=True)

@@ -1,7 +1,6 @@
 """Makes a planned interface in the kernel, and removes it.
 
-The question answered here: which requests of `weft.host` does a `Nic` come to? Each function is
-one visit to a worker thread and either does all or leaves what `unmake` removes.
+Each async function runs in one worker thread. If it fails, `unmake` removes what it left.
 """
 
 from __future__ import annotations
@@ -20,17 +19,17 @@ async def is_free(namespace: str, interface: str) -> bool:
 
 
 async def make_veth(nic: plan.Nic, namespace: str) -> None:
-    """The pair, with the pod's end configured."""
+    """Makes the veth pair and configures the pod's end."""
 
     def make(target: int) -> None:
-        netlink.remove(nic.device)  # of an agent that ended in the middle of an ADD
+        netlink.remove(nic.device)  # left by an agent that ended during an ADD
         netlink.make_veth(nic.device, nic.interface, target, mtu=nic.mtu, mac=nic.mac)
 
     await _make_inside(nic, namespace, make)
 
 
 async def move_internal(nic: plan.Nic, namespace: str) -> None:
-    """Move the device that OVS made into the pod and configure it there."""
+    """Moves the device that OVS made into the pod and configures it there."""
 
     def make(target: int) -> None:
         netlink.move(nic.device, target, nic.interface)
@@ -49,7 +48,7 @@ async def _make_inside(nic: plan.Nic, namespace: str, make: Callable[[int], None
 
 
 def configure(nic: plan.Nic) -> None:
-    """In the pod's namespace: everything but the device itself."""
+    """Configures MAC, MTU, addresses, sysctls and routes; call it in the pod's namespace."""
     netlink.configure(
         nic.interface,
         mac=nic.mac,
@@ -61,11 +60,11 @@ def configure(nic: plan.Nic) -> None:
 
 
 def give_back(nic: plan.Nic, namespace: str) -> bool:
-    """Put a device that OVS made anew into the place of the dead or vanished one in the pod.
+    """Puts a device that OVS made again in place of the dead or vanished one in the pod.
 
-    False where there is none to give, or the one in the pod is alive. What the pod had made of a
-    dead one is copied; a vanished one is made as it was at first, or goes back into the bridge
-    that a virtual machine's launcher had it in (KubeVirt's names).
+    Returns False if there is no such device, or the pod's is alive. The settings of a dead device
+    are copied. For a vanished one, the device is configured as planned, or joins the bridge of the
+    pod's virtual machine (KubeVirt's names).
     """
     if netlink.read(nic.device) is None or netns.identity(namespace) is None:
         return False
@@ -80,7 +79,7 @@ def give_back(nic: plan.Nic, namespace: str) -> bool:
     with netns.entered(namespace):
         if old is not None:
             linkconfig.restore(old)
-            if old.up and old.addresses:  # else a virtual machine has it
+            if old.up and old.addresses:  # otherwise a virtual machine uses it
                 routing.ensure(nic.interface, routing_of(nic))
         elif not netlink.join(nic.interface, names.machine_bridge(nic.interface), mtu=nic.mtu):
             configure(nic)
@@ -88,7 +87,7 @@ def give_back(nic: plan.Nic, namespace: str) -> bool:
 
 
 def is_missed(nic: plan.Nic, namespace: str) -> bool | None:
-    """Whether a virtual machine misses the interface; None where the interface is there."""
+    """Whether a virtual machine lacks the interface; None if the interface exists."""
     with netns.entered(namespace):
         if netlink.read(nic.interface) is not None:
             return None
@@ -105,7 +104,7 @@ def routing_of(nic: plan.Nic) -> routing.Routing:
 
 
 async def unmake(device: str, interface: str, namespace: str) -> None:
-    """Remove both ends of whatever there is; a namespace that is gone took its own along."""
+    """Removes both ends of the interface, as far as they exist."""
 
     def work() -> None:
         netlink.remove(device)
@@ -120,5 +119,5 @@ async def unmake(device: str, interface: str, namespace: str) -> None:
 
 
 async def read(namespace: str, interface: str) -> netlink.Link | None:
-    """The interface as it is in the pod."""
+    """Returns the interface as it is in the pod; None if it does not exist."""
     return await netns.run_inside(namespace, netlink.read, interface)

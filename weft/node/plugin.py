@@ -1,4 +1,4 @@
-"""Keeps the CNI plugin in the runtime's folder: writes again what is lost or altered there."""
+"""Keeps the CNI plugin installed in the runtime's folder, and writes it again when it changes."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ log = logging.getLogger(__name__)
 
 _KEY = "plugin"
 _FOREIGN = "is a plugin of somebody else"
-_PAUSE = 0.2  # seconds between two writes: somebody else may write as often as we do
-# Files that come, go or change, and the folder itself, which can go, too.
+_PAUSE = 0.2  # seconds between two writes, in case somebody else keeps writing too
+# Files that come, go or change, and the folder itself, which can be removed.
 _FILES = inotify.APPEARED | inotify.DISAPPEARED | inotify.MODIFIED | inotify.ATTRIB
 _EVENTS = _FILES | inotify.DELETED | inotify.MOVED
 
 
 def read(path: str) -> bytes:
-    """The program to install: the file's, or the Python plugin if none is named."""
+    """Returns the program to install: the file's content, or the Python plugin for "".
+
+    Raises InvalidInput if the file cannot be read or is no CNI plugin of weft.
+    """
     if not path:
         return install.render()
     try:
@@ -38,7 +41,7 @@ def read(path: str) -> bytes:
 
 
 class Keeper:
-    """One task of the agent. `program` stands in `folder` under each of `names`."""
+    """One task of the agent. Keeps `program` in `folder` under each of `names`."""
 
     def __init__(self, folder: Path, program: bytes, names: Sequence[str] = install.NAMES) -> None:
         self._folder, self._program, self._names = folder, program, tuple(names)
@@ -59,7 +62,7 @@ class Keeper:
         return f"CNI plugin {shown}: not installed" + (f"; {why}" if why else "")
 
     async def run(self) -> None:
-        """Until cancelled; what is installed stays."""
+        """Watches and writes until cancelled; the installed files stay."""
         self._watches = inotify.Inotify(lambda: self._queue.add(_KEY))
         try:
             self._queue.add(_KEY)
@@ -75,7 +78,7 @@ class Keeper:
         assert self._watches is not None
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._watches.add(self._folder, _EVENTS)  # before the look: no change is missed
+            self._watches.add(self._folder, _EVENTS)  # first, so that no change is missed
             missing = self._missing()
             foreign = [path for path in missing if install.is_foreign(path)]
             names = [path.name for path in missing if path not in foreign]

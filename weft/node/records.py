@@ -1,8 +1,8 @@
-"""Keeps the node's attachments, each in a file: the source of their rows in Open vSwitch.
+"""Keeps a record file of each attachment on the node: the source of its rows in Open vSwitch.
 
-The question answered here: which interfaces run on this node, for an agent that was restarted and
-for one whose switch has forgotten? Written when an ADD has succeeded, removed by its DEL. The
-folder is in /run: a node that boots has no attachments.
+A record is written when an ADD has succeeded, and removed by its DEL. A restarted agent reads them,
+and a lost Open vSwitch database is filled from them. The folder is in /run: a node that boots has
+no attachments.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SUFFIX = ".json"
 
 
 class Records:
-    """By device. Read once, by `load`; from then on what is remembered counts."""
+    """Records by device. `load` reads the files once; from then on memory counts."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -38,16 +38,16 @@ class Records:
         return tuple(self._known.values())
 
     def of_port(self, logical_port: str) -> record.Record | None:
-        """Whose this iface-id is on this node."""
+        """Returns the record with this iface-id, if any."""
         return self._known.get(self._ports.get(logical_port, ""))
 
     async def load(self) -> None:
-        """Read what an earlier agent left. A file that makes no sense is kept aside, and told."""
+        """Reads the files of an earlier agent; renames and logs those that are invalid."""
         for each in await uninterrupted.in_thread(self._read):
             self._remember(each)
 
     async def put(self, each: record.Record) -> None:
-        """On disk first: an attachment that cannot be remembered is none."""
+        """Writes a record, to disk first; raises Unavailable if that fails, and so does the ADD."""
         try:
             await uninterrupted.in_thread(self._write, each)
         except OSError as error:
@@ -59,13 +59,13 @@ class Records:
         self._remember(each)
 
     async def forget(self, device: str) -> None:
-        """Nothing there is fine."""
+        """Removes the record of a device, if there is one."""
         known = self._known.pop(device, None)
         if known is not None and self._ports.get(known.logical_port) == device:
             del self._ports[known.logical_port]
         try:
             await uninterrupted.in_thread(self._path(device).unlink, missing_ok=True)
-        except OSError as error:  # the next agent finds that its pod is gone
+        except OSError as error:  # the next agent sees that its pod is gone
             log.warning("%s cannot be removed: %s", self._path(device), error.strerror)
 
     def _remember(self, each: record.Record) -> None:

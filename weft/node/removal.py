@@ -27,7 +27,7 @@ ALWAYS = ("ovn-is-interconn",)
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where a node has what weft made; `is_hosts`: its switch is the host's, and goes on."""
+    """Where weft's files are on a node; `is_hosts`: its Open vSwitch is the host's, and stays."""
 
     cni_bin: Path
     is_hosts: bool
@@ -36,7 +36,7 @@ class Places:
 
 
 async def remove(places: Places) -> None:
-    """Remove bridges, settings, devices, plugins and files of weft from this node."""
+    """Removes bridges, settings, devices, plugins and files of weft from this node."""
     for plugin in install.remove(places.cni_bin):
         log.info("removed %s", plugin)
     if places.is_hosts:
@@ -48,7 +48,7 @@ async def remove(places: Places) -> None:
 
 
 async def _leave_host_switch(address: str) -> None:
-    """Remove weft's bridges and settings from a switch that goes on."""
+    """Removes weft's bridges and settings from a switch that stays."""
     async with await replica.Replica.open(
         address, port.DATABASE, port.TABLES, patience=PATIENCE
     ) as ovs:
@@ -62,16 +62,16 @@ async def _leave_host_switch(address: str) -> None:
 
 
 async def _remove_own_switch(places: Places) -> None:
-    """The switch's processes have ended; the kernel and its folder remember it."""
+    """Removes what weft's own switch, whose processes have ended, left in kernel and folder."""
     await _remove_datapath()
     await asyncio.to_thread(_remove_devices, places.state / "uplink.json")
     _empty(places.switch)
 
 
 async def _remove_datapath() -> None:
-    """The kernel's datapath outlives its switch."""
+    """Removes the kernel datapath, which outlives its switch."""
     if await asyncio.to_thread(netlink.has_family, "ovs_datapath"):
-        with contextlib.suppress(process.Failed):  # there is none
+        with contextlib.suppress(process.Failed):  # there is no datapath
             await process.run(["ovs-dpctl", "del-dp", "system@ovs-system"], timeout=10.0)
 
 
@@ -86,7 +86,7 @@ def _remove_devices(memory: Path) -> None:
 
 
 def _empty(folder: Path) -> None:
-    """A mount point cannot be removed itself."""
+    """Empties a folder; the folder itself may be a mount point, which cannot be removed."""
     for path in _inside(folder):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)

@@ -27,14 +27,14 @@ from weft.reasons import Reason
 log = logging.getLogger(__name__)
 
 _CLAIM = 2.0  # seconds for ovn-controller to claim a port that was written again
-_PATIENCE = 5.0  # seconds for vswitchd to make a port, before others are looked at
+_PATIENCE = 5.0  # seconds for vswitchd to make a port, before others are examined
 
 
 class Cause(Enum):
     """Why a device is examined."""
 
     CHANGED = "changed"  # a row or a record changed, or a call on it ended
-    VANISHED = "vanished"  # the pod's namespace has it no more
+    VANISHED = "vanished"  # the pod's namespace has lost it
     STILL_BROKEN = "still broken"  # its repaired rows have no effect: OVN needs new ones
 
 
@@ -49,16 +49,16 @@ class Examination(NamedTuple):
 
 
 class Repairer:
-    """One task of the agent; a call and a repair of one attachment take turns."""
+    """One task of the agent; a call and a repair of one attachment exclude each other."""
 
     def __init__(self, deps: Dependencies, turns: KeyedLock) -> None:
         self._deps = deps
         self._turns = turns
         self._queue = queue.Queue[Examination]("interfaces")
         self._claims = ifaceids.IfaceIds()
-        self._lost: dict[str, str] = {}  # by device: what was found wrong and does not work yet
-        self._judged: set[str] = set()  # those that are looked at again in a moment
-        self._renewed: set[str] = set()  # those whose rows were made anew for it
+        self._lost: dict[str, str] = {}  # by device: what is wrong and does not work yet
+        self._judged: set[str] = set()  # devices that are checked again in a moment
+        self._renewed: set[str] = set()  # devices whose rows were deleted and made again
         self.repaired = 0
 
     @property
@@ -83,11 +83,11 @@ class Repairer:
                 end()
 
     def look(self, device: str) -> None:
-        """A call on it has ended: what changed meanwhile was left to the call."""
+        """Examines a device after a call on it: changes meanwhile were left to the call."""
         self._queue.add(Examination(device))
 
     def vanished(self, device: str) -> None:
-        """Its device is gone from the pod's namespace, and nobody is at work on it."""
+        """Examines a device that is gone from the pod's namespace while no call works on it."""
         self._queue.add(Examination(device, Cause.VANISHED))
 
     def _look_at_all(self) -> None:
@@ -115,7 +115,7 @@ class Repairer:
                 self._queue.add(Examination(str(columns["name"])))
 
     def _bridge_changed(self, _: str, old: rows.Columns | None, new: rows.Columns | None) -> None:
-        """The bridge came back, or a port of ours was put into another one, which has few."""
+        """The bridge came back, or another one, which has few ports, may have got one of ours."""
         if new is None:
             return
         if new["name"] == self._deps.settings.bridge:
@@ -148,7 +148,7 @@ class Repairer:
                 elif key.cause is Cause.STILL_BROKEN and device in self._lost:
                     await self._deps.ovs.apply((), [("Port", device)])
                 await self._restore(known)
-            except netns.Gone:  # a name is left, or it went while this looked
+            except netns.Gone:  # it is gone, but for its name
                 await self._let_go(known)
                 return
             except errors.WeftError as error:
@@ -157,8 +157,10 @@ class Repairer:
         self._judge(known)
 
     async def _replace_vanished(self, known: record.Record) -> None:
-        """What a pod deletes stays deleted; a virtual machine's belongs to the bridge beside it,
-        and no guest can delete it."""
+        """Makes a virtual machine's device again; what another pod deletes stays deleted.
+
+        A guest cannot delete its pod's device, so somebody else did.
+        """
         is_machines = await asyncio.to_thread(links.is_missed, known.nic, known.owner.netns)
         if is_machines is None:
             return
@@ -172,7 +174,7 @@ class Repairer:
         self._deps.warn(known.owner.pod, Reason.INTERFACE_LOST, what)
 
     async def _restore(self, known: record.Record) -> None:
-        """The rows, as they should be; then the device, if OVS has made another."""
+        """Writes the rows that differ; then moves the device, if OVS has made another."""
         deps, device = self._deps, known.device
         if deps.ovs.get("Bridge", deps.settings.bridge) is None:
             raise errors.NotReady(
@@ -198,7 +200,7 @@ class Repairer:
             await self._give_back(known, is_new=found is None)
 
     async def _give_back(self, known: record.Record, *, is_new: bool) -> None:
-        """A device with an index that OVS can see is in the node's namespace."""
+        """Moves a new device into the pod: OVS sees an `ifindex` only in the node's namespace."""
         deps = self._deps
         if is_new:
 
@@ -215,15 +217,18 @@ class Repairer:
             deps.warn(known.owner.pod, Reason.INTERFACE_REPAIRED, what)
 
     def _judge(self, known: record.Record) -> None:
-        """It works again when OVN still says so a moment later: right after a repair the row may
-        say what it said before, as ovn-controller has not come to it."""
+        """Schedules `_conclude`: right after a repair the row may still hold `ovn-installed` from
+        before, as ovn-controller has not processed the change yet."""
         if known.device in self._lost and known.device not in self._judged:
             self._judged.add(known.device)
             asyncio.get_running_loop().call_later(_CLAIM, self._conclude, known.device)
 
     def _conclude(self, device: str) -> None:
-        """What was altered and written again at once may be no change to ovn-controller: then it
-        does not say anew what it has said. Another row under the old name is one."""
+        """Ends the trouble of a device that works; makes the rows of another again, once.
+
+        ovn-controller may miss a change that is undone at once, and then does not set
+        `ovn-installed` again. A new row of the same name makes it do so.
+        """
         self._judged.discard(device)
         found = self._deps.ovs.get("Interface", device)
         if device not in self._lost or found is None:
@@ -238,7 +243,7 @@ class Repairer:
             self._queue.add(Examination(device, Cause.STILL_BROKEN))
 
     async def _let_go(self, known: record.Record) -> None:
-        """Its namespace is gone, and the pod's processes with it: a runtime will make another."""
+        """Removes the port of a namespace that is gone; the runtime makes a new sandbox."""
         what = f"interface {known.nic.interface}: its namespace {known.owner.netns} is gone"
         log.warning("Pod %s: %s; its port is removed", known.owner.pod.key, what)
         self._deps.warn(known.owner.pod, Reason.INTERFACE_LOST, what)
@@ -247,8 +252,8 @@ class Repairer:
         await self._deps.ovs.apply((), [("Port", known.device)])
 
     async def _settle_unknown(self, device: str) -> None:
-        """A port that nothing is remembered of: of an ADD that ended halfway, or of an agent that
-        remembered nothing."""
+        """Handles a port without a record: removes one of an unfinished ADD, and writes a record
+        for one from an agent that kept none."""
         found = self._deps.ovs.get("Interface", device)
         bound = port.bound(found[1]) if found else None
         if found is None or bound is None or self._is_busy(bound):
@@ -263,7 +268,7 @@ class Repairer:
                 await links.unmake(device, bound.interface, "")
                 return
             nic = addplan.nic_of(bound, self._deps)
-            if nic is None:  # its pod or network is not known; `gc.sweep` knows what to do
+            if nic is None:  # its pod or network is not known; `gc.sweep` handles it
                 return
             is_internal = found[1]["type"] == plan.Kind.INTERNAL
             kind = plan.Kind.INTERNAL if is_internal else plan.Kind.VETH

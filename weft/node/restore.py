@@ -1,8 +1,8 @@
-"""Restores the annotations of this node's pods that somebody changed.
+"""Restores the allocation annotations of this node's pods after somebody changed them.
 
-Every port carries the decision by which it was made, and the signature of that: it proves itself,
-whoever writes it (ADR 0060). The manager does the same where it holds what the pod has; this serves
-where none runs, or one that has only just come.
+Each port's external_ids hold the allocations by which it was made, with their signature, so they
+can be verified again (ADR 0060). The cluster manager restores annotations too; this works when none
+runs, or a new one does not know the pod yet.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ANNOTATIONS = (names.POD_NETWORKS, names.POD_NETWORKS_SIGNATURE)
 
 
 class Restorer:
-    """Follows the pods that have ports here."""
+    """Watches the pods that have ports on this node; one task of the agent."""
 
     def __init__(self, client: Client, deps: Dependencies) -> None:
         self._client, self._deps = client, deps
@@ -39,7 +39,7 @@ class Restorer:
         await self.queue.run(self._reconcile)
 
     def _on_pod(self, key: str, old: Pod | None, new: Pod | None) -> None:
-        """The annotations that were on a pod before and are gone; a new pod has no port yet."""
+        """Queues a pod whose annotations changed; a new pod has no port yet."""
         if old is not None and new is not None and any(old.proof) and old.proof != new.proof:
             self.queue.add(key)
 
@@ -57,12 +57,12 @@ class Restorer:
             await self._put_back(pod, wired)
 
     def _wired(self, pod: Pod, bounds: list[port.Bound]) -> SignedAllocations | None:
-        """The decision by which the pod was wired, None where nothing proves any."""
+        """Returns the signed allocations in the pod's ports, None without a valid signature."""
         found = (self._verified(pod, bound.proof) for bound in bounds)
         return next((decided for decided in found if decided is not None), None)
 
     def _verified(self, pod: Pod, proof: SignedAnnotations) -> SignedAllocations | None:
-        """What these annotations would prove on the pod."""
+        """Returns the signed allocations in these annotations, None if there are none."""
         try:
             decided = self._deps.verified(pod.ref, proof)
         except errors.InvalidInput:
@@ -70,7 +70,7 @@ class Restorer:
         return decided if decided.allocations else None
 
     async def _remember(self, bounds: list[port.Bound], now: SignedAllocations) -> None:
-        """Ports from before there were signatures, or under an earlier key, get today's."""
+        """Writes the present annotations to ports with older ones, or with none."""
         ids: rows.DesiredValue = rows.MapEntries(dict(zip(_ANNOTATIONS, now.prove(), strict=True)))
         stale = [bound for bound in bounds if bound.proof != now.prove()]
         changed = [

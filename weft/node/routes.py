@@ -1,8 +1,8 @@
-"""Follows the links of running pods: restores routes that the kernel dropped, notices lost devices.
+"""Watches the links of running pods: restores routes that the kernel dropped, reports lost devices.
 
-A link that goes down takes its routes along, and they do not return with it. Each namespace is
-followed by one socket of link events, however many interfaces it has, and looked at once when an
-agent starts. A pod that deletes a route itself keeps it that way until its link changes.
+The kernel drops a link's routes when it goes down, and does not restore them. One socket of link
+events watches each namespace, however many interfaces it has; a starting agent checks each once. A
+route that a pod deletes itself stays deleted until its link goes down.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from weft.node.dependencies import Dependencies
 log = logging.getLogger(__name__)
 
 _ANY = 0  # no link has this index
-_LOOK = -2  # no link has this index: the interface may be gone, and its routes are not due
-_MANY = 64  # links that are told apart: a pod may make any number
-_PAUSE = 0.1  # seconds between two looks at one namespace: a pod may flap its links without end
-_GRACE = 2.0  # seconds for a device to come back: OVS may be making it anew
+_LOOK = -2  # no link has this index: the interface may be gone, but its routes are not checked
+_MANY = 64  # links that are distinguished: a pod may make any number
+_PAUSE = 0.1  # seconds between two checks of one namespace: a pod may flap its links without end
+_GRACE = 2.0  # seconds for a device to come back: OVS may be making it again
 
 
 class _Place(NamedTuple):
@@ -46,8 +46,8 @@ class _Place(NamedTuple):
 class _Namespace:
     """The interfaces of one sandbox, by device.
 
-    `downs`: indexes of the links that were down or went since a device's routes were looked at, or
-    _ANY or _LOOK. `gone`: the time of the loop's clock since which a device is missing.
+    `downs`: indexes of the links that went down or away since a device was checked, or _ANY or
+    _LOOK. `gone`: since when (loop time) a device is missing.
     """
 
     path: str
@@ -57,8 +57,8 @@ class _Namespace:
 
 
 class Keeper:
-    """`is_busy` tells whether a device is being made or removed by a call right now; `lost` is told
-    of one that is gone from its pod while nobody is at work on it."""
+    """One task of the agent. `is_busy` says whether a call or repair works on a device now; `lost`
+    is called with a device that is gone from its pod while nothing works on it."""
 
     def __init__(
         self, deps: Dependencies, is_busy: Callable[[str], bool], lost: Callable[[str], None]
@@ -73,7 +73,7 @@ class Keeper:
         for columns in self._deps.ovs.rows("Interface").values():
             self._changed("", None, columns)
             if (bound := port.bound(columns)) is not None and bound.netns:
-                # Nobody looked while no agent ran.
+                # The link may have been down while no agent ran.
                 self._followed[_Place.of(bound)].downs[bound.device] = {_ANY}
         try:
             await self._queue.run(self._reconcile, workers=4)
@@ -95,7 +95,7 @@ class Keeper:
             self._queue.add(_Place.of(after))
 
     def _leave(self, bound: port.Bound) -> None:
-        """The last device takes the socket along, which would keep its namespace."""
+        """Closes the socket with the last device: it would keep the namespace alive."""
         found = self._followed.get(_Place.of(bound))
         if found is not None:
             found.downs.pop(bound.device, None)
@@ -123,10 +123,10 @@ class Keeper:
         asyncio.get_running_loop().call_later(_PAUSE, self._listen, key)
 
     async def _look(self, key: _Place, found: _Namespace, device: str, downs: set[int]) -> None:
-        """At one interface that was down, or is not there."""
+        """Checks one interface that was down, or is missing."""
         if self._is_busy(device):  # a call or a repair brings the link up, with its routes
             downs.clear()
-            downs.add(_LOOK)  # what is deleted meanwhile is said once
+            downs.add(_LOOK)  # a deletion meanwhile has no further event
             found.gone.pop(device, None)
             self._queue.add(key, after=_PAUSE)
             return
@@ -145,7 +145,7 @@ class Keeper:
             log.warning(said, bound.interface, bound.pod.key)
 
     def _miss(self, key: _Place, found: _Namespace, device: str) -> None:
-        """It is told when nobody has put it back for a while."""
+        """Reports a missing device if it does not come back within _GRACE."""
         now = asyncio.get_running_loop().time()
         since = found.gone.setdefault(device, now)
         if now - since < _GRACE:
@@ -157,7 +157,7 @@ class Keeper:
             self._lost(device)
 
     async def _follow(self, key: _Place, found: _Namespace) -> bool:
-        """Whether the namespace still has a port of ours."""
+        """Opens the socket of link events; returns whether the namespace still has our ports."""
         events = await asyncio.to_thread(linkevents.opened, found.path)
         if self._followed.get(key) is not found:
             events.close()
@@ -182,7 +182,7 @@ class Keeper:
 
 
 class Outcome(Enum):
-    """What came of a look at an interface."""
+    """The result of checking an interface."""
 
     NOTHING = "nothing"
     RESTORED = "restored"
@@ -190,10 +190,10 @@ class Outcome(Enum):
 
 
 def restore(namespace: str, nic: plan.Nic, downs: set[int]) -> Outcome:
-    """Restores the routes of an interface that was down; takes note of what it has seen.
+    """Restores the routes of an interface if it was down; clears `downs` once it is up.
 
-    An interface that was not down keeps what others made of its routes: a meta-plugin moves the
-    default route to another one, and has none for a moment.
+    Routes of an interface that was not down stay as others made them: a meta-plugin may move the
+    default route to another interface.
     """
     with netns.entered(namespace):
         link = netlink.read(nic.interface)

@@ -1,8 +1,8 @@
-"""Serves the CNI plugin on a unix socket, one call a connection.
+"""Serves the CNI plugin on a unix socket, one call per connection.
 
-The question answered here: who may call, how much may they send, and how does whatever happens
-become the answer that the specification asks for? A caller that hangs up (its runtime gave up)
-cancels what it asked for, which undoes itself. What a call does is `attach.py`'s and `gc.py`'s.
+Checks the caller, limits the request, and turns each outcome into an answer of the CNI
+specification. When a caller hangs up (its runtime gave up), its call is cancelled and undone.
+`attach.py`, `gc.py` and `health.py` carry out calls.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ _READ_PATIENCE = 10.0
 
 
 class Cancelled(errors.NotReady):
-    """What was asked for became pointless while it was being done."""
+    """The pod of an ADD was deleted meanwhile."""
 
 
 async def serve(server: Server) -> None:
-    """Answer calls until cancelled."""
+    """Answers calls, repairs ports and routes until cancelled; first removes ports without pods."""
     deps = server.deps
     swept = await gc.sweep(deps)
     if swept:
@@ -56,7 +56,7 @@ async def serve(server: Server) -> None:
 
 @contextlib.asynccontextmanager
 async def listening(path: Path, server: Server) -> AsyncIterator[None]:
-    """Take calls at `path` for as long as the scope lasts."""
+    """Takes calls at `path` for as long as the scope lasts."""
     sock = bind(path)
     mine = os.stat(path).st_ino
     listener = await asyncio.start_unix_server(server.answer, sock=sock)
@@ -69,7 +69,7 @@ async def listening(path: Path, server: Server) -> AsyncIterator[None]:
 
 
 def bind(path: Path) -> socket.socket:
-    """A socket that is private from its first moment, and replaces an earlier agent's."""
+    """Returns a listening socket of mode 0600 that replaces an earlier agent's atomically."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     fresh.unlink(missing_ok=True)
@@ -82,14 +82,14 @@ def bind(path: Path) -> socket.socket:
 
 
 def unlink_own(path: Path, inode: int) -> None:
-    """A newer agent's socket may stand there by now: that one stays."""
+    """Removes the socket unless a newer agent has replaced it."""
     with contextlib.suppress(FileNotFoundError):
         if path.stat().st_ino == inode:
             path.unlink()
 
 
 class Server:
-    """Calls in progress, by what they are about."""
+    """Answers calls; those about one interface of one sandbox run one after the other."""
 
     def __init__(self, deps: Dependencies) -> None:
         self.deps = deps
@@ -100,7 +100,7 @@ class Server:
         deps.pods.subscribe(self._pod_changed)
 
     async def finish(self) -> None:
-        """Cancel what is in progress and wait until it is undone."""
+        """Cancels calls in progress and waits until they are undone."""
         for task in self._connections:
             task.cancel()
         if self._connections:
@@ -108,11 +108,11 @@ class Server:
             await uninterrupted.finish(_ended(self._connections))
 
     def is_busy(self, device: str) -> bool:
-        """Whether a call is at work on this device."""
+        """Whether a call or repair works on this device now."""
         return any(names.host_device(*key) == device for key in self._turns.keys)
 
     def _pod_changed(self, key: str, old: Pod | None, new: Pod | None) -> None:
-        """A pod that is gone needs no network: whoever waits for its annotation stops."""
+        """Cancels the ADDs of a deleted pod."""
         if new is not None or old is None:
             return
         for task, asked in self._adds.items():
@@ -120,7 +120,7 @@ class Server:
                 task.cancel(f"Pod {key} was deleted")
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection: one request, one reply."""
+        """Serves one connection: one request, one reply."""
         task = asyncio.current_task()
         assert task is not None
         self._connections.add(task)
@@ -138,7 +138,7 @@ class Server:
     async def _converse(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> tuple[int, bytes | None]:
-        """Exit status and output; no output when the caller has gone."""
+        """Returns exit status and output; no output (None) when the caller has hung up."""
         refusal = check_peer(writer.get_extra_info("socket"))
         if refusal:
             return refuse(call.Refused(call.Code.ENVIRONMENT, refusal), b"")
@@ -167,7 +167,7 @@ class Server:
             await uninterrupted.finish(_ended({work, hung_up}))
 
     async def _perform(self, env: dict[str, str], config: bytes) -> tuple[int, bytes]:
-        """The answer to a call, whatever happens."""
+        """Returns exit status and output of a call; every error becomes an answer."""
         started = time.perf_counter()
         subject = f"{env.get('CNI_COMMAND')} {env.get('CNI_IFNAME', '')}"
         try:
@@ -247,7 +247,7 @@ async def read_request(reader: asyncio.StreamReader) -> tuple[dict[str, str], by
 
 
 def check_peer(sock: Any) -> str:
-    """Why this caller may not ask; empty when it may. The socket's mode says the same."""
+    """Returns why this caller may not call, else "". The socket's mode enforces the same."""
     data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     pid, uid, _ = _CREDENTIALS.unpack(data)
     if uid in (0, os.geteuid()):
@@ -256,7 +256,7 @@ def check_peer(sock: Any) -> str:
 
 
 def refuse(error: errors.WeftError, config: bytes) -> tuple[int, bytes]:
-    """Exit status and output for a call that failed."""
+    """Returns exit status and output (an error object) for a call that failed."""
     code = call.code_of(error)
     version = call.requested_version(config)
     return 1, orjson.dumps(result.failure(code, str(error), error.hint, version))

@@ -8,6 +8,9 @@ _USUAL = Path("/run/openvswitch")
 
 
 def folder(database: str) -> Path:
-    """Of vswitchd's sockets: the database's own, or the usual one where that is not here."""
+    """Returns the folder of vswitchd's sockets: that of the database's unix socket, else the usual.
+
+    `database`: an OVSDB address, such as "unix:/run/openvswitch/db.sock".
+    """
     kind, _, path = database.partition(":")
     return Path(path).parent if kind == "unix" else _USUAL

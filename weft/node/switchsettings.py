@@ -1,4 +1,4 @@
-"""Keeps in Open vSwitch who this node is and where its tunnels end, if the agent is told to."""
+"""Writes this node's name, tunnel endpoint and datapath to Open vSwitch, if asked to."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from weft.ovsdb.replica import Replica
 log = logging.getLogger(__name__)
 
 _KEY = "settings"
-_PAUSE = 0.2  # seconds between two writes: somebody else may write as often as we do
+_PAUSE = 0.2  # seconds between two writes, in case somebody else keeps writing too
 
 
 def datapath(wanted: str) -> str:
-    """The datapath type: `auto` is the kernel's where it has one."""
+    """Returns OVS's datapath type for `kernel`, `userspace` or `auto` (the kernel's if present)."""
     if wanted != "auto":
         return switchsettings.KERNEL if wanted == "kernel" else switchsettings.USERSPACE
     has_one = netlink.has_family("ovs_datapath")
@@ -31,7 +31,10 @@ def datapath(wanted: str) -> str:
 
 
 class Keeper:
-    """One task of the agent. `interface`: the one that tunnels use; empty: that of `encap_ip`."""
+    """One task of the agent. `interface`: the one that tunnels use; empty: that of `encap_ip`.
+
+    `kind`: see `datapath`; `memory`: the file in which `uplink` stores the interface's addresses.
+    """
 
     def __init__(
         self, ovs: Replica, node: str, *, encap_ip: str, interface: str, kind: str, memory: Path
@@ -44,12 +47,12 @@ class Keeper:
 
     @property
     def trouble(self) -> str:
-        """Why the switch is not as it should be."""
+        """Why the settings are not in Open vSwitch; else empty."""
         return self._conflict or self._queue.trouble
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Keep the settings for as long as the scope lasts; what is written stays."""
+        """Keeps the settings for as long as the scope lasts; what is written stays."""
         tables = ("Open_vSwitch", "Bridge", "Port", "Interface")
         ends = [self._ovs.subscribe(table, self._changed) for table in tables]
         self._queue.add(_KEY)
@@ -63,7 +66,7 @@ class Keeper:
                 end()
 
     def _changed(self, _: str, __: rows.Columns | None, new: rows.Columns | None) -> None:
-        """Ports of pods come and go all the time; only what these rows have is looked at."""
+        """Ignores the ports of pods, which change all the time."""
         mine = ("", switchsettings.UNDERLAY_BRIDGE, self._interface)
         if new is None or str(new.get("name", "")) in mine:
             self._queue.add(_KEY)

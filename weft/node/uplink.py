@@ -1,7 +1,7 @@
-"""Gives the address of a node's interface to the bridge that a userspace switch puts it into.
+"""Moves the addresses of a node's interface to the bridge that a userspace switch puts it into.
 
-The kernel must not have the address on the interface any more: it would answer for it, too. A file
-remembers what it was, because a bridge loses it with the switch, and gives it back in the end.
+The interface must lose them, or the kernel would answer there, too. A file stores them: the bridge
+loses them with the switch, and the interface gets them back when weft is removed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from weft.nic import switchsettings
 
 
 def remembered(interface: str, file: Path) -> linkconfig.Device:
-    """The interface as it was before any switch took it. Raises Unavailable if nobody knows."""
+    """Returns the interface as it was before any switch took it, and stores that in `file`.
+
+    Raises Unavailable if it does not exist, or has no address and no file.
+    """
     found = linkconfig.capture(interface)
     if found is None:
         raise errors.Unavailable(
@@ -38,7 +41,7 @@ def remembered(interface: str, file: Path) -> linkconfig.Device:
 
 
 def stored(file: Path) -> linkconfig.Device | None:
-    """The interface that the file tells of; None if there is no such file."""
+    """Returns the interface stored in the file; None if the file is missing or invalid."""
     try:
         told = orjson.loads(file.read_bytes())
         routes = tuple(linkconfig.Route(**each) for each in told.pop("routes"))
@@ -50,13 +53,13 @@ def stored(file: Path) -> linkconfig.Device | None:
 
 
 def address(device: linkconfig.Device) -> str:
-    """The address at which tunnels end: the first one."""
+    """Returns the tunnel endpoint: the device's first address."""
     _, text, _ = device.addresses[0]
     return str(ip_interface(text).ip)
 
 
 def hand_over(device: linkconfig.Device) -> bool:
-    """Have the bridge carry what the interface carried; False while the switch has not made it."""
+    """Moves addresses and routes to the bridge; returns False while the switch has not made it."""
     bridge = switchsettings.UNDERLAY_BRIDGE
     if netlink.read(bridge) is None:
         return False

@@ -321,7 +321,7 @@ class Pods:
         return allocation
 
     def _asked(self, pod: Pod) -> tuple[model.Attachment, ...]:
-        """Returns the request; raises InvalidInput if it is invalid, unless the pod runs already."""
+        """Returns the request; raises InvalidInput if it is invalid and the pod does not run."""
         return pod.request.attachments if pod.has_interfaces else pod.attachments()
 
     def _take_back(self, uid: str, attachments: Iterable[str]) -> None:
