@@ -20,7 +20,7 @@ from weft.kube.resources import Resource
 SYSTEM = "weft-system"  # the namespace of deploy/rbac.yaml
 LEASE = "weft-cluster-manager"
 # Versions of Kubernetes; ValidatingAdmissionPolicy is v1 from the second on.
-OLDEST, ADMITS = (1, 26), (1, 30)
+OLDEST = (1, 26)
 MAX_NAMED = 5  # objects that one finding lists by name
 
 Object = Mapping[str, Any]
@@ -82,7 +82,8 @@ class Survey:
 
     `absent`: kinds that it does not serve. `has_keys`: whether the manager has published its
     signing keys. `denied`: rights that weft's accounts lack, None if they do not exist or the user
-    may not ask. `admits`: whether the admission policy exists, None if that was not asked.
+    may not ask. `evaluates`: whether the server has admission policies. `admits`: whether weft's
+    exists, None if that was not asked.
     """
 
     version: str
@@ -92,6 +93,7 @@ class Survey:
     leases: Sequence[Object] = ()
     has_keys: bool = False
     denied: tuple[Right, ...] | None = None
+    evaluates: bool = True
     admits: bool | None = None
     now: datetime = datetime.min
 
@@ -144,11 +146,11 @@ def _rights(survey: Survey) -> Iterator[Finding]:
         else:
             yield Finding(Verdict.OK, what, "are complete")
     if survey.admits is False:
-        found = re.match(r"v?(\d+)\.(\d+)", survey.version)
-        able = found is not None and (int(found[1]), int(found[2])) >= ADMITS
-        remedy = "kubectl apply -f deploy/admission-policy.yaml"
-        remedy = remedy if able else "upgrade to Kubernetes 1.30 or later, which has them"
-        state = "does not exist: whoever may update pods may forge weft's annotations"
+        state, remedy = "does not exist", "kubectl apply -f deploy/admission-policy.yaml"
+        if not survey.evaluates:
+            state = "this API server evaluates none"
+            remedy = "Kubernetes 1.30 and later evaluate admission policies; the lab does not"
+        state += ": whoever may update pods may forge weft's annotations"
         yield Finding(Verdict.WARN, "admission policy", state, remedy)
 
 

@@ -17,7 +17,8 @@ from weft.kube.resources import Resource
 from weft.observe.checks import AGENT, RIGHTS, SYSTEM, Right, Survey
 
 _REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
-_POLICY = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/weft-pods"
+_ADMISSION = "/apis/admissionregistration.k8s.io/v1"
+_POLICY = f"{_ADMISSION}/validatingadmissionpolicies/weft-pods"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ async def read(api: Client, now: datetime) -> Survey:
         leases=leases.items,
         has_keys=any(one["metadata"]["name"] == names.SIGNING_KEYS for one in maps.items),
         denied=denied,
+        evaluates=await _evaluates(api),
         admits=None if denied is None else await _exists(api, _POLICY),
         now=now,
     )
@@ -74,6 +76,15 @@ async def _exists(api: Client, path: str) -> bool:
     except (NotFound, Forbidden):
         return False
     return True
+
+
+async def _evaluates(api: Client) -> bool:
+    """Whether the API server has admission policies."""
+    try:
+        listed = await api.request("GET", _ADMISSION)
+    except (NotFound, Forbidden):
+        return False
+    return any(one["name"] == "validatingadmissionpolicies" for one in listed["resources"])
 
 
 async def _denied(api: Client) -> tuple[Right, ...] | None:

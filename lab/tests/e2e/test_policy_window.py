@@ -235,7 +235,7 @@ def test_nothing_passes_while_policies_change(floods: Floods) -> None:
 
 
 async def change(api: client.Client, made: Sequence[str]) -> None:
-    kind, extra = resources.MULTINETWORKPOLICIES, policy()
+    kind, extra = resources.MULTINETWORKPOLICIES, guard()
     extra["metadata"]["name"] = "extra"
     rules = extra["spec"]["ingress"]
     far = [{"podSelector": {"matchLabels": {"turn": "1"}}}]

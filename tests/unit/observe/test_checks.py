@@ -144,9 +144,9 @@ def test_rights_that_are_missing() -> None:
     assert wrong(denied=None) == []
 
 
-@pytest.mark.parametrize(("version", "remedy"), [("v1.29.0", "upgrade"), ("v1.31.0", "kubectl")])
-def test_an_admission_policy_that_is_missing(version: str, remedy: str) -> None:
-    found = checks.judge(replace(WELL, admits=False, version=version))
+@pytest.mark.parametrize(("evaluates", "remedy"), [(False, "Kubernetes"), (True, "kubectl")])
+def test_an_admission_policy_that_is_missing(evaluates: bool, remedy: str) -> None:
+    found = checks.judge(replace(WELL, admits=False, evaluates=evaluates))
     (one,) = [one for one in found if one.what == "admission policy"]
     assert (one.verdict, one.remedy.split()[0]) == (Verdict.WARN, remedy)
 
