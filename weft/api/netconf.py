@@ -185,7 +185,7 @@ def _part(
 ) -> tuple[model.Subnet, ...]:
     allowed = (
         ("layer2", "localnet") if name == "excludeSubnets" else ("layer2",)
-    )  # ovn-kubernetes knows the others on layer2 alone
+    )  # ovn-kubernetes supports the others on layer2 only
     if topology not in allowed:
         if fields.text(name):
             rule = f"is used only on topology {' and '.join(allowed)}"
@@ -262,7 +262,7 @@ def _dhcp(outer: Fields, subnets: tuple[model.Subnet, ...]) -> model.Dhcp:
 
 
 def _guests(fields: Fields, name: str) -> tuple[str, ...]:
-    """Pods or virtual machines, <namespace>/<name>: whoever may create one may take the name."""
+    """Pods or VMs, as "<namespace>/<name>"; all who may create one there may use the name."""
     found = set()
     for place, text in fields.strings(name):
         if _GUEST.fullmatch(text) and len(text.partition("/")[2]) <= _LONGEST_NAME:

@@ -22,7 +22,7 @@ _Read = TypeVar("_Read")
 
 
 def parse(node: object) -> model.NodeInfo:
-    """The node as published so far; fields that nobody has written are empty."""
+    """The node as published so far; absent annotations read as empty. Raises InvalidInput."""
     subject = objects.subject(KIND, node)
     chassis = objects.annotation(KIND, node, names.NODE_CHASSIS_ID).strip()
     if chassis:

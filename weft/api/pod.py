@@ -54,9 +54,9 @@ class Pod:
     the default network, and the pod is on it. `proof` are the annotations with its allocations and
     their signature; `allocated` the NAD of each attachment in them. `machine`: the virtual machine
     that the pod runs. `labels` and `named` ports, which policies select by, are kept only for pods
-    on networks. A pod that `has_interfaces` keeps them for its life. Its network-status alone
-    decides that; a forged one gains the pod nothing. A pod to which no kubelet has given an address
-    has none: its status is copied from another pod's manifest. `interfaces` are their keys and
+    on networks. A pod that `has_interfaces` keeps them for its life; its network-status decides
+    that, and a forged one gains the pod nothing. If no kubelet has given the pod an address, its
+    network-status is a copy of another pod's and does not count. `interfaces` are their keys and
     names, from network-status. `other_requests` are annotations that request addresses from other
     plugins.
     """
@@ -227,7 +227,7 @@ def _is_on_networks(annotations: Mapping[str, Any]) -> bool:
     try:
         return set(orjson.loads(decided)) - {names.DEFAULT_NETWORK} != set()
     except (ValueError, TypeError):
-        return True  # whoever broke it may have broken the cluster manager's annotation too
+        return True  # whatever broke it may have broken the cluster manager's annotation too
 
 
 def _request(pod: Mapping[str, Any], annotations: Mapping[str, Any], *, primary: bool) -> Request:

@@ -120,7 +120,7 @@ def render(allocations: Mapping[str, model.Allocation], *, onto: str = "") -> st
 
 
 def keys(text: str) -> frozenset[str]:
-    """The attachments with an entry in the annotation's text, whoever wrote it."""
+    """The attachments with an entry in the annotation's text, signed or not."""
     return frozenset(_loose(text))
 
 

@@ -134,7 +134,7 @@ class Informer(Generic[T]):
 
     @property
     def trouble(self) -> str:
-        """Why the cache, or what a reader knows of it, may be out of date; else empty."""
+        """Why the cache or a subscriber may be out of date; else empty."""
         return self._reflector.trouble or self._subscribers.trouble
 
     async def synced(self) -> None:

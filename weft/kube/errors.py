@@ -135,7 +135,7 @@ def from_status(status: Mapping[str, Any], code: int = 0, *, where: str = "") ->
 
 
 def _is_another_incarnation(status: Mapping[str, Any]) -> bool:
-    """A patch that names the uid of an object which was made anew is refused as an edit of it."""
+    """Whether a patch names the uid of a deleted object whose name another object has now."""
     causes = (status.get("details") or {}).get("causes") or ()
     return bool(causes) and all(one.get("field") == "metadata.uid" for one in causes)
 

@@ -60,7 +60,7 @@ def claim(lease: Object | None, identity: str, terms: Terms, time: str) -> dict[
 
 
 def is_free(lease: Object, identity: str) -> bool:
-    """Whether `identity` may take the lease at once: it is its own, or nobody's."""
+    """Whether `identity` may take the lease at once: it holds it, or no copy does."""
     return _holder(lease) in ("", identity)
 
 

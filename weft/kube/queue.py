@@ -128,7 +128,7 @@ class Queue(Generic[Key]):
                 self._idle.set()
 
     def _tell(self, key: Key, error: errors.WeftError) -> None:
-        """Log what an object itself is guilty of, once until it changes."""
+        """Log an error of the object itself, once until the error changes."""
         if self._on_error is not None:
             self._on_error(key, error)
             return
@@ -138,7 +138,7 @@ class Queue(Generic[Key]):
             self._last_errors[key] = str(error)
 
     def _failed(self, key: Key, retry: bool, asked: float = 0.0) -> None:
-        """Have the key come back, not before the seconds that the server `asked` for."""
+        """Process the key again later; `asked` is the server's Retry-After in seconds."""
         if not retry:
             self._failures.pop(key, None)
             return

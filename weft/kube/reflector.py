@@ -94,7 +94,7 @@ class Reflector:
         }
         self._when_unknown = when_unknown
         self._version = ""  # from which to watch; empty: list first
-        self._refused = ""  # why the server refuses; empty when it only does not answer
+        self._refused = ""  # why the server refuses; empty if it does not answer
         self._broke = ""  # how the last request ended
         self._since: float | None = None  # since when nothing lasting follows the server
         self._opened: float | None = None  # since when the present watch runs
@@ -103,7 +103,7 @@ class Reflector:
 
     @property
     def trouble(self) -> str:
-        """Why what the reader knows may be out of date; else empty."""
+        """Why the reader's objects may be out of date; else empty."""
         name = self._resource.plural
         if self._forgotten > _ONCE_TOO_OFTEN and not self._lasts():
             return f"each list of {name} expires before a watch can follow it"

@@ -1,7 +1,7 @@
 """Parses the lines of ovn-controller's log about packets that match an ACL.
 
 Such a line has the ACL's name, the verdict, and the packet in Open vSwitch's notation of a flow.
-The caller knows which policy the ACL belongs to.
+The caller finds the policy by the ACL's name.
 """
 
 from __future__ import annotations

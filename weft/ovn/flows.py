@@ -1,7 +1,7 @@
 """Encodes and decodes weft's own flows in a switch as OpenFlow 1.5 messages.
 
 It encodes only the fields and actions that `guard` needs. ovn-controller itself requires OpenFlow
-1.5, so every `br-int` speaks it.
+1.5, so every `br-int` supports it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Renders the Northbound rows of policies on a network: port groups, ACLs and address sets.
 
-It renders one policy, or one namespace, at a time. `weft.control.zone` knows which ports are in a
+It renders one policy, or one namespace, at a time. `weft.control.zone` decides which ports are in a
 group and writes them into existing rows (`membership`). `sets` renders the rows of address sets.
 
 A port that an enforced policy selects is in the deny group of its namespace; the group's ACL drops

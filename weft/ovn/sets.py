@@ -1,7 +1,7 @@
 """Renders the Northbound rows of address sets: the addresses of a selector's pods on a network.
 
 A set holds MACs, or on a layer3 network addresses of each family; ACLs refer to it by its name.
-`weft.control.zone` knows who is in a set and writes it into existing rows (`membership`).
+`weft.control.zone` decides what is in a set and writes it into existing rows (`membership`).
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ class Replica:
 
     @property
     def trouble(self) -> str:
-        """Why the replica, or what a reader knows of it, may be out of date; else empty."""
+        """Why the replica or a subscriber may be out of date; else empty."""
         if self._session is None or self._session.lost.done():
             return f"{self.database} at {self.address} is not followed: {self._trouble}"
         return next((each.trouble for each in self._told() if each.trouble), "")

@@ -86,7 +86,7 @@ class AccessRule:
     def joined_notice(self, network: model.Network, nad: str) -> str:
         """The notice for a NAD that has joined another namespace's network; "" for other NADs.
 
-        Another namespace may have taken the name on purpose, so whoever joins learns who owns it.
+        Another namespace may have taken the name on purpose, so the notice says who owns it.
         """
         own = namespace_of(nad)
         if not network.owner or own == namespace_of(network.owner):

@@ -1,7 +1,7 @@
 """Computes the CIDRs of an `ipBlock` without its exceptions.
 
-OVN expands a match that excludes addresses one by one; the CIDRs that this computes are few. Pure
-arithmetic: `weft.api` decides which blocks are valid.
+OVN expands a match that excludes addresses one by one; the CIDRs that this computes are few.
+`weft.api` decides which blocks are valid.
 """
 
 from __future__ import annotations

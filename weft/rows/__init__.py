@@ -1,7 +1,7 @@
 """Holds rows of any OVSDB database as data, and plans how actual rows become the desired ones.
 
 A plan is a list of operations (RFC 7047, section 5.2). The package does no I/O:
-`weft.ovn` and `weft.nic` make the desired rows; `weft.ovsdb` knows the actual rows and sends the
+`weft.ovn` and `weft.nic` make the desired rows; `weft.ovsdb` reads the actual rows and sends the
 operations.
 """
 

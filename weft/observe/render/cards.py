@@ -188,7 +188,7 @@ def _about(nic: Nic) -> list[str]:
 def band(one: Switch, shown: Graph) -> tuple[str, str, str]:
     """(name, details, tooltip) of a switch that spans zones."""
     key = [f"key {one.key}"] if one.key else []
-    # A layer-2 network's subnets stand beside its band already.
+    # A layer2 network's subnets are beside its band already.
     subnets = () if one.role is Role.LAYER2 else one.subnets
     title = [f"{one.role} {one.name}", f"network {one.network}", *one.subnets, *key]
     title.append(f"in {', '.join(one.zones)} of {len(shown.zones)} zones")

@@ -41,7 +41,7 @@ def of(network: str) -> int:
 
 @cache
 def colour(number: int) -> Colour:
-    """The colour of a number. All have one lightness, so that none stands out; 0 is the palest."""
+    """The colour of a number. All have one lightness and look equally strong; 0 is the palest."""
     angle = _FIRST_ANGLE + _SPAN / (COUNT - 1) * (number - 1) if number else _DEFAULT_ANGLE
     strength = 1.0 if number else 0.3
     return Colour(

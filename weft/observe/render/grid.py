@@ -26,7 +26,7 @@ SECTION_GAP = 26.0  # more of it where another network begins
 STACK = 12.0  # between cards of one row
 LABEL = 14.0  # a line beside a line
 BAND = 34.0
-COLUMN = 12  # pods that stand above each other
+COLUMN = 12  # pods above each other
 SPINE = 22.0  # where in the content the first slot is
 MIN_CONTENT, MAX_CONTENT = 196.0, 300.0
 MAX_CAPTION = 210.0
@@ -57,8 +57,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """A connection with the slot or lane that it takes; `gap` is the gap in which its labels
-    stand."""
+    """A connection with the slot or lane that it takes; `gap` is the gap with its labels."""
 
     connection: Connection
     slot: int | None
@@ -121,7 +120,7 @@ def measure(arranged: Layers, zones: Sequence[Zone]) -> Grid:
 
 
 def attached(arranged: Layers, zone: str, *, left: bool) -> list[str]:
-    """Switches of a zone that its pods hang on, in the order of their lanes."""
+    """Switches of a zone that its pods are attached to, in the order of their lanes."""
     found = [nic for group in arranged.nics.get(zone, {}).values() for nic in group]
     order = {network.name: place for place, network in enumerate(arranged.networks)}
     chosen = {nic.switch.id: nic.switch for nic in found if nic.left is left}
@@ -130,7 +129,7 @@ def attached(arranged: Layers, zone: str, *, left: bool) -> list[str]:
 
 
 def pod_columns(count: int) -> int:
-    """In how many columns so many pods stand."""
+    """The number of columns that so many pods need."""
     return max(1, math.ceil(count / COLUMN))
 
 
@@ -219,7 +218,7 @@ def _free(
     lower: tuple[int, int],
     middle: int,
 ) -> bool:
-    """Whether nothing of the zone stands between two places."""
+    """Whether nothing of the zone is between two places."""
     if upper[0] < middle < lower[0]:
         return False
     if any(row.cards.get(zone) for row in rows[upper[0] + 1 : lower[0]] if row):

@@ -52,7 +52,7 @@ class Row:
 class Connection:
     """A connection of two cards, or of a card and a band, in one zone.
 
-    `labels` stand at the `router` end.
+    `labels` are at the `router` end.
     """
 
     router: str

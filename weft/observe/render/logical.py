@@ -1,7 +1,7 @@
 """Lays out the logical picture of all zones: a graph in, a drawing out.
 
-Zones are columns and layers are rows; what spans zones is a band across them. Pods hang on lanes
-at their sides: on the left those of the network on top, on the right those of all others.
+Zones are columns and layers are rows; what spans zones is a band across them. Lanes beside the
+pods lead to their switches: on the left to those of the network on top, on the right to all others.
 """
 
 from __future__ import annotations

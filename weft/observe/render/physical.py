@@ -1,7 +1,7 @@
 """Lays out the picture of nodes, underlay and tunnels: an underlay in, a drawing out.
 
 Nodes are columns. Tunnels are dashed lines between the integration bridges, as many above each
-other as overlap; below them stands what carries them, down to the network between the nodes.
+other as overlap; below are the devices that carry them, and the underlay network.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def lay_out(underlay: Underlay) -> Drawing:
 
 
 def _inner(node: Node) -> list[Bridge]:
-    """Bridges with pods or tunnels on them; the integration bridge stands lowest."""
+    """Bridges with pods or tunnels on them; the integration bridge is lowest."""
     carrying = {bridge.name for bridge in _outer(node)}
     return sorted(
         (bridge for bridge in node.bridges if bridge.name not in carrying),
