@@ -1,7 +1,7 @@
-"""Checks that an attachment's default route can lead where its selection says.
+"""Checks that an attachment's requested gateways are on a subnet of its addresses.
 
-Pure. The pod's kernel accepts only a gateway on a subnet of the interface's own addresses. Its
-error would name neither the pod nor the field, so weft checks first.
+Pure. The pod's kernel accepts no other gateway, and its error would name neither the pod nor the
+field, so weft checks first.
 """
 
 from __future__ import annotations

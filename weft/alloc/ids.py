@@ -1,6 +1,6 @@
 """Allocates the ids of networks, nodes and ports, which must be equal in every zone.
 
-Port keys are unique in one network, ids of networks and nodes in the cluster.
+Pure. Port keys are unique in one network, ids of networks and nodes in the cluster.
 """
 
 from __future__ import annotations
@@ -32,12 +32,16 @@ class Ids:
 
 
 def port_keys() -> Ids:
-    """The tunnel keys of one network's pod ports."""
+    """Returns the tunnel keys for one network's pod ports, none taken."""
     return Ids(names.FIRST_POD_TUNNEL_KEY, names.LAST_TUNNEL_KEY)
 
 
 class NamedIds:
-    """Ids by name: `kind` is the kind of object, `annotation` the annotation that keeps its id."""
+    """Ids by name, from `first` to `last`.
+
+    `kind` is the kind of object, `annotation` the annotation that keeps its id; `remedy` is the
+    hint when none is free.
+    """
 
     kind: str
     annotation: str
@@ -54,7 +58,10 @@ class NamedIds:
         return self._by_name.get(name)
 
     def reserve(self, name: str, number: int) -> None:
-        """Record the `number` in an object's annotation; raises Conflict if it is taken."""
+        """Records the `number` in an object's annotation.
+
+        Raises InvalidInput if it is out of range, Conflict if it is taken.
+        """
         where = f"{self.kind} {name}"
         if not self.first <= number <= self.last:
             rule = f"must be from {self.first} to {self.last}"
@@ -71,7 +78,7 @@ class NamedIds:
         self._hold(name, number)
 
     def allocate(self, name: str) -> int:
-        """The id of `name`, allocated if it has none; raises Exhausted if none is free."""
+        """Returns the id of `name`, allocates one if it has none; raises Exhausted."""
         if (known := self._by_name.get(name)) is not None:
             return known
         number = self._ids.peek()
@@ -97,7 +104,7 @@ class NamedIds:
 
 
 class NetworkIds(NamedIds):
-    """1 to MAX_NETWORKS-1; 0 is the default network."""
+    """Network ids: 1 to MAX_NETWORKS-1; 0 is the default network."""
 
     kind = "network"
     annotation = names.NETWORK_ID
@@ -106,7 +113,7 @@ class NetworkIds(NamedIds):
 
 
 class NodeIds(NamedIds):
-    """From FIRST_NODE_ID on; the addresses of a node on transit switches derive from its id."""
+    """Node ids, from FIRST_NODE_ID on; a node's transit switch addresses derive from its id."""
 
     kind = "Node"
     annotation = names.NODE_ID

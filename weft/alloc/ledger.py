@@ -23,7 +23,7 @@ from weft.alloc.nodesubnets import NodeSubnets
 class Owner(NamedTuple):
     """What holds an allocation: an attachment of a pod, by key and uid, or an IPAMClaim.
 
-    The text of an owner never changes: MACs derive from it (`macs.candidates`).
+    `str` of an owner must never change: MACs derive from it (`macs.candidates`).
     """
 
     attachment: str = ""
@@ -37,7 +37,7 @@ class Owner(NamedTuple):
 
 
 class Ledger:
-    """Who holds which address, MAC and port key of a network, or of one node's subnets of it."""
+    """The owners of addresses, MACs and port keys of a network, or of a node's subnets of it."""
 
     def __init__(self, network: model.Network, node_subnets: NodeSubnets | None = None) -> None:
         self.network = network
@@ -53,7 +53,7 @@ class Ledger:
         own = (*self._platform, names.SERVER_ADDRESS)
         excluded = (*spec.exclude_subnets, *(ip_network(each) for each in own))
         self._pools = {subnet.version: pool.Pool(subnet, excluded, reserved) for subnet in subnets}
-        # The port keys on a node's own switch exist in its zone only; others need not know them.
+        # Port keys on a node's own switch are used in its zone only, where OVN chooses them.
         self._keys = ids.port_keys() if node_subnets is None else None
         self._allocations: dict[Owner, model.Allocation] = {}
         self._labels: dict[Owner, str] = {}
@@ -68,20 +68,23 @@ class Ledger:
         return len(self._allocations)
 
     def holdings(self) -> dict[Owner, model.Allocation]:
-        """The allocation of every owner."""
+        """Returns the allocation of every owner."""
         return dict(self._allocations)
 
     def usage(self) -> tuple[pool.Usage, ...]:
-        """How full each subnet is."""
+        """Returns how full each subnet is."""
         return tuple(each.usage for each in self._pools.values())
 
     def holder(self, held: model.Address | str) -> str:
-        """The label of the owner of an address or MAC, "" if it is free."""
+        """Returns the label of the owner of an address or MAC, "" if it is free."""
         owner = self._by_mac.get(held) if isinstance(held, str) else self._by_address.get(held)
         return self._shown(owner) if owner is not None else ""
 
     def reserve(self, owner: Owner, allocation: model.Allocation, *, label: str = "") -> None:
-        """Record an earlier allocation of `owner`, even if today's rules would not allow it."""
+        """Records an earlier allocation of `owner`, even if today's rules would not allow it.
+
+        Raises Conflict for what another owner holds, InvalidInput if `owner` holds something else.
+        """
         known = self._allocations.get(owner)
         if known is not None:
             self._refuse_override(owner, label, known, allocation)
@@ -97,7 +100,7 @@ class Ledger:
     def allocate(
         self, owner: Owner, attachment: model.Attachment, *, label: str = ""
     ) -> model.Allocation:
-        """The allocation for `attachment`; the present one if `owner` has one.
+        """Returns the allocation for `attachment`; the present one if `owner` has one.
 
         Raises InvalidInput for a request that breaks a rule, Conflict for one that somebody else
         holds, Exhausted if no address or port key is free.
@@ -123,7 +126,7 @@ class Ledger:
         return allocation
 
     def release(self, owner: Owner) -> model.Allocation | None:
-        """Free all that `owner` holds; None if it holds nothing."""
+        """Frees and returns what `owner` holds; None if it holds nothing."""
         allocation = self._allocations.pop(owner, None)
         if allocation is None:
             return None
@@ -192,8 +195,8 @@ class Ledger:
     def _gateways_and_routes(
         self,
     ) -> tuple[tuple[model.Address, ...], tuple[model.Route, ...]]:
-        """Gateways and routes through the node's router: to the rest of the network, and on the
-        default network to everything."""
+        """Returns gateways (on the default network only), and routes to the network's subnets
+        through the node's router."""
         if self.node_subnets is None:
             return (), ()
         routers = {subnet.version: ranges.router(subnet).ip for subnet in self.node_subnets.subnets}
@@ -208,7 +211,7 @@ class Ledger:
     def _without_subnets(
         self, where: str, owner: Owner, requested: Iterable[model.Interface | model.Address]
     ) -> Iterator[model.Interface]:
-        """The requested addresses on a network without subnets: each must only be free."""
+        """Yields the requested addresses on a network without subnets: each must only be free."""
         for request in requested:
             if not isinstance(request, (IPv4Interface, IPv6Interface)):
                 rule = "needs a prefix length: the network has no subnets to take it from"
@@ -220,7 +223,7 @@ class Ledger:
     def _by_family(
         self, where: str, owner: Owner, requested: Iterable[model.Interface | model.Address]
     ) -> dict[int, model.Address]:
-        """The requested address of each family, checked and free."""
+        """Returns the requested address of each family; raises unless it is valid and free."""
         by_family: dict[int, model.Address] = {}
         for request in requested:
             own = self._pools.get(request.version)
@@ -317,7 +320,7 @@ class Ledger:
     def _refuse_override(
         self, owner: Owner, label: str, known: model.Allocation, new: model.Allocation
     ) -> None:
-        """Refuse a change of what a running pod has: allocations are final."""
+        """Raises InvalidInput if an owner's allocation would change: allocations are final."""
         for field in ("addresses", "mac", "tunnel_id"):
             before, after = getattr(known, field), getattr(new, field)
             if before != after:
@@ -333,6 +336,6 @@ class Ledger:
 
 
 def _platform(subnet: model.Subnet) -> tuple[model.Address, model.Address]:
-    """The node's own addresses in its subnet: the router's, and the next, which stays free."""
+    """Returns the node's own addresses in its subnet: the router's and the next, kept free."""
     router = ranges.router(subnet).ip
     return router, router + 1

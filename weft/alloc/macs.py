@@ -1,8 +1,8 @@
 """Chooses the MAC of a NIC that asks for none.
 
-The MAC is a function of the address, or of the owner if there is no address. So it is equal on
-every run and for a restarted virtual machine, and neighbours need not learn another one (ADR 0075).
-`ledger.py` knows which MACs are free.
+Pure. The MAC is a function of the address, or of the owner if there is no address. So it is equal
+on every run and for a restarted virtual machine, and neighbours need not learn another one (ADR
+0075). `ledger.py` knows which MACs are free.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def _text(tail: bytes) -> str:
 
 
 def candidates(addresses: tuple[model.Interface, ...], owner: str) -> Iterator[str]:
-    """MACs for a NIC in order of preference, without end.
+    """Yields MACs for a NIC in order of preference, without end.
 
     The first follows ovn-kubernetes' rule: from the IPv4 address, else a hash of the IPv6
     address. The others are hashes of the owner, for the case that somebody requested that MAC.

@@ -1,8 +1,8 @@
 """Allocates the node subnets of a layer3 network.
 
-The network's subnets are divided into subnets of equal length; a node gets one of each family. The
-Nodes' annotations are the source of truth, and `reserve` rebuilds this from them. The ledger
-allocates addresses within a node subnet.
+Pure. The network's subnets are divided into subnets of equal length; a node gets one of each
+family. The Nodes' annotations are the source of truth, and `reserve` rebuilds this from them. The
+ledger allocates addresses within a node subnet.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class NodeSubnets:
 
 
 def check(where: str, key: str, given: NodeSubnets, allocation: model.Allocation) -> None:
-    """Refuses an allocation from a subnet that its node no longer has: no route leads there."""
+    """Raises InvalidInput for an address outside the node's subnets: no route leads to it."""
     for address in allocation.addresses:
         if given.subnets and not any(address.ip in subnet for subnet in given.subnets):
             listed = ", ".join(map(str, given.subnets))
@@ -47,7 +47,7 @@ class SubnetPool:
         self._by_subnet: dict[model.Subnet, str] = {}
 
     def get(self, node: str) -> tuple[model.Subnet, ...]:
-        """The node's subnets; empty while a family is missing (`allocate` adds it)."""
+        """Returns the node's subnets; empty while a family is missing (`allocate` adds it)."""
         known = self._by_node.get(node, ())
         return known if len(known) == len(self._families) else ()
 
@@ -55,7 +55,7 @@ class SubnetPool:
         return tuple(self._by_node)
 
     def reserve(self, node: str, subnets: tuple[model.Subnet, ...]) -> None:
-        """Record an earlier allocation to `node`; raises InvalidInput or Conflict.
+        """Records an earlier allocation to `node`; raises InvalidInput or Conflict.
 
         Families that the network has gained or lost since are not compared.
         """
@@ -84,7 +84,7 @@ class SubnetPool:
         self._hold(node, subnets)
 
     def allocate(self, node: str) -> tuple[model.Subnet, ...]:
-        """The node's subnets, with a new one of each missing family; raises Exhausted."""
+        """Returns the node's subnets, with a new one of each missing family; raises Exhausted."""
         chosen = {subnet.version: subnet for subnet in self._by_node.get(node, ())}
         for (subnet, length), free in self._rings.items():
             number = free.peek() if subnet.version not in chosen else None
@@ -104,7 +104,7 @@ class SubnetPool:
         return subnets
 
     def release(self, node: str) -> bool:
-        """Free the node's subnets; False if it has none."""
+        """Frees the node's subnets; returns False if it has none."""
         subnets = self._by_node.pop(node, ())
         for subnet in subnets:
             del self._by_subnet[subnet]
@@ -122,7 +122,7 @@ class SubnetPool:
             place[0].take(place[1], in_turn=in_turn)
 
     def _place(self, given: model.Subnet) -> tuple[ring.Ring, int] | None:
-        """The ring and number of a node subnet; None if it is not one of this network's."""
+        """Returns the ring and number of a node subnet; None if it is not one of this network's."""
         for (subnet, length), numbers in self._rings.items():
             if given.version != subnet.version or given.prefixlen != length:
                 continue

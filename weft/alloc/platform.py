@@ -1,6 +1,7 @@
-"""Names the addresses and MACs of a network that its routers and servers use.
+"""Refuses the addresses and MACs that a network's own routers and servers use.
 
-These are the node's router on a layer3 network and the source of DHCP and router advertisements.
+Pure. These are those of the node's router on a layer3 network, and of the source of DHCP and router
+advertisements.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from weft import model, names, ranges
 
 
 def objection(network: model.Network, allocation: model.Allocation) -> str:
-    """Says which address or MAC of an allocation belongs to the platform; "" if none does."""
+    """Returns which address or MAC of an allocation belongs to the platform; "" if none does."""
     if allocation.mac == names.SERVER_MAC:
         return f"mac {allocation.mac} belongs to the network's DHCP server and router"
     if network.spec.subnets and names.SERVER_ADDRESS in (str(a.ip) for a in allocation.addresses):
@@ -26,7 +27,7 @@ def objection(network: model.Network, allocation: model.Allocation) -> str:
 
 
 def _parts(network: model.Network, allocation: model.Allocation) -> list[model.Subnet]:
-    """The node subnets of a layer3 network that contain the allocation's addresses."""
+    """Returns the node subnets of a layer3 network that contain the allocation's addresses."""
     spec = network.spec
     return [
         ip_network((int(address.ip), length), strict=False)

@@ -1,6 +1,6 @@
-"""Allocates the addresses of one subnet: which are free, and which comes next.
+"""Keeps which addresses of one subnet are free, and which comes next.
 
-It knows addresses and ranges; `ledger.py` knows who holds them and why.
+Pure. `ledger.py` keeps the owners.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Pool:
         self._beyond: set[int] = set()  # taken on request, outside of the addresses given in turn
 
     def peek(self, besides: Container[model.Address] = ()) -> model.Address | None:
-        """The next free address in turn, skipping `besides`; None if none is free."""
+        """Returns the next free address in turn, without `besides`; None if none is free."""
         passed: list[int] = []
         while (number := self._ring.peek()) is not None:
             address = self._make(self._ranges.at(number))
@@ -55,7 +55,7 @@ class Pool:
         return None if number is None else address
 
     def take(self, address: model.Address, *, in_turn: bool = False) -> bool:
-        """Take `address`; False if it is taken. `in_turn`: `peek` returned it."""
+        """Takes `address`; returns False if it is taken. `in_turn`: `peek` returned it."""
         value = int(address)
         number = self._ranges.number(value)
         if number is not None:
@@ -66,7 +66,7 @@ class Pool:
         return True
 
     def release(self, address: model.Address) -> bool:
-        """Free `address`; False if it is not taken."""
+        """Frees `address`; returns False if it is not taken."""
         value = int(address)
         number = self._ranges.number(value)
         if number is not None:
@@ -77,7 +77,7 @@ class Pool:
         return True
 
     def objection(self, address: model.Address) -> tuple[str, str] | None:
-        """(rule, remedy) if nobody may request `address`, whether it is free or not."""
+        """Returns (rule, remedy) if nobody may request `address`, free or not; else None."""
         if address not in self.subnet:
             return f"lies outside of subnet {self.subnet}", f"choose an address of {self.subnet}"
         first, last = subnets.hosts(self.subnet)

@@ -1,7 +1,7 @@
 """Allocates the numbers 0 to size-1 in turn, so a freed number is reused as late as possible.
 
-A bitmap keeps the taken numbers in small leaves, which exist only where a number is taken: memory
-follows the taken numbers, not the size. The search skips full leaves, or runs of them, at once.
+Pure. A bitmap of small leaves, which exist only where a number is taken: memory grows with the
+taken numbers, not with the size. The search skips runs of full leaves at once.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Ring:
         return bool(leaf >> (number & (_LEAF - 1)) & 1)
 
     def peek(self) -> int | None:
-        """The next free number in turn; None if all are taken."""
+        """Returns the next free number in turn; None if all are taken."""
         if self.taken >= self.size:
             return None
         leaf, offset = self._cursor >> _LEAF_BITS, self._cursor & (_LEAF - 1)
@@ -45,9 +45,10 @@ class Ring:
         return (leaf << _LEAF_BITS) + _lowest_zero(self._leaves.get(leaf, 0))
 
     def take(self, number: int, *, in_turn: bool = False) -> bool:
-        """Take `number`; False if it is taken. `in_turn` advances the turn past it.
+        """Takes `number`; returns False if it is taken.
 
-        Only the number in turn advances it; a requested number leaves it as it is.
+        `in_turn`: if `peek` would return it, the turn advances past it. A requested number does not
+        advance the turn.
         """
         leaf, bit = number >> _LEAF_BITS, 1 << (number & (_LEAF - 1))
         bits = self._leaves.get(leaf, 0)
@@ -64,7 +65,7 @@ class Ring:
         return True
 
     def free(self, number: int) -> bool:
-        """Free `number`; False if it is free."""
+        """Frees `number`; returns False if it is free."""
         leaf, bit = number >> _LEAF_BITS, 1 << (number & (_LEAF - 1))
         bits = self._leaves.get(leaf, 0)
         if not bits & bit:
@@ -81,5 +82,5 @@ class Ring:
 
 
 def _lowest_zero(bits: int) -> int:
-    """Position of the lowest zero bit."""
+    """Returns the position of the lowest zero bit."""
     return (~bits & (bits + 1)).bit_length() - 1

@@ -1,7 +1,7 @@
 """Lists the addresses of a subnet that pods may have.
 
-Arithmetic on integer ranges: the cost follows the number of ranges, not of addresses. `pool.py`
-knows which addresses are taken.
+Pure arithmetic on integer ranges: the cost depends on the number of ranges, not of addresses.
+`pool.py` keeps which addresses are taken.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ class Ranges:
         *self._befores, self.count = accumulate(sizes, initial=0)
 
     def at(self, number: int) -> int:
-        """The member with this number."""
+        """Returns the member with this number."""
         index = bisect_right(self._befores, number) - 1
         return self._firsts[index] + number - self._befores[index]
 
     def number(self, value: int) -> int | None:
-        """The number of the member `value`; None if it is no member."""
+        """Returns the number of the member `value`; None if it is no member."""
         index = bisect_right(self._firsts, value) - 1
         if index < 0 or value > self._spans[index][1]:
             return None
@@ -43,13 +43,14 @@ class Ranges:
 
 
 def hosts(subnet: model.Subnet) -> Range:
-    """First and last host address: not the subnet's own, and no IPv4 broadcast address."""
+    """Returns the first and last host address: without network and IPv4 broadcast address."""
     first, last = int(subnet.network_address), int(subnet.broadcast_address)
     return first + 1, last - 1 if subnet.version == 4 else last
 
 
 def available(subnet: model.Subnet, withheld: Iterable[model.Subnet]) -> Ranges:
-    """The addresses of `subnet` that are allocated in turn: all but the `withheld` ranges."""
+    """Returns the addresses of `subnet` that are allocated in turn: all but `withheld` ranges, of
+    an IPv6 subnet the first MAX_IPV6 of these."""
     first, last = hosts(subnet)
     holes = sorted(
         (int(part.network_address), int(part.broadcast_address))
@@ -61,7 +62,7 @@ def available(subnet: model.Subnet, withheld: Iterable[model.Subnet]) -> Ranges:
 
 
 def _without(first: int, last: int, holes: Iterable[Range]) -> Iterator[Range]:
-    """The parts of a range outside of `holes`, which are sorted and may overlap."""
+    """Yields the parts of a range outside of `holes`, which are sorted and may overlap."""
     for hole_first, hole_last in holes:
         if first < hole_first and first <= last:
             yield first, min(last, hole_first - 1)

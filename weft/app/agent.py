@@ -1,4 +1,4 @@
-"""Starts the node agent: composes its parts, runs them, and ends them in order.
+"""Runs the node agent: composes its parts, runs them, and ends them in order.
 
 `weft.control.zone` makes the rows, `weft.node` serves CNI calls and sends advertisements.
 """
@@ -39,19 +39,19 @@ log = logging.getLogger(__name__)
 
 COMPONENT = "weft-node"  # the reporting component of its Events
 
-# Seconds in which a database server of this node must answer; else the process ends with an error
-# that names it, and is started again.
+# Seconds in which a database server of this node must answer; otherwise the process ends with an
+# error that names it, and is restarted.
 PATIENCE = 300.0
 
 
 class Moved(errors.WeftError):
-    """The node is another chassis now: the process starts again."""
+    """The node's chassis name or tunnel endpoint changed: the process must restart."""
 
     retry = True
 
 
 class Agent:
-    """The parts of one node's agent, once its three databases answer and its chassis is known."""
+    """The parts of one node's agent; `own` is its chassis, the replicas are of its databases."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class Agent:
         await self._pods.known()  # an earlier agent's rows stay until then
         deps = self._dependencies()
         await deps.records.load()
-        # Before the pods, so that no policy makes each pod be evaluated again.
+        # Before the pods: a later policy would have each pod evaluated again.
         self.informers.namespaces.subscribe(self._namespace_changed)
         self.informers.policies.subscribe(self._policy_changed)
         self.informers.nads.subscribe(self._nad_changed)
@@ -169,7 +169,7 @@ class Agent:
     def _policy_changed(
         self, key: str, _: policy.ParsedPolicy | None, new: policy.ParsedPolicy | None
     ) -> None:
-        """A policy that is invalid now stays in force as it was."""
+        """Sets a policy; one that is invalid now stays in force as it was."""
         before = self.zone.policies.get(key)
         self.zone.policies.set_policy(key, new.in_force(before) if new else None)
         self._poke()
@@ -185,12 +185,12 @@ class Agent:
         self.guards.advertised(advertisements.values())
 
     async def _derived(self) -> None:
-        """Start once the sources are written: else northd would compute the rows twice."""
+        """Starts once the Northbound rows are written: northd would recompute twice otherwise."""
         await self.writer.settled()
         await self.derived.run()
 
     def reset(self) -> None:
-        """A connection was lost: the contents of the databases are unknown."""
+        """Compares everything again after a lost connection, when changes may have been missed."""
         self.writer.reset()
         self.derived.reset()
         self.bindings.reset()
@@ -204,13 +204,13 @@ class Agent:
         return bindings.bound_by(self._ovs.rows("Interface"), name)
 
     async def _watch_chassis(self) -> None:
-        """End the process when Open vSwitch gets another chassis name or tunnel endpoint."""
+        """Raises Moved when Open vSwitch gets another chassis name or tunnel endpoint."""
 
         def differs(columns: rows.Columns | None) -> bool:
             if columns is None:
                 return False
             now = identity.own_info(self.own.name, columns)
-            # A key that is only missing is written again by itself.
+            # A missing key is no change: it is written again, or `identity.trouble` reports it.
             return now != self.own and identity.is_whole(now)
 
         await self._ovs.wait_for("Open_vSwitch", "", differs)
@@ -219,7 +219,7 @@ class Agent:
         )
 
     def network_of(self, key: str) -> model.NetworkSpec | None:
-        """The network of a NAD, for a CNI call; None if weft serves no such NAD.
+        """Returns the network of a NAD, for a CNI call; None if weft serves no such NAD.
 
         "" is the default network. Raises InvalidInput for an invalid NAD.
         """
@@ -259,7 +259,7 @@ class Agent:
         self.recorder.emit(obj, reason, message)
 
     def _cannot_add(self) -> list[str]:
-        """The reasons why no attachment can be added; a fault of a single pod is none."""
+        """Returns the reasons why no attachment can be added; faults of single pods are none."""
         troubles = [each.trouble for each in self._databases]
         troubles += [identity.trouble(self._needs, self._ovs), self.guards.bridge.trouble]
         return [trouble for trouble in troubles if trouble]
@@ -301,7 +301,7 @@ class Agent:
 
 
 async def run(options: settings.Agent) -> None:
-    """Run the agent until cancelled."""
+    """Runs the agent until cancelled; raises InvalidInput for invalid options."""
     agentoptions.check(options)
     plugin = agentoptions.plugin_of(options)
     keepers: list[agentoptions.Keeper] = [plugin] if plugin is not None else []
@@ -361,5 +361,5 @@ async def run(options: settings.Agent) -> None:
 
 
 def main(options: settings.Agent) -> None:
-    """Run until a signal ends the process; raises the error that ends it otherwise."""
+    """Runs until a signal ends the process; raises the error that ends it otherwise."""
     loop.run(lambda: run(options))

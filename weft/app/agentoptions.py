@@ -10,12 +10,12 @@ from weft.app import settings
 from weft.node import plugin, switchsettings
 from weft.ovsdb import replica
 
-# Parts that keep settings and files of the node, beside the zone's rows.
+# Parts that keep settings and files of the node, apart from the zone's rows.
 Keeper = plugin.Keeper | switchsettings.Keeper
 
 
 def gateway_of(options: settings.Agent, own: model.NodeInfo | None = None) -> model.Gateway | None:
-    """This node's gateway on the default network."""
+    """Returns this node's gateway on the default network, None without one; raises InvalidInput."""
     return gateway.parse(
         options.node,
         addresses=options.gateway_address,
@@ -26,12 +26,12 @@ def gateway_of(options: settings.Agent, own: model.NodeInfo | None = None) -> mo
 
 
 def checkpoint_of(socket: str) -> str:
-    """The checkpoint of the ACL log, with which the next agent continues."""
+    """Returns the path of the ACL log's checkpoint file, beside the CNI socket."""
     return str(Path(socket).with_name("acl-log.read"))
 
 
 def check(options: settings.Agent) -> None:
-    """Refuse invalid settings; errors name the setting."""
+    """Raises InvalidInput, with the flag, for an invalid setting."""
     if not options.node:
         raise errors.InvalidInput(
             "weft node", "--node", None, "must name the Node object that this agent serves"
@@ -44,14 +44,17 @@ def check(options: settings.Agent) -> None:
 
 
 def plugin_of(options: settings.Agent) -> plugin.Keeper | None:
-    """The part that keeps the CNI plugin installed; None without --cni-bin."""
+    """Returns the part that keeps the CNI plugin installed; None without --cni-bin."""
     if not options.cni_bin:
         return None
     return plugin.Keeper(Path(options.cni_bin), plugin.read(options.cni_plugin))
 
 
 def switch_of(options: settings.Agent, ovs: replica.Replica) -> switchsettings.Keeper | None:
-    """The part that keeps the node's identity in Open vSwitch; None without its options."""
+    """Returns the part that writes the node's settings to Open vSwitch.
+
+    None without --encap-ip and --tunnel-interface: then the administrator writes them.
+    """
     if not options.encap_ip and not options.tunnel_interface:
         return None
     return switchsettings.Keeper(

@@ -1,7 +1,7 @@
-"""Keeps a node's own Node up to date: where its tunnels end, its gateway, and its OVN's faults.
+"""Keeps a node's own Node up to date: its tunnel endpoint, its gateway, and its OVN's faults.
 
-Who lacks the right to write there, or finds something else there, is not ready: other nodes send a
-node that is not announced nothing.
+An agent that cannot write there is not ready: other nodes send nothing to a node that is not
+announced.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from weft.ovsdb import replica
 
 
 class Announcer:
-    """`own` is the node as the agent found it; `primary`: weft serves the default network, too."""
+    """One task of the agent. `own` is what it announces; `primary`: see `nodes.announcement`.
+
+    `version` are the parameters of `ovnversion.OvnVersion` before its callback.
+    """
 
     def __init__(
         self,
@@ -32,11 +35,11 @@ class Announcer:
         self._version = ovnversion.OvnVersion(*version, self.look)
 
     def look(self) -> None:
-        """Compare the Node with what it should contain, now."""
+        """Has the Node compared with what it should contain."""
         self._queue.add(self._own.name)
 
     async def run(self) -> None:
-        """Compare after each `look`, until cancelled."""
+        """Compares and writes after each `look`, until cancelled."""
         self.look()
         await self._queue.run(self._announce)
 

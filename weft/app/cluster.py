@@ -1,4 +1,4 @@
-"""Starts the cluster manager: composes its parts, runs them, and ends them in order.
+"""Runs the cluster manager: composes its parts, runs them, and ends them in order.
 
 `weft.control.cluster` makes the decisions.
 """
@@ -28,7 +28,7 @@ COMPONENT = "weft-cluster-manager"
 
 
 class Manager:
-    """One term as leader: built from the API's objects each time this copy becomes leader."""
+    """One run as leader: built from the API's objects each time this copy becomes leader."""
 
     def __init__(self, client: Client, options: settings.ClusterManager) -> None:
         self._client, self._options = client, options
@@ -106,7 +106,10 @@ class Manager:
 async def run(
     options: settings.ClusterManager, on_start: Callable[[Manager], None] = lambda manager: None
 ) -> None:
-    """Run the cluster manager until cancelled."""
+    """Runs the cluster manager until cancelled; raises InvalidInput for invalid options.
+
+    `on_start` gets the manager each time that this copy becomes leader.
+    """
     manageroptions.check(options)
     in_office: list[Manager] = []
     electors: list[lease.Elector] = []
@@ -156,5 +159,5 @@ async def run(
 
 
 def main(options: settings.ClusterManager) -> None:
-    """Run until a signal ends the process; raises the error that ends it otherwise."""
+    """Runs until a signal ends the process; raises the error that ends it otherwise."""
     loop.run(lambda: run(options))

@@ -1,7 +1,7 @@
-"""Starts one daemon of a node in this process's place, after what it needs is there.
+"""Replaces this process with one daemon of a node, after preparing its database file.
 
-A database server gets a file that it can open: made if it is missing, made anew if it is broken
-(ADR 0078). Open vSwitch is the host's where the host has one (ADR 0091).
+A database server needs a file that it can open: a missing or broken one is made (ADR 0078). A node
+uses its host's Open vSwitch where the host has one (ADR 0091).
 """
 
 from __future__ import annotations
@@ -23,14 +23,13 @@ from weft.ovn import daemons
 log = logging.getLogger(__name__)
 
 SCHEMAS = (Path("/usr/share/openvswitch"), Path("/usr/share/ovn"))
-# Settings of a new database of Open vSwitch. Without TSO, TCP in a userspace switch stalls:
-# transmit
-# offload of local links does not fit a tunnel else. The switch reads it once, when it starts.
+# Settings of a new database of Open vSwitch. Without TSO, TCP in a userspace switch stalls: the
+# segmentation offload of local links does not fit a tunnel. The switch reads it only at its start.
 FIRST = (
     '["Open_vSwitch", {"op": "insert", "table": "Open_vSwitch",'
     ' "row": {"other_config": ["map", [["userspace-tso-enable", "true"]]]}}]'
 )
-# The database that packages of Open vSwitch make when they are installed on a host.
+# The database that packages of Open vSwitch create on a host.
 HOST_DATABASE = Path("/etc/openvswitch/conf.db")
 
 
@@ -52,7 +51,7 @@ class Switch(StrEnum):
 
 
 def start(name: Daemon, switch: Switch, acl_log: str) -> NoReturn:
-    """Become the daemon; does not return. Raises Unavailable if what it needs cannot be made."""
+    """Becomes the daemon (execve(2)); does not return. Raises Unavailable if it cannot."""
     if name in (Daemon.ovsdb, Daemon.vswitchd) and is_hosts(switch):
         log.info("this node uses the Open vSwitch of its host: nothing to run here")
         _idle()
@@ -63,7 +62,8 @@ def start(name: Daemon, switch: Switch, acl_log: str) -> NoReturn:
             _become(daemons.controller(acl_log), f"{daemons.OVN_RUN}/ovn-controller.ctl")
         case Daemon.vswitchd:
             argv = daemons.vswitchd()
-            _become((argv[0], "--pidfile", *argv[1:]))  # the agent finds the control socket by it
+            # The agent finds the control socket by the PID.
+            _become((argv[0], "--pidfile", *argv[1:]))
         case _:
             database = daemons.DATABASES[name]
             prepare(database)
@@ -78,7 +78,7 @@ def is_hosts(switch: Switch) -> bool:
 
 
 def prepare(database: daemons.Database) -> None:
-    """Have a file that a server of this version can open."""
+    """Makes or repairs a database file, so that a server of this version can open it."""
     path = Path(database.path)
     path.parent.mkdir(parents=True, exist_ok=True)
     tool = _found("ovsdb-tool")
@@ -113,13 +113,13 @@ def _found(program: str) -> str:
 
 
 def _become(argv: tuple[str, ...], control: str = "") -> NoReturn:
-    """`control`: the daemon's control socket, which by default is named after its process."""
+    """Executes a daemon. `control`: its control socket, whose default name contains its PID."""
     known = (f"--unixctl={control}",) if control else ()
     os.execv(_found(argv[0]), (argv[0], *known, *argv[1:]))
 
 
 def _idle() -> NoReturn:
-    """Until a signal ends the process, which as process 1 of a container has to ask for it."""
+    """Waits for a signal: process 1 of a container ignores those that it does not handle."""
     ends = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     signal.sigwait(ends)

@@ -16,7 +16,7 @@ from weft.ovsdb import replica
 
 
 class Guards:
-    """The agent calls it when NADs change and when the zone has written rows."""
+    """One task of the agent, which reports changed NADs and written router advertisements to it."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Guards:
         )
 
     def nad_changed(self, *definitions: state.DeclaredNetwork | None) -> None:
-        """The old and the new state of a NAD."""
+        """Call with the old and the new state of a changed NAD."""
         for name in {each.network.name for each in definitions if each is not None}:
             self._flows.network_changed(name)
 
@@ -62,6 +62,6 @@ class Guards:
         return found.spec if found else None
 
     def _machine_of(self, pod: str) -> str:
-        """The virtual machine that a pod runs, by KubeVirt's label."""
+        """Returns the virtual machine that a pod runs, from KubeVirt's label; "" for none."""
         found = self._pods.get(pod)
         return found.labels.get(names.VM_NAME, "") if found is not None else ""

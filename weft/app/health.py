@@ -1,7 +1,7 @@
 """Serves a process's probes and metrics over HTTP.
 
-The paths are /healthz, /readyz and /metrics, over TCP or a unix socket. They are read only and
-name no objects in metrics.
+The paths are /healthz, /readyz and /metrics, over TCP or a unix socket, read-only. Metrics have no
+labels with object names.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Reasons = Callable[[], list[str]]
 
 
 def render_figures(figures: Figures) -> str:
-    """Prometheus' text format."""
+    """Renders figures in Prometheus' text format."""
     lines = []
     for metric, value in sorted(figures.items()):
         name = f"{PREFIX}{metric}"
@@ -42,7 +42,10 @@ def process_figures(started: float) -> Figures:
 
 
 async def serve(address: str, not_ready: Reasons, figures: Callable[[], Figures]) -> None:
-    """Serve until cancelled. `not_ready` returns the reasons why work must wait; empty: ready."""
+    """Serves until cancelled; raises Unavailable if it cannot serve at `address`.
+
+    `not_ready` returns why the process is not ready; empty: ready.
+    """
     started = time.monotonic()
 
     async def healthz(_: web.Request) -> web.Response:
@@ -83,7 +86,7 @@ def _site(runner: web.AppRunner, address: str) -> web.BaseSite:
 
 
 def host_and_port(subject: str, address: str, form: str) -> tuple[str, int]:
-    """The parts of HOST:PORT, where an IPv6 address has brackets; raises InvalidInput."""
+    """Parses HOST:PORT, where an IPv6 address has brackets; raises InvalidInput."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         raise errors.InvalidInput(subject, "address", address, f"must be {form}")
@@ -91,7 +94,7 @@ def host_and_port(subject: str, address: str, form: str) -> tuple[str, int]:
 
 
 def _private_socket(path: Path) -> socket.socket:
-    """A listening unix socket that only its owner can open, from the start."""
+    """Returns a bound unix socket of mode 0600."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -1,6 +1,6 @@
 """Reads a node's chassis name and tunnel endpoints from Open vSwitch, and checks them.
 
-The node's administrator sets them (ADR 0082).
+The node's administrator sets them (ADR 0082), or `weft.node.switchsettings` does (ADR 0091).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ TUNNEL = "geneve"
 
 
 def setting(ids: Mapping[str, rows.Atom], key: str) -> str:
-    """The value of a key, as ovn-controller(8) reads it: one for this chassis takes precedence."""
+    """Returns the value of a key as ovn-controller(8) reads it: "<key>-<system-id>" comes first."""
     return str(ids.get(f"{key}-{ids.get('system-id', '')}", ids.get(key, "")))
 
 
 def own_info(node: str, columns: rows.Columns) -> model.NodeInfo:
-    """The chassis and endpoints in the Open_vSwitch row; fields that it lacks are empty."""
+    """Returns the chassis and endpoints in the Open_vSwitch row; missing fields are empty."""
     ids = port.external_ids(columns)
     return model.NodeInfo(
         name=node,
@@ -36,7 +36,7 @@ def _listed(text: str) -> tuple[str, ...]:
 
 
 def is_whole(own: model.NodeInfo) -> bool:
-    """Whether the row has all that a chassis needs."""
+    """Whether chassis name and tunnel endpoint are known."""
     return bool(own.chassis and own.encap_ips)
 
 
@@ -55,14 +55,14 @@ class Needs:
 
 
 def needs(node: str, ovs: replica.Replica, physical_network: str) -> Needs:
-    """The needs of an agent that starts now."""
+    """Returns the needs of an agent that starts now."""
     found = ovs.get("Open_vSwitch", "")
     ids = port.external_ids(found[1]) if found is not None else {}
     return Needs(node, setting(ids, "ovn-remote"), physical_network)
 
 
 def trouble(needed: Needs, ovs: replica.Replica) -> str:
-    """Why the switch cannot be this node's chassis any more; empty while it can."""
+    """Returns why the switch cannot be this node's chassis any more; empty while it can."""
     found = ovs.get("Open_vSwitch", "")
     faults = [*_faults(needed, port.external_ids(found[1]) if found is not None else {})]
     if not faults:
@@ -89,7 +89,10 @@ def _faults(needed: Needs, ids: Mapping[str, rows.Atom]) -> Iterator[str]:
 
 
 async def await_own(ovs: replica.Replica, node: str) -> model.NodeInfo:
-    """Wait until Open vSwitch has a chassis name and a tunnel endpoint."""
+    """Waits until Open vSwitch has a chassis name and a tunnel endpoint; returns them.
+
+    Raises InvalidInput for an invalid chassis name.
+    """
 
     def is_complete(columns: rows.Columns | None) -> bool:
         return columns is not None and is_whole(own_info(node, columns))
@@ -102,6 +105,6 @@ async def await_own(ovs: replica.Replica, node: str) -> model.NodeInfo:
 
 
 def check_own(own: model.NodeInfo) -> None:
-    """Refuse a chassis name that no port can be bound to."""
+    """Raises InvalidInput for a chassis name that no port can be bound to."""
     subject = f"Open vSwitch of node {own.name}"
     nodeinfo.check_chassis(subject, "external_ids:system-id", own.chassis)

@@ -1,4 +1,4 @@
-"""Writes a process's log to stderr, one entry a line, as text or JSON.
+"""Sets up a process's log to stderr, one entry per line, as text or JSON.
 
 The process sets it up once; other modules only call `logging.getLogger(__name__)`. Log calls name
 objects and errors, never tokens, keys or whole manifests: nothing filters them afterwards.
@@ -25,7 +25,7 @@ FORMATS = ("text", "json")
 
 
 class Json(logging.Formatter):
-    """{"time", "level", "logger", "message"[, "trace"]} on one line."""
+    """Formats an entry as {"time", "level", "logger", "message"[, "trace"]} on one line."""
 
     def format(self, record: logging.LogRecord) -> str:
         entry = {
@@ -40,7 +40,7 @@ class Json(logging.Formatter):
 
 
 class Text(logging.Formatter):
-    """time LEVEL logger: message; a traceback follows on lines of its own."""
+    """Formats an entry as "time LEVEL logger: message"; a traceback follows on further lines."""
 
     default_msec_format = "%s.%03d"
 

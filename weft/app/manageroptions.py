@@ -1,4 +1,4 @@
-"""Checks the cluster manager's settings, and makes the rules for NADs of them."""
+"""Checks the cluster manager's settings, and makes the rules for NADs from them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from weft.control.cluster import nads
 
 
 def rules(options: settings.ClusterManager, primary: model.Network | None = None) -> nads.Rules:
-    """The rules for NADs from the options; raises InvalidInput for invalid ranges."""
+    """Returns the rules for NADs; raises InvalidInput for invalid ranges or namespaces."""
     setting = settings.RESERVED_SUBNETS
     own = primary.spec.subnets if primary is not None else ()
     reserved: list[tuple[str, model.Subnet]] = [("the default network", subnet) for subnet in own]
@@ -29,7 +29,7 @@ def rules(options: settings.ClusterManager, primary: model.Network | None = None
 
 
 def check(options: settings.ClusterManager) -> None:
-    """Refuse invalid settings; errors name the setting."""
+    """Raises InvalidInput, with the flag, for an invalid setting."""
     settings.check("weft cluster-manager", settings.CLUSTER_MANAGER, options)
     settings.check_primary("weft cluster-manager", options)
     rules(options, settings.default_network(options))

@@ -1,8 +1,8 @@
-"""Makes the certificate that a process serves TLS with, and the bundle by which clients trust it.
+"""Makes the certificate that a process serves TLS with, and the CA bundle of its clients.
 
 Each copy of a process has a key of its own, which never leaves its memory: there is no Secret to
-read, share or restore. A bundle holds the certificates of all copies, and names no authority that
-could sign others.
+read, share or restore. A bundle holds the self-signed certificates of all copies, which cannot sign
+others.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 LIFE = timedelta(days=7)
-_EARLY = timedelta(hours=1)  # for clocks that differ
+_EARLY = timedelta(hours=1)  # for clocks that are behind
 MAX_CERTIFICATES = 16  # certificates in a bundle: copies that crash leave theirs behind
 _PEM = serialization.Encoding.PEM
 
@@ -40,7 +40,7 @@ class ServingCertificate:
         return now > self.until - LIFE / 3
 
     def load(self, context: ssl.SSLContext) -> None:
-        """Serve new connections of `context` with it; the key is never written to a disk."""
+        """Makes `context` serve new connections with it; the key is never written to a disk."""
         descriptor = os.memfd_create("serving certificate")
         try:
             os.write(descriptor, self.pem + self.key)
@@ -50,7 +50,7 @@ class ServingCertificate:
 
 
 def make(names: Iterable[str], now: datetime) -> ServingCertificate:
-    """Return a new self-signed certificate for these names."""
+    """Returns a new self-signed certificate for these DNS names and addresses, valid for LIFE."""
     named = tuple(names)
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, named[0][:64])])
@@ -77,7 +77,7 @@ def _general_name(name: str) -> x509.GeneralName:
 
 
 def bundle(there: bytes, own: Iterable[ServingCertificate], now: datetime) -> bytes:
-    """Return the bundle for clients: this copy's certificates, and other copies' valid ones.
+    """Returns the bundle (PEM): this copy's certificates, and other copies' valid ones.
 
     `there`, the present bundle, is returned unchanged if it has them all and no expired one.
     """

@@ -21,7 +21,7 @@ T = TypeVar("T", str, int, bool)
 
 @dataclass(frozen=True, slots=True)
 class Setting(Generic[T]):
-    """`name` is the name in code; flag and environment variable derive from it.
+    """One setting. `name` is its name in code; flag and environment variable derive from it.
 
     `minimum` and `maximum` bound a number; `choices` are the allowed values of a text.
     """
@@ -43,7 +43,7 @@ class Setting(Generic[T]):
         return "WEFT_" + self.name.upper()
 
     def objection(self, value: T) -> str:
-        """The rule that a value breaks; empty if it is valid."""
+        """Returns the rule that a value breaks; empty if it is valid."""
         if self.choices and value not in self.choices:
             return f"must be one of {', '.join(self.choices)}"
         if isinstance(value, int) and self.minimum is not None:
@@ -337,12 +337,15 @@ class Agent:
 
 
 def default_network(options: Agent | ClusterManager) -> model.Network | None:
-    """The default network, None if weft does not serve it; raises InvalidInput."""
+    """Returns the default network, None if weft does not serve it; raises InvalidInput."""
     return defaultnetwork.parse(options.cluster_subnets, mtu=options.default_mtu)
 
 
 def namespaces(process: str, text: str) -> frozenset[str]:
-    """The global namespaces in an option, and those that are always global."""
+    """Returns the global namespaces in an option, and those that are always global.
+
+    Raises InvalidInput for what is no namespace's name.
+    """
     named = {each.strip() for each in text.split(",") if each.strip()}
     for name in sorted(named):
         if not netconf.NAMESPACE.fullmatch(name):
@@ -352,7 +355,7 @@ def namespaces(process: str, text: str) -> frozenset[str]:
 
 
 def check(process: str, known: Iterable[Setting[Any]], options: object) -> None:
-    """Raise InvalidInput for the first of `options` that breaks its setting's rule."""
+    """Raises InvalidInput for the first of `options` that breaks its setting's rule."""
     for setting in known:
         value = getattr(options, setting.name)
         rule = setting.objection(value)
@@ -361,7 +364,7 @@ def check(process: str, known: Iterable[Setting[Any]], options: object) -> None:
 
 
 def check_primary(process: str, options: Agent | ClusterManager) -> None:
-    """Raise InvalidInput if the default network is configured without --allow-primary."""
+    """Raises InvalidInput if the default network is configured without --allow-primary."""
     if options.cluster_subnets and not options.allow_primary:
         rule = (
             f"needs {ALLOW_PRIMARY.flag}: as the primary network weft has no Services, DNS or "

@@ -1,4 +1,4 @@
-"""Removes what weft has written to the cluster's objects; running it twice is fine."""
+"""Removes what weft has written to the cluster's objects; it may run twice."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from weft.kube.errors import Expired, NotFound
 
 log = logging.getLogger(__name__)
 
-SHOWN = 5  # pods, in a message
-# Pods of weft's that write to objects, and the DaemonSet that cleans the nodes.
+SHOWN = 5  # pods that a message names
+# weft's pods that write to objects, and the DaemonSet that cleans the nodes.
 MINE = "app.kubernetes.io/component in (cluster-manager,node,openvswitch)"
 WRITERS = f"app.kubernetes.io/name=weft,{MINE}"
 CLEANER = "app.kubernetes.io/name=weft,app.kubernetes.io/component=uninstall"
@@ -36,13 +36,13 @@ async def check(client: Client, *, force: bool = False) -> None:
 
 
 async def cluster(client: Client, namespace: str, lease: str) -> None:
-    """Remove annotations, conditions and finalizers of weft, and its keys and lease.
+    """Removes annotations, conditions and finalizers of weft, and its keys and lease.
 
-    It first waits until nobody writes them any more.
+    Waits first until the pods that write them are gone.
     """
     await until(client, resources.PODS, namespace, WRITERS, lambda pods: not pods)
     for each in traces.ALL:
-        with contextlib.suppress(NotFound):  # a definition that the cluster does not have
+        with contextlib.suppress(NotFound):  # a kind that the cluster does not have
             for obj in await client.list(each.resource):
                 await _clean(client, each, obj)
     for res, name in (
@@ -72,13 +72,13 @@ async def _clean(client: Client, each: traces.Traces, obj: traces.Object) -> Non
 
 
 async def nodes(client: Client, namespace: str) -> None:
-    """Wait until every node has been cleaned."""
+    """Waits until every node has been cleaned."""
     await until(client, resources.DAEMONSETS, namespace, CLEANER, _is_done)
     log.info("every node has been cleaned")
 
 
 def _is_done(found: Objects) -> bool:
-    """Whether a DaemonSet's pods are ready on every node that has one, as it was seen last."""
+    """Whether the DaemonSet's controller has seen it, and its pods are ready on every node."""
     return bool(found) and all(
         (status := each.get("status") or {}).get("observedGeneration")
         and status.get("numberReady") == status.get("desiredNumberScheduled")
@@ -93,7 +93,7 @@ async def until(
     selector: str,
     holds: Callable[[Objects], bool],
 ) -> None:
-    """Wait until `holds` is true of the objects of a selector, by name."""
+    """Waits until `holds` is true of the objects that a label selector selects, by name."""
     while True:
         listing = await client.list(res, namespace, label_selector=selector)
         found: dict[str, traces.Object] = {obj["metadata"]["name"]: obj for obj in listing}

@@ -1,8 +1,8 @@
 """Serves the cluster manager's admission webhook, with a certificate that it renews by itself.
 
-Each copy serves, whether it leads or waits. What is asked is judged by
-`control.cluster.admission`. A ValidatingWebhookConfiguration has the name by which the copies are
-reached; they write there whom to trust, and again when somebody takes that out.
+Each copy serves, whether it leads or waits. `weft.control.cluster.admission` judges the objects. A
+ValidatingWebhookConfiguration names the Service of the copies; each copy keeps its certificate in
+the configuration's `caBundle`.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from weft.kube.client import Client, Object
 log = logging.getLogger(__name__)
 
 NAME = "weft"  # of the ValidatingWebhookConfiguration
-_LARGEST = 8 << 20  # bytes: two objects of an API server's size, and what JSON adds
+_LARGEST = 8 << 20  # bytes: two objects of the API server's largest size, and what JSON adds
 _BUDGET = budget.Budget(size=_LARGEST, values=500_000, depth=100)
-_SPREAD = 30.0  # seconds in which an API server reads a bundle before a new certificate is served
+_SPREAD = 30.0  # seconds for API servers to read a new bundle before its certificate is served
 _LOOK = 3600.0  # seconds between two checks of the certificate's age
 
 
 class Webhook:
-    """`rules` are the cluster manager's for NADs."""
+    """One task of the process. `rules` are the cluster manager's for NADs."""
 
     def __init__(self, client: Client, address: str, rules: nads.Rules) -> None:
         self._client, self._address, self._rules = client, address, rules
@@ -62,7 +62,7 @@ class Webhook:
         return next((each.trouble for each in parts if each.trouble), "")
 
     async def run(self) -> None:
-        """Serve until cancelled."""
+        """Serves until cancelled; raises Unavailable if it cannot serve at its address."""
         follow = {each.resource.plural: each.run() for each in self._followed}
         await together(
             **follow,
@@ -78,7 +78,7 @@ class Webhook:
         await self._queue.run(self._look)
 
     async def _look(self, _: str) -> None:
-        """Add this copy's certificates to the bundle, and renew the one that expires next."""
+        """Adds this copy's certificates to the bundle, and renews the one that expires next."""
         found = self._configuration.get(NAME)
         if found is None:
             return
@@ -149,14 +149,14 @@ class Webhook:
 
 
 def _placed(obj: Any, asked: Any) -> Object:
-    """The object with the name and namespace that it will have."""
+    """Returns the object with the name and namespace of the request."""
     meta = {"namespace": asked.get("namespace", ""), "name": asked.get("name", "")}
     named: Object = {**obj, "metadata": {**meta, **obj["metadata"]}}
     return named
 
 
 def reached_by(configuration: Object) -> tuple[str, ...]:
-    """The names in the certificate: of the services, or the hosts, that the configuration names."""
+    """Returns the names for the certificate: the services or hosts in the configuration."""
     found = []
     for each in configuration.get("webhooks") or ():
         at = each.get("clientConfig") or {}
@@ -168,7 +168,7 @@ def reached_by(configuration: Object) -> tuple[str, ...]:
 
 
 def trusting(configuration: Object, own: list[ServingCertificate], now: datetime) -> Object | None:
-    """The patch that adds these certificates to the configuration; None if it has them."""
+    """Returns the patch that adds these certificates to the configuration; None if it has them."""
     changed = []
     for each in configuration.get("webhooks") or ():
         there = b""
@@ -185,7 +185,7 @@ def trusting(configuration: Object, own: list[ServingCertificate], now: datetime
 
 
 def answer(uid: str, verdict: admission.Verdict) -> Object:
-    """The AdmissionReview that answers the API server."""
+    """Returns the AdmissionReview (admission.k8s.io/v1) that answers the API server."""
     response: Object = {"uid": uid, "allowed": not verdict.refusal}
     if verdict.refusal:
         response["status"] = {"code": 422, "reason": "Invalid", "message": verdict.refusal}

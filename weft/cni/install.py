@@ -1,8 +1,8 @@
 """Installs the CNI plugin into the folder that a container runtime searches.
 
-There are two programs that do the same: one Python file without imports beyond the standard
-library, whose install is a copy with an interpreter line, and a static program for hosts without
-Python (`deploy/plugin`). A file is replaced atomically: a call meanwhile runs the old or the new.
+Two programs do the same: one Python file that imports only the standard library, installed as a
+copy with an interpreter line, and a static program for hosts without Python (`deploy/plugin`). A
+file is replaced atomically: a call meanwhile runs the old or the new one.
 """
 
 from __future__ import annotations
@@ -18,17 +18,20 @@ NAMES = ("weft-cni", "ovn-k8s-cni-overlay")
 FLAGS = "-ISE"
 # Linux reads at most this many bytes of the first line (execve(2)).
 MAX_FIRST_LINE = 255
-# How a request to the agent begins: each of weft's plugins holds it, and no other plugin does.
+# The start of a request to the agent: weft's plugins contain it, and no other plugin does.
 MARK = b"weft-cni 1 "
 _MODE = 0o755
 
 
 class Foreign(Exception):
-    """A plugin of somebody else has the name."""
+    """A file of this name is no plugin of weft."""
 
 
 def render(interpreter: str = "") -> bytes:
-    """The Python plugin; `interpreter` is by default the one that runs this."""
+    """Returns the Python plugin; `interpreter` is by default the one that runs this.
+
+    Raises ValueError if a script's first line cannot name the interpreter.
+    """
     interpreter = interpreter or os.path.realpath(sys.executable)
     first = f"#!{interpreter} {FLAGS}"
     if len(first) > MAX_FIRST_LINE or any(space in interpreter for space in " \t\n"):
@@ -41,9 +44,10 @@ def render(interpreter: str = "") -> bytes:
 
 
 def install(folder: Path, program: bytes = b"", *, names: Iterable[str] = NAMES) -> list[Path]:
-    """Write `program`, by default the Python plugin, under each name; returns the paths.
+    """Writes `program`, by default the Python plugin, under each name; returns the paths.
 
-    Older ones of weft are replaced. Raises Foreign, and writes nothing, if another's stands there.
+    Replaces older plugins of weft. Raises Foreign, and writes nothing, if another file has a name;
+    OSError if the folder cannot be written.
     """
     program = program or render()
     folder.mkdir(parents=True, exist_ok=True)
@@ -57,7 +61,7 @@ def install(folder: Path, program: bytes = b"", *, names: Iterable[str] = NAMES)
 
 
 def is_foreign(path: Path) -> bool:
-    """Whether something is there that is no plugin of weft."""
+    """Whether `path` exists and is no plugin of weft."""
     try:
         return MARK not in path.read_bytes()
     except FileNotFoundError:
@@ -67,7 +71,7 @@ def is_foreign(path: Path) -> bool:
 
 
 def is_installed(path: Path, program: bytes) -> bool:
-    """Whether exactly this program is there, and everybody may run it."""
+    """Whether `path` is exactly this program, with mode 0755."""
     try:
         mode = path.lstat().st_mode
         whole = stat.S_ISREG(mode) and stat.S_IMODE(mode) == _MODE
@@ -77,7 +81,7 @@ def is_installed(path: Path, program: bytes) -> bool:
 
 
 def remove(folder: Path, names: Iterable[str] = NAMES) -> list[Path]:
-    """Remove the plugins of weft from the folder; returns the paths."""
+    """Removes the plugins of weft from the folder; returns the paths."""
     there = [folder / name for name in names]
     found = [path for path in there if path.exists() and not is_foreign(path)]
     for path in found:
@@ -86,7 +90,7 @@ def remove(folder: Path, names: Iterable[str] = NAMES) -> list[Path]:
 
 
 def _put(target: Path, program: bytes) -> None:
-    """Written beside, on the disk before it has the name: no crash leaves half a plugin."""
+    """Writes and syncs a temporary file, then renames it: no crash leaves half a plugin."""
     fresh = target.with_name(f".{target.name}.{os.getpid()}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     try:

@@ -1,10 +1,10 @@
 """Passes a CNI call from the container runtime to the node agent, and its answer back.
 
-It knows nothing of CNI but the answers that work without an agent. A runtime starts this file for
+It answers only VERSION, and errors when no agent answers, by itself. A runtime starts this file for
 every call of every pod, so each import costs: it uses only modules built into the interpreter, and
-`json` on the two paths without an agent. It imports nothing of weft, because it is installed as one
-file (`weft.cni.install`); `weft.cni.wire` is the agent's side of its messages. Hosts without Python
-get `deploy/plugin`, which does the same.
+`json` for those answers. It imports nothing of weft, because it is installed as one file
+(`weft.cni.install`); `weft.cni.wire` is the agent's side of its messages. Hosts without Python get
+`deploy/plugin`, which does the same.
 """
 
 import sys
@@ -22,7 +22,7 @@ SEND_TIMEOUT = (10).to_bytes(8, sys.byteorder) + bytes(8)
 
 
 def read_all(fd: int) -> bytes:
-    """Standard input to its end, or as many bytes as the agent accepts."""
+    """Reads to the end, or until more bytes than the agent accepts."""
     chunks = []
     size = 0
     while size <= MAX_REQUEST:
@@ -40,7 +40,7 @@ def write_all(fd: int, data: bytes) -> None:
 
 
 def frame_request(env: dict[bytes, bytes], config: bytes) -> bytes:
-    """One line with both lengths, the CNI variables as NUL-terminated pairs, the configuration."""
+    """Returns a request: one line with both lengths, the CNI variables, the configuration."""
     pairs = b"".join(
         key + b"=" + value + b"\0" for key, value in env.items() if key.startswith(b"CNI_")
     )
@@ -48,14 +48,14 @@ def frame_request(env: dict[bytes, bytes], config: bytes) -> bytes:
 
 
 def exchange(path: bytes, request: bytes) -> tuple[int, bytes]:
-    """The agent's exit status and output; raises OSError without a complete answer."""
+    """Returns the agent's exit status and output; raises OSError without a complete answer."""
     sock = socket(AF_UNIX, SOCK_STREAM)
     sock.setsockopt(SOL_SOCKET, SO_SNDTIMEO, SEND_TIMEOUT)
     sock.connect(path)
     try:
         sock.sendall(request)
     except BrokenPipeError:
-        # The agent can refuse a request before it has read all of it: its answer has the reason.
+        # The agent may refuse a request before it has read all of it: its answer says why.
         pass
     chunks = []
     while chunk := sock.recv(65536):
@@ -68,7 +68,7 @@ def exchange(path: bytes, request: bytes) -> tuple[int, bytes]:
 
 
 def config_version(config: bytes) -> str:
-    """The configuration's version of the specification, or the newest known."""
+    """Returns the configuration's version of the specification, or the newest known."""
     import json
 
     try:
@@ -79,7 +79,7 @@ def config_version(config: bytes) -> str:
 
 
 def answer_version(config: bytes) -> bytes:
-    """VERSION needs no agent: installers call it before there is one."""
+    """Answers VERSION without an agent: installers call it before one runs."""
     import json
 
     answer = {"cniVersion": config_version(config), "supportedVersions": VERSIONS}

@@ -1,7 +1,7 @@
 """Parses and renders the messages between the CNI plugin and the node agent, on the agent's side.
 
-`weft.cni.shim` frames the other direction itself, because it is installed as a single file; tests
-check that both agree. No socket and no CNI semantics here.
+Pure. `weft.cni.shim` has its own code for the other side, because it is installed as a single file;
+tests check that both agree.
 
 Request: ``weft-cni 1 <bytes of env> <bytes of config>\\n``, then the CNI variables as
 ``NAME=value\\0`` pairs, then what the runtime wrote to standard input. Reply: ``<exit status>
@@ -17,7 +17,7 @@ MAX_CONFIG = 4 << 20
 
 
 class Malformed(Exception):
-    """The peer does not speak this protocol, or exceeds the agent's limits."""
+    """A request breaks the protocol, or exceeds the agent's limits."""
 
 
 class Head(NamedTuple):
@@ -46,7 +46,7 @@ def parse_head(line: bytes) -> Head:
 
 
 def parse_env(data: bytes) -> dict[str, str]:
-    """The CNI variables; bytes that are not UTF-8 become replacement characters."""
+    """Parses the CNI variables; bytes that are not UTF-8 become replacement characters."""
     pairs = (pair.partition(b"=") for pair in data.split(b"\0") if pair)
     return {key.decode(errors="replace"): value.decode(errors="replace") for key, _, value in pairs}
 
