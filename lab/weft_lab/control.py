@@ -19,7 +19,7 @@ Handler = Callable[[dict[str, object]], Answers]
 def bind(path: Path) -> socket.socket:
     """The control socket, for its user alone; an old one in its place is removed.
 
-    Process 1 itself must call listen(): clients are told the number of who did (unix(7)).
+    Process 1 itself must call listen(): clients get the number of the process that did (unix(7)).
     """
     path.unlink(missing_ok=True)
     link = socket.socket(socket.AF_UNIX)

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def serve(main: Callable[[], loop.Part]) -> int:
-    """Run `main` until a signal ends it (0) or something that weft foresaw (1, with its words)."""
+    """Run `main` until a signal ends it (status 0) or a WeftError (1, with its message)."""
     logs.set_up("info", "text")
     try:
         loop.run(main)

@@ -109,7 +109,7 @@ class Wiring:
         return kept
 
     def _appeared(self, node: plan.NodeLinks, there: links.Links, watch: links.Watch) -> None:
-        """Links are told of again for every change of theirs; act once for each new one."""
+        """Act once for each new link; the kernel reports every change of a link."""
         names = set(watch.appeared())
         if not names & {"", node.tunnel, node.port}:
             return

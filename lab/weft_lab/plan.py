@@ -172,7 +172,7 @@ def _kubeconfig(part: str) -> str:
 
 
 def _network(lab: spec.Lab) -> tuple[str, ...]:
-    """What both of weft's processes are told of networks, the cluster's own and others'."""
+    """The options about networks of both of weft's processes."""
     own: tuple[str, ...] = ()
     if lab.is_primary:
         own = ("--cluster-subnets", lab.cluster_subnets, "--allow-primary")

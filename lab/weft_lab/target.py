@@ -68,7 +68,7 @@ def run(place: Place, argv: Sequence[str]) -> int:
 
 
 def captured(place: Place, argv: Sequence[str]) -> dict[str, Any]:
-    """Run it there and return what it wrote. In a process of its own, as joining is for good."""
+    """Run it there and return what it wrote. In its own process, as joining cannot be undone."""
     code = "import sys, json; from weft_lab import target; sys.exit(target.from_json(sys.argv[1]))"
     done = subprocess.run(
         [sys.executable, "-c", code, json.dumps([_plain(place), list(argv)])],

@@ -73,7 +73,7 @@ def write(sink: int, data: bytes) -> None:
 def raw(source: int) -> Iterator[None]:
     """Every key goes to the other end, if `source` is a terminal; as before when it ends.
 
-    What the terminal has answered to a guest's escape sequences by then is nobody's to read.
+    Discards what the terminal has answered to a guest's escape sequences by then.
     """
     if not os.isatty(source):
         yield

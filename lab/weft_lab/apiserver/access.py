@@ -23,7 +23,7 @@ _ACCOUNT = "system:serviceaccount:"
 
 
 class Access:
-    """Answers who somebody is and what they may do; `listen` is told of changes."""
+    """Authenticates and authorises requests; `listen` gets each published change."""
 
     def __init__(self, cluster: Cluster, known: Mapping[str, auth.User], key: bytes) -> None:
         self._cluster = cluster

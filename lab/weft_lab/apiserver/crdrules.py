@@ -24,12 +24,12 @@ _LOGIC = {"oneOf", "anyOf", "allOf", "not"}
 _KEYWORDS = _BOUNDS | _SIZES | _SHAPE | _LOGIC | {"enum", "pattern"}
 _ALL_OF_THEM = ("oneOf", "anyOf", "allOf")
 STEPS = 300_000  # of validating one object: a thousand times what a usual one takes
-MOST = 50  # broken rules that are told of one object
+MOST = 50  # broken rules in the answer about one object
 Rule = Callable[[Any, Any, Any, Any], Any]
 
 
 def checker(schema: Mapping[str, Any]) -> Callable[[Object], list[status.Cause]]:
-    """A function that tells every broken rule of an object."""
+    """A function that gives every broken rule of an object."""
     root = dict(schema)
     known = dict(root.get("properties") or {})
     for name in ("metadata", "apiVersion", "kind"):
@@ -139,7 +139,7 @@ def _causes(error: Any) -> Iterable[status.Cause]:
 
 
 def _missing(path: str, wanted: list[str], value: Any) -> Iterable[status.Cause]:
-    """The library tells of each missing name by itself; `check` drops what is told twice."""
+    """The library reports each missing name by itself; `check` drops duplicates."""
     for name in wanted:
         if name not in value:
             yield status.required(f"{path}.{name}" if path else name)

@@ -28,7 +28,7 @@ _PRESERVE, _EITHER = "x-kubernetes-preserve-unknown-fields", "x-kubernetes-int-o
 _ROOT = "must not be empty at the root"
 _FIELD = "must not be empty for specified object fields"
 _ITEM = "must not be empty for specified array items"
-MOST = 50  # causes that are told of one schema
+MOST = 50  # causes in the answer about one schema
 
 
 def broken(schema: Any, path: str) -> list[status.Cause]:

@@ -17,7 +17,7 @@ _AT_ONCE = 100  # so few that requests do not wait long
 
 
 class Expiry:
-    """`listen` is told of changes, `run` takes away what is due."""
+    """`listen` gets each published change, `run` deletes Events that are due."""
 
     def __init__(self, cluster: Cluster, now: float) -> None:
         self._cluster = cluster
@@ -37,7 +37,7 @@ class Expiry:
             await asyncio.sleep(pause)
 
     def sweep(self, now: float) -> float:
-        """Take some of what is due away; seconds until there may be more."""
+        """Delete some of the Events that are due; returns the seconds until there may be more."""
         resource = self._cluster.registry.get(EVENTS)
         assert resource is not None
         items = self._cluster.collection(resource).items

@@ -18,7 +18,7 @@ _BACKGROUND = deletion.Request(propagation="Background")
 
 
 class Lifecycle:
-    """The collectors; `listen` is told of changes, `run` does the work."""
+    """The collectors; `listen` gets each published change, `run` does the work."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -140,7 +140,7 @@ class Lifecycle:
             for one in inner:
                 deletes.delete(self._cluster, defined, one, _BACKGROUND)
             if inner:
-                return  # who watches them is told first; the news of the last brings this back
+                return  # watches get the deletions first; that of the last object queues this again
             self._cluster.withdraw(defined.id)
         if crd.CLEANUP in (obj["metadata"].get("finalizers") or ()):
             deletes.drop_finalizer(self._cluster, resource, item, crd.CLEANUP)
@@ -162,7 +162,7 @@ class Lifecycle:
                 deletes.drop_finalizer(self._cluster, resource, item, deletion.FOREGROUND)
 
     def _end_dependent(self, name: str, key: store.Key, owner: str) -> bool:
-        """Delete a dependent; tells whether its owner has to wait for it."""
+        """Delete a dependent; returns whether its owner has to wait for it."""
         resource = self._cluster.registry.get(name)
         item = self._cluster.store.collection(name).items.get(key)
         if resource is None or item is None:

@@ -57,7 +57,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything that a server is told."""
+    """The settings of a server."""
 
     database: Path
     listeners: tuple[Listener, ...]

@@ -22,7 +22,7 @@ _PARTS = ("verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs")
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """What somebody wants to do: to a resource, or to a `path` that is none."""
+    """A request: a verb on a resource, or on a `path` that is not a resource's."""
 
     verb: str
     group: str = ""

@@ -99,7 +99,7 @@ def _parse_yaml(body: bytes) -> Body:
 
 
 def exceeded(what: str, error: budget.Exceeded) -> status.ApiError:
-    """How a budget that ended is told to a client."""
+    """The error for a body that exceeds its budget."""
     if isinstance(error, budget.TooDeep):
         return status.bad_request(f"{what} {error}")
     return status.too_large(f"{what} {error}")

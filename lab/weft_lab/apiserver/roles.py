@@ -135,7 +135,7 @@ def validate_change(new: Object, old: Object) -> list[status.Cause]:
 
 
 def check_escalation(grants: Grants, user: auth.User, target: writes.Target, obj: Object) -> None:
-    """Forbidden where somebody would give away, or take, rights that he does not have."""
+    """Raises Forbidden where a user would grant, or take, rights that it does not have."""
     resource = target.resource
     if resource.group != rbac.GROUP:
         return

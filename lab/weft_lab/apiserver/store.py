@@ -39,7 +39,7 @@ class Item:
         return found
 
     def at(self, revision: int) -> Item:
-        """The same state under another revision: what is told of an object that goes."""
+        """The same state under another revision, as a watch gets it of a deletion."""
         obj = self.parse()
         obj["metadata"]["resourceVersion"] = str(revision)
         return replace(self, revision=revision, body=orjson.dumps(obj), converted={})

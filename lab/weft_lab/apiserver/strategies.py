@@ -174,7 +174,7 @@ def default_endpoints(obj: Object) -> None:
 
 
 def validate_event(obj: Object) -> list[status.Cause]:
-    """An event lies beside the object that it is about."""
+    """An Event must be in the namespace of the object that it is about."""
     about = obj.get("involvedObject") or {}
     namespace, own = about.get("namespace", ""), obj["metadata"].get("namespace", "")
     if namespace != own and not (namespace == "" and own == "default"):

@@ -150,7 +150,7 @@ def _note_defaults(node: Node, seen: set[int]) -> bool:
 
 
 def apply_defaults(node: Node, value: Any, limit: int = DEFAULTS_LIMIT) -> int:
-    """Fill in what is missing, in place; tells how much of the limit is left.
+    """Fill in defaults, in place; returns how much of the limit is left, in bytes.
 
     Raises Exceeded where that takes more: a default is filled into each element of a list.
     """
@@ -176,7 +176,7 @@ _META = frozenset({"apiVersion", "kind", "metadata"})
 
 
 def prune(node: Node, value: Any, path: str = "", found: list[str] | None = None) -> list[str]:
-    """Drop nulls and the fields that the schema does not know, in place; tells the latter."""
+    """Drop nulls and unknown fields, in place; returns the unknown fields."""
     found = [] if found is None else found
     if isinstance(value, dict):
         _prune_fields(node, value, path, found)

@@ -30,7 +30,7 @@ def frame(kind: str, body: bytes) -> bytes:
 class Watcher:
     """One open watch; `wake` is set when there is something to write, or the end is reached.
 
-    Watches of the same `form` read the same bytes; an empty one shares with nobody.
+    Watches of the same `form` share encoded lines; one with an empty form shares none.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Watcher:
         self._buffer.append(line)
         self._size += len(line)
         if len(self._buffer) > LIMIT or self._size > SIZE_LIMIT:
-            self._buffer.clear()  # the reader lists again: nobody needs what it did not read
+            self._buffer.clear()  # the client lists again, so it does not need these lines
             self.end()
         self.wake.set()
 

@@ -59,7 +59,7 @@ def judge(claim: str, matrix: Matrix, senders: Iterable[str]) -> Scene:
 
 
 def in_force(policy: dict[str, Any]) -> bool:
-    """Whether its status tells that it was accepted as it is now, for a port of each machine."""
+    """Whether the policy's status accepts its generation, with a port of each machine."""
     status = policy.get("status") or {}
     conditions = {one["type"]: one["status"] for one in status.get("conditions") or ()}
     return bool(

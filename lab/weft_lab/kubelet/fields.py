@@ -1,7 +1,7 @@
 """Tells which fields of a pod the lab follows, which make no difference, and which it ignores.
 
 Pure. Paths are those of a Pod's spec; `[]` stands for any element of a list. A field that is in
-none of the tables is told to the pod's owner.
+none of the tables is named in an Event of the pod.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ _TABLE = fieldtable.Table(FOLLOWED | HARMLESS, USUAL, bare="volumes[]")
 def unfollowed(pod: Object) -> list[str]:
     """Paths of a pod's fields that have a value and no effect here, elements by name.
 
-    None of a pod that runs a virtual machine: what is lost of the machine is told at the machine.
+    None of a pod that runs a virtual machine: Events of the machine name its fields.
     """
     return [] if _is_launcher(pod) else sorted(_TABLE.without_effect(pod["spec"]))
 

@@ -33,7 +33,7 @@ def command(container: dict[str, Any]) -> tuple[str, ...]:
 
 
 def explanation(container: dict[str, Any]) -> str:
-    """What the user is told about the stand-in, empty when there is nothing to tell."""
+    """The message of an Event about the stand-in; empty if there is nothing to say."""
     image = container.get("image", "")
     if is_native(image):
         return ""

@@ -39,7 +39,7 @@ from weft_lab.kubelet import isolation, rootfs, syscalls
 PREVIOUS = ".previous"
 READY = b"ready"
 LIMITS = ("env", "cwd", "uid", "gid", "groups", "capabilities", "no_new_privs", "longest_file")
-LONGEST_NAME = 256  # characters of a program's name in what is told of it
+LONGEST_NAME = 256  # characters of a program's name in a message
 MAX_PROCESSES = 4096  # of a pod, threads among them
 
 Json = dict[str, Any]
@@ -281,7 +281,7 @@ def hold(hostname: str, door: socket.socket, go: int, ready: int) -> None:
     """Process 1 of the pod: keeps its namespaces alive and collects orphans; never returns."""
     os.read(go, 1)  # its users are mapped from outside
     isolation.become_root()
-    door.listen(4)  # who asks the socket for its listener is told this process
+    door.listen(4)  # clients that ask the socket for its listener get this process
     isolation.name(hostname)
     rootfs.empty()
     isolation.confine({})

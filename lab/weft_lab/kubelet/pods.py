@@ -392,7 +392,7 @@ class Pods:
                 field_manager="kubelet",
             )
         except (client.NotFound, client.Conflict):
-            pass  # the watch tells what became of it
+            pass  # the watch delivers its new state
 
 
 def _key(box: sandbox.Sandbox) -> str:

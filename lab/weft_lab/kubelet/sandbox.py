@@ -107,7 +107,7 @@ class Sandbox:
         self.states = fresh
 
     def send(self, request: Object) -> None:
-        """A request to the first process; lost if it has ended, which `gone` then tells."""
+        """Send a request to the first process; it is lost if that has ended, as `gone` reports."""
         if self._writer is not None and not self._writer.is_closing():
             self._writer.write(orjson.dumps(request) + b"\n")
 

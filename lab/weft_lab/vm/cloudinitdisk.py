@@ -66,7 +66,7 @@ def files(vm: machine.Machine, found: Data, macs: Sequence[str]) -> dict[str, by
 
 
 def _readable(read: Callable[[], Found], otherwise: Found) -> Found:
-    """A guest boots without data that nobody can read, as cloud-init has it. specwarnings tells."""
+    """Without data that cannot be read a guest boots, as with cloud-init; an Event says so."""
     try:
         return read()
     except cloudinit.Unreadable:

@@ -246,7 +246,7 @@ class Controller:
         return True  # the watch returns the patched object and queues it again
 
     async def _write(self, res: resources.Resource, obj: Object, new: Mapping[str, Any]) -> None:
-        """Patch the status if it says something new; refused if somebody wrote meanwhile."""
+        """Patch the status if it changes; a conflict if another writer was first."""
         before = obj.get("status") or {}
         changed = {key: value for key, value in new.items() if before.get(key) != value}
         if not changed:

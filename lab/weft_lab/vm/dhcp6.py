@@ -11,7 +11,7 @@ from weft.host import rawsocket
 from weft.node import budget
 from weft.ovn import dhcpv6
 
-_NOTHING = 0  # an ICMPv6 type that nobody sends: this server hears UDP alone
+_NOTHING = 0  # an unused ICMPv6 type: this server receives UDP only
 _AT_ONCE = 64  # messages that are read before other work has its turn
 
 

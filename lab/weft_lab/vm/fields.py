@@ -1,7 +1,7 @@
 """Tells which fields of a virtual machine the lab follows, and which it ignores.
 
 Pure. Paths are those of a VirtualMachineInstance's spec, as KubeVirt names them; `[]` stands for
-any element of a list. A field that is in none of the tables is told to the machine's owner.
+any element of a list. A field that is in none of the tables is named in an Event of the machine.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from weft_lab.vm import agentclient, guestaddresses, launcherpod, lifecycle, mac
 
 log = logging.getLogger(__name__)
 
-# The agent tells nothing by itself; while a guest gets its addresses a person waits for them.
+# The agent reports nothing by itself; a user waits while a guest gets its addresses.
 PAUSES = (0.2, 0.2, 0.3, 0.5, 0.8, 1.0, 1.0, 2.0, 3.0, 5.0)
 PAUSE_LATER = 15.0
 ATTEMPTS = 5

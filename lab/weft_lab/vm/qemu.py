@@ -61,9 +61,9 @@ class Drive:
 class Launch:
     """All that decides the arguments. `image` set: direct boot; else firmware boots drive 0.
 
-    `sockets` are (name of SOCKETS, descriptor of a listening socket): they are there before QEMU
-    is, so nobody has to wait for them. `console` is the descriptor of a pipe that takes a copy of
-    what the guest prints.
+    `sockets` are (name of SOCKETS, descriptor of a listening socket): they exist before QEMU
+    does, so clients need not wait for them. `console` is the descriptor of a pipe that takes a copy
+    of what the guest prints.
     """
 
     name: str
@@ -133,7 +133,7 @@ def netdev(index: int) -> str:
 
 
 def user_mac(name: str, index: int) -> str:
-    """A card's MAC where nobody chose one: derived from the machine's name, KubeVirt's prefix."""
+    """A card's MAC where the manifest has none: from the machine's name, KubeVirt's prefix."""
     digest = hashlib.sha256(f"{name}/{index}".encode()).digest()
     return ":".join(f"{byte:02x}" for byte in (2, 0, 0, *digest[:3]))
 

@@ -84,7 +84,7 @@ def main() -> int:
     os.nice(NICENESS)
     try:
         ensure()
-    except errors.WeftError as error:  # the first guest that cannot run says it to its author
+    except errors.WeftError as error:  # an Event of the first guest that cannot run says why
         print(f"{error} ({error.hint})", file=sys.stderr)
         return 1
     return 0

@@ -18,7 +18,7 @@ _BUDGET = budget.Budget(size=16_384, values=256, depth=4)
 
 
 def addresses(vmi: Mapping[str, Any]) -> dict[str, list[str]]:
-    """By network of spec.networks; what cannot be read is left out, and `findings` tells it."""
+    """By network of spec.networks; what cannot be read is left out; `findings` reports it."""
     text = (vmi["metadata"].get("annotations") or {}).get(ANNOTATION)
     try:
         value = jsontext.parse(str(text), _BUDGET) if text else {}

@@ -189,7 +189,7 @@ def _waits_for(phase: str, pod: Object | None) -> str:
 
 
 def _ending(pod: Object) -> str:
-    """Why a failed launcher failed, as far as the pod tells."""
+    """Why a launcher failed, as far as its pod's status says."""
     for entry in (pod.get("status") or {}).get("containerStatuses") or ():
         ended = (entry.get("state") or {}).get("terminated") or {}
         if ended:
@@ -200,7 +200,7 @@ def _ending(pod: Object) -> str:
 
 
 def _reason(words: str) -> str:
-    """Of a launcher's last words those that tell something new."""
+    """The lines of a launcher's termination message that add information."""
     lines = (line.removeprefix("virt-launcher: ").strip() for line in words.splitlines())
     return "; ".join(
         line for line in lines if line and not line.startswith(("runs under", "ended with status"))

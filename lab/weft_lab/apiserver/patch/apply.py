@@ -100,7 +100,7 @@ def _let_go(
     wanted: set[fields.Path],
     others: list[ownership.Entry],
 ) -> None:
-    """Fields that the manager no longer applies, and below which nobody owns anything, go."""
+    """Remove fields that the manager no longer applies, unless another manager owns some below."""
     held = set(wanted)
     for entry in others:
         held |= ownership.paths(entry)
