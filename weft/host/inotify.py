@@ -31,6 +31,7 @@ class Watches:
             raise _refusal("inotify_init1")
 
     def fileno(self) -> int:
+        """The descriptor, to wait on."""
         return int(self._descriptor)
 
     def add(self, path: Path | str, mask: int) -> int:

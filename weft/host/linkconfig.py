@@ -37,6 +37,8 @@ _IFA_F_NODAD = 0x02
 
 @dataclass(frozen=True, slots=True)
 class Route:
+    """A route of a device; `gateway` is empty if the destination is on the link."""
+
     family: int
     table: int
     destination: str

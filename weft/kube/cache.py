@@ -146,9 +146,11 @@ class Informer(Generic[T]):
         return self._objects.get(key)
 
     def keys(self) -> Iterable[str]:
+        """The keys of all objects."""
         return self._objects.keys()
 
     def objects(self) -> Iterable[T]:
+        """All objects."""
         return self._objects.values()
 
     def index(self, name: str, value: str) -> set[str]:

@@ -55,9 +55,11 @@ class PendingEvent:
 
     @property
     def namespace(self) -> str:
+        """The namespace of its object; `default` for a cluster-wide object."""
         return dict(self.about).get("namespace") or "default"
 
     def name(self, component: str) -> str:
+        """The Event's name: that of its object and a digest of what it says."""
         identity = repr((self.about, component, self.type, self.reason, self.message))
         digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
         # A DNS label must end with a letter or digit, also where the name is cut.

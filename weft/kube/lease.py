@@ -65,11 +65,11 @@ def is_free(lease: Object, identity: str) -> bool:
 
 
 class Elector:
-    """`await Elector(...).lead(work)` waits until this copy leads and then runs `work`.
+    """One copy of the process; `lead` runs work while it holds the Lease.
 
-    Raises Lost if the lease is lost while `work` runs, and cancels `work` first. It releases the
-    lease when it ends or is cancelled, so that the next copy need not wait. The Lease has
-    `annotations` while this copy leads.
+    If the lease is lost, it cancels the work and raises Lost. It releases the lease when it ends or
+    is cancelled, so that the next copy need not wait. The Lease has `annotations` while this copy
+    leads.
     """
 
     def __init__(
@@ -106,6 +106,7 @@ class Elector:
         return f"{self._namespace}/{self._name}"
 
     async def lead(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Wait until this copy leads, then run `work` to its end; raises Lost."""
         held = await self._acquire()
         self._leads = True
         log.info("leading as %s", self._identity)

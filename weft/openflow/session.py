@@ -80,6 +80,7 @@ class Session(asyncio.Protocol):
             raise errors.Unavailable(refused, where=str(self.path))
 
     def close(self, why: str = "closed") -> None:
+        """End the connection; `why` is the reason that others see."""
         self.why = self.why or why
         if self._transport is not None:
             self._transport.abort()

@@ -44,6 +44,7 @@ class Vulnerability:
     source: str
 
     def is_in(self, version: Version) -> bool:
+        """Whether this version has the fault."""
         for fixed in self.fixed_in:
             if fixed[:2] == version[:2]:
                 return version < fixed

@@ -69,6 +69,7 @@ class Schema:
 
     @classmethod
     def parse(cls, raw: Json) -> Schema:
+        """The schema in the reply to `get_schema` (RFC 7047, section 4.1.2)."""
         specs = raw["tables"]
         # A schema without any root table (before OVSDB 1.0) has only root tables.
         roots = {t for t, spec in specs.items() if spec.get("isRoot")} or set(specs)

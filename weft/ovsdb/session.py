@@ -124,6 +124,7 @@ class Session(asyncio.BufferedProtocol):
         return results
 
     async def close(self) -> None:
+        """End the connection and wait until it has ended."""
         if self._transport is not None:
             self._transport.abort()
         await asyncio.wait([self.lost])
