@@ -19,14 +19,17 @@ class Ids:
         self._ring = ring.Ring(last - first + 1)
 
     def peek(self) -> int | None:
+        """Returns the next free number in turn; None if all are taken."""
         number = self._ring.peek()
         return None if number is None else self._first + number
 
     def take(self, number: int, *, in_turn: bool = False) -> None:
+        """Takes a number; one outside of the range has no effect. `in_turn`: `peek` returned it."""
         if 0 <= number - self._first < self._ring.size:
             self._ring.take(number - self._first, in_turn=in_turn)
 
     def release(self, number: int) -> None:
+        """Frees a number."""
         if 0 <= number - self._first < self._ring.size:
             self._ring.free(number - self._first)
 
@@ -92,6 +95,7 @@ class NamedIds:
         return number
 
     def release(self, name: str) -> None:
+        """Frees the id of `name`, if it has one."""
         number = self._by_name.pop(name, None)
         if number is not None:
             del self._by_id[number]

@@ -93,5 +93,6 @@ class Pool:
 
     @property
     def usage(self) -> Usage:
+        """How many addresses are taken and free now."""
         total, taken = self._ring.size, self._ring.taken
         return Usage(self.subnet, total, taken + len(self._beyond), total - taken)

@@ -105,6 +105,7 @@ class Agent:
         self.is_started = False
 
     async def run(self) -> None:
+        """Runs all parts until cancelled; raises the error of the first that fails."""
         followed = {each.name: each.run() for each in self.informers.all()}
         await loop.together(
             liveness=self._client.liveness.run(),
@@ -265,6 +266,7 @@ class Agent:
         return [trouble for trouble in troubles if trouble]
 
     def not_ready(self) -> list[str]:
+        """Returns why the agent is not ready; empty: ready."""
         reasons = [] if self.is_started else ["not synced yet"]
         troubles = [self._client.liveness.trouble, self.recorder.trouble]
         troubles += [each.trouble for each in self.informers.all()]

@@ -45,6 +45,7 @@ class Manager:
         self.writer: writer.Writer | None = None
 
     async def run(self) -> None:
+        """Runs all parts until cancelled; raises the error of the first that fails."""
         followed = {each.resource.plural: each.run() for each in self._followed()}
         await loop.together(events=self.recorder.run(), control=self._control(), **followed)
 
@@ -85,6 +86,7 @@ class Manager:
         return self.writer is not None
 
     def not_ready(self) -> list[str]:
+        """Returns why the manager is not ready; empty: ready."""
         reasons = [] if self.is_started else ["not synced yet"]
         troubles = [self.recorder.trouble, self._signing.trouble]
         troubles += [each.trouble for each in self._followed()]

@@ -34,6 +34,8 @@ HOST_DATABASE = Path("/etc/openvswitch/conf.db")
 
 
 class Daemon(StrEnum):
+    """The daemons of a node."""
+
     nb = "nb"
     sb = "sb"
     northd = "northd"

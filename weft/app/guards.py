@@ -38,6 +38,7 @@ class Guards:
 
     @property
     def trouble(self) -> str:
+        """What of the switch is not as weft needs it; else empty."""
         parts = (self.bridge, self._flows, self._fragments)
         return "; ".join(filter(None, (each.trouble for each in parts)))
 
@@ -55,6 +56,7 @@ class Guards:
             self._flows.network_changed(name)
 
     def advertised(self, advertisements: Iterable[advertisement.Advertisement]) -> None:
+        """Sets the router advertisements that the zone has written rows for."""
         self._flows.keep_for_routers(map(advertisement.router_address, advertisements))
 
     def _spec_of(self, network: str) -> model.NetworkSpec | None:

@@ -33,6 +33,7 @@ def render_figures(figures: Figures) -> str:
 
 
 def process_figures(started: float) -> Figures:
+    """Returns uptime and CPU in seconds, memory in bytes; `started` by time.monotonic()."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return {
         Metric.UPTIME: time.monotonic() - started,

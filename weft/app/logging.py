@@ -49,6 +49,7 @@ class Text(logging.Formatter):
 
 
 def set_up(level: str, format: str, stream: TextIO | None = None) -> None:
+    """Sets the root logger's level and format; raises InvalidInput for unknown ones."""
     if level not in LEVELS:
         raise errors.InvalidInput(
             "weft", "--log-level", level, f"must be one of {', '.join(LEVELS)}"

@@ -87,6 +87,7 @@ def answer_version(config: bytes) -> bytes:
 
 
 def answer_failure(config: bytes, code: int, path: bytes, why: str) -> bytes:
+    """Returns the CNI error for a call that no agent answers."""
     import json
 
     answer = {
@@ -100,6 +101,7 @@ def answer_failure(config: bytes, code: int, path: bytes, why: str) -> bytes:
 
 
 def main() -> int:
+    """Serves one call; returns the exit status."""
     env: dict[bytes, bytes] = environ
     command = env.get(b"CNI_COMMAND", b"")
     config = read_all(0)

@@ -28,6 +28,7 @@ class Head(NamedTuple):
 
 
 def parse_head(line: bytes) -> Head:
+    """Parses a request's first line; raises Malformed."""
     fields = line.split()
     if len(fields) != 4 or fields[0] != b"weft-cni" or not line.endswith(b"\n"):
         raise Malformed("the request does not begin with weft-cni's own first line")
@@ -52,4 +53,5 @@ def parse_env(data: bytes) -> dict[str, str]:
 
 
 def frame_reply(status: int, body: bytes) -> bytes:
+    """Renders a reply: exit status and output."""
     return b"%d %d\n" % (status, len(body)) + body

@@ -108,6 +108,7 @@ def needs_ipv6(addresses: Iterable[model.Interface]) -> bool:
 
 
 def default_routes(gateways: Iterable[model.Address]) -> Iterable[model.Route]:
+    """Yields a default route through each gateway."""
     for gateway in gateways:
         everything = ip_network("0.0.0.0/0" if gateway.version == 4 else "::/0")
         yield model.Route(dest=everything, next_hop=gateway)

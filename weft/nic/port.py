@@ -120,6 +120,7 @@ def desired(nic: plan.Nic, owner: Owner, *, bridge: str = BRIDGE) -> tuple[rows.
 
 
 def external_ids(columns: rows.Columns) -> Mapping[str, rows.Atom]:
+    """Returns a row's external_ids, empty if it has none."""
     value = columns["external_ids"]
     return value if isinstance(value, Mapping) else {}
 

@@ -149,6 +149,7 @@ def _attachment_of(pod: Pod, asked: call.Call, deps: Dependencies) -> model.Atta
 
 
 def spec_of(nad: str, deps: Dependencies) -> model.NetworkSpec:
+    """Returns the network of a NAD ("": the default network); raises NotReady if there is none."""
     spec = deps.network_of(nad)
     if spec is None and not nad:
         raise errors.NotReady(

@@ -123,6 +123,7 @@ async def wait_for_port(
 
 
 def check_port(nic: plan.Nic, found: rows.ActualRow | None) -> None:
+    """Raises Unavailable if the port is gone or vswitchd cannot use it."""
     if found is None:
         raise errors.Unavailable(
             "was removed while it was being made",

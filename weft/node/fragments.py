@@ -40,6 +40,7 @@ class Fragments:
         self.trouble = ""
 
     async def run(self) -> None:
+        """Sets the size after each `switch_started`, until cancelled."""
         await self._queue.run(self._tell)
 
     def switch_started(self) -> None:

@@ -60,6 +60,7 @@ def _is_alive(address: str) -> bool:
 
 
 def accepts(path: Path) -> bool:
+    """Whether a process listens on a unix socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as sock:
         try:
             sock.connect(str(path))

@@ -95,6 +95,7 @@ def is_missed(nic: plan.Nic, namespace: str) -> bool | None:
 
 
 def routing_of(nic: plan.Nic) -> routing.Routing:
+    """Returns the routes and rules of an interface in its pod."""
     return routing.Routing(
         routes=tuple((str(route.dest), str(route.next_hop)) for route in nic.routes),
         sources=nic.addresses,

@@ -67,6 +67,7 @@ class Repairer:
         return next(iter(self._lost.values()), "") or self._queue.trouble
 
     async def run(self) -> None:
+        """Examines all attachments, then those that change, until cancelled."""
         ovs = self._deps.ovs
         for columns in ovs.rows("Interface").values():
             self._interface_changed("", None, columns)

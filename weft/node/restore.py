@@ -33,6 +33,7 @@ class Restorer:
         self.queue = queue.Queue[str]("annotations of Pod")
 
     async def run(self) -> None:
+        """Checks the pods with ports here, then those that change, until cancelled."""
         for bound in attach.bounds(self._deps):
             self.queue.add(bound.pod.key)
         self._deps.pods.subscribe(self._on_pod)

@@ -69,6 +69,7 @@ class Keeper:
         self._queue = queue.Queue[_Place]("routes")
 
     async def run(self) -> None:
+        """Watches until cancelled; checks each interface first."""
         end = self._deps.ovs.subscribe("Interface", self._changed)
         for columns in self._deps.ovs.rows("Interface").values():
             self._changed("", None, columns)

@@ -237,6 +237,7 @@ async def _ended(tasks: Iterable[asyncio.Task[Any]]) -> None:
 
 
 async def read_request(reader: asyncio.StreamReader) -> tuple[dict[str, str], bytes]:
+    """Reads a request; raises Malformed, or IncompleteReadError if the caller hangs up."""
     try:
         line = await reader.readuntil(b"\n")
     except asyncio.LimitOverrunError:

@@ -68,6 +68,7 @@ class Allocations:
         }
 
     def is_used(self, network: str) -> bool:
+        """Whether anybody holds something of a network."""
         return any(self._ledgers[segment] for segment in self._segments.get(network, ()))
 
     def is_held(self, segment: model.Segment) -> bool:
@@ -87,6 +88,7 @@ class Allocations:
         return found
 
     def get(self, uid: str, key: str) -> model.Allocation | None:
+        """Returns what a pod holds for an attachment key, None for nothing."""
         found = self._held.get(uid, {}).get(key)
         return self._ledgers[found[0]].get(found[1]) if found is not None else None
 

@@ -86,6 +86,7 @@ def excluded(nad: Nad, pods: Iterable[str], count: int) -> str:
 
 
 def named(pods: Iterable[str], count: int) -> str:
+    """Lists some labels of pods, and how many more of `count` there are."""
     some = list(islice(pods, MAX_NAMED))
     more = count - len(some)
     return ", ".join(some) + (f" and {more} more" if more > 0 else "")

@@ -65,6 +65,7 @@ class Informers:
         )
 
     def all(self) -> tuple[cache.Informer[Any], ...]:
+        """Returns all informers."""
         return self.nads, self.nodes, self.claims, self.namespaces, self.policies, self.pods
 
     def tell(self, cluster: Cluster, writer: Writer) -> None:

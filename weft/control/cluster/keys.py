@@ -56,6 +56,7 @@ class SigningKeys:
         return True
 
     def is_current(self, decided: SignedAllocations) -> bool:
+        """Whether allocations are signed with this manager's own key."""
         return decided.by == self.signer.id
 
     def end_adoption(self) -> None:
@@ -65,6 +66,7 @@ class SigningKeys:
             self.due[Ref(resources.SECRETS, names.SIGNING_KEY)] = 0.0
 
     def decide(self, ref: Ref) -> Outcome:
+        """Returns the patch of the ConfigMap of public keys, or of the Secret."""
         about = Subject(ref.resource, self._held.namespace, ref.key, "")
         if ref.resource is resources.SECRETS:
             return Outcome((Patch(about, data={ADOPT: None}),))

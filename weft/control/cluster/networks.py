@@ -66,6 +66,7 @@ class Networks:
         return len(self._networks)
 
     def take_noted(self) -> Noted:
+        """Returns and clears what other parts of the state must hear."""
         noted, self.noted = self.noted, Noted()
         return noted
 
@@ -147,6 +148,7 @@ class Networks:
         return nad is not None and nad.is_held and self._let_go.get(key) != nad.version
 
     def get(self, name: str) -> model.Network | None:
+        """Returns the network of a name, None if there is none."""
         return self._networks.get(name)
 
     def release(self, name: str) -> None:
@@ -175,6 +177,7 @@ class Networks:
             self._ids.reserve(name, number)
 
     def set_namespace(self, name: str, new: Namespace | None) -> None:
+        """Sets a namespace; None: it is gone."""
         old = self._namespaces.pop(name, None)
         if new is not None:
             self._namespaces[name] = new

@@ -104,6 +104,7 @@ class Nodes:
                 self._keep_id(node)
 
     def set(self, name: str, new: Node | None) -> None:
+        """Sets a Node; None: it is gone."""
         old = self._nodes.get(name)
         if new is None:
             if old is not None:

@@ -51,6 +51,7 @@ class NodeSubnets:
         return self._of(network).get(node)
 
     def lacking(self, node: str, network: str) -> errors.Exhausted | None:
+        """Returns why a node has no subnets of a network; None if it has, or needs none."""
         return self._lacking.get(network, {}).get(node)
 
     def networks(self, node: str) -> set[str]:

@@ -47,6 +47,7 @@ class Node(Seen):
 
 
 def node(obj: Object) -> Node:
+    """Parses a Node; annotations that are invalid become its `problem`."""
     meta = obj["metadata"]
     notes = meta.get("annotations") or {}
     kept = {key: notes[key] for key in _NODE_ANNOTATIONS if key in notes}
@@ -73,6 +74,7 @@ class Namespace(Seen):
 
 
 def namespace(obj: Object) -> Namespace:
+    """Parses a Namespace."""
     problems = tuple(error.in_full(named=False) for error in policy.logging_problems(obj))
     labels = obj["metadata"].get("labels") or {}
     return Namespace(*_seen(resources.NAMESPACES, obj), labels, problems)
@@ -91,6 +93,7 @@ class IpamClaim(Seen):
 
 
 def ipam_claim(obj: Object) -> IpamClaim:
+    """Parses an IPAMClaim; an error becomes its `problem`."""
     seen = _seen(resources.IPAMCLAIMS, obj)
     try:
         return IpamClaim(*seen, ipamclaim.parse(obj), ipamclaim.condition(obj))
@@ -108,6 +111,7 @@ class Policy(Seen):
 
 
 def multi_network_policy(obj: Object) -> Policy:
+    """Parses a MultiNetworkPolicy; errors are in `declared.problems`."""
     return Policy(
         *_seen(resources.MULTINETWORKPOLICIES, obj),
         policy.read(obj),

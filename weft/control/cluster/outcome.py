@@ -37,6 +37,8 @@ class Subject(NamedTuple):
 
 
 class Event(NamedTuple):
+    """A Kubernetes Event to emit; `about` is its object."""
+
     about: Subject
     reason: EventReason
     message: str
@@ -65,6 +67,7 @@ class Patch:
         return "" if self.status is None else "status"
 
     def body(self) -> dict[str, Any]:
+        """Returns the patch as the API server takes it."""
         meta: dict[str, Any] = {"uid": self.about.uid, "resourceVersion": self.version}
         meta = {name: value for name, value in meta.items() if value}
         if self.annotations:

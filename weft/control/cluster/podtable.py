@@ -14,6 +14,8 @@ from weft.control import index
 
 
 class By(StrEnum):
+    """The indexes of pods."""
+
     NAD = "NAD"
     CLAIM = "IPAMClaim"
     NODE = "node"

@@ -18,6 +18,8 @@ from weft.reasons import Reason
 
 
 class PodWarnings:
+    """Finds the mistakes of pods."""
+
     def __init__(self, networks: Networks, nodes: Nodes, allocations: Allocations) -> None:
         self._networks, self._nodes, self._allocations = networks, nodes, allocations
 

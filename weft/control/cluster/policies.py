@@ -79,6 +79,7 @@ class Policies:
         )
 
     def set_pod(self, key: str, old: Pod | None, new: Pod | None) -> None:
+        """Counts a pod that is new, changed, or gone (None)."""
         if self._follows_pods and not (old and new and old.is_same_to_policies(new)):
             self._count(key, old, new)
             self._note_counts()
@@ -89,6 +90,7 @@ class Policies:
             self.due.setdefault(key, QUIET)
 
     def set_policy(self, key: str, new: objects.Policy | None) -> None:
+        """Sets a policy; None: it is gone."""
         if not self._follows_pods:  # without any policy a pod's coming and going costs nothing
             self._follows_pods = True
             for pod in self._pods:

@@ -38,12 +38,15 @@ class Register:
         return iter(self._nads.values())
 
     def standing(self, key: str) -> model.NetworkSpec | None:
+        """Returns the network that a NAD stands for, None for none."""
         return self._standing.get(key)
 
     def settlement(self, network: str) -> Settlement:
+        """Returns the settlement of a network, an empty one if no NAD declares it."""
         return self._settlements.get(network, Settlement())
 
     def declaring(self, network: str) -> frozenset[str]:
+        """Returns the NADs that stand for a network."""
         return frozenset(self._declaring.get(network, ()))
 
     def users(self, network: str) -> frozenset[str]:
@@ -51,6 +54,7 @@ class Register:
         return frozenset(self._accepted.get(network, ())) | self.declaring(network)
 
     def of_namespace(self, namespace: str) -> frozenset[str]:
+        """Returns the NADs in a namespace."""
         return frozenset(self._homes.get(namespace, ()))
 
     # What happened

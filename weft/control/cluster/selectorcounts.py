@@ -60,6 +60,7 @@ class SelectorCounts:
             counts.update(self._held[pod])
 
     def remove(self, members: PodSelector) -> None:
+        """Ends one `add`; with the last, the selector is not counted any more."""
         self._asked[members] -= 1
         if self._asked[members]:
             return

@@ -24,6 +24,7 @@ class Unknown:
         return len(self._networks)
 
     def add(self, pod: str, networks: Iterable[str]) -> None:
+        """Has these networks wait for a pod."""
         self._networks[pod] = frozenset(networks)
 
     def check(self, network: str, pod: str) -> None:

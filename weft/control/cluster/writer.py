@@ -60,6 +60,7 @@ class Writer:
         return next((each.trouble for each in self._queues.values() if each.trouble), "")
 
     def queued(self, resource: Resource) -> int:
+        """Returns how many objects of a kind are due or in work."""
         return len(self._queues[resource])
 
     def poke(self, cause: Ref | None = None, version: str = "") -> None:

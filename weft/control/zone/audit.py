@@ -113,6 +113,7 @@ class Audit:
         self.trouble = ""
 
     def hear(self, line: str) -> None:
+        """Counts the packet in a line of the log, if it has one."""
         packet = acllog.parse(line)
         if packet is None or (packet not in self._seen and len(self._seen) >= _PENDING):
             return

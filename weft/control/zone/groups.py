@@ -31,6 +31,7 @@ NONE: frozenset[policy.Group] = frozenset()
 
 
 def part_of(group: policy.Group) -> Part:
+    """Returns the part that makes a group's rows."""
     if group.kind in (policy.GroupKind.POLICY, policy.GroupKind.NAMED):
         return BoundPolicy(group.network, group.namespace, group.policy)
     return group
@@ -46,15 +47,19 @@ class Groups:
         self._left: dict[str, set[policy.Group]] = {}
 
     def of(self, port: str) -> frozenset[policy.Group]:
+        """Returns the groups of a port."""
         return self._of.get(port, NONE)
 
     def ports(self, group: policy.Group) -> Set[str]:
+        """Returns the ports in a group."""
         return self._in.get(group, frozenset())
 
     def parts(self) -> Iterator[Part]:
+        """Yields the parts that have groups with ports."""
         return iter(self._parts)
 
     def in_part(self, part: Part) -> Set[policy.Group]:
+        """Returns the groups of a part that have ports."""
         return self._parts.get(part, NONE)
 
     def put(self, port: str, groups: frozenset[policy.Group]) -> set[Part]:

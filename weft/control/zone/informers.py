@@ -44,5 +44,6 @@ class Informers:
         self.keys = signingkeys.watch(client, keys_namespace)
 
     def all(self) -> tuple[cache.Informer[Any], ...]:
+        """Returns all informers."""
         nodes = self.nodes, self.own_node
         return self.nads, self.pods, self.keys, *nodes, self.namespaces, self.policies

@@ -51,6 +51,7 @@ class Nad:
 
 
 def read(obj: dict[str, Any], *, default_mtu: int) -> Nad:
+    """Parses a NAD; `default_mtu` (bytes) counts where it names none."""
     meta = obj["metadata"]
     notes = meta.get("annotations") or {}
     said = (obj.get("spec") or {}).get("config")

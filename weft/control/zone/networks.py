@@ -42,6 +42,7 @@ class Networks:
         return self._declared.get(nad)
 
     def set(self, nad: str, declared: DeclaredNetwork | None) -> None:
+        """Sets what a NAD declares (None: nothing), and chooses the network's leader again."""
         old = self._declared.pop(nad, None)
         if old is not None:
             index.discard(self._same_name, old.network.name, nad)

@@ -38,6 +38,7 @@ class OvnVersion:
         ovs.subscribe("Bridge", self._look)
 
     def report(self) -> vulnerabilities.Report:
+        """Returns the report on the present version and datapath."""
         found = self._sb.get(tables.SB_GLOBAL, "")
         options = found[1]["options"] if found else {}
         known = options if isinstance(options, Mapping) else {}

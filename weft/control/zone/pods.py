@@ -104,6 +104,7 @@ class Pods:
 
     @property
     def trouble(self) -> str:
+        """Why no key is known, or a pod of this node has no port; else empty."""
         if not self._decisions.trusted:
             place = f"ConfigMap {self._keys.namespace}/{names.SIGNING_KEYS}"
             return f"no key of the cluster manager is known: waiting for {place}"

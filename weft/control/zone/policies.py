@@ -71,6 +71,7 @@ class Policies:
         return self._policies.get(key)
 
     def set_policy(self, key: str, new: netpolicy.Policy | None) -> None:
+        """Sets a policy; None: it is gone."""
         old = self._policies.get(key)
         if old == new:
             return
@@ -88,6 +89,7 @@ class Policies:
             self._bind(key, new)
 
     def set_namespace(self, name: str, new: Namespace | None) -> None:
+        """Sets a namespace's labels and logging; None: it is gone."""
         old = self._namespaces.get(name)
         if new is None:
             self._namespaces.pop(name, None)
@@ -112,15 +114,18 @@ class Policies:
             self._bind(key, each)
 
     def set_pod(self, key: str, old: AllocatedPod | None, new: AllocatedPod | None) -> None:
+        """Takes in a pod that is new, changed, or gone (None)."""
         if (known := new or old) is not None:
             namespace = known.pod.ref.namespace
             self._doubt(self._endpoints.set_pod(key, namespace, old, new))
 
     def add_port(self, key: str, port: model.Port) -> None:
+        """Adds a port of any node, by port key."""
         self._endpoints.add(key, port)
         self._doubt((key,))
 
     def remove_port(self, key: str) -> None:
+        """Removes a port."""
         self._doubt((key,))
         self._endpoints.remove(key)
 

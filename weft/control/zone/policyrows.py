@@ -44,6 +44,7 @@ class PolicyRows:
         return group.name in self._groups
 
     def concern(self, port: str) -> bool:
+        """Whether a port has entries in a set, or may have some now."""
         return self._sets.concern(port)
 
     # What changes
