@@ -326,6 +326,39 @@ async def test_what_is_none_of_ours_stays(guarded: Bare) -> None:
     assert await everything(guarded) == before
 
 
+async def test_a_rule_of_another_goes_from_our_group_and_stays_in_theirs(guarded: Bare) -> None:
+    ours = u(guarded, "Port_Group")
+    before, done = guarded.nb.rows("Port_Group")[ours]["acls"], guarded.writer.figures
+    operations = done.operations
+    acl = ["named-uuid", "acl"]
+    await guarded.does(
+        insert("ACL", "acl", **OPEN),
+        insert("Port_Group", "group", name="theirs", acls=acl),
+        into("Port_Group", ours, "acls", acl),
+    )
+    await guarded.until(lambda: done.operations > operations)
+    await guarded.until(lambda: guarded.nb.rows("Port_Group")[ours]["acls"] == before)
+    await guarded.settled()
+    where = [["name", "==", "theirs"]]
+    select = {"op": "select", "table": "Port_Group", "where": where, "columns": ["acls"]}
+    (found,) = await guarded.stranger.transact(tables.NORTHBOUND, [select])
+    assert found["rows"][0]["acls"][0] == "uuid"
+    assert guarded.writer.trouble == ""
+    assert (done.refused, done.rebuilds) == (0, 1)
+
+
+async def test_a_set_that_another_makes_his_own_is_his(guarded: Bare) -> None:
+    taken = u(guarded, "Address_Set")
+    name = str(guarded.nb.rows("Address_Set")[taken]["name"])
+    marks, operations = ["map", []], guarded.writer.figures.operations
+    await guarded.does(update("Address_Set", taken, name="theirs", external_ids=marks))
+    await guarded.until(lambda: guarded.writer.figures.operations > operations)
+    await guarded.until(lambda: guarded.nb.uuid("Address_Set", name) not in (None, taken))
+    await guarded.settled()
+    assert guarded.nb.rows("Address_Set")[taken]["name"] == "theirs"
+    assert guarded.nb.uuid("Address_Set", name) != taken
+
+
 async def test_what_a_zone_relies_on_is_kept_in_the_row_that_all_share(guarded: Bare) -> None:
     row = insert("NB_Global", options=["map", [["theirs", "1"], ["default_acl_drop", "true"]]])
     await guarded.does({**row, "row": {**row["row"], "ipsec": True}})
