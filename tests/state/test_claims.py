@@ -172,6 +172,59 @@ async def test_a_claim_says_that_a_mac_is_taken() -> None:
         assert "is held by Pod default/one" in message
 
 
+async def test_a_refused_mac_costs_a_claim_none_of_its_addresses() -> None:
+    api = MemoryApi()
+    api.put(NADS, persistent(subnets="10.1.0.0/29"))
+    api.put(IPAMCLAIMS, claim())
+    mac = "02:00:00:00:00:01"
+    async with managed(api) as manager:
+        api.put(PODS, world.pod("launcher-1", WISH))
+        api.put(PODS, world.pod("one", [{"name": "blue", "mac": mac}]))
+        await settled(api, manager)
+        api.remove(PODS, "default/launcher-1")
+        api.put(PODS, world.pod("launcher-2", [{**WISH[0], "mac": mac}]))
+        await settled(api, manager)
+        assert not allocations(api, "launcher-2")
+        assert condition(api)[:2] == ("False", "MACAddressConflict")
+        api.put(PODS, world.pod("rival", [{"name": "blue", "ips": [f"{kept(api)[0]}"]}]))
+        await settled(api, manager)
+        assert not allocations(api, "rival")
+        assert any("IPAMClaim default/vm.net1" in said for said in messages(api, "rival"))
+
+
+async def test_a_second_pod_of_a_vm_does_not_change_the_mac_of_the_first() -> None:
+    api = MemoryApi()
+    api.put(NADS, persistent())
+    api.put(IPAMCLAIMS, claim())
+    async with managed(api) as manager:
+        api.put(PODS, world.pod("source", WISH))
+        await settled(api, manager)
+        before = allocations(api, "source")
+        api.put(PODS, world.pod("target", [{**WISH[0], "mac": "02:00:00:00:00:01"}]))
+        await settled(api, manager)
+        assert allocations(api, "target") == allocations(api, "source") == before != {}
+
+
+async def test_two_claims_of_one_address_keep_it_for_the_first() -> None:
+    api = MemoryApi()
+    api.put(NADS, persistent())
+    api.put(IPAMCLAIMS, claim())
+    async with managed(api) as manager:
+        api.put(PODS, world.pod("launcher", WISH))
+        await settled(api, manager)
+        before = allocations(api, "launcher")
+        api.put(IPAMCLAIMS, {**claim("rival.net1"), "status": {"ips": kept(api)}})
+        api.put(PODS, world.pod("rival", [{**WISH[0], "ipam-claim-reference": "rival.net1"}]))
+        await settled(api, manager)
+        assert not allocations(api, "rival")
+        status, reason, message = condition(api, "rival.net1")
+        assert (status, reason) == ("False", "IPAddressConflict")
+        assert "is held by IPAMClaim default/vm.net1" in message
+        api.remove(IPAMCLAIMS, "default/rival.net1")
+        await settled(api, manager)
+        assert allocations(api, "launcher") == before
+
+
 async def test_a_claim_whose_address_somebody_has_says_so() -> None:
     api = MemoryApi()
     api.put(NADS, persistent())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_interface, ip_network
 
 import pytest
@@ -59,6 +60,28 @@ def test_a_changed_network_keeps_its_holders_and_knows_their_names() -> None:
         held.allocate(wider, "u2", bare, "Pod a/2")
     assert "Pod a/1" in str(caught.value)
     assert held.get("u1", "default/blue") == given
+
+
+def test_a_claim_keeps_its_addresses_though_a_pod_of_it_is_refused() -> None:
+    held, blue = Allocations(), network()
+    claim = model.IpamClaim("a", "vm", "blue", "net1")
+    given = held.allocate(blue, "u1", attachment(), "Pod a/1", claim)
+    held.keep(blue, replace(claim, addresses=given.addresses))
+    held.release("u1")
+    taken = held.allocate(blue, "u2", attachment(), "Pod a/2").mac
+    with pytest.raises(errors.Conflict):
+        held.allocate(blue, "u3", replace(attachment(), mac=taken), "Pod a/3", claim)
+    assert held.claimed(claim) == given
+
+
+def test_a_claim_that_is_deleted_under_its_pod_frees_nothing_until_that_has_gone() -> None:
+    held, blue = Allocations(), network()
+    claim = model.IpamClaim("a", "vm", "blue", "net1")
+    given = held.allocate(blue, "u1", attachment(), "Pod a/1", claim)
+    held.keep(blue, replace(claim, addresses=given.addresses))
+    assert held.end_claim(model.ObjectRef("a", "vm")) == []
+    assert held.get("u1", "default/blue") == given
+    assert held.release("u1") == [BLUE]
 
 
 def test_what_was_given_before_is_reserved_and_contradictions_are_named() -> None:
