@@ -358,11 +358,15 @@ async def test_what_others_do_to_the_flows_is_undone(scene: Scene) -> None:
     ):
         await asyncio.to_thread(change, zone, *argv)
         await rewritten(scene, before, times)
-    # A flow of a stranger in weft's own table lets nobody in.
+    # A flow of a stranger in weft's own table lets nobody in; one in OVN's table is left alone.
+    theirs = "cookie=0x1,table=0,priority=1,reg14=0,ip,nw_src=192.0.2.77"
+    await asyncio.to_thread(change, zone, "add-flow", "br-int", f"{theirs},actions=drop")
     await asyncio.to_thread(change, zone, "add-flow", "br-int", f"table=250,priority=99,{admit}")
     every = ("ovs-ofctl", "-O", "OpenFlow15", "dump-flows", "br-int", "table=250")
     await until(lambda: "priority=99" not in zone.run(*every))
     await rewritten(scene, before)
+    found = zone.run("ovs-ofctl", "-O", "OpenFlow15", "dump-flows", "br-int", "cookie=0x1/-1")
+    assert "nw_src=192.0.2.77" in found
 
 
 async def test_the_flows_survive_every_restart(scene: Scene) -> None:
