@@ -40,6 +40,7 @@ def lab(
         kubectl.run_pods(
             nad("blue", "10.9.0.0/24"),
             *(pod(f"p{n}", f"node{n}", networks="blue") for n in (1, 2)),
+            pod("outsider", "node1"),
         )
         yield house, kubectl
 
@@ -62,6 +63,8 @@ def test_traffic_flows_again(lab: tuple[support.LabHouse, Kubectl], part: str, f
     for address in addresses:
         house.reach("default/p1", address)
         house.reach("default/late", address)
+    house.reach("default/outsider", addresses[0])
+    assert house.is_deaf("default/outsider", addresses[1]), "it is not on blue"
     kubectl("delete", "pod", "late", "--grace-period=0", "--force")
     kubectl("wait", "--for=condition=Ready", "node/node1", "--timeout=60s")
     assert [kubectl.address("p2", name) for name in ("eth0", "net1")] == addresses

@@ -26,15 +26,18 @@ def test_pods_talk_and_live_through_stop_and_up(labs: support.LabHouse) -> None:
     conditions = '{.items[*].status.conditions[?(@.type=="Ready")].status}'
     assert kubectl("get", "nodes", "-o", f"jsonpath={conditions}") == "True True"
     pods = [pod(name, node, networks="flat") for name, node in (("one", "node1"), ("two", "node2"))]
-    kubectl.run_pods(nad("flat", "10.9.0.0/24"), *pods)
+    kubectl.run_pods(nad("flat", "10.9.0.0/24"), *pods, pod("outsider", "node1"))
     ready = ("wait", "--for=condition=Ready", "pod/one", "pod/two", "--timeout=60s")
-    labs.reach("default/one", overlay_address(kubectl.pod("two")))
+    address = overlay_address(kubectl.pod("two"))
+    labs.reach("default/one", address)
+    assert labs.is_deaf("default/outsider", address), "it is not on flat"
     assert labs.run("default/two", "hostname").stdout == "two\n"
 
     uids = {name: kubectl.pod(name)["metadata"]["uid"] for name in ("one", "two")}
     labs.weft("lab", "stop", "--name", "whole")
     labs.weft("lab", "up", "--name", "whole")
     kubectl(*ready)
+    labs.reach("default/one", overlay_address(kubectl.pod("two")))
     assert {name: kubectl.pod(name)["metadata"]["uid"] for name in uids} == uids
     status = labs.json("lab", "status", "--name", "whole")
     assert status["cluster"]["api"] == "ok"

@@ -98,6 +98,8 @@ def test_ports_of_two_zones_reach_each_other(labs: support.LabHouse) -> None:
         assert time.monotonic() < end
     reply = labs.run(one.name, *inside, *ping(address(two)), lab=lab)
     assert " 0% packet loss" in reply.stdout
+    nobody = labs.run(one.name, *inside, *ping("10.1.0.99"), lab=lab, check=False)
+    assert "100% packet loss" in nobody.stdout
     # As large as the overlay carries; with Geneve's header it must fit the underlay.
     labs.run(one.name, *inside, *ping(address(two), "-s", str(1400 - 28)), lab=lab)
 
@@ -110,6 +112,9 @@ def test_underlay_comes_back_with_the_switch(labs: support.LabHouse) -> None:
     labs.run(one.name, *ping(str(two.underlay)))
     found = labs.json("lab", "status", "--name", lab)
     pid = next(s["pid"] for s in found["services"] if s["name"] == "node1/vswitchd")
+    labs.run("lab", "busybox", "kill", "-STOP", str(pid))
+    stopped = labs.run(one.name, *ping(str(two.underlay)), check=False)
+    assert "100% packet loss" in stopped.stdout, "packets pass the switch"
     labs.run("lab", "busybox", "kill", "-9", str(pid))
     labs.up(lab, nodes=2)
     labs.run(one.name, *ping(str(two.underlay)))

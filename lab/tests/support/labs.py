@@ -62,6 +62,11 @@ class LabHouse:
         while self.run(target, *argv, check=False).returncode != 0:
             assert time.monotonic() < end, f"{target} does not reach {address}"
 
+    def is_deaf(self, target: str, address: str) -> bool:
+        """Whether none of three pings from there is answered; the pings themselves must run."""
+        argv = ("ping", "-c", "3", "-W", "1", address)
+        return "100% packet loss" in self.run(target, *argv, check=False).stdout
+
     def weft(
         self, *argv: str, check: bool = True, stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:
