@@ -107,6 +107,7 @@ async def test_killed_within_a_burst_and_started_again(tmp_path: Path) -> None:
             await user.annotated("p0")
             await manager.kill()
         before = {resources.key(pod): text_of(pod) for pod in user.pods.objects()}
+        assert any(before.values()), "nobody was served before the end"
         async with cluster_manager.running(user.kubeconfig):
             check_unique([await user.annotated(f"p{number}") for number in range(100)])
         for key, text in before.items():
