@@ -83,7 +83,7 @@ def _become(
             init.bound(limits)
             isolation.confine(limits)
             os.chdir(limits.get("cwd") or "/")
-        os.execvpe(argv[0], list(argv), dict(env))
+        _execute(argv, env)
     except FileNotFoundError:
         os.write(2, f"weft lab exec: {argv[0]}: not found there\n".encode())
         os._exit(NOT_FOUND)
@@ -91,6 +91,20 @@ def _become(
         why = error.strerror if isinstance(error, OSError) else error
         os.write(2, f"weft lab exec: {argv[0]}: {why}\n".encode())
         os._exit(NOT_RUNNABLE)
+
+
+def _execute(argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:
+    """Replaces this process by the program. Raises FileNotFoundError if no folder of PATH has it.
+
+    execvpe(3) raises PermissionError for that, too, if a folder of PATH may not be searched.
+    """
+    try:
+        os.execvpe(argv[0], list(argv), dict(env))
+    except PermissionError:
+        folders = [""] if "/" in argv[0] else os.get_exec_path(env)
+        if not any(os.path.exists(os.path.join(folder, argv[0])) for folder in folders):
+            raise FileNotFoundError(argv[0]) from None
+        raise
 
 
 def _be_root() -> None:
