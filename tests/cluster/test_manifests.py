@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,13 +28,15 @@ def crd(path: Path) -> Object:
 
 
 @pytest.fixture(scope="module")
-def defined(access: Access) -> Access:
-    """With all of weft's definitions established."""
+def defined(access: Access) -> Iterator[Access]:
+    """With weft's CRDs established. The manifests go again: the chart brings its own."""
     for path in CRDS:
         access.kubectl("apply", "-f", str(path))
     for path in CRDS:
         access.wait("condition=Established", f"crd/{crd(path)['metadata']['name']}")
-    return access
+    yield access
+    for path in MANIFESTS:
+        access.kubectl("delete", "--ignore-not-found", "-f", str(path))
 
 
 @pytest.mark.parametrize("path", CRDS, ids=lambda path: path.stem)
