@@ -15,21 +15,13 @@ from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.real
 NOTHING: dict[str, list[str]] = {"ports": [], "devices": []}
-ROUTED = {
-    **BLUE,
-    "name": "routed",
-    "netAttachDefName": "default/routed",
-    "topology": "layer3",
-    "subnets": "10.60.0.0/16/24",
-}
 GHOST = cni.Pod("ghost", "no-such-uid", "ghost")
 
 
 @pytest.fixture(scope="module")
 def network(cni_lab: Any) -> Any:
     with cni.runtime(cni_lab, "internal") as made:
-        made.api(lambda api: api.create(cni.resources.NODES, cni.objects.node("node1")))
-        for config in (BLUE, ROUTED, {**BLUE, "name": "bare", "netAttachDefName": "default/bare"}):
+        for config in (BLUE, {**BLUE, "name": "bare", "netAttachDefName": "default/bare"}):
             if config["name"] == "bare":
                 config = {k: v for k, v in config.items() if k not in ("subnets", "mtu")}
             made.api(lambda api, c=config: api.create(cni.resources.NADS, cni.nad_object(c)))
@@ -188,17 +180,6 @@ def test_check_sees_what_changed(clean: Runtime) -> None:
     refused(clean.call("CHECK", pod, config), 100, address)
     refused(clean.call("CHECK", pod, config, interface="net2"), 100, "not in the pod")
     assert clean.call("DEL", pod)["status"] == 0
-
-
-def test_check_sees_a_route_that_is_missing(clean: Runtime) -> None:
-    pod = clean.pod({"name": "routed"})
-    config = {**ROUTED, "prevResult": (made := clean.call("ADD", pod, ROUTED))["answer"]}
-    assert made["status"] == 0, made
-    assert [each["dst"] for each in made["answer"]["routes"]] == ["10.60.0.0/16"]
-    assert clean.call("CHECK", pod, config)["status"] == 0
-    clean.order("change", name=pod.sandbox, interface="net1", unroute="10.60.0.0/16")
-    refused(clean.call("CHECK", pod, config), 100, "route 10.60.0.0/16 is missing")
-    assert clean.call("DEL", pod, ROUTED)["status"] == 0
 
 
 def test_gc_keeps_what_the_runtime_knows(clean: Runtime) -> None:

@@ -94,9 +94,6 @@ class Driver:
                 if address:
                     ip, length = address.split("/")
                     route.addr("del", index=index, address=ip, prefixlen=int(length))
-                dest = attributes.pop("unroute", None)
-                if dest:
-                    route.route("del", dst=dest, oif=index)
                 if attributes:
                     route.link("set", index=index, **attributes)
 
