@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from xml.etree import ElementTree
 
 from hypothesis import strategies as st
 
 from tests.support import topology as rows
-from weft.observe import topology
-from weft.observe.graph import Graph
+from weft.observe import overview, topology
+from weft.observe.graph import Graph, Port
+from weft.observe.overview import Overview
 from weft.observe.render import lettering, svg
 from weft.observe.render.drawing import Box, Drawing, Shape, Text
 
@@ -30,6 +32,29 @@ def graph(nodes: int, pods: int) -> Graph:
     rows.add_layer2(made, "blue", blue)
     rows.add_layer2(made, "red", {1: blue[1][:1]})
     return topology.build(rows.snapshots(made))
+
+
+def mismatched() -> Overview:
+    """Who has the first address on blue and on red reports another."""
+
+    def port(one: Port) -> Port:
+        return replace(one, reported=("10.5.0.9",)) if one.addresses == ("10.5.0.1",) else one
+
+    made = graph(2, 4)
+    switches = (replace(one, ports=tuple(map(port, one.ports))) for one in made.switches)
+    return overview.fold(replace(made, switches=tuple(switches)))
+
+
+def governed() -> Overview:
+    """A policy isolates all pods; of their networks MTU and free addresses are known."""
+
+    def port(one: Port) -> Port:
+        return replace(one, isolated=("ingress",), policies=("shop/web",))
+
+    made = graph(1, 2)
+    switches = (replace(one, ports=tuple(map(port, one.ports))) for one in made.switches)
+    networks = tuple(replace(one, mtu=1380, free=7) for one in made.networks)
+    return overview.fold(replace(made, switches=tuple(switches), networks=networks))
 
 
 def check_boxes(drawing: Drawing) -> None:

@@ -2,48 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support import topology as rows
-from tests.unit.observe.render.drawn import check_boxes, graph, graphs
+from tests.unit.observe.render.drawn import check_boxes, governed, graph, graphs, mismatched
 from weft.observe import overview, topology
-from weft.observe.graph import Graph, Port
+from weft.observe.graph import Graph
 from weft.observe.overview import Overview
 from weft.observe.render import colours, overview_picture
 from weft.observe.snapshot import Snapshot
-
-
-def mismatched() -> Overview:
-    """Who has the first address on blue and on red reports another."""
-
-    def port(one: Port) -> Port:
-        return replace(one, reported=("10.5.0.9",)) if one.addresses == ("10.5.0.1",) else one
-
-    made = graph(2, 4)
-    switches = (replace(one, ports=tuple(map(port, one.ports))) for one in made.switches)
-    return overview.fold(replace(made, switches=tuple(switches)))
 
 
 def test_a_mismatch_stands_on_the_card() -> None:
     folded = mismatched()
     drawn = [one.content for one in overview_picture.lay_out(folded).written()]
     assert drawn.count("guest has 10.5.0.9") == 2  # on blue and on red
-
-
-def governed() -> Overview:
-    """A policy isolates all pods; of their networks MTU and free addresses are known."""
-
-    def port(one: Port) -> Port:
-        return replace(one, isolated=("ingress",), policies=("shop/web",))
-
-    made = graph(1, 2)
-    switches = (replace(one, ports=tuple(map(port, one.ports))) for one in made.switches)
-    networks = tuple(replace(one, mtu=1380, free=7) for one in made.networks)
-    return overview.fold(replace(made, switches=tuple(switches), networks=networks))
 
 
 def test_a_policy_is_named_on_the_card() -> None:

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support import topology as rows
-from tests.unit.observe.render.drawn import graph, graphs
+from tests.unit.observe.render.drawn import governed, graph, graphs, mismatched
 from weft.observe import overview, topology
-from weft.observe.graph import Graph, Port
+from weft.observe.graph import Graph
 from weft.observe.overview import Overview
 from weft.observe.render import overview_text
 from weft.observe.snapshot import Snapshot
@@ -90,32 +90,9 @@ def test_a_network_with_its_workloads() -> None:
     ]
 
 
-def mismatched() -> Overview:
-    """Who has the first address on blue and on red reports another."""
-
-    def port(one: Port) -> Port:
-        return replace(one, reported=("10.5.0.9",)) if one.addresses == ("10.5.0.1",) else one
-
-    made = graph(2, 4)
-    switches = (replace(one, ports=tuple(map(port, one.ports))) for one in made.switches)
-    return overview.fold(replace(made, switches=tuple(switches)))
-
-
 def test_a_mismatch_stands_below_the_pod() -> None:
     lines = text(mismatched(), 60)
     assert sum("guest has 10.5.0.9" in line for line in lines) == 2  # on blue and on red
-
-
-def governed() -> Overview:
-    """A policy isolates all pods; of their networks MTU and free addresses are known."""
-
-    def port(one: Port) -> Port:
-        return replace(one, isolated=("ingress",), policies=("shop/web",))
-
-    made = graph(1, 2)
-    switches = (replace(one, ports=tuple(map(port, one.ports))) for one in made.switches)
-    networks = tuple(replace(one, mtu=1380, free=7) for one in made.networks)
-    return overview.fold(replace(made, switches=tuple(switches), networks=networks))
 
 
 def test_policies_mtu_and_free_addresses_are_told() -> None:
