@@ -14,6 +14,7 @@ from weft.observe.graph import Graph, Port
 from weft.observe.overview import Overview
 from weft.observe.render import lettering, svg
 from weft.observe.render.drawing import Box, Drawing, Shape, Text
+from weft.observe.snapshot import Snapshot
 
 ENDS = ["".join(each) for each in itertools.product("bcdfghjklm", repeat=2)]
 
@@ -55,6 +56,13 @@ def governed() -> Overview:
     switches = (replace(one, ports=tuple(map(port, one.ports))) for one in made.switches)
     networks = tuple(replace(one, mtu=1380, free=7) for one in made.networks)
     return overview.fold(replace(made, switches=tuple(switches), networks=networks))
+
+
+def half_read() -> Overview:
+    """One node of two cannot be read."""
+    made = rows.zones(2)
+    rows.add_layer2(made, "blue", {1: [("a", "x", "10.5.0.1")]})
+    return overview.fold(topology.build([made[0].snapshot(), Snapshot("node2", trouble="is away")]))
 
 
 def check_boxes(drawing: Drawing) -> None:

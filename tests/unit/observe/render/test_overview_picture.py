@@ -6,13 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support import topology as rows
-from tests.unit.observe.render.drawn import check_boxes, governed, graph, graphs, mismatched
-from weft.observe import overview, topology
+from tests.unit.observe.render.drawn import (
+    check_boxes,
+    governed,
+    graph,
+    graphs,
+    half_read,
+    mismatched,
+)
+from weft.observe import overview
 from weft.observe.graph import Graph
-from weft.observe.overview import Overview
 from weft.observe.render import colours, overview_picture
-from weft.observe.snapshot import Snapshot
 
 
 def test_a_mismatch_stands_on_the_card() -> None:
@@ -24,12 +28,6 @@ def test_a_mismatch_stands_on_the_card() -> None:
 def test_a_policy_is_named_on_the_card() -> None:
     titles = [box.title for box in overview_picture.lay_out(governed()).boxes]
     assert any("selected by policy shop/web" in title for title in titles)
-
-
-def half_read() -> Overview:
-    made = rows.zones(2)
-    rows.add_layer2(made, "blue", {1: [("a", "x", "10.5.0.1")]})
-    return overview.fold(topology.build([made[0].snapshot(), Snapshot("node2", trouble="is away")]))
 
 
 def test_why_a_node_cannot_be_read_is_written_on_the_picture() -> None:

@@ -9,12 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support import topology as rows
-from tests.unit.observe.render.drawn import governed, graph, graphs, mismatched
+from tests.unit.observe.render.drawn import governed, graph, graphs, half_read, mismatched
 from weft.observe import overview, topology
 from weft.observe.graph import Graph
 from weft.observe.overview import Overview
 from weft.observe.render import overview_text
-from weft.observe.snapshot import Snapshot
 
 
 def text(folded: Overview, width: int, *, whole: bool = False) -> list[str]:
@@ -99,12 +98,6 @@ def test_policies_mtu_and_free_addresses_are_told() -> None:
     said = "\n".join(text(governed(), 100))
     assert "MTU 1380  7 free" in said
     assert "policies isolate ingress" in said
-
-
-def half_read() -> Overview:
-    made = rows.zones(2)
-    rows.add_layer2(made, "blue", {1: [("a", "x", "10.5.0.1")]})
-    return overview.fold(topology.build([made[0].snapshot(), Snapshot("node2", trouble="is away")]))
 
 
 def test_why_a_node_cannot_be_read_is_told() -> None:
