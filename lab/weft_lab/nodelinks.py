@@ -109,15 +109,22 @@ class Wiring:
         return kept
 
     def _appeared(self, node: plan.NodeLinks, there: links.Links, watch: links.Watch) -> None:
-        """Act once for each new link; the kernel reports every change of a link."""
+        """Configure each new link, and the tunnels' link whenever somebody has set it down.
+
+        The switch itself does: it sets a link down to change its MAC, and then restores what it
+        read before. A link that was raised meanwhile stays down.
+        """
         names = set(watch.appeared())
         if not names & {"", node.tunnel, node.port}:
             return
-        present = there.names()
+        present = there.present()
         done = before = self._done[node.node]
         for name in (node.tunnel, node.port):
-            key = f"{name}#{present.get(name)}"
-            if name not in present or key in done:
+            link = present.get(name)
+            if link is None:
+                continue
+            key = f"{name}#{link.index}"
+            if key in done and (link.up or name == node.port):
                 continue
             # The switch may remove a link at this moment; the kernel reports the next one.
             with contextlib.suppress(OSError):
@@ -126,14 +133,18 @@ class Wiring:
                     there.send_as_wires_do(name)
                     there.raise_up(name)
                 else:
-                    # Taps outlive the switch that made them; the old one has no process.
-                    if name in self._here.names():
-                        self._here.remove(name)
-                    there.move(name, self._home)
-                    self._here.set_mtu(name, self._mtu)
-                    self._here.enslave(name, plan.UNDERLAY_BRIDGE)
-                    self._here.raise_up(name)
-                self._done[node.node] = {one for one in done if not one.startswith(name)} | {key}
-                done = self._done[node.node]
+                    self._take_port(node, there)
+                done = {one for one in done if not one.startswith(f"{name}#")} | {key}
+        self._done[node.node] = done
         if len(done) == 2 and done != before:
             self._wired(node.node)
+
+    def _take_port(self, node: plan.NodeLinks, there: links.Links) -> None:
+        """Move the node's port to the lab's underlay bridge."""
+        # Taps outlive the switch that made them; the old one has no process.
+        if node.port in self._here.present():
+            self._here.remove(node.port)
+        there.move(node.port, self._home)
+        self._here.set_mtu(node.port, self._mtu)
+        self._here.enslave(node.port, plan.UNDERLAY_BRIDGE)
+        self._here.raise_up(node.port)

@@ -10,6 +10,7 @@ import pytest
 from lab.tests.support import labs as support
 from tests.support.patience import PATIENCE
 from weft_lab import spec
+from weft_lab.runtime import daemons
 
 pytestmark = pytest.mark.real
 
@@ -120,6 +121,19 @@ def test_underlay_comes_back_with_the_switch(labs: support.LabHouse) -> None:
     labs.run(one.name, *ping(str(two.underlay)))
     found = labs.json("lab", "status", "--name", lab)
     assert next(s["restarts"] for s in found["services"] if s["name"] == "node1/vswitchd") == 1
+
+
+def test_a_tunnel_link_that_is_set_down_comes_up_again(labs: support.LabHouse) -> None:
+    """A switch that changes the link's MAC does it, too: it may restore what it read too early."""
+    lab = "down"
+    labs.up(lab, nodes=2)
+    one, two = spec.Lab(name=lab, nodes=2).members
+    labs.run(one.name, *ping(str(two.underlay)))
+    bridge = daemons.UNDERLAY_BRIDGE
+    shown = f"busybox ip link show {bridge}"
+    script = f"busybox ip link set {bridge} down; until {shown} | grep -q ,UP; do sleep 0.1; done"
+    labs.run(one.name, "timeout", f"{PATIENCE:g}", "sh", "-c", script)
+    labs.run(one.name, *ping(str(two.underlay)))
 
 
 def test_tunnels_that_come_and_go_change_no_link(labs: support.LabHouse) -> None:

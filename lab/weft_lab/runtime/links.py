@@ -12,6 +12,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR = 16, 17, 20
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_EXCL, NLM_F_CREATE, NLM_F_REPLACE = 1, 4, 0x200, 0x400, 0x100
@@ -46,6 +47,14 @@ def _number(kind: int, value: int) -> bytes:
 def _linkinfo(kind: str, data: bytes = b"") -> bytes:
     inner = _text(IFLA_INFO_KIND, kind) + (_attribute(IFLA_INFO_DATA, data) if data else b"")
     return _attribute(IFLA_LINKINFO, inner)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link's index, and whether it is set up (which says nothing of its carrier)."""
+
+    index: int
+    up: bool
 
 
 class Links:
@@ -100,20 +109,21 @@ class Links:
         body += _attribute(IFA_LOCAL, packed) + _attribute(IFA_ADDRESS, packed)
         self._request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, body)
 
-    def names(self) -> dict[str, int]:
-        """Every link here, by name, with its index."""
+    def present(self) -> dict[str, Link]:
+        """Every link here, by name."""
         self._send(RTM_GETLINK, NLM_F_DUMP, _LINK.pack(0, 0, 0, 0, 0))
-        found: dict[str, int] = {}
+        found: dict[str, Link] = {}
         while True:
             for kind, body in _messages(self._socket.recv(1 << 18)):
                 if kind == NLMSG_DONE:
                     return found
                 if kind == RTM_NEWLINK:
-                    found[_name(body)] = _LINK.unpack_from(body)[2]
+                    _, _, index, flags, _ = _LINK.unpack_from(body)
+                    found[_name(body)] = Link(index, bool(flags & IFF_UP))
 
     def _index(self, name: str) -> int:
         try:
-            return self.names()[name]
+            return self.present()[name].index
         except KeyError:
             raise OSError(19, f"no link {name} here") from None
 
