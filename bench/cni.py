@@ -24,7 +24,7 @@ from bench.figures import Figure
 CROWD = 100
 SAMPLES = 100
 SHIM_SAMPLES = 60
-PARTS = ("api", "cluster-manager", "agent")
+COMPONENTS = ("api", "cluster-manager", "agent")
 CONFIG = {
     "cniVersion": "1.1.0",
     "type": "ovn-k8s-cni-overlay",
@@ -45,7 +45,7 @@ def run() -> Iterable[Figure]:
     with tempfile.TemporaryDirectory(prefix="weft-bench-") as state:
         os.environ["XDG_STATE_HOME"] = state
         try:
-            up.up("cni", spec.Options(nodes=1, primary="none"), tools=tools, parts=PARTS)
+            up.up("cni", spec.Options(nodes=1, primary="none"), tools=tools, components=COMPONENTS)
             command = [sys.executable, "-m", "weft", "lab", "exec", "--name", "cni", "node1", "--"]
             tokens = Path(state, "weft/cni/tokens.csv").read_text()
             inside = [sys.executable, "-m", "bench.cni", tokens.partition(",")[0]]

@@ -30,7 +30,7 @@ from weft_lab import spec, up
 from weft_lab.runtime import toolchain
 
 LAB = "bench-labels"
-PARTS = ("api", "cluster-manager", "agent")
+COMPONENTS = ("api", "cluster-manager", "agent")
 SIZES = (10, 1000)
 SPACES, APPS, ROLES = 50, 4, 10
 REPEATS = 100  # fewer, and the 99th percentile would be the slowest of all
@@ -224,7 +224,7 @@ def lab(state: str) -> Iterator[str]:
     with stream.home(state):
         options = spec.Options(nodes=len(HAND), primary="none")
         try:
-            found = up.up(LAB, options, tools=toolchain.ensure(), parts=PARTS)
+            found = up.up(LAB, options, tools=toolchain.ensure(), components=COMPONENTS)
             yield str(found["kubeconfig"])
         finally:
             up.down(LAB)

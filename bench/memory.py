@@ -36,7 +36,7 @@ FAR, NETWORK = "far", "memory"
 PATIENCE = 120.0
 # MiB of Rss, which is the stricter.
 LIMITS = {"cluster-manager": 150.0, "agent": 100.0}
-PARTS = ("api", "cluster-manager", "controllers", "agent", "kubelet")
+COMPONENTS = ("api", "cluster-manager", "controllers", "agent", "kubelet")
 
 
 def run() -> Iterable[Figure]:
@@ -58,15 +58,15 @@ def run() -> Iterable[Figure]:
 def figures(when: str) -> Iterable[Figure]:
     """Each part's largest process, and what all of them together cost the machine."""
     status = up.status(LAB)
-    found: dict[str, list[Mapping[str, float]]] = {part: [] for part in PARTS}
+    found: dict[str, list[Mapping[str, float]]] = {component: [] for component in COMPONENTS}
     for service in status["services"]:
-        part = service["name"].rpartition("/")[2]
-        if part in found:
-            found[part].append(held(status["pid"], service["pid"]))
-    for part, each in found.items():
+        component = service["name"].rpartition("/")[2]
+        if component in found:
+            found[component].append(held(status["pid"], service["pid"]))
+    for component, each in found.items():
         rss, pss = (max(one[kind] for one in each) for kind in ("Rss", "Pss"))
-        yield Figure(f"{part}, {when}: Rss", rss, "MiB", at_most=LIMITS.get(part))
-        yield Figure(f"{part}, {when}: Pss", pss, "MiB")
+        yield Figure(f"{component}, {when}: Rss", rss, "MiB", at_most=LIMITS.get(component))
+        yield Figure(f"{component}, {when}: Pss", pss, "MiB")
     total = sum(one["Pss"] for each in found.values() for one in each)
     yield Figure(f"all of weft's processes, {when}: Pss", total, "MiB")
 

@@ -15,7 +15,7 @@ from weft.control import loop
 log = logging.getLogger(__name__)
 
 
-def serve(main: Callable[[], loop.Part]) -> int:
+def serve(main: Callable[[], loop.Task]) -> int:
     """Run `main` until a signal ends it (status 0) or a WeftError (1, with its message)."""
     logs.set_up("info", "text")
     try:

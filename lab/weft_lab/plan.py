@@ -17,8 +17,8 @@ MANAGEMENT_BRIDGE = "mgmt0"
 UNDERLAY_BRIDGE = "underlay0"
 NODE_LINK = "eth0"
 
-# Python parts, by the module that must be there for each.
-PARTS: Mapping[str, str] = {
+# Python components, by the module that must be there for each.
+COMPONENTS: Mapping[str, str] = {
     "api": "weft_lab.apiserver.main",
     "controllers": "weft_lab.controllers.main",
     "cluster-manager": "weft.cli.cluster_manager",
@@ -60,11 +60,11 @@ class Plan:
 
 
 def make(
-    lab: spec.Lab, *, state: str, manifests: Iterable[str], parts: Iterable[str] = PARTS
+    lab: spec.Lab, *, state: str, manifests: Iterable[str], components: Iterable[str] = COMPONENTS
 ) -> Plan:
     """Everything that `lab` is; `state` is its folder on disk, `crds` that of the definitions
-    that the API starts with, `parts` the Python parts to run."""
-    chosen = frozenset(parts)
+    that the API starts with, `components` the Python components to run."""
+    chosen = frozenset(components)
     return Plan(
         links=tuple(_links(node) for node in lab.members),
         hosts=(HostLinks(spec.OUTSIDE, "ul-outside", spec.on_underlay(spec.OUTSIDE_HOST)),),
@@ -128,7 +128,7 @@ def _cluster(
                 *("--name", str(lab.api), "--ready-fd", str(TELL_DESCRIPTOR)),
                 *(f"--crds={folder}" for folder in manifests),
             ),
-            entry=f"{PARTS['api']}:main",
+            entry=f"{COMPONENTS['api']}:main",
             ready=Ready.TELLS,
             listening=True,
             imports=("uvloop",),
@@ -142,14 +142,14 @@ def _cluster(
                 *("--reserved-subnets", ",".join(map(str, lab.reserved))),
             ),
             entry="weft.cli.main:main",
-            imports=(PARTS["cluster-manager"],),
+            imports=(COMPONENTS["cluster-manager"],),
             after=_after(chosen, "lab/api"),
         )
     if "controllers" in chosen:
         yield Service(
             "lab/controllers",
             ("controllers", "--kubeconfig", _kubeconfig("controllers")),
-            entry=f"{PARTS['controllers']}:main",
+            entry=f"{COMPONENTS['controllers']}:main",
             imports=("weft_lab.vm.controller",),
             after=_after(chosen, "lab/api"),
         )
@@ -162,13 +162,13 @@ def _outside(chosen: frozenset[str]) -> Iterable[Service]:
             f"{spec.OUTSIDE}/http",
             ("outside",),
             node=spec.OUTSIDE,
-            entry=f"{PARTS['outside']}:main",
+            entry=f"{COMPONENTS['outside']}:main",
             ready=Ready.TELLS,
         )
 
 
-def _kubeconfig(part: str) -> str:
-    return str(layout.kubeconfig(part))
+def _kubeconfig(component: str) -> str:
+    return str(layout.kubeconfig(component))
 
 
 def _network(lab: spec.Lab) -> tuple[str, ...]:
@@ -213,10 +213,10 @@ def _node(lab: spec.Lab, node: spec.Node, state: str, chosen: frozenset[str]) ->
             ),
             node=node.name,
             entry="weft.cli.main:main",
-            imports=(PARTS["agent"],),
+            imports=(COMPONENTS["agent"],),
             after=(
                 *_after(chosen, "lab/api"),
-                *(f"{node.name}/{part}" for part in ("nb", "sb", "ovs-settings")),
+                *(f"{node.name}/{component}" for component in ("nb", "sb", "ovs-settings")),
             ),
             ready=Ready.LISTENS,
             socket=str(layout.CNI_SOCKET),
@@ -231,7 +231,7 @@ def _node(lab: spec.Lab, node: spec.Node, state: str, chosen: frozenset[str]) ->
                 *("--primary", lab.primary),
             ),
             node=node.name,
-            entry=f"{PARTS['kubelet']}:main",
+            entry=f"{COMPONENTS['kubelet']}:main",
             imports=("weft_lab.vm.handler",),
             after=_after(chosen, "lab/api"),
         )

@@ -49,7 +49,7 @@ class Orders:
     lab: spec.Lab
     folder: state.Folder
     databases: Path  # empty ones
-    parts: tuple[str, ...]
+    components: tuple[str, ...]
     env: dict[str, str]  # of every service
     api: int  # descriptor of the listening socket on the host's loopback
 
@@ -60,7 +60,7 @@ def read_orders(text: str) -> Orders:
         lab=spec.parse(raw["lab"]),
         folder=state.Folder(Path(raw["folder"])),
         databases=Path(raw["databases"]),
-        parts=tuple(raw["parts"]),
+        components=tuple(raw["components"]),
         env=raw["env"],
         api=raw["api"],
     )
@@ -127,7 +127,7 @@ class Supervisor:
             lab,
             state=str(self._orders.folder.path),
             manifests=[str(Path(__file__).with_name(name)) for name in ("crds", "access")],
-            parts=self._orders.parts,
+            components=self._orders.components,
         )
 
     async def _halt(self, node: str) -> None:
@@ -166,12 +166,14 @@ class Supervisor:
             server = f"https://{self._lab.api}:{spec.API_PORT}"
             own = admin["users"][0]["user"]["token"]
             self._write_kubeconfig("", layout.KUBECONFIG, admin, server, own)
-            for part, user in identities.of_cluster().items():
+            for component, user in identities.of_cluster().items():
                 token = identities.token(key, user)
-                self._write_kubeconfig("", layout.kubeconfig(part), admin, server, token)
+                self._write_kubeconfig("", layout.kubeconfig(component), admin, server, token)
             for node in self._lab.members:
-                for part, user in identities.of_node(node.name).items():
-                    place = layout.KUBECONFIG if part == "agent" else layout.kubeconfig(part)
+                for component, user in identities.of_node(node.name).items():
+                    place = (
+                        layout.KUBECONFIG if component == "agent" else layout.kubeconfig(component)
+                    )
                     token = identities.token(key, user)
                     self._write_kubeconfig(node.name, place, admin, server, token)
 

@@ -39,12 +39,12 @@ def up(
     options: spec.Options,
     *,
     tools: toolchain.Toolchain,
-    parts: tuple[str, ...] = (),
+    components: tuple[str, ...] = (),
     tell: Tell = lambda _: None,
 ) -> dict[str, Any]:
     """Bring the lab `name` up, or complete it; its status, with `started` if it was not there.
 
-    `parts` are the Python parts to run; empty: all that there are. Raises when it cannot be.
+    `components` are the Python components to run; empty: all. Raises when it cannot be.
     """
     folder = state.Folder.of(name)
     began = time.time()
@@ -59,7 +59,7 @@ def up(
             try:
                 tell({"step": "making the databases"})
                 empty = databases.ensure(tools)
-                lab = _start(folder, lab, tools, parts, empty)
+                lab = _start(folder, lab, tools, components, empty)
             except OSError as error:
                 raise state.unusable(error, folder.path) from error
             started = True
@@ -203,7 +203,7 @@ def _start(
     folder: state.Folder,
     lab: spec.Lab,
     tools: toolchain.Toolchain,
-    parts: tuple[str, ...],
+    components: tuple[str, ...],
     empty: Path,
 ) -> spec.Lab:
     """Start the supervisor and return when it listens; the lab with its port chosen. `empty` is the
@@ -214,7 +214,7 @@ def _start(
             "lab": spec.render(lab),
             "folder": str(folder.path),
             "databases": str(empty),
-            "parts": list(parts or installed()),
+            "components": list(components or installed()),
             "env": service_env(tools),
             "api": listening.fileno(),
         }
@@ -257,8 +257,12 @@ def _listen(lab: spec.Lab) -> socket.socket:
 
 
 def installed() -> tuple[str, ...]:
-    """The Python parts that are there to be run."""
-    return tuple(part for part, module in plan.PARTS.items() if importlib.util.find_spec(module))
+    """The Python components that are there to be run."""
+    return tuple(
+        component
+        for component, module in plan.COMPONENTS.items()
+        if importlib.util.find_spec(module)
+    )
 
 
 def service_env(tools: toolchain.Toolchain) -> dict[str, str]:

@@ -70,7 +70,7 @@ def _run(chosen: argparse.Namespace) -> int:
         return 0
     if chosen.verb == "build":
         for release in goparts.RELEASES:
-            print(life.parts(spec.Cluster(release=release)))
+            print(life.artifacts(spec.Cluster(release=release)))
         print(goparts.build(goparts.HELM))
         return 0
     found = life.running(chosen.name)

@@ -31,7 +31,7 @@ _ADMIN = "weft-cluster-admin"
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Artifacts:
     """What a cluster is made of, in the cache."""
 
     tree: Path
@@ -39,12 +39,12 @@ class Parts:
     cni: tuple[Path, ...]
 
 
-def parts(wanted: spec.Cluster) -> Parts:
+def artifacts(wanted: spec.Cluster) -> Artifacts:
     """Fetched and built if they are not there. Raises Unavailable, which names what is missing.
 
     A control plane without nodes needs no CNI plugins.
     """
-    return Parts(
+    return Artifacts(
         tree=debiantree.ensure(),
         kubernetes=goparts.build(goparts.RELEASES[wanted.release]),
         cni=tuple(map(goparts.build, (goparts.PLUGINS, goparts.MULTUS))) if wanted.nodes else (),
@@ -66,7 +66,7 @@ def up(wanted: spec.Cluster, *, lifeline: int = -1) -> Cluster:
     """
     _require_root()
     sweep()
-    made_of = parts(wanted)
+    made_of = artifacts(wanted)
     lock = _lock(wanted.name)
     if lock is None:
         raise errors.Unavailable(
@@ -151,7 +151,7 @@ def _lock(name: str) -> int | None:
         os.close(descriptor)  # somebody has just removed it: once more
 
 
-def _prepare(cluster: Cluster, made_of: Parts) -> None:
+def _prepare(cluster: Cluster, made_of: Artifacts) -> None:
     """All files, before anything runs."""
     authority = credentials.Authority(cluster.spec.name)
     shared: dict[str, dict[str, str]] = {}

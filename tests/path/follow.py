@@ -106,7 +106,7 @@ def follow(
         pods=SimpleNamespace(wait_for=wait_for),
         network_of=network_of,
         decided=lambda _: proved,
-        refusal=lambda key, attachment: zone.holders.refused(key).get(attachment),
+        refusal=lambda key, attachment: zone.duplicates.refused(key).get(attachment),
         check_use=lambda key, _: nads.check_use(zone, read.get(key), pod, runs=False),
         settings=dependencies.Settings(kind=kind),
     )

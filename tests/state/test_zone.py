@@ -28,7 +28,7 @@ class Database:
     def __init__(self) -> None:
         self.rows: dict[rows.RowKey, rows.Row] = {}
 
-    def apply(self, changes: state.Changes) -> None:
+    def apply(self, changes: state.RowChanges) -> None:
         for ident in (*changes.nb_gone, *changes.sb_gone):
             self.rows.pop(ident, None)
         for row in (*changes.nb, *changes.sb):
@@ -238,7 +238,7 @@ def test_what_is_repeated_changes_nothing(picks):
     last = {STEPS[index][0]: STEPS[index][1] for index in picks}
     for step in last.values():
         step(made)
-    assert made.changes() == state.Changes()
+    assert made.changes() == state.RowChanges()
     assert len(made) == 0
 
 

@@ -82,9 +82,9 @@ def tables(found: Iterable[rows.Row]) -> list[str]:
 def test_a_policy_that_selects_nobody_here_has_no_rows(zone: state.Zone):
     zone.changes()
     zone.policies.set_policy("default/far", policy("far", members(app="near"), app="far"))
-    assert zone.changes() == state.Changes()
+    assert zone.changes() == state.RowChanges()
     zone.set_namespace("default", Namespace({"a": "b"}))
-    assert zone.changes() == state.Changes()
+    assert zone.changes() == state.RowChanges()
 
 
 def test_what_no_policy_means_does_not_wake_the_writer(zone: state.Zone):

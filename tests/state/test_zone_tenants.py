@@ -149,7 +149,7 @@ def test_a_policy_of_another_namespace_guards_none_of_the_owners_pods() -> None:
     both = frozenset(netpolicy.Direction)
     foreign = netpolicy.Policy("te", "x", "u", ("ta/blue",), netpolicy.EVERYTHING, both)
     zone.policies.set_policy("te/x", foreign)
-    assert zone.changes() == state.Changes()
+    assert zone.changes() == state.RowChanges()
     zone.policies.set_policy("ta/x", replace(foreign, namespace="ta"))
     assert zone.changes().nb  # as its own namespace's does
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from weft_lab.runtime import toolchain as parts
+    from weft_lab.runtime import toolchain as toolchains
 
 
 @pytest.fixture(scope="session")
-def toolchain() -> parts.Toolchain:
-    from weft_lab.runtime import toolchain as parts  # only tests of real daemons need the lab
+def toolchain() -> toolchains.Toolchain:
+    from weft_lab.runtime import toolchain as toolchains  # only tests of real daemons need the lab
 
-    return parts.ensure()
+    return toolchains.ensure()

@@ -352,14 +352,14 @@ async def run(options: settings.Agent) -> None:
         await agents[0].run()
 
     async with AsyncExitStack() as stack:
-        parts = {"agent": serve(stack)}
+        tasks = {"agent": serve(stack)}
         if plugin is not None:
-            parts["plugin"] = plugin.run()
+            tasks["plugin"] = plugin.run()
         if options.health:
-            parts["health"] = health.serve(
+            tasks["health"] = health.serve(
                 options.health, not_ready, lambda: agents[0].figures() if agents else {}
             )
-        await loop.together(**parts)
+        await loop.together(**tasks)
 
 
 def main(options: settings.Agent) -> None:

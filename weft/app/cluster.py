@@ -150,14 +150,14 @@ async def run(
             electors[:] = [elector] if options.leader_elect else []
             await (elector.lead(govern) if options.leader_elect else govern())
 
-        parts = {"manager": lead(), "liveness": client.liveness.run()}
+        tasks = {"manager": lead(), "liveness": client.liveness.run()}
         if options.webhook:
             rules = manageroptions.rules(options, settings.default_network(options))
             webhooks.append(webhook.Webhook(client, options.webhook, rules))
-            parts["webhook"] = webhooks[0].run()
+            tasks["webhook"] = webhooks[0].run()
         if options.health:
-            parts["health"] = health.serve(options.health, not_ready, figures)
-        await loop.together(**parts)
+            tasks["health"] = health.serve(options.health, not_ready, figures)
+        await loop.together(**tasks)
 
 
 def main(options: settings.ClusterManager) -> None:

@@ -20,27 +20,27 @@ from weft import errors
 
 log = logging.getLogger(__name__)
 
-Part = Coroutine[Any, Any, None]
+Task = Coroutine[Any, Any, None]
 
 
 class Ended(errors.WeftError):
     """A task that should run for ever returned."""
 
 
-async def together(**parts: Part) -> None:
+async def together(**tasks: Task) -> None:
     """Runs tasks, each under its name, until one fails or this is cancelled.
 
     Raises the error of the task that failed, or Ended for one that returned.
     """
 
-    async def endless(name: str, part: Part) -> None:
-        await part
+    async def endless(name: str, task: Task) -> None:
+        await task
         raise Ended(f"{name} ended by itself")
 
     try:
         async with asyncio.TaskGroup() as group:
-            for name, part in parts.items():
-                group.create_task(endless(name, part), name=name)
+            for name, task in tasks.items():
+                group.create_task(endless(name, task), name=name)
     except BaseExceptionGroup as failures:
         raise first_cause(failures) from failures
 
@@ -59,7 +59,7 @@ def first_cause(failures: BaseExceptionGroup[Any]) -> BaseException:
     return (foreseen or leaves)[0]
 
 
-async def until_signalled(main: Part) -> None:
+async def until_signalled(main: Task) -> None:
     """Runs `main`; SIGTERM and SIGINT cancel it and count as a good end."""
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_told)
@@ -92,7 +92,7 @@ def _told(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     loop.default_exception_handler(context)
 
 
-def run(main: Callable[[], Part]) -> None:
+def run(main: Callable[[], Task]) -> None:
     """Runs `main` on a new uvloop event loop until it ends or a signal stops it."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(until_signalled(main()))

@@ -15,7 +15,7 @@ from lab.tests.real.test_local_disk import WORDS, boot_sector
 from lab.tests.support import labs
 from lab.tests.support.lab_pods import Kubectl
 from tests.support.objects import Object, vmi
-from weft_lab.runtime import toolchain as parts
+from weft_lab.runtime import toolchain as toolchains
 
 pytestmark = pytest.mark.lab
 LAB = "files"
@@ -31,7 +31,9 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(toolchain: parts.Toolchain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def house(
+    toolchain: toolchains.Toolchain, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[House]:
     images = tmp_path_factory.mktemp("images")
     state = tmp_path_factory.mktemp("state")
     with labs.running(LAB, 1, state, toolchain, disks=(str(images),)) as (made, kubeconfig):

@@ -11,7 +11,7 @@ import pytest
 
 from lab.tests.support import labs
 from lab.tests.support.labs import LabHouse
-from weft_lab.runtime import toolchain as parts
+from weft_lab.runtime import toolchain as toolchains
 
 pytestmark = pytest.mark.lab
 NAME = "machines"
@@ -125,7 +125,7 @@ class Kubectl:
 
 @pytest.fixture(scope="module")
 def house(
-    toolchain: parts.Toolchain, tmp_path_factory: pytest.TempPathFactory
+    toolchain: toolchains.Toolchain, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LabHouse]:
     """One lab for all tests here: two nodes, a network, a machine on each."""
     with labs.running(NAME, 2, tmp_path_factory.mktemp("state"), toolchain) as (house, _):

@@ -11,7 +11,7 @@ import pytest
 from lab.tests.support import labs as support
 from lab.tests.support.lab_pods import Kubectl, pod
 from tests.support.objects import Object, nic, vmi
-from weft_lab.runtime import toolchain as parts
+from weft_lab.runtime import toolchain as toolchains
 
 pytestmark = pytest.mark.lab
 LAB = "behind"
@@ -79,7 +79,9 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(toolchain: parts.Toolchain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def house(
+    toolchain: toolchains.Toolchain, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[House]:
     state = tmp_path_factory.mktemp("state")
     with support.running(LAB, 2, state, toolchain, cluster_subnets=DUAL) as (labs, kubeconfig):
         kubectl = Kubectl(labs, kubeconfig)

@@ -8,20 +8,20 @@ import pytest
 
 from weft import errors
 from weft_lab.runtime import cache
-from weft_lab.runtime import toolchain as parts
+from weft_lab.runtime import toolchain as toolchains
 from weft_lab.vm import accelerator, guest
 
 pytestmark = pytest.mark.real
 
 
-def test_a_guest_that_comes_up_in_time_counts(toolchain: parts.Toolchain) -> None:
+def test_a_guest_that_comes_up_in_time_counts(toolchain: toolchains.Toolchain) -> None:
     image = guest.ensure(toolchain)
     assert accelerator.boots(toolchain, image, "tcg", deadline=60)
     assert not accelerator.boots(toolchain, image, "tcg", deadline=0.05), "a hang is no boot"
 
 
 def test_a_verdict_is_kept(
-    toolchain: parts.Toolchain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    toolchain: toolchains.Toolchain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = guest.ensure(toolchain)
     monkeypatch.delenv("WEFT_ACCEL", raising=False)
@@ -34,7 +34,7 @@ def test_a_verdict_is_kept(
 
 
 def test_a_user_may_overrule_it(
-    toolchain: parts.Toolchain, monkeypatch: pytest.MonkeyPatch
+    toolchain: toolchains.Toolchain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = guest.ensure(toolchain)
     monkeypatch.setenv("WEFT_ACCEL", "tcg")

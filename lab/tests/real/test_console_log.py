@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.patience import PATIENCE
 from weft_lab import terminal
-from weft_lab.runtime import toolchain as parts
+from weft_lab.runtime import toolchain as toolchains
 from weft_lab.vm import consolelog, launcher, qemu
 
 pytestmark = pytest.mark.real
@@ -39,7 +39,7 @@ async def test_a_flood_is_cut_and_its_end_is_shown(tmp_path: Path) -> None:
 
 
 async def test_what_a_guest_prints_for_ever_is_cut(
-    tmp_path: Path, toolchain: parts.Toolchain
+    tmp_path: Path, toolchain: toolchains.Toolchain
 ) -> None:
     log, disk = tmp_path / "console.log", tmp_path / "disk.raw"
     disk.write_bytes((CODE + b"weft \0").ljust(510, b"\0") + b"\x55\xaa" + bytes(1 << 20))

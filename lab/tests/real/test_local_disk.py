@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from weft_lab.runtime import toolchain as parts
+from weft_lab.runtime import toolchain as toolchains
 from weft_lab.vm import launcher, machine, qmp
 
 pytestmark = pytest.mark.real
@@ -76,7 +76,7 @@ def instance(disk: Path, *, ephemeral: bool) -> Any:
     ("ephemeral", "form"), [(True, "raw"), (False, "raw"), (True, "qcow2"), (False, "qcow2")]
 )
 async def test_a_local_image_boots(
-    tmp_path: Path, toolchain: parts.Toolchain, ephemeral: bool, form: str
+    tmp_path: Path, toolchain: toolchains.Toolchain, ephemeral: bool, form: str
 ) -> None:
     assert CODE[4:7] == b"\xbe" + (0x7C00 + len(CODE)).to_bytes(2, "little")
     disk = raw = tmp_path / "disk.raw"
@@ -105,18 +105,18 @@ async def test_a_local_image_boots(
     assert not folder.exists(), "the seed holds passwords and goes with the machine"
 
 
-def make_layer(tools: parts.Toolchain, disk: Path, below: Path) -> None:
+def make_layer(tools: toolchains.Toolchain, disk: Path, below: Path) -> None:
     argv = [tools.program("qemu-img"), "create", "-q", "-f", "qcow2", "-b", str(below)]
     subprocess.run([*argv, "-F", "raw", str(disk)], check=True)
 
 
-def convert(tools: parts.Toolchain, source: Path, target: Path) -> None:
+def convert(tools: toolchains.Toolchain, source: Path, target: Path) -> None:
     argv = [tools.program("qemu-img"), "convert", "-q", "-O", "qcow2", str(source)]
     subprocess.run([*argv, str(target)], check=True)
 
 
 async def test_what_a_guest_wrote_opens_no_file_of_the_machine(
-    tmp_path: Path, toolchain: parts.Toolchain
+    tmp_path: Path, toolchain: toolchains.Toolchain
 ) -> None:
     """A raw disk that begins as a qcow2 image with a backing file: raw it is, and stays."""
     secret = tmp_path / "secret"

@@ -14,14 +14,16 @@ from typing import Any
 
 import pytest
 
-from weft_lab.runtime import toolchain as parts
+from weft_lab.runtime import toolchain as toolchains
 
 pytestmark = pytest.mark.real
 ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
-def seen(toolchain: parts.Toolchain, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def seen(
+    toolchain: toolchains.Toolchain, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
     """What the scenario of lab/tests/support/masquerade.py saw in namespaces of its own."""
     folder = tmp_path_factory.mktemp("masquerade")
     namespaces = ["unshare", "--user", "--map-root-user", "--net", "--pid", "--mount"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from weft_lab.runtime import cache
-from weft_lab.runtime import toolchain as parts
+from weft_lab.runtime import toolchain as toolchains
 from weft_lab.vm import ready
 
 pytestmark = pytest.mark.real
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.real
 
 @pytest.fixture
 def without_guests(
-    toolchain: parts.Toolchain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    toolchain: toolchains.Toolchain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
     """A cache that knows where the programs are, and holds no guest image yet."""
     for stamp in cache.folder().glob("tools-*/complete.json"):

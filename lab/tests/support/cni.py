@@ -27,7 +27,7 @@ from weft.kube import client, resources
 from weft_lab.runtime.toolchain import Toolchain
 
 DRIVER = Path(__file__).parent / "inside" / "cni_driver.py"
-PARTS = ("api", "cluster-manager")
+COMPONENTS = ("api", "cluster-manager")
 NUMBERS = itertools.count()
 _NAD = objects.nad("blue", "10.100.0.0/16,fd01::/64", mtu=1300)
 BLUE: dict[str, Any] = json.loads(_NAD["spec"]["config"])
@@ -137,7 +137,10 @@ def cni_lab(
 ) -> Iterator[tuple[LabHouse, str, str]]:
     """A lab of one node without kubelet, with network blue; its house, name and kubeconfig."""
     state = tmp_path_factory.mktemp("cni")
-    with labs.running("cni", 1, state, toolchain, PARTS, primary="none") as (house, kubeconfig):
+    with labs.running("cni", 1, state, toolchain, COMPONENTS, primary="none") as (
+        house,
+        kubeconfig,
+    ):
         yield house, "cni", kubeconfig
 
 

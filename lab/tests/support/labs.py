@@ -17,7 +17,7 @@ import pytest
 
 from tests.support.patience import PATIENCE
 from weft_lab import spec, up
-from weft_lab.runtime import toolchain as parts
+from weft_lab.runtime import toolchain as toolchains
 
 ROOT = Path(__file__).parents[3]
 ZONES_ONLY = ("none",)  # a lab of this part has its OVN zones and nothing of Python
@@ -27,7 +27,7 @@ ZONES_ONLY = ("none",)  # a lab of this part has its OVN zones and nothing of Py
 class LabHouse:
     """Where a test's labs live. `weft` runs the command line as a user would."""
 
-    tools: parts.Toolchain
+    tools: toolchains.Toolchain
     state: Path
     names: list[str] = field(default_factory=list)
 
@@ -45,7 +45,7 @@ class LabHouse:
         options = spec.Options(
             nodes=nodes, primary=primary, cluster_subnets=cluster_subnets, disks=disks
         )
-        return up.up(name, options, tools=self.tools, parts=chosen)
+        return up.up(name, options, tools=self.tools, toolchains=chosen)
 
     def run(
         self, target: str, *argv: str, lab: str = "", check: bool = True
@@ -104,7 +104,7 @@ def running(
     name: str,
     nodes: int,
     state: Path,
-    tools: parts.Toolchain,
+    tools: toolchains.Toolchain,
     chosen: tuple[str, ...] = (),
     *,
     primary: str = "weft",
@@ -132,7 +132,7 @@ def running(
 
 @pytest.fixture
 def labs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toolchain: parts.Toolchain
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toolchain: toolchains.Toolchain
 ) -> Iterator[LabHouse]:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     house = LabHouse(toolchain, tmp_path / "state")

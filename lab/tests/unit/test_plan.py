@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from weft_lab import plan, spec
 from weft_lab.service import Ready, Service
 
-parts = st.sets(st.sampled_from(sorted(plan.PARTS)))
+components = st.sets(st.sampled_from(sorted(plan.COMPONENTS)))
 
 
 def make(nodes: int = 3, chosen: set[str] | None = None) -> plan.Plan:
     lab = spec.Lab(nodes=nodes)
-    names = plan.PARTS if chosen is None else chosen
-    return plan.make(lab, state="/state", manifests=["/crds"], parts=names)
+    names = plan.COMPONENTS if chosen is None else chosen
+    return plan.make(lab, state="/state", manifests=["/crds"], components=names)
 
 
 def stuck(services: Iterable[Service]) -> set[str]:
@@ -29,7 +29,7 @@ def stuck(services: Iterable[Service]) -> set[str]:
     return set(waiting)
 
 
-@given(st.integers(1, 12), parts)
+@given(st.integers(1, 12), components)
 def test_everything_can_start(nodes: int, chosen: set[str]) -> None:
     """Whatever parts are there, nothing waits for what does not come."""
     made = make(nodes, chosen)
@@ -38,7 +38,7 @@ def test_everything_can_start(nodes: int, chosen: set[str]) -> None:
     assert stuck(made.services) == set()
 
 
-@given(st.integers(1, 12), parts)
+@given(st.integers(1, 12), components)
 def test_each_service_can_tell_that_it_is_ready(nodes: int, chosen: set[str]) -> None:
     for service in make(nodes, chosen).services:
         assert (service.ready is Ready.LISTENS) == bool(service.socket), service.name
@@ -71,7 +71,7 @@ def test_link_names_fit_the_kernel() -> None:
 
 
 def test_parts_name_modules_of_this_package() -> None:
-    assert all(importlib.util.find_spec(module) for module in plan.PARTS.values())
+    assert all(importlib.util.find_spec(module) for module in plan.COMPONENTS.values())
 
 
 def test_agents_wait_for_their_databases_and_the_api() -> None:
@@ -127,7 +127,7 @@ def test_an_mtu_that_fits_a_small_underlay() -> None:
 
 def test_manager_and_agents_are_told_of_the_same_global_namespaces() -> None:
     lab = spec.Lab(nodes=2, global_namespaces="shared,infra")
-    made = plan.make(lab, state="/state", manifests=["/crds"], parts=plan.PARTS)
+    made = plan.make(lab, state="/state", manifests=["/crds"], components=plan.COMPONENTS)
     told = {
         one.name: one.argv[one.argv.index("--global-namespaces") + 1]
         for one in made.services

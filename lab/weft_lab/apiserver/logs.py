@@ -53,19 +53,19 @@ class Files:
 async def _send(http: web.BaseRequest, path: Path) -> web.StreamResponse:
     """What is in the file now, part by part: a log has any size."""
     with path.open("rb") as file:
-        part = await asyncio.to_thread(choose, file, http.query)
+        byte_range = await asyncio.to_thread(choose, file, http.query)
         response = web.StreamResponse(headers={"Content-Type": "text/plain"})
         response.enable_chunked_encoding()
         await response.prepare(http)
-        await _write(response, file, part)
+        await _write(response, file, byte_range)
     await response.write_eof()
     return response
 
 
-async def _write(response: web.StreamResponse, file: BinaryIO, part: Part) -> None:
+async def _write(response: web.StreamResponse, file: BinaryIO, byte_range: ByteRange) -> None:
     """Send that part of the file; each piece when the client has taken the one before."""
-    file.seek(part.start)
-    left = part.end - part.start
+    file.seek(byte_range.start)
+    left = byte_range.end - byte_range.start
     while left > 0 and (data := await asyncio.to_thread(file.read, min(left, _PIECE))):
         left -= len(data)
         await response.write(data)
@@ -87,9 +87,9 @@ async def _follow(
     try:
         with path.open("rb") as file, _watching(path, changed):
             await response.prepare(http)
-            part = await asyncio.to_thread(choose, file, http.query)
-            await _write(response, file, part)
-            file.seek(part.size)
+            byte_range = await asyncio.to_thread(choose, file, http.query)
+            await _write(response, file, byte_range)
+            file.seek(byte_range.size)
             while not _has_ended(cluster, pod, container):
                 await changed.wait()
                 changed.clear()
@@ -143,7 +143,7 @@ def choose_container(pod: dict[str, Any], asked: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ByteRange:
     """From which byte to which a client wants a log; `size` is how long it was then."""
 
     start: int
@@ -151,7 +151,7 @@ class Part:
     size: int
 
 
-def choose(file: BinaryIO, query: Mapping[str, str]) -> Part:
+def choose(file: BinaryIO, query: Mapping[str, str]) -> ByteRange:
     """The last lines, or the first bytes, as the client asks."""
     size = file.seek(0, io.SEEK_END)
     start = 0
@@ -160,7 +160,7 @@ def choose(file: BinaryIO, query: Mapping[str, str]) -> Part:
     end = size
     if "limitBytes" in query:
         end = min(size, start + reads.read_number(query, "limitBytes"))
-    return Part(start, end, size)
+    return ByteRange(start, end, size)
 
 
 def _start_of_last(file: BinaryIO, size: int, lines: int) -> int:
@@ -185,10 +185,10 @@ def _start_of_last(file: BinaryIO, size: int, lines: int) -> int:
     return 0
 
 
-def _rest(file: BinaryIO) -> Part:
+def _rest(file: BinaryIO) -> ByteRange:
     """What came since; all of it where the file was begun anew."""
     here, size = file.tell(), file.seek(0, io.SEEK_END)
-    return Part(here if here <= size else 0, size, size)
+    return ByteRange(here if here <= size else 0, size, size)
 
 
 def _waiting(pod: dict[str, Any], container: str) -> str:

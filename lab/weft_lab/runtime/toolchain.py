@@ -30,11 +30,11 @@ ROOM = 900_000_000  # bytes for archives and unpacked files together
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PackageSet:
     """A group of programs that come together.
 
     `probe` is the program whose `--version` tells whether the host's is at least `minimum`;
-    an empty probe means that the part always comes from the suite.
+    an empty probe means that the set always comes from the suite.
     """
 
     name: str
@@ -44,8 +44,8 @@ class Part:
     minimum: tuple[int, ...] = ()
 
 
-PARTS = (
-    Part(
+PACKAGE_SETS = (
+    PackageSet(
         "ovn",
         ("ovn-central", "ovn-host", "openvswitch-switch"),
         (
@@ -56,20 +56,20 @@ PARTS = (
         probe="ovn-northd",
         minimum=(25, 3),
     ),
-    Part(
+    PackageSet(
         "qemu",
         ("qemu-system-x86", "qemu-utils"),
         ("qemu-system-x86_64", "qemu-img"),
         probe="qemu-system-x86_64",
         minimum=(7, 2),  # since when it takes network backends as JSON
     ),
-    Part(
+    PackageSet(
         "guest",
         (KERNEL, "busybox-static", "curl", "qemu-guest-agent"),
         ("busybox",),
     ),
-    Part("kubectl", ("kubernetes-client",), ("kubectl",), probe="kubectl", minimum=(1, 20)),
-    Part("nat", ("nftables",), ("nft",), probe="nft", minimum=(1, 0)),
+    PackageSet("kubectl", ("kubernetes-client",), ("kubectl",), probe="kubectl", minimum=(1, 20)),
+    PackageSet("nat", ("nftables",), ("nft",), probe="nft", minimum=(1, 0)),
 )
 
 
@@ -95,14 +95,14 @@ class Toolchain:
 def ensure(report: debian.Report = debian.quiet) -> Toolchain:
     """The toolchain, fetched if it is not there yet; a second call finds all in place.
 
-    Raises Unavailable when a part cannot be had: no network, no space, not Debian.
+    Raises Unavailable when a program cannot be had: no network, no space, not Debian.
     """
     if platform.machine() != "x86_64":
         raise errors.Unavailable(
             f"the lab runs on x86_64, and this is {platform.machine()}", hint="use another machine"
         )
     suite = os.environ.get("WEFT_SUITE", SUITE)
-    missing = tuple(part for part in PARTS if not _on_host(part))
+    missing = tuple(package_set for package_set in PACKAGE_SETS if not _on_host(package_set))
     folder = cache.folder() / f"tools-{_fingerprint(suite, missing)}"
     stamp = folder / "complete.json"
     if not _intact(stamp):
@@ -115,21 +115,21 @@ def ensure(report: debian.Report = debian.quiet) -> Toolchain:
 def is_ready() -> bool:
     """Whether `ensure` would find everything in place."""
     suite = os.environ.get("WEFT_SUITE", SUITE)
-    missing = tuple(part for part in PARTS if not _on_host(part))
+    missing = tuple(package_set for package_set in PACKAGE_SETS if not _on_host(package_set))
     return _intact(cache.folder() / f"tools-{_fingerprint(suite, missing)}" / "complete.json")
 
 
-def _on_host(part: Part) -> bool:
-    """Whether the host's own programs serve for `part`."""
-    if os.environ.get("WEFT_HOST_TOOLS") == "no" or not part.probe:
+def _on_host(package_set: PackageSet) -> bool:
+    """Whether the host's own programs serve for `package_set`."""
+    if os.environ.get("WEFT_HOST_TOOLS") == "no" or not package_set.probe:
         return False
-    programs = {program: host_program(program) for program in part.programs}
+    programs = {program: host_program(program) for program in package_set.programs}
     if not all(programs.values()):
         return False
-    verb = ["version", "--client"] if part.probe == "kubectl" else ["--version"]
+    verb = ["version", "--client"] if package_set.probe == "kubectl" else ["--version"]
     try:
         done = subprocess.run(
-            [str(programs[part.probe]), *verb],
+            [str(programs[package_set.probe]), *verb],
             capture_output=True,
             text=True,
             check=False,
@@ -137,7 +137,7 @@ def _on_host(part: Part) -> bool:
         )
     except (OSError, subprocess.TimeoutExpired):
         return False
-    return version(done.stdout) >= part.minimum
+    return version(done.stdout) >= package_set.minimum
 
 
 def host_program(name: str) -> str | None:
@@ -153,9 +153,13 @@ def version(text: str) -> tuple[int, ...]:
     return tuple(int(number) for number in found.groups() if number) if found else ()
 
 
-def _fingerprint(suite: str, parts: tuple[Part, ...]) -> str:
-    hosts = tuple(host_program(part.probe) for part in PARTS if part not in parts)
-    text = repr((LAYOUT, suite, [asdict(part) for part in parts], hosts))
+def _fingerprint(suite: str, package_sets: tuple[PackageSet, ...]) -> str:
+    hosts = tuple(
+        host_program(package_set.probe)
+        for package_set in PACKAGE_SETS
+        if package_set not in package_sets
+    )
+    text = repr((LAYOUT, suite, [asdict(package_set) for package_set in package_sets], hosts))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -168,7 +172,9 @@ def _intact(stamp: Path) -> bool:
         return False
 
 
-def _build(folder: Path, suite: str, parts: tuple[Part, ...], report: debian.Report) -> None:
+def _build(
+    folder: Path, suite: str, package_sets: tuple[PackageSet, ...], report: debian.Report
+) -> None:
     """Make `folder`; the stamp is written last, so an incomplete build does not count."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -177,9 +183,11 @@ def _build(folder: Path, suite: str, parts: tuple[Part, ...], report: debian.Rep
     apt = debian.Apt(folder / "apt", suite)
     try:
         apt.prepare(report)
-        archives = apt.resolve([name for part in parts for name in part.packages])
+        archives = apt.resolve(
+            [name for package_set in package_sets for name in package_set.packages]
+        )
         debian.unpack(apt.fetch(archives, report), root, report)
-        made = _assemble(folder, root, parts)
+        made = _assemble(folder, root, package_sets)
     except OSError as error:
         raise errors.Unavailable(
             f"the lab's programs cannot be unpacked ({error.strerror})",
@@ -200,17 +208,17 @@ def _build(folder: Path, suite: str, parts: tuple[Part, ...], report: debian.Rep
     temporary.replace(folder / "complete.json")
 
 
-def _assemble(folder: Path, root: Path, parts: tuple[Part, ...]) -> Toolchain:
+def _assemble(folder: Path, root: Path, package_sets: tuple[PackageSet, ...]) -> Toolchain:
     """Wrap the unpacked programs, link the host's, and say where everything is."""
     target = folder / "bin"
     target.mkdir()
-    for part in PARTS:
-        for program in part.programs:
-            if part in parts:
+    for package_set in PACKAGE_SETS:
+        for program in package_set.programs:
+            if package_set in package_sets:
                 wrappers.write(root, program, target / program)
             else:
                 (target / program).symlink_to(host_program(program) or program)
-    fetched = {part.name for part in parts}
+    fetched = {package_set.name for package_set in package_sets}
     share = root / "usr/share" if "ovn" in fetched else Path("/usr/share")
     schemas = folder / "schemas"
     schemas.mkdir()

@@ -52,7 +52,7 @@ class Guest:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Contents:
     """Contents that the image is made of; everything that `plan` needs to know."""
 
     busybox: bytes
@@ -63,37 +63,37 @@ class Parts:
     scripts: Mapping[str, bytes]
 
 
-def plan(parts: Parts) -> list[cpio.Entry]:
+def plan(contents: Contents) -> list[cpio.Entry]:
     """The initramfs, in an order in which folders precede what is in them."""
     entries = [cpio.folder(path) for path in FOLDERS]
     entries += [
         cpio.device("dev/console", 5, 1),
         # Set-user-ID, so that ping, su and passwd work for everybody; it gives up the right for
         # all applets that do not need it.
-        cpio.file("bin/busybox", parts.busybox, 0o4755),
+        cpio.file("bin/busybox", contents.busybox, 0o4755),
         cpio.link("init", "bin/busybox"),
         cpio.link("usr/bin", "../bin"),
         cpio.link("usr/sbin", "../sbin"),
         cpio.link("var/run", "../run"),
     ]
     entries += [cpio.file(path, text.encode()) for path, text in sorted(TEXTS.items())]
-    taken = {path.rpartition("/")[2] for path in parts.programs} | {"busybox", "shutdown"}
+    taken = {path.rpartition("/")[2] for path in contents.programs} | {"busybox", "shutdown"}
     entries += [
-        cpio.link(f"bin/{name}", "busybox") for name in sorted({*parts.applets} - taken - {""})
+        cpio.link(f"bin/{name}", "busybox") for name in sorted({*contents.applets} - taken - {""})
     ]
-    entries += [cpio.file(path, data, 0o755) for path, data in sorted(parts.programs.items())]
-    for name, data in parts.libraries.items():
+    entries += [cpio.file(path, data, 0o755) for path, data in sorted(contents.programs.items())]
+    for name, data in contents.libraries.items():
         entries.append(cpio.file(f"{LIBRARIES}/{name}", data, 0o755))
-    loaders = {elf.interpreter(data) for data in parts.programs.values()} - {""}
+    loaders = {elf.interpreter(data) for data in contents.programs.values()} - {""}
     for loader in sorted(loaders):
         name = loader.rpartition("/")[2]
         entries.append(cpio.link(loader.lstrip("/"), f"/{LIBRARIES}/{name}"))
-    order = load_order(parts.modules)
-    entries += [cpio.file(f"lib/modules/{name}.ko", parts.modules[name]) for name in order]
+    order = load_order(contents.modules)
+    entries += [cpio.file(f"lib/modules/{name}.ko", contents.modules[name]) for name in order]
     entries.append(
         cpio.file("lib/modules/order", "".join(f"{name}.ko\n" for name in order).encode())
     )
-    for name, data in sorted(parts.scripts.items()):
+    for name, data in sorted(contents.scripts.items()):
         place = "sbin/shutdown" if name == "shutdown" else f"etc/{name}"
         entries.append(cpio.file(place, data, 0o755))
     return entries
@@ -187,7 +187,7 @@ def _prune(parent: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _gather(tools: toolchain.Toolchain) -> Parts:
+def _gather(tools: toolchain.Toolchain) -> Contents:
     busybox = _find(tools, "busybox")
     listed = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True)
     programs = {place: _find(tools, name).read_bytes() for place, name in PROGRAMS}
@@ -196,7 +196,7 @@ def _gather(tools: toolchain.Toolchain) -> Parts:
     def library(name: str) -> bytes:
         return _first(folders, name).read_bytes()
 
-    return Parts(
+    return Contents(
         busybox=busybox.read_bytes(),
         applets=tuple(listed.stdout.split()),
         programs=programs,

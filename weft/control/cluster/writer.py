@@ -86,11 +86,11 @@ class Writer:
     async def run(self) -> None:
         """Writes until cancelled."""
         self.poke()
-        parts = {
+        tasks = {
             res.plural: self._queues[res].run(partial(self._look, res), workers=workers)
             for res, workers in self._workers.items()
         }
-        await loop.together(**parts)
+        await loop.together(**tasks)
 
     async def _look(self, resource: Resource, key: str) -> None:
         ref = Ref(resource, key)

@@ -102,7 +102,7 @@ class ForeignRows:
         if found is None or found[0] != uuid or key is None:
             return True
         network = tables.external_id(columns, names.NETWORK)
-        return not self._zone.wants(table.name, key, network, owner)
+        return not self._zone.is_desired(table.name, key, network, owner)
 
     def _is_own(self, holder: rows.Referrer) -> bool:
         columns = self._nb.rows(holder.table).get(holder.uuid)
@@ -132,7 +132,7 @@ class ForeignRows:
     def _is_wrong(self, table: str, key: str, members: rows.Value, atom: rows.Atom) -> bool:
         is_inside = atom in members  # type: ignore[operator]
         if table != policy.GROUP:
-            return self._zone.policies.holds(key, atom) != is_inside
+            return self._zone.policies.is_in_set(key, atom) != is_inside
         port = self._nb.rows(ports.PORT).get(str(atom))
         if port is None:
             return is_inside

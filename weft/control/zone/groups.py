@@ -25,13 +25,13 @@ class BoundPolicy(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
-# Groups whose rows are made together: one deny or audit group, or all groups of a policy.
-Part = policy.Group | BoundPolicy
+# What groups are made for: one deny or audit group for itself, all groups of a policy for it.
+GroupOwner = policy.Group | BoundPolicy
 NONE: frozenset[policy.Group] = frozenset()
 
 
-def part_of(group: policy.Group) -> Part:
-    """Returns the part that makes a group's rows."""
+def owner_of(group: policy.Group) -> GroupOwner:
+    """Returns what a group is made for."""
     if group.kind in (policy.GroupKind.POLICY, policy.GroupKind.NAMED):
         return BoundPolicy(group.network, group.namespace, group.policy)
     return group
@@ -43,7 +43,7 @@ class Groups:
     def __init__(self) -> None:
         self._of: dict[str, frozenset[policy.Group]] = {}
         self._in: dict[policy.Group, set[str]] = {}
-        self._parts: dict[Part, set[policy.Group]] = {}
+        self._groups_of: dict[GroupOwner, set[policy.Group]] = {}
         self._left: dict[str, set[policy.Group]] = {}
 
     def of(self, port: str) -> frozenset[policy.Group]:
@@ -54,24 +54,24 @@ class Groups:
         """Returns the ports in a group."""
         return self._in.get(group, frozenset())
 
-    def parts(self) -> Iterator[Part]:
-        """Yields the parts that have groups with ports."""
-        return iter(self._parts)
+    def owners(self) -> Iterator[GroupOwner]:
+        """Yields the owners of groups with ports."""
+        return iter(self._groups_of)
 
-    def in_part(self, part: Part) -> Set[policy.Group]:
-        """Returns the groups of a part that have ports."""
-        return self._parts.get(part, NONE)
+    def groups_of(self, owner: GroupOwner) -> Set[policy.Group]:
+        """Returns the groups of an owner that have ports."""
+        return self._groups_of.get(owner, NONE)
 
-    def put(self, port: str, groups: frozenset[policy.Group]) -> set[Part]:
-        """Puts a port in these groups alone; returns the parts that got or lost a group by it."""
+    def put(self, port: str, groups: frozenset[policy.Group]) -> set[GroupOwner]:
+        """Puts a port in these groups alone; returns the owners that got or lost a group by it."""
         before = self.of(port)
         if groups == before:
             return set()
         left = self._left.setdefault(port, set())
         left |= before - groups
         left -= groups
-        changed = {part_of(group) for group in groups - before if self._join(port, group)}
-        changed |= {part_of(group) for group in before - groups if self._leave(port, group)}
+        changed = {owner_of(group) for group in groups - before if self._join(port, group)}
+        changed |= {owner_of(group) for group in before - groups if self._leave(port, group)}
         if groups:
             self._of[port] = groups
         else:
@@ -92,11 +92,11 @@ class Groups:
         inside.add(port)
         if len(inside) > 1:
             return False
-        self._parts.setdefault(part_of(group), set()).add(group)
+        self._groups_of.setdefault(owner_of(group), set()).add(group)
         return True
 
     def _leave(self, port: str, group: policy.Group) -> bool:
         is_last = index.discard(self._in, group, port)
         if is_last:
-            index.discard(self._parts, part_of(group), group)
+            index.discard(self._groups_of, owner_of(group), group)
         return is_last

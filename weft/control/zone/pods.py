@@ -81,7 +81,7 @@ class Pods:
 
     def refusal(self, pod: str, attachment: str) -> errors.WeftError | None:
         """Returns why an attachment has no port although it was allocated; None if it has one."""
-        return self._zone.holders.refused(pod).get(attachment)
+        return self._zone.duplicates.refused(pod).get(attachment)
 
     def tell_refused(self) -> None:
         """Emits an Event on each pod of this node that lacks a port, once for each reason.
@@ -89,7 +89,7 @@ class Pods:
         A pod that waits for another's address gets a new Event when the pod itself changes, not
         whenever the holder does.
         """
-        for key in sorted(self._zone.holders.take_changed()):
+        for key in sorted(self._zone.duplicates.take_changed()):
             told, said = self._refused.pop(key, ""), self._refusals(key)
             pod = self._pods.get(key) if said else None
             if pod is None or pod.node != self._zone.name:
@@ -99,7 +99,7 @@ class Pods:
                 self._warn(pod.ref, Reason.ADDRESS_REFUSED, said)
 
     def _refusals(self, pod: str) -> str:
-        refused = self._zone.holders.refused(pod)
+        refused = self._zone.duplicates.refused(pod)
         return "; ".join(refused[each].in_full() for each in sorted(refused))
 
     @property

@@ -26,7 +26,7 @@ _UNKNOWN = Namespace()
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class PolicyChanges:
     """Rows to write (`made`) and to delete (`gone`).
 
     `ports` are those whose groups changed, with their networks. `members` are the group memberships
@@ -50,20 +50,22 @@ class Policies:
         self._policies: dict[str, netpolicy.Policy] = {}
         self._namespaces: dict[str, Namespace] = {}
         self._networks: dict[str, str] = {}  # NAD -> its network
-        self._naming: dict[str, set[str]] = {}  # NAD -> policies that name it
-        self._guarding: dict[tuple[str, netpolicy.PodSelector], set[str]] = {}  # -> policies
+        self._policies_of_nad: dict[str, set[str]] = {}  # NAD -> policies that name it
+        self._policies_of_selector: dict[
+            tuple[str, netpolicy.PodSelector], set[str]
+        ] = {}  # -> policies
         self._endpoints = SelectedPorts(pods)
         self._groups = groups.Groups()
-        self._parts = policyrows.PolicyRows(Sets(self._endpoints, networks), networks)
-        # What may have changed: networks, ports and parts to be looked at.
-        self._refilled: set[str] = set()
-        self._doubted: set[str] = set()
-        self._selected: set[str] = set()  # ports whose groups alone may have changed
-        self._dirty: set[groups.Part] = set()
+        self._rows = policyrows.PolicyRows(Sets(self._endpoints, networks), networks)
+        # What may have changed.
+        self._dirty_networks: set[str] = set()
+        self._dirty_ports: set[str] = set()
+        self._regrouped: set[str] = set()  # ports whose groups alone may have changed
+        self._dirty: set[groups.GroupOwner] = set()
 
     def __len__(self) -> int:
-        noted = (self._refilled, self._doubted, self._selected, self._dirty, self._parts)
-        return sum([len(each) for each in noted])
+        dirty = (self._dirty_networks, self._dirty_ports, self._regrouped, self._dirty, self._rows)
+        return sum([len(each) for each in dirty])
 
     # Objects in
 
@@ -95,88 +97,88 @@ class Policies:
             self._namespaces.pop(name, None)
         else:
             self._namespaces[name] = new
-        self._doubt(self._endpoints.set_namespace(name, new.labels if new is not None else None))
+        self._mark(self._endpoints.set_namespace(name, new.labels if new is not None else None))
         if (old or _UNKNOWN).logging != (new or _UNKNOWN).logging:
-            self._dirty |= {p for p in self._groups.parts() if p.namespace == name}
+            self._dirty |= {p for p in self._groups.owners() if p.namespace == name}
 
     def set_nad(self, nad: str, network: str | None) -> None:
         """Sets the network of a NAD."""
         if self._networks.get(nad) == network:
             return
-        naming = [(key, self._policies[key]) for key in self._naming.get(nad, ())]
-        for key, each in naming:
+        affected = [(key, self._policies[key]) for key in self._policies_of_nad.get(nad, ())]
+        for key, each in affected:
             self._unbind(key, each)
         if network is None:
             del self._networks[nad]
         else:
             self._networks[nad] = network
-        for key, each in naming:
+        for key, each in affected:
             self._bind(key, each)
 
     def set_pod(self, key: str, old: AllocatedPod | None, new: AllocatedPod | None) -> None:
         """Takes in a pod that is new, changed, or gone (None)."""
         if (known := new or old) is not None:
             namespace = known.pod.ref.namespace
-            self._doubt(self._endpoints.set_pod(key, namespace, old, new))
+            self._mark(self._endpoints.set_pod(key, namespace, old, new))
 
     def add_port(self, key: str, port: model.Port) -> None:
         """Adds a port of any node, by port key."""
         self._endpoints.add(key, port)
-        self._doubt((key,))
+        self._mark((key,))
 
     def remove_port(self, key: str) -> None:
         """Removes a port."""
-        self._doubt((key,))
+        self._mark((key,))
         self._endpoints.remove(key)
 
     def touch_network(self, network: str) -> None:
         """The zone has got or lost the network, or it has changed."""
-        self._dirty |= {p for p in self._groups.parts() if p.network == network}
-        self._refilled.add(network)
+        self._dirty |= {p for p in self._groups.owners() if p.network == network}
+        self._dirty_networks.add(network)
 
     def touch(self, table: str, key: str) -> bool:
         """Has a row that somebody else changed written again; returns whether it is a policy's."""
-        part = self._parts.touch(table, key)
-        if part is None:
+        owner = self._rows.touch(table, key)
+        if owner is None:
             return False
-        if isinstance(part, sets.AddressSet | str):
+        if isinstance(owner, sets.AddressSet | str):
             return True
-        for group in self._groups.in_part(part):
+        for group in self._groups.groups_of(owner):
             if (table, key) == (policy.GROUP, group.name):
                 for port in self._groups.ports(group):
                     self._groups.touch(port)
         return True
 
-    def wants(self, table: str, key: str) -> bool:
+    def is_desired(self, table: str, key: str) -> bool:
         """Whether the last `changes` desired a row."""
-        return self._parts.wants(table, key)
+        return self._rows.is_desired(table, key)
 
     def is_member(self, group: str, port: str) -> bool:
         """Whether a port should be in the port group of this name."""
         return any(each.name == group for each in self._groups.of(port))
 
-    def holds(self, key: str, address: rows.Atom) -> bool:
+    def is_in_set(self, key: str, address: rows.Atom) -> bool:
         """Whether the address set of this key should hold an address."""
-        return self._parts.holds(key, address)
+        return self._rows.is_in_set(key, address)
 
     # Rows out
 
-    def changes(self, ports: Iterable[str]) -> Changes:
+    def changes(self, ports: Iterable[str]) -> PolicyChanges:
         """Returns the rows of what changed since the last call, and the group memberships of
         `ports`, whose own rows are written again."""
         self._settle()
-        made, gone = self._parts.changes()
+        made, gone = self._rows.changes()
         left = self._groups.take_moved()
         moved = {key: port.network for key in left if (port := self._endpoints.get(key))}
         members = {key: tuple(self._members(key, left.get(key, ()))) for key in {*ports, *moved}}
-        return Changes(made, gone, moved, members)
+        return PolicyChanges(made, gone, moved, members)
 
-    def desired(self, ports: Iterable[str]) -> Changes:
+    def desired(self, ports: Iterable[str]) -> PolicyChanges:
         """Returns all rows: sets with their addresses, groups without ports, and the group
         memberships of `ports`."""
         self._settle()
         members = {key: tuple(self._members(key)) for key in ports}
-        return Changes(self._parts.desired(), (), {}, members)
+        return PolicyChanges(self._rows.desired(), (), {}, members)
 
     def _members(self, port: str, left: Iterable[policy.Group] = ()) -> Iterator[rows.Row]:
         """Yields a port's memberships in its groups, and its removal from those that it left.
@@ -185,15 +187,15 @@ class Policies:
         group is named even without a row: then the write fails, and no port stays unguarded.
         """
         for group in sorted(self._groups.of(port), key=lambda group: group.id):
-            if group.kind is not policy.GroupKind.NAMED or self._parts.has(group):
+            if group.kind is not policy.GroupKind.NAMED or self._rows.has(group):
                 yield policy.membership(group, port, True)
         for group in sorted(left, key=lambda group: group.id):
-            if self._parts.has(group):
+            if self._rows.has(group):
                 yield policy.membership(group, port, False)
 
     def audited(self) -> Mapping[str, policy.Group]:
         """Returns the audit groups by the name that OVN's log gives their packets."""
-        found = (part for part in self._groups.parts() if isinstance(part, policy.Group))
+        found = (owner for owner in self._groups.owners() if isinstance(owner, policy.Group))
         return {policy.audit_name(g): g for g in found if g.kind is policy.GroupKind.AUDIT}
 
     def auditing(
@@ -209,33 +211,33 @@ class Policies:
 
     def _bind(self, key: str, new: netpolicy.Policy) -> None:
         for nad in new.nads:
-            self._naming.setdefault(nad, set()).add(key)
-        for network in self._guarded(new):
-            self._guarding.setdefault((network, new.selected_pods), set()).add(key)
+            self._policies_of_nad.setdefault(nad, set()).add(key)
+        for network in self._networks_of(new):
+            self._policies_of_selector.setdefault((network, new.selected_pods), set()).add(key)
         self._touch(new)
 
     def _unbind(self, key: str, old: netpolicy.Policy) -> None:
         for nad in old.nads:
-            index.discard(self._naming, nad, key)
-        for network in self._guarded(old):
-            index.discard(self._guarding, (network, old.selected_pods), key)
+            index.discard(self._policies_of_nad, nad, key)
+        for network in self._networks_of(old):
+            index.discard(self._policies_of_selector, (network, old.selected_pods), key)
         self._touch(old)
 
     def _touch(self, changed: netpolicy.Policy) -> None:
-        for network in self._guarded(changed):
-            part = groups.BoundPolicy(network, changed.namespace, changed.name)
-            if self._groups.in_part(part):
-                self._dirty.add(part)
+        for network in self._networks_of(changed):
+            owner = groups.BoundPolicy(network, changed.namespace, changed.name)
+            if self._groups.groups_of(owner):
+                self._dirty.add(owner)
             for port in self._endpoints.chosen(network, changed.selected_pods):
                 if self._is_own(port):
-                    self._selected.add(port)
+                    self._regrouped.add(port)
 
-    def _doubt(self, ports: Iterable[str]) -> None:
+    def _mark(self, ports: Iterable[str]) -> None:
         """Marks those of these ports that are or were in groups or sets, or may be now."""
         for key in ports:
             is_chosen = self._is_own(key) and self._endpoints.selectors(key)
-            if is_chosen or self._groups.of(key) or self._parts.concern(key):
-                self._doubted.add(key)
+            if is_chosen or self._groups.of(key) or self._rows.is_in_sets(key):
+                self._dirty_ports.add(key)
 
     def _is_own(self, key: str) -> bool:
         port = self._endpoints.get(key)
@@ -244,28 +246,28 @@ class Policies:
     def _is_alike(self, old: netpolicy.Policy, new: netpolicy.Policy) -> bool:
         """Whether only the remembered networks of a policy changed, and it guards the same."""
         is_same = replace(old, last_networks=new.last_networks) == new
-        return is_same and self._guarded(old) == self._guarded(new)
+        return is_same and self._networks_of(old) == self._networks_of(new)
 
-    def _guarded(self, each: netpolicy.Policy) -> frozenset[str]:
+    def _networks_of(self, each: netpolicy.Policy) -> frozenset[str]:
         return each.networks(self._networks) - {names.DEFAULT_NETWORK}
 
     def _settle(self) -> None:
         """Updates groups, sets and rows for all that was marked."""
-        refilled, self._refilled = self._refilled, set()
-        doubted, self._doubted = self._doubted, set()
-        self._parts.refill(refilled)
-        self._dirty |= self._parts.update(doubted)
-        selected, self._selected = self._selected, set()
-        for port in doubted | selected:
+        networks, self._dirty_networks = self._dirty_networks, set()
+        ports, self._dirty_ports = self._dirty_ports, set()
+        self._rows.refill(networks)
+        self._dirty |= self._rows.update(ports)
+        regrouped, self._regrouped = self._regrouped, set()
+        for port in ports | regrouped:
             self._dirty |= self._groups.put(port, self._wanted(port))
         dirty, self._dirty = self._dirty, set()
-        for part in dirty:
-            key = part.key if isinstance(part, groups.BoundPolicy) else ""
-            logging = self._namespaces.get(part.namespace, _UNKNOWN).logging
-            there = self._groups.in_part(part)
-            rowless = [group for group in there if not self._parts.has(group)]
-            self._parts.make(part, there, self._policies.get(key), logging)
-            for group in filter(self._parts.has, rowless):
+        for owner in dirty:
+            key = owner.key if isinstance(owner, groups.BoundPolicy) else ""
+            logging = self._namespaces.get(owner.namespace, _UNKNOWN).logging
+            with_ports = self._groups.groups_of(owner)
+            without_rows = [group for group in with_ports if not self._rows.has(group)]
+            self._rows.make(owner, with_ports, self._policies.get(key), logging)
+            for group in filter(self._rows.has, without_rows):
                 for port in self._groups.ports(group):
                     self._groups.touch(port)  # the group had no row to hold it so far
 
@@ -295,5 +297,5 @@ class Policies:
         return [
             self._policies[each]
             for members in self._endpoints.selectors(key)
-            for each in self._guarding.get((port.network, members), ())
+            for each in self._policies_of_selector.get((port.network, members), ())
         ]

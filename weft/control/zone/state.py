@@ -15,21 +15,21 @@ from dataclasses import dataclass, field
 
 from weft import model, names, rows
 from weft.control import index
-from weft.control.zone import holders, policies, topologies
+from weft.control.zone import duplicates, policies, topologies
 from weft.control.zone.networks import DeclaredNetwork as DeclaredNetwork
 from weft.control.zone.networks import Networks, concerned
 from weft.control.zone.objects import AllocatedPod, Namespace
 from weft.ovn import advertisement, interconnect, ports, router
 from weft.policy import access
 
-# Rows that come and go together: a network's own (node ""), or those of one of its nodes.
-Part = tuple[str, str]
+# What rows are made for, as (network, node): a network (node ""), or one of its nodes.
+RowOwner = tuple[str, str]
 # Tables whose rows refer to other rows of weft.
 _PARENTS = (ports.SWITCH, router.ROUTER)
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class RowChanges:
     """Rows to write and keys of rows to delete, Northbound (`nb`) and Southbound (`sb`)."""
 
     nb: tuple[rows.Row, ...] = ()
@@ -42,13 +42,13 @@ class Changes:
 class _Dirty:
     """Keys of what may have changed since the last `changes`."""
 
-    parts: set[Part] = field(default_factory=set)
+    owners: set[RowOwner] = field(default_factory=set)
     ports: dict[str, str] = field(default_factory=dict)  # port key -> network it was or is on
     chassis: set[str] = field(default_factory=set)
     networks: set[str] = field(default_factory=set)  # whether they are realised, and as what
 
     def __len__(self) -> int:
-        return len(self.parts) + len(self.ports) + len(self.chassis)
+        return len(self.owners) + len(self.ports) + len(self.chassis)
 
 
 class Zone:
@@ -70,12 +70,12 @@ class Zone:
         self._pods_of_namespace: dict[str, set[str]] = {}  # see `concerned`
         self._pods_of_nad: dict[str, set[str]] = {}
         self._ports_of_pod: dict[str, dict[str, model.Port]] = {}  # pod key -> port key -> port
-        self.holders = holders.Holders()
+        self.duplicates = duplicates.Duplicates()
         self._ports: dict[str, dict[str, model.Port]] = {}  # network -> port key -> port
         self._local: dict[str, set[str]] = {}  # network -> keys of this node's ports
         self._ports_of_node: dict[str, dict[str, str]] = {}  # node -> port key -> network
-        self._claims: dict[str, set[str]] = {}  # chassis id -> nodes that claim it
-        self._shown: dict[Part, frozenset[rows.RowKey]] = {}  # of the last `changes`
+        self._chassis_nodes: dict[str, set[str]] = {}  # chassis id -> nodes that claim it
+        self._last_keys: dict[RowOwner, frozenset[rows.RowKey]] = {}  # of the last `changes`
         self._dirty = _Dirty()
         self._realised: dict[str, model.Network] = {}  # as of the last `changes`
         self.policies = policies.Policies(node, self._pods, self._realised)
@@ -159,12 +159,12 @@ class Zone:
             for network in routed:
                 self._touch_network(network, remote=False)
             return
-        self._dirty.parts.update((network, name) for network in routed)
+        self._dirty.owners.update((network, name) for network in routed)
         before, after = old.chassis if old else "", info.chassis if info else ""
         if before:
-            index.discard(self._claims, before, name)
+            index.discard(self._chassis_nodes, before, name)
         if after:
-            self._claims.setdefault(after, set()).add(name)
+            self._chassis_nodes.setdefault(after, set()).add(name)
         self._dirty.chassis |= {chassis for chassis in (before, after) if chassis}
         if before != after:
             of_node = self._ports_of_node.get(name, {})
@@ -174,42 +174,42 @@ class Zone:
         """Puts a row of ours that somebody else changed into the next `changes`."""
         if self.policies.touch(table, key):
             return
-        part = _part(network, owner)
+        row_owner = _row_owner(network, owner)
         if table == interconnect.CHASSIS:
             if key != self._here.chassis:
                 self._dirty.chassis.add(key)
-        elif (table, key) in self._shown.get(part, ()):
-            self._dirty.parts.add(part)
+        elif (table, key) in self._last_keys.get(row_owner, ()):
+            self._dirty.owners.add(row_owner)
             if table in _PARENTS:
                 self._touch_network(network, remote=self._has_remote_pods(network))
         elif table == ports.PORT and key in self._ports.get(network, ()):
             self._dirty.ports[key] = network
 
-    def wants(self, table: str, key: str, network: str, owner: str) -> bool:
+    def is_desired(self, table: str, key: str, network: str, owner: str) -> bool:
         """Whether the last `changes` desired a row with our external_ids."""
         if table == interconnect.CHASSIS:
-            return key in self._claims
+            return key in self._chassis_nodes
         if table == ports.PORT and key in self._ports.get(network, ()):
             return True
-        if (table, key) in self._shown.get(_part(network, owner), ()):
+        if (table, key) in self._last_keys.get(_row_owner(network, owner), ()):
             return True
-        return self.policies.wants(table, key)
+        return self.policies.is_desired(table, key)
 
     # Rows out
 
-    def changes(self) -> Changes:
+    def changes(self) -> RowChanges:
         """Returns the rows of all that was touched since the last call, and nothing else."""
         dirty, self._dirty = self._dirty, _Dirty()
-        nb, gone = self._show(dirty.parts)
+        nb, gone = self._changed_rows(dirty.owners)
         self._look_at_networks(dirty.networks)
-        said = self.policies.changes(dirty.ports)
-        nb += said.made
-        gone += said.gone
-        for key, name in sorted({**dirty.ports, **said.ports}.items()):
+        policy_rows = self.policies.changes(dirty.ports)
+        nb += policy_rows.made
+        gone += policy_rows.gone
+        for key, name in sorted({**dirty.ports, **policy_rows.ports}.items()):
             port = self._ports.get(name, {}).get(key)
             row = self._port_row(port) if port is not None else None
             if row is not None:
-                nb += (row, *said.members.get(key, ()))
+                nb += (row, *policy_rows.members.get(key, ()))
             else:
                 gone.append((ports.PORT, key))
         sb: list[rows.Row] = []
@@ -219,11 +219,11 @@ class Zone:
             sb += made
             if not made:
                 sb_gone.append((interconnect.CHASSIS, chassis))
-        return Changes(tuple(nb), tuple(gone), tuple(sb), tuple(sb_gone))
+        return RowChanges(tuple(nb), tuple(gone), tuple(sb), tuple(sb_gone))
 
     def forget_changes(self) -> None:
         """Drops the pending changes; for callers of `desired`, which contains them."""
-        self._show(self._dirty.parts)
+        self._changed_rows(self._dirty.owners)
         self._look_at_networks(self._dirty.networks)
         self.policies.changes(())
         self._dirty = _Dirty()
@@ -232,15 +232,16 @@ class Zone:
         """Returns all Northbound and all Southbound rows."""
         present = self._present()
         nodes = ("", *sorted(self._nodes))
-        nb = [row for name in present for node in nodes for row in self._part_rows((name, node))]
+        nb = [row for name in present for node in nodes for row in self._rows_of((name, node))]
         self._look_at_networks(self._dirty.networks)
-        said = self.policies.desired(key for name in present for key in self._ports.get(name, ()))
-        nb += said.made
+        on_networks = (key for name in present for key in self._ports.get(name, ()))
+        policy_rows = self.policies.desired(on_networks)
+        nb += policy_rows.made
         for name in present:
             for key, port in sorted(self._ports.get(name, {}).items()):
                 if row := self._port_row(port):
-                    nb += (row, *said.members.get(key, ()))
-        sb = [row for chassis in sorted(self._claims) for row in self._chassis_rows(chassis)]
+                    nb += (row, *policy_rows.members.get(key, ()))
+        sb = [row for chassis in sorted(self._chassis_nodes) for row in self._chassis_rows(chassis)]
         return tuple(nb), tuple(sb)
 
     def advertised(self) -> dict[str, advertisement.Advertisement]:
@@ -250,8 +251,8 @@ class Zone:
             if network := self.network(name):
                 guests = [self._ports[name][key].allocation for key in sorted(keys)]
                 topology = topologies.KNOWN[network.spec.topology]
-                if said := topology.of_guests(network, guests, self._here):
-                    found[name] = said
+                if advert := topology.of_guests(network, guests, self._here):
+                    found[name] = advert
         return found
 
     def node(self, name: str) -> model.NodeInfo | None:
@@ -282,19 +283,19 @@ class Zone:
                 self._realised.pop(name, None)
 
     def _place(self, key: str) -> None:
-        """Updates the indexes with the ports that a pod claims, and with those that others gain or
-        lose by it."""
+        """Updates the indexes with the ports that a pod requests, and with those that others gain
+        or lose by it."""
         held = self._pods.get(key)
-        claimed = {ports.port_key(port): port for port in self.networks.ports(held)}
+        requested = {ports.port_key(port): port for port in self.networks.ports(held)}
         # Of two pods with one address, the running one has it, else the older one.
         precedence = (str(not held.pod.is_running), held.pod.created) if held else ()
-        for each in self.holders.claim(key, claimed, precedence):
+        for each in self.duplicates.set_ports(key, requested, precedence):
             self._set_ports(each)
 
     def _set_ports(self, key: str) -> None:
         """Updates the indexes with the ports that a pod holds now."""
         old = self._ports_of_pod.get(key, {})
-        new = self.holders.held(key, lambda port: self.network(port.network))
+        new = self.duplicates.accepted(key, lambda port: self.network(port.network))
         for port_key, port in old.items():
             if new.get(port_key) != port:
                 self._forget(port_key, port)
@@ -342,7 +343,7 @@ class Zone:
         """
         self.policies.touch_network(name)
         self._dirty.networks.add(name)
-        self._dirty.parts.update((name, node) for node in ("", *self._nodes))
+        self._dirty.owners.update((name, node) for node in ("", *self._nodes))
         touched = self._ports.get(name, ()) if remote else self._local.get(name, ())
         self._dirty.ports.update(dict.fromkeys(touched, name))
 
@@ -355,21 +356,21 @@ class Zone:
         network = self.network(name)
         return network is not None and topologies.KNOWN[network.spec.topology].has_remote_pods
 
-    def _show(self, parts: Iterable[Part]) -> tuple[list[rows.Row], list[rows.RowKey]]:
-        """Returns the rows of these parts, and the keys of former rows that they have no more."""
+    def _changed_rows(self, owners: Iterable[RowOwner]) -> tuple[list[rows.Row], list[rows.RowKey]]:
+        """Returns the rows of these owners, and the keys of former rows that they have no more."""
         made: list[rows.Row] = []
         gone: list[rows.RowKey] = []
-        for part in sorted(parts):
-            own = self._part_rows(part)
-            shown = frozenset((row.table, row.key) for row in own)
-            gone += sorted(self._shown.pop(part, frozenset()) - shown)
-            if shown:
-                self._shown[part] = shown
+        for row_owner in sorted(owners):
+            own = self._rows_of(row_owner)
+            keys = frozenset((row.table, row.key) for row in own)
+            gone += sorted(self._last_keys.pop(row_owner, frozenset()) - keys)
+            if keys:
+                self._last_keys[row_owner] = keys
             made += own
         return made, gone
 
-    def _part_rows(self, part: Part) -> tuple[rows.Row, ...]:
-        name, node = part
+    def _rows_of(self, row_owner: RowOwner) -> tuple[rows.Row, ...]:
+        name, node = row_owner
         network = self.network(name)
         if network is None or not self.realised(name):
             return ()
@@ -387,13 +388,13 @@ class Zone:
 
     def _chassis_rows(self, chassis: str) -> tuple[rows.Row, ...]:
         """Of several nodes that claim one chassis (a cloned disk), the first by name counts."""
-        claims = self._claims.get(chassis)
-        if not claims or chassis == self._here.chassis:
+        nodes = self._chassis_nodes.get(chassis)
+        if not nodes or chassis == self._here.chassis:
             return ()
-        return interconnect.chassis(self._nodes[min(claims)])
+        return interconnect.chassis(self._nodes[min(nodes)])
 
 
-def _part(network: str, owner: str) -> Part:
-    """Returns the part of a row with these external_ids."""
+def _row_owner(network: str, owner: str) -> RowOwner:
+    """Returns the owner of a row with these external_ids."""
     kind, _, of = owner.partition("//")
     return network, of if kind == "Node" else ""

@@ -160,11 +160,11 @@ class Writer:
         )
         return (tables.REQUIRED_NB_GLOBAL,) if is_followed else ()
 
-    def _compared(self) -> state.Changes:
+    def _compared(self) -> state.RowChanges:
         nb, sb = self._zone.desired()
         self._zone.forget_changes()
         self._foreign_rows.look_at_all()
-        return state.Changes(
+        return state.RowChanges(
             (*_strays(self._nb, nb), *nb),
             tuple(_stale(self._nb, tables.NB, nb)),
             sb,
@@ -241,13 +241,13 @@ class Writer:
         if table.name == interconnect.ENCAP:
             encap = old or new
             chassis = str(encap["chassis_name"]) if encap is not None else ""
-            is_own = self._zone.wants(interconnect.CHASSIS, chassis, "", "")
+            is_own = self._zone.is_desired(interconnect.CHASSIS, chassis, "", "")
             return (interconnect.CHASSIS, chassis) if old is not None and is_own else None
         if old is not None:
             key = table.key(old) if tables.owner(old) else None
         elif new is not None and table.name == interconnect.CHASSIS and tables.owner(new):
             key = table.key(new)
-            if key is not None and self._zone.wants(table.name, key, "", ""):
+            if key is not None and self._zone.is_desired(table.name, key, "", ""):
                 return None
         else:
             return None

@@ -15,7 +15,7 @@ def test_modules_load_after_those_they_need() -> None:
 
 
 def test_a_guest_holds_what_it_needs_in_a_usable_order() -> None:
-    parts = guest.Parts(
+    contents = guest.Contents(
         busybox=b"bb",
         applets=("sh", "udhcpc", "busybox", "curl"),
         programs={"bin/curl": b"", "sbin/qemu-ga": b""},
@@ -23,7 +23,7 @@ def test_a_guest_holds_what_it_needs_in_a_usable_order() -> None:
         modules={"virtio_net": b"\0depends=\0"},
         scripts={"rc": b"rc", "shutdown": b"s"},
     )
-    entries = guest.plan(parts)
+    entries = guest.plan(contents)
     paths = [entry.path for entry in entries]
     assert len(paths) == len(set(paths))
     seen = set()
@@ -32,4 +32,4 @@ def test_a_guest_holds_what_it_needs_in_a_usable_order() -> None:
         assert not parent or parent in seen, f"{path} comes before its folder"
         seen.add(path)
     assert {"init", "bin/sh", "bin/curl", "etc/rc", "sbin/shutdown", "lib/modules/order"} <= seen
-    assert cpio.pack(entries) == cpio.pack(guest.plan(parts))
+    assert cpio.pack(entries) == cpio.pack(guest.plan(contents))

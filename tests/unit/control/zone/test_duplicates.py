@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.support.allocated import allocated_pod
 from weft import model
-from weft.control.zone import holders, state
+from weft.control.zone import duplicates, state
 from weft.control.zone.objects import AllocatedPod
 
 FEW, MANY = 100, 1000
@@ -32,18 +32,18 @@ def port(pod: str, last: int, nth: int = 0) -> model.Port:
 
 
 class World:
-    """Holders, and beside them which pod should hold which address, counted anew each time."""
+    """Duplicates, and beside them which pod should hold which address, counted anew each time."""
 
     def __init__(self) -> None:
-        self.holders = holders.Holders()
+        self.duplicates = duplicates.Duplicates()
         self.given: dict[str, tuple[dict[str, model.Port], Precedence]] = {}
         self.held: dict[str, set[str]] = {}
 
     def give(self, pod: str, lasts: tuple[int, ...], precedence: Precedence = ()) -> None:
         ports = {f"{pod}.{nth}": port(pod, last, nth) for nth, last in enumerate(lasts)}
         self.given[f"default/{pod}"] = ports, precedence
-        for key in self.holders.claim(f"default/{pod}", ports, precedence):
-            self.held[key] = set(self.holders.held(key, lambda _: NETWORK))
+        for key in self.duplicates.set_ports(f"default/{pod}", ports, precedence):
+            self.held[key] = set(self.duplicates.accepted(key, lambda _: NETWORK))
 
     def should_be_held(self) -> dict[str, set[str]]:
         first: dict[object, tuple[Any, ...]] = {}
@@ -76,7 +76,7 @@ def test_the_first_has_it_whatever_came_and_went(
         assert world.held == world.should_be_held()
         for key, (ports, _) in world.given.items():
             lacking = {ports[name].key for name in ports.keys() - world.held[key]}
-            assert set(world.holders.refused(key)) == lacking
+            assert set(world.duplicates.refused(key)) == lacking
 
 
 def test_the_holder_is_named_as_it_is_when_asked() -> None:
@@ -84,15 +84,15 @@ def test_the_holder_is_named_as_it_is_when_asked() -> None:
     for pod in "123":
         world.give(pod, (7,))
     assert "10.1.0.7 is held by Pod default/1" in str(said(world, "3"))
-    assert world.holders.take_changed() == {"default/2", "default/3"}
+    assert world.duplicates.take_changed() == {"default/2", "default/3"}
     world.give("1", ())
     assert "10.1.0.7 is held by Pod default/2" in str(said(world, "3"))
-    assert world.holders.refused("default/2") == {}
-    assert world.holders.take_changed() == {"default/2"}, "the third is none, as before"
+    assert world.duplicates.refused("default/2") == {}
+    assert world.duplicates.take_changed() == {"default/2"}, "the third is none, as before"
 
 
 def said(world: World, pod: str) -> Exception:
-    return world.holders.refused(f"default/{pod}")["default/blue"]
+    return world.duplicates.refused(f"default/{pod}")["default/blue"]
 
 
 class Counted(str):
@@ -147,7 +147,7 @@ class Crowd:
 
     def put(self, number: int, pod: AllocatedPod | None) -> None:
         self.zone.set_pod(f"default/{number}", pod)
-        self.zone.holders.take_changed()
+        self.zone.duplicates.take_changed()
 
     def come(self) -> None:
         for number in range(self.size):
