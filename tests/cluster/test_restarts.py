@@ -87,6 +87,21 @@ def test_traffic_comes_back_with_the_switch(pair: Room) -> None:
     starts(pair, "node2")
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["ip link set br-weft down", "ip address flush dev br-weft"],
+    ids=["set down", "without an address"],
+)
+def test_traffic_comes_back_with_the_tunnels_bridge(pair: Room, own: Cluster, command: str) -> None:
+    """weft's own switch sends its tunnels by this bridge, which has the uplink's addresses."""
+    if "br-weft" not in _devices(own):
+        pytest.skip("the hosts' switch carries the tunnels")
+    address = pair.addresses("right")[0]
+    assert pair.reaches("left", address)
+    own.machine("node2").run(*command.split())
+    until(lambda: pair.reaches("left", address), "the bridge to be configured again")
+
+
 def test_pods_deleted_while_kubelet_was_down_are_cleaned_up(pair: Room, own: Cluster) -> None:
     """Their addresses are free again, and their devices gone."""
     node = own.machine("node2")

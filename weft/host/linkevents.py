@@ -9,25 +9,29 @@ from collections.abc import Iterator
 
 from weft.host import netns
 
-_RTMGRP_LINK = 1  # rtnetlink(7)
-_RTM_NEWLINK, _RTM_DELLINK = 16, 17
+# rtnetlink(7)
+_RTMGRP_LINK, _RTMGRP_IPV4_IFADDR, _RTMGRP_IPV6_IFADDR = 0x1, 0x10, 0x100
+_RTM_NEWLINK, _RTM_DELLINK, _RTM_DELADDR = 16, 17, 21
 _IFF_UP = 0x1
 _AT_ONCE = 256  # datagrams in one call; a pod can cause any number
 _LARGEST = 1 << 16
-# Length and type from nlmsghdr, then index and flags from ifinfomsg.
+# Length and type from nlmsghdr, then index and flags from ifinfomsg; ifaddrmsg has its index there.
 _MESSAGE = struct.Struct("=IH10x4xiI4x")
 
 
-def opened(namespace: str) -> socket.socket:
+def opened(namespace: str, *, addresses: bool = False) -> socket.socket:
     """A socket for the namespace's link events; call it in a worker thread.
 
-    It keeps the namespace alive until it is closed.
+    It keeps the namespace alive until it is closed. `addresses`: removed addresses are events, too.
     """
+    groups = _RTMGRP_LINK
+    if addresses:
+        groups |= _RTMGRP_IPV4_IFADDR | _RTMGRP_IPV6_IFADDR
     with netns.entered(namespace):
         kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         events = socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
         try:
-            events.bind((0, _RTMGRP_LINK))
+            events.bind((0, groups))
         except OSError:
             events.close()
             raise
@@ -35,9 +39,10 @@ def opened(namespace: str) -> socket.socket:
 
 
 def links_down(events: socket.socket) -> Iterator[int]:
-    """Indexes of links that went down or disappeared since the last call; 0 if events were lost.
+    """Indexes of links that went down, disappeared or lost an address since the last call.
 
-    It reads a bounded number of messages (rtnetlink(7), struct nlmsghdr and ifinfomsg).
+    0 means that events were lost. It reads a bounded number of messages (rtnetlink(7), struct
+    nlmsghdr, ifinfomsg and ifaddrmsg).
     """
     for _ in range(_AT_ONCE):
         try:
@@ -51,6 +56,7 @@ def links_down(events: socket.socket) -> Iterator[int]:
             continue
         while len(data) >= _MESSAGE.size:
             length, kind, index, flags = _MESSAGE.unpack_from(data)
-            if kind == _RTM_DELLINK or (kind == _RTM_NEWLINK and not flags & _IFF_UP):
+            gone = kind in (_RTM_DELLINK, _RTM_DELADDR)
+            if gone or (kind == _RTM_NEWLINK and not flags & _IFF_UP):
                 yield index
             data = data[max(length + 3 & ~3, _MESSAGE.size) :]

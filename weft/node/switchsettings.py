@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 from weft import errors, rows
-from weft.host import linkconfig, netlink
+from weft.host import linkconfig, linkevents, netlink
 from weft.kube import queue
 from weft.nic import port, switchsettings
 from weft.node import uplink
@@ -19,6 +20,7 @@ from weft.ovsdb.replica import Replica
 log = logging.getLogger(__name__)
 
 _KEY = "settings"
+_OWN_NAMESPACE = "/proc/self/ns/net"
 _PAUSE = 0.2  # seconds between two writes, in case somebody else keeps writing too
 
 
@@ -43,6 +45,7 @@ class Keeper:
         self._encap_ip, self._interface, self._memory = encap_ip, interface, memory
         self._queue = queue.Queue[str]("Open vSwitch", longest_pause=5.0)
         self._uplink: linkconfig.Device | None = None
+        self._bridge = 0  # the index of the bridge that has the uplink's addresses
         self._conflict = ""
 
     @property
@@ -55,6 +58,9 @@ class Keeper:
         """Keeps the settings for as long as the scope lasts; what is written stays."""
         tables = ("Open_vSwitch", "Bridge", "Port", "Interface")
         ends = [self._ovs.subscribe(table, self._changed) for table in tables]
+        events = await asyncio.to_thread(linkevents.opened, _OWN_NAMESPACE, addresses=True)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(events, self._links_changed, events)
         self._queue.add(_KEY)
         task = asyncio.create_task(self._queue.run(self._write), name="switch settings")
         try:
@@ -62,8 +68,20 @@ class Keeper:
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+            loop.remove_reader(events)
+            events.close()
             for end in ends:
                 end()
+
+    def _links_changed(self, events: socket.socket) -> None:
+        """Configures the bridge again that somebody set down or took an address from.
+
+        The switch does, too: it sets the bridge down to change its MAC, and restores what it read
+        before.
+        """
+        lost = {*linkevents.links_down(events)}
+        if self._bridge and lost & {self._bridge, 0}:
+            self._queue.add(_KEY)
 
     def _changed(self, _: str, __: rows.Columns | None, new: rows.Columns | None) -> None:
         """Ignores the ports of pods, which change all the time."""
@@ -85,7 +103,7 @@ class Keeper:
             log.info("told Open vSwitch who node %s is", self._node)
             await asyncio.sleep(_PAUSE)
         if self._uplink is not None:
-            await asyncio.to_thread(uplink.hand_over, self._uplink)
+            self._bridge = await asyncio.to_thread(uplink.hand_over, self._uplink)
 
     def _settings(self) -> switchsettings.Settings:
         kind = datapath(self._kind)

@@ -58,11 +58,15 @@ def address(device: linkconfig.Device) -> str:
     return str(ip_interface(text).ip)
 
 
-def hand_over(device: linkconfig.Device) -> bool:
-    """Moves addresses and routes to the bridge; returns False while the switch has not made it."""
+def hand_over(device: linkconfig.Device) -> int:
+    """Moves addresses and routes to the bridge, sets it up, and returns its index.
+
+    Returns 0 while the switch has not made the bridge.
+    """
     bridge = switchsettings.UNDERLAY_BRIDGE
-    if netlink.read(bridge) is None:
-        return False
+    found = netlink.read(bridge)
+    if found is None:
+        return 0
     linkconfig.strip(device.name)
     linkconfig.restore(linkconfig.renamed(device, bridge))
-    return True
+    return found.index
