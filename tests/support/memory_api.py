@@ -47,6 +47,9 @@ class MemoryApi(Client):
         self._changed = asyncio.Event()
         self._behind: dict[object, int] = {}
 
+    async def served(self, res: Resource, namespace: str = "", *, anew: bool = False) -> Resource:
+        return res
+
     def of(self, res: Resource, key: str) -> Object:
         return self.objects[Ref(res, key)]
 

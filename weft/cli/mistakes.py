@@ -23,7 +23,9 @@ Object = Mapping[str, Any]
 # The kinds that are checked, and their apiVersions, the preferred one first.
 SERVED: Mapping[str, tuple[str, ...]] = {
     nad.KIND: (resources.NADS.api_version,),
-    policy.KIND: (resources.MULTINETWORKPOLICIES.api_version,),
+    policy.KIND: tuple(
+        each.api_version for each in resources.MULTINETWORKPOLICIES.in_each_version()
+    ),
     resources.VMS.kind: (resources.VMS.api_version, "kubevirt.io/v1alpha3"),
     resources.VMIS.kind: (resources.VMIS.api_version, "kubevirt.io/v1alpha3"),
     selection.KIND: ("v1",),

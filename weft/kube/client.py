@@ -71,6 +71,7 @@ class Client:
         self.namespace = namespace
         self.liveness = liveness.Liveness(door)
         self.streams_lists = True  # until the server refuses it
+        self._served: dict[Resource, Resource] = {}  # kinds of several versions, in the served one
 
     @classmethod
     def from_kubeconfig(
@@ -117,6 +118,40 @@ class Client:
         content = await self._door.request(method, path, **options)
         return orjson.loads(content)
 
+    async def served(self, res: Resource, namespace: str = "", *, anew: bool = False) -> Resource:
+        """The kind in the best version that the server has; asked once, and again if `anew`.
+
+        Raises NotFound if it has none. A list is asked for: discovery learns of a definition's
+        versions one after the other.
+        """
+        if not res.older:
+            return res
+        if anew or res not in self._served:
+            self._served[res] = await self._best(res, namespace)
+        return self._served[res]
+
+    async def _version_of(self, obj: Mapping[str, Any], res: Resource, namespace: str) -> Resource:
+        """The kind in the version in which an object is written; in the best if it names none."""
+        said = obj.get("apiVersion")
+        named = (each for each in res.in_each_version() if each.api_version == said)
+        return next(named, None) or await self.served(res, namespace)
+
+    async def _best(self, res: Resource, namespace: str) -> Resource:
+        *better, last = res.in_each_version()
+        for each in better:
+            try:
+                await self._is_served(each, namespace)
+            except NotFound:
+                continue
+            return each
+        await self._is_served(last, namespace)
+        return last
+
+    async def _is_served(self, res: Resource, namespace: str) -> None:
+        """Raises NotFound if it is not."""
+        where = _where(res, namespace)
+        await self._answer("GET", res.path(namespace), where, query={"limit": "1"})
+
     async def _answer(self, method: str, path: str, where: str, **options: Any) -> Object:
         """The object that the server answers."""
         content = await self._door.request(method, path, where=where, **options)
@@ -124,6 +159,7 @@ class Client:
 
     async def get(self, res: Resource, name: str, namespace: str = "") -> Object:
         """The object; raises NotFound."""
+        res = await self.served(res, namespace)
         where = _where(res, namespace, name)
         return await self._answer("GET", res.path(namespace, name), where)
 
@@ -141,6 +177,7 @@ class Client:
 
         `metadata_only`: the server leaves out all but their metadata.
         """
+        res = await self.served(res, namespace)
         query = _query(labelSelector=label_selector, fieldSelector=field_selector)
         accept = _PARTIAL.format("PartialObjectMetadataList") if metadata_only else ""
         try:
@@ -171,6 +208,7 @@ class Client:
         """Create an object; returns it as stored. Raises AlreadyExists."""
         meta = obj["metadata"]
         namespace = meta.get("namespace", "")
+        res = await self._version_of(obj, res, namespace)
         return await self._answer(
             "POST",
             res.path(namespace),
@@ -184,6 +222,7 @@ class Client:
         """Replace an object; returns it as stored. Raises Conflict if it has changed."""
         meta = obj["metadata"]
         namespace, name = meta.get("namespace", ""), meta["name"]
+        res = await self._version_of(obj, res, namespace)
         return await self._answer(
             "PUT",
             res.path(namespace, name, subresource),
@@ -208,6 +247,7 @@ class Client:
 
         `force` (apply only) takes over fields of other managers.
         """
+        res = await self.served(res, namespace)
         query = {"fieldManager": field_manager}
         if type == "apply" and force:
             query["force"] = "true"
@@ -234,6 +274,7 @@ class Client:
 
         `grace` is the grace period in seconds.
         """
+        res = await self.served(res, namespace)
         options: Object = {"apiVersion": "v1", "kind": "DeleteOptions"}
         if uid:
             options["preconditions"] = {"uid": uid}
@@ -267,6 +308,7 @@ class Client:
         come first, as ADDED, and a bookmark that says so; the server refuses that as Invalid if it
         cannot. `metadata_only` as in `list`. `on_open` is called when the watch is accepted.
         """
+        res = await self.served(res, namespace)
         query = _query(
             watch="true",
             allowWatchBookmarks="true",

@@ -94,6 +94,7 @@ class Reflector:
         }
         self._when_unknown = when_unknown
         self._version = ""  # from which to watch; empty: list first
+        self._served = resource  # in the version in which it was listed
         self._refused = ""  # why the server refuses; empty if it does not answer
         self._broke = ""  # how the last request ended
         self._since: float | None = None  # since when nothing lasting follows the server
@@ -128,6 +129,7 @@ class Reflector:
     async def _attempt(self) -> ApiError | None:
         """List if nothing is known, and watch until that ends; the error that ended it."""
         try:
+            await self._find_version()
             if self._version:
                 await self._watch()
             elif self._client.streams_lists:
@@ -143,6 +145,14 @@ class Reflector:
             return None
         finally:
             self._close()
+
+    async def _find_version(self) -> None:
+        """A definition may have got a better version, whose objects hold more: they are listed."""
+        if not self._resource.older:
+            return
+        served = await self._client.served(self._resource, self._namespace, anew=True)
+        if served != self._served:
+            self._served, self._version = served, ""
 
     def _failed(self, error: ApiError) -> None:
         if isinstance(error, Expired):

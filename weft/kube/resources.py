@@ -6,19 +6,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A kind: its name in API paths (`plural`), and in objects (`kind`)."""
+    """A kind: its name in API paths (`plural`), and in objects (`kind`).
+
+    `older`: versions that serve where a server does not have `version`, the best first.
+    """
 
     group: str
     version: str
     plural: str
     kind: str
     namespaced: bool = True
+    older: tuple[str, ...] = ()
 
     def __hash__(self) -> int:
         return hash(self.plural)
@@ -26,6 +30,11 @@ class Resource:
     @property
     def api_version(self) -> str:
         return f"{self.group}/{self.version}" if self.group else self.version
+
+    def in_each_version(self) -> tuple[Resource, ...]:
+        """The kind in `version` and in each older one, alone."""
+        versions = (self.version, *self.older)
+        return tuple(replace(self, version=version, older=()) for version in versions)
 
     def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
         """The URL path of a collection or, with `name`, of an object or its subresource."""
@@ -66,8 +75,13 @@ NADS = Resource(
     "k8s.cni.cncf.io", "v1", "network-attachment-definitions", "NetworkAttachmentDefinition"
 )
 IPAMCLAIMS = Resource("k8s.cni.cncf.io", "v1alpha1", "ipamclaims", "IPAMClaim")
+# The published definition has `endPort` in v1beta2 alone.
 MULTINETWORKPOLICIES = Resource(
-    "k8s.cni.cncf.io", "v1beta1", "multi-networkpolicies", "MultiNetworkPolicy"
+    "k8s.cni.cncf.io",
+    "v1beta2",
+    "multi-networkpolicies",
+    "MultiNetworkPolicy",
+    older=("v1beta1",),
 )
 UDNS = Resource("k8s.ovn.org", "v1", "userdefinednetworks", "UserDefinedNetwork")
 CUDNS = Resource(

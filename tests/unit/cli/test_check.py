@@ -150,12 +150,12 @@ def test_what_cannot_be_read_is_one_sentence(
         ),
         (
             {
-                "apiVersion": "k8s.cni.cncf.io/v1beta2",
+                "apiVersion": "k8s.cni.cncf.io/v1beta3",
                 "kind": "MultiNetworkPolicy",
                 "metadata": {"name": "a"},
             },
-            'MultiNetworkPolicy default/a: apiVersion "k8s.cni.cncf.io/v1beta2": must be'
-            " k8s.cni.cncf.io/v1beta1",
+            'MultiNetworkPolicy default/a: apiVersion "k8s.cni.cncf.io/v1beta3": must be'
+            " k8s.cni.cncf.io/v1beta2 or k8s.cni.cncf.io/v1beta1",
         ),
     ],
 )
