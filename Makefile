@@ -5,7 +5,7 @@ RUN = $(VENV)/bin/python -m
 # Tests of real daemons wait more than they compute.
 JOBS ?= 3
 
-.PHONY: demo down test test-cluster lint check fix fuzz bench image clean prepare prepare-dev
+.PHONY: demo down test test-cluster test-api lint check fix fuzz bench bench-cluster image clean prepare prepare-dev
 
 demo: prepare            ## the three-VM demo, on this machine
 	@$(VENV)/bin/weft demo
@@ -17,8 +17,17 @@ test: prepare-dev lint   ## everything tested
 	$(RUN) pytest -q -n $(JOBS) --dist worksteal -m "not lab"
 	$(RUN) pytest -q -n 2 --dist loadfile -m lab
 
+API_TESTS = tests/real/test_admission_policy.py tests/real/test_kube_rights.py tests/real/test_webhook.py
+# The lab's API server is held to the newest release.
+CONFORMANCE = $(if $(KUBECONFIG)$(filter oldest,$(RELEASE)),,lab/tests/conformance)
+
 test-cluster: prepare-dev ## on a stock Kubernetes, as root (RELEASE=oldest MULTUS=thin); or yours: KUBECONFIG=...
-	WEFT_CLUSTER_RELEASE=$(or $(RELEASE),newest) WEFT_CLUSTER_MULTUS=$(or $(MULTUS),thick) $(RUN) pytest -q -n 0 -m cluster tests/cluster lab/tests/conformance
+	WEFT_CLUSTER_RELEASE=$(or $(RELEASE),newest) WEFT_CLUSTER_MULTUS=$(or $(MULTUS),thick) \
+		$(RUN) pytest -q -n 0 -m cluster tests/cluster $(CONFORMANCE)
+
+test-api: prepare-dev    ## rights, admission and the webhook on a kube-apiserver alone (RELEASE=oldest)
+	programs="$$($(RUN) tests.cluster api-server --release $(or $(RELEASE),newest))" && \
+		env $$programs $(RUN) pytest -q -n 0 $(API_TESTS)
 
 lint: prepare-dev        ## style, types, layers
 	$(RUN) ruff check .
@@ -42,6 +51,9 @@ image: prepare-dev       ## the container image, as an OCI archive in dist/
 
 bench: prepare-dev       ## figures beside their limits and peers
 	$(RUN) bench
+
+bench-cluster: prepare-dev ## a burst of pods beside a stock kube-apiserver
+	$(RUN) bench --only stock
 
 clean:                   ## forget the virtual environment
 	rm -rf $(VENV)

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -215,9 +215,14 @@ async def declare(kubeconfig: Path, network: str) -> None:
 
 
 def run() -> Iterable[Figure]:
+    return measured(api_server)
+
+
+def measured(server: Callable[[Path], AbstractContextManager[Path]]) -> Iterator[Figure]:
+    """The figures beside an API server, which is given a folder and tells its kubeconfig."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="weft-bench-")))
-        kubeconfig = stack.enter_context(api_server(folder))
+        kubeconfig = stack.enter_context(server(folder))
         asyncio.run(declare(kubeconfig, "burst"))
         alone = elsewhere(kubeconfig, "alone", BURST, "")
         yield Figure("creates, no manager", alone["created_per_second"], "pods/s")

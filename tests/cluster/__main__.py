@@ -1,4 +1,4 @@
-"""A cluster by hand: up, down, list, kubectl, helm, exec, restart, logs, import; see README.md."""
+"""A cluster by hand: up, down, build, kubectl, helm, exec, restart, import; see README.md."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.cluster import cluster, goparts, life, spec
+from tests.cluster import cluster, debiantree, goparts, life, spec
 from weft import errors
 
 TOOLS = ("kubectl", "helm")
@@ -37,6 +37,8 @@ def _arguments() -> argparse.Namespace:
     up.add_argument("--multus", choices=[each.value for each in spec.Multus], default="thick")
     verbs.add_parser("down", help="end it and remove all that it left")
     verbs.add_parser("build", help="fetch and build what clusters are made of")
+    alone = verbs.add_parser("api-server", help="build kube-apiserver alone, and say where it is")
+    alone.add_argument("--release", choices=sorted(goparts.RELEASES), default="newest")
     for name in TOOLS:
         verbs.add_parser(name, help=f"{name} for this cluster", add_help=False)
     inside = verbs.add_parser("exec", help="run a command on a machine: control, node1, ...")
@@ -72,6 +74,10 @@ def _run(chosen: argparse.Namespace) -> int:
         for release in goparts.RELEASES:
             print(life.artifacts(spec.Cluster(release=release)))
         print(goparts.build(goparts.HELM))
+        return 0
+    if chosen.verb == "api-server":
+        server = goparts.program(goparts.RELEASES[chosen.release], "kube-apiserver")
+        print(f"WEFT_KUBE_APISERVER={server} WEFT_ETCD={debiantree.ensure() / 'usr/bin/etcd'}")
         return 0
     found = life.running(chosen.name)
     if found is None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster import goparts
+from tests.cluster import goparts, missing
 from tests.cluster.cluster import PATIENCE, Cluster
 
 Object = dict[str, Any]
@@ -72,10 +72,10 @@ class Access:
     def nodes(self) -> list[str]:
         return sorted(each["metadata"]["name"] for each in self.get("nodes")["items"])
 
-    def machines(self) -> Cluster:
-        """Our own cluster, whose parts a test may end; on another the test is skipped."""
+    def machines(self, does: str = "ends or examines parts of a node") -> Cluster:
+        """Our own cluster, with which a test may do anything; on another the test is skipped."""
         if self.own is None:
-            pytest.skip("ends parts of a node, which is done only to a cluster of our own")
+            pytest.skip(f"{does}: only on a cluster of our own")
         return self.own
 
     def evidence(self) -> Iterator[tuple[str, str]]:
@@ -93,5 +93,8 @@ class Access:
 
 def of_user(kubeconfig: Path) -> Access:
     """The user's cluster, by the kubectl on PATH or the one that we build."""
-    program = shutil.which("kubectl") or str(goparts.build(goparts.NEWEST) / "kubectl")
+    program = shutil.which("kubectl")
+    if program is None:
+        with missing.skipped():
+            program = str(goparts.program(goparts.NEWEST, "kubectl"))
     return Access(kubeconfig, program)

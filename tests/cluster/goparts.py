@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from weft import errors
@@ -26,10 +26,14 @@ PROXY = "the Go module proxy (`go env GOPROXY`)"
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A folder of `go/`; `upstream` is the module whose version counts."""
+    """A folder of `go/`; `upstream` is the module whose version counts.
+
+    `only` is the package of the one program that is built; empty: all are.
+    """
 
     folder: str
     upstream: str
+    only: str = ""
 
     @property
     def path(self) -> Path:
@@ -40,6 +44,12 @@ class Module:
         found = re.search(rf"{re.escape(self.upstream)} (v\S+)", (self.path / "go.mod").read_text())
         assert found, f"{self.path}/go.mod requires no {self.upstream}"
         return found[1]
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """The packages of its programs."""
+        said = re.findall(r"^(?:tool |\t)(\S+/\S+)$", (self.path / "go.mod").read_text(), re.M)
+        return tuple(said)
 
 
 NEWEST = Module("kubernetes", "k8s.io/kubernetes")
@@ -64,6 +74,16 @@ def build(module: Module) -> Path:
     return folder
 
 
+def program(module: Module, name: str) -> Path:
+    """One program, built alone unless all of its module's are there. Raises Unavailable."""
+    made_with = toolchain()
+    whole = cache.folder() / f"cluster-{module.folder}-{_key(module, made_with)}"
+    if (whole / name).exists():
+        return whole / name
+    (package,) = [each for each in module.tools if each.endswith(f"/{name}")]
+    return build(replace(module, only=package)) / name
+
+
 def toolchain() -> str:
     """What `go version` says."""
     if shutil.which("go") is None:
@@ -80,7 +100,7 @@ def _remedy() -> str:
 
 
 def _key(module: Module, made_with: str) -> str:
-    parts = [made_with, *FLAGS, _stamp(module)]
+    parts = [made_with, *FLAGS, _stamp(module), *filter(None, [module.only])]
     parts += [(module.path / name).read_text() for name in ("go.mod", "go.sum")]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
@@ -98,14 +118,12 @@ def _stamp(module: Module) -> str:
 
 def _build(module: Module, folder: Path, made_with: str) -> None:
     cache.require_space(cache.folder(), 3_000_000_000)
-    print(
-        f"building {module.upstream} {module.version} with {made_with}; kept in {folder}",
-        file=sys.stderr,
-        flush=True,
-    )
+    what = f"{module.only or module.upstream} {module.version}"
+    print(f"building {what} with {made_with}; kept in {folder}", file=sys.stderr, flush=True)
     growing = folder.with_suffix(".part")
     shutil.rmtree(growing, ignore_errors=True)
-    argv = ["go", "build", *FLAGS, f"-ldflags={_stamp(module)}", "-o", f"{growing}/", "tool"]
+    argv = ["go", "build", *FLAGS, f"-ldflags={_stamp(module)}", "-o", f"{growing}/"]
+    argv.append(module.only or "tool")
     environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}
     done = subprocess.run(
         argv, cwd=module.path, env=environment, capture_output=True, text=True, check=False

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from tests.cluster import chart, goparts
+from tests.cluster import chart, goparts, missing
 from tests.cluster.access import Access
 from tests.cluster.chart import CHART, Chart, network, pings, pod
 from tests.cluster.cluster import until
@@ -62,7 +62,8 @@ def test_the_chart_is_linted(access: Access) -> None:
 
 
 def test_the_manifest_is_the_chart_and_the_server_takes_it(access: Access) -> None:
-    helm = str(goparts.build(goparts.HELM) / "helm")
+    with missing.skipped():
+        helm = str(goparts.build(goparts.HELM) / "helm")
     for path, text in manifest.render(helm).items():
         assert path.read_text() == text, "run python -m tools.manifest"
     namespace = access.kubectl("create", "namespace", chart.NAMESPACE, "--dry-run=client", "-oyaml")

@@ -30,6 +30,7 @@ def crd(path: Path) -> Object:
 @pytest.fixture(scope="module")
 def defined(access: Access) -> Iterator[Access]:
     """With weft's CRDs established. The manifests go again: the chart brings its own."""
+    access.machines("writes definitions and rights of the whole cluster")
     for path in CRDS:
         access.kubectl("apply", "-f", str(path))
     for path in CRDS:

@@ -157,7 +157,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Kubernetes]:
+def running(folder: Path, server: str = SERVER, etcd_server: str = ETCD) -> Iterator[Kubernetes]:
     """A server that answers and has the CRDs; nothing else is in it."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
@@ -167,12 +167,12 @@ def running(folder: Path) -> Iterator[Kubernetes]:
     etcd = f"http://127.0.0.1:{client}"
     commands = (
         [
-            *(ETCD, "--data-dir", str(folder / "etcd"), "--listen-client-urls", etcd),
+            *(etcd_server, "--data-dir", str(folder / "etcd"), "--listen-client-urls", etcd),
             *("--advertise-client-urls", etcd),
             *("--listen-peer-urls", f"http://127.0.0.1:{peer}"),
         ],
         [
-            *(SERVER, "--etcd-servers", etcd, "--secure-port", str(port)),
+            *(server, "--etcd-servers", etcd, "--secure-port", str(port)),
             *("--bind-address", "127.0.0.1", "--cert-dir", str(folder / "certs")),
             *("--token-auth-file", str(folder / "tokens")),
             *("--authorization-mode", "RBAC", "--service-account-issuer", "https://weft"),
@@ -218,6 +218,10 @@ PLACES = {
         "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"
     ),
 }
+
+
+def namespace(name: str) -> Object:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
 
 def apply(api: Api, objects: list[Object]) -> None:

@@ -15,14 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.cluster import debiantree, goparts
+from tests.cluster import debiantree, goparts, missing
 from tests.support import apiserver
 from tests.support.patience import PATIENCE
-from weft import errors
 
 SERVER, ETCD = os.environ.get("WEFT_KUBE_APISERVER", ""), os.environ.get("WEFT_ETCD", "")
 # A real server that runs already, with the same tokens.
@@ -81,11 +79,9 @@ def _programs() -> tuple[str, str]:
     """
     if SERVER and ETCD:
         return SERVER, ETCD
-    try:
-        kubernetes, tree = goparts.build(goparts.NEWEST), debiantree.ensure()
-    except errors.Unavailable as error:
-        pytest.skip(f"no kube-apiserver here: {error}")
-    return str(kubernetes / "kube-apiserver"), str(tree / "usr/bin/etcd")
+    with missing.skipped():
+        server, tree = goparts.program(goparts.NEWEST, "kube-apiserver"), debiantree.ensure()
+    return str(server), str(tree / "usr/bin/etcd")
 
 
 @contextmanager
