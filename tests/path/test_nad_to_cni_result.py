@@ -11,6 +11,7 @@ import yaml
 
 from tests.path.follow import CHASSIS, NODE, Followed, decided, follow, of_kind
 from tests.support import cluster_world
+from tests.support.columns import members
 from tests.support.manager_state import Manager
 from tests.support.objects import Object, nad, named, node, pod
 from weft import names
@@ -104,7 +105,7 @@ def test_dual_stack_and_a_router_by_name() -> None:
     }
     for name, seen in of.items():
         assert [each["address"] for each in seen.result["ips"]] == addresses[name]
-        (said,) = seen.port.columns["addresses"]  # type: ignore[union-attr, misc]
+        (said,) = members(seen.port.columns["addresses"])
         assert str(said).split()[1:] == [each.partition("/")[0] for each in addresses[name]]
 
 

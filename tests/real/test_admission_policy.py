@@ -193,7 +193,7 @@ def test_a_binding_carries_none_to_its_pod(api: Api) -> None:
     assert api.make(PODS, pod("unbound"), user="tenant") == 201
     for path in (f"{PODS}/unbound/binding", "/api/v1/namespaces/default/bindings"):
         for key in BOTH:
-            body = {
+            body: dict[str, Any] = {
                 "apiVersion": "v1",
                 "kind": "Binding",
                 "metadata": {"name": "unbound", "annotations": {key: "{}"}},

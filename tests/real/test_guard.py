@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -74,7 +75,7 @@ class Scene:
 @pytest.fixture
 async def scene(cluster: Cluster) -> Scene:
     """On network `open`, which assigns addresses and names `default/named` for everything."""
-    said = {"dhcp": {"servers": ["default/named"]}, "routers": ["default/named"]}
+    said: dict[str, Any] = {"dhcp": {"servers": ["default/named"]}, "routers": ["default/named"]}
     await cluster.api.create(
         resources.NADS, nad("open", "10.1.0.0/24,fd00:1::/64", mtu=1300, **said)
     )
@@ -375,7 +376,7 @@ async def test_the_flows_survive_every_restart(scene: Scene) -> None:
     await asyncio.to_thread(zone.stop, "ovn-controller")
     await asyncio.to_thread(zone.start, "ovn-controller")
     await rewritten(scene, before, 1)
-    agent = next(p for p in whole.processes if zone.name in p.args)
+    agent = whole.agent(zone)
     assert await asyncio.to_thread(whole.stop, agent) == 0
     assert flows(zone) == before  # they hold while no agent runs
     for heard in await scene.hears(scene.rogue, advertisements(scene.rogue)):

@@ -243,7 +243,7 @@ async def test_the_node_is_not_reached_through_the_advertiser(cluster: Cluster) 
 async def test_an_agent_that_is_restarted_speaks_again(cluster: Cluster) -> None:
     one = await cluster.guest("one", cluster.zones[0])
     await heard_prefix(one)
-    agent = next(p for p in cluster.whole.processes if cluster.zones[0].name in p.args)
+    agent = cluster.whole.agent(cluster.zones[0])
     assert await asyncio.to_thread(cluster.whole.stop, agent) == 0
     with frames.ear(one.space) as own:
         cluster.whole.start_agent(cluster.zones[0])

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,9 @@ class Log:
         else:
             self.world[key] = new["metadata"]["uid"]
         self._changed.set()
+
+    def knows(self, key: str) -> bool:
+        return key in self.world
 
     async def until(self, holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(PATIENCE):
@@ -125,7 +129,7 @@ async def test_a_cut_connection_costs_no_event_and_brings_none_twice(tmp_path: P
                 between.cut()
                 await api.create(MAPS, configmap(f"while-cut-{number}"))
                 between.point_to(server.url)
-                await log.until(lambda name=f"watched/while-cut-{number}": name in log.world)
+                await log.until(partial(log.knows, f"watched/while-cut-{number}"))
             names = [key for what, key in log.heard]
             assert len(names) == len(set(names)) == 4
 

@@ -10,6 +10,7 @@ import ssl
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -119,7 +120,7 @@ async def test_a_client_certificate_that_changed_on_disk_is_shown(tmp_path: Path
             put(tmp_path / name, client / name)
 
     show(clients[0])
-    user = {"client-certificate": "client.crt", "client-key": "client.key"}
+    user: dict[str, Any] = {"client-certificate": "client.crt", "client-key": "client.key"}
     async with changed_server(tmp_path, *contexts, **user) as door:
         with pytest.raises(errors.Unreachable):
             await door.request("GET", "/version")

@@ -52,7 +52,7 @@ async def holder(api: Client) -> str:
     return str(found["spec"]["holderIdentity"])
 
 
-async def annotations(api: Client) -> dict[str, str]:
+async def annotations_of(api: Client) -> dict[str, str]:
     found = await api.get(resources.LEASES, "boss", "default")
     return dict(found["metadata"]["annotations"])
 
@@ -63,7 +63,7 @@ async def test_the_second_leads_when_the_first_gives_up(tmp_path: Path) -> None:
         await first.leading.wait()
         second = Copy(api, "second")
         assert await holder(api) == "first"
-        assert await annotations(api) == {"example/copy": "first"}
+        assert await annotations_of(api) == {"example/copy": "first"}
         assert not second.leading.is_set()
         await first.end()
         async with asyncio.timeout(PATIENCE):  # and not when the first one's term is over

@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from tests.support import forged, frames
 from tests.support.patience import PATIENCE
 from tests.support.zones import Wire, Zone
 from weft import errors
+from weft.api import pod
 from weft.app import guards
 from weft.control.zone import state
 from weft.kube import cache, resources
@@ -165,7 +167,9 @@ async def test_a_solicitation_of_a_mac_that_is_not_known_yet_is_put_right(wire: 
 @contextlib.asynccontextmanager
 async def keeping(zone: Zone) -> AsyncIterator[guards.Guards]:
     """What an agent does of it, without an agent."""
-    pods = cache.Cache(Client.__new__(Client), resources.PODS)
+    pods = cache.Informer(
+        Client.__new__(Client), resources.PODS, pod.read, attrgetter("uid", "version")
+    )
     async with (
         await Replica.open(zone.ovs, port.DATABASE, port.TABLES) as ovs,
         await Replica.open(zone.nb, tables.NORTHBOUND, tables.NB) as nb,

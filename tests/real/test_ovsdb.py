@@ -7,6 +7,7 @@ import os
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import orjson
@@ -46,6 +47,10 @@ def switch(name: str = "s", **config: str) -> rows.Row:
 def port(name: str, parent: str = "s", **columns: Any) -> rows.Row:
     said = {"name": name, "addresses": frozenset({f"{name} 10.0.0.1"}), **columns}
     return rows.Row("Logical_Switch_Port", name, said, rows.Ref("Logical_Switch", parent), "ports")
+
+
+def _is_tagged(tag: int, columns: rows.Columns | None) -> bool:
+    return columns is not None and columns["tag"] == tag
 
 
 @pytest.fixture
@@ -188,7 +193,7 @@ async def test_rows_of_others_come_though_new_rows_are_not_sent_back(
             await replica.wait_for(
                 "Logical_Switch_Port",
                 name,
-                lambda c, tag=tag: bool(c and c["tag"] == tag),
+                partial(_is_tagged, tag),
                 PATIENCE,
             )
         await asyncio.gather(

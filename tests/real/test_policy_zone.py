@@ -10,6 +10,7 @@ import pytest
 from tests.real.test_zone import recomputes
 from tests.real.test_zone_faults import contents, lose_northbound, written
 from tests.support.allocated import allocated_pod
+from tests.support.columns import members
 from tests.support.policed import Policed, synchronise
 from tests.support.realised import PORT, Cluster, Kept, network
 from weft import model, rows
@@ -242,7 +243,10 @@ async def test_a_port_whose_group_is_refused_is_refused_with_it(cluster: Cluster
     a.writer.poke()
     await written(a, lambda: not a.writer.trouble)
     uuid = a.nb.uuid(PORT, late)
-    assert [uuid in group["ports"] for group in a.nb.rows(ovn.GROUP).values()] == [True, True]
+    assert [uuid in members(group["ports"]) for group in a.nb.rows(ovn.GROUP).values()] == [
+        True,
+        True,
+    ]
 
 
 def guarded(kept: Kept, name: str, number: int) -> AllocatedPod:

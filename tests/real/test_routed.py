@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -30,6 +31,14 @@ pytestmark = pytest.mark.real
 KEY = "default/blue"
 DEFAULT = default("10.128.0.0/14", "fd00:10::/48")
 BLUE = secondary("blue", 1, "10.64.0.0/16", "fd00:64::/48")
+
+
+def _enters(ethertype: bytes, frame: bytes) -> bool:
+    return b"enter" in frame and frame[12:14] == ethertype
+
+
+def _is_icmp(type_and_code: bytes, frame: bytes) -> bool:
+    return frames.icmp(frame)[:2] == type_and_code
 
 
 async def pings(guest: Guest, address: str, count: int = 3) -> bool:
@@ -153,7 +162,7 @@ async def test_the_outside_does_not_reach_in(cluster: Cluster) -> None:
         await asyncio.to_thread(a.zone.run, "ovn-nbctl", "--wait=hv", "acl-del", "ext_node1")
         send(b"enter")
         for kind in (b"\x08\x00", b"\x86\xdd"):
-            ear.until(lambda frame, kind=kind: b"enter" in frame and frame[12:14] == kind)
+            ear.until(partial(_enters, kind))
         assert not [frame for frame in ear.heard if b"knock" in frame]
 
 
@@ -179,7 +188,7 @@ async def test_a_pod_sends_nothing_to_tunnels(cluster: Cluster) -> None:
     def leaves(ear: frames.Ear, word: bytes) -> None:
         for to in ends:
             wanted = ip_address(to).packed
-            ear.until(lambda frame, wanted=wanted: word in frame and wanted in frame)
+            ear.until(frames.with_all(word, wanted))
 
     with frames.ear(outside, "ul-node1") as ear:
         send(b"first")
@@ -205,7 +214,7 @@ async def test_the_outside_is_told_how_large_packets_may_be(cluster: Cluster) ->
         with frames.ear(outside, "ul-node1") as ear:
             # Answers are too large until the outside was told; then they come in pieces.
             said = await asyncio.to_thread(one.run, *large)
-            heard = ear.until(lambda f, sign=told[version]: frames.icmp(f)[:2] == sign)
+            heard = ear.until(partial(_is_icmp, told[version]))
         assert frames.icmp(heard[-1])[4:8] == size.to_bytes(4, "big")
         assert re.search(r" [12] packets received", said)
 

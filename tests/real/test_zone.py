@@ -134,7 +134,7 @@ async def test_what_is_sent_with_anothers_address_is_not_heard(cluster: Cluster)
         # A frame whose flow is known overtakes those of one burst whose flows are not: hence the
         # end is sent when all that may be heard has been.
         for word in own:
-            ear.until(lambda frame, word=word: word in frame)
+            ear.until(frames.with_all(word))
         frames.send(one, scene.frame("one", to, "10.1.0.12", b"the end"))
         heard = b"".join(ear.until(lambda frame: b"the end" in frame))
     for word in (b"stolen", b"invented"):

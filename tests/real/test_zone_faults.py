@@ -67,7 +67,10 @@ async def test_rows_that_somebody_removes_come_back(cluster: Cluster) -> None:
         await a.nb.wait_for("Logical_Switch", "blue_ovn_layer2_switch", bool, PATIENCE)
         await a.nb.wait_for("DHCP_Options", "dhcp4/blue", bool, PATIENCE)
         await a.nb.wait_for(
-            PORT, TWO, lambda row: bool(row) and "10.1.0.12" in str(row["addresses"]), PATIENCE
+            PORT,
+            TWO,
+            lambda row: row is not None and "10.1.0.12" in str(row["addresses"]),
+            PATIENCE,
         )
         await a.bound(TWO, scene.b.zone.chassis)
         await a.bound("default.blue_default_one", a.zone.chassis)

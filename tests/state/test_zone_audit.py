@@ -19,7 +19,7 @@ from weft.control.zone import audit, state
 from weft.control.zone.objects import Namespace
 from weft.ovn import policy as ovn
 from weft.policy import netpolicy
-from weft.reasons import Reason
+from weft.reasons import EventReason, Reason
 
 INGRESS, EGRESS = netpolicy.Direction
 FLAT, BLUE = "default/flat", "default/blue"
@@ -55,7 +55,7 @@ class Scene:
         self.events: list[tuple[str, str, int]] = []
         self.audit = audit.Audit(self.zone, self._emit)
 
-    def _emit(self, obj: Mapping[str, Any], reason: Reason, said: str, count: int) -> None:
+    def _emit(self, obj: Mapping[str, Any], reason: EventReason, said: str, count: int) -> None:
         assert reason is Reason.WOULD_DROP
         assert obj["metadata"]["uid"] == f"uid-{obj['metadata']['name']}"
         self.events.append((obj["metadata"]["name"], said, count))

@@ -152,9 +152,10 @@ class Cluster:
         rules = list(getattr(policy, name))
         if rules:
             place = self.picks.randrange(len(rules))
-            part = self.picks.choice(("peers", "ports"))
-            rules[place] = replace(rules[place], **{part: ()})
-            self._set_policy(policy.key, replace(policy, **{name: tuple(rules)}))
+            part: dict[str, Any] = {self.picks.choice(("peers", "ports")): ()}
+            rules[place] = replace(rules[place], **part)
+            edited: dict[str, Any] = {name: tuple(rules)}
+            self._set_policy(policy.key, replace(policy, **edited))
             self.mended[policy.key] = policy
 
     def _relabel(self) -> None:
@@ -365,7 +366,7 @@ def _held(database: Database, name: str) -> frozenset[str]:
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32))
-def test_the_rows_let_pass_what_the_policies_say(seed: int):
+def test_the_rows_let_pass_what_the_policies_say(seed: int) -> None:
     cluster = Cluster(Random(seed))
     for _ in range(12):
         for _ in range(cluster.picks.choice((1, 1, 3))):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_interface, ip_network
+from random import Random
 from typing import Any
 
 from hypothesis import given, settings
@@ -219,14 +220,14 @@ BEGINNING: list[Step] = [
 
 def play(zone: state.Zone, step: Step) -> None:
     kind, key, what = step
-    told: Callable[[str, Any], None] = {
+    setters: dict[str, Callable[[str, Any], None]] = {
         "policy": zone.policies.set_policy,
         "namespace": zone.set_namespace,
         "pod": zone.set_pod,
         "nad": zone.set_nad,
         "node": zone.set_node,
-    }[kind]
-    told(key, what)
+    }
+    setters[kind](key, what)
 
 
 def zone(steps: Iterable[Step] = ()) -> state.Zone:
@@ -248,7 +249,9 @@ def fresh(made: state.Zone) -> Database:
     st.lists(st.tuples(STEPS, st.booleans()), min_size=2, max_size=25),
     st.randoms(use_true_random=False),
 )
-def test_any_way_to_the_same_objects_ends_in_the_same_rows(first, picks, random):
+def test_any_way_to_the_same_objects_ends_in_the_same_rows(
+    first: list[netpolicy.Policy], picks: list[tuple[Any, bool]], random: Random
+) -> None:
     live, database = zone(), Database()
     steps = [(step, False) for step in BEGINNING]
     named = [replace(each, name=str(number)) for number, each in enumerate(first)]
@@ -388,7 +391,7 @@ def check_sets(looked: Looked, database: Database, each: netpolicy.Policy, netwo
             for peer in rule.peers or ():
                 if isinstance(peer, netpolicy.PodSelector) and rule.ports is None:
                     made = sets.AddressSet(network, peer)
-                    found = set()
+                    found: set[str] = set()
                     for suffix in ("", "_v4", "_v6"):
                         row = database.rows.get((sets.SET, made.name + suffix))
                         found |= row["addresses"] if row else set()

@@ -79,7 +79,7 @@ def tables(found: Iterable[rows.Row]) -> list[str]:
     return sorted(f"{row.table}{' part' if row.is_part else ''}" for row in found)
 
 
-def test_a_policy_that_selects_nobody_here_has_no_rows(zone: state.Zone):
+def test_a_policy_that_selects_nobody_here_has_no_rows(zone: state.Zone) -> None:
     zone.changes()
     zone.policies.set_policy("default/far", policy("far", members(app="near"), app="far"))
     assert zone.changes() == state.RowChanges()
@@ -87,14 +87,14 @@ def test_a_policy_that_selects_nobody_here_has_no_rows(zone: state.Zone):
     assert zone.changes() == state.RowChanges()
 
 
-def test_what_no_policy_means_does_not_wake_the_writer(zone: state.Zone):
+def test_what_no_policy_means_does_not_wake_the_writer(zone: state.Zone) -> None:
     zone.policies.set_policy("default/near", policy("near", members(app="near"), app="near"))
     zone.changes()
     zone.set_pod("default/far", pod("far", 20, "node2", app="other"))
     assert len(zone) == 0
 
 
-def test_a_policy_and_its_end_are_one_step_each(zone: state.Zone):
+def test_a_policy_and_its_end_are_one_step_each(zone: state.Zone) -> None:
     zone.changes()
     zone.policies.set_policy("default/x", policy("x", members(app="far"), app="near"))
     made = zone.changes()
@@ -118,7 +118,7 @@ def test_a_policy_and_its_end_are_one_step_each(zone: state.Zone):
     assert set(ended.nb_gone) == {ident for ident in shown if ident[0] != ports.PORT}
 
 
-def test_an_edit_touches_what_it_changes(zone: state.Zone):
+def test_an_edit_touches_what_it_changes(zone: state.Zone) -> None:
     """The groups stay, and who is in them."""
     before = policy("x", members(app="far"), app="near")
     zone.policies.set_policy("default/x", before)
@@ -140,7 +140,7 @@ def test_an_edit_touches_what_it_changes(zone: state.Zone):
 )
 def test_one_more_pod_costs_the_same_however_many_there_are(
     zone: state.Zone, there: int, node: str, cost: list[str]
-):
+) -> None:
     for number in range(there):
         zone.policies.set_policy(
             f"default/x{number}", policy(f"x{number}", members(app=f"a{number}"), app=f"a{number}")
@@ -159,7 +159,7 @@ def test_one_more_pod_costs_the_same_however_many_there_are(
     assert ended.nb_gone == ((ports.PORT, "default.blue_default_more"),)
 
 
-def test_a_group_that_gets_its_row_late_has_its_ports(zone: state.Zone):
+def test_a_group_that_gets_its_row_late_has_its_ports(zone: state.Zone) -> None:
     """Of a port's name, while no peer beside it means anybody."""
     web = (netpolicy.PolicyPort(netpolicy.Protocol.TCP, "web"),)
     zone.set_pod("default/near", pod("near", 21, named=80, app="near"))
@@ -177,7 +177,9 @@ def test_a_group_that_gets_its_row_late_has_its_ports(zone: state.Zone):
     ]
 
 
-def test_a_network_stays_guarded_when_the_definition_that_a_policy_names_goes(zone: state.Zone):
+def test_a_network_stays_guarded_when_the_definition_that_a_policy_names_goes(
+    zone: state.Zone,
+) -> None:
     """Its pods came by another one. What the policy remembers costs nothing while it stands."""
     zone.set_nad("default/azure", DEFINITION)
     named = replace(policy("x", app="near"), nads=("default/azure",))
@@ -196,7 +198,7 @@ def test_a_network_stays_guarded_when_the_definition_that_a_policy_names_goes(zo
     assert ovn.GROUP not in tables(zone.desired()[0])
 
 
-def test_policies_share_the_sets_of_their_peers(zone: state.Zone):
+def test_policies_share_the_sets_of_their_peers(zone: state.Zone) -> None:
     for name in ("x", "y"):
         zone.policies.set_policy(f"default/{name}", policy(name, members(app="far"), app="near"))
     assert tables(zone.changes().nb).count("Address_Set") == 1
@@ -206,7 +208,7 @@ def test_policies_share_the_sets_of_their_peers(zone: state.Zone):
     assert sets.SET in {table for table, _ in zone.changes().nb_gone}
 
 
-def test_a_label_moves_a_port_between_groups_with_its_row(zone: state.Zone):
+def test_a_label_moves_a_port_between_groups_with_its_row(zone: state.Zone) -> None:
     for name in ("x", "y"):
         zone.policies.set_policy(f"default/{name}", policy(name, members(app="far"), app=name))
     zone.set_pod("default/near", pod("near", 21, app="x"))
@@ -231,7 +233,7 @@ def test_a_label_moves_a_port_between_groups_with_its_row(zone: state.Zone):
     assert sorted((len(w.present), len(w.absent)) for w in wishes) == [(0, 1), (1, 0), (1, 0)]  # type: ignore[union-attr]
 
 
-def test_what_must_not_be_torn_apart_is_one_unit(zone: state.Zone):
+def test_what_must_not_be_torn_apart_is_one_unit(zone: state.Zone) -> None:
     """Sets, then each group with its ACLs, then each port with its places."""
     web = netpolicy.PolicyPort(netpolicy.Protocol.TCP, "web")
     zone.set_pod("default/web", pod("web", 25, named=80, app="near"))
@@ -257,7 +259,7 @@ def test_what_must_not_be_torn_apart_is_one_unit(zone: state.Zone):
         assert min(guarded) > max(i for i, kind in enumerate(kinds) if kind == ovn.GROUP)
 
 
-def test_a_row_of_policies_that_somebody_took_away_comes_back(zone: state.Zone):
+def test_a_row_of_policies_that_somebody_took_away_comes_back(zone: state.Zone) -> None:
     zone.set_namespace("default", Namespace({}, netpolicy.Logging(deny="info")))
     zone.policies.set_policy("default/x", policy("x", members(app="far"), app="near"))
     zone.changes()
@@ -272,7 +274,7 @@ def test_a_row_of_policies_that_somebody_took_away_comes_back(zone: state.Zone):
             assert any(part.is_part and part.key == row.key for part in made.nb)
 
 
-def test_the_meter_is_there_while_anything_is_logged(zone: state.Zone):
+def test_the_meter_is_there_while_anything_is_logged(zone: state.Zone) -> None:
     zone.policies.set_policy("default/x", policy("x", app="near"))
     assert "Meter" not in tables(zone.changes().nb)
     zone.set_namespace("default", Namespace({}, netpolicy.Logging(deny="info")))
@@ -281,14 +283,14 @@ def test_the_meter_is_there_while_anything_is_logged(zone: state.Zone):
     assert "Meter" in {table for table, _ in zone.changes().nb_gone}
 
 
-def test_the_clusters_own_network_is_never_guarded(zone: state.Zone):
+def test_the_clusters_own_network_is_never_guarded(zone: state.Zone) -> None:
     spec = model.NetworkSpec("default", model.Topology.LAYER2, 1300)
     zone.set_nad("default/blue", state.DeclaredNetwork(model.Network(spec, 0)))
     zone.policies.set_policy("default/x", policy("x", app="near"))
     assert ovn.GROUP not in {row.table for row in zone.changes().nb}
 
 
-def test_who_moves_keeps_its_address_in_a_set_until_both_are_gone(zone: state.Zone):
+def test_who_moves_keeps_its_address_in_a_set_until_both_are_gone(zone: state.Zone) -> None:
     """A machine that moves is in two pods for a while, with one MAC."""
     zone.policies.set_policy("default/x", policy("x", members(app="far"), app="near"))
     zone.set_pod("default/copy", pod("copy", 20, OWN, app="far"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_interface
@@ -22,6 +22,7 @@ from tests.support.realised import network
 from weft import model, rows
 from weft.control.zone import state, writer
 from weft.ovn import ports, tables
+from weft.ovsdb import session
 from weft.ovsdb.replica import Replica
 from weft.ovsdb.session import Session
 
@@ -95,9 +96,11 @@ class Bare:
         assert link is not None
         request = link.request
 
-        def watched(*args: Any) -> asyncio.Future[Json]:
+        def watched(
+            method: str, params: Sequence[Json], then: session.Then | None = None
+        ) -> asyncio.Future[Json]:
             sent.set()
-            return request(*args)
+            return request(method, params, then)
 
         link.request = watched  # type: ignore[method-assign]
         async with asyncio.timeout(PATIENCE):

@@ -129,8 +129,13 @@ def udp(mac: str, to_mac: str, source: str, to: str, payload: bytes, *, port: in
     return ethernet + b"\x86\xdd" + ip6 + head + (total or 0xFFFF).to_bytes(2, "big") + payload
 
 
+def with_all(*words: bytes) -> Callable[[bytes], bool]:
+    """Whether a frame has all of `words` in it."""
+    return lambda frame: all(word in frame for word in words)
+
+
 def checksum(data: bytes) -> int:
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF

@@ -94,7 +94,10 @@ class Manager:
         self.world = world
         self.events: list[outcome.Event] = []
         self.cluster = state.Cluster(Held(SIGNER, "default"), RULES, primary)
-        self.readers = {**READERS, PODS: partial(pod.read, primary=primary is not None)}
+        self.readers: dict[Resource, Callable[[Object], Any]] = {
+            **READERS,
+            PODS: partial(pod.read, primary=primary is not None),
+        }
         self.seen: dict[Ref, str] = {}  # uids
         self.cluster.set_keys(world.keys)
         there = list(world.objects)

@@ -82,7 +82,10 @@ def node(name: str, annotations: Mapping[str, str] | None = None, **meta: Any) -
 
 
 def namespace(name: str, **labels: str) -> Object:
-    return named(resources.NAMESPACES, name, **({"labels": labels} if labels else {}))
+    made = named(resources.NAMESPACES, name)
+    if labels:
+        made["metadata"]["labels"] = labels
+    return made
 
 
 def policy(
@@ -104,7 +107,7 @@ def policy(
 def nic(name: str, network: str = "", **interface: Any) -> tuple[Object, Object]:
     """An interface of a machine and its network: the NAD `network`, or the pod's own. The interface
     is bridged unless it says another binding."""
-    binding = {} if "masquerade" in interface else {"bridge": {}}
+    binding: Object = {} if "masquerade" in interface else {"bridge": {}}
     of = {"multus": {"networkName": network}} if network else {"pod": {}}
     return {"name": name, **binding, **interface}, {"name": name, **of}
 

@@ -81,7 +81,7 @@ class Server:
         self._run("ovsdb-client", "transact", self.address, said)
 
     def _run(self, program: str, *args: str) -> None:
-        command = [self._bin / program, *args]
+        command = [str(self._bin / program), *args]
         subprocess.run(command, env=self._env, check=True, stdout=subprocess.DEVNULL)
 
 

@@ -52,7 +52,7 @@ class Database:
         }
 
     def _run(self, operations: list[Json]) -> list[Json]:
-        results = []
+        results: list[Json] = []
         for op in operations:
             table = self.tables[op["table"]]
             if op["op"] == "insert":

@@ -213,7 +213,7 @@ class Policed:
             for _ in range(2):
                 mark = b"<end %08d>" % next(self._marks)
                 frames.send(one.guest.space, self._end(source, to, mark))
-                ear.until(lambda frame, mark=mark: mark in frame)
+                ear.until(frames.with_all(mark))
             return b"\n".join(ear.heard)
 
     def _end(self, source: str, to: str, mark: bytes) -> bytes:

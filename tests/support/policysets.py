@@ -317,7 +317,8 @@ def reductions(policies: tuple[netpolicy.Policy, ...]) -> Iterator[tuple[netpoli
     for place, policy in enumerate(policies):
         for direction, (name, _) in _SECTIONS.items():
             for rules in _smaller_rules(policy.rules(direction)):
-                smaller = replace(policy, **{name: rules})
+                edited: dict[str, Any] = {name: rules}
+                smaller = replace(policy, **edited)
                 yield (*policies[:place], smaller, *policies[place + 1 :])
 
 
@@ -327,7 +328,8 @@ def _smaller_rules(rules: tuple[Rule, ...]) -> Iterator[tuple[Rule, ...]]:
         for field in ("peers", "ports"):
             parts = getattr(rule, field) or ()
             for fewer in _without_each(parts) if len(parts) > 1 else ():
-                smaller = replace(rule, **{field: fewer})
+                edited: dict[str, Any] = {field: fewer}
+                smaller = replace(rule, **edited)
                 yield (*rules[:place], smaller, *rules[place + 1 :])
 
 

@@ -34,4 +34,5 @@ class Ready:
                     await asyncio.sleep(0.1)
         except TimeoutError:
             raise AssertionError(said) from None
+        assert said is not None
         return said[1]

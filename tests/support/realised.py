@@ -56,7 +56,7 @@ class Kept:
             zone.name, zone.chassis, remote_ports=style, physical_network="physnet"
         )
         self.info = info(zone)
-        self.on_written: Callable[[], object] = lambda: None
+        self.on_written: Callable[[], None] = lambda: None
         self.writer = writer.Writer(
             self.state, nb, sb, own=self.info, on_written=lambda: self.on_written()
         )

@@ -42,6 +42,7 @@ class Whole:
     folder: Path
     settings: tuple[str, ...] = ()
     processes: list[subprocess.Popen[str]] = field(default_factory=list)
+    agents: dict[str, subprocess.Popen[str]] = field(default_factory=dict)  # by node
 
     @property
     def env(self) -> dict[str, str]:
@@ -103,7 +104,12 @@ class Whole:
 
     def start_agent(self, zone: Zone, *settings: str) -> subprocess.Popen[str]:
         told = ("--node", zone.name, *self.settings, *settings)
-        return self.start(zone.space, zone.name, "node", *told)
+        self.agents[zone.name] = self.start(zone.space, zone.name, "node", *told)
+        return self.agents[zone.name]
+
+    def agent(self, zone: Zone) -> subprocess.Popen[str]:
+        """The process that runs the agent of a zone."""
+        return self.agents[zone.name]
 
     def stop(self, process: subprocess.Popen[str]) -> int:
         """Orderly; its exit status. The process itself is the only child of who entered for it."""

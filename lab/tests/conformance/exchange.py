@@ -161,8 +161,9 @@ def _named(value: Any) -> dict[str, Any] | None:
     if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
         return None
     for key in ("name", "version", "resource", "subresource"):
-        names = [each.get(key) or (each.get("metadata") or {}).get(key) for each in value]
-        if all(isinstance(name, str) for name in names) and len(set(names)) == len(names):
+        found = [each.get(key) or (each.get("metadata") or {}).get(key) for each in value]
+        names = [name for name in found if isinstance(name, str)]
+        if len(set(names)) == len(value):
             return {
                 f"[{name.replace('/', '.')}]": each for name, each in zip(names, value, strict=True)
             }

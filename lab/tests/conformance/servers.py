@@ -9,7 +9,7 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -134,11 +134,15 @@ def real(folder: Path) -> Iterator[Api]:
         yield found
 
 
-async def ours(folder: Path) -> AsyncIterator[Api]:
+async def ours(folder: Path) -> AsyncGenerator[Api, None]:
     (folder / "apiserver").mkdir(parents=True)
     (folder / "apiserver/tokens.csv").write_text(TOKENS)
     async with apiserver.running(folder, crds=()) as server:
         yield Api("lab", server.url, server.kubeconfig)
+
+
+async def _first(running: AsyncIterator[Api]) -> Api:
+    return await anext(running)
 
 
 @contextmanager
@@ -147,7 +151,7 @@ def lab(folder: Path) -> Iterator[Api]:
     with asyncio.Runner() as runner:
         running = ours(folder)
         try:
-            yield runner.run(anext(running))
+            yield runner.run(_first(running))
         finally:
             runner.run(running.aclose())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 
 import pytest
 
@@ -176,7 +177,7 @@ def test_who_waited_goes_on_when_the_mistake_is_mended(heard: Heard, cluster: Cl
 
 def test_nothing_is_left(heard: Heard, cluster: Cluster, own_switches: set[str]) -> None:
     for kind in (resources.MULTINETWORKPOLICIES, resources.VMS, resources.PODS, resources.NADS):
-        cluster.api(lambda api, kind=kind: delete_all(api, kind))
+        cluster.api(partial(delete_all, kind=kind))
     # The zone works in order: when the last pod is in, what went before it is out.
     cluster.create(nad("last", subnets="10.110.0.0/24"), pod("last", networks="last"))
     cluster.wait_ready("last")

@@ -105,9 +105,15 @@ SECOND = netpolicy.Selector((netpolicy.Requirement("name", netpolicy.Operator.IN
 
 def isolating(direction: Direction, *rules: Rule) -> netpolicy.Policy:
     """Guards the first of them."""
-    fields = {"ingress": rules} if direction is Direction.INGRESS else {"egress": rules}
     return netpolicy.Policy(
-        "talk", "guard", "", ("red/flat",), FIRST, frozenset({direction}), **fields
+        "talk",
+        "guard",
+        "",
+        ("red/flat",),
+        FIRST,
+        frozenset({direction}),
+        ingress=rules if direction is Direction.INGRESS else (),
+        egress=rules if direction is Direction.EGRESS else (),
     )
 
 

@@ -56,9 +56,14 @@ def pod(name: str, node: str, number: int, labels: dict[str, str]) -> Object:
 def guard() -> Object:
     """Of guarded pods only datagrams to one port pass, in and out."""
     rules = [{"ports": [{"protocol": "UDP", "port": OPEN}]}]
-    selected = {"podSelector": {"matchLabels": {"guarded": "yes"}}}
-    both = {"policyTypes": ["Ingress", "Egress"], "ingress": rules, "egress": rules}
-    return policy("guard", ",".join(NETWORKS), **selected, **both)
+    return policy(
+        "guard",
+        ",".join(NETWORKS),
+        podSelector={"matchLabels": {"guarded": "yes"}},
+        policyTypes=["Ingress", "Egress"],
+        ingress=rules,
+        egress=rules,
+    )
 
 
 @dataclass
@@ -181,7 +186,7 @@ def floods(tmp_path_factory: pytest.TempPathFactory, toolchain: Toolchain) -> It
         yield Floods(lab, order)
 
 
-def shut(seen: dict[str, Any]) -> dict[str, Any]:
+def shut(seen: dict[str, Any]) -> dict[tuple[str, str], Any]:
     """What came through that must not."""
     return {
         (name, network): counts

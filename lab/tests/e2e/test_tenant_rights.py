@@ -103,10 +103,10 @@ def test_a_tenant_uses_networks_and_declares_none(labs: LabHouse) -> None:
     ):
         group = f"--as-group=system:serviceaccounts:{who.split(':')[2]}"
         asked = ("auth", "can-i", verb, what, "-A", f"--as={who}", group)
-        done = subprocess.run(
+        answer = subprocess.run(
             [labs.tools.program("kubectl"), *asked],
             env={**os.environ, "KUBECONFIG": found["kubeconfig"]},
             capture_output=True,
             text=True,
         )
-        assert done.stdout.strip() == ("yes" if allowed else "no"), (who, verb, what)
+        assert answer.stdout.strip() == ("yes" if allowed else "no"), (who, verb, what)

@@ -26,7 +26,7 @@ async def ask(
 ) -> tuple[int, Any]:
     own = {"Authorization": f"Bearer {token}"} if token else {}
     url = http.server.url + path
-    body = {} if method == "POST" else None
+    body: dict[str, Any] | None = {} if method == "POST" else None
     async with http.session.request(method, url, headers={**own, **headers}, json=body) as answer:
         return answer.status, await answer.json()
 

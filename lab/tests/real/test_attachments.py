@@ -14,8 +14,10 @@ import pytest
 
 from lab.tests.support import cni
 from lab.tests.support.cni import BLUE, Runtime
+from tests.support import objects
 from tests.support.patience import PATIENCE
 from weft import names
+from weft.kube import resources
 
 pytestmark = pytest.mark.real
 NOTHING: dict[str, list[str]] = {"ports": [], "devices": []}
@@ -50,8 +52,8 @@ class Pair:
 @pytest.fixture(scope="module")
 def network(cni_lab: Any) -> Any:
     with cni.runtime(cni_lab, "internal") as made:
-        made.api(lambda api: api.create(cni.resources.NADS, cni.nad_object(BLUE)))
-        made.api(lambda api: api.create(cni.resources.NODES, cni.objects.node("node1")))
+        made.api(lambda api: api.create(resources.NADS, cni.nad_object(BLUE)))
+        made.api(lambda api: api.create(resources.NODES, objects.node("node1")))
     return cni_lab
 
 
@@ -67,7 +69,7 @@ def pair(node: Runtime) -> Iterator[Pair]:
     results = [node.call("ADD", pod) for pod in pods]
     assert [made["status"] for made in results] == [0, 0], results
     address = results[0]["answer"]["ips"][0]["address"].partition("/")[0]
-    made = Pair(node, *pods, address)
+    made = Pair(node, pods[0], pods[1], address)
     assert made.reaches()
     yield made
     for pod in pods:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from lab.tests.support import cni
 from lab.tests.support.cni import BLUE, Runtime
 from tests.support.patience import PATIENCE
+from weft.kube import client, resources
 
 pytestmark = pytest.mark.real
 NOTHING: dict[str, list[str]] = {"ports": [], "devices": []}
@@ -24,7 +26,7 @@ def network(cni_lab: Any) -> Any:
         for config in (BLUE, {**BLUE, "name": "bare", "netAttachDefName": "default/bare"}):
             if config["name"] == "bare":
                 config = {k: v for k, v in config.items() if k not in ("subnets", "mtu")}
-            made.api(lambda api, c=config: api.create(cni.resources.NADS, cni.nad_object(c)))
+            made.api(partial(client.Client.create, res=resources.NADS, obj=cni.nad_object(config)))
     return cni_lab
 
 
@@ -118,7 +120,7 @@ def test_refusals(
     clean: Runtime,
     spare: cni.Pod,
     command: str,
-    env: dict[str, str],
+    env: dict[str, Any],
     config: Any,
     code: int,
     word: str,
@@ -137,7 +139,13 @@ def test_version(clean: Runtime) -> None:
 
 
 def test_del_of_what_never_was(clean: Runtime) -> None:
-    for env in ({}, {"CNI_NETNS": "-"}, {"CNI_NETNS": "/run/netns/none"}, {"CNI_ARGS": "-"}):
+    environments: tuple[dict[str, Any], ...] = (
+        {},
+        {"CNI_NETNS": "-"},
+        {"CNI_NETNS": "/run/netns/none"},
+        {"CNI_ARGS": "-"},
+    )
+    for env in environments:
         assert clean.call("DEL", GHOST, **env)["status"] == 0
 
 

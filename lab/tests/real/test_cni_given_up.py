@@ -10,6 +10,7 @@ import pytest
 
 from lab.tests.support import cni
 from lab.tests.support.cni import BLUE, Runtime
+from weft.kube import resources
 
 pytestmark = pytest.mark.real
 NOTHING: dict[str, list[str]] = {"ports": [], "devices": []}
@@ -18,7 +19,7 @@ NOTHING: dict[str, list[str]] = {"ports": [], "devices": []}
 @pytest.fixture(scope="module")
 def network(cni_lab: Any) -> Any:
     with cni.runtime(cni_lab, "internal") as made:
-        made.api(lambda api: api.create(cni.resources.NADS, cni.nad_object(BLUE)))
+        made.api(lambda api: api.create(resources.NADS, cni.nad_object(BLUE)))
     return cni_lab
 
 

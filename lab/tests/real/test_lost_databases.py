@@ -87,7 +87,7 @@ def spoil(lab: support.LabHouse, part: str, how: str) -> None:
 
     def is_another() -> bool:
         now = service(f"node1/{part}")
-        return now["state"] == "running" and now["pid"] != before["pid"]
+        return bool(now["state"] == "running" and now["pid"] != before["pid"])
 
     until(is_another)
 
@@ -132,7 +132,10 @@ def test_a_node_keeps_its_identity_and_reaches_the_others(lab: support.LabHouse)
     before = lab.run("node1", *said).stdout
     spoil(lab, "ovsdb", "rm {path}")
     until(lambda: one.chassis in lab.run("node1", *said, check=False).stdout)
-    ids = lambda text: {*text.strip("{}\n").split(", ")}  # noqa: E731
+
+    def ids(text: str) -> set[str]:
+        return {*text.strip("{}\n").split(", ")}
+
     assert ids(before) <= ids(lab.run("node1", *said).stdout)
     ping = ("busybox", "ping", "-c1", "-W1", str(two.underlay))
     until(lambda: lab.run("node1", *ping, check=False).returncode == 0)

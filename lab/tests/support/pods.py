@@ -72,7 +72,8 @@ class Cluster:
     def node_address(self) -> str:
         """The address that the Node reports."""
         node = self.api(lambda api: api.get(resources.NODES, "node1"))
-        return next(a["address"] for a in node["status"]["addresses"] if a["type"] == "InternalIP")
+        addresses = node["status"]["addresses"]
+        return str(next(a["address"] for a in addresses if a["type"] == "InternalIP"))
 
     def delete(self, *names: str, grace: int | None = None) -> None:
         """Returns when they are gone from the API."""

@@ -234,7 +234,9 @@ async def add_pods(
 ) -> dict[str, list[str]]:
     """Each has its name as a label."""
     found = {}
-    objects = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}]
+    objects: list[dict[str, Any]] = [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+    ]
     for name, node in made:
         obj = pod(name, networks="red/flat", nodeName=node, terminationGracePeriodSeconds=0)
         obj["metadata"] |= {"namespace": namespace, "labels": {"name": name}}

@@ -26,7 +26,7 @@ def is_sound(frame: bytes, version: int, protocol: str) -> bool:
     body = frame[34:] if version == 4 else frame[54:]
     if protocol == packets.SCTP:
         zeroed = body[:8] + bytes(4) + body[12:]
-        return packets.crc32c(zeroed) == struct.unpack("<I", body[8:12])[0]
+        return packets.crc32c(zeroed) == int.from_bytes(body[8:12], "little")
     number = {packets.TCP: 6, packets.UDP: 17, packets.ICMP: 58}[protocol]
     ends = frame[26:34] if version == 4 else frame[22:54]
     pseudo = words(ends) + number + len(body)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -68,7 +69,7 @@ def test_chassis_is_stable_and_of_one_lab() -> None:
         ("cluster_subnets", "172.31.0.0/20"),
     ],
 )
-def test_nonsense_is_refused_by_field(field: str, value: object) -> None:
+def test_nonsense_is_refused_by_field(field: str, value: Any) -> None:
     with pytest.raises(errors.InvalidInput) as caught:
         replace(spec.Lab(), **{field: value})
     assert caught.value.field == field

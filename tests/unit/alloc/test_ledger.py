@@ -126,7 +126,7 @@ def test_without_subnets_who_comes_again_has_its_mac_again() -> None:
 
 
 def test_routers_and_dns_servers_go_only_to_who_asks() -> None:
-    dhcp = model.Dhcp(routers=(ip_address("10.1.0.1"),), dns=(ip_address("10.1.0.2"),))  # type: ignore[arg-type]
+    dhcp = model.Dhcp(routers=(ip_address("10.1.0.1"),), dns=(ip_address("10.1.0.2"),))
     book = ledger.Ledger(network("10.1.0.0/24", dhcp=dhcp))
     assert shown(book.allocate(nic("a"), BLUE)) == ["10.1.0.3/24"]
     assert shown(book.allocate(nic("router"), asking("10.1.0.1"))) == ["10.1.0.1/24"]
@@ -428,11 +428,11 @@ def test_rebuilt_in_any_order_it_is_the_same(
     assert one.usage() == other.usage() == book.usage()
     for owner in sorted(book.holdings())[::2]:
         assert one.release(owner) == other.release(owner)
-    for owner in ("new1", "new2", "new3"):
+    for name in ("new1", "new2", "new3"):
         answers = []
         for each in (one, other):
             try:
-                answers.append(repr(each.allocate(owner, BLUE)))
+                answers.append(repr(each.allocate(nic(name), BLUE)))
             except errors.Exhausted as error:
                 answers.append(str(error))
         assert answers[0] == answers[1]

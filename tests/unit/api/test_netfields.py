@@ -33,7 +33,7 @@ def problems(config: dict[str, Any]) -> list[errors.InvalidInput]:
     return nad.problems({"metadata": meta, "spec": {"config": json.dumps(config)}})
 
 
-TYPES = {
+TYPES: dict[tuple[str, ...], Any] = {
     **{(name,): field.type for name, field in netfields.USED.items() if name != "type"},
     **{("dhcp", name): field.type for name, field in netfields.DHCP.items()},
     **{(name,): kind for name, kind in netfields.IGNORED.items()},

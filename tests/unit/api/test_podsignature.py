@@ -34,7 +34,7 @@ def pod(text: str = "", **meta: Any) -> dict[str, Any]:
     }
 
 
-def annotations(obj: dict[str, Any]) -> dict[str, Any]:
+def annotations_of(obj: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = obj["metadata"]["annotations"]
     return found
 
@@ -44,7 +44,7 @@ def test_what_was_signed_is_read() -> None:
     found = podsignature.read(signed, TRUSTED)
     assert found.allocations == {"a/blue": ONE}
     assert found.by == NOTARY.signer.id
-    assert found.prove() == tuple(annotations(signed).values())
+    assert found.prove() == tuple(annotations_of(signed).values())
 
 
 def test_nothing_is_nothing() -> None:
@@ -56,8 +56,8 @@ def test_nothing_is_nothing() -> None:
 
 def test_other_plugins_entries_are_nobodys_word_and_do_no_harm() -> None:
     signed = NOTARY.sign(pod())
-    entries = {**json.loads(annotations(signed)[names.POD_NETWORKS]), "default": 3, "b/x": {}}
-    annotations(signed)[names.POD_NETWORKS] = json.dumps(entries)
+    entries = {**json.loads(annotations_of(signed)[names.POD_NETWORKS]), "default": 3, "b/x": {}}
+    annotations_of(signed)[names.POD_NETWORKS] = json.dumps(entries)
     assert podsignature.read(signed, TRUSTED).allocations == {"a/blue": ONE}
 
 
@@ -65,8 +65,8 @@ Edit = Callable[[dict[str, Any]], object]
 
 
 def _said(obj: dict[str, Any], **changes: Any) -> None:
-    said = {**json.loads(annotations(obj)[names.POD_NETWORKS_SIGNATURE]), **changes}
-    annotations(obj)[names.POD_NETWORKS_SIGNATURE] = json.dumps(said)
+    said = {**json.loads(annotations_of(obj)[names.POD_NETWORKS_SIGNATURE]), **changes}
+    annotations_of(obj)[names.POD_NETWORKS_SIGNATURE] = json.dumps(said)
 
 
 EDITS: dict[str, tuple[Edit, str]] = {
@@ -74,17 +74,17 @@ EDITS: dict[str, tuple[Edit, str]] = {
     "another namespace": (lambda p: p["metadata"].update(namespace="b"), "for this pod"),
     "another incarnation": (lambda p: p["metadata"].update(uid="u2"), "for this pod"),
     "another address": (
-        lambda p: annotations(p).update(
-            {names.POD_NETWORKS: annotations(p)[names.POD_NETWORKS].replace("0.5", "0.6")}
+        lambda p: annotations_of(p).update(
+            {names.POD_NETWORKS: annotations_of(p)[names.POD_NETWORKS].replace("0.5", "0.6")}
         ),
         "for this pod",
     ),
     "no signature": (
-        lambda p: annotations(p).pop(names.POD_NETWORKS_SIGNATURE),
+        lambda p: annotations_of(p).pop(names.POD_NETWORKS_SIGNATURE),
         "was not written by the cluster manager",
     ),
-    "no text": (lambda p: annotations(p).pop(names.POD_NETWORKS), "for this pod"),
-    "broken text": (lambda p: annotations(p).update({names.POD_NETWORKS: "{"}), "not"),
+    "no text": (lambda p: annotations_of(p).pop(names.POD_NETWORKS), "for this pod"),
+    "broken text": (lambda p: annotations_of(p).update({names.POD_NETWORKS: "{"}), "not"),
     "fewer": (lambda p: _said(p, of=[]), "for this pod"),
     "more": (lambda p: _said(p, of=["a/blue", "a/red"]), "for this pod"),
     "unknown key": (lambda p: _said(p, by="0" * 16), "not one of the cluster manager's"),
@@ -93,7 +93,7 @@ EDITS: dict[str, tuple[Edit, str]] = {
     "odd signature": (lambda p: _said(p, signature="%"), "cannot be read"),
     "short signature": (lambda p: _said(p, signature="AAAA"), "for this pod"),
     "no object": (
-        lambda p: annotations(p).update({names.POD_NETWORKS_SIGNATURE: "[]"}),
+        lambda p: annotations_of(p).update({names.POD_NETWORKS_SIGNATURE: "[]"}),
         "cannot be read",
     ),
 }
@@ -127,6 +127,6 @@ def test_a_key_is_stored_and_loaded() -> None:
 @given(st.text(), st.text())
 def test_no_text_reaches_a_reader_as_another_error(text: str, signature: str) -> None:
     obj = pod(text or "x")
-    annotations(obj)[names.POD_NETWORKS_SIGNATURE] = signature
+    annotations_of(obj)[names.POD_NETWORKS_SIGNATURE] = signature
     with pytest.raises(errors.InvalidInput):
         podsignature.read(obj, TRUSTED)

@@ -21,14 +21,14 @@ from weft.policy.netpolicy import Connection, Protocol
         ("443", Connection(Protocol.TCP, 443)),
     ],
 )
-def test_the_question(port, question) -> None:
+def test_the_question(port: str, question: Connection) -> None:
     assert matrix.question(port) == question
 
 
 @pytest.mark.parametrize(
     "port", ["http", "tcp/", "tcp/0", "tcp/65536", "icmp/1", "tcp/-1", "1/2/3"]
 )
-def test_a_question_that_cannot_be_asked(port) -> None:
+def test_a_question_that_cannot_be_asked(port: str) -> None:
     with pytest.raises(errors.InvalidInput, match="--port"):
         matrix.question(port)
 

@@ -53,8 +53,10 @@ async def test_cancelling_the_whole_cancels_the_parts() -> None:
         await task
 
 
-async def test_a_connection_that_ends_unawaited_is_one_line(caplog) -> None:
-    said: list[str] = []
+async def test_a_connection_that_ends_unawaited_is_one_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    said: list[bool] = []
     running = asyncio.get_running_loop()
     with caplog.at_level("INFO"):
         for error in (ConnectionResetError(104, "reset"), KeyError("mistake")):

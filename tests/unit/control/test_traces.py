@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -49,7 +50,7 @@ def test_conditions_of_others_stay() -> None:
 
 def test_pods_that_would_lose_a_network_are_those_that_run() -> None:
     signed = {names.POD_NETWORKS_SIGNATURE: "s"}
-    pods = [
+    pods: list[Mapping[str, Any]] = [
         obj(signed, namespace="n") | {"status": {"phase": "Running"}},
         obj(signed, namespace="done") | {"status": {"phase": "Succeeded"}},
         obj(namespace="without") | {"status": {"phase": "Running"}},

@@ -24,19 +24,19 @@ SAID = advertisement.of_network(
 )
 
 
-def test_the_port_is_bound_to_the_networks_advertiser_and_its_own_kind():
+def test_the_port_is_bound_to_the_networks_advertiser_and_its_own_kind() -> None:
     interface, made = advertise.desired(SAID, "br-int")
     assert interface.key == made.key == "wra3"
     ids = interface.columns["external_ids"]
     assert isinstance(ids, rows.MapEntries)
     assert ids.present[names.IFACE_ID] == "blue_:advertiser"
     assert made.parent == rows.Ref("Bridge", "br-int")
-    read = {"external_ids": ids.present, "name": "wra3"}
+    read: dict[str, rows.Value] = {"external_ids": ids.present, "name": "wra3"}
     assert advertise.is_ours(read)
     assert port.bound(read) is None  # none of the pods' ports, so no clean-up of those takes it
 
 
-def test_the_longest_device_name_fits():
+def test_the_longest_device_name_fits() -> None:
     assert len(names.advertiser_device(names.MAX_NETWORKS)) <= 15
 
 
@@ -51,7 +51,9 @@ def test_the_longest_device_name_fits():
         ((frozenset(), frozenset()), (4, 7), True),
     ],
 )
-def test_a_device_that_is_another_one(old, new, anew):
+def test_a_device_that_is_another_one(
+    old: tuple[Any, Any], new: tuple[Any, Any], anew: bool
+) -> None:
     before, after = ({"ofport": o, "ifindex": i} for o, i in (old, new))
     assert advertise._is_anew(before, after) is anew
 
@@ -62,7 +64,7 @@ def solicitation(mac: str) -> bytes:
     return ethernet + ipv6 + b"\x85" + bytes(7)
 
 
-async def test_a_device_that_fails_while_guests_wait_is_opened_anew_once():
+async def test_a_device_that_fails_while_guests_wait_is_opened_anew_once() -> None:
     guests = [f"0a:58:00:00:00:{number:02x}" for number in range(3)]
     said = replace(SAID, leases=dict.fromkeys(guests))
     ovs: Any = SimpleNamespace(subscribe=lambda table, function: None)

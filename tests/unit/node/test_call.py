@@ -104,7 +104,8 @@ def test_valid_attachments() -> None:
     listed = [{"containerID": "a", "ifname": "net1"}]
     asked = parse(gc, **{call.ATTACHMENTS: listed})
     assert asked.valid_attachments == [("a", "net1")]
-    for wrong in (None, {}, ["x"]):
+    broken: tuple[Any, ...] = (None, {}, ["x"])
+    for wrong in broken:
         with pytest.raises(call.Refused):
             _ = parse(gc, **{call.ATTACHMENTS: wrong}).valid_attachments
 

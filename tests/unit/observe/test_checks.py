@@ -29,6 +29,10 @@ def node(name: str, *, announced: bool = True, **conditions: str) -> dict[str, A
     }
 
 
+def faults(status: str) -> dict[str, Any]:
+    return {names.OVN_CONDITION: status}
+
+
 def lease(renewed: str, holder: str = "manager-0") -> dict[str, Any]:
     spec = {"holderIdentity": holder, "renewTime": renewed, "leaseDurationSeconds": 15}
     return {"metadata": {"namespace": "weft-system", "name": checks.LEASE}, "spec": spec}
@@ -42,7 +46,7 @@ def definition(*, accepted: bool = True, **config: Any) -> dict[str, Any]:
 
 WELL = Survey(
     version="v1.32.1",
-    nodes=[node("node1", Ready="True"), node("node2", **{names.OVN_CONDITION: "False"})],
+    nodes=[node("node1", Ready="True"), node("node2", **faults("False"))],
     nads=[definition()],
     leases=[lease("2025-01-01T12:00:20.5+00:00")],
     denied=(),
@@ -105,7 +109,7 @@ def test_what_a_node_writes_of_itself_is_no_traceback() -> None:
 
 
 def test_nodes_that_are_not_ready_or_have_faults() -> None:
-    nodes = [node("node1", Ready="False"), node("node2", **{names.OVN_CONDITION: "True"})]
+    nodes = [node("node1", Ready="False"), node("node2", **faults("True"))]
     assert wrong(nodes=nodes) == [
         (Verdict.WARN, "nodes", "not ready: node1"),
         (Verdict.WARN, "OVN", "has faults that guests can exploit, on node2"),

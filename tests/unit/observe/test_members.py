@@ -121,7 +121,7 @@ def test_a_network_is_meant_by_its_name_or_by_a_definition_of_it() -> None:
     ],
 )
 def test_what_is_seen_on_an_interface_counts_where_nothing_was_allocated(
-    own, seen, all_of_them
+    own: tuple[str, ...], seen: tuple[str, ...], all_of_them: tuple[str, ...]
 ) -> None:
     found = members.learned(member("a", *own), seen)
     assert [str(address) for address in found.endpoint.addresses] == list(all_of_them)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,7 +30,7 @@ def graph() -> Graph:
     return topology.build(rows.snapshots(made))
 
 
-def changed(graph: Graph, pod: str, **facts: object) -> Graph:
+def changed(graph: Graph, pod: str, **facts: Any) -> Graph:
     def port(one: Port) -> Port:
         return replace(one, **facts) if one.owner and one.owner.pod == pod else one
 

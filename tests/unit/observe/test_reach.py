@@ -36,7 +36,9 @@ def policy(*rules: netpolicy.Rule, name: str = "p") -> netpolicy.Policy:
         ((), (), False, None),
     ],
 )
-def test_a_pair_speaks_one_family_that_both_have(source, target, ipv6, chosen) -> None:
+def test_a_pair_speaks_one_family_that_both_have(
+    source: tuple[str, ...], target: tuple[str, ...], ipv6: bool, chosen: tuple[str, str] | None
+) -> None:
     ends = reach.addresses(member("a", *source), member("b", *target), ipv6=ipv6)
     assert ends == (tuple(ip_address(text) for text in chosen) if chosen else None)
 
@@ -86,7 +88,9 @@ def test_the_reason_names_the_rule_that_allows_and_the_policies_that_isolate() -
         (False, Seen.UNKNOWN, None, False),
     ],
 )
-def test_what_was_seen_against_what_was_expected(expected, seen, reaches, differs) -> None:
+def test_what_was_seen_against_what_was_expected(
+    expected: bool, seen: Seen, reaches: bool, differs: bool
+) -> None:
     found = matrix([member("a"), member("b")], lambda *_: expected, lambda *_: seen)
     assert [one.reaches for one in found.cells] == [reaches, reaches]
     assert [one.differs for one in found.cells] == [differs, differs]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,7 +69,8 @@ def test_networks_are_named_and_ordered() -> None:
 
 def test_links_carry_the_routers_addresses() -> None:
     shown = picture(three_zones())
-    names = {one.id: one.name for one in (*shown.switches, *shown.routers)}
+    names = {one.id: one.name for one in shown.switches}
+    names |= {one.id: one.name for one in shown.routers}
     linked = {
         (names[link.switch], names[link.router], link.addresses)
         for link in shown.links
@@ -90,7 +93,7 @@ def test_a_machine_is_known_by_its_own_name() -> None:
 
 def test_rows_of_ovn_kubernetes_are_read_too() -> None:
     made = rows.zones(1)
-    ids = {"namespace": "shop", "pod": "true", "k8s.ovn.org__network": "blue"}
+    ids: dict[str, Any] = {"namespace": "shop", "pod": "true", "k8s.ovn.org__network": "blue"}
     port = made[0].port("blue_shop_web-0", "0a:58:0a:00:00:05 10.0.0.5", **ids)
     switch = made[0].switch("blue_ovn_layer2_switch", [port], interconn_ts="blue_ovn_layer2_switch")
     made[0].tables["Logical_Switch"][switch]["external_ids"] = {"k8s.ovn.org/network": "blue"}

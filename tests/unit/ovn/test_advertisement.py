@@ -9,6 +9,7 @@ from ipaddress import IPv6Address, ip_address, ip_interface, ip_network
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.columns import mapping
 from weft import model, names, rows
 from weft.ovn import advertisement, dhcpv6
 
@@ -52,7 +53,7 @@ def options(frame: bytes) -> dict[int, bytes]:
     return found
 
 
-def test_no_default_router_addresses_by_dhcp_prefix_on_link():
+def test_no_default_router_addresses_by_dhcp_prefix_on_link() -> None:
     frame = advertisement.to_all(SAID)
     assert frame[:6] == bytes.fromhex("333300000001")
     assert frame[54] == 134
@@ -68,7 +69,7 @@ def test_no_default_router_addresses_by_dhcp_prefix_on_link():
     assert found[3][16:] == IPv6Address("fd00:1::").packed
 
 
-def test_checksum_holds():
+def test_checksum_holds() -> None:
     for frame in (
         advertisement.to_all(SAID),
         advertisement.answer(
@@ -83,7 +84,7 @@ def test_checksum_holds():
         assert total == 0xFFFF
 
 
-def test_on_a_routed_network_the_nodes_router_leads_to_all_of_it():
+def test_on_a_routed_network_the_nodes_router_leads_to_all_of_it() -> None:
     frame = advertisement.to_all(advertisement.of_network(ROUTED, (), PART))
     assert frame[6:12] == bytes.fromhex("0a580a400201")
     assert frame[22:38] == IPv6Address("fe80::858:aff:fe40:201").packed
@@ -97,29 +98,32 @@ def test_on_a_routed_network_the_nodes_router_leads_to_all_of_it():
     assert found[24][8:] == IPv6Address("fd00:64::").packed
 
 
-def test_on_the_clusters_own_network_it_leads_everywhere():
+def test_on_the_clusters_own_network_it_leads_everywhere() -> None:
     own = model.Network(replace(ROUTED.spec, name="default"), 0)
     frame = advertisement.to_all(advertisement.of_network(own, (), PART))
     assert struct.unpack("!H", frame[60:62]) == (65535,)
     assert 24 not in options(frame)
 
 
-def test_a_flat_network_has_no_way_to_tell():
+def test_a_flat_network_has_no_way_to_tell() -> None:
     assert 24 not in options(advertisement.to_all(SAID))
     assert advertisement.to_all(SAID)[22:38] == IPv6Address("fe80::858:a9ff:fefe:101").packed
 
 
-def test_its_port_keeps_below_the_keys_of_pods():
+def test_its_port_keeps_below_the_keys_of_pods() -> None:
     for network in (NETWORK, ROUTED):
         (row,) = advertisement.port(network, "switch")
         assert row.columns["type"] == "localport"
         assert row.parent == rows.Ref("Logical_Switch", "switch")
-        assert int(row.columns["options"]["requested-tnl-key"]) < names.FIRST_POD_TUNNEL_KEY
+        assert (
+            int(str(mapping(row.columns["options"])["requested-tnl-key"]))
+            < names.FIRST_POD_TUNNEL_KEY
+        )
     silent = replace(NETWORK, spec=replace(NETWORK.spec, dhcp=model.Dhcp(enabled=False)))
     assert advertisement.port(silent, "switch") == ()
 
 
-def test_what_each_guest_leases_and_is_told_beside_it():
+def test_what_each_guest_leases_and_is_told_beside_it() -> None:
     assert SAID.leases == {"0a:58:0a:01:00:05": IPv6Address("fd00:1::5")}
     told = model.Dhcp(dns=(ip_address("10.1.0.2"), ip_address("fd00:1::2")), domain="lab.example")
     network = replace(NETWORK, spec=replace(NETWORK.spec, dhcp=told))
@@ -130,7 +134,7 @@ def test_what_each_guest_leases_and_is_told_beside_it():
     assert SAID.has_same_content_as(advertisement.of_network(NETWORK, ()))
 
 
-def test_the_asking_guest_alone_is_answered():
+def test_the_asking_guest_alone_is_answered() -> None:
     asked = advertisement.parse(solicitation(source="fe80::7"))
     assert asked == advertisement.Solicitation("0a:58:0a:01:00:05", IPv6Address("fe80::7"))
     frame = advertisement.answer(SAID, asked)
@@ -138,14 +142,15 @@ def test_the_asking_guest_alone_is_answered():
     assert frame[38:54] == IPv6Address("fe80::7").packed
 
 
-def test_a_guest_without_an_address_is_told_under_the_address_of_all():
+def test_a_guest_without_an_address_is_told_under_the_address_of_all() -> None:
     asked = advertisement.parse(solicitation(source="::"))
+    assert asked is not None
     frame = advertisement.answer(SAID, asked)
     assert frame[:6] == bytes.fromhex("0a580a010005")
     assert frame[38:54] == IPv6Address("ff02::1").packed
 
 
-def test_what_is_no_solicitation_of_this_link_is_ignored():
+def test_what_is_no_solicitation_of_this_link_is_ignored() -> None:
     assert advertisement.parse(solicitation(limit=64)) is None
     assert advertisement.parse(solicitation(kind=134)) is None
     assert advertisement.parse(solicitation(code=1)) is None
@@ -153,5 +158,5 @@ def test_what_is_no_solicitation_of_this_link_is_ignored():
 
 
 @given(st.binary(max_size=128))
-def test_any_bytes_are_read_without_harm(frame):
+def test_any_bytes_are_read_without_harm(frame: bytes) -> None:
     advertisement.parse(frame)

@@ -90,7 +90,9 @@ def lease(*addresses: tuple[str, int], number: int = 7) -> bytes:
         (Type.REBIND, b"", Type.REPLY),
     ],
 )
-def test_a_guest_is_given_its_ports_address_for_ever(kind: Type, server: bytes, reply: Type):
+def test_a_guest_is_given_its_ports_address_for_ever(
+    kind: Type, server: bytes, reply: Type
+) -> None:
     got, options = answered(frame(kind, CLIENT_ID, server, ia()))
     assert got == reply
     assert options == [
@@ -100,14 +102,14 @@ def test_a_guest_is_given_its_ports_address_for_ever(kind: Type, server: bytes, 
     ]
 
 
-def test_what_a_guest_wishes_for_is_not_what_it_gets():
+def test_what_a_guest_wishes_for_is_not_what_it_gets() -> None:
     _, options = answered(frame(Type.SOLICIT, CLIENT_ID, ia("fd00:1::66")))
     assert (Option.IA_NA, lease((str(LEASE), FOR_EVER))) in options
     _, options = answered(frame(Type.RENEW, CLIENT_ID, SERVER_ID, ia("fd00:1::66", str(LEASE))))
     assert (Option.IA_NA, lease((str(LEASE), FOR_EVER), ("fd00:1::66", 0))) in options
 
 
-def test_there_is_one_address_and_no_prefix():
+def test_there_is_one_address_and_no_prefix() -> None:
     sent = frame(Type.SOLICIT, CLIENT_ID, ia(), ia(number=8), ia(number=9, code=Option.IA_PD))
     _, options = answered(sent)
     none = option(Option.STATUS, struct.pack("!H", Status.NO_ADDRESSES))
@@ -116,13 +118,13 @@ def test_there_is_one_address_and_no_prefix():
     assert options[4] == (Option.IA_PD, struct.pack("!III", 9, 0, 0) + none)
 
 
-def test_a_port_without_an_address_leases_none():
+def test_a_port_without_an_address_leases_none() -> None:
     _, options = answered(frame(Type.SOLICIT, CLIENT_ID, ia()), None)
     none = option(Option.STATUS, struct.pack("!H", Status.NO_ADDRESSES))
     assert options[2] == (Option.IA_NA, struct.pack("!III", 7, FOR_EVER, FOR_EVER) + none)
 
 
-def test_the_networks_settings_are_told_with_a_lease_and_alone():
+def test_the_networks_settings_are_told_with_a_lease_and_alone() -> None:
     said = dhcpv6.Settings((IPv6Address("fd00:1::2"), IPv6Address("fd00:1::3")), "lab.example")
     expected = [
         (Option.DNS_SERVERS, said.dns[0].packed + said.dns[1].packed),
@@ -137,7 +139,7 @@ def test_the_networks_settings_are_told_with_a_lease_and_alone():
         assert options[-2:] == expected
 
 
-def test_a_guest_that_comes_back_is_told_whether_its_address_holds():
+def test_a_guest_that_comes_back_is_told_whether_its_address_holds() -> None:
     right = option(Option.STATUS, struct.pack("!H", Status.SUCCESS))
     wrong = option(Option.STATUS, struct.pack("!H", Status.NOT_ON_LINK))
     _, options = answered(frame(Type.CONFIRM, CLIENT_ID, ia(str(LEASE))))
@@ -151,7 +153,7 @@ def test_a_guest_that_comes_back_is_told_whether_its_address_holds():
 
 
 @pytest.mark.parametrize("kind", [Type.RELEASE, Type.DECLINE])
-def test_what_is_given_back_is_thanked_for(kind: Type):
+def test_what_is_given_back_is_thanked_for(kind: Type) -> None:
     got, options = answered(frame(kind, CLIENT_ID, SERVER_ID, ia(str(LEASE))))
     assert got == Type.REPLY
     assert options[2:] == [(Option.STATUS, b"\0\0")]
@@ -192,17 +194,17 @@ OTHER = option(Option.SERVER_ID, bytes.fromhex("000300010a5800000001"))
         frame(Type.SOLICIT, CLIENT_ID, ia(), b"\0\6\0"),
     ],
 )
-def test_what_breaks_the_rules_is_not_answered(sent: bytes):
+def test_what_breaks_the_rules_is_not_answered(sent: bytes) -> None:
     assert dhcpv6.parse(sent) is None
 
 
-def test_neither_is_what_is_cut_short():
+def test_neither_is_what_is_cut_short() -> None:
     whole = frame(Type.SOLICIT, CLIENT_ID, ia(str(LEASE)))
     assert dhcpv6.parse(whole) is not None
     assert not any(dhcpv6.parse(whole[:length]) for length in range(len(whole)))
 
 
-def test_another_interface_or_port_does_not_matter_to_padding():
+def test_another_interface_or_port_does_not_matter_to_padding() -> None:
     """A short frame is padded on the wire: what lies behind the datagram is not read."""
     sent = frame(Type.SOLICIT, CLIENT_ID, ia())
     assert dhcpv6.parse(sent + b"\0\1\xff\xff") == dhcpv6.parse(sent)
@@ -212,7 +214,9 @@ OPTIONS = st.tuples(st.integers(0, 30), st.binary(max_size=48)).map(lambda each:
 
 
 @given(st.integers(0, 14), st.lists(OPTIONS, max_size=12), st.binary(max_size=12))
-def test_whatever_is_sent_costs_little_and_the_answer_is_whole(kind, options, tail):
+def test_whatever_is_sent_costs_little_and_the_answer_is_whole(
+    kind: int, options: list[bytes], tail: bytes
+) -> None:
     sent = frame(kind, CLIENT_ID, *options, tail)
     asked = dhcpv6.parse(sent)
     if asked is not None:
@@ -221,6 +225,6 @@ def test_whatever_is_sent_costs_little_and_the_answer_is_whole(kind, options, ta
 
 
 @given(st.binary(max_size=256))
-def test_any_bytes_are_read_without_harm(data):
+def test_any_bytes_are_read_without_harm(data: bytes) -> None:
     dhcpv6.parse(data)
     dhcpv6.parse(frame(Type.SOLICIT)[:62] + data)

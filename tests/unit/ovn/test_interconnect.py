@@ -6,7 +6,7 @@ from weft import model, names, rows
 from weft.ovn import interconnect
 
 
-def test_a_node_with_two_endpoints():
+def test_a_node_with_two_endpoints() -> None:
     first, second, chassis = interconnect.chassis(
         model.NodeInfo("node2", "c2", ("192.0.2.2", "2001:db8::2"))
     )
@@ -24,6 +24,6 @@ def test_a_node_with_two_endpoints():
     }
 
 
-def test_nothing_before_the_node_has_said_both():
+def test_nothing_before_the_node_has_said_both() -> None:
     assert interconnect.chassis(model.NodeInfo("node2", "c2")) == ()
     assert interconnect.chassis(model.NodeInfo("node2", "", ("192.0.2.2",))) == ()

@@ -6,6 +6,7 @@ from ipaddress import ip_interface, ip_network
 
 import pytest
 
+from tests.support.columns import mapping
 from weft import model, names, rows
 from weft.ovn import layer2, ports
 
@@ -30,17 +31,17 @@ def port(*addresses: str, key: str = "default/blue") -> model.Port:
     )
 
 
-def test_switch_has_one_key_in_all_zones():
+def test_switch_has_one_key_in_all_zones() -> None:
     row = layer2.switch(NETWORK)
     assert row.columns["other_config"] == {
         "interconn-ts": "blue_ovn_layer2_switch",
         "mcast_snoop": "false",
         "requested-tnl-key": "16711686",
     }
-    assert row.columns["external_ids"][names.SUBNETS] == "10.1.0.0/24 fd00:1::/64"
+    assert mapping(row.columns["external_ids"])[names.SUBNETS] == "10.1.0.0/24 fd00:1::/64"
 
 
-def test_local_port_is_bound_here_and_served():
+def test_local_port_is_bound_here_and_served() -> None:
     row = layer2.local_port(NETWORK, port("10.1.0.5/24", "fd00:1::5/64"), "c1")
     assert row.key == "default.blue_default_web"
     assert row.parent == rows.Ref("Logical_Switch", "blue_ovn_layer2_switch")
@@ -61,7 +62,7 @@ def test_local_port_is_bound_here_and_served():
     }
 
 
-def test_local_and_remote_write_the_same_columns():
+def test_local_and_remote_write_the_same_columns() -> None:
     """A pod that moves between nodes turns one into the other in place."""
     local = layer2.local_port(NETWORK, port("10.1.0.5/24"), "c1")
     for style in ports.RemotePorts:
@@ -74,7 +75,9 @@ def test_local_and_remote_write_the_same_columns():
     ("style", "type", "chassis"),
     [(ports.RemotePorts.PLAIN, "", "c2,c2"), (ports.RemotePorts.REMOTE, "remote", "c2")],
 )
-def test_remote_port_is_bound_to_its_chassis_without_dhcp(style, type, chassis):
+def test_remote_port_is_bound_to_its_chassis_without_dhcp(
+    style: ports.RemotePorts, type: str, chassis: str
+) -> None:
     row = layer2.remote_port(NETWORK, port("10.1.0.5/24"), "c2", style)
     assert row.columns["type"] == type
     assert row.columns["options"] == {"requested-chassis": chassis, "requested-tnl-key": "11"}
@@ -92,9 +95,11 @@ def test_remote_port_is_bound_to_its_chassis_without_dhcp(style, type, chassis):
         (("fd00:1::5/64",), "0a:58:0a:01:00:05 fd00:1::5 fe80::/64"),
     ],
 )
-def test_port_security_names_what_the_port_may_use(addresses, security):
+def test_port_security_names_what_the_port_may_use(
+    addresses: tuple[str, ...], security: str
+) -> None:
     assert ports.port_security(port(*addresses).allocation) == security
 
 
-def test_second_attachment_has_its_own_port():
+def test_second_attachment_has_its_own_port() -> None:
     assert ports.port_key(port(key="default/blue/1")) != ports.port_key(port())

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import ip_address, ip_interface
 
+from tests.support.columns import mapping
 from weft import model, names, rows
 from weft.ovn import layer3
 
 PREFIX = {"default": "", "blue": "blue_"}
 
 
-def test_switch_and_router_by_the_fields_names(network, own, name):
+def test_switch_and_router_by_the_fields_names(
+    network: model.Network, own: model.NodeInfo, name: str
+) -> None:
     found = {(row.table, row.key): row for row in layer3.own(network, own)}
     p = PREFIX[name]
     assert set(found) == {
@@ -32,14 +35,18 @@ def test_switch_and_router_by_the_fields_names(network, own, name):
     assert (other.columns["type"], other.columns["addresses"]) == ("router", {"router"})
 
 
-def test_a_zones_own_switch_and_router_have_keys_of_their_own(network, own):
+def test_a_zones_own_switch_and_router_have_keys_of_their_own(
+    network: model.Network, own: model.NodeInfo
+) -> None:
     found = {row.table: row for row in layer3.own(network, own)}
-    switch = found["Logical_Switch"].columns["other_config"]["requested-tnl-key"]
-    router = found["Logical_Router"].columns["options"]["requested-tnl-key"]
-    assert int(switch) < int(router) < names.datapath_key(0)
+    switch = mapping(found["Logical_Switch"].columns["other_config"])["requested-tnl-key"]
+    router = mapping(found["Logical_Router"].columns["options"])["requested-tnl-key"]
+    assert int(str(switch)) < int(str(router)) < names.datapath_key(0)
 
 
-def test_a_pods_key_follows_from_its_address(network, own, name):
+def test_a_pods_key_follows_from_its_address(
+    network: model.Network, own: model.NodeInfo, name: str
+) -> None:
     for text, key in (
         ("10.128.4.5/23", "15"),
         ("10.128.5.254/23", "520"),
@@ -51,10 +58,12 @@ def test_a_pods_key_follows_from_its_address(network, own, name):
             model.PodRef("shop", "web", "u"), "shop/blue", "n", name, "n1", allocation
         )
         row = layer3.pod_port(network, port, own, "c1")
-        assert row.columns["options"].get("requested-tnl-key") == key
+        assert mapping(row.columns["options"]).get("requested-tnl-key") == key
 
 
-def test_a_pods_port_is_on_its_nodes_switch(network, own, name):
+def test_a_pods_port_is_on_its_nodes_switch(
+    network: model.Network, own: model.NodeInfo, name: str
+) -> None:
     addresses = ip_interface("10.128.4.5/23"), ip_interface("fd00:10:0:2::5/64")
     allocation = model.Allocation("0a:58:0a:80:04:05", addresses)
     key = "default" if name == "default" else "shop/blue"
@@ -72,10 +81,12 @@ def test_a_pods_port_is_on_its_nodes_switch(network, own, name):
     assert row.columns["dhcpv6_options"] == frozenset(), "the node agent answers DHCPv6"
 
 
-def test_dhcp_leads_out_or_to_the_other_nodes_only(network, own, name):
+def test_dhcp_leads_out_or_to_the_other_nodes_only(
+    network: model.Network, own: model.NodeInfo, name: str
+) -> None:
     (row,) = (row for row in layer3.own(network, own) if row.table == "DHCP_Options")
     assert row.columns["cidr"] == "10.128.4.0/23"
-    said = row.columns["options"]
+    said = mapping(row.columns["options"])
     if name == "default":
         assert said["router"] == "10.128.4.1"
     else:
@@ -83,11 +94,13 @@ def test_dhcp_leads_out_or_to_the_other_nodes_only(network, own, name):
         assert said["classless_static_route"] == "{10.128.0.0/14,10.128.4.1}"
 
 
-def test_a_router_that_is_configured_stands_among_the_ways(network, own, name):
+def test_a_router_that_is_configured_stands_among_the_ways(
+    network: model.Network, own: model.NodeInfo, name: str
+) -> None:
     configured = replace(network.spec, dhcp=model.Dhcp(routers=(ip_address("10.128.4.9"),)))
     found = layer3.own(replace(network, spec=configured), own)
     (row,) = (row for row in found if row.table == "DHCP_Options")
     if name == "blue":
-        assert row.columns["options"]["classless_static_route"] == (
+        assert mapping(row.columns["options"])["classless_static_route"] == (
             "{10.128.0.0/14,10.128.4.1, 0.0.0.0/0,10.128.4.9}"
         )

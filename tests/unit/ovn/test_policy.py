@@ -30,9 +30,15 @@ DENY = policy.Group(policy.GroupKind.DENY, "flat", "ns", INGRESS)
 def said(
     *rules: netpolicy.Rule, direction: netpolicy.Direction = INGRESS, name: str = "guard"
 ) -> netpolicy.Policy:
-    found = {"ingress": rules} if direction is INGRESS else {"egress": rules}
     return netpolicy.Policy(
-        "ns", name, "u1", ("ns/flat",), netpolicy.EVERYTHING, frozenset({direction}), **found
+        "ns",
+        name,
+        "u1",
+        ("ns/flat",),
+        netpolicy.EVERYTHING,
+        frozenset({direction}),
+        ingress=rules if direction is INGRESS else (),
+        egress=rules if direction is EGRESS else (),
     )
 
 
@@ -57,7 +63,7 @@ def test_a_deny_group_drops_and_an_audit_group_tells() -> None:
     group, always, rest = policy.isolation_rows(DENY, FLAT, netpolicy.Logging(deny="alert"))
     assert group.columns["name"] == DENY.name
     assert "ports" not in group.columns
-    assert always.columns["priority"] > rest.columns["priority"]
+    assert int(str(always.columns["priority"])) > int(str(rest.columns["priority"]))
     assert always.columns["action"] == "allow-related"
     assert rest.columns["action"] == "drop"
     assert (rest.columns["name"], rest.columns["severity"]) == ("NP:ns:Ingress", "alert")
@@ -153,7 +159,7 @@ def test_a_named_port_of_egress_is_a_set_for_each_number() -> None:
     guard = said(rule, direction=EGRESS)
     (key,) = policy.port_names(guard, "flat", EGRESS)
     assert key == sets.AddressSet("flat", PEERS, TCP, "http")
-    numbers = {key: frozenset({80, 8080})}
+    numbers: policy.PortNumbers = {key: frozenset({80, 8080})}
     some, more = (sets.AddressSet("flat", PEERS, TCP, "http", number) for number in (80, 8080))
     assert policy.address_sets(guard, FLAT, numbers) == {some, more}
     assert matches(rule, EGRESS, numbers) == [

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import ip_interface, ip_network
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.columns import mapping
 from weft import model, names, rows
 from weft.ovn import sets
 from weft.policy import netpolicy
@@ -30,7 +32,7 @@ def test_sets_hold_what_an_attachment_brings() -> None:
     chosen = sets.AddressSet("flat", PEERS)
     (row,) = sets.rows_of(chosen, FLAT)
     assert "addresses" not in row.columns
-    assert row.columns["external_ids"][names.OWNER] == "Network//flat"
+    assert mapping(row.columns["external_ids"])[names.OWNER] == "Network//flat"
     (entry,) = sets.membership(chosen, FLAT, allocation, True)
     assert (entry.key, entry.is_part) == (row.key, True)
     assert entry.columns == {"addresses": rows.SetMembers(present={"0a:58:00:00:00:01"})}
@@ -70,7 +72,7 @@ def test_two_sets_never_share_a_name(one: sets.AddressSet, two: sets.AddressSet)
         members = each.selector
         if members.namespace:
             members = replace(members, namespaces=netpolicy.EVERYTHING)
-        bare = {} if each.port else {"protocol": None, "number": 0}
+        bare: dict[str, Any] = {} if each.port else {"protocol": None, "number": 0}
         return replace(each, selector=members, **bare)
 
     assert (one.name == two.name) == (meant(one) == meant(two))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from weft import model
@@ -15,7 +17,7 @@ LABELS = {"ta": {}, "tb": {}, "tc": {"tier": "trusted"}, "shared": {}, "default"
 RULE = access.AccessRule(frozenset({"default", "shared"}), LABELS.get)
 
 
-def network(owner: str, **said: object) -> model.Network:
+def network(owner: str, **said: Any) -> model.Network:
     spec = model.NetworkSpec("blue", model.Topology.LAYER2, 1300, access=model.Access(**said))
     return model.Network(spec, 1, owner)
 

@@ -46,7 +46,7 @@ def end(
     name: str, network: str = "flat", ports: netpolicy.NamedPorts = PORTS
 ) -> netpolicy.Endpoint:
     """The third byte of its address is its namespace, the fourth the pod."""
-    space, pod = name
+    space, pod = tuple(name)
     place = f"{'xyz'.index(space)}.{1 + 'abc'.index(pod)}"
     return netpolicy.Endpoint(
         namespace=space,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -85,7 +86,7 @@ class Brute:
 
 @settings(max_examples=400, deadline=None)
 @given(STEPS)
-def test_what_is_kept_is_what_looking_at_everybody_gives(steps):
+def test_what_is_kept_is_what_looking_at_everybody_gives(steps: list[Any]) -> None:
     made, brute = selectorindex.SelectorIndex(), Brute()
     for kind, which, what in steps:
         before = brute.selectors()
@@ -146,7 +147,7 @@ def requires(**labels: str) -> netpolicy.Selector:
     )
 
 
-def test_a_pod_is_not_compared_with_queries_that_ask_for_other_labels():
+def test_a_pod_is_not_compared_with_queries_that_ask_for_other_labels() -> None:
     """Not even where all ask for one label alike, which comes first, and only then differ."""
     made = selectorindex.SelectorIndex()
     for number in range(1000):

@@ -277,7 +277,7 @@ def test_a_column_that_weft_keeps_empty_is_emptied_and_one_that_it_desires_is_no
 names = st.sampled_from(["a", "b", "c", "d"])
 texts = st.text(max_size=3)
 maps = st.dictionaries(st.text(max_size=2), texts, max_size=5)
-tags = st.one_of(st.integers(0, 9), st.just(frozenset()))
+tags: st.SearchStrategy[int | frozenset[str]] = st.one_of(st.integers(0, 9), st.just(frozenset()))
 members = st.frozensets(texts, max_size=4)
 
 
@@ -288,7 +288,11 @@ def states(draw: st.DrawFn) -> dict[rows.RowKey, rows.Row]:
     desired = [rows.Row("Switch", n, {"name": n, "config": draw(maps)}) for n in switches]
     ports = draw(st.sets(names))
     for name in ports:
-        columns = {"tag": draw(tags), "addresses": draw(members), "options": draw(maps)}
+        columns: dict[str, Any] = {
+            "tag": draw(tags),
+            "addresses": draw(members),
+            "options": draw(maps),
+        }
         desired.append(port(name, draw(st.sampled_from(sorted(switches))), **columns))
     for name in draw(st.sets(names, max_size=2)):
         refs = frozenset(rows.Ref("Port", p) for p in ports if draw(st.booleans()))

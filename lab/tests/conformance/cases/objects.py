@@ -73,7 +73,7 @@ def policy(name: str, spec: Object | None = None) -> Object:
 
 
 def machine(name: str, spec: Object | None = None) -> Object:
-    inner = {"domain": {"devices": {}}}
+    inner: dict[str, Any] = {"domain": {"devices": {}}}
     return {
         "apiVersion": "kubevirt.io/v1",
         "kind": "VirtualMachine",

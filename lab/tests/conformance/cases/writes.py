@@ -115,6 +115,20 @@ def _labelled(obj: Any) -> Any:
 
 
 _MAP = config("m")
+_DELETE_OPTIONS: tuple[dict[str, Any] | list[Any], ...] = (
+    {"propagationPolicy": "Odd"},
+    {"propagationPolicy": "Foreground", "orphanDependents": True},
+    {"gracePeriodSeconds": -1},
+    {"gracePeriodSeconds": "x"},
+    {"preconditions": {"uid": "x"}},
+    {"preconditions": {"resourceVersion": "1"}},
+    {"dryRun": ["Some"]},
+    {"kind": "Pod", "apiVersion": "v1"},
+    {"own": 1},
+    [],
+)
+
+
 _OWNER = {"apiVersion": "v1", "kind": "ConfigMap", "name": "m", "uid": "none"}
 _ODD_META: tuple[dict[str, Any], ...] = (
     *({"name": name} for name in ("", "UPPER", "a" * 254, "a.b", "a..b", "-a", "a_b", "ä", 3)),
@@ -252,21 +266,7 @@ CASES = (
             Ask("PATCH", f"{NADS}/held", {"metadata": {"finalizers": []}}, MERGE),
             Ask("GET", f"{NADS}/held"),
             Ask("POST", MAPS, _MAP),
-            *(
-                Ask("DELETE", f"{MAPS}/m?dryRun=All", options)
-                for options in (
-                    {"propagationPolicy": "Odd"},
-                    {"propagationPolicy": "Foreground", "orphanDependents": True},
-                    {"gracePeriodSeconds": -1},
-                    {"gracePeriodSeconds": "x"},
-                    {"preconditions": {"uid": "x"}},
-                    {"preconditions": {"resourceVersion": "1"}},
-                    {"dryRun": ["Some"]},
-                    {"kind": "Pod", "apiVersion": "v1"},
-                    {"own": 1},
-                    [],
-                )
-            ),
+            *(Ask("DELETE", f"{MAPS}/m?dryRun=All", options) for options in _DELETE_OPTIONS),
             Ask("DELETE", f"{MAPS}/m?dryRun=Some"),
             Ask("DELETE", f"{MAPS}/m?gracePeriodSeconds=x"),
             Ask("DELETE", f"{MAPS}/m?propagationPolicy=Orphan"),

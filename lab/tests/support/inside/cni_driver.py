@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from weft import names
 from weft.app import agent, settings
 from weft.cni import install
 from weft.host import netlink, netns
@@ -58,7 +59,7 @@ class Driver:
             assert process.stdin is not None
             process.stdin.write(data.encode())
             process.stdin.close()
-            device = port.names.host_device(env["CNI_CONTAINERID"], env["CNI_IFNAME"])
+            device = names.host_device(env["CNI_CONTAINERID"], env["CNI_IFNAME"])
             await self.deps.ovs.wait_for("Interface", device, lambda row: row is not None, PATIENCE)
             process.kill()
             await process.wait()
@@ -200,7 +201,7 @@ class Driver:
 
         await self.deps.ovs.wait_for("Interface", device, works, PATIENCE)
         await self._until(lambda: not self.not_ready())
-        return self.not_ready()
+        return list(self.not_ready())
 
     async def _until(self, holds: Any) -> None:
         """Wait for what comes of a row's change, with no event of its own."""
@@ -210,7 +211,7 @@ class Driver:
 
     async def do_troubled(self) -> list[str]:
         await self._until(self.not_ready)
-        return self.not_ready()
+        return list(self.not_ready())
 
     async def do_forgotten(self, device: str) -> None:
         await self._until(lambda: self.deps.records.get(device) is None)
@@ -256,7 +257,7 @@ class Driver:
         patience = self.patience
         serving: list[Any] = []
 
-        class Agent(ORIGINAL):  # type: ignore[misc, valid-type]
+        class Agent(ORIGINAL):
             def _dependencies(self) -> Dependencies:
                 deps: Dependencies = super()._dependencies()
                 deps = replace(deps, settings=replace(deps.settings, patience=patience))
@@ -266,7 +267,8 @@ class Driver:
 
         agent.Agent = Agent  # type: ignore[misc]
         self.task = asyncio.create_task(agent.run(self.options))
-        await asyncio.wait({self.task, made}, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {self.task, made}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         self.deps = await made
         await self._until(lambda: serving[0].cni is not None)
         self.turns, self.not_ready = serving[0].cni._turns, serving[0].not_ready

@@ -12,14 +12,15 @@ import os
 import socket
 import stat
 import sys
+from collections.abc import Iterator
 
 TOKEN, SECRET, DEVICE = sys.argv[1].encode(), sys.argv[2], int(sys.argv[3])
 PLACES = ("/run/weft/kubeconfig", "/run/ovn/ovnnb_db.sock", "/run/weft/cni.sock", "/etc/shadow")
 LIBC = ctypes.CDLL(None, use_errno=True)
-reached = []
+reached: list[str] = []
 
 
-def says_token(path):
+def says_token(path: str) -> bool:
     try:
         with open(path, "rb") as file:
             return TOKEN in file.read(4096)
@@ -27,7 +28,7 @@ def says_token(path):
         return False
 
 
-def roots():
+def roots() -> Iterator[str]:
     """Every folder from which somebody looks at a file system."""
     for pid in filter(str.isdigit, os.listdir("/proc")):
         for kind in ("root", "cwd"):
@@ -37,7 +38,7 @@ def roots():
                 yield f"/proc/{pid}/fd/{number}"
 
 
-def look():
+def look() -> None:
     for root in ("", *roots()):
         if says_token(root + SECRET):
             reached.append(f"file {root}{SECRET}")
@@ -46,7 +47,7 @@ def look():
                 reached.append(f"path {root}{place}")
 
 
-def climb():
+def climb() -> None:
     """Out of a chroot by a folder that stayed open."""
     os.makedirs("/tmp/jail", exist_ok=True)
     top = os.open("/", os.O_RDONLY)
@@ -65,7 +66,7 @@ def climb():
         reached.append("chroot")
 
 
-def make_devices():
+def make_devices() -> None:
     for kind, number in ((stat.S_IFBLK, DEVICE), (stat.S_IFCHR, os.makedev(1, 1))):
         for folder in ("/tmp", "/dev/shm", "/dev", "/root"):
             path = f"{folder}/made"
@@ -77,7 +78,7 @@ def make_devices():
                 os.unlink(path)
 
 
-def listed_devices():
+def listed_devices() -> None:
     usual = {"null", "zero", "full", "random", "urandom", "tty", "tun", "kvm", "ptmx"}
     for folder, _, names in os.walk("/dev"):
         for name in names:
@@ -86,7 +87,7 @@ def listed_devices():
                 reached.append(f"device {folder}/{name}")
 
 
-def write_settings():
+def write_settings() -> None:
     for path in (
         "/proc/sys/kernel/core_pattern",
         "/proc/sys/kernel/modprobe",
@@ -97,7 +98,7 @@ def write_settings():
             reached.append(f"write {path}")
 
 
-def plant():
+def plant() -> None:
     """Into what the node lends: read-only, and to stay so."""
     for folder in ("/bin", "/usr", os.path.dirname(json.__file__)):
         LIBC.mount(b"none", folder.encode(), None, 32 | 4096, None)
@@ -106,7 +107,7 @@ def plant():
             reached.append(f"write {folder}")
 
 
-def uncover():
+def uncover() -> None:
     """Take away what hides parts of /proc and /sys, and ask again; in a user namespace, too."""
     for again in (False, True):
         if again and LIBC.unshare(0x10000000 | 0x20000):
@@ -123,7 +124,7 @@ def uncover():
         look()
 
 
-def by_handle():
+def by_handle() -> None:
     """A file by its number, from any file of the same disk: open_by_handle_at of inode 2."""
     handle = ctypes.create_string_buffer(
         (8).to_bytes(4, "little") + (1).to_bytes(4, "little") + (2).to_bytes(8, "little")
@@ -136,7 +137,7 @@ def by_handle():
                 reached.append(f"handle in {folder}")
 
 
-def call_sockets():
+def call_sockets() -> None:
     """Sockets without a file are seen by who shares the network namespace."""
     with open("/proc/net/unix") as listed:
         for line in listed:

@@ -107,6 +107,7 @@ async def test_a_namespace_takes_its_contents_along(world: World) -> None:
     with pytest.raises(status.ApiError) as caught:
         world.create("configmaps", config("late"), namespace="room")
     assert caught.value.code == 403
+    assert caught.value.details is not None
     assert caught.value.details["causes"][0]["reason"] == "NamespaceTerminating"
     await world.settle()
     assert world.get("configmaps", "c", "room") is None

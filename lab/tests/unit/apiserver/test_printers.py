@@ -67,7 +67,7 @@ def test_pods() -> None:
     assert found["IP"] == "1.2.3.4"
     assert found["Node"] == "<none>"
     assert found["Readiness Gates"] == "<none>"
-    gated = {"spec": {"readinessGates": [{}]}}
+    gated: dict[str, Any] = {"spec": {"readinessGates": [{}]}}
     assert cells(printers.PODS, gated)["Readiness Gates"] == "0/1"
 
 

@@ -202,6 +202,7 @@ async def test_apply_creates_then_follows_the_owner(world: World) -> None:
     with pytest.raises(status.ApiError) as caught:
         world.patch("configmaps", "c", apply, {**body, "data": {"a": "2"}}, manager="other")
     refused(caught, 409, 'Apply failed with 1 conflict: conflict with "test": .data.a')
+    assert caught.value.details is not None
     assert caught.value.details["causes"][0]["reason"] == "FieldManagerConflict"
     merge = "application/merge-patch+json"
     found = world.patch("configmaps", "c", merge, {"data": {"a": "3"}}, manager="editor")
@@ -260,7 +261,7 @@ async def test_an_object_is_no_larger_than_etcd_keeps_it(widgets: World) -> None
 
 
 async def test_strict_validation_knows_what_stands_twice(world: World) -> None:
-    twice = {"duplicates": ('duplicate field "data.a"',)}
+    twice: dict[str, Any] = {"duplicates": ('duplicate field "data.a"',)}
     with pytest.raises(status.ApiError) as caught:
         world.create("configmaps", config("c"), validation="Strict", **twice)
     assert caught.value.code == 400

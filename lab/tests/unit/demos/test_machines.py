@@ -44,7 +44,9 @@ def vmi(*, agent: bool, addresses: tuple[str, ...]) -> dict[str, Any]:
         (False, ("10.244.1.2", "10.100.200.1"), False),
     ],
 )
-def test_a_machine_is_settled_with_an_address_on_each_nic(agent, addresses, settled) -> None:
+def test_a_machine_is_settled_with_an_address_on_each_nic(
+    agent: bool, addresses: tuple[str, ...], settled: bool
+) -> None:
     assert machines.settled(vmi(agent=agent, addresses=addresses)) is settled
 
 

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,9 @@ def test_a_scene_holds_when_exactly_those_who_may_reach_everybody_else() -> None
         (THREE, THREE, 5),  # somebody is missing
     ],
 )
-def test_a_scene_does_not_hold_when_one_pair_is_otherwise(senders, expected, six) -> None:
+def test_a_scene_does_not_hold_when_one_pair_is_otherwise(
+    senders: set[str], expected: set[str], six: int
+) -> None:
     assert not policies.judge("three", measured(senders, expected, six), policies.ADMITTED).holds
 
 
@@ -64,7 +67,9 @@ def status(**changed: object) -> dict[str, object]:
         (status(conditions=[{"type": "Accepted", "status": "True"}]), False),
     ],
 )
-def test_a_policy_is_in_force_when_its_status_says_so_of_all_six(said, is_in_force) -> None:
+def test_a_policy_is_in_force_when_its_status_says_so_of_all_six(
+    said: Any, is_in_force: bool
+) -> None:
     obj = {"metadata": {"generation": 2}, **({"status": said} if said else {})}
     assert policies.in_force(obj) is is_in_force
 

@@ -9,7 +9,7 @@ import pytest
 from weft_lab.kubelet import affinity, scheduler
 
 HOST = "kubernetes.io/hostname"
-NODES = [
+NODES: list[dict[str, Any]] = [
     {
         "metadata": {"name": name, "labels": {HOST: name, "zone": zone}},
         "status": {"conditions": [{"type": "Ready", "status": "True"}]},

@@ -12,7 +12,7 @@ import pytest
 
 from weft import errors
 from weft_lab.kubelet import isolation, launchers
-from weft_lab.vm import disks, launcherpod
+from weft_lab.vm import disks, launcherpod, ready
 
 POD = {"metadata": {"namespace": "shop", "name": "p"}}
 NO_MORE: dict[str, Any] = {"capabilities": ()}
@@ -103,7 +103,7 @@ async def test_a_pod_that_says_it_is_a_machines_does_not_take_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr(launchers, "programs", lambda found: [])
-    monkeypatch.setattr(launchers.ready, "render", lambda found: "")
+    monkeypatch.setattr(ready, "render", lambda found: "")
     monkeypatch.setattr(launchers, "_check_readable", lambda paths: None)
 
     async def there(namespace: str, name: str) -> dict[str, Any]:

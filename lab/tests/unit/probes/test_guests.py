@@ -26,7 +26,7 @@ def asked(protocol: netpolicy.Protocol | None, address: str, port: int = 0) -> n
         (asked(UDP, "10.9.0.2", 53), "tftp://10.9.0.2:53/weft"),
     ],
 )
-def test_commands(question, end) -> None:
+def test_commands(question: netpolicy.Connection, end: str) -> None:
     assert " ".join(guests.command(question, 2.5, "eth0")).endswith(end)
 
 
@@ -47,5 +47,7 @@ def test_no_common_command_sends_sctp() -> None:
         (UDP, Outcome(28, b""), Seen.SILENT),
     ],
 )
-def test_what_an_outcome_says(protocol, outcome, seen) -> None:
+def test_what_an_outcome_says(
+    protocol: netpolicy.Protocol | None, outcome: Outcome, seen: Seen
+) -> None:
     assert guests.seen(asked(protocol, "10.9.0.2", 80), outcome) is seen

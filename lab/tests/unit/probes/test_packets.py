@@ -27,7 +27,9 @@ def six(source: str, target: str, protocol: int, rest: bytes) -> bytes:
 
 @pytest.mark.parametrize("version", [4, 6])
 @given(st.integers(0, 65535), st.integers(0, 65535))
-def test_an_echo_request_is_no_answer_and_its_reply_is(version, identity, sequence) -> None:
+def test_an_echo_request_is_no_answer_and_its_reply_is(
+    version: int, identity: int, sequence: int
+) -> None:
     request = packets.echo(version, identity, sequence)
     assert not packets.is_echoed(version, request, identity)
     reply = bytes([packets.ECHO[version][1]]) + request[1:]
@@ -37,7 +39,7 @@ def test_an_echo_request_is_no_answer_and_its_reply_is(version, identity, sequen
 
 
 @given(st.integers(0, 65535), st.integers(0, 65535))
-def test_the_sum_over_an_echo_request_is_all_ones(identity, sequence) -> None:
+def test_the_sum_over_an_echo_request_is_all_ones(identity: int, sequence: int) -> None:
     total = sum(struct.unpack("!4H", packets.echo(4, identity, sequence)))
     assert (total & 0xFFFF) + (total >> 16) == 0xFFFF
 
@@ -47,7 +49,7 @@ def test_sctps_checksum_is_the_published_one() -> None:
 
 
 @given(PORT, PORT)
-def test_sctps_first_packet_asks_for_an_association(source, target) -> None:
+def test_sctps_first_packet_asks_for_an_association(source: int, target: int) -> None:
     packet = packets.init(source, target)
     assert struct.unpack("!HHI", packet[:8]) == (source, target, 0)
     assert packet[12] == 1
@@ -59,7 +61,7 @@ def test_sctps_first_packet_asks_for_an_association(source, target) -> None:
 @pytest.mark.parametrize("vlan", [False, True])
 @pytest.mark.parametrize("protocol", [packets.UDP, packets.SCTP])
 @given(port=PORT)
-def test_frames_tell_both_ends_protocol_and_port(protocol, vlan, port) -> None:
+def test_frames_tell_both_ends_protocol_and_port(protocol: int, vlan: bool, port: int) -> None:
     rest = struct.pack("!HHI", 40000, port, 0)
     found = packets.heard(ethernet(0x0800, four("10.9.0.1", "10.9.0.2", protocol, rest), vlan=vlan))
     assert found == packets.Heard("10.9.0.1", "10.9.0.2", protocol, port)

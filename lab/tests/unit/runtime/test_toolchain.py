@@ -20,7 +20,7 @@ def test_version_is_the_first_dotted_number(said: str, number: tuple[int, ...]) 
     assert toolchain.version(said) == number
 
 
-def test_an_unfinished_or_damaged_build_is_not_intact(tmp_path) -> None:
+def test_an_unfinished_or_damaged_build_is_not_intact(tmp_path: Path) -> None:
     program = tmp_path / "ovn-northd"
     program.write_text("program")
     stamp = tmp_path / "complete.json"
@@ -51,13 +51,15 @@ def test_the_first_complaint_of_apt_is_the_message() -> None:
     assert "mirror" in error.hint
 
 
-def test_a_full_disk_is_named_before_anything_is_fetched(tmp_path) -> None:
+def test_a_full_disk_is_named_before_anything_is_fetched(tmp_path: Path) -> None:
     with pytest.raises(errors.Unavailable, match="MB are free") as caught:
         cache.require_space(tmp_path, 10**18)
     assert "WEFT_CACHE" in caught.value.hint
 
 
-def test_the_cache_folder_follows_the_setting(tmp_path, monkeypatch) -> None:
+def test_the_cache_folder_follows_the_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WEFT_CACHE", str(tmp_path / "a" / "b"))
     assert cache.folder() == tmp_path / "a" / "b"
     (tmp_path / "file").write_text("")
@@ -66,12 +68,14 @@ def test_the_cache_folder_follows_the_setting(tmp_path, monkeypatch) -> None:
         cache.folder()
 
 
-def test_a_program_that_no_package_holds_is_named(tmp_path) -> None:
+def test_a_program_that_no_package_holds_is_named(tmp_path: Path) -> None:
     with pytest.raises(errors.Unavailable, match="ovn-northd"):
         wrappers.locate(tmp_path, "ovn-northd")
 
 
-def test_what_a_lab_puts_on_path_is_not_the_hosts(tmp_path, monkeypatch) -> None:
+def test_what_a_lab_puts_on_path_is_not_the_hosts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for folder in ("cache/tools-1/bin", "host"):
         (tmp_path / folder).mkdir(parents=True)
         program = tmp_path / folder / "ovn-northd"

@@ -7,7 +7,7 @@ import pytest
 
 from weft_lab.vm import agentanswers
 
-CARD = {
+CARD: dict[str, Any] = {
     "name": "eth0",
     "hardware-address": "52:54:00:00:00:01",
     "ip-addresses": [{"ip-address": "10.1.0.5", "prefix": 24}],
@@ -61,7 +61,8 @@ def test_what_no_agent_answers(answer: Any) -> None:
 
 @pytest.mark.parametrize("read", [agentanswers.system, agentanswers.hostname])
 def test_other_answers_that_no_agent_gives(read: Callable[[object], object]) -> None:
-    for answer in (None, [], "text", 7):
+    answers: tuple[Any, ...] = (None, [], "text", 7)
+    for answer in answers:
         with pytest.raises(AttributeError):
             read(answer)
 

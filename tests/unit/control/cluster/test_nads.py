@@ -11,6 +11,7 @@ import pytest
 from weft import model, names
 from weft.control.cluster import nads
 from weft.policy import access
+from weft.reasons import Reason
 
 
 def nad(name: str, created: str = "2026-01-01T00:00:00Z", **config: Any) -> dict[str, Any]:
@@ -133,9 +134,9 @@ def test_what_was_accepted_is_known_after_an_edit_that_is_not() -> None:
 
 
 def test_what_is_hardly_meant_is_warned_of() -> None:
-    said = dict(read(nad("a", mut=1300)).warnings)["IgnoredKeys"]
+    said = dict(read(nad("a", mut=1300)).warnings)[Reason.IGNORED_KEYS]
     assert said == "spec.config.mut is ignored; did you mean mtu?"
-    near = dict(read(nad("a", type="ovn-k8s-cni-overlai")).warnings)["NotServed"]
+    near = dict(read(nad("a", type="ovn-k8s-cni-overlai")).warnings)[Reason.NOT_SERVED]
     assert "did you mean ovn-k8s-cni-overlay?" in near
     assert read(nad("a", type="macvlan")).warnings == ()
 
@@ -152,7 +153,7 @@ def test_another_plugins_definition_is_none_of_ours() -> None:
 def test_an_mtu_that_the_underlay_cannot_carry_is_warned_of_with_both_numbers() -> None:
     found = read(nad("a", mtu=1500))
     assert found.spec is not None
-    said = dict(found.warnings)["MTUTooLarge"]
+    said = dict(found.warnings)[Reason.MTU_TOO_LARGE]
     assert "1500" in said
     assert "1442" in said
     assert not read(nad("a", mtu=1500), underlay_mtu=9000).warnings

@@ -32,6 +32,20 @@ def meaning(obj: dict[str, Any], default_mtu: int = 1400) -> state.DeclaredNetwo
     return nads.definition(read(obj, default_mtu))
 
 
+def declared(obj: dict[str, Any], default_mtu: int = 1400) -> state.DeclaredNetwork:
+    """The network that a NAD declares; it must declare one."""
+    found = meaning(obj, default_mtu)
+    assert found is not None
+    return found
+
+
+def standing(obj: dict[str, Any], before: state.DeclaredNetwork) -> state.DeclaredNetwork:
+    """The network of an edited NAD; it must still declare one."""
+    found = nads.standing(read(obj), before)
+    assert found is not None
+    return found
+
+
 CONFIG = {
     "cniVersion": "1.0.0",
     "name": "blue",
@@ -43,8 +57,8 @@ CONFIG = {
 NOTES = {names.NETWORK_NAME: "blue", names.NETWORK_ID: "3"}
 
 
-def test_a_definition_with_an_id_is_a_network():
-    seen = meaning(definition(CONFIG, **NOTES), 1380)
+def test_a_definition_with_an_id_is_a_network() -> None:
+    seen = declared(definition(CONFIG, **NOTES), 1380)
     assert seen.network.name == "blue"
     assert seen.network.id == 3
     assert seen.network.spec.mtu == 1380
@@ -52,25 +66,25 @@ def test_a_definition_with_an_id_is_a_network():
     assert seen.age == ("2", "current", "2026-01-01T00:00:00Z")
 
 
-def test_who_is_noted_as_the_owner_leads_whoever_is_older():
+def test_who_is_noted_as_the_owner_leads_whoever_is_older() -> None:
     owner = {**NOTES, names.NETWORK_OWNER: "default/blue"}
     guest = {**NOTES, names.NETWORK_OWNER: "ta/blue"}
     older = definition(CONFIG, **guest)
     older["metadata"]["creationTimestamp"] = "2025-01-01T00:00:00Z"
-    leads, follows = (meaning(each) for each in (definition(CONFIG, **owner), older))
+    leads, follows = (declared(each) for each in (definition(CONFIG, **owner), older))
     assert leads.age < follows.age
 
 
-def test_what_was_accepted_last_counts_whatever_it_says_now():
+def test_what_was_accepted_last_counts_whatever_it_says_now() -> None:
     notes = {**NOTES, names.ACCEPTED_CONFIG: json.dumps(CONFIG)}
-    accepted = meaning(definition(CONFIG, **notes))
+    accepted = declared(definition(CONFIG, **notes))
     for config in ("{", {**CONFIG, "mtu": 5}, {**CONFIG, "name": "red"}, {"type": "macvlan"}):
-        seen = meaning(definition(config, **notes))
+        seen = declared(definition(config, **notes))
         assert seen.network == accepted.network
         assert seen.age > accepted.age
 
 
-def test_what_a_cni_call_goes_by_says_what_is_wrong():
+def test_what_a_cni_call_goes_by_says_what_is_wrong() -> None:
     wrong = definition({**CONFIG, "mtu": 5})
     with pytest.raises(errors.InvalidInput, match=r"default/blue: spec.config.mtu 5"):
         read(wrong).network()
@@ -81,7 +95,7 @@ def test_what_a_cni_call_goes_by_says_what_is_wrong():
     assert read(definition({**CONFIG, "type": "macvlan"})).network() is None
 
 
-def test_one_that_is_being_deleted_counts_until_it_is_gone():
+def test_one_that_is_being_deleted_counts_until_it_is_gone() -> None:
     obj = definition(CONFIG, **NOTES)
     there = meaning(obj)
     obj["metadata"] |= {"deletionTimestamp": "2026-01-02T00:00:00Z", "finalizers": ["a/b"]}
@@ -89,7 +103,7 @@ def test_one_that_is_being_deleted_counts_until_it_is_gone():
     assert meaning(obj) == there
 
 
-def test_nothing_before_the_cluster_manager_has_spoken():
+def test_nothing_before_the_cluster_manager_has_spoken() -> None:
     for notes in (
         {},
         {names.NETWORK_NAME: "blue"},
@@ -101,28 +115,25 @@ def test_nothing_before_the_cluster_manager_has_spoken():
         assert meaning(definition(CONFIG, **notes)) is None
 
 
-def test_nothing_of_what_is_wrong_or_anothers():
+def test_nothing_of_what_is_wrong_or_anothers() -> None:
     for config in ("{", {**CONFIG, "type": "macvlan"}, {**CONFIG, "subnets": "10.1.0.0/99"}):
         assert meaning(definition(config, **NOTES)) is None
 
 
-def test_what_loses_its_notes_means_what_it_meant_but_leads_no_more():
-    noted = meaning(definition(CONFIG, **NOTES))
+def test_what_loses_its_notes_means_what_it_meant_but_leads_no_more() -> None:
+    noted = declared(definition(CONFIG, **NOTES))
     for config in (CONFIG, {**CONFIG, "mtu": 1300}, "{"):
-        bare = nads.standing(read(definition(config)), noted)
+        bare = standing(definition(config), noted)
         assert bare.network == noted.network
         assert bare.age > noted.age
         assert nads.standing(read(definition(config)), bare) == bare
     assert nads.standing(read(definition(CONFIG, **NOTES)), bare) == noted
 
 
-def test_what_never_had_notes_or_has_others_is_read_as_it_is():
-    noted = meaning(definition(CONFIG, **NOTES))
+def test_what_never_had_notes_or_has_others_is_read_as_it_is() -> None:
+    noted = declared(definition(CONFIG, **NOTES))
     assert nads.standing(read(definition(CONFIG)), None) is None
-    other = nads.standing(
-        read(definition(CONFIG, **{**NOTES, names.NETWORK_ID: "4"})),
-        noted,
-    )
+    other = standing(definition(CONFIG, **{**NOTES, names.NETWORK_ID: "4"}), noted)
     assert other.network.id == 4
     wrong = definition(CONFIG, **{**NOTES, names.NETWORK_ID: "x"})
     assert nads.standing(read(wrong), noted) is None

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.columns import members
 from tests.support.signed import Notary
 from weft import model, names
 from weft.api import pod as reading
@@ -53,8 +54,9 @@ class Told:
         self.zone.set_nad("default/blue", state.DeclaredNetwork(model.Network(spec, 1)))
         self.events: list[str] = []
         self.pods, self.keys = Objects(), Objects()
-        informers: Any = self.pods, self.keys
-        self.told = pods.Pods(self.zone, *informers, self._settle, self._warn)
+        followed: Any = self.pods
+        keys: Any = self.keys
+        self.told = pods.Pods(self.zone, followed, keys, self._settle, self._warn)
         self.publish(self.notary.public)
         if start:
             self.told.start()
@@ -71,7 +73,7 @@ class Told:
         """Each port's addresses as the zone's rows have them."""
         nb, _ = self.zone.desired()
         rows = [row for row in nb if row.table == "Logical_Switch_Port"]
-        return {row.key: " ".join(map(str, row.columns["addresses"])) for row in rows}
+        return {row.key: " ".join(map(str, members(row.columns["addresses"]))) for row in rows}
 
     def _settle(self) -> None:
         self.told.tell_refused()
@@ -115,7 +117,7 @@ class Objects:
 WEB = {"default.blue_default_web": "0a:58:0a:01:00:05 10.1.0.5"}
 
 
-def test_what_is_not_signed_is_not_acted_upon():
+def test_what_is_not_signed_is_not_acted_upon() -> None:
     told = Told()
     told.put(pod())
     assert told.ports() == {}
@@ -134,7 +136,7 @@ def test_what_is_not_signed_is_not_acted_upon():
         {names.POD_NETWORKS: None, names.POD_NETWORKS_SIGNATURE: None, names.NETWORKS: None},
     ],
 )
-def test_what_was_proved_stays_whatever_is_written_later(change):
+def test_what_was_proved_stays_whatever_is_written_later(change: dict[str, str | None]) -> None:
     told = Told()
     told.put(told.notary.sign(pod()))
     edited = told.notary.sign(pod())
@@ -149,7 +151,7 @@ def test_what_was_proved_stays_whatever_is_written_later(change):
     assert told.ports() == {}
 
 
-def test_a_pod_made_again_has_nothing_of_its_predecessor():
+def test_a_pod_made_again_has_nothing_of_its_predecessor() -> None:
     told = Told()
     first = told.notary.sign(pod())
     told.put(first)
@@ -159,7 +161,7 @@ def test_a_pod_made_again_has_nothing_of_its_predecessor():
     assert told.ports() == {}
 
 
-def test_a_pod_that_came_before_its_key_is_looked_at_again():
+def test_a_pod_that_came_before_its_key_is_looked_at_again() -> None:
     told = Told()
     other = Notary()
     told.put(other.sign(pod()))
@@ -170,7 +172,7 @@ def test_a_pod_that_came_before_its_key_is_looked_at_again():
 
 
 @pytest.mark.parametrize("data", [{}, None, {"abc": "nonsense"}])
-def test_without_keys_nothing_that_is_known_goes(data):
+def test_without_keys_nothing_that_is_known_goes(data: dict[str, str] | None) -> None:
     told = Told()
     told.put(told.notary.sign(pod()))
     told.publish(data)
@@ -178,7 +180,7 @@ def test_without_keys_nothing_that_is_known_goes(data):
     assert told.ports() == WEB
 
 
-def test_an_agent_that_starts_knows_from_its_ports_what_was_edited_meanwhile():
+def test_an_agent_that_starts_knows_from_its_ports_what_was_edited_meanwhile() -> None:
     told = Told(start=False)
     signed = told.notary.sign(pod())
     notes = signed["metadata"]["annotations"]
@@ -212,7 +214,9 @@ def twin(told: Told, name: str, created: str, phase: str) -> dict[str, Any]:
         (("Pending", "Pending"), "elder"),
     ],
 )
-def test_an_address_is_one_pods_whichever_comes_first(order, phases, winner):
+def test_an_address_is_one_pods_whichever_comes_first(
+    order: tuple[int, int], phases: tuple[str, str], winner: str
+) -> None:
     told = Told()
     both = [
         twin(told, "elder", "2026-01-01", phases[0]),
@@ -231,7 +235,7 @@ def test_an_address_is_one_pods_whichever_comes_first(order, phases, winner):
     assert told.told.trouble == ""
 
 
-def test_a_servers_mac_is_no_pods():
+def test_a_servers_mac_is_no_pods() -> None:
     told = Told()
     thief = pod()
     text = json.dumps(DECIDED).replace("0a:58:0a:01:00:05", names.SERVER_MAC)
@@ -241,7 +245,7 @@ def test_a_servers_mac_is_no_pods():
     assert "belongs to the network's DHCP server and router" in told.events[0]
 
 
-def test_who_waits_behind_others_is_told_once_and_answered_as_it_is():
+def test_who_waits_behind_others_is_told_once_and_answered_as_it_is() -> None:
     told = Told()
     for day, name in enumerate(("first", "second", "third"), 1):
         told.put(twin(told, name, f"2026-01-0{day}", "Pending"), f"default/{name}")

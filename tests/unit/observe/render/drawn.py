@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from typing import Any
 from xml.etree import ElementTree
 
 from hypothesis import strategies as st
@@ -103,7 +104,7 @@ def graphs(draw: st.DrawFn) -> Graph:
         for number in range(draw(st.integers(0, 3))):
             ports = [f"lrp{number}-{count}" for count in range(draw(st.integers(0, 3)))]
             loose += ports
-            options = {"chassis": "x"} if draw(st.booleans()) else {}
+            options: dict[str, Any] = {"chassis": "x"} if draw(st.booleans()) else {}
             several = st.lists(ADDRESSES, max_size=3)
             uuids = [zone.router_port(port, *(f"{a}/24" for a in draw(several))) for port in ports]
             zone.router(draw(NAMES), uuids, nats=[("10.0.0.0/8", draw(ADDRESSES))], **options)

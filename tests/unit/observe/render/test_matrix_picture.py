@@ -58,7 +58,7 @@ def test_every_difference_has_its_colour_and_its_sign(found: Matrix) -> None:
     drawing = matrix_picture.lay_out(found)
     marked = [box for box in drawing.boxes if box.title and box.tone in (Tone.WARN, Tone.BAD)]
     assert len(marked) == len(found.differing)
-    signs = {Tone.WARN: "x", Tone.BAD: "!"}
+    signs: dict[Tone | None, str] = {Tone.WARN: "x", Tone.BAD: "!"}
     assert all([text.content for text in box.texts] == [signs[box.tone]] for box in marked)
     reasons = [text.content for text in drawing.texts if " > " in text.content]
     assert len(reasons) == min(len(found.differing), matrix_picture.MAX_REASONS)

@@ -20,7 +20,7 @@ POD = structural.Compiler(cluster.definition).compile(
 )
 
 
-LIVE = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "uid": "u"}}
+LIVE: dict[str, Any] = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "uid": "u"}}
 
 
 def run(live: Any, wanted: Any, name: str = "me", *, force: bool = False) -> apply.Result:
