@@ -45,7 +45,7 @@ class LabHouse:
         options = spec.Options(
             nodes=nodes, primary=primary, cluster_subnets=cluster_subnets, disks=disks
         )
-        return up.up(name, options, tools=self.tools, toolchains=chosen)
+        return up.up(name, options, tools=self.tools, components=chosen)
 
     def run(
         self, target: str, *argv: str, lab: str = "", check: bool = True
