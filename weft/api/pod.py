@@ -187,7 +187,7 @@ def read(pod: Mapping[str, Any], *, primary: bool = False) -> Pod:
     annotations = meta.get("annotations") or {}
     is_on_networks = _is_on_networks(annotations)
     is_host = bool(spec.get("hostNetwork"))
-    is_told = names.NETWORK_STATUS in annotations and bool(status.get("podIP"))
+    is_reported = names.NETWORK_STATUS in annotations and bool(status.get("podIP"))
     namespace = sys.intern(objects.key(pod)[0])
     ref = model.PodRef(namespace, meta["name"], meta.get("uid", ""))
     serves = primary and not is_host
@@ -200,7 +200,7 @@ def read(pod: Mapping[str, Any], *, primary: bool = False) -> Pod:
         is_deleting=bool(meta.get("deletionTimestamp")),
         is_completed=phase in ("Succeeded", "Failed"),
         is_running=phase == "Running",
-        has_interfaces=phase == "Running" or is_told,
+        has_interfaces=phase == "Running" or is_reported,
         host_network=is_host,
         primary=serves,
         is_on_networks=is_on_networks,
@@ -211,7 +211,7 @@ def read(pod: Mapping[str, Any], *, primary: bool = False) -> Pod:
         labels=_labels(meta) if is_on_networks else _NOTHING,
         named=_named(pod) if is_on_networks else _NOTHING,
         interfaces=_interfaces(annotations)
-        if is_on_networks and (phase == "Running" or is_told)
+        if is_on_networks and (phase == "Running" or is_reported)
         else (),
         other_requests=_other_requests(annotations) if counts else (),
     )

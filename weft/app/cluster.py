@@ -67,7 +67,7 @@ class Manager:
             writing.poke()
 
         self._keys.subscribe(keys_changed)
-        self._informers.tell(cluster, writing)
+        self._informers.connect(cluster, writing)
         cluster.begin()
         if cluster.is_doubting:
             asyncio.get_running_loop().call_later(unknown.PATIENCE, end_doubt)

@@ -190,11 +190,11 @@ def _owned(read: list[tuple[str, nads.Nad]], rule: access.AccessRule) -> dict[st
     """How the NADs of each network are settled; the first in the files leads unless they name
     an owner."""
     by_network: dict[str, list[nads.Declaration]] = {}
-    for member in nads.as_said(definition for _, definition in read):
+    for member in nads.as_declared(definition for _, definition in read):
         by_network.setdefault(member.spec.name, []).append(member)
     found = {}
     for name, members in by_network.items():
-        owners = [m.nad.key for m in members if m.nad.noted_owner == m.nad.key]
+        owners = [m.nad.key for m in members if m.nad.annotated_owner == m.nad.key]
         first = (*owners, members[0].nad.key)[0]
         found[name] = nads.settle(members, rule, first)
     return found

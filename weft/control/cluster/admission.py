@@ -44,40 +44,40 @@ def judge_nad(
     of a namespace.
     """
     rule = access.AccessRule(rules.global_namespaces, labels)
-    said = _as_stored(nads.read(new, rules), nads.read(old, rules) if old else None)
-    rivals = [each for each in others if each.key != said.key]
-    refusal = _nad_refusal(said, rivals, rule)
+    declared = _as_stored(nads.read(new, rules), nads.read(old, rules) if old else None)
+    rivals = [each for each in others if each.key != declared.key]
+    refusal = _nad_refusal(declared, rivals, rule)
     if old is not None and refusal == _nad_refusal(nads.read(old, rules), rivals, rule):
         refusal = ""
-    warnings = [f"{resources.NADS.kind} {said.key}: {text}" for _, text in said.warnings]
-    if not refusal and (joined := _joined(said, rivals, rule)):
+    warnings = [f"{resources.NADS.kind} {declared.key}: {text}" for _, text in declared.warnings]
+    if not refusal and (joined := _joined(declared, rivals, rule)):
         warnings.append(joined)
     return Verdict(refusal[:_LONGEST], tuple(warnings))
 
 
 def judge_policy(new: Object, old: Object | None) -> Verdict:
     """Refuses a policy that is invalid as a whole; warns of parts that are skipped."""
-    said = policies.read(new)
+    declared = policies.read(new)
     meta = new["metadata"]
     subject = f"{resources.MULTINETWORKPOLICIES.kind} {meta['namespace']}/{meta['name']}"
-    if said.problems:
-        if old is not None and policies.read(old).problems == said.problems:
+    if declared.problems:
+        if old is not None and policies.read(old).problems == declared.problems:
             return Verdict()
-        return Verdict(f"{subject}: {'; '.join(said.problems)}"[:_LONGEST])
-    skipped = said.current.skipped[: policystatus.MAX_TOLD] if said.current else ()
+        return Verdict(f"{subject}: {'; '.join(declared.problems)}"[:_LONGEST])
+    skipped = declared.current.skipped[: policystatus.MAX_TOLD] if declared.current else ()
     return Verdict(
         warnings=tuple(f"{subject}: {policystatus.skipped_text(part)}" for part in skipped)
     )
 
 
-def _as_stored(said: Nad, before: Nad | None) -> Nad:
+def _as_stored(declared: Nad, before: Nad | None) -> Nad:
     """Returns the NAD with weft's stored annotations in place of those that its author sent."""
     return replace(
-        said,
-        noted_name=before.noted_name if before else "",
-        noted_id=before.noted_id if before else "",
-        noted_config=before.noted_config if before else "",
-        noted_owner=before.noted_owner if before else "",
+        declared,
+        annotated_name=before.annotated_name if before else "",
+        annotated_id=before.annotated_id if before else "",
+        annotated_config=before.annotated_config if before else "",
+        annotated_owner=before.annotated_owner if before else "",
         accepted=before.accepted if before else None,
         accepted_config=before.accepted_config if before else "",
     )
@@ -94,7 +94,7 @@ def _settled(nad: Nad, rivals: Iterable[Nad], rule: access.AccessRule) -> nads.S
     if nad.spec is None:
         return nads.Settlement()
     # A NAD that is not stored yet comes after all others, whatever creation time its author sent.
-    created = nad.created if nad.noted_name == nad.spec.name else "~"
+    created = nad.created if nad.annotated_name == nad.spec.name else "~"
     members = [nads.Declaration(replace(nad, created=created), nad.spec)]
     for each in rivals:
         standing = each.accepted or each.spec
@@ -105,6 +105,6 @@ def _settled(nad: Nad, rivals: Iterable[Nad], rule: access.AccessRule) -> nads.S
 
 def _joined(nad: Nad, rivals: Iterable[Nad], rule: access.AccessRule) -> str:
     settled = _settled(nad, rivals, rule)
-    if settled.spec is None or nad.noted_owner == settled.lead:
+    if settled.spec is None or nad.annotated_owner == settled.lead:
         return ""
     return rule.joined_notice(model.Network(settled.spec, 0, settled.lead), nad.key)

@@ -41,18 +41,18 @@ class Allocations:
         self._labels: dict[Owner, str] = {}  # by owner, to carry them over to another ledger
         self._claims: dict[Owner, _ClaimUse] = {}  # by owner
         self._users: dict[str, dict[str, str]] = {}  # by NAD: pod uid: label
-        self._noted: set[str] = set()  # NADs for `take_noted`
+        self._changed: set[str] = set()  # NADs for `take_changed`
 
     def __len__(self) -> int:
         """The number of holders: attachments and claims."""
         return sum(map(len, self._ledgers.values()))
 
-    def take_noted(self) -> set[str]:
+    def take_changed(self) -> set[str]:
         """Returns the NADs that gained a first pod, or lost one, since the last call."""
-        if not (noted := self._noted):
-            return noted  # as nearly always
-        self._noted = set()
-        return noted
+        if not (changed := self._changed):
+            return changed  # as nearly always
+        self._changed = set()
+        return changed
 
     def users(self, nad: str) -> Mapping[str, str]:
         """Returns the pods that hold something through a NAD: uid to label."""
@@ -185,7 +185,7 @@ class Allocations:
         nad = names.definition_of(key)
         users = self._users.setdefault(nad, {})
         if not users:
-            self._noted.add(nad)  # more users change nothing for the NAD
+            self._changed.add(nad)  # more users change nothing for the NAD
         users.setdefault(uid, label)
 
     def _disuse(self, uid: str, keys: list[str]) -> None:
@@ -195,7 +195,7 @@ class Allocations:
             if users.pop(uid, None) is not None:
                 if not users:
                     del self._users[nad]
-                self._noted.add(nad)
+                self._changed.add(nad)
 
     # Claims
 

@@ -28,16 +28,16 @@ _FIXED = (
 )
 
 
-def held_back(accepted: model.NetworkSpec, said: model.NetworkSpec) -> tuple[str, ...]:
+def held_back(accepted: model.NetworkSpec, declared: model.NetworkSpec) -> tuple[str, ...]:
     """Returns the keys of an edit that running pods cannot follow.
 
     DHCP options reach a guest when it renews its lease; ranges and access count for new pods. But
     no pod loses its DHCP server or its claim.
     """
-    differing = reading.differences(accepted, said)
+    differing = reading.differences(accepted, declared)
     taken = {
-        "dhcp.enabled": accepted.dhcp.enabled and not said.dhcp.enabled,
-        "allowPersistentIPs": accepted.allow_persistent_ips and not said.allow_persistent_ips,
+        "dhcp.enabled": accepted.dhcp.enabled and not declared.dhcp.enabled,
+        "allowPersistentIPs": accepted.allow_persistent_ips and not declared.allow_persistent_ips,
     }
     return tuple(key for key in differing if key in _FIXED or taken.get(key))
 
@@ -47,19 +47,19 @@ def standing(nad: Nad, *, used: bool) -> model.NetworkSpec | None:
 
     The accepted one stands while pods use it (`used`) and cannot follow the edit.
     """
-    accepted, said = nad.accepted, nad.spec
+    accepted, declared = nad.accepted, nad.spec
     if accepted is None or not used:
-        return said
-    return accepted if said is None or held_back(accepted, said) else said
+        return declared
+    return accepted if declared is None or held_back(accepted, declared) else declared
 
 
 def waits(nad: Nad, keys: Sequence[str], pods: Iterable[str], count: int) -> str:
     """Returns the message of an edit that waits: which fields, and for which pods."""
-    accepted, said = nad.accepted, nad.spec
+    accepted, declared = nad.accepted, nad.spec
     assert accepted is not None
-    assert said is not None
+    assert declared is not None
     changes = ", ".join(
-        f"{key} {reading.value_of(said, key)} (pods run with {reading.value_of(accepted, key)})"
+        f"{key} {reading.value_of(declared, key)} (pods run with {reading.value_of(accepted, key)})"
         for key in keys
     )
     return (

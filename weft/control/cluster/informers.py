@@ -68,7 +68,7 @@ class Informers:
         """Returns all informers."""
         return self.nads, self.nodes, self.claims, self.namespaces, self.policies, self.pods
 
-    def tell(self, cluster: Cluster, writer: Writer) -> None:
+    def connect(self, cluster: Cluster, writer: Writer) -> None:
         """Passes all objects, and each later change, to `cluster`, and pokes `writer`."""
         self._subscribe(self.namespaces, cluster.set_namespace, writer)
         self._subscribe(self.nads, cluster.set_nad, writer)
@@ -79,10 +79,10 @@ class Informers:
 
     @staticmethod
     def _subscribe(
-        informer: cache.Informer[T], tell: Callable[[str, T | None], None], writer: Writer
+        informer: cache.Informer[T], set_object: Callable[[str, T | None], None], writer: Writer
     ) -> None:
         def changed(key: str, _: T | None, new: T | None) -> None:
-            tell(key, new)
+            set_object(key, new)
             ref = Ref(informer.resource, key)
             if new is None:
                 writer.forget(ref)

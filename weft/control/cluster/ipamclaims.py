@@ -125,8 +125,11 @@ class IpamClaims:
         addresses = claim.addresses or (allocation.addresses if allocation else ())
         success = (ipamclaim.SUCCESS, "addresses are kept")
         reason, message = self._failures.get(key, success)
-        is_told = before[1:] == (reason, message) or (reason, before[0]) == (ipamclaim.SUCCESS, "")
-        if (is_told and claim.addresses == addresses) or not (addresses or key in self._failures):
+        is_known = before[1:] == (reason, message) or (reason, before[0]) == (
+            ipamclaim.SUCCESS,
+            "",
+        )
+        if (is_known and claim.addresses == addresses) or not (addresses or key in self._failures):
             return NOTHING
         given = replace(claim, addresses=addresses)
         status = ipamclaim.render_status(given, reason=reason, message=message, now=now)

@@ -14,19 +14,19 @@ from weft.control.cluster.nads import Nad
 from weft.control.cluster.outcome import Event
 from weft.reasons import Reason
 
-Told = tuple[tuple[Reason, str], ...]  # with the message
+Messages = tuple[tuple[Reason, str], ...]  # reasons of Events with their messages
 
 
 class NadEvents:
     """The Events of all NADs, by NAD key."""
 
     def __init__(self) -> None:
-        self._told: dict[str, Told] = {}
+        self._messages: dict[str, Messages] = {}
         # By NAD and reason: what the Event was about, and the uids of the pods that it named.
         self._named: dict[str, dict[Reason, tuple[object, frozenset[str]]]] = {}
 
     def forget(self, key: str) -> None:
-        self._told.pop(key, None)
+        self._messages.pop(key, None)
         self._named.pop(key, None)
 
     @property
@@ -34,13 +34,13 @@ class NadEvents:
         """The NADs with an Event that names pods."""
         return tuple(self._named)
 
-    def tell(self, nad: Nad, told: Told) -> Iterator[Event]:
+    def new_events(self, nad: Nad, messages: Messages) -> Iterator[Event]:
         """Yields Events for the messages that are new since the last call."""
-        before = self._told.get(nad.key, ())
-        self._told[nad.key] = told
-        for reason, said in told:
-            if (reason, said) not in before:
-                yield Event(nad.subject, reason, said)
+        before = self._messages.get(nad.key, ())
+        self._messages[nad.key] = messages
+        for reason, message in messages:
+            if (reason, message) not in before:
+                yield Event(nad.subject, reason, message)
 
     def name(
         self,
@@ -49,21 +49,21 @@ class NadEvents:
         users: Mapping[str, str],
         *,
         about: object,
-        said: Callable[[Iterable[str], int], str],
+        text: Callable[[Iterable[str], int], str],
     ) -> Iterator[Event]:
         """Yields an Event that names some of the pods for which a deletion or edit waits.
 
-        `users`: label by uid. `about` identifies what waits; falsy for nothing. `said` makes the
+        `users`: label by uid. `about` identifies what waits; falsy for nothing. `text` makes the
         message of some labels and the count of all.
         """
         named = self._named.setdefault(nad.key, {})
         if not users or not about:
             named.pop(reason, None)
         else:
-            told, whom = named.get(reason, (None, frozenset()))
-            if told != about or not whom & users.keys():
+            last, named_pods = named.get(reason, (None, frozenset()))
+            if last != about or not named_pods & users.keys():
                 some = dict(islice(users.items(), edits.MAX_NAMED))
                 named[reason] = (about, frozenset(some))
-                yield Event(nad.subject, reason, said(some.values(), len(users)))
+                yield Event(nad.subject, reason, text(some.values(), len(users)))
         if not named:
             del self._named[nad.key]

@@ -39,7 +39,7 @@ class Rules:
 class Nad:
     """A parsed NAD. `spec` is None for another plugin's NAD, or with a `problem`.
 
-    `config` is its text. `noted_…` are the annotations written when it was accepted last;
+    `config` is its text. `annotated_…` are the annotations written when it was accepted last;
     `accepted` and `accepted_config` are that configuration, parsed and as text: pods that run with
     it keep it, whatever `config` says now.
     """
@@ -51,10 +51,10 @@ class Nad:
     problem: str = ""
     warnings: tuple[tuple[Reason, str], ...] = ()  # Events, with their messages
     config: str = ""
-    noted_name: str = ""
-    noted_id: str = ""
-    noted_config: str = ""
-    noted_owner: str = ""
+    annotated_name: str = ""
+    annotated_id: str = ""
+    annotated_config: str = ""
+    annotated_owner: str = ""
     accepted: model.NetworkSpec | None = None
     accepted_config: str = ""
     version: str = ""
@@ -88,17 +88,17 @@ def read(obj: Mapping[str, Any], rules: Rules) -> Nad:
     """Parses a NAD object; an error becomes its `problem`."""
     meta = obj["metadata"]
     key = f"{meta['namespace']}/{meta['name']}"
-    notes = meta.get("annotations") or {}
+    annotations = meta.get("annotations") or {}
     text = (obj.get("spec") or {}).get("config")
     config = text if isinstance(text, str) else ""
     spec, problem = _spec(obj, rules)
-    noted_name = notes.get(names.NETWORK_NAME, "")
-    noted_config = notes.get(names.ACCEPTED_CONFIG, "")
+    annotated_name = annotations.get(names.NETWORK_NAME, "")
+    annotated_config = annotations.get(names.ACCEPTED_CONFIG, "")
     accepted = spec
-    if noted_config != config or spec is None:
-        earlier = {"metadata": meta, "spec": {"config": noted_config}}
-        accepted = _spec(earlier, replace(rules, reserved=()))[0] if noted_config else None
-    is_known = accepted is not None and accepted.name == noted_name
+    if annotated_config != config or spec is None:
+        earlier = {"metadata": meta, "spec": {"config": annotated_config}}
+        accepted = _spec(earlier, replace(rules, reserved=()))[0] if annotated_config else None
+    is_known = accepted is not None and accepted.name == annotated_name
     return Nad(
         key=key,
         uid=meta.get("uid", ""),
@@ -107,12 +107,12 @@ def read(obj: Mapping[str, Any], rules: Rules) -> Nad:
         problem=problem,
         warnings=tuple(_warnings(obj, spec, rules)),
         config=config,
-        noted_name=noted_name,
-        noted_id=notes.get(names.NETWORK_ID, ""),
-        noted_config=noted_config,
-        noted_owner=notes.get(names.NETWORK_OWNER, ""),
+        annotated_name=annotated_name,
+        annotated_id=annotations.get(names.NETWORK_ID, ""),
+        annotated_config=annotated_config,
+        annotated_owner=annotations.get(names.NETWORK_OWNER, ""),
         accepted=accepted if is_known else None,
-        accepted_config=noted_config if is_known else "",
+        accepted_config=annotated_config if is_known else "",
         version=meta.get("resourceVersion", ""),
         finalizers=tuple(meta.get("finalizers") or ()),
         is_deleting="deletionTimestamp" in meta,
@@ -169,10 +169,10 @@ class Declaration:
     spec: model.NetworkSpec
 
     @property
-    def said(self) -> model.NetworkSpec:
+    def declared(self) -> model.NetworkSpec:
         """What it is compared by: its own spec, if that is of the same network."""
-        said = self.nad.spec
-        return said if said is not None and said.name == self.spec.name else self.spec
+        declared = self.nad.spec
+        return declared if declared is not None and declared.name == self.spec.name else self.spec
 
 
 def settle(members: Iterable[Declaration], rule: access.AccessRule, lead: str = "") -> Settlement:
@@ -192,16 +192,16 @@ def settle(members: Iterable[Declaration], rule: access.AccessRule, lead: str = 
         if not rule.may_join(network, key):
             refused[key] = rule.nad_refusal(network, key)
             continue
-        differing = reading.difference(first.spec, member.said)
+        differing = reading.difference(first.spec, member.declared)
         # Both may be edited, one after the other, while pods keep the edit waiting.
-        if differing is None or reading.difference(first.said, member.said) is None:
+        if differing is None or reading.difference(first.declared, member.declared) is None:
             accepted.add(key)
         else:
             refused[key] = _disagreement(first, member, differing)
     return Settlement(first.spec, network.owner, frozenset(accepted), refused)
 
 
-def as_said(nads: Iterable[Nad]) -> list[Declaration]:
+def as_declared(nads: Iterable[Nad]) -> list[Declaration]:
     """Returns each valid NAD with its own spec, as where no pod runs yet."""
     return [Declaration(each, each.spec) for each in nads if each.spec is not None]
 
@@ -210,7 +210,7 @@ def owners_first(nads: Iterable[Nad]) -> list[Nad]:
     """Sorts NADs as a new manager takes them in: owners first, as in `settle`."""
 
     def age(nad: Nad) -> tuple[bool, bool, str, str]:
-        return nad.noted_owner != nad.key, not nad.noted_name, nad.created, nad.key
+        return nad.annotated_owner != nad.key, not nad.annotated_name, nad.created, nad.key
 
     return sorted(nads, key=age)
 
@@ -218,13 +218,14 @@ def owners_first(nads: Iterable[Nad]) -> list[Nad]:
 def _age(member: Declaration) -> tuple[bool, bool, str, str]:
     """A sort key: the owner first, then accepted NADs, then the oldest."""
     nad = member.nad
-    is_noted = nad.noted_name == member.spec.name
-    is_owner = is_noted and nad.noted_owner == nad.key
-    return not is_owner, not is_noted, nad.created, nad.key
+    is_annotated = nad.annotated_name == member.spec.name
+    is_owner = is_annotated and nad.annotated_owner == nad.key
+    return not is_owner, not is_annotated, nad.created, nad.key
 
 
 def _disagreement(lead: Declaration, newcomer: Declaration, differing: str) -> str:
-    theirs, own = reading.value_of(lead.spec, differing), reading.value_of(newcomer.said, differing)
+    theirs = reading.value_of(lead.spec, differing)
+    own = reading.value_of(newcomer.declared, differing)
     return (
         f"NetworkAttachmentDefinition {newcomer.nad.key} declares network "
         f"{errors.as_written(lead.spec.name)} with {differing} {own}, but "
@@ -233,7 +234,7 @@ def _disagreement(lead: Declaration, newcomer: Declaration, differing: str) -> s
     )
 
 
-def noted_ids(nads: Iterable[Nad]) -> dict[str, int]:
+def annotated_ids(nads: Iterable[Nad]) -> dict[str, int]:
     """Returns the id of each network name from the annotations of its NADs; the oldest counts.
 
     Of two networks with one id, the older keeps it; the other is left out and gets a new one.
@@ -241,19 +242,21 @@ def noted_ids(nads: Iterable[Nad]) -> dict[str, int]:
     ids: dict[str, int] = {}
     taken: set[int] = set()
     for nad in sorted(
-        nads, key=lambda each: (each.noted_owner != each.key, each.created, each.key)
+        nads, key=lambda each: (each.annotated_owner != each.key, each.created, each.key)
     ):
-        told = {each.name for each in (nad.spec, nad.accepted) if each is not None}
-        if nad.noted_name not in told or not nad.noted_id.isdecimal():
+        own_names = {each.name for each in (nad.spec, nad.accepted) if each is not None}
+        if nad.annotated_name not in own_names or not nad.annotated_id.isdecimal():
             continue
-        name, number = nad.noted_name, int(nad.noted_id)
+        name, number = nad.annotated_name, int(nad.annotated_id)
         if 0 < number < names.MAX_NETWORKS and number not in taken and name not in ids:
             ids[name] = number
             taken.add(number)
     return ids
 
 
-def wanted_notes(nad: Nad, network: model.Network | None, config: str) -> dict[str, str | None]:
+def desired_annotations(
+    nad: Nad, network: model.Network | None, config: str
+) -> dict[str, str | None]:
     """Returns the annotations to write to a NAD, None to remove; empty if they are right.
 
     `config` is the text of `network`.
@@ -265,15 +268,15 @@ def wanted_notes(nad: Nad, network: model.Network | None, config: str) -> dict[s
         names.ACCEPTED_CONFIG: config if network else "",
     }
     have = {
-        names.NETWORK_NAME: nad.noted_name,
-        names.NETWORK_ID: nad.noted_id,
-        names.NETWORK_OWNER: nad.noted_owner,
-        names.ACCEPTED_CONFIG: nad.noted_config,
+        names.NETWORK_NAME: nad.annotated_name,
+        names.NETWORK_ID: nad.annotated_id,
+        names.NETWORK_OWNER: nad.annotated_owner,
+        names.ACCEPTED_CONFIG: nad.annotated_config,
     }
     return {} if have == want else {key: value or None for key, value in want.items()}
 
 
-def wanted_finalizers(nad: Nad, *, used: bool) -> tuple[str, ...] | None:
+def desired_finalizers(nad: Nad, *, used: bool) -> tuple[str, ...] | None:
     """Returns the finalizers to write; None if they are right, or none may be added any more."""
     if used == nad.is_held or (used and nad.is_deleting):
         return None

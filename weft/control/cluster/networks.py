@@ -16,7 +16,7 @@ from weft import errors, model, names
 from weft.alloc import ids
 from weft.control.cluster import edits, nads
 from weft.control.cluster.allocations import Allocations
-from weft.control.cluster.nadevents import NadEvents, Told
+from weft.control.cluster.nadevents import Messages, NadEvents
 from weft.control.cluster.nads import Nad
 from weft.control.cluster.objects import Namespace
 from weft.control.cluster.outcome import NOTHING, Event, Outcome, Patch
@@ -29,7 +29,7 @@ _KIND = resources.NADS.kind
 
 
 @dataclass(slots=True)
-class Noted:
+class Affected:
     """Changes for other parts of the state: NADs whose `lookup` may differ, ended networks,
     namespaces that may use other networks, NADs that `is_held` is true for now."""
 
@@ -60,15 +60,15 @@ class Networks:
         self._excluded: dict[str, list[Event]] = {}
         self._let_go: dict[str, str] = {}  # NAD: its version when its finalizer was taken off
         self.due: dict[str, float] = {}
-        self.noted = Noted()
+        self.affected = Affected()
 
     def __len__(self) -> int:
         return len(self._networks)
 
-    def take_noted(self) -> Noted:
-        """Returns and clears what other parts of the state must hear."""
-        noted, self.noted = self.noted, Noted()
-        return noted
+    def take_affected(self) -> Affected:
+        """Returns and clears what other parts of the state must take in."""
+        affected, self.affected = self.affected, Affected()
+        return affected
 
     # What others ask
 
@@ -160,9 +160,9 @@ class Networks:
             self._allocations.drop(name)
             self._ids.release(name)
             self._register.forget(name)
-            self.noted.ended.append(name)
+            self.affected.ended.append(name)
             for nad in self._register:
-                if nad.noted_name == name:
+                if nad.annotated_name == name:
                     self.due[nad.key] = 0.0  # removes its annotations
 
     def _labels(self, namespace: str) -> Mapping[str, str] | None:
@@ -173,7 +173,7 @@ class Networks:
 
     def reserve_ids(self, found: Iterable[Nad]) -> None:
         """Takes over the ids of earlier managers. Call before the first NAD is set."""
-        for name, number in nads.noted_ids(found).items():
+        for name, number in nads.annotated_ids(found).items():
             self._ids.reserve(name, number)
 
     def set_namespace(self, name: str, new: Namespace | None) -> None:
@@ -183,8 +183,8 @@ class Networks:
             self._namespaces[name] = new
         if (old is None) == (new is None) and (not old or not new or old.labels == new.labels):
             return
-        self._heed(self._register.join(name))
-        self.noted.namespaces[name] = None
+        self._apply(self._register.join(name))
+        self.affected.namespaces[name] = None
 
     def set_nad(self, key: str, new: Nad | None, *, is_early: bool = False) -> None:
         """Sets a NAD; None: it is gone.
@@ -202,21 +202,21 @@ class Networks:
             self._events.forget(key)
             self._let_go.pop(key, None)
             self._excluded.pop(key, None)
-        touched = self._heed(settled, {key})
+        touched = self._apply(settled, {key})
         if before is not None and after is not None:
-            self._tell_excluded(before, after)
+            self._note_excluded(before, after)
         after = self._register.get(key)  # what was accepted may just have been forgotten
         if after is not None and after.accepted and after.accepted.name not in self._networks:
             # Invalid now, but accepted before: pods may run with that.
             self._remember(after.accepted)
         if key not in touched and not _alike(before, after):
-            self.noted.nads[key] = None
+            self.affected.nads[key] = None
         if self.is_held(key) and not was_held:
-            self.noted.held[key] = None
+            self.affected.held[key] = None
 
     def use(self, key: str) -> None:
         """A NAD gained its first pod, or lost one."""
-        self._heed(self._register.look(key))
+        self._apply(self._register.look(key))
         nad = self._register.get(key)
         if nad is None:
             return
@@ -225,7 +225,7 @@ class Networks:
         for each in self._events.naming:
             self.due[each] = 0.0  # the pods that its Event named may be gone
 
-    def _heed(self, settled: Settled, always: Iterable[str] = ()) -> set[str]:
+    def _apply(self, settled: Settled, always: Iterable[str] = ()) -> set[str]:
         """Puts new settlements in force; returns the NADs for which anything changed."""
         touched: set[str] = set()
         for name, earlier in settled.items():
@@ -237,7 +237,7 @@ class Networks:
             if now != earlier or before != self._networks.get(name):
                 touched |= self._register.declaring(name)
         self.due |= dict.fromkeys(sorted({*touched, *always}), 0.0)
-        self.noted.nads |= dict.fromkeys(sorted(touched))
+        self.affected.nads |= dict.fromkeys(sorted(touched))
         return touched
 
     def _remember(self, spec: model.NetworkSpec, owner: str = "") -> None:
@@ -254,33 +254,33 @@ class Networks:
         nad = self._register.get(key)
         if nad is None:
             return NOTHING
-        network, config, told = self._standing(nad)
-        said = [*self._excluded.pop(key, ()), *self._events.tell(nad, told)]
-        annotations = nads.wanted_notes(nad, network, config)
-        said += self._tell_users(nad)
+        network, config, messages = self._standing(nad)
+        events = [*self._excluded.pop(key, ()), *self._events.new_events(nad, messages)]
+        annotations = nads.desired_annotations(nad, network, config)
+        events += self._events_for_users(nad)
         finalizers = self._finalizers(nad)
         if not annotations and finalizers is None:
-            return Outcome(events=tuple(said))
+            return Outcome(events=tuple(events))
         patch = Patch(nad.subject, annotations, finalizers, version=nad.version)
-        return Outcome((patch,), tuple(said))
+        return Outcome((patch,), tuple(events))
 
     def written(self, key: str, patch: Patch) -> None:
         """Call after a patch was written: a finalizer that it added holds the NAD again."""
         is_on = names.NETWORK_IN_USE in (patch.finalizers or ())
         if is_on and self._let_go.get(key) == patch.version:
             del self._let_go[key]
-            self.noted.held[key] = None
+            self.affected.held[key] = None
 
-    def _standing(self, nad: Nad) -> tuple[model.Network | None, str, Told]:
+    def _standing(self, nad: Nad) -> tuple[model.Network | None, str, Messages]:
         """Returns the network to write on a NAD, its accepted text, and the messages of Events."""
-        key, network, config, told = nad.key, None, nad.config, []
+        key, network, config, messages = nad.key, None, nad.config, []
         if nad.problem:
-            told.append((Reason.INVALID_CONFIG, nads.parse_refusal(nad)))
+            messages.append((Reason.INVALID_CONFIG, nads.parse_refusal(nad)))
         standing = self._register.standing(key)
         if standing is not None:
             refusal = self._register.settlement(standing.name).refused.get(key)
             if refusal is not None:
-                told.append((Reason.INVALID_CONFIG, refusal))
+                messages.append((Reason.INVALID_CONFIG, refusal))
             else:
                 network = self._networks.get(standing.name)
                 if standing is not nad.spec:
@@ -289,11 +289,11 @@ class Networks:
             self.release(nad.accepted.name)
             network = self._networks.get(nad.accepted.name)
             config = nad.accepted_config
-        elif network is not None and nad.noted_owner != network.owner:
+        elif network is not None and nad.annotated_owner != network.owner:
             guest = self._access.joined_notice(network, key)
-            told += [(Reason.FOREIGN_NETWORK, guest)] if guest else []
-        told += [(reason, f"{_KIND} {key}: {said}") for reason, said in nad.warnings]
-        return network, config, tuple(told)
+            messages += [(Reason.FOREIGN_NETWORK, guest)] if guest else []
+        messages += [(reason, f"{_KIND} {key}: {warning}") for reason, warning in nad.warnings]
+        return network, config, tuple(messages)
 
     def _finalizers(self, nad: Nad) -> tuple[str, ...] | None:
         """Returns the finalizers to write; None if they are right.
@@ -301,45 +301,50 @@ class Networks:
         Once weft removes its finalizer, the NAD counts as not held until its next version is seen.
         """
         key, used = nad.key, bool(self._allocations.users(nad.key))
-        wanted = nads.wanted_finalizers(nad, used=used)
+        wanted = nads.desired_finalizers(nad, used=used)
         if wanted is None and used and nad.is_held and not self.is_held(key):
             wanted = nad.finalizers
         if wanted is not None and not used:
             self._let_go[key] = nad.version
         return wanted
 
-    def _tell_users(self, nad: Nad) -> Iterator[Event]:
+    def _events_for_users(self, nad: Nad) -> Iterator[Event]:
         """Yields Events that name the pods for which a deletion or an edit waits."""
-        key, accepted, said = nad.key, nad.accepted, nad.spec
+        key, accepted, declared = nad.key, nad.accepted, nad.spec
         yield from self._events.name(
             nad,
             Reason.NETWORK_IN_USE,
             self._allocations.users(key),
             about=nad.is_deleting,
-            said=partial(edits.in_use, nad),
+            text=partial(edits.in_use, nad),
         )
         held_back: tuple[str, ...] = ()
         name = accepted.name if accepted else ""
         is_refused = key in self._register.settlement(name).refused
-        if accepted and said and said is not self._register.standing(key) and not is_refused:
-            held_back = edits.held_back(accepted, said)
+        if (
+            accepted
+            and declared
+            and declared is not self._register.standing(key)
+            and not is_refused
+        ):
+            held_back = edits.held_back(accepted, declared)
         yield from self._events.name(
             nad,
             Reason.EDIT_WAITS,
             self._users(name) if held_back else {},
             about=(held_back, nad.config) if held_back else None,
-            said=partial(edits.waits, nad, held_back),
+            text=partial(edits.waits, nad, held_back),
         )
 
-    def _tell_excluded(self, before: Nad, after: Nad) -> None:
+    def _note_excluded(self, before: Nad, after: Nad) -> None:
         """Queues an Event that names pods with addresses that an edit excludes."""
         old, new = before.accepted, after.accepted
         if old is None or new is None or old.name != new.name:
             return
         added = set(new.exclude_subnets) - set(old.exclude_subnets)
         if added and (pods := self._allocations.within(new.name, added)):
-            said = edits.excluded(after, pods.values(), len(pods))
-            event = Event(after.subject, Reason.ADDRESSES_EXCLUDED, said)
+            message = edits.excluded(after, pods.values(), len(pods))
+            event = Event(after.subject, Reason.ADDRESSES_EXCLUDED, message)
             self._excluded.setdefault(after.key, []).append(event)
 
     def _users(self, network: str) -> dict[str, str]:

@@ -37,23 +37,23 @@ class Nodes:
         self._subnets = NodeSubnets(allocations, self._nodes)
         self._no_id: dict[str, errors.Exhausted] = {}
         self._ended: set[str] = set()  # weft's former networks
-        self._told: dict[str, set[str]] = {}
+        self._reported: dict[str, set[str]] = {}
         self._lacks: dict[str, set[str]] = {}  # by node: networks with an Event that none are free
         self._events: dict[str, list[Event]] = {}
         self.due: dict[str, float] = {}
-        self._noted: dict[str, None] = {}  # nodes whose subnets came or changed
+        self._changed: dict[str, None] = {}  # nodes whose subnets came or changed
 
     def __len__(self) -> int:
         return len(self._nodes)
 
-    def take_noted(self) -> tuple[str, ...]:
+    def take_changed(self) -> tuple[str, ...]:
         """Returns the nodes whose pods must be decided again, since the last call."""
-        for node in self._subnets.take_noted():
+        for node in self._subnets.take_changed():
             self._wake(node)
-        if not self._noted:
+        if not self._changed:
             return ()
-        noted, self._noted = tuple(self._noted), {}
-        return noted
+        changed, self._changed = tuple(self._changed), {}
+        return changed
 
     # What others ask
 
@@ -112,7 +112,7 @@ class Nodes:
             return
         self._nodes[name] = new
         if new.problem:
-            self._tell(new, new.problem)
+            self._add_event(new, new.problem)
         if old is None or old.info != new.info:
             self._subnets.settle(new.info)
             self._wake(name)
@@ -124,12 +124,12 @@ class Nodes:
 
     def _wake(self, node: str) -> None:
         self.due[node] = 0.0
-        self._noted[node] = None
+        self._changed[node] = None
 
     def _forget(self, node: str) -> None:
         del self._nodes[node]
         self._ids.release(node)
-        for kept in (self._told, self._lacks, self._no_id, self._events):
+        for kept in (self._reported, self._lacks, self._no_id, self._events):
             kept.pop(node, None)
         self._subnets.forget(node)
         waiting, self._no_id = list(self._no_id), {}
@@ -143,13 +143,13 @@ class Nodes:
         node = self._nodes.get(name)
         if node is None:
             return NOTHING
-        changed = self._changed(node)
+        changed = self._changed_annotations(node)
         events = tuple(self._events.pop(name, ()))
         if not changed:
             return Outcome(events=events)
         return Outcome((Patch(node.subject, changed, version=node.version),), events)
 
-    def _changed(self, node: Node) -> dict[str, str | None]:
+    def _changed_annotations(self, node: Node) -> dict[str, str | None]:
         """Returns the annotations to write, None for one to remove."""
         subnets = self._decide_subnets(node)
         notes: dict[str, str | None] = {}
@@ -200,7 +200,7 @@ class Nodes:
             if given:
                 found[name] = given
                 self._lacks.get(node.name, set()).discard(name)
-                self._tell_replaced(node, name, annotated.get(name, given), given)
+                self._report_replaced(node, name, annotated.get(name, given), given)
         return found
 
     def _lack(self, node: Node, network: str, reason: Reason, error: errors.Exhausted) -> None:
@@ -209,31 +209,33 @@ class Nodes:
         if network not in lacks:
             lacks.add(network)
             self._emit(node, reason, error.in_full())
-            self._noted[node.name] = None
+            self._changed[node.name] = None
 
-    def _tell_replaced(self, node: Node, network: str, said: Subnets, given: Subnets) -> None:
+    def _report_replaced(
+        self, node: Node, network: str, annotated: Subnets, given: Subnets
+    ) -> None:
         """Emits an Event if somebody else wrote other subnets to the Node: they do not count.
 
         An IP family more or less comes from an edit of the network, and gets no Event.
         """
-        if not (set(said) <= set(given) or set(given) <= set(said)):
-            listed, own = (", ".join(map(str, subnets)) for subnets in (said, given))
+        if not (set(annotated) <= set(given) or set(given) <= set(annotated)):
+            listed, own = (", ".join(map(str, subnets)) for subnets in (annotated, given))
             field, rule = f"{names.NODE_SUBNETS}[{network!r}]", f"is replaced by {own}"
             where, hint = f"Node {node.name}", "leave it to weft cluster-manager"
             error = errors.InvalidInput(where, field, listed, rule, hint=hint)
-            self._tell(node, error.in_full())
+            self._add_event(node, error.in_full())
 
     def _keep_id(self, node: Node) -> None:
         try:
             self._ids.reserve(node.name, node.info.id)
         except errors.WeftError as error:
-            self._tell(node, error.in_full())
+            self._add_event(node, error.in_full())
 
-    def _tell(self, node: Node, message: str) -> None:
+    def _add_event(self, node: Node, message: str) -> None:
         """Emits an Event on the Node, once for each message."""
-        said = self._told.setdefault(node.name, set())
-        if message not in said:
-            said.add(message)
+        reported = self._reported.setdefault(node.name, set())
+        if message not in reported:
+            reported.add(message)
             self._emit(node, Reason.INVALID_NODE_ANNOTATION, message)
 
     def _emit(self, node: Node, reason: Reason, message: str) -> None:

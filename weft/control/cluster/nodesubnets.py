@@ -23,19 +23,19 @@ class NodeSubnets:
 
     def __init__(self, allocations: Allocations, nodes: Mapping[str, Node]) -> None:
         self._allocations, self._nodes = allocations, nodes
-        self._noted: dict[str, None] = {}
+        self._changed: dict[str, None] = {}
         self._pools: dict[str, SubnetPool] = {}  # by network, as all below
         self._wanted: dict[str, set[str]] = {}  # nodes whose pods asked
         self._lacking: dict[str, dict[str, errors.Exhausted]] = {}  # nodes that go without
         self._awaiting: dict[str, dict[str, None]] = {}  # nodes for which some are taken back
         self._leaving: dict[str, set[str]] = {}  # nodes that give theirs back
 
-    def take_noted(self) -> tuple[str, ...]:
+    def take_changed(self) -> tuple[str, ...]:
         """Returns the nodes whose subnets must be decided again, since the last call."""
-        if not self._noted:
+        if not self._changed:
             return ()
-        noted, self._noted = tuple(self._noted), {}
-        return noted
+        changed, self._changed = tuple(self._changed), {}
+        return changed
 
     # What is asked
 
@@ -86,12 +86,12 @@ class NodeSubnets:
 
     def settle(self, info: model.NodeInfo) -> None:
         """Takes in a Node's annotation: ends requests that it meets, frees what it gave back."""
-        said = {name for name, subnets in info.subnets if subnets}
-        for name in said:
+        annotated = {name for name, subnets in info.subnets if subnets}
+        for name in annotated:
             if info.subnets_of(name) == self.known(info.name, name):
                 self._wanted.get(name, set()).discard(info.name)
         for name, nodes in list(self._leaving.items()):
-            if info.name in nodes and name not in said:
+            if info.name in nodes and name not in annotated:
                 nodes.discard(info.name)
                 self._release(name, info.name)
                 self._wake(info.name)
@@ -176,12 +176,12 @@ class NodeSubnets:
         infos = {node.name: node.info for node in eldest_first(self._nodes.values())}
         held = self._allocations.node_subnets(network)
         for name in (*(name for name in infos if name in held), *sorted(held.keys() - infos)):
-            said = infos[name].subnets_of(network) if name in infos else ()
-            is_held = any(set(each) <= set(said) for each in held[name])
-            yield name, said if is_held else held[name].most_common(1)[0][0]
+            annotated = infos[name].subnets_of(network) if name in infos else ()
+            is_held = any(set(each) <= set(annotated) for each in held[name])
+            yield name, annotated if is_held else held[name].most_common(1)[0][0]
         for name, info in infos.items():
             if name not in held and info.subnets_of(network):
                 yield name, info.subnets_of(network)
 
     def _wake(self, node: str) -> None:
-        self._noted[node] = None
+        self._changed[node] = None

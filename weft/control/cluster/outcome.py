@@ -74,8 +74,8 @@ class Patch:
             meta["annotations"] = dict(self.annotations)
         if self.finalizers is not None:
             meta["finalizers"] = list(self.finalizers)
-        said = {"status": self.status, "data": self.data}
-        return {"metadata": meta, **{name: value for name, value in said.items() if value}}
+        fields = {"status": self.status, "data": self.data}
+        return {"metadata": meta, **{name: value for name, value in fields.items() if value}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ class Pods:
         self._warnings = PodWarnings(networks, nodes, allocations)
         self._pending, self._unknown = PendingPods(), Unknown()
         self._unsigned: set[str] = set()  # uids of older pods that still need a signature
-        self._told: dict[str, str] = {}  # pod key: the message of its last Event
+        self._emitted: dict[str, str] = {}  # pod key: the message of its last Event
         self._events: dict[str, list[Event]] = {}  # by pod key, to be emitted
         self._forged: dict[str, errors.InvalidInput] = {}  # pod uid: what is being overwritten
         self._refused: set[str] = set()  # keys of pods whose annotation the API server refuses
@@ -79,7 +79,8 @@ class Pods:
         return bool(self._unknown)
 
     def figures(self) -> Figures:
-        return {Metric.ATTACHMENTS: len(self._allocations), Metric.PODS_TROUBLED: len(self._told)}
+        troubled = len(self._emitted)
+        return {Metric.ATTACHMENTS: len(self._allocations), Metric.PODS_TROUBLED: troubled}
 
     # Objects in
 
@@ -162,7 +163,7 @@ class Pods:
         try:
             self._reserve_all(pod, self._annotations.adopted(pod))
         except errors.InvalidInput as error:
-            self._tell_later(pod, error)
+            self._queue_event(pod, error)
             return
         if self._allocations.keys(pod.uid) and self._is_due(pod):
             self._unsigned.add(pod.uid)
@@ -175,7 +176,7 @@ class Pods:
                 try:
                     self._reserve(pod, attachment, allocation)
                 except errors.WeftError as error:
-                    self._tell_later(pod, error)
+                    self._queue_event(pod, error)
 
     def _reserve(
         self, pod: Pod, attachment: model.Attachment, allocation: model.Allocation
@@ -204,7 +205,7 @@ class Pods:
 
     def _release(self, pod: Pod) -> None:
         key, uid = pod.key, pod.uid
-        self._told.pop(key, None)
+        self._emitted.pop(key, None)
         self._events.pop(key, None)
         self._forged.pop(uid, None)
         self._annotations.forget(uid)
@@ -230,21 +231,21 @@ class Pods:
 
     def decide(self, key: str) -> Outcome:
         """Returns the patch of a pod's annotations, or the Event that says why it waits."""
-        pod, said = self._pods.get(key), tuple(self._events.pop(key, ()))
+        pod, events = self._pods.get(key), tuple(self._events.pop(key, ()))
         try:
             decided = self._decide(pod) if pod is not None and self._is_due(pod) else NOTHING
         finally:
             self._wake(self._pending.end_turn(key))
-        if not said:
+        if not events:
             return decided
-        return Outcome(decided.patches, (*said, *decided.events), decided.again)
+        return Outcome(decided.patches, (*events, *decided.events), decided.again)
 
     def _decide(self, pod: Pod) -> Outcome:
         self._pending.forget(pod.key)
         self._refused.discard(pod.key)
         if self._is_lost(pod):
             lost = podwarnings.lost(pod)
-            return Outcome(events=self._tell(pod, lost, Reason.POD_NETWORKS_LOST))
+            return Outcome(events=self._new_events(pod, lost, Reason.POD_NETWORKS_LOST))
         try:
             missing = self._allocate(pod)
         except Pending:
@@ -252,14 +253,14 @@ class Pods:
         except errors.WeftError as error:
             # Usually a change of the NAD or a release brings the pod back earlier.
             again = SAFETY_NET if error.retry else 0.0
-            return Outcome(events=self._tell(pod, error), again=again)
+            return Outcome(events=self._new_events(pod, error), again=again)
         if not all(self._networks.is_held(names.definition_of(each)) for each in missing):
             self._unheld.add(pod.key)  # or the NAD could be deleted under its first pod
             return Outcome(again=SAFETY_NET)
         self._unheld.discard(pod.key)
         if missing or not self._annotations.is_whole(pod):
             return Outcome((self._patch(pod, missing),))
-        return Outcome(events=self._tell_warning(pod))
+        return Outcome(events=self._warning_events(pod))
 
     def _is_lost(self, pod: Pod) -> bool:
         """Whether the pod runs with allocations that only its node still knows."""
@@ -360,8 +361,8 @@ class Pods:
         forgery = self._forged.pop(uid, None)
         if pod is None or pod.uid != uid:
             return ()
-        said = self._tell(pod, forgery, Reason.POD_NETWORKS_OVERWRITTEN) if forgery else ()
-        return (*said, *self._tell_warning(pod))
+        events = self._new_events(pod, forgery, Reason.POD_NETWORKS_OVERWRITTEN) if forgery else ()
+        return (*events, *self._warning_events(pod))
 
     def refused(self, key: str, patch: Patch, error: errors.WeftError) -> tuple[Event, ...]:
         """Call when the API server refuses a patch as invalid; returns Events to emit."""
@@ -372,26 +373,26 @@ class Pods:
             decided = self._annotations.decided(pod)
             self._take_back(pod.uid, self._allocations.keys(pod.uid) - decided.keys())
         self._refused.add(key)
-        return self._tell(pod, podwarnings.unwritable(pod, error))
+        return self._new_events(pod, podwarnings.unwritable(pod, error))
 
-    def _tell_warning(self, pod: Pod) -> tuple[Event, ...]:
+    def _warning_events(self, pod: Pod) -> tuple[Event, ...]:
         if (found := self._warnings.find(pod)) is not None:
-            return self._tell(pod, found[1], found[0])
-        self._told.pop(pod.key, None)
+            return self._new_events(pod, found[1], found[0])
+        self._emitted.pop(pod.key, None)
         return ()
 
-    def _tell_later(self, pod: Pod, error: errors.WeftError) -> None:
-        self._events.setdefault(pod.key, []).extend(self._tell(pod, error))
+    def _queue_event(self, pod: Pod, error: errors.WeftError) -> None:
+        self._events.setdefault(pod.key, []).extend(self._new_events(pod, error))
         self.due[pod.key] = 0.0
 
-    def _tell(
+    def _new_events(
         self, pod: Pod, error: errors.WeftError, reason: Reason = Reason.ERROR_ALLOCATING_POD
     ) -> tuple[Event, ...]:
         """Returns an Event on the pod, unless its last one had the same message."""
         message = error.in_full()
-        if self._told.get(pod.key) == message:
+        if self._emitted.get(pod.key) == message:
             return ()
-        self._told[pod.key] = message
+        self._emitted[pod.key] = message
         return (Event(_subject(pod), reason, message),)
 
 

@@ -31,7 +31,7 @@ from weft.reasons import Reason
 # Seconds in which changes of pods and networks are collected into one update of a status.
 QUIET = 0.5
 _KIND = resources.MULTINETWORKPOLICIES.kind
-Told = tuple[tuple[Reason, str], ...]  # with the message
+Messages = tuple[tuple[Reason, str], ...]  # reasons of Events with their messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,8 @@ class Policies:
         self._follows_pods = False
         self._subjects: dict[PodSelector, set[str]] = {}  # the policies that select them
         self._peers: dict[PodSelector, set[str]] = {}  # the policies whose rules name them
-        self._stood: dict[str, Mapping[str, str]] = {}  # networks of each one's NADs
-        self._told: dict[str, Told] = {}
+        self._last_networks: dict[str, Mapping[str, str]] = {}  # networks of each one's NADs
+        self._last_messages: dict[str, Messages] = {}
         self._unkept: dict[str, Mapping[str, Any]] = {}  # statuses that the server did not take
         self.due: dict[str, float] = {}
 
@@ -72,10 +72,10 @@ class Policies:
         if new is None:
             return ()
         self._namespaces[name] = new.problems
-        said = (each for each in new.problems if each not in before)
+        problems = (each for each in new.problems if each not in before)
         about = f"{resources.NAMESPACES.kind} {name}"
         return tuple(
-            Event(new.subject, Reason.INVALID_ACL_LOGGING, f"{about}: {each}") for each in said
+            Event(new.subject, Reason.INVALID_ACL_LOGGING, f"{about}: {each}") for each in problems
         )
 
     def set_pod(self, key: str, old: Pod | None, new: Pod | None) -> None:
@@ -101,8 +101,8 @@ class Policies:
             self._entries[key] = after
             self.due[key] = 0.0
         else:
-            self._stood.pop(key, None)
-            self._told.pop(key, None)
+            self._last_networks.pop(key, None)
+            self._last_messages.pop(key, None)
             self._unkept.pop(key, None)
         earlier, later = (entry.policy if entry else None for entry in (before, after))
         if not _are_alike(earlier, later):
@@ -136,7 +136,7 @@ class Policies:
 
     def _note_counts(self) -> None:
         """A status counts the selected pods, but says of a peer only whether it has any."""
-        for members, is_edge in self._counts.take_noted().items():
+        for members, is_edge in self._counts.take_changed().items():
             concerned = set(self._subjects.get(members, ()))
             concerned |= self._peers.get(members, set()) if is_edge else set()
             for key in sorted(concerned):
@@ -150,18 +150,18 @@ class Policies:
         if entry is None:
             return NOTHING
         seen = entry.seen
-        stood = self._stood[key] = self._standing(key, entry)
-        found = self._findings(entry, stood)
+        networks = self._last_networks[key] = self._standing(key, entry)
+        found = self._findings(entry, networks)
         patches = []
-        note = reading.annotation_with_networks(entry.annotation_to_keep, stood)
+        note = reading.annotation_with_networks(entry.annotation_to_keep, networks)
         if note != seen.declared.annotation:
             patches.append(Patch(seen.subject, {names.ACCEPTED_POLICY: note or None}))
         before = self._unkept.get(key) or seen.status
         status = policystatus.render(found, before, now)
         if status != before:
             patches.append(Patch(seen.subject, status=status))
-        told = _told(found, has_status=key not in self._unkept)
-        return Outcome(tuple(patches), tuple(self._events(key, entry, told)))
+        messages = _messages(found, has_status=key not in self._unkept)
+        return Outcome(tuple(patches), tuple(self._events(key, entry, messages)))
 
     def keep_status(self, key: str, patch: Patch, kept: object) -> bool:
         """Notes whether the server stored a status (`kept` is what it returned).
@@ -178,33 +178,33 @@ class Policies:
         self.due[key] = 0.0  # Events report it instead
         return is_first
 
-    def _events(self, key: str, entry: _Entry, told: Told) -> Iterator[Event]:
+    def _events(self, key: str, entry: _Entry, messages: Messages) -> Iterator[Event]:
         """Yields Events for the messages that are new since last time."""
-        before = self._told.get(key, ())
-        self._told[key] = told
-        for reason, said in told:
-            if (reason, said) not in before:
-                yield Event(entry.seen.subject, reason, f"{_KIND} {key}: {said}")
+        before = self._last_messages.get(key, ())
+        self._last_messages[key] = messages
+        for reason, message in messages:
+            if (reason, message) not in before:
+                yield Event(entry.seen.subject, reason, f"{_KIND} {key}: {message}")
 
     def _standing(self, key: str, entry: _Entry) -> dict[str, str]:
         """Returns the network of each NAD of a policy; of a NAD without one, its last network."""
         policy = entry.policy
-        known = {**dict(policy.last_networks if policy else ()), **self._stood.get(key, {})}
+        known = {**dict(policy.last_networks if policy else ()), **self._last_networks.get(key, {})}
         for nad in policy.nads if policy else ():
             network = self._networks.find(nad)
             if network is not None:
                 known[nad] = network.name
         return {each: known[each] for each in (policy.nads if policy else ()) if each in known}
 
-    def _findings(self, entry: _Entry, stood: Mapping[str, str]) -> Findings:
+    def _findings(self, entry: _Entry, networks: Mapping[str, str]) -> Findings:
         policy, unbound = entry.policy, []
         bound: dict[str, list[str]] = {}
-        for definition in policy.nads if policy else ():
-            network = self._networks.find(definition)
+        for nad in policy.nads if policy else ():
+            network = self._networks.find(nad)
             if network is not None and not network.is_default:
-                bound.setdefault(network.name, []).append(definition)
+                bound.setdefault(network.name, []).append(nad)
                 continue
-            why, before = self._why(definition), stood.get(definition, names.DEFAULT_NETWORK)
+            why, before = self._why(nad), networks.get(nad, names.DEFAULT_NETWORK)
             if before != names.DEFAULT_NETWORK and self._networks.get(before) is not None:
                 bound.setdefault(before, [])
                 why = f"{why}; network {before}, which it was of, stays guarded"
@@ -223,11 +223,11 @@ class Policies:
             unmatched=tuple(unmatched),
         )
 
-    def _why(self, definition: str) -> str:
+    def _why(self, nad: str) -> str:
         """Returns why a NAD stands for no network that a policy could guard."""
-        subject = f"{resources.NADS.kind} {definition}"
+        subject = f"{resources.NADS.kind} {nad}"
         try:
-            network = self._networks.lookup(definition, "", known=True)
+            network = self._networks.lookup(nad, "", known=True)
         except errors.NotReady as error:
             return str(error)
         if network is None:
@@ -250,7 +250,7 @@ class Policies:
         nobody: set[PodSelector] = set()
         for each in dict.fromkeys(policystatus.selectors_of(policy)):
             if each.port and each.selector in nobody:
-                continue  # told already
+                continue  # reported already
             if not networks & self._ports(each.selector, each.protocol, each.port).keys():
                 yield each
                 if not each.port:
@@ -275,18 +275,18 @@ def _are_alike(one: Policy | None, other: Policy | None) -> bool:
     return replace(one, last_networks=other.last_networks) == other
 
 
-def _told(found: Findings, *, has_status: bool) -> Told:
+def _messages(found: Findings, *, has_status: bool) -> Messages:
     """Returns the messages that get Events: mistakes, and all of a status that is not stored."""
     accepted, bound, matching = policystatus.conditions(found)
-    told: list[tuple[Reason, str]] = []
+    messages: list[tuple[Reason, str]] = []
     if found.problems:
-        told.append((Reason.INVALID_POLICY, accepted.message))
+        messages.append((Reason.INVALID_POLICY, accepted.message))
     elif found.policy is not None:
-        parts = found.policy.skipped[: policystatus.MAX_TOLD]
-        told += [(Reason.PART_SKIPPED, policystatus.skipped_text(part)) for part in parts]
+        skipped = found.policy.skipped[: policystatus.MAX_TOLD]
+        messages += [(Reason.PART_SKIPPED, policystatus.skipped_text(each)) for each in skipped]
     if found.unbound:
-        told.append((bound.reason, bound.message))
+        messages.append((bound.reason, bound.message))
     if not has_status:
         kept = {each.reason: each.message for each in (accepted, bound, matching)}
-        told += [each for each in kept.items() if each not in told]
-    return tuple(told)
+        messages += [each for each in kept.items() if each not in messages]
+    return tuple(messages)

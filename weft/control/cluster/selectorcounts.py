@@ -34,15 +34,15 @@ class SelectorCounts:
         self._held: dict[str, Held] = {}  # pod: its attachments
         self._chosen: dict[str, set[PodSelector]] = {}  # pod: where it is counted
         self._counts: dict[PodSelector, Counter[Through]] = {}
-        self._noted: dict[PodSelector, bool] = {}
+        self._changed: dict[PodSelector, bool] = {}
 
-    def take_noted(self) -> dict[PodSelector, bool]:
+    def take_changed(self) -> dict[PodSelector, bool]:
         """Returns the selectors whose counts changed since the last call.
 
         True: a count became zero, or was zero before.
         """
-        noted, self._noted = self._noted, {}
-        return noted
+        changed, self._changed = self._changed, {}
+        return changed
 
     def count(self, members: PodSelector) -> Held:
         """Returns the number of attachments of the pods that a selector selects."""
@@ -93,7 +93,7 @@ class SelectorCounts:
             new = held if members in chosen else {}
             if old != new:
                 is_edge = self._add(members, old, new)
-                self._noted[members] = self._noted.get(members, False) or is_edge
+                self._changed[members] = self._changed.get(members, False) or is_edge
 
     def _add(self, members: PodSelector, old: Held, new: Held) -> bool:
         counts, edge = self._counts[members], False

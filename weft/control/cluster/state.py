@@ -65,7 +65,7 @@ class Cluster:
             self._table, self._networks, self._nodes, self._claims, self._allocations, self._keys
         )
         self._policies = Policies(self._table, self._networks)
-        self._told: dict[str, tuple[Event, ...]] = {}  # by namespace, to be emitted
+        self._of_namespaces: dict[str, tuple[Event, ...]] = {}  # by namespace, to be emitted
         self._due: dict[Resource, dict[str, float]] = {
             resources.NADS: self._networks.due,
             resources.NODES: self._nodes.due,
@@ -79,7 +79,7 @@ class Cluster:
             resources.IPAMCLAIMS: self._claims.decide,
             resources.PODS: lambda key, _: self._pods.decide(key),
             resources.MULTINETWORKPOLICIES: self._policies.decide,
-            resources.NAMESPACES: lambda key, _: Outcome(events=self._told.pop(key, ())),
+            resources.NAMESPACES: lambda key, _: Outcome(events=self._of_namespaces.pop(key, ())),
             resources.CONFIGMAPS: lambda key, _: self._keys.decide(Ref(resources.CONFIGMAPS, key)),
             resources.SECRETS: lambda key, _: self._keys.decide(Ref(resources.SECRETS, key)),
         }
@@ -108,8 +108,8 @@ class Cluster:
             _put(self._early.namespaces, name, new)
             return
         self._networks.set_namespace(name, new)
-        if told := self._policies.set_namespace(name, new):
-            self._told[name] = told
+        if events := self._policies.set_namespace(name, new):
+            self._of_namespaces[name] = events
         self._carry()
 
     def set_nad(self, key: str, new: Nad | None) -> None:
@@ -169,8 +169,8 @@ class Cluster:
         for node in eldest_first(early.nodes.values()):
             self._nodes.set(node.name, node)
         # All pods and claims are decided now, so these notes are not needed.
-        self._networks.take_noted()
-        self._nodes.take_noted()
+        self._networks.take_affected()
+        self._nodes.take_changed()
         for key, claim in sorted(early.claims.items()):
             self._claims.set(key, claim)
         self._pods.begin()
@@ -196,7 +196,7 @@ class Cluster:
                 due.clear()
         found += self._keys.due.items()
         self._keys.due.clear()
-        found += [(Ref(resources.NAMESPACES, name), 0.0) for name in self._told]
+        found += [(Ref(resources.NAMESPACES, name), 0.0) for name in self._of_namespaces]
         return found
 
     def decide(self, ref: Ref, now: str) -> Outcome:
@@ -207,21 +207,21 @@ class Cluster:
 
     def written(self, ref: Ref, patch: Patch) -> tuple[Event, ...]:
         """Call after a patch was taken, or its object was gone; returns Events to emit."""
-        told: tuple[Event, ...] = ()
+        events: tuple[Event, ...] = ()
         if ref.resource is resources.NADS:
             self._networks.written(ref.key, patch)
         elif ref.resource is resources.PODS:
-            told = self._pods.written(ref.key, patch)
+            events = self._pods.written(ref.key, patch)
         self._carry()
-        return told
+        return events
 
     def refused(self, ref: Ref, patch: Patch, error: errors.WeftError) -> tuple[Event, ...]:
         """Call when the API server refuses a patch as invalid; returns Events to emit."""
         if ref.resource is not resources.PODS:
             return ()
-        told = self._pods.refused(ref.key, patch, error)
+        events = self._pods.refused(ref.key, patch, error)
         self._carry()
-        return told
+        return events
 
     def keep_status(self, ref: Ref, patch: Patch, kept: object) -> bool:
         """Notes whether the server stored a status; returns whether it is the first not stored."""
@@ -234,28 +234,28 @@ class Cluster:
         is_quiet = False
         while not is_quiet:
             is_quiet = True
-            for nad in sorted(self._allocations.take_noted()):
+            for nad in sorted(self._allocations.take_changed()):
                 self._networks.use(nad)
-            if self._networks.noted:
+            if self._networks.affected:
                 is_quiet = False
-                self._carry_networks(self._networks.take_noted())
-            for node in self._nodes.take_noted():
+                self._carry_networks(self._networks.take_affected())
+            for node in self._nodes.take_changed():
                 is_quiet = False
                 self._pods.use_node(node)
 
-    def _carry_networks(self, noted: networks.Noted) -> None:
-        for name in noted.ended:
+    def _carry_networks(self, affected: networks.Affected) -> None:
+        for name in affected.ended:
             self._nodes.end_network(name)
-        for nad in noted.nads:
+        for nad in affected.nads:
             if (network := self._networks.find(nad)) is not None:
                 self._claims.use_network(network.name)
-        for nad in noted.nads:
+        for nad in affected.nads:
             self._pods.use_nad(nad)
-        if noted.nads:
+        if affected.nads:
             self._policies.use_nad()
-        for namespace in noted.namespaces:
+        for namespace in affected.namespaces:
             self._pods.use_namespace(namespace)
-        for nad in noted.held:
+        for nad in affected.held:
             self._pods.use_held(nad)
 
 

@@ -95,7 +95,7 @@ class Writer:
     async def _look(self, resource: Resource, key: str) -> None:
         ref = Ref(resource, key)
         outcome = self._cluster.decide(ref, events.now())
-        self._tell(outcome.events)
+        self._emit(outcome.events)
         self.poke()
         if outcome.again:
             self._queues[resource].add(key, outcome.again)
@@ -113,16 +113,16 @@ class Writer:
         except NotFound:
             log.debug("%s %s went before it was written", ref.resource.kind, ref.key)
         except Invalid as error:
-            told = self._cluster.refused(ref, patch, error)
-            self._tell(told)
+            reported = self._cluster.refused(ref, patch, error)
+            self._emit(reported)
             self.poke()
-            if not told:
+            if not reported:
                 raise
             return False
         finally:
             if patch.settles:
                 self._settle(ref, kept)
-        self._tell(self._cluster.written(ref, patch))
+        self._emit(self._cluster.written(ref, patch))
         if patch.status is not None and kept is not None:
             self._keep_status(ref, patch, kept.get("status"))
         self.poke()
@@ -131,10 +131,10 @@ class Writer:
     def _settle(self, ref: Ref, kept: Object | None) -> None:
         """Decides an object again if it changed during its write, unless that was the write."""
         version = str(kept["metadata"].get("resourceVersion", "")) if kept is not None else ""
-        told = self._sending.pop(ref)
-        if told and told != version:
+        echo = self._sending.pop(ref)
+        if echo and echo != version:
             self._queues[ref.resource].add(ref.key)
-        elif not told and version:
+        elif not echo and version:
             self._written[ref] = version
 
     async def _patch(self, patch: Patch) -> Object:
@@ -152,11 +152,11 @@ class Writer:
 
     def _keep_status(self, ref: Ref, patch: Patch, status: object) -> None:
         if self._cluster.keep_status(ref, patch, status):
-            said = "%s keeps no status in this cluster: Events say what it would"
-            log.warning(said, ref.resource.kind)
+            text = "%s keeps no status in this cluster: Events say what it would"
+            log.warning(text, ref.resource.kind)
 
-    def _tell(self, told: Iterable[Event]) -> None:
-        for each in told:
+    def _emit(self, events: Iterable[Event]) -> None:
+        for each in events:
             about = each.about.as_object()
             self._recorder.emit(about, each.reason, each.message)
 

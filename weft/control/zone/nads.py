@@ -22,7 +22,7 @@ class Nad:
     """A parsed NAD; `version` (resourceVersion) and `error` do not count in `==`.
 
     `spec` is the configuration that the cluster manager accepted last, before that the NAD's own;
-    None for another plugin's NAD, or with an `error`. `noted_…` are the manager's annotations.
+    None for another plugin's NAD, or with an `error`. `annotated_…` are the manager's annotations.
     `is_current`: the accepted configuration is the one in the NAD now.
     """
 
@@ -33,9 +33,9 @@ class Nad:
     spec: model.NetworkSpec | None = None
     error: errors.InvalidInput | None = field(default=None, compare=False)
     problem: str = ""  # the error's text
-    noted_name: str = ""
-    noted_id: str = ""
-    noted_owner: str = ""
+    annotated_name: str = ""
+    annotated_id: str = ""
+    annotated_owner: str = ""
     is_current: bool = True
 
     def network(self) -> model.NetworkSpec | None:
@@ -47,15 +47,15 @@ class Nad:
     @property
     def is_bare(self) -> bool:
         """Whether it lacks the cluster manager's annotations."""
-        return not (self.noted_name or self.noted_id)
+        return not (self.annotated_name or self.annotated_id)
 
 
 def read(obj: dict[str, Any], *, default_mtu: int) -> Nad:
     """Parses a NAD; `default_mtu` (bytes) counts where it names none."""
     meta = obj["metadata"]
-    notes = meta.get("annotations") or {}
-    said = (obj.get("spec") or {}).get("config")
-    accepted = notes.get(names.ACCEPTED_CONFIG) or said
+    annotations = meta.get("annotations") or {}
+    config = (obj.get("spec") or {}).get("config")
+    accepted = annotations.get(names.ACCEPTED_CONFIG) or config
     spec, error = None, None
     try:
         document = {"metadata": meta, "spec": {"config": accepted}}
@@ -70,28 +70,28 @@ def read(obj: dict[str, Any], *, default_mtu: int) -> Nad:
         spec=spec,
         error=error,
         problem=str(error or ""),
-        noted_name=notes.get(names.NETWORK_NAME, ""),
-        noted_id=notes.get(names.NETWORK_ID, ""),
-        noted_owner=notes.get(names.NETWORK_OWNER, ""),
-        is_current=accepted == said,
+        annotated_name=annotations.get(names.NETWORK_NAME, ""),
+        annotated_id=annotations.get(names.NETWORK_ID, ""),
+        annotated_owner=annotations.get(names.NETWORK_OWNER, ""),
+        is_current=accepted == config,
     )
 
 
 def definition(seen: Nad) -> state.DeclaredNetwork | None:
     """Returns the network that a NAD declares; None for another plugin's, an invalid one, or one
     without an id."""
-    said, number = seen.spec, seen.noted_id
-    if said is None or seen.noted_name != said.name or not number.isdecimal():
+    spec, number = seen.spec, seen.annotated_id
+    if spec is None or seen.annotated_name != spec.name or not number.isdecimal():
         return None
     if not 0 < int(number) < names.MAX_NETWORKS:
         return None
-    # Without a noted owner, a NAD with an unaccepted edit does not lead an unchanged one.
+    # Without an annotated owner, a NAD with an unaccepted edit does not lead an unchanged one.
     age = (
-        OWNER if seen.noted_owner == seen.key else FOLLOWER,
+        OWNER if seen.annotated_owner == seen.key else FOLLOWER,
         _CURRENT if seen.is_current else _STALE,
         seen.created,
     )
-    return state.DeclaredNetwork(model.Network(said, int(number), owner=seen.key), age)
+    return state.DeclaredNetwork(model.Network(spec, int(number), owner=seen.key), age)
 
 
 def standing(seen: Nad, before: state.DeclaredNetwork | None) -> state.DeclaredNetwork | None:

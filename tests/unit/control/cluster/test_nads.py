@@ -40,7 +40,7 @@ def read(obj: dict[str, Any], underlay_mtu: int = 1500) -> nads.Nad:
 def settle(
     read: Iterable[nads.Nad], lead: str = "", rule: access.AccessRule | None = None
 ) -> nads.Settlement:
-    return nads.settle(nads.as_said(read), rule or access.AccessRule(), lead)
+    return nads.settle(nads.as_declared(read), rule or access.AccessRule(), lead)
 
 
 def test_the_oldest_leads_in_whatever_order_they_are_seen() -> None:
@@ -129,7 +129,7 @@ def test_what_was_accepted_is_known_after_an_edit_that_is_not() -> None:
     found = read(nad("a", notes=notes, mtu=5))
     assert found.spec is None
     assert found.accepted == read(nad("a")).spec
-    assert nads.noted_ids([found]) == {"blue": 3}
+    assert nads.annotated_ids([found]) == {"blue": 3}
     assert read(nad("a", notes={**notes, names.NETWORK_NAME: "red"}, mtu=5)).accepted is None
 
 
@@ -166,7 +166,7 @@ def test_ids_given_earlier_are_kept_and_none_is_given_twice() -> None:
         conf = json.loads(obj["spec"]["config"]) | {"name": network}
         return read(obj | {"spec": {"config": json.dumps(conf)}})
 
-    ids = nads.noted_ids(
+    ids = nads.annotated_ids(
         [
             noted("a", "red", "5", "2026-01-02T00:00:00Z"),
             noted("b", "blue", "5", "2026-01-01T00:00:00Z"),
@@ -183,7 +183,7 @@ def test_notes_are_written_once_and_taken_from_who_is_refused() -> None:
     assert found.spec is not None
     network = model.Network(found.spec, 7, "default/a")
     text = found.config
-    wanted = nads.wanted_notes(found, network, text)
+    wanted = nads.desired_annotations(found, network, text)
     assert wanted == {
         names.NETWORK_NAME: "blue",
         names.NETWORK_ID: "7",
@@ -191,9 +191,9 @@ def test_notes_are_written_once_and_taken_from_who_is_refused() -> None:
         names.ACCEPTED_CONFIG: text,
     }
     noted = read(nad("a", notes=wanted))
-    assert nads.wanted_notes(noted, network, text) == {}
-    assert nads.wanted_notes(noted, None, text) == dict.fromkeys(wanted)
-    assert nads.wanted_notes(found, None, text) == {}
+    assert nads.desired_annotations(noted, network, text) == {}
+    assert nads.desired_annotations(noted, None, text) == dict.fromkeys(wanted)
+    assert nads.desired_annotations(found, None, text) == {}
 
 
 @pytest.mark.parametrize(
@@ -213,4 +213,4 @@ def test_a_nad_in_use_is_held(
     obj["metadata"]["finalizers"] = ["other", *([names.NETWORK_IN_USE] if held else [])]
     if is_deleting:
         obj["metadata"]["deletionTimestamp"] = "2026-01-02T00:00:00Z"
-    assert nads.wanted_finalizers(read(obj), used=used) == wanted
+    assert nads.desired_finalizers(read(obj), used=used) == wanted

@@ -68,7 +68,7 @@ class Nodes(RuleBasedStateMachine):
         self.awake.append(node)
 
     def take(self) -> None:
-        for node in self.subnets.take_noted():
+        for node in self.subnets.take_changed():
             self.wake(node)
 
     def info(self, node: str) -> model.NodeInfo:

@@ -82,7 +82,7 @@ def test_counts_are_those_of_counting_anew(told: list[tuple]) -> None:  # type: 
             counts.remove(rest[0])
             if not asked[rest[0]]:
                 seen.pop(rest[0], None)
-        seen |= {each: dict(counts.count(each)) for each in counts.take_noted() if asked[each]}
+        seen |= {each: dict(counts.count(each)) for each in counts.take_changed() if asked[each]}
         for members in QUERIES:
             if asked[members]:
                 assert counts.count(members) == expected(members)
@@ -102,7 +102,7 @@ def test_the_edge_is_told() -> None:
         ("a/1", {}, {Through("a/y"): 1}),
     ]:
         counts.set_pod(key, "a", own, held)
-        told.append(counts.take_noted())
+        told.append(counts.take_changed())
     edges = [True, False, None, False, True]  # None: nothing has changed
     assert told == [{} if edge is None else {PodSelector("a"): edge} for edge in edges]
 
