@@ -119,7 +119,7 @@ SERVER_MAC = "0a:58:a9:fe:01:01"
 SERVER_ADDRESS = "169.254.1.1"  # the DHCP server; guests send renewals to it
 
 
-def definition_of(attachment_key: str) -> str:
+def nad_of(attachment_key: str) -> str:
     """The NAD "<namespace>/<name>" of an attachment key "<namespace>/<name>[/<n>]"."""
     return "/".join(attachment_key.split("/", 2)[:2])
 

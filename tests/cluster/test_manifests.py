@@ -1,4 +1,4 @@
-"""Stock Kubernetes takes weft's definitions and manifests as they are, by every way of kubectl."""
+"""Stock Kubernetes takes weft's CRDs and manifests as they are, by every way of kubectl."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def defined(access: Access) -> Iterator[Access]:
 
 
 @pytest.mark.parametrize("path", CRDS, ids=lambda path: path.stem)
-def test_a_definition_is_established_and_structural(defined: Access, path: Path) -> None:
+def test_a_crd_is_established_and_structural(defined: Access, path: Path) -> None:
     found = defined.get("crd", crd(path)["metadata"]["name"])
     conditions = {each["type"]: each["status"] for each in found["status"]["conditions"]}
     assert conditions["Established"] == "True"

@@ -1,4 +1,4 @@
-"""Networks on stock Kubernetes, from the definition to packets between nodes, and away again."""
+"""Networks on stock Kubernetes, from the NAD to packets between nodes, and away again."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_a_routed_network_has_a_subnet_for_each_node(here: Room, nodes: tuple[st
     here.delete("one", "two")
 
 
-def test_a_pod_waits_for_its_definition(here: Room) -> None:
+def test_a_pod_waits_for_its_nad(here: Room) -> None:
     here.apply(here.pod("early", "later"))
     here.event("early", "FailedCreatePodSandBox", "Pod")
     here.apply(here.nad("later", "10.30.0.0/24"))
@@ -115,7 +115,7 @@ def test_a_pod_waits_for_its_definition(here: Room) -> None:
 
 
 @pytest.mark.parametrize("way", [(), ("--server-side",)], ids=["client", "server"])
-def test_a_bad_definition_is_refused_and_says_why(here: Room, way: tuple[str, ...]) -> None:
+def test_a_bad_nad_is_refused_and_says_why(here: Room, way: tuple[str, ...]) -> None:
     odd, mended = here.nad("odd", "10.40.0.0/33"), here.nad("odd", "10.40.0.0/24")
     said = here.kubectl("apply", *way, "-f", "-", data=odd, ok=False)
     assert 'spec.config.subnets "10.40.0.0/33": must be a subnet' in said
@@ -125,7 +125,7 @@ def test_a_bad_definition_is_refused_and_says_why(here: Room, way: tuple[str, ..
     here.kubectl("delete", "nad", "odd")
 
 
-def test_a_definition_in_use_goes_when_its_last_pod_has_gone(here: Room) -> None:
+def test_a_nad_in_use_goes_when_its_last_pod_has_gone(here: Room) -> None:
     here.apply(here.nad("held", "10.50.0.0/24"))
     here.run(here.pod("holder", "held"))
     here.kubectl("delete", "nad", "held", "--wait=false")

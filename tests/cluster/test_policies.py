@@ -1,4 +1,4 @@
-"""MultiNetworkPolicies on stock Kubernetes, by packets, with weft's definition and upstream's."""
+"""MultiNetworkPolicies on stock Kubernetes, by packets, with weft's CRD and upstream's."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_policy_admits_whom_it_names_and_nobody_else(guarded: Room) -> None:
 
 
 def upstream(ours: Object) -> Object:
-    """The definition as Multus' authors publish it: without a status, and `endPort` in one alone.
+    """The CRD as Multus' authors publish it: without a status, and `endPort` in one alone.
 
     Through JSON: the versions of ours share their schema.
     """
@@ -117,8 +117,8 @@ def _without(node: Any, name: str) -> None:
 
 @pytest.fixture
 def as_upstream(guarded: Room) -> Iterator[Room]:
-    """With upstream's definition in the place of ours, for one test."""
-    guarded.access.machines("takes a definition away, with its objects")
+    """With upstream's CRD in the place of ours, for one test."""
+    guarded.access.machines("takes a CRD away, with its objects")
     ours = yaml.safe_load(OURS.read_text())
     try:
         _define(guarded.access, upstream(ours))
@@ -127,16 +127,16 @@ def as_upstream(guarded: Room) -> Iterator[Room]:
         _define(guarded.access, ours)
 
 
-def _define(access: Access, definition: Object) -> None:
-    name = definition["metadata"]["name"]
+def _define(access: Access, crd: Object) -> None:
+    name = crd["metadata"]["name"]
     if access.kubectl("get", "crd", name, "--ignore-not-found"):
         access.kubectl("delete", "crd", name)
-    access.kubectl("create", "-f", "-", data=definition)
+    access.kubectl("create", "-f", "-", data=crd)
     access.wait("condition=Established", f"crd/{name}")
 
 
 @pytest.mark.parametrize("version", ["v1beta1", "v1beta2"])
-def test_upstreams_definition_serves_both_its_versions(as_upstream: Room, version: str) -> None:
+def test_upstreams_crd_serves_both_its_versions(as_upstream: Room, version: str) -> None:
     as_upstream.apply(only_friends(as_upstream, f"by-{version}", version, port=81))
     in_force(as_upstream)
     assert opens(as_upstream, "friend", 81)

@@ -77,7 +77,7 @@ def follow(
         if ref.resource is NADS
     }
     for key, seen in read.items():
-        zone.set_nad(key, nads.definition(seen))
+        zone.set_nad(key, nads.declared_network(seen))
     for ref, obj in world.objects.items():
         if ref.resource is NODES:
             zone.set_node(ref.key, objects.node(obj).info)

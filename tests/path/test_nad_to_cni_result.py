@@ -51,9 +51,9 @@ def device(result: Object) -> str:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(EXAMPLES)))
 def test_every_example_is_good(path: Path) -> None:
     objects = list(yaml.safe_load_all(path.read_text()))
-    for definition in of_kind(objects, "NetworkAttachmentDefinition"):
-        assert nads.problems(definition) == []
-        assert nads.ignored_keys(definition) == []
+    for nad_object in of_kind(objects, "NetworkAttachmentDefinition"):
+        assert nads.problems(nad_object) == []
+        assert nads.ignored_keys(nad_object) == []
     for each in of_kind(objects, "Pod"):
         assert selection.problems(each) == []
 

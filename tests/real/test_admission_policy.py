@@ -117,7 +117,7 @@ def prepared(api: Api) -> Api:
 
 
 @needs_server
-def test_stock_kubernetes_takes_the_definitions_as_they_are(api: Api) -> None:
+def test_stock_kubernetes_takes_the_crds_as_they_are(api: Api) -> None:
     """All are established, so their schemas are structural."""
     for path in CRDS.glob("*.yaml"):
         name = read_crd(path)["metadata"]["name"]
@@ -248,7 +248,7 @@ def test_a_node_is_what_its_agent_and_the_manager_say(api: Api) -> None:
 
 
 @needs_server
-def test_a_definition_has_wefts_notes_whole_or_none(api: Api) -> None:
+def test_a_nad_has_wefts_notes_whole_or_none(api: Api) -> None:
     noted = {
         names.NETWORK_NAME: "x",
         names.NETWORK_ID: "3",

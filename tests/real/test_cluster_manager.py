@@ -116,7 +116,7 @@ async def test_killed_within_a_burst_and_started_again(tmp_path: Path) -> None:
             assert not text or text_of(pod) == text
 
 
-async def test_a_static_address_a_second_pod_that_wants_it_and_a_late_definition(
+async def test_a_static_address_a_second_pod_that_wants_it_and_a_late_nad(
     tmp_path: Path,
 ) -> None:
     async with cluster(tmp_path) as user, cluster_manager.running(user.kubeconfig):
@@ -267,7 +267,7 @@ async def test_what_cannot_be_started_ends_in_a_sentence(arguments: list[str], s
     assert "Traceback" not in told.decode()
 
 
-async def test_a_definition_that_is_wrong_harms_no_other(tmp_path: Path) -> None:
+async def test_a_nad_that_is_wrong_harms_no_other(tmp_path: Path) -> None:
     async with cluster(tmp_path) as user, cluster_manager.running(user.kubeconfig):
         await user.declare("bad", mtu=70_000)
         await user.declare("blue")

@@ -1,4 +1,4 @@
-"""Definitions and namespaces deleted under pods: a manager that dies, an API that is real."""
+"""NADs and namespaces deleted under pods: a manager that dies, an API that is real."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def gone(api: Client, res: Resource, name: str, namespace: str = "") -> No
                 return
 
 
-async def test_a_definition_deleted_under_its_pod_outlives_a_dead_manager(tmp_path: Path) -> None:
+async def test_a_nad_deleted_under_its_pod_outlives_a_dead_manager(tmp_path: Path) -> None:
     async with cluster(tmp_path) as (api, kubeconfig):
         async with cluster_manager.running(kubeconfig) as manager:
             await put(api, NADS, cluster_world.nad("blue"))
@@ -100,7 +100,7 @@ async def test_a_definition_deleted_under_its_pod_outlives_a_dead_manager(tmp_pa
             await until(api, PODS, "late")
 
 
-async def test_a_namespace_that_is_deleted_with_its_definition_and_pods_ends(
+async def test_a_namespace_that_is_deleted_with_its_nad_and_pods_ends(
     tmp_path: Path,
 ) -> None:
     async with cluster(tmp_path) as (api, kubeconfig), cluster_manager.running(kubeconfig):

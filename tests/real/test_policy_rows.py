@@ -34,9 +34,9 @@ EVERY = ((None, 0), (TCP, 80), (TCP, 81), (UDP, 80), (UDP, 53), (SCTP, 80))
 async def flat(cluster: Cluster, *names: str, zones: int = 1) -> Policed:
     """Pods on a network without subnets, spread over the zones, with both families."""
     kept = [await cluster.zone() for _ in range(zones)]
-    definition = network("flat", 1)
-    await cluster.define(FLAT, definition)
-    made = Policed(cluster, definition.network)
+    declared = network("flat", 1)
+    await cluster.define(FLAT, declared)
+    made = Policed(cluster, declared.network)
     placed = {}
     for number, name in enumerate(names, start=11):
         home = kept[number % zones]
@@ -52,10 +52,10 @@ async def flat(cluster: Cluster, *names: str, zones: int = 1) -> Policed:
     return made
 
 
-def leaving_dhcp(definition: state.DeclaredNetwork) -> state.DeclaredNetwork:
+def leaving_dhcp(declared: state.DeclaredNetwork) -> state.DeclaredNetwork:
     """The network with whoever plays a DHCP server on it."""
-    spec = replace(definition.network.spec, dhcp=model.Dhcp(enabled=False))
-    return replace(definition, network=replace(definition.network, spec=spec))
+    spec = replace(declared.network.spec, dhcp=model.Dhcp(enabled=False))
+    return replace(declared, network=replace(declared.network, spec=spec))
 
 
 def app(*names: str) -> netpolicy.Selector:
@@ -289,11 +289,11 @@ async def test_dhcp_passes_where_nothing_else_does(
     """From OVN's own server by IPv4, from the agent by IPv6 (test_guest_addresses); without those
     from a server on the network, which nobody plays, and nobody asks for, where they are."""
     kept = await cluster.zone()
-    definition = network("flat", 1, "172.20.0.0/24", "fd20::/64")
+    declared = network("flat", 1, "172.20.0.0/24", "fd20::/64")
     if not enabled:
-        definition = leaving_dhcp(definition)
-    await cluster.define(FLAT, definition)
-    scene = Policed(cluster, definition.network)
+        declared = leaving_dhcp(declared)
+    await cluster.define(FLAT, declared)
+    scene = Policed(cluster, declared.network)
     for number, name in enumerate(("one", "two"), start=11):
         own = (f"172.20.0.{number}", f"fd20::{number}")
         port = await cluster.pod(name, kept, FLAT, number, f"{own[0]}/24", f"{own[1]}/64")
@@ -322,10 +322,10 @@ async def test_dhcp_passes_where_nothing_else_does(
 
 
 async def test_routed_networks_know_their_peers_by_address(cluster: Cluster) -> None:
-    definition = leaving_dhcp(secondary("blue", 1, "10.64.0.0/16", "fd00:64::/48"))
-    net = await routed(cluster, definition, "default/blue")
+    declared = leaving_dhcp(secondary("blue", 1, "10.64.0.0/16", "fd00:64::/48"))
+    net = await routed(cluster, declared, "default/blue")
     a, b = cluster.kept
-    scene = PolicedRoutes(cluster, definition.network)
+    scene = PolicedRoutes(cluster, declared.network)
     for number, (name, kept) in enumerate({"one": a, "two": b, "three": b}.items(), start=11):
         guest = await net.pod(name, kept, number)
         addresses = [net.address(kept, number, version) for version in (4, 6)]

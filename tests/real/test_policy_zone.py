@@ -66,9 +66,9 @@ class Scene:
 
 async def build(cluster: Cluster) -> Scene:
     a, b = await cluster.zone(), await cluster.zone()
-    definition = network("flat", 1)
-    await cluster.define(FLAT, definition)
-    pods, placed = Policed(cluster, definition.network), {}
+    declared = network("flat", 1)
+    await cluster.define(FLAT, declared)
+    pods, placed = Policed(cluster, declared.network), {}
     for number, (name, home) in enumerate({"one": a, "two": b, "three": a}.items(), start=11):
         port = await cluster.pod(name, home, FLAT, number, labels={"app": name})
         placed[name] = port

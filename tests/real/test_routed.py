@@ -70,12 +70,12 @@ def interrupt(pid: int) -> None:
 
 @pytest.mark.parametrize("style", ports.RemotePorts)
 @pytest.mark.parametrize(
-    ("definition", "key"), [(DEFAULT, "default"), (BLUE, KEY)], ids=["default", "secondary"]
+    ("declared", "key"), [(DEFAULT, "default"), (BLUE, KEY)], ids=["default", "secondary"]
 )
 async def test_pods_reach_pods_of_every_node(
-    cluster: Cluster, definition: state.DeclaredNetwork, key: str, style: ports.RemotePorts
+    cluster: Cluster, declared: state.DeclaredNetwork, key: str, style: ports.RemotePorts
 ) -> None:
-    net = await routed(cluster, definition, key, style=style)
+    net = await routed(cluster, declared, key, style=style)
     a, b = cluster.kept
     one = await net.pod("one", a, 11)
     await net.pod("two", b, 12)
@@ -282,11 +282,11 @@ async def test_a_node_with_another_part_is_reached_there_alone(cluster: Cluster)
     assert f"{old.rpartition('.')[0]}.0/24" not in prefixes
 
 
-@pytest.mark.parametrize(("definition", "key"), [(DEFAULT, "default"), (BLUE, KEY)])
+@pytest.mark.parametrize(("declared", "key"), [(DEFAULT, "default"), (BLUE, KEY)])
 async def test_one_more_pod_is_incremental_here_and_nothing_elsewhere(
-    cluster: Cluster, definition: state.DeclaredNetwork, key: str
+    cluster: Cluster, declared: state.DeclaredNetwork, key: str
 ) -> None:
-    net = await routed(cluster, definition, key)
+    net = await routed(cluster, declared, key)
     await open_gateways(cluster)
     a, b = cluster.kept
     await net.pod("one", a, 11)

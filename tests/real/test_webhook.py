@@ -76,7 +76,7 @@ async def until_refused(kube: Kubernetes, obj: Object) -> str:
             await asyncio.to_thread(kube.api, "DELETE", path)
 
 
-async def test_a_definition_that_events_would_refuse_is_refused_at_once(tmp_path: Path) -> None:
+async def test_a_nad_that_events_would_refuse_is_refused_at_once(tmp_path: Path) -> None:
     port = free_port()
     wrong = objects.nad("red", "10.1.0.0")
     async with cluster(tmp_path) as (kube, found):

@@ -111,7 +111,7 @@ async def test_a_restart_with_nothing_to_do_writes_nothing() -> None:
 
 
 @pytest.mark.parametrize("fate", ["before", "after"])
-@pytest.mark.parametrize("victim", range(10))  # three definitions, twice each, and four pods
+@pytest.mark.parametrize("victim", range(10))  # three NADs, twice each, and four pods
 async def test_killed_at_each_write_whether_it_arrived_or_not(fate: str, victim: int) -> None:
     api = MemoryApi()
     for step in STEPS:
@@ -170,7 +170,7 @@ async def test_another_writer_was_faster() -> None:
         assert not allocations(api, "two")
 
 
-async def test_a_pod_waits_for_its_definition_and_goes_on_when_it_comes() -> None:
+async def test_a_pod_waits_for_its_nad_and_goes_on_when_it_comes() -> None:
     api = MemoryApi()
     async with managed(api) as manager:
         api.put(PODS, world.pod("one"))
@@ -183,7 +183,7 @@ async def test_a_pod_waits_for_its_definition_and_goes_on_when_it_comes() -> Non
         assert address(api, "one") == "10.1.0.1/24"
 
 
-async def test_a_broken_definition_is_told_and_mended_later() -> None:
+async def test_a_broken_nad_is_told_and_mended_later() -> None:
     api = MemoryApi()
     async with managed(api) as manager:
         api.put(NADS, world.raw_nad("blue", '{"cniVersion": "1.0.0", '))
@@ -232,7 +232,7 @@ async def test_an_mtu_above_the_underlay_is_warned_of_and_served() -> None:
     assert address(api, "one")
 
 
-async def test_a_definition_deleted_under_its_pods_does_them_no_harm() -> None:
+async def test_a_nad_deleted_under_its_pods_does_them_no_harm() -> None:
     api = MemoryApi()
     api.put(NADS, world.nad("blue"))
     api.put(PODS, world.pod("one"))

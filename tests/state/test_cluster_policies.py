@@ -138,7 +138,7 @@ async def test_it_follows_pods_labels_networks_and_namespaces() -> None:
         assert reasons(api) == ["Accepted", "NetworkMissing", "NotBound"]
 
 
-async def test_a_network_whose_definition_goes_stays_guarded() -> None:
+async def test_a_network_whose_nad_goes_stays_guarded() -> None:
     """As long as another one is of it: the note says which network it was."""
     api = MemoryApi()
     api.put(NADS, world.nad("azure", "blue"))

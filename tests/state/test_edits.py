@@ -56,7 +56,7 @@ async def test_an_edit_that_pods_cannot_follow_waits_for_their_end(
     api = used()
     await manage(api)
     given, before = allocations(api, "one"), accepted(api)
-    seen = nads.definition(nads.read(api.of(NADS, BLUE), default_mtu=1400))
+    seen = nads.declared_network(nads.read(api.of(NADS, BLUE), default_mtu=1400))
     async with managed(api) as manager:
         await settled(api, manager)
         api.change(NADS, BLUE, edited(**edit))
@@ -67,7 +67,7 @@ async def test_an_edit_that_pods_cannot_follow_waits_for_their_end(
         api.put(PODS, world.pod("two"))
         await settled(api, manager)
         assert accepted(api) == before
-        now = nads.definition(nads.read(api.of(NADS, BLUE), default_mtu=1400))
+        now = nads.declared_network(nads.read(api.of(NADS, BLUE), default_mtu=1400))
         assert seen is not None
         assert now is not None
         assert now.network == seen.network  # so no agent changes a row
@@ -136,7 +136,7 @@ async def test_who_has_an_address_that_is_excluded_now_is_told_and_keeps_it() ->
         assert address(api, "two") == "10.1.0.8/24"
 
 
-async def test_an_edit_of_all_definitions_waits_and_counts_together() -> None:
+async def test_an_edit_of_all_nads_waits_and_counts_together() -> None:
     api = used()
     also = world.nad("also", "blue", mtu=1300)
     api.put(NADS, also)

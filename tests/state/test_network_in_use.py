@@ -1,4 +1,4 @@
-"""A definition that is deleted under its pods stays until they are gone, whenever anybody dies."""
+"""A NAD that is deleted under its pods stays until they are gone, whenever anybody dies."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def used_world(*pods: str) -> MemoryApi:
     return api
 
 
-async def test_a_definition_is_held_from_its_first_pod_to_its_last() -> None:
+async def test_a_nad_is_held_from_its_first_pod_to_its_last() -> None:
     api = used_world()
     async with managed(api) as manager:
         await settled(api, manager)
@@ -58,7 +58,7 @@ async def test_a_definition_is_held_from_its_first_pod_to_its_last() -> None:
         assert patches(api) - before == 2
 
 
-async def test_no_pod_is_annotated_before_its_definition_is_held() -> None:
+async def test_no_pod_is_annotated_before_its_nad_is_held() -> None:
     api = used_world("one", "two")
     await manage(api)
     held = False
@@ -80,7 +80,7 @@ async def test_other_finalizers_are_left_where_they_are() -> None:
     assert finalizers(api) == ["example.com/mine"]
 
 
-async def test_a_definition_without_pods_goes_at_once() -> None:
+async def test_a_nad_without_pods_goes_at_once() -> None:
     api = used_world()
     await manage(api)
     api.delete_kept(NADS, BLUE)
@@ -205,7 +205,7 @@ async def test_killed_at_each_write_whether_it_arrived_or_not(fate: str, victim:
 
 
 @pytest.mark.parametrize("fate", ["", "before", "after"])
-async def test_a_pod_that_comes_as_the_last_one_goes_finds_the_definition_held(fate: str) -> None:
+async def test_a_pod_that_comes_as_the_last_one_goes_finds_the_nad_held(fate: str) -> None:
     api = used_world("one")
     async with managed(api) as manager:
         await settled(api, manager)
@@ -238,7 +238,7 @@ async def test_a_pod_that_comes_as_the_last_one_goes_finds_the_definition_held(f
                 assert held or obj["metadata"]["name"] == "one"
 
 
-async def test_what_another_writer_annotated_holds_the_definition_too() -> None:
+async def test_what_another_writer_annotated_holds_the_nad_too() -> None:
     api = used_world()
     one = world.pod("one")
     entry = {"mac_address": "0a:58:0a:01:00:05", "ip_addresses": ["10.1.0.5/24"], "tunnel_id": 12}
@@ -248,7 +248,7 @@ async def test_what_another_writer_annotated_holds_the_definition_too() -> None:
     assert finalizers(api) == [names.NETWORK_IN_USE]
 
 
-async def test_a_definition_that_became_another_plugins_can_go() -> None:
+async def test_a_nad_that_became_another_plugins_can_go() -> None:
     api = used_world("one")
     await manage(api)
     api.change(NADS, BLUE, {"spec": {"config": '{"type": "macvlan", "name": "blue"}'}})
@@ -259,7 +259,7 @@ async def test_a_definition_that_became_another_plugins_can_go() -> None:
         assert finalizers(api) == []
 
 
-async def test_of_one_networks_definitions_each_is_held_by_its_own_pods() -> None:
+async def test_of_one_networks_nads_each_is_held_by_its_own_pods() -> None:
     api = used_world("one")
     api.put(NADS, world.nad("blue", namespace="other"))
     await manage(api)

@@ -1,4 +1,4 @@
-"""No pod and no definition gets into another tenant's network, in any order, after any restart."""
+"""No pod and no NAD gets into another tenant's network, in any order, after any restart."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ async def test_what_a_pod_writes_itself_holds_nothing_of_a_foreign_network() -> 
     assert given(api, "ta/web")[BLUE]["ip_address"] == "10.1.0.1/24"
 
 
-async def test_a_second_definition_does_not_get_in_by_the_networks_name() -> None:
+async def test_a_second_nad_does_not_get_in_by_the_networks_name() -> None:
     api = MemoryApi()
     api.put(NADS, nad("ta"))
     api.put(NADS, nad("tb", "mine", 2))
@@ -210,7 +210,7 @@ async def test_an_edit_of_who_may_use_it_counts_for_new_pods_alone(restart: bool
 
 
 async def test_notes_that_a_tenant_writes_make_it_no_owner() -> None:
-    """Its definition may even be the older one, of another network so far."""
+    """Its NAD may even be the older one, of another network so far."""
     api = MemoryApi()
     old = nad("tb", "mine", 0)
     old["spec"] = world.nad("mine", "red", "tb")["spec"]
@@ -236,7 +236,7 @@ async def test_notes_that_a_tenant_writes_make_it_no_owner() -> None:
         assert not given(api, "tb/thief")
 
 
-async def test_what_a_new_definition_says_was_accepted_was_not() -> None:
+async def test_what_a_new_nad_says_was_accepted_was_not() -> None:
     """Its text is broken, so that what was accepted before would count."""
     api = MemoryApi()
     api.put(NADS, nad("ta"))

@@ -111,7 +111,7 @@ def layer3(name: str, id: int, role: str = "secondary") -> state.DeclaredNetwork
 L3 = layer3("red", 2)
 OWN_NET = layer3("default", 0, "primary")
 
-DEFINITIONS: dict[str, list[state.DeclaredNetwork | None]] = {
+DECLARED_NADS: dict[str, list[state.DeclaredNetwork | None]] = {
     "default/blue": [BLUE, BLUE6, BLUE_NEW_ID, None],
     "other/blue": [BLUE, BLUE6_OLDER, RED, None],
     "default/red": [RED, L3, BLUE, None],
@@ -166,7 +166,7 @@ NODES: dict[str, list[model.NodeInfo | None]] = {
 }
 
 
-def _definition(key: str, what: state.DeclaredNetwork | None) -> Step:
+def _nad(key: str, what: state.DeclaredNetwork | None) -> Step:
     return lambda zone: zone.set_nad(key, what)
 
 
@@ -180,7 +180,7 @@ def _node(key: str, what: model.NodeInfo | None) -> Step:
 
 # (what it is about, step): of two steps about one object, the later one counts.
 STEPS: list[tuple[str, Step]] = [
-    *((f"nad {key}", _definition(key, w)) for key, all in DEFINITIONS.items() for w in all),
+    *((f"nad {key}", _nad(key, w)) for key, all in DECLARED_NADS.items() for w in all),
     *((f"pod {key}", _pod(key, w)) for key, all in PODS.items() for w in all),
     *((f"node {key}", _node(key, w)) for key, all in NODES.items() for w in all),
 ]
@@ -369,7 +369,7 @@ def test_a_network_of_another_topology_has_no_layer2_rows() -> None:
     assert made.desired() == ((), ())
 
 
-def test_the_oldest_definition_says_what_a_network_is() -> None:
+def test_the_oldest_nad_says_what_a_network_is() -> None:
     made = scene()
     made.set_nad("zoo/blue", BLUE6_OLDER)
     made.set_pod("default/near", pod("near", OWN, {"default/blue": (21, "10.1.0.21/24")}))

@@ -1,6 +1,6 @@
 """Whatever happens in a cluster, the rows of its zones let pass just what the policies say.
 
-Two zones follow the same policies, labels, pods and definitions as they change. After each change
+Two zones follow the same policies, labels, pods and NADs as they change. After each change
 every connection is judged twice: by the reference, and by reading the ACLs that the zones' rows
 have come to. A zone is begun anew now and then, with the rows that are there.
 """
@@ -52,7 +52,7 @@ Gates = dict[tuple[Direction, str], list[dict[str, Any]]]
 _OVN = {Direction.EGRESS: "from-lport", Direction.INGRESS: "to-lport"}
 
 
-def definition(network: str) -> state.DeclaredNetwork:
+def declared(network: str) -> state.DeclaredNetwork:
     topology = model.Topology.LAYER3 if network == ROUTED else model.Topology.LAYER2
     subnets = tuple(map(ip_network, SUBNETS[network]))
     number = list(SUBNETS).index(network) + 1
@@ -70,7 +70,7 @@ def busy(namespace: str) -> netpolicy.Policy:
         namespace,
         "busy",
         "",
-        tuple(policyworld.DEFINITIONS),
+        tuple(policyworld.DECLARED_NADS),
         netpolicy.EVERYTHING,
         frozenset(Direction),
         ingress=rules,
@@ -110,7 +110,7 @@ class Cluster:
     picks: Random
     world: policyworld.World = field(default_factory=policyworld.imagined)
     policies: dict[str, netpolicy.Policy] = field(default_factory=dict)
-    networks: dict[str, str] = field(default_factory=lambda: dict(policyworld.DEFINITIONS))
+    networks: dict[str, str] = field(default_factory=lambda: dict(policyworld.DECLARED_NADS))
     mended: dict[str, netpolicy.Policy] = field(
         default_factory=dict
     )  # those that a slip has broken
@@ -184,17 +184,17 @@ class Cluster:
         self._tell_pods()
 
     def _rename(self) -> None:
-        """A definition goes, comes back, or is of another network from now on."""
+        """A NAD goes, comes back, or is of another network from now on."""
         nad = self.picks.choice(("red/flat", "blue/flat", "red/bare"))
         if nad in self.networks and self.picks.random() < 0.7:
             del self.networks[nad]
         else:
             self.networks[nad] = self.picks.choice((FLAT, BARE))
         for site in self.sites.values():
-            self._tell_definition(site, nad)
+            self._tell_nad(site, nad)
 
     def _remember(self) -> None:
-        """What definitions stand for is noted on the policies that name them."""
+        """What NADs stand for is noted on the policies that name them."""
         for policy in list(self.policies.values()):
             known = {**dict(policy.last_networks), **self.networks}
             kept = tuple((each, known[each]) for each in policy.nads if each in known)
@@ -215,7 +215,7 @@ class Cluster:
         said, zone = functools.partial, site.zone
         told = [said(zone.set_node, *each) for each in NODES.items()]
         told += [said(self._tell_namespace, name, site) for name in self.world.namespaces]
-        told += [said(self._tell_definition, site, nad) for nad in self.networks]
+        told += [said(self._tell_nad, site, nad) for nad in self.networks]
         told += [said(self._tell_pod, site, pod) for pod in self.world.pods]
         told += [said(zone.policies.set_policy, *each) for each in self.policies.items()]
         self.picks.shuffle(told)
@@ -235,9 +235,9 @@ class Cluster:
         for site in sites or self.sites.values():
             site.zone.set_namespace(name, Namespace(self.world.namespaces[name]))
 
-    def _tell_definition(self, site: Site, nad: str) -> None:
+    def _tell_nad(self, site: Site, nad: str) -> None:
         network = self.networks.get(nad)
-        site.zone.set_nad(nad, definition(network) if network else None)
+        site.zone.set_nad(nad, declared(network) if network else None)
 
     def _tell_pods(self) -> None:
         for site, pod in itertools.product(self.sites.values(), self.world.pods):
@@ -249,7 +249,7 @@ class Cluster:
             return
         held = {}
         for nad in self.attachments(pod):
-            nic = self.world.nics[pod.key, policyworld.DEFINITIONS[nad]]
+            nic = self.world.nics[pod.key, policyworld.DECLARED_NADS[nad]]
             number = int(nic.addresses[0].packed[-1])
             addresses = () if nad == "red/bare" else nic.addresses
             prefixed = tuple(
@@ -273,7 +273,7 @@ class Cluster:
         for pod in self.world.pods:
             for nad in self.attachments(pod) if pod.key not in self.gone else ():
                 if nad in self.networks:
-                    nic = self.world.nics[pod.key, policyworld.DEFINITIONS[nad]]
+                    nic = self.world.nics[pod.key, policyworld.DECLARED_NADS[nad]]
                     port = names.logical_port(nad, pod.namespace, pod.name)
                     yield pod, self.networks[nad], nic, port
 

@@ -27,7 +27,7 @@ OWN, CHASSIS = "node1", "chassis-1"
 # The world that comes and goes.
 
 
-def definition(name: str, number: int, topology: model.Topology) -> state.DeclaredNetwork:
+def declared(name: str, number: int, topology: model.Topology) -> state.DeclaredNetwork:
     subnets = tuple(map(ip_network, ("10.128.0.0/16", "fd00:128::/48")))
     if topology is model.Topology.LAYER2:
         subnets = ()
@@ -36,10 +36,10 @@ def definition(name: str, number: int, topology: model.Topology) -> state.Declar
     )
 
 
-BLUE = definition("blue", 1, model.Topology.LAYER2)
-ROUTED_BLUE = definition("blue", 1, model.Topology.LAYER3)
-RED = definition("red", 2, model.Topology.LAYER3)
-LOCALNET_RED = definition("red", 2, model.Topology.LOCALNET)
+BLUE = declared("blue", 1, model.Topology.LAYER2)
+ROUTED_BLUE = declared("blue", 1, model.Topology.LAYER3)
+RED = declared("red", 2, model.Topology.LAYER3)
+LOCALNET_RED = declared("red", 2, model.Topology.LOCALNET)
 NADS = {
     "one/blue": [BLUE, ROUTED_BLUE, None],
     "two/blue": [BLUE, RED, None],

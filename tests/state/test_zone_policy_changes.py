@@ -177,7 +177,7 @@ def test_a_group_that_gets_its_row_late_has_its_ports(zone: state.Zone) -> None:
     ]
 
 
-def test_a_network_stays_guarded_when_the_definition_that_a_policy_names_goes(
+def test_a_network_stays_guarded_when_the_nad_that_a_policy_names_goes(
     zone: state.Zone,
 ) -> None:
     """Its pods came by another one. What the policy remembers costs nothing while it stands."""

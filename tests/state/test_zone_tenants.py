@@ -22,7 +22,7 @@ TRUSTED = Selector((Requirement("tier", Operator.IN, ("trusted",)),))
 OWNER, GUEST = ("1", "current", "2026-01-02"), ("2", "current", "2026-01-01")
 
 
-def definition(
+def declared(
     nad: str, age: tuple[str, ...] = OWNER, access: model.Access | None = None
 ) -> state.DeclaredNetwork:
     spec = model.NetworkSpec(
@@ -46,7 +46,7 @@ def namespace(name: str, **labels: str) -> Step:
 
 
 def define(nad: str, *args: object) -> Step:
-    return lambda zone: zone.set_nad(nad, definition(nad, *args))  # type: ignore[arg-type]
+    return lambda zone: zone.set_nad(nad, declared(nad, *args))  # type: ignore[arg-type]
 
 
 def put(made: AllocatedPod) -> Step:
@@ -82,7 +82,7 @@ def test_in_any_order_those_have_ports_whom_the_owner_lets_in(first: int) -> Non
         assert zone.desired() == told(STEPS).desired()
 
 
-def test_what_may_be_used_follows_labels_permissions_and_definitions() -> None:
+def test_what_may_be_used_follows_labels_permissions_and_nads() -> None:
     zone = told(STEPS)
     zone.changes()
 
@@ -101,7 +101,7 @@ def test_what_may_be_used_follows_labels_permissions_and_definitions() -> None:
     assert using() == {"td"}
 
 
-def test_a_definition_of_its_own_that_joined_lets_a_namespace_use_another_one() -> None:
+def test_a_nad_of_its_own_that_joined_lets_a_namespace_use_another_one() -> None:
     owner, own = define("ta/blue"), define("default/blue", GUEST)
     across = put(pod("default", "ta/blue", 11))
     for order in permutations((owner, own, across)):
@@ -154,11 +154,11 @@ def test_a_policy_of_another_namespace_guards_none_of_the_owners_pods() -> None:
     assert zone.changes().nb  # as its own namespace's does
 
 
-def test_a_note_of_ownership_on_another_definition_takes_no_network_away() -> None:
-    """Before the cluster manager takes it off again; that definition may be the older one."""
+def test_a_note_of_ownership_on_another_nad_takes_no_network_away() -> None:
+    """Before the cluster manager takes it off again; that NAD may be the older one."""
     zone = told(STEPS)
     before = zone.desired()
-    forged = definition("te/mine", ("1", "current", "2025-01-01"), model.Access(("te",)))
+    forged = declared("te/mine", ("1", "current", "2025-01-01"), model.Access(("te",)))
     other = replace(forged.network, spec=replace(forged.network.spec, mtu=600, subnets=()))
     zone.set_nad("te/mine", replace(forged, network=other))
     put(pod("te", "te/mine", 15))(zone)

@@ -67,7 +67,7 @@ def _nad(own: str, words: str, reason: str = "InvalidConfig", /, **config: Any) 
     return Case(made, reason, (f"NetworkAttachmentDefinition default/{own}", *words.split(" | ")))
 
 
-DEFINITIONS = [
+DECLARED_NADS = [
     _nad("bad-json", 'is not valid JSON | line 1, column 21 | {"name": "bad-json" <here>',
          raw='{"name": "bad-json" "type": "ovn-k8s-cni-overlay"}'),
     _nad("bad-list", "must hold a JSON object, not a list", raw="[]"),
@@ -329,7 +329,7 @@ POLICIES = [
         {"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": "http"}]}]),
 ]  # fmt: skip
 
-ALL = [*DEFINITIONS, *ELEMENTS, *MACHINES, *POLICIES]
+ALL = [*DECLARED_NADS, *ELEMENTS, *MACHINES, *POLICIES]
 KINDS = {
     res.kind: res
     for res in (resources.NADS, resources.PODS, resources.VMS, resources.MULTINETWORKPOLICIES)

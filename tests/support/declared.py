@@ -1,4 +1,4 @@
-"""Definitions to parse: one that is good, and changes to it."""
+"""NADs to parse: one that is good, and changes to it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GOOD: dict[str, Any] = {
 ABSENT = object()
 
 
-def definition(config: object, **changes: object) -> dict[str, Any]:
+def nad_object(config: object, **changes: object) -> dict[str, Any]:
     """The NAD ns1/blue with this configuration; a field changed to ABSENT is left out."""
     if isinstance(config, dict):
         merged = {**config, **changes}
@@ -30,7 +30,7 @@ def definition(config: object, **changes: object) -> dict[str, Any]:
 
 
 def parsed(**changes: object) -> model.NetworkSpec:
-    spec = nad.parse(definition(GOOD, **changes))
+    spec = nad.parse(nad_object(GOOD, **changes))
     assert spec is not None
     return spec
 
@@ -42,8 +42,8 @@ def refused(obj: object, **options: Any) -> errors.InvalidInput:
 
 
 def only_problem(**changes: object) -> errors.InvalidInput:
-    """The one problem of the good definition so changed, told as the first."""
-    obj = definition(GOOD, **changes)
+    """The one problem of the good NAD so changed, told as the first."""
+    obj = nad_object(GOOD, **changes)
     (problem,) = nad.problems(obj)
     assert str(refused(obj)) == str(problem)
     assert str(problem).startswith("NetworkAttachmentDefinition ns1/blue: spec.config.")

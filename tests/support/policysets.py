@@ -108,7 +108,7 @@ def policy(rng: Random, world: policyworld.World) -> netpolicy.Policy:
         direction: tuple(_rules(rng, world, namespace)) if direction in directions else ()
         for direction in Direction
     }
-    known = rng.sample(list(policyworld.DEFINITIONS), rng.choice((1, 1, 2, 3)))
+    known = rng.sample(list(policyworld.DECLARED_NADS), rng.choice((1, 1, 2, 3)))
     missing = [f"{namespace}/missing"] if rng.random() < 0.1 else []
     return netpolicy.Policy(
         namespace=namespace,
@@ -227,7 +227,7 @@ def write(policy: netpolicy.Policy, rng: Random) -> Object:
             rules = [{}]  # without effect
         if rules or rng.random() < 0.5:
             spec[name] = rules
-    annotations = {names.POLICY_FOR: _write_definitions(policy, rng)}
+    annotations = {names.POLICY_FOR: _write_nads(policy, rng)}
     if policy.mode is not netpolicy.Mode.ENFORCE or rng.random() < 0.1:
         annotations[names.POLICY_MODE] = policy.mode.value
     return {
@@ -242,12 +242,12 @@ def write(policy: netpolicy.Policy, rng: Random) -> Object:
     }
 
 
-def _write_definitions(policy: netpolicy.Policy, rng: Random) -> str:
+def _write_nads(policy: netpolicy.Policy, rng: Random) -> str:
     listed = []
-    for definition in policy.nads:
-        namespace, name = definition.split("/")
+    for nad in policy.nads:
+        namespace, name = nad.split("/")
         short = namespace == policy.namespace and rng.random() < 0.5
-        listed.append(name if short else definition)
+        listed.append(name if short else nad)
     return rng.choice((",", ", ")).join(listed)
 
 

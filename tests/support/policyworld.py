@@ -1,6 +1,6 @@
 """A small world that policies are tried on: three namespaces and networks, seven pods of two nodes.
 
-`flat` is layer2 with subnets of both families and has two definitions, `bare` is layer2 without
+`flat` is layer2 with subnets of both families and has two NADs, `bare` is layer2 without
 subnets, `routed` is layer3. Labels change while the world runs, so a world is a value: what it is
 at one time. On `bare` a pod may use what address it likes; these are the prober's.
 """
@@ -20,8 +20,8 @@ from weft.policy.netpolicy import Protocol
 
 Labels = Mapping[str, str]
 FLAT, BARE, ROUTED = "flat", "bare", "routed"
-# Which network each definition is of.
-DEFINITIONS = {
+# Which network each NAD is of.
+DECLARED_NADS = {
     "red/flat": FLAT,
     "blue/flat": FLAT,
     "red/bare": BARE,
@@ -122,7 +122,7 @@ def read(pods: Mapping[str, Object]) -> World:
     nics = {}
     for number, pod in enumerate((*PODS, *SEALED), 1):
         for key, allocation in podnetworks.parse(pods[pod.key]).items():
-            network = DEFINITIONS[key]
+            network = DECLARED_NADS[key]
             addresses: tuple[model.Address, ...] = tuple(each.ip for each in allocation.addresses)
             router = ""
             if network == BARE:
@@ -139,22 +139,22 @@ def manifests() -> Iterator[Object]:
     for name, labels in (*NAMESPACES.items(), (SEAL, {})):
         meta = {"name": name, "labels": dict(labels)}
         yield {"apiVersion": "v1", "kind": "Namespace", "metadata": meta}
-    yield _definition("red/flat", subnets="10.10.0.0/16,fd10::/64")
-    yield _definition("blue/flat", subnets="10.10.0.0/16,fd10::/64")
-    yield _definition("red/bare")
-    yield _definition("green/routed", topology="layer3", subnets="10.20.0.0/16/24,fd20::/48/64")
+    yield _nad("red/flat", subnets="10.10.0.0/16,fd10::/64")
+    yield _nad("blue/flat", subnets="10.10.0.0/16,fd10::/64")
+    yield _nad("red/bare")
+    yield _nad("green/routed", topology="layer3", subnets="10.20.0.0/16/24,fd20::/48/64")
     yield from (_pod(pod, f"{_flat(pod)},red/bare,green/routed") for pod in PODS)
     yield from (_pod(pod, _flat(pod)) for pod in SEALED)
 
 
 def _flat(pod: Pod) -> str:
-    """Pods of blue are on `flat` by their own namespace's definition."""
+    """Pods of blue are on `flat` by their own namespace's NAD."""
     return "blue/flat" if pod.namespace == "blue" else "red/flat"
 
 
-def _definition(key: str, subnets: str | None = None, **config: str) -> Object:
+def _nad(key: str, subnets: str | None = None, **config: str) -> Object:
     namespace, name = key.split("/")
-    said = {"name": DEFINITIONS[key], "mtu": 1300, "namespaceSelector": {}, **config}
+    said = {"name": DECLARED_NADS[key], "mtu": 1300, "namespaceSelector": {}, **config}
     return objects.nad(name, subnets, namespace=namespace, **said)
 
 

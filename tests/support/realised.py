@@ -169,8 +169,8 @@ class Cluster:
             async with asyncio.timeout(PATIENCE):
                 await kept.writer.settled()
 
-    async def define(self, nad: str, definition: state.DeclaredNetwork | None) -> None:
-        await self.tell(lambda zone: zone.set_nad(nad, definition))
+    async def define(self, nad: str, declared: state.DeclaredNetwork | None) -> None:
+        await self.tell(lambda zone: zone.set_nad(nad, declared))
 
     async def pod(
         self,

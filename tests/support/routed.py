@@ -24,14 +24,14 @@ class Routed:
     """One network, known by the key of its pods' attachments; `guests`, `ports` by pod's name."""
 
     cluster: Cluster
-    definition: state.DeclaredNetwork
+    declared: state.DeclaredNetwork
     key: str
     guests: dict[str, Guest] = field(default_factory=dict)
     ports: dict[str, model.Port] = field(default_factory=dict)
 
     @property
     def network(self) -> model.Network:
-        return self.definition.network
+        return self.declared.network
 
     def subnets(self, kept: Kept) -> tuple[model.Subnet, ...]:
         """The node's part: the one that its id counts to."""
@@ -102,7 +102,7 @@ def gateway(number: int) -> model.Gateway:
 
 async def routed(
     cluster: Cluster,
-    definition: state.DeclaredNetwork,
+    declared: state.DeclaredNetwork,
     key: str,
     *,
     zones: int = 2,
@@ -111,8 +111,8 @@ async def routed(
     """The network on new zones, or on those that are there already."""
     while len(cluster.kept) < zones:
         await cluster.zone(style)
-    made = Routed(cluster, definition, key)
-    await cluster.define(key, definition)
+    made = Routed(cluster, declared, key)
+    await cluster.define(key, declared)
     for kept in cluster.kept:
         await made.join(kept)
     return made

@@ -175,7 +175,7 @@ def unrequested(
     """Attachments that have an allocation but are no longer requested; a pod keeps them."""
     known = {attachment.key for attachment in asked}
     for key in sorted(set(allocated) - known):
-        nad = "" if key == names.DEFAULT_NETWORK else names.definition_of(key)
+        nad = "" if key == names.DEFAULT_NETWORK else names.nad_of(key)
         yield model.Attachment(nad=nad, key=key, interface="")
 
 
@@ -268,7 +268,7 @@ def _allocated(annotations: Mapping[str, Any]) -> tuple[str, ...]:
     except (ValueError, TypeError):
         return ()
     keys = given if isinstance(given, dict) else ()
-    return _shared(tuple(names.definition_of(k) for k in keys if k != names.DEFAULT_NETWORK))
+    return _shared(tuple(names.nad_of(k) for k in keys if k != names.DEFAULT_NETWORK))
 
 
 def _machine(meta: Mapping[str, Any]) -> str:

@@ -195,7 +195,7 @@ def _read(policy: object, found: list[errors.InvalidInput]) -> Policy:
         namespace=namespace,
         name=name,
         uid=_uid(policy),
-        nads=_definitions(policy, found),
+        nads=_nads(policy, found),
         pods=_pods(spec),
         directions=directions,
         ingress=rules.get(Direction.INGRESS, ()),
@@ -213,7 +213,7 @@ def _annotation(policy: object, name: str, found: list[errors.InvalidInput]) -> 
         return ""
 
 
-def _definitions(policy: object, found: list[errors.InvalidInput]) -> tuple[str, ...]:
+def _nads(policy: object, found: list[errors.InvalidInput]) -> tuple[str, ...]:
     """The NADs in `policy-for`, each as "<namespace>/<name>"."""
     namespace, subject = objects.key(policy)[0], objects.subject(KIND, policy)
     before = len(found)

@@ -50,9 +50,9 @@ class Guards:
             bridge=self.bridge.run(), flows=self._flows.run(), fragments=self._fragments.run()
         )
 
-    def nad_changed(self, *definitions: state.DeclaredNetwork | None) -> None:
+    def nad_changed(self, *declared: state.DeclaredNetwork | None) -> None:
         """Call with the old and the new state of a changed NAD."""
-        for name in {each.network.name for each in definitions if each is not None}:
+        for name in {each.network.name for each in declared if each is not None}:
             self._flows.network_changed(name)
 
     def advertised(self, advertisements: Iterable[advertisement.Advertisement]) -> None:

@@ -190,7 +190,7 @@ def _owned(read: list[tuple[str, nads.Nad]], rule: access.AccessRule) -> dict[st
     """How the NADs of each network are settled; the first in the files leads unless they name
     an owner."""
     by_network: dict[str, list[nads.Declaration]] = {}
-    for member in nads.as_declared(definition for _, definition in read):
+    for member in nads.as_declared(declared for _, declared in read):
         by_network.setdefault(member.spec.name, []).append(member)
     found = {}
     for name, members in by_network.items():
@@ -204,12 +204,12 @@ def _nads(
     read: list[tuple[str, nads.Nad]], owned: Mapping[str, nads.Settlement]
 ) -> Iterator[Mistake]:
     """The mistakes of each NAD alone, then of NADs that declare one network."""
-    files = {definition.key: file for file, definition in read}
-    for file, definition in read:
-        where = f"{nad.KIND} {definition.key}"
-        if definition.problem:
-            yield Mistake(file, f"{where}: {definition.problem}")
-        for _, message in definition.warnings:
+    files = {declared.key: file for file, declared in read}
+    for file, declared in read:
+        where = f"{nad.KIND} {declared.key}"
+        if declared.problem:
+            yield Mistake(file, f"{where}: {declared.problem}")
+        for _, message in declared.warnings:
             yield Mistake(file, f"{where}: {message}", is_error=False)
     for settled in owned.values():
         for key, message in settled.refused.items():

@@ -129,7 +129,7 @@ def _mismatch(pod: Pod, asked: call.Call, deps: Dependencies) -> errors.InvalidI
                 f"NetworkAttachmentDefinition {element.nad}",
                 "spec.config.netAttachDefName",
                 asked.nad,
-                f'must be "{element.nad}", the namespace and name of the definition itself',
+                f'must be "{element.nad}", the namespace and name of the NAD itself',
             )
     return errors.InvalidInput(
         f"Pod {asked.pod}",

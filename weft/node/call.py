@@ -90,7 +90,7 @@ class Call:
             said = "" if key is None else f" {errors.as_written(key)}"
             raise Refused(
                 Code.CONFIGURATION,
-                f"netAttachDefName{said}: must be <namespace>/<name> of the definition itself",
+                f"netAttachDefName{said}: must be <namespace>/<name> of the NAD itself",
                 where=f"network {self.network}",
                 hint="add it to spec.config of the NetworkAttachmentDefinition",
             )

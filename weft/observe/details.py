@@ -51,10 +51,10 @@ def _specs(objects: Objects) -> dict[str, model.NetworkSpec]:
     """The parsed NAD of each network by its name: the first that is valid and accepted."""
     accepted = members.networks(objects)
     found: dict[str, model.NetworkSpec] = {}
-    for definition in objects.nads:
-        meta = definition["metadata"]
+    for each in objects.nads:
+        meta = each["metadata"]
         try:
-            spec = nad.parse(definition)
+            spec = nad.parse(each)
         except errors.InvalidInput:
             continue
         if spec is not None and accepted.get(f"{meta['namespace']}/{meta['name']}") == spec.name:

@@ -40,8 +40,8 @@ class Objects:
 def networks(objects: Objects) -> dict[str, str]:
     """The network of each accepted NAD, by "<namespace>/<name>"."""
     found = {}
-    for definition in objects.nads:
-        meta = definition["metadata"]
+    for each in objects.nads:
+        meta = each["metadata"]
         network = (meta.get("annotations") or {}).get(names.NETWORK_NAME)
         if network:
             found[f"{meta['namespace']}/{meta['name']}"] = str(network)
@@ -146,7 +146,7 @@ def _attached(
 
 
 def _network(attachment: str, known: Mapping[str, str]) -> str:
-    return known.get(names.definition_of(attachment), "")
+    return known.get(names.nad_of(attachment), "")
 
 
 def _reported(instances: Iterable[Object]) -> dict[str, tuple[model.Address, ...]]:

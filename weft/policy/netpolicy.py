@@ -113,7 +113,7 @@ class Skipped:
 class Policy:
     """One MultiNetworkPolicy.
 
-    `definitions` are the NADs ("<namespace>/<name>") whose networks it guards; `directions` those
+    `nads` are the NADs ("<namespace>/<name>") whose networks it guards; `directions` those
     in which it isolates the pods that it selects. `remembered` maps NADs to the networks that they
     declared last.
     """

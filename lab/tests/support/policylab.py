@@ -107,7 +107,7 @@ class PolicyLab:
             for plug in (self.plugs[ask.source], self.plugs[ask.target])
         )
         return evaluator.explain(
-            step.policies, policyworld.DEFINITIONS, source, target, ask.connection
+            step.policies, policyworld.DECLARED_NADS, source, target, ask.connection
         )
 
     def become(self, step: Step) -> None:

@@ -1,4 +1,4 @@
-"""Subnets of a definition: what they give, or which rule they break."""
+"""Subnets of a NAD: what they give, or which rule they break."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from tests.support.declared import GOOD, definition, nets, only_problem, parsed, refused
+from tests.support.declared import GOOD, nad_object, nets, only_problem, parsed, refused
 from weft.api import nad
 
 
@@ -132,8 +132,8 @@ def test_overlap_of_many() -> None:
 
 def test_reserved_ranges() -> None:
     reserved = (("the cluster's pods", ip_network("10.244.0.0/16")),)
-    error = refused(definition(GOOD, subnets="10.244.8.0/24"), reserved=reserved)
+    error = refused(nad_object(GOOD, subnets="10.244.8.0/24"), reserved=reserved)
     assert "overlaps 10.244.0.0/16, the cluster's pods" in error.rule
-    assert nad.parse(definition(GOOD, subnets="10.245.8.0/24"), reserved=reserved)
-    localnet = definition(GOOD, subnets="10.244.8.0/24", topology="localnet")
+    assert nad.parse(nad_object(GOOD, subnets="10.245.8.0/24"), reserved=reserved)
+    localnet = nad_object(GOOD, subnets="10.244.8.0/24", topology="localnet")
     assert nad.parse(localnet, reserved=reserved)

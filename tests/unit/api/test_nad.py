@@ -1,4 +1,4 @@
-"""Definitions as a whole: whose, in which form, where two differ, what fits the underlay."""
+"""NADs as a whole: whose, in which form, where two differ, what fits the underlay."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.declared import ABSENT, GOOD, definition, parsed, refused
+from tests.support.declared import ABSENT, GOOD, nad_object, parsed, refused
 from weft import errors
 from weft.api import nad
 
 
 def test_all_problems_are_found_and_the_first_is_raised() -> None:
-    broken = definition(GOOD, name="default", mtu="1300", vlanID=3, subnets="zz")
+    broken = nad_object(GOOD, name="default", mtu="1300", vlanID=3, subnets="zz")
     fields = [problem.field.rsplit(".", 1)[1] for problem in nad.problems(broken)]
     assert fields == ["name", "subnets", "mtu", "vlanID"]
     assert refused(broken).field == "spec.config.name"
 
 
 def test_of_very_many_problems_some_are_told() -> None:
-    assert len(nad.problems(definition(GOOD, subnets="zz," * 10_000))) == nad.MAX_PROBLEMS
+    assert len(nad.problems(nad_object(GOOD, subnets="zz," * 10_000))) == nad.MAX_PROBLEMS
 
 
 @pytest.mark.parametrize(
     "obj",
     [
-        definition(GOOD, type="macvlan"),
-        definition(GOOD, type=ABSENT),
-        definition({"plugins": [{"type": "macvlan"}, {"type": "tuning"}], "name": "blue"}),
-        definition({"plugins": [], "name": "blue"}),
+        nad_object(GOOD, type="macvlan"),
+        nad_object(GOOD, type=ABSENT),
+        nad_object({"plugins": [{"type": "macvlan"}, {"type": "tuning"}], "name": "blue"}),
+        nad_object({"plugins": [], "name": "blue"}),
         {"metadata": {"namespace": "ns1", "name": "blue"}},
         {"metadata": {"namespace": "ns1", "name": "blue"}, "spec": {"config": ""}},
     ],
@@ -41,16 +41,16 @@ def test_of_another_plugin(obj: object) -> None:
 def test_list_form_of_one_plugin() -> None:
     plugin = {key: value for key, value in GOOD.items() if key not in ("name", "cniVersion")}
     listed = {"name": "blue", "cniVersion": "1.0.0", "plugins": [plugin]}
-    assert nad.parse(definition(listed)) == parsed()
+    assert nad.parse(nad_object(listed)) == parsed()
     wrong = {**listed, "plugins": [{**plugin, "mtu": 5}]}
-    assert refused(definition(wrong)).field == "spec.config.plugins[0].mtu"
+    assert refused(nad_object(wrong)).field == "spec.config.plugins[0].mtu"
 
 
 def test_list_form_refused() -> None:
-    chained = definition({"name": "blue", "plugins": [GOOD, {"type": "tuning"}]})
+    chained = nad_object({"name": "blue", "plugins": [GOOD, {"type": "tuning"}]})
     assert "chains 2 plugins" in refused(chained).rule
-    assert "not both" in refused(definition({**GOOD, "plugins": [GOOD]})).rule
-    assert "must be a list" in refused(definition({**GOOD, "plugins": GOOD})).rule
+    assert "not both" in refused(nad_object({**GOOD, "plugins": [GOOD]})).rule
+    assert "must be a list" in refused(nad_object({**GOOD, "plugins": GOOD})).rule
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_list_form_refused() -> None:
     ],
 )
 def test_malformed(config: object, rule: str) -> None:
-    error = refused(definition(config))
+    error = refused(nad_object(config))
     assert error.field == "spec.config"
     assert rule in error.rule
 

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.declared import ABSENT, GOOD, definition, only_problem, parsed, refused
+from tests.support.declared import ABSENT, GOOD, nad_object, only_problem, parsed, refused
 from weft import model
 from weft.api import nad
 
 
 def test_defaults() -> None:
     assert parsed() == model.NetworkSpec("blue", model.Topology.LAYER2, 1400)
-    assert nad.parse(definition(GOOD), default_mtu=8900) == model.NetworkSpec(
+    assert nad.parse(nad_object(GOOD), default_mtu=8900) == model.NetworkSpec(
         "blue", model.Topology.LAYER2, 8900
     )
     localnet = parsed(topology="localnet")
@@ -201,7 +201,7 @@ KEYS = st.sampled_from(
 
 @given(st.dictionaries(KEYS, JSON, max_size=5), st.sampled_from(("layer2", "layer3", "localnet")))
 def test_any_field_of_any_type_is_parsed_or_refused(changes: dict[str, Any], topology: str) -> None:
-    obj = definition({**GOOD, "topology": topology}, **changes)
+    obj = nad_object({**GOOD, "topology": topology}, **changes)
     problems = nad.problems(obj)
     assert all(str(each).startswith("NetworkAttachmentDefinition ns1/blue: ") for each in problems)
     if problems:
@@ -211,7 +211,7 @@ def test_any_field_of_any_type_is_parsed_or_refused(changes: dict[str, Any], top
 
 
 def test_slips_of_keys_are_told() -> None:
-    assert nad.ignored_keys(definition(GOOD, subnet="10.1.0.0/24")) == [
+    assert nad.ignored_keys(nad_object(GOOD, subnet="10.1.0.0/24")) == [
         "spec.config.subnet is ignored; did you mean subnets?"
     ]
-    assert nad.ignored_keys(definition(GOOD, prevResult={}, mtu=1300)) == []
+    assert nad.ignored_keys(nad_object(GOOD, prevResult={}, mtu=1300)) == []

@@ -87,7 +87,7 @@ def test_what_policies_see_of_a_pod(changes: dict[str, Any]) -> None:
         ('{"default": {}, "a/x": {}, "a/x/1": {}}', ["a/x", "a/x"]),
     ],
 )
-def test_what_a_pod_was_given_is_known_by_definition(text: str, expected: list[str]) -> None:
+def test_what_a_pod_was_given_is_known_by_nad(text: str, expected: list[str]) -> None:
     given = pod(metadata={"annotations": {names.POD_NETWORKS: text}})
     assert list(reading.read(given, primary=True).allocated) == expected
 
@@ -108,7 +108,7 @@ def test_who_is_due(seen: dict[str, Any], due: bool) -> None:
     assert reading.read(seen).needs_allocations() is due
 
 
-def test_pods_are_found_by_the_definitions_that_they_name() -> None:
+def test_pods_are_found_by_the_nads_that_they_name() -> None:
     assert reading.read(pod("blue, b/red, blue")).nads() == {"a/blue", "b/red"}
     assert reading.read(pod("not valid!")).nads() == set()
     assert reading.read(pod(None)).nads() == set()

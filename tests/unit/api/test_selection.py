@@ -231,7 +231,7 @@ def test_a_chosen_default_network(
     assert selection.parse(choosing(chosen), primary=primary) == (first,)
 
 
-def test_a_chosen_default_network_counts_as_the_first_of_its_definition() -> None:
+def test_a_chosen_default_network_counts_as_the_first_of_its_nad() -> None:
     read = selection.parse(choosing("shop/blue", "blue, red"), primary=True)
     assert [(wish.key, wish.interface) for wish in read] == [
         ("shop/blue", "eth0"),

@@ -34,7 +34,7 @@ def found(*objects: Any) -> list[mistakes.Mistake]:
 
 @pytest.mark.parametrize(
     "case",
-    [c for c in bad_input.DEFINITIONS if c.name not in BESIDE_OTHERS]
+    [c for c in bad_input.DECLARED_NADS if c.name not in BESIDE_OTHERS]
     + [c for c in bad_input.POLICIES if c.reason not in IN_CLUSTER_ONLY],
     ids=lambda case: case.name,
 )
@@ -53,7 +53,7 @@ def test_a_selection_is_wrong_in_whatever_makes_the_pod(case: bad_input.Case) ->
     assert all("Pod default/web (of Deployment)" in one.message for one in within)
 
 
-def test_of_two_definitions_the_first_one_given_is_right() -> None:
+def test_of_two_nads_the_first_one_given_is_right() -> None:
     first, second = nad("z", mtu=1300), nad("a", mtu=1400)
     for obj in (first, second):
         obj["spec"]["config"] = obj["spec"]["config"].replace('"name": "', '"name": "same')

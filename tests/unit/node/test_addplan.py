@@ -32,7 +32,7 @@ def pod(networks: str) -> Pod:
     return read({"metadata": {"name": "one", "namespace": "default", "annotations": notes}})
 
 
-def test_a_definition_that_is_not_there_and_one_that_is_wrong_are_told_apart() -> None:
+def test_a_nad_that_is_not_there_and_one_that_is_wrong_are_told_apart() -> None:
     assert addplan.spec_of("default/blue", DEPENDENCIES) is BLUE
     with pytest.raises(errors.NotReady, match="default/red: does not exist"):
         addplan.spec_of("default/red", DEPENDENCIES)
@@ -51,7 +51,7 @@ def test_a_definition_that_is_not_there_and_one_that_is_wrong_are_told_apart() -
         ("blue, wrong", ()),
     ],
 )
-def test_what_is_wrong_with_another_definition_is_none_of_this_ones_business(
+def test_what_is_wrong_with_another_nad_is_none_of_this_ones_business(
     networks: str, peers: tuple[str, ...]
 ) -> None:
     asked = pod(networks)

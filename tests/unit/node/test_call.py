@@ -89,12 +89,12 @@ def test_an_add_needs_its_pod(args: str) -> None:
 
 
 @pytest.mark.parametrize("nad", [None, "blue", "a/b/c", 5])
-def test_the_definition_must_be_named(nad: object) -> None:
+def test_the_nad_must_be_named(nad: object) -> None:
     with pytest.raises(call.Refused, match="netAttachDefName"):
         _ = parse(netAttachDefName=nad).nad
 
 
-def test_the_clusters_own_network_has_no_definition() -> None:
+def test_the_clusters_own_network_has_no_nad() -> None:
     asked = parse(name="ovn-kubernetes", netAttachDefName=None)
     assert (asked.network, asked.nad) == ("default", "")
 

@@ -38,8 +38,8 @@ def lease(renewed: str, holder: str = "manager-0") -> dict[str, Any]:
     return {"metadata": {"namespace": "weft-system", "name": checks.LEASE}, "spec": spec}
 
 
-def definition(*, accepted: bool = True, **config: Any) -> dict[str, Any]:
-    made = declared.definition(declared.GOOD, **config)
+def nad_object(*, accepted: bool = True, **config: Any) -> dict[str, Any]:
+    made = declared.nad_object(declared.GOOD, **config)
     made["metadata"]["annotations"] = {names.NETWORK_ID: "1"} if accepted else {}
     return made
 
@@ -47,7 +47,7 @@ def definition(*, accepted: bool = True, **config: Any) -> dict[str, Any]:
 WELL = Survey(
     version="v1.32.1",
     nodes=[node("node1", Ready="True"), node("node2", **faults("False"))],
-    nads=[definition()],
+    nads=[nad_object()],
     leases=[lease("2025-01-01T12:00:20.5+00:00")],
     denied=(),
     admits=True,
@@ -135,9 +135,9 @@ def test_versions_that_differ() -> None:
     assert said == []
 
 
-def test_definitions_that_were_not_accepted() -> None:
-    other = definition(accepted=False, type="macvlan")
-    assert wrong(nads=[definition(accepted=False), other]) == [
+def test_nads_that_were_not_accepted() -> None:
+    other = nad_object(accepted=False, type="macvlan")
+    assert wrong(nads=[nad_object(accepted=False), other]) == [
         (Verdict.WARN, "networks", "not accepted: ns1/blue")
     ]
 

@@ -22,9 +22,9 @@ def graph(address: str = "10.5.0.2") -> Graph:
     return topology.build(rows.snapshots(made))
 
 
-def definition(**config: Any) -> dict[str, Any]:
-    """The definition ns1/blue, as the cluster manager has accepted it."""
-    made = declared.definition(declared.GOOD, **config)
+def nad_object(**config: Any) -> dict[str, Any]:
+    """The NAD ns1/blue, as the cluster manager has accepted it."""
+    made = declared.nad_object(declared.GOOD, **config)
     made["metadata"]["annotations"] = {names.NETWORK_NAME: "blue"}
     return made
 
@@ -46,7 +46,7 @@ def port(*instances: Any) -> Port:
 
 
 def test_free_addresses_are_those_that_can_still_be_given() -> None:
-    found = network(Objects(nads=[definition(subnets="10.5.0.0/29", mtu=1380)]))
+    found = network(Objects(nads=[nad_object(subnets="10.5.0.0/29", mtu=1380)]))
     # Of six hosts one has a port.
     assert (found.mtu, found.free) == (1380, 5)
 
@@ -57,18 +57,18 @@ def test_excluded_and_claimed_addresses_are_not_free() -> None:
         "spec": {"network": "blue", "interface": "net1"},
         "status": {"ips": ["10.5.0.6/29", "10.5.0.2/29"]},
     }
-    said = definition(subnets="10.5.0.0/29", excludeSubnets="10.5.0.4/31")
+    said = nad_object(subnets="10.5.0.0/29", excludeSubnets="10.5.0.4/31")
     assert network(Objects(nads=[said], claims=[claim])).free == 2
 
 
-def test_nothing_is_told_of_a_network_without_subnets_or_definition() -> None:
-    assert network(Objects(nads=[definition()])).free is None
+def test_nothing_is_told_of_a_network_without_subnets_or_nad() -> None:
+    assert network(Objects(nads=[nad_object()])).free is None
     assert network(Objects()).free is None
 
 
 @pytest.mark.parametrize("broken", [{"subnets": "10.5.0.0/33"}, {"topology": "layer9"}])
-def test_a_definition_that_cannot_be_read_tells_nothing(broken: dict[str, str]) -> None:
-    assert network(Objects(nads=[definition(**broken)])).free is None
+def test_a_nad_that_cannot_be_read_tells_nothing(broken: dict[str, str]) -> None:
+    assert network(Objects(nads=[nad_object(**broken)])).free is None
 
 
 def test_a_guest_with_another_address_is_a_mismatch() -> None:

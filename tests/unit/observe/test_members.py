@@ -57,7 +57,7 @@ def on_blue(*pods: dict[str, Any], **more: Any) -> tuple[Member, ...]:
     return members.on("blue", found)
 
 
-def test_members_are_pods_with_an_allocation_by_any_definition_of_the_network() -> None:
+def test_members_are_pods_with_an_allocation_by_any_nad_of_the_network() -> None:
     found = on_blue(
         pod("b", "blue", {"default/blue": entry(2, "10.9.0.2/24", "fd09::2/64")}),
         pod("a", "shop/same", {"shop/same": entry(1, "10.9.0.1/24")}, labels={"app": "a"}),
@@ -100,7 +100,7 @@ def test_named_ports_are_those_of_the_pod() -> None:
     assert found.endpoint.named_ports == {(netpolicy.Protocol.TCP, "web"): 8080}
 
 
-def test_a_network_is_meant_by_its_name_or_by_a_definition_of_it() -> None:
+def test_a_network_is_meant_by_its_name_or_by_a_nad_of_it() -> None:
     known = members.networks(BLUE)
     assert known == {"default/blue": "blue", "shop/same": "blue"}
     assert members.choose("blue", "nowhere", known) == "blue"

@@ -54,7 +54,7 @@ def test_a_namespace_cannot_take_anothers_name_by_a_label() -> None:
     assert not rule.admits(network("ta/blue", selector=NAMED_TB), "tc")
 
 
-def test_definitions_of_global_namespaces_join_anything_and_others_where_they_are_let_in() -> None:
+def test_nads_of_global_namespaces_join_anything_and_others_where_they_are_let_in() -> None:
     own = network("ta/blue", namespaces=("tb",))
     joining = ("ta/x", "tb/x", "tc/x", "default/x", "shared/x")
     assert [RULE.may_join(own, each) for each in joining] == [True, True, False, True, True]

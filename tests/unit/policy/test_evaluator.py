@@ -363,7 +363,7 @@ SEVERAL = (
     one("of another network", "", policy(nads=("x/other",))),
     one("of no network", "", policy(nads=("x/nothing",))),
     one("of several", "- * x*", policy(nads=("x/other", "y/same"))),
-    one("by another definition of the network", "- * x*", policy(nads=("y/same",))),
+    one("by another NAD of the network", "- * x*", policy(nads=("y/same",))),
     one("audited only", "", replace(policy(), mode=netpolicy.Mode.AUDIT)),
     one(
         "what an audited one allows",

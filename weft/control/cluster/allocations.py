@@ -182,15 +182,15 @@ class Allocations:
     # Users of NADs
 
     def _use(self, uid: str, key: str, label: str) -> None:
-        nad = names.definition_of(key)
+        nad = names.nad_of(key)
         users = self._users.setdefault(nad, {})
         if not users:
             self._changed.add(nad)  # more users change nothing for the NAD
         users.setdefault(uid, label)
 
     def _disuse(self, uid: str, keys: list[str]) -> None:
-        kept = set(map(names.definition_of, self._held.get(uid, ())))
-        for nad in set(map(names.definition_of, keys)) - kept:
+        kept = set(map(names.nad_of, self._held.get(uid, ())))
+        for nad in set(map(names.nad_of, keys)) - kept:
             users = self._users.get(nad, {})
             if users.pop(uid, None) is not None:
                 if not users:

@@ -94,7 +94,7 @@ class PodAnnotations:
         if not pod.is_running:
             return set()
         keys = {*podnetworks.keys(pod.proof[0]), *dict(pod.interfaces)}
-        nads = {names.definition_of(key) for key in keys} | pod.nads()
+        nads = {names.nad_of(key) for key in keys} | pod.nads()
         if pod.primary:
             nads.add("")
         found = map(self._networks.find, nads)
@@ -110,4 +110,4 @@ class PodAnnotations:
 
     def _network(self, attachment: str) -> model.Network | None:
         is_default = attachment == names.DEFAULT_NETWORK
-        return self._networks.find("" if is_default else names.definition_of(attachment))
+        return self._networks.find("" if is_default else names.nad_of(attachment))

@@ -254,7 +254,7 @@ class Pods:
             # Usually a change of the NAD or a release brings the pod back earlier.
             again = SAFETY_NET if error.retry else 0.0
             return Outcome(events=self._new_events(pod, error), again=again)
-        if not all(self._networks.is_held(names.definition_of(each)) for each in missing):
+        if not all(self._networks.is_held(names.nad_of(each)) for each in missing):
             self._unheld.add(pod.key)  # or the NAD could be deleted under its first pod
             return Outcome(again=SAFETY_NET)
         self._unheld.discard(pod.key)

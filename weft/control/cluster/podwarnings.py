@@ -53,7 +53,7 @@ class PodWarnings:
         """An address outside the subnet that the pod's node has now."""
         for key, allocation in self._allocations.of(pod.uid).items():
             is_own = key == names.DEFAULT_NETWORK
-            network = self._networks.find("" if is_own else names.definition_of(key))
+            network = self._networks.find("" if is_own else names.nad_of(key))
             if network is None or network.spec.topology is not model.Topology.LAYER3:
                 continue
             subnets = self._nodes.decided_subnets(pod.node, network)

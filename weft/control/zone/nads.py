@@ -77,7 +77,7 @@ def read(obj: dict[str, Any], *, default_mtu: int) -> Nad:
     )
 
 
-def definition(seen: Nad) -> state.DeclaredNetwork | None:
+def declared_network(seen: Nad) -> state.DeclaredNetwork | None:
     """Returns the network that a NAD declares; None for another plugin's, an invalid one, or one
     without an id."""
     spec, number = seen.spec, seen.annotated_id
@@ -103,7 +103,7 @@ def standing(seen: Nad, before: state.DeclaredNetwork | None) -> state.DeclaredN
     """
     if before is not None and seen.is_bare:
         return replace(before, age=(before.age[0], _STALE, *before.age[2:]))
-    return definition(seen)
+    return declared_network(seen)
 
 
 def check_use(zone: state.Zone, seen: Nad | None, pod: str, *, runs: bool) -> None:

@@ -100,7 +100,7 @@ class Networks:
             return
         pod = held.pod
         for attachment, allocation in held.allocations.items():
-            nad = names.definition_of(attachment)
+            nad = names.nad_of(attachment)
             declared = self._declared.get(nad)
             if declared is None or not allocation.mac:
                 continue

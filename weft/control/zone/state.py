@@ -91,17 +91,17 @@ class Zone:
 
     # Objects in
 
-    def set_nad(self, nad: str, definition: DeclaredNetwork | None) -> None:
+    def set_nad(self, nad: str, declared: DeclaredNetwork | None) -> None:
         """Sets the network that a NAD declares; None: it is gone, or declares nothing usable."""
         old = self.networks.get(nad)
-        if old == definition:
+        if old == declared:
             return
         before = old.network.name if old else None
-        after = definition.network.name if definition else None
+        after = declared.network.name if declared else None
         touched = {name: self.networks.standing(name) for name in (before, after) if name}
         for name in touched:
             self._touch_network(name)
-        self.networks.set(nad, definition)
+        self.networks.set(nad, declared)
         affected = {nad} if before != after else set()
         for name, standing in touched.items():
             if self.networks.standing(name) != standing:
@@ -129,7 +129,7 @@ class Zone:
         if old is not None and pod is not None and old.is_alike(pod):
             self._pods[key] = pod  # so that the former state is not kept beside it
             return
-        for nad in {names.definition_of(a) for a in old.allocations} if old else ():
+        for nad in {names.nad_of(a) for a in old.allocations} if old else ():
             index.discard(self._pods_of_nad, nad, key)
         for namespace in concerned(old.pod.ref, old.allocations) if old else ():
             index.discard(self._pods_of_namespace, namespace, key)
@@ -140,7 +140,7 @@ class Zone:
             self._pods[key] = pod
             self.policies.set_pod(key, old, pod)
             for attachment in pod.allocations:
-                self._pods_of_nad.setdefault(names.definition_of(attachment), set()).add(key)
+                self._pods_of_nad.setdefault(names.nad_of(attachment), set()).add(key)
             for namespace in concerned(pod.pod.ref, pod.allocations):
                 self._pods_of_namespace.setdefault(namespace, set()).add(key)
         self._place(key)

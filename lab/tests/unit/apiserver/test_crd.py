@@ -10,7 +10,7 @@ def fields(found: dict[str, Any]) -> list[str]:
     return [cause.field for cause in crd.validate(found)]
 
 
-def test_a_definition_becomes_a_resource() -> None:
+def test_a_crd_becomes_a_resource() -> None:
     found = definition(
         additionalPrinterColumns=[
             {"name": "On", "type": "boolean", "jsonPath": ".spec.on"},

@@ -21,7 +21,7 @@ def told(spec: Any) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("path", sorted(CRDS.glob("*.yaml")), ids=lambda path: path.stem)
-def test_the_labs_own_definitions_are_structural(path: Any) -> None:
+def test_the_labs_own_crds_are_structural(path: Any) -> None:
     for found in yaml.safe_load_all(path.read_text()):
         for version in found["spec"]["versions"]:
             assert crdschema.broken(version["schema"]["openAPIV3Schema"], "s") == []

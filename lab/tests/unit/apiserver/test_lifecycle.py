@@ -124,7 +124,7 @@ async def test_some_namespaces_stay(world: World) -> None:
         world.delete("namespaces", "default")
 
 
-async def test_a_definition_takes_its_objects_along(world: World) -> None:
+async def test_a_crd_takes_its_objects_along(world: World) -> None:
     world.create("customresourcedefinitions", crd())
     await world.settle()
     world.create("widgets", {"metadata": {"name": "w"}, "spec": {}})

@@ -141,7 +141,7 @@ def test_what_is_hardly_meant_is_warned_of() -> None:
     assert read(nad("a", type="macvlan")).warnings == ()
 
 
-def test_another_plugins_definition_is_none_of_ours() -> None:
+def test_another_plugins_nad_is_none_of_ours() -> None:
     obj = nad("a")
     obj["spec"]["config"] = '{"type": "macvlan"}'
     found = read(obj)

@@ -1,4 +1,4 @@
-"""Definitions as a zone reads them."""
+"""NADs as a zone reads them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from weft import errors, names
 from weft.control.zone import nads, state
 
 
-def definition(config: object, **notes: str) -> dict[str, Any]:
+def nad_object(config: object, **notes: str) -> dict[str, Any]:
     return {
         "metadata": {
             "name": "blue",
@@ -29,7 +29,7 @@ def read(obj: dict[str, Any], default_mtu: int = 1400) -> nads.Nad:
 
 
 def meaning(obj: dict[str, Any], default_mtu: int = 1400) -> state.DeclaredNetwork | None:
-    return nads.definition(read(obj, default_mtu))
+    return nads.declared_network(read(obj, default_mtu))
 
 
 def declared(obj: dict[str, Any], default_mtu: int = 1400) -> state.DeclaredNetwork:
@@ -57,8 +57,8 @@ CONFIG = {
 NOTES = {names.NETWORK_NAME: "blue", names.NETWORK_ID: "3"}
 
 
-def test_a_definition_with_an_id_is_a_network() -> None:
-    seen = declared(definition(CONFIG, **NOTES), 1380)
+def test_a_nad_with_an_id_is_a_network() -> None:
+    seen = declared(nad_object(CONFIG, **NOTES), 1380)
     assert seen.network.name == "blue"
     assert seen.network.id == 3
     assert seen.network.spec.mtu == 1380
@@ -69,34 +69,34 @@ def test_a_definition_with_an_id_is_a_network() -> None:
 def test_who_is_noted_as_the_owner_leads_whoever_is_older() -> None:
     owner = {**NOTES, names.NETWORK_OWNER: "default/blue"}
     guest = {**NOTES, names.NETWORK_OWNER: "ta/blue"}
-    older = definition(CONFIG, **guest)
+    older = nad_object(CONFIG, **guest)
     older["metadata"]["creationTimestamp"] = "2025-01-01T00:00:00Z"
-    leads, follows = (declared(each) for each in (definition(CONFIG, **owner), older))
+    leads, follows = (declared(each) for each in (nad_object(CONFIG, **owner), older))
     assert leads.age < follows.age
 
 
 def test_what_was_accepted_last_counts_whatever_it_says_now() -> None:
     notes = {**NOTES, names.ACCEPTED_CONFIG: json.dumps(CONFIG)}
-    accepted = declared(definition(CONFIG, **notes))
+    accepted = declared(nad_object(CONFIG, **notes))
     for config in ("{", {**CONFIG, "mtu": 5}, {**CONFIG, "name": "red"}, {"type": "macvlan"}):
-        seen = declared(definition(config, **notes))
+        seen = declared(nad_object(config, **notes))
         assert seen.network == accepted.network
         assert seen.age > accepted.age
 
 
 def test_what_a_cni_call_goes_by_says_what_is_wrong() -> None:
-    wrong = definition({**CONFIG, "mtu": 5})
+    wrong = nad_object({**CONFIG, "mtu": 5})
     with pytest.raises(errors.InvalidInput, match=r"default/blue: spec.config.mtu 5"):
         read(wrong).network()
     wrong["metadata"]["annotations"] = {names.ACCEPTED_CONFIG: json.dumps(CONFIG)}
     accepted = read(wrong).network()
     assert accepted is not None
     assert accepted.mtu == 1400
-    assert read(definition({**CONFIG, "type": "macvlan"})).network() is None
+    assert read(nad_object({**CONFIG, "type": "macvlan"})).network() is None
 
 
 def test_one_that_is_being_deleted_counts_until_it_is_gone() -> None:
-    obj = definition(CONFIG, **NOTES)
+    obj = nad_object(CONFIG, **NOTES)
     there = meaning(obj)
     obj["metadata"] |= {"deletionTimestamp": "2026-01-02T00:00:00Z", "finalizers": ["a/b"]}
     assert there is not None
@@ -112,28 +112,28 @@ def test_nothing_before_the_cluster_manager_has_spoken() -> None:
         {**NOTES, names.NETWORK_ID: "0"},
         {**NOTES, names.NETWORK_ID: str(names.MAX_NETWORKS)},
     ):
-        assert meaning(definition(CONFIG, **notes)) is None
+        assert meaning(nad_object(CONFIG, **notes)) is None
 
 
 def test_nothing_of_what_is_wrong_or_anothers() -> None:
     for config in ("{", {**CONFIG, "type": "macvlan"}, {**CONFIG, "subnets": "10.1.0.0/99"}):
-        assert meaning(definition(config, **NOTES)) is None
+        assert meaning(nad_object(config, **NOTES)) is None
 
 
 def test_what_loses_its_notes_means_what_it_meant_but_leads_no_more() -> None:
-    noted = declared(definition(CONFIG, **NOTES))
+    noted = declared(nad_object(CONFIG, **NOTES))
     for config in (CONFIG, {**CONFIG, "mtu": 1300}, "{"):
-        bare = standing(definition(config), noted)
+        bare = standing(nad_object(config), noted)
         assert bare.network == noted.network
         assert bare.age > noted.age
-        assert nads.standing(read(definition(config)), bare) == bare
-    assert nads.standing(read(definition(CONFIG, **NOTES)), bare) == noted
+        assert nads.standing(read(nad_object(config)), bare) == bare
+    assert nads.standing(read(nad_object(CONFIG, **NOTES)), bare) == noted
 
 
 def test_what_never_had_notes_or_has_others_is_read_as_it_is() -> None:
-    noted = declared(definition(CONFIG, **NOTES))
-    assert nads.standing(read(definition(CONFIG)), None) is None
-    other = standing(definition(CONFIG, **{**NOTES, names.NETWORK_ID: "4"}), noted)
+    noted = declared(nad_object(CONFIG, **NOTES))
+    assert nads.standing(read(nad_object(CONFIG)), None) is None
+    other = standing(nad_object(CONFIG, **{**NOTES, names.NETWORK_ID: "4"}), noted)
     assert other.network.id == 4
-    wrong = definition(CONFIG, **{**NOTES, names.NETWORK_ID: "x"})
+    wrong = nad_object(CONFIG, **{**NOTES, names.NETWORK_ID: "x"})
     assert nads.standing(read(wrong), noted) is None

@@ -1,4 +1,4 @@
-"""A definition that is broken by an edit: its pods keep what they have, new ones wait."""
+"""A NAD that is broken by an edit: its pods keep what they have, new ones wait."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def test_a_restart_keeps_what_its_pods_hold() -> None:
     assert allocations(api, "one") == given
 
 
-async def test_a_restart_keeps_the_network_of_the_only_definition() -> None:
+async def test_a_restart_keeps_the_network_of_the_only_nad() -> None:
     api = used_world()
     await manage(api)
     before = notes(api)
