@@ -96,11 +96,11 @@ def attach() -> float:
         subnet = ip_network(f"10.{number}.0.0/16")
         spec = model.NetworkSpec(f"n{number}", model.Topology.LAYER2, 1400, (subnet,))
         books.append(ledger.Ledger(model.Network(spec, number + 1)))
-    wishes = [model.Attachment(f"ns/n{i}", f"ns/n{i}", f"net{i + 1}") for i in range(NETWORKS)]
+    attachments = [model.Attachment(f"ns/n{i}", f"ns/n{i}", f"net{i + 1}") for i in range(NETWORKS)]
     start = time.perf_counter()
     for pod in range(PODS):
-        for book, wish in zip(books, wishes, strict=True):
-            book.allocate(ledger.Owner(wish.key, f"uid-{pod}"), wish)
+        for book, attachment in zip(books, attachments, strict=True):
+            book.allocate(ledger.Owner(attachment.key, f"uid-{pod}"), attachment)
     return NETWORKS * PODS / (time.perf_counter() - start)
 
 

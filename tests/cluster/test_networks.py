@@ -79,12 +79,14 @@ def test_the_primary_network_and_services_stay_as_they_are(blue: Room) -> None:
 
 
 def test_an_address_that_is_asked_for_is_given(blue: Room, nodes: tuple[str, str]) -> None:
-    wish = [{"name": "blue", "ips": ["10.9.0.77/24", "fd09::77/64"], "mac": "0a:58:0a:09:00:77"}]
-    blue.run(blue.pod("fixed", wish, node=nodes[1]))
+    requested = [
+        {"name": "blue", "ips": ["10.9.0.77/24", "fd09::77/64"], "mac": "0a:58:0a:09:00:77"}
+    ]
+    blue.run(blue.pod("fixed", requested, node=nodes[1]))
     assert blue.addresses("fixed") == ["10.9.0.77", "fd09::77"]
     assert "0a:58:0a:09:00:77" in blue.inside("fixed", "ip", "link", "show", "net1")
     assert blue.reaches("a", "10.9.0.77")
-    blue.apply(blue.pod("late", wish, node=nodes[0]))
+    blue.apply(blue.pod("late", requested, node=nodes[0]))
     assert "10.9.0.77" in blue.event("late", "ErrorAllocatingPod", "Pod")
     blue.delete("fixed")
     blue.ready("late")

@@ -106,14 +106,14 @@ def test_pods_deleted_while_kubelet_was_down_are_cleaned_up(pair: Room, own: Clu
     """Their addresses are free again, and their devices gone."""
     node = own.machine("node2")
     before = _devices(own)
-    wish = [{"name": "steady", "ips": ["10.70.0.99/24"]}]
-    pair.run(pair.pod("doomed", wish, node="node2"))
+    requested = [{"name": "steady", "ips": ["10.70.0.99/24"]}]
+    pair.run(pair.pod("doomed", requested, node="node2"))
     node.stop("kubelet", signal.SIGKILL)
     pair.kubectl("delete", "pod", "doomed", "--wait=false")
     own.start("node2", "kubelet")
     pair.wait("delete", "pod/doomed")
     until(lambda: _devices(own) <= before, "the pod's devices to go")
-    pair.run(pair.pod("heir", wish, node="node2"))
+    pair.run(pair.pod("heir", requested, node="node2"))
     assert pair.reaches("left", "10.70.0.99")
     pair.delete("heir")
 

@@ -110,12 +110,12 @@ def follow(
         check_use=lambda key, _: nads.check_use(zone, read.get(key), pod, runs=False),
         settings=dependencies.Settings(kind=kind),
     )
-    wish = _at_once(addplan.find(asked, deps))
-    attachment = wish.owner.attachment
+    requested = _at_once(addplan.find(asked, deps))
+    attachment = requested.owner.attachment
     key = names.logical_port(attachment, *pod.split("/"))
     (port,) = (row for row in by_table[ports.PORT] if row.key == key)
     text = found["metadata"]["annotations"][names.POD_NETWORKS]
-    rendered = result.render(wish.nic, asked.netns, asked.version, asked.previous)
+    rendered = result.render(requested.nic, asked.netns, asked.version, asked.previous)
     return Followed(json.loads(text)[attachment], port, by_table, rendered)
 
 

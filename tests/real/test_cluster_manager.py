@@ -120,12 +120,12 @@ async def test_a_static_address_a_second_pod_that_wants_it_and_a_late_nad(
     tmp_path: Path,
 ) -> None:
     async with cluster(tmp_path) as user, cluster_manager.running(user.kubeconfig):
-        wish = [{"name": "blue", "ips": ["10.1.0.50"]}]
-        await user.start("first", wish)
+        requested = [{"name": "blue", "ips": ["10.1.0.50"]}]
+        await user.start("first", requested)
         assert "default/blue" in await user.told("first", "does not exist")
         await user.declare("blue")
         assert (await user.annotated("first"))["default/blue"]["ip_address"] == "10.1.0.50/24"
-        await user.start("second", wish)
+        await user.start("second", requested)
         assert "held by Pod default/first" in await user.told("second", "10.1.0.50")
         await user.end("first")
         assert (await user.annotated("second"))["default/blue"]["ip_address"] == "10.1.0.50/24"

@@ -267,9 +267,9 @@ async def test_the_number_of_a_port_of_another_bridge_permits_nobody(scene: Scen
     number = zone.run("ovs-vsctl", "get", "Interface", device, "ofport").strip()
     ends = (("br-phy", "outer", "inner", number), ("br-int", "inner", "outer", "99"))
     argv = []
-    for bridge, name, peer, wish in ends:
+    for bridge, name, peer, requested in ends:
         argv += ["--", "add-port", bridge, name, "--", "set", "Interface", name, "type=patch"]
-        argv += [f"options:peer={peer}", f"ofport_request={wish}"]
+        argv += [f"options:peer={peer}", f"ofport_request={requested}"]
     await asyncio.to_thread(zone.run, "ovs-vsctl", *argv)
     assert zone.run("ovs-vsctl", "get", "Interface", "outer", "ofport").strip() == number
     await until(lambda: len(flows(zone)) == count + 4)  # of `inner` alone

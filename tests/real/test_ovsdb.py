@@ -76,13 +76,13 @@ async def test_rows_are_written_read_and_not_written_twice(
             "external_ids": rows.MapEntries({"weft/id": "d"}),
         },
     )
-    wish = [
+    requested = [
         switch(subnet="10.0.0.0/8"),
         port("a", dhcpv4_options=rows.Ref("DHCP_Options", "d"), tag=5),
         dhcp,
     ]
-    assert await replica.apply(wish) > 0
-    assert await replica.apply(wish) == 0
+    assert await replica.apply(requested) > 0
+    assert await replica.apply(requested) == 0
     found = replica.get("Logical_Switch_Port", "a")
     assert found is not None
     assert found[1]["dhcpv4_options"] == replica.uuid("DHCP_Options", "d")
@@ -90,7 +90,7 @@ async def test_rows_are_written_read_and_not_written_twice(
     assert found[1]["up"] == frozenset()
     async with await Replica.open(server.address, NB, TABLES) as second:
         assert dict(second.rows("Logical_Switch_Port")) == dict(replica.rows("Logical_Switch_Port"))
-        assert await second.apply(wish) == 0
+        assert await second.apply(requested) == 0
 
 
 async def test_what_apply_did_is_seen_when_it_returns(replica: Replica) -> None:
@@ -140,7 +140,7 @@ async def test_hundreds_of_transactions_under_way_do_not_lock_up(replica: Replic
     assert len(replica.rows("Logical_Switch_Port")) == 1500
 
 
-async def test_two_writers_cannot_make_twins(server: Server, replica: Replica) -> None:
+async def test_two_writers_cannot_make_duplicates(server: Server, replica: Replica) -> None:
     async with await Replica.open(server.address, NB, TABLES) as other:
         done = await asyncio.gather(
             replica.apply([switch()]), other.apply([switch()]), return_exceptions=True
@@ -173,10 +173,10 @@ async def test_a_refused_transaction_leaves_nothing_behind(replica: Replica) -> 
 
 async def test_owned_keys_live_beside_those_of_others(server: Server, replica: Replica) -> None:
     await replica.apply([rows.Row("NB_Global", "", {"options": {"theirs": "1", "ours": "0"}})])
-    wish = rows.Row("NB_Global", "", {"options": rows.MapEntries({"ours": "2"})})
-    assert await replica.apply([wish]) == 1
+    requested = rows.Row("NB_Global", "", {"options": rows.MapEntries({"ours": "2"})})
+    assert await replica.apply([requested]) == 1
     assert next(iter(replica.rows("NB_Global").values()))["options"] == {"theirs": "1", "ours": "2"}
-    assert await replica.apply([wish]) == 0
+    assert await replica.apply([requested]) == 0
 
 
 async def test_rows_of_others_come_though_new_rows_are_not_sent_back(
@@ -360,8 +360,8 @@ async def test_who_fails_on_a_reset_is_told_again(
 async def test_a_database_lost_and_made_anew_is_told_as_deletions(server: Server) -> None:
     reset = asyncio.Event()
     async with await Replica.open(server.address, NB, TABLES, on_reset=reset.set) as replica:
-        wish = [switch(), port("a"), port("b")]
-        await replica.apply(wish)
+        requested = [switch(), port("a"), port("b")]
+        await replica.apply(requested)
         gone: list[str] = []
         replica.subscribe("Logical_Switch_Port", lambda uuid, old, new: gone.append(uuid))
         server.stop(signal.SIGKILL)
@@ -372,7 +372,7 @@ async def test_a_database_lost_and_made_anew_is_told_as_deletions(server: Server
             await reset.wait()
         assert len(gone) == 2
         assert not replica.rows("Logical_Switch_Port")
-        await replica.apply(wish)
+        await replica.apply(requested)
         assert len(replica.rows("Logical_Switch_Port")) == 2
 
 

@@ -152,17 +152,17 @@ def with_our_marks(zone: Bare) -> list[Json]:
     return [insert("ACL", **OPEN, external_ids=marks), into("Port_Group", group, "acls", NEW)]
 
 
-def twin_of(table: str) -> Harm:
-    def twin(zone: Bare) -> list[Json]:
+def duplicate_of(table: str) -> Harm:
+    def duplicate(zone: Bare) -> list[Json]:
         row = zone.nb.rows(table)[u(zone, table)]
         ids = ["map", list(row["external_ids"].items())]  # type: ignore[union-attr]
         said = {c: row[c] for c in ("name", "cidr") if c in row}
         return [insert(table, **said, external_ids=ids)]
 
-    return twin
+    return duplicate
 
 
-def twin_in_group(zone: Bare) -> list[Json]:
+def duplicate_in_group(zone: Bare) -> list[Json]:
     ids = zone.nb.rows("ACL")[u(zone, "ACL")]["external_ids"]
     assert isinstance(ids, dict)
     said = ["map", list(ids.items())]
@@ -183,7 +183,7 @@ def column(table: str, **row: Json) -> Harm:
 HARM: dict[str, Harm] = {
     "an ACL in a group": in_group,
     "an ACL with our marks": with_our_marks,
-    "a twin of an ACL": twin_in_group,
+    "a duplicate of an ACL": duplicate_in_group,
     "an ACL of a switch": row_into("Logical_Switch", "acls", "ACL", **OPEN),
     "an ACL's match": column("ACL", match="1"),
     "an ACL's action": column("ACL", action="allow"),
@@ -206,8 +206,8 @@ HARM: dict[str, Harm] = {
     "a switch's config": column("Logical_Switch", other_config=["map", []]),
     "a switch's marks": column("Logical_Switch", external_ids=["map", []]),
     "a switch's ports": column("Logical_Switch", ports=["set", []]),
-    "a twin of a switch": twin_of("Logical_Switch"),
-    "a twin of DHCP": twin_of("DHCP_Options"),
+    "a duplicate of a switch": duplicate_of("Logical_Switch"),
+    "a duplicate of DHCP": duplicate_of("DHCP_Options"),
     "DHCP's marks": column("DHCP_Options", external_ids=["map", []]),
     "DHCP's options": column("DHCP_Options", options=["map", [["router", "10.1.0.99"]]]),
     "a port that is off": column(PORT, enabled=False),
@@ -440,7 +440,7 @@ HARM_ROUTED: dict[str, Harm] = {
     "a router's ports": column(ROUTER, ports=["set", []]),
     "a router's routes": column(ROUTER, static_routes=["set", []]),
     "a router's marks": column(ROUTER, external_ids=["map", []]),
-    "a twin of a router": twin_of(ROUTER),
+    "a duplicate of a router": duplicate_of(ROUTER),
     "a port's address": column("Logical_Router_Port", mac="0a:58:00:00:00:99"),
     "a port's advertisements": column(
         "Logical_Router_Port", ipv6_ra_configs=["map", [["address_mode", "slaac"]]]

@@ -64,8 +64,8 @@ async def test_a_deleted_claim_frees_its_address_when_its_pod_is_gone_too() -> N
     api.put(NADS, persistent(subnets="10.1.0.0/30"))
     api.put(IPAMCLAIMS, claim())
     async with managed(api) as manager:
-        for name, wish in [("launcher", WISH), ("one", "blue")]:
-            api.put(PODS, world.pod(name, wish))
+        for name, requested in [("launcher", WISH), ("one", "blue")]:
+            api.put(PODS, world.pod(name, requested))
             await settled(api, manager)
         api.put(PODS, world.pod("two"))
         api.remove(IPAMCLAIMS, "default/vm.net1")

@@ -164,8 +164,8 @@ async def test_another_writer_was_faster() -> None:
         await settled(api, manager)
         assert address(api, "one") == ""
         assert allocations(api, "one")["default/blue"]["tunnel_id"] == 55
-        wish = [{"name": "blue", "ips": ["10.1.0.99"]}]
-        api.put(PODS, world.pod("two", wish))  # taken: the manager knows what the other wrote
+        requested = [{"name": "blue", "ips": ["10.1.0.99"]}]
+        api.put(PODS, world.pod("two", requested))  # taken: the manager knows what the other wrote
         await settled(api, manager)
         assert not allocations(api, "two")
 
@@ -280,11 +280,11 @@ async def test_everything_is_released_once_when_a_pod_ends(end: str) -> None:
 async def test_the_same_static_address_goes_to_the_second_when_the_first_is_gone() -> None:
     api = MemoryApi()
     api.put(NADS, world.nad("blue"))
-    wish = [{"name": "blue", "ips": ["10.1.0.50"], "mac": "02:00:00:00:00:05"}]
+    requested = [{"name": "blue", "ips": ["10.1.0.50"], "mac": "02:00:00:00:00:05"}]
     async with managed(api) as manager:
-        api.put(PODS, world.pod("one", wish))
+        api.put(PODS, world.pod("one", requested))
         await settled(api, manager)
-        api.put(PODS, world.pod("two", wish))
+        api.put(PODS, world.pod("two", requested))
         await settled(api, manager)
         assert not allocations(api, "two")
         (said,) = messages(api, "two")
@@ -319,8 +319,13 @@ async def test_all_or_nothing_and_no_address_is_kept_by_who_waits() -> None:
     api.put(NADS, world.nad("blue", subnets="10.1.0.0/30"))
     api.put(NADS, world.nad("red", subnets="10.2.0.0/30"))
     async with managed(api) as manager:
-        for name, wish in [("r1", "red"), ("r2", "red"), ("both", "blue, red"), ("b1", "blue")]:
-            api.put(PODS, world.pod(name, wish))
+        for name, requested in [
+            ("r1", "red"),
+            ("r2", "red"),
+            ("both", "blue, red"),
+            ("b1", "blue"),
+        ]:
+            api.put(PODS, world.pod(name, requested))
             await settled(api, manager)
         assert not allocations(api, "both")
         api.put(PODS, world.pod("b2"))
@@ -379,17 +384,19 @@ async def test_other_plugins_networks_and_entries_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "said"),
+    ("requested", "said"),
     [
         ("[{", "is not valid JSON"),
         ([{"name": "blue", "ips": ["10.9.0.1"]}], "lies outside of subnet"),
         ([{"name": "blue", "mac": "xyz"}], "mac"),
     ],
 )
-async def test_a_wish_that_cannot_be_met_is_told_and_harms_nobody(wish: object, said: str) -> None:
+async def test_a_request_that_cannot_be_met_is_told_and_harms_nobody(
+    requested: object, said: str
+) -> None:
     api = MemoryApi()
     api.put(NADS, world.nad("blue"))
-    api.put(PODS, world.pod("bad", wish))
+    api.put(PODS, world.pod("bad", requested))
     api.put(PODS, world.pod("good"))
     async with managed(api) as manager:
         await settled(api, manager)

@@ -477,7 +477,7 @@ async def test_a_running_pods_networks_stay_as_they_are(
         assert said in told
         assert "restart" in told
         assert allocations(api, "one") == given
-    # What was given stays its own, also for a manager that never saw the earlier wish.
+    # What was given stays its own, also for a manager that never saw the earlier request.
     async with managed(api, options) as manager:
         await settled(api, manager)
         (event,) = api.all(EVENTS).values()
@@ -525,8 +525,8 @@ async def test_a_running_pods_interfaces_keep_their_names() -> None:
     api = MemoryApi()
     for number, name in enumerate(("blue", "red"), 1):
         api.put(NADS, world.nad(name, subnets=f"10.{number}.0.0/24"))
-    wish = [{"name": "blue", "interface": "data0"}, {"name": "red"}]
-    api.put(PODS, world.pod("one", wish))
+    requested = [{"name": "blue", "interface": "data0"}, {"name": "red"}]
+    api.put(PODS, world.pod("one", requested))
     made = [
         {"name": "default/blue", "interface": "data0", "dns": {}},
         {"name": "default/red", "interface": "net2", "dns": {}},
@@ -539,19 +539,19 @@ async def test_a_running_pods_interfaces_keep_their_names() -> None:
         await settled(api, manager)
         assert messages(api, "one") == []
         for asked, said in (
-            ([{"name": "blue"}, wish[1]], "changing interface of default/blue is refused"),
+            ([{"name": "blue"}, requested[1]], "changing interface of default/blue is refused"),
             (
-                [{**wish[0], "mac": "02:00:00:00:00:09", "interface": "data1"}, wish[1]],
+                [{**requested[0], "mac": "02:00:00:00:00:09", "interface": "data1"}, requested[1]],
                 "changing mac and interface of default/blue is refused",
             ),
             # What moves up in the list because another goes was not renamed.
-            (wish[1:], ": removing default/blue is refused"),
+            (requested[1:], ": removing default/blue is refused"),
         ):
             notes = {names.NETWORKS: json.dumps(asked)}
             api.change(PODS, "default/one", {"metadata": {"annotations": notes}})
             await settled(api, manager)
             assert said in messages(api, "one")[-1]
-        notes = {names.NETWORKS: json.dumps(wish)}
+        notes = {names.NETWORKS: json.dumps(requested)}
         api.change(PODS, "default/one", {"metadata": {"annotations": notes}})
         await settled(api, manager)
         assert len(messages(api, "one")) == 3
@@ -584,7 +584,7 @@ async def test_a_running_pods_first_interface_stays_as_it_is(chosen: str | None,
         (told,) = messages(api, "one")
         assert told.startswith(f"NetworksChangeRefused: Pod default/one: {names.CHOSEN_DEFAULT}: ")
         assert said in told
-    async with managed(api, PRIMARY) as manager:  # nor does one that never saw the earlier wish
+    async with managed(api, PRIMARY) as manager:  # nor does one that never saw the earlier request
         await settled(api, manager)
         assert allocations(api, "one") == given
 

@@ -145,16 +145,16 @@ CHANGES: dict[str, Callable[[dict[str, str]], dict[str, str | None]]] = {
     "both removed": lambda was: dict.fromkeys(BOTH),
     "one byte": lambda was: {names.POD_NETWORKS: was[names.POD_NETWORKS].replace("0.1", "0.7")},
     "emptied": lambda was: {names.POD_NETWORKS: "{}"},
-    "all and the wish": lambda was: {**dict.fromkeys(BOTH), names.NETWORKS: None},
-    "garbled wish": lambda was: {names.POD_NETWORKS: "{", names.NETWORKS: "[{"},
+    "all and the request": lambda was: {**dict.fromkeys(BOTH), names.NETWORKS: None},
+    "garbled request": lambda was: {names.POD_NETWORKS: "{", names.NETWORKS: "[{"},
 }
 
 
 @pytest.mark.parametrize(
     ("change", "phase"),
-    # A pod that is not wired yet may wish for something else.
+    # A pod that is not wired yet may request something else.
     [(each, "Running") for each in CHANGES]
-    + [(each, "Pending") for each in CHANGES if "wish" not in each],
+    + [(each, "Pending") for each in CHANGES if "request" not in each],
 )
 @pytest.mark.parametrize("options", [world.OPTIONS, PRIMARY], ids=["secondary", "primary"])
 async def test_what_is_edited_later_is_written_again(
@@ -188,7 +188,7 @@ async def test_an_entry_added_for_a_network_of_wefts_is_taken_off() -> None:
         assert before[BOTH[1]] == notes(api, "p1")[BOTH[1]]
 
 
-@pytest.mark.parametrize("change", [key for key in CHANGES if "wish" not in key])
+@pytest.mark.parametrize("change", [key for key in CHANGES if "request" not in key])
 async def test_edited_while_no_manager_runs_a_running_pods_address_is_not_chosen_anew(
     change: str,
 ) -> None:
@@ -246,7 +246,7 @@ async def test_nobody_waits_for_long_for_what_is_not_put_back(
     assert address(api, "p2") == "10.1.0.1/24"
 
 
-async def test_a_garbled_wish_frees_nothing_at_a_restart() -> None:
+async def test_a_garbled_request_frees_nothing_at_a_restart() -> None:
     api = blue()
     await manage(api)
     run(api, "p1")

@@ -218,8 +218,8 @@ def test_a_label_moves_a_port_between_groups_with_its_row(zone: state.Zone) -> N
     made = zone.changes()
     units = [unit for unit in writer._units(made.nb) if unit[0].table == ports.PORT]
     (unit,) = units
-    wishes = [row.columns["ports"] for row in unit[1:]]
-    assert [(len(w.present), len(w.absent)) for w in wishes] == [(1, 0), (1, 0)]  # type: ignore[union-attr]
+    desired = [row.columns["ports"] for row in unit[1:]]
+    assert [(len(w.present), len(w.absent)) for w in desired] == [(1, 0), (1, 0)]  # type: ignore[union-attr]
     # The group that it left was there for it alone.
     gone = ovn.Group(ovn.GroupKind.POLICY, "blue", "default", INGRESS, "x")
     assert (ovn.GROUP, gone.name) in made.nb_gone
@@ -229,8 +229,8 @@ def test_a_label_moves_a_port_between_groups_with_its_row(zone: state.Zone) -> N
     zone.set_pod("default/third", pod("third", 23, app="x"))
     made = zone.changes()
     (unit,) = [unit for unit in writer._units(made.nb) if unit[0].table == ports.PORT]
-    wishes = [row.columns["ports"] for row in unit[1:]]
-    assert sorted((len(w.present), len(w.absent)) for w in wishes) == [(0, 1), (1, 0), (1, 0)]  # type: ignore[union-attr]
+    desired = [row.columns["ports"] for row in unit[1:]]
+    assert sorted((len(w.present), len(w.absent)) for w in desired) == [(0, 1), (1, 0), (1, 0)]  # type: ignore[union-attr]
 
 
 def test_what_must_not_be_torn_apart_is_one_unit(zone: state.Zone) -> None:

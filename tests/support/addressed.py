@@ -35,13 +35,13 @@ class Cluster:
 
         `network` "" is the cluster's own; `machine` whose pod it is, as KubeVirt makes it.
         """
-        wish = pod(name, network, node=zone.name, labels=labels)
+        requested = pod(name, network, node=zone.name, labels=labels)
         if machine:
             from weft_lab.vm import launcherpod
 
             of = await self.api.get(resources.VMIS, machine, "default")
-            wish["metadata"]["ownerReferences"] = [launcherpod.owner(of)]
-        made = await self.api.create(resources.PODS, wish)
+            requested["metadata"]["ownerReferences"] = [launcherpod.owner(of)]
+        made = await self.api.create(resources.PODS, requested)
         found = await self.pods.wait_for(
             f"default/{name}", lambda obj: bool(podnetworks.parse(obj, primary=True)), PATIENCE
         )

@@ -119,7 +119,7 @@ def _pod(name: str, networks: Any, words: str) -> Case:
     return Case(pod(name, networks), "ErrorAllocatingPod", tuple(words.split(" | ")))
 
 
-def _wish(**fields: Any) -> list[Object]:
+def _request(**fields: Any) -> list[Object]:
     return [{"name": "good", **fields}]
 
 
@@ -131,34 +131,34 @@ ELEMENTS = [
     _pod("s-slash", "a/b/c", '"a/b/c": must have the form [namespace/]name[@interface]'),
     _pod("s-capital", "Good", 'networks[0].name "Good" | a Kubernetes name'),
     _pod("s-long", "good@this-name-is-too-long", "interface | 21 characters | allows 15 | shorter"),
-    _pod("s-mark", _wish(interface="a/b"), 'interface "a/b": must be an interface name'),
-    _pod("s-eth0", _wish(interface="eth0"), 'interface "eth0" | default interface already'),
-    _pod("s-twins", "good@x,good@x", 'networks[1].interface "x": is that of element 0'),
-    _pod("s-mac", _wish(mac="zz"), 'networks[0].mac "zz": must be a MAC address'),
-    _pod("s-group", _wish(mac="01:00:00:00:00:01"), "must be a unicast address"),
-    _pod("s-macs", _wish(mac="02:00:00:00:00:11") * 2, "is held by attachment default/good of the "
-         "same pod"),
-    _pod("s-ip", _wish(ips=["10.100.0.999"]), 'ips[0] "10.100.0.999": must be an address'),
-    _pod("s-ips", _wish(ips="10.100.0.9"), 'ips "10.100.0.9": must be a list | put it into [ ]'),
-    _pod("s-outside", _wish(ips=["10.1.0.9"]), 'ips "10.1.0.9": lies outside of subnet '
+    _pod("s-mark", _request(interface="a/b"), 'interface "a/b": must be an interface name'),
+    _pod("s-eth0", _request(interface="eth0"), 'interface "eth0" | default interface already'),
+    _pod("s-duplicates", "good@x,good@x", 'networks[1].interface "x": is that of element 0'),
+    _pod("s-mac", _request(mac="zz"), 'networks[0].mac "zz": must be a MAC address'),
+    _pod("s-group", _request(mac="01:00:00:00:00:01"), "must be a unicast address"),
+    _pod("s-macs", _request(mac="02:00:00:00:00:11") * 2, "is held by attachment default/good of "
+         "the same pod"),
+    _pod("s-ip", _request(ips=["10.100.0.999"]), 'ips[0] "10.100.0.999": must be an address'),
+    _pod("s-ips", _request(ips="10.100.0.9"), 'ips "10.100.0.9": must be a list | put it into [ ]'),
+    _pod("s-outside", _request(ips=["10.1.0.9"]), 'ips "10.1.0.9": lies outside of subnet '
          "10.100.0.0/24"),
-    _pod("s-length", _wish(ips=["10.100.0.9/16"]), "another prefix length | write 10.100.0.9"),
-    _pod("s-cast", _wish(ips=["10.100.0.255"]), "is the broadcast address of subnet"),
-    _pod("s-second", _wish(ips=["10.100.0.8", "10.100.0.9"]), "second IPv4 address beside"),
+    _pod("s-length", _request(ips=["10.100.0.9/16"]), "another prefix length | write 10.100.0.9"),
+    _pod("s-cast", _request(ips=["10.100.0.255"]), "is the broadcast address of subnet"),
+    _pod("s-second", _request(ips=["10.100.0.8", "10.100.0.9"]), "second IPv4 address beside"),
     _pod("s-family", [{"name": "only4", "ips": ["fd01::9"]}], 'ips "fd01::9": is IPv6 | only '
          "10.101.0.0/24"),
     _pod("s-excluded", [{"name": "only4", "ips": ["10.101.0.1"]}], "lies in 10.101.0.0/29 | "
          "excludeSubnets"),
     _pod("s-bare", [{"name": "unmanaged", "ips": ["10.1.0.9"]}], "needs a prefix length | write "
          "10.1.0.9/24"),
-    _pod("s-gateway", _wish(**{"default-route": ["x"]}), 'default-route[0] "x"'),
-    _pod("s-gateways", _wish(**{"default-route": ["10.100.0.1"]}) * 2, "requested by element 0"),
-    _pod("s-claim", _wish(**{"ipam-claim-reference": "c", "ips": ["10.100.0.9"]}), "beside ips"),
+    _pod("s-gateway", _request(**{"default-route": ["x"]}), 'default-route[0] "x"'),
+    _pod("s-gateways", _request(**{"default-route": ["10.100.0.1"]}) * 2, "requested by element 0"),
+    _pod("s-claim", _request(**{"ipam-claim-reference": "c", "ips": ["10.100.0.9"]}), "beside ips"),
     _pod("s-no-claim", [{"name": "kept", "ipam-claim-reference": "c"}], "IPAMClaim default/c: "
          "does not exist | goes on when it is created"),
-    _pod("s-taken-ip", _wish(ips=[HELD_ADDRESS]), f'ips "{HELD_ADDRESS}": is held by Pod '
+    _pod("s-taken-ip", _request(ips=[HELD_ADDRESS]), f'ips "{HELD_ADDRESS}": is held by Pod '
          "default/holder | continues when this one is free"),
-    _pod("s-taken-mac", _wish(mac=HELD_MAC), f'mac "{HELD_MAC}": is held by Pod default/holder'),
+    _pod("s-taken-mac", _request(mac=HELD_MAC), f'mac "{HELD_MAC}": is held by Pod default/holder'),
     _pod("s-exhausted", "tiny", "no address is free in subnet 10.102.0.0/30: all 2 are taken"),
     _pod("s-missing", "good,missing", "NetworkAttachmentDefinition default/missing: does not "
          "exist | goes on when it is created"),

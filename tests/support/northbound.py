@@ -37,12 +37,14 @@ class Database:
         ident = (row.table, row.key)
         assert not row.is_part or ident in self.rows, f"a part of {ident}, which is not there"
         columns = self.rows.setdefault(ident, {})
-        for column, wish in row.columns.items():
-            if isinstance(wish, rows.SetMembers):
+        for column, desired in row.columns.items():
+            if isinstance(desired, rows.SetMembers):
                 before = columns.get(column, frozenset())
-                columns[column] = frozenset((before - _keys(wish.absent)) | _keys(wish.present))
+                columns[column] = frozenset(
+                    (before - _keys(desired.absent)) | _keys(desired.present)
+                )
             else:
-                columns[column] = wish
+                columns[column] = desired
         if row.parent is not None:
             self._parents[ident] = (row.parent.table, row.parent.key)
 

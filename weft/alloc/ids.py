@@ -75,9 +75,9 @@ class NamedIds:
             raise errors.Conflict(
                 f"{what}: the {self.kind} has id {known} already", where=where, hint=hint
             )
-        holder = self._by_id.get(number, name)
-        if holder != name:
-            raise errors.Conflict(f"{what}: held by {self.kind} {holder}", where=where, hint=hint)
+        owner = self._by_id.get(number, name)
+        if owner != name:
+            raise errors.Conflict(f"{what}: held by {self.kind} {owner}", where=where, hint=hint)
         self._hold(name, number)
 
     def allocate(self, name: str) -> int:

@@ -67,7 +67,7 @@ class Ledger:
     def __len__(self) -> int:
         return len(self._allocations)
 
-    def holdings(self) -> dict[Owner, model.Allocation]:
+    def allocations(self) -> dict[Owner, model.Allocation]:
         """Returns the allocation of every owner."""
         return dict(self._allocations)
 
@@ -75,9 +75,9 @@ class Ledger:
         """Returns how full each subnet is."""
         return tuple(each.usage for each in self._pools.values())
 
-    def holder(self, held: model.Address | str) -> str:
+    def owner_label(self, value: model.Address | str) -> str:
         """Returns the label of the owner of an address or MAC, "" if it is free."""
-        owner = self._by_mac.get(held) if isinstance(held, str) else self._by_address.get(held)
+        owner = self._by_mac.get(value) if isinstance(value, str) else self._by_address.get(value)
         return self._shown(owner) if owner is not None else ""
 
     def reserve(self, owner: Owner, allocation: model.Allocation, *, label: str = "") -> None:
@@ -93,8 +93,8 @@ class Ledger:
         for address in allocation.addresses:
             self._refuse_held(where, "address", address.ip, self._by_address.get(address.ip))
         self._refuse_held(where, "mac", allocation.mac, self._by_mac.get(allocation.mac))
-        holder = self._by_key.get(allocation.tunnel_id)
-        self._refuse_held(where, "tunnel_id", allocation.tunnel_id, holder)
+        taken_by = self._by_key.get(allocation.tunnel_id)
+        self._refuse_held(where, "tunnel_id", allocation.tunnel_id, taken_by)
         self._hold(owner, label, allocation)
 
     def allocate(
@@ -297,21 +297,21 @@ class Ledger:
         where: str,
         field: str,
         value: object,
-        holder: Owner | None,
+        taken_by: Owner | None,
         owner: Owner | None = None,
     ) -> None:
-        if holder is None:
+        if taken_by is None:
             return
-        said = f"{field} {errors.as_written(value)}: is held by"
-        if owner is not None and holder.pod and owner.pod == holder.pod:
+        conflict = f"{field} {errors.as_written(value)}: is held by"
+        if owner is not None and taken_by.pod and owner.pod == taken_by.pod:
             raise errors.Conflict(
-                f"{said} attachment {holder.attachment} of the same pod",
+                f"{conflict} attachment {taken_by.attachment} of the same pod",
                 where=where,
                 hint="request another one in one of the two",
                 field=field,
             )
         raise errors.Conflict(
-            f"{said} {self._shown(holder)}",
+            f"{conflict} {self._shown(taken_by)}",
             where=where,
             hint="request another one; the pod continues when this one is free",
             field=field,

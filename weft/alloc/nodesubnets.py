@@ -73,10 +73,10 @@ class SubnetPool:
             if self._place(subnet) is None:
                 rule = f"is not a node subnet of {', '.join(map(str, self.spec.subnets))}"
                 raise errors.InvalidInput(where, field, str(subnet), rule, hint=hint)
-            holder = self._by_subnet.get(subnet, node)
-            if holder != node:
+            owner = self._by_subnet.get(subnet, node)
+            if owner != node:
                 raise errors.Conflict(
-                    f"subnet {subnet} of network {self.spec.name}: held by Node {holder}",
+                    f"subnet {subnet} of network {self.spec.name}: held by Node {owner}",
                     where=where,
                     hint=hint,
                 )

@@ -52,9 +52,9 @@ def layer2_subnets(fields: Fields, reserved: Reserved) -> tuple[model.Subnet, ..
         subnet = _subnet(fields, "subnets", text)
         if subnet is None:
             continue
-        twin = next((other for other in found if other.version == subnet.version), None)
-        if twin is not None:
-            rule = f"is a second IPv{subnet.version} subnet beside {twin}; give one of each"
+        other = next((each for each in found if each.version == subnet.version), None)
+        if other is not None:
+            rule = f"is a second IPv{subnet.version} subnet beside {other}; give one of each"
             fields.refuse("subnets", text, rule, hint="widen one subnet, or make two networks")
             continue
         if subnet.max_prefixlen - subnet.prefixlen < (2 if subnet.version == 4 else 1):
@@ -116,9 +116,9 @@ def _host_prefix_fits(fields: Fields, text: str, subnet: model.Subnet, length: i
 
 def _refuse_overlaps(fields: Fields, found: list[model.Subnet], reserved: Reserved) -> None:
     widest_first = sorted(found, key=lambda each: (each.version, int(each[0]), each.prefixlen))
-    for other, subnet in pairwise(widest_first):
-        if notation.overlap(other, subnet):
-            fields.refuse("subnets", str(subnet), f"overlaps {other} of the same network")
+    for each, subnet in pairwise(widest_first):
+        if notation.overlap(each, subnet):
+            fields.refuse("subnets", str(subnet), f"overlaps {each} of the same network")
     for subnet in found:
         for what, taken in reserved:
             if notation.overlap(subnet, taken):

@@ -62,11 +62,11 @@ def _read(
     except errors.InvalidInput as error:
         return (), [error]
     namespace = objects.key(pod)[0]
-    wishes = [_attachment(element, f"net{n}", namespace) for n, element in enumerate(elements, 1)]
-    _refuse_twins(elements, wishes)
-    _refuse_many_default_routes(elements, wishes)
+    requests = [_attachment(element, f"net{n}", namespace) for n, element in enumerate(elements, 1)]
+    _refuse_duplicates(elements, requests)
+    _refuse_many_default_routes(elements, requests)
     own = [_OWN] if primary else []
-    return _keyed([*([_first(chosen)] if chosen else own), *wishes]), found
+    return _keyed([*([_first(chosen)] if chosen else own), *requests]), found
 
 
 def _first(chosen: list[Fields]) -> model.Attachment:
@@ -213,20 +213,20 @@ def _addresses(fields: Fields) -> tuple[model.Interface | model.Address, ...]:
         return ()
     for place, text in asked:
         try:
-            wish = notation.interface(text) if "/" in text else notation.address(text)
+            request = notation.interface(text) if "/" in text else notation.address(text)
         except ValueError as error:
             fields.refuse(place, text, str(error))
             continue
-        address = without_prefix(wish)
+        address = without_prefix(request)
         if address in found:
             fields.refuse(place, text, "is requested twice", hint="remove one of them")
-        found[address] = wish
+        found[address] = request
     return tuple(found.values())
 
 
-def without_prefix(wish: model.Interface | model.Address) -> model.Address:
+def without_prefix(request: model.Interface | model.Address) -> model.Address:
     """The address without its prefix length."""
-    return getattr(wish, "ip", wish)
+    return getattr(request, "ip", request)
 
 
 def _gateways(fields: Fields) -> tuple[model.Address, ...]:
@@ -244,32 +244,32 @@ def _check_unused(fields: Fields) -> None:
             bandwidth.refuse(name, rate, "must not be negative")
 
 
-def _refuse_twins(elements: list[Fields], wishes: list[model.Attachment]) -> None:
+def _refuse_duplicates(elements: list[Fields], requests: list[model.Attachment]) -> None:
     """Refuse two interfaces with one name; equal MACs may be on different networks."""
     first: dict[str, int] = {}
-    for index, wish in enumerate(wishes):
-        if wish.interface in first:
-            rule = f"is that of element {first[wish.interface]} already"
+    for index, request in enumerate(requests):
+        if request.interface in first:
+            rule = f"is that of element {first[request.interface]} already"
             if not elements[index].has("interface"):
                 rule += f"; an element that names none is called net{index + 1}"
-            elements[index].refuse("interface", wish.interface, rule, hint="rename one of them")
-        first.setdefault(wish.interface, index)
+            elements[index].refuse("interface", request.interface, rule, hint="rename one of them")
+        first.setdefault(request.interface, index)
 
 
-def _refuse_many_default_routes(elements: list[Fields], wishes: list[model.Attachment]) -> None:
-    asking = [index for index, wish in enumerate(wishes) if wish.default_route]
+def _refuse_many_default_routes(elements: list[Fields], requests: list[model.Attachment]) -> None:
+    asking = [index for index, request in enumerate(requests) if request.default_route]
     for index in asking[1:]:
         rule = f"is requested by element {asking[0]} already; only one element may do so"
-        value = [str(address) for address in wishes[index].default_route]
+        value = [str(address) for address in requests[index].default_route]
         elements[index].refuse("default-route", value, rule, hint="keep it in one element")
 
 
-def _keyed(wishes: list[model.Attachment]) -> tuple[model.Attachment, ...]:
+def _keyed(requests: list[model.Attachment]) -> tuple[model.Attachment, ...]:
     """Give the n-th repetition of a NAD the key <nad>/<n>."""
     seen: Counter[str] = Counter()
     keyed = []
-    for wish in wishes:
-        repetition = seen[wish.nad]
-        seen[wish.nad] += 1
-        keyed.append(replace(wish, key=f"{wish.nad}/{repetition}") if repetition else wish)
+    for request in requests:
+        repetition = seen[request.nad]
+        seen[request.nad] += 1
+        keyed.append(replace(request, key=f"{request.nad}/{repetition}") if repetition else request)
     return tuple(keyed)

@@ -69,11 +69,11 @@ async def make(asked: call.Call, deps: Dependencies, progress: Progress) -> plan
     """Does the steps of an ADD; each takes as long as kernel, OVS or OVN need."""
     progress.where = f"Pod {asked.pod}, annotation {names.POD_NETWORKS}"
     progress.hint = "see the pod's events; is weft cluster-manager running?"
-    wish = await addplan.find(asked, deps)
-    nic = progress.nic = wish.nic
+    add_plan = await addplan.find(asked, deps)
+    nic = progress.nic = add_plan.nic
     if nic.kind is plan.Kind.VETH:
         await links.make_veth(nic, asked.netns)
-    await write_port(wish, deps)
+    await write_port(add_plan, deps)
     progress.where = f"OVS port {nic.device} of Pod {asked.pod}"
     if nic.kind is plan.Kind.INTERNAL:
         progress.hint = "is ovs-vswitchd running? see its log"
@@ -81,21 +81,21 @@ async def make(asked: call.Call, deps: Dependencies, progress: Progress) -> plan
         await links.move_internal(nic, asked.netns)
     progress.hint = "is ovn-controller running, and does its zone have the pod's logical port?"
     await wait_for_port(nic, deps, port.installed)
-    await deps.records.put(record.Record(nic, wish.owner))
+    await deps.records.put(record.Record(nic, add_plan.owner))
     return nic
 
 
-async def write_port(wish: addplan.AddPlan, deps: Dependencies) -> None:
+async def write_port(add_plan: addplan.AddPlan, deps: Dependencies) -> None:
     """Writes the port and deletes those of older sandboxes for the same logical port, in one
     transaction. Raises NotReady without a bridge."""
-    nic, settings = wish.nic, deps.settings
+    nic, settings = add_plan.nic, deps.settings
     if deps.ovs.get("Bridge", settings.bridge) is None:
         raise errors.NotReady(
             "does not exist on this node",
             where=f"OVS bridge {settings.bridge}",
             hint="ovn-controller makes it; is it running?",
         )
-    owner = wish.owner
+    owner = add_plan.owner
     iface_id = names.logical_port(owner.attachment, owner.pod.namespace, owner.pod.name)
     stale = port.rivals(bounds(deps), iface_id, nic.device)
     older = deps.records.of_port(iface_id)

@@ -185,9 +185,9 @@ class Repairer:
             )
         found = deps.ovs.get("Interface", device)
         rivals = self._claims.of(known.logical_port) - {device}
-        wished = port.desired(known.nic, known.owner, bridge=deps.settings.bridge)
+        desired = port.desired(known.nic, known.owner, bridge=deps.settings.bridge)
         disclaimed = [ifaceids.disclaimed(rival) for rival in sorted(rivals)]
-        if await deps.ovs.apply((*wished, *disclaimed)):
+        if await deps.ovs.apply((*desired, *disclaimed)):
             what = _what(found is not None, sorted(rivals))
             log.warning("%s: %s; it is written again", _subject(known), what)
             self._lost[device] = f"{_subject(known)}: {what}, and does not work again yet"

@@ -166,8 +166,8 @@ def port_names(
 def membership(group: Group, port_key: str, present: bool) -> rows.Row:
     """Add a port to a group or remove it. OVSDB itself removes a deleted port from its groups."""
     port = frozenset({rows.Ref(ports.PORT, port_key)})
-    wish = rows.SetMembers(present=port) if present else rows.SetMembers(absent=port)
-    return rows.Row(GROUP, group.name, {"ports": wish}, is_part=True)
+    value = rows.SetMembers(present=port) if present else rows.SetMembers(absent=port)
+    return rows.Row(GROUP, group.name, {"ports": value}, is_part=True)
 
 
 def address_sets(

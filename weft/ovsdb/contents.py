@@ -62,24 +62,24 @@ class _Table:
         self.rows: dict[str, Columns] = {}
         self.index: dict[str, str] = {}
         # Further rows with a key that is in the index already: another writer made duplicates.
-        self.twins: dict[str, list[str]] = {}
+        self.duplicates: dict[str, list[str]] = {}
 
     def note(self, key: str | None, uuid: str) -> None:
         if key is not None and self.index.setdefault(key, uuid) != uuid:
-            self.twins.setdefault(key, []).append(uuid)
+            self.duplicates.setdefault(key, []).append(uuid)
 
     def forget(self, key: str | None, uuid: str) -> None:
         if key is None:
             return
-        twins = self.twins.get(key)
+        duplicates = self.duplicates.get(key)
         if self.index[key] != uuid:
-            self.twins[key].remove(uuid)
-        elif twins:
-            self.index[key] = twins.pop(0)
+            self.duplicates[key].remove(uuid)
+        elif duplicates:
+            self.index[key] = duplicates.pop(0)
         else:
             del self.index[key]
-        if twins is not None and not twins:
-            del self.twins[key]
+        if duplicates is not None and not duplicates:
+            del self.duplicates[key]
 
 
 class _Tables(dict[str, _Table]):
@@ -103,7 +103,7 @@ class Contents:
 
     def __init__(self, tables: Iterable[rows.Table], scheme: schema.Schema) -> None:
         self._tables = _Tables({table.name: _Table(table, scheme) for table in tables})
-        self._holders: dict[str, tuple[rows.Referrer, ...]] = {}
+        self._referrers: dict[str, tuple[rows.Referrer, ...]] = {}
         # Rows that weft has inserted, by UUID, until the server confirms them.
         self._expected: dict[str, Columns] = {}
         # New rows of which only table and UUID are known, to be read with `selects`.
@@ -121,7 +121,7 @@ class Contents:
         return None if uuid is None else (uuid, this.rows[uuid])
 
     def referrers(self, table: str, uuid: str, /) -> tuple[rows.Referrer, ...] | None:
-        return None if self._tables[table].root else self._holders.get(uuid, ())
+        return None if self._tables[table].root else self._referrers.get(uuid, ())
 
     def absence_conditions(self, table: str, key: str, /) -> tuple[rows.Condition, ...] | None:
         this = self._tables[table]
@@ -301,26 +301,26 @@ class Contents:
             self._release(rows.Referrer(table.name, uuid, name), _members(old[name]))
         return RowChange(table.name, uuid, key, old, None)
 
-    def _toggle(self, holder: rows.Referrer, touched: Set[str], held: Set[str]) -> None:
+    def _toggle(self, referrer: rows.Referrer, touched: Set[str], held: Set[str]) -> None:
         """Update the references after a change, at the cost of the difference only."""
         added = touched & held
-        self._hold(holder, added)
+        self._hold(referrer, added)
         if len(added) < len(touched):
-            self._release(holder, touched - added)
+            self._release(referrer, touched - added)
 
-    def _hold(self, holder: rows.Referrer, uuids: Iterable[str]) -> None:
-        new: dict[str, tuple[rows.Referrer, ...]] = dict.fromkeys(uuids, (holder,))
-        for uuid in self._holders.keys() & new.keys():
-            new[uuid] += self._holders[uuid]
-        self._holders.update(new)
+    def _hold(self, referrer: rows.Referrer, uuids: Iterable[str]) -> None:
+        new: dict[str, tuple[rows.Referrer, ...]] = dict.fromkeys(uuids, (referrer,))
+        for uuid in self._referrers.keys() & new.keys():
+            new[uuid] += self._referrers[uuid]
+        self._referrers.update(new)
 
-    def _release(self, holder: rows.Referrer, uuids: Iterable[str]) -> None:
+    def _release(self, referrer: rows.Referrer, uuids: Iterable[str]) -> None:
         for uuid in uuids:
-            rest = tuple(h for h in self._holders.get(uuid, ()) if h != holder)
+            rest = tuple(h for h in self._referrers.get(uuid, ()) if h != referrer)
             if rest:
-                self._holders[uuid] = rest
+                self._referrers[uuid] = rest
             else:
-                self._holders.pop(uuid, None)
+                self._referrers.pop(uuid, None)
 
 
 class ObservedChange(NamedTuple):

@@ -19,8 +19,10 @@ def merge(desired: Iterable[Row]) -> dict[RowKey, Row]:
 def _merge(first: Row, second: Row) -> Row:
     """Two desired rows of one key as one; they may add to each other but not contradict."""
     columns = dict(first.columns)
-    for column, wish in second.columns.items():
-        columns[column] = _join(first, column, columns[column], wish) if column in columns else wish
+    for column, value in second.columns.items():
+        columns[column] = (
+            _join(first, column, columns[column], value) if column in columns else value
+        )
     parent = first.parent or second.parent
     if second.parent not in (None, parent):
         raise ValueError(f"{first.table} {first.key!r} is desired in two parents")

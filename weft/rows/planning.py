@@ -157,27 +157,27 @@ class _Draft:
         """Make `parent`, and no other row of its table, refer to the row."""
         found = self.actual.get(parent.table, parent.key)
         home = found and Referrer(parent.table, found[0], row.parent_column)
-        holders = self.actual.referrers(row.table, uuid) or ()
-        for holder in holders:
+        referrers = self.actual.referrers(row.table, uuid) or ()
+        for referrer in referrers:
             # A parent that is deleted drops its references by itself.
-            if holder != home and holder.column == row.parent_column:
-                self.release(holder, uuid)
-        if home is None or home not in holders:
+            if referrer != home and referrer.column == row.parent_column:
+                self.release(referrer, uuid)
+        if home is None or home not in referrers:
             self.bear(row, parent, uuid)
 
     def remove(self, table: str, uuid: str) -> None:
         """Delete a row; a row in a non-root table vanishes when no set refers to it."""
-        holders = self.actual.referrers(table, uuid)
-        if holders is None:
+        referrers = self.actual.referrers(table, uuid)
+        if referrers is None:
             self.deletes.append(Delete(table, uuid))
         else:
-            for holder in holders:
-                self.release(holder, uuid)
+            for referrer in referrers:
+                self.release(referrer, uuid)
 
-    def release(self, holder: Referrer, uuid: str) -> None:
+    def release(self, referrer: Referrer, uuid: str) -> None:
         """Remove a row from a set, unless the set's row is deleted in the same transaction."""
-        if holder.uuid not in self.gone:
-            self.mutate(*holder, (uuid,), ())
+        if referrer.uuid not in self.gone:
+            self.mutate(*referrer, (uuid,), ())
 
     def mutate(
         self,

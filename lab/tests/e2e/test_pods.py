@@ -65,8 +65,8 @@ def test_all_interfaces_or_none(cluster: Cluster) -> None:
 
 
 def test_the_default_route_goes_where_it_is_asked_for(cluster: Cluster) -> None:
-    wish = [{"name": "blue", "default-route": ["10.100.0.250"]}]
-    cluster.create(pod("led", networks=json.dumps(wish)))
+    requested = [{"name": "blue", "default-route": ["10.100.0.250"]}]
+    cluster.create(pod("led", networks=json.dumps(requested)))
     made = cluster.wait_ready("led")
     assert [entry.get("default", False) for entry in pods.network_status(made)] == [True, False]
     assert pods.network_status(made)[1]["gateway"] == ["10.100.0.250"]
@@ -159,10 +159,12 @@ def test_pods_outlive_their_kubelet(cluster: Cluster) -> None:
 
 
 def test_a_pod_that_its_kubelet_left_half_made_is_cleaned_up(cluster: Cluster) -> None:
-    wish = json.dumps([{"name": "blue", "ips": ["10.100.0.77"]}])
-    cluster.create(pod("first", networks=wish))
+    requested = json.dumps([{"name": "blue", "ips": ["10.100.0.77"]}])
+    cluster.create(pod("first", networks=requested))
     cluster.wait_ready("first")
-    cluster.create(pod("second", networks=wish))  # its interface is asked for, and not to be had
+    cluster.create(
+        pod("second", networks=requested)
+    )  # its interface is asked for, and not to be had
     end = time.monotonic() + PATIENCE
     while len(cluster.left()["firsts"]) < 2 and time.monotonic() < end:
         pass  # nobody tells of a sandbox in the making

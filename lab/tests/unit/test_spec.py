@@ -83,7 +83,7 @@ def test_a_namespace_of_no_possible_name_is_refused() -> None:
 
 
 @given(labs)
-def test_no_wish_changes_nothing(lab: spec.Lab) -> None:
+def test_no_request_changes_nothing(lab: spec.Lab) -> None:
     assert spec.change(lab, spec.Options(), running=True) == lab
     assert spec.change(lab, spec.Options(), running=False) == lab
 

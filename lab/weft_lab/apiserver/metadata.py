@@ -179,22 +179,22 @@ def _check_owners(meta: Object) -> list[status.Cause]:
     return causes
 
 
-def drop_twins(meta: Object) -> list[str]:
+def drop_duplicates(meta: Object) -> list[str]:
     """Of owners with one uid the first stays; tells of it in a warning."""
     seen: dict[str, Object] = {}
-    twins = []
+    duplicates = []
     for owner in meta.get("ownerReferences") or ():
         uid = owner.get("uid", "")
-        if uid in seen and uid not in twins:
-            twins.append(uid)
+        if uid in seen and uid not in duplicates:
+            duplicates.append(uid)
         seen.setdefault(uid, owner)
-    if not twins:
+    if not duplicates:
         return []
     meta["ownerReferences"] = list(seen.values())
     return [
         ".metadata.ownerReferences contains duplicate entries; API server dedups owner references"
         " in 1.20+, and may reject such requests as early as 1.24; please fix your requests;"
-        f" duplicate UID(s) observed: {', '.join(twins)}"
+        f" duplicate UID(s) observed: {', '.join(duplicates)}"
     ]
 
 

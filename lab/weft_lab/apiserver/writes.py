@@ -71,7 +71,7 @@ def create(
     name = obj["metadata"].get("name") or obj["metadata"].get("generateName", "")
     check_namespace(cluster, target, name)
     check_types(cluster, target, obj)
-    target.warnings.extend(metadata.drop_twins(obj["metadata"]))
+    target.warnings.extend(metadata.drop_duplicates(obj["metadata"]))
     chance = os.urandom(5)
     metadata.prepare_create(resource, obj, target.namespace, clock.now(), str(uuid.uuid4()), chance)
     if target.version.has_status:
@@ -138,7 +138,7 @@ def replace(
     shape(cluster, target, obj, options)
     new = items.to_storage(resource, target.version, obj)
     metadata.prepare_update(new, old)
-    target.warnings.extend(metadata.drop_twins(new["metadata"]))
+    target.warnings.extend(metadata.drop_duplicates(new["metadata"]))
     if resource.custom:
         target.warnings += metadata.short_finalizers(new["metadata"], old["metadata"])
     new = _split_status(target, new, old)

@@ -88,8 +88,8 @@ def _number(where: str, field: str, value: Any) -> int:
 def _capabilities(where: str, own: Object) -> tuple[int, ...]:
     if own.get("privileged"):
         return tuple(range(len(NAMES)))
-    wishes = own.get("capabilities") or {}
-    added, dropped = (_named(where, key, wishes.get(key) or ()) for key in ("add", "drop"))
+    capabilities = own.get("capabilities") or {}
+    added, dropped = (_named(where, key, capabilities.get(key) or ()) for key in ("add", "drop"))
     base = set() if "ALL" in dropped else set(DEFAULT)
     chosen = set(NAMES) if "ALL" in added else base | set(added)
     return tuple(sorted(NAMES.index(name) for name in chosen - set(dropped)))

@@ -49,8 +49,8 @@ async def add(multus: Multus, pod: Object, sandbox: plugin.Sandbox, record: Path
     """
     done: list[Object] = []
     try:
-        wishes = selection.parse(pod, primary=multus.primary is None)
-        chains = [_chain(multus, pod, attachment) for attachment in wishes]
+        requested = selection.parse(pod, primary=multus.primary is None)
+        chains = [_chain(multus, pod, attachment) for attachment in requested]
         if multus.primary is not None and not (chains and chains[0].interface == FIRST):
             entry = {"interface": FIRST, "name": primary.NAME}
             # Recorded before it is made, so that a DEL after a crash undoes it.
@@ -65,7 +65,7 @@ async def add(multus: Multus, pod: Object, sandbox: plugin.Sandbox, record: Path
             done.append(delegate.to_record(chain, result))
             _write(record, done)
             _tell_added(multus, pod, chain.interface, result, chain.name)
-        leading = next((wish for wish in wishes if wish.default_route), None)
+        leading = next((request for request in requested if request.default_route), None)
         if leading is not None:
             gateways = leading.default_route
             await routes.move_default(sandbox.netns, leading.interface, gateways)

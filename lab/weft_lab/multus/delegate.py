@@ -72,13 +72,13 @@ def _with_runtime(plugin: Config, attachment: model.Attachment) -> Config:
     capabilities = plugin.get("capabilities")
     if not isinstance(capabilities, dict):
         return plugin
-    wishes: Config = {}
+    requested: Config = {}
     if attachment.mac and capabilities.get("mac"):
-        wishes["mac"] = attachment.mac
+        requested["mac"] = attachment.mac
     if attachment.addresses and capabilities.get("ips"):
-        wishes["ips"] = [str(address) for address in attachment.addresses]
+        requested["ips"] = [str(address) for address in attachment.addresses]
     kept = {key: value for key, value in plugin.items() if key != "capabilities"}
-    return {**kept, "runtimeConfig": wishes} if wishes else kept
+    return {**kept, "runtimeConfig": requested} if requested else kept
 
 
 def render(delegate: Delegate, plugin: Config, previous: Mapping[str, Any] | None = None) -> bytes:

@@ -30,8 +30,8 @@ def nic(pod: str, attachment: str = "shop/blue") -> ledger.Owner:
 
 
 def asking(*texts: str, mac: str = "") -> model.Attachment:
-    wishes = tuple(ip_interface(text) if "/" in text else ip_address(text) for text in texts)
-    return replace(BLUE, addresses=wishes, mac=mac)
+    requested = tuple(ip_interface(text) if "/" in text else ip_address(text) for text in texts)
+    return replace(BLUE, addresses=requested, mac=mac)
 
 
 def shown(allocation: model.Allocation) -> list[str]:
@@ -85,7 +85,7 @@ def test_mac_and_port_key_are_free_again() -> None:
         )
     gone = book.release(nic("o7"))
     assert gone is not None
-    assert book.holder(gone.mac) == ""
+    assert book.owner_label(gone.mac) == ""
     assert book.allocate(nic("new"), asking(mac=gone.mac)) == gone
 
 
@@ -100,9 +100,9 @@ def test_released_comes_again_after_all_others() -> None:
 def test_holder_is_named_by_label() -> None:
     book = ledger.Ledger(network("10.1.0.0/24"))
     held = book.allocate(nic("a"), BLUE, label="Pod shop/web1")
-    assert book.holder(held.addresses[0].ip) == "Pod shop/web1"
-    assert book.holder(held.mac) == "Pod shop/web1"
-    assert book.holder(ip_address("10.1.0.9")) == ""
+    assert book.owner_label(held.addresses[0].ip) == "Pod shop/web1"
+    assert book.owner_label(held.mac) == "Pod shop/web1"
+    assert book.owner_label(ip_address("10.1.0.9")) == ""
 
 
 def test_without_subnets_only_a_mac_and_a_key() -> None:
@@ -111,18 +111,18 @@ def test_without_subnets_only_a_mac_and_a_key() -> None:
     assert first.addresses == ()
     assert first.mac != second.mac
     assert (first.tunnel_id, second.tunnel_id) == (10, 11)
-    wished = book.allocate(nic("c"), asking("192.0.2.10/24", "192.0.2.11/24", "fd00::1/64"))
-    assert shown(wished) == ["192.0.2.10/24", "192.0.2.11/24", "fd00::1/64"]
+    requested = book.allocate(nic("c"), asking("192.0.2.10/24", "192.0.2.11/24", "fd00::1/64"))
+    assert shown(requested) == ["192.0.2.10/24", "192.0.2.11/24", "fd00::1/64"]
 
 
 def test_without_subnets_who_comes_again_has_its_mac_again() -> None:
     book = ledger.Ledger(network())
-    wish = replace(BLUE, identity="shop/blue/Machine/shop/db")
-    first = book.allocate(nic("uid-1"), wish)
-    beside = book.allocate(nic("uid-2"), wish)
+    requested = replace(BLUE, identity="shop/blue/Machine/shop/db")
+    first = book.allocate(nic("uid-1"), requested)
+    beside = book.allocate(nic("uid-2"), requested)
     assert beside.mac != first.mac, "one that is there still has it"
     book.release(nic("uid-1"))
-    assert book.allocate(nic("uid-3"), wish).mac == first.mac
+    assert book.allocate(nic("uid-3"), requested).mac == first.mac
 
 
 def test_routers_and_dns_servers_go_only_to_who_asks() -> None:
@@ -162,7 +162,7 @@ HELD = ("10.1.0.50", "02:00:00:00:00:50")
 
 
 @pytest.mark.parametrize(
-    ("subnets", "wish", "kind", "says"),
+    ("subnets", "requested", "kind", "says"),
     [
         (("10.1.0.0/24",), asking("10.1.0.50"), errors.Conflict, "held by Pod shop/holder"),
         (("10.1.0.0/24",), asking("10.1.0.50/24"), errors.Conflict, "held by Pod shop/holder"),
@@ -200,7 +200,7 @@ HELD = ("10.1.0.50", "02:00:00:00:00:50")
 )
 def test_refused_and_nothing_changed(
     subnets: tuple[str, ...],
-    wish: model.Attachment,
+    requested: model.Attachment,
     kind: type[errors.WeftError],
     says: str,
 ) -> None:
@@ -208,13 +208,13 @@ def test_refused_and_nothing_changed(
     book = ledger.Ledger(network(*subnets, **excluded))
     held = asking(HELD[0] if subnets else f"{HELD[0]}/24", mac=HELD[1])
     book.allocate(nic("holder"), held, label="Pod shop/holder")
-    before = book.holdings(), book.usage()
+    before = book.allocations(), book.usage()
     with pytest.raises(kind) as caught:
-        book.allocate(nic("b"), wish, label="Pod shop/web1")
+        book.allocate(nic("b"), requested, label="Pod shop/web1")
     assert says in str(caught.value)
     assert str(caught.value).startswith("Pod shop/web1, attachment shop/blue to network blue: ")
     assert caught.value.hint
-    assert (book.holdings(), book.usage()) == before
+    assert (book.allocations(), book.usage()) == before
 
 
 def leaving_by(*gateways: str, ips: tuple[str, ...] = ()) -> model.Attachment:
@@ -242,7 +242,7 @@ def test_a_gateway_that_alone_is_free_leaves_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("subnets", "wish", "says"),
+    ("subnets", "requested", "says"),
     [
         (("10.1.0.0/24",), leaving_by("10.2.0.1"), '"10.2.0.1": lies outside of 10.1.0.0/24'),
         (("10.1.0.0/24",), leaving_by("fd00::1"), '"fd00::1": is IPv6, but the attachment has'),
@@ -252,28 +252,28 @@ def test_a_gateway_that_alone_is_free_leaves_nothing() -> None:
     ],
 )
 def test_a_gateway_that_cannot_be_reached_is_refused(
-    subnets: tuple[str, ...], wish: model.Attachment, says: str
+    subnets: tuple[str, ...], requested: model.Attachment, says: str
 ) -> None:
     book = ledger.Ledger(network(*subnets))
-    before = book.holdings(), book.usage()
+    before = book.allocations(), book.usage()
     with pytest.raises(errors.InvalidInput) as caught:
-        book.allocate(nic("b"), wish, label="Pod shop/web1")
+        book.allocate(nic("b"), requested, label="Pod shop/web1")
     assert "default-route" in str(caught.value)
     assert says in str(caught.value)
     assert caught.value.hint
-    assert (book.holdings(), book.usage()) == before
+    assert (book.allocations(), book.usage()) == before
 
 
 def test_two_interfaces_of_one_pod_that_ask_for_the_same_are_told_so() -> None:
     book = ledger.Ledger(network("10.1.0.0/24"))
-    wish = asking(mac="02:00:00:00:00:01")
-    book.allocate(nic("uid-1"), wish, label="Pod shop/a")
+    requested = asking(mac="02:00:00:00:00:01")
+    book.allocate(nic("uid-1"), requested, label="Pod shop/a")
     with pytest.raises(errors.Conflict, match="is held by attachment shop/blue of the same pod"):
         book.allocate(
             nic("uid-1", "shop/blue/1"), asking(mac="02:00:00:00:00:01"), label="Pod shop/a"
         )
     with pytest.raises(errors.Conflict, match="is held by Pod shop/a"):  # its earlier incarnation
-        book.allocate(nic("uid-2"), wish, label="Pod shop/a")
+        book.allocate(nic("uid-2"), requested, label="Pod shop/a")
 
 
 def test_exhausted_in_one_family_takes_nothing_of_the_other() -> None:
@@ -324,7 +324,7 @@ def test_two_annotations_that_contradict(second: model.Allocation, says: str) ->
     book.reserve(nic("a"), entry("10.1.0.5/24"), label="Pod shop/a")
     with pytest.raises(errors.Conflict, match=says):
         book.reserve(nic("b"), second, label="Pod shop/b")
-    assert list(book.holdings()) == [nic("a")]
+    assert list(book.allocations()) == [nic("a")]
     assert book.usage()[0].used == 1
 
 
@@ -344,7 +344,7 @@ def test_older_addresses_of_a_changed_network_are_held_and_released() -> None:
     book = ledger.Ledger(network("10.1.0.0/24", exclude_subnets=("10.1.0.0/28",)))
     book.reserve(nic("old"), entry("10.9.0.5/24"))
     book.reserve(nic("excluded"), entry("10.1.0.5/24", "02:00:00:00:00:02", 3))
-    assert book.holder(ip_address("10.9.0.5")) == "shop/blue/old"
+    assert book.owner_label(ip_address("10.9.0.5")) == "shop/blue/old"
     assert book.release(nic("old"))
     assert book.release(nic("excluded"))
     assert book.usage()[0].used == 0
@@ -376,15 +376,15 @@ NETWORKS = st.sampled_from(
 
 
 def played(book: ledger.Ledger, events: list[tuple[str, ledger.Owner, Any]]) -> None:
-    for event, owner, wish in events:
+    for event, owner, requested in events:
         if event == "release":
             book.release(owner)
             continue
-        before = book.holdings(), book.usage()
+        before = book.allocations(), book.usage()
         try:
-            book.allocate(owner, wish)
+            book.allocate(owner, requested)
         except (errors.Conflict, errors.InvalidInput):
-            assert (book.holdings(), book.usage()) == before
+            assert (book.allocations(), book.usage()) == before
 
 
 @settings(max_examples=200)
@@ -394,7 +394,7 @@ def test_nothing_is_held_twice_and_nothing_given_that_is_excluded(
 ) -> None:
     book = ledger.Ledger(declared)
     played(book, events)
-    held = list(book.holdings().values())
+    held = list(book.allocations().values())
     addresses = [address.ip for each in held for address in each.addresses]
     assert len(set(addresses)) == len(addresses)
     assert len({each.mac for each in held}) == len(held)
@@ -416,7 +416,7 @@ def test_rebuilt_in_any_order_it_is_the_same(
     played(book, events)
 
     def rebuilt(shuffle: Callable[[list[Any]], None]) -> ledger.Ledger:
-        entries = list(book.holdings().items())
+        entries = list(book.allocations().items())
         shuffle(entries)
         fresh = ledger.Ledger(declared)
         for owner, allocation in entries:
@@ -424,9 +424,9 @@ def test_rebuilt_in_any_order_it_is_the_same(
         return fresh
 
     one, other = rebuilt(lambda entries: entries.reverse()), rebuilt(chance.shuffle)
-    assert one.holdings() == other.holdings() == book.holdings()
+    assert one.allocations() == other.allocations() == book.allocations()
     assert one.usage() == other.usage() == book.usage()
-    for owner in sorted(book.holdings())[::2]:
+    for owner in sorted(book.allocations())[::2]:
         assert one.release(owner) == other.release(owner)
     for name in ("new1", "new2", "new3"):
         answers = []
@@ -444,7 +444,7 @@ def test_when_all_have_gone_all_is_free(
 ) -> None:
     book = ledger.Ledger(declared)
     played(book, events)
-    for owner in list(book.holdings()):
+    for owner in list(book.allocations()):
         book.release(owner)
     assert book.usage() == ledger.Ledger(declared).usage()
     assert len(book) == 0

@@ -42,13 +42,13 @@ def test_those_besides_are_passed_over_and_keep_their_turn() -> None:
 
 def test_reserved_by_name() -> None:
     addresses = pool.Pool(ip_network("10.1.0.0/29"), (), (ip_network("10.1.0.4/31"),))
-    wish = ip_address("10.1.0.4")
-    assert addresses.objection(wish) is None
-    assert addresses.take(wish)
-    assert not addresses.take(wish)
+    requested = ip_address("10.1.0.4")
+    assert addresses.objection(requested) is None
+    assert addresses.take(requested)
+    assert not addresses.take(requested)
     assert addresses.usage == pool.Usage(ip_network("10.1.0.0/29"), total=4, used=1, free=4)
-    assert addresses.release(wish)
-    assert not addresses.release(wish)
+    assert addresses.release(requested)
+    assert not addresses.release(requested)
     assert addresses.usage.used == 0
 
 

@@ -233,12 +233,12 @@ def test_no_list_of_peers_or_ports_allows_nothing() -> None:
     assert ingress({"ports": {"port": 80}}).ingress == (Rule(0, ports=()),)
 
 
-def test_twins_count_once() -> None:
-    twins = {
+def test_duplicates_count_once() -> None:
+    duplicates = {
         "from": [{"podSelector": {}}] * 2,
         "ports": [{"port": 80, "endPort": 80}, {"port": 80}],
     }
-    (rule,) = ingress(twins).ingress
+    (rule,) = ingress(duplicates).ingress
     assert (len(rule.peers or ()), len(rule.ports or ())) == (1, 1)
 
 

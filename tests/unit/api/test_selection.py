@@ -233,7 +233,7 @@ def test_a_chosen_default_network(
 
 def test_a_chosen_default_network_counts_as_the_first_of_its_nad() -> None:
     read = selection.parse(choosing("shop/blue", "blue, red"), primary=True)
-    assert [(wish.key, wish.interface) for wish in read] == [
+    assert [(requested.key, requested.interface) for requested in read] == [
         ("shop/blue", "eth0"),
         ("shop/blue/1", "net1"),
         ("shop/red", "net2"),
@@ -252,12 +252,12 @@ def test_a_default_network_that_cannot_be(chosen: str, rule: str) -> None:
 
 @pytest.mark.parametrize("is_short", [False, True])
 def test_a_pod_has_so_many_networks_and_no_more(is_short: bool) -> None:
-    def wish(count: int) -> object:
+    def requested(count: int) -> object:
         return ",".join(["blue"] * count) if is_short else [{"name": "blue"}] * count
 
-    assert len(selection.parse(pod(wish(selection.MAX_ATTACHMENTS)))) == 32
+    assert len(selection.parse(pod(requested(selection.MAX_ATTACHMENTS)))) == 32
     with pytest.raises(errors.InvalidInput, match="names 33 networks; a pod can have 32"):
-        selection.parse(pod(wish(33)))
+        selection.parse(pod(requested(33)))
 
 
 def test_an_interface_has_so_many_addresses_and_no_more() -> None:

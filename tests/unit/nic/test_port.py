@@ -22,8 +22,8 @@ def make(kind: plan.Kind) -> tuple[plan.Nic, dict[str, rows.Row]]:
 def stored(row: rows.Row, **more: rows.Value) -> dict[str, rows.Value]:
     """The row as the database would hold it."""
     found: dict[str, rows.Value] = {}
-    for column, wish in row.columns.items():
-        found[column] = wish.present if isinstance(wish, rows.MapEntries) else wish  # type: ignore[assignment]
+    for column, desired in row.columns.items():
+        found[column] = desired.present if isinstance(desired, rows.MapEntries) else desired  # type: ignore[assignment]
     return {"ofport": frozenset(), "error": frozenset(), **found, **more}
 
 
@@ -55,10 +55,10 @@ def test_a_veth_is_not_asked_of_vswitchd() -> None:
 
 
 def test_ovn_controllers_own_keys_are_left_alone() -> None:
-    wish = make(plan.Kind.VETH)[1]["Interface"].columns["external_ids"]
-    assert isinstance(wish, rows.MapEntries)
-    assert names.OVN_INSTALLED not in wish.present
-    assert not wish.absent
+    desired = make(plan.Kind.VETH)[1]["Interface"].columns["external_ids"]
+    assert isinstance(desired, rows.MapEntries)
+    assert names.OVN_INSTALLED not in desired.present
+    assert not desired.absent
 
 
 def test_strangers_are_not_ours() -> None:

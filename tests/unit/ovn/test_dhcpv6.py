@@ -102,7 +102,7 @@ def test_a_guest_is_given_its_ports_address_for_ever(
     ]
 
 
-def test_what_a_guest_wishes_for_is_not_what_it_gets() -> None:
+def test_what_a_guest_requests_is_not_what_it_gets() -> None:
     _, options = answered(frame(Type.SOLICIT, CLIENT_ID, ia("fd00:1::66")))
     assert (Option.IA_NA, lease((str(LEASE), FOR_EVER))) in options
     _, options = answered(frame(Type.RENEW, CLIENT_ID, SERVER_ID, ia("fd00:1::66", str(LEASE))))

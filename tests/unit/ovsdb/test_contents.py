@@ -1,4 +1,4 @@
-"""The copy of the rows: indexes, twins, renames, and what a change shows of before and after."""
+"""The copy of the rows: indexes, duplicates, renames, and what a change shows."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_renamed_row_is_found_by_its_new_key_alone(copy: contents.Contents) ->
 
 
 @pytest.mark.parametrize("order", [["s", "t", "u"], ["u", "t", "s"], ["t", "s", "u"]])
-def test_twins_are_lived_with(copy: contents.Contents, order: list[str]) -> None:
+def test_duplicates_are_lived_with(copy: contents.Contents, order: list[str]) -> None:
     for uuid in "stu":
         copy.patch({"Switch": {uuid: {"insert": {"name": "same"}}}})
     left = {"s", "t", "u"}

@@ -80,7 +80,7 @@ def test_a_difference_of_maps_leads_from_one_to_the_other(
 
 
 @pytest.mark.parametrize(
-    ("column", "wish", "value"),
+    ("column", "desired", "value"),
     [
         ("tag", frozenset({7}), 7),
         ("tag", frozenset(), frozenset()),
@@ -89,8 +89,8 @@ def test_a_difference_of_maps_leads_from_one_to_the_other(
         ("options", MappingProxyType({"k": "v"}), {"k": "v"}),
     ],
 )
-def test_every_wish_is_kept_as_it_would_be_read(column: str, wish: Any, value: Any) -> None:
-    kept = SCHEMA.tables["Port"][column].keep(wish)
+def test_every_request_is_kept_as_it_would_be_read(column: str, desired: Any, value: Any) -> None:
+    kept = SCHEMA.tables["Port"][column].keep(desired)
     assert kept == value
     assert type(kept) is type(value)
 

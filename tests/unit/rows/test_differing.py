@@ -8,7 +8,7 @@ NOTHING: frozenset[rows.Atom] = frozenset()
 
 
 @pytest.mark.parametrize(
-    ("wish", "have", "named"),
+    ("desired", "have", "named"),
     [
         ("secure", "secure", ()),
         ("secure", "standalone", ("Bridge b c",)),
@@ -31,9 +31,9 @@ NOTHING: frozenset[rows.Atom] = frozenset()
     ],
 )
 def test_names_what_differs(
-    wish: rows.DesiredValue, have: rows.Value, named: tuple[str, ...]
+    desired: rows.DesiredValue, have: rows.Value, named: tuple[str, ...]
 ) -> None:
-    assert rows.differing(rows.Row("Bridge", "b", {"c": wish}), {"c": have}) == named
+    assert rows.differing(rows.Row("Bridge", "b", {"c": desired}), {"c": have}) == named
 
 
 def test_names_a_row_that_is_not_there_unless_it_makes_none() -> None:

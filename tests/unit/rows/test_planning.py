@@ -114,8 +114,8 @@ def test_an_optional_value_can_be_taken_back(world: World) -> None:
 
 def test_owned_keys_leave_those_of_others(world: World) -> None:
     world.apply(switch("s", theirs="1", old="2", ours="0"))
-    wish = rows.MapEntries({"ours": "3", "new": "4"}, absent=frozenset({"old", "never"}))
-    row = rows.Row("Switch", "s", {"config": wish})
+    desired = rows.MapEntries({"ours": "3", "new": "4"}, absent=frozenset({"old", "never"}))
+    row = rows.Row("Switch", "s", {"config": desired})
     world.apply(row)
     assert world.columns("Switch", "s")["config"] == {"theirs": "1", "ours": "3", "new": "4"}
     assert world.plan(row) == []
@@ -125,8 +125,10 @@ def test_owned_members_leave_those_of_others(world: World) -> None:
     world.apply(switch("s"), port("a"), port("b"), port("c"))
     group = rows.Row("Group", "g", {"name": "g", "ports": frozenset({rows.Ref("Port", "a")})})
     world.apply(group)
-    wish = rows.SetMembers(frozenset({rows.Ref("Port", "b")}), frozenset({rows.Ref("Port", "c")}))
-    row = rows.Row("Group", "g", {"ports": wish})
+    desired = rows.SetMembers(
+        frozenset({rows.Ref("Port", "b")}), frozenset({rows.Ref("Port", "c")})
+    )
+    row = rows.Row("Group", "g", {"ports": desired})
     assert len(world.apply(row)) == 1
     assert len(world.columns("Group", "g")["ports"]) == 2  # type: ignore[arg-type]
     assert world.plan(row) == []
@@ -134,16 +136,16 @@ def test_owned_members_leave_those_of_others(world: World) -> None:
 
 def test_a_new_row_joins_a_group_in_the_transaction_that_makes_it(world: World) -> None:
     world.apply(switch("s"), rows.Row("Group", "g", {"name": "g"}))
-    wish = rows.SetMembers(frozenset({rows.Ref("Port", "a")}))
-    world.apply(port("a"), rows.Row("Group", "g", {"ports": wish}))
+    desired = rows.SetMembers(frozenset({rows.Ref("Port", "a")}))
+    world.apply(port("a"), rows.Row("Group", "g", {"ports": desired}))
     assert world.columns("Group", "g")["ports"] == {world.contents.get("Port", "a")[0]}  # type: ignore[index]
 
 
 def test_a_part_of_a_row_never_makes_the_row(world: World) -> None:
     """So nobody joins a group that could not be made: its port is refused with it."""
     world.apply(switch("s"))
-    wish = rows.SetMembers(frozenset({rows.Ref("Port", "a")}))
-    part = rows.Row("Group", "g", {"ports": wish}, is_part=True)
+    desired = rows.SetMembers(frozenset({rows.Ref("Port", "a")}))
+    part = rows.Row("Group", "g", {"ports": desired}, is_part=True)
     with pytest.raises(rows.MissingReference, match="'g'"):
         world.plan(port("a"), part)
     with pytest.raises(rows.MissingReference, match="'g'"):
@@ -151,12 +153,12 @@ def test_a_part_of_a_row_never_makes_the_row(world: World) -> None:
     world.apply(port("a"), part, rows.Row("Group", "g", {"name": "g"}))
     assert len(world.columns("Group", "g")["ports"]) == 1  # type: ignore[arg-type]
     world.apply(
-        rows.Row("Group", "g", {"ports": rows.SetMembers(absent=wish.present)}, is_part=True)
+        rows.Row("Group", "g", {"ports": rows.SetMembers(absent=desired.present)}, is_part=True)
     )
     assert not world.columns("Group", "g")["ports"]
 
 
-def test_wishes_of_several_for_one_row_are_joined(world: World) -> None:
+def test_requests_of_several_for_one_row_are_joined(world: World) -> None:
     world.apply(switch("s"), rows.Row("Group", "g", {"name": "g"}), port("a"), port("b"))
     one, two = (
         rows.Row("Group", "g", {"ports": rows.SetMembers(frozenset({rows.Ref("Port", p)}))})
@@ -166,7 +168,7 @@ def test_wishes_of_several_for_one_row_are_joined(world: World) -> None:
     assert len(world.columns("Group", "g")["ports"]) == 2  # type: ignore[arg-type]
 
 
-def test_wishes_that_contradict_are_refused(world: World) -> None:
+def test_requests_that_contradict_are_refused(world: World) -> None:
     with pytest.raises(ValueError, match="config is desired as"):
         world.plan(switch("s", a="1"), switch("s", a="2"))
     with pytest.raises(ValueError, match="in two parents"):
@@ -224,7 +226,7 @@ def test_a_row_that_goes_in_the_same_transaction_cannot_be_referred_to(world: Wo
         world.plan(port("a"), delete=[("Switch", "s")])
 
 
-def test_a_table_without_unique_index_is_guarded_against_twins(world: World) -> None:
+def test_a_table_without_unique_index_is_guarded_against_duplicates(world: World) -> None:
     first, second = World(), World()
     second.database = first.database
     first.apply(switch("s"))

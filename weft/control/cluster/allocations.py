@@ -63,7 +63,7 @@ class Allocations:
         return {
             owner: self._labels.get(owner) or str(owner)
             for segment in sorted(self._segments.get(network, ()))
-            for owner, held in self._ledgers[segment].holdings().items()
+            for owner, held in self._ledgers[segment].allocations().items()
             if any(address.ip in each for address in held.addresses for each in ranges)
         }
 
@@ -81,7 +81,7 @@ class Allocations:
         for segment in self._segments.get(network, ()):
             book = self._ledgers[segment]
             if book.node_subnets is not None and book:
-                held = book.holdings().values()
+                held = book.allocations().values()
                 found[book.node_subnets.node] = Counter(
                     tuple(address.network for address in each.addresses) for each in held
                 )
@@ -314,7 +314,7 @@ class Allocations:
             return there
         fresh = ledger.Ledger(network, node_subnets)
         if there is not None:
-            for owner, allocation in there.holdings().items():
+            for owner, allocation in there.allocations().items():
                 fresh.reserve(owner, allocation, label=self._labels[owner])
         self._ledgers[segment] = fresh
         self._segments.setdefault(network.name, set()).add(segment)

@@ -104,8 +104,8 @@ class ForeignRows:
         network = tables.external_id(columns, names.NETWORK)
         return not self._zone.is_desired(table.name, key, network, owner)
 
-    def _is_own(self, holder: rows.Referrer) -> bool:
-        columns = self._nb.rows(holder.table).get(holder.uuid)
+    def _is_own(self, referrer: rows.Referrer) -> bool:
+        columns = self._nb.rows(referrer.table).get(referrer.uuid)
         return columns is not None and bool(tables.owner(columns))
 
     def _look_inside(self, table: rows.Table, old: rows.Columns, new: rows.Columns) -> None:
@@ -146,9 +146,9 @@ class ForeignRows:
         members = found[1][column]
         wrong = {atom for atom in atoms if self._is_wrong(table, key, members, atom)}
         strange = frozenset(atom for atom in wrong if atom in members)  # type: ignore[operator]
-        wish = rows.SetMembers(frozenset(wrong) - strange, strange)
+        value = rows.SetMembers(frozenset(wrong) - strange, strange)
         if wrong:
-            yield rows.Row(table, key, {column: wish}, is_part=True)
+            yield rows.Row(table, key, {column: value}, is_part=True)
 
     def _expel(self, table: rows.Table, uuid: str, columns: rows.Columns, verdict: Verdict) -> None:
         key = table.key(columns)
@@ -156,14 +156,14 @@ class ForeignRows:
         if tables.owner(columns) and key is not None and found is not None and found[0] == uuid:
             verdict.gone.append((table.name, key))
             return
-        holders = self._nb.referrers(table.name, uuid)
-        for holder in filter(self._is_own, holders):
-            home = _NB[holder.table].key(self._nb.rows(holder.table)[holder.uuid])
+        referrers = self._nb.referrers(table.name, uuid)
+        for referrer in filter(self._is_own, referrers):
+            home = _NB[referrer.table].key(self._nb.rows(referrer.table)[referrer.uuid])
             if home is not None:
-                wish = rows.SetMembers(absent=frozenset((uuid,)))
-                row = rows.Row(holder.table, home, {holder.column: wish}, is_part=True)
+                value = rows.SetMembers(absent=frozenset((uuid,)))
+                row = rows.Row(referrer.table, home, {referrer.column: value}, is_part=True)
                 verdict.corrections.append(row)
-        if not holders:
+        if not referrers:
             where = [["_uuid", "==", ["uuid", uuid]]]
             verdict.operations.append({"op": "delete", "table": table.name, "where": where})
 

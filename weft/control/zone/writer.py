@@ -294,16 +294,16 @@ def _strays(database: replica.Replica, desired: Iterable[rows.Row]) -> Iterator[
     for row in desired:
         if row.table == policy.GROUP:
             inside = wanted.setdefault(row.key, set())
-            wish = row.columns.get("ports")
-            if isinstance(wish, rows.SetMembers):
-                refs = [ref.key for ref in wish.present if isinstance(ref, rows.Ref)]
+            value = row.columns.get("ports")
+            if isinstance(value, rows.SetMembers):
+                refs = [ref.key for ref in value.present if isinstance(ref, rows.Ref)]
                 inside.update(u for key in refs if (u := database.uuid(ports.PORT, key)))
     for key, inside in wanted.items():
         found = database.get(policy.GROUP, key)
         strays = frozenset(found[1]["ports"]) - inside if found else frozenset()  # type: ignore[arg-type]
         if strays:
-            wish = rows.SetMembers(absent=strays)
-            yield rows.Row(policy.GROUP, key, {"ports": wish}, is_part=True)
+            value = rows.SetMembers(absent=strays)
+            yield rows.Row(policy.GROUP, key, {"ports": value}, is_part=True)
 
 
 async def _answers(database: replica.Replica) -> bool:

@@ -34,7 +34,7 @@ def test_list_and_result_in_between() -> None:
     assert second == {"type": "b", "name": "blue", "cniVersion": "1.0.0", "prevResult": {"ips": []}}
 
 
-def test_wishes_go_to_plugins_that_grant_them() -> None:
+def test_requests_go_to_plugins_that_grant_them() -> None:
     able = {"name": "b", "type": "x", "capabilities": {"mac": True, "ips": True}}
     made = delegate.from_nad(nad(able), ATTACHMENT)
     runtime = {"mac": "0a:00:00:00:00:01", "ips": ["10.1.0.5/24"]}

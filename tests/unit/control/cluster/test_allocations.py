@@ -45,11 +45,11 @@ def test_a_changed_network_keeps_its_holders_and_knows_their_names() -> None:
     held = Allocations()
     given = held.allocate(network(), "u1", attachment(), "Pod a/1")
     wider = network(subnet="10.1.0.0/24")
-    twin = model.Attachment(
+    duplicate = model.Attachment(
         nad="default/blue", key="default/blue", interface="net1", addresses=given.addresses
     )
     with pytest.raises(errors.InvalidInput):  # the prefix length is another one now
-        held.allocate(wider, "u2", twin, "Pod a/2")
+        held.allocate(wider, "u2", duplicate, "Pod a/2")
     bare = model.Attachment(
         nad="default/blue",
         key="default/blue",

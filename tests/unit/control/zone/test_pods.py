@@ -199,7 +199,7 @@ def test_an_agent_that_starts_knows_from_its_ports_what_was_edited_meanwhile() -
     assert told.ports() == WEB
 
 
-def twin(told: Told, name: str, created: str, phase: str) -> dict[str, Any]:
+def duplicate(told: Told, name: str, created: str, phase: str) -> dict[str, Any]:
     made = pod(phase=phase)
     made["metadata"] |= {"name": name, "uid": name, "creationTimestamp": created}
     return told.notary.sign(made)
@@ -219,8 +219,8 @@ def test_an_address_is_one_pods_whichever_comes_first(
 ) -> None:
     told = Told()
     both = [
-        twin(told, "elder", "2026-01-01", phases[0]),
-        twin(told, "younger", "2026-01-02", phases[1]),
+        duplicate(told, "elder", "2026-01-01", phases[0]),
+        duplicate(told, "younger", "2026-01-02", phases[1]),
     ]
     for index in order:
         told.put(both[index], f"default/{both[index]['metadata']['name']}")
@@ -248,7 +248,7 @@ def test_a_servers_mac_is_no_pods() -> None:
 def test_who_waits_behind_others_is_told_once_and_answered_as_it_is() -> None:
     told = Told()
     for day, name in enumerate(("first", "second", "third"), 1):
-        told.put(twin(told, name, f"2026-01-0{day}", "Pending"), f"default/{name}")
+        told.put(duplicate(told, name, f"2026-01-0{day}", "Pending"), f"default/{name}")
     assert len(told.events) == 2
     told.put(None, "default/first")
     assert len(told.events) == 2
