@@ -1,7 +1,7 @@
-"""Tells readers of changes, and repeats a change for a reader that fails on it.
+"""Calls listeners with each change, and repeats a change for a listener that fails on it.
 
-A reader that raises an exception gets the change again, with back-off, until it accepts it. Other
-readers get their changes meanwhile, and `trouble` reports the failure.
+A listener that raises an exception gets the change again, with back-off, until it accepts it. Other
+listeners get their changes meanwhile, and `trouble` reports the failure.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 # Called with a key and its value before and after the change; None for no value.
 Listener = Callable[[str, T | None, T | None], None]
-# The intermediate steps from the old value to the new one, in the order that readers expect.
+# The intermediate steps from the old value to the new one, in the order that listeners expect.
 Steps = Callable[[T | None, T | None], Iterable[tuple[T | None, T | None]]]
 
 PAUSES = (0.2, 10.0)  # first and longest, in seconds
@@ -27,7 +27,7 @@ def one_step(old: T | None, new: T | None) -> Iterable[tuple[T | None, T | None]
 
 
 class Listeners(Generic[T]):
-    """The readers of one kind of object; `current` returns a key's value now."""
+    """The listeners to one kind of object; `current` returns a key's value now."""
 
     def __init__(
         self, what: str, current: Callable[[str], T | None], steps: Steps[T] = one_step
@@ -36,70 +36,70 @@ class Listeners(Generic[T]):
         self._current = current
         self._steps = steps
         self._listeners: list[Listener[T]] = []
-        # By reader and key: the last value that the reader accepted, while it lacks a later one.
-        self._owed: dict[tuple[Listener[T], str], T | None] = {}
+        # By listener and key: the last value that it accepted, while it lacks a later one.
+        self._pending: dict[tuple[Listener[T], str], T | None] = {}
         self._pause = PAUSES[0]
         self._timer: asyncio.TimerHandle | None = None
-        self._said = ""
+        self._error = ""
 
     def __bool__(self) -> bool:
         return bool(self._listeners)
 
     @property
     def trouble(self) -> str:
-        """Why some reader lacks a change; empty if none does."""
-        if not self._owed:
+        """Why some listener lacks a change; empty if none does."""
+        if not self._pending:
             return ""
-        return f"{len(self._owed)} changes of {self._what} are not processed yet: {self._said}"
+        return f"{len(self._pending)} changes of {self._what} are not processed yet: {self._error}"
 
     def add(self, listener: Listener[T]) -> Callable[[], None]:
-        """Tell `listener` of changes from now on; returns the function that removes it."""
+        """Calls `listener` with changes from now on; returns the function that removes it."""
         self._listeners.append(listener)
 
         def remove() -> None:
             self._listeners.remove(listener)
-            for debt in [debt for debt in self._owed if debt[0] == listener]:
-                del self._owed[debt]
+            for late in [late for late in self._pending if late[0] == listener]:
+                del self._pending[late]
 
         return remove
 
-    def tell(self, key: str, old: T | None, new: T | None) -> None:
+    def notify(self, key: str, old: T | None, new: T | None) -> None:
         for listener in tuple(self._listeners):
-            self.tell_one(listener, key, old, new)
+            self.notify_one(listener, key, old, new)
 
-    def tell_one(self, listener: Listener[T], key: str, old: T | None, new: T | None) -> None:
-        """Tell one reader. If it lacks an earlier change of the key, it gets both as one."""
-        if self._owed and (listener, key) in self._owed:
+    def notify_one(self, listener: Listener[T], key: str, old: T | None, new: T | None) -> None:
+        """Calls one listener. If it lacks an earlier change of the key, it gets both as one."""
+        if self._pending and (listener, key) in self._pending:
             self._settle(listener, key)
             return
         try:
             listener(key, old, new)
-        except Exception as error:  # one reader's mistake must not keep changes from the others
-            self._owed[listener, key] = old
+        except Exception as error:  # one listener's mistake must not keep changes from the others
+            self._pending[listener, key] = old
             self._failed(key, error)
 
     def close(self) -> None:
-        """Remove all readers."""
-        self._owed.clear()
+        """Removes all listeners."""
+        self._pending.clear()
         if self._timer is not None:
             self._timer.cancel()
 
     def _settle(self, listener: Listener[T], key: str) -> None:
-        """Bring a reader from the last value that it accepted to the current one, step by step."""
-        last = self._owed.pop((listener, key))
+        """Brings a listener from the value that it accepted last to the current one."""
+        last = self._pending.pop((listener, key))
         for old, new in self._steps(last, self._current(key)):
             try:
                 listener(key, old, new)
             except Exception as error:
-                self._owed[listener, key] = old
+                self._pending[listener, key] = old
                 self._failed(key, error)
                 return
 
     def _failed(self, key: str, error: Exception) -> None:
         message = f"{key}: {error!r}"
-        if message != self._said:
-            log.error("a reader of %s failed on %s", self._what, key, exc_info=error)
-        self._said = message
+        if message != self._error:
+            log.error("a listener to %s failed on %s", self._what, key, exc_info=error)
+        self._error = message
         if self._timer is None:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self._pause, self._again)
@@ -107,8 +107,8 @@ class Listeners(Generic[T]):
 
     def _again(self) -> None:
         self._timer = None
-        for listener, key in tuple(self._owed):
-            if (listener, key) in self._owed:  # the reader may have been removed meanwhile
+        for listener, key in tuple(self._pending):
+            if (listener, key) in self._pending:  # the listener may have been removed meanwhile
                 self._settle(listener, key)
-        if not self._owed:
-            self._pause, self._said = PAUSES[0], ""
+        if not self._pending:
+            self._pause, self._error = PAUSES[0], ""

@@ -287,7 +287,7 @@ class Reason(EventReason):
             "[try a policy](../how-to/try-a-policy.md).",
         ),
     )
-    # Conditions of a policy, told where the cluster's CRD has no status for them.
+    # Conditions of a policy, reported where the cluster's CRD has no status for them.
     PARTS_SKIPPED = (
         *("PartsSkipped", POLICY, NORMAL),
         ("invalid parts are skipped and allow nothing: …", "Correct the fields that are named."),

@@ -74,11 +74,11 @@ class Scene:
         )
         self.zone.policies.set_policy(made.key, made)
 
-    async def hear(self, *lines: str) -> list[tuple[str, str, int]]:
+    async def count(self, *lines: str) -> list[tuple[str, str, int]]:
         self.zone.changes()
         for line in lines:
-            self.audit.hear(line)
-        self.audit.tell()
+            self.audit.count(line)
+        self.audit.report()
         return sorted(self.events)
 
 
@@ -109,7 +109,7 @@ async def test_connections_are_counted_on_the_policy_that_would_drop_them() -> N
     scene = Scene()
     scene.watch("guard", "two")
     scene.watch("other", "one")
-    found = await scene.hear(*(line(SYN.format(port), mac(1), mac(2)) for port in (4, 4)))
+    found = await scene.count(*(line(SYN.format(port), mac(1), mac(2)) for port in (4, 4)))
     said = (
         "would have dropped TCP port 81 from pod default/one (172.20.0.1) "
         "to pod default/two (172.20.0.2) on network flat"
@@ -122,7 +122,7 @@ async def test_each_policy_that_would_is_told() -> None:
     scene.watch("guard", "two")
     scene.watch("second", "one", "two")
     ping = "icmp,nw_src=172.20.0.3,nw_dst=172.20.0.2,icmp_type=8,icmp_code=0"
-    found = await scene.hear(line(ping, mac(3), mac(2)))
+    found = await scene.count(line(ping, mac(3), mac(2)))
     assert [name for name, *_ in found] == ["guard", "second"]
     assert "ICMP from pod default/three (172.20.0.3) to" in found[0][1]
 
@@ -131,7 +131,7 @@ async def test_who_is_beyond_a_router_is_known_by_address() -> None:
     scene = Scene()
     scene.watch("guard", "one", direction=EGRESS)
     flow = "udp,nw_src=10.64.1.5,nw_dst={},tp_src=4,tp_dst=53"
-    found = await scene.hear(
+    found = await scene.count(
         *(
             line(flow.format(to), mac(17), ROUTER, network="blue", direction=EGRESS)
             for to in ("10.64.3.5", "192.0.2.9")
@@ -148,9 +148,9 @@ async def test_who_is_beyond_a_router_is_known_by_address() -> None:
 async def test_what_is_about_nothing_of_ours_is_passed_over(said: str) -> None:
     scene = Scene()
     scene.watch("guard", "two")
-    assert await scene.hear(said, line(SYN.format(4), mac(1), mac(99))) == []
+    assert await scene.count(said, line(SYN.format(4), mac(1), mac(99))) == []
     scene.watch("shut", "two", enforced=True)
-    assert await scene.hear(line(SYN.format(4), mac(1), mac(2))) == []
+    assert await scene.count(line(SYN.format(4), mac(1), mac(2))) == []
 
 
 async def test_a_scan_of_ports_is_few_events() -> None:
@@ -158,7 +158,7 @@ async def test_a_scan_of_ports_is_few_events() -> None:
     scene.watch("guard", "two")
     flow = "tcp,nw_src=172.20.0.1,nw_dst=172.20.0.2,tp_src=4,tp_dst={},tcp_flags=syn"
     ports = range(1, 1000)
-    found = await scene.hear(*(line(flow.format(port), mac(1), mac(2)) for port in ports))
+    found = await scene.count(*(line(flow.format(port), mac(1), mac(2)) for port in ports))
     assert len({said for _, said, _ in found}) == audit.MOST + 1
     assert sum(count for *_, count in found) == len(ports)
 
@@ -169,7 +169,7 @@ async def test_what_is_heard_is_told_by_itself() -> None:
     scene.zone.changes()
     told = asyncio.get_running_loop().create_future()
     scene.audit = audit.Audit(scene.zone, lambda *event: told.set_result(event[2]))
-    scene.audit.hear(line(SYN.format(4), mac(1), mac(2)))
+    scene.audit.count(line(SYN.format(4), mac(1), mac(2)))
     assert "default/two" in await told
 
 
@@ -193,7 +193,7 @@ async def test_what_was_logged_while_no_agent_ran_is_told_by_the_next(tmp_path: 
     async with heard(scene, log, kept, told) as agent:
         assert "TCP port 83 " in await told.get()
     assert told.empty()
-    assert agent.told == 1
+    assert agent.reported == 1
 
 
 async def troubled(agent: audit.Audit, word: str) -> None:

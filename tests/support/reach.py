@@ -41,9 +41,9 @@ def matrix(
 ) -> Matrix:
     """`expected` and `seen` are asked of each pair of ids."""
     made = reach.expect("blue", members, (), {}, question)
-    cells = (replace(one, expected=expected(one.source, one.target)) for one in made.cells)
-    made = replace(made, cells=tuple(cells))
+    results = (replace(one, expected=expected(one.source, one.target)) for one in made.results)
+    made = replace(made, results=tuple(results))
     if seen is None:
         return made
-    pairs = {(one.source, one.target): seen(one.source, one.target) for one in made.cells}
+    pairs = {(one.source, one.target): seen(one.source, one.target) for one in made.results}
     return reach.measured(made, pairs)

@@ -56,7 +56,7 @@ async def test_what_a_reader_failed_on_is_told_until_it_takes_it_in(
     told.add(reader)
     told.add(other)
     world["a"] = "1"
-    told.tell("a", None, "1")
+    told.notify("a", None, "1")
     assert other.heard == [("a", None, "1")]
     assert "1 changes of pods" in told.trouble
     assert "a mistake of the reader" in told.trouble
@@ -71,9 +71,9 @@ async def test_what_changed_meanwhile_is_told_as_one_step(
     reader = Reader(failures=1)
     told.add(reader)
     world["a"] = "2"
-    told.tell("a", "1", "2")
+    told.notify("a", "1", "2")
     world["a"] = "3"
-    told.tell("a", "2", "3")
+    told.notify("a", "2", "3")
     assert reader.heard == [("a", "1", "3")]
     assert told.trouble == ""
 
@@ -84,8 +84,8 @@ async def test_a_change_of_something_else_does_not_wait(
     reader = Reader(failures=1)
     told.add(reader)
     world.update(a="1", b="1")
-    told.tell("a", None, "1")
-    told.tell("b", None, "1")
+    told.notify("a", None, "1")
+    told.notify("b", None, "1")
     assert reader.heard == [("b", None, "1")]
 
 
@@ -94,8 +94,8 @@ async def test_what_came_and_went_untold_never_was(
 ) -> None:
     reader = Reader(failures=1)
     told.add(reader)
-    told.tell("a", None, "1")
-    told.tell("a", "1", None)
+    told.notify("a", None, "1")
+    told.notify("a", "1", None)
     assert reader.heard == []
     assert told.trouble == ""
 
@@ -105,7 +105,7 @@ async def test_who_listens_no_more_is_owed_nothing(
 ) -> None:
     reader = Reader(failures=1)
     remove = told.add(reader)
-    told.tell("a", None, "1")
+    told.notify("a", None, "1")
     remove()
     assert told.trouble == ""
     assert not told
@@ -121,7 +121,7 @@ async def test_steps_that_readers_expect_are_kept(world: dict[str, str]) -> None
     reader = Reader(failures=2)
     told.add(reader)
     world["a"] = "2"
-    told.tell("a", "1", None)
-    told.tell("a", None, "2")
+    told.notify("a", "1", None)
+    told.notify("a", None, "2")
     await reader.until_heard()
     assert reader.heard == [("a", "1", None), ("a", None, "2")]

@@ -176,7 +176,7 @@ class Agent:
         self._poke()
 
     def _poke(self) -> None:
-        self._pods.tell_refused()
+        self._pods.emit_refusals()
         if len(self.zone):
             self.writer.poke()
 
@@ -296,7 +296,7 @@ class Agent:
             Metric.ZONE_REFUSED: done.refused,
             Metric.BINDING_TOUCHES: self.bindings.touches,
             Metric.RECOMPUTES: self.derived.recomputes,
-            Metric.AUDITED: self.audit.told,
+            Metric.AUDITED: self.audit.reported,
             **self.advertiser.figures(),
             **self.guards.figures(),
         }

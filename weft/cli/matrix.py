@@ -104,7 +104,7 @@ def data(matrix: reach.Matrix) -> dict[str, Any]:
         "protocol": asked.protocol or "ICMP",
         "port": asked.port or None,
         "members": [_member(member) for member in matrix.members],
-        "pairs": [_cell(cell) for cell in matrix.cells],
+        "pairs": [_result(result) for result in matrix.results],
         "measured": matrix.is_measured,
         "holds": not matrix.differing if matrix.is_measured else None,
     }
@@ -125,16 +125,16 @@ def _member(member: reach.Member) -> dict[str, Any]:
     }
 
 
-def _cell(cell: reach.Cell) -> dict[str, Any]:
+def _result(result: reach.PairResult) -> dict[str, Any]:
     return {
-        "source": cell.source,
-        "target": cell.target,
-        "addresses": [str(address) for address in cell.addresses or ()],
-        "expected": cell.expected,
-        "reason": cell.reason,
-        "measured": cell.reaches,
-        "seen": cell.seen,
-        "differs": cell.differs,
+        "source": result.source,
+        "target": result.target,
+        "addresses": [str(address) for address in result.addresses or ()],
+        "expected": result.expected,
+        "reason": result.reason,
+        "measured": result.reaches,
+        "seen": result.seen,
+        "differs": result.differs,
     }
 
 

@@ -62,7 +62,7 @@ def first_cause(failures: BaseExceptionGroup[Any]) -> BaseException:
 async def until_signalled(main: Task) -> None:
     """Runs `main`; SIGTERM and SIGINT cancel it and count as a good end."""
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(_told)
+    loop.set_exception_handler(_log_exception)
     task = loop.create_task(main, name="main")
     stopped: list[signal.Signals] = []
 
@@ -83,7 +83,7 @@ async def until_signalled(main: Task) -> None:
             loop.remove_signal_handler(number)
 
 
-def _told(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+def _log_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Logs a lost connection that nobody awaited in one line; the loop reports other errors."""
     error = context.get("exception")
     if isinstance(error, OSError) and context.get("transport", context.get("protocol")):

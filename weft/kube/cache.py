@@ -165,7 +165,7 @@ class Informer(Generic[T]):
         """
         self._subscribers.add(function)
         for key, obj in list(self._objects.items()):
-            self._subscribers.tell_one(function, key, None, obj)
+            self._subscribers.notify_one(function, key, None, obj)
 
     async def wait_for(self, key: str, predicate: Predicate[T], timeout: float | None) -> T:
         """The object, once it exists and `predicate` holds; NotReady after `timeout` seconds.
@@ -249,7 +249,7 @@ class Informer(Generic[T]):
         else:
             self._objects[change.key] = change.new
         if change.old is None or change.old != change.new:
-            self._subscribers.tell(change.key, change.old, change.new)
+            self._subscribers.notify(change.key, change.old, change.new)
         if change.new is not None and change.key in self._waiting:
             self._wake(change.key, change.new)
 

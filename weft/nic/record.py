@@ -58,46 +58,46 @@ def render(record: Record) -> bytes:
         **asdict(record.nic),
         "routes": [(route.dest, route.next_hop) for route in record.nic.routes],
     }
-    said = {"version": VERSION, "nic": nic, "owner": asdict(record.owner)}
-    return orjson.dumps(said, default=str)
+    document = {"version": VERSION, "nic": nic, "owner": asdict(record.owner)}
+    return orjson.dumps(document, default=str)
 
 
 def parse(text: bytes, where: str) -> Record:
     """Parses a record; raises InvalidInput, with `where`, if it is none of this version."""
     try:
-        said = orjson.loads(text)
-        if said["version"] != VERSION:
-            raise ValueError(f"version {said['version']} is not known")
-        return Record(_nic(said["nic"]), _owner(said["owner"]))
+        document = orjson.loads(text)
+        if document["version"] != VERSION:
+            raise ValueError(f"version {document['version']} is not known")
+        return Record(_nic(document["nic"]), _owner(document["owner"]))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         rule = f"is no record of an attachment: {error!r}"
         raise errors.InvalidInput(where, "content", None, rule) from error
 
 
-def _nic(said: Mapping[str, Any]) -> plan.Nic:
+def _nic(document: Mapping[str, Any]) -> plan.Nic:
     return plan.Nic(
-        kind=plan.Kind(said["kind"]),
-        device=str(said["device"]),
-        interface=str(said["interface"]),
-        mac=str(said["mac"]),
-        mtu=int(said["mtu"]),
-        addresses=tuple(map(ip_interface, said["addresses"])),
-        routes=tuple(model.Route(ip_network(d), ip_address(hop)) for d, hop in said["routes"]),
-        gateways=tuple(map(ip_address, said["gateways"])),
-        sysctls=tuple(plan.Sysctl(**each) for each in said["sysctls"]),
-        peers=tuple(map(str, said["peers"])),
-        ranges=tuple(map(ip_network, said["ranges"])),
+        kind=plan.Kind(document["kind"]),
+        device=str(document["device"]),
+        interface=str(document["interface"]),
+        mac=str(document["mac"]),
+        mtu=int(document["mtu"]),
+        addresses=tuple(map(ip_interface, document["addresses"])),
+        routes=tuple(model.Route(ip_network(d), ip_address(hop)) for d, hop in document["routes"]),
+        gateways=tuple(map(ip_address, document["gateways"])),
+        sysctls=tuple(plan.Sysctl(**each) for each in document["sysctls"]),
+        peers=tuple(map(str, document["peers"])),
+        ranges=tuple(map(ip_network, document["ranges"])),
     )
 
 
-def _owner(said: Mapping[str, Any]) -> port.Owner:
-    pod = said["pod"]
+def _owner(document: Mapping[str, Any]) -> port.Owner:
+    pod = document["pod"]
     return port.Owner(
         pod=model.PodRef(str(pod["namespace"]), str(pod["name"]), str(pod["uid"])),
-        sandbox=str(said["sandbox"]),
-        netns=str(said["netns"]),
-        network=str(said["network"]),
-        attachment=str(said["attachment"]),
-        nad=str(said["nad"]),
-        proof=(str(said["proof"][0]), str(said["proof"][1])),
+        sandbox=str(document["sandbox"]),
+        netns=str(document["netns"]),
+        network=str(document["network"]),
+        attachment=str(document["attachment"]),
+        nad=str(document["nad"]),
+        proof=(str(document["proof"][0]), str(document["proof"][1])),
     )

@@ -60,10 +60,10 @@ def desired(settings: Settings, ids: Mapping[str, rows.Atom]) -> tuple[rows.Row,
     """
     own = written(ids)
     wanted = {k: v for k, v in settings.external_ids().items() if k not in ids or k in own}
-    said = str(ids.get("ovn-remote", settings.remote))
-    if "ovn-remote" not in wanted and said != settings.remote:
+    remote = str(ids.get("ovn-remote", settings.remote))
+    if "ovn-remote" not in wanted and remote != settings.remote:
         raise errors.Conflict(
-            f"ovn-remote is {said}: another OVN has this switch",
+            f"ovn-remote is {remote}: another OVN has this switch",
             where=f"Open vSwitch of node {settings.node}",
             hint="remove the other OVN from this node, or give weft a switch of its own",
         )

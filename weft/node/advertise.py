@@ -40,11 +40,11 @@ _STRAYS = ""  # the queue's key for ports without a network; no network has this
 class OpenDevice:
     """One network's open device."""
 
-    said: advertisement.Advertisement
+    advert: advertisement.Advertisement
     sock: socket.socket
     budget: budget.Budget = field(default_factory=budget.Budget)
     muted: set[str] = field(default_factory=set)
-    told: set[str] = field(default_factory=set)  # muted once, and logged
+    logged: set[str] = field(default_factory=set)  # muted once, and logged
     timer: asyncio.TimerHandle | None = None
 
 
@@ -64,19 +64,19 @@ class RouterAdvertiser:
     ) -> None:
         self._ovs, self._bridge, self._namespace = ovs, bridge, namespace
         self._interval = interval
-        self._wanted: dict[str, advertisement.Advertisement] = {}
-        self._voices: dict[str, OpenDevice] = {}
+        self._desired: dict[str, advertisement.Advertisement] = {}
+        self._devices: dict[str, OpenDevice] = {}
         self._queue = queue.Queue[str]("router advertisement")
         self._sent = self._answered = self._muted = 0
-        self._told = False
+        self._is_updated = False
         ovs.subscribe("Interface", self._interface_changed)
 
     def update(self, wanted: Mapping[str, advertisement.Advertisement]) -> None:
         """Sets what to advertise from now on, by network."""
-        if not self._told:
-            self._told = True
+        if not self._is_updated:
+            self._is_updated = True
             self._queue.add(_STRAYS)
-        before, self._wanted = self._wanted, dict(wanted)
+        before, self._desired = self._desired, dict(wanted)
         for name in {*before, *wanted}:
             if before.get(name) != wanted.get(name):
                 self._queue.add(name)
@@ -86,8 +86,8 @@ class RouterAdvertiser:
         try:
             await self._queue.run(self._reconcile)
         finally:
-            for name in list(self._voices):
-                self._silence(name)
+            for name in list(self._devices):
+                self._close(name)
 
     @property
     def trouble(self) -> str:
@@ -96,7 +96,7 @@ class RouterAdvertiser:
 
     def figures(self) -> Figures:
         return {
-            Metric.ADVERTISED: len(self._voices),
+            Metric.ADVERTISED: len(self._devices),
             Metric.ADVERTISEMENTS: self._sent,
             Metric.SOLICITATIONS: self._answered,
             Metric.MUTED: self._muted,
@@ -106,115 +106,115 @@ class RouterAdvertiser:
         if name == _STRAYS:
             await self._remove_strays()
             return
-        said, voice = self._wanted.get(name), self._voices.get(name)
-        if said is None:
-            if voice is not None:
-                self._silence(name)
-                await self._ovs.apply((), [("Port", voice.said.device)])
+        advert, device = self._desired.get(name), self._devices.get(name)
+        if advert is None:
+            if device is not None:
+                self._close(name)
+                await self._ovs.apply((), [("Port", device.advert.device)])
             return
-        if voice is not None and voice.said.device == said.device:
-            await self._ovs.apply(desired(said, self._bridge))  # as somebody may have altered it
-            before, voice.said = voice.said, said
-            if before.leases.keys() != said.leases.keys():
-                voice.budget.forget_but(said.leases.keys())
-                voice.told &= said.leases.keys()
-                listen(voice)
-            if said.has_same_content_as(before):
+        if device is not None and device.advert.device == advert.device:
+            await self._ovs.apply(desired(advert, self._bridge))  # as somebody may have altered it
+            before, device.advert = device.advert, advert
+            if before.leases.keys() != advert.leases.keys():
+                device.budget.forget_but(advert.leases.keys())
+                device.logged &= advert.leases.keys()
+                listen(device)
+            if advert.has_same_content_as(before):
                 return
         else:
-            if voice is not None:
-                self._silence(name)
-                await self._ovs.apply((), [("Port", voice.said.device)])
-            await self._open(name, said)
-        self._speak(name)
+            if device is not None:
+                self._close(name)
+                await self._ovs.apply((), [("Port", device.advert.device)])
+            await self._open(name, advert)
+        self._advertise(name)
 
-    async def _open(self, name: str, said: advertisement.Advertisement) -> None:
+    async def _open(self, name: str, advert: advertisement.Advertisement) -> None:
         """Makes the port, its device and a socket on it; uses what exists of them already.
 
         Raises Unavailable if one of them cannot be had.
         """
-        await self._ovs.apply(desired(said, self._bridge))
-        found = await self._ovs.wait_for("Interface", said.device, _settled, _PATIENCE)
+        await self._ovs.apply(desired(advert, self._bridge))
+        found = await self._ovs.wait_for("Interface", advert.device, _settled, _PATIENCE)
         if found is None or port.failure(found[1]):
             what = port.failure(found[1]) if found else "was removed while it was being made"
-            raise errors.Unavailable(what, where=f"OVS port {said.device}")
+            raise errors.Unavailable(what, where=f"OVS port {advert.device}")
         try:
-            sock = await asyncio.to_thread(settle, said, self._namespace)
+            sock = await asyncio.to_thread(open_device, advert, self._namespace)
         except OSError as error:
             raise errors.Unavailable(
-                f"cannot be listened on: {error.strerror}", where=f"device {said.device}"
+                f"cannot be listened on: {error.strerror}", where=f"device {advert.device}"
             ) from error
-        self._voices[name] = OpenDevice(said, sock)
-        listen(self._voices[name])
-        asyncio.get_running_loop().add_reader(sock.fileno(), self._heard, name)
-        log.info("advertising %s on network %s", ", ".join(map(str, said.prefixes)), name)
+        self._devices[name] = OpenDevice(advert, sock)
+        listen(self._devices[name])
+        asyncio.get_running_loop().add_reader(sock.fileno(), self._read_frames, name)
+        log.info("advertising %s on network %s", ", ".join(map(str, advert.prefixes)), name)
 
-    def _silence(self, name: str) -> None:
-        voice = self._voices.pop(name)
-        if voice.timer is not None:
-            voice.timer.cancel()
-        asyncio.get_running_loop().remove_reader(voice.sock.fileno())
-        voice.sock.close()
+    def _close(self, name: str) -> None:
+        device = self._devices.pop(name)
+        if device.timer is not None:
+            device.timer.cancel()
+        asyncio.get_running_loop().remove_reader(device.sock.fileno())
+        device.sock.close()
 
-    def _heard(self, name: str) -> None:
+    def _read_frames(self, name: str) -> None:
         """Answers the frames of local guests that wait, and mutes a guest that sends too many."""
-        voice = self._voices[name]
+        device = self._devices[name]
         now = asyncio.get_running_loop().time()
         for _ in range(_AT_ONCE):
             try:
-                frame = voice.sock.recv(2048)
+                frame = device.sock.recv(2048)
             except BlockingIOError:
                 return
             except OSError as error:
                 self._lost(name, error)
                 return
             mac = frame[6:12].hex(":")
-            if mac not in voice.said.leases or mac in voice.muted:
+            if mac not in device.advert.leases or mac in device.muted:
                 continue
-            if not voice.budget.spend(mac, now):
-                self._mute(voice, mac)
+            if not device.budget.spend(mac, now):
+                self._mute(device, mac)
                 continue
-            said = answer(voice.said, frame)
-            if said is not None:
+            reply = answer(device.advert, frame)
+            if reply is not None:
                 self._answered += 1
-                if not self._send(name, said):
+                if not self._send(name, reply):
                     return
 
-    def _mute(self, voice: OpenDevice, mac: str) -> None:
+    def _mute(self, device: OpenDevice, mac: str) -> None:
         """Ignores the guest's frames for some time; other guests are served as before."""
-        voice.muted.add(mac)
+        device.muted.add(mac)
         self._muted += 1
-        listen(voice)
-        if mac not in voice.told:  # once, or the guest could fill the node's disk
-            voice.told.add(mac)
+        listen(device)
+        if mac not in device.logged:  # once, or the guest could fill the node's disk
+            device.logged.add(mac)
             log.info(
                 "guest %s of network %s asks too often; it is ignored for a while",
                 mac,
-                voice.said.network,
+                device.advert.network,
             )
 
-        def hear_again() -> None:
-            voice.muted.discard(mac)
-            if voice.sock.fileno() >= 0:
-                listen(voice)
+        def unmute() -> None:
+            device.muted.discard(mac)
+            if device.sock.fileno() >= 0:
+                listen(device)
 
-        asyncio.get_running_loop().call_later(budget.MUTE, hear_again)
+        asyncio.get_running_loop().call_later(budget.MUTE, unmute)
 
-    def _speak(self, name: str) -> None:
+    def _advertise(self, name: str) -> None:
         """Sends an advertisement to all local guests now, and again after a random time."""
-        voice = self._voices.get(name)
-        if voice is None:
+        device = self._devices.get(name)
+        if device is None:
             return
-        if voice.timer is not None:
-            voice.timer.cancel()
+        if device.timer is not None:
+            device.timer.cancel()
         pause = random.uniform(*self._interval)
-        voice.timer = asyncio.get_running_loop().call_later(pause, self._speak, name)
-        self._send(name, advertisement.to_all(voice.said))
+        device.timer = asyncio.get_running_loop().call_later(pause, self._advertise, name)
+        self._send(name, advertisement.to_all(device.advert))
 
     def _send(self, name: str, frame: bytes) -> bool:
         """Sends a frame; returns whether the device still exists."""
         try:
-            self._voices[name].sock.send(frame)
+            self._devices[name].sock.send(frame)
             self._sent += 1
         except BlockingIOError:
             pass  # like a frame lost on the wire: the guest asks again
@@ -226,7 +226,7 @@ class RouterAdvertiser:
     def _lost(self, name: str, error: OSError) -> None:
         """Opens a lost device again; vswitchd, for example, has restarted."""
         log.info("device of network %s: %s; opening it again", name, error.strerror)
-        self._silence(name)
+        self._close(name)
         self._queue.add(name)
 
     def _interface_changed(
@@ -243,15 +243,15 @@ class RouterAdvertiser:
         name = str(port.external_ids(known)[names.NETWORK])
         if old is not None and new is not None and not is_alike(old, new):
             self._queue.add(name)
-        if name in self._voices:
+        if name in self._devices:
             if new is not None and not _is_anew(old, new):
                 return
-            self._silence(name)
+            self._close(name)
         self._queue.add(name)
 
     async def _remove_strays(self) -> None:
         """Removes the ports of networks that ended while no agent ran."""
-        kept = {said.device for said in self._wanted.values()}
+        kept = {each.device for each in self._desired.values()}
         strays = [
             ("Port", str(columns["name"]))
             for columns in self._ovs.rows("Interface").values()
@@ -260,31 +260,31 @@ class RouterAdvertiser:
         await self._ovs.apply((), strays)
 
 
-def desired(said: advertisement.Advertisement, bridge: str) -> tuple[rows.Row, ...]:
+def desired(advert: advertisement.Advertisement, bridge: str) -> tuple[rows.Row, ...]:
     """Returns the rows of the OVS port that is bound to the network's advertiser port."""
-    owner = names.network_owner(said.network)
+    owner = names.network_owner(advert.network)
     return (
         rows.Row(
             "Interface",
-            said.device,
+            advert.device,
             {
-                "name": said.device,
+                "name": advert.device,
                 "type": "internal",
                 "external_ids": rows.MapEntries(
                     {
-                        names.IFACE_ID: said.port,
+                        names.IFACE_ID: advert.port,
                         names.OWNER: owner,
-                        names.NETWORK: said.network,
+                        names.NETWORK: advert.network,
                     }
                 ),
             },
         ),
         rows.Row(
             "Port",
-            said.device,
+            advert.device,
             {
-                "name": said.device,
-                "interfaces": frozenset({rows.Ref("Interface", said.device)}),
+                "name": advert.device,
+                "interfaces": frozenset({rows.Ref("Interface", advert.device)}),
             },
             parent=rows.Ref("Bridge", bridge),
             parent_column="ports",
@@ -319,43 +319,45 @@ def prepare(namespace: Path) -> None:
         netns.make(namespace)
 
 
-def settle(said: advertisement.Advertisement, namespace: Path) -> socket.socket:
+def open_device(advert: advertisement.Advertisement, namespace: Path) -> socket.socket:
     """Moves the device into the namespace, without IP on it, and returns a socket on it."""
     prepare(namespace)
-    if netlink.read(said.device) is not None:
+    if netlink.read(advert.device) is not None:
         with netns.entered(str(namespace)):
-            netlink.remove(said.device)  # a dead one, which OVS does not use any more
+            netlink.remove(advert.device)  # a dead one, which OVS does not use any more
         with netns.opened(str(namespace)) as target:
-            netlink.move(said.device, target, said.device)
+            netlink.move(advert.device, target, advert.device)
     with netns.entered(str(namespace)):
         netlink.configure(
-            said.device,
+            advert.device,
             mac=names.SERVER_MAC,
-            mtu=said.mtu,
-            sysctls=((f"net/ipv6/conf/{said.device}/disable_ipv6", "1", True),),
+            mtu=advert.mtu,
+            sysctls=((f"net/ipv6/conf/{advert.device}/disable_ipv6", "1", True),),
         )
         # The filter passes nothing until `listen` sets the guests.
-        return rawsocket.open(said.device, _of_guests(()))
+        return rawsocket.open(advert.device, _of_guests(()))
 
 
-def listen(voice: OpenDevice) -> None:
+def listen(device: OpenDevice) -> None:
     """Sets the socket's filter to the network's local guests that are not muted."""
-    guests = voice.said.leases.keys() - voice.muted
+    guests = device.advert.leases.keys() - device.muted
     try:
-        rawsocket.filter(voice.sock, _of_guests(guests))
-    except OSError as error:  # too many guests for the kernel: `_heard` tells them apart
-        log.warning("network %s: guests are not filtered: %s", voice.said.network, error.strerror)
-        rawsocket.filter(voice.sock, _of_guests(None))
+        rawsocket.filter(device.sock, _of_guests(guests))
+    except OSError as error:  # too many guests for the kernel: `_read_frames` skips the others
+        log.warning(
+            "network %s: guests are not filtered: %s", device.advert.network, error.strerror
+        )
+        rawsocket.filter(device.sock, _of_guests(None))
 
 
-def answer(said: advertisement.Advertisement, frame: bytes) -> bytes | None:
+def answer(advert: advertisement.Advertisement, frame: bytes) -> bytes | None:
     """Returns the answer to a guest's frame, None if it asks nothing."""
     solicited = advertisement.parse(frame)
     if solicited is not None:
-        return advertisement.answer(said, solicited)
+        return advertisement.answer(advert, solicited)
     asked = dhcpv6.parse(frame)
     if asked is not None:
-        return dhcpv6.answer(asked, said.leases[asked.mac], said.settings)
+        return dhcpv6.answer(asked, advert.leases[asked.mac], advert.settings)
     return None
 
 

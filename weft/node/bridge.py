@@ -46,8 +46,8 @@ def desired(bridge: str, protocols: rows.Value) -> tuple[rows.Row, ...]:
 
 def is_spoken(protocols: rows.Value) -> bool:
     """Whether a bridge with these protocols allows ovn-controller's OpenFlow version."""
-    said = protocols if isinstance(protocols, Set) else frozenset((str(protocols),))
-    return not said or _OPENFLOW in said
+    versions = protocols if isinstance(protocols, Set) else frozenset((str(protocols),))
+    return not versions or _OPENFLOW in versions
 
 
 class Keeper:

@@ -87,10 +87,10 @@ class Call:
             return ""
         key = self.config.get("netAttachDefName")
         if not isinstance(key, str) or key.count("/") != 1:
-            said = "" if key is None else f" {errors.as_written(key)}"
+            name = "" if key is None else f" {errors.as_written(key)}"
             raise Refused(
                 Code.CONFIGURATION,
-                f"netAttachDefName{said}: must be <namespace>/<name> of the NAD itself",
+                f"netAttachDefName{name}: must be <namespace>/<name> of the NAD itself",
                 where=f"network {self.network}",
                 hint="add it to spec.config of the NetworkAttachmentDefinition",
             )

@@ -41,7 +41,7 @@ class Fragments:
 
     async def run(self) -> None:
         """Sets the size after each `switch_started`, until cancelled."""
-        await self._queue.run(self._tell)
+        await self._queue.run(self._configure)
 
     def switch_started(self) -> None:
         self._queue.add(_KEY)
@@ -49,15 +49,15 @@ class Fragments:
     def _failed(self, _: str, error: errors.WeftError) -> None:
         self.trouble = f"small fragments may be lost: {error}"
 
-    async def _tell(self, _: str) -> None:
+    async def _configure(self, _: str) -> None:
         found = self._ovs.get("Bridge", self._bridge)
-        said = commands(str(found[1]["datapath_type"])) if found is not None else ()
+        switch_commands = commands(str(found[1]["datapath_type"])) if found is not None else ()
         folder = sockets.folder(self._ovs.address)
-        for command in said:
-            await self._say(_control_socket(folder), *command)
+        for command in switch_commands:
+            await self._call(_control_socket(folder), *command)
         self.trouble = ""
 
-    async def _say(self, socket: Path, *command: str) -> None:
+    async def _call(self, socket: Path, *command: str) -> None:
         try:
             await unixctl.call(socket, *command)
         except unixctl.Refused as error:  # another version of Open vSwitch, without this command

@@ -55,18 +55,18 @@ class Guard:
     ) -> None:
         self._ovs, self._nb, self._chassis, self._bridge = ovs, nb, chassis, bridge
         self._spec_of, self._machine_of, self._connected = spec_of, machine_of, connected
-        self._said: dict[Source, frozenset[flows.Flow]] = {}
+        self._flows_of: dict[Source, frozenset[flows.Flow]] = {}
         self._desired: Counter[flows.Flow] = Counter()
         self._due: set[flows.Flow] = set()
         self._strays: set[tuple[int, int]] = set()  # table and cookie of undesired flows
-        self._is_told = False
+        self._is_complete = False
         self._cookies: Counter[int] = Counter()
         self._news = asyncio.Event()
         self._bound: dict[str, str] = {}  # UUID of an interface -> its logical port
         self._devices: dict[str, set[str]] = {}  # and back
         self._written = 0
         self.trouble = "the guard against rogue routers and DHCP servers is not written yet"
-        self._say(_STANDING, guard.common_flows())
+        self._set_flows(_STANDING, guard.common_flows())
         ovs.subscribe("Interface", self._interface_changed)
         nb.subscribe(ports.PORT, self._port_changed)
         for uuid, columns in ovs.rows("Interface").items():
@@ -79,9 +79,11 @@ class Guard:
 
         Flows of an earlier agent stay until the first call: only then all desired flows are known.
         """
-        self._is_told = True
+        self._is_complete = True
         self._news.set()
-        self._say(_ROUTERS, (each for one in {*addresses} for each in guard.router_flows(one)))
+        self._set_flows(
+            _ROUTERS, (each for one in {*addresses} for each in guard.router_flows(one))
+        )
 
     def network_changed(self, name: str) -> None:
         """Call when a network's routers or DHCP servers changed."""
@@ -140,10 +142,10 @@ class Guard:
         raise errors.Unavailable(session.why, where=str(session.path))
 
     async def _write(self, session: Session) -> None:
-        while self._due or (self._strays and self._is_told):
+        while self._due or (self._strays and self._is_complete):
             due, self._due = self._due, set()
             strays: set[tuple[int, int]] = set()
-            if self._is_told:
+            if self._is_complete:
                 strays, self._strays = self._strays, strays
             made = [each for each in due if each in self._desired]
             gone = {(each.table, each.cookie) for each in due if each not in self._desired}
@@ -153,29 +155,29 @@ class Guard:
             self._written += len(made)
             await session.barrier()
 
-    def _seen(self, told: flows.FlowUpdate) -> None:
+    def _seen(self, update: flows.FlowUpdate) -> None:
         """Takes in a flow that was there before, or that somebody else changed."""
-        if not told.is_ours and told.table == guard.ENTRY:
+        if not update.is_ours and update.table == guard.ENTRY:
             return  # OVN's, or an administrator's
-        if told.event is not flows.FlowEvent.INITIAL and self._cookies[told.cookie]:
+        if update.event is not flows.FlowEvent.INITIAL and self._cookies[update.cookie]:
             if not self.trouble:
                 log.warning("guard flows were removed or changed by another; writing them again")
             self.trouble = "the guard against rogue routers and DHCP servers is written again"
             self._due = set(self._desired)
-        if told.event is not flows.FlowEvent.REMOVED and not self._cookies[told.cookie]:
-            self._strays.add((told.table, told.cookie))
+        if update.event is not flows.FlowEvent.REMOVED and not self._cookies[update.cookie]:
+            self._strays.add((update.table, update.cookie))
         self._news.set()
 
     # Desired flows by source
 
-    def _say(self, source: Source, said: Iterable[flows.Flow]) -> None:
-        before, now = self._said.get(source, frozenset()), frozenset(said)
+    def _set_flows(self, source: Source, desired: Iterable[flows.Flow]) -> None:
+        before, now = self._flows_of.get(source, frozenset()), frozenset(desired)
         if before == now:
             return
         if now:
-            self._said[source] = now
+            self._flows_of[source] = now
         else:
-            del self._said[source]
+            del self._flows_of[source]
         for each in now - before:
             self._count(each, 1)
         for each in before - now:
@@ -203,7 +205,7 @@ class Guard:
         if now:
             self._bound[uuid] = now
             self._devices.setdefault(now, set()).add(uuid)
-        self._say(("Interface", uuid), self._of_interface(new) if new is not None else ())
+        self._set_flows(("Interface", uuid), self._of_interface(new) if new is not None else ())
 
     def _of_interface(self, columns: rows.Columns) -> tuple[flows.Flow, ...]:
         number, name = port.number(columns), _logical_port(columns)
@@ -240,7 +242,7 @@ class Guard:
         return isinstance(ports_of, Set) and held in ports_of
 
     def _port_changed(self, uuid: str, old: rows.Columns | None, new: rows.Columns | None) -> None:
-        self._say((ports.PORT, uuid), self._of_port(new) if new is not None else ())
+        self._set_flows((ports.PORT, uuid), self._of_port(new) if new is not None else ())
         known = new or old
         for interface in tuple(self._devices.get(str(known["name"]), ())) if known else ():
             self._interface_changed(interface, None, self._ovs.rows("Interface").get(interface))
@@ -249,7 +251,7 @@ class Guard:
         """Returns flows for the MACs in the port security of a port of this node."""
         options = columns["options"]
         is_here = isinstance(options, Mapping) and options.get("requested-chassis") == self._chassis
-        macs = {said[0] for said in _security(columns)} if is_here else ()
+        macs = {entry[0] for entry in _security(columns)} if is_here else ()
         return tuple(each for mac in macs for each in guard.mac_flows(mac))
 
 
@@ -261,8 +263,8 @@ async def _wait(lost: asyncio.Future[None]) -> None:
 def _security(columns: rows.Columns) -> list[list[str]]:
     """Parses a port's port security: lists of a MAC and its addresses (none: any address)."""
     held = columns["port_security"]
-    said = [str(each).split() for each in held] if isinstance(held, Set) else []
-    return [words for words in said if words and _MAC.fullmatch(words[0])]
+    entries = [str(each).split() for each in held] if isinstance(held, Set) else []
+    return [words for words in entries if words and _MAC.fullmatch(words[0])]
 
 
 def _assigned(columns: rows.Columns) -> Iterator[IPv6Address]:

@@ -263,8 +263,8 @@ class Repairer:
             if self._deps.records.get(device) is not None:
                 return
             if netns.identity(bound.netns) is None or not await _has_interface(bound):
-                said = "OVS port %s of Pod %s is removed: the pod has no such interface"
-                log.warning(said, device, bound.pod.key)
+                message = "OVS port %s of Pod %s is removed: the pod has no such interface"
+                log.warning(message, device, bound.pod.key)
                 await self._deps.ovs.apply((), [("Port", device)])
                 await links.unmake(device, bound.interface, "")
                 return

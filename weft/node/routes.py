@@ -142,8 +142,8 @@ class Keeper:
         else:
             found.gone.pop(device, None)
         if outcome is Outcome.RESTORED:
-            said = "routes of interface %s of Pod %s were given back after its link was down"
-            log.warning(said, bound.interface, bound.pod.key)
+            message = "routes of interface %s of Pod %s were given back after its link was down"
+            log.warning(message, bound.interface, bound.pod.key)
 
     def _miss(self, key: _Place, found: _Namespace, device: str) -> None:
         """Reports a missing device if it does not come back within _GRACE."""

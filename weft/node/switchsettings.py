@@ -100,7 +100,7 @@ class Keeper:
             raise
         self._conflict = ""
         if await self._ovs.apply(desired):
-            log.info("told Open vSwitch who node %s is", self._node)
+            log.info("wrote the settings of node %s to Open vSwitch", self._node)
             await asyncio.sleep(_PAUSE)
         if self._uplink is not None:
             self._bridge = await asyncio.to_thread(uplink.hand_over, self._uplink)

@@ -43,11 +43,11 @@ def remembered(interface: str, file: Path) -> linkconfig.Device:
 def stored(file: Path) -> linkconfig.Device | None:
     """Returns the interface stored in the file; None if the file is missing or invalid."""
     try:
-        told = orjson.loads(file.read_bytes())
-        routes = tuple(linkconfig.Route(**each) for each in told.pop("routes"))
-        told["addresses"] = tuple(map(tuple, told["addresses"]))
-        told["settings"] = tuple(map(tuple, told["settings"]))
-        return linkconfig.Device(**{**told, "routes": routes})
+        document = orjson.loads(file.read_bytes())
+        routes = tuple(linkconfig.Route(**each) for each in document.pop("routes"))
+        document["addresses"] = tuple(map(tuple, document["addresses"]))
+        document["settings"] = tuple(map(tuple, document["settings"]))
+        return linkconfig.Device(**{**document, "routes": routes})
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from weft.observe import workloads
-from weft.observe.reach import Cell, Matrix, Member, Seen
+from weft.observe.reach import Matrix, Member, PairResult, Seen
 
 MOST = 30  # members that have a row each
 
@@ -41,16 +41,16 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class GridCell:
-    """A cell of the grid: the outcome of its pairs, which are in the order of the matrix."""
+class GridEntry:
+    """An entry of the grid: the outcome of its pairs, which are in the order of the matrix."""
 
     outcome: Outcome
-    pairs: tuple[Cell, ...]
+    pairs: tuple[PairResult, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Pairs of one cell that differ in the same way, for the same reason."""
+    """Pairs of one entry that differ in the same way, for the same reason."""
 
     source: str
     target: str
@@ -60,10 +60,10 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """`places` are by (row, column), from 0; a pod has no cell with itself."""
+    """`places` are by (row, column), from 0; a pod has no entry with itself."""
 
     rows: tuple[Row, ...]
-    places: Mapping[tuple[int, int], GridCell]
+    places: Mapping[tuple[int, int], GridEntry]
     grouped: bool
 
     @property
@@ -81,21 +81,22 @@ def grid(matrix: Matrix, *, most: int = MOST) -> Grid:
     if grouped:
         rows = _workloads(matrix.members)
     number = {member.id: place for place, row in enumerate(rows) for member in row.members}
-    found: dict[tuple[int, int], list[Cell]] = {}
-    for cell in matrix.cells:
-        found.setdefault((number[cell.source], number[cell.target]), []).append(cell)
+    found: dict[tuple[int, int], list[PairResult]] = {}
+    for result in matrix.results:
+        found.setdefault((number[result.source], number[result.target]), []).append(result)
     places = {
-        at: GridCell(_summed(map(outcome, cells)), tuple(cells)) for at, cells in found.items()
+        at: GridEntry(_summed(map(outcome, results)), tuple(results))
+        for at, results in found.items()
     }
     return Grid(tuple(rows), places, grouped)
 
 
-def outcome(cell: Cell) -> Outcome:
+def outcome(result: PairResult) -> Outcome:
     """The outcome of one pair; the expected one if it was not measured."""
-    reaches = cell.expected if cell.seen is None else cell.reaches
+    reaches = result.expected if result.seen is None else result.reaches
     if reaches is None:
         return Outcome.UNKNOWN
-    if cell.differs:
+    if result.differs:
         return Outcome.OPEN if reaches else Outcome.BLOCKED
     return Outcome.CONNECTS if reaches else Outcome.SILENT
 
@@ -107,9 +108,9 @@ def differences(grid: Grid) -> tuple[Difference, ...]:
     """
     found: dict[tuple[bool, int, int, str], int] = {}
     for (row, column), place in grid.places.items():
-        for cell in place.pairs if place.outcome.differs else ():
-            if cell.differs:
-                key = (cell.expected, row, column, explained(cell))
+        for result in place.pairs if place.outcome.differs else ():
+            if result.differs:
+                key = (result.expected, row, column, explained(result))
                 found[key] = found.get(key, 0) + 1
     return tuple(
         Difference(grid.rows[row].label, grid.rows[column].label, pairs, reason)
@@ -117,12 +118,12 @@ def differences(grid: Grid) -> tuple[Difference, ...]:
     )
 
 
-def explained(cell: Cell) -> str:
+def explained(result: PairResult) -> str:
     """What was measured of a pair, and why something else was expected, in one line."""
     seen = {Seen.ANSWERED: "was answered", Seen.HEARD: "arrived"}.get(
-        cell.seen or Seen.UNKNOWN, "was not answered"
+        result.seen or Seen.UNKNOWN, "was not answered"
     )
-    return f"{seen}, though {cell.reason}"
+    return f"{seen}, though {result.reason}"
 
 
 def _workloads(members: Sequence[Member]) -> list[Row]:

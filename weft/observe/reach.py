@@ -53,7 +53,7 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class PairResult:
     """A pair of members: `source` opens a connection to `target`.
 
     `addresses` are theirs, None if unknown. `seen` is None if the pair was not measured.
@@ -84,18 +84,18 @@ class Matrix:
     network: str
     question: netpolicy.Connection
     members: tuple[Member, ...]
-    cells: tuple[Cell, ...]
+    results: tuple[PairResult, ...]
 
     @property
-    def differing(self) -> tuple[Cell, ...]:
-        return tuple(cell for cell in self.cells if cell.differs)
+    def differing(self) -> tuple[PairResult, ...]:
+        return tuple(result for result in self.results if result.differs)
 
     @property
     def is_measured(self) -> bool:
-        return any(cell.seen is not None for cell in self.cells)
+        return any(result.seen is not None for result in self.results)
 
-    def by_pair(self) -> dict[Pair, Cell]:
-        return {(cell.source, cell.target): cell for cell in self.cells}
+    def by_pair(self) -> dict[Pair, PairResult]:
+        return {(result.source, result.target): result for result in self.results}
 
     def labels(self) -> dict[str, str]:
         """The label of each member by id: its name, with the namespace if there are several."""
@@ -131,7 +131,7 @@ def expect(
     }
     firsts = {member.id: _firsts(member) for member in members}
     order = _order(ipv6)
-    cells = []
+    results = []
     for source in members:
         for target in members:
             if source.pod == target.pod:
@@ -142,17 +142,19 @@ def expect(
                 asked = netpolicy.Connection(question.protocol, question.port, ends[0], ends[1])
             chosen = [policies[one] for one in sorted(selecting[source.id] | selecting[target.id])]
             verdict = evaluator.explain(chosen, networks, source.endpoint, target.endpoint, asked)
-            cells.append(Cell(source.id, target.id, ends, verdict.allowed, reason_of(verdict)))
-    return Matrix(network, question, members, tuple(cells))
+            results.append(
+                PairResult(source.id, target.id, ends, verdict.allowed, reason_of(verdict))
+            )
+    return Matrix(network, question, members, tuple(results))
 
 
 def measured(matrix: Matrix, seen: Mapping[Pair, Seen]) -> Matrix:
     """Return the matrix with what was seen of each pair; other pairs are UNKNOWN."""
-    cells = (
-        replace(cell, seen=seen.get((cell.source, cell.target), Seen.UNKNOWN))
-        for cell in matrix.cells
+    results = (
+        replace(result, seen=seen.get((result.source, result.target), Seen.UNKNOWN))
+        for result in matrix.results
     )
-    return replace(matrix, cells=tuple(cells))
+    return replace(matrix, results=tuple(results))
 
 
 def addresses(

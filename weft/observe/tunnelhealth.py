@@ -50,12 +50,12 @@ def _at(tunnel: Tunnel, node: str, read: set[str]) -> Health:
 
 def faults(underlay: Underlay) -> tuple[str, ...]:
     """One sentence for each node at which tunnels fail, those with most first."""
-    cells = grid(underlay)
+    by_pair = grid(underlay)
     names = [node.name for node in underlay.nodes]
     found = []
     for row, name in enumerate(names):
         for health in (Health.MISSING, Health.DOWN):
-            others = [names[at[1]] for at, one in cells.items() if (at[0], one) == (row, health)]
+            others = [names[at[1]] for at, one in by_pair.items() if (at[0], one) == (row, health)]
             if others:
                 listed = _listed(others, len(names) - 1)
                 found.append((-len(others), f"{name}: {health} to {listed}"))

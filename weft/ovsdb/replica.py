@@ -104,7 +104,7 @@ class Replica:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
-        for each in self._told():
+        for each in self._listeners():
             each.close()
         if self._session is not None:
             await self._session.close()
@@ -114,9 +114,9 @@ class Replica:
         """Why the replica or a subscriber may be out of date; else empty."""
         if self._session is None or self._session.lost.done():
             return f"{self.database} at {self.address} is not followed: {self._trouble}"
-        return next((each.trouble for each in self._told() if each.trouble), "")
+        return next((each.trouble for each in self._listeners() if each.trouble), "")
 
-    def _told(self) -> list[listeners.Listeners[Any]]:
+    def _listeners(self) -> list[listeners.Listeners[Any]]:
         return [*self._subscribers.values(), self._resets]
 
     # Reading, from memory.
@@ -221,7 +221,7 @@ class Replica:
             )
             await self._synchronise(Exception)  # however long it takes, and whatever error occurs
             log.info("%s at %s: connected, all rows read again", self.database, self.address)
-            self._resets.tell(self.address, None, self._contents)
+            self._resets.notify(self.address, None, self._contents)
 
     async def _synchronise(self, passing: type[Exception] | tuple[()]) -> None:
         """Connect and read; after an error of type `passing`, try again."""
@@ -249,7 +249,7 @@ class Replica:
                 fresh.patch(everything)
                 before, self._contents, self._session = self._contents, fresh, link
                 if before is not None:
-                    self._tell(contents.differences(before, fresh))
+                    self._notify(contents.differences(before, fresh))
 
             await link.request(
                 "monitor_cond", [self.database, None, fresh.requests()], then=install
@@ -271,13 +271,13 @@ class Replica:
             return
         self.changed_at = asyncio.get_running_loop().time()
         link, known = self._session, self._known()
-        self._tell(known.patch(params[1]))
+        self._notify(known.patch(params[1]))
         selects = known.selects()
         if selects and link is not None:
 
             def take_in(results: Json) -> None:
                 wire.check(self.database, selects, results)
-                self._tell(known.take_in(selects, results))
+                self._notify(known.take_in(selects, results))
 
             reply = link.request("transact", [self.database, *selects], then=take_in)
             reply.add_done_callback(self._read_others)
@@ -287,12 +287,12 @@ class Replica:
         if (failure := reply.exception()) is not None:
             log.warning("%s: what others inserted was not read: %s", self.database, failure)
 
-    def _tell(self, changes: Iterable[contents.RowChange]) -> None:
+    def _notify(self, changes: Iterable[contents.RowChange]) -> None:
         if not self._subscribers and not self._waiting:
             return
         for change in changes:
             if change.table in self._subscribers:
-                self._subscribers[change.table].tell(change.uuid, change.old, change.new)
+                self._subscribers[change.table].notify(change.uuid, change.old, change.new)
             if self._waiting and change.key is not None:
                 for predicate, woken in self._waiting.get((change.table, change.key), ()):
                     _wake(predicate, woken, change.new)

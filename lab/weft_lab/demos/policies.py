@@ -45,7 +45,9 @@ class Scene:
     @property
     def holds(self) -> bool:
         """Every pair of the six was measured, and is as claimed."""
-        measured = [cell.reaches is not None and not cell.differs for cell in self.matrix.cells]
+        measured = [
+            result.reaches is not None and not result.differs for result in self.matrix.results
+        ]
         return self.agrees and len(measured) == len(VMS) * (len(VMS) - 1) and all(measured)
 
 
@@ -53,9 +55,11 @@ def judge(claim: str, matrix: Matrix, senders: Iterable[str]) -> Scene:
     """The scene in which exactly `senders` reach the others."""
     heard = set(senders)
     named = {member.id: member.name for member in matrix.members}
-    claimed = tuple(replace(cell, expected=named[cell.source] in heard) for cell in matrix.cells)
-    agrees = claimed == matrix.cells
-    return Scene(claim, replace(matrix, cells=claimed), agrees)
+    claimed = tuple(
+        replace(result, expected=named[result.source] in heard) for result in matrix.results
+    )
+    agrees = claimed == matrix.results
+    return Scene(claim, replace(matrix, results=claimed), agrees)
 
 
 def in_force(policy: dict[str, Any]) -> bool:

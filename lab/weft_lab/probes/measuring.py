@@ -19,7 +19,7 @@ from weft import errors
 from weft.host import process
 from weft.kube.client import Client
 from weft.observe import members, objects, reach
-from weft.observe.reach import Cell, Matrix, Member, Pair, Seen
+from weft.observe.reach import Matrix, Member, Pair, PairResult, Seen
 from weft.policy import netpolicy
 from weft_lab import target
 from weft_lab.demos import machines
@@ -91,7 +91,7 @@ async def look(
         expected = reach.expect(network, there, policies, known, question, ipv6=ipv6)
         outcomes = await measure(prober, peer.pid, expected, patience=patience)
         lost = reach.measured(expected, outcomes).differing
-        again = replace(expected, cells=tuple(cell for cell in lost if cell.expected))
+        again = replace(expected, results=tuple(result for result in lost if result.expected))
         outcomes |= await measure(prober, peer.pid, again, patience=patience)
     return reach.measured(expected, outcomes)
 
@@ -116,49 +116,51 @@ async def measure(
 ) -> dict[Pair, Seen]:
     """What each pair's probe came to. Cells without addresses stay unknown."""
     by_id = {member.id: member for member in matrix.members}
-    cells = [cell for cell in matrix.cells if cell.addresses and by_id[cell.source].running]
-    inside = [cell for cell in cells if not by_id[cell.source].machine]
+    results = [
+        result for result in matrix.results if result.addresses and by_id[result.source].running
+    ]
+    inside = [result for result in results if not by_id[result.source].machine]
     outcomes: dict[Pair, Seen] = {}
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_from_pods(prober, inside, matrix.question, patience, outcomes))
         for member in matrix.members:
-            own = [cell for cell in cells if cell.source == member.id]
+            own = [result for result in results if result.source == member.id]
             if member.machine and own:
                 tasks.create_task(
                     _from_guest(pid, member, own, matrix.question, patience, outcomes)
                 )
     if matrix.question.protocol in _EARS:
-        await _listen(prober, cells, matrix.question, outcomes)
+        await _listen(prober, results, matrix.question, outcomes)
     return outcomes
 
 
 async def _from_pods(
     prober: Prober,
-    cells: Sequence[Cell],
+    results: Sequence[PairResult],
     question: netpolicy.Connection,
     patience: float,
     outcomes: dict[Pair, Seen],
 ) -> None:
     order = {
-        "probe": [[cell.source, *_written(cell)] for cell in cells],
+        "probe": [[result.source, *_written(result)] for result in results],
         "protocol": question.protocol or "ICMP",
         "port": question.port,
         "patience": patience,
     }
-    for cell, said in zip(cells, await prober.ask(order), strict=True):
-        outcomes[cell.source, cell.target] = Seen(said)
+    for result, said in zip(results, await prober.ask(order), strict=True):
+        outcomes[result.source, result.target] = Seen(said)
 
 
-def _written(cell: Cell) -> tuple[str, str]:
+def _written(result: PairResult) -> tuple[str, str]:
     """Target's address and own."""
-    assert cell.addresses is not None
-    return str(cell.addresses[1]), str(cell.addresses[0])
+    assert result.addresses is not None
+    return str(result.addresses[1]), str(result.addresses[0])
 
 
 async def _from_guest(
     pid: int,
     member: Member,
-    cells: Sequence[Cell],
+    results: Sequence[PairResult],
     question: netpolicy.Connection,
     patience: float,
     outcomes: dict[Pair, Seen],
@@ -169,17 +171,17 @@ async def _from_guest(
         async with agentclient.Agent(machines.agent_socket(pid, machine)) as agent:
             device = await _device(agent, member.mac)
 
-            async def one(cell: Cell) -> None:
-                assert cell.addresses is not None
-                asked = replace(question, target=cell.addresses[1])
+            async def one(result: PairResult) -> None:
+                assert result.addresses is not None
+                asked = replace(question, target=result.addresses[1])
                 argv = guests.command(asked, patience, device)
                 if not argv:
                     return
                 with contextlib.suppress(errors.Unavailable):
                     done = await agent.execute(*argv, deadline=patience + MARGIN)
-                    outcomes[cell.source, cell.target] = guests.seen(asked, done)
+                    outcomes[result.source, result.target] = guests.seen(asked, done)
 
-            await asyncio.gather(*(one(cell) for cell in cells))
+            await asyncio.gather(*(one(result) for result in results))
     except errors.Unavailable:
         return  # unknown, as every pair that nobody could try
 
@@ -192,14 +194,14 @@ async def _device(agent: agentclient.Agent, mac: str) -> str:
 
 async def _listen(
     prober: Prober,
-    cells: Iterable[Cell],
+    results: Iterable[PairResult],
     question: netpolicy.Connection,
     outcomes: dict[Pair, Seen],
 ) -> None:
     """Add what arrived and was not answered."""
     came = {tuple(entry) for entry in await prober.ask({"heard": None, "port": question.port})}
-    for cell in cells:
-        to, own = _written(cell)
-        pair = (cell.source, cell.target)
-        if (cell.target, own, to) in came and outcomes.get(pair) is Seen.SILENT:
+    for result in results:
+        to, own = _written(result)
+        pair = (result.source, result.target)
+        if (result.target, own, to) in came and outcomes.get(pair) is Seen.SILENT:
             outcomes[pair] = Seen.HEARD

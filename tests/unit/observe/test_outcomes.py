@@ -31,7 +31,7 @@ MEMBERS = [
 )
 def test_the_outcome_of_a_pair(expected: bool, seen: Seen | None, outcome: Outcome) -> None:
     made = matrix(MEMBERS[:2], lambda *_: expected, (lambda *_: seen) if seen else None)
-    assert outcomes.outcome(made.cells[0]) is outcome
+    assert outcomes.outcome(made.results[0]) is outcome
 
 
 def test_few_members_have_a_row_each() -> None:
@@ -86,7 +86,7 @@ def measured(draw: st.DrawFn) -> Matrix:
 @given(measured(), st.sampled_from([0, 100]))
 def test_every_difference_is_in_the_grid_and_among_the_reasons(made: Matrix, most: int) -> None:
     grid = outcomes.grid(made, most=most)
-    assert sum(len(place.pairs) for place in grid.places.values()) == len(made.cells)
+    assert sum(len(place.pairs) for place in grid.places.values()) == len(made.results)
     for place in grid.places.values():
-        assert place.outcome.differs == any(cell.differs for cell in place.pairs)
+        assert place.outcome.differs == any(result.differs for result in place.pairs)
     assert sum(one.pairs for one in outcomes.differences(grid)) == len(made.differing)

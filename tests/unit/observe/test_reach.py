@@ -45,7 +45,7 @@ def test_a_pair_speaks_one_family_that_both_have(
 
 def test_every_pair_of_different_pods_is_asked_about_in_both_directions() -> None:
     found = matrix([member("a"), member("b"), member("c")])
-    assert len(found.cells) == 6
+    assert len(found.results) == 6
     assert len(found.by_pair()) == 6
 
 
@@ -53,7 +53,7 @@ def test_what_policies_say_depends_on_the_addresses_that_the_pair_uses() -> None
     members = [member(f"p{number}", f"10.9.0.{number}") for number in range(3)]
     rule = netpolicy.Rule(0, peers=(BLOCK,))
     found = reach.expect("blue", members, [policy(rule)], NETWORKS, PING)
-    expected = {(one.source, one.target): one.expected for one in found.cells}
+    expected = {(one.source, one.target): one.expected for one in found.results}
     assert {source for (source, _), allowed in expected.items() if allowed} == {
         "default/p0",
         "default/p1",
@@ -71,7 +71,7 @@ def test_the_reason_names_the_rule_that_allows_and_the_policies_that_isolate() -
     assert found["default/z", "default/a"].reason == (
         "no rule of default/some, default/none allows it at the target"
     )
-    (other, _) = reach.expect("blue", members, [], NETWORKS, PING).cells
+    (other, _) = reach.expect("blue", members, [], NETWORKS, PING).results
     assert other.reason == "no policy isolates either end"
 
 
@@ -92,8 +92,8 @@ def test_what_was_seen_against_what_was_expected(
     expected: bool, seen: Seen, reaches: bool, differs: bool
 ) -> None:
     found = matrix([member("a"), member("b")], lambda *_: expected, lambda *_: seen)
-    assert [one.reaches for one in found.cells] == [reaches, reaches]
-    assert [one.differs for one in found.cells] == [differs, differs]
+    assert [one.reaches for one in found.results] == [reaches, reaches]
+    assert [one.differs for one in found.results] == [differs, differs]
     assert len(found.differing) == (2 if differs else 0)
 
 
@@ -102,7 +102,7 @@ def test_pairs_that_nobody_tried_are_unknown_once_something_was_measured() -> No
     assert not bare.is_measured
     found = reach.measured(bare, {("default/a", "default/b"): Seen.ANSWERED})
     assert found.is_measured
-    assert [one.seen for one in found.cells] == [Seen.ANSWERED, Seen.UNKNOWN]
+    assert [one.seen for one in found.results] == [Seen.ANSWERED, Seen.UNKNOWN]
 
 
 def test_namespaces_are_named_where_there_are_several_and_machines_by_their_own_name() -> None:

@@ -15,9 +15,9 @@ def built(made: list[rows.Zone], *unread: int) -> Underlay:
 
 
 def test_every_pair_is_told_from_both_nodes() -> None:
-    cells = tunnelhealth.grid(built(rows.zones(7)))
-    assert len(cells) == 7 * 6
-    assert set(cells.values()) == {Health.UP}
+    by_pair = tunnelhealth.grid(built(rows.zones(7)))
+    assert len(by_pair) == 7 * 6
+    assert set(by_pair.values()) == {Health.UP}
     assert tunnelhealth.faults(built(rows.zones(7))) == ()
 
 
@@ -27,8 +27,8 @@ def test_a_tunnel_that_one_node_lacks_is_missing_there_alone() -> None:
         if row["name"] == "ovn-node5":
             row["type"] = "internal"
     below = built(made)
-    cells = tunnelhealth.grid(below)
-    assert (cells[2, 4], cells[4, 2]) == (Health.MISSING, Health.UP)
+    by_pair = tunnelhealth.grid(below)
+    assert (by_pair[2, 4], by_pair[4, 2]) == (Health.MISSING, Health.UP)
     assert tunnelhealth.faults(below) == ("node3: no tunnel to node5",)
     assert tunnelhealth.summary(below) == "6 nodes, 15 tunnels, 1 of them broken"
 
@@ -44,6 +44,6 @@ def test_a_node_whose_device_has_no_carrier_is_one_line() -> None:
 
 def test_a_node_that_was_not_read_is_no_fault_of_its_tunnels() -> None:
     below = built(rows.zones(6), 6)
-    cells = tunnelhealth.grid(below)
-    assert (cells[5, 0], cells[0, 5]) == (Health.UNREAD, Health.UP)
+    by_pair = tunnelhealth.grid(below)
+    assert (by_pair[5, 0], by_pair[0, 5]) == (Health.UNREAD, Health.UP)
     assert tunnelhealth.faults(below) == ()

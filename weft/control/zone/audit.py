@@ -59,16 +59,16 @@ class _Ends:
 
 
 class Audit:
-    """Follows OVN's ACL log (`run`) and emits Events. `told` counts the packets reported."""
+    """Follows OVN's ACL log (`run`) and emits Events. `reported` counts the packets in them."""
 
     def __init__(self, zone: state.Zone, emit: Emit) -> None:
         self._zone, self._emit = zone, emit
         self._seen: Counter[acllog.Packet] = Counter()
-        self._said: dict[str, set[str]] = {}  # policy key -> sentences since the hour began
+        self._sent: dict[str, set[str]] = {}  # policy key -> sentences since the hour began
         self._hour = 0.0
-        self._growth: tail.Tail | None = None
-        self._mark: checkpoint.Checkpoint | None = None
-        self.told = 0
+        self._tail: tail.Tail | None = None
+        self._checkpoint: checkpoint.Checkpoint | None = None
+        self.reported = 0
         self.trouble = ""  # why nothing is reported; does not make the node unready
 
     async def run(self, path: str, kept: str = "") -> None:
@@ -78,16 +78,16 @@ class Audit:
         agent goes on from there.
         """
         pause, longest = _PAUSES
-        self._mark = checkpoint.Checkpoint(Path(kept)) if kept else None
+        self._checkpoint = checkpoint.Checkpoint(Path(kept)) if kept else None
         while path:
             began = asyncio.get_running_loop().time()
             try:
                 await self._follow(Path(path))
             except (errors.Unavailable, OSError) as error:
-                said = f"{path}: {error.strerror}" if isinstance(error, OSError) else str(error)
-                if said != self.trouble:
-                    log.warning("cannot report what policies in audit mode would drop: %s", said)
-                self.trouble = said
+                message = f"{path}: {error.strerror}" if isinstance(error, OSError) else str(error)
+                if message != self.trouble:
+                    log.warning("cannot report what policies in audit mode would drop: %s", message)
+                self.trouble = message
             # The folder may be gone, or the kernel out of inotify watches: no event says when
             # that ends, so it is tried again.
             if asyncio.get_running_loop().time() - began > longest:
@@ -97,14 +97,14 @@ class Audit:
         await asyncio.get_running_loop().create_future()
 
     async def _follow(self, path: Path) -> None:
-        since = self._mark.read() if self._mark else None
-        if self._growth is not None:
-            since = self._growth.position
-        self._growth = tail.Tail(path, since or tail.end(path))
+        since = self._checkpoint.read() if self._checkpoint else None
+        if self._tail is not None:
+            since = self._tail.position
+        self._tail = tail.Tail(path, since or tail.end(path))
         self._keep()
-        async with aclosing(self._growth.lines(self._read)) as lines:
+        async with aclosing(self._tail.lines(self._read)) as lines:
             async for line in lines:
-                self.hear(line)
+                self.count(line)
 
     def _read(self) -> None:
         """Clears `trouble`: the log can be read, even if it is empty."""
@@ -112,22 +112,22 @@ class Audit:
             log.info("reporting again what policies in audit mode would drop")
         self.trouble = ""
 
-    def hear(self, line: str) -> None:
+    def count(self, line: str) -> None:
         """Counts the packet in a line of the log, if it has one."""
         packet = acllog.parse(line)
         if packet is None or (packet not in self._seen and len(self._seen) >= _PENDING):
             return
         if not self._seen:
-            asyncio.get_running_loop().call_later(GATHER, self.tell)
+            asyncio.get_running_loop().call_later(GATHER, self.report)
         self._seen[packet] += 1
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """Emits an Event for each policy and kind of packet collected."""
         seen, self._seen = self._seen, Counter()
         audited = self._zone.policies.audited()
         now = asyncio.get_running_loop().time()
         if now >= self._hour + _HOUR:
-            self._hour, self._said = now, {}
+            self._hour, self._sent = now, {}
         known: dict[str, _Ends] = {}
         for packet, count in seen.items():
             group = audited.get(packet.name)
@@ -138,23 +138,25 @@ class Audit:
             if port is not None:
                 if group.network not in known:
                     known[group.network] = _Ends.of(self._zone.ports_on(group.network))
-                said = sentence(packet, port, known[group.network].peer(packet))
+                message = sentence(packet, port, known[group.network].peer(packet))
                 for policy in policies:
-                    self._tell(policy, said, count)
+                    self._report(policy, message, count)
         self._keep()
 
     def _keep(self) -> None:
-        if self._mark is not None and self._growth is not None:
+        if self._checkpoint is not None and self._tail is not None:
             with suppress(OSError):  # the file was removed; the next line writes it again
-                self._mark.write(self._growth.position)
+                self._checkpoint.write(self._tail.position)
 
-    def _tell(self, policy: netpolicy.Policy, said: str, count: int) -> None:
-        told = self._said.setdefault(policy.key, set())
-        if said not in told and len(told) >= MOST:
-            said = f"would have dropped more than these {MOST} kinds of connections within an hour"
-        told.add(said)
-        self._emit(about(policy), Reason.WOULD_DROP, said, count)
-        self.told += count
+    def _report(self, policy: netpolicy.Policy, message: str, count: int) -> None:
+        sent = self._sent.setdefault(policy.key, set())
+        if message not in sent and len(sent) >= MOST:
+            message = (
+                f"would have dropped more than these {MOST} kinds of connections within an hour"
+            )
+        sent.add(message)
+        self._emit(about(policy), Reason.WOULD_DROP, message, count)
+        self.reported += count
 
 
 def about(policy: netpolicy.Policy) -> dict[str, Any]:

@@ -154,8 +154,8 @@ class Bindings:
         if found is None or not tables.owner(found[1]):
             return ""
         options = found[1]["options"]
-        said = options.get("requested-chassis", "") if isinstance(options, Mapping) else ""
-        return str(said).partition(",")[0]
+        chassis = options.get("requested-chassis", "") if isinstance(options, Mapping) else ""
+        return str(chassis).partition(",")[0]
 
     async def _touch(self, port: str) -> None:
         """Adds a key to the port's row; the zone's writer removes it, like any foreign key."""

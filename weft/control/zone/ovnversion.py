@@ -33,7 +33,7 @@ class OvnVersion:
         changed: Callable[[], None],
     ) -> None:
         self._sb, self._ovs, self._recorder, self._changed = sb, ovs, recorder, changed
-        self._said: vulnerabilities.Report | None = None
+        self._reported: vulnerabilities.Report | None = None
         sb.subscribe(tables.SB_GLOBAL, self._look)
         ovs.subscribe("Bridge", self._look)
 
@@ -51,9 +51,9 @@ class OvnVersion:
     async def announce(self, client: Client, node: Node) -> None:
         """Writes the condition unless the Node has it; logs a new report and emits its Event."""
         report = self.report()
-        if report != self._said:
-            self._tell(report, node)
-            self._said = report
+        if report != self._reported:
+            self._log(report, node)
+            self._reported = report
         desired = condition(report, node.condition, events.now())
         if all(node.condition.get(key) == desired[key] for key in ("status", "reason", "message")):
             return
@@ -65,7 +65,7 @@ class OvnVersion:
             subresource="status",
         )
 
-    def _tell(self, report: vulnerabilities.Report, node: Node) -> None:
+    def _log(self, report: vulnerabilities.Report, node: Node) -> None:
         is_open = report.exposure is vulnerabilities.Exposure.EXPLOITABLE
         log.log(logging.WARNING if is_open else logging.INFO, "%s", report.message)
         if is_open:
@@ -74,7 +74,7 @@ class OvnVersion:
             self._recorder.emit(about, Reason.OVN_KNOWN_FAULT, report.message)
 
     def _look(self, *_: object) -> None:
-        if self.report() != self._said:
+        if self.report() != self._reported:
             self._changed()
 
 

@@ -26,7 +26,7 @@ Warn = Callable[[model.PodRef, EventReason, str], None]
 
 
 class Pods:
-    """Keeps the pods of a zone up to date; calls `told()` after each change.
+    """Keeps the pods of a zone up to date; calls `changed()` after each change.
 
     `keys` holds the cluster manager's public keys; without any, no allocation counts. `warn` emits
     an Event on each pod of this node that gets no port.
@@ -37,11 +37,11 @@ class Pods:
         zone: state.Zone,
         pods: cache.Informer[Pod],
         keys: cache.Informer[PublicKeys],
-        told: Callable[[], None],
+        changed: Callable[[], None],
         warn: Warn,
     ) -> None:
         self._zone, self._pods, self._keys = zone, pods, keys
-        self._told, self._warn = told, warn
+        self._changed, self._warn = changed, warn
         self._decisions = decisions.Decisions()
         self._refused: dict[str, str] = {}  # pods of this node without a port: their last message
         self._doubted: set[str] = set()  # keys of pods whose signature does not verify
@@ -83,20 +83,20 @@ class Pods:
         """Returns why an attachment has no port although it was allocated; None if it has one."""
         return self._zone.duplicates.refused(pod).get(attachment)
 
-    def tell_refused(self) -> None:
+    def emit_refusals(self) -> None:
         """Emits an Event on each pod of this node that lacks a port, once for each reason.
 
         A pod that waits for another's address gets a new Event when the pod itself changes, not
-        whenever the holder does.
+        whenever the pod that has it does.
         """
         for key in sorted(self._zone.duplicates.take_changed()):
-            told, said = self._refused.pop(key, ""), self._refusals(key)
-            pod = self._pods.get(key) if said else None
+            before, message = self._refused.pop(key, ""), self._refusals(key)
+            pod = self._pods.get(key) if message else None
             if pod is None or pod.node != self._zone.name:
                 continue
-            self._refused[key] = said
-            if told != said:
-                self._warn(pod.ref, Reason.ADDRESS_REFUSED, said)
+            self._refused[key] = message
+            if before != message:
+                self._warn(pod.ref, Reason.ADDRESS_REFUSED, message)
 
     def _refusals(self, pod: str) -> str:
         refused = self._zone.duplicates.refused(pod)
@@ -133,7 +133,7 @@ class Pods:
             if _is_stripped(new, decided):
                 return  # it keeps its ports until its annotations are restored
             self._zone.set_pod(key, objects.allocated(new, decided.allocations))
-        self._told()
+        self._changed()
 
 
 def _is_stripped(pod: Pod, decided: SignedAllocations) -> bool:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from weft.observe import outcomes
-from weft.observe.outcomes import Difference, Grid, GridCell, Outcome
-from weft.observe.reach import Cell, Matrix
+from weft.observe.outcomes import Difference, Grid, GridEntry, Outcome
+from weft.observe.reach import Matrix, PairResult
 from weft.observe.render import lettering, matrix_text
 from weft.observe.render.drawing import Box, Dot, Drawing, Shape, Text, Tone
 
@@ -119,15 +119,17 @@ def _square(
     )
 
 
-def _title(matrix: Matrix, pair: str, place: GridCell) -> str:
+def _title(matrix: Matrix, pair: str, place: GridEntry) -> str:
     """The tooltip of a cell: all of one pair, or the pairs of many that differ."""
     if len(place.pairs) == 1:
         return "\n".join((pair, *_about(place.pairs[0])))
     labels = matrix.labels()
-    differing = [cell for cell in place.pairs if cell.differs]
+    differing = [result for result in place.pairs if result.differs]
     title = [pair, f"{len(place.pairs)} pairs: {place.outcome.value}"]
-    for cell in differing[:MAX_PAIRS]:
-        title.append(f"{labels[cell.source]} > {labels[cell.target]} {outcomes.explained(cell)}")
+    for result in differing[:MAX_PAIRS]:
+        title.append(
+            f"{labels[result.source]} > {labels[result.target]} {outcomes.explained(result)}"
+        )
     if len(differing) > MAX_PAIRS:
         title.append(f"and {len(differing) - MAX_PAIRS} more")
     elif not differing:
@@ -135,11 +137,11 @@ def _title(matrix: Matrix, pair: str, place: GridCell) -> str:
     return "\n".join(title)
 
 
-def _about(cell: Cell) -> list[str]:
-    lines = [f"{cell.addresses[0]} > {cell.addresses[1]}"] if cell.addresses else []
-    if cell.seen is not None:
-        lines.append(cell.seen.value)
-    return [*lines, f"expected {'to connect' if cell.expected else 'not to'}: {cell.reason}"]
+def _about(result: PairResult) -> list[str]:
+    lines = [f"{result.addresses[0]} > {result.addresses[1]}"] if result.addresses else []
+    if result.seen is not None:
+        lines.append(result.seen.value)
+    return [*lines, f"expected {'to connect' if result.expected else 'not to'}: {result.reason}"]
 
 
 def _legend(grid: Grid, y: float, boxes: list[Box], dots: list[Dot], texts: list[Text]) -> float:

@@ -46,18 +46,18 @@ def heading(matrix: Matrix) -> str:
 
 def summary(matrix: Matrix) -> str:
     """How many pairs connect, and whether that is as expected; one line."""
-    if not matrix.cells:
+    if not matrix.results:
         return f"{lettering.counted(len(matrix.members), 'member')}: there is nobody to reach"
-    pairs = lettering.counted(len(matrix.cells), "pair")
+    pairs = lettering.counted(len(matrix.results), "pair")
     if not matrix.is_measured:
-        allowed = sum(cell.expected for cell in matrix.cells)
+        allowed = sum(result.expected for result in matrix.results)
         return f"{allowed} of {pairs} may connect; nothing was measured"
-    reaching = sum(bool(cell.reaches) for cell in matrix.cells)
-    unknown = sum(cell.reaches is None for cell in matrix.cells)
-    if unknown == len(matrix.cells):
+    reaching = sum(bool(result.reaches) for result in matrix.results)
+    unknown = sum(result.reaches is None for result in matrix.results)
+    if unknown == len(matrix.results):
         return f"none of {pairs} could be measured"
     if unknown:
-        pairs = f"{len(matrix.cells) - unknown} measured {pairs.partition(' ')[2]}"
+        pairs = f"{len(matrix.results) - unknown} measured {pairs.partition(' ')[2]}"
     parts = [f"{reaching} of {pairs} connect"]
     parts += [f"{len(matrix.differing)} not as expected" if matrix.differing else "as expected"]
     parts += [f"{unknown} could not be measured"] if unknown else []
@@ -68,7 +68,7 @@ def lines(matrix: Matrix, width: int) -> Iterator[Line]:
     """Heading, grid, legend, and what differs, each line within `width` where names allow it."""
     yield (Span(heading(matrix), "title"),)
     yield ()
-    if not matrix.cells:
+    if not matrix.results:
         return
     grid = outcomes.grid(matrix)
     yield from _grid(grid, width)
@@ -79,8 +79,8 @@ def lines(matrix: Matrix, width: int) -> Iterator[Line]:
 
 def _grid(grid: Grid, width: int) -> Iterator[Line]:
     names = [lettering.printable(row.label) for row in grid.rows]
-    cells = {at: sign(place.outcome) for at, place in grid.places.items()}
-    yield from grid_text.lines([Span(name) for name in names], names, cells, width)
+    signs = {at: sign(place.outcome) for at, place in grid.places.items()}
+    yield from grid_text.lines([Span(name) for name in names], names, signs, width)
     yield ()
 
 

@@ -32,11 +32,11 @@ def lines(underlay: Underlay, width: int) -> Iterator[Line]:
     yield ()
     hosts = chassis.hosts(node.name for node in underlay.nodes)
     names = [lettering.printable(host) for host in hosts.values()]
-    cells = tunnelhealth.grid(underlay)
-    signs = {at: SIGNS[health] for at, health in cells.items()}
+    by_pair = tunnelhealth.grid(underlay)
+    signs = {at: SIGNS[health] for at, health in by_pair.items()}
     yield from grid_text.lines([Span(name) for name in names], names, signs, width)
     yield ()
-    appearing = [health for health in Health if health in cells.values()]
+    appearing = [health for health in Health if health in by_pair.values()]
     yield from grid_text.legend([(SIGNS[one], one.value) for one in appearing], width)
     yield from _faults(underlay, width)
     yield ()

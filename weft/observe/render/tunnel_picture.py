@@ -28,7 +28,7 @@ TONES = {Health.UP: Tone.GOOD, Health.DOWN: Tone.BAD, Health.MISSING: Tone.WARN}
 def lay_out(underlay: Underlay) -> Drawing:
     """The drawing of an underlay."""
     names = [node.name for node in underlay.nodes]
-    cells = tunnelhealth.grid(underlay)
+    by_pair = tunnelhealth.grid(underlay)
     hosts = list(chassis.hosts(names).values())
     caption = min(max((lettering.width(host, "mono") for host in hosts), default=0), MAX_LABEL)
     rise = caption * _SINE + 14
@@ -43,13 +43,13 @@ def lay_out(underlay: Underlay) -> Drawing:
         x, y = left + PITCH * number, top + PITCH * number
         texts.append(Text(left - 10, y + SQUARE / 2 + 4, shown, "mono", end=True, full=full))
         texts.append(Text(x + SQUARE / 2 + 3, top - 8, shown, "mono", full=full, turn=-SLANT))
-    for (row, column), health in cells.items():
+    for (row, column), health in by_pair.items():
         title = f"{names[row]} to {names[column]}: {health}"
         x, y = left + PITCH * column, top + PITCH * row
         _square(x, y, health, title, boxes, dots)
     right = left + PITCH * len(names) + rise
     bottom = top + PITCH * len(names) + 20
-    right = max(right, _legend(set(cells.values()), bottom, boxes, dots, texts))
+    right = max(right, _legend(set(by_pair.values()), bottom, boxes, dots, texts))
     bottom += SQUARE
     columns = max(3, int((right - MARGIN + GAP) // (CARD + GAP)))
     width = max(right, MARGIN + columns * (CARD + GAP) - GAP)

@@ -48,8 +48,8 @@ def test_a_scene_does_not_hold_when_one_pair_is_otherwise(
 
 def test_a_pair_that_nobody_measured_holds_nothing() -> None:
     whole = measured(ALL, ALL)
-    first = replace(whole.cells[0], seen=Seen.UNKNOWN)
-    assert not policies.judge("all", replace(whole, cells=(first, *whole.cells[1:])), ALL).holds
+    first = replace(whole.results[0], seen=Seen.UNKNOWN)
+    assert not policies.judge("all", replace(whole, results=(first, *whole.results[1:])), ALL).holds
 
 
 def status(**changed: object) -> dict[str, object]:
@@ -87,7 +87,7 @@ def test_the_manifests_are_what_the_demo_says_of_them() -> None:
     ]
     known = {"default/flatl2net": "blue"}
     expected = reach.expect("blue", members, [parsed], known, policies.PING)
-    admitted = {cell.source for cell in expected.cells if cell.expected}
+    admitted = {result.source for result in expected.results if result.expected}
     assert admitted == {f"default/{name}" for name in policies.ADMITTED}
     block = ip_network("10.200.0.0/30")
     assert all((ip_address(f"10.200.0.{n}") in block) is (n <= 3) for n in range(1, 7))

@@ -76,7 +76,7 @@ class Told:
         return {row.key: " ".join(map(str, members(row.columns["addresses"]))) for row in rows}
 
     def _settle(self) -> None:
-        self.told.tell_refused()
+        self.told.emit_refusals()
 
     def _warn(self, pod: model.PodRef, reason: str, message: str) -> None:
         self.events.append(f"{pod.name} {reason}: {message}")

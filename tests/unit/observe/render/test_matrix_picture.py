@@ -37,7 +37,7 @@ def apart(one: Box, other: Box) -> bool:
 def test_no_square_covers_another_and_all_is_on_the_paper(found: Matrix) -> None:
     drawing = matrix_picture.lay_out(found)
     titled = [box for box in drawing.boxes if box.title]
-    assert len(titled) == len(found.cells)
+    assert len(titled) == len(found.results)
     assert all(apart(one, other) for one, other in combinations(drawing.boxes, 2))
     for box in drawing.boxes:
         assert box.x >= 0

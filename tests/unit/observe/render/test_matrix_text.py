@@ -103,7 +103,7 @@ def test_a_grid_keeps_to_the_width_and_shows_every_pair_once(names: list[str], w
     lines = list(matrix_text.lines(found, width))
     assert max(sum(len(span.text) for span in line) for line in lines) <= width
     signs = [span for line in lines[2:-1] for span in line if span.style == "good"]
-    assert len(signs) == len(found.cells)
+    assert len(signs) == len(found.results)
 
 
 def test_the_question_in_one_word() -> None:
