@@ -71,12 +71,12 @@ def is_ready(node: dict[str, Any], oldest: str = "") -> bool:
 def faults(node: dict[str, Any]) -> str:
     """What the node's agent says of its OVN: nothing where no fault of it is known."""
     conditions = (node.get("status") or {}).get("conditions") or []
-    said = (
+    message = (
         str(one.get("message", ""))
         for one in conditions
         if one["type"] == names.OVN_CONDITION and one["status"] != "False"
     )
-    return next(said, "")
+    return next(message, "")
 
 
 def look(kubeconfig: str) -> dict[str, Any]:

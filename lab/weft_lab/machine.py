@@ -94,9 +94,9 @@ def _finding(
 def _room(folder: str, free: int) -> Finding:
     variable = "WEFT_CACHE" if folder.startswith(str(cache.folder())) else "XDG_STATE_HOME"
     remedy = f"free some space, or set {variable} to a folder on another disk"
-    said = f"{free / 1e9:.1f} GB are free, {WANTED / 1e9:.1f} GB are wanted"
+    message = f"{free / 1e9:.1f} GB are free, {WANTED / 1e9:.1f} GB are wanted"
     verdict = Verdict.WARN if free > WANTED / 5 else Verdict.FAIL
-    return _finding(f"disk of {folder}", free >= WANTED, said, remedy, otherwise=verdict)
+    return _finding(f"disk of {folder}", free >= WANTED, message, remedy, otherwise=verdict)
 
 
 def _archive(facts: Facts) -> Finding:
@@ -144,8 +144,8 @@ def _namespaces() -> tuple[str, str]:
         )
     except subprocess.TimeoutExpired:
         return "making them takes too long", "run weft as root"
-    said = done.stdout.splitlines() or ([f"exit {done.returncode}"] if done.returncode else [])
-    what, remedy = [*said, "", ""][:2]
+    message = done.stdout.splitlines() or ([f"exit {done.returncode}"] if done.returncode else [])
+    what, remedy = [*message, "", ""][:2]
     return what, remedy or "run weft as root"
 
 

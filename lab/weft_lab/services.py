@@ -132,7 +132,7 @@ class Services:
             await self.running[name].ready.wait()
         if one.service.ready is Ready.KEPT:
             one.since = time.monotonic()
-            self._tell(one, "starting")
+            self._report(one, "starting")
             await self._hold(one)
             return
         pause = FIRST_PAUSE
@@ -145,10 +145,10 @@ class Services:
                 pause, ends = FIRST_PAUSE, 0
             ends += 1
             one.restarts += 1
-            self._tell(one, "ended")
+            self._report(one, "ended")
             if ends >= HOPELESS:
                 one.hopeless.set()
-                self._tell(one, "failing")
+                self._report(one, "failing")
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
@@ -171,7 +171,7 @@ class Services:
                 one.last_exit = 1
                 return
             end = self._processes.watch(one.pid)
-            self._tell(one, "starting")
+            self._report(one, "starting")
             if await self._waited(one, end, reader):
                 self.become_ready(one)
             one.last_exit = await end
@@ -211,14 +211,14 @@ class Services:
         one.ready_after = one.ready_after or round(time.monotonic() - self._began, 3)
         one.hopeless.clear()
         one.unready = 0
-        self._tell(one, "done" if one.service.ready is Ready.KEPT else "running")
+        self._report(one, "done" if one.service.ready is Ready.KEPT else "running")
         one.ready.set()
 
     def become_broken(self, one: Running) -> None:
         """Mark a service without a process as failed; it is tried again."""
-        self._tell(one, "failing")
+        self._report(one, "failing")
 
-    def _tell(self, one: Running, state: str) -> None:
+    def _report(self, one: Running, state: str) -> None:
         one.state = state
         self._changed(one)
 

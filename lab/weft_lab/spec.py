@@ -196,8 +196,8 @@ def change(current: Lab, options: Options, *, running: bool) -> Lab:
 
     A running lab may have nodes added and its last ones removed; all else waits for a stop.
     """
-    said = {name: value for name, value in asdict(options).items() if value is not None}
-    wanted = replace(current, **said)
+    given = {name: value for name, value in asdict(options).items() if value is not None}
+    wanted = replace(current, **given)
     if running:
         for field in (
             *("mtu", "datapath", "port", "primary", "cluster_subnets"),

@@ -166,7 +166,7 @@ class Peer:
         for answer in self.answers():
             if "end" in answer:
                 break
-            raise_told(answer)
+            raise_reported(answer)
             merged.update(answer)
         return merged
 
@@ -233,7 +233,7 @@ def unusable(error: OSError, path: Path) -> errors.Unavailable:
     )
 
 
-def raise_told(answer: dict[str, object]) -> None:
+def raise_reported(answer: dict[str, object]) -> None:
     """Raise the error in a supervisor's answer, if it is one."""
     if "error" in answer:
         raise errors.Unavailable(

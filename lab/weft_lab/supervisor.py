@@ -185,7 +185,7 @@ class Supervisor:
             found = identities.kubeconfig(admin, server, token)
             files.replace(path, json.dumps(found).encode())
 
-    async def _start(self, service: Service, teller: int | None) -> int:
+    async def _start(self, service: Service, ready_descriptor: int | None) -> int:
         kinds = layout.NAMESPACES if service.node else ()
         enter = tuple(str(layout.namespace(service.node, kind)) for kind in kinds)
         env = {**self._orders.env, **service.env}
@@ -196,8 +196,8 @@ class Supervisor:
             if service.entry:
                 sockets = self._api if service.listening else ()
                 keep = dict(zip(API_DESCRIPTORS, sockets, strict=False))
-                if teller is not None:
-                    keep[TELL_DESCRIPTOR] = teller
+                if ready_descriptor is not None:
+                    keep[TELL_DESCRIPTOR] = ready_descriptor
                 return await self._forks.fork(service, forks.Order(env, enter, log, keep))
             program = shutil.which(service.argv[0], path=env["PATH"]) or service.argv[0]
             argv = (program, *service.argv[1:])
@@ -228,9 +228,9 @@ class Supervisor:
         name = one.service.node
         node = next(each for each in self._lab.members if each.name == name)
         database = layout.seen(name, layout.OVS_RUN / "db.sock")
-        told = switches.Told(one, self._services, self._orders.folder.log(one.service.name))
+        progress = switches.Progress(one, self._services, self._orders.folder.log(one.service.name))
         desired = ovssettings.desired(self._lab, node)
-        await switches.Keeper(f"unix:{database}", desired, told).run()
+        await switches.Keeper(f"unix:{database}", desired, progress).run()
 
     def _log(self, service: str) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC

@@ -20,7 +20,7 @@ _PAUSE = 0.1  # seconds between two writes: somebody else may write as often as 
 _PATIENCE = 60.0  # seconds for the database server to come
 
 
-class Told:
+class Progress:
     """Reports on the settings in the service's state, note and log."""
 
     def __init__(self, one: Running, services: Services, log: Path) -> None:
@@ -54,10 +54,10 @@ class Told:
 class Keeper:
     """`address` is that of the node's database of Open vSwitch."""
 
-    def __init__(self, address: str, desired: Iterable[rows.Row], told: Told) -> None:
-        self._address, self._desired, self._told = address, tuple(desired), told
+    def __init__(self, address: str, desired: Iterable[rows.Row], progress: Progress) -> None:
+        self._address, self._desired, self._progress = address, tuple(desired), progress
         self._queue = queue.Queue[str](
-            "Open vSwitch", on_error=lambda _, error: told.failed(error), longest_pause=5.0
+            "Open vSwitch", on_error=lambda _, error: progress.failed(error), longest_pause=5.0
         )
 
     async def run(self) -> None:
@@ -70,7 +70,7 @@ class Keeper:
                     patience=_PATIENCE,
                 )
             except errors.WeftError as error:
-                self._told.failed(error)
+                self._progress.failed(error)
                 continue
             async with opened as ovs:
                 for table in ovssettings.TABLES:
@@ -89,7 +89,7 @@ class Keeper:
             different += rows.differing(row, found and found[1])
         if await ovs.apply(self._desired):
             what = ", ".join(different) or "ports of a bridge"
-            self._told.written("" if is_new else what)
+            self._progress.written("" if is_new else what)
             await asyncio.sleep(_PAUSE)
         else:
-            self._told.written("")
+            self._progress.written("")

@@ -145,8 +145,8 @@ def _container(door: Path, pod: str) -> Place:
             f"its first process does not answer ({error.strerror})", where=f"pod {pod}"
         ) from None
     with state.Peer(link) as init:
-        told: Any = next(iter(init.answers()), {})
-        for name, container in told.get("state", {}).items():
+        reported: Any = next(iter(init.answers()), {})
+        for name, container in reported.get("state", {}).items():
             if container.get("pid") and container.get("status") is None:
                 init.send({"op": "enter", "name": name})
                 answers: Iterator[Any] = init.answers()

@@ -31,7 +31,7 @@ from weft_lab.vm import disks
 ROOM = 64_000_000  # bytes for objects, certificates and logs
 PATIENCE = 8.0  # seconds until a supervisor that was told to stop is killed
 
-Tell = Callable[[Mapping[str, object]], None]
+Progress = Callable[[Mapping[str, object]], None]
 
 
 def up(
@@ -40,7 +40,7 @@ def up(
     *,
     tools: toolchain.Toolchain,
     components: tuple[str, ...] = (),
-    tell: Tell = lambda _: None,
+    progress: Progress = lambda _: None,
 ) -> dict[str, Any]:
     """Bring the lab `name` up, or complete it; its status, with `started` if it was not there.
 
@@ -57,7 +57,7 @@ def up(
             folder.make()
             _check_room(folder)
             try:
-                tell({"step": "making the databases"})
+                progress({"step": "making the databases"})
                 empty = databases.ensure(tools)
                 lab = _start(folder, lab, tools, components, empty)
             except OSError as error:
@@ -69,8 +69,8 @@ def up(
             started = False
         folder.store(lab)
         try:
-            _follow(folder, {"order": "up", "lab": spec.render(lab)}, tell)
-            tell({"step": "waiting for the nodes"})
+            _follow(folder, {"order": "up", "lab": spec.render(lab)}, progress)
+            progress({"step": "waiting for the nodes"})
             _wait_for_nodes(folder, lab.members, began if started else 0.0)
             if not started:
                 _forget_nodes(folder, stored.members[lab.nodes :])
@@ -121,7 +121,7 @@ def down(name: str) -> bool:
         return ended or existed
 
 
-def reboot(name: str, node: str, *, tell: Tell = lambda _: None) -> dict[str, Any]:
+def reboot(name: str, node: str, *, progress: Progress = lambda _: None) -> dict[str, Any]:
     """Take a node down as if it had lost its power, and start it anew; the lab's status."""
     folder = state.Folder.of(name)
     with folder.lock():
@@ -132,8 +132,8 @@ def reboot(name: str, node: str, *, tell: Tell = lambda _: None) -> dict[str, An
             known = ", ".join(one.name for one in lab.members)
             raise errors.InvalidInput(f"lab {name!r}", "node", node, f"must be one of {known}")
         began = time.time()
-        _follow(folder, {"order": "reboot", "node": node}, tell)
-        tell({"step": f"waiting for {node}"})
+        _follow(folder, {"order": "reboot", "node": node}, progress)
+        progress({"step": f"waiting for {node}"})
         _wait_for_nodes(folder, [member], began)
     return status(name)
 
@@ -282,7 +282,7 @@ def service_env(tools: toolchain.Toolchain) -> dict[str, str]:
     }
 
 
-def _follow(folder: state.Folder, order: dict[str, object], tell: Tell) -> None:
+def _follow(folder: state.Folder, order: dict[str, object], progress: Progress) -> None:
     """Have the supervisor do it, and return when all that the lab has is ready."""
     peer = folder.connect()
     if peer is None:
@@ -292,8 +292,8 @@ def _follow(folder: state.Folder, order: dict[str, object], tell: Tell) -> None:
         for answer in peer.answers():
             if "end" in answer:
                 return
-            state.raise_told(answer)
-            tell(answer)
+            state.raise_reported(answer)
+            progress(answer)
     raise _died(folder)
 
 

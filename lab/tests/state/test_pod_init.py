@@ -27,9 +27,9 @@ def test_a_kubelet_that_ends_together_with_a_container_costs_no_pod(process: ini
     process.greet(ours)
     number = ours.fileno()
     theirs.close()
-    process.tell()
-    process.tell()
-    process.hear(number)
+    process.report()
+    process.report()
+    process.receive(number)
     assert process.links == {}
 
 
@@ -39,7 +39,7 @@ def test_a_link_that_has_nothing_to_say_is_not_waited_for(process: init.Init) ->
     with ours, theirs:
         ours.setblocking(False)  # a mistake is to fail here, not to wait
         process.greet(ours)
-        process.hear(ours.fileno())
+        process.receive(ours.fileno())
         assert list(process.links) == [ours.fileno()]
 
 

@@ -130,8 +130,8 @@ class Access:
 def refused(user: auth.User, asked: Attributes) -> status.ApiError:
     who = f"User {status.quote(user.name)}"
     if asked.path:
-        said = f"forbidden: {who} cannot {asked.verb} path {status.quote(asked.path)}"
-        return status.ApiError(403, "Forbidden", said, {})
+        message = f"forbidden: {who} cannot {asked.verb} path {status.quote(asked.path)}"
+        return status.ApiError(403, "Forbidden", message, {})
     where = "at the cluster scope"
     if asked.namespace:
         where = f"in the namespace {status.quote(asked.namespace)}"

@@ -140,9 +140,9 @@ class Connection(web.RequestHandler):
         """Answers text that is not HTTP with a Status, too."""
         if request.writer.output_size > 0:
             raise ConnectionError("part of an answer is sent already")
-        said = " ".join((message or "it cannot be read").split())
+        message = " ".join((message or "it cannot be read").split())
         found = (
-            status.bad_request(f"the request is no HTTP: {said}")
+            status.bad_request(f"the request is no HTTP: {message}")
             if status_code == 400
             else status.internal("see the server's log")
         )

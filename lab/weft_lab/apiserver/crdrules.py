@@ -146,7 +146,7 @@ def _missing(path: str, wanted: list[str], value: Any) -> Iterable[status.Cause]
 
 
 def _bound(path: str, rule: str, wanted: Any, value: Any) -> status.Cause:
-    said = {
+    messages = {
         "pattern": f"should match '{wanted}'",
         "minimum": f"should be greater than or equal to {wanted}",
         "maximum": f"should be less than or equal to {wanted}",
@@ -166,7 +166,9 @@ def _bound(path: str, rule: str, wanted: Any, value: Any) -> status.Cause:
         how = {"oneOf": "one and only one schema", "anyOf": "at least one schema"}
         text = f'"{path}" must validate {how.get(rule, "the schema")} ({rule})'
         return status.Cause(path, f'Invalid value: "": {text}', "FieldValueInvalid")
-    return status.wrong(path, value, f"{path} in body {said.get(rule, f'breaks the rule {rule}')}")
+    return status.wrong(
+        path, value, f"{path} in body {messages.get(rule, f'breaks the rule {rule}')}"
+    )
 
 
 def _dotted(path: Iterable[Any]) -> str:

@@ -100,7 +100,7 @@ async def run(config: Config) -> None:
             group.create_task(cluster.journal.failure())
             lifecycle.review_all()
             _settle()
-            _tell(config, await _listen(config, runner, token))
+            _report(config, await _listen(config, runner, token))
     except* errors.WeftError as failed:
         raise failed.exceptions[0] from None
     finally:
@@ -116,7 +116,7 @@ def _settle() -> None:
     gc.set_threshold(20_000, 50, 100)
 
 
-def _tell(config: Config, running: Running) -> None:
+def _report(config: Config, running: Running) -> None:
     """Write the kubeconfig, then say that the server is ready."""
     if config.kubeconfig is not None:
         text = kubeconfig.render(
@@ -222,11 +222,11 @@ def _announce(descriptor: int | None) -> Callable[[Running], None] | None:
     if descriptor is None:
         return None
 
-    def tell(running: Running) -> None:
+    def report_address(running: Running) -> None:
         with os.fdopen(descriptor, "w") as pipe:
             pipe.write(" ".join(running.urls) + "\n")
 
-    return tell
+    return report_address
 
 
 async def _run_until_signal(config: Config) -> None:

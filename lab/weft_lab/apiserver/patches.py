@@ -72,8 +72,9 @@ def _json_patch(target: writes.Target, obj: Object, body: Any) -> Any:
         resource = target.resource
         raise status.invalid(resource.group, resource.kind, target.name, [cause]) from None
     except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError) as error:
-        said = str(error).partition(" in {")[0]  # what follows is the object, as Python writes it
-        raise status.bad_request(f"error decoding patch: {said}") from None
+        # What follows is the object, as Python writes it.
+        message = str(error).partition(" in {")[0]
+        raise status.bad_request(f"error decoding patch: {message}") from None
 
 
 def _apply(
@@ -87,8 +88,8 @@ def _apply(
     if body["metadata"].get("managedFields"):
         raise status.bad_request("metadata.managedFields must be nil")
     if options.duplicates and options.validation == "Strict":
-        told = ", ".join(options.duplicates)
-        raise status.bad_request(f"error strict decoding YAML: {told}")
+        duplicates = ", ".join(options.duplicates)
+        raise status.bad_request(f"error strict decoding YAML: {duplicates}")
     node = cluster.node(target.resource, target.version)
     _check_declared(node, target, body, options)
     item = cluster.collection(target.resource).items.get((target.namespace, target.name))

@@ -33,8 +33,8 @@ def check(pattern: str) -> None:
     try:
         _compiled(pattern)
     except (re2.error, UnicodeError) as error:
-        said = error.args[0] if error.args else ""
-        raise Unusable(said.decode() if isinstance(said, bytes) else str(said)) from None
+        message = error.args[0] if error.args else ""
+        raise Unusable(message.decode() if isinstance(message, bytes) else str(message)) from None
 
 
 def matches(pattern: str, text: str) -> bool:

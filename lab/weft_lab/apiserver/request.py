@@ -12,7 +12,7 @@ from weft_lab.apiserver import deletion, protobuf, status, writes
 
 BODY_LIMIT = 3 * budget.MIB
 BUDGET = budget.Budget(size=BODY_LIMIT, values=50_000)
-_TOLD = 20  # duplicates, at most
+_MAX_REPORTED = 20  # duplicates, at most
 _MANAGER_LIMIT = 128  # characters of a field manager's name
 _TRUE = {"true", "1", "t", "True", "TRUE", ""}
 
@@ -75,7 +75,7 @@ def parse_body(body: bytes, media: str) -> Body:
     try:
         value, keys = jsontext.parse_counted(body, BUDGET)
         twice = jsontext.duplicates(body, keys)
-        return Body(value, tuple(f'duplicate field "{one.path}"' for one in twice[:_TOLD]))
+        return Body(value, tuple(f'duplicate field "{one.path}"' for one in twice[:_MAX_REPORTED]))
     except budget.Exceeded as error:
         raise exceeded("the body", error) from None
     except budget.Malformed as error:
@@ -93,9 +93,9 @@ def _parse_yaml(body: bytes) -> Body:
         raise exceeded("the body", error) from None
     except budget.Malformed as error:
         raise status.bad_request(f"the body is not valid YAML: {error}") from None
-    twice = found.duplicates[:_TOLD]
-    told = tuple(f'line {one.line}: key "{one.path}" already set in map' for one in twice)
-    return Body(found.value, told)
+    twice = found.duplicates[:_MAX_REPORTED]
+    warnings = tuple(f'line {one.line}: key "{one.path}" already set in map' for one in twice)
+    return Body(found.value, warnings)
 
 
 def exceeded(what: str, error: budget.Exceeded) -> status.ApiError:
@@ -158,8 +158,8 @@ class Form:
 def _included(asked: str) -> str:
     if asked not in ("", "Metadata", "Object", "None"):
         why = "must be 'Metadata', 'Object', 'None', or empty"
-        said = f"includeObject: Invalid value: {status.quote(asked)}: {why}"
-        raise status.bad_request(f"Unable to convert to Table as requested: {said}")
+        message = f"includeObject: Invalid value: {status.quote(asked)}: {why}"
+        raise status.bad_request(f"Unable to convert to Table as requested: {message}")
     return asked or "Metadata"
 
 

@@ -101,7 +101,7 @@ def _token(who: access.Access, spec: dict[str, Any]) -> dict[str, Any]:
     token = str(spec.get("token") or "")
     user = who.known(token, time.time()) if token else None
     if user is None:
-        said = "invalid bearer token"
-        return {"user": {}, "error": said}
+        message = "invalid bearer token"
+        return {"user": {}, "error": message}
     audiences = spec.get("audiences") or [tokens.ISSUER]
     return {"authenticated": True, "user": user.info(), "audiences": audiences}

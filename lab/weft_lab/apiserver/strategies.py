@@ -79,12 +79,12 @@ def default_node(obj: Object) -> None:
     spec = obj.setdefault("spec", {})
     if spec.get("podCIDR"):
         spec.setdefault("podCIDRs", [spec["podCIDR"]])
-    said = obj.setdefault("status", {})
-    said.setdefault("daemonEndpoints", {"kubeletEndpoint": {"Port": 0}})
-    info = said.setdefault("nodeInfo", {})
+    node_status = obj.setdefault("status", {})
+    node_status.setdefault("daemonEndpoints", {"kubeletEndpoint": {"Port": 0}})
+    info = node_status.setdefault("nodeInfo", {})
     for name in _NODE_INFO:
         info.setdefault(name, "")
-    for condition in said.get("conditions") or ():
+    for condition in node_status.get("conditions") or ():
         for name in ("lastHeartbeatTime", "lastTransitionTime"):
             condition.setdefault(name, None)
 

@@ -117,9 +117,9 @@ def user_of(claims: Claims, exists: Callable[[str, str, str, str], bool]) -> aut
     exists: (plural, namespace, name, uid) of an object.
     """
     if _IDENTITY in claims:
-        said = claims[_IDENTITY]
-        given = {key: tuple(values) for key, values in said["extra"].items()}
-        return auth.User(claims["sub"], "", tuple(said["groups"]), given)
+        identity = claims[_IDENTITY]
+        given = {key: tuple(values) for key, values in identity["extra"].items()}
+        return auth.User(claims["sub"], "", tuple(identity["groups"]), given)
     inner = claims["kubernetes.io"]
     namespace, account = inner["namespace"], inner["serviceaccount"]
     if not exists("serviceaccounts", namespace, account["name"], account["uid"]):

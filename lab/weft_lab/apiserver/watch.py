@@ -79,7 +79,7 @@ class Watcher:
         """The line for this event, made once for all watches of the same form."""
         found = change.frames.get((self._form, kind)) if self._form else None
         if found is None:
-            found = frame(kind, self.encode(_told(kind, change)))
+            found = frame(kind, self.encode(_event(kind, change)))
             if self._form:
                 change.frames[self._form, kind] = found
         return found
@@ -105,7 +105,7 @@ class Watcher:
         self.wake.set()
 
 
-def _told(kind: str, change: Change) -> Item:
+def _event(kind: str, change: Change) -> Item:
     """The item to show; for an object that ceases to match, its last matching state."""
     if kind == "DELETED" and change.kind != "DELETED" and change.before is not None:
         return change.before.at(change.revision)

@@ -19,7 +19,7 @@ from weft_lab.apiserver.patch import fields, ownership
 from weft_lab.apiserver.resources import Object, Resource, Version
 
 OBJECT_LIMIT = 1536 * 1024  # bytes of one object, as etcd's limit is by default
-_TOLD = 100  # fields that are unknown, at most
+_MAX_REPORTED = 100  # fields that are unknown, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,14 +218,17 @@ def shape(cluster: Cluster, target: Target, obj: Object, options: Options) -> No
     unknown = structural.prune(node, obj)
     if target.resource.custom:
         unknown.sort()
-    told = [*(f'unknown field "{path}"' for path in unknown[:_TOLD]), *options.duplicates]
-    if told and options.validation != "Ignore":
+    warnings = [
+        *(f'unknown field "{path}"' for path in unknown[:_MAX_REPORTED]),
+        *options.duplicates,
+    ]
+    if warnings and options.validation != "Ignore":
         if options.validation == "Strict":
-            strict = f"strict decoding error: {', '.join(told)}"
+            strict = f"strict decoding error: {', '.join(warnings)}"
             if options.patch is not None:
                 raise status.invalid("", "", "", [status.wrong("patch", options.patch, strict)])
             raise status.bad_request(f"{_unhandled(target)}: {strict}")
-        target.warnings.extend(told)
+        target.warnings.extend(warnings)
     structural.apply_defaults(node, obj)
 
 
@@ -266,8 +269,8 @@ def _of_another_type(target: Target, obj: Object, given: str, kind: str) -> stat
     expected = resource.api_version(target.version)
     group, _, version = given.rpartition("/")
     if resource.custom and given != expected:
-        said = f"the API version in the data ({given}) does not match the expected API version"
-        return status.bad_request(f"{said} ({expected})")
+        message = f"the API version in the data ({given}) does not match the expected API version"
+        return status.bad_request(f"{message} ({expected})")
     if resource.custom:
         meta = obj.get("metadata")
         name = str(meta.get("name", "")) if isinstance(meta, dict) else ""
@@ -296,8 +299,8 @@ def check_identity(target: Target, obj: Object) -> None:
         into = f"Go struct field {kind}.metadata of type v1.ObjectMeta"
         if resource.custom:
             into = "Go value of type v1.ObjectMeta"
-        said = f"json: cannot unmarshal {value} into {into}"
-        raise status.bad_request(f"{_unhandled(target)}: {said}")
+        message = f"json: cannot unmarshal {value} into {into}"
+        raise status.bad_request(f"{_unhandled(target)}: {message}")
     for field_name in ("name", "namespace", "generateName"):
         if not isinstance(meta.get(field_name) or "", str):
             raise status.bad_request(

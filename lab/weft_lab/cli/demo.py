@@ -32,7 +32,7 @@ class Which(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class Outcome:
     """What a demo came to; `say` prints it, `data` is the same for scripts."""
 
     vms: Mapping[str, machines.Machine]
@@ -55,8 +55,8 @@ def command(
     """
     with interruptible(name), output.progress(form) as report:
         tools = toolchain.ensure(report)
-        tell = output.counting(report, "starting the lab")
-        lab = up.up(name, spec.Options(nodes=3), tools=tools, tell=tell)
+        progress = output.counting(report, "starting the lab")
+        lab = up.up(name, spec.Options(nodes=3), tools=tools, progress=progress)
         shown = asyncio.run(SHOWS[which](lab, report))
     data = {"machines": [asdict(vm) for vm in shown.vms.values()], **shown.data}
     data |= {"holds": shown.holds, "kubeconfig": lab["kubeconfig"]}
@@ -72,7 +72,7 @@ def command(
         raise typer.Exit(1)
 
 
-async def _three_vms(lab: Mapping[str, Any], report: output.Report) -> Shown:
+async def _three_vms(lab: Mapping[str, Any], report: output.Report) -> Outcome:
     async with kube.Client.from_kubeconfig(lab["kubeconfig"]) as api:
         vms = await setup.prepare(api, manifests.read(three_vms.NAME), report)
 
@@ -86,7 +86,7 @@ async def _three_vms(lab: Mapping[str, Any], report: output.Report) -> Shown:
         async for verdict in three_vms.check(vms, run, gateways):
             verdicts.append(verdict)
             report(f"checking: {verdict.claim}"[:32], 1.0)
-    return Shown(
+    return Outcome(
         vms,
         all(verdict.holds for verdict in verdicts),
         {"checks": [asdict(verdict) for verdict in verdicts]},
@@ -94,11 +94,11 @@ async def _three_vms(lab: Mapping[str, Any], report: output.Report) -> Shown:
     )
 
 
-async def _policies(lab: Mapping[str, Any], report: output.Report) -> Shown:
+async def _policies(lab: Mapping[str, Any], report: output.Report) -> Outcome:
     async with kube.Client.from_kubeconfig(lab["kubeconfig"]) as api:
         with up.running(lab["name"]) as peer:
             vms, scenes = await policies.play(api, peer, report)
-    return Shown(
+    return Outcome(
         vms,
         all(scene.holds for scene in scenes),
         {"scenes": [_scene(scene) for scene in scenes]},
@@ -106,7 +106,9 @@ async def _policies(lab: Mapping[str, Any], report: output.Report) -> Shown:
     )
 
 
-SHOWS: Mapping[Which, Callable[[Mapping[str, Any], output.Report], Coroutine[Any, Any, Shown]]] = {
+SHOWS: Mapping[
+    Which, Callable[[Mapping[str, Any], output.Report], Coroutine[Any, Any, Outcome]]
+] = {
     Which.three_vms: _three_vms,
     Which.policies: _policies,
 }
@@ -127,8 +129,8 @@ def _say_scenes(console: Console, scenes: list[policies.Scene]) -> None:
 
 
 def _scene(scene: policies.Scene) -> dict[str, Any]:
-    said = {"claim": scene.claim, "holds": scene.holds, "evaluatorAgrees": scene.agrees}
-    return {**said, "matrix": matrix.data(scene.matrix)}
+    data = {"claim": scene.claim, "holds": scene.holds, "evaluatorAgrees": scene.agrees}
+    return {**data, "matrix": matrix.data(scene.matrix)}
 
 
 def _say_hints(lab: Mapping[str, Any], which: Which) -> None:

@@ -98,8 +98,8 @@ def up_(
     before = state.Folder.of(name).load()
     with interruptible(name), output.progress(form) as report:
         tools = toolchain.ensure(report)
-        tell = output.counting(report, "starting the lab")
-        found = up.up(name, options, tools=tools, tell=tell)
+        progress = output.counting(report, "starting the lab")
+        found = up.up(name, options, tools=tools, progress=progress)
     output.emit(form, found, lambda: _say_up(found, before.nodes if before else 0))
 
 
@@ -139,8 +139,8 @@ def reboot_(
 
     name = chosen(name)
     with interruptible(name), output.progress(form) as report:
-        tell = output.counting(report, f"rebooting {node}")
-        found = up.reboot(name, node, tell=tell)
+        progress = output.counting(report, f"rebooting {node}")
+        found = up.reboot(name, node, progress=progress)
     output.emit(form, found, lambda: typer.echo(f"{node} of lab {name!r} is up again."))
 
 

@@ -52,11 +52,11 @@ def _nodes(services: Sequence[Mapping[str, Any]], ready: Mapping[str, bool]) -> 
 
 def _faults(nodes: Sequence[Mapping[str, Any]]) -> list[str]:
     """One sentence for all nodes of which it is true."""
-    said: dict[str, list[str]] = {}
+    messages: dict[str, list[str]] = {}
     for node in nodes:
         if message := node.get("faults"):
-            said.setdefault(message, []).append(str(node["name"]))
-    return [f"{', '.join(names)}: {message}" for message, names in said.items()]
+            messages.setdefault(message, []).append(str(node["name"]))
+    return [f"{', '.join(names)}: {message}" for message, names in messages.items()]
 
 
 def _notes(services: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -87,8 +87,8 @@ def _order(
 ) -> None:
     space, name = named(vm, namespace)
     asyncio.run(_change(cluster, space, name, action))
-    said = {"namespace": space, "name": name, "asked": str(action)}
-    output.emit(form, said, lambda: typer.echo(f"{space}/{name}: asked to {action}"))
+    answer = {"namespace": space, "name": name, "asked": str(action)}
+    output.emit(form, answer, lambda: typer.echo(f"{space}/{name}: asked to {action}"))
 
 
 def named(vm: str, namespace: str) -> tuple[str, str]:

@@ -103,12 +103,12 @@ async def _wait(api: client.Client) -> None:
             await policies.wait_for(POLICY, in_force, CONVERGENCE)
         except errors.NotReady as error:
             found = policies.get(POLICY) or {}
-            told = [
+            conditions = [
                 f"{one['type']} is {one['status']} ({one.get('message', '')})"
                 for one in (found.get("status") or {}).get("conditions") or ()
             ]
             raise errors.Unavailable(
-                f"the policy is not in force: {'; '.join(told) or 'it has no status'}",
+                f"the policy is not in force: {'; '.join(conditions) or 'it has no status'}",
                 where=f"MultiNetworkPolicy {POLICY}",
                 hint="see its status and events: kubectl describe multi-policy",
             ) from error

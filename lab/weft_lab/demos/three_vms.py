@@ -87,8 +87,8 @@ async def _leased(machine: Machine, run: Run) -> Verdict:
     asked = await run(
         machine, "udhcpc", "-f", "-n", "-q", "-t", "5", "-i", device, "-s", "/bin/true"
     )
-    said = (asked.output + asked.errors).decode(errors="replace")
-    lease = re.search(r"lease of (\S+) obtained", said)
+    output = (asked.output + asked.errors).decode(errors="replace")
+    lease = re.search(r"lease of (\S+) obtained", output)
     leased = lease.group(1) if lease else ""
     holds = bool(leased) and leased == address and ip_address(leased) in SUBNET
     seen = f"{leased} of {SUBNET}" if leased else "no lease"
@@ -127,9 +127,9 @@ async def _leaves(machine: Machine, gateway: str, run: Run) -> Verdict:
     found = re.search(r"inet (\S+)", shown.text)
     own = found[1] if found else "no address"
     done = await run(machine, "curl", "-sS", "-m", "10", "--interface", device, OUTSIDE)
-    heard = (done.output or done.errors).decode(errors="replace").strip()
-    holds = own == MASQUERADED and heard == f"{externalhost.GREETING}, {gateway}"
-    return Verdict("curl outside", f"{machine.name} {device}", holds, f"from {own}: {heard}")
+    response = (done.output or done.errors).decode(errors="replace").strip()
+    holds = own == MASQUERADED and response == f"{externalhost.GREETING}, {gateway}"
+    return Verdict("curl outside", f"{machine.name} {device}", holds, f"from {own}: {response}")
 
 
 async def _silent(outsider: Machine, peer: Machine, run: Run) -> Verdict:
@@ -141,8 +141,8 @@ async def _silent(outsider: Machine, peer: Machine, run: Run) -> Verdict:
     control = await run(outsider, "timeout", "6", "ping", "-c", "1", "-W", "4", GATEWAY)
     done = await run(outsider, "timeout", "4", "ping", "-c", "2", "-W", "1", address)
     answered, works = " bytes from " in done.text, " bytes from " in control.text
-    heard = "an answer" if answered else "no answer"
-    seen = f"{heard}; its own gateway {'answers' if works else 'is silent'}"
+    response = "an answer" if answered else "no answer"
+    seen = f"{response}; its own gateway {'answers' if works else 'is silent'}"
     return Verdict(
         "no answer to an outsider",
         _pair(outsider, peer),

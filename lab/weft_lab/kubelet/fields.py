@@ -122,7 +122,7 @@ def _is_launcher(pod: Object) -> bool:
     )
 
 
-def told(pod: Object) -> Iterator[str]:
+def ignored(pod: Object) -> Iterator[str]:
     """The message of an Event that names them; empty if there are none."""
     if lost := unfollowed(pod):
         yield f"not followed by the lab: {', '.join(lost)}"

@@ -37,10 +37,10 @@ def explanation(container: dict[str, Any]) -> str:
     image = container.get("image", "")
     if is_native(image):
         return ""
-    said = f'Image "{image}" is stood in for by busybox: the lab pulls no images'
+    message = f'Image "{image}" is stood in for by busybox: the lab pulls no images'
     if not container.get("command") and command(container) == IDLE:
-        said += "; without a command the container idles"
-    return said
+        message += "; without a command the container idles"
+    return message
 
 
 def ensure(folder: Path, busybox: Path) -> Path:

@@ -135,15 +135,15 @@ class Init:
                 elif descriptor == door.fileno():
                     self.greet(door.accept()[0])
                 else:
-                    self.hear(descriptor)
+                    self.receive(descriptor)
 
     def greet(self, link: socket.socket) -> None:
         self.links[link.fileno()] = link
         self.buffers[link.fileno()] = b""
         self.poll.register(link, select.POLLIN)
-        self.tell([link])
+        self.report([link])
 
-    def hear(self, descriptor: int) -> None:
+    def receive(self, descriptor: int) -> None:
         link = self.links.get(descriptor)
         if link is None:
             return  # dropped since it was said to be ready
@@ -187,7 +187,7 @@ class Init:
         name = request["name"]
         known = self.containers.get(name)
         if known is not None and known.get("status") is None:
-            return self.tell()
+            return self.report()
         state: Json = {"attempt": request["attempt"], "started": time.time(), "status": None}
         self.containers[name] = state
         self.limits[name] = {key: request[key] for key in LIMITS if key in request}
@@ -196,12 +196,12 @@ class Init:
         except OSError as error:
             # Nothing was forked: no file for its log, say. The pod's others go on.
             state |= {"status": 126, "ended": time.time(), "error": str(error)}
-            return self.tell()
+            return self.report()
         if why:
             state["error"] = f"{request['argv'][0][:LONGEST_NAME]}: {why}"
         state["pid"] = inside
         self.names[pid] = name
-        return self.tell()
+        return self.report()
 
     def launch(self, request: Json) -> tuple[int, int, str]:
         """The container's process: its number here and in the pod, and why it is not what it was
@@ -263,9 +263,9 @@ class Init:
                 self.containers[name] |= {"status": code, "ended": time.time()}
                 changed = True
         if changed:
-            self.tell()
+            self.report()
 
-    def tell(self, links: list[socket.socket] | None = None) -> None:
+    def report(self, links: list[socket.socket] | None = None) -> None:
         self.say(links or list(self.links.values()), {"state": self.containers})
 
     def say(self, links: Sequence[socket.socket], message: Json) -> None:
@@ -303,7 +303,7 @@ def make_pod(folder: str, hostname: str, *, on_host: bool) -> tuple[Init, socket
     os.chmod(made, 0o600)
     flags = syscalls.NEWUSER | syscalls.NEWNS | syscalls.NEWPID | syscalls.NEWUTS | syscalls.NEWIPC
     held, go = os.pipe2(os.O_CLOEXEC)
-    told, ready = os.pipe2(os.O_CLOEXEC)
+    outcome, ready = os.pipe2(os.O_CLOEXEC)
     try:
         first = syscalls.clone(flags if on_host else flags | syscalls.NEWNET)
     except OSError as error:
@@ -321,10 +321,10 @@ def make_pod(folder: str, hostname: str, *, on_host: bool) -> tuple[Init, socket
     isolation.map_users(first)
     os.write(go, b"1")
     os.close(go)
-    with open(told, "rb") as pipe:
-        said = pipe.read()
-    if said != READY:
-        raise OSError(f"process 1: {said.decode(errors='replace') or 'ended at once'}")
+    with open(outcome, "rb") as pipe:
+        answer = pipe.read()
+    if answer != READY:
+        raise OSError(f"process 1: {answer.decode(errors='replace') or 'ended at once'}")
     os.rename(made, f"{folder}/init.sock")  # who finds it by this name finds a listener
     namespaces = isolation.open_namespaces(first)
     if on_host:
@@ -359,10 +359,10 @@ def main(folder: str, hostname: str, *options: str) -> int:
             os._exit(1)
     os.close(writer)
     with open(reader, "rb") as pipe:
-        told = pipe.read()
-    sys.stdout.write(told.decode())
+        answer = pipe.read()
+    sys.stdout.write(answer.decode())
     sys.stdout.flush()
-    return 0 if told else 1
+    return 0 if answer else 1
 
 
 if __name__ == "__main__":

@@ -92,16 +92,16 @@ async def run(config: Config) -> None:
 
         async def beat() -> None:
             """Report whether the network is ready, when that changes and at intervals."""
-            shown, clock = network.Shown(), asyncio.get_running_loop()
-            told_at = clock.time()
+            shown, clock = network.ReportedTrouble(), asyncio.get_running_loop()
+            reported_at = clock.time()
             while True:
                 await asyncio.sleep(NETWORK_STATUS)
                 has_changed = config.primary == "weft" and shown.changes(
                     await network.trouble(str(config.run / "cni/bin"))
                 )
-                is_due = clock.time() >= told_at + HEARTBEAT
+                is_due = clock.time() >= reported_at + HEARTBEAT
                 if has_changed or is_due:
-                    told_at = clock.time()
+                    reported_at = clock.time()
                     known = own.get(config.node) or node
                     await _write_status(api, config, environment.host_ip, known, shown.trouble)
 

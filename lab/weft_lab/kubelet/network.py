@@ -11,7 +11,7 @@ from weft_lab.multus import delegate, plugin
 _PATIENCE = 10.0  # seconds for the plugin's answer
 
 
-class Shown:
+class ReportedTrouble:
     """The trouble that the Node reports: from its second sighting on, until it is gone."""
 
     def __init__(self) -> None:
@@ -20,10 +20,10 @@ class Shown:
 
     def changes(self, now: str) -> bool:
         """Whether the Node is to say something else; `now` is the trouble that was found."""
-        told = now if self._seen or not now else self.trouble
+        reported = now if self._seen or not now else self.trouble
         self._seen = bool(now)
-        has_changed = bool(told) != bool(self.trouble)
-        self.trouble = told if has_changed else self.trouble
+        has_changed = bool(reported) != bool(self.trouble)
+        self.trouble = reported if has_changed else self.trouble
         return has_changed
 
 

@@ -155,13 +155,13 @@ class Pods:
             await self._lay_out(pod, box)
         # One step uses one report: a report that comes while it writes queues the pod again.
         states = box.states
-        self._tell_failed(pod, box, states)
+        self._report_failed(pod, box, states)
         for step in containers.due(pod, states, self._clock()):
             if isinstance(step, containers.Start):
                 await self._start_container(pod, box, step)
             else:
                 self._queue.add(key(pod), max(step.until - self._clock(), 0.05))
-                self._tell_backoff(pod, box, states)
+                self._report_backoff(pod, box, states)
         await self._write_status(pod, states, box)
         if containers.is_finished(pod, states):
             await self._end(pod, box)
@@ -253,7 +253,7 @@ class Pods:
             raise
         self._sandboxes[about.uid] = box
         self._refused.discard(_key(box))
-        for what in fields.told(pod):
+        for what in fields.ignored(pod):
             self._recorder.emit(pod, Reason.FIELD_IGNORED, what)
         return box
 
@@ -277,22 +277,22 @@ class Pods:
             return
         if what := images.explanation(container):
             self._recorder.emit(pod, Reason.PULLED, what)
-        for what in security.told(container):
+        for what in security.ignored(container):
             self._recorder.emit(pod, Reason.SECURITY_CONTEXT, what)
         self._recorder.emit(pod, Reason.CREATED, f"Created container: {name}")
         self._recorder.emit(pod, Reason.STARTED, f"Started container {name}")
 
-    def _tell_failed(
+    def _report_failed(
         self, pod: Object, box: sandbox.Sandbox, states: dict[str, containers.State]
     ) -> None:
         """Once for each start that failed: the program is not there, say."""
         for name, state in states.items():
-            if state.error and box.told.get(name, -1) < state.attempt:
-                box.told[name] = state.attempt
+            if state.error and box.reported.get(name, -1) < state.attempt:
+                box.reported[name] = state.attempt
                 what = f"Error: failed to start container {name}: {state.error}"
                 self._recorder.emit(pod, Reason.FAILED, what)
 
-    def _tell_backoff(
+    def _report_backoff(
         self, pod: Object, box: sandbox.Sandbox, states: dict[str, containers.State]
     ) -> None:
         for name, state in states.items():

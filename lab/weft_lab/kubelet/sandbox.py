@@ -51,7 +51,7 @@ class Sandbox:
     lost: dict[str, containers.State] = field(default_factory=dict)
     # By container: the last attempt that was requested, and whose failure to start was told.
     requested: dict[str, int] = field(default_factory=dict)
-    told: dict[str, int] = field(default_factory=dict)
+    reported: dict[str, int] = field(default_factory=dict)
     gone: bool = False
     _writer: asyncio.StreamWriter | None = None
     _reader: asyncio.Task[None] | None = None

@@ -77,8 +77,8 @@ def choose(
             fitting.append(name)
     if fitting:
         return min(fitting, key=lambda name: (load.get(name, 0), name))
-    told = ", ".join(sorted(f"{count} node(s) {why}" for why, count in reasons.items()))
-    raise Unplaced(f"0/{len(nodes)} nodes are available: {told or 'no nodes'}.")
+    unfit = ", ".join(sorted(f"{count} node(s) {why}" for why, count in reasons.items()))
+    raise Unplaced(f"0/{len(nodes)} nodes are available: {unfit or 'no nodes'}.")
 
 
 def _refusal(pod: Object, node: Object) -> str:
@@ -150,8 +150,8 @@ class Scheduler:
     def _placed(self, pod: Object) -> Iterator[affinity.Placed]:
         """All pods for one that heeds others; for all else those that heed it."""
         spec = pod["spec"]
-        heeds = affinity.is_concerned(pod) or spec.get("topologySpreadConstraints")
-        names = list(self._pods.keys()) if heeds else self._pods.index("affinity", "")
+        depends = affinity.is_concerned(pod) or spec.get("topologySpreadConstraints")
+        names = list(self._pods.keys()) if depends else self._pods.index("affinity", "")
         for name in names:
             other = self._pods.get(name)
             if other is None or is_done(other):

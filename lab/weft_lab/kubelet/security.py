@@ -104,7 +104,7 @@ def _named(where: str, key: str, listed: Sequence[Any]) -> list[str]:
     return names
 
 
-def told(container: Object) -> Iterator[str]:
+def ignored(container: Object) -> Iterator[str]:
     """Messages about what has another effect in the lab than on a real cluster."""
     if (container.get("securityContext") or {}).get("privileged"):
         yield (

@@ -91,10 +91,10 @@ async def up_to_date(api: client.Client, pods: cache.Cache, pod: Object) -> Obje
     meta = pod["metadata"]
     now = await api.get(PODS, meta["name"], meta["namespace"])
 
-    def is_told(seen: Object) -> bool:
+    def is_reported(seen: Object) -> bool:
         return bool(seen["metadata"]["uid"] == meta["uid"] and _status(seen) == _status(now))
 
-    return await pods.wait_for(key(pod), is_told, PATIENCE)
+    return await pods.wait_for(key(pod), is_reported, PATIENCE)
 
 
 def _status(pod: Object) -> str | None:

@@ -58,13 +58,13 @@ async def add(multus: Multus, pod: Object, sandbox: plugin.Sandbox, record: Path
             result = await multus.primary.add(sandbox, FIRST)
             done.append({**entry, "result": result})
             _write(record, done)
-            _tell_added(multus, pod, FIRST, result, primary.NAME)
+            _report_added(multus, pod, FIRST, result, primary.NAME)
         for chain in chains:
             _write(record, [*done, delegate.to_record(chain, {})])
             result = await _add_chain(multus, chain, sandbox)
             done.append(delegate.to_record(chain, result))
             _write(record, done)
-            _tell_added(multus, pod, chain.interface, result, chain.name)
+            _report_added(multus, pod, chain.interface, result, chain.name)
         leading = next((request for request in requested if request.default_route), None)
         if leading is not None:
             gateways = leading.default_route
@@ -146,7 +146,7 @@ async def _delete_chain(
         await plugin.execute(str(config.get("type", "")), data, env)
 
 
-def _tell_added(
+def _report_added(
     multus: Multus, pod: Object, interface: str, result: Mapping[str, Any], name: str
 ) -> None:
     addresses = " ".join(entry["address"] for entry in result.get("ips") or ())
@@ -176,8 +176,8 @@ async def _write_status(
 async def _status(
     made: Object, sandbox: plugin.Sandbox, leading: model.Attachment | None
 ) -> status.NetworkStatus:
-    said = report.entry(made["name"], made["interface"], made["result"], leading)
-    if said.mtu:
-        return said
-    link = await netns.run_inside(sandbox.netns, netlink.read, said.interface)
-    return replace(said, mtu=link.mtu if link is not None else 0)
+    reported = report.entry(made["name"], made["interface"], made["result"], leading)
+    if reported.mtu:
+        return reported
+    link = await netns.run_inside(sandbox.netns, netlink.read, reported.interface)
+    return replace(reported, mtu=link.mtu if link is not None else 0)

@@ -84,6 +84,6 @@ async def execute(type: str, config: bytes, env: Mapping[str, str]) -> dict[str,
         raise Failed(type, 0, f"printed something that is not a JSON object: {done.stdout[:200]!r}")
     if done.status == 0:
         return answer
-    said = done.stderr.decode(errors="replace").strip()
-    message = str(answer.get("msg") or said or f"ended with status {done.status}")
+    stderr = done.stderr.decode(errors="replace").strip()
+    message = str(answer.get("msg") or stderr or f"ended with status {done.status}")
     raise Failed(type, int(answer.get("code") or 0), message, str(answer.get("details") or ""))

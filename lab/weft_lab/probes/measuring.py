@@ -48,8 +48,8 @@ class Prober:
             await stdin.drain()
         line = await stdout.readline()
         if not line:
-            said = await self._running.stderr.read() if self._running.stderr else b""
-            last = said.decode(errors="replace").strip().rpartition("\n")[2]
+            verdict = await self._running.stderr.read() if self._running.stderr else b""
+            last = verdict.decode(errors="replace").strip().rpartition("\n")[2]
             raise errors.Unavailable(
                 f"the probing process ended: {last or 'no word'}", where="this lab"
             )
@@ -147,8 +147,8 @@ async def _from_pods(
         "port": question.port,
         "patience": patience,
     }
-    for result, said in zip(results, await prober.ask(order), strict=True):
-        outcomes[result.source, result.target] = Seen(said)
+    for result, verdict in zip(results, await prober.ask(order), strict=True):
+        outcomes[result.source, result.target] = Seen(verdict)
 
 
 def _written(result: PairResult) -> tuple[str, str]:

@@ -65,17 +65,17 @@ class Agent:
         return jsonlines.value(command, answer, self._path)
 
     async def hostname(self) -> str:
-        return await self._said("guest-get-host-name", agentanswers.hostname)
+        return await self._ask("guest-get-host-name", agentanswers.hostname)
 
     async def system(self) -> dict[str, str]:
         """guest-get-osinfo as the agent gives it."""
-        return await self._said("guest-get-osinfo", agentanswers.system)
+        return await self._ask("guest-get-osinfo", agentanswers.system)
 
     async def interfaces(self) -> list[GuestInterface]:
         """Every card with a MAC; the loopback interface is left out."""
-        return await self._said("guest-network-get-interfaces", agentanswers.interfaces)
+        return await self._ask("guest-network-get-interfaces", agentanswers.interfaces)
 
-    async def _said(self, command: str, read: Callable[[object], _Read], **arguments: Any) -> _Read:
+    async def _ask(self, command: str, read: Callable[[object], _Read], **arguments: Any) -> _Read:
         """What the answer says; a guest that answers otherwise than an agent has none."""
         answer = await self.ask(command, **arguments)
         try:
@@ -94,11 +94,11 @@ class Agent:
         program, *arguments = argv
         request: dict[str, Any] = {"path": program, "arg": arguments, "capture_output": True}
         given = {"input_data": base64.b64encode(stdin).decode()} if stdin else {}
-        number = await self._said("guest-exec", agentanswers.started, **request, **given)
+        number = await self._ask("guest-exec", agentanswers.started, **request, **given)
         pause = 0.02
         async with self._limit(deadline):
             while (
-                ended := await self._said("guest-exec-status", agentanswers.ended, pid=number)
+                ended := await self._ask("guest-exec-status", agentanswers.ended, pid=number)
             ) is None:
                 await asyncio.sleep(pause)
                 pause = min(pause * 1.5, 0.5)

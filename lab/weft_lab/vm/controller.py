@@ -61,7 +61,7 @@ class Controller:
         self._recorder = events.Recorder(client, COMPONENT)
         self._machines = queue.Queue[str]("VirtualMachine", on_error=self._failed)
         self._instances = queue.Queue[str]("VirtualMachineInstance", on_error=self._failed)
-        self._told: dict[str, tuple[str, str]] = {}  # by kind and key: uid, and what is wrong
+        self._reported: dict[str, tuple[str, str]] = {}  # by kind and key: uid, and what is wrong
         self._passed_on: set[str] = set()  # keys of Events
 
     async def run(self) -> None:
@@ -117,11 +117,11 @@ class Controller:
     async def _reconcile_machine(self, key: str) -> None:
         vm = self._vms.get(key)
         if vm is None:
-            self._told.pop(f"{resources.VMS.kind} {key}", None)
+            self._reported.pop(f"{resources.VMS.kind} {key}", None)
             return
         vmi = self._vmis.get(key)
         if vmi is not None and not _owns(vm, vmi):
-            self._tell(vm, Reason.VMI_OWNER_CONFLICT, "an instance of this name is not this VM's")
+            self._emit(vm, Reason.VMI_OWNER_CONFLICT, "an instance of this name is not this VM's")
             vmi = None
             return
         if await self._settle_finalizer(
@@ -137,12 +137,12 @@ class Controller:
         before = (vm.get("status") or {}).get("startFailure")
         if vmi is not None and decision.failure and decision.failure != before:
             ready = status.condition(vmi, "Ready") or {}
-            self._tell(vm, Reason.INSTANCE_FAILED, str(ready.get("message") or "no reason given"))
+            self._emit(vm, Reason.INSTANCE_FAILED, str(ready.get("message") or "no reason given"))
         if decision.step is lifecycle.Step.CREATE:
             await self._create_instance(vm)
         elif decision.step is lifecycle.Step.DELETE and vmi is not None:
             await self._delete(resources.VMIS, vmi)
-            self._tell(vm, Reason.SUCCESSFUL_DELETE, f"stopped the instance {key}")
+            self._emit(vm, Reason.SUCCESSFUL_DELETE, f"stopped the instance {key}")
         if decision.after > 0:
             self._machines.add(key, after=decision.after)
 
@@ -167,16 +167,16 @@ class Controller:
             await self._client.create(resources.VMIS, vmi)
         except AlreadyExists:
             return  # the cache will show it
-        self._tell(vm, Reason.SUCCESSFUL_CREATE, f"started the instance {meta['name']}")
+        self._emit(vm, Reason.SUCCESSFUL_CREATE, f"started the instance {meta['name']}")
         if lost := fields.unfollowed_of_machine(vm["spec"]):
-            self._tell(vm, *specwarnings.ignored(lost))
+            self._emit(vm, *specwarnings.ignored(lost))
 
     # VirtualMachineInstances
 
     async def _reconcile_instance(self, key: str) -> None:
         vmi = self._vmis.get(key)
         if vmi is None:
-            self._told.pop(f"{resources.VMIS.kind} {key}", None)
+            self._reported.pop(f"{resources.VMIS.kind} {key}", None)
             return
         pod = await self._pod_of(vmi)
         if await self._settle_finalizer(
@@ -218,9 +218,9 @@ class Controller:
             return await self._client.get(
                 resources.PODS, pod["metadata"]["name"], pod["metadata"]["namespace"]
             )
-        self._tell(vmi, Reason.SUCCESSFUL_CREATE, f"created pod {pod['metadata']['name']}")
+        self._emit(vmi, Reason.SUCCESSFUL_CREATE, f"created pod {pod['metadata']['name']}")
         for reason, message in specwarnings.on(vmi):
-            self._tell(vmi, reason, message)
+            self._emit(vmi, reason, message)
         return made
 
     # Writing
@@ -270,13 +270,13 @@ class Controller:
     def _warn(self, obj: Object, problems: Sequence[errors.InvalidInput]) -> None:
         """One event a finding, once for each version of the manifest."""
         key = f"{obj['kind']} {resources.key(obj)}"
-        said = obj["metadata"]["uid"], "\n".join(str(problem) for problem in problems)
-        if not problems or self._told.get(key) == said:
+        reported = obj["metadata"]["uid"], "\n".join(str(problem) for problem in problems)
+        if not problems or self._reported.get(key) == reported:
             return
-        self._told[key] = said
+        self._reported[key] = reported
         for problem in problems:
             hint = f" ({problem.hint})" if problem.hint else ""
-            self._tell(obj, Reason.INVALID_SPEC, f"{problem}{hint}")
+            self._emit(obj, Reason.INVALID_SPEC, f"{problem}{hint}")
 
     def _pass_on(self, vmi: Object, pod: Object) -> None:
         """Repeat Events of a launcher pod at the VirtualMachine or instance that its user wrote."""
@@ -290,9 +290,9 @@ class Controller:
             reason = PASSED_ON.get(event["reason"]) if event is not None else None
             if event is not None and reason is not None and key not in self._passed_on:
                 self._passed_on.add(key)
-                self._tell(about, reason, event["message"])
+                self._emit(about, reason, event["message"])
 
-    def _tell(self, obj: Object, reason: EventReason, message: str) -> None:
+    def _emit(self, obj: Object, reason: EventReason, message: str) -> None:
         self._recorder.emit(obj, reason, message)
 
 

@@ -30,9 +30,9 @@ def leases(
                 asked = dhcpv6.parse(door.recv(2048))
                 if asked is None or asked.mac != mac or not left.spend(mac, loop.time()):
                     continue
-                said = dhcpv6.answer(asked, address, settings)
-                if said is not None:
-                    door.send(said)
+                message = dhcpv6.answer(asked, address, settings)
+                if message is not None:
+                    door.send(message)
 
     with rawsocket.open(bridge, accepted) as door:
         loop.add_reader(door.fileno(), heard)

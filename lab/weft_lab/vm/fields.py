@@ -65,7 +65,7 @@ FOLLOWED: Mapping[str, str] = {
     "volumes[].name": "The disk that shows the volume",
 }
 # Sources of volumes that Events name as a whole.
-TOLD_ELSEWHERE = (
+REPORTED_ELSEWHERE = (
     *("persistentVolumeClaim", "dataVolume", "ephemeral", "memoryDump", "secret", "configMap"),
     *("serviceAccount", "sysprep", "downwardAPI", "downwardMetrics"),
 )
@@ -91,7 +91,7 @@ HARMLESS = frozenset(
         ),
         *(f"volumes[].containerDisk.{name}" for name in ("imagePullPolicy", "imagePullSecret")),
         "volumes[].hostDisk.type",
-        *(f"volumes[].{source}" for source in TOLD_ELSEWHERE),
+        *(f"volumes[].{source}" for source in REPORTED_ELSEWHERE),
     }
 )
 _KNOWN = frozenset(FOLLOWED) | HARMLESS

@@ -14,7 +14,7 @@ from weft_lab.vm import machine
 from weft_lab.vm.agentclient import GuestInterface
 
 
-def told(
+def differing(
     vm: machine.Machine,
     macs: Sequence[str],
     guest: Sequence[GuestInterface],

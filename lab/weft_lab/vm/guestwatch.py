@@ -59,7 +59,7 @@ class Seen:
     connected: bool = False
     system: dict[str, Any] = field(default_factory=dict)
     interfaces: Sequence[agentclient.GuestInterface] = ()
-    told: tuple[str, ...] = ()
+    reported: tuple[str, ...] = ()
 
 
 class Guest:
@@ -122,17 +122,17 @@ class Guest:
             self._seen.interfaces = await agent.interfaces()
         self._seen.connected = True
         await self._write()
-        self._tell_strays()
+        self._report_strays()
 
-    def _tell_strays(self) -> None:
+    def _report_strays(self) -> None:
         """Once, unless they change: what is wrong is the guest's own configuration."""
-        found = guestaddresses.told(
+        found = guestaddresses.differing(
             self._machine, self._macs, self._seen.interfaces, self._attached
         )
-        said = tuple(found)
-        if said != self._seen.told:
-            self._seen.told = said
-            for message in said:
+        messages = tuple(found)
+        if messages != self._seen.reported:
+            self._seen.reported = messages
+            for message in messages:
                 self._recorder.emit(self._vmi, Reason.ADDRESS_NOT_ALLOCATED, message)
 
     async def _ask_pod(self) -> None:

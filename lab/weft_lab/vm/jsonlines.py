@@ -27,8 +27,8 @@ def request(command: str, arguments: dict[str, Any]) -> dict[str, Any]:
 def value(command: str, answer: dict[str, Any], where: Path) -> Any:
     """What the answer returns; raises Unavailable with the words of a refusal."""
     if "error" in answer:
-        said = answer["error"]
-        words = str(said.get("desc") if isinstance(said, dict) else said)[:LONGEST_WORDS]
+        message = answer["error"]
+        words = str(message.get("desc") if isinstance(message, dict) else message)[:LONGEST_WORDS]
         raise errors.Unavailable(f"{command}: {words}", where=str(where))
     return answer.get("return")
 

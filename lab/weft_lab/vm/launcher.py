@@ -71,8 +71,8 @@ async def run(vmi: Mapping[str, Any], run_folder: Path = RUN) -> int:
 
 
 async def _run(vmi: Mapping[str, Any], vm: machine.Machine, place: Path) -> int:
-    told = os.environ.get("WEFT_READY")
-    prepared = ready.parse(told) if told else await asyncio.to_thread(ready.ensure)
+    environment = os.environ.get("WEFT_READY")
+    prepared = ready.parse(environment) if environment else await asyncio.to_thread(ready.ensure)
     cards, served = _cards(vm, prepared.tools)
     (place / "seed.iso").write_bytes(
         cloudinitdisk.image(vm, vmi.get("spec") or {}, [card.mac for card in cards])

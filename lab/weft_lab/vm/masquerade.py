@@ -124,8 +124,10 @@ async def leases(
                 await servers.enter_async_context(_running(settings, tools))
             else:
                 names = tuple(one for one in known.servers if isinstance(one, IPv6Address))
-                told = dhcpv6.Settings(names, (*known.search, "")[0])
-                servers.enter_context(dhcp6.leases(served.bridge, served.mac, inside.guest, told))
+                dhcp_settings = dhcpv6.Settings(names, (*known.search, "")[0])
+                servers.enter_context(
+                    dhcp6.leases(served.bridge, served.mac, inside.guest, dhcp_settings)
+                )
         yield
 
 

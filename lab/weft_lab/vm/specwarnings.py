@@ -11,10 +11,10 @@ from typing import Any
 from weft_lab.reasons import Reason
 from weft_lab.vm import cloudinit, cloudinitdisk, fields, machine, networkdata
 
-Told = tuple[Reason, str]  # an Event, with its message
+Warned = tuple[Reason, str]  # an Event, with its message
 
 
-def on(vmi: Mapping[str, Any]) -> Iterator[Told]:
+def on(vmi: Mapping[str, Any]) -> Iterator[Warned]:
     """Events for a VMI that is about to be started."""
     vm = machine.read(vmi)
     spec = vmi.get("spec") or {}
@@ -30,7 +30,7 @@ def on(vmi: Mapping[str, Any]) -> Iterator[Told]:
         )
         yield from _cloud_init(vm, spec)
     for volume in spec.get("volumes") or ():
-        for source in fields.TOLD_ELSEWHERE:
+        for source in fields.REPORTED_ELSEWHERE:
             if source in volume:
                 yield (
                     Reason.VOLUME_IGNORED,
@@ -43,12 +43,12 @@ def on(vmi: Mapping[str, Any]) -> Iterator[Told]:
         yield ignored(lost)
 
 
-def ignored(paths: Sequence[str]) -> Told:
+def ignored(paths: Sequence[str]) -> Warned:
     """Fields that have an effect on a real cluster and none here."""
     return Reason.FIELD_IGNORED, f"not followed by the lab: {', '.join(paths)}"
 
 
-def _unseen(spec: Mapping[str, Any]) -> Iterator[Told]:
+def _unseen(spec: Mapping[str, Any]) -> Iterator[Warned]:
     """Volumes that no disk shows to the guest; cloud-init's reach it either way."""
     devices = (spec.get("domain") or {}).get("devices") or {}
     shown = {
@@ -65,7 +65,7 @@ def _unseen(spec: Mapping[str, Any]) -> Iterator[Told]:
             )
 
 
-def _cloud_init(vm: machine.Machine, spec: Mapping[str, Any]) -> Iterator[Told]:
+def _cloud_init(vm: machine.Machine, spec: Mapping[str, Any]) -> Iterator[Warned]:
     """What of the cloud-init data the built-in guest cannot follow."""
     try:
         found = cloudinitdisk.data(spec)
@@ -95,7 +95,7 @@ def _cloud_init(vm: machine.Machine, spec: Mapping[str, Any]) -> Iterator[Told]:
         yield Reason.CLOUD_INIT_IGNORED, f"cloud-init networkData: {'; '.join(lost)}"
 
 
-def _bindings(vm: machine.Machine, spec: Mapping[str, Any]) -> Iterator[Told]:
+def _bindings(vm: machine.Machine, spec: Mapping[str, Any]) -> Iterator[Warned]:
     interfaces, _ = machine.interfaces_and_networks(spec)
     for nic, interface in zip(vm.nics, interfaces, strict=False):
         asked = machine.binding(interface)
@@ -106,7 +106,7 @@ def _bindings(vm: machine.Machine, spec: Mapping[str, Any]) -> Iterator[Told]:
             )
 
 
-def _cards(vm: machine.Machine) -> Iterator[Told]:
+def _cards(vm: machine.Machine) -> Iterator[Warned]:
     """Cards that differ from those on a real cluster."""
     for nic in vm.nics:
         if nic.model != machine.model(vm, nic):

@@ -23,7 +23,7 @@ MAC = re.compile(r"([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}")
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 DISK_KINDS = ("disk", "cdrom", "lun")
 SOURCES = ("containerDisk", "hostDisk", "emptyDisk", "cloudInitNoCloud")
-KNOWN_SOURCES = (*SOURCES, "cloudInitConfigDrive", *fields.TOLD_ELSEWHERE)
+KNOWN_SOURCES = (*SOURCES, "cloudInitConfigDrive", *fields.REPORTED_ELSEWHERE)
 
 Spec = Mapping[str, Any]
 Findings = Iterator[InvalidInput]

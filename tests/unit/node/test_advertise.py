@@ -75,7 +75,7 @@ async def test_a_device_that_fails_while_guests_wait_is_opened_anew_once() -> No
         wire.send(solicitation(guest))
     wire.close()  # what has come can be read, and nothing can be sent
     speaker._devices["blue"] = advertise.OpenDevice(said, device)
-    speaker._heard("blue")
+    speaker._read_frames("blue")
     assert speaker.figures()[Metric.ADVERTISED] == 0
     assert device.fileno() == -1
     assert len(speaker._queue) == 1

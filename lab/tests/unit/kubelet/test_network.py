@@ -18,7 +18,7 @@ from weft_lab.kubelet import network, nodeobject
     ],
 )
 def test_a_trouble_is_told_when_it_is_seen_twice(found: list[str], told: list[str]) -> None:
-    shown = network.Shown()
+    shown = network.ReportedTrouble()
     seen = []
     for now in found:
         before = shown.trouble

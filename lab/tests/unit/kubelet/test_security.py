@@ -60,9 +60,9 @@ def test_what_no_container_can_be_given_is_refused(own: dict[str, Any], field: s
 
 
 def test_what_means_something_else_here_is_told() -> None:
-    (said,) = security.told({"name": "c", "securityContext": {"privileged": True}})
+    (said,) = security.ignored({"name": "c", "securityContext": {"privileged": True}})
     assert "inside the pod alone" in said
-    assert list(security.told({"name": "c"})) == []
+    assert list(security.ignored({"name": "c"})) == []
 
 
 @pytest.mark.parametrize(

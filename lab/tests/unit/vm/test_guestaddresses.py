@@ -31,5 +31,5 @@ def test_told(has: tuple[str, ...], given: tuple[str, ...], told: str) -> None:
     guest = [GuestInterface("eth", MACS[index].upper(), has)]
     for interface in (bridged.pod_interface, f"net{bridged.position}"):
         attached = [NetworkStatus("default/blue", interface, tuple(map(ip_address, given)))]
-        found = list(guestaddresses.told(VM, MACS, guest, attached))
+        found = list(guestaddresses.differing(VM, MACS, guest, attached))
         assert [told in each for each in found] == ([True] if told else [])
