@@ -218,8 +218,14 @@ def run() -> Iterable[Figure]:
     return measured(api_server)
 
 
-def measured(server: Callable[[Path], AbstractContextManager[Path]]) -> Iterator[Figure]:
-    """The figures beside an API server, which is given a folder and tells its kubeconfig."""
+def measured(
+    server: Callable[[Path], AbstractContextManager[Path]], *, bounds_times: bool = True
+) -> Iterator[Figure]:
+    """The figures beside an API server, which is given a folder and tells its kubeconfig.
+
+    `bounds_times`: the times have limits, too. Most of a time may be the server's own.
+    """
+    slowest, slower = (500, 1.2) if bounds_times else (None, None)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="weft-bench-")))
         kubeconfig = stack.enter_context(server(folder))
@@ -234,19 +240,19 @@ def measured(server: Callable[[Path], AbstractContextManager[Path]]) -> Iterator
             first.append(elsewhere(kubeconfig, f"first-{number}", BURST))
             if not number:
                 yield Figure(f"manager's memory, {BURST} pods", resident(manager), "MiB")
-        yield from figures(first, "burst")
+        yield from figures(first, "burst", slowest)
         elsewhere(kubeconfig, "crowd", CROWD, fate="stay")
         later = [elsewhere(kubeconfig, f"later-{i}", BURST) for i in range(REPEATS)]
-        yield from figures(later, f"burst beside {CROWD}")
+        yield from figures(later, f"burst beside {CROWD}", slowest)
         slow, before = middle(later, by="p99_ms")["p99_ms"], middle(first, by="p99_ms")["p99_ms"]
-        yield Figure(f"p99 beside {CROWD}", slow, "ms", "beside none", before, at_most=1.2)
+        yield Figure(f"p99 beside {CROWD}", slow, "ms", "beside none", before, at_most=slower)
         yield Figure(f"manager's memory, {CROWD} pods", resident(manager), "MiB")
 
 
-def figures(runs: list[dict[str, float]], name: str) -> Iterator[Figure]:
+def figures(runs: list[dict[str, float]], name: str, slowest: float | None) -> Iterator[Figure]:
     usual = middle(runs, by="p99_ms")
     yield Figure(f"{name}: p50", usual["p50_ms"], "ms")
-    yield Figure(f"{name}: p99", usual["p99_ms"], "ms", at_most=500)
+    yield Figure(f"{name}: p99", usual["p99_ms"], "ms", at_most=slowest)
     kept_up = middle(runs, by="kept_up")
     rate, created = kept_up["annotated_per_second"], kept_up["created_per_second"]
     yield Figure(f"{name}: annotated", rate, "pods/s", "created", created, at_least=0.9)

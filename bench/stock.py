@@ -1,6 +1,8 @@
 """Measures the burst of `burst.py` beside a stock kube-apiserver with etcd, on loopback.
 
 It needs what `make test-cluster` needs, but no root: the two programs are built and fetched first.
+The server and etcd take most of a pod's time, so that the rate alone has a limit: as in the lab,
+pods are annotated nine tenths as fast as the server takes their creates, or faster.
 """
 
 from __future__ import annotations
@@ -28,4 +30,4 @@ def api_server(folder: Path) -> Iterator[Path]:
 
 
 def run() -> Iterable[Figure]:
-    return burst.measured(api_server)
+    return burst.measured(api_server, bounds_times=False)

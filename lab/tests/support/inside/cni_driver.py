@@ -214,7 +214,8 @@ class Driver:
 
         ovn-controller is held until the agent has looked, in vain, whether the new port works.
         """
-        made, kept = [], repair._CLAIM
+        made: list[rows.Columns] = []
+        kept = repair._CLAIM
 
         def changed(_: str, old: rows.Columns | None, new: rows.Columns | None) -> None:
             if old is None and new is not None and new["name"] == device:
