@@ -70,7 +70,14 @@ class Access:
         return self.kubectl("-n", namespace, "exec", pod, "--", *command, ok=ok)
 
     def nodes(self) -> list[str]:
-        return sorted(each["metadata"]["name"] for each in self.get("nodes")["items"])
+        """Those that take any pod: taints of a role count, those of a passing condition do not."""
+
+        def is_reserved(node: Object) -> bool:
+            taints = [each["key"] for each in node["spec"].get("taints", ())]
+            return any(not key.startswith("node.kubernetes.io/") for key in taints)
+
+        listed = self.get("nodes")["items"]
+        return sorted(each["metadata"]["name"] for each in listed if not is_reserved(each))
 
     def machines(self, does: str = "ends or examines parts of a node") -> Cluster:
         """Our own cluster, with which a test may do anything; on another the test is skipped."""

@@ -65,13 +65,15 @@ def test_packets_pass_between_nodes_and_stay_in_their_network(blue: Room) -> Non
 
 
 def test_http_passes_between_nodes(blue: Room) -> None:
-    blue.inside("b", "sh", "-c", "echo hello from b >/www/index.html; httpd -p 8080 -h /www")
+    blue.inside(
+        "b", "sh", "-c", "mkdir -p /www; echo hello from b >/www/index.html; httpd -p 8080 -h /www"
+    )
     address = blue.addresses("b")[0]
     assert "hello from b" in blue.inside("a", "wget", "-q", "-O", "-", f"http://{address}:8080/")
 
 
 def test_the_primary_network_and_services_stay_as_they_are(blue: Room) -> None:
-    (address,) = blue.addresses("b", "eth0")
+    address, *_ = blue.addresses("b", "eth0")
     assert blue.reaches("a", address)
     assert "eth0" in blue.inside("a", "ip", "route", "show", "default")
     script = "nc -w 5 $KUBERNETES_SERVICE_HOST $KUBERNETES_SERVICE_PORT </dev/null && echo open"

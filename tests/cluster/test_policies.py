@@ -59,7 +59,8 @@ def guarded(here: Room) -> Iterator[Room]:
             for name, node in placed.items()
         )
     )
-    here.inside("server", "sh", "-c", "for port in 81 82 83; do httpd -p $port -h /www; done")
+    script = "mkdir -p /www; for port in 81 82 83; do httpd -p $port -h /www; done"
+    here.inside("server", "sh", "-c", script)
     yield here
     here.delete(*placed)
 
