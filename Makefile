@@ -5,7 +5,7 @@ RUN = $(VENV)/bin/python -m
 # Tests of real daemons wait more than they compute.
 JOBS ?= 3
 
-.PHONY: demo down test test-cluster test-api lint check fix fuzz bench bench-cluster image clean prepare prepare-dev
+.PHONY: demo down test test-cluster test-api lint check fix fuzz bench bench-cluster bench-scale image clean prepare prepare-dev
 
 demo: prepare            ## the three-VM demo, on this machine
 	@$(VENV)/bin/weft demo
@@ -54,6 +54,9 @@ bench: prepare-dev       ## figures beside their limits and peers
 
 bench-cluster: prepare-dev ## a burst of pods beside a stock kube-apiserver
 	$(RUN) bench --only stock
+
+bench-scale: prepare-dev ## 500 nodes, 20,000 pods and 200 networks, times SCALE (0.1)
+	WEFT_BENCH_SCALE=$(or $(SCALE),0.1) $(RUN) bench --only scale
 
 clean:                   ## forget the virtual environment
 	rm -rf $(VENV)

@@ -16,7 +16,7 @@ BENCHES = (
     *("ovsdb", "alloc", "burst", "ports", "derived", "rows", "cni"),
     *("policies", "lab", "nodes", "stream", "memory", "watches"),
 )
-ASKED_FOR = ("stock",)  # needs Go, and minutes to build
+ASKED_FOR = ("stock", "scale")  # need Go, and minutes
 
 
 def measure(name: str, *, as_json: bool, console: Console) -> bool:

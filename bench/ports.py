@@ -93,6 +93,16 @@ def databases(tools: toolchain.Toolchain) -> Iterator[tuple[str, str]]:
         yield remotes[0], remotes[1]
 
 
+async def caught_up(nb: Replica) -> None:
+    """Returns when northd has answered a count of ours; `nb` has the table COUNTS."""
+    count = {"op": "mutate", "table": "NB_Global", "where": [], "mutations": [["nb_cfg", "+=", 1]]}
+    await nb.transact([count])
+    found = nb.get("NB_Global", "")
+    assert found is not None
+    asked = found[1]["nb_cfg"]
+    await nb.wait_for("NB_Global", "", lambda row: bool(row and row["sb_cfg"] == asked), 120)
+
+
 class Zone:
     """A zone with `size` remote ports, each measure one more and back again."""
 
@@ -120,23 +130,8 @@ class Zone:
         await self.sb.wait_for("Port_Binding", port_name(number), lambda row: row is None, 120)
 
     async def quiet(self) -> None:
-        """Returns when northd has nothing left to do: it has answered a count of ours."""
-        await self.nb.transact(
-            [
-                {
-                    "op": "mutate",
-                    "table": "NB_Global",
-                    "where": [],
-                    "mutations": [["nb_cfg", "+=", 1]],
-                }
-            ]
-        )
-        found = self.nb.get("NB_Global", "")
-        assert found is not None
-        asked = found[1]["nb_cfg"]
-        await self.nb.wait_for(
-            "NB_Global", "", lambda row: bool(row and row["sb_cfg"] == asked), 120
-        )
+        """Returns when northd has nothing left to do."""
+        await caught_up(self.nb)
 
     async def by_hand(self, number: int) -> float:
         """The fewest columns that work, in one request; the writer takes them for its own."""
