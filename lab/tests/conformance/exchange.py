@@ -10,6 +10,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,7 +38,7 @@ class Ask:
     accept: str = JSON
     user: str = "admin"
     headers: Mapping[str, str] = field(default_factory=dict)
-    lines: bool = False  # the answer is a watch's
+    lines: bool = False  # the answer is a watch's, however many lines it has
     managed: bool = False  # managedFields are compared, too
     until: int = 0  # asked again until this is the code: a real server learns of roles by a watch
 
@@ -76,7 +77,9 @@ def compare(case: Case, real: Api, lab: Api) -> Iterator[Difference]:
     for api in (real, lab):
         api.send("POST", "/api/v1/namespaces", space, _headers(Ask("POST", ""), space))
     for number, ask in enumerate(case.asks):
-        found = [_answer(api, case, ask, said[api.name]) for api in (real, lab)]
+        with ThreadPoolExecutor() as both:  # a watch takes a second, with either
+            answers = [both.submit(_answer, api, case, ask, said[api.name]) for api in (real, lab)]
+        found = [answer.result() for answer in answers]
         yield from _differences(f"{case.name}/{number}", *found)
 
 
@@ -93,13 +96,20 @@ def _answer(api: Api, case: Case, ask: Ask, said: Said) -> dict[str, Any]:
         if code == ask.until or not ask.until or time.monotonic() > end:
             break
     found: Any = text.decode(errors="replace")
-    if ask.lines:
-        found = [json.loads(line) for line in found.splitlines()]
-    elif found and "json" in sent.get("content-type", [""])[0]:
-        found = json.loads(found)
+    if found and "json" in sent.get("content-type", [""])[0]:
+        found = _decoded(found, lines=ask.lines)
     said.append(found)
     shown = {name: sorted(sent[name]) for name in HEADERS if name in sent}
     return {"code": code, "headers": shown, "body": level(found, managed=ask.managed)}
+
+
+def _decoded(text: str, *, lines: bool) -> Any:
+    """JSON; that of a watch is a list of events, unless it is refused."""
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError:
+        return [json.loads(line) for line in text.splitlines()]
+    return [found] if lines and "type" in found else found
 
 
 def _headers(ask: Ask, data: bytes | None) -> dict[str, str]:

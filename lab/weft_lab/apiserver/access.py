@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import unquote
 
-from weft_lab.apiserver import auth, rbac, selectors, status, store, tokens
+from weft_lab.apiserver import auth, rbac, request, selectors, status, store, tokens
 from weft_lab.apiserver.cluster import Cluster
 from weft_lab.apiserver.rbac import Attributes
-from weft_lab.apiserver.request import Route
 from weft_lab.apiserver.resources import Object
 
 _VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch"}
@@ -142,7 +141,9 @@ def refused(user: auth.User, asked: Attributes) -> status.ApiError:
     return status.forbidden(asked.group, asked.resource, asked.name, why)
 
 
-def attributes(method: str, path: str, route: Route | None, query: Mapping[str, str]) -> Attributes:
+def attributes(
+    method: str, path: str, route: request.Route | None, query: Mapping[str, str]
+) -> Attributes:
     """The verb and the resource or path of a request."""
     if route is None:
         return Attributes(method.lower(), path=path)
@@ -150,8 +151,10 @@ def attributes(method: str, path: str, route: Route | None, query: Mapping[str, 
     name, namespace = route.name, route.namespace
     if route.plural == "namespaces" and not route.group:
         namespace = route.name
-    if not name and verb in ("get", "delete"):
-        watched = query.get("watch") in ("true", "1") or "/watch/" in path
+    if verb == "get" and "/watch/" in path:
+        verb = "watch"
+    elif not name and verb in ("get", "delete"):
+        watched = request.flag(query, "watch")
         verb = "deletecollection" if verb == "delete" else "watch" if watched else "list"
         pinned = selectors.exact_field(query.get("fieldSelector", ""), "metadata.name")
         name = pinned or ""

@@ -40,15 +40,20 @@ def error(found: status.ApiError) -> web.Response:
     return response
 
 
-def one(resource: Resource, version: Version, item: store.Item, form: Form) -> bytes:
-    """A single object in the form that the client asked for."""
+def one(
+    resource: Resource, version: Version, item: store.Item, form: Form, *, columns: bool = True
+) -> bytes:
+    """A single object in the form that the client asked for.
+
+    columns: whether a table says what its columns are; a watch does so once.
+    """
     if form.kind == "json":
         return items.body_in(resource, version, item)
     obj = seen(resource, version, item)
     if form.kind == "partial":
         return orjson.dumps(table.partial(obj))
     meta = {"resourceVersion": str(item.revision)}
-    return table.render(version, [obj], meta, form.include)
+    return table.render(version, [obj], meta, form.include, columns=columns)
 
 
 def empty(resource: Resource, version: Version, form: Form) -> Object:

@@ -28,6 +28,8 @@ def delete(
         marked = decision.marked
         return items.seal(resource, marked, item.revision) if marked else item, marked is None
     if decision.marked is None:
+        if resource.strategy.grace:  # the end of its time is told first
+            item = cluster.put(resource, last_seen(resource, item).parse(), item)
         return cluster.remove(resource, item), True
     if decision.marked == before:
         return item, False
@@ -96,7 +98,8 @@ def bind(cluster: Cluster, target: writes.Target, body: Object) -> None:
     obj["spec"]["nodeName"] = node
     conditions = obj.setdefault("status", {}).setdefault("conditions", [])
     conditions[:] = [one for one in conditions if one.get("type") != "PodScheduled"]
-    conditions.append({"type": "PodScheduled", "status": "True", "lastTransitionTime": clock.now()})
+    scheduled = {"type": "PodScheduled", "status": "True", "lastProbeTime": None}
+    conditions.append({**scheduled, "lastTransitionTime": clock.now()})
     cluster.put(target.resource, obj, item)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -38,6 +39,7 @@ from weft_lab.apiserver.cluster import Cluster
 
 _LOG = logging.getLogger(__name__)
 _HEALTH = {"/healthz", "/readyz", "/livez"}
+_OLD_WATCH = "/watch/"  # in a path: an old way to ask for a watch
 
 
 class Api:
@@ -176,7 +178,7 @@ class Api:
             return await self._subresource(http, target)
         if route.subresource and not version.has_status:
             raise _no_subresource(target)
-        if not route.name:
+        if not route.name or (http.method == "GET" and _OLD_WATCH in http.path):
             return await self._many(http, target)
         return await self._one(http, target)
 
@@ -213,11 +215,13 @@ class Api:
         raise status.method_not_allowed()
 
     async def _read_many(self, http: web.BaseRequest, target: writes.Target) -> web.StreamResponse:
-        query, cluster = http.query, self._cluster
-        resource, version = target.resource, target.version
+        query: Mapping[str, str] = http.query
+        cluster, resource, version = self._cluster, target.resource, target.version
+        if target.name:
+            query = {**query, "fieldSelector": f"metadata.name={target.name}"}
         chosen = reads.selection(resource, target.namespace, query)
         form = request.parse_accept(http.headers.get("Accept", ""), query.get("includeObject", ""))
-        watched = request.flag(query, "watch") or "/watch/" in http.path
+        watched = request.flag(query, "watch") or _OLD_WATCH in http.path
         reads.check_options(query, watch=watched)
         if watched:
             return await streams.serve(cluster, http, resource, version, chosen, form)
@@ -236,8 +240,6 @@ class Api:
         """One object: get, update, patch, delete."""
         cluster, resource = self._cluster, target.resource
         if http.method == "GET":
-            if request.flag(http.query, "watch"):
-                raise status.bad_request("watch a list with fieldSelector=metadata.name=…")
             return self._item(http, target, writes.find(cluster, target))
         if http.method == "DELETE" and not target.subresource:
             asked = request.delete_options((await _body(http)).value, http.query)

@@ -38,6 +38,9 @@ def default(obj: Object) -> None:
     for kind in ("initContainers", "containers"):
         for container in spec.get(kind) or ():
             _default_container(container)
+    for condition in (obj.get("status") or {}).get("conditions") or ():
+        for name in ("lastProbeTime", "lastTransitionTime"):
+            condition.setdefault(name, None)
     for volume in spec.get("volumes") or ():
         if len(volume) == 1:
             volume["emptyDir"] = {}

@@ -131,11 +131,14 @@ def _no_number(kind: str, text: str) -> str:
     return f"strconv.Parse{kind}: parsing {status.quote(text[:40])}: invalid syntax"
 
 
-def read_revision(query: Mapping[str, str]) -> int:
+def read_revision(query: Mapping[str, str], *, watch: bool = False) -> int:
     text = query.get("resourceVersion", "")
     if text and re.fullmatch(r"[0-9]{1,18}", text) is None:
         cause = status.wrong("resourceVersion", text[:40], _no_number("Uint", text))
-        raise status.bad_request(f"invalid resource version: {cause.field}: {cause.message}")
+        said = f"{cause.field}: {cause.message}"
+        if watch:
+            raise status.ApiError(500, "", said)
+        raise status.bad_request(f"invalid resource version: {said}")
     return int(text or 0)
 
 
@@ -176,12 +179,13 @@ def _watch_causes(match: str, initial: str | None) -> list[status.Cause]:
             return []
         why = f"{field} is forbidden for watch unless sendInitialEvents is provided"
         return [status.barred(field, why)]
-    if not match:
-        why = f"sendInitialEvents requires setting {field} to NotOlderThan"
-        return [status.barred(field, why)]
+    causes = []
     if match != "NotOlderThan":
-        return [status.unsupported(field, match, ("NotOlderThan",))]
-    return []
+        why = f"sendInitialEvents requires setting {field} to NotOlderThan"
+        causes.append(status.barred(field, why))
+    if match not in ("", "NotOlderThan"):
+        causes.append(status.unsupported(field, match, ("NotOlderThan",)))
+    return causes
 
 
 def check_revision(query: Mapping[str, str], current: int) -> None:

@@ -10,11 +10,12 @@ from functools import partial
 import orjson
 from aiohttp import web
 
-from weft_lab.apiserver import answers, reads, request, status, watch
+from weft_lab.apiserver import answers, reads, request, status, store, watch
 from weft_lab.apiserver.cluster import Cluster
 from weft_lab.apiserver.resources import Object, Resource, Version
 
 BOOKMARK_EVERY = 60.0
+LAST_BOOKMARK = 2.0  # seconds before the end, where a watch is longer
 _INITIAL_END = {"k8s.io/initial-events-end": "true"}
 
 
@@ -32,7 +33,7 @@ async def serve(
         chosen.namespace,
         chosen.labels,
         chosen.fields,
-        partial(answers.one, resource, version, form=form),
+        _Encoder(resource, version, form),
         resource.api_version(version) if form.kind == "json" else "",
     )
     wanted = request.flag(query, "allowWatchBookmarks")
@@ -52,6 +53,18 @@ async def serve(
     return response
 
 
+class _Encoder:
+    """Writes one object after another; the first of a table's says what its columns are."""
+
+    def __init__(self, resource: Resource, version: Version, form: request.Form) -> None:
+        self._write = partial(answers.one, resource, version, form=form)
+        self._columns = True
+
+    def __call__(self, item: store.Item) -> bytes:
+        columns, self._columns = self._columns, False
+        return self._write(item, columns=columns)
+
+
 class _Bookmarks:
     """Events that say only: you have seen everything up to here."""
 
@@ -60,12 +73,10 @@ class _Bookmarks:
         self.wanted = wanted
 
     def line(self, revision: int, annotations: dict[str, str] | None = None) -> bytes:
-        meta: dict[str, object] = {"resourceVersion": str(revision), "creationTimestamp": None}
+        meta: dict[str, object] = {"resourceVersion": str(revision)}
         if annotations:
             meta["annotations"] = annotations
-        return (
-            orjson.dumps({"type": "BOOKMARK", "object": {**self._empty, "metadata": meta}}) + b"\n"
-        )
+        return watch.frame("BOOKMARK", orjson.dumps({**self._empty, "metadata": meta}))
 
 
 def _begin(
@@ -78,12 +89,12 @@ def _begin(
 ) -> bytes:
     """The first lines: what is there, or what happened since, or that it is too late to tell."""
     collection = cluster.collection(resource)
-    asked = reads.read_revision(query)
-    initial = query.get("sendInitialEvents")
-    if initial == "true" or (initial is None and asked == 0):
+    asked = reads.read_revision(query, watch=True)
+    initial = request.flag(query, "sendInitialEvents")
+    if initial or ("sendInitialEvents" not in query and asked == 0):
         watcher.revision = cluster.store.revision
         lines = [watch.frame("ADDED", watcher.encode(item)) for item in chosen.choose(collection)]
-        if initial == "true":
+        if initial and bookmarks.wanted:
             lines.append(bookmarks.line(watcher.revision, _INITIAL_END))
         return b"".join(lines)
     if asked == 0:
@@ -114,18 +125,24 @@ async def _pump(
 ) -> None:
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
-    next_bookmark = loop.time() + BOOKMARK_EVERY
+    bookmark = _next_bookmark(loop.time(), end)
     while not watcher.ended:
         try:
-            async with asyncio.timeout_at(min(end, next_bookmark)):
+            async with asyncio.timeout_at(min(end, bookmark)):
                 await watcher.wake.wait()
         except TimeoutError:
-            next_bookmark = loop.time() + BOOKMARK_EVERY
+            if loop.time() >= end:
+                return
+            bookmark = _next_bookmark(loop.time(), end)
             if bookmarks.wanted:
                 seen = max(cluster.hub.revision, watcher.revision)
                 await response.write(watcher.take() + bookmarks.line(seen))
-            if loop.time() >= end:
-                return
             continue
         await response.write(watcher.take())
     await response.write(watcher.take())
+
+
+def _next_bookmark(now: float, end: float) -> float:
+    """One a minute, and a last one shortly before the end."""
+    last = end - LAST_BOOKMARK
+    return min(now + BOOKMARK_EVERY, last) if now < last else end

@@ -20,16 +20,21 @@ def columns_of(version: Version) -> tuple[Column, ...]:
 
 
 def render(
-    version: Version, objects: Iterable[Object], meta: dict[str, Any], include: str = "Metadata"
+    version: Version,
+    objects: Iterable[Object],
+    meta: dict[str, Any],
+    include: str = "Metadata",
+    *,
+    columns: bool = True,
 ) -> bytes:
     """A meta.k8s.io/v1 Table of the objects; `include` is None, Metadata or Object."""
-    columns = columns_of(version)
+    shown = columns_of(version)
     return orjson.dumps(
         {
             **TABLE,
             "metadata": meta,
-            "columnDefinitions": [_definition(column) for column in columns],
-            "rows": [_row(columns, obj, include) for obj in objects],
+            "columnDefinitions": [_definition(column) for column in shown] if columns else None,
+            "rows": [_row(shown, obj, include) for obj in objects],
         }
     )
 

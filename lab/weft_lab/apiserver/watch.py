@@ -19,7 +19,8 @@ Encode = Callable[[Item], bytes]
 LIMIT = 50_000  # lines that wait to be written, at most
 SIZE_LIMIT = 64 * 1024 * 1024  # and bytes
 
-_HEAD = {kind: f'{{"type":"{kind}","object":'.encode() for kind in ("ADDED", "MODIFIED", "DELETED")}
+_KINDS = ("ADDED", "MODIFIED", "DELETED", "BOOKMARK")
+_HEAD = {kind: f'{{"type":"{kind}","object":'.encode() for kind in _KINDS}
 
 
 def frame(kind: str, body: bytes) -> bytes:

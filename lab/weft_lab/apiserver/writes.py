@@ -159,7 +159,8 @@ def replace(
     if options.dry_run:
         return items.seal(resource, new, item.revision)
     if deletion.is_complete(new):
-        return cluster.remove(resource, items.seal(resource, new, item.revision))
+        # Watches are told of the object as it was kept; who ended it, of what he made of it.
+        return items.seal(resource, new, cluster.remove(resource, item).revision)
     return cluster.put(resource, new, item, limit=OBJECT_LIMIT)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from lab.tests.conformance.cases import access, discovery, reads, writes
+from lab.tests.conformance.cases import access, discovery, reads, watches, writes
 from lab.tests.conformance.cases.objects import CRDS
 from lab.tests.conformance.exchange import Case
 from lab.tests.conformance.servers import Api
@@ -20,6 +20,7 @@ ALL: tuple[Case, ...] = (
     *discovery.CASES,
     *reads.CASES,
     *writes.CASES,
+    *watches.CASES,
     *access.CASES,
 )
 _HEADERS = {"Authorization": "Bearer admin", "Content-Type": "application/json"}
