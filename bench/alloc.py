@@ -100,7 +100,7 @@ def attach() -> float:
     start = time.perf_counter()
     for pod in range(PODS):
         for book, attachment in zip(books, attachments, strict=True):
-            book.allocate(ledger.Owner(attachment.key, f"uid-{pod}"), attachment)
+            book.allocate(ledger.AllocationOwner(attachment.key, f"uid-{pod}"), attachment)
     return NETWORKS * PODS / (time.perf_counter() - start)
 
 

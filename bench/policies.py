@@ -81,7 +81,7 @@ class Zone:
 
     nb: Replica
     state: state.Zone
-    writer: writer.Writer
+    writer: writer.OvnWriter
     pods: int = 0
     task: asyncio.Task[None] | None = None
 
@@ -228,7 +228,7 @@ async def zone(tools: toolchain.Toolchain) -> AsyncIterator[Zone]:
             await Replica.open(sb_address, tables.SOUTHBOUND, tables.SB, patience=20)
         )
         kept = state.Zone(OWN, OWN)
-        made = Zone(nb, kept, writer.Writer(kept, nb, sb))
+        made = Zone(nb, kept, writer.OvnWriter(kept, nb, sb))
         made.start()
         try:
             await made.fill()

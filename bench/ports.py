@@ -109,7 +109,7 @@ class Zone:
     def __init__(self, nb: Replica, sb: Replica, style: ports.RemotePorts) -> None:
         self.nb, self.sb = nb, sb
         self.state = state.Zone(OWN, OWN, remote_ports=style)
-        self.writer = writer.Writer(self.state, nb, sb)
+        self.writer = writer.OvnWriter(self.state, nb, sb)
 
     async def fill(self, size: int) -> None:
         self.state.set_node(FAR, model.NodeInfo(FAR, FAR, ("192.0.2.2",)))

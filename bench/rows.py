@@ -40,7 +40,7 @@ class Zone:
     kind: str
     nb: Replica
     state: state.Zone
-    writer: writer.Writer
+    writer: writer.OvnWriter
     pods: int = 0
 
     def declare(self) -> None:
@@ -103,7 +103,7 @@ async def zone(tools: toolchain.Toolchain, kind: str) -> AsyncIterator[Zone]:
             await Replica.open(sb_address, tables.SOUTHBOUND, tables.SB, patience=20)
         )
         kept = state.Zone(OWN, f"chassis-{OWN}", remote_ports=ports.RemotePorts.PLAIN)
-        made = Zone(kind, nb, kept, writer.Writer(kept, nb, sb))
+        made = Zone(kind, nb, kept, writer.OvnWriter(kept, nb, sb))
         task = asyncio.create_task(made.writer.run())
         try:
             made.declare()

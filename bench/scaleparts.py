@@ -54,11 +54,13 @@ class Agent:
             client, node, default_mtu=1400, primary=False, keys_namespace="default"
         )
         self.zone = state.Zone(node, f"chassis-{node}")
-        self._pods = pods.Pods(self.zone, found.pods, found.keys, self._told, lambda *_: None)
-        self._writer: writer.Writer | None = None
+        self._pods = pods.ZonePods(
+            self.zone, found.pods, found.keys, self._changed, lambda *_: None
+        )
+        self._writer: writer.OvnWriter | None = None
         self._arrived: dict[str, float] = {}
 
-    def _told(self) -> None:
+    def _changed(self) -> None:
         if self._writer is not None and len(self.zone):
             self._writer.poke()
 
@@ -77,7 +79,7 @@ class Agent:
                         strict=True,
                     )
                 ]
-                self._writer = writer.Writer(self.zone, nb, sb)
+                self._writer = writer.OvnWriter(self.zone, nb, sb)
             await loop.together(
                 **{each.name: each.run() for each in self.informers.all()},
                 control=self._control(nb),
@@ -110,7 +112,7 @@ class Agent:
     def _nad_changed(self, key: str, _: object, new: Any) -> None:
         before = self.zone.networks.get(key)
         self.zone.set_nad(key, nads.standing(new, before) if new is not None else None)
-        self._told()
+        self._changed()
 
     def _arrives(self, key: str, _: object, new: object) -> None:
         """Notes when a pod of another node has its port here; subscribed after the zone."""

@@ -111,7 +111,7 @@ class Reader:
         )
         self.zone = state.Zone("node0", "chassis-0")
         found = self.informers
-        self._pods = pods.Pods(self.zone, found.pods, found.keys, lambda: None, lambda *_: None)
+        self._pods = pods.ZonePods(self.zone, found.pods, found.keys, lambda: None, lambda *_: None)
 
     async def run(self) -> None:
         await loop.together(

@@ -65,7 +65,7 @@ def follow(
     *,
     sandbox: str = "sandbox1",
     primary: model.Network | None = None,
-    kind: plan.Kind = plan.Kind.VETH,
+    kind: plan.NicKind = plan.NicKind.VETH,
 ) -> Followed:
     """An attachment by what the runtime knows of it; `nad` "" is the default network."""
     zone = state.Zone(NODE, CHASSIS)

@@ -47,7 +47,7 @@ async def test_as_processes_and_as_pure_calls(whole: Whole, api: Client) -> None
     uid = made["metadata"]["uid"]
     world, _ = decided(announced, *NADS, asked, uids={"web": uid})
     # OVS makes the devices here, so a result names the pod's alone.
-    own = {"sandbox": uid.replace("-", ""), "kind": plan.Kind.INTERNAL}
+    own = {"sandbox": uid.replace("-", ""), "kind": plan.NicKind.INTERNAL}
     async with await Replica.open(zone.nb, tables.NORTHBOUND, tables.NB) as nb:
         for number, network in enumerate(NADS, 1):
             name, interface = network["metadata"]["name"], f"net{number}"

@@ -43,7 +43,7 @@ async def works(net: Routed) -> None:
 async def test_a_new_writer_finds_nothing_to_do(cluster: Cluster) -> None:
     await build(cluster)
     for kept in cluster.kept:
-        again = writer.Writer(kept.state, kept.nb, kept.sb)
+        again = writer.OvnWriter(kept.state, kept.nb, kept.sb)
         task = asyncio.create_task(again.run())
         await again.settled()
         task.cancel()
@@ -145,7 +145,7 @@ async def test_a_nodes_own_pods_do_without_all_that_leads_away(cluster: Cluster)
     for version in (4, 6):
         assert await pings(near, net.address(a, 11, version))
         assert not await pings(near, net.address(b, 12, version), 1)
-    again = writer.Writer(a.state, a.nb, a.sb)
+    again = writer.OvnWriter(a.state, a.nb, a.sb)
     task = asyncio.create_task(again.run())
     await again.settled()
     task.cancel()
@@ -161,7 +161,7 @@ async def test_what_went_while_nobody_looked_is_removed(cluster: Cluster) -> Non
         a.state.set_pod(f"default/{name}", None)
     a.state.set_node(b.zone.name, None)
     a.state.changes()
-    again = writer.Writer(a.state, a.nb, a.sb)
+    again = writer.OvnWriter(a.state, a.nb, a.sb)
     task = asyncio.create_task(again.run())
     await again.settled()
     owners = {

@@ -97,7 +97,7 @@ async def test_a_daemon_restarts(cluster: Cluster, daemon: str) -> None:
 
 async def test_a_new_writer_finds_nothing_to_do(cluster: Cluster) -> None:
     scene = await build(cluster, subnets=("10.1.0.0/24", "fd00:1::/64"))
-    again = writer.Writer(scene.a.state, scene.a.nb, scene.a.sb)
+    again = writer.OvnWriter(scene.a.state, scene.a.nb, scene.a.sb)
     task = asyncio.create_task(again.run())
     await again.settled()
     task.cancel()
@@ -115,7 +115,7 @@ async def test_rows_of_what_went_while_nobody_looked_are_removed(cluster: Cluste
         kept.state.set_pod(f"default/{name}", None)
     kept.state.set_node(scene.b.zone.name, None)
     kept.state.changes()
-    again = writer.Writer(kept.state, kept.nb, kept.sb)
+    again = writer.OvnWriter(kept.state, kept.nb, kept.sb)
     task = asyncio.create_task(again.run())
     await again.settled()
     task.cancel()

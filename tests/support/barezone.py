@@ -40,7 +40,7 @@ class Bare:
     nb: Replica
     sb: Replica
     zone: state.Zone
-    writer: writer.Writer
+    writer: writer.OvnWriter
     looked: asyncio.Event = field(default_factory=asyncio.Event)
     _task: asyncio.Task[None] | None = None
 
@@ -51,7 +51,7 @@ class Bare:
 
     def resume(self) -> None:
         """Another writer starts on what is there."""
-        self.writer = writer.Writer(self.zone, self.nb, self.sb, on_written=self.looked.set)
+        self.writer = writer.OvnWriter(self.zone, self.nb, self.sb, on_written=self.looked.set)
         self._task = asyncio.create_task(self.writer.run())
 
     async def end(self) -> None:
@@ -137,7 +137,7 @@ async def bare(ovsdb: Callable[[str], Server]) -> AsyncIterator[Bare]:
         zone.set_nad("default/blue", network("blue", 1, "10.1.0.0/24"))
         zone.set_node(FAR, model.NodeInfo(FAR, "chassis-2", ("192.0.2.2",)))
         looked = asyncio.Event()
-        keeper = writer.Writer(zone, nb, sb, on_written=looked.set)
+        keeper = writer.OvnWriter(zone, nb, sb, on_written=looked.set)
         made.append(Bare(north, stranger, nb, sb, zone, keeper, looked))
         made[0].pod("one", 11)
         made[0]._task = asyncio.create_task(keeper.run())

@@ -7,7 +7,7 @@ from dataclasses import replace
 from ipaddress import ip_address
 
 from weft.observe import reach
-from weft.observe.reach import Matrix, Member, Seen
+from weft.observe.reach import Matrix, Member, ProbeResult
 from weft.policy import netpolicy
 
 PING = netpolicy.Connection(None)
@@ -36,7 +36,7 @@ def member(
 def matrix(
     members: Iterable[Member],
     expected: Callable[[str, str], bool] = lambda source, target: True,
-    seen: Callable[[str, str], Seen] | None = None,
+    seen: Callable[[str, str], ProbeResult] | None = None,
     question: netpolicy.Connection = PING,
 ) -> Matrix:
     """`expected` and `seen` are asked of each pair of ids."""

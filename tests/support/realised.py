@@ -57,7 +57,7 @@ class Kept:
         )
         self.info = info(zone)
         self.on_written: Callable[[], None] = lambda: None
-        self.writer = writer.Writer(
+        self.writer = writer.OvnWriter(
             self.state, nb, sb, own=self.info, on_written=lambda: self.on_written()
         )
 

@@ -20,7 +20,7 @@ from weft.alloc import gateways, ids, macs, pool
 from weft.alloc.nodesubnets import NodeSubnets
 
 
-class Owner(NamedTuple):
+class AllocationOwner(NamedTuple):
     """What holds an allocation: an attachment of a pod, by key and uid, or an IPAMClaim.
 
     `str` of an owner must never change: MACs derive from it (`macs.candidates`).
@@ -55,19 +55,19 @@ class Ledger:
         self._pools = {subnet.version: pool.Pool(subnet, excluded, reserved) for subnet in subnets}
         # Port keys on a node's own switch are used in its zone only, where OVN chooses them.
         self._keys = ids.port_keys() if node_subnets is None else None
-        self._allocations: dict[Owner, model.Allocation] = {}
-        self._labels: dict[Owner, str] = {}
-        self._by_address: dict[model.Address, Owner] = {}
-        self._by_mac: dict[str, Owner] = {}
-        self._by_key: dict[int, Owner] = {}
+        self._allocations: dict[AllocationOwner, model.Allocation] = {}
+        self._labels: dict[AllocationOwner, str] = {}
+        self._by_address: dict[model.Address, AllocationOwner] = {}
+        self._by_mac: dict[str, AllocationOwner] = {}
+        self._by_key: dict[int, AllocationOwner] = {}
 
-    def get(self, owner: Owner) -> model.Allocation | None:
+    def get(self, owner: AllocationOwner) -> model.Allocation | None:
         return self._allocations.get(owner)
 
     def __len__(self) -> int:
         return len(self._allocations)
 
-    def allocations(self) -> dict[Owner, model.Allocation]:
+    def allocations(self) -> dict[AllocationOwner, model.Allocation]:
         """Returns the allocation of every owner."""
         return dict(self._allocations)
 
@@ -80,7 +80,9 @@ class Ledger:
         owner = self._by_mac.get(value) if isinstance(value, str) else self._by_address.get(value)
         return self._shown(owner) if owner is not None else ""
 
-    def reserve(self, owner: Owner, allocation: model.Allocation, *, label: str = "") -> None:
+    def reserve(
+        self, owner: AllocationOwner, allocation: model.Allocation, *, label: str = ""
+    ) -> None:
         """Records an earlier allocation of `owner`, even if today's rules would not allow it.
 
         Raises Conflict for what another owner holds, InvalidInput if `owner` holds something else.
@@ -98,7 +100,7 @@ class Ledger:
         self._hold(owner, label, allocation)
 
     def allocate(
-        self, owner: Owner, attachment: model.Attachment, *, label: str = ""
+        self, owner: AllocationOwner, attachment: model.Attachment, *, label: str = ""
     ) -> model.Allocation:
         """Returns the allocation for `attachment`; the present one if `owner` has one.
 
@@ -125,7 +127,7 @@ class Ledger:
         self._hold(owner, label, allocation, in_turn=True)
         return allocation
 
-    def release(self, owner: Owner) -> model.Allocation | None:
+    def release(self, owner: AllocationOwner) -> model.Allocation | None:
         """Frees and returns what `owner` holds; None if it holds nothing."""
         allocation = self._allocations.pop(owner, None)
         if allocation is None:
@@ -143,7 +145,12 @@ class Ledger:
         return allocation
 
     def _hold(
-        self, owner: Owner, label: str, allocation: model.Allocation, *, in_turn: bool = False
+        self,
+        owner: AllocationOwner,
+        label: str,
+        allocation: model.Allocation,
+        *,
+        in_turn: bool = False,
     ) -> None:
         self._allocations[owner] = allocation
         if label:
@@ -161,7 +168,7 @@ class Ledger:
                 self._keys.take(allocation.tunnel_id, in_turn=in_turn)
 
     def _choose_addresses(
-        self, where: str, owner: Owner, attachment: model.Attachment
+        self, where: str, owner: AllocationOwner, attachment: model.Attachment
     ) -> tuple[model.Interface, ...]:
         requested = attachment.addresses
         if not self._pools and self.node_subnets is None:
@@ -209,7 +216,10 @@ class Ledger:
         return tuple(routers.values()) if is_primary else (), routes
 
     def _without_subnets(
-        self, where: str, owner: Owner, requested: Iterable[model.Interface | model.Address]
+        self,
+        where: str,
+        owner: AllocationOwner,
+        requested: Iterable[model.Interface | model.Address],
     ) -> Iterator[model.Interface]:
         """Yields the requested addresses on a network without subnets: each must only be free."""
         for request in requested:
@@ -221,7 +231,10 @@ class Ledger:
             yield request
 
     def _by_family(
-        self, where: str, owner: Owner, requested: Iterable[model.Interface | model.Address]
+        self,
+        where: str,
+        owner: AllocationOwner,
+        requested: Iterable[model.Interface | model.Address],
     ) -> dict[int, model.Address]:
         """Returns the requested address of each family; raises unless it is valid and free."""
         by_family: dict[int, model.Address] = {}
@@ -272,7 +285,7 @@ class Ledger:
     def _choose_mac(
         self,
         where: str,
-        owner: Owner,
+        owner: AllocationOwner,
         attachment: model.Attachment,
         addresses: tuple[model.Interface, ...],
     ) -> str:
@@ -289,7 +302,7 @@ class Ledger:
         taken = (self._by_mac, self._routers, (names.SERVER_MAC,))
         return next(mac for mac in candidates if not any(mac in each for each in taken))
 
-    def _shown(self, owner: Owner) -> str:
+    def _shown(self, owner: AllocationOwner) -> str:
         return self._labels.get(owner) or str(owner)
 
     def _refuse_held(
@@ -297,8 +310,8 @@ class Ledger:
         where: str,
         field: str,
         value: object,
-        taken_by: Owner | None,
-        owner: Owner | None = None,
+        taken_by: AllocationOwner | None,
+        owner: AllocationOwner | None = None,
     ) -> None:
         if taken_by is None:
             return
@@ -318,7 +331,7 @@ class Ledger:
         )
 
     def _refuse_override(
-        self, owner: Owner, label: str, known: model.Allocation, new: model.Allocation
+        self, owner: AllocationOwner, label: str, known: model.Allocation, new: model.Allocation
     ) -> None:
         """Raises InvalidInput if an owner's allocation would change: allocations are final."""
         for field in ("addresses", "mac", "tunnel_id"):

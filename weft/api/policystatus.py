@@ -30,7 +30,7 @@ from weft.policy.netpolicy import (
 from weft.reasons import Reason
 
 ACCEPTED, BOUND, SELECTORS_MATCH = "Accepted", Reason.BOUND, "SelectorsMatch"
-MAX_TOLD = 20  # skipped parts or unmatched selectors that a status lists
+MAX_REPORTED = 20  # skipped parts or unmatched selectors that a status lists
 _FEW = 5  # items that a message names
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
 
@@ -186,10 +186,10 @@ def render(found: Findings, before: object, now: str) -> dict[str, Any]:
             }
             for binding in found.bindings
         ],
-        "skipped": [_part(part) for part in skipped[:MAX_TOLD]],
+        "skipped": [_part(part) for part in skipped[:MAX_REPORTED]],
         "unmatched": [
             {"field": each.field, "selects": _description(each)}
-            for each in found.unmatched[:MAX_TOLD]
+            for each in found.unmatched[:MAX_REPORTED]
         ],
         "conditions": [
             _condition(condition, _earlier(before, condition.type), found.generation, now)

@@ -85,7 +85,7 @@ class Agent:
         )
         if self._primary is not None:
             self.zone.set_nad(names.DEFAULT_NETWORK, state.DeclaredNetwork(self._primary))
-        self.writer = writer.Writer(self.zone, nb, sb, own=own, on_written=self._written)
+        self.writer = writer.OvnWriter(self.zone, nb, sb, own=own, on_written=self._written)
         self.derived = derived.Derived(nb, sb)
         self.bindings = bindings.Bindings(nb, sb, own.chassis, self._has_interface)
         ovs.subscribe("Interface", self._wired)
@@ -93,7 +93,7 @@ class Agent:
         self.guards = guards.Guards(ovs, nb, own.chassis, self.zone, self.informers.pods)
         self.recorder = events.Recorder(client, COMPONENT)
         self.audit = audit.Audit(self.zone, self.recorder.emit)
-        self._pods = pods.Pods(
+        self._pods = pods.ZonePods(
             self.zone, self.informers.pods, self.informers.keys, self._poke, self._warn
         )
         self._announcer = announcer.Announcer(
@@ -236,7 +236,7 @@ class Agent:
     def _dependencies(self) -> Dependencies:
         options = self._options
         cni_settings = Settings(
-            socket=options.cni_socket, kind=plan.Kind(options.nic_kind), bridge=port.BRIDGE
+            socket=options.cni_socket, kind=plan.NicKind(options.nic_kind), bridge=port.BRIDGE
         )
         return Dependencies(
             node=self.own.name,
@@ -306,7 +306,7 @@ async def run(options: settings.Agent) -> None:
     """Runs the agent until cancelled; raises InvalidInput for invalid options."""
     agentoptions.check(options)
     plugin = agentoptions.plugin_of(options)
-    keepers: list[agentoptions.Keeper] = [plugin] if plugin is not None else []
+    keepers: list[agentoptions.Reconciler] = [plugin] if plugin is not None else []
     agents: list[Agent] = []
 
     def again() -> None:

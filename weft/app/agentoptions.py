@@ -11,7 +11,7 @@ from weft.node import plugin, switchsettings
 from weft.ovsdb import replica
 
 # Parts that keep settings and files of the node, apart from the zone's rows.
-Keeper = plugin.Keeper | switchsettings.Keeper
+Reconciler = plugin.PluginInstaller | switchsettings.SettingsReconciler
 
 
 def gateway_of(options: settings.Agent, own: model.NodeInfo | None = None) -> model.Gateway | None:
@@ -43,21 +43,23 @@ def check(options: settings.Agent) -> None:
     gateway_of(options)
 
 
-def plugin_of(options: settings.Agent) -> plugin.Keeper | None:
+def plugin_of(options: settings.Agent) -> plugin.PluginInstaller | None:
     """Returns the part that keeps the CNI plugin installed; None without --cni-bin."""
     if not options.cni_bin:
         return None
-    return plugin.Keeper(Path(options.cni_bin), plugin.read(options.cni_plugin))
+    return plugin.PluginInstaller(Path(options.cni_bin), plugin.read(options.cni_plugin))
 
 
-def switch_of(options: settings.Agent, ovs: replica.Replica) -> switchsettings.Keeper | None:
+def switch_of(
+    options: settings.Agent, ovs: replica.Replica
+) -> switchsettings.SettingsReconciler | None:
     """Returns the part that writes the node's settings to Open vSwitch.
 
     None without --encap-ip and --tunnel-interface: then the administrator writes them.
     """
     if not options.encap_ip and not options.tunnel_interface:
         return None
-    return switchsettings.Keeper(
+    return switchsettings.SettingsReconciler(
         ovs,
         options.node,
         encap_ip=options.encap_ip,

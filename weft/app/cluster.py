@@ -42,7 +42,7 @@ class Manager:
         )
         self.recorder = events.Recorder(client, COMPONENT)
         self.cluster: state.Cluster | None = None
-        self.writer: writer.Writer | None = None
+        self.writer: writer.ApiWriter | None = None
 
     async def run(self) -> None:
         """Runs all parts until cancelled; raises the error of the first that fails."""
@@ -54,7 +54,7 @@ class Manager:
             await each.synced()
         held = await self._signing.prepare(signingkeys.trusted(self._keys))
         cluster = self.cluster = state.Cluster(held, self._rules, self._primary)
-        writing = self.writer = writer.Writer(
+        writing = self.writer = writer.ApiWriter(
             self._client, cluster, self.recorder, pod_workers=self._options.workers
         )
 

@@ -27,7 +27,7 @@ class Guards:
         pods: cache.Informer[Pod],
     ) -> None:
         self._zone, self._pods = zone, pods
-        self.bridge = bridge.Keeper(ovs)
+        self.bridge = bridge.BridgeReconciler(ovs)
         self._fragments = fragments.Fragments(ovs)
         self._flows = guard.Guard(
             *(ovs, nb, chassis),

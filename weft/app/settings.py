@@ -198,7 +198,7 @@ NIC_KIND = Setting(
     "internal",
     "Device of a pod's interface: internal (an OVS port moved into the pod) or veth.",
     "KIND",
-    choices=tuple(plan.Kind),
+    choices=tuple(plan.NicKind),
 )
 REMOTE_PORTS = Setting(
     "remote_ports",

@@ -16,7 +16,7 @@ from weft import errors, model, names
 MAX_DEVICE_NAME = 15
 
 
-class Kind(StrEnum):
+class NicKind(StrEnum):
     """How the pod's interface is connected to the bridge.
 
     INTERNAL is a port that OVS creates and weft moves into the pod: fastest with the userspace
@@ -44,7 +44,7 @@ class Nic:
     one's address must leave through that one. `ranges` are the network's subnets.
     """
 
-    kind: Kind
+    kind: NicKind
     device: str
     interface: str
     mac: str
@@ -58,7 +58,7 @@ class Nic:
 
 
 def plan(
-    kind: Kind,
+    kind: NicKind,
     sandbox: str,
     interface: str,
     spec: model.NetworkSpec,

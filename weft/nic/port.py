@@ -19,7 +19,7 @@ UNTAGGED = {"tag": NOTHING, "trunks": NOTHING, "vlan_mode": NOTHING}
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
+class PortOwner:
     """The pod, sandbox and network of a port, which OVS's database stores for a new agent.
 
     `proof`: the annotation with the cluster manager's allocations, and its signature.
@@ -69,7 +69,7 @@ TABLES = (
 )
 
 
-def desired(nic: plan.Nic, owner: Owner, *, bridge: str = BRIDGE) -> tuple[rows.Row, ...]:
+def desired(nic: plan.Nic, owner: PortOwner, *, bridge: str = BRIDGE) -> tuple[rows.Row, ...]:
     """Returns the Port and Interface rows, to be written in one transaction.
 
     `transient` makes ovs-ctl delete the port at the next boot, when the pod no longer exists.
@@ -91,7 +91,7 @@ def desired(nic: plan.Nic, owner: Owner, *, bridge: str = BRIDGE) -> tuple[rows.
         names.POD_NETWORKS_SIGNATURE: owner.proof[1],
     }
     # OVS sets the MTU when it creates the device; it cannot once the device is in the pod.
-    is_internal = nic.kind is plan.Kind.INTERNAL
+    is_internal = nic.kind is plan.NicKind.INTERNAL
     # Single keys, not the whole map: ovn-controller writes keys of its own.
     interface: dict[str, rows.DesiredValue] = {
         "name": nic.device,
@@ -144,9 +144,9 @@ def bound(columns: rows.Columns) -> Bound | None:
     )
 
 
-def owner(bound: Bound, nad: str) -> Owner:
+def owner(bound: Bound, nad: str) -> PortOwner:
     """Returns the Owner from which `desired` made the rows that `bound` was read from."""
-    return Owner(
+    return PortOwner(
         pod=bound.pod,
         sandbox=bound.sandbox,
         netns=bound.netns,

@@ -23,7 +23,7 @@ class Record:
     """One interface of one sandbox, from the end of its CNI ADD to its DEL."""
 
     nic: plan.Nic
-    owner: port.Owner
+    owner: port.PortOwner
 
     @property
     def device(self) -> str:
@@ -76,7 +76,7 @@ def parse(text: bytes, where: str) -> Record:
 
 def _nic(document: Mapping[str, Any]) -> plan.Nic:
     return plan.Nic(
-        kind=plan.Kind(document["kind"]),
+        kind=plan.NicKind(document["kind"]),
         device=str(document["device"]),
         interface=str(document["interface"]),
         mac=str(document["mac"]),
@@ -90,9 +90,9 @@ def _nic(document: Mapping[str, Any]) -> plan.Nic:
     )
 
 
-def _owner(document: Mapping[str, Any]) -> port.Owner:
+def _owner(document: Mapping[str, Any]) -> port.PortOwner:
     pod = document["pod"]
-    return port.Owner(
+    return port.PortOwner(
         pod=model.PodRef(str(pod["namespace"]), str(pod["name"]), str(pod["uid"])),
         sandbox=str(document["sandbox"]),
         netns=str(document["netns"]),

@@ -25,7 +25,7 @@ def render(
     """Returns the result of an ADD, after the entries of `previous`, the result so far."""
     before = previous or {}
     interfaces = [*before.get("interfaces", ())]
-    if nic.kind is plan.Kind.VETH:
+    if nic.kind is plan.NicKind.VETH:
         interfaces.append({"name": nic.device})
     inside: dict[str, Any] = {"name": nic.interface, "mac": nic.mac, "sandbox": netns}
     if version == "1.1.0":

@@ -19,7 +19,7 @@ class AddPlan:
     """The interface that an ADD makes, and its owner."""
 
     nic: plan.Nic
-    owner: port.Owner
+    owner: port.PortOwner
 
 
 async def find(asked: call.Call, deps: Dependencies) -> AddPlan:
@@ -43,7 +43,7 @@ async def find(asked: call.Call, deps: Dependencies) -> AddPlan:
         _allocations(pod, deps)[attachment.key],
         peers=peers(pod, attachment, spec, deps),
     )
-    owner = port.Owner(
+    owner = port.PortOwner(
         pod=pod.ref,
         sandbox=asked.sandbox,
         netns=asked.netns,

@@ -71,11 +71,11 @@ async def make(asked: call.Call, deps: Dependencies, progress: Progress) -> plan
     progress.hint = "see the pod's events; is weft cluster-manager running?"
     add_plan = await addplan.find(asked, deps)
     nic = progress.nic = add_plan.nic
-    if nic.kind is plan.Kind.VETH:
+    if nic.kind is plan.NicKind.VETH:
         await links.make_veth(nic, asked.netns)
     await write_port(add_plan, deps)
     progress.where = f"OVS port {nic.device} of Pod {asked.pod}"
-    if nic.kind is plan.Kind.INTERNAL:
+    if nic.kind is plan.NicKind.INTERNAL:
         progress.hint = "is ovs-vswitchd running? see its log"
         await wait_for_port(nic, deps, lambda columns: port.number(columns) > 0)
         await links.move_internal(nic, asked.netns)

@@ -50,7 +50,7 @@ def is_spoken(protocols: rows.Value) -> bool:
     return not versions or _OPENFLOW in versions
 
 
-class Keeper:
+class BridgeReconciler:
     """Writes changed columns again; one task of the agent."""
 
     def __init__(self, ovs: Replica, bridge: str = port.BRIDGE) -> None:

@@ -24,7 +24,7 @@ class Settings:
     """
 
     socket: str = "/run/weft/cni.sock"
-    kind: plan.Kind = plan.Kind.INTERNAL
+    kind: plan.NicKind = plan.NicKind.INTERNAL
     bridge: str = port.BRIDGE
     patience: float = 110.0
 

@@ -23,7 +23,7 @@ from weft.nic import port
 from weft.node import sockets
 from weft.openflow.session import Session
 from weft.ovn import flows, guard, ports
-from weft.ovn.guard import Role
+from weft.ovn.guard import PortRole
 from weft.ovsdb.replica import Replica
 
 log = logging.getLogger(__name__)
@@ -219,20 +219,20 @@ class Guard:
         ids = port.external_ids(found[1])
         network = str(ids.get(names.NETWORK, ""))
         if name == names.advertiser_port(network):
-            return guard.role_flows(number, Role)
+            return guard.role_flows(number, PortRole)
         kind, _, pod = str(ids.get(names.OWNER, "")).partition("/")
         roles = self._roles(network, pod) if kind == "Pod" else []
         own = guard.probe_flows(number, _assigned(found[1]))
         return (*own, *guard.role_flows(number, roles))
 
-    def _roles(self, network: str, pod: str) -> list[Role]:
+    def _roles(self, network: str, pod: str) -> list[PortRole]:
         """Returns the roles that a network gives a pod, or the virtual machine that it runs."""
         spec = self._spec_of(network)
         if spec is None or not (spec.routers or spec.dhcp.servers):
             return []
         machine = self._machine_of(pod)
         guest = {pod, f"{pod.partition('/')[0]}/{machine}"} if machine else {pod}
-        known = ((Role.ROUTER, spec.routers), (Role.DHCP_SERVER, spec.dhcp.servers))
+        known = ((PortRole.ROUTER, spec.routers), (PortRole.DHCP_SERVER, spec.dhcp.servers))
         return [role for role, named in known if guest & {*named}]
 
     def _is_on_bridge(self, name: str) -> bool:

@@ -40,7 +40,7 @@ def read(path: str) -> bytes:
     return program
 
 
-class Keeper:
+class PluginInstaller:
     """One task of the agent. Keeps `program` in `folder` under each of `names`."""
 
     def __init__(self, folder: Path, program: bytes, names: Sequence[str] = install.NAMES) -> None:

@@ -170,7 +170,7 @@ class Repairer:
             return
         what = f"interface {known.nic.interface}: its device was deleted"
         log.warning("Pod %s: %s", known.owner.pod.key, what)
-        if is_machines and known.nic.kind is plan.Kind.INTERNAL:
+        if is_machines and known.nic.kind is plan.NicKind.INTERNAL:
             self._lost[known.device] = f"{_subject(known)}: {what}"
             await self._deps.ovs.apply((), [("Port", known.device)])
             return
@@ -203,7 +203,7 @@ class Repairer:
         if deps.records.get(device) is not known:  # a newer sandbox took over meanwhile
             await deps.ovs.apply((), [("Port", device)])
             return
-        if known.nic.kind is plan.Kind.INTERNAL:
+        if known.nic.kind is plan.NicKind.INTERNAL:
             await self._give_back(known, is_new=found is None)
 
     async def _give_back(self, known: record.Record, *, is_new: bool) -> None:
@@ -298,8 +298,8 @@ class Repairer:
             nic = addplan.nic_of(bound, self._deps)
             if nic is None:  # its pod or network is not known; `gc.sweep` handles it
                 return
-            is_internal = found[1]["type"] == plan.Kind.INTERNAL
-            kind = plan.Kind.INTERNAL if is_internal else plan.Kind.VETH
+            is_internal = found[1]["type"] == plan.NicKind.INTERNAL
+            kind = plan.NicKind.INTERNAL if is_internal else plan.NicKind.VETH
             nad = str(port.external_ids(found[1]).get(names.OVN_NAD, ""))
             made = record.Record(replace(nic, kind=kind), port.owner(bound, nad))
             await self._deps.records.put(made)

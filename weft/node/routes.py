@@ -56,7 +56,7 @@ class _Namespace:
     gone: dict[str, float] = field(default_factory=dict)
 
 
-class Keeper:
+class RouteReconciler:
     """One task of the agent. `is_busy` says whether a call or repair works on a device now; `lost`
     is called with a device that is gone from its pod while nothing works on it."""
 

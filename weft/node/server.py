@@ -50,7 +50,8 @@ async def serve(server: Server) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(server.repairer.run(), name="interfaces")
             group.create_task(
-                routes.Keeper(deps, server.is_busy, server.repairer.vanished).run(), name="routes"
+                routes.RouteReconciler(deps, server.is_busy, server.repairer.vanished).run(),
+                name="routes",
             )
 
 

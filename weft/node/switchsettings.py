@@ -32,7 +32,7 @@ def datapath(wanted: str) -> str:
     return switchsettings.KERNEL if has_one else switchsettings.USERSPACE
 
 
-class Keeper:
+class SettingsReconciler:
     """One task of the agent. `interface`: the one that tunnels use; empty: that of `encap_ip`.
 
     `kind`: see `datapath`; `memory`: the file in which `uplink` stores the interface's addresses.

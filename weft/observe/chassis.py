@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from weft import names, rows
-from weft.observe.graph import Owner, Zone
+from weft.observe.graph import PortPod, Zone
 from weft.observe.snapshot import Snapshot, entries, text
 
 # The name that KubeVirt gives the pod of a virtual machine; it ends in five random characters.
@@ -112,7 +112,7 @@ def hosts(names: Iterable[str]) -> dict[str, str]:
     return {name: name for name in listed}
 
 
-def owner(external: Mapping[str, str], port: str) -> Owner | None:
+def owner(external: Mapping[str, str], port: str) -> PortPod | None:
     """The pod that a row's external_ids name, by weft's keys or by ovn-kubernetes'; None without.
 
     `port` is the logical port's name, from which ovn-kubernetes' pods get their names.
@@ -126,7 +126,7 @@ def owner(external: Mapping[str, str], port: str) -> Owner | None:
         _, prefix, pod = port.partition(f"{namespace}_")
         pod = pod if prefix else port
     machine = _LAUNCHER.fullmatch(pod)
-    return Owner(namespace, pod, machine[1] if machine else "")
+    return PortPod(namespace, pod, machine[1] if machine else "")
 
 
 def merged(values: Iterable[str]) -> tuple[str, ...]:

@@ -10,11 +10,11 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
 
 from weft import errors, model
-from weft.alloc.ledger import Ledger, Owner
+from weft.alloc.ledger import AllocationOwner, Ledger
 from weft.alloc.nodesubnets import NodeSubnets
 from weft.api import ipamclaim, nad
 from weft.observe import members, workloads
-from weft.observe.graph import Graph, Network, Port, Role, Switch
+from weft.observe.graph import DatapathRole, Graph, Network, Port, Switch
 from weft.observe.members import Object, Objects
 
 MAX_REPORTED = 16  # addresses of one interface; a guest may report any number
@@ -95,7 +95,7 @@ def _free(
     if not spec.subnets:
         return None
     whole = model.Network(spec, 0)
-    nodes = [one for one in switches if one.role is Role.NODE]
+    nodes = [one for one in switches if one.role is DatapathRole.NODE]
     parts = [NodeSubnets(one.zones[0], _subnets(one)) for one in nodes]
     ledgers = [Ledger(whole, share) for share in parts] or [Ledger(whole)]
     if spec.topology is model.Topology.LAYER3 and not parts:
@@ -111,7 +111,9 @@ def _free(
     }
     for ledger in ledgers:
         for address in held:
-            ledger.reserve(Owner(str(address)), model.Allocation("", (ip_interface(address),)))
+            ledger.reserve(
+                AllocationOwner(str(address)), model.Allocation("", (ip_interface(address),))
+            )
     free: dict[int, int] = {}
     for usage in (usage for ledger in ledgers for usage in ledger.usage()):
         free[usage.subnet.version] = free.get(usage.subnet.version, 0) + usage.free

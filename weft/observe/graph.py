@@ -11,7 +11,7 @@ from enum import StrEnum
 from weft.observe.workloads import Workload
 
 
-class Role(StrEnum):
+class DatapathRole(StrEnum):
     """What a switch or router is for, judged by what it is connected to."""
 
     EXTERNAL = "external switch"
@@ -49,7 +49,7 @@ class Zone:
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
+class PortPod:
     """The pod that a port belongs to. `machine` is the virtual machine's name if the pod runs one;
     `workload` is what controls the pod by its ownerReferences, if anything does."""
 
@@ -82,7 +82,7 @@ class Port:
     zone: str
     mac: str = ""
     addresses: tuple[str, ...] = ()
-    owner: Owner | None = None
+    owner: PortPod | None = None
     key: str = ""
     up: bool | None = None
     seen: tuple[str, ...] = ()
@@ -109,7 +109,7 @@ class Switch:
 
     id: str
     name: str
-    role: Role
+    role: DatapathRole
     network: str
     zones: tuple[str, ...]
     spans: bool
@@ -138,7 +138,7 @@ class Nat:
 class Router:
     id: str
     name: str
-    role: Role
+    role: DatapathRole
     network: str
     zone: str
     routes: tuple[Route, ...] = ()

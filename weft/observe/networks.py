@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from weft import names
 from weft.observe.chassis import Natural, merged, natural_key
-from weft.observe.graph import Network, PortKind, Role, Router, Switch, Zone
+from weft.observe.graph import DatapathRole, Network, PortKind, Router, Switch, Zone
 
 
 def listed(switches: Sequence[Switch], routers: Sequence[Router]) -> tuple[Network, ...]:
@@ -34,20 +34,20 @@ def _order(network: Network) -> tuple[bool, bool, Natural]:
 
 def _network(label: str, switches: Sequence[Switch], routers: Sequence[Router]) -> Network:
     roles = {switch.role for switch in switches} | {router.role for router in routers}
-    if Role.LAYER2 in roles:
-        topology, own = "layer2", Role.LAYER2
-    elif Role.LOCALNET in roles:
-        topology, own = "localnet", Role.LOCALNET
-    elif roles & {Role.CLUSTER, Role.TRANSIT, Role.GATEWAY}:
-        topology, own = "layer3", Role.NODE
+    if DatapathRole.LAYER2 in roles:
+        topology, own = "layer2", DatapathRole.LAYER2
+    elif DatapathRole.LOCALNET in roles:
+        topology, own = "localnet", DatapathRole.LOCALNET
+    elif roles & {DatapathRole.CLUSTER, DatapathRole.TRANSIT, DatapathRole.GATEWAY}:
+        topology, own = "layer3", DatapathRole.NODE
     else:
-        topology, own = "switch", Role.LONE
+        topology, own = "switch", DatapathRole.LONE
     parts = merged(subnet for switch in switches if switch.role is own for subnet in switch.subnets)
     return Network(
         name=label,
         topology=topology,
-        primary=label == names.DEFAULT_NETWORK or Role.GATEWAY in roles,
-        subnets=_wholes(parts, routers) if own is Role.NODE else parts,
+        primary=label == names.DEFAULT_NETWORK or DatapathRole.GATEWAY in roles,
+        subnets=_wholes(parts, routers) if own is DatapathRole.NODE else parts,
         mtu=_usual(port.mtu for switch in switches for port in switch.ports if port.mtu),
     )
 

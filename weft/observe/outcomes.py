@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from weft.observe import workloads
-from weft.observe.reach import Matrix, Member, PairResult, Seen
+from weft.observe.reach import Matrix, Member, PairResult, ProbeResult
 
 MOST = 30  # members that have a row each
 
@@ -120,8 +120,8 @@ def differences(grid: Grid) -> tuple[Difference, ...]:
 
 def explained(result: PairResult) -> str:
     """What was measured of a pair, and why something else was expected, in one line."""
-    seen = {Seen.ANSWERED: "was answered", Seen.HEARD: "arrived"}.get(
-        result.seen or Seen.UNKNOWN, "was not answered"
+    seen = {ProbeResult.ANSWERED: "was answered", ProbeResult.HEARD: "arrived"}.get(
+        result.seen or ProbeResult.UNKNOWN, "was not answered"
     )
     return f"{seen}, though {result.reason}"
 

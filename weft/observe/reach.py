@@ -17,7 +17,7 @@ from weft.policy import evaluator, netpolicy
 Pair = tuple[str, str]  # ids of source and target
 
 
-class Seen(StrEnum):
+class ProbeResult(StrEnum):
     """The result of a probe. `HEARD`: it arrived, and the target does not answer of itself
     (UDP)."""
 
@@ -64,13 +64,13 @@ class PairResult:
     addresses: tuple[model.Address, model.Address] | None
     expected: bool
     reason: str
-    seen: Seen | None = None
+    seen: ProbeResult | None = None
 
     @property
     def reaches(self) -> bool | None:
-        if self.seen is None or self.seen is Seen.UNKNOWN:
+        if self.seen is None or self.seen is ProbeResult.UNKNOWN:
             return None
-        return self.seen is not Seen.SILENT
+        return self.seen is not ProbeResult.SILENT
 
     @property
     def differs(self) -> bool:
@@ -148,10 +148,10 @@ def expect(
     return Matrix(network, question, members, tuple(results))
 
 
-def measured(matrix: Matrix, seen: Mapping[Pair, Seen]) -> Matrix:
+def measured(matrix: Matrix, seen: Mapping[Pair, ProbeResult]) -> Matrix:
     """Return the matrix with what was seen of each pair; other pairs are UNKNOWN."""
     results = (
-        replace(result, seen=seen.get((result.source, result.target), Seen.UNKNOWN))
+        replace(result, seen=seen.get((result.source, result.target), ProbeResult.UNKNOWN))
         for result in matrix.results
     )
     return replace(matrix, results=tuple(results))

@@ -13,7 +13,7 @@ from typing import Any
 
 from weft import names, rows
 from weft.observe import chassis, networks, ports
-from weft.observe.graph import Graph, Link, Nat, Port, PortKind, Role, Route, Router, Switch
+from weft.observe.graph import DatapathRole, Graph, Link, Nat, Port, PortKind, Route, Router, Switch
 from weft.observe.snapshot import NETWORK_IDS, Snapshot, entries, members, text
 
 # Names that ovn-kubernetes gives, with the network's prefix before them.
@@ -149,25 +149,25 @@ def _link(switch: str, router: str, zone: str, port: rows.Columns) -> Link:
     return Link(switch, router, zone, text(port, "name"), text(port, "mac"), tuple(addresses))
 
 
-def _roles(switches: dict[str, _Element], routers: dict[str, _Element]) -> dict[str, Role]:
+def _roles(switches: dict[str, _Element], routers: dict[str, _Element]) -> dict[str, DatapathRole]:
     gateways = {id for id, router in routers.items() if router.chassis}
-    roles = {id: Role.GATEWAY if id in gateways else Role.CLUSTER for id in routers}
+    roles = {id: DatapathRole.GATEWAY if id in gateways else DatapathRole.CLUSTER for id in routers}
     for id, switch in switches.items():
         around = {link.router for link in switch.links}
         localnet = any(port.kind is PortKind.LOCALNET for port in switch.ports.values())
         pods = any(port.kind is PortKind.POD for port in switch.ports.values())
         if localnet:
-            roles[id] = Role.EXTERNAL if around else Role.LOCALNET
+            roles[id] = DatapathRole.EXTERNAL if around else DatapathRole.LOCALNET
         elif switch.spans:
             transit = bool(around) and not pods and not switch.name.endswith("layer2_switch")
             named = switch.name.endswith("transit_switch")
-            roles[id] = Role.TRANSIT if transit or named else Role.LAYER2
+            roles[id] = DatapathRole.TRANSIT if transit or named else DatapathRole.LAYER2
         elif len(around) > 1 or (around and around <= gateways):
-            roles[id] = Role.JOIN
+            roles[id] = DatapathRole.JOIN
         elif around:
-            roles[id] = Role.NODE
+            roles[id] = DatapathRole.NODE
         else:
-            roles[id] = Role.LONE
+            roles[id] = DatapathRole.LONE
     return roles
 
 
@@ -206,9 +206,9 @@ def _network_name(part: Sequence[_Element]) -> str:
     return min(element.name or element.id for element in part)
 
 
-def _switch(one: _Element, role: Role, network: str) -> Switch:
+def _switch(one: _Element, role: DatapathRole, network: str) -> Switch:
     subnets = [ports.subnet(text) for text in one.subnets if text]
-    if role is not Role.EXTERNAL:
+    if role is not DatapathRole.EXTERNAL:
         subnets += [ports.subnet(address) for link in one.links for address in link.addresses]
     in_order = sorted((_known(port, role) for port in one.ports.values()), key=_port_order)
     return Switch(
@@ -224,12 +224,14 @@ def _switch(one: _Element, role: Role, network: str) -> Switch:
     )
 
 
-def _known(port: Port, role: Role) -> Port:
+def _known(port: Port, role: DatapathRole) -> Port:
     """The port, with kind REMOTE if it is another zone's router port on a transit switch.
 
     Other zones' rows of it may look like those of any port.
     """
-    is_router = role is Role.TRANSIT and port.kind is PortKind.OTHER and port.zone not in port.seen
+    is_router = (
+        role is DatapathRole.TRANSIT and port.kind is PortKind.OTHER and port.zone not in port.seen
+    )
     return replace(port, kind=PortKind.REMOTE) if is_router else port
 
 
@@ -238,5 +240,5 @@ def _port_order(port: Port) -> tuple[Any, ...]:
     return chassis.natural_key(port.zone), namespace, chassis.natural_key(port.label), port.name
 
 
-def _router(one: _Element, role: Role, network: str) -> Router:
+def _router(one: _Element, role: DatapathRole, network: str) -> Router:
     return Router(one.id, one.name, role, network, one.zones[0], one.routes, one.nats)

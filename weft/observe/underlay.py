@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from weft import rows
 from weft.observe import chassis
-from weft.observe.graph import Owner, Zone
+from weft.observe.graph import PortPod, Zone
 from weft.observe.snapshot import NETWORK_IDS, Snapshot, entries, members, text
 
 TUNNELS = frozenset({"geneve", "vxlan", "stt"})
@@ -26,7 +26,7 @@ class Interface:
     name: str
     type: str
     port: str = ""
-    owner: Owner | None = None
+    owner: PortPod | None = None
     network: str = ""
     mac: str = ""
     mtu: int = 0
@@ -64,7 +64,7 @@ class End:
     carrier: bool
 
 
-class State(StrEnum):
+class TunnelState(StrEnum):
     """The state of a tunnel. `ASKED`: the node at the other end was not read."""
 
     WHOLE = "whole"
@@ -74,15 +74,15 @@ class State(StrEnum):
 
     @property
     def works(self) -> bool:
-        return self in (State.WHOLE, State.ASKED)
+        return self in (TunnelState.WHOLE, TunnelState.ASKED)
 
     @property
     def text(self) -> str:
         return {
-            State.WHOLE: "up at both ends",
-            State.HALF: "at one of its nodes only",
-            State.NONE: "nothing can pass",
-            State.ASKED: "up at one end, the other node was not read",
+            TunnelState.WHOLE: "up at both ends",
+            TunnelState.HALF: "at one of its nodes only",
+            TunnelState.NONE: "nothing can pass",
+            TunnelState.ASKED: "up at one end, the other node was not read",
         }[self]
 
 
@@ -91,7 +91,7 @@ class Tunnel:
     nodes: tuple[str, str]
     type: str
     ends: tuple[End, ...]
-    state: State
+    state: TunnelState
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,11 +188,11 @@ def _end(node: str, row: rows.Columns) -> End:
     )
 
 
-def _state(key: tuple[str, str], ends: dict[str, End], read: dict[str, Snapshot]) -> State:
+def _state(key: tuple[str, str], ends: dict[str, End], read: dict[str, Snapshot]) -> TunnelState:
     if any(not end.carrier for end in ends.values()):
-        return State.NONE
+        return TunnelState.NONE
     if len(ends) == 2:
-        return State.WHOLE
+        return TunnelState.WHOLE
     if not ends:
-        return State.NONE
-    return State.HALF if all(node in read for node in key) else State.ASKED
+        return TunnelState.NONE
+    return TunnelState.HALF if all(node in read for node in key) else TunnelState.ASKED

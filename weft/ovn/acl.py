@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from weft import names, rows
 from weft.ovn import ports
-from weft.ovn.switches import Owner
+from weft.ovn.switches import RowOwner
 from weft.policy import netpolicy
 
 ACL, GROUP = "ACL", "Port_Group"
@@ -85,7 +85,7 @@ def meter() -> tuple[rows.Row, ...]:
     )
 
 
-def drop(of: str, owner: Owner, key: str, priority: int, match: str) -> rows.Row:
+def drop(of: str, owner: RowOwner, key: str, priority: int, match: str) -> rows.Row:
     """An ACL by which a switch drops packets that match."""
     return rows.Row(
         ACL,

@@ -78,7 +78,7 @@ def port(network: model.Network, switch: str) -> tuple[rows.Row, ...]:
     row = switches.port(
         names.advertiser_port(network.name),
         switch,
-        switches.Owner(network.name),
+        switches.RowOwner(network.name),
         type="localport",
         addresses=f"{names.SERVER_MAC} {dhcp.SERVER_LINK_LOCAL}",
         options={"requested-tnl-key": str(names.ADVERTISER_TUNNEL_KEY)},

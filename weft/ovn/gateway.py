@@ -30,7 +30,7 @@ def own(
     gateway = node.gateway
     if gateway is None or not gateway.interface_id or not network.is_default:
         return ()
-    owner = switches.Owner(network.name)
+    owner = switches.RowOwner(network.name)
     return (
         *_join(network, node, owner, chassis),
         *_external(network, node, gateway, owner, physical_network),
@@ -40,7 +40,7 @@ def own(
 
 
 def _join(
-    network: model.Network, node: model.NodeInfo, owner: switches.Owner, chassis: str
+    network: model.Network, node: model.NodeInfo, owner: switches.RowOwner, chassis: str
 ) -> Iterator[rows.Row]:
     """Both routers on the join switch; the gateway router is bound to this chassis.
 
@@ -67,7 +67,7 @@ def _external(
     network: model.Network,
     node: model.NodeInfo,
     gateway: model.Gateway,
-    owner: switches.Owner,
+    owner: switches.RowOwner,
     physical_network: str,
 ) -> Iterator[rows.Row]:
     """The gateway router on the physical network; it sends gratuitous ARP when it moves."""
@@ -95,7 +95,7 @@ def _external(
 
 
 def _routes(
-    network: model.Network, node: model.NodeInfo, gateway: model.Gateway, owner: switches.Owner
+    network: model.Network, node: model.NodeInfo, gateway: model.Gateway, owner: switches.RowOwner
 ) -> Iterator[rows.Row]:
     """Routes outwards through the gateway, and back through the cluster router.
 
@@ -119,7 +119,7 @@ def _routes(
 
 
 def _snat_and_acls(
-    network: model.Network, node: model.NodeInfo, gateway: model.Gateway, owner: switches.Owner
+    network: model.Network, node: model.NodeInfo, gateway: model.Gateway, owner: switches.RowOwner
 ) -> Iterator[rows.Row]:
     """SNAT to the gateway's address; ACLs that keep pods from tunnel ports, and hosts from pods.
 

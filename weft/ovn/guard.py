@@ -47,7 +47,7 @@ _NO_NEXT_HEADER = 59
 _ON_LINK = 255
 
 
-class Role(Enum):
+class PortRole(Enum):
     """A role of a port in its network; the value is the table with the ports that have it."""
 
     ROUTER = _ROUTERS
@@ -92,7 +92,7 @@ def common_flows() -> tuple[Flow, ...]:
     found += [_entering(_KINDS, match, Resubmit(_ROUTERS)) for match in _OF_ROUTERS]
     found += [_entering(_KINDS, match, Resubmit(_DHCP_SERVERS)) for match in _OF_DHCP_SERVERS]
     found.append(_entering(_KINDS, _SOLICITATION, Resubmit(_SOLICITATIONS)))
-    found += [flow(role.value, 0, {}) for role in Role]
+    found += [flow(role.value, 0, {}) for role in PortRole]
     found += router_flows(IPv6Address(dhcp.SERVER_LINK_LOCAL))
     return (*found, *_judging_solicitations())
 
@@ -154,7 +154,7 @@ def router_flows(address: IPv6Address) -> tuple[Flow, ...]:
     )
 
 
-def role_flows(port: int, roles: Iterable[Role]) -> tuple[Flow, ...]:
+def role_flows(port: int, roles: Iterable[PortRole]) -> tuple[Flow, ...]:
     """Let the port with this OpenFlow number act in these roles."""
     return tuple(flow(role.value, 10, {Field.IN_PORT: port}, *_PASS) for role in roles)
 
@@ -162,7 +162,7 @@ def role_flows(port: int, roles: Iterable[Role]) -> tuple[Flow, ...]:
 def patch_port_flows(port: int) -> tuple[Flow, ...]:
     """Exempt a patch port: it leads to a physical network with routers and servers of its own."""
     solicited: Match = {Field.IN_PORT: port, **_SOLICITATION}
-    return (*role_flows(port, Role), flow(_SOLICITATIONS, 60, solicited, *_PASS))
+    return (*role_flows(port, PortRole), flow(_SOLICITATIONS, 60, solicited, *_PASS))
 
 
 def _entering(priority: int, match: Match, *to: Resubmit) -> Flow:

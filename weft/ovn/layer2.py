@@ -12,7 +12,7 @@ from weft.ovn import dhcp, ports, switches
 def switch(network: model.Network) -> rows.Row:
     """The network's switch; OVN joins it with those of other zones by its tunnel key."""
     name = names.layer2_switch(network.name)
-    owner = switches.Owner(network.name)
+    owner = switches.RowOwner(network.name)
     return switches.row(name, owner, switches.interconnected(name, network), network.spec.subnets)
 
 

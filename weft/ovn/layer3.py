@@ -13,7 +13,7 @@ from weft.ovn import advertisement, dhcp, ports, router, switches
 
 def own(network: model.Network, node: model.NodeInfo) -> tuple[rows.Row, ...]:
     """The cluster router, and the node's switch with the router as its gateway."""
-    owner = switches.Owner(network.name)
+    owner = switches.RowOwner(network.name)
     switch, of = names.node_switch(network.name, node.name), names.cluster_router(network.name)
     gateways = [ranges.router(subnet) for subnet in node.subnets_of(network.name)]
     towards = names.router_port(switch)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from weft import model, names, rows
-from weft.ovn.switches import Owner
+from weft.ovn.switches import RowOwner
 
 ROUTER = "Logical_Router"
 ROUTER_PORT = "Logical_Router_Port"
@@ -20,7 +20,7 @@ DISCARD = "discard"
 T = TypeVar("T", model.Interface, model.Subnet)
 
 
-def router(name: str, owner: Owner, options: Mapping[str, rows.Atom]) -> rows.Row:
+def router(name: str, owner: RowOwner, options: Mapping[str, rows.Atom]) -> rows.Row:
     """A router that learns a neighbour from ARP only if the request was for the router itself."""
     all_options = {"always_learn_from_arp_request": "false", **options}
     return rows.Row(
@@ -31,7 +31,7 @@ def router(name: str, owner: Owner, options: Mapping[str, rows.Atom]) -> rows.Ro
 def router_port(
     name: str,
     of: str,
-    owner: Owner,
+    owner: RowOwner,
     mac: str,
     networks: Iterable[model.Interface],
     options: Mapping[str, rows.Atom],
@@ -60,7 +60,7 @@ def mac(addresses: Iterable[model.Interface]) -> str:
 
 def route(
     of: str,
-    owner: Owner,
+    owner: RowOwner,
     key: str,
     dest: model.Subnet | str,
     next_hop: model.Address | str,
@@ -87,7 +87,7 @@ def of_family(found: Iterable[T], version: int) -> T | None:
 
 
 def snat(
-    of: str, owner: Owner, key: str, hidden: model.Subnet, address: model.Interface
+    of: str, owner: RowOwner, key: str, hidden: model.Subnet, address: model.Interface
 ) -> rows.Row:
     """SNAT of packets from `hidden` that leave through this router, to `address`."""
     return rows.Row(

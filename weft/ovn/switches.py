@@ -13,7 +13,7 @@ from weft.ovn import ports
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
+class RowOwner:
     """What rows belong to: a network, or one node's part of it."""
 
     network: str
@@ -43,7 +43,7 @@ def interconnected(name: str, network: model.Network) -> dict[str, rows.Atom]:
 
 def row(
     name: str,
-    owner: Owner,
+    owner: RowOwner,
     config: Mapping[str, rows.Atom],
     subnets: tuple[model.Subnet, ...] = (),
 ) -> rows.Row:
@@ -63,7 +63,7 @@ def row(
 def port(
     name: str,
     of: str,
-    owner: Owner,
+    owner: RowOwner,
     *,
     type: str,
     addresses: str,
@@ -87,7 +87,7 @@ def port(
 
 
 def to_router(
-    name: str, of: str, owner: Owner, peer: str, options: Mapping[str, rows.Atom] | None = None
+    name: str, of: str, owner: RowOwner, peer: str, options: Mapping[str, rows.Atom] | None = None
 ) -> rows.Row:
     """A switch's port to the router port `peer`."""
     all_options = {"router-port": peer, **(options or {})}

@@ -18,7 +18,7 @@ _SUBNET, _JOIN = "subnet", "join"
 
 def own(network: model.Network, node: model.NodeInfo) -> tuple[rows.Row, ...]:
     """The transit switch, and this node's cluster router on it."""
-    owner = switches.Owner(network.name)
+    owner = switches.RowOwner(network.name)
     switch = names.transit_switch(network.name)
     towards = names.transit_router_port(network.name, node.name)
     addresses = _addresses(network, node)
@@ -46,7 +46,7 @@ def peer(
     network: model.Network, node: model.NodeInfo, style: ports.RemotePorts
 ) -> tuple[rows.Row, ...]:
     """Another node's router: its port, and the routes to its subnets."""
-    owner = switches.Owner(network.name, node.name)
+    owner = switches.RowOwner(network.name, node.name)
     addresses = _addresses(network, node)
     port_addresses = " ".join(
         (router.mac(node.transit), *(str(address.ip) for address in addresses))

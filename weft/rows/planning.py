@@ -11,6 +11,7 @@ from typing import Any
 from weft.rows import merging
 from weft.rows.rowtypes import (
     ActualRow,
+    ActualRows,
     AssertAbsent,
     Atom,
     Columns,
@@ -25,14 +26,13 @@ from weft.rows.rowtypes import (
     Row,
     RowKey,
     SetMembers,
-    Snapshot,
     Update,
     Value,
 )  # fmt: skip
 
 
 def plan(
-    desired: Iterable[Row], actual: Snapshot, delete: Iterable[RowKey] = ()
+    desired: Iterable[Row], actual: ActualRows, delete: Iterable[RowKey] = ()
 ) -> list[Operation]:
     """The operations after which all desired rows exist as desired and no deleted one exists.
 
@@ -71,7 +71,7 @@ def plan(
 class _Draft:
     """A plan under construction, by row, so that no two operations write one column of a row."""
 
-    def __init__(self, actual: Snapshot) -> None:
+    def __init__(self, actual: ActualRows) -> None:
         self.actual = actual
         # Rows to insert.
         self.uuids: dict[RowKey, str] = {}

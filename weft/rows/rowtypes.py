@@ -191,7 +191,7 @@ class Referrer(NamedTuple):
     column: str
 
 
-class Snapshot(Protocol):
+class ActualRows(Protocol):
     """The actual rows as a plan needs them; each call is O(1) in the number of rows."""
 
     def get(self, table: str, key: str, /) -> ActualRow | None: ...

@@ -9,7 +9,7 @@ import pytest
 from lab.tests.support.labs import LabHouse
 from weft import errors
 from weft.observe import reading, topology
-from weft.observe.graph import Graph, Nat, Role, Route
+from weft.observe.graph import DatapathRole, Graph, Nat, Route
 from weft_lab import sockets, spec, up
 
 pytestmark = pytest.mark.real
@@ -54,13 +54,13 @@ async def test_routers_nat_and_routes(labs: LabHouse) -> None:
     labs.run("node1", "ovn-nbctl", *words[:-1], lab="rows")
     graph = await read("rows")
     gateway, cluster = graph.routers
-    assert (gateway.role, cluster.role) == (Role.GATEWAY, Role.CLUSTER)
+    assert (gateway.role, cluster.role) == (DatapathRole.GATEWAY, DatapathRole.CLUSTER)
     assert gateway.nats == (Nat("snat", "10.128.0.0/14", "172.31.1.11"),)
     assert gateway.routes == (Route("0.0.0.0/0", "172.31.1.1"),)
     assert cluster.routes == (Route("10.128.2.0/23", "100.64.0.2", "src-ip"),)
     assert {switch.name: switch.role for switch in graph.switches} == {
-        "ext_node1": Role.EXTERNAL,
-        "join": Role.JOIN,
+        "ext_node1": DatapathRole.EXTERNAL,
+        "join": DatapathRole.JOIN,
     }
     outside = next(link for link in graph.links if link.port == "rtoe-GR_node1")
     assert outside.addresses == ("172.31.1.11/24", "fd98:1::11/64")

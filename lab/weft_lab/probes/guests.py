@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from weft.observe.reach import Seen
+from weft.observe.reach import ProbeResult
 from weft.policy import netpolicy
 from weft_lab.vm.agentclient import Outcome
 
@@ -33,12 +33,12 @@ def command(question: netpolicy.Connection, patience: float, device: str) -> tup
     return ()
 
 
-def seen(question: netpolicy.Connection, done: Outcome) -> Seen:
+def seen(question: netpolicy.Connection, done: Outcome) -> ProbeResult:
     """What the command's outcome says; what only arrived is for the target to tell."""
     if question.protocol is None:
-        return Seen.ANSWERED if done.status == 0 else Seen.SILENT
+        return ProbeResult.ANSWERED if done.status == 0 else ProbeResult.SILENT
     if question.protocol is netpolicy.Protocol.TCP:
         connected = done.text.strip().strip("0.,") != ""
         refused = REFUSED.encode() in done.errors
-        return Seen.ANSWERED if connected or refused else Seen.SILENT
-    return Seen.SILENT
+        return ProbeResult.ANSWERED if connected or refused else ProbeResult.SILENT
+    return ProbeResult.SILENT

@@ -19,7 +19,7 @@ from weft import errors
 from weft.host import process
 from weft.kube.client import Client
 from weft.observe import members, objects, reach
-from weft.observe.reach import Matrix, Member, Pair, PairResult, Seen
+from weft.observe.reach import Matrix, Member, Pair, PairResult, ProbeResult
 from weft.policy import netpolicy
 from weft_lab import target
 from weft_lab.demos import machines
@@ -113,14 +113,14 @@ async def open_places(
 
 async def measure(
     prober: Prober, pid: int, matrix: Matrix, *, patience: float = PATIENCE
-) -> dict[Pair, Seen]:
+) -> dict[Pair, ProbeResult]:
     """What each pair's probe came to. Cells without addresses stay unknown."""
     by_id = {member.id: member for member in matrix.members}
     results = [
         result for result in matrix.results if result.addresses and by_id[result.source].running
     ]
     inside = [result for result in results if not by_id[result.source].machine]
-    outcomes: dict[Pair, Seen] = {}
+    outcomes: dict[Pair, ProbeResult] = {}
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_from_pods(prober, inside, matrix.question, patience, outcomes))
         for member in matrix.members:
@@ -139,7 +139,7 @@ async def _from_pods(
     results: Sequence[PairResult],
     question: netpolicy.Connection,
     patience: float,
-    outcomes: dict[Pair, Seen],
+    outcomes: dict[Pair, ProbeResult],
 ) -> None:
     order = {
         "probe": [[result.source, *_written(result)] for result in results],
@@ -148,7 +148,7 @@ async def _from_pods(
         "patience": patience,
     }
     for result, verdict in zip(results, await prober.ask(order), strict=True):
-        outcomes[result.source, result.target] = Seen(verdict)
+        outcomes[result.source, result.target] = ProbeResult(verdict)
 
 
 def _written(result: PairResult) -> tuple[str, str]:
@@ -163,7 +163,7 @@ async def _from_guest(
     results: Sequence[PairResult],
     question: netpolicy.Connection,
     patience: float,
-    outcomes: dict[Pair, Seen],
+    outcomes: dict[Pair, ProbeResult],
 ) -> None:
     """All commands of a guest in one session with its agent, which serves one at a time."""
     machine = machines.Machine(member.endpoint.namespace, member.machine, member.node, ())
@@ -196,12 +196,12 @@ async def _listen(
     prober: Prober,
     results: Iterable[PairResult],
     question: netpolicy.Connection,
-    outcomes: dict[Pair, Seen],
+    outcomes: dict[Pair, ProbeResult],
 ) -> None:
     """Add what arrived and was not answered."""
     came = {tuple(entry) for entry in await prober.ask({"heard": None, "port": question.port})}
     for result in results:
         to, own = _written(result)
         pair = (result.source, result.target)
-        if (result.target, own, to) in came and outcomes.get(pair) is Seen.SILENT:
-            outcomes[pair] = Seen.HEARD
+        if (result.target, own, to) in came and outcomes.get(pair) is ProbeResult.SILENT:
+            outcomes[pair] = ProbeResult.HEARD

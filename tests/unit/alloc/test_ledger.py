@@ -25,8 +25,8 @@ def network(*subnets: str, **changes: Any) -> model.Network:
     return model.Network(model.NetworkSpec("blue", model.Topology.LAYER2, 1400, read, **changes), 1)
 
 
-def nic(pod: str, attachment: str = "shop/blue") -> ledger.Owner:
-    return ledger.Owner(attachment, pod)
+def nic(pod: str, attachment: str = "shop/blue") -> ledger.AllocationOwner:
+    return ledger.AllocationOwner(attachment, pod)
 
 
 def asking(*texts: str, mac: str = "") -> model.Attachment:
@@ -375,7 +375,7 @@ NETWORKS = st.sampled_from(
 )
 
 
-def played(book: ledger.Ledger, events: list[tuple[str, ledger.Owner, Any]]) -> None:
+def played(book: ledger.Ledger, events: list[tuple[str, ledger.AllocationOwner, Any]]) -> None:
     for event, owner, requested in events:
         if event == "release":
             book.release(owner)
@@ -390,7 +390,7 @@ def played(book: ledger.Ledger, events: list[tuple[str, ledger.Owner, Any]]) -> 
 @settings(max_examples=200)
 @given(NETWORKS, EVENTS)
 def test_nothing_is_held_twice_and_nothing_given_that_is_excluded(
-    declared: model.Network, events: list[tuple[str, ledger.Owner, Any]]
+    declared: model.Network, events: list[tuple[str, ledger.AllocationOwner, Any]]
 ) -> None:
     book = ledger.Ledger(declared)
     played(book, events)
@@ -410,7 +410,7 @@ def test_nothing_is_held_twice_and_nothing_given_that_is_excluded(
 
 @given(NETWORKS, EVENTS, st.randoms(use_true_random=False))
 def test_rebuilt_in_any_order_it_is_the_same(
-    declared: model.Network, events: list[tuple[str, ledger.Owner, Any]], chance: Any
+    declared: model.Network, events: list[tuple[str, ledger.AllocationOwner, Any]], chance: Any
 ) -> None:
     book = ledger.Ledger(declared)
     played(book, events)
@@ -440,7 +440,7 @@ def test_rebuilt_in_any_order_it_is_the_same(
 
 @given(NETWORKS, EVENTS)
 def test_when_all_have_gone_all_is_free(
-    declared: model.Network, events: list[tuple[str, ledger.Owner, Any]]
+    declared: model.Network, events: list[tuple[str, ledger.AllocationOwner, Any]]
 ) -> None:
     book = ledger.Ledger(declared)
     played(book, events)

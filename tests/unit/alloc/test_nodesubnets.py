@@ -127,8 +127,8 @@ def attachment(*asked: str, mac: str = "") -> model.Attachment:
     return model.Attachment("a/red", "a/red", "net1", mac=mac, addresses=requested)
 
 
-def nic(pod: str) -> ledger.Owner:
-    return ledger.Owner("shop/red", pod)
+def nic(pod: str) -> ledger.AllocationOwner:
+    return ledger.AllocationOwner("shop/red", pod)
 
 
 def book(of: model.Network = DUAL, node: str = "n1") -> ledger.Ledger:

@@ -64,7 +64,7 @@ def test_skipped_parts_are_listed_with_what_to_do() -> None:
 def test_of_very_many_skipped_parts_some_are_listed() -> None:
     found = replace(FOUND, policy=policy.parse(written(ingress=[{"from": [{}] * 500}])))
     status = policystatus.render(found, None, "T")
-    assert len(status["skipped"]) == policystatus.MAX_TOLD
+    assert len(status["skipped"]) == policystatus.MAX_REPORTED
     assert told(found)["Accepted"][2].endswith("from[4] and 495 more")
     assert len(json.dumps(status)) < 10_000
 

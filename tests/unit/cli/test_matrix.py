@@ -7,7 +7,7 @@ from tests.support.reach import matrix as made
 from tests.support.reach import member
 from weft import errors
 from weft.cli import matrix
-from weft.observe.reach import Seen
+from weft.observe.reach import ProbeResult
 from weft.policy.netpolicy import Connection, Protocol
 
 
@@ -35,7 +35,7 @@ def test_a_question_that_cannot_be_asked(port: str) -> None:
 
 def test_the_document_for_scripts() -> None:
     members = [member("a", "10.9.0.1"), member("b", "10.9.0.2", machine="vm")]
-    seen = {"default/a": Seen.ANSWERED, "default/b": Seen.UNKNOWN}
+    seen = {"default/a": ProbeResult.ANSWERED, "default/b": ProbeResult.UNKNOWN}
     told = json.loads(
         json.dumps(matrix.data(made(members, lambda *_: False, lambda source, _: seen[source])))
     )

@@ -19,7 +19,7 @@ BOTH = model.Allocation(
 
 def make(allocation: model.Allocation = BOTH, *, shares: bool = False) -> plan.Nic:
     return plan.plan(
-        plan.Kind.VETH, "abc", "net1", SPEC, allocation, peers=("net2",) if shares else ()
+        plan.NicKind.VETH, "abc", "net1", SPEC, allocation, peers=("net2",) if shares else ()
     )
 
 

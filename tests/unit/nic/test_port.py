@@ -9,12 +9,12 @@ SPEC = model.NetworkSpec("blue", model.Topology.LAYER2, 1300, (ip_network("10.1.
 ALLOCATION = model.Allocation(
     "0a:58:0a:01:00:02", (ip_interface("10.1.0.2/24"), ip_interface("fd01::2/64"))
 )
-OWNER = port.Owner(
+OWNER = port.PortOwner(
     model.PodRef("ns", "web", "uid-1"), "abc", "/run/netns/abc", "blue", "ns/blue", "ns/blue"
 )
 
 
-def make(kind: plan.Kind) -> tuple[plan.Nic, dict[str, rows.Row]]:
+def make(kind: plan.NicKind) -> tuple[plan.Nic, dict[str, rows.Row]]:
     nic = plan.plan(kind, "abc", "net1", SPEC, ALLOCATION)
     return nic, {row.table: row for row in port.desired(nic, OWNER)}
 
@@ -28,7 +28,7 @@ def stored(row: rows.Row, **more: rows.Value) -> dict[str, rows.Value]:
 
 
 def test_rows_say_whose_they_are() -> None:
-    nic, made = make(plan.Kind.INTERNAL)
+    nic, made = make(plan.NicKind.INTERNAL)
     columns = stored(made["Interface"])
     ids = port.external_ids(columns)
     assert columns["type"] == "internal"
@@ -49,13 +49,13 @@ def test_rows_say_whose_they_are() -> None:
 
 
 def test_a_veth_is_not_asked_of_vswitchd() -> None:
-    columns = stored(make(plan.Kind.VETH)[1]["Interface"])
+    columns = stored(make(plan.NicKind.VETH)[1]["Interface"])
     assert columns["type"] == ""
     assert columns["mtu_request"] == frozenset()
 
 
 def test_ovn_controllers_own_keys_are_left_alone() -> None:
-    desired = make(plan.Kind.VETH)[1]["Interface"].columns["external_ids"]
+    desired = make(plan.NicKind.VETH)[1]["Interface"].columns["external_ids"]
     assert isinstance(desired, rows.MapEntries)
     assert names.OVN_INSTALLED not in desired.present
     assert not desired.absent
@@ -67,7 +67,7 @@ def test_strangers_are_not_ours() -> None:
 
 
 def test_what_vswitchd_and_ovn_answer() -> None:
-    row = make(plan.Kind.VETH)[1]["Interface"]
+    row = make(plan.NicKind.VETH)[1]["Interface"]
     assert port.number(stored(row)) == 0
     assert port.number(stored(row, ofport=4)) == 4
     assert port.failure(stored(row, error="no such device")) == "no such device"
@@ -94,6 +94,6 @@ def test_gc_stays_within_its_network() -> None:
 
 
 def test_a_tag_that_somebody_set_would_cut_the_pod_off() -> None:
-    _, made = make(plan.Kind.VETH)
+    _, made = make(plan.NicKind.VETH)
     there = made["Port"].columns
     assert [there[column] for column in ("tag", "trunks", "vlan_mode")] == [port.NOTHING] * 3

@@ -10,7 +10,7 @@ from weft import errors, model
 from weft.nic import plan, port, record
 
 NIC = plan.Nic(
-    plan.Kind.INTERNAL,
+    plan.NicKind.INTERNAL,
     "wp0123456789abc",
     "net1",
     "0a:58:0a:00:00:05",
@@ -22,7 +22,7 @@ NIC = plan.Nic(
     ("net2",),
     (ip_network("10.0.0.0/24"),),
 )
-OWNER = port.Owner(
+OWNER = port.PortOwner(
     model.PodRef("a", "web", "u1"), "box", "/run/netns/box", "blue", "a/blue", "a/blue"
 )
 

@@ -15,7 +15,7 @@ ALLOCATION = model.Allocation(
 )
 
 
-def make(kind: plan.Kind = plan.Kind.INTERNAL) -> plan.Nic:
+def make(kind: plan.NicKind = plan.NicKind.INTERNAL) -> plan.Nic:
     return plan.plan(kind, "abc", "net1", SPEC, ALLOCATION)
 
 
@@ -34,7 +34,7 @@ def test_form_of_each_version(version: str) -> None:
 
 
 def test_a_veth_has_an_end_on_the_node() -> None:
-    made = result.render(make(plan.Kind.VETH), "/n", "1.1.0")
+    made = result.render(make(plan.NicKind.VETH), "/n", "1.1.0")
     assert [entry["name"] for entry in made["interfaces"]] == [make().device, "net1"]
     assert {entry["interface"] for entry in made["ips"]} == {1}
 

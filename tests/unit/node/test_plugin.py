@@ -21,8 +21,8 @@ PROGRAM = b"#!/bin/sh\n# weft-cni 1 \n"
 
 
 @asynccontextmanager
-async def kept(folder: Path) -> AsyncIterator[plugin.Keeper]:
-    keeper = plugin.Keeper(folder, PROGRAM)
+async def kept(folder: Path) -> AsyncIterator[plugin.PluginInstaller]:
+    keeper = plugin.PluginInstaller(folder, PROGRAM)
     task = asyncio.create_task(keeper.run())
     try:
         yield keeper

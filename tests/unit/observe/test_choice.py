@@ -5,7 +5,7 @@ import pytest
 from tests.support import topology as rows
 from weft import errors
 from weft.observe import choice, topology, underlay
-from weft.observe.graph import Graph, Owner
+from weft.observe.graph import Graph, PortPod
 from weft.observe.underlay import Bridge, Interface, Node, Underlay
 
 
@@ -48,8 +48,8 @@ def test_a_network_that_is_not_there_is_refused_with_those_that_are(graph: Graph
 
 def test_interfaces_of_other_pods_are_left_out_and_the_switchs_own_stay() -> None:
     interfaces = (
-        Interface("a", "internal", owner=Owner("shop", "web"), network="blue"),
-        Interface("b", "internal", owner=Owner("ops", "probe"), network="blue"),
+        Interface("a", "internal", owner=PortPod("shop", "web"), network="blue"),
+        Interface("b", "internal", owner=PortPod("ops", "probe"), network="blue"),
         Interface("ovn-node2", "geneve"),
     )
     bridge = Bridge("br-int", "netdev", interfaces)

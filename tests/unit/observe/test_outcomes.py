@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.support.reach import matrix, member
 from weft.observe import outcomes
 from weft.observe.outcomes import Outcome
-from weft.observe.reach import Matrix, Seen
+from weft.observe.reach import Matrix, ProbeResult
 
 MEMBERS = [
     *(member(f"web-7d9f8b6c5-{end}", f"10.0.0.{n}") for n, end in enumerate(("bcdfg", "hjklm"))),
@@ -22,14 +22,14 @@ MEMBERS = [
     [
         (True, None, Outcome.CONNECTS),
         (False, None, Outcome.SILENT),
-        (True, Seen.HEARD, Outcome.CONNECTS),
-        (False, Seen.SILENT, Outcome.SILENT),
-        (True, Seen.SILENT, Outcome.BLOCKED),
-        (False, Seen.ANSWERED, Outcome.OPEN),
-        (False, Seen.UNKNOWN, Outcome.UNKNOWN),
+        (True, ProbeResult.HEARD, Outcome.CONNECTS),
+        (False, ProbeResult.SILENT, Outcome.SILENT),
+        (True, ProbeResult.SILENT, Outcome.BLOCKED),
+        (False, ProbeResult.ANSWERED, Outcome.OPEN),
+        (False, ProbeResult.UNKNOWN, Outcome.UNKNOWN),
     ],
 )
-def test_the_outcome_of_a_pair(expected: bool, seen: Seen | None, outcome: Outcome) -> None:
+def test_the_outcome_of_a_pair(expected: bool, seen: ProbeResult | None, outcome: Outcome) -> None:
     made = matrix(MEMBERS[:2], lambda *_: expected, (lambda *_: seen) if seen else None)
     assert outcomes.outcome(made.results[0]) is outcome
 
@@ -57,8 +57,10 @@ def test_some_of_a_cells_pairs_connect() -> None:
 
 
 def test_one_pair_that_differs_among_many_is_seen_with_its_reason() -> None:
-    def seen(source: str, target: str) -> Seen:
-        return Seen.SILENT if (source[-1], target[-1]) == ("g", "2") else Seen.ANSWERED
+    def seen(source: str, target: str) -> ProbeResult:
+        return (
+            ProbeResult.SILENT if (source[-1], target[-1]) == ("g", "2") else ProbeResult.ANSWERED
+        )
 
     grid = outcomes.grid(matrix(MEMBERS, seen=seen), most=4)
     assert grid.places[0, 1].outcome is Outcome.BLOCKED
@@ -71,7 +73,7 @@ def test_what_connects_and_should_not_comes_first() -> None:
     made = matrix(
         MEMBERS,
         lambda source, _: "web" in source,
-        lambda source, _: Seen.SILENT if "web" in source else Seen.ANSWERED,
+        lambda source, _: ProbeResult.SILENT if "web" in source else ProbeResult.ANSWERED,
     )
     told = [one.source for one in outcomes.differences(outcomes.grid(made, most=4))]
     assert told == ["db ×3", "db ×3", "web ×2", "web ×2"]
@@ -80,7 +82,9 @@ def test_what_connects_and_should_not_comes_first() -> None:
 @st.composite
 def measured(draw: st.DrawFn) -> Matrix:
     chance = draw(st.randoms(use_true_random=False))
-    return matrix(MEMBERS, lambda *_: chance.random() < 0.5, lambda *_: chance.choice(list(Seen)))
+    return matrix(
+        MEMBERS, lambda *_: chance.random() < 0.5, lambda *_: chance.choice(list(ProbeResult))
+    )
 
 
 @given(measured(), st.sampled_from([0, 100]))

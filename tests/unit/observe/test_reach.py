@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.reach import PING, matrix, member
 from weft.observe import reach
-from weft.observe.reach import Seen
+from weft.observe.reach import ProbeResult
 from weft.policy import netpolicy
 
 NETWORKS = {"default/blue": "blue"}
@@ -78,18 +78,18 @@ def test_the_reason_names_the_rule_that_allows_and_the_policies_that_isolate() -
 @pytest.mark.parametrize(
     ("expected", "seen", "reaches", "differs"),
     [
-        (True, Seen.ANSWERED, True, False),
-        (True, Seen.HEARD, True, False),
-        (True, Seen.SILENT, False, True),
-        (False, Seen.ANSWERED, True, True),
-        (False, Seen.HEARD, True, True),
-        (False, Seen.SILENT, False, False),
-        (True, Seen.UNKNOWN, None, False),
-        (False, Seen.UNKNOWN, None, False),
+        (True, ProbeResult.ANSWERED, True, False),
+        (True, ProbeResult.HEARD, True, False),
+        (True, ProbeResult.SILENT, False, True),
+        (False, ProbeResult.ANSWERED, True, True),
+        (False, ProbeResult.HEARD, True, True),
+        (False, ProbeResult.SILENT, False, False),
+        (True, ProbeResult.UNKNOWN, None, False),
+        (False, ProbeResult.UNKNOWN, None, False),
     ],
 )
 def test_what_was_seen_against_what_was_expected(
-    expected: bool, seen: Seen, reaches: bool, differs: bool
+    expected: bool, seen: ProbeResult, reaches: bool, differs: bool
 ) -> None:
     found = matrix([member("a"), member("b")], lambda *_: expected, lambda *_: seen)
     assert [one.reaches for one in found.results] == [reaches, reaches]
@@ -100,9 +100,9 @@ def test_what_was_seen_against_what_was_expected(
 def test_pairs_that_nobody_tried_are_unknown_once_something_was_measured() -> None:
     bare = matrix([member("a"), member("b")])
     assert not bare.is_measured
-    found = reach.measured(bare, {("default/a", "default/b"): Seen.ANSWERED})
+    found = reach.measured(bare, {("default/a", "default/b"): ProbeResult.ANSWERED})
     assert found.is_measured
-    assert [one.seen for one in found.results] == [Seen.ANSWERED, Seen.UNKNOWN]
+    assert [one.seen for one in found.results] == [ProbeResult.ANSWERED, ProbeResult.UNKNOWN]
 
 
 def test_namespaces_are_named_where_there_are_several_and_machines_by_their_own_name() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.support import topology as rows
 from weft.observe import graph, topology
-from weft.observe.graph import Graph, PortKind, Role
+from weft.observe.graph import DatapathRole, Graph, PortKind
 from weft.observe.snapshot import Snapshot
 
 
@@ -33,7 +33,11 @@ def three_zones() -> list[rows.Zone]:
 def test_a_layer2_switch_of_several_zones_is_one() -> None:
     shown = picture(three_zones())
     (switch,) = shown.of("blue")
-    assert (switch.role, switch.zones, switch.spans) == (Role.LAYER2, ("node1", "node3"), True)
+    assert (switch.role, switch.zones, switch.spans) == (
+        DatapathRole.LAYER2,
+        ("node1", "node3"),
+        True,
+    )
     assert {port.label: port.zone for port in switch.ports} == {"web": "node1", "cart": "node3"}
     assert all(port.seen == ("node1", "node3") for port in switch.ports)
     assert all(port.up for port in switch.ports)
@@ -48,13 +52,13 @@ def test_the_default_network_is_told_from_its_structure() -> None:
                     row["name"] = f"renamed {row['name']}"
     shown = picture(made)
     roles = {switch.name.removeprefix("renamed "): switch.role for switch in shown.switches}
-    assert roles["ext_node1"] is Role.EXTERNAL
-    assert roles["join"] is Role.JOIN
-    assert roles["node2"] is Role.NODE
-    assert roles["transit_switch"] is Role.TRANSIT
+    assert roles["ext_node1"] is DatapathRole.EXTERNAL
+    assert roles["join"] is DatapathRole.JOIN
+    assert roles["node2"] is DatapathRole.NODE
+    assert roles["transit_switch"] is DatapathRole.TRANSIT
     routers = {router.name.removeprefix("renamed "): router.role for router in shown.routers}
-    assert routers["GR_node3"] is Role.GATEWAY
-    assert routers["ovn_cluster_router"] is Role.CLUSTER
+    assert routers["GR_node3"] is DatapathRole.GATEWAY
+    assert routers["ovn_cluster_router"] is DatapathRole.CLUSTER
 
 
 def test_networks_are_named_and_ordered() -> None:
@@ -87,8 +91,8 @@ def test_links_carry_the_routers_addresses() -> None:
 def test_a_machine_is_known_by_its_own_name() -> None:
     shown = picture(three_zones())
     owners = {port.owner for switch in shown.of("default") for port in switch.ports if port.owner}
-    assert graph.Owner("shop", "virt-launcher-db-x1y2z", "db") in owners
-    assert graph.Owner("shop", "web") in owners
+    assert graph.PortPod("shop", "virt-launcher-db-x1y2z", "db") in owners
+    assert graph.PortPod("shop", "web") in owners
 
 
 def test_rows_of_ovn_kubernetes_are_read_too() -> None:
@@ -98,7 +102,7 @@ def test_rows_of_ovn_kubernetes_are_read_too() -> None:
     switch = made[0].switch("blue_ovn_layer2_switch", [port], interconn_ts="blue_ovn_layer2_switch")
     made[0].tables["Logical_Switch"][switch]["external_ids"] = {"k8s.ovn.org/network": "blue"}
     (found,) = picture(made).of("blue")
-    assert found.ports[0].owner == graph.Owner("shop", "web-0")
+    assert found.ports[0].owner == graph.PortPod("shop", "web-0")
     assert found.ports[0].addresses == ("10.0.0.5",)
 
 

@@ -65,7 +65,7 @@ def test_what_is_standing_is_the_same_each_time_and_the_rest_is_by_guest() -> No
     assert len({each.cookie for each in standing}) == len(standing) < 40
     assert {each.table for each in standing} == {guard.ENTRY, *guard.TABLES}
     assert len(guard.mac_flows("0a:58:0a:01:00:01")) == 2
-    assert len(guard.role_flows(3, guard.Role)) == 3
+    assert len(guard.role_flows(3, guard.PortRole)) == 3
 
 
 def test_only_what_enters_from_a_guest_and_is_not_judged_yet_is_looked_at() -> None:

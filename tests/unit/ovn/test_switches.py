@@ -10,7 +10,7 @@ BLUE = model.Network(model.NetworkSpec("blue", model.Topology.LAYER2, 1300), 3)
 
 def test_a_switch_does_not_snoop_whatever_else_is_said_of_it() -> None:
     row = switches.row(
-        "blue_sw", switches.Owner("blue"), switches.local_datapath("node switch", BLUE)
+        "blue_sw", switches.RowOwner("blue"), switches.local_datapath("node switch", BLUE)
     )
     assert row.columns["other_config"] == {
         "mcast_snoop": "false",
@@ -26,11 +26,11 @@ def test_a_switch_of_all_zones_has_one_name_and_one_key() -> None:
 
 
 def test_rows_stand_for_the_network_or_a_nodes_part_in_it() -> None:
-    assert switches.Owner("blue").ids() == {
+    assert switches.RowOwner("blue").ids() == {
         names.OWNER: "Network//blue",
         names.NETWORK: "blue",
     }
-    part = switches.Owner("blue", "node1").ids("route/4")
+    part = switches.RowOwner("blue", "node1").ids("route/4")
     assert part == {
         names.OWNER: "Node//node1",
         names.NETWORK: "blue",

@@ -64,7 +64,7 @@ def judge_policy(new: Object, old: Object | None) -> Verdict:
         if old is not None and policies.read(old).problems == declared.problems:
             return Verdict()
         return Verdict(f"{subject}: {'; '.join(declared.problems)}"[:_LONGEST])
-    skipped = declared.current.skipped[: policystatus.MAX_TOLD] if declared.current else ()
+    skipped = declared.current.skipped[: policystatus.MAX_REPORTED] if declared.current else ()
     return Verdict(
         warnings=tuple(f"{subject}: {policystatus.skipped_text(part)}" for part in skipped)
     )

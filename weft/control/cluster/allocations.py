@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 
 from weft import errors, model, names
 from weft.alloc import ledger, macs
-from weft.alloc.ledger import Owner
+from weft.alloc.ledger import AllocationOwner
 from weft.alloc.nodesubnets import NodeSubnets
 
 
@@ -37,9 +37,13 @@ class Allocations:
     def __init__(self) -> None:
         self._ledgers: dict[model.Segment, ledger.Ledger] = {}
         self._segments: dict[str, set[model.Segment]] = {}  # by network
-        self._held: dict[str, dict[str, tuple[model.Segment, Owner]]] = {}  # uid: key: where, owner
-        self._labels: dict[Owner, str] = {}  # by owner, to carry them over to another ledger
-        self._claims: dict[Owner, _ClaimUse] = {}  # by owner
+        self._held: dict[
+            str, dict[str, tuple[model.Segment, AllocationOwner]]
+        ] = {}  # uid: key: where, owner
+        self._labels: dict[
+            AllocationOwner, str
+        ] = {}  # by owner, to carry them over to another ledger
+        self._claims: dict[AllocationOwner, _ClaimUse] = {}  # by owner
         self._users: dict[str, dict[str, str]] = {}  # by NAD: pod uid: label
         self._changed: set[str] = set()  # NADs for `take_changed`
 
@@ -58,7 +62,7 @@ class Allocations:
         """Returns the pods that hold something through a NAD: uid to label."""
         return self._users.get(nad, {})
 
-    def within(self, network: str, ranges: Collection[model.Subnet]) -> dict[Owner, str]:
+    def within(self, network: str, ranges: Collection[model.Subnet]) -> dict[AllocationOwner, str]:
         """Returns the holders of addresses within some ranges: owner to label."""
         return {
             owner: self._labels.get(owner) or str(owner)
@@ -119,7 +123,7 @@ class Allocations:
         """Records what was allocated before; raises Conflict or InvalidInput if that cannot be."""
         book, pod = self._ledger(network, node_subnets), label
         if claim is None:
-            owner = Owner(key, uid)
+            owner = AllocationOwner(key, uid)
             book.reserve(owner, allocation, label=label)
         else:
             owner = self._enter(network, claim, uid, key)
@@ -151,7 +155,7 @@ class Allocations:
         """
         book, pod = self._ledger(network, node_subnets), label
         if claim is None:
-            owner = Owner(attachment.key, uid)
+            owner = AllocationOwner(attachment.key, uid)
             allocation = book.allocate(owner, attachment, label=label)
         else:
             owner, label = self._enter(network, claim, uid, attachment.key), _claim_label(claim)
@@ -221,7 +225,7 @@ class Allocations:
 
     def end_claim(self, ref: model.ObjectRef) -> list[model.Segment]:
         """Frees what a deleted claim held, unless a pod still uses it; returns the segments."""
-        owner = Owner(claim=ref)
+        owner = AllocationOwner(claim=ref)
         claim = self._claims.get(owner)
         if claim is None:
             return []
@@ -232,7 +236,9 @@ class Allocations:
         self._drop_owner(segment, owner)
         return [segment]
 
-    def _enter(self, network: model.Network, claim: model.IpamClaim, uid: str, key: str) -> Owner:
+    def _enter(
+        self, network: model.Network, claim: model.IpamClaim, uid: str, key: str
+    ) -> AllocationOwner:
         owner = _claim_owner(claim)
         users = self._claims.setdefault(owner, _ClaimUse(network.name)).users
         if any(pod == uid and other != key for pod, other in users):
@@ -249,7 +255,7 @@ class Allocations:
     def _claimed(
         self,
         book: ledger.Ledger,
-        owner: Owner,
+        owner: AllocationOwner,
         attachment: model.Attachment,
         claim: model.IpamClaim,
     ) -> model.Allocation:
@@ -269,7 +275,7 @@ class Allocations:
                 book.reserve(owner, known, label=label)
             raise
 
-    def _is_over(self, owner: Owner, claim: _ClaimUse) -> bool:
+    def _is_over(self, owner: AllocationOwner, claim: _ClaimUse) -> bool:
         if claim.is_there or claim.users:
             return False
         del self._claims[owner]
@@ -289,14 +295,16 @@ class Allocations:
         if not self.is_held(segment) and self._ledgers.pop(segment, None) is not None:
             self._segments[network].discard(segment)
 
-    def _note(self, segment: model.Segment, uid: str, key: str, owner: Owner, label: str) -> None:
+    def _note(
+        self, segment: model.Segment, uid: str, key: str, owner: AllocationOwner, label: str
+    ) -> None:
         self._held.setdefault(uid, {})[key] = (segment, owner)
         self._labels[owner] = label
         claim = self._claims.get(owner)
         if claim is not None:
             claim.users.add((uid, key))
 
-    def _drop_owner(self, segment: model.Segment, owner: Owner) -> None:
+    def _drop_owner(self, segment: model.Segment, owner: AllocationOwner) -> None:
         if segment in self._ledgers:
             self._ledgers[segment].release(owner)
         self._labels.pop(owner, None)
@@ -329,8 +337,8 @@ def _are_same(one: model.Network, other: model.Network) -> bool:
     return one.spec is other.spec or one.spec == other.spec
 
 
-def _claim_owner(claim: model.IpamClaim) -> Owner:
-    return Owner(claim=model.ObjectRef(claim.namespace, claim.name))
+def _claim_owner(claim: model.IpamClaim) -> AllocationOwner:
+    return AllocationOwner(claim=model.ObjectRef(claim.namespace, claim.name))
 
 
 def _claim_label(claim: model.IpamClaim) -> str:

@@ -14,7 +14,7 @@ from weft.api import pod
 from weft.control.cluster import nads, objects
 from weft.control.cluster.outcome import Ref
 from weft.control.cluster.state import Cluster
-from weft.control.cluster.writer import Writer
+from weft.control.cluster.writer import ApiWriter
 from weft.kube import cache, resources
 from weft.kube.client import Client
 
@@ -68,7 +68,7 @@ class Informers:
         """Returns all informers."""
         return self.nads, self.nodes, self.claims, self.namespaces, self.policies, self.pods
 
-    def connect(self, cluster: Cluster, writer: Writer) -> None:
+    def connect(self, cluster: Cluster, writer: ApiWriter) -> None:
         """Passes all objects, and each later change, to `cluster`, and pokes `writer`."""
         self._subscribe(self.namespaces, cluster.set_namespace, writer)
         self._subscribe(self.nads, cluster.set_nad, writer)
@@ -79,7 +79,7 @@ class Informers:
 
     @staticmethod
     def _subscribe(
-        informer: cache.Informer[T], set_object: Callable[[str, T | None], None], writer: Writer
+        informer: cache.Informer[T], set_object: Callable[[str, T | None], None], writer: ApiWriter
     ) -> None:
         def changed(key: str, _: T | None, new: T | None) -> None:
             set_object(key, new)

@@ -21,7 +21,7 @@ _NODE_ANNOTATIONS = (names.NODE_ID, names.NODE_TRANSIT, names.NODE_SUBNETS)
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ObservedObject:
     """A parsed object at one `version` (resourceVersion)."""
 
     subject: Subject
@@ -33,7 +33,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Node(Seen):
+class Node(ObservedObject):
     """A Node. If its annotations are invalid, `info` has the name alone and `problem` says why."""
 
     created: str
@@ -66,7 +66,7 @@ def eldest_first(nodes: Iterable[Node]) -> list[Node]:
 
 
 @dataclass(frozen=True, slots=True)
-class Namespace(Seen):
+class Namespace(ObservedObject):
     """A Namespace; `problems`: what is wrong with its ACL logging annotation."""
 
     labels: Mapping[str, str]
@@ -81,7 +81,7 @@ def namespace(obj: Object) -> Namespace:
 
 
 @dataclass(frozen=True, slots=True)
-class IpamClaim(Seen):
+class IpamClaim(ObservedObject):
     """An IPAMClaim. `claim` is None if it is invalid; then `problem` says why.
 
     `condition` is that of its status: status, reason and message.
@@ -102,7 +102,7 @@ def ipam_claim(obj: Object) -> IpamClaim:
 
 
 @dataclass(frozen=True, slots=True)
-class Policy(Seen):
+class Policy(ObservedObject):
     """A MultiNetworkPolicy: what it declares, and the status that this manager wrote."""
 
     declared: policy.ParsedPolicy

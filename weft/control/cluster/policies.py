@@ -43,7 +43,7 @@ class _Entry:
     annotation_to_keep: str = ""
 
 
-class Policies:
+class PolicyStatuses:
     """All policies by key. `due`: the policies to decide, and after how many seconds."""
 
     def __init__(self, table: PodTable, networks: Networks) -> None:
@@ -282,7 +282,7 @@ def _messages(found: Findings, *, has_status: bool) -> Messages:
     if found.problems:
         messages.append((Reason.INVALID_POLICY, accepted.message))
     elif found.policy is not None:
-        skipped = found.policy.skipped[: policystatus.MAX_TOLD]
+        skipped = found.policy.skipped[: policystatus.MAX_REPORTED]
         messages += [(Reason.PART_SKIPPED, policystatus.skipped_text(each)) for each in skipped]
     if found.unbound:
         messages.append((bound.reason, bound.message))

@@ -24,7 +24,7 @@ from weft.control.cluster.objects import IpamClaim, Namespace, Node, Policy, eld
 from weft.control.cluster.outcome import Event, Outcome, Patch, Ref
 from weft.control.cluster.pods import Pods
 from weft.control.cluster.podtable import PodTable
-from weft.control.cluster.policies import Policies
+from weft.control.cluster.policies import PolicyStatuses
 from weft.kube import resources
 from weft.kube.resources import Resource
 from weft.metrics import Figures, Metric
@@ -64,7 +64,7 @@ class Cluster:
         self._pods = Pods(
             self._table, self._networks, self._nodes, self._claims, self._allocations, self._keys
         )
-        self._policies = Policies(self._table, self._networks)
+        self._policies = PolicyStatuses(self._table, self._networks)
         self._of_namespaces: dict[str, tuple[Event, ...]] = {}  # by namespace, to be emitted
         self._due: dict[Resource, dict[str, float]] = {
             resources.NADS: self._networks.due,

@@ -34,7 +34,7 @@ _WORKERS = {
 }
 
 
-class Writer:
+class ApiWriter:
     """`poke` it after each change of `cluster`; it writes up to `pod_workers` pods at once."""
 
     def __init__(

@@ -28,7 +28,7 @@ class DeclaredNetwork:
     age: tuple[str, ...] = ()
 
 
-class Networks:
+class ZoneNetworks:
     """The NADs and namespaces of a zone; all namespaces may use NADs of `global_namespaces`."""
 
     def __init__(self, global_namespaces: frozenset[str]) -> None:

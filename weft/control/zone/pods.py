@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 Warn = Callable[[model.PodRef, EventReason, str], None]
 
 
-class Pods:
+class ZonePods:
     """Keeps the pods of a zone up to date; calls `changed()` after each change.
 
     `keys` holds the cluster manager's public keys; without any, no allocation counts. `warn` emits

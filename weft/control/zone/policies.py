@@ -39,7 +39,7 @@ class PolicyChanges:
     members: Mapping[str, tuple[rows.Row, ...]]
 
 
-class Policies:
+class PolicyEnforcement:
     """The policies on one `node`. The zone owns `pods` (all that hold an allocation) and `networks`
     (those realised here, by name), and keeps them up to date."""
 

@@ -17,7 +17,7 @@ from weft import model, names, rows
 from weft.control import index
 from weft.control.zone import duplicates, policies, topologies
 from weft.control.zone.networks import DeclaredNetwork as DeclaredNetwork
-from weft.control.zone.networks import Networks, concerned
+from weft.control.zone.networks import ZoneNetworks, concerned
 from weft.control.zone.objects import AllocatedPod, Namespace
 from weft.ovn import advertisement, interconnect, ports, router
 from weft.policy import access
@@ -65,7 +65,7 @@ class Zone:
     ) -> None:
         self._nodes: dict[str, model.NodeInfo] = {}
         self._here = topologies.Here(node, chassis, self._nodes, remote_ports, physical_network)
-        self.networks = Networks(global_namespaces)
+        self.networks = ZoneNetworks(global_namespaces)
         self._pods: dict[str, AllocatedPod] = {}
         self._pods_of_namespace: dict[str, set[str]] = {}  # see `concerned`
         self._pods_of_nad: dict[str, set[str]] = {}
@@ -78,7 +78,7 @@ class Zone:
         self._last_keys: dict[RowOwner, frozenset[rows.RowKey]] = {}  # of the last `changes`
         self._dirty = _Dirty()
         self._realised: dict[str, model.Network] = {}  # as of the last `changes`
-        self.policies = policies.Policies(node, self._pods, self._realised)
+        self.policies = policies.PolicyEnforcement(node, self._pods, self._realised)
 
     @property
     def name(self) -> str:

@@ -37,7 +37,7 @@ class Figures:
     refused: int = 0
 
 
-class Writer:
+class OvnWriter:
     """Keeps the databases of a zone as `zone` desires; `poke` it after each change of `zone`.
 
     `own` is the zone's node; without it, chassis of the node's former names stay.

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from weft.observe import graph
-from weft.observe.graph import Graph, Link, Port, PortKind, Role, Router, Switch
+from weft.observe.graph import DatapathRole, Graph, Link, Port, PortKind, Router, Switch
 from weft.observe.render import lettering
 from weft.observe.render.drawing import Shape, Tone
 
@@ -189,7 +189,7 @@ def band(one: Switch, shown: Graph) -> tuple[str, str, str]:
     """(name, details, tooltip) of a switch that spans zones."""
     key = [f"key {one.key}"] if one.key else []
     # A layer2 network's subnets are beside its band already.
-    subnets = () if one.role is Role.LAYER2 else one.subnets
+    subnets = () if one.role is DatapathRole.LAYER2 else one.subnets
     title = [f"{one.role} {one.name}", f"network {one.network}", *one.subnets, *key]
     title.append(f"in {', '.join(one.zones)} of {len(shown.zones)} zones")
     title += [f"port {port.name}" for port in one.ports if port.kind is PortKind.LOCALPORT]

@@ -9,18 +9,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from weft.observe.graph import Graph, Network, Port, PortKind, Role, Switch, present
+from weft.observe.graph import DatapathRole, Graph, Network, Port, PortKind, Switch, present
 from weft.observe.render import cards, colours
 
 # From the physical network to the pods.
 _TOP = (
-    *(Role.LOCALNET, Role.EXTERNAL, Role.GATEWAY, Role.JOIN, Role.CLUSTER, Role.TRANSIT),
-    *(Role.LAYER2, Role.NODE, Role.LONE),
+    *(
+        DatapathRole.LOCALNET,
+        DatapathRole.EXTERNAL,
+        DatapathRole.GATEWAY,
+        DatapathRole.JOIN,
+        DatapathRole.CLUSTER,
+        DatapathRole.TRANSIT,
+    ),
+    *(DatapathRole.LAYER2, DatapathRole.NODE, DatapathRole.LONE),
 )
 # From the pods to the physical network.
 _BELOW = (
-    *(Role.LONE, Role.NODE, Role.LAYER2, Role.CLUSTER, Role.TRANSIT),
-    *(Role.JOIN, Role.GATEWAY, Role.EXTERNAL, Role.LOCALNET),
+    *(
+        DatapathRole.LONE,
+        DatapathRole.NODE,
+        DatapathRole.LAYER2,
+        DatapathRole.CLUSTER,
+        DatapathRole.TRANSIT,
+    ),
+    *(DatapathRole.JOIN, DatapathRole.GATEWAY, DatapathRole.EXTERNAL, DatapathRole.LOCALNET),
 )
 _SHOWN = (PortKind.POD, PortKind.OTHER)
 
@@ -137,14 +150,14 @@ def _rows(graph: Graph, network: str, hue: int, top: bool) -> Iterator[Row]:
         yield from physical
 
 
-def _role(graph: Graph, network: str, role: Role, hue: int) -> Iterator[Row]:
+def _role(graph: Graph, network: str, role: DatapathRole, hue: int) -> Iterator[Row]:
     switches = [one for one in graph.of(network) if one.role is role]
     found: dict[str, tuple[cards.Card, ...]] = {}
     for one in graph.routers:
         if one.network == network and one.role is role:
             links = [link for link in graph.links if link.router == one.id]
             found[one.zone] = (*found.get(one.zone, ()), cards.router(one, links, hue))
-    if role is Role.CLUSTER:
+    if role is DatapathRole.CLUSTER:
         for switch, port in _unread(graph, network):
             card = cards.stand_in(switch, port, hue)
             found[port.zone] = (*found.get(port.zone, ()), card)

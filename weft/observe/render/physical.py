@@ -13,7 +13,7 @@ from weft.observe.render import cards, colours, lettering
 from weft.observe.render.canvas import place
 from weft.observe.render.drawing import Box, Dot, Drawing, Path, Shape, Stroke, Text, Tone
 from weft.observe.render.grid import HEADER, INSET, MARGIN, ZONE_GAP, ZONE_HEADER, Extent
-from weft.observe.underlay import TUNNELS, Bridge, Node, State, Tunnel, Underlay
+from weft.observe.underlay import TUNNELS, Bridge, Node, Tunnel, TunnelState, Underlay
 
 LANE = 22.0
 GAP = 26.0
@@ -23,12 +23,12 @@ PITCH = 16.0  # between the ends of tunnels
 LABEL_ROOM = 66.0  # for a tunnel's label inside the frame of its left node
 INTEGRATION = "br-int"
 TONES = {
-    State.WHOLE: Tone.GOOD,
-    State.ASKED: Tone.GOOD,
-    State.HALF: Tone.WARN,
-    State.NONE: Tone.BAD,
+    TunnelState.WHOLE: Tone.GOOD,
+    TunnelState.ASKED: Tone.GOOD,
+    TunnelState.HALF: Tone.WARN,
+    TunnelState.NONE: Tone.BAD,
 }
-WORD = {State.HALF: "one end", State.NONE: "broken"}
+WORD = {TunnelState.HALF: "one end", TunnelState.NONE: "broken"}
 
 
 @dataclass(frozen=True, slots=True)

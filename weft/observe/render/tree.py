@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from weft.observe import graph as graphs
-from weft.observe.graph import Graph, Port, PortKind, Role, Router, Switch, Zone
+from weft.observe.graph import DatapathRole, Graph, Port, PortKind, Router, Switch, Zone
 from weft.observe.render import cards, lettering
 from weft.observe.underlay import TUNNELS, Bridge, Interface, Node, Tunnel, Underlay
 
@@ -19,8 +19,14 @@ _RANKS = {
     role: rank
     for rank, role in enumerate(
         (
-            *(Role.EXTERNAL, Role.LOCALNET, Role.GATEWAY, Role.JOIN, Role.CLUSTER),
-            *(Role.TRANSIT, Role.LAYER2, Role.NODE, Role.LONE),
+            *(
+                DatapathRole.EXTERNAL,
+                DatapathRole.LOCALNET,
+                DatapathRole.GATEWAY,
+                DatapathRole.JOIN,
+                DatapathRole.CLUSTER,
+            ),
+            *(DatapathRole.TRANSIT, DatapathRole.LAYER2, DatapathRole.NODE, DatapathRole.LONE),
         )
     )
 }

@@ -8,7 +8,7 @@ from tests.support.reach import matrix, member
 from weft.api import policy
 from weft.kube import resources
 from weft.observe import reach
-from weft.observe.reach import Matrix, Seen
+from weft.observe.reach import Matrix, ProbeResult
 from weft_lab.demos import manifests, policies
 
 NAMES = {f"default/virt-launcher-{vm}-x": vm for vm in policies.VMS}
@@ -19,7 +19,7 @@ def measured(senders: set[str], expected: set[str], six: int = 6) -> Matrix:
     return matrix(
         members,
         lambda source, _: NAMES[source] in expected,
-        lambda source, _: Seen.ANSWERED if NAMES[source] in senders else Seen.SILENT,
+        lambda source, _: ProbeResult.ANSWERED if NAMES[source] in senders else ProbeResult.SILENT,
     )
 
 
@@ -48,7 +48,7 @@ def test_a_scene_does_not_hold_when_one_pair_is_otherwise(
 
 def test_a_pair_that_nobody_measured_holds_nothing() -> None:
     whole = measured(ALL, ALL)
-    first = replace(whole.results[0], seen=Seen.UNKNOWN)
+    first = replace(whole.results[0], seen=ProbeResult.UNKNOWN)
     assert not policies.judge("all", replace(whole, results=(first, *whole.results[1:])), ALL).holds
 
 

@@ -2,7 +2,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from weft.observe.reach import Seen
+from weft.observe.reach import ProbeResult
 from weft.policy import netpolicy
 from weft_lab.probes import guests
 from weft_lab.vm.agentclient import Outcome
@@ -37,17 +37,25 @@ def test_no_common_command_sends_sctp() -> None:
 @pytest.mark.parametrize(
     ("protocol", "outcome", "seen"),
     [
-        (None, Outcome(0, b""), Seen.ANSWERED),
-        (None, Outcome(143, b""), Seen.SILENT),
-        (TCP, Outcome(0, b"0.001931"), Seen.ANSWERED),
-        (TCP, Outcome(28, b"0.5"), Seen.ANSWERED),  # connected, and then silence
-        (TCP, Outcome(7, b"0.000000", b"* connect failed: Connection refused"), Seen.ANSWERED),
-        (TCP, Outcome(28, b"0.000000", b"* Connection timed out"), Seen.SILENT),
-        (TCP, Outcome(7, b"0.000000", b"* connect failed: Host is unreachable"), Seen.SILENT),
-        (UDP, Outcome(28, b""), Seen.SILENT),
+        (None, Outcome(0, b""), ProbeResult.ANSWERED),
+        (None, Outcome(143, b""), ProbeResult.SILENT),
+        (TCP, Outcome(0, b"0.001931"), ProbeResult.ANSWERED),
+        (TCP, Outcome(28, b"0.5"), ProbeResult.ANSWERED),  # connected, and then silence
+        (
+            TCP,
+            Outcome(7, b"0.000000", b"* connect failed: Connection refused"),
+            ProbeResult.ANSWERED,
+        ),
+        (TCP, Outcome(28, b"0.000000", b"* Connection timed out"), ProbeResult.SILENT),
+        (
+            TCP,
+            Outcome(7, b"0.000000", b"* connect failed: Host is unreachable"),
+            ProbeResult.SILENT,
+        ),
+        (UDP, Outcome(28, b""), ProbeResult.SILENT),
     ],
 )
 def test_what_an_outcome_says(
-    protocol: netpolicy.Protocol | None, outcome: Outcome, seen: Seen
+    protocol: netpolicy.Protocol | None, outcome: Outcome, seen: ProbeResult
 ) -> None:
     assert guests.seen(asked(protocol, "10.9.0.2", 80), outcome) is seen

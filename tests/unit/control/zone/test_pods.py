@@ -56,7 +56,7 @@ class Told:
         self.pods, self.keys = Objects(), Objects()
         followed: Any = self.pods
         keys: Any = self.keys
-        self.told = pods.Pods(self.zone, followed, keys, self._settle, self._warn)
+        self.told = pods.ZonePods(self.zone, followed, keys, self._settle, self._warn)
         self.publish(self.notary.public)
         if start:
             self.told.start()

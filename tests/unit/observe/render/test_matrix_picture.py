@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.support.reach import matrix, member
 from weft.observe import outcomes
-from weft.observe.reach import Matrix, Seen
+from weft.observe.reach import Matrix, ProbeResult
 from weft.observe.render import lettering, matrix_picture, svg
 from weft.observe.render.drawing import Box, Tone
 
@@ -20,7 +20,7 @@ def matrices(draw: st.DrawFn) -> Matrix:
     names = draw(NAMES)
     chance = draw(st.randoms(use_true_random=False))
     members = [member(name, f"10.9.0.{number}") for number, name in enumerate(names, 1)]
-    seen = (lambda *_: chance.choice(list(Seen))) if draw(st.booleans()) else None
+    seen = (lambda *_: chance.choice(list(ProbeResult))) if draw(st.booleans()) else None
     return matrix(members, lambda *_: chance.random() < 0.5, seen)
 
 
@@ -72,8 +72,8 @@ def test_hundreds_of_members_stay_one_page() -> None:
         for place, end in enumerate(ends)
     ]
 
-    def seen(source: str, target: str) -> Seen:
-        return Seen.SILENT if "web" in source and "cart" in target else Seen.ANSWERED
+    def seen(source: str, target: str) -> ProbeResult:
+        return ProbeResult.SILENT if "web" in source and "cart" in target else ProbeResult.ANSWERED
 
     drawing = matrix_picture.lay_out(matrix(members, seen=seen))
     assert drawing.width < 900
@@ -90,7 +90,9 @@ def test_hundreds_of_members_stay_one_page() -> None:
 
 def test_the_picture_is_xml_and_tells_each_pair_on_pointing_at_it() -> None:
     members = [member("a", "10.9.0.1"), member("b<&>", "10.9.0.2")]
-    drawn = svg.render(matrix_picture.lay_out(matrix(members, seen=lambda *_: Seen.ANSWERED)))
+    drawn = svg.render(
+        matrix_picture.lay_out(matrix(members, seen=lambda *_: ProbeResult.ANSWERED))
+    )
     titles = [title.text for title in ElementTree.fromstring(drawn).iter() if "title" in title.tag]
     assert "Who reaches whom on blue" in titles
     assert (

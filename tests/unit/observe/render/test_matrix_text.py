@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.reach import matrix, member
-from weft.observe.reach import Matrix, Seen
+from weft.observe.reach import Matrix, ProbeResult
 from weft.observe.render import matrix_text
 from weft.policy import netpolicy
 
@@ -20,7 +20,7 @@ TWO = [member("a", "10.9.0.1"), member("b", "10.9.0.2")]
 
 
 def test_one_grid_tells_what_differs_and_why() -> None:
-    found = matrix(TWO, lambda source, _: source == "default/a", lambda *_: Seen.SILENT)
+    found = matrix(TWO, lambda source, _: source == "default/a", lambda *_: ProbeResult.SILENT)
     assert [line.rstrip() for line in text(found)] == [
         "blue: ping, from rows to columns",
         "",
@@ -37,7 +37,7 @@ def test_one_grid_tells_what_differs_and_why() -> None:
 
 
 def test_a_connection_that_should_not_be_has_a_sign_of_its_own() -> None:
-    found = matrix(TWO, lambda *_: False, lambda *_: Seen.ANSWERED)
+    found = matrix(TWO, lambda *_: False, lambda *_: ProbeResult.ANSWERED)
     assert styled(found, "bad") == ["!", "!", "!", "a > b", "b > a"]
     assert "! connects, should not" in text(found)
 
@@ -49,17 +49,17 @@ def test_nothing_measured_shows_what_is_expected() -> None:
 
 
 def test_what_was_not_measured_is_told() -> None:
-    found = matrix(TWO, seen=lambda source, _: Seen[("UNKNOWN", "HEARD")[source[-1] == "a"]])
+    found = matrix(TWO, seen=lambda source, _: ProbeResult[("UNKNOWN", "HEARD")[source[-1] == "a"]])
     assert styled(found, "unknown") == ["?", "?"]
     told = "1 of 1 measured pairs connect, as expected, 1 could not be measured"
     assert matrix_text.summary(found) == told
-    found = matrix(TWO, seen=lambda *_: Seen.UNKNOWN)
+    found = matrix(TWO, seen=lambda *_: ProbeResult.UNKNOWN)
     assert matrix_text.summary(found) == "none of 2 pairs could be measured"
 
 
 def test_long_names_stand_at_the_rows_and_numbers_above_the_columns() -> None:
     names = [member("payments-api"), member("b")]
-    told = text(matrix(names, seen=lambda *_: Seen.ANSWERED))
+    told = text(matrix(names, seen=lambda *_: ProbeResult.ANSWERED))
     assert [line.rstrip() for line in told[2:5]] == [
         "                1 2",
         "1 payments-api    ●",
@@ -88,7 +88,7 @@ def test_a_network_with_nobody_to_reach() -> None:
 
 def test_many_differences_are_not_all_told() -> None:
     many = [member(f"p{number}") for number in range(8)]
-    told = text(matrix(many, lambda *_: False, lambda *_: Seen.ANSWERED))
+    told = text(matrix(many, lambda *_: False, lambda *_: ProbeResult.ANSWERED))
     assert sum(" > " in line for line in told) == matrix_text.SHOWN
     assert told[-1] == f"and {8 * 7 - matrix_text.SHOWN} more; -o json lists all"
 
@@ -99,7 +99,7 @@ def test_many_differences_are_not_all_told() -> None:
 )
 def test_a_grid_keeps_to_the_width_and_shows_every_pair_once(names: list[str], width: int) -> None:
     members = [member(name) for name in dict.fromkeys(names)]
-    found = matrix(members, seen=lambda *_: Seen.ANSWERED)
+    found = matrix(members, seen=lambda *_: ProbeResult.ANSWERED)
     lines = list(matrix_text.lines(found, width))
     assert max(sum(len(span.text) for span in line) for line in lines) <= width
     signs = [span for line in lines[2:-1] for span in line if span.style == "good"]

@@ -10,7 +10,7 @@ import pytest
 from tests.support import topology as rows
 from tests.unit.observe.render.drawn import check_lines
 from weft.observe import underlay
-from weft.observe.graph import Owner
+from weft.observe.graph import PortPod
 from weft.observe.render import colours, mermaid, physical, svg, tree
 from weft.observe.render.drawing import Stroke
 from weft.observe.underlay import Bridge, Interface, Underlay
@@ -30,7 +30,7 @@ def test_nothing_covers_anything(nodes: int) -> None:
 
 def test_an_interface_is_named_however_long_its_pods_name_is() -> None:
     made = underlay.build(rows.snapshots(rows.zones(1)))
-    long = Interface("wp0123456789abc", "internal", owner=Owner("default", "x" * 63), network="n")
+    long = Interface("wp0123456789abc", "internal", owner=PortPod("default", "x" * 63), network="n")
     node = replace(made.nodes[0], bridges=(Bridge("br-int", "netdev", (long,)),))
     drawing = physical.lay_out(replace(made, nodes=(node,), tunnels=()))
     check_lines(drawing)
@@ -53,7 +53,7 @@ def test_a_broken_tunnel_is_seen() -> None:
 
 def test_an_interfaces_network_has_its_colour_here_too() -> None:
     made = underlay.build(rows.snapshots(rows.zones(1)))
-    one = Interface("wp1", "internal", owner=Owner("shop", "web"), network="blue")
+    one = Interface("wp1", "internal", owner=PortPod("shop", "web"), network="blue")
     node = replace(made.nodes[0], bridges=(Bridge("br-int", "netdev", (one,)),))
     drawing = physical.lay_out(replace(made, nodes=(node,), tunnels=()))
     hues = {text.content: text.hue for box in drawing.boxes for text in box.texts}

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support import topology as rows
 from weft.observe import underlay
-from weft.observe.graph import Owner
+from weft.observe.graph import PortPod
 from weft.observe.render import physical_text
 from weft.observe.underlay import Interface, Underlay
 
@@ -47,7 +47,7 @@ def test_lines_keep_to_the_width(nodes: int, width: int) -> None:
 def test_pods_are_counted_by_network() -> None:
     below = built(6)
     pods = tuple(
-        Interface(f"wp{number}", "internal", owner=Owner("a", f"p{number}"), network=network)
+        Interface(f"wp{number}", "internal", owner=PortPod("a", f"p{number}"), network=network)
         for number, network in enumerate(["blue", "blue", "red"])
     )
     node = below.nodes[0]
