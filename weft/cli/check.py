@@ -36,7 +36,7 @@ def command(
 ) -> None:
     """Check NADs, policies, pods and virtual machines in files; exit status 1 if one has an error.
 
-    Objects of other kinds are listed as not looked at. To check a cluster's objects:
+    Objects of other kinds are listed as not checked. To check a cluster's objects:
     kubectl get net-attach-def,multi-policy,vm -A -o yaml | weft check -
     """
     options = settings.ClusterManager(
@@ -111,7 +111,7 @@ def _show(found: list[mistakes.Mistake], count: int) -> None:
         typer.echo(f"Nothing is wrong with {objects}.")
         return
     parts = [_counted(tally["error"], "error"), _counted(tally["warning"], "warning")]
-    typer.echo(f"{objects}: {', '.join(parts)}, {tally['not looked at']} not looked at.")
+    typer.echo(f"{objects}: {', '.join(parts)}, {tally['not checked']} not checked.")
 
 
 def _counted(number: int, word: str) -> str:

@@ -1,7 +1,7 @@
-"""Finds mistakes in the objects of a user's files before they are applied.
+"""Finds mistakes in manifests before they are applied.
 
-Pure; it calls the parsers of the cluster manager and of the lab. Whether named objects exist, and
-whether addresses are free, only a cluster knows.
+Pure: it calls the parsers that the cluster manager and the lab use. Only a cluster knows whether
+named objects exist and whether addresses are free.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from weft.policy import access
 
 Object = Mapping[str, Any]
 
-# The kinds that are checked, and their apiVersions, the preferred one first.
+# The kinds that are checked, with their apiVersions, the preferred one first.
 SERVED: Mapping[str, tuple[str, ...]] = {
     nad.KIND: (resources.NADS.api_version,),
     policy.KIND: tuple(
@@ -31,33 +31,36 @@ SERVED: Mapping[str, tuple[str, ...]] = {
     selection.KIND: ("v1",),
     resources.NAMESPACES.kind: ("v1",),
 }
-MAX_LENGTH_DIFFERENCE = 2  # characters, of a misspelt kind
+# A hint names a known kind for a misspelt one whose length differs by at most so many characters.
+MAX_LENGTH_DIFFERENCE = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """A mistake in a file. `is_error`: the object would be refused; otherwise it works, but part
-    of it has no effect.
+    """A mistake in a file, or a note on an object that was not `checked`.
 
-    An object that was not `looked_at` was not checked.
+    `is_error`: the object would be refused. Otherwise it works, but part of it has no effect.
     """
 
     file: str
     message: str
     is_error: bool = True
-    looked_at: bool = True
+    checked: bool = True
 
     @property
     def verdict(self) -> str:
-        if not self.looked_at:
-            return "not looked at"
+        if not self.checked:
+            return "not checked"
         return "error" if self.is_error else "warning"
 
 
 def find(
     documents: Iterable[tuple[str, Any]], rules: nads.Rules, namespace: str
 ) -> Iterator[Mistake]:
-    """Return the mistakes in `documents`, pairs of file and object, in their order."""
+    """Yield the mistakes in `documents`, which are pairs of file and object.
+
+    `namespace` is that of objects that name none.
+    """
     read: list[tuple[str, nads.Nad]] = []
     asking: list[tuple[str, Object]] = []
     labels: dict[str, Mapping[str, str]] = {}
@@ -72,7 +75,7 @@ def find(
             yield from (Mistake(file, error.in_full()) for error in broken)
             continue
         yield from (
-            Mistake(file, message, is_error=False, looked_at=False) for message in _overlooked(obj)
+            Mistake(file, message, is_error=False, checked=False) for message in _overlooked(obj)
         )
         if obj["kind"] == nad.KIND:
             read.append((file, nads.read(obj, rules)))
@@ -91,12 +94,12 @@ def find(
 
 
 def count(documents: Iterable[tuple[str, Any]]) -> int:
-    """The number of objects in documents; items of a list count separately."""
+    """The number of objects in `documents`; each item of a list counts."""
     return sum(1 for each in documents for _ in _single(*each))
 
 
 def _malformed(obj: Object) -> Iterator[errors.InvalidInput]:
-    """Errors for which an API server refuses any object, and for a wrong apiVersion."""
+    """The errors for which an API server refuses an object of any kind, or its apiVersion."""
     meta = obj["metadata"]
     called = f"{obj['kind']} {meta['namespace']}/{meta['name']}"
     for field in ("kind", "apiVersion"):
@@ -134,7 +137,7 @@ def _overlooked(obj: Object) -> Iterator[str]:
     kind, meta = obj["kind"], obj["metadata"]
     called = f"{kind} {meta['namespace']}/{meta['name']}"
     if kind in (resources.VMS.kind, resources.VMIS.kind) and not labs.installed():
-        yield f"{called}: only its networks; {labs.missing('the rest').in_full()}"
+        yield f"{called}: only its networks are checked; {labs.missing('the rest').in_full()}"
     if kind in SERVED or _template(obj) is not None:
         return
     near = [one for one in SERVED if abs(len(one) - len(kind)) <= MAX_LENGTH_DIFFERENCE]
@@ -145,7 +148,7 @@ def _overlooked(obj: Object) -> Iterator[str]:
 
 
 def _template(obj: Object) -> Mapping[str, Any] | None:
-    """The metadata of the pods that an object makes."""
+    """The metadata of an object's pod template, if it has one."""
     spec = obj.get("spec")
     template = spec.get("template") if isinstance(spec, Mapping) else None
     inner = template.get("metadata") if isinstance(template, Mapping) else None
@@ -153,7 +156,7 @@ def _template(obj: Object) -> Mapping[str, Any] | None:
 
 
 def _single(file: str, document: Any) -> Iterator[tuple[str, Any]]:
-    """The objects of a list, as kubectl prints one, or the object itself."""
+    """The items of a List, as kubectl prints one; or else the object itself."""
     if isinstance(document, Mapping) and isinstance(document.get("items"), list):
         yield from ((file, item) for item in document["items"])
     elif document is not None:  # an empty document
@@ -178,7 +181,7 @@ def _of(obj: Object) -> list[errors.InvalidInput]:
 
 
 def _policy(file: str, obj: Object) -> Iterator[Mistake]:
-    """The errors of a policy, or else its skipped parts, without which it is in force."""
+    """The errors of a policy; if it has none, a warning for each part that is skipped."""
     found = policy.problems(obj)
     yield from (Mistake(file, error.in_full()) for error in found)
     subject = objects.subject(policy.KIND, obj)
@@ -187,8 +190,10 @@ def _policy(file: str, obj: Object) -> Iterator[Mistake]:
 
 
 def _owned(read: list[tuple[str, nads.Nad]], rule: access.AccessRule) -> dict[str, nads.Settlement]:
-    """How the NADs of each network are settled; the first in the files leads unless they name
-    an owner."""
+    """By network: which NADs are accepted, and which are refused.
+
+    The network's owner is the NAD that is noted as such, else the first in the files.
+    """
     by_network: dict[str, list[nads.Declaration]] = {}
     for member in nads.as_declared(declared for _, declared in read):
         by_network.setdefault(member.spec.name, []).append(member)
@@ -203,7 +208,7 @@ def _owned(read: list[tuple[str, nads.Nad]], rule: access.AccessRule) -> dict[st
 def _nads(
     read: list[tuple[str, nads.Nad]], owned: Mapping[str, nads.Settlement]
 ) -> Iterator[Mistake]:
-    """The mistakes of each NAD alone, then of NADs that declare one network."""
+    """The mistakes of each NAD, then those of NADs that disagree on one network."""
     files = {declared.key: file for file, declared in read}
     for file, declared in read:
         where = f"{nad.KIND} {declared.key}"
@@ -219,7 +224,10 @@ def _nads(
 def _refused_networks(
     obj: Object, owned: Mapping[str, nads.Settlement], rule: access.AccessRule
 ) -> Iterator[str]:
-    """Networks that an object requests and, by the files alone, its namespace may not use."""
+    """The errors for networks that an object requests and that its namespace may not use.
+
+    Networks and namespaces that are in no file are not judged.
+    """
     called, inner = _network_request(obj)
     namespace = called["namespace"]
     try:
@@ -240,7 +248,7 @@ def _refused_networks(
 
 
 def _network_request(obj: Object) -> tuple[dict[str, Any], Mapping[str, Any]]:
-    """The name of the pod that requests networks, and the metadata with its request."""
+    """Namespace and name of the pod that requests networks, and metadata that has its request."""
     meta, spec = obj["metadata"], obj.get("spec")
     called = {"namespace": meta["namespace"], "name": meta["name"]}
     if obj["kind"] == selection.KIND:

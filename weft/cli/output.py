@@ -54,7 +54,7 @@ STYLES = {
 }
 
 Option = Annotated[
-    Output, typer.Option("--output", "-o", help="Text for people, or JSON for scripts.")
+    Output, typer.Option("--output", "-o", help="Text for people; JSON or YAML for scripts.")
 ]
 
 # (what is being done, fraction done, or None if the total is unknown)

@@ -1,7 +1,7 @@
-"""`weft demo`: virtual machines on an overlay network, checked from inside the guests.
+"""The command `weft demo`: virtual machines on an overlay network, checked from inside the guests.
 
-Three machines that reach each other; or, as `weft demo policies`, six of which a policy lets three
-be heard.
+`weft demo` has three machines that reach each other; `weft demo policies` has six, and a
+policy that admits packets of three.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Which(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a demo came to; `say` prints it, `data` is the same for scripts."""
+    """The result of a demo; `say` prints it, `data` is the same for scripts."""
 
     vms: Mapping[str, machines.Machine]
     holds: bool
@@ -45,13 +45,13 @@ COMMAND_CLASS = LabCommand
 
 
 def command(
-    which: Annotated[Which, typer.Argument(help="What to show.")] = Which.three_vms,
-    name: Annotated[str, typer.Option("--name", help="The lab to show it in.")] = spec.DEFAULT_NAME,
+    which: Annotated[Which, typer.Argument(help="Which demo to run.")] = Which.three_vms,
+    name: Annotated[str, typer.Option("--name", help="Name of its lab.")] = spec.DEFAULT_NAME,
     form: output.Option = output.Output.text,
 ) -> None:
-    """Bring up a lab of three nodes, boot the demo's machines and check what they can do.
+    """Start a lab of three nodes, boot virtual machines in it, and check their network.
 
-    Exit status 0 only if every check holds. The lab stays.
+    The exit status is 0 if every check holds. The lab keeps running.
     """
     with interruptible(name), output.progress(form) as report:
         tools = toolchain.ensure(report)
@@ -115,11 +115,13 @@ SHOWS: Mapping[
 
 
 def _say_scenes(console: Console, scenes: list[policies.Scene]) -> None:
-    for scene, when in zip(scenes, ("without a policy", f"with {policies.POLICY}"), strict=True):
+    for scene, when in zip(
+        scenes, ("without a policy", f"with the policy {policies.POLICY}"), strict=True
+    ):
         console.print(Text(f"\n{when}: {scene.claim}\n", "bold"))
         output.show(matrix.written(scene.matrix))
         if not scene.agrees:
-            console.print(Text("What the policies say is not what is claimed.", "bold red"))
+            console.print(Text("The policies do not say what is claimed.", "bold red"))
     failed = sum(not scene.holds for scene in scenes)
     console.print(
         Text("\nNot as claimed.", "bold red")

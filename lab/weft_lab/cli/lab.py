@@ -1,4 +1,4 @@
-"""`weft lab`: bring a lab up, look at it, get into it, take it down."""
+"""The command `weft lab`: starts, shows, enters, stops and removes labs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ Subnets = Annotated[
     str | None,
     typer.Option(
         metavar="SUBNETS",
-        help="Subnets of that network, with the length of a node's part; two for dual stack."
+        help="Subnets of the network that --primary weft makes, with the prefix length of a node's"
+        " subnet; two for dual stack."
         f"  [default: {spec.CLUSTER_SUBNETS}]",
     ),
 ]
@@ -71,8 +72,8 @@ def up_(
     primary: Annotated[
         str | None,
         typer.Option(
-            help="The pods' first network: weft, across nodes and to the outside; or none, a bridge"
-            " on each node.  [default: weft]"
+            help="Network of the pods' eth0. weft: it spans the nodes and reaches the outside."
+            " none: a bridge on each node.  [default: weft]"
         ),
     ] = None,
     cluster_subnets: Subnets = None,
@@ -80,7 +81,10 @@ def up_(
     disks: Disks = None,
     form: output.Option = output.Output.text,
 ) -> None:
-    """Start the lab, or what is missing of it; --nodes adds nodes or removes the last ones."""
+    """Start a lab, or the parts of it that do not run.
+
+    With --nodes, add nodes to a lab or remove its last ones.
+    """
     from weft_lab import up
     from weft_lab.runtime import toolchain
 
@@ -104,7 +108,7 @@ def up_(
 
 
 def absolute(folder: str) -> str:
-    """A `[FORMAT:]FOLDER` as the lab keeps it, wherever it is started from."""
+    """The same `[FORMAT:]FOLDER` with an absolute path, as the lab's settings keep it."""
     form, colon, path = folder.partition(":")
     if not colon or "/" in form:
         return os.path.abspath(folder)
@@ -118,7 +122,7 @@ def _say_up(found: Mapping[str, Any], before: int) -> None:
 
 
 def became(found: Mapping[str, Any], before: int) -> str:
-    """What `up` did; `before` is how many nodes the lab had."""
+    """A sentence on what `up` did; `before` is the number of nodes that the lab had."""
     nodes = found["lab"]["nodes"]
     words = f"{nodes} node{'' if nodes == 1 else 's'}"
     if found["started"]:
@@ -130,11 +134,14 @@ def became(found: Mapping[str, Any], before: int) -> str:
 
 @app.command("reboot", cls=LabCommand)
 def reboot_(
-    node: Annotated[str, typer.Argument(help="Which node: node1, say.")],
+    node: Annotated[str, typer.Argument(help="Name of the node, such as node1.")],
     name: Chosen = "",
     form: output.Option = output.Output.text,
 ) -> None:
-    """Cut a node's power, which loses its daemons, pods and databases, and start it again."""
+    """Cut a node's power and start it again.
+
+    The node loses its processes, pods and databases, and gets them again.
+    """
     from weft_lab import up
 
     name = chosen(name)
@@ -146,7 +153,10 @@ def reboot_(
 
 @app.command("status", cls=LabCommand)
 def status_(name: Chosen = "", form: output.Option = output.Output.text) -> None:
-    """Show the lab's nodes and virtual machines; exit status 1 if the lab does not run."""
+    """Show a lab's nodes and virtual machines.
+
+    The exit status is 1 if the lab does not run.
+    """
     from weft_lab import cluster, up
 
     found = up.status(chosen(name))
@@ -159,7 +169,10 @@ def status_(name: Chosen = "", form: output.Option = output.Output.text) -> None
 
 @app.command("list", cls=LabCommand)
 def list_(form: output.Option = output.Output.text) -> None:
-    """Show the labs of this user: which run, how many nodes they have, and their kubeconfigs."""
+    """List your labs.
+
+    Show which of them run, how many nodes they have, and their kubeconfigs.
+    """
     found = [_listed(folder) for folder in state.folders()]
     output.emit(form, found, lambda: _say_labs(found))
 
@@ -191,7 +204,7 @@ def _say_labs(found: Sequence[Mapping[str, Any]]) -> None:
 
 @app.command("down", cls=LabCommand)
 def down_(name: Name = spec.DEFAULT_NAME, form: output.Option = output.Output.text) -> None:
-    """Remove the lab: everything that runs, and its objects."""
+    """Remove a lab: its processes and its objects."""
     from weft_lab import up
 
     with interruptible(name), output.working(form, "removing the lab"):
@@ -201,7 +214,10 @@ def down_(name: Name = spec.DEFAULT_NAME, form: output.Option = output.Output.te
 
 @app.command("stop", cls=LabCommand)
 def stop_(name: Name = spec.DEFAULT_NAME, form: output.Option = output.Output.text) -> None:
-    """End everything that runs and keep the lab's objects for the next `up`."""
+    """End a lab's processes and keep its objects.
+
+    `weft lab up` starts the lab again with the same objects.
+    """
     from weft_lab import up
 
     with interruptible(name), output.working(form, "stopping the lab"):
@@ -216,7 +232,10 @@ def _say_end(form: output.Output, name: str, verb: str, done: bool, otherwise: s
 
 @app.command("kubeconfig", cls=LabCommand)
 def kubeconfig_(name: Chosen = "", form: output.Option = output.Output.text) -> None:
-    """Print the lab's kubeconfig: weft lab kubeconfig > lab.yaml."""
+    """Print a lab's kubeconfig.
+
+    To keep it in a file: weft lab kubeconfig > lab.yaml
+    """
     name = chosen(name)
     path = state.Folder.of(name).kubeconfig
     try:

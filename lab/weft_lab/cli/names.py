@@ -1,4 +1,4 @@
-"""Defines options that name a lab, and writes hints and what an interrupted command leaves."""
+"""Defines the options that name a lab, and the hints that commands print."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from weft.cli import output
 from weft_lab import spec, state
 
 Name = Annotated[
-    str, typer.Option("--name", "--lab", help="Name of the lab; several can run at once.")
+    str, typer.Option("--name", "--lab", help="Name of the lab. Several labs can run at once.")
 ]
 Chosen = Annotated[
     str,
     typer.Option(
-        "--name", "--lab", help="Name of the lab. By default that of $KUBECONFIG, else weft."
+        "--name", "--lab", help="Name of the lab. By default the lab of $KUBECONFIG, else weft."
     ),
 ]
 
 
 class LabCommand(TyperCommand):
-    """A command of the lab. `-n` was the lab's name once; it is a namespace in all commands."""
+    """A command of the lab; it refuses `-n` as the lab's name, which it once was."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> Any:
         known = {opt for param in self.params for opt in param.opts}
         own = args[: args.index("--")] if "--" in args else args
-        if not ctx.allow_interspersed_args:  # what follows the first word belongs to that
+        if not ctx.allow_interspersed_args:  # options after the first word are not this command's
             words = [place for place, word in enumerate(own) if not word.startswith("-")]
             named = [place for place in words if place == 0 or own[place - 1] not in known | {"-n"}]
             own = own[: named[0]] if named else own
@@ -44,14 +44,14 @@ class LabCommand(TyperCommand):
 
 
 def chosen(name: str) -> str:
-    """The lab that a command works in: `name`, else the one of $KUBECONFIG, else the default."""
+    """The name of the lab that a command uses: `name`, else the lab of $KUBECONFIG, else weft."""
     kubeconfig = os.environ.get("KUBECONFIG", "")
     own = state.of_kubeconfig(Path(kubeconfig).expanduser()) if kubeconfig else ""
     return name or own or spec.DEFAULT_NAME
 
 
 def option(name: str, *, word: str = "--name") -> str:
-    """What chooses the lab in a command that is shown; nothing if it is the default one."""
+    """The option that chooses lab `name` in a hint; empty for the default lab."""
     return "" if name == spec.DEFAULT_NAME else f" {word} {name}"
 
 
@@ -62,7 +62,7 @@ def export(kubeconfig: str) -> str:
 
 @contextlib.contextmanager
 def interruptible(name: str) -> Iterator[None]:
-    """On Ctrl-C, say what of the lab is left running, and how to end it."""
+    """On Ctrl-C, print whether the lab still runs, and the command that ends or starts it."""
     try:
         yield
     except KeyboardInterrupt:

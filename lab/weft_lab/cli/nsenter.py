@@ -1,4 +1,4 @@
-"""`weft lab exec` and `weft lab console`: into a node, a pod or a virtual machine of a lab."""
+"""The commands `weft lab exec` and `weft lab console`: enter a node, a pod or a guest of a lab."""
 
 from __future__ import annotations
 
@@ -20,15 +20,21 @@ REST = {"allow_interspersed_args": False, "ignore_unknown_options": True}
 def execute(
     target: Annotated[
         str,
-        typer.Argument(help="node1, outside, a pod as NAMESPACE/POD, or lab: the lab itself."),
+        typer.Argument(
+            help="Where to run it: a node such as node1; a pod, as NAMESPACE/POD; outside, a"
+            " host that is no node; or lab, the network that joins them."
+        ),
     ],
     command: Annotated[
-        list[str] | None, typer.Argument(help="-- COMMAND ARGUMENTS; without one, a shell.")
+        list[str] | None, typer.Argument(help="What to run, after --. By default a shell.")
     ] = None,
     name: Chosen = "",
     form: output.Option = output.Output.text,
 ) -> None:
-    """Run a command in a node or a pod, with the lab's programs on its PATH."""
+    """Run a command in a node or a pod.
+
+    The lab's programs, such as ovn-nbctl, are on its PATH.
+    """
     from weft_lab import target as targets
     from weft_lab import up
 
@@ -36,7 +42,7 @@ def execute(
     if argv and argv[0] == "--":
         del argv[0]
     elif argv and argv[0].startswith("-"):
-        rule = "is an option after TARGET, where the command begins"
+        rule = "stands after TARGET, where the command to run begins"
         hint = "put options before TARGET: weft lab exec --name LAB node1 -- COMMAND"
         raise errors.InvalidInput("weft lab exec", argv[0], None, rule, hint=hint)
     with up.running(chosen(name)) as peer:
@@ -54,16 +60,17 @@ def console(
     vm: Annotated[str, typer.Argument(help="The virtual machine: NAME or NAMESPACE/NAME.")],
     name: Chosen = "",
     namespace: Annotated[
-        str, typer.Option("--namespace", "-n", help="Its namespace, if VM does not say.")
+        str, typer.Option("--namespace", "-n", help="Its namespace, if VM names none.")
     ] = "default",
     quiet: Annotated[
-        float, typer.Option(help="With piped input: leave after so many silent seconds.")
+        float,
+        typer.Option(help="With piped input: leave after so many seconds of silence."),
     ] = 2.0,
     form: output.Option = output.Output.text,
 ) -> None:
-    """Talk to a virtual machine's serial console; Ctrl-] leaves.
+    """Connect to a virtual machine's serial console.
 
-    A terminal is shown the end of what was said before.
+    In a terminal, Ctrl-] leaves, and the last output of the console is shown first.
     """
     from weft_lab import target as targets
     from weft_lab import terminal, up

@@ -51,7 +51,7 @@ def _nodes(services: Sequence[Mapping[str, Any]], ready: Mapping[str, bool]) -> 
 
 
 def _faults(nodes: Sequence[Mapping[str, Any]]) -> list[str]:
-    """One sentence for all nodes of which it is true."""
+    """Each fault once, with the names of all nodes that have it."""
     messages: dict[str, list[str]] = {}
     for node in nodes:
         if message := node.get("faults"):
@@ -60,7 +60,7 @@ def _faults(nodes: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _notes(services: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What happened to a service that a user should know."""
+    """The notes that services have for a user, such as a database that was replaced."""
     return [f"{one['name']}: {one['note']}" for one in services if one.get("note")]
 
 

@@ -1,4 +1,4 @@
-"""`weft vm`: start, stop, restart and list virtual machines, of a lab or of any cluster."""
+"""The command `weft vm`: starts, stops, restarts and lists virtual machines of any cluster."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from weft_lab.vm import power
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
 Machine = Annotated[str, typer.Argument(help="The virtual machine: NAME or NAMESPACE/NAME.")]
-Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Its namespace, if not said.")]
+Namespace = Annotated[
+    str, typer.Option("--namespace", "-n", help="Its namespace, if VM names none.")
+]
 
 
 @app.command("start")
@@ -46,7 +48,7 @@ def stop_(
     name: clusters.Name = "",
     form: output.Option = output.Output.text,
 ) -> None:
-    """Shut a virtual machine down and leave it so."""
+    """Shut a virtual machine down."""
     cluster = clusters.choose(kubeconfig, context, lab, name)
     _order(vm, namespace, cluster, form, power.Action.STOP)
 
@@ -69,7 +71,7 @@ def restart_(
 @app.command("list")
 def list_(
     namespace: Annotated[
-        str, typer.Option("--namespace", "-n", help="Only of this namespace.")
+        str, typer.Option("--namespace", "-n", help="Only virtual machines of this namespace.")
     ] = "",
     kubeconfig: clusters.Kubeconfig = "",
     context: clusters.Context = "",
@@ -77,7 +79,10 @@ def list_(
     name: clusters.Name = "",
     form: output.Option = output.Output.text,
 ) -> None:
-    """Show the virtual machines, where they run and which addresses they have."""
+    """List virtual machines.
+
+    Show the node that each runs on, its NICs and their addresses.
+    """
     found = asyncio.run(_list(clusters.choose(kubeconfig, context, lab, name), namespace))
     output.emit(form, found, lambda: _say(found))
 
@@ -92,7 +97,10 @@ def _order(
 
 
 def named(vm: str, namespace: str) -> tuple[str, str]:
-    """Namespace and name of what was written as NAME or NAMESPACE/NAME."""
+    """Namespace and name of a virtual machine written as NAME or NAMESPACE/NAME.
+
+    Raise InvalidInput for any other form.
+    """
     space, slash, name = vm.rpartition("/")
     if not name or "/" in space or (slash and not space):
         raise errors.InvalidInput("command line", "VM", vm, "must be NAME or NAMESPACE/NAME")

@@ -66,7 +66,7 @@ def test_of_two_nads_the_first_one_given_is_right() -> None:
 def test_what_is_good_or_not_ours_is_passed_over() -> None:
     other = {"kind": "ConfigMap", "metadata": {"name": "c"}, "data": {}}
     (one,) = found(nad("good"), pod("p", networks="good"), other, None)
-    assert one.verdict == "not looked at"
+    assert one.verdict == "not checked"
     assert one.message == "ConfigMap default/c: weft does not read this kind"
 
 
@@ -168,7 +168,7 @@ def test_a_kind_that_is_misspelt_is_told_and_one_of_others_is_not() -> None:
     assert one.message == (
         "VirtualMachin default/a: weft does not read this kind; did you mean VirtualMachine?"
     )
-    assert one.verdict == "not looked at"
+    assert one.verdict == "not checked"
     for kind in ("NetworkPolicy", "VirtualMachinePool", "Deployment", "Service", "Node"):
         (one,) = found({"kind": kind, "metadata": {"name": "a"}})
         assert one.message == f"{kind} default/a: weft does not read this kind"
@@ -201,9 +201,9 @@ def test_there_are_three_answers(
     assert run(monkeypatch, str(file)) == 0
     shown = capsys.readouterr().out.splitlines()
     assert shown == [
-        f"{file}: not looked at: UserDefinedNetwork default/blue: weft does not read this kind"
+        f"{file}: not checked: UserDefinedNetwork default/blue: weft does not read this kind"
         " of k8s.ovn.org/v1",
-        "2 objects: 0 errors, 0 warnings, 1 not looked at.",
+        "2 objects: 0 errors, 0 warnings, 1 not checked.",
     ]
     file.write_text(f"{UDN}---\n{TWICE}")
     assert run(monkeypatch, str(file)) == 1
@@ -212,10 +212,10 @@ def test_there_are_three_answers(
         f"{file}: error: line 14: spec.ingress[0].ports appears twice in one object:"
         " only the last one would count"
     )
-    assert shown[-1] == "2 objects: 1 error, 0 warnings, 1 not looked at."
+    assert shown[-1] == "2 objects: 1 error, 0 warnings, 1 not checked."
     assert run(monkeypatch, str(file), "--output", "json") == 1
     told = json.loads(capsys.readouterr().out)
-    assert [(one["is_error"], one["looked_at"]) for one in told] == [(True, True), (False, False)]
+    assert [(one["is_error"], one["checked"]) for one in told] == [(True, True), (False, False)]
 
 
 @pytest.mark.parametrize(

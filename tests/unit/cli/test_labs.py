@@ -51,8 +51,8 @@ def test_of_a_virtual_machine_the_networks_are_checked_and_the_rest_is_not() -> 
     }
     rules = nads.Rules(underlay_mtu=1500)
     (one,) = mistakes.find([("f", vm)], rules, "default")
-    assert one.verdict == "not looked at"
+    assert one.verdict == "not checked"
     assert one.message == (
-        "VirtualMachine default/web: only its networks; the rest is in the package weft-lab,"
-        " which is not installed (pip install weft-lab)"
+        "VirtualMachine default/web: only its networks are checked; the rest is in the package"
+        " weft-lab, which is not installed (pip install weft-lab)"
     )
