@@ -79,7 +79,7 @@ async def measure(kubeconfig: str) -> list[tuple[float, float]]:
 
 async def once(nodes: cache.Cache) -> tuple[float, float]:
     """Add a node, and take it away again; seconds from its being complete, and from asking."""
-    probes = [await probe(f"default/p{number}") for number in range(1, NODES + 1)]
+    probes = [await probe(f"node{number}", f"p{number}") for number in range(1, NODES + 1)]
     asked = time.monotonic()
     grown = asyncio.create_task(resize(NODES + 1))
     node = await nodes.wait_for(f"node{NODES + 1}", is_complete, 60)
@@ -96,10 +96,11 @@ async def once(nodes: cache.Cache) -> tuple[float, float]:
     return reached - complete, reached - asked
 
 
-async def probe(pod: str) -> asyncio.subprocess.Process:
-    """A prober in a pod, which reads the address from standard input."""
+async def probe(node: str, pod: str) -> asyncio.subprocess.Process:
+    """A prober in a pod's network, which reads the address from standard input."""
+    verb, *inside = await asyncio.to_thread(stream.inside, LAB, node, pod)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "weft", "lab", "exec", "--name", LAB, pod, "--"),
+        *(sys.executable, "-m", "weft", "lab", verb, "--name", LAB, *inside),
         *(sys.executable, "-c", PROBE),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

@@ -58,7 +58,7 @@ def run() -> Iterable[Figure]:
     ):
         addresses = asyncio.run(_pods(found["kubeconfig"]))
         _wire_by_hand()
-        weft = [("exec", f"default/{name}", "--") for name in PODS]
+        weft = [inside(LAB, node, name) for name, node in PODS.items()]
         hand = [("exec", node, "--", "nsenter", "--net=/run/netns/hand") for node in PODS.values()]
         speed = interleave(
             REPEATS,
@@ -149,11 +149,25 @@ def pod(name: str, node: str, networks: str = "") -> dict[str, Any]:
         "spec": {
             "nodeName": node,
             "containers": [
-                # This image sees the node's files, and so the interpreter that runs the stream.
-                {"name": "c", "image": "lab.weft/virt-launcher", "command": ["sleep", "9999"]}
+                {"name": "c", "image": "busybox", "command": ["sleep", "9999"]},
             ],
         },
     }
+
+
+def inside(lab: str, node: str, name: str) -> tuple[str, ...]:
+    """Arguments of `weft lab` that run a command in a pod's network namespace.
+
+    The command runs with the node's files: the pod has no Python.
+    """
+    show = "for each in /run/weft/*/*/pod.json; do cat $each; echo; done"
+    command = (sys.executable, "-m", "weft", "lab", "exec", "--name", lab, node, "--")
+    done = subprocess.run(
+        [*command, "busybox", "sh", "-c", show], capture_output=True, text=True, check=True
+    )
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    (path,) = [each["netns"] for each in records if each["pod"] == name]
+    return ("exec", node, "--", "nsenter", f"--net={path}")
 
 
 def _running(pod: dict[str, Any]) -> bool:

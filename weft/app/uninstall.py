@@ -31,7 +31,7 @@ async def check(client: Client, *, force: bool = False) -> None:
         raise errors.Conflict(
             f"{len(users)} running pods have networks of weft and would lose them: {shown}",
             where="weft",
-            hint="delete these pods first, or uninstall with --force",
+            hint="delete these pods first, or use --force (in the chart: uninstall.force=true)",
         )
 
 

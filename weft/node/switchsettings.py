@@ -118,6 +118,7 @@ class SettingsReconciler:
             raise errors.Unavailable(
                 "has no Open vSwitch in its kernel, and no interface for one beside it is named",
                 where=f"node {self._node}",
-                hint="load the module openvswitch, or set --tunnel-interface",
+                hint="load the module openvswitch, or set --tunnel-interface"
+                " (in the chart: node.tunnelInterface)",
             )
         return switchsettings.Settings(self._node, encap_ip, daemons.SB, kind, taken)

@@ -155,7 +155,10 @@ def _rights(survey: Survey) -> Iterator[Finding]:
 
 
 def _manager(survey: Survey) -> Finding:
-    what, run = "cluster manager", "run weft cluster-manager; its log names the cause"
+    what, run = (
+        "cluster manager",
+        "if weft cluster-manager runs, its log names the cause; else start it",
+    )
     for lease in survey.leases:
         if lease["metadata"]["name"] != LEASE:
             continue
@@ -250,7 +253,7 @@ def _agents(nodes: Sequence[Object]) -> Iterator[Finding]:
         yield Finding(Verdict.FAIL, "nodes", "the cluster has none", "add a node to the cluster")
         return
     if unpublished:
-        remedy = "run weft node there; its log names the cause"
+        remedy = "if weft node runs there, its log names the cause; else start it"
         seen = f"no tunnel endpoint of {_few(unpublished)} is published"
         yield Finding(Verdict.FAIL, "agents", seen, remedy)
     else:

@@ -1,4 +1,4 @@
-"""Computes the cells of `kubectl get pods`, STATUS above all."""
+"""Computes the cells of `kubectl get pods`, as Kubernetes' printPod does."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def restarts(obj: Object) -> Any:
 
 
 def reason(obj: Object) -> Any:
-    """Terminating, Completed, CrashLoopBackOff, Init:0/1, Running, ..."""
+    """The cell STATUS: Terminating, Completed, CrashLoopBackOff, Init:0/1, Running and so on."""
     state = obj.get("status") or {}
     word = state.get("reason") or state.get("phase") or "Unknown"
     starting = _starting(obj)
@@ -47,7 +47,7 @@ def reason(obj: Object) -> Any:
 
 
 def _starting(obj: Object) -> str:
-    """The first init container that has not succeeded, if any."""
+    """STATUS of the first init container that has not succeeded; empty if all have."""
     statuses = _statuses(obj, "initContainerStatuses")
     total = len((obj.get("spec") or {}).get("initContainers") or ())
     for place, one in enumerate(statuses):

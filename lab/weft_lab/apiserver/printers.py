@@ -1,6 +1,6 @@
-"""Defines the columns that `kubectl get` shows of each built-in type.
+"""Defines the columns that `kubectl get` shows for each built-in type.
 
-A cell function gets the object alone; ages are read by the table, which knows the time.
+They are those of Kubernetes' pkg/printers/internalversion. A cell function gets the object.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Makes the tables that `kubectl get` asks for."""
+"""Makes the tables (meta.k8s.io/v1) that `kubectl get` asks for."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ def _row(columns: tuple[Column, ...], obj: Object, include: str) -> dict[str, An
 
 
 def partial(obj: Object) -> Object:
-    """The object's metadata alone."""
+    """A PartialObjectMetadata: the object with nothing but its metadata."""
     return {**PARTIAL, "metadata": obj["metadata"]}
 
 
 def partial_list(objects: Iterable[Object], meta: dict[str, Any]) -> bytes:
-    """A PartialObjectMetadataList, for clients that care about names and labels only."""
+    """A PartialObjectMetadataList, for clients that need only metadata."""
     return orjson.dumps(
         {
             "kind": "PartialObjectMetadataList",

@@ -22,7 +22,7 @@ def execute(
         str,
         typer.Argument(
             help="Where to run it: a node such as node1; a pod, as NAMESPACE/POD; outside, a"
-            " host that is no node; or lab, the network that joins them."
+            " host that is no node; or lab, with the bridges and the API server that nodes share."
         ),
     ],
     command: Annotated[

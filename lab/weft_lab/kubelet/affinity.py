@@ -1,7 +1,7 @@
 """Decides on which nodes affinity, anti-affinity and topology spread let a pod run.
 
 Pure. The rules are those of Kubernetes' "Assigning Pods to Nodes" and "Pod Topology Spread
-Constraints"; of the latter those that say `DoNotSchedule`.
+Constraints"; of constraints, only those with `DoNotSchedule` count.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A pod that has a node, and that node's labels."""
+    """A pod that runs on a node, and that node's labels."""
 
     pod: Object
     labels: Mapping[str, str]
 
 
 def is_concerned(pod: Object) -> bool:
-    """Whether other pods matter to this one, or this one to others."""
+    """Whether a pod has affinity, anti-affinity or spread rules."""
     return any(any(_terms(pod, kind)) for kind in ("podAffinity", "podAntiAffinity"))
 
 
 def refusals(pod: Object, placed: Iterable[Placed]) -> Refusals:
-    """What the pods that are there say of each node; `namespaces` of a term count as written."""
+    """The reasons against each node. Of a `namespaceSelector` only {} (all) has an effect."""
     others = list(placed)
     affine = [_Affinity(pod, term, others) for term in _terms(pod, "podAffinity")]
     apart = {
@@ -54,7 +54,7 @@ def refusals(pod: Object, placed: Iterable[Placed]) -> Refusals:
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """The reasons for which each node is refused; `why` gives those of one node."""
+    """Rules of a pod against the pods that are placed; `why` gives the reason against a node."""
 
     _affine: tuple[_Affinity, ...]
     _apart: frozenset[tuple[str, str]]
@@ -142,7 +142,7 @@ def _labels(pod: Object) -> Mapping[str, str]:
 
 
 def _selects(selector: Object | None, labels: Mapping[str, str]) -> bool:
-    """An absent selector selects nothing, an empty one everything."""
+    """Whether a label selector selects these labels: None selects nothing, {} everything."""
     if selector is None:
         return False
     for key, value in (selector.get("matchLabels") or {}).items():
@@ -152,7 +152,7 @@ def _selects(selector: Object | None, labels: Mapping[str, str]) -> bool:
 
 
 def holds(expression: Object, values: Mapping[str, str]) -> bool:
-    """One requirement of a selector, on labels or fields."""
+    """Whether one requirement of a selector holds for labels or fields."""
     value, listed = values.get(expression["key"]), expression.get("values") or ()
     match expression["operator"]:
         case "In":

@@ -1,6 +1,6 @@
-"""Makes the configuration with which a pod's first process starts a container.
+"""Makes the request with which a pod's first process starts a container.
 
-Pure: from the pod's specification and what the node offers. Compare ContainerConfig in CRI.
+Pure: computed from the pod's specification and the node's files. CRI calls it ContainerConfig.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from weft_lab.kubelet import containers, images, logs, resolver, security, volum
 
 Object = dict[str, Any]
 LONGEST_HOSTNAME = 63
-LONGEST_FILE = 512 << 20  # bytes; of a log too, which is on the machine's disk
+LONGEST_FILE = 512 << 20  # bytes, of any file, logs included, which are on the machine's disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,12 @@ class Environment:
 
 
 def on_host(pod: Object) -> bool:
-    """Whether the pod lives in its node's own network namespace."""
+    """Whether the pod uses its node's network namespace (`hostNetwork`)."""
     return bool(pod["spec"].get("hostNetwork"))
 
 
 def hostname(pod: Object, place: Environment) -> str:
-    """The pod's own name; on its node's network, the node's."""
+    """The pod's host name: with `hostNetwork` the node's, else its own."""
     if on_host(pod):
         return place.host_name
     name = str(pod["spec"].get("hostname") or pod["metadata"]["name"])
@@ -45,9 +45,10 @@ def hostname(pod: Object, place: Environment) -> str:
 def start(
     pod: Object, container: Object, ips: Sequence[str], root: Path, place: Environment
 ) -> Object:
-    """How to run `container` in a pod with these addresses; `root` is a folder to make its own in.
+    """The request that starts `container` in a pod with these addresses.
 
-    Raises InvalidInput for what no container can be given.
+    `root` is the folder below which its root is mounted. Raise InvalidInput for a field that no
+    container can have.
     """
     meta = pod["metadata"]
     status = {"podIP": ips[0], "podIPs": ",".join(ips)}

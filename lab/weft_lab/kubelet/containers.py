@@ -1,7 +1,6 @@
-"""Decides what a pod's containers should be doing now.
+"""Decides which containers of a pod start now, and which wait.
 
-Pure: from a pod's specification and the report of its first process it decides which container
-starts, which waits and which is finished. The time is an argument.
+Pure: computed from the pod's specification, the report of its first process, and the time.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _REFERENCE = re.compile(r"\$\$|\$\(([A-Za-z_.-][A-Za-z0-9_.-]*)\)")
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A container as the pod's first process reports it; `status` None while it runs."""
+    """A container as the pod's first process reports it; its `status` is None while it runs."""
 
     attempt: int
     started: float
@@ -42,13 +41,13 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Nothing to start before this time."""
+    """Start nothing before this time."""
 
     until: float
 
 
 def killed(state: State, now: float) -> State:
-    """How a container ended that ran when its sandbox did."""
+    """The state of a container that was running when its sandbox ended."""
     return State(state.attempt, state.started, -signal.SIGKILL, now)
 
 
@@ -70,7 +69,7 @@ def policy(pod: Object) -> str:
 
 
 def restarts(pod: Object, state: State, *, init: bool = False) -> bool:
-    """Whether a container that ended is started again."""
+    """Whether the pod's restartPolicy starts a container again that has ended."""
     rule = policy(pod)
     if init:
         return state.status != 0 and rule != "Never"
@@ -85,7 +84,7 @@ def backoff(state: State) -> float:
 
 
 def due(pod: Object, states: Mapping[str, State], now: float) -> list[Start | Wait]:
-    """What to start and when to look again. Init containers go one by one, before the others."""
+    """What to start, and when to decide again. Init containers run first, one by one."""
     for container in pod["spec"].get("initContainers") or ():
         state = states.get(container["name"])
         if state is not None and state.status == 0:
@@ -115,7 +114,7 @@ def _again(
 
 
 def is_finished(pod: Object, states: Mapping[str, State]) -> bool:
-    """All containers have ended for good, or an init container failed for good."""
+    """Whether all containers have ended for good, or an init container has failed for good."""
     for container in pod["spec"].get("initContainers") or ():
         state = states.get(container["name"])
         if state is not None and state.status and not restarts(pod, state, init=True):
@@ -125,7 +124,7 @@ def is_finished(pod: Object, states: Mapping[str, State]) -> bool:
 
 
 def environment(container: Object, pod: Object, base: Mapping[str, str]) -> dict[str, str]:
-    """The container's variables; a reference to an earlier one is replaced by its value."""
+    """The container's variables; references to earlier ones are replaced by their values."""
     env = dict(base)
     for entry in container.get("env") or ():
         value = entry.get("value")
@@ -137,7 +136,7 @@ def environment(container: Object, pod: Object, base: Mapping[str, str]) -> dict
 
 
 def expand(text: str, env: Mapping[str, str]) -> str:
-    """`$(NAME)` becomes its value, an unknown one stays, `$$` is a dollar."""
+    """Replace `$(NAME)` by its value and `$$` by `$`; unknown names stay as they are."""
 
     def replace(match: re.Match[str]) -> str:
         if match.group() == "$$":
@@ -148,7 +147,7 @@ def expand(text: str, env: Mapping[str, str]) -> str:
 
 
 def field(path: str, pod: Object) -> str:
-    """`fieldRef`: one of the pod's own fields; empty where it has none of that path."""
+    """The value of a `fieldRef`; empty if the pod has no such field."""
     key = re.fullmatch(r"metadata\.(annotations|labels)\['([^']*)'\]", path)
     if key:
         return str((pod["metadata"].get(key.group(1)) or {}).get(key.group(2), ""))

@@ -1,7 +1,7 @@
-"""Tells which fields of a pod the lab follows, which make no difference, and which it ignores.
+"""Lists the fields of a pod that the lab supports, and reports those that it ignores.
 
-Pure. Paths are those of a Pod's spec; `[]` stands for any element of a list. A field that is in
-none of the tables is named in an Event of the pod.
+Pure. Paths are relative to a Pod's spec; `[]` stands for any element of a list. An Event of the pod
+names each field that is in none of the tables.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _CONTAINER = (
         )
     ),
 )
-# The lab does these in any case, or no container of the lab can observe them.
+# The lab always does what these ask for, or no container can observe them.
 _CONTAINER_HARMLESS = (
     *("imagePullPolicy", "resizePolicy", "volumeMounts[].readOnly"),
     *(f"ports[].{name}" for name in ("name", "containerPort", "protocol")),
@@ -38,7 +38,7 @@ _CONTAINER_HARMLESS = (
     ),
 )
 _KINDS = ("containers", "initContainers")
-# All below a path is followed, too.
+# A path stands for all fields below it, too.
 FOLLOWED = frozenset(
     {
         *(f"{kind}[].{path}" for kind in _KINDS for path in _CONTAINER),
@@ -108,9 +108,9 @@ _TABLE = fieldtable.Table(FOLLOWED | HARMLESS, USUAL, bare="volumes[]")
 
 
 def unfollowed(pod: Object) -> list[str]:
-    """Paths of a pod's fields that have a value and no effect here, elements by name.
+    """Paths of fields that are set and have no effect in the lab; elements of lists by name.
 
-    None of a pod that runs a virtual machine: Events of the machine name its fields.
+    Empty for a pod that runs a virtual machine: Events of the machine name its fields.
     """
     return [] if _is_launcher(pod) else sorted(_TABLE.without_effect(pod["spec"]))
 
@@ -123,6 +123,6 @@ def _is_launcher(pod: Object) -> bool:
 
 
 def ignored(pod: Object) -> Iterator[str]:
-    """The message of an Event that names them; empty if there are none."""
+    """The message of an Event that names the ignored fields; empty if there are none."""
     if lost := unfollowed(pod):
         yield f"not followed by the lab: {', '.join(lost)}"

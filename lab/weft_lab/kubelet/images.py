@@ -1,7 +1,6 @@
-"""Chooses what stands in for a container image.
+"""Chooses the programs and the command of a container, in place of its image.
 
-It decides which programs a container has, and what runs when its manifest names no command. No
-image is pulled: one name stands for the node's own files, every other for busybox.
+The lab pulls no images: one name stands for a virtual machine's launcher, every other for busybox.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ _BARE = ("busybox", "alpine", "debian", "ubuntu", "fedora")
 
 
 def is_native(image: str) -> bool:
-    """Whether the container sees the node's own files."""
+    """Whether the image is a virtual machine launcher's, which gets this machine's programs."""
     return image.partition("@")[0].partition(":")[0] == LAUNCHER
 
 
 def command(container: dict[str, Any]) -> tuple[str, ...]:
-    """The argv of a container; the lab does not know an image's own entry point."""
+    """The argv of a container: its command and args, since the lab knows no image's entry point."""
     given = container.get("command") or ()
     args = container.get("args") or ()
     if given:
@@ -44,12 +43,15 @@ def explanation(container: dict[str, Any]) -> str:
 
 
 def ensure(folder: Path, busybox: Path) -> Path:
-    """The busybox root: every applet in `bin`; made once for a node."""
+    """Make the busybox root, with each applet in `bin`, once for a node; return its folder."""
     programs = folder / "bin"
     if (programs / "sh").is_symlink():
         return folder
     programs.mkdir(parents=True, exist_ok=True)
-    for each in (folder, programs):  # pods' users are none of this machine's
+    for each in (
+        folder,
+        programs,
+    ):  # so that pods' users, who are no users of this machine, can read them
         each.chmod(0o755)
     (programs / "busybox").write_bytes(busybox.resolve().read_bytes())
     (programs / "busybox").chmod(0o755)

@@ -1,17 +1,15 @@
-"""Owns a pod's namespaces and processes, as its first process; it outlives the kubelet.
+"""Runs a pod's containers and holds its namespaces, also while no kubelet runs.
 
     python3 -I -S -E init.py FOLDER HOSTNAME [--on-host]
 
-It owns the pod's processes while no kubelet runs. A kubelet that comes back connects to
-FOLDER/init.sock and gets a report of all that happened. Messages are
-JSON, one a line: `start` and `kill` come in, `state` (all containers, whole) goes out, at once
-and after every change; who sends `enter` is told what was requested for a container. With
+It serves the socket FOLDER/init.sock. Messages are JSON, one a line. It takes `start`, `kill`,
+`enter` and `stop`. On connection, and after every change, it sends `state`: the state of all
+containers. It answers `enter` with the limits of a container, and ends the pod on `stop`. With
 `--on-host` the pod stays in its node's network namespace.
 
-It is a process of the node, and none of the pod's can see it. The pod's own process 1, its child,
-holds the namespaces and collects orphans; both end together. A program of its own, with the
-standard library alone, so that a pod costs one small process; when a connection says `stop` it
-ends, and with it the pod.
+It is a process of the node that the pod cannot see. Its child is the process 1 of the pod, which
+holds the namespaces and collects orphans; both end together. The program uses the standard library
+alone, so that a pod costs little memory.
 """
 
 from __future__ import annotations
@@ -46,21 +44,21 @@ Json = dict[str, Any]
 
 
 def open_log(path: str) -> int:
-    """A container's log for one run of it; that of the run before is kept beside it."""
+    """Open a container's log for a new run; the log of the run before is renamed."""
     with contextlib.suppress(FileNotFoundError):
         os.rename(path, path + PREVIOUS)
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
 
 def _why(error: BaseException) -> str:
-    """As a shell would say it; of a long name its beginning."""
+    """The error's text, in a shell's words; a long name is cut."""
     if isinstance(error, OSError) and error.filename:
         return f"{os.fsdecode(error.filename)[:LONGEST_NAME]}: {error.strerror}"
     return str(error)[:LONGEST_NAME]
 
 
 def become(request: Json, log: int, namespaces: dict[str, int]) -> None:
-    """Turn this forked process into the container's; returns only by raising."""
+    """Turn this forked process into the container's first process; return only by raising."""
     os.setsid()
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)
@@ -69,7 +67,7 @@ def become(request: Json, log: int, namespaces: dict[str, int]) -> None:
     for source, target in ((nothing, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
     open_files(request.get("files") or ())
-    # The pod's other containers must not look into it before it is confined.
+    # The pod's other containers must not inspect it before it is confined.
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     rootfs.stage(request)
     isolation.join(namespaces)
@@ -82,7 +80,7 @@ def become(request: Json, log: int, namespaces: dict[str, int]) -> None:
 
 
 def bound(request: Mapping[str, Any]) -> None:
-    """Limit the number of processes and the size of files; nobody in a pod can raise the limits."""
+    """Limit the pod's processes and the size of a file; nobody in a pod can raise the limits."""
     wanted = {resource.RLIMIT_NPROC: MAX_PROCESSES}
     if request.get("longest_file"):
         wanted[resource.RLIMIT_FSIZE] = request["longest_file"]
@@ -93,7 +91,10 @@ def bound(request: Mapping[str, Any]) -> None:
 
 
 def open_files(files: Sequence[Json]) -> None:
-    """Files that the container gets as descriptors: each below a folder, whatever it is called."""
+    """Open the files that the container gets as descriptors.
+
+    Each must be a regular file below its folder; OSError otherwise.
+    """
     for file in files:
         flags = (os.O_RDWR if file["write"] else os.O_RDONLY) | os.O_CLOEXEC | os.O_NONBLOCK
         folder = os.open(file["folder"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -146,11 +147,11 @@ class Init:
     def receive(self, descriptor: int) -> None:
         link = self.links.get(descriptor)
         if link is None:
-            return  # dropped since it was said to be ready
+            return  # dropped after poll() reported it
         try:
             data = link.recv(1 << 20, socket.MSG_DONTWAIT)
         except BlockingIOError:
-            return  # its number was that of one that was dropped
+            return  # a new connection with the descriptor of a dropped one
         except OSError:
             data = b""
         if not data:
@@ -176,9 +177,9 @@ class Init:
             case "kill":
                 self.kill(request["name"], request["signal"])
             case "stop":
-                # The kernel kills all that is left of the namespace together with process 1.
+                # With process 1 the kernel kills all processes of the namespace.
                 os.kill(self.first, signal.SIGKILL)
-                # It ends when all the others were taken note of.
+                # Process 1 can be collected only after all others.
                 while os.waitpid(-1, 0)[0] != self.first:
                     pass
                 os._exit(0)
@@ -194,7 +195,7 @@ class Init:
         try:
             pid, inside, why = self.launch(request)
         except OSError as error:
-            # Nothing was forked: no file for its log, say. The pod's others go on.
+            # Nothing was forked, for example for lack of a log file. Other containers go on.
             state |= {"status": 126, "ended": time.time(), "error": str(error)}
             return self.report()
         if why:
@@ -204,8 +205,7 @@ class Init:
         return self.report()
 
     def launch(self, request: Json) -> tuple[int, int, str]:
-        """The container's process: its number here and in the pod, and why it is not what it was
-        to be."""
+        """Start a container: its process id here, the one in the pod, and the error, if any."""
         log = open_log(request["log"])
         reader, writer = os.pipe2(os.O_CLOEXEC)
         pid = os.fork()
@@ -234,7 +234,7 @@ class Init:
                 os.kill(member, number)
 
     def members(self, leader: int) -> list[int]:
-        """The container's first process and its whole session."""
+        """The process ids of a container: its first process and that process's session."""
         found = [leader]
         for entry in os.listdir("/proc"):
             if not entry.isdigit() or int(entry) in (1, leader):
@@ -256,7 +256,7 @@ class Init:
             if pid == 0:
                 break
             if pid == self.first:
-                os._exit(0)  # and with it all of the pod
+                os._exit(0)  # the pod has ended
             name = self.names.pop(pid, "")
             if name:
                 code = os.waitstatus_to_exitcode(status)
@@ -278,10 +278,10 @@ class Init:
 
 
 def hold(hostname: str, door: socket.socket, go: int, ready: int) -> None:
-    """Process 1 of the pod: keeps its namespaces alive and collects orphans; never returns."""
-    os.read(go, 1)  # its users are mapped from outside
+    """Be process 1 of the pod: hold its namespaces and collect orphans; never return."""
+    os.read(go, 1)  # until the parent has mapped the users
     isolation.become_root()
-    door.listen(4)  # clients that ask the socket for its listener get this process
+    door.listen(4)  # SO_PEERCRED then names this process to clients
     isolation.name(hostname)
     rootfs.empty()
     isolation.confine({})
@@ -296,7 +296,10 @@ def hold(hostname: str, door: socket.socket, go: int, ready: int) -> None:
 
 
 def make_pod(folder: str, hostname: str, *, on_host: bool) -> tuple[Init, socket.socket]:
-    """The pod's namespaces with their process 1, and the socket at which requests come in."""
+    """Make the pod's namespaces and process 1, and the socket that serves requests.
+
+    Raise OSError with a remedy where the kernel refuses user namespaces.
+    """
     door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     made = f"{folder}/.init.sock"
     door.bind(made)
@@ -325,20 +328,20 @@ def make_pod(folder: str, hostname: str, *, on_host: bool) -> tuple[Init, socket
         answer = pipe.read()
     if answer != READY:
         raise OSError(f"process 1: {answer.decode(errors='replace') or 'ended at once'}")
-    os.rename(made, f"{folder}/init.sock")  # who finds it by this name finds a listener
+    os.rename(made, f"{folder}/init.sock")  # under this name it is always ready
     namespaces = isolation.open_namespaces(first)
     if on_host:
         os.close(namespaces.pop("net"))
-    # From here on every process that this starts is one of the pod's.
+    # Every process that is forked from here on is in the pod's PID namespace.
     with open(f"/proc/{first}/ns/pid", "rb") as space:
         syscalls.setns(space.fileno(), syscalls.NEWPID)
     return Init(folder, first, namespaces), door
 
 
 def main(folder: str, hostname: str, *options: str) -> int:
-    """Make the namespaces, leave their owner behind, and print the number of process 1."""
+    """Make a pod, leave its owner running, and print the process id of process 1."""
     os.umask(0o022)
-    # Whatever the kubelet's process happened to have open would be held for the pod's life.
+    # Files that the kubelet has open must not stay open for the pod's life.
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     reader, writer = os.pipe2(os.O_CLOEXEC)
     if os.fork() == 0:

@@ -1,8 +1,8 @@
-"""Makes a pod's namespaces, and the user as which a container's process runs in them.
+"""Joins a pod's namespaces, and sets the user and capabilities of a container's process.
 
-A pod has a user namespace of its own, whoever runs the lab: what a capability allows in it ends at
-the pod's own namespaces. The lab's root maps it to users that own nothing on the machine; an
-ordinary user has one number to give, its own.
+Every pod has its own user namespace, so that a capability reaches no further than the pod. As root,
+the lab maps its users to numbers that own nothing on the machine; an ordinary user can map one
+user only: itself.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from weft_lab.kubelet import syscalls
 
 Json = Mapping[str, Any]
-FIRST, COUNT = 0x70000000, 65536  # systemd leaves these to nobody
+FIRST, COUNT = 0x70000000, 65536  # systemd gives these to no user
 KINDS = {
     "user": syscalls.NEWUSER,
     "net": syscalls.NEWNET,
@@ -26,7 +26,10 @@ KINDS = {
 
 
 def extent(known: str) -> tuple[int, int]:
-    """The first number outside and how many, for a pod's users from 0; `known` is our own map."""
+    """The first outer number of a pod's users, and their count.
+
+    `known` is the text of this process's uid_map or gid_map (user_namespaces(7)).
+    """
     for line in known.splitlines():
         first, _outside, count = map(int, line.split())
         if first <= FIRST and first + count >= FIRST + COUNT:
@@ -35,7 +38,7 @@ def extent(known: str) -> tuple[int, int]:
 
 
 def map_users(pid: int) -> None:
-    """Give the user namespace of process `pid` its users and groups."""
+    """Write the user and group maps of the user namespace of process `pid`."""
     for kind in ("uid", "gid"):
         with open(f"/proc/self/{kind}_map") as file:
             first, count = extent(file.read())
@@ -44,7 +47,7 @@ def map_users(pid: int) -> None:
 
 
 def outside(pid: int, request: Json) -> tuple[int, int]:
-    """A container's user and group, as the machine calls those of process `pid`'s pod."""
+    """The machine's numbers of a container's user and group, in the pod of process `pid`."""
     found = []
     for kind in ("uid", "gid"):
         with open(f"/proc/{pid}/{kind}_map") as file:
@@ -54,12 +57,12 @@ def outside(pid: int, request: Json) -> tuple[int, int]:
 
 
 def open_namespaces(pid: int) -> dict[str, int]:
-    """Descriptors of the namespaces that containers of the pod join."""
+    """Open the namespaces that containers of a pod join: descriptors by kind."""
     return {kind: os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in KINDS}
 
 
 def join(namespaces: Mapping[str, int]) -> None:
-    """The user namespace first, for the right to join the others; then as its root."""
+    """Join the namespaces, the user namespace first: it gives the right to join the others."""
     for kind, descriptor in namespaces.items():
         syscalls.setns(descriptor, KINDS[kind])
     become_root()
@@ -73,7 +76,10 @@ def become_root() -> None:
 
 
 def confine(request: Json) -> None:
-    """The user, groups and capabilities of a container, for good."""
+    """Set the user, groups and capabilities of a container irrevocably.
+
+    Raise OSError with the user and groups where the pod's namespace does not map them.
+    """
     kept = request.get("capabilities") or ()
     if request.get("no_new_privs"):
         syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)

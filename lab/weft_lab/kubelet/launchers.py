@@ -1,9 +1,8 @@
 """Gives a virt-launcher's container what other containers do not get.
 
-The programs of this machine that it runs, read-only; its machine's folder, which its node shares;
-the disks that it asks for and the lab's owner allows, as open files; and the rights to wire a
-guest to its pod's own network. Whatever command or environment a manifest gives such a container,
-it gets no more than this.
+It gets the programs that it runs, read-only; the folder of its virtual machine, which the node
+shares; as open files, the disks that it requests and the lab's owner allows; and the right to join
+a guest to its pod's network. A manifest's command or environment gives such a container no more.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ async def _nobodys(namespace: str, name: str) -> None:
 
 
 def finder(api: client.Client) -> InstanceOf:
-    """Finds a VirtualMachineInstance by namespace and name, as it is now."""
+    """A function that reads a VirtualMachineInstance by namespace and name; None if it is gone."""
 
     async def instance_of(namespace: str, name: str) -> Object | None:
         try:
@@ -59,7 +58,7 @@ class Launchers:
     _ready: asyncio.Task[ready.Ready] | None = field(default=None, init=False)
 
     async def completed(self, pod: Object, container: Object, request: Object) -> Object:
-        """`request` with all of that. Raises what keeps the machine from running."""
+        """`request` with all that a launcher gets. Raise InvalidInput and other WeftErrors."""
         found = await self._prepared()
         vmi = await asyncio.to_thread(instance, pod, request["env"].get("WEFT_VMI", ""))
         known = await self.instance_of(vmi["metadata"]["namespace"], vmi["metadata"]["name"])
@@ -67,7 +66,7 @@ class Launchers:
         return await asyncio.to_thread(self._completed, vmi, container, request, found, is_own)
 
     async def _prepared(self) -> ready.Ready:
-        """Makes it once for all; concurrent callers wait for the same result."""
+        """Prepare the guest programs once; concurrent callers wait for the same result."""
         if self._ready is None:
             self._ready = asyncio.create_task(asyncio.to_thread(ready.ensure))
         try:
@@ -137,7 +136,7 @@ def _make_folder(sandbox_folder: Path) -> None:
 
 
 def _lead(link: Path, sandbox_folder: Path) -> None:
-    """Make the link by which a node finds its machine's folder."""
+    """Make the link at which the node finds the machine's folder."""
     link.parent.mkdir(mode=0o755, exist_ok=True)
     fresh = link.with_name(f".{sandbox_folder.name}")
     fresh.symlink_to(sandbox.target(sandbox_folder))
@@ -145,7 +144,7 @@ def _lead(link: Path, sandbox_folder: Path) -> None:
 
 
 def instance(pod: Object, text: str) -> Object:
-    """The VirtualMachineInstance of a launcher pod: input, which the pod's author may forge."""
+    """The VirtualMachineInstance in a launcher pod. It is input: the pod's author may forge it."""
     where = "virt-launcher"
     try:
         vmi = json.loads(text)
@@ -170,7 +169,7 @@ def _with_path(vm: machine.Machine) -> Sequence[machine.Disk]:
 
 
 def _check(disk: machine.Disk, folder: disks.Folder, path: str) -> None:
-    """Raises InvalidInput where there is no such file."""
+    """Raise InvalidInput if a disk's file does not exist."""
     try:
         top = os.open(folder.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -189,7 +188,7 @@ def _check(disk: machine.Disk, folder: disks.Folder, path: str) -> None:
 
 
 def _check_readable(paths: Sequence[str]) -> None:
-    """A pod's users are none of this machine's, so what they run must be readable for all."""
+    """Raise unless all may read these paths: a pod's users are no users of this machine."""
     if isolation.extent(Path("/proc/self/uid_map").read_text())[0] == 0:
         return  # they are its user
     for path in paths:
@@ -204,7 +203,7 @@ def _check_readable(paths: Sequence[str]) -> None:
 
 
 def programs(found: ready.Ready) -> list[str]:
-    """Folders of this machine that a launcher reads: none of them holds anybody's data."""
+    """Folders of this machine that a launcher reads; none of them has a user's data."""
     wanted = {
         *(path for path in _SYSTEM if os.path.exists(path) and not os.path.islink(path)),
         *(sys.prefix, sys.base_prefix, *map(str, pythonpath.PACKAGES)),
@@ -219,7 +218,7 @@ def programs(found: ready.Ready) -> list[str]:
 
 
 def variables(base: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a launcher, out of its kubelet's."""
+    """The environment of a launcher, taken from the kubelet's."""
     kept = ("PATH", "LANG", "LC_ALL", "WEFT_CACHE", "WEFT_ACCEL", "WEFT_SUITE")
     return {
         **{name: base[name] for name in kept if name in base},

@@ -21,7 +21,7 @@ def path(folder: Path, namespace: str, pod: str, container: str) -> Path:
 
 
 def last_words(folder: Path, pod: Mapping[str, Any], states: Mapping[str, State]) -> dict[str, str]:
-    """The end of the logs of failed containers, for those that want it in their status."""
+    """The end of the log of each failed container whose terminationMessagePolicy asks for it."""
     meta, found = pod["metadata"], {}
     for container in pod["spec"]["containers"]:
         name = container["name"]
@@ -36,7 +36,7 @@ def last_words(folder: Path, pod: Mapping[str, Any], states: Mapping[str, State]
 
 
 def tail(log: Path) -> str:
-    """The end of a log, "" if there is none."""
+    """The end of a log; empty if there is no log."""
     try:
         with log.open("rb") as file:
             file.seek(max(file.seek(0, 2) - LONGEST_WORDS, 0))

@@ -1,6 +1,6 @@
 """Runs the kubelet stand-in of one node, in the node's namespaces.
 
-It puts the kubelet's parts together; `pods.py` has what a kubelet does.
+It connects the parts of the kubelet; `pods.py` runs the pods.
 """
 
 from __future__ import annotations
@@ -43,10 +43,11 @@ _PLAIN_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """`run` is the node's folder for what ends with it; `address` the node's, found if empty.
+    """What one kubelet is told.
 
-    `disks` are the folders that virtual machines may have disks from.
-    `primary`: whether pods' first network is weft's, or none but a bridge on this node.
+    `run` is the node's folder for state that ends with the node. An empty `address` is looked up.
+    `disks` are the folders whose images virtual machines may use. `primary`: eth0 of pods is on
+    weft's default network ("weft"), or on a bridge of this node ("none").
     """
 
     node: str
@@ -60,7 +61,7 @@ class Config:
 
 
 async def run(config: Config) -> None:
-    """Until cancelled; the node's pods live on."""
+    """Run until cancelled; the node's pods keep running."""
     environment = await asyncio.to_thread(_prepare, config)
     async with (
         client.Client.from_kubeconfig(config.kubeconfig) as api,
@@ -91,7 +92,7 @@ async def run(config: Config) -> None:
             await pods.Pods(api, mine, multus, recorder, environment, machines).run()
 
         async def beat() -> None:
-            """Report whether the network is ready, when that changes and at intervals."""
+            """Report in the Node whether the network is ready: at each change and at intervals."""
             shown, clock = network.ReportedTrouble(), asyncio.get_running_loop()
             reported_at = clock.time()
             while True:
@@ -126,7 +127,7 @@ def _has_range(node: dict[str, Any]) -> bool:
 
 
 def _prepare(config: Config) -> containerconfig.Environment:
-    """Folders, the stand-in image, the CNI plugin and what containers find in their environment."""
+    """Make the folders, the busybox root and the CNI plugin; return containers' environment."""
     busybox = shutil.which("busybox")
     if busybox is None:
         raise errors.Unavailable(
@@ -159,7 +160,7 @@ def find_address() -> str:
 
 
 async def _register(api: client.Client, config: Config, address: str) -> dict[str, Any]:
-    """Make the Node object or bring it up to date."""
+    """Create or update the Node object."""
     name = config.node
     meta = nodeobject.metadata(name, _architecture())
     try:
@@ -200,7 +201,7 @@ async def _write_status(
         network=network,
     )
     try:
-        # Beside the conditions that others write.
+        # Keep the conditions that others write.
         await api.patch(
             *(resources.NODES, config.node, "", {"status": status}),
             type="strategic",

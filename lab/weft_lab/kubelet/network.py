@@ -12,14 +12,14 @@ _PATIENCE = 10.0  # seconds for the plugin's answer
 
 
 class ReportedTrouble:
-    """The trouble that the Node reports: from its second sighting on, until it is gone."""
+    """The trouble that the Node reports: once it was found twice in a row, until it is gone."""
 
     def __init__(self) -> None:
         self.trouble = ""
         self._seen = False
 
     def changes(self, now: str) -> bool:
-        """Whether the Node is to say something else; `now` is the trouble that was found."""
+        """Whether the Node must report something else; `now` is the trouble that was found."""
         reported = now if self._seen or not now else self.trouble
         self._seen = bool(now)
         has_changed = bool(reported) != bool(self.trouble)
@@ -28,9 +28,9 @@ class ReportedTrouble:
 
 
 async def trouble(path: str) -> str:
-    """Why the plugin of the default network cannot take an ADD now; empty if it can.
+    """Why the plugin of the default network cannot serve an ADD now; empty if it can.
 
-    `path` is the folders of plugins (CNI_PATH).
+    `path` names the folders of plugins, as CNI_PATH does.
     """
     chain = delegate.cluster_network()
     (config,) = chain.plugins

@@ -40,8 +40,10 @@ def status(
     earlier: Mapping[str, Any],
     network: str = "",
 ) -> Object:
-    """`earlier` is the status so far, for the time of the last change; `network` says why the
-    node's network can take no pods, in which case the node is not ready, as a kubelet has it.
+    """The Node's status.
+
+    `earlier` is the status so far; conditions that did not change keep their transition time. If
+    `network` says why the network can take no pods, the node is not ready, as with a kubelet.
     """
     resources = {"cpu": str(cpus), "memory": f"{memory_kib}Ki", "pods": str(PODS)}
     conditions: list[Object] = earlier.get("conditions") or []

@@ -1,8 +1,7 @@
 """Runs the pods of one node, from their binding to their end.
 
-One worker for each pod reads the pod and its sandbox, takes the next step, and writes the status.
-A change of the pod, of a NAD that it waits for, or of one of its processes queues the pod again;
-nothing is polled.
+For each pod a worker reads the pod and its sandbox, takes the next step, and writes the status. A
+change of the pod, of a NAD that it waits for, or of a process queues the pod again; nothing polls.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ DEFAULT_GRACE = 30
 
 
 class Pods:
-    """`clock` is wall time: it is what a status says."""
+    """The pods of one node; `clock` gives wall time, for their statuses."""
 
     def __init__(
         self,
@@ -61,13 +60,13 @@ class Pods:
         self._sandboxes: dict[str, sandbox.Sandbox] = {}
         self._starting: dict[str, asyncio.Task[sandbox.Sandbox]] = {}
         self._refused: set[str] = set()
-        # Pods that ended here, by key: uid, and how. Their status in the cache may be older.
+        # By key of a pod that ended here: its uid and final status; the cached one may be older.
         self._ended: dict[str, tuple[str, dict[str, containers.State]]] = {}
         self._deadlines: dict[str, float] = {}
         self._queue = queue.Queue[str]("pods", on_error=self._report, first_pause=1.0)
 
     async def run(self) -> None:
-        """Until cancelled; the pods live on, for the next kubelet to find."""
+        """Run until cancelled; the pods keep running, and the next kubelet finds them."""
         await self._recover()
         self._pods.subscribe(self._pod_changed)
         self._multus.nads.subscribe(self._nad_changed)
@@ -78,7 +77,7 @@ class Pods:
                 await box.disconnect()
 
     async def _recover(self) -> None:
-        """Take over what an earlier kubelet left; pods that are gone are cleaned up."""
+        """Take over the sandboxes of an earlier kubelet; remove those whose pods are gone."""
         await self._pods.synced()
         await self._multus.nads.synced()
         for box in await asyncio.to_thread(sandbox.find, self._environment.folder):
@@ -95,7 +94,7 @@ class Pods:
     def _pod_changed(self, name: str, old: Object | None, new: Object | None) -> None:
         if new is None or new["metadata"].get("deletionTimestamp"):
             starting = self._starting.get(name)
-            # Once: a second time would end the undoing of what was made so far.
+            # Once: a second cancellation would stop the clean-up of the first.
             if starting is not None and not starting.cancelling():
                 starting.cancel()
         self._queue.add(name)
@@ -112,7 +111,7 @@ class Pods:
         log.warning("pod %s: %s", name, error)
 
     async def reconcile(self, name: str) -> None:
-        """One step for the pod of this key."""
+        """Take one step for the pod of this key."""
         pod = self._pods.get(name)
         uid = pod["metadata"]["uid"] if pod else ""
         boxes = [box for box in self._sandboxes.values() if _key(box) == name]
@@ -167,7 +166,7 @@ class Pods:
             await self._end(pod, box)
 
     async def _lay_out(self, pod: Object, box: sandbox.Sandbox) -> None:
-        """Its volumes, as it is now; where that fails, a pod that runs keeps what it has."""
+        """Write the pod's volumes; if that fails, a running pod keeps its files."""
         try:
             await asyncio.to_thread(volumes.write, box.folder, volumes.files(pod))
         except (errors.WeftError, OSError) as error:
@@ -176,7 +175,7 @@ class Pods:
                 raise errors.NotReady(str(error)) from error
 
     async def _reject(self, pod: Object, reason: Reason, why: str) -> None:
-        """Fail a pod that asks for what it cannot have, before it starts."""
+        """Fail a pod before it starts if the lab cannot grant a field."""
         self._recorder.emit(pod, reason, why)
         message = f"Pod was rejected: {why}"
         start = podstatus.when(self._clock())
@@ -184,7 +183,7 @@ class Pods:
         await self._patch_status(pod, status)
 
     async def _end(self, pod: Object, box: sandbox.Sandbox) -> None:
-        """Take the sandbox away; a pod that is not finished then comes back for another."""
+        """Remove the sandbox; a pod that is not finished is queued and gets another."""
         states = await self._tear_down(box, pod)
         if not containers.is_finished(pod, states):
             self._queue.add(key(pod))
@@ -193,7 +192,7 @@ class Pods:
         await self._write_status(pod, states, None)
 
     async def _start(self, pod: Object, lost: dict[str, containers.State]) -> sandbox.Sandbox:
-        """A sandbox with all its interfaces, or an error and nothing left of it."""
+        """Make a sandbox with all its interfaces; on an error, nothing of it is left."""
         name = key(pod)
         task = asyncio.create_task(self._make_sandbox(pod, lost), name=f"sandbox of {name}")
         self._starting[name] = task
@@ -205,7 +204,7 @@ class Pods:
             worker = asyncio.current_task()
             if worker is not None and worker.cancelling():
                 raise
-            # Not this worker but the sandbox was cancelled: the pod is on its way out.
+            # The sandbox was cancelled, not this worker: the pod is being deleted.
             raise errors.NotReady("its start was given up: it is being deleted") from None
         except errors.WeftError as error:
             self._refused.add(name)
@@ -213,7 +212,7 @@ class Pods:
             self._recorder.emit(pod, Reason.FAILED_CREATE_POD_SANDBOX, what)
             raise errors.NotReady(str(error), hint=error.hint) from error
         finally:
-            task.cancel()  # where it was not awaited: nothing to start for a status not written
+            task.cancel()  # not awaited here: without a written status nothing may start
             await asyncio.gather(task, return_exceptions=True)
             del self._starting[name]
 
@@ -285,7 +284,7 @@ class Pods:
     def _report_failed(
         self, pod: Object, box: sandbox.Sandbox, states: dict[str, containers.State]
     ) -> None:
-        """Once for each start that failed: the program is not there, say."""
+        """Emit an Event once for each start that failed, such as for a missing program."""
         for name, state in states.items():
             if state.error and box.reported.get(name, -1) < state.attempt:
                 box.reported[name] = state.attempt
@@ -304,7 +303,7 @@ class Pods:
                 self._recorder.emit(pod, Reason.BACK_OFF, what)
 
     async def _delete(self, pod: Object) -> None:
-        """Ask the containers to end, end them when their grace is over, then let the pod go."""
+        """Stop the containers: SIGTERM, SIGKILL after the grace period, then remove the pod."""
         uid = pod["metadata"]["uid"]
         box = self._sandboxes.get(uid)
         if box is not None and box.running and not self._is_overdue(pod, box):
@@ -321,7 +320,7 @@ class Pods:
             pass  # gone already, or its name has a new owner
 
     def _is_overdue(self, pod: Object, box: sandbox.Sandbox) -> bool:
-        """Whether the grace is over; begins it if that is not done yet."""
+        """Whether the grace period is over; the first call starts it."""
         grace = pod["metadata"].get("deletionGracePeriodSeconds")
         now, uid = asyncio.get_running_loop().time(), box.about.uid
         allowed = now + (DEFAULT_GRACE if grace is None else grace)
@@ -339,7 +338,7 @@ class Pods:
     async def _tear_down(
         self, box: sandbox.Sandbox, pod: Object | None
     ) -> dict[str, containers.State]:
-        """End everything of the sandbox; how its containers ended."""
+        """End everything of the sandbox; return how its containers ended."""
         states = {
             name: state if state.status is not None else containers.killed(state, self._clock())
             for name, state in box.states.items()
@@ -360,7 +359,7 @@ class Pods:
     async def _write_status(
         self, pod: Object, states: dict[str, containers.State], box: sandbox.Sandbox | None
     ) -> None:
-        """Patch the status where it differs from what the API has."""
+        """Patch the pod's status if it differs from the API server's."""
         current = self._pods.get(key(pod)) or pod
         earlier = current.get("status") or {}
         facts = podstatus.Facts(

@@ -21,16 +21,16 @@ CREATING = "ContainerCreating"
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the kubelet knows of a pod beyond its containers."""
+    """What the kubelet knows of a pod in addition to the states of its containers."""
 
     host_ip: str
     sandbox: str = ""
     ips: tuple[str, ...] = ()
     started: float = 0.0
-    # Of containers that ended and were started again.
+    # The last states of containers that were started again.
     last: Mapping[str, State] | None = None
     now: float = 0.0
-    # By container: the end of its log, where that is to say why it failed.
+    # By container: the end of its log, as its termination message.
     words: Mapping[str, str] | None = None
 
 
@@ -39,7 +39,7 @@ def when(moment: float) -> str:
 
 
 def render(pod: Object, states: Mapping[str, State], facts: Facts) -> Object:
-    """The whole status."""
+    """The pod's whole status."""
     spec = pod["spec"]
     first = [_entry(pod, c, states, facts, init=True) for c in spec.get("initContainers") or ()]
     main = [_entry(pod, c, states, facts, init=False) for c in spec["containers"]]
@@ -63,7 +63,7 @@ def render(pod: Object, states: Mapping[str, State], facts: Facts) -> Object:
 
 
 def lost(pod: Object, now: float) -> dict[str, State]:
-    """Containers that ran before and of which nothing is left: the node was started anew."""
+    """Containers that ran before and are gone, since the node was restarted."""
     status = pod.get("status") or {}
     found = {}
     for entry in (
@@ -79,7 +79,7 @@ def lost(pod: Object, now: float) -> dict[str, State]:
 
 
 def phase_of(pod: Object, states: Mapping[str, State]) -> str:
-    """Pending until a container of the pod proper was started."""
+    """The pod's phase; Pending until a container that is no init container has started."""
     main = [states.get(container["name"]) for container in pod["spec"]["containers"]]
     if containers.is_finished(pod, states):
         failed = any(state.status for state in states.values() if state.status is not None)
@@ -147,7 +147,7 @@ def _state(state: State, name: str, facts: Facts) -> Object:
 
 
 def exit_code(status: int) -> int:
-    """A shell's convention: 128 and the signal's number."""
+    """The exit code; for a signal, 128 plus its number, as in a shell."""
     return status if status >= 0 else 128 - status
 
 

@@ -1,7 +1,6 @@
 """Makes a pod's resolv.conf and hosts of its dnsConfig and hostAliases. Pure.
 
-The lab has no DNS of its own: a resolver knows the servers that the pod names, whatever its
-dnsPolicy.
+The lab has no DNS: resolv.conf has the servers that the pod names, whatever its dnsPolicy.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ _WORD = re.compile(r"[!-~]+")
 
 
 def resolv_conf(pod: Object) -> str:
-    """Raises InvalidInput for what no resolver could read."""
+    """The text of resolv.conf. Raise InvalidInput for a dnsConfig that no resolver can read."""
     wanted = pod["spec"].get("dnsConfig") or {}
     servers = [
         _address(f"dnsConfig.nameservers[{place}]", one)
@@ -36,7 +35,7 @@ def resolv_conf(pod: Object) -> str:
 
 
 def hosts(pod: Object, name: str, address: str) -> str:
-    """The pod's own name, and those that it gives to others. Raises InvalidInput."""
+    """The text of hosts: the pod's name and its hostAliases. Raise InvalidInput for a bad alias."""
     lines = ["127.0.0.1\tlocalhost", "::1\tlocalhost", f"{address}\t{name}"]
     for place, alias in enumerate(pod["spec"].get("hostAliases") or ()):
         where = f"hostAliases[{place}]"

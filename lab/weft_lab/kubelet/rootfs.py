@@ -1,8 +1,8 @@
-"""Makes a container's root: a file system of its own, with nothing of the machine outside it.
+"""Makes a container's root file system, from which no other file of the machine can be reached.
 
-It is made in two steps. `stage` runs with the node's mounts and rights: it binds what the container
-is to have, and unmounts the rest. `build` runs in the pod's own user namespace, which can neither
-change nor uncover these mounts, and arranges them as container runtimes do.
+`stage` runs with the node's mounts and rights: it binds what the container gets, and unmounts the
+rest. `build` then runs in the pod's user namespace, which can neither change nor uncover these
+mounts, and arranges them as container runtimes do.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ Json = Mapping[str, Any]
 FOLDERS = ("dev", "etc", "proc", "root", "run", "sys", "tmp", "var", "home")
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 LINKS = {"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}
-# As container runtimes have it by default.
+# The defaults of container runtimes.
 READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 MASKED = (
     *("/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys"),
     *("/proc/latency_stats", "/proc/sched_debug", "/proc/scsi", "/proc/timer_list"),
     *("/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware"),
 )
-ROOM = "512m"  # of a container's files, which are in the machine's memory
+ROOM = "512m"  # limit of a container's files; they are in the machine's memory
 _NEW, _KEPT = "/new", "/kept"
 _NETWORK = "/proc/sys/net"
 _QUIET = MS_NOSUID | MS_NODEV | MS_NOEXEC
@@ -40,7 +40,7 @@ def private() -> None:
 
 
 def empty() -> None:
-    """The root of a process that needs no file: nothing but its namespace's processes."""
+    """Make an empty root: it has /proc of the PID namespace and nothing else."""
     syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
     syscalls.mount("tmpfs", "/run", "tmpfs", _QUIET, "mode=0755,size=64k")
     os.mkdir("/run/proc")
@@ -50,10 +50,10 @@ def empty() -> None:
 
 
 def stage(request: Json) -> None:
-    """Everything that `request` names, in an otherwise empty root.
+    """Bind everything that `request` names into an otherwise empty root.
 
-    `binds` are [source, target, whether it may be written to], `devices` names below /dev;
-    `wires`: whether it sets up the pod's own network.
+    `binds` are lists [source, target, is writable]. `devices` are paths below /dev. `wires`: the
+    container may set up the pod's network.
     """
     private()
     place = request["root"]
@@ -71,7 +71,7 @@ def stage(request: Json) -> None:
     for name in request.get("devices") or ():
         _device(f"/dev/{name}", f"{place}/dev/{name.replace('/', '-')}")
     for name in ("proc", "sys"):
-        # Whoever mounts these anew, in a user namespace, must be able to see the whole of them.
+        # A user namespace may mount these anew only where it sees them unmasked.
         os.mkdir(f"{place}/{name}")
         with contextlib.suppress(OSError):
             syscalls.mount(f"/{name}", f"{place}/{name}", "", MS_BIND)
@@ -89,18 +89,18 @@ def _bind(source: str, target: str) -> None:
 
 
 def _device(source: str, target: str) -> None:
-    """A device for whoever the container runs as; as it is, where devices cannot be made."""
+    """Make a device that every user may open, or bind the node's where mknod is not allowed."""
     try:
         os.mknod(target, stat.S_IFCHR | 0o666, os.stat(source).st_rdev)
         os.chmod(target, 0o666)
     except PermissionError:
         _bind(source, target)
     except FileNotFoundError:
-        return  # the machine has none
+        return  # the machine has no such device
 
 
 def build(request: Json) -> None:
-    """Lay out what was staged, and make it this process's root."""
+    """Lay out what `stage` has bound, and make it this process's root."""
     private()
     syscalls.mount("tmpfs", _NEW, "tmpfs", MS_NODEV, f"mode=0755,size={ROOM}")
     for name in FOLDERS:
@@ -153,13 +153,13 @@ def _devices(more: Sequence[str]) -> None:
 
 
 def _system(write: bool) -> None:
-    """/sys of the pod's own network; on a host that hides its own, or on the node's, none."""
+    """Mount /sys of the pod's network namespace; leave it empty where the kernel refuses that."""
     with contextlib.suppress(OSError):
         syscalls.mount("sysfs", f"{_NEW}/sys", "sysfs", _QUIET | (0 if write else MS_RDONLY))
 
 
 def _mask(wires: bool) -> None:
-    """Who wires the pod's own network may set what the kernel lets its namespace set."""
+    """Hide or protect kernel files; with `wires`, /proc/sys/net stays writable."""
     if wires:
         syscalls.mount(_NEW + _NETWORK, _KEPT, "", MS_BIND)
     for path in READ_ONLY:

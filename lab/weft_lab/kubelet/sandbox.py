@@ -1,7 +1,6 @@
-"""Starts, asks and ends a pod's first process, for the kubelet.
+"""Makes, finds and removes sandboxes: a pod's namespaces and its first process.
 
-It makes, finds and removes sandboxes; `containers.py` decides what runs in them, and `init.py` is
-the process at the other end.
+`init.py` is the first process; `containers.py` decides what it runs.
 """
 
 from __future__ import annotations
@@ -36,9 +35,9 @@ NOT_STARTED = 126  # as a shell says of what it may not run
 
 @dataclass(slots=True)
 class Sandbox:
-    """A pod's sandbox. What outlives the kubelet is in `folder`; the rest is rebuilt from it.
+    """A pod's sandbox. State that outlives the kubelet is in `folder`; the rest is read from it.
 
-    Without the name of a network namespace it is in its node's own.
+    Without the name of a network namespace, the pod uses its node's.
     """
 
     folder: Path
@@ -58,7 +57,7 @@ class Sandbox:
 
     @property
     def network(self) -> Path:
-        """The meta-plugin's record of the interfaces."""
+        """Multus' record of the interfaces."""
         return self.folder / "network.json"
 
     def save(self) -> None:
@@ -75,7 +74,7 @@ class Sandbox:
         files.replace(self.folder / "pod.json", orjson.dumps(data))
 
     async def connect(self, on_change: Callable[[], None]) -> None:
-        """Follow the first process; raises OSError if there is none."""
+        """Follow the first process. Raise OSError if it is gone."""
         reader, writer = await asyncio.open_unix_connection(
             str(self.folder / "init.sock"), limit=1 << 22
         )
@@ -107,12 +106,12 @@ class Sandbox:
         self.states = fresh
 
     def send(self, request: Object) -> None:
-        """Send a request to the first process; it is lost if that has ended, as `gone` reports."""
+        """Send a request to the first process; if that has ended, `gone` reports it."""
         if self._writer is not None and not self._writer.is_closing():
             self._writer.write(orjson.dumps(request) + b"\n")
 
     def start(self, container: str, attempt: int, request: Object) -> bool:
-        """Request a container's start, once for each attempt; whether it was requested now."""
+        """Request a container's start once for each attempt; return whether this call did."""
         if self.is_requested(container, attempt):
             return False
         self.requested[container] = attempt
@@ -123,20 +122,20 @@ class Sandbox:
         return self.requested.get(container, -1) >= attempt
 
     def refuse(self, container: str, attempt: int, why: str, now: float) -> None:
-        """Say of a container that its start could not even be requested; it may be tried again."""
+        """Record that a container's start could not be requested; it may be tried again."""
         self.requested[container] = attempt
         state = containers.State(attempt, now, NOT_STARTED, now, why)
         self.lost[container] = state
         self.states = {**self.states, container: state}
 
     def signal(self, number: int) -> None:
-        """Send every running container a signal; one that is on its way gets it when it runs."""
+        """Signal every running container; a starting one gets it when it runs."""
         for name in self.running:
             self.send({"op": "kill", "name": name, "signal": number})
 
     @property
     def running(self) -> list[str]:
-        """The containers that run, or whose start was requested and not heard of since."""
+        """The containers that run, or whose start is requested and not yet reported."""
         if self.gone:
             return []
         known = {name: state.attempt for name, state in self.states.items()}
@@ -155,7 +154,7 @@ class Sandbox:
             self._writer.close()
 
     async def end(self) -> None:
-        """End the first process, and with it all of the pod's."""
+        """End the first process, and so all processes of the pod."""
         if self._writer is not None and self._reader is not None and not self.gone:
             self.send({"op": "stop"})
             with contextlib.suppress(ConnectionError):
@@ -166,7 +165,7 @@ class Sandbox:
 
 
 async def create(folder: Path, about: plugin.Sandbox, hostname: str) -> Sandbox:
-    """Make the namespaces; the network namespace, if it is to have one, gets its name."""
+    """Make the namespaces, and name the network namespace if the pod gets one."""
     await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True)
     made = Sandbox(folder, about)
     made.save()
@@ -184,9 +183,9 @@ async def create(folder: Path, about: plugin.Sandbox, hostname: str) -> Sandbox:
 
 
 def _prepare_network() -> None:
-    """As container runtimes leave a new network namespace: lo up, echo requests for everybody.
+    """Set a new network namespace up as container runtimes do: lo up, ping for all groups.
 
-    An unprivileged user namespace maps no group but 0, which is then the whole range.
+    An unprivileged user namespace maps only group 0, which is then the whole range.
     """
     netlink.set_up("lo")
     try:
@@ -203,7 +202,7 @@ def _name(pid: int, path: Path) -> None:
 
 
 async def remove(sandbox: Sandbox) -> None:
-    """End what runs, drop the namespace's name and the folder. All of it may be gone already."""
+    """End the processes; remove the namespace's name and the folder. All may be gone already."""
     if sandbox._writer is None:
         with contextlib.suppress(OSError):
             await sandbox.connect(lambda: None)
@@ -222,12 +221,12 @@ def _erase(sandbox: Sandbox) -> None:
 
 
 def target(folder: Path) -> Path:
-    """What a machine's name leads to, relative, as the lab and the node see it at two places."""
+    """The relative path to which a machine's link points; lab and node mount it differently."""
     return Path("..", folder.parent.name, folder.name, MACHINES)
 
 
 def find(pods: Path) -> list[Sandbox]:
-    """The sandboxes that an earlier kubelet left."""
+    """The sandboxes of an earlier kubelet."""
     found = []
     for path in sorted(pods.glob("*/pod.json")):
         try:

@@ -1,7 +1,7 @@
 """Chooses a node for each pod that has none.
 
-`choose` is pure; `Scheduler` binds. It uses node names, selectors, readiness, affinity to nodes and
-to pods (affinity.py), and the number of pods. An Event says why a pod has no node.
+`choose` is pure; `Scheduler` binds. They heed node selectors, readiness, node and pod affinity
+(affinity.py), and the number of pods on a node. An Event says why a pod has no node.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Object = dict[str, Any]
 
 
 class Unplaced(errors.NotReady):
-    """No node fits now."""
+    """No node fits the pod now."""
 
 
 def is_ready(node: Object) -> bool:
@@ -34,7 +34,7 @@ def is_ready(node: Object) -> bool:
 
 
 def fits(pod: Object, node: Object) -> bool:
-    """The node has all labels that the pod's selector and required affinity ask for."""
+    """Whether a node has the labels that the pod's selector and required affinity name."""
     labels = node["metadata"].get("labels") or {}
     wanted = pod["spec"].get("nodeSelector") or {}
     if any(labels.get(name) != value for name, value in wanted.items()):
@@ -59,9 +59,9 @@ def choose(
     load: Mapping[str, int],
     placed: Iterable[affinity.Placed] = (),
 ) -> str:
-    """The fitting node with the fewest pods, by name among equals; raises Unplaced.
+    """The fitting node with the fewest pods; the first by name among equals. Raise Unplaced.
 
-    `placed` are the pods that matter to this one, or to which it matters.
+    `placed` are the placed pods that affinity rules of either side concern.
     """
     nodes = list(nodes)
     labels = {node["metadata"]["name"]: node["metadata"].get("labels") or {} for node in nodes}
@@ -82,7 +82,7 @@ def choose(
 
 
 def _refusal(pod: Object, node: Object) -> str:
-    """Why a node does not suit the pod by itself."""
+    """Why a node does not fit the pod, whatever other pods run."""
     if (node.get("spec") or {}).get("unschedulable"):
         return "were unschedulable"
     if not is_ready(node):
@@ -95,18 +95,18 @@ def is_done(pod: Object) -> bool:
 
 
 def node_of(pod: Object) -> Iterable[str]:
-    """Index: the node whose load a pod counts towards."""
+    """The index `node`: the node on which a pod counts."""
     name = pod["spec"].get("nodeName")
     return (name,) if name and not is_done(pod) else ()
 
 
 def concerned(pod: Object) -> Iterable[str]:
-    """Index: pods whose affinity other pods must heed."""
+    """The index `affinity`: placed pods that have pod affinity rules."""
     return ("",) if affinity.is_concerned(pod) and not is_done(pod) else ()
 
 
 class Scheduler:
-    """`pods` has the indexes `node` = node_of and `affinity` = concerned."""
+    """Binds pods to nodes; `pods` has the indexes `node` (node_of) and `affinity` (concerned)."""
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class Scheduler:
         self._api, self._pods, self._nodes, self._recorder = api, pods, nodes, recorder
         self._queue = queue.Queue[str]("scheduler", first_pause=1.0)
         self._unplaced: set[str] = set()
-        # Bound, but not in the cache yet: without these a burst of pods would go to one node.
+        # Bound, but not in the cache yet; they count, so that a burst of pods spreads.
         self._assumed: dict[str, str] = {}
 
     async def run(self) -> None:
@@ -132,7 +132,7 @@ class Scheduler:
         if new is None or new["spec"].get("nodeName"):
             self._assumed.pop(name, None)
             self._unplaced.discard(name)
-            for waiting in self._unplaced:  # it may have waited for this pod, or for its place
+            for waiting in self._unplaced:  # others may wait for this pod, or for its room
                 self._queue.add(waiting)
         else:
             self._queue.add(name)
@@ -148,7 +148,7 @@ class Scheduler:
         return load
 
     def _placed(self, pod: Object) -> Iterator[affinity.Placed]:
-        """All pods for one that heeds others; for all else those that heed it."""
+        """All placed pods if the pod has affinity rules; else only those that have some."""
         spec = pod["spec"]
         depends = affinity.is_concerned(pod) or spec.get("topologySpreadConstraints")
         names = list(self._pods.keys()) if depends else self._pods.index("affinity", "")
@@ -171,7 +171,7 @@ class Scheduler:
         except Unplaced as error:
             self._unplaced.add(name)
             self._recorder.emit(pod, Reason.FAILED_SCHEDULING, error.what)
-            return  # a node that changes brings it back
+            return  # a change of a node queues it again
         self._unplaced.discard(name)
         self._assumed[name] = node
         try:
@@ -186,7 +186,7 @@ class Scheduler:
         self._recorder.emit(pod, Reason.SCHEDULED, what)
 
     async def _bind(self, pod: Object, node: str) -> None:
-        """The binding subresource, as every scheduler uses it."""
+        """Bind a pod by its subresource `binding`, as every scheduler does."""
         meta = pod["metadata"]
         binding = {
             "apiVersion": "v1",

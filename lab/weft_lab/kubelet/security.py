@@ -13,7 +13,7 @@ from weft import errors
 
 Object = Mapping[str, Any]
 
-# By number, as the kernel has them.
+# In the order of the kernel's numbers.
 NAMES = (
     *("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID"),
     *("SETPCAP", "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW"),
@@ -41,7 +41,7 @@ LARGEST = 65535  # of the users and groups that a pod has
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """`capabilities` are numbers, in order."""
+    """User, groups and `capabilities`, which are sorted numbers (capabilities(7))."""
 
     capabilities: tuple[int, ...]
     uid: int = 0
@@ -52,7 +52,7 @@ class Security:
 
 
 def of(pod: Object, container: Object) -> Security:
-    """Raises InvalidInput for what no container can be given."""
+    """Read a container's securityContext. Raise InvalidInput for what no container can have."""
     shared = pod["spec"].get("securityContext") or {}
     own = container.get("securityContext") or {}
     both = {**shared, **own}
@@ -105,7 +105,7 @@ def _named(where: str, key: str, listed: Sequence[Any]) -> list[str]:
 
 
 def ignored(container: Object) -> Iterator[str]:
-    """Messages about what has another effect in the lab than on a real cluster."""
+    """Messages on settings that have another effect in the lab than on a cluster."""
     if (container.get("securityContext") or {}).get("privileged"):
         yield (
             "privileged gives every capability inside the pod alone: the node's files, devices and "

@@ -27,7 +27,7 @@ _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _CAPABILITY_VERSION = 0x20080522
 
 _libc = ctypes.CDLL(None, use_errno=True)
-# Holds the interpreter's lock over the call: the child of a clone is in the middle of it.
+# PyDLL holds the interpreter's lock during the call: a clone's child continues in it.
 _raw = ctypes.PyDLL(None, use_errno=True)
 
 
@@ -47,7 +47,7 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = 
 
 
 def restrict(target: str, attributes: int) -> None:
-    """Add attributes to a mount and to all beneath it; those that it has stay."""
+    """Add attributes to a mount and all mounts below it (mount_setattr(2))."""
     fields = struct.pack("=QQQQ", attributes, 0, 0, 0)
     result = _libc.syscall(
         _MOUNT_SETATTR, _AT_FDCWD, target.encode(), _AT_RECURSIVE, fields, len(fields)
@@ -56,7 +56,7 @@ def restrict(target: str, attributes: int) -> None:
 
 
 def take_root(folder: str) -> None:
-    """Make the mount at `folder` this mount namespace's root, and let go of all else in it."""
+    """Make the mount at `folder` the root, and unmount the old root (pivot_root(2))."""
     os.chdir(folder)
     _check(_libc.syscall(_PIVOT_ROOT, b".", b"."), f"pivot_root {folder}")
     _check(_libc.umount2(b".", MNT_DETACH), "umount of the former root")
@@ -72,7 +72,7 @@ def setns(descriptor: int, kind: int) -> None:
 
 
 def clone(flags: int) -> int:
-    """fork(2) into new namespaces; 0 in the child. For a process of one thread."""
+    """Fork into new namespaces; return 0 in the child. Only for a process with one thread."""
     python = ctypes.pythonapi
     python.PyOS_BeforeFork()
     pid = int(_raw.syscall(_CLONE, ctypes.c_ulong(flags | signal.SIGCHLD), 0, 0, 0, 0))
@@ -87,7 +87,7 @@ def clone(flags: int) -> int:
 
 
 def open_beneath(folder: int, path: str, flags: int) -> int:
-    """Open a file below the folder: no link and no `..` on the way leads out of it."""
+    """Open a file below a folder; no link and no `..` may lead out of it (openat2(2))."""
     how = struct.pack("=QQQ", flags, 0, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS)
     result = _libc.syscall(_OPENAT2, folder, os.fsencode(path), how, len(how))
     if result < 0:
@@ -102,7 +102,7 @@ def prctl(option: int, argument: int | bytes) -> None:
 
 
 def bound_capabilities(kept: Iterable[int]) -> None:
-    """What this process and all that it starts can ever have."""
+    """Limit the capabilities that this process and its children can ever gain."""
     with open("/proc/sys/kernel/cap_last_cap") as file:
         last = int(file.read())
     for number in set(range(last + 1)) - set(kept):
@@ -110,7 +110,7 @@ def bound_capabilities(kept: Iterable[int]) -> None:
 
 
 def set_capabilities(numbers: Iterable[int]) -> None:
-    """What this process has: permitted and effective, nothing to inherit."""
+    """Set this process's permitted and effective capabilities; none is inherited."""
     mask = sum(1 << number for number in set(numbers))
     header = struct.pack("=Ii", _CAPABILITY_VERSION, 0)
     low, high = mask & 0xFFFFFFFF, mask >> 32

@@ -1,7 +1,7 @@
-"""Reads the kernel parameters that a pod sets in its network namespace, and refuses others.
+"""Sets the kernel parameters of a pod's network namespace, and refuses others.
 
-As a kubelet that allows `net.*`: all of those are the namespace's own. Names are written with dots
-or slashes; whichever comes first in a name parts it, and the other stands for itself.
+It allows `net.*`, as a kubelet with --allowed-unsafe-sysctls=net.* does. Names have dots or slashes
+(sysctl(8)); the one that comes first in a name separates its parts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LONGEST = 253
 
 
 def forbidden(pod: Object) -> str:
-    """Why the pod may not run at all; "" if it may."""
+    """Why the pod may not run; empty if it may."""
     for name, _ in _asked(pod):
         if len(name) > _LONGEST or not _NAME.fullmatch(name) or not _path(name).startswith("net/"):
             return f'forbidden sysctl: "{name[:_LONGEST]}" not allowlisted'
@@ -35,7 +35,7 @@ def _asked(pod: Object) -> Sequence[tuple[str, str]]:
 
 
 def _path(name: str) -> str:
-    """Below /proc/sys."""
+    """The path of a parameter, relative to /proc/sys."""
     separators = [letter for letter in name if letter in "./"]
     return name.translate(str.maketrans("./", "/.")) if separators[:1] == ["."] else name
 
@@ -46,7 +46,7 @@ def of(pod: Object) -> dict[str, str]:
 
 
 def write(wanted: Mapping[str, str]) -> None:
-    """In this thread's namespace. Raises InvalidInput for what the kernel does not take."""
+    """Set parameters in this thread's namespace. Raise InvalidInput if the kernel refuses one."""
     for path, value in wanted.items():
         try:
             netlink.set_sysctl(path, value)

@@ -1,6 +1,6 @@
-"""Makes the volumes of a pod's containers: the downward API, as files of its metadata.
+"""Writes the volumes of a pod: downwardAPI volumes, with files of the pod's metadata.
 
-They are the node's; no container writes to them. `write` lays them out, again when the pod changes.
+The files are the node's; no container can write to them. A change of the pod writes them again.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ def has(pod: Object) -> bool:
 
 
 def mounts(pod: Object, container: Object, folder: Path) -> list[list[Any]]:
-    """[source, target, whether it may be written to]; `folder` is the sandbox's.
+    """The mounts of a container, each [source, target, is writable].
 
-    Raises InvalidInput for a target that is none.
+    `folder` is the sandbox's. Raise InvalidInput for a bad mountPath.
     """
     known = {
         volume["name"]: _place(folder, number)
@@ -51,14 +51,14 @@ def mounts(pod: Object, container: Object, folder: Path) -> list[list[Any]]:
 
 
 def files(pod: Object) -> dict[tuple[int, str], bytes]:
-    """By number of the volume and path within. Raises InvalidInput."""
+    """File contents by volume number and path in it. Raise InvalidInput for a bad path or field."""
     found: dict[tuple[int, str], bytes] = {}
     room = ROOM
     for number, volume in enumerate(pod["spec"].get("volumes") or ()):
         where = f"volume {volume['name']}"
         for item in (volume.get("downwardAPI") or {}).get("items") or ():
             if not item.get("fieldRef"):
-                continue  # told to be without effect
+                continue  # an Event says that it has no effect
             path = PurePosixPath(str(item["path"]))
             if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in str(path):
                 rule = "must be a relative path, without .."
@@ -84,9 +84,9 @@ def _text(where: str, path: str, pod: Object) -> bytes:
 
 
 async def up_to_date(api: client.Client, pods: cache.Cache, pod: Object) -> Object:
-    """The pod as the cache has it, once that knows what was written of its network.
+    """The pod from the cache, which must know the network-status that was just written.
 
-    From then on nothing older is seen of it. Raises NotReady, and what the API refuses.
+    Raise NotReady if it does not know it in time, and errors of the API server.
     """
     meta = pod["metadata"]
     now = await api.get(PODS, meta["name"], meta["namespace"])
@@ -103,7 +103,7 @@ def _status(pod: Object) -> str | None:
 
 
 def write(folder: Path, wanted: Mapping[tuple[int, str], bytes]) -> None:
-    """Write the files; a reader sees a file's old contents or its new ones. Raises OSError."""
+    """Write the files, each at once: readers see old or new contents. Raise OSError."""
     for (number, path), data in wanted.items():
         top = _place(folder, number)
         target = top / path
@@ -117,7 +117,7 @@ def write(folder: Path, wanted: Mapping[tuple[int, str], bytes]) -> None:
 
 
 def _make(start: Path, top: Path, last: Path) -> None:
-    """Folders that a pod's users may read, which are none of this machine's."""
+    """Make folders that all users may read: a pod's users are no users of this machine."""
     for each in (start, top, *reversed([p for p in (last, *last.parents) if top in p.parents])):
         each.mkdir(exist_ok=True)
         each.chmod(0o755)

@@ -1,1 +1,1 @@
-"""What the built-in types look like: a compact notation, and the types written in it."""
+"""Holds the schemas of the built-in types, written in a compact notation."""

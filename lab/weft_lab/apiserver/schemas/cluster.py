@@ -1,4 +1,4 @@
-"""The types around pods: namespaces, nodes, events, configuration, services, leases, reviews."""
+"""Defines namespaces, nodes, events, configuration, services, leases and reviews."""
 
 TEXT = """
 = io.k8s.api.core.v1

@@ -1,4 +1,4 @@
-"""The definitions of all built-in types, read once when first asked for."""
+"""Reads the definitions of all built-in types, once, on first use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EXTENSIONS = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1"
 
 @cache
 def builtin() -> dict[str, notation.Schema]:
-    """Full name to OpenAPI schema; callers do not change it."""
+    """OpenAPI schemas by full name, shared: callers must not change them."""
     texts = (meta, pod, volume, cluster, rbac, extensions)
     return notation.read(*(part.TEXT for part in texts))
 

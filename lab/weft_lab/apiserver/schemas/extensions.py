@@ -1,4 +1,4 @@
-"""What defines new types: CustomResourceDefinition."""
+"""Defines CustomResourceDefinition, which defines further types."""
 
 TEXT = """
 = io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1

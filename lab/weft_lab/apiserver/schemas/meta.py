@@ -1,4 +1,4 @@
-"""What every object carries: the types of meta/v1, and the requests about deletion."""
+"""Defines the types of meta/v1 that every object has, and options of requests."""
 
 TEXT = """
 = io.k8s.apimachinery.pkg.api.resource

@@ -6,8 +6,8 @@
 
 Types: string int bool num any bytes, a definition's name, [T] for lists, {T} for maps. A `!` after
 the name makes it required. Flags: `key=F` merges list elements by field F (`keys=F,G` where
-server-side apply takes more), `set` and `merge` for lists of scalars, `retain` for unions,
-`atomic` for what is replaced whole.
+server-side apply uses several), `set` and `merge` are for lists of scalars, `retain` is for unions,
+`atomic` marks a value that is replaced as a whole.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _SCALARS: dict[str, Schema] = {
 
 
 def read(*texts: str) -> dict[str, Schema]:
-    """All definitions of the texts by their full name."""
+    """The OpenAPI schemas that the texts define, by full name."""
     names = _collect_names(texts)
     found: dict[str, Schema] = {}
     package = ""

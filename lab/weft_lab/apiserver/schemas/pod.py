@@ -1,4 +1,4 @@
-"""What a pod can say: containers, volumes, where to run, and its status."""
+"""Defines Pod: containers, volumes, placement and status."""
 
 TEXT = """
 = io.k8s.api.core.v1

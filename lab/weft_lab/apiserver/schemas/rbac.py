@@ -1,4 +1,4 @@
-"""The types that say who may do what, in the words of `notation`."""
+"""Defines the types of RBAC: roles and bindings."""
 
 TEXT = """
 = io.k8s.api.rbac.v1

@@ -1,4 +1,4 @@
-"""What a pod can mount."""
+"""Defines the volumes of a pod."""
 
 TEXT = """
 = io.k8s.api.core.v1
