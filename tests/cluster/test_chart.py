@@ -17,6 +17,7 @@ pytestmark = pytest.mark.cluster
 A, B, OUTSIDER = "chart-a", "chart-b", "chart-outsider"
 PODS = (A, B, OUTSIDER)
 NONE_LOST = ", 0% packet loss"
+SWITCH = "app.kubernetes.io/component=openvswitch"
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +44,6 @@ def installed(access: Access, before: dict[str, dict[str, str]]) -> Iterator[Cha
     ):
         access.kubectl("apply", "-f", "-", data=one)
     access.wait("condition=Ready", *(f"pod/{name}" for name in PODS))
-    # A switch learns a peer's MAC by the first packet to it, which it drops.
-    access.inside(A, "ping", "-c3", "-W5", address(access, B))
     yield made
     access.kubectl("delete", "pod", *PODS, "--ignore-not-found")
     made.helm("uninstall", "weft", "-n", chart.NAMESPACE, "--ignore-not-found")
@@ -76,6 +75,27 @@ def test_a_value_that_the_chart_does_not_know_is_refused(access: Access) -> None
     for wrong in ("node.datapth=auto", "openvswitch.mode=mine", "manager.replicas=none"):
         said = Chart(access).helm("template", str(CHART), f"--set={wrong}", ok=False)
         assert "values don't meet the specifications of the schema" in said
+
+
+def test_the_first_packet_to_another_node_arrives(installed: Chart) -> None:
+    """A switch in userspace drops it if it does not know the other node's MAC."""
+    access = installed.access
+    assert NONE_LOST in access.inside(A, "ping", "-c1", "-W5", address(access, B))
+
+
+def test_a_packet_is_lost_if_the_switch_does_not_know_the_other_nodes_mac(
+    installed: Chart,
+) -> None:
+    """The control of the one before."""
+    access = installed.access
+    found = installed.kubectl("get", "pod", "-l", SWITCH, "-o", "name").split()
+    for each in found:
+        for forget in ("tnl/neigh/flush", "revalidator/purge"):
+            asked = ("ovs-appctl", "--target=ovs-vswitchd", forget)
+            installed.kubectl("exec", each, "-c", "vswitchd", "--", *asked)
+    said = access.inside(A, "sh", "-c", f"ping -c1 -W2 {address(access, B)} || true")
+    assert "100% packet loss" in said
+    installed.answers(A, address(access, B))
 
 
 def test_pods_of_two_nodes_reach_each_other_and_no_other_network(installed: Chart) -> None:

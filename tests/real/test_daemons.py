@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -103,4 +104,33 @@ def test_whose_switch_a_node_uses(
     if has_one:
         file.touch()
     monkeypatch.setattr(daemons, "HOST_DATABASE", file)
+    monkeypatch.setattr(daemons, "SWITCH_SOCKET", tmp_path / "db.sock")
     assert daemons.is_hosts(mode) is hosts
+
+
+@pytest.mark.parametrize("answers", [True, False])
+@pytest.mark.parametrize("own", ["", "conf.db", "db.ctl"])
+def test_a_switch_that_answers_and_is_not_wefts_is_the_hosts(
+    answers: bool, own: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemons, "HOST_DATABASE", tmp_path / "etc")
+    monkeypatch.setattr(daemons, "SWITCH_SOCKET", tmp_path / "db.sock")
+    monkeypatch.setattr(daemons, "OWN_FILES", (tmp_path / "conf.db", tmp_path / "db.ctl"))
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "db.sock"))
+        if answers:
+            server.listen()
+        if own:
+            (tmp_path / own).touch()
+        assert daemons.is_hosts(daemons.Switch.auto) is (answers and not own)
+
+
+def test_roots_group_may_write_in_a_folder_that_is_shared(tmp_path: Path) -> None:
+    (tmp_path / "x.db").write_bytes(b"")
+    (tmp_path / "elsewhere").symlink_to("/etc/hostname")
+    (tmp_path / "x.db").chmod(0o600)
+    before = Path("/etc/hostname").stat().st_mode
+    daemons.share(tmp_path)
+    assert tmp_path.stat().st_mode & 0o777 == 0o770
+    assert (tmp_path / "x.db").stat().st_mode & 0o777 == 0o660
+    assert Path("/etc/hostname").stat().st_mode == before

@@ -29,6 +29,9 @@ CAPABILITIES = {
     ("weft-openvswitch", "vswitchd"): {"NET_ADMIN", "NET_RAW"},
     ("weft-uninstall-node", "uninstall"): {"NET_ADMIN"},
 }
+PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
+SWITCH = {"ovsdb", "vswitchd"}  # who ends one ends its node's traffic: docs/how-to/install.md
+ROOT_NEEDED = {"ovn-controller", "agent", "vswitchd", "folder", "uninstall"}
 PROCESSES = {"node": settings.AGENT, "cluster-manager": settings.CLUSTER_MANAGER}
 
 
@@ -54,6 +57,9 @@ def test_a_container_has_the_capabilities_that_it_needs_and_no_more(
     allowed = CAPABILITIES.get((workload, container["name"]), set())
     assert set(context["capabilities"].get("add", ())) == allowed
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    nobody = {**pod["securityContext"], **context}.get("runAsNonRoot", False)
+    whole_node = workload in ("weft-node", "weft-openvswitch", "weft-uninstall-node")
+    assert nobody is not (whole_node and container["name"] in ROOT_NEEDED)
     assert not pod.get("hostPID")
     assert not pod.get("hostIPC")
 
@@ -66,7 +72,15 @@ def test_a_container_that_stays_is_watched_and_has_its_share(
         return
     assert {"cpu", "memory"} == set(container["resources"]["requests"])
     assert "memory" in container["resources"]["limits"]
-    assert "livenessProbe" in container
+    if "initContainers" in pod and container in pod["initContainers"]:
+        return  # it ends
+    probes = {each for each in PROBES if each in container}
+    if container["name"] in SWITCH:
+        assert probes == {"readinessProbe"}
+    else:
+        assert probes == set(PROBES)
+        alive = container["livenessProbe"]
+        assert alive["periodSeconds"] * alive["failureThreshold"] >= 300
     assert pod["priorityClassName"].startswith("system-")
 
 

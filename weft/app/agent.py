@@ -29,7 +29,7 @@ from weft.kube import events
 from weft.kube.client import Client
 from weft.metrics import Figures, Metric
 from weft.nic import plan, port
-from weft.node import advertise, gc, records, restore, server
+from weft.node import advertise, gc, records, restore, server, tunnelpeers
 from weft.node.dependencies import Dependencies, Settings
 from weft.ovn import ports, tables
 from weft.ovsdb import replica
@@ -91,6 +91,7 @@ class Agent:
         ovs.subscribe("Interface", self._wired)
         self.advertiser = advertise.RouterAdvertiser(ovs)
         self.guards = guards.Guards(ovs, nb, own.chassis, self.zone, self.informers.pods)
+        self._peers = tunnelpeers.TunnelPeers(own.name, ovs)
         self.recorder = events.Recorder(client, COMPONENT)
         self.audit = audit.Audit(self.zone, self.recorder.emit)
         self._pods = pods.ZonePods(
@@ -142,6 +143,7 @@ class Agent:
             announcer=self._announcer.run(),
             advertiser=self.advertiser.run(),
             guards=self.guards.run(),
+            peers=self._peers.run(),
             audit=self.audit.run(
                 self._options.acl_log, agentoptions.checkpoint_of(self._options.cni_socket)
             ),
@@ -160,7 +162,9 @@ class Agent:
     def _node_changed(self, key: str, _: Node | None, new: Node | None) -> None:
         for problem in new.problems if new is not None else ():
             log.warning("%s", problem)
-        self.zone.set_node(key, new.standing(self.zone.node(key)) if new is not None else None)
+        standing = new.standing(self.zone.node(key)) if new is not None else None
+        self.zone.set_node(key, standing)
+        self._peers.set_node(key, standing)
         self._poke()
 
     def _namespace_changed(self, key: str, _: Namespace | None, new: Namespace | None) -> None:
@@ -273,7 +277,7 @@ class Agent:
         troubles += [each.trouble for each in self._databases]
         parts = (
             *(self._pods, self.writer, self.bindings, self.derived),
-            *(self.advertiser, self.guards),
+            *(self.advertiser, self.guards, self._peers),
         )
         troubles += [each.trouble for each in parts]
         troubles.append(identity.trouble(self._needs, self._ovs))

@@ -10,6 +10,7 @@ import logging
 import os
 import shutil
 import signal
+import stat
 import sys
 import tempfile
 from enum import StrEnum
@@ -18,6 +19,7 @@ from typing import NoReturn
 
 from weft import errors
 from weft.host import dbfiles
+from weft.node import sockets
 from weft.ovn import daemons
 
 log = logging.getLogger(__name__)
@@ -29,12 +31,18 @@ FIRST = (
     '["Open_vSwitch", {"op": "insert", "table": "Open_vSwitch",'
     ' "row": {"other_config": ["map", [["userspace-tso-enable", "true"]]]}}]'
 )
+# Root's group may connect to the sockets of daemons that are not root, and the reverse.
+SHARED = 0o007
 # The database that packages of Open vSwitch create on a host.
 HOST_DATABASE = Path("/etc/openvswitch/conf.db")
+# What weft's own database server has beside its socket, and no other.
+_SWITCH = daemons.DATABASES["ovsdb"]
+OWN_FILES = (Path(_SWITCH.path), Path(_SWITCH.control))
+SWITCH_SOCKET = Path(_SWITCH.socket)
 
 
 class Daemon(StrEnum):
-    """The daemons of a node."""
+    """The daemons of a node, and what prepares the folders in which they write."""
 
     nb = "nb"
     sb = "sb"
@@ -42,6 +50,8 @@ class Daemon(StrEnum):
     controller = "ovn-controller"
     ovsdb = "ovsdb"
     vswitchd = "vswitchd"
+    ovn_folder = "ovn-folder"
+    ovs_folder = "ovs-folder"
 
 
 class Switch(StrEnum):
@@ -52,12 +62,22 @@ class Switch(StrEnum):
     own = "own"
 
 
-def start(name: Daemon, switch: Switch, acl_log: str) -> NoReturn:
-    """Becomes the daemon (execve(2)); does not return. Raises Unavailable if it cannot."""
-    if name in (Daemon.ovsdb, Daemon.vswitchd) and is_hosts(switch):
+def start(name: Daemon, switch: Switch, acl_log: str) -> None:
+    """Becomes the daemon (execve(2)), or prepares a folder and returns.
+
+    Raises Unavailable if it cannot.
+    """
+    if name in (Daemon.ovsdb, Daemon.vswitchd, Daemon.ovs_folder) and is_hosts(switch):
         log.info("this node uses the Open vSwitch of its host: nothing to run here")
+        if name is Daemon.ovs_folder:
+            return
         _idle()
+    os.umask(SHARED)
     match name:
+        case Daemon.ovn_folder:
+            share(Path(daemons.OVN_RUN))
+        case Daemon.ovs_folder:
+            share(Path(daemons.OVS_RUN))
         case Daemon.northd:
             _become(daemons.northd(), f"{daemons.OVN_RUN}/ovn-northd.ctl")
         case Daemon.controller:
@@ -73,10 +93,25 @@ def start(name: Daemon, switch: Switch, acl_log: str) -> NoReturn:
 
 
 def is_hosts(switch: Switch) -> bool:
-    """Whether the node uses its host's Open vSwitch."""
-    if switch is Switch.auto:
-        return HOST_DATABASE.exists()
-    return switch is Switch.host
+    """Whether the node uses its host's Open vSwitch.
+
+    `auto`: its packages have made a database, or a server answers that weft did not start.
+    """
+    if switch is not Switch.auto:
+        return switch is Switch.host
+    if HOST_DATABASE.exists():
+        return True
+    return not any(path.exists() for path in OWN_FILES) and sockets.accepts(SWITCH_SOCKET)
+
+
+def share(folder: Path) -> None:
+    """Lets root's group write in a folder: the databases' servers have that group, and no root."""
+    folder.chmod(0o770)
+    for path in folder.iterdir():
+        found = path.lstat()
+        # Files of others are theirs to open; without CAP_FOWNER nobody else may.
+        if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid():
+            path.chmod(0o660)
 
 
 def prepare(database: daemons.Database) -> None:

@@ -6,8 +6,6 @@ Checks at each call the API server's pods, OVS's database, vswitchd and the brid
 from __future__ import annotations
 
 import asyncio
-import socket
-from pathlib import Path
 
 from weft import errors
 from weft.node import call, sockets
@@ -56,14 +54,4 @@ def _is_alive(address: str) -> bool:
     If there is no such socket, vswitchd keeps it elsewhere, and counts as alive.
     """
     found = list(sockets.folder(address).glob("ovs-vswitchd.*.ctl"))
-    return not found or any(accepts(path) for path in found)
-
-
-def accepts(path: Path) -> bool:
-    """Whether a process listens on a unix socket."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as sock:
-        try:
-            sock.connect(str(path))
-        except OSError:
-            return False
-    return True
+    return not found or any(sockets.accepts(path) for path in found)

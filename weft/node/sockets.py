@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 _USUAL = Path("/run/openvswitch")
@@ -14,3 +15,13 @@ def folder(database: str) -> Path:
     """
     kind, _, path = database.partition(":")
     return Path(path).parent if kind == "unix" else _USUAL
+
+
+def accepts(path: Path) -> bool:
+    """Whether a process listens on a unix socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as sock:
+        try:
+            sock.connect(str(path))
+        except OSError:
+            return False
+    return True

@@ -231,9 +231,10 @@ class Replica:
                 await self._read_all()
                 return
             except passing as error:
-                self._trouble = str(error)
+                before, self._trouble = self._trouble, str(error)
                 if isinstance(error, errors.WeftError):
-                    log.debug("%s", error)
+                    level = logging.DEBUG if before == self._trouble else logging.INFO
+                    log.log(level, "%s: %s", self.database, error)
                 else:
                     log.exception("%s: cannot be read", self.database)
             await asyncio.sleep(pause)

@@ -24,3 +24,50 @@ readOnlyRootFilesystem: true
 {{- end }}
 {{- end }}
 {{- end -}}
+
+{{- /* Daemons that are not root write in folders of root's group. */ -}}
+{{- define "weft.unprivileged" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 0
+capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{- /* Five minutes of silence: a daemon with much to compute is not ended, or it would begin again. */ -}}
+{{- define "weft.liveness" -}}
+periodSeconds: 30
+timeoutSeconds: 10
+failureThreshold: 10
+{{- end -}}
+
+{{- /* Ten minutes: to read, repair or compact a large database. */ -}}
+{{- define "weft.startup" -}}
+periodSeconds: 2
+timeoutSeconds: 5
+failureThreshold: 300
+{{- end -}}
+
+{{- define "weft.readiness" -}}
+periodSeconds: 10
+timeoutSeconds: 5
+{{- end -}}
+
+{{- /* The groups of the host's Open vSwitch, where its sockets belong to another user than root. */ -}}
+{{- define "weft.podSecurity" -}}
+seccompProfile: {type: RuntimeDefault}
+{{- with .Values.openvswitch.group }}
+supplementalGroups: [{{ . }}]
+{{- end }}
+{{- end -}}
+
+{{- define "weft.shared" -}}
+- name: folder
+  image: {{ include "weft.image" .root | quote }}
+  imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+  args: [daemon, {{ .folder }}, --switch={{ .root.Values.openvswitch.mode }}]
+  resources: {requests: {cpu: 10m, memory: 16Mi}, limits: {memory: 128Mi}}
+  securityContext:
+    {{- include "weft.confined" .root | nindent 4 }}
+    runAsUser: 0
+    capabilities: {drop: [ALL]}
+{{- end -}}

@@ -21,7 +21,7 @@ from weft.app import agent, settings
 from weft.cni import install
 from weft.host import netlink, netns
 from weft.nic import port
-from weft.node import attach, call, health, links, repair
+from weft.node import attach, call, links, repair, sockets
 from weft.node.dependencies import Dependencies
 
 # How long a driver hopes for what is to come: as tests.support.patience.
@@ -305,7 +305,7 @@ class Driver:
         await self._until(lambda: serving[0].cni is not None)
         cni = serving[0].cni
         self.turns, self.repairer, self.not_ready = cni._turns, cni.repairer, serving[0].not_ready
-        await self._until(lambda: health.accepts(Path(SOCKET)))
+        await self._until(lambda: sockets.accepts(Path(SOCKET)))
 
     async def stop(self) -> None:
         self.task.cancel()
