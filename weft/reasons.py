@@ -48,57 +48,63 @@ class Reason(EventReason):
         *("InvalidConfig", NAD, WARNING),
         (
             "Failed to parse network config: …",
-            "Nothing uses this text. All that is wrong is listed; correct it. Pods that run keep "
-            "what was accepted before; new ones wait.",
+            "weft does not use this configuration. The message lists all mistakes; correct "
+            "them. Running pods keep the configuration that was accepted before; new pods wait.",
         ),
         (
             "declares network … with …, but …, which was first, with …",
-            "NADs of one `name` are one network and must agree. The oldest counts. Make the field "
-            "the same in both, or choose another `name`.",
+            "NADs with one `name` declare one network and must agree; the oldest counts. Give "
+            "the field the same value in both, or choose another `name`.",
         ),
         (
             "overlaps …",
-            "A pod could not tell this subnet from a range of the cluster. Choose another one, or "
-            "correct `--reserved-subnets` of the cluster manager.",
+            "A pod cannot tell addresses of this subnet from those of the cluster. Choose "
+            "another subnet, or correct the cluster manager's `--reserved-subnets`.",
         ),
         (
             "may not declare network …: it belongs to namespace …",
-            "The first who declared it owns it. Its owner may [let your namespace in]"
-            "(../how-to/share-a-network.md); otherwise choose another `name`.",
+            "The namespace that declared the network first owns it. Its owner can [let your "
+            "namespace in](../how-to/share-a-network.md); otherwise choose another `name`.",
         ),
     )
     MTU_TOO_LARGE = (
         *("MTUTooLarge", NAD, WARNING),
         (
             "is more than the underlay carries",
-            "It is served, but large packets between nodes will not arrive. Set `mtu` to what the "
-            "message says, or `--underlay-mtu` if it is wrong about the nodes' network.",
+            "weft serves the network, but large packets between nodes are lost. Set `mtu` as "
+            "the message says, or correct `--underlay-mtu` if the nodes' network has another "
+            "MTU.",
         ),
     )
     IGNORED_KEYS = (
         *("IgnoredKeys", NAD, WARNING),
-        ("is ignored; did you mean …", "Nobody reads this key. The NAD is served without it."),
+        (
+            "is ignored; did you mean …",
+            "weft does not know this key and serves the NAD without it. Correct or remove the key.",
+        ),
     )
     NOT_SERVED = (
         *("NotServed", NAD, WARNING),
         (
             "is not weft's (did you mean …",
-            "weft leaves a NAD of another plugin alone; this `type` looks like a slip.",
+            "weft leaves NADs of other plugins alone, but this `type` looks misspelt. Correct "
+            "it if so.",
         ),
     )
     FOREIGN_NETWORK = (
         *("ForeignNetwork", NAD, NORMAL),
         (
             "joins network …, which belongs to namespace …",
-            "It works. If you meant a network of your own, choose another `name`.",
+            "The pods share the other namespace's network. If you want a network of your own, "
+            "choose another `name`.",
         ),
     )
     EDIT_WAITS = (
         *("EditWaits", NAD, WARNING),
         (
             "an edit waits until no pod uses network …",
-            "A running pod cannot follow it. Delete all pods of the network at the same time, or "
-            "undo the edit.",
+            "Running pods cannot follow this edit. Delete all pods of the network at the same "
+            "time, or undo the edit.",
         ),
     )
     ADDRESSES_EXCLUDED = (
@@ -112,7 +118,7 @@ class Reason(EventReason):
         *("NetworkInUse", NAD, WARNING),
         (
             "is being deleted …",
-            "It goes when the pods that are named are gone, and takes no new ones.",
+            "The NAD is removed when the named pods are gone. Until then no new pod can use it.",
         ),
     )
 
@@ -120,29 +126,29 @@ class Reason(EventReason):
         *("ErrorAllocatingPod", POD, WARNING),
         (
             "k8s.v1.cni.cncf.io/networks…: …",
-            "The annotation is wrong at the element of the number (from 0) in brackets. Correct "
-            "it: `kubectl annotate --overwrite`.",
+            "The annotation is wrong; the brackets have the number of the element, from 0. "
+            "Correct it: `kubectl annotate --overwrite`.",
         ),
         (
             "does not exist",
-            "Create the NAD or IPAMClaim that is named. Without a namespace in the annotation, the "
-            "pod's own is meant.",
+            "Create the named NAD or IPAMClaim. A name without a namespace is in the pod's "
+            "namespace.",
         ),
-        ("is invalid: …", "See the Events of the NAD that is named."),
+        ("is invalid: …", "See the Events of the named NAD."),
         (
             "may not use network …: it belongs to namespace …",
-            "The NAD that is named in brackets has to [let the pod's namespace in]"
-            "(../how-to/share-a-network.md). The pod goes on then.",
+            "The NAD in brackets must [let the pod's namespace "
+            "in](../how-to/share-a-network.md). The pod then starts by itself.",
         ),
         (
             "is held by …",
-            "An address is given once on a network, a MAC too. Ask for another, or delete the "
-            "holder.",
+            "Another pod has this address or MAC on the network. Ask for another one, or delete "
+            "that pod.",
         ),
         (
             "no address is free in subnet …",
-            "Delete pods, exclude less, or widen `subnets`; on a routed network, run pods on other "
-            "nodes. The longest waiting pod gets the next address.",
+            "Delete pods, exclude fewer addresses, or widen `subnets`; on a routed network, run "
+            "pods on other nodes. The pod that has waited longest gets the next address.",
         ),
         (
             "no … subnet is free for another node",
@@ -151,30 +157,30 @@ class Reason(EventReason):
         ),
         (
             "lies outside of subnet …",
-            "On a routed network an address belongs to a node. Choose one of this node's, or run "
-            "the pod on the other node.",
+            "On a routed network an address belongs to a node. Choose an address of this node's "
+            "subnet, or run the pod on the other node.",
         ),
         (
             "lies outside of …, where the attachment is",
-            "The interface could not reach this gateway. Name one in its own subnet, and of a "
-            "family that it has.",
+            "The interface cannot reach this gateway. Name a gateway in the interface's own "
+            "subnet and address family.",
         ),
         (
             "names … networks; a pod can have …",
-            "Name fewer, or spread them over several pods. An interface can have 32 addresses.",
+            "Name fewer networks, or use several pods. An interface can have 32 addresses.",
         ),
         (
             "is refused by the API server, so that the pod gets nothing: …",
-            "All annotations of an object share 256 KiB. Shorten the others; nothing is held for "
-            "the pod meanwhile.",
+            "The annotations of an object have 256 KiB together. Shorten the others. Until then "
+            "weft allocates nothing for the pod.",
         ),
     )
     OUTSIDE_NODE_SUBNET = (
         *("OutsideNodeSubnet", POD, WARNING),
         (
             "lies outside of …, the subnet of its node …: no route leads to it",
-            "The node was given another subnet while the pod ran. Delete the pod, and let its "
-            "owner make it anew.",
+            "The node got another subnet while the pod ran. Delete the pod, and let its owner "
+            "create it again.",
         ),
     )
     ANNOTATION_IGNORED = (
@@ -188,8 +194,8 @@ class Reason(EventReason):
         *("PodNetworksOverwritten", POD, WARNING),
         (
             "was not written by the cluster manager",
-            "Somebody wrote an annotation that only weft writes. weft overwrites it; take it out "
-            "of the manifest or template.",
+            "Only weft may write this annotation. weft overwrites it; remove it from the "
+            "manifest or template.",
         ),
         ("differs from what the cluster manager wrote for this pod", "Likewise."),
     )
@@ -197,16 +203,16 @@ class Reason(EventReason):
         *("PodNetworksLost", POD, WARNING),
         (
             "was changed or removed while no cluster manager ran",
-            "The agent of the pod's node restores it. If it cannot (Open vSwitch lost its "
-            "database), delete the pod.",
+            "The agent of the pod's node restores the annotation. If it cannot (Open vSwitch "
+            "lost its database), delete the pod.",
         ),
     )
     ADDRESS_REFUSED = (
         *("AddressRefused", POD, WARNING),
         (
             "is held by …",
-            "The pod gets no port with this address; the pod that already runs keeps it. Delete "
-            "this pod: a new one gets a free address.",
+            "The pod that already runs keeps the address, and this pod gets no port. Delete "
+            "this pod: its successor gets a free address.",
         ),
         ("belong to the node", "Likewise: the network's router or DHCP server has this address."),
     )
@@ -214,45 +220,46 @@ class Reason(EventReason):
         *("OverlappingSubnets", POD, WARNING),
         (
             "subnet … of network … and … of network … overlap",
-            "Packets for the addresses that both have leave by only one of the interfaces. Give "
-            "the networks different subnets, or attach the pod to one of them.",
+            "Packets to addresses of both subnets leave by only one interface. Give the "
+            "networks different subnets, or attach the pod to one of them.",
         ),
     )
     NETWORKS_CHANGE_REFUSED = (
         *("NetworksChangeRefused", POD, WARNING),
         (
             "was changed while the pod runs: … is refused",
-            "A pod is wired once, and keeps what it has. Delete it and let its owner create it "
-            "again, or restart the VM; or put the annotation back.",
+            "A running pod keeps its interfaces. Delete the pod and let its owner create it "
+            "again, or restart the VM; or restore the annotation.",
         ),
     )
     ADDRESS_NOT_KEPT = (
         *("AddressNotKept", POD, WARNING),
         (
             "names no IPAMClaim for …, so that its allowPersistentIPs keeps nothing",
-            "A virtual machine has another address and MAC after a restart. Name a claim by "
-            "`ipam-claim-reference`, or ask for an address, for a machine by the annotation "
-            "`network.kubevirt.io/addresses`.",
+            "A virtual machine gets another address and MAC when it restarts. Name an IPAMClaim "
+            "in `ipam-claim-reference`, or request an address; for a machine, use the "
+            "annotation `network.kubevirt.io/addresses`.",
         ),
     )
     INTERFACE_REPAIRED = (
         *("InterfaceRepaired", POD, WARNING),
         (
             "interface …: …",
-            "Somebody changed weft's rows in Open vSwitch. weft writes them again; find out who "
-            "changes them.",
+            "Another program changed weft's rows in Open vSwitch. weft writes them again; find "
+            "out which program it is.",
         ),
     )
     INTERFACE_LOST = (
         *("InterfaceLost", POD, WARNING),
         (
             "interface …: its device was deleted",
-            "Somebody deleted it in the pod's namespace. Delete the pod to have it again.",
+            "The interface was deleted inside the pod. Delete the pod; its successor gets the "
+            "interface.",
         ),
         (
             "is gone",
-            "The pod's network namespace is gone: its sandbox ended without a CNI DEL. The runtime "
-            "makes another one.",
+            "The pod's network namespace is gone: its sandbox ended without a CNI DEL. The "
+            "runtime creates another sandbox.",
         ),
     )
 
@@ -260,37 +267,43 @@ class Reason(EventReason):
         *("InvalidPolicy", POLICY, WARNING),
         (
             "no part of it is in force",
-            "Whom it isolates cannot be read. Correct it; it never held.",
+            "The policy does not say which pods it isolates, and it has never been in force. "
+            "Correct it.",
         ),
         (
             "the version accepted last stays in force",
-            "Likewise; until it is corrected it holds as it was accepted last.",
+            "The policy does not say which pods it isolates. The version that was accepted last "
+            "stays in force until you correct the policy.",
         ),
     )
     PART_SKIPPED = (
         *("PartSkipped", POLICY, WARNING),
-        ("…: …", "The field that is named allows nothing; the rest is in force."),
+        (
+            "…: …",
+            "The named field allows nothing; the rest of the policy is in force. "
+            "Correct the field.",
+        ),
     )
     NETWORK_MISSING = (
         *("NetworkMissing", POLICY, WARNING),
         (
             "does not exist",
-            "The network is guarded as soon as its NAD is there; or correct `policy-for`. The "
-            "network of a NAD that was there stays guarded.",
+            "Create the NAD, or correct `policy-for`. If the NAD existed before, the policy "
+            "stays in force on its network.",
         ),
     )
     WOULD_DROP = (
         *("WouldDrop", POLICY, NORMAL),
         (
             "would have dropped … from … to … on network …",
-            "The policy is in audit mode. It would drop this connection if it were enforced: "
-            "[try a policy](../how-to/try-a-policy.md).",
+            "The policy is in audit mode. If enforced, it would drop this connection: [try a "
+            "policy](../how-to/try-a-policy.md).",
         ),
     )
     # Conditions of a policy, reported where the cluster's CRD has no status for them.
     PARTS_SKIPPED = (
         *("PartsSkipped", POLICY, NORMAL),
-        ("invalid parts are skipped and allow nothing: …", "Correct the fields that are named."),
+        ("invalid parts are skipped and allow nothing: …", "Correct the named fields."),
     )
     INVALID = "Invalid", POLICY, NORMAL, ("no part of the policy is in force", "Correct it.")
     AUDITED = (
@@ -300,7 +313,10 @@ class Reason(EventReason):
     ACCEPTED = "Accepted", POLICY, NORMAL, ("the whole policy can be enforced", "")
     NO_PODS = (
         *("NoPods", POLICY, NORMAL),
-        ("no pod that podSelector selects is on …", "It guards nothing. Is `podSelector` right?"),
+        (
+            "no pod that podSelector selects is on …",
+            "The policy has no effect. Check `podSelector`.",
+        ),
     )
     BOUND = "Bound", POLICY, NORMAL, ("pods that it selects are on …", "")
     NOT_BOUND = "NotBound", POLICY, NORMAL, ("it guards no network", "See `NetworkMissing`.")
@@ -310,7 +326,7 @@ class Reason(EventReason):
     )
     NOTHING_MATCHES = (
         *("NothingMatches", POLICY, NORMAL),
-        ("no pod on its networks matches …", "The named selectors allow nobody. Are they right?"),
+        ("no pod on its networks matches …", "The named selectors allow no pod. Check them."),
     )
 
     INVALID_ACL_LOGGING = (
@@ -325,7 +341,7 @@ class Reason(EventReason):
         *("NodeSubnetsExhausted", NODE, WARNING),
         (
             "no … subnet is free for another node",
-            "Other networks of the node are served. Pods on other nodes hold all its subnets. Give "
+            "The node's other networks work. Other nodes have all subnets of this network. Give "
             "the network more `subnets` or each node a smaller one, delete Nodes that no longer "
             "exist, or run the network's pods on fewer nodes.",
         ),
@@ -334,24 +350,24 @@ class Reason(EventReason):
         *("NodeIdsExhausted", NODE, WARNING),
         (
             "no … id is free: …",
-            "Routed networks go without this node. Delete Nodes that no longer exist.",
+            "Routed networks do not include this node. Delete Nodes that no longer exist.",
         ),
     )
     INVALID_NODE_ANNOTATION = (
         *("InvalidNodeAnnotation", NODE, WARNING),
         (
             "k8s.ovn.org/…",
-            "Somebody wrote what makes no sense, or what is another node's. The node gets its own "
-            "again.",
+            "The annotation is invalid, or has another node's value. weft writes the node's own "
+            "value again.",
         ),
     )
     OVN_KNOWN_FAULT = (
         *("OVNKnownFault", NODE, WARNING),
         (
             "has known faults: …",
-            "Guests can use a fault of the node's OVN. Install a version that the message names. "
-            "Only the version number counts: a distribution may have mended the fault under the "
-            "old number. The Node's condition `OVNKnownFaults` says the same.",
+            "Guests can use a fault of the node's OVN. Install a version that the message "
+            "names. weft knows only the version number; a distribution may have fixed the fault "
+            "in that version. The Node's condition `OVNKnownFaults` says the same.",
         ),
     )
 

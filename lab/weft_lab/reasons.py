@@ -21,41 +21,43 @@ class Reason(EventReason):
     )
     FAILED_CREATE_POD_SANDBOX = (
         *("FailedCreatePodSandBox", POD, WARNING),
-        ("failed to find plugin …", "The NAD's `type` is no plugin of this node."),
+        ("failed to find plugin …", "This node has no CNI plugin of the NAD's `type`."),
         (
             "may not use network …: it belongs to namespace …",
-            "The NAD that is named in brackets has to [let the pod's namespace in]"
-            "(../how-to/share-a-network.md). The pod goes on then.",
+            "The NAD in brackets must [let the pod's namespace "
+            "in](../how-to/share-a-network.md). The pod then starts by itself.",
         ),
         (
             "is not ready after … s",
-            "A pod gets all of its networks or none. The message names the NAD that holds it up, "
-            "to create, mend or allow, or who is late: the cluster manager, ovs-vswitchd or "
-            "ovn-controller. Its log says why.",
+            "A pod gets all of its networks or none. The message names the NAD to create, "
+            "correct or share, or the program that is late: the cluster manager, ovs-vswitchd "
+            "or ovn-controller. The program's log says why.",
         ),
         (
             "is not taken by the kernel…",
-            "There is no such sysctl in the pod's network, or it has no such value.",
+            "The pod's network has no such sysctl, or the kernel refuses the value.",
         ),
     )
     FAILED_SCHEDULING = (
         *("FailedScheduling", POD, WARNING),
-        ("…", "No node has what the pod asks for. A node that changes is tried at once."),
+        (
+            "…",
+            "No node meets the pod's requirements. The scheduler tries again when a node changes.",
+        ),
     )
     SYSCTL_FORBIDDEN = (
         *("SysctlForbidden", POD, WARNING),
         (
             "forbidden sysctl: … not allowlisted",
-            "A pod of the lab sets parameters of its own network alone: `net.*`, and none with "
-            "`hostNetwork`. Recreate it without them.",
+            "In the lab a pod may set only parameters of its own network: `net.*`, and none "
+            "with `hostNetwork`. Recreate the pod without the others.",
         ),
     )
     FAILED_MOUNT = (
         *("FailedMount", POD, WARNING),
         (
             "volume …: …",
-            "The volume asks for what is no file of the pod's metadata. A pod that runs keeps the "
-            "files that it has.",
+            "The volume names a field that the pod does not have. A running pod keeps its files.",
         ),
     )
     SECURITY_CONTEXT = (
@@ -70,16 +72,15 @@ class Reason(EventReason):
         *("Failed", EITHER, WARNING),
         (
             "Error: failed to start container …: …",
-            "As on a real cluster: the program is not there, or ends. A `hostDisk` path of a "
-            "machine has to be below a folder that the lab's owner names: "
-            "`weft lab up --disks FOLDER`.",
+            "The program does not exist, or cannot run. A `hostDisk` path of a machine has to "
+            "be below a folder that the lab's owner names: `weft lab up --disks FOLDER`.",
         ),
     )
     BACK_OFF = (
         *("BackOff", POD, WARNING),
         (
             "Back-off restarting failed container …",
-            "The container ends again and again. `kubectl logs -p` shows its last words.",
+            "The container ends again and again. `kubectl logs -p` shows its last output.",
         ),
     )
     FAILED_KILL_POD = (
@@ -93,8 +94,8 @@ class Reason(EventReason):
         *("FieldIgnored", EITHER, WARNING),
         (
             "not followed by the lab: …",
-            "The field is a slip, or has an effect on a real cluster and none in the lab. "
-            f"`kubectl explain` says what becomes of each field; {_SEEN}.",
+            "The field is misspelt, or has an effect on a cluster but none in the lab. `kubectl "
+            "explain` describes each field; ",
         ),
     )
     SCHEDULED = "Scheduled", POD, NORMAL, ("Successfully assigned … to …", "")
@@ -108,16 +109,16 @@ class Reason(EventReason):
         *("InvalidSpec", VM, WARNING),
         (
             "…: …",
-            "The manifest is wrong at the field that is named; `kubectl get vm` shows `Invalid`. "
-            "Apply it corrected.",
+            "The named field is wrong; `kubectl get vm` shows `Invalid`. Correct the manifest "
+            "and apply it.",
         ),
     )
     INSTANCE_FAILED = (
         *("InstanceFailed", VM, WARNING),
         (
             "…",
-            "The last words of QEMU or of virt-launcher. It is tried again with pauses of 5 s to "
-            "5 min.",
+            "The message is the last output of QEMU or virt-launcher. The machine is started "
+            "again after 5 s to 5 min.",
         ),
     )
     VMI_OWNER_CONFLICT = (
@@ -131,7 +132,7 @@ class Reason(EventReason):
         *("AddressNotAllocated", VM, WARNING),
         (
             "interface …: the guest has …, but … gave it …",
-            "Port security lets a guest send from what its network gave it alone. Ask for the "
+            "Port security drops packets from addresses that weft did not allocate. Request the "
             "address in the manifest, or use a network without subnets.",
         ),
     )
@@ -147,34 +148,34 @@ class Reason(EventReason):
         *("CloudInitIgnored", VM, WARNING),
         (
             "the built-in guest does not follow…: …",
-            "The other parts of the cloud-init data are followed. An image of your own follows "
-            "all.",
+            "The other parts of the cloud-init data have effect. With an image of your own, all "
+            "have.",
         ),
         (
             "cloud-init …",
-            "This part cannot be read, or a part of `networkData` names no card of the machine, or "
-            "one that another part configures.",
+            "This part cannot be read, or a part of `networkData` names no NIC of the machine, "
+            "or one that another part configures.",
         ),
     )
     BUILT_IN_GUEST = (
         *("BuiltInGuest", VM, NORMAL),
         (
             "the built-in guest … serves instead",
-            "No mistake: the lab pulls no images and boots its own small guest.",
+            "This is no mistake: the lab pulls no images and boots its own small guest.",
         ),
     )
     MODEL_REPLACED = (
         *("ModelReplaced", VM, NORMAL),
         (
             "the built-in guest has no driver for …",
-            "No mistake: an image of your own gets the card that you name.",
+            "This is no mistake: an image of your own gets the NIC model that you name.",
         ),
     )
     BINDING_REPLACED = (
         *("BindingReplaced", VM, NORMAL),
         (
             "… on the pod's own network is served as masquerade",
-            "No mistake: the guest has an address of its own behind the pod's.",
+            "This is no mistake: the guest has its own address behind the pod's.",
         ),
     )
     SUCCESSFUL_CREATE = (
