@@ -61,6 +61,7 @@ def test_the_chart_is_linted(access: Access) -> None:
 
 
 def test_the_manifest_is_the_chart_and_the_server_takes_it(access: Access) -> None:
+    access.machines("makes the namespace of weft")
     with missing.skipped():
         helm = str(goparts.build(goparts.HELM) / "helm")
     for path, text in manifest.render(helm).items():
