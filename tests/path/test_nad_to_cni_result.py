@@ -177,10 +177,10 @@ def test_a_claim_keeps_the_address_for_the_next_pod() -> None:
     first = follow(world)
     assert world.objects[Ref(IPAMCLAIMS, "default/vm")]["status"]["ips"] == ["10.1.0.1/24"]
     world.remove(PODS, "default/web")
-    manager.tell(Ref(PODS, "default/web"))
+    manager.notify(Ref(PODS, "default/web"))
     for name, networks in (("other", "blue"), ("next", asks)):
         made = cluster_world.pod(name, networks)
-        manager.tell(world.put(PODS, made))
+        manager.notify(world.put(PODS, made))
         manager.settle()
     assert follow(world, "default/next").result["ips"] == first.result["ips"]
     assert follow(world, "default/other").result["ips"] != first.result["ips"]
@@ -231,7 +231,7 @@ def test_a_restarted_manager_knows_all_again() -> None:
         if is_restarted:
             manager = Manager(world, lambda refs: refs.reverse())
             manager.settle()
-        manager.tell(world.put(PODS, late))
+        manager.notify(world.put(PODS, late))
         manager.settle()
         annotations = {
             ref.key: json.loads(obj["metadata"]["annotations"][names.POD_NETWORKS])

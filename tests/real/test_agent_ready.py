@@ -57,7 +57,7 @@ async def test_a_database_that_hangs_is_named_until_it_answers(
     await ready.until(lambda status, _: status == 200)
 
 
-async def test_a_northd_that_is_gone_is_told_by_an_agent_that_starts(
+async def test_a_northd_that_is_gone_is_reported_by_an_agent_that_starts(
     whole: Whole, agent: tuple[Zone, Ready]
 ) -> None:
     """What it derived cannot be confirmed without it."""

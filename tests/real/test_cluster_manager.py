@@ -54,8 +54,8 @@ class Cluster:
         found: Object = json.loads(text_of(pod))
         return found
 
-    async def told(self, name: str, words: str) -> str:
-        return await events.told(self.api, name, words)
+    async def event(self, name: str, words: str) -> str:
+        return await events.wait_for(self.api, name, words)
 
 
 def text_of(pod: Object) -> str:
@@ -122,11 +122,11 @@ async def test_a_static_address_a_second_pod_that_wants_it_and_a_late_nad(
     async with cluster(tmp_path) as user, cluster_manager.running(user.kubeconfig):
         requested = [{"name": "blue", "ips": ["10.1.0.50"]}]
         await user.start("first", requested)
-        assert "default/blue" in await user.told("first", "does not exist")
+        assert "default/blue" in await user.event("first", "does not exist")
         await user.declare("blue")
         assert (await user.annotated("first"))["default/blue"]["ip_address"] == "10.1.0.50/24"
         await user.start("second", requested)
-        assert "held by Pod default/first" in await user.told("second", "10.1.0.50")
+        assert "held by Pod default/first" in await user.event("second", "10.1.0.50")
         await user.end("first")
         assert (await user.annotated("second"))["default/blue"]["ip_address"] == "10.1.0.50/24"
 
@@ -137,7 +137,7 @@ async def test_who_asks_for_a_whole_network_has_none_of_it_and_others_have_their
     async with cluster(tmp_path) as user, cluster_manager.running(user.kubeconfig):
         await user.declare("blue", subnets="10.1.0.0/26")
         await user.start("hog", ",".join(["blue"] * 4090))
-        assert "names 4090 networks; a pod can have 32" in await user.told("hog", "names")
+        assert "names 4090 networks; a pod can have 32" in await user.event("hog", "names")
         await user.start("victim")
         assert (await user.annotated("victim"))["default/blue"]["ip_address"] == "10.1.0.1/26"
         hog = user.pods.get("default/hog")
@@ -152,7 +152,7 @@ async def test_what_a_server_refuses_to_store_is_free_again(tmp_path: Path) -> N
         del hog["metadata"]["uid"]
         hog["metadata"]["annotations"]["notes"] = "x" * ((256 << 10) - 200)
         await user.api.create(resources.PODS, hog | {"apiVersion": "v1", "kind": "Pod"})
-        assert "is refused by the API server" in await user.told("hog", "refused")
+        assert "is refused by the API server" in await user.event("hog", "refused")
         await user.start("victim")
         assert await user.annotated("victim")
 
@@ -170,7 +170,7 @@ async def test_a_pod_that_comes_with_its_own_words_gets_the_managers(tmp_path: P
             stolen = {key: victim["metadata"]["annotations"][key] for key in keys}
             thief["metadata"]["annotations"] |= stolen
             await user.api.create(resources.PODS, thief | {"apiVersion": "v1", "kind": "Pod"})
-            assert "cluster manager" in await user.told(name, names.POD_NETWORKS)
+            assert "cluster manager" in await user.event(name, names.POD_NETWORKS)
         given = [await user.annotated(name) for name in ("victim", "one", "both")]
         check_unique(given)
 
@@ -273,10 +273,10 @@ async def test_a_nad_that_is_wrong_harms_no_other(tmp_path: Path) -> None:
         await user.declare("blue")
         await user.start("one")
         await user.annotated("one")
-        said = await user.told("bad", "Failed to parse network config: ")
+        said = await user.event("bad", "Failed to parse network config: ")
         assert "70000" in said
         await user.start("two", "bad")
-        await user.told("two", "default/bad")
+        await user.event("two", "default/bad")
         with pytest.raises(NotFound):
             await user.api.get(resources.PODS, "absent", "default")
 
@@ -293,7 +293,7 @@ async def test_a_claim_is_given_its_address_in_its_status(tmp_path: Path) -> Non
         }
         listing = await user.api.list(claims, "default")
         await user.start("launcher", [{"name": "blue", "ipam-claim-reference": "vm.net1"}])
-        await user.told("launcher", "IPAMClaim default/vm.net1")
+        await user.event("launcher", "IPAMClaim default/vm.net1")
         await user.api.create(claims, claim)
         given = await user.annotated("launcher")
         async with asyncio.timeout(PATIENCE):

@@ -72,7 +72,7 @@ async def test_fragments_pass_on_the_smallest_networks(
         assert not await asyncio.to_thread(pings, guests[0], f"{base}1", 1)
 
 
-async def test_a_switch_that_is_started_again_is_told_again(addressed: Cluster) -> None:
+async def test_a_switch_that_is_started_again_is_reported_again(addressed: Cluster) -> None:
     zone = addressed.zones[0]
     await settled(zone, str(fragments.SMALLEST))
     await asyncio.to_thread(zone.stop, "ovs-vswitchd")

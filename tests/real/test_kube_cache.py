@@ -280,7 +280,7 @@ async def test_a_watch_goes_on_from_the_last_bookmark_through_broken_lines() -> 
         assert seen.count("list") == 1
 
 
-async def test_too_many_requests_is_waited_for_as_long_as_told() -> None:
+async def test_too_many_requests_is_waited_for_as_long_as_reported() -> None:
     calls: list[str] = []
 
     async def handle(request: web.Request) -> web.StreamResponse:

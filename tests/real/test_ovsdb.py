@@ -336,7 +336,7 @@ async def test_after_a_restart_of_the_server_everything_is_read_anew(
         assert await waiting is not None
 
 
-async def test_who_fails_on_a_reset_is_told_again(
+async def test_who_fails_on_a_reset_is_reported_again(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     resets: asyncio.Queue[str] = asyncio.Queue()
@@ -357,7 +357,7 @@ async def test_who_fails_on_a_reset_is_told_again(
     assert "a mistake of the reader" in caplog.text
 
 
-async def test_a_database_lost_and_made_anew_is_told_as_deletions(server: Server) -> None:
+async def test_a_database_lost_and_made_anew_is_reported_as_deletions(server: Server) -> None:
     reset = asyncio.Event()
     async with await Replica.open(server.address, NB, TABLES, on_reset=reset.set) as replica:
         requested = [switch(), port("a"), port("b")]
@@ -449,7 +449,7 @@ async def test_a_server_that_hangs_is_left_and_followed_again_when_it_answers(
         await replica.apply([switch(a="2")])
 
 
-async def test_writers_that_wait_for_a_full_socket_are_told_of_a_server_that_hangs(
+async def test_writers_that_wait_for_a_full_socket_are_reported_of_a_server_that_hangs(
     server: Server,
 ) -> None:
     async with await Replica.open(server.address, NB, TABLES, probe=1.0) as replica:
@@ -520,7 +520,7 @@ async def test_a_process_that_was_held_up_blames_no_server() -> None:
             await session.close()
 
 
-async def test_what_is_under_way_when_the_server_dies_is_told(
+async def test_what_is_under_way_when_the_server_dies_is_reported(
     server: Server, replica: Replica
 ) -> None:
     await replica.apply([switch()])

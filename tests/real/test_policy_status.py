@@ -114,7 +114,7 @@ async def test_from_nothing_there_to_all_is_well(user: User) -> None:
         assert "invalid parts are skipped" in await user.kubectl(
             "get", "multi-policy", "-o", "wide"
         )
-        said = await events.told(user.api, "guard", "10.0.0.1")
+        said = await events.wait_for(user.api, "guard", "10.0.0.1")
         assert said == (
             'MultiNetworkPolicy default/guard: spec.ingress[0].from[1].ipBlock.cidr "10.0.0.1": '
             "must be a range of addresses such as 10.200.0.0/30 or fd00:10::/64 "
@@ -125,7 +125,7 @@ async def test_from_nothing_there_to_all_is_well(user: User) -> None:
         assert "add the prefix length" in described
 
 
-async def test_a_broken_edit_is_told_and_changes_nothing_in_force(user: User) -> None:
+async def test_a_broken_edit_is_reported_and_changes_nothing_in_force(user: User) -> None:
     async with cluster_manager.running(user.server.kubeconfig) as manager:
         await user.declare()
         await user.start("w1", "web")
@@ -152,25 +152,25 @@ async def test_a_broken_edit_is_told_and_changes_nothing_in_force(user: User) ->
         assert accepted["observedGeneration"] == 3
 
 
-async def test_every_mistake_is_told_in_status_and_event(user: User) -> None:
+async def test_every_mistake_is_reported_in_status_and_event(user: User) -> None:
     async with cluster_manager.running(user.server.kubeconfig):
         await user.declare("good")
         for case in bad_input.POLICIES:
             await user.api.create(resources.MULTINETWORKPOLICIES, case.obj)
         for case in bad_input.POLICIES:
-            said = await events.told(user.api, case.name, case.words[-1])
+            said = await events.wait_for(user.api, case.name, case.words[-1])
             assert all(word in said for word in case.words)
             kind = "Bound" if case.reason == "NetworkMissing" else "Accepted"
             reason = {"InvalidPolicy": "Invalid", "PartSkipped": "PartsSkipped"}
             await user.shows(kind, reason.get(case.reason, case.reason), case.name)
             status = (await user.policy(case.name))["status"]
-            parts = [told(part) for part in status["skipped"]]
+            parts = [text_of(part) for part in status["skipped"]]
             whole = " ".join([*parts, *(each["message"] for each in status["conditions"])])
             for word in case.words[1:]:
                 assert word in whole
 
 
-def told(part: Object) -> str:
+def text_of(part: Object) -> str:
     found = Skipped(**{"value": "", **part})
     return policystatus.skipped_text(found)
 
@@ -195,12 +195,12 @@ async def test_where_the_kind_has_no_status_events_tell(tmp_path: Path, user: Us
         await user.declare()
         await user.start("w1", "web")
         await user.apply(POLICY)
-        assert "add the prefix length" in await events.told(user.api, "guard", "10.0.0.1")
-        await events.told(user.api, "guard", "pods that it selects are on blue")
-        await events.told(user.api, "guard", "no pod on its networks matches")
+        assert "add the prefix length" in await events.wait_for(user.api, "guard", "10.0.0.1")
+        await events.wait_for(user.api, "guard", "pods that it selects are on blue")
+        await events.wait_for(user.api, "guard", "no pod on its networks matches")
         policy = await user.policy()
         assert "status" not in policy
         assert names.ACCEPTED_POLICY in policy["metadata"]["annotations"]
         await user.start("d1", "db")
-        await events.told(user.api, "guard", "every selector matches")
+        await events.wait_for(user.api, "guard", "every selector matches")
         assert sum("keeps no status" in line for line in manager.log) == 1

@@ -44,7 +44,7 @@ class Scene:
         await self.done()
 
     async def put(self, name: str, policy: netpolicy.Policy | None) -> None:
-        await self.cluster.tell(lambda zone: zone.policies.set_policy(f"default/{name}", policy))
+        await self.cluster.update(lambda zone: zone.policies.set_policy(f"default/{name}", policy))
         await self.done()
 
     async def done(self) -> None:

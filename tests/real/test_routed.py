@@ -200,7 +200,7 @@ async def test_a_pod_sends_nothing_to_tunnels(cluster: Cluster) -> None:
         assert not [frame for frame in ear.heard if b"first tunnel" in frame]
 
 
-async def test_the_outside_is_told_how_large_packets_may_be(cluster: Cluster) -> None:
+async def test_the_outside_is_reported_how_large_packets_may_be(cluster: Cluster) -> None:
     """It sends what its own link takes; the interface of a pod would drop that without a word."""
     net = await routed(cluster, DEFAULT, "default")
     outside = await open_gateways(cluster)
@@ -248,7 +248,7 @@ async def test_a_node_comes_and_goes_while_others_talk(cluster: Cluster) -> None
         for version in (4, 6):
             assert await pings(one, net.address(c, 13, version))
             assert await pings(three, net.address(b, 12, version))
-        await cluster.tell(lambda zone: zone.set_node(c.zone.name, None))
+        await cluster.update(lambda zone: zone.set_node(c.zone.name, None))
         await cluster.gone("three")
         await asyncio.to_thread(a.zone.run, "ovn-nbctl", "--wait=hv", "sync")
         assert await asyncio.to_thread(one.loses, net.address(c, 13, 4))

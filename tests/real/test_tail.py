@@ -22,7 +22,7 @@ async def following(path: Path) -> tuple[AsyncGenerator[str], asyncio.Task[str]]
     return found, first
 
 
-async def test_what_is_added_is_told_and_what_was_there_is_not(tmp_path: Path) -> None:
+async def test_what_is_added_is_reported_and_what_was_there_is_not(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_text("old\n")
     found, first = await following(path)
@@ -35,7 +35,7 @@ async def test_what_is_added_is_told_and_what_was_there_is_not(tmp_path: Path) -
     await found.aclose()
 
 
-async def test_a_file_that_comes_later_is_told_whole(tmp_path: Path) -> None:
+async def test_a_file_that_comes_later_is_reported_whole(tmp_path: Path) -> None:
     path = tmp_path / "log"
     found, first = await following(path)
     (tmp_path / "other").write_text("other\n")
@@ -75,7 +75,7 @@ async def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         await anext(tail.Tail(tmp_path / "none" / "log", tail.NO_POSITION).lines())
 
 
-async def test_what_was_written_while_nobody_read_is_told_later(tmp_path: Path) -> None:
+async def test_what_was_written_while_nobody_read_is_reported_later(tmp_path: Path) -> None:
     """From the line after the last that was given, however far the rest of it was read."""
     path, kept = tmp_path / "log", checkpoint.Checkpoint(tmp_path / "kept")
     path.write_text("old\n")
@@ -97,7 +97,9 @@ async def test_what_was_written_while_nobody_read_is_told_later(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("happened", ["replaced", "cut"])
-async def test_a_log_that_is_another_by_then_is_told_whole(tmp_path: Path, happened: str) -> None:
+async def test_a_log_that_is_another_by_then_is_reported_whole(
+    tmp_path: Path, happened: str
+) -> None:
     path = tmp_path / "log"
     path.write_text("a long line that was read\n")
     since = tail.end(path)
@@ -109,7 +111,7 @@ async def test_a_log_that_is_another_by_then_is_told_whole(tmp_path: Path, happe
     await found.aclose()
 
 
-async def test_of_very_much_that_was_missed_the_last_is_told(
+async def test_of_very_much_that_was_missed_the_last_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tail, "MAX_MISSED", 10)

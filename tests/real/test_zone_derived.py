@@ -65,7 +65,7 @@ def follows_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(derived, "FOLLOWS", math.inf)
 
 
-async def said(kept: Kept) -> dict[str, list[str]]:
+async def derived_rows(kept: Kept) -> dict[str, list[str]]:
     """All that northd derived, without the UUIDs."""
     found = {}
     for table in tables.DERIVED:
@@ -115,12 +115,12 @@ async def test_what_another_does_to_it_is_undone(
     async with watched(a) as made:
         await confirmed(a, made)
         await quiet(a, monkeypatch)
-        before = await said(a)
+        before = await derived_rows(a)
         assert before["Port_Group"]
         for command in VANDALISM:
             await asyncio.to_thread(a.zone.run, "ovn-sbctl", *exact(a, command))
             await confirmed(a, made)
-            assert await said(a) == before, command
+            assert await derived_rows(a) == before, command
         assert await pings(scene.guests["one"], "10.1.0.12")
 
 
@@ -160,13 +160,13 @@ async def test_what_another_does_while_northd_repairs_is_undone_before_it_is_con
     async with watched(a) as made:
         await confirmed(a, made)
         await quiet(a, monkeypatch)
-        before = await said(a)
+        before = await derived_rows(a)
         struck = strike_late(a, monkeypatch, *late)
         await asyncio.to_thread(a.zone.run, "ovn-sbctl", *FLOWS)
         async with asyncio.timeout(PATIENCE):
             await struck.wait()
             await made.confirmed()
-        assert await said(a) == before
+        assert await derived_rows(a) == before
 
 
 async def test_what_another_does_during_a_recompute_for_doubt_is_undone(
@@ -179,14 +179,14 @@ async def test_what_another_does_during_a_recompute_for_doubt_is_undone(
     async with watched(a) as made:
         await confirmed(a, made)
         await synced(a)
-        before = await said(a)
+        before = await derived_rows(a)
         struck = strike_late(a, monkeypatch, *FLOWS)
         back = asyncio.Event()
         a.sb.observe(lambda seen: back.set() if struck.is_set() and restored(seen) else None)
         await asyncio.to_thread(a.zone.run, "ovn-sbctl", "create", "Port_Group", "name=strange")
         async with asyncio.timeout(PATIENCE):
             await back.wait()
-        assert await said(a) == before
+        assert await derived_rows(a) == before
         assert made.trouble == ""
 
 
@@ -210,11 +210,11 @@ async def test_what_happened_while_nobody_looked_is_undone_at_the_start(
 ) -> None:
     scene = await build(cluster)
     a = scene.a
-    before = await said(a)
+    before = await derived_rows(a)
     await asyncio.to_thread(a.zone.run, "ovn-sbctl", "--all", "destroy", "Logical_Flow")
     async with watched(a) as made:
         await confirmed(a, made)
-        assert await said(a) == before
+        assert await derived_rows(a) == before
         assert made.trouble == ""
 
 
@@ -267,14 +267,14 @@ async def test_what_another_does_beside_a_pod_that_comes_is_undone_when_all_is_q
         await confirmed(scene.a, made)
         await cluster.pod("late", scene.b, "default/blue", 20, "10.1.0.20/24")
         await synced(scene.a)
-        before = await said(scene.a)
+        before = await derived_rows(scene.a)
         flows = asyncio.Event()
         scene.a.sb.observe(lambda seen: flows.set() if restored(seen) else None)
         await asyncio.to_thread(scene.a.zone.run, "ovn-sbctl", *FLOWS)
         assert made.trouble == ""
         async with asyncio.timeout(PATIENCE):
             await flows.wait()
-        assert await said(scene.a) == before
+        assert await derived_rows(scene.a) == before
 
 
 def restored(seen: list[contents.ObservedChange]) -> bool:

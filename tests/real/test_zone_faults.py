@@ -25,11 +25,11 @@ async def test_a_chassis_leaves_and_returns(cluster: Cluster) -> None:
     one = scene.guests["one"]
     assert await pings(one, "10.1.0.12")
     name = scene.b.zone.name
-    await cluster.tell(lambda zone: zone.set_node(name, None))
+    await cluster.update(lambda zone: zone.set_node(name, None))
     assert scene.a.nb.get(PORT, TWO) is None
     assert scene.a.sb.get("Chassis", scene.b.zone.chassis) is None
     assert await asyncio.to_thread(one.loses, "10.1.0.12")
-    await cluster.tell(lambda zone: zone.set_node(name, info(scene.b.zone)))
+    await cluster.update(lambda zone: zone.set_node(name, info(scene.b.zone)))
     await scene.a.bound(TWO, scene.b.zone.chassis)
     assert await pings(one, "10.1.0.12")
 

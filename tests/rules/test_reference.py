@@ -71,7 +71,7 @@ def _constants(path: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def said() -> str:
+def texts() -> str:
     """All texts of the source, without those of the registries themselves."""
     return "\n".join(
         text
@@ -84,11 +84,11 @@ def said() -> str:
 
 @pytest.mark.parametrize("reason", reference.REASONS)
 def test_a_message_is_explained_as_the_code_words_it(
-    reason: reasons.EventReason, said: str
+    reason: reasons.EventReason, texts: str
 ) -> None:
     for pattern, _ in reason.cases:
         for part in pattern.split("…"):
-            assert part.strip(" :.,") in said, part
+            assert part.strip(" :.,") in texts, part
 
 
 @pytest.mark.parametrize("registry", ["Reason", "Metric"])

@@ -124,7 +124,7 @@ async def test_who_disagrees_after_an_edit_keeps_its_pods() -> None:
         assert said.startswith("InvalidConfig: NetworkAttachmentDefinition default/other declares")
 
 
-async def test_what_is_hardly_meant_is_told_and_served() -> None:
+async def test_what_is_hardly_meant_is_reported_and_served() -> None:
     api = MemoryApi()
     api.put(NADS, world.nad("blue", mut=1300))
     api.put(NADS, world.nad("red", type="ovn-k8s-cni-overlai"))

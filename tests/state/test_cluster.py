@@ -183,7 +183,7 @@ async def test_a_pod_waits_for_its_nad_and_goes_on_when_it_comes() -> None:
         assert address(api, "one") == "10.1.0.1/24"
 
 
-async def test_a_broken_nad_is_told_and_mended_later() -> None:
+async def test_a_broken_nad_is_reported_and_mended_later() -> None:
     api = MemoryApi()
     async with managed(api) as manager:
         api.put(NADS, world.raw_nad("blue", '{"cniVersion": "1.0.0", '))
@@ -391,7 +391,7 @@ async def test_other_plugins_networks_and_entries_are_left_alone() -> None:
         ([{"name": "blue", "mac": "xyz"}], "mac"),
     ],
 )
-async def test_a_request_that_cannot_be_met_is_told_and_harms_nobody(
+async def test_a_request_that_cannot_be_met_is_reported_and_harms_nobody(
     requested: object, said: str
 ) -> None:
     api = MemoryApi()
@@ -427,7 +427,7 @@ async def test_a_pod_that_asks_for_too_many_networks_gets_none_of_them(count: in
         assert not allocations(api, "hog")
 
 
-async def test_what_cannot_be_written_is_free_again_at_once_and_the_pod_is_told() -> None:
+async def test_what_cannot_be_written_is_free_again_at_once_and_the_pod_is_reported() -> None:
     api = MemoryApi()
     api.put(NADS, world.nad("blue", subnets="10.1.0.0/30"))
     hog = world.pod("hog", "blue, blue")
@@ -450,7 +450,7 @@ async def test_what_cannot_be_written_is_free_again_at_once_and_the_pod_is_told(
         assert set(allocations(api, "hog")) == {"default/blue", "default/blue/1"}
 
 
-async def test_a_pod_on_two_networks_of_one_range_is_told() -> None:
+async def test_a_pod_on_two_networks_of_one_range_is_reported() -> None:
     api = MemoryApi()
     api.put(NADS, world.nad("blue"))
     api.put(NADS, world.nad("red", subnets="10.1.0.0/16"))
@@ -463,7 +463,7 @@ async def test_a_pod_on_two_networks_of_one_range_is_told() -> None:
     assert messages(api, "two") == []
 
 
-async def test_a_request_in_another_plugins_words_is_told() -> None:
+async def test_a_request_in_another_plugins_words_is_reported() -> None:
     api = MemoryApi()
     api.put(NADS, world.nad("blue"))
     asks = world.pod("one", "blue")

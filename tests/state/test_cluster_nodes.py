@@ -68,7 +68,7 @@ async def test_every_pod_gets_an_address_of_its_nodes_subnet() -> None:
     assert [kind for _, kind, _ in api.writes].count("Pod") == 2, "one patch a pod"
 
 
-async def test_a_pod_on_a_node_that_is_not_there_is_told_what_to_do() -> None:
+async def test_a_pod_on_a_node_that_is_not_there_is_reported_what_to_do() -> None:
     api = MemoryApi()
     api.put(PODS, bare("one", "node7"))
     await manage(api, PRIMARY)
@@ -152,7 +152,7 @@ async def test_what_a_node_had_is_free_when_it_goes() -> None:
         assert world.notes(api, "late")["node-subnets"] == gone["node-subnets"]
 
 
-async def test_a_node_without_an_id_is_told_and_gets_the_next(
+async def test_a_node_without_an_id_is_reported_and_gets_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(ids.NodeIds, "last", ids.NodeIds.first + 1)
@@ -277,7 +277,7 @@ async def test_a_full_node_keeps_nobody_else_waiting() -> None:
             assert address(api, served, "default"), "who waits longest comes first"
 
 
-async def test_a_pod_whose_node_has_another_part_now_is_told() -> None:
+async def test_a_pod_whose_node_has_another_part_now_is_reported() -> None:
     api = MemoryApi()
     put_nodes(api, 1)
     for name in ("old", "new"):

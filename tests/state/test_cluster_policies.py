@@ -267,7 +267,7 @@ async def test_networks_that_are_not_wefts() -> None:
     assert "default/red: is invalid" in said
 
 
-async def test_wrong_logging_is_told_of_the_namespace() -> None:
+async def test_wrong_logging_is_reported_of_the_namespace() -> None:
     api = MemoryApi()
     notes = {names.ACL_LOGGING: '{"deny": "loud"}'}
     api.put(NAMESPACES, {"metadata": {"name": "team", "uid": "n", "annotations": notes}})

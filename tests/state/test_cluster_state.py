@@ -119,7 +119,7 @@ def change(world: World, step: tuple[str, int]) -> Ref:
     return world.put(resource, made)
 
 
-def told(world: World) -> dict[tuple[str, str], Any]:
+def contents(world: World) -> dict[tuple[str, str], Any]:
     """What every object says, but for versions."""
     found = {}
     for ref, obj in world.objects.items():
@@ -146,10 +146,10 @@ def check(world: World) -> None:
         by_network.setdefault(network, []).extend(entry["ip_addresses"] or ())
     for addresses in by_network.values():
         assert len(addresses) == len(set(addresses))
-    before = told(world)
+    before = contents(world)
     for order in (None, list.reverse, lambda refs: refs.sort(key=lambda ref: ref.key)):
         Manager(world, order or (lambda refs: None)).settle()
-        assert told(world) == before
+        assert contents(world) == before
 
 
 STEP = st.sampled_from(STEPS)
@@ -169,7 +169,7 @@ def test_any_way_to_a_cluster_is_stable_under_a_fresh_start(
             change(world, step)
             manager = Manager(world)
         else:
-            manager.tell(change(world, step))
+            manager.notify(change(world, step))
         if how == "settled":
             manager.settle()
     manager.settle()
@@ -221,7 +221,7 @@ def test_every_order_before_the_begin_is_the_same(order: Iterable[tuple[str, int
     for step in WHOLE:
         change(other, step)
     Manager(other).settle()
-    assert told(world) == told(other)
+    assert contents(world) == contents(other)
     assert len(allocated(world)) == 3
 
 
@@ -238,7 +238,7 @@ def test_a_claim_that_was_deleted_while_no_manager_ran_frees_nothing_under_its_p
     manager = Manager(world)
     manager.settle()
     if comes_back:
-        manager.tell(change(world, ("claim vm", 0)))
+        manager.notify(change(world, ("claim vm", 0)))
         manager.settle()
         ips = world.objects[KEYS["claim vm"]]["status"]["ips"]
         assert ips == [e["ip_addresses"][0] for uid, _, e in allocated(world) if "three" in uid]
@@ -261,7 +261,7 @@ def test_one_more_pod_is_one_patch_and_its_echo_is_nothing() -> None:
     manager = Manager(world)
     manager.settle()
     world.writes.clear()
-    manager.tell(world.put(PODS, objects_of.pod("more")))
+    manager.notify(world.put(PODS, objects_of.pod("more")))
     ((ref, _),) = manager.cluster.take_due()
     (patch,) = manager.cluster.decide(ref, NOW).patches
     assert patch.settles
@@ -269,7 +269,7 @@ def test_one_more_pod_is_one_patch_and_its_echo_is_nothing() -> None:
     changed = world.apply(patch)
     assert changed == ref
     manager.cluster.written(ref, patch)
-    manager.tell(ref)
+    manager.notify(ref)
     for echo, _ in manager.cluster.take_due():
         assert manager.cluster.decide(echo, NOW) == outcome.NOTHING
     assert world.writes == [("patch", "Pod", "default/more")]

@@ -121,7 +121,7 @@ async def test_an_edit_that_pods_can_follow_counts_at_once(edit: dict[str, Any])
         assert allocations(api, "one") == given
 
 
-async def test_who_has_an_address_that_is_excluded_now_is_told_and_keeps_it() -> None:
+async def test_who_has_an_address_that_is_excluded_now_is_reported_and_keeps_it() -> None:
     api = used()
     async with managed(api) as manager:
         await settled(api, manager)

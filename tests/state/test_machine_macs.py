@@ -81,7 +81,7 @@ async def test_a_pod_that_is_made_again_under_its_name_keeps_its_mac() -> None:
     ],
     ids=["no claim", "no promise", "an address", "a claim"],
 )
-async def test_whose_address_goes_although_its_network_may_keep_it_is_told(
+async def test_whose_address_goes_although_its_network_may_keep_it_is_reported(
     networks: object, keeps: bool, is_told: bool
 ) -> None:
     api = MemoryApi()

@@ -385,7 +385,7 @@ async def test_with_both_keys_lost_what_runs_is_signed_anew() -> None:
     assert address(api, "p2") == "10.1.0.2/24"
 
 
-async def test_a_secret_that_is_no_key_is_told_and_nothing_is_written() -> None:
+async def test_a_secret_that_is_no_key_is_reported_and_nothing_is_written() -> None:
     api = blue()
     meta = {"name": names.SIGNING_KEY, "namespace": "default", "uid": "s"}
     api.put(SECRETS, {"metadata": meta, "data": {"key": "bm9uc2Vuc2U="}})

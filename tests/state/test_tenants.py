@@ -326,7 +326,7 @@ async def test_a_claim_is_used_by_pods_of_its_own_namespace_alone() -> None:
     assert "IPAMClaim tb/vm: does not exist" in messages(api, "thief")[0]
 
 
-async def test_nothing_is_told_or_written_again_after_a_restart() -> None:
+async def test_nothing_is_reported_or_written_again_after_a_restart() -> None:
     api = MemoryApi()
     api.put(NADS, nad("ta", allowedNamespaces=["tb"]))
     api.put(NADS, nad("tb", "own", 2))

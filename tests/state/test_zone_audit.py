@@ -117,7 +117,7 @@ async def test_connections_are_counted_on_the_policy_that_would_drop_them() -> N
     assert found == [("guard", said, 2)]
 
 
-async def test_each_policy_that_would_is_told() -> None:
+async def test_each_policy_that_would_is_reported() -> None:
     scene = Scene()
     scene.watch("guard", "two")
     scene.watch("second", "one", "two")
@@ -163,7 +163,7 @@ async def test_a_scan_of_ports_is_few_events() -> None:
     assert sum(count for *_, count in found) == len(ports)
 
 
-async def test_what_is_heard_is_told_by_itself() -> None:
+async def test_what_is_heard_is_reported_by_itself() -> None:
     scene = Scene()
     scene.watch("guard", "two")
     scene.zone.changes()
@@ -174,7 +174,7 @@ async def test_what_is_heard_is_told_by_itself() -> None:
 
 
 @pytest.mark.real
-async def test_what_was_logged_while_no_agent_ran_is_told_by_the_next(tmp_path: Path) -> None:
+async def test_what_was_logged_while_no_agent_ran_is_reported_by_the_next(tmp_path: Path) -> None:
     """Just that: neither what was told before, nor what was there before there was any agent."""
     scene = Scene()
     scene.watch("guard", "two")

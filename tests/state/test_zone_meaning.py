@@ -90,8 +90,8 @@ class Site:
         self.zone = state.Zone(self.node, NODES[self.node].chassis)
 
     def write(self) -> None:
-        said = self.zone.changes()
-        self.database.apply(said.nb, said.nb_gone)
+        partial = self.zone.changes()
+        self.database.apply(partial.nb, partial.nb_gone)
 
     def compare(self) -> None:
         """As a writer does that has only just been started."""
@@ -120,7 +120,7 @@ class Cluster:
 
     def __post_init__(self) -> None:
         for site in self.sites.values():
-            self._tell_all(site)
+            self._set_all(site)
 
     def happen(self) -> None:
         """One more change, of whatever kind."""
@@ -161,8 +161,8 @@ class Cluster:
     def _relabel(self) -> None:
         self.world = policysets.relabel(self.picks, self.world)
         for name in self.world.namespaces:
-            self._tell_namespace(name)
-        self._tell_pods()
+            self._set_namespace(name)
+        self._set_pods()
 
     def _move(self) -> None:
         """A pod is deleted and made again under its name, perhaps on another node."""
@@ -177,11 +177,11 @@ class Cluster:
         self.world = replace(policyworld.imagined(tuple(pods)), namespaces=labels)
         key = pods[place].key
         self.uids[key] = self.uids.get(key, 0) + 1
-        self._tell_pods()
+        self._set_pods()
 
     def _come_or_go(self) -> None:
         self.gone ^= {self.picks.choice(self.world.pods).key}
-        self._tell_pods()
+        self._set_pods()
 
     def _rename(self) -> None:
         """A NAD goes, comes back, or is of another network from now on."""
@@ -191,7 +191,7 @@ class Cluster:
         else:
             self.networks[nad] = self.picks.choice((FLAT, BARE))
         for site in self.sites.values():
-            self._tell_nad(site, nad)
+            self._set_nad(site, nad)
 
     def _remember(self) -> None:
         """What NADs stand for is noted on the policies that name them."""
@@ -206,21 +206,21 @@ class Cluster:
         for _ in range(self.picks.randrange(4)):
             self.picks.choice([self._police, self._slip, self._relabel, self._move])()
         self.sites[away.node] = site = Site(away.node, away.database)
-        self._tell_all(site)
+        self._set_all(site)
         site.compare()
 
-    # What the zones are told
+    # What the zones get
 
-    def _tell_all(self, site: Site) -> None:
-        said, zone = functools.partial, site.zone
-        told = [said(zone.set_node, *each) for each in NODES.items()]
-        told += [said(self._tell_namespace, name, site) for name in self.world.namespaces]
-        told += [said(self._tell_nad, site, nad) for nad in self.networks]
-        told += [said(self._tell_pod, site, pod) for pod in self.world.pods]
-        told += [said(zone.policies.set_policy, *each) for each in self.policies.items()]
-        self.picks.shuffle(told)
-        for tell in told:
-            tell()
+    def _set_all(self, site: Site) -> None:
+        partial, zone = functools.partial, site.zone
+        calls = [partial(zone.set_node, *each) for each in NODES.items()]
+        calls += [partial(self._set_namespace, name, site) for name in self.world.namespaces]
+        calls += [partial(self._set_nad, site, nad) for nad in self.networks]
+        calls += [partial(self._set_pod, site, pod) for pod in self.world.pods]
+        calls += [partial(zone.policies.set_policy, *each) for each in self.policies.items()]
+        self.picks.shuffle(calls)
+        for call in calls:
+            call()
 
     def _set_policy(self, key: str, policy: netpolicy.Policy | None) -> None:
         self.mended.pop(key, None)
@@ -231,19 +231,19 @@ class Cluster:
         for site in self.sites.values():
             site.zone.policies.set_policy(key, policy)
 
-    def _tell_namespace(self, name: str, *sites: Site) -> None:
+    def _set_namespace(self, name: str, *sites: Site) -> None:
         for site in sites or self.sites.values():
             site.zone.set_namespace(name, Namespace(self.world.namespaces[name]))
 
-    def _tell_nad(self, site: Site, nad: str) -> None:
+    def _set_nad(self, site: Site, nad: str) -> None:
         network = self.networks.get(nad)
         site.zone.set_nad(nad, declared(network) if network else None)
 
-    def _tell_pods(self) -> None:
+    def _set_pods(self) -> None:
         for site, pod in itertools.product(self.sites.values(), self.world.pods):
-            self._tell_pod(site, pod)
+            self._set_pod(site, pod)
 
-    def _tell_pod(self, site: Site, pod: policyworld.Pod) -> None:
+    def _set_pod(self, site: Site, pod: policyworld.Pod) -> None:
         if pod.key in self.gone:
             site.zone.set_pod(pod.key, None)
             return
@@ -338,7 +338,7 @@ def packet(asked: netpolicy.Connection, one: End, other: End) -> matching.Packet
 def _gates(database: Database) -> Gates:
     """The ACLs of each port, by the group that each begins with."""
     found: Gates = {}
-    directions = {said: direction for direction, said in _OVN.items()}
+    directions = {partial: direction for direction, partial in _OVN.items()}
     for acl in database.of("ACL").values():
         if of := re.match(r"(?:in|out)port == (@\w+)", acl["match"]):
             for port in _held(database, of[1]):

@@ -53,7 +53,7 @@ def put(made: AllocatedPod) -> Step:
     return lambda zone: zone.set_pod(made.pod.ref.key, made)
 
 
-def told(steps: tuple[Step, ...]) -> state.Zone:
+def built(steps: tuple[Step, ...]) -> state.Zone:
     zone = state.Zone("node1", "chassis-1")
     for step in steps:
         step(zone)
@@ -76,14 +76,14 @@ def test_in_any_order_those_have_ports_whom_the_owner_lets_in(first: int) -> Non
     rest = STEPS[:first] + STEPS[first + 1 :]
     for order in permutations(rest, 3):
         steps = (STEPS[first], *order, *(step for step in rest if step not in order))
-        zone = told(steps)
+        zone = built(steps)
         found = {port.pod.namespace for port in zone.ports_on("blue")}
         assert found == {"ta", "tb", "tc"}
-        assert zone.desired() == told(STEPS).desired()
+        assert zone.desired() == built(STEPS).desired()
 
 
 def test_what_may_be_used_follows_labels_permissions_and_nads() -> None:
-    zone = told(STEPS)
+    zone = built(STEPS)
     zone.changes()
 
     def using() -> set[str]:
@@ -105,8 +105,8 @@ def test_a_nad_of_its_own_that_joined_lets_a_namespace_use_another_one() -> None
     owner, own = define("ta/blue"), define("default/blue", GUEST)
     across = put(pod("default", "ta/blue", 11))
     for order in permutations((owner, own, across)):
-        assert len(list(told(order).ports_on("blue"))) == 1
-    zone = told((owner, own, across))
+        assert len(list(built(order).ports_on("blue"))) == 1
+    zone = built((owner, own, across))
     zone.set_nad("default/blue", None)
     assert not list(zone.ports_on("blue"))
 
@@ -114,7 +114,7 @@ def test_a_nad_of_its_own_that_joined_lets_a_namespace_use_another_one() -> None
 def test_a_pod_that_runs_keeps_what_it_has() -> None:
     runs = pod("tb", "ta/blue", 12)
     runs = replace(runs, pod=replace(runs.pod, is_running=True))
-    zone = told((define("ta/blue", OWNER, model.Access(("tb",))), put(runs)))
+    zone = built((define("ta/blue", OWNER, model.Access(("tb",))), put(runs)))
     zone.changes()
     define("ta/blue")(zone)
     assert not zone.changes().nb_gone
@@ -124,8 +124,8 @@ def test_a_pod_that_runs_keeps_what_it_has() -> None:
     assert not list(zone.ports_on("blue"))
 
 
-def test_what_a_cni_call_is_told_names_pod_network_owner_and_remedy() -> None:
-    zone = told(STEPS)
+def test_what_a_cni_call_is_reported_names_pod_network_owner_and_remedy() -> None:
+    zone = built(STEPS)
     zone.networks.check("ta/blue", "blue", "tb/web")
     zone.networks.check("tx/unknown", "red", "tx/web")
     with pytest.raises(errors.NotReady) as refused:
@@ -136,7 +136,7 @@ def test_what_a_cni_call_is_told_names_pod_network_owner_and_remedy() -> None:
     assert 'add "te" to allowedNamespaces' in said
 
 
-def test_global_namespaces_are_told_to_the_zone() -> None:
+def test_global_namespaces_are_reported_to_the_zone() -> None:
     zone = state.Zone("node1", "chassis-1", global_namespaces=frozenset({"default", "shared"}))
     for step in (define("shared/blue"), put(pod("tb", "shared/blue", 12))):
         step(zone)
@@ -144,7 +144,7 @@ def test_global_namespaces_are_told_to_the_zone() -> None:
 
 
 def test_a_policy_of_another_namespace_guards_none_of_the_owners_pods() -> None:
-    zone = told(STEPS)
+    zone = built(STEPS)
     zone.changes()
     both = frozenset(netpolicy.Direction)
     foreign = netpolicy.Policy("te", "x", "u", ("ta/blue",), netpolicy.EVERYTHING, both)
@@ -156,7 +156,7 @@ def test_a_policy_of_another_namespace_guards_none_of_the_owners_pods() -> None:
 
 def test_a_note_of_ownership_on_another_nad_takes_no_network_away() -> None:
     """Before the cluster manager takes it off again; that NAD may be the older one."""
-    zone = told(STEPS)
+    zone = built(STEPS)
     before = zone.desired()
     forged = declared("te/mine", ("1", "current", "2025-01-01"), model.Access(("te",)))
     other = replace(forged.network, spec=replace(forged.network.spec, mtu=600, subnets=()))

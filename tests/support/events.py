@@ -10,7 +10,7 @@ from weft.kube import resources
 from weft.kube.client import Client
 
 
-async def told(api: Client, name: str, words: str, namespace: str = "default") -> str:
+async def wait_for(api: Client, name: str, words: str, namespace: str = "default") -> str:
     """The first Event about `name` that contains `words`."""
     listing = await api.list(resources.EVENTS, namespace)
     async with asyncio.timeout(PATIENCE):

@@ -103,10 +103,10 @@ class Manager:
         there = list(world.objects)
         order(there)
         for ref in there:
-            self.tell(ref)
+            self.notify(ref)
         self.cluster.begin()
 
-    def tell(self, ref: Ref) -> None:
+    def notify(self, ref: Ref) -> None:
         obj = self.world.objects.get(ref)
         parsed = self.readers[ref.resource](copy.deepcopy(obj)) if obj is not None else None
         setters: dict[Resource, Callable[[str, Any], None]] = {
@@ -126,8 +126,8 @@ class Manager:
 
     def settle(self) -> None:
         """All that is due is written, and every echo heard, until nothing is due."""
-        if self.cluster.is_doubting:
-            self.cluster.end_doubt()
+        if self.cluster.is_recovering:
+            self.cluster.end_recovery()
         for _ in range(1000):
             due = self.cluster.take_due()
             if not due:
@@ -144,4 +144,4 @@ class Manager:
             self.cluster.written(ref, patch)
             self.cluster.keep_status(ref, patch, patch.status)
             if changed is not None:
-                self.tell(changed)
+                self.notify(changed)

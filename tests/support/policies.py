@@ -18,13 +18,13 @@ ABSENT = object()
 def written(*, mode: object = ABSENT, networks: object = "blue", **spec: object) -> dict[str, Any]:
     """The policy ns1/guard of all pods, as the API server has it; ABSENT fields are left out."""
     made = objects.policy(namespace="ns1")
-    made["spec"] = _said({"podSelector": {}, **spec})
+    made["spec"] = _present({"podSelector": {}, **spec})
     annotations = {names.POLICY_FOR: networks, names.POLICY_MODE: mode}
-    made["metadata"] |= {"uid": "u1", "annotations": _said(annotations)}
+    made["metadata"] |= {"uid": "u1", "annotations": _present(annotations)}
     return copy.deepcopy(made)
 
 
-def _said(fields: dict[str, Any]) -> dict[str, Any]:
+def _present(fields: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in fields.items() if value is not ABSENT}
 
 

@@ -157,9 +157,9 @@ class Cluster:
     async def node(self, kept: Kept, said: model.NodeInfo) -> None:
         """What a node says of itself from now on."""
         kept.info = said
-        await self.tell(lambda zone: zone.set_node(said.name, said))
+        await self.update(lambda zone: zone.set_node(said.name, said))
 
-    async def tell(self, step: Callable[[state.Zone], None]) -> None:
+    async def update(self, step: Callable[[state.Zone], None]) -> None:
         """One change of the cluster, written by every zone when this returns."""
         self._steps.append(step)
         for kept in self.kept:
@@ -170,7 +170,7 @@ class Cluster:
                 await kept.writer.settled()
 
     async def define(self, nad: str, declared: state.DeclaredNetwork | None) -> None:
-        await self.tell(lambda zone: zone.set_nad(nad, declared))
+        await self.update(lambda zone: zone.set_nad(nad, declared))
 
     async def pod(
         self,
@@ -190,11 +190,11 @@ class Cluster:
         )
         ref = model.PodRef("default", name, uid or f"uid-{name}")
         pod = allocated_pod(ref, node.zone.name, {key: allocation}, labels=labels or {})
-        await self.tell(lambda zone: zone.set_pod(ref.key, pod))
+        await self.update(lambda zone: zone.set_pod(ref.key, pod))
         return model.Port(ref, key, key, "", node.zone.name, allocation)
 
     async def gone(self, name: str) -> None:
-        await self.tell(lambda zone: zone.set_pod(f"default/{name}", None))
+        await self.update(lambda zone: zone.set_pod(f"default/{name}", None))
 
     async def guest(self, kept: Kept, port: model.Port) -> Guest:
         """The pod's interface on its node, its port bound in every zone that has it."""

@@ -9,7 +9,7 @@ import pytest
 from tests.support.patience import PATIENCE
 from weft import listeners
 
-Told = tuple[str, str | None, str | None]
+Notified = tuple[str, str | None, str | None]
 
 
 class Reader:
@@ -17,7 +17,7 @@ class Reader:
 
     def __init__(self, failures: int = 0) -> None:
         self.failures = failures
-        self.heard: list[Told] = []
+        self.received: list[Notified] = []
         self.called = asyncio.Event()
 
     def __call__(self, key: str, old: str | None, new: str | None) -> None:
@@ -25,11 +25,11 @@ class Reader:
         if self.failures:
             self.failures -= 1
             raise RuntimeError("a mistake of the reader")
-        self.heard.append((key, old, new))
+        self.received.append((key, old, new))
 
-    async def until_heard(self) -> None:
+    async def until_received(self) -> None:
         async with asyncio.timeout(PATIENCE):
-            while not self.heard:
+            while not self.received:
                 self.called.clear()
                 await self.called.wait()
 
@@ -45,70 +45,70 @@ def world() -> dict[str, str]:
 
 
 @pytest.fixture
-def told(world: dict[str, str]) -> listeners.Listeners[str]:
+def notified(world: dict[str, str]) -> listeners.Listeners[str]:
     return listeners.Listeners("pods", world.get)
 
 
-async def test_what_a_reader_failed_on_is_told_until_it_takes_it_in(
-    world: dict[str, str], told: listeners.Listeners[str]
+async def test_what_a_reader_failed_on_is_reported_until_it_takes_it_in(
+    world: dict[str, str], notified: listeners.Listeners[str]
 ) -> None:
     reader, other = Reader(failures=3), Reader()
-    told.add(reader)
-    told.add(other)
+    notified.add(reader)
+    notified.add(other)
     world["a"] = "1"
-    told.notify("a", None, "1")
-    assert other.heard == [("a", None, "1")]
-    assert "1 changes of pods" in told.trouble
-    assert "a mistake of the reader" in told.trouble
-    await reader.until_heard()
-    assert reader.heard == other.heard
-    assert told.trouble == ""
+    notified.notify("a", None, "1")
+    assert other.received == [("a", None, "1")]
+    assert "1 changes of pods" in notified.trouble
+    assert "a mistake of the reader" in notified.trouble
+    await reader.until_received()
+    assert reader.received == other.received
+    assert notified.trouble == ""
 
 
-async def test_what_changed_meanwhile_is_told_as_one_step(
-    world: dict[str, str], told: listeners.Listeners[str]
+async def test_what_changed_meanwhile_is_reported_as_one_step(
+    world: dict[str, str], notified: listeners.Listeners[str]
 ) -> None:
     reader = Reader(failures=1)
-    told.add(reader)
+    notified.add(reader)
     world["a"] = "2"
-    told.notify("a", "1", "2")
+    notified.notify("a", "1", "2")
     world["a"] = "3"
-    told.notify("a", "2", "3")
-    assert reader.heard == [("a", "1", "3")]
-    assert told.trouble == ""
+    notified.notify("a", "2", "3")
+    assert reader.received == [("a", "1", "3")]
+    assert notified.trouble == ""
 
 
 async def test_a_change_of_something_else_does_not_wait(
-    world: dict[str, str], told: listeners.Listeners[str]
+    world: dict[str, str], notified: listeners.Listeners[str]
 ) -> None:
     reader = Reader(failures=1)
-    told.add(reader)
+    notified.add(reader)
     world.update(a="1", b="1")
-    told.notify("a", None, "1")
-    told.notify("b", None, "1")
-    assert reader.heard == [("b", None, "1")]
+    notified.notify("a", None, "1")
+    notified.notify("b", None, "1")
+    assert reader.received == [("b", None, "1")]
 
 
 async def test_what_came_and_went_untold_never_was(
-    world: dict[str, str], told: listeners.Listeners[str]
+    world: dict[str, str], notified: listeners.Listeners[str]
 ) -> None:
     reader = Reader(failures=1)
-    told.add(reader)
-    told.notify("a", None, "1")
-    told.notify("a", "1", None)
-    assert reader.heard == []
-    assert told.trouble == ""
+    notified.add(reader)
+    notified.notify("a", None, "1")
+    notified.notify("a", "1", None)
+    assert reader.received == []
+    assert notified.trouble == ""
 
 
 async def test_who_listens_no_more_is_owed_nothing(
-    world: dict[str, str], told: listeners.Listeners[str]
+    world: dict[str, str], notified: listeners.Listeners[str]
 ) -> None:
     reader = Reader(failures=1)
-    remove = told.add(reader)
-    told.notify("a", None, "1")
+    remove = notified.add(reader)
+    notified.notify("a", None, "1")
     remove()
-    assert told.trouble == ""
-    assert not told
+    assert notified.trouble == ""
+    assert not notified
 
 
 async def test_steps_that_readers_expect_are_kept(world: dict[str, str]) -> None:
@@ -117,11 +117,11 @@ async def test_steps_that_readers_expect_are_kept(world: dict[str, str]) -> None
     def steps(old: str | None, new: str | None) -> list[tuple[str | None, str | None]]:
         return [(old, None), (None, new)]
 
-    told = listeners.Listeners("pods", world.get, steps)
+    notified = listeners.Listeners("pods", world.get, steps)
     reader = Reader(failures=2)
-    told.add(reader)
+    notified.add(reader)
     world["a"] = "2"
-    told.notify("a", "1", None)
-    told.notify("a", None, "2")
-    await reader.until_heard()
-    assert reader.heard == [("a", "1", None), ("a", None, "2")]
+    notified.notify("a", "1", None)
+    notified.notify("a", None, "2")
+    await reader.until_received()
+    assert reader.received == [("a", "1", None), ("a", None, "2")]

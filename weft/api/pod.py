@@ -132,7 +132,7 @@ class Pod:
 
     def has_same_request(self, other: Pod) -> bool:
         """Whether two states of a pod have the same request; labels do not count."""
-        return _asked(self) == _asked(other)
+        return _request_fields(self) == _request_fields(other)
 
     def is_same_to_policies(self, other: Pod) -> bool:
         """Whether two states of a pod are equal to policies."""
@@ -158,7 +158,7 @@ class Pod:
         return {f"{namespace}/{name}" for namespace, name in homes}
 
 
-def _asked(pod: Pod) -> tuple[object, ...]:
+def _request_fields(pod: Pod) -> tuple[object, ...]:
     return (
         *(pod.ref, pod.node, pod.is_deleting, pod.is_completed, pod.host_network),
         *(pod.primary, pod.uses_networks, pod.request, pod.proof, pod.machine, pod.other_requests),
@@ -170,10 +170,10 @@ def _policed(pod: Pod) -> tuple[object, ...]:
 
 
 def unrequested(
-    asked: Iterable[model.Attachment], allocated: Iterable[str]
+    requested: Iterable[model.Attachment], allocated: Iterable[str]
 ) -> Iterable[model.Attachment]:
     """Attachments that have an allocation but are no longer requested; a pod keeps them."""
-    known = {attachment.key for attachment in asked}
+    known = {attachment.key for attachment in requested}
     for key in sorted(set(allocated) - known):
         nad = "" if key == names.DEFAULT_NETWORK else names.nad_of(key)
         yield model.Attachment(nad=nad, key=key, interface="")

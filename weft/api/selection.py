@@ -206,12 +206,12 @@ def _mac(fields: Fields) -> str:
 
 def _addresses(fields: Fields) -> tuple[model.Interface | model.Address, ...]:
     found: dict[model.Address, model.Interface | model.Address] = {}
-    asked = list(fields.strings("ips"))
-    if len(asked) > MAX_ADDRESSES:
-        rule = f"has {len(asked)} addresses; an interface can have {MAX_ADDRESSES}"
+    requested = list(fields.strings("ips"))
+    if len(requested) > MAX_ADDRESSES:
+        rule = f"has {len(requested)} addresses; an interface can have {MAX_ADDRESSES}"
         fields.refuse("ips", None, rule, hint="request fewer")
         return ()
-    for place, text in asked:
+    for place, text in requested:
         try:
             request = notation.interface(text) if "/" in text else notation.address(text)
         except ValueError as error:

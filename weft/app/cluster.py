@@ -62,15 +62,15 @@ class Manager:
             cluster.set_keys(new.trusted if new is not None else TrustedKeys())
             writing.poke()
 
-        def end_doubt() -> None:
-            cluster.end_doubt()
+        def end_recovery() -> None:
+            cluster.end_recovery()
             writing.poke()
 
         self._keys.subscribe(keys_changed)
         self._informers.connect(cluster, writing)
         cluster.begin()
-        if cluster.is_doubting:
-            asyncio.get_running_loop().call_later(unknown.PATIENCE, end_doubt)
+        if cluster.is_recovering:
+            asyncio.get_running_loop().call_later(unknown.PATIENCE, end_recovery)
         loop.settle()
         log.info("in charge of %d networks, %d pods", self._networks(), len(self._informers.pods))
         await writing.run()

@@ -122,19 +122,19 @@ class Webhook:
 
     async def _admit(self, request: web.Request) -> web.Response:
         try:
-            asked = jsontext.parse(await request.read(), _BUDGET)["request"]
-            uid = str(asked["uid"])
-            verdict = self._judge(asked)
+            review = jsontext.parse(await request.read(), _BUDGET)["request"]
+            uid = str(review["uid"])
+            verdict = self._review(review)
         except (budget.Malformed, KeyError, TypeError, AttributeError, errors.WeftError) as error:
             log.info("a request at the webhook is no valid AdmissionReview: %s", error)
             return web.Response(status=400, text="not an AdmissionReview that weft understands\n")
         return web.json_response(answer(uid, verdict))
 
-    def _judge(self, asked: Any) -> admission.Verdict:
-        new, old = _placed(asked["object"], asked), asked.get("oldObject")
+    def _review(self, review: Any) -> admission.Verdict:
+        new, old = _placed(review["object"], review), review.get("oldObject")
         if "deletionTimestamp" in new["metadata"]:
             return admission.Verdict()
-        kind = asked["resource"]["resource"]
+        kind = review["resource"]["resource"]
         if kind == resources.MULTINETWORKPOLICIES.plural:
             return admission.judge_policy(new, old)
         if kind != resources.NADS.plural:
@@ -148,9 +148,9 @@ class Webhook:
         return admission.judge_nad(new, old, followed.objects(), self._rules, labels)
 
 
-def _placed(obj: Any, asked: Any) -> Object:
+def _placed(obj: Any, review: Any) -> Object:
     """Returns the object with the name and namespace of the request."""
-    meta = {"namespace": asked.get("namespace", ""), "name": asked.get("name", "")}
+    meta = {"namespace": review.get("namespace", ""), "name": review.get("name", "")}
     named: Object = {**obj, "metadata": {**meta, **obj["metadata"]}}
     return named
 

@@ -42,9 +42,9 @@ def command(
         with output.working(form, "checking this machine"):
             found[What.machine] = _machine(needed=what is What.machine)
     if what is not What.machine:
-        asked = what is What.cluster or bool(kubeconfig or context or lab)
+        is_chosen = what is What.cluster or bool(kubeconfig or context or lab)
         with output.working(form, "checking the cluster"):
-            found[What.cluster] = _cluster(kubeconfig, context, lab, asked=asked)
+            found[What.cluster] = _cluster(kubeconfig, context, lab, is_chosen=is_chosen)
     data = {str(part): [asdict(one) for one in findings] for part, findings in found.items()}
     output.emit(form, data, lambda: output.show(_lines(found.items())))
     if any(one.verdict is Verdict.FAIL for findings in found.values() for one in findings):
@@ -56,12 +56,12 @@ def _machine(*, needed: bool) -> Sequence[Finding]:
     return known.machine_findings() if known is not None else ()
 
 
-def _cluster(kubeconfig: str, context: str, lab: str, *, asked: bool) -> Sequence[Finding]:
+def _cluster(kubeconfig: str, context: str, lab: str, *, is_chosen: bool) -> Sequence[Finding]:
     try:
         cluster = clusters.choose(kubeconfig, context, lab)
         return checks.judge(asyncio.run(_survey(cluster)))
     except errors.WeftError as error:
-        if not asked and not clusters.exists():
+        if not is_chosen and not clusters.exists():
             return ()
         return (Finding(Verdict.FAIL, "API server", survey.unreachable(error), error.hint),)
 

@@ -59,11 +59,11 @@ def command(
     differs from what policies allow. In other clusters, only what policies allow is shown.
     """
     target = views.target("weft matrix", output, FORMS)
-    asked = question(port)
+    connection = question(port)
     cluster = clusters.choose(kubeconfig, context, lab, name)
     quiet = target.form in views.DATA
     with views.working(views.Output.json if quiet else views.Output.text, "trying every pair"):
-        matrix = asyncio.run(_look(cluster, (network, namespace), asked, ipv6, patience))
+        matrix = asyncio.run(_look(cluster, (network, namespace), connection, ipv6, patience))
     if target.form in views.DATA:
         views.deliver(views.document(data(matrix), target.form), target)
     elif target.form == views.SVG:
@@ -98,11 +98,11 @@ def written(matrix: reach.Matrix) -> Iterator[Line]:
 
 def data(matrix: reach.Matrix) -> dict[str, Any]:
     """The matrix for scripts."""
-    asked = matrix.question
+    connection = matrix.question
     return {
         "network": matrix.network,
-        "protocol": asked.protocol or "ICMP",
-        "port": asked.port or None,
+        "protocol": connection.protocol or "ICMP",
+        "port": connection.port or None,
         "members": [_member(member) for member in matrix.members],
         "pairs": [_result(result) for result in matrix.results],
         "measured": matrix.is_measured,
@@ -141,21 +141,21 @@ def _result(result: reach.PairResult) -> dict[str, Any]:
 async def _look(
     cluster: clusters.Cluster,
     wanted: tuple[str, str],
-    asked: netpolicy.Connection,
+    connection: netpolicy.Connection,
     ipv6: bool,
     patience: float,
 ) -> reach.Matrix:
     if cluster.lab is None:
         async with cluster.client() as api:
-            return _expected(await objects.read(api), wanted, asked, ipv6)
+            return _expected(await objects.read(api), wanted, connection, ipv6)
     found = labs.needed("a lab", otherwise="set KUBECONFIG")
-    return await found.measure(cluster.lab, wanted, asked, ipv6=ipv6, patience=patience)
+    return await found.measure(cluster.lab, wanted, connection, ipv6=ipv6, patience=patience)
 
 
 def _expected(
-    found: members.Objects, wanted: tuple[str, str], asked: netpolicy.Connection, ipv6: bool
+    found: members.Objects, wanted: tuple[str, str], connection: netpolicy.Connection, ipv6: bool
 ) -> reach.Matrix:
     known = members.networks(found)
     network = members.choose(*wanted, known)
     there, policies = members.on(network, found), members.in_force(found)
-    return reach.expect(network, there, policies, known, asked, ipv6=ipv6)
+    return reach.expect(network, there, policies, known, connection, ipv6=ipv6)

@@ -231,10 +231,10 @@ def _refused_networks(
     called, inner = _network_request(obj)
     namespace = called["namespace"]
     try:
-        asked = selection.parse({"metadata": {**inner, **called}})
+        requested = selection.parse({"metadata": {**inner, **called}})
     except errors.InvalidInput:
         return
-    for each in dict.fromkeys(attachment.nad for attachment in asked):
+    for each in dict.fromkeys(attachment.nad for attachment in requested):
         for settled in owned.values():
             if each not in settled.accepted or settled.spec is None:
                 continue
@@ -263,7 +263,7 @@ def _network_request(obj: Object) -> tuple[dict[str, Any], Mapping[str, Any]]:
         inner = template.get("spec")
         networks = inner.get("networks") if isinstance(inner, Mapping) else None
         sources = [each.get("multus") for each in networks or () if isinstance(each, Mapping)]
-        asked = [str(each.get("networkName")) for each in sources if isinstance(each, Mapping)]
-        return called, {"annotations": {names.NETWORKS: ",".join(asked)}} if asked else {}
+        requested = [str(each.get("networkName")) for each in sources if isinstance(each, Mapping)]
+        return called, {"annotations": {names.NETWORKS: ",".join(requested)}} if requested else {}
     inner = template.get("metadata")
     return called, inner if isinstance(inner, Mapping) else {}

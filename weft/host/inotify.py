@@ -68,13 +68,13 @@ class Inotify(Watches):
         super().__init__()
         self._changed = changed
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._descriptor, self._hear)
+        self._loop.add_reader(self._descriptor, self._read)
 
     def close(self) -> None:
         self._loop.remove_reader(self._descriptor)
         super().close()
 
-    def _hear(self) -> None:
+    def _read(self) -> None:
         self.read()
         self._changed()
 

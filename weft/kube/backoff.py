@@ -9,12 +9,12 @@ import random
 
 from weft import errors
 
-LONGEST_ASKED = 60.0  # the longest Retry-After, in seconds, that is obeyed
+LONGEST_RETRY_AFTER = 60.0  # the longest Retry-After, in seconds, that is obeyed
 
 
-def asked(error: errors.WeftError | None) -> float:
+def retry_after(error: errors.WeftError | None) -> float:
     """The seconds of a Retry-After that an error carries, 0 without one."""
-    return min(float(getattr(error, "retry_after", None) or 0.0), LONGEST_ASKED)
+    return min(float(getattr(error, "retry_after", None) or 0.0), LONGEST_RETRY_AFTER)
 
 
 class Backoff:
@@ -31,5 +31,5 @@ class Backoff:
     def next(self, error: errors.WeftError | None = None) -> float:
         """The seconds to wait now, never less than the server asked for."""
         pause, self._pause = self._pause, min(self._pause * 2, self._longest)
-        wanted = asked(error)
+        wanted = retry_after(error)
         return max(pause * random.uniform(0.5, 1.0), wanted * random.uniform(1.0, 1.25))

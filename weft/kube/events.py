@@ -23,7 +23,7 @@ from typing import Any
 
 from weft import errors
 from weft.kube import troubles
-from weft.kube.backoff import asked
+from weft.kube.backoff import retry_after
 from weft.kube.client import AlreadyExists, ApiError, Client, NotFound
 from weft.kube.resources import EVENTS
 from weft.reasons import EventReason
@@ -99,7 +99,7 @@ def _pause(tried: int, error: errors.WeftError) -> float:
     """Seconds until the next attempt."""
     first, longest = _RETRIES
     pause = min(first * 2.0 ** min(tried - 1, 16), longest)
-    return max(pause * random.uniform(0.75, 1.0), asked(error))
+    return max(pause * random.uniform(0.75, 1.0), retry_after(error))
 
 
 class Recorder:

@@ -30,7 +30,7 @@ class Liveness:
     @property
     def trouble(self) -> str:
         """Since when the server does not answer, and the error; empty while it answers."""
-        unanswered = time.monotonic() - self._door.heard
+        unanswered = time.monotonic() - self._door.received_at
         if not self._failure or unanswered < CUT_OFF:
             return ""
         return f"the Kubernetes API has not answered for {unanswered:.0f} s: {self._failure}"
@@ -38,7 +38,7 @@ class Liveness:
     async def run(self) -> None:
         """Ask whenever it is quiet, until cancelled."""
         while True:
-            quiet = time.monotonic() - self._door.heard
+            quiet = time.monotonic() - self._door.received_at
             if quiet < _QUIET:
                 self._note("")
                 await asyncio.sleep((_QUIET - quiet) * random.uniform(1.0, 1.1))

@@ -109,7 +109,7 @@ class Queue(Generic[Key]):
             try:
                 await reconcile(key)
             except errors.WeftError as error:
-                self._failed(key, error.retry, backoff.asked(error))
+                self._failed(key, error.retry, backoff.retry_after(error))
                 self._troubles.note(key, error)
                 self._tell(key, error)
             except Exception:  # a mistake in the code must not stop the other keys
@@ -137,8 +137,8 @@ class Queue(Generic[Key]):
         if error.retry:
             self._last_errors[key] = str(error)
 
-    def _failed(self, key: Key, retry: bool, asked: float = 0.0) -> None:
-        """Process the key again later; `asked` is the server's Retry-After in seconds."""
+    def _failed(self, key: Key, retry: bool, retry_after: float = 0.0) -> None:
+        """Process the key again later; `retry_after` is the server's Retry-After in seconds."""
         if not retry:
             self._failures.pop(key, None)
             return
@@ -147,4 +147,4 @@ class Queue(Generic[Key]):
         first, longest = self._pauses
         # A random pause, so that keys that failed together do not retry together.
         pause = min(first * 2**count, longest) * random.uniform(0.75, 1.0)
-        self._add_later(key, max(pause, asked * random.uniform(1.0, 1.25)))
+        self._add_later(key, max(pause, retry_after * random.uniform(1.0, 1.25)))

@@ -87,7 +87,7 @@ class Reflector:
     ) -> None:
         self._client, self._resource, self._reader = client, resource, reader
         self._namespace = namespace
-        self._asked: dict[str, Any] = {
+        self._selectors: dict[str, Any] = {
             "label_selector": label_selector,
             "field_selector": field_selector,
             "metadata_only": metadata_only,
@@ -199,7 +199,7 @@ class Reflector:
         self._since, self._broke = None, ""
 
     async def _list(self) -> None:
-        listing = await self._client.list(self._resource, self._namespace, **self._asked)
+        listing = await self._client.list(self._resource, self._namespace, **self._selectors)
         self._reader.begin()
         for obj in listing:
             self._reader.add(obj)
@@ -212,7 +212,7 @@ class Reflector:
         self._reader.begin()
         events = self._client.watch(
             *(self._resource, "", self._namespace),
-            **self._asked,
+            **self._selectors,
             bookmarks=True,
             initial=True,
         )
@@ -238,7 +238,7 @@ class Reflector:
     async def _watch(self) -> None:
         events = self._client.watch(
             *(self._resource, self._version, self._namespace),
-            **self._asked,
+            **self._selectors,
             bookmarks=True,
             on_open=self._open,
         )

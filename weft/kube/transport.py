@@ -51,7 +51,7 @@ class Transport:
         self._calls: aiohttp.ClientSession | None = None
         self._streams: aiohttp.ClientSession | None = None
         self._credentials = credentials.Credentials(endpoint)
-        self.heard = time.monotonic()  # when the server last sent anything
+        self.received_at = time.monotonic()  # when the server last sent anything
         self.received = 0  # bytes of its answers
 
     @property
@@ -169,7 +169,7 @@ class Transport:
             options["timeout"] = timeout
         try:
             async with self._calls.request(method, url, **options) as response:
-                self.heard = time.monotonic()
+                self.received_at = time.monotonic()
                 content = await response.read()
                 self.received += len(content)
                 if response.status < 300:
@@ -199,7 +199,7 @@ class Transport:
             async with self._streams.get(
                 self._url(path, query), timeout=timeout, **options
             ) as response:
-                self.heard = time.monotonic()
+                self.received_at = time.monotonic()
                 if response.status != 200:
                     content = await response.read()
                     if response.status == 401:
@@ -213,7 +213,7 @@ class Transport:
 
     async def _chunks(self, content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
         async for chunk in content.iter_any():
-            self.heard = time.monotonic()
+            self.received_at = time.monotonic()
             self.received += len(chunk)
             yield chunk
 

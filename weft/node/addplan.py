@@ -22,34 +22,34 @@ class AddPlan:
     owner: port.PortOwner
 
 
-async def find(asked: call.Call, deps: Dependencies) -> AddPlan:
+async def find(cni_call: call.Call, deps: Dependencies) -> AddPlan:
     """Waits until the cluster manager has allocated for this attachment; returns the plan.
 
     Raises NotReady or InvalidInput where that cannot happen, Conflict if another pod holds the
     address.
     """
-    pod = await deps.pods.wait_for(asked.pod, lambda pod: is_decided(pod, asked, deps), None)
-    attachment = _attachment_of(pod, asked, deps)
+    pod = await deps.pods.wait_for(cni_call.pod, lambda pod: is_decided(pod, cni_call, deps), None)
+    attachment = _attachment_of(pod, cni_call, deps)
     assert attachment is not None
-    refusal = deps.refusal(asked.pod, attachment.key)
+    refusal = deps.refusal(cni_call.pod, attachment.key)
     if refusal is not None:
         raise refusal
-    spec = spec_of(asked.nad, deps)
+    spec = spec_of(cni_call.nad, deps)
     nic = plan.plan(
         deps.settings.kind,
-        asked.sandbox,
-        asked.interface,
+        cni_call.sandbox,
+        cni_call.interface,
         spec,
         _allocations(pod, deps)[attachment.key],
         peers=peers(pod, attachment, spec, deps),
     )
     owner = port.PortOwner(
         pod=pod.ref,
-        sandbox=asked.sandbox,
-        netns=asked.netns,
+        sandbox=cni_call.sandbox,
+        netns=cni_call.netns,
         network=spec.name,
         attachment=attachment.key,
-        nad=asked.nad or names.DEFAULT_NETWORK,
+        nad=cni_call.nad or names.DEFAULT_NETWORK,
         proof=deps.decided(pod).prove(),
     )
     return AddPlan(nic, owner)
@@ -73,25 +73,25 @@ def nic_of(bound: port.Bound, deps: Dependencies) -> plan.Nic | None:
     return plan.plan(kind, bound.sandbox, bound.interface, spec, allocation, peers=others)
 
 
-def is_decided(pod: Pod, asked: call.Call, deps: Dependencies) -> bool:
+def is_decided(pod: Pod, cni_call: call.Call, deps: Dependencies) -> bool:
     """Whether the pod, of the right uid, has the allocation; raises if it never will."""
-    if asked.uid and pod.uid != asked.uid:
+    if cni_call.uid and pod.uid != cni_call.uid:
         return False
     for each in pod.attachments():
         deps.check_use(each.nad, pod)  # all are decided at once, or none
-    attachment = _attachment_of(pod, asked, deps)
+    attachment = _attachment_of(pod, cni_call, deps)
     if attachment is None:
-        raise _mismatch(pod, asked, deps)
+        raise _mismatch(pod, cni_call, deps)
     return attachment.key in _allocations(pod, deps)
 
 
-def held_up_by(asked: call.Call, deps: Dependencies) -> str:
+def held_up_by(cni_call: call.Call, deps: Dependencies) -> str:
     """Returns what an ADD waits for: one network without allocation holds up all of the pod.
 
     Names networks that are missing, invalid or not allowed, with the reason; else all of weft's
     without allocation. Empty where the pod itself is not known.
     """
-    pod = deps.pods.get(asked.pod)
+    pod = deps.pods.get(cni_call.pod)
     if pod is None:
         return ""
     faults, late, decided = [], [], _allocations(pod, deps)
@@ -108,7 +108,7 @@ def held_up_by(asked: call.Call, deps: Dependencies) -> str:
             late.append(shown(each.nad))
         elif each.nad and not deps.is_defined(each.nad):
             faults.append(f"NetworkAttachmentDefinition {each.nad}: does not exist")
-    return "; ".join(faults) or "no decision yet for " + ", ".join(late or [shown(asked.nad)])
+    return "; ".join(faults) or "no decision yet for " + ", ".join(late or [shown(cni_call.nad)])
 
 
 def _allocations(pod: Pod, deps: Dependencies) -> dict[str, model.Allocation]:
@@ -121,29 +121,29 @@ def shown(nad: str) -> str:
     return nad or "the default network"
 
 
-def _mismatch(pod: Pod, asked: call.Call, deps: Dependencies) -> errors.InvalidInput:
+def _mismatch(pod: Pod, cni_call: call.Call, deps: Dependencies) -> errors.InvalidInput:
     """Returns why no element of the pod's selection matches the call."""
     for element in pod.attachments():
-        if element.interface == asked.interface and element.nad and asked.nad:
+        if element.interface == cni_call.interface and element.nad and cni_call.nad:
             return errors.InvalidInput(
                 f"NetworkAttachmentDefinition {element.nad}",
                 "spec.config.netAttachDefName",
-                asked.nad,
+                cni_call.nad,
                 f'must be "{element.nad}", the namespace and name of the NAD itself',
             )
     return errors.InvalidInput(
-        f"Pod {asked.pod}",
+        f"Pod {cni_call.pod}",
         names.NETWORKS,
         None,
-        f"has no element for {shown(asked.nad)} with interface {asked.interface}",
+        f"has no element for {shown(cni_call.nad)} with interface {cni_call.interface}",
         hint="the annotation was changed after the pod was created; create the pod again",
     )
 
 
-def _attachment_of(pod: Pod, asked: call.Call, deps: Dependencies) -> model.Attachment | None:
+def _attachment_of(pod: Pod, cni_call: call.Call, deps: Dependencies) -> model.Attachment | None:
     """Returns the element of the pod's selection with the call's NAD and interface."""
     for attachment in pod.attachments():
-        if attachment.nad == asked.nad and attachment.interface == asked.interface:
+        if attachment.nad == cni_call.nad and attachment.interface == cni_call.interface:
             return attachment
     return None
 

@@ -355,9 +355,9 @@ def answer(advert: advertisement.Advertisement, frame: bytes) -> bytes | None:
     solicited = advertisement.parse(frame)
     if solicited is not None:
         return advertisement.answer(advert, solicited)
-    asked = dhcpv6.parse(frame)
-    if asked is not None:
-        return dhcpv6.answer(asked, advert.leases[asked.mac], advert.settings)
+    message = dhcpv6.parse(frame)
+    if message is not None:
+        return dhcpv6.answer(message, advert.leases[message.mac], advert.settings)
     return None
 
 

@@ -24,32 +24,32 @@ log = logging.getLogger(__name__)
 UNDO_PATIENCE = 10.0  # seconds for the database to delete a port; `repair.py` tries again
 
 
-async def add(asked: call.Call, deps: Dependencies) -> result.Result:
+async def add(cni_call: call.Call, deps: Dependencies) -> result.Result:
     """Makes the attachment and returns the CNI result.
 
     Raises Refused if the pod has the interface already, NotReady when the patience ends, or
     another WeftError. If it raises or is cancelled, nothing of the attachment is left.
     """
-    if not await links.is_free(asked.netns, asked.interface):
+    if not await links.is_free(cni_call.netns, cni_call.interface):
         raise call.Refused(
             call.Code.ENVIRONMENT,
-            f"CNI_IFNAME {asked.interface!r}: the pod has an interface of that name already",
-            where=f"netns {asked.netns}",
+            f"CNI_IFNAME {cni_call.interface!r}: the pod has an interface of that name already",
+            where=f"netns {cni_call.netns}",
             hint="a runtime calls DEL before it adds an interface again",
         )
     progress = Progress()
     try:
         async with asyncio.timeout(deps.settings.patience):
-            nic = await make(asked, deps, progress)
+            nic = await make(cni_call, deps, progress)
     except BaseException as error:
         if progress.nic is not None:
             # Runs to its end even if cancelled again: no other call removes the rest.
-            await uninterrupted.finish(undo(progress.nic, asked.netns, deps))
+            await uninterrupted.finish(undo(progress.nic, cni_call.netns, deps))
         if isinstance(error, TimeoutError):
-            why = addplan.held_up_by(asked, deps) if progress.nic is None else ""
+            why = addplan.held_up_by(cni_call, deps) if progress.nic is None else ""
             raise progress.overdue(deps.settings.patience, why) from None
         raise
-    return result.render(nic, asked.netns, asked.version, asked.previous)
+    return result.render(nic, cni_call.netns, cni_call.version, cni_call.previous)
 
 
 @dataclass(slots=True)
@@ -65,20 +65,20 @@ class Progress:
         return errors.NotReady(what, where=self.where, hint=self.hint)
 
 
-async def make(asked: call.Call, deps: Dependencies, progress: Progress) -> plan.Nic:
+async def make(cni_call: call.Call, deps: Dependencies, progress: Progress) -> plan.Nic:
     """Does the steps of an ADD; each takes as long as kernel, OVS or OVN need."""
-    progress.where = f"Pod {asked.pod}, annotation {names.POD_NETWORKS}"
+    progress.where = f"Pod {cni_call.pod}, annotation {names.POD_NETWORKS}"
     progress.hint = "see the pod's events; is weft cluster-manager running?"
-    add_plan = await addplan.find(asked, deps)
+    add_plan = await addplan.find(cni_call, deps)
     nic = progress.nic = add_plan.nic
     if nic.kind is plan.NicKind.VETH:
-        await links.make_veth(nic, asked.netns)
+        await links.make_veth(nic, cni_call.netns)
     await write_port(add_plan, deps)
-    progress.where = f"OVS port {nic.device} of Pod {asked.pod}"
+    progress.where = f"OVS port {nic.device} of Pod {cni_call.pod}"
     if nic.kind is plan.NicKind.INTERNAL:
         progress.hint = "is ovs-vswitchd running? see its log"
         await wait_for_port(nic, deps, lambda columns: port.number(columns) > 0)
-        await links.move_internal(nic, asked.netns)
+        await links.move_internal(nic, cni_call.netns)
     progress.hint = "is ovn-controller running, and does its zone have the pod's logical port?"
     await wait_for_port(nic, deps, port.installed)
     await deps.records.put(record.Record(nic, add_plan.owner))
@@ -148,41 +148,43 @@ async def undo(nic: plan.Nic, namespace: str, deps: Dependencies) -> None:
         await links.unmake(nic.device, nic.interface, namespace)
 
 
-async def delete(asked: call.Call, deps: Dependencies) -> None:
+async def delete(cni_call: call.Call, deps: Dependencies) -> None:
     """Removes the sandbox's interface and port; succeeds if there are none (CNI specification).
 
     Only this sandbox's port: a late DEL of an older sandbox does not touch the pod's present one.
     """
-    device = names.host_device(asked.sandbox, asked.interface)
+    device = names.host_device(cni_call.sandbox, cni_call.interface)
     known = deps.records.get(device)
-    mine = [b for b in bounds(deps) if is_of(b, asked)] or ([known.bound] if known else [])
+    mine = [b for b in bounds(deps) if is_of(b, cni_call)] or ([known.bound] if known else [])
     await deps.records.forget(device)  # first: `repair.py` makes again what has a record
     devices = {device, *(b.device for b in mine)}
     await deps.ovs.apply((), [("Port", name) for name in sorted(devices)])
-    namespace = asked.netns or (mine[0].netns if mine else "")
-    await links.unmake(device, asked.interface, namespace if mine else "")
+    namespace = cni_call.netns or (mine[0].netns if mine else "")
+    await links.unmake(device, cni_call.interface, namespace if mine else "")
 
 
-def is_of(bound: port.Bound, asked: call.Call) -> bool:
-    return (bound.sandbox, bound.interface) == (asked.sandbox, asked.interface)
+def is_of(bound: port.Bound, cni_call: call.Call) -> bool:
+    return (bound.sandbox, bound.interface) == (cni_call.sandbox, cni_call.interface)
 
 
-async def check(asked: call.Call, deps: Dependencies) -> None:
+async def check(cni_call: call.Call, deps: Dependencies) -> None:
     """Raises Refused unless interface, addresses, OVS port and OVN are as the ADD made them."""
-    if asked.previous is None:
+    if cni_call.previous is None:
         rule = "prevResult: must hold what the ADD gave"
-        raise call.Refused(call.Code.CONFIGURATION, rule, where=f"network {asked.network}")
-    where = f"interface {asked.interface} of Pod {asked.pod}"
-    link = await links.read(asked.netns, asked.interface)
+        raise call.Refused(call.Code.CONFIGURATION, rule, where=f"network {cni_call.network}")
+    where = f"interface {cni_call.interface} of Pod {cni_call.pod}"
+    link = await links.read(cni_call.netns, cni_call.interface)
     if link is None:
         raise call.Refused(call.Code.CHANGED, "is not in the pod", where=where)
-    pod = deps.pods.get(asked.pod)
-    if pod is None or not addplan.is_decided(pod, asked, deps):
+    pod = deps.pods.get(cni_call.pod)
+    if pod is None or not addplan.is_decided(pod, cni_call, deps):
         what = "is not there, or has no allocation for this attachment"
-        raise call.Refused(call.Code.CONTAINER, what, where=f"Pod {asked.pod}")
-    nic = (await addplan.find(asked, deps)).nic
+        raise call.Refused(call.Code.CONTAINER, what, where=f"Pod {cni_call.pod}")
+    nic = (await addplan.find(cni_call, deps)).nic
     found = plan.differences(nic, mac=link.mac, mtu=link.mtu, up=link.up, addresses=link.addresses)
-    found += result.differences(asked.previous, asked.interface, asked.netns, link.addresses)
+    found += result.differences(
+        cni_call.previous, cni_call.interface, cni_call.netns, link.addresses
+    )
     found += [f"route {r.dest} is missing" for r in nic.routes if str(r.dest) not in link.routes]
     found += _check_ovs(nic, deps)
     if found:

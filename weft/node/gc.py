@@ -19,9 +19,9 @@ from weft.node.dependencies import Dependencies
 log = logging.getLogger(__name__)
 
 
-async def collect(asked: call.Call, deps: Dependencies) -> None:
+async def collect(cni_call: call.Call, deps: Dependencies) -> None:
     """CNI GC: removes all of the network's ports that the runtime no longer knows."""
-    gone = port.abandoned(known(deps), asked.network, asked.valid_attachments)
+    gone = port.abandoned(known(deps), cni_call.network, cni_call.valid_attachments)
     await _remove(gone, deps)
 
 

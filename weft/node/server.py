@@ -116,8 +116,8 @@ class Server:
         """Cancels the ADDs of a deleted pod."""
         if new is not None or old is None:
             return
-        for task, asked in self._adds.items():
-            if asked.pod == key and asked.uid in ("", old.uid):
+        for task, cni_call in self._adds.items():
+            if cni_call.pod == key and cni_call.uid in ("", old.uid):
                 task.cancel(f"Pod {key} was deleted")
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -172,8 +172,8 @@ class Server:
         started = time.perf_counter()
         subject = f"{env.get('CNI_COMMAND')} {env.get('CNI_IFNAME', '')}"
         try:
-            asked = call.parse(env, config)
-            body = await self._carry_out(asked)
+            cni_call = call.parse(env, config)
+            body = await self._carry_out(cni_call)
         except netns.Gone as error:
             return refuse(call.Refused(call.Code.CONTAINER, error.what, where=error.where), config)
         except errors.WeftError as error:
@@ -186,43 +186,43 @@ class Server:
         log.info(
             "%s for %s done in %.0f ms",
             subject,
-            asked.sandbox or asked.config.get("name"),
+            cni_call.sandbox or cni_call.config.get("name"),
             1000 * (time.perf_counter() - started),
         )
         return 0, body
 
-    async def _carry_out(self, asked: call.Call) -> bytes:
+    async def _carry_out(self, cni_call: call.Call) -> bytes:
         deps = self.deps
-        match asked.command:
+        match cni_call.command:
             case "VERSION":
-                known = {"cniVersion": asked.version, "supportedVersions": result.VERSIONS}
+                known = {"cniVersion": cni_call.version, "supportedVersions": result.VERSIONS}
                 return orjson.dumps(known)
             case "STATUS":
                 await health.check(deps)
                 return b""
             case "GC":
-                await gc.collect(asked, deps)
+                await gc.collect(cni_call, deps)
                 return b""
         try:
-            async with self._turns.of((asked.sandbox, asked.interface)):
-                match asked.command:
+            async with self._turns.of((cni_call.sandbox, cni_call.interface)):
+                match cni_call.command:
                     case "ADD":
-                        return orjson.dumps(await self._add(asked))
+                        return orjson.dumps(await self._add(cni_call))
                     case "DEL":
-                        await attach.delete(asked, deps)
+                        await attach.delete(cni_call, deps)
                     case _:
-                        await attach.check(asked, deps)
+                        await attach.check(cni_call, deps)
                 return b""
         finally:
-            self.repairer.look(names.host_device(asked.sandbox, asked.interface))
+            self.repairer.look(names.host_device(cni_call.sandbox, cni_call.interface))
 
-    async def _add(self, asked: call.Call) -> result.Result:
+    async def _add(self, cni_call: call.Call) -> result.Result:
         task = asyncio.current_task()
         assert task is not None
-        _ = asked.pod  # refuses a call that names no pod
-        self._adds[task] = asked
+        _ = cni_call.pod  # refuses a call that names no pod
+        self._adds[task] = cni_call
         try:
-            return await attach.add(asked, self.deps)
+            return await attach.add(cni_call, self.deps)
         except asyncio.CancelledError as error:
             reason = str(error.args[0]) if error.args else ""
             if not reason.startswith("Pod "):

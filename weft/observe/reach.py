@@ -137,11 +137,15 @@ def expect(
             if source.pod == target.pod:
                 continue
             ends = _pair(firsts[source.id], firsts[target.id], order)
-            asked = question
+            connection = question
             if ends:
-                asked = netpolicy.Connection(question.protocol, question.port, ends[0], ends[1])
+                connection = netpolicy.Connection(
+                    question.protocol, question.port, ends[0], ends[1]
+                )
             chosen = [policies[one] for one in sorted(selecting[source.id] | selecting[target.id])]
-            verdict = evaluator.explain(chosen, networks, source.endpoint, target.endpoint, asked)
+            verdict = evaluator.explain(
+                chosen, networks, source.endpoint, target.endpoint, connection
+            )
             results.append(
                 PairResult(source.id, target.id, ends, verdict.allowed, reason_of(verdict))
             )

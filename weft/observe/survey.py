@@ -101,7 +101,7 @@ async def _denied(api: Client) -> tuple[Right, ...] | None:
 
 
 async def _may(api: Client, right: Right) -> bool:
-    asked = {
+    attributes = {
         "verb": right.verb,
         "group": right.group,
         "resource": right.resource,
@@ -113,7 +113,7 @@ async def _may(api: Client, right: Right) -> bool:
         "spec": {
             "user": f"system:serviceaccount:{SYSTEM}:{right.account}",
             "groups": ["system:serviceaccounts", f"system:serviceaccounts:{SYSTEM}"],
-            "resourceAttributes": asked,
+            "resourceAttributes": attributes,
         },
     }
     answer = await api.request(

@@ -65,16 +65,16 @@ class End:
 
 
 class TunnelState(StrEnum):
-    """The state of a tunnel. `ASKED`: the node at the other end was not read."""
+    """The state of a tunnel. `UNREAD`: the node at the other end was not read."""
 
     WHOLE = "whole"
     HALF = "half"
     NONE = "none"
-    ASKED = "asked"
+    UNREAD = "asked"
 
     @property
     def works(self) -> bool:
-        return self in (TunnelState.WHOLE, TunnelState.ASKED)
+        return self in (TunnelState.WHOLE, TunnelState.UNREAD)
 
     @property
     def text(self) -> str:
@@ -82,7 +82,7 @@ class TunnelState(StrEnum):
             TunnelState.WHOLE: "up at both ends",
             TunnelState.HALF: "at one of its nodes only",
             TunnelState.NONE: "nothing can pass",
-            TunnelState.ASKED: "up at one end, the other node was not read",
+            TunnelState.UNREAD: "up at one end, the other node was not read",
         }[self]
 
 
@@ -195,4 +195,4 @@ def _state(key: tuple[str, str], ends: dict[str, End], read: dict[str, Snapshot]
         return TunnelState.WHOLE
     if not ends:
         return TunnelState.NONE
-    return TunnelState.HALF if all(node in read for node in key) else TunnelState.ASKED
+    return TunnelState.HALF if all(node in read for node in key) else TunnelState.UNREAD

@@ -149,9 +149,9 @@ class Session(asyncio.Protocol):
     def _listen(self) -> None:
         if self._probe is not None:
             self._probe.cancel()
-        self._probe = asyncio.get_running_loop().call_later(PROBE, self._unheard)
+        self._probe = asyncio.get_running_loop().call_later(PROBE, self._timed_out)
 
-    def _unheard(self) -> None:
+    def _timed_out(self) -> None:
         if self._is_probed:
             self.close(f"no answer within {PROBE:g} s")
             return

@@ -131,14 +131,14 @@ def mac_flows(mac: str) -> tuple[Flow, ...]:
 def probe_flows(port: int, addresses: Iterable[IPv6Address]) -> tuple[Flow, ...]:
     """Let a guest with assigned addresses probe (duplicate address detection) only those and
     link-local ones: a probe alone keeps another host from using the address."""
-    asked: Match = {Field.IN_PORT: port, **_SOLICITATION, Field.IPV6_SRC: 0}
+    probe: Match = {Field.IN_PORT: port, **_SOLICITATION, Field.IPV6_SRC: 0}
     own: list[int | Masked] = [int(address) for address in addresses]
     if not own:
         return ()
     return (
-        flow(_SOLICITATIONS, 45, asked),
+        flow(_SOLICITATIONS, 45, probe),
         *(
-            flow(_SOLICITATIONS, 46, {**asked, Field.ND_TARGET: each, Field.ND_SLL: 0}, *_PASS)
+            flow(_SOLICITATIONS, 46, {**probe, Field.ND_TARGET: each, Field.ND_SLL: 0}, *_PASS)
             for each in (*own, _LINK_LOCAL)
         ),
     )

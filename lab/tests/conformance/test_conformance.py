@@ -26,18 +26,22 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Api, Api]]:
 
 
 @pytest.fixture(scope="module")
-def told(pair: tuple[Api, Api]) -> Callable[[Case], list[Difference]]:
+def differences(pair: tuple[Api, Api]) -> Callable[[Case], list[Difference]]:
     """What differs in a case, which is asked once."""
     return cache(lambda case: list(compare(case, *pair)))
 
 
 @pytest.mark.parametrize("case", cases.ALL, ids=lambda case: case.name)
-def test_both_servers_answer_alike(told: Callable[[Case], list[Difference]], case: Case) -> None:
-    rest = [one for one in told(case) if not any(each.covers(one) for each in known.DIFFERENCES)]
+def test_both_servers_answer_alike(
+    differences: Callable[[Case], list[Difference]], case: Case
+) -> None:
+    rest = [
+        one for one in differences(case) if not any(each.covers(one) for each in known.DIFFERENCES)
+    ]
     assert not rest, "\n".join(["the servers differ:", *map(str, rest)])
 
 
-def test_each_listed_difference_is_there(told: Callable[[Case], list[Difference]]) -> None:
-    found = [one for case in cases.ALL for one in told(case)]
+def test_each_listed_difference_is_there(differences: Callable[[Case], list[Difference]]) -> None:
+    found = [one for case in cases.ALL for one in differences(case)]
     gone = [each for each in known.DIFFERENCES if not any(each.covers(one) for one in found)]
     assert not gone, "\n".join(["listed, but not there any more:", *map(str, gone)])

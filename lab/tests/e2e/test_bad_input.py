@@ -95,7 +95,7 @@ def heard(cluster: Cluster) -> Heard:
 
 
 @pytest.mark.parametrize("case", bad_input.ALL, ids=lambda case: case.name)
-def test_a_mistake_is_told_at_its_object(heard: Heard, case: Case) -> None:
+def test_a_mistake_is_reported_at_its_object(heard: Heard, case: Case) -> None:
     said = heard.find(case)
     assert said, heard.said.get((case.about, case.reason)) or heard.said
     for noise in ("{'", "['", "None", "Traceback", "Error(", "Failed to parse network config: Net"):

@@ -44,7 +44,7 @@ def test_ports_and_devices_that_somebody_deletes_come_back(labs: support.LabHous
     labs.reach("default/peer", address)
 
 
-def test_a_pod_is_told_that_it_deleted_its_device(labs: support.LabHouse) -> None:
+def test_a_pod_is_reported_that_it_deleted_its_device(labs: support.LabHouse) -> None:
     """It may want that; weft does not put it back."""
     labs.names.append("own")
     found = labs.json("lab", "up", "--name", "own", "--nodes", "1")

@@ -148,7 +148,7 @@ def vm(house: LabHouse, *argv: str) -> None:
     house.weft("vm", *argv, "--lab", NAME)
 
 
-def test_a_manifest_becomes_a_guest_that_is_told_of(kubectl: Kubectl) -> None:
+def test_a_manifest_becomes_a_guest_that_is_reported_of(kubectl: Kubectl) -> None:
     vmi = kubectl.json("vmi", "one")
     default, overlay = vmi["status"]["interfaces"]
     pod = kubectl.json("pods", "-l", "vm.kubevirt.io/name=one")["items"][0]
@@ -187,7 +187,7 @@ def test_stop_start_and_restart(house: LabHouse, kubectl: Kubectl) -> None:
     kubectl.replaced("two", before)
 
 
-def test_a_killed_guest_is_started_again_and_the_reason_told(
+def test_a_killed_guest_is_started_again_and_the_reason_reported(
     house: LabHouse, kubectl: Kubectl
 ) -> None:
     kubectl.connected("one")

@@ -116,7 +116,7 @@ def test_a_guest_reaches_the_outside(house: House) -> None:
     assert "172.31.1.102" in said.stdout, "the address of the node's gateway"
 
 
-def test_nothing_is_told_of_ports(house: House) -> None:
+def test_nothing_is_reported_of_ports(house: House) -> None:
     events = json.loads(house.kubectl("get", "events", "-o", "json"))["items"]
     about = [each for each in events if each["involvedObject"]["name"] == "open"]
     assert "NoPortsForwarded" not in {each["reason"] for each in about}

@@ -164,7 +164,7 @@ def test_who_has_no_address_is_reached_by_what_its_interface_has(cluster: Cluste
     )
 
 
-def test_of_another_cluster_is_told_what_is_expected(
+def test_of_another_cluster_is_reported_what_is_expected(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere = shutil.copy(cluster.kubeconfig, tmp_path / "kubeconfig")
@@ -182,7 +182,7 @@ def test_the_picture(cluster: Cluster, tmp_path: Path) -> None:
         assert shown in words
 
 
-def test_a_network_that_is_not_there_is_told_beside_those_that_are(cluster: Cluster) -> None:
+def test_a_network_that_is_not_there_is_reported_beside_those_that_are(cluster: Cluster) -> None:
     done = cluster.house.weft("matrix", "red", "--name", LAB, check=False)
     assert done.returncode == 1
     assert "networks: bare, blue, routed" in done.stderr

@@ -67,7 +67,7 @@ def test_nodes_added_rebooted_and_removed_under_traffic(labs: support.LabHouse) 
     assert sorted(rows(labs, "node1", "ovn-sbctl", "Chassis", "hostname").split()) == kept
 
 
-def test_an_agent_dies_while_a_node_comes_and_that_node_is_told_another_chassis(
+def test_an_agent_dies_while_a_node_comes_and_that_node_is_reported_another_chassis(
     labs: support.LabHouse,
 ) -> None:
     labs.names.append("odd")

@@ -27,7 +27,7 @@ def test_fields_without_effect_are_named_once(pod_lab: Cluster) -> None:
     pod_lab.delete("asks", "plain", grace=0)
 
 
-def test_a_slip_is_refused_or_told_by_kubectl_and_dropped(pod_lab: Cluster) -> None:
+def test_a_slip_is_refused_or_reported_by_kubectl_and_dropped(pod_lab: Cluster) -> None:
     """As the reference server does: where kubectl does not ask for more, the field goes."""
     text = json.dumps(pod("slip", dnsPolicyy="None"))
     with pytest.raises(AssertionError, match=r'unknown field "spec\.dnsPolicyy"'):
@@ -72,7 +72,7 @@ def test_kernel_parameters_that_are_not_the_pods_own_are_refused(pod_lab: Cluste
     pod_lab.delete("kernel", "odd", grace=0)
 
 
-def test_what_a_pods_resolver_is_told(pod_lab: Cluster) -> None:
+def test_what_a_pods_resolver_is_reported(pod_lab: Cluster) -> None:
     config = {"nameservers": ["10.1.1.1"], "searches": ["shop.example"]}
     aliases = [{"ip": "10.9.0.1", "hostnames": ["db"]}]
     pod_lab.create(pod("names", dnsPolicy="None", dnsConfig=config, hostAliases=aliases))

@@ -65,7 +65,7 @@ async def test_errors_are_statuses(http: Http) -> None:
         assert answer["status"] == "Failure"
 
 
-async def test_a_path_that_is_nobodys_is_told_in_a_line_of_text(http: Http) -> None:
+async def test_a_path_that_is_nobodys_is_reported_in_a_line_of_text(http: Http) -> None:
     """By it clients tell a type that is not served from an object that is not there."""
     for path in ("/apis/no.such/v1/things", "/apis/no.such/v1", "/nowhere"):
         assert await http("GET", path) == (404, "404 page not found\n")

@@ -267,7 +267,7 @@ async def test_the_log_of_the_run_before(kubectl: Kubectl, server: apiserver.Ser
         (("port-forward", "web", "80"), "weft lab exec node1 -- COMMAND"),
     ],
 )
-async def test_what_is_not_served_is_told_with_the_way_around(
+async def test_what_is_not_served_is_reported_with_the_way_around(
     kubectl: Kubectl, server: apiserver.Server, words: tuple[str, ...], instead: str
 ) -> None:
     await kubectl("create", "-f", "-", stdin=POD)

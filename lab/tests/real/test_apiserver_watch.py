@@ -127,7 +127,7 @@ async def test_a_nad_that_goes_tells_of_its_objects_first(http: Http) -> None:
     assert (await http("GET", WIDGETS))[0] == 404
 
 
-async def test_what_ceases_to_match_is_told_as_it_matched(http: Http) -> None:
+async def test_what_ceases_to_match_is_reported_as_it_matched(http: Http) -> None:
     await http("POST", MAPS, config("a", labels={"x": "y"}))
     stream = http.watch(MAPS, labelSelector="x=y", resourceVersion="0")
     assert await anext(stream)

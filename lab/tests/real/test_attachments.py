@@ -181,7 +181,7 @@ def test_what_an_older_agent_made_is_kept_and_remembered(pair: Pair) -> None:
     assert pair.reaches()
 
 
-def test_a_namespace_that_is_gone_is_told_and_its_port_goes(node: Runtime, pair: Pair) -> None:
+def test_a_namespace_that_is_gone_is_reported_and_its_port_goes(node: Runtime, pair: Pair) -> None:
     pod = node.pod()
     assert node.call("ADD", pod)["status"] == 0
     device = names.host_device(pod.sandbox, "net1")

@@ -152,7 +152,7 @@ def test_a_sound_file_is_kept(lab: support.LabHouse) -> None:
     until(lambda: "kept" in lab.run("node2", "ovn-nbctl", "ls-list", check=False).stdout)
 
 
-def test_a_folder_that_takes_nothing_is_told_until_it_does(lab: support.LabHouse) -> None:
+def test_a_folder_that_takes_nothing_is_reported_until_it_does(lab: support.LabHouse) -> None:
     """The supervisor finds no bytes left where the file should be."""
     path, folder = PATHS["nb"], "/run/lab/node1/run/ovn"
     before = service("node1/nb")["restarts"]

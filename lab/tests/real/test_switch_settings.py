@@ -99,7 +99,7 @@ def test_a_setting_that_somebody_changes_is_written_again(
     assert any(lab.run("node1", *ping, check=False).returncode == 0 for _ in range(30))
 
 
-def test_what_was_changed_is_told(lab: support.LabHouse) -> None:
+def test_what_was_changed_is_reported(lab: support.LabHouse) -> None:
     alter(lab, "node2", *CHANGES["closed"])
     said = {one["name"]: one["note"] for one in up.status("switches")["services"]}
     assert "Bridge br-phy fail_mode" in said["node2/ovs-settings"]

@@ -92,7 +92,7 @@ class Sandboxes:
         return self.node.box()
 
 
-async def test_a_start_that_fails_while_the_status_is_written_is_told(tmp_path: Path) -> None:
+async def test_a_start_that_fails_while_the_status_is_written_is_reported(tmp_path: Path) -> None:
     """Its report comes after the step began, and the pod is finished by it."""
     async with a_node(tmp_path, command=["/nope"]) as node:
         box = node.box()

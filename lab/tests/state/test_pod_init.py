@@ -77,7 +77,7 @@ def test_a_process_that_ends_while_it_is_killed(
     process.kill("c", signal.SIGKILL)
 
 
-def test_a_long_name_of_a_program_is_told_by_its_beginning(
+def test_a_long_name_of_a_program_is_reported_by_its_beginning(
     process: init.Init, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A kubelet reads lines up to a bound, and puts what they say into a status."""

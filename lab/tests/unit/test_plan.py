@@ -102,7 +102,7 @@ def test_gateways_have_the_families_of_the_pods() -> None:
     assert said[said.index("--gateway-next-hop") + 1] == "172.31.1.1,fd00:172:31:1::1"
 
 
-def test_without_a_primary_nobody_is_told_of_one() -> None:
+def test_without_a_primary_nobody_is_reported_of_one() -> None:
     lab = spec.Lab(nodes=1, primary="none")
     made = plan.make(lab, state="/state", manifests=["/crds"])
     for name in ("lab/cluster-manager", "node1/agent"):
@@ -125,7 +125,7 @@ def test_an_mtu_that_fits_a_small_underlay() -> None:
     assert said[said.index("--default-mtu") + 1] == "1280"
 
 
-def test_manager_and_agents_are_told_of_the_same_global_namespaces() -> None:
+def test_manager_and_agents_are_reported_of_the_same_global_namespaces() -> None:
     lab = spec.Lab(nodes=2, global_namespaces="shared,infra")
     made = plan.make(lab, state="/state", manifests=["/crds"], components=plan.COMPONENTS)
     told = {

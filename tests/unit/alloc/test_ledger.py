@@ -264,7 +264,7 @@ def test_a_gateway_that_cannot_be_reached_is_refused(
     assert (book.allocations(), book.usage()) == before
 
 
-def test_two_interfaces_of_one_pod_that_ask_for_the_same_are_told_so() -> None:
+def test_two_interfaces_of_one_pod_that_ask_for_the_same_are_reported_so() -> None:
     book = ledger.Ledger(network("10.1.0.0/24"))
     requested = asking(mac="02:00:00:00:00:01")
     book.allocate(nic("uid-1"), requested, label="Pod shop/a")

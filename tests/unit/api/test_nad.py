@@ -18,7 +18,7 @@ def test_all_problems_are_found_and_the_first_is_raised() -> None:
     assert refused(broken).field == "spec.config.name"
 
 
-def test_of_very_many_problems_some_are_told() -> None:
+def test_of_very_many_problems_some_are_reported() -> None:
     assert len(nad.problems(nad_object(GOOD, subnets="zz," * 10_000))) == nad.MAX_PROBLEMS
 
 

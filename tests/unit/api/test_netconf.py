@@ -210,7 +210,7 @@ def test_any_field_of_any_type_is_parsed_or_refused(changes: dict[str, Any], top
         nad.parse(obj)
 
 
-def test_slips_of_keys_are_told() -> None:
+def test_slips_of_keys_are_reported() -> None:
     assert nad.ignored_keys(nad_object(GOOD, subnet="10.1.0.0/24")) == [
         "spec.config.subnet is ignored; did you mean subnets?"
     ]

@@ -41,7 +41,7 @@ TYPES: dict[tuple[str, ...], Any] = {
 
 
 @pytest.mark.parametrize("path", TYPES, ids=".".join)
-def test_a_field_has_the_type_that_is_told(path: tuple[str, ...]) -> None:
+def test_a_field_has_the_type_that_is_reported(path: tuple[str, ...]) -> None:
     kind, config = TYPES[path], {**WHOLE, "dhcp": {}}
     place: dict[str, Any] = config if len(path) == 1 else config["dhcp"]
     assert problems(config) == []

@@ -137,7 +137,9 @@ def test_what_cannot_be_read_names_this_very_pod() -> None:
         ),
     ],
 )
-def test_the_names_of_interfaces_are_known_as_far_as_told(text: str, made: dict[str, str]) -> None:
+def test_the_names_of_interfaces_are_known_as_far_as_reported(
+    text: str, made: dict[str, str]
+) -> None:
     annotations = {names.NETWORKS: "blue,blue", names.NETWORK_STATUS: text}
     kept = reading.read(pod(metadata={"annotations": annotations}, status=WIRED))
     assert kept.has_interfaces

@@ -64,9 +64,9 @@ def test_other_plugins_entries_are_nobodys_word_and_do_no_harm() -> None:
 Edit = Callable[[dict[str, Any]], object]
 
 
-def _said(obj: dict[str, Any], **changes: Any) -> None:
-    said = {**json.loads(annotations_of(obj)[names.POD_NETWORKS_SIGNATURE]), **changes}
-    annotations_of(obj)[names.POD_NETWORKS_SIGNATURE] = json.dumps(said)
+def _change_signature(obj: dict[str, Any], **changes: Any) -> None:
+    signature = {**json.loads(annotations_of(obj)[names.POD_NETWORKS_SIGNATURE]), **changes}
+    annotations_of(obj)[names.POD_NETWORKS_SIGNATURE] = json.dumps(signature)
 
 
 EDITS: dict[str, tuple[Edit, str]] = {
@@ -85,13 +85,16 @@ EDITS: dict[str, tuple[Edit, str]] = {
     ),
     "no text": (lambda p: annotations_of(p).pop(names.POD_NETWORKS), "for this pod"),
     "broken text": (lambda p: annotations_of(p).update({names.POD_NETWORKS: "{"}), "not"),
-    "fewer": (lambda p: _said(p, of=[]), "for this pod"),
-    "more": (lambda p: _said(p, of=["a/blue", "a/red"]), "for this pod"),
-    "unknown key": (lambda p: _said(p, by="0" * 16), "not one of the cluster manager's"),
-    "odd key": (lambda p: _said(p, by=[1]), "cannot be read"),
-    "odd list": (lambda p: _said(p, of={"a": 1}), "cannot be read"),
-    "odd signature": (lambda p: _said(p, signature="%"), "cannot be read"),
-    "short signature": (lambda p: _said(p, signature="AAAA"), "for this pod"),
+    "fewer": (lambda p: _change_signature(p, of=[]), "for this pod"),
+    "more": (lambda p: _change_signature(p, of=["a/blue", "a/red"]), "for this pod"),
+    "unknown key": (
+        lambda p: _change_signature(p, by="0" * 16),
+        "not one of the cluster manager's",
+    ),
+    "odd key": (lambda p: _change_signature(p, by=[1]), "cannot be read"),
+    "odd list": (lambda p: _change_signature(p, of={"a": 1}), "cannot be read"),
+    "odd signature": (lambda p: _change_signature(p, signature="%"), "cannot be read"),
+    "short signature": (lambda p: _change_signature(p, signature="AAAA"), "for this pod"),
     "no object": (
         lambda p: annotations_of(p).update({names.POD_NETWORKS_SIGNATURE: "[]"}),
         "cannot be read",
@@ -102,9 +105,9 @@ EDITS: dict[str, tuple[Edit, str]] = {
 @pytest.mark.parametrize("edit", EDITS)
 def test_anything_else_is_refused_and_says_why(edit: str) -> None:
     signed = NOTARY.sign(pod())
-    change, said = EDITS[edit]
+    change, signature = EDITS[edit]
     change(signed)
-    with pytest.raises(errors.InvalidInput, match=said) as caught:
+    with pytest.raises(errors.InvalidInput, match=signature) as caught:
         podsignature.read(signed, TRUSTED)
     assert caught.value.where.startswith("Pod ")
 

@@ -63,7 +63,7 @@ def test_directions(changes: dict[str, Any], expected: frozenset[Direction]) -> 
     assert policy.parse(written(**changes)).directions == expected
 
 
-def test_rules_of_a_direction_that_is_not_guarded_are_told() -> None:
+def test_rules_of_a_direction_that_is_not_guarded_are_reported() -> None:
     parsed = policy.parse(written(policyTypes=["Ingress"], egress=[{}]))
     assert parsed.egress == ()
     (told,) = parsed.skipped
@@ -131,7 +131,7 @@ def test_all_that_breaks_it_is_found() -> None:
     ]
 
 
-def test_of_very_many_problems_some_are_told() -> None:
+def test_of_very_many_problems_some_are_reported() -> None:
     broken = written(networks="," * 1000)
     assert len(policy.problems(broken)) == policy.MAX_PROBLEMS
 

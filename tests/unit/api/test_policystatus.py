@@ -18,12 +18,12 @@ BOUND = (Binding("blue", ("ns1/blue",), 3),)
 FOUND = Findings(GOOD, generation=2, bindings=BOUND)
 
 
-def told(found: Findings) -> dict[str, tuple[str, str, str]]:
+def by_type(found: Findings) -> dict[str, tuple[str, str, str]]:
     return {c.type: (c.status, c.reason, c.message) for c in policystatus.conditions(found)}
 
 
 def test_all_is_well() -> None:
-    assert told(FOUND) == {
+    assert by_type(FOUND) == {
         "Accepted": ("True", "Accepted", "the whole policy can be enforced"),
         "Bound": ("True", "Bound", "pods that it selects are on blue"),
         "SelectorsMatch": ("True", "AllMatch", "every selector matches a pod on its networks"),
@@ -41,14 +41,14 @@ def test_the_whole_status() -> None:
 def test_what_is_audited_says_so() -> None:
     audited = policy.parse(written(mode="audit"))
     found = Findings(audited, bindings=BOUND)
-    assert told(found)["Accepted"][:2] == ("True", "Audited")
+    assert by_type(found)["Accepted"][:2] == ("True", "Audited")
     assert policystatus.render(found, None, "T")["mode"] == "audit"
 
 
 def test_skipped_parts_are_listed_with_what_to_do() -> None:
     broken = written(ingress=[{"from": [{}], "ports": [{"port": "80"}]}])
     found = replace(FOUND, policy=policy.parse(broken))
-    status, reason, message = told(found)["Accepted"]
+    status, reason, message = by_type(found)["Accepted"]
     assert (status, reason) == ("True", "PartsSkipped")
     assert message.endswith("spec.ingress[0].from[0] and spec.ingress[0].ports[0].port")
     first, second = policystatus.render(found, None, "T")["skipped"]
@@ -65,35 +65,35 @@ def test_of_very_many_skipped_parts_some_are_listed() -> None:
     found = replace(FOUND, policy=policy.parse(written(ingress=[{"from": [{}] * 500}])))
     status = policystatus.render(found, None, "T")
     assert len(status["skipped"]) == policystatus.MAX_REPORTED
-    assert told(found)["Accepted"][2].endswith("from[4] and 495 more")
+    assert by_type(found)["Accepted"][2].endswith("from[4] and 495 more")
     assert len(json.dumps(status)) < 10_000
 
 
 def test_a_broken_policy_says_what_is_in_force() -> None:
     never = Findings(None, problems=("spec: is missing",))
-    assert told(never)["Accepted"][1:] == (
+    assert by_type(never)["Accepted"][1:] == (
         "Invalid",
         "spec: is missing: no part of it is in force",
     )
-    assert {told(never)[kind][0] for kind in ("Bound", "SelectorsMatch")} == {"Unknown"}
+    assert {by_type(never)[kind][0] for kind in ("Bound", "SelectorsMatch")} == {"Unknown"}
     assert policystatus.render(never, None, "T")["mode"] == "none"
     once = replace(FOUND, problems=("spec: is missing",))
-    assert told(once)["Accepted"][2].endswith("the version accepted last stays in force")
-    assert told(once)["Bound"][0] == "True"
+    assert by_type(once)["Accepted"][2].endswith("the version accepted last stays in force")
+    assert by_type(once)["Bound"][0] == "True"
 
 
 def test_missing_networks_and_pods() -> None:
     missing = replace(FOUND, bindings=(), unbound=("NAD x: does not exist",))
-    assert told(missing)["Bound"] == ("False", "NetworkMissing", "NAD x: does not exist")
-    assert told(missing)["SelectorsMatch"][0] == "Unknown"
+    assert by_type(missing)["Bound"] == ("False", "NetworkMissing", "NAD x: does not exist")
+    assert by_type(missing)["SelectorsMatch"][0] == "Unknown"
     empty = replace(FOUND, bindings=(Binding("blue", ()), Binding("red", ())))
     said = "no pod that podSelector selects is on blue or red"
-    assert told(empty)["Bound"] == ("False", "NoPods", said)
+    assert by_type(empty)["Bound"] == ("False", "NoPods", said)
 
 
 def test_of_very_many_missing_networks_some_are_named() -> None:
     many = tuple(f"NAD {number}: does not exist" for number in range(1000))
-    message = told(replace(FOUND, unbound=many))["Bound"][2]
+    message = by_type(replace(FOUND, unbound=many))["Bound"][2]
     assert message.startswith("NAD 0: does not exist; NAD 1: does not exist; ")
     assert message.endswith("; 995 more")
 
@@ -101,7 +101,7 @@ def test_of_very_many_missing_networks_some_are_named() -> None:
 def test_selectors_that_match_nothing_are_named() -> None:
     unmatched = tuple(policystatus.selectors_of(GOOD))
     found = replace(FOUND, unmatched=unmatched)
-    assert told(found)["SelectorsMatch"] == (
+    assert by_type(found)["SelectorsMatch"] == (
         "False",
         "NothingMatches",
         "no pod on its networks matches spec.podSelector (pods with app=web in namespace ns1) or "

@@ -14,7 +14,7 @@ def test_identity_as_the_switch_has_it() -> None:
     assert (own.chassis, own.encap_ips) == ("c1", ("192.0.2.1", "2001:db8::1"))
 
 
-def test_identity_before_anybody_told_the_switch() -> None:
+def test_identity_before_anybody_reported_the_switch() -> None:
     own = identity.own_info("node1", {"external_ids": {}})
     assert (own.chassis, own.encap_ips) == ("", ())
 

@@ -159,11 +159,11 @@ def test_what_cannot_be_read_is_one_sentence(
         ),
     ],
 )
-def test_what_no_api_server_would_take_is_told(obj: Any, said: str) -> None:
+def test_what_no_api_server_would_take_is_reported(obj: Any, said: str) -> None:
     assert [(one.message, one.is_error) for one in found(obj)] == [(said, True)]
 
 
-def test_a_kind_that_is_misspelt_is_told_and_one_of_others_is_not() -> None:
+def test_a_kind_that_is_misspelt_is_reported_and_one_of_others_is_not() -> None:
     (one,) = found({"kind": "VirtualMachin", "metadata": {"name": "a"}})
     assert one.message == (
         "VirtualMachin default/a: weft does not read this kind; did you mean VirtualMachine?"
@@ -225,7 +225,7 @@ def test_there_are_three_answers(
         ("kind: &k Pod\nmetadata: {name: *k}\nkind: Pod\n", "line 3: kind appears twice"),
     ],
 )
-def test_what_stands_twice_is_told_in_either_language(
+def test_what_stands_twice_is_reported_in_either_language(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     file: Path,
@@ -316,7 +316,7 @@ def tenants(**config: Any) -> list[tuple[str, Any]]:
     return [("a.yaml", owner), ("b.yaml", mine), ("c.yaml", thief), ("d.yaml", deployment)]
 
 
-def test_who_may_not_use_a_network_is_told_as_far_as_files_know() -> None:
+def test_who_may_not_use_a_network_is_reported_as_far_as_files_know() -> None:
     told = {one.file: one.message for one in mistakes.find(tenants(), RULES, "default")}
     assert set(told) == {"b.yaml", "c.yaml", "d.yaml"}
     assert 'may not declare network "blue": it belongs to namespace ta' in told["b.yaml"]

@@ -47,7 +47,7 @@ def test_help_names_each_command(
     assert all(name in shown for name in main.COMMANDS)
 
 
-def test_wrong_arguments_are_told_in_the_form_that_was_asked_for(
+def test_wrong_arguments_are_reported_in_the_form_that_was_asked_for(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "matrix a --patience many") == 2

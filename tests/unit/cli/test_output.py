@@ -22,7 +22,7 @@ def test_only_events_that_count_move_the_bar() -> None:
     assert reported == [("starting", 0.25)]
 
 
-def test_a_step_moves_no_bar_and_is_told() -> None:
+def test_a_step_moves_no_bar_and_is_reported() -> None:
     reported: list[tuple[str, float | None]] = []
     tell = output.counting(lambda what, done: reported.append((what, done)), "starting")
     tell({"step": "waiting for the nodes"})

@@ -63,7 +63,7 @@ def test_version_needs_no_agent(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("command", "code"), [("ADD", 11), ("DEL", 11), ("STATUS", 50)])
-def test_without_agent_the_runtime_is_told_what_to_start(
+def test_without_agent_the_runtime_is_reported_what_to_start(
     command: str, code: int, tmp_path: Path
 ) -> None:
     status, answer = run(command, b'{"cniVersion":"1.1.0"}', tmp_path)

@@ -63,7 +63,7 @@ def find(text: bytes) -> list[tuple[str, int]]:
         (rb'["a","a"]', []),
     ],
 )
-def test_a_key_that_stands_twice_is_told(text: bytes, found: list[tuple[str, int]]) -> None:
+def test_a_key_that_stands_twice_is_reported(text: bytes, found: list[tuple[str, int]]) -> None:
     assert find(text) == found
 
 

@@ -114,7 +114,7 @@ def test_nothing_else_is_ever_raised(text: str) -> None:
         list(yamltext.parse(text, SMALL))
 
 
-def test_a_key_that_stands_twice_is_told_with_its_line() -> None:
+def test_a_key_that_stands_twice_is_reported_with_its_line() -> None:
     text = "a:\n- b: 1\n  c: {d: 1}\n  b: 2\n---\n1: x\n'1': y\n<<: {z: 1}\n<<: {z: 2}\n"
     first, second = yamltext.parse(text, SMALL)
     assert first.value == {"a": [{"b": 2, "c": {"d": 1}}]}

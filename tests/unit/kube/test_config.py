@@ -129,7 +129,7 @@ def test_outside_of_a_pod_a_kubeconfig_is_asked_for(monkeypatch: pytest.MonkeyPa
     assert "--kubeconfig" in caught.value.hint
 
 
-def test_a_pod_without_its_service_account_is_told_what_it_lacks(
+def test_a_pod_without_its_service_account_is_reported_what_it_lacks(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")

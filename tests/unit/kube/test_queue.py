@@ -149,7 +149,7 @@ async def test_of_two_times_the_earlier_counts_and_now_beats_later() -> None:
 
 
 @pytest.mark.parametrize("code", [401, 403])
-def test_what_is_refused_is_tried_again_and_told_until_it_is_granted(code: int) -> None:
+def test_what_is_refused_is_tried_again_and_reported_until_it_is_granted(code: int) -> None:
     async def main() -> None:
         refusal: api_errors.ApiError | None = api_errors.from_status({"message": "may not"}, code)
         times: list[float] = []

@@ -95,7 +95,7 @@ async def test_what_is_lost_or_altered_is_written_again(
     assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
 
 
-async def test_the_plugin_of_somebody_else_is_left_alone_and_told(tmp_path: Path) -> None:
+async def test_the_plugin_of_somebody_else_is_left_alone_and_reported(tmp_path: Path) -> None:
     other = tmp_path / "ovn-k8s-cni-overlay"
     other.write_bytes(b"\x7fELF of ovn-kubernetes")
     async with kept(tmp_path) as keeper:

@@ -61,7 +61,7 @@ def test_excluded_and_claimed_addresses_are_not_free() -> None:
     assert network(Objects(nads=[said], claims=[claim])).free == 2
 
 
-def test_nothing_is_told_of_a_network_without_subnets_or_nad() -> None:
+def test_nothing_is_reported_of_a_network_without_subnets_or_nad() -> None:
     assert network(Objects(nads=[nad_object()])).free is None
     assert network(Objects()).free is None
 

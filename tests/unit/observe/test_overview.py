@@ -61,7 +61,7 @@ def test_members_are_grouped_by_workload() -> None:
     assert blue.by_node == {"node1": 1, "node2": 2, "node3": 1}
 
 
-def test_other_networks_are_told_but_not_the_one_that_every_pod_is_on() -> None:
+def test_other_networks_are_reported_but_not_the_one_that_every_pod_is_on() -> None:
     blue, default = overview.fold(graph()).sections
     assert [group.others for group in blue.groups] == [(), ()]
     assert {group.name: group.others for group in default.groups}["web"] == ("blue",)
@@ -77,13 +77,13 @@ def test_routers_and_ports_of_switches_are_no_members() -> None:
     assert names == {"pod"}
 
 
-def test_what_is_wrong_with_a_member_is_told() -> None:
+def test_what_is_wrong_with_a_member_is_reported() -> None:
     made = changed(graph(), "virt-launcher-db-x1y2z", up=False, reported=("10.5.0.9",))
     (found,) = faults(overview.fold(made))
     assert found == ("db", ("not up", "guest has 10.5.0.9"))
 
 
-def test_an_mtu_that_is_not_the_networks_is_told() -> None:
+def test_an_mtu_that_is_not_the_networks_is_reported() -> None:
     made = changed(graph(), "web-7d9f8b6c5-bcdfg", mtu=1500)
     networks = tuple(replace(network, mtu=1400) for network in made.networks)
     found = faults(overview.fold(replace(made, networks=networks)))

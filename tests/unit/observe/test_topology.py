@@ -43,7 +43,7 @@ def test_a_layer2_switch_of_several_zones_is_one() -> None:
     assert all(port.up for port in switch.ports)
 
 
-def test_the_default_network_is_told_from_its_structure() -> None:
+def test_the_default_network_is_reported_from_its_structure() -> None:
     made = three_zones()
     for zone in made:  # names are of no matter
         for table in ("Logical_Switch", "Logical_Router"):

@@ -14,7 +14,7 @@ def built(made: list[rows.Zone], *unread: int) -> Underlay:
     return underlay.build(snapshots)
 
 
-def test_every_pair_is_told_from_both_nodes() -> None:
+def test_every_pair_is_reported_from_both_nodes() -> None:
     by_pair = tunnelhealth.grid(built(rows.zones(7)))
     assert len(by_pair) == 7 * 6
     assert set(by_pair.values()) == {Health.UP}

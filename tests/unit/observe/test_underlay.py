@@ -51,7 +51,7 @@ def test_a_tunnel_over_a_dead_link() -> None:
 
 
 def test_one_node_alone() -> None:
-    assert states([rows.zones(2)[0].snapshot()]) == {("node1", "node2"): TunnelState.ASKED}
+    assert states([rows.zones(2)[0].snapshot()]) == {("node1", "node2"): TunnelState.UNREAD}
 
 
 def test_whose_interface_it_is() -> None:

@@ -123,7 +123,7 @@ def test_its_port_keeps_below_the_keys_of_pods() -> None:
     assert advertisement.port(silent, "switch") == ()
 
 
-def test_what_each_guest_leases_and_is_told_beside_it() -> None:
+def test_what_each_guest_leases_and_is_reported_beside_it() -> None:
     assert SAID.leases == {"0a:58:0a:01:00:05": IPv6Address("fd00:1::5")}
     told = model.Dhcp(dns=(ip_address("10.1.0.2"), ip_address("fd00:1::2")), domain="lab.example")
     network = replace(NETWORK, spec=replace(NETWORK.spec, dhcp=told))
@@ -142,7 +142,7 @@ def test_the_asking_guest_alone_is_answered() -> None:
     assert frame[38:54] == IPv6Address("fe80::7").packed
 
 
-def test_a_guest_without_an_address_is_told_under_the_address_of_all() -> None:
+def test_a_guest_without_an_address_is_reported_under_the_address_of_all() -> None:
     asked = advertisement.parse(solicitation(source="::"))
     assert asked is not None
     frame = advertisement.answer(SAID, asked)

@@ -124,7 +124,7 @@ def test_a_port_without_an_address_leases_none() -> None:
     assert options[2] == (Option.IA_NA, struct.pack("!III", 7, FOR_EVER, FOR_EVER) + none)
 
 
-def test_the_networks_settings_are_told_with_a_lease_and_alone() -> None:
+def test_the_networks_settings_are_reported_with_a_lease_and_alone() -> None:
     said = dhcpv6.Settings((IPv6Address("fd00:1::2"), IPv6Address("fd00:1::3")), "lab.example")
     expected = [
         (Option.DNS_SERVERS, said.dns[0].packed + said.dns[1].packed),
@@ -139,7 +139,7 @@ def test_the_networks_settings_are_told_with_a_lease_and_alone() -> None:
         assert options[-2:] == expected
 
 
-def test_a_guest_that_comes_back_is_told_whether_its_address_holds() -> None:
+def test_a_guest_that_comes_back_is_reported_whether_its_address_holds() -> None:
     right = option(Option.STATUS, struct.pack("!H", Status.SUCCESS))
     wrong = option(Option.STATUS, struct.pack("!H", Status.NOT_ON_LINK))
     _, options = answered(frame(Type.CONFIRM, CLIENT_ID, ia(str(LEASE))))

@@ -27,7 +27,7 @@ PEERS = netpolicy.PodSelector(namespace="ns", pods=WEB)
 DENY = policy.Group(policy.GroupKind.DENY, "flat", "ns", INGRESS)
 
 
-def said(
+def guard_policy(
     *rules: netpolicy.Rule, direction: netpolicy.Direction = INGRESS, name: str = "guard"
 ) -> netpolicy.Policy:
     return netpolicy.Policy(
@@ -54,7 +54,11 @@ def matches(
 ) -> list[str]:
     """What the ACLs of a policy with this one rule match, beyond the port."""
     made = policy.policy_rows(
-        said(rule, direction=direction), network, direction, netpolicy.Logging(), numbers or {}
+        guard_policy(rule, direction=direction),
+        network,
+        direction,
+        netpolicy.Logging(),
+        numbers or {},
     )
     return [str(row.columns["match"]).partition(" && ")[2] for row in acls(made).values()]
 
@@ -80,9 +84,9 @@ def test_where_weft_serves_dhcp_no_pod_speaks_as_a_server() -> None:
 
     own = replace(ROUTED.spec, dhcp=model.Dhcp(enabled=False))
     assert "udp" in always(FLAT)
-    said = always(ROUTED)
-    assert said.count("udp.src") == 1
-    assert f"eth.src == {names.SERVER_MAC} && ip6.src" in said
+    guard_policy = always(ROUTED)
+    assert guard_policy.count("udp.src") == 1
+    assert f"eth.src == {names.SERVER_MAC} && ip6.src" in guard_policy
     assert "udp" in always(replace(ROUTED, spec=own))
 
 
@@ -91,7 +95,7 @@ def test_each_rule_is_one_acl_known_by_its_place(
     direction: netpolicy.Direction, stage: str
 ) -> None:
     made = policy.policy_rows(
-        said(netpolicy.Rule(0), netpolicy.Rule(4, (PEERS,)), direction=direction),
+        guard_policy(netpolicy.Rule(0), netpolicy.Rule(4, (PEERS,)), direction=direction),
         FLAT,
         direction,
         netpolicy.Logging(allow="info"),
@@ -136,7 +140,7 @@ def test_a_named_port_of_ingress_has_a_group_for_each_number() -> None:
     rule = netpolicy.Rule(
         0, None, (netpolicy.PolicyPort(TCP, "http"), netpolicy.PolicyPort(UDP, 53))
     )
-    guard = said(rule)
+    guard = guard_policy(rule)
     numbers: policy.PortNumbers = {(TCP, "http"): frozenset({80, 8080})}
     assert policy.port_names(guard, "flat", INGRESS) == {(TCP, "http")}
     made = policy.policy_rows(guard, FLAT, INGRESS, netpolicy.Logging(), numbers)
@@ -156,7 +160,7 @@ def test_a_named_port_of_ingress_has_a_group_for_each_number() -> None:
 def test_a_named_port_of_egress_is_a_set_for_each_number() -> None:
     block = netpolicy.IPBlock(ip_network("10.0.0.0/8"))
     rule = netpolicy.Rule(0, (PEERS, block), (netpolicy.PolicyPort(TCP, "http"),))
-    guard = said(rule, direction=EGRESS)
+    guard = guard_policy(rule, direction=EGRESS)
     (key,) = policy.port_names(guard, "flat", EGRESS)
     assert key == sets.AddressSet("flat", PEERS, TCP, "http")
     numbers: policy.PortNumbers = {key: frozenset({80, 8080})}
@@ -166,7 +170,7 @@ def test_a_named_port_of_egress_is_a_set_for_each_number() -> None:
         f"((eth.dst == ${some.name} && tcp.dst == 80) || "
         f"(eth.dst == ${more.name} && tcp.dst == 8080))"
     ]
-    everybody = said(netpolicy.Rule(0, None, rule.ports), direction=EGRESS)
+    everybody = guard_policy(netpolicy.Rule(0, None, rule.ports), direction=EGRESS)
     assert policy.port_names(everybody, "flat", EGRESS) == {
         sets.AddressSet("flat", netpolicy.PodSelector(), TCP, "http")
     }
@@ -202,7 +206,9 @@ def test_acls_name_just_the_sets_that_there_are(
 ) -> None:
     """A match that names a set which is not there is refused whole, one not named is waste."""
     network = ROUTED if is_routed else FLAT
-    guard = said(*(netpolicy.Rule(i, *each) for i, each in enumerate(found)), direction=direction)
+    guard = guard_policy(
+        *(netpolicy.Rule(i, *each) for i, each in enumerate(found)), direction=direction
+    )
     asked = policy.port_names(guard, network.name, direction)
     numbers = {key: frozenset({7, 8}) for key in asked} if is_resolved else {}
     made = policy.policy_rows(guard, network, direction, netpolicy.Logging(), numbers)

@@ -35,7 +35,7 @@ def test_a_fault_is_in_a_series_until_it_is_mended_there(said: str, is_in: bool)
     assert DHCPV6.is_in(version) is is_in
 
 
-def test_debian_13_is_told_what_is_open_first_and_where_it_is_mended() -> None:
+def test_debian_13_is_reported_what_is_open_first_and_where_it_is_mended() -> None:
     told = vulnerabilities.report("25.03.0-20.41.0-78.8")
     assert told.exposure is vulnerabilities.Exposure.EXPLOITABLE
     assert told.status == "True"
@@ -50,7 +50,7 @@ def test_what_user_space_drops_is_open_to_nobody_there() -> None:
     assert "OVS in user space drops" in told.message
 
 
-def test_what_is_shielded_is_told_as_such() -> None:
+def test_what_is_shielded_is_reported_as_such() -> None:
     told = vulnerabilities.report("25.03.0", [DHCPV6])
     assert (told.exposure, told.status) == (vulnerabilities.Exposure.NOT_EXPLOITABLE, "True")
 

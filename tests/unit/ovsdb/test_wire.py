@@ -51,7 +51,7 @@ def test_one_byte_at_a_time(said: list[dict[str, object]]) -> None:
 
 
 @pytest.mark.parametrize("data", [b'{"a":oops}{"b":1}', b'{"a":1,}', b'{"a":{}}}', b'{"a":1}]}'])
-def test_what_is_no_json_is_told(data: bytes) -> None:
+def test_what_is_no_json_is_reported(data: bytes) -> None:
     with pytest.raises(orjson.JSONDecodeError):
         wire.Framer().feed(data)
 

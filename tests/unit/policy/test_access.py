@@ -77,7 +77,7 @@ def test_what_is_refused_says_whose_the_network_is_and_who_may_change_that() -> 
     )
 
 
-def test_who_joins_is_told_whose_network_it_is() -> None:
+def test_who_joins_is_reported_whose_network_it_is() -> None:
     own = network("ta/blue", namespaces=("tb",))
     assert RULE.joined_notice(own, "ta/also") == ""
     assert "belongs to namespace ta" in RULE.joined_notice(own, "tb/x")

@@ -15,7 +15,7 @@ _WAY = "restart the pod (delete it, and let its owner create it again) or the VM
 
 def refusal(
     label: str,
-    asked: Iterable[model.Attachment],
+    attachments: Iterable[model.Attachment],
     held: Mapping[str, model.Allocation],
     interfaces: Mapping[str, str],
     *,
@@ -26,7 +26,7 @@ def refusal(
     `held`: allocations by attachment key; `interfaces`: known interface names in the pod, by the
     same keys. `primary`: the pod's first interface is weft's, whichever network it is on.
     """
-    requested = {attachment.key: attachment for attachment in asked if attachment.nad}
+    requested = {attachment.key: attachment for attachment in attachments if attachment.nad}
     added = sorted(set(requested) - set(held))
     removed = sorted(set(held) - set(requested) - {names.DEFAULT_NETWORK})
     # Where elements come or go, the default names of those behind them move with their places.
@@ -64,13 +64,13 @@ def _is_first(attachment: model.Attachment) -> bool:
     return attachment.interface == names.DEFAULT_INTERFACE
 
 
-def _changed(asked: model.Attachment, held: model.Allocation, interface: str) -> str:
+def _changed(requested: model.Attachment, held: model.Allocation, interface: str) -> str:
     """Returns the fields of a request that the pod's allocation or interface does not match."""
     given = {address.ip for address in held.addresses}
-    addresses = {selection.without_prefix(address) for address in asked.addresses}
+    addresses = {selection.without_prefix(address) for address in requested.addresses}
     found = [] if addresses <= given else ["ips"]
-    if asked.mac and asked.mac != held.mac:
+    if requested.mac and requested.mac != held.mac:
         found.append("mac")
-    if interface and asked.interface != interface:
+    if interface and requested.interface != interface:
         found.append("interface")
     return " and ".join(found)

@@ -85,7 +85,7 @@ class PodAnnotations:
         """Returns the keys in the pod's annotation that belong to weft's networks."""
         return {key for key in podnetworks.keys(pod.proof[0]) if self.is_own(key)}
 
-    def doubted(self, pod: Pod) -> set[str]:
+    def unverified(self, pod: Pod) -> set[str]:
         """Returns the networks on which the pod may hold an address unknown to the manager.
 
         The pod's annotations may be forged: it counts only if it runs, and only on networks that

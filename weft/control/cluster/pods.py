@@ -74,8 +74,8 @@ class Pods:
         self.due: dict[str, float] = {}
 
     @property
-    def is_doubting(self) -> bool:
-        """Whether some networks wait for what a running pod may hold (see `end_doubt`)."""
+    def is_recovering(self) -> bool:
+        """Whether some networks wait for what a running pod may hold (see `end_recovery`)."""
         return bool(self._unknown)
 
     def figures(self) -> Figures:
@@ -94,7 +94,7 @@ class Pods:
             self._adopt(pod)
         self._end_adoption()
         for pod in filter(self._is_lost, there if not before else ()):
-            self._unknown.add(pod.key, self._annotations.doubted(pod))
+            self._unknown.add(pod.key, self._annotations.unverified(pod))
         due = [pod for pod in there if self._is_due(pod)]
         self._wake(pod.key for pod in sorted(due, key=Pod.age))  # the oldest first
 
@@ -136,7 +136,7 @@ class Pods:
         for segment in freed:
             self._wake(self._pending.freed(segment))
 
-    def end_doubt(self) -> None:
+    def end_recovery(self) -> None:
         """Stops waiting for what running pods may hold."""
         self._wake(self._unknown.end())
 
@@ -170,8 +170,8 @@ class Pods:
 
     def _reserve_all(self, pod: Pod, decided: Mapping[str, model.Allocation]) -> None:
         # Even if the request is invalid now, the pod keeps its allocations.
-        asked = pod.request.attachments
-        for attachment in (*asked, *unrequested(asked, decided)):
+        requested = pod.request.attachments
+        for attachment in (*requested, *unrequested(requested, decided)):
             if (allocation := decided.get(attachment.key)) is not None:
                 try:
                     self._reserve(pod, attachment, allocation)
@@ -298,7 +298,7 @@ class Pods:
     def _wanted(self, pod: Pod, known: set[str]) -> list[_Wanted]:
         """Returns the attachments that the pod asks for and that are not in `known`."""
         found = []
-        for attachment in self._asked(pod):
+        for attachment in self._requested(pod):
             # A running pod's networks stay as they are, but weft may take over the first interface
             # of a pod that another plugin wired.
             is_settled = pod.has_interfaces and (attachment.nad or self._chose_first(pod))
@@ -321,7 +321,7 @@ class Pods:
             self._claims.note(wanted.claim)
         return allocation
 
-    def _asked(self, pod: Pod) -> tuple[model.Attachment, ...]:
+    def _requested(self, pod: Pod) -> tuple[model.Attachment, ...]:
         """Returns the request; raises InvalidInput if it is invalid and the pod does not run."""
         return pod.request.attachments if pod.has_interfaces else pod.attachments()
 
@@ -332,8 +332,8 @@ class Pods:
 
     def _chose_first(self, pod: Pod) -> bool:
         """Whether a pod holds a first network that its request does not name any more."""
-        asked = {each.key for each in pod.request.attachments}
-        return not self._allocations.keys(pod.uid) <= asked
+        requested = {each.key for each in pod.request.attachments}
+        return not self._allocations.keys(pod.uid) <= requested
 
     def _subnets(self, pod: Pod, network: model.Network) -> NodeSubnets | None:
         """Returns the subnets of the pod's node, None unless the network is layer3."""

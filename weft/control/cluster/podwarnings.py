@@ -41,13 +41,13 @@ class PodWarnings:
         """A pod's interfaces are made once: a later change of its request is refused."""
         if pod.request.error is not None:
             return networkchanges.unreadable(pod.request.error)
-        asked = [
+        requested = [
             attachment
             for attachment in pod.request.attachments
             if attachment.nad and self._networks.find(attachment.nad) is not None
         ]
         held, made = self._allocations.of(pod.uid), dict(pod.interfaces)
-        return networkchanges.refusal(pod.label, asked, held, made, primary=pod.primary)
+        return networkchanges.refusal(pod.label, requested, held, made, primary=pod.primary)
 
     def _stray(self, pod: Pod) -> errors.InvalidInput | None:
         """An address outside the subnet that the pod's node has now."""

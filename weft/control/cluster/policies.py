@@ -106,15 +106,15 @@ class PolicyStatuses:
             self._unkept.pop(key, None)
         earlier, later = (entry.policy if entry else None for entry in (before, after))
         if not _are_alike(earlier, later):
-            for members, place in self._asked(earlier):
+            for members, place in self._selectors_of(earlier):
                 self._counts.remove(members)
                 index.discard(place, members, key)
-            for members, place in self._asked(later):
+            for members, place in self._selectors_of(later):
                 place.setdefault(members, set()).add(key)
                 self._counts.add(members)
         self._note_counts()
 
-    def _asked(
+    def _selectors_of(
         self, policy: Policy | None
     ) -> Iterator[tuple[PodSelector, dict[PodSelector, set[str]]]]:
         """Yields each selector of a policy once, with the index that holds its policies."""

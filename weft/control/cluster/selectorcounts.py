@@ -30,7 +30,7 @@ class SelectorCounts:
 
     def __init__(self) -> None:
         self._selection = SelectorIndex()
-        self._asked: Counter[PodSelector] = Counter()
+        self._users: Counter[PodSelector] = Counter()
         self._held: dict[str, Held] = {}  # pod: its attachments
         self._chosen: dict[str, set[PodSelector]] = {}  # pod: where it is counted
         self._counts: dict[PodSelector, Counter[Through]] = {}
@@ -50,8 +50,8 @@ class SelectorCounts:
 
     def add(self, members: PodSelector) -> None:
         """Counts a selector's pods until `remove` was called as often as `add`."""
-        self._asked[members] += 1
-        if self._asked[members] > 1:
+        self._users[members] += 1
+        if self._users[members] > 1:
             return
         self._selection.add(members)
         counts = self._counts[members] = Counter()
@@ -61,10 +61,10 @@ class SelectorCounts:
 
     def remove(self, members: PodSelector) -> None:
         """Ends one `add`; with the last, the selector is not counted any more."""
-        self._asked[members] -= 1
-        if self._asked[members]:
+        self._users[members] -= 1
+        if self._users[members]:
             return
-        del self._asked[members], self._counts[members]
+        del self._users[members], self._counts[members]
         for pod in self._selection.pods(members):
             self._chosen[pod].discard(members)
         self._selection.remove(members)

@@ -85,9 +85,9 @@ class Cluster:
         }
 
     @property
-    def is_doubting(self) -> bool:
-        """Whether networks wait, until `end_doubt`, for what running pods may hold."""
-        return self._pods.is_doubting
+    def is_recovering(self) -> bool:
+        """Whether networks wait, until `end_recovery`, for what running pods may hold."""
+        return self._pods.is_recovering
 
     def figures(self) -> Figures:
         found = {Metric.NETWORKS: len(self._networks), Metric.POLICIES: len(self._policies)}
@@ -178,9 +178,9 @@ class Cluster:
         for key, policy in sorted(early.policies.items()):
             self.set_policy(key, policy)
 
-    def end_doubt(self) -> None:
+    def end_recovery(self) -> None:
         """Stops waiting for what running pods may hold."""
-        self._pods.end_doubt()
+        self._pods.end_recovery()
         self._carry()
 
     # Decisions out

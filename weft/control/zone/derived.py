@@ -57,7 +57,7 @@ class Derived:
     def __init__(self, nb: replica.Replica, sb: replica.Replica) -> None:
         self._nb, self._sb = nb, sb
         self._urgent = asyncio.Event()
-        self._doubted = asyncio.Event()  # also set where it is urgent
+        self._suspected = asyncio.Event()  # also set where it is urgent
         self._confirmed = asyncio.Event()
         self._groups = True  # whether port groups may have changed
         self._asked_at = -LONGEST
@@ -97,7 +97,7 @@ class Derived:
             return
         groups = any(each.table == acl.GROUP for each in derived)
         if self._is_explained():
-            self._doubt(groups=groups)
+            self._suspect(groups=groups)
             return
         kinds = ", ".join(sorted({each.table for each in derived}))
         log.warning("somebody else changed rows that northd derives: %s", kinds)
@@ -107,11 +107,11 @@ class Derived:
         self.trouble = what
         self._confirmed.clear()
         self._urgent.set()
-        self._doubt(groups=groups)
+        self._suspect(groups=groups)
 
-    def _doubt(self, *, groups: bool) -> None:
+    def _suspect(self, *, groups: bool) -> None:
         self._groups = self._groups or groups
-        self._doubted.set()
+        self._suspected.set()
 
     def _changed_at(self) -> float:
         """When a row that northd reads changed last (loop time)."""
@@ -123,7 +123,7 @@ class Derived:
     async def _until_due(self) -> None:
         """Returns at once where a recompute is urgent, otherwise once the databases are quiet."""
         loop = asyncio.get_running_loop()
-        await self._doubted.wait()
+        await self._suspected.wait()
         latest = loop.time() + RESTLESS
         while not self._urgent.is_set():
             quiet = min(self._changed_at() + QUIET, latest)
@@ -147,7 +147,7 @@ class Derived:
         is_urgent = self._urgent.is_set()
         groups, self._groups = self._groups, False
         self._urgent.clear()
-        self._doubted.clear()
+        self._suspected.clear()
         try:
             changed = await self._pass(groups=groups)
             if changed and is_urgent:
@@ -156,7 +156,7 @@ class Derived:
             self._notice(self.trouble, groups=True)
             raise
         if changed:
-            self._doubt(groups=acl.GROUP in changed)
+            self._suspect(groups=acl.GROUP in changed)
         # Back off while foreign changes go on.
         is_again = is_urgent and began < self._asked_at + self._pause + FOLLOWS
         self._pause = min(self._pause * 2, LONGEST) if is_again else GATHER

@@ -44,7 +44,7 @@ class ZonePods:
         self._changed, self._warn = changed, warn
         self._decisions = decisions.Decisions()
         self._refused: dict[str, str] = {}  # pods of this node without a port: their last message
-        self._doubted: set[str] = set()  # keys of pods whose signature does not verify
+        self._unverified: set[str] = set()  # keys of pods whose signature does not verify
 
     async def known(self) -> None:
         """Returns when there is a key to verify signatures with."""
@@ -115,7 +115,7 @@ class ZonePods:
         if new is None or not new.trusted or new.trusted == self._decisions.trusted:
             return
         self._decisions.trusted = new.trusted
-        for key in sorted(self._doubted):
+        for key in sorted(self._unverified):
             if (pod := self._pods.get(key)) is not None:
                 self._on_pod(key, pod, pod)
                 self._pods.wake(key)
@@ -124,12 +124,12 @@ class ZonePods:
         if new is None:
             if old is not None:
                 self._decisions.forget(old.uid)
-            self._doubted.discard(key)
+            self._unverified.discard(key)
             self._zone.set_pod(key, None)
         else:
             decided = self.decided(new)
             is_proved = (decided.text, decided.signature) == new.proof
-            (self._doubted.discard if is_proved else self._doubted.add)(key)
+            (self._unverified.discard if is_proved else self._unverified.add)(key)
             if _is_stripped(new, decided):
                 return  # it keeps its ports until its annotations are restored
             self._zone.set_pod(key, objects.allocated(new, decided.allocations))

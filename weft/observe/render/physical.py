@@ -24,7 +24,7 @@ LABEL_ROOM = 66.0  # for a tunnel's label inside the frame of its left node
 INTEGRATION = "br-int"
 TONES = {
     TunnelState.WHOLE: Tone.GOOD,
-    TunnelState.ASKED: Tone.GOOD,
+    TunnelState.UNREAD: Tone.GOOD,
     TunnelState.HALF: Tone.WARN,
     TunnelState.NONE: Tone.BAD,
 }

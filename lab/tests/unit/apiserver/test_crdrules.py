@@ -33,13 +33,13 @@ CHECK = crdrules.checker(SCHEMA)
 GOOD = {"size": 1, "mode": "a"}
 
 
-def told(**spec: Any) -> list[tuple[str, str]]:
+def causes(**spec: Any) -> list[tuple[str, str]]:
     return [(one.field, one.message) for one in CHECK({"spec": {**GOOD, **spec}})]
 
 
 def test_what_keeps_the_rules_passes() -> None:
-    assert told(name="abc", port="http", note=None, one={"x": 1}, list=[{"k": 1}, {"k": 2}]) == []
-    assert told(port=80) == []
+    assert causes(name="abc", port="http", note=None, one={"x": 1}, list=[{"k": 1}, {"k": 2}]) == []
+    assert causes(port=80) == []
 
 
 @pytest.mark.parametrize(
@@ -56,12 +56,12 @@ def test_what_keeps_the_rules_passes() -> None:
         ({"note": 5}, "spec.note", "must be of type string"),
     ],
 )
-def test_every_rule_is_told_with_its_field(spec: Any, field: str, message: str) -> None:
-    found = told(**spec)
+def test_every_rule_is_reported_with_its_field(spec: Any, field: str, message: str) -> None:
+    found = causes(**spec)
     assert any(one[0] == field and message in one[1] for one in found), found
 
 
-def test_missing_fields_are_told_once_each() -> None:
+def test_missing_fields_are_reported_once_each() -> None:
     causes = CHECK({"spec": {}})
     assert sorted(one.field for one in causes) == ["spec.mode", "spec.size"]
     assert [one.field for one in CHECK({})] == ["spec"]
@@ -87,7 +87,7 @@ def test_the_steps_of_an_object_end() -> None:
     assert caught.value.code == 413
 
 
-def test_a_long_list_of_one_wrong_kind_is_told_in_part() -> None:
+def test_a_long_list_of_one_wrong_kind_is_reported_in_part() -> None:
     check = crdrules.checker(schema_of({"type": "array", "items": {"type": "string"}}))
     assert len(check({"spec": [1] * 40_000})) == crdrules.MOST
 

@@ -15,7 +15,7 @@ from weft_lab.apiserver import crdschema
 TEXT = {"type": "string"}
 
 
-def told(spec: Any) -> list[tuple[str, str]]:
+def causes(spec: Any) -> list[tuple[str, str]]:
     schema = {"type": "object", "properties": {"spec": spec}}
     return [(one.field, one.message) for one in crdschema.broken(schema, "s")]
 
@@ -44,7 +44,7 @@ def test_the_labs_own_crds_are_structural(path: Any) -> None:
     ],
 )
 def test_structural_schemas(spec: dict[str, Any]) -> None:
-    assert told(spec) == []
+    assert causes(spec) == []
 
 
 @pytest.mark.parametrize(
@@ -85,8 +85,8 @@ def test_structural_schemas(spec: dict[str, Any]) -> None:
 )
 def test_what_is_not_structural(spec: Any, field: str, message: str) -> None:
     where = f"s.properties[spec].{field}" if field else "s.properties[spec]"
-    assert [one[0] for one in told(spec)] == [where]
-    assert message in told(spec)[0][1]
+    assert [one[0] for one in causes(spec)] == [where]
+    assert message in causes(spec)[0][1]
 
 
 def test_rules_of_the_root() -> None:

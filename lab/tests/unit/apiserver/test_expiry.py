@@ -33,7 +33,7 @@ async def test_an_event_goes_an_hour_after_its_last_word(world: World) -> None:
     assert swept.sweep(start) == expiry.LIFETIME
 
 
-async def test_what_is_told_again_stays(world: World) -> None:
+async def test_what_is_reported_again_stays(world: World) -> None:
     swept = expiry.Expiry(world.cluster, 0.0)
     world.cluster.listeners.append(swept.listen)
     for name in ("a", "b"):

@@ -10,7 +10,7 @@ from lab.tests.support.memory_cluster import pod
 from weft_lab.apiserver import pods
 
 
-def told(**spec: Any) -> set[str]:
+def refused_fields(**spec: Any) -> set[str]:
     found = pod(**spec)
     pods.default(found)
     return {cause.field for cause in pods.validate(found)}
@@ -45,11 +45,11 @@ def told(**spec: Any) -> set[str]:
     ],
 )
 def test_pods_are_refused_by_field(spec: dict[str, Any], field: str) -> None:
-    assert told(**spec) == {field}
+    assert refused_fields(**spec) == {field}
 
 
 def test_a_good_pod_passes() -> None:
-    assert told(volumes=[{"name": "v"}], restartPolicy="Never", hostname="x") == set()
+    assert refused_fields(volumes=[{"name": "v"}], restartPolicy="Never", hostname="x") == set()
 
 
 def test_defaults_do_not_overrule() -> None:

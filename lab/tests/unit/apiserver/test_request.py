@@ -85,7 +85,7 @@ def test_a_body_has_a_budget(body: bytes, media: str, code: int) -> None:
     assert caught.value.code == code
 
 
-def test_what_a_body_says_twice_is_told_as_its_language_has_it() -> None:
+def test_what_a_body_says_twice_is_reported_as_its_language_has_it() -> None:
     found = request.parse_body(b'{"spec":{"a":1,"a":2}}', "application/json")
     assert found == request.Body({"spec": {"a": 2}}, ('duplicate field "spec.a"',))
     found = request.parse_body(b"spec:\n  a: 1\n  a: 2\n", "application/yaml")

@@ -42,7 +42,7 @@ def test_all_that_is_stored_is_its_owners_alone(tmp_path: Path) -> None:
     connection.close()
 
 
-async def test_nobody_is_told_before_it_is_stored(world: World) -> None:
+async def test_nobody_is_reported_before_it_is_stored(world: World) -> None:
     told: list[str] = []
     world.cluster.listeners.append(lambda change: told.append(change.item.key[1]))
     world.create("configmaps", config("a"))
@@ -51,7 +51,7 @@ async def test_nobody_is_told_before_it_is_stored(world: World) -> None:
     assert told == ["a"]
 
 
-async def test_a_failed_write_is_told_to_all_who_wait(world: World) -> None:
+async def test_a_failed_write_is_reported_to_all_who_wait(world: World) -> None:
     watching = asyncio.ensure_future(world.cluster.journal.failure())
     await asyncio.sleep(0)
     world.cluster.journal._connection.execute("DROP TABLE objects")

@@ -28,7 +28,7 @@ def test_lists_are_in_order_and_by_namespace() -> None:
     assert things.select("c") == []
 
 
-def test_history_is_told_from_any_point_that_is_kept() -> None:
+def test_history_is_reported_from_any_point_that_is_kept() -> None:
     world = store.Store(revision=5)
     first, second = item("x", 6), item("x", 7)
     world.record(change("ADDED", first))

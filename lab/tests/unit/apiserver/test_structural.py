@@ -36,7 +36,7 @@ def pruned(value: Any) -> list[str]:
     return structural.prune(NODE, value)
 
 
-def test_unknown_fields_go_and_are_told() -> None:
+def test_unknown_fields_go_and_are_reported() -> None:
     value = {"size": 1, "colour": "red", "items": [{"on": True, "off": 1}], "free": {"x": 1}}
     assert pruned(value) == ["items[0].off", "colour"]
     assert value == {"size": 1, "items": [{"on": True}], "free": {"x": 1}}

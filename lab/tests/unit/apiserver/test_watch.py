@@ -44,7 +44,7 @@ async def test_objects_that_begin_or_cease_to_match_come_and_go() -> None:
     assert not watcher.wake.is_set()
 
 
-async def test_what_ceases_to_match_is_told_as_it_matched() -> None:
+async def test_what_ceases_to_match_is_reported_as_it_matched() -> None:
     watcher = chosen(x="1")
     watcher.offer(change("MODIFIED", item(4), item(3, x="1")))
     (line,) = (orjson.loads(line) for line in watcher.take().splitlines())
@@ -52,14 +52,14 @@ async def test_what_ceases_to_match_is_told_as_it_matched() -> None:
     assert line["object"] == {"metadata": {"resourceVersion": "4"}, "is": 3}
 
 
-async def test_other_namespaces_are_not_told() -> None:
+async def test_other_namespaces_are_not_reported() -> None:
     watcher = chosen("a")
     watcher.offer(change("ADDED", item(1, "b"), None))
     watcher.offer(change("ADDED", item(2, "a"), None))
     assert events(watcher) == [("ADDED", 2)]
 
 
-async def test_nothing_is_told_twice() -> None:
+async def test_nothing_is_reported_twice() -> None:
     watcher = chosen()
     watcher.revision = 3
     watcher.offer(change("ADDED", item(3), None))

@@ -122,7 +122,7 @@ def test_what_a_pod_asks_for_in_vain(spec: dict[str, Any], named: list[str]) -> 
     assert lost(**spec) == named
 
 
-def test_nothing_is_told_of_a_pod_that_runs_a_machine() -> None:
+def test_nothing_is_reported_of_a_pod_that_runs_a_machine() -> None:
     """What is lost is the machine's, and told there."""
     vmi = {
         "apiVersion": "kubevirt.io/v1",

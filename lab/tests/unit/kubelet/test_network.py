@@ -17,7 +17,7 @@ from weft_lab.kubelet import network, nodeobject
         (["x", "y", "y", ""], ["", "y", "y", ""]),
     ],
 )
-def test_a_trouble_is_told_when_it_is_seen_twice(found: list[str], told: list[str]) -> None:
+def test_a_trouble_is_reported_when_it_is_seen_twice(found: list[str], told: list[str]) -> None:
     shown = network.ReportedTrouble()
     seen = []
     for now in found:

@@ -25,7 +25,7 @@ MACS = ("02:00:00:00:00:01", "02:00:00:00:00:02")
         ((), ("10.1.0.5",), ""),
     ],
 )
-def test_told(has: tuple[str, ...], given: tuple[str, ...], told: str) -> None:
+def test_reported(has: tuple[str, ...], given: tuple[str, ...], told: str) -> None:
     (bridged,) = [nic for nic in VM.nics if nic.binding == "bridge"]
     (index,) = [place for place, nic in enumerate(VM.nics) if nic is bridged]
     guest = [GuestInterface("eth", MACS[index].upper(), has)]

@@ -170,7 +170,7 @@ def test_a_status_that_says_nothing_new_is_the_same() -> None:
     assert again == once
 
 
-def test_why_a_guest_failed_is_told() -> None:
+def test_why_a_guest_failed_is_reported() -> None:
     words = "virt-launcher: runs under kvm as process 9\nvirt-launcher: no disk\n"
     ended = {"state": {"terminated": {"exitCode": 2, "message": words}}}
     found = pod("Failed", containerStatuses=[ended])

@@ -250,13 +250,13 @@ def test_a_second_mac_is_another_local_unicast_one(raw: bytes, step: int) -> Non
     assert first & 2
 
 
-def test_a_stand_in_is_told() -> None:
+def test_a_stand_in_is_reported() -> None:
     told = list(specwarnings.on(manifests.instance()))
     assert [reason for reason, _ in told] == ["BuiltInGuest"]
     assert "quay.io/x/fedora:1 is not on this machine" in told[0][1]
 
 
-def test_what_the_stand_in_cannot_do_is_told() -> None:
+def test_what_the_stand_in_cannot_do_is_reported() -> None:
     vmi = manifests.bent(
         manifests.instance(),
         "spec.volumes.1.cloudInitNoCloud",
@@ -267,7 +267,7 @@ def test_what_the_stand_in_cannot_do_is_told() -> None:
     assert any("must be 1 or 2, not 9" in message for message in messages)
 
 
-def test_a_card_that_the_stand_in_cannot_drive_is_told() -> None:
+def test_a_card_that_the_stand_in_cannot_drive_is_reported() -> None:
     vmi = manifests.bent(manifests.instance(), "spec.domain.devices.interfaces.1.model", "e1000")
     (told,) = [message for reason, message in specwarnings.on(vmi) if reason == "ModelReplaced"]
     assert "no driver for e1000, and gets virtio" in told

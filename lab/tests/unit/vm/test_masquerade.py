@@ -51,7 +51,7 @@ def settings(hostname: str = "web", known: dhcpd.Resolver = KNOWN) -> list[str]:
     return text.splitlines()
 
 
-def test_a_guest_is_told_all_that_its_pod_knows() -> None:
+def test_a_guest_is_reported_all_that_its_pod_knows() -> None:
     assert {
         "static_lease 02:00:00:00:00:01 10.0.2.2",
         "option subnet 255.255.255.0",

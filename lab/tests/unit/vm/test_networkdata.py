@@ -117,13 +117,13 @@ def test_a_mac_decides_over_a_name() -> None:
     assert networkdata.assign([ethernet], MACS) == ({1: ethernet}, ())
 
 
-def test_a_card_that_is_not_there_is_told() -> None:
+def test_a_card_that_is_not_there_is_reported() -> None:
     found, lost = networkdata.assign([Ethernet("eth5"), Ethernet("x", mac="02::")], MACS)
     assert found == {}
     assert lost == ("eth5: no card has this name", "x: no card has the MAC 02::")
 
 
-def test_two_configurations_of_one_card_are_told() -> None:
+def test_two_configurations_of_one_card_are_reported() -> None:
     one, other = Ethernet("eth0", dhcp4=True), Ethernet("lan", mac=MACS[0])
     found, lost = networkdata.assign([one, other], MACS)
     assert found == {0: one}

@@ -52,7 +52,7 @@ def test_what_is_broken_stands_for_what_was_accepted_while_pods_use_it() -> None
     assert edits.standing(found, used=False) is None
 
 
-def test_what_waits_is_told_with_both_values_some_pods_and_the_remedy() -> None:
+def test_what_waits_is_reported_with_both_values_some_pods_and_the_remedy() -> None:
     said = replace(ACCEPTED, mtu=1400)
     found = Nad("ta/blue", "u", "", spec=said, accepted=ACCEPTED)
     pods = [f"Pod ta/p{number}" for number in range(12)]

@@ -55,7 +55,7 @@ def test_the_oldest_leads_in_whatever_order_they_are_seen() -> None:
         assert list(settled.refused) == ["default/a"]
 
 
-def test_who_disagrees_is_told_with_whom_and_in_what() -> None:
+def test_who_disagrees_is_reported_with_whom_and_in_what() -> None:
     settled = settle(
         [read(nad("a")), read(nad("b", "2026-01-02T00:00:00Z", mtu=1300, namespace="other"))]
     )

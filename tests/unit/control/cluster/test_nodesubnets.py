@@ -28,7 +28,7 @@ ATTACHMENT = model.Attachment("a/red", "a/red", "net1")
 Subnets = tuple[model.Subnet, ...]
 
 
-class Said(Mapping[str, Node]):
+class NodesInOrder(Mapping[str, Node]):
     """The Nodes as the cluster manager sees them: the eldest first, as they came."""
 
     def __init__(self, nodes: Nodes) -> None:
@@ -36,14 +36,14 @@ class Said(Mapping[str, Node]):
 
     def __getitem__(self, name: str) -> Node:
         subject = Subject(resources.NODES, "", name, name)
-        created = str(list(self._nodes.said).index(name))
+        created = str(list(self._nodes.annotated).index(name))
         return Node(subject, "1", created, self._nodes.info(name), {})
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._nodes.said)
+        return iter(self._nodes.annotated)
 
     def __len__(self) -> int:
-        return len(self._nodes.said)
+        return len(self._nodes.annotated)
 
 
 class Nodes(RuleBasedStateMachine):
@@ -51,7 +51,7 @@ class Nodes(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.said: dict[str, Subnets] = dict.fromkeys(NODES, ())
+        self.annotated: dict[str, Subnets] = dict.fromkeys(NODES, ())
         self.holders: dict[str, list[str]] = {node: [] for node in NODES}
         self.waiting: set[str] = set()
         self.pods = 0
@@ -61,7 +61,7 @@ class Nodes(RuleBasedStateMachine):
     def start(self) -> None:
         self.due: list[str] = []
         self.awake: list[str] = []  # nodes whose waiting pods ask again
-        self.subnets = NodeSubnets(self.allocations, Said(self))
+        self.subnets = NodeSubnets(self.allocations, NodesInOrder(self))
 
     def wake(self, node: str) -> None:
         self.due.append(node)
@@ -72,39 +72,43 @@ class Nodes(RuleBasedStateMachine):
             self.wake(node)
 
     def info(self, node: str) -> model.NodeInfo:
-        held = self.said[node]
+        held = self.annotated[node]
         return model.NodeInfo(node, subnets=(("red", held),) if held else ())
 
     @rule(node=st.sampled_from(NODES))
     def comes(self, node: str) -> None:
-        self.said.setdefault(node, ())
+        self.annotated.setdefault(node, ())
         self.due.append(node)
 
     @rule(node=st.sampled_from(NODES))
     def goes(self, node: str) -> None:
-        if self.said.pop(node, None) is not None:
+        if self.annotated.pop(node, None) is not None:
             self.waiting.discard(node)
             self.subnets.forget(node)
 
     @rule(node=st.sampled_from(NODES), other=st.sampled_from(NODES))
     def is_edited(self, node: str, other: str) -> None:
-        if node in self.said:
-            self.said[node] = self.said.get(other, ())
+        if node in self.annotated:
+            self.annotated[node] = self.annotated.get(other, ())
             self.subnets.settle(self.info(node))
             self.wake(node)
 
     @rule(node=st.sampled_from(NODES))
     def a_pod_asks(self, node: str) -> None:
-        said = self.said.get(node)
-        if said and said == self.subnets.get(node, RED):
+        annotated = self.annotated.get(node)
+        if annotated and annotated == self.subnets.get(node, RED):
             self.pods += 1
             uid = f"u{self.pods}"
             self.allocations.allocate(
-                RED, uid, ATTACHMENT, f"Pod {uid}", node_subnets=nodesubnets.NodeSubnets(node, said)
+                RED,
+                uid,
+                ATTACHMENT,
+                f"Pod {uid}",
+                node_subnets=nodesubnets.NodeSubnets(node, annotated),
             )
             self.holders[node].append(uid)
             self.waiting.discard(node)
-        elif said is not None:
+        elif annotated is not None:
             self.waiting.add(node)
             self.subnets.ask(node, "red")
             self.due.append(node)
@@ -118,7 +122,7 @@ class Nodes(RuleBasedStateMachine):
     def a_pod_goes(self, node: str) -> None:
         if self.holders[node]:
             self.allocations.release(self.holders[node].pop())
-            if node not in self.said:
+            if node not in self.annotated:
                 self.subnets.forget(node)
             self.subnets.let_go("red")
 
@@ -134,18 +138,18 @@ class Nodes(RuleBasedStateMachine):
             if not self.due:
                 return
             node = self.due.pop(0)
-            if node in self.said:
+            if node in self.annotated:
                 self.reconcile(node)
         raise AssertionError("nodes wake each other for ever")
 
     def reconcile(self, node: str) -> None:
         part: Subnets = ()
-        if self.said[node] or "red" in self.subnets.networks(node):
+        if self.annotated[node] or "red" in self.subnets.networks(node):
             try:
                 part = self.subnets.allocate(node, RED)
             except errors.Exhausted:
                 pass
-        before, self.said[node] = self.said[node], part
+        before, self.annotated[node] = self.annotated[node], part
         self.subnets.settle(self.info(node))
         if part != before:
             self.wake(node)
@@ -153,13 +157,13 @@ class Nodes(RuleBasedStateMachine):
     @rule()
     def the_manager_restarts(self) -> None:
         self.start()
-        for node in self.said:
+        for node in self.annotated:
             self.wake(node)
 
     @rule(node=st.sampled_from(NODES), other=st.sampled_from(NODES))
     def is_edited_while_no_manager_runs(self, node: str, other: str) -> None:
-        if node in self.said:
-            self.said[node] = self.said.get(other, ())
+        if node in self.annotated:
+            self.annotated[node] = self.annotated.get(other, ())
         self.the_manager_restarts()
         self.all_is_written()
 
@@ -180,7 +184,7 @@ class Nodes(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Whoever still lacks a part does so because pods hold all of them."""
         self.all_is_written()
-        for node in list(self.said):
+        for node in list(self.annotated):
             self.a_pod_waits_until_it_is_served(node)
             if not self.holders[node]:
                 assert self.subnets.lacking(node, "red")

@@ -91,7 +91,7 @@ def test_counts_are_those_of_counting_anew(told: list[tuple]) -> None:  # type: 
                 assert not counts.count(members)
 
 
-def test_the_edge_is_told() -> None:
+def test_the_edge_is_reported() -> None:
     counts, told = SelectorCounts(), []
     counts.add(PodSelector("a"))
     for key, own, held in [

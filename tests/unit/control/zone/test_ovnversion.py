@@ -30,7 +30,7 @@ class Databases:
         }
         return "uuid", found[table]
 
-    def tell(self, table: str) -> None:
+    def notify(self, table: str) -> None:
         self.told[table]("uuid", None, self.get(table, "")[1])
 
 
@@ -75,15 +75,15 @@ async def test_it_is_written_once_and_again_when_it_was_taken_away_or_changes() 
     await made.announce(api, api.node)
     assert api.patches == 2
     assert len(told) == 1
-    database.tell("SB_Global")
+    database.notify("SB_Global")
     assert not asked
     database.datapath = "netdev"
-    database.tell("Bridge")
+    database.notify("Bridge")
     assert asked == [True]
     await made.announce(api, api.node)
     assert api.status["conditions"][0]["reason"] == "NotExploitable"
     database.version = SOUND
-    database.tell("SB_Global")
+    database.notify("SB_Global")
     assert asked == [True, True]
     await made.announce(api, api.node)
     assert api.status["conditions"][0]["status"] == "False"

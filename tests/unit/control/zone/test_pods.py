@@ -44,7 +44,7 @@ def pod(**changed: Any) -> dict[str, Any]:
     }
 
 
-class Told:
+class Scene:
     """A zone that is told of pods as an agent tells it, without an API server."""
 
     def __init__(self, *, start: bool = True) -> None:
@@ -56,10 +56,10 @@ class Told:
         self.pods, self.keys = Objects(), Objects()
         followed: Any = self.pods
         keys: Any = self.keys
-        self.told = pods.ZonePods(self.zone, followed, keys, self._settle, self._warn)
+        self.zone_pods = pods.ZonePods(self.zone, followed, keys, self._settle, self._warn)
         self.publish(self.notary.public)
         if start:
-            self.told.start()
+            self.zone_pods.start()
 
     def publish(self, keys: dict[str, str] | None) -> None:
         meta = {"name": "keys", "namespace": "weft"}
@@ -76,7 +76,7 @@ class Told:
         return {row.key: " ".join(map(str, members(row.columns["addresses"]))) for row in rows}
 
     def _settle(self) -> None:
-        self.told.emit_refusals()
+        self.zone_pods.emit_refusals()
 
     def _warn(self, pod: model.PodRef, reason: str, message: str) -> None:
         self.events.append(f"{pod.name} {reason}: {message}")
@@ -118,11 +118,11 @@ WEB = {"default.blue_default_web": "0a:58:0a:01:00:05 10.1.0.5"}
 
 
 def test_what_is_not_signed_is_not_acted_upon() -> None:
-    told = Told()
-    told.put(pod())
-    assert told.ports() == {}
-    told.put(told.notary.sign(pod()))
-    assert told.ports() == WEB
+    scene = Scene()
+    scene.put(pod())
+    assert scene.ports() == {}
+    scene.put(scene.notary.sign(pod()))
+    assert scene.ports() == WEB
 
 
 @pytest.mark.parametrize(
@@ -137,72 +137,72 @@ def test_what_is_not_signed_is_not_acted_upon() -> None:
     ],
 )
 def test_what_was_proved_stays_whatever_is_written_later(change: dict[str, str | None]) -> None:
-    told = Told()
-    told.put(told.notary.sign(pod()))
-    edited = told.notary.sign(pod())
+    scene = Scene()
+    scene.put(scene.notary.sign(pod()))
+    edited = scene.notary.sign(pod())
     for name, text in change.items():
         edited["metadata"]["annotations"].pop(name)
         if text is not None:
             edited["metadata"]["annotations"][name] = text
-    told.put(edited)
-    assert told.ports() == WEB
+    scene.put(edited)
+    assert scene.ports() == WEB
     edited["status"]["phase"] = "Succeeded"
-    told.put(edited)
-    assert told.ports() == {}
+    scene.put(edited)
+    assert scene.ports() == {}
 
 
 def test_a_pod_made_again_has_nothing_of_its_predecessor() -> None:
-    told = Told()
-    first = told.notary.sign(pod())
-    told.put(first)
-    told.put(None)
+    scene = Scene()
+    first = scene.notary.sign(pod())
+    scene.put(first)
+    scene.put(None)
     first["metadata"]["uid"] = "u2"
-    told.put(first)
-    assert told.ports() == {}
+    scene.put(first)
+    assert scene.ports() == {}
 
 
 def test_a_pod_that_came_before_its_key_is_looked_at_again() -> None:
-    told = Told()
+    scene = Scene()
     other = Notary()
-    told.put(other.sign(pod()))
-    assert told.ports() == {}
-    told.publish({**told.notary.public, **other.public})
-    assert told.ports() == WEB
-    assert told.pods.woken == ["default/web"]
+    scene.put(other.sign(pod()))
+    assert scene.ports() == {}
+    scene.publish({**scene.notary.public, **other.public})
+    assert scene.ports() == WEB
+    assert scene.pods.woken == ["default/web"]
 
 
 @pytest.mark.parametrize("data", [{}, None, {"abc": "nonsense"}])
 def test_without_keys_nothing_that_is_known_goes(data: dict[str, str] | None) -> None:
-    told = Told()
-    told.put(told.notary.sign(pod()))
-    told.publish(data)
-    told.put(told.notary.sign(pod(spec={"x": 1})))
-    assert told.ports() == WEB
+    scene = Scene()
+    scene.put(scene.notary.sign(pod()))
+    scene.publish(data)
+    scene.put(scene.notary.sign(pod(spec={"x": 1})))
+    assert scene.ports() == WEB
 
 
 def test_an_agent_that_starts_knows_from_its_ports_what_was_edited_meanwhile() -> None:
-    told = Told(start=False)
-    signed = told.notary.sign(pod())
+    scene = Scene(start=False)
+    signed = scene.notary.sign(pod())
     notes = signed["metadata"]["annotations"]
     proof = notes[names.POD_NETWORKS], notes[names.POD_NETWORKS_SIGNATURE]
-    told.told.recall(model.PodRef("default", "web", "u1"), proof)
-    told.told.recall(model.PodRef("default", "other", "u9"), proof)
-    told.told.recall(model.PodRef("default", "old", "u8"), ("", ""))
-    told.put(pod(annotations={names.NETWORKS: "blue", names.POD_NETWORKS: "{"}))
+    scene.zone_pods.recall(model.PodRef("default", "web", "u1"), proof)
+    scene.zone_pods.recall(model.PodRef("default", "other", "u9"), proof)
+    scene.zone_pods.recall(model.PodRef("default", "old", "u8"), ("", ""))
+    scene.put(pod(annotations={names.NETWORKS: "blue", names.POD_NETWORKS: "{"}))
     for name, uid in (("other", "u9"), ("old", "u8")):
         forged = pod()
         forged["metadata"] |= {"name": name, "uid": uid}
-        told.put(forged, f"default/{name}")
-    assert "waiting for ConfigMap weft/weft-pod-networks-keys" in told.told.trouble
-    told.told.start()
-    assert told.told.trouble == ""
-    assert told.ports() == WEB
+        scene.put(forged, f"default/{name}")
+    assert "waiting for ConfigMap weft/weft-pod-networks-keys" in scene.zone_pods.trouble
+    scene.zone_pods.start()
+    assert scene.zone_pods.trouble == ""
+    assert scene.ports() == WEB
 
 
-def duplicate(told: Told, name: str, created: str, phase: str) -> dict[str, Any]:
+def duplicate(scene: Scene, name: str, created: str, phase: str) -> dict[str, Any]:
     made = pod(phase=phase)
     made["metadata"] |= {"name": name, "uid": name, "creationTimestamp": created}
-    return told.notary.sign(made)
+    return scene.notary.sign(made)
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
@@ -217,40 +217,42 @@ def duplicate(told: Told, name: str, created: str, phase: str) -> dict[str, Any]
 def test_an_address_is_one_pods_whichever_comes_first(
     order: tuple[int, int], phases: tuple[str, str], winner: str
 ) -> None:
-    told = Told()
+    scene = Scene()
     both = [
-        duplicate(told, "elder", "2026-01-01", phases[0]),
-        duplicate(told, "younger", "2026-01-02", phases[1]),
+        duplicate(scene, "elder", "2026-01-01", phases[0]),
+        duplicate(scene, "younger", "2026-01-02", phases[1]),
     ]
     for index in order:
-        told.put(both[index], f"default/{both[index]['metadata']['name']}")
+        scene.put(both[index], f"default/{both[index]['metadata']['name']}")
     loser = "younger" if winner == "elder" else "elder"
-    assert list(told.ports()) == [f"default.blue_default_{winner}"]
-    assert f"held by Pod default/{winner}" in told.events[-1]
-    assert told.events[-1].startswith(f"{loser} AddressRefused: Pod default/{loser}, attachment")
-    assert f"held by Pod default/{winner}" in told.told.trouble
-    assert told.told.refusal(f"default/{loser}", "default/blue") is not None
-    told.put(None, f"default/{winner}")
-    assert list(told.ports()) == [f"default.blue_default_{loser}"]
-    assert told.told.trouble == ""
+    assert list(scene.ports()) == [f"default.blue_default_{winner}"]
+    assert f"held by Pod default/{winner}" in scene.events[-1]
+    assert scene.events[-1].startswith(f"{loser} AddressRefused: Pod default/{loser}, attachment")
+    assert f"held by Pod default/{winner}" in scene.zone_pods.trouble
+    assert scene.zone_pods.refusal(f"default/{loser}", "default/blue") is not None
+    scene.put(None, f"default/{winner}")
+    assert list(scene.ports()) == [f"default.blue_default_{loser}"]
+    assert scene.zone_pods.trouble == ""
 
 
 def test_a_servers_mac_is_no_pods() -> None:
-    told = Told()
+    scene = Scene()
     thief = pod()
     text = json.dumps(DECIDED).replace("0a:58:0a:01:00:05", names.SERVER_MAC)
     thief["metadata"]["annotations"][names.POD_NETWORKS] = text
-    told.put(told.notary.sign(thief))
-    assert told.ports() == {}
-    assert "belongs to the network's DHCP server and router" in told.events[0]
+    scene.put(scene.notary.sign(thief))
+    assert scene.ports() == {}
+    assert "belongs to the network's DHCP server and router" in scene.events[0]
 
 
-def test_who_waits_behind_others_is_told_once_and_answered_as_it_is() -> None:
-    told = Told()
+def test_who_waits_behind_others_is_reported_once_and_answered_as_it_is() -> None:
+    scene = Scene()
     for day, name in enumerate(("first", "second", "third"), 1):
-        told.put(duplicate(told, name, f"2026-01-0{day}", "Pending"), f"default/{name}")
-    assert len(told.events) == 2
-    told.put(None, "default/first")
-    assert len(told.events) == 2
-    assert "held by Pod default/second" in told.told.trouble
-    assert "held by Pod default/second" in str(told.told.refusal("default/third", "default/blue"))
+        scene.put(duplicate(scene, name, f"2026-01-0{day}", "Pending"), f"default/{name}")
+    assert len(scene.events) == 2
+    scene.put(None, "default/first")
+    assert len(scene.events) == 2
+    assert "held by Pod default/second" in scene.zone_pods.trouble
+    assert "held by Pod default/second" in str(
+        scene.zone_pods.refusal("default/third", "default/blue")
+    )

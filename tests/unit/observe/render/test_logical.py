@@ -28,7 +28,7 @@ def test_nothing_covers_anything(graph: Graph) -> None:
 
 @given(graphs())
 @settings(max_examples=50, deadline=None)
-def test_every_pod_is_told_in_full(graph: Graph) -> None:
+def test_every_pod_is_reported_in_full(graph: Graph) -> None:
     drawing = logical.lay_out(graph)
     titles = "\n".join(box.title for box in drawing.boxes)
     for switch in graph.switches:
@@ -48,7 +48,7 @@ def test_cut_words_have_a_title() -> None:
     assert all(text.full for text in cut)
 
 
-def test_an_address_is_told_in_full_where_nothing_stands_beside_it() -> None:
+def test_an_address_is_reported_in_full_where_nothing_stands_beside_it() -> None:
     made = rows.zones(1)
     rows.add_layer3(made, "default", {1: [("shop", "web")]})
     graph = topology.build(rows.snapshots(made))

@@ -48,7 +48,7 @@ def test_nothing_measured_shows_what_is_expected() -> None:
     assert matrix_text.summary(found) == "1 of 2 pairs may connect; nothing was measured"
 
 
-def test_what_was_not_measured_is_told() -> None:
+def test_what_was_not_measured_is_reported() -> None:
     found = matrix(TWO, seen=lambda source, _: ProbeResult[("UNKNOWN", "HEARD")[source[-1] == "a"]])
     assert styled(found, "unknown") == ["?", "?"]
     told = "1 of 1 measured pairs connect, as expected, 1 could not be measured"
@@ -86,7 +86,7 @@ def test_a_network_with_nobody_to_reach() -> None:
     assert matrix_text.summary(matrix([member("a")])) == "1 member: there is nobody to reach"
 
 
-def test_many_differences_are_not_all_told() -> None:
+def test_many_differences_are_not_all_reported() -> None:
     many = [member(f"p{number}") for number in range(8)]
     told = text(matrix(many, lambda *_: False, lambda *_: ProbeResult.ANSWERED))
     assert sum(" > " in line for line in told) == matrix_text.SHOWN

@@ -94,13 +94,13 @@ def test_a_mismatch_stands_below_the_pod() -> None:
     assert sum("guest has 10.5.0.9" in line for line in lines) == 2  # on blue and on red
 
 
-def test_policies_mtu_and_free_addresses_are_told() -> None:
+def test_policies_mtu_and_free_addresses_are_reported() -> None:
     said = "\n".join(text(governed(), 100))
     assert "MTU 1380  7 free" in said
     assert "policies isolate ingress" in said
 
 
-def test_why_a_node_cannot_be_read_is_told() -> None:
+def test_why_a_node_cannot_be_read_is_reported() -> None:
     assert "node2 cannot be read: is away" in text(half_read(), 60)
 
 
