@@ -11,7 +11,7 @@ import sys
 
 from aiohttp import web
 
-from weft_lab.service import TELL_DESCRIPTOR
+from weft_lab.service import READY_DESCRIPTOR
 
 PORT = 80
 GREETING = "hello from outside"
@@ -28,8 +28,8 @@ async def _serve() -> None:
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, None, PORT).start()
-    os.write(TELL_DESCRIPTOR, b"ready\n")
-    os.close(TELL_DESCRIPTOR)
+    os.write(READY_DESCRIPTOR, b"ready\n")
+    os.close(READY_DESCRIPTOR)
     await asyncio.Event().wait()
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from weft_lab import layout, spec
 from weft_lab.runtime import daemons
-from weft_lab.service import API_DESCRIPTORS, TELL_DESCRIPTOR, Ready, Service
+from weft_lab.service import API_DESCRIPTORS, READY_DESCRIPTOR, Ready, Service
 
 MANAGEMENT_BRIDGE = "mgmt0"
 UNDERLAY_BRIDGE = "underlay0"
@@ -125,11 +125,11 @@ def _cluster(
             (
                 *("apiserver", "--state", state, "--logs", pod_logs(state)),
                 *(f"--listen=https:fd={number}" for number in API_DESCRIPTORS),
-                *("--name", str(lab.api), "--ready-fd", str(TELL_DESCRIPTOR)),
+                *("--name", str(lab.api), "--ready-fd", str(READY_DESCRIPTOR)),
                 *(f"--crds={folder}" for folder in manifests),
             ),
             entry=f"{COMPONENTS['api']}:main",
-            ready=Ready.TELLS,
+            ready=Ready.REPORTS,
             listening=True,
             imports=("uvloop",),
         )
@@ -163,7 +163,7 @@ def _outside(chosen: frozenset[str]) -> Iterable[Service]:
             ("outside",),
             node=spec.OUTSIDE,
             entry=f"{COMPONENTS['outside']}:main",
-            ready=Ready.TELLS,
+            ready=Ready.REPORTS,
         )
 
 

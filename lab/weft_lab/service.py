@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 # Descriptors of services that are forked: the API's sockets on the host and in the lab, and where
-# a service tells that it is ready.
+# a service reports that it is ready.
 API_DESCRIPTORS = (3, 4)
-TELL_DESCRIPTOR = 5
+READY_DESCRIPTOR = 5
 
 
 class Ready(Enum):
@@ -18,7 +18,7 @@ class Ready(Enum):
     STARTED = "started"
     KEPT = "kept"  # no process: the supervisor itself has written it, and keeps it
     LISTENS = "listens"  # something accepts connections at `socket`
-    TELLS = "tells"  # it writes a line to descriptor TELL_DESCRIPTOR
+    REPORTS = "reports"  # it writes a line to descriptor TELL_DESCRIPTOR
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,7 +163,7 @@ class Services:
         try:
             async with one.starting:
                 one.pid = await self._start(
-                    one.service, writer if one.service.ready is Ready.TELLS else None
+                    one.service, writer if one.service.ready is Ready.REPORTS else None
                 )
             os.close(writer)
             writer = -1
@@ -195,7 +195,7 @@ class Services:
             case Ready.LISTENS:
                 path = Path(layout.seen(one.service.node, one.service.socket))
                 waiting = asyncio.ensure_future(self._folders.wait_socket(path))
-            case Ready.TELLS:
+            case Ready.REPORTS:
                 waiting = asyncio.ensure_future(_readable(reader))
         either: list[asyncio.Future[int] | asyncio.Future[None]] = [waiting, end]
         try:

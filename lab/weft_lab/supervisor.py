@@ -35,7 +35,7 @@ from weft_lab.runtime import (
     unixctl,
 )
 from weft_lab.runtime.processes import Processes
-from weft_lab.service import API_DESCRIPTORS, TELL_DESCRIPTOR, Service
+from weft_lab.service import API_DESCRIPTORS, READY_DESCRIPTOR, Service
 from weft_lab.services import Running, Services
 
 PATIENCE = 3.0  # seconds that Python processes get to end well
@@ -197,7 +197,7 @@ class Supervisor:
                 sockets = self._api if service.listening else ()
                 keep = dict(zip(API_DESCRIPTORS, sockets, strict=False))
                 if ready_descriptor is not None:
-                    keep[TELL_DESCRIPTOR] = ready_descriptor
+                    keep[READY_DESCRIPTOR] = ready_descriptor
                 return await self._forks.fork(service, forks.Order(env, enter, log, keep))
             program = shutil.which(service.argv[0], path=env["PATH"]) or service.argv[0]
             argv = (program, *service.argv[1:])
@@ -208,12 +208,12 @@ class Supervisor:
     async def _mend_database(self, one: Running, log: int) -> None:
         """Replace a database file that its server cannot open and would end at each start."""
         shown, schema = one.service.database
-        doubt = "its server ended again before it was ready" if one.unready == TWICE else ""
+        corruption = "its server ended again before it was ready" if one.unready == TWICE else ""
         path = Path(layout.seen(one.service.node, shown))
         template = self._orders.databases / f"{schema}.db"
         try:
             what = await asyncio.to_thread(
-                dbfiles.mend, path, template, shown=shown, corruption=doubt
+                dbfiles.mend, path, template, shown=shown, corruption=corruption
             )
         except errors.WeftError as error:
             if str(error) != one.note:  # not for each time that it is tried

@@ -88,14 +88,14 @@ def read(policy: object) -> ParsedPolicy:
     """Parse `policy`, valid or not."""
     found: list[errors.InvalidInput] = []
     current: Policy | None = _read(policy, found)
-    text, noted = _noted(policy)
-    networks = noted.get("networks")
+    text, contents = _annotation_contents(policy)
+    networks = contents.get("networks")
     listed = networks.items() if isinstance(networks, Mapping) else ()
     return ParsedPolicy(
         uid=_uid(policy),
         current=None if found else current,
         problems=tuple(error.in_full(named=False) for error in found[:MAX_PROBLEMS]),
-        accepted=_accepted(policy, noted) if found else None,
+        accepted=_accepted(policy, contents) if found else None,
         annotation_to_keep="" if found else annotation_to_keep(policy),
         annotation=text,
         networks=tuple((each, network) for each, network in listed if isinstance(network, str)),
@@ -116,41 +116,41 @@ def annotation_to_keep(policy: object) -> str:
         for key in (names.POLICY_FOR, names.POLICY_MODE)
         if key in metadata["annotations"]
     }
-    noted = {"annotations": annotations, "spec": policy["spec"]}  # type: ignore[index]
-    text = json.dumps(noted, separators=(",", ":"))
+    contents = {"annotations": annotations, "spec": policy["spec"]}  # type: ignore[index]
+    text = json.dumps(contents, separators=(",", ":"))
     return text if len(text) <= MAX_ANNOTATION else ""
 
 
 def annotation_with_networks(text: str, networks: Mapping[str, str]) -> str:
     """`text` (of ACCEPTED_POLICY) with the networks that the policy's NADs declare."""
     try:
-        noted = json.loads(text) if text else {}
+        contents = json.loads(text) if text else {}
     except (ValueError, RecursionError):
         return text
-    if not isinstance(noted, dict) or not (networks or "networks" in noted):
+    if not isinstance(contents, dict) or not (networks or "networks" in contents):
         return text
-    noted["networks"] = dict(sorted(networks.items()))
-    return json.dumps(noted, separators=(",", ":"))
+    contents["networks"] = dict(sorted(networks.items()))
+    return json.dumps(contents, separators=(",", ":"))
 
 
-def _noted(policy: object) -> tuple[str, Mapping[str, object]]:
+def _annotation_contents(policy: object) -> tuple[str, Mapping[str, object]]:
     """The text of ACCEPTED_POLICY and its contents; empty if it is unusable."""
     text = ""
     try:
         text = objects.annotation(KIND, policy, names.ACCEPTED_POLICY)
-        noted = json.loads(text) if text else {}
+        contents = json.loads(text) if text else {}
     except (errors.InvalidInput, ValueError, RecursionError):
         return text, {}
-    return text, noted if isinstance(noted, Mapping) else {}
+    return text, contents if isinstance(contents, Mapping) else {}
 
 
 def accepted(policy: object) -> Policy | None:
     """The version accepted last; None if there was none, or ACCEPTED_POLICY is unusable."""
-    return _accepted(policy, _noted(policy)[1])
+    return _accepted(policy, _annotation_contents(policy)[1])
 
 
-def _accepted(policy: object, noted: Mapping[str, object]) -> Policy | None:
-    if "spec" not in noted:
+def _accepted(policy: object, contents: Mapping[str, object]) -> Policy | None:
+    if "spec" not in contents:
         return None
     try:
         namespace, name = objects.key(policy)
@@ -158,9 +158,9 @@ def _accepted(policy: object, noted: Mapping[str, object]) -> Policy | None:
             "namespace": namespace,
             "name": name,
             "uid": _uid(policy),
-            "annotations": noted.get("annotations"),
+            "annotations": contents.get("annotations"),
         }
-        return parse({"metadata": metadata, "spec": noted["spec"]})
+        return parse({"metadata": metadata, "spec": contents["spec"]})
     except errors.InvalidInput:
         return None
 

@@ -51,7 +51,7 @@ _PATCHES = {
 }
 _PARTIAL = "application/json;as={};g=meta.k8s.io;v=v1"
 _WATCH_SECONDS = 300  # the server ends a watch after 1 to 2 times this
-_SILENCE = 100.0  # seconds without even a bookmark after which the connection counts as dead
+_IDLE_TIMEOUT = 100.0  # seconds without even a bookmark after which the connection counts as dead
 
 
 class Listing(list[Object]):
@@ -132,8 +132,8 @@ class Client:
 
     async def _version_of(self, obj: Mapping[str, Any], res: Resource, namespace: str) -> Resource:
         """The kind in the version in which an object is written; in the best if it names none."""
-        said = obj.get("apiVersion")
-        named = (each for each in res.in_each_version() if each.api_version == said)
+        version = obj.get("apiVersion")
+        named = (each for each in res.in_each_version() if each.api_version == version)
         return next(named, None) or await self.served(res, namespace)
 
     async def _best(self, res: Resource, namespace: str) -> Resource:
@@ -322,7 +322,7 @@ class Client:
         where = f"watch of {_where(res, namespace)}"
         accept = _PARTIAL.format("PartialObjectMetadata") if metadata_only else ""
         async with self._door.stream(
-            res.path(namespace), query, silence=_SILENCE, accept=accept, where=where
+            res.path(namespace), query, idle_timeout=_IDLE_TIMEOUT, accept=accept, where=where
         ) as chunks:
             on_open()
             rest = b""

@@ -111,7 +111,7 @@ class Queue(Generic[Key]):
             except errors.WeftError as error:
                 self._failed(key, error.retry, backoff.retry_after(error))
                 self._troubles.note(key, error)
-                self._tell(key, error)
+                self._log(key, error)
             except Exception:  # a mistake in the code must not stop the other keys
                 log.exception("%s %s: unexpected failure, trying again later", self._name, key)
                 self._failed(key, retry=True)
@@ -127,7 +127,7 @@ class Queue(Generic[Key]):
             if not self._queued and not self._running:
                 self._idle.set()
 
-    def _tell(self, key: Key, error: errors.WeftError) -> None:
+    def _log(self, key: Key, error: errors.WeftError) -> None:
         """Log an error of the object itself, once until the error changes."""
         if self._on_error is not None:
             self._on_error(key, error)

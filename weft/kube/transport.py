@@ -186,14 +186,14 @@ class Transport:
         path: str,
         query: Mapping[str, str],
         *,
-        silence: float,
+        idle_timeout: float,
         accept: str = "",
         where: str = "",
     ) -> AsyncIterator[AsyncIterator[bytes]]:
-        """A response to read as it arrives; `silence` seconds without a byte end it."""
+        """A response to read as it arrives; `idle_timeout` seconds without a byte end it."""
         if self._streams is None:
             raise RuntimeError("the client is not open: use `async with`")
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=silence)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=idle_timeout)
         options = self._options("", None, accept)
         try:
             async with self._streams.get(

@@ -225,8 +225,8 @@ def _networks(nads: Iterable[Object]) -> Iterator[Finding]:
             is_own = True
         if is_own:
             own += 1
-            noted = (obj["metadata"].get("annotations") or {}).get(names.NETWORK_ID)
-            pending += [] if noted else [resources.key(obj)]
+            network_id = (obj["metadata"].get("annotations") or {}).get(names.NETWORK_ID)
+            pending += [] if network_id else [resources.key(obj)]
     if pending:
         remedy = f"kubectl describe net-attach-def -n {pending[0].replace('/', ' ')}"
         state = f"not accepted: {_few(pending)}"

@@ -49,14 +49,20 @@ def row(
 ) -> rows.Row:
     """A switch without multicast snooping, for which each zone would choose keys of its own.
 
-    `subnets` is a note for people; OVN allocates no addresses from it.
+    `subnets` is for people to read; OVN allocates no addresses from it.
     """
     other_config = {"mcast_snoop": "false", **config}
-    noted: dict[str, rows.Atom] = {names.SUBNETS: " ".join(map(str, subnets))} if subnets else {}
+    extra_ids: dict[str, rows.Atom] = (
+        {names.SUBNETS: " ".join(map(str, subnets))} if subnets else {}
+    )
     return rows.Row(
         ports.SWITCH,
         name,
-        {"name": name, "other_config": other_config, "external_ids": {**owner.ids(), **noted}},
+        {
+            "name": name,
+            "other_config": other_config,
+            "external_ids": {**owner.ids(), **extra_ids},
+        },
     )
 
 

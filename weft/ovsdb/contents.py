@@ -55,7 +55,7 @@ class _Table:
         self.spare = frozenset(blank) - {*table.columns}
         full = {n: column for n, column in self.columns.items() if n not in self.spare}
         self.defaults = {name: column.default for name, column in full.items()}
-        self.holding = tuple(name for name, column in full.items() if column.holds)
+        self.referring = tuple(name for name, column in full.items() if column.holds)
         self.weak = {name: column.weak for name, column in full.items() if column.weak}
         self.root = table.name in scheme.roots
         self.unique = frozenset(table.key.columns) in scheme.unique[table.name]
@@ -260,7 +260,7 @@ class Contents:
         key = table.key(columns)
         table.rows[uuid] = columns
         table.note(key, uuid)
-        for name in table.holding:
+        for name in table.referring:
             if columns[name]:
                 self._hold(rows.Referrer(table.name, uuid, name), _members(columns[name]))
         return RowChange(table.name, uuid, key, None, columns)
@@ -297,7 +297,7 @@ class Contents:
         old = table.rows.pop(uuid)
         key = table.key(old)
         table.forget(key, uuid)
-        for name in table.holding:
+        for name in table.referring:
             self._release(rows.Referrer(table.name, uuid, name), _members(old[name]))
         return RowChange(table.name, uuid, key, old, None)
 

@@ -50,8 +50,8 @@ class Session(asyncio.BufferedProtocol):
         self._pending: dict[int, tuple[asyncio.Future[Json], Then | None, float]] = {}
         self._last = 0
         self._probe = probe
-        self._has_heard = False  # received anything since the timer was set
-        self._is_asked = False  # an echo request waits for its reply
+        self._has_received = False  # received anything since the timer was set
+        self._is_probing = False  # an echo request waits for its reply
         self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
         self._writable = asyncio.Event()
@@ -163,7 +163,7 @@ class Session(asyncio.BufferedProtocol):
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._has_heard = True
+        self._has_received = True
         try:
             for message in self._framer.feed(bytes(self._buffer[:nbytes])):
                 self._handle(message)
@@ -206,7 +206,7 @@ class Session(asyncio.BufferedProtocol):
     def _look_later(self) -> None:
         if self._probe:
             loop = asyncio.get_running_loop()
-            self._has_heard = False
+            self._has_received = False
             self._timer = loop.call_later(self._probe, self._look, loop.time() + self._probe)
 
     def _look(self, due: float) -> None:
@@ -217,17 +217,17 @@ class Session(asyncio.BufferedProtocol):
         """
         now = asyncio.get_running_loop().time()
         is_late = now > due + self._probe / 2
-        if self._has_heard:
-            self._is_asked = False
+        if self._has_received:
+            self._is_probing = False
         oldest = next(iter(self._pending.values()), None)
         if is_late:
             pass
         elif oldest is not None and now - oldest[2] > max(DEADLINE, self._probe):
             return self._end(f"no answer to a request within {now - oldest[2]:.0f} s")
-        elif self._is_asked:
+        elif self._is_probing:
             return self._end(f"it does not answer: silent for {2 * self._probe:g} s")
-        elif not self._has_heard:
-            self._is_asked = True
+        elif not self._has_received:
+            self._is_probing = True
             self.request("echo", []).add_done_callback(asyncio.Future.exception)
         return self._look_later()
 

@@ -135,10 +135,10 @@ def read_revision(query: Mapping[str, str], *, watch: bool = False) -> int:
     text = query.get("resourceVersion", "")
     if text and re.fullmatch(r"[0-9]{1,18}", text) is None:
         cause = status.wrong("resourceVersion", text[:40], _no_number("Uint", text))
-        said = f"{cause.field}: {cause.message}"
+        message = f"{cause.field}: {cause.message}"
         if watch:
-            raise status.ApiError(500, "", said)
-        raise status.bad_request(f"invalid resource version: {said}")
+            raise status.ApiError(500, "", message)
+        raise status.bad_request(f"invalid resource version: {message}")
     return int(text or 0)
 
 

@@ -53,10 +53,10 @@ class Scene:
 
 def judge(claim: str, matrix: Matrix, senders: Iterable[str]) -> Scene:
     """The scene in which exactly `senders` reach the others."""
-    heard = set(senders)
+    allowed = set(senders)
     named = {member.id: member.name for member in matrix.members}
     claimed = tuple(
-        replace(result, expected=named[result.source] in heard) for result in matrix.results
+        replace(result, expected=named[result.source] in allowed) for result in matrix.results
     )
     agrees = claimed == matrix.results
     return Scene(claim, replace(matrix, results=claimed), agrees)

@@ -95,7 +95,7 @@ class Launchers:
                 **self.environment,
                 "WEFT_VMI": json.dumps(vmi),
                 "WEFT_READY": ready.render(found),
-                "WEFT_DISKS": json.dumps({one.name: said for one, _, said in opened}),
+                "WEFT_DISKS": json.dumps({one.name: options for one, _, options in opened}),
             },
             "binds": [
                 *([source, source, False] for source in read),

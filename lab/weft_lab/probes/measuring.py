@@ -30,7 +30,7 @@ from weft_lab.vm import agentclient
 
 PATIENCE = 2.0
 MARGIN = 20.0  # what a busy machine may take beyond the probes' patience
-_EARS = (netpolicy.Protocol.UDP, netpolicy.Protocol.SCTP)
+_LISTENED = (netpolicy.Protocol.UDP, netpolicy.Protocol.SCTP)
 
 
 class Prober:
@@ -106,7 +106,7 @@ async def open_places(
         for member in attached
         if member.pod in found
     }
-    order = {"open": places, "listen": question.protocol in _EARS}
+    order = {"open": places, "listen": question.protocol in _LISTENED}
     answer = await prober.ask(order)
     return {id: tuple(addresses) for id, addresses in answer.items()}
 
@@ -129,7 +129,7 @@ async def measure(
                 tasks.create_task(
                     _from_guest(pid, member, own, matrix.question, patience, outcomes)
                 )
-    if matrix.question.protocol in _EARS:
+    if matrix.question.protocol in _LISTENED:
         await _listen(prober, results, matrix.question, outcomes)
     return outcomes
 
@@ -199,7 +199,7 @@ async def _listen(
     outcomes: dict[Pair, ProbeResult],
 ) -> None:
     """Add what arrived and was not answered."""
-    came = {tuple(entry) for entry in await prober.ask({"heard": None, "port": question.port})}
+    came = {tuple(entry) for entry in await prober.ask({"received": None, "port": question.port})}
     for result in results:
         to, own = _written(result)
         pair = (result.source, result.target)

@@ -48,7 +48,7 @@ def payload(version: int, packet: bytes) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Flow:
     """The first packet of a flow, as a frame tells it."""
 
     source: str
@@ -57,7 +57,7 @@ class Heard:
     port: int
 
 
-def heard(frame: bytes) -> Heard | None:
+def parse(frame: bytes) -> Flow | None:
     """None for what is neither UDP nor SCTP, or a later fragment."""
     kind, start = int.from_bytes(frame[12:14], "big"), _ETHERNET
     if kind == _VLAN:
@@ -76,7 +76,7 @@ def heard(frame: bytes) -> Heard | None:
     if protocol not in (UDP, SCTP) or len(ports) < 4:
         return None
     source, target = (str(ip_address(end)) for end in ends)
-    return Heard(source, target, protocol, int.from_bytes(ports[2:4], "big"))
+    return Flow(source, target, protocol, int.from_bytes(ports[2:4], "big"))
 
 
 def _ones(data: bytes) -> int:

@@ -8,7 +8,7 @@ PID is the lab's process 1. Orders are JSON, one a line, and each is answered by
                         -> {pod: [addresses of the interface]}
     {"probe": [[source, target address, own address]], "protocol", "port", "patience"}
                         -> ["answered" | "silent" | "unknown"], in the order of the probes
-    {"heard": null}     -> [[pod, source address, target address]]: what came to the ears
+    {"received": null}     -> [[pod, source address, target address]]: what arrived at the sockets
 
 It is a process of its own, because it cannot leave a lab's namespaces again. A connection that is
 refused did arrive, and counts as answered; callers decide on the rest.
@@ -49,8 +49,8 @@ class Place:
 
     netns: str
     interface: str
-    ear: socket.socket | None = None
-    heard: set[packets.Heard] = field(default_factory=set)
+    tap: socket.socket | None = None
+    flows: set[packets.Flow] = field(default_factory=set)
 
 
 @dataclass
@@ -74,7 +74,7 @@ class Prober:
         return [
             [pod, frame.source, frame.target]
             for pod, place in self.places.items()
-            for frame in place.heard
+            for frame in place.flows
             if (frame.protocol, frame.port) == (self._protocol, order["port"])
         ]
 
@@ -90,19 +90,19 @@ class Prober:
 
     def _listen(self, place: Place) -> None:
         """All interfaces: in a virtual machine's pod the one of the network has no addresses."""
-        ear = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ALL_PROTOCOLS))
-        ear.setblocking(False)
-        place.ear = ear
+        tap = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ALL_PROTOCOLS))
+        tap.setblocking(False)
+        place.tap = tap
 
-        def hear() -> None:
+        def read_frames() -> None:
             with contextlib.suppress(BlockingIOError):
                 while True:
-                    frame, sender = ear.recvfrom(256)
-                    found = packets.heard(frame) if sender[2] != _OUTGOING else None
+                    frame, sender = tap.recvfrom(256)
+                    found = packets.parse(frame) if sender[2] != _OUTGOING else None
                     if found:
-                        place.heard.add(found)
+                        place.flows.add(found)
 
-        asyncio.get_running_loop().add_reader(ear, hear)
+        asyncio.get_running_loop().add_reader(tap, read_frames)
 
     async def _probe(
         self, room: asyncio.Semaphore, pod: str, target: str, own: str, order: dict[str, Any]

@@ -24,18 +24,18 @@ def leases(
     left = budget.Budget()
     loop = asyncio.get_running_loop()
 
-    def heard() -> None:
+    def answer_all() -> None:
         with contextlib.suppress(OSError):  # nothing more is there; or no room for an answer
             for _ in range(_AT_ONCE):
-                asked = dhcpv6.parse(door.recv(2048))
-                if asked is None or asked.mac != mac or not left.spend(mac, loop.time()):
+                query = dhcpv6.parse(door.recv(2048))
+                if query is None or query.mac != mac or not left.spend(mac, loop.time()):
                     continue
-                message = dhcpv6.answer(asked, address, settings)
+                message = dhcpv6.answer(query, address, settings)
                 if message is not None:
                     door.send(message)
 
     with rawsocket.open(bridge, accepted) as door:
-        loop.add_reader(door.fileno(), heard)
+        loop.add_reader(door.fileno(), answer_all)
         try:
             yield
         finally:

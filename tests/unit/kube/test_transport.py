@@ -18,7 +18,7 @@ async def test_a_token_that_cannot_be_read_is_named(tmp_path: Path) -> None:
                 await door.request(method, "/version")
             assert "kubeconfig" in caught.value.hint
         with pytest.raises(errors.Unauthorized):
-            async with door.stream("/api/v1/pods", {}, silence=1.0):
+            async with door.stream("/api/v1/pods", {}, idle_timeout=1.0):
                 pass
 
 

@@ -63,22 +63,22 @@ def test_sctps_first_packet_asks_for_an_association(source: int, target: int) ->
 @given(port=PORT)
 def test_frames_tell_both_ends_protocol_and_port(protocol: int, vlan: bool, port: int) -> None:
     rest = struct.pack("!HHI", 40000, port, 0)
-    found = packets.heard(ethernet(0x0800, four("10.9.0.1", "10.9.0.2", protocol, rest), vlan=vlan))
-    assert found == packets.Heard("10.9.0.1", "10.9.0.2", protocol, port)
-    found = packets.heard(ethernet(0x86DD, six("fd09::1", "fd09::2", protocol, rest), vlan=vlan))
-    assert found == packets.Heard("fd09::1", "fd09::2", protocol, port)
+    found = packets.parse(ethernet(0x0800, four("10.9.0.1", "10.9.0.2", protocol, rest), vlan=vlan))
+    assert found == packets.Flow("10.9.0.1", "10.9.0.2", protocol, port)
+    found = packets.parse(ethernet(0x86DD, six("fd09::1", "fd09::2", protocol, rest), vlan=vlan))
+    assert found == packets.Flow("fd09::1", "fd09::2", protocol, port)
 
 
 def test_other_protocols_and_later_fragments_are_not_heard() -> None:
     rest = struct.pack("!HHI", 1, 2, 3)
-    assert packets.heard(ethernet(0x0800, four("10.9.0.1", "10.9.0.2", 6, rest))) is None
+    assert packets.parse(ethernet(0x0800, four("10.9.0.1", "10.9.0.2", 6, rest))) is None
     late = four("10.9.0.1", "10.9.0.2", packets.UDP, rest, offset=100)
-    assert packets.heard(ethernet(0x0800, late)) is None
-    assert packets.heard(ethernet(0x0806, rest)) is None
+    assert packets.parse(ethernet(0x0800, late)) is None
+    assert packets.parse(ethernet(0x0806, rest)) is None
 
 
 @given(st.binary(max_size=80))
 def test_no_frame_is_too_strange(frame: bytes) -> None:
-    packets.heard(frame)
-    packets.heard(b"\x0a" * 12 + b"\x08\x00" + frame)
-    packets.heard(b"\x0a" * 12 + b"\x86\xdd" + frame)
+    packets.parse(frame)
+    packets.parse(b"\x0a" * 12 + b"\x08\x00" + frame)
+    packets.parse(b"\x0a" * 12 + b"\x86\xdd" + frame)
